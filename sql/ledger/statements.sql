@@ -1,0 +1,169 @@
+-- Named statements of the ledger; SQL_name in C. What touches the columns of TICKET_FIELDS is made in src/ledger/ticket_sql.c.
+
+-- name: begin
+BEGIN IMMEDIATE
+
+-- name: commit
+COMMIT
+
+-- name: rollback
+ROLLBACK
+
+-- name: account_insert
+INSERT INTO account (id, kind, created_us, name) VALUES (?1, 0, ?2, ?3)
+
+-- name: account_by_id
+SELECT id, kind, balance_nano, state, created_us, name FROM account WHERE id = ?1
+
+-- name: account_by_name
+SELECT id, kind, balance_nano, state, created_us, name FROM account WHERE name = ?1
+
+-- name: account_list
+SELECT id, kind, balance_nano, state, created_us, name FROM account WHERE id > ?1 AND kind = 0 ORDER BY id LIMIT ?2
+
+-- name: account_balance
+SELECT balance_nano FROM account WHERE id = ?1 AND kind = 0
+
+-- name: accounts_to_load
+SELECT id, balance_nano FROM account WHERE kind = 0 AND balance_nano > 0 ORDER BY id DESC LIMIT ?1
+
+-- name: account_pay
+UPDATE account SET balance_nano = balance_nano - ?2 WHERE id = ?1 AND kind = 0 AND balance_nano >= ?2
+
+-- name: account_credit
+UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind = 0
+
+-- name: house_add
+UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind <> 0
+
+-- name: key_insert
+INSERT INTO key (id, account, created_us, expires_ms, hash, last4, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+
+-- name: key_by_id
+SELECT id, account, created_us, expires_ms, revoked_us, last4, name, hash FROM key WHERE id = ?1
+
+-- name: key_by_hash
+SELECT id, account, created_us, expires_ms, revoked_us, last4, name, hash FROM key WHERE hash = ?1
+
+-- name: key_list
+SELECT id, account, created_us, expires_ms, revoked_us, last4, name, hash FROM key WHERE id > ?1 AND (?2 = 0 OR account = ?2) ORDER BY id LIMIT ?3
+
+-- name: key_count
+SELECT count(*) FROM key WHERE account = ?1 AND revoked_us = 0
+
+-- name: keys_of_account
+SELECT hash FROM key WHERE account = ?1
+
+-- name: keys_all
+SELECT id, account, expires_ms, revoked_us, hash FROM key
+
+-- name: key_revoke
+UPDATE key SET revoked_us = ?2 WHERE id = ?1 AND revoked_us = 0
+
+-- name: booking_insert
+INSERT INTO booking (id, kind, time_us, tickets, first_ticket, last_ticket) VALUES (?1, 1, ?2, ?3, ?4, ?5)
+
+-- name: booking_insert_order
+INSERT INTO booking (id, kind, time_us, intent, reason) VALUES (?1, ?2, ?3, ?4, ?5)
+
+-- name: booking_by_intent
+SELECT id FROM booking WHERE intent = ?1
+
+-- name: booking_last
+SELECT ifnull(max(id), 0) FROM booking
+
+-- name: posting_insert
+INSERT INTO posting (booking, account, amount_nano) VALUES (?1, ?2, ?3)
+
+-- name: intent_insert
+INSERT INTO intent (id, account, amount_nano, content, ref, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+
+-- name: intent_by_id
+SELECT account, amount_nano, content, ref, reason FROM intent WHERE id = ?1
+
+-- name: intent_by_ref
+SELECT id, content FROM intent WHERE ref = ?1
+
+-- name: intent_delete
+DELETE FROM intent WHERE id = ?1
+
+-- name: intents_drop
+DELETE FROM intent
+
+-- name: operation_insert
+INSERT INTO operation (ref, content, subject, time_us) VALUES (?1, ?2, ?3, ?4)
+
+-- name: operation_by_ref
+SELECT subject, content FROM operation WHERE ref = ?1
+
+-- name: change_insert
+INSERT INTO change (time_us, what, subject) VALUES (?1, ?2, ?3)
+
+-- name: ids_last
+SELECT max(ifnull((SELECT max(id) FROM account), 0), ifnull((SELECT max(id) FROM key), 0), ifnull((SELECT max(id) FROM intent), 0),
+	ifnull((SELECT max(intent) FROM booking WHERE intent IS NOT NULL), 0))
+
+-- name: boot_ceiling
+SELECT ifnull(max(ceiling_ms), 0) FROM boot
+
+-- name: boot_insert
+INSERT INTO boot (node, started_us, floor_ms, ceiling_ms) VALUES (?1, ?2, ?3, ?4)
+
+-- name: boot_raise
+UPDATE boot SET ceiling_ms = max(ceiling_ms, ?1) WHERE number = (SELECT max(number) FROM boot)
+
+-- name: price_insert
+INSERT INTO price (id, model, from_ms, added_us, request_nano, tool_nano,
+	pico_input, pico_cached, pico_cache_write, pico_cache_write_1h, pico_audio_in, pico_image_in, pico_output, pico_reasoning, pico_audio_out, pico_image_out)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT (id) DO NOTHING
+
+-- name: price_all
+SELECT price.id, model, from_ms, added_us, request_nano, tool_nano,
+	pico_input, pico_cached, pico_cache_write, pico_cache_write_1h, pico_audio_in, pico_image_in, pico_output, pico_reasoning, pico_audio_out, pico_image_out,
+	model.name
+FROM price LEFT JOIN model ON model.id = price.model ORDER BY model.name, from_ms DESC, price.id
+
+-- name: model_put
+INSERT INTO model (id, name) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE name <> excluded.name
+
+-- name: model_by_id
+SELECT name FROM model WHERE id = ?1
+
+-- name: model_by_name
+SELECT id FROM model WHERE name = ?1
+
+-- name: provider_put
+INSERT INTO provider (id, name) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE name <> excluded.name
+
+-- name: provider_by_id
+SELECT name FROM provider WHERE id = ?1
+
+-- name: progress_delete
+DELETE FROM progress WHERE id = ?1
+
+-- name: progress_places
+SELECT board_index, id FROM progress
+
+-- name: usage_add
+INSERT INTO usage_day (day, account, key, model, requests, failed, cost_nano,
+	tokens_input, tokens_cached, tokens_cache_write, tokens_cache_write_1h, tokens_audio_in, tokens_image_in,
+	tokens_output, tokens_reasoning, tokens_audio_out, tokens_image_out, tool_calls)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+ON CONFLICT (day, account, key, model) DO UPDATE SET
+	requests = requests + excluded.requests, failed = failed + excluded.failed, cost_nano = cost_nano + excluded.cost_nano,
+	tokens_input = tokens_input + excluded.tokens_input, tokens_cached = tokens_cached + excluded.tokens_cached,
+	tokens_cache_write = tokens_cache_write + excluded.tokens_cache_write,
+	tokens_cache_write_1h = tokens_cache_write_1h + excluded.tokens_cache_write_1h,
+	tokens_audio_in = tokens_audio_in + excluded.tokens_audio_in, tokens_image_in = tokens_image_in + excluded.tokens_image_in,
+	tokens_output = tokens_output + excluded.tokens_output, tokens_reasoning = tokens_reasoning + excluded.tokens_reasoning,
+	tokens_audio_out = tokens_audio_out + excluded.tokens_audio_out, tokens_image_out = tokens_image_out + excluded.tokens_image_out,
+	tool_calls = tool_calls + excluded.tool_calls
+
+-- name: usage_mark
+SELECT booking FROM usage_mark
+
+-- name: usage_mark_move
+UPDATE usage_mark SET booking = ?2 WHERE booking = ?1
+
+-- name: usage_first_ticket
+SELECT min(first_ticket) FROM booking WHERE kind = 1 AND id > ?1

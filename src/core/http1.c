@@ -1,0 +1,297 @@
+#include "core/http1_priv.h"
+
+#include "core/bytes_priv.h"
+
+#include <string.h>
+
+#define TOKEN HTTP1_CHAR_TOKEN
+#define URI (HTTP1_CHAR_PATH | HTTP1_CHAR_QUERY)
+#define HOST HTTP1_CHAR_HOST
+#define HEX HTTP1_CHAR_HEX
+#define DIGIT HTTP1_CHAR_DIGIT
+
+/* clang-format off */
+const uint8_t http1_chars[256] = {
+	['0' ... '9'] = TOKEN | URI | HOST | HEX | DIGIT,
+	['a' ... 'f'] = TOKEN | URI | HOST | HEX,
+	['g' ... 'z'] = TOKEN | URI | HOST,
+	['A' ... 'F'] = TOKEN | URI | HOST | HEX,
+	['G' ... 'Z'] = TOKEN | URI | HOST,
+	['-'] = TOKEN | URI | HOST, ['.'] = TOKEN | URI | HOST, ['_'] = TOKEN | URI | HOST, ['~'] = TOKEN | URI | HOST,
+	['!'] = TOKEN | URI | HOST, ['$'] = TOKEN | URI | HOST, ['&'] = TOKEN | URI | HOST, ['\''] = TOKEN | URI | HOST,
+	['*'] = TOKEN | URI | HOST, ['+'] = TOKEN | URI | HOST,
+	['('] = URI | HOST, [')'] = URI | HOST, [','] = URI | HOST, [';'] = URI | HOST, ['='] = URI | HOST,
+	[':'] = URI, ['@'] = URI, ['/'] = URI,
+	['?'] = HTTP1_CHAR_QUERY, ['['] = HTTP1_CHAR_QUERY, [']'] = HTTP1_CHAR_QUERY,
+	['{'] = HTTP1_CHAR_QUERY, ['}'] = HTTP1_CHAR_QUERY,
+	['#'] = TOKEN, ['%'] = TOKEN, ['`'] = TOKEN,
+	['^'] = TOKEN | HTTP1_CHAR_QUERY, ['|'] = TOKEN | HTTP1_CHAR_QUERY,
+};
+/* clang-format on */
+
+#undef HOST
+
+enum {
+	KNOWN_LENGTH_MAX = 17,
+	KNOWN_PER_LENGTH = 4,
+};
+
+static const char known_names[HTTP1_FIELD_COUNT][KNOWN_LENGTH_MAX + 1] = {
+#define X(id, name) [HTTP1_##id] = name,
+	HTTP1_KNOWN_FIELDS(X)
+#undef X
+};
+
+/* Length and first byte leave one candidate; http1_test.c holds this table against the list in the header. */
+static const uint8_t known_of_length[KNOWN_LENGTH_MAX + 1][KNOWN_PER_LENGTH] = {
+	[2] = {HTTP1_TE},
+	[4] = {HTTP1_HOST, HTTP1_DATE},
+	[5] = {HTTP1_X_SIM},
+	[6] = {HTTP1_ACCEPT, HTTP1_COOKIE, HTTP1_EXPECT, HTTP1_ORIGIN},
+	[7] = {HTTP1_TRAILER, HTTP1_UPGRADE},
+	[9] = {HTTP1_X_API_KEY},
+	[10] = {HTTP1_CONNECTION, HTTP1_USER_AGENT, HTTP1_KEEP_ALIVE, HTTP1_LETHE_LANE},
+	[11] = {HTTP1_RETRY_AFTER},
+	[12] = {HTTP1_CONTENT_TYPE, HTTP1_LETHE_POLICY},
+	[13] = {HTTP1_AUTHORIZATION},
+	[14] = {HTTP1_CONTENT_LENGTH, HTTP1_X_SHOULD_RETRY, HTTP1_X_GOOG_API_KEY, HTTP1_RETRY_AFTER_MS},
+	[15] = {HTTP1_ACCEPT_ENCODING},
+	[16] = {HTTP1_CONTENT_ENCODING, HTTP1_PROXY_CONNECTION},
+	[17] = {HTTP1_TRANSFER_ENCODING},
+};
+
+static enum http1_field_id
+field_id(const char *name, size_t len)
+{
+	if (len > KNOWN_LENGTH_MAX)
+		return HTTP1_FIELD_OTHER;
+	for (size_t i = 0; i < KNOWN_PER_LENGTH && known_of_length[len][i]; i++) {
+		enum http1_field_id id = known_of_length[len][i];
+		if ((name[0] | 0x20) == known_names[id][0] && bytes_equal_nocase(name, known_names[id], len))
+			return id;
+	}
+	return HTTP1_FIELD_OTHER;
+}
+
+/* LF at offset i: HTTP1_MORE when it merely ends a line. */
+static inline enum http1_result
+line_feed(const char *buf, size_t i, size_t *ret_end)
+{
+	if (unlikely(i == 0 || buf[i - 1] != '\r')) {
+		*ret_end = i;
+		return HTTP1_BAD;
+	}
+	if (i < 3 || buf[i - 2] != '\n')
+		return HTTP1_MORE;
+	*ret_end = i + 1;
+	return HTTP1_DONE;
+}
+
+enum http1_result
+http1_head_end(const char *buf, size_t len, size_t *scanned, size_t *ret_end)
+{
+	size_t i = *scanned;
+	enum http1_result r;
+#ifdef __SSE2__
+	for (; len - i >= 16; i += 16) {
+		unsigned hits = (unsigned)_mm_movemask_epi8(bytes_equal(bytes_load(buf + i), '\n'));
+		for (; hits; hits &= hits - 1)
+			if ((r = line_feed(buf, i + (size_t)__builtin_ctz(hits), ret_end)) != HTTP1_MORE)
+				return r;
+	}
+#endif
+	for (; i < len; i++)
+		if (buf[i] == '\n' && (r = line_feed(buf, i, ret_end)) != HTTP1_MORE)
+			return r;
+	*scanned = len;
+	return HTTP1_MORE;
+}
+
+bool
+http1_in_first_line(const char *buf, size_t at)
+{
+	size_t skip = at >= 2 && buf[0] == '\r' && buf[1] == '\n' ? 2 : 0;
+	return !memchr(buf + skip, '\n', at - skip);
+}
+
+enum http1_error
+http1_version(const char *at, uint8_t *ret_minor)
+{
+	if (memcmp(at, "HTTP/", 5) || !http1_is(at[5], DIGIT) || at[6] != '.' || !http1_is(at[7], DIGIT))
+		return HTTP1_E_BAD_START_LINE;
+	if (at[5] != '1' || at[7] > '1')
+		return HTTP1_E_BAD_VERSION;
+	*ret_minor = (uint8_t)(at[7] - '0');
+	return HTTP1_E_OK;
+}
+
+static inline bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static void
+connection_option(struct http1_seen *seen, const char *at, size_t len)
+{
+	if (len == 5 && bytes_equal_nocase(at, "close", 5))
+		seen->close = true;
+	else if (len == 10 && bytes_equal_nocase(at, "keep-alive", 10))
+		seen->keep_alive = true;
+	else if (len == 7 && bytes_equal_nocase(at, "upgrade", 7))
+		seen->upgrade = true;
+}
+
+/* A list of tokens; empty elements are legal (RFC 9110 5.6.1.2). */
+static bool
+connection_options(struct http1_seen *seen, const char *at, size_t len)
+{
+	const char *end = at + len;
+	while (at < end) {
+		const char *start = at;
+		while (at < end && http1_is(*at, TOKEN))
+			at++;
+		connection_option(seen, start, (size_t)(at - start));
+		while (at < end && is_blank(*at))
+			at++;
+		if (at < end && *at != ',')
+			return false;
+		at += at < end;
+		while (at < end && is_blank(*at))
+			at++;
+	}
+	return true;
+}
+
+/* These decide where the message ends or to whom it goes: a second one is an attack even if it says the same. */
+static enum http1_error
+repeated(enum http1_field_id id)
+{
+	switch ((int)id) {
+	case HTTP1_HOST:
+		return HTTP1_E_BAD_HOST;
+	case HTTP1_CONTENT_LENGTH:
+		return HTTP1_E_BAD_LENGTH;
+	case HTTP1_TRANSFER_ENCODING:
+		return HTTP1_E_BAD_CODING;
+	case HTTP1_EXPECT:
+		return HTTP1_E_BAD_EXPECT;
+	default:
+		return HTTP1_E_OK;
+	}
+}
+
+static inline enum http1_error
+note(struct http1_seen *seen, const char *value, const struct http1_field *f)
+{
+	if (f->id == HTTP1_CONNECTION && !connection_options(seen, value, f->value_len))
+		return HTTP1_E_BAD_FIELD;
+	if (unlikely(http1_has(seen, f->id)))
+		return repeated(f->id);
+	seen->ids |= UINT64_C(1) << f->id;
+	return HTTP1_E_OK;
+}
+
+/* One line at p, which the caller knows to end in CR LF before end. Returns the next line, NULL when malformed. */
+static inline const char *
+field_line(const char *buf, const char *p, const char *end, struct http1_field *f)
+{
+	const char *name = p;
+	while (http1_is(*p, TOKEN))
+		p++;
+	if (unlikely(p == name || *p != ':'))
+		return NULL;
+	f->name_at = (uint32_t)(name - buf);
+	f->name_len = (uint32_t)(p - name);
+	f->id = field_id(name, f->name_len);
+	do
+		p++;
+	while (is_blank(*p));
+	const char *value = p;
+	p = bytes_find_value_end(p, end);
+	if (unlikely(*p != '\r' || p[1] != '\n'))
+		return NULL;
+	const char *last = p;
+	while (last > value && is_blank(last[-1]))
+		last--;
+	f->value_at = (uint32_t)(value - buf);
+	f->value_len = (uint32_t)(last - value);
+	return p + 2;
+}
+
+enum http1_error
+http1_fields_parse(const char *buf, size_t at, size_t end, struct http1_head *h, struct http1_seen *seen)
+{
+	const char *p = buf + at, *stop = buf + end - 2;
+	*seen = (struct http1_seen){0};
+	h->field_count = 0;
+	while (p < stop) {
+		if (unlikely(h->field_count == HTTP1_FIELDS_MAX))
+			return HTTP1_E_TOO_MANY_FIELDS;
+		struct http1_field *f = &h->fields[h->field_count++];
+		if (!(p = field_line(buf, p, buf + end, f)))
+			return HTTP1_E_BAD_FIELD;
+		enum http1_error e;
+		if (f->id && (e = note(seen, buf + f->value_at, f)) != HTTP1_E_OK)
+			return e;
+	}
+	return HTTP1_E_OK;
+}
+
+const struct http1_field *
+http1_field_find(const struct http1_head *h, enum http1_field_id id)
+{
+	for (size_t i = 0; i < h->field_count; i++)
+		if (h->fields[i].id == id)
+			return &h->fields[i];
+	return NULL;
+}
+
+static enum http1_error
+content_length(struct http1_head *h)
+{
+	struct span v = http1_field_value(h, http1_field_find(h, HTTP1_CONTENT_LENGTH));
+	uint64_t n = 0;
+	if (v.len == 0 || v.len > 19 || (v.len > 1 && v.at[0] == '0'))
+		return HTTP1_E_BAD_LENGTH; /* 19 digits can't overflow; a leading zero is octal to somebody */
+	for (size_t i = 0; i < v.len; i++) {
+		if (!http1_is(v.at[i], DIGIT))
+			return HTTP1_E_BAD_LENGTH;
+		n = n * 10 + (uint64_t)(v.at[i] - '0');
+	}
+	h->content_length = n;
+	h->has_length = true;
+	return HTTP1_E_OK;
+}
+
+/*
+ * One token other than chunked is a coding that we don't speak; anything else is no answer to "where does the
+ * body end".
+ */
+static enum http1_error
+transfer_coding(struct http1_head *h)
+{
+	struct span v = http1_field_value(h, http1_field_find(h, HTTP1_TRANSFER_ENCODING));
+	if (h->minor_version == 0)
+		return HTTP1_E_BAD_CODING;
+	if (v.len == 7 && bytes_equal_nocase(v.at, "chunked", 7)) {
+		h->chunked = true;
+		return HTTP1_E_OK;
+	}
+	for (size_t i = 0; i < v.len; i++)
+		if (!http1_is(v.at[i], TOKEN))
+			return HTTP1_E_BAD_CODING;
+	return v.len ? HTTP1_E_UNKNOWN_CODING : HTTP1_E_BAD_CODING;
+}
+
+enum http1_error
+http1_framing(struct http1_head *h, const struct http1_seen *seen)
+{
+	bool length = http1_has(seen, HTTP1_CONTENT_LENGTH), coding = http1_has(seen, HTTP1_TRANSFER_ENCODING);
+	h->keep_alive = !seen->close && (h->minor_version > 0 || seen->keep_alive);
+	if (length && coding)
+		return HTTP1_E_BAD_CODING;
+	if (coding)
+		return transfer_coding(h);
+	return length ? content_length(h) : HTTP1_E_OK;
+}

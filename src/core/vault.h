@@ -1,0 +1,118 @@
+/*
+ * The vault: the only memory in which an edge keeps content.
+ *
+ * A list of segments, each its own memfd_secret (grade sealed), mlocked anonymous memory (locked)
+ * or ordinary memory (plain). The supervisor creates and sizes segments and hands the descriptors
+ * over; the edge maps them. Freed memory is wiped before it can be given out again. One vault per
+ * process, one thread. Design chapter 2.
+ *
+ * Blocks come in powers of two from VAULT_BLOCK_MIN to VAULT_BLOCK_MAX; a pointer is aligned to its
+ * block's size up to a page. Under AddressSanitizer each block is poisoned when free and behind its
+ * asked size when given out.
+ */
+#ifndef CORE_VAULT_H
+#define CORE_VAULT_H
+
+#include "core/base.h"
+
+enum vault_grade {
+	VAULT_PLAIN,
+	VAULT_LOCKED,
+	VAULT_SEALED,
+};
+
+enum {
+	VAULT_BLOCK_MIN = 64,
+	VAULT_BLOCK_MAX = 1 << 20,
+	VAULT_FIRST_SEGMENT = 2 << 20, /* small, so that an idle edge stays small */
+	VAULT_SEGMENT = 16 << 20,
+	VAULT_IDLE_MS = 30000, /* an empty segment (never the first) is given back after this */
+};
+
+struct vault;
+
+struct vault_facts {
+	enum vault_grade grade;
+	uint64_t segments, mapped_bytes, used_bytes, peak_bytes, budget_bytes, reserve_bytes;
+};
+
+/*
+ * Create a segment: a descriptor of memfd_secret (sealed) or memfd (locked, plain), sized.
+ * Supervisor only. -1 with errno when the kernel refuses.
+ */
+must_check int vault_segment_create(enum vault_grade grade, size_t bytes);
+
+/*
+ * The best grade that this machine and these limits allow for `bytes` of vault; ret_why names the
+ * missing part or is NULL.
+ */
+enum vault_grade vault_grade_available(size_t bytes, const char **ret_why);
+
+/*
+ * budget_bytes   upper bound of what admission (vault_admit) may hand out, content
+ * reserve_bytes  on top of it, for libraries and the edge's own structs
+ */
+must_check struct vault *vault_open(
+	enum vault_grade grade, uint64_t budget_bytes, uint64_t reserve_bytes);
+
+/* Wipe, unmap, free; *v becomes NULL. Takes a pointer to NULL. */
+void vault_close(struct vault **v);
+
+/*
+ * Map a segment that was handed over and own its descriptor (closed, also on failure). With fd -1 a
+ * locked or plain vault maps anonymous memory of its own, which a fork sees wiped. `bytes` is a
+ * multiple of VAULT_BLOCK_MAX up to VAULT_SEGMENT. False: it can't be mapped at this grade (errno),
+ * or the bound of the vault is reached (ENOSPC).
+ */
+must_check bool vault_add_segment(struct vault *v, int fd, size_t bytes);
+
+/*
+ * Room is low: ask the supervisor for one more segment (returns its size, or 0 when budget +
+ * reserve is reached or enough is free). It keeps returning a size until that segment is added: the
+ * caller remembers that it has asked.
+ */
+size_t vault_wants_segment(const struct vault *v);
+
+/*
+ * Unmap segments that have been empty for VAULT_IDLE_MS; pre-fault a few pages of new ones. Call
+ * about once a second.
+ */
+void vault_tend(struct vault *v, uint64_t now_ms);
+
+/*
+ * Reserve content bytes against the budget before reading them. False: full, let the exchange wait.
+ */
+must_check bool vault_admit(struct vault *v, size_t bytes);
+void vault_release(struct vault *v, size_t bytes);
+
+/*
+ * Zeroed memory of at least `bytes` (1 .. VAULT_BLOCK_MAX), or NULL when no segment has room. O(1)
+ * up to the number of classes.
+ */
+must_check void *vault_alloc(struct vault *v, size_t bytes);
+
+/*
+ * Wipe and free. Takes NULL. `bytes` is the size that was asked for; who uses the whole block asks
+ * for vault_block_bytes(). A pointer that is not a block of that size, or is free already, is our
+ * bug and ends the process.
+ */
+void vault_free(struct vault *v, void *p, size_t bytes);
+
+/*
+ * As vault_free, when the caller knows that only the first `dirty_bytes` were ever written. Checked
+ * under AddressSanitizer: a block that is not zero behind them ends the process.
+ */
+void vault_free_dirty(struct vault *v, void *p, size_t bytes, size_t dirty_bytes);
+
+/*
+ * Wipe everything, also what is in use (the edge is being traced, or ends): only the end of the
+ * process may follow.
+ */
+void vault_wipe_all(struct vault *v);
+
+void vault_facts(const struct vault *v, struct vault_facts *ret);
+
+/* The usable size of a block asked for with `bytes`. */
+size_t vault_block_bytes(size_t bytes);
+
+#endif

@@ -1,0 +1,606 @@
+/*
+ * The rules of metering a chat answer:
+ *
+ *  1. A usage object counts wherever it appears: `usage`, `choices[].usage`, `x_groq.usage`, in whatever
+ *     chunk, with or without choices. Null is none. The last one wins (some send running totals in every
+ *     chunk); an object without any count is passed over.
+ *  2. Prompt: cached, cache_write, audio and image are parts of prompt_tokens; input is the rest, so that the
+ *     kinds add up to it. Cached is prompt_tokens_details.cached_tokens, else usage.cached_tokens or
+ *     prompt_cache_hit_tokens.
+ *  3. Output is completion_tokens, unless total_tokens is more than prompt and completion together: then it is
+ *     total - prompt (reasoning or thoughts were left out of completion_tokens). Reasoning, audio and image
+ *     are parts of it, output is the rest.
+ *  4. Negative, fractional, above 2^40, not a number, or parts larger than their whole: the nearest possible
+ *     count, and USAGE_ABSURD. An explicit zero is a report like any other.
+ *  5. A truthy top-level `error` makes the answer CHAT_ANSWER_ERROR, for good, whatever comes around it; usage
+ *     beside it counts.
+ *  6. The proper end is `data: [DONE]`, or the close of the outer object. The stream's end alone is not.
+ *  7. An event that is neither JSON nor [DONE], or a bare JSON line, marks the answer malformed; what follows
+ *     is still read.
+ *  8. content_bytes and reasoning_bytes are the escaped lengths of what the model said: the ground for
+ *     estimates (no usage came).
+ *  9. Hiding: an event whose object has a usage object and no choices and no error goes, with its empty line.
+ *     From the others each top-level `usage` that is null or an object goes, with one comma. Events over
+ *     CHAT_HOLD_MAX and those with a bare JSON line between stay as they are. Everything else passes byte for byte.
+ */
+#include "dialect/chat.h"
+
+#include "core/json_scan.h"
+#include "core/sse.h"
+#include "dialect/chat_priv.h"
+
+#include <string.h>
+
+enum node {
+	NONE = JSON_NODE_NONE,
+	ROOT = JSON_NODE_ROOT,
+	ERROR,
+	X_GROQ,
+	USAGE, /* top level: this one can be hidden */
+	USAGE_INNER,
+	PROMPT_DETAILS,
+	COMPLETION_DETAILS,
+	TOOL_DETAILS,
+	CHOICES,
+	CHOICE,
+	MESSAGE, /* or delta */
+	CONTENT, /* or text, refusal, arguments, transcript */
+	CONTENT_PART,
+	THINKING, /* Mistral: a content part's list of thoughts */
+	THINKING_PART,
+	REASONING_TEXT,
+	TOOL_CALLS,
+	TOOL_CALL,
+	FUNCTION,
+	AUDIO,
+	NUMBERS,
+	NODES = NUMBERS + CHAT_USAGE_NUMBER_COUNT,
+};
+
+#define EDGE JSON_EDGE
+#define NUMBER(name) (NUMBERS + CHAT_USAGE_##name)
+static const struct json_edge root_edges[] = {
+	EDGE("choices", CHOICES),
+	EDGE("usage", USAGE),
+	EDGE("error", ERROR),
+	EDGE("x_groq", X_GROQ),
+};
+static const struct json_edge x_groq_edges[] = {EDGE("usage", USAGE_INNER)};
+static const struct json_edge usage_edges[] = {
+	EDGE("prompt_tokens", NUMBER(PROMPT)),
+	EDGE("completion_tokens", NUMBER(COMPLETION)),
+	EDGE("total_tokens", NUMBER(TOTAL)),
+	EDGE("prompt_tokens_details", PROMPT_DETAILS),
+	EDGE("completion_tokens_details", COMPLETION_DETAILS),
+	EDGE("prompt_cache_hit_tokens", NUMBER(CACHED_FLAT)),
+	EDGE("cached_tokens", NUMBER(CACHED_FLAT)),
+	EDGE("server_tool_use_details", TOOL_DETAILS),
+	EDGE("num_sources_used", NUMBER(SOURCES)),
+};
+static const struct json_edge prompt_edges[] = {
+	EDGE("cached_tokens", NUMBER(CACHED)),
+	EDGE("cache_write_tokens", NUMBER(CACHE_WRITE)),
+	EDGE("audio_tokens", NUMBER(AUDIO_IN)),
+	EDGE("image_tokens", NUMBER(IMAGE_IN)),
+};
+static const struct json_edge completion_edges[] = {
+	EDGE("reasoning_tokens", NUMBER(REASONING)),
+	EDGE("audio_tokens", NUMBER(AUDIO_OUT)),
+	EDGE("image_tokens", NUMBER(IMAGE_OUT)),
+};
+static const struct json_edge tool_edges[] = {EDGE("web_search_requests", NUMBER(SEARCHES))};
+static const struct json_edge choice_edges[] = {
+	EDGE("delta", MESSAGE),
+	EDGE("message", MESSAGE),
+	EDGE("usage", USAGE_INNER),
+	EDGE("text", CONTENT),
+};
+static const struct json_edge message_edges[] = {
+	EDGE("content", CONTENT),
+	EDGE("tool_calls", TOOL_CALLS),
+	EDGE("refusal", CONTENT),
+	EDGE("reasoning_content", REASONING_TEXT),
+	EDGE("reasoning", REASONING_TEXT),
+	EDGE("audio", AUDIO),
+	EDGE("function_call", FUNCTION),
+};
+static const struct json_edge part_edges[] = {
+	EDGE("text", CONTENT),
+	EDGE("refusal", CONTENT),
+	EDGE("thinking", THINKING),
+};
+static const struct json_edge thinking_edges[] = {EDGE("text", REASONING_TEXT)};
+static const struct json_edge tool_call_edges[] = {EDGE("function", FUNCTION), EDGE("custom", FUNCTION)};
+static const struct json_edge function_edges[] = {EDGE("arguments", CONTENT), EDGE("input", CONTENT)};
+static const struct json_edge audio_edges[] = {EDGE("transcript", CONTENT)};
+
+#define EDGES(e) .edges = (e), .edge_count = ARRAY_LEN(e)
+static const struct json_node nodes[NODES] = {
+	[ROOT] = {EDGES(root_edges)},
+	[X_GROQ] = {EDGES(x_groq_edges)},
+	[USAGE] = {EDGES(usage_edges)},
+	[USAGE_INNER] = {EDGES(usage_edges)},
+	[PROMPT_DETAILS] = {EDGES(prompt_edges)},
+	[COMPLETION_DETAILS] = {EDGES(completion_edges)},
+	[TOOL_DETAILS] = {EDGES(tool_edges)},
+	[CHOICES] = {.element = CHOICE},
+	[CHOICE] = {EDGES(choice_edges)},
+	[MESSAGE] = {EDGES(message_edges)},
+	[CONTENT] = {.element = CONTENT_PART},
+	[CONTENT_PART] = {EDGES(part_edges)},
+	[THINKING] = {.element = THINKING_PART},
+	[THINKING_PART] = {EDGES(thinking_edges)},
+	[TOOL_CALLS] = {.element = TOOL_CALL},
+	[TOOL_CALL] = {EDGES(tool_call_edges)},
+	[FUNCTION] = {EDGES(function_edges)},
+	[AUDIO] = {EDGES(audio_edges)},
+};
+
+enum {
+	CUTS_MAX = 6, /* usage members of one event that are hidden; a seventh would be no mistake but mischief */
+	/*
+	 * One token of the stream settles one event: at most so many spans. Two more events may end after the last
+	 * token.
+	 */
+	SPANS_PER_EVENT = CUTS_MAX + 1,
+	SPANS_SPARE = 3 * SPANS_PER_EVENT,
+};
+
+enum document { /* the payload of the current event, or of the whole answer */
+	DOC_NONE,
+	DOC_JSON,
+	DOC_DONE_MARK,
+	DOC_BAD,
+};
+
+static const char done_mark[] = "[DONE]";
+
+struct cut {
+	uint64_t from, to;
+};
+
+struct meter_state {
+	struct sse sse;
+	struct json_scan json;
+	struct chat_usage_raw raw;
+	bool streamed, hide, ended;
+	/* The current event; offsets count from the stream's first byte. */
+	enum document document;
+	uint8_t done_mark_at;
+	bool data_line_ended; /* another data line would be joined with LF */
+	bool has_lines; /* fields other than comments were seen */
+	bool has_choice, has_usage, has_error;
+	bool has_bare; /* a JSON line without a field name: a cut could reach across it */
+	bool comma_wanted; /* the last cut takes the comma behind it */
+	uint8_t cut_count;
+	struct cut cuts[CUTS_MAX];
+	uint64_t usage_key_at, usage_comma_at; /* of the usage object that is open */
+	uint64_t event_at;
+	uint64_t settled; /* what was forwarded or cut so far; the input begins here */
+	uint64_t parsed; /* >= settled: an event that is held back is not read again */
+	bool last_cut; /* the event before was hidden */
+};
+_Static_assert(sizeof(struct meter_state) <= sizeof((struct chat_meter *)0)->state, "the state fits its room");
+
+static struct meter_state *
+state_of(struct chat_meter *m)
+{
+	return (struct meter_state *)(void *)m->state;
+}
+
+static void
+raise_answer(struct chat_meter *m, enum chat_answer a)
+{
+	if (m->answer < a && m->answer != CHAT_ANSWER_ERROR)
+		m->answer = a;
+}
+
+/* Forget the event that ended, and its document. */
+static void
+event_reset(struct meter_state *st, uint64_t at)
+{
+	st->document = DOC_NONE;
+	st->done_mark_at = 0;
+	st->data_line_ended = st->has_lines = st->has_choice = st->has_usage = st->has_error = st->has_bare = st->comma_wanted = false;
+	st->cut_count = 0;
+	st->event_at = at;
+}
+
+void
+chat_meter_init(struct chat_meter *m, bool streamed, bool hide)
+{
+	memset(m, 0, sizeof *m);
+	struct meter_state *st = state_of(m);
+	st->streamed = streamed;
+	st->hide = streamed && hide;
+	sse_init(&st->sse);
+	event_reset(st, 0);
+}
+
+/* ---- the JSON of an event or of the whole answer ---- */
+
+static void
+cut_member(struct meter_state *st, uint64_t key_at, uint64_t comma_at, uint64_t end)
+{
+	if (!st->hide || st->cut_count == CUTS_MAX)
+		return;
+	struct cut *c = &st->cuts[st->cut_count];
+	/*
+	 * The comma in front goes too; with none left there, because the member is first or follows one that was
+	 * cut, the one behind.
+	 */
+	bool first = comma_at == JSON_NO_OFFSET || (st->cut_count > 0 && comma_at < c[-1].to);
+	*c = (struct cut){first ? key_at : comma_at, end};
+	st->cut_count++;
+	st->comma_wanted = first;
+	if (first)
+		json_scan_want_separator(&st->json);
+}
+
+static void
+usage_end(struct chat_meter *m, struct meter_state *st, const struct json_event *ev)
+{
+	struct usage u;
+	if (chat_usage_normalise(&st->raw, &u))
+		m->usage = u;
+	if (ev->node == USAGE)
+		cut_member(st, st->usage_key_at, st->usage_comma_at, ev->end);
+}
+
+static void
+on_usage(struct chat_meter *m, struct meter_state *st, enum json_token t, const struct json_event *ev)
+{
+	if (t == JSON_OBJECT_END)
+		usage_end(m, st, ev);
+	else if (t == JSON_OBJECT) {
+		st->raw = (struct chat_usage_raw){0};
+		if (ev->node == USAGE) {
+			st->has_usage = true;
+			st->usage_key_at = ev->key_at;
+			st->usage_comma_at = ev->comma_at;
+		}
+	} else if (t == JSON_NULL && ev->node == USAGE)
+		cut_member(st, ev->key_at, ev->comma_at, ev->end);
+}
+
+static void
+on_error(struct chat_meter *m, struct meter_state *st, enum json_token t, const struct json_event *ev)
+{
+	uint64_t zero;
+	bool truthy = t == JSON_OBJECT || t == JSON_ARRAY || t == JSON_TRUE || (t == JSON_STRING && ev->end - ev->at > 2) ||
+		(t == JSON_NUMBER && !json_whole(ev, 0, &zero));
+	if (!truthy)
+		return;
+	st->has_error = true;
+	m->answer = m->answer == CHAT_ANSWER_FINISHED ? CHAT_ANSWER_FINISHED : CHAT_ANSWER_ERROR;
+}
+
+static void
+on_words(struct chat_meter *m, enum json_token t, const struct json_event *ev)
+{
+	if (t != JSON_STRING || ev->end - ev->at == 2)
+		return;
+	raise_answer(m, CHAT_ANSWER_CONTENT);
+	if (ev->node == REASONING_TEXT)
+		m->reasoning_bytes += ev->end - ev->at - 2;
+	else
+		m->content_bytes += ev->end - ev->at - 2;
+}
+
+static void
+on_root(struct chat_meter *m, struct meter_state *st, enum json_token t)
+{
+	if (t == JSON_OBJECT)
+		raise_answer(m, CHAT_ANSWER_STARTED);
+	else if (t == JSON_OBJECT_END) {
+		m->finished |= !st->streamed;
+		if (!st->streamed)
+			raise_answer(m, CHAT_ANSWER_FINISHED);
+	} else
+		m->malformed = true;
+}
+
+static void
+on_event(struct chat_meter *m, struct meter_state *st, enum json_token t, const struct json_event *ev)
+{
+	if (ev->node >= NUMBERS) {
+		chat_usage_take(&st->raw, (enum chat_usage_number)(ev->node - NUMBERS), t, ev);
+		return;
+	}
+	switch ((enum node)ev->node) {
+	case ROOT:
+		on_root(m, st, t);
+		break;
+	case USAGE:
+	case USAGE_INNER:
+		on_usage(m, st, t, ev);
+		break;
+	case ERROR:
+		on_error(m, st, t, ev);
+		break;
+	case CHOICE:
+		if (!st->has_choice)
+			m->events++;
+		st->has_choice = true;
+		break;
+	case TOOL_CALL:
+	case AUDIO:
+	case FUNCTION:
+		if (t == JSON_OBJECT)
+			raise_answer(m, CHAT_ANSWER_CONTENT);
+		break;
+	case CONTENT:
+	case REASONING_TEXT:
+		on_words(m, t, ev);
+		break;
+	default: /* on the way to others */
+		break;
+	}
+}
+
+static void
+json_bytes(struct chat_meter *m, struct meter_state *st, const char *at, size_t len, uint64_t offset)
+{
+	struct json_event ev;
+	enum json_token t;
+	json_scan_feed(&st->json, at, len, offset);
+	while ((t = json_scan_next(&st->json, &ev)) != JSON_MORE) {
+		if (t == JSON_BAD) {
+			m->malformed = true;
+			st->document = DOC_BAD;
+			return;
+		}
+		if (st->comma_wanted) {
+			st->comma_wanted = false;
+			if (t == JSON_SEPARATOR)
+				st->cuts[st->cut_count - 1].to = ev.end;
+		}
+		if (t != JSON_SEPARATOR)
+			on_event(m, st, t, &ev);
+	}
+}
+
+/* ---- the lines of a stream ---- */
+
+static void
+bad_document(struct chat_meter *m, struct meter_state *st)
+{
+	st->document = DOC_BAD;
+	m->malformed = true;
+}
+
+static void
+document_begin(struct chat_meter *m, struct meter_state *st, char c)
+{
+	raise_answer(m, CHAT_ANSWER_STARTED);
+	if (c == '{') {
+		json_scan_init(&st->json, nodes);
+		st->document = DOC_JSON;
+	} else if (c == '[')
+		st->document = DOC_DONE_MARK;
+	else
+		bad_document(m, st);
+}
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n';
+}
+
+static void
+done_mark_bytes(struct chat_meter *m, struct meter_state *st, const char *at, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		char want = done_mark[st->done_mark_at];
+		if (want && at[i] == want)
+			st->done_mark_at++;
+		else if (want || !is_blank(at[i])) {
+			bad_document(m, st);
+			return;
+		}
+	}
+}
+
+static void
+data_bytes(struct chat_meter *m, struct meter_state *st, const char *at, size_t len, uint64_t offset)
+{
+	size_t i = 0;
+	if (st->document == DOC_NONE) {
+		while (i < len && is_blank(at[i]))
+			i++;
+		if (i < len)
+			document_begin(m, st, at[i]);
+	}
+	if (st->document == DOC_JSON)
+		json_bytes(m, st, at + i, len - i, offset + i);
+	else if (st->document == DOC_DONE_MARK)
+		done_mark_bytes(m, st, at + i, len - i);
+}
+
+/*
+ * A data line continues the one before after an LF, which is nowhere in the input as such; a blank needs no
+ * offset of its own.
+ */
+static void
+data_join(struct chat_meter *m, struct meter_state *st, uint64_t offset)
+{
+	if (st->data_line_ended)
+		data_bytes(m, st, "\n", 1, offset);
+	st->data_line_ended = false;
+}
+
+static void
+document_end(struct chat_meter *m, struct meter_state *st)
+{
+	bool done = st->document == DOC_DONE_MARK && !done_mark[st->done_mark_at];
+	if (done) {
+		m->finished = true;
+		raise_answer(m, CHAT_ANSWER_FINISHED);
+	}
+	/* What the stream's end cut short was no mistake of the format; `finished` tells. */
+	if (!st->ended && !done && st->document != DOC_NONE && !(st->document == DOC_JSON && json_scan_complete(&st->json)))
+		m->malformed = true;
+}
+
+/* ---- what goes on to the client ---- */
+
+struct output {
+	const char *in;
+	uint64_t base; /* the stream's offset of in[0] */
+	struct span *spans;
+	size_t count;
+};
+
+static void
+forward(struct output *o, uint64_t from, uint64_t to)
+{
+	if (to <= from)
+		return;
+	const char *at = o->in + (from - o->base);
+	struct span *last = o->count ? &o->spans[o->count - 1] : NULL;
+	if (last && last->at + last->len == at)
+		last->len += to - from;
+	else
+		o->spans[o->count++] = (struct span){at, to - from};
+}
+
+/* Everything up to `to` is decided: forward it but for the cuts. */
+static void
+settle(struct meter_state *st, struct output *o, uint64_t to, bool with_cuts)
+{
+	for (size_t i = 0; with_cuts && i < st->cut_count; i++) {
+		forward(o, st->settled, st->cuts[i].from);
+		st->settled = st->cuts[i].to;
+	}
+	forward(o, st->settled, to);
+	st->settled = to;
+}
+
+static void
+event_end(struct chat_meter *m, struct meter_state *st, struct output *o, uint64_t end)
+{
+	document_end(m, st);
+	bool whole = st->document == DOC_JSON && json_scan_complete(&st->json);
+	bool edit = st->hide && whole && !st->has_bare && end - st->event_at <= CHAT_HOLD_MAX;
+	st->last_cut = edit && st->has_usage && !st->has_choice && !st->has_error;
+	if (st->last_cut)
+		st->settled = end;
+	else if (st->hide)
+		settle(st, o, end, edit);
+	event_reset(st, end);
+}
+
+/* A comment before an event's first field need not wait for that event: it keeps the connection alive. */
+static void
+comment_end(struct meter_state *st, struct output *o, uint64_t end)
+{
+	if (st->has_lines || !st->hide)
+		return;
+	settle(st, o, end, false);
+	st->event_at = end;
+	st->last_cut = false;
+}
+
+static void
+line_end(struct chat_meter *m, struct meter_state *st, struct output *o, uint64_t end)
+{
+	if (st->sse.field == SSE_FIELD_COMMENT) {
+		comment_end(st, o, end);
+		return;
+	}
+	st->has_lines = true;
+	if (st->sse.field == SSE_FIELD_DATA) {
+		data_join(m, st, end);
+		st->data_line_ended = true;
+	} else if (st->sse.field == SSE_FIELD_UNKNOWN && st->sse.name[0] == '{') {
+		m->malformed = true;
+		st->has_bare = true; /* an error, by experience; the client shall see it, whatever stands around it */
+	}
+}
+
+/* The second half of a line end whose first half was settled goes the same way. */
+static void
+late_lf(struct meter_state *st, struct output *o, uint64_t end)
+{
+	if (!st->hide || st->event_at != end - 1)
+		return;
+	if (st->last_cut)
+		st->settled = end;
+	else
+		settle(st, o, end, false);
+	st->event_at = end;
+}
+
+static void
+on_token(struct chat_meter *m, struct meter_state *st, struct output *o, enum sse_token t, struct span value)
+{
+	uint64_t end = o->base + (uint64_t)(st->sse.p - o->in);
+	switch (t) {
+	case SSE_VALUE:
+		if (st->sse.field == SSE_FIELD_DATA) {
+			data_join(m, st, end - value.len);
+			data_bytes(m, st, value.at, value.len, end - value.len);
+		}
+		break;
+	case SSE_LINE:
+		line_end(m, st, o, end);
+		break;
+	case SSE_DISPATCH:
+		event_end(m, st, o, end);
+		break;
+	case SSE_LATE_LF:
+		late_lf(st, o, end);
+		break;
+	case SSE_MORE:
+		break;
+	}
+}
+
+static size_t
+feed_stream(struct chat_meter *m, struct meter_state *st, struct output *o, size_t len, bool last)
+{
+	enum sse_token t = SSE_VALUE;
+	struct span value = {o->in, 0};
+	size_t known = (size_t)(st->parsed - st->settled);
+	sse_feed(&st->sse, o->in + known, len - known);
+	while (o->count <= CHAT_SPANS_MAX - SPANS_SPARE && (t = sse_next(&st->sse, &value)) != SSE_MORE)
+		on_token(m, st, o, t, value);
+	st->parsed = o->base + (uint64_t)(st->sse.p - o->in);
+	if (t == SSE_MORE && last && !st->ended) {
+		st->ended = true;
+		event_end(m, st, o, st->parsed);
+	} else if (st->hide && st->parsed - st->event_at > CHAT_HOLD_MAX)
+		settle(st, o, st->parsed, false);
+	if (!st->hide)
+		st->settled = st->parsed;
+	return (size_t)(st->settled - o->base);
+}
+
+static void
+feed_plain(struct chat_meter *m, struct meter_state *st, const char *in, size_t len)
+{
+	if (st->document == DOC_NONE) {
+		json_scan_init(&st->json, nodes);
+		st->document = DOC_JSON;
+	}
+	if (st->document == DOC_JSON)
+		json_bytes(m, st, in, len, st->settled);
+	st->settled += len;
+}
+
+size_t
+chat_meter_feed(struct chat_meter *m, const char *in, size_t len, bool last, struct span *spans, size_t *ret_count)
+{
+	struct meter_state *st = state_of(m);
+	struct output o = {in, st->settled, spans, 0};
+	size_t settled = len;
+	if (st->streamed)
+		settled = feed_stream(m, st, &o, len, last);
+	else
+		feed_plain(m, st, in, len);
+	if (!st->hide && len)
+		spans[o.count++] = (struct span){in, len};
+	*ret_count = o.count;
+	return settled;
+}

@@ -1,0 +1,164 @@
+/* AUTHENTICATE and LIMIT: whose key is it, and may an exchange begin at all? */
+#include "edge/edge_priv.h"
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* "Bearer <key>", the scheme in any case (RFC 9110 11.1). */
+static struct span
+bearer(struct span v)
+{
+	if (v.len < 7 || strncasecmp(v.at, "bearer", 6) != 0 || !is_blank(v.at[6]))
+		return (struct span){0};
+	v.at += 7;
+	v.len -= 7;
+	while (v.len && is_blank(v.at[0])) {
+		v.at++;
+		v.len--;
+	}
+	return v;
+}
+
+/* ?key= of the target; it is never sent upstream. */
+static struct span
+query_key(struct span target)
+{
+	const char *end = target.at + target.len, *p = memchr(target.at, '?', target.len);
+	while (p && ++p < end) {
+		const char *next = memchr(p, '&', (size_t)(end - p));
+		size_t len = (size_t)((next ? next : end) - p);
+		if (len > 4 && !memcmp(p, "key=", 4))
+			return (struct span){p + 4, len - 4};
+		p = next;
+	}
+	return (struct span){0};
+}
+
+static struct span
+presented_key(const struct http1_head *h)
+{
+	static const enum http1_field_id plain[] = {HTTP1_X_API_KEY, HTTP1_X_GOOG_API_KEY};
+	const struct http1_field *f = http1_field_find(h, HTTP1_AUTHORIZATION);
+	if (f) {
+		struct span key = bearer(http1_field_value(h, f));
+		if (key.len)
+			return key;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+		if ((f = http1_field_find(h, plain[i])))
+			return http1_field_value(h, f);
+	return query_key(h->target);
+}
+
+static enum client_family
+client_family(const struct http1_head *h)
+{
+	static const struct {
+		struct span prefix;
+		enum client_family family;
+	} known[] = {
+		{{"OpenAI/Python", 13}, CLIENT_OPENAI_PYTHON},
+		{{"AsyncOpenAI/Python", 18}, CLIENT_OPENAI_PYTHON},
+		{{"OpenAI/JS", 9}, CLIENT_OPENAI_NODE},
+		{{"curl/", 5}, CLIENT_CURL},
+		{{"Mozilla/", 8}, CLIENT_BROWSER},
+	};
+	const struct http1_field *f = http1_field_find(h, HTTP1_USER_AGENT);
+	struct span v = f ? http1_field_value(h, f) : (struct span){0};
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (v.len >= known[i].prefix.len && !memcmp(v.at, known[i].prefix.at, known[i].prefix.len))
+			return known[i].family;
+	return CLIENT_OTHER;
+}
+
+static enum end_reason
+look_up(struct exchange *x, struct span key, struct key_facts *ret)
+{
+	struct edge *e = x->edge;
+	uint8_t hash[API_KEY_HASH_BYTES];
+	if (!key.len)
+		return END_NO_KEY;
+	if (!api_key_well_formed(key))
+		return END_BAD_KEY;
+	api_key_hash(e->pepper, key, hash);
+	if (!key_table_find(e->p->keys, hash, ret))
+		return atomic_load(board_gate(e->p->board)) == BOARD_STARTING ? END_LEDGER_AWAY : END_BAD_KEY;
+	if (ret->state != KEY_ACTIVE || (ret->expires_ms && ret->expires_ms <= edge_wall_ms(e)))
+		return END_KEY_REVOKED;
+	return END_NONE;
+}
+
+/* Which account pays; the key's id goes into the ticket that is picked next. */
+static enum end_reason
+identify(struct exchange *x, const struct http1_head *h, struct key_facts *ret)
+{
+	x->step = STEP_AUTHENTICATE;
+	enum end_reason reason = look_up(x, presented_key(h), ret);
+	if (reason == END_NONE) {
+		x->account_row = ret->account;
+		x->slot = ret->slot;
+	}
+	return reason;
+}
+
+bool
+authenticate_key(struct exchange *x, const struct http1_head *h)
+{
+	struct key_facts facts;
+	enum end_reason reason = identify(x, h, &facts);
+	if (reason != END_NONE)
+		exchange_end(x, reason);
+	return reason == END_NONE;
+}
+
+/* LIMIT: what would be refused anyway is refused before the body is read. */
+static enum end_reason
+limit(struct exchange *x, const struct http1_head *h)
+{
+	struct edge *e = x->edge;
+	struct board *b = e->p->board;
+	x->step = STEP_LIMIT;
+	if (e->draining)
+		return END_DRAINING;
+	if (!x->id || atomic_load_explicit(board_gate(b), memory_order_acquire) != BOARD_OPEN)
+		return END_LEDGER_AWAY;
+	uint64_t beat = atomic_load_explicit(board_heartbeat_ms(b), memory_order_relaxed);
+	if (e->loop.now_ms > beat + BOARD_STALE_MS)
+		return END_LEDGER_AWAY;
+	if (h->has_length && h->content_length > e->p->limits.body_bytes)
+		return END_BODY_TOO_LARGE;
+	if (!share_take(e, x->account_row))
+		return END_RATE_LIMITED;
+	x->ticket = ticket_pick(e->desk);
+	if (!x->ticket) {
+		share_give(e, x->account_row);
+		edge_report(e, EVENT_SLAB_EXHAUSTED, e->p->index, 0);
+		return END_OVERLOADED;
+	}
+	return END_NONE;
+}
+
+void
+authenticate(struct exchange *x, const struct http1_head *h, const char *rest, size_t rest_len)
+{
+	struct key_facts facts;
+	enum end_reason reason = identify(x, h, &facts);
+	if (reason == END_NONE)
+		reason = limit(x, h);
+	if (reason != END_NONE) {
+		read_head_skip_body(x, h, rest, rest_len);
+		exchange_end(x, reason);
+		return;
+	}
+	x->ticket->facts = (struct ticket_facts){
+		.started_us = clock_wall_us(),
+		.key = facts.key,
+		.account = facts.account,
+		.endpoint = ENDPOINT_CHAT_COMPLETIONS,
+		.client_family = (uint8_t)client_family(h),
+	};
+	read_body_begin(x, h, rest, rest_len);
+}

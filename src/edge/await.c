@@ -1,0 +1,201 @@
+/* AWAIT: the head of the provider's answer. A good one begins the relay; an error is read whole before anything of it is passed on. */
+#include "edge/edge_priv.h"
+
+/* ---- what comes down ---- */
+
+static bool
+comes_down(struct span name)
+{
+#define X(direction, text, why) \
+	if (HEADER_##direction == HEADER_DOWN && name.len == sizeof(text) - 1 && !strncasecmp(name.at, text, sizeof(text) - 1)) \
+		return true;
+	HEADERS(X)
+#undef X
+	return false;
+}
+
+static void
+add_provider_headers(struct text *t, const struct http1_head *h)
+{
+	for (unsigned i = 0; i < h->field_count; i++) {
+		struct span name = http1_field_name(h, &h->fields[i]);
+		if (!comes_down(name))
+			continue;
+		text_span(t, name);
+		text_lit(t, ": ");
+		text_span(t, http1_field_value(h, &h->fields[i]));
+		text_lit(t, "\r\n");
+	}
+}
+
+static bool
+value_begins(const struct http1_head *h, enum http1_field_id id, struct span with)
+{
+	const struct http1_field *f = http1_field_find(h, id);
+	struct span v = f ? http1_field_value(h, f) : (struct span){0};
+	return v.len >= with.len && !strncasecmp(v.at, with.at, with.len);
+}
+
+static bool
+encoded(const struct http1_head *h)
+{
+	for (unsigned i = 0; i < h->field_count; i++) {
+		struct span v = http1_field_value(h, &h->fields[i]);
+		if (h->fields[i].id == HTTP1_CONTENT_ENCODING && (v.len != 8 || strncasecmp(v.at, "identity", 8) != 0))
+			return true;
+	}
+	return false;
+}
+
+/* ---- the two ways on ---- */
+
+static void
+remember_framing(struct exchange *x, const struct http1_head *h)
+{
+	x->up_status = h->status;
+	x->framing = h->chunked ? FRAMING_CHUNKED : h->until_close ? FRAMING_CLOSE : FRAMING_LENGTH;
+	x->answer_left = h->has_length ? h->content_length : 0;
+	http1_chunked_init(&x->chunked);
+	bool sent = x->req->sent && x->step == STEP_AWAIT;
+	x->keep_upstream = sent && h->keep_alive && x->framing != FRAMING_CLOSE;
+}
+
+static void
+add_framing(struct exchange *x, struct text *t)
+{
+	bool length = x->framing == FRAMING_LENGTH && !x->hide;
+	if (length) {
+		text_lit(t, "content-length: ");
+		text_u64(t, x->answer_left);
+		text_lit(t, "\r\n");
+	} else if (x->client && x->client->http10)
+		x->keep_client = false;
+	else {
+		x->client_chunked = true;
+		text_lit(t, "transfer-encoding: chunked\r\n");
+	}
+}
+
+/* A 2xx: the client's head is built, and goes out in one write with the first bytes of the body. */
+static void
+begin_relay(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bool eof)
+{
+	struct edge *e = x->edge;
+	x->meter = vault_alloc(e->vault, sizeof *x->meter);
+	if (!x->meter) {
+		exchange_end(x, END_OVERLOADED);
+		return;
+	}
+	x->streamed = value_begins(h, HTTP1_CONTENT_TYPE, SPAN("text/event-stream"));
+	x->hide = x->hide && x->streamed;
+	chat_meter_init(x->meter, x->streamed, x->hide);
+	if (x->streamed)
+		count_add(e->p->counters, streams_open, 1);
+	struct text t = text_on(e->head_out, HEAD_OUT_BYTES);
+	add_framing(x, &t);
+	struct text whole = text_on(e->head_out + HEAD_OUT_BYTES / 2, HEAD_OUT_BYTES / 2);
+	answer_head(x, &whole, h->status);
+	text_add(&whole, t.at, t.len);
+	add_provider_headers(&whole, h);
+	text_lit(&whole, "\r\n");
+	if (whole.cut) {
+		exchange_end(x, END_PROVIDER_MALFORMED);
+		return;
+	}
+	request_estimate(x);
+	request_free(x);
+	exchange_step(x, STEP_RELAY);
+	x->head_sent = true;
+	relay_body(x, rest, 0, len, eof, (struct span){whole.at, whole.len});
+}
+
+/* An error: its header lines first, its body behind, until it is complete. */
+static void
+begin_collect(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bool eof)
+{
+	struct edge *e = x->edge;
+	struct text t = text_on(e->head_out, HEAD_OUT_BYTES / 4); /* beside our own lines they must fit the head of an answer */
+	add_provider_headers(&t, h);
+	x->collect = true;
+	if (t.cut || !carry_keep(x, t.at, t.len)) {
+		exchange_end(x, END_PROVIDER_MALFORMED);
+		return;
+	}
+	x->collect_at = x->carry_len;
+	request_free(x);
+	exchange_step(x, STEP_RELAY);
+	relay_body(x, rest, 0, len, eof, (struct span){0});
+}
+
+static void
+begin(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bool eof)
+{
+	struct edge *e = x->edge;
+	x->ticket->facts.first_byte_ms = (uint32_t)(e->loop.now_ms - x->started_ms);
+	remember_framing(x, h);
+	if (h->status < 200 || h->status == 204 || h->status == 205 || (h->status >= 300 && h->status < 400)) /* no answer to this question */
+		exchange_end(x, END_PROVIDER_MALFORMED);
+	else if (h->status == 401 || h->status == 402 || h->status == 403) {
+		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->model->provider)->id, h->status);
+		exchange_end(x, END_PROVIDER_ACCOUNT);
+	} else if (encoded(h))
+		exchange_end(x, END_PROVIDER_ENCODED);
+	else if (h->status >= 400)
+		begin_collect(x, h, rest, len, eof);
+	else
+		begin_relay(x, h, rest, len, eof);
+}
+
+/* A kept connection that the provider had closed before it saw the request: once more, on a fresh one (RFC 9112 9.3.1). */
+static bool
+try_again(struct exchange *x)
+{
+	if (!x->up->reused || x->attempts > 1 || x->interim || !x->client)
+		return false;
+	struct upstream *u = x->up;
+	x->up = NULL;
+	upstream_release(u, false);
+	x->req->sent = 0;
+	connect_upstream(x);
+	return true;
+}
+
+static void
+head_incomplete(struct exchange *x, const char *bytes, size_t len, bool eof)
+{
+	if (eof && len == 0 && try_again(x))
+		return;
+	if (eof)
+		exchange_end(x, len ? END_PROVIDER_MALFORMED : END_PROVIDER_UNREACHABLE);
+	else if (len >= READ_BYTES || !carry_keep(x, bytes, len))
+		exchange_end(x, END_PROVIDER_MALFORMED);
+}
+
+void
+await_answer(struct exchange *x, char *bytes, size_t len, bool eof)
+{
+	struct edge *e = x->edge;
+	for (;;) {
+		enum http1_error error;
+		switch (http1_response_parse(bytes, len, &x->scanned, false, &e->head, &error)) {
+		case HTTP1_MORE:
+			head_incomplete(x, bytes, len, eof);
+			return;
+		case HTTP1_BAD:
+			exchange_end(x, END_PROVIDER_MALFORMED);
+			return;
+		case HTTP1_DONE:
+			bytes += e->head.bytes;
+			len -= e->head.bytes;
+			x->scanned = 0;
+			if (e->head.status >= 200 || e->head.status == 101) {
+				begin(x, &e->head, bytes, len, eof);
+				return;
+			}
+			if (++x->interim > 8) {
+				exchange_end(x, END_PROVIDER_MALFORMED);
+				return;
+			}
+		}
+	}
+}

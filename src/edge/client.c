@@ -1,0 +1,366 @@
+#include "edge/edge_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void client_ready(struct watch *w);
+static void client_late(struct timer *t);
+
+static void
+client_bury(struct deferred *d, void *arg)
+{
+	struct client *c = container_of(d, struct client, deferred);
+	vault_free(c->edge->vault, c, sizeof *c);
+}
+
+void
+client_drop_pending(struct client *c)
+{
+	vault_free_dirty(c->edge->vault, c->pending, c->pending_cap, c->pending_len);
+	c->pending = NULL;
+	c->pending_len = c->pending_cap = 0;
+	c->scanned = 0;
+}
+
+void
+client_close(struct client *c)
+{
+	struct edge *e = c->edge;
+	int fd = c->watch.fd;
+	if (fd < 0)
+		return;
+	timer_cancel(&e->loop, &c->timer);
+	loop_forget(&e->loop, &c->watch);
+	close(fd);
+	client_drop_pending(c);
+	outbox_free(e, &c->out);
+	*c->link = c->next;
+	if (c->next)
+		c->next->link = c->link;
+	e->connections--;
+	count_add(e->p->counters, connections_open, -1);
+	loop_defer(&e->loop, &c->deferred, client_bury);
+}
+
+bool
+client_adopt(struct edge *e, int fd)
+{
+	struct client *c = vault_alloc(e->vault, sizeof *c);
+	if (!c)
+		return false;
+	c->edge = e;
+	if (!loop_watch(&e->loop, &c->watch, fd, client_ready)) {
+		vault_free(e->vault, c, sizeof *c);
+		return false;
+	}
+	c->next = e->clients;
+	c->link = &e->clients;
+	if (c->next)
+		c->next->link = &c->next;
+	e->clients = c;
+	e->connections++;
+	count_add(e->p->counters, connections_accepted, 1);
+	count_add(e->p->counters, connections_open, 1);
+	timer_arm(&e->loop, &c->timer, e->loop.now_ms + e->p->timeouts.head, client_late);
+	return true;
+}
+
+void
+client_accept(struct edge *e, int listener)
+{
+	static const int on = 1;
+	for (int i = 0; i < 64; i++) { /* a bounded turn: the listener is level-triggered and reports the rest again */
+		if (e->connections + 2 > e->p->limits.connections) {
+			edge_pause_listeners(e, 0);
+			return;
+		}
+		int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0) {
+			if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
+				edge_report(e, EVENT_ACCEPT_FAILED, (uint64_t)errno, 0);
+				edge_pause_listeners(e, TICK_MS);
+			}
+			return;
+		}
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		if (!client_adopt(e, fd))
+			close(fd);
+	}
+}
+
+/* The socket is broken or gone: whoever works for it is told first. */
+static void
+client_lost(struct client *c)
+{
+	if (c->x)
+		exchange_client_gone(c->x);
+	client_close(c);
+}
+
+/* What a refused client still sends: read and dropped, a bounded piece a turn, so that nobody else waits for it. */
+static void
+discard(struct client *c)
+{
+	struct edge *e = c->edge;
+	ssize_t n = 1;
+	for (int i = 0; i < LINGER_READS && n > 0; i++) {
+		n = recv(c->watch.fd, e->in, READ_BYTES, MSG_DONTWAIT);
+		if (n <= 0)
+			break;
+		edge_in_used(e, (size_t)n);
+		if ((uint64_t)n > c->linger_left)
+			n = 0;
+		else
+			c->linger_left -= (uint64_t)n;
+	}
+	if (n > 0)
+		loop_again(&e->loop, &c->watch);
+	else if (n < 0 && errno == EAGAIN)
+		c->watch.flags &= (uint16_t)~LOOP_READABLE;
+	else
+		client_close(c);
+}
+
+/* Everything is written. Close, or first let the peer finish sending, so that our answer isn't lost to a reset (RFC 9112 9.6). */
+static void
+client_finish(struct client *c)
+{
+	struct edge *e = c->edge;
+	if (!c->linger) {
+		client_close(c);
+		return;
+	}
+	c->lingering = true;
+	c->linger_left = LINGER_BYTES;
+	shutdown(c->watch.fd, SHUT_WR);
+	timer_arm(&e->loop, &c->timer, e->loop.now_ms + LINGER_MS, client_late);
+	if (c->watch.flags & (LOOP_READABLE | LOOP_HANGUP))
+		discard(c);
+}
+
+void
+client_send(struct client *c, struct iovec *parts, int count)
+{
+	struct edge *e = c->edge;
+	uint64_t bytes;
+	enum wrote r = outbox_write(e, &c->watch, &c->out, parts, count, &bytes);
+	count_add(e->p->counters, bytes_to_clients, bytes);
+	if (r == WROTE_BROKEN)
+		client_lost(c);
+	else if (r == WROTE_SOME && (bytes || !c->timer.link))
+		timer_arm(&e->loop, &c->timer, e->loop.now_ms + e->p->timeouts.client_write, client_late);
+}
+
+/* The outbox has room again. */
+static void
+client_writable(struct client *c)
+{
+	if (!c->out.at)
+		return;
+	client_send(c, NULL, 0);
+	if (c->watch.fd < 0 || c->out.at)
+		return;
+	timer_cancel(&c->edge->loop, &c->timer);
+	if (c->x && c->x->up)
+		relay_read(c->x);
+	else if (!c->x && c->closing)
+		client_finish(c);
+	else if (!c->x)
+		client_next(c, true);
+}
+
+/* ---- reading heads ---- */
+
+static const struct refusal {
+	uint16_t status;
+	const char *message;
+} refusals[] = {
+#define X(name, status, text) {status, text},
+	HTTP1_ERRORS(X)
+#undef X
+};
+
+static void
+head_refused(struct client *c, enum http1_error error)
+{
+	count_add(c->edge->p->counters, ended[END_BAD_HTTP], 1);
+	answer_text(c, refusals[error].status, "bad_http", refusals[error].message);
+}
+
+void
+client_keep_rest(struct client *c, const char *bytes, size_t len)
+{
+	struct edge *e = c->edge;
+	if (len == 0)
+		return;
+	assert(!c->pending);
+	c->pending_cap = (uint32_t)vault_block_bytes(len);
+	c->pending = vault_alloc(e->vault, c->pending_cap);
+	if (!c->pending) {
+		c->pending_cap = 0;
+		c->closing = true; /* no memory: after this exchange the connection ends */
+		return;
+	}
+	memcpy(c->pending, bytes, len);
+	c->pending_len = (uint32_t)len;
+}
+
+/* Whatever is configured: an incomplete head and one more read fit the scratch. */
+static size_t
+head_limit(const struct edge *e)
+{
+	return e->p->limits.head_bytes < READ_BYTES ? e->p->limits.head_bytes : READ_BYTES;
+}
+
+static void
+client_input(struct client *c, const char *bytes, size_t len)
+{
+	struct edge *e = c->edge;
+	enum http1_error error = HTTP1_E_OK;
+	switch (http1_request_parse(bytes, len, &c->scanned, &e->head, &error)) {
+	case HTTP1_BAD:
+		head_refused(c, error);
+		return;
+	case HTTP1_MORE:
+		if (len >= head_limit(e)) {
+			head_refused(c, HTTP1_E_HEAD_TOO_LARGE);
+			return;
+		}
+		client_keep_rest(c, bytes, len);
+		if (c->closing) /* no memory to wait with */
+			client_close(c);
+		else if (c->watch.flags & LOOP_HANGUP) /* its end has been reported already and won't be again */
+			loop_again(&e->loop, &c->watch);
+		return;
+	case HTTP1_DONE:
+		c->scanned = 0;
+		timer_cancel(&e->loop, &c->timer);
+		if (e->head.bytes > head_limit(e))
+			head_refused(c, HTTP1_E_HEAD_TOO_LARGE);
+		else
+			read_head(c, bytes, len);
+		return;
+	}
+}
+
+/*
+ * What was kept and what the socket has, together at the start of the scratch. 0: nothing to look at. When more is kept than a head may have,
+ * requests were pipelined, and the socket waits: else each turn would add a read and take one request away.
+ */
+static size_t
+client_gather(struct client *c)
+{
+	struct edge *e = c->edge;
+	size_t have = c->pending_len, scanned = c->scanned;
+	if (!edge_has_room(e)) { /* read when a segment has come: turn_end looks */
+		e->thirsty = true;
+		return 0;
+	}
+	if (have)
+		memcpy(e->in, c->pending, have);
+	edge_in_used(e, have);
+	ssize_t n = 0;
+	if (have < head_limit(e) && c->watch.flags & (LOOP_READABLE | LOOP_HANGUP)) {
+		n = recv(c->watch.fd, e->in + have, READ_BYTES, MSG_DONTWAIT);
+		if (n == 0 || (n < 0 && errno != EAGAIN)) {
+			client_close(c);
+			return 0;
+		}
+		if (n < READ_BYTES && !(c->watch.flags & LOOP_HANGUP))
+			c->watch.flags &= (uint16_t)~LOOP_READABLE;
+		if (n < 0)
+			n = 0;
+		count_add(e->p->counters, bytes_from_clients, n);
+	}
+	edge_in_used(e, have + (size_t)n);
+	client_drop_pending(c);
+	c->scanned = scanned;
+	if (scanned == 0 && have + (size_t)n > 0) /* the first byte of a head, maybe one that was pipelined: from now on it has its time */
+		timer_arm(&e->loop, &c->timer, e->loop.now_ms + e->p->timeouts.head, client_late);
+	return have + (size_t)n;
+}
+
+static void
+client_read(struct client *c)
+{
+	size_t len = client_gather(c);
+	if (len)
+		client_input(c, c->edge->in, len);
+}
+
+void
+client_next(struct client *c, bool keep)
+{
+	struct edge *e = c->edge;
+	c->x = NULL;
+	if (!keep || e->draining)
+		c->closing = true;
+	if (c->out.at)
+		return; /* client_writable goes on here */
+	if (c->closing) {
+		client_finish(c);
+		return;
+	}
+	timer_arm(&e->loop, &c->timer, e->loop.now_ms + e->p->timeouts.idle, client_late);
+	if (c->pending_len || c->watch.flags & (LOOP_READABLE | LOOP_HANGUP))
+		loop_again(&e->loop, &c->watch);
+}
+
+static void
+client_late(struct timer *t)
+{
+	struct client *c = container_of(t, struct client, timer);
+	if (c->out.at && !c->lingering) {
+		struct exchange *x = c->x;
+		if (x) {
+			x->client = NULL;
+			c->x = NULL;
+			exchange_end(x, END_CLIENT_SLOW);
+		}
+		client_close(c);
+	} else if (!c->x && c->pending_len && !c->closing) {
+		count_add(c->edge->p->counters, ended[END_HEAD_TIMEOUT], 1);
+		answer_text(c, 408, "request_timeout", "The request's head did not arrive in time.");
+	} else if (!c->x)
+		client_close(c);
+}
+
+/* Something may have come for the exchange: its body, or the client's end. */
+static void
+exchange_ready(struct client *c)
+{
+	uint16_t flags = c->watch.flags;
+	if (c->x->step == STEP_READ_BODY) {
+		if (c->pending_len || c->x->req->expects || flags & (LOOP_READABLE | LOOP_HANGUP))
+			read_body_more(c->x);
+	} else if (flags & LOOP_HANGUP)
+		client_lost(c);
+}
+
+static void
+client_ready(struct watch *w)
+{
+	struct client *c = container_of(w, struct client, watch);
+	if (w->flags & LOOP_ERROR) {
+		client_lost(c);
+		return;
+	}
+	if (c->lingering) {
+		discard(c);
+		return;
+	}
+	if (w->flags & LOOP_WRITABLE)
+		client_writable(c);
+	if (w->fd < 0)
+		return;
+	if (c->x)
+		exchange_ready(c);
+	else if (!c->closing && !c->out.at && (c->pending_len || w->flags & (LOOP_READABLE | LOOP_HANGUP)))
+		client_read(c);
+	if (c->x && w->flags & LOOP_HANGUP) /* who sent the last byte and went at once is reported only once */
+		loop_again(&c->edge->loop, w);
+}

@@ -1,0 +1,80 @@
+/* CONNECT: a kept connection of the provider's pool, or a new one from the dialer. */
+#include "edge/edge_priv.h"
+
+#include "core/ipc.h"
+
+#include <unistd.h>
+
+static void
+use(struct exchange *x, struct upstream *u)
+{
+	u->x = x;
+	x->up = u;
+	send_request(x);
+}
+
+static enum ipc_result
+ask_dialer(struct exchange *x)
+{
+	struct message_connect m = MESSAGE_INIT(CONNECT, message_connect);
+	m.token = x->id;
+	m.provider = x->model->provider;
+	m.timeout_ms = x->edge->p->timeouts.connect;
+	return ipc_send(x->edge->dialer.fd, &m, sizeof m, -1);
+}
+
+void
+connect_upstream(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	uint32_t provider = x->model->provider;
+	exchange_step(x, STEP_CONNECT);
+	x->attempts++;
+	struct upstream *u = x->attempts == 1 ? upstream_take_idle(e, provider) : NULL; /* the second try wants a fresh one */
+	if (u) {
+		use(x, u);
+		return;
+	}
+	if (e->connections >= e->p->limits.connections || ask_dialer(x) == IPC_AGAIN)
+		exchange_end(x, END_OVERLOADED);
+	else /* also when it is gone: its successor is asked again */
+		exchange_wait(x, &e->wait_dialer);
+}
+
+void
+connect_ask_again(struct edge *e)
+{
+	for (struct exchange *x = e->wait_dialer; x; x = x->wait_next)
+		(void)!ask_dialer(x); /* what a full queue loses ends by its time-out */
+}
+
+static struct exchange *
+waiting(struct edge *e, uint64_t token)
+{
+	struct exchange *x = e->wait_dialer;
+	while (x && x->id != token)
+		x = x->wait_next;
+	return x;
+}
+
+void
+connect_done(struct edge *e, const struct message_connected *m, int fd)
+{
+	struct exchange *x = waiting(e, m->token);
+	struct upstream *u = fd >= 0 ? upstream_adopt(e, m->provider, fd) : NULL;
+	if (fd >= 0 && !u)
+		close(fd);
+	if (!x) { /* its client has gone meanwhile: the connection serves the next */
+		if (u)
+			upstream_release(u, true);
+		return;
+	}
+	exchange_stop_waiting(x);
+	if (u) {
+		use(x, u);
+		return;
+	}
+	if (fd < 0)
+		edge_report(e, EVENT_PROVIDER_UNREACHABLE, catalogue_provider(e->p->catalogue, m->provider)->id, m->result);
+	exchange_end(x, fd >= 0 ? END_OVERLOADED : m->result == CONNECT_TIMEOUT ? END_PROVIDER_TIMEOUT : END_PROVIDER_UNREACHABLE);
+}

@@ -1,0 +1,470 @@
+#include "edge/edge_priv.h"
+
+#include "core/ipc.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What libraries and our own structs may take of the vault besides content. */
+enum { RESERVE_BYTES = 16 << 20, RESERVE_PER_CONNECTION = 4 << 10 };
+
+struct listener {
+	struct watch watch;
+	struct edge *edge;
+};
+
+void
+edge_report(struct edge *e, enum event_id event, uint64_t a, uint64_t b)
+{
+	struct message_event m = MESSAGE_INIT(EVENT, message_event);
+	m.event = (uint16_t)event;
+	m.role = END_OF_EDGE;
+	m.instance = (uint16_t)e->p->index;
+	m.numbers[0] = a;
+	m.numbers[1] = b;
+	/* A full queue loses the report, never the exchange; the counters still tell. */
+	(void)!ipc_send(e->p->scribe_fd, &m, sizeof m, -1);
+}
+
+uint64_t
+edge_wall_ms(const struct edge *e)
+{
+	return e->loop.now_ms + e->wall_offset_ms;
+}
+
+static void
+listener_ready(struct watch *w)
+{
+	client_accept(container_of(w, struct listener, watch)->edge, w->fd);
+}
+
+/* ---- ending ---- */
+
+void
+edge_stop(struct edge *e)
+{
+	e->draining = true;
+	while (e->exchanges)
+		exchange_end(e->exchanges, END_INTERRUPTED);
+	while (e->clients)
+		client_close(e->clients);
+	e->loop.stop = true;
+}
+
+static void
+close_listeners(struct edge *e)
+{
+	for (uint32_t i = 0; i < e->p->listen_count; i++)
+		if (e->listeners && e->listeners[i].watch.fd >= 0)
+			loop_forget(&e->loop, &e->listeners[i].watch);
+}
+
+void
+edge_pause_listeners(struct edge *e, uint64_t ms)
+{
+	close_listeners(e);
+	e->accept_at_ms = e->loop.now_ms + ms;
+}
+
+static void
+resume_listeners(struct edge *e)
+{
+	if (!e->accept_at_ms || e->draining || e->loop.now_ms < e->accept_at_ms || e->connections + 2 > e->p->limits.connections)
+		return;
+	e->accept_at_ms = 0;
+	for (uint32_t i = 0; i < e->p->listen_count; i++)
+		if (!loop_watch_listener(&e->loop, &e->listeners[i].watch, e->p->listen_fds[i], listener_ready)) {
+			edge_pause_listeners(e, TICK_MS);
+			return;
+		}
+}
+
+/* Accept nothing new; idle connections go, running exchanges may finish until the time is over. */
+static void
+drain(struct edge *e, uint64_t within_ms)
+{
+	uint64_t at = e->loop.now_ms + within_ms;
+	if (!e->stop_at_ms || at < e->stop_at_ms)
+		e->stop_at_ms = at;
+	if (e->draining)
+		return;
+	e->draining = true;
+	close_listeners(e);
+	for (struct client *c = e->clients, *next; c; c = next) {
+		next = c->next;
+		if (!c->x && !c->out.at)
+			client_close(c);
+	}
+}
+
+static void
+look_whether_done(struct edge *e)
+{
+	if (e->draining && ((!e->clients && !e->exchanges) || e->loop.now_ms >= e->stop_at_ms))
+		edge_stop(e);
+}
+
+/* ---- memory ---- */
+
+bool
+edge_has_room(const struct edge *e)
+{
+	struct vault_facts facts;
+	vault_facts(e->vault, &facts);
+	return facts.mapped_bytes - facts.used_bytes >= 4 * READ_BYTES;
+}
+
+static void
+read_the_thirsty(struct edge *e)
+{
+	if (!e->thirsty || !edge_has_room(e))
+		return;
+	e->thirsty = false;
+	for (struct client *c = e->clients; c; c = c->next)
+		if (!c->x && (c->pending_len || c->watch.flags & (LOOP_READABLE | LOOP_HANGUP)))
+			loop_again(&e->loop, &c->watch);
+}
+
+/* ---- what is looked at regularly ---- */
+
+static void
+refresh_date(struct edge *e)
+{
+	static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	time_t now = (time_t)(edge_wall_ms(e) / 1000);
+	struct tm tm;
+	gmtime_r(&now, &tm);
+	struct text t = text_on(e->date, sizeof e->date);
+	text_lit(&t, "date: ");
+	text_add(&t, days + tm.tm_wday * 3, 3);
+	text_lit(&t, ", ");
+	char two[] = {(char)('0' + tm.tm_mday / 10), (char)('0' + tm.tm_mday % 10), ' '};
+	text_add(&t, two, 3);
+	text_add(&t, months + tm.tm_mon * 3, 3);
+	text_lit(&t, " ");
+	text_u64(&t, (uint64_t)tm.tm_year + 1900);
+	char clock[] = {' ', (char)('0' + tm.tm_hour / 10), (char)('0' + tm.tm_hour % 10), ':', (char)('0' + tm.tm_min / 10),
+		(char)('0' + tm.tm_min % 10), ':', (char)('0' + tm.tm_sec / 10), (char)('0' + tm.tm_sec % 10)};
+	text_add(&t, clock, sizeof clock);
+	text_lit(&t, " GMT\r\n");
+	assert(!t.cut);
+	e->date_len = (uint32_t)t.len;
+}
+
+static void
+tick(struct timer *t)
+{
+	struct edge *e = container_of(t, struct edge, tick);
+	struct vault_facts facts;
+	e->wall_offset_ms = clock_wall_us() / 1000 - e->loop.now_ms;
+	refresh_date(e);
+	vault_tend(e->vault, e->loop.now_ms);
+	vault_facts(e->vault, &facts);
+	count_set(e->p->counters, vault_used_bytes, facts.used_bytes);
+	count_set(e->p->counters, vault_mapped_bytes, facts.mapped_bytes);
+	timer_arm(&e->loop, t, e->loop.now_ms + TICK_MS, tick);
+}
+
+/* Those who wait for the ledger's next round, or for their ticket to be on disk. */
+static void
+poll_rounds(struct timer *t)
+{
+	struct edge *e = container_of(t, struct edge, poll);
+	uint64_t rounds = atomic_load(board_rounds(e->p->board));
+	bool asleep = atomic_load(board_sleeping(e->p->board));
+	for (struct exchange *x = e->wait_booking, *next; x; x = next) {
+		next = x->wait_next;
+		if (asleep || rounds >= x->wait_rounds)
+			reserve_retry(x);
+	}
+	settle_poll_strict(e);
+}
+
+static void
+want_memory(struct edge *e)
+{
+	size_t bytes = vault_wants_segment(e->vault);
+	if (!bytes && e->wait_memory && e->wait_memory->req->admitted) /* it may be had, but is not mapped */
+		bytes = VAULT_SEGMENT;
+	if (!bytes || e->loop.now_ms - e->segments_asked_ms < 100)
+		return;
+	struct message_segment m = MESSAGE_INIT(SEGMENT_WANTED, message_segment);
+	m.segment_bytes = bytes;
+	if (ipc_send(e->supervisor.fd, &m, sizeof m, -1) == IPC_OK)
+		e->segments_asked_ms = e->loop.now_ms;
+}
+
+/* Heads hold keys. They are short and have no NUL: where a step begins with one, nothing was written. */
+static void
+wipe_text(char *at, size_t len)
+{
+	enum { STEP = 512 };
+	for (; len && *at; at += STEP, len -= STEP)
+		memset(at, 0, STEP);
+}
+
+static void
+turn_end(struct loop *l)
+{
+	struct edge *e = l->turn_arg;
+	if (e->in_used) { /* content of this turn */
+		memset(e->in, 0, e->in_used);
+		e->in_used = 0;
+	}
+	if (!e->go)
+		return;
+	wipe_text(e->head_out, HEAD_OUT_BYTES / 2);
+	wipe_text(e->head_out + HEAD_OUT_BYTES / 2, HEAD_OUT_BYTES / 2);
+	resume_listeners(e);
+	read_body_memory(e);
+	want_memory(e);
+	read_the_thirsty(e);
+	if ((e->wait_booking || e->wait_booked) && !e->poll.link)
+		timer_arm(l, &e->poll, l->now_ms + STRICT_POLL_MS, poll_rounds);
+	look_whether_done(e);
+}
+
+/* ---- messages ---- */
+
+static void
+keep_secret(struct edge *e, const struct message_secret *m)
+{
+	assert(m->secret_bytes <= SECRET_BYTES_MAX);
+	char *at = vault_alloc(e->vault, m->secret_bytes ? m->secret_bytes : 1);
+	assert(at);
+	memcpy(at, m->secret, m->secret_bytes);
+	if (m->kind == SECRET_PEPPER) {
+		assert(m->secret_bytes == API_KEY_PEPPER_BYTES);
+		e->pepper = (uint8_t *)at;
+		return;
+	}
+	assert(m->kind == SECRET_PROVIDER_KEY && m->provider < PROVIDERS_MAX && m->key < CATALOGUE_KEYS_MAX);
+	e->key[m->provider][m->key] = (struct secret){at, m->secret_bytes};
+}
+
+/* All is handed over: from here nothing can be opened any more, and the first byte may come. */
+static bool
+go(struct edge *e)
+{
+	struct edge_process *p = e->p;
+	e->in = vault_alloc(e->vault, CARRY_MAX + READ_BYTES);
+	e->head_out = vault_alloc(e->vault, HEAD_OUT_BYTES);
+	e->listeners = calloc(p->listen_count, sizeof *e->listeners);
+	if (!e->in || !e->head_out || !e->pepper || !e->listeners || !models_prepare(e))
+		return false;
+	tick(&e->tick);
+	p->lock_down(p->lock_down_arg);
+	struct message_plain m = MESSAGE_INIT(READY, message_plain);
+	if (ipc_send(e->supervisor.fd, &m, sizeof m, -1) != IPC_OK)
+		return false;
+	e->go = true;
+	for (uint32_t i = 0; i < p->listen_count; i++) {
+		e->listeners[i].edge = e;
+		if (!loop_watch_listener(&e->loop, &e->listeners[i].watch, p->listen_fds[i], listener_ready))
+			return false;
+	}
+	return true;
+}
+
+static void dialer_ready(struct watch *w);
+static void ledger_ready(struct watch *w);
+
+static void
+new_peer(struct edge *e, const struct message_peer *m, int fd)
+{
+	if (m->role == END_OF_SCRIBE) { /* only written to */
+		close(e->p->scribe_fd);
+		e->p->scribe_fd = fd;
+		return;
+	}
+	assert(m->role == END_OF_DIALER || m->role == END_OF_LEDGER);
+	struct watch *w = m->role == END_OF_DIALER ? &e->dialer : &e->ledger;
+	if (w->fd >= 0) {
+		int old = w->fd;
+		loop_forget(&e->loop, w);
+		close(old);
+	}
+	bool watched = loop_watch(&e->loop, w, fd, m->role == END_OF_DIALER ? dialer_ready : ledger_ready);
+	assert(watched);
+	if (m->role == END_OF_DIALER)
+		connect_ask_again(e);
+	else
+		reserve_ask_again(e);
+}
+
+static void
+from_supervisor(struct edge *e, const void *message, int fd)
+{
+	const struct message_head *h = message;
+	switch ((enum message_type)h->type) {
+	case MESSAGE_SEGMENT: {
+		const struct message_segment *m = message;
+		assert(fd >= 0);
+		(void)!vault_add_segment(e->vault, fd, m->segment_bytes); /* owns the descriptor; more than the bound is not taken */
+		return;
+	}
+	case MESSAGE_SECRET:
+		keep_secret(e, message);
+		return;
+	case MESSAGE_GO:
+		if (e->go || !go(e)) {
+			e->status = 1;
+			e->loop.stop = true;
+		}
+		return;
+	case MESSAGE_PEER:
+		assert(fd >= 0);
+		new_peer(e, message, fd);
+		return;
+	case MESSAGE_DRAIN:
+		drain(e, e->p->timeouts.drain);
+		return;
+	case MESSAGE_STOP:
+		edge_stop(e);
+		return;
+	default:
+		assert(!"a message that the supervisor doesn't send");
+	}
+}
+
+/* All that a neighbour has sent. False: it has gone. */
+static bool
+receive(struct edge *e, struct watch *w, enum message_end from, void (*handle)(struct edge *e, const void *message, int fd))
+{
+	_Alignas(8) char buf[IPC_MESSAGE_MAX];
+	for (;;) {
+		size_t bytes;
+		int fd = -1;
+		if (w->fd < 0)
+			return true;
+		enum ipc_result r = ipc_recv(w->fd, buf, &bytes, &fd);
+		if (r != IPC_OK)
+			return r == IPC_AGAIN;
+		bool known = message_check(buf, bytes, from, END_OF_EDGE, fd >= 0);
+		assert(known);
+		handle(e, buf, fd);
+		explicit_bzero(buf, bytes);
+	}
+}
+
+static void
+supervisor_ready(struct watch *w)
+{
+	struct edge *e = container_of(w, struct edge, supervisor);
+	if (receive(e, w, END_OF_SUPERVISOR, from_supervisor))
+		return;
+	loop_forget(&e->loop, w); /* it is dead: nobody restarts us, nobody hands anything over */
+	if (e->go)
+		drain(e, STOP_GRACE_MS);
+	else
+		e->loop.stop = true;
+}
+
+static void
+from_dialer(struct edge *e, const void *message, int fd)
+{
+	const struct message_connected *m = message;
+	assert(m->provider < e->p->catalogue->provider_count && (m->result == CONNECT_OK) == (fd >= 0));
+	connect_done(e, m, fd);
+}
+
+/* Its successor's end comes by MESSAGE_PEER. */
+static void
+neighbour_gone(struct edge *e, struct watch *w)
+{
+	int fd = w->fd;
+	loop_forget(&e->loop, w);
+	close(fd);
+}
+
+static void
+dialer_ready(struct watch *w)
+{
+	struct edge *e = container_of(w, struct edge, dialer);
+	if (!receive(e, w, END_OF_DIALER, from_dialer))
+		neighbour_gone(e, w);
+}
+
+static void
+from_ledger(struct edge *e, const void *message, int fd)
+{
+	reserve_row_loaded(e, message);
+}
+
+static void
+ledger_ready(struct watch *w)
+{
+	struct edge *e = container_of(w, struct edge, ledger);
+	if (!receive(e, w, END_OF_LEDGER, from_ledger))
+		neighbour_gone(e, w);
+}
+
+/* ---- life ---- */
+
+static bool
+set_up(struct edge *e)
+{
+	struct edge_process *p = e->p;
+	struct board_size size;
+	/* libsodium picks the processor's own instructions here, and opens what it needs before the lock-down. */
+	if (sodium_init() < 0 || p->catalogue->provider_count > PROVIDERS_MAX || !loop_init(&e->loop))
+		return false;
+	e->loop.turn_end = turn_end;
+	e->loop.turn_arg = e;
+	e->vault = vault_open(p->grade, p->limits.content_bytes, RESERVE_BYTES + (uint64_t)p->limits.connections * RESERVE_PER_CONNECTION);
+	e->desk_memory = calloc(1, ticket_desk_bytes(p->board));
+	if (!e->vault || !e->desk_memory)
+		return false;
+	e->desk = ticket_desk_open(e->desk_memory, p->board, p->index, p->incarnation);
+	board_set_wake_fd(e->desk, p->wake_fd);
+	board_size_of(p->board, &size);
+	e->slots = size.slots;
+	if (!share_open(e, size.tickets_per_edge))
+		return false;
+	e->wall_offset_ms = clock_wall_us() / 1000 - e->loop.now_ms;
+	return loop_watch(&e->loop, &e->supervisor, p->supervisor_fd, supervisor_ready) &&
+	       loop_watch(&e->loop, &e->dialer, p->dialer_fd, dialer_ready) && loop_watch(&e->loop, &e->ledger, p->ledger_fd, ledger_ready);
+}
+
+struct edge *
+edge_open(struct edge_process *p)
+{
+	struct edge *e = calloc(1, sizeof *e);
+	if (!e)
+		return NULL;
+	e->p = p;
+	if (set_up(e))
+		return e;
+	free(e);
+	return NULL;
+}
+
+void
+edge_close(struct edge **e)
+{
+	vault_wipe_all((*e)->vault);
+	loop_finish(&(*e)->loop);
+	free((void *)(*e)->models_json.at);
+	free((*e)->listeners);
+	free((*e)->shares);
+	free((*e)->desk_memory);
+	free(*e);
+	*e = NULL;
+}
+
+int
+edge_main(struct edge_process *p)
+{
+	struct edge *e = edge_open(p);
+	if (!e)
+		return 1;
+	loop_run(&e->loop);
+	if (e->go)
+		edge_report(e, EVENT_ENDED, 0, 0);
+	int status = e->status;
+	edge_close(&e);
+	return status;
+}

@@ -1,0 +1,49 @@
+/*
+ * The edge: the only process that holds content. It accepts, reads, forwards, meters and settles; it can open neither a file nor a socket. One thread,
+ * one loop, one vault. The way of one exchange is the table in exchange_steps.h, a file per step.
+ */
+#ifndef EDGE_EDGE_H
+#define EDGE_EDGE_H
+
+#include "core/vault.h"
+#include "ticket/board.h"
+#include "ticket/catalogue.h"
+#include "ticket/key_table.h"
+
+struct edge_limits {
+	uint32_t head_bytes; /* request head */
+	uint64_t body_bytes; /* request body */
+	uint32_t connections; /* clients and providers together */
+	uint32_t tickets_per_account_percent; /* of the slab that one account may have open; 100: no limit */
+	uint64_t content_bytes; /* vault budget */
+};
+
+struct edge_timeouts { /* milliseconds */
+	uint32_t head, body, idle, connect, first_byte, between_bytes, client_write, drain;
+};
+
+enum durability { DURABILITY_BATCHED, DURABILITY_STRICT };
+
+/* All that an edge is given; descriptors are its own. */
+struct edge_process {
+	uint32_t index, incarnation;
+	enum vault_grade grade;
+	enum durability durability;
+	struct edge_limits limits;
+	struct edge_timeouts timeouts;
+	struct board *board;
+	const struct catalogue *catalogue;
+	const struct key_table *keys;
+	struct counters *counters; /* this edge's own block */
+	const int *listen_fds;
+	uint32_t listen_count;
+	int supervisor_fd, dialer_fd, ledger_fd, scribe_fd, wake_fd;
+	/* Called after loop, vault and listeners are set up and the secrets have come, before the first byte is accepted. */
+	void (*lock_down)(void *arg);
+	void *lock_down_arg;
+};
+
+/* Life of the process; returns its exit status. */
+must_check int edge_main(struct edge_process *p);
+
+#endif

@@ -1,0 +1,190 @@
+/*
+ * The edge's own struct, and what its files ask of each other. Content and secrets lie in the vault (exchange_priv.h); struct edge, in
+ * ordinary memory, holds pointers and numbers.
+ */
+#ifndef EDGE_EDGE_PRIV_H
+#define EDGE_EDGE_PRIV_H
+
+#include "core/text.h"
+#include "edge/edge.h"
+#include "edge/exchange_priv.h"
+#include "edge/exchange_steps.h"
+#include "edge/headers.h"
+#include "ticket/counters.h"
+#include "ticket/end_reasons.h"
+#include "ticket/events.h"
+#include "ticket/messages.h"
+
+#include <sys/uio.h>
+
+enum {
+	READ_BYTES = 64 << 10, /* most that one read takes */
+	CARRY_MAX = CHAT_HOLD_MAX + (32 << 10), /* undecided bytes of an answer that wait for what follows */
+	HEAD_OUT_BYTES = 16 << 10, /* room for a head that we write */
+	ERROR_BODY_MAX = 64 << 10, /* a provider's error text is read up to here */
+	BLOCK_BODY_MAX = 256 << 10, /* a body's block */
+	LINGER_MS = 2000, /* a refused client may finish sending for so long */
+	LINGER_BYTES = 64 << 20, /* … and so much */
+	LINGER_READS = 16, /* a turn */
+	UPSTREAM_IDLE_MS = 55000,
+	UPSTREAM_IDLE_MAX = 1024, /* per provider */
+	MEMORY_WAIT_MS = 2000,
+	STOP_GRACE_MS = 2500, /* after the supervisor is gone; with a tick on top, all must be over in 5 s */
+	STRICT_POLL_MS = 4,
+	TICK_MS = 1000,
+};
+
+struct listener;
+struct share;
+
+struct provider_pool {
+	struct upstream *idle;
+	uint32_t idle_count;
+};
+
+enum { PROVIDERS_MAX = 64 };
+
+struct secret {
+	char *at; /* vault */
+	uint16_t len;
+};
+
+struct edge {
+	struct edge_process *p;
+	struct loop loop;
+	struct vault *vault;
+	struct ticket_desk *desk;
+	void *desk_memory;
+	struct listener *listeners;
+	struct watch supervisor, dialer, ledger;
+	struct timer tick, poll;
+	char *in; /* CARRY_MAX + READ_BYTES: every read lands here first */
+	char *head_out;
+	uint8_t *pepper;
+	struct secret key[PROVIDERS_MAX][CATALOGUE_KEYS_MAX];
+	uint32_t next_key[PROVIDERS_MAX];
+	struct provider_pool pool[PROVIDERS_MAX];
+	struct client *clients;
+	struct exchange *exchanges;
+	struct exchange *wait_memory, *wait_dialer, *wait_booking, *wait_row, *wait_booked;
+	struct span models_json;
+	struct share *shares;
+	uint32_t share_mask, share_most;
+	struct http1_head head; /* the one that is being looked at */
+	size_t in_used; /* bytes of `in` that were written in this turn: wiped at its end */
+	uint64_t segments_asked_ms;
+	uint64_t stop_at_ms; /* 0: running */
+	uint64_t accept_at_ms; /* listeners are paused until then and until there is room; 0: not paused */
+	uint64_t wall_offset_ms; /* wall clock − monotonic, refreshed by the tick */
+	char date[40]; /* "date: …\r\n", refreshed by the tick */
+	uint32_t date_len;
+	uint32_t connections, slots;
+	bool go, draining;
+	bool thirsty; /* somebody was not read because the vault is nearly full */
+	int status;
+};
+
+/* ---- edge.c ---- */
+/* Life in two halves: edge_main() runs the loop in between; the loopback tests turn it by hand. NULL: can't begin. */
+must_check struct edge *edge_open(struct edge_process *p);
+void edge_close(struct edge **e);
+void edge_report(struct edge *e, enum event_id event, uint64_t a, uint64_t b);
+uint64_t edge_wall_ms(const struct edge *e);
+void edge_stop(struct edge *e);
+void edge_pause_listeners(struct edge *e, uint64_t ms); /* they are level-triggered: nobody accepts, so nobody may ask */
+bool edge_has_room(const struct edge *e); /* for what one read may make us keep */
+
+static inline void
+edge_in_used(struct edge *e, size_t bytes)
+{
+	if (bytes > e->in_used)
+		e->in_used = bytes;
+}
+
+/* ---- outbox.c: one way of writing ---- */
+enum wrote { WROTE_ALL, WROTE_SOME, WROTE_BROKEN };
+/* Write what is in the box and then the parts; what the socket does not take is kept in the box (in the vault). */
+must_check enum wrote outbox_write(struct edge *e, struct watch *w, struct outbox *o, struct iovec *parts, int count, uint64_t *ret_bytes);
+void outbox_free(struct edge *e, struct outbox *o);
+
+/* ---- client.c ---- */
+void client_accept(struct edge *e, int listener);
+must_check bool client_adopt(struct edge *e, int fd);
+void client_send(struct client *c, struct iovec *parts, int count); /* may end the client, then c->x is gone as well: look at the exchange's step */
+void client_next(struct client *c, bool keep); /* its exchange is over */
+void client_close(struct client *c);
+void client_keep_rest(struct client *c, const char *bytes, size_t len); /* pipelined bytes */
+void client_drop_pending(struct client *c);
+
+/* ---- exchange.c ---- */
+struct exchange *exchange_begin(struct client *c);
+void exchange_step(struct exchange *x, enum exchange_step step);
+void exchange_rearm(struct exchange *x); /* x->deadline_ms came nearer */
+/* The end of every exchange. Answers the client if no byte went out yet, settles or frees the ticket, lets go of everything. */
+void exchange_end(struct exchange *x, enum end_reason reason);
+void exchange_client_gone(struct exchange *x);
+void exchange_wait(struct exchange *x, struct exchange **list);
+void exchange_stop_waiting(struct exchange *x);
+struct request *request_begin(struct exchange *x);
+void request_free(struct exchange *x);
+
+/* ---- the steps ---- */
+void read_head(struct client *c, const char *bytes, size_t len);
+void read_head_skip_body(struct exchange *x, const struct http1_head *h, const char *rest, size_t len);
+must_check bool authenticate_key(struct exchange *x, const struct http1_head *h); /* false: the exchange has ended */
+void authenticate(struct exchange *x, const struct http1_head *h, const char *rest, size_t rest_len);
+void read_body_begin(struct exchange *x, const struct http1_head *h, const char *rest, size_t rest_len);
+void read_body_more(struct exchange *x);
+void read_body_memory(struct edge *e); /* each turn in which somebody waits for some */
+void reserve(struct exchange *x);
+void reserve_retry(struct exchange *x);
+void reserve_ask_again(struct edge *e); /* the ledger was started anew */
+void reserve_row_loaded(struct edge *e, const struct message_row *m);
+must_check bool reserve_extend(struct exchange *x);
+bool header_goes_up(const struct catalogue_provider *p, struct span name);
+bool route_model(struct exchange *x);
+void route_edit(struct exchange *x);
+void connect_upstream(struct exchange *x);
+void connect_ask_again(struct edge *e); /* the dialer was started anew */
+void connect_done(struct edge *e, const struct message_connected *m, int fd);
+void send_request(struct exchange *x);
+void await_answer(struct exchange *x, char *bytes, size_t len, bool eof);
+void relay_read(struct exchange *x);
+must_check bool carry_keep(struct exchange *x, const char *bytes, size_t len);
+void relay_body(struct exchange *x, char *base, size_t have, size_t raw, bool eof, struct span head);
+void relay_finish_strict(struct exchange *x);
+void settle(struct exchange *x, enum end_reason reason);
+void settle_state_cost(struct exchange *x);
+uint64_t settle_counted_output(const struct exchange *x); /* output tokens, counted high: what the hold must cover */
+void settle_strict(struct exchange *x, enum end_reason reason, bool complete);
+void settle_poll_strict(struct edge *e);
+void request_estimate(struct exchange *x); /* remember the input's size before the request is let go */
+
+/* ---- upstream.c ---- */
+struct upstream *upstream_adopt(struct edge *e, uint32_t provider, int fd);
+struct upstream *upstream_take_idle(struct edge *e, uint32_t provider);
+void upstream_release(struct upstream *u, bool keep); /* the exchange no longer needs it */
+
+/* ---- answer.c: what Lethe itself says ---- */
+void answer_error(struct exchange *x, enum end_reason reason, const char *param, struct span message);
+void answer_request_error(struct exchange *x, enum chat_request_error error);
+void answer_stream_error(struct exchange *x, enum end_reason reason);
+void answer_allow(struct text *t, uint8_t method); /* the allow line; HTTP1_METHOD_OTHER: all that there are */
+void answer_json(struct exchange *x, uint16_t status, struct span body);
+void answer_text(struct client *c, uint16_t status, const char *code, const char *message); /* before there is an exchange */
+void answer_head(struct exchange *x, struct text *t, uint16_t status); /* status line and our own fields, without the final empty line */
+void answer_money_short(struct exchange *x, struct nano need, struct nano have);
+void answer_provider_error(struct exchange *x);
+bool answer_is_private(const struct exchange *x, struct span body); /* does a provider's error tell of the operator's own account? */
+uint16_t reason_status(enum end_reason reason);
+
+/* ---- share.c ---- */
+must_check bool share_open(struct edge *e, uint32_t tickets);
+must_check bool share_take(struct edge *e, uint64_t account); /* false: the account has its share */
+void share_give(struct edge *e, uint64_t account);
+
+/* ---- models.c ---- */
+must_check bool models_prepare(struct edge *e);
+void models_answer(struct exchange *x, struct span path);
+
+#endif

@@ -1,0 +1,235 @@
+#include "edge/edge_priv.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+/* ---- the table, as data ---- */
+static const struct step_row {
+	int32_t timeout_at; /* offset in struct edge_timeouts, -1: none */
+	uint8_t late, gone;
+} steps[] = {
+#define TIMEOUT_none -1
+#define TIMEOUT_head (int32_t) offsetof(struct edge_timeouts, head)
+#define TIMEOUT_body (int32_t) offsetof(struct edge_timeouts, body)
+#define TIMEOUT_connect (int32_t) offsetof(struct edge_timeouts, connect)
+#define TIMEOUT_first_byte (int32_t) offsetof(struct edge_timeouts, first_byte)
+#define TIMEOUT_between_bytes (int32_t) offsetof(struct edge_timeouts, between_bytes)
+#define X(step, waits, timeout, late, gone) {TIMEOUT_##timeout, END_##late, END_##gone},
+	EXCHANGE_STEPS(X)
+#undef X
+};
+
+static uint32_t
+step_timeout_ms(const struct edge *e, enum exchange_step step)
+{
+	int32_t at = steps[step].timeout_at;
+	uint32_t ms = 0;
+	if (at >= 0)
+		memcpy(&ms, (const char *)&e->p->timeouts + at, sizeof ms);
+	return ms;
+}
+
+/* The timer isn't moved for each byte: the deadline is, and the timer looks at it when it fires. */
+static void
+exchange_late(struct timer *t)
+{
+	struct exchange *x = container_of(t, struct exchange, timer);
+	struct edge *e = x->edge;
+	if (e->loop.now_ms < x->deadline_ms) {
+		timer_arm(&e->loop, t, x->deadline_ms, exchange_late);
+		return;
+	}
+	if (x->client && x->client->out.at && x->step == STEP_RELAY) { /* the client is slow, not the provider: its own timer rules */
+		x->deadline_ms = e->loop.now_ms + step_timeout_ms(e, STEP_RELAY);
+		timer_arm(&e->loop, t, x->deadline_ms, exchange_late);
+		return;
+	}
+	if (x->step == STEP_READ_BODY && x->wait_link)
+		exchange_end(x, END_OVERLOADED);
+	else
+		exchange_end(x, (enum end_reason)steps[x->step].late);
+}
+
+void
+exchange_rearm(struct exchange *x)
+{
+	timer_arm(&x->edge->loop, &x->timer, x->deadline_ms, exchange_late);
+}
+
+/* Steps only go forward, but for the ways back to CONNECT: a kept connection that turned out to be closed. */
+void
+exchange_step(struct exchange *x, enum exchange_step step)
+{
+	struct edge *e = x->edge;
+	assert(step >= x->step || (step == STEP_CONNECT && x->step <= STEP_AWAIT && !x->head_sent));
+	x->step = (uint8_t)step;
+	uint32_t ms = step_timeout_ms(e, step);
+	x->deadline_ms = ms ? e->loop.now_ms + ms : UINT64_MAX;
+	if (ms && (!x->timer.link || x->timer.at_ms > x->deadline_ms))
+		timer_arm(&e->loop, &x->timer, x->deadline_ms, exchange_late);
+}
+
+struct exchange *
+exchange_begin(struct client *c)
+{
+	struct edge *e = c->edge;
+	struct exchange *x = vault_alloc(e->vault, sizeof *x);
+	if (!x)
+		return NULL;
+	x->edge = e;
+	x->client = c;
+	x->step = STEP_READ_HEAD;
+	x->id = ticket_next_id(e->desk, edge_wall_ms(e));
+	x->started_ms = e->loop.now_ms;
+	x->next = e->exchanges;
+	x->link = &e->exchanges;
+	if (x->next)
+		x->next->link = &x->next;
+	e->exchanges = x;
+	c->x = x;
+	count_add(e->p->counters, exchanges_open, 1);
+	return x;
+}
+
+void
+exchange_wait(struct exchange *x, struct exchange **list)
+{
+	assert(!x->wait_link);
+	/* At the end: first come, first served. The lists are short. */
+	while (*list)
+		list = &(*list)->wait_next;
+	*list = x;
+	x->wait_next = NULL;
+	x->wait_link = list;
+}
+
+void
+exchange_stop_waiting(struct exchange *x)
+{
+	if (!x->wait_link)
+		return;
+	*x->wait_link = x->wait_next;
+	if (x->wait_next)
+		x->wait_next->wait_link = x->wait_link;
+	x->wait_link = NULL;
+}
+
+struct request *
+request_begin(struct exchange *x)
+{
+	x->req = vault_alloc(x->edge->vault, sizeof *x->req);
+	if (x->req)
+		chat_request_init(&x->req->scan);
+	return x->req;
+}
+
+void
+request_free(struct exchange *x)
+{
+	struct request *r = x->req;
+	struct edge *e = x->edge;
+	if (!r)
+		return;
+	for (struct block *b = r->body, *next; b; b = next) {
+		next = b->next;
+		vault_free_dirty(e->vault, b, sizeof *b + b->cap, sizeof *b + b->len);
+	}
+	vault_free(e->vault, r->headers, r->headers_len);
+	vault_free(e->vault, r->head, r->head_len);
+	uint64_t admitted = r->admitted;
+	vault_free(e->vault, r, sizeof *r);
+	x->req = NULL;
+	if (admitted)
+		vault_release(e->vault, admitted);
+}
+
+static void
+exchange_bury(struct deferred *d, void *arg)
+{
+	struct exchange *x = container_of(d, struct exchange, deferred);
+	vault_free(x->edge->vault, x, sizeof *x);
+}
+
+static void
+exchange_free(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	exchange_stop_waiting(x);
+	timer_cancel(&e->loop, &x->timer);
+	request_free(x);
+	vault_free(e->vault, x->meter, sizeof *x->meter);
+	x->meter = NULL;
+	vault_free_dirty(e->vault, x->carry, x->carry_cap, x->carry_len);
+	x->carry = NULL;
+	*x->link = x->next;
+	if (x->next)
+		x->next->link = x->link;
+	count_add(e->p->counters, exchanges_open, -1);
+	loop_defer(&e->loop, &x->deferred, exchange_bury);
+}
+
+/* What the client still has to be told when the exchange ends in this way. */
+static void
+tell_client(struct exchange *x, enum end_reason reason)
+{
+	if (x->answered)
+		return;
+	if (x->step == STEP_SETTLE) { /* what is kept back, maybe the head, is not followed by anything else */
+		x->keep_client = false;
+		return;
+	}
+	if (!x->head_sent)
+		answer_error(x, reason, NULL, (struct span){0});
+	else if (x->streamed)
+		answer_stream_error(x, reason);
+	else
+		x->keep_client = false; /* a truncated body must be seen as one: no last chunk */
+}
+
+void
+exchange_end(struct exchange *x, enum end_reason reason)
+{
+	struct edge *e = x->edge;
+	if (x->step == STEP_DONE)
+		return;
+	exchange_stop_waiting(x);
+	settle(x, reason);
+	if (x->client && x->step == STEP_READ_BODY && !x->answered) { /* what is left of the body must never be read as a request */
+		x->keep_client = false;
+		x->client->linger = true;
+	}
+	if (x->client)
+		tell_client(x, reason);
+	if (x->step == STEP_DONE) /* telling failed: the client went, and ended this exchange on its way */
+		return;
+	x->step = STEP_DONE;
+	count_add(e->p->counters, ended[reason], 1);
+	if (x->streamed)
+		count_add(e->p->counters, streams_open, -1);
+	struct upstream *u = x->up;
+	x->up = NULL;
+	if (u)
+		upstream_release(u, x->up_done && x->keep_upstream);
+	struct client *c = x->client;
+	x->client = NULL;
+	bool keep = x->keep_client;
+	exchange_free(x);
+	if (c)
+		client_next(c, keep);
+}
+
+void
+exchange_client_gone(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	enum end_reason reason = (enum end_reason)steps[x->step].gone;
+	x->client->x = NULL;
+	x->client = NULL;
+	bool running = x->up && (x->step == STEP_AWAIT || x->step == STEP_RELAY);
+	if (!running || e->draining || catalogue_provider(e->p->catalogue, x->model->provider)->cancel != DRAIN_UPSTREAM) {
+		exchange_end(x, reason);
+		return;
+	}
+	/* Read on for the usage; the steps' time-outs bound it. What came while the client was slow won't be reported again. */
+	loop_again(&e->loop, &x->up->watch);
+}

@@ -1,0 +1,145 @@
+/*
+ * Who an exchange is between and what it remembers: connections, requests, answers. Everything here lies in the vault.
+ *
+ * Lifetimes: client (a connection) > exchange (one request and its answer) > request (until the answer begins). An upstream
+ * connection is lent to one exchange at a time and rests in its provider's pool in between.
+ */
+#ifndef EDGE_EXCHANGE_PRIV_H
+#define EDGE_EXCHANGE_PRIV_H
+
+#include "core/http1.h"
+#include "core/loop.h"
+#include "dialect/chat.h"
+#include "ticket/catalogue.h"
+#include "ticket/ticket.h"
+
+struct edge;
+struct exchange;
+struct client;
+struct upstream;
+
+/* Bytes that a socket did not take at once: one vault block. */
+struct outbox {
+	char *at;
+	uint32_t len, cap, sent;
+};
+
+struct block { /* a piece of a request body */
+	struct block *next;
+	uint32_t len, cap;
+	char bytes[];
+};
+
+struct client {
+	struct watch watch;
+	struct timer timer; /* idle, head, slow reader, linger */
+	struct deferred deferred;
+	struct edge *edge;
+	struct client *next, **link;
+	struct exchange *x;
+	char *pending; /* an incomplete head, or what was pipelined */
+	uint32_t pending_len, pending_cap;
+	size_t scanned;
+	struct outbox out;
+	uint64_t linger_left;
+	bool closing; /* close when the outbox is empty */
+	bool linger; /* … and let the peer finish sending first */
+	bool lingering;
+	bool http10;
+};
+
+struct upstream {
+	struct watch watch;
+	struct timer timer; /* idle */
+	struct deferred deferred;
+	struct edge *edge;
+	struct exchange *x;
+	struct upstream *next, **link; /* in the pool */
+	uint32_t provider;
+	bool reused; /* has carried an exchange before */
+};
+
+/* How the body of the answer ends. */
+enum framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
+
+/* A replacement in the request body: [at, at + remove) becomes text. */
+struct edit {
+	uint64_t at;
+	uint32_t remove, text_len;
+	const char *text;
+};
+
+enum { EDITS_MAX = 4, EDIT_TEXT_MAX = 256 };
+
+/* What is needed until the answer begins: the body, because it may have to be sent again. */
+struct request {
+	struct chat_request_scan scan;
+	struct http1_chunked chunked;
+	struct block *body, *body_last;
+	uint64_t body_bytes, body_left, admitted;
+	char *headers; /* "name: value\r\n" of what goes up */
+	uint32_t headers_len;
+	char *head; /* our request head, kept when the socket did not take it whole */
+	uint32_t head_len;
+	uint64_t sent, total; /* of head and edited body */
+	struct edit edits[EDITS_MAX];
+	uint8_t edit_count;
+	uint8_t edit_text_len;
+	char edit_text[EDIT_TEXT_MAX];
+	bool body_chunked, as_is;
+	bool expects; /* the client waits for 100 Continue, and we for memory */
+};
+
+struct exchange {
+	struct timer timer;
+	struct deferred deferred;
+	struct edge *edge;
+	struct client *client; /* NULL when it has gone and the answer is drained */
+	struct upstream *up;
+	struct request *req;
+	struct chat_meter *meter;
+	struct ticket *ticket;
+	struct exchange *next, **link; /* all of this edge */
+	struct exchange *wait_next, **wait_link; /* in the one list it waits in */
+	const struct catalogue_model *model;
+	const struct catalogue_price *price;
+	char *carry; /* answer: incomplete head, undecided events, or the collected error body */
+	struct http1_chunked chunked;
+	uint64_t id, deadline_ms, started_ms;
+	uint64_t answer_left;
+	uint64_t account_row;
+	uint64_t wait_rounds; /* booking round to wait for */
+	uint64_t input_estimate;
+	uint64_t settled_seq; /* durability: strict: the ticket that was handed in */
+	struct ticket *settled;
+	uint64_t hold_input, hold_output; /* tokens that the hold covers */
+	uint64_t extend_at; /* counted output tokens at which the hold has to grow */
+	uint32_t slot;
+	uint32_t carry_len, carry_cap;
+	uint32_t capped; /* value of lethe-capped, 0 when none */
+	uint32_t up_status;
+	uint32_t collect_at; /* collected error: header lines stand in front of the body */
+	size_t scanned; /* of an incomplete answer head */
+	uint8_t step; /* enum exchange_step */
+	uint8_t method;
+	uint8_t takes; /* the method that the endpoint takes: for 405 */
+	uint8_t framing; /* of the provider's answer */
+	uint8_t attempts, interim;
+	uint8_t strict_reason; /* durability: strict, while the ticket is being booked */
+	bool strict_complete;
+	bool streamed; /* the answer is SSE */
+	bool keep_client; /* the connection may carry another request */
+	bool keep_upstream;
+	bool head_sent; /* the client has seen a status line */
+	bool answered; /* a complete answer has been written */
+	bool head_only; /* HEAD */
+	bool client_chunked; /* we frame the answer in chunks */
+	bool collect; /* an error answer: read it whole, then decide */
+	bool hide; /* include_usage was injected */
+	bool held; /* the ticket is HELD */
+	bool loaded; /* the row was asked for once */
+	bool extendable;
+	bool up_done; /* the provider's answer is complete */
+};
+
+#endif

@@ -1,0 +1,421 @@
+/* READ_BODY: the body goes into vault blocks, bounded in itself and in total, and the scanner reads along. */
+#include "edge/edge_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/socket.h>
+
+enum { BLOCK_CHUNKED_FIRST = 8 << 10 };
+
+/* ---- the fields that go up ---- */
+
+static bool
+name_is(struct span a, const char *b, size_t len)
+{
+	return a.len == len && !strncasecmp(a.at, b, len);
+}
+
+static bool
+goes_up(const struct catalogue_provider *p, struct span name)
+{
+#define X(direction, text, why) \
+	if (HEADER_##direction == HEADER_UP && name_is(name, text, sizeof(text) - 1)) \
+		return true;
+	HEADERS(X)
+#undef X
+	for (uint32_t i = 0; p && i < p->pass_header_count; i++)
+		if (name_is(name, p->pass_header[i], strlen(p->pass_header[i])))
+			return true;
+	return false;
+}
+
+/* Any provider's: which one it will be is only known after the body. Those of another provider are left out by send.c. */
+static bool
+may_go_up(const struct edge *e, struct span name)
+{
+	for (uint32_t i = 0; i < e->p->catalogue->provider_count; i++)
+		if (goes_up(catalogue_provider(e->p->catalogue, i), name))
+			return true;
+	return false;
+}
+
+bool
+header_goes_up(const struct catalogue_provider *p, struct span name)
+{
+	return goes_up(p, name);
+}
+
+static bool
+keep_headers(struct exchange *x, const struct http1_head *h)
+{
+	struct edge *e = x->edge;
+	struct text t = text_on(e->head_out, HEAD_OUT_BYTES / 2);
+	for (unsigned i = 0; i < h->field_count; i++) {
+		struct span name = http1_field_name(h, &h->fields[i]);
+		if (!may_go_up(e, name))
+			continue;
+		text_span(&t, name);
+		text_lit(&t, ": ");
+		text_span(&t, http1_field_value(h, &h->fields[i]));
+		text_lit(&t, "\r\n");
+	}
+	if (t.cut)
+		return false;
+	if (t.len == 0)
+		return true;
+	x->req->headers = vault_alloc(e->vault, t.len);
+	if (!x->req->headers)
+		return false;
+	x->req->headers_len = (uint32_t)t.len;
+	memcpy(x->req->headers, t.at, t.len);
+	return true;
+}
+
+/* lethe-policy: as-is. Anything else it could say is unknown. */
+static bool
+read_policy(struct exchange *x, const struct http1_head *h)
+{
+	const struct http1_field *f = http1_field_find(h, HTTP1_LETHE_POLICY);
+	if (!f)
+		return true;
+	if (!name_is(http1_field_value(h, f), "as-is", 5))
+		return false;
+	x->req->as_is = true;
+	return true;
+}
+
+/* ---- bytes ---- */
+
+static struct block *
+add_block(struct exchange *x)
+{
+	struct request *r = x->req;
+	uint64_t want = r->body_chunked ? (r->body_bytes < BLOCK_CHUNKED_FIRST ? BLOCK_CHUNKED_FIRST : r->body_bytes) : r->body_left;
+	if (want > BLOCK_BODY_MAX - sizeof(struct block))
+		want = BLOCK_BODY_MAX - sizeof(struct block);
+	struct block *b = vault_alloc(x->edge->vault, sizeof *b + want);
+	if (!b)
+		return NULL;
+	b->cap = (uint32_t)want;
+	if (r->body_last)
+		r->body_last->next = b;
+	else
+		r->body = b;
+	r->body_last = b;
+	return b;
+}
+
+static struct block *
+room(struct exchange *x)
+{
+	struct block *b = x->req->body_last;
+	return b && b->len < b->cap ? b : add_block(x);
+}
+
+/* `len` new bytes stand at the end of b. */
+static bool
+body_grew(struct exchange *x, struct block *b, size_t len)
+{
+	struct request *r = x->req;
+	const char *at = b->bytes + b->len;
+	b->len += (uint32_t)len;
+	r->body_bytes += len;
+	if (!r->body_chunked)
+		r->body_left -= len;
+	return chat_request_feed(&r->scan, at, len);
+}
+
+static enum end_reason
+take_data(struct exchange *x, const char *bytes, size_t len)
+{
+	struct request *r = x->req;
+	if (r->body_chunked) {
+		if (r->body_bytes + len > x->edge->p->limits.body_bytes)
+			return END_BODY_TOO_LARGE;
+		if (!vault_admit(x->edge->vault, len))
+			return END_OVERLOADED;
+		r->admitted += len;
+	}
+	while (len) {
+		struct block *b = room(x);
+		if (!b)
+			return END_OVERLOADED;
+		size_t n = b->cap - b->len < len ? b->cap - b->len : len;
+		memcpy(b->bytes + b->len, bytes, n);
+		if (!body_grew(x, b, n))
+			return END_BAD_BODY;
+		bytes += n;
+		len -= n;
+	}
+	return END_NONE;
+}
+
+static void
+body_failed(struct exchange *x, enum end_reason reason)
+{
+	struct client *c = x->client;
+	c->linger = true;
+	x->keep_client = false;
+	if (reason == END_BAD_BODY && x->req->scan.error) {
+		answer_request_error(x, x->req->scan.error);
+		exchange_end(x, reason);
+	} else
+		exchange_end(x, reason);
+}
+
+static void
+body_complete(struct exchange *x)
+{
+	enum chat_request_error error = chat_request_finish(&x->req->scan);
+	if (error == CHAT_REQUEST_OK && x->req->scan.result.store)
+		error = CHAT_REQUEST_STORE; /* the object would be nobody's: there is no way to name it again from here */
+	if (error != CHAT_REQUEST_OK) {
+		answer_request_error(x, error);
+		exchange_end(x, END_BAD_BODY);
+		return;
+	}
+	reserve(x);
+}
+
+/* ---- input that was read together with the head, or with the body's end ---- */
+
+static bool
+take_chunked(struct exchange *x, const char *bytes, size_t len)
+{
+	struct request *r = x->req;
+	for (;;) {
+		size_t used;
+		struct span data;
+		enum http1_result result = http1_chunked_feed(&r->chunked, bytes, len, &used, &data);
+		enum end_reason reason = result == HTTP1_BAD ? END_BAD_HTTP : data.len ? take_data(x, data.at, data.len) : END_NONE;
+		if (reason != END_NONE) {
+			body_failed(x, reason);
+			return false;
+		}
+		bytes += used;
+		len -= used;
+		if (result == HTTP1_DONE) {
+			client_keep_rest(x->client, bytes, len);
+			return true;
+		}
+		if (used == 0 || len == 0)
+			return false;
+	}
+}
+
+/* True: the body is complete. False: more is needed, or the exchange has ended. */
+static bool
+take_input(struct exchange *x, const char *bytes, size_t len)
+{
+	struct request *r = x->req;
+	if (r->body_chunked)
+		return take_chunked(x, bytes, len);
+	size_t body = len < r->body_left ? len : (size_t)r->body_left;
+	enum end_reason reason = take_data(x, bytes, body);
+	if (reason != END_NONE) {
+		body_failed(x, reason);
+		return false;
+	}
+	if (r->body_left)
+		return false;
+	client_keep_rest(x->client, bytes + body, len - body);
+	return true;
+}
+
+static void
+begin_reading(struct exchange *x, const char *rest, size_t len)
+{
+	if (take_input(x, rest, len)) {
+		body_complete(x);
+		return;
+	}
+	if (x->step == STEP_DONE)
+		return;
+	struct client *c = x->client;
+	if (c->watch.flags & (LOOP_READABLE | LOOP_HANGUP))
+		loop_again(&x->edge->loop, &c->watch);
+}
+
+static void
+send_continue(struct exchange *x)
+{
+	static char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	struct iovec part = {text, sizeof text - 1};
+	client_send(x->client, &part, 1);
+}
+
+static enum end_reason
+prepare(struct exchange *x, const struct http1_head *h)
+{
+	struct request *r = request_begin(x);
+	if (!r)
+		return END_OVERLOADED;
+	r->body_chunked = h->chunked;
+	r->body_left = h->has_length ? h->content_length : 0;
+	http1_chunked_init(&r->chunked);
+	if (!read_policy(x, h))
+		return END_BAD_HEADER;
+	return keep_headers(x, h) ? END_NONE : END_OVERLOADED;
+}
+
+/* Within the budget, and mapped: a segment that is on its way is waited for. */
+static bool
+admitted(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	struct request *r = x->req;
+	struct vault_facts facts;
+	if (!r->admitted && !vault_admit(e->vault, r->body_left))
+		return false;
+	r->admitted = r->body_left;
+	vault_facts(e->vault, &facts);
+	return facts.mapped_bytes - facts.used_bytes > r->body_left + BLOCK_BODY_MAX + READ_BYTES; /* the last block is rounded up */
+}
+
+static void
+wait_for_memory(struct exchange *x, const char *rest, size_t rest_len)
+{
+	struct edge *e = x->edge;
+	edge_report(e, EVENT_VAULT_FULL, e->p->index, e->p->limits.content_bytes);
+	client_keep_rest(x->client, rest, rest_len);
+	if (x->client->closing) { /* not even for that */
+		body_failed(x, END_OVERLOADED);
+		return;
+	}
+	exchange_wait(x, &e->wait_memory);
+	x->deadline_ms = e->loop.now_ms + MEMORY_WAIT_MS;
+	exchange_rearm(x);
+}
+
+void
+read_body_begin(struct exchange *x, const struct http1_head *h, const char *rest, size_t rest_len)
+{
+	bool expects = h->expect_continue && rest_len == 0 && h->minor_version > 0;
+	enum end_reason reason = prepare(x, h);
+	if (reason != END_NONE) {
+		read_head_skip_body(x, h, rest, rest_len);
+		exchange_end(x, reason);
+		return;
+	}
+	exchange_step(x, STEP_READ_BODY);
+	if (!admitted(x)) {
+		x->req->expects = expects;
+		wait_for_memory(x, rest, rest_len);
+		return;
+	}
+	if (expects)
+		send_continue(x);
+	if (x->step == STEP_READ_BODY)
+		begin_reading(x, rest, rest_len);
+}
+
+/* Those who wait for memory go on, in order, as far as there is some. */
+void
+read_body_memory(struct edge *e)
+{
+	struct exchange *x;
+	while ((x = e->wait_memory) && admitted(x)) {
+		exchange_stop_waiting(x);
+		exchange_step(x, STEP_READ_BODY);
+		loop_again(&e->loop, &x->client->watch);
+	}
+}
+
+/* What was kept while the exchange waited for memory. */
+static bool
+take_kept(struct exchange *x)
+{
+	struct client *c = x->client;
+	struct edge *e = x->edge;
+	size_t len = c->pending_len;
+	memcpy(e->in, c->pending, len);
+	edge_in_used(e, len);
+	client_drop_pending(c);
+	if (take_input(x, e->in, len)) {
+		body_complete(x);
+		return false;
+	}
+	return x->step == STEP_READ_BODY;
+}
+
+static void
+read_straight(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	struct client *c = x->client;
+	struct block *b = room(x);
+	if (!b) {
+		body_failed(x, END_OVERLOADED);
+		return;
+	}
+	size_t want = b->cap - b->len < x->req->body_left ? b->cap - b->len : (size_t)x->req->body_left;
+	ssize_t n = recv(c->watch.fd, b->bytes + b->len, want, MSG_DONTWAIT);
+	if (n < 0 && errno == EAGAIN) {
+		c->watch.flags &= (uint16_t)~LOOP_READABLE;
+		return;
+	}
+	if (n <= 0) {
+		exchange_client_gone(x);
+		client_close(c);
+		return;
+	}
+	count_add(e->p->counters, bytes_from_clients, n);
+	x->deadline_ms = e->loop.now_ms + e->p->timeouts.body;
+	if (!body_grew(x, b, (size_t)n))
+		body_failed(x, END_BAD_BODY);
+	else if (x->req->body_left == 0)
+		body_complete(x);
+	else if ((size_t)n == want || c->watch.flags & LOOP_HANGUP)
+		loop_again(&e->loop, &c->watch);
+	else
+		c->watch.flags &= (uint16_t)~LOOP_READABLE; /* a short read has emptied the socket; more will be reported */
+}
+
+static void
+read_chunked(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	struct client *c = x->client;
+	ssize_t n = recv(c->watch.fd, e->in, READ_BYTES, MSG_DONTWAIT);
+	if (n < 0 && errno == EAGAIN) {
+		c->watch.flags &= (uint16_t)~LOOP_READABLE;
+		return;
+	}
+	if (n <= 0) {
+		exchange_client_gone(x);
+		client_close(c);
+		return;
+	}
+	edge_in_used(e, (size_t)n);
+	count_add(e->p->counters, bytes_from_clients, n);
+	x->deadline_ms = e->loop.now_ms + e->p->timeouts.body;
+	if (take_chunked(x, e->in, (size_t)n))
+		body_complete(x);
+	else if (x->step == STEP_READ_BODY)
+		loop_again(&e->loop, &c->watch);
+}
+
+void
+read_body_more(struct exchange *x)
+{
+	if (x->wait_link) { /* for memory: nothing is read; but a client that goes is let go */
+		if (x->client->watch.flags & LOOP_HANGUP) {
+			struct client *c = x->client;
+			exchange_client_gone(x);
+			client_close(c);
+		}
+		return;
+	}
+	if (x->req->expects) {
+		x->req->expects = false;
+		send_continue(x);
+		if (x->step == STEP_DONE)
+			return;
+	}
+	if (x->client->pending_len && !take_kept(x))
+		return;
+	if (x->req->body_chunked)
+		read_chunked(x);
+	else
+		read_straight(x);
+}

@@ -1,0 +1,368 @@
+/*
+ * RELAY: bytes move when the client can take them. One read, one write a turn: the read lands in the loop's scratch, is unframed and metered in
+ * place, and goes out from there; only what must wait (half an event, a slow socket's rest) is copied.
+ */
+#include "edge/edge_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/socket.h>
+
+/* ---- bytes that wait for what follows ---- */
+
+bool
+carry_keep(struct exchange *x, const char *bytes, size_t len)
+{
+	struct edge *e = x->edge;
+	if (len == 0)
+		return true;
+	if (x->carry_len + len > CARRY_MAX)
+		return false;
+	if (x->carry_len + len > x->carry_cap) {
+		size_t cap = vault_block_bytes(x->carry_len + len);
+		char *at = vault_alloc(e->vault, cap);
+		if (!at)
+			return false;
+		if (x->carry)
+			memcpy(at, x->carry, x->carry_len);
+		vault_free_dirty(e->vault, x->carry, x->carry_cap, x->carry_len);
+		x->carry = at;
+		x->carry_cap = (uint32_t)cap;
+	}
+	memcpy(x->carry + x->carry_len, bytes, len);
+	x->carry_len += (uint32_t)len;
+	return true;
+}
+
+static void
+carry_drop(struct exchange *x)
+{
+	vault_free_dirty(x->edge->vault, x->carry, x->carry_cap, x->carry_len);
+	x->carry = NULL;
+	x->carry_len = x->carry_cap = 0;
+}
+
+/* ---- framing of the provider's side ---- */
+
+/* Data bytes of raw[0..len), moved together at raw's start. False: the framing is broken. */
+static bool
+unchunk(struct exchange *x, char *raw, size_t len, char **ret_data, size_t *ret_len)
+{
+	char *out = NULL, *at = raw;
+	size_t out_len = 0;
+	for (;;) {
+		size_t used;
+		struct span data;
+		enum http1_result r = http1_chunked_feed(&x->chunked, at, len, &used, &data);
+		if (r == HTTP1_BAD)
+			return false;
+		if (data.len && !out)
+			out = (char *)data.at;
+		else if (data.len && out + out_len != data.at)
+			memmove(out + out_len, data.at, data.len);
+		out_len += data.len;
+		at += used;
+		len -= used;
+		if (r == HTTP1_DONE) {
+			x->up_done = true;
+			x->keep_upstream = x->keep_upstream && len == 0;
+			break;
+		}
+		if (len == 0 || used == 0)
+			break;
+	}
+	*ret_data = out ? out : raw;
+	*ret_len = out_len;
+	return true;
+}
+
+static bool
+unframe(struct exchange *x, char *raw, size_t len, bool eof, char **ret_data, size_t *ret_len)
+{
+	*ret_data = raw;
+	*ret_len = len;
+	switch ((enum framing)x->framing) {
+	case FRAMING_CHUNKED:
+		return unchunk(x, raw, len, ret_data, ret_len);
+	case FRAMING_LENGTH:
+		if (len > x->answer_left) { /* more than it said: the rest is nobody's */
+			*ret_len = (size_t)x->answer_left;
+			x->keep_upstream = false;
+		}
+		x->answer_left -= *ret_len;
+		x->up_done = x->answer_left == 0;
+		return true;
+	case FRAMING_CLOSE:
+		x->up_done = eof;
+		return true;
+	case FRAMING_NONE:
+		x->up_done = true;
+		*ret_len = 0;
+		return true;
+	}
+	return false;
+}
+
+/* ---- the client's side ---- */
+
+/* One write: head, chunk size, data, the end. */
+static void
+write_client(struct exchange *x, struct span head, const char *data, size_t len, bool last)
+{
+	char size[24];
+	struct text t = text_on(size, sizeof size);
+	struct iovec parts[5];
+	int n = 0;
+	if (head.len)
+		parts[n++] = (struct iovec){(char *)head.at, head.len};
+	if (len && x->client_chunked) {
+		text_hex(&t, len);
+		text_lit(&t, "\r\n");
+		parts[n++] = (struct iovec){t.at, t.len};
+	}
+	if (len)
+		parts[n++] = (struct iovec){(char *)data, len};
+	if (len && x->client_chunked)
+		parts[n++] = (struct iovec){(char *)"\r\n", 2};
+	if (last && x->client_chunked)
+		parts[n++] = (struct iovec){(char *)"0\r\n\r\n", 5};
+	if (n && x->client)
+		client_send(x->client, parts, n);
+}
+
+/* Metered bytes to forward, together at *ret_data; the undecided tail goes into the carry. False: no memory for it. */
+static bool
+meter(struct exchange *x, char *data, size_t len, bool last, char **ret_data, size_t *ret_len)
+{
+	struct span spans[CHAT_SPANS_MAX];
+	char *out = data;
+	size_t out_len = 0, at = 0;
+	for (;;) {
+		size_t count = 0;
+		size_t settled = chat_meter_feed(x->meter, data + at, len - at, last, spans, &count);
+		for (size_t i = 0; i < count; i++) {
+			if (out_len == 0)
+				out = (char *)spans[i].at;
+			else if (out + out_len != spans[i].at)
+				memmove(out + out_len, spans[i].at, spans[i].len);
+			out_len += spans[i].len;
+		}
+		at += settled;
+		if (settled == 0 || at == len) /* it may stop before its spans are full: only no progress means that it waits for more */
+			break;
+	}
+	*ret_data = out;
+	*ret_len = out_len;
+	return at == len || carry_keep(x, data + at, len - at);
+}
+
+static enum end_reason
+reason_of_end(const struct exchange *x)
+{
+	const struct chat_meter *m = x->meter;
+	if (m->answer == CHAT_ANSWER_ERROR)
+		return END_PROVIDER_ERROR_INSIDE;
+	bool whole = x->up_done || x->framing != FRAMING_LENGTH;
+	return m->finished && whole ? END_COMPLETED : END_PROVIDER_CUT;
+}
+
+/* durability: strict. The last bytes wait in the carry until the ticket is on disk. False: no memory for them. */
+static bool
+hold_back(struct exchange *x, struct span head, const char *data, size_t len)
+{
+	return carry_keep(x, head.at, head.len) && (x->collect_at = x->carry_len, carry_keep(x, data, len));
+}
+
+static void
+finish_strict(struct exchange *x, struct span head, const char *data, size_t len, bool complete)
+{
+	enum { HELD_MAX = 32 << 10 };
+	enum end_reason reason = reason_of_end(x);
+	if (len > HELD_MAX) {
+		size_t early = len - HELD_MAX;
+		write_client(x, head, data, early, false);
+		if (x->step == STEP_DONE)
+			return;
+		head.len = 0;
+		data += early;
+		len = HELD_MAX;
+	}
+	if (hold_back(x, head, data, len)) {
+		settle_strict(x, reason, complete);
+		return;
+	}
+	x->head_sent = x->head_sent && !head.len;
+	exchange_end(x, END_OVERLOADED);
+}
+
+static void
+finish(struct exchange *x, struct span head, const char *data, size_t len)
+{
+	enum end_reason reason = reason_of_end(x);
+	bool complete = x->up_done || (x->meter->finished && x->client_chunked); /* behind [DONE] a cut changes nothing for the client */
+	if (x->edge->p->durability == DURABILITY_STRICT && x->client) {
+		finish_strict(x, head, data, len, complete);
+		return;
+	}
+	write_client(x, head, data, len, complete);
+	if (x->step == STEP_DONE)
+		return;
+	x->answered = complete;
+	exchange_end(x, reason);
+}
+
+void
+relay_finish_strict(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	exchange_stop_waiting(x);
+	size_t head = x->collect_at, len = x->carry_len - head;
+	if (x->carry)
+		memcpy(e->in, x->carry, x->carry_len);
+	edge_in_used(e, x->carry_len);
+	carry_drop(x);
+	write_client(x, (struct span){e->in, head}, e->in + head, len, x->strict_complete);
+	if (x->step != STEP_DONE) {
+		x->answered = x->strict_complete;
+		exchange_end(x, (enum end_reason)x->strict_reason);
+	}
+}
+
+/* The stream goes on: is there money for more of it? */
+static bool
+still_paid(struct exchange *x)
+{
+	settle_state_cost(x);
+	uint64_t counted = settle_counted_output(x);
+	while (x->extendable && counted >= x->extend_at)
+		if (!reserve_extend(x))
+			return counted < x->hold_output;
+	return true;
+}
+
+/* An error within a 200 that tells of our account: its text reaches nobody, as with an error status. */
+static void
+end_private(struct exchange *x, struct span head)
+{
+	struct edge *e = x->edge;
+	edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->model->provider)->id, x->up_status);
+	x->head_sent = x->head_sent && !head.len;
+	exchange_end(x, x->head_sent ? END_PROVIDER_CUT : END_PROVIDER_ACCOUNT);
+}
+
+static void
+relay_data(struct exchange *x, char *data, size_t len, bool eof, struct span head)
+{
+	bool last = x->up_done || eof;
+	char *out;
+	size_t out_len;
+	if (!meter(x, data, len, last, &out, &out_len)) {
+		x->head_sent = x->head_sent && !head.len;
+		exchange_end(x, END_OVERLOADED);
+		return;
+	}
+	if (x->meter->answer == CHAT_ANSWER_ERROR && answer_is_private(x, (struct span){out, out_len})) {
+		end_private(x, head);
+		return;
+	}
+	if (last) {
+		finish(x, head, out, out_len);
+		return;
+	}
+	write_client(x, head, out, out_len, false);
+	if (x->step != STEP_RELAY)
+		return;
+	x->deadline_ms = x->edge->loop.now_ms + x->edge->p->timeouts.between_bytes;
+	if (!still_paid(x))
+		exchange_end(x, END_BUDGET_EXHAUSTED);
+}
+
+/* An error answer is kept until it is whole; what doesn't fit is not needed. */
+static void
+collect_data(struct exchange *x, const char *data, size_t len, bool eof)
+{
+	size_t room = ERROR_BODY_MAX - (x->carry_len - x->collect_at);
+	if (!carry_keep(x, data, len < room ? len : room)) {
+		exchange_end(x, END_PROVIDER_MALFORMED);
+		return;
+	}
+	if (x->up_done || eof || len >= room)
+		answer_provider_error(x);
+}
+
+/*
+ * base[0..have) is data that was carried, base[have..have+raw) came just now and is still framed.
+ */
+void
+relay_body(struct exchange *x, char *base, size_t have, size_t raw, bool eof, struct span head)
+{
+	char *data;
+	size_t len;
+	if (!unframe(x, base + have, raw, eof, &data, &len)) {
+		x->keep_upstream = false;
+		eof = true; /* broken framing: what came before it is all there is */
+		data = base + have;
+		len = 0;
+	}
+	if (have && data != base + have)
+		memmove(base + have, data, len);
+	if (have)
+		data = base;
+	if (x->collect)
+		collect_data(x, data, have + len, eof);
+	else
+		relay_data(x, data, have + len, eof, head);
+}
+
+/* ---- reading ---- */
+
+/* Bytes read; -1: nothing now. */
+static ssize_t
+read_some(struct exchange *x, char *at, bool *ret_eof)
+{
+	struct edge *e = x->edge;
+	struct watch *w = &x->up->watch;
+	ssize_t n;
+	do
+		n = recv(w->fd, at, READ_BYTES, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN) {
+		w->flags &= (uint16_t)~LOOP_READABLE;
+		return -1;
+	}
+	*ret_eof = n <= 0;
+	if (n <= 0) {
+		x->keep_upstream = false;
+		return 0;
+	}
+	count_add(e->p->counters, bytes_from_providers, n);
+	if (n == READ_BYTES || w->flags & (LOOP_HANGUP | LOOP_ERROR))
+		loop_again(&e->loop, w);
+	else
+		w->flags &= (uint16_t)~LOOP_READABLE;
+	return n;
+}
+
+void
+relay_read(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	if (!x->up || x->step < STEP_SEND || x->step > STEP_RELAY || (x->client && x->client->out.at))
+		return;
+	if (!(x->up->watch.flags & (LOOP_READABLE | LOOP_HANGUP | LOOP_ERROR)))
+		return;
+	size_t have = x->collect ? 0 : x->carry_len;
+	bool eof = false;
+	ssize_t n = read_some(x, e->in + have, &eof);
+	if (n < 0)
+		return;
+	edge_in_used(e, have + (size_t)n);
+	if (have) {
+		memcpy(e->in, x->carry, have);
+		carry_drop(x);
+	}
+	if (x->step == STEP_RELAY)
+		relay_body(x, e->in, have, (size_t)n, eof, (struct span){0});
+	else
+		await_answer(x, e->in, have + (size_t)n, eof);
+}

@@ -1,0 +1,211 @@
+/*
+ * RESERVE: the most that this exchange can cost is taken from the account before anything is sent.
+ *
+ *   hold = input + output + fees
+ *   input   bytes seen ÷ the model's bytes-per-token floor, media by the catalogue's table; never more than the context window
+ *   output  the caller's cap × n; without a cap a stream whose output is visible takes a step and extends it while it runs; what can't be
+ *           watched (hidden reasoning, a plain answer) takes a share of the balance and is sent with that cap (lethe-capped)
+ *
+ * A share, not all: min(model's maximum, max(min(16,384 tokens, a quarter of the balance), an eighth of the balance)), so that a small balance
+ * can carry several requests at once (docs/decisions/0004).
+ */
+#include "edge/edge_priv.h"
+
+#include "core/ipc.h"
+#include "ticket/price.h"
+
+enum { STEP_TOKENS = 4096, CAP_TOKENS = 16384, STEP_TOKENS_MIN = 16 };
+
+static uint64_t
+min64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t
+max64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t
+input_upper(const struct catalogue_model *m, const struct chat_request *r)
+{
+	uint64_t text = r->body_bytes - min64(r->body_bytes, r->inline_media_bytes);
+	uint64_t tokens = text * 100 / m->bytes_per_token_x100 + 1;
+	tokens += (uint64_t)r->images * m->image_tokens + (uint64_t)r->audios * m->audio_tokens + (uint64_t)r->files * m->file_tokens;
+	return min64(tokens, m->context_tokens);
+}
+
+static bool
+watchable(const struct exchange *x)
+{
+	const struct chat_request *r = &x->req->scan.result;
+	return r->stream && !x->model->reasoning;
+}
+
+/* Output tokens that the hold is to cover, as far as the balance is known. */
+static uint64_t
+output_wanted(struct exchange *x, uint64_t input, struct nano available)
+{
+	const struct chat_request *r = &x->req->scan.result;
+	uint64_t most = (uint64_t)x->model->output_tokens * r->n;
+	if (r->has_cap)
+		return min64((uint64_t)r->cap * r->n, most);
+	if (x->req->as_is && !watchable(x))
+		return most;
+	uint64_t all = price_affordable_output(x->price, input, available);
+	uint64_t quarter = all / 4 ? all / 4 : all;
+	uint64_t step = watchable(x) ? STEP_TOKENS * (uint64_t)r->n : max64(CAP_TOKENS, all / 8);
+	uint64_t tokens = min64(most, max64(min64(step, quarter), watchable(x) ? 0 : all / 8));
+	return tokens;
+}
+
+/* A 402 only after what has been settled is given back: one booking round, when one is under way. */
+static bool
+wait_for_round(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	if (x->wait_rounds || atomic_load(board_sleeping(e->p->board)))
+		return false;
+	x->wait_rounds = atomic_load(board_rounds(e->p->board)) + 2;
+	exchange_step(x, STEP_RESERVE);
+	exchange_wait(x, &e->wait_booking);
+	return true;
+}
+
+static enum ipc_result
+ask_ledger(struct exchange *x)
+{
+	struct message_row m = MESSAGE_INIT(LOAD, message_row);
+	m.token = x->id;
+	m.row = x->account_row;
+	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
+}
+
+static void
+ask_for_row(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	if (x->loaded || ask_ledger(x) == IPC_AGAIN) {
+		exchange_end(x, END_LEDGER_AWAY);
+		return;
+	}
+	x->loaded = true;
+	exchange_step(x, STEP_RESERVE);
+	exchange_wait(x, &e->wait_row);
+}
+
+void
+reserve_ask_again(struct edge *e)
+{
+	for (struct exchange *x = e->wait_row; x; x = x->wait_next)
+		(void)!ask_ledger(x);
+}
+
+static void
+reserved(struct exchange *x, uint64_t input, uint64_t output)
+{
+	const struct chat_request *r = &x->req->scan.result;
+	x->held = true;
+	if (!r->has_cap && watchable(x)) {
+		x->extendable = true;
+		x->extend_at = output - output / 4;
+		x->hold_output = output;
+	} else if (!r->has_cap && output < (uint64_t)x->model->output_tokens * r->n)
+		x->capped = (uint32_t)(output / r->n);
+	x->hold_input = input;
+	x->ticket->facts.flags = (uint16_t)((r->stream ? TICKET_STREAMED : 0) | (x->capped ? TICKET_CAPPED : 0));
+	route_edit(x);
+	connect_upstream(x);
+}
+
+static struct nano
+available(const struct exchange *x)
+{
+	struct board *b = x->edge->p->board;
+	struct nano have = x->slot < x->edge->slots ? board_available(b, x->slot) : (struct nano){0};
+	return have.v < 0 ? (struct nano){0} : have; /* closed, or a hint that is out of date: only the move decides */
+}
+
+static void
+take(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	struct nano have = available(x);
+	uint64_t input = input_upper(x->model, &x->req->scan.result);
+	uint64_t output = max64(output_wanted(x, input, have), x->req->scan.result.n);
+	struct nano need = price_upper_bound(x->price, input, output);
+	struct ticket_leg leg = {x->account_row, x->slot};
+	if (need.v < 1)
+		need.v = 1; /* a hold is at least one nano: docs/ticket-protocol.md T2 */
+	enum moved moved = x->slot < e->slots ? ticket_take(e->desk, x->ticket, x->id, &leg, 1, need, &have) : GONE;
+	switch (moved) {
+	case MOVED:
+		reserved(x, input, output);
+		return;
+	case SHORT:
+		if (!wait_for_round(x)) {
+			answer_money_short(x, need, have);
+			exchange_end(x, END_NO_MONEY);
+		}
+		return;
+	case GONE:
+		ask_for_row(x);
+		return;
+	}
+}
+
+void
+reserve(struct exchange *x)
+{
+	x->step = STEP_RESERVE;
+	if (route_model(x))
+		take(x);
+}
+
+void
+reserve_retry(struct exchange *x)
+{
+	exchange_stop_waiting(x);
+	take(x);
+}
+
+void
+reserve_row_loaded(struct edge *e, const struct message_row *m)
+{
+	struct exchange *x = e->wait_row;
+	while (x && x->id != m->token)
+		x = x->wait_next;
+	if (!x)
+		return;
+	exchange_stop_waiting(x);
+	if (m->result != 0) {
+		exchange_end(x, m->result == 1 ? END_BAD_KEY : END_LEDGER_AWAY);
+		return;
+	}
+	x->slot = m->slot;
+	take(x);
+}
+
+/*
+ * The stream has nearly used up what is held: take another step. False: nothing is left, the stream has to end.
+ */
+bool
+reserve_extend(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	struct nano have = available(x);
+	struct nano old = ticket_hold(x->ticket);
+	uint64_t affordable = price_affordable_output(x->price, 0, have);
+	uint64_t most = (uint64_t)x->model->output_tokens * 128; /* n is at most 128 */
+	uint64_t step = min64(STEP_TOKENS, max64(affordable / 4, min64(affordable, STEP_TOKENS_MIN)));
+	if (!step || x->hold_output >= most)
+		return false;
+	struct nano more = price_upper_bound(x->price, 0, step);
+	if (ticket_extend(e->desk, x->ticket, (struct nano){old.v + (more.v ? more.v : 1)}) != MOVED)
+		return false;
+	x->hold_output += step;
+	x->extend_at = x->hold_output - step / 4;
+	return true;
+}

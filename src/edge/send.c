@@ -1,0 +1,199 @@
+/* SEND: our own head, then the body with its edits, straight from the vault's blocks. Sent again from the start when a kept connection was closed. */
+#include "edge/edge_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/socket.h>
+
+enum { SEND_PARTS = 64 };
+
+/* ---- the head ---- */
+
+static struct secret
+provider_key(struct edge *e, uint32_t provider)
+{
+	uint32_t count = catalogue_provider(e->p->catalogue, provider)->key_count;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t k = e->next_key[provider]++ % count;
+		if (e->key[provider][k].at)
+			return e->key[provider][k];
+	}
+	return (struct secret){0};
+}
+
+/* Those kept lines that this provider may see. */
+static void
+add_client_headers(struct text *t, const struct request *r, const struct catalogue_provider *p)
+{
+	const char *at = r->headers, *end = at + r->headers_len;
+	while (at < end) {
+		const char *colon = memchr(at, ':', (size_t)(end - at)), *line_end = memchr(at, '\n', (size_t)(end - at));
+		if (header_goes_up(p, (struct span){at, (size_t)(colon - at)}))
+			text_add(t, at, (size_t)(line_end + 1 - at));
+		at = line_end + 1;
+	}
+}
+
+static struct span
+build_head(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	const struct catalogue_provider *p = catalogue_provider(e->p->catalogue, x->model->provider);
+	struct text t = text_on(e->head_out, HEAD_OUT_BYTES);
+	struct secret key = provider_key(e, x->model->provider);
+	text_lit(&t, "POST ");
+	text_str(&t, p->base_path);
+	text_lit(&t, "/chat/completions HTTP/1.1\r\nhost: ");
+	text_str(&t, p->host);
+	if (p->port != (p->tls ? 443 : 80)) {
+		text_lit(&t, ":");
+		text_u64(&t, p->port);
+	}
+	if (key.at) {
+		text_lit(&t, "\r\nauthorization: Bearer ");
+		text_add(&t, key.at, key.len);
+	}
+	text_lit(&t, "\r\nuser-agent: lethe\r\naccept-encoding: identity\r\ncontent-length: ");
+	text_u64(&t, x->req->total);
+	text_lit(&t, "\r\n");
+	add_client_headers(&t, x->req, p);
+	text_lit(&t, "\r\n");
+	assert(!t.cut); /* the kept headers were bounded to half of this room */
+	return (struct span){t.at, t.len};
+}
+
+/* ---- the body as parts, from byte `skip` of (head + edited body) ---- */
+
+struct parts {
+	struct iovec iov[SEND_PARTS];
+	int count;
+	uint64_t skip; /* bytes still to be left out at the front */
+};
+
+static bool
+add_part(struct parts *p, const char *at, uint64_t len)
+{
+	if (p->skip >= len) {
+		p->skip -= len;
+		return true;
+	}
+	if (p->count == SEND_PARTS)
+		return false;
+	p->iov[p->count++] = (struct iovec){(char *)at + p->skip, (size_t)(len - p->skip)};
+	p->skip = 0;
+	return true;
+}
+
+/* Original bytes [from, to) of the body; *b and *b_at remember the block that was reached. */
+static bool
+add_body(struct parts *p, const struct block **b, uint64_t *b_at, uint64_t from, uint64_t to)
+{
+	while (from < to) {
+		while (from >= *b_at + (*b)->len) {
+			*b_at += (*b)->len;
+			*b = (*b)->next;
+		}
+		uint64_t end = *b_at + (*b)->len < to ? *b_at + (*b)->len : to;
+		if (!add_part(p, (*b)->bytes + (from - *b_at), end - from))
+			return false;
+		from = end;
+	}
+	return true;
+}
+
+static void
+gather(const struct request *r, struct span head, struct parts *p)
+{
+	const struct block *b = r->body;
+	uint64_t b_at = 0, at = 0;
+	p->count = 0;
+	p->skip = r->sent;
+	if (!add_part(p, head.at, head.len))
+		return;
+	for (int i = 0; i < r->edit_count; i++) {
+		const struct edit *d = &r->edits[i];
+		if (!add_body(p, &b, &b_at, at, d->at) || !add_part(p, d->text, d->text_len))
+			return;
+		at = d->at + d->remove;
+	}
+	(void)add_body(p, &b, &b_at, at, r->body_bytes);
+}
+
+/* ---- writing ---- */
+
+static bool
+keep_head(struct exchange *x, struct span head)
+{
+	struct request *r = x->req;
+	if (r->head)
+		return true;
+	r->head = vault_alloc(x->edge->vault, head.len);
+	if (!r->head)
+		return false;
+	r->head_len = (uint32_t)head.len;
+	memcpy(r->head, head.at, head.len);
+	return true;
+}
+
+/* Bytes taken by the socket, 0: none now, -1: broken. */
+static ssize_t
+push(struct exchange *x, struct span head)
+{
+	struct parts p;
+	struct watch *w = &x->up->watch;
+	gather(x->req, head, &p);
+	struct msghdr m = {.msg_iov = p.iov, .msg_iovlen = (size_t)p.count};
+	ssize_t n;
+	do
+		n = sendmsg(w->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN) {
+		w->flags &= (uint16_t)~LOOP_WRITABLE;
+		return 0;
+	}
+	return n;
+}
+
+static void
+send_broken(struct exchange *x)
+{
+	bool again = x->up->reused && x->attempts < 2 && !x->interim && !x->carry_len;
+	struct upstream *u = x->up;
+	if (u->watch.flags & LOOP_READABLE) { /* it may have answered before it closed */
+		relay_read(x);
+		return;
+	}
+	if (!again) {
+		exchange_end(x, END_PROVIDER_UNREACHABLE);
+		return;
+	}
+	x->up = NULL;
+	upstream_release(u, false);
+	x->req->sent = 0;
+	connect_upstream(x);
+}
+
+void
+send_request(struct exchange *x)
+{
+	struct request *r = x->req;
+	struct span head = r->head ? (struct span){r->head, r->head_len} : build_head(x);
+	uint64_t total = head.len + r->total;
+	exchange_step(x, STEP_SEND);
+	while (r->sent < total) {
+		ssize_t n = push(x, head);
+		if (n < 0) {
+			send_broken(x);
+			return;
+		}
+		count_add(x->edge->p->counters, bytes_to_providers, n);
+		r->sent += (uint64_t)n;
+		if (r->sent < total && !keep_head(x, head)) {
+			exchange_end(x, END_OVERLOADED);
+			return;
+		}
+		if (n == 0)
+			return; /* writable again: here again */
+	}
+	exchange_step(x, STEP_AWAIT);
+}

@@ -1,0 +1,186 @@
+/*
+ * SETTLE: usage × price row → cost, exactly once. What the provider reported is charged, an explicit zero included; when it reported nothing the
+ * counted estimate is, marked, and never more than the hold. Which ends are charged at all stands in end_reasons.h.
+ */
+#include "edge/edge_priv.h"
+
+#include "ticket/price.h"
+
+enum { ESTIMATE_BYTES_PER_TOKEN = 4 };
+
+enum billing { BILLING_NONE, BILLING_REPORTED };
+
+static const uint8_t billing[COUNTER_END_REASONS] = {
+#define X(name, number, status, severity, type, code, bill, text) [number] = BILLING_##bill,
+	END_REASONS(X)
+#undef X
+};
+
+static uint64_t
+tokens_of_bytes(uint64_t bytes)
+{
+	return (bytes + ESTIMATE_BYTES_PER_TOKEN - 1) / ESTIMATE_BYTES_PER_TOKEN;
+}
+
+void
+request_estimate(struct exchange *x)
+{
+	const struct chat_request *r = &x->req->scan.result;
+	uint64_t text = r->body_bytes > r->inline_media_bytes ? r->body_bytes - r->inline_media_bytes : 0;
+	uint64_t media = (uint64_t)r->images * x->model->image_tokens + (uint64_t)r->audios * x->model->audio_tokens +
+	                 (uint64_t)r->files * x->model->file_tokens;
+	x->input_estimate = tokens_of_bytes(text) + media;
+}
+
+uint64_t
+settle_counted_output(const struct exchange *x)
+{
+	const struct chat_meter *m = x->meter;
+	uint64_t by_bytes = (m->content_bytes + m->reasoning_bytes) * 100 / x->model->bytes_per_token_x100;
+	return m->events > by_bytes ? m->events : by_bytes;
+}
+
+static bool
+has_output(const struct exchange *x)
+{
+	return x->meter && x->meter->content_bytes + x->meter->reasoning_bytes > 0;
+}
+
+static void
+usage_now(const struct exchange *x, struct usage *ret)
+{
+	if (x->meter && x->meter->usage.flags & USAGE_REPORTED) {
+		*ret = x->meter->usage;
+		return;
+	}
+	*ret = (struct usage){.flags = USAGE_ESTIMATED};
+	ret->tokens[TOKEN_input] = x->input_estimate;
+	if (x->meter) {
+		ret->tokens[TOKEN_output] = tokens_of_bytes(x->meter->content_bytes);
+		ret->tokens[TOKEN_reasoning] = tokens_of_bytes(x->meter->reasoning_bytes);
+	}
+}
+
+static uint32_t
+clamp32(uint64_t v)
+{
+	return v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
+}
+
+static void
+write_usage(struct exchange *x, const struct usage *u)
+{
+	struct ticket_facts *f = &x->ticket->facts;
+#define X(name, meaning, fallback) f->tokens_##name = clamp32(u->tokens[TOKEN_##name]);
+	TOKEN_KINDS(X)
+#undef X
+	f->tool_calls = u->tool_calls;
+	f->flags = (uint16_t)((f->flags & (TICKET_STREAMED | TICKET_CAPPED)) | (u->flags & USAGE_ESTIMATED ? TICKET_ESTIMATED : 0) |
+	                      (u->flags & USAGE_ABSURD ? TICKET_ABSURD : 0));
+}
+
+static struct nano
+state(struct exchange *x, const struct usage *u)
+{
+	struct nano cost = price_cost(x->price, u), hold = ticket_hold(x->ticket);
+	write_usage(x, u);
+	/* An uncapped stream may have come in fewer reads than it would have needed steps. */
+	if (cost.v > hold.v && x->extendable && ticket_extend(x->edge->desk, x->ticket, cost) == MOVED)
+		hold = cost;
+	if (cost.v > hold.v) /* what goes beyond the hold is the operator's: loss.overrun */
+		cost = hold;
+	ticket_state_cost(x->ticket, cost);
+	return cost;
+}
+
+void
+settle_state_cost(struct exchange *x)
+{
+	struct usage u;
+	if (!x->held || !has_output(x))
+		return;
+	usage_now(x, &u);
+	(void)state(x, &u);
+}
+
+/* Is this end charged, and if so with what? */
+static bool
+charged(struct exchange *x, enum end_reason reason, struct usage *ret)
+{
+	if (billing[reason] == BILLING_NONE)
+		return false;
+	if (x->req && x->model)
+		request_estimate(x);
+	usage_now(x, ret);
+	bool theirs = reason == END_CLIENT_GONE || reason == END_COMPLETED || reason == END_CLIENT_SLOW;
+	return ret->flags & USAGE_REPORTED || theirs || has_output(x); /* a provider that fails before the first token is not paid for */
+}
+
+static void
+hand_in(struct exchange *x, enum end_reason reason)
+{
+	struct edge *e = x->edge;
+	struct ticket_facts *f = &x->ticket->facts;
+	struct usage u = {0};
+	struct nano cost = {0};
+	if (charged(x, reason, &u))
+		cost = state(x, &u);
+	else {
+		write_usage(x, &(struct usage){0});
+		ticket_state_cost(x->ticket, cost);
+	}
+	f->duration_ms = clamp32(e->loop.now_ms - x->started_ms);
+	f->end_reason = (uint8_t)reason;
+	f->attempts = x->attempts;
+	f->status = x->head_sent ? (uint16_t)x->up_status : reason_status(reason);
+	count_add(e->p->counters, cost_nano, cost.v);
+	count_add(e->p->counters, tokens_in, f->tokens_input + f->tokens_cached + f->tokens_cache_write);
+	count_add(e->p->counters, tokens_out, f->tokens_output + f->tokens_reasoning);
+	count_add(e->p->counters, estimated, (u.flags & USAGE_ESTIMATED) != 0);
+	x->settled = x->ticket;
+	x->settled_seq = ticket_seq(x->ticket);
+	ticket_settle(e->desk, x->ticket);
+	x->ticket = NULL;
+	x->held = false;
+}
+
+void
+settle(struct exchange *x, enum end_reason reason)
+{
+	if (!x->ticket)
+		return;
+	share_give(x->edge, x->account_row);
+	if (x->held) {
+		hand_in(x, reason);
+		return;
+	}
+	ticket_unpick(x->edge->desk, x->ticket);
+	x->ticket = NULL;
+}
+
+/* ---- durability: strict ---- */
+
+void
+settle_strict(struct exchange *x, enum end_reason reason, bool complete)
+{
+	struct edge *e = x->edge;
+	struct upstream *u = x->up;
+	settle(x, reason);
+	x->strict_reason = (uint8_t)reason;
+	x->strict_complete = complete;
+	x->up = NULL;
+	upstream_release(u, x->up_done && x->keep_upstream);
+	exchange_step(x, STEP_SETTLE);
+	exchange_wait(x, &e->wait_booked);
+}
+
+void
+settle_poll_strict(struct edge *e)
+{
+	struct exchange *x = e->wait_booked, *next;
+	for (; x; x = next) {
+		next = x->wait_next;
+		if (ticket_booked(x->settled, x->settled_seq))
+			relay_finish_strict(x);
+	}
+}

@@ -1,0 +1,75 @@
+/*
+ * How many exchanges each account has open on this edge, so that one account can't use up the slab (limits.streams_per_account_percent). Open
+ * addressing with linear probing; only accounts that have something open stand in it, so it never holds more than the slab has tickets.
+ */
+#include "edge/edge_priv.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct share {
+	uint64_t account; /* 0: empty */
+	uint32_t open;
+};
+
+bool
+share_open(struct edge *e, uint32_t tickets)
+{
+	e->share_most = (uint32_t)((uint64_t)tickets * e->p->limits.tickets_per_account_percent / 100);
+	if (e->share_most == 0)
+		e->share_most = 1;
+	e->share_mask = 63;
+	while (e->share_mask < 2 * tickets)
+		e->share_mask = e->share_mask * 2 + 1;
+	e->shares = calloc((size_t)e->share_mask + 1, sizeof *e->shares);
+	return e->shares != NULL;
+}
+
+static uint32_t
+home(const struct edge *e, uint64_t account)
+{
+	return (uint32_t)(account * 0x9e3779b97f4a7c15u >> 32) & e->share_mask;
+}
+
+static uint32_t
+place(const struct edge *e, uint64_t account)
+{
+	uint32_t i = home(e, account);
+	while (e->shares[i].account && e->shares[i].account != account)
+		i = (i + 1) & e->share_mask;
+	return i;
+}
+
+bool
+share_take(struct edge *e, uint64_t account)
+{
+	struct share *s = &e->shares[place(e, account)];
+	if (s->open >= e->share_most)
+		return false;
+	s->account = account;
+	s->open++;
+	return true;
+}
+
+/* Those behind a hole that would be looked for through it move up. */
+static void
+close_hole(struct edge *e, uint32_t hole)
+{
+	for (uint32_t i = (hole + 1) & e->share_mask; e->shares[i].account; i = (i + 1) & e->share_mask) {
+		uint32_t from_home = (i - home(e, e->shares[i].account)) & e->share_mask, from_hole = (i - hole) & e->share_mask;
+		if (from_home < from_hole)
+			continue;
+		e->shares[hole] = e->shares[i];
+		hole = i;
+	}
+	e->shares[hole] = (struct share){0};
+}
+
+void
+share_give(struct edge *e, uint64_t account)
+{
+	uint32_t i = place(e, account);
+	assert(e->shares[i].open);
+	if (--e->shares[i].open == 0)
+		close_hole(e, i);
+}

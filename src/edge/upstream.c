@@ -1,0 +1,134 @@
+#include "edge/edge_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void
+upstream_bury(struct deferred *d, void *arg)
+{
+	struct upstream *u = container_of(d, struct upstream, deferred);
+	vault_free(u->edge->vault, u, sizeof *u);
+}
+
+static void
+pool_remove(struct upstream *u)
+{
+	if (!u->link)
+		return;
+	*u->link = u->next;
+	if (u->next)
+		u->next->link = u->link;
+	u->link = NULL;
+	u->edge->pool[u->provider].idle_count--;
+	count_add(u->edge->p->counters, upstream_idle, -1);
+}
+
+static void
+upstream_close(struct upstream *u)
+{
+	struct edge *e = u->edge;
+	int fd = u->watch.fd;
+	pool_remove(u);
+	timer_cancel(&e->loop, &u->timer);
+	loop_forget(&e->loop, &u->watch);
+	close(fd);
+	e->connections--;
+	count_add(e->p->counters, upstream_open, -1);
+	loop_defer(&e->loop, &u->deferred, upstream_bury);
+}
+
+static void
+upstream_ready(struct watch *w)
+{
+	struct upstream *u = container_of(w, struct upstream, watch);
+	struct exchange *x = u->x;
+	if (!x) { /* idle: anything but the first report of being writable means that it can't be used again */
+		if (w->flags & (LOOP_READABLE | LOOP_HANGUP | LOOP_ERROR))
+			upstream_close(u);
+		return;
+	}
+	if (x->step == STEP_SEND && w->flags & LOOP_WRITABLE) {
+		send_request(x);
+		if (u->x != x) /* it ended, or took another connection */
+			return;
+	}
+	if (w->flags & (LOOP_READABLE | LOOP_HANGUP | LOOP_ERROR))
+		relay_read(x);
+}
+
+struct upstream *
+upstream_adopt(struct edge *e, uint32_t provider, int fd)
+{
+	struct upstream *u = vault_alloc(e->vault, sizeof *u);
+	if (!u)
+		return NULL;
+	u->edge = e;
+	u->provider = provider;
+	if (!loop_watch(&e->loop, &u->watch, fd, upstream_ready)) {
+		vault_free(e->vault, u, sizeof *u);
+		return NULL;
+	}
+	e->connections++;
+	count_add(e->p->counters, upstream_opened, 1);
+	count_add(e->p->counters, upstream_open, 1);
+	return u;
+}
+
+static void
+idle_over(struct timer *t)
+{
+	upstream_close(container_of(t, struct upstream, timer));
+}
+
+/* Its report may stand behind the request's in this turn: whatever came unasked would be taken for the answer. */
+static bool
+is_quiet(const struct upstream *u)
+{
+	char byte;
+	return recv(u->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+struct upstream *
+upstream_take_idle(struct edge *e, uint32_t provider)
+{
+	struct upstream *u;
+	while ((u = e->pool[provider].idle) && !is_quiet(u))
+		upstream_close(u);
+	if (!u)
+		return NULL;
+	pool_remove(u);
+	timer_cancel(&e->loop, &u->timer);
+	count_add(e->p->counters, upstream_reused, 1);
+	return u;
+}
+
+static void
+pool_add(struct upstream *u)
+{
+	struct edge *e = u->edge;
+	struct provider_pool *pool = &e->pool[u->provider];
+	u->x = NULL;
+	u->reused = true;
+	u->next = pool->idle;
+	u->link = &pool->idle;
+	if (u->next)
+		u->next->link = &u->next;
+	pool->idle = u;
+	pool->idle_count++;
+	count_add(e->p->counters, upstream_idle, 1);
+	timer_arm(&e->loop, &u->timer, e->loop.now_ms + UPSTREAM_IDLE_MS, idle_over);
+}
+
+void
+upstream_release(struct upstream *u, bool keep)
+{
+	struct edge *e = u->edge;
+	bool usable = keep && !(u->watch.flags & (LOOP_READABLE | LOOP_HANGUP | LOOP_ERROR));
+	u->x = NULL;
+	if (usable && e->pool[u->provider].idle_count < UPSTREAM_IDLE_MAX && !e->draining)
+		pool_add(u);
+	else
+		upstream_close(u);
+}

@@ -1,0 +1,153 @@
+#include "ledger/ledger_priv.h"
+
+#include <string.h>
+
+static const char *
+state_name(int state)
+{
+	return state == ACCOUNT_OPEN ? "open" : "closed";
+}
+
+/* With a board: what is not held by exchanges that run. */
+static int64_t
+available_of(const struct ledger *l, const struct account_row *a)
+{
+	uint32_t slot;
+	if (l->o.board == NULL || !board_find(l->o.board, a->id, &slot))
+		return a->balance_nano;
+	return board_available(l->o.board, slot).v;
+}
+
+static json_t *
+account_json(const struct ledger *l, const struct account_row *a)
+{
+	json_t *o = json_object();
+	control_put_id(o, "account", ID_ACCOUNT, a->id);
+	json_object_set_new(o, "name", json_string(a->name));
+	json_object_set_new(o, "state", json_string(state_name(a->state)));
+	control_put_nano(o, "balance", a->balance_nano);
+	control_put_nano(o, "available", available_of(l, a));
+	control_put_time(o, "created", a->created_us);
+	return o;
+}
+
+/* ---- account.create ---- */
+
+static bool
+insert_account(struct ledger *l, const struct operation *op, uint64_t id, const char *name)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_account_insert);
+	sql_bind(st, (int64_t)id, (int64_t)clock_wall_us());
+	sql_bind_text(st, 3, name);
+	return sql_done(&l->store, st) && operation_record(l, op, id) && change_record(l, CHANGE_ACCOUNT, id);
+}
+
+static json_t *
+show_id(struct ledger *l, uint64_t id)
+{
+	char text[ID_TEXT_MAX];
+	id_text(ID_ACCOUNT, id, text);
+	json_t *request = json_pack("{s:s}", "account", text);
+	json_t *answer = control_account_show(l, request);
+	json_decref(request);
+	return answer;
+}
+
+static json_t *
+create(struct ledger *l, const struct operation *op, const char *name)
+{
+	uint64_t id;
+	if (id_parse(ID_ACCOUNT, (struct span){name, strlen(name)}, &id))
+		return control_error("bad_request", "\"%s\" looks like an account's id: take another name", name);
+	sqlite3_stmt *st = store_sql(&l->store, SQL_account_by_name);
+	sql_bind_text(st, 1, name);
+	enum sql_step step = sql_step(&l->store, st);
+	sqlite3_reset(st);
+	if (step == SQL_ROW)
+		return control_error("account_exists",
+			"there is an account \"%s\" already: `lethe account show` shows it; take another name for a new one",
+			name);
+	id = ledger_next_id(l);
+	if (step == SQL_FAILED || !store_begin(&l->store) || !store_end(&l->store, insert_account(l, op, id, name)))
+		return control_store_failed(l);
+	return show_id(l, id);
+}
+
+json_t *
+control_account_create(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	const char *name;
+	struct operation op;
+	if (!control_text(request, &(struct text_rule){"name", 128, true}, &name, &error) ||
+		!control_text(request, &(struct text_rule){"id", 128, false}, &op.ref, &error))
+		return error;
+	operation_content(&op, "account.create", &name, 1);
+	switch (operation_look_up(l, &op)) {
+	case OPERATION_NEW:
+		return create(l, &op, name);
+	case OPERATION_DONE:
+		return show_id(l, op.subject);
+	case OPERATION_PENDING:
+	case OPERATION_OTHER:
+		return operation_conflict(&op);
+	case OPERATION_FAILED:
+		break;
+	}
+	return control_store_failed(l);
+}
+
+/* ---- account.list, account.show ---- */
+
+static bool
+after_of(const json_t *request, uint64_t *ret, json_t **ret_error)
+{
+	const char *text;
+	*ret = HOUSE_COUNT;
+	if (!control_text(request, &(struct text_rule){"after", 64, false}, &text, ret_error))
+		return false;
+	if (text[0] == '\0' || id_parse(ID_ACCOUNT, (struct span){text, strlen(text)}, ret))
+		return true;
+	*ret_error = control_error("bad_request", "\"after\" must be the id of an account (acc_…)");
+	return false;
+}
+
+json_t *
+control_account_list(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	int64_t limit;
+	uint64_t after;
+	if (!control_limit(request, &limit, &error) || !after_of(request, &after, &error))
+		return error;
+	json_t *answer = control_ok(), *list = json_array();
+	json_object_set_new(answer, "accounts", list);
+	sqlite3_stmt *st = store_sql(&l->store, SQL_account_list);
+	sql_bind(st, (int64_t)after, limit + 1);
+	struct account_row a;
+	int64_t count = 0;
+	for (; count < limit && control_read_account(l, st, &a); count++)
+		json_array_append_new(list, account_json(l, &a));
+	bool more = count == limit && sql_step(&l->store, st) == SQL_ROW;
+	sqlite3_reset(st);
+	json_object_set_new(answer, "more", json_boolean(more));
+	return answer;
+}
+
+json_t *
+control_account_show(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	struct account_row a;
+	if (!control_account(l, request, &a, &error))
+		return error;
+	json_t *answer = control_ok(), *o = account_json(l, &a);
+	json_object_update(answer, o);
+	json_decref(o);
+	int64_t keys = 0;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_key_count);
+	sql_bind(st, (int64_t)a.id);
+	if (sql_number(&l->store, st, &keys))
+		json_object_set_new(answer, "keys", json_integer(keys));
+	return answer;
+}

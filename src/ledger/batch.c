@@ -1,0 +1,336 @@
+#include "ledger/ledger_priv.h"
+#include "ticket/end_reasons.h"
+#include "ticket/ticket_id.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum tried { TRIED_BOOKED,
+	TRIED_AGAIN,
+	TRIED_FAILED }; /* AGAIN: a ticket was refused, roll back and book the others */
+
+/* ---- sums ---- */
+
+static struct account_sum *
+sum_of(struct batch *b, uint64_t account)
+{
+	uint64_t place = account * 0x9e3779b97f4a7c15ULL >> 32;
+	for (;; place++) {
+		struct account_sum *s = &b->sums[place % BATCH_SUMS];
+		if (s->batch != b->number) {
+			*s = (struct account_sum){.account = account, .batch = b->number};
+			b->sums_used[b->sum_count++] = (uint16_t)(place % BATCH_SUMS);
+			return s;
+		}
+		if (s->account == account)
+			return s;
+	}
+}
+
+static void
+sums_start(struct batch *b)
+{
+	b->number++;
+	b->sum_count = 0;
+	memset(b->house_nano, 0, sizeof(b->house_nano));
+	b->first = UINT64_MAX;
+	b->last = b->inserted = 0;
+	b->mismatched = b->interrupted = 0;
+}
+
+static void
+sums_add(struct batch *b, const struct ticket_copy *t, const struct appraisal *a)
+{
+	sum_of(b, t->facts.account)->nano += t->cost.v;
+	b->house_nano[HOUSE_REVENUE] += t->cost.v;
+	if (a->loss != HOUSE_NONE) {
+		b->house_nano[HOUSE_REVENUE] += a->difference_nano;
+		b->house_nano[a->loss] -= a->difference_nano;
+	}
+	b->first = t->id < b->first ? t->id : b->first;
+	b->last = t->id > b->last ? t->id : b->last;
+	b->inserted++;
+	b->mismatched += a->difference_nano != 0 && a->loss == HOUSE_NONE;
+	b->mismatched += !a->priced && t->cost.v != 0;
+	b->interrupted += t->facts.end_reason == END_INTERRUPTED;
+}
+
+/* ---- one ticket ---- */
+
+static bool
+insert_ticket(struct ledger *l, const struct ticket_copy *t, const struct appraisal *a)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_ticket_insert);
+	const struct ticket_facts *f = &t->facts;
+	sql_bind(st, (int64_t)t->id, l->next_booking, t->cost.v, t->hold.v, a->difference_nano, a->loss);
+	int at = 7;
+#define X(name, type, unit, meaning, promise) sqlite3_bind_int64(st, at++, (int64_t)f->name);
+	TICKET_FIELDS(X)
+#undef X
+	return sql_done(&l->store, st);
+}
+
+/*
+ * The id is in the store already: the same ticket, booked by an attempt whose outcome was unknown,
+ * or somebody else's?
+ */
+static enum fate
+known_or_forged(struct ledger *l, const struct ticket_copy *t)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_ticket_by_id);
+	sql_bind(st, (int64_t)t->id);
+	enum fate fate = FATE_REFUSED;
+	if (sql_step(&l->store, st) == SQL_ROW && sqlite3_column_int64(st, 2) == t->cost.v &&
+		sqlite3_column_int64(st, 3) == t->hold.v)
+		fate = FATE_KNOWN;
+	sqlite3_reset(st);
+	return fate;
+}
+
+static bool
+forget_progress(struct ledger *l, const struct ticket_copy *t)
+{
+	bool on_board = t->index < l->progress.count;
+	if (on_board && l->progress.places[t->index].id != t->id)
+		return true;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_progress_delete);
+	sql_bind(st, (int64_t)t->id);
+	return sql_done(&l->store, st);
+}
+
+/* Budgets have no rows yet: a ticket has one leg, the account that its facts name. */
+static bool
+is_sound(const struct ticket_copy *t)
+{
+	return t->legs == 1 && t->row[0] == t->facts.account && t->cost.v >= 0 && t->cost.v <= t->hold.v;
+}
+
+static enum tried
+book_exchange(struct ledger *l, struct batch *b, uint16_t i)
+{
+	const struct ticket_copy *t = &b->tickets[i];
+	if (!is_sound(t)) {
+		b->fates[i] = FATE_REFUSED;
+		return TRIED_BOOKED;
+	}
+	b->appraisals[i] = appraise(&l->prices, t);
+	if (!insert_ticket(l, t, &b->appraisals[i]))
+		return TRIED_FAILED;
+	b->fates[i] = sql_changes(&l->store) == 1 ? FATE_BOOKED : known_or_forged(l, t);
+	if (b->fates[i] == FATE_BOOKED)
+		sums_add(b, t, &b->appraisals[i]);
+	return b->fates[i] == FATE_REFUSED || forget_progress(l, t) ? TRIED_BOOKED : TRIED_FAILED;
+}
+
+static enum tried
+book_order(struct ledger *l, struct batch *b, uint16_t i)
+{
+	switch (order_book(l, b->tickets[i].id)) {
+	case ORDER_BOOKED:
+	case ORDER_KNOWN:
+		b->fates[i] = FATE_ORDER;
+		return TRIED_BOOKED;
+	case ORDER_REFUSED:
+		b->fates[i] = FATE_REFUSED;
+		return TRIED_AGAIN;
+	case ORDER_FAILED:
+		break;
+	}
+	return TRIED_FAILED;
+}
+
+static bool
+is_order(const struct ledger *l, const struct ticket_copy *t)
+{
+	return t->index < l->progress.count && board_is_ledger_ticket(l->o.board, t->index);
+}
+
+static enum tried
+book_those(struct ledger *l, struct batch *b, bool orders)
+{
+	enum tried tried = TRIED_BOOKED;
+	for (size_t i = 0; i < b->count && tried == TRIED_BOOKED; i++) {
+		uint16_t at = b->order[i];
+		if (b->fates[at] != FATE_REFUSED && is_order(l, &b->tickets[at]) == orders)
+			tried = orders ? book_order(l, b, at) : book_exchange(l, b, at);
+	}
+	return tried;
+}
+
+/* ---- the batch's own booking ---- */
+
+static bool
+insert_booking(struct ledger *l, const struct batch *b)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_booking_insert);
+	sql_bind(
+		st, l->next_booking, (int64_t)clock_wall_us(), (int64_t)b->inserted, (int64_t)b->first, (int64_t)b->last);
+	return sql_done(&l->store, st);
+}
+
+static bool
+post_house(struct ledger *l, enum house_account account, int64_t nano)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_posting_insert);
+	sql_bind(st, l->next_booking, account, nano);
+	if (!sql_done(&l->store, st))
+		return false;
+	st = store_sql(&l->store, SQL_house_add);
+	sql_bind(st, account, nano);
+	return sql_done(&l->store, st) && sql_changes(&l->store) == 1;
+}
+
+static bool
+post_houses(struct ledger *l, const struct batch *b)
+{
+	bool ok = true;
+	for (int a = 1; ok && a < HOUSE_COUNT; a++)
+		if (b->house_nano[a] != 0)
+			ok = post_house(l, a, b->house_nano[a]);
+	return ok;
+}
+
+static void
+refuse_account(struct batch *b, uint64_t account)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (b->fates[i] == FATE_BOOKED && b->tickets[i].facts.account == account)
+			b->fates[i] = FATE_REFUSED;
+}
+
+static int
+by_account(const void *x, const void *y, void *arg)
+{
+	const struct batch *b = arg;
+	uint64_t a = b->sums[*(const uint16_t *)x].account, c = b->sums[*(const uint16_t *)y].account;
+	return a < c ? -1 : a > c;
+}
+
+/* INV-2: one conditional statement an account; that it does not hold means that board and store disagree. */
+static enum tried
+pay_all(struct ledger *l, struct batch *b)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_account_pay);
+	enum tried tried = TRIED_BOOKED;
+	/* Neighbours lie on the same page. */
+	qsort_r(b->sums_used, b->sum_count, sizeof(b->sums_used[0]), by_account, b);
+	for (size_t i = 0; i < b->sum_count; i++) {
+		const struct account_sum *s = &b->sums[b->sums_used[i]];
+		if (s->nano == 0)
+			continue;
+		sql_bind(st, (int64_t)s->account, s->nano);
+		if (!sql_done(&l->store, st))
+			return TRIED_FAILED;
+		if (sql_changes(&l->store) != 1) {
+			refuse_account(b, s->account);
+			tried = TRIED_AGAIN;
+		}
+	}
+	return tried;
+}
+
+static enum tried
+close_booking(struct ledger *l, struct batch *b)
+{
+	if (b->inserted == 0)
+		return TRIED_BOOKED;
+	enum tried tried = pay_all(l, b);
+	if (tried != TRIED_BOOKED)
+		return tried;
+	if (!insert_booking(l, b) || !post_houses(l, b))
+		return TRIED_FAILED;
+	l->next_booking++;
+	return TRIED_BOOKED;
+}
+
+/* Orders first: each is a booking of its own, and the one booking of all tickets has the number after them. */
+static enum tried
+fill_transaction(struct ledger *l, struct batch *b)
+{
+	enum tried tried = book_those(l, b, true);
+	if (tried == TRIED_BOOKED)
+		tried = book_those(l, b, false);
+	return tried == TRIED_BOOKED ? close_booking(l, b) : tried;
+}
+
+static enum tried
+book_once(struct ledger *l, struct batch *b)
+{
+	int64_t booking = l->next_booking;
+	sums_start(b);
+	for (size_t i = 0; i < b->count; i++)
+		b->fates[i] = b->fates[i] == FATE_REFUSED ? FATE_REFUSED : FATE_OPEN;
+	if (!store_begin(&l->store))
+		return TRIED_FAILED;
+	enum tried tried = fill_transaction(l, b);
+	if (tried == TRIED_BOOKED && store_commit(&l->store))
+		return TRIED_BOOKED;
+	tried = tried == TRIED_BOOKED ? TRIED_FAILED : tried;
+	int code = l->store.code;
+	store_rollback(&l->store);
+	l->store.code = code;
+	l->next_booking = booking;
+	return tried;
+}
+
+/* ---- after the commit ---- */
+
+static void
+note_losses(struct ledger *l, const struct batch *b)
+{
+	for (int a = HOUSE_LOSS_CRASH; a < HOUSE_COUNT; a++)
+		if (b->house_nano[a] != 0)
+			ledger_event(l, EVENT_LOSS, (uint64_t)a, (uint64_t)-b->house_nano[a]);
+	l->stats.mismatched += b->mismatched;
+	l->stats.interrupted += b->interrupted;
+	if (b->mismatched != 0)
+		ledger_event(l, EVENT_COST_MISMATCH, b->mismatched, 0);
+	if (b->interrupted != 0)
+		ledger_event(l, EVENT_BOOKED_INTERRUPTED, b->interrupted, 0);
+}
+
+static void
+take_note(struct ledger *l, struct batch *b, int64_t booking)
+{
+	uint64_t refused = 0;
+	for (size_t i = 0; i < b->count; i++) {
+		const struct ticket_copy *t = &b->tickets[i];
+		refused += b->fates[i] == FATE_REFUSED;
+		if (b->fates[i] == FATE_BOOKED)
+			usage_add(&l->usage, t, booking);
+		if (b->fates[i] != FATE_REFUSED && t->index < l->progress.count)
+			l->progress.places[t->index] = (struct progress_place){0};
+	}
+	l->stats.booked += b->inserted;
+	l->stats.quarantined += refused;
+	if (refused != 0)
+		ledger_event(l, EVENT_QUARANTINED, refused, 0);
+	if (b->last != 0 && ticket_id_unix_ms(b->last) > l->newest_ticket_ms)
+		l->newest_ticket_ms = ticket_id_unix_ms(b->last);
+	note_losses(l, b);
+}
+
+static int
+by_ticket_id(const void *x, const void *y, void *arg)
+{
+	const struct batch *b = arg;
+	uint64_t a = b->tickets[*(const uint16_t *)x].id, c = b->tickets[*(const uint16_t *)y].id;
+	return a < c ? -1 : a > c;
+}
+
+bool
+batch_book(struct ledger *l)
+{
+	struct batch *b = l->batch;
+	for (size_t i = 0; i < b->count; i++)
+		b->order[i] = (uint16_t)i;
+	qsort_r(b->order, b->count, sizeof(b->order[0]), by_ticket_id, b);
+	enum tried tried;
+	do
+		tried = book_once(l, b);
+	while (tried == TRIED_AGAIN);
+	if (tried == TRIED_BOOKED)
+		take_note(l, b, l->next_booking - 1);
+	return tried == TRIED_BOOKED;
+}

@@ -1,0 +1,578 @@
+/*
+ * What can be asked of a ledger: accounts, keys, credit, usage; each order done once, each refusal
+ * with a way on.
+ */
+#include "ledger/ledger_world.h"
+
+#include "ticket/end_reasons.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *
+text(const json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+	assert_non_null(s);
+	return s;
+}
+
+static json_t *
+credit(struct world *w, const char *account, const char *amount, const char *id)
+{
+	return world_ask(w, "{s:s, s:s, s:s, s:s, s:s*}", "op", "credit.add", "account", account, "amount", amount,
+		"reason", "a test", "id", id);
+}
+
+static void
+is_ok(json_t *answer)
+{
+	assert_true(json_is_true(json_object_get(answer, "ok")));
+	json_decref(answer);
+}
+
+static void
+is_error(json_t *answer, const char *code)
+{
+	assert_true(json_is_false(json_object_get(answer, "ok")));
+	assert_string_equal(text(json_object_get(answer, "error"), "code"), code);
+	json_decref(answer);
+}
+
+static bool
+balance(void *arg, uint64_t row, struct nano *ret)
+{
+	ret->v = world_balance(arg, row);
+	return ret->v >= 0;
+}
+
+/* ---- accounts ---- */
+
+static void
+an_account_is_found_by_name_and_by_id(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	json_t *made = world_must(&w, "{s:s, s:s}", "op", "account.create", "name", "alice & co");
+	json_t *by_name = world_must(&w, "{s:s, s:s}", "op", "account.show", "account", "alice & co");
+	json_t *by_id = world_must(&w, "{s:s, s:s}", "op", "account.show", "account", text(made, "account"));
+	assert_true(json_equal(by_name, by_id));
+	assert_string_equal(text(by_id, "balance"), "0.000000000");
+	world_refused(&w, "account_exists", "{s:s, s:s}", "op", "account.create", "name", "alice & co");
+	world_refused(&w, "no_such_account", "{s:s, s:s}", "op", "account.show", "account", "bob");
+	world_refused(&w, "no_such_account", "{s:s, s:s}", "op", "account.show", "account", "acc_00000000000");
+	json_decref(made);
+	json_decref(by_name);
+	json_decref(by_id);
+	world_end(&w);
+}
+
+static void
+accounts_are_listed_page_by_page_without_the_operators_own(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	char after[ID_TEXT_MAX] = "", name[16];
+	for (int i = 0; i < 7; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		world_account(&w, name, NULL);
+	}
+	int seen = 0;
+	for (bool more = true; more;) {
+		json_t *page = world_must(&w, "{s:s, s:i, s:s}", "op", "account.list", "limit", 3, "after", after), *one;
+		size_t i;
+		json_array_foreach(json_object_get(page, "accounts"), i, one)
+		{
+			snprintf(name, sizeof(name), "n%d", seen++);
+			assert_string_equal(text(one, "name"), name);
+			snprintf(after, sizeof(after), "%s", text(one, "account"));
+		}
+		more = json_is_true(json_object_get(page, "more"));
+		json_decref(page);
+	}
+	assert_int_equal(seen, 7);
+	world_end(&w);
+}
+
+/* ---- keys ---- */
+
+static bool
+find_key(struct world *w, const char *secret, struct key_facts *ret)
+{
+	uint8_t hash[API_KEY_HASH_BYTES];
+	api_key_hash(w->pepper, (struct span){secret, strlen(secret)}, hash);
+	return key_table_find(w->ledger->o.keys, hash, ret);
+}
+
+static void
+a_key_works_at_once_is_shown_once_and_is_refused_at_once(void **state)
+{
+	struct world w;
+	struct key_facts f;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5");
+	json_t *made = world_must(&w, "{s:s, s:s, s:s}", "op", "key.create", "account", "alice", "name", "laptop");
+	const char *secret = text(made, "secret");
+	assert_true(api_key_well_formed((struct span){secret, strlen(secret)}));
+	assert_true(find_key(&w, secret, &f));
+	assert_int_equal(f.state, KEY_ACTIVE);
+	assert_int_equal(f.account, a);
+	uint32_t slot;
+	assert_true(board_find(w.ledger_board, a, &slot));
+	assert_int_equal(f.slot, slot);
+	assert_string_equal(text(made, "last4"), secret + strlen(secret) - 4);
+	json_t *list = world_must(&w, "{s:s, s:s}", "op", "key.list", "account", "alice");
+	assert_null(json_object_get(json_array_get(json_object_get(list, "keys"), 0), "secret"));
+	is_ok(world_ask(&w, "{s:s, s:s}", "op", "key.revoke", "key", text(made, "key")));
+	assert_true(find_key(&w, secret, &f));
+	assert_int_equal(f.state, KEY_REVOKED);
+	is_ok(world_ask(&w, "{s:s, s:s}", "op", "key.revoke", "key", text(made, "key")));
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM change WHERE what = 3"), 1);
+	json_decref(list);
+	json_decref(made);
+	world_end(&w);
+}
+
+static void
+a_leaked_key_is_revoked_by_itself(void **state)
+{
+	struct world w;
+	struct key_facts f;
+	world_begin(&w);
+	world_account(&w, "alice", NULL);
+	json_t *made = world_must(&w, "{s:s, s:s}", "op", "key.create", "account", "alice");
+	is_ok(world_ask(&w, "{s:s, s:s}", "op", "key.revoke", "key", text(made, "secret")));
+	assert_true(find_key(&w, text(made, "secret"), &f));
+	assert_int_equal(f.state, KEY_REVOKED);
+	world_refused(&w, "no_such_key", "{s:s, s:s}", "op", "key.revoke", "key", "lethe_live_x");
+	json_decref(made);
+	world_end(&w);
+}
+
+static void
+keys_survive_the_board(void **state)
+{
+	struct world w;
+	struct key_facts f;
+	world_begin(&w);
+	world_account(&w, "alice", NULL);
+	json_t *good =
+		world_must(&w, "{s:s, s:s, s:s}", "op", "key.create", "account", "alice", "expires", "2099-01-01");
+	json_t *bad = world_must(&w, "{s:s, s:s}", "op", "key.create", "account", "alice");
+	is_ok(world_ask(&w, "{s:s, s:s}", "op", "key.revoke", "key", text(bad, "key")));
+	world_lose_board(&w);
+	world_open(&w, true);
+	assert_int_equal(key_table_count(w.ledger->o.keys), 2);
+	assert_true(find_key(&w, text(good, "secret"), &f));
+	assert_int_equal(f.state, KEY_ACTIVE);
+	assert_int_equal(f.expires_ms, 4070908800000ULL);
+	assert_true(find_key(&w, text(bad, "secret"), &f));
+	assert_int_equal(f.state, KEY_REVOKED);
+	json_decref(good);
+	json_decref(bad);
+	world_end(&w);
+}
+
+/* The file and its WAL hold a hash and four characters; the key itself is nowhere. */
+static void
+no_file_holds_a_key(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	world_account(&w, "alice", NULL);
+	json_t *made = world_must(&w, "{s:s, s:s}", "op", "key.create", "account", "alice");
+	const char *names[] = {"ledger.db", "ledger.db-wal"};
+	size_t seen = 0;
+	for (size_t i = 0; i < 2; i++) {
+		char path[128], bytes[1 << 20];
+		snprintf(path, sizeof(path), "%s/%s", w.dir, names[i]);
+		FILE *f = fopen(path, "rb");
+		assert_non_null(f);
+		size_t len = fread(bytes, 1, sizeof(bytes), f);
+		fclose(f);
+		assert_null(memmem(bytes, len, text(made, "secret") + 11, 16));
+		seen += memmem(bytes, len, text(made, "last4"), 4) != NULL;
+	}
+	assert_true(seen > 0);
+	json_decref(made);
+	world_end(&w);
+}
+
+/* ---- credit ---- */
+
+static void
+credit_is_spendable_at_once(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "0.000001");
+	struct world_exchange e = {.account = a, .model = 1, .input = 1000, .output = 10, .cost = -1};
+	assert_int_equal(world_exchange(&w, e), 0);
+	is_ok(credit(&w, "alice", "1", NULL));
+	assert_int_not_equal(world_exchange(&w, e), 0);
+	assert_int_equal(world_round(&w), 1);
+	assert_int_equal(world_balance(&w, a), NANO_PER_DOLLAR + 1000 - world_cost(&w, &e));
+	assert_int_equal(board_check(w.ledger_board, balance, &w), 0);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+credit_is_given_once_for_one_id(bool with_board)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "1");
+	world_account(&w, "bob", "1");
+	if (!with_board) {
+		world_close(&w);
+		world_open(&w, false);
+	}
+	json_t *first = credit(&w, "alice", "2.50", "invoice-1"), *second = credit(&w, "alice", "2.500", "invoice-1");
+	assert_true(json_equal(first, second));
+	assert_int_equal(world_balance(&w, a), 3500000000);
+	is_error(credit(&w, "alice", "2.51", "invoice-1"), "id_conflict");
+	is_error(credit(&w, "bob", "2.50", "invoice-1"), "id_conflict");
+	world_refused(&w, "id_conflict", "{s:s, s:s, s:s}", "op", "account.create", "name", "carol", "id", "invoice-1");
+	assert_int_equal(world_balance(&w, a), 3500000000);
+	world_is_sound(&w);
+	json_decref(first);
+	json_decref(second);
+	world_end(&w);
+}
+
+static void
+credit_is_given_once_for_one_id_by_the_server(void **state)
+{
+	credit_is_given_once_for_one_id(true);
+}
+
+static void
+credit_is_given_once_for_one_id_by_the_command_line(void **state)
+{
+	credit_is_given_once_for_one_id(false);
+}
+
+static void
+a_debit_takes_no_money_that_a_running_exchange_holds(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00");
+	struct world_exchange e = {.account = a, .input = 10, .output = 10, .hold = 3 * NANO_PER_DOLLAR, .cost = -1};
+	struct ticket *t = world_hold(&w, &e);
+	is_error(credit(&w, "alice", "-2.01", "d1"), "insufficient_balance");
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM intent"), 0);
+	is_ok(credit(&w, "alice", "-2.00", "d1"));
+	assert_int_equal(world_balance(&w, a), 3 * NANO_PER_DOLLAR);
+	ticket_settle(w.desk, t);
+	is_ok(credit(&w, "alice", "-2.99", "d2"));
+	assert_int_equal(board_check(w.ledger_board, balance, &w), 0);
+	is_error(credit(&w, "alice", "-1", "d3"), "insufficient_balance");
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+a_debit_without_a_server_stops_at_zero(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00");
+	world_close(&w);
+	world_open(&w, false);
+	is_error(credit(&w, "alice", "-5.000000001", NULL), "insufficient_balance");
+	is_ok(credit(&w, "alice", "-5", NULL));
+	assert_int_equal(world_balance(&w, a), 0);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+credit_on_the_board_of_a_dead_ledger_is_booked_by_the_next(void **state)
+{
+	struct world w;
+	uint32_t index;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "1.00");
+	/* As if killed between the intent and the booking. */
+	assert_true(store_exec(&w.ledger->store,
+		"INSERT INTO intent (id, ref, content, account, amount_nano, reason) "
+		"SELECT 4000000000000000000, 'x', zeroblob(32), id, 2000000000, 'r' FROM account WHERE name = 'alice'"));
+	assert_true(
+		board_credit_begin(w.ledger_board, 4000000000000000000, a, (struct nano){2 * NANO_PER_DOLLAR}, &index));
+	world_kill_ledger(&w);
+	world_open(&w, true);
+	assert_int_equal(world_balance(&w, a), 3 * NANO_PER_DOLLAR);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM intent"), 0);
+	assert_int_equal(board_check(w.ledger_board, balance, &w), 0);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+an_order_that_never_reached_the_board_is_forgotten(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "1.00");
+	assert_true(store_exec(&w.ledger->store,
+		"INSERT INTO intent (id, ref, content, account, amount_nano, reason) "
+		"SELECT 4000000000000000000, 'x', zeroblob(32), id, 2000000000, 'r' FROM account WHERE name = 'alice'"));
+	world_kill_ledger(&w);
+	world_open(&w, true);
+	assert_int_equal(world_balance(&w, a), NANO_PER_DOLLAR);
+	is_ok(credit(&w, "alice", "2", "x"));
+	assert_int_equal(world_balance(&w, a), 3 * NANO_PER_DOLLAR);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+/* ---- usage ---- */
+
+static void
+exchange(struct world *w, uint64_t account, uint64_t key, unsigned model)
+{
+	struct world_exchange e = {
+		.account = account, .key = key, .model = model, .input = 100, .output = 10, .cost = -1};
+	assert_int_not_equal(world_exchange(w, e), 0);
+}
+
+static int64_t
+requests(json_t *sums)
+{
+	return json_integer_value(json_object_get(sums, "requests"));
+}
+
+static void
+usage_adds_up_by_model_key_account_and_day(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "100"), b = world_account(&w, "bob", "100");
+	for (int i = 0; i < 10; i++) {
+		exchange(&w, a, 11, 0);
+		exchange(&w, a, 12, 1);
+		exchange(&w, b, 13, 1);
+	}
+	world_round(&w);
+	json_t *all = world_must(&w, "{s:s, s:s}", "op", "usage", "group", "model");
+	assert_int_equal(requests(json_object_get(all, "total")), 30);
+	json_t *rows = json_object_get(all, "rows");
+	assert_int_equal(json_array_size(rows), 2);
+	assert_string_equal(text(json_array_get(rows, 0), "model"), "large");
+	assert_int_equal(requests(json_array_get(rows, 0)), 20);
+	json_decref(all);
+	exchange(&w, a, 11, 0);
+	world_round(&w);
+	json_t *one = world_must(&w, "{s:s, s:s, s:s, s:s, s:s, s:s}", "op", "usage", "account", "alice", "model",
+		"small", "group", "key", "since", "2020-01-01", "until", "2098-12-31");
+	assert_int_equal(requests(json_object_get(one, "total")), 11);
+	assert_int_equal(json_array_size(json_object_get(one, "rows")), 1);
+	json_t *tokens = json_object_get(json_object_get(one, "total"), "tokens");
+	assert_int_equal(json_integer_value(json_object_get(tokens, "input")), 1100);
+	json_decref(one);
+	json_t *none = world_must(&w, "{s:s, s:s, s:s}", "op", "usage", "until", "2020-01-01", "group", "day");
+	assert_int_equal(requests(json_object_get(none, "total")), 0);
+	assert_int_equal(json_array_size(json_object_get(none, "rows")), 0);
+	json_decref(none);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+usage_is_not_lost_or_doubled_by_a_dead_ledger(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "100");
+	for (int round = 0; round < 6; round++) {
+		exchange(&w, a, 1, 0);
+		exchange(&w, a, 2, 1);
+		world_round(&w);
+		if (round % 3 == 1)
+			assert_true(usage_flush(w.ledger));
+		world_kill_ledger(&w);
+		world_open(&w, true);
+		world_is_sound(&w);
+	}
+	json_t *all = world_must(&w, "{s:s}", "op", "usage");
+	assert_int_equal(requests(json_object_get(all, "total")), 12);
+	json_decref(all);
+	world_end(&w);
+}
+
+static void
+sums_whose_commit_was_not_known_to_have_succeeded_are_not_added_twice(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "100");
+	exchange(&w, a, 1, 0);
+	world_round(&w);
+	struct usage_sums before = w.ledger->usage;
+	assert_int_equal(before.count, 1);
+	before.sums = calloc(before.size, sizeof(*before.sums));
+	memcpy(before.sums, w.ledger->usage.sums, before.size * sizeof(*before.sums));
+	assert_true(usage_flush(w.ledger));
+	w.ledger->usage = before;
+	exchange(&w, a, 1, 0);
+	world_round(&w);
+	assert_true(usage_flush(w.ledger));
+	json_t *all = world_must(&w, "{s:s}", "op", "usage");
+	assert_int_equal(requests(json_object_get(all, "total")), 2);
+	json_decref(all);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+/* ---- one request ---- */
+
+static void
+a_request_is_shown_while_it_runs_and_when_it_is_booked(void **state)
+{
+	struct world w;
+	char id[ID_TEXT_MAX];
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5");
+	struct world_exchange e = {.account = a, .key = 77, .model = 1, .input = 100, .output = 10, .cost = -1};
+	struct ticket *t = world_hold(&w, &e);
+	id_text(ID_REQUEST, t->id, id);
+	json_t *runs = world_must(&w, "{s:s, s:s}", "op", "ticket.show", "id", id);
+	assert_string_equal(text(runs, "state"), "running");
+	ticket_settle(w.desk, t);
+	json_t *booked = world_must(&w, "{s:s, s:s}", "op", "ticket.show", "id", id);
+	assert_string_equal(text(booked, "state"), "booked");
+	assert_string_equal(text(booked, "model"), "large");
+	assert_string_equal(text(booked, "end_reason"), "COMPLETED");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(booked, "facts"), "tokens_input")), 100);
+	world_refused(&w, "no_such_request", "{s:s, s:s}", "op", "ticket.show", "id", "req_00000000001");
+	json_decref(runs);
+	json_decref(booked);
+	world_end(&w);
+}
+
+static void
+prices_are_listed_as_people_write_them(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	json_t *answer = world_must(&w, "{s:s}", "op", "price.list"), *list = json_object_get(answer, "prices");
+	assert_int_equal(json_array_size(list), 3);
+	const json_t *small = json_array_get(list, 2);
+	assert_string_equal(text(small, "model"), "small");
+	assert_string_equal(text(small, "price"), "f000000000000001");
+	assert_string_equal(text(json_object_get(small, "dollars_per_million_tokens"), "input"), "0.250000");
+	assert_string_equal(text(small, "from"), "2020-09-13T12:26:40.000Z");
+	json_decref(answer);
+	world_end(&w);
+}
+
+static void
+a_price_row_that_changed_its_contents_is_refused_at_start(void **state)
+{
+	struct world w;
+	char why[256] = "";
+	struct ledger *l = NULL;
+	world_begin(&w);
+	world_close(&w);
+	w.catalogue.price[0].pico[TOKEN_output]++;
+	struct ledger_options o = {.data_dir = w.dir, .pepper = w.pepper, .catalogue = &w.catalogue.head};
+	assert_int_equal(ledger_open(&o, &l, why), LEDGER_FAILED);
+	assert_non_null(strstr(why, "price row f000000000000001"));
+	w.catalogue.price[0].pico[TOKEN_output]--;
+	world_open(&w, true);
+	world_end(&w);
+}
+
+/* ---- refusals ---- */
+
+static const struct {
+	const char *code, *request;
+} refusals[] = {
+	{"bad_request", "[]"},
+	{"bad_request", "{}"},
+	{"bad_request", "{\"op\": 7}"},
+	{"unknown_op", "{\"op\": \"account.destroy\"}"},
+	{"bad_request", "{\"op\": \"account.create\"}"},
+	{"bad_request", "{\"op\": \"account.create\", \"name\": \"\"}"},
+	{"bad_request", "{\"op\": \"account.create\", \"name\": 5}"},
+	{"bad_request", "{\"op\": \"account.create\", \"name\": \"a\\nb\"}"},
+	{"bad_request", "{\"op\": \"account.create\", \"name\": \"acc_00000000001\"}"},
+	{"account_exists", "{\"op\": \"account.create\", \"name\": \"revenue\"}"},
+	{"bad_request", "{\"op\": \"account.list\", \"limit\": 0}"},
+	{"bad_request", "{\"op\": \"account.list\", \"limit\": 10001}"},
+	{"bad_request", "{\"op\": \"account.list\", \"after\": \"x\"}"},
+	{"bad_request", "{\"op\": \"key.create\"}"},
+	{"not_a_customer", "{\"op\": \"key.create\", \"account\": \"revenue\"}"},
+	{"bad_request", "{\"op\": \"key.create\", \"account\": \"alice\", \"expires\": \"tomorrow\"}"},
+	{"bad_request", "{\"op\": \"key.create\", \"account\": \"alice\", \"expires\": \"2020-01-01\"}"},
+	{"bad_request", "{\"op\": \"credit.add\", \"account\": \"alice\", \"amount\": \"1\"}"},
+	{"bad_request", "{\"op\": \"credit.add\", \"account\": \"alice\", \"amount\": 1, \"reason\": \"r\"}"},
+	{"bad_request", "{\"op\": \"credit.add\", \"account\": \"alice\", \"amount\": \"0\", \"reason\": \"r\"}"},
+	{"bad_request", "{\"op\": \"credit.add\", \"account\": \"alice\", \"amount\": \"1e3\", \"reason\": \"r\"}"},
+	{"bad_request",
+		"{\"op\": \"credit.add\", \"account\": \"alice\", \"amount\": \"0.0000000001\", \"reason\": \"r\"}"},
+	{"bad_request",
+		"{\"op\": \"credit.add\", \"account\": \"alice\", \"amount\": \"9223372036\", \"reason\": \"r\"}"},
+	{"not_a_customer",
+		"{\"op\": \"credit.add\", \"account\": \"loss.crash\", \"amount\": \"1\", \"reason\": \"r\"}"},
+	{"no_such_account", "{\"op\": \"credit.add\", \"account\": \"nobody\", \"amount\": \"1\", \"reason\": \"r\"}"},
+	{"no_such_account", "{\"op\": \"usage\", \"account\": \"nobody\"}"},
+	{"no_such_model", "{\"op\": \"usage\", \"model\": \"gpt-99\"}"},
+	{"bad_request", "{\"op\": \"usage\", \"group\": \"hour\"}"},
+	{"bad_request", "{\"op\": \"usage\", \"since\": \"2026-02-30T00:00:00Z\"}"},
+	{"bad_request", "{\"op\": \"usage\", \"key\": \"lethe_live_x\"}"},
+	{"bad_request", "{\"op\": \"ticket.show\", \"id\": \"acc_00000000001\"}"},
+};
+
+static void
+every_refusal_says_why(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	world_account(&w, "alice", NULL);
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+		json_t *request = json_loads(refusals[i].request, 0, NULL);
+		assert_non_null(request);
+		json_t *answer = ledger_control(w.ledger, request);
+		json_t *error = json_object_get(answer, "error");
+		if (error == NULL || strcmp(text(error, "code"), refusals[i].code) != 0 ||
+			strlen(text(error, "message")) < 10)
+			fail_msg("%s: %s", refusals[i].request, json_dumps(answer, 0));
+		json_decref(request);
+		json_decref(answer);
+	}
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_account_is_found_by_name_and_by_id),
+		cmocka_unit_test(accounts_are_listed_page_by_page_without_the_operators_own),
+		cmocka_unit_test(a_key_works_at_once_is_shown_once_and_is_refused_at_once),
+		cmocka_unit_test(a_leaked_key_is_revoked_by_itself),
+		cmocka_unit_test(keys_survive_the_board),
+		cmocka_unit_test(no_file_holds_a_key),
+		cmocka_unit_test(credit_is_spendable_at_once),
+		cmocka_unit_test(credit_is_given_once_for_one_id_by_the_server),
+		cmocka_unit_test(credit_is_given_once_for_one_id_by_the_command_line),
+		cmocka_unit_test(a_debit_takes_no_money_that_a_running_exchange_holds),
+		cmocka_unit_test(a_debit_without_a_server_stops_at_zero),
+		cmocka_unit_test(credit_on_the_board_of_a_dead_ledger_is_booked_by_the_next),
+		cmocka_unit_test(an_order_that_never_reached_the_board_is_forgotten),
+		cmocka_unit_test(usage_adds_up_by_model_key_account_and_day),
+		cmocka_unit_test(usage_is_not_lost_or_doubled_by_a_dead_ledger),
+		cmocka_unit_test(sums_whose_commit_was_not_known_to_have_succeeded_are_not_added_twice),
+		cmocka_unit_test(a_request_is_shown_while_it_runs_and_when_it_is_booked),
+		cmocka_unit_test(prices_are_listed_as_people_write_them),
+		cmocka_unit_test(a_price_row_that_changed_its_contents_is_refused_at_start),
+		cmocka_unit_test(every_refusal_says_why),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

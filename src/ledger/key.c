@@ -1,0 +1,275 @@
+#include "ledger/ledger_priv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct key_row {
+	uint64_t id, account;
+	int64_t created_us, expires_ms, revoked_us;
+	char last4[5], name[129];
+	uint8_t hash[API_KEY_HASH_BYTES];
+};
+
+static bool
+read_key(struct ledger *l, sqlite3_stmt *st, struct key_row *ret)
+{
+	if (sql_step(&l->store, st) != SQL_ROW)
+		return false;
+	*ret = (struct key_row){
+		.id = (uint64_t)sqlite3_column_int64(st, 0),
+		.account = (uint64_t)sqlite3_column_int64(st, 1),
+		.created_us = sqlite3_column_int64(st, 2),
+		.expires_ms = sqlite3_column_int64(st, 3),
+		.revoked_us = sqlite3_column_int64(st, 4),
+	};
+	snprintf(ret->last4, sizeof(ret->last4), "%s", (const char *)sqlite3_column_text(st, 5));
+	snprintf(ret->name, sizeof(ret->name), "%s", (const char *)sqlite3_column_text(st, 6));
+	memcpy(ret->hash, sqlite3_column_blob(st, 7), API_KEY_HASH_BYTES);
+	return true;
+}
+
+static const char *
+state_name(const struct key_row *k)
+{
+	if (k->revoked_us != 0)
+		return "revoked";
+	return k->expires_ms != 0 && k->expires_ms <= (int64_t)(clock_wall_us() / 1000) ? "expired" : "active";
+}
+
+static json_t *
+key_json(const struct key_row *k)
+{
+	json_t *o = json_object();
+	control_put_id(o, "key", ID_KEY, k->id);
+	control_put_id(o, "account", ID_ACCOUNT, k->account);
+	json_object_set_new(o, "name", json_string(k->name));
+	json_object_set_new(o, "last4", json_string(k->last4));
+	json_object_set_new(o, "state", json_string(state_name(k)));
+	control_put_time(o, "created", k->created_us);
+	control_put_time(o, "expires", k->expires_ms * 1000);
+	control_put_time(o, "revoked", k->revoked_us);
+	return o;
+}
+
+/* Every edge knows it as soon as this returns. */
+static bool
+publish(struct ledger *l, const struct key_row *k)
+{
+	if (l->o.keys == NULL)
+		return true;
+	struct key_facts f = {.key = k->id,
+		.account = k->account,
+		.expires_ms = (uint64_t)k->expires_ms,
+		.slot = UINT32_MAX,
+		.state = k->revoked_us != 0 ? KEY_REVOKED : KEY_ACTIVE};
+	board_find(l->o.board, k->account, &f.slot);
+	return key_table_put(l->o.keys, k->hash, &f);
+}
+
+/* ---- key.create ---- */
+
+/* "2030-01-31" or "2030-01-31T12:00:00Z". */
+bool
+control_parse_time(const char *text, int64_t *ret_seconds)
+{
+	const char *const formats[] = {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"};
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+		struct tm tm = {0};
+		const char *end = strptime(text, formats[i], &tm);
+		if (end == NULL || *end != '\0')
+			continue;
+		*ret_seconds = (int64_t)timegm(&tm);
+		return true;
+	}
+	return false;
+}
+
+static bool
+expires_of(const json_t *request, int64_t *ret_ms, json_t **ret_error)
+{
+	const char *text;
+	int64_t seconds = 0;
+	if (!control_text(request, &(struct text_rule){"expires", 40, false}, &text, ret_error))
+		return false;
+	if (text[0] != '\0' && !control_parse_time(text, &seconds)) {
+		*ret_error = control_error("bad_request", "\"expires\" must be a date like 2030-01-31 or "
+												  "2030-01-31T12:00:00Z (UTC), not \"%s\"",
+			text);
+		return false;
+	}
+	if (text[0] != '\0' && seconds <= (int64_t)(clock_wall_us() / 1000000)) {
+		*ret_error = control_error("bad_request", "\"expires\" is in the past: %s", text);
+		return false;
+	}
+	*ret_ms = seconds * 1000;
+	return true;
+}
+
+static bool
+insert_key(struct ledger *l, const struct operation *op, const struct key_row *k)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_key_insert);
+	sql_bind(st, (int64_t)k->id, (int64_t)k->account, k->created_us, k->expires_ms);
+	sql_bind_blob(st, 5, k->hash, API_KEY_HASH_BYTES);
+	sql_bind_text(st, 6, k->last4);
+	sql_bind_text(st, 7, k->name);
+	return sql_done(&l->store, st) && operation_record(l, op, k->id) && change_record(l, CHANGE_KEY, k->id);
+}
+
+static json_t *
+create(struct ledger *l, const struct operation *op, struct key_row *k)
+{
+	char secret[API_KEY_BYTES + 1];
+	api_key_make(secret);
+	api_key_hash(l->o.pepper, (struct span){secret, API_KEY_BYTES}, k->hash);
+	memcpy(k->last4, secret + API_KEY_BYTES - 4, 5);
+	k->id = ledger_next_id(l);
+	k->created_us = (int64_t)clock_wall_us();
+	json_t *answer;
+	if (!store_begin(&l->store) || !store_end(&l->store, insert_key(l, op, k))) {
+		answer = control_store_failed(l);
+	} else if (!publish(l, k)) {
+		answer = control_error("too_many_keys", "the server has no room for another key");
+	} else {
+		answer = control_ok();
+		json_t *o = key_json(k);
+		json_object_update(answer, o);
+		json_decref(o);
+		json_object_set_new(answer, "secret", json_stringn(secret, API_KEY_BYTES));
+	}
+	explicit_bzero(secret, sizeof(secret));
+	return answer;
+}
+
+static json_t *
+already_made(const struct operation *op)
+{
+	char text[ID_TEXT_MAX];
+	id_text(ID_KEY, op->subject, text);
+	return control_error("key_exists",
+		"the key of id \"%s\" was made before (%s) and is shown only once: revoke it and make "
+		"another one with another id if it is lost",
+		op->ref, text);
+}
+
+json_t *
+control_key_create(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	const char *name;
+	struct account_row a;
+	struct operation op;
+	struct key_row k = {0};
+	if (!control_account(l, request, &a, &error) ||
+		!control_text(request, &(struct text_rule){"name", 128, false}, &name, &error) ||
+		!control_text(request, &(struct text_rule){"id", 128, false}, &op.ref, &error) ||
+		!expires_of(request, &k.expires_ms, &error))
+		return error;
+	if (a.kind != 0)
+		return control_error(
+			"not_a_customer", "\"%s\" is one of the operator's own accounts and has no keys", a.name);
+	k.account = a.id;
+	snprintf(k.name, sizeof(k.name), "%s", name);
+	char expires[24];
+	snprintf(expires, sizeof(expires), "%lld", (long long)k.expires_ms);
+	operation_content(&op, "key.create", (const char *const[]){a.name, name, expires}, 3);
+	switch (operation_look_up(l, &op)) {
+	case OPERATION_NEW:
+		return create(l, &op, &k);
+	case OPERATION_DONE:
+		return already_made(&op);
+	case OPERATION_PENDING:
+	case OPERATION_OTHER:
+		return operation_conflict(&op);
+	case OPERATION_FAILED:
+		break;
+	}
+	return control_store_failed(l);
+}
+
+/* ---- key.list ---- */
+
+json_t *
+control_key_list(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	const char *after_text;
+	int64_t limit;
+	uint64_t account, after = 0;
+	if (!control_limit(request, &limit, &error) || !control_account_filter(l, request, &account, &error) ||
+		!control_text(request, &(struct text_rule){"after", 64, false}, &after_text, &error))
+		return error;
+	if (after_text[0] != '\0' && !id_parse(ID_KEY, (struct span){after_text, strlen(after_text)}, &after))
+		return control_error("bad_request", "\"after\" must be the id of a key (key_…)");
+	json_t *answer = control_ok(), *list = json_array();
+	json_object_set_new(answer, "keys", list);
+	sqlite3_stmt *st = store_sql(&l->store, SQL_key_list);
+	sql_bind(st, (int64_t)after, (int64_t)account, limit + 1);
+	struct key_row k;
+	int64_t count = 0;
+	for (; count < limit && read_key(l, st, &k); count++)
+		json_array_append_new(list, key_json(&k));
+	bool more = count == limit && sql_step(&l->store, st) == SQL_ROW;
+	sqlite3_reset(st);
+	json_object_set_new(answer, "more", json_boolean(more));
+	return answer;
+}
+
+/* ---- key.revoke ---- */
+
+/* By id, or by the key itself: who finds a leaked one has nothing else. */
+static bool
+find_key(struct ledger *l, const char *text, struct key_row *ret)
+{
+	uint64_t id;
+	uint8_t hash[API_KEY_HASH_BYTES];
+	struct span span = {text, strlen(text)};
+	sqlite3_stmt *st;
+	if (api_key_well_formed(span)) {
+		api_key_hash(l->o.pepper, span, hash);
+		st = store_sql(&l->store, SQL_key_by_hash);
+		sql_bind_blob(st, 1, hash, sizeof(hash));
+	} else if (id_parse(ID_KEY, span, &id)) {
+		st = store_sql(&l->store, SQL_key_by_id);
+		sql_bind(st, (int64_t)id);
+	} else {
+		return false;
+	}
+	bool found = read_key(l, st, ret);
+	sqlite3_reset(st);
+	return found;
+}
+
+static bool
+revoke(struct ledger *l, const struct key_row *k)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_key_revoke);
+	sql_bind(st, (int64_t)k->id, k->revoked_us);
+	return sql_done(&l->store, st) && change_record(l, CHANGE_KEY_REVOKED, k->id);
+}
+
+json_t *
+control_key_revoke(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	const char *text;
+	struct key_row k;
+	if (!control_text(request, &(struct text_rule){"key", 128, true}, &text, &error))
+		return error;
+	if (!find_key(l, text, &k))
+		return control_error(
+			"no_such_key", "there is no such key: give its id (key_…, see `lethe key list`) or the key itself");
+	if (k.revoked_us == 0) {
+		k.revoked_us = (int64_t)clock_wall_us();
+		/* Refused from now on, also while the store can't be written. */
+		bool published = publish(l, &k);
+		if (!store_begin(&l->store) || !store_end(&l->store, revoke(l, &k)) || !published)
+			return control_store_failed(l);
+	}
+	json_t *answer = control_ok(), *o = key_json(&k);
+	json_object_update(answer, o);
+	json_decref(o);
+	return answer;
+}

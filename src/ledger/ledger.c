@@ -1,0 +1,281 @@
+#include "ledger/ledger_priv.h"
+
+#include "core/ipc.h"
+#include "ticket/messages.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- one ledger at a time ---- */
+
+static bool
+say_pid(int fd)
+{
+	char text[24];
+	int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	return ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)len, 0) == len;
+}
+
+static void
+say_locked(int fd, const char *path, char ret_why[STORE_WHY_MAX])
+{
+	char text[24] = "";
+	ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
+	long pid = got > 0 ? strtol(text, NULL, 10) : 0;
+	snprintf(ret_why, STORE_WHY_MAX,
+		"%.80s is held by process %ld: the ledger is in use; ask it through its control socket, or stop it first",
+		path, pid);
+}
+
+static enum ledger_open
+take_lock(int fd, const char *path, char ret_why[STORE_WHY_MAX])
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && say_pid(fd))
+		return LEDGER_OPENED;
+	if (errno == EWOULDBLOCK) {
+		say_locked(fd, path, ret_why);
+		return LEDGER_LOCKED;
+	}
+	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be locked: %m", path);
+	return LEDGER_FAILED;
+}
+
+enum ledger_open
+ledger_lock(const char *data_dir, int *ret_fd, char ret_why[STORE_WHY_MAX])
+{
+	char path[512];
+	if (mkdir(data_dir, 0700) != 0 && errno != EEXIST) {
+		snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be created: %m", data_dir);
+		return LEDGER_FAILED;
+	}
+	snprintf(path, sizeof(path), "%s/lock", data_dir);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be opened: %m", path);
+		return LEDGER_FAILED;
+	}
+	enum ledger_open locked = take_lock(fd, path, ret_why);
+	if (locked == LEDGER_OPENED)
+		*ret_fd = fd;
+	else
+		close(fd);
+	return locked;
+}
+
+/* ---- open, close ---- */
+
+static bool
+balance_of(void *arg, uint64_t row, struct nano *ret)
+{
+	struct ledger *l = arg;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_account_balance);
+	sql_bind(st, (int64_t)row);
+	int64_t nano = -1;
+	if (!sql_number(&l->store, st, &nano) || nano < 0)
+		return false;
+	ret->v = nano;
+	return true;
+}
+
+static bool
+attach_board(struct ledger *l)
+{
+	l->progress.count = board_ticket_count(l->o.board);
+	l->progress.next = l->progress.count;
+	l->progress.places = calloc(l->progress.count, sizeof(*l->progress.places));
+	return l->progress.places != NULL;
+}
+
+/* Without a board, what was held or ordered when the last one went is settled now: nobody else can. */
+static bool
+settle_what_was_left(struct ledger *l)
+{
+	return progress_settle(l) && sql_done(&l->store, store_sql(&l->store, SQL_intents_drop));
+}
+
+static bool
+read_counters(struct ledger *l)
+{
+	int64_t last_id = 0, last_booking = 0;
+	if (!sql_number(&l->store, store_sql(&l->store, SQL_ids_last), &last_id) ||
+		!sql_number(&l->store, store_sql(&l->store, SQL_booking_last), &last_booking))
+		return false;
+	l->last_id = (uint64_t)last_id;
+	l->next_booking = last_booking + 1;
+	return true;
+}
+
+static bool
+open_parts(struct ledger *l, char ret_why[STORE_WHY_MAX])
+{
+	snprintf(l->path, sizeof(l->path), "%s/ledger.db", l->o.data_dir);
+	if (!store_open(&l->store, l->path, ret_why) || !price_book_open(l, ret_why))
+		return false;
+	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be read", l->path);
+	if (!read_counters(l) || !usage_recover(l))
+		return false;
+	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be brought up to date", l->path);
+	return l->o.board != NULL ? attach_board(l) : settle_what_was_left(l);
+}
+
+enum ledger_open
+ledger_open(const struct ledger_options *o, struct ledger **ret, char ret_why[STORE_WHY_MAX])
+{
+	assert(sodium_init() >= 0);
+	struct ledger *l = calloc(1, sizeof(*l));
+	assert(l != NULL);
+	*l = (struct ledger){.o = *o, .lock_fd = -1, .scribe_fd = -1};
+	l->batch = calloc(1, sizeof(*l->batch));
+	assert(l->batch != NULL);
+	enum ledger_open opened = o->lock_fd > 0 ? LEDGER_OPENED : ledger_lock(o->data_dir, &l->lock_fd, ret_why);
+	if (opened == LEDGER_OPENED && !open_parts(l, ret_why))
+		opened = LEDGER_FAILED;
+	if (opened == LEDGER_OPENED)
+		*ret = l;
+	else
+		ledger_close(&l);
+	return opened;
+}
+
+void
+ledger_close(struct ledger **l)
+{
+	struct ledger *x = *l;
+	if (x == NULL)
+		return;
+	if (x->store.db != NULL && !usage_flush(x))
+		x->stats.store_failures++; /* the sums are made again from the tickets */
+	store_close(&x->store);
+	price_book_free(&x->prices);
+	free(x->usage.sums);
+	free(x->progress.places);
+	free(x->batch);
+	if (x->lock_fd >= 0)
+		close(x->lock_fd);
+	free(x);
+	*l = NULL;
+}
+
+/* ---- board ---- */
+
+void
+ledger_event(struct ledger *l, enum event_id event, uint64_t a, uint64_t b)
+{
+	if (l->scribe_fd < 0)
+		return;
+	struct message_event m = MESSAGE_INIT(EVENT, message_event);
+	m.event = (uint16_t)event;
+	m.role = END_OF_LEDGER;
+	m.numbers[0] = a;
+	m.numbers[1] = b;
+	/* A full pipe loses events, not bookings. */
+	if (ipc_send(l->scribe_fd, &m, sizeof(m), -1) != IPC_OK)
+		l->stats.events_lost++;
+}
+
+static void
+hint_keys(struct ledger *l, uint64_t account, uint32_t slot)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_keys_of_account);
+	sql_bind(st, (int64_t)account);
+	while (sql_step(&l->store, st) == SQL_ROW)
+		key_table_hint(l->o.keys, sqlite3_column_blob(st, 0), slot);
+}
+
+uint32_t
+ledger_load_account(struct ledger *l, uint64_t account, int64_t balance_nano)
+{
+	uint32_t slot = UINT32_MAX, was;
+	bool there = board_find(l->o.board, account, &was);
+	if (!board_load(l->o.board, account, (struct nano){balance_nano}, &slot))
+		return UINT32_MAX;
+	if (!there)
+		hint_keys(l, account, slot);
+	return slot;
+}
+
+uint32_t
+ledger_load_row(struct ledger *l, uint64_t row, uint32_t *ret_slot)
+{
+	struct nano balance;
+	*ret_slot = UINT32_MAX;
+	if (row == 0 || !balance_of(l, row, &balance))
+		return 1;
+	*ret_slot = ledger_load_account(l, row, balance.v);
+	/* Also when it was on the board already: the asker's hint was stale. */
+	if (*ret_slot != UINT32_MAX)
+		hint_keys(l, row, *ret_slot);
+	return *ret_slot == UINT32_MAX ? 2 : 0;
+}
+
+static bool
+fill_keys(struct ledger *l)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_keys_all);
+	enum sql_step step = SQL_END;
+	bool room = true;
+	while (room && (step = sql_step(&l->store, st)) == SQL_ROW) {
+		struct key_facts f = {.key = (uint64_t)sqlite3_column_int64(st, 0),
+			.account = (uint64_t)sqlite3_column_int64(st, 1),
+			.expires_ms = (uint64_t)sqlite3_column_int64(st, 2),
+			.slot = UINT32_MAX,
+			.state = sqlite3_column_int64(st, 3) != 0 ? KEY_REVOKED : KEY_ACTIVE};
+		board_find(l->o.board, f.account, &f.slot);
+		room = key_table_put(l->o.keys, sqlite3_column_blob(st, 4), &f);
+	}
+	sqlite3_reset(st);
+	return room && step == SQL_END;
+}
+
+/* The newest accounts that have money, as many as there is room for; others come when they are asked for. */
+static bool
+load_accounts(struct ledger *l)
+{
+	struct board_size size;
+	board_size_of(l->o.board, &size);
+	sqlite3_stmt *st = store_sql(&l->store, SQL_accounts_to_load);
+	sql_bind(st, size.slots);
+	enum sql_step step = SQL_END;
+	uint32_t slot;
+	bool room = true;
+	while (room && (step = sql_step(&l->store, st)) == SQL_ROW)
+		room = board_load(
+			l->o.board, (uint64_t)sqlite3_column_int64(st, 0), (struct nano){sqlite3_column_int64(st, 1)}, &slot);
+	sqlite3_reset(st);
+	return !room || step == SQL_END;
+}
+
+static bool
+take_over(struct ledger *l)
+{
+	l->floor_ms = atomic_load(board_id_floor_ms(l->o.board));
+	l->ceiling_ms = atomic_load(board_id_ceiling_ms(l->o.board));
+	return progress_recall(l) && ledger_drain(l);
+}
+
+bool
+ledger_start(struct ledger *l)
+{
+	struct board *b = l->o.board;
+	atomic_store(board_heartbeat_ms(b), clock_monotonic_ms());
+	bool fresh = boot_is_new_board(l);
+	board_sweep_start(b);
+	board_set_balance(b, balance_of, l);
+	if (fresh ? !(progress_settle(l) && ledger_drain(l)) : !take_over(l))
+		return false;
+	/* What was ordered and is on no board was never answered; its giver asks again. */
+	if (!sql_done(&l->store, store_sql(&l->store, SQL_intents_drop)))
+		return false;
+	if (!load_accounts(l) || !fill_keys(l) || !(fresh ? boot_begin(l) : boot_raise(l)))
+		return false;
+	atomic_store(board_gate(b), BOARD_OPEN);
+	return true;
+}

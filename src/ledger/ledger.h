@@ -1,0 +1,97 @@
+/*
+ * The ledger: everything that authorises spending or is spending. One process, one SQLite
+ * connection that writes (ledger.db), or one command-line call that holds the lock while no server
+ * runs.
+ *
+ * Invariants (checked by `lethe ledger verify`, asserted in code, held by database constraints
+ * where SQL can say them):
+ *   INV-1  every booking's postings sum to zero
+ *   INV-2  a customer account's balance is never negative
+ *   INV-3  the balance in `account` equals the sum of its postings
+ *   INV-4  each ticket is booked at most once; its charged amount equals cost(usage × price row) or
+ *          the recorded stated cost, ≤ its hold
+ *   INV-5  postings and tickets are never updated or deleted (triggers raise)
+ *   INV-6  every operation is idempotent by its id; the same id with other content is an error
+ *   INV-7  ids of tickets and bookings only grow; boots never reuse ids
+ *   INV-8  every ticket's price row exists in the book and was in force when the ticket started
+ *   INV-9  sum of all postings is zero; revenue + losses = what customers paid minus what they have
+ *   INV-10 usage per day equals the sum of its tickets
+ * A ticket is its customer's posting of −cost (docs/decisions/0020-one-row-a-ticket.md).
+ */
+#ifndef LEDGER_LEDGER_H
+#define LEDGER_LEDGER_H
+
+#include "ticket/board.h"
+#include "ticket/catalogue.h"
+#include "ticket/key_table.h"
+
+#include <jansson.h>
+
+struct ledger;
+
+enum ledger_open { LEDGER_OPENED,
+	LEDGER_LOCKED,
+	LEDGER_FAILED };
+
+struct ledger_options {
+	const char *data_dir;
+	const uint8_t *pepper; /* API_KEY_PEPPER_BYTES */
+	uint32_t node;
+	uint32_t batch_window_ms; /* 50 */
+	const struct catalogue *catalogue; /* may be NULL: command line without a configuration */
+	struct board *board; /* NULL: command line without a server */
+	struct key_table *keys; /* NULL with board */
+	int lock_fd; /* > 0: DIR/lock, held by the caller (ledger_lock); 0: ledger_open takes it */
+};
+
+/*
+ * Exclude every other ledger of this directory, creating it if need be. The supervisor takes the
+ * lock for as long as its board lives, hands the descriptor to each ledger in turn, and keeps it:
+ * while a ledger is being replaced nobody else may book beside the board.
+ */
+must_check enum ledger_open ledger_lock(const char *data_dir, int *ret_fd, char ret_why[256]);
+
+/*
+ * Open (create, migrate) DIR/ledger.db under an exclusive lock. ret_why: a sentence for the
+ * operator on failure. Without a board: what was held when the last board was lost is booked as
+ * interrupted.
+ */
+must_check enum ledger_open ledger_open(const struct ledger_options *o, struct ledger **ret, char ret_why[256]);
+void ledger_close(struct ledger **l);
+
+/*
+ * With a board: id floor and ceiling, sweep, fill key table, load accounts, open the gate.
+ * Repeatable after any kill.
+ */
+must_check bool ledger_start(struct ledger *l);
+
+/*
+ * One booking round: collect, commit, give back, free; progress of held tickets when due. Returns
+ * the number of tickets booked, -1 when the store failed.
+ */
+int ledger_round(struct ledger *l, uint64_t now_monotonic_ms);
+/* How long until the next round or chore is due, for the process' poll. */
+int ledger_wait_ms(const struct ledger *l, uint64_t now_monotonic_ms);
+bool ledger_may_sleep(const struct ledger *l);
+
+/* LOAD of an edge. */
+uint32_t ledger_load_row(struct ledger *l, uint64_t row, uint32_t *ret_slot);
+
+/*
+ * One control request → one answer. Requests are objects {"op": "...", ...}; answers {"ok": true, ...} or
+ * {"ok": false, "error": {"code": "...", "message": "..."}}. ops: docs/reference/control.md. Never NULL.
+ */
+must_check json_t *ledger_control(struct ledger *l, const json_t *request);
+
+/* The process: called by the role table with its descriptors; returns the exit status. */
+struct ledger_process {
+	struct ledger_options options;
+	int supervisor_fd, wake_fd, control_fd, scribe_fd;
+	const int *edge_fds;
+	uint32_t edge_count;
+	void (*lock_down)(void *arg); /* called after the store is open, before anything is read from outside */
+	void *lock_down_arg;
+};
+must_check int ledger_main(struct ledger_process *p);
+
+#endif

@@ -1,0 +1,282 @@
+/*
+ * What the files of this folder share: the ledger's state and the parts it is made of. One process, one thread.
+ */
+#ifndef LEDGER_LEDGER_PRIV_H
+#define LEDGER_LEDGER_PRIV_H
+
+#include "core/loop.h"
+#include "ledger/ledger.h"
+#include "ledger/store.h"
+#include "ticket/events.h"
+#include "ticket/ids.h"
+
+/* The operator's own accounts; ids and kinds are the same numbers, kept in the store for ever. */
+#define HOUSE_ACCOUNTS(X) \
+	X(REVENUE, 1, "what customers paid for, at list price") \
+	X(CLEARING, 2, "payments on their way") \
+	X(ADJUSTMENT, 3, "credit and debit by hand") \
+	X(FREE, 4, "the free tier") \
+	X(LOSS_CRASH, 5, "used, but not charged because a process died") \
+	X(LOSS_OVERRUN, 6, "used beyond the hold") \
+	X(LOSS_RETRY, 7, "used by attempts that are free to the customer") \
+	X(LOSS_ESTIMATE, 8, "estimated too low") \
+	X(LOSS_NODE, 9, "open leases of machines that were given up")
+
+enum house_account {
+	HOUSE_NONE,
+#define X(name, id, meaning) HOUSE_##name = id,
+	HOUSE_ACCOUNTS(X)
+#undef X
+		HOUSE_COUNT
+};
+
+enum booking_kind { BOOKING_TICKETS = 1,
+	BOOKING_CREDIT = 2,
+	BOOKING_DEBIT = 3 };
+enum change_kind { CHANGE_ACCOUNT = 1,
+	CHANGE_KEY = 2,
+	CHANGE_KEY_REVOKED = 3,
+	CHANGE_CREDIT = 4,
+	CHANGE_DEBIT = 5,
+	CHANGE_PRICE = 6 };
+enum account_state { ACCOUNT_OPEN = 1,
+	ACCOUNT_CLOSED = 2 };
+
+enum {
+	BATCH_MAX = 4096,
+	BATCH_SUMS = 2 * BATCH_MAX, /* power of two */
+	PROGRESS_PERIOD_MS = 5000,
+	PROGRESS_CHUNK = 2048,
+	USAGE_PERIOD_MS = 60000,
+	USAGE_GROUPS_MAX = 32768, /* then they are written before their time */
+	BACK_OFF_FIRST_MS = 50,
+	BACK_OFF_MOST_MS = 2000,
+};
+
+/* ---- price_book.c: every price row there ever was ---- */
+
+struct price_row {
+	struct catalogue_price price;
+	uint32_t model;
+	uint64_t added_us;
+};
+
+struct price_book {
+	struct price_row *rows; /* by id */
+	size_t count;
+	const struct price_row *last; /* the one last asked for */
+};
+
+/* Catalogue's rows into the store, all of the store's into memory. ret_why: a sentence. */
+must_check bool price_book_open(struct ledger *l, char ret_why[STORE_WHY_MAX]);
+must_check bool price_book_load(struct store *s, struct price_book *ret);
+void price_book_free(struct price_book *b);
+const struct price_row *price_book_find(struct price_book *b, uint64_t id);
+
+/* What a ticket's usage costs by its price row, and who bears what the customer does not. */
+struct appraisal {
+	int64_t difference_nano; /* usage × price − cost */
+	enum house_account loss; /* HOUSE_NONE: a difference that no rule explains */
+	bool priced; /* its price row is in the book */
+};
+struct appraisal appraise(struct price_book *b, const struct ticket_copy *t);
+
+/* ---- batch.c ---- */
+
+enum fate { FATE_OPEN,
+	FATE_BOOKED,
+	FATE_KNOWN,
+	FATE_ORDER,
+	FATE_REFUSED };
+
+struct account_sum {
+	uint64_t account;
+	int64_t nano;
+	uint32_t batch; /* of this batch when equal to `batch` below */
+};
+
+struct batch {
+	size_t count;
+	struct ticket_copy tickets[BATCH_MAX];
+	struct appraisal appraisals[BATCH_MAX];
+	uint8_t fates[BATCH_MAX]; /* enum fate */
+	uint16_t order[BATCH_MAX]; /* by id */
+	uint32_t number;
+	uint16_t sums_used[BATCH_MAX];
+	size_t sum_count;
+	struct account_sum sums[BATCH_SUMS];
+	int64_t house_nano[HOUSE_COUNT];
+	uint64_t first, last, inserted; /* tickets really inserted */
+	uint32_t mismatched, interrupted;
+};
+
+/*
+ * Book l->batch in one transaction. False: outcome unknown, book the same again. Tickets whose fate
+ * is FATE_REFUSED are not booked and must not be given back.
+ */
+must_check bool batch_book(struct ledger *l);
+
+/* ---- usage.c: sums per day, account, key, model ---- */
+
+enum { USAGE_COUNTS = 3 + TOKEN_KIND_COUNT + 1 }; /* requests, failed, cost; tokens; tool calls */
+
+struct usage_sum {
+	int64_t day, account, key, model;
+	int64_t counts[USAGE_COUNTS];
+};
+
+struct usage_sums {
+	struct usage_sum *sums; /* open addressing; requests == 0: free */
+	size_t size, count;
+	int64_t mark; /* bookings up to here are in the store's sums */
+	int64_t last; /* booking that was last added here */
+};
+
+/* Sums of what was booked after the mark, from the tickets. */
+must_check bool usage_recover(struct ledger *l);
+void usage_add(struct usage_sums *u, const struct ticket_copy *t, int64_t booking);
+/* The sum of this group; one with no requests, or NULL, when there is none. */
+const struct usage_sum *usage_find(const struct usage_sums *u, const struct usage_sum *group);
+/* Into the store. False: failed, they stay here. */
+must_check bool usage_flush(struct ledger *l);
+int64_t usage_day_of(uint64_t us);
+/* From a row of ticket_by_id, tickets_from, progress_all or progress_by_id. */
+void ticket_of_row(sqlite3_stmt *st, struct ticket_copy *ret);
+
+/* ---- progress.c ---- */
+
+struct progress_place {
+	uint64_t id; /* has (or may have) a row in `progress`; 0: none */
+	int64_t cost;
+};
+
+struct progress {
+	struct progress_place *places; /* per index on the board */
+	uint32_t count;
+	uint32_t next; /* index to be looked at next; count: the sweep is done */
+	uint64_t due_ms;
+};
+
+/* Write what HELD tickets cost by now, a chunk at a time. False: the store failed. */
+must_check bool progress_write(struct ledger *l, uint64_t now_ms);
+/* Board survived: which rows there are. */
+must_check bool progress_recall(struct ledger *l);
+/* Board gone: what was held is booked as interrupted. */
+must_check bool progress_settle(struct ledger *l);
+
+/* ---- boot.c ---- */
+
+bool boot_is_new_board(const struct ledger *l);
+must_check bool boot_begin(struct ledger *l);
+/* Raise the ceiling of ids when it comes near. False: the store failed. */
+must_check bool boot_raise(struct ledger *l);
+uint64_t ledger_next_id(struct ledger *l);
+
+/* ---- control ---- */
+
+typedef json_t *control_op(struct ledger *l, const json_t *request);
+control_op control_account_create, control_account_list, control_account_show, control_key_create, control_key_list,
+	control_key_revoke, control_credit_add, control_usage, control_ticket_show, control_ledger_verify,
+	control_price_list, control_status;
+
+json_t *control_error(const char *code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+json_t *control_store_failed(struct ledger *l);
+/* {"ok": true} to be filled. */
+json_t *control_ok(void);
+void control_put_nano(json_t *o, const char *name, int64_t nano);
+void control_put_id(json_t *o, const char *name, const char *prefix, uint64_t id);
+/* Name of a model or provider; null when unknown. */
+void control_put_name(struct ledger *l, json_t *o, const char *member, enum sql name_by_id, int64_t id);
+void control_put_time(json_t *o, const char *name, int64_t us); /* RFC 3339; null for 0 */
+
+/* Text of a member; *ret "" when missing and not required. False with *ret_error. */
+struct text_rule {
+	const char *name;
+	size_t max;
+	bool required;
+};
+must_check bool control_text(
+	const json_t *request, const struct text_rule *rule, const char **ret, json_t **ret_error);
+/* A date or a moment in UTC. */
+must_check bool control_parse_time(const char *text, int64_t *ret_seconds);
+must_check bool control_limit(const json_t *request, int64_t *ret, json_t **ret_error);
+
+struct account_row {
+	uint64_t id;
+	int kind, state;
+	int64_t balance_nano, created_us;
+	char name[129];
+};
+/* The next row of a statement that selects accounts. */
+must_check bool control_read_account(struct ledger *l, sqlite3_stmt *st, struct account_row *ret);
+/* By id or by name. False with *ret_error. */
+must_check bool control_account(
+	struct ledger *l, const json_t *request, struct account_row *ret, json_t **ret_error);
+/* The optional filter "account": *ret 0 when missing. */
+must_check bool control_account_filter(struct ledger *l, const json_t *request, uint64_t *ret, json_t **ret_error);
+
+/* operation.c: doing an order once */
+enum operation_state { OPERATION_NEW,
+	OPERATION_DONE,
+	OPERATION_PENDING,
+	OPERATION_OTHER,
+	OPERATION_FAILED };
+enum { CONTENT_BYTES = 32 };
+struct operation {
+	const char *ref; /* "": the giver chose no id */
+	uint8_t content[CONTENT_BYTES];
+	uint64_t subject; /* OPERATION_DONE: what came of it; PENDING: the intent */
+};
+/* Fills content from op's name and the texts that make it what it is. */
+void operation_content(struct operation *op, const char *what, const char *const *texts, size_t count);
+enum operation_state operation_look_up(struct ledger *l, struct operation *op);
+/* Inside the transaction that does it; nothing when ref is "". */
+must_check bool operation_record(struct ledger *l, const struct operation *op, uint64_t subject);
+json_t *operation_conflict(const struct operation *op);
+must_check bool change_record(struct ledger *l, enum change_kind what, uint64_t subject);
+
+/* credit.c: inside a batch's transaction. */
+enum ordered { ORDER_BOOKED,
+	ORDER_KNOWN,
+	ORDER_REFUSED,
+	ORDER_FAILED };
+enum ordered order_book(struct ledger *l, uint64_t intent);
+
+/* ---- ledger.c ---- */
+
+struct ledger_stats {
+	uint64_t booked, quarantined, mismatched, store_failures, interrupted, events_lost;
+};
+
+struct ledger {
+	struct ledger_options o;
+	struct store store;
+	char path[512]; /* of ledger.db */
+	int lock_fd;
+	int scribe_fd; /* -1: nobody listens */
+	uint64_t last_id; /* ledger's own */
+	uint64_t floor_ms, ceiling_ms, newest_ticket_ms;
+	int64_t next_booking;
+	struct price_book prices;
+	struct usage_sums usage;
+	struct progress progress;
+	struct batch *batch; /* count > 0 between rounds: its outcome is unknown */
+	bool idle; /* the last round found nothing */
+	bool more; /* the last round left some of what had been handed in */
+	bool breathing; /* a round runs inside a long check: not again inside that */
+	uint32_t back_off_ms;
+	uint64_t round_due_ms, usage_due_ms;
+	struct ledger_stats stats;
+};
+
+/* Rounds until all is booked that had been handed in before. False: the store failed. */
+must_check bool ledger_drain(struct ledger *l);
+/* Heartbeat and, when due, a round: called from long work. */
+void ledger_breathe(struct ledger *l);
+/* There is work after all: the next round is due when the batch window says so. */
+void ledger_woken(struct ledger *l);
+void ledger_event(struct ledger *l, enum event_id event, uint64_t a, uint64_t b);
+/* The account onto the board if there is room; hints of its keys. */
+uint32_t ledger_load_account(struct ledger *l, uint64_t account, int64_t balance_nano);
+
+#endif

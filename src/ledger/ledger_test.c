@@ -1,0 +1,564 @@
+/* What is booked: once, at its cost, whatever dies; and that `ledger verify` sees it when it was not. */
+#include "ledger/ledger_world.h"
+
+#include "ticket/end_reasons.h"
+#include "ticket/ticket_id.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int64_t
+house(struct world *w, enum house_account account)
+{
+	return world_balance(w, account);
+}
+
+static void
+an_exchange_costs_its_account_what_it_used(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00");
+	struct world_exchange e = {.account = a, .key = 9, .model = 1, .input = 1000, .output = 500, .cost = -1};
+	assert_int_not_equal(world_exchange(&w, e), 0);
+	assert_int_equal(world_round(&w), 1);
+	assert_int_equal(world_balance(&w, a), 5 * NANO_PER_DOLLAR - world_cost(&w, &e));
+	assert_int_equal(house(&w, HOUSE_REVENUE), world_cost(&w, &e));
+	assert_int_equal(ticket_desk_in_flight(w.desk), 0);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+many_exchanges_of_many_accounts_are_one_booking(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t accounts[20];
+	int64_t spent[20] = {0};
+	for (int i = 0; i < 20; i++) {
+		char name[16];
+		snprintf(name, sizeof(name), "a%d", i);
+		accounts[i] = world_account(&w, name, "100");
+	}
+	int64_t before = world_sql(&w, "SELECT count(*) FROM booking");
+	for (uint32_t i = 0; i < 1000; i++) {
+		struct world_exchange e = {
+			.account = accounts[i % 20], .key = i % 7, .model = i % 2, .input = i, .output = i / 2 + 1, .cost = -1};
+		assert_int_not_equal(world_exchange(&w, e), 0);
+		spent[i % 20] += world_cost(&w, &e);
+	}
+	assert_int_equal(world_round(&w), 1000);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM booking") - before, 1);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(world_balance(&w, accounts[i]), 100 * NANO_PER_DOLLAR - spent[i]);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket"), 1000);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+use_beyond_the_hold_is_the_operators_loss(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "1.00");
+	struct world_exchange e = {.account = a, .model = 1, .input = 1000, .output = 1000, .hold = 1000, .cost = 1000};
+	world_exchange(&w, e);
+	assert_int_equal(world_round(&w), 1);
+	assert_int_equal(world_balance(&w, a), NANO_PER_DOLLAR - 1000);
+	assert_int_equal(house(&w, HOUSE_LOSS_OVERRUN), -(world_cost(&w, &e) - 1000));
+	assert_int_equal(house(&w, HOUSE_REVENUE), world_cost(&w, &e));
+	assert_int_equal(w.ledger->stats.mismatched, 0);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+used_by_an_attempt_that_is_free_is_the_operators_loss(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "1.00");
+	struct world_exchange e = {
+		.account = a, .input = 1000, .output = 10, .cost = 0, .end_reason = END_PROVIDER_MALFORMED};
+	world_exchange(&w, e);
+	assert_int_equal(world_round(&w), 1);
+	assert_int_equal(world_balance(&w, a), NANO_PER_DOLLAR);
+	assert_int_equal(house(&w, HOUSE_LOSS_RETRY), -world_cost(&w, &e));
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+a_stated_cost_that_fits_no_rule_is_charged_as_stated_and_counted(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "1.00");
+	struct world_exchange less = {.account = a, .input = 1000, .output = 10, .cost = 5}, more = less;
+	more.cost = world_cost(&w, &more) + 1;
+	world_exchange(&w, less);
+	world_exchange(&w, more);
+	assert_int_equal(world_round(&w), 2);
+	assert_int_equal(world_balance(&w, a), NANO_PER_DOLLAR - less.cost - more.cost);
+	assert_int_equal(w.ledger->stats.mismatched, 2);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+a_ticket_that_names_another_account_is_not_booked(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "1.00"), b = world_account(&w, "bob", "1.00");
+	struct world_exchange e = {.account = a, .input = 10, .output = 10, .cost = -1};
+	struct ticket *t = world_hold(&w, &e);
+	t->facts.account = b;
+	ticket_settle(w.desk, t);
+	world_exchange(&w, e);
+	assert_int_equal(world_round(&w), 1);
+	assert_int_equal(w.ledger->stats.quarantined, 1);
+	assert_int_equal(world_balance(&w, b), NANO_PER_DOLLAR);
+	assert_int_equal(world_balance(&w, a), NANO_PER_DOLLAR - world_cost(&w, &e));
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+an_account_that_the_store_says_is_poorer_stops_its_own_tickets_only(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "1.00"), b = world_account(&w, "bob", "1.00");
+	struct world_exchange ea = {.account = a, .input = 10, .output = 10, .cost = -1},
+						  eb = {.account = b, .input = 10, .output = 10, .cost = -1};
+	world_exchange(&w, ea);
+	world_exchange(&w, eb);
+	assert_true(store_exec(&w.ledger->store, "UPDATE account SET balance_nano = 1 WHERE name = 'alice'"));
+	assert_int_equal(world_round(&w), 1);
+	assert_int_equal(w.ledger->stats.quarantined, 1);
+	assert_int_equal(world_balance(&w, a), 1);
+	assert_int_equal(world_balance(&w, b), NANO_PER_DOLLAR - world_cost(&w, &eb));
+	assert_true(world_is_broken(&w, "INV-3"));
+	world_end(&w);
+}
+
+/* ---- deaths ---- */
+
+static bool
+balance(void *arg, uint64_t row, struct nano *ret)
+{
+	ret->v = world_balance(arg, row);
+	return ret->v >= 0;
+}
+
+static void
+a_new_ledger_books_what_the_dead_one_left(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00");
+	struct world_exchange e = {.account = a, .model = 1, .input = 100, .output = 50, .cost = -1};
+	for (int i = 0; i < 10; i++)
+		world_exchange(&w, e);
+	world_kill_ledger(&w);
+	world_open(&w, true);
+	assert_int_equal(world_balance(&w, a), 5 * NANO_PER_DOLLAR - 10 * world_cost(&w, &e));
+	assert_int_equal(ticket_desk_in_flight(w.desk), 0);
+	assert_int_equal(board_check(w.ledger_board, balance, &w), 0);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+booked_but_not_given_back_is_not_booked_again(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00");
+	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = -1};
+	for (int i = 0; i < 10; i++)
+		world_exchange(&w, e);
+	uint32_t quarantined = 0;
+	w.ledger->batch->count = board_collect(w.ledger_board, w.ledger->batch->tickets, BATCH_MAX, &quarantined);
+	assert_int_equal(w.ledger->batch->count, 10);
+	assert_true(batch_book(w.ledger));
+	world_kill_ledger(&w);
+	world_open(&w, true);
+	assert_int_equal(world_balance(&w, a), 5 * NANO_PER_DOLLAR - 10 * world_cost(&w, &e));
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket"), 10);
+	assert_int_equal(board_check(w.ledger_board, balance, &w), 0);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+an_exchange_of_a_dead_edge_is_booked_as_interrupted(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00");
+	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = 30};
+	assert_non_null(world_hold(&w, &e));
+	world_kill_edge(&w);
+	assert_int_equal(world_round(&w), 1);
+	assert_int_equal(world_balance(&w, a), 5 * NANO_PER_DOLLAR - 30);
+	assert_int_equal(house(&w, HOUSE_LOSS_CRASH), -(world_cost(&w, &e) - 30));
+	assert_int_equal(world_sql(&w, "SELECT end_reason FROM ticket"), END_INTERRUPTED);
+	assert_int_equal(w.ledger->stats.interrupted, 1);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+after_a_power_cut_held_exchanges_are_booked_from_their_progress(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00");
+	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = 20};
+	struct ticket *t = world_hold(&w, &e);
+	uint64_t id = t->id;
+	w.now_ms += PROGRESS_PERIOD_MS;
+	world_round(&w);
+	assert_int_equal(world_sql(&w, "SELECT cost_nano FROM progress"), 20);
+	ticket_state_cost(t, (struct nano){25});
+	w.now_ms += PROGRESS_PERIOD_MS;
+	world_round(&w);
+	assert_int_equal(world_sql(&w, "SELECT cost_nano FROM progress"), 25);
+	world_lose_board(&w);
+	world_open(&w, true);
+	assert_int_equal(world_balance(&w, a), 5 * NANO_PER_DOLLAR - 25);
+	assert_int_equal(world_sql(&w, "SELECT id FROM ticket"), id);
+	assert_int_equal(world_sql(&w, "SELECT end_reason FROM ticket"), END_INTERRUPTED);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM progress"), 0);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+the_command_line_books_them_as_well(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00");
+	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = 20};
+	assert_non_null(world_hold(&w, &e));
+	w.now_ms += PROGRESS_PERIOD_MS;
+	world_round(&w);
+	world_kill_ledger(&w);
+	world_open(&w, false);
+	assert_int_equal(world_balance(&w, a), 5 * NANO_PER_DOLLAR - 20);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+a_booked_exchange_leaves_no_progress(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00");
+	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = -1};
+	struct ticket *early = world_hold(&w, &e), *late = world_hold(&w, &e);
+	w.now_ms += PROGRESS_PERIOD_MS;
+	world_round(&w);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM progress"), 2);
+	ticket_settle(w.desk, early);
+	assert_int_equal(world_round(&w), 1);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM progress"), 1);
+	world_kill_ledger(&w);
+	ticket_settle(w.desk, late);
+	world_open(&w, true);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM progress"), 0);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket WHERE end_reason = 1"), 2);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+a_live_exchange_survives_the_ledgers_death(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00");
+	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = -1};
+	struct ticket *t = world_hold(&w, &e);
+	w.now_ms += PROGRESS_PERIOD_MS;
+	world_round(&w);
+	world_kill_ledger(&w);
+	world_open(&w, true);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket"), 0);
+	assert_int_equal(world_balance(&w, a), 5 * NANO_PER_DOLLAR);
+	ticket_settle(w.desk, t);
+	assert_int_equal(world_round(&w), 1);
+	assert_int_equal(world_balance(&w, a), 5 * NANO_PER_DOLLAR - world_cost(&w, &e));
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+ids_of_a_new_board_are_above_all_of_the_old_one(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00"), last = 0;
+	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = -1};
+	for (int boot = 0; boot < 3; boot++) {
+		uint64_t ceiling_ms = atomic_load(board_id_ceiling_ms(w.ledger_board));
+		uint64_t id = world_exchange(&w, e);
+		assert_true(id > last);
+		last = id;
+		world_round(&w);
+		world_lose_board(&w);
+		world_open(&w, true);
+		assert_true(atomic_load(board_id_floor_ms(w.ledger_board)) > ceiling_ms);
+	}
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM boot"), 4);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+/* ---- one at a time ---- */
+
+static void
+a_second_ledger_is_told_who_holds_the_lock(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	struct ledger *second = NULL;
+	char why[256], pid[24];
+	struct ledger_options o = {.data_dir = w.dir, .pepper = w.pepper};
+	assert_int_equal(ledger_open(&o, &second, why), LEDGER_LOCKED);
+	assert_null(second);
+	snprintf(pid, sizeof(pid), "process %ld", (long)getpid());
+	assert_non_null(strstr(why, pid));
+	world_end(&w);
+}
+
+static void
+rounds_go_by_twice_before_the_ledger_sleeps(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00");
+	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = -1};
+	while (!ledger_may_sleep(w.ledger))
+		world_round(&w);
+	uint64_t rounds = atomic_load(board_rounds(w.ledger_board));
+	world_exchange(&w, e);
+	do
+		world_round(&w);
+	while (!ledger_may_sleep(w.ledger));
+	assert_true(atomic_load(board_rounds(w.ledger_board)) >= rounds + 2);
+	assert_true(ledger_wait_ms(w.ledger, w.now_ms) > 50);
+	world_end(&w);
+}
+
+static void
+a_row_that_is_not_there_or_finds_no_room_is_not_loaded(void **state)
+{
+	struct world w;
+	world_begin_sized(&w, 1);
+	uint64_t a = world_account(&w, "alice", "5.00"), b = world_account(&w, "bob", "5.00");
+	uint32_t slot;
+	struct world_exchange e = {.account = a, .input = 10, .output = 10, .cost = -1};
+	assert_int_equal(ledger_load_row(w.ledger, 12345, &slot), 1);
+	assert_int_equal(ledger_load_row(w.ledger, HOUSE_REVENUE, &slot), 1);
+	assert_int_equal(ledger_load_row(w.ledger, a, &slot), 0);
+	struct ticket *t = world_hold(&w, &e);
+	assert_int_equal(ledger_load_row(w.ledger, b, &slot), 2);
+	ticket_settle(w.desk, t);
+	world_round(&w);
+	assert_int_equal(ledger_load_row(w.ledger, b, &slot), 0);
+	assert_int_equal(slot, 0);
+	assert_int_equal(ledger_load_row(w.ledger, a, &slot), 0);
+	assert_int_equal(board_check(w.ledger_board, balance, &w), 0);
+	world_end(&w);
+}
+
+/* ---- verify sees it ---- */
+
+static void
+begin_some_business(struct world *w)
+{
+	world_begin(w);
+	uint64_t a = world_account(w, "alice", "5.00");
+	for (uint32_t i = 1; i < 20; i++)
+		world_exchange(w,
+			(struct world_exchange){
+				.account = a, .key = 3, .model = i % 2, .input = 10 * i, .output = 5 * i, .cost = -1});
+	world_round(w);
+	assert_true(usage_flush(w->ledger));
+	world_is_sound(w);
+}
+
+static const struct {
+	const char *inv, *sql;
+} damages[] = {
+	{"INV-1", "INSERT INTO posting (booking, account, amount_nano) VALUES (1, 3, 7)"},
+	{"INV-1", "PRAGMA foreign_keys = OFF; INSERT INTO posting (booking, account, amount_nano) VALUES (999, 3, 7)"},
+	{"INV-1", "DROP TRIGGER ticket_stays; DELETE FROM ticket WHERE id = (SELECT min(id) FROM ticket)"},
+	{"INV-1", "DROP TRIGGER booking_is_final; UPDATE booking SET tickets = tickets + 1 WHERE kind = 1"},
+	{"INV-3", "UPDATE account SET balance_nano = balance_nano + 1 WHERE name = 'alice'"},
+	{"INV-3", "UPDATE account SET balance_nano = balance_nano + 1 WHERE name = 'revenue'"},
+	{"INV-4",
+		"DROP TRIGGER ticket_is_final; UPDATE ticket SET cost_nano = cost_nano - 1 WHERE id = "
+		"(SELECT max(id) FROM ticket)"},
+	{"INV-4",
+		"DROP TRIGGER ticket_is_final; UPDATE ticket SET tokens_output = tokens_output + 1 WHERE "
+		"id = (SELECT max(id) FROM ticket)"},
+	{"INV-4", "DROP TRIGGER price_is_final; UPDATE price SET pico_output = pico_output * 2"},
+	{"INV-5", "DROP TRIGGER posting_stays"},
+	{"INV-6", "INSERT INTO operation (ref, content, subject, time_us) VALUES ('x', x'00', 777, 1)"},
+	{"INV-7", "DROP TRIGGER booking_stays; PRAGMA foreign_keys = OFF; DELETE FROM booking WHERE id = 1"},
+	{"INV-7", "UPDATE boot SET floor_ms = floor_ms + 1, ceiling_ms = floor_ms + 1"},
+	{"INV-8", "DROP TRIGGER price_stays; DELETE FROM price"},
+	{"INV-8", "DROP TRIGGER ticket_is_final; UPDATE ticket SET price = 2 WHERE model = 11"},
+	{"INV-9", "UPDATE account SET balance_nano = balance_nano + 1 WHERE name = 'alice'"},
+	{"INV-10", "UPDATE usage_day SET requests = requests + 1"},
+	{"INV-10", "DELETE FROM usage_day WHERE model = 10"},
+	{"FILE",
+		"PRAGMA foreign_keys = OFF; INSERT INTO posting (booking, account, amount_nano) VALUES (1, 424242, 0)"},
+};
+
+static void
+every_damage_to_the_books_is_found(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
+		struct world w;
+		begin_some_business(&w);
+		world_close(&w);
+		world_open(&w, false);
+		world_is_sound(&w);
+		if (!store_exec(&w.ledger->store, damages[i].sql))
+			fail_msg("%s: %s", damages[i].sql, sqlite3_errmsg(w.ledger->store.db));
+		if (!world_is_broken(&w, damages[i].inv))
+			fail_msg("not found: %s", damages[i].sql);
+		world_end(&w);
+	}
+}
+
+static void
+the_store_itself_refuses_what_must_not_happen(void **state)
+{
+	static const char *const never[] = {
+		"UPDATE account SET balance_nano = -1 WHERE name = 'alice'",
+		"UPDATE ticket SET cost_nano = 0",
+		"DELETE FROM ticket",
+		"UPDATE posting SET amount_nano = 0",
+		"DELETE FROM posting",
+		"UPDATE booking SET time_us = 0",
+		"DELETE FROM booking",
+		"UPDATE price SET pico_input = 0",
+		"DELETE FROM operation WHERE 1 OR ref = 'x'",
+		"INSERT INTO ticket (id, booking, cost_nano, hold_nano, difference_nano, loss) VALUES (1, 1, 5, 4, 0, 0)",
+		"INSERT INTO ticket (id, booking, cost_nano, hold_nano, difference_nano, loss) VALUES (1, 1, -5, 4, 0, 0)",
+		"INSERT INTO account (id, kind, name, created_us) VALUES (100, 0, 'alice', 0)",
+	};
+	struct world w;
+	begin_some_business(&w);
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "1",
+		"reason", "r", "id", "x"));
+	for (size_t i = 0; i < ARRAY_LEN(never); i++)
+		if (store_exec(&w.ledger->store, never[i]))
+			fail_msg("allowed: %s", never[i]);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+/* While the ledger commits, its edges go on: after each commit there is another exchange to book. */
+struct busy_edge {
+	struct world *w;
+	struct world_exchange exchange;
+	int left;
+};
+
+static int
+settle_another(void *arg)
+{
+	struct busy_edge *e = arg;
+	if (e->left > 0 && --e->left > 0)
+		assert_int_not_equal(world_exchange(e->w, e->exchange), 0);
+	return 0;
+}
+
+static void
+an_order_is_answered_while_edges_hand_in_without_a_pause(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "100");
+	struct busy_edge e = {
+		.w = &w, .exchange = {.account = a, .model = 1, .input = 10, .output = 1, .cost = -1}, .left = 500};
+	world_exchange(&w, e.exchange);
+	sqlite3_commit_hook(w.ledger->store.db, settle_another, &e);
+	json_decref(world_must(
+		&w, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "1", "reason", "r"));
+	assert_true(e.left > 480);
+	sqlite3_commit_hook(w.ledger->store.db, NULL, NULL);
+	assert_true(world_round(&w) >= 0);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+/* What an edge that was captured can leave in the progress: no booking fits it. */
+static void
+progress_that_can_not_be_booked_does_not_stop_the_start(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5");
+	struct world_exchange e = {.account = a, .model = 1, .input = 10, .output = 1, .cost = -1};
+	uint64_t id = world_exchange(&w, e);
+	assert_int_equal(world_round(&w), 1);
+	char sql[400];
+	snprintf(sql, sizeof(sql),
+		"INSERT INTO progress (id, board_index, cost_nano, hold_nano, account, model, price, started_us) "
+		"SELECT column1, 1, column2, column3, account, model, price, started_us FROM ticket, "
+		"(VALUES (%llu, 7, 8), (5, -7, 8), (6, -9, -8))",
+		(unsigned long long)id);
+	if (!store_exec(&w.ledger->store, sql))
+		fail_msg("%s", sqlite3_errmsg(w.ledger->store.db));
+	world_lose_board(&w);
+	alarm(20);
+	world_open(&w, true);
+	alarm(0);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM progress"), 0);
+	assert_int_equal(world_balance(&w, a), 5 * NANO_PER_DOLLAR - world_cost(&w, &e));
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_exchange_costs_its_account_what_it_used),
+		cmocka_unit_test(many_exchanges_of_many_accounts_are_one_booking),
+		cmocka_unit_test(use_beyond_the_hold_is_the_operators_loss),
+		cmocka_unit_test(used_by_an_attempt_that_is_free_is_the_operators_loss),
+		cmocka_unit_test(a_stated_cost_that_fits_no_rule_is_charged_as_stated_and_counted),
+		cmocka_unit_test(a_ticket_that_names_another_account_is_not_booked),
+		cmocka_unit_test(an_account_that_the_store_says_is_poorer_stops_its_own_tickets_only),
+		cmocka_unit_test(a_new_ledger_books_what_the_dead_one_left),
+		cmocka_unit_test(booked_but_not_given_back_is_not_booked_again),
+		cmocka_unit_test(an_exchange_of_a_dead_edge_is_booked_as_interrupted),
+		cmocka_unit_test(after_a_power_cut_held_exchanges_are_booked_from_their_progress),
+		cmocka_unit_test(the_command_line_books_them_as_well),
+		cmocka_unit_test(a_booked_exchange_leaves_no_progress),
+		cmocka_unit_test(a_live_exchange_survives_the_ledgers_death),
+		cmocka_unit_test(ids_of_a_new_board_are_above_all_of_the_old_one),
+		cmocka_unit_test(a_second_ledger_is_told_who_holds_the_lock),
+		cmocka_unit_test(rounds_go_by_twice_before_the_ledger_sleeps),
+		cmocka_unit_test(a_row_that_is_not_there_or_finds_no_room_is_not_loaded),
+		cmocka_unit_test(every_damage_to_the_books_is_found),
+		cmocka_unit_test(the_store_itself_refuses_what_must_not_happen),
+		cmocka_unit_test(an_order_is_answered_while_edges_hand_in_without_a_pause),
+		cmocka_unit_test(progress_that_can_not_be_booked_does_not_stop_the_start),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

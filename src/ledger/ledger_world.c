@@ -1,0 +1,378 @@
+#include "ledger/ledger_world.h"
+
+#include "ticket/end_reasons.h"
+#include "ticket/price.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define AT(member) offsetof(struct world_catalogue, member)
+
+static void
+fill_catalogue(struct world_catalogue *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->head = (struct catalogue){.magic = CATALOGUE_MAGIC,
+		.bytes = sizeof(*c),
+		.provider_count = 1,
+		.model_count = 2,
+		.price_count = 3,
+		.name_count = 2,
+		.provider_at = AT(provider),
+		.model_at = AT(model),
+		.price_at = AT(price),
+		.name_at = AT(name),
+		.price_ref_at = AT(ref)};
+	c->provider[0] = (struct catalogue_provider){
+		.id = 1, .key_count = 1, .name = "sim", .host = "127.0.0.1", .port = 80, .base_path = "/v1"};
+	c->model[0] = (struct catalogue_model){.id = 10,
+		.public_id = "small",
+		.upstream_id = "small-1",
+		.context_tokens = 1000,
+		.output_tokens = 100,
+		.bytes_per_token_x100 = 200,
+		.price_at = 0,
+		.price_count = 1};
+	c->model[1] = (struct catalogue_model){.id = 11,
+		.public_id = "large",
+		.upstream_id = "large-1",
+		.context_tokens = 1000,
+		.output_tokens = 100,
+		.bytes_per_token_x100 = 200,
+		.price_at = 1,
+		.price_count = 2};
+	c->price[0] = (struct catalogue_price){.id = 0xf000000000000001ULL, .from_ms = 1600000000000ULL};
+	c->price[1] = (struct catalogue_price){.id = 3, .from_ms = 1700000000000ULL, .request_nano = 5000};
+	c->price[2] = (struct catalogue_price){.id = 2, .from_ms = 1600000000000ULL};
+	for (int k = 0; k < TOKEN_KIND_COUNT; k++) {
+		c->price[0].pico[k] = 250000 + k;
+		c->price[1].pico[k] = 3000000 + k;
+		c->price[2].pico[k] = 4000000 + k;
+	}
+	c->name[0] = (struct catalogue_name){"large", 5, 1, false};
+	c->name[1] = (struct catalogue_name){"small", 5, 0, false};
+	c->ref[0] = (struct catalogue_price_ref){2, 2, 0};
+	c->ref[1] = (struct catalogue_price_ref){3, 1, 0};
+	c->ref[2] = (struct catalogue_price_ref){0xf000000000000001ULL, 0, 0};
+}
+
+static void *
+shared(size_t bytes)
+{
+	void *m = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_ptr_not_equal(m, MAP_FAILED);
+	return m;
+}
+
+static void
+open_desk(struct world *w)
+{
+	w->edge_board = board_attach(w->board_memory, board_bytes(&w->size));
+	assert_non_null(w->edge_board);
+	w->desk_memory = calloc(1, ticket_desk_bytes(w->edge_board));
+	w->desk = ticket_desk_open(w->desk_memory, w->edge_board, 0, ++w->incarnation);
+	assert_non_null(w->desk);
+}
+
+static void
+close_desk(struct world *w)
+{
+	free(w->desk_memory);
+	board_detach(&w->edge_board);
+}
+
+static void
+new_board(struct world *w)
+{
+	w->board_memory = shared(board_bytes(&w->size));
+	board_format(w->board_memory, &w->size);
+	w->keys_memory = shared(key_table_bytes());
+	key_table_format(w->keys_memory);
+	w->incarnation = 0;
+	open_desk(w);
+}
+
+static void
+drop_board(struct world *w)
+{
+	close_desk(w);
+	munmap(w->board_memory, board_bytes(&w->size));
+	munmap(w->keys_memory, key_table_bytes());
+}
+
+void
+world_lose_board(struct world *w)
+{
+	if (w->ledger != NULL)
+		world_kill_ledger(w);
+	drop_board(w);
+	new_board(w);
+}
+
+void
+world_kill_edge(struct world *w)
+{
+	close_desk(w);
+	board_mark_dead(w->ledger_board, 0, w->incarnation);
+	open_desk(w);
+}
+
+void
+world_open(struct world *w, bool with_board)
+{
+	char why[256];
+	if (with_board)
+		w->ledger_board = board_attach(w->board_memory, board_bytes(&w->size));
+	struct ledger_options o = {.data_dir = w->dir,
+		.pepper = w->pepper,
+		.batch_window_ms = 50,
+		.catalogue = &w->catalogue.head,
+		.board = with_board ? w->ledger_board : NULL,
+		.keys = with_board ? key_table_attach(w->keys_memory, key_table_bytes()) : NULL};
+	if (ledger_open(&o, &w->ledger, why) != LEDGER_OPENED)
+		fail_msg("%s", why);
+	if (with_board)
+		assert_true(ledger_start(w->ledger));
+	w->now_ms = clock_monotonic_ms();
+}
+
+void
+world_close(struct world *w)
+{
+	ledger_close(&w->ledger);
+	if (w->ledger_board != NULL)
+		board_detach(&w->ledger_board);
+	w->ledger_board = NULL;
+}
+
+/*
+ * What a killed process leaves: no flush of sums, no last words. SQLite's own close writes nothing
+ * that a recovery would not.
+ */
+void
+world_kill_ledger(struct world *w)
+{
+	free(w->ledger->usage.sums);
+	w->ledger->usage = (struct usage_sums){0};
+	world_close(w);
+}
+
+void
+world_begin_sized(struct world *w, uint32_t slots)
+{
+	*w = (struct world){
+		.size = {.edges = 1, .tickets_per_edge = WORLD_TICKETS, .slots = slots},
+		.now_ms = clock_monotonic_ms(),
+	};
+	snprintf(w->dir, sizeof(w->dir), "/tmp/lethe-ledger-XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	memset(w->pepper, 7, sizeof(w->pepper));
+	fill_catalogue(&w->catalogue);
+	assert_non_null(catalogue_attach(&w->catalogue, sizeof(w->catalogue)));
+	new_board(w);
+	world_open(w, true);
+}
+
+void
+world_begin(struct world *w)
+{
+	world_begin_sized(w, WORLD_SLOTS);
+}
+
+void
+world_end(struct world *w)
+{
+	const char *const names[] = {"ledger.db", "ledger.db-wal", "ledger.db-shm", "lock"};
+	if (w->ledger != NULL)
+		world_close(w);
+	drop_board(w);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char path[128];
+		snprintf(path, sizeof(path), "%s/%s", w->dir, names[i]);
+		unlink(path);
+	}
+	assert_int_equal(rmdir(w->dir), 0);
+}
+
+int
+world_round(struct world *w)
+{
+	w->now_ms += 50;
+	return ledger_round(w->ledger, w->now_ms);
+}
+
+/* ---- asking ---- */
+
+static json_t *
+ask(struct world *w, const char *format, va_list args)
+{
+	json_error_t error;
+	json_t *request = json_vpack_ex(&error, 0, format, args);
+	if (request == NULL)
+		fail_msg("%s: %s", format, error.text);
+	json_t *answer = ledger_control(w->ledger, request);
+	json_decref(request);
+	assert_non_null(answer);
+	return answer;
+}
+
+json_t *
+world_ask(struct world *w, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	json_t *answer = ask(w, format, args);
+	va_end(args);
+	return answer;
+}
+
+json_t *
+world_must(struct world *w, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	json_t *answer = ask(w, format, args);
+	va_end(args);
+	if (!json_is_true(json_object_get(answer, "ok")))
+		fail_msg("%s", json_dumps(answer, 0));
+	return answer;
+}
+
+void
+world_refused(struct world *w, const char *code, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	json_t *answer = ask(w, format, args);
+	va_end(args);
+	assert_true(json_is_false(json_object_get(answer, "ok")));
+	json_t *error = json_object_get(answer, "error");
+	assert_string_equal(json_string_value(json_object_get(error, "code")), code);
+	assert_true(json_string_length(json_object_get(error, "message")) > 10);
+	json_decref(answer);
+}
+
+uint64_t
+world_account(struct world *w, const char *name, const char *credit)
+{
+	uint64_t id;
+	json_t *answer = world_must(w, "{s:s, s:s}", "op", "account.create", "name", name);
+	const char *text = json_string_value(json_object_get(answer, "account"));
+	assert_true(id_parse(ID_ACCOUNT, (struct span){text, strlen(text)}, &id));
+	json_decref(answer);
+	if (credit != NULL)
+		json_decref(world_must(
+			w, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", name, "amount", credit, "reason", "test"));
+	return id;
+}
+
+int64_t
+world_sql(struct world *w, const char *sql)
+{
+	sqlite3_stmt *st;
+	int64_t value = INT64_MIN;
+	if (sqlite3_prepare_v2(w->ledger->store.db, sql, -1, &st, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(w->ledger->store.db));
+	if (!sql_number(&w->ledger->store, st, &value))
+		fail_msg("%s: %s", sql, sqlite3_errmsg(w->ledger->store.db));
+	sqlite3_finalize(st);
+	return value;
+}
+
+int64_t
+world_balance(struct world *w, uint64_t account)
+{
+	char sql[96];
+	snprintf(sql, sizeof(sql), "SELECT balance_nano FROM account WHERE id = %llu", (unsigned long long)account);
+	return world_sql(w, sql);
+}
+
+void
+world_is_sound(struct world *w)
+{
+	json_t *answer = world_must(w, "{s:s}", "op", "ledger.verify");
+	if (!json_is_true(json_object_get(answer, "sound")))
+		fail_msg("%s", json_dumps(answer, JSON_INDENT(1)));
+	json_decref(answer);
+}
+
+bool
+world_is_broken(struct world *w, const char *inv)
+{
+	json_t *answer = world_must(w, "{s:s}", "op", "ledger.verify"), *check;
+	bool broken = false;
+	size_t i;
+	json_array_foreach(json_object_get(answer, "invariants"), i,
+		check) if (strcmp(json_string_value(json_object_get(check, "inv")), inv) == 0) broken =
+		json_is_false(json_object_get(check, "ok"));
+	assert_true(!broken || json_is_false(json_object_get(answer, "sound")));
+	json_decref(answer);
+	return broken;
+}
+
+/* ---- exchanges ---- */
+
+static const struct catalogue_price *
+price_of(const struct world *w, const struct world_exchange *e)
+{
+	return &w->catalogue.price[e->model == 0 ? 0 : 1];
+}
+
+int64_t
+world_cost(const struct world *w, const struct world_exchange *e)
+{
+	struct usage u = {.tokens = {[TOKEN_input] = e->input, [TOKEN_output] = e->output}};
+	return price_cost(price_of(w, e), &u).v;
+}
+
+static void
+write_facts(const struct world *w, struct ticket *t, const struct world_exchange *e)
+{
+	t->facts.started_us = clock_wall_us();
+	t->facts.key = e->key;
+	t->facts.account = e->account;
+	t->facts.price = price_of(w, e)->id;
+	t->facts.model = w->catalogue.model[e->model].id;
+	t->facts.provider = 1;
+	t->facts.tokens_input = e->input;
+	t->facts.tokens_output = e->output;
+	t->facts.status = 200;
+	t->facts.end_reason = e->end_reason != 0 ? e->end_reason : END_COMPLETED;
+	t->facts.endpoint = ENDPOINT_CHAT_COMPLETIONS;
+}
+
+struct ticket *
+world_hold(struct world *w, const struct world_exchange *e)
+{
+	int64_t cost = world_cost(w, e);
+	struct ticket *t = ticket_pick(w->desk);
+	assert_non_null(t);
+	write_facts(w, t, e);
+	uint64_t id = ticket_next_id(w->desk, clock_wall_us() / 1000);
+	assert_true(id != 0);
+	struct ticket_leg leg = {.row = e->account, .slot = 0};
+	struct nano available;
+	if (!board_find(w->ledger_board, e->account, &leg.slot))
+		assert_int_equal(ledger_load_row(w->ledger, e->account, &leg.slot), 0);
+	struct nano hold = {e->hold != 0 ? e->hold : cost + 1000};
+	if (ticket_take(w->desk, t, id, &leg, 1, hold, &available) != MOVED) {
+		ticket_unpick(w->desk, t);
+		return NULL;
+	}
+	ticket_state_cost(t, (struct nano){e->cost >= 0 ? e->cost : cost});
+	return t;
+}
+
+uint64_t
+world_exchange(struct world *w, struct world_exchange e)
+{
+	struct ticket *t = world_hold(w, &e);
+	if (t == NULL)
+		return 0;
+	uint64_t id = t->id;
+	ticket_settle(w->desk, t);
+	return id;
+}

@@ -1,0 +1,89 @@
+/*
+ * A small world for the ledger's tests: a directory, a catalogue of two models, a board with an
+ * edge's desk, a ledger that may be killed and started again. Tests only; the caller has the
+ * struct, world_end() frees what is in it.
+ */
+#ifndef LEDGER_LEDGER_WORLD_H
+#define LEDGER_LEDGER_WORLD_H
+
+#include "ledger/ledger_priv.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+enum { WORLD_SLOTS = 64,
+	WORLD_TICKETS = 4096 };
+
+struct world_catalogue {
+	struct catalogue head;
+	struct catalogue_provider provider[1];
+	struct catalogue_model model[2];
+	struct catalogue_price price[3];
+	struct catalogue_name name[2];
+	struct catalogue_price_ref ref[3];
+};
+
+struct world {
+	char dir[64];
+	uint8_t pepper[API_KEY_PEPPER_BYTES];
+	struct world_catalogue catalogue;
+	struct board_size size;
+	void *board_memory, *keys_memory, *desk_memory;
+	struct board *edge_board, *ledger_board;
+	struct ticket_desk *desk;
+	uint32_t incarnation;
+	struct ledger *ledger;
+	uint64_t now_ms; /* monotonic, as the rounds are told */
+};
+
+/* A directory, a new board and a ledger on it. */
+void world_begin(struct world *w);
+void world_begin_sized(struct world *w, uint32_t slots);
+void world_end(struct world *w);
+
+/*
+ * The ledger ends in order; dies (its memory is dropped, nothing is flushed); begins, with or
+ * without the board.
+ */
+void world_close(struct world *w);
+void world_kill_ledger(struct world *w);
+void world_open(struct world *w, bool with_board);
+/* The board is lost, as by a power cut; the next one is new. */
+void world_lose_board(struct world *w);
+/* The edge died and was reaped; the next one takes its slab. */
+void world_kill_edge(struct world *w);
+
+/* One round, 50 ms later. */
+int world_round(struct world *w);
+
+/* Ask by a format of json_pack; the answer is the caller's. */
+json_t *world_ask(struct world *w, const char *format, ...);
+/* The answer must be ok / must be this error. */
+json_t *world_must(struct world *w, const char *format, ...);
+void world_refused(struct world *w, const char *code, const char *format, ...);
+
+uint64_t world_account(struct world *w, const char *name, const char *credit);
+int64_t world_balance(struct world *w, uint64_t account);
+/* `ledger verify` finds nothing; or finds exactly this invariant broken. */
+void world_is_sound(struct world *w);
+bool world_is_broken(struct world *w, const char *inv);
+/* One number from the store. */
+int64_t world_sql(struct world *w, const char *sql);
+
+struct world_exchange {
+	uint64_t account, key;
+	unsigned model; /* 0 or 1 */
+	uint32_t input, output;
+	int64_t hold; /* 0: a little more than it costs */
+	int64_t cost; /* -1: what it costs */
+	uint8_t end_reason; /* 0: completed */
+};
+/* Held, and its cost stated; NULL when SHORT. */
+struct ticket *world_hold(struct world *w, const struct world_exchange *e);
+/* Held and handed in: its id; 0 when SHORT. */
+uint64_t world_exchange(struct world *w, struct world_exchange e);
+int64_t world_cost(const struct world *w, const struct world_exchange *e);
+
+#endif

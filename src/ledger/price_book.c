@@ -1,0 +1,225 @@
+#include "ledger/ledger_priv.h"
+#include "ticket/end_reasons.h"
+#include "ticket/price.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- catalogue → store ---- */
+
+static bool
+insert_price(struct ledger *l, const struct catalogue_model *m, const struct catalogue_price *p)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_price_insert);
+	sql_bind(
+		st, (int64_t)p->id, m->id, (int64_t)p->from_ms, (int64_t)clock_wall_us(), p->request_nano, p->tool_nano);
+	for (int k = 0; k < TOKEN_KIND_COUNT; k++)
+		sqlite3_bind_int64(st, 7 + k, p->pico[k]);
+	if (!sql_done(&l->store, st))
+		return false;
+	return sql_changes(&l->store) == 0 || change_record(l, CHANGE_PRICE, p->id);
+}
+
+static bool
+put_name(struct ledger *l, enum sql name, uint32_t id, const char *text)
+{
+	sqlite3_stmt *st = store_sql(&l->store, name);
+	sql_bind(st, id);
+	sql_bind_text(st, 2, text);
+	return sql_done(&l->store, st);
+}
+
+static bool
+insert_model(struct ledger *l, const struct catalogue_model *m)
+{
+	bool ok = put_name(l, SQL_model_put, m->id, m->public_id);
+	for (uint32_t i = 0; ok && i < m->price_count; i++)
+		ok = insert_price(l, m, catalogue_price(l->o.catalogue, m->price_at + i));
+	return ok;
+}
+
+static bool
+insert_catalogue(struct ledger *l)
+{
+	const struct catalogue *c = l->o.catalogue;
+	bool ok = true;
+	for (uint32_t i = 0; ok && i < c->provider_count; i++)
+		ok = put_name(l, SQL_provider_put, catalogue_provider(c, i)->id, catalogue_provider(c, i)->name);
+	for (uint32_t i = 0; ok && i < c->model_count; i++)
+		ok = insert_model(l, catalogue_model(c, i));
+	return ok;
+}
+
+/* ---- store → memory ---- */
+
+static void
+read_row(sqlite3_stmt *st, struct price_row *r)
+{
+	*r = (struct price_row){
+		.price = {.id = (uint64_t)sqlite3_column_int64(st, 0),
+			.from_ms = (uint64_t)sqlite3_column_int64(st, 2),
+			.request_nano = sqlite3_column_int64(st, 4),
+			.tool_nano = sqlite3_column_int64(st, 5)},
+		.model = (uint32_t)sqlite3_column_int64(st, 1),
+		.added_us = (uint64_t)sqlite3_column_int64(st, 3),
+	};
+	for (int k = 0; k < TOKEN_KIND_COUNT; k++)
+		r->price.pico[k] = sqlite3_column_int64(st, 6 + k);
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	uint64_t x = ((const struct price_row *)a)->price.id, y = ((const struct price_row *)b)->price.id;
+	return x < y ? -1 : x > y;
+}
+
+static bool
+read_all(struct store *s, sqlite3_stmt *st, struct price_book *b)
+{
+	enum sql_step step;
+	while ((step = sql_step(s, st)) == SQL_ROW) {
+		if ((b->count & (b->count - 1)) == 0) {
+			struct price_row *more = reallocarray(b->rows, b->count == 0 ? 1 : 2 * b->count, sizeof(*more));
+			if (more == NULL)
+				return false;
+			b->rows = more;
+		}
+		read_row(st, &b->rows[b->count++]);
+	}
+	return step == SQL_END;
+}
+
+bool
+price_book_load(struct store *s, struct price_book *ret)
+{
+	struct price_book b = {0};
+	sqlite3_stmt *st = s->statements[SQL_price_all], *own = NULL;
+	if (st == NULL && sqlite3_prepare_v2(s->db, sql_text(SQL_price_all), -1, &own, NULL) != SQLITE_OK)
+		return false;
+	bool ok = read_all(s, st != NULL ? st : own, &b);
+	sqlite3_finalize(own);
+	if (!ok) {
+		price_book_free(&b);
+		return false;
+	}
+	if (b.count > 0)
+		qsort(b.rows, b.count, sizeof(*b.rows), by_id);
+	*ret = b;
+	return true;
+}
+
+void
+price_book_free(struct price_book *b)
+{
+	free(b->rows);
+	*b = (struct price_book){0};
+}
+
+const struct price_row *
+price_book_find(struct price_book *b, uint64_t id)
+{
+	if (b->last != NULL && b->last->price.id == id)
+		return b->last;
+	struct price_row want = {.price.id = id};
+	const struct price_row *r = b->count == 0 ? NULL : bsearch(&want, b->rows, b->count, sizeof(want), by_id);
+	if (r != NULL)
+		b->last = r;
+	return r;
+}
+
+/* The book's row must say what the catalogue's says: ids are hashes of the contents. */
+static bool
+agrees(struct ledger *l, const struct catalogue_price *p)
+{
+	const struct price_row *r = price_book_find(&l->prices, p->id);
+	return r != NULL && memcmp(&r->price, p, sizeof(*p)) == 0;
+}
+
+static bool
+catalogue_agrees(struct ledger *l, char ret_why[STORE_WHY_MAX])
+{
+	for (uint32_t i = 0; i < l->o.catalogue->price_count; i++) {
+		const struct catalogue_price *p = catalogue_price(l->o.catalogue, i);
+		if (agrees(l, p))
+			continue;
+		snprintf(ret_why, STORE_WHY_MAX,
+			"price row %016llx of the catalogue differs from the one that was booked with: give "
+			"the model a new price row",
+			(unsigned long long)p->id);
+		return false;
+	}
+	return true;
+}
+
+bool
+price_book_open(struct ledger *l, char ret_why[STORE_WHY_MAX])
+{
+	snprintf(ret_why, STORE_WHY_MAX, "the price book can't be written");
+	if (l->o.catalogue != NULL && !(store_begin(&l->store) && store_end(&l->store, insert_catalogue(l))))
+		return false;
+	if (!price_book_load(&l->store, &l->prices))
+		return false;
+	return l->o.catalogue == NULL || catalogue_agrees(l, ret_why);
+}
+
+/* ---- usage × price ---- */
+
+enum billing { BILLING_NONE,
+	BILLING_REPORTED };
+
+static enum billing
+billing_of(uint8_t reason)
+{
+	switch (reason) {
+#define X(name, number, status, severity, type, code, billing, text) \
+	case number: \
+		return BILLING_##billing;
+		END_REASONS(X)
+#undef X
+	default:
+		return BILLING_REPORTED; /* a newer edge's reason: its cost is looked at */
+	}
+}
+
+static bool
+usage_of(const struct ticket_facts *f, struct usage *ret)
+{
+	uint64_t any = f->tool_calls;
+	*ret = (struct usage){.tool_calls = f->tool_calls};
+#define X(name, meaning, fallback) any |= ret->tokens[TOKEN_##name] = f->tokens_##name;
+	TOKEN_KINDS(X)
+#undef X
+	return any != 0;
+}
+
+static enum house_account
+loss_of(const struct ticket_copy *t, int64_t difference_nano)
+{
+	if (difference_nano <= 0)
+		return HOUSE_NONE;
+	if (billing_of(t->facts.end_reason) == BILLING_NONE)
+		return HOUSE_LOSS_RETRY;
+	if (t->facts.end_reason == END_INTERRUPTED || t->facts.end_reason == END_TRACED)
+		return HOUSE_LOSS_CRASH;
+	return t->cost.v == t->hold.v ? HOUSE_LOSS_OVERRUN : HOUSE_NONE;
+}
+
+struct appraisal
+appraise(struct price_book *b, const struct ticket_copy *t)
+{
+	struct usage u;
+	bool used = usage_of(&t->facts, &u);
+	const struct price_row *r = price_book_find(b, t->facts.price);
+	struct appraisal a = {.priced = r != NULL};
+	/*
+	 * The fee per request is due with the answer: nothing used and nothing charged is right for an
+	 * exchange that ended before.
+	 */
+	if (r == NULL || (!used && t->cost.v == 0))
+		return a;
+	a.difference_nano = price_cost(&r->price, &u).v - t->cost.v;
+	a.loss = loss_of(t, a.difference_nano);
+	return a;
+}

@@ -1,0 +1,360 @@
+/* The ledger's process: rounds, the supervisor's orders, edges' requests for rows, the control socket. */
+#include "ledger/control_clients.h"
+#include "ledger/ledger_priv.h"
+
+#include "core/ipc.h"
+#include "ticket/messages.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	ORPHAN_PATIENCE_MS = 4000, /* supervisor gone: so long may edges take to end */
+	START_AGAIN_MS = 1000,
+	STARTED_CLOSED = 1, /* exit statuses: not all is booked */
+	STARTED_NEVER = 2,
+};
+
+enum mood {
+	SERVING,
+	DRAINING, /* told to end when all is booked */
+	STOPPING, /* told to end now */
+	ORPHANED, /* nobody is left to tell: end when the edges have, or after a while */
+};
+
+struct edge_arrow {
+	int fd; /* -1: closed */
+	bool answers; /* an answer did not fit: nothing is read until it went */
+	struct message_row answer;
+};
+
+struct process {
+	struct ledger *ledger;
+	struct board *board;
+	enum mood mood;
+	uint64_t orphaned_ms;
+	int supervisor_fd, wake_fd, control_fd;
+	uint32_t edge_count;
+	struct edge_arrow edges[BOARD_EDGES_MAX];
+	struct clients clients;
+};
+
+enum { POLLS_MAX = 3 + BOARD_EDGES_MAX + CLIENTS_MAX };
+
+/* ---- the supervisor ---- */
+
+static void
+change_mood(struct process *p, enum mood mood)
+{
+	if (mood <= p->mood)
+		return;
+	p->mood = mood;
+	if (mood == ORPHANED)
+		p->orphaned_ms = clock_monotonic_ms();
+	/* Edges take no new holds: nobody would restart us if we died over them. */
+	atomic_store(board_gate(p->board), BOARD_DRAINING);
+	ledger_woken(p->ledger);
+}
+
+static void
+replace(int *fd, int fresh)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = fresh;
+}
+
+static void
+take_peer(struct process *p, const struct message_peer *m, int fd)
+{
+	if (m->role == END_OF_SCRIBE) {
+		replace(&p->ledger->scribe_fd, fd);
+	} else if (m->role == END_OF_EDGE && m->instance < p->edge_count) {
+		replace(&p->edges[m->instance].fd, fd);
+		p->edges[m->instance].answers = false;
+	} else if (fd >= 0) {
+		close(fd);
+	}
+}
+
+static void
+take_order(struct process *p, const struct message_head *m, int fd)
+{
+	switch ((enum message_type)m->type) {
+	case MESSAGE_DRAIN:
+		change_mood(p, DRAINING);
+		break;
+	case MESSAGE_STOP:
+		change_mood(p, STOPPING);
+		break;
+	case MESSAGE_PEER:
+		take_peer(p, (const void *)m, fd);
+		break;
+	default:
+		break; /* GO, and secrets that only others use */
+	}
+}
+
+static void
+supervisor_ready(struct process *p)
+{
+	_Alignas(struct message_secret) char buf[IPC_MESSAGE_MAX];
+	size_t bytes;
+	int fd;
+	enum ipc_result r;
+	while ((r = ipc_recv(p->supervisor_fd, buf, &bytes, &fd)) == IPC_OK) {
+		/* Only the supervisor writes here: an unknown message means that we are not of one build. */
+		if (!message_check(buf, bytes, END_OF_SUPERVISOR, END_OF_LEDGER, fd >= 0))
+			abort();
+		take_order(p, (const void *)buf, fd);
+		explicit_bzero(buf, bytes);
+	}
+	if (r != IPC_CLOSED)
+		return;
+	replace(&p->supervisor_fd, -1);
+	change_mood(p, ORPHANED);
+}
+
+/* ---- edges ---- */
+
+static void
+answer_edge(struct edge_arrow *e)
+{
+	switch (ipc_send(e->fd, &e->answer, sizeof(e->answer), -1)) {
+	case IPC_OK:
+		e->answers = false;
+		break;
+	case IPC_AGAIN:
+		e->answers = true;
+		break;
+	case IPC_CLOSED:
+		replace(&e->fd, -1);
+		break;
+	}
+}
+
+static void
+load(struct process *p, struct edge_arrow *e, const struct message_row *m)
+{
+	e->answer = MESSAGE_INIT(LOADED, message_row);
+	e->answer.token = m->token;
+	e->answer.row = m->row;
+	e->answer.result = ledger_load_row(p->ledger, m->row, &e->answer.slot);
+	answer_edge(e);
+}
+
+static void
+edge_ready(struct process *p, struct edge_arrow *e)
+{
+	_Alignas(struct message_row) char buf[IPC_MESSAGE_MAX];
+	size_t bytes;
+	int fd;
+	if (e->answers)
+		answer_edge(e);
+	/* As many as it has tickets, at most: then others' turn. */
+	for (int n = 0; n < 256 && e->fd >= 0 && !e->answers; n++) {
+		enum ipc_result r = ipc_recv(e->fd, buf, &bytes, &fd);
+		if (r == IPC_AGAIN)
+			return;
+		/*
+		 * An edge sees content of strangers and may be captured: its nonsense ends its arrow, not
+		 * the bookings of all.
+		 */
+		if (r == IPC_CLOSED || !message_check(buf, bytes, END_OF_EDGE, END_OF_LEDGER, fd >= 0) ||
+			((struct message_head *)buf)->type != MESSAGE_LOAD) {
+			replace(&e->fd, -1);
+			return;
+		}
+		load(p, e, (const void *)buf);
+	}
+}
+
+static bool
+edges_are_gone(const struct process *p)
+{
+	for (uint32_t i = 0; i < p->edge_count; i++)
+		if (p->edges[i].fd >= 0)
+			return false;
+	return true;
+}
+
+/* ---- poll ---- */
+
+static size_t
+fill_polls(struct process *p, struct pollfd *polls, uint64_t now_ms, int *wait_ms)
+{
+	bool hears = p->mood == SERVING && p->clients.count < CLIENTS_MAX;
+	size_t count = 0;
+	polls[count++] = (struct pollfd){.fd = p->supervisor_fd, .events = POLLIN};
+	polls[count++] = (struct pollfd){.fd = p->wake_fd, .events = POLLIN};
+	polls[count++] = (struct pollfd){.fd = hears ? p->control_fd : -1, .events = POLLIN};
+	for (uint32_t i = 0; i < p->edge_count; i++)
+		polls[count++] = (struct pollfd){.fd = p->edges[i].fd, .events = p->edges[i].answers ? POLLOUT : POLLIN};
+	return count + clients_poll(&p->clients, polls + count, now_ms, wait_ms);
+}
+
+static void
+drain_wake(struct process *p)
+{
+	uint64_t wakes;
+	if (read(p->wake_fd, &wakes, sizeof(wakes)) == (ssize_t)sizeof(wakes))
+		ledger_woken(p->ledger);
+}
+
+static void
+look_at_polls(struct process *p, const struct pollfd *polls, size_t count)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+	size_t at = 3;
+	if (polls[0].revents != 0)
+		supervisor_ready(p);
+	if (polls[1].revents != 0)
+		drain_wake(p);
+	for (uint32_t i = 0; i < p->edge_count; i++, at++)
+		if (polls[at].revents != 0 && p->edges[i].fd == polls[at].fd)
+			edge_ready(p, &p->edges[i]);
+	for (; at < count; at++)
+		clients_ready(&p->clients, &polls[at], now_ms);
+	if (polls[2].revents != 0)
+		clients_accept(&p->clients, p->control_fd, now_ms);
+	clients_tend(&p->clients, now_ms);
+}
+
+static void
+wait_for_something(struct process *p)
+{
+	struct pollfd polls[POLLS_MAX];
+	bool sleeps = ledger_may_sleep(p->ledger) && board_sleep_begin(p->board);
+	if (!sleeps)
+		ledger_woken(p->ledger);
+	uint64_t now_ms = clock_monotonic_ms();
+	int wait_ms = ledger_wait_ms(p->ledger, now_ms);
+	size_t count = fill_polls(p, polls, now_ms, &wait_ms);
+	int ready = poll(polls, count, wait_ms);
+	if (sleeps)
+		board_sleep_end(p->board);
+	if (ready > 0)
+		look_at_polls(p, polls, count);
+	else
+		clients_tend(&p->clients, clock_monotonic_ms());
+}
+
+/* ---- life ---- */
+
+/* Not free yet: held by an exchange that nobody has declared dead. */
+static bool
+anything_runs(const struct process *p)
+{
+	struct ticket_copy t;
+	for (uint32_t i = 0; i < board_ticket_count(p->board); i++)
+		if (!board_is_ledger_ticket(p->board, i) && board_held_copy(p->board, i, &t))
+			return true;
+	return false;
+}
+
+static bool
+is_over(const struct process *p)
+{
+	switch (p->mood) {
+	case SERVING:
+		return false;
+	case DRAINING:
+		return edges_are_gone(p) && ledger_may_sleep(p->ledger) && !clients_busy(&p->clients) && !anything_runs(p);
+	case STOPPING:
+		return true;
+	case ORPHANED:
+		return edges_are_gone(p) || clock_monotonic_ms() >= p->orphaned_ms + ORPHAN_PATIENCE_MS;
+	}
+	return true;
+}
+
+static void
+serve(struct process *p)
+{
+	for (;;) {
+		uint64_t now_ms = clock_monotonic_ms();
+		if (ledger_wait_ms(p->ledger, now_ms) == 0)
+			ledger_round(p->ledger, now_ms);
+		if (is_over(p))
+			return;
+		wait_for_something(p);
+	}
+}
+
+/* Everything that is known, booked. The edges are gone or had their time. */
+static bool
+last_rounds(struct process *p)
+{
+	/* Nobody is left who could declare them dead, and closed descriptors say that they are. */
+	if (p->mood == ORPHANED && edges_are_gone(p))
+		board_mark_all_dead(p->board);
+	/* Once more, whatever the back-off says. */
+	p->ledger->round_due_ms = 0;
+	return ledger_drain(p->ledger);
+}
+
+/* The store may be away when the server starts: the gate stays shut, the supervisor is heard. */
+static bool
+start(struct process *p)
+{
+	while (!ledger_start(p->ledger)) {
+		struct pollfd wait = {.fd = p->supervisor_fd, .events = POLLIN};
+		ledger_event(p->ledger, EVENT_STORE_FAILED, (uint64_t)p->ledger->store.code, 0);
+		if (poll(&wait, 1, START_AGAIN_MS) > 0)
+			supervisor_ready(p);
+		if (p->mood != SERVING)
+			return false;
+	}
+	struct message_plain ready = MESSAGE_INIT(READY, message_plain);
+	return ipc_send(p->supervisor_fd, &ready, sizeof(ready), -1) == IPC_OK;
+}
+
+static void
+init(struct process *p, const struct ledger_process *arg, struct ledger *l)
+{
+	*p = (struct process){
+		.ledger = l,
+		.board = arg->options.board,
+		.supervisor_fd = arg->supervisor_fd,
+		.wake_fd = arg->wake_fd,
+		.control_fd = arg->control_fd,
+		.edge_count = arg->edge_count,
+	};
+	for (uint32_t i = 0; i < arg->edge_count; i++)
+		p->edges[i].fd = arg->edge_fds[i];
+	clients_init(&p->clients, l);
+	l->scribe_fd = arg->scribe_fd;
+}
+
+static void
+say(const char *why)
+{
+	/* To the supervisor's pipe, which shows what this role writes. */
+	if (write(STDERR_FILENO, why, strlen(why)) < 0 || write(STDERR_FILENO, "\n", 1) < 0)
+		return;
+}
+
+int
+ledger_main(struct ledger_process *arg)
+{
+	static struct process process; /* too large for a stack */
+	struct process *p = &process;
+	struct ledger *l = NULL;
+	char why[STORE_WHY_MAX];
+	if (ledger_open(&arg->options, &l, why) != LEDGER_OPENED) {
+		say(why);
+		return STARTED_NEVER;
+	}
+	init(p, arg, l);
+	if (arg->lock_down != NULL)
+		arg->lock_down(arg->lock_down_arg);
+	bool booked = false;
+	if (start(p)) {
+		serve(p);
+		booked = last_rounds(p);
+	}
+	clients_finish(&p->clients);
+	ledger_close(&l);
+	return booked ? 0 : STARTED_CLOSED;
+}

@@ -1,0 +1,161 @@
+#include "ledger/ledger_priv.h"
+#include "ticket/end_reasons.h"
+
+static bool
+put(struct ledger *l, const struct ticket_copy *t)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_progress_put);
+	const struct ticket_facts *f = &t->facts;
+	/* Read while the edge runs: a cost from after an extension may stand beside the hold from before it. */
+	int64_t cost = t->cost.v < t->hold.v ? t->cost.v : t->hold.v;
+	sql_bind(st, (int64_t)t->id, t->index, cost, t->hold.v);
+	int at = 5;
+#define X(name, type, unit, meaning, promise) sqlite3_bind_int64(st, at++, (int64_t)f->name);
+	TICKET_FIELDS(X)
+#undef X
+	return sql_done(&l->store, st);
+}
+
+/* Is it held, and has it cost more than what is written? */
+static bool
+has_news(const struct ledger *l, uint32_t index, struct ticket_copy *ret)
+{
+	const struct progress_place *p = &l->progress.places[index];
+	if (board_is_ledger_ticket(l->o.board, index) || !board_held_copy(l->o.board, index, ret))
+		return false;
+	return p->id != ret->id || p->cost != ret->cost.v;
+}
+
+static bool
+write_chunk(struct ledger *l)
+{
+	struct progress *p = &l->progress;
+	for (uint32_t written = 0; p->next < p->count && written < PROGRESS_CHUNK; p->next++) {
+		struct ticket_copy t;
+		if (!has_news(l, p->next, &t))
+			continue;
+		/*
+		 * Noted before the commit: where its outcome is unknown there may be a row, and booking
+		 * will delete it.
+		 */
+		p->places[p->next] = (struct progress_place){.id = t.id, .cost = t.cost.v};
+		if (!put(l, &t))
+			return false;
+		written++;
+	}
+	return true;
+}
+
+/* Without this a failed chunk's costs would pass for written. */
+static void
+begin_again(struct progress *p)
+{
+	for (uint32_t i = 0; i < p->count; i++)
+		p->places[i].cost = -1;
+	p->next = 0;
+}
+
+bool
+progress_write(struct ledger *l, uint64_t now_ms)
+{
+	struct progress *p = &l->progress;
+	if (p->next >= p->count) {
+		if (now_ms < p->due_ms)
+			return true;
+		p->due_ms = now_ms + PROGRESS_PERIOD_MS;
+		p->next = 0;
+	}
+	if (!store_begin(&l->store))
+		return false;
+	if (store_end(&l->store, write_chunk(l)))
+		return true;
+	begin_again(p);
+	return false;
+}
+
+bool
+progress_recall(struct ledger *l)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_progress_places);
+	enum sql_step step;
+	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
+		int64_t index = sqlite3_column_int64(st, 0);
+		if (index < l->progress.count)
+			l->progress.places[index] =
+				(struct progress_place){.id = (uint64_t)sqlite3_column_int64(st, 1), .cost = -1};
+	}
+	return step == SQL_END;
+}
+
+static bool
+read_rows(struct ledger *l, struct batch *b)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_progress_all);
+	sql_bind(st, BATCH_MAX);
+	b->count = 0;
+	enum sql_step step;
+	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
+		struct ticket_copy *t = &b->tickets[b->count];
+		ticket_of_row(st, t);
+		t->facts.end_reason = END_INTERRUPTED;
+		b->fates[b->count++] = FATE_OPEN;
+	}
+	return step == SQL_END;
+}
+
+static void
+keep_refused(struct batch *b)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < b->count; i++)
+		if (b->fates[i] == FATE_REFUSED)
+			b->tickets[kept++] = b->tickets[i];
+	b->count = kept;
+}
+
+/* What the store refused to charge is the operator's loss. */
+static bool
+settle_free_of_charge(struct ledger *l, struct batch *b)
+{
+	keep_refused(b);
+	for (size_t i = 0; i < b->count; i++) {
+		b->tickets[i].cost.v = 0;
+		b->fates[i] = FATE_OPEN;
+	}
+	return b->count == 0 || batch_book(l);
+}
+
+static bool
+delete_rows(struct ledger *l, const struct batch *b)
+{
+	bool ok = true;
+	for (size_t i = 0; ok && i < b->count; i++) {
+		sqlite3_stmt *st = store_sql(&l->store, SQL_progress_delete);
+		sql_bind(st, (int64_t)b->tickets[i].id);
+		ok = sql_done(&l->store, st);
+	}
+	return ok;
+}
+
+/*
+ * Not even that: an edge that was captured may have written the id of a booked ticket or a hold below
+ * 0. The row must not come back for ever.
+ */
+static bool
+forget_rest(struct ledger *l, struct batch *b)
+{
+	keep_refused(b);
+	return b->count == 0 || (store_begin(&l->store) && store_end(&l->store, delete_rows(l, b)));
+}
+
+bool
+progress_settle(struct ledger *l)
+{
+	struct batch *b = l->batch;
+	bool ok;
+	do
+		ok = read_rows(l, b);
+	while (ok && b->count != 0 && (ok = batch_book(l) && settle_free_of_charge(l, b) && forget_rest(l, b)));
+	b->count = 0;
+	return ok;
+}

@@ -1,0 +1,158 @@
+#include "ledger/ledger_priv.h"
+
+#include <assert.h>
+
+enum { IDLE_WAIT_MS = 500 }; /* between looks at an idle board: a belt, whoever hands in wakes us */
+
+static uint32_t
+batch_window(const struct ledger *l)
+{
+	return l->o.batch_window_ms != 0 ? l->o.batch_window_ms : 50;
+}
+
+static void
+change_gate(struct ledger *l, enum board_gate from, enum board_gate to)
+{
+	uint32_t was = from;
+	atomic_compare_exchange_strong(board_gate(l->o.board), &was, (uint32_t)to);
+}
+
+/* ---- the store can't be written, and can again ---- */
+
+static int
+stall(struct ledger *l, uint64_t now_ms)
+{
+	if (l->back_off_ms == 0)
+		ledger_event(l, EVENT_STORE_FAILED, (uint64_t)l->store.code, 0);
+	change_gate(l, BOARD_OPEN, BOARD_STALLED);
+	l->stats.store_failures++;
+	l->back_off_ms = l->back_off_ms == 0 ? BACK_OFF_FIRST_MS : 2 * l->back_off_ms;
+	if (l->back_off_ms > BACK_OFF_MOST_MS)
+		l->back_off_ms = BACK_OFF_MOST_MS;
+	l->round_due_ms = now_ms + l->back_off_ms;
+	return -1;
+}
+
+static void
+recover(struct ledger *l)
+{
+	if (l->back_off_ms == 0)
+		return;
+	l->back_off_ms = 0;
+	change_gate(l, BOARD_STALLED, BOARD_OPEN);
+	ledger_event(l, EVENT_STORE_BACK, 0, 0);
+}
+
+/* ---- a round ---- */
+
+static void
+collect(struct ledger *l)
+{
+	struct batch *b = l->batch;
+	uint32_t quarantined = 0;
+	b->count = board_collect(l->o.board, b->tickets, BATCH_MAX, &quarantined);
+	for (size_t i = 0; i < b->count; i++)
+		b->fates[i] = FATE_OPEN;
+	if (quarantined == 0)
+		return;
+	l->stats.quarantined += quarantined;
+	ledger_event(l, EVENT_QUARANTINED, quarantined, 0);
+}
+
+static int
+give_back(struct ledger *l)
+{
+	struct batch *b = l->batch;
+	int booked = 0;
+	for (size_t i = 0; i < b->count; i++) {
+		if (b->fates[i] == FATE_REFUSED)
+			continue;
+		board_give_back(l->o.board, b->tickets[i].index);
+		booked++;
+	}
+	b->count = 0;
+	return booked;
+}
+
+static bool
+chores(struct ledger *l, uint64_t now_ms)
+{
+	if (!progress_write(l, now_ms) || (!boot_is_new_board(l) && !boot_raise(l)))
+		return false;
+	if (l->usage_due_ms == 0)
+		l->usage_due_ms = now_ms + USAGE_PERIOD_MS;
+	if (l->usage.count == 0 || (now_ms < l->usage_due_ms && l->usage.count < USAGE_GROUPS_MAX))
+		return true;
+	l->usage_due_ms = now_ms + USAGE_PERIOD_MS;
+	return usage_flush(l);
+}
+
+int
+ledger_round(struct ledger *l, uint64_t now_monotonic_ms)
+{
+	struct batch *b = l->batch;
+	atomic_store(board_heartbeat_ms(l->o.board), now_monotonic_ms);
+	if (l->back_off_ms != 0 && now_monotonic_ms < l->round_due_ms)
+		return -1;
+	/* A batch whose outcome is unknown is booked again as it is, before anything else is looked at. */
+	l->more = b->count != 0;
+	if (!l->more)
+		collect(l);
+	l->more |= b->count == BATCH_MAX;
+	if (b->count != 0 && !batch_book(l))
+		return stall(l, now_monotonic_ms);
+	int booked = give_back(l);
+	if (!chores(l, now_monotonic_ms))
+		return stall(l, now_monotonic_ms);
+	recover(l);
+	atomic_fetch_add(board_rounds(l->o.board), 1);
+	l->idle = booked == 0 && l->progress.next >= l->progress.count;
+	l->round_due_ms = now_monotonic_ms + (l->more ? 0 : batch_window(l));
+	return booked;
+}
+
+bool
+ledger_drain(struct ledger *l)
+{
+	/* Not until a round finds nothing: edges that are busy hand in faster than that. */
+	uint32_t most = board_ticket_count(l->o.board) / BATCH_MAX + 2;
+	bool ok;
+	do
+		ok = ledger_round(l, clock_monotonic_ms()) >= 0;
+	while (ok && l->more && --most > 0);
+	return ok;
+}
+
+void
+ledger_breathe(struct ledger *l)
+{
+	if (l->o.board == NULL || l->breathing)
+		return;
+	l->breathing = true;
+	uint64_t now_ms = clock_monotonic_ms();
+	atomic_store(board_heartbeat_ms(l->o.board), now_ms);
+	if (now_ms >= l->round_due_ms)
+		ledger_round(l, now_ms);
+	l->breathing = false;
+}
+
+int
+ledger_wait_ms(const struct ledger *l, uint64_t now_monotonic_ms)
+{
+	uint64_t due_ms = l->round_due_ms;
+	if (ledger_may_sleep(l))
+		due_ms += IDLE_WAIT_MS;
+	return now_monotonic_ms >= due_ms ? 0 : (int)(due_ms - now_monotonic_ms);
+}
+
+bool
+ledger_may_sleep(const struct ledger *l)
+{
+	return l->idle && l->back_off_ms == 0 && l->batch->count == 0;
+}
+
+void
+ledger_woken(struct ledger *l)
+{
+	l->idle = false;
+}

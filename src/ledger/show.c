@@ -1,0 +1,217 @@
+/* What is known of one request, the price book, and the ledger itself. */
+#include "ledger/ledger_priv.h"
+#include "ticket/end_reasons.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- ticket.show ---- */
+
+static const char *
+reason_name(uint8_t reason)
+{
+	switch (reason) {
+#define X(name, number, status, severity, type, code, billing, text) \
+	case number: \
+		return #name;
+		END_REASONS(X)
+#undef X
+	default:
+		return "UNKNOWN";
+	}
+}
+
+/* 64 bits are text: JavaScript's numbers would round them. */
+static void
+put_number(json_t *o, const char *name, uint64_t value, size_t bytes)
+{
+	char text[24];
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	json_object_set_new(o, name, bytes == 8 ? json_string(text) : json_integer((json_int_t)value));
+}
+
+static void
+put_facts(struct ledger *l, json_t *o, const struct ticket_facts *f)
+{
+	json_t *facts = json_object();
+#define X(name, type, unit, meaning, promise) put_number(facts, #name, f->name, sizeof(type));
+	TICKET_FIELDS(X)
+#undef X
+	json_object_set_new(o, "facts", facts);
+	control_put_id(o, "account", ID_ACCOUNT, f->account);
+	control_put_id(o, "key", ID_KEY, f->key);
+	control_put_name(l, o, "model", SQL_model_by_id, f->model);
+	control_put_name(l, o, "provider", SQL_provider_by_id, f->provider);
+	control_put_time(o, "started", (int64_t)f->started_us);
+	json_object_set_new(o, "end_reason", json_string(reason_name(f->end_reason)));
+	json_object_set_new(o, "streamed", json_boolean(f->flags & TICKET_STREAMED));
+	json_object_set_new(o, "estimated", json_boolean(f->flags & TICKET_ESTIMATED));
+}
+
+static json_t *
+ticket_json(struct ledger *l, const struct ticket_copy *t, const char *state)
+{
+	json_t *o = control_ok();
+	control_put_id(o, "request", ID_REQUEST, t->id);
+	json_object_set_new(o, "state", json_string(state));
+	control_put_nano(o, "cost", t->cost.v);
+	control_put_nano(o, "hold", t->hold.v);
+	put_facts(l, o, &t->facts);
+	return o;
+}
+
+static json_t *
+booked_ticket(struct ledger *l, uint64_t id)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_ticket_by_id);
+	sql_bind(st, (int64_t)id);
+	if (sql_step(&l->store, st) != SQL_ROW)
+		return NULL;
+	struct ticket_copy t;
+	ticket_of_row(st, &t);
+	json_t *o = ticket_json(l, &t, "booked");
+	control_put_id(o, "booking", ID_BOOKING, (uint64_t)sqlite3_column_int64(st, 1));
+	control_put_nano(o, "difference", sqlite3_column_int64(st, 4));
+	sqlite3_reset(st);
+	return o;
+}
+
+static json_t *
+running_ticket(struct ledger *l, uint64_t id)
+{
+	struct ticket_copy t;
+	for (uint32_t i = 0; i < l->progress.count; i++)
+		if (board_held_copy(l->o.board, i, &t) && t.id == id)
+			return ticket_json(l, &t, "running");
+	return NULL;
+}
+
+json_t *
+control_ticket_show(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	const char *text;
+	uint64_t id;
+	if (!control_text(request, &(struct text_rule){"id", 64, true}, &text, &error))
+		return error;
+	if (!id_parse(ID_REQUEST, (struct span){text, strlen(text)}, &id))
+		return control_error(
+			"bad_request", "\"id\" must be a request's id (req_…, from the header x-request-id), not \"%s\"", text);
+	if (l->o.board != NULL && !ledger_drain(l))
+		return control_store_failed(l);
+	json_t *o = booked_ticket(l, id);
+	if (o == NULL)
+		o = running_ticket(l, id);
+	return o != NULL
+		? o
+		: control_error("no_such_request",
+			  "request %s is not in the ledger: it was refused before it could cost anything, or never was", text);
+}
+
+/* ---- price.list ---- */
+
+/* Pico-dollars per token are millionths of a dollar per million tokens. */
+static void
+put_price(json_t *o, const char *name, int64_t pico)
+{
+	char text[40];
+	snprintf(text, sizeof(text), "%lld.%06lld", (long long)(pico / 1000000), (long long)(pico % 1000000));
+	json_object_set_new(o, name, json_string(text));
+}
+
+static json_t *
+price_json(sqlite3_stmt *st)
+{
+	json_t *o = json_object(), *per_million = json_object();
+	char id[20];
+	snprintf(id, sizeof(id), "%016llx", (unsigned long long)sqlite3_column_int64(st, 0));
+	json_object_set_new(o, "price", json_string(id));
+	const char *model = (const char *)sqlite3_column_text(st, 16);
+	json_object_set_new(o, "model", model != NULL ? json_string(model) : json_null());
+	control_put_time(o, "from", sqlite3_column_int64(st, 2) * 1000);
+	control_put_time(o, "added", sqlite3_column_int64(st, 3));
+	int at = 6;
+#define X(name, meaning, fallback) put_price(per_million, #name, sqlite3_column_int64(st, at++));
+	TOKEN_KINDS(X)
+#undef X
+	json_object_set_new(o, "dollars_per_million_tokens", per_million);
+	control_put_nano(o, "per_request", sqlite3_column_int64(st, 4));
+	control_put_nano(o, "per_tool_call", sqlite3_column_int64(st, 5));
+	return o;
+}
+
+json_t *
+control_price_list(struct ledger *l, const json_t *request)
+{
+	json_t *answer = control_ok(), *list = json_array();
+	json_object_set_new(answer, "prices", list);
+	sqlite3_stmt *st = store_sql(&l->store, SQL_price_all);
+	enum sql_step step;
+	while ((step = sql_step(&l->store, st)) == SQL_ROW)
+		json_array_append_new(list, price_json(st));
+	if (step == SQL_END)
+		return answer;
+	json_decref(answer);
+	return control_store_failed(l);
+}
+
+/* ---- status ---- */
+
+static const char *
+gate_name(uint32_t gate)
+{
+	switch ((enum board_gate)gate) {
+	case BOARD_STARTING:
+		return "starting";
+	case BOARD_OPEN:
+		return "open";
+	case BOARD_STALLED:
+		return "stalled";
+	case BOARD_DRAINING:
+		return "draining";
+	}
+	return "unknown";
+}
+
+static uint64_t
+count_running(struct ledger *l)
+{
+	struct ticket_copy t;
+	uint64_t running = 0;
+	for (uint32_t i = 0; i < l->progress.count; i++)
+		running += !board_is_ledger_ticket(l->o.board, i) && board_held_copy(l->o.board, i, &t);
+	return running;
+}
+
+static void
+put_board(struct ledger *l, json_t *o)
+{
+	struct board_size size;
+	board_size_of(l->o.board, &size);
+	json_object_set_new(o, "gate", json_string(gate_name(atomic_load(board_gate(l->o.board)))));
+	json_object_set_new(o, "rounds", json_integer((json_int_t)atomic_load(board_rounds(l->o.board))));
+	json_object_set_new(o, "edges", json_integer(size.edges));
+	json_object_set_new(o, "slots", json_integer(size.slots));
+	json_object_set_new(o, "running", json_integer((json_int_t)count_running(l)));
+	json_object_set_new(o, "keys", json_integer((json_int_t)key_table_count(l->o.keys)));
+}
+
+json_t *
+control_status(struct ledger *l, const json_t *request)
+{
+	json_t *o = control_ok();
+	json_object_set_new(o, "serving", json_boolean(l->o.board != NULL));
+	json_object_set_new(o, "node", json_integer(l->o.node));
+	json_object_set_new(o, "bookings", json_integer(l->next_booking - 1));
+	json_object_set_new(o, "store", json_string(l->back_off_ms == 0 ? "ok" : sqlite3_errstr(l->store.code)));
+#define PUT(name) json_object_set_new(o, #name, json_integer((json_int_t)l->stats.name))
+	PUT(booked);
+	PUT(quarantined);
+	PUT(mismatched);
+	PUT(interrupted);
+	PUT(store_failures);
+#undef PUT
+	if (l->o.board != NULL)
+		put_board(l, o);
+	return o;
+}

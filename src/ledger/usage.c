@@ -1,0 +1,237 @@
+#include "ledger/ledger_priv.h"
+#include "ticket/end_reasons.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SIZE_FIRST = 256,
+	COUNT_REQUESTS = 0,
+	COUNT_FAILED,
+	COUNT_COST,
+	COUNT_TOKENS,
+	COUNT_TOOLS = COUNT_TOKENS + TOKEN_KIND_COUNT };
+
+_Static_assert(COUNT_TOOLS + 1 == USAGE_COUNTS, "the columns of usage_day");
+
+int64_t
+usage_day_of(uint64_t us)
+{
+	return (int64_t)(us / 1000000 / 86400);
+}
+
+static uint64_t
+place_of(const struct usage_sum *s)
+{
+	uint64_t h = (uint64_t)s->account * 0x9e3779b97f4a7c15ULL;
+	h = (h ^ (uint64_t)s->key ^ h >> 29) * 0xbf58476d1ce4e5b9ULL;
+	h = (h ^ (uint64_t)s->model ^ (uint64_t)s->day << 32) * 0x94d049bb133111ebULL;
+	return h ^ h >> 32;
+}
+
+_Static_assert(offsetof(struct usage_sum, counts) == 4 * sizeof(int64_t),
+	"by_group compares day, account, key, model as they lie");
+
+static bool
+same_group(const struct usage_sum *a, const struct usage_sum *b)
+{
+	return a->day == b->day && a->account == b->account && a->key == b->key && a->model == b->model;
+}
+
+static struct usage_sum *
+find(struct usage_sums *u, const struct usage_sum *group)
+{
+	for (uint64_t place = place_of(group);; place++) {
+		struct usage_sum *s = &u->sums[place & (u->size - 1)];
+		if (s->counts[COUNT_REQUESTS] == 0 || same_group(s, group))
+			return s;
+	}
+}
+
+static void
+make_room(struct usage_sums *u)
+{
+	if (2 * (u->count + 1) <= u->size)
+		return;
+	struct usage_sums more = *u;
+	more.size = u->size == 0 ? SIZE_FIRST : 2 * u->size;
+	more.sums = calloc(more.size, sizeof(*more.sums));
+	/* Nothing is lost by ending here: the next ledger sums up from the tickets again. */
+	if (more.sums == NULL)
+		abort();
+	for (size_t i = 0; i < u->size; i++)
+		if (u->sums[i].counts[COUNT_REQUESTS] != 0)
+			*find(&more, &u->sums[i]) = u->sums[i];
+	free(u->sums);
+	*u = more;
+}
+
+void
+usage_add(struct usage_sums *u, const struct ticket_copy *t, int64_t booking)
+{
+	const struct ticket_facts *f = &t->facts;
+	struct usage_sum group = {.day = usage_day_of(f->started_us),
+		.account = (int64_t)f->account,
+		.key = (int64_t)f->key,
+		.model = f->model};
+	make_room(u);
+	struct usage_sum *s = find(u, &group);
+	if (s->counts[COUNT_REQUESTS] == 0) {
+		*s = group;
+		u->count++;
+	}
+	s->counts[COUNT_REQUESTS]++;
+	s->counts[COUNT_FAILED] += f->end_reason != END_COMPLETED;
+	s->counts[COUNT_COST] += t->cost.v;
+#define X(name, meaning, fallback) s->counts[COUNT_TOKENS + TOKEN_##name] += f->tokens_##name;
+	TOKEN_KINDS(X)
+#undef X
+	s->counts[COUNT_TOOLS] += f->tool_calls;
+	u->last = booking;
+}
+
+const struct usage_sum *
+usage_find(const struct usage_sums *u, const struct usage_sum *group)
+{
+	return u->size == 0 ? NULL : find((struct usage_sums *)u, group);
+}
+
+static void
+forget_all(struct usage_sums *u)
+{
+	free(u->sums);
+	u->sums = NULL;
+	u->size = u->count = 0;
+}
+
+static bool
+read_mark(struct ledger *l, int64_t *ret)
+{
+	return sql_number(&l->store, store_sql(&l->store, SQL_usage_mark), ret);
+}
+
+void
+ticket_of_row(sqlite3_stmt *st, struct ticket_copy *ret)
+{
+	*ret = (struct ticket_copy){.index = UINT32_MAX, .legs = 1};
+	ret->id = (uint64_t)sqlite3_column_int64(st, 0);
+	ret->cost.v = sqlite3_column_int64(st, 2);
+	ret->hold.v = sqlite3_column_int64(st, 3);
+	int at = 6;
+#define X(name, type, unit, meaning, promise) ret->facts.name = (type)sqlite3_column_int64(st, at++);
+	TICKET_FIELDS(X)
+#undef X
+	ret->row[0] = ret->facts.account;
+}
+
+/*
+ * The oldest ticket in a booking after the mark; -1: none. Its index is the range that bookings
+ * name, so this reads what is new, not all.
+ */
+static bool
+first_new_ticket(struct ledger *l, int64_t *ret)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_usage_first_ticket);
+	sql_bind(st, l->usage.mark);
+	enum sql_step step = sql_step(&l->store, st);
+	if (step != SQL_ROW)
+		return step == SQL_END;
+	*ret = sqlite3_column_type(st, 0) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	return true;
+}
+
+bool
+usage_recover(struct ledger *l)
+{
+	int64_t first = -1;
+	forget_all(&l->usage);
+	if (!read_mark(l, &l->usage.mark) || !first_new_ticket(l, &first))
+		return false;
+	l->usage.last = l->usage.mark;
+	if (first < 0)
+		return true;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_tickets_from);
+	sql_bind(st, first, l->usage.mark);
+	int64_t last = l->usage.mark;
+	enum sql_step step;
+	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
+		struct ticket_copy t;
+		ticket_of_row(st, &t);
+		int64_t booking = sqlite3_column_int64(st, 1);
+		last = booking > last ? booking : last;
+		usage_add(&l->usage, &t, booking);
+	}
+	l->usage.last = last;
+	return step == SQL_END;
+}
+
+static bool
+write_sum(struct ledger *l, const struct usage_sum *s)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_usage_add);
+	sql_bind(st, s->day, s->account, s->key, s->model);
+	for (int i = 0; i < USAGE_COUNTS; i++)
+		sqlite3_bind_int64(st, 5 + i, s->counts[i]);
+	return sql_done(&l->store, st);
+}
+
+static int
+by_group(const void *x, const void *y)
+{
+	const int64_t *a = &((const struct usage_sum *)x)->day, *b = &((const struct usage_sum *)y)->day;
+	for (int i = 0; i < 4; i++)
+		if (a[i] != b[i])
+			return a[i] < b[i] ? -1 : 1;
+	return 0;
+}
+
+/* In the order of the store's own tree: neighbours lie on the same page. */
+static struct usage_sum *
+sorted(const struct usage_sums *u)
+{
+	struct usage_sum *list = calloc(u->count, sizeof(*list));
+	if (list == NULL)
+		abort();
+	size_t count = 0;
+	for (size_t i = 0; i < u->size; i++)
+		if (u->sums[i].counts[COUNT_REQUESTS] != 0)
+			list[count++] = u->sums[i];
+	qsort(list, count, sizeof(*list), by_group);
+	return list;
+}
+
+static bool
+write_all(struct ledger *l, bool *ret_moved)
+{
+	struct usage_sums *u = &l->usage;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_usage_mark_move);
+	sql_bind(st, u->mark, u->last);
+	if (!sql_done(&l->store, st))
+		return false;
+	*ret_moved = sql_changes(&l->store) == 1;
+	if (!*ret_moved)
+		return true;
+	bool ok = true;
+	struct usage_sum *list = sorted(u);
+	for (size_t i = 0; ok && i < u->count; i++)
+		ok = write_sum(l, &list[i]);
+	free(list);
+	return ok;
+}
+
+bool
+usage_flush(struct ledger *l)
+{
+	bool moved = false;
+	if (l->usage.count == 0)
+		return true;
+	if (!store_begin(&l->store))
+		return false;
+	if (!store_end(&l->store, write_all(l, &moved)))
+		return false;
+	if (!moved) /* an earlier attempt, whose outcome was unknown, had succeeded: begin again from the tickets */
+		return usage_recover(l);
+	l->usage.mark = l->usage.last;
+	forget_all(&l->usage);
+	return true;
+}

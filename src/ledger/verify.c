@@ -1,0 +1,509 @@
+/*
+ * `ledger verify`: every balance derived again from the rows, every invariant of ledger.h checked.
+ * Reads a snapshot through a second, read-only connection, so that rounds go on in between.
+ */
+#include "ledger/ledger_priv.h"
+#include "ticket/ticket_id.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* X(name, what is said of it) */
+#define INVARIANTS(X) \
+	X(INV_1, "INV-1", "every booking's postings sum to zero") \
+	X(INV_2, "INV-2", "no customer's balance is below zero") \
+	X(INV_3, "INV-3", "every balance is the sum of its postings") \
+	X(INV_4, "INV-4", "every ticket costs what its usage and price row give, at most its hold") \
+	X(INV_5, "INV-5", "postings and tickets can't be changed or deleted") \
+	X(INV_6, "INV-6", "every order was carried out once") \
+	X(INV_7, "INV-7", "ids lie in the range of their boot, bookings are numbered without a gap") \
+	X(INV_8, "INV-8", "every ticket's price row is in the book and was in force") \
+	X(INV_9, "INV-9", "all postings and all balances sum to zero") \
+	X(INV_10, "INV-10", "usage per day is the sum of its tickets") \
+	X(INV_FILE, "FILE", "the file is whole")
+
+enum invariant {
+#define X(name, text, meaning) name,
+	INVARIANTS(X)
+#undef X
+		INVARIANT_COUNT
+};
+
+struct check {
+	int64_t checked, broken;
+	char first[200]; /* what the first broken one is */
+};
+
+struct audit_account {
+	uint64_t id;
+	int64_t kind, balance_nano, derived_nano;
+};
+
+struct audit_booking {
+	int64_t posted_nano, revenue_nano, ticket_nano, loss_nano, tickets;
+	uint64_t first, last;
+};
+
+struct audit_boot {
+	uint64_t floor_ms, ceiling_ms;
+};
+
+struct audit {
+	struct store store;
+	struct price_book prices;
+	struct audit_account *accounts; /* by id */
+	struct audit_booking *bookings; /* number − 1 */
+	struct audit_boot *boots;
+	size_t account_count, booking_count, boot_count;
+	struct usage_sums usage;
+	int64_t tickets, explained, unexplained; /* tickets; with a difference that a loss account bears; without */
+	struct check checks[INVARIANT_COUNT];
+};
+
+static void __attribute__((format(printf, 4, 5)))
+expect(struct audit *a, enum invariant i, bool holds, const char *format, ...)
+{
+	struct check *c = &a->checks[i];
+	c->checked++;
+	if (holds)
+		return;
+	va_list args;
+	va_start(args, format);
+	if (c->broken++ == 0)
+		vsnprintf(c->first, sizeof(c->first), format, args);
+	va_end(args);
+}
+
+/* ---- reading ---- */
+
+typedef void each_row(struct audit *a, sqlite3_stmt *st);
+
+static bool
+each(struct audit *a, const char *sql, each_row *row)
+{
+	sqlite3_stmt *st;
+	if (sqlite3_prepare_v2(a->store.db, sql, -1, &st, NULL) != SQLITE_OK)
+		return false;
+	enum sql_step step;
+	while ((step = sql_step(&a->store, st)) == SQL_ROW)
+		row(a, st);
+	sqlite3_finalize(st);
+	return step == SQL_END;
+}
+
+static int64_t
+column(sqlite3_stmt *st, int at)
+{
+	return sqlite3_column_int64(st, at);
+}
+
+/* Room for one more; doubles at powers of two. */
+static void *
+more(void *rows, size_t count, size_t size)
+{
+	if ((count & (count - 1)) != 0)
+		return rows;
+	rows = reallocarray(rows, count == 0 ? 1 : 2 * count, size);
+	if (rows == NULL)
+		abort();
+	return rows;
+}
+
+static struct audit_account *
+account_of(struct audit *a, uint64_t id)
+{
+	size_t from = 0, to = a->account_count;
+	while (from < to) {
+		size_t middle = from + (to - from) / 2;
+		if (a->accounts[middle].id < id)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from < a->account_count && a->accounts[from].id == id ? &a->accounts[from] : NULL;
+}
+
+static struct audit_booking *
+booking_of(struct audit *a, int64_t number)
+{
+	return number >= 1 && (uint64_t)number <= a->booking_count ? &a->bookings[number - 1] : NULL;
+}
+
+static void
+read_account(struct audit *a, sqlite3_stmt *st)
+{
+	a->accounts = more(a->accounts, a->account_count, sizeof(*a->accounts));
+	a->accounts[a->account_count++] =
+		(struct audit_account){.id = (uint64_t)column(st, 0), .kind = column(st, 1), .balance_nano = column(st, 2)};
+}
+
+static void
+read_booking(struct audit *a, sqlite3_stmt *st)
+{
+	int64_t number = column(st, 0);
+	expect(a, INV_7, number == (int64_t)a->booking_count + 1, "booking %lld follows %zu", (long long)number,
+		a->booking_count);
+	a->bookings = more(a->bookings, a->booking_count, sizeof(*a->bookings));
+	a->bookings[a->booking_count++] = (struct audit_booking){.first = UINT64_MAX};
+}
+
+static void
+read_boot(struct audit *a, sqlite3_stmt *st)
+{
+	struct audit_boot boot = {(uint64_t)column(st, 1), (uint64_t)column(st, 2)};
+	expect(a, INV_7, a->boot_count == 0 || boot.floor_ms > a->boots[a->boot_count - 1].ceiling_ms,
+		"boot %lld begins below its predecessor's ceiling", (long long)column(st, 0));
+	a->boots = more(a->boots, a->boot_count, sizeof(*a->boots));
+	a->boots[a->boot_count++] = boot;
+}
+
+/* ---- tickets ---- */
+
+static bool
+in_a_boot(const struct audit *a, uint64_t id)
+{
+	uint64_t ms = ticket_id_unix_ms(id);
+	for (size_t i = a->boot_count; i-- > 0;)
+		if (ms >= a->boots[i].floor_ms)
+			return ms <= a->boots[i].ceiling_ms;
+	return false;
+}
+
+/*
+ * The edge picks the row when it reserves, up to a body's time-out after the head was complete,
+ * which is when the ticket says it started.
+ */
+#define PICKED_LATER_US 600000000ULL
+
+static bool
+superseded(const struct audit *a, const struct price_row *r, uint64_t started_us)
+{
+	for (size_t i = 0; i < a->prices.count; i++) {
+		const struct price_row *other = &a->prices.rows[i];
+		if (other->model == r->model && other->price.from_ms > r->price.from_ms &&
+			other->price.from_ms * 1000 <= started_us && other->added_us <= started_us)
+			return true;
+	}
+	return false;
+}
+
+static void
+check_price(struct audit *a, const struct ticket_copy *t)
+{
+	const struct price_row *r = price_book_find(&a->prices, t->facts.price);
+	uint64_t started_us = t->facts.started_us;
+	bool in_force =
+		r != NULL && r->price.from_ms * 1000 <= started_us + PICKED_LATER_US && !superseded(a, r, started_us);
+	expect(a, INV_8, in_force, "ticket %llu: price row %016llx %s", (unsigned long long)t->id,
+		(unsigned long long)t->facts.price, r == NULL ? "is not in the book" : "was not in force");
+}
+
+static void
+check_cost(struct audit *a, const struct ticket_copy *t, int64_t difference, int64_t loss)
+{
+	struct appraisal due = appraise(&a->prices, t);
+	bool holds =
+		t->cost.v >= 0 && t->cost.v <= t->hold.v && due.difference_nano == difference && (int64_t)due.loss == loss;
+	expect(a, INV_4, holds, "ticket %llu: cost %lld, usage × price differs by %lld, the row says %lld",
+		(unsigned long long)t->id, (long long)t->cost.v, (long long)due.difference_nano, (long long)difference);
+	a->explained += difference != 0 && loss != HOUSE_NONE;
+	a->unexplained += difference != 0 && loss == HOUSE_NONE;
+}
+
+static void
+add_to_booking(struct audit *a, sqlite3_stmt *st, const struct ticket_copy *t)
+{
+	struct audit_booking *b = booking_of(a, column(st, 1));
+	struct audit_account *payer = account_of(a, t->facts.account);
+	expect(a, INV_1, b != NULL && payer != NULL, "ticket %llu has no booking or no account",
+		(unsigned long long)t->id);
+	if (b == NULL || payer == NULL)
+		return;
+	payer->derived_nano -= t->cost.v;
+	b->ticket_nano += t->cost.v;
+	b->loss_nano += column(st, 5) != HOUSE_NONE ? column(st, 4) : 0;
+	b->tickets++;
+	b->first = t->id < b->first ? t->id : b->first;
+	b->last = t->id > b->last ? t->id : b->last;
+}
+
+static void
+read_ticket(struct audit *a, sqlite3_stmt *st)
+{
+	struct ticket_copy t;
+	ticket_of_row(st, &t);
+	a->tickets++;
+	expect(a, INV_7, in_a_boot(a, t.id), "ticket %llu lies in no boot's range", (unsigned long long)t.id);
+	check_price(a, &t);
+	check_cost(a, &t, column(st, 4), column(st, 5));
+	add_to_booking(a, st, &t);
+	if (column(st, 1) <= a->usage.mark)
+		usage_add(&a->usage, &t, a->usage.mark);
+}
+
+static bool
+read_tickets(struct audit *a)
+{
+	sqlite3_stmt *st;
+	if (sqlite3_prepare_v2(a->store.db, sql_text(SQL_tickets_from), -1, &st, NULL) != SQLITE_OK)
+		return false;
+	sql_bind(st, INT64_MIN, -1);
+	enum sql_step step;
+	while ((step = sql_step(&a->store, st)) == SQL_ROW)
+		read_ticket(a, st);
+	sqlite3_finalize(st);
+	return step == SQL_END;
+}
+
+/* ---- postings, bookings, balances ---- */
+
+static void
+read_posting(struct audit *a, sqlite3_stmt *st)
+{
+	struct audit_booking *b = booking_of(a, column(st, 0));
+	struct audit_account *account = account_of(a, (uint64_t)column(st, 1));
+	expect(a, INV_1, b != NULL && account != NULL, "a posting of booking %lld has no booking or no account",
+		(long long)column(st, 0));
+	if (b == NULL || account == NULL)
+		return;
+	b->posted_nano += column(st, 2);
+	b->revenue_nano += account->id == HOUSE_REVENUE ? column(st, 2) : 0;
+	account->derived_nano += column(st, 2);
+}
+
+/* Tickets are their customers' postings; what the house got for them is what they say. */
+static void
+check_booking(struct audit *a, sqlite3_stmt *st)
+{
+	const struct audit_booking *b = booking_of(a, column(st, 0));
+	bool tickets = column(st, 1) == BOOKING_TICKETS;
+	bool holds = b != NULL && b->posted_nano == b->ticket_nano && b->tickets == column(st, 2);
+	if (holds && tickets)
+		holds = b->revenue_nano == b->ticket_nano + b->loss_nano && (int64_t)b->first == column(st, 3) &&
+			(int64_t)b->last == column(st, 4);
+	expect(a, INV_1, holds, "booking %lld: postings %lld, tickets %lld (%lld of %lld)", (long long)column(st, 0),
+		(long long)(b != NULL ? b->posted_nano : 0), (long long)(b != NULL ? b->ticket_nano : 0),
+		(long long)(b != NULL ? b->tickets : 0), (long long)column(st, 2));
+}
+
+static void
+check_balances(struct audit *a)
+{
+	__int128 balances = 0, derived = 0;
+	for (size_t i = 0; i < a->account_count; i++) {
+		const struct audit_account *x = &a->accounts[i];
+		expect(a, INV_2, x->kind != 0 || x->balance_nano >= 0, "account %llu has %lld", (unsigned long long)x->id,
+			(long long)x->balance_nano);
+		expect(a, INV_3, x->balance_nano == x->derived_nano, "account %llu: balance %lld, postings %lld",
+			(unsigned long long)x->id, (long long)x->balance_nano, (long long)x->derived_nano);
+		balances += x->balance_nano;
+		derived += x->derived_nano;
+	}
+	expect(a, INV_9, derived == 0, "postings sum to %lld", (long long)derived);
+	expect(a, INV_9, balances == 0, "balances sum to %lld", (long long)balances);
+}
+
+/* ---- usage ---- */
+
+static void
+check_usage_row(struct audit *a, sqlite3_stmt *st)
+{
+	struct usage_sum group = {
+		.day = column(st, 0), .account = column(st, 1), .key = column(st, 2), .model = column(st, 3)};
+	const struct usage_sum *s = usage_find(&a->usage, &group);
+	bool holds = s != NULL;
+	for (int i = 0; i < USAGE_COUNTS && holds; i++)
+		holds = s->counts[i] == column(st, 4 + i);
+	expect(a, INV_10, holds, "day %lld, account %lld, key %lld, model %lld", (long long)group.day,
+		(long long)group.account, (long long)group.key, (long long)group.model);
+}
+
+static void
+read_mark(struct audit *a, sqlite3_stmt *st)
+{
+	a->usage.mark = column(st, 0);
+}
+
+static bool
+check_usage(struct audit *a)
+{
+	if (!each(a, "SELECT * FROM usage_day", check_usage_row))
+		return false;
+	expect(a, INV_10, a->checks[INV_10].checked == (int64_t)a->usage.count, "tickets of %zu groups, rows of %lld",
+		a->usage.count, (long long)a->checks[INV_10].checked);
+	return true;
+}
+
+/* ---- the rest ---- */
+
+static const char *const triggers[] = {"posting_is_final", "posting_stays", "ticket_is_final", "ticket_stays",
+	"booking_is_final", "booking_stays", "operation_is_final", "operation_stays", "price_is_final", "price_stays"};
+
+static bool
+check_triggers(struct audit *a)
+{
+	sqlite3_stmt *st;
+	if (sqlite3_prepare_v2(a->store.db,
+			"SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = ?1 AND sql LIKE '%raise(ABORT%'",
+			-1, &st, NULL) != SQLITE_OK)
+		return false;
+	bool ok = true;
+	for (size_t i = 0; ok && i < ARRAY_LEN(triggers); i++) {
+		int64_t there = 0;
+		sql_bind_text(st, 1, triggers[i]);
+		ok = sql_number(&a->store, st, &there);
+		expect(a, INV_5, there == 1, "the trigger %s is missing", triggers[i]);
+	}
+	sqlite3_finalize(st);
+	return ok;
+}
+
+static void
+check_operation(struct audit *a, sqlite3_stmt *st)
+{
+	expect(a, INV_6, column(st, 1) == 1, "what came of the order \"%.64s\" is not there",
+		(const char *)sqlite3_column_text(st, 0));
+}
+
+static void
+check_order(struct audit *a, sqlite3_stmt *st)
+{
+	expect(a, INV_6, column(st, 1) == 0, "booking %lld is still waiting as an intent", (long long)column(st, 0));
+}
+
+static void
+check_file(struct audit *a, sqlite3_stmt *st)
+{
+	const char *said = (const char *)sqlite3_column_text(st, 0);
+	expect(a, INV_FILE, strcmp(said, "ok") == 0, "%.150s", said);
+}
+
+static void
+check_foreign_key(struct audit *a, sqlite3_stmt *st)
+{
+	expect(a, INV_FILE, false, "a row of %.40s refers to nothing", (const char *)sqlite3_column_text(st, 0));
+}
+
+/* The file's own check is one long step in which no round could run: without a server only. */
+static bool
+check_whole_file(struct ledger *l, struct audit *a)
+{
+	return l->o.board != NULL ||
+		(each(a, "PRAGMA integrity_check(1)", check_file) &&
+			each(a, "PRAGMA foreign_key_check", check_foreign_key));
+}
+
+static bool
+check_orders(struct audit *a)
+{
+	return each(a,
+			   "SELECT ref, EXISTS (SELECT 1 FROM account WHERE id = subject AND id > 9) + EXISTS "
+			   "(SELECT 1 FROM key WHERE id = subject)"
+			   " + EXISTS (SELECT 1 FROM booking WHERE id = subject AND kind <> 1 AND subject > 0) FROM operation",
+			   check_operation) &&
+		each(a,
+			"SELECT booking.id, EXISTS (SELECT 1 FROM intent WHERE intent.id = booking.intent) "
+			"FROM booking WHERE intent IS NOT NULL",
+			check_order);
+}
+
+static bool
+read_all(struct audit *a)
+{
+	return each(a, "SELECT id, kind, balance_nano FROM account ORDER BY id", read_account) &&
+		each(a, "SELECT id FROM booking ORDER BY id", read_booking) &&
+		each(a, "SELECT number, floor_ms, ceiling_ms FROM boot ORDER BY number", read_boot) &&
+		each(a, "SELECT booking FROM usage_mark", read_mark) && price_book_load(&a->store, &a->prices) &&
+		read_tickets(a) && each(a, "SELECT booking, account, amount_nano FROM posting", read_posting);
+}
+
+static int
+breathe(void *arg)
+{
+	ledger_breathe(arg);
+	return 0;
+}
+
+static bool
+audit(struct ledger *l, struct audit *a, char why[STORE_WHY_MAX])
+{
+	if (!store_open_reader(&a->store, l->path, why))
+		return false;
+	sqlite3_progress_handler(a->store.db, 20000, breathe, l);
+	bool ok = store_exec(&a->store, "BEGIN") && read_all(a) &&
+		each(a, "SELECT id, kind, tickets, first_ticket, last_ticket FROM booking", check_booking) &&
+		check_usage(a) && check_triggers(a) && check_orders(a) && check_whole_file(l, a);
+	if (ok)
+		check_balances(a);
+	else
+		snprintf(why, STORE_WHY_MAX, "%.100s can't be read: %.100s", l->path, sqlite3_errmsg(a->store.db));
+	return ok;
+}
+
+static void
+audit_free(struct audit *a)
+{
+	store_close(&a->store);
+	price_book_free(&a->prices);
+	free(a->accounts);
+	free(a->bookings);
+	free(a->boots);
+	free(a->usage.sums);
+}
+
+/* ---- answer ---- */
+
+static const char *const names[][2] = {
+#define X(name, text, meaning) [name] = {text, meaning},
+	INVARIANTS(X)
+#undef X
+};
+
+static json_t *
+check_json(const struct check *c, const char *const name[2])
+{
+	char detail[320];
+	if (c->checked == 0 && name == names[INV_FILE])
+		snprintf(detail, sizeof(detail), "not looked at while a server runs");
+	else if (c->broken == 0)
+		snprintf(detail, sizeof(detail), "%s", name[1]);
+	else
+		snprintf(detail, sizeof(detail), "%lld broken, the first: %s", (long long)c->broken, c->first);
+	json_t *text = json_string(detail);
+	return json_pack("{s:s, s:b, s:I, s:o}", "inv", name[0], "ok", c->broken == 0, "checked",
+		(json_int_t)c->checked, "detail", text != NULL ? text : json_string("broken"));
+}
+
+static json_t *
+answer(const struct audit *a)
+{
+	json_t *o = control_ok(), *list = json_array();
+	bool sound = true;
+	for (int i = 0; i < INVARIANT_COUNT; i++) {
+		sound = sound && a->checks[i].broken == 0;
+		json_array_append_new(list, check_json(&a->checks[i], names[i]));
+	}
+	json_object_set_new(o, "sound", json_boolean(sound));
+	json_object_set_new(o, "invariants", list);
+	json_object_set_new(o, "tickets", json_integer(a->tickets));
+	json_object_set_new(o, "bookings", json_integer((json_int_t)a->booking_count));
+	json_object_set_new(o, "accounts", json_integer((json_int_t)a->account_count));
+	json_object_set_new(o, "tickets_with_a_loss", json_integer(a->explained));
+	json_object_set_new(o, "tickets_with_an_unexplained_difference", json_integer(a->unexplained));
+	return o;
+}
+
+json_t *
+control_ledger_verify(struct ledger *l, const json_t *request)
+{
+	char why[STORE_WHY_MAX] = "";
+	struct audit *a = calloc(1, sizeof(*a));
+	if (a == NULL)
+		abort();
+	json_t *o = audit(l, a, why) ? answer(a) : control_error("store_failed", "%s", why);
+	audit_free(a);
+	free(a);
+	return o;
+}

@@ -1,0 +1,312 @@
+#include "proc/catalogue_compile.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The block under construction: typed views of its sections. */
+struct block {
+	struct catalogue *head;
+	struct catalogue_provider *provider;
+	struct catalogue_model *model;
+	struct catalogue_price *price;
+	struct catalogue_name *name;
+	struct catalogue_price_ref *price_ref;
+};
+
+/* ---- ids ---- */
+
+/* First 8 bytes of BLAKE2b over the parts; `kind` keeps a provider and a model of the same name apart. */
+static uint64_t
+hash(const char *kind, const void *a, size_t a_len, const void *b, size_t b_len)
+{
+	crypto_generichash_state state;
+	uint8_t out[16];
+	uint64_t id;
+	crypto_generichash_init(&state, NULL, 0, sizeof out);
+	crypto_generichash_update(&state, (const uint8_t *)kind, strlen(kind) + 1);
+	crypto_generichash_update(&state, a, a_len);
+	if (b_len > 0)
+		crypto_generichash_update(&state, b, b_len);
+	crypto_generichash_final(&state, out, sizeof out);
+	memcpy(&id, out, sizeof id);
+	return id;
+}
+
+static uint32_t
+name_id(const char *kind, const char *name)
+{
+	return (uint32_t)hash(kind, name, strlen(name), NULL, 0);
+}
+
+/* What a price row says, in a fixed form: a change of its date or of any amount is another row with another id. */
+static uint64_t
+price_id(const char *model, const struct catalogue_price *p)
+{
+	uint64_t words[3 + TOKEN_KIND_COUNT] = {p->from_ms, (uint64_t)p->request_nano, (uint64_t)p->tool_nano};
+	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
+		words[3 + k] = (uint64_t)p->pico[k];
+	return hash("price", model, strlen(model) + 1, words, sizeof words) &
+		INT64_MAX; /* a row of the store: SQLite's integers are signed */
+}
+
+/* ---- sections ---- */
+
+static size_t
+name_count(const struct config *c)
+{
+	size_t count = c->model_count;
+	for (uint32_t i = 0; i < c->model_count; i++)
+		count += c->models[i].alias_count;
+	return count;
+}
+
+static size_t
+price_count(const struct config *c)
+{
+	size_t count = 0;
+	for (uint32_t i = 0; i < c->model_count; i++)
+		count += c->models[i].price_count;
+	return count;
+}
+
+/* Place of a section of `count` rows; *at advances behind it, kept at a multiple of 8. */
+static uint64_t
+place(uint64_t *at, size_t count, size_t size)
+{
+	uint64_t here = *at;
+	*at = (here + count * size + 7) & ~7ULL;
+	return here;
+}
+
+static void
+lay_out(const struct config *c, struct block *b)
+{
+	size_t names = name_count(c), prices = price_count(c);
+	uint64_t at = sizeof(struct catalogue);
+	struct catalogue head = {.magic = CATALOGUE_MAGIC,
+		.provider_count = c->provider_count,
+		.model_count = c->model_count,
+		.price_count = (uint32_t)prices,
+		.name_count = (uint32_t)names};
+	head.provider_at = place(&at, c->provider_count, sizeof(struct catalogue_provider));
+	head.model_at = place(&at, c->model_count, sizeof(struct catalogue_model));
+	head.price_at = place(&at, prices, sizeof(struct catalogue_price));
+	head.name_at = place(&at, names, sizeof(struct catalogue_name));
+	head.price_ref_at = place(&at, prices, sizeof(struct catalogue_price_ref));
+	head.bytes = at;
+	char *memory = calloc(1, at);
+	if (memory == NULL)
+		abort(); /* at start only, of the size of the file */
+	memcpy(memory, &head, sizeof head);
+	b->head = (struct catalogue *)memory;
+	b->provider = (struct catalogue_provider *)(memory + head.provider_at);
+	b->model = (struct catalogue_model *)(memory + head.model_at);
+	b->price = (struct catalogue_price *)(memory + head.price_at);
+	b->name = (struct catalogue_name *)(memory + head.name_at);
+	b->price_ref = (struct catalogue_price_ref *)(memory + head.price_ref_at);
+}
+
+/* Lengths were checked with the configuration. */
+static void
+copy_text(char *out, size_t cap, const char *text)
+{
+	size_t len = strlen(text);
+	assert(len < cap);
+	memcpy(out, text, len + 1);
+}
+
+static void
+fill_provider(const struct config_provider *p, struct catalogue_provider *out)
+{
+	out->id = name_id("provider", p->name);
+	out->key_count = p->key_count;
+	out->port = p->target.port;
+	out->tls = p->target.tls;
+	out->inner = config_host_is_private(p->target.host);
+	out->inject_usage = p->inject_usage;
+	out->cancel = (uint8_t)p->on_client_gone;
+	copy_text(out->name, sizeof out->name, p->name);
+	copy_text(out->host, sizeof out->host, p->target.host);
+	copy_text(out->base_path, sizeof out->base_path, p->target.base_path);
+	out->pass_header_count = p->pass_header_count;
+	for (uint32_t i = 0; i < p->pass_header_count; i++)
+		copy_text(out->pass_header[i], sizeof out->pass_header[i], p->pass_headers[i]);
+}
+
+static int
+newest_first(const void *a, const void *b)
+{
+	const struct catalogue_price *x = a, *y = b;
+	return (x->from_ms < y->from_ms) - (x->from_ms > y->from_ms);
+}
+
+static void
+fill_prices(const struct config_model *m, struct catalogue_price *out)
+{
+	for (uint32_t i = 0; i < m->price_count; i++) {
+		const struct config_price *p = &m->prices[i];
+		out[i].from_ms = p->from_ms;
+		out[i].request_nano = p->per_request_nano;
+		out[i].tool_nano = p->tool_call_nano;
+		memcpy(out[i].pico, &p->input, sizeof out[i].pico);
+		out[i].id = price_id(m->id, &out[i]);
+	}
+	qsort(out, m->price_count, sizeof *out, newest_first);
+}
+
+static void
+fill_model(const struct config_model *m, struct catalogue_model *out)
+{
+	out->id = name_id("model", m->id);
+	out->provider = m->provider_index;
+	copy_text(out->public_id, sizeof out->public_id, m->id);
+	copy_text(out->upstream_id, sizeof out->upstream_id, m->upstream);
+	out->context_tokens = (uint32_t)m->context_tokens;
+	out->output_tokens = (uint32_t)m->output_tokens;
+	out->reasoning = m->reasoning;
+	out->bytes_per_token_x100 = (uint32_t)m->bytes_per_token_x100;
+	out->image_tokens = (uint32_t)m->image_tokens;
+	out->audio_tokens = (uint32_t)m->audio_tokens;
+	out->file_tokens = (uint32_t)m->file_tokens;
+	out->price_count = m->price_count;
+	out->created_s = m->created_ms / 1000;
+}
+
+static struct catalogue_name *
+add_name(struct catalogue_name *at, const char *name, uint32_t model, bool alias)
+{
+	copy_text(at->name, sizeof at->name, name);
+	at->name_len = (uint32_t)strlen(name);
+	at->model = model;
+	at->alias = alias;
+	return at + 1;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct catalogue_name *)a)->name, ((const struct catalogue_name *)b)->name);
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	const struct catalogue_price_ref *x = a, *y = b;
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static void
+fill(const struct config *c, struct block *b)
+{
+	uint32_t price_at = 0;
+	struct catalogue_name *name = b->name;
+	for (uint32_t i = 0; i < c->provider_count; i++)
+		fill_provider(&c->providers[i], &b->provider[i]);
+	for (uint32_t i = 0; i < c->model_count; i++) {
+		const struct config_model *m = &c->models[i];
+		fill_model(m, &b->model[i]);
+		b->model[i].price_at = price_at;
+		fill_prices(m, &b->price[price_at]);
+		price_at += m->price_count;
+		name = add_name(name, m->id, i, false);
+		for (uint32_t k = 0; k < m->alias_count; k++)
+			name = add_name(name, m->aliases[k], i, true);
+	}
+	for (uint32_t i = 0; i < b->head->price_count; i++)
+		b->price_ref[i] = (struct catalogue_price_ref){b->price[i].id, i, 0};
+	qsort(b->name, b->head->name_count, sizeof *b->name, by_name);
+	qsort(b->price_ref, b->head->price_count, sizeof *b->price_ref, by_id);
+}
+
+/* ---- refusals ---- */
+
+struct id_of {
+	uint32_t id, index;
+};
+
+static int
+by_small_id(const void *a, const void *b)
+{
+	const struct id_of *x = a, *y = b;
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Zero means "none" in a ticket, and an id stands for one name only, for ever. */
+static void
+refuse_collisions(struct id_of *ids, uint32_t count, const char *(*name)(const struct block *, uint32_t),
+	const struct block *b, struct problems *problems)
+{
+	qsort(ids, count, sizeof *ids, by_small_id);
+	for (uint32_t i = 0; i < count; i++) {
+		if (ids[i].id == 0)
+			problems_error(
+				problems, 0, "`%s` has the id 0, which is reserved – choose another name", name(b, ids[i].index));
+		if (i > 0 && ids[i].id == ids[i - 1].id)
+			problems_error(problems, 0, "`%s` and `%s` have the same id by chance – rename one of them",
+				name(b, ids[i].index), name(b, ids[i - 1].index));
+	}
+}
+
+static const char *
+provider_name(const struct block *b, uint32_t index)
+{
+	return b->provider[index].name;
+}
+
+static const char *
+model_name(const struct block *b, uint32_t index)
+{
+	return b->model[index].public_id;
+}
+
+static void
+check_ids(const struct block *b, struct problems *problems)
+{
+	uint32_t most = b->head->model_count > b->head->provider_count ? b->head->model_count : b->head->provider_count;
+	struct id_of *ids = calloc(most + 1, sizeof *ids);
+	if (ids == NULL)
+		abort();
+	for (uint32_t i = 0; i < b->head->provider_count; i++)
+		ids[i] = (struct id_of){b->provider[i].id, i};
+	refuse_collisions(ids, b->head->provider_count, provider_name, b, problems);
+	for (uint32_t i = 0; i < b->head->model_count; i++)
+		ids[i] = (struct id_of){b->model[i].id, i};
+	refuse_collisions(ids, b->head->model_count, model_name, b, problems);
+	free(ids);
+	for (uint32_t i = 0; i < b->head->price_count; i++)
+		if (b->price_ref[i].id == 0 || (i > 0 && b->price_ref[i].id == b->price_ref[i - 1].id))
+			problems_error(
+				problems, 0, "two price rows have the same id by chance – move the start of one by a second");
+}
+
+static void
+warn_of_future_prices(const struct config *c, const struct block *b, uint64_t now_ms, struct problems *problems)
+{
+	for (uint32_t i = 0; i < c->model_count; i++)
+		if (catalogue_price_now(b->head, &b->model[i], now_ms) == NULL)
+			problems_warn(problems, c->models[i].line,
+				"no price of the model `%s` is in force yet, so requests for it are refused – add the price of today",
+				c->models[i].id);
+}
+
+bool
+catalogue_compile(const struct config *c, uint64_t now_ms, struct problems *problems, struct catalogue **ret)
+{
+	struct block b;
+	uint32_t errors = problems->errors;
+	lay_out(c, &b);
+	fill(c, &b);
+	b.head->version = hash("catalogue", (const char *)b.head + offsetof(struct catalogue, provider_count),
+		b.head->bytes - offsetof(struct catalogue, provider_count), NULL, 0);
+	check_ids(&b, problems);
+	warn_of_future_prices(c, &b, now_ms, problems);
+	if (problems->errors != errors) {
+		free(b.head);
+		return false;
+	}
+	assert(catalogue_attach(b.head, b.head->bytes) != NULL);
+	*ret = b.head;
+	return true;
+}

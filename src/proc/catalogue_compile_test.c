@@ -1,0 +1,241 @@
+#include "proc/catalogue_compile.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const uint64_t in_2026 = 1780000000000;
+
+static const char text[] =
+	"listen: ['127.0.0.1:0']\n"
+	"providers:\n"
+	"  - {name: zeta, url: 'http://127.0.0.1:9000/', keys: [{env: A}, {env: B}], on_client_gone: drain, inject_usage: false, pass_headers: [x-sim]}\n"
+	"  - {name: alpha, url: 'https://api.example.com:8443/v1/'}\n"
+	"models:\n"
+	"  - id: m-b\n"
+	"    upstream: up/b\n"
+	"    provider: alpha\n"
+	"    aliases: [b, B]\n"
+	"    context: 2000\n"
+	"    output: 300\n"
+	"    reasoning: true\n"
+	"    bytes_per_token: '2.5'\n"
+	"    image_tokens: 7\n"
+	"    prices:\n"
+	"      - {from: 2025-01-01, input: '1', output: '2', tool_call: '0.01'}\n"
+	"      - {from: 2026-01-01, input: '3', output: '4', per_request: '0.02'}\n"
+	"      - {from: 2030-01-01, input: '5', output: '6'}\n"
+	"  - id: m-a\n"
+	"    provider: zeta\n"
+	"    context: 1000\n"
+	"    output: 100\n"
+	"    prices: [{from: 2030-01-01, input: '1', output: '2'}]\n";
+
+static struct catalogue *
+compile(const char *yaml, uint64_t now_ms, struct problems *p)
+{
+	struct config *c = NULL;
+	struct catalogue *catalogue = NULL;
+	problems_init(p, "test.yaml");
+	assert_true(config_load_text(yaml, strlen(yaml), p, &c));
+	if (!catalogue_compile(c, now_ms, p, &catalogue))
+		assert_null(catalogue);
+	config_free(&c);
+	return catalogue;
+}
+
+static struct span
+name(const char *s)
+{
+	return (struct span){s, strlen(s)};
+}
+
+static void
+providers_keep_their_order_and_facts(void **state)
+{
+	struct problems p;
+	struct catalogue *c = compile(text, in_2026, &p);
+	assert_int_equal(c->provider_count, 2);
+	const struct catalogue_provider *zeta = catalogue_provider(c, 0), *alpha = catalogue_provider(c, 1);
+	assert_string_equal(zeta->name, "zeta");
+	assert_string_equal(zeta->host, "127.0.0.1");
+	assert_string_equal(zeta->base_path, "");
+	assert_int_equal(zeta->port, 9000);
+	assert_false(zeta->tls);
+	assert_false(zeta->inject_usage);
+	assert_int_equal(zeta->cancel, DRAIN_UPSTREAM);
+	assert_int_equal(zeta->key_count, 2);
+	assert_int_equal(zeta->pass_header_count, 1);
+	assert_string_equal(zeta->pass_header[0], "x-sim");
+	assert_string_equal(alpha->host, "api.example.com");
+	assert_string_equal(alpha->base_path, "/v1");
+	assert_int_equal(alpha->port, 8443);
+	assert_true(alpha->tls);
+	assert_true(alpha->inject_usage);
+	assert_int_equal(alpha->cancel, CANCEL_UPSTREAM);
+	free(c);
+}
+
+static void
+a_model_is_found_by_all_its_names(void **state)
+{
+	struct problems p;
+	struct catalogue *c = compile(text, in_2026, &p);
+	const struct catalogue_model *b = catalogue_find_model(c, name("m-b"));
+	assert_non_null(b);
+	assert_ptr_equal(catalogue_find_model(c, name("b")), b);
+	assert_ptr_equal(catalogue_find_model(c, name("B")), b);
+	assert_null(catalogue_find_model(c, name("up/b")));
+	assert_string_equal(b->public_id, "m-b");
+	assert_string_equal(b->upstream_id, "up/b");
+	assert_int_equal(b->provider, 1);
+	assert_int_equal(b->context_tokens, 2000);
+	assert_int_equal(b->output_tokens, 300);
+	assert_true(b->reasoning);
+	assert_int_equal(b->bytes_per_token_x100, 250);
+	assert_int_equal(b->image_tokens, 7);
+	assert_int_equal(b->created_s, 1735689600);
+	assert_string_equal(catalogue_find_model(c, name("m-a"))->upstream_id, "m-a");
+	assert_int_equal(c->name_count, 4);
+	uint32_t aliases = 0;
+	for (uint32_t i = 0; i < c->name_count; i++)
+		aliases += catalogue_name_row(c, i)->alias;
+	assert_int_equal(aliases, 2);
+	free(c);
+}
+
+static void
+prices_follow_the_calendar(void **state)
+{
+	static const struct {
+		uint64_t now_ms;
+		int64_t input;
+	} rows[] = {
+		{1735689600000, 1000000}, {1767225599999, 1000000}, {1767225600000, 3000000}, {1893456000000, 5000000}};
+	struct problems p;
+	struct catalogue *c = compile(text, in_2026, &p);
+	const struct catalogue_model *b = catalogue_find_model(c, name("m-b"));
+	assert_null(catalogue_price_now(c, b, 1735689599999));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct catalogue_price *price = catalogue_price_now(c, b, rows[i].now_ms);
+		assert_int_equal(price->pico[TOKEN_input], rows[i].input);
+		assert_int_equal(price->pico[TOKEN_cached], rows[i].input);
+		assert_int_equal(price->pico[TOKEN_image_out], rows[i].input + 1000000);
+		assert_ptr_equal(catalogue_price_by_id(c, price->id), price);
+	}
+	assert_int_equal(catalogue_price_now(c, b, 1735689600000)->tool_nano, 10000000);
+	assert_int_equal(catalogue_price_now(c, b, in_2026)->request_nano, 20000000);
+	free(c);
+}
+
+static void
+a_model_with_only_future_prices_is_compiled_with_a_warning(void **state)
+{
+	struct problems p;
+	struct catalogue *c = compile(text, in_2026, &p);
+	assert_int_equal(p.errors, 0);
+	assert_int_equal(p.warnings, 1);
+	assert_int_equal(p.row[0].line, 19);
+	assert_non_null(strstr(p.row[0].text, "no price of the model `m-a` is in force yet"));
+	assert_null(catalogue_price_now(c, catalogue_find_model(c, name("m-a")), in_2026));
+	free(c);
+}
+
+/* The same text with its two models, and so all its rows, the other way round. */
+static char *
+turned_round(void)
+{
+	const char *models = strstr(text, "  - id: m-b"), *second = strstr(text, "  - id: m-a");
+	char *out = malloc(sizeof text);
+	assert_non_null(out);
+	snprintf(out, sizeof text, "%.*s%s%.*s", (int)(models - text), text, second, (int)(second - models), models);
+	return out;
+}
+
+static void
+ids_do_not_depend_on_the_order_in_the_file(void **state)
+{
+	struct problems p;
+	char *other = turned_round();
+	struct catalogue *a = compile(text, in_2026, &p), *b = compile(other, in_2026, &p), *again = compile(text, 0, &p);
+	assert_int_equal(catalogue_find_model(a, name("m-a"))->id, catalogue_find_model(b, name("m-a"))->id);
+	for (uint32_t i = 0; i < a->price_count; i++)
+		assert_non_null(catalogue_price_by_id(b, catalogue_price(a, i)->id));
+	assert_int_not_equal(a->version, b->version);
+	assert_int_equal(a->version, again->version);
+	assert_int_equal(a->bytes, again->bytes);
+	assert_memory_equal(a, again, a->bytes);
+	free(other);
+	free(a);
+	free(b);
+	free(again);
+}
+
+/* Stored tickets name these numbers for ever: a change of the hash is a change of the store. */
+static void
+ids_stay_what_they_are(void **state)
+{
+	struct problems p;
+	struct catalogue *c = compile(text, in_2026, &p);
+	assert_int_equal(catalogue_find_model(c, name("m-b"))->id, 0xaf8edf1a);
+	assert_int_equal(catalogue_provider(c, 0)->id, 0x1d806eef);
+	assert_int_equal(catalogue_price_now(c, catalogue_find_model(c, name("m-b")), in_2026)->id, 0x72906e1648fe3bca);
+	free(c);
+}
+
+static void
+a_changed_amount_is_another_price(void **state)
+{
+	struct problems p;
+	char *other = strdup(text);
+	*strstr(other, "'3'") = '"';
+	memcpy(strstr(other, "\"3'"), "'7'", 3);
+	struct catalogue *a = compile(text, in_2026, &p), *b = compile(other, in_2026, &p);
+	const struct catalogue_price *before = catalogue_price_now(a, catalogue_find_model(a, name("b")), in_2026);
+	const struct catalogue_price *after = catalogue_price_now(b, catalogue_find_model(b, name("b")), in_2026);
+	assert_int_not_equal(before->id, after->id);
+	assert_null(catalogue_price_by_id(b, before->id));
+	assert_int_equal(after->pico[TOKEN_input], 7000000);
+	free(other);
+	free(a);
+	free(b);
+}
+
+static void
+the_examples_compile(void **state)
+{
+	static const char *const files[] = {"lethe.yaml", "full.yaml"};
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		char path[512];
+		struct problems p;
+		struct config *c = NULL;
+		struct catalogue *catalogue = NULL;
+		snprintf(path, sizeof path, "%s/examples/%s", getenv("LETHE_SOURCE"), files[i]);
+		problems_init(&p, path);
+		if (!config_load(&p, &c) || !catalogue_compile(c, in_2026, &p, &catalogue) || p.warnings > 0) {
+			problems_print(&p, stderr);
+			fail_msg("%s", path);
+		}
+		free(catalogue);
+		config_free(&c);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(providers_keep_their_order_and_facts),
+		cmocka_unit_test(a_model_is_found_by_all_its_names),
+		cmocka_unit_test(prices_follow_the_calendar),
+		cmocka_unit_test(a_model_with_only_future_prices_is_compiled_with_a_warning),
+		cmocka_unit_test(ids_do_not_depend_on_the_order_in_the_file),
+		cmocka_unit_test(ids_stay_what_they_are),
+		cmocka_unit_test(a_changed_amount_is_another_price),
+		cmocka_unit_test(the_examples_compile),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,90 @@
+#include "proc/cli.h"
+
+#include "proc/cli_priv.h"
+
+#include <sodium.h>
+#include <string.h>
+
+/* An answer that is understood can still say no: the books don't balance. */
+static bool
+has_broken_row(const json_t *answer)
+{
+	const char *name;
+	json_t *list, *row;
+	size_t i;
+	json_object_foreach((json_t *)answer, name, list)
+		json_array_foreach(list, i, row) if (json_is_false(json_object_get(row, "ok"))) return true;
+	return false;
+}
+
+static int
+show_answer(const struct cli *cli, const json_t *answer)
+{
+	const json_t *error = json_object_get(answer, "error");
+	const char *message = json_string_value(json_object_get(error, "message"));
+	if (cli->json)
+		cli_print_json(answer);
+	else if (json_is_true(json_object_get(answer, "ok")))
+		cli_show(cli, answer);
+	else if (message != NULL)
+		fprintf(stderr, "lethe: %s\n", message);
+	else
+		cli_show(cli, answer);
+	return json_is_true(json_object_get(answer, "ok")) && !has_broken_row(answer) ? CLI_OK : CLI_REFUSED;
+}
+
+static int
+run_op(const struct cli *cli, json_t *request)
+{
+	json_object_set_new(request, "op", json_string(cli->command->op));
+	json_t *answer = cli_ask(cli, request);
+	if (answer == NULL)
+		return CLI_UNREACHABLE;
+	int status = show_answer(cli, answer);
+	json_decref(answer);
+	return status;
+}
+
+static int
+run(struct cli *cli, json_t *request)
+{
+	int status = cli->command->op != NULL ? run_op(cli, request) : cli->command->run(cli, request);
+	if (fflush(stdout) == 0)
+		return status;
+	fprintf(stderr, "lethe: the output could not be written\n");
+	return CLI_REFUSED;
+}
+
+static bool
+is_word(const char *word, const char *a, const char *b)
+{
+	return strcmp(word, a) == 0 || strcmp(word, b) == 0;
+}
+
+int
+cli_main(int argc, char **argv)
+{
+	struct cli cli = {0};
+	json_t *request = NULL;
+	bool help = false;
+	if (sodium_init() < 0) {
+		fprintf(stderr, "lethe: the system gives no random numbers\n");
+		return CLI_UNREACHABLE;
+	}
+	if (argc < 2) {
+		cli_help_all(stderr);
+		return CLI_USAGE;
+	}
+	if (is_word(argv[1], "--help", "-h")) {
+		cli_help_all(stdout);
+		return CLI_OK;
+	}
+	if (is_word(argv[1], "--version", "-V"))
+		return cli_version(&cli, NULL);
+	int status = cli_parse(argc, argv, &cli, &request, &help);
+	if (status != CLI_OK)
+		return status;
+	status = help ? cli_help(&cli, cli.command->name) : run(&cli, request);
+	json_decref(request);
+	return status;
+}

@@ -1,0 +1,201 @@
+#include "proc/cli_priv.h"
+
+#define ACCOUNT_ARG "ACCOUNT", NULL, "account", true, false, "name or id (acc_…) of the account"
+#define FILE_ARG "FILE", NULL, "file", true, false, "path of the configuration file"
+#define LIMIT_ARG "--limit", "N", "limit", false, true, "at most N rows (100)"
+#define AFTER_ARG "--after", "ID", "after", false, false, "go on behind this id"
+#define REPEAT_ARG "--id", "TEXT", "id", false, false, "your own id for this order: sent twice, it is done once"
+
+const struct cli_command cli_commands[] = {
+	{
+		.name = "serve",
+		.run = cli_serve,
+		.summary = "run the server",
+		.words =
+			"Checks the configuration, starts all processes and stays in the foreground until SIGTERM or SIGINT. Running\n"
+			"answers then get `timeouts.drain` to finish; a second signal ends at once. To change the configuration, restart.",
+		.examples = "lethe serve --config /etc/lethe/lethe.yaml --data /var/lib/lethe\n",
+		.args = {{"--config", "FILE", "file", true, false, "path of the configuration file"},
+			{"--allow-plain-memory", NULL, "allow_plain_memory", false, false,
+				"start although content can be swapped out or read by root"}},
+	},
+	{
+		.name = "account create",
+		.op = "account.create",
+		.summary = "make an account: whoever pays",
+		.words = "A new account has no money and no keys.",
+		.examples =
+			"lethe account create acme\nlethe credit add acme 25.00 --reason \"invoice 17\"\nlethe key create acme\n",
+		.args = {{"NAME", NULL, "name", true, false, "its name, unique"}, {REPEAT_ARG}},
+		.columns = "account,name,state,balance,created",
+	},
+	{
+		.name = "account list",
+		.op = "account.list",
+		.summary = "all accounts with their balances",
+		.words = "`available` is the balance without what running requests have reserved.",
+		.examples = "lethe account list\nlethe account list --json | jq -r '.accounts[].name'\n",
+		.args = {{LIMIT_ARG}, {AFTER_ARG}},
+		.columns = "account,name,state,balance,available,created",
+		.empty = "No accounts yet. Create one: lethe account create NAME",
+	},
+	{
+		.name = "account show",
+		.op = "account.show",
+		.summary = "one account",
+		.words = "",
+		.examples = "lethe account show acme\n",
+		.args = {{ACCOUNT_ARG}},
+		.columns = "account,name,state,balance,available,keys,created",
+	},
+	{
+		.name = "key create",
+		.op = "key.create",
+		.summary = "make an API key; it is shown this once",
+		.words = "Only a keyed hash of it is stored. With --json the key is the member `secret`.",
+		.examples = "lethe key create acme\nlethe key create acme --name ci --expires 2027-01-31\n",
+		.args = {{ACCOUNT_ARG}, {"--name", "TEXT", "name", false, false, "what you call it"},
+			{"--expires", "DATE", "expires", false, false,
+				"last moment, for example 2027-01-31 or 2027-01-31T12:00:00Z; never without it"},
+			{REPEAT_ARG}},
+		.columns = "key,account,name,expires",
+	},
+	{
+		.name = "key list",
+		.op = "key.list",
+		.summary = "API keys, of one account or all",
+		.words = "Keys are told apart by id, name and their last four characters.",
+		.examples = "lethe key list\nlethe key list acme\n",
+		.args = {{"ACCOUNT", NULL, "account", false, false, "name or id (acc_…) of the account; all without it"},
+			{LIMIT_ARG}, {AFTER_ARG}},
+		.columns = "key,account,name,last4,state,created,expires,revoked",
+		.empty = "No keys yet. Create one: lethe key create ACCOUNT",
+	},
+	{
+		.name = "key revoke",
+		.op = "key.revoke",
+		.summary = "refuse a key from now on",
+		.words =
+			"Within a second no edge accepts it. Requests that already run end normally. It can't be undone: make another key instead.",
+		.examples = "lethe key revoke key_0123456789\nlethe key revoke - < leaked-key.txt\n",
+		.args = {{"KEY", NULL, "key", true, false,
+			"id (key_…) or the key itself; '-' reads it from standard input, so that no list of processes shows it"}},
+		.columns = "key,account,name,state,revoked",
+	},
+	{
+		.name = "credit add",
+		.op = "credit.add",
+		.summary = "put money on an account, or take it off",
+		.words =
+			"Amounts are dollars with at most nine places. A negative amount is taken from what running requests have not reserved;\n"
+			"more than that is refused.",
+		.examples =
+			"lethe credit add acme 25.00 --reason \"invoice 17\" --id invoice-17\nlethe credit add acme -5 --reason \"refund\"\n",
+		.args = {{ACCOUNT_ARG}, {"AMOUNT", NULL, "amount", true, false, "dollars, for example 25.00 or -5"},
+			{"--reason", "TEXT", "reason", true, false, "why; kept with the booking"}, {REPEAT_ARG}},
+		.columns = "booking,account,amount,balance",
+	},
+	{
+		.name = "usage",
+		.op = "usage",
+		.summary = "requests, tokens and cost",
+		.words = "Days are UTC.",
+		.examples = "lethe usage --by model --since 2026-01-01\nlethe usage --account acme --by day\n",
+		.args = {{"--account", "ACCOUNT", "account", false, false, "of this account only"},
+			{"--key", "KEY", "key", false, false, "of this key only (key_…)"},
+			{"--model", "MODEL", "model", false, false, "of this model only"},
+			{"--since", "DATE", "since", false, false, "from this day on"},
+			{"--until", "DATE", "until", false, false, "up to and with this day"},
+			{"--by", "WHAT", "group", false, false,
+				"one row for each model, key, day or account; none: one row in all"},
+			{LIMIT_ARG}},
+		.columns =
+			"day,account,key,model,requests,failed,tokens.input,tokens.cached,tokens.output,tokens.reasoning,tool_calls,cost",
+		.empty = "No requests in this range.",
+	},
+	{
+		.name = "ticket show",
+		.op = "ticket.show",
+		.summary = "all that is kept about one request",
+		.words = "The id is the answer's x-request-id header. There is no content in it: content is not kept.",
+		.examples = "lethe ticket show req_0123456789\n",
+		.args = {{"REQUEST", NULL, "id", true, false, "id of the request (req_…)"}},
+	},
+	{
+		.name = "price list",
+		.op = "price.list",
+		.summary = "the price rows that tickets refer to",
+		.words = "Token prices are dollars per million.",
+		.examples = "lethe price list\n",
+		.columns = "price,model,from,dollars_per_million_tokens.input,dollars_per_million_tokens.cached,"
+				   "dollars_per_million_tokens.output,per_request,per_tool_call",
+		.empty = "No prices yet: the ledger learns them from the configuration when the server starts.",
+	},
+	{
+		.name = "ledger verify",
+		.op = "ledger.verify",
+		.summary = "derive every balance again and check the books",
+		.words = "Exit status 1 when an invariant is broken.",
+		.examples = "lethe ledger verify\n",
+		.columns = "inv,ok,checked,detail",
+		.empty = "Nothing to check.",
+	},
+	{
+		.name = "status",
+		.op = "status",
+		.summary = "what the ledger is doing",
+		.words = "",
+		.examples = "lethe status --json\n",
+	},
+	{
+		.name = "config check",
+		.run = cli_config_check,
+		.summary = "say what is wrong with a configuration file",
+		.words = "Also tries to read the providers' keys, without showing them.",
+		.examples = "lethe config check /etc/lethe/lethe.yaml\n",
+		.args = {{FILE_ARG}},
+	},
+	{
+		.name = "config reference",
+		.run = cli_config_reference,
+		.summary = "print every setting with default and meaning (Markdown)",
+		.words = "",
+		.examples = "lethe config reference\n",
+	},
+	{
+		.name = "catalogue check",
+		.run = cli_catalogue_check,
+		.summary = "check models and prices, and print the prices in force",
+		.words = "Dollars per million tokens. A model without a price in force is refused at request.",
+		.examples = "lethe catalogue check /etc/lethe/lethe.yaml\n",
+		.args = {{FILE_ARG}},
+		.columns = "model,provider,upstream,input,cached,output,request,since,next",
+	},
+	{
+		.name = "doctor",
+		.run = cli_doctor,
+		.summary = "what this machine can promise, and what to change",
+		.words =
+			"Run it as the user and under the limits of the server (in the unit: ExecStartPre). Exit status 1 when something is bad.",
+		.examples = "lethe doctor\nsystemd-run -p User=lethe -p LimitMEMLOCK=infinity -P lethe doctor\n",
+		.columns = "state,fact,value",
+	},
+	{
+		.name = "version",
+		.run = cli_version,
+		.summary = "print the version",
+		.words = "",
+		.examples = "lethe version\n",
+	},
+	{
+		.name = "help",
+		.run = cli_help_command,
+		.summary = "explain a command",
+		.words = "",
+		.examples = "lethe help\nlethe help key create\n",
+		.args = {{"COMMAND", NULL, "command", false, false, "for example `key` or `key create`"},
+			{"--markdown", NULL, "markdown", false, false, "all of it as docs/reference/cli.md"}},
+	},
+};
+
+const size_t cli_command_count = ARRAY_LEN(cli_commands);

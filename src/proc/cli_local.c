@@ -1,0 +1,261 @@
+#include "proc/cli_priv.h"
+
+#include "proc/catalogue_compile.h"
+#include "proc/doctor.h"
+#include "proc/serve.h"
+#include "ticket/nano.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static const char *
+file_of(const json_t *request)
+{
+	return json_string_value(json_object_get(request, "file"));
+}
+
+/* ---- files ---- */
+
+/* Configuration and catalogue. False: problems says why. */
+static bool
+read_all(const char *file, struct problems *problems, struct config **ret_config, struct catalogue **ret_catalogue)
+{
+	struct config *c = NULL;
+	problems_init(problems, file);
+	if (!config_load(problems, &c))
+		return false;
+	if (!catalogue_compile(c, now_ms(), problems, ret_catalogue)) {
+		config_free(&c);
+		return false;
+	}
+	*ret_config = c;
+	return true;
+}
+
+static json_t *
+problems_json(const struct problems *p)
+{
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < p->count; i++)
+		json_array_append_new(list,
+			json_pack("{s:s, s:i, s:s, s:s%}", "file", p->file, "line", (int)p->row[i].line, "severity",
+				p->row[i].warning ? "warning" : "error", "message", p->row[i].text, strlen(p->row[i].text)));
+	return list;
+}
+
+/* A file that can't be used: all that is wrong with it. */
+static int
+refuse(const struct cli *cli, const struct problems *p)
+{
+	if (cli->json) {
+		char sentence[160];
+		snprintf(sentence, sizeof sentence, "the configuration has %u error%s", p->errors, p->errors == 1 ? "" : "s");
+		json_t *answer = json_pack("{s:b, s:{s:s, s:s}, s:o}", "ok", 0, "error", "code", "bad_config", "message",
+			sentence, "problems", problems_json(p));
+		cli_print_json(answer);
+		json_decref(answer);
+	} else
+		problems_print(p, stderr);
+	return CLI_REFUSED;
+}
+
+int
+cli_config_check(struct cli *cli, json_t *request)
+{
+	struct problems p;
+	struct config *c = NULL;
+	struct catalogue *catalogue = NULL;
+	if (!read_all(file_of(request), &p, &c, &catalogue))
+		return refuse(cli, &p);
+	config_check_keys(c, &p);
+	if (cli->json) {
+		json_t *answer = json_pack("{s:b, s:i, s:i, s:o}", "ok", 1, "providers", (int)c->provider_count, "models",
+			(int)c->model_count, "problems", problems_json(&p));
+		cli_print_json(answer);
+		json_decref(answer);
+	} else {
+		problems_print(&p, stderr);
+		printf("%s is right: %u provider%s, %u model%s, %u warning%s.\n", p.file, c->provider_count,
+			c->provider_count == 1 ? "" : "s", c->model_count, c->model_count == 1 ? "" : "s", p.warnings,
+			p.warnings == 1 ? "" : "s");
+	}
+	free(catalogue);
+	config_free(&c);
+	return CLI_OK;
+}
+
+static void
+print_reference(const char *what, FILE *to)
+{
+	config_reference(to);
+}
+
+int
+cli_config_reference(struct cli *cli, json_t *request)
+{
+	return cli_print_text(cli, print_reference, NULL);
+}
+
+/* Pico per token is 1e-6 dollars per million tokens: the shortest text of it, with cents. */
+static json_t *
+per_million(int64_t pico)
+{
+	char text[NANO_TEXT_MAX];
+	nano_text((struct nano){pico <= INT64_MAX / 1000 ? pico * 1000 : INT64_MAX}, text);
+	return json_string(text);
+}
+
+static json_t *
+day(uint64_t ms)
+{
+	char text[32];
+	time_t t = (time_t)(ms / 1000);
+	struct tm tm;
+	gmtime_r(&t, &tm);
+	strftime(text, sizeof text, t % 86400 == 0 ? "%Y-%m-%d" : "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return json_string(text);
+}
+
+/* The start of the next price row, or null. Rows stand newest first. */
+static json_t *
+next_change(const struct catalogue *c, const struct catalogue_model *m, uint64_t now)
+{
+	json_t *next = json_null();
+	for (uint32_t i = 0; i < m->price_count && catalogue_price(c, m->price_at + i)->from_ms > now; i++) {
+		json_decref(next);
+		next = day(catalogue_price(c, m->price_at + i)->from_ms);
+	}
+	return next;
+}
+
+static json_t *
+model_json(const struct catalogue *c, const struct catalogue_model *m, uint64_t now)
+{
+	const struct catalogue_price *p = catalogue_price_now(c, m, now);
+	json_t *o = json_pack("{s:s, s:s, s:s}", "model", m->public_id, "provider",
+		catalogue_provider(c, m->provider)->name, "upstream", m->upstream_id);
+	if (p != NULL) {
+		char request[NANO_TEXT_MAX];
+		nano_text((struct nano){p->request_nano}, request);
+		json_object_set_new(o, "since", day(p->from_ms));
+		json_object_set_new(o, "request", p->request_nano == 0 ? json_null() : json_string(request));
+#define X(name, meaning, fallback) json_object_set_new(o, #name, per_million(p->pico[TOKEN_##name]));
+		TOKEN_KINDS(X)
+#undef X
+	}
+	json_object_set_new(o, "next", next_change(c, m, now));
+	return o;
+}
+
+int
+cli_catalogue_check(struct cli *cli, json_t *request)
+{
+	struct problems p;
+	struct config *c = NULL;
+	struct catalogue *catalogue = NULL;
+	if (!read_all(file_of(request), &p, &c, &catalogue))
+		return refuse(cli, &p);
+	json_t *models = json_array();
+	for (uint32_t i = 0; i < catalogue->model_count; i++)
+		json_array_append_new(models, model_json(catalogue, catalogue_model(catalogue, i), now_ms()));
+	json_t *answer = json_pack("{s:b, s:o, s:o}", "ok", 1, "models", models, "problems", problems_json(&p));
+	if (cli->json)
+		cli_print_json(answer);
+	else {
+		problems_print(&p, stderr);
+		cli_show(cli, answer);
+	}
+	json_decref(answer);
+	free(catalogue);
+	config_free(&c);
+	return CLI_OK;
+}
+
+/* ---- serve ---- */
+
+int
+cli_serve(struct cli *cli, json_t *request)
+{
+	struct problems p;
+	struct config *c = NULL;
+	problems_init(&p, file_of(request));
+	if (!config_load(&p, &c))
+		return refuse(cli, &p);
+	problems_print(&p, stderr);
+	if (json_is_true(json_object_get(request, "allow_plain_memory")))
+		c->allow_plain_memory = true;
+	int status = CLI_UNREACHABLE;
+	if (mkdir(cli->data_dir, 0700) != 0 && errno != EEXIST)
+		cli_fail(cli, status, "data_dir",
+			"the data directory %s can't be made: %s – make its parent, or give another with --data", cli->data_dir,
+			strerror(errno));
+	else
+		status = serve_main(c, cli->data_dir);
+	config_free(&c);
+	return status;
+}
+
+/* ---- doctor ---- */
+
+static const char *const state_name[] = {[FACT_OK] = "ok", [FACT_WARN] = "warn", [FACT_BAD] = "bad"};
+
+static json_t *
+facts_json(const struct fact *facts, size_t count)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list,
+			json_pack("{s:s, s:s, s:s, s:s}", "fact", facts[i].name, "state", state_name[facts[i].state], "value",
+				facts[i].value, "remedy", facts[i].remedy));
+	return list;
+}
+
+static void
+print_facts(const struct fact *facts, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		printf("%-4s  %-19s  %s\n", state_name[facts[i].state], facts[i].name, facts[i].value);
+		if (facts[i].remedy[0] != '\0')
+			printf("%-4s  %-19s  → %s\n", "", "", facts[i].remedy);
+	}
+}
+
+int
+cli_doctor(struct cli *cli, json_t *request)
+{
+	struct fact facts[FACTS_MAX];
+	size_t count = doctor_facts(cli->data_dir, facts);
+	bool bad = false;
+	for (size_t i = 0; i < count; i++)
+		bad = bad || facts[i].state == FACT_BAD;
+	if (cli->json) {
+		json_t *answer = json_pack("{s:b, s:o}", "ok", !bad, "facts", facts_json(facts, count));
+		cli_print_json(answer);
+		json_decref(answer);
+	} else
+		print_facts(facts, count);
+	return bad ? CLI_REFUSED : CLI_OK;
+}
+
+int
+cli_version(struct cli *cli, json_t *request)
+{
+	if (!cli->json) {
+		printf("lethe %s\n", LETHE_VERSION);
+		return CLI_OK;
+	}
+	json_t *answer = json_pack("{s:b, s:s}", "ok", 1, "version", LETHE_VERSION);
+	cli_print_json(answer);
+	json_decref(answer);
+	return CLI_OK;
+}

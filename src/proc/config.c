@@ -1,0 +1,354 @@
+#include "proc/config.h"
+
+#include "proc/config_priv.h"
+#include "proc/config_raw.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What one reading needs at hand. */
+struct reading {
+	const struct config_yaml *y;
+	struct problems *problems;
+};
+
+/* Small and at start only: without this memory nothing could run. */
+static void *
+array(size_t count, size_t size)
+{
+	void *p = calloc(count + 1, size);
+	if (p == NULL)
+		abort();
+	return p;
+}
+
+static struct span
+text_span_of(const char *s)
+{
+	return (struct span){s, strlen(s)};
+}
+
+/* ---- values ---- */
+
+void
+config_value_text(enum setting_kind kind, uint64_t value, char *out, size_t cap)
+{
+	static const struct {
+		enum setting_kind kind;
+		uint64_t factor;
+		const char *unit;
+	} units[] = {{SETTING_BYTES, GIB, "GiB"}, {SETTING_BYTES, MIB, "MiB"}, {SETTING_BYTES, KIB, "KiB"},
+		{SETTING_BYTES, 1, "B"}, {SETTING_MS, HOUR_MS, "h"}, {SETTING_MS, 60000, "m"}, {SETTING_MS, 1000, "s"},
+		{SETTING_MS, 1, "ms"}};
+	for (size_t i = 0; i < ARRAY_LEN(units); i++)
+		if (units[i].kind == kind && value != 0 && value % units[i].factor == 0) {
+			snprintf(out, cap, "%llu%s", (unsigned long long)(value / units[i].factor), units[i].unit);
+			return;
+		}
+	snprintf(out, cap, "%llu", (unsigned long long)value);
+}
+
+static const char *const kind_remedy[] = {
+#define X(kind, type, name, remedy) [SETTING_##kind] = remedy,
+	SETTING_KINDS(X)
+#undef X
+};
+
+static const char *const kind_name[] = {
+#define X(kind, type, name, remedy) [SETTING_##kind] = name,
+	SETTING_KINDS(X)
+#undef X
+};
+
+static void
+report_kind(struct reading *r, const struct setting *row, const char *text, uint32_t line)
+{
+	problems_error(r->problems, line, "`%s`: `%.40s` can't be read as %s – %s", row->key, text, kind_name[row->kind],
+		kind_remedy[row->kind]);
+}
+
+static void
+report_range(struct reading *r, const struct setting *row, const char *text, uint32_t line)
+{
+	char least[32], most[32];
+	if (row->kind == SETTING_PER_MILLION || row->kind == SETTING_DOLLARS) {
+		problems_error(r->problems, line, "`%s`: %.40s dollars is more than anybody charges – %s", row->key, text,
+			kind_remedy[row->kind]);
+		return;
+	}
+	if (row->kind == SETTING_RATIO) {
+		problems_error(r->problems, line, "`%s`: %.40s is out of range – write \"0.01\" to \"100\"", row->key, text);
+		return;
+	}
+	config_value_text(row->kind, row->least, least, sizeof least);
+	config_value_text(row->kind, row->most, most, sizeof most);
+	problems_error(r->problems, line, "`%s`: %.40s is out of range – write %s to %s", row->key, text, least, most);
+}
+
+static bool
+text_ok(struct reading *r, const struct setting *row, const char *text, uint32_t line)
+{
+	size_t len = strlen(text);
+	if (len < row->least || len > row->most) {
+		problems_error(r->problems, line, "`%s` is %zu bytes long – write %llu to %llu", row->key, len,
+			(unsigned long long)row->least, (unsigned long long)row->most);
+		return false;
+	}
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
+			problems_error(
+				r->problems, line, "`%s` has a control character – %s", row->key, kind_remedy[SETTING_TEXT]);
+			return false;
+		}
+	return true;
+}
+
+/* The lowest bits of a number into a member of 64 bits, whatever its sign. */
+static void
+store_number(void *at, int64_t value)
+{
+	memcpy(at, &value, sizeof value);
+}
+
+static void
+convert(struct reading *r, const struct setting *row, const char *text, uint32_t line, void *at)
+{
+	int64_t number;
+	if (row->kind == SETTING_TEXT) {
+		if (text_ok(r, row, text, line))
+			memcpy(at, &text, sizeof text);
+	} else if (row->kind == SETTING_FLAG) {
+		if (!config_flag(text_span_of(text), at))
+			report_kind(r, row, text, line);
+	} else if (!config_number(row->kind, text_span_of(text), &number))
+		report_kind(r, row, text, line);
+	else if (row->most != 0 && ((uint64_t)number < row->least || (uint64_t)number > row->most))
+		report_range(r, row, text, line);
+	else
+		store_number(at, number);
+}
+
+/*
+ * Kinds that are exact decimals must be quoted: a YAML tool that rewrites the file would turn 0.1 into what its
+ * doubles make of it.
+ */
+static bool
+quoted_enough(struct reading *r, const struct setting *row, const char *text, const yaml_node_t *node)
+{
+	if (!setting_must_be_quoted(row->kind) || node == NULL || node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
+		return true;
+	problems_error(r->problems, config_yaml_line(node),
+		"`%s`: %.40s is a floating-point number to YAML – put it in quotes: \"%.40s\"", row->key, text, text);
+	return false;
+}
+
+/* Without a text and without a default: no text, no amount (−1, a price falls back), zero. */
+static void
+store_none(const struct setting *row, void *at)
+{
+	static const char *const empty = "";
+	if (row->kind == SETTING_TEXT)
+		memcpy(at, &empty, sizeof empty);
+	else if (row->kind == SETTING_PER_MILLION)
+		store_number(at, -1);
+}
+
+/* All rows of a section; raw is NULL when the file has no such section. */
+static void
+convert_section(struct reading *r, enum config_section section, const void *raw, void *value, const yaml_node_t *node)
+{
+	for (size_t i = 0; i < config_sections[section].count; i++) {
+		const struct setting *row = &config_sections[section].rows[i];
+		char *text = NULL;
+		if (raw != NULL)
+			memcpy(&text, (const char *)raw + row->raw_at, sizeof text);
+		void *at = (char *)value + row->at;
+		store_none(row, at);
+		if (text == NULL) {
+			if (row->fallback != NULL && row->fallback[0] != '\0')
+				convert(r, row, row->fallback, 0, at);
+			continue;
+		}
+		const yaml_node_t *scalar = config_yaml_get(r->y, node, row->key);
+		if (quoted_enough(r, row, text, scalar))
+			convert(r, row, text, config_yaml_line(scalar), at);
+	}
+}
+
+/* ---- lists ---- */
+
+static void
+convert_listen(struct reading *r, const struct raw_top *raw, struct config *c)
+{
+	const yaml_node_t *list = config_yaml_get(r->y, config_yaml_root(r->y), "listen");
+	c->listen = array(raw->listen_count, sizeof *c->listen);
+	c->listen_count = raw->listen_count;
+	for (uint32_t i = 0; i < raw->listen_count; i++)
+		if (!config_address(text_span_of(raw->listen[i]), &c->listen[i]))
+			problems_error(r->problems, config_yaml_line(config_yaml_item(r->y, list, i)),
+				"`listen`: `%.60s` is not an address with a port – write 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080", raw->listen[i]);
+}
+
+static void
+convert_keys(struct reading *r, const struct raw_provider *raw, struct config_provider *p, const yaml_node_t *node)
+{
+	p->keys = array(raw->keys_count, sizeof *p->keys);
+	p->key_count = raw->keys_count;
+	for (uint32_t i = 0; i < raw->keys_count; i++) {
+		const yaml_node_t *key = config_yaml_item(r->y, config_yaml_get(r->y, node, "keys"), i);
+		p->keys[i].line = config_yaml_line(key);
+		convert_section(r, SECTION_KEY, &raw->keys[i], &p->keys[i], key);
+	}
+}
+
+static void
+convert_providers(struct reading *r, const struct raw_top *raw, struct config *c)
+{
+	const yaml_node_t *list = config_yaml_get(r->y, config_yaml_root(r->y), "providers");
+	c->providers = array(raw->providers_count, sizeof *c->providers);
+	c->provider_count = raw->providers_count;
+	for (uint32_t i = 0; i < raw->providers_count; i++) {
+		struct config_provider *p = &c->providers[i];
+		const yaml_node_t *node = config_yaml_item(r->y, list, i);
+		p->line = config_yaml_line(node);
+		p->pass_headers = raw->providers[i].pass_headers;
+		p->pass_header_count = raw->providers[i].pass_headers_count;
+		convert_section(r, SECTION_PROVIDER, &raw->providers[i], p, node);
+		convert_keys(r, &raw->providers[i], p, node);
+	}
+}
+
+static void
+convert_prices(struct reading *r, const struct raw_model *raw, struct config_model *m, const yaml_node_t *node)
+{
+	m->prices = array(raw->prices_count, sizeof *m->prices);
+	m->price_count = raw->prices_count;
+	for (uint32_t i = 0; i < raw->prices_count; i++) {
+		const yaml_node_t *price = config_yaml_item(r->y, config_yaml_get(r->y, node, "prices"), i);
+		m->prices[i].line = config_yaml_line(price);
+		convert_section(r, SECTION_PRICE, &raw->prices[i], &m->prices[i], price);
+	}
+}
+
+static void
+convert_models(struct reading *r, const struct raw_top *raw, struct config *c)
+{
+	const yaml_node_t *list = config_yaml_get(r->y, config_yaml_root(r->y), "models");
+	c->models = array(raw->models_count, sizeof *c->models);
+	c->model_count = raw->models_count;
+	for (uint32_t i = 0; i < raw->models_count; i++) {
+		struct config_model *m = &c->models[i];
+		const yaml_node_t *node = config_yaml_item(r->y, list, i);
+		m->line = config_yaml_line(node);
+		m->aliases = raw->models[i].aliases;
+		m->alias_count = raw->models[i].aliases_count;
+		convert_section(r, SECTION_MODEL, &raw->models[i], m, node);
+		convert_prices(r, &raw->models[i], m, node);
+	}
+}
+
+static void
+convert_all(struct reading *r, const struct raw_top *raw, struct config *c)
+{
+	const yaml_node_t *root = config_yaml_root(r->y);
+	convert_section(r, SECTION_TOP, raw, c, root);
+	convert_section(r, SECTION_LIMITS, raw->limits, &c->limits, config_yaml_get(r->y, root, "limits"));
+	convert_section(r, SECTION_TIMEOUTS, raw->timeouts, &c->timeouts, config_yaml_get(r->y, root, "timeouts"));
+	convert_section(r, SECTION_METRICS, raw->metrics, &c->metrics, config_yaml_get(r->y, root, "metrics"));
+	convert_section(r, SECTION_LOG, raw->log, &c->log, config_yaml_get(r->y, root, "log"));
+	convert_listen(r, raw, c);
+	convert_providers(r, raw, c);
+	convert_models(r, raw, c);
+}
+
+/* ---- loading ---- */
+
+/* libcyaml's own words, for what our check of the same schema did not foresee. */
+struct loader_log {
+	char text[160];
+};
+
+static __attribute__((format(printf, 3, 0))) void
+keep_first_words(cyaml_log_t level, void *context, const char *format, va_list list)
+{
+	struct loader_log *log = context;
+	if (level < CYAML_LOG_ERROR || log->text[0] != '\0')
+		return;
+	vsnprintf(log->text, sizeof log->text, format, list);
+	log->text[strcspn(log->text, "\n")] = '\0';
+}
+
+static cyaml_config_t
+loader_config(struct loader_log *log)
+{
+	return (cyaml_config_t){
+		.log_fn = keep_first_words,
+		.log_ctx = log,
+		.log_level = CYAML_LOG_ERROR,
+		.mem_fn = cyaml_mem,
+		.flags = CYAML_CFG_NO_ALIAS,
+	};
+}
+
+static struct raw_top *
+load_raw(const char *text, size_t len, struct problems *problems)
+{
+	struct loader_log log = {0};
+	cyaml_config_t loader = loader_config(&log);
+	struct raw_top *raw = NULL;
+	cyaml_err_t error =
+		cyaml_load_data((const uint8_t *)text, len, &loader, &config_schema, (cyaml_data_t **)&raw, NULL);
+	if (error == CYAML_OK)
+		return raw;
+	problems_error(problems, 0, "%s (%s) – compare with examples/lethe.yaml", cyaml_strerror(error), log.text);
+	return NULL;
+}
+
+bool
+config_load_text(const char *text, size_t len, struct problems *problems, struct config **ret)
+{
+	struct config_yaml *y = NULL;
+	struct config *c = NULL;
+	bool ok = false;
+	if (!config_yaml_parse(text, len, problems, &y) || !config_yaml_check(y, &config_schema, problems))
+		goto out;
+	c = array(1, sizeof *c);
+	c->loaded = load_raw(text, len, problems);
+	if (c->loaded == NULL)
+		goto out;
+	c->file = strdup(problems->file);
+	convert_all(&(struct reading){y, problems}, c->loaded, c);
+	if (problems->errors == 0) /* what refers to broken values would only be reported twice */
+		config_check(c, y, problems);
+	ok = problems->errors == 0;
+out:
+	config_yaml_free(&y);
+	if (!ok)
+		config_free(&c);
+	else
+		*ret = c;
+	return ok;
+}
+
+void
+config_free(struct config **config)
+{
+	struct config *c = *config;
+	if (c == NULL)
+		return;
+	for (uint32_t i = 0; i < c->provider_count; i++)
+		free(c->providers[i].keys);
+	for (uint32_t i = 0; i < c->model_count; i++)
+		free(c->models[i].prices);
+	free(c->listen);
+	free(c->providers);
+	free(c->models);
+	free(c->file);
+	if (c->loaded != NULL) {
+		struct loader_log log = {0};
+		cyaml_config_t loader = loader_config(&log);
+		cyaml_free(&loader, &config_schema, c->loaded, 0);
+	}
+	free(c);
+	*config = NULL;
+}

@@ -1,0 +1,107 @@
+/*
+ * The operator's configuration file, read and checked: listeners, limits, providers, models and prices. Read
+ * by the supervisor and the command line; other processes get slices (the compiled catalogue, numbers). Owns
+ * all that it points to until config_free(). Secrets are not in it: it says where they are.
+ */
+#ifndef PROC_CONFIG_H
+#define PROC_CONFIG_H
+
+#include "proc/config_scalar.h"
+#include "proc/config_settings.h"
+#include "proc/problems.h"
+
+#define CONFIG_MEMBER(key, member, kind, fallback, least, most, meaning) setting_c_##kind member;
+
+struct config_limits {
+	CONFIG_LIMITS(CONFIG_MEMBER)
+};
+
+struct config_timeouts {
+	CONFIG_TIMEOUTS(CONFIG_MEMBER)
+};
+
+struct config_metrics {
+	CONFIG_METRICS(CONFIG_MEMBER)
+	bool on;
+	struct config_address listen;
+};
+
+struct config_log {
+	CONFIG_LOG(CONFIG_MEMBER) /* "": standard error */
+};
+
+/* Where one key of a provider is; exactly one of the texts is not empty. */
+struct config_key {
+	CONFIG_KEY(CONFIG_MEMBER)
+	uint32_t line;
+};
+
+struct config_provider {
+	CONFIG_PROVIDER(CONFIG_MEMBER) /* on_client_gone: enum cancel_policy of ticket/catalogue.h */
+	uint32_t line;
+	struct config_url target;
+	struct config_key *keys;
+	char **pass_headers; /* lower case */
+	uint32_t key_count, pass_header_count;
+};
+
+struct config_price {
+	CONFIG_PRICE(CONFIG_MEMBER) /* pico per token; fallbacks are resolved */
+	uint32_t line;
+};
+
+struct config_model {
+	CONFIG_MODEL(CONFIG_MEMBER)
+	uint32_t line;
+	uint32_t provider_index;
+	char **aliases;
+	struct config_price *prices; /* in the order of the file */
+	uint32_t alias_count, price_count;
+};
+
+struct config {
+	CONFIG_TOP(CONFIG_MEMBER) /* edges: resolved, ≥ 1; durability: enum durability of edge/edge.h */
+	struct config_limits limits;
+	struct config_timeouts timeouts;
+	struct config_metrics metrics;
+	struct config_log log;
+	struct config_address *listen;
+	struct config_provider *providers;
+	struct config_model *models;
+	uint32_t listen_count, provider_count, model_count;
+	char *file;
+	void *loaded; /* the loader's tree; texts point into it */
+};
+
+/*
+ * Read and check a file. False: problems has at least one error, *ret is untouched. Warnings may come with
+ * success. problems->file must be set (problems_init) to the path.
+ */
+must_check bool config_load(struct problems *problems, struct config **ret);
+/* The same from memory, for tests and fuzzers. */
+must_check bool config_load_text(const char *text, size_t len, struct problems *problems, struct config **ret);
+void config_free(struct config **c);
+
+enum { CONFIG_SECRET_MAX = 2048,
+	CONFIG_WHY_MAX = 400 };
+
+/*
+ * Read key k of a provider into buf (not terminated). Returns its length, or -1 with a sentence for the
+ * operator in ret_why, which never holds any of the key's bytes. The caller wipes buf.
+ */
+must_check int config_provider_key(
+	const struct config *c, uint32_t provider, uint32_t k, uint8_t *buf, size_t cap, char ret_why[CONFIG_WHY_MAX]);
+
+/*
+ * Remove every variable that a key is read from, overwriting its value in place: children must not inherit it,
+ * nor /proc/PID/environ show it.
+ */
+void config_clear_environment(const struct config *c);
+
+/* Warn about keys that can't be read now and about key files that others may read. */
+void config_check_keys(const struct config *c, struct problems *problems);
+
+/* docs/reference/config.md: every setting with its default and meaning. */
+void config_reference(FILE *to);
+
+#endif

@@ -1,0 +1,350 @@
+#include "proc/config_priv.h"
+
+#include "ticket/catalogue.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+
+/* One name in the file: where it stands, and whose it is. */
+struct name {
+	const char *text;
+	uint32_t line;
+};
+
+struct check {
+	struct config *c;
+	const struct config_yaml *y;
+	struct problems *problems;
+};
+
+static int
+compare_names(const void *a, const void *b)
+{
+	const struct name *x = a, *y = b;
+	int order = strcmp(x->text, y->text);
+	return order != 0 ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+static void
+report_repeats(struct check *k, struct name *names, size_t count, const char *what)
+{
+	qsort(names, count, sizeof *names, compare_names);
+	for (size_t i = 1; i < count; i++)
+		if (strcmp(names[i - 1].text, names[i].text) == 0)
+			problems_error(k->problems, names[i].line,
+				"the %s `%s` is already in line %u – names must differ; rename or remove one", what, names[i].text,
+				names[i - 1].line);
+}
+
+static struct name *
+name_list(size_t count)
+{
+	struct name *names = calloc(count + 1, sizeof *names);
+	if (names == NULL)
+		abort();
+	return names;
+}
+
+static const yaml_node_t *
+entry_node(const struct check *k, const char *list, uint32_t index)
+{
+	return config_yaml_item(k->y, config_yaml_get(k->y, config_yaml_root(k->y), list), index);
+}
+
+static uint32_t
+line_of(const struct check *k, const yaml_node_t *mapping, const char *key)
+{
+	const yaml_node_t *node = config_yaml_get(k->y, mapping, key);
+	return config_yaml_line(node != NULL ? node : mapping);
+}
+
+/* ---- top ---- */
+
+static void
+check_edges(struct check *k)
+{
+	if (k->c->edges == 0)
+		k->c->edges = get_nprocs() > 60 ? 60 : (uint64_t)get_nprocs();
+}
+
+static void
+check_listen(struct check *k)
+{
+	const yaml_node_t *list = config_yaml_get(k->y, config_yaml_root(k->y), "listen");
+	for (uint32_t i = 1; i < k->c->listen_count; i++)
+		for (uint32_t j = 0; j < i; j++) {
+			const struct config_address *a = &k->c->listen[i], *b = &k->c->listen[j];
+			if (a->port != 0 && a->port == b->port && strcmp(a->host, b->host) == 0)
+				problems_error(k->problems, config_yaml_line(config_yaml_item(k->y, list, i)),
+					"`listen`: %s port %u stands twice – keep one", a->host, a->port);
+		}
+}
+
+static void
+check_metrics(struct check *k)
+{
+	struct config_metrics *m = &k->c->metrics;
+	uint32_t line = line_of(k, config_yaml_get(k->y, config_yaml_root(k->y), "metrics"), "listen");
+	m->on = m->listen_text[0] != '\0';
+	if (m->on && !config_address((struct span){m->listen_text, strlen(m->listen_text)}, &m->listen))
+		problems_error(k->problems, line,
+			"`metrics.listen`: `%s` is not an address with a port – write 127.0.0.1:9464", m->listen_text);
+}
+
+static void
+check_limits(struct check *k)
+{
+	const struct config_limits *l = &k->c->limits;
+	const yaml_node_t *node = config_yaml_get(k->y, config_yaml_root(k->y), "limits");
+	if (l->body_bytes > l->content_memory_bytes)
+		problems_error(k->problems, line_of(k, node, "body_bytes"),
+			"`body_bytes` is more than `content_memory`: no such request could ever be read – raise content_memory or lower body_bytes");
+	if (l->connections_per_edge < 2 * l->streams_per_edge)
+		problems_warn(k->problems, line_of(k, node, "connections_per_edge"),
+			"each stream needs a connection on either side: with %llu connections an edge serves %llu streams – raise connections_per_edge",
+			(unsigned long long)l->connections_per_edge, (unsigned long long)l->connections_per_edge / 2);
+}
+
+/* ---- providers ---- */
+
+static bool
+is_provider_name(const char *s)
+{
+	return strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == strlen(s);
+}
+
+static void
+check_url(struct check *k, struct config_provider *p, const yaml_node_t *node)
+{
+	uint32_t line = line_of(k, node, "url");
+	const char *why = config_url((struct span){p->url, strlen(p->url)}, &p->target);
+	if (why != NULL)
+		problems_error(k->problems, line, "`url`: %s", why);
+	else if (!p->target.tls && !config_host_is_private(p->target.host))
+		problems_error(k->problems, line,
+			"`url`: plain http to %s would send keys and prompts readable over the internet – use https, or an address of a private network",
+			p->target.host);
+}
+
+static void
+check_key_sources(struct check *k, const struct config_provider *p)
+{
+	for (uint32_t i = 0; i < p->key_count; i++) {
+		const struct config_key *key = &p->keys[i];
+		int given = (key->env[0] != '\0') + (key->file[0] != '\0') + (key->credential[0] != '\0');
+		if (given != 1)
+			problems_error(k->problems, key->line,
+				"a key has exactly one of `env`, `file` and `credential` – this one has %d", given);
+		if (strchr(key->env, '=') != NULL)
+			problems_error(k->problems, key->line,
+				"`env`: a variable's name has no '=' – name the variable, don't write the key here");
+		if (key->file[0] != '\0' && key->file[0] != '/')
+			problems_error(
+				k->problems, key->line, "`file`: `%s` is not an absolute path – begin it with '/'", key->file);
+		if (strchr(key->credential, '/') != NULL)
+			problems_error(k->problems, key->line,
+				"`credential`: `%s` is a path – give the name from LoadCredential= only", key->credential);
+	}
+}
+
+/*
+ * Headers that Lethe sets itself or never lets through (design: credentials, organisation, cookies, forwarding
+ * and framing stay behind).
+ */
+static bool
+header_is_kept_back(const char *name)
+{
+	static const char *const whole[] = {"accept", "accept-encoding", "authorization", "connection",
+		"content-encoding", "content-length", "content-type", "cookie", "expect", "forwarded", "host", "keep-alive",
+		"origin", "proxy-authorization", "proxy-connection", "referer", "te", "trailer", "transfer-encoding",
+		"upgrade", "user-agent", "via", "x-api-key", "x-goog-api-key", "x-real-ip", "openai-organization",
+		"openai-project"};
+	static const char *const begins[] = {"x-forwarded-", "sec-", "cf-", "lethe-"};
+	for (size_t i = 0; i < ARRAY_LEN(whole); i++)
+		if (strcmp(name, whole[i]) == 0)
+			return true;
+	for (size_t i = 0; i < ARRAY_LEN(begins); i++)
+		if (strncmp(name, begins[i], strlen(begins[i])) == 0)
+			return true;
+	return false;
+}
+
+static void
+check_pass_header(struct check *k, char *name, uint32_t line)
+{
+	for (char *c = name; *c != '\0'; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c + 32);
+	size_t len = strlen(name);
+	if (len == 0 || len >= CATALOGUE_HEADER_MAX || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != len)
+		problems_error(k->problems, line,
+			"`pass_headers`: `%.60s` is not a header's name – write letters, digits and '-', at most %d", name,
+			CATALOGUE_HEADER_MAX - 1);
+	else if (header_is_kept_back(name))
+		problems_error(k->problems, line,
+			"`pass_headers`: `%s` never goes through: Lethe sets it itself or keeps it from providers – remove it",
+			name);
+}
+
+static void
+check_provider(struct check *k, uint32_t index)
+{
+	struct config_provider *p = &k->c->providers[index];
+	const yaml_node_t *node = entry_node(k, "providers", index),
+					  *headers = config_yaml_get(k->y, node, "pass_headers");
+	if (!is_provider_name(p->name))
+		problems_error(k->problems, line_of(k, node, "name"),
+			"`name`: `%s` – write small letters, digits, '-', '_' and '.' only", p->name);
+	check_url(k, p, node);
+	check_key_sources(k, p);
+	for (uint32_t i = 0; i < p->pass_header_count; i++)
+		check_pass_header(k, p->pass_headers[i], config_yaml_line(config_yaml_item(k->y, headers, i)));
+}
+
+static void
+check_providers(struct check *k)
+{
+	struct name *names = name_list(k->c->provider_count);
+	for (uint32_t i = 0; i < k->c->provider_count; i++) {
+		check_provider(k, i);
+		names[i] = (struct name){k->c->providers[i].name, line_of(k, entry_node(k, "providers", i), "name")};
+	}
+	report_repeats(k, names, k->c->provider_count, "provider");
+	free(names);
+}
+
+/* ---- models ---- */
+
+/*
+ * A model's name travels in JSON, in URLs and on command lines: printable ASCII without blanks, quotes and the
+ * like.
+ */
+static bool
+is_model_name(const char *s)
+{
+	size_t len = strlen(s);
+	return len > 0 && len < CATALOGUE_NAME_MAX &&
+		strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:/@+") == len;
+}
+
+static void
+check_model_name(struct check *k, const char *name, const char *key, uint32_t line)
+{
+	if (!is_model_name(name))
+		problems_error(k->problems, line,
+			"`%s`: `%.60s` – write letters, digits and any of -_.:/@+, at most %d in all", key, name,
+			CATALOGUE_NAME_MAX - 1);
+}
+
+static void
+check_model_provider(struct check *k, struct config_model *m, const yaml_node_t *node)
+{
+	char known[256] = "";
+	size_t len = 0;
+	for (uint32_t i = 0; i < k->c->provider_count; i++) {
+		const char *name = k->c->providers[i].name;
+		if (strcmp(m->provider, name) == 0) {
+			m->provider_index = i;
+			return;
+		}
+		if (len < sizeof known)
+			len += (size_t)snprintf(known + len, sizeof known - len, "%s%s", len == 0 ? "" : ", ", name);
+	}
+	problems_error(
+		k->problems, line_of(k, node, "provider"), "there is no provider `%s` – name one of: %s", m->provider, known);
+}
+
+static void
+resolve_fallbacks(struct config_price *p)
+{
+	int64_t *pico = &p->input;
+	static const enum token_kind stand_in[TOKEN_KIND_COUNT] = {
+#define X(name, meaning, fallback) [TOKEN_##name] = TOKEN_##fallback,
+		TOKEN_KINDS(X)
+#undef X
+	};
+	for (unsigned kind = 0; kind < TOKEN_KIND_COUNT; kind++) /* what stands in comes first in the list */
+		if (pico[kind] < 0)
+			pico[kind] = pico[stand_in[kind]];
+}
+
+static void
+check_prices(struct check *k, struct config_model *m)
+{
+	uint64_t first_ms = UINT64_MAX;
+	if (m->price_count == 0)
+		problems_error(k->problems, m->line,
+			"the model `%s` has no price, so nobody may use it – add `prices:` with `from`, `input` and `output`",
+			m->id);
+	for (uint32_t i = 0; i < m->price_count; i++) {
+		struct config_price *p = &m->prices[i];
+		resolve_fallbacks(p);
+		first_ms = p->from_ms < first_ms ? p->from_ms : first_ms;
+		for (uint32_t j = 0; j < i; j++)
+			if (m->prices[j].from_ms == p->from_ms)
+				problems_error(k->problems, p->line,
+					"the price in line %u begins at the same time – change `from` or remove one", m->prices[j].line);
+	}
+	if (m->created_ms == 0 && m->price_count > 0)
+		m->created_ms = first_ms;
+}
+
+static void
+check_model(struct check *k, uint32_t index)
+{
+	struct config_model *m = &k->c->models[index];
+	const yaml_node_t *node = entry_node(k, "models", index);
+	if (m->upstream[0] == '\0')
+		m->upstream = m->id;
+	else
+		check_model_name(k, m->upstream, "upstream", line_of(k, node, "upstream"));
+	check_model_name(k, m->id, "id", line_of(k, node, "id"));
+	check_model_provider(k, m, node);
+	if (m->output_tokens > m->context_tokens)
+		problems_error(k->problems, line_of(k, node, "output"),
+			"`output` is larger than `context` – a model can't write more than its window");
+	check_prices(k, m);
+}
+
+static size_t
+add_model_names(struct check *k, uint32_t index, struct name *names)
+{
+	const struct config_model *m = &k->c->models[index];
+	const yaml_node_t *node = entry_node(k, "models", index), *aliases = config_yaml_get(k->y, node, "aliases");
+	names[0] = (struct name){m->id, line_of(k, node, "id")};
+	for (uint32_t i = 0; i < m->alias_count; i++) {
+		uint32_t line = config_yaml_line(config_yaml_item(k->y, aliases, i));
+		check_model_name(k, m->aliases[i], "aliases", line);
+		names[1 + i] = (struct name){m->aliases[i], line};
+	}
+	return 1 + m->alias_count;
+}
+
+static void
+check_models(struct check *k)
+{
+	size_t count = 0;
+	for (uint32_t i = 0; i < k->c->model_count; i++)
+		count += 1 + k->c->models[i].alias_count;
+	struct name *names = name_list(count);
+	count = 0;
+	for (uint32_t i = 0; i < k->c->model_count; i++) {
+		check_model(k, i);
+		count += add_model_names(k, i, names + count);
+	}
+	report_repeats(k, names, count, "model name");
+	free(names);
+}
+
+void
+config_check(struct config *c, const struct config_yaml *y, struct problems *problems)
+{
+	struct check k = {c, y, problems};
+	check_edges(&k);
+	check_listen(&k);
+	check_metrics(&k);
+	check_limits(&k);
+	check_providers(&k);
+	check_models(&k);
+}

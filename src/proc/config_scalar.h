@@ -1,0 +1,71 @@
+/*
+ * Texts of the configuration file to values: counts, sizes, durations, dates, amounts, addresses, URLs. Pure;
+ * supervisor and command line.
+ */
+#ifndef PROC_CONFIG_SCALAR_H
+#define PROC_CONFIG_SCALAR_H
+
+#include "core/base.h"
+
+/* X(KIND, C type of the member, how the reference calls it, remedy when a text is not one) */
+#define SETTING_KINDS(X) \
+	X(COUNT, uint64_t, "a whole number", "write a whole number, for example 4") \
+	X(BYTES, uint64_t, "a size", "write a whole number of bytes or one with a unit (KiB, MiB, GiB), for example 16MiB") \
+	X(MS, uint64_t, "a duration", "write a whole number with a unit (ms, s, m, h), for example 30s") \
+	X(FLAG, bool, "true or false", "write true or false") \
+	X(TEXT, const char *, "text", "write a text without control characters") \
+	X(DAY, uint64_t, "a date", "write a date, for example 2026-01-01, or a time in UTC, for example 2026-01-01T12:00:00Z") \
+	X(PER_MILLION, int64_t, "dollars per million tokens", "write dollars per million tokens as a quoted decimal, for example \"1.25\"") \
+	X(DOLLARS, int64_t, "dollars", "write dollars as a quoted decimal, for example \"0.01\"") \
+	X(RATIO, uint64_t, "a decimal", "write a quoted decimal with at most two places, for example \"2.5\"") \
+	X(DURABILITY, uint64_t, "`batched` or `strict`", "write batched or strict") \
+	X(CLIENT_GONE, uint64_t, "`cancel` or `drain`", "write cancel or drain")
+
+enum setting_kind {
+#define X(kind, type, name, remedy) SETTING_##kind,
+	SETTING_KINDS(X)
+#undef X
+		SETTING_KIND_COUNT
+};
+
+#define X(kind, type, name, remedy) typedef type setting_c_##kind;
+SETTING_KINDS(X)
+#undef X
+
+/*
+ * Amounts and ratios: exact decimals, which YAML would hand to other tools as floating-point numbers unless they
+ * are quoted.
+ */
+static inline bool
+setting_must_be_quoted(enum setting_kind kind)
+{
+	return kind == SETTING_PER_MILLION || kind == SETTING_DOLLARS || kind == SETTING_RATIO;
+}
+
+/* The value of a numeric kind (all but FLAG and TEXT). False: not such a text; *ret untouched. */
+must_check bool config_number(enum setting_kind kind, struct span text, int64_t *ret);
+must_check bool config_flag(struct span text, bool *ret);
+
+struct config_address {
+	char host[48]; /* numeric, without brackets */
+	uint16_t port; /* 0: the kernel chooses */
+	bool v6;
+};
+
+/* "127.0.0.1:8080" or "[::1]:8080". */
+must_check bool config_address(struct span text, struct config_address *ret);
+
+struct config_url {
+	bool tls;
+	uint16_t port;
+	char host[256]; /* lower case, without brackets */
+	char base_path[128]; /* "/v1", or empty; never ends with '/' */
+};
+
+/* NULL, or what is wrong with it and what to do. */
+must_check const char *config_url(struct span text, struct config_url *ret);
+
+/* This machine, a private or link-local network, or a name that no public resolver has: plain http may go there. */
+bool config_host_is_private(const char *host);
+
+#endif

@@ -1,0 +1,115 @@
+/*
+ * Every setting of the configuration file, one row each. The structs, the YAML schema, the defaults, the
+ * checks and docs/reference/config.md are made from these tables.
+ *
+ * X(key in the file, member, KIND, default, least, most, meaning)
+ * default: NULL = required, "" = none. Kinds are listed in config_scalar.h. least and most are in the
+ * member's unit.
+ */
+#ifndef PROC_CONFIG_SETTINGS_H
+#define PROC_CONFIG_SETTINGS_H
+
+#define KIB 1024ULL
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define SECOND_MS 1000ULL
+#define HOUR_MS (3600 * SECOND_MS)
+
+#define CONFIG_TOP(X) \
+	X("edges", edges, COUNT, "0", 0, 60, "edge processes; 0: as many as there are processors") \
+	X("node", node, COUNT, "0", 0, 255, "number of this machine; part of every request id, so no two machines may share it") \
+	X("durability", durability, DURABILITY, "batched", 0, 1, \
+		"when a request's cost is on disk: `batched` within the batch window, `strict` before the answer's last byte is sent") \
+	X("batch_window", batch_window_ms, MS, "50ms", 1, 5 * SECOND_MS, "how long the ledger collects finished requests into one commit") \
+	X("allow_plain_memory", allow_plain_memory, FLAG, "false", 0, 1, \
+		"start even when memory for content can be neither secret nor locked (`lethe doctor` says why)")
+
+#define CONFIG_LIMITS(X) \
+	X("head_bytes", head_bytes, BYTES, "32KiB", KIB, 64 * KIB, "largest request head: request line and headers") \
+	X("body_bytes", body_bytes, BYTES, "16MiB", KIB, GIB, "largest request body") \
+	X("streams_per_edge", streams_per_edge, COUNT, "9000", 1, 1000000, "requests that one edge serves at the same time") \
+	X("streams_per_account_percent", streams_per_account_percent, COUNT, "10", 1, 100, \
+		"share of an edge's streams that one account may have; 100: no limit of its own") \
+	X("connections_per_edge", connections_per_edge, COUNT, "19000", 2, 1000000, "open connections of one edge, clients and providers together") \
+	X("content_memory", content_memory_bytes, BYTES, "512MiB", 4 * MIB, 1024 * GIB, \
+		"memory of one edge for requests and answers in flight; beyond it new requests wait, then get 503") \
+	X("library_memory", library_memory_bytes, BYTES, "64MiB", MIB, 64 * GIB, \
+		"memory of one edge for connections and its own structures, on top of content_memory") \
+	X("accounts", accounts, COUNT, "65536", 16, 16777216, "accounts with requests at the same time; idle ones make room for others")
+
+#define CONFIG_TIMEOUTS(X) \
+	X("head", head_ms, MS, "10s", 100, HOUR_MS, "from a request's first byte until its head is complete") \
+	X("body", body_ms, MS, "60s", 100, HOUR_MS, "between two pieces of a request's body") \
+	X("idle", idle_ms, MS, "75s", 100, 24 * HOUR_MS, "a connection without a request is closed after this") \
+	X("connect", connect_ms, MS, "10s", 100, HOUR_MS, "until a connection to a provider stands, its name look-up included") \
+	X("first_byte", first_byte_ms, MS, "600s", 100, 24 * HOUR_MS, "until a provider's answer begins; plain answers of slow models need minutes") \
+	X("between_bytes", between_bytes_ms, MS, "120s", 100, 24 * HOUR_MS, "between two pieces of a provider's answer") \
+	X("client_write", client_write_ms, MS, "60s", 100, HOUR_MS, "a client that takes nothing for this long is gone") \
+	X("drain", drain_ms, MS, "30s", 0, 24 * HOUR_MS, "at a stop, how long running answers may go on")
+
+#define CONFIG_METRICS(X) \
+	X("listen", listen_text, TEXT, "", 0, 128, "address for Prometheus, for example 127.0.0.1:9464; off without it")
+
+#define CONFIG_LOG(X) \
+	X("file", file, TEXT, "", 0, 4000, "path of the log (JSON lines, never content); standard error without it")
+
+#define CONFIG_PROVIDER(X) \
+	X("name", name, TEXT, NULL, 1, 64, "your name for it: small letters, digits, '-', '_', '.'") \
+	X("url", url, TEXT, NULL, 8, 400, "where its API begins, for example https://api.openai.com/v1; plain http only to this machine or a private network") \
+	X("inject_usage", inject_usage, FLAG, "true", 0, 1, \
+		"ask for token counts in streams (stream_options.include_usage) when the client did not; the extra event is cut out again") \
+	X("on_client_gone", on_client_gone, CLIENT_GONE, "cancel", 0, 1, \
+		"client hangs up in mid-answer: `cancel` closes the provider's connection and charges what was counted, `drain` reads on for its count")
+
+#define CONFIG_KEY(X) \
+	X("env", env, TEXT, "", 1, 128, "name of an environment variable; it is removed before any other process starts") \
+	X("file", file, TEXT, "", 1, 4000, "path of a file that holds the key; mode 0600") \
+	X("credential", credential, TEXT, "", 1, 128, "name of a systemd credential (LoadCredential= in the unit)")
+
+#define CONFIG_MODEL(X) \
+	X("id", id, TEXT, NULL, 1, 127, "the name that clients use") \
+	X("upstream", upstream, TEXT, "", 1, 127, "the provider's name for it; same as id without it") \
+	X("provider", provider, TEXT, NULL, 1, 64, "name of one of the providers") \
+	X("context", context_tokens, COUNT, NULL, 1, 1000000000, "context window in tokens") \
+	X("output", output_tokens, COUNT, NULL, 1, 1000000000, "most tokens of one answer, hidden reasoning included") \
+	X("reasoning", reasoning, FLAG, "false", 0, 1, "produces output that is charged but not shown") \
+	X("bytes_per_token", bytes_per_token_x100, RATIO, "2", 1, 10000, "fewest bytes of prompt per token; what a request may cost at most is reserved by it") \
+	X("image_tokens", image_tokens, COUNT, "4096", 0, 1000000000, "most tokens of one image in a prompt") \
+	X("audio_tokens", audio_tokens, COUNT, "32768", 0, 1000000000, "most tokens of one audio part in a prompt") \
+	X("file_tokens", file_tokens, COUNT, "65536", 0, 1000000000, "most tokens of one file in a prompt") \
+	X("created", created_ms, DAY, "", 0, 0, "date that the model list shows; the first price's without it")
+
+/*
+ * Ten rows in the order of TOKEN_KINDS (checked at compile time); what has no price takes that of the kind in
+ * brackets.
+ */
+#define PRICE_MOST 1000000000000ULL
+#define DOLLARS_MOST 1000000000000ULL
+#define CONFIG_PRICE(X) \
+	X("from", from_ms, DAY, NULL, 0, 0, "in force from this day (UTC), or from this time: 2026-01-01T12:00:00Z") \
+	X("input", input, PER_MILLION, NULL, 0, PRICE_MOST, "prompt tokens") \
+	X("cached", cached, PER_MILLION, "", 0, PRICE_MOST, "prompt tokens from the provider's cache [input]") \
+	X("cache_write", cache_write, PER_MILLION, "", 0, PRICE_MOST, "prompt tokens written to the cache [input]") \
+	X("cache_write_1h", cache_write_1h, PER_MILLION, "", 0, PRICE_MOST, "prompt tokens written to the cache for an hour [cache_write]") \
+	X("audio_in", audio_in, PER_MILLION, "", 0, PRICE_MOST, "audio tokens of the prompt [input]") \
+	X("image_in", image_in, PER_MILLION, "", 0, PRICE_MOST, "image tokens of the prompt [input]") \
+	X("output", output, PER_MILLION, NULL, 0, PRICE_MOST, "tokens of the answer") \
+	X("reasoning", reasoning, PER_MILLION, "", 0, PRICE_MOST, "hidden reasoning tokens [output]") \
+	X("audio_out", audio_out, PER_MILLION, "", 0, PRICE_MOST, "audio tokens of the answer [output]") \
+	X("image_out", image_out, PER_MILLION, "", 0, PRICE_MOST, "image tokens of the answer [output]") \
+	X("per_request", per_request_nano, DOLLARS, "0", 0, DOLLARS_MOST, "added to each request") \
+	X("tool_call", tool_call_nano, DOLLARS, "0", 0, DOLLARS_MOST, "each tool call that the provider bills")
+
+/* X(SECTION, name) */
+#define CONFIG_SECTIONS(X) \
+	X(TOP, top) \
+	X(LIMITS, limits) \
+	X(TIMEOUTS, timeouts) \
+	X(METRICS, metrics) \
+	X(LOG, log) \
+	X(PROVIDER, provider) \
+	X(KEY, key) \
+	X(MODEL, model) \
+	X(PRICE, price)
+
+#endif

@@ -1,0 +1,148 @@
+#include "proc/supervisor_priv.h"
+
+#include "core/text.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+	BACKLOG = 4096,
+	URL_MAX = 80,
+};
+
+static void
+url_of(const struct plan_address *a, char ret[URL_MAX])
+{
+	char host[INET6_ADDRSTRLEN] = "";
+	if (a->any.sa_family == AF_INET6) {
+		inet_ntop(AF_INET6, &a->v6.sin6_addr, host, sizeof host);
+		snprintf(ret, URL_MAX, "http://[%s]:%u", host, ntohs(a->v6.sin6_port));
+	} else {
+		inet_ntop(AF_INET, &a->v4.sin_addr, host, sizeof host);
+		snprintf(ret, URL_MAX, "http://%s:%u", host, ntohs(a->v4.sin_port));
+	}
+}
+
+static int
+listen_on(const struct plan_address *a)
+{
+	int on = 1, fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+	if (fd < 0)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0)
+		goto out;
+	if (a->any.sa_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0)
+		goto out;
+	if (bind(fd, &a->any, a->len) == 0 && listen(fd, BACKLOG) == 0)
+		return fd;
+out:
+	close(fd);
+	return -1;
+}
+
+static int
+listen_or_say(const struct plan_address *a)
+{
+	char url[URL_MAX], line[256];
+	int fd = listen_on(a);
+	if (fd >= 0)
+		return fd;
+	int error = errno;
+	url_of(a, url);
+	snprintf(line, sizeof line, "can't listen on %s: %s", url, strerror(error));
+	supervisor_say(line,
+		error == EADDRINUSE ? " - another program has it; stop that or choose another port in `listen`" : "");
+	return -1;
+}
+
+bool
+listen_all(struct supervisor *s)
+{
+	const struct supervisor_plan *plan = s->plan;
+	for (uint32_t i = 0; i < plan->listen_count; i++) {
+		s->listen_fd[i] = listen_or_say(&plan->listen[i]);
+		if (s->listen_fd[i] < 0)
+			return false;
+	}
+	s->metrics_fd = plan->metrics_on ? listen_or_say(&plan->metrics) : -1;
+	return !plan->metrics_on || s->metrics_fd >= 0;
+}
+
+void
+listen_close(struct supervisor *s)
+{
+	for (uint32_t i = 0; i < s->plan->listen_count; i++)
+		if (s->listen_fd[i] >= 0) {
+			close(s->listen_fd[i]);
+			s->listen_fd[i] = -1;
+		}
+}
+
+static void
+path_in(const struct supervisor *s, const char *name, char ret[PATH_MAX + 16])
+{
+	snprintf(ret, PATH_MAX + 16, "%s/%s", s->plan->data_dir, name);
+}
+
+bool
+listen_announce(const struct supervisor *s)
+{
+	char path[PATH_MAX + 16], fresh[PATH_MAX + 16], urls[HANDOVER_LISTENERS_MAX * URL_MAX];
+	struct text t = text_on(urls, sizeof urls);
+	for (uint32_t i = 0; i < s->plan->listen_count; i++) {
+		struct plan_address bound = {.len = sizeof bound.v6};
+		char url[URL_MAX];
+		if (getsockname(s->listen_fd[i], &bound.any, &bound.len) != 0)
+			return false;
+		url_of(&bound, url);
+		text_str(&t, url);
+		text_lit(&t, "\n");
+		supervisor_say("listening on ", url);
+	}
+	path_in(s, "endpoint", path);
+	path_in(s, "endpoint.new", fresh);
+	int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return false;
+	bool written = write(fd, urls, t.len) == (ssize_t)t.len;
+	close(fd);
+	return written && rename(fresh, path) == 0;
+}
+
+void
+listen_withdraw(const struct supervisor *s)
+{
+	char path[PATH_MAX + 16];
+	path_in(s, "endpoint", path);
+	unlink(path);
+}
+
+int
+listen_control(const char *data_dir)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int length = snprintf(a.sun_path, sizeof a.sun_path, "%s/control.sock", data_dir);
+	if (length < 0 || (size_t)length >= sizeof a.sun_path) {
+		supervisor_say("the path of the data directory is too long for a socket in it: ", data_dir);
+		return -1;
+	}
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -1;
+	unlink(a.sun_path); /* of a server that is gone: the lock is ours */
+	mode_t before = umask(0177);
+	bool bound = bind(fd, (struct sockaddr *)&a, sizeof a) == 0;
+	umask(before);
+	if (bound && listen(fd, 16) == 0)
+		return fd;
+	supervisor_say("can't bind the control socket: ", strerror(errno));
+	close(fd);
+	return -1;
+}

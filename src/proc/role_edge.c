@@ -1,0 +1,31 @@
+#include "proc/role_priv.h"
+#include "proc/shared.h"
+
+int
+role_edge(struct handover *h)
+{
+	struct edge_process p = {
+		.index = h->instance,
+		.incarnation = h->incarnation,
+		.grade = (enum vault_grade)h->vault_grade,
+		.durability = (enum durability)h->durability,
+		.limits = h->edge_limits,
+		.timeouts = h->edge_timeouts,
+		.board = shared_map_board(h->grant_fd[GRANT_BOARD]),
+		.catalogue = shared_map_catalogue(h->grant_fd[GRANT_CATALOGUE]),
+		.keys = shared_map_keys(h->grant_fd[GRANT_KEYS], false),
+		.counters = shared_map_counters(h->grant_fd[GRANT_COUNTERS], h->instance),
+		.listen_fds = h->listen_fd,
+		.listen_count = h->listen_count,
+		.supervisor_fd = h->supervisor_fd,
+		.dialer_fd = handover_peer_fd(h, END_OF_DIALER, 0),
+		.ledger_fd = handover_peer_fd(h, END_OF_LEDGER, 0),
+		.scribe_fd = handover_peer_fd(h, END_OF_SCRIBE, 0),
+		.wake_fd = h->grant_fd[GRANT_WAKE],
+		.lock_down = role_lock_down,
+		.lock_down_arg = h,
+	};
+	if (!p.board || !p.catalogue || !p.keys || !p.counters)
+		return role_fail("shared memory");
+	return edge_main(&p);
+}

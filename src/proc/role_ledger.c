@@ -1,0 +1,65 @@
+#include "core/ipc.h"
+#include "ledger/ledger.h"
+#include "proc/role_priv.h"
+#include "proc/shared.h"
+
+#include <assert.h>
+#include <poll.h>
+#include <string.h>
+
+/* The first message is the pepper; those behind it are ledger_main's. False: the supervisor is gone. */
+static bool
+receive_pepper(int fd, uint8_t ret[API_KEY_PEPPER_BYTES])
+{
+	_Alignas(struct message_secret) char buf[IPC_MESSAGE_MAX];
+	size_t bytes;
+	int passed = -1;
+	struct pollfd wait = {.fd = fd, .events = POLLIN};
+	enum ipc_result r;
+	while ((r = ipc_recv(fd, buf, &bytes, &passed)) == IPC_AGAIN)
+		if (poll(&wait, 1, -1) < 0)
+			return false;
+	if (r != IPC_OK)
+		return false;
+	const struct message_secret *m = (const void *)buf;
+	bool fits = message_check(buf, bytes, END_OF_SUPERVISOR, END_OF_LEDGER, passed >= 0);
+	assert(fits && m->head.type == MESSAGE_SECRET && m->kind == SECRET_PEPPER &&
+		m->secret_bytes == API_KEY_PEPPER_BYTES);
+	memcpy(ret, m->secret, API_KEY_PEPPER_BYTES);
+	explicit_bzero(buf, sizeof buf);
+	return true;
+}
+
+int
+role_ledger(struct handover *h)
+{
+	static uint8_t pepper[API_KEY_PEPPER_BYTES];
+	int edge_fds[BOARD_EDGES_MAX];
+	for (uint32_t i = 0; i < h->edges; i++)
+		edge_fds[i] = handover_peer_fd(h, END_OF_EDGE, i);
+	struct ledger_process p = {
+		.options = {
+			.data_dir = h->ledger_data_dir,
+			.pepper = pepper,
+			.node = h->ledger_node,
+			.batch_window_ms = h->ledger_batch_window_ms,
+			.catalogue = shared_map_catalogue(h->grant_fd[GRANT_CATALOGUE]),
+			.board = shared_map_board(h->grant_fd[GRANT_BOARD]),
+			.keys = shared_map_keys(h->grant_fd[GRANT_KEYS_WRITE], true),
+			.lock_fd = h->grant_fd[GRANT_LOCK],
+		},
+		.supervisor_fd = h->supervisor_fd,
+		.wake_fd = h->grant_fd[GRANT_WAKE],
+		.control_fd = h->grant_fd[GRANT_CONTROL],
+		.scribe_fd = handover_peer_fd(h, END_OF_SCRIBE, 0),
+		.edge_fds = edge_fds,
+		.edge_count = h->edges,
+		.lock_down = role_lock_down,
+		.lock_down_arg = h,
+	};
+	if (!p.options.catalogue || !p.options.board || !p.options.keys)
+		return role_fail("shared memory");
+	if (!receive_pepper(h->supervisor_fd, pepper))
+		return 0;
+	return ledger_main(&p);
+}

@@ -1,0 +1,26 @@
+#include "proc/role_priv.h"
+#include "proc/shared.h"
+#include "scribe/scribe.h"
+
+int
+role_scribe(struct handover *h)
+{
+	struct scribe_peer peers[HANDOVER_PEERS_MAX];
+	for (uint32_t i = 0; i < h->peer_count; i++)
+		peers[i] = (struct scribe_peer){(enum message_end)h->peer[i].role, h->peer[i].instance, h->peer[i].fd};
+	struct scribe_process p = {
+		.supervisor_fd = h->supervisor_fd,
+		.log_fd = h->grant_fd[GRANT_LOG],
+		.metrics_fd = h->grant_fd[GRANT_METRICS],
+		.peers = peers,
+		.peer_count = h->peer_count,
+		.counters = shared_map_all_counters(h->grant_fd[GRANT_COUNTERS_READ], h->edges),
+		.counters_stride = COUNTERS_STRIDE,
+		.edge_count = h->edges,
+		.lock_down = role_lock_down,
+		.lock_down_arg = h,
+	};
+	if (!p.counters)
+		return role_fail("the counters");
+	return scribe_main(&p);
+}

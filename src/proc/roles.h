@@ -1,0 +1,92 @@
+/*
+ * Who runs: one row per role, one row per arrow. What is not connected here can't talk, what is not granted
+ * here is not in the process. Supervisor (starts them) and each child (finds its row); all constant.
+ *
+ * A role's number is its end in ticket/messages.h: END_OF_EDGE is the edge's, in messages, events and here.
+ */
+#ifndef PROC_ROLES_H
+#define PROC_ROLES_H
+
+#include "core/base.h"
+#include "proc/profiles.h"
+#include "ticket/board.h"
+#include "ticket/messages.h"
+
+/*
+ * Descriptors that a role may get, besides its control socket, its arrows and the pipe on 0 to 2. X(NAME, what
+ * it is)
+ */
+#define GRANTS(X) \
+	X(BOARD, "slots and tickets, read and write") \
+	X(KEYS, "the key table, read-only") \
+	X(KEYS_WRITE, "the key table, read and write") \
+	X(CATALOGUE, "providers, models and prices, sealed") \
+	X(COUNTERS, "counters, read and write; an edge maps its own page and closes it") \
+	X(COUNTERS_READ, "counters, read-only") \
+	X(WAKE, "eventfd by which a hand-in wakes the ledger") \
+	X(CONTROL, "listening Unix socket of the command line") \
+	X(LOG, "the log") \
+	X(METRICS, "listener of Prometheus; absent when not configured") \
+	X(LOCK, "the data directory's server lock: held until the books are closed, whoever dies first")
+
+enum grant {
+#define X(name, meaning) GRANT_##name,
+	GRANTS(X)
+#undef X
+		GRANT_COUNT
+};
+
+#define GRANTED(name) (1u << GRANT_##name)
+
+/*
+ * X(ROLE, name, how many, listeners of the public?, grants). The order is the order of starting; profile and
+ * main function go by the name: PROFILE_<ROLE>, role_<name>().
+ */
+#define ROLES(X) \
+	X(SCRIBE, scribe, 1, false, GRANTED(COUNTERS_READ) | GRANTED(LOG) | GRANTED(METRICS)) \
+	X(LEDGER, ledger, 1, false, GRANTED(BOARD) | GRANTED(KEYS_WRITE) | GRANTED(CATALOGUE) | GRANTED(WAKE) | GRANTED(CONTROL) | GRANTED(LOCK)) \
+	X(DIALER, dialer, 1, false, GRANTED(CATALOGUE)) \
+	X(EDGE, edge, ROLE_PER_EDGE, true, GRANTED(BOARD) | GRANTED(KEYS) | GRANTED(CATALOGUE) | GRANTED(COUNTERS) | GRANTED(WAKE))
+
+/* X(ROLE, ROLE): a socket pair between each instance of the one and each of the other. */
+#define ARROWS(X) \
+	X(EDGE, DIALER) \
+	X(EDGE, LEDGER) \
+	X(EDGE, SCRIBE) \
+	X(DIALER, SCRIBE) \
+	X(LEDGER, SCRIBE)
+
+enum {
+	ROLE_PER_EDGE = 0,
+	CHILDREN_MAX = BOARD_EDGES_MAX + 3,
+	ARROWS_MAX = 3 * BOARD_EDGES_MAX + 2,
+};
+
+struct handover;
+
+struct role {
+	enum message_end end;
+	const char *name; /* "edge" */
+	const char *comm; /* "lethe-edge" */
+	uint32_t count; /* or ROLE_PER_EDGE */
+	bool listens;
+	uint32_t grants;
+	enum profile_role profile;
+	int (*main)(struct handover *h); /* the child's life; returns its exit status */
+};
+
+/* NULL: no such role. */
+const struct role *role_of(enum message_end end);
+/* In the order of starting; NULL behind the last. */
+const struct role *role_at(uint32_t i);
+
+struct arrow_row {
+	enum message_end a, b;
+};
+const struct arrow_row *arrow_row_at(uint32_t i);
+
+#define X(ROLE, name, count, listens, grants) int role_##name(struct handover *h);
+ROLES(X)
+#undef X
+
+#endif

@@ -1,0 +1,176 @@
+#include "proc/shared.h"
+
+#include "core/text.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A memfd of fixed size. map: where it is mapped read-write, or NULL when the caller does not want it. */
+static int
+segment(const char *name, size_t bytes, void **ret_map)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -1;
+	if (ftruncate(fd, (off_t)bytes) != 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) != 0)
+		goto out;
+	*ret_map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (*ret_map != MAP_FAILED)
+		return fd;
+out:
+	close(fd);
+	return -1;
+}
+
+/* Another descriptor of the same memory through which nothing can be written. */
+static int
+read_only(int fd)
+{
+	char path[40];
+	struct text t = text_on(path, sizeof path - 1);
+	text_lit(&t, "/proc/self/fd/");
+	text_u64(&t, (uint64_t)fd);
+	path[t.len] = '\0';
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int
+sealed_copy(const char *name, const void *bytes, size_t len)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -1;
+	size_t done = 0;
+	while (done < len) {
+		ssize_t n = write(fd, (const char *)bytes + done, len - done);
+		if (n <= 0)
+			goto out;
+		done += (size_t)n;
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
+		return fd;
+out:
+	close(fd);
+	return -1;
+}
+
+static bool
+create_board(struct shared *s, const struct board_size *size)
+{
+	void *map;
+	size_t bytes = board_bytes(size);
+	s->board_fd = segment("lethe-board", bytes, &map);
+	if (s->board_fd < 0)
+		return false;
+	board_format(map, size);
+	s->board = board_attach(map, bytes);
+	return s->board != NULL;
+}
+
+static bool
+create_keys(struct shared *s)
+{
+	void *map;
+	s->keys_fd = segment("lethe-keys", key_table_bytes(), &map);
+	if (s->keys_fd < 0)
+		return false;
+	key_table_format(map);
+	munmap(map, key_table_bytes()); /* the supervisor has no use for it */
+	s->keys_read_fd = read_only(s->keys_fd);
+	return s->keys_read_fd >= 0;
+}
+
+static bool
+create_counters(struct shared *s, uint32_t edges)
+{
+	void *map;
+	s->counters_fd = segment("lethe-counters", (size_t)edges * COUNTERS_STRIDE, &map);
+	if (s->counters_fd < 0)
+		return false;
+	s->counters = map;
+	s->counters_read_fd = read_only(s->counters_fd);
+	return s->counters_read_fd >= 0;
+}
+
+bool
+shared_create(struct shared *s, const struct board_size *size, const void *catalogue, size_t catalogue_bytes,
+	const char **ret_why)
+{
+	*ret_why = "the board";
+	if (!create_board(s, size))
+		return false;
+	*ret_why = "the key table";
+	if (!create_keys(s))
+		return false;
+	*ret_why = "the counters";
+	if (!create_counters(s, size->edges))
+		return false;
+	*ret_why = "the catalogue";
+	s->catalogue_fd = sealed_copy("lethe-catalogue", catalogue, catalogue_bytes);
+	return s->catalogue_fd >= 0;
+}
+
+const struct counters *
+shared_counters(const struct shared *s, uint32_t edge)
+{
+	return (const void *)((const char *)s->counters + (size_t)edge * COUNTERS_STRIDE);
+}
+
+/* ---- children ---- */
+
+static void *
+map_all(int fd, int protection, size_t *ret_bytes)
+{
+	struct stat st;
+	void *map = MAP_FAILED;
+	if (fstat(fd, &st) == 0 && st.st_size > 0)
+		map = mmap(NULL, (size_t)st.st_size, protection, MAP_SHARED, fd, 0);
+	close(fd);
+	*ret_bytes = map == MAP_FAILED ? 0 : (size_t)st.st_size;
+	return map == MAP_FAILED ? NULL : map;
+}
+
+struct board *
+shared_map_board(int fd)
+{
+	size_t bytes;
+	void *map = map_all(fd, PROT_READ | PROT_WRITE, &bytes);
+	return map ? board_attach(map, bytes) : NULL;
+}
+
+struct key_table *
+shared_map_keys(int fd, bool write)
+{
+	size_t bytes;
+	void *map = map_all(fd, write ? PROT_READ | PROT_WRITE : PROT_READ, &bytes);
+	return map ? key_table_attach(map, bytes) : NULL;
+}
+
+const struct catalogue *
+shared_map_catalogue(int fd)
+{
+	size_t bytes;
+	void *map = map_all(fd, PROT_READ, &bytes);
+	return map ? catalogue_attach(map, bytes) : NULL;
+}
+
+struct counters *
+shared_map_counters(int fd, uint32_t edge)
+{
+	void *map =
+		mmap(NULL, COUNTERS_STRIDE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)edge * COUNTERS_STRIDE);
+	close(fd);
+	return map == MAP_FAILED ? NULL : map;
+}
+
+const void *
+shared_map_all_counters(int fd, uint32_t edges)
+{
+	size_t bytes;
+	void *map = map_all(fd, PROT_READ, &bytes);
+	return bytes == (size_t)edges * COUNTERS_STRIDE ? map : NULL;
+}

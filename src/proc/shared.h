@@ -1,0 +1,38 @@
+/*
+ * The memory that processes share: created by the supervisor, handed over as descriptors, mapped by the
+ * children. Sizes are sealed, so that no holder can shrink a segment under another. The supervisor owns the
+ * descriptors for its whole life.
+ */
+#ifndef PROC_SHARED_H
+#define PROC_SHARED_H
+
+#include "ticket/board.h"
+#include "ticket/catalogue.h"
+#include "ticket/counters.h"
+#include "ticket/key_table.h"
+
+enum { COUNTERS_STRIDE = 4096 }; /* a page per edge: each maps its own only */
+_Static_assert(sizeof(struct counters) <= COUNTERS_STRIDE, "an edge's counters fit their page");
+
+struct shared {
+	int board_fd, keys_fd, keys_read_fd, catalogue_fd, counters_fd, counters_read_fd;
+	struct board *board;
+	struct counters *counters; /* of edge 0; use shared_counters() */
+};
+
+/* Supervisor. ret_why names the part that failed; errno says why. */
+must_check bool shared_create(struct shared *s, const struct board_size *size, const void *catalogue,
+	size_t catalogue_bytes, const char **ret_why);
+const struct counters *shared_counters(const struct shared *s, uint32_t edge);
+
+/*
+ * Children: map the whole of it (bytes as the descriptor says) and close the descriptor. NULL: can't, or not of
+ * this build.
+ */
+must_check struct board *shared_map_board(int fd);
+must_check struct key_table *shared_map_keys(int fd, bool write);
+must_check const struct catalogue *shared_map_catalogue(int fd);
+must_check struct counters *shared_map_counters(int fd, uint32_t edge);
+must_check const void *shared_map_all_counters(int fd, uint32_t edges);
+
+#endif

@@ -1,0 +1,399 @@
+#include "proc/supervisor_priv.h"
+
+#include "core/text.h"
+#include "scribe/line.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	SECOND_MS = 1000,
+	DRAIN_GRACE_MS = 3000, /* beyond the edges' own limit */
+	STOP_GRACE_MS = 2000, /* from STOP to SIGKILL */
+	BOOK_MS = 30000, /* the ledger, for its last rounds */
+	CLOSE_MS = 3000,
+};
+
+/* ---- telling people ---- */
+
+void
+supervisor_say(const char *a, const char *b)
+{
+	char memory[1024];
+	struct text t = text_on(memory, sizeof memory);
+	text_lit(&t, "lethe: ");
+	text_str(&t, a);
+	text_str(&t, b);
+	text_lit(&t, "\n");
+	(void)!write(STDERR_FILENO, t.at, t.len);
+}
+
+static void
+log_line(struct supervisor *s, const struct message_event *m)
+{
+	char memory[LINE_MAX_BYTES];
+	struct text t = text_on(memory, sizeof memory);
+	if (line_event_write(&t, clock_wall_us(), END_OF_SUPERVISOR, 0, m->event, m->numbers))
+		(void)!write(s->plan->log_fd, t.at, t.len);
+}
+
+void
+supervisor_report(struct supervisor *s, enum event_id event, const uint64_t numbers[4])
+{
+	struct message_event m = MESSAGE_INIT(EVENT, message_event);
+	struct child *scribe = child_find(s, END_OF_SCRIBE, 0);
+	m.event = (uint16_t)event;
+	m.role = END_OF_SUPERVISOR;
+	memcpy(m.numbers, numbers, sizeof m.numbers);
+	/* The scribe counts it as well. While it is away nothing may be lost: this is how its own death is told. */
+	if (scribe->state != CHILD_UP || port_send(&scribe->port, &m, sizeof m, -1) != IPC_OK)
+		log_line(s, &m);
+}
+
+/* ---- states ---- */
+
+static void limit_fired(struct timer *t);
+
+static void
+enter(struct supervisor *s, enum supervisor_state state, uint64_t limit_ms)
+{
+	assert(state > s->state);
+	s->state = state;
+	s->limits_passed = 0;
+	timer_cancel(&s->loop, &s->limit);
+	if (limit_ms)
+		timer_arm(&s->loop, &s->limit, s->loop.now_ms + limit_ms, limit_fired);
+}
+
+static bool
+any_alive(struct supervisor *s, enum message_end role)
+{
+	for (uint32_t i = 0; i < s->child_count; i++)
+		if (s->child[i].pid > 0 && (role == END_OF_ANY || s->child[i].role->end == role))
+			return true;
+	return false;
+}
+
+/* Tell those of a role to end; those that wait for a restart don't get one. */
+static void
+end_role(struct supervisor *s, enum message_end role, enum message_type how)
+{
+	for (uint32_t i = 0; i < s->child_count; i++) {
+		struct child *c = &s->child[i];
+		if (c->role->end != role)
+			continue;
+		timer_cancel(&s->loop, &c->restart);
+		if (c->pid == 0)
+			continue;
+		child_tell(c, how);
+		c->state = CHILD_ENDING;
+	}
+}
+
+static void
+kill_role(struct supervisor *s, enum message_end role)
+{
+	for (uint32_t i = 0; i < s->child_count; i++)
+		if (s->child[i].pid > 0 && (role == END_OF_ANY || s->child[i].role->end == role))
+			kill(s->child[i].pid, SIGKILL);
+}
+
+static void
+advance(struct supervisor *s)
+{
+	if (s->state == SUPERVISOR_DRAINING && !any_alive(s, END_OF_EDGE)) {
+		/*
+		 * No ticket moves any more. The ledger ends by itself when it has booked them all; one that is just
+		 * away is told when it is READY.
+		 */
+		enter(s, SUPERVISOR_BOOKING, BOOK_MS);
+		end_role(s, END_OF_DIALER, MESSAGE_STOP);
+		/*
+		 * An end that is kept for an edge that will not start again looks to the ledger like an edge that
+		 * lives.
+		 */
+		for (uint32_t i = 0; i < s->child_count; i++)
+			if (child_is_edge(&s->child[i]))
+				arrows_drop(s, &s->child[i]);
+		struct child *ledger = child_find(s, END_OF_LEDGER, 0);
+		if (ledger->state == CHILD_UP) {
+			child_tell(ledger, MESSAGE_DRAIN);
+			ledger->state = CHILD_ENDING;
+		}
+	}
+	if (s->state == SUPERVISOR_CLOSING && !any_alive(s, END_OF_ANY))
+		s->loop.stop = true;
+}
+
+/* The scribe is the last: it writes what the others said at their end. */
+static void
+close_rest(struct supervisor *s)
+{
+	enter(s, SUPERVISOR_CLOSING, CLOSE_MS);
+	end_role(s, END_OF_LEDGER, MESSAGE_STOP);
+	end_role(s, END_OF_DIALER, MESSAGE_STOP);
+	end_role(s, END_OF_SCRIBE, MESSAGE_STOP);
+}
+
+static void
+drain(struct supervisor *s)
+{
+	uint64_t limit_ms = s->plan->timeouts.drain + DRAIN_GRACE_MS;
+	enter(s, SUPERVISOR_DRAINING, limit_ms);
+	listen_withdraw(s);
+	listen_close(s);
+	supervisor_report(s, EVENT_DRAINING, NUMBERS(s->plan->timeouts.drain));
+	end_role(s, END_OF_EDGE, MESSAGE_DRAIN);
+	advance(s);
+}
+
+/* A state took too long: ask harder, then force. */
+static void
+limit_fired(struct timer *t)
+{
+	struct supervisor *s = container_of(t, struct supervisor, limit);
+	bool force = s->limits_passed++ > 0;
+	switch (s->state) {
+	case SUPERVISOR_STARTING:
+	case SUPERVISOR_RUNNING:
+		return;
+	case SUPERVISOR_DRAINING:
+		if (force)
+			kill_role(s, END_OF_EDGE);
+		else
+			end_role(s, END_OF_EDGE, MESSAGE_STOP);
+		break;
+	case SUPERVISOR_BOOKING:
+		if (!force)
+			supervisor_say(
+				"the ledger could not book everything in time; what is left is booked at the next start as far as it is on disk",
+				"");
+		s->status = 1;
+		if (force)
+			kill_role(s, END_OF_LEDGER);
+		else
+			end_role(s, END_OF_LEDGER, MESSAGE_STOP);
+		/* It was away, and gets no other restart: no death will tell us to go on. */
+		if (!any_alive(s, END_OF_LEDGER)) {
+			close_rest(s);
+			advance(s);
+			return;
+		}
+		break;
+	case SUPERVISOR_CLOSING:
+		kill_role(s, END_OF_ANY);
+		break;
+	}
+	timer_arm(&s->loop, t, s->loop.now_ms + STOP_GRACE_MS, limit_fired);
+}
+
+void
+supervisor_child_ready(struct supervisor *s, struct child *c)
+{
+	if (s->state == SUPERVISOR_BOOKING && c->role->end == END_OF_LEDGER) {
+		child_tell(c, MESSAGE_DRAIN);
+		c->state = CHILD_ENDING;
+	}
+	if (s->state != SUPERVISOR_STARTING)
+		return;
+	for (uint32_t i = 0; i < s->child_count; i++)
+		if (s->child[i].state != CHILD_UP)
+			return;
+	enter(s, SUPERVISOR_RUNNING, 0);
+	if (!listen_announce(s))
+		supervisor_say("can't write the file `endpoint` in the data directory: ", strerror(errno));
+}
+
+static void
+start_failed(struct supervisor *s, const struct child *c)
+{
+	supervisor_say("the server does not start; its log says why. First to end: ", c->role->comm);
+	s->status = 1;
+	/* Nothing was accepted, so nothing is to be drained or booked. */
+	for (uint32_t i = 0; i < s->child_count; i++)
+		timer_cancel(&s->loop, &s->child[i].restart);
+	enter(s, SUPERVISOR_DRAINING, 0);
+	end_role(s, END_OF_EDGE, MESSAGE_STOP);
+	close_rest(s);
+}
+
+/* BOOKING: how the ledger ended decides. It ended well: all is booked. */
+static bool
+ledger_again(struct supervisor *s, int wait_status)
+{
+	if (wait_status != 0 && s->limits_passed == 0)
+		return true;
+	if (wait_status != 0)
+		s->status = 1;
+	close_rest(s);
+	return false;
+}
+
+bool
+supervisor_child_ended(struct supervisor *s, struct child *c, int wait_status)
+{
+	bool again = false;
+	switch (s->state) {
+	case SUPERVISOR_STARTING:
+		start_failed(s, c);
+		break;
+	case SUPERVISOR_RUNNING:
+		again = true;
+		break;
+	case SUPERVISOR_DRAINING:
+		again = !child_is_edge(c);
+		break;
+	case SUPERVISOR_BOOKING:
+		again =
+			c->role->end == END_OF_SCRIBE || (c->role->end == END_OF_LEDGER && ledger_again(s, wait_status));
+		break;
+	case SUPERVISOR_CLOSING:
+		break;
+	}
+	advance(s);
+	return again;
+}
+
+/* ---- signals and the clock ---- */
+
+static void
+stop_signal(struct supervisor *s)
+{
+	if (s->state <= SUPERVISOR_RUNNING) {
+		drain(s);
+	} else if (s->state == SUPERVISOR_DRAINING) {
+		end_role(s, END_OF_EDGE, MESSAGE_STOP);
+		s->limits_passed = 1;
+		timer_arm(&s->loop, &s->limit, s->loop.now_ms + STOP_GRACE_MS, limit_fired);
+	}
+}
+
+static void
+signals_ready(struct watch *w)
+{
+	struct supervisor *s = container_of(w, struct supervisor, signals);
+	struct signalfd_siginfo info;
+	while (read(w->fd, &info, sizeof info) == (ssize_t)sizeof info) {
+		if (info.ssi_signo == SIGCHLD)
+			child_reap(s);
+		else if (info.ssi_signo == SIGHUP)
+			supervisor_say(
+				"SIGHUP is ignored: the configuration is read at start only. Restart to apply a changed one.",
+				"");
+		else
+			stop_signal(s);
+	}
+	w->flags = 0;
+}
+
+static void
+second_fired(struct timer *t)
+{
+	struct supervisor *s = container_of(t, struct supervisor, second);
+	watch_tracers(s);
+	timer_arm(&s->loop, t, s->loop.now_ms + SECOND_MS, second_fired);
+}
+
+/* ---- life ---- */
+
+static bool
+watch_signals(struct supervisor *s)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+		return false;
+	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd >= 0 && loop_watch(&s->loop, &s->signals, fd, signals_ready);
+}
+
+/* Children inherit it; an edge holds two descriptors per stream, the vault locks memory. */
+static void
+raise_limit(int which)
+{
+	struct rlimit limit;
+	if (getrlimit(which, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)!setrlimit(which, &limit);
+}
+
+static void
+init_children(struct supervisor *s)
+{
+	const struct role *role;
+	for (uint32_t r = 0; (role = role_at(r)); r++) {
+		uint32_t count = role->count == ROLE_PER_EDGE ? s->plan->edges : role->count;
+		for (uint32_t i = 0; i < count; i++) {
+			assert(s->child_count < CHILDREN_MAX);
+			child_init(&s->child[s->child_count++], s, role, i);
+		}
+	}
+	arrows_init(s);
+}
+
+static bool
+create_all(struct supervisor *s)
+{
+	const struct supervisor_plan *plan = s->plan;
+	const struct board_size size = {plan->edges, plan->tickets_per_edge, plan->accounts, plan->node};
+	const char *part;
+	if (!listen_all(s))
+		return false;
+	s->control_fd = listen_control(plan->data_dir);
+	if (s->control_fd < 0)
+		return false;
+	if (!shared_create(&s->shared, &size, plan->catalogue, plan->catalogue_bytes, &part)) {
+		supervisor_say("there is no memory for ", part);
+		return false;
+	}
+	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return s->wake_fd >= 0;
+}
+
+static bool
+start(struct supervisor *s)
+{
+	prctl(PR_SET_NAME, "lethe-super");
+	raise_limit(RLIMIT_NOFILE);
+	raise_limit(RLIMIT_MEMLOCK);
+	if (!sandbox_basics() || !loop_init(&s->loop) || !watch_signals(s)) {
+		supervisor_say("the supervisor can't be set up: ", strerror(errno));
+		return false;
+	}
+	if (!create_all(s))
+		return false;
+	init_children(s);
+	for (uint32_t i = 0; i < s->child_count; i++)
+		child_start(&s->child[i]);
+	timer_arm(&s->loop, &s->second, s->loop.now_ms + SECOND_MS, second_fired);
+	return true;
+}
+
+int
+supervisor_run(const struct supervisor_plan *plan)
+{
+	static struct supervisor supervisor; /* the wheel and the children are too large for a stack */
+	struct supervisor *s = &supervisor;
+	*s = (struct supervisor){.plan = plan, .wake_fd = -1, .control_fd = -1, .metrics_fd = -1};
+	memset(s->listen_fd, -1, sizeof s->listen_fd);
+	if (!start(s))
+		return 1;
+	loop_run(&s->loop);
+	listen_withdraw(s);
+	return s->status;
+}

@@ -1,0 +1,63 @@
+/*
+ * The supervisor: starts the children of the role table, gives each its descriptors and secrets, restarts who
+ * dies, drains on SIGTERM. It has the operator's secrets and never a byte of traffic. One thread, one loop; it
+ * lives for one call of supervisor_run().
+ */
+#ifndef PROC_SUPERVISOR_H
+#define PROC_SUPERVISOR_H
+
+#include "edge/edge.h"
+#include "proc/handover.h"
+
+#include <netinet/in.h>
+
+enum {
+	RESTART_MS_MIN = 100, /* doubles with each death */
+	RESTART_MS_MAX = 10000,
+	RESTART_HEALTHY_MS = 60000, /* after this long the next death is the first again */
+};
+
+struct plan_address {
+	socklen_t len;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	};
+};
+
+struct plan_key {
+	uint16_t provider, key;
+	uint16_t secret_bytes;
+	uint8_t secret[SECRET_BYTES_MAX];
+};
+
+/* All that the supervisor needs to know; the caller's, unchanged during the run. */
+struct supervisor_plan {
+	char data_dir[PATH_MAX]; /* absolute; exists */
+	uint32_t edges, node, tickets_per_edge, accounts, batch_window_ms;
+	enum durability durability;
+	enum vault_grade grade;
+	struct edge_limits limits;
+	struct edge_timeouts timeouts;
+	uint64_t library_bytes; /* vault memory of an edge on top of limits.content_bytes */
+	const void *catalogue;
+	size_t catalogue_bytes;
+	struct plan_address listen[HANDOVER_LISTENERS_MAX];
+	uint32_t listen_count;
+	bool metrics_on;
+	struct plan_address metrics;
+	uint8_t pepper[API_KEY_PEPPER_BYTES];
+	struct plan_key *keys;
+	uint32_t key_count;
+	int log_fd;
+	int lock_fd; /* the data directory's server lock, held */
+};
+
+/*
+ * Until SIGTERM and all is booked, or start fails. Returns the exit status; what went wrong is on standard
+ * error and in the log.
+ */
+must_check int supervisor_run(const struct supervisor_plan *plan);
+
+#endif

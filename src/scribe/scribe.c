@@ -1,0 +1,249 @@
+#include "scribe/scribe.h"
+
+#include "scribe/line.h"
+#include "scribe/metrics.h"
+#include "ticket/port.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+	LINGER_MS = 10000,
+	SECOND_MS = 1000
+}; /* linger: beyond the ledger, which is the last to have something to say */
+
+struct scribe_from {
+	struct port port;
+	uint32_t lines; /* in this second */
+};
+
+struct scribe {
+	struct loop loop;
+	struct scribe_from supervisor;
+	struct scribe_from *peer;
+	uint32_t peer_count;
+	int log_fd;
+	uint64_t untold; /* lines dropped since the last that said so */
+	bool orphaned;
+	struct timer second, linger;
+	struct metrics metrics;
+	struct metrics_server server;
+};
+
+static struct scribe *
+scribe_of(struct port *p)
+{
+	return container_of(p->loop, struct scribe, loop);
+}
+
+/*
+ * False: the log takes nothing (disk full, reader gone). The line is lost and counted; waiting would hold up
+ * the reports of all others.
+ */
+static bool
+write_all(int fd, const char *at, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, at, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		at += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+static void
+drop_line(struct scribe *s)
+{
+	s->untold++;
+	s->metrics.lines_dropped++;
+}
+
+static void
+log_event(struct scribe *s, enum message_end role, uint16_t instance, const struct message_event *m)
+{
+	char memory[LINE_MAX_BYTES];
+	struct text t = text_on(memory, sizeof memory);
+	bool known = line_event_write(&t, clock_wall_us(), role, instance, m->event, m->numbers);
+	assert(known);
+	s->metrics.events[role][m->event]++;
+	if (!write_all(s->log_fd, t.at, t.len))
+		drop_line(s);
+}
+
+static void
+take_event(struct scribe *s, struct scribe_from *from, const struct message_event *m)
+{
+	/* What it says of itself is not asked: the arrow tells who it is. */
+	if (from->lines >= SCRIBE_LINES_PER_S) {
+		drop_line(s);
+		return;
+	}
+	from->lines++;
+	log_event(s, from->port.peer, from->port.instance, m);
+}
+
+static void
+second_fired(struct timer *t)
+{
+	struct scribe *s = container_of(t, struct scribe, second);
+	s->supervisor.lines = 0;
+	for (uint32_t i = 0; i < s->peer_count; i++)
+		s->peer[i].lines = 0;
+	if (s->untold) {
+		struct message_event m = {.event = EVENT_EVENTS_DROPPED, .numbers = {s->untold}};
+		s->untold = 0;
+		log_event(s, END_OF_SCRIBE, 0, &m);
+	}
+	timer_arm(&s->loop, t, s->loop.now_ms + SECOND_MS, second_fired);
+}
+
+static void
+peer_message(struct port *p, const void *message, int pass_fd)
+{
+	const struct message_head *h = message;
+	assert(h->type == MESSAGE_EVENT && pass_fd < 0);
+	take_event(scribe_of(p), container_of(p, struct scribe_from, port), message);
+}
+
+static void
+end_if_alone(struct scribe *s)
+{
+	for (uint32_t i = 0; i < s->peer_count; i++)
+		if (port_is_open(&s->peer[i].port))
+			return;
+	if (s->orphaned)
+		s->loop.stop = true;
+}
+
+static void
+peer_closed(struct port *p)
+{
+	end_if_alone(scribe_of(p));
+}
+
+static bool
+peer_open(struct scribe *s, struct scribe_from *from, int fd)
+{
+	from->port.self = END_OF_SCRIBE;
+	from->port.message = peer_message;
+	from->port.closed = peer_closed;
+	return port_open(&from->port, &s->loop, fd);
+}
+
+static void
+take_peer(struct scribe *s, const struct message_peer *m, int fd)
+{
+	for (uint32_t i = 0; i < s->peer_count; i++) {
+		struct port *p = &s->peer[i].port;
+		if (p->peer != (enum message_end)m->role || p->instance != m->instance)
+			continue;
+		bool opened = peer_open(s, &s->peer[i], fd);
+		assert(opened);
+		return;
+	}
+	assert(!"a peer that the table does not connect");
+}
+
+static void
+supervisor_message(struct port *p, const void *message, int pass_fd)
+{
+	struct scribe *s = scribe_of(p);
+	const struct message_head *h = message;
+	switch ((enum message_type)h->type) {
+	case MESSAGE_EVENT:
+		take_event(s, &s->supervisor, message);
+		break;
+	case MESSAGE_PEER:
+		assert(pass_fd >= 0);
+		take_peer(s, message, pass_fd);
+		break;
+	case MESSAGE_STOP:
+		s->loop.stop = true;
+		break;
+	case MESSAGE_GO:
+	case MESSAGE_DRAIN: /* it writes as long as others report */
+		break;
+	default:
+		assert(!"a message that is not for the scribe");
+	}
+}
+
+static void
+linger_over(struct timer *t)
+{
+	container_of(t, struct scribe, linger)->loop.stop = true;
+}
+
+static void
+supervisor_closed(struct port *p)
+{
+	struct scribe *s = scribe_of(p);
+	s->orphaned = true;
+	timer_arm(&s->loop, &s->linger, s->loop.now_ms + LINGER_MS, linger_over);
+	end_if_alone(s);
+}
+
+static bool
+scribe_open(struct scribe *s, const struct scribe_process *p)
+{
+	if (!loop_init(&s->loop))
+		return false;
+	s->log_fd = p->log_fd;
+	s->metrics.counters = p->counters;
+	s->metrics.counters_stride = p->counters_stride;
+	s->metrics.edge_count = p->edge_count;
+	struct port *boss = &s->supervisor.port;
+	boss->self = END_OF_SCRIBE;
+	boss->peer = END_OF_SUPERVISOR;
+	boss->message = supervisor_message;
+	boss->closed = supervisor_closed;
+	s->peer_count = p->peer_count;
+	s->peer = calloc(p->peer_count, sizeof *s->peer);
+	if (!s->peer || !port_open(boss, &s->loop, p->supervisor_fd))
+		return false;
+	for (uint32_t i = 0; i < p->peer_count; i++) {
+		s->peer[i].port.peer = p->peers[i].role;
+		s->peer[i].port.instance = p->peers[i].instance;
+		if (!peer_open(s, &s->peer[i], p->peers[i].fd))
+			return false;
+	}
+	return metrics_server_open(&s->server, &s->loop, &s->metrics, p->metrics_fd);
+}
+
+/* What peers said before they ended is written, also when STOP came meanwhile. */
+static void
+scribe_close(struct scribe *s)
+{
+	loop_turn(&s->loop, 0);
+	for (uint32_t i = 0; i < s->peer_count; i++)
+		port_close(&s->peer[i].port);
+	port_close(&s->supervisor.port);
+	metrics_server_close(&s->server);
+	timer_cancel(&s->loop, &s->second);
+	timer_cancel(&s->loop, &s->linger);
+	loop_finish(&s->loop);
+	free(s->peer);
+}
+
+int
+scribe_main(struct scribe_process *p)
+{
+	static struct scribe scribe; /* the wheel is too large for a stack */
+	struct scribe *s = &scribe;
+	*s = (struct scribe){0};
+	if (!scribe_open(s, p))
+		return 1;
+	p->lock_down(p->lock_down_arg);
+	struct message_plain ready = MESSAGE_INIT(READY, message_plain);
+	timer_arm(&s->loop, &s->second, s->loop.now_ms + SECOND_MS, second_fired);
+	if (port_send(&s->supervisor.port, &ready, sizeof ready, -1) == IPC_OK)
+		loop_run(&s->loop);
+	scribe_close(s);
+	return 0;
+}

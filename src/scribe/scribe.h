@@ -1,0 +1,36 @@
+/*
+ * The scribe: writes what other processes report as one JSON line per event, and answers Prometheus from the
+ * edges' counters. It sees ids and numbers only; the sentences are its own. One thread, one loop.
+ */
+#ifndef SCRIBE_SCRIBE_H
+#define SCRIBE_SCRIBE_H
+
+#include "ticket/counters.h"
+#include "ticket/messages.h"
+
+enum {
+	SCRIBE_LINES_PER_S = 200, /* of one peer; what is beyond is counted and told as a number */
+};
+
+struct scribe_peer {
+	enum message_end role;
+	uint16_t instance;
+	int fd;
+};
+
+struct scribe_process {
+	int supervisor_fd, log_fd;
+	int metrics_fd; /* a listener, or -1 */
+	const struct scribe_peer *peers;
+	uint32_t peer_count;
+	const void *counters; /* a block per edge, counters_stride bytes apart, mapped read-only */
+	size_t counters_stride;
+	uint32_t edge_count;
+	void (*lock_down)(void *arg);
+	void *lock_down_arg;
+};
+
+/* Life of the process; returns its exit status. Owns the descriptors. */
+must_check int scribe_main(struct scribe_process *p);
+
+#endif

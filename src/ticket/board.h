@@ -1,0 +1,167 @@
+/*
+ * The board: shared memory between edges, ledger and supervisor that outlives each of them (not a
+ * power cut). Slots with balances, one slab of tickets per edge, and the few words by which
+ * processes find each other. docs/ticket-protocol.md.
+ *
+ * The supervisor makes the memory (a memfd) and formats it; edges and ledger map it and attach.
+ * `struct board` is the private handle that board_attach() returns; what is shared lies behind it.
+ * All shared words are atomics.
+ */
+#ifndef TICKET_BOARD_H
+#define TICKET_BOARD_H
+
+#include "ticket/ticket.h"
+
+enum { BOARD_EDGES_MAX = 64,
+	BOARD_LEDGER_TICKETS = 64 };
+#define BOARD_CLOSED INT64_MIN
+
+struct board_size {
+	uint32_t edges; /* slabs */
+	uint32_t tickets_per_edge; /* = streams_max plus a batch window's worth */
+	uint32_t slots;
+	uint32_t node; /* 0 .. 255 */
+};
+
+enum board_gate { /* may edges take new holds? */
+	BOARD_STARTING, /* the ledger has not swept yet: 503 */
+	BOARD_OPEN,
+	BOARD_STALLED, /* store can't be written: 503, streams go on */
+	BOARD_DRAINING,
+};
+
+size_t board_bytes(const struct board_size *size);
+/* Format zeroed memory of board_bytes(). */
+void board_format(void *memory, const struct board_size *size);
+/*
+ * Check magic, layout hash and sizes of mapped memory. NULL: not a board of this build, or a
+ * processor without cmpxchg16b.
+ */
+must_check struct board *board_attach(void *memory, size_t bytes);
+/*
+ * The handle is private memory of the process (the sizes in it are copies, so nobody else's write
+ * moves them); the board stays mapped.
+ */
+void board_detach(struct board **b);
+
+void board_size_of(const struct board *b, struct board_size *ret);
+_Atomic uint32_t *board_gate(struct board *b);
+/* Booking rounds completed by the ledger; a parked 402 waits for it to grow by two. */
+_Atomic uint64_t *board_rounds(struct board *b);
+/*
+ * Unix milliseconds. Ids may not run ahead of the ceiling; the ledger raises it after the database
+ * has it. 0 on a new board: no ids yet.
+ */
+_Atomic uint64_t *board_id_ceiling_ms(struct board *b);
+/* No id of this board is older: above every ceiling of the boards before. */
+_Atomic uint64_t *board_id_floor_ms(struct board *b);
+/* The ledger sleeps: whoever hands in wakes it by its eventfd. */
+_Atomic uint32_t *board_sleeping(struct board *b);
+/* The ledger's, monotonic; edges refuse new holds when it is older than BOARD_STALE_MS. */
+_Atomic uint64_t *board_heartbeat_ms(struct board *b);
+enum { BOARD_STALE_MS = 10000 };
+
+/* Supervisor: this incarnation of edge e is reaped. Then wake the ledger. */
+void board_mark_dead(struct board *b, uint32_t edge, uint32_t incarnation);
+void board_mark_all_dead(struct board *b);
+uint32_t board_dead(const struct board *b, uint32_t edge);
+/*
+ * The last incarnation that opened this edge's slab, 0 when none: the next one gets a higher number
+ * than this and than board_dead().
+ */
+uint32_t board_incarnation(const struct board *b, uint32_t edge);
+/* The descriptor by which a hand-in wakes the ledger; set once per process after mapping. */
+void board_set_wake_fd(struct ticket_desk *d, int fd);
+
+/* ---- the ledger's side: one process, board_sweep_start() first ---- */
+
+/*
+ * What the database has, committed, for this row. False: no such row. Asked when a slot is to be
+ * evicted.
+ */
+typedef bool board_balance_fn(void *arg, uint64_t row, struct nano *ret);
+void board_set_balance(struct board *b, board_balance_fn *balance, void *arg);
+
+/* A SETTLED ticket, copied once to private memory and checked. */
+struct ticket_copy {
+	uint32_t index;
+	uint8_t legs;
+	uint64_t id;
+	uint64_t row[TICKET_LEGS_MAX];
+	struct nano cost, hold;
+	struct ticket_facts facts;
+};
+
+/*
+ * Collect up to `max` SETTLED tickets that edges handed in since the last call (dirty bits; slabs
+ * of the dead are swept whole and resolved by the table of section 7; `interrupted` tickets get end
+ * reason END_INTERRUPTED). ret_quarantined counts tickets that failed the checks (they stay where
+ * they are and are reported).
+ *
+ * A ticket is returned once, until board_give_back(): a batch whose commit failed is run again from
+ * the caller's copies.
+ */
+size_t board_collect(struct board *b, struct ticket_copy *out, size_t max, uint32_t *ret_quarantined);
+
+/*
+ * Start of a ledger: own tickets as dead, then every ticket of every slab; what is SETTLED is
+ * returned by the following collects (also what the ledger before had booked already: the id
+ * decides). Rows are found again from the slots. Before any other call below.
+ */
+void board_sweep_start(struct board *b);
+
+/*
+ * After the commit of a batch: give back hold − cost on each leg, free. For every ticket of the
+ * batch, before the next load or evict.
+ */
+void board_give_back(struct board *b, uint32_t index);
+
+/*
+ * Rows and slots. Load finds a CLOSED slot or evicts an idle one (board_set_balance; none while
+ * collected tickets await board_give_back()); ret_slot is where it is, also when the row was there
+ * already. False: none idle. A row is not 0.
+ */
+must_check bool board_load(struct board *b, uint64_t row, struct nano balance, uint32_t *ret_slot);
+must_check bool board_evict(struct board *b, uint64_t row);
+/* From the ledger's private index, rebuilt from the slots by the sweep. */
+bool board_find(const struct board *b, uint64_t row, uint32_t *ret_slot);
+struct nano board_available(const struct board *b, uint32_t slot);
+
+/*
+ * Ledger tickets: credit (cost = −amount, hold 0: SETTLED at once) and debit (held first); amount >
+ * 0. The ticket goes through the same book → give back → free: board_collect() returns it, unless
+ * the caller books it at once and calls board_give_back(*ret_index). Ask board_find() first: a row
+ * that is not on the board has no ticket, the transaction is all. Then false and GONE mean: all are
+ * in use, book a round and come again. board_lower_begin() is a debit that is never refused: only
+ * for budgets, whose available may go below 0.
+ */
+must_check bool board_credit_begin(
+	struct board *b, uint64_t id, uint64_t row, struct nano amount, uint32_t *ret_index);
+must_check enum moved board_debit_begin(
+	struct board *b, uint64_t id, uint64_t row, struct nano amount, uint32_t *ret_index);
+must_check enum moved board_lower_begin(
+	struct board *b, uint64_t id, uint64_t row, struct nano amount, uint32_t *ret_index);
+bool board_is_ledger_ticket(const struct board *b, uint32_t index);
+
+/*
+ * Tickets that are HELD now: progress every 5 s. Returns false when index is not HELD; facts are a
+ * racy but untorn-by-word copy.
+ */
+bool board_held_copy(const struct board *b, uint32_t index, struct ticket_copy *ret);
+uint32_t board_ticket_count(const struct board *b); /* of all slabs, with the ledger's own at the end */
+
+/*
+ * T1 for every open slot: available == balance − Σ keeps; `balance` asks the database. Only
+ * meaningful when edges are still and every booked ticket was given back. Returns the number of
+ * slots that differ.
+ */
+uint32_t board_check(const struct board *b, board_balance_fn *balance, void *arg);
+
+/*
+ * Before sleeping and after waking (section 8). board_sleep_begin returns false when there is work
+ * after all.
+ */
+must_check bool board_sleep_begin(struct board *b);
+void board_sleep_end(struct board *b);
+
+#endif

@@ -1,0 +1,218 @@
+#include "ticket/catalogue.h"
+
+#include <string.h>
+
+static const void *
+row(const struct catalogue *c, uint64_t at, size_t size, uint32_t index)
+{
+	return (const char *)c + at + (uint64_t)index * size;
+}
+
+const struct catalogue_provider *
+catalogue_provider(const struct catalogue *c, uint32_t index)
+{
+	return index < c->provider_count ? row(c, c->provider_at, sizeof(struct catalogue_provider), index) : NULL;
+}
+
+const struct catalogue_model *
+catalogue_model(const struct catalogue *c, uint32_t index)
+{
+	return index < c->model_count ? row(c, c->model_at, sizeof(struct catalogue_model), index) : NULL;
+}
+
+const struct catalogue_name *
+catalogue_name_row(const struct catalogue *c, uint32_t index)
+{
+	return index < c->name_count ? row(c, c->name_at, sizeof(struct catalogue_name), index) : NULL;
+}
+
+const struct catalogue_price *
+catalogue_price(const struct catalogue *c, uint32_t index)
+{
+	return index < c->price_count ? row(c, c->price_at, sizeof(struct catalogue_price), index) : NULL;
+}
+
+static const struct catalogue_price_ref *
+price_ref(const struct catalogue *c, uint32_t index)
+{
+	return row(c, c->price_ref_at, sizeof(struct catalogue_price_ref), index);
+}
+
+/* Order of names: bytes, then length. */
+static int
+compare_names(struct span a, struct span b)
+{
+	size_t both = a.len < b.len ? a.len : b.len;
+	int order = memcmp(a.at, b.at, both);
+	return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static struct span
+name_span(const struct catalogue_name *n)
+{
+	return (struct span){n->name, n->name_len};
+}
+
+const struct catalogue_model *
+catalogue_find_model(const struct catalogue *c, struct span name)
+{
+	uint32_t low = 0, high = c->name_count;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		const struct catalogue_name *n = catalogue_name_row(c, middle);
+		int order = compare_names(name, name_span(n));
+		if (order == 0)
+			return catalogue_model(c, n->model);
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+const struct catalogue_price *
+catalogue_price_now(const struct catalogue *c, const struct catalogue_model *m, uint64_t now_ms)
+{
+	for (uint32_t i = 0; i < m->price_count; i++) {
+		const struct catalogue_price *p = catalogue_price(c, m->price_at + i);
+		if (p->from_ms <= now_ms)
+			return p;
+	}
+	return NULL;
+}
+
+const struct catalogue_price *
+catalogue_price_by_id(const struct catalogue *c, uint64_t id)
+{
+	uint32_t low = 0, high = c->price_count;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		const struct catalogue_price_ref *r = price_ref(c, middle);
+		if (r->id == id)
+			return catalogue_price(c, r->price);
+		if (id < r->id)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+/* ---- checks ---- */
+
+/* Text of 1 .. cap − 1 bytes with its terminator inside. */
+static bool
+text_ok(const char *s, size_t cap)
+{
+	return s[0] != '\0' && memchr(s, '\0', cap) != NULL;
+}
+
+/* A byte other than 0 and 1 in a bool is undefined behaviour for its reader. */
+static bool
+bool_ok(const bool *b)
+{
+	uint8_t byte;
+	memcpy(&byte, b, 1);
+	return byte <= 1;
+}
+
+static bool
+section_ok(const struct catalogue *c, uint64_t at, uint32_t count, size_t size)
+{
+	return at % 8 == 0 && at >= sizeof *c && at <= c->bytes && count <= (c->bytes - at) / size;
+}
+
+static bool
+provider_ok(const struct catalogue_provider *p)
+{
+	if (!bool_ok(&p->tls) || !bool_ok(&p->inject_usage) || p->cancel > DRAIN_UPSTREAM || p->port == 0)
+		return false;
+	if (p->key_count > CATALOGUE_KEYS_MAX || p->pass_header_count > CATALOGUE_HEADERS_MAX)
+		return false;
+	for (uint32_t i = 0; i < p->pass_header_count; i++)
+		if (!text_ok(p->pass_header[i], sizeof p->pass_header[i]))
+			return false;
+	/* The base path may be empty: the provider's root. */
+	return text_ok(p->name, sizeof p->name) && text_ok(p->host, sizeof p->host) &&
+		memchr(p->base_path, '\0', sizeof p->base_path) != NULL;
+}
+
+static bool
+price_ok(const struct catalogue_price *p)
+{
+	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
+		if (p->pico[k] < 0)
+			return false;
+	return p->request_nano >= 0 && p->tool_nano >= 0;
+}
+
+static bool
+model_ok(const struct catalogue *c, const struct catalogue_model *m)
+{
+	if (!bool_ok(&m->reasoning) || m->provider >= c->provider_count || m->bytes_per_token_x100 == 0)
+		return false;
+	if (m->price_at > c->price_count || m->price_count > c->price_count - m->price_at)
+		return false;
+	for (uint32_t i = 1; i < m->price_count; i++) /* newest first: price_now takes the first that has begun */
+		if (catalogue_price(c, m->price_at + i)->from_ms >= catalogue_price(c, m->price_at + i - 1)->from_ms)
+			return false;
+	return text_ok(m->public_id, sizeof m->public_id) && text_ok(m->upstream_id, sizeof m->upstream_id);
+}
+
+static bool
+names_ok(const struct catalogue *c)
+{
+	for (uint32_t i = 0; i < c->name_count; i++) {
+		const struct catalogue_name *n = catalogue_name_row(c, i);
+		if (!text_ok(n->name, sizeof n->name) || strlen(n->name) != n->name_len || n->model >= c->model_count ||
+			!bool_ok(&n->alias))
+			return false;
+		if (i > 0 && compare_names(name_span(catalogue_name_row(c, i - 1)), name_span(n)) >= 0)
+			return false;
+	}
+	return true;
+}
+
+static bool
+price_refs_ok(const struct catalogue *c)
+{
+	for (uint32_t i = 0; i < c->price_count; i++) {
+		const struct catalogue_price_ref *r = price_ref(c, i);
+		if (r->price >= c->price_count || catalogue_price(c, r->price)->id != r->id)
+			return false;
+		if (i > 0 && price_ref(c, i - 1)->id >= r->id)
+			return false;
+	}
+	return true;
+}
+
+static bool
+sections_ok(const struct catalogue *c)
+{
+	return section_ok(c, c->provider_at, c->provider_count, sizeof(struct catalogue_provider)) &&
+		section_ok(c, c->model_at, c->model_count, sizeof(struct catalogue_model)) &&
+		section_ok(c, c->price_at, c->price_count, sizeof(struct catalogue_price)) &&
+		section_ok(c, c->name_at, c->name_count, sizeof(struct catalogue_name)) &&
+		section_ok(c, c->price_ref_at, c->price_count, sizeof(struct catalogue_price_ref));
+}
+
+const struct catalogue *
+catalogue_attach(const void *memory, size_t bytes)
+{
+	const struct catalogue *c = memory;
+	if (bytes < sizeof *c || (uintptr_t)memory % 8 != 0 || c->magic != CATALOGUE_MAGIC)
+		return NULL;
+	if (c->bytes < sizeof *c || c->bytes > bytes || !sections_ok(c))
+		return NULL;
+	for (uint32_t i = 0; i < c->provider_count; i++)
+		if (!provider_ok(catalogue_provider(c, i)))
+			return NULL;
+	for (uint32_t i = 0; i < c->price_count; i++)
+		if (!price_ok(catalogue_price(c, i)))
+			return NULL;
+	for (uint32_t i = 0; i < c->model_count; i++)
+		if (!model_ok(c, catalogue_model(c, i)))
+			return NULL;
+	return names_ok(c) && price_refs_ok(c) ? c : NULL;
+}

@@ -1,0 +1,108 @@
+/*
+ * The catalogue, compiled: providers, targets, models, aliases and prices as one block of fixed-size rows
+ * without pointers, made from the configuration file by the supervisor, read-only for everybody else (edge,
+ * dialer, ledger, scribe map the same memfd). Names are the operator's own; provider keys are not in it.
+ *
+ * Ids of providers, models and prices are hashes of their names and contents (64 or 32 bits, collisions
+ * refused at compile time), so that they mean the same in every version of the file and on every node.
+ */
+#ifndef TICKET_CATALOGUE_H
+#define TICKET_CATALOGUE_H
+
+#include "core/base.h"
+#include "ticket/usage.h"
+
+enum {
+	CATALOGUE_NAME_MAX = 128, /* with terminator */
+	CATALOGUE_HOST_MAX = 256,
+	CATALOGUE_PATH_MAX = 128,
+	CATALOGUE_HEADERS_MAX = 8,
+	CATALOGUE_HEADER_MAX = 64,
+	CATALOGUE_KEYS_MAX = 16, /* keys per provider */
+};
+
+enum cancel_policy { CANCEL_UPSTREAM,
+	DRAIN_UPSTREAM }; /* client gone: close the provider's connection, or read on for its usage */
+
+/* One provider: where and how it is spoken to. */
+struct catalogue_provider {
+	uint32_t id; /* hash of the name */
+	uint32_t key_count; /* the keys themselves are handed to edges' vaults by (provider index, key index) */
+	char name[CATALOGUE_NAME_MAX];
+	char host[CATALOGUE_HOST_MAX];
+	uint16_t port;
+	bool tls;
+	bool inner; /* by its name a host of the operator's own network: its addresses need not be public */
+	bool inject_usage; /* stream_options.include_usage may be injected */
+	uint8_t cancel; /* enum cancel_policy */
+	char base_path[CATALOGUE_PATH_MAX]; /* "/v1" */
+	/* Request headers that this provider wants passed through besides the dialect's allow-list (lower case). */
+	uint32_t pass_header_count;
+	char pass_header[CATALOGUE_HEADERS_MAX][CATALOGUE_HEADER_MAX];
+};
+
+/* One row of the price book; rows of a model stand together, newest start first. */
+struct catalogue_price {
+	uint64_t id; /* hash of model, start and amounts */
+	uint64_t from_ms; /* in force from here, wall clock */
+	int64_t pico[TOKEN_KIND_COUNT]; /* per token; fallbacks are resolved */
+	int64_t request_nano; /* per request */
+	int64_t tool_nano; /* per billed tool call */
+};
+
+struct catalogue_model {
+	uint32_t id; /* hash of the public id */
+	uint32_t provider; /* index */
+	char public_id[CATALOGUE_NAME_MAX];
+	char upstream_id[CATALOGUE_NAME_MAX];
+	uint32_t context_tokens, output_tokens; /* window; most output */
+	bool reasoning; /* hides output: an uncapped stream can't be metered in steps */
+	uint32_t bytes_per_token_x100; /* floor: the fewest bytes a prompt token can have, × 100 */
+	uint32_t image_tokens, audio_tokens, file_tokens; /* upper bound of input tokens per such part */
+	uint32_t price_at, price_count; /* rows in prices[] */
+	uint64_t created_s;
+};
+
+/* Names, sorted, for look-up: public ids and aliases. */
+struct catalogue_name {
+	char name[CATALOGUE_NAME_MAX];
+	uint32_t name_len;
+	uint32_t model; /* index */
+	bool alias;
+};
+
+/* Prices by id, sorted: the ledger looks one up for every ticket that it books. */
+struct catalogue_price_ref {
+	uint64_t id;
+	uint32_t price; /* index */
+	uint32_t zero;
+};
+
+#define CATALOGUE_MAGIC 0x0263656874654c43ULL
+
+struct catalogue {
+	uint64_t magic, bytes, version; /* version: hash of everything behind */
+	uint32_t provider_count, model_count, price_count, name_count;
+	uint64_t provider_at, model_at, price_at, name_at, price_ref_at; /* offsets from the start */
+};
+
+/*
+ * Check a block as a whole (sizes, indices, terminators, order). memory is aligned to 8; bytes may be more
+ * than the catalogue needs. NULL: not a catalogue.
+ */
+must_check const struct catalogue *catalogue_attach(const void *memory, size_t bytes);
+
+const struct catalogue_provider *catalogue_provider(const struct catalogue *c, uint32_t index);
+const struct catalogue_model *catalogue_model(const struct catalogue *c, uint32_t index);
+const struct catalogue_name *catalogue_name_row(const struct catalogue *c, uint32_t index);
+const struct catalogue_price *catalogue_price(const struct catalogue *c, uint32_t index);
+
+/* By public id or alias; NULL when unknown. O(log n), no allocation. */
+const struct catalogue_model *catalogue_find_model(const struct catalogue *c, struct span name);
+
+/* The price in force at now_ms, or NULL: the model must not be served. */
+const struct catalogue_price *catalogue_price_now(
+	const struct catalogue *c, const struct catalogue_model *m, uint64_t now_ms);
+const struct catalogue_price *catalogue_price_by_id(const struct catalogue *c, uint64_t id);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * Every way in which an exchange can end: one row each. The edge picks it, the ledger books by it, the scribe counts it, the
+ * documentation lists it.
+ *
+ * X(NAME, number kept in the store for ever, HTTP status or 0 when a head may already be out, severity, error type, error code, billing, sentence for the caller)
+ * severity: INFO (somebody's wish), NOTE (caller's fault), WARN (provider's), ALARM (ours)
+ * billing:  NONE (no charge), REPORTED (measured usage if reported, else the counted estimate, never above the hold)
+ */
+#ifndef TICKET_END_REASONS_H
+#define TICKET_END_REASONS_H
+
+#define END_REASONS(X) \
+	X(NONE, 0, 0, INFO, "", "", NONE, "") \
+	X(COMPLETED, 1, 200, INFO, "", "", REPORTED, "") \
+	X(CLIENT_GONE, 2, 499, INFO, "", "", REPORTED, "") \
+	X(CLIENT_GONE_EARLY, 3, 499, INFO, "", "", NONE, "") \
+	X(PROVIDER_CUT, 4, 0, WARN, "server_error", "upstream_cut", REPORTED, "The provider ended its answer before it was complete.") \
+	X(PROVIDER_ERROR, 5, 0, WARN, "", "", NONE, "") \
+	X(PROVIDER_ERROR_INSIDE, 6, 0, WARN, "", "", REPORTED, "") \
+	X(PROVIDER_MALFORMED, 7, 502, WARN, "server_error", "upstream_malformed", NONE, "The provider's answer could not be read.") \
+	X(PROVIDER_UNREACHABLE, 8, 502, WARN, "server_error", "upstream_unreachable", NONE, "The provider could not be reached.") \
+	X(PROVIDER_TIMEOUT, 9, 504, WARN, "server_error", "upstream_timeout", NONE, "The provider did not answer in time.") \
+	X(PROVIDER_STALLED, 10, 0, WARN, "server_error", "upstream_timeout", REPORTED, "The provider stopped sending.") \
+	X(PROVIDER_ACCOUNT, 11, 503, ALARM, "server_error", "upstream_unavailable", NONE, "This model is not available at the moment.") \
+	X(PROVIDER_ENCODED, 12, 502, WARN, "server_error", "upstream_malformed", NONE, "The provider sent a compressed answer that was not asked for.") \
+	X(INTERRUPTED, 13, 0, ALARM, "server_error", "interrupted", REPORTED, "The gateway was interrupted.") \
+	X(BUDGET_EXHAUSTED, 14, 0, NOTE, "insufficient_quota", "budget_exhausted", REPORTED, "The balance ended while the answer was streamed.") \
+	X(BAD_HTTP, 20, 400, NOTE, "invalid_request_error", "bad_http", NONE, "The request is not valid HTTP/1.1.") \
+	X(BAD_BODY, 21, 400, NOTE, "invalid_request_error", "bad_request", NONE, "The request body is not valid.") \
+	X(BODY_TOO_LARGE, 22, 413, NOTE, "invalid_request_error", "request_too_large", NONE, "The request body is too large.") \
+	X(NO_KEY, 23, 401, NOTE, "invalid_request_error", "invalid_api_key", NONE, "You didn't provide an API key. Send it as 'Authorization: Bearer <key>'.") \
+	X(BAD_KEY, 24, 401, NOTE, "invalid_request_error", "invalid_api_key", NONE, "Incorrect API key provided.") \
+	X(KEY_REVOKED, 25, 401, NOTE, "invalid_request_error", "invalid_api_key", NONE, "This API key has been revoked.") \
+	X(NOT_FOUND, 26, 404, NOTE, "invalid_request_error", "not_found", NONE, "There is no such endpoint here.") \
+	X(BAD_METHOD, 27, 405, NOTE, "invalid_request_error", "method_not_allowed", NONE, "This endpoint does not take that method.") \
+	X(NO_MODEL, 28, 404, NOTE, "invalid_request_error", "model_not_found", NONE, "The model does not exist or you do not have access to it.") \
+	X(NO_PRICE, 29, 503, ALARM, "server_error", "model_unpriced", NONE, "This model has no price in force.") \
+	X(NO_MONEY, 30, 402, NOTE, "insufficient_quota", "insufficient_quota", NONE, "The balance does not cover this request.") \
+	X(TOO_LONG_FOR_MODEL, 31, 400, NOTE, "invalid_request_error", "context_length_exceeded", NONE, "The request is larger than the model's context window.") \
+	X(OVERLOADED, 32, 503, ALARM, "server_error", "overloaded", NONE, "The gateway is at capacity; try again in a moment.") \
+	X(LEDGER_AWAY, 33, 503, ALARM, "server_error", "unavailable", NONE, "The gateway cannot take requests right now; try again in a moment.") \
+	X(HEAD_TIMEOUT, 34, 408, NOTE, "invalid_request_error", "request_timeout", NONE, "The request's head did not arrive in time.") \
+	X(BODY_TIMEOUT, 35, 408, NOTE, "invalid_request_error", "request_timeout", NONE, "The request's body did not arrive in time.") \
+	X(DRAINING, 36, 503, INFO, "server_error", "draining", NONE, "The gateway is shutting down; try again.") \
+	X(CLIENT_SLOW, 37, 0, NOTE, "", "", REPORTED, "") \
+	X(RATE_LIMITED, 38, 429, NOTE, "rate_limit_error", "rate_limit_exceeded", NONE, "Too many requests.") \
+	X(TRACED, 39, 0, ALARM, "server_error", "interrupted", REPORTED, "The gateway was interrupted.") \
+	X(BAD_HEADER, 40, 400, NOTE, "invalid_request_error", "bad_header", NONE, "A header of the request has an unknown value.")
+
+enum end_reason {
+#define X(name, number, status, severity, type, code, billing, text) END_##name = number,
+	END_REASONS(X)
+#undef X
+};
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * What processes may report: an event id and at most four numbers. The sentences are the scribe's; there is no free text.
+ * X(NAME, severity, sentence with {0}..{3} for the numbers)
+ */
+#ifndef TICKET_EVENTS_H
+#define TICKET_EVENTS_H
+
+#define EVENTS(X) \
+	X(STARTED, INFO, "process is up, vault grade {0}, landlock ABI {1}") \
+	X(ENDED, INFO, "process ends") \
+	X(CHILD_DIED, ALARM, "role {0} instance {1} ended, status {2}, restarted in {3} ms") \
+	X(PROVIDER_ACCOUNT, ALARM, "provider {0} refuses our account, status {1}") \
+	X(PROVIDER_UNREACHABLE, WARN, "provider {0} can't be reached, reason {1}") \
+	X(ADDRESS_REFUSED, ALARM, "the name of provider {0} leads to an address that is not public; it is not used") \
+	X(SLAB_EXHAUSTED, ALARM, "edge {0} has no free ticket") \
+	X(VAULT_FULL, ALARM, "edge {0} has no content memory left, budget {1} bytes") \
+	X(QUARANTINED, ALARM, "{0} tickets failed their checks") \
+	X(STORE_FAILED, ALARM, "the store can't be written, code {0}; new requests are refused") \
+	X(STORE_BACK, INFO, "the store is written again") \
+	X(BOOKED_INTERRUPTED, WARN, "{0} interrupted exchanges were booked") \
+	X(ACCEPT_FAILED, WARN, "accept failed, errno {0}") \
+	X(TRACED, ALARM, "edge {0} is being traced; it wipes and ends") \
+	X(LOSS, WARN, "loss account {0} grew by {1} nano") \
+	X(CHILD_WROTE, WARN, "role {0} instance {1} wrote {2} bytes to its standard error, not shown") \
+	X(EVENTS_DROPPED, WARN, "{0} events were not written") \
+	X(DRAINING, INFO, "the server drains; at most {0} ms") \
+	X(CATALOGUE, INFO, "catalogue {0} with {1} models is in force") \
+	X(COST_MISMATCH, ALARM, "{0} tickets state another cost than their usage gives")
+
+enum event_id {
+	EVENT_NONE,
+#define X(name, severity, text) EVENT_##name,
+	EVENTS(X)
+#undef X
+	EVENT_COUNT
+};
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * The board's key table: complete, so that a miss is final. Written by the ledger alone, mapped
+ * read-only by edges, created by the supervisor.
+ *
+ * Open addressing, 64 bytes a row; doubled by building the next table further on in the same sparse
+ * segment and then publishing its place in one word: a reader that still looks at the old one sees
+ * what was true a moment ago. A row needs no lock: what identifies it (hash, key, account) is
+ * written before the row is published and never again; what changes (state, expiry, hint) are words
+ * that mean something each alone. So a ledger that is killed at any instruction leaves a table that
+ * can be read and written on.
+ */
+#ifndef TICKET_KEY_TABLE_H
+#define TICKET_KEY_TABLE_H
+
+#include "ticket/api_key.h"
+
+#include <stdatomic.h>
+
+enum key_state { KEY_NONE,
+	KEY_ACTIVE,
+	KEY_REVOKED };
+
+struct key_facts { /* what authentication learns */
+	uint64_t key; /* id */
+	uint64_t account; /* row that pays */
+	uint64_t expires_ms; /* wall clock; 0: never */
+	uint32_t slot; /* hint: where the account's row is on the board; UINT32_MAX: not there */
+	uint32_t state; /* enum key_state */
+};
+
+struct key_table;
+
+/*
+ * Address space of the segment: sparse, grows by touching. The supervisor creates it, the ledger
+ * maps it read-write.
+ */
+size_t key_table_bytes(void);
+/* In zeroed memory of key_table_bytes(). */
+void key_table_format(void *memory);
+/* NULL: not a key table of this build. */
+must_check struct key_table *key_table_attach(void *memory, size_t bytes);
+
+/* Any reader. False: no such key. Lock-free. */
+must_check bool key_table_find(
+	const struct key_table *t, const uint8_t hash[API_KEY_HASH_BYTES], struct key_facts *ret);
+
+/*
+ * Ledger: insert, or replace state, expiry and hint. False: the segment is full, or the hash is
+ * another key's.
+ */
+must_check bool key_table_put(
+	struct key_table *t, const uint8_t hash[API_KEY_HASH_BYTES], const struct key_facts *facts);
+/*
+ * Ledger: the account's row moved on the board (or left it: slot UINT32_MAX): refresh the hint of
+ * one of its keys. Unknown hash: nothing.
+ */
+void key_table_hint(struct key_table *t, const uint8_t hash[API_KEY_HASH_BYTES], uint32_t slot);
+uint64_t key_table_count(const struct key_table *t);
+
+#endif

@@ -1,0 +1,117 @@
+/*
+ * Every message between processes: who may send it to whom, and its struct. Checked to the last byte on receipt (message_check); anything
+ * unknown or untimely ends the receiver. Content has no place here: numbers, and the operator's own secrets from supervisor to edge.
+ *
+ * X(TYPE, sender, receiver, struct, may carry a descriptor)
+ */
+#ifndef TICKET_MESSAGES_H
+#define TICKET_MESSAGES_H
+
+#include "core/base.h"
+
+#define MESSAGES(X) \
+	X(READY, ANY, SUPERVISOR, message_plain, false) /* locked down, loop about to start */ \
+	X(DRAIN, SUPERVISOR, ANY, message_plain, false) /* accept nothing new, end when idle */ \
+	X(STOP, SUPERVISOR, ANY, message_plain, false) /* end now, booking what is known */ \
+	X(SECRET, SUPERVISOR, ANY, message_secret, false) \
+	X(GO, SUPERVISOR, ANY, message_plain, false) /* all secrets and segments are handed over */ \
+	X(PEER, SUPERVISOR, ANY, message_peer, true) /* that neighbour was started anew: here is the fresh end of its arrow */ \
+	X(SEGMENT, SUPERVISOR, EDGE, message_segment, true) \
+	X(SEGMENT_WANTED, EDGE, SUPERVISOR, message_segment, false) \
+	X(CONNECT, EDGE, DIALER, message_connect, false) \
+	X(CONNECTED, DIALER, EDGE, message_connected, true) \
+	X(LOAD, EDGE, LEDGER, message_row, false) /* bring this row onto the board */ \
+	X(LOADED, LEDGER, EDGE, message_row, false) \
+	X(EVENT, ANY, SCRIBE, message_event, false)
+
+enum message_type {
+	MESSAGE_NONE,
+#define X(name, from, to, type, fd) MESSAGE_##name,
+	MESSAGES(X)
+#undef X
+	MESSAGE_COUNT
+};
+
+enum message_end { END_OF_NOBODY, END_OF_SUPERVISOR, END_OF_EDGE, END_OF_DIALER, END_OF_LEDGER, END_OF_SCRIBE, END_OF_ANY };
+
+enum secret_kind {
+	SECRET_PEPPER, /* API_KEY_PEPPER_BYTES: edges and ledger */
+	SECRET_PROVIDER_KEY, /* by provider index and key index: edges */
+	SECRET_RECEIPT, /* key of the receipt's MAC: edges and ledger */
+};
+
+struct message_head {
+	uint16_t type;
+	uint16_t zero;
+	uint32_t bytes; /* of the whole message */
+};
+
+struct message_plain {
+	struct message_head head;
+};
+
+/*
+ * A neighbour died and its successor runs. The descriptor replaces the receiver's end of that arrow (close the old one, forget what was asked
+ * over it and not answered). It may come before or after the old end reads as closed, and at any time after READY.
+ * role: enum message_end of the neighbour; instance: which edge, else 0.
+ */
+struct message_peer {
+	struct message_head head;
+	uint16_t role, instance;
+	uint32_t zero;
+};
+
+enum { SECRET_BYTES_MAX = 2048 };
+
+struct message_secret {
+	struct message_head head;
+	uint16_t kind, provider, key;
+	uint16_t secret_bytes;
+	uint8_t secret[SECRET_BYTES_MAX];
+};
+
+struct message_segment {
+	struct message_head head;
+	uint64_t segment_bytes;
+};
+
+struct message_connect {
+	struct message_head head;
+	uint64_t token; /* the edge's; comes back */
+	uint32_t provider; /* index in the catalogue */
+	uint32_t timeout_ms;
+};
+
+enum connect_result { CONNECT_OK, CONNECT_NAME, CONNECT_REFUSED, CONNECT_TIMEOUT, CONNECT_LIMIT };
+
+struct message_connected {
+	struct message_head head;
+	uint64_t token;
+	uint32_t provider;
+	uint32_t result; /* enum connect_result; the descriptor comes with CONNECT_OK */
+};
+
+struct message_row {
+	struct message_head head;
+	uint64_t token;
+	uint64_t row;
+	uint32_t slot;
+	uint32_t result; /* 0: loaded, 1: no such row, 2: no slot is idle */
+};
+
+/* What a process reports: an event id and numbers from a table (ticket/events.h). */
+struct message_event {
+	struct message_head head;
+	uint16_t event, role, instance, zero; /* role: enum message_end; the scribe goes by the arrow it came over */
+	uint64_t numbers[4];
+};
+
+/*
+ * Is this message complete, known, and allowed from `from` to `to`? has_fd: a descriptor came with it.
+ * The caller ends itself when not.
+ */
+must_check bool message_check(const void *message, size_t bytes, enum message_end from, enum message_end to, bool has_fd);
+
+#define MESSAGE_INIT(type_name, struct_type) ((struct struct_type){.head = {.type = MESSAGE_##type_name, .bytes = sizeof(struct struct_type)}})
+
+#endif

@@ -1,0 +1,73 @@
+#include "ticket/price.h"
+
+typedef unsigned __int128 u128;
+
+/* Sum that stays at the top instead of wrapping: ten products of 2^64 × 2^63 exceed 128 bits. */
+static u128
+add(u128 a, u128 b)
+{
+	u128 sum;
+	return __builtin_add_overflow(a, b, &sum) ? ~(u128)0 : sum;
+}
+
+/* Amounts are never negative in a compiled catalogue; a damaged one must not turn a charge into a credit. */
+static u128
+times(uint64_t count, int64_t each)
+{
+	return each > 0 ? (u128)count * (u128)each : 0;
+}
+
+static const bool is_output[TOKEN_KIND_COUNT] = {
+	[TOKEN_output] = true,
+	[TOKEN_reasoning] = true,
+	[TOKEN_audio_out] = true,
+	[TOKEN_image_out] = true,
+};
+
+static int64_t
+dearest(const struct catalogue_price *p, bool output)
+{
+	int64_t most = 0;
+	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
+		if (is_output[k] == output && p->pico[k] > most)
+			most = p->pico[k];
+	return most;
+}
+
+static u128
+upper_bound_pico(const struct catalogue_price *p, uint64_t input_tokens, uint64_t output_tokens)
+{
+	u128 pico = times(PICO_PER_NANO, p->request_nano);
+	pico = add(pico, times(input_tokens, dearest(p, false)));
+	return add(pico, times(output_tokens, dearest(p, true)));
+}
+
+struct nano
+price_cost(const struct catalogue_price *p, const struct usage *u)
+{
+	u128 pico = times(PICO_PER_NANO, p->request_nano);
+	pico = add(pico, times((uint64_t)u->tool_calls * PICO_PER_NANO, p->tool_nano));
+	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
+		pico = add(pico, times(u->tokens[k], p->pico[k]));
+	return nano_from_pico_up(pico);
+}
+
+struct nano
+price_upper_bound(const struct catalogue_price *p, uint64_t input_tokens, uint64_t output_tokens)
+{
+	return nano_from_pico_up(upper_bound_pico(p, input_tokens, output_tokens));
+}
+
+uint64_t
+price_affordable_output(const struct catalogue_price *p, uint64_t input_tokens, struct nano money)
+{
+	u128 before = upper_bound_pico(p, input_tokens, 0);
+	u128 have = times(PICO_PER_NANO, money.v);
+	if (before > have)
+		return 0;
+	int64_t each = dearest(p, true);
+	if (each == 0)
+		return UINT64_MAX;
+	u128 tokens = (have - before) / (u128)each;
+	return tokens > UINT64_MAX ? UINT64_MAX : (uint64_t)tokens;
+}

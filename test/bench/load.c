@@ -1,0 +1,405 @@
+#include "load.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	RECEIVE_BYTES = 256 * 1024,
+	HEAD_MOST = 8192,
+	EVENTS_A_TURN = 512,
+	STAMP_LEN = 22,
+	KEEP_MOST = STAMP_LEN - 1,
+};
+
+enum load_state { LOAD_UNUSED,
+	LOAD_CONNECTING,
+	LOAD_SENDING,
+	LOAD_HEAD,
+	LOAD_BODY,
+	LOAD_IDLE };
+
+struct load_conn {
+	int fd;
+	enum load_state state;
+	size_t sent;
+	uint64_t began_ns; /* closed loop: when it was sent; fixed rate: when it should have been */
+	char *head; /* an unfinished head */
+	size_t head_len;
+	bool keep_alive, failed, chunked, until_close;
+	struct http1_chunked chunks;
+	uint64_t left;
+	char kept[KEEP_MOST]; /* streams: what may be the beginning of a stamp */
+	size_t kept_len;
+};
+
+/* In front is room for what a stream kept of its last read. */
+static char received_room[KEEP_MOST + RECEIVE_BYTES];
+static char *const received = received_room + KEEP_MOST;
+
+void
+load_init(struct load *l, const struct load_options *o)
+{
+	memset(l, 0, sizeof *l);
+	l->options = o;
+	l->epoll = epoll_create1(EPOLL_CLOEXEC);
+	l->conns = calloc(o->connections, sizeof *l->conns);
+	l->idle = calloc(o->connections, sizeof(struct load_conn *));
+	if (l->epoll < 0 || !l->conns || !l->idle)
+		abort();
+	load_build_request(o, &l->request, &l->request_len);
+}
+
+void
+load_reset_counts(struct load *l)
+{
+	memset(&l->counts, 0, sizeof l->counts);
+	memset(&l->latency, 0, sizeof l->latency);
+}
+
+/* ---- life of a connection ---- */
+
+static void
+watch(struct load *l, struct load_conn *c, int op, uint32_t events)
+{
+	struct epoll_event e = {.events = events, .data.ptr = c};
+	if (epoll_ctl(l->epoll, op, c->fd, &e) != 0)
+		abort();
+}
+
+static void
+complain(struct load *l, const char *what, const char *detail, size_t len)
+{
+	l->counts.errors++;
+	if (l->first_error[0])
+		return;
+	snprintf(l->first_error, sizeof l->first_error, "%s %.*s", what, (int)(len < 400 ? len : 400), detail);
+}
+
+static void
+drop(struct load *l, struct load_conn *c)
+{
+	close(c->fd);
+	free(c->head);
+	*c = (struct load_conn){.fd = -1};
+	l->alive--;
+}
+
+static void
+connect_one(struct load *l, struct load_conn *c)
+{
+	c->fd = net_connect(&l->options->to);
+	if (c->fd < 0) {
+		complain(l, "connect:", strerror(errno), 64);
+		return;
+	}
+	l->alive++;
+	c->state = LOAD_CONNECTING;
+	watch(l, c, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
+}
+
+void
+load_open(struct load *l, unsigned n)
+{
+	for (; n && l->opened < l->options->connections; n--)
+		connect_one(l, &l->conns[l->opened++]);
+}
+
+/*
+ * A closed loop goes on with a new connection; a stream that ends is a fault of whoever ended it.
+ */
+static void
+lost(struct load *l, struct load_conn *c, const char *why)
+{
+	bool streaming = c->state == LOAD_BODY && l->options->mode != LOAD_REQUESTS;
+	l->streaming -= streaming;
+	complain(l, why, "", 0);
+	drop(l, c);
+	if (l->options->mode == LOAD_REQUESTS)
+		connect_one(l, c);
+}
+
+/* ---- sending ---- */
+
+static void
+send_rest(struct load *l, struct load_conn *c)
+{
+	ssize_t n = net_send(c->fd, l->request + c->sent, l->request_len - c->sent);
+	if (n < 0) {
+		lost(l, c, "the connection was closed while the request was sent");
+		return;
+	}
+	c->sent += (size_t)n;
+	enum load_state before = c->state;
+	c->state = c->sent == l->request_len ? LOAD_HEAD : LOAD_SENDING;
+	if (c->state == LOAD_SENDING && before != LOAD_SENDING)
+		watch(l, c, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+	else if (c->state == LOAD_HEAD && before == LOAD_SENDING)
+		watch(l, c, EPOLL_CTL_MOD, EPOLLIN);
+}
+
+static void
+send_request(struct load *l, struct load_conn *c, uint64_t began_ns)
+{
+	c->began_ns = began_ns;
+	c->sent = 0;
+	c->failed = false;
+	send_rest(l, c);
+}
+
+static void
+rest(struct load *l, struct load_conn *c)
+{
+	c->state = LOAD_IDLE;
+	l->idle[l->idle_count++] = c;
+}
+
+static void
+next_request(struct load *l, struct load_conn *c)
+{
+	if (l->options->mode == LOAD_REQUESTS && l->options->rate)
+		rest(l, c);
+	else
+		send_request(l, c, net_now_ns());
+}
+
+static void
+send_due(struct load *l, uint64_t now_ns)
+{
+	uint64_t step_ns = 1000000000u / l->options->rate;
+	if (!l->due_ns)
+		l->due_ns = now_ns;
+	while (l->idle_count && l->due_ns <= now_ns) {
+		send_request(l, l->idle[--l->idle_count], l->due_ns);
+		l->due_ns += step_ns;
+	}
+}
+
+/* ---- receiving ---- */
+
+static void
+reply_done(struct load *l, struct load_conn *c)
+{
+	if (!c->failed) {
+		l->counts.requests++;
+		histogram_add(&l->latency, net_now_ns() - c->began_ns);
+	}
+	if (c->keep_alive) {
+		next_request(l, c);
+		return;
+	}
+	drop(l, c);
+	connect_one(l, c);
+}
+
+static bool
+digits(const char *at, uint64_t *ret)
+{
+	uint64_t v = 0;
+	for (size_t i = 2; i < STAMP_LEN; i++) {
+		if (at[i] < '0' || at[i] > '9')
+			return false;
+		v = v * 10 + (uint64_t)(at[i] - '0');
+	}
+	*ret = v;
+	return true;
+}
+
+/*
+ * The time from each chunk's stamp to now. A stamp torn by the end of the read is kept for the
+ * next one.
+ */
+static void
+stamps(struct load *l, struct load_conn *c, const char *at, const char *end)
+{
+	uint64_t now_ns = net_now_ns(), sent_ns;
+	c->kept_len = 0;
+	while ((at = memchr(at, '@', (size_t)(end - at)))) {
+		if (end - at < STAMP_LEN) {
+			c->kept_len = (size_t)(end - at);
+			memcpy(c->kept, at, c->kept_len);
+			return;
+		}
+		if (at[1] == 't' && digits(at, &sent_ns)) {
+			l->counts.chunks++;
+			histogram_add(&l->latency, now_ns > sent_ns ? now_ns - sent_ns : 0);
+		}
+		at++;
+	}
+}
+
+static void
+stream_bytes(struct load *l, struct load_conn *c, char *at, size_t len)
+{
+	char *from = at;
+	if (c->kept_len && at == received) {
+		from = at - c->kept_len;
+		memcpy(from, c->kept, c->kept_len);
+	}
+	stamps(l, c, from, at + len);
+}
+
+/* Consumes the body of a plain reply. */
+static size_t
+reply_bytes(struct load *l, struct load_conn *c, const char *at, size_t len)
+{
+	size_t used = 0;
+	if (!c->chunked) {
+		used = len < c->left ? len : c->left;
+		c->left -= used;
+		if (!c->left && !c->until_close)
+			reply_done(l, c);
+		return used;
+	}
+	while (used < len) {
+		size_t consumed = 0;
+		struct span data;
+		enum http1_result r = http1_chunked_feed(&c->chunks, at + used, len - used, &consumed, &data);
+		used += consumed;
+		if (r == HTTP1_MORE)
+			continue;
+		if (r == HTTP1_BAD)
+			lost(l, c, "the reply's chunks are malformed");
+		else
+			reply_done(l, c);
+		return r == HTTP1_BAD ? len : used;
+	}
+	return used;
+}
+
+static void
+begin_body(struct load *l, struct load_conn *c, const struct http1_head *h, const char *body, size_t body_len)
+{
+	c->state = LOAD_BODY;
+	c->keep_alive = h->keep_alive;
+	c->chunked = h->chunked;
+	c->until_close = h->until_close;
+	c->left = h->has_length ? h->content_length : h->until_close ? UINT64_MAX
+																 : 0;
+	c->failed = h->status != 200;
+	http1_chunked_init(&c->chunks);
+	if (c->failed) {
+		char what[32];
+		snprintf(what, sizeof what, "status %u:", h->status);
+		complain(l, what, body, body_len);
+	} else if (l->options->mode != LOAD_REQUESTS)
+		l->streaming++;
+}
+
+static void
+keep_head(struct load_conn *c, const char *at, size_t len)
+{
+	if (!c->head && !(c->head = malloc(HEAD_MOST)))
+		abort();
+	memcpy(c->head + c->head_len, at, len);
+	c->head_len += len;
+}
+
+static void feed(struct load *l, struct load_conn *c, char *at, size_t len);
+
+static void
+feed_head(struct load *l, struct load_conn *c, char *at, size_t len)
+{
+	struct http1_head h;
+	enum http1_error error;
+	size_t scanned = 0, before = c->head_len, all = before + len;
+	if (before + len > HEAD_MOST && before)
+		all = HEAD_MOST;
+	if (before)
+		keep_head(c, at, all - before);
+	enum http1_result r = http1_response_parse(before ? c->head : at, all, &scanned, false, &h, &error);
+	if (r == HTTP1_BAD || (r == HTTP1_MORE && all >= HEAD_MOST)) {
+		lost(l, c, "the reply's head is malformed");
+		return;
+	}
+	if (r == HTTP1_MORE) {
+		if (!before)
+			keep_head(c, at, len);
+		return;
+	}
+	size_t used = h.bytes - before;
+	begin_body(l, c, &h, at + used, len - used);
+	c->head_len = 0;
+	if (len > used || (!c->left && !c->chunked))
+		feed(l, c, at + used, len - used);
+}
+
+static void
+feed(struct load *l, struct load_conn *c, char *at, size_t len)
+{
+	if (c->state == LOAD_HEAD)
+		feed_head(l, c, at, len);
+	else if (c->state != LOAD_BODY)
+		lost(l, c, "bytes came that nobody asked for");
+	else if (l->options->mode == LOAD_REQUESTS || c->failed) {
+		size_t used = reply_bytes(l, c, at, len);
+		if (used < len)
+			lost(l, c, "more bytes came than the reply has");
+	} else
+		stream_bytes(l, c, at, len);
+}
+
+static void
+connected(struct load *l, struct load_conn *c)
+{
+	int error = 0;
+	socklen_t len = sizeof error;
+	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	if (error) {
+		complain(l, "connect:", strerror(error), 64);
+		drop(l, c);
+		return;
+	}
+	watch(l, c, EPOLL_CTL_MOD, EPOLLIN);
+	next_request(l, c);
+}
+
+static void
+on_event(struct load *l, struct load_conn *c, uint32_t events)
+{
+	if (c->state == LOAD_CONNECTING) {
+		connected(l, c);
+		return;
+	}
+	if (events & EPOLLOUT && c->state == LOAD_SENDING)
+		send_rest(l, c);
+	if (!(events & ~(uint32_t)EPOLLOUT) || c->fd < 0)
+		return;
+	ssize_t n = net_receive(c->fd, received, RECEIVE_BYTES);
+	l->counts.bytes += n > 0 ? (uint64_t)n : 0;
+	if (n > 0)
+		feed(l, c, received, (size_t)n);
+	else if (n < 0 && c->state == LOAD_BODY && c->until_close && l->options->mode == LOAD_REQUESTS)
+		reply_done(l, c);
+	else if (n < 0)
+		lost(l, c, "the connection was closed");
+}
+
+/* ---- the loop ---- */
+
+static uint64_t
+next_wake(const struct load *l, uint64_t until_ns)
+{
+	bool paced = l->options->mode == LOAD_REQUESTS && l->options->rate && l->idle_count;
+	return paced && l->due_ns < until_ns ? l->due_ns : until_ns;
+}
+
+void
+load_run(struct load *l, uint64_t until_ns)
+{
+	static struct epoll_event events[EVENTS_A_TURN];
+	for (uint64_t now_ns; (now_ns = net_now_ns()) < until_ns;) {
+		if (l->options->mode == LOAD_REQUESTS && l->options->rate)
+			send_due(l, now_ns);
+		uint64_t wake_ns = next_wake(l, until_ns), wait_ns = wake_ns > now_ns ? wake_ns - now_ns : 0;
+		struct timespec t = {(time_t)(wait_ns / 1000000000u), (long)(wait_ns % 1000000000u)};
+		int n = epoll_pwait2(l->epoll, events, EVENTS_A_TURN, &t, NULL);
+		for (int i = 0; i < n; i++)
+			on_event(l, events[i].data.ptr, events[i].events);
+	}
+}

@@ -1,0 +1,49 @@
+// Runs the load generator against one target and reads what it measured.
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { driverProcessor } from "./processes.ts";
+import type { Target, Tools } from "./targets.ts";
+
+export type Measured = {
+	event: string;
+	seconds: number;
+	streaming: number;
+	requests: number;
+	chunks: number;
+	errors: number;
+	p50_us: number;
+	p99_us: number;
+	cpu_ns: Record<string, number>;
+	// CPU time of all processors, and of the load generator itself.
+	machine_ns: number;
+	self_ns: number;
+	first_error: string;
+};
+
+function spawnLoad(tools: Tools, target: Target, args: string[]) {
+	const groups = Object.entries(target.groups).flatMap(([label, pids]) => ["--cpu", `${label}=${pids.join(",")}`]);
+	const headers = target.headers.flatMap((header) => ["--header", header]);
+	const all = [...args, "--connect", target.address, ...headers, ...groups];
+	return spawn("taskset", ["-c", String(driverProcessor), tools.load, ...all], { stdio: ["pipe", "pipe", "inherit"] });
+}
+
+export async function measure(tools: Tools, target: Target, args: string[]): Promise<Measured> {
+	const child = spawnLoad(tools, target, args);
+	let last: Measured | undefined;
+	for await (const line of createInterface({ input: child.stdout })) last = JSON.parse(line) as Measured;
+	if (last?.event !== "end") throw new Error(`the load generator did not finish against ${target.name}`);
+	return last;
+}
+
+// Holds streams open while `look` looks.
+export async function hold<T>(tools: Tools, target: Target, args: string[], look: (held: Measured) => Promise<T>): Promise<T> {
+	const child = spawnLoad(tools, target, ["hold", ...args]);
+	const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+	const first = await lines.next();
+	if (first.done) throw new Error(`the load generator did not hold streams against ${target.name}`);
+	const result = await look(JSON.parse(first.value) as Measured);
+	const exit = new Promise((resolve) => child.once("exit", resolve));
+	child.stdin.end();
+	await exit;
+	return result;
+}

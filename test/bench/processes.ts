@@ -1,0 +1,111 @@
+// Processes that the bench starts: what they print, who their children are, what memory they use, how they end.
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync, readdirSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+
+// Proxies run on one processor, load generator and simulator on the other, so that no proxy competes with what drives it.
+export const proxyProcessor = 1;
+export const driverProcessor = 0;
+
+// Share of all processors that others may use, in most rounds, before what was measured beside them is void.
+export const busyMost = 0.1;
+
+export type Running = { child: ChildProcess; name: string; output: () => string };
+
+export function start(name: string, processor: number, command: string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Running {
+	const child = spawn("taskset", ["-c", String(processor), ...command], { stdio: ["ignore", "pipe", "pipe"], ...options });
+	let output = "";
+	const keep = (bytes: Buffer) => (output = (output + bytes.toString()).slice(-8192));
+	child.stdout.on("data", keep);
+	child.stderr.on("data", keep);
+	return { child, name, output: () => output };
+}
+
+export function ended(running: Running): boolean {
+	return running.child.exitCode !== null || running.child.signalCode !== null;
+}
+
+export async function until<T>(what: string, running: Running, look: () => T | undefined | false): Promise<T> {
+	for (let tries = 0; tries < 1000; tries++) {
+		if (ended(running)) throw new Error(`${running.name} ended before ${what}: ${running.output()}`);
+		const found = look();
+		if (found) return found;
+		await sleep(20);
+	}
+	throw new Error(`${running.name}: waited 20 s for: ${what}\n${running.output()}`);
+}
+
+export async function stop(running: Running): Promise<void> {
+	if (ended(running)) return;
+	const exit = new Promise((resolve) => running.child.once("exit", resolve));
+	running.child.kill("SIGTERM");
+	const force = setTimeout(() => running.child.kill("SIGKILL"), 15_000);
+	await exit;
+	clearTimeout(force);
+}
+
+function status(pid: number, field: string): string | undefined {
+	try {
+		return new RegExp(`^${field}:\\s*(.*)$`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+	} catch {
+		return undefined; // It ended meanwhile.
+	}
+}
+
+export function commandName(pid: number): string {
+	return status(pid, "Name") ?? "";
+}
+
+// A process and all that descend from it.
+export function family(root: number): number[] {
+	const parents = new Map<number, number>();
+	for (const name of readdirSync("/proc"))
+		if (/^\d+$/.test(name)) parents.set(Number(name), Number(status(Number(name), "PPid") ?? 0));
+	const found = [root];
+	for (const member of found) for (const [pid, parent] of parents) if (parent === member) found.push(pid);
+	return found;
+}
+
+export type Memory = { rss: number; pss: number | undefined };
+
+// In KiB. Proportional size only where the kernel lets us read all of them: a locked-down process may refuse.
+export function memory(pids: number[]): Memory {
+	let pss: number | undefined = 0;
+	let rss = 0;
+	for (const pid of pids) {
+		rss += Number.parseInt(status(pid, "VmRSS") ?? "0", 10);
+		try {
+			const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+			if (pss !== undefined) pss += Number.parseInt(/^Pss:\s*(\d+)/m.exec(rollup)![1]!, 10);
+		} catch {
+			pss = undefined;
+		}
+	}
+	return { rss, pss };
+}
+
+// Ticks of all processors by kind: user, nice, system, idle, iowait, irq, softirq, steal.
+function ticks(): number[] {
+	return readFileSync("/proc/stat", "utf8").split("\n")[0]!.trim().split(/\s+/).slice(1, 9).map(Number);
+}
+
+// Shares of the machine's time since the call: what the hypervisor gave to others, and what any process used.
+export function timeMeter(): () => { stolen: number; busy: number } {
+	const before = ticks();
+	return () => {
+		const spent = ticks().map((value, i) => value - before[i]!);
+		const all = Math.max(1, spent.reduce((a, b) => a + b, 0));
+		return { stolen: spent[7]! / all, busy: 1 - (spent[3]! + spent[4]! + spent[7]!) / all };
+	};
+}
+
+// Waits, for at most 30 s, until what runs beside the bench leaves the processors alone; returns how busy they were last. To be called
+// while the bench itself rests.
+export async function quiet(): Promise<number> {
+	for (let tries = 0; ; tries++) {
+		const meter = timeMeter();
+		await sleep(500);
+		const { busy } = meter();
+		if (busy <= busyMost || tries === 60) return busy;
+	}
+}

@@ -1,0 +1,175 @@
+import { readdirSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { edgeOf, idNumber, tickets } from "../harness/books.ts";
+import { Load, settleAccounts, unexpected } from "../harness/load.ts";
+import { until } from "../harness/until.ts";
+import { world, type World } from "../harness/world.ts";
+
+const rounds = Number(process.env["LETHE_CRASH_ROUNDS"] ?? 3);
+const patience = 60_000 + rounds * 10_000;
+const dollars = "1000";
+
+let w: World;
+beforeEach(async () => {
+	w = await world({ dollars });
+});
+afterEach(() => w?.end());
+
+async function killed(role: string, which: number): Promise<number> {
+	const victims = await until(`a ${role} to kill`, () => {
+		const all = w.lethe.children(role);
+		return all.length > 0 && all;
+	});
+	const victim = victims[which % victims.length]!;
+	process.kill(victim, "SIGKILL");
+	await until(`the ${role} is there again`, () => {
+		const now = w.lethe.children(role);
+		return now.length === victims.length && !now.includes(victim);
+	}, 15_000);
+	return victims.indexOf(victim);
+}
+
+async function booksAreRight(): Promise<void> {
+	const verified = await w.lethe.verify();
+	expect(verified.stdout).not.toMatch(/"ok":\s*false/);
+	expect(verified.status).toBe(0);
+}
+
+describe("kill -9 under load", () => {
+	test("an edge: its own exchanges break, all are booked once, the other edge's go on", async () => {
+		const load = new Load(w.lethe, w.customer);
+		for (let round = 0; round < rounds; round++) {
+			await load.flows();
+			const before = load.results.length;
+			await killed("edge", round);
+			await load.flows();
+			const broken = load.results.slice(before).filter((result) => result.ending === "broken" && result.id);
+			expect(new Set(broken.map((result) => edgeOf(result.id!))).size).toBeLessThanOrEqual(1);
+		}
+		const results = await load.stop();
+		expect(results.filter((result) => result.ending === "whole").length).toBeGreaterThan(rounds * 100);
+		expect(results.some((result) => result.ending === "broken")).toBe(true);
+		const rows = await settleAccounts(w.lethe, w.customer, load, dollars);
+		const stats = await w.sim.stats();
+		// Whatever had reached the provider when its edge was killed has its ticket, too.
+		expect(rows.length).toBeGreaterThanOrEqual(stats["plain"]! + stats["streams"]!);
+		await booksAreRight();
+	}, patience);
+
+	test("the dialer: no running exchange notices", async () => {
+		const load = new Load(w.lethe, w.customer);
+		for (let round = 0; round < rounds; round++) {
+			await load.flows();
+			await killed("dialer", 0);
+		}
+		await load.flows();
+		const results = await load.stop();
+		expect(unexpected(results, "refused")).toEqual([]);
+		await settleAccounts(w.lethe, w.customer, load, dollars);
+		await booksAreRight();
+	}, patience);
+
+	test("the ledger: running exchanges go on, and are booked by its successor", async () => {
+		const load = new Load(w.lethe, w.customer);
+		for (let round = 0; round < rounds; round++) {
+			await load.flows();
+			await killed("ledger", 0);
+		}
+		await load.flows();
+		const results = await load.stop();
+		expect(unexpected(results, "refused")).toEqual([]);
+		for (const refused of results.filter((result) => result.ending === "refused")) expect(refused.status).toBe(503);
+		await settleAccounts(w.lethe, w.customer, load, dollars);
+		await booksAreRight();
+	}, patience);
+
+	test("the scribe: nobody notices", async () => {
+		const load = new Load(w.lethe, w.customer);
+		for (let round = 0; round < rounds; round++) {
+			await load.flows();
+			await killed("scribe", 0);
+		}
+		await load.flows();
+		const results = await load.stop();
+		expect(unexpected(results)).toEqual([]);
+		await settleAccounts(w.lethe, w.customer, load, dollars);
+		await booksAreRight();
+	}, patience);
+
+	test("the supervisor: everything ends within five seconds, and nothing is lost", async () => {
+		const load = new Load(w.lethe, w.customer, 20);
+		await load.flows();
+		const children = w.lethe.children();
+		expect(children.length).toBeGreaterThanOrEqual(4);
+		const since = performance.now();
+		w.lethe.signal("SIGKILL");
+		await until("all children have ended", () => children.every((pid) => !readdirSync("/proc").includes(String(pid))), 8_000);
+		expect(performance.now() - since).toBeLessThan(5_000);
+		await load.stop();
+		await w.lethe.up();
+		await settleAccounts(w.lethe, w.customer, load, dollars);
+		await booksAreRight();
+		const again = new Load(w.lethe, w.customer, 5);
+		await again.flows();
+		await again.stop();
+	}, patience);
+
+	test("the supervisor, while a long stream runs: that stream is ended and booked, within five seconds", async () => {
+		const answer = await fetch(`${w.lethe.url}/v1/chat/completions`, {
+			method: "POST",
+			headers: { authorization: `Bearer ${w.customer.key}`, "content-type": "application/json", "x-sim": "chunks=1000,gap_ms=50" },
+			body: JSON.stringify({ model: "exact", stream: true, messages: [{ role: "user", content: "hi" }] }),
+		});
+		expect(answer.status).toBe(200);
+		const reader = answer.body!.getReader();
+		await reader.read();
+		const children = w.lethe.children();
+		const since = performance.now();
+		w.lethe.signal("SIGKILL");
+		await until("all children have ended", () => children.every((pid) => !readdirSync("/proc").includes(String(pid))), 8_000);
+		expect(performance.now() - since).toBeLessThan(5_000);
+		await reader.cancel().catch(() => {});
+		await w.lethe.up();
+		await booksAreRight();
+	}, patience);
+
+	// At the moment of the kill: under `batched`, what is older than the batch window and its commit; under `strict`, every whole answer.
+	test.each([
+		["batched", 500],
+		["strict", 0],
+	])("everything at once, durability %s: what was acknowledged is booked, and the next start serves", async (durability, grace) => {
+		await w.end();
+		w = await world({ dollars, config: { durability } });
+		for (let round = 0; round < rounds; round++) {
+			const load = new Load(w.lethe, w.customer, 20);
+			await load.flows(300);
+			const family = [w.lethe.pid, ...w.lethe.children()];
+			const then = performance.now();
+			for (const pid of family) process.kill(pid, "SIGKILL");
+			const results = await load.stop();
+			await until("all are gone", () => family.every((pid) => !readdirSync("/proc").includes(String(pid))));
+			await w.lethe.up();
+			const booked = new Map(tickets(w.lethe).map((row) => [BigInt(row["id"]!), Number(row["cost_nano"])]));
+			const acknowledged = results.filter((result) => result.ending === "whole" && result.at < then - grace);
+			expect(acknowledged.length).toBeGreaterThan(10);
+			const missing = acknowledged.filter((result) => booked.get(idNumber(result.id!)) !== result.cost);
+			expect(missing.length, `of ${acknowledged.length} acknowledged`).toBe(0);
+			await booksAreRight();
+		}
+	}, patience);
+});
+
+describe("SIGTERM under load", () => {
+	test("finishes what runs, refuses what is new, and ends with status 0", async () => {
+		const load = new Load(w.lethe, w.customer);
+		await load.flows();
+		const before = load.results.length;
+		const stopped = w.lethe.stop();
+		expect(await stopped).toBe(0);
+		const results = (await load.stop()).slice(before);
+		expect(unexpected(results, "refused", "unreachable")).toEqual([]);
+		await w.lethe.up();
+		await settleAccounts(w.lethe, w.customer, load, dollars);
+		await booksAreRight();
+	}, patience);
+});

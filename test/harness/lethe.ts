@@ -1,0 +1,238 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { chownSync, copyFileSync, createWriteStream, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import OpenAI, { type ClientOptions } from "openai";
+import { letheBinary, removeFolder, temporaryFolder } from "./paths.ts";
+import type { Sim } from "./sim.ts";
+import { until } from "./until.ts";
+
+export type Json = Record<string, any>;
+export type CommandResult = { status: number; json: Json; stdout: string; stderr: string };
+export type Account = { id: string; key: string; keyId: string };
+
+export const upstreamKey = "sk-test-upstream-0123456789abcdef";
+
+// Prices in dollars per million tokens. "exact" makes sums easy, "dear" is as dear as models get, "thinker" hides its reasoning.
+export const models: Json[] = [
+	{ id: "exact", upstream: "exact", aliases: ["exact-alias"], prices: [{ input: "1.00", cached: "0.10", output: "10.00" }] },
+	{ id: "renamed", upstream: "provider-name-2026-01-01", prices: [{ input: "1.00", output: "10.00" }] },
+	{ id: "thinker", upstream: "thinker", reasoning: true, prices: [{ input: "1.00", output: "10.00" }] },
+	{ id: "dear", upstream: "dear", reasoning: true, context: 200_000, output: 100_000, prices: [{ input: "150.00", output: "600.00" }] },
+	{ id: "tomorrow", upstream: "tomorrow", prices: [{ from: "2099-01-01", input: "1.00", output: "1.00" }] },
+];
+
+export type Options = {
+	sim: Sim;
+	config?: Json;
+	provider?: Json;
+	environment?: Record<string, string>;
+	edges?: number;
+	// Run as this user, without privileges and without the right to lock memory: content lies in plain memory then. Root only.
+	plainAs?: number;
+};
+
+function configuration(o: Options, folder: string): Json {
+	return {
+		listen: ["127.0.0.1:0"],
+		edges: o.edges ?? 2,
+		log: { file: join(folder, "lethe.log") },
+		providers: [
+			{ name: "sim", url: `${o.sim.url}/v1`, keys: [{ env: "SIM_API_KEY" }], pass_headers: ["x-sim"], inject_usage: true, ...o.provider },
+		],
+		models: models.map(({ prices, ...model }) => ({
+			provider: "sim",
+			context: 400_000,
+			output: 128_000,
+			...model,
+			prices: prices.map((price: Json) => ({ from: "2026-01-01", ...price })),
+		})),
+		...o.config,
+	};
+}
+
+// One gateway with a data folder of its own. `dir` holds everything that Lethe ever writes.
+export class Lethe {
+	readonly dir: string;
+	readonly data: string;
+	readonly #configFile: string;
+	readonly #options: Options;
+	#child: ChildProcess | undefined;
+	#ended: Promise<number | null> = Promise.resolve(null);
+	url = "";
+
+	private constructor(options: Options) {
+		this.#options = options;
+		this.dir = temporaryFolder();
+		this.data = join(this.dir, "data");
+		this.#configFile = join(this.dir, "lethe.yaml");
+		writeFileSync(this.#configFile, JSON.stringify(configuration(options, this.dir), null, "\t"));
+	}
+
+	static async start(options: Options): Promise<Lethe> {
+		const lethe = new Lethe(options);
+		await lethe.up();
+		return lethe;
+	}
+
+	async up(): Promise<void> {
+		const endpoint = join(this.data, "endpoint");
+		rmSync(endpoint, { force: true });
+		const [program, ...before] = this.#program();
+		const child = spawn(program!, [...before, "serve", "--config", this.#configFile, "--data", this.data], {
+			env: { PATH: process.env["PATH"], SIM_API_KEY: upstreamKey, ...this.#options.environment },
+			stdio: ["ignore", "pipe", "pipe"],
+		});
+		const output = createWriteStream(join(this.dir, "serve.out"), { flags: "a" });
+		child.stdout.pipe(output, { end: false });
+		child.stderr.pipe(output, { end: false });
+		this.#child = child;
+		this.#ended = new Promise((resolve) => child.once("exit", resolve));
+		this.url = await until("Lethe is ready", () => this.#ready(endpoint), 20_000);
+	}
+
+	#program(): string[] {
+		const user = this.#options.plainAs;
+		if (user === undefined) return [letheBinary];
+		const binary = join(this.dir, "lethe");
+		copyFileSync(letheBinary, binary);
+		for (const path of [this.dir, binary, this.#configFile]) chownSync(path, user, user);
+		const asUser = ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups", "--inh-caps=-all"];
+		return ["prlimit", "--memlock=65536:65536", ...asUser, binary];
+	}
+
+	async #ready(endpoint: string): Promise<string | undefined> {
+		if (this.#child!.exitCode !== null) throw new Error(`lethe serve ended: ${this.output()}`);
+		if (!existsSync(endpoint)) return undefined;
+		const url = readFileSync(endpoint, "utf8").split("\n")[0];
+		if (!url) return undefined;
+		return fetch(`${url}/v1/models`).then(
+			() => url,
+			() => undefined,
+		);
+	}
+
+	output(): string {
+		const file = join(this.dir, "serve.out");
+		return existsSync(file) ? readFileSync(file, "utf8") : "";
+	}
+
+	log(): string {
+		const file = join(this.dir, "lethe.log");
+		return existsSync(file) ? readFileSync(file, "utf8") : "";
+	}
+
+	get pid(): number {
+		return this.#child!.pid!;
+	}
+
+	// Process ids of one role ("edge", "dialer", "ledger", "scribe"), or of all children.
+	children(role = ""): number[] {
+		return readdirSync("/proc")
+			.filter((name) => /^\d+$/.test(name))
+			.map(Number)
+			.filter((pid) => this.#isChild(pid, role))
+			.sort((a, b) => a - b);
+	}
+
+	#isChild(pid: number, role: string): boolean {
+		try {
+			const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+			const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+			return parent === this.pid && readFileSync(`/proc/${pid}/comm`, "utf8").startsWith(`lethe-${role}`);
+		} catch {
+			return false;
+		}
+	}
+
+	// A command with --json; what it refuses comes back as well.
+	run(...args: string[]): Promise<CommandResult> {
+		return new Promise((resolve) => {
+			execFile(letheBinary, [...args, "--data", this.data, "--json"], { env: { PATH: process.env["PATH"] } }, (error, stdout, stderr) => {
+				let json: Json = {};
+				try {
+					json = JSON.parse(stdout || stderr);
+				} catch {
+					// Left to the caller: status and text tell.
+				}
+				resolve({ status: error ? Number(error.code ?? 1) : 0, json, stdout, stderr });
+			});
+		});
+	}
+
+	async command(...args: string[]): Promise<Json> {
+		const result = await this.run(...args);
+		if (result.status !== 0) throw new Error(`lethe ${args.join(" ")}: ${result.stderr || result.stdout}`);
+		return result.json;
+	}
+
+	// An account with that much money and one key.
+	async account(name: string, dollars: string): Promise<Account> {
+		const id = (await this.command("account", "create", name))["account"] as string;
+		if (Number(dollars) !== 0) await this.credit(id, dollars);
+		const key = await this.command("key", "create", id);
+		return { id, key: key["secret"] as string, keyId: key["key"] as string };
+	}
+
+	async credit(account: string, dollars: string): Promise<void> {
+		await this.command("credit", "add", account, dollars, "--reason", "test");
+	}
+
+	async balance(account: string): Promise<number> {
+		return nano((await this.command("account", "show", account))["balance"] as string);
+	}
+
+	// All of one account's requests, summed up.
+	async usage(account: string): Promise<Json> {
+		return (await this.command("usage", "--account", account))["total"] as Json;
+	}
+
+	// The books, derived anew.
+	async verify(): Promise<CommandResult> {
+		return this.run("ledger", "verify");
+	}
+
+	client(key: string, options: ClientOptions = {}): OpenAI {
+		return new OpenAI({ apiKey: key, baseURL: `${this.url}/v1`, maxRetries: 0, timeout: 20_000, ...options });
+	}
+
+	signal(signal: NodeJS.Signals): void {
+		this.#child!.kill(signal);
+	}
+
+	ended(): Promise<number | null> {
+		return this.#ended;
+	}
+
+	// SIGTERM; the exit status.
+	async stop(): Promise<number | null> {
+		if (this.#child?.exitCode === null && this.#child.signalCode === null) this.signal("SIGTERM");
+		return this.#ended;
+	}
+
+	async finish(): Promise<void> {
+		const child = this.#child;
+		if (child && child.exitCode === null && child.signalCode === null) {
+			child.kill("SIGTERM");
+			await Promise.race([this.#ended, until("Lethe stops", () => child.exitCode !== null, 15_000).catch(() => child.kill("SIGKILL"))]);
+		}
+		if (process.env["LETHE_KEEP"]) console.log(`kept: ${this.dir}`);
+		else removeFolder(this.dir);
+	}
+}
+
+// "1.25" dollars as nano-dollars.
+export function nano(dollars: string): number {
+	const match = /^(-?)\$?(\d+)(?:\.(\d{1,9}))?$/.exec(String(dollars).trim());
+	if (!match) throw new Error(`not an amount: ${dollars}`);
+	const value = Number(match[2]) * 1e9 + Number((match[3] ?? "").padEnd(9, "0"));
+	return match[1] ? -value : value;
+}
+
+export function sim(script: string): { headers: { "x-sim": string } } {
+	return { headers: { "x-sim": script } };
+}
+
+let tags = 0;
+export function tag(name: string): string {
+	return `${name}-${process.pid}-${++tags}`;
+}

@@ -1,0 +1,471 @@
+#include "loopback/rig.h"
+
+#include "core/ipc.h"
+#include "proc/catalogue_compile.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const char yaml[] =
+	"listen: [\"127.0.0.1:0\"]\n"
+	"providers:\n"
+	"  - name: sim\n"
+	"    url: http://127.0.0.1:9/v1\n"
+	"    keys: [{env: RIG_KEY}]\n"
+	"    pass_headers: [x-sim]\n"
+	"  - name: patient\n"
+	"    url: http://127.0.0.1:10/v1\n"
+	"    keys: [{env: RIG_KEY}]\n"
+	"    on_client_gone: drain\n"
+	"models:\n"
+	"  - id: m\n"
+	"    provider: sim\n"
+	"    context: 100000\n"
+	"    output: 4000\n"
+	"    prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]\n"
+	"  - id: alias-model\n"
+	"    upstream: upstream-model\n"
+	"    provider: sim\n"
+	"    context: 100000\n"
+	"    output: 100000\n"
+	"    reasoning: true\n"
+	"    prices: [{from: 2020-01-01, input: \"100\", output: \"600\"}]\n"
+	"  - id: drained\n"
+	"    provider: patient\n"
+	"    context: 100000\n"
+	"    output: 100000\n"
+	"    prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]\n";
+
+static const struct board_size rig_board = {.edges = 1, .tickets_per_edge = 64, .slots = 16};
+
+static uint64_t fake_ms;
+
+static uint64_t
+fake_clock(void)
+{
+	return fake_ms;
+}
+
+/* ---- setting up ---- */
+
+static void
+make_catalogue(struct rig *r)
+{
+	r->problems = calloc(1, sizeof *r->problems);
+	problems_init(r->problems, "rig.yaml");
+	bool loaded = config_load_text(yaml, sizeof yaml - 1, r->problems, &r->config);
+	if (!loaded)
+		problems_print(r->problems, stderr);
+	assert(loaded);
+	bool compiled = catalogue_compile(r->config, clock_wall_us() / 1000, r->problems, &r->catalogue);
+	assert(compiled);
+}
+
+static void
+make_board(struct rig *r)
+{
+	size_t bytes = board_bytes(&rig_board);
+	r->board_memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	r->key_memory = mmap(NULL, key_table_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	board_format(r->board_memory, &rig_board);
+	key_table_format(r->key_memory);
+	r->process.board = board_attach(r->board_memory, bytes);
+	r->process.keys = key_table_attach(r->key_memory, key_table_bytes());
+	assert(r->process.board && r->process.keys);
+}
+
+json_t *
+rig_control(struct rig *r, json_t *request)
+{
+	json_t *answer = ledger_control(r->ledger, request);
+	json_decref(request);
+	return answer;
+}
+
+static void
+make_account(struct rig *r, const char *dollars)
+{
+	json_t *a = rig_control(r, json_pack("{s:s,s:s}", "op", "account.create", "name", "rig"));
+	assert(json_is_true(json_object_get(a, "ok")));
+	snprintf(r->account, sizeof r->account, "%s", json_string_value(json_object_get(a, "account")));
+	json_decref(a);
+	a = rig_control(r, json_pack("{s:s,s:s}", "op", "key.create", "account", r->account));
+	snprintf(r->key, sizeof r->key, "%s", json_string_value(json_object_get(a, "secret")));
+	json_decref(a);
+	if (strcmp(dollars, "0") == 0)
+		return;
+	a = rig_control(r, json_pack("{s:s,s:s,s:s,s:s}", "op", "credit.add", "account", r->account, "amount", dollars, "reason", "rig"));
+	assert(json_is_true(json_object_get(a, "ok")));
+	json_decref(a);
+}
+
+static void
+make_ledger(struct rig *r, const char *dollars)
+{
+	char why[256] = "";
+	strcpy(r->dir, "/tmp/lethe-rig-XXXXXX");
+	char *made = mkdtemp(r->dir);
+	assert(made);
+	r->ledger_board = board_attach(r->board_memory, board_bytes(&rig_board));
+	const struct ledger_options o = {
+		.data_dir = r->dir,
+		.pepper = r->pepper,
+		.batch_window_ms = 50,
+		.catalogue = r->catalogue,
+		.board = r->ledger_board,
+		.keys = key_table_attach(r->key_memory, key_table_bytes()),
+	};
+	enum ledger_open opened = ledger_open(&o, &r->ledger, why);
+	if (opened != LEDGER_OPENED)
+		fprintf(stderr, "%s\n", why);
+	assert(opened == LEDGER_OPENED);
+	bool started = ledger_start(r->ledger);
+	assert(started);
+	make_account(r, dollars);
+}
+
+static void
+nothing(void *arg)
+{
+}
+
+static void
+hand_over(struct rig *r)
+{
+	int fd = vault_segment_create(VAULT_PLAIN, VAULT_SEGMENT);
+	struct message_segment segment = MESSAGE_INIT(SEGMENT, message_segment);
+	struct message_secret secret = MESSAGE_INIT(SECRET, message_secret);
+	struct message_plain go = MESSAGE_INIT(GO, message_plain);
+	segment.segment_bytes = VAULT_SEGMENT;
+	assert(fd >= 0);
+	bool sent = ipc_send(r->supervisor, &segment, sizeof segment, fd) == IPC_OK;
+	close(fd);
+	secret.kind = SECRET_PEPPER;
+	secret.secret_bytes = API_KEY_PEPPER_BYTES;
+	memcpy(secret.secret, r->pepper, API_KEY_PEPPER_BYTES);
+	sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
+	secret.kind = SECRET_PROVIDER_KEY;
+	secret.secret_bytes = 24;
+	memcpy(secret.secret, "sk-rig-0123456789abcdefg", 24);
+	sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
+	sent &= ipc_send(r->supervisor, &go, sizeof go, -1) == IPC_OK;
+	assert(sent);
+}
+
+/* A listener without a name in any file system. */
+static int
+make_listener(struct rig *r)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	r->address.sun_family = AF_UNIX;
+	int bound = bind(fd, (struct sockaddr *)&r->address, sizeof r->address.sun_family);
+	r->address_bytes = sizeof r->address;
+	bool made = bound == 0 && listen(fd, 64) == 0 && getsockname(fd, (struct sockaddr *)&r->address, &r->address_bytes) == 0;
+	assert(made);
+	return fd;
+}
+
+static int
+arrow(int *ret_ours)
+{
+	int pair[2], made = ipc_pair(pair);
+	assert(made == 0);
+	*ret_ours = pair[0];
+	return pair[1];
+}
+
+void
+rig_open(struct rig *r, const char *dollars, enum durability durability)
+{
+	memset(r, 0, sizeof *r);
+	int sodium = sodium_init();
+	assert(sodium >= 0);
+	fake_ms = clock_monotonic_ms();
+	make_catalogue(r);
+	make_board(r);
+	make_ledger(r, dollars);
+	r->listener = make_listener(r);
+	r->process = (struct edge_process){
+		.incarnation = 1,
+		.grade = VAULT_PLAIN,
+		.durability = durability,
+		.limits = {.head_bytes = 32768, .body_bytes = 1 << 20, .connections = 1000, .tickets_per_account_percent = 50, .content_bytes = 8 << 20},
+		.timeouts = {.head = 10000, .body = 20000, .idle = 75000, .connect = 5000, .first_byte = 600000, .between_bytes = 60000, .client_write = 30000, .drain = 10000},
+		.board = r->process.board,
+		.keys = r->process.keys,
+		.catalogue = r->catalogue,
+		.counters = &r->counters,
+		.listen_fds = &r->listener,
+		.listen_count = 1,
+		.supervisor_fd = arrow(&r->supervisor),
+		.dialer_fd = arrow(&r->dialer),
+		.ledger_fd = arrow(&r->ledger_end),
+		.scribe_fd = arrow(&r->scribe),
+		.wake_fd = -1,
+		.lock_down = nothing,
+	};
+	r->edge = edge_open(&r->process);
+	assert(r->edge);
+	r->edge->loop.clock_ms = fake_clock;
+	hand_over(r);
+	rig_turn(r);
+	assert(r->edge->go);
+}
+
+static int
+remove_entry(const char *path, const struct stat *s, int type, struct FTW *f)
+{
+	return remove(path);
+}
+
+void
+rig_close(struct rig *r)
+{
+	edge_stop(r->edge);
+	rig_turn(r);
+	const int edges[] = {r->edge->supervisor.fd, r->edge->dialer.fd, r->edge->ledger.fd, r->process.scribe_fd};
+	struct vault *vault = r->edge->vault;
+	edge_close(&r->edge);
+	vault_close(&vault); /* the process, which would take it along, goes on here */
+	for (size_t i = 0; i < ARRAY_LEN(edges); i++)
+		close(edges[i]);
+	ledger_close(&r->ledger);
+	board_detach(&r->process.board);
+	board_detach(&r->ledger_board);
+	munmap(r->board_memory, board_bytes(&rig_board));
+	const int fds[] = {r->supervisor, r->dialer, r->scribe, r->ledger_end, r->listener};
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+	for (int i = 0; i < r->dials; i++)
+		close(r->provider[i]);
+	munmap(r->key_memory, key_table_bytes());
+	free(r->catalogue);
+	config_free(&r->config);
+	free(r->problems);
+	nftw(r->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- turning ---- */
+
+static void
+answer_dialer(struct rig *r)
+{
+	_Alignas(8) char buf[IPC_MESSAGE_MAX];
+	size_t bytes;
+	int fd;
+	while (ipc_recv(r->dialer, buf, &bytes, &fd) == IPC_OK) {
+		const struct message_connect *ask = (void *)buf;
+		struct message_connected m = MESSAGE_INIT(CONNECTED, message_connected);
+		int pair[2] = {-1, -1};
+		m.token = ask->token;
+		m.provider = ask->provider;
+		m.result = r->refuse_dials ? CONNECT_REFUSED : CONNECT_OK;
+		if (!r->refuse_dials) {
+			int made = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair);
+			assert(made == 0 && r->dials < RIG_DIALS_MAX);
+			r->provider[r->dials++] = pair[0];
+		}
+		bool sent = ipc_send(r->dialer, &m, sizeof m, pair[1]) == IPC_OK;
+		assert(sent);
+		if (pair[1] >= 0)
+			close(pair[1]);
+	}
+}
+
+static void
+answer_loads(struct rig *r)
+{
+	_Alignas(8) char buf[IPC_MESSAGE_MAX];
+	size_t bytes;
+	int fd;
+	while (ipc_recv(r->ledger_end, buf, &bytes, &fd) == IPC_OK) {
+		struct message_row m = *(struct message_row *)buf;
+		m.head.type = MESSAGE_LOADED;
+		m.result = ledger_load_row(r->ledger, m.row, &m.slot);
+		bool sent = ipc_send(r->ledger_end, &m, sizeof m, -1) == IPC_OK;
+		assert(sent);
+	}
+}
+
+void
+rig_turn(struct rig *r)
+{
+	for (int i = 0; i < 8; i++) {
+		loop_turn(&r->edge->loop, 0);
+		answer_dialer(r);
+		answer_loads(r);
+	}
+}
+
+void
+rig_book(struct rig *r)
+{
+	int booked;
+	do {
+		fake_ms += 60;
+		booked = ledger_round(r->ledger, fake_ms);
+	} while (booked > 0);
+	assert(booked == 0);
+}
+
+void
+rig_pass(struct rig *r, uint64_t ms)
+{
+	while (ms) {
+		uint64_t step = ms < 1000 ? ms : 1000;
+		fake_ms += step;
+		ms -= step;
+		atomic_store(board_heartbeat_ms(r->process.board), fake_ms);
+		rig_turn(r);
+	}
+}
+
+/* ---- messages of the supervisor ---- */
+
+void
+rig_tell(struct rig *r, enum message_type type)
+{
+	struct message_plain m = MESSAGE_INIT(STOP, message_plain);
+	m.head.type = (uint16_t)type;
+	bool sent = ipc_send(r->supervisor, &m, sizeof m, -1) == IPC_OK;
+	assert(sent);
+}
+
+/* What the supervisor does when a neighbour was started anew: the edge gets the end of a fresh arrow, the old one closes. */
+void
+rig_renew(struct rig *r, enum message_end role)
+{
+	int *ours = role == END_OF_DIALER ? &r->dialer : role == END_OF_LEDGER ? &r->ledger_end
+																		   : &r->scribe;
+	struct message_peer m = MESSAGE_INIT(PEER, message_peer);
+	m.role = (uint16_t)role;
+	close(*ours);
+	int fd = arrow(ours);
+	bool sent = ipc_send(r->supervisor, &m, sizeof m, fd) == IPC_OK;
+	assert(sent);
+	close(fd);
+}
+
+/* ---- clients and providers ---- */
+
+int
+rig_client(struct rig *r)
+{
+	int pair[2], made = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair);
+	assert(made == 0);
+	bool adopted = client_adopt(r->edge, pair[1]);
+	assert(adopted);
+	return pair[0];
+}
+
+int
+rig_connect(struct rig *r)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int connected = connect(fd, (struct sockaddr *)&r->address, r->address_bytes);
+	assert(connected == 0);
+	return fd;
+}
+
+int
+rig_provider(struct rig *r, int n)
+{
+	rig_turn(r);
+	return n < r->dials ? r->provider[n] : -1;
+}
+
+void
+rig_send(struct rig *r, int fd, const char *bytes, size_t len)
+{
+	int idle = 0;
+	while (len && idle < 100) {
+		ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
+		if (n > 0) {
+			bytes += n;
+			len -= (size_t)n;
+			idle = 0;
+		} else if (errno != EAGAIN)
+			break;
+		else
+			idle++;
+		rig_turn(r);
+	}
+	rig_turn(r);
+}
+
+size_t
+rig_read(struct rig *r, int fd, char *out, bool *ret_eof)
+{
+	size_t len = 0;
+	*ret_eof = false;
+	for (;;) {
+		rig_turn(r);
+		ssize_t n = recv(fd, out + len, RIG_OUT_MAX - 1 - len, 0);
+		if (n == 0 || (n < 0 && errno != EAGAIN))
+			*ret_eof = true;
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+	}
+	out[len] = 0;
+	return len;
+}
+
+size_t
+rig_request(const struct rig *r, const char *body, const char *headers, char *out)
+{
+	return (size_t)sprintf(out, "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\n"
+								"content-type: application/json\r\n%scontent-length: %zu\r\n\r\n%s",
+		r->key, headers, strlen(body), body);
+}
+
+/* ---- money ---- */
+
+int64_t
+rig_balance(struct rig *r)
+{
+	json_t *a = rig_control(r, json_pack("{s:s,s:s}", "op", "account.show", "account", r->account));
+	const char *text = json_string_value(json_object_get(a, "balance"));
+	struct nano n = {0};
+	bool parsed = text && nano_parse((struct span){text, strlen(text)}, &n);
+	assert(parsed);
+	json_decref(a);
+	return n.v;
+}
+
+long
+rig_tickets(struct rig *r)
+{
+	json_t *a = rig_control(r, json_pack("{s:s}", "op", "ledger.verify")), *n = json_object_get(a, "tickets");
+	long count = json_is_integer(n) ? (long)json_integer_value(n) : -1;
+	json_decref(a);
+	return count;
+}
+
+static bool
+balance_of(void *arg, uint64_t row, struct nano *ret)
+{
+	struct rig *r = arg;
+	ret->v = rig_balance(r);
+	return true;
+}
+
+void
+rig_check_books(struct rig *r)
+{
+	json_t *a = rig_control(r, json_pack("{s:s}", "op", "ledger.verify"));
+	if (!json_is_true(json_object_get(a, "sound"))) {
+		json_dumpf(a, stderr, JSON_INDENT(1));
+		assert(!"the book does not balance");
+	}
+	json_decref(a);
+	uint32_t wrong = board_check(r->ledger_board, balance_of, r);
+	assert(wrong == 0);
+}

@@ -1,0 +1,73 @@
+/*
+ * A whole gateway in one thread: a real edge, a real ledger on a real SQLite file, a real board; clients and providers are the other ends of socket
+ * pairs, turned by hand under a clock of our own. For tests of the pipeline; one rig at a time.
+ */
+#ifndef LOOPBACK_RIG_H
+#define LOOPBACK_RIG_H
+
+#include "edge/edge_priv.h"
+#include "ledger/ledger.h"
+#include "proc/config.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+enum { RIG_OUT_MAX = 1 << 20, RIG_DIALS_MAX = 64 };
+
+struct rig {
+	struct edge_process process;
+	struct edge *edge;
+	struct ledger *ledger;
+	struct config *config;
+	struct catalogue *catalogue;
+	struct counters counters;
+	struct problems *problems;
+	struct board *ledger_board; /* the ledger's own handle */
+	void *board_memory, *key_memory;
+	char dir[64];
+	char key[API_KEY_BYTES + 1];
+	char account[32];
+	uint8_t pepper[API_KEY_PEPPER_BYTES];
+	int supervisor, dialer, scribe, ledger_end; /* our ends */
+	int provider[RIG_DIALS_MAX]; /* connections that the edge has asked for, in order */
+	int dials;
+	bool refuse_dials;
+	int listener;
+	struct sockaddr_un address; /* of the listener */
+	socklen_t address_bytes;
+};
+
+/* NULL yaml: the usual catalogue. dollars: what the account has. */
+void rig_open(struct rig *r, const char *dollars, enum durability durability);
+void rig_close(struct rig *r);
+
+/* Turn until nothing moves: edge, dialer and (book) ledger. */
+void rig_turn(struct rig *r);
+void rig_book(struct rig *r);
+/* A message without a body, and the fresh end of an arrow whose neighbour was started anew. */
+void rig_tell(struct rig *r, enum message_type type);
+void rig_renew(struct rig *r, enum message_end role);
+/* Let time pass; timers fire. */
+void rig_pass(struct rig *r, uint64_t ms);
+
+/* A new client connection: our end, non-blocking. */
+int rig_client(struct rig *r);
+/* The same by way of the listener; it waits there until the edge accepts. */
+int rig_connect(struct rig *r);
+/* The n-th connection to a provider, after turning. -1: none. */
+int rig_provider(struct rig *r, int n);
+
+/* Send all, turning as needed; read what is there now into out, terminated; *ret_eof: the other end has closed. */
+void rig_send(struct rig *r, int fd, const char *bytes, size_t len);
+size_t rig_read(struct rig *r, int fd, char *out, bool *ret_eof);
+
+/* A chat request with this body, our key, and extra header lines ("a: b\r\n"). Returns its length. */
+size_t rig_request(const struct rig *r, const char *body, const char *headers, char *out);
+
+/* Money: booked so far, in nano; and the books as a whole (verify, board). */
+int64_t rig_balance(struct rig *r);
+long rig_tickets(struct rig *r);
+void rig_check_books(struct rig *r);
+json_t *rig_control(struct rig *r, json_t *request); /* takes the request */
+
+#endif

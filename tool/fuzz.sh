@@ -1,0 +1,176 @@
+#!/bin/bash
+# Fuzz the parsers: tool/fuzz.sh [--seconds N] [--ci] [--coverage] [--mutants] [name...]
+#
+#   (nothing)    each fuzzer for N seconds (60), from test/corpus/NAME; what it finds is kept in the build folder
+#   --ci         each for a fixed number of runs from a fixed seed: the same every time, and short
+#   --coverage   how many lines of its parser each corpus reaches; fails below 90 %
+#   --mutants    plants each bug of test/mutants/NAME-*.patch in a copy of the tree; fails when one is not found within N seconds (60)
+#
+# LETHE_FUZZ_BUILD names the build folder (build-fuzz). Needs clang, and llvm-profdata and llvm-cov for --coverage.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+build=${LETHE_FUZZ_BUILD:-$root/build-fuzz}
+llvm=${LLVM_SUFFIX--14}
+seconds=60
+mode=run
+names=()
+ci_runs=15000
+least_coverage=90
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--seconds) seconds=$2; shift ;;
+	--ci) mode=ci ;;
+	--coverage) mode=coverage ;;
+	--mutants) mode=mutants ;;
+	-*) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+	*) names+=("$1") ;;
+	esac
+	shift
+done
+
+# A fuzzer is a file x_fuzz.c with seeds; its executable stands at the same place in the build folder.
+source_of() {
+	find "$root/src" -name "$1_fuzz.c" -printf '%P\n' | head -n 1
+}
+
+target_of() {
+	local s
+	s=$(source_of "$1")
+	echo "src/${s%.c}"
+}
+
+if [ ${#names[@]} -eq 0 ]; then
+	for seeds in "$root"/test/corpus/*/; do
+		name=$(basename "$seeds")
+		if [ -n "$(source_of "$name")" ]; then names+=("$name"); fi
+	done
+fi
+for name in "${names[@]}"; do
+	[ -n "$(source_of "$name")" ] || { echo "no fuzzer src/*/${name}_fuzz.c" >&2; exit 2; }
+done
+
+# What a fuzzer is there to reach, besides the file of its own name.
+parser_files() {
+	case $1 in
+	http1_request | http1_response) echo "src/core/$1.c src/core/http1.c" ;;
+	chat_usage) echo "src/dialect/chat_usage.c src/dialect/chat_meter.c" ;;
+	*) local s; s=$(source_of "$1"); echo "src/${s%_fuzz.c}.c" ;;
+	esac
+}
+
+# setup TREE FOLDER [FLAG]: configure once, also a folder that ./dev build made without the flags for coverage feedback. The fuzzers' main comes with the targets; all else only has to be watched by it.
+setup() {
+	local args="-fsanitize=fuzzer-no-link -fno-sanitize-recover=all ${3-}"
+	[ -f "$2/.configured-by-fuzz-sh" ] || CC=clang LLVM_PROFILE_FILE=/dev/null meson setup "$2" "$1" -Dfuzz=true -Dbuildtype=debugoptimized -Db_sanitize=address,undefined \
+		-Db_lundef=false -Dc_args="$args" -Dc_link_args="-fsanitize=address,undefined ${3-}" >"$2.log" 2>&1 || { cat "$2.log" >&2; exit 1; }
+	touch "$2/.configured-by-fuzz-sh"
+}
+
+# compile FOLDER NAME...
+compile() {
+	local folder=$1 targets=() name
+	shift
+	for name in "$@"; do targets+=("$(target_of "$name")"); done
+	ninja -C "$folder" "${targets[@]}" >"$folder.log" 2>&1 || { tail -n 40 "$folder.log" >&2; return 1; }
+}
+
+# fuzz FOLDER NAME SECONDS [OPTION...]: found units go to the folder, crashes too.
+fuzz() {
+	local folder=$1 name=$2 limit=$3 found=$1/found/$2
+	shift 3
+	mkdir -p "$found"
+	"$folder/$(target_of "$name")" -max_len=4096 -timeout=10 -artifact_prefix="$found." "$@" -max_total_time="$limit" \
+		"$found" "$root/test/corpus/$name" >"$folder/$name.log" 2>&1
+}
+
+report() {
+	grep -E 'ERROR|Assertion|runtime error|SUMMARY|Test unit written' "$build/$1.log" | head -n 8 >&2
+}
+
+run_all() {
+	local failed=0 name before
+	mkdir -p "$build"
+	setup "$root" "$build"
+	compile "$build" "${names[@]}"
+	for name in "${names[@]}"; do
+		before=$SECONDS
+		if [ $mode = ci ]; then
+			rm -rf "$build/found/$name"
+			fuzz "$build" "$name" 0 -seed=1 -runs=$ci_runs || failed=1
+		else
+			fuzz "$build" "$name" "$seconds" || failed=1
+		fi
+		if tail -n 1 "$build/$name.log" | grep -q '^Done'; then
+			echo "$name: $(tail -n 1 "$build/$name.log" | cut -d' ' -f2) runs, $((SECONDS - before)) s, nothing found"
+		else
+			echo "$name: FOUND" && report "$name"
+			failed=1
+		fi
+	done
+	return $failed
+}
+
+# line_coverage PROFILE EXECUTABLE FILE
+line_coverage() {
+	"llvm-cov$llvm" export -summary-only -instr-profile="$1" "$2" | python3 -c '
+import json, sys
+for f in json.load(sys.stdin)["data"][0]["files"]:
+    if f["filename"].endswith(sys.argv[1]):
+        print("%.1f" % f["summary"]["lines"]["percent"])' "$3"
+}
+
+coverage() {
+	local failed=0 name target percent file folder=$build-coverage
+	mkdir -p "$folder"
+	setup "$root" "$folder" "-fprofile-instr-generate -fcoverage-mapping"
+	compile "$folder" "${names[@]}"
+	for name in "${names[@]}"; do
+		target=$folder/$(target_of "$name")
+		LLVM_PROFILE_FILE=$folder/$name.raw "$target" -runs=0 "$root/test/corpus/$name" >"$folder/$name.log" 2>&1 ||
+			{ tail -n 5 "$folder/$name.log" >&2; failed=1; continue; }
+		"llvm-profdata$llvm" merge -o "$folder/$name.prof" "$folder/$name.raw"
+		for file in $(parser_files "$name"); do
+			percent=$(line_coverage "$folder/$name.prof" "$target" "$file")
+			echo "$name: $percent % of $file"
+			[ "${percent%.*}" -ge $least_coverage ] || failed=1
+		done
+	done
+	return $failed
+}
+
+mutants() {
+	local failed=0 count=0 name patch before folder=$build-mutants
+	rm -rf "$folder"
+	mkdir -p "$folder/tree" "$folder/build"
+	(cd "$root" && tar -c --exclude='./build*' --exclude=./.git --exclude=./node_modules .) | tar -x -C "$folder/tree"
+	setup "$folder/tree" "$folder/build"
+	compile "$folder/build" "${names[@]}"
+	for name in "${names[@]}"; do
+		for patch in "$root/test/mutants/$name"-*.patch; do
+			[ -f "$patch" ] || { echo "$name: no mutants" >&2; failed=1; continue; }
+			count=$((count + 1))
+			patch -s -d "$folder/tree" -p1 <"$patch" || { echo "$(basename "$patch"): does not apply" >&2; exit 1; }
+			compile "$folder/build" "$name" || { echo "$(basename "$patch"): does not build" >&2; exit 1; }
+			rm -rf "$folder/build/found"
+			before=$(date +%s%N)
+			fuzz "$folder/build" "$name" "$seconds" -seed=1 || true
+			if grep -q '^SUMMARY: ' "$folder/build/$name.log"; then
+				echo "$(basename "$patch" .patch): found after $((($(date +%s%N) - before) / 1000000)) ms"
+			else
+				echo "$(basename "$patch" .patch): NOT FOUND in $seconds s"
+				failed=1
+			fi
+			patch -s -R -d "$folder/tree" -p1 <"$patch"
+		done
+	done
+	echo "$count mutants"
+	return $failed
+}
+
+case $mode in
+coverage) coverage ;;
+mutants) mutants ;;
+*) run_all ;;
+esac

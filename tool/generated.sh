@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The reference pages say what the tables in the code say. With --write they are written again.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+build=build bad=0
+
+page() { # file, command...
+	local file=$1
+	shift
+	if [ "$write" = 1 ]; then
+		"$@" >"$file.new" && mv "$file.new" "$file"
+	elif ! diff -u "$file" <("$@") >&2; then
+		printf 'generated: %s is out of date; write it with: tool/generated.sh --write\n' "$file"
+		bad=1
+	fi
+}
+
+write=0
+[ "${1:-}" = --write ] && write=1
+page docs/reference/config.md "$build/lethe" config reference
+page docs/reference/cli.md "$build/lethe" help --markdown
+[ $bad = 0 ] && echo "generated: ok"
+exit $bad

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Run the suites and end with one line: N passed, N failed, N skipped. Called by ./dev test, which has built everything.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+passed=0 failed=0 skipped=0
+node=test/node_modules/.bin/node
+out=build/test-results
+mkdir -p "$out"
+
+count() {
+	passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+
+# A test program counts by its own cmocka summary; one that prints none, or dies, counts as one.
+count_meson_log() {
+	awk '
+	function sum(line, word,   n, s) {
+		s = 0
+		while (match(line, "\\[ *" word " *\\] [0-9]+ test")) {
+			n = substr(line, RSTART, RLENGTH)
+			sub(/.*\] /, "", n)
+			s += n
+			line = substr(line, RSTART + RLENGTH)
+		}
+		return s
+	}
+	{
+		p = sum($0, "PASSED"); f = sum($0, "FAILED"); s = sum($0, "SKIPPED")
+		match($0, /"result": "[A-Z]+"/)
+		result = substr($0, RSTART + 11, RLENGTH - 12)
+		if (result == "SKIP") s++
+		else if (result != "OK" && result != "EXPECTEDFAIL" && f == 0) f++
+		else if (p + f + s == 0) p++
+		passed += p; failed += f; skipped += s
+	}
+	END { print passed + 0, failed + 0, skipped + 0 }' "$1"
+}
+
+suite_unit() {
+	local log=build/meson-logs/testlog.json
+	rm -f "$log"
+	meson test -C build --no-rebuild --print-errorlogs || true
+	if [ -f "$log" ]; then
+		# shellcheck disable=SC2046
+		count $(count_meson_log "$log")
+	else
+		count 0 1 0
+	fi
+}
+
+# Each fuzzer counts as one.
+suite_fuzz() {
+	local status=0
+	tool/fuzz.sh --ci >"$out/fuzz.log" 2>&1 || status=$?
+	grep 'nothing found$' "$out/fuzz.log"
+	count "$(grep -c 'nothing found$' "$out/fuzz.log")" 0 0
+	[ $status = 0 ] && return
+	tail -n 60 "$out/fuzz.log"
+	count 0 1 0
+}
+
+suite_vitest() {
+	local name=$1 json=$out/$1.json
+	rm -f "$json"
+	(cd test && node_modules/.bin/node node_modules/vitest/vitest.mjs run --config vitest.config.ts "$name/" \
+		--reporter=default --reporter=json --outputFile.json="../$json") || true
+	if [ -f "$json" ]; then
+		# shellcheck disable=SC2046
+		count $("$node" tool/count_vitest.ts "$json")
+	else
+		count 0 1 0
+	fi
+}
+
+run_suite() {
+	printf '== %s\n' "$1"
+	case $1 in
+	unit) suite_unit ;;
+	fuzz) suite_fuzz ;;
+	e2e | crash | privacy) suite_vitest "$1" ;;
+	*)
+		printf 'test: unit, fuzz, e2e, crash, privacy or all, not %s\n' "$1" >&2
+		exit 2
+		;;
+	esac
+}
+
+case ${1:-all} in
+all) for suite in unit fuzz e2e crash privacy; do run_suite "$suite"; done ;;
+*) run_suite "$1" ;;
+esac
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
