@@ -5,7 +5,8 @@ const letters = (n: number) => Array.from({ length: n }, () => "abcdefghijkmnpqr
 
 // Every mark of one set carries the same sixteen random letters, so that one search looks for all of them.
 export class Marks {
-	readonly common = letters(16);
+	// A k makes its two hex forms differ, whatever the other letters are.
+	readonly common = `k${letters(15)}`;
 	readonly words: string[] = [];
 	// In every form in which it could lie around.
 	readonly forms: [string, Buffer][];
