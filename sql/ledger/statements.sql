@@ -114,12 +114,12 @@ UPDATE boot SET ceiling_ms = max(ceiling_ms, ?1) WHERE number = (SELECT max(numb
 
 -- name: price_insert
 INSERT INTO price (id, model, from_ms, added_us, request_nano, tool_nano,
-	pico_input, pico_cached, pico_cache_write, pico_cache_write_1h, pico_audio_in, pico_image_in, pico_output, pico_reasoning, pico_audio_out, pico_image_out)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT (id) DO NOTHING
+	pico_input, pico_cached, pico_cache_write, pico_cache_write_1h, pico_audio_in, pico_image_in, pico_video_in, pico_cached_audio, pico_cached_image, pico_output, pico_reasoning, pico_audio_out, pico_image_out)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) ON CONFLICT (id) DO NOTHING
 
 -- name: price_all
 SELECT price.id, model, from_ms, added_us, request_nano, tool_nano,
-	pico_input, pico_cached, pico_cache_write, pico_cache_write_1h, pico_audio_in, pico_image_in, pico_output, pico_reasoning, pico_audio_out, pico_image_out,
+	pico_input, pico_cached, pico_cache_write, pico_cache_write_1h, pico_audio_in, pico_image_in, pico_video_in, pico_cached_audio, pico_cached_image, pico_output, pico_reasoning, pico_audio_out, pico_image_out,
 	model.name
 FROM price LEFT JOIN model ON model.id = price.model ORDER BY model.name, from_ms DESC, price.id
 
@@ -147,14 +147,17 @@ SELECT board_index, id FROM progress
 -- name: usage_add
 INSERT INTO usage_day (day, account, key, model, requests, failed, cost_nano,
 	tokens_input, tokens_cached, tokens_cache_write, tokens_cache_write_1h, tokens_audio_in, tokens_image_in,
+	tokens_video_in, tokens_cached_audio, tokens_cached_image,
 	tokens_output, tokens_reasoning, tokens_audio_out, tokens_image_out, tool_calls)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
 ON CONFLICT (day, account, key, model) DO UPDATE SET
 	requests = requests + excluded.requests, failed = failed + excluded.failed, cost_nano = cost_nano + excluded.cost_nano,
 	tokens_input = tokens_input + excluded.tokens_input, tokens_cached = tokens_cached + excluded.tokens_cached,
 	tokens_cache_write = tokens_cache_write + excluded.tokens_cache_write,
 	tokens_cache_write_1h = tokens_cache_write_1h + excluded.tokens_cache_write_1h,
 	tokens_audio_in = tokens_audio_in + excluded.tokens_audio_in, tokens_image_in = tokens_image_in + excluded.tokens_image_in,
+	tokens_video_in = tokens_video_in + excluded.tokens_video_in, tokens_cached_audio = tokens_cached_audio + excluded.tokens_cached_audio,
+	tokens_cached_image = tokens_cached_image + excluded.tokens_cached_image,
 	tokens_output = tokens_output + excluded.tokens_output, tokens_reasoning = tokens_reasoning + excluded.tokens_reasoning,
 	tokens_audio_out = tokens_audio_out + excluded.tokens_audio_out, tokens_image_out = tokens_image_out + excluded.tokens_image_out,
 	tool_calls = tool_calls + excluded.tool_calls

@@ -199,7 +199,7 @@ server_tools_are_counted(void **state)
 {
 	static const char in[] = "{\"usage\":{\"prompt_tokens\":1,\"server_tool_use_details\":{\"web_search_requests\":3},\"num_sources_used\":2}}";
 	struct run *r = run_every_way(SPAN(in), false, false);
-	assert_int_equal(r->meter.usage.tool_calls, 5);
+	assert_int_equal(r->meter.usage.tools[TOOL_web_search], 5);
 	free(r);
 }
 

@@ -84,7 +84,7 @@ chat_usage_normalise(const struct chat_usage_raw *raw, struct usage *ret)
 	split_prompt(raw, &u, &absurd);
 	split_output(raw, &u, &absurd);
 	uint64_t calls = raw->value[CHAT_USAGE_SEARCHES] + raw->value[CHAT_USAGE_SOURCES];
-	u.tool_calls = calls < UINT32_MAX ? (uint32_t)calls : UINT32_MAX;
+	u.tools[TOOL_web_search] = calls < UINT32_MAX ? (uint32_t)calls : UINT32_MAX;
 	if (absurd)
 		u.flags |= USAGE_ABSURD;
 	*ret = u;

@@ -11,6 +11,7 @@
 #include "core/loop.h"
 #include "dialect/chat.h"
 #include "ticket/catalogue.h"
+#include "ticket/endpoints.h"
 #include "ticket/ticket.h"
 
 struct edge;

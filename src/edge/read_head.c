@@ -2,7 +2,7 @@
 #include "edge/edge_priv.h"
 
 /* X(path, is a prefix, method, how it goes on) */
-#define ENDPOINTS(X) \
+#define PATHS(X) \
 	X("/v1/chat/completions", false, HTTP1_POST, GOES_BODY) \
 	X("/v1/models", false, HTTP1_GET, GOES_MODELS) \
 	X("/v1/models/", true, HTTP1_GET, GOES_MODELS) \
@@ -17,7 +17,7 @@ static const struct endpoint_row {
 	enum goes goes;
 } endpoints[] = {
 #define X(path, prefix, method, goes) {{path, sizeof(path) - 1}, prefix, method, goes},
-	ENDPOINTS(X)
+	PATHS(X)
 #undef X
 };
 

@@ -74,7 +74,10 @@ write_usage(struct exchange *x, const struct usage *u)
 #define X(name, meaning, fallback) f->tokens_##name = clamp32(u->tokens[TOKEN_##name]);
 	TOKEN_KINDS(X)
 #undef X
-	f->tool_calls = u->tool_calls;
+#define X(name, piece) f->tools_##name = u->tools[TOOL_##name];
+	TOOL_KINDS(X)
+#undef X
+	f->tier = u->tier;
 	f->flags = (uint16_t)((f->flags & (TICKET_STREAMED | TICKET_CAPPED)) | (u->flags & USAGE_ESTIMATED ? TICKET_ESTIMATED : 0) |
 	                      (u->flags & USAGE_ABSURD ? TICKET_ABSURD : 0));
 }

@@ -1,6 +1,7 @@
 #include "ledger/ledger_world.h"
 
 #include "ticket/end_reasons.h"
+#include "ticket/endpoints.h"
 #include "ticket/price.h"
 
 #include <stdio.h>

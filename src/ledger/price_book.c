@@ -13,7 +13,7 @@ insert_price(struct ledger *l, const struct catalogue_model *m, const struct cat
 {
 	sqlite3_stmt *st = store_sql(&l->store, SQL_price_insert);
 	sql_bind(
-		st, (int64_t)p->id, m->id, (int64_t)p->from_ms, (int64_t)clock_wall_us(), p->request_nano, p->tool_nano);
+		st, (int64_t)p->id, m->id, (int64_t)p->from_ms, (int64_t)clock_wall_us(), p->request_nano, p->tool_nano[TOOL_web_search]);
 	for (int k = 0; k < TOKEN_KIND_COUNT; k++)
 		sqlite3_bind_int64(st, 7 + k, p->pico[k]);
 	if (!sql_done(&l->store, st))
@@ -60,7 +60,7 @@ read_row(sqlite3_stmt *st, struct price_row *r)
 		.price = {.id = (uint64_t)sqlite3_column_int64(st, 0),
 			.from_ms = (uint64_t)sqlite3_column_int64(st, 2),
 			.request_nano = sqlite3_column_int64(st, 4),
-			.tool_nano = sqlite3_column_int64(st, 5)},
+			.tool_nano[TOOL_web_search] = sqlite3_column_int64(st, 5)},
 		.model = (uint32_t)sqlite3_column_int64(st, 1),
 		.added_us = (uint64_t)sqlite3_column_int64(st, 3),
 	};
@@ -186,8 +186,11 @@ billing_of(uint8_t reason)
 static bool
 usage_of(const struct ticket_facts *f, struct usage *ret)
 {
-	uint64_t any = f->tool_calls;
-	*ret = (struct usage){.tool_calls = f->tool_calls};
+	uint64_t any = 0;
+	*ret = (struct usage){.tier = f->tier};
+#define X(name, piece) any |= ret->tools[TOOL_##name] = f->tools_##name;
+	TOOL_KINDS(X)
+#undef X
 #define X(name, meaning, fallback) any |= ret->tokens[TOKEN_##name] = f->tokens_##name;
 	TOKEN_KINDS(X)
 #undef X

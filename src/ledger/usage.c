@@ -85,7 +85,7 @@ usage_add(struct usage_sums *u, const struct ticket_copy *t, int64_t booking)
 #define X(name, meaning, fallback) s->counts[COUNT_TOKENS + TOKEN_##name] += f->tokens_##name;
 	TOKEN_KINDS(X)
 #undef X
-	s->counts[COUNT_TOOLS] += f->tool_calls;
+	s->counts[COUNT_TOOLS] += (int64_t)f->tools_web_search + f->tools_file_search + f->tools_code_session;
 	u->last = booking;
 }
 

@@ -44,7 +44,7 @@ name_id(const char *kind, const char *name)
 static uint64_t
 price_id(const char *model, const struct catalogue_price *p)
 {
-	uint64_t words[3 + TOKEN_KIND_COUNT] = {p->from_ms, (uint64_t)p->request_nano, (uint64_t)p->tool_nano};
+	uint64_t words[3 + TOKEN_KIND_COUNT] = {p->from_ms, (uint64_t)p->request_nano, (uint64_t)p->tool_nano[TOOL_web_search]};
 	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
 		words[3 + k] = (uint64_t)p->pico[k];
 	return hash("price", model, strlen(model) + 1, words, sizeof words) &
@@ -149,7 +149,7 @@ fill_prices(const struct config_model *m, struct catalogue_price *out)
 		const struct config_price *p = &m->prices[i];
 		out[i].from_ms = p->from_ms;
 		out[i].request_nano = p->per_request_nano;
-		out[i].tool_nano = p->tool_call_nano;
+		out[i].tool_nano[TOOL_web_search] = p->tool_call_nano;
 		memcpy(out[i].pico, &p->input, sizeof out[i].pico);
 		out[i].id = price_id(m->id, &out[i]);
 	}

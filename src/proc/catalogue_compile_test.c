@@ -126,7 +126,7 @@ prices_follow_the_calendar(void **state)
 		assert_int_equal(price->pico[TOKEN_image_out], rows[i].input + 1000000);
 		assert_ptr_equal(catalogue_price_by_id(c, price->id), price);
 	}
-	assert_int_equal(catalogue_price_now(c, b, 1735689600000)->tool_nano, 10000000);
+	assert_int_equal(catalogue_price_now(c, b, 1735689600000)->tool_nano[TOOL_web_search], 10000000);
 	assert_int_equal(catalogue_price_now(c, b, in_2026)->request_nano, 20000000);
 	free(c);
 }

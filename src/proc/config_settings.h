@@ -80,7 +80,7 @@
 	X("created", created_ms, DAY, "", 0, 0, "date that the model list shows; the first price's without it")
 
 /*
- * Ten rows in the order of TOKEN_KINDS (checked at compile time); what has no price takes that of the kind in
+ * The rows are in the order of TOKEN_KINDS (checked at compile time); what has no price takes that of the kind in
  * brackets.
  */
 #define PRICE_MOST 1000000000000ULL
@@ -93,6 +93,9 @@
 	X("cache_write_1h", cache_write_1h, PER_MILLION, "", 0, PRICE_MOST, "prompt tokens written to the cache for an hour [cache_write]") \
 	X("audio_in", audio_in, PER_MILLION, "", 0, PRICE_MOST, "audio tokens of the prompt [input]") \
 	X("image_in", image_in, PER_MILLION, "", 0, PRICE_MOST, "image tokens of the prompt [input]") \
+	X("video_in", video_in, PER_MILLION, "", 0, PRICE_MOST, "video tokens of the prompt [input]") \
+	X("cached_audio", cached_audio, PER_MILLION, "", 0, PRICE_MOST, "audio tokens of the prompt from the provider's cache [cached]") \
+	X("cached_image", cached_image, PER_MILLION, "", 0, PRICE_MOST, "image tokens of the prompt from the provider's cache [cached]") \
 	X("output", output, PER_MILLION, NULL, 0, PRICE_MOST, "tokens of the answer") \
 	X("reasoning", reasoning, PER_MILLION, "", 0, PRICE_MOST, "hidden reasoning tokens [output]") \
 	X("audio_out", audio_out, PER_MILLION, "", 0, PRICE_MOST, "audio tokens of the answer [output]") \

@@ -144,7 +144,10 @@ price_ok(const struct catalogue_price *p)
 	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
 		if (p->pico[k] < 0)
 			return false;
-	return p->request_nano >= 0 && p->tool_nano >= 0;
+	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++)
+		if (p->tool_nano[k] < 0)
+			return false;
+	return p->request_nano >= 0;
 }
 
 static bool

@@ -47,7 +47,7 @@ struct catalogue_price {
 	uint64_t from_ms; /* in force from here, wall clock */
 	int64_t pico[TOKEN_KIND_COUNT]; /* per token; fallbacks are resolved */
 	int64_t request_nano; /* per request */
-	int64_t tool_nano; /* per billed tool call */
+	int64_t tool_nano[TOOL_KIND_COUNT]; /* per piece */
 };
 
 struct catalogue_model {

@@ -183,7 +183,7 @@ static const struct damage {
 	DAMAGE(name[1].name[0], 'z'),
 	DAMAGE(price[1].from_ms, 2000),
 	DAMAGE(price[1].pico[TOKEN_output], UINT64_MAX),
-	DAMAGE(price[2].tool_nano, 1ULL << 63),
+	DAMAGE(price[2].tool_nano[1], 1ULL << 63),
 	DAMAGE(price[0].request_nano, 1ULL << 63),
 	DAMAGE(ref[0].price, 3),
 	DAMAGE(ref[0].id, 101),

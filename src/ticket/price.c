@@ -46,7 +46,8 @@ struct nano
 price_cost(const struct catalogue_price *p, const struct usage *u)
 {
 	u128 pico = times(PICO_PER_NANO, p->request_nano);
-	pico = add(pico, times((uint64_t)u->tool_calls * PICO_PER_NANO, p->tool_nano));
+	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++)
+		pico = add(pico, times((uint64_t)u->tools[k] * PICO_PER_NANO, p->tool_nano[k]));
 	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
 		pico = add(pico, times(u->tokens[k], p->pico[k]));
 	return nano_from_pico_up(pico);

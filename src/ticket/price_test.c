@@ -37,8 +37,8 @@ a_ticket_is_rounded_up_once_over_all_kinds(void **state)
 static void
 each_kind_has_its_own_price(void **state)
 {
-	struct catalogue_price p = {.request_nano = 7, .tool_nano = 11};
-	struct usage u = {.tool_calls = 3};
+	struct catalogue_price p = {.request_nano = 7, .tool_nano[TOOL_web_search] = 11};
+	struct usage u = {.tools = {[TOOL_web_search] = 3}};
 	int64_t expected = 7 + 33;
 	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++) {
 		p.pico[k] = (int64_t)(k + 1) * 1000;
@@ -62,8 +62,8 @@ static void
 the_largest_usage_saturates(void **state)
 {
 	struct catalogue_price p = price_of(INT64_MAX, INT64_MAX);
-	p.request_nano = p.tool_nano = INT64_MAX;
-	struct usage u = {.tool_calls = UINT32_MAX};
+	p.request_nano = p.tool_nano[TOOL_web_search] = INT64_MAX;
+	struct usage u = {.tools = {[TOOL_web_search] = UINT32_MAX}};
 	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
 		u.tokens[k] = UINT64_MAX;
 	assert_int_equal(price_cost(&p, &u).v, INT64_MAX);
@@ -75,8 +75,8 @@ static void
 a_negative_price_never_becomes_a_credit(void **state)
 {
 	struct catalogue_price p = price_of(-1000, -1000);
-	p.request_nano = p.tool_nano = -5;
-	struct usage u = {.tokens = {[TOKEN_input] = 1000}, .tool_calls = 1};
+	p.request_nano = p.tool_nano[TOOL_web_search] = -5;
+	struct usage u = {.tokens = {[TOKEN_input] = 1000}, .tools = {[TOOL_web_search] = 1}};
 	assert_int_equal(price_cost(&p, &u).v, 0);
 	assert_int_equal(price_upper_bound(&p, 1000, 1000).v, 0);
 }

@@ -15,6 +15,9 @@
 	X(cache_write_1h, "prompt tokens written to the provider's cache for one hour", cache_write) \
 	X(audio_in, "audio tokens of the prompt", input) \
 	X(image_in, "image tokens of the prompt", input) \
+	X(video_in, "video tokens of the prompt", input) \
+	X(cached_audio, "audio tokens of the prompt read from the provider's cache", cached) \
+	X(cached_image, "image tokens of the prompt read from the provider's cache", cached) \
 	X(output, "visible output tokens that no other kind counts", output) \
 	X(reasoning, "hidden reasoning tokens", output) \
 	X(audio_out, "audio tokens of the answer", output) \
@@ -27,17 +30,47 @@ enum token_kind {
 	TOKEN_KIND_COUNT
 };
 
+/* What the provider does itself while it answers and bills by the piece. X(name, what one piece is) */
+#define TOOL_KINDS(X) \
+	X(web_search, "searches of the web, or sources that they used") \
+	X(file_search, "searches of stored files") \
+	X(code_session, "sandboxes in which code was run")
+
+enum tool_kind {
+#define X(name, piece) TOOL_##name,
+	TOOL_KINDS(X)
+#undef X
+	TOOL_KIND_COUNT
+};
+
+/* By what tier the provider served, as it said in the answer. X(name, the words for it) */
+#define SERVICE_TIERS(X) \
+	X(standard) /* default, standard, on_demand, unspecified; scale: capacity is paid for elsewhere */ \
+	X(flex) \
+	X(priority) /* OpenAI echoes `fast` as priority */ \
+	X(batch) \
+	X(fast) /* Anthropic: speed: fast */
+
+enum service_tier {
+#define X(name) TIER_##name,
+	SERVICE_TIERS(X)
+#undef X
+	TIER_COUNT
+};
+
 /* How the numbers came about; OR-ed. */
 enum usage_flag {
 	USAGE_REPORTED = 1, /* the provider said so */
 	USAGE_ESTIMATED = 2, /* counted by us */
 	USAGE_ABSURD = 4, /* the provider reported a negative, impossible or overflowing number: clamped */
+	USAGE_GEO_US = 8, /* Anthropic: inference_geo: us */
 };
 
 struct usage {
 	uint64_t tokens[TOKEN_KIND_COUNT];
 	uint32_t flags;
-	uint32_t tool_calls; /* billed server tool uses */
+	uint32_t tools[TOOL_KIND_COUNT];
+	uint8_t tier; /* enum service_tier */
 };
 
 #endif
