@@ -1,14 +1,13 @@
 /*
- * OpenAI chat completions as a dialect: what routing needs from a request, which bytes change, and what an answer cost.
+ * OpenAI chat completions as a dialect: what routing needs from a request, and which bytes change. Answers: meter.h.
  *
  * Pure and resumable at any byte; no allocation: the caller embeds the structs in vault memory. Run by the edge.
- * Formats: platform.openai.com/docs/api-reference/chat; metering rules are listed at the head of chat_meter.c.
+ * Formats: platform.openai.com/docs/api-reference/chat.
  */
 #ifndef DIALECT_CHAT_H
 #define DIALECT_CHAT_H
 
 #include "core/base.h"
-#include "ticket/usage.h"
 
 enum {
 	CHAT_MODEL_MAX = 128, /* bytes of a model's id */
@@ -76,45 +75,5 @@ void chat_request_init(struct chat_request_scan *s);
 must_check bool chat_request_feed(struct chat_request_scan *s, const char *bytes, size_t len);
 /* After the last byte: validates as a whole. */
 must_check enum chat_request_error chat_request_finish(struct chat_request_scan *s);
-
-/* ---- the meter ---- */
-enum chat_answer { /* what kind of answer the meter has seen; only grows */
-	CHAT_ANSWER_NOTHING,
-	CHAT_ANSWER_STARTED, /* at least one event or a JSON object began */
-	CHAT_ANSWER_CONTENT, /* a choice with content, tool call, refusal or reasoning came */
-	CHAT_ANSWER_ERROR, /* an error object in a 200 answer or in the stream; stays, whatever follows: `finished` tells the end then */
-	CHAT_ANSWER_FINISHED, /* [DONE] seen, or the JSON body is complete, and no error before */
-};
-
-enum {
-	CHAT_SPANS_MAX = 64,
-	CHAT_HOLD_MAX = 64 << 10, /* an incomplete event larger than this is passed on: it can't be the usage chunk */
-};
-
-struct chat_meter {
-	struct usage usage; /* last usage object seen, normalised; usage.flags & USAGE_REPORTED says whether there was one */
-	enum chat_answer answer;
-	bool finished; /* the proper end was seen: [DONE], or the outer object closed */
-	bool malformed; /* not JSON / not SSE where it had to be: metering is by estimate */
-	uint64_t content_bytes; /* bytes of visible output text, tool arguments, refusals (JSON-escaped length) */
-	uint64_t reasoning_bytes; /* the same for reasoning_content / reasoning deltas */
-	uint64_t events; /* data events with a choice */
-	_Alignas(16) unsigned char state[1536];
-};
-
-/*
- * streamed  the answer is text/event-stream; else one JSON object
- * hide      include_usage was injected by us: the usage-only chunk and `"usage":null` members are cut from what goes to the client
- */
-void chat_meter_init(struct chat_meter *m, bool streamed, bool hide);
-
-/*
- * Read along. Returns how many bytes of `in` are settled: those to forward are in spans[0..*ret_count) (they point into `in`; at most
- * CHAT_SPANS_MAX, when that many are full the call returns early). The caller keeps the unsettled tail and passes it again, in front of
- * what follows. Without `hide` every byte is settled at once, in one span. With `hide` a tail is left only when an event is incomplete,
- * never more than CHAT_HOLD_MAX.
- * last: no more input comes; everything is settled.
- */
-must_check size_t chat_meter_feed(struct chat_meter *m, const char *in, size_t len, bool last, struct span *spans, size_t *ret_count);
 
 #endif

@@ -1,5 +1,5 @@
 /* The meter against recorded answers of providers: the sums that it finds are those that the bodies themselves name. */
-#include "dialect/chat.h"
+#include "dialect/meter.h"
 
 #include <jansson.h>
 #include <setjmp.h>
@@ -66,15 +66,15 @@ assert_sums(const struct usage *u, const json_t *usage)
 
 /* Feed in pieces; what comes out goes to `out` (as large as the input), its length is returned. */
 static size_t
-meter(struct chat_meter *m, struct span in, size_t step, bool streamed, bool hide, char *out)
+meter(struct meter *m, struct span in, size_t step, bool streamed, bool hide, char *out)
 {
 	size_t settled = 0, given = 0, n = 0;
-	chat_meter_init(m, streamed, hide);
+	meter_init(m, ENDPOINT_CHAT_COMPLETIONS, streamed, hide);
 	while (settled < in.len || given < in.len) {
-		struct span spans[CHAT_SPANS_MAX];
+		struct span spans[METER_SPANS_MAX];
 		size_t count;
 		given = given + step < in.len ? given + step : in.len;
-		settled += chat_meter_feed(m, in.at + settled, given - settled, given == in.len, spans, &count);
+		settled += meter_feed(m, in.at + settled, given - settled, given == in.len, spans, &count);
 		for (size_t i = 0; i < count; i++) {
 			memcpy(out + n, spans[i].at, spans[i].len);
 			n += spans[i].len;
@@ -169,12 +169,12 @@ static const char *const streams[] = {
 static void
 check_stream(const char *lines, struct span in, size_t step)
 {
-	struct chat_meter m;
+	struct meter m;
 	char *out = malloc(in.len + 1);
 	json_t *usage = last_usage(lines);
 	assert_int_equal(meter(&m, in, step, true, false, out), in.len);
 	assert_memory_equal(out, in.at, in.len);
-	assert_true(m.finished && !m.malformed && m.answer == CHAT_ANSWER_FINISHED && m.content_bytes + m.reasoning_bytes > 0);
+	assert_true(m.finished && !m.malformed && m.answer == ANSWER_FINISHED && m.content_bytes + m.reasoning_bytes > 0);
 	if (usage)
 		assert_sums(&m.usage, usage);
 	size_t n = meter(&m, in, step, true, true, out);
@@ -244,9 +244,9 @@ recorded_answers_are_metered(void **state)
 		assert_non_null(body);
 		char *out = malloc(in.len);
 		for (size_t step = 1; step < 2 * in.len; step = step * 7 + 1) {
-			struct chat_meter m;
+			struct meter m;
 			assert_int_equal(meter(&m, in, step, false, false, out), in.len);
-			assert_true(m.finished && !m.malformed && m.answer == CHAT_ANSWER_FINISHED);
+			assert_true(m.finished && !m.malformed && m.answer == ANSWER_FINISHED);
 			if (json_is_object(json_object_get(body, "usage")))
 				assert_sums(&m.usage, json_object_get(body, "usage"));
 		}
@@ -273,7 +273,7 @@ recorded_usages_add_up(void **state)
 		if (!json_object_get(usage, "prompt_tokens"))
 			continue;
 		char *text = json_dumps(body, JSON_COMPACT), *out = malloc(strlen(text));
-		struct chat_meter m;
+		struct meter m;
 		meter(&m, (struct span){text, strlen(text)}, 64, false, false, out);
 		assert_sums(&m.usage, usage);
 		checked++;

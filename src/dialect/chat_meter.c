@@ -12,7 +12,7 @@
  *     are parts of it, output is the rest.
  *  4. Negative, fractional, above 2^40, not a number, or parts larger than their whole: the nearest possible
  *     count, and USAGE_ABSURD. An explicit zero is a report like any other.
- *  5. A truthy top-level `error` makes the answer CHAT_ANSWER_ERROR, for good, whatever comes around it; usage
+ *  5. A truthy top-level `error` makes the answer ANSWER_ERROR, for good, whatever comes around it; usage
  *     beside it counts.
  *  6. The proper end is `data: [DONE]`, or the close of the outer object. The stream's end alone is not.
  *  7. An event that is neither JSON nor [DONE], or a bare JSON line, marks the answer malformed; what follows
@@ -21,13 +21,12 @@
  *     estimates (no usage came).
  *  9. Hiding: an event whose object has a usage object and no choices and no error goes, with its empty line.
  *     From the others each top-level `usage` that is null or an object goes, with one comma. Events over
- *     CHAT_HOLD_MAX and those with a bare JSON line between stay as they are. Everything else passes byte for byte.
+ *     METER_HOLD_MAX and those with a bare JSON line between stay as they are. Everything else passes byte for byte.
  */
-#include "dialect/chat.h"
-
 #include "core/json_scan.h"
 #include "core/sse.h"
 #include "dialect/chat_priv.h"
+#include "dialect/meter_priv.h"
 
 #include <string.h>
 
@@ -180,19 +179,12 @@ struct meter_state {
 	uint64_t parsed; /* >= settled: an event that is held back is not read again */
 	bool last_cut; /* the event before was hidden */
 };
-_Static_assert(sizeof(struct meter_state) <= sizeof((struct chat_meter *)0)->state, "the state fits its room");
+_Static_assert(sizeof(struct meter_state) <= sizeof((struct meter *)0)->state, "the state fits its room");
 
 static struct meter_state *
-state_of(struct chat_meter *m)
+state_of(struct meter *m)
 {
 	return (struct meter_state *)(void *)m->state;
-}
-
-static void
-raise_answer(struct chat_meter *m, enum chat_answer a)
-{
-	if (m->answer < a && m->answer != CHAT_ANSWER_ERROR)
-		m->answer = a;
 }
 
 /* Forget the event that ended, and its document. */
@@ -206,10 +198,9 @@ event_reset(struct meter_state *st, uint64_t at)
 	st->event_at = at;
 }
 
-void
-chat_meter_init(struct chat_meter *m, bool streamed, bool hide)
+static void
+chat_begin(struct meter *m, bool streamed, bool hide)
 {
-	memset(m, 0, sizeof *m);
 	struct meter_state *st = state_of(m);
 	st->streamed = streamed;
 	st->hide = streamed && hide;
@@ -238,7 +229,7 @@ cut_member(struct meter_state *st, uint64_t key_at, uint64_t comma_at, uint64_t 
 }
 
 static void
-usage_end(struct chat_meter *m, struct meter_state *st, const struct json_event *ev)
+usage_end(struct meter *m, struct meter_state *st, const struct json_event *ev)
 {
 	struct usage u;
 	if (chat_usage_normalise(&st->raw, &u))
@@ -248,7 +239,7 @@ usage_end(struct chat_meter *m, struct meter_state *st, const struct json_event 
 }
 
 static void
-on_usage(struct chat_meter *m, struct meter_state *st, enum json_token t, const struct json_event *ev)
+on_usage(struct meter *m, struct meter_state *st, enum json_token t, const struct json_event *ev)
 {
 	if (t == JSON_OBJECT_END)
 		usage_end(m, st, ev);
@@ -264,7 +255,7 @@ on_usage(struct chat_meter *m, struct meter_state *st, enum json_token t, const 
 }
 
 static void
-on_error(struct chat_meter *m, struct meter_state *st, enum json_token t, const struct json_event *ev)
+on_error(struct meter *m, struct meter_state *st, enum json_token t, const struct json_event *ev)
 {
 	uint64_t zero;
 	bool truthy = t == JSON_OBJECT || t == JSON_ARRAY || t == JSON_TRUE || (t == JSON_STRING && ev->end - ev->at > 2) ||
@@ -272,15 +263,15 @@ on_error(struct chat_meter *m, struct meter_state *st, enum json_token t, const 
 	if (!truthy)
 		return;
 	st->has_error = true;
-	m->answer = m->answer == CHAT_ANSWER_FINISHED ? CHAT_ANSWER_FINISHED : CHAT_ANSWER_ERROR;
+	m->answer = m->answer == ANSWER_FINISHED ? ANSWER_FINISHED : ANSWER_ERROR;
 }
 
 static void
-on_words(struct chat_meter *m, enum json_token t, const struct json_event *ev)
+on_words(struct meter *m, enum json_token t, const struct json_event *ev)
 {
 	if (t != JSON_STRING || ev->end - ev->at == 2)
 		return;
-	raise_answer(m, CHAT_ANSWER_CONTENT);
+	meter_raise(m, ANSWER_CONTENT);
 	if (ev->node == REASONING_TEXT)
 		m->reasoning_bytes += ev->end - ev->at - 2;
 	else
@@ -288,20 +279,20 @@ on_words(struct chat_meter *m, enum json_token t, const struct json_event *ev)
 }
 
 static void
-on_root(struct chat_meter *m, struct meter_state *st, enum json_token t)
+on_root(struct meter *m, struct meter_state *st, enum json_token t)
 {
 	if (t == JSON_OBJECT)
-		raise_answer(m, CHAT_ANSWER_STARTED);
+		meter_raise(m, ANSWER_STARTED);
 	else if (t == JSON_OBJECT_END) {
 		m->finished |= !st->streamed;
 		if (!st->streamed)
-			raise_answer(m, CHAT_ANSWER_FINISHED);
+			meter_raise(m, ANSWER_FINISHED);
 	} else
 		m->malformed = true;
 }
 
 static void
-on_event(struct chat_meter *m, struct meter_state *st, enum json_token t, const struct json_event *ev)
+on_event(struct meter *m, struct meter_state *st, enum json_token t, const struct json_event *ev)
 {
 	if (ev->node >= NUMBERS) {
 		chat_usage_take(&st->raw, (enum chat_usage_number)(ev->node - NUMBERS), t, ev);
@@ -327,7 +318,7 @@ on_event(struct chat_meter *m, struct meter_state *st, enum json_token t, const 
 	case AUDIO:
 	case FUNCTION:
 		if (t == JSON_OBJECT)
-			raise_answer(m, CHAT_ANSWER_CONTENT);
+			meter_raise(m, ANSWER_CONTENT);
 		break;
 	case CONTENT:
 	case REASONING_TEXT:
@@ -339,7 +330,7 @@ on_event(struct chat_meter *m, struct meter_state *st, enum json_token t, const 
 }
 
 static void
-json_bytes(struct chat_meter *m, struct meter_state *st, const char *at, size_t len, uint64_t offset)
+json_bytes(struct meter *m, struct meter_state *st, const char *at, size_t len, uint64_t offset)
 {
 	struct json_event ev;
 	enum json_token t;
@@ -363,16 +354,16 @@ json_bytes(struct chat_meter *m, struct meter_state *st, const char *at, size_t 
 /* ---- the lines of a stream ---- */
 
 static void
-bad_document(struct chat_meter *m, struct meter_state *st)
+bad_document(struct meter *m, struct meter_state *st)
 {
 	st->document = DOC_BAD;
 	m->malformed = true;
 }
 
 static void
-document_begin(struct chat_meter *m, struct meter_state *st, char c)
+document_begin(struct meter *m, struct meter_state *st, char c)
 {
-	raise_answer(m, CHAT_ANSWER_STARTED);
+	meter_raise(m, ANSWER_STARTED);
 	if (c == '{') {
 		json_scan_init(&st->json, nodes);
 		st->document = DOC_JSON;
@@ -389,7 +380,7 @@ is_blank(char c)
 }
 
 static void
-done_mark_bytes(struct chat_meter *m, struct meter_state *st, const char *at, size_t len)
+done_mark_bytes(struct meter *m, struct meter_state *st, const char *at, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
 		char want = done_mark[st->done_mark_at];
@@ -403,7 +394,7 @@ done_mark_bytes(struct chat_meter *m, struct meter_state *st, const char *at, si
 }
 
 static void
-data_bytes(struct chat_meter *m, struct meter_state *st, const char *at, size_t len, uint64_t offset)
+data_bytes(struct meter *m, struct meter_state *st, const char *at, size_t len, uint64_t offset)
 {
 	size_t i = 0;
 	if (st->document == DOC_NONE) {
@@ -423,7 +414,7 @@ data_bytes(struct chat_meter *m, struct meter_state *st, const char *at, size_t 
  * offset of its own.
  */
 static void
-data_join(struct chat_meter *m, struct meter_state *st, uint64_t offset)
+data_join(struct meter *m, struct meter_state *st, uint64_t offset)
 {
 	if (st->data_line_ended)
 		data_bytes(m, st, "\n", 1, offset);
@@ -431,12 +422,12 @@ data_join(struct chat_meter *m, struct meter_state *st, uint64_t offset)
 }
 
 static void
-document_end(struct chat_meter *m, struct meter_state *st)
+document_end(struct meter *m, struct meter_state *st)
 {
 	bool done = st->document == DOC_DONE_MARK && !done_mark[st->done_mark_at];
 	if (done) {
 		m->finished = true;
-		raise_answer(m, CHAT_ANSWER_FINISHED);
+		meter_raise(m, ANSWER_FINISHED);
 	}
 	/* What the stream's end cut short was no mistake of the format; `finished` tells. */
 	if (!st->ended && !done && st->document != DOC_NONE && !(st->document == DOC_JSON && json_scan_complete(&st->json)))
@@ -478,11 +469,11 @@ settle(struct meter_state *st, struct output *o, uint64_t to, bool with_cuts)
 }
 
 static void
-event_end(struct chat_meter *m, struct meter_state *st, struct output *o, uint64_t end)
+event_end(struct meter *m, struct meter_state *st, struct output *o, uint64_t end)
 {
 	document_end(m, st);
 	bool whole = st->document == DOC_JSON && json_scan_complete(&st->json);
-	bool edit = st->hide && whole && !st->has_bare && end - st->event_at <= CHAT_HOLD_MAX;
+	bool edit = st->hide && whole && !st->has_bare && end - st->event_at <= METER_HOLD_MAX;
 	st->last_cut = edit && st->has_usage && !st->has_choice && !st->has_error;
 	if (st->last_cut)
 		st->settled = end;
@@ -503,7 +494,7 @@ comment_end(struct meter_state *st, struct output *o, uint64_t end)
 }
 
 static void
-line_end(struct chat_meter *m, struct meter_state *st, struct output *o, uint64_t end)
+line_end(struct meter *m, struct meter_state *st, struct output *o, uint64_t end)
 {
 	if (st->sse.field == SSE_FIELD_COMMENT) {
 		comment_end(st, o, end);
@@ -533,7 +524,7 @@ late_lf(struct meter_state *st, struct output *o, uint64_t end)
 }
 
 static void
-on_token(struct chat_meter *m, struct meter_state *st, struct output *o, enum sse_token t, struct span value)
+on_token(struct meter *m, struct meter_state *st, struct output *o, enum sse_token t, struct span value)
 {
 	uint64_t end = o->base + (uint64_t)(st->sse.p - o->in);
 	switch (t) {
@@ -558,19 +549,19 @@ on_token(struct chat_meter *m, struct meter_state *st, struct output *o, enum ss
 }
 
 static size_t
-feed_stream(struct chat_meter *m, struct meter_state *st, struct output *o, size_t len, bool last)
+feed_stream(struct meter *m, struct meter_state *st, struct output *o, size_t len, bool last)
 {
 	enum sse_token t = SSE_VALUE;
 	struct span value = {o->in, 0};
 	size_t known = (size_t)(st->parsed - st->settled);
 	sse_feed(&st->sse, o->in + known, len - known);
-	while (o->count <= CHAT_SPANS_MAX - SPANS_SPARE && (t = sse_next(&st->sse, &value)) != SSE_MORE)
+	while (o->count <= METER_SPANS_MAX - SPANS_SPARE && (t = sse_next(&st->sse, &value)) != SSE_MORE)
 		on_token(m, st, o, t, value);
 	st->parsed = o->base + (uint64_t)(st->sse.p - o->in);
 	if (t == SSE_MORE && last && !st->ended) {
 		st->ended = true;
 		event_end(m, st, o, st->parsed);
-	} else if (st->hide && st->parsed - st->event_at > CHAT_HOLD_MAX)
+	} else if (st->hide && st->parsed - st->event_at > METER_HOLD_MAX)
 		settle(st, o, st->parsed, false);
 	if (!st->hide)
 		st->settled = st->parsed;
@@ -578,7 +569,7 @@ feed_stream(struct chat_meter *m, struct meter_state *st, struct output *o, size
 }
 
 static void
-feed_plain(struct chat_meter *m, struct meter_state *st, const char *in, size_t len)
+feed_plain(struct meter *m, struct meter_state *st, const char *in, size_t len)
 {
 	if (st->document == DOC_NONE) {
 		json_scan_init(&st->json, nodes);
@@ -589,8 +580,8 @@ feed_plain(struct chat_meter *m, struct meter_state *st, const char *in, size_t 
 	st->settled += len;
 }
 
-size_t
-chat_meter_feed(struct chat_meter *m, const char *in, size_t len, bool last, struct span *spans, size_t *ret_count)
+static size_t
+chat_feed(struct meter *m, const char *in, size_t len, bool last, struct span *spans, size_t *ret_count)
 {
 	struct meter_state *st = state_of(m);
 	struct output o = {in, st->settled, spans, 0};
@@ -604,3 +595,5 @@ chat_meter_feed(struct chat_meter *m, const char *in, size_t len, bool last, str
 	*ret_count = o.count;
 	return settled;
 }
+
+const struct meter_language meter_chat = {chat_begin, chat_feed};

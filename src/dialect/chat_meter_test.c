@@ -1,4 +1,4 @@
-#include "dialect/chat.h"
+#include "dialect/meter.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 enum { OUT_MAX = 1 << 18 };
 
 struct run {
-	struct chat_meter meter;
+	struct meter meter;
 	char out[OUT_MAX];
 	size_t out_len;
 	size_t held_most; /* largest unsettled tail */
@@ -22,15 +22,15 @@ run_meter(struct run *r, const struct span in, size_t step, bool streamed, bool 
 {
 	size_t settled = 0, given = 0;
 	r->out_len = r->held_most = 0;
-	chat_meter_init(&r->meter, streamed, hide);
+	meter_init(&r->meter, ENDPOINT_CHAT_COMPLETIONS, streamed, hide);
 	while (settled < in.len || given < in.len) {
 		given = given + step < in.len ? given + step : in.len;
 		size_t len = given - settled;
 		char *piece = malloc(len ? len : 1);
 		memcpy(piece, in.at + settled, len);
-		struct span spans[CHAT_SPANS_MAX];
-		size_t count = 0, took = chat_meter_feed(&r->meter, piece, len, given == in.len, spans, &count);
-		assert_true(took <= len && count <= CHAT_SPANS_MAX);
+		struct span spans[METER_SPANS_MAX];
+		size_t count = 0, took = meter_feed(&r->meter, piece, len, given == in.len, spans, &count);
+		assert_true(took <= len && count <= METER_SPANS_MAX);
 		const char *at = piece;
 		for (size_t i = 0; i < count; i++) {
 			assert_true(spans[i].at >= at && spans[i].at + spans[i].len <= piece + took);
@@ -208,55 +208,55 @@ server_tools_are_counted(void **state)
 static const struct {
 	const char *in;
 	bool streamed, finished, malformed;
-	enum chat_answer answer;
+	enum answer answer;
 	uint64_t events, content, reasoning;
 } answers[] = {
-	{"", true, false, false, CHAT_ANSWER_NOTHING, 0, 0, 0},
-	{": ping\n\n", true, false, false, CHAT_ANSWER_NOTHING, 0, 0, 0},
-	{"data:\n\n", true, false, false, CHAT_ANSWER_NOTHING, 0, 0, 0},
-	{"data: {\"choices\":[]}\n\n", true, false, false, CHAT_ANSWER_STARTED, 0, 0, 0},
-	{"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n", true, false, false, CHAT_ANSWER_STARTED, 1, 0, 0},
-	{"data: {\"choices\":[{\"delta\":{\"content\":\"a\\n\\u00e9\"}}]}\n\n", true, false, false, CHAT_ANSWER_CONTENT, 1, 9, 0},
-	{"data: {\"choices\":[{\"delta\":{\"refusal\":\"no\"}},{\"delta\":{\"content\":\"x\"}}]}\n\n", true, false, false, CHAT_ANSWER_CONTENT, 1, 3, 0},
-	{"data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"abc\"}}]}\n\n", true, false, false, CHAT_ANSWER_CONTENT, 1, 0, 3},
-	{"data: {\"choices\":[{\"delta\":{\"reasoning\":\"abcd\",\"content\":null}}]}\n\n", true, false, false, CHAT_ANSWER_CONTENT, 1, 0, 4},
+	{"", true, false, false, ANSWER_NOTHING, 0, 0, 0},
+	{": ping\n\n", true, false, false, ANSWER_NOTHING, 0, 0, 0},
+	{"data:\n\n", true, false, false, ANSWER_NOTHING, 0, 0, 0},
+	{"data: {\"choices\":[]}\n\n", true, false, false, ANSWER_STARTED, 0, 0, 0},
+	{"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n", true, false, false, ANSWER_STARTED, 1, 0, 0},
+	{"data: {\"choices\":[{\"delta\":{\"content\":\"a\\n\\u00e9\"}}]}\n\n", true, false, false, ANSWER_CONTENT, 1, 9, 0},
+	{"data: {\"choices\":[{\"delta\":{\"refusal\":\"no\"}},{\"delta\":{\"content\":\"x\"}}]}\n\n", true, false, false, ANSWER_CONTENT, 1, 3, 0},
+	{"data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"abc\"}}]}\n\n", true, false, false, ANSWER_CONTENT, 1, 0, 3},
+	{"data: {\"choices\":[{\"delta\":{\"reasoning\":\"abcd\",\"content\":null}}]}\n\n", true, false, false, ANSWER_CONTENT, 1, 0, 4},
 	{"data: {\"choices\":[{\"delta\":{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"abc\"}]},{\"text\":\"de\"}]}}]}\n\n", true,
-		false, false, CHAT_ANSWER_CONTENT, 1, 2, 3},
+		false, false, ANSWER_CONTENT, 1, 2, 3},
 	{"data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}}]}\n\n", true, false, false,
-		CHAT_ANSWER_CONTENT, 1, 0, 0},
+		ANSWER_CONTENT, 1, 0, 0},
 	{"data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"{\\\"\"}},{\"custom\":{\"input\":\"xy\"}}]}}]}\n\n", true, false, false,
-		CHAT_ANSWER_CONTENT, 1, 5, 0},
-	{"data: {\"choices\":[{\"delta\":{\"function_call\":{\"arguments\":\"12\"}}}]}\n\n", true, false, false, CHAT_ANSWER_CONTENT, 1, 2, 0},
-	{"data: {\"choices\":[{\"delta\":{\"audio\":{\"transcript\":\"la\",\"data\":\"AAAA\"}}}]}\n\n", true, false, false, CHAT_ANSWER_CONTENT, 1, 2, 0},
-	{"data: {\"choices\":[{\"text\":\"old\"}]}\n\n", true, false, false, CHAT_ANSWER_CONTENT, 1, 3, 0},
-	{"data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\ndata: [DONE]\n\n", true, true, false, CHAT_ANSWER_FINISHED, 1, 1, 0},
-	{"data:[DONE]  \r\n\r\n", true, true, false, CHAT_ANSWER_FINISHED, 0, 0, 0},
-	{"data: [DONE]", true, true, false, CHAT_ANSWER_FINISHED, 0, 0, 0},
-	{"data: [DON", true, false, false, CHAT_ANSWER_STARTED, 0, 0, 0},
-	{"data: [DON\n\n", true, false, true, CHAT_ANSWER_STARTED, 0, 0, 0},
-	{"data: [DONE]x\n\n", true, false, true, CHAT_ANSWER_STARTED, 0, 0, 0},
-	{"data: [DO\ndata: NE]\n\n", true, false, true, CHAT_ANSWER_STARTED, 0, 0, 0},
-	{"data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}\n\n", true, false, true, CHAT_ANSWER_CONTENT, 1, 1, 0},
-	{"data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}", true, false, false, CHAT_ANSWER_CONTENT, 1, 1, 0},
-	{"data: hello\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n", true, false, true, CHAT_ANSWER_CONTENT, 1, 1, 0},
-	{"data: {}{}\n\n", true, false, true, CHAT_ANSWER_STARTED, 0, 0, 0},
-	{"{\"error\": {\n\"code\": 500}}\n", true, false, true, CHAT_ANSWER_NOTHING, 0, 0, 0},
-	{"data: {\"error\":{\"message\":\"x\"}}\n\ndata: [DONE]\n\n", true, true, false, CHAT_ANSWER_ERROR, 0, 0, 0},
-	{"event: error\ndata: {\"error\":\"x\",\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n", true, false, false, CHAT_ANSWER_ERROR, 1, 1, 0},
+		ANSWER_CONTENT, 1, 5, 0},
+	{"data: {\"choices\":[{\"delta\":{\"function_call\":{\"arguments\":\"12\"}}}]}\n\n", true, false, false, ANSWER_CONTENT, 1, 2, 0},
+	{"data: {\"choices\":[{\"delta\":{\"audio\":{\"transcript\":\"la\",\"data\":\"AAAA\"}}}]}\n\n", true, false, false, ANSWER_CONTENT, 1, 2, 0},
+	{"data: {\"choices\":[{\"text\":\"old\"}]}\n\n", true, false, false, ANSWER_CONTENT, 1, 3, 0},
+	{"data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\ndata: [DONE]\n\n", true, true, false, ANSWER_FINISHED, 1, 1, 0},
+	{"data:[DONE]  \r\n\r\n", true, true, false, ANSWER_FINISHED, 0, 0, 0},
+	{"data: [DONE]", true, true, false, ANSWER_FINISHED, 0, 0, 0},
+	{"data: [DON", true, false, false, ANSWER_STARTED, 0, 0, 0},
+	{"data: [DON\n\n", true, false, true, ANSWER_STARTED, 0, 0, 0},
+	{"data: [DONE]x\n\n", true, false, true, ANSWER_STARTED, 0, 0, 0},
+	{"data: [DO\ndata: NE]\n\n", true, false, true, ANSWER_STARTED, 0, 0, 0},
+	{"data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}\n\n", true, false, true, ANSWER_CONTENT, 1, 1, 0},
+	{"data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}", true, false, false, ANSWER_CONTENT, 1, 1, 0},
+	{"data: hello\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n", true, false, true, ANSWER_CONTENT, 1, 1, 0},
+	{"data: {}{}\n\n", true, false, true, ANSWER_STARTED, 0, 0, 0},
+	{"{\"error\": {\n\"code\": 500}}\n", true, false, true, ANSWER_NOTHING, 0, 0, 0},
+	{"data: {\"error\":{\"message\":\"x\"}}\n\ndata: [DONE]\n\n", true, true, false, ANSWER_ERROR, 0, 0, 0},
+	{"event: error\ndata: {\"error\":\"x\",\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n", true, false, false, ANSWER_ERROR, 1, 1, 0},
 	{"data: {\"error\":null,\"choices\":[]}\n\ndata: {\"error\":false}\n\ndata: {\"error\":0}\n\ndata: {\"error\":\"\"}\n\n", true, false, false,
-		CHAT_ANSWER_STARTED, 0, 0, 0},
-	{"data: {\"error\":1}\n\n", true, false, false, CHAT_ANSWER_ERROR, 0, 0, 0},
+		ANSWER_STARTED, 0, 0, 0},
+	{"data: {\"error\":1}\n\n", true, false, false, ANSWER_ERROR, 0, 0, 0},
 	{"\xef\xbb\xbf"
 	 "data: {\"choices\":[{\"delta\":\ndata:{\"content\":\"x\"}}]}\n\n",
-		true, false, false, CHAT_ANSWER_CONTENT, 1, 1, 0},
-	{"data: {\"choices\":[{\"delta\":{\"content\":\"x\ndata: y\"}}]}\n\n", true, false, true, CHAT_ANSWER_STARTED, 1, 0, 0},
-	{"{\"choices\":[{\"message\":{\"content\":\"hello\",\"reasoning_content\":\"hm\"}}]}\n", false, true, false, CHAT_ANSWER_FINISHED, 1, 5, 2},
-	{"{\"choices\":[{\"message\":{\"content\":\"hello\"", false, false, false, CHAT_ANSWER_CONTENT, 1, 5, 0},
-	{"{\"error\":{\"code\":502}}", false, true, false, CHAT_ANSWER_ERROR, 0, 0, 0},
-	{"[{\"error\":{\"code\":502}}]", false, false, true, CHAT_ANSWER_NOTHING, 0, 0, 0},
-	{"<html>", false, false, true, CHAT_ANSWER_NOTHING, 0, 0, 0},
-	{"{}x", false, true, true, CHAT_ANSWER_FINISHED, 0, 0, 0},
-	{"", false, false, false, CHAT_ANSWER_NOTHING, 0, 0, 0},
+		true, false, false, ANSWER_CONTENT, 1, 1, 0},
+	{"data: {\"choices\":[{\"delta\":{\"content\":\"x\ndata: y\"}}]}\n\n", true, false, true, ANSWER_STARTED, 1, 0, 0},
+	{"{\"choices\":[{\"message\":{\"content\":\"hello\",\"reasoning_content\":\"hm\"}}]}\n", false, true, false, ANSWER_FINISHED, 1, 5, 2},
+	{"{\"choices\":[{\"message\":{\"content\":\"hello\"", false, false, false, ANSWER_CONTENT, 1, 5, 0},
+	{"{\"error\":{\"code\":502}}", false, true, false, ANSWER_ERROR, 0, 0, 0},
+	{"[{\"error\":{\"code\":502}}]", false, false, true, ANSWER_NOTHING, 0, 0, 0},
+	{"<html>", false, false, true, ANSWER_NOTHING, 0, 0, 0},
+	{"{}x", false, true, true, ANSWER_FINISHED, 0, 0, 0},
+	{"", false, false, false, ANSWER_NOTHING, 0, 0, 0},
 };
 
 static void
@@ -266,7 +266,7 @@ the_kind_of_answer_is_seen(void **state)
 		for (int hide = 0; hide < 2; hide++) {
 			struct span in = {answers[i].in, strlen(answers[i].in)};
 			struct run *r = run_every_way(in, answers[i].streamed, hide);
-			const struct chat_meter *m = &r->meter;
+			const struct meter *m = &r->meter;
 			if (m->answer != answers[i].answer || m->finished != answers[i].finished || m->malformed != answers[i].malformed)
 				print_error("row %zu: answer %d, finished %d, malformed %d\n", i, m->answer, m->finished, m->malformed);
 			assert_int_equal(m->answer, answers[i].answer);
@@ -346,14 +346,14 @@ our_usage_is_hidden_and_nothing_else(void **state)
 static void
 comments_do_not_wait_for_an_event(void **state)
 {
-	struct chat_meter m;
-	struct span spans[CHAT_SPANS_MAX];
+	struct meter m;
+	struct span spans[METER_SPANS_MAX];
 	size_t count;
-	chat_meter_init(&m, true, true);
-	assert_int_equal(chat_meter_feed(&m, ": keep-alive\n", 13, false, spans, &count), 13);
+	meter_init(&m, ENDPOINT_CHAT_COMPLETIONS, true, true);
+	assert_int_equal(meter_feed(&m, ": keep-alive\n", 13, false, spans, &count), 13);
 	assert_int_equal(count, 1);
 	assert_int_equal(spans[0].len, 13);
-	assert_int_equal(chat_meter_feed(&m, "data: {", 7, false, spans, &count), 0);
+	assert_int_equal(meter_feed(&m, "data: {", 7, false, spans, &count), 0);
 	assert_int_equal(count, 0);
 }
 
@@ -384,9 +384,9 @@ many_events_in_one_call_settle_in_several(void **state)
 static void
 a_huge_event_is_not_held_back(void **state)
 {
-	static const size_t sizes[] = {CHAT_HOLD_MAX - 60, CHAT_HOLD_MAX + 60, 3 * CHAT_HOLD_MAX};
+	static const size_t sizes[] = {METER_HOLD_MAX - 60, METER_HOLD_MAX + 60, 3 * METER_HOLD_MAX};
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
-		bool small = sizes[i] < CHAT_HOLD_MAX;
+		bool small = sizes[i] < METER_HOLD_MAX;
 		struct span in = {NULL, sizes[i]};
 		char *bytes = malloc(sizes[i]);
 		static const char head[] = "data: {\"choices\":[{\"delta\":{\"content\":\"", tail[] = "\"}}],\"usage\":null}\n\n";
@@ -395,11 +395,11 @@ a_huge_event_is_not_held_back(void **state)
 		memcpy(bytes + sizes[i] - (sizeof tail - 1), tail, sizeof tail - 1);
 		in.at = bytes;
 		struct run *r = malloc(sizeof *r);
-		for (size_t step = 4096; step <= 4 * CHAT_HOLD_MAX; step *= 4) {
+		for (size_t step = 4096; step <= 4 * METER_HOLD_MAX; step *= 4) {
 			run_meter(r, in, step, true, true);
 			assert_int_equal(r->out_len, small ? sizes[i] - strlen(",\"usage\":null") : sizes[i]);
 			assert_int_equal(r->meter.content_bytes, sizes[i] - (sizeof head - 1) - (sizeof tail - 1));
-			assert_true(r->held_most <= CHAT_HOLD_MAX);
+			assert_true(r->held_most <= METER_HOLD_MAX);
 		}
 		free(r);
 		free(bytes);

@@ -1,4 +1,4 @@
-#include "dialect/chat.h"
+#include "dialect/meter.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -17,7 +17,7 @@ enum {
 };
 
 struct run {
-	struct chat_meter meter;
+	struct meter meter;
 	struct span out;
 };
 
@@ -27,15 +27,15 @@ meter(struct span in, size_t step, bool streamed, bool hide)
 	struct run r;
 	char *out = malloc(in.len ? in.len : 1);
 	size_t settled = 0, given = 0, n = 0;
-	chat_meter_init(&r.meter, streamed, hide);
+	meter_init(&r.meter, ENDPOINT_CHAT_COMPLETIONS, streamed, hide);
 	do {
 		given = given + step < in.len ? given + step : in.len;
 		size_t len = given - settled, count, took;
-		struct span spans[CHAT_SPANS_MAX];
+		struct span spans[METER_SPANS_MAX];
 		char *piece = malloc(len ? len : 1);
 		memcpy(piece, in.at + settled, len);
-		took = chat_meter_feed(&r.meter, piece, len, given == in.len, spans, &count);
-		assert(took <= len && count <= CHAT_SPANS_MAX && (hide || took == len));
+		took = meter_feed(&r.meter, piece, len, given == in.len, spans, &count);
+		assert(took <= len && count <= METER_SPANS_MAX && (hide || took == len));
 		for (size_t i = 0; i < count; i++) {
 			assert(spans[i].len && spans[i].at >= piece && spans[i].at + spans[i].len <= piece + took);
 			assert(!i || spans[i].at > spans[i - 1].at + spans[i - 1].len);
@@ -44,7 +44,7 @@ meter(struct span in, size_t step, bool streamed, bool hide)
 		}
 		settled += took;
 		free(piece);
-		assert(given - settled <= CHAT_HOLD_MAX || given == in.len);
+		assert(given - settled <= METER_HOLD_MAX || given == in.len);
 	} while (settled < in.len || given < in.len);
 	r.out = (struct span){out, n};
 	return r;

@@ -19,7 +19,7 @@
 
 enum {
 	READ_BYTES = 64 << 10, /* most that one read takes */
-	CARRY_MAX = CHAT_HOLD_MAX + (32 << 10), /* undecided bytes of an answer that wait for what follows */
+	CARRY_MAX = METER_HOLD_MAX + (32 << 10), /* undecided bytes of an answer that wait for what follows */
 	HEAD_OUT_BYTES = 16 << 10, /* room for a head that we write */
 	ERROR_BODY_MAX = 64 << 10, /* a provider's error text is read up to here */
 	BLOCK_BODY_MAX = 256 << 10, /* a body's block */

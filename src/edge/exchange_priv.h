@@ -10,6 +10,7 @@
 #include "core/http1.h"
 #include "core/loop.h"
 #include "dialect/chat.h"
+#include "dialect/meter.h"
 #include "ticket/catalogue.h"
 #include "ticket/endpoints.h"
 #include "ticket/ticket.h"
@@ -98,7 +99,7 @@ struct exchange {
 	struct client *client; /* NULL when it has gone and the answer is drained */
 	struct upstream *up;
 	struct request *req;
-	struct chat_meter *meter;
+	struct meter *meter;
 	struct ticket *ticket;
 	struct exchange *next, **link; /* all of this edge */
 	struct exchange *wait_next, **wait_link; /* in the one list it waits in */

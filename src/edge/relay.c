@@ -134,12 +134,12 @@ write_client(struct exchange *x, struct span head, const char *data, size_t len,
 static bool
 meter(struct exchange *x, char *data, size_t len, bool last, char **ret_data, size_t *ret_len)
 {
-	struct span spans[CHAT_SPANS_MAX];
+	struct span spans[METER_SPANS_MAX];
 	char *out = data;
 	size_t out_len = 0, at = 0;
 	for (;;) {
 		size_t count = 0;
-		size_t settled = chat_meter_feed(x->meter, data + at, len - at, last, spans, &count);
+		size_t settled = meter_feed(x->meter, data + at, len - at, last, spans, &count);
 		for (size_t i = 0; i < count; i++) {
 			if (out_len == 0)
 				out = (char *)spans[i].at;
@@ -159,8 +159,8 @@ meter(struct exchange *x, char *data, size_t len, bool last, char **ret_data, si
 static enum end_reason
 reason_of_end(const struct exchange *x)
 {
-	const struct chat_meter *m = x->meter;
-	if (m->answer == CHAT_ANSWER_ERROR)
+	const struct meter *m = x->meter;
+	if (m->answer == ANSWER_ERROR)
 		return END_PROVIDER_ERROR_INSIDE;
 	bool whole = x->up_done || x->framing != FRAMING_LENGTH;
 	return m->finished && whole ? END_COMPLETED : END_PROVIDER_CUT;
@@ -261,7 +261,7 @@ relay_data(struct exchange *x, char *data, size_t len, bool eof, struct span hea
 		exchange_end(x, END_OVERLOADED);
 		return;
 	}
-	if (x->meter->answer == CHAT_ANSWER_ERROR && answer_is_private(x, (struct span){out, out_len})) {
+	if (x->meter->answer == ANSWER_ERROR && answer_is_private(x, (struct span){out, out_len})) {
 		end_private(x, head);
 		return;
 	}

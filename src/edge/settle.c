@@ -35,7 +35,7 @@ request_estimate(struct exchange *x)
 uint64_t
 settle_counted_output(const struct exchange *x)
 {
-	const struct chat_meter *m = x->meter;
+	const struct meter *m = x->meter;
 	uint64_t by_bytes = (m->content_bytes + m->reasoning_bytes) * 100 / x->model->bytes_per_token_x100;
 	return m->events > by_bytes ? m->events : by_bytes;
 }

@@ -679,7 +679,7 @@ an_answer_that_finds_no_memory_is_a_503(void **state)
 		int c = send_chat(hi_stream, ""), p = rig_provider(&r, 0);
 		hoard_all();
 		if (round)
-			hoard_give_back(vault_block_bytes(sizeof(struct chat_meter)));
+			hoard_give_back(vault_block_bytes(sizeof(struct meter)));
 		size_t n = (size_t)sprintf(in, STREAM_HEAD "8000\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"");
 		memset(in + n, 'x', 20000); /* more than the request gives back */
 		send(p, in, n + 20000, 0);

@@ -1,0 +1,66 @@
+/*
+ * The meter: reads along while an answer passes, and says what it consumed. One for every endpoint; run by the edge.
+ *
+ * Pure and resumable at any byte; no allocation: the caller embeds the struct in vault memory. How each provider language counts stands at
+ * the head of its file: chat_meter.c, responses_meter.c, messages_meter.c, gemini_meter.c.
+ */
+#ifndef DIALECT_METER_H
+#define DIALECT_METER_H
+
+#include "core/base.h"
+#include "ticket/endpoints.h"
+#include "ticket/usage.h"
+
+enum answer { /* what kind of answer the meter has seen; only grows */
+	ANSWER_NOTHING,
+	ANSWER_STARTED, /* at least one event or a JSON object began */
+	ANSWER_CONTENT, /* text, a tool call, a refusal or reasoning came */
+	ANSWER_ERROR, /* an error in a 200 answer or in the stream; stays, whatever follows: `finished` tells the end then */
+	ANSWER_FINISHED, /* the proper end was seen, and no error before */
+};
+
+enum {
+	METER_SPANS_MAX = 64,
+	METER_HOLD_MAX = 64 << 10, /* an incomplete event larger than this is passed on: it can't be the usage chunk */
+	METER_LEGS_MAX = 4,
+	METER_MODEL_MAX = 96, /* bytes of a leg's model, the provider's name for it */
+};
+
+/* Usage on another model than the one that was asked (Anthropic: usage.iterations). */
+struct meter_leg {
+	struct usage usage;
+	char model[METER_MODEL_MAX];
+	uint8_t model_len;
+};
+
+struct meter {
+	struct usage usage; /* last word on what the asked model consumed, normalised; USAGE_REPORTED says whether there was one */
+	struct meter_leg legs[METER_LEGS_MAX];
+	uint8_t leg_count;
+	uint8_t endpoint; /* enum endpoint */
+	enum answer answer;
+	bool finished; /* the proper end was seen: [DONE], message_stop, a terminal response event, the outer object closed, …; for a Gemini stream the
+	                  stream's own end after a finishReason or blockReason */
+	bool malformed; /* not JSON / not SSE where it had to be: metering is by estimate */
+	uint64_t content_bytes; /* bytes of visible output text, tool arguments, refusals (JSON-escaped length) */
+	uint64_t reasoning_bytes; /* the same for reasoning and thinking */
+	uint64_t events; /* events that carried output */
+	_Alignas(16) unsigned char state[2560];
+};
+
+/*
+ * streamed  the answer is text/event-stream; else one JSON document (Gemini without alt=sse: an array of answers)
+ * hide      chat only: include_usage was injected by us; the usage-only chunk and `"usage":null` members are cut from what goes to the client
+ */
+void meter_init(struct meter *m, enum endpoint endpoint, bool streamed, bool hide);
+
+/*
+ * Read along. Returns how many bytes of `in` are settled: those to forward are in spans[0..*ret_count) (they point into `in`; at most
+ * METER_SPANS_MAX, when that many are full the call returns early). The caller keeps the unsettled tail and passes it again, in front of
+ * what follows. Without `hide` every byte is settled at once, in one span. With `hide` a tail is left only when an event is incomplete,
+ * never more than METER_HOLD_MAX.
+ * last: no more input comes; everything is settled.
+ */
+must_check size_t meter_feed(struct meter *m, const char *in, size_t len, bool last, struct span *spans, size_t *ret_count);
+
+#endif
