@@ -19,5 +19,10 @@ struct span {
 };
 
 #define SPAN(literal) ((struct span){(literal), sizeof(literal) - 1})
+/* The same where an initialiser must be constant. */
+#define SPAN_INIT(literal) \
+	{ \
+		(literal), sizeof(literal) - 1 \
+	}
 
 #endif

@@ -15,6 +15,7 @@ enum { HTTP1_FIELDS_MAX = 100 };
 #define HTTP1_KNOWN_FIELDS(X) \
 	X(ACCEPT, "accept") \
 	X(ACCEPT_ENCODING, "accept-encoding") \
+	X(ANTHROPIC_VERSION, "anthropic-version") \
 	X(AUTHORIZATION, "authorization") \
 	X(CONNECTION, "connection") \
 	X(CONTENT_ENCODING, "content-encoding") \

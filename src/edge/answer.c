@@ -1,6 +1,8 @@
 /* What Lethe itself says, in the words and shapes of the caller's dialect, so that the SDK raises its own right error. */
 #include "edge/edge_priv.h"
 
+#include "dialect/error.h"
+#include "edge/endpoints.h"
 #include "ticket/ids.h"
 
 #include <assert.h>
@@ -81,6 +83,11 @@ answer_head(struct exchange *x, struct text *t, uint16_t status)
 	text_lit(t, "x-request-id: ");
 	text_span(t, text);
 	text_lit(t, "\r\n");
+	if (x->dialect == DIALECT_ANTHROPIC) { /* where its SDKs look */
+		text_lit(t, "request-id: ");
+		text_span(t, text);
+		text_lit(t, "\r\n");
+	}
 	if (x->capped) {
 		text_lit(t, "lethe-capped: ");
 		text_u64(t, x->capped);
@@ -119,25 +126,6 @@ answer_json(struct exchange *x, uint16_t status, struct span body)
 
 /* ---- errors ---- */
 
-static void
-error_json(struct text *t, struct span message, const char *type, const char *param, const char *code)
-{
-	text_lit(t, "{\"error\":{\"message\":\"");
-	text_json(t, message);
-	text_lit(t, "\",\"type\":\"");
-	text_str(t, type);
-	text_lit(t, "\",\"param\":");
-	if (param && *param) {
-		text_lit(t, "\"");
-		text_str(t, param);
-		text_lit(t, "\"");
-	} else
-		text_lit(t, "null");
-	text_lit(t, ",\"code\":\"");
-	text_str(t, code);
-	text_lit(t, "\"");
-}
-
 /* A retry helps when the fault is neither the caller's nor lasting. */
 static bool
 retry_helps(uint16_t status)
@@ -156,12 +144,22 @@ answer_allow(struct text *t, uint8_t method)
 	text_lit(t, "\r\n");
 }
 
-static void
-send_error(struct exchange *x, uint16_t status, struct text *body)
+/* The upper half of the head's room: bodies of ours are built there. */
+static struct text
+body_room(struct edge *e)
 {
-	struct text t = text_on(x->edge->head_out, HEAD_OUT_BYTES / 2);
-	text_lit(body, "}}");
-	assert(!body->cut);
+	return text_on(e->head_out + HEAD_OUT_BYTES / 2, HEAD_OUT_BYTES / 2);
+}
+
+static void
+send_error(struct exchange *x, struct error_says *e)
+{
+	uint16_t status = e->status;
+	struct text t = text_on(x->edge->head_out, HEAD_OUT_BYTES / 2), body = body_room(x->edge);
+	char id[ID_TEXT_MAX];
+	e->request_id = (struct span){id, id_text(ID_REQUEST, x->id, id)};
+	error_write(&body, (enum dialect)x->dialect, e);
+	assert(!body.cut);
 	answer_head(x, &t, status);
 	text_lit(&t, "content-type: application/json\r\n");
 	if (status == 405) /* RFC 9110 15.5.6 */
@@ -171,14 +169,7 @@ send_error(struct exchange *x, uint16_t status, struct text *body)
 	else if (status == 503)
 		text_lit(&t, "retry-after: 1\r\n");
 	x->up_status = status;
-	send_whole(x, &t, (struct span){body->at, body->len});
-}
-
-/* The upper half of the head's room: bodies of ours are built there. */
-static struct text
-body_room(struct edge *e)
-{
-	return text_on(e->head_out + HEAD_OUT_BYTES / 2, HEAD_OUT_BYTES / 2);
+	send_whole(x, &t, (struct span){body.at, body.len});
 }
 
 static void
@@ -189,37 +180,69 @@ no_model_message(struct text *t, struct span model)
 	text_lit(t, "` does not exist or you do not have access to it.");
 }
 
-void
-answer_error(struct exchange *x, enum end_reason reason, const char *param, struct span name)
+static struct error_says
+says(enum end_reason reason)
 {
 	const struct reason_row *r = &reasons[reason];
-	struct text body = body_room(x->edge);
-	char room[256];
-	struct text named = text_on(room, sizeof room);
-	struct span message = {r->text, strlen(r->text)};
-	if (reason == END_NO_MODEL && name.len) {
-		no_model_message(&named, name);
-		message = (struct span){named.at, named.len};
-	}
-	error_json(&body, message, *r->type ? r->type : "server_error", param, *r->code ? r->code : "internal_error");
-	send_error(x, reason_status(reason), &body);
-	explicit_bzero(room, sizeof room);
+	return (struct error_says){
+		.status = reason_status(reason),
+		.message = {r->text, strlen(r->text)},
+		.type = *r->type ? r->type : "server_error",
+		.code = *r->code ? r->code : "internal_error",
+	};
 }
 
 void
-answer_request_error(struct exchange *x, enum chat_request_error error)
+answer_error(struct exchange *x, enum end_reason reason, const char *param, struct span name)
+{
+	struct error_says e = says(reason);
+	char room[256];
+	struct text named = text_on(room, sizeof room);
+	e.param = param;
+	if (reason == END_NO_MODEL && name.len) {
+		no_model_message(&named, name);
+		e.message = (struct span){named.at, named.len};
+	}
+	send_error(x, &e);
+	explicit_bzero(room, sizeof room);
+}
+
+/* The model is there, but speaks another provider language. */
+void
+answer_wrong_endpoint(struct exchange *x)
+{
+	static const struct span ways[DIALECT_COUNT] = {
+		[DIALECT_OPENAI] = SPAN_INIT("at OpenAI's endpoints (/v1/chat/completions, /v1/responses, /v1/embeddings)."),
+		[DIALECT_ANTHROPIC] = SPAN_INIT("at Anthropic's endpoint (/v1/messages)."),
+		[DIALECT_GEMINI] = SPAN_INIT("at Gemini's endpoints (/v1beta/models/{model}:generateContent)."),
+	};
+	struct error_says e = says(END_NO_MODEL);
+	char room[320];
+	struct text t = text_on(room, sizeof room);
+	text_lit(&t, "The model `");
+	text_str(&t, x->model->public_id);
+	text_lit(&t, "` is served ");
+	text_span(&t, ways[catalogue_provider(x->edge->p->catalogue, x->model->provider)->dialect]);
+	e.message = (struct span){t.at, t.len};
+	e.param = "model";
+	send_error(x, &e);
+}
+
+void
+answer_request_error(struct exchange *x, enum request_error error)
 {
 	static const struct {
 		struct span text;
 		const char *param;
 	} rows[] = {
 #define X(name, text, param) {{text, sizeof(text) - 1}, param},
-		CHAT_REQUEST_ERRORS(X)
+		REQUEST_ERRORS(X)
 #undef X
 	};
-	struct text body = body_room(x->edge);
-	error_json(&body, rows[error].text, "invalid_request_error", rows[error].param, "bad_request");
-	send_error(x, 400, &body);
+	struct error_says e = says(END_BAD_BODY);
+	e.message = rows[error].text;
+	e.param = rows[error].param;
+	send_error(x, &e);
 }
 
 static void
@@ -235,21 +258,20 @@ add_money(struct text *t, struct nano n)
 void
 answer_money_short(struct exchange *x, struct nano need, struct nano have)
 {
-	struct text body = body_room(x->edge);
-	char room[256];
-	struct text m = text_on(room, sizeof room);
+	struct error_says e = says(END_NO_MONEY);
+	char room[256], amounts[2 * NANO_TEXT_MAX];
+	struct text m = text_on(room, sizeof room), a = text_on(amounts, sizeof amounts);
+	add_money(&a, need);
+	e.needed = (struct span){a.at, a.len};
+	add_money(&a, have);
+	e.available = (struct span){a.at + e.needed.len, a.len - e.needed.len};
 	text_lit(&m, "This request can cost up to $");
-	add_money(&m, need);
+	text_span(&m, e.needed);
 	text_lit(&m, " and the balance has $");
-	add_money(&m, have);
-	text_lit(&m, " available. Add credit, or lower max_completion_tokens.");
-	error_json(&body, (struct span){m.at, m.len}, "insufficient_quota", NULL, "insufficient_quota");
-	text_lit(&body, ",\"needed\":\"");
-	add_money(&body, need);
-	text_lit(&body, "\",\"available\":\"");
-	add_money(&body, have);
-	text_lit(&body, "\"");
-	send_error(x, 402, &body);
+	text_span(&m, e.available);
+	text_lit(&m, " available. Add credit, or lower the bound on the answer's tokens.");
+	e.message = (struct span){m.at, m.len};
+	send_error(x, &e);
 }
 
 /* Before there is an exchange: the head could not be read. The connection ends. */
@@ -258,8 +280,9 @@ answer_text(struct client *c, uint16_t status, const char *code, const char *mes
 {
 	struct edge *e = c->edge;
 	struct text body = body_room(e), t = text_on(e->head_out, HEAD_OUT_BYTES / 2);
-	error_json(&body, (struct span){message, strlen(message)}, status < 500 ? "invalid_request_error" : "server_error", NULL, code);
-	text_lit(&body, "}}");
+	const struct error_says error = {.status = status, .message = {message, strlen(message)}, .code = code,
+		.type = status < 500 ? "invalid_request_error" : "server_error"};
+	error_write(&body, DIALECT_OPENAI, &error);
 	status_line(&t, status);
 	text_add(&t, e->date, e->date_len);
 	text_lit(&t, "content-type: application/json\r\nconnection: close\r\ncontent-length: ");
@@ -276,17 +299,17 @@ answer_text(struct client *c, uint16_t status, const char *code, const char *mes
 void
 answer_stream_error(struct exchange *x, enum end_reason reason)
 {
-	const struct reason_row *r = &reasons[reason];
 	bool length_given = x->framing == FRAMING_LENGTH && !x->hide;
 	bool can_end = x->client_chunked || (x->client->http10 && !length_given);
-	if (!*r->text || !can_end) {
+	if (!*reasons[reason].text || !can_end) {
 		x->keep_client = false;
 		return;
 	}
 	struct text body = body_room(x->edge), t = text_on(x->edge->head_out, HEAD_OUT_BYTES / 2);
-	text_lit(&body, "\n\ndata: "); /* whatever half event went before ends here */
-	error_json(&body, (struct span){r->text, strlen(r->text)}, r->type, NULL, r->code);
-	text_lit(&body, "}}\n\n");
+	struct error_says e = says(reason);
+	char id[ID_TEXT_MAX];
+	e.request_id = (struct span){id, id_text(ID_REQUEST, x->id, id)};
+	error_write_event(&body, (enum endpoint)x->endpoint, &e);
 	if (x->client_chunked) {
 		text_hex(&t, body.len);
 		text_lit(&t, "\r\n");
@@ -323,13 +346,18 @@ answer_is_private(const struct exchange *x, struct span body)
 	return false;
 }
 
-/* Our account's quota is used up: not the customer's affair. */
+/* It refuses our account, whatever status it chose for that: not the customer's affair. */
 static bool
 about_our_account(const struct exchange *x, struct span body)
 {
-	static const char *const words[] = {"insufficient_quota", "billing", "credit_balance", "spend"};
-	for (size_t i = 0; x->up_status == 429 && i < ARRAY_LEN(words); i++)
-		if (contains(body, words[i], strlen(words[i])))
+	static const char *const always[] = {"API_KEY_INVALID", "SERVICE_DISABLED", "CONSUMER_SUSPENDED", "credit balance"},
+							*const limits[] = {"insufficient_quota", "billing", "credit_balance", "spend"};
+	for (size_t i = 0; i < ARRAY_LEN(always); i++)
+		if (contains(body, always[i], strlen(always[i])))
+			return true;
+	bool limit = x->up_status == 429 && x->dialect != DIALECT_GEMINI; /* Google's speaks of billing in each */
+	for (size_t i = 0; limit && i < ARRAY_LEN(limits); i++)
+		if (contains(body, limits[i], strlen(limits[i])))
 			return true;
 	return false;
 }
@@ -338,12 +366,38 @@ static void
 generic_error(struct exchange *x, struct text *body)
 {
 	bool theirs = x->up_status >= 500, rate = x->up_status == 429;
-	struct span message = rate     ? SPAN("The provider is receiving too many requests; try again in a moment.")
-	                      : theirs ? SPAN("The provider failed to answer this request.")
-	                               : SPAN("The provider refused this request.");
-	error_json(body, message, rate ? "rate_limit_error" : theirs ? "server_error" : "invalid_request_error", NULL,
-	    rate ? "rate_limit_exceeded" : "upstream_error");
-	text_lit(body, "}}");
+	char id[ID_TEXT_MAX];
+	const struct error_says e = {
+		.status = (uint16_t)x->up_status,
+		.message = rate     ? SPAN("The provider is receiving too many requests; try again in a moment.")
+	               : theirs ? SPAN("The provider failed to answer this request.")
+	                        : SPAN("The provider refused this request."),
+		.type = rate ? "rate_limit_error" : theirs ? "server_error" : "invalid_request_error",
+		.code = rate ? "rate_limit_exceeded" : "upstream_error",
+		.request_id = {id, id_text(ID_REQUEST, x->id, id)},
+	};
+	error_write(body, (enum dialect)x->dialect, &e);
+}
+
+/* Google says in the body when to try again ("retryDelay": "34.4s"); every client reads the header. */
+static void
+add_retry_delay(struct text *t, struct span body)
+{
+	static const char word[] = "\"retryDelay\"";
+	const char *end = body.at + body.len, *p = memmem(body.at, body.len, word, sizeof word - 1);
+	if (!p)
+		return;
+	for (p += sizeof word - 1; p < end && (*p == ' ' || *p == ':' || *p == '"');)
+		p++;
+	uint64_t seconds = 0;
+	const char *digits = p;
+	for (; p < end && *p >= '0' && *p <= '9' && seconds < 100000; p++)
+		seconds = seconds * 10 + (uint64_t)(*p - '0');
+	if (p == digits)
+		return;
+	text_lit(t, "retry-after: ");
+	text_u64(t, seconds + (p < end && *p == '.')); /* a fraction counts as one more */
+	text_lit(t, "\r\n");
 }
 
 /* The provider's header lines, but for the type of a body that we replace. */
@@ -372,7 +426,9 @@ answer_provider_error(struct exchange *x)
 	struct text t = text_on(e->head_out, HEAD_OUT_BYTES / 2), own = body_room(e);
 	uint16_t status = (uint16_t)x->up_status;
 	answer_head(x, &t, status);
-	if (!x->up_done || body.len == 0 || body.at[0] != '{' || answer_is_private(x, body)) {
+	if (x->dialect == DIALECT_GEMINI && status == 429)
+		add_retry_delay(&t, body);
+	if (!x->up_done || body.len == 0 || (body.at[0] != '{' && body.at[0] != '[') || answer_is_private(x, body)) {
 		generic_error(x, &own);
 		body = (struct span){own.at, own.len};
 		text_lit(&t, "content-type: application/json\r\n");

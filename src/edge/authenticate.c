@@ -1,6 +1,8 @@
 /* AUTHENTICATE and LIMIT: whose key is it, and may an exchange begin at all? */
 #include "edge/edge_priv.h"
 
+#include "edge/endpoints.h"
+
 static bool
 is_blank(char c)
 {
@@ -22,21 +24,6 @@ bearer(struct span v)
 	return v;
 }
 
-/* ?key= of the target; it is never sent upstream. */
-static struct span
-query_key(struct span target)
-{
-	const char *end = target.at + target.len, *p = memchr(target.at, '?', target.len);
-	while (p && ++p < end) {
-		const char *next = memchr(p, '&', (size_t)(end - p));
-		size_t len = (size_t)((next ? next : end) - p);
-		if (len > 4 && !memcmp(p, "key=", 4))
-			return (struct span){p + 4, len - 4};
-		p = next;
-	}
-	return (struct span){0};
-}
-
 static struct span
 presented_key(const struct http1_head *h)
 {
@@ -50,7 +37,7 @@ presented_key(const struct http1_head *h)
 	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
 		if ((f = http1_field_find(h, plain[i])))
 			return http1_field_value(h, f);
-	return query_key(h->target);
+	return target_argument(h->target, SPAN("key")); /* never sent upstream */
 }
 
 static enum client_family
@@ -63,6 +50,10 @@ client_family(const struct http1_head *h)
 		{{"OpenAI/Python", 13}, CLIENT_OPENAI_PYTHON},
 		{{"AsyncOpenAI/Python", 18}, CLIENT_OPENAI_PYTHON},
 		{{"OpenAI/JS", 9}, CLIENT_OPENAI_NODE},
+		{{"Anthropic/Python", 16}, CLIENT_ANTHROPIC_PYTHON},
+		{{"AsyncAnthropic/Python", 21}, CLIENT_ANTHROPIC_PYTHON},
+		{{"Anthropic/JS", 12}, CLIENT_ANTHROPIC_NODE},
+		{{"google-genai-sdk/", 17}, CLIENT_GOOGLE_PYTHON},
 		{{"curl/", 5}, CLIENT_CURL},
 		{{"Mozilla/", 8}, CLIENT_BROWSER},
 	};
@@ -142,14 +133,14 @@ limit(struct exchange *x, const struct http1_head *h)
 }
 
 void
-authenticate(struct exchange *x, const struct http1_head *h, const char *rest, size_t rest_len)
+authenticate(struct exchange *x, const struct http1_head *h, struct span named, struct span rest)
 {
 	struct key_facts facts;
 	enum end_reason reason = identify(x, h, &facts);
 	if (reason == END_NONE)
 		reason = limit(x, h);
 	if (reason != END_NONE) {
-		read_head_skip_body(x, h, rest, rest_len);
+		read_head_skip_body(x, h, rest.at, rest.len);
 		exchange_end(x, reason);
 		return;
 	}
@@ -157,8 +148,8 @@ authenticate(struct exchange *x, const struct http1_head *h, const char *rest, s
 		.started_us = clock_wall_us(),
 		.key = facts.key,
 		.account = facts.account,
-		.endpoint = ENDPOINT_CHAT_COMPLETIONS,
+		.endpoint = x->endpoint,
 		.client_family = (uint8_t)client_family(h),
 	};
-	read_body_begin(x, h, rest, rest_len);
+	read_body_begin(x, h, named, rest);
 }

@@ -6,7 +6,7 @@
 static bool
 comes_down(struct span name)
 {
-#define X(direction, text, why) \
+#define X(direction, of, text, why) \
 	if (HEADER_##direction == HEADER_DOWN && name.len == sizeof(text) - 1 && !strncasecmp(name.at, text, sizeof(text) - 1)) \
 		return true;
 	HEADERS(X)
@@ -88,7 +88,7 @@ begin_relay(struct exchange *x, const struct http1_head *h, char *rest, size_t l
 	}
 	x->streamed = value_begins(h, HTTP1_CONTENT_TYPE, SPAN("text/event-stream"));
 	x->hide = x->hide && x->streamed;
-	meter_init(x->meter, (enum endpoint)x->ticket->facts.endpoint, x->streamed, x->hide);
+	meter_init(x->meter, (enum endpoint)x->endpoint, x->streamed, x->hide);
 	if (x->streamed)
 		count_add(e->p->counters, streams_open, 1);
 	struct text t = text_on(e->head_out, HEAD_OUT_BYTES);

@@ -447,7 +447,8 @@ edge_close(struct edge **e)
 {
 	vault_wipe_all((*e)->vault);
 	loop_finish(&(*e)->loop);
-	free((void *)(*e)->models_json.at);
+	for (int d = 0; d < DIALECT_COUNT; d++)
+		free((void *)(*e)->models_json[d].at);
 	free((*e)->listeners);
 	free((*e)->shares);
 	free((*e)->desk_memory);

@@ -67,7 +67,7 @@ struct edge {
 	struct client *clients;
 	struct exchange *exchanges;
 	struct exchange *wait_memory, *wait_dialer, *wait_booking, *wait_row, *wait_booked;
-	struct span models_json;
+	struct span models_json[DIALECT_COUNT];
 	struct share *shares;
 	uint32_t share_mask, share_most;
 	struct http1_head head; /* the one that is being looked at */
@@ -132,8 +132,9 @@ void request_free(struct exchange *x);
 void read_head(struct client *c, const char *bytes, size_t len);
 void read_head_skip_body(struct exchange *x, const struct http1_head *h, const char *rest, size_t len);
 must_check bool authenticate_key(struct exchange *x, const struct http1_head *h); /* false: the exchange has ended */
-void authenticate(struct exchange *x, const struct http1_head *h, const char *rest, size_t rest_len);
-void read_body_begin(struct exchange *x, const struct http1_head *h, const char *rest, size_t rest_len);
+/* named: the model that the path names, or empty */
+void authenticate(struct exchange *x, const struct http1_head *h, struct span named, struct span rest);
+void read_body_begin(struct exchange *x, const struct http1_head *h, struct span named, struct span rest);
 void read_body_more(struct exchange *x);
 void read_body_memory(struct edge *e); /* each turn in which somebody waits for some */
 void reserve(struct exchange *x);
@@ -141,9 +142,9 @@ void reserve_retry(struct exchange *x);
 void reserve_ask_again(struct edge *e); /* the ledger was started anew */
 void reserve_row_loaded(struct edge *e, const struct message_row *m);
 must_check bool reserve_extend(struct exchange *x);
-bool header_goes_up(const struct catalogue_provider *p, struct span name);
+bool header_goes_up(const struct catalogue_provider *p, enum dialect dialect, struct span name);
 bool route_model(struct exchange *x);
-void route_edit(struct exchange *x);
+must_check bool route_edit(struct exchange *x); /* false: no memory */
 void connect_upstream(struct exchange *x);
 void connect_ask_again(struct edge *e); /* the dialer was started anew */
 void connect_done(struct edge *e, const struct message_connected *m, int fd);
@@ -167,7 +168,8 @@ void upstream_release(struct upstream *u, bool keep); /* the exchange no longer 
 
 /* ---- answer.c: what Lethe itself says ---- */
 void answer_error(struct exchange *x, enum end_reason reason, const char *param, struct span message);
-void answer_request_error(struct exchange *x, enum chat_request_error error);
+void answer_request_error(struct exchange *x, enum request_error error);
+void answer_wrong_endpoint(struct exchange *x);
 void answer_stream_error(struct exchange *x, enum end_reason reason);
 void answer_allow(struct text *t, uint8_t method); /* the allow line; HTTP1_METHOD_OTHER: all that there are */
 void answer_json(struct exchange *x, uint16_t status, struct span body);

@@ -119,7 +119,7 @@ request_begin(struct exchange *x)
 {
 	x->req = vault_alloc(x->edge->vault, sizeof *x->req);
 	if (x->req)
-		chat_request_init(&x->req->scan);
+		request_scan_init(&x->req->scan, (enum endpoint)x->endpoint);
 	return x->req;
 }
 
@@ -136,6 +136,8 @@ request_free(struct exchange *x)
 	}
 	vault_free(e->vault, r->headers, r->headers_len);
 	vault_free(e->vault, r->head, r->head_len);
+	if (r->edits_cap)
+		vault_free(e->vault, r->edits, r->edits_cap * sizeof *r->edits);
 	uint64_t admitted = r->admitted;
 	vault_free(e->vault, r, sizeof *r);
 	x->req = NULL;

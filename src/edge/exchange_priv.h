@@ -9,8 +9,8 @@
 
 #include "core/http1.h"
 #include "core/loop.h"
-#include "dialect/chat.h"
 #include "dialect/meter.h"
+#include "dialect/request.h"
 #include "ticket/catalogue.h"
 #include "ticket/endpoints.h"
 #include "ticket/ticket.h"
@@ -64,18 +64,11 @@ struct upstream {
 /* How the body of the answer ends. */
 enum framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
 
-/* A replacement in the request body: [at, at + remove) becomes text. */
-struct edit {
-	uint64_t at;
-	uint32_t remove, text_len;
-	const char *text;
-};
-
-enum { EDITS_MAX = 4, EDIT_TEXT_MAX = 256 };
+enum { EDITS_FEW = 4 };
 
 /* What is needed until the answer begins: the body, because it may have to be sent again. */
 struct request {
-	struct chat_request_scan scan;
+	struct request_scan scan;
 	struct http1_chunked chunked;
 	struct block *body, *body_last;
 	uint64_t body_bytes, body_left, admitted;
@@ -84,10 +77,10 @@ struct request {
 	char *head; /* our request head, kept when the socket did not take it whole */
 	uint32_t head_len;
 	uint64_t sent, total; /* of head and edited body */
-	struct edit edits[EDITS_MAX];
-	uint8_t edit_count;
-	uint8_t edit_text_len;
-	char edit_text[EDIT_TEXT_MAX];
+	struct request_edit *edits; /* few, or a block of their own */
+	struct request_edit few[EDITS_FEW];
+	uint32_t edit_count, edits_cap;
+	char edit_text[REQUEST_EDIT_TEXT_MAX];
 	bool body_chunked, as_is;
 	bool expects; /* the client waits for 100 Continue, and we for memory */
 };
@@ -124,6 +117,8 @@ struct exchange {
 	size_t scanned; /* of an incomplete answer head */
 	uint8_t step; /* enum exchange_step */
 	uint8_t method;
+	uint8_t endpoint; /* enum endpoint */
+	uint8_t dialect; /* enum dialect: in whose words the caller is answered */
 	uint8_t takes; /* the method that the endpoint takes: for 405 */
 	uint8_t framing; /* of the provider's answer */
 	uint8_t attempts, interim;
@@ -135,6 +130,8 @@ struct exchange {
 	bool head_sent; /* the client has seen a status line */
 	bool answered; /* a complete answer has been written */
 	bool head_only; /* HEAD */
+	bool sse_asked; /* Gemini: alt=sse */
+	bool beta_asked; /* Anthropic: beta=true */
 	bool client_chunked; /* we frame the answer in chunks */
 	bool collect; /* an error answer: read it whole, then decide */
 	bool hide; /* include_usage was injected */

@@ -3,22 +3,26 @@
  * the client never go up; organisation, rate-limit and cookie headers of the provider never come down. Idempotency keys stay here as
  * well: behind a shared provider key two customers' keys could meet.
  *
- * X(direction, name in lower case, why)   UP: request to the provider, DOWN: answer to the client
+ * X(direction, dialect or ALL, name in lower case, why)   UP: request to the provider, DOWN: answer to the client
  */
 #ifndef EDGE_HEADERS_H
 #define EDGE_HEADERS_H
 
 #define HEADERS(X) \
-	X(UP, "accept", "the client says which media types it reads") \
-	X(UP, "content-type", "the body's type") \
-	X(UP, "openai-beta", "switches features of the dialect") \
-	X(DOWN, "content-type", "the body's type") \
-	X(DOWN, "openai-processing-ms", "time at the provider") \
-	X(DOWN, "openai-version", "version of the dialect") \
-	X(DOWN, "retry-after", "when to try again") \
-	X(DOWN, "retry-after-ms", "when to try again") \
-	X(DOWN, "x-should-retry", "the SDK's own retry switch")
+	X(UP, ALL, "accept", "the client says which media types it reads") \
+	X(UP, ALL, "content-type", "the body's type") \
+	X(UP, OPENAI, "openai-beta", "switches features of the dialect") \
+	X(UP, ANTHROPIC, "anthropic-version", "version of the dialect") \
+	X(UP, ANTHROPIC, "anthropic-beta", "switches features of the dialect, and what they cost") \
+	X(UP, GEMINI, "x-server-timeout", "how long the caller waits") \
+	X(DOWN, ALL, "content-type", "the body's type") \
+	X(DOWN, OPENAI, "openai-processing-ms", "time at the provider") \
+	X(DOWN, OPENAI, "openai-version", "version of the dialect") \
+	X(DOWN, ALL, "retry-after", "when to try again") \
+	X(DOWN, ALL, "retry-after-ms", "when to try again") \
+	X(DOWN, ALL, "x-should-retry", "the SDK's own retry switch")
 
 enum header_direction { HEADER_UP, HEADER_DOWN };
+enum header_of { HEADER_OF_OPENAI, HEADER_OF_ANTHROPIC, HEADER_OF_GEMINI, HEADER_OF_ALL }; /* as enum dialect, and all */
 
 #endif

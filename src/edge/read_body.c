@@ -16,10 +16,11 @@ name_is(struct span a, const char *b, size_t len)
 }
 
 static bool
-goes_up(const struct catalogue_provider *p, struct span name)
+goes_up(const struct catalogue_provider *p, enum dialect dialect, struct span name)
 {
-#define X(direction, text, why) \
-	if (HEADER_##direction == HEADER_UP && name_is(name, text, sizeof(text) - 1)) \
+#define X(direction, of, text, why) \
+	if (HEADER_##direction == HEADER_UP && (HEADER_OF_##of == HEADER_OF_ALL || HEADER_OF_##of == (int)dialect) && \
+		name_is(name, text, sizeof(text) - 1)) \
 		return true;
 	HEADERS(X)
 #undef X
@@ -31,18 +32,18 @@ goes_up(const struct catalogue_provider *p, struct span name)
 
 /* Any provider's: which one it will be is only known after the body. Those of another provider are left out by send.c. */
 static bool
-may_go_up(const struct edge *e, struct span name)
+may_go_up(const struct edge *e, enum dialect dialect, struct span name)
 {
 	for (uint32_t i = 0; i < e->p->catalogue->provider_count; i++)
-		if (goes_up(catalogue_provider(e->p->catalogue, i), name))
+		if (goes_up(catalogue_provider(e->p->catalogue, i), dialect, name))
 			return true;
 	return false;
 }
 
 bool
-header_goes_up(const struct catalogue_provider *p, struct span name)
+header_goes_up(const struct catalogue_provider *p, enum dialect dialect, struct span name)
 {
-	return goes_up(p, name);
+	return goes_up(p, dialect, name);
 }
 
 static bool
@@ -52,7 +53,7 @@ keep_headers(struct exchange *x, const struct http1_head *h)
 	struct text t = text_on(e->head_out, HEAD_OUT_BYTES / 2);
 	for (unsigned i = 0; i < h->field_count; i++) {
 		struct span name = http1_field_name(h, &h->fields[i]);
-		if (!may_go_up(e, name))
+		if (!may_go_up(e, (enum dialect)x->dialect, name))
 			continue;
 		text_span(&t, name);
 		text_lit(&t, ": ");
@@ -122,7 +123,7 @@ body_grew(struct exchange *x, struct block *b, size_t len)
 	r->body_bytes += len;
 	if (!r->body_chunked)
 		r->body_left -= len;
-	return chat_request_feed(&r->scan, at, len);
+	return request_scan_feed(&r->scan, at, len);
 }
 
 static enum end_reason
@@ -166,10 +167,10 @@ body_failed(struct exchange *x, enum end_reason reason)
 static void
 body_complete(struct exchange *x)
 {
-	enum chat_request_error error = chat_request_finish(&x->req->scan);
-	if (error == CHAT_REQUEST_OK && x->req->scan.result.store)
-		error = CHAT_REQUEST_STORE; /* the object would be nobody's: there is no way to name it again from here */
-	if (error != CHAT_REQUEST_OK) {
+	enum request_error error = request_scan_finish(&x->req->scan);
+	if (error == REQUEST_OK && x->req->scan.result.store)
+		error = REQUEST_STORE; /* the object would be nobody's: there is no way to name it again from here */
+	if (error != REQUEST_OK) {
 		answer_request_error(x, error);
 		exchange_end(x, END_BAD_BODY);
 		return;
@@ -245,11 +246,15 @@ send_continue(struct exchange *x)
 }
 
 static enum end_reason
-prepare(struct exchange *x, const struct http1_head *h)
+prepare(struct exchange *x, const struct http1_head *h, struct span named)
 {
 	struct request *r = request_begin(x);
 	if (!r)
 		return END_OVERLOADED;
+	if (named.len > REQUEST_MODEL_MAX)
+		return END_NO_MODEL;
+	memcpy(r->scan.result.model, named.at, named.len);
+	r->scan.result.model_len = (uint8_t)named.len;
 	r->body_chunked = h->chunked;
 	r->body_left = h->has_length ? h->content_length : 0;
 	http1_chunked_init(&r->chunked);
@@ -288,25 +293,25 @@ wait_for_memory(struct exchange *x, const char *rest, size_t rest_len)
 }
 
 void
-read_body_begin(struct exchange *x, const struct http1_head *h, const char *rest, size_t rest_len)
+read_body_begin(struct exchange *x, const struct http1_head *h, struct span named, struct span rest)
 {
-	bool expects = h->expect_continue && rest_len == 0 && h->minor_version > 0;
-	enum end_reason reason = prepare(x, h);
+	bool expects = h->expect_continue && rest.len == 0 && h->minor_version > 0;
+	enum end_reason reason = prepare(x, h, named);
 	if (reason != END_NONE) {
-		read_head_skip_body(x, h, rest, rest_len);
+		read_head_skip_body(x, h, rest.at, rest.len);
 		exchange_end(x, reason);
 		return;
 	}
 	exchange_step(x, STEP_READ_BODY);
 	if (!admitted(x)) {
 		x->req->expects = expects;
-		wait_for_memory(x, rest, rest_len);
+		wait_for_memory(x, rest.at, rest.len);
 		return;
 	}
 	if (expects)
 		send_continue(x);
 	if (x->step == STEP_READ_BODY)
-		begin_reading(x, rest, rest_len);
+		begin_reading(x, rest.at, rest.len);
 }
 
 /* Those who wait for memory go on, in order, as far as there is some. */

@@ -1,46 +1,7 @@
-/* READ_HEAD: which endpoint is it? */
+/* READ_HEAD: which endpoint is it, and in whose words is the caller answered? */
 #include "edge/edge_priv.h"
 
-/* X(path, is a prefix, method, how it goes on) */
-#define PATHS(X) \
-	X("/v1/chat/completions", false, HTTP1_POST, GOES_BODY) \
-	X("/v1/models", false, HTTP1_GET, GOES_MODELS) \
-	X("/v1/models/", true, HTTP1_GET, GOES_MODELS) \
-	X("/healthz", false, HTTP1_GET, GOES_HEALTH)
-
-enum goes { GOES_BODY, GOES_MODELS, GOES_HEALTH };
-
-static const struct endpoint_row {
-	struct span path;
-	bool prefix;
-	enum http1_method method;
-	enum goes goes;
-} endpoints[] = {
-#define X(path, prefix, method, goes) {{path, sizeof(path) - 1}, prefix, method, goes},
-	PATHS(X)
-#undef X
-};
-
-static struct span
-path_of(struct span target)
-{
-	const char *query = memchr(target.at, '?', target.len);
-	if (query)
-		target.len = (size_t)(query - target.at);
-	return target;
-}
-
-static const struct endpoint_row *
-find(struct span path)
-{
-	for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
-		const struct endpoint_row *r = &endpoints[i];
-		bool fits = r->prefix ? path.len > r->path.len : path.len == r->path.len;
-		if (fits && !memcmp(path.at, r->path.at, r->path.len))
-			return r;
-	}
-	return NULL;
-}
+#include "edge/endpoints.h"
 
 /* The body won't be read: if it is here whole, step over it; else the connection ends after the answer. */
 void
@@ -57,7 +18,7 @@ read_head_skip_body(struct exchange *x, const struct http1_head *h, const char *
 }
 
 static void
-answer_options(struct exchange *x, const struct endpoint_row *r)
+answer_options(struct exchange *x, const struct endpoint_path *r)
 {
 	struct text t = text_on(x->edge->head_out, HEAD_OUT_BYTES);
 	answer_head(x, &t, 204);
@@ -70,23 +31,46 @@ answer_options(struct exchange *x, const struct endpoint_row *r)
 }
 
 static bool
-method_fits(const struct endpoint_row *r, enum http1_method method)
+method_fits(const struct endpoint_path *r, enum http1_method method)
 {
 	return method == r->method || (method == HTTP1_HEAD && r->method == HTTP1_GET);
 }
 
-static void
-go_on(struct exchange *x, const struct endpoint_row *r, const struct http1_head *h, struct span rest)
+static bool
+argument_is(struct span target, struct span name, struct span value)
 {
-	struct span path = path_of(h->target);
+	struct span v = target_argument(target, name);
+	return v.len == value.len && !memcmp(v.at, value.at, v.len);
+}
+
+/* Where a path doesn't tell, the headers do: Anthropic's SDKs always name a version, Google's always send their own key header. */
+static enum dialect
+dialect_of(const struct endpoint_path *r, const struct http1_head *h)
+{
+	bool told = r && (r->endpoint != ENDPOINT_NONE || r->dialect == DIALECT_GEMINI);
+	if (told)
+		return r->dialect;
+	if (http1_field_find(h, HTTP1_ANTHROPIC_VERSION))
+		return DIALECT_ANTHROPIC;
+	if (http1_field_find(h, HTTP1_X_GOOG_API_KEY) || (h->target.len > 7 && !memcmp(h->target.at, "/v1beta", 7)))
+		return DIALECT_GEMINI;
+	return DIALECT_OPENAI;
+}
+
+static void
+go_on(struct exchange *x, const struct endpoint_path *r, const struct http1_head *h, struct span named, struct span rest)
+{
 	switch (r->goes) {
 	case GOES_BODY:
-		authenticate(x, h, rest.at, rest.len);
+		x->endpoint = (uint8_t)r->endpoint;
+		x->sse_asked = argument_is(h->target, SPAN("alt"), SPAN("sse"));
+		x->beta_asked = argument_is(h->target, SPAN("beta"), SPAN("true"));
+		authenticate(x, h, named, rest);
 		return;
 	case GOES_MODELS:
 		read_head_skip_body(x, h, rest.at, rest.len);
 		if (authenticate_key(x, h))
-			models_answer(x, r->prefix ? (struct span){path.at + r->path.len, path.len - r->path.len} : (struct span){0});
+			models_answer(x, named);
 		return;
 	case GOES_HEALTH:
 		read_head_skip_body(x, h, rest.at, rest.len);
@@ -99,7 +83,7 @@ void
 read_head(struct client *c, const char *bytes, size_t len)
 {
 	const struct http1_head *h = &c->edge->head;
-	struct span rest = {bytes + h->bytes, len - h->bytes};
+	struct span rest = {bytes + h->bytes, len - h->bytes}, named = {0};
 	struct exchange *x = exchange_begin(c);
 	if (!x) {
 		answer_text(c, 503, "overloaded", "The gateway is at capacity; try again in a moment.");
@@ -109,7 +93,8 @@ read_head(struct client *c, const char *bytes, size_t len)
 	x->head_only = h->method == HTTP1_HEAD;
 	x->keep_client = h->keep_alive;
 	c->http10 = h->minor_version == 0;
-	const struct endpoint_row *r = h->method == HTTP1_OPTIONS && h->target.len == 1 ? NULL : find(path_of(h->target));
+	const struct endpoint_path *r = endpoint_find(target_path(h->target), &named);
+	x->dialect = (uint8_t)dialect_of(r, h);
 	if (h->method == HTTP1_OPTIONS) {
 		read_head_skip_body(x, h, rest.at, rest.len);
 		answer_options(x, r);
@@ -118,5 +103,5 @@ read_head(struct client *c, const char *bytes, size_t len)
 		x->takes = r ? (uint8_t)r->method : HTTP1_METHOD_OTHER;
 		exchange_end(x, r ? END_BAD_METHOD : END_NOT_FOUND);
 	} else
-		go_on(x, r, h, rest);
+		go_on(x, r, h, named, rest);
 }

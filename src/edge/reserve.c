@@ -12,9 +12,10 @@
 #include "edge/edge_priv.h"
 
 #include "core/ipc.h"
+#include "edge/endpoints.h"
 #include "ticket/price.h"
 
-enum { STEP_TOKENS = 4096, CAP_TOKENS = 16384, STEP_TOKENS_MIN = 16 };
+enum { STEP_TOKENS = 4096, CAP_TOKENS = 16384, STEP_TOKENS_MIN = 16, TOOL_USES = 10, TOOL_USES_MOST = 1000 };
 
 static uint64_t
 min64(uint64_t a, uint64_t b)
@@ -29,7 +30,7 @@ max64(uint64_t a, uint64_t b)
 }
 
 static uint64_t
-input_upper(const struct catalogue_model *m, const struct chat_request *r)
+input_upper(const struct catalogue_model *m, const struct request_facts *r)
 {
 	uint64_t text = r->body_bytes - min64(r->body_bytes, r->inline_media_bytes);
 	uint64_t tokens = text * 100 / m->bytes_per_token_x100 + 1;
@@ -37,10 +38,30 @@ input_upper(const struct catalogue_model *m, const struct chat_request *r)
 	return min64(tokens, m->context_tokens);
 }
 
+/* Output tokens that the model can give to this request. */
+static uint64_t
+output_most(const struct exchange *x)
+{
+	return endpoint_has_output((enum endpoint)x->endpoint) ? (uint64_t)x->model->output_tokens * x->req->scan.result.n : 0;
+}
+
+/* Pieces of the provider's own tools that the request may lead to, at their prices. */
+static int64_t
+tool_fees(const struct exchange *x)
+{
+	const struct request_facts *r = &x->req->scan.result;
+	uint64_t uses = min64(r->tool_uses ? r->tool_uses : TOOL_USES, TOOL_USES_MOST);
+	unsigned __int128 nano = 0;
+	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++)
+		if (r->server_tools >> k & 1)
+			nano += (unsigned __int128)uses * (uint64_t)x->price->tool_nano[k];
+	return nano > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)nano;
+}
+
 static bool
 watchable(const struct exchange *x)
 {
-	const struct chat_request *r = &x->req->scan.result;
+	const struct request_facts *r = &x->req->scan.result;
 	return r->stream && !x->model->reasoning;
 }
 
@@ -48,8 +69,10 @@ watchable(const struct exchange *x)
 static uint64_t
 output_wanted(struct exchange *x, uint64_t input, struct nano available)
 {
-	const struct chat_request *r = &x->req->scan.result;
-	uint64_t most = (uint64_t)x->model->output_tokens * r->n;
+	const struct request_facts *r = &x->req->scan.result;
+	uint64_t most = output_most(x);
+	if (!most)
+		return 0;
 	if (r->has_cap)
 		return min64((uint64_t)r->cap * r->n, most);
 	if (x->req->as_is && !watchable(x))
@@ -106,18 +129,20 @@ reserve_ask_again(struct edge *e)
 static void
 reserved(struct exchange *x, uint64_t input, uint64_t output)
 {
-	const struct chat_request *r = &x->req->scan.result;
+	const struct request_facts *r = &x->req->scan.result;
 	x->held = true;
-	if (!r->has_cap && watchable(x)) {
+	if (output && !r->has_cap && watchable(x)) {
 		x->extendable = true;
 		x->extend_at = output - output / 4;
 		x->hold_output = output;
-	} else if (!r->has_cap && output < (uint64_t)x->model->output_tokens * r->n)
+	} else if (!r->has_cap && output < output_most(x))
 		x->capped = (uint32_t)(output / r->n);
 	x->hold_input = input;
 	x->ticket->facts.flags = (uint16_t)((r->stream ? TICKET_STREAMED : 0) | (x->capped ? TICKET_CAPPED : 0));
-	route_edit(x);
-	connect_upstream(x);
+	if (route_edit(x))
+		connect_upstream(x);
+	else
+		exchange_end(x, END_OVERLOADED);
 }
 
 static struct nano
@@ -133,9 +158,14 @@ take(struct exchange *x)
 {
 	struct edge *e = x->edge;
 	struct nano have = available(x);
+	bool output_due = endpoint_has_output((enum endpoint)x->endpoint);
 	uint64_t input = input_upper(x->model, &x->req->scan.result);
-	uint64_t output = max64(output_wanted(x, input, have), x->req->scan.result.n);
-	struct nano need = price_upper_bound(x->price, input, output);
+	uint64_t output = output_due ? max64(output_wanted(x, input, have), x->req->scan.result.n) : 0;
+	struct nano need = {0};
+	if (endpoint_billed((enum endpoint)x->endpoint)) {
+		need = price_upper_bound(x->price, input, output);
+		need.v = need.v > INT64_MAX / 2 ? need.v : need.v + tool_fees(x);
+	}
 	struct ticket_leg leg = {x->account_row, x->slot};
 	if (need.v < 1)
 		need.v = 1; /* a hold is at least one nano: docs/ticket-protocol.md T2 */

@@ -1,6 +1,8 @@
 /* SEND: our own head, then the body with its edits, straight from the vault's blocks. Sent again from the start when a kept connection was closed. */
 #include "edge/edge_priv.h"
 
+#include "edge/endpoints.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <sys/socket.h>
@@ -28,10 +30,33 @@ add_client_headers(struct text *t, const struct request *r, const struct catalog
 	const char *at = r->headers, *end = at + r->headers_len;
 	while (at < end) {
 		const char *colon = memchr(at, ':', (size_t)(end - at)), *line_end = memchr(at, '\n', (size_t)(end - at));
-		if (header_goes_up(p, (struct span){at, (size_t)(colon - at)}))
+		if (header_goes_up(p, (enum dialect)p->dialect, (struct span){at, (size_t)(colon - at)}))
 			text_add(t, at, (size_t)(line_end + 1 - at));
 		at = line_end + 1;
 	}
+}
+
+/* How each API takes its key. */
+static const struct span credentials[DIALECT_COUNT] = {
+	[DIALECT_OPENAI] = {"authorization: Bearer ", 22},
+	[DIALECT_ANTHROPIC] = {"x-api-key: ", 11},
+	[DIALECT_GEMINI] = {"x-goog-api-key: ", 16},
+};
+
+static void
+add_target(struct text *t, const struct exchange *x, const struct catalogue_provider *p)
+{
+	text_str(t, p->base_path);
+	if (p->dialect == DIALECT_GEMINI) {
+		text_lit(t, "/models/");
+		text_str(t, x->model->upstream_id);
+		text_lit(t, ":");
+	}
+	text_span(t, endpoint_upstream((enum endpoint)x->endpoint));
+	if (p->dialect == DIALECT_GEMINI && x->sse_asked)
+		text_lit(t, "?alt=sse");
+	if (p->dialect == DIALECT_ANTHROPIC && x->beta_asked)
+		text_lit(t, "?beta=true");
 }
 
 static struct span
@@ -42,21 +67,25 @@ build_head(struct exchange *x)
 	struct text t = text_on(e->head_out, HEAD_OUT_BYTES);
 	struct secret key = provider_key(e, x->model->provider);
 	text_lit(&t, "POST ");
-	text_str(&t, p->base_path);
-	text_lit(&t, "/chat/completions HTTP/1.1\r\nhost: ");
+	add_target(&t, x, p);
+	text_lit(&t, " HTTP/1.1\r\nhost: ");
 	text_str(&t, p->host);
 	if (p->port != (p->tls ? 443 : 80)) {
 		text_lit(&t, ":");
 		text_u64(&t, p->port);
 	}
 	if (key.at) {
-		text_lit(&t, "\r\nauthorization: Bearer ");
+		text_lit(&t, "\r\n");
+		text_span(&t, credentials[p->dialect]);
 		text_add(&t, key.at, key.len);
 	}
 	text_lit(&t, "\r\nuser-agent: lethe\r\naccept-encoding: identity\r\ncontent-length: ");
 	text_u64(&t, x->req->total);
 	text_lit(&t, "\r\n");
+	size_t before = t.len;
 	add_client_headers(&t, x->req, p);
+	if (p->dialect == DIALECT_ANTHROPIC && !memmem(t.at + before, t.len - before, "anthropic-version", 17))
+		text_lit(&t, "anthropic-version: 2023-06-01\r\n");
 	text_lit(&t, "\r\n");
 	assert(!t.cut); /* the kept headers were bounded to half of this room */
 	return (struct span){t.at, t.len};
@@ -110,8 +139,8 @@ gather(const struct request *r, struct span head, struct parts *p)
 	p->skip = r->sent;
 	if (!add_part(p, head.at, head.len))
 		return;
-	for (int i = 0; i < r->edit_count; i++) {
-		const struct edit *d = &r->edits[i];
+	for (uint32_t i = 0; i < r->edit_count; i++) {
+		const struct request_edit *d = &r->edits[i];
 		if (!add_body(p, &b, &b_at, at, d->at) || !add_part(p, d->text, d->text_len))
 			return;
 		at = d->at + d->remove;

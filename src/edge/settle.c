@@ -4,6 +4,7 @@
  */
 #include "edge/edge_priv.h"
 
+#include "edge/endpoints.h"
 #include "ticket/price.h"
 
 enum { ESTIMATE_BYTES_PER_TOKEN = 4 };
@@ -25,7 +26,7 @@ tokens_of_bytes(uint64_t bytes)
 void
 request_estimate(struct exchange *x)
 {
-	const struct chat_request *r = &x->req->scan.result;
+	const struct request_facts *r = &x->req->scan.result;
 	uint64_t text = r->body_bytes > r->inline_media_bytes ? r->body_bytes - r->inline_media_bytes : 0;
 	uint64_t media = (uint64_t)r->images * x->model->image_tokens + (uint64_t)r->audios * x->model->audio_tokens +
 	                 (uint64_t)r->files * x->model->file_tokens;
@@ -100,7 +101,7 @@ void
 settle_state_cost(struct exchange *x)
 {
 	struct usage u;
-	if (!x->held || !has_output(x))
+	if (!x->held || !has_output(x) || !endpoint_billed((enum endpoint)x->endpoint))
 		return;
 	usage_now(x, &u);
 	(void)state(x, &u);
@@ -110,7 +111,7 @@ settle_state_cost(struct exchange *x)
 static bool
 charged(struct exchange *x, enum end_reason reason, struct usage *ret)
 {
-	if (billing[reason] == BILLING_NONE)
+	if (billing[reason] == BILLING_NONE || !endpoint_billed((enum endpoint)x->endpoint))
 		return false;
 	if (x->req && x->model)
 		request_estimate(x);

@@ -126,6 +126,8 @@ fill_provider(const struct config_provider *p, struct catalogue_provider *out)
 	out->tls = p->target.tls;
 	out->inner = config_host_is_private(p->target.host);
 	out->inject_usage = p->inject_usage;
+	out->dialect = (uint8_t)p->dialect;
+	out->old_cap = p->cap_field != 0;
 	out->cancel = (uint8_t)p->on_client_gone;
 	copy_text(out->name, sizeof out->name, p->name);
 	copy_text(out->host, sizeof out->host, p->target.host);

@@ -1,5 +1,7 @@
 #include "proc/config_scalar.h"
 
+#include "ticket/endpoints.h"
+
 #include "ticket/nano.h"
 
 #include <arpa/inet.h>
@@ -170,6 +172,11 @@ config_number(enum setting_kind kind, struct span text, int64_t *ret)
 		return choice(text, "batched", "strict", ret);
 	case SETTING_CLIENT_GONE:
 		return choice(text, "cancel", "drain", ret);
+	case SETTING_DIALECT:
+		*ret = DIALECT_GEMINI;
+		return equals(text, "gemini") || choice(text, "openai", "anthropic", ret);
+	case SETTING_CAP_FIELD:
+		return choice(text, "max_completion_tokens", "max_tokens", ret);
 	case SETTING_FLAG:
 	case SETTING_TEXT:
 	case SETTING_KIND_COUNT:

@@ -56,6 +56,10 @@
 #define CONFIG_PROVIDER(X) \
 	X("name", name, TEXT, NULL, 1, 64, "your name for it: small letters, digits, '-', '_', '.'") \
 	X("url", url, TEXT, NULL, 8, 400, "where its API begins, for example https://api.openai.com/v1; plain http only to this machine or a private network") \
+	X("dialect", dialect, DIALECT, "openai", 0, 2, \
+		"whose API it speaks: `openai` (xAI, DeepSeek and most others too), `anthropic` or `gemini`; its models are served at that API's endpoints") \
+	X("cap_field", cap_field, CAP_FIELD, "max_completion_tokens", 0, 1, \
+		"how a bound on a chat answer is written when the gateway sets one: `max_tokens` for providers that know only the old name") \
 	X("inject_usage", inject_usage, FLAG, "true", 0, 1, \
 		"ask for token counts in streams (stream_options.include_usage) when the client did not; the extra event is cut out again") \
 	X("on_client_gone", on_client_gone, CLIENT_GONE, "cancel", 0, 1, \

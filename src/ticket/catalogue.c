@@ -126,7 +126,8 @@ section_ok(const struct catalogue *c, uint64_t at, uint32_t count, size_t size)
 static bool
 provider_ok(const struct catalogue_provider *p)
 {
-	if (!bool_ok(&p->tls) || !bool_ok(&p->inject_usage) || p->cancel > DRAIN_UPSTREAM || p->port == 0)
+	if (!bool_ok(&p->tls) || !bool_ok(&p->inject_usage) || !bool_ok(&p->old_cap) || p->cancel > DRAIN_UPSTREAM ||
+		p->dialect >= DIALECT_COUNT || p->port == 0)
 		return false;
 	if (p->key_count > CATALOGUE_KEYS_MAX || p->pass_header_count > CATALOGUE_HEADERS_MAX)
 		return false;

@@ -10,6 +10,7 @@
 #define TICKET_CATALOGUE_H
 
 #include "core/base.h"
+#include "ticket/endpoints.h"
 #include "ticket/usage.h"
 
 enum {
@@ -34,7 +35,9 @@ struct catalogue_provider {
 	bool tls;
 	bool inner; /* by its name a host of the operator's own network: its addresses need not be public */
 	bool inject_usage; /* stream_options.include_usage may be injected */
+	bool old_cap; /* chat: knows max_tokens, not max_completion_tokens */
 	uint8_t cancel; /* enum cancel_policy */
+	uint8_t dialect; /* enum dialect: which endpoints reach it, and how it takes its key */
 	char base_path[CATALOGUE_PATH_MAX]; /* "/v1" */
 	/* Request headers that this provider wants passed through besides the dialect's allow-list (lower case). */
 	uint32_t pass_header_count;

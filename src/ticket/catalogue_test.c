@@ -176,6 +176,8 @@ static const struct damage {
 	DAMAGE(provider[0].cancel, 2),
 	DAMAGE(provider[0].tls, 2),
 	DAMAGE(provider[0].inject_usage, 255),
+	DAMAGE(provider[0].old_cap, 2),
+	DAMAGE(provider[0].dialect, DIALECT_COUNT),
 	DAMAGE(model[1].reasoning, 3),
 	DAMAGE(name[0].alias, 2),
 	DAMAGE(name[0].model, 2),

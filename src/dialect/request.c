@@ -1,0 +1,584 @@
+#include "dialect/request_priv.h"
+
+#include <assert.h>
+#include <string.h>
+
+_Static_assert((int)REQUEST_DEPTH_MAX == (int)JSON_DEPTH_MAX, "the scanner's depth is the dialect's");
+_Static_assert(NODE_ONCE <= 32, "one bit for each member that may stand once");
+
+enum { N_MAX = 128 };
+
+struct scan_state {
+	struct json_scan json;
+	const struct request_language *language;
+	uint32_t seen; /* bit per member that may stand once */
+	bool content_given;
+	bool cap_given[2];
+	uint32_t caps[2]; /* the plain one, max_completion_tokens; 0: absent or null */
+	uint64_t caps_at[2], caps_bytes[2];
+};
+_Static_assert(sizeof(struct scan_state) <= sizeof((struct request_scan *)0)->state, "the state fits its room");
+
+static struct scan_state *
+state_of(struct request_scan *s)
+{
+	return (struct scan_state *)(void *)s->state;
+}
+
+void
+request_scan_init(struct request_scan *s, enum endpoint endpoint)
+{
+	struct scan_state *st = state_of(s);
+	memset(&s->result, 0, sizeof s->result);
+	s->result.endpoint = (uint8_t)endpoint;
+	s->result.n = 1;
+	s->result.stream = endpoint == ENDPOINT_STREAM_GENERATE_CONTENT;
+	s->error = REQUEST_OK;
+	memset(st, 0, sizeof *st);
+	st->language = request_language(endpoint);
+	json_scan_init(&st->json, st->language->nodes);
+}
+
+static bool
+says(const struct json_event *ev, const char *text)
+{
+	size_t len = strlen(text);
+	return !ev->cut && ev->text.len == len && !memcmp(ev->text.at, text, len);
+}
+
+static bool
+begins(const struct json_event *ev, const char *text)
+{
+	size_t len = strlen(text);
+	return ev->text.len >= len && !memcmp(ev->text.at, text, len);
+}
+
+static bool
+is_end(enum json_token t)
+{
+	return t == JSON_OBJECT_END || t == JSON_ARRAY_END;
+}
+
+static enum request_error
+on_model(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	if (t == JSON_NULL || (t == JSON_STRING && ev->end - ev->at == 2))
+		return REQUEST_NO_MODEL;
+	if (t != JSON_STRING || ev->cut || ev->text.len > REQUEST_MODEL_MAX)
+		return REQUEST_BAD_MODEL;
+	memcpy(r->model, ev->text.at, ev->text.len);
+	r->model_len = (uint8_t)ev->text.len;
+	r->model_at = ev->at;
+	r->model_bytes = ev->end - ev->at;
+	return REQUEST_OK;
+}
+
+/* The path decides; what the body repeats is written over. */
+static enum request_error
+on_repeated_model(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	if (t != JSON_STRING || ev->end - ev->at > UINT16_MAX || ev->at > UINT32_MAX)
+		return REQUEST_BAD_MODEL;
+	if (r->model_count == REQUEST_MODELS_MAX)
+		return REQUEST_TOO_MANY_MODELS;
+	r->models_at[r->model_count] = (uint32_t)ev->at;
+	r->models_bytes[r->model_count++] = (uint16_t)(ev->end - ev->at);
+	return REQUEST_OK;
+}
+
+static enum request_error
+on_flag(enum json_token t, enum request_error error, bool *ret)
+{
+	if (t != JSON_TRUE && t != JSON_FALSE && t != JSON_NULL)
+		return error;
+	*ret = t == JSON_TRUE;
+	return REQUEST_OK;
+}
+
+static enum request_error
+on_count(enum json_token t, const struct json_event *ev, uint64_t max, enum request_error error, uint32_t *ret)
+{
+	uint64_t v;
+	if (t == JSON_NULL)
+		return REQUEST_OK;
+	if (t != JSON_NUMBER || !json_whole(ev, max, &v) || v == 0)
+		return error;
+	*ret = (uint32_t)v;
+	return REQUEST_OK;
+}
+
+static enum request_error
+on_cap(struct scan_state *st, enum json_token t, const struct json_event *ev)
+{
+	bool completion = ev->node == NODE_CAP_COMPLETION;
+	uint64_t v;
+	st->caps_at[completion] = ev->at;
+	st->caps_bytes[completion] = ev->end - ev->at;
+	if (st->language->cap_may_be_zero && t == JSON_NUMBER && json_whole(ev, 0, &v)) {
+		st->cap_given[completion] = true;
+		return REQUEST_OK;
+	}
+	enum request_error error = completion ? REQUEST_BAD_MAX_COMPLETION_TOKENS : st->language->bad_cap;
+	error = on_count(t, ev, UINT32_MAX, error, &st->caps[completion]);
+	st->cap_given[completion] = st->caps[completion] != 0;
+	return error;
+}
+
+/* stream_options, generationConfig. */
+static enum request_error
+on_object(struct request_object *o, enum json_token t, const struct json_event *ev, enum request_error error)
+{
+	if (t == JSON_OBJECT_END) {
+		o->bytes = ev->end - o->at;
+		o->empty = ev->empty;
+		return REQUEST_OK;
+	}
+	if (t != JSON_OBJECT && t != JSON_NULL)
+		return error;
+	o->at = ev->at;
+	o->bytes = ev->end - ev->at;
+	if (t == JSON_OBJECT)
+		o->inner_at = ev->end;
+	return REQUEST_OK;
+}
+
+static enum request_error
+on_stream_options(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	enum request_error error = on_object(&r->stream_options, t, ev, REQUEST_BAD_STREAM_OPTIONS);
+	r->has_stream_options = r->stream_options.inner_at != 0;
+	return error;
+}
+
+static enum request_error
+on_include_usage(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	if (r->include_usage_bytes)
+		return REQUEST_BAD_STREAM_OPTIONS; /* twice: ours to edit would be only one of them */
+	r->include_usage_at = ev->at;
+	r->include_usage_bytes = ev->end - ev->at;
+	return on_flag(t, REQUEST_BAD_STREAM_OPTIONS, &r->include_usage);
+}
+
+static enum request_error
+on_store(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	r->store |= t == JSON_TRUE;
+	if (!is_end(t)) {
+		r->store_at = ev->at;
+		r->store_bytes = ev->end - ev->at;
+	}
+	return t == JSON_TRUE || t == JSON_FALSE || t == JSON_NULL ? REQUEST_OK : REQUEST_STORE;
+}
+
+static void
+on_tier(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	r->has_service_tier |= t != JSON_NULL && !is_end(t);
+	if (t != JSON_STRING)
+		return;
+	if (says(ev, "flex"))
+		r->tier = TIER_flex;
+	else if (says(ev, "priority") || says(ev, "fast"))
+		r->tier = TIER_priority;
+}
+
+static enum request_error
+on_root(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	if (t == JSON_OBJECT)
+		r->object_at = ev->end;
+	else if (t == JSON_OBJECT_END)
+		r->empty_object = ev->empty;
+	else
+		return REQUEST_NOT_OBJECT;
+	return REQUEST_OK;
+}
+
+static void
+on_content(struct request_facts *r, struct scan_state *st, enum json_token t)
+{
+	bool list = st->language->no_content == REQUEST_NO_MESSAGES;
+	(void)r;
+	st->content_given |= list ? t == JSON_ARRAY : t != JSON_NULL && !is_end(t);
+}
+
+static enum request_error
+on_member(struct request_facts *r, struct scan_state *st, enum json_token t, const struct json_event *ev)
+{
+	bool given = t != JSON_NULL && !is_end(t);
+	switch ((enum request_node)ev->node) {
+	case NODE_MODEL:
+		return on_model(r, t, ev);
+	case NODE_STREAM:
+		return on_flag(t, REQUEST_BAD_STREAM, &r->stream);
+	case NODE_STREAM_OPTIONS:
+		return on_stream_options(r, t, ev);
+	case NODE_CAP:
+	case NODE_CAP_COMPLETION:
+		return on_cap(st, t, ev);
+	case NODE_N:
+		return on_count(t, ev, N_MAX, st->language->bad_n, &r->n);
+	case NODE_STORE:
+		return on_store(r, t, ev);
+	case NODE_CONFIG:
+		return on_object(&r->config, t, ev, REQUEST_BAD_GENERATION_CONFIG);
+	case NODE_BACKGROUND:
+		return given && t != JSON_FALSE ? REQUEST_BACKGROUND : REQUEST_OK;
+	case NODE_TIER:
+		on_tier(r, t, ev);
+		break;
+	case NODE_EFFORT:
+		r->has_reasoning_effort |= given;
+		break;
+	case NODE_TOOLS:
+	case NODE_FUNCTIONS:
+		r->has_tools |= t == JSON_ARRAY_END && !ev->empty;
+		break;
+	case NODE_TOOL_CALLS_MAX: { /* its form is the provider's to judge: here it only bounds */
+		uint64_t v;
+		if (t == JSON_NUMBER && json_whole(ev, UINT32_MAX, &v))
+			r->tool_uses = (uint32_t)v;
+		break;
+	}
+	case NODE_SEARCH_OPTIONS:
+		r->server_tools |= (uint8_t)((unsigned)given << TOOL_web_search);
+		break;
+	case NODE_CONTENT:
+		on_content(r, st, t);
+		break;
+	default:
+		break;
+	}
+	return REQUEST_OK;
+}
+
+/* RFC 3986: a scheme has no case. */
+static bool
+is_data_url(struct span s)
+{
+	static const char scheme[] = "data:";
+	for (size_t i = 0; i < sizeof scheme - 1; i++)
+		if (i >= s.len || (i < 4 ? s.at[i] | 0x20 : s.at[i]) != scheme[i])
+			return false;
+	return true;
+}
+
+/* What kind of part it is; the words of all languages together, since they don't collide. */
+static enum request_error
+on_part_type(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	if (t != JSON_STRING)
+		return REQUEST_OK;
+	if (says(ev, "item_reference") || says(ev, "container_upload"))
+		return REQUEST_FOREIGN_OBJECT;
+	r->images += says(ev, "image") || says(ev, "input_image") || says(ev, "computer_screenshot");
+	r->files += says(ev, "document") || says(ev, "input_file");
+	r->audios += says(ev, "input_audio");
+	return REQUEST_OK;
+}
+
+static void
+on_mime(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	bool image = t == JSON_STRING && begins(ev, "image/"), audio = t == JSON_STRING && begins(ev, "audio/");
+	if (r->files && (image || audio)) {
+		r->files--;
+		r->images += image;
+		r->audios += audio;
+	}
+}
+
+static enum request_error
+on_file_uri(enum json_token t, const struct json_event *ev)
+{
+	bool stored = t == JSON_STRING && (begins(ev, "files/") || memmem(ev->text.at, ev->text.len, "generativelanguage", 18));
+	return stored ? REQUEST_FOREIGN_OBJECT : REQUEST_OK;
+}
+
+static enum request_error
+on_tool_type(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	if (t != JSON_STRING)
+		return REQUEST_OK;
+	unsigned tools = (unsigned)begins(ev, "web_search") << TOOL_web_search | (unsigned)begins(ev, "file_search") << TOOL_file_search |
+	                 (unsigned)begins(ev, "code_interpreter") << TOOL_code_session;
+	r->server_tools |= (uint8_t)tools;
+	return REQUEST_OK;
+}
+
+static void
+on_media(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	bool base64 = ev->node == NODE_MEDIA_DATA || is_data_url(ev->text);
+	if (t == JSON_STRING && base64)
+		r->inline_media_bytes += ev->end - ev->at - 2;
+}
+
+static void
+on_tool_uses(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	uint64_t v;
+	if (t == JSON_NUMBER && json_whole(ev, UINT32_MAX, &v) && v > r->tool_uses)
+		r->tool_uses = (uint32_t)v;
+}
+
+static enum request_error
+on_inner(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	switch ((enum request_node)ev->node) {
+	case NODE_FOREIGN:
+		return t == JSON_NULL ? REQUEST_OK : REQUEST_FOREIGN_OBJECT;
+	case NODE_FOREIGN_TEXT:
+		return t == JSON_STRING ? REQUEST_FOREIGN_OBJECT : REQUEST_OK;
+	case NODE_REPEATED_MODEL:
+		return on_repeated_model(r, t, ev);
+	case NODE_PART_TYPE:
+		return on_part_type(r, t, ev);
+	case NODE_FILE_URI:
+		return on_file_uri(t, ev);
+	case NODE_TOOL_TYPE:
+		return on_tool_type(r, t, ev);
+	case NODE_TOOL_USES:
+		on_tool_uses(r, t, ev);
+		break;
+	case NODE_TOOL_SEARCH:
+		r->server_tools |= 1u << TOOL_web_search;
+		break;
+	case NODE_SPEED:
+		if (t == JSON_STRING && says(ev, "fast"))
+			r->tier = TIER_fast;
+		break;
+	case NODE_GEO:
+		r->geo_us |= t == JSON_STRING && says(ev, "us");
+		break;
+	case NODE_IMAGE_URL: /* some write the URL without the object around it */
+		r->images += t == JSON_OBJECT || t == JSON_STRING;
+		if (t == JSON_STRING)
+			on_media(r, t, ev);
+		break;
+	case NODE_AUDIO_PART:
+		r->audios += t == JSON_OBJECT;
+		break;
+	case NODE_FILE_PART:
+	case NODE_BLOB:
+		r->files += t == JSON_OBJECT;
+		break;
+	case NODE_MIME:
+		on_mime(r, t, ev);
+		break;
+	case NODE_IMAGE_DATA:
+	case NODE_MEDIA_DATA:
+		on_media(r, t, ev);
+		break;
+	default:
+		break;
+	}
+	return REQUEST_OK;
+}
+
+static enum request_error
+on_event(struct request_facts *r, struct scan_state *st, enum json_token t, const struct json_event *ev)
+{
+	if (ev->node == NODE_INCLUDE_USAGE)
+		return on_include_usage(r, t, ev);
+	if (ev->node > NODE_ONCE)
+		return on_inner(r, t, ev);
+	if (ev->node == NODE_ROOT)
+		return on_root(r, t, ev);
+	if (!is_end(t)) {
+		if (st->seen >> ev->node & 1)
+			return REQUEST_DUPLICATE;
+		st->seen |= 1u << ev->node;
+	}
+	return on_member(r, st, t, ev);
+}
+
+static enum request_error
+json_failure(const struct json_scan *j)
+{
+	return j->error == JSON_E_DEPTH ? REQUEST_TOO_DEEP : REQUEST_NOT_JSON;
+}
+
+bool
+request_scan_feed(struct request_scan *s, const char *bytes, size_t len)
+{
+	struct scan_state *st = state_of(s);
+	struct json_event ev;
+	enum json_token t;
+	if (s->error != REQUEST_OK)
+		return false;
+	json_scan_feed(&st->json, bytes, len, s->result.body_bytes);
+	s->result.body_bytes += len;
+	while ((t = json_scan_next(&st->json, &ev)) != JSON_MORE) {
+		s->error = t == JSON_BAD ? json_failure(&st->json) : on_event(&s->result, st, t, &ev);
+		if (s->error != REQUEST_OK)
+			return false;
+	}
+	return true;
+}
+
+static void
+choose_cap(struct request_facts *r, const struct scan_state *st)
+{
+	int i = st->language->completion_cap && (st->caps[1] || !st->caps[0]);
+	r->has_cap = st->cap_given[i];
+	r->cap_is_completion = r->has_cap && i;
+	r->cap = st->caps[i];
+	r->cap_at = st->caps_at[i];
+	r->cap_bytes = st->caps_bytes[i];
+}
+
+enum request_error
+request_scan_finish(struct request_scan *s)
+{
+	struct scan_state *st = state_of(s);
+	const struct request_language *l = st->language;
+	struct request_facts *r = &s->result;
+	if (s->error != REQUEST_OK)
+		return s->error;
+	choose_cap(r, st);
+	if (!json_scan_complete(&st->json))
+		s->error = REQUEST_NOT_JSON;
+	else if (!r->object_at)
+		s->error = REQUEST_NOT_OBJECT; /* a bare number: it ends only here */
+	else if (!r->model_len && !l->model_in_path && !l->model_optional)
+		s->error = REQUEST_NO_MODEL;
+	else if (r->has_stream_options && !r->stream)
+		s->error = REQUEST_BAD_STREAM_OPTIONS;
+	else if (!st->content_given)
+		s->error = l->no_content;
+	else if (l->cap_required && !r->has_cap)
+		s->error = REQUEST_NO_MAX_TOKENS;
+	return s->error;
+}
+
+/* ---- edits ---- */
+
+struct edits {
+	struct request_edit *list;
+	uint32_t count;
+	struct text *room;
+};
+
+static void
+add(struct edits *e, uint64_t at, uint64_t remove, struct span text)
+{
+	uint32_t i = e->count++;
+	for (; i && e->list[i - 1].at > at; i--)
+		e->list[i] = e->list[i - 1];
+	e->list[i] = (struct request_edit){.at = at, .remove = (uint32_t)remove, .text_len = (uint32_t)text.len, .text = text.at};
+}
+
+/* What was written into the room since `from`. */
+static struct span
+made(const struct edits *e, size_t from)
+{
+	return (struct span){e->room->at + from, e->room->len - from};
+}
+
+static void
+edit_model(struct edits *e, const struct request_facts *r, struct span model)
+{
+	if (!r->model_len || (model.len == r->model_len && !memcmp(model.at, r->model, model.len)))
+		return;
+	size_t from = e->room->len;
+	text_lit(e->room, "\"");
+	text_span(e->room, model);
+	text_lit(e->room, "\"");
+	add(e, r->model_at, r->model_bytes, made(e, from));
+}
+
+static void
+edit_repeated_models(struct edits *e, const struct request_facts *r, struct span model)
+{
+	if (!r->model_count)
+		return;
+	size_t from = e->room->len;
+	text_lit(e->room, "\"models/");
+	text_span(e->room, model);
+	text_lit(e->room, "\"");
+	struct span text = made(e, from);
+	for (uint32_t i = 0; i < r->model_count; i++)
+		add(e, r->models_at[i], r->models_bytes[i], text);
+}
+
+static void
+edit_usage(struct edits *e, const struct request_facts *r)
+{
+	static const struct span value = SPAN_INIT("true"), object = SPAN_INIT("{\"include_usage\":true}"),
+							 inner = SPAN_INIT("\"include_usage\":true,"), member = SPAN_INIT("\"stream_options\":{\"include_usage\":true},");
+	const struct request_object *o = &r->stream_options;
+	if (r->include_usage_bytes)
+		add(e, r->include_usage_at, r->include_usage_bytes, value);
+	else if (r->has_stream_options)
+		add(e, o->inner_at, 0, (struct span){inner.at, inner.len - o->empty});
+	else if (o->bytes) /* null */
+		add(e, o->at, o->bytes, object);
+	else
+		add(e, r->object_at, 0, member);
+}
+
+static void
+edit_cap(struct edits *e, const struct request_facts *r, const struct request_language *l, const struct request_wish *wish)
+{
+	size_t from = e->room->len;
+	bool within = l->cap_in_config && r->config.inner_at;
+	struct span member = wish->old_cap && l->completion_cap ? SPAN("max_tokens") : l->cap_member;
+	if (r->cap_bytes) { /* a cap of null stands there */
+		text_u64(e->room, wish->cap);
+		add(e, r->cap_at, r->cap_bytes, made(e, from));
+		return;
+	}
+	bool object = l->cap_in_config && !within, replaces = object && r->config.bytes;
+	if (object && !replaces)
+		text_lit(e->room, "\"generationConfig\":");
+	if (object)
+		text_lit(e->room, "{");
+	text_lit(e->room, "\"");
+	text_span(e->room, member);
+	text_lit(e->room, "\":");
+	text_u64(e->room, wish->cap);
+	if (object)
+		text_lit(e->room, "}");
+	if (!replaces && !(within && r->config.empty))
+		text_lit(e->room, ",");
+	struct span text = made(e, from);
+	if (replaces)
+		add(e, r->config.at, r->config.bytes, text);
+	else
+		add(e, within ? r->config.inner_at : r->object_at, 0, text);
+}
+
+static void
+edit_store(struct edits *e, const struct request_facts *r)
+{
+	static const struct span value = SPAN_INIT("false"), member = SPAN_INIT("\"store\":false,");
+	if (r->store_bytes)
+		add(e, r->store_at, r->store_bytes, value);
+	else
+		add(e, r->object_at, 0, member);
+}
+
+uint32_t
+request_edit_count(const struct request_facts *r)
+{
+	return r->model_count + 4;
+}
+
+uint32_t
+request_edits(const struct request_facts *r, const struct request_wish *wish, struct text *room, struct request_edit *ret)
+{
+	struct edits e = {ret, 0, room};
+	const struct request_language *l = request_language((enum endpoint)r->endpoint);
+	edit_model(&e, r, wish->model);
+	edit_repeated_models(&e, r, wish->model);
+	if (wish->ask_usage)
+		edit_usage(&e, r);
+	if (wish->cap)
+		edit_cap(&e, r, l, wish);
+	if (wish->no_store && !(r->store_bytes && r->store_bytes == 5))
+		edit_store(&e, r);
+	assert(!room->cut); /* the catalogue bounds names and refuses what would need escaping */
+	return e.count;
+}

@@ -1,0 +1,282 @@
+/* Where each provider language says what the gateway needs to know. Source: the providers' API references, as listed in request.h. */
+#include "dialect/request_priv.h"
+
+#define EDGE JSON_EDGE
+#define EDGES(e) .edges = (e), .edge_count = ARRAY_LEN(e)
+
+/* ---- OpenAI chat completions ---- */
+
+static const struct json_edge chat_root[] = {
+	EDGE("model", NODE_MODEL),
+	EDGE("stream", NODE_STREAM),
+	EDGE("stream_options", NODE_STREAM_OPTIONS),
+	EDGE("max_tokens", NODE_CAP),
+	EDGE("max_completion_tokens", NODE_CAP_COMPLETION),
+	EDGE("n", NODE_N),
+	EDGE("store", NODE_STORE),
+	EDGE("tools", NODE_TOOLS),
+	EDGE("reasoning_effort", NODE_EFFORT),
+	EDGE("service_tier", NODE_TIER),
+	EDGE("functions", NODE_FUNCTIONS),
+	EDGE("messages", NODE_CONTENT),
+	EDGE("web_search_options", NODE_SEARCH_OPTIONS),
+};
+static const struct json_edge stream_options[] = {EDGE("include_usage", NODE_INCLUDE_USAGE)};
+/* A stored audio answer is named by a message itself; media stand in its parts. */
+static const struct json_edge chat_message[] = {
+	EDGE("image_url", NODE_IMAGE_URL),
+	EDGE("input_audio", NODE_AUDIO_PART),
+	EDGE("file", NODE_FILE_PART),
+	EDGE("audio", NODE_MESSAGE_AUDIO),
+};
+enum { CHAT_PART_EDGES = ARRAY_LEN(chat_message) - 1 };
+static const struct json_edge message_audio[] = {EDGE("id", NODE_FOREIGN)};
+static const struct json_edge image_url[] = {EDGE("url", NODE_IMAGE_DATA)};
+static const struct json_edge audio_part[] = {EDGE("data", NODE_MEDIA_DATA)};
+static const struct json_edge file_part[] = {EDGE("file_id", NODE_FOREIGN), EDGE("file_data", NODE_MEDIA_DATA)};
+
+static const struct json_node chat_nodes[NODE_COUNT] = {
+	[NODE_TIER] = {.text = true},
+	[NODE_ROOT] = {EDGES(chat_root)},
+	[NODE_MODEL] = {.text = true},
+	[NODE_STREAM_OPTIONS] = {EDGES(stream_options)},
+	[NODE_CONTENT] = {.element = NODE_MESSAGE},
+	[NODE_MESSAGE] = {EDGES(chat_message), .other = NODE_PART, .element = NODE_PART},
+	[NODE_PART] = {.edges = chat_message, .edge_count = CHAT_PART_EDGES, .other = NODE_PART, .element = NODE_PART},
+	[NODE_MESSAGE_AUDIO] = {EDGES(message_audio)},
+	[NODE_IMAGE_URL] = {EDGES(image_url), .text = true},
+	[NODE_IMAGE_DATA] = {.text = true},
+	[NODE_AUDIO_PART] = {EDGES(audio_part)},
+	[NODE_FILE_PART] = {EDGES(file_part)},
+};
+
+/* ---- OpenAI responses ---- */
+
+static const struct json_edge responses_root[] = {
+	EDGE("model", NODE_MODEL),
+	EDGE("stream", NODE_STREAM),
+	EDGE("max_output_tokens", NODE_CAP),
+	EDGE("max_tool_calls", NODE_TOOL_CALLS_MAX),
+	EDGE("store", NODE_STORE),
+	EDGE("tools", NODE_TOOLS),
+	EDGE("service_tier", NODE_TIER),
+	EDGE("reasoning", NODE_EFFORT),
+	EDGE("input", NODE_CONTENT),
+	EDGE("background", NODE_BACKGROUND),
+	EDGE("previous_response_id", NODE_FOREIGN),
+	EDGE("conversation", NODE_FOREIGN),
+	EDGE("prompt", NODE_FOREIGN),
+};
+static const struct json_edge responses_part[] = {
+	EDGE("type", NODE_PART_TYPE),
+	EDGE("image_url", NODE_IMAGE_DATA),
+	EDGE("file_data", NODE_MEDIA_DATA),
+	EDGE("file_id", NODE_FOREIGN),
+	EDGE("data", NODE_MEDIA_DATA),
+	EDGE("annotations", NODE_NONE), /* of earlier answers: they may name files that the provider made for them */
+	EDGE("result", NODE_NONE),
+	EDGE("results", NODE_NONE),
+};
+static const struct json_edge responses_tool[] = {
+	EDGE("type", NODE_TOOL_TYPE),
+	EDGE("vector_store_ids", NODE_FOREIGN),
+	EDGE("container", NODE_FOREIGN_TEXT),
+};
+static const struct json_node responses_nodes[NODE_COUNT] = {
+	[NODE_TIER] = {.text = true},
+	[NODE_ROOT] = {EDGES(responses_root)},
+	[NODE_MODEL] = {.text = true},
+	[NODE_CONTENT] = {.element = NODE_PART},
+	[NODE_PART] = {EDGES(responses_part), .other = NODE_PART, .element = NODE_PART},
+	[NODE_PART_TYPE] = {.text = true},
+	[NODE_IMAGE_DATA] = {.text = true},
+	[NODE_TOOLS] = {.element = NODE_TOOL},
+	[NODE_TOOL] = {EDGES(responses_tool)},
+	[NODE_TOOL_TYPE] = {.text = true},
+};
+
+/* ---- OpenAI embeddings, moderations ---- */
+
+static const struct json_edge embeddings_root[] = {EDGE("model", NODE_MODEL), EDGE("input", NODE_CONTENT)};
+static const struct json_edge embeddings_part[] = {EDGE("image_url", NODE_IMAGE_URL)};
+static const struct json_node embeddings_nodes[NODE_COUNT] = {
+	[NODE_ROOT] = {EDGES(embeddings_root)},
+	[NODE_MODEL] = {.text = true},
+	[NODE_CONTENT] = {.element = NODE_PART},
+	[NODE_PART] = {EDGES(embeddings_part), .other = NODE_PART, .element = NODE_PART},
+	[NODE_IMAGE_URL] = {EDGES(image_url), .text = true},
+	[NODE_IMAGE_DATA] = {.text = true},
+};
+
+/* ---- Anthropic messages ---- */
+
+static const struct json_edge messages_root[] = {
+	EDGE("model", NODE_MODEL),
+	EDGE("stream", NODE_STREAM),
+	EDGE("max_tokens", NODE_CAP),
+	EDGE("service_tier", NODE_TIER),
+	EDGE("thinking", NODE_EFFORT),
+	EDGE("tools", NODE_TOOLS),
+	EDGE("messages", NODE_CONTENT),
+	EDGE("system", NODE_PART),
+	EDGE("container", NODE_FOREIGN),
+	EDGE("speed", NODE_SPEED),
+	EDGE("inference_geo", NODE_GEO),
+};
+static const struct json_edge messages_part[] = {
+	EDGE("type", NODE_PART_TYPE),
+	EDGE("source", NODE_SOURCE),
+	EDGE("input", NODE_NONE), /* a tool's arguments: the caller's own members */
+};
+static const struct json_edge source[] = {
+	EDGE("data", NODE_MEDIA_DATA),
+	EDGE("file_id", NODE_FOREIGN),
+	EDGE("content", NODE_PART),
+};
+static const struct json_edge messages_tool[] = {EDGE("type", NODE_TOOL_TYPE), EDGE("max_uses", NODE_TOOL_USES)};
+static const struct json_node messages_nodes[NODE_COUNT] = {
+	[NODE_SPEED] = {.text = true},
+	[NODE_GEO] = {.text = true},
+	[NODE_ROOT] = {EDGES(messages_root)},
+	[NODE_MODEL] = {.text = true},
+	[NODE_CONTENT] = {.element = NODE_PART},
+	[NODE_PART] = {EDGES(messages_part), .other = NODE_PART, .element = NODE_PART},
+	[NODE_PART_TYPE] = {.text = true},
+	[NODE_SOURCE] = {EDGES(source)},
+	[NODE_TOOLS] = {.element = NODE_TOOL},
+	[NODE_TOOL] = {EDGES(messages_tool)},
+	[NODE_TOOL_TYPE] = {.text = true},
+};
+
+/* ---- Gemini; proto3 JSON takes both spellings of a name ---- */
+
+static const struct json_edge gemini_root[] = {
+	EDGE("contents", NODE_CONTENT),
+	EDGE("content", NODE_CONTENT), /* embedContent */
+	EDGE("requests", NODE_CONTENT), /* batchEmbedContents */
+	EDGE("systemInstruction", NODE_PART),
+	EDGE("system_instruction", NODE_PART),
+	EDGE("generateContentRequest", NODE_CONTENT), /* countTokens */
+	EDGE("generate_content_request", NODE_CONTENT),
+	EDGE("generationConfig", NODE_CONFIG),
+	EDGE("generation_config", NODE_CONFIG),
+	EDGE("serviceTier", NODE_TIER),
+	EDGE("service_tier", NODE_TIER),
+	EDGE("tools", NODE_TOOLS),
+	EDGE("cachedContent", NODE_FOREIGN),
+	EDGE("cached_content", NODE_FOREIGN),
+	EDGE("model", NODE_REPEATED_MODEL),
+};
+static const struct json_edge gemini_config[] = {
+	EDGE("maxOutputTokens", NODE_CAP),
+	EDGE("max_output_tokens", NODE_CAP),
+	EDGE("candidateCount", NODE_N),
+	EDGE("candidate_count", NODE_N),
+	EDGE("thinkingConfig", NODE_EFFORT),
+	EDGE("thinking_config", NODE_EFFORT),
+};
+static const struct json_edge gemini_part[] = {
+	EDGE("inlineData", NODE_BLOB),
+	EDGE("inline_data", NODE_BLOB),
+	EDGE("fileData", NODE_BLOB),
+	EDGE("file_data", NODE_BLOB),
+	EDGE("args", NODE_NONE), /* a tool's arguments and answers: the caller's own members */
+	EDGE("response", NODE_NONE),
+	EDGE("cachedContent", NODE_FOREIGN),
+	EDGE("cached_content", NODE_FOREIGN),
+	EDGE("model", NODE_REPEATED_MODEL),
+};
+static const struct json_edge gemini_blob[] = {
+	EDGE("mimeType", NODE_MIME),
+	EDGE("mime_type", NODE_MIME),
+	EDGE("data", NODE_MEDIA_DATA),
+	EDGE("fileUri", NODE_FILE_URI),
+	EDGE("file_uri", NODE_FILE_URI),
+};
+static const struct json_edge gemini_tool[] = {
+	EDGE("googleSearch", NODE_TOOL_SEARCH),
+	EDGE("google_search", NODE_TOOL_SEARCH),
+	EDGE("googleSearchRetrieval", NODE_TOOL_SEARCH),
+	EDGE("google_search_retrieval", NODE_TOOL_SEARCH),
+	EDGE("fileSearch", NODE_TOOL_FILES),
+	EDGE("file_search", NODE_TOOL_FILES),
+};
+static const struct json_edge gemini_tool_files[] = {
+	EDGE("fileSearchStoreNames", NODE_FOREIGN),
+	EDGE("file_search_store_names", NODE_FOREIGN),
+};
+static const struct json_node gemini_nodes[NODE_COUNT] = {
+	[NODE_TIER] = {.text = true},
+	[NODE_ROOT] = {EDGES(gemini_root)},
+	[NODE_CONTENT] = {EDGES(gemini_part), .other = NODE_PART, .element = NODE_PART},
+	[NODE_PART] = {EDGES(gemini_part), .other = NODE_PART, .element = NODE_PART},
+	[NODE_CONFIG] = {EDGES(gemini_config)},
+	[NODE_BLOB] = {EDGES(gemini_blob)},
+	[NODE_MIME] = {.text = true},
+	[NODE_FILE_URI] = {.text = true},
+	[NODE_TOOLS] = {.element = NODE_TOOL},
+	[NODE_TOOL] = {EDGES(gemini_tool)},
+	[NODE_TOOL_FILES] = {EDGES(gemini_tool_files)},
+};
+
+/* ---- the table ---- */
+
+static const struct request_language chat = {
+	.nodes = chat_nodes,
+	.bad_cap = REQUEST_BAD_MAX_TOKENS,
+	.bad_n = REQUEST_BAD_N,
+	.no_content = REQUEST_NO_MESSAGES,
+	.completion_cap = true,
+	.cap_member = SPAN_INIT("max_completion_tokens"),
+};
+static const struct request_language responses = {
+	.nodes = responses_nodes,
+	.bad_cap = REQUEST_BAD_MAX_OUTPUT_TOKENS,
+	.no_content = REQUEST_NO_INPUT,
+	.cap_member = SPAN_INIT("max_output_tokens"),
+};
+static const struct request_language embeddings = {.nodes = embeddings_nodes, .no_content = REQUEST_NO_INPUT};
+static const struct request_language moderations = {.nodes = embeddings_nodes, .no_content = REQUEST_NO_INPUT, .model_optional = true};
+static const struct request_language messages = {
+	.nodes = messages_nodes,
+	.bad_cap = REQUEST_BAD_MAX_TOKENS,
+	.no_content = REQUEST_NO_MESSAGES,
+	.cap_required = true,
+	.cap_may_be_zero = true,
+	.cap_member = SPAN_INIT("max_tokens"),
+};
+static const struct request_language count_tokens = {
+	.nodes = messages_nodes,
+	.bad_cap = REQUEST_BAD_MAX_TOKENS,
+	.no_content = REQUEST_NO_MESSAGES,
+	.cap_may_be_zero = true,
+};
+static const struct request_language gemini = {
+	.nodes = gemini_nodes,
+	.bad_cap = REQUEST_BAD_GENERATION_CONFIG,
+	.bad_n = REQUEST_BAD_CANDIDATES,
+	.no_content = REQUEST_NO_CONTENTS,
+	.model_in_path = true,
+	.cap_member = SPAN_INIT("maxOutputTokens"),
+	.cap_in_config = true,
+};
+
+static const struct request_language *const languages[ENDPOINT_COUNT] = {
+	[ENDPOINT_CHAT_COMPLETIONS] = &chat,
+	[ENDPOINT_RESPONSES] = &responses,
+	[ENDPOINT_EMBEDDINGS] = &embeddings,
+	[ENDPOINT_MODERATIONS] = &moderations,
+	[ENDPOINT_MESSAGES] = &messages,
+	[ENDPOINT_MESSAGES_COUNT_TOKENS] = &count_tokens,
+	[ENDPOINT_GENERATE_CONTENT] = &gemini,
+	[ENDPOINT_STREAM_GENERATE_CONTENT] = &gemini,
+	[ENDPOINT_COUNT_TOKENS] = &gemini,
+	[ENDPOINT_EMBED_CONTENT] = &gemini,
+	[ENDPOINT_BATCH_EMBED_CONTENTS] = &gemini,
+};
+
+const struct request_language *
+request_language(enum endpoint endpoint)
+{
+	return languages[endpoint];
+}

@@ -1,0 +1,67 @@
+/* What the members of a request mean, whatever they are called. Private to src/dialect. */
+#ifndef DIALECT_REQUEST_PRIV_H
+#define DIALECT_REQUEST_PRIV_H
+
+#include "core/json_scan.h"
+#include "dialect/request.h"
+
+enum request_node {
+	NODE_NONE = JSON_NODE_NONE,
+	NODE_ROOT = JSON_NODE_ROOT,
+	NODE_MODEL,
+	NODE_STREAM,
+	NODE_STREAM_OPTIONS,
+	NODE_CAP,
+	NODE_CAP_COMPLETION,
+	NODE_N,
+	NODE_STORE,
+	NODE_EFFORT,
+	NODE_TIER,
+	NODE_TOOLS,
+	NODE_FUNCTIONS,
+	NODE_CONTENT, /* messages, input, contents, requests */
+	NODE_CONFIG,
+	NODE_BACKGROUND,
+	NODE_TOOL_CALLS_MAX,
+	NODE_SEARCH_OPTIONS,
+	NODE_ONCE, /* those before may stand at most once in a body */
+	NODE_INCLUDE_USAGE = NODE_ONCE,
+	NODE_SPEED,
+	NODE_GEO,
+	NODE_FOREIGN, /* names an object at the provider, unless null */
+	NODE_FOREIGN_TEXT, /* the same, but only a string does */
+	NODE_MESSAGE,
+	NODE_PART, /* anything inside of a message, at any depth */
+	NODE_PART_TYPE,
+	NODE_MESSAGE_AUDIO,
+	NODE_IMAGE_URL, /* counts as an image */
+	NODE_IMAGE_DATA, /* a URL that may hold the data itself */
+	NODE_AUDIO_PART,
+	NODE_FILE_PART,
+	NODE_MEDIA_DATA, /* base64 */
+	NODE_SOURCE,
+	NODE_BLOB, /* Gemini: inlineData, fileData: a file until its type is known */
+	NODE_MIME,
+	NODE_FILE_URI,
+	NODE_TOOL,
+	NODE_TOOL_TYPE,
+	NODE_TOOL_USES,
+	NODE_TOOL_SEARCH, /* Gemini: the member's name is the type */
+	NODE_TOOL_FILES,
+	NODE_REPEATED_MODEL, /* Gemini: names again what the path names */
+	NODE_COUNT,
+};
+
+struct request_language {
+	const struct json_node *nodes; /* NODE_COUNT of them */
+	enum request_error bad_cap, bad_n, no_content;
+	bool completion_cap; /* max_completion_tokens goes before the old name */
+	bool model_in_path, model_optional, cap_required, cap_may_be_zero;
+	/* How a cap is said where none stands: member of the body, or of the options object `config`. */
+	struct span cap_member;
+	bool cap_in_config;
+};
+
+const struct request_language *request_language(enum endpoint endpoint);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * Which request is which: paths that customers call, and where each goes at the provider. Private to src/edge.
+ *
+ * A path stands whole, as a prefix of one more segment, or, for Gemini, as "/v1beta/models/{model}:{method}".
+ */
+#ifndef EDGE_ENDPOINTS_H
+#define EDGE_ENDPOINTS_H
+
+#include "core/http1.h"
+#include "ticket/endpoints.h"
+
+enum goes { GOES_BODY, GOES_MODELS, GOES_HEALTH };
+
+/* X(path, its form, method, how it goes on, endpoint, dialect) */
+#define PATHS(X) \
+	X("/v1/chat/completions", WHOLE, POST, BODY, CHAT_COMPLETIONS, OPENAI) \
+	X("/v1/responses", WHOLE, POST, BODY, RESPONSES, OPENAI) \
+	X("/v1/embeddings", WHOLE, POST, BODY, EMBEDDINGS, OPENAI) \
+	X("/v1/moderations", WHOLE, POST, BODY, MODERATIONS, OPENAI) \
+	X("/v1/messages", WHOLE, POST, BODY, MESSAGES, ANTHROPIC) \
+	X("/v1/messages/count_tokens", WHOLE, POST, BODY, MESSAGES_COUNT_TOKENS, ANTHROPIC) \
+	X("generateContent", METHOD, POST, BODY, GENERATE_CONTENT, GEMINI) \
+	X("streamGenerateContent", METHOD, POST, BODY, STREAM_GENERATE_CONTENT, GEMINI) \
+	X("countTokens", METHOD, POST, BODY, COUNT_TOKENS, GEMINI) \
+	X("embedContent", METHOD, POST, BODY, EMBED_CONTENT, GEMINI) \
+	X("batchEmbedContents", METHOD, POST, BODY, BATCH_EMBED_CONTENTS, GEMINI) \
+	X("/v1/models", WHOLE, GET, MODELS, NONE, OPENAI) /* Anthropic's as well: the headers tell */ \
+	X("/v1/models/", PREFIX, GET, MODELS, NONE, OPENAI) \
+	X("/v1beta/models", WHOLE, GET, MODELS, NONE, GEMINI) \
+	X("/v1beta/models/", PREFIX, GET, MODELS, NONE, GEMINI) \
+	X("/healthz", WHOLE, GET, HEALTH, NONE, OPENAI)
+
+enum path_form { PATH_WHOLE, PATH_PREFIX, PATH_METHOD };
+
+struct endpoint_path {
+	struct span path;
+	enum path_form form;
+	enum http1_method method;
+	enum goes goes;
+	enum endpoint endpoint;
+	enum dialect dialect;
+};
+
+/* NULL: there is no such path. *ret_rest: what the path names behind the prefix, or Gemini's model. */
+const struct endpoint_path *endpoint_find(struct span path, struct span *ret_rest);
+
+/* Where a request goes at the provider, behind its base path. Gemini's has the model in front: "/models/{model}:{this}". */
+struct span endpoint_upstream(enum endpoint endpoint);
+bool endpoint_billed(enum endpoint endpoint);
+bool endpoint_has_output(enum endpoint endpoint); /* tokens of an answer: else nothing is reserved for any */
+enum dialect endpoint_dialect(enum endpoint endpoint);
+
+/* The part of the target before the query, and one argument of the query ("" when absent); percent-escapes stay as they are. */
+struct span target_path(struct span target);
+struct span target_argument(struct span target, struct span name);
+
+#endif
