@@ -71,6 +71,25 @@ check_edits(struct span in, const struct request_facts *r)
 	free((char *)out.at);
 }
 
+/* A chat bound put in front is the one in force, or a second of its kind; one for completions wins, null does not. */
+static void
+check_caps(struct span in, const struct request_facts *r)
+{
+	static struct request_scan s;
+	for (int completion = 0; completion < 2; completion++) {
+		struct span text = completion ? SPAN("\"max_completion_tokens\":77,") : SPAN("\"max_tokens\":77,");
+		const struct request_edit front = {.at = r->object_at, .text = text.at, .text_len = (uint32_t)text.len};
+		struct span more = edited(in, &front, 1);
+		enum request_error e = scan(&s, ENDPOINT_CHAT_COMPLETIONS, more, more.len);
+		assert(e == REQUEST_OK || e == REQUEST_DUPLICATE);
+		if (e == REQUEST_OK && (completion || !r->cap_is_completion))
+			assert(s.result.has_cap && s.result.cap == 77 && s.result.cap_is_completion == completion);
+		else if (e == REQUEST_OK)
+			assert(s.result.cap == r->cap && s.result.cap_is_completion);
+		free((char *)more.at);
+	}
+}
+
 static void
 check_bounds(struct span in, const struct request_facts *r)
 {
@@ -102,5 +121,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(!memcmp(&whole.result, &pieces.result, sizeof whole.result));
 	check_bounds(in, &whole.result);
 	check_edits(in, &whole.result);
+	if (endpoint == ENDPOINT_CHAT_COMPLETIONS)
+		check_caps(in, &whole.result);
 	return 0;
 }
