@@ -126,7 +126,7 @@ price_json(sqlite3_stmt *st)
 	char id[20];
 	snprintf(id, sizeof(id), "%016llx", (unsigned long long)sqlite3_column_int64(st, 0));
 	json_object_set_new(o, "price", json_string(id));
-	const char *model = (const char *)sqlite3_column_text(st, 16);
+	const char *model = (const char *)sqlite3_column_text(st, 6 + TOKEN_KIND_COUNT);
 	json_object_set_new(o, "model", model != NULL ? json_string(model) : json_null());
 	control_put_time(o, "from", sqlite3_column_int64(st, 2) * 1000);
 	control_put_time(o, "added", sqlite3_column_int64(st, 3));
