@@ -20,7 +20,7 @@ const hi = [{ role: "user" as const, content: "hi" }];
 const body = JSON.stringify({ model: "exact", messages: hi });
 
 // The table that the edge is compiled from.
-const table = [...readFileSync(join(root, "src/edge/headers.h"), "utf8").matchAll(/X\((UP|DOWN), "([^"]+)"/g)].map(([, way, name]) => ({
+const table = [...readFileSync(join(root, "src/edge/headers.h"), "utf8").matchAll(/X\((UP|DOWN), (?:ALL|OPENAI), "([^"]+)"/g)].map(([, way, name]) => ({
 	way: way!,
 	name: name!,
 }));
