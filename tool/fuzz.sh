@@ -56,6 +56,8 @@ parser_files() {
 	case $1 in
 	http1_request | http1_response) echo "src/core/$1.c src/core/http1.c" ;;
 	chat_usage) echo "src/dialect/chat_usage.c src/dialect/chat_meter.c" ;;
+	request) echo "src/dialect/request.c" ;;
+	languages) echo "src/dialect/reader.c src/dialect/messages_meter.c src/dialect/gemini_meter.c src/dialect/responses_meter.c" ;;
 	*) local s; s=$(source_of "$1"); echo "src/${s%_fuzz.c}.c" ;;
 	esac
 }

@@ -19,7 +19,8 @@
  *     is still read.
  *  8. content_bytes and reasoning_bytes are the escaped lengths of what the model said: the ground for
  *     estimates (no usage came).
- *  9. Hiding: an event whose object has a usage object and no choices and no error goes, with its empty line.
+ *  9. The tier is service_tier as the answer names it.
+ * 10. Hiding: an event whose object has a usage object and no choices and no error goes, with its empty line.
  *     From the others each top-level `usage` that is null or an object goes, with one comma. Events over
  *     METER_HOLD_MAX and those with a bare JSON line between stay as they are. Everything else passes byte for byte.
  */
@@ -35,6 +36,7 @@ enum node {
 	ROOT = JSON_NODE_ROOT,
 	ERROR,
 	X_GROQ,
+	TIER,
 	USAGE, /* top level: this one can be hidden */
 	USAGE_INNER,
 	PROMPT_DETAILS,
@@ -63,6 +65,7 @@ static const struct json_edge root_edges[] = {
 	EDGE("usage", USAGE),
 	EDGE("error", ERROR),
 	EDGE("x_groq", X_GROQ),
+	EDGE("service_tier", TIER),
 };
 static const struct json_edge x_groq_edges[] = {EDGE("usage", USAGE_INNER)};
 static const struct json_edge usage_edges[] = {
@@ -116,6 +119,7 @@ static const struct json_edge audio_edges[] = {EDGE("transcript", CONTENT)};
 #define EDGES(e) .edges = (e), .edge_count = ARRAY_LEN(e)
 static const struct json_node nodes[NODES] = {
 	[ROOT] = {EDGES(root_edges)},
+	[TIER] = {.text = true},
 	[X_GROQ] = {EDGES(x_groq_edges)},
 	[USAGE] = {EDGES(usage_edges)},
 	[USAGE_INNER] = {EDGES(usage_edges)},
@@ -161,7 +165,8 @@ struct cut {
 struct meter_state {
 	struct sse sse;
 	struct json_scan json;
-	struct chat_usage_raw raw;
+	struct counts raw;
+	uint8_t tier;
 	bool streamed, hide, ended;
 	/* The current event; offsets count from the stream's first byte. */
 	enum document document;
@@ -232,8 +237,10 @@ static void
 usage_end(struct meter *m, struct meter_state *st, const struct json_event *ev)
 {
 	struct usage u;
-	if (chat_usage_normalise(&st->raw, &u))
+	if (chat_usage_normalise(&st->raw, &u)) {
 		m->usage = u;
+		m->usage.tier = st->tier;
+	}
 	if (ev->node == USAGE)
 		cut_member(st, st->usage_key_at, st->usage_comma_at, ev->end);
 }
@@ -244,7 +251,7 @@ on_usage(struct meter *m, struct meter_state *st, enum json_token t, const struc
 	if (t == JSON_OBJECT_END)
 		usage_end(m, st, ev);
 	else if (t == JSON_OBJECT) {
-		st->raw = (struct chat_usage_raw){0};
+		st->raw = (struct counts){0};
 		if (ev->node == USAGE) {
 			st->has_usage = true;
 			st->usage_key_at = ev->key_at;
@@ -295,7 +302,7 @@ static void
 on_event(struct meter *m, struct meter_state *st, enum json_token t, const struct json_event *ev)
 {
 	if (ev->node >= NUMBERS) {
-		chat_usage_take(&st->raw, (enum chat_usage_number)(ev->node - NUMBERS), t, ev);
+		counts_take(&st->raw, ev->node - NUMBERS, t, ev);
 		return;
 	}
 	switch ((enum node)ev->node) {
@@ -308,6 +315,10 @@ on_event(struct meter *m, struct meter_state *st, enum json_token t, const struc
 		break;
 	case ERROR:
 		on_error(m, st, t, ev);
+		break;
+	case TIER:
+		if (t == JSON_STRING)
+			m->usage.tier = st->tier = (uint8_t)counts_tier(ev->text);
 		break;
 	case CHOICE:
 		if (!st->has_choice)
@@ -596,4 +607,4 @@ chat_feed(struct meter *m, const char *in, size_t len, bool last, struct span *s
 	return settled;
 }
 
-const struct meter_language meter_chat = {chat_begin, chat_feed};
+const struct meter_language meter_chat = {sizeof(struct meter_state), chat_begin, chat_feed};

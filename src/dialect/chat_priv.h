@@ -5,7 +5,7 @@
 #ifndef DIALECT_CHAT_PRIV_H
 #define DIALECT_CHAT_PRIV_H
 
-#include "core/json_scan.h"
+#include "dialect/counts.h"
 #include "ticket/usage.h"
 
 /* X(name, key) */
@@ -31,17 +31,9 @@ enum chat_usage_number {
 		CHAT_USAGE_NUMBER_COUNT
 };
 
-struct chat_usage_raw {
-	uint64_t value[CHAT_USAGE_NUMBER_COUNT];
-	uint32_t given; /* bit per number that was there and not null */
-	bool absurd;
-};
-
-/* Take one number's event; what can't be a count of tokens is made one and marked absurd. */
-void chat_usage_take(struct chat_usage_raw *raw, enum chat_usage_number which, enum json_token t,
-	const struct json_event *ev);
+_Static_assert((int)CHAT_USAGE_NUMBER_COUNT <= (int)COUNTS_MAX, "each number has its place");
 
 /* Disjoint kinds that add up to prompt and output. False when the object held no count at all: *ret is left alone. */
-must_check bool chat_usage_normalise(const struct chat_usage_raw *raw, struct usage *ret);
+must_check bool chat_usage_normalise(const struct counts *raw, struct usage *ret);
 
 #endif

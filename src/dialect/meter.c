@@ -5,25 +5,39 @@
 /* Endpoints without a row read their answers as chat does: usage where it stands, nothing is hidden. */
 static const struct meter_language *const languages[ENDPOINT_COUNT] = {
 	[ENDPOINT_CHAT_COMPLETIONS] = &meter_chat,
+	[ENDPOINT_RESPONSES] = &meter_responses,
+	[ENDPOINT_MESSAGES] = &meter_messages,
+	[ENDPOINT_MESSAGES_COUNT_TOKENS] = &meter_messages,
+	[ENDPOINT_GENERATE_CONTENT] = &meter_gemini,
+	[ENDPOINT_STREAM_GENERATE_CONTENT] = &meter_gemini,
+	[ENDPOINT_COUNT_TOKENS] = &meter_gemini,
+	[ENDPOINT_EMBED_CONTENT] = &meter_gemini,
+	[ENDPOINT_BATCH_EMBED_CONTENTS] = &meter_gemini,
 };
 
 static const struct meter_language *
-language_of(const struct meter *m)
+language_of(enum endpoint endpoint)
 {
-	const struct meter_language *l = languages[m->endpoint];
+	const struct meter_language *l = languages[endpoint];
 	return l ? l : &meter_chat;
+}
+
+size_t
+meter_bytes(enum endpoint endpoint)
+{
+	return offsetof(struct meter, state) + language_of(endpoint)->state_bytes;
 }
 
 void
 meter_init(struct meter *m, enum endpoint endpoint, bool streamed, bool hide)
 {
-	memset(m, 0, sizeof *m);
+	memset(m, 0, meter_bytes(endpoint));
 	m->endpoint = (uint8_t)endpoint;
-	language_of(m)->begin(m, streamed, hide);
+	language_of(endpoint)->begin(m, streamed, hide);
 }
 
 size_t
 meter_feed(struct meter *m, const char *in, size_t len, bool last, struct span *spans, size_t *ret_count)
 {
-	return language_of(m)->feed(m, in, len, last, spans, ret_count);
+	return language_of((enum endpoint)m->endpoint)->feed(m, in, len, last, spans, ret_count);
 }

@@ -23,6 +23,7 @@ enum {
 	METER_SPANS_MAX = 64,
 	METER_HOLD_MAX = 64 << 10, /* an incomplete event larger than this is passed on: it can't be the usage chunk */
 	METER_LEGS_MAX = 4,
+	METER_STATE_MAX = 4096,
 	METER_MODEL_MAX = 96, /* bytes of a leg's model, the provider's name for it */
 };
 
@@ -35,7 +36,7 @@ struct meter_leg {
 
 struct meter {
 	struct usage usage; /* last word on what the asked model consumed, normalised; USAGE_REPORTED says whether there was one */
-	struct meter_leg legs[METER_LEGS_MAX];
+	const struct meter_leg *legs; /* within state */
 	uint8_t leg_count;
 	uint8_t endpoint; /* enum endpoint */
 	enum answer answer;
@@ -45,8 +46,11 @@ struct meter {
 	uint64_t content_bytes; /* bytes of visible output text, tool arguments, refusals (JSON-escaped length) */
 	uint64_t reasoning_bytes; /* the same for reasoning and thinking */
 	uint64_t events; /* events that carried output */
-	_Alignas(16) unsigned char state[2560];
+	_Alignas(16) unsigned char state[METER_STATE_MAX];
 };
+
+/* What a meter of that endpoint takes: state is as long as its language needs. */
+size_t meter_bytes(enum endpoint endpoint);
 
 /*
  * streamed  the answer is text/event-stream; else one JSON document (Gemini without alt=sse: an array of answers)

@@ -81,7 +81,7 @@ static void
 begin_relay(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bool eof)
 {
 	struct edge *e = x->edge;
-	x->meter = vault_alloc(e->vault, sizeof *x->meter);
+	x->meter = vault_alloc(e->vault, meter_bytes((enum endpoint)x->endpoint));
 	if (!x->meter) {
 		exchange_end(x, END_OVERLOADED);
 		return;

@@ -159,7 +159,8 @@ exchange_free(struct exchange *x)
 	exchange_stop_waiting(x);
 	timer_cancel(&e->loop, &x->timer);
 	request_free(x);
-	vault_free(e->vault, x->meter, sizeof *x->meter);
+	if (x->meter)
+		vault_free(e->vault, x->meter, meter_bytes((enum endpoint)x->endpoint));
 	x->meter = NULL;
 	vault_free_dirty(e->vault, x->carry, x->carry_cap, x->carry_len);
 	x->carry = NULL;
