@@ -480,7 +480,8 @@ made(const struct edits *e, size_t from)
 static void
 edit_model(struct edits *e, const struct request_facts *r, struct span model)
 {
-	if (!r->model_len || (model.len == r->model_len && !memcmp(model.at, r->model, model.len)))
+	bool same = model.len == r->model_len && !memcmp(model.at, r->model, model.len);
+	if (!r->model_bytes || same) /* the path names it, or nothing changes */
 		return;
 	size_t from = e->room->len;
 	text_lit(e->room, "\"");

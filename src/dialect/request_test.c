@@ -339,6 +339,10 @@ assert_edited(enum endpoint endpoint, struct request_wish wish, const char *body
 	char made[REQUEST_EDIT_TEXT_MAX], *out = calloc(1, strlen(body) + 4096), *p = out;
 	struct text room = text_on(made, sizeof made);
 	assert_int_equal(error, REQUEST_OK);
+	if (!s->result.model_bytes) { /* the path names it */
+		memcpy(s->result.model, "path", 4);
+		s->result.model_len = 4;
+	}
 	uint32_t count = request_edits(&s->result, &wish, &room, edits);
 	uint64_t at = 0;
 	for (uint32_t i = 0; i < count; i++) {

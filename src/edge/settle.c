@@ -47,11 +47,126 @@ has_output(const struct exchange *x)
 	return x->meter && x->meter->content_bytes + x->meter->reasoning_bytes > 0;
 }
 
+static uint32_t
+clamp32(uint64_t v)
+{
+	return v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
+}
+
+static void
+write_usage(struct ticket_facts *f, const struct usage *u)
+{
+#define X(name, meaning, fallback) f->tokens_##name = clamp32(u->tokens[TOKEN_##name]);
+	TOKEN_KINDS(X)
+#undef X
+#define X(name, piece) f->tools_##name = u->tools[TOOL_##name];
+	TOOL_KINDS(X)
+#undef X
+	f->tier = u->tier;
+	f->flags = (uint16_t)((f->flags & (TICKET_STREAMED | TICKET_CAPPED)) | (u->flags & USAGE_ESTIMATED ? TICKET_ESTIMATED : 0) |
+	                      (u->flags & USAGE_ABSURD ? TICKET_ABSURD : 0) | (u->flags & USAGE_GEO_US ? TICKET_GEO_US : 0));
+}
+
+/* ---- legs: one answer that bills several models ---- */
+
+/* The model as the provider calls it, maybe with the date of its version behind the name. */
+static bool
+is_named(const struct catalogue_model *m, struct span name)
+{
+	size_t len = strlen(m->upstream_id);
+	if (name.len < len || memcmp(name.at, m->upstream_id, len) != 0)
+		return false;
+	return name.len == len || (name.at[len] == '-' && name.len > len + 1 && name.at[len + 1] >= '0' && name.at[len + 1] <= '9');
+}
+
+/* Which of our models a leg ran on; NULL: one that is not in the catalogue. */
+static const struct catalogue_model *
+leg_model(const struct exchange *x, const struct meter_leg *l)
+{
+	const struct catalogue *c = x->edge->p->catalogue;
+	struct span name = {l->model, l->model_len};
+	if (is_named(x->model, name))
+		return x->model;
+	for (uint32_t i = 0; i < c->model_count; i++) {
+		const struct catalogue_model *m = catalogue_model(c, i);
+		if (m->provider == x->model->provider && is_named(m, name))
+			return m;
+	}
+	return NULL;
+}
+
+static const struct catalogue_price *
+leg_price(const struct exchange *x, const struct catalogue_model *m)
+{
+	struct edge *e = x->edge;
+	const struct catalogue_price *p = m ? catalogue_price_now(e->p->catalogue, m, edge_wall_ms(e)) : NULL;
+	return p ? p : x->price; /* an unknown model is not free: it costs what the asked one does */
+}
+
+static void
+add_usage(struct usage *to, const struct usage *u)
+{
+	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
+		to->tokens[k] += u->tokens[k];
+	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++)
+		to->tools[k] += u->tools[k];
+	to->flags |= u->flags;
+}
+
+static unsigned
+leg_count(const struct exchange *x)
+{
+	return x->meter && x->meter->usage.flags & USAGE_REPORTED ? x->meter->leg_count : 0;
+}
+
+/* What the legs on other models cost at their own prices. */
+static struct nano
+legs_cost(const struct exchange *x)
+{
+	struct nano sum = {0};
+	for (unsigned i = 0; i < leg_count(x); i++) {
+		const struct meter_leg *l = &x->meter->legs[i];
+		const struct catalogue_model *m = leg_model(x, l);
+		if (m != x->model)
+			sum.v += price_cost(leg_price(x, m), &l->usage).v;
+	}
+	return sum;
+}
+
+/* A ticket for each leg on another model, without cost of its own: the parent's has it. */
+static void
+hand_in_legs(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	for (unsigned i = 0; i < leg_count(x); i++) {
+		const struct meter_leg *l = &x->meter->legs[i];
+		const struct catalogue_model *m = leg_model(x, l);
+		struct ticket *t = m == x->model ? NULL : ticket_pick(e->desk);
+		if (!t)
+			continue;
+		t->facts = x->ticket->facts;
+		t->facts.parent = x->id;
+		t->facts.legs_nano = 0;
+		t->facts.model = m ? m->id : 0;
+		t->facts.price = leg_price(x, m)->id;
+		write_usage(&t->facts, &l->usage);
+		struct ticket_leg row = {x->account_row, x->slot};
+		if (ticket_take(e->desk, t, ticket_next_id(e->desk, edge_wall_ms(e)), &row, 1, (struct nano){1}, NULL) == MOVED) {
+			ticket_state_cost(t, (struct nano){0});
+			ticket_settle(e->desk, t);
+		} else
+			ticket_unpick(e->desk, t);
+	}
+}
+
 static void
 usage_now(const struct exchange *x, struct usage *ret)
 {
 	if (x->meter && x->meter->usage.flags & USAGE_REPORTED) {
 		*ret = x->meter->usage;
+		for (unsigned i = 0; i < x->meter->leg_count; i++)
+			if (leg_model(x, &x->meter->legs[i]) == x->model)
+				add_usage(ret, &x->meter->legs[i].usage);
 		return;
 	}
 	*ret = (struct usage){.flags = USAGE_ESTIMATED};
@@ -62,32 +177,13 @@ usage_now(const struct exchange *x, struct usage *ret)
 	}
 }
 
-static uint32_t
-clamp32(uint64_t v)
-{
-	return v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
-}
-
-static void
-write_usage(struct exchange *x, const struct usage *u)
-{
-	struct ticket_facts *f = &x->ticket->facts;
-#define X(name, meaning, fallback) f->tokens_##name = clamp32(u->tokens[TOKEN_##name]);
-	TOKEN_KINDS(X)
-#undef X
-#define X(name, piece) f->tools_##name = u->tools[TOOL_##name];
-	TOOL_KINDS(X)
-#undef X
-	f->tier = u->tier;
-	f->flags = (uint16_t)((f->flags & (TICKET_STREAMED | TICKET_CAPPED)) | (u->flags & USAGE_ESTIMATED ? TICKET_ESTIMATED : 0) |
-	                      (u->flags & USAGE_ABSURD ? TICKET_ABSURD : 0));
-}
-
 static struct nano
 state(struct exchange *x, const struct usage *u)
 {
-	struct nano cost = price_cost(x->price, u), hold = ticket_hold(x->ticket);
-	write_usage(x, u);
+	struct nano cost = price_cost(x->price, u), hold = ticket_hold(x->ticket), legs = legs_cost(x);
+	write_usage(&x->ticket->facts, u);
+	x->ticket->facts.legs_nano = (uint64_t)legs.v;
+	cost.v = legs.v > INT64_MAX - cost.v ? INT64_MAX : cost.v + legs.v;
 	/* An uncapped stream may have come in fewer reads than it would have needed steps. */
 	if (cost.v > hold.v && x->extendable && ticket_extend(x->edge->desk, x->ticket, cost) == MOVED)
 		hold = cost;
@@ -130,7 +226,7 @@ hand_in(struct exchange *x, enum end_reason reason)
 	if (charged(x, reason, &u))
 		cost = state(x, &u);
 	else {
-		write_usage(x, &(struct usage){0});
+		write_usage(f, &(struct usage){0});
 		ticket_state_cost(x->ticket, cost);
 	}
 	f->duration_ms = clamp32(e->loop.now_ms - x->started_ms);
@@ -141,6 +237,7 @@ hand_in(struct exchange *x, enum end_reason reason)
 	count_add(e->p->counters, tokens_in, f->tokens_input + f->tokens_cached + f->tokens_cache_write);
 	count_add(e->p->counters, tokens_out, f->tokens_output + f->tokens_reasoning);
 	count_add(e->p->counters, estimated, (u.flags & USAGE_ESTIMATED) != 0);
+	hand_in_legs(x);
 	x->settled = x->ticket;
 	x->settled_seq = ticket_seq(x->ticket);
 	ticket_settle(e->desk, x->ticket);

@@ -22,7 +22,8 @@ export const models: Json[] = [
 ];
 
 export type Options = {
-	sim: Sim;
+	// Left out when the configuration names its own providers.
+	sim?: Sim;
 	config?: Json;
 	provider?: Json;
 	environment?: Record<string, string>;
@@ -36,8 +37,8 @@ function configuration(o: Options, folder: string): Json {
 		listen: ["127.0.0.1:0"],
 		edges: o.edges ?? 2,
 		log: { file: join(folder, "lethe.log") },
-		providers: [
-			{ name: "sim", url: `${o.sim.url}/v1`, keys: [{ env: "SIM_API_KEY" }], pass_headers: ["x-sim"], inject_usage: true, ...o.provider },
+		providers: o.config?.["providers"] ?? [
+			{ name: "sim", url: `${o.sim!.url}/v1`, keys: [{ env: "SIM_API_KEY" }], pass_headers: ["x-sim"], inject_usage: true, ...o.provider },
 		],
 		models: models.map(({ prices, ...model }) => ({
 			provider: "sim",
