@@ -99,7 +99,12 @@ CREATE TABLE price (
 	pico_audio_out INTEGER NOT NULL,
 	pico_image_out INTEGER NOT NULL,
 	request_nano INTEGER NOT NULL,
-	tool_nano INTEGER NOT NULL
+	tier INTEGER NOT NULL, -- enum service_tier
+	above_tokens INTEGER NOT NULL,
+	geo_us_x100 INTEGER NOT NULL,
+	tool_web_search_nano INTEGER NOT NULL,
+	tool_file_search_nano INTEGER NOT NULL,
+	tool_code_session_nano INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE model (

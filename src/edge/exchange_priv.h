@@ -97,7 +97,8 @@ struct exchange {
 	struct exchange *next, **link; /* all of this edge */
 	struct exchange *wait_next, **wait_link; /* in the one list it waits in */
 	const struct catalogue_model *model;
-	const struct catalogue_price *price;
+	const struct catalogue_price *price; /* base row */
+	const struct catalogue_price *bound; /* what the hold is counted by: the dearest row that may come into force */
 	char *carry; /* answer: incomplete head, undecided events, or the collected error body */
 	struct http1_chunked chunked;
 	uint64_t id, deadline_ms, started_ms;

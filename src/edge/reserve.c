@@ -54,7 +54,7 @@ tool_fees(const struct exchange *x)
 	unsigned __int128 nano = 0;
 	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++)
 		if (r->server_tools >> k & 1)
-			nano += (unsigned __int128)uses * (uint64_t)x->price->tool_nano[k];
+			nano += (unsigned __int128)uses * (uint64_t)x->bound->tool_nano[k];
 	return nano > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)nano;
 }
 
@@ -77,7 +77,7 @@ output_wanted(struct exchange *x, uint64_t input, struct nano available)
 		return min64((uint64_t)r->cap * r->n, most);
 	if (x->req->as_is && !watchable(x))
 		return most;
-	uint64_t all = price_affordable_output(x->price, input, available);
+	uint64_t all = price_affordable_output(x->bound, input, available);
 	uint64_t quarter = all / 4 ? all / 4 : all;
 	uint64_t step = watchable(x) ? STEP_TOKENS * (uint64_t)r->n : max64(CAP_TOKENS, all / 8);
 	uint64_t tokens = min64(most, max64(min64(step, quarter), watchable(x) ? 0 : all / 8));
@@ -153,6 +153,19 @@ available(const struct exchange *x)
 	return have.v < 0 ? (struct nano){0} : have; /* closed, or a hint that is out of date: only the move decides */
 }
 
+/* Of the standard tier and the one that was asked, the dearer at this size of request. */
+static const struct catalogue_price *
+bound_row(const struct exchange *x, uint64_t input)
+{
+	const struct catalogue *c = x->edge->p->catalogue;
+	bool unpriced;
+	struct usage u = {.tokens = {[TOKEN_input] = input}};
+	const struct catalogue_price *standard = catalogue_price_for(c, x->model, x->price, &u, &unpriced);
+	u.tier = x->req->scan.result.tier;
+	const struct catalogue_price *asked = catalogue_price_for(c, x->model, x->price, &u, &unpriced);
+	return price_upper_bound(asked, input, 1000).v > price_upper_bound(standard, input, 1000).v ? asked : standard;
+}
+
 static void
 take(struct exchange *x)
 {
@@ -160,10 +173,11 @@ take(struct exchange *x)
 	struct nano have = available(x);
 	bool output_due = endpoint_has_output((enum endpoint)x->endpoint);
 	uint64_t input = input_upper(x->model, &x->req->scan.result);
+	x->bound = bound_row(x, input);
 	uint64_t output = output_due ? max64(output_wanted(x, input, have), x->req->scan.result.n) : 0;
 	struct nano need = {0};
 	if (endpoint_billed((enum endpoint)x->endpoint)) {
-		need = price_upper_bound(x->price, input, output);
+		need = price_upper_bound(x->bound, input, output);
 		need.v = need.v > INT64_MAX / 2 ? need.v : need.v + tool_fees(x);
 	}
 	struct ticket_leg leg = {x->account_row, x->slot};
@@ -227,12 +241,12 @@ reserve_extend(struct exchange *x)
 	struct edge *e = x->edge;
 	struct nano have = available(x);
 	struct nano old = ticket_hold(x->ticket);
-	uint64_t affordable = price_affordable_output(x->price, 0, have);
+	uint64_t affordable = price_affordable_output(x->bound, 0, have);
 	uint64_t most = (uint64_t)x->model->output_tokens * 128; /* n is at most 128 */
 	uint64_t step = min64(STEP_TOKENS, max64(affordable / 4, min64(affordable, STEP_TOKENS_MIN)));
 	if (!step || x->hold_output >= most)
 		return false;
-	struct nano more = price_upper_bound(x->price, 0, step);
+	struct nano more = price_upper_bound(x->bound, 0, step);
 	if (ticket_extend(e->desk, x->ticket, (struct nano){old.v + (more.v ? more.v : 1)}) != MOVED)
 		return false;
 	x->hold_output += step;

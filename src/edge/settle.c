@@ -95,12 +95,20 @@ leg_model(const struct exchange *x, const struct meter_leg *l)
 	return NULL;
 }
 
+/* The row that this usage is charged by. */
 static const struct catalogue_price *
-leg_price(const struct exchange *x, const struct catalogue_model *m)
+price_of(const struct exchange *x, const struct catalogue_model *m, const struct catalogue_price *base, const struct usage *u)
+{
+	bool unpriced;
+	return catalogue_price_for(x->edge->p->catalogue, m, base, u, &unpriced);
+}
+
+static const struct catalogue_price *
+leg_price(const struct exchange *x, const struct catalogue_model *m, const struct usage *u)
 {
 	struct edge *e = x->edge;
 	const struct catalogue_price *p = m ? catalogue_price_now(e->p->catalogue, m, edge_wall_ms(e)) : NULL;
-	return p ? p : x->price; /* an unknown model is not free: it costs what the asked one does */
+	return p ? price_of(x, m, p, u) : price_of(x, x->model, x->price, u); /* an unknown model is not free: it costs what the asked one does */
 }
 
 static void
@@ -128,7 +136,7 @@ legs_cost(const struct exchange *x)
 		const struct meter_leg *l = &x->meter->legs[i];
 		const struct catalogue_model *m = leg_model(x, l);
 		if (m != x->model)
-			sum.v += price_cost(leg_price(x, m), &l->usage).v;
+			sum.v += price_cost(leg_price(x, m, &l->usage), &l->usage).v;
 	}
 	return sum;
 }
@@ -148,7 +156,7 @@ hand_in_legs(struct exchange *x)
 		t->facts.parent = x->id;
 		t->facts.legs_nano = 0;
 		t->facts.model = m ? m->id : 0;
-		t->facts.price = leg_price(x, m)->id;
+		t->facts.price = leg_price(x, m, &l->usage)->id;
 		write_usage(&t->facts, &l->usage);
 		struct ticket_leg row = {x->account_row, x->slot};
 		if (ticket_take(e->desk, t, ticket_next_id(e->desk, edge_wall_ms(e)), &row, 1, (struct nano){1}, NULL) == MOVED) {
@@ -180,8 +188,12 @@ usage_now(const struct exchange *x, struct usage *ret)
 static struct nano
 state(struct exchange *x, const struct usage *u)
 {
-	struct nano cost = price_cost(x->price, u), hold = ticket_hold(x->ticket), legs = legs_cost(x);
+	bool unpriced;
+	const struct catalogue_price *row = catalogue_price_for(x->edge->p->catalogue, x->model, x->price, u, &unpriced);
+	struct nano cost = price_cost(row, u), hold = ticket_hold(x->ticket), legs = legs_cost(x);
 	write_usage(&x->ticket->facts, u);
+	x->ticket->facts.price = row->id;
+	x->ticket->facts.flags |= unpriced ? TICKET_TIER_UNPRICED : 0;
 	x->ticket->facts.legs_nano = (uint64_t)legs.v;
 	cost.v = legs.v > INT64_MAX - cost.v ? INT64_MAX : cost.v + legs.v;
 	/* An uncapped stream may have come in fewer reads than it would have needed steps. */

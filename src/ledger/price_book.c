@@ -12,10 +12,12 @@ static bool
 insert_price(struct ledger *l, const struct catalogue_model *m, const struct catalogue_price *p)
 {
 	sqlite3_stmt *st = store_sql(&l->store, SQL_price_insert);
-	sql_bind(
-		st, (int64_t)p->id, m->id, (int64_t)p->from_ms, (int64_t)clock_wall_us(), p->request_nano, p->tool_nano[TOOL_web_search]);
+	sql_bind(st, (int64_t)p->id, m->id, (int64_t)p->from_ms, (int64_t)clock_wall_us(), p->request_nano, p->tier, p->above_tokens,
+		p->geo_us_x100);
+	for (int k = 0; k < TOOL_KIND_COUNT; k++)
+		sqlite3_bind_int64(st, 9 + k, p->tool_nano[k]);
 	for (int k = 0; k < TOKEN_KIND_COUNT; k++)
-		sqlite3_bind_int64(st, 7 + k, p->pico[k]);
+		sqlite3_bind_int64(st, 9 + TOOL_KIND_COUNT + k, p->pico[k]);
 	if (!sql_done(&l->store, st))
 		return false;
 	return sql_changes(&l->store) == 0 || change_record(l, CHANGE_PRICE, p->id);
@@ -60,12 +62,16 @@ read_row(sqlite3_stmt *st, struct price_row *r)
 		.price = {.id = (uint64_t)sqlite3_column_int64(st, 0),
 			.from_ms = (uint64_t)sqlite3_column_int64(st, 2),
 			.request_nano = sqlite3_column_int64(st, 4),
-			.tool_nano[TOOL_web_search] = sqlite3_column_int64(st, 5)},
+			.tier = (uint8_t)sqlite3_column_int64(st, 5),
+			.above_tokens = (uint32_t)sqlite3_column_int64(st, 6),
+			.geo_us_x100 = (uint16_t)sqlite3_column_int64(st, 7)},
 		.model = (uint32_t)sqlite3_column_int64(st, 1),
 		.added_us = (uint64_t)sqlite3_column_int64(st, 3),
 	};
 	for (int k = 0; k < TOKEN_KIND_COUNT; k++)
-		r->price.pico[k] = sqlite3_column_int64(st, 6 + k);
+		r->price.pico[k] = sqlite3_column_int64(st, 8 + TOOL_KIND_COUNT + k);
+	for (int k = 0; k < TOOL_KIND_COUNT; k++)
+		r->price.tool_nano[k] = sqlite3_column_int64(st, 8 + k);
 }
 
 static int
@@ -187,7 +193,7 @@ static bool
 usage_of(const struct ticket_facts *f, struct usage *ret)
 {
 	uint64_t any = 0;
-	*ret = (struct usage){.tier = f->tier};
+	*ret = (struct usage){.tier = f->tier, .flags = f->flags & TICKET_GEO_US ? USAGE_GEO_US : 0};
 #define X(name, piece) any |= ret->tools[TOOL_##name] = f->tools_##name;
 	TOOL_KINDS(X)
 #undef X

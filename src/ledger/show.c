@@ -126,17 +126,29 @@ price_json(sqlite3_stmt *st)
 	char id[20];
 	snprintf(id, sizeof(id), "%016llx", (unsigned long long)sqlite3_column_int64(st, 0));
 	json_object_set_new(o, "price", json_string(id));
-	const char *model = (const char *)sqlite3_column_text(st, 6 + TOKEN_KIND_COUNT);
+	const char *model = (const char *)sqlite3_column_text(st, 8 + TOOL_KIND_COUNT + TOKEN_KIND_COUNT);
 	json_object_set_new(o, "model", model != NULL ? json_string(model) : json_null());
 	control_put_time(o, "from", sqlite3_column_int64(st, 2) * 1000);
 	control_put_time(o, "added", sqlite3_column_int64(st, 3));
-	int at = 6;
+	static const char *const tiers[TIER_COUNT] = {
+#define X(name) #name,
+		SERVICE_TIERS(X)
+#undef X
+	};
+	int64_t tier = sqlite3_column_int64(st, 5);
+	json_object_set_new(o, "tier", json_string(tier >= 0 && tier < TIER_COUNT ? tiers[tier] : "unknown"));
+	json_object_set_new(o, "above_tokens", json_integer(sqlite3_column_int64(st, 6)));
+	json_object_set_new(o, "geo_us_percent", json_integer(sqlite3_column_int64(st, 7)));
+	int at = 8 + TOOL_KIND_COUNT;
 #define X(name, meaning, fallback) put_price(per_million, #name, sqlite3_column_int64(st, at++));
 	TOKEN_KINDS(X)
 #undef X
 	json_object_set_new(o, "dollars_per_million_tokens", per_million);
 	control_put_nano(o, "per_request", sqlite3_column_int64(st, 4));
-	control_put_nano(o, "per_tool_call", sqlite3_column_int64(st, 5));
+	at = 8;
+#define X(name, piece) control_put_nano(o, "per_" #name, sqlite3_column_int64(st, at++));
+	TOOL_KINDS(X)
+#undef X
 	return o;
 }
 

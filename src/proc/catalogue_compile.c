@@ -44,9 +44,11 @@ name_id(const char *kind, const char *name)
 static uint64_t
 price_id(const char *model, const struct catalogue_price *p)
 {
-	uint64_t words[3 + TOKEN_KIND_COUNT] = {p->from_ms, (uint64_t)p->request_nano, (uint64_t)p->tool_nano[TOOL_web_search]};
+	uint64_t words[5 + TOOL_KIND_COUNT + TOKEN_KIND_COUNT] = {p->from_ms, (uint64_t)p->request_nano, p->above_tokens, p->tier, p->geo_us_x100};
+	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++)
+		words[5 + k] = (uint64_t)p->tool_nano[k];
 	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
-		words[3 + k] = (uint64_t)p->pico[k];
+		words[5 + TOOL_KIND_COUNT + k] = (uint64_t)p->pico[k];
 	return hash("price", model, strlen(model) + 1, words, sizeof words) &
 		INT64_MAX; /* a row of the store: SQLite's integers are signed */
 }
@@ -141,7 +143,11 @@ static int
 newest_first(const void *a, const void *b)
 {
 	const struct catalogue_price *x = a, *y = b;
-	return (x->from_ms < y->from_ms) - (x->from_ms > y->from_ms);
+	if (x->from_ms != y->from_ms)
+		return x->from_ms < y->from_ms ? 1 : -1;
+	if (x->tier != y->tier)
+		return x->tier - y->tier;
+	return (x->above_tokens > y->above_tokens) - (x->above_tokens < y->above_tokens);
 }
 
 static void
@@ -151,7 +157,12 @@ fill_prices(const struct config_model *m, struct catalogue_price *out)
 		const struct config_price *p = &m->prices[i];
 		out[i].from_ms = p->from_ms;
 		out[i].request_nano = p->per_request_nano;
-		out[i].tool_nano[TOOL_web_search] = p->tool_call_nano;
+		out[i].tool_nano[TOOL_web_search] = p->web_search_nano;
+		out[i].tool_nano[TOOL_file_search] = p->file_search_nano;
+		out[i].tool_nano[TOOL_code_session] = p->code_session_nano;
+		out[i].above_tokens = (uint32_t)p->above_tokens;
+		out[i].geo_us_x100 = (uint16_t)p->geo_us_x100;
+		out[i].tier = (uint8_t)p->tier;
 		memcpy(out[i].pico, &p->input, sizeof out[i].pico);
 		out[i].id = price_id(m->id, &out[i]);
 	}

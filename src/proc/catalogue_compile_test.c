@@ -25,7 +25,7 @@ static const char text[] =
 	"    bytes_per_token: '2.5'\n"
 	"    image_tokens: 7\n"
 	"    prices:\n"
-	"      - {from: 2025-01-01, input: '1', output: '2', tool_call: '0.01'}\n"
+	"      - {from: 2025-01-01, input: '1', output: '2', web_search: '0.01'}\n"
 	"      - {from: 2026-01-01, input: '3', output: '4', per_request: '0.02'}\n"
 	"      - {from: 2030-01-01, input: '5', output: '6'}\n"
 	"  - id: m-a\n"
@@ -182,7 +182,7 @@ ids_stay_what_they_are(void **state)
 	struct catalogue *c = compile(text, in_2026, &p);
 	assert_int_equal(catalogue_find_model(c, name("m-b"))->id, 0xaf8edf1a);
 	assert_int_equal(catalogue_provider(c, 0)->id, 0x1d806eef);
-	assert_int_equal(catalogue_price_now(c, catalogue_find_model(c, name("m-b")), in_2026)->id, 0x4ae00d4d7a867bbe);
+	assert_int_equal(catalogue_price_now(c, catalogue_find_model(c, name("m-b")), in_2026)->id, 0x73f83263dc74fa68);
 	free(c);
 }
 
@@ -202,6 +202,83 @@ a_changed_amount_is_another_price(void **state)
 	free(other);
 	free(a);
 	free(b);
+}
+
+static void
+a_price_has_rows_for_tiers_and_sizes(void **state)
+{
+	static const char yaml[] =
+		"listen: ['127.0.0.1:0']\n"
+		"providers: [{name: p, url: 'http://127.0.0.1:9'}]\n"
+		"models:\n"
+		"  - id: m\n"
+		"    provider: p\n"
+		"    context: 1000000\n"
+		"    output: 1000\n"
+		"    prices:\n"
+		"      - {from: 2026-01-01, tier: flex, times: '0.5'}\n"
+		"      - {from: 2026-01-01, input: '1', output: '2'}\n"
+		"      - {from: 2026-01-01, above: 200000, input: '3', output: '4'}\n"
+		"      - {from: 2026-01-01, tier: priority, input: '5', output: '6'}\n"
+		"      - {from: 2020-01-01, input: '9', output: '9'}\n";
+	static const struct {
+		uint64_t prompt;
+		enum service_tier tier;
+		int64_t input;
+		bool unpriced;
+	} rows[] = {
+		{1, TIER_standard, 1000000, false},
+		{200000, TIER_standard, 1000000, false},
+		{200001, TIER_standard, 3000000, false},
+		{200000, TIER_flex, 500000, false},
+		{200001, TIER_flex, 1500000, false},
+		{200001, TIER_priority, 5000000, false},
+		{200000, TIER_batch, 1000000, true},
+		{200001, TIER_batch, 3000000, true},
+	};
+	struct problems p;
+	struct catalogue *c = compile(yaml, in_2026, &p);
+	assert_non_null(c);
+	assert_ptr_equal(catalogue_attach(c, c->bytes), c);
+	const struct catalogue_model *m = catalogue_find_model(c, name("m"));
+	const struct catalogue_price *base = catalogue_price_now(c, m, in_2026);
+	assert_int_equal(base->pico[TOKEN_input], 1000000);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct usage u = {.tokens = {[TOKEN_cached] = rows[i].prompt - 1, [TOKEN_input] = 1, [TOKEN_output] = 1000000}, .tier = (uint8_t)rows[i].tier};
+		bool unpriced;
+		const struct catalogue_price *row = catalogue_price_for(c, m, base, &u, &unpriced);
+		assert_int_equal(row->pico[TOKEN_input], rows[i].input);
+		assert_int_equal(unpriced, rows[i].unpriced);
+		assert_ptr_equal(catalogue_price_by_id(c, row->id), row);
+	}
+	free(c);
+}
+
+static void
+prices_that_fit_no_request_are_refused(void **state)
+{
+	static const char head[] = "listen: ['127.0.0.1:0']\nproviders: [{name: p, url: 'http://127.0.0.1:9'}]\nmodels:\n"
+							   "  - {id: m, provider: p, context: 1000, output: 10, prices: [";
+	static const char *const rows[] = {
+		"{from: 2026-01-01, output: '2'}",
+		"{from: 2026-01-01, tier: flex, input: '1', output: '2'}",
+		"{from: 2026-01-01, input: '1', output: '2'}, {from: 2026-02-01, above: 5, input: '1', output: '2'}",
+		"{from: 2026-01-01, input: '1', output: '2'}, {from: 2026-01-01, times: '0.5'}",
+		"{from: 2026-01-01, input: '1', output: '2'}, {from: 2026-01-01, tier: flex, above: 7, times: '0.5'}",
+		"{from: 2026-01-01, input: '1', output: '2'}, {from: 2026-01-01, input: '3', output: '2'}",
+		"{from: 2026-01-01, input: '1', output: '2', tier: slow}",
+		"{from: 2026-01-01, input: '1', output: '2', geo_us: '0.9'}",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char yaml[1024];
+		struct problems p;
+		struct config *c = NULL;
+		snprintf(yaml, sizeof yaml, "%s%s]}\n", head, rows[i]);
+		problems_init(&p, "test.yaml");
+		if (config_load_text(yaml, strlen(yaml), &p, &c))
+			fail_msg("taken: %s", rows[i]);
+		assert_true(p.errors > 0);
+	}
 }
 
 static void
@@ -235,6 +312,8 @@ main(void)
 		cmocka_unit_test(ids_do_not_depend_on_the_order_in_the_file),
 		cmocka_unit_test(ids_stay_what_they_are),
 		cmocka_unit_test(a_changed_amount_is_another_price),
+		cmocka_unit_test(a_price_has_rows_for_tiers_and_sizes),
+		cmocka_unit_test(prices_that_fit_no_request_are_refused),
 		cmocka_unit_test(the_examples_compile),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

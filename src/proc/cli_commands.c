@@ -127,8 +127,8 @@ const struct cli_command cli_commands[] = {
 		.summary = "the price rows that tickets refer to",
 		.words = "Token prices are dollars per million.",
 		.examples = "lethe price list\n",
-		.columns = "price,model,from,dollars_per_million_tokens.input,dollars_per_million_tokens.cached,"
-				   "dollars_per_million_tokens.output,per_request,per_tool_call",
+		.columns = "price,model,from,tier,above_tokens,dollars_per_million_tokens.input,dollars_per_million_tokens.cached,"
+				   "dollars_per_million_tokens.output,per_request,per_web_search",
 		.empty = "No prices yet: the ledger learns them from the configuration when the server starts.",
 	},
 	{

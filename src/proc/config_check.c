@@ -269,22 +269,99 @@ resolve_fallbacks(struct config_price *p)
 			pico[kind] = pico[stand_in[kind]];
 }
 
+/* The row of the same start that a row with `times` multiplies. */
+static const struct config_price *
+base_of(const struct config_model *m, const struct config_price *p, uint64_t above)
+{
+	for (uint32_t i = 0; i < m->price_count; i++) {
+		const struct config_price *b = &m->prices[i];
+		if (b->from_ms == p->from_ms && b->tier == TIER_standard && b->above_tokens == above && b->times_x100 == 0)
+			return b;
+	}
+	return NULL;
+}
+
+static int64_t
+multiplied(int64_t pico, uint64_t x100)
+{
+	return (int64_t)(((unsigned __int128)pico * x100 + 99) / 100);
+}
+
+/* `p` for one size of request; its amounts are those of the standard tier, so many times. */
+static struct config_price
+times_row(const struct config_price *p, const struct config_price *base)
+{
+	struct config_price row = *base;
+	row.tier = p->tier;
+	row.line = p->line;
+	for (unsigned kind = 0; kind < TOKEN_KIND_COUNT; kind++)
+		(&row.input)[kind] = multiplied((&base->input)[kind], p->times_x100);
+	return row;
+}
+
+/* Rows with `times` become one row for each size of request that the standard tier has. */
+static bool
+expand_times(struct config_model *m)
+{
+	uint32_t most = m->price_count, count = 0;
+	for (uint32_t i = 0; i < m->price_count; i++)
+		most += m->prices[i].times_x100 ? m->price_count : 0;
+	struct config_price *rows = calloc(most ? most : 1, sizeof *rows);
+	if (!rows)
+		return false;
+	for (uint32_t i = 0; i < m->price_count; i++) {
+		const struct config_price *p = &m->prices[i];
+		if (p->times_x100 == 0)
+			rows[count++] = *p;
+		for (uint32_t j = 0; p->times_x100 != 0 && j < m->price_count; j++)
+			if (base_of(m, p, m->prices[j].above_tokens) == &m->prices[j])
+				rows[count++] = times_row(p, &m->prices[j]);
+	}
+	free(m->prices);
+	m->prices = rows;
+	m->price_count = count;
+	return true;
+}
+
+static void
+check_price(struct check *k, const struct config_model *m, const struct config_price *p)
+{
+	bool prices = p->input >= 0 && p->output >= 0;
+	if (p->times_x100 == 0 && !prices)
+		problems_error(k->problems, p->line, "a price needs `input` and `output`, or with a `tier` `times` – add them");
+	if (p->times_x100 != 0 && (p->tier == TIER_standard || p->above_tokens != 0))
+		problems_error(k->problems, p->line, "`times` goes with a `tier` other than standard and without `above` – it holds for each size of request");
+	if (!base_of(m, p, 0))
+		problems_error(k->problems, p->line, "no price of the standard tier begins at the same time – add one without `above` and `tier`");
+}
+
+static bool
+same_row(const struct config_price *a, const struct config_price *b)
+{
+	return a->from_ms == b->from_ms && a->tier == b->tier && a->above_tokens == b->above_tokens;
+}
+
 static void
 check_prices(struct check *k, struct config_model *m)
 {
 	uint64_t first_ms = UINT64_MAX;
+	for (uint32_t i = 0; i < m->price_count; i++)
+		check_price(k, m, &m->prices[i]);
+	for (uint32_t i = 0; i < m->price_count; i++)
+		resolve_fallbacks(&m->prices[i]);
+	if (!expand_times(m))
+		problems_error(k->problems, m->line, "there is no memory for the prices");
 	if (m->price_count == 0)
 		problems_error(k->problems, m->line,
 			"the model `%s` has no price, so nobody may use it – add `prices:` with `from`, `input` and `output`",
 			m->id);
 	for (uint32_t i = 0; i < m->price_count; i++) {
 		struct config_price *p = &m->prices[i];
-		resolve_fallbacks(p);
 		first_ms = p->from_ms < first_ms ? p->from_ms : first_ms;
 		for (uint32_t j = 0; j < i; j++)
-			if (m->prices[j].from_ms == p->from_ms)
+			if (same_row(&m->prices[j], p))
 				problems_error(k->problems, p->line,
-					"the price in line %u begins at the same time – change `from` or remove one", m->prices[j].line);
+					"the price in line %u begins at the same time for the same requests – change `from` or remove one", m->prices[j].line);
 	}
 	if (m->created_ms == 0 && m->price_count > 0)
 		m->created_ms = first_ms;

@@ -1,6 +1,7 @@
 #include "proc/config_scalar.h"
 
 #include "ticket/endpoints.h"
+#include "ticket/usage.h"
 
 #include "ticket/nano.h"
 
@@ -150,6 +151,20 @@ choice(struct span text, const char *first, const char *second, int64_t *ret)
 	return true;
 }
 
+static bool
+tier(struct span text, int64_t *ret)
+{
+	static const char *const words[TIER_COUNT] = {
+#define X(name) #name,
+		SERVICE_TIERS(X)
+#undef X
+	};
+	for (*ret = 0; *ret < TIER_COUNT; ++*ret)
+		if (equals(text, words[*ret]))
+			return true;
+	return false;
+}
+
 bool
 config_number(enum setting_kind kind, struct span text, int64_t *ret)
 {
@@ -172,6 +187,8 @@ config_number(enum setting_kind kind, struct span text, int64_t *ret)
 		return choice(text, "batched", "strict", ret);
 	case SETTING_CLIENT_GONE:
 		return choice(text, "cancel", "drain", ret);
+	case SETTING_TIER:
+		return tier(text, ret);
 	case SETTING_DIALECT:
 		*ret = DIALECT_GEMINI;
 		return equals(text, "gemini") || choice(text, "openai", "anthropic", ret);

@@ -20,6 +20,7 @@
 	X(RATIO, uint64_t, "a decimal", "write a quoted decimal with at most two places, for example \"2.5\"") \
 	X(DURABILITY, uint64_t, "`batched` or `strict`", "write batched or strict") \
 	X(CLIENT_GONE, uint64_t, "`cancel` or `drain`", "write cancel or drain") \
+	X(TIER, uint64_t, "a service tier", "write standard, flex, priority, batch or fast") \
 	X(DIALECT, uint64_t, "`openai`, `anthropic` or `gemini`", "write openai, anthropic or gemini") \
 	X(CAP_FIELD, uint64_t, "`max_completion_tokens` or `max_tokens`", "write max_completion_tokens or max_tokens")
 

@@ -91,7 +91,11 @@
 #define DOLLARS_MOST 1000000000000ULL
 #define CONFIG_PRICE(X) \
 	X("from", from_ms, DAY, NULL, 0, 0, "in force from this day (UTC), or from this time: 2026-01-01T12:00:00Z") \
-	X("input", input, PER_MILLION, NULL, 0, PRICE_MOST, "prompt tokens") \
+	X("above", above_tokens, COUNT, "0", 0, 1000000000, "for requests whose prompt has more tokens than this, and then for all of their tokens") \
+	X("tier", tier, TIER, "standard", 0, 4, "for answers that the provider served in this tier: `flex`, `priority`, `batch`, `fast`") \
+	X("times", times_x100, RATIO, "0", 0, 10000, "instead of prices, with `tier`: so many times those of the standard tier, for example '0.5'") \
+	X("geo_us", geo_us_x100, RATIO, "1", 100, 10000, "what tokens cost, so many times, when inference was bound to the US") \
+	X("input", input, PER_MILLION, "", 0, PRICE_MOST, "prompt tokens; required without `times`") \
 	X("cached", cached, PER_MILLION, "", 0, PRICE_MOST, "prompt tokens from the provider's cache [input]") \
 	X("cache_write", cache_write, PER_MILLION, "", 0, PRICE_MOST, "prompt tokens written to the cache [input]") \
 	X("cache_write_1h", cache_write_1h, PER_MILLION, "", 0, PRICE_MOST, "prompt tokens written to the cache for an hour [cache_write]") \
@@ -100,12 +104,14 @@
 	X("video_in", video_in, PER_MILLION, "", 0, PRICE_MOST, "video tokens of the prompt [input]") \
 	X("cached_audio", cached_audio, PER_MILLION, "", 0, PRICE_MOST, "audio tokens of the prompt from the provider's cache [cached]") \
 	X("cached_image", cached_image, PER_MILLION, "", 0, PRICE_MOST, "image tokens of the prompt from the provider's cache [cached]") \
-	X("output", output, PER_MILLION, NULL, 0, PRICE_MOST, "tokens of the answer") \
+	X("output", output, PER_MILLION, "", 0, PRICE_MOST, "tokens of the answer") \
 	X("reasoning", reasoning, PER_MILLION, "", 0, PRICE_MOST, "hidden reasoning tokens [output]") \
 	X("audio_out", audio_out, PER_MILLION, "", 0, PRICE_MOST, "audio tokens of the answer [output]") \
 	X("image_out", image_out, PER_MILLION, "", 0, PRICE_MOST, "image tokens of the answer [output]") \
 	X("per_request", per_request_nano, DOLLARS, "0", 0, DOLLARS_MOST, "added to each request") \
-	X("tool_call", tool_call_nano, DOLLARS, "0", 0, DOLLARS_MOST, "each tool call that the provider bills")
+	X("web_search", web_search_nano, DOLLARS, "0", 0, DOLLARS_MOST, "each search of the web that the provider made for an answer") \
+	X("file_search", file_search_nano, DOLLARS, "0", 0, DOLLARS_MOST, "each search of files") \
+	X("code_session", code_session_nano, DOLLARS, "0", 0, DOLLARS_MOST, "each sandbox in which the provider ran code")
 
 /* X(SECTION, name) */
 #define CONFIG_SECTIONS(X) \

@@ -237,7 +237,7 @@ a_price_that_is_not_given_is_that_of_its_fallback(void **state)
 	assert_int_equal(price->audio_out, 9000000);
 	assert_int_equal(price->image_out, 2000000);
 	assert_int_equal(price->per_request_nano, 10000000);
-	assert_int_equal(price->tool_call_nano, 0);
+	assert_int_equal(price->web_search_nano, 0);
 	assert_string_equal(c->models[0].upstream, "mini");
 	assert_int_equal(c->models[0].created_ms, 1767225600000);
 	config_free(&c);

@@ -82,6 +82,40 @@ catalogue_price_now(const struct catalogue *c, const struct catalogue_model *m, 
 	return NULL;
 }
 
+static uint64_t
+prompt_tokens(const struct usage *u)
+{
+	static const bool is_output[TOKEN_KIND_COUNT] = {
+		[TOKEN_output] = true,
+		[TOKEN_reasoning] = true,
+		[TOKEN_audio_out] = true,
+		[TOKEN_image_out] = true,
+	};
+	uint64_t sum = 0;
+	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
+		if (!is_output[k] && __builtin_add_overflow(sum, u->tokens[k], &sum))
+			return UINT64_MAX;
+	return sum;
+}
+
+const struct catalogue_price *
+catalogue_price_for(
+	const struct catalogue *c, const struct catalogue_model *m, const struct catalogue_price *base, const struct usage *u, bool *ret_unpriced)
+{
+	const struct catalogue_price *end = catalogue_price(c, m->price_at) + m->price_count, *standard = base, *own = NULL;
+	uint64_t prompt = prompt_tokens(u);
+	for (const struct catalogue_price *p = base; p < end && p->from_ms == base->from_ms; p++) {
+		if (prompt <= p->above_tokens && p->above_tokens)
+			continue;
+		if (p->tier == TIER_standard)
+			standard = p;
+		if (p->tier == u->tier)
+			own = p;
+	}
+	*ret_unpriced = own == NULL;
+	return own ? own : standard;
+}
+
 const struct catalogue_price *
 catalogue_price_by_id(const struct catalogue *c, uint64_t id)
 {
@@ -148,7 +182,25 @@ price_ok(const struct catalogue_price *p)
 	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++)
 		if (p->tool_nano[k] < 0)
 			return false;
-	return p->request_nano >= 0;
+	return p->request_nano >= 0 && p->tier < TIER_COUNT && (p->geo_us_x100 == 0 || p->geo_us_x100 >= 100);
+}
+
+/* Newest start first: price_now takes the first that has begun. Each group begins with its base row. */
+static bool
+prices_ordered(const struct catalogue *c, const struct catalogue_model *m)
+{
+	for (uint32_t i = 0; i < m->price_count; i++) {
+		const struct catalogue_price *p = catalogue_price(c, m->price_at + i), *before = i ? p - 1 : NULL;
+		bool first = !before || p->from_ms < before->from_ms;
+		if (first && (p->tier != TIER_standard || p->above_tokens != 0))
+			return false;
+		if (first)
+			continue;
+		bool later = p->tier > before->tier || (p->tier == before->tier && p->above_tokens > before->above_tokens);
+		if (p->from_ms != before->from_ms || !later)
+			return false;
+	}
+	return true;
 }
 
 static bool
@@ -158,10 +210,7 @@ model_ok(const struct catalogue *c, const struct catalogue_model *m)
 		return false;
 	if (m->price_at > c->price_count || m->price_count > c->price_count - m->price_at)
 		return false;
-	for (uint32_t i = 1; i < m->price_count; i++) /* newest first: price_now takes the first that has begun */
-		if (catalogue_price(c, m->price_at + i)->from_ms >= catalogue_price(c, m->price_at + i - 1)->from_ms)
-			return false;
-	return text_ok(m->public_id, sizeof m->public_id) && text_ok(m->upstream_id, sizeof m->upstream_id);
+	return prices_ordered(c, m) && text_ok(m->public_id, sizeof m->public_id) && text_ok(m->upstream_id, sizeof m->upstream_id);
 }
 
 static bool

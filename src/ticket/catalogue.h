@@ -44,13 +44,19 @@ struct catalogue_provider {
 	char pass_header[CATALOGUE_HEADERS_MAX][CATALOGUE_HEADER_MAX];
 };
 
-/* One row of the price book; rows of a model stand together, newest start first. */
+/*
+ * One row of the price book. Rows of a model stand together, newest start first; those of one start are a group: the base row (standard tier,
+ * from the first token), then by tier and by the size of the request from which they are in force, for the whole of it.
+ */
 struct catalogue_price {
-	uint64_t id; /* hash of model, start and amounts */
+	uint64_t id; /* hash of model, start, tier, size and amounts */
 	uint64_t from_ms; /* in force from here, wall clock */
 	int64_t pico[TOKEN_KIND_COUNT]; /* per token; fallbacks are resolved */
 	int64_t request_nano; /* per request */
 	int64_t tool_nano[TOOL_KIND_COUNT]; /* per piece */
+	uint32_t above_tokens; /* in force when the prompt has more tokens than this */
+	uint16_t geo_us_x100; /* what tokens cost × 100 when inference was bound to the US; 0 or 100: the same */
+	uint8_t tier; /* enum service_tier */
 };
 
 struct catalogue_model {
@@ -103,9 +109,14 @@ const struct catalogue_price *catalogue_price(const struct catalogue *c, uint32_
 /* By public id or alias; NULL when unknown. O(log n), no allocation. */
 const struct catalogue_model *catalogue_find_model(const struct catalogue *c, struct span name);
 
-/* The price in force at now_ms, or NULL: the model must not be served. */
+/* The base price in force at now_ms, or NULL: the model must not be served. */
 const struct catalogue_price *catalogue_price_now(
 	const struct catalogue *c, const struct catalogue_model *m, uint64_t now_ms);
+/*
+ * The row of the base's group that this usage is charged by. A tier without a row of its own is charged as standard, and *ret_unpriced says so.
+ */
+const struct catalogue_price *catalogue_price_for(
+	const struct catalogue *c, const struct catalogue_model *m, const struct catalogue_price *base, const struct usage *u, bool *ret_unpriced);
 const struct catalogue_price *catalogue_price_by_id(const struct catalogue *c, uint64_t id);
 
 #endif

@@ -17,6 +17,16 @@ times(uint64_t count, int64_t each)
 	return each > 0 ? (u128)count * (u128)each : 0;
 }
 
+/* × hundredths, rounded up. */
+static u128
+scaled(u128 pico, uint64_t x100)
+{
+	u128 product;
+	if (x100 == 100 || x100 == 0)
+		return pico;
+	return __builtin_mul_overflow(pico, (u128)x100, &product) ? ~(u128)0 : product / 100 + (product % 100 != 0);
+}
+
 static const bool is_output[TOKEN_KIND_COUNT] = {
 	[TOKEN_output] = true,
 	[TOKEN_reasoning] = true,
@@ -37,20 +47,20 @@ dearest(const struct catalogue_price *p, bool output)
 static u128
 upper_bound_pico(const struct catalogue_price *p, uint64_t input_tokens, uint64_t output_tokens)
 {
-	u128 pico = times(PICO_PER_NANO, p->request_nano);
-	pico = add(pico, times(input_tokens, dearest(p, false)));
-	return add(pico, times(output_tokens, dearest(p, true)));
+	u128 tokens = add(times(input_tokens, dearest(p, false)), times(output_tokens, dearest(p, true)));
+	return add(times(PICO_PER_NANO, p->request_nano), scaled(tokens, p->geo_us_x100));
 }
 
 struct nano
 price_cost(const struct catalogue_price *p, const struct usage *u)
 {
-	u128 pico = times(PICO_PER_NANO, p->request_nano);
+	u128 pico = times(PICO_PER_NANO, p->request_nano), tokens = 0;
 	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++)
 		pico = add(pico, times((uint64_t)u->tools[k] * PICO_PER_NANO, p->tool_nano[k]));
 	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
-		pico = add(pico, times(u->tokens[k], p->pico[k]));
-	return nano_from_pico_up(pico);
+		tokens = add(tokens, times(u->tokens[k], p->pico[k]));
+	/* Hundredths of a pico-dollar go up with the rest: there is one rounding in effect, since a nano is 1000 pico. */
+	return nano_from_pico_up(add(pico, scaled(tokens, u->flags & USAGE_GEO_US ? p->geo_us_x100 : 100)));
 }
 
 struct nano
@@ -69,6 +79,6 @@ price_affordable_output(const struct catalogue_price *p, uint64_t input_tokens, 
 	int64_t each = dearest(p, true);
 	if (each == 0)
 		return UINT64_MAX;
-	u128 tokens = (have - before) / (u128)each;
+	u128 tokens = (have - before) / scaled((u128)each, p->geo_us_x100);
 	return tokens > UINT64_MAX ? UINT64_MAX : (uint64_t)tokens;
 }

@@ -140,6 +140,18 @@ nothing_is_affordable_without_money_and_all_of_it_when_output_is_free(void **sta
 	assert_int_equal(price_affordable_output(&free_output, 2, (struct nano){1}), 0);
 }
 
+static void
+inference_in_one_country_scales_tokens_and_rounds_once(void **state)
+{
+	struct catalogue_price p = {.geo_us_x100 = 110, .request_nano = 5, .tool_nano[TOOL_web_search] = 7};
+	p.pico[TOKEN_input] = 1001;
+	struct usage u = {.tokens = {[TOKEN_input] = 10}, .tools = {[TOOL_web_search] = 1}};
+	assert_int_equal(price_cost(&p, &u).v, 5 + 7 + 11); /* 10.01 nano */
+	u.flags = USAGE_GEO_US;
+	assert_int_equal(price_cost(&p, &u).v, 5 + 7 + 12); /* 11.011 nano */
+	assert_int_equal(price_upper_bound(&p, 10, 0).v, 5 + 12);
+}
+
 int
 main(void)
 {
@@ -153,6 +165,7 @@ main(void)
 		cmocka_unit_test(no_usage_costs_more_than_its_bound),
 		cmocka_unit_test(affordable_output_is_the_most_that_fits),
 		cmocka_unit_test(nothing_is_affordable_without_money_and_all_of_it_when_output_is_free),
+		cmocka_unit_test(inference_in_one_country_scales_tokens_and_rounds_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

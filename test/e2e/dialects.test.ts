@@ -36,10 +36,13 @@ beforeAll(async () => {
 				{ name: "deepseek", url: `${p.url}/deepseek`, cap_field: "max_tokens", inject_usage: true, ...key },
 			],
 			models: [
-				model("gpt", "openai", { upstream: "gpt-upstream" }),
+				model("gpt", "openai", {
+					upstream: "gpt-upstream",
+					prices: [price, { from: "2026-01-01", tier: "flex", times: "0.5" }, { ...price, above: 5_000, input: "2.00", output: "15.00" }],
+				}),
 				model("text-embedding", "openai"),
 				model("omni-moderation-latest", "openai", { prices: [{ from: "2026-01-01", input: "0", output: "0" }] }),
-				model("claude", "anthropic", { upstream: "claude-upstream" }),
+				model("claude", "anthropic", { upstream: "claude-upstream", prices: [{ ...price, geo_us: "1.1", web_search: "0.01" }] }),
 				model("opus", "anthropic", { upstream: "claude-opus", prices: [{ ...price, input: "5.00", output: "25.00" }] }),
 				model("gemini", "google", { upstream: "gemini-upstream" }),
 				model("gemini-embedding", "google"),
@@ -90,6 +93,21 @@ describe("OpenAI responses", () => {
 		expect(p.last.headers["authorization"]).toBe(`Bearer ${upstreamKey}`);
 		expect(p.last.body).toMatchObject({ model: "gpt-upstream", input: "hi", store: false });
 		await cost(usual);
+	});
+
+	test("the tier that served, and a large prompt, have prices of their own", async () => {
+		p.answers(provider.json(provider.response({ service_tier: "flex" })));
+		await openai().responses.create({ model: "gpt", input: long, service_tier: "flex" });
+		await cost("0.00132"); // half
+		const usage = { ...provider.responsesUsage, input_tokens: 5001, total_tokens: 5201 };
+		p.answers(provider.json(provider.response({ usage })));
+		await openai().responses.create({ model: "gpt", input: `${long}${long}${long}` });
+		await cost("0.013562"); // and 4601 x $2 + 400 x $0.10 + 200 x $15
+		const next = { ...provider.responsesUsage, input_tokens: 5000, total_tokens: 5200 };
+		p.answers(provider.json(provider.response({ usage: next, service_tier: "priority" })));
+		await openai().responses.create({ model: "gpt", input: `${long}${long}${long}` });
+		await cost("0.020202"); // no price for priority: 4600 x $1 + 400 x $0.10 + 200 x $10
+		expect((await lethe.verify()).json).toMatchObject({ tickets_with_an_unexplained_difference: 0 });
 	});
 
 	test("streamed: every event, and the same cost", async () => {
@@ -256,6 +274,14 @@ describe("the Anthropic SDK", () => {
 		await cost("0.0077"); // 100 x $1 + 10 x $10, 1000 x $5 + 100 x $25
 		const total = await lethe.usage(a.id);
 		expect(total["tokens"]).toMatchObject({ input: 1100, output: 110 });
+		expect((await lethe.verify()).json).toMatchObject({ tickets_with_an_unexplained_difference: 0 });
+	});
+
+	test("searches cost by the piece, inference in the US a tenth more", async () => {
+		const usage = { input_tokens: 100, output_tokens: 10, server_tool_use: { web_search_requests: 2 }, inference_geo: "us" };
+		p.answers(provider.json(provider.message({ usage })));
+		await anthropic().messages.create({ ...ask, max_tokens: 3000, tools: [{ type: "web_search_20250305", name: "web_search", max_uses: 3 }] });
+		await cost("0.02022"); // 2 x $0.01, (100 x $1 + 10 x $10) x 1.1
 		expect((await lethe.verify()).json).toMatchObject({ tickets_with_an_unexplained_difference: 0 });
 	});
 
