@@ -25,6 +25,8 @@ export type Options = {
 	// Left out when the configuration names its own providers.
 	sim?: Sim;
 	config?: Json;
+	// Beside the simulator and its models.
+	extra?: { providers: Json[]; models: Json[] };
 	provider?: Json;
 	environment?: Record<string, string>;
 	edges?: number;
@@ -39,8 +41,9 @@ function configuration(o: Options, folder: string): Json {
 		log: { file: join(folder, "lethe.log") },
 		providers: o.config?.["providers"] ?? [
 			{ name: "sim", url: `${o.sim!.url}/v1`, keys: [{ env: "SIM_API_KEY" }], pass_headers: ["x-sim"], inject_usage: true, ...o.provider },
+			...(o.extra?.providers ?? []),
 		],
-		models: models.map(({ prices, ...model }) => ({
+		models: [...models, ...(o.extra?.models ?? [])].map(({ prices, ...model }) => ({
 			provider: "sim",
 			context: 400_000,
 			output: 128_000,

@@ -3,14 +3,16 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { APIError } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { sim, tag } from "../harness/lethe.ts";
+import { type Json, sim, tag } from "../harness/lethe.ts";
 import { removeFolder, temporaryFolder } from "../harness/paths.ts";
+import { type Answer, events, generated, json, message, messageUsage, Provider, response } from "../harness/provider.ts";
 import { post, Raw } from "../harness/raw.ts";
 import { type Finding, Marks, searchFolder, searchProcess } from "../harness/search.ts";
 import { until } from "../harness/until.ts";
 import { world, type World } from "../harness/world.ts";
 
 let w: World;
+let p: Provider;
 let marks: Marks;
 const isRoot = process.getuid!() === 0;
 
@@ -68,6 +70,60 @@ async function traffic(): Promise<void> {
 		}
 	await refusedTraffic();
 	await brokenTraffic();
+	await otherDialects();
+}
+
+// A gateway in front of the simulator, and of a provider whose answers are written here.
+async function begin(options: Parameters<typeof world>[0] = {}): Promise<void> {
+	p = await Provider.start();
+	const prices = [{ input: "1.00", output: "10.00" }];
+	const of = (name: string, dialect: string, path: string) => ({ name, dialect, url: `${p.url}${path}`, keys: [{ env: "SIM_API_KEY" }] });
+	w = await world({
+		extra: {
+			providers: [of("openai", "openai", "/v1"), of("anthropic", "anthropic", "/v1"), of("google", "gemini", "/v1beta")],
+			models: [
+				{ id: "r", provider: "openai", prices },
+				{ id: "m", provider: "anthropic", prices },
+				{ id: "g", provider: "google", prices },
+			],
+		},
+		...options,
+	});
+}
+
+async function end(): Promise<void> {
+	await w?.end();
+	p?.stop();
+}
+
+// The other dialects: what the provider answers has marks of its own, in each of its ways to end.
+async function otherDialects(): Promise<void> {
+	const dialects: [string, string, (words: string) => Json, (words: string) => Json][] = [
+		["/v1/responses", "r", (input) => ({ model: "r", input, stream: true }), (text) => response({ output: [{ type: "message", content: [{ type: "output_text", text }] }] })],
+		["/v1/messages", "m", (content) => ({ model: "m", max_tokens: 99, messages: [{ role: "user", content }] }), (text) => message({ content: [{ type: "text", text }] })],
+		["/v1beta/models/g:streamGenerateContent?alt=sse", "g", (text) => ({ contents: [{ parts: [{ text }] }] }), (text) => generated(text)],
+	];
+	const ends: [string, (body: Json, words: string) => Answer][] = [
+		["plain", (body) => json(body)],
+		["streamed", (body) => events([{ type: "response.completed", response: body }, { type: "message_start", message: { ...body, usage: messageUsage } }, body])],
+		["cut", (body) => ({ ...events([body, body]), cut: true })],
+		["half", (body) => ({ ...events([body, `data: ${JSON.stringify(body).slice(0, -9)}`]) })],
+		["error", (_, words) => json({ error: { type: "x", message: words, code: 400, status: "INVALID_ARGUMENT" } }, 400)],
+		["not-json", (_, words) => ({ pieces: [words] })],
+		["overloaded", (_, words) => json({ type: "error", error: { type: "overloaded_error", message: words } }, 529)],
+	];
+	for (const [path, name, ask, body] of dialects)
+		for (const [end, how] of ends) {
+			const words = marked(`${name}-${end}-answer`);
+			p.answers(how(body(words), words));
+			const request = JSON.stringify(ask(marked(`${name}-${end}`)));
+			const headers = { authorization: `Bearer ${w.customer.key}`, "content-type": "application/json", "anthropic-version": "2023-06-01" };
+			await fetch(`${w.lethe.url}${path}`, { method: "POST", headers, body: request }).then(
+				(answer) => answer.text().catch(() => undefined),
+				() => undefined,
+			);
+		}
+	expect(p.seen.length).toBeGreaterThanOrEqual(dialects.length * ends.length);
 }
 
 // Refused by Lethe itself, in each place where a request can carry words.
@@ -124,11 +180,11 @@ async function brokenTraffic(): Promise<void> {
 const report = (found: Finding[]) => found.map((f) => `${f.form} in ${f.where}: ${f.around}`);
 describe("after marked traffic over every path", () => {
 	beforeAll(async () => {
-		w = await world();
+		await begin();
 		marks = new Marks();
 		await traffic();
 	}, 60_000);
-	afterAll(() => w?.end());
+	afterAll(end);
 
 	test("there was such traffic, and it passed through", async () => {
 		expect(marks.words.length).toBeGreaterThan(60);
@@ -195,11 +251,11 @@ describe("after marked traffic over every path", () => {
 describe.skipIf(!isRoot)("the same in memory that is neither secret nor locked", () => {
 	const nobody = 65534;
 	beforeAll(async () => {
-		w = await world({ plainAs: nobody, config: { allow_plain_memory: true } });
+		await begin({ plainAs: nobody, config: { allow_plain_memory: true } });
 		marks = new Marks();
 		await traffic();
 	}, 60_000);
-	afterAll(() => w?.end());
+	afterAll(end);
 
 	test("content in flight can be read by root: the search reaches it", async () => {
 		const flying = new Marks();
