@@ -224,7 +224,8 @@ charged(struct exchange *x, enum end_reason reason, struct usage *ret)
 	if (x->req && x->model)
 		request_estimate(x);
 	usage_now(x, ret);
-	bool theirs = reason == END_CLIENT_GONE || reason == END_COMPLETED || reason == END_CLIENT_SLOW;
+	bool failed = x->meter && x->meter->answer == ANSWER_ERROR; /* also when the client went because of it */
+	bool theirs = !failed && (reason == END_CLIENT_GONE || reason == END_COMPLETED || reason == END_CLIENT_SLOW);
 	return ret->flags & USAGE_REPORTED || theirs || has_output(x); /* a provider that fails before the first token is not paid for */
 }
 
