@@ -57,6 +57,9 @@ SELECT hash FROM key WHERE account = ?1
 -- name: keys_all
 SELECT id, account, expires_ms, revoked_us, hash FROM key
 
+-- name: key_expire
+UPDATE key SET expires_ms = ?2 WHERE id = ?1 AND revoked_us = 0 AND (expires_ms = 0 OR expires_ms > ?2)
+
 -- name: key_revoke
 UPDATE key SET revoked_us = ?2 WHERE id = ?1 AND revoked_us = 0
 

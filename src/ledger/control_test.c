@@ -152,6 +152,51 @@ a_leaked_key_is_revoked_by_itself(void **state)
 }
 
 static void
+a_rotated_key_holds_until_the_overlap_ends(void **state)
+{
+	struct world w;
+	struct key_facts f;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", NULL);
+	json_t *old = world_must(&w, "{s:s, s:s, s:s}", "op", "key.create", "account", "alice", "name", "ci");
+	uint64_t before_ms = clock_wall_us() / 1000;
+	json_t *made = world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "key.rotate", "key", text(old, "key"), "overlap", "2h", "id", "r1");
+	assert_string_equal(text(made, "name"), "ci");
+	assert_string_equal(text(made, "replaces"), text(old, "key"));
+	assert_string_not_equal(text(made, "secret"), text(old, "secret"));
+	for (int opened = 0; opened < 2; opened++) { /* also after the board was lost */
+		assert_true(find_key(&w, text(made, "secret"), &f));
+		assert_int_equal(f.account, a);
+		assert_int_equal(f.expires_ms, 0);
+		assert_true(find_key(&w, text(old, "secret"), &f));
+		assert_int_equal(f.state, KEY_ACTIVE);
+		assert_in_range(f.expires_ms, before_ms + 7200000, clock_wall_us() / 1000 + 7200000);
+		if (opened == 0) {
+			world_lose_board(&w);
+			world_open(&w, true);
+		}
+	}
+	world_refused(&w, "key_exists", "{s:s, s:s, s:s, s:s}", "op", "key.rotate", "key", text(old, "key"), "overlap", "2h", "id", "r1");
+	world_refused(&w, "id_conflict", "{s:s, s:s, s:s, s:s}", "op", "key.rotate", "key", text(old, "key"), "overlap", "3h", "id", "r1");
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM key"), 2);
+	/* A longer overlap does not lengthen what was set; none ends it at once. */
+	json_t *longer = world_must(&w, "{s:s, s:s, s:s}", "op", "key.rotate", "key", text(old, "key"), "overlap", "9d");
+	assert_true(find_key(&w, text(old, "secret"), &f));
+	assert_true(f.expires_ms <= clock_wall_us() / 1000 + 7200000);
+	json_t *now = world_must(&w, "{s:s, s:s, s:s}", "op", "key.rotate", "key", text(made, "secret"), "overlap", "0");
+	assert_true(find_key(&w, text(made, "secret"), &f));
+	assert_true(f.expires_ms != 0 && f.expires_ms <= clock_wall_us() / 1000);
+	world_refused(&w, "key_ended", "{s:s, s:s}", "op", "key.rotate", "key", text(made, "key"));
+	is_ok(world_ask(&w, "{s:s, s:s}", "op", "key.revoke", "key", text(now, "key")));
+	world_refused(&w, "key_ended", "{s:s, s:s}", "op", "key.rotate", "key", text(now, "key"));
+	json_decref(now);
+	json_decref(longer);
+	json_decref(made);
+	json_decref(old);
+	world_end(&w);
+}
+
+static void
 keys_survive_the_board(void **state)
 {
 	struct world w;
@@ -505,6 +550,12 @@ static const struct {
 	{"bad_request", "{\"op\": \"account.list\", \"limit\": 0}"},
 	{"bad_request", "{\"op\": \"account.list\", \"limit\": 10001}"},
 	{"bad_request", "{\"op\": \"account.list\", \"after\": \"x\"}"},
+	{"bad_request", "{\"op\": \"key.rotate\"}"},
+	{"no_such_key", "{\"op\": \"key.rotate\", \"key\": \"key_00000000001\"}"},
+	{"bad_request", "{\"op\": \"key.rotate\", \"key\": \"key_00000000001\", \"overlap\": \"5\"}"},
+	{"bad_request", "{\"op\": \"key.rotate\", \"key\": \"key_00000000001\", \"overlap\": \"-1h\"}"},
+	{"bad_request", "{\"op\": \"key.rotate\", \"key\": \"key_00000000001\", \"overlap\": \"400d\"}"},
+	{"bad_request", "{\"op\": \"key.rotate\", \"key\": \"key_00000000001\", \"overlap\": \"99999999999999999999d\"}"},
 	{"bad_request", "{\"op\": \"key.create\"}"},
 	{"not_a_customer", "{\"op\": \"key.create\", \"account\": \"revenue\"}"},
 	{"bad_request", "{\"op\": \"key.create\", \"account\": \"alice\", \"expires\": \"tomorrow\"}"},
@@ -557,6 +608,7 @@ main(void)
 		cmocka_unit_test(accounts_are_listed_page_by_page_without_the_operators_own),
 		cmocka_unit_test(a_key_works_at_once_is_shown_once_and_is_refused_at_once),
 		cmocka_unit_test(a_leaked_key_is_revoked_by_itself),
+		cmocka_unit_test(a_rotated_key_holds_until_the_overlap_ends),
 		cmocka_unit_test(keys_survive_the_board),
 		cmocka_unit_test(no_file_holds_a_key),
 		cmocka_unit_test(credit_is_spendable_at_once),

@@ -1,5 +1,6 @@
 #include "ledger/ledger_priv.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,19 +108,29 @@ expires_of(const json_t *request, int64_t *ret_ms, json_t **ret_error)
 	return true;
 }
 
+/* The old one ends when the overlap does, or before. */
 static bool
-insert_key(struct ledger *l, const struct operation *op, const struct key_row *k)
+expire(struct ledger *l, const struct key_row *old)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_key_expire);
+	sql_bind(st, (int64_t)old->id, old->expires_ms);
+	return sql_done(&l->store, st) && change_record(l, CHANGE_KEY, old->id);
+}
+
+/* old: the one that it replaces, with its new end; NULL: none. */
+static bool
+insert_key(struct ledger *l, const struct operation *op, const struct key_row *k, const struct key_row *old)
 {
 	sqlite3_stmt *st = store_sql(&l->store, SQL_key_insert);
 	sql_bind(st, (int64_t)k->id, (int64_t)k->account, k->created_us, k->expires_ms);
 	sql_bind_blob(st, 5, k->hash, API_KEY_HASH_BYTES);
 	sql_bind_text(st, 6, k->last4);
 	sql_bind_text(st, 7, k->name);
-	return sql_done(&l->store, st) && operation_record(l, op, k->id) && change_record(l, CHANGE_KEY, k->id);
+	return sql_done(&l->store, st) && operation_record(l, op, k->id) && change_record(l, CHANGE_KEY, k->id) && (!old || expire(l, old));
 }
 
 static json_t *
-create(struct ledger *l, const struct operation *op, struct key_row *k)
+create(struct ledger *l, const struct operation *op, struct key_row *k, const struct key_row *old)
 {
 	char secret[API_KEY_BYTES + 1];
 	api_key_make(secret);
@@ -128,9 +139,9 @@ create(struct ledger *l, const struct operation *op, struct key_row *k)
 	k->id = ledger_next_id(l);
 	k->created_us = (int64_t)clock_wall_us();
 	json_t *answer;
-	if (!store_begin(&l->store) || !store_end(&l->store, insert_key(l, op, k))) {
+	if (!store_begin(&l->store) || !store_end(&l->store, insert_key(l, op, k, old))) {
 		answer = control_store_failed(l);
-	} else if (!publish(l, k)) {
+	} else if (!publish(l, k) || (old && !publish(l, old))) {
 		answer = control_error("too_many_keys", "the server has no room for another key");
 	} else {
 		answer = control_ok();
@@ -177,7 +188,86 @@ control_key_create(struct ledger *l, const json_t *request)
 	operation_content(&op, "key.create", (const char *const[]){a.name, name, expires}, 3);
 	switch (operation_look_up(l, &op)) {
 	case OPERATION_NEW:
-		return create(l, &op, &k);
+		return create(l, &op, &k, NULL);
+	case OPERATION_DONE:
+		return already_made(&op);
+	case OPERATION_PENDING:
+	case OPERATION_OTHER:
+		return operation_conflict(&op);
+	case OPERATION_FAILED:
+		break;
+	}
+	return control_store_failed(l);
+}
+
+/* ---- key.rotate ---- */
+
+/* "24h", "90m", "7d", "30s", "0"; at most a year. */
+static bool
+overlap_of(const json_t *request, int64_t *ret_ms, json_t **ret_error)
+{
+	enum { DAY_S = 86400, MOST_S = 366 * DAY_S };
+	const char *text;
+	if (!control_text(request, &(struct text_rule){"overlap", 16, false}, &text, ret_error))
+		return false;
+	if (text[0] == '\0')
+		text = "24h";
+	char *unit;
+	unsigned long long n = text[0] >= '0' && text[0] <= '9' ? strtoull(text, &unit, 10) : ULLONG_MAX;
+	static const struct {
+		const char *unit;
+		int64_t seconds;
+	} units[] = {{"", 0}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", DAY_S}};
+	for (size_t i = 0; n <= MOST_S && i < ARRAY_LEN(units); i++)
+		if (strcmp(unit, units[i].unit) == 0 && (units[i].seconds != 0 || n == 0) && (int64_t)n * units[i].seconds <= MOST_S) {
+			*ret_ms = (int64_t)n * units[i].seconds * 1000;
+			return true;
+		}
+	*ret_error = control_error("bad_request", "\"overlap\" must be a time like 24h, 90m, 7d or 0, at most a year, not \"%s\"", text);
+	return false;
+}
+
+static json_t *
+rotate(struct ledger *l, const struct operation *op, struct key_row *old, int64_t overlap_ms)
+{
+	struct key_row k = {.account = old->account, .expires_ms = old->expires_ms};
+	int64_t end_ms = (int64_t)(clock_wall_us() / 1000) + overlap_ms;
+	snprintf(k.name, sizeof(k.name), "%s", old->name);
+	if (old->expires_ms == 0 || old->expires_ms > end_ms)
+		old->expires_ms = end_ms;
+	json_t *answer = create(l, op, &k, old);
+	if (json_object_get(answer, "secret") != NULL) {
+		control_put_id(answer, "replaces", ID_KEY, old->id);
+		control_put_time(answer, "replaced_expires", old->expires_ms * 1000);
+	}
+	return answer;
+}
+
+static bool find_key(struct ledger *l, const char *text, struct key_row *ret);
+
+json_t *
+control_key_rotate(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	const char *text;
+	struct operation op;
+	struct key_row old;
+	int64_t overlap_ms;
+	if (!control_text(request, &(struct text_rule){"key", 128, true}, &text, &error) ||
+		!control_text(request, &(struct text_rule){"id", 128, false}, &op.ref, &error) || !overlap_of(request, &overlap_ms, &error))
+		return error;
+	if (!find_key(l, text, &old))
+		return control_error(
+			"no_such_key", "there is no such key: give its id (key_…, see `lethe key list`) or the key itself");
+	char id[ID_TEXT_MAX], overlap[24];
+	id_text(ID_KEY, old.id, id);
+	snprintf(overlap, sizeof(overlap), "%lld", (long long)overlap_ms);
+	operation_content(&op, "key.rotate", (const char *const[]){id, overlap}, 2);
+	switch (operation_look_up(l, &op)) {
+	case OPERATION_NEW:
+		if (strcmp(state_name(&old), "active") != 0)
+			return control_error("key_ended", "this key is %s: make a new one with `lethe key create`", state_name(&old));
+		return rotate(l, &op, &old, overlap_ms);
 	case OPERATION_DONE:
 		return already_made(&op);
 	case OPERATION_PENDING:

@@ -176,7 +176,7 @@ uint64_t ledger_next_id(struct ledger *l);
 
 typedef json_t *control_op(struct ledger *l, const json_t *request);
 control_op control_account_create, control_account_list, control_account_show, control_key_create, control_key_list,
-	control_key_revoke, control_credit_add, control_usage, control_ticket_show, control_ledger_verify,
+	control_key_rotate, control_key_revoke, control_credit_add, control_usage, control_ticket_show, control_ledger_verify,
 	control_price_list, control_status;
 
 json_t *control_error(const char *code, const char *format, ...) __attribute__((format(printf, 2, 3)));

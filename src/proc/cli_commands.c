@@ -72,6 +72,18 @@ const struct cli_command cli_commands[] = {
 		.empty = "No keys yet. Create one: lethe key create ACCOUNT",
 	},
 	{
+		.name = "key rotate",
+		.op = "key.rotate",
+		.summary = "make a key that takes another's place; both hold for a while",
+		.words = "The new key has the old one's account, name and expiry, and is shown this once. The old one ends after the overlap, or at its own expiry\n"
+				 "when that comes first.",
+		.examples = "lethe key rotate key_0123456789\nlethe key rotate key_0123456789 --overlap 7d\nlethe key rotate - --overlap 0 < leaked-key.txt\n",
+		.args = {{"KEY", NULL, "key", true, false,
+					 "id (key_…) or the key itself; '-' reads it from standard input, so that no list of processes shows it"},
+			{"--overlap", "TIME", "overlap", false, false, "how long the old key still holds: 24h, 90m, 7d, 0 for at once; 24h without it"}, {REPEAT_ARG}},
+		.columns = "key,account,name,expires,replaces,replaced_expires",
+	},
+	{
 		.name = "key revoke",
 		.op = "key.revoke",
 		.summary = "refuse a key from now on",

@@ -12,6 +12,7 @@ afterAll(() => w?.end());
 
 const hi = [{ role: "user" as const, content: "hi" }];
 
+const lethe = (...args: string[]) => w.lethe.command(...args);
 let people = 0;
 const someone = (dollars: string) => w.lethe.account(`person-${++people}`, dollars);
 
@@ -31,6 +32,20 @@ async function settledAt(account: Account, nanoDollars: number): Promise<void> {
 		throw new Error(`balance is ${seen}, not ${nanoDollars}`);
 	});
 }
+
+describe("a rotated key", () => {
+	test("takes the old one's place at once; the old one holds until its overlap ends", async () => {
+		const a = await someone("5.00");
+		const made = await lethe("key", "rotate", a.keyId);
+		const say = (key: string) => w.lethe.client(key).chat.completions.create({ model: "exact", messages: hi });
+		await say(a.key);
+		await say(made["secret"]);
+		const next = await lethe("key", "rotate", made["key"], "--overlap", "0");
+		expect(await refusal(say(made["secret"]))).toBeInstanceOf(AuthenticationError);
+		await say(next["secret"]);
+		await say(a.key);
+	});
+});
 
 describe("a balance", () => {
 	test("pays exactly for what was used", async () => {
