@@ -81,6 +81,14 @@ static const struct json_edge responses_tool[] = {
 	EDGE("type", NODE_TOOL_TYPE),
 	EDGE("vector_store_ids", NODE_FOREIGN),
 	EDGE("container", NODE_FOREIGN_TEXT),
+	EDGE("parameters", NODE_NONE), /* a function's schema: its members have the caller's own names */
+};
+static const struct json_edge responses_tool_inside[] = {
+	EDGE("file_id", NODE_FOREIGN),
+	EDGE("file_ids", NODE_FOREIGN),
+	EDGE("container_id", NODE_FOREIGN),
+	EDGE("vector_store_ids", NODE_FOREIGN),
+	EDGE("skill_id", NODE_FOREIGN),
 };
 static const struct json_node responses_nodes[NODE_COUNT] = {
 	[NODE_TIER] = {.text = true},
@@ -91,7 +99,9 @@ static const struct json_node responses_nodes[NODE_COUNT] = {
 	[NODE_PART_TYPE] = {.text = true},
 	[NODE_IMAGE_DATA] = {.text = true},
 	[NODE_TOOLS] = {.element = NODE_TOOL},
-	[NODE_TOOL] = {EDGES(responses_tool)},
+	[NODE_TOOL] = {EDGES(responses_tool), .other = NODE_TOOL_INSIDE},
+	[NODE_TOOL_INSIDE] = {EDGES(responses_tool_inside), .other = NODE_TOOL_INSIDE, .element = NODE_TOOL_INSIDE},
+	[NODE_FOREIGN_TEXT] = {EDGES(responses_tool_inside), .other = NODE_TOOL_INSIDE, .element = NODE_TOOL_INSIDE},
 	[NODE_TOOL_TYPE] = {.text = true},
 };
 
@@ -200,6 +210,7 @@ static const struct json_edge gemini_tool[] = {
 	EDGE("google_search_retrieval", NODE_TOOL_SEARCH),
 	EDGE("fileSearch", NODE_TOOL_FILES),
 	EDGE("file_search", NODE_TOOL_FILES),
+	EDGE("retrieval", NODE_FOREIGN),
 };
 static const struct json_edge gemini_tool_files[] = {
 	EDGE("fileSearchStoreNames", NODE_FOREIGN),

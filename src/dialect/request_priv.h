@@ -45,6 +45,7 @@ enum request_node {
 	NODE_FILE_URI,
 	NODE_TOOL,
 	NODE_TOOL_TYPE,
+	NODE_TOOL_INSIDE, /* whatever else a tool says, at any depth */
 	NODE_TOOL_USES,
 	NODE_TOOL_SEARCH, /* Gemini: the member's name is the type */
 	NODE_TOOL_FILES,
