@@ -13,6 +13,8 @@ struct scan_state {
 	const struct request_language *language;
 	uint32_t seen; /* bit per member that may stand once */
 	bool content_given;
+	bool source_is_text; /* of the source that is open */
+	uint64_t source_bytes;
 	bool cap_given[2];
 	uint32_t caps[2]; /* the plain one, max_completion_tokens; 0: absent or null */
 	uint64_t caps_at[2], caps_bytes[2];
@@ -315,6 +317,29 @@ on_media(struct request_facts *r, enum json_token t, const struct json_event *ev
 		r->inline_media_bytes += ev->end - ev->at - 2;
 }
 
+/* Data of an image or a document, Anthropic's or Gemini's. Text in a document is charged as text, whatever stands around it. */
+static void
+on_source(struct request_facts *r, struct scan_state *st, enum json_token t, const struct json_event *ev)
+{
+	switch ((enum request_node)ev->node) {
+	case NODE_SOURCE_TYPE:
+		st->source_is_text = t == JSON_STRING && says(ev, "text");
+		break;
+	case NODE_MIME:
+		st->source_is_text = t == JSON_STRING && begins(ev, "text/");
+		on_mime(r, t, ev);
+		break;
+	case NODE_SOURCE_DATA:
+		st->source_bytes = t == JSON_STRING ? ev->end - ev->at - 2 : 0;
+		break;
+	default: /* the object itself */
+		r->files += ev->node == NODE_BLOB && t == JSON_OBJECT;
+		r->inline_media_bytes += t == JSON_OBJECT_END && !st->source_is_text ? st->source_bytes : 0;
+		st->source_is_text = false;
+		st->source_bytes = 0;
+	}
+}
+
 static void
 on_tool_uses(struct request_facts *r, enum json_token t, const struct json_event *ev)
 {
@@ -324,7 +349,7 @@ on_tool_uses(struct request_facts *r, enum json_token t, const struct json_event
 }
 
 static enum request_error
-on_inner(struct request_facts *r, enum json_token t, const struct json_event *ev)
+on_inner(struct request_facts *r, struct scan_state *st, enum json_token t, const struct json_event *ev)
 {
 	switch ((enum request_node)ev->node) {
 	case NODE_FOREIGN:
@@ -361,11 +386,14 @@ on_inner(struct request_facts *r, enum json_token t, const struct json_event *ev
 		r->audios += t == JSON_OBJECT;
 		break;
 	case NODE_FILE_PART:
-	case NODE_BLOB:
 		r->files += t == JSON_OBJECT;
 		break;
+	case NODE_BLOB:
 	case NODE_MIME:
-		on_mime(r, t, ev);
+	case NODE_SOURCE:
+	case NODE_SOURCE_TYPE:
+	case NODE_SOURCE_DATA:
+		on_source(r, st, t, ev);
 		break;
 	case NODE_IMAGE_DATA:
 	case NODE_MEDIA_DATA:
@@ -383,7 +411,7 @@ on_event(struct request_facts *r, struct scan_state *st, enum json_token t, cons
 	if (ev->node == NODE_INCLUDE_USAGE)
 		return on_include_usage(r, t, ev);
 	if (ev->node > NODE_ONCE)
-		return on_inner(r, t, ev);
+		return on_inner(r, st, t, ev);
 	if (ev->node == NODE_ROOT)
 		return on_root(r, t, ev);
 	if (!is_end(t)) {

@@ -139,7 +139,8 @@ static const struct json_edge messages_part[] = {
 	EDGE("input", NODE_NONE), /* a tool's arguments: the caller's own members */
 };
 static const struct json_edge source[] = {
-	EDGE("data", NODE_MEDIA_DATA),
+	EDGE("type", NODE_SOURCE_TYPE),
+	EDGE("data", NODE_SOURCE_DATA),
 	EDGE("file_id", NODE_FOREIGN),
 	EDGE("content", NODE_PART),
 };
@@ -153,6 +154,7 @@ static const struct json_node messages_nodes[NODE_COUNT] = {
 	[NODE_PART] = {EDGES(messages_part), .other = NODE_PART, .element = NODE_PART},
 	[NODE_PART_TYPE] = {.text = true},
 	[NODE_SOURCE] = {EDGES(source)},
+	[NODE_SOURCE_TYPE] = {.text = true},
 	[NODE_TOOLS] = {.element = NODE_TOOL},
 	[NODE_TOOL] = {EDGES(messages_tool)},
 	[NODE_TOOL_TYPE] = {.text = true},
@@ -199,7 +201,7 @@ static const struct json_edge gemini_part[] = {
 static const struct json_edge gemini_blob[] = {
 	EDGE("mimeType", NODE_MIME),
 	EDGE("mime_type", NODE_MIME),
-	EDGE("data", NODE_MEDIA_DATA),
+	EDGE("data", NODE_SOURCE_DATA),
 	EDGE("fileUri", NODE_FILE_URI),
 	EDGE("file_uri", NODE_FILE_URI),
 };

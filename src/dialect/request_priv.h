@@ -39,7 +39,9 @@ enum request_node {
 	NODE_AUDIO_PART,
 	NODE_FILE_PART,
 	NODE_MEDIA_DATA, /* base64 */
-	NODE_SOURCE,
+	NODE_SOURCE, /* data of an image or a document, which may be plain text */
+	NODE_SOURCE_TYPE,
+	NODE_SOURCE_DATA,
 	NODE_BLOB, /* Gemini: inlineData, fileData: a file until its type is known */
 	NODE_MIME,
 	NODE_FILE_URI,

@@ -314,10 +314,16 @@ what_costs_is_found_in_each_language(void **state)
 			"{\"model\":\"m\",\"max_tokens\":7,\"messages\":[{\"content\":[{\"type\":\"image\",\"source\":{\"data\":\"12\"}},{\"type\":\"document\",\"source\":{\"data\":\"3\"}}]}],"
 			"\"tools\":[{\"type\":\"web_search_20250305\",\"max_uses\":4}]}",
 			7, 1, 1, 0, 1, 3, 1u << TOOL_web_search, 4},
+		{ENDPOINT_MESSAGES, /* a document's text is text */
+			"{\"model\":\"m\",\"max_tokens\":7,\"messages\":[{\"content\":[{\"type\":\"document\",\"source\":{\"data\":\"123456\",\"type\":\"text\"}},"
+			"{\"type\":\"document\",\"source\":{\"type\":\"base64\",\"data\":\"12\"}}]}]}",
+			7, 1, 0, 0, 2, 2, 0, 0},
 		{ENDPOINT_GENERATE_CONTENT,
 			"{\"contents\":[{\"parts\":[{\"inline_data\":{\"data\":\"1234\",\"mime_type\":\"image/png\"}},{\"inlineData\":{\"mimeType\":\"audio/wav\",\"data\":\"1\"}},"
 			"{\"inlineData\":{\"mimeType\":\"application/pdf\",\"data\":\"1\"}}]}],\"generationConfig\":{\"maxOutputTokens\":8,\"candidateCount\":2},\"tools\":[{\"googleSearch\":{}}]}",
 			8, 2, 1, 1, 1, 6, 1u << TOOL_web_search, 0},
+		{ENDPOINT_GENERATE_CONTENT, "{\"contents\":[{\"parts\":[{\"inlineData\":{\"data\":\"123456\",\"mimeType\":\"text/plain\"}}]}],\"generationConfig\":{\"maxOutputTokens\":8}}", 8, 1, 0,
+			0, 1, 0, 0, 0},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		enum request_error error;
