@@ -153,7 +153,7 @@ grant_fd(const struct supervisor *s, enum grant g)
 	case GRANT_CONTROL:
 		return s->control_fd;
 	case GRANT_LOG:
-		return s->plan->log_fd;
+		return s->log_fd;
 	case GRANT_METRICS:
 		return s->metrics_fd;
 	case GRANT_LOCK:

@@ -2,7 +2,7 @@
 
 #include "proc/catalogue_compile.h"
 #include "proc/pepper.h"
-#include "proc/supervisor.h"
+#include "proc/supervisor_priv.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -100,7 +100,8 @@ open_log(const struct config *c, struct supervisor_plan *plan)
 	plan->log_fd = STDERR_FILENO;
 	if (c->log.file[0] == '\0')
 		return true;
-	plan->log_fd = open(c->log.file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	snprintf(plan->log_file, sizeof plan->log_file, "%s", c->log.file);
+	plan->log_fd = reload_open_log(plan->log_file);
 	if (plan->log_fd >= 0)
 		return true;
 	fprintf(stderr, "lethe: can't open the log %s: %s - create its directory, or change `log.file`\n",

@@ -42,7 +42,7 @@ log_line(struct supervisor *s, const struct message_event *m)
 	char memory[LINE_MAX_BYTES];
 	struct text t = text_on(memory, sizeof memory);
 	if (line_event_write(&t, clock_wall_us(), END_OF_SUPERVISOR, 0, m->event, m->numbers))
-		(void)!write(s->plan->log_fd, t.at, t.len);
+		(void)!write(s->log_fd, t.at, t.len);
 }
 
 void
@@ -285,9 +285,7 @@ signals_ready(struct watch *w)
 		if (info.ssi_signo == SIGCHLD)
 			child_reap(s);
 		else if (info.ssi_signo == SIGHUP)
-			supervisor_say(
-				"SIGHUP is ignored: the configuration is read at start only. Restart to apply a changed one.",
-				"");
+			supervisor_reload(s);
 		else
 			stop_signal(s);
 	}
@@ -389,7 +387,7 @@ supervisor_run(const struct supervisor_plan *plan)
 {
 	static struct supervisor supervisor; /* the wheel and the children are too large for a stack */
 	struct supervisor *s = &supervisor;
-	*s = (struct supervisor){.plan = plan, .wake_fd = -1, .control_fd = -1, .metrics_fd = -1};
+	*s = (struct supervisor){.plan = plan, .wake_fd = -1, .control_fd = -1, .metrics_fd = -1, .log_fd = plan->log_fd};
 	memset(s->listen_fd, -1, sizeof s->listen_fd);
 	if (!start(s))
 		return 1;

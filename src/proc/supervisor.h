@@ -51,6 +51,7 @@ struct supervisor_plan {
 	struct plan_key *keys;
 	uint32_t key_count;
 	int log_fd;
+	char log_file[PATH_MAX]; /* "": standard error, which is never opened anew */
 	int lock_fd; /* the data directory's server lock, held */
 };
 

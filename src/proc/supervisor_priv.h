@@ -3,6 +3,7 @@
  *   supervisor.c  life: start, signals, drain, end      child.c   one child: start, messages, death, restart
  *   arrows.c      socket pairs between children         watch.c   TracerPid, and what children write to their pipe
  *   listen.c      sockets and the endpoint file
+ *   reload.c      what SIGHUP does
  */
 #ifndef PROC_SUPERVISOR_PRIV_H
 #define PROC_SUPERVISOR_PRIV_H
@@ -63,6 +64,7 @@ struct supervisor {
 	enum supervisor_state state;
 	int status; /* exit status */
 	int wake_fd, control_fd, metrics_fd;
+	int log_fd; /* the plan's, until the log is opened anew */
 	int listen_fd[HANDOVER_LISTENERS_MAX];
 	struct watch signals;
 	struct timer second, limit; /* limit: how long the state may last */
@@ -111,6 +113,12 @@ must_check bool watch_pipe(struct child *c, int fd);
 void watch_pipe_close(struct child *c);
 /* Each second: is an edge being traced? */
 void watch_tracers(struct supervisor *s);
+
+/* ---- reload.c ---- */
+/* SIGHUP: open anew what may be replaced while the server runs. What can't be opened stays as it was, and is told. */
+void supervisor_reload(struct supervisor *s);
+/* For appending, created when it is missing; -1 with errno. */
+must_check int reload_open_log(const char *path);
 
 /* ---- listen.c ---- */
 must_check bool listen_all(struct supervisor *s);

@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -479,7 +480,7 @@ static void
 server_free(struct server *s)
 {
 	char path[128];
-	static const char *const files[] = {"control.sock", "endpoint"};
+	static const char *const files[] = {"control.sock", "endpoint", "log"};
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		snprintf(path, sizeof path, "%s/%s", s->dir, files[i]);
 		unlink(path);
@@ -752,6 +753,60 @@ an_edge_that_sends_what_is_not_its_to_send_is_killed(void **state)
 	server_stop(s);
 }
 
+/* A pipe with a name: what is written to it can be awaited. */
+static void
+name_a_log(struct server *s)
+{
+	snprintf(s->plan.log_file, sizeof s->plan.log_file, "%s/log", s->dir);
+	assert_int_equal(mkfifo(s->plan.log_file, 0600), 0);
+}
+
+static void
+read_the_named_log(struct server *s)
+{
+	int fd = open(s->plan.log_file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_true(fd >= 0);
+	close(s->log);
+	s->log = fd;
+}
+
+static void
+sighup_opens_the_log_anew_for_all_who_write_it(void **state)
+{
+	struct server *s = server_new();
+	name_a_log(s);
+	server_run(s);
+	await_all_ready(s);
+	int old = dup(s->log);
+	read_the_named_log(s);
+	kill(s->pid, SIGHUP);
+	await(s, "\"role\":\"supervisor\",\"instance\":0,\"event\":\"LOG_OPENED\"");
+	kill_child(s, "lethe-edge");
+	await(s, "\"event\":\"CHILD_DIED\",\"numbers\":[2,0,");
+	/* The next scribe has the new log as well. */
+	kill_child(s, "lethe-scribe");
+	await(s, "\"event\":\"CHILD_DIED\",\"numbers\":[5,0,");
+	await(s, "\"role\":\"edge\"");
+	/* Nobody holds the old one. */
+	static char rest[1 << 16];
+	while (read(old, rest, sizeof rest) > 0)
+		;
+	close(old);
+	server_stop(s);
+}
+
+static void
+a_log_that_can_not_be_opened_anew_is_told_in_the_old_one(void **state)
+{
+	struct server *s = server_new();
+	snprintf(s->plan.log_file, sizeof s->plan.log_file, "%s/missing/log", s->dir);
+	server_run(s);
+	await_all_ready(s);
+	kill(s->pid, SIGHUP);
+	await(s, "\"event\":\"LOG_FAILED\",\"numbers\":[2,0,0,0]");
+	server_stop(s);
+}
+
 /* A failed test leaves its server: killing the supervisor makes its children this process' own. */
 static void
 end_all(void)
@@ -791,6 +846,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(a_traced_edge_is_ended),
 		cmocka_unit_test(only_children_without_content_are_quoted),
 		cmocka_unit_test(an_edge_that_sends_what_is_not_its_to_send_is_killed),
+		cmocka_unit_test(sighup_opens_the_log_anew_for_all_who_write_it),
+		cmocka_unit_test(a_log_that_can_not_be_opened_anew_is_told_in_the_old_one),
 	};
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
 		return 1;

@@ -30,7 +30,7 @@ show_line(struct child *c, struct span said)
 	char memory[LINE_MAX_BYTES];
 	struct text t = text_on(memory, sizeof memory);
 	line_text_write(&t, clock_wall_us(), c->role->end, (uint16_t)c->instance, said);
-	(void)!write(c->s->plan->log_fd, t.at, t.len); /* a log that takes nothing can't be told of either */
+	(void)!write(c->s->log_fd, t.at, t.len); /* a log that takes nothing can't be told of either */
 }
 
 /* Shows the lines that are complete; a longer one than the buffer in pieces. */

@@ -163,6 +163,11 @@ supervisor_message(struct port *p, const void *message, int pass_fd)
 		assert(pass_fd >= 0);
 		take_peer(s, message, pass_fd);
 		break;
+	case MESSAGE_LOG:
+		assert(pass_fd >= 0);
+		close(s->log_fd);
+		s->log_fd = pass_fd;
+		break;
 	case MESSAGE_STOP:
 		s->loop.stop = true;
 		break;

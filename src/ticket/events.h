@@ -25,6 +25,8 @@
 	X(EVENTS_DROPPED, WARN, "{0} events were not written") \
 	X(DRAINING, INFO, "the server drains; at most {0} ms") \
 	X(CATALOGUE, INFO, "catalogue {0} with {1} models is in force") \
+	X(LOG_OPENED, INFO, "the log was opened anew") \
+	X(LOG_FAILED, ALARM, "the log can't be opened anew, errno {0}; the old file is written on") \
 	X(COST_MISMATCH, ALARM, "{0} tickets state another cost than their usage gives")
 
 enum event_id {

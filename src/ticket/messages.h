@@ -16,6 +16,7 @@
 	X(SECRET, SUPERVISOR, ANY, message_secret, false) \
 	X(GO, SUPERVISOR, ANY, message_plain, false) /* all secrets and segments are handed over */ \
 	X(PEER, SUPERVISOR, ANY, message_peer, true) /* that neighbour was started anew: here is the fresh end of its arrow */ \
+	X(LOG, SUPERVISOR, SCRIBE, message_plain, true) /* write to this descriptor from now on */ \
 	X(SEGMENT, SUPERVISOR, EDGE, message_segment, true) \
 	X(SEGMENT_WANTED, EDGE, SUPERVISOR, message_segment, false) \
 	X(CONNECT, EDGE, DIALER, message_connect, false) \
