@@ -48,7 +48,7 @@ problems_json(const struct problems *p)
 	json_t *list = json_array();
 	for (uint32_t i = 0; i < p->count; i++)
 		json_array_append_new(list,
-			json_pack("{s:s, s:i, s:s, s:s%}", "file", p->file, "line", (int)p->row[i].line, "severity",
+			json_pack("{s:s, s:i, s:s, s:s%}", "file", place_file(p, p->row[i].line), "line", (int)place_line(p->row[i].line), "severity",
 				p->row[i].warning ? "warning" : "error", "message", p->row[i].text, strlen(p->row[i].text)));
 	return list;
 }

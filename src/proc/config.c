@@ -205,10 +205,8 @@ static void
 convert_providers(struct reading *r, const struct raw_top *raw, struct config *c)
 {
 	const yaml_node_t *list = config_yaml_get(r->y, config_yaml_root(r->y), "providers");
-	c->providers = array(raw->providers_count, sizeof *c->providers);
-	c->provider_count = raw->providers_count;
 	for (uint32_t i = 0; i < raw->providers_count; i++) {
-		struct config_provider *p = &c->providers[i];
+		struct config_provider *p = &c->providers[c->provider_count++];
 		const yaml_node_t *node = config_yaml_item(r->y, list, i);
 		p->line = config_yaml_line(node);
 		p->pass_headers = raw->providers[i].pass_headers;
@@ -234,10 +232,8 @@ static void
 convert_models(struct reading *r, const struct raw_top *raw, struct config *c)
 {
 	const yaml_node_t *list = config_yaml_get(r->y, config_yaml_root(r->y), "models");
-	c->models = array(raw->models_count, sizeof *c->models);
-	c->model_count = raw->models_count;
 	for (uint32_t i = 0; i < raw->models_count; i++) {
-		struct config_model *m = &c->models[i];
+		struct config_model *m = &c->models[c->model_count++];
 		const yaml_node_t *node = config_yaml_item(r->y, list, i);
 		m->line = config_yaml_line(node);
 		m->aliases = raw->models[i].aliases;
@@ -248,7 +244,7 @@ convert_models(struct reading *r, const struct raw_top *raw, struct config *c)
 }
 
 static void
-convert_all(struct reading *r, const struct raw_top *raw, struct config *c)
+convert_top(struct reading *r, const struct raw_top *raw, struct config *c)
 {
 	const yaml_node_t *root = config_yaml_root(r->y);
 	convert_section(r, SECTION_TOP, raw, c, root);
@@ -257,8 +253,6 @@ convert_all(struct reading *r, const struct raw_top *raw, struct config *c)
 	convert_section(r, SECTION_METRICS, raw->metrics, &c->metrics, config_yaml_get(r->y, root, "metrics"));
 	convert_section(r, SECTION_LOG, raw->log, &c->log, config_yaml_get(r->y, root, "log"));
 	convert_listen(r, raw, c);
-	convert_providers(r, raw, c);
-	convert_models(r, raw, c);
 }
 
 /* ---- loading ---- */
@@ -291,43 +285,120 @@ loader_config(struct loader_log *log)
 }
 
 static struct raw_top *
-load_raw(const char *text, size_t len, struct problems *problems)
+load_raw(struct span text, const cyaml_schema_value_t *schema, uint32_t place, struct problems *problems)
 {
 	struct loader_log log = {0};
 	cyaml_config_t loader = loader_config(&log);
 	struct raw_top *raw = NULL;
 	cyaml_err_t error =
-		cyaml_load_data((const uint8_t *)text, len, &loader, &config_schema, (cyaml_data_t **)&raw, NULL);
+		cyaml_load_data((const uint8_t *)text.at, text.len, &loader, schema, (cyaml_data_t **)&raw, NULL);
 	if (error == CYAML_OK)
 		return raw;
-	problems_error(problems, 0, "%s (%s) – compare with examples/lethe.yaml", cyaml_strerror(error), log.text);
+	problems_error(problems, place, "%s (%s) – compare with examples/lethe.yaml", cyaml_strerror(error), log.text);
 	return NULL;
 }
 
-bool
-config_load_text(const char *text, size_t len, struct problems *problems, struct config **ret)
+/* One file, checked against its schema: *ret_raw and *ret_y are the caller's, whatever the outcome. */
+static bool
+read_one(struct span text, bool catalogue, struct problems *problems, struct config_yaml **ret_y, void **ret_raw)
 {
-	struct config_yaml *y = NULL;
-	struct config *c = NULL;
-	bool ok = false;
-	if (!config_yaml_parse(text, len, problems, &y) || !config_yaml_check(y, &config_schema, problems))
-		goto out;
-	c = array(1, sizeof *c);
-	c->loaded = load_raw(text, len, problems);
-	if (c->loaded == NULL)
-		goto out;
-	c->file = strdup(problems->file);
-	convert_all(&(struct reading){y, problems}, c->loaded, c);
-	if (problems->errors == 0) /* what refers to broken values would only be reported twice */
-		config_check(c, y, problems);
-	ok = problems->errors == 0;
-out:
-	config_yaml_free(&y);
+	const cyaml_schema_value_t *schema = catalogue ? &catalogue_schema : &config_schema;
+	uint32_t place = catalogue ? PLACE_CATALOGUE : 0;
+	if (!config_yaml_parse(text.at, text.len, place, problems, ret_y) || !config_yaml_check(*ret_y, schema, problems))
+		return false;
+	*ret_raw = load_raw(text, schema, place, problems);
+	return *ret_raw != NULL;
+}
+
+/* The file that the configuration names, if it names one. */
+static bool
+read_catalogue(config_opener *open, struct config *c, struct config_yaml **y, struct problems *problems)
+{
+	const char *path = ((const struct raw_top *)c->loaded[0])->catalogue;
+	char *text = NULL;
+	size_t len = 0;
+	if (path == NULL || path[0] == '\0')
+		return true;
+	uint32_t line = config_yaml_line(config_yaml_get(y[0], config_yaml_root(y[0]), "catalogue"));
+	if (open == NULL) {
+		problems_error(problems, line, "`catalogue`: another file can't be named here – write its lists into this one");
+		return false;
+	}
+	bool ok = open(path, line, problems, &text, &len);
+	if (ok) {
+		c->catalogue_file = strdup(problems->catalogue);
+		ok = read_one((struct span){text, len}, true, problems, &y[1], &c->loaded[1]);
+	}
+	free(text);
+	return ok;
+}
+
+static void
+count_lists(struct reading *r, const struct config *c, uint32_t *ret_providers, uint32_t *ret_models)
+{
+	*ret_providers = *ret_models = 0;
+	for (unsigned i = 0; i < 2 && c->loaded[i] != NULL; i++) {
+		*ret_providers += ((const struct raw_top *)c->loaded[i])->providers_count;
+		*ret_models += ((const struct raw_top *)c->loaded[i])->models_count;
+	}
+	if (*ret_providers > CONFIG_PROVIDERS_MAX || *ret_models > CONFIG_MODELS_MAX)
+		problems_error(r->problems, 0, "both files together have %u providers and %u models – %d and %d are the most",
+			*ret_providers, *ret_models, CONFIG_PROVIDERS_MAX, CONFIG_MODELS_MAX);
+}
+
+static void
+convert_all(const struct config_files *files, struct config *c, struct problems *problems)
+{
+	struct reading r = {files->y[0], problems};
+	uint32_t providers, models;
+	count_lists(&r, c, &providers, &models);
+	c->providers = array(providers, sizeof *c->providers);
+	c->models = array(models, sizeof *c->models);
+	convert_top(&r, c->loaded[0], c);
+	for (unsigned i = 0; i < 2 && c->loaded[i] != NULL; i++) {
+		r.y = files->y[i];
+		convert_providers(&r, c->loaded[i], c);
+		convert_models(&r, c->loaded[i], c);
+	}
+}
+
+bool
+config_load_with(const char *text, size_t len, config_opener *open, struct problems *problems, struct config **ret)
+{
+	struct config_yaml *y[2] = {NULL, NULL};
+	struct config *c = array(1, sizeof *c);
+	bool ok = read_one((struct span){text, len}, false, problems, &y[0], &c->loaded[0]) &&
+		read_catalogue(open, c, y, problems);
+	if (ok) {
+		const struct config_files files = {{y[0], y[1]}};
+		c->file = strdup(problems->file);
+		convert_all(&files, c, problems);
+		if (problems->errors == 0) /* what refers to broken values would only be reported twice */
+			config_check(c, &files, problems);
+		ok = problems->errors == 0;
+	}
+	config_yaml_free(&y[0]);
+	config_yaml_free(&y[1]);
 	if (!ok)
 		config_free(&c);
 	else
 		*ret = c;
 	return ok;
+}
+
+bool
+config_load_text(const char *text, size_t len, struct problems *problems, struct config **ret)
+{
+	return config_load_with(text, len, NULL, problems, ret);
+}
+
+static void
+free_loaded(void *loaded, const cyaml_schema_value_t *schema)
+{
+	struct loader_log log = {0};
+	cyaml_config_t loader = loader_config(&log);
+	if (loaded != NULL)
+		cyaml_free(&loader, schema, loaded, 0);
 }
 
 void
@@ -344,11 +415,9 @@ config_free(struct config **config)
 	free(c->providers);
 	free(c->models);
 	free(c->file);
-	if (c->loaded != NULL) {
-		struct loader_log log = {0};
-		cyaml_config_t loader = loader_config(&log);
-		cyaml_free(&loader, &config_schema, c->loaded, 0);
-	}
+	free(c->catalogue_file);
+	free_loaded(c->loaded[0], &config_schema);
+	free_loaded(c->loaded[1], &catalogue_schema);
 	free(c);
 	*config = NULL;
 }

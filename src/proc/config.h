@@ -70,15 +70,17 @@ struct config {
 	struct config_model *models;
 	uint32_t listen_count, provider_count, model_count;
 	char *file;
-	void *loaded; /* the loader's tree; texts point into it */
+	char *catalogue_file; /* where `catalogue` is; NULL: there is none */
+	void *loaded[2]; /* the loader's trees of both; texts point into them */
 };
 
 /*
- * Read and check a file. False: problems has at least one error, *ret is untouched. Warnings may come with
+ * Read and check a file, and the one that it names as its catalogue. A configuration without models is one: only what
+ * serves needs them (catalogue_compile). False: problems has at least one error, *ret is untouched. Warnings may come with
  * success. problems->file must be set (problems_init) to the path.
  */
 must_check bool config_load(struct problems *problems, struct config **ret);
-/* The same from memory, for tests and fuzzers. */
+/* The same from memory, for tests and fuzzers: it can name no other file. */
 must_check bool config_load_text(const char *text, size_t len, struct problems *problems, struct config **ret);
 void config_free(struct config **c);
 

@@ -14,7 +14,8 @@ struct name {
 
 struct check {
 	struct config *c;
-	const struct config_yaml *y;
+	const struct config_files *files;
+	const struct config_yaml *y; /* of the entry that is checked; outside of entries the configuration's own */
 	struct problems *problems;
 };
 
@@ -29,12 +30,13 @@ compare_names(const void *a, const void *b)
 static void
 report_repeats(struct check *k, struct name *names, size_t count, const char *what)
 {
+	char where[PLACE_TEXT_MAX];
 	qsort(names, count, sizeof *names, compare_names);
 	for (size_t i = 1; i < count; i++)
 		if (strcmp(names[i - 1].text, names[i].text) == 0)
 			problems_error(k->problems, names[i].line,
-				"the %s `%s` is already in line %u – names must differ; rename or remove one", what, names[i].text,
-				names[i - 1].line);
+				"the %s `%s` is already in %s – names must differ; rename or remove one", what, names[i].text,
+				place_text(k->problems, names[i - 1].line, names[i].line, where));
 }
 
 static struct name *
@@ -47,9 +49,18 @@ name_list(size_t count)
 }
 
 static const yaml_node_t *
-entry_node(const struct check *k, const char *list, uint32_t index)
+list_node(const struct config_yaml *y, const char *list)
 {
-	return config_yaml_item(k->y, config_yaml_get(k->y, config_yaml_root(k->y), list), index);
+	return config_yaml_get(y, config_yaml_root(y), list);
+}
+
+/* The entry of a list, and its file as the one to look into. */
+static const yaml_node_t *
+entry_node(struct check *k, const char *list, uint32_t index)
+{
+	uint32_t own = config_yaml_count(list_node(k->files->y[0], list));
+	k->y = k->files->y[index < own ? 0 : 1];
+	return config_yaml_item(k->y, list_node(k->y, list), index < own ? index : index - own);
 }
 
 static uint32_t
@@ -205,6 +216,9 @@ check_provider(struct check *k, uint32_t index)
 static void
 check_providers(struct check *k)
 {
+	if (k->c->provider_count == 0)
+		problems_error(k->problems, 0,
+			"there are no providers – add `providers:`, or name a file that has them with `catalogue:` (docs/reference/config.md)");
 	struct name *names = name_list(k->c->provider_count);
 	for (uint32_t i = 0; i < k->c->provider_count; i++) {
 		check_provider(k, i);
@@ -361,7 +375,7 @@ check_prices(struct check *k, struct config_model *m)
 		for (uint32_t j = 0; j < i; j++)
 			if (same_row(&m->prices[j], p))
 				problems_error(k->problems, p->line,
-					"the price in line %u begins at the same time for the same requests – change `from` or remove one", m->prices[j].line);
+					"the price in line %u begins at the same time for the same requests – change `from` or remove one", place_line(m->prices[j].line));
 	}
 	if (m->created_ms == 0 && m->price_count > 0)
 		m->created_ms = first_ms;
@@ -415,9 +429,9 @@ check_models(struct check *k)
 }
 
 void
-config_check(struct config *c, const struct config_yaml *y, struct problems *problems)
+config_check(struct config *c, const struct config_files *files, struct problems *problems)
 {
-	struct check k = {c, y, problems};
+	struct check k = {c, files, files->y[0], problems};
 	check_edges(&k);
 	check_listen(&k);
 	check_metrics(&k);

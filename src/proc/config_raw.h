@@ -85,7 +85,7 @@ struct section {
 };
 
 extern const struct section config_sections[SECTION_COUNT];
-extern const cyaml_schema_value_t config_schema;
+extern const cyaml_schema_value_t config_schema, catalogue_schema; /* both of struct raw_top */
 
 enum { CONFIG_LISTEN_MAX = 16,
 	CONFIG_PROVIDERS_MAX = 1000,

@@ -128,9 +128,17 @@ static const cyaml_schema_field_t top_fields[] = {
 	PART("timeouts", timeouts, timeouts_fields, CYAML_FLAG_OPTIONAL),
 	PART("metrics", metrics, metrics_fields, CYAML_FLAG_OPTIONAL),
 	PART("log", log, log_fields, CYAML_FLAG_OPTIONAL),
-	LIST("providers", providers, provider_value, 0, 1, CONFIG_PROVIDERS_MAX),
-	LIST("models", models, model_value, 0, 1, CONFIG_MODELS_MAX),
+	LIST("providers", providers, provider_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_PROVIDERS_MAX),
+	LIST("models", models, model_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_MODELS_MAX),
 	CONFIG_TOP(FIELD) CYAML_FIELD_END,
 };
 const cyaml_schema_value_t config_schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, RAW, top_fields)};
+
+/* What may also stand in a file of its own. */
+static const cyaml_schema_field_t catalogue_fields[] = {
+	LIST("providers", providers, provider_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_PROVIDERS_MAX),
+	LIST("models", models, model_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_MODELS_MAX),
+	CYAML_FIELD_END,
+};
+const cyaml_schema_value_t catalogue_schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, RAW, catalogue_fields)};
 #undef RAW

@@ -22,7 +22,9 @@
 		"when a request's cost is on disk: `batched` within the batch window, `strict` before the answer's last byte is sent") \
 	X("batch_window", batch_window_ms, MS, "50ms", 1, 5 * SECOND_MS, "how long the ledger collects finished requests into one commit") \
 	X("allow_plain_memory", allow_plain_memory, FLAG, "false", 0, 1, \
-		"start even when memory for content can be neither secret nor locked (`lethe doctor` says why)")
+		"start even when memory for content can be neither secret nor locked (`lethe doctor` says why)") \
+	X("catalogue", catalogue, TEXT, "", 0, 4000, \
+		"a file with more `providers` and `models` and nothing else; a relative path begins at this file's folder")
 
 #define CONFIG_LIMITS(X) \
 	X("head_bytes", head_bytes, BYTES, "32KiB", KIB, 64 * KIB, "largest request head: request line and headers") \

@@ -307,6 +307,103 @@ empty_files_and_missing_files_have_a_remedy(void **state)
 	assert_null(c);
 }
 
+/* ---- a catalogue of its own ---- */
+
+static const char main_part[] = "listen: ['127.0.0.1:8080']\n"
+								"catalogue: models.yaml\n"
+								"providers:\n"
+								"  - {name: own, url: 'http://127.0.0.1:1/v1'}\n"
+								"models:\n"
+								"  - {id: first, provider: own, context: 10, output: 5, prices: [{from: 2026-01-01, input: '1', output: '1'}]}\n";
+static const char other_part[] = "providers:\n"
+								 "  - {name: far, url: 'https://api.example.com/v1'}\n"
+								 "models:\n"
+								 "  - {id: second, provider: far, context: 10, output: 5, prices: [{from: 2026-01-01, input: '2', output: '2'}]}\n"
+								 "  - {id: third, provider: own, context: 10, output: 5, prices: [{from: 2026-01-01, input: '3', output: '3'}]}\n";
+
+static char pair_dir[] = "/tmp/lethe-config-XXXXXX";
+
+static void
+write_text(const char *name, const char *text)
+{
+	char path[96];
+	snprintf(path, sizeof path, "%s/%s", pair_dir, name);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static struct config *
+load_pair(const char *first, const char *second, struct problems *p)
+{
+	static char path[96];
+	struct config *c = NULL;
+	if (pair_dir[sizeof pair_dir - 2] == 'X')
+		assert_non_null(mkdtemp(pair_dir));
+	snprintf(path, sizeof path, "%s/lethe.yaml", pair_dir);
+	write_text("lethe.yaml", first);
+	write_text("models.yaml", second);
+	problems_init(p, path);
+	bool ok = config_load(p, &c);
+	assert_int_equal(ok, p->errors == 0);
+	return c;
+}
+
+static void
+a_catalogue_in_a_file_of_its_own_goes_on_with_the_lists(void **state)
+{
+	struct problems p;
+	struct config *c = load_pair(main_part, other_part, &p);
+	assert_non_null(c);
+	assert_int_equal(c->provider_count, 2);
+	assert_int_equal(c->model_count, 3);
+	assert_string_equal(c->providers[1].name, "far");
+	assert_string_equal(c->models[1].id, "second");
+	assert_int_equal(c->models[1].provider_index, 1);
+	assert_int_equal(c->models[2].provider_index, 0);
+	assert_int_equal(c->models[2].prices[0].input, 3000000);
+	assert_non_null(strstr(c->catalogue_file, "/models.yaml"));
+	config_free(&c);
+}
+
+static void
+says(const struct problems *p, const char *file, uint32_t line, const char *words)
+{
+	char text[PATH_MAX + PROBLEM_TEXT_MAX], begins[128];
+	snprintf(begins, sizeof begins, line == 0 ? "%s/%s: " : "%s/%s:%u: ", pair_dir, file, line);
+	for (uint32_t i = 0; i < p->count; i++) {
+		problem_text(p, i, text, sizeof text);
+		if (strncmp(text, begins, strlen(begins)) == 0 && strstr(text, words) != NULL)
+			return;
+	}
+	fail_msg("no problem begins with %s and says %s", begins, words);
+}
+
+static void
+each_mistake_is_told_with_the_file_that_it_stands_in(void **state)
+{
+	struct problems p;
+	assert_null(load_pair(main_part, "listen: ['127.0.0.1:1']\n", &p));
+	says(&p, "models.yaml", 1, "unknown key `listen` in the file – known are providers, models");
+	assert_null(load_pair(main_part, "models:\n  - {id: [\n", &p));
+	says(&p, "models.yaml", 3, "flow node");
+	assert_null(load_pair(main_part, "", &p));
+	says(&p, "models.yaml", 0, "the file is empty");
+	assert_null(load_pair(main_part,
+		"models:\n  - {id: first, provider: nobody, context: 10, output: 50, prices: [{from: 2026-01-01, input: '1', output: '1'}]}\n", &p));
+	says(&p, "models.yaml", 2, "there is no provider `nobody` – name one of: own");
+	says(&p, "models.yaml", 2, "the model name `first` is already in line 6 of ");
+	says(&p, "models.yaml", 2, "`output` is larger than `context`");
+	assert_null(load_pair("listen: ['127.0.0.1:8080']\ncatalogue: nowhere.yaml\n", "", &p));
+	says(&p, "lethe.yaml", 2, "nowhere.yaml can't be read");
+	says(&p, "nowhere.yaml", 0, "No such file");
+	assert_null(load_pair("listen: ['127.0.0.1:8080']\n", "", &p));
+	says(&p, "lethe.yaml", 0, "there are no providers – add `providers:`");
+	struct config *c = NULL;
+	assert_false(config_load_text(main_part, strlen(main_part), &p, &c));
+}
+
 /*
  * Whatever is done to the file, the reader answers with a configuration or with a reason, and AddressSanitizer
  * has nothing to say.
@@ -492,6 +589,8 @@ main(void)
 		cmocka_unit_test(more_mistakes_than_fit_are_counted),
 		cmocka_unit_test(plain_http_goes_to_private_places_only),
 		cmocka_unit_test(empty_files_and_missing_files_have_a_remedy),
+		cmocka_unit_test(a_catalogue_in_a_file_of_its_own_goes_on_with_the_lists),
+		cmocka_unit_test(each_mistake_is_told_with_the_file_that_it_stands_in),
 		cmocka_unit_test(no_damage_to_the_file_is_fatal),
 		cmocka_unit_test(a_key_comes_from_the_environment_and_leaves_it),
 		cmocka_unit_test(a_key_comes_from_a_file_or_a_credential),

@@ -7,6 +7,7 @@ struct config_yaml {
 	yaml_document_t document;
 	bool *seen; /* by node: one that is met twice is an alias */
 	size_t node_count;
+	uint32_t place; /* of line 0 */
 	struct problems *problems; /* while checking */
 };
 
@@ -34,15 +35,15 @@ remedy_for(const char *problem)
 }
 
 static void
-report_parser(const yaml_parser_t *parser, const char *text, size_t len, struct problems *problems)
+report_parser(const yaml_parser_t *parser, const char *text, size_t len, uint32_t place, struct problems *problems)
 {
 	if (parser->error == YAML_READER_ERROR) {
-		uint32_t line = line_of_offset(text, len, parser->problem_offset);
+		uint32_t line = place + line_of_offset(text, len, parser->problem_offset);
 		problems_error(problems, line, "%s – %s", parser->problem, remedy_for(parser->problem));
 		return;
 	}
 	const char *what = parser->problem == NULL ? "out of memory" : parser->problem;
-	uint32_t line = (uint32_t)parser->problem_mark.line + 1;
+	uint32_t line = place + (uint32_t)parser->problem_mark.line + 1;
 	if (parser->context != NULL)
 		problems_error(problems, line, "%s (%s that begins in line %zu) – %s", what, parser->context,
 			parser->context_mark.line + 1, remedy_for(what));
@@ -52,19 +53,19 @@ report_parser(const yaml_parser_t *parser, const char *text, size_t len, struct 
 
 /* One document and nothing behind it. */
 static bool
-load_only_document(yaml_parser_t *parser, yaml_document_t *document, struct problems *problems)
+load_only_document(yaml_parser_t *parser, yaml_document_t *document, uint32_t place, struct problems *problems)
 {
 	yaml_document_t next;
 	if (yaml_document_get_root_node(document) == NULL) {
-		problems_error(problems, 0,
-			"the file is empty – begin with `listen:`, `providers:` and `models:` (examples/lethe.yaml)");
+		problems_error(problems, place, "the file is empty – begin with %s",
+			place == 0 ? "`listen:`, `providers:` and `models:` (examples/lethe.yaml)" : "`models:`, or `providers:`");
 		return false;
 	}
 	if (!yaml_parser_load(parser, &next))
 		return false;
 	const yaml_node_t *root = yaml_document_get_root_node(&next);
 	if (root != NULL)
-		problems_error(problems, config_yaml_line(root),
+		problems_error(problems, place + config_yaml_line(root),
 			"a second document begins – keep one document in the file, without '---' in between");
 	yaml_document_delete(&next);
 	return root == NULL;
@@ -75,25 +76,27 @@ load_document(const char *text, size_t len, struct config_yaml *y, struct proble
 {
 	yaml_parser_t parser;
 	if (!yaml_parser_initialize(&parser)) {
-		problems_error(problems, 0, "out of memory");
+		problems_error(problems, y->place, "out of memory");
 		return false;
 	}
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
 	bool ok = yaml_parser_load(&parser, &y->document) != 0;
-	if (ok && !load_only_document(&parser, &y->document, problems)) {
+	if (ok && !load_only_document(&parser, &y->document, y->place, problems)) {
 		yaml_document_delete(&y->document);
 		ok = false;
 	}
 	if (!ok && parser.error != YAML_NO_ERROR)
-		report_parser(&parser, text, len, problems);
+		report_parser(&parser, text, len, y->place, problems);
 	yaml_parser_delete(&parser);
 	return ok;
 }
 
 bool
-config_yaml_parse(const char *text, size_t len, struct problems *problems, struct config_yaml **ret)
+config_yaml_parse(const char *text, size_t len, uint32_t place, struct problems *problems, struct config_yaml **ret)
 {
 	struct config_yaml *y = calloc(1, sizeof *y);
+	if (y != NULL)
+		y->place = place;
 	if (y == NULL || !load_document(text, len, y, problems)) {
 		free(y);
 		return false;
@@ -104,6 +107,8 @@ config_yaml_parse(const char *text, size_t len, struct problems *problems, struc
 		config_yaml_free(&y);
 		return false;
 	}
+	for (size_t i = 0; place != 0 && i < y->node_count; i++)
+		y->document.nodes.start[i].start_mark.line += place;
 	*ret = y;
 	return true;
 }
@@ -165,6 +170,14 @@ uint32_t
 config_yaml_line(const yaml_node_t *node)
 {
 	return node == NULL ? 0 : (uint32_t)node->start_mark.line + 1;
+}
+
+uint32_t
+config_yaml_count(const yaml_node_t *sequence)
+{
+	if (sequence == NULL || sequence->type != YAML_SEQUENCE_NODE)
+		return 0;
+	return (uint32_t)(sequence->data.sequence.items.top - sequence->data.sequence.items.start);
 }
 
 /* ---- checking ---- */

@@ -14,8 +14,9 @@
 
 struct config_yaml;
 
-/* False: problems says why. */
-must_check bool config_yaml_parse(const char *text, size_t len, struct problems *problems, struct config_yaml **ret);
+/* `place` is 0 or PLACE_CATALOGUE: of which file the lines are. False: problems says why. */
+must_check bool config_yaml_parse(
+	const char *text, size_t len, uint32_t place, struct problems *problems, struct config_yaml **ret);
 void config_yaml_free(struct config_yaml **y);
 
 const yaml_node_t *config_yaml_root(const struct config_yaml *y);
@@ -23,8 +24,10 @@ const yaml_node_t *config_yaml_root(const struct config_yaml *y);
 const yaml_node_t *config_yaml_get(const struct config_yaml *y, const yaml_node_t *mapping, const char *key);
 /* Item of a sequence, or NULL. */
 const yaml_node_t *config_yaml_item(const struct config_yaml *y, const yaml_node_t *sequence, uint32_t index);
-/* From 1; 0 for NULL. */
+/* Its place; 0 for NULL. */
 uint32_t config_yaml_line(const yaml_node_t *node);
+/* Entries of a sequence; 0 for NULL and other nodes. */
+uint32_t config_yaml_count(const yaml_node_t *sequence);
 
 /* Kinds of nodes, unknown, repeated and missing keys, aliases. False: problems says what. */
 must_check bool config_yaml_check(

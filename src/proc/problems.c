@@ -10,6 +10,32 @@ problems_init(struct problems *p, const char *file)
 	p->file = file;
 }
 
+void
+problems_set_catalogue(struct problems *p, const char *file)
+{
+	snprintf(p->catalogue, sizeof p->catalogue, "%s", file == NULL ? "" : file);
+}
+
+const char *
+place_file(const struct problems *p, uint32_t place)
+{
+	return (place & PLACE_CATALOGUE) != 0 ? p->catalogue : p->file;
+}
+
+uint32_t
+place_line(uint32_t place)
+{
+	return place & (PLACE_CATALOGUE - 1);
+}
+
+const char *
+place_text(const struct problems *p, uint32_t place, uint32_t seen_from, char out[PLACE_TEXT_MAX])
+{
+	bool same = ((place ^ seen_from) & PLACE_CATALOGUE) == 0;
+	snprintf(out, PLACE_TEXT_MAX, "line %u%s%s", place_line(place), same ? "" : " of ", same ? "" : place_file(p, place));
+	return out;
+}
+
 /* Kept in the order of lines: checks run section by section, people read from top to bottom. */
 static struct problem *
 insert(struct problems *p, uint32_t line)
@@ -57,15 +83,17 @@ problem_text(const struct problems *p, uint32_t index, char *out, size_t cap)
 {
 	const struct problem *row = &p->row[index];
 	const char *kind = row->warning ? "warning: " : "";
-	if (row->line == 0)
-		return snprintf(out, cap, "%s: %s%s", p->file, kind, row->text);
-	return snprintf(out, cap, "%s:%u: %s%s", p->file, row->line, kind, row->text);
+	const char *file = place_file(p, row->line);
+	uint32_t line = place_line(row->line);
+	if (line == 0)
+		return snprintf(out, cap, "%s: %s%s", file, kind, row->text);
+	return snprintf(out, cap, "%s:%u: %s%s", file, line, kind, row->text);
 }
 
 void
 problems_print(const struct problems *p, FILE *to)
 {
-	char text[PROBLEM_TEXT_MAX + 512];
+	char text[PATH_MAX + PROBLEM_TEXT_MAX + 32];
 	for (uint32_t i = 0; i < p->count; i++) {
 		problem_text(p, i, text, sizeof text);
 		fprintf(to, "%s\n", text);

@@ -17,7 +17,8 @@
 #include <unistd.h>
 
 enum {
-	LOCK_COMMAND_MS = 2000, LOCK_WAIT_MS = 15000, /* a ledger whose supervisor was killed ends within this */
+	LOCK_COMMAND_MS = 2000,
+	LOCK_WAIT_MS = 15000, /* a ledger whose supervisor was killed ends within this */
 	LOCK_POLL_MS = 50,
 	BATCH_TICKETS = 4096, /* of an edge: settled and not yet given back, on top of those in use */
 	TICKETS_MAX = 1 << 20, /* of all edges: a tag has 20 bits for the index */
@@ -122,7 +123,7 @@ plan_address(const struct config_address *from, struct plan_address *ret)
 		a.v4.sin_port = htons(from->port);
 	*ret = a;
 	return inet_pton(a.any.sa_family, from->host,
-		from->v6 ? (void *)&ret->v6.sin6_addr : (void *)&ret->v4.sin_addr) == 1;
+			   from->v6 ? (void *)&ret->v6.sin6_addr : (void *)&ret->v4.sin_addr) == 1;
 }
 
 static bool
@@ -203,6 +204,7 @@ plan_catalogue(const struct config *c, struct supervisor_plan *plan, struct cata
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	problems_init(&problems, c->file);
+	problems_set_catalogue(&problems, c->catalogue_file);
 	bool compiled = catalogue_compile(c, (uint64_t)now.tv_sec * 1000, &problems, ret);
 	problems_print(&problems, stderr);
 	if (!compiled)
