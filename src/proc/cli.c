@@ -24,18 +24,28 @@ show_answer(const struct cli *cli, const json_t *answer)
 	const char *message = json_string_value(json_object_get(error, "message"));
 	if (cli->json)
 		cli_print_json(answer);
+	else if (cli->csv && json_is_true(json_object_get(answer, "ok")))
+		cli_show_csv(cli, answer);
 	else if (json_is_true(json_object_get(answer, "ok")))
 		cli_show(cli, answer);
 	else if (message != NULL)
-		fprintf(stderr, "lethe: %s\n", message);
+		return cli_fail(cli, CLI_REFUSED, "", "%s", message);
 	else
 		cli_show(cli, answer);
 	return json_is_true(json_object_get(answer, "ok")) && !has_broken_row(answer) ? CLI_OK : CLI_REFUSED;
 }
 
-static int
-run_op(const struct cli *cli, json_t *request)
+enum { CSV_LIMIT = 10000 };
+
+int
+cli_run_op(struct cli *cli, json_t *request)
 {
+	cli->csv = json_is_true(json_object_get(request, "csv"));
+	json_object_del(request, "csv");
+	if (cli->csv && cli->json)
+		return cli_fail(cli, CLI_USAGE, "usage", "--csv and --json exclude each other – leave one out");
+	if (cli->csv && json_object_get(request, "limit") == NULL)
+		json_object_set_new(request, "limit", json_integer(CSV_LIMIT));
 	json_object_set_new(request, "op", json_string(cli->command->op));
 	json_t *answer = cli_ask(cli, request);
 	if (answer == NULL)
@@ -48,7 +58,7 @@ run_op(const struct cli *cli, json_t *request)
 static int
 run(struct cli *cli, json_t *request)
 {
-	int status = cli->command->op != NULL ? run_op(cli, request) : cli->command->run(cli, request);
+	int status = cli->command->run != NULL ? cli->command->run(cli, request) : cli_run_op(cli, request);
 	if (fflush(stdout) == 0)
 		return status;
 	fprintf(stderr, "lethe: the output could not be written\n");

@@ -1,7 +1,9 @@
 #include "proc/cli_priv.h"
 
-#define ACCOUNT_ARG "ACCOUNT", NULL, "account", true, false, "name or id (acc_…) of the account"
-#define FILE_ARG "FILE", NULL, "file", true, false, "path of the configuration file"
+#define ACCOUNT_ARG "ACCOUNT", NULL, "account", true, false, "name or id (acc_…) of the account", CLI_ACCOUNT
+#define FILE_ARG "FILE", NULL, "file", true, false, "path of the configuration file", CLI_FILE
+#define KEY_MEANING "id (key_…) or the key itself; '-' reads it from standard input, so that no list of processes shows it"
+#define KEY_ARG "KEY", NULL, "key", true, false, KEY_MEANING, CLI_KEY
 #define LIMIT_ARG "--limit", "N", "limit", false, true, "at most N rows (100)"
 #define AFTER_ARG "--after", "ID", "after", false, false, "go on behind this id"
 #define REPEAT_ARG "--id", "TEXT", "id", false, false, "your own id for this order: sent twice, it is done once"
@@ -15,9 +17,10 @@ const struct cli_command cli_commands[] = {
 			"Checks the configuration, starts all processes and stays in the foreground until SIGTERM or SIGINT. Running\n"
 			"answers then get `timeouts.drain` to finish; a second signal ends at once. To change the configuration, restart.",
 		.examples = "lethe serve --config /etc/lethe/lethe.yaml --data /var/lib/lethe\n",
-		.args = {{"--config", "FILE", "file", true, false, "path of the configuration file"},
+		.args = {{"--config", "FILE", "file", true, false, "path of the configuration file", CLI_FILE},
 			{"--allow-plain-memory", NULL, "allow_plain_memory", false, false,
 				"start although content can be swapped out or read by root"}},
+		.uses_data = true,
 	},
 	{
 		.name = "account create",
@@ -66,7 +69,7 @@ const struct cli_command cli_commands[] = {
 		.summary = "API keys, of one account or all",
 		.words = "Keys are told apart by id, name and their last four characters.",
 		.examples = "lethe key list\nlethe key list acme\n",
-		.args = {{"ACCOUNT", NULL, "account", false, false, "name or id (acc_…) of the account; all without it"},
+		.args = {{"ACCOUNT", NULL, "account", false, false, "name or id (acc_…) of the account; all without it", CLI_ACCOUNT},
 			{LIMIT_ARG}, {AFTER_ARG}},
 		.columns = "key,account,name,last4,state,created,expires,revoked",
 		.empty = "No keys yet. Create one: lethe key create ACCOUNT",
@@ -78,8 +81,7 @@ const struct cli_command cli_commands[] = {
 		.words = "The new key has the old one's account, name and expiry, and is shown this once. The old one ends after the overlap, or at its own expiry\n"
 				 "when that comes first.",
 		.examples = "lethe key rotate key_0123456789\nlethe key rotate key_0123456789 --overlap 7d\nlethe key rotate - --overlap 0 < leaked-key.txt\n",
-		.args = {{"KEY", NULL, "key", true, false,
-					 "id (key_…) or the key itself; '-' reads it from standard input, so that no list of processes shows it"},
+		.args = {{KEY_ARG},
 			{"--overlap", "TIME", "overlap", false, false, "how long the old key still holds: 24h, 90m, 7d, 0 for at once; 24h without it"}, {REPEAT_ARG}},
 		.columns = "key,account,name,expires,replaces,replaced_expires",
 	},
@@ -90,8 +92,7 @@ const struct cli_command cli_commands[] = {
 		.words =
 			"Within a second no edge accepts it. Requests that already run end normally. It can't be undone: make another key instead.",
 		.examples = "lethe key revoke key_0123456789\nlethe key revoke - < leaked-key.txt\n",
-		.args = {{"KEY", NULL, "key", true, false,
-			"id (key_…) or the key itself; '-' reads it from standard input, so that no list of processes shows it"}},
+		.args = {{KEY_ARG}},
 		.columns = "key,account,name,state,revoked",
 	},
 	{
@@ -173,6 +174,7 @@ const struct cli_command cli_commands[] = {
 		.summary = "print every setting with default and meaning (Markdown)",
 		.words = "",
 		.examples = "lethe config reference\n",
+		.args = {{"--man", NULL, "man", false, false, "as the manual page lethe.yaml(5)"}},
 	},
 	{
 		.name = "catalogue check",
@@ -190,6 +192,7 @@ const struct cli_command cli_commands[] = {
 		.words =
 			"Run it as the user and under the limits of the server (in the unit: ExecStartPre). Exit status 1 when something is bad.",
 		.examples = "lethe doctor\nsystemd-run -p User=lethe -p LimitMEMLOCK=infinity -P lethe doctor\n",
+		.uses_data = true,
 		.columns = "state,fact,value",
 	},
 	{
@@ -205,8 +208,9 @@ const struct cli_command cli_commands[] = {
 		.summary = "explain a command",
 		.words = "",
 		.examples = "lethe help\nlethe help key create\n",
-		.args = {{"COMMAND", NULL, "command", false, false, "for example `key` or `key create`"},
-			{"--markdown", NULL, "markdown", false, false, "all of it as docs/reference/cli.md"}},
+		.args = {{"COMMAND", NULL, "command", false, false, "for example `key` or `key create`", CLI_COMMAND},
+			{"--markdown", NULL, "markdown", false, false, "all of it as docs/reference/cli.md"},
+			{"--man", NULL, "man", false, false, "all of it as the manual page lethe(1)"}},
 	},
 };
 

@@ -100,10 +100,17 @@ print_reference(const char *what, FILE *to)
 	config_reference(to);
 }
 
+static void
+print_man(const char *what, FILE *to)
+{
+	config_man(LETHE_VERSION, to);
+}
+
 int
 cli_config_reference(struct cli *cli, json_t *request)
 {
-	return cli_print_text(cli, print_reference, NULL);
+	bool man = json_is_true(json_object_get(request, "man"));
+	return cli_print_text(cli, man ? print_man : print_reference, NULL);
 }
 
 /* Pico per token is 1e-6 dollars per million tokens: the shortest text of it, with cents. */

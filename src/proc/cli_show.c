@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS_MAX = 32,
-	CELL_MAX = 512 };
+enum { COLUMNS_MAX = 40 };
 
 void
 cli_print_json(const json_t *value)
@@ -23,7 +22,7 @@ cli_fail(const struct cli *cli, int status, const char *code, const char *format
 	vsnprintf(text, sizeof text, format, list);
 	va_end(list);
 	if (!cli->json) {
-		fprintf(stderr, "lethe: %s\n", text);
+		fprintf(stderr, "%slethe:%s %s\n", cli_on(cli, stderr, CLI_BAD), cli_off(cli, stderr, CLI_BAD), text);
 		return status;
 	}
 	json_t *message = json_string(text);
@@ -56,84 +55,10 @@ cli_print_text(const struct cli *cli, void (*print)(const char *what, FILE *to),
 	return CLI_OK;
 }
 
-/* ---- cells ---- */
-
-/* An amount as the ledger writes it: digits, a point, nine digits; six for a price per million. */
-static bool
-is_amount(const char *s)
-{
-	size_t whole = strspn(s + (s[0] == '-'), "0123456789");
-	const char *point = s + (s[0] == '-') + whole;
-	size_t places = whole > 0 && point[0] == '.' ? strspn(point + 1, "0123456789") : 0;
-	return (places == 9 || places == 6) && point[1 + places] == '\0';
-}
-
-/* "12.500000000" → "$12.50": at least cents, no zeros behind them. */
-static void
-write_amount(const char *s, char *out, size_t cap)
-{
-	size_t len = strlen(s);
-	while (s[len - 1] == '0' && s[len - 3] != '.')
-		len--;
-	snprintf(out, cap, "%s$%.*s", s[0] == '-' ? "-" : "", (int)(len - (s[0] == '-')), s + (s[0] == '-'));
-}
-
-/* "2026-01-31T12:00:00.000Z" → "2026-01-31 12:00:00". */
-static bool
-write_time(const char *s, char *out, size_t cap)
-{
-	if (strlen(s) != 24 || s[10] != 'T' || s[19] != '.' || s[23] != 'Z')
-		return false;
-	snprintf(out, cap, "%.10s %.8s", s, s + 11);
-	return true;
-}
-
-/* Names are the operator's own, but a terminal obeys control characters. */
-static void
-write_text(const char *s, char *out, size_t cap)
-{
-	size_t i = 0;
-	for (; s[i] != '\0' && i + 1 < cap; i++)
-		out[i] = (unsigned char)s[i] < 0x20 || s[i] == 0x7f ? '?' : s[i];
-	out[i] = '\0';
-}
-
-static void
-write_cell(const json_t *v, char *out, size_t cap)
-{
-	const char *s = json_string_value(v);
-	if (s != NULL && is_amount(s))
-		write_amount(s, out, cap);
-	else if (s != NULL && !write_time(s, out, cap))
-		write_text(s, out, cap);
-	else if (json_is_integer(v))
-		snprintf(out, cap, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
-	else if (json_is_boolean(v))
-		snprintf(out, cap, "%s", json_is_true(v) ? "yes" : "no");
-	else if (v == NULL || json_is_null(v))
-		snprintf(out, cap, "-");
-	else if (s == NULL) {
-		char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
-		snprintf(out, cap, "%s", text == NULL ? "" : text);
-		free(text);
-	}
-	if (out[0] == '\0')
-		snprintf(out, cap, "-");
-}
-
-/* Characters, not bytes. */
-static int
-width(const char *s)
-{
-	int n = 0;
-	for (; *s != '\0'; s++)
-		n += (*s & 0xc0) != 0x80;
-	return n;
-}
-
 /* ---- tables ---- */
 
 struct table {
+	const struct cli *cli;
 	char name[COLUMNS_MAX][48];
 	int width[COLUMNS_MAX];
 	bool right[COLUMNS_MAX]; /* numbers and amounts */
@@ -141,30 +66,16 @@ struct table {
 };
 
 static void
-add_column(struct table *t, const char *name, size_t len)
+add_column(struct table *t, const char *name)
 {
-	if (t->count == COLUMNS_MAX || len >= sizeof t->name[0])
-		return;
-	memcpy(t->name[t->count], name, len);
-	t->name[t->count++][len] = '\0';
+	if (t->count < COLUMNS_MAX)
+		snprintf(t->name[t->count++], sizeof t->name[0], "%s", name);
 }
 
 static bool
 is_plain(const json_t *v)
 {
 	return !json_is_object(v) && !json_is_array(v);
-}
-
-/* "tokens.input": a member of a member. */
-static const json_t *
-member_at(const json_t *row, const char *path)
-{
-	char first[48];
-	const char *dot = strchr(path, '.');
-	if (dot == NULL)
-		return json_object_get(row, path);
-	snprintf(first, sizeof first, "%.*s", (int)(dot - path), path);
-	return json_object_get(json_object_get(row, first), dot + 1);
 }
 
 static const char *
@@ -174,88 +85,133 @@ title_of(const char *path)
 	return dot == NULL ? path : dot + 1;
 }
 
+static bool
+is_zero(const json_t *v)
+{
+	const char *s = json_string_value(v);
+	return (json_is_integer(v) && json_integer_value(v) == 0) || (s != NULL && cli_is_amount(s) && strspn(s, "0.") == strlen(s));
+}
+
 /* Is there a row that has it? A column without values is not shown. */
 static bool
-any_row_has(const json_t *rows, const char *name)
+any_row_has(const json_t *rows, const char *name, bool but_zero)
 {
 	size_t i;
 	json_t *row;
 	json_array_foreach(rows, i, row)
 	{
-		const json_t *v = member_at(row, name);
-		if (v != NULL && !json_is_null(v) && !(json_is_string(v) && json_string_length(v) == 0))
+		const json_t *v = cli_member(row, name);
+		if (v != NULL && !json_is_null(v) && !(json_is_string(v) && json_string_length(v) == 0) && !(but_zero && is_zero(v)))
 			return true;
 	}
 	return false;
 }
 
+/* The next of "a,b.c?,d"; false at the end. */
+static bool
+next_column(const char **at, char name[48], bool *ret_but_zero)
+{
+	size_t len = *at == NULL ? 0 : strcspn(*at, ",");
+	if (len == 0)
+		return false;
+	*ret_but_zero = (*at)[len - 1] == '?';
+	snprintf(name, 48, "%.*s", (int)(len - *ret_but_zero), *at);
+	*at += len + ((*at)[len] == ',');
+	return true;
+}
+
 static void
 choose_columns(struct table *t, const char *wanted, const json_t *rows)
 {
-	for (const char *at = wanted; at != NULL && *at != '\0';) {
-		char name[48];
-		size_t len = strcspn(at, ",");
-		snprintf(name, sizeof name, "%.*s", (int)len, at);
-		if (any_row_has(rows, name))
-			add_column(t, at, len);
-		at += len + (at[len] == ',');
-	}
+	char column[48];
+	bool but_zero;
+	while (next_column(&wanted, column, &but_zero))
+		if (any_row_has(rows, column, but_zero))
+			add_column(t, column);
 	const char *name;
 	json_t *v;
 	if (t->count == 0)
 		json_object_foreach(json_array_get(rows, 0), name, v) if (is_plain(v))
-			add_column(t, name, strlen(name));
+			add_column(t, name);
 }
 
 static void
 measure(struct table *t, const json_t *rows)
 {
-	char cell[CELL_MAX];
+	char cell[CLI_CELL_MAX];
 	for (size_t c = 0; c < t->count; c++) {
 		size_t i;
 		json_t *row;
-		t->width[c] = width(title_of(t->name[c]));
+		t->width[c] = cli_width(title_of(t->name[c]));
 		json_array_foreach(rows, i, row)
 		{
-			const json_t *v = member_at(row, t->name[c]);
+			const json_t *v = cli_member(row, t->name[c]);
 			const char *s = json_string_value(v);
 			cell[0] = '\0';
-			write_cell(v, cell, sizeof cell);
-			t->width[c] = width(cell) > t->width[c] ? width(cell) : t->width[c];
-			t->right[c] = t->right[c] || json_is_number(v) || (s != NULL && is_amount(s));
+			cli_cell(v, cell, sizeof cell);
+			t->width[c] = cli_width(cell) > t->width[c] ? cli_width(cell) : t->width[c];
+			t->right[c] = t->right[c] || json_is_number(v) || (s != NULL && cli_is_amount(s));
 		}
 	}
 }
 
+/* Colours go around the text alone, so that the columns stand whatever a terminal makes of them. */
 static void
-print_cell(const struct table *t, size_t column, const char *text)
+print_cell(const struct table *t, size_t column, const char *text, enum cli_paint paint)
 {
-	int fill = t->width[column] - width(text);
-	const char *gap = column + 1 < t->count ? "  " : "";
+	int fill = t->width[column] - cli_width(text);
+	bool last = column + 1 == t->count;
+	const char *on = cli_on(t->cli, stdout, paint), *off = cli_off(t->cli, stdout, paint);
 	if (t->right[column])
-		printf("%*s%s%s", fill, "", text, gap);
+		printf("%*s%s%s%s%s", fill, "", on, text, off, last ? "" : "  ");
 	else
-		printf("%s%*s%s", text, column + 1 < t->count ? fill : 0, "", gap);
+		printf("%s%s%s%*s%s", on, text, off, last ? 0 : fill, "", last ? "" : "  ");
+}
+
+static void
+print_row(const struct table *t, const json_t *row, bool total)
+{
+	char cell[CLI_CELL_MAX];
+	for (size_t c = 0; c < t->count; c++) {
+		bool label = total && c == 0;
+		cell[0] = '\0';
+		cli_cell(cli_member(row, t->name[c]), cell, sizeof cell);
+		if (total && strcmp(cell, "-") == 0)
+			cell[0] = '\0';
+		bool state = strcmp(t->name[c], "state") == 0;
+		print_cell(t, c, label ? "total" : cell, total ? CLI_BOLD : state ? cli_paint_of(cell)
+																		  : CLI_PLAIN);
+	}
+	printf("\n");
 }
 
 static void
 print_rows(const struct table *t, const json_t *rows, bool total)
 {
-	char cell[CELL_MAX];
 	size_t i;
 	json_t *row;
 	for (size_t c = 0; c < t->count; c++)
-		print_cell(t, c, title_of(t->name[c]));
+		print_cell(t, c, title_of(t->name[c]), CLI_BOLD);
 	printf("\n");
 	json_array_foreach(rows, i, row)
-	{
-		for (size_t c = 0; c < t->count; c++) {
-			cell[0] = '\0';
-			write_cell(member_at(row, t->name[c]), cell, sizeof cell);
-			print_cell(t, c, total && c == 0 && i + 1 == json_array_size(rows) ? "total" : cell);
-		}
-		printf("\n");
-	}
+		print_row(t, row, total && i + 1 == json_array_size(rows));
+}
+
+static void
+show_table(const struct cli *cli, const json_t *rows, const char *columns, bool total)
+{
+	struct table t = {.cli = cli};
+	choose_columns(&t, columns, rows);
+	measure(&t, rows);
+	if (total && t.width[0] < (int)strlen("total"))
+		t.width[0] = (int)strlen("total");
+	print_rows(&t, rows, total);
+}
+
+void
+cli_show_table(const struct cli *cli, const json_t *rows, const char *columns)
+{
+	show_table(cli, rows, columns, false);
 }
 
 /* Sums stand as the last row of their table. */
@@ -271,28 +227,27 @@ rows_with_total(const json_t *rows, const json_t *total)
 static void
 show_list(const struct cli *cli, const json_t *answer, const json_t *rows)
 {
-	struct table t = {0};
 	json_t *all = rows_with_total(rows, json_object_get(answer, "total"));
 	if (json_array_size(all) == 0)
 		printf("%s\n", cli->command->empty != NULL ? cli->command->empty : "Nothing.");
-	else {
-		choose_columns(&t, cli->command->columns, all);
-		measure(&t, all);
-		print_rows(&t, all, json_array_size(all) > json_array_size(rows) && json_array_size(rows) > 0);
-	}
+	else
+		show_table(cli, all, cli->command->columns, json_array_size(all) > json_array_size(rows) && json_array_size(rows) > 0);
 	if (json_is_true(json_object_get(answer, "more")))
-		printf("There are more: --limit N shows up to N rows, --after ID goes on behind the last.\n");
+		printf("There are more: --limit N shows up to N rows%s.\n",
+			cli_find_option(cli->command, "--after", 7) != NULL ? ", --after ID goes on behind the last" : "");
 	json_decref(all);
 }
 
 /* ---- one object ---- */
 
 static void
-show_member(const char *name, const json_t *v)
+show_member(const struct cli *cli, const char *name, const json_t *v)
 {
-	char cell[CELL_MAX] = "";
-	write_cell(v, cell, sizeof cell);
-	printf("%-22s  %s\n", name, cell);
+	char cell[CLI_CELL_MAX] = "";
+	cli_cell(v, cell, sizeof cell);
+	enum cli_paint paint = strcmp(name, "state") == 0 ? cli_paint_of(cell) : CLI_PLAIN;
+	printf("%s%s%s%*s  %s%s%s\n", cli_on(cli, stdout, CLI_BOLD), name, cli_off(cli, stdout, CLI_BOLD),
+		cli_width(name) < 22 ? 22 - cli_width(name) : 0, "", cli_on(cli, stdout, paint), cell, cli_off(cli, stdout, paint));
 }
 
 /*
@@ -300,15 +255,15 @@ show_member(const char *name, const json_t *v)
  * ones.
  */
 static void
-show_members(const json_t *answer)
+show_members(const struct cli *cli, const json_t *answer)
 {
 	const char *name, *inner;
 	json_t *v, *w;
 	json_object_foreach((json_t *)answer, name, v) if (is_plain(v) && strcmp(name, "ok") != 0)
-		show_member(name, v);
+		show_member(cli, name, v);
 	json_object_foreach((json_t *)answer, name, v)
 		json_object_foreach(v, inner, w) if (is_plain(w) && json_object_get(answer, inner) == NULL)
-			show_member(inner, w);
+			show_member(cli, inner, w);
 }
 
 static const json_t *
@@ -325,12 +280,17 @@ first_list(const json_t *answer)
 static void
 show_secret(const json_t *answer, const char *secret)
 {
-	char account[CELL_MAX] = "", key[CELL_MAX] = "";
-	write_cell(json_object_get(answer, "account"), account, sizeof account);
-	write_cell(json_object_get(answer, "key"), key, sizeof key);
+	char account[CLI_CELL_MAX] = "", key[CLI_CELL_MAX] = "", replaced[CLI_CELL_MAX] = "", until[CLI_CELL_MAX] = "";
+	cli_cell(json_object_get(answer, "account"), account, sizeof account);
+	cli_cell(json_object_get(answer, "key"), key, sizeof key);
 	printf(
 		"API key %s for %s:\n\n  %s\n\nIt is shown this once: keep it now. Lethe stores only a keyed hash of it.\n",
 		key, account, secret);
+	if (json_object_get(answer, "replaces") == NULL)
+		return;
+	cli_cell(json_object_get(answer, "replaces"), replaced, sizeof replaced);
+	cli_cell(json_object_get(answer, "replaced_expires"), until, sizeof until);
+	printf("The key that it replaces, %s, holds until %s UTC.\n", replaced, until);
 }
 
 void
@@ -340,8 +300,78 @@ cli_show(const struct cli *cli, const json_t *answer)
 	const json_t *rows = first_list(answer);
 	if (secret != NULL)
 		show_secret(answer, secret);
+	else if (cli->command->show != NULL)
+		cli->command->show(cli, answer);
 	else if (rows != NULL)
 		show_list(cli, answer, rows);
 	else
-		show_members(answer);
+		show_members(cli, answer);
+}
+
+/* ---- CSV ---- */
+
+static void
+print_field(const char *text, bool first)
+{
+	bool quote = strpbrk(text, ",\"\r\n") != NULL || text[0] == ' ';
+	printf("%s%s", first ? "" : ",", quote ? "\"" : "");
+	for (const char *c = text; *c != '\0'; c++)
+		printf("%s%c", *c == '"' ? "\"" : "", *c);
+	printf("%s", quote ? "\"" : "");
+}
+
+/* Amounts as they are, all nine places: spreadsheets and databases read plain decimals. */
+static void
+print_value(const json_t *v, bool first)
+{
+	char text[CLI_CELL_MAX] = "";
+	if (json_is_string(v))
+		snprintf(text, sizeof text, "%s", json_string_value(v));
+	else if (v != NULL && !json_is_null(v))
+		cli_cell(v, text, sizeof text);
+	print_field(text, first);
+}
+
+/* What the rows are told apart by comes first: members that the answer names in `columns`. */
+static void
+csv_columns(const struct cli *cli, const json_t *answer, struct table *t)
+{
+	char column[48];
+	bool but_zero;
+	size_t i;
+	json_t *name;
+	const char *wanted = cli->command->csv;
+	json_array_foreach(json_object_get(answer, "columns"), i, name)
+		add_column(t, json_string_value(name));
+	while (next_column(&wanted, column, &but_zero))
+		add_column(t, column);
+}
+
+void
+cli_show_csv(const struct cli *cli, const json_t *answer)
+{
+	struct table t = {.cli = cli};
+	const json_t *rows = json_object_get(answer, "rows");
+	json_t *row, *all = json_copy((json_t *)rows);
+	size_t i;
+	csv_columns(cli, answer, &t);
+	if (json_array_size(json_object_get(answer, "columns")) == 0)
+		json_array_append(all, json_object_get(answer, "total"));
+	for (size_t c = 0; c < t.count; c++) {
+		char name[48];
+		snprintf(name, sizeof name, "%s", t.name[c]);
+		for (char *dot = name; (dot = strchr(dot, '.')) != NULL;)
+			*dot = '_';
+		print_field(name, c == 0);
+	}
+	printf("\r\n");
+	json_array_foreach(all, i, row)
+	{
+		for (size_t c = 0; c < t.count; c++)
+			print_value(cli_member(row, t.name[c]), c == 0);
+		printf("\r\n");
+	}
+	json_decref(all);
+	if (json_is_true(json_object_get(answer, "more")))
+		fprintf(stderr, "lethe: there are more rows than these: ask for a shorter time, or with --limit N\n");
 }

@@ -5,10 +5,12 @@
 #include "proc/cli.h"
 
 #include "ledger/ledger.h"
+#include "proc/cli_priv.h"
 #include "proc/pepper.h"
 #include "proc/serve.h"
 
 #include <fcntl.h>
+#include <pty.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -218,7 +220,14 @@ what_is_not_understood_ends_with_two_and_a_remedy(void **state)
 		{{"lethe", "account", "destroy"}, "there is no command `account destroy`"},
 		{{"lethe", "account", "create"}, "NAME is missing"},
 		{{"lethe", "account", "create", "a", "b"}, "`b` is one word too many"},
-		{{"lethe", "account", "list", "--colour"}, "`lethe account list` has no option `--colour`"},
+		{{"lethe", "account", "list", "--colour"}, "`lethe account list` has no option `--colour` – `lethe help account list` lists them; did you mean `--color`?"},
+		{{"lethe", "usages"}, "`lethe help` lists them; did you mean `usage`?"},
+		{{"lethe", "key", "lst"}, "there is no command `key lst` – `lethe help key` lists them; did you mean `key list`?"},
+		{{"lethe", "keys", "list"}, "did you mean `key list`?"},
+		{{"lethe", "acount"}, "did you mean `account`?"},
+		{{"lethe", "--jsn", "usage"}, "did you mean `--json`?"},
+		{{"lethe", "usage", "--color", "sometimes"}, "--color: `sometimes` is not one of auto|always|never"},
+		{{"lethe", "usage", "--color=alway"}, "did you mean `always`?"},
 		{{"lethe", "account", "list", "--limit"}, "--limit needs a value: --limit N"},
 		{{"lethe", "account", "list", "--limit", "x"}, "`x` is not a whole number"},
 		{{"lethe", "credit", "add", "a", "1"}, "--reason is missing"},
@@ -229,7 +238,7 @@ what_is_not_understood_ends_with_two_and_a_remedy(void **state)
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		assert_int_equal(lethe_with_input("", rows[i].words), CLI_USAGE);
-		assert_says(i == 12 ? out : err, rows[i].says);
+		assert_says(strcmp(rows[i].words[1] == NULL ? "" : rows[i].words[1], "--json") == 0 ? out : err, rows[i].says);
 	}
 }
 
@@ -504,11 +513,87 @@ help_explains_each_command_and_the_reference_has_them_all(void **state)
 }
 
 static void
+colors_are_for_terminals_and_for_who_asks(void **state)
+{
+	assert_int_equal(LETHE("account", "create", "acme"), CLI_OK);
+	assert_int_equal(LETHE("account", "list"), CLI_OK);
+	assert_null(strchr(out, 033));
+	assert_int_equal(LETHE("account", "list", "--color=always"), CLI_OK);
+	assert_says(out, "\033[1maccount\033[0m");
+	assert_says(out, "\033[32mopen\033[0m");
+	setenv("NO_COLOR", "1", 1);
+	assert_int_equal(LETHE("account", "list", "--color=always"), CLI_OK);
+	assert_says(out, "\033[1m");
+	assert_int_equal(LETHE("--color=always", "account", "show", "nobody"), CLI_REFUSED);
+	assert_says(err, "\033[1;31mlethe:\033[0m there is no account");
+	unsetenv("NO_COLOR");
+	assert_int_equal(LETHE("--color=always", "account", "list", "--color=never"), CLI_OK);
+	assert_null(strchr(out, 033));
+	assert_int_equal(LETHE("account", "list", "--color=always", "--json"), CLI_OK);
+	assert_null(strchr(out, 033));
+}
+
+/* What a terminal gets: the child's output is a pseudo-terminal. */
+static const char *
+on_a_terminal(const char *no_color, const char *term)
+{
+	static char text[4096];
+	struct winsize size = {.ws_row = 24, .ws_col = 200};
+	int terminal, status;
+	size_t len = 0;
+	pid_t child = forkpty(&terminal, NULL, NULL, &size);
+	assert_true(child >= 0);
+	if (child == 0) {
+		setenv("TERM", term, 1);
+		if (no_color != NULL)
+			setenv("NO_COLOR", no_color, 1);
+		exit(cli_main(3, (char **)(const char *const[]){"lethe", "account", "list", NULL}));
+	}
+	for (ssize_t n; len < sizeof text - 1 && (n = read(terminal, text + len, sizeof text - 1 - len)) > 0;)
+		len += (size_t)n;
+	text[len] = '\0';
+	close(terminal);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	return text;
+}
+
+static void
+a_terminal_gets_colors_unless_it_or_its_user_wants_none(void **state)
+{
+	unsetenv("NO_COLOR");
+	assert_int_equal(LETHE("account", "create", "acme"), CLI_OK);
+	assert_non_null(strstr(on_a_terminal(NULL, "xterm"), "\033[32mopen"));
+	assert_non_null(strstr(on_a_terminal("", "xterm"), "\033[32mopen"));
+	assert_null(strchr(on_a_terminal("1", "xterm"), 033));
+	assert_null(strchr(on_a_terminal(NULL, "dumb"), 033));
+}
+
+static void
+the_manual_page_has_every_command_and_exit_status(void **state)
+{
+	static char man[1 << 20];
+	assert_int_equal(LETHE("help", "--man"), CLI_OK);
+	strcpy(man, out);
+	for (size_t i = 0; i < cli_command_count; i++) {
+		char heading[64];
+		snprintf(heading, sizeof heading, "\n.SS %s\n", cli_commands[i].name);
+		assert_true(cli_commands[i].hidden || strstr(man, heading) != NULL);
+	}
+	assert_says(man, ".SH EXIT STATUS\n.TP\n.B 0\n");
+	for (const char *c = man; *c != '\0'; c++)
+		assert_true((unsigned char)*c < 0x80);
+	assert_int_equal(LETHE("config", "reference", "--man"), CLI_OK);
+	assert_says(out, ".SS models.prices\n");
+	assert_says(out, "\n.B streams_per_account_percent\n");
+}
+
+static void
 every_command_that_prints_text_prints_json_too(void **state)
 {
 	static const char *const words[][6] = {{"lethe", "help", "--json"}, {"lethe", "help", "key", "--json"},
 		{"lethe", "help", "--markdown", "--json"}, {"lethe", "key", "list", "--help", "--json"},
-		{"lethe", "config", "reference", "--json"}, {"lethe", "version", "--json"}, {"lethe", "status", "--json"}};
+		{"lethe", "config", "reference", "--json"}, {"lethe", "help", "--man", "--json"}, {"lethe", "version", "--json"}, {"lethe", "status", "--json"}};
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
 		assert_int_equal(lethe_with_input("", words[i]), CLI_OK);
 		json_t *answer = parsed();
@@ -553,6 +638,9 @@ main(void)
 		TEST(serve_gets_a_checked_configuration_and_a_directory),
 		TEST(doctor_names_its_facts_and_remedies),
 		TEST(help_explains_each_command_and_the_reference_has_them_all),
+		TEST(colors_are_for_terminals_and_for_who_asks),
+		TEST(a_terminal_gets_colors_unless_it_or_its_user_wants_none),
+		TEST(the_manual_page_has_every_command_and_exit_status),
 		TEST(every_command_that_prints_text_prints_json_too),
 		TEST(options_may_stand_before_between_and_behind),
 	};

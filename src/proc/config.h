@@ -105,5 +105,7 @@ void config_check_keys(const struct config *c, struct problems *problems);
 
 /* docs/reference/config.md: every setting with its default and meaning. */
 void config_reference(FILE *to);
+/* lethe.yaml(5): the same as a manual page. */
+void config_man(const char *version, FILE *to);
 
 #endif

@@ -1,5 +1,6 @@
 #include "proc/config_priv.h"
 #include "proc/config_raw.h"
+#include "proc/roff.h"
 
 #include <string.h>
 
@@ -44,11 +45,17 @@ static const char *const kind_name[] = {
 #undef X
 };
 
+static bool
+has_bounds(const struct setting *row)
+{
+	return row->kind == SETTING_COUNT || row->kind == SETTING_BYTES || row->kind == SETTING_MS;
+}
+
 static void
 print_bounds(const struct setting *row, FILE *to)
 {
 	char least[32], most[32];
-	if (row->kind != SETTING_COUNT && row->kind != SETTING_BYTES && row->kind != SETTING_MS)
+	if (!has_bounds(row))
 		return;
 	config_value_text(row->kind, row->least, least, sizeof least);
 	config_value_text(row->kind, row->most, most, sizeof most);
@@ -81,6 +88,61 @@ print_part(const struct part *part, FILE *to)
 	for (size_t i = 0; i < ARRAY_LEN(part->lists) && part->lists[i].key != NULL; i++)
 		fprintf(to, "| `%s` | %s | %s | %s |\n", part->lists[i].key, part->lists[i].kind, part->lists[i].fallback,
 			part->lists[i].meaning);
+}
+
+static void
+man_row(const char *key, const char *kind, const char *fallback, const char *meaning, FILE *to)
+{
+	char text[400];
+	fprintf(to, ".TP\n.B %s\n", key);
+	snprintf(text, sizeof text, "%s.", meaning);
+	roff_text(text, to);
+	if (fallback[0] != '\0')
+		snprintf(text, sizeof text, "(%s; %s%s)", kind, strcmp(fallback, "required") == 0 || strcmp(fallback, "none") == 0 ? "" : "default ", strcmp(fallback, "none") == 0 ? "none by default" : fallback);
+	else
+		snprintf(text, sizeof text, "(%s)", kind);
+	roff_text(text, to);
+}
+
+static void
+man_setting(const struct setting *row, FILE *to)
+{
+	char kind[160], least[32], most[32];
+	snprintf(kind, sizeof kind, "%s", kind_name[row->kind]);
+	if (has_bounds(row)) {
+		config_value_text(row->kind, row->least, least, sizeof least);
+		config_value_text(row->kind, row->most, most, sizeof most);
+		snprintf(kind, sizeof kind, "%s, %s to %s", kind_name[row->kind], least, most);
+	}
+	man_row(row->key, kind, row->fallback == NULL ? "required" : row->fallback[0] == '\0' ? "none"
+																						  : row->fallback,
+		row->meaning, to);
+}
+
+static void
+man_part(const struct part *part, FILE *to)
+{
+	fprintf(to, ".SS %s\n", part->title);
+	roff_text(part->words, to);
+	for (size_t i = 0; i < config_sections[part->section].count; i++)
+		man_setting(&config_sections[part->section].rows[i], to);
+	for (size_t i = 0; i < ARRAY_LEN(part->lists) && part->lists[i].key != NULL; i++)
+		man_row(part->lists[i].key, part->lists[i].kind, part->lists[i].fallback, part->lists[i].meaning, to);
+}
+
+void
+config_man(const char *version, FILE *to)
+{
+	roff_title("lethe.yaml", 5, version, "configuration of lethe(1)", to);
+	fprintf(to, ".SH DESCRIPTION\n");
+	roff_text("One YAML file, read at the start: listeners, limits, providers, models and prices. Unknown keys, repeated keys and aliases (`*name`) are\n"
+			  "errors. `lethe config check FILE` says what is wrong with one, with line and remedy; `lethe config print FILE` shows it with all defaults;\n"
+			  "`lethe catalogue lint FILE` finds what is allowed and yet hardly meant.\n",
+		to);
+	fprintf(to, ".SH SETTINGS\n");
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		man_part(&parts[i], to);
+	fprintf(to, ".SH SEE ALSO\n.BR lethe (1)\n");
 }
 
 void

@@ -1,5 +1,7 @@
 #include "proc/config_yaml.h"
 
+#include "proc/nearest.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,47 +196,14 @@ find_field(const cyaml_schema_field_t *fields, const yaml_node_t *key)
 	return NULL;
 }
 
-enum { WORD_MAX = 40 };
-
-static size_t
-least(size_t a, size_t b, size_t c)
-{
-	size_t ab = a < b ? a : b;
-	return ab < c ? ab : c;
-}
-
-/* Levenshtein; both at most WORD_MAX long. */
-static size_t
-distance(const char *a, const char *b)
-{
-	size_t line[WORD_MAX + 1], b_len = strlen(b);
-	for (size_t j = 0; j <= b_len; j++)
-		line[j] = j;
-	for (size_t i = 1; a[i - 1] != '\0'; i++) {
-		size_t diagonal = line[0];
-		line[0] = i;
-		for (size_t j = 1; j <= b_len; j++) {
-			size_t above = line[j];
-			line[j] = least(line[j] + 1, line[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-			diagonal = above;
-		}
-	}
-	return line[b_len];
-}
-
 static const char *
 nearest_key(const cyaml_schema_field_t *fields, const char *word)
 {
-	const char *best = NULL;
-	size_t best_distance = strlen(word) / 3 + 2;
-	for (; fields->key != NULL && strlen(word) <= WORD_MAX; fields++) {
-		size_t d = strlen(fields->key) <= WORD_MAX ? distance(word, fields->key) : best_distance;
-		if (d < best_distance) {
-			best = fields->key;
-			best_distance = d;
-		}
-	}
-	return best;
+	struct nearest near;
+	nearest_init(&near, word);
+	for (; fields->key != NULL; fields++)
+		nearest_try(&near, fields->key);
+	return near.best;
 }
 
 static void
