@@ -108,11 +108,14 @@ vault_slabs_trim(struct vault *v)
 }
 
 static inline void *
-pages_alloc(struct vault *v, unsigned order)
+pages_alloc(struct vault *v, unsigned order, size_t bytes)
 {
 	struct page *page = vault_pages_take(v, order);
 
-	return page ? vault_page_at(v, page) : NULL;
+	if (!page)
+		return NULL;
+	page->free = bytes;
+	return vault_page_at(v, page);
 }
 
 void *
@@ -120,7 +123,7 @@ vault_alloc(struct vault *v, size_t bytes)
 {
 	assert(bytes > 0 && bytes <= VAULT_BLOCK_MAX);
 	unsigned kind = class_of(bytes);
-	void *p = kind < SLAB_CLASSES ? slab_alloc(v, kind) : pages_alloc(v, kind - SLAB_CLASSES);
+	void *p = kind < SLAB_CLASSES ? slab_alloc(v, kind) : pages_alloc(v, kind - SLAB_CLASSES, bytes);
 
 	if (unlikely(!p)) {
 		v->starved = true;
@@ -199,6 +202,19 @@ vault_free_dirty(struct vault *v, void *p, size_t bytes, size_t dirty_bytes)
 {
 	if (p)
 		free_wiped(v, p, bytes, dirty_bytes);
+}
+
+size_t
+vault_bytes_of(struct vault *v, void *p)
+{
+	size_t number = (size_t)((char *)p - v->base) >> PAGE_SHIFT;
+
+	assert(number < v->slots * SLOT_PAGES);
+	const struct page *page = &v->pages[number];
+	assert(page->state != PAGE_FREE);
+	size_t bytes = page->state == PAGE_SLAB ? class_bytes(page->kind) : page->free;
+	vault_unpoison(p, bytes);
+	return bytes;
 }
 
 bool

@@ -112,6 +112,12 @@ void vault_wipe_all(struct vault *v);
 
 void vault_facts(const struct vault *v, struct vault_facts *ret);
 
+/*
+ * For who has forgotten how much it asked for: the bytes of p that may be used, and that vault_free()
+ * wants. What was asked for, or below a page the whole block.
+ */
+size_t vault_bytes_of(struct vault *v, void *p);
+
 /* The usable size of a block asked for with `bytes`. */
 size_t vault_block_bytes(size_t bytes);
 

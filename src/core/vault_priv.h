@@ -37,7 +37,7 @@ enum page_state {
 
 /* PAGE_FREE also is any page but the first of a block. */
 struct page {
-	uint64_t free; /* slab: a bit for each free block */
+	uint64_t free; /* slab: a bit for each free block; block: the bytes that were asked for */
 	struct page *prev, *next; /* slab with free blocks: the list of its class */
 	uint8_t state;
 	uint8_t kind; /* slab: size class; block: order */

@@ -1,0 +1,35 @@
+/* Between tls.c (connections), tls_server.c and tls_client.c (contexts). Not for others. */
+#ifndef CORE_TLS_PRIV_H
+#define CORE_TLS_PRIV_H
+
+#include "core/tls.h"
+
+#include <openssl/ssl.h>
+
+struct tls {
+	SSL *ssl;
+	struct tls_server *server; /* one of the two */
+	struct tls_client *client;
+	struct tls_sessions *sessions;
+	int fd;
+	uint32_t flaw_number;
+	uint8_t flaw; /* enum tls_flaw */
+	bool drained; /* the last read took all that the socket had */
+	bool ended; /* the socket is at its end */
+};
+
+/* What both kinds of context have in common. */
+must_check SSL_CTX *tls_context_create(bool server, bool tls13_only);
+/* A connection on that context; it owns a count of server or client. */
+must_check struct tls *tls_create(SSL_CTX *ctx, int fd);
+
+/* All certificates of a PEM text, in order; NULL with ret_why when there is none or one is broken. */
+must_check STACK_OF(X509) * tls_certificates(struct span pem, char ret_why[TLS_WHY_MAX]);
+must_check X509_STORE *tls_store(struct span ca_pem, char ret_why[TLS_WHY_MAX]);
+/* The sentence, and what OpenSSL says about it. Empties its queue. */
+void tls_why(char ret_why[TLS_WHY_MAX], const char *sentence);
+
+/* A session that the server has given: kept, if someone keeps them. SSL_CTX_sess_set_new_cb. */
+int tls_session_new(SSL *ssl, SSL_SESSION *session);
+
+#endif

@@ -1,0 +1,578 @@
+/* Both ends in one thread over a socket pair, all of OpenSSL in a vault. */
+#include "core/tls.h"
+
+#include "core/vault.h"
+
+#include <openssl/crypto.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct vault *vault;
+
+/* ---- certificates ---- */
+
+struct issued {
+	EVP_PKEY *key;
+	X509 *own;
+	char pem[8192], key_pem[4096];
+};
+
+static void
+add_extension(X509 *x, X509 *issuer, int nid, const char *value)
+{
+	X509V3_CTX ctx;
+	X509V3_set_ctx(&ctx, issuer, x, NULL, NULL, 0);
+	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+	assert_non_null(e);
+	assert_true(X509_add_ext(x, e, -1));
+	X509_EXTENSION_free(e);
+}
+
+static size_t
+bio_text(BIO *b, char *at, size_t cap)
+{
+	int n = BIO_read(b, at, (int)cap - 1);
+	assert_true(n > 0);
+	at[n] = '\0';
+	BIO_free(b);
+	return (size_t)n;
+}
+
+/* names: "DNS:a.example,IP:127.0.0.1", or NULL for an authority; by: NULL signs itself. */
+static struct issued
+issue(const char *common, const char *names, const struct issued *by, bool rsa, long days)
+{
+	static long serial = 1;
+	struct issued r = {.key = rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256"), .own = X509_new()};
+	X509_NAME *name = X509_get_subject_name(r.own);
+	X509_set_version(r.own, 2);
+	ASN1_INTEGER_set(X509_get_serialNumber(r.own), serial++);
+	X509_gmtime_adj(X509_getm_notBefore(r.own), -7 * 86400);
+	X509_gmtime_adj(X509_getm_notAfter(r.own), days * 86400);
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)common, -1, -1, 0);
+	X509_set_issuer_name(r.own, by ? X509_get_subject_name(by->own) : name);
+	X509_set_pubkey(r.own, r.key);
+	add_extension(r.own, by ? by->own : r.own, NID_basic_constraints, names ? "CA:FALSE" : "critical,CA:TRUE");
+	if (names)
+		add_extension(r.own, by ? by->own : r.own, NID_subject_alt_name, names);
+	assert_true(X509_sign(r.own, by ? by->key : r.key, EVP_sha256()));
+	BIO *b = BIO_new(BIO_s_mem());
+	PEM_write_bio_X509(b, r.own);
+	bio_text(b, r.pem, sizeof r.pem);
+	b = BIO_new(BIO_s_mem());
+	PEM_write_bio_PrivateKey(b, r.key, NULL, NULL, 0, NULL, NULL);
+	bio_text(b, r.key_pem, sizeof r.key_pem);
+	return r;
+}
+
+static void
+drop(struct issued *i)
+{
+	EVP_PKEY_free(i->key);
+	X509_free(i->own);
+}
+
+static struct span
+text(const char *s)
+{
+	return (struct span){s, strlen(s)};
+}
+
+static struct tls_identity
+identity(const struct issued *i)
+{
+	return (struct tls_identity){text(i->pem), text(i->key_pem)};
+}
+
+/* ---- two ends ---- */
+
+struct pair {
+	int fd[2];
+	struct tls *end[2]; /* 0: server */
+};
+
+static struct pair
+join(struct tls_server *s, struct tls_client *c, const char *host, struct tls_sessions *sessions)
+{
+	struct pair p;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, p.fd), 0);
+	p.end[0] = tls_accept(s, p.fd[0]);
+	p.end[1] = c ? tls_connect(c, host, sessions, p.fd[1]) : NULL;
+	assert_non_null(p.end[0]);
+	assert_true(!c || p.end[1]);
+	return p;
+}
+
+static void
+send_wire(int fd)
+{
+	struct span out = tls_wire();
+	if (out.len)
+		assert_int_equal(send(fd, out.at, out.len, MSG_NOSIGNAL), out.len);
+	tls_wire_taken();
+}
+
+static void
+part(struct pair *p)
+{
+	for (int i = 0; i < 2; i++) {
+		tls_free(&p->end[i]);
+		if (p->fd[i] >= 0)
+			close(p->fd[i]);
+	}
+}
+
+/* Both until neither has anything to say. Returns how the client's side ended. */
+static enum tls_result
+shake(struct pair *p)
+{
+	enum tls_result r[2] = {TLS_AGAIN, TLS_AGAIN};
+	for (int turn = 0; turn < 20; turn++)
+		for (int i = 1; i >= 0; i--)
+			if (r[i] == TLS_AGAIN) {
+				r[i] = tls_handshake(p->end[i]);
+				send_wire(p->fd[i]);
+			}
+	return r[0] == TLS_OK ? r[1] : r[0] == TLS_FAILED && r[1] == TLS_OK ? TLS_FAILED : r[1] == TLS_OK ? r[0] : r[1];
+}
+
+static size_t
+say(struct pair *p, int from, const char *bytes, size_t len)
+{
+	struct iovec part = {(char *)bytes, len};
+	size_t taken;
+	assert_int_equal(tls_write(p->end[from], &part, 1, &taken), TLS_OK);
+	send_wire(p->fd[from]);
+	return taken;
+}
+
+static void
+hear(struct pair *p, int at, const char *expected)
+{
+	char got[256];
+	size_t len;
+	assert_int_equal(tls_read(p->end[at], got, sizeof got, &len), TLS_OK);
+	send_wire(p->fd[at]);
+	assert_int_equal(len, strlen(expected));
+	assert_memory_equal(got, expected, len);
+}
+
+/* ---- a world: one authority, a server, a client that trusts it ---- */
+
+struct world {
+	struct issued ca, leaf;
+	struct tls_ticket_keys tickets;
+	struct tls_server *server;
+	struct tls_client *client;
+};
+
+static struct tls_server *
+serve(const struct issued *leaf, const struct tls_server_options *o)
+{
+	char why[TLS_WHY_MAX];
+	struct tls_identity id = identity(leaf);
+	struct tls_server *s = tls_server_create(&id, 1, o, why);
+	if (!s)
+		fail_msg("%s", why);
+	return s;
+}
+
+static int
+begin(void **state)
+{
+	char why[TLS_WHY_MAX];
+	struct world *w = test_calloc(1, sizeof *w);
+	w->ca = issue("authority", NULL, NULL, false, 100);
+	w->leaf = issue("leaf", "DNS:api.example,IP:127.0.0.1", &w->ca, false, 100);
+	w->tickets = (struct tls_ticket_keys){1, {{{1}, {2}, {3}}}};
+	w->server = serve(&w->leaf, &(struct tls_server_options){.tickets = &w->tickets});
+	w->client = tls_client_create(text(w->ca.pem), why);
+	assert_non_null(w->client);
+	*state = w;
+	return 0;
+}
+
+static int
+end(void **state)
+{
+	struct world *w = *state;
+	tls_server_unref(&w->server);
+	tls_client_unref(&w->client);
+	drop(&w->ca);
+	drop(&w->leaf);
+	test_free(w);
+	return 0;
+}
+
+/* ---- what must hold ---- */
+
+static void
+bytes_pass_both_ways(void **state)
+{
+	struct world *w = *state;
+	struct pair p = join(w->server, w->client, "api.example", NULL);
+	assert_int_equal(shake(&p), TLS_OK);
+	assert_string_equal(tls_version(p.end[1]), "TLSv1.3");
+	say(&p, 1, "question", 8);
+	hear(&p, 0, "question");
+	say(&p, 0, "answer", 6);
+	hear(&p, 1, "answer");
+	assert_true(tls_is_drained(p.end[1]));
+	assert_true(tls_is_quiet(p.end[1]));
+	part(&p);
+}
+
+static void
+a_numeric_address_is_checked_as_such(void **state)
+{
+	struct world *w = *state;
+	struct pair p = join(w->server, w->client, "127.0.0.1", NULL);
+	assert_int_equal(shake(&p), TLS_OK);
+	part(&p);
+	p = join(w->server, w->client, "127.0.0.2", NULL);
+	assert_int_equal(shake(&p), TLS_FAILED);
+	assert_int_equal(tls_flaw(p.end[1]), TLS_FLAW_CERTIFICATE);
+	part(&p);
+}
+
+static void
+parts_become_one_record(void **state)
+{
+	struct world *w = *state;
+	struct pair p = join(w->server, w->client, "api.example", NULL);
+	struct iovec parts[] = {{(char *)"head ", 5}, {(char *)"", 0}, {(char *)"body", 4}};
+	size_t taken;
+	assert_int_equal(shake(&p), TLS_OK);
+	assert_int_equal(tls_write(p.end[0], parts, 3, &taken), TLS_OK);
+	assert_int_equal(taken, 9);
+	assert_int_equal(tls_wire().len, 5 + 9 + 1 + 16); /* header, bytes, type, tag: RFC 8446 5.2 */
+	send_wire(p.fd[0]);
+	hear(&p, 1, "head body");
+	part(&p);
+}
+
+/* More than fits one call, read through a small window. */
+static void
+much_is_taken_piece_by_piece(void **state)
+{
+	enum { MUCH = 300000 };
+	struct world *w = *state;
+	struct pair p = join(w->server, w->client, "api.example", NULL);
+	char *sent = test_malloc(MUCH), *got = test_malloc(MUCH);
+	size_t out = 0, in = 0, len;
+	for (int i = 0; i < MUCH; i++)
+		sent[i] = (char)(i * 7 + i / 251);
+	assert_int_equal(shake(&p), TLS_OK);
+	while (in < MUCH) {
+		if (out < MUCH && out - in < 100000) {
+			size_t taken = say(&p, 0, sent + out, MUCH - out);
+			assert_true(taken <= TLS_WRITE_MAX);
+			out += taken;
+		}
+		enum tls_result r = tls_read(p.end[1], got + in, MUCH - in < 5000 ? MUCH - in : 5000, &len);
+		assert_true(r == TLS_OK || r == TLS_AGAIN);
+		in += len;
+	}
+	assert_memory_equal(sent, got, MUCH);
+	test_free(sent);
+	test_free(got);
+	part(&p);
+}
+
+static void
+the_end_is_told_from_a_cut(void **state)
+{
+	struct world *w = *state;
+	char got[16];
+	size_t len;
+	struct pair p = join(w->server, w->client, "api.example", NULL);
+	assert_int_equal(shake(&p), TLS_OK);
+	say(&p, 0, "last", 4);
+	tls_end(p.end[0]);
+	send_wire(p.fd[0]);
+	hear(&p, 1, "last");
+	assert_int_equal(tls_read(p.end[1], got, sizeof got, &len), TLS_CLOSED);
+	part(&p);
+	p = join(w->server, w->client, "api.example", NULL);
+	assert_int_equal(shake(&p), TLS_OK);
+	say(&p, 0, "last", 4);
+	close(p.fd[0]);
+	p.fd[0] = -1;
+	hear(&p, 1, "last");
+	assert_int_equal(tls_read(p.end[1], got, sizeof got, &len), TLS_CUT);
+	part(&p);
+}
+
+static void
+a_damaged_record_is_refused(void **state)
+{
+	struct world *w = *state;
+	char got[64], record[64];
+	size_t len;
+	struct pair p = join(w->server, w->client, "api.example", NULL);
+	struct iovec part1 = {(char *)"question", 8};
+	assert_int_equal(shake(&p), TLS_OK);
+	assert_int_equal(tls_write(p.end[1], &part1, 1, &len), TLS_OK);
+	memcpy(record, tls_wire().at, tls_wire().len);
+	record[tls_wire().len - 1] ^= 1;
+	assert_int_equal(send(p.fd[1], record, tls_wire().len, 0), tls_wire().len);
+	tls_wire_taken();
+	assert_int_equal(tls_read(p.end[0], got, sizeof got, &len), TLS_FAILED);
+	assert_int_equal(tls_flaw(p.end[0]), TLS_FLAW_PROTOCOL);
+	tls_wire_taken();
+	part(&p);
+}
+
+static void
+clear_text_is_named(void **state)
+{
+	struct world *w = *state;
+	struct pair p = join(w->server, NULL, NULL, NULL);
+	assert_int_equal(send(p.fd[1], "GET / HTTP/1.1\r\n\r\n", 18, 0), 18);
+	assert_int_equal(tls_handshake(p.end[0]), TLS_FAILED);
+	assert_int_equal(tls_flaw(p.end[0]), TLS_FLAW_PLAIN_HTTP);
+	tls_wire_taken();
+	part(&p);
+}
+
+static void
+the_wrong_host_the_wrong_authority_and_old_certificates_are_refused(void **state)
+{
+	struct world *w = *state;
+	char why[TLS_WHY_MAX];
+	struct issued other = issue("other", NULL, NULL, false, 100), old = issue("old", "DNS:api.example", &w->ca, false, -1);
+	struct tls_server *stale = serve(&old, &(struct tls_server_options){0});
+	struct tls_client *strange = tls_client_create(text(other.pem), why);
+	struct {
+		struct tls_server *server;
+		struct tls_client *client;
+		const char *host;
+		int number;
+	} cases[] = {
+		{w->server, w->client, "api.example.org", X509_V_ERR_HOSTNAME_MISMATCH},
+		{w->server, strange, "api.example", X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY},
+		{stale, w->client, "api.example", X509_V_ERR_CERT_HAS_EXPIRED},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct pair p = join(cases[i].server, cases[i].client, cases[i].host, NULL);
+		assert_int_equal(shake(&p), TLS_FAILED);
+		assert_int_equal(tls_flaw(p.end[1]), TLS_FLAW_CERTIFICATE);
+		assert_int_equal(tls_flaw_number(p.end[1]), cases[i].number);
+		assert_int_equal(tls_flaw(p.end[0]), TLS_FLAW_REFUSED);
+		part(&p);
+	}
+	tls_client_unref(&strange);
+	tls_server_unref(&stale);
+	drop(&other);
+	drop(&old);
+}
+
+static void
+a_server_certificate_may_be_trusted_by_itself(void **state)
+{
+	struct world *w = *state;
+	char why[TLS_WHY_MAX];
+	struct tls_client *c = tls_client_create(text(w->leaf.pem), why);
+	struct pair p = join(w->server, c, "api.example", NULL);
+	assert_int_equal(shake(&p), TLS_OK);
+	part(&p);
+	tls_client_unref(&c);
+}
+
+static void
+sessions_are_resumed_and_old_ticket_keys_still_open(void **state)
+{
+	struct world *w = *state;
+	struct tls_sessions *sessions = tls_sessions_create();
+	static const struct tls_ticket_key second = {{9}, {8}, {7}}, third = {{10}, {11}, {12}};
+	for (int i = 0; i < 5; i++) {
+		if (i == 2) { /* rotated: the old one still opens */
+			w->tickets.key[1] = w->tickets.key[0];
+			w->tickets.key[0] = second;
+			w->tickets.count = 2;
+		} else if (i == 4) { /* the one that sealed it is gone */
+			w->tickets.key[0] = third;
+			w->tickets.count = 1;
+		}
+		struct pair p = join(w->server, w->client, "api.example", sessions);
+		assert_int_equal(shake(&p), TLS_OK);
+		say(&p, 0, "x", 1);
+		hear(&p, 1, "x"); /* the ticket comes before it */
+		assert_int_equal(tls_was_resumed(p.end[1]), i != 0 && i != 4);
+		part(&p);
+	}
+	tls_sessions_destroy(&sessions);
+}
+
+static void
+hosts_are_told_apart_by_name(void **state)
+{
+	struct world *w = *state;
+	char why[TLS_WHY_MAX];
+	struct issued star = issue("star", "DNS:*.wild.example,DNS:wild.example", &w->ca, false, 100);
+	struct issued exact = issue("exact", "DNS:one.wild.example", &w->ca, true, 100);
+	struct issued both = issue("both", "DNS:api.example", &w->ca, true, 100);
+	struct tls_identity all[] = {identity(&w->leaf), identity(&star), identity(&exact), identity(&both)};
+	struct tls_server *s = tls_server_create(all, 4, &(struct tls_server_options){0}, why);
+	static const struct {
+		const char *host;
+		bool served;
+	} hosts[] = {{"api.example", true}, {"API.example", true}, {"two.wild.example", true}, {"one.wild.example", true}, {"wild.example", true},
+		{"a.b.wild.example", false}, {"elsewhere.example", false}};
+	assert_non_null(s);
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+		struct pair p = join(s, w->client, hosts[i].host, NULL);
+		assert_int_equal(shake(&p), hosts[i].served ? TLS_OK : TLS_FAILED);
+		part(&p);
+	}
+	tls_server_unref(&s);
+	drop(&star);
+	drop(&exact);
+	drop(&both);
+}
+
+static void
+what_can_t_serve_is_refused_with_a_reason(void **state)
+{
+	struct world *w = *state;
+	char why[TLS_WHY_MAX];
+	const struct {
+		struct tls_identity id;
+		const char *why;
+	} cases[] = {
+		{{text(""), text(w->leaf.key_pem)}, "no certificate"},
+		{{text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), text(w->leaf.key_pem)}, "can't be read"},
+		{{text(w->leaf.pem), text("no key")}, "key can't be read"},
+		{{text(w->leaf.pem), text(w->ca.key_pem)}, "not that of the certificate"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_null(tls_server_create(&cases[i].id, 1, &(struct tls_server_options){0}, why));
+		assert_non_null(strstr(why, cases[i].why));
+	}
+}
+
+/* A client with a certificate of its own; our clients to providers have none. */
+static void
+clients_may_have_to_show_a_certificate(void **state)
+{
+	struct world *w = *state;
+	static const enum tls_ask asks[] = {TLS_ASK_OPTIONAL, TLS_ASK_REQUIRED};
+	for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
+		struct tls_server *s = serve(&w->leaf, &(struct tls_server_options){.ask = asks[i], .client_ca_pem = text(w->ca.pem)});
+		struct pair p = join(s, w->client, "api.example", NULL);
+		assert_int_equal(shake(&p), asks[i] == TLS_ASK_OPTIONAL ? TLS_OK : TLS_FAILED);
+		if (asks[i] == TLS_ASK_REQUIRED)
+			assert_int_equal(tls_flaw(p.end[0]), TLS_FLAW_CERTIFICATE);
+		part(&p);
+		tls_server_unref(&s);
+	}
+}
+
+/* A new context takes over while connections of the old one go on. */
+static void
+a_connection_outlives_its_server_object(void **state)
+{
+	struct world *w = *state;
+	struct tls_server *s = serve(&w->leaf, &(struct tls_server_options){.tickets = &w->tickets});
+	struct pair p = join(s, w->client, "api.example", NULL);
+	assert_int_equal(tls_handshake(p.end[1]), TLS_AGAIN);
+	send_wire(p.fd[1]);
+	tls_server_unref(&s);
+	assert_int_equal(shake(&p), TLS_OK);
+	part(&p);
+}
+
+static uint64_t
+used(void)
+{
+	struct vault_facts f;
+	vault_facts(vault, &f);
+	return f.used_bytes;
+}
+
+static void
+nothing_stays_behind(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 3; i++) {
+		uint64_t before = used();
+		struct pair p = join(w->server, w->client, "api.example", NULL);
+		assert_int_equal(shake(&p), TLS_OK);
+		say(&p, 1, "question", 8);
+		hear(&p, 0, "question");
+		part(&p);
+		if (i) /* what OpenSSL makes once has been made */
+			assert_int_equal(used(), before);
+	}
+}
+
+/* No memory is not the end of anybody but this connection. */
+static void
+a_full_vault_refuses_a_connection(void **state)
+{
+	struct world *w = *state;
+	static void *hoard[8192];
+	size_t count = 0;
+	int fd[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+	for (size_t bytes = VAULT_BLOCK_MAX; bytes >= VAULT_BLOCK_MIN; bytes /= 2)
+		while (count < ARRAY_LEN(hoard) && (hoard[count] = vault_alloc(vault, bytes)))
+			count++;
+	for (size_t spare = 0; spare < 64; spare++) { /* a little more each time, so that it fails at each place once */
+		struct tls *t = tls_accept(w->server, fd[0]);
+		if (t) {
+			assert_int_not_equal(tls_handshake(t), TLS_OK);
+			tls_wire_taken();
+		}
+		tls_free(&t);
+		if (count) {
+			void *p = hoard[--count];
+			vault_free(vault, p, vault_bytes_of(vault, p));
+		}
+	}
+	while (count) {
+		void *p = hoard[--count];
+		vault_free(vault, p, vault_bytes_of(vault, p));
+	}
+	struct tls *t = tls_accept(w->server, fd[0]);
+	assert_non_null(t);
+	tls_free(&t);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+int
+main(void)
+{
+	vault = vault_open(VAULT_PLAIN, 8 << 20, 56 << 20);
+	if (!vault || !vault_add_segment(vault, -1, VAULT_SEGMENT) || !tls_memory_in(vault))
+		return 1;
+#define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
+	const struct CMUnitTest tests[] = {
+		T(bytes_pass_both_ways),
+		T(a_numeric_address_is_checked_as_such),
+		T(parts_become_one_record),
+		T(much_is_taken_piece_by_piece),
+		T(the_end_is_told_from_a_cut),
+		T(a_damaged_record_is_refused),
+		T(clear_text_is_named),
+		T(the_wrong_host_the_wrong_authority_and_old_certificates_are_refused),
+		T(a_server_certificate_may_be_trusted_by_itself),
+		T(sessions_are_resumed_and_old_ticket_keys_still_open),
+		T(hosts_are_told_apart_by_name),
+		T(what_can_t_serve_is_refused_with_a_reason),
+		T(clients_may_have_to_show_a_certificate),
+		T(a_connection_outlives_its_server_object),
+		T(nothing_stays_behind),
+		T(a_full_vault_refuses_a_connection),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
