@@ -64,7 +64,9 @@ struct tls_identity {
 	struct span key_pem; /* without passphrase */
 };
 
-enum tls_ask { TLS_ASK_NOT, TLS_ASK_OPTIONAL, TLS_ASK_REQUIRED };
+enum tls_ask { TLS_ASK_NOT,
+	TLS_ASK_OPTIONAL,
+	TLS_ASK_REQUIRED };
 
 struct tls_ticket_key {
 	uint8_t name[16], cipher[32], mac[32];

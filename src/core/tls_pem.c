@@ -28,7 +28,7 @@ no_more_of_it(void)
 }
 
 STACK_OF(X509) *
-tls_certificates(struct span pem, char ret_why[TLS_WHY_MAX])
+	tls_certificates(struct span pem, char ret_why[TLS_WHY_MAX])
 {
 	STACK_OF(X509) *all = sk_X509_new_null();
 	BIO *in = pem.len ? BIO_new_mem_buf(pem.at, (int)pem.len) : NULL;

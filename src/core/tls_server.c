@@ -105,7 +105,8 @@ ticket_key(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *
 	for (uint32_t i = 0; i < keys->count; i++)
 		if (memcmp(name, keys->key[i].name, sizeof keys->key[i].name) == 0)
 			/* In 1.3 a ticket is for one use: whoever used one up gets another (RFC 8446 C.4). */
-			return !ticket_begin(s, &keys->key[i], iv, cipher, mac, 0) ? -1 : i == 0 && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2;
+			return !ticket_begin(s, &keys->key[i], iv, cipher, mac, 0) ? -1 : i == 0 && SSL_version(ssl) < TLS1_3_VERSION ? 1
+																														  : 2;
 	return 0;
 }
 
@@ -123,7 +124,7 @@ read_key(struct span pem)
 
 /* The chain and its key into the context. */
 static bool
-use_identity(SSL_CTX *ctx, STACK_OF(X509) *chain, struct span key_pem, char ret_why[TLS_WHY_MAX])
+use_identity(SSL_CTX *ctx, STACK_OF(X509) * chain, struct span key_pem, char ret_why[TLS_WHY_MAX])
 {
 	X509 *own = sk_X509_value(chain, 0);
 	EVP_PKEY *key = read_key(key_pem);

@@ -141,7 +141,9 @@ shake(struct pair *p)
 				r[i] = tls_handshake(p->end[i]);
 				send_wire(p->fd[i]);
 			}
-	return r[0] == TLS_OK ? r[1] : r[0] == TLS_FAILED && r[1] == TLS_OK ? TLS_FAILED : r[1] == TLS_OK ? r[0] : r[1];
+	return r[0] == TLS_OK ? r[1] : r[0] == TLS_FAILED && r[1] == TLS_OK ? TLS_FAILED
+		: r[1] == TLS_OK                                                ? r[0]
+																		: r[1];
 }
 
 static size_t
