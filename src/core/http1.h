@@ -47,7 +47,7 @@ enum http1_field_id {
 #define X(id, name) HTTP1_##id,
 	HTTP1_KNOWN_FIELDS(X)
 #undef X
-	HTTP1_FIELD_COUNT
+		HTTP1_FIELD_COUNT
 };
 
 #define HTTP1_METHODS(X) X(GET) X(HEAD) X(POST) X(PUT) X(DELETE) X(OPTIONS) X(PATCH)
@@ -89,7 +89,7 @@ enum http1_error {
 #define X(name, status, text) HTTP1_E_##name,
 	HTTP1_ERRORS(X)
 #undef X
-	HTTP1_E_COUNT
+		HTTP1_E_COUNT
 };
 
 struct http1_head {
@@ -109,7 +109,9 @@ struct http1_head {
 	struct http1_field fields[HTTP1_FIELDS_MAX];
 };
 
-enum http1_result { HTTP1_MORE, HTTP1_DONE, HTTP1_BAD };
+enum http1_result { HTTP1_MORE,
+	HTTP1_DONE,
+	HTTP1_BAD };
 
 /*
  * Parse a request head that starts at buf[0]. `scanned` remembers across calls how far the end was looked for (start with 0), so a
@@ -121,11 +123,11 @@ enum http1_result { HTTP1_MORE, HTTP1_DONE, HTTP1_BAD };
  * repeated Host / Content-Length / Transfer-Encoding, Transfer-Encoding in HTTP/1.0, codings other than exactly "chunked".
  */
 must_check enum http1_result http1_request_parse(const char *buf, size_t len, size_t *scanned, struct http1_head *ret,
-    enum http1_error *ret_error);
+	enum http1_error *ret_error);
 
 /* The same for a response head. for_head: it answers HEAD, so it has no body whatever it says (RFC 9112 6.3). */
 must_check enum http1_result http1_response_parse(const char *buf, size_t len, size_t *scanned, bool for_head, struct http1_head *ret,
-    enum http1_error *ret_error);
+	enum http1_error *ret_error);
 
 /* First field with this id, or NULL. */
 const struct http1_field *http1_field_find(const struct http1_head *h, enum http1_field_id id);
@@ -157,6 +159,6 @@ void http1_chunked_init(struct http1_chunked *c);
  * next message), HTTP1_BAD.
  */
 must_check enum http1_result http1_chunked_feed(struct http1_chunked *c, const char *in, size_t len, size_t *ret_consumed,
-    struct span *ret_data);
+	struct span *ret_data);
 
 #endif

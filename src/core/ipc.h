@@ -10,7 +10,9 @@
 
 enum { IPC_MESSAGE_MAX = 4096 };
 
-enum ipc_result { IPC_OK, IPC_AGAIN, IPC_CLOSED };
+enum ipc_result { IPC_OK,
+	IPC_AGAIN,
+	IPC_CLOSED };
 
 /* Both ends non-blocking and close-on-exec. Returns 0 or -1 with errno. */
 must_check int ipc_pair(int ret_fds[2]);

@@ -37,7 +37,8 @@ struct deferred {
 	void (*run)(struct deferred *d, void *arg);
 };
 
-enum { WHEEL_SLOTS = 4096, WHEEL_TICK_MS = 4 };
+enum { WHEEL_SLOTS = 4096,
+	WHEEL_TICK_MS = 4 };
 
 struct loop {
 	int epoll_fd;

@@ -37,8 +37,7 @@ an_error_has_each_dialects_shape(void **state)
 static void
 money_is_named_where_it_is_short(void **state)
 {
-	struct error_says e = {.status = 402, .message = SPAN("m"), .type = "insufficient_quota", .code = "insufficient_quota", .needed = SPAN("1.00"),
-		.available = SPAN("0.50")};
+	struct error_says e = {.status = 402, .message = SPAN("m"), .type = "insufficient_quota", .code = "insufficient_quota", .needed = SPAN("1.00"), .available = SPAN("0.50")};
 	char room[512];
 	struct text t = text_on(room, sizeof room - 1);
 	error_write(&t, DIALECT_OPENAI, &e);

@@ -26,7 +26,11 @@
 	X(TOOL_PROMPT, "toolUsePromptTokenCount", "tool_use_prompt_token_count") \
 	X(TOTAL, "totalTokenCount", "total_token_count")
 
-enum modality { TEXT, AUDIO, IMAGE, VIDEO, MODALITIES };
+enum modality { TEXT,
+	AUDIO,
+	IMAGE,
+	VIDEO,
+	MODALITIES };
 
 enum number {
 #define X(name, member, proto) name,

@@ -142,7 +142,13 @@ static const struct json_node nodes[NODES] = {
 #undef X
 };
 
-enum type { TYPE_OTHER, TYPE_MESSAGE, TYPE_START, TYPE_DELTA, TYPE_STOP, TYPE_ERROR, TYPE_BLOCK };
+enum type { TYPE_OTHER,
+	TYPE_MESSAGE,
+	TYPE_START,
+	TYPE_DELTA,
+	TYPE_STOP,
+	TYPE_ERROR,
+	TYPE_BLOCK };
 
 /* One entry of iterations. */
 struct iteration {

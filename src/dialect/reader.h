@@ -22,7 +22,10 @@ struct reader_language {
 	bool done_finishes; /* [DONE] is the proper end */
 };
 
-enum reader_document { READER_NONE, READER_JSON, READER_MARK, READER_BAD };
+enum reader_document { READER_NONE,
+	READER_JSON,
+	READER_MARK,
+	READER_BAD };
 
 struct reader {
 	const struct reader_language *language;

@@ -304,7 +304,7 @@ on_tool_type(struct request_facts *r, enum json_token t, const struct json_event
 	if (t != JSON_STRING)
 		return REQUEST_OK;
 	unsigned tools = (unsigned)begins(ev, "web_search") << TOOL_web_search | (unsigned)begins(ev, "file_search") << TOOL_file_search |
-	                 (unsigned)begins(ev, "code_interpreter") << TOOL_code_session;
+		(unsigned)begins(ev, "code_interpreter") << TOOL_code_session;
 	r->server_tools |= (uint8_t)tools;
 	return REQUEST_OK;
 }

@@ -62,8 +62,7 @@ check_edits(struct span in, const struct request_facts *r)
 	struct text room = text_on(made, sizeof made);
 	enum endpoint endpoint = (enum endpoint)r->endpoint;
 	bool chat = endpoint == ENDPOINT_CHAT_COMPLETIONS, bounded = endpoint == ENDPOINT_RESPONSES || endpoint == ENDPOINT_GENERATE_CONTENT || chat;
-	const struct request_wish wish = {.model = SPAN("zz"), .ask_usage = chat && r->stream, .no_store = endpoint == ENDPOINT_RESPONSES,
-		.old_cap = in.len & 1, .cap = bounded && !r->has_cap ? 77 : 0};
+	const struct request_wish wish = {.model = SPAN("zz"), .ask_usage = chat && r->stream, .no_store = endpoint == ENDPOINT_RESPONSES, .old_cap = in.len & 1, .cap = bounded && !r->has_cap ? 77 : 0};
 	uint32_t count = request_edits(r, &wish, &room, edits);
 	assert(count <= request_edit_count(r));
 	struct span out = edited(in, edits, count);

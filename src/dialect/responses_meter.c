@@ -158,7 +158,13 @@ struct pieces {
 	uint32_t sandbox[SANDBOXES_MAX];
 };
 
-enum type { TYPE_OTHER, TYPE_END, TYPE_FAILED, TYPE_ERROR, TYPE_WORDS, TYPE_THOUGHTS, TYPE_ITEM_DONE };
+enum type { TYPE_OTHER,
+	TYPE_END,
+	TYPE_FAILED,
+	TYPE_ERROR,
+	TYPE_WORDS,
+	TYPE_THOUGHTS,
+	TYPE_ITEM_DONE };
 
 struct state {
 	struct reader reader;

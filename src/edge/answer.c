@@ -280,8 +280,7 @@ answer_text(struct client *c, uint16_t status, const char *code, const char *mes
 {
 	struct edge *e = c->edge;
 	struct text body = body_room(e), t = text_on(e->head_out, HEAD_OUT_BYTES / 2);
-	const struct error_says error = {.status = status, .message = {message, strlen(message)}, .code = code,
-		.type = status < 500 ? "invalid_request_error" : "server_error"};
+	const struct error_says error = {.status = status, .message = {message, strlen(message)}, .code = code, .type = status < 500 ? "invalid_request_error" : "server_error"};
 	error_write(&body, DIALECT_OPENAI, &error);
 	status_line(&t, status);
 	text_add(&t, e->date, e->date_len);
@@ -351,7 +350,7 @@ static bool
 about_our_account(const struct exchange *x, struct span body)
 {
 	static const char *const always[] = {"API_KEY_INVALID", "SERVICE_DISABLED", "CONSUMER_SUSPENDED", "credit balance"},
-							*const limits[] = {"insufficient_quota", "billing", "credit_balance", "spend"};
+							 *const limits[] = {"insufficient_quota", "billing", "credit_balance", "spend"};
 	for (size_t i = 0; i < ARRAY_LEN(always); i++)
 		if (contains(body, always[i], strlen(always[i])))
 			return true;
@@ -369,10 +368,11 @@ generic_error(struct exchange *x, struct text *body)
 	char id[ID_TEXT_MAX];
 	const struct error_says e = {
 		.status = (uint16_t)x->up_status,
-		.message = rate     ? SPAN("The provider is receiving too many requests; try again in a moment.")
-	               : theirs ? SPAN("The provider failed to answer this request.")
-	                        : SPAN("The provider refused this request."),
-		.type = rate ? "rate_limit_error" : theirs ? "server_error" : "invalid_request_error",
+		.message = rate ? SPAN("The provider is receiving too many requests; try again in a moment.")
+			: theirs    ? SPAN("The provider failed to answer this request.")
+						: SPAN("The provider refused this request."),
+		.type = rate ? "rate_limit_error" : theirs ? "server_error"
+												   : "invalid_request_error",
 		.code = rate ? "rate_limit_exceeded" : "upstream_error",
 		.request_id = {id, id_text(ID_REQUEST, x->id, id)},
 	};

@@ -53,7 +53,8 @@ static void
 remember_framing(struct exchange *x, const struct http1_head *h)
 {
 	x->up_status = h->status;
-	x->framing = h->chunked ? FRAMING_CHUNKED : h->until_close ? FRAMING_CLOSE : FRAMING_LENGTH;
+	x->framing = h->chunked ? FRAMING_CHUNKED : h->until_close ? FRAMING_CLOSE
+															   : FRAMING_LENGTH;
 	x->answer_left = h->has_length ? h->content_length : 0;
 	http1_chunked_init(&x->chunked);
 	bool sent = x->req->sent && x->step == STEP_AWAIT;

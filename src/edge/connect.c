@@ -76,5 +76,6 @@ connect_done(struct edge *e, const struct message_connected *m, int fd)
 	}
 	if (fd < 0)
 		edge_report(e, EVENT_PROVIDER_UNREACHABLE, catalogue_provider(e->p->catalogue, m->provider)->id, m->result);
-	exchange_end(x, fd >= 0 ? END_OVERLOADED : m->result == CONNECT_TIMEOUT ? END_PROVIDER_TIMEOUT : END_PROVIDER_UNREACHABLE);
+	exchange_end(x, fd >= 0 ? END_OVERLOADED : m->result == CONNECT_TIMEOUT ? END_PROVIDER_TIMEOUT
+																			: END_PROVIDER_UNREACHABLE);
 }

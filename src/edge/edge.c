@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 /* What libraries and our own structs may take of the vault besides content. */
-enum { RESERVE_BYTES = 16 << 20, RESERVE_PER_CONNECTION = 4 << 10 };
+enum { RESERVE_BYTES = 16 << 20,
+	RESERVE_PER_CONNECTION = 4 << 10 };
 
 struct listener {
 	struct watch watch;
@@ -426,7 +427,7 @@ set_up(struct edge *e)
 		return false;
 	e->wall_offset_ms = clock_wall_us() / 1000 - e->loop.now_ms;
 	return loop_watch(&e->loop, &e->supervisor, p->supervisor_fd, supervisor_ready) &&
-	       loop_watch(&e->loop, &e->dialer, p->dialer_fd, dialer_ready) && loop_watch(&e->loop, &e->ledger, p->ledger_fd, ledger_ready);
+		loop_watch(&e->loop, &e->dialer, p->dialer_fd, dialer_ready) && loop_watch(&e->loop, &e->ledger, p->ledger_fd, ledger_ready);
 }
 
 struct edge *

@@ -22,7 +22,8 @@ struct edge_timeouts { /* milliseconds */
 	uint32_t head, body, idle, connect, first_byte, between_bytes, client_write, drain;
 };
 
-enum durability { DURABILITY_BATCHED, DURABILITY_STRICT };
+enum durability { DURABILITY_BATCHED,
+	DURABILITY_STRICT };
 
 /* All that an edge is given; descriptors are its own. */
 struct edge_process {

@@ -102,7 +102,9 @@ edge_in_used(struct edge *e, size_t bytes)
 }
 
 /* ---- outbox.c: one way of writing ---- */
-enum wrote { WROTE_ALL, WROTE_SOME, WROTE_BROKEN };
+enum wrote { WROTE_ALL,
+	WROTE_SOME,
+	WROTE_BROKEN };
 /* Write what is in the box and then the parts; what the socket does not take is kept in the box (in the vault). */
 must_check enum wrote outbox_write(struct edge *e, struct watch *w, struct outbox *o, struct iovec *parts, int count, uint64_t *ret_bytes);
 void outbox_free(struct edge *e, struct outbox *o);

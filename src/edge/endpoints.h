@@ -9,7 +9,9 @@
 #include "core/http1.h"
 #include "ticket/endpoints.h"
 
-enum goes { GOES_BODY, GOES_MODELS, GOES_HEALTH };
+enum goes { GOES_BODY,
+	GOES_MODELS,
+	GOES_HEALTH };
 
 /* X(path, its form, method, how it goes on, endpoint, dialect) */
 #define PATHS(X) \
@@ -30,7 +32,9 @@ enum goes { GOES_BODY, GOES_MODELS, GOES_HEALTH };
 	X("/v1beta/models/", PREFIX, GET, MODELS, NONE, GEMINI) \
 	X("/healthz", WHOLE, GET, HEALTH, NONE, OPENAI)
 
-enum path_form { PATH_WHOLE, PATH_PREFIX, PATH_METHOD };
+enum path_form { PATH_WHOLE,
+	PATH_PREFIX,
+	PATH_METHOD };
 
 struct endpoint_path {
 	struct span path;

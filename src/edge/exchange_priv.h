@@ -62,7 +62,10 @@ struct upstream {
 };
 
 /* How the body of the answer ends. */
-enum framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
+enum framing { FRAMING_NONE,
+	FRAMING_LENGTH,
+	FRAMING_CHUNKED,
+	FRAMING_CLOSE };
 
 enum { EDITS_FEW = 4 };
 

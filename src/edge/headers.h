@@ -22,7 +22,11 @@
 	X(DOWN, ALL, "retry-after-ms", "when to try again") \
 	X(DOWN, ALL, "x-should-retry", "the SDK's own retry switch")
 
-enum header_direction { HEADER_UP, HEADER_DOWN };
-enum header_of { HEADER_OF_OPENAI, HEADER_OF_ANTHROPIC, HEADER_OF_GEMINI, HEADER_OF_ALL }; /* as enum dialect, and all */
+enum header_direction { HEADER_UP,
+	HEADER_DOWN };
+enum header_of { HEADER_OF_OPENAI,
+	HEADER_OF_ANTHROPIC,
+	HEADER_OF_GEMINI,
+	HEADER_OF_ALL }; /* as enum dialect, and all */
 
 #endif

@@ -188,7 +188,8 @@ take_chunked(struct exchange *x, const char *bytes, size_t len)
 		size_t used;
 		struct span data;
 		enum http1_result result = http1_chunked_feed(&r->chunked, bytes, len, &used, &data);
-		enum end_reason reason = result == HTTP1_BAD ? END_BAD_HTTP : data.len ? take_data(x, data.at, data.len) : END_NONE;
+		enum end_reason reason = result == HTTP1_BAD ? END_BAD_HTTP : data.len ? take_data(x, data.at, data.len)
+																			   : END_NONE;
 		if (reason != END_NONE) {
 			body_failed(x, reason);
 			return false;

@@ -15,7 +15,11 @@
 #include "edge/endpoints.h"
 #include "ticket/price.h"
 
-enum { STEP_TOKENS = 4096, CAP_TOKENS = 16384, STEP_TOKENS_MIN = 16, TOOL_USES = 10, TOOL_USES_MOST = 1000 };
+enum { STEP_TOKENS = 4096,
+	CAP_TOKENS = 16384,
+	STEP_TOKENS_MIN = 16,
+	TOOL_USES = 10,
+	TOOL_USES_MOST = 1000 };
 
 static uint64_t
 min64(uint64_t a, uint64_t b)

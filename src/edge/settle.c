@@ -9,7 +9,8 @@
 
 enum { ESTIMATE_BYTES_PER_TOKEN = 4 };
 
-enum billing { BILLING_NONE, BILLING_REPORTED };
+enum billing { BILLING_NONE,
+	BILLING_REPORTED };
 
 static const uint8_t billing[COUNTER_END_REASONS] = {
 #define X(name, number, status, severity, type, code, bill, text) [number] = BILLING_##bill,
@@ -29,7 +30,7 @@ request_estimate(struct exchange *x)
 	const struct request_facts *r = &x->req->scan.result;
 	uint64_t text = r->body_bytes > r->inline_media_bytes ? r->body_bytes - r->inline_media_bytes : 0;
 	uint64_t media = (uint64_t)r->images * x->model->image_tokens + (uint64_t)r->audios * x->model->audio_tokens +
-	                 (uint64_t)r->files * x->model->file_tokens;
+		(uint64_t)r->files * x->model->file_tokens;
 	x->input_estimate = tokens_of_bytes(text) + media;
 }
 
@@ -64,7 +65,7 @@ write_usage(struct ticket_facts *f, const struct usage *u)
 #undef X
 	f->tier = u->tier;
 	f->flags = (uint16_t)((f->flags & (TICKET_STREAMED | TICKET_CAPPED)) | (u->flags & USAGE_ESTIMATED ? TICKET_ESTIMATED : 0) |
-	                      (u->flags & USAGE_ABSURD ? TICKET_ABSURD : 0) | (u->flags & USAGE_GEO_US ? TICKET_GEO_US : 0));
+		(u->flags & USAGE_ABSURD ? TICKET_ABSURD : 0) | (u->flags & USAGE_GEO_US ? TICKET_GEO_US : 0));
 }
 
 /* ---- legs: one answer that bills several models ---- */

@@ -206,7 +206,8 @@ control_key_create(struct ledger *l, const json_t *request)
 static bool
 overlap_of(const json_t *request, int64_t *ret_ms, json_t **ret_error)
 {
-	enum { DAY_S = 86400, MOST_S = 366 * DAY_S };
+	enum { DAY_S = 86400,
+		MOST_S = 366 * DAY_S };
 	const char *text;
 	if (!control_text(request, &(struct text_rule){"overlap", 16, false}, &text, ret_error))
 		return false;

@@ -9,7 +9,10 @@
 
 #include "core/base.h"
 
-enum dialect { DIALECT_OPENAI, DIALECT_ANTHROPIC, DIALECT_GEMINI, DIALECT_COUNT };
+enum dialect { DIALECT_OPENAI,
+	DIALECT_ANTHROPIC,
+	DIALECT_GEMINI,
+	DIALECT_COUNT };
 
 #define ENDPOINTS(X) \
 	X(NONE, 0, OPENAI, "none", false) \
@@ -29,7 +32,7 @@ enum endpoint {
 #define X(NAME, number, dialect, word, billed) ENDPOINT_##NAME = number,
 	ENDPOINTS(X)
 #undef X
-	ENDPOINT_COUNT
+		ENDPOINT_COUNT
 };
 
 #endif

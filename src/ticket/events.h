@@ -34,7 +34,7 @@ enum event_id {
 #define X(name, severity, text) EVENT_##name,
 	EVENTS(X)
 #undef X
-	EVENT_COUNT
+		EVENT_COUNT
 };
 
 #endif

@@ -19,7 +19,7 @@ message_check(const void *message, size_t bytes, enum message_end from, enum mes
 #define X(name, sender, receiver, type, fd) \
 	case MESSAGE_##name: \
 		return bytes == sizeof(struct type) && end_fits(END_OF_##sender, from) && end_fits(END_OF_##receiver, to) && (fd || !has_fd);
-	MESSAGES(X)
+		MESSAGES(X)
 #undef X
 	}
 	return false;

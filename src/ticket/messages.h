@@ -30,10 +30,16 @@ enum message_type {
 #define X(name, from, to, type, fd) MESSAGE_##name,
 	MESSAGES(X)
 #undef X
-	MESSAGE_COUNT
+		MESSAGE_COUNT
 };
 
-enum message_end { END_OF_NOBODY, END_OF_SUPERVISOR, END_OF_EDGE, END_OF_DIALER, END_OF_LEDGER, END_OF_SCRIBE, END_OF_ANY };
+enum message_end { END_OF_NOBODY,
+	END_OF_SUPERVISOR,
+	END_OF_EDGE,
+	END_OF_DIALER,
+	END_OF_LEDGER,
+	END_OF_SCRIBE,
+	END_OF_ANY };
 
 enum secret_kind {
 	SECRET_PEPPER, /* API_KEY_PEPPER_BYTES: edges and ledger */
@@ -83,7 +89,11 @@ struct message_connect {
 	uint32_t timeout_ms;
 };
 
-enum connect_result { CONNECT_OK, CONNECT_NAME, CONNECT_REFUSED, CONNECT_TIMEOUT, CONNECT_LIMIT };
+enum connect_result { CONNECT_OK,
+	CONNECT_NAME,
+	CONNECT_REFUSED,
+	CONNECT_TIMEOUT,
+	CONNECT_LIMIT };
 
 struct message_connected {
 	struct message_head head;

@@ -27,7 +27,7 @@ enum token_kind {
 #define X(name, meaning, fallback) TOKEN_##name,
 	TOKEN_KINDS(X)
 #undef X
-	TOKEN_KIND_COUNT
+		TOKEN_KIND_COUNT
 };
 
 /* What the provider does itself while it answers and bills by the piece. X(name, what one piece is) */
@@ -40,7 +40,7 @@ enum tool_kind {
 #define X(name, piece) TOOL_##name,
 	TOOL_KINDS(X)
 #undef X
-	TOOL_KIND_COUNT
+		TOOL_KIND_COUNT
 };
 
 /* By what tier the provider served, as it said in the answer. X(name, the words for it) */
@@ -55,7 +55,7 @@ enum service_tier {
 #define X(name) TIER_##name,
 	SERVICE_TIERS(X)
 #undef X
-	TIER_COUNT
+		TIER_COUNT
 };
 
 /* How the numbers came about; OR-ed. */

@@ -13,7 +13,7 @@ static struct rig r;
 static char in[RIG_OUT_MAX], out[RIG_OUT_MAX];
 
 #define PLAIN_BODY "{\"id\":\"c\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"Hello.\"},\"finish_reason\":\"stop\"}]," \
-	"\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}"
+				   "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}"
 #define EVENT_1 "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}],\"usage\":null}\n\n"
 #define EVENT_2 "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello there, friend\"},\"finish_reason\":null}],\"usage\":null}\n\n"
 #define EVENT_3 "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n"
@@ -61,7 +61,8 @@ static size_t
 plain_answer(char *to)
 {
 	return (size_t)sprintf(to, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nset-cookie: a=b\r\nopenai-organization: org-1\r\n"
-	                           "content-length: %zu\r\n\r\n" PLAIN_BODY, strlen(PLAIN_BODY));
+							   "content-length: %zu\r\n\r\n" PLAIN_BODY,
+		strlen(PLAIN_BODY));
 }
 
 static size_t
@@ -431,7 +432,7 @@ a_providers_error_about_our_account_is_a_503_without_its_text(void **state)
 		int c = send_chat(hi, "");
 		int p = rig_provider(&r, 0);
 		size_t n = (size_t)sprintf(in, "HTTP/1.1 %d No\r\ncontent-type: application/json\r\nretry-after: 7\r\ncontent-length: %zu\r\n\r\n%s",
-		    statuses[i], strlen(text), text);
+			statuses[i], strlen(text), text);
 		rig_send(&r, p, in, n);
 		rig_read(&r, c, out, &eof);
 		assert_int_equal(memcmp(out, statuses[i] == 429 ? "HTTP/1.1 429 " : "HTTP/1.1 503 ", 13), 0);

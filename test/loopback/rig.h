@@ -12,7 +12,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum { RIG_OUT_MAX = 1 << 20, RIG_DIALS_MAX = 64 };
+enum { RIG_OUT_MAX = 1 << 20,
+	RIG_DIALS_MAX = 64 };
 
 struct rig {
 	struct edge_process process;
