@@ -77,16 +77,22 @@ cli_config_check(struct cli *cli, json_t *request)
 	struct catalogue *catalogue = NULL;
 	if (!read_all(file_of(request), &p, &c, &catalogue))
 		return refuse(cli, &p);
+	int models = (int)c->model_count;
+	if (!config_switch_off(c, &p)) {
+		free(catalogue);
+		config_free(&c);
+		return refuse(cli, &p);
+	}
 	config_check_keys(c, &p);
 	if (cli->json) {
 		json_t *answer = json_pack("{s:b, s:i, s:i, s:o}", "ok", 1, "providers", (int)c->provider_count, "models",
-			(int)c->model_count, "problems", problems_json(&p));
+			models, "problems", problems_json(&p));
 		cli_print_json(answer);
 		json_decref(answer);
 	} else {
 		problems_print(&p, stderr);
-		printf("%s is right: %u provider%s, %u model%s, %u warning%s.\n", p.file, c->provider_count,
-			c->provider_count == 1 ? "" : "s", c->model_count, c->model_count == 1 ? "" : "s", p.warnings,
+		printf("%s is right: %u provider%s, %d model%s, %u warning%s.\n", p.file, c->provider_count,
+			c->provider_count == 1 ? "" : "s", models, models == 1 ? "" : "s", p.warnings,
 			p.warnings == 1 ? "" : "s");
 	}
 	free(catalogue);
@@ -198,6 +204,10 @@ cli_serve(struct cli *cli, json_t *request)
 	problems_init(&p, file_of(request));
 	if (!config_load(&p, &c))
 		return refuse(cli, &p);
+	if (!config_switch_off(c, &p)) {
+		config_free(&c);
+		return refuse(cli, &p);
+	}
 	problems_print(&p, stderr);
 	if (json_is_true(json_object_get(request, "allow_plain_memory")))
 		c->allow_plain_memory = true;

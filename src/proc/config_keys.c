@@ -140,6 +140,72 @@ config_clear_environment(const struct config *c)
 		}
 }
 
+/* ---- optional providers ---- */
+
+/* Nothing is there, as opposed to something that can't be read or can't be a key. */
+static bool
+key_is_absent(const struct config_key *key)
+{
+	char path[PATH_MAX], why[CONFIG_WHY_MAX];
+	if (key->env[0] != '\0') {
+		const char *value = getenv(key->env);
+		return value == NULL || value[strspn(value, " \t\r\n")] == '\0';
+	}
+	if (key->credential[0] != '\0' && getenv("CREDENTIALS_DIRECTORY") == NULL)
+		return true;
+	return key_path(key, path, sizeof path, why) && access(path, F_OK) != 0 && errno == ENOENT;
+}
+
+static bool
+is_off(const struct config_provider *p)
+{
+	for (uint32_t k = 0; k < p->key_count; k++)
+		if (!key_is_absent(&p->keys[k]))
+			return false;
+	return p->optional && p->key_count > 0;
+}
+
+static const char *
+key_name(const struct config_key *key)
+{
+	return key->env[0] != '\0' ? key->env : key->file[0] != '\0' ? key->file
+																 : key->credential;
+}
+
+/* How many models it had. */
+static uint32_t
+remove_models(struct config *c, uint32_t provider)
+{
+	uint32_t kept = 0, had = c->model_count;
+	for (uint32_t i = 0; i < had; i++)
+		if (c->models[i].provider_index != provider)
+			c->models[kept++] = c->models[i];
+		else
+			free(c->models[i].prices);
+	c->model_count = kept;
+	return had - kept;
+}
+
+bool
+config_switch_off(struct config *c, struct problems *problems)
+{
+	uint32_t off = 0;
+	for (uint32_t i = 0; i < c->provider_count; i++) {
+		struct config_provider *p = &c->providers[i];
+		if (!is_off(p))
+			continue;
+		problems_warn(problems, p->line, "the provider `%s` is off with its %u models: %.200s is not there – give it a key to serve them",
+			p->name, remove_models(c, i), key_name(&p->keys[0]));
+		p->key_count = 0;
+		off++;
+	}
+	if (off == 0 || off < c->provider_count)
+		return true;
+	problems_error(problems, 0, "no provider has a key – set the variable of at least one, for example %.200s",
+		key_name(&c->providers[0].keys[0]));
+	return false;
+}
+
 static void
 check_key(const struct config *c, uint32_t provider, uint32_t k, struct problems *problems)
 {

@@ -65,7 +65,9 @@
 	X("inject_usage", inject_usage, FLAG, "true", 0, 1, \
 		"ask for token counts in streams (stream_options.include_usage) when the client did not; the extra event is cut out again") \
 	X("on_client_gone", on_client_gone, CLIENT_GONE, "cancel", 0, 1, \
-		"client hangs up in mid-answer: `cancel` closes the provider's connection and charges what was counted, `drain` reads on for its count")
+		"client hangs up in mid-answer: `cancel` closes the provider's connection and charges what was counted, `drain` reads on for its count") \
+	X("optional", optional, FLAG, "false", 0, 1, \
+		"while none of its keys is there (variable unset, file absent) the provider is off: its models are neither served nor listed, and the start says so; otherwise a missing key refuses the start")
 
 #define CONFIG_KEY(X) \
 	X("env", env, TEXT, "", 1, 128, "name of an environment variable; it is removed before any other process starts") \

@@ -485,6 +485,51 @@ write_file(const char *path, const char *text, mode_t mode)
 }
 
 static void
+an_optional_provider_without_a_key_is_off_with_its_models(void **state)
+{
+	struct problems p;
+	struct config *c = NULL;
+	char *text = replaced("    pass_headers: [X-Sim]\n", "    optional: true\n  - {name: own, url: 'http://127.0.0.1:1/v1'}\n");
+	char *mixed = strdup(text), *at = strstr(mixed, "    provider: openai\n    context");
+	assert_non_null(at);
+	memcpy(at, "    provider: 'own' \n", 21);
+	unsetenv("LETHE_TEST_KEY");
+	c = load(mixed, strlen(mixed), &p);
+	assert_non_null(c);
+	assert_true(config_switch_off(c, &p));
+	assert_int_equal(c->model_count, 1);
+	assert_string_equal(c->models[0].id, "maxi");
+	assert_int_equal(c->providers[0].key_count, 0);
+	assert_int_equal(p.row[0].line, 6);
+	assert_non_null(strstr(p.row[0].text, "`openai` is off with its 1 models: LETHE_TEST_KEY is not there"));
+	config_free(&c);
+	assert_int_equal(setenv("LETHE_TEST_KEY", "sk-1", 1), 0);
+	c = load(mixed, strlen(mixed), &p);
+	assert_true(config_switch_off(c, &p));
+	assert_int_equal(c->model_count, 2);
+	assert_int_equal(p.warnings, 0);
+	config_free(&c);
+	assert_int_equal(setenv("LETHE_TEST_KEY", " ", 1), 0); /* as env files leave it */
+	c = load(mixed, strlen(mixed), &p);
+	assert_true(config_switch_off(c, &p));
+	assert_int_equal(c->model_count, 1);
+	config_free(&c);
+	free(mixed);
+	free(text);
+	text = replaced("    pass_headers: [X-Sim]\n", "    optional: true\n");
+	c = load(text, strlen(text), &p);
+	assert_false(config_switch_off(c, &p));
+	assert_non_null(strstr(p.row[0].text, "no provider has a key"));
+	config_free(&c);
+	unsetenv("LETHE_TEST_KEY");
+	c = load(right, sizeof right - 1, &p);
+	assert_true(config_switch_off(c, &p)); /* and the start then refuses the missing key */
+	assert_int_equal(c->model_count, 2);
+	config_free(&c);
+	free(text);
+}
+
+static void
 a_key_comes_from_a_file_or_a_credential(void **state)
 {
 	char dir[] = "/tmp/lethe-key-XXXXXX", path[64], entry[96], why[CONFIG_WHY_MAX];
@@ -593,6 +638,7 @@ main(void)
 		cmocka_unit_test(each_mistake_is_told_with_the_file_that_it_stands_in),
 		cmocka_unit_test(no_damage_to_the_file_is_fatal),
 		cmocka_unit_test(a_key_comes_from_the_environment_and_leaves_it),
+		cmocka_unit_test(an_optional_provider_without_a_key_is_off_with_its_models),
 		cmocka_unit_test(a_key_comes_from_a_file_or_a_credential),
 		cmocka_unit_test(what_can_not_be_a_key_is_refused_without_showing_it),
 		cmocka_unit_test(the_reference_lists_every_setting),
