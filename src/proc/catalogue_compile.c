@@ -314,8 +314,6 @@ catalogue_compile(const struct config *c, uint64_t now_ms, struct problems *prob
 	b.head->version = hash("catalogue", (const char *)b.head + offsetof(struct catalogue, provider_count),
 		b.head->bytes - offsetof(struct catalogue, provider_count), NULL, 0);
 	check_ids(&b, problems);
-	if (c->model_count == 0)
-		problems_error(problems, 0, "there are no models – add `models:`, or name a file that has them with `catalogue:`");
 	warn_of_future_prices(c, &b, now_ms, problems);
 	if (problems->errors != errors) {
 		free(b.head);

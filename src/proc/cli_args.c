@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 /* A walk over argv. */
 struct words {
@@ -21,7 +22,7 @@ enum { COMMON_DATA,
 	COMMON_HELP };
 
 const struct cli_arg cli_common[] = {
-	[COMMON_DATA] = {"--data", "DIR", NULL, false, false, "data directory (the environment's LETHE_DATA, or ./data)", CLI_DIR},
+	[COMMON_DATA] = {"--data", "DIR", NULL, false, false, "data directory; without it LETHE_DATA, or " CLI_DATA_HERE ", or, but for `serve`, " CLI_DATA_INSTALLED, CLI_DIR},
 	[COMMON_JSON] = {"--json", NULL, NULL, false, false, "one JSON object on standard output, errors too", NULL},
 	[COMMON_COLOR] = {"--color", "WHEN", NULL, false, false, "auto (on a terminal, unless NO_COLOR is set), always or never", "auto|always|never"},
 	[COMMON_HELP] = {"--help", NULL, NULL, false, false, "explain the command", NULL},
@@ -416,14 +417,25 @@ take_leading(struct cli *cli, struct words *w, bool *ret_help)
 	return status;
 }
 
+/*
+ * Neither --data nor LETHE_DATA: the folder here, or that of the installed server when there is none. A server that is started by hand
+ * does not take that one by accident.
+ */
+static const char *
+default_data_dir(const struct cli_command *command)
+{
+	bool installed = command->run != cli_serve && access(CLI_DATA_HERE, F_OK) != 0 && access(CLI_DATA_INSTALLED, F_OK) == 0;
+	return installed ? CLI_DATA_INSTALLED : CLI_DATA_HERE;
+}
+
 int
 cli_parse(int argc, char **argv, struct cli *cli, json_t **ret, bool *ret_help)
 {
 	int used = 0;
 	cli->json = wants_json(argc, argv);
 	cli->data_dir = getenv("LETHE_DATA");
-	if (cli->data_dir == NULL || cli->data_dir[0] == '\0')
-		cli->data_dir = "./data";
+	if (cli->data_dir != NULL && cli->data_dir[0] == '\0')
+		cli->data_dir = NULL;
 	struct words w = {argv + 1, argc - 1, false};
 	int status = take_leading(cli, &w, ret_help);
 	if (status != CLI_OK)
@@ -438,6 +450,8 @@ cli_parse(int argc, char **argv, struct cli *cli, json_t **ret, bool *ret_help)
 	w.left -= used;
 	json_t *request = json_object();
 	status = parse_words(cli, &w, request, ret_help);
+	if (cli->data_dir == NULL)
+		cli->data_dir = default_data_dir(cli->command);
 	if (status == CLI_OK)
 		*ret = request;
 	else

@@ -157,6 +157,12 @@ cli_ask(const struct cli *cli, const json_t *request)
 	json_t *answer = NULL;
 	int patience_s = strcmp(cli->command->op, "ledger.verify") == 0 ? PATIENCE_VERIFY_S : PATIENCE_S;
 	int dir = open(cli->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 && errno == EACCES) {
+		cli_fail(cli, CLI_UNREACHABLE, "data_dir",
+			"the data directory %s can't be opened: %s – run this command as root (sudo) or as the server's user, or give another with --data",
+			cli->data_dir, strerror(errno));
+		return NULL;
+	}
 	if (dir < 0) {
 		cli_fail(cli, CLI_UNREACHABLE, "data_dir",
 			"the data directory %s can't be opened: %s – give it with --data DIR or LETHE_DATA; a new one: mkdir -m 700 %s",

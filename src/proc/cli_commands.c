@@ -184,6 +184,7 @@ const struct cli_command cli_commands[] = {
 		.examples = "lethe catalogue check /etc/lethe/lethe.yaml\n",
 		.args = {{FILE_ARG}},
 		.columns = "model,provider,upstream,input,cached,output,request,since,next",
+		.empty = "No models.",
 	},
 	{
 		.name = "doctor",

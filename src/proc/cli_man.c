@@ -62,7 +62,7 @@ man_tail(FILE *to)
 		roff_text(cli_exits[i].meaning, to);
 	}
 	fprintf(to, ".SH ENVIRONMENT\n");
-	man_arg(&(struct cli_arg){.name = "LETHE_DATA", .meaning = "data directory, when --data is not given"}, to);
+	man_arg(&(struct cli_arg){.name = "LETHE_DATA", .meaning = "data directory, when `--data` is not given; without either " CLI_DATA_HERE " or " CLI_DATA_INSTALLED}, to);
 	man_arg(&(struct cli_arg){.name = "NO_COLOR", .meaning = "set and not empty: no colours, unless --color=always"}, to);
 	fprintf(to, ".SH FILES\n");
 	man_arg(&(struct cli_arg){.name = "DIR/ledger.db", .meaning = "the ledger: accounts, keys, bookings, tickets"}, to);

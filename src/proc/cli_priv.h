@@ -35,6 +35,10 @@ enum cli_color { CLI_COLOR_AUTO,
 	CLI_COLOR_ALWAYS,
 	CLI_COLOR_NEVER };
 
+/* Where a server that was installed as a package keeps its data. */
+#define CLI_DATA_HERE "./data"
+#define CLI_DATA_INSTALLED "/var/lib/lethe"
+
 struct cli {
 	const struct cli_command *command;
 	const char *data_dir;

@@ -63,6 +63,17 @@ entry_node(struct check *k, const char *list, uint32_t index)
 	return config_yaml_item(k->y, list_node(k->y, list), index < own ? index : index - own);
 }
 
+/*
+ * In one of the files, be it empty: NULL is neither. A fresh installation has empty ones: it starts, and its operator goes on from there.
+ * A file without them is another file by mistake.
+ */
+static const yaml_node_t *
+list_in_either(const struct check *k, const char *list)
+{
+	const yaml_node_t *own = list_node(k->files->y[0], list);
+	return own || !k->files->y[1] ? own : list_node(k->files->y[1], list);
+}
+
 static uint32_t
 line_of(const struct check *k, const yaml_node_t *mapping, const char *key)
 {
@@ -216,7 +227,7 @@ check_provider(struct check *k, uint32_t index)
 static void
 check_providers(struct check *k)
 {
-	if (k->c->provider_count == 0)
+	if (!list_in_either(k, "providers"))
 		problems_error(k->problems, 0,
 			"there are no providers – add `providers:`, or name a file that has them with `catalogue:` (docs/reference/config.md)");
 	struct name *names = name_list(k->c->provider_count);
@@ -265,8 +276,12 @@ check_model_provider(struct check *k, struct config_model *m, const yaml_node_t 
 		if (len < sizeof known)
 			len += (size_t)snprintf(known + len, sizeof known - len, "%s%s", len == 0 ? "" : ", ", name);
 	}
-	problems_error(
-		k->problems, line_of(k, node, "provider"), "there is no provider `%s` – name one of: %s", m->provider, known);
+	if (k->c->provider_count == 0)
+		problems_error(k->problems, line_of(k, node, "provider"),
+			"there is no provider `%s` – describe it under `providers:`", m->provider);
+	else
+		problems_error(k->problems, line_of(k, node, "provider"), "there is no provider `%s` – name one of: %s",
+			m->provider, known);
 }
 
 static void
@@ -426,6 +441,12 @@ check_models(struct check *k)
 	}
 	report_repeats(k, names, count, "model name");
 	free(names);
+	if (!list_in_either(k, "models"))
+		problems_error(k->problems, 0,
+			"there are no models – add `models:`, or name a file that has them with `catalogue:` (docs/reference/config.md)");
+	else if (k->c->model_count == 0)
+		problems_warn(k->problems, config_yaml_line(list_in_either(k, "models")),
+			"`models` is empty: every request is answered with 404 – describe a provider and a model (docs/reference/config.md)");
 }
 
 void

@@ -216,6 +216,24 @@ a_right_file_is_read_with_its_defaults(void **state)
 	assert_null(c);
 }
 
+/* The sample configuration of a package is like this: its server starts. */
+static void
+a_catalogue_may_be_empty_and_that_is_said(void **state)
+{
+	static const char text[] = "listen: ['127.0.0.1:8080']\nproviders: []\nmodels: []\n",
+					  without_provider[] = "listen: ['127.0.0.1:8080']\nproviders: []\nmodels:\n"
+										   "  - {id: a, provider: b, context: 1, output: 1, prices: [{from: 2026-01-01, input: '1', output: '1'}]}\n";
+	struct problems p;
+	struct config *c = load(text, sizeof text - 1, &p);
+	assert_int_equal(c->provider_count + c->model_count, 0);
+	assert_int_equal(p.warnings, 1);
+	assert_int_equal(p.row[0].line, 3);
+	assert_non_null(strstr(p.row[0].text, "`models` is empty"));
+	config_free(&c);
+	assert_null(load(without_provider, sizeof without_provider - 1, &p));
+	assert_non_null(strstr(p.row[0].text, "there is no provider `b` – describe it"));
+}
+
 static void
 a_price_that_is_not_given_is_that_of_its_fallback(void **state)
 {
@@ -628,6 +646,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_right_file_is_read_with_its_defaults),
+		cmocka_unit_test(a_catalogue_may_be_empty_and_that_is_said),
 		cmocka_unit_test(a_price_that_is_not_given_is_that_of_its_fallback),
 		cmocka_unit_test(each_mistake_is_named_with_its_line_and_a_remedy),
 		cmocka_unit_test(all_mistakes_are_told_at_once),

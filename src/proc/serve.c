@@ -1,6 +1,7 @@
 #include "proc/serve.h"
 
 #include "proc/catalogue_compile.h"
+#include "proc/notify.h"
 #include "proc/pepper.h"
 #include "proc/supervisor_priv.h"
 
@@ -283,6 +284,7 @@ serve_main(const struct config *config, const char *data_dir)
 		return 1;
 	memset(plan, 0, sizeof *plan);
 	plan->lock_fd = plan->log_fd = -1;
+	plan->notify_fd = notify_open();
 	if (plan_all(config, data_dir, plan, &catalogue))
 		status = supervisor_run(plan);
 	sodium_free(plan->keys);

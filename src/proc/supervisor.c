@@ -1,6 +1,7 @@
 #include "proc/supervisor_priv.h"
 
 #include "core/text.h"
+#include "proc/notify.h"
 #include "scribe/line.h"
 
 #include <assert.h>
@@ -20,6 +21,8 @@ enum {
 	STOP_GRACE_MS = 2000, /* from STOP to SIGKILL */
 	BOOK_MS = 30000, /* the ledger, for its last rounds */
 	CLOSE_MS = 3000,
+	/* A stop takes no longer than this beyond `timeouts.drain`; each limit can be passed twice. */
+	STOP_MOST_MS = DRAIN_GRACE_MS + BOOK_MS + CLOSE_MS + 2 * 3 * STOP_GRACE_MS,
 };
 
 /* ---- telling people ---- */
@@ -151,6 +154,7 @@ drain(struct supervisor *s)
 	listen_withdraw(s);
 	listen_close(s);
 	supervisor_report(s, EVENT_DRAINING, NUMBERS(s->plan->timeouts.drain));
+	notify_stopping(s->plan->notify_fd, (uint64_t)s->plan->timeouts.drain + STOP_MOST_MS);
 	end_role(s, END_OF_EDGE, MESSAGE_DRAIN);
 	advance(s);
 }
@@ -210,6 +214,7 @@ supervisor_child_ready(struct supervisor *s, struct child *c)
 	enter(s, SUPERVISOR_RUNNING, 0);
 	if (!listen_announce(s))
 		supervisor_say("can't write the file `endpoint` in the data directory: ", strerror(errno));
+	notify_ready(s->plan->notify_fd);
 }
 
 static void

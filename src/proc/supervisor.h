@@ -52,6 +52,7 @@ struct supervisor_plan {
 	uint32_t key_count;
 	int log_fd;
 	char log_file[PATH_MAX]; /* "": standard error, which is never opened anew */
+	int notify_fd; /* of the service manager (notify.h); -1: none */
 	int lock_fd; /* the data directory's server lock, held */
 };
 

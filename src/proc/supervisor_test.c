@@ -5,6 +5,7 @@
  */
 #include "proc/supervisor.h"
 
+#include "proc/notify.h"
 #include "proc/role_main.h"
 #include "proc/role_priv.h"
 #include "proc/shared.h"
@@ -24,8 +25,10 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -328,6 +331,7 @@ plan_init(struct server *s)
 		.catalogue_bytes = end,
 		.listen_count = 2,
 		.key_count = KEYS,
+		.notify_fd = -1,
 		.lock_fd = -1};
 	p->limits.content_bytes = p->library_bytes = VAULT_SEGMENT;
 	for (uint32_t i = 0; i < p->listen_count; i++) {
@@ -807,6 +811,107 @@ a_log_that_can_not_be_opened_anew_is_told_in_the_old_one(void **state)
 	server_stop(s);
 }
 
+/* ---- the service manager ---- */
+
+/* A manager's socket, in the abstract namespace when the name begins with '@'. */
+static int
+manager_open(const char *name)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	strcpy(a.sun_path, name);
+	if (name[0] == '@')
+		a.sun_path[0] = '\0';
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))), 0);
+	return fd;
+}
+
+static const char *
+manager_hears(int fd)
+{
+	static char said[512];
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+	ssize_t n = recv(fd, said, sizeof said - 1, 0);
+	said[n > 0 ? n : 0] = '\0';
+	return said;
+}
+
+static bool
+manager_hears_nothing(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	return poll(&p, 1, 0) == 0;
+}
+
+static void
+the_manager_is_told_when_all_are_up_and_how_long_a_stop_may_take(void **state)
+{
+	struct server *s = server_new();
+	char name[128];
+	snprintf(name, sizeof name, "%s/notify", s->dir);
+	int manager = manager_open(name);
+	setenv("NOTIFY_SOCKET", name, 1);
+	s->plan.notify_fd = notify_open();
+	assert_true(s->plan.notify_fd >= 0);
+	assert_null(getenv("NOTIFY_SOCKET"));
+	s->plan.timeouts.drain = 600000;
+	server_run(s);
+	assert_non_null(strstr(manager_hears(manager), "READY=1\n"));
+	await_all_ready(s);
+	assert_true(manager_hears_nothing(manager));
+	kill(s->pid, SIGTERM);
+	const char *said = manager_hears(manager), *most = strstr(said, "EXTEND_TIMEOUT_USEC=");
+	assert_non_null(strstr(said, "STOPPING=1\n"));
+	assert_true(most && strtoull(strchr(most, '=') + 1, NULL, 10) > 630ULL * 1000000);
+	assert_int_equal(await_end(s, WAIT_MS), 0);
+	assert_true(manager_hears_nothing(manager));
+	unlink(name);
+	close(manager);
+	close(s->plan.notify_fd);
+	server_free(s);
+}
+
+static void
+a_manager_is_never_told_of_a_start_that_fails(void **state)
+{
+	struct server *s = server_new();
+	char name[64];
+	snprintf(name, sizeof name, "@lethe-supervisor-test-%d", (int)getpid());
+	int manager = manager_open(name);
+	setenv("NOTIFY_SOCKET", name, 1);
+	s->plan.notify_fd = notify_open();
+	assert_true(s->plan.notify_fd >= 0);
+	s->plan.node = NODE_FAILS;
+	server_run(s);
+	assert_int_equal(WEXITSTATUS(await_end(s, WAIT_MS)), 1);
+	assert_true(manager_hears_nothing(manager));
+	close(manager);
+	close(s->plan.notify_fd);
+	server_free(s);
+}
+
+static void
+without_a_manager_that_can_be_reached_there_is_none(void **state)
+{
+	static const char *const names[] = {"", "@", "relative", "/nonexistent/notify", "vsock:2:1"};
+	int saved = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	unsetenv("NOTIFY_SOCKET");
+	assert_int_equal(notify_open(), -1);
+	dup2(null, STDERR_FILENO);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		setenv("NOTIFY_SOCKET", names[i], 1);
+		int fd = notify_open();
+		if (fd != -1)
+			fail_msg("%s is taken for a socket", names[i]);
+	}
+	unsetenv("NOTIFY_SOCKET");
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(null);
+	notify_ready(-1);
+}
+
 /* A failed test leaves its server: killing the supervisor makes its children this process' own. */
 static void
 end_all(void)
@@ -848,6 +953,9 @@ main(int argc, char **argv)
 		cmocka_unit_test(an_edge_that_sends_what_is_not_its_to_send_is_killed),
 		cmocka_unit_test(sighup_opens_the_log_anew_for_all_who_write_it),
 		cmocka_unit_test(a_log_that_can_not_be_opened_anew_is_told_in_the_old_one),
+		cmocka_unit_test(the_manager_is_told_when_all_are_up_and_how_long_a_stop_may_take),
+		cmocka_unit_test(a_manager_is_never_told_of_a_start_that_fails),
+		cmocka_unit_test(without_a_manager_that_can_be_reached_there_is_none),
 	};
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
 		return 1;
