@@ -48,6 +48,9 @@ must_check int vault_segment_create(enum vault_grade grade, size_t bytes);
  */
 enum vault_grade vault_grade_available(size_t bytes, const char **ret_why);
 
+/* Whether memory of that size can be locked. Where it can be sealed it usually can. */
+must_check bool vault_can_lock(size_t bytes);
+
 /*
  * budget_bytes   upper bound of what admission (vault_admit) may hand out, content
  * reserve_bytes  on top of it, for libraries and the edge's own structs

@@ -85,8 +85,8 @@ can_seal(size_t bytes)
 	return at != MAP_FAILED;
 }
 
-static bool
-can_lock(size_t bytes)
+bool
+vault_can_lock(size_t bytes)
 {
 	void *at = mmap(
 		NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -125,7 +125,7 @@ vault_grade_available(size_t bytes, const char **ret_why)
 	if (!can_seal(bytes)) {
 		why = why_not_sealed(errno);
 		grade = VAULT_LOCKED;
-		if (!can_lock(bytes)) {
+		if (!vault_can_lock(bytes)) {
 			why = why_not_sealed(EAGAIN);
 			grade = VAULT_PLAIN;
 		}

@@ -185,6 +185,9 @@ config_number(enum setting_kind kind, struct span text, int64_t *ret)
 		return hundredths(text, ret);
 	case SETTING_DURABILITY:
 		return choice(text, "batched", "strict", ret);
+	case SETTING_MEMORY_GRADE:
+		*ret = MEMORY_LOCKED;
+		return equals(text, "locked") || choice(text, "auto", "sealed", ret);
 	case SETTING_CLIENT_GONE:
 		return choice(text, "cancel", "drain", ret);
 	case SETTING_TIER:

@@ -19,10 +19,18 @@
 	X(DOLLARS, int64_t, "dollars", "write dollars as a quoted decimal, for example \"0.01\"") \
 	X(RATIO, uint64_t, "a decimal", "write a quoted decimal with at most two places, for example \"2.5\"") \
 	X(DURABILITY, uint64_t, "`batched` or `strict`", "write batched or strict") \
+	X(MEMORY_GRADE, uint64_t, "`auto`, `sealed` or `locked`", "write auto, sealed or locked") \
 	X(CLIENT_GONE, uint64_t, "`cancel` or `drain`", "write cancel or drain") \
 	X(TIER, uint64_t, "a service tier", "write standard, flex, priority, batch or fast") \
 	X(DIALECT, uint64_t, "`openai`, `anthropic` or `gemini`", "write openai, anthropic or gemini") \
 	X(CAP_FIELD, uint64_t, "`max_completion_tokens` or `max_tokens`", "write max_completion_tokens or max_tokens")
+
+/* The values of MEMORY_GRADE. */
+enum memory_grade {
+	MEMORY_AUTO,
+	MEMORY_SEALED,
+	MEMORY_LOCKED,
+};
 
 enum setting_kind {
 #define X(kind, type, name, remedy) SETTING_##kind,

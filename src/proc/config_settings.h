@@ -21,6 +21,8 @@
 	X("durability", durability, DURABILITY, "batched", 0, 1, \
 		"when a request's cost is on disk: `batched` within the batch window, `strict` before the answer's last byte is sent") \
 	X("batch_window", batch_window_ms, MS, "50ms", 1, 5 * SECOND_MS, "how long the ledger collects finished requests into one commit") \
+	X("content_memory_grade", content_memory_grade, MEMORY_GRADE, "auto", 0, 2, \
+		"memory for requests and answers: `auto` is the best that this machine gives, secret or locked; `sealed` is secret, and no start without it; `locked` is locked, even where it could be secret") \
 	X("allow_plain_memory", allow_plain_memory, FLAG, "false", 0, 1, \
 		"start even when memory for content can be neither secret nor locked (`lethe doctor` says why)") \
 	X("catalogue", catalogue, TEXT, "", 0, 4000, \

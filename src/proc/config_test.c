@@ -103,6 +103,7 @@ static const struct wrong wrongs[] = {
 	{"head: 10s", "head: 10", 3, "`head`: `10` can't be read as a duration – write a whole number with a unit"},
 	{"head: 10s", "head: 1ms", 3, "`head`: 1ms is out of range – write 100ms to 1h"},
 	{"head: 10s", "head: -1s", 3, "as a duration"},
+	{"timeouts:", "content_memory_grade: secret\ntimeouts:", 3, "`content_memory_grade`: `secret` can't be read as `auto`, `sealed` or `locked` – write auto, sealed or locked"},
 	{"head: 10s", "head: ''", 3, "as a duration"},
 	{"head: 10s", "head: 99999999999999999999s", 3, "as a duration"},
 	{"127.0.0.1:9464", "9464", 4, "`metrics.listen`: `9464` is not an address"},
@@ -194,6 +195,7 @@ a_right_file_is_read_with_its_defaults(void **state)
 	assert_int_equal(c->listen[0].port, 8080);
 	assert_true(c->edges >= 1);
 	assert_int_equal(c->batch_window_ms, 50);
+	assert_int_equal(c->content_memory_grade, MEMORY_AUTO);
 	assert_false(c->allow_plain_memory);
 	assert_int_equal(c->limits.body_bytes, 1 << 20);
 	assert_int_equal(c->limits.head_bytes, 32768);

@@ -187,7 +187,16 @@ static bool
 plan_memory(const struct config *c, struct supervisor_plan *plan)
 {
 	const char *why = NULL;
-	plan->grade = vault_grade_available(c->limits.content_memory_bytes + c->limits.library_memory_bytes, &why);
+	uint64_t bytes = c->limits.content_memory_bytes + c->limits.library_memory_bytes;
+	plan->grade = vault_grade_available(bytes, &why);
+	if (c->content_memory_grade == MEMORY_SEALED && plan->grade != VAULT_SEALED) {
+		fprintf(stderr,
+			"lethe: `content_memory_grade: sealed`, and this machine gives less: %s - `lethe doctor` says what to do; `auto` takes the best that there is\n",
+			why ? why : "no secret memory");
+		return false;
+	}
+	if (c->content_memory_grade == MEMORY_LOCKED && plan->grade == VAULT_SEALED)
+		plan->grade = vault_can_lock(bytes) ? VAULT_LOCKED : VAULT_PLAIN;
 	if (plan->grade != VAULT_PLAIN || c->allow_plain_memory)
 		return true;
 	fprintf(stderr,

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import { chownSync, copyFileSync, createWriteStream, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import OpenAI, { type ClientOptions } from "openai";
@@ -11,6 +11,9 @@ export type CommandResult = { status: number; json: Json; stdout: string; stderr
 export type Account = { id: string; key: string; keyId: string };
 
 export const upstreamKey = "sk-test-upstream-0123456789abcdef";
+
+// Of the memory for content; "auto" is the best that the machine gives.
+export type Grade = "auto" | "sealed" | "locked";
 
 // Prices in dollars per million tokens. "exact" makes sums easy, "dear" is as dear as models get, "thinker" hides its reasoning.
 export const models: Json[] = [
@@ -29,6 +32,7 @@ export type Options = {
 	extra?: { providers: Json[]; models: Json[] };
 	provider?: Json;
 	environment?: Record<string, string>;
+	grade?: Grade;
 	edges?: number;
 	// Run as this user, without privileges and without the right to lock memory: content lies in plain memory then. Root only.
 	plainAs?: number;
@@ -38,6 +42,7 @@ function configuration(o: Options, folder: string): Json {
 	return {
 		listen: ["127.0.0.1:0"],
 		edges: o.edges ?? 2,
+		...(o.grade ? { content_memory_grade: o.grade } : {}),
 		log: { file: join(folder, "lethe.log") },
 		providers: o.config?.["providers"] ?? [
 			{ name: "sim", url: `${o.sim!.url}/v1`, keys: [{ env: "SIM_API_KEY" }], pass_headers: ["x-sim"], inject_usage: true, ...o.provider },
@@ -74,7 +79,10 @@ export class Lethe {
 
 	static async start(options: Options): Promise<Lethe> {
 		const lethe = new Lethe(options);
-		await lethe.up();
+		await lethe.up().catch(async (error) => {
+			await lethe.finish();
+			throw error;
+		});
 		return lethe;
 	}
 
@@ -222,6 +230,12 @@ export class Lethe {
 		if (process.env["LETHE_KEEP"]) console.log(`kept: ${this.dir}`);
 		else removeFolder(this.dir);
 	}
+}
+
+// The best grade of memory that this machine gives.
+export function letheGives(): string {
+	const { stdout } = spawnSync(letheBinary, ["doctor", "--json"], { encoding: "utf8" });
+	return /"(sealed|locked|plain): /.exec(stdout)?.[1] ?? "unknown";
 }
 
 // "1.25" dollars as nano-dollars.

@@ -7,7 +7,10 @@ export type World = { sim: Sim; lethe: Lethe; customer: Account; end: () => Prom
 export async function world(options: Partial<Options> & { dollars?: string } = {}): Promise<World> {
 	const { dollars, ...rest } = options;
 	const sim = options.sim ?? (await Sim.start({ key: upstreamKey }));
-	const lethe = await Lethe.start({ ...rest, sim });
+	const lethe = await Lethe.start({ ...rest, sim }).catch((error) => {
+		sim.stop();
+		throw error;
+	});
 	const customer = await lethe.account("customer", dollars ?? "100");
 	const end = async () => {
 		await lethe.finish();
