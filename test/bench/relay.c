@@ -256,7 +256,7 @@ main(int argc, char **argv)
 		perror("lethe-relay: listen");
 		return 1;
 	}
-	if (o.port_file && !net_write_port_file(o.port_file, port)) {
+	if (o.port_file && !net_write_port_file(o.port_file, &port, 1)) {
 		perror(o.port_file);
 		return 1;
 	}

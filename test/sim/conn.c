@@ -1,7 +1,5 @@
 #include "server.h"
 
-#include "net.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -67,20 +65,21 @@ interest(struct sim_conn *c, bool write)
 	if (c->blocked == write)
 		return;
 	c->blocked = write;
-	epoll_ctl(c->server->epoll, EPOLL_CTL_MOD, c->fd, &e);
+	epoll_ctl(c->server->epoll, EPOLL_CTL_MOD, c->link.fd, &e);
 }
 
 void
-sim_conn_open(struct sim_server *s, int fd)
+sim_conn_open(struct sim_server *s, int fd, struct tls_server *tls)
 {
 	struct sim_conn *c = calloc(1, sizeof *c);
 	struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
-	if (!c || epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &e) != 0) {
+	if (!c || !link_accept(&c->link, fd, tls))
+		abort();
+	if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &e) != 0) {
+		link_close(&c->link);
 		free(c);
-		close(fd);
 		return;
 	}
-	c->fd = fd;
 	c->server = s;
 	c->id = ++s->stats.accepted;
 	c->wire_left = UINT64_MAX;
@@ -98,9 +97,9 @@ destroy(struct sim_conn *c)
 	buffer_finish(&c->body);
 	buffer_finish(&c->out);
 	if (c->reset)
-		net_reset(c->fd);
+		link_reset(&c->link);
 	else
-		close(c->fd);
+		link_close(&c->link);
 	c->server->stats.open_connections--;
 	free(c);
 }
@@ -116,7 +115,7 @@ close_gracefully(struct sim_conn *c)
 		c->dead = true;
 		return;
 	}
-	shutdown(c->fd, SHUT_WR);
+	shutdown(c->link.fd, SHUT_WR);
 	c->draining = true;
 	sim_wheel_arm(&c->server->wheel, &c->timer, c->server->now_ns + DRAIN_NS);
 }
@@ -126,20 +125,20 @@ close_gracefully(struct sim_conn *c)
 static bool
 waiting(const struct sim_conn *c)
 {
-	return c->out_at < c->out.len;
+	return c->out_at < c->out.len || link_is_full(&c->link);
 }
 
 static void
 write_some(struct sim_conn *c)
 {
 	size_t left = c->out.len - c->out_at, n = c->split && c->split < left ? c->split : left;
-	ssize_t sent = net_send(c->fd, c->out.at + c->out_at, n);
+	ssize_t sent = link_send(&c->link, n ? c->out.at + c->out_at : NULL, n);
 	if (sent < 0) {
 		c->dead = true;
 		return;
 	}
 	c->out_at += (size_t)sent;
-	if (!waiting(c)) {
+	if (c->out_at == c->out.len) {
 		c->out.len = c->out_at = 0;
 		if (c->out.cap > 65536)
 			buffer_finish(&c->out);
@@ -164,7 +163,7 @@ sim_conn_out(struct sim_conn *c, struct span s, bool more)
 	if (c->dead)
 		return;
 	if (!more && !c->split && !waiting(c)) {
-		ssize_t sent = net_send(c->fd, s.at, s.len);
+		ssize_t sent = link_send(&c->link, s.at, s.len);
 		if (sent < 0) {
 			c->dead = true;
 			return;
@@ -293,7 +292,7 @@ static size_t
 consume(struct sim_conn *c, struct span s)
 {
 	size_t used = 0;
-	while (used < s.len && !c->dead && !c->draining) {
+	while (used < s.len && !c->dead && !c->draining && !c->closing) {
 		struct span rest = {s.at + used, s.len - used};
 		size_t n = c->reading_body ? read_body(c, rest) : c->exchange ? 0
 																	  : read_head(c, rest);
@@ -301,7 +300,7 @@ consume(struct sim_conn *c, struct span s)
 			break;
 		used += n;
 	}
-	return c->draining ? s.len : used;
+	return c->draining || c->closing ? s.len : used;
 }
 
 static void
@@ -353,9 +352,11 @@ exchange_turn(struct sim_conn *c)
 		return false;
 	case SIM_EXCHANGE_SAID:
 		sim_serve_end(c, SIM_NOTE_done);
-		if (c->close_after)
-			close_gracefully(c);
-		return !c->draining;
+		if (c->close_after) {
+			link_end(&c->link);
+			c->closing = true;
+		}
+		return true;
 	}
 	return false;
 }
@@ -373,7 +374,7 @@ idle_turn(struct sim_conn *c)
 static bool
 output_turn(struct sim_conn *c)
 {
-	if (!c->split) {
+	if (!c->split || link_is_full(&c->link)) {
 		interest(c, true);
 		return false;
 	}
@@ -394,6 +395,10 @@ one_turn(struct sim_conn *c)
 	if (waiting(c))
 		return output_turn(c);
 	interest(c, false);
+	if (c->closing) {
+		close_gracefully(c);
+		return false;
+	}
 	if (!c->wire_left) {
 		cut(c);
 		return false;
@@ -413,18 +418,36 @@ advance(struct sim_conn *c)
 		sim_wheel_arm(&c->server->wheel, &c->timer, c->server->now_ns);
 }
 
+static void
+count_handshake(struct sim_conn *c)
+{
+	c->server->stats.handshakes++;
+	c->server->stats.resumed += tls_was_resumed(c->link.tls);
+}
+
+static void
+receive(struct sim_conn *c)
+{
+	ssize_t n;
+	do {
+		bool was_ready = link_is_ready(&c->link);
+		n = link_receive(&c->link, received, sizeof received);
+		if (!was_ready && link_is_ready(&c->link))
+			count_handshake(c);
+		if (n < 0)
+			c->dead = true;
+		else if (n > 0 && !c->draining)
+			feed(c, (struct span){received, (size_t)n});
+	} while (n > 0 && !c->dead && link_has_more(&c->link));
+}
+
 void
 sim_conn_event(struct sim_conn *c, uint32_t events)
 {
 	if (events & EPOLLOUT && waiting(c))
 		write_some(c);
-	if (events & ~(uint32_t)EPOLLOUT && !c->dead) {
-		ssize_t n = net_receive(c->fd, received, sizeof received);
-		if (n < 0)
-			c->dead = true;
-		else if (n > 0 && !c->draining)
-			feed(c, (struct span){received, (size_t)n});
-	}
+	if (events & ~(uint32_t)EPOLLOUT && !c->dead)
+		receive(c);
 	advance(c);
 }
 

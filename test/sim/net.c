@@ -139,7 +139,7 @@ net_raise_descriptor_limit(void)
 }
 
 bool
-net_write_port_file(const char *path, uint16_t port)
+net_write_port_file(const char *path, const uint16_t *ports, size_t count)
 {
 	char unfinished[4096];
 	if ((size_t)snprintf(unfinished, sizeof unfinished, "%s.new", path) >= sizeof unfinished) {
@@ -149,7 +149,9 @@ net_write_port_file(const char *path, uint16_t port)
 	FILE *f = fopen(unfinished, "w");
 	if (!f)
 		return false;
-	bool written = fprintf(f, "%u\n", port) > 0;
+	bool written = true;
+	for (size_t i = 0; i < count; i++)
+		written = fprintf(f, "%u\n", ports[i]) > 0 && written;
 	if (fclose(f) != 0 || !written)
 		return false;
 	return rename(unfinished, path) == 0;

@@ -39,7 +39,7 @@ must_check int net_accept(int listener);
  */
 must_check ssize_t net_send(int fd, const void *bytes, size_t len);
 
-/* Receives what is there: bytes, 0 (nothing now), or -1: ended or failed. */
+/* Receives what is there: bytes, 0 (nothing now), or -1: failed with errno, or ended, and errno is as it was. */
 must_check ssize_t net_receive(int fd, void *ret_bytes, size_t cap);
 
 /* Closes with RST instead of FIN. */
@@ -48,7 +48,7 @@ void net_reset(int fd);
 /* Soft limit of descriptors up to the hard one. */
 void net_raise_descriptor_limit(void);
 
-/* Writes the port so that a reader sees the whole number or no file. False with errno. */
-must_check bool net_write_port_file(const char *path, uint16_t port);
+/* Writes the ports, one a line, so that a reader sees all of them or no file. False with errno. */
+must_check bool net_write_port_file(const char *path, const uint16_t *ports, size_t count);
 
 #endif

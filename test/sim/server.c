@@ -23,11 +23,18 @@ tell_time(struct sim_server *s)
 }
 
 static void
-accept_all(struct sim_server *s)
+accept_all(struct sim_server *s, const struct sim_listener *from)
 {
 	int fd;
-	while ((fd = net_accept(s->listener)) >= 0)
-		sim_conn_open(s, fd);
+	while ((fd = net_accept(from->fd)) >= 0)
+		sim_conn_open(s, fd, from->tls);
+}
+
+/* An event's pointer is a connection's or a listener's. */
+static bool
+is_listener(const struct sim_server *s, const void *pointer)
+{
+	return pointer == &s->listener[SIM_CLEAR] || pointer == &s->listener[SIM_TLS];
 }
 
 static int
@@ -48,10 +55,10 @@ sim_server_run(struct sim_server *s)
 	while ((n = wait_for_events(s, events)) >= 0) {
 		tell_time(s);
 		for (int i = 0; i < n; i++) {
-			if (events[i].data.ptr)
-				sim_conn_event(events[i].data.ptr, events[i].events);
+			if (is_listener(s, events[i].data.ptr))
+				accept_all(s, events[i].data.ptr);
 			else
-				accept_all(s);
+				sim_conn_event(events[i].data.ptr, events[i].events);
 		}
 		while ((t = sim_wheel_due(&s->wheel, s->now_ns)))
 			sim_conn_timer(container_of(t, struct sim_conn, timer));

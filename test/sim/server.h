@@ -10,6 +10,7 @@
 #include "core/http1.h"
 #include "gzip.h"
 #include "head.h"
+#include "link.h"
 #include "note.h"
 #include "wheel.h"
 
@@ -25,6 +26,8 @@
 	X(errors) \
 	X(refused) \
 	X(accepted) \
+	X(handshakes) \
+	X(resumed) \
 	X(open_connections) \
 	X(open_exchanges)
 
@@ -34,8 +37,18 @@ struct sim_stats {
 #undef X
 };
 
+struct sim_listener {
+	int fd;
+	struct tls_server *tls; /* NULL: clear text */
+};
+
+enum { SIM_CLEAR,
+	SIM_TLS,
+	SIM_LISTENERS };
+
 struct sim_server {
-	int epoll, listener;
+	int epoll;
+	struct sim_listener listener[SIM_LISTENERS];
 	const char *key; /* what Authorization must carry; NULL: anything */
 	uint64_t next_id;
 	uint64_t now_ns; /* of this turn of the loop */
@@ -71,7 +84,7 @@ struct sim_exchange {
 };
 
 struct sim_conn {
-	int fd;
+	struct link link;
 	uint64_t id;
 	struct sim_server *server;
 	struct sim_timer timer;
@@ -91,7 +104,9 @@ struct sim_conn {
 	bool blocked; /* waits for EPOLLOUT */
 	bool piece_due;
 	/* ending */
-	bool close_after, draining, dead, reset;
+	bool close_after;
+	bool closing; /* all was said: when it is written, the connection ends */
+	bool draining, dead, reset;
 };
 
 /* ---- server.c ---- */
@@ -100,7 +115,8 @@ void sim_server_run(struct sim_server *s);
 
 /* ---- conn.c ---- */
 
-void sim_conn_open(struct sim_server *s, int fd);
+/* tls NULL: clear text. */
+void sim_conn_open(struct sim_server *s, int fd, struct tls_server *tls);
 void sim_conn_event(struct sim_conn *c, uint32_t events);
 void sim_conn_timer(struct sim_conn *c);
 

@@ -1,7 +1,9 @@
 /*
- * The simulator as a process: what it does to a connection. The first argument is the executable.
+ * The simulator as a process: what it does to a connection, first in clear text, then by TLS. The arguments are the
+ * executable and tool/certificate.sh.
  */
 #include "core/base.h"
+#include "link.h"
 #include "net.h"
 
 #include <errno.h>
@@ -23,32 +25,82 @@ enum {
 	PATIENCE_MS = 10000,
 };
 
-static const char *executable;
-static struct net_address address;
+/* How a connection ended: as meant, by TLS without saying that it is meant, or in clear text with an errno. */
+enum { ENDED = 0,
+	CUT = -2,
+	HEARD = -1 };
+
+static const char *executable, *certificate_tool;
+static char folder[] = "/tmp/lethe-sim-test-XXXXXX";
+static struct net_address clear_address, tls_address;
+static struct tls_client *client; /* NULL: in clear text */
+static struct tls_sessions *sessions;
 static pid_t simulator;
 static char reply[REPLY_MOST];
 static size_t reply_len;
+
+static char *
+in_folder(const char *name)
+{
+	static char path[4][64];
+	static unsigned next;
+	char *at = path[next++ % ARRAY_LEN(path)];
+	snprintf(at, sizeof path[0], "%s/%s", folder, name);
+	return at;
+}
+
+static bool
+make_certificate(void)
+{
+	int status = 0;
+	pid_t pid = mkdtemp(folder) ? fork() : -1;
+	if (pid == 0) {
+		execl(certificate_tool, certificate_tool, folder, (char *)NULL);
+		_exit(127);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+static void
+remove_certificate(void)
+{
+	static const char *const FILES[] = {"ca.pem", "ca-key.pem", "server.pem", "server-key.pem"};
+	for (size_t i = 0; i < ARRAY_LEN(FILES); i++)
+		unlink(in_folder(FILES[i]));
+	rmdir(folder);
+}
+
+/* The next line's. */
+static bool
+read_address(FILE *f, struct net_address *ret)
+{
+	unsigned port = 0;
+	char text[32];
+	if (fscanf(f, "%*[^:]:%u", &port) != 1)
+		return false;
+	snprintf(text, sizeof text, "127.0.0.1:%u", port);
+	return net_address_parse(text, ret);
+}
 
 static int
 start(void **state)
 {
 	int out[2];
-	unsigned port = 0;
 	if (pipe(out) != 0 || (simulator = fork()) < 0)
 		return -1;
 	if (simulator == 0) {
 		dup2(out[1], STDOUT_FILENO);
-		execl(executable, executable, "--listen", "127.0.0.1:0", "--key", "k1", (char *)NULL);
+		execl(executable, executable, "--listen", "127.0.0.1:0", "--key", "k1", "--listen-tls", "127.0.0.1:0",
+			"--tls-certificate", in_folder("server.pem"), "--tls-key", in_folder("server-key.pem"), (char *)NULL);
 		_exit(127);
 	}
 	close(out[1]);
 	FILE *f = fdopen(out[0], "r");
-	bool said = f && fscanf(f, "listening on 127.0.0.1:%u", &port) == 1;
-	if (f)
-		fclose(f);
-	char text[32];
-	snprintf(text, sizeof text, "127.0.0.1:%u", port);
-	return said && net_address_parse(text, &address) ? 0 : -1;
+	if (!f)
+		return -1;
+	bool said = read_address(f, &clear_address) && read_address(f, &tls_address);
+	fclose(f);
+	return said ? 0 : -1;
 }
 
 static int
@@ -66,57 +118,68 @@ await(int fd, short events)
 	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
 }
 
-static int
+static struct link
 dial(void)
 {
-	int fd = net_connect(&address);
+	struct link l;
+	int fd = net_connect(client ? &tls_address : &clear_address);
 	assert_true(fd >= 0);
 	await(fd, POLLOUT);
+	assert_true(link_connect(&l, fd, client, "api.localhost", sessions));
 	reply_len = 0;
 	reply[0] = 0;
-	return fd;
+	for (char none; !link_is_ready(&l);) {
+		assert_int_equal(link_receive(&l, &none, sizeof none), 0);
+		if (!link_is_ready(&l))
+			await(fd, POLLIN);
+	}
+	return l;
 }
 
 static void
-say(int fd, const char *text)
+say(struct link *l, const char *text)
 {
-	for (size_t len = strlen(text); len;) {
-		ssize_t n = net_send(fd, text, len);
+	for (size_t len = strlen(text); len || link_is_full(l);) {
+		ssize_t n = link_send(l, text, len);
 		assert_true(n >= 0);
 		text += n;
 		len -= (size_t)n;
-		if (len)
-			await(fd, POLLOUT);
+		if (len || link_is_full(l))
+			await(l->fd, POLLOUT);
 	}
 }
 
 /*
- * Reads until the reply contains the word (NULL: to the end). Returns errno of the end, 0 for an
- * orderly one, -1 when the word came.
+ * Reads until the reply contains the word (NULL: to the end). Returns HEARD when the word came, and else how the
+ * connection ended.
  */
 static int
-hear(int fd, const char *word)
+hear(struct link *l, const char *word)
 {
 	while (!word || !strstr(reply, word)) {
-		await(fd, POLLIN);
-		ssize_t n = recv(fd, reply + reply_len, sizeof reply - reply_len - 1, 0);
-		if (n <= 0)
-			return n < 0 ? errno : 0;
+		if (!link_has_more(l))
+			await(l->fd, POLLIN);
+		errno = 0;
+		ssize_t n = link_receive(l, reply + reply_len, sizeof reply - reply_len - 1);
+		if (n < 0 && l->tls)
+			return l->last == TLS_CLOSED ? ENDED : CUT;
+		if (n < 0)
+			return errno;
 		reply_len += (size_t)n;
 		reply[reply_len] = 0;
 	}
-	return -1;
+	return HEARD;
 }
 
 static void
-ask(int fd, const char *script, const char *members)
+ask(struct link *l, const char *script, const char *members)
 {
 	char body[512], text[2048];
 	snprintf(body, sizeof body, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]%s}", members);
 	snprintf(text, sizeof text,
 		"POST /v1/chat/completions HTTP/1.1\r\nhost: sim\r\nauthorization: Bearer k1\r\nx-sim: %s\r\ncontent-length: %zu\r\n\r\n%s",
 		script, strlen(body), body);
-	say(fd, text);
+	say(l, text);
 }
 
 static const char *
@@ -132,11 +195,11 @@ static void
 look(const char *path)
 {
 	char text[256];
-	int fd = dial();
+	struct link l = dial();
 	snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nhost: sim\r\nconnection: close\r\n\r\n", path);
-	say(fd, text);
-	assert_int_equal(hear(fd, NULL), 0);
-	close(fd);
+	say(&l, text);
+	assert_int_equal(hear(&l, NULL), 0);
+	link_close(&l);
 }
 
 static unsigned long
@@ -155,15 +218,15 @@ counter(const char *name)
 static void
 requests_of_one_connection_are_answered_in_order(void **state)
 {
-	int fd = dial();
-	ask(fd, "echo=1,chunks=1,tag=one,gap_ms=5", ",\"stream\":true");
-	ask(fd, "status=429", "");
-	ask(fd, "body_bytes=2000", "");
-	hear(fd, "\"system_fingerprint\": \"fp_de604bd877\"\n}\n");
+	struct link l = dial();
+	ask(&l, "echo=1,chunks=1,tag=one,gap_ms=5", ",\"stream\":true");
+	ask(&l, "status=429", "");
+	ask(&l, "body_bytes=2000", "");
+	hear(&l, "\"system_fingerprint\": \"fp_de604bd877\"\n}\n");
 	const char *first = strstr(reply, "data: [DONE]"), *second = strstr(reply, " 429 ");
 	const char *third = strstr(reply, "content-length: 2000");
 	assert_true(first && second > first && third > second);
-	close(fd);
+	link_close(&l);
 }
 
 static void
@@ -172,12 +235,12 @@ a_request_that_comes_byte_by_byte_is_understood(void **state)
 	static const char TEXT[] = "POST /v1/chat/completions HTTP/1.1\r\nhost: sim\r\nauthorization: Bearer k1\r\n"
 							   "transfer-encoding: chunked\r\nx-sim: tag=bytes\r\n\r\n"
 							   "b\r\n{\"model\":\"m\r\n17\r\n\",\"messages\":[]       }\r\n0\r\n\r\n";
-	int fd = dial();
+	struct link l = dial();
 	for (size_t i = 0; TEXT[i]; i++)
-		say(fd, (char[]){TEXT[i], 0});
-	hear(fd, "\r\n\r\n");
+		say(&l, (char[]){TEXT[i], 0});
+	hear(&l, "\r\n\r\n");
 	assert_non_null(strstr(reply, "HTTP/1.1 200 "));
-	close(fd);
+	link_close(&l);
 	look("/last?tag=bytes&raw=body");
 	assert_string_equal(body_of_reply(), "{\"model\":\"m\",\"messages\":[]       }");
 	look("/last?tag=bytes");
@@ -202,12 +265,12 @@ an_answer_is_cut_at_its_byte(void **state)
 		{"cut_after=400,reset=1", ",\"stream\":true", ECONNRESET, 400, false},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
-		int fd = dial();
-		ask(fd, CASES[i].script, CASES[i].members);
-		assert_int_equal(hear(fd, NULL), CASES[i].end);
+		struct link l = dial();
+		ask(&l, CASES[i].script, CASES[i].members);
+		assert_int_equal(hear(&l, NULL), client ? CUT : CASES[i].end);
 		size_t got = CASES[i].of_head ? reply_len : reply_len - (size_t)(body_of_reply() - reply);
 		assert_int_equal(got, CASES[i].bytes);
-		close(fd);
+		link_close(&l);
 	}
 }
 
@@ -215,10 +278,10 @@ static void
 a_client_that_leaves_a_stream_is_counted_as_cancelled(void **state)
 {
 	unsigned long before = counter("cancelled");
-	int fd = dial();
-	ask(fd, "chunks=1000000,gap_ms=1,tag=left", ",\"stream\":true");
-	hear(fd, "\"index\":0");
-	close(fd);
+	struct link l = dial();
+	ask(&l, "chunks=1000000,gap_ms=1,tag=left", ",\"stream\":true");
+	hear(&l, "\"index\":0");
+	link_close(&l);
 	for (uint64_t give_up_ns = net_now_ns() + PATIENCE_MS * UINT64_C(1000000); counter("cancelled") == before;)
 		assert_true(net_now_ns() < give_up_ns);
 	assert_int_equal(counter("open_exchanges"), 1); /* the question itself */
@@ -229,45 +292,45 @@ a_client_that_leaves_a_stream_is_counted_as_cancelled(void **state)
 static void
 an_early_answer_does_not_wait_for_the_body(void **state)
 {
-	int fd = dial();
-	say(fd, "POST /v1/chat/completions HTTP/1.1\r\nhost: sim\r\nauthorization: Bearer k1\r\nx-sim: early=1,status=413\r\n"
+	struct link l = dial();
+	say(&l, "POST /v1/chat/completions HTTP/1.1\r\nhost: sim\r\nauthorization: Bearer k1\r\nx-sim: early=1,status=413\r\n"
 			"content-length: 10\r\n\r\n123");
-	hear(fd, "}\n}\n");
+	hear(&l, "}\n}\n");
 	assert_non_null(strstr(reply, "HTTP/1.1 413 "));
-	say(fd, "4567890");
+	say(&l, "4567890");
 	reply_len = 0;
-	ask(fd, "", "");
-	hear(fd, "fp_de604bd877");
+	ask(&l, "", "");
+	hear(&l, "fp_de604bd877");
 	assert_memory_equal(reply, "HTTP/1.1 200 ", 13);
-	close(fd);
+	link_close(&l);
 }
 
 static void
 chunks_keep_their_distance(void **state)
 {
 	uint64_t begin_ns = net_now_ns();
-	int fd = dial();
-	ask(fd, "chunks=5,gap_ms=20,delay_ms=30", ",\"stream\":true");
-	hear(fd, "[DONE]");
+	struct link l = dial();
+	ask(&l, "chunks=5,gap_ms=20,delay_ms=30", ",\"stream\":true");
+	hear(&l, "[DONE]");
 	uint64_t took_ns = net_now_ns() - begin_ns;
 	assert_true(took_ns >= UINT64_C(130000000));
-	close(fd);
+	link_close(&l);
 }
 
 static void
 faults_stop_after_so_many_requests_of_a_tag(void **state)
 {
-	int fd = dial();
+	struct link l = dial();
 	for (int i = 0; i < 3; i++) {
 		reply_len = 0;
 		reply[0] = 0;
-		ask(fd, "status=500,times=2,tag=twice", "");
-		hear(fd, "}\n");
+		ask(&l, "status=500,times=2,tag=twice", "");
+		hear(&l, "}\n");
 		assert_memory_equal(reply, i < 2 ? "HTTP/1.1 500" : "HTTP/1.1 200", 12);
 		if (i == 2)
-			hear(fd, "fp_de604bd877");
+			hear(&l, "fp_de604bd877");
 	}
-	close(fd);
+	link_close(&l);
 	look("/last?tag=twice");
 	assert_non_null(strstr(reply, "\"count\":3"));
 }
@@ -275,28 +338,85 @@ faults_stop_after_so_many_requests_of_a_tag(void **state)
 static void
 a_wrong_key_and_a_misspelt_script_are_refused(void **state)
 {
-	int fd = dial();
-	say(fd, "GET /v1/models HTTP/1.1\r\nhost: sim\r\nauthorization: Bearer k2\r\n\r\n");
-	hear(fd, "invalid_api_key");
+	struct link l = dial();
+	say(&l, "GET /v1/models HTTP/1.1\r\nhost: sim\r\nauthorization: Bearer k2\r\n\r\n");
+	hear(&l, "invalid_api_key");
 	assert_memory_equal(reply, "HTTP/1.1 401", 12);
-	close(fd);
-	fd = dial();
-	ask(fd, "chunk=8", "");
-	hear(fd, "not understood: chunk=8");
+	link_close(&l);
+	l = dial();
+	ask(&l, "chunk=8", "");
+	hear(&l, "not understood: chunk=8");
 	assert_memory_equal(reply, "HTTP/1.1 400", 12);
-	close(fd);
+	link_close(&l);
 }
 
 static void
 a_leak_shows_what_must_not_pass(void **state)
 {
-	int fd = dial();
-	ask(fd, "status=401,leak=1", "");
-	hear(fd, "}\n}\n");
+	struct link l = dial();
+	ask(&l, "status=401,leak=1", "");
+	hear(&l, "}\n}\n");
 	assert_non_null(strstr(reply, "sk-proj-"));
 	assert_non_null(strstr(reply, "openai-organization: org-"));
 	assert_non_null(strstr(reply, "set-cookie: "));
-	close(fd);
+	link_close(&l);
+}
+
+static void
+a_session_is_resumed(void **state)
+{
+	unsigned long before = counter("resumed");
+	sessions = tls_sessions_create();
+	assert_non_null(sessions);
+	for (int i = 0; i < 2; i++) {
+		struct link l = dial();
+		ask(&l, "tag=again", "");
+		hear(&l, "fp_de604bd877");
+		assert_int_equal(tls_was_resumed(l.tls), i == 1);
+		link_close(&l);
+	}
+	tls_sessions_destroy(&sessions);
+	assert_int_equal(counter("resumed"), before + 1);
+}
+
+/* More than the kernel takes at once: what is kept back comes in order, and the end after it. */
+static void
+a_large_answer_comes_whole(void **state)
+{
+	const size_t body = 32u << 20;
+	struct link l = dial();
+	size_t got = 0;
+	ask(&l, "body_bytes=33554432,close=1", "");
+	hear(&l, "\r\n\r\n");
+	got = reply_len - (size_t)(body_of_reply() - reply);
+	for (;;) {
+		reply_len = 0;
+		if (!link_has_more(&l))
+			await(l.fd, POLLIN);
+		ssize_t n = link_receive(&l, reply, sizeof reply);
+		if (n < 0)
+			break;
+		got += (size_t)n;
+	}
+	assert_int_equal(got, body);
+	assert_true(!l.tls || l.last == TLS_CLOSED);
+	link_close(&l);
+}
+
+static void
+clear_text_is_refused_where_tls_is_expected(void **state)
+{
+	struct link l;
+	int fd = net_connect(&tls_address);
+	assert_true(fd >= 0);
+	await(fd, POLLOUT);
+	assert_true(link_connect(&l, fd, NULL, NULL, NULL));
+	say(&l, "GET /health HTTP/1.1\r\nhost: sim\r\n\r\n");
+	reply_len = 0;
+	reply[0] = 0;
+	assert_int_equal(hear(&l, NULL), ENDED);
+	assert_null(strstr(reply, "HTTP/1.1"));
+	link_close(&l);
 }
 
 int
@@ -312,9 +432,23 @@ main(int argc, char **argv)
 		cmocka_unit_test(faults_stop_after_so_many_requests_of_a_tag),
 		cmocka_unit_test(a_wrong_key_and_a_misspelt_script_are_refused),
 		cmocka_unit_test(a_leak_shows_what_must_not_pass),
+		cmocka_unit_test(a_large_answer_comes_whole),
 	};
-	if (argc != 2)
+	const struct CMUnitTest only_tls[] = {
+		cmocka_unit_test(a_session_is_resumed),
+		cmocka_unit_test(clear_text_is_refused_where_tls_is_expected),
+	};
+	if (argc != 3)
 		return 2;
 	executable = argv[1];
-	return cmocka_run_group_tests(tests, start, stop);
+	certificate_tool = argv[2];
+	if (!make_certificate())
+		return 2;
+	int failed = cmocka_run_group_tests_name("clear text", tests, start, stop);
+	client = link_client_of(in_folder("ca.pem"));
+	failed += cmocka_run_group_tests_name("by TLS", tests, start, stop);
+	failed += cmocka_run_group_tests_name("TLS", only_tls, start, stop);
+	tls_client_unref(&client);
+	remove_certificate();
+	return failed;
 }
