@@ -143,6 +143,15 @@ INSERT INTO provider (id, name) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET n
 -- name: provider_by_id
 SELECT name FROM provider WHERE id = ?1
 
+-- name: provider_by_name
+SELECT id FROM provider WHERE name = ?1
+
+-- name: account_name
+SELECT name FROM account WHERE id = ?1
+
+-- name: key_name
+SELECT name FROM key WHERE id = ?1
+
 -- name: progress_delete
 DELETE FROM progress WHERE id = ?1
 

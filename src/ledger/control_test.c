@@ -427,6 +427,104 @@ usage_adds_up_by_model_key_account_and_day(void **state)
 	world_end(&w);
 }
 
+/* Five requests: three small ones of alice, two large ones of bob that their client left. */
+static void
+five_requests(struct world *w)
+{
+	uint64_t a = world_account(w, "alice", "100"), b = world_account(w, "bob", "100");
+	for (int i = 0; i < 3; i++)
+		exchange(w, a, 11, 0);
+	for (int i = 0; i < 2; i++) {
+		struct world_exchange e = {.account = b, .key = 12, .model = 1, .input = 50, .output = 5, .cost = -1, .end_reason = END_CLIENT_GONE};
+		assert_int_not_equal(world_exchange(w, e), 0);
+	}
+	world_round(w);
+}
+
+static const json_t *
+row_at(const json_t *answer, size_t i)
+{
+	return json_array_get(json_object_get(answer, "rows"), i);
+}
+
+static void
+usage_is_summed_up_by_two_dimensions(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	five_requests(&w);
+	json_t *answer = world_must(&w, "{s:s, s:s}", "op", "usage", "group", "account,model");
+	assert_string_equal(text(answer, "group"), "account,model");
+	assert_int_equal(json_array_size(json_object_get(answer, "rows")), 2);
+	assert_string_equal(text(row_at(answer, 0), "account_name"), "bob"); /* the dearest first */
+	assert_string_equal(text(row_at(answer, 0), "model"), "large");
+	assert_string_equal(text(row_at(answer, 1), "model"), "small");
+	json_t *columns = json_object_get(answer, "columns");
+	assert_int_equal(json_array_size(columns), 3);
+	assert_string_equal(json_string_value(json_array_get(columns, 1)), "account_name");
+	json_decref(answer);
+	answer = world_must(&w, "{s:s, s:s, s:i}", "op", "usage", "group", "model,end_reason", "limit", 1);
+	assert_true(json_is_true(json_object_get(answer, "more")));
+	assert_int_equal(json_array_size(json_object_get(answer, "rows")), 1);
+	assert_string_equal(text(row_at(answer, 0), "end_reason"), "CLIENT_GONE");
+	assert_int_equal(requests(json_object_get(answer, "total")), 5);
+	json_decref(answer);
+	world_end(&w);
+}
+
+/* Whatever it is told apart by, and whichever table it comes from, the sum is the same to the last digit. */
+static void
+usage_by_any_dimension_adds_up_to_the_same_total(void **state)
+{
+	static const char *const groups[] = {"none", "month", "day", "hour", "account", "key", "model", "provider", "endpoint", "tier", "end_reason",
+		"status", "day,model", "hour,account", "provider,end_reason"};
+	struct world w;
+	world_begin(&w);
+	five_requests(&w);
+	int64_t cost = world_sql(&w, "SELECT sum(cost_nano) FROM ticket");
+	char expected[NANO_TEXT_MAX];
+	nano_text((struct nano){cost}, expected);
+	assert_true(cost > 0);
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+		json_t *answer = world_must(&w, "{s:s, s:s}", "op", "usage", "group", groups[i]), *total = json_object_get(answer, "total");
+		assert_string_equal(text(total, "cost"), expected);
+		assert_int_equal(requests(total), 5);
+		assert_int_equal(json_integer_value(json_object_get(total, "failed")), 2);
+		assert_int_equal(json_integer_value(json_object_get(json_object_get(total, "tokens"), "input")), 400);
+		assert_int_equal(json_array_size(json_object_get(answer, "rows")) > 0, i > 0);
+		json_decref(answer);
+	}
+	world_end(&w);
+}
+
+static void
+usage_is_filtered_by_what_only_tickets_know(void **state)
+{
+	static const struct {
+		const char *filter;
+		int requests;
+	} rows[] = {{"\"end_reason\": \"client_gone\"", 2}, {"\"end_reason\": \"COMPLETED\"", 3}, {"\"end_reason\": \"NO_MONEY\"", 0},
+		{"\"provider\": \"sim\"", 5}, {"\"status\": 200", 5}, {"\"status\": 404", 0}, {"\"since\": \"1h\"", 5}, {"\"since\": \"yesterday\"", 5},
+		{"\"since\": \"7d\"", 5}, {"\"since\": \"2w\", \"until\": \"2d\"", 0}, {"\"until\": \"1h\"", 0}, {"\"until\": \"3d\"", 0},
+		{"\"until\": \"today\"", 5}, {"\"since\": \"2098-01-01T00:00:00Z\"", 0}, {"\"until\": \"2098-01-01T12:30Z\"", 5},
+		{"\"since\": \"2020-01-01T00:00:01Z\", \"account\": \"alice\"", 3}, {"\"model\": \"large\", \"since\": \"24h\"", 2}};
+	struct world w;
+	world_begin(&w);
+	five_requests(&w);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char request[200];
+		snprintf(request, sizeof(request), "{\"op\": \"usage\", %s}", rows[i].filter);
+		json_t *asked = json_loads(request, 0, NULL);
+		assert_non_null(asked);
+		json_t *answer = ledger_control(w.ledger, asked);
+		if (requests(json_object_get(answer, "total")) != rows[i].requests || !json_is_true(json_object_get(answer, "ok")))
+			fail_msg("%s: %s", request, json_dumps(answer, 0));
+		json_decref(asked);
+		json_decref(answer);
+	}
+	world_end(&w);
+}
+
 static void
 usage_is_not_lost_or_doubled_by_a_dead_ledger(void **state)
 {
@@ -573,7 +671,19 @@ static const struct {
 	{"no_such_account", "{\"op\": \"credit.add\", \"account\": \"nobody\", \"amount\": \"1\", \"reason\": \"r\"}"},
 	{"no_such_account", "{\"op\": \"usage\", \"account\": \"nobody\"}"},
 	{"no_such_model", "{\"op\": \"usage\", \"model\": \"gpt-99\"}"},
-	{"bad_request", "{\"op\": \"usage\", \"group\": \"hour\"}"},
+	{"bad_request", "{\"op\": \"usage\", \"group\": \"minute\"}"},
+	{"bad_request", "{\"op\": \"usage\", \"group\": \"day,day\"}"},
+	{"bad_request", "{\"op\": \"usage\", \"group\": \"day,key,model\"}"},
+	{"bad_request", "{\"op\": \"usage\", \"group\": \"day,\"}"},
+	{"no_such_provider", "{\"op\": \"usage\", \"provider\": \"nobody\"}"},
+	{"bad_request", "{\"op\": \"usage\", \"end_reason\": \"UNKNOWN\"}"},
+	{"bad_request", "{\"op\": \"usage\", \"status\": \"200\"}"},
+	{"bad_request", "{\"op\": \"usage\", \"status\": 1000}"},
+	{"bad_request", "{\"op\": \"usage\", \"since\": \"7\"}"},
+	{"bad_request", "{\"op\": \"usage\", \"since\": \"9999999d\"}"},
+	{"bad_request", "{\"op\": \"usage\", \"since\": \"2026-02-30\"}"},
+	{"bad_request", "{\"op\": \"usage\", \"since\": \"today\", \"until\": \"yesterday\"}"},
+	{"bad_request", "{\"op\": \"key.create\", \"account\": \"alice\", \"expires\": \"2098-02-30\"}"},
 	{"bad_request", "{\"op\": \"usage\", \"since\": \"2026-02-30T00:00:00Z\"}"},
 	{"bad_request", "{\"op\": \"usage\", \"key\": \"lethe_live_x\"}"},
 	{"bad_request", "{\"op\": \"ticket.show\", \"id\": \"acc_00000000001\"}"},
@@ -619,6 +729,9 @@ main(void)
 		cmocka_unit_test(credit_on_the_board_of_a_dead_ledger_is_booked_by_the_next),
 		cmocka_unit_test(an_order_that_never_reached_the_board_is_forgotten),
 		cmocka_unit_test(usage_adds_up_by_model_key_account_and_day),
+		cmocka_unit_test(usage_is_summed_up_by_two_dimensions),
+		cmocka_unit_test(usage_by_any_dimension_adds_up_to_the_same_total),
+		cmocka_unit_test(usage_is_filtered_by_what_only_tickets_know),
 		cmocka_unit_test(usage_is_not_lost_or_doubled_by_a_dead_ledger),
 		cmocka_unit_test(sums_whose_commit_was_not_known_to_have_succeeded_are_not_added_twice),
 		cmocka_unit_test(a_request_is_shown_while_it_runs_and_when_it_is_booked),

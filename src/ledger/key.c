@@ -75,14 +75,15 @@ publish(struct ledger *l, const struct key_row *k)
 bool
 control_parse_time(const char *text, int64_t *ret_seconds)
 {
-	const char *const formats[] = {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"};
+	const char *const formats[] = {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d"};
 	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
 		struct tm tm = {0};
 		const char *end = strptime(text, formats[i], &tm);
 		if (end == NULL || *end != '\0')
 			continue;
-		*ret_seconds = (int64_t)timegm(&tm);
-		return true;
+		struct tm same = tm;
+		*ret_seconds = (int64_t)timegm(&same); /* normalises: what it changed was no date */
+		return same.tm_mday == tm.tm_mday && same.tm_mon == tm.tm_mon && same.tm_hour == tm.tm_hour;
 	}
 	return false;
 }

@@ -4,11 +4,12 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- ticket.show ---- */
 
-static const char *
-reason_name(uint8_t reason)
+const char *
+control_reason_name(uint8_t reason)
 {
 	switch (reason) {
 #define X(name, number, status, severity, type, code, billing, text) \
@@ -19,6 +20,17 @@ reason_name(uint8_t reason)
 	default:
 		return "UNKNOWN";
 	}
+}
+
+bool
+control_reason_parse(const char *text, int64_t *ret)
+{
+	for (int number = 0; number <= UINT8_MAX; number++)
+		if (strcasecmp(control_reason_name((uint8_t)number), text) == 0 && strcasecmp(text, "unknown") != 0) {
+			*ret = number;
+			return true;
+		}
+	return false;
 }
 
 /* 64 bits are text: JavaScript's numbers would round them. */
@@ -43,7 +55,7 @@ put_facts(struct ledger *l, json_t *o, const struct ticket_facts *f)
 	control_put_name(l, o, "model", SQL_model_by_id, f->model);
 	control_put_name(l, o, "provider", SQL_provider_by_id, f->provider);
 	control_put_time(o, "started", (int64_t)f->started_us);
-	json_object_set_new(o, "end_reason", json_string(reason_name(f->end_reason)));
+	json_object_set_new(o, "end_reason", json_string(control_reason_name(f->end_reason)));
 	json_object_set_new(o, "streamed", json_boolean(f->flags & TICKET_STREAMED));
 	json_object_set_new(o, "estimated", json_boolean(f->flags & TICKET_ESTIMATED));
 }

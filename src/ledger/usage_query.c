@@ -1,43 +1,58 @@
+/* What was used, summed up by up to two dimensions: from the sums per day where they know enough, else from the tickets themselves. */
 #include "ledger/ledger_priv.h"
+#include "ticket/end_reasons.h"
+#include "ticket/endpoints.h"
+#include "ticket/ticket_id.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-/* X(name, in the request, column of usage_day) */
-#define USAGE_GROUPS(X) \
-	X(NONE, "none", "0") \
-	X(MODEL, "model", "model") \
-	X(KEY, "key", "key") \
-	X(DAY, "day", "day") \
-	X(ACCOUNT, "account", "account")
+#define MONTH_OF(seconds) "strftime('%Y', " seconds ", 'unixepoch') * 12 + strftime('%m', " seconds ", 'unixepoch') - 1"
+
+/* X(NAME, in requests and rows, over usage_day or NULL: it does not know, over ticket) */
+#define USAGE_DIMENSIONS(X) \
+	X(MONTH, "month", MONTH_OF("day * 86400"), MONTH_OF("started_us / 1000000")) \
+	X(DAY, "day", "day", "started_us / 86400000000") \
+	X(HOUR, "hour", NULL, "started_us / 3600000000") \
+	X(ACCOUNT, "account", "account", "account") \
+	X(KEY, "key", "key", "key") \
+	X(MODEL, "model", "model", "model") \
+	X(PROVIDER, "provider", NULL, "provider") \
+	X(ENDPOINT, "endpoint", NULL, "endpoint") \
+	X(TIER, "tier", NULL, "tier") \
+	X(END_REASON, "end_reason", NULL, "end_reason") \
+	X(STATUS, "status", NULL, "status")
 
 enum by {
-#define X(name, text, column) BY_##name,
-	USAGE_GROUPS(X)
+#define X(name, text, over_day, over_ticket) BY_##name,
+	USAGE_DIMENSIONS(X)
 #undef X
 };
 
-static const struct group {
+static const struct dimension {
 	enum by by;
-	const char *name, *column;
-} groups[] = {
-#define X(name, text, column) {BY_##name, text, column},
-	USAGE_GROUPS(X)
+	const char *name, *over_day, *over_ticket;
+} dimensions[] = {
+#define X(name, text, over_day, over_ticket) {BY_##name, text, over_day, over_ticket},
+	USAGE_DIMENSIONS(X)
 #undef X
 };
+
+enum { BY_MAX = 2,
+	DAY_S = 86400 };
+#define DAY_US ((int64_t)DAY_S * 1000000)
+/* A ticket's id is made after its start, unless the clock was set back in between: this far it is looked for. */
+#define CLOCK_SLACK_MS ((int64_t)DAY_S * 1000)
 
 struct query {
-	uint64_t account, key;
-	int64_t model, since, until, limit; /* days, both included; -1: any */
-	const struct group *group;
+	uint64_t account, key; /* 0: any */
+	int64_t model, provider, end_reason, status; /* -1: any */
+	int64_t since_us, until_us; /* from, and before */
+	int64_t limit;
+	const struct dimension *by[BY_MAX];
+	unsigned by_count;
 };
-
-#define SUM(name, meaning, fallback) ", sum(tokens_" #name ")"
-#define COLUMNS "sum(requests), sum(failed), sum(cost_nano)" TOKEN_KINDS(SUM) ", sum(tool_calls)"
-#define CONDITIONS \
-	" FROM usage_day WHERE (?1 = 0 OR account = ?1) AND (?2 = 0 OR key = ?2) AND (?3 < 0 OR model = ?3)" \
-	" AND (?4 < 0 OR day >= ?4) AND (?5 < 0 OR day <= ?5)"
 
 /* ---- request ---- */
 
@@ -48,37 +63,106 @@ refuse(json_t **ret_error, json_t *error)
 	return false;
 }
 
-static bool
-group_of(const json_t *request, const struct group **ret, json_t **ret_error)
+static const struct dimension *
+dimension_of(const char *text, size_t len)
 {
-	const char *text;
-	if (!control_text(request, &(struct text_rule){"group", 16, false}, &text, ret_error))
-		return false;
-	for (size_t i = 0; i < ARRAY_LEN(groups); i++)
-		if (strcmp(groups[i].name, text[0] == '\0' ? "none" : text) == 0) {
-			*ret = &groups[i];
-			return true;
-		}
-	return refuse(ret_error,
-		control_error("bad_request", "\"group\" must be none, model, key, day or account, not \"%s\"", text));
+	for (size_t i = 0; i < ARRAY_LEN(dimensions); i++)
+		if (strlen(dimensions[i].name) == len && strncmp(dimensions[i].name, text, len) == 0)
+			return &dimensions[i];
+	return NULL;
 }
 
 static bool
-day_of(const json_t *request, const char *name, int64_t *ret, json_t **ret_error)
+group_of(const json_t *request, struct query *q, json_t **ret_error)
 {
 	const char *text;
-	int64_t seconds;
-	*ret = -1;
+	q->by_count = 0;
+	if (!control_text(request, &(struct text_rule){"group", 64, false}, &text, ret_error))
+		return false;
+	if (text[0] == '\0' || strcmp(text, "none") == 0)
+		return true;
+	for (const char *at = text;; at++) {
+		size_t len = strcspn(at, ",");
+		const struct dimension *d = dimension_of(at, len);
+		if (d == NULL || q->by_count == BY_MAX || (q->by_count > 0 && q->by[0] == d))
+			return refuse(ret_error,
+				control_error("bad_request",
+					"\"group\" must be none or one or two different of month, day, hour, account, key, model, provider, endpoint, tier, end_reason, "
+					"status with a comma between, not \"%s\"",
+					text));
+		q->by[q->by_count++] = d;
+		at += len;
+		if (*at == '\0')
+			return true;
+	}
+}
+
+/* "7d": that many days ago, the whole day; "24h": that long ago, to the second. */
+static bool
+ago(const char *text, int64_t now_s, int64_t *ret_s, bool *ret_day)
+{
+	static const struct {
+		char unit;
+		int64_t seconds;
+	} units[] = {{'m', 60}, {'h', 3600}, {'d', DAY_S}, {'w', 7 * DAY_S}};
+	size_t digits = strspn(text, "0123456789");
+	if (digits == 0 || digits > 6 || text[digits] == '\0' || text[digits + 1] != '\0')
+		return false;
+	int64_t n = 0;
+	for (size_t i = 0; i < digits; i++)
+		n = n * 10 + (text[i] - '0');
+	for (size_t i = 0; i < ARRAY_LEN(units); i++)
+		if (units[i].unit == text[digits]) {
+			*ret_day = units[i].seconds >= DAY_S;
+			*ret_s = now_s - n * units[i].seconds;
+			return true;
+		}
+	return false;
+}
+
+static bool
+moment(const char *text, int64_t now_s, int64_t *ret_s, bool *ret_day)
+{
+	*ret_day = strlen(text) == 10;
+	if (ago(text, now_s, ret_s, ret_day) || control_parse_time(text, ret_s))
+		return true;
+	*ret_day = true;
+	*ret_s = now_s - (strcmp(text, "yesterday") == 0 ? DAY_S : 0);
+	return strcmp(text, "today") == 0 || strcmp(text, "yesterday") == 0;
+}
+
+/* A day as `until` counts with all of it. */
+static bool
+moment_of(const json_t *request, const char *name, int64_t none, int64_t *ret_us, json_t **ret_error)
+{
+	const char *text;
+	int64_t s;
+	bool day;
+	*ret_us = none;
 	if (!control_text(request, &(struct text_rule){name, 40, false}, &text, ret_error))
 		return false;
 	if (text[0] == '\0')
 		return true;
-	if (strlen(text) != 10 || !control_parse_time(text, &seconds) || seconds < 0)
+	if (!moment(text, (int64_t)(clock_wall_us() / 1000000), &s, &day))
 		return refuse(ret_error,
 			control_error("bad_request",
-				"\"%s\" must be a day like 2026-01-31 (UTC; usage is kept by day), not \"%s\"", name, text));
-	*ret = seconds / 86400;
+				"\"%s\" must be a day like 2026-01-31, a time like 2026-01-31T12:00:00Z (UTC), or a time ago like 7d or 24h, not \"%s\"",
+				name, text));
+	if (day)
+		s = (s < 0 ? 0 : s) / DAY_S * DAY_S + (none == 0 ? 0 : DAY_S);
+	*ret_us = (s < 0 ? 0 : s) * 1000000;
 	return true;
+}
+
+static bool
+range_of(const json_t *request, struct query *q, json_t **ret_error)
+{
+	if (!moment_of(request, "since", 0, &q->since_us, ret_error) ||
+		!moment_of(request, "until", INT64_MAX, &q->until_us, ret_error))
+		return false;
+	if (q->since_us < q->until_us)
+		return true;
+	return refuse(ret_error, control_error("bad_request", "\"since\" is not before \"until\": there is no time between them"));
 }
 
 static bool
@@ -90,13 +174,35 @@ model_of(struct ledger *l, const json_t *request, int64_t *ret, json_t **ret_err
 		return false;
 	if (text[0] == '\0')
 		return true;
+	const struct catalogue_model *m =
+		l->o.catalogue == NULL ? NULL : catalogue_find_model(l->o.catalogue, (struct span){text, strlen(text)});
+	if (m != NULL) {
+		*ret = m->id;
+		return true;
+	}
 	sqlite3_stmt *st = store_sql(&l->store, SQL_model_by_name);
 	sql_bind_text(st, 1, text);
 	if (sql_number(&l->store, st, ret) && *ret >= 0)
 		return true;
 	return refuse(ret_error,
 		control_error("no_such_model",
-			"no model \"%s\" was ever in the catalogue: give its public id (aliases are not kept)", text));
+			"no model \"%s\" was ever in the catalogue: give its public id (aliases are known while a server runs)", text));
+}
+
+static bool
+provider_of(struct ledger *l, const json_t *request, int64_t *ret, json_t **ret_error)
+{
+	const char *text;
+	*ret = -1;
+	if (!control_text(request, &(struct text_rule){"provider", 128, false}, &text, ret_error))
+		return false;
+	if (text[0] == '\0')
+		return true;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_provider_by_name);
+	sql_bind_text(st, 1, text);
+	if (sql_number(&l->store, st, ret) && *ret >= 0)
+		return true;
+	return refuse(ret_error, control_error("no_such_provider", "no provider \"%s\" was ever in the catalogue: give its name there", text));
 }
 
 static bool
@@ -112,23 +218,26 @@ key_of(const json_t *request, uint64_t *ret, json_t **ret_error)
 		ret_error, control_error("bad_request", "\"key\" must be the id of a key (key_…), not the key itself"));
 }
 
-/* ---- answer ---- */
-
-static json_t *
-sums_json(sqlite3_stmt *st, int at)
+static bool
+end_of(const json_t *request, struct query *q, json_t **ret_error)
 {
-	json_t *o = json_object(), *tokens = json_object();
-	json_object_set_new(o, "requests", json_integer(sqlite3_column_int64(st, at)));
-	json_object_set_new(o, "failed", json_integer(sqlite3_column_int64(st, at + 1)));
-	control_put_nano(o, "cost", sqlite3_column_int64(st, at + 2));
-	at += 3;
-#define X(name, meaning, fallback) json_object_set_new(tokens, #name, json_integer(sqlite3_column_int64(st, at++)));
-	TOKEN_KINDS(X)
-#undef X
-	json_object_set_new(o, "tokens", tokens);
-	json_object_set_new(o, "tool_calls", json_integer(sqlite3_column_int64(st, at)));
-	return o;
+	const char *text;
+	const json_t *status = json_object_get(request, "status");
+	q->end_reason = q->status = -1;
+	if (!control_text(request, &(struct text_rule){"end_reason", 40, false}, &text, ret_error))
+		return false;
+	if (text[0] != '\0' && !control_reason_parse(text, &q->end_reason))
+		return refuse(ret_error,
+			control_error("bad_request", "\"end_reason\" must be a way to end like COMPLETED or CLIENT_GONE, not \"%s\"", text));
+	if (status == NULL || json_is_null(status))
+		return true;
+	q->status = json_integer_value(status);
+	if (json_is_integer(status) && q->status >= 0 && q->status <= 999)
+		return true;
+	return refuse(ret_error, control_error("bad_request", "\"status\" must be an HTTP status like 200"));
 }
+
+/* ---- answer ---- */
 
 void
 control_put_name(struct ledger *l, json_t *o, const char *member, enum sql name_by_id, int64_t id)
@@ -142,74 +251,238 @@ control_put_name(struct ledger *l, json_t *o, const char *member, enum sql name_
 	sqlite3_reset(st);
 }
 
-static void
-put_day(json_t *o, int64_t day)
+void
+control_put_day(json_t *o, const char *name, int64_t day)
 {
 	char text[16];
-	time_t seconds = (time_t)(day * 86400);
+	time_t seconds = (time_t)(day * DAY_S);
 	struct tm tm;
 	gmtime_r(&seconds, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%d", &tm);
-	json_object_set_new(o, "day", json_string(text));
+	json_object_set_new(o, name, json_string(text));
 }
 
 static void
-put_group(struct ledger *l, json_t *o, const struct group *g, int64_t value)
+put_word(json_t *o, const char *name, const char *const *words, size_t count, int64_t value)
 {
-	switch (g->by) {
-	case BY_NONE:
+	bool known = value >= 0 && (size_t)value < count && words[value] != NULL;
+	json_object_set_new(o, name, known ? json_string(words[value]) : json_integer(value));
+}
+
+static const char *const endpoint_words[] = {
+#define X(NAME, number, dialect, word, billed) [number] = word,
+	ENDPOINTS(X)
+#undef X
+};
+
+static const char *const tier_words[] = {
+#define X(name) #name,
+	SERVICE_TIERS(X)
+#undef X
+};
+
+static void
+put_month(json_t *o, int64_t month)
+{
+	char text[32];
+	snprintf(text, sizeof(text), "%04lld-%02lld", (long long)(month / 12), (long long)(month % 12 + 1));
+	json_object_set_new(o, "month", json_string(text));
+}
+
+static void
+put_dimension(struct ledger *l, json_t *o, const struct dimension *d, int64_t value)
+{
+	switch (d->by) {
+	case BY_MONTH:
+		put_month(o, value);
+		break;
+	case BY_DAY:
+		control_put_day(o, "day", value);
+		break;
+	case BY_HOUR:
+		control_put_time(o, "hour", value * 3600 * 1000000);
+		break;
+	case BY_ACCOUNT:
+		control_put_id(o, "account", ID_ACCOUNT, (uint64_t)value);
+		control_put_name(l, o, "account_name", SQL_account_name, value);
+		break;
+	case BY_KEY:
+		control_put_id(o, "key", ID_KEY, (uint64_t)value);
+		control_put_name(l, o, "key_name", SQL_key_name, value);
 		break;
 	case BY_MODEL:
 		control_put_name(l, o, "model", SQL_model_by_id, value);
 		break;
-	case BY_KEY:
-		control_put_id(o, "key", ID_KEY, (uint64_t)value);
+	case BY_PROVIDER:
+		control_put_name(l, o, "provider", SQL_provider_by_id, value);
 		break;
-	case BY_DAY:
-		put_day(o, value);
+	case BY_ENDPOINT:
+		put_word(o, "endpoint", endpoint_words, ARRAY_LEN(endpoint_words), value);
 		break;
-	case BY_ACCOUNT:
-		control_put_id(o, "account", ID_ACCOUNT, (uint64_t)value);
+	case BY_TIER:
+		put_word(o, "tier", tier_words, ARRAY_LEN(tier_words), value);
+		break;
+	case BY_END_REASON:
+		json_object_set_new(o, "end_reason", json_string(control_reason_name((uint8_t)value)));
+		break;
+	case BY_STATUS:
+		json_object_set_new(o, "status", json_integer(value));
 		break;
 	}
-}
-
-static sqlite3_stmt *
-prepare(struct ledger *l, const struct query *q, const char *group_by)
-{
-	char text[1024];
-	sqlite3_stmt *st;
-	/* The dearest first, but days in their order. Only names from the table above get into the text. */
-	if (group_by == NULL)
-		snprintf(text, sizeof(text), "SELECT 0, " COLUMNS CONDITIONS);
-	else
-		snprintf(text, sizeof(text), "SELECT %s, " COLUMNS CONDITIONS " GROUP BY %s ORDER BY %s LIMIT %lld",
-			group_by, group_by, q->group->by == BY_DAY ? "day DESC" : "sum(cost_nano) DESC", (long long)q->limit);
-	if (sqlite3_prepare_v2(l->store.db, text, -1, &st, NULL) != SQLITE_OK) {
-		l->store.code = sqlite3_extended_errcode(l->store.db);
-		return NULL;
-	}
-	sql_bind(st, (int64_t)q->account, (int64_t)q->key, q->model, q->since, q->until);
-	return st;
 }
 
 static json_t *
-list(struct ledger *l, const struct query *q, const char *group_by)
+columns_json(const struct query *q)
 {
-	json_t *rows = json_array();
-	sqlite3_stmt *st = prepare(l, q, group_by);
-	enum sql_step step = SQL_FAILED;
-	while (st != NULL && (step = sql_step(&l->store, st)) == SQL_ROW) {
-		json_t *row = sums_json(st, 1);
-		if (group_by != NULL)
-			put_group(l, row, q->group, sqlite3_column_int64(st, 0));
+	json_t *list = json_array();
+	for (unsigned i = 0; i < q->by_count; i++) {
+		json_array_append_new(list, json_string(q->by[i]->name));
+		if (q->by[i]->by == BY_ACCOUNT)
+			json_array_append_new(list, json_string("account_name"));
+		if (q->by[i]->by == BY_KEY)
+			json_array_append_new(list, json_string("key_name"));
+	}
+	return list;
+}
+
+static void
+put_sums(json_t *o, const int64_t counts[USAGE_COUNTS])
+{
+	json_t *tokens = json_object();
+	json_object_set_new(o, "requests", json_integer(counts[0]));
+	json_object_set_new(o, "failed", json_integer(counts[1]));
+	control_put_nano(o, "cost", counts[2]);
+	const int64_t *at = counts + 3;
+#define X(name, meaning, fallback) json_object_set_new(tokens, #name, json_integer(*at++));
+	TOKEN_KINDS(X)
+#undef X
+	json_object_set_new(o, "tokens", tokens);
+	json_object_set_new(o, "tool_calls", json_integer(*at));
+}
+
+/* ---- store ---- */
+
+#define SUM(name, meaning, fallback) ", sum(tokens_" #name ")"
+#define OF_DAYS \
+	"sum(requests), sum(failed), sum(cost_nano)" TOKEN_KINDS(SUM) ", sum(tool_calls) FROM usage_day" \
+																  " WHERE day >= ?1 / 86400000000 AND day < ?2 / 86400000000"
+/* A leg is a request, too, without cost: the sums per day say the same. */
+#define OF_TICKETS \
+	"count(*), sum(end_reason <> 1), sum(cost_nano)" TOKEN_KINDS( \
+		SUM) ", sum(tools_web_search + tools_file_search + tools_code_session) FROM ticket" \
+			 " WHERE id >= ?7 AND started_us >= ?1 AND started_us < ?2 AND (?6 < 0 OR provider = ?6) AND (?8 < 0 OR end_reason = ?8) AND (?9 < 0 OR " \
+			 "status = ?9)"
+#define OF_BOTH " AND (?3 = 0 OR account = ?3) AND (?4 = 0 OR key = ?4) AND (?5 < 0 OR model = ?5)"
+_Static_assert(END_COMPLETED == 1, "OF_TICKETS counts what failed");
+
+/* The sums per day are a hundredth or less of the tickets: taken whenever they know enough. */
+static bool
+days_are_enough(const struct query *q)
+{
+	for (unsigned i = 0; i < q->by_count; i++)
+		if (q->by[i]->over_day == NULL)
+			return false;
+	bool until_day = q->until_us == INT64_MAX || q->until_us % DAY_US == 0;
+	return q->provider < 0 && q->end_reason < 0 && q->status < 0 && q->since_us % DAY_US == 0 && until_day;
+}
+
+static bool
+is_time(const struct dimension *d)
+{
+	return d->by == BY_MONTH || d->by == BY_DAY || d->by == BY_HOUR;
+}
+
+/* What is newest first, then the dearest. Only texts of this file get into the statement. */
+static void
+statement(const struct query *q, bool days, char *out, size_t cap)
+{
+	size_t len = (size_t)snprintf(out, cap, "SELECT ");
+	for (unsigned i = 0; i < BY_MAX; i++)
+		len += (size_t)snprintf(out + len, cap - len, "%s, ",
+			i >= q->by_count ? "0" : days ? q->by[i]->over_day
+										  : q->by[i]->over_ticket);
+	len += (size_t)snprintf(out + len, cap - len, "%s%s", days ? OF_DAYS : OF_TICKETS, OF_BOTH);
+	if (q->by_count > 0)
+		len += (size_t)snprintf(out + len, cap - len, " GROUP BY %s ORDER BY ", q->by_count == 1 ? "1" : "1, 2");
+	for (unsigned i = 0; i < q->by_count; i++)
+		if (is_time(q->by[i]))
+			len += (size_t)snprintf(out + len, cap - len, "%u DESC, ", i + 1);
+	if (q->by_count > 0)
+		snprintf(out + len, cap - len, "sum(cost_nano) DESC, 1, 2");
+}
+
+static int64_t
+first_id(const struct query *q)
+{
+	int64_t ms = q->since_us / 1000 - CLOCK_SLACK_MS - (int64_t)TICKET_ID_EPOCH_MS;
+	return ms <= 0 ? 0 : ms >= (1LL << 40) ? INT64_MAX
+										   : ms << 23;
+}
+
+static int
+breathe(void *arg)
+{
+	ledger_breathe(arg);
+	return 0;
+}
+
+/* Every group is summed up, the first `limit` are listed. */
+static bool
+sum_up(struct ledger *l, const struct query *q, struct store *s, json_t *answer)
+{
+	char text[2048];
+	bool days = days_are_enough(q);
+	int64_t counts[USAGE_COUNTS], total[USAGE_COUNTS] = {0};
+	json_t *rows = json_object_get(answer, "rows"), *sums = json_object();
+	sqlite3_stmt *st;
+	statement(q, days, text, sizeof(text));
+	if (sqlite3_prepare_v2(s->db, text, -1, &st, NULL) != SQLITE_OK) {
+		s->code = sqlite3_extended_errcode(s->db);
+		json_decref(sums);
+		return false;
+	}
+	const int64_t values[] = {q->since_us, q->until_us, (int64_t)q->account, (int64_t)q->key, q->model, q->provider, first_id(q), q->end_reason, q->status};
+	sql_bind_ints(st, values, days ? 5 : ARRAY_LEN(values));
+	int64_t groups = 0;
+	enum sql_step step;
+	while ((step = sql_step(s, st)) == SQL_ROW) {
+		for (int i = 0; i < USAGE_COUNTS; i++) {
+			counts[i] = sqlite3_column_int64(st, BY_MAX + i);
+			total[i] += counts[i];
+		}
+		if (q->by_count == 0 || groups++ >= q->limit)
+			continue;
+		json_t *row = json_object();
+		for (unsigned i = 0; i < q->by_count; i++)
+			put_dimension(l, row, q->by[i], sqlite3_column_int64(st, (int)i));
+		put_sums(row, counts);
 		json_array_append_new(rows, row);
 	}
 	sqlite3_finalize(st);
-	if (step == SQL_END)
-		return rows;
-	json_decref(rows);
-	return NULL;
+	put_sums(sums, total);
+	json_object_set_new(answer, "total", sums);
+	json_object_set_new(answer, "more", json_boolean(groups > q->limit));
+	return step == SQL_END;
+}
+
+/* By a connection of its own, so that booking goes on meanwhile. */
+static json_t *
+ask_store(struct ledger *l, const struct query *q, json_t *answer)
+{
+	struct store reader;
+	char why[STORE_WHY_MAX] = "";
+	bool ok = store_open_reader(&reader, l->path, why);
+	if (ok) {
+		sqlite3_progress_handler(reader.db, 20000, breathe, l);
+		ok = sum_up(l, q, &reader, answer);
+		if (!ok)
+			snprintf(why, sizeof(why), "%s", sqlite3_errmsg(reader.db));
+		store_close(&reader);
+	}
+	if (ok)
+		return answer;
+	json_decref(answer);
+	return control_error("store_failed", "usage can't be read: %s", why);
 }
 
 json_t *
@@ -218,22 +491,20 @@ control_usage(struct ledger *l, const json_t *request)
 	json_t *error;
 	struct query q;
 	if (!control_account_filter(l, request, &q.account, &error) || !key_of(request, &q.key, &error) ||
-		!model_of(l, request, &q.model, &error) || !day_of(request, "since", &q.since, &error) ||
-		!day_of(request, "until", &q.until, &error) || !group_of(request, &q.group, &error) ||
+		!model_of(l, request, &q.model, &error) || !provider_of(l, request, &q.provider, &error) ||
+		!end_of(request, &q, &error) || !range_of(request, &q, &error) || !group_of(request, &q, &error) ||
 		!control_limit(request, &q.limit, &error))
 		return error;
 	if (!usage_flush(l))
 		return control_store_failed(l);
-	json_t *total = list(l, &q, NULL), *rows = q.group->by == BY_NONE ? json_array() : list(l, &q, q.group->column);
-	if (total == NULL || rows == NULL) {
-		json_decref(total);
-		json_decref(rows);
-		return control_store_failed(l);
-	}
+	char group[64];
+	snprintf(group, sizeof(group), "%s%s%s", q.by_count == 0 ? "none" : q.by[0]->name, q.by_count == 2 ? "," : "",
+		q.by_count == 2 ? q.by[1]->name : "");
 	json_t *answer = control_ok();
-	json_object_set(answer, "total", json_array_get(total, 0));
-	json_decref(total);
-	json_object_set_new(answer, "group", json_string(q.group->name));
-	json_object_set_new(answer, "rows", rows);
-	return answer;
+	json_object_set_new(answer, "group", json_string(group));
+	json_object_set_new(answer, "columns", columns_json(&q));
+	control_put_time(answer, "since", q.since_us);
+	control_put_time(answer, "before", q.until_us == INT64_MAX ? 0 : q.until_us);
+	json_object_set_new(answer, "rows", json_array());
+	return ask_store(l, &q, answer);
 }

@@ -1,9 +1,15 @@
 #include "proc/cli_priv.h"
 
+#include "ticket/end_reasons.h"
+#include "ticket/usage.h"
+
 #define ACCOUNT_ARG "ACCOUNT", NULL, "account", true, false, "name or id (acc_…) of the account", CLI_ACCOUNT
 #define FILE_ARG "FILE", NULL, "file", true, false, "path of the configuration file", CLI_FILE
 #define KEY_MEANING "id (key_…) or the key itself; '-' reads it from standard input, so that no list of processes shows it"
 #define KEY_ARG "KEY", NULL, "key", true, false, KEY_MEANING, CLI_KEY
+#define TOKEN_COLUMN(name, meaning, fallback) ",tokens." #name
+#define REASON_WORD(name, number, status, severity, type, code, billing, text) "|" #name
+#define REASON_WORDS END_REASONS(REASON_WORD)
 #define LIMIT_ARG "--limit", "N", "limit", false, true, "at most N rows (100)"
 #define AFTER_ARG "--after", "ID", "after", false, false, "go on behind this id"
 #define REPEAT_ARG "--id", "TEXT", "id", false, false, "your own id for this order: sent twice, it is done once"
@@ -112,18 +118,29 @@ const struct cli_command cli_commands[] = {
 		.name = "usage",
 		.op = "usage",
 		.summary = "requests, tokens and cost",
-		.words = "Days are UTC.",
-		.examples = "lethe usage --by model --since 2026-01-01\nlethe usage --account acme --by day\n",
-		.args = {{"--account", "ACCOUNT", "account", false, false, "of this account only"},
-			{"--key", "KEY", "key", false, false, "of this key only (key_…)"},
-			{"--model", "MODEL", "model", false, false, "of this model only"},
-			{"--since", "DATE", "since", false, false, "from this day on"},
-			{"--until", "DATE", "until", false, false, "up to and with this day"},
-			{"--by", "WHAT", "group", false, false,
-				"one row for each model, key, day or account; none: one row in all"},
-			{LIMIT_ARG}},
+		.words = "DATE is a day (2026-01-31), a time (2026-01-31T12:00:00Z), today, yesterday, or a time ago: 7d and 2w mean the whole of that day, 24h and 90m\n"
+				 "are to the second. Days and times are UTC. Token kinds that nobody used are left out of the table, not of --csv and --json.\n"
+				 "`failed` counts what did not end as COMPLETED; `--by end_reason` says how. With month, day, account, key and model alone the answer comes from\n"
+				 "sums per day; everything else reads the tickets of that time, which takes longer.",
+		.examples = "lethe usage --since 30d --by model\nlethe usage --account acme --by day,model\nlethe usage --since 24h --by hour --provider openai\n"
+					"lethe usage --since yesterday --until yesterday --by end_reason\nlethe usage --by month,account --csv > usage.csv\n",
+		.args = {{"--by", "WHAT", "group", false, false, "one row for each month, day, hour, account, key, model, provider, endpoint, tier, end_reason or status; two with a comma between",
+					 "month,day,hour,account,key,model,provider,endpoint,tier,end_reason,status"},
+			{"--since", "DATE", "since", false, false, "from this day or time on"},
+			{"--until", "DATE", "until", false, false, "up to and with this day, or before this time"},
+			{"--account", "ACCOUNT", "account", false, false, "of this account only", CLI_ACCOUNT},
+			{"--key", "KEY", "key", false, false, "of this key only (key_…)", CLI_KEY},
+			{"--model", "MODEL", "model", false, false, "of this model only", CLI_MODEL},
+			{"--provider", "PROVIDER", "provider", false, false, "by this provider only"},
+			{"--end-reason", "REASON", "end_reason", false, false, "that ended in this way only, for example CLIENT_GONE", REASON_WORDS},
+			{"--status", "STATUS", "status", false, true, "answered with this HTTP status only"},
+			{LIMIT_ARG},
+			{"--csv", NULL, "csv", false, false, "as CSV (RFC 4180): a header, all kinds of tokens, dollars as plain decimals"}},
 		.columns =
-			"day,account,key,model,requests,failed,tokens.input,tokens.cached,tokens.output,tokens.reasoning,tool_calls,cost",
+			"month,day,hour,account,account_name,key,key_name,model,provider,endpoint,tier,end_reason,status,requests,failed,tokens.input,"
+			"tokens.cached?,tokens.cache_write?,tokens.cache_write_1h?,tokens.audio_in?,tokens.image_in?,tokens.video_in?,tokens.cached_audio?,"
+			"tokens.cached_image?,tokens.output,tokens.reasoning?,tokens.audio_out?,tokens.image_out?,tool_calls?,cost",
+		.csv = "requests,failed" TOKEN_KINDS(TOKEN_COLUMN) ",tool_calls,cost",
 		.empty = "No requests in this range.",
 	},
 	{

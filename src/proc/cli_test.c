@@ -225,6 +225,7 @@ what_is_not_understood_ends_with_two_and_a_remedy(void **state)
 		{{"lethe", "key", "lst"}, "there is no command `key lst` – `lethe help key` lists them; did you mean `key list`?"},
 		{{"lethe", "keys", "list"}, "did you mean `key list`?"},
 		{{"lethe", "acount"}, "did you mean `account`?"},
+		{{"lethe", "usage", "--by", "day,modl"}, "--by: `modl` is not one of month,day,hour,"},
 		{{"lethe", "--jsn", "usage"}, "did you mean `--json`?"},
 		{{"lethe", "usage", "--color", "sometimes"}, "--color: `sometimes` is not one of auto|always|never"},
 		{{"lethe", "usage", "--color=alway"}, "did you mean `always`?"},
@@ -368,6 +369,32 @@ usage_has_its_sums_as_the_last_row(void **state)
 	assert_int_equal(LETHE("usage"), CLI_OK);
 	assert_string_equal(out, "No requests in this range.\n");
 	stop_server(server);
+}
+
+static void
+usage_as_csv_has_a_header_and_plain_decimals(void **state)
+{
+	pid_t server = start_server(
+		"{\"ok\": true, \"group\": \"account\", \"columns\": [\"account\", \"account_name\"], \"rows\": [{\"account\": \"acc_1\","
+		" \"account_name\": \"a, \\\"b\\\"\", \"requests\": 3, \"failed\": 0, \"cost\": \"0.100000000\", \"tokens\": {\"input\": 12, \"cached\": 0}}],"
+		" \"total\": {\"requests\": 3, \"cost\": \"0.100000000\"}, \"more\": true}\n");
+	assert_int_equal(LETHE("usage", "--by", "account", "--csv"), CLI_OK);
+	assert_string_equal(out,
+		"account,account_name,requests,failed,tokens_input,tokens_cached,tokens_cache_write,tokens_cache_write_1h,tokens_audio_in,tokens_image_in,"
+		"tokens_video_in,tokens_cached_audio,tokens_cached_image,tokens_output,tokens_reasoning,tokens_audio_out,tokens_image_out,tool_calls,cost\r\n"
+		"acc_1,\"a, \"\"b\"\"\",3,0,12,0,,,,,,,,,,,,,0.100000000\r\n");
+	assert_says(err, "there are more rows than these");
+	json_t *request = last_request();
+	assert_int_equal(json_integer_value(json_object_get(request, "limit")), 10000);
+	assert_null(json_object_get(request, "csv"));
+	json_decref(request);
+	stop_server(server);
+	server = start_server("{\"ok\": true, \"columns\": [], \"rows\": [], \"total\": {\"requests\": 3, \"cost\": \"0.100000000\"}}\n");
+	assert_int_equal(LETHE("usage", "--csv"), CLI_OK);
+	assert_says(out, "requests,failed,");
+	assert_says(out, "\r\n3,,");
+	stop_server(server);
+	assert_int_equal(LETHE("usage", "--csv", "--json"), CLI_USAGE);
 }
 
 static void
@@ -631,6 +658,7 @@ main(void)
 		TEST(a_ledger_that_somebody_holds_ends_with_three),
 		TEST(a_running_server_is_asked),
 		TEST(usage_has_its_sums_as_the_last_row),
+		TEST(usage_as_csv_has_a_header_and_plain_decimals),
 		TEST(books_that_do_not_balance_end_with_one),
 		TEST(a_server_that_says_nothing_leaves_the_outcome_open),
 		TEST(a_configuration_is_checked_in_words_and_in_json),

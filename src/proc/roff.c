@@ -8,10 +8,12 @@ static uint32_t
 take_character(const char **at)
 {
 	const unsigned char *s = (const unsigned char *)*at;
-	int more = s[0] >= 0xf0 ? 3 : s[0] >= 0xe0 ? 2 : s[0] >= 0xc0 ? 1
-																   : 0;
-	uint32_t c = more == 3 ? s[0] & 7u : more == 2 ? s[0] & 15u : more == 1 ? s[0] & 31u
-																			 : s[0];
+	int more = s[0] >= 0xf0 ? 3 : s[0] >= 0xe0 ? 2
+		: s[0] >= 0xc0                         ? 1
+											   : 0;
+	uint32_t c = more == 3 ? s[0] & 7u : more == 2 ? s[0] & 15u
+		: more == 1                                ? s[0] & 31u
+												   : s[0];
 	for (int i = 1; i <= more && (s[i] & 0xc0) == 0x80; i++)
 		c = c << 6 | (s[i] & 63u);
 	*at += 1 + more;
