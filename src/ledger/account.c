@@ -27,6 +27,7 @@ account_json(const struct ledger *l, const struct account_row *a)
 	json_object_set_new(o, "state", json_string(state_name(a->state)));
 	control_put_nano(o, "balance", a->balance_nano);
 	control_put_nano(o, "available", available_of(l, a));
+	control_put_nano(o, "held", a->balance_nano - available_of(l, a));
 	control_put_time(o, "created", a->created_us);
 	return o;
 }
@@ -134,6 +135,38 @@ control_account_list(struct ledger *l, const json_t *request)
 	return answer;
 }
 
+static uint64_t
+running_of(struct ledger *l, uint64_t account)
+{
+	struct ticket_copy t;
+	uint64_t running = 0;
+	for (uint32_t i = 0; i < l->progress.count; i++)
+		running += !board_is_ledger_ticket(l->o.board, i) && board_held_copy(l->o.board, i, &t) && t.facts.account == account;
+	return running;
+}
+
+void
+control_put_limits(struct ledger *l, json_t *o, uint64_t account)
+{
+	struct account_row a;
+	struct board_size size;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_account_by_id);
+	sql_bind(st, (int64_t)account);
+	bool found = control_read_account(l, st, &a);
+	sqlite3_reset(st);
+	if (found) {
+		control_put_nano(o, "balance", a.balance_nano);
+		control_put_nano(o, "available", available_of(l, &a));
+		control_put_nano(o, "held", a.balance_nano - available_of(l, &a));
+	}
+	if (l->o.board == NULL)
+		return;
+	board_size_of(l->o.board, &size);
+	json_object_set_new(o, "running", json_integer((json_int_t)running_of(l, account)));
+	json_object_set_new(o, "streams_per_edge", json_integer(l->o.streams_per_account));
+	json_object_set_new(o, "edges", json_integer(size.edges));
+}
+
 json_t *
 control_account_show(struct ledger *l, const json_t *request)
 {
@@ -149,5 +182,6 @@ control_account_show(struct ledger *l, const json_t *request)
 	sql_bind(st, (int64_t)a.id);
 	if (sql_number(&l->store, st, &keys))
 		json_object_set_new(answer, "keys", json_integer(keys));
+	control_put_limits(l, answer, a.id);
 	return answer;
 }

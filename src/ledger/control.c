@@ -13,6 +13,7 @@
 	X("account.show", control_account_show) \
 	X("key.create", control_key_create) \
 	X("key.list", control_key_list) \
+	X("key.show", control_key_show) \
 	X("key.rotate", control_key_rotate) \
 	X("key.revoke", control_key_revoke) \
 	X("credit.add", control_credit_add) \

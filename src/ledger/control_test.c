@@ -427,6 +427,51 @@ usage_adds_up_by_model_key_account_and_day(void **state)
 	world_end(&w);
 }
 
+static void
+a_key_shows_the_limits_that_hold_for_it(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "10"), id;
+	json_t *key = world_must(&w, "{s:s, s:s, s:s}", "op", "key.create", "account", "alice", "name", "ci");
+	assert_true(id_parse(ID_KEY, (struct span){text(key, "key"), strlen(text(key, "key"))}, &id));
+	json_t *fresh = world_must(&w, "{s:s, s:s}", "op", "key.show", "key", text(key, "secret"));
+	assert_string_equal(text(fresh, "account_name"), "alice");
+	assert_true(json_is_null(json_object_get(fresh, "last_used")));
+	assert_true(json_is_null(json_object_get(fresh, "replaced_by")));
+	assert_null(json_object_get(fresh, "secret"));
+	json_decref(fresh);
+	exchange(&w, a, id, 0);
+	world_round(&w);
+	struct world_exchange running = {.account = a, .key = id, .model = 1, .input = 10, .output = 1, .hold = NANO_PER_DOLLAR, .cost = -1};
+	assert_non_null(world_hold(&w, &running));
+	json_t *next = world_must(&w, "{s:s, s:s, s:s}", "op", "key.rotate", "key", text(key, "key"), "overlap", "24h");
+	json_t *old = world_must(&w, "{s:s, s:s}", "op", "key.show", "key", text(key, "key"));
+	assert_string_equal(text(old, "state"), "active");
+	assert_string_equal(text(old, "replaced_by"), text(next, "key"));
+	assert_string_equal(text(old, "expires"), text(next, "replaced_expires"));
+	assert_int_equal(strlen(text(old, "last_used")), strlen("2026-01-31"));
+	assert_int_equal(json_integer_value(json_object_get(old, "running")), 1);
+	assert_int_equal(json_integer_value(json_object_get(old, "streams_per_edge")), 7);
+	struct nano balance_nano, held, available;
+	assert_true(nano_parse((struct span){text(old, "balance"), strlen(text(old, "balance"))}, &balance_nano));
+	assert_true(nano_parse((struct span){text(old, "held"), strlen(text(old, "held"))}, &held));
+	assert_true(nano_parse((struct span){text(old, "available"), strlen(text(old, "available"))}, &available));
+	assert_int_equal(held.v, NANO_PER_DOLLAR);
+	assert_int_equal(available.v, balance_nano.v - held.v);
+	json_t *list = world_must(&w, "{s:s}", "op", "key.list"), *first = json_array_get(json_object_get(list, "keys"), 0);
+	assert_string_equal(text(first, "replaced_by"), text(next, "key"));
+	json_t *account = world_must(&w, "{s:s, s:s}", "op", "account.show", "account", "alice");
+	assert_string_equal(text(account, "held"), text(old, "held"));
+	assert_int_equal(json_integer_value(json_object_get(account, "keys")), 2);
+	json_decref(account);
+	json_decref(list);
+	json_decref(old);
+	json_decref(next);
+	json_decref(key);
+	world_end(&w);
+}
+
 /* Five requests: three small ones of alice, two large ones of bob that their client left. */
 static void
 five_requests(struct world *w)
@@ -729,6 +774,7 @@ main(void)
 		cmocka_unit_test(credit_on_the_board_of_a_dead_ledger_is_booked_by_the_next),
 		cmocka_unit_test(an_order_that_never_reached_the_board_is_forgotten),
 		cmocka_unit_test(usage_adds_up_by_model_key_account_and_day),
+		cmocka_unit_test(a_key_shows_the_limits_that_hold_for_it),
 		cmocka_unit_test(usage_is_summed_up_by_two_dimensions),
 		cmocka_unit_test(usage_by_any_dimension_adds_up_to_the_same_total),
 		cmocka_unit_test(usage_is_filtered_by_what_only_tickets_know),

@@ -7,7 +7,7 @@
 #include <time.h>
 
 struct key_row {
-	uint64_t id, account;
+	uint64_t id, account, replaced_by;
 	int64_t created_us, expires_ms, revoked_us;
 	char last4[5], name[129];
 	uint8_t hash[API_KEY_HASH_BYTES];
@@ -24,6 +24,7 @@ read_key(struct ledger *l, sqlite3_stmt *st, struct key_row *ret)
 		.created_us = sqlite3_column_int64(st, 2),
 		.expires_ms = sqlite3_column_int64(st, 3),
 		.revoked_us = sqlite3_column_int64(st, 4),
+		.replaced_by = (uint64_t)sqlite3_column_int64(st, 8),
 	};
 	snprintf(ret->last4, sizeof(ret->last4), "%s", (const char *)sqlite3_column_text(st, 5));
 	snprintf(ret->name, sizeof(ret->name), "%s", (const char *)sqlite3_column_text(st, 6));
@@ -51,6 +52,10 @@ key_json(const struct key_row *k)
 	control_put_time(o, "created", k->created_us);
 	control_put_time(o, "expires", k->expires_ms * 1000);
 	control_put_time(o, "revoked", k->revoked_us);
+	if (k->replaced_by != 0)
+		control_put_id(o, "replaced_by", ID_KEY, k->replaced_by);
+	else
+		json_object_set_new(o, "replaced_by", json_null());
 	return o;
 }
 
@@ -114,7 +119,7 @@ static bool
 expire(struct ledger *l, const struct key_row *old)
 {
 	sqlite3_stmt *st = store_sql(&l->store, SQL_key_expire);
-	sql_bind(st, (int64_t)old->id, old->expires_ms);
+	sql_bind(st, (int64_t)old->id, old->expires_ms, (int64_t)old->replaced_by);
 	return sql_done(&l->store, st) && change_record(l, CHANGE_KEY, old->id);
 }
 
@@ -131,7 +136,7 @@ insert_key(struct ledger *l, const struct operation *op, const struct key_row *k
 }
 
 static json_t *
-create(struct ledger *l, const struct operation *op, struct key_row *k, const struct key_row *old)
+create(struct ledger *l, const struct operation *op, struct key_row *k, struct key_row *old)
 {
 	char secret[API_KEY_BYTES + 1];
 	api_key_make(secret);
@@ -139,6 +144,8 @@ create(struct ledger *l, const struct operation *op, struct key_row *k, const st
 	memcpy(k->last4, secret + API_KEY_BYTES - 4, 5);
 	k->id = ledger_next_id(l);
 	k->created_us = (int64_t)clock_wall_us();
+	if (old)
+		old->replaced_by = k->id;
 	json_t *answer;
 	if (!store_begin(&l->store) || !store_end(&l->store, insert_key(l, op, k, old))) {
 		answer = control_store_failed(l);
@@ -281,7 +288,37 @@ control_key_rotate(struct ledger *l, const json_t *request)
 	return control_store_failed(l);
 }
 
-/* ---- key.list ---- */
+/* ---- key.list, key.show ---- */
+
+/* The sums of the last minute, too; while the store can't be written, without them. */
+static void
+freshen(struct ledger *l)
+{
+	if (!usage_flush(l))
+		l->usage_due_ms = 0;
+}
+
+/* The day of the last request, null for none: usage is summed up by day. */
+static void
+put_last_use(struct ledger *l, json_t *o, uint64_t key)
+{
+	int64_t day = 0;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_key_last_day);
+	sql_bind(st, (int64_t)key);
+	if (sql_number(&l->store, st, &day) && day > 0)
+		control_put_day(o, "last_used", day);
+	else
+		json_object_set_new(o, "last_used", json_null());
+}
+
+static json_t *
+known_json(struct ledger *l, const struct key_row *k)
+{
+	json_t *o = key_json(k);
+	control_put_name(l, o, "account_name", SQL_account_name, (int64_t)k->account);
+	put_last_use(l, o, k->id);
+	return o;
+}
 
 json_t *
 control_key_list(struct ledger *l, const json_t *request)
@@ -295,6 +332,7 @@ control_key_list(struct ledger *l, const json_t *request)
 		return error;
 	if (after_text[0] != '\0' && !id_parse(ID_KEY, (struct span){after_text, strlen(after_text)}, &after))
 		return control_error("bad_request", "\"after\" must be the id of a key (key_…)");
+	freshen(l);
 	json_t *answer = control_ok(), *list = json_array();
 	json_object_set_new(answer, "keys", list);
 	sqlite3_stmt *st = store_sql(&l->store, SQL_key_list);
@@ -302,7 +340,7 @@ control_key_list(struct ledger *l, const json_t *request)
 	struct key_row k;
 	int64_t count = 0;
 	for (; count < limit && read_key(l, st, &k); count++)
-		json_array_append_new(list, key_json(&k));
+		json_array_append_new(list, known_json(l, &k));
 	bool more = count == limit && sql_step(&l->store, st) == SQL_ROW;
 	sqlite3_reset(st);
 	json_object_set_new(answer, "more", json_boolean(more));
@@ -363,5 +401,24 @@ control_key_revoke(struct ledger *l, const json_t *request)
 	json_t *answer = control_ok(), *o = key_json(&k);
 	json_object_update(answer, o);
 	json_decref(o);
+	return answer;
+}
+
+json_t *
+control_key_show(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	const char *text;
+	struct key_row k;
+	if (!control_text(request, &(struct text_rule){"key", 128, true}, &text, &error))
+		return error;
+	if (!find_key(l, text, &k))
+		return control_error(
+			"no_such_key", "there is no such key: give its id (key_…, see `lethe key list`) or the key itself");
+	freshen(l);
+	json_t *answer = control_ok(), *o = known_json(l, &k);
+	json_object_update(answer, o);
+	json_decref(o);
+	control_put_limits(l, answer, k.account);
 	return answer;
 }

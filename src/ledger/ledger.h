@@ -38,6 +38,7 @@ struct ledger_options {
 	const uint8_t *pepper; /* API_KEY_PEPPER_BYTES */
 	uint32_t node;
 	uint32_t batch_window_ms; /* 50 */
+	uint32_t streams_per_account; /* that one account may have open on each edge: shown, not enforced here */
 	const struct catalogue *catalogue; /* may be NULL: command line without a configuration */
 	struct board *board; /* NULL: command line without a server */
 	struct key_table *keys; /* NULL with board */

@@ -176,7 +176,7 @@ uint64_t ledger_next_id(struct ledger *l);
 
 typedef json_t *control_op(struct ledger *l, const json_t *request);
 control_op control_account_create, control_account_list, control_account_show, control_key_create, control_key_list,
-	control_key_rotate, control_key_revoke, control_credit_add, control_usage, control_ticket_show, control_ledger_verify,
+	control_key_show, control_key_rotate, control_key_revoke, control_credit_add, control_usage, control_ticket_show, control_ledger_verify,
 	control_price_list, control_status;
 
 json_t *control_error(const char *code, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -218,6 +218,9 @@ must_check bool control_account(
 	struct ledger *l, const json_t *request, struct account_row *ret, json_t **ret_error);
 /* The optional filter "account": *ret 0 when missing. */
 must_check bool control_account_filter(struct ledger *l, const json_t *request, uint64_t *ret, json_t **ret_error);
+
+/* What an account has, holds and may do now: members of the answer. */
+void control_put_limits(struct ledger *l, json_t *o, uint64_t account);
 
 /* operation.c: doing an order once */
 enum operation_state { OPERATION_NEW,

@@ -130,6 +130,7 @@ world_open(struct world *w, bool with_board)
 	struct ledger_options o = {.data_dir = w->dir,
 		.pepper = w->pepper,
 		.batch_window_ms = 50,
+		.streams_per_account = 7,
 		.catalogue = &w->catalogue.head,
 		.board = with_board ? w->ledger_board : NULL,
 		.keys = with_board ? key_table_attach(w->keys_memory, key_table_bytes()) : NULL};

@@ -196,6 +196,7 @@ fill_slices(const struct child *c, struct handover *h)
 	} else if (c->role->end == END_OF_LEDGER) {
 		h->ledger_node = plan->node;
 		h->ledger_batch_window_ms = plan->batch_window_ms;
+		h->ledger_streams_per_account = (uint32_t)((uint64_t)plan->tickets_per_edge * plan->limits.tickets_per_account_percent / 100);
 		memcpy(h->ledger_data_dir, plan->data_dir, sizeof h->ledger_data_dir);
 	}
 }

@@ -165,6 +165,11 @@ void cli_show_csv(const struct cli *cli, const json_t *answer);
 /* Rows as a table with these columns. */
 void cli_show_table(const struct cli *cli, const json_t *rows, const char *columns);
 
+/* ---- cli_limits.c ---- */
+
+void cli_show_account(const struct cli *cli, const json_t *answer);
+void cli_show_key(const struct cli *cli, const json_t *answer);
+
 /* ---- cli_local.c: commands that need no ledger ---- */
 
 int cli_serve(struct cli *cli, json_t *request);

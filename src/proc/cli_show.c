@@ -62,6 +62,7 @@ struct table {
 	char name[COLUMNS_MAX][48];
 	int width[COLUMNS_MAX];
 	bool right[COLUMNS_MAX]; /* numbers and amounts */
+	int places[COLUMNS_MAX]; /* of the amount that needs the most */
 	size_t count;
 };
 
@@ -135,6 +136,38 @@ choose_columns(struct table *t, const char *wanted, const json_t *rows)
 			add_column(t, name);
 }
 
+/* So that the points stand above each other. */
+static void
+write_cell(const struct table *t, size_t column, const json_t *v, char *out, size_t cap)
+{
+	const char *s = json_string_value(v);
+	out[0] = '\0';
+	cli_cell(v, out, cap);
+	if (s == NULL || !cli_is_amount(s))
+		return;
+	size_t len = strlen(out), has = strlen(strchr(out, '.') + 1);
+	for (; (int)has < t->places[column] && len + 1 < cap; has++)
+		out[len++] = '0';
+	out[len] = '\0';
+}
+
+static void
+count_places(struct table *t, size_t column, const json_t *rows)
+{
+	char cell[CLI_CELL_MAX];
+	size_t i;
+	json_t *row;
+	json_array_foreach(rows, i, row)
+	{
+		const json_t *v = cli_member(row, t->name[column]);
+		if (!json_is_string(v) || !cli_is_amount(json_string_value(v)))
+			continue;
+		cli_cell(v, cell, sizeof cell);
+		int places = (int)strlen(strchr(cell, '.') + 1);
+		t->places[column] = places > t->places[column] ? places : t->places[column];
+	}
+}
+
 static void
 measure(struct table *t, const json_t *rows)
 {
@@ -142,13 +175,13 @@ measure(struct table *t, const json_t *rows)
 	for (size_t c = 0; c < t->count; c++) {
 		size_t i;
 		json_t *row;
+		count_places(t, c, rows);
 		t->width[c] = cli_width(title_of(t->name[c]));
 		json_array_foreach(rows, i, row)
 		{
 			const json_t *v = cli_member(row, t->name[c]);
 			const char *s = json_string_value(v);
-			cell[0] = '\0';
-			cli_cell(v, cell, sizeof cell);
+			write_cell(t, c, v, cell, sizeof cell);
 			t->width[c] = cli_width(cell) > t->width[c] ? cli_width(cell) : t->width[c];
 			t->right[c] = t->right[c] || json_is_number(v) || (s != NULL && cli_is_amount(s));
 		}
@@ -174,8 +207,7 @@ print_row(const struct table *t, const json_t *row, bool total)
 	char cell[CLI_CELL_MAX];
 	for (size_t c = 0; c < t->count; c++) {
 		bool label = total && c == 0;
-		cell[0] = '\0';
-		cli_cell(cli_member(row, t->name[c]), cell, sizeof cell);
+		write_cell(t, c, cli_member(row, t->name[c]), cell, sizeof cell);
 		if (total && strcmp(cell, "-") == 0)
 			cell[0] = '\0';
 		bool state = strcmp(t->name[c], "state") == 0;

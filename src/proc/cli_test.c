@@ -342,9 +342,9 @@ a_running_server_is_asked(void **state)
 		"{\"ok\": true, \"accounts\": [{\"account\": \"acc_1\", \"name\": \"ac\\u001bme\", \"balance\": \"0.000000001\"},"
 		" {\"account\": \"acc_22\", \"name\": \"b\", \"balance\": \"-1234.500000000\"}], \"more\": true}\n");
 	assert_int_equal(LETHE("account", "list", "--limit", "2"), CLI_OK);
-	assert_string_equal(out, "account  name        balance\n"
-							 "acc_1    ac?me  $0.000000001\n"
-							 "acc_22   b         -$1234.50\n"
+	assert_string_equal(out, "account  name            balance\n"
+							 "acc_1    ac?me      $0.000000001\n"
+							 "acc_22   b      -$1234.500000000\n"
 							 "There are more: --limit N shows up to N rows, --after ID goes on behind the last.\n");
 	json_t *request = last_request();
 	assert_string_equal(json_string_value(json_object_get(request, "op")), "account.list");

@@ -38,7 +38,7 @@ struct handover {
 	struct edge_limits edge_limits;
 	struct edge_timeouts edge_timeouts;
 	uint32_t vault_grade, durability; /* edge */
-	uint32_t ledger_node, ledger_batch_window_ms;
+	uint32_t ledger_node, ledger_batch_window_ms, ledger_streams_per_account;
 	char ledger_data_dir[PATH_MAX];
 };
 

@@ -43,6 +43,7 @@ role_ledger(struct handover *h)
 			.pepper = pepper,
 			.node = h->ledger_node,
 			.batch_window_ms = h->ledger_batch_window_ms,
+			.streams_per_account = h->ledger_streams_per_account,
 			.catalogue = shared_map_catalogue(h->grant_fd[GRANT_CATALOGUE]),
 			.board = shared_map_board(h->grant_fd[GRANT_BOARD]),
 			.keys = shared_map_keys(h->grant_fd[GRANT_KEYS_WRITE], true),

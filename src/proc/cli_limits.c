@@ -1,0 +1,86 @@
+/* An account or a key as a person reads it: what it is, and what it may still do. */
+#include "proc/cli_priv.h"
+
+#include <string.h>
+
+static void
+line(const struct cli *cli, const char *name, const char *text)
+{
+	enum cli_paint paint = strcmp(name, "state") == 0 ? cli_paint_of(text) : CLI_PLAIN;
+	printf("%s%s%s%*s%s%s%s\n", cli_on(cli, stdout, CLI_BOLD), name, cli_off(cli, stdout, CLI_BOLD), 12 - cli_width(name), "",
+		cli_on(cli, stdout, paint), text, cli_off(cli, stdout, paint));
+}
+
+/* A member; what is said when it is not there, NULL: nothing. */
+static void
+member(const struct cli *cli, const json_t *answer, const char *name, const char *missing)
+{
+	char cell[CLI_CELL_MAX] = "";
+	const json_t *v = json_object_get(answer, name);
+	bool has = v != NULL && !json_is_null(v) && !(json_is_string(v) && json_string_length(v) == 0);
+	cli_cell(v, cell, sizeof cell);
+	if (has || missing != NULL)
+		line(cli, name, has ? cell : missing);
+}
+
+static void
+show_streams(const struct cli *cli, const json_t *answer)
+{
+	char text[160];
+	const json_t *per_edge = json_object_get(answer, "streams_per_edge");
+	json_int_t edges = json_integer_value(json_object_get(answer, "edges"));
+	if (per_edge == NULL) {
+		line(cli, "streams", "no server runs: its configuration says how many (limits.streams_per_account_percent)");
+		return;
+	}
+	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT " running, at most %" JSON_INTEGER_FORMAT " on each of %" JSON_INTEGER_FORMAT " edge%s",
+		json_integer_value(json_object_get(answer, "running")), json_integer_value(per_edge), edges, edges == 1 ? "" : "s");
+	line(cli, "streams", text);
+}
+
+static void
+show_money(const struct cli *cli, const json_t *answer)
+{
+	member(cli, answer, "balance", "-");
+	member(cli, answer, "held", "-");
+	member(cli, answer, "available", "-");
+	show_streams(cli, answer);
+}
+
+/* "acc_… (acme)" */
+static void
+show_named(const struct cli *cli, const json_t *answer, const char *id, const char *name)
+{
+	char text[2 * CLI_CELL_MAX], id_text[CLI_CELL_MAX] = "", name_text[CLI_CELL_MAX] = "";
+	cli_cell(json_object_get(answer, id), id_text, sizeof id_text);
+	cli_cell(json_object_get(answer, name), name_text, sizeof name_text);
+	snprintf(text, sizeof text, "%s (%s)", id_text, name_text);
+	line(cli, id, text);
+}
+
+void
+cli_show_account(const struct cli *cli, const json_t *answer)
+{
+	member(cli, answer, "account", "-");
+	member(cli, answer, "name", "-");
+	member(cli, answer, "state", "-");
+	member(cli, answer, "created", "-");
+	member(cli, answer, "keys", "-");
+	show_money(cli, answer);
+}
+
+void
+cli_show_key(const struct cli *cli, const json_t *answer)
+{
+	member(cli, answer, "key", "-");
+	member(cli, answer, "name", NULL);
+	member(cli, answer, "last4", "-");
+	show_named(cli, answer, "account", "account_name");
+	member(cli, answer, "state", "-");
+	member(cli, answer, "created", "-");
+	member(cli, answer, "expires", "never");
+	member(cli, answer, "replaced_by", NULL);
+	member(cli, answer, "revoked", NULL);
+	member(cli, answer, "last_used", "not yet");
+	show_money(cli, answer);
+}
