@@ -21,6 +21,7 @@
 	X("ticket.show", control_ticket_show) \
 	X("ledger.verify", control_ledger_verify) \
 	X("price.list", control_price_list) \
+	X("price.show", control_price_show) \
 	X("status", control_status)
 
 static const struct {

@@ -675,6 +675,46 @@ a_price_row_that_changed_its_contents_is_refused_at_start(void **state)
 	world_end(&w);
 }
 
+static void
+a_price_is_shown_as_it_was_at_a_moment(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	/* `large` costs 4 from 1600000000, 3 from 1700000000 */
+	json_t *now = world_must(&w, "{s:s, s:s}", "op", "price.show", "model", "large");
+	json_t *row = json_array_get(json_object_get(now, "rows"), 0);
+	assert_string_equal(text(json_object_get(row, "dollars_per_million_tokens"), "input"), "3.000000");
+	assert_string_equal(text(row, "per_request"), "0.000005000");
+	assert_string_equal(text(now, "from"), "2023-11-14T22:13:20.000Z");
+	assert_true(json_is_null(json_object_get(now, "next")));
+	assert_string_equal(text(now, "provider"), "sim");
+	json_decref(now);
+	json_t *then = world_must(&w, "{s:s, s:s, s:s}", "op", "price.show", "model", "large", "at", "2023-11-14");
+	row = json_array_get(json_object_get(then, "rows"), 0);
+	assert_string_equal(text(json_object_get(row, "dollars_per_million_tokens"), "input"), "4.000000");
+	assert_string_equal(text(then, "next"), "2023-11-14T22:13:20.000Z");
+	json_decref(then);
+	world_refused(&w, "no_price", "{s:s, s:s, s:s}", "op", "price.show", "model", "large", "at", "2020-01-01");
+	world_refused(&w, "no_such_model", "{s:s, s:s}", "op", "price.show", "model", "huge");
+	world_refused(&w, "bad_request", "{s:s, s:s, s:s}", "op", "price.show", "model", "large", "at", "soon");
+	/* Without a catalogue, from the book; a row that was corrected later does not count. */
+	world_close(&w);
+	world_open(&w, false);
+	w.ledger->o.catalogue = NULL;
+	struct price_row *rows = w.ledger->prices.rows;
+	for (size_t i = 0; i < w.ledger->prices.count; i++)
+		if (rows[i].price.id == 2)
+			rows[i].price.from_ms = 1700000000000ULL; /* same start as row 3 … */
+		else if (rows[i].price.id == 3)
+			rows[i].added_us += 1000000; /* … which was added after it */
+	json_t *book = world_must(&w, "{s:s, s:s}", "op", "price.show", "model", "large");
+	assert_int_equal(json_array_size(json_object_get(book, "rows")), 1);
+	assert_string_equal(text(json_array_get(json_object_get(book, "rows"), 0), "price"), "0000000000000003");
+	assert_null(json_object_get(book, "provider"));
+	json_decref(book);
+	world_end(&w);
+}
+
 /* ---- refusals ---- */
 
 static const struct {
@@ -775,6 +815,7 @@ main(void)
 		cmocka_unit_test(an_order_that_never_reached_the_board_is_forgotten),
 		cmocka_unit_test(usage_adds_up_by_model_key_account_and_day),
 		cmocka_unit_test(a_key_shows_the_limits_that_hold_for_it),
+		cmocka_unit_test(a_price_is_shown_as_it_was_at_a_moment),
 		cmocka_unit_test(usage_is_summed_up_by_two_dimensions),
 		cmocka_unit_test(usage_by_any_dimension_adds_up_to_the_same_total),
 		cmocka_unit_test(usage_is_filtered_by_what_only_tickets_know),

@@ -1,10 +1,10 @@
 #include "ledger/ledger_priv.h"
+#include "ledger/moment.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct key_row {
 	uint64_t id, account, replaced_by;
@@ -76,23 +76,6 @@ publish(struct ledger *l, const struct key_row *k)
 
 /* ---- key.create ---- */
 
-/* "2030-01-31" or "2030-01-31T12:00:00Z". */
-bool
-control_parse_time(const char *text, int64_t *ret_seconds)
-{
-	const char *const formats[] = {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d"};
-	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
-		struct tm tm = {0};
-		const char *end = strptime(text, formats[i], &tm);
-		if (end == NULL || *end != '\0')
-			continue;
-		struct tm same = tm;
-		*ret_seconds = (int64_t)timegm(&same); /* normalises: what it changed was no date */
-		return same.tm_mday == tm.tm_mday && same.tm_mon == tm.tm_mon && same.tm_hour == tm.tm_hour;
-	}
-	return false;
-}
-
 static bool
 expires_of(const json_t *request, int64_t *ret_ms, json_t **ret_error)
 {
@@ -100,7 +83,7 @@ expires_of(const json_t *request, int64_t *ret_ms, json_t **ret_error)
 	int64_t seconds = 0;
 	if (!control_text(request, &(struct text_rule){"expires", 40, false}, &text, ret_error))
 		return false;
-	if (text[0] != '\0' && !control_parse_time(text, &seconds)) {
+	if (text[0] != '\0' && !moment_parse_time(text, &seconds)) {
 		*ret_error = control_error("bad_request", "\"expires\" must be a date like 2030-01-31 or "
 												  "2030-01-31T12:00:00Z (UTC), not \"%s\"",
 			text);

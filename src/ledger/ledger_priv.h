@@ -72,6 +72,8 @@ must_check bool price_book_open(struct ledger *l, char ret_why[STORE_WHY_MAX]);
 must_check bool price_book_load(struct store *s, struct price_book *ret);
 void price_book_free(struct price_book *b);
 const struct price_row *price_book_find(struct price_book *b, uint64_t id);
+/* From a row of price_all. */
+void price_book_row(sqlite3_stmt *st, struct price_row *ret);
 
 /* What a ticket's usage costs by its price row, and who bears what the customer does not. */
 struct appraisal {
@@ -177,7 +179,7 @@ uint64_t ledger_next_id(struct ledger *l);
 typedef json_t *control_op(struct ledger *l, const json_t *request);
 control_op control_account_create, control_account_list, control_account_show, control_key_create, control_key_list,
 	control_key_show, control_key_rotate, control_key_revoke, control_credit_add, control_usage, control_ticket_show, control_ledger_verify,
-	control_price_list, control_status;
+	control_price_list, control_price_show, control_status;
 
 json_t *control_error(const char *code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 json_t *control_store_failed(struct ledger *l);
@@ -201,8 +203,6 @@ struct text_rule {
 };
 must_check bool control_text(
 	const json_t *request, const struct text_rule *rule, const char **ret, json_t **ret_error);
-/* A date or a moment in UTC. */
-must_check bool control_parse_time(const char *text, int64_t *ret_seconds);
 must_check bool control_limit(const json_t *request, int64_t *ret, json_t **ret_error);
 
 struct account_row {

@@ -55,8 +55,8 @@ insert_catalogue(struct ledger *l)
 
 /* ---- store → memory ---- */
 
-static void
-read_row(sqlite3_stmt *st, struct price_row *r)
+void
+price_book_row(sqlite3_stmt *st, struct price_row *r)
 {
 	*r = (struct price_row){
 		.price = {.id = (uint64_t)sqlite3_column_int64(st, 0),
@@ -92,7 +92,7 @@ read_all(struct store *s, sqlite3_stmt *st, struct price_book *b)
 				return false;
 			b->rows = more;
 		}
-		read_row(st, &b->rows[b->count++]);
+		price_book_row(st, &b->rows[b->count++]);
 	}
 	return step == SQL_END;
 }

@@ -120,65 +120,6 @@ control_ticket_show(struct ledger *l, const json_t *request)
 			  "request %s is not in the ledger: it was refused before it could cost anything, or never was", text);
 }
 
-/* ---- price.list ---- */
-
-/* Pico-dollars per token are millionths of a dollar per million tokens. */
-static void
-put_price(json_t *o, const char *name, int64_t pico)
-{
-	char text[40];
-	snprintf(text, sizeof(text), "%lld.%06lld", (long long)(pico / 1000000), (long long)(pico % 1000000));
-	json_object_set_new(o, name, json_string(text));
-}
-
-static json_t *
-price_json(sqlite3_stmt *st)
-{
-	json_t *o = json_object(), *per_million = json_object();
-	char id[20];
-	snprintf(id, sizeof(id), "%016llx", (unsigned long long)sqlite3_column_int64(st, 0));
-	json_object_set_new(o, "price", json_string(id));
-	const char *model = (const char *)sqlite3_column_text(st, 8 + TOOL_KIND_COUNT + TOKEN_KIND_COUNT);
-	json_object_set_new(o, "model", model != NULL ? json_string(model) : json_null());
-	control_put_time(o, "from", sqlite3_column_int64(st, 2) * 1000);
-	control_put_time(o, "added", sqlite3_column_int64(st, 3));
-	static const char *const tiers[TIER_COUNT] = {
-#define X(name) #name,
-		SERVICE_TIERS(X)
-#undef X
-	};
-	int64_t tier = sqlite3_column_int64(st, 5);
-	json_object_set_new(o, "tier", json_string(tier >= 0 && tier < TIER_COUNT ? tiers[tier] : "unknown"));
-	json_object_set_new(o, "above_tokens", json_integer(sqlite3_column_int64(st, 6)));
-	json_object_set_new(o, "geo_us_percent", json_integer(sqlite3_column_int64(st, 7)));
-	int at = 8 + TOOL_KIND_COUNT;
-#define X(name, meaning, fallback) put_price(per_million, #name, sqlite3_column_int64(st, at++));
-	TOKEN_KINDS(X)
-#undef X
-	json_object_set_new(o, "dollars_per_million_tokens", per_million);
-	control_put_nano(o, "per_request", sqlite3_column_int64(st, 4));
-	at = 8;
-#define X(name, piece) control_put_nano(o, "per_" #name, sqlite3_column_int64(st, at++));
-	TOOL_KINDS(X)
-#undef X
-	return o;
-}
-
-json_t *
-control_price_list(struct ledger *l, const json_t *request)
-{
-	json_t *answer = control_ok(), *list = json_array();
-	json_object_set_new(answer, "prices", list);
-	sqlite3_stmt *st = store_sql(&l->store, SQL_price_all);
-	enum sql_step step;
-	while ((step = sql_step(&l->store, st)) == SQL_ROW)
-		json_array_append_new(list, price_json(st));
-	if (step == SQL_END)
-		return answer;
-	json_decref(answer);
-	return control_store_failed(l);
-}
-
 /* ---- status ---- */
 
 static const char *

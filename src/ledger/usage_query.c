@@ -1,5 +1,6 @@
 /* What was used, summed up by up to two dimensions: from the sums per day where they know enough, else from the tickets themselves. */
 #include "ledger/ledger_priv.h"
+#include "ledger/moment.h"
 #include "ticket/end_reasons.h"
 #include "ticket/endpoints.h"
 #include "ticket/ticket_id.h"
@@ -97,40 +98,6 @@ group_of(const json_t *request, struct query *q, json_t **ret_error)
 	}
 }
 
-/* "7d": that many days ago, the whole day; "24h": that long ago, to the second. */
-static bool
-ago(const char *text, int64_t now_s, int64_t *ret_s, bool *ret_day)
-{
-	static const struct {
-		char unit;
-		int64_t seconds;
-	} units[] = {{'m', 60}, {'h', 3600}, {'d', DAY_S}, {'w', 7 * DAY_S}};
-	size_t digits = strspn(text, "0123456789");
-	if (digits == 0 || digits > 6 || text[digits] == '\0' || text[digits + 1] != '\0')
-		return false;
-	int64_t n = 0;
-	for (size_t i = 0; i < digits; i++)
-		n = n * 10 + (text[i] - '0');
-	for (size_t i = 0; i < ARRAY_LEN(units); i++)
-		if (units[i].unit == text[digits]) {
-			*ret_day = units[i].seconds >= DAY_S;
-			*ret_s = now_s - n * units[i].seconds;
-			return true;
-		}
-	return false;
-}
-
-static bool
-moment(const char *text, int64_t now_s, int64_t *ret_s, bool *ret_day)
-{
-	*ret_day = strlen(text) == 10;
-	if (ago(text, now_s, ret_s, ret_day) || control_parse_time(text, ret_s))
-		return true;
-	*ret_day = true;
-	*ret_s = now_s - (strcmp(text, "yesterday") == 0 ? DAY_S : 0);
-	return strcmp(text, "today") == 0 || strcmp(text, "yesterday") == 0;
-}
-
 /* A day as `until` counts with all of it. */
 static bool
 moment_of(const json_t *request, const char *name, int64_t none, int64_t *ret_us, json_t **ret_error)
@@ -143,10 +110,10 @@ moment_of(const json_t *request, const char *name, int64_t none, int64_t *ret_us
 		return false;
 	if (text[0] == '\0')
 		return true;
-	if (!moment(text, (int64_t)(clock_wall_us() / 1000000), &s, &day))
+	if (!moment_parse(text, (int64_t)(clock_wall_us() / 1000000), &s, &day))
 		return refuse(ret_error,
 			control_error("bad_request",
-				"\"%s\" must be a day like 2026-01-31, a time like 2026-01-31T12:00:00Z (UTC), or a time ago like 7d or 24h, not \"%s\"",
+				"\"%s\" must be " MOMENT_EXAMPLES ", not \"%s\"",
 				name, text));
 	if (day)
 		s = (s < 0 ? 0 : s) / DAY_S * DAY_S + (none == 0 ? 0 : DAY_S);

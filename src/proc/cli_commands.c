@@ -172,6 +172,19 @@ const struct cli_command cli_commands[] = {
 		.empty = "No prices yet: the ledger learns them from the configuration when the server starts.",
 	},
 	{
+		.name = "price show",
+		.op = "price.show",
+		.run = cli_price_show,
+		.summary = "what a model costs: every kind, tier and size of prompt",
+		.words = "Asks the ledger; while a server runs that knows the catalogue in force, without one what was ever booked with. With --config the file is read\n"
+				 "instead, for example before it is put in force. A kind without a price of its own shows that of the kind that stands in for it.",
+		.examples = "lethe price show gpt-5-mini\nlethe price show mini --at 2027-01-01 --config /etc/lethe/lethe.yaml\n",
+		.args = {{"MODEL", NULL, "model", true, false, "its id or an alias", CLI_MODEL},
+			{"--at", "DATE", "at", false, false, "on that day or at that time (UTC): 2026-01-31, 2026-01-31T12:00:00Z, 7d; now without it"},
+			{"--config", "FILE", "file", false, false, "from this configuration file", CLI_FILE}},
+		.show = cli_show_price,
+	},
+	{
 		.name = "ledger verify",
 		.op = "ledger.verify",
 		.summary = "derive every balance again and check the books",

@@ -26,9 +26,8 @@ file_of(const json_t *request)
 
 /* ---- files ---- */
 
-/* Configuration and catalogue. False: problems says why. */
-static bool
-read_all(const char *file, struct problems *problems, struct config **ret_config, struct catalogue **ret_catalogue)
+bool
+cli_read_config(const char *file, struct problems *problems, struct config **ret_config, struct catalogue **ret_catalogue)
 {
 	struct config *c = NULL;
 	problems_init(problems, file);
@@ -53,9 +52,8 @@ problems_json(const struct problems *p)
 	return list;
 }
 
-/* A file that can't be used: all that is wrong with it. */
-static int
-refuse(const struct cli *cli, const struct problems *p)
+int
+cli_refuse_config(const struct cli *cli, const struct problems *p)
 {
 	if (cli->json) {
 		char sentence[160];
@@ -75,13 +73,13 @@ cli_config_check(struct cli *cli, json_t *request)
 	struct problems p;
 	struct config *c = NULL;
 	struct catalogue *catalogue = NULL;
-	if (!read_all(file_of(request), &p, &c, &catalogue))
-		return refuse(cli, &p);
+	if (!cli_read_config(file_of(request), &p, &c, &catalogue))
+		return cli_refuse_config(cli, &p);
 	int models = (int)c->model_count;
 	if (!config_switch_off(c, &p)) {
 		free(catalogue);
 		config_free(&c);
-		return refuse(cli, &p);
+		return cli_refuse_config(cli, &p);
 	}
 	config_check_keys(c, &p);
 	if (cli->json) {
@@ -176,8 +174,8 @@ cli_catalogue_check(struct cli *cli, json_t *request)
 	struct problems p;
 	struct config *c = NULL;
 	struct catalogue *catalogue = NULL;
-	if (!read_all(file_of(request), &p, &c, &catalogue))
-		return refuse(cli, &p);
+	if (!cli_read_config(file_of(request), &p, &c, &catalogue))
+		return cli_refuse_config(cli, &p);
 	json_t *models = json_array();
 	for (uint32_t i = 0; i < catalogue->model_count; i++)
 		json_array_append_new(models, model_json(catalogue, catalogue_model(catalogue, i), now_ms()));
@@ -203,10 +201,10 @@ cli_serve(struct cli *cli, json_t *request)
 	struct config *c = NULL;
 	problems_init(&p, file_of(request));
 	if (!config_load(&p, &c))
-		return refuse(cli, &p);
+		return cli_refuse_config(cli, &p);
 	if (!config_switch_off(c, &p)) {
 		config_free(&c);
-		return refuse(cli, &p);
+		return cli_refuse_config(cli, &p);
 	}
 	problems_print(&p, stderr);
 	if (json_is_true(json_object_get(request, "allow_plain_memory")))

@@ -170,7 +170,21 @@ void cli_show_table(const struct cli *cli, const json_t *rows, const char *colum
 void cli_show_account(const struct cli *cli, const json_t *answer);
 void cli_show_key(const struct cli *cli, const json_t *answer);
 
+/* ---- cli_price.c ---- */
+
+int cli_price_show(struct cli *cli, json_t *request);
+void cli_show_price(const struct cli *cli, const json_t *answer);
+
 /* ---- cli_local.c: commands that need no ledger ---- */
+
+struct catalogue;
+struct config;
+struct problems;
+
+/* Configuration and catalogue of a file, the caller's. False: problems says why. */
+must_check bool cli_read_config(const char *file, struct problems *problems, struct config **ret_config, struct catalogue **ret_catalogue);
+/* A file that can't be used: all that is wrong with it. */
+int cli_refuse_config(const struct cli *cli, const struct problems *p);
 
 int cli_serve(struct cli *cli, json_t *request);
 int cli_config_check(struct cli *cli, json_t *request);

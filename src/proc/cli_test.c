@@ -473,6 +473,37 @@ a_catalogue_shows_the_prices_in_force(void **state)
 }
 
 static void
+a_price_is_shown_by_tier_and_size_of_prompt(void **state)
+{
+	const char *path = write_config(
+		"listen: ['127.0.0.1:0']\nproviders: [{name: p, url: 'http://127.0.0.1:9'}]\nmodels:\n"
+		"  - id: m\n    aliases: [little]\n    provider: p\n    context: 1000\n    output: 5\n    prices:\n"
+		"      - {from: 2020-01-01, input: '0.25', cached: '0.025', output: '2', web_search: '0.01', geo_us: '1.1'}\n"
+		"      - {from: 2020-01-01, above: 500, input: '0.5', output: '3'}\n"
+		"      - {from: 2020-01-01, tier: flex, times: '0.5'}\n"
+		"      - {from: 2090-01-01, input: '1', output: '4'}\n");
+	assert_int_equal(LETHE("price", "show", "little", "--config", path), CLI_OK);
+	assert_says(out, "m, provider p, aliases little\nin force since 2020-01-01 00:00:00 until 2090-01-01 00:00:00 (UTC)\n\n");
+	assert_says(out, "per million tokens  standard  standard above 500     flex  flex above 500\n");
+	assert_says(out, "input                 $0.250               $0.50  $0.1250           $0.25\n");
+	assert_says(out, "web_search       $0.01               $0.00  $0.01           $0.00\n");
+	assert_says(out, "\nstandard: tokens cost 110 % of this when inference is bound to the US\n");
+	assert_int_equal(LETHE("price", "show", "m", "--config", path, "--at", "2090-06-01"), CLI_OK);
+	assert_says(out, "in force since 2090-01-01 00:00:00 (UTC)");
+	assert_null(strstr(out, "flex"));
+	assert_int_equal(LETHE("price", "show", "m", "--config", path, "--json"), CLI_OK);
+	json_t *answer = parsed();
+	assert_int_equal(json_array_size(json_object_get(answer, "rows")), 4);
+	json_decref(answer);
+	assert_int_equal(LETHE("price", "show", "m", "--config", path, "--at", "2019-01-01"), CLI_REFUSED);
+	assert_int_equal(LETHE("price", "show", "n", "--config", path), CLI_REFUSED);
+	assert_says(err, "the file has no model `n`");
+	assert_int_equal(LETHE("price", "show", "m", "--config", path, "--at", "soon"), CLI_USAGE);
+	assert_int_equal(LETHE("price", "show", "m"), CLI_REFUSED);
+	assert_says(err, "no model \"m\" was ever in the catalogue");
+}
+
+static void
 serve_gets_a_checked_configuration_and_a_directory(void **state)
 {
 	char data[96];
@@ -663,6 +694,7 @@ main(void)
 		TEST(a_server_that_says_nothing_leaves_the_outcome_open),
 		TEST(a_configuration_is_checked_in_words_and_in_json),
 		TEST(a_catalogue_shows_the_prices_in_force),
+		TEST(a_price_is_shown_by_tier_and_size_of_prompt),
 		TEST(serve_gets_a_checked_configuration_and_a_directory),
 		TEST(doctor_names_its_facts_and_remedies),
 		TEST(help_explains_each_command_and_the_reference_has_them_all),
