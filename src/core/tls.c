@@ -278,6 +278,12 @@ tls_is_drained(const struct tls *t)
 }
 
 bool
+tls_is_ended(const struct tls *t)
+{
+	return t->ended;
+}
+
+bool
 tls_is_quiet(struct tls *t)
 {
 	char byte;

@@ -125,6 +125,7 @@ const char *tls_version(const struct tls *t); /* "TLSv1.3" */
 must_check enum tls_result tls_read(struct tls *t, char *at, size_t cap, size_t *ret_len);
 /* After TLS_OK: the socket and what was read of it are used up, as far as can be known without asking the kernel. */
 bool tls_is_drained(const struct tls *t);
+bool tls_is_ended(const struct tls *t); /* the socket has nothing more and never will */
 /* Nothing has come that would be read: takes in what only concerns TLS itself (tickets, key updates). */
 must_check bool tls_is_quiet(struct tls *t);
 

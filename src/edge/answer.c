@@ -290,7 +290,7 @@ answer_text(struct client *c, uint16_t status, const char *code, const char *mes
 	struct iovec parts[2] = {{t.at, t.len}, {body.at, body.len}};
 	c->closing = c->linger = true;
 	client_send(c, parts, 2);
-	if (c->watch.fd >= 0)
+	if (c->conn.watch.fd >= 0)
 		client_next(c, false);
 }
 

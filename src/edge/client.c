@@ -30,14 +30,11 @@ void
 client_close(struct client *c)
 {
 	struct edge *e = c->edge;
-	int fd = c->watch.fd;
-	if (fd < 0)
+	if (c->conn.watch.fd < 0)
 		return;
 	timer_cancel(&e->loop, &c->timer);
-	loop_forget(&e->loop, &c->watch);
-	close(fd);
+	conn_close(e, &c->conn);
 	client_drop_pending(c);
-	outbox_free(e, &c->out);
 	*c->link = c->next;
 	if (c->next)
 		c->next->link = c->link;
@@ -47,13 +44,15 @@ client_close(struct client *c)
 }
 
 bool
-client_adopt(struct edge *e, int fd)
+client_adopt(struct edge *e, int fd, bool tls)
 {
 	struct client *c = vault_alloc(e->vault, sizeof *c);
 	if (!c)
 		return false;
 	c->edge = e;
-	if (!loop_watch(&e->loop, &c->watch, fd, client_ready)) {
+	c->conn.tls = tls ? tls_accept(e->identity->server, fd) : NULL;
+	if ((tls && !c->conn.tls) || !conn_open(e, &c->conn, fd, client_ready)) {
+		tls_free(&c->conn.tls);
 		vault_free(e->vault, c, sizeof *c);
 		return false;
 	}
@@ -70,12 +69,16 @@ client_adopt(struct edge *e, int fd)
 }
 
 void
-client_accept(struct edge *e, int listener)
+client_accept(struct edge *e, int listener, bool tls)
 {
 	static const int on = 1;
 	for (int i = 0; i < 64; i++) { /* a bounded turn: the listener is level-triggered and reports the rest again */
 		if (e->connections + 2 > e->p->limits.connections) {
 			edge_pause_listeners(e, 0);
+			return;
+		}
+		if (tls && !edge_has_room(e)) { /* a segment is on its way: turn_end asks for it */
+			edge_pause_listeners(e, ROOM_WAIT_MS);
 			return;
 		}
 		int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -87,7 +90,7 @@ client_accept(struct edge *e, int listener)
 			return;
 		}
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-		if (!client_adopt(e, fd))
+		if (!client_adopt(e, fd, tls))
 			close(fd);
 	}
 }
@@ -108,7 +111,7 @@ discard(struct client *c)
 	struct edge *e = c->edge;
 	ssize_t n = 1;
 	for (int i = 0; i < LINGER_READS && n > 0; i++) {
-		n = recv(c->watch.fd, e->in, READ_BYTES, MSG_DONTWAIT);
+		n = recv(c->conn.watch.fd, e->in, READ_BYTES, MSG_DONTWAIT);
 		if (n <= 0)
 			break;
 		edge_in_used(e, (size_t)n);
@@ -118,9 +121,9 @@ discard(struct client *c)
 			c->linger_left -= (uint64_t)n;
 	}
 	if (n > 0)
-		loop_again(&e->loop, &c->watch);
+		loop_again(&e->loop, &c->conn.watch);
 	else if (n < 0 && errno == EAGAIN)
-		c->watch.flags &= (uint16_t)~LOOP_READABLE;
+		c->conn.watch.flags &= (uint16_t)~LOOP_READABLE;
 	else
 		client_close(c);
 }
@@ -136,9 +139,10 @@ client_finish(struct client *c)
 	}
 	c->lingering = true;
 	c->linger_left = LINGER_BYTES;
-	shutdown(c->watch.fd, SHUT_WR);
+	conn_end(e, &c->conn);
+	shutdown(c->conn.watch.fd, SHUT_WR);
 	timer_arm(&e->loop, &c->timer, e->loop.now_ms + LINGER_MS, client_late);
-	if (c->watch.flags & (LOOP_READABLE | LOOP_HANGUP))
+	if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP))
 		discard(c);
 }
 
@@ -147,7 +151,7 @@ client_send(struct client *c, struct iovec *parts, int count)
 {
 	struct edge *e = c->edge;
 	uint64_t bytes;
-	enum wrote r = outbox_write(e, &c->watch, &c->out, parts, count, &bytes);
+	enum wrote r = conn_write(e, &c->conn, parts, count, &bytes);
 	count_add(e->p->counters, bytes_to_clients, bytes);
 	if (r == WROTE_BROKEN)
 		client_lost(c);
@@ -159,10 +163,10 @@ client_send(struct client *c, struct iovec *parts, int count)
 static void
 client_writable(struct client *c)
 {
-	if (!c->out.at)
+	if (!c->conn.out.at)
 		return;
 	client_send(c, NULL, 0);
-	if (c->watch.fd < 0 || c->out.at)
+	if (c->conn.watch.fd < 0 || c->conn.out.at)
 		return;
 	timer_cancel(&c->edge->loop, &c->timer);
 	if (c->x && c->x->up)
@@ -233,8 +237,8 @@ client_input(struct client *c, const char *bytes, size_t len)
 		client_keep_rest(c, bytes, len);
 		if (c->closing) /* no memory to wait with */
 			client_close(c);
-		else if (c->watch.flags & LOOP_HANGUP) /* its end has been reported already and won't be again */
-			loop_again(&e->loop, &c->watch);
+		else if (c->conn.watch.flags & LOOP_HANGUP) /* its end has been reported already and won't be again */
+			loop_again(&e->loop, &c->conn.watch);
 		return;
 	case HTTP1_DONE:
 		c->scanned = 0;
@@ -245,6 +249,20 @@ client_input(struct client *c, const char *bytes, size_t len)
 			read_head(c, bytes, len);
 		return;
 	}
+}
+
+/* Somebody who speaks HTTP to a port of TLS gets an answer that they can read; everybody else is gone. */
+static void
+client_ended(struct client *c)
+{
+	if (!c->conn.tls || c->conn.shaken || tls_flaw(c->conn.tls) != TLS_FLAW_PLAIN_HTTP) {
+		client_close(c);
+		return;
+	}
+	tls_free(&c->conn.tls);
+	count_add(c->edge->p->counters, ended[END_BAD_HTTP], 1);
+	c->linger = true;
+	answer_text(c, 400, "https_expected", "This port speaks TLS: write https:// instead of http://.");
 }
 
 /*
@@ -264,16 +282,12 @@ client_gather(struct client *c)
 		memcpy(e->in, c->pending, have);
 	edge_in_used(e, have);
 	ssize_t n = 0;
-	if (have < head_limit(e) && c->watch.flags & (LOOP_READABLE | LOOP_HANGUP)) {
-		n = recv(c->watch.fd, e->in + have, READ_BYTES, MSG_DONTWAIT);
-		if (n == 0 || (n < 0 && errno != EAGAIN)) {
-			client_close(c);
+	if (have < head_limit(e) && c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP)) {
+		n = conn_read(e, &c->conn, e->in + have, READ_BYTES);
+		if (n < 0) {
+			client_ended(c);
 			return 0;
 		}
-		if (n < READ_BYTES && !(c->watch.flags & LOOP_HANGUP))
-			c->watch.flags &= (uint16_t)~LOOP_READABLE;
-		if (n < 0)
-			n = 0;
 		count_add(e->p->counters, bytes_from_clients, n);
 	}
 	edge_in_used(e, have + (size_t)n);
@@ -299,22 +313,22 @@ client_next(struct client *c, bool keep)
 	c->x = NULL;
 	if (!keep || e->draining)
 		c->closing = true;
-	if (c->out.at)
+	if (c->conn.out.at)
 		return; /* client_writable goes on here */
 	if (c->closing) {
 		client_finish(c);
 		return;
 	}
 	timer_arm(&e->loop, &c->timer, e->loop.now_ms + e->p->timeouts.idle, client_late);
-	if (c->pending_len || c->watch.flags & (LOOP_READABLE | LOOP_HANGUP))
-		loop_again(&e->loop, &c->watch);
+	if (c->pending_len || c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP))
+		loop_again(&e->loop, &c->conn.watch);
 }
 
 static void
 client_late(struct timer *t)
 {
 	struct client *c = container_of(t, struct client, timer);
-	if (c->out.at && !c->lingering) {
+	if (c->conn.out.at && !c->lingering) {
 		struct exchange *x = c->x;
 		if (x) {
 			x->client = NULL;
@@ -333,7 +347,7 @@ client_late(struct timer *t)
 static void
 exchange_ready(struct client *c)
 {
-	uint16_t flags = c->watch.flags;
+	uint16_t flags = c->conn.watch.flags;
 	if (c->x->step == STEP_READ_BODY) {
 		if (c->pending_len || c->x->req->expects || flags & (LOOP_READABLE | LOOP_HANGUP))
 			read_body_more(c->x);
@@ -344,7 +358,7 @@ exchange_ready(struct client *c)
 static void
 client_ready(struct watch *w)
 {
-	struct client *c = container_of(w, struct client, watch);
+	struct client *c = container_of(w, struct client, conn.watch);
 	if (w->flags & LOOP_ERROR) {
 		client_lost(c);
 		return;
@@ -359,7 +373,7 @@ client_ready(struct watch *w)
 		return;
 	if (c->x)
 		exchange_ready(c);
-	else if (!c->closing && !c->out.at && (c->pending_len || w->flags & (LOOP_READABLE | LOOP_HANGUP)))
+	else if (!c->closing && !c->conn.out.at && (c->pending_len || w->flags & (LOOP_READABLE | LOOP_HANGUP)))
 		client_read(c);
 	if (c->x && w->flags & LOOP_HANGUP) /* who sent the last byte and went at once is reported only once */
 		loop_again(&c->edge->loop, w);

@@ -10,7 +10,35 @@ use(struct exchange *x, struct upstream *u)
 {
 	u->x = x;
 	x->up = u;
-	send_request(x);
+	if (u->conn.tls && !u->conn.shaken)
+		connect_handshake(x);
+	else
+		send_request(x);
+}
+
+void
+connect_handshake(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	struct conn *c = &x->up->conn;
+	uint64_t bytes;
+	if (c->out.at && conn_write(e, c, NULL, 0, &bytes) == WROTE_BROKEN) {
+		exchange_end(x, END_PROVIDER_UNREACHABLE);
+		return;
+	}
+	switch (conn_handshake(e, c)) {
+	case TLS_OK:
+		send_request(x);
+		return;
+	case TLS_AGAIN:
+		return;
+	case TLS_CLOSED:
+	case TLS_CUT:
+	case TLS_FAILED:
+		edge_report_three(e, EVENT_PROVIDER_TLS, catalogue_provider(e->p->catalogue, x->model->provider)->id, tls_flaw(c->tls), tls_flaw_number(c->tls));
+		exchange_end(x, END_PROVIDER_UNREACHABLE);
+		return;
+	}
 }
 
 static enum ipc_result
@@ -66,7 +94,7 @@ connect_done(struct edge *e, const struct message_connected *m, int fd)
 		close(fd);
 	if (!x) { /* its client has gone meanwhile: the connection serves the next */
 		if (u)
-			upstream_release(u, true);
+			upstream_release(u, !u->conn.tls); /* without a handshake it is of no use to others */
 		return;
 	}
 	exchange_stop_waiting(x);

@@ -15,10 +15,17 @@ enum { RESERVE_BYTES = 16 << 20,
 struct listener {
 	struct watch watch;
 	struct edge *edge;
+	bool tls;
 };
 
 void
 edge_report(struct edge *e, enum event_id event, uint64_t a, uint64_t b)
+{
+	edge_report_three(e, event, a, b, 0);
+}
+
+void
+edge_report_three(struct edge *e, enum event_id event, uint64_t a, uint64_t b, uint64_t c)
 {
 	struct message_event m = MESSAGE_INIT(EVENT, message_event);
 	m.event = (uint16_t)event;
@@ -26,6 +33,7 @@ edge_report(struct edge *e, enum event_id event, uint64_t a, uint64_t b)
 	m.instance = (uint16_t)e->p->index;
 	m.numbers[0] = a;
 	m.numbers[1] = b;
+	m.numbers[2] = c;
 	/* A full queue loses the report, never the exchange; the counters still tell. */
 	(void)!ipc_send(e->p->scribe_fd, &m, sizeof m, -1);
 }
@@ -39,7 +47,8 @@ edge_wall_ms(const struct edge *e)
 static void
 listener_ready(struct watch *w)
 {
-	client_accept(container_of(w, struct listener, watch)->edge, w->fd);
+	struct listener *l = container_of(w, struct listener, watch);
+	client_accept(l->edge, w->fd, l->tls);
 }
 
 /* ---- ending ---- */
@@ -96,7 +105,7 @@ drain(struct edge *e, uint64_t within_ms)
 	close_listeners(e);
 	for (struct client *c = e->clients, *next; c; c = next) {
 		next = c->next;
-		if (!c->x && !c->out.at)
+		if (!c->x && !c->conn.out.at)
 			client_close(c);
 	}
 }
@@ -125,8 +134,8 @@ read_the_thirsty(struct edge *e)
 		return;
 	e->thirsty = false;
 	for (struct client *c = e->clients; c; c = c->next)
-		if (!c->x && (c->pending_len || c->watch.flags & (LOOP_READABLE | LOOP_HANGUP)))
-			loop_again(&e->loop, &c->watch);
+		if (!c->x && (c->pending_len || c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP)))
+			loop_again(&e->loop, &c->conn.watch);
 }
 
 /* ---- what is looked at regularly ---- */
@@ -234,6 +243,11 @@ static void
 keep_secret(struct edge *e, const struct message_secret *m)
 {
 	assert(m->secret_bytes <= SECRET_BYTES_MAX);
+	if (m->kind >= SECRET_CERTIFICATE) {
+		bool taken = identity_take(e, m);
+		assert(taken); /* the supervisor bounds what it reads, and the first segments have room for it */
+		return;
+	}
 	char *at = vault_alloc(e->vault, m->secret_bytes ? m->secret_bytes : 1);
 	assert(at);
 	memcpy(at, m->secret, m->secret_bytes);
@@ -254,7 +268,7 @@ go(struct edge *e)
 	e->in = vault_alloc(e->vault, CARRY_MAX + READ_BYTES);
 	e->head_out = vault_alloc(e->vault, HEAD_OUT_BYTES);
 	e->listeners = calloc(p->listen_count, sizeof *e->listeners);
-	if (!e->in || !e->head_out || !e->pepper || !e->listeners || !models_prepare(e))
+	if (!e->in || !e->head_out || !e->pepper || !e->identity || !e->listeners || !models_prepare(e) || !identity_use(e))
 		return false;
 	tick(&e->tick);
 	p->lock_down(p->lock_down_arg);
@@ -264,6 +278,7 @@ go(struct edge *e)
 	e->go = true;
 	for (uint32_t i = 0; i < p->listen_count; i++) {
 		e->listeners[i].edge = e;
+		e->listeners[i].tls = p->tls.listeners >> i & 1;
 		if (!loop_watch_listener(&e->loop, &e->listeners[i].watch, p->listen_fds[i], listener_ready))
 			return false;
 	}
@@ -305,6 +320,9 @@ from_supervisor(struct edge *e, const void *message, int fd)
 		const struct message_segment *m = message;
 		assert(fd >= 0);
 		(void)!vault_add_segment(e->vault, fd, m->segment_bytes); /* owns the descriptor; more than the bound is not taken */
+		e->segments_asked_ms = 0; /* if it is not enough, ask for the next at once */
+		if (!e->identity)
+			e->identity = vault_alloc(e->vault, sizeof *e->identity);
 		return;
 	}
 	case MESSAGE_SECRET:
@@ -319,6 +337,9 @@ from_supervisor(struct edge *e, const void *message, int fd)
 	case MESSAGE_PEER:
 		assert(fd >= 0);
 		new_peer(e, message, fd);
+		return;
+	case MESSAGE_TLS_RENEWED:
+		edge_report(e, identity_use(e) ? EVENT_TLS_RENEWED : EVENT_TLS_REFUSED, e->p->index, 0);
 		return;
 	case MESSAGE_DRAIN:
 		drain(e, e->p->timeouts.drain);

@@ -22,6 +22,12 @@ struct edge_timeouts { /* milliseconds */
 	uint32_t head, body, idle, connect, first_byte, between_bytes, client_write, drain;
 };
 
+struct edge_tls {
+	uint32_t listeners; /* a bit for each of listen_fds: TLS is spoken there */
+	uint32_t ask; /* enum tls_ask: for a client's certificate */
+	bool tls13_only;
+};
+
 enum durability { DURABILITY_BATCHED,
 	DURABILITY_STRICT };
 
@@ -32,6 +38,7 @@ struct edge_process {
 	enum durability durability;
 	struct edge_limits limits;
 	struct edge_timeouts timeouts;
+	struct edge_tls tls;
 	struct board *board;
 	const struct catalogue *catalogue;
 	const struct key_table *keys;

@@ -10,6 +10,7 @@
 #include "edge/exchange_priv.h"
 #include "edge/exchange_steps.h"
 #include "edge/headers.h"
+#include "edge/identity.h"
 #include "ticket/counters.h"
 #include "ticket/end_reasons.h"
 #include "ticket/events.h"
@@ -32,6 +33,7 @@ enum {
 	STOP_GRACE_MS = 2500, /* after the supervisor is gone; with a tick on top, all must be over in 5 s */
 	STRICT_POLL_MS = 4,
 	TICK_MS = 1000,
+	ROOM_WAIT_MS = 8, /* no memory for another TLS connection: look again after this */
 };
 
 struct listener;
@@ -42,7 +44,7 @@ struct provider_pool {
 	uint32_t idle_count;
 };
 
-enum { PROVIDERS_MAX = 64 };
+enum { PROVIDERS_MAX = IDENTITY_PROVIDERS_MAX };
 
 struct secret {
 	char *at; /* vault */
@@ -61,6 +63,7 @@ struct edge {
 	char *in; /* CARRY_MAX + READ_BYTES: every read lands here first */
 	char *head_out;
 	uint8_t *pepper;
+	struct identity *identity;
 	struct secret key[PROVIDERS_MAX][CATALOGUE_KEYS_MAX];
 	uint32_t next_key[PROVIDERS_MAX];
 	struct provider_pool pool[PROVIDERS_MAX];
@@ -89,6 +92,7 @@ struct edge {
 must_check struct edge *edge_open(struct edge_process *p);
 void edge_close(struct edge **e);
 void edge_report(struct edge *e, enum event_id event, uint64_t a, uint64_t b);
+void edge_report_three(struct edge *e, enum event_id event, uint64_t a, uint64_t b, uint64_t c);
 uint64_t edge_wall_ms(const struct edge *e);
 void edge_stop(struct edge *e);
 void edge_pause_listeners(struct edge *e, uint64_t ms); /* they are level-triggered: nobody accepts, so nobody may ask */
@@ -101,17 +105,31 @@ edge_in_used(struct edge *e, size_t bytes)
 		e->in_used = bytes;
 }
 
-/* ---- outbox.c: one way of writing ---- */
-enum wrote { WROTE_ALL,
-	WROTE_SOME,
-	WROTE_BROKEN };
-/* Write what is in the box and then the parts; what the socket does not take is kept in the box (in the vault). */
-must_check enum wrote outbox_write(struct edge *e, struct watch *w, struct outbox *o, struct iovec *parts, int count, uint64_t *ret_bytes);
-void outbox_free(struct edge *e, struct outbox *o);
+/* ---- conn.c: one way of reading and writing ---- */
+enum wrote { WROTE_ALL, WROTE_SOME, WROTE_BROKEN };
+enum { CONN_NOTHING = 0, CONN_END = -1, CONN_CUT = -2 };
+must_check bool conn_open(struct edge *e, struct conn *c, int fd, void (*ready)(struct watch *w));
+/* Says goodbye where TLS wants it, closes the descriptor, lets go of what waits. */
+void conn_close(struct edge *e, struct conn *c);
+/* The last word of TLS: nothing is written after it. */
+void conn_end(struct edge *e, struct conn *c);
+/*
+ * Bytes read (> 0), CONN_NOTHING now, CONN_END, or CONN_CUT: broken, or ended in a way that leaves open whether that was all. While
+ * LOOP_READABLE stays set, there may be more, which will not be reported: read again, or loop_again().
+ */
+must_check ssize_t conn_read(struct edge *e, struct conn *c, char *at, size_t cap);
+/* Write what waits and then the parts (they are used up); what the socket does not take is kept. ret_bytes: what went out. */
+must_check enum wrote conn_write(struct edge *e, struct conn *c, struct iovec *parts, int count, uint64_t *ret_bytes);
+/* Bytes of the parts that were taken, 0: none now, -1: broken. At most a TLS record waits in the outbox: conn_write() without parts moves it. */
+must_check ssize_t conn_write_some(struct edge *e, struct conn *c, struct iovec *parts, int count);
+/* Has nothing come that nobody asked for? */
+must_check bool conn_is_quiet(struct edge *e, struct conn *c);
+/* One step of the handshake: TLS_OK done, TLS_AGAIN wait. */
+must_check enum tls_result conn_handshake(struct edge *e, struct conn *c);
 
 /* ---- client.c ---- */
-void client_accept(struct edge *e, int listener);
-must_check bool client_adopt(struct edge *e, int fd);
+void client_accept(struct edge *e, int listener, bool tls);
+must_check bool client_adopt(struct edge *e, int fd, bool tls);
 void client_send(struct client *c, struct iovec *parts, int count); /* may end the client, then c->x is gone as well: look at the exchange's step */
 void client_next(struct client *c, bool keep); /* its exchange is over */
 void client_close(struct client *c);
@@ -148,6 +166,7 @@ bool header_goes_up(const struct catalogue_provider *p, enum dialect dialect, st
 bool route_model(struct exchange *x);
 must_check bool route_edit(struct exchange *x); /* false: no memory */
 void connect_upstream(struct exchange *x);
+void connect_handshake(struct exchange *x); /* one step of it; then the request is sent */
 void connect_ask_again(struct edge *e); /* the dialer was started anew */
 void connect_done(struct edge *e, const struct message_connected *m, int fd);
 void send_request(struct exchange *x);

@@ -39,7 +39,7 @@ exchange_late(struct timer *t)
 		timer_arm(&e->loop, t, x->deadline_ms, exchange_late);
 		return;
 	}
-	if (x->client && x->client->out.at && x->step == STEP_RELAY) { /* the client is slow, not the provider: its own timer rules */
+	if (x->client && x->client->conn.out.at && x->step == STEP_RELAY) { /* the client is slow, not the provider: its own timer rules */
 		x->deadline_ms = e->loop.now_ms + step_timeout_ms(e, STEP_RELAY);
 		timer_arm(&e->loop, t, x->deadline_ms, exchange_late);
 		return;
@@ -234,5 +234,5 @@ exchange_client_gone(struct exchange *x)
 		return;
 	}
 	/* Read on for the usage; the steps' time-outs bound it. What came while the client was slow won't be reported again. */
-	loop_again(&e->loop, &x->up->watch);
+	loop_again(&e->loop, &x->up->conn.watch);
 }

@@ -9,6 +9,7 @@
 
 #include "core/http1.h"
 #include "core/loop.h"
+#include "core/tls.h"
 #include "dialect/meter.h"
 #include "dialect/request.h"
 #include "ticket/catalogue.h"
@@ -26,6 +27,15 @@ struct outbox {
 	uint32_t len, cap, sent;
 };
 
+/* A socket, in clear text or with TLS on it. */
+struct conn {
+	struct watch watch;
+	struct tls *tls; /* NULL: clear text */
+	struct outbox out;
+	bool upstream;
+	bool shaken; /* the handshake is done, and counted */
+};
+
 struct block { /* a piece of a request body */
 	struct block *next;
 	uint32_t len, cap;
@@ -33,7 +43,7 @@ struct block { /* a piece of a request body */
 };
 
 struct client {
-	struct watch watch;
+	struct conn conn;
 	struct timer timer; /* idle, head, slow reader, linger */
 	struct deferred deferred;
 	struct edge *edge;
@@ -42,7 +52,6 @@ struct client {
 	char *pending; /* an incomplete head, or what was pipelined */
 	uint32_t pending_len, pending_cap;
 	size_t scanned;
-	struct outbox out;
 	uint64_t linger_left;
 	bool closing; /* close when the outbox is empty */
 	bool linger; /* … and let the peer finish sending first */
@@ -51,7 +60,7 @@ struct client {
 };
 
 struct upstream {
-	struct watch watch;
+	struct conn conn;
 	struct timer timer; /* idle */
 	struct deferred deferred;
 	struct edge *edge;
@@ -143,6 +152,7 @@ struct exchange {
 	bool loaded; /* the row was asked for once */
 	bool extendable;
 	bool up_done; /* the provider's answer is complete */
+	bool up_cut; /* its connection broke: where only the end of the connection ends the answer, it is not complete */
 };
 
 #endif

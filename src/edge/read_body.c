@@ -2,8 +2,6 @@
 #include "edge/edge_priv.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <sys/socket.h>
 
 enum { BLOCK_CHUNKED_FIRST = 8 << 10 };
 
@@ -234,8 +232,8 @@ begin_reading(struct exchange *x, const char *rest, size_t len)
 	if (x->step == STEP_DONE)
 		return;
 	struct client *c = x->client;
-	if (c->watch.flags & (LOOP_READABLE | LOOP_HANGUP))
-		loop_again(&x->edge->loop, &c->watch);
+	if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP))
+		loop_again(&x->edge->loop, &c->conn.watch);
 }
 
 static void
@@ -323,7 +321,7 @@ read_body_memory(struct edge *e)
 	while ((x = e->wait_memory) && admitted(x)) {
 		exchange_stop_waiting(x);
 		exchange_step(x, STEP_READ_BODY);
-		loop_again(&e->loop, &x->client->watch);
+		loop_again(&e->loop, &x->client->conn.watch);
 	}
 }
 
@@ -355,12 +353,10 @@ read_straight(struct exchange *x)
 		return;
 	}
 	size_t want = b->cap - b->len < x->req->body_left ? b->cap - b->len : (size_t)x->req->body_left;
-	ssize_t n = recv(c->watch.fd, b->bytes + b->len, want, MSG_DONTWAIT);
-	if (n < 0 && errno == EAGAIN) {
-		c->watch.flags &= (uint16_t)~LOOP_READABLE;
+	ssize_t n = conn_read(e, &c->conn, b->bytes + b->len, want);
+	if (n == CONN_NOTHING)
 		return;
-	}
-	if (n <= 0) {
+	if (n < 0) {
 		exchange_client_gone(x);
 		client_close(c);
 		return;
@@ -371,10 +367,8 @@ read_straight(struct exchange *x)
 		body_failed(x, END_BAD_BODY);
 	else if (x->req->body_left == 0)
 		body_complete(x);
-	else if ((size_t)n == want || c->watch.flags & LOOP_HANGUP)
-		loop_again(&e->loop, &c->watch);
-	else
-		c->watch.flags &= (uint16_t)~LOOP_READABLE; /* a short read has emptied the socket; more will be reported */
+	else if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP))
+		loop_again(&e->loop, &c->conn.watch);
 }
 
 static void
@@ -382,12 +376,10 @@ read_chunked(struct exchange *x)
 {
 	struct edge *e = x->edge;
 	struct client *c = x->client;
-	ssize_t n = recv(c->watch.fd, e->in, READ_BYTES, MSG_DONTWAIT);
-	if (n < 0 && errno == EAGAIN) {
-		c->watch.flags &= (uint16_t)~LOOP_READABLE;
+	ssize_t n = conn_read(e, &c->conn, e->in, READ_BYTES);
+	if (n == CONN_NOTHING)
 		return;
-	}
-	if (n <= 0) {
+	if (n < 0) {
 		exchange_client_gone(x);
 		client_close(c);
 		return;
@@ -397,15 +389,15 @@ read_chunked(struct exchange *x)
 	x->deadline_ms = e->loop.now_ms + e->p->timeouts.body;
 	if (take_chunked(x, e->in, (size_t)n))
 		body_complete(x);
-	else if (x->step == STEP_READ_BODY)
-		loop_again(&e->loop, &c->watch);
+	else if (x->step == STEP_READ_BODY && c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP))
+		loop_again(&e->loop, &c->conn.watch);
 }
 
 void
 read_body_more(struct exchange *x)
 {
 	if (x->wait_link) { /* for memory: nothing is read; but a client that goes is let go */
-		if (x->client->watch.flags & LOOP_HANGUP) {
+		if (x->client->conn.watch.flags & LOOP_HANGUP) {
 			struct client *c = x->client;
 			exchange_client_gone(x);
 			client_close(c);

@@ -5,8 +5,6 @@
 #include "edge/edge_priv.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <sys/socket.h>
 
 /* ---- bytes that wait for what follows ---- */
 
@@ -93,7 +91,7 @@ unframe(struct exchange *x, char *raw, size_t len, bool eof, char **ret_data, si
 		x->up_done = x->answer_left == 0;
 		return true;
 	case FRAMING_CLOSE:
-		x->up_done = eof;
+		x->up_done = eof && !x->up_cut;
 		return true;
 	case FRAMING_NONE:
 		x->up_done = true;
@@ -321,25 +319,19 @@ static ssize_t
 read_some(struct exchange *x, char *at, bool *ret_eof)
 {
 	struct edge *e = x->edge;
-	struct watch *w = &x->up->watch;
-	ssize_t n;
-	do
-		n = recv(w->fd, at, READ_BYTES, MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == EAGAIN) {
-		w->flags &= (uint16_t)~LOOP_READABLE;
+	struct conn *c = &x->up->conn;
+	ssize_t n = conn_read(e, c, at, READ_BYTES);
+	if (n == CONN_NOTHING)
 		return -1;
-	}
-	*ret_eof = n <= 0;
-	if (n <= 0) {
+	*ret_eof = n < 0;
+	if (n < 0) {
 		x->keep_upstream = false;
+		x->up_cut = n == CONN_CUT;
 		return 0;
 	}
 	count_add(e->p->counters, bytes_from_providers, n);
-	if (n == READ_BYTES || w->flags & (LOOP_HANGUP | LOOP_ERROR))
-		loop_again(&e->loop, w);
-	else
-		w->flags &= (uint16_t)~LOOP_READABLE;
+	if (c->watch.flags & (LOOP_READABLE | LOOP_HANGUP | LOOP_ERROR))
+		loop_again(&e->loop, &c->watch);
 	return n;
 }
 
@@ -347,9 +339,9 @@ void
 relay_read(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	if (!x->up || x->step < STEP_SEND || x->step > STEP_RELAY || (x->client && x->client->out.at))
+	if (!x->up || x->step < STEP_SEND || x->step > STEP_RELAY || (x->client && x->client->conn.out.at))
 		return;
-	if (!(x->up->watch.flags & (LOOP_READABLE | LOOP_HANGUP | LOOP_ERROR)))
+	if (!(x->up->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP | LOOP_ERROR)))
 		return;
 	size_t have = x->collect ? 0 : x->carry_len;
 	bool eof = false;

@@ -4,8 +4,6 @@
 #include "edge/endpoints.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <sys/socket.h>
 
 enum { SEND_PARTS = 64 };
 
@@ -164,23 +162,12 @@ keep_head(struct exchange *x, struct span head)
 	return true;
 }
 
-/* Bytes taken by the socket, 0: none now, -1: broken. */
 static ssize_t
 push(struct exchange *x, struct span head)
 {
 	struct parts p;
-	struct watch *w = &x->up->watch;
 	gather(x->req, head, &p);
-	struct msghdr m = {.msg_iov = p.iov, .msg_iovlen = (size_t)p.count};
-	ssize_t n;
-	do
-		n = sendmsg(w->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == EAGAIN) {
-		w->flags &= (uint16_t)~LOOP_WRITABLE;
-		return 0;
-	}
-	return n;
+	return conn_write_some(x->edge, &x->up->conn, p.iov, p.count);
 }
 
 static void
@@ -188,7 +175,7 @@ send_broken(struct exchange *x)
 {
 	bool again = x->up->reused && x->attempts < 2 && !x->interim && !x->carry_len;
 	struct upstream *u = x->up;
-	if (u->watch.flags & LOOP_READABLE) { /* it may have answered before it closed */
+	if (u->conn.watch.flags & LOOP_READABLE) { /* it may have answered before it closed */
 		relay_read(x);
 		return;
 	}

@@ -1,9 +1,5 @@
 #include "edge/edge_priv.h"
 
-#include <assert.h>
-#include <errno.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 static void
 upstream_bury(struct deferred *d, void *arg)
@@ -29,26 +25,39 @@ static void
 upstream_close(struct upstream *u)
 {
 	struct edge *e = u->edge;
-	int fd = u->watch.fd;
 	pool_remove(u);
 	timer_cancel(&e->loop, &u->timer);
-	loop_forget(&e->loop, &u->watch);
-	close(fd);
+	conn_close(e, &u->conn);
 	e->connections--;
 	count_add(e->p->counters, upstream_open, -1);
 	loop_defer(&e->loop, &u->deferred, upstream_bury);
 }
 
+/* The rest of a sealed request. Whoever reads or writes next sees that it is broken. */
+static void
+upstream_flush(struct upstream *u)
+{
+	uint64_t bytes;
+	if (conn_write(u->edge, &u->conn, NULL, 0, &bytes) == WROTE_BROKEN)
+		u->conn.watch.flags |= LOOP_ERROR;
+}
+
 static void
 upstream_ready(struct watch *w)
 {
-	struct upstream *u = container_of(w, struct upstream, watch);
+	struct upstream *u = container_of(w, struct upstream, conn.watch);
 	struct exchange *x = u->x;
-	if (!x) { /* idle: anything but the first report of being writable means that it can't be used again */
-		if (w->flags & (LOOP_READABLE | LOOP_HANGUP | LOOP_ERROR))
+	if (!x) { /* idle: what has come means that it can't be used again, unless it only concerns TLS */
+		if (w->flags & (LOOP_HANGUP | LOOP_ERROR) || (w->flags & LOOP_READABLE && !conn_is_quiet(u->edge, &u->conn)))
 			upstream_close(u);
 		return;
 	}
+	if (x->step == STEP_CONNECT) {
+		connect_handshake(x);
+		if (u->x != x || x->step == STEP_CONNECT)
+			return;
+	} else if (w->flags & LOOP_WRITABLE && u->conn.out.at)
+		upstream_flush(u);
 	if (x->step == STEP_SEND && w->flags & LOOP_WRITABLE) {
 		send_request(x);
 		if (u->x != x) /* it ended, or took another connection */
@@ -61,12 +70,16 @@ upstream_ready(struct watch *w)
 struct upstream *
 upstream_adopt(struct edge *e, uint32_t provider, int fd)
 {
+	const struct catalogue_provider *p = catalogue_provider(e->p->catalogue, provider);
 	struct upstream *u = vault_alloc(e->vault, sizeof *u);
 	if (!u)
 		return NULL;
 	u->edge = e;
 	u->provider = provider;
-	if (!loop_watch(&e->loop, &u->watch, fd, upstream_ready)) {
+	u->conn.upstream = true;
+	u->conn.tls = p->tls ? identity_connect(e, provider, fd) : NULL;
+	if ((p->tls && !u->conn.tls) || !conn_open(e, &u->conn, fd, upstream_ready)) {
+		tls_free(&u->conn.tls);
 		vault_free(e->vault, u, sizeof *u);
 		return NULL;
 	}
@@ -82,19 +95,12 @@ idle_over(struct timer *t)
 	upstream_close(container_of(t, struct upstream, timer));
 }
 
-/* Its report may stand behind the request's in this turn: whatever came unasked would be taken for the answer. */
-static bool
-is_quiet(const struct upstream *u)
-{
-	char byte;
-	return recv(u->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
-}
-
 struct upstream *
 upstream_take_idle(struct edge *e, uint32_t provider)
 {
 	struct upstream *u;
-	while ((u = e->pool[provider].idle) && !is_quiet(u))
+	/* Its report may stand behind the request's in this turn: whatever came unasked would be taken for the answer. */
+	while ((u = e->pool[provider].idle) && !conn_is_quiet(e, &u->conn))
 		upstream_close(u);
 	if (!u)
 		return NULL;
@@ -125,7 +131,8 @@ void
 upstream_release(struct upstream *u, bool keep)
 {
 	struct edge *e = u->edge;
-	bool usable = keep && !(u->watch.flags & (LOOP_READABLE | LOOP_HANGUP | LOOP_ERROR));
+	bool quiet = !(u->conn.watch.flags & LOOP_READABLE) || (u->conn.tls && conn_is_quiet(e, &u->conn));
+	bool usable = keep && quiet && !u->conn.out.at && !(u->conn.watch.flags & (LOOP_HANGUP | LOOP_ERROR));
 	u->x = NULL;
 	if (usable && e->pool[u->provider].idle_count < UPSTREAM_IDLE_MAX && !e->draining)
 		pool_add(u);

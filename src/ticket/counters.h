@@ -13,6 +13,11 @@
 #define COUNTERS(X) \
 	X(connections_accepted, counter, "client connections accepted") \
 	X(connections_open, gauge, "client connections open") \
+	X(tls_handshakes, counter, "TLS handshakes with clients completed") \
+	X(tls_resumed, counter, "TLS handshakes with clients that resumed a session") \
+	X(tls_failed, counter, "TLS handshakes with clients that failed") \
+	X(upstream_tls_handshakes, counter, "TLS handshakes with providers completed") \
+	X(upstream_tls_resumed, counter, "TLS handshakes with providers that resumed a session") \
 	X(upstream_opened, counter, "connections to providers opened") \
 	X(upstream_reused, counter, "requests sent over a kept connection") \
 	X(upstream_open, gauge, "connections to providers open") \

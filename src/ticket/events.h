@@ -11,6 +11,9 @@
 	X(CHILD_DIED, ALARM, "role {0} instance {1} ended, status {2}, restarted in {3} ms") \
 	X(PROVIDER_ACCOUNT, ALARM, "provider {0} refuses our account, status {1}") \
 	X(PROVIDER_UNREACHABLE, WARN, "provider {0} can't be reached, reason {1}") \
+	X(PROVIDER_TLS, ALARM, "TLS with provider {0} failed: kind {1}, number {2}") \
+	X(TLS_RENEWED, INFO, "edge {0} uses the renewed certificates") \
+	X(TLS_REFUSED, ALARM, "edge {0} can't use the renewed certificates; it goes on with the old ones") \
 	X(ADDRESS_REFUSED, ALARM, "the name of provider {0} leads to an address that is not public; it is not used") \
 	X(SLAB_EXHAUSTED, ALARM, "edge {0} has no free ticket") \
 	X(VAULT_FULL, ALARM, "edge {0} has no content memory left, budget {1} bytes") \

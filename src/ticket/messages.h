@@ -17,6 +17,7 @@
 	X(GO, SUPERVISOR, ANY, message_plain, false) /* all secrets and segments are handed over */ \
 	X(PEER, SUPERVISOR, ANY, message_peer, true) /* that neighbour was started anew: here is the fresh end of its arrow */ \
 	X(LOG, SUPERVISOR, SCRIBE, message_plain, true) /* write to this descriptor from now on */ \
+	X(TLS_RENEWED, SUPERVISOR, EDGE, message_plain, false) /* certificates, keys and trust are handed over anew: use them */ \
 	X(SEGMENT, SUPERVISOR, EDGE, message_segment, true) \
 	X(SEGMENT_WANTED, EDGE, SUPERVISOR, message_segment, false) \
 	X(CONNECT, EDGE, DIALER, message_connect, false) \
@@ -45,6 +46,12 @@ enum secret_kind {
 	SECRET_PEPPER, /* API_KEY_PEPPER_BYTES: edges and ledger */
 	SECRET_PROVIDER_KEY, /* by provider index and key index: edges */
 	SECRET_RECEIPT, /* key of the receipt's MAC: edges and ledger */
+	/* TLS, for edges, in force with GO or TLS_RENEWED. PEM texts come in pieces: `more` is set in all but the last. */
+	SECRET_CERTIFICATE, /* by number: chain of a certificate of ours */
+	SECRET_CERTIFICATE_KEY, /* by number: its key */
+	SECRET_CLIENT_CA, /* who may have signed certificates of clients */
+	SECRET_TRUST, /* by number: who may have signed a provider's; catalogue_provider.trust */
+	SECRET_TICKET_KEY, /* TICKET_KEY_BYTES: seals session tickets from now on; in force at once */
 };
 
 struct message_head {
@@ -68,12 +75,15 @@ struct message_peer {
 	uint32_t zero;
 };
 
-enum { SECRET_BYTES_MAX = 2048 };
+enum { SECRET_BYTES_MAX = 2048, TICKET_KEY_BYTES = 80 };
 
 struct message_secret {
 	struct message_head head;
-	uint16_t kind, provider, key;
+	uint16_t kind;
+	uint16_t provider; /* or another index, as the kind says */
+	uint16_t key;
 	uint16_t secret_bytes;
+	uint16_t more, zero;
 	uint8_t secret[SECRET_BYTES_MAX];
 };
 

@@ -149,7 +149,7 @@ client_begin(int i)
 			return;
 		a->fd = rig_client(&r);
 		squeeze(a->fd);
-		squeeze(r.edge->clients->watch.fd);
+		squeeze(r.edge->clients->conn.watch.fd);
 	}
 	a->script = requests[i];
 	a->at = 0;

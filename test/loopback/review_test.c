@@ -454,7 +454,7 @@ a_drained_answer_is_read_to_its_end_when_a_slow_client_goes(void **state)
 	bool eof;
 	int small = 1, c = send_chat(drained_stream, ""), p = rig_provider(&r, 0);
 	rig_read(&r, p, out, &eof);
-	setsockopt(r.edge->clients->watch.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+	setsockopt(r.edge->clients->conn.watch.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
 	size_t n = (size_t)sprintf(in, STREAM_HEAD);
 	for (int i = 0; i < 300; i++)
 		n += chunk(in + n, EVENT);

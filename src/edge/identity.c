@@ -1,0 +1,173 @@
+#include "edge/identity.h"
+
+#include "edge/edge_priv.h"
+
+#include <assert.h>
+
+/* ---- taking ---- */
+
+static void
+pem_drop(struct edge *e, struct pem *p)
+{
+	vault_free_dirty(e->vault, p->at, p->cap, p->len);
+	*p = (struct pem){0};
+}
+
+static bool
+pem_add(struct edge *e, struct pem *p, const void *bytes, size_t len)
+{
+	if (p->len + len > VAULT_BLOCK_MAX)
+		return false;
+	if (p->len + len > p->cap) {
+		uint32_t cap = (uint32_t)vault_block_bytes(p->len + len);
+		char *at = vault_alloc(e->vault, cap);
+		if (!at)
+			return false;
+		if (p->len)
+			memcpy(at, p->at, p->len);
+		vault_free_dirty(e->vault, p->at, p->cap, p->len);
+		p->at = at;
+		p->cap = cap;
+	}
+	memcpy(p->at + p->len, bytes, len);
+	p->len += (uint32_t)len;
+	return true;
+}
+
+/* The newest in front; the oldest opens nothing any more. */
+static void
+take_ticket_key(struct tls_ticket_keys *t, const struct message_secret *m)
+{
+	_Static_assert(sizeof(struct tls_ticket_key) == (size_t)TICKET_KEY_BYTES, "the message has what TLS wants");
+	assert(m->secret_bytes == TICKET_KEY_BYTES);
+	memmove(t->key + 1, t->key, sizeof t->key - sizeof t->key[0]);
+	memcpy(t->key, m->secret, sizeof t->key[0]);
+	if (t->count < TLS_TICKET_KEYS)
+		t->count++;
+}
+
+static struct pem *
+pem_of(struct identity *i, const struct message_secret *m)
+{
+	uint32_t most = m->kind == SECRET_CLIENT_CA ? 1 : m->kind == SECRET_TRUST ? TRUSTS_MAX : TLS_IDENTITIES_MAX;
+	assert(m->provider < most);
+	switch ((enum secret_kind)m->kind) {
+	case SECRET_CERTIFICATE:
+		return &i->certificate[m->provider];
+	case SECRET_CERTIFICATE_KEY:
+		return &i->key[m->provider];
+	case SECRET_TRUST:
+		return &i->pending_trust[m->provider];
+	case SECRET_CLIENT_CA:
+		return &i->client_ca;
+	case SECRET_PEPPER:
+	case SECRET_PROVIDER_KEY:
+	case SECRET_RECEIPT:
+	case SECRET_TICKET_KEY:
+		break;
+	}
+	return NULL;
+}
+
+bool
+identity_take(struct edge *e, const struct message_secret *m)
+{
+	if (m->kind == SECRET_TICKET_KEY) {
+		take_ticket_key(&e->identity->tickets, m);
+		return true;
+	}
+	struct pem *p = pem_of(e->identity, m);
+	assert(p);
+	return pem_add(e, p, m->secret, m->secret_bytes);
+}
+
+/* ---- using ---- */
+
+static struct span
+text_of(const struct pem *p)
+{
+	return (struct span){p->at, p->len};
+}
+
+static bool
+use_certificates(struct edge *e)
+{
+	struct identity *i = e->identity;
+	struct tls_identity all[TLS_IDENTITIES_MAX];
+	char why[TLS_WHY_MAX]; /* told already by who read the files */
+	uint32_t count = 0;
+	while (count < TLS_IDENTITIES_MAX && i->certificate[count].len) {
+		all[count] = (struct tls_identity){text_of(&i->certificate[count]), text_of(&i->key[count])};
+		count++;
+	}
+	if (count == 0)
+		return true;
+	const struct tls_server_options options = {
+		.tls13_only = e->p->tls.tls13_only,
+		.ask = (enum tls_ask)e->p->tls.ask,
+		.client_ca_pem = text_of(&i->client_ca),
+		.tickets = &i->tickets,
+	};
+	struct tls_server *server = tls_server_create(all, count, &options, why);
+	if (!server)
+		return false;
+	tls_server_unref(&i->server);
+	i->server = server;
+	return true;
+}
+
+static bool
+use_trust(struct identity *i)
+{
+	char why[TLS_WHY_MAX];
+	for (uint32_t k = 0; k < TRUSTS_MAX; k++) {
+		if (!i->pending_trust[k].len)
+			continue;
+		struct tls_client *client = tls_client_create(text_of(&i->pending_trust[k]), why);
+		if (!client)
+			return false;
+		tls_client_unref(&i->trust[k]);
+		i->trust[k] = client;
+	}
+	return true;
+}
+
+static bool
+anything_came(const struct identity *i)
+{
+	bool came = i->certificate[0].len;
+	for (uint32_t k = 0; k < TRUSTS_MAX; k++)
+		came = came || i->pending_trust[k].len;
+	return came;
+}
+
+bool
+identity_use(struct edge *e)
+{
+	struct identity *i = e->identity;
+	if (!anything_came(i)) /* clear text on both sides: OpenSSL stays asleep */
+		return true;
+	if (!i->server && !i->trust[0] && !tls_memory_in(e->vault))
+		return false;
+	bool used = use_certificates(e) && use_trust(i);
+	for (uint32_t k = 0; k < TLS_IDENTITIES_MAX; k++) {
+		pem_drop(e, &i->certificate[k]);
+		pem_drop(e, &i->key[k]);
+	}
+	for (uint32_t k = 0; k < TRUSTS_MAX; k++)
+		pem_drop(e, &i->pending_trust[k]);
+	pem_drop(e, &i->client_ca);
+	return used;
+}
+
+struct tls *
+identity_connect(struct edge *e, uint32_t provider, int fd)
+{
+	struct identity *i = e->identity;
+	const struct catalogue_provider *p = catalogue_provider(e->p->catalogue, provider);
+	if (p->trust >= TRUSTS_MAX || !i->trust[p->trust])
+		return NULL;
+	if (!i->sessions[provider])
+		i->sessions[provider] = tls_sessions_create(); /* without memory for it, each handshake is a full one */
+	return tls_connect(i->trust[p->trust], p->host, i->sessions[provider], fd);
+}

@@ -1,0 +1,36 @@
+/*
+ * What an edge is given for TLS: certificates and keys of ours, whom to trust, keys of session tickets. Edge only; all of it lies in the vault.
+ */
+#ifndef EDGE_IDENTITY_H
+#define EDGE_IDENTITY_H
+
+#include "core/tls.h"
+#include "ticket/messages.h"
+
+struct edge;
+
+enum { TRUSTS_MAX = 16, IDENTITY_PROVIDERS_MAX = 64 };
+
+/* A PEM text on its way. */
+struct pem {
+	char *at;
+	uint32_t len, cap;
+};
+
+struct identity {
+	struct tls_ticket_keys tickets;
+	struct tls_server *server; /* NULL: no certificates */
+	struct tls_client *trust[TRUSTS_MAX];
+	struct tls_sessions *sessions[IDENTITY_PROVIDERS_MAX];
+	/* Handed over, not yet in use. */
+	struct pem certificate[TLS_IDENTITIES_MAX], key[TLS_IDENTITIES_MAX], pending_trust[TRUSTS_MAX], client_ca;
+};
+
+/* A piece of it has come. False: no memory, or more than anybody needs. */
+must_check bool identity_take(struct edge *e, const struct message_secret *m);
+/* All has come: from now on new connections use it. False: it can't be used, and what was in use stays. */
+must_check bool identity_use(struct edge *e);
+/* TLS with that provider on a connected socket. NULL: no memory, or nobody to trust. */
+must_check struct tls *identity_connect(struct edge *e, uint32_t provider, int fd);
+
+#endif
