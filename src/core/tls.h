@@ -93,6 +93,9 @@ must_check struct tls_server *tls_server_create(
 	const struct tls_identity *identities, uint32_t count, const struct tls_server_options *options, char ret_why[TLS_WHY_MAX]);
 void tls_server_unref(struct tls_server **s);
 
+/* When the first certificate of a PEM text ends, in seconds since 1970. False: there is none. */
+must_check bool tls_certificate_ends(struct span pem, int64_t *ret_s);
+
 /* ---- clients ---- */
 
 /* Trusts what is in ca_pem, and checks host names against it. NULL: ret_why. */

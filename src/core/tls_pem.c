@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <string.h>
+#include <time.h>
 
 void
 tls_why(char ret_why[TLS_WHY_MAX], const char *sentence)
@@ -67,4 +68,19 @@ tls_store(struct span ca_pem, char ret_why[TLS_WHY_MAX])
 	tls_why(ret_why, "no memory for its certificates");
 	X509_STORE_free(store);
 	return NULL;
+}
+
+bool
+tls_certificate_ends(struct span pem, int64_t *ret_s)
+{
+	char why[TLS_WHY_MAX];
+	STACK_OF(X509) *all = tls_certificates(pem, why);
+	struct tm tm;
+	if (!all)
+		return false;
+	bool told = ASN1_TIME_to_tm(X509_get0_notAfter(sk_X509_value(all, 0)), &tm) == 1;
+	if (told)
+		*ret_s = (int64_t)timegm(&tm);
+	sk_X509_pop_free(all, X509_free);
+	return told;
 }

@@ -8,10 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What libraries and our own structs may take of the vault besides content. */
-enum { RESERVE_BYTES = 16 << 20,
-	RESERVE_PER_CONNECTION = 4 << 10 };
-
 struct listener {
 	struct watch watch;
 	struct edge *edge;
@@ -436,7 +432,7 @@ set_up(struct edge *e)
 		return false;
 	e->loop.turn_end = turn_end;
 	e->loop.turn_arg = e;
-	e->vault = vault_open(p->grade, p->limits.content_bytes, RESERVE_BYTES + (uint64_t)p->limits.connections * RESERVE_PER_CONNECTION);
+	e->vault = vault_open(p->grade, p->limits.content_bytes, p->limits.library_bytes);
 	e->desk_memory = calloc(1, ticket_desk_bytes(p->board));
 	if (!e->vault || !e->desk_memory)
 		return false;

@@ -16,6 +16,7 @@ struct edge_limits {
 	uint32_t connections; /* clients and providers together */
 	uint32_t tickets_per_account_percent; /* of the slab that one account may have open; 100: no limit */
 	uint64_t content_bytes; /* vault budget */
+	uint64_t library_bytes; /* of the vault on top of it: connections, TLS, the edge's own structs */
 };
 
 struct edge_timeouts { /* milliseconds */

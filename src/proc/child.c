@@ -64,8 +64,10 @@ static bool
 send_all(struct child *c)
 {
 	const struct supervisor_plan *plan = c->s->plan;
-	bool is_edge = child_is_edge(c);
+	bool is_edge = child_is_edge(c), tls = is_edge && c->s->tls && c->s->tls->count > 0;
 	if (is_edge && !send_segment(c, VAULT_FIRST_SEGMENT))
+		return false;
+	if (tls && (!send_segment(c, VAULT_SEGMENT) || !tls_hand_over(c))) /* a list of authorities is megabytes, once read */
 		return false;
 	if ((is_edge || c->role->end == END_OF_LEDGER) && !send_pepper(c))
 		return false;
@@ -85,7 +87,7 @@ segment_wanted(struct child *c, const struct message_segment *m)
 	const struct supervisor_plan *plan = c->s->plan;
 	uint64_t mapped = atomic_load_explicit(
 		&shared_counters(&c->s->shared, c->instance)->vault_mapped_bytes, memory_order_relaxed);
-	uint64_t most = plan->limits.content_bytes + plan->library_bytes + VAULT_FIRST_SEGMENT + VAULT_SEGMENT;
+	uint64_t most = plan->limits.content_bytes + plan->limits.library_bytes + VAULT_FIRST_SEGMENT + VAULT_SEGMENT;
 	bool sound =
 		m->segment_bytes > 0 && m->segment_bytes <= VAULT_SEGMENT && m->segment_bytes % VAULT_BLOCK_MAX == 0;
 	if (!sound || mapped + m->segment_bytes > most || !send_segment(c, m->segment_bytes))
@@ -191,6 +193,7 @@ fill_slices(const struct child *c, struct handover *h)
 	if (child_is_edge(c)) {
 		h->edge_limits = plan->limits;
 		h->edge_timeouts = plan->timeouts;
+		h->edge_tls = plan->edge_tls;
 		h->vault_grade = plan->grade;
 		h->durability = plan->durability;
 	} else if (c->role->end == END_OF_LEDGER) {
@@ -303,7 +306,7 @@ child_init(struct child *c, struct supervisor *s, const struct role *role, uint3
 	c->port.instance = (uint16_t)instance;
 	c->port.message = port_message;
 	c->port.refused = port_refused;
-	c->port.queue_max = 4 * CATALOGUE_KEYS_MAX * 64; /* its secrets, all queued before it looks */
+	c->port.queue_max = 16 * CATALOGUE_KEYS_MAX * 64; /* its secrets, all queued before it looks */
 }
 
 struct child *

@@ -3,6 +3,7 @@
 #include "proc/catalogue_compile.h"
 #include "proc/doctor.h"
 #include "proc/serve.h"
+#include "proc/tls_files.h"
 #include "ticket/nano.h"
 
 #include <errno.h>
@@ -82,6 +83,7 @@ cli_config_check(struct cli *cli, json_t *request)
 		return cli_refuse_config(cli, &p);
 	}
 	config_check_keys(c, &p);
+	tls_files_report(c, &p);
 	if (cli->json) {
 		json_t *answer = json_pack("{s:b, s:i, s:i, s:o}", "ok", 1, "providers", (int)c->provider_count, "models",
 			models, "problems", problems_json(&p));

@@ -177,16 +177,34 @@ convert_section(struct reading *r, enum config_section section, const void *raw,
 
 /* ---- lists ---- */
 
-static void
-convert_listen(struct reading *r, const struct raw_top *raw, struct config *c)
+/* texts: what stands in `list`, which the file calls `key`. */
+static struct config_address *
+convert_listen(struct reading *r, char *const *texts, uint32_t count, const yaml_node_t *list, const char *key)
 {
-	const yaml_node_t *list = config_yaml_get(r->y, config_yaml_root(r->y), "listen");
-	c->listen = array(raw->listen_count, sizeof *c->listen);
-	c->listen_count = raw->listen_count;
-	for (uint32_t i = 0; i < raw->listen_count; i++)
-		if (!config_address(text_span_of(raw->listen[i]), &c->listen[i]))
+	struct config_address *listen = array(count, sizeof *listen);
+	for (uint32_t i = 0; i < count; i++)
+		if (!config_address(text_span_of(texts[i]), &listen[i]))
 			problems_error(r->problems, config_yaml_line(config_yaml_item(r->y, list, i)),
-				"`listen`: `%.60s` is not an address with a port – write 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080", raw->listen[i]);
+				"`%s`: `%.60s` is not an address with a port – write 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080", key, texts[i]);
+	return listen;
+}
+
+static void
+convert_tls(struct reading *r, const struct raw_tls *raw, struct config_tls *t, const yaml_node_t *node)
+{
+	const yaml_node_t *certificates = config_yaml_get(r->y, node, "certificates");
+	convert_section(r, SECTION_TLS, raw, t, node);
+	if (!raw)
+		return;
+	t->listen = convert_listen(r, raw->listen, raw->listen_count, config_yaml_get(r->y, node, "listen"), "tls.listen");
+	t->listen_count = raw->listen_count;
+	t->certificates = array(raw->certificates_count, sizeof *t->certificates);
+	t->certificate_count = raw->certificates_count;
+	for (uint32_t i = 0; i < raw->certificates_count; i++) {
+		const yaml_node_t *one = config_yaml_item(r->y, certificates, i);
+		t->certificates[i].line = config_yaml_line(one);
+		convert_section(r, SECTION_CERTIFICATE, &raw->certificates[i], &t->certificates[i], one);
+	}
 }
 
 static void
@@ -252,7 +270,9 @@ convert_top(struct reading *r, const struct raw_top *raw, struct config *c)
 	convert_section(r, SECTION_TIMEOUTS, raw->timeouts, &c->timeouts, config_yaml_get(r->y, root, "timeouts"));
 	convert_section(r, SECTION_METRICS, raw->metrics, &c->metrics, config_yaml_get(r->y, root, "metrics"));
 	convert_section(r, SECTION_LOG, raw->log, &c->log, config_yaml_get(r->y, root, "log"));
-	convert_listen(r, raw, c);
+	convert_tls(r, raw->tls, &c->tls, config_yaml_get(r->y, root, "tls"));
+	c->listen = convert_listen(r, raw->listen, raw->listen_count, config_yaml_get(r->y, root, "listen"), "listen");
+	c->listen_count = raw->listen_count;
 }
 
 /* ---- loading ---- */
@@ -412,6 +432,8 @@ config_free(struct config **config)
 	for (uint32_t i = 0; i < c->model_count; i++)
 		free(c->models[i].prices);
 	free(c->listen);
+	free(c->tls.listen);
+	free(c->tls.certificates);
 	free(c->providers);
 	free(c->models);
 	free(c->file);

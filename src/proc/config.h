@@ -10,6 +10,8 @@
 #include "proc/config_settings.h"
 #include "proc/problems.h"
 
+enum { CONFIG_LISTEN_MAX = 16, CONFIG_TRUSTS_MAX = 16 };
+
 #define CONFIG_MEMBER(key, member, kind, fallback, least, most, meaning) setting_c_##kind member;
 
 struct config_limits {
@@ -18,6 +20,21 @@ struct config_limits {
 
 struct config_timeouts {
 	CONFIG_TIMEOUTS(CONFIG_MEMBER)
+};
+
+struct config_certificate {
+	CONFIG_CERTIFICATE(CONFIG_MEMBER)
+	uint32_t line;
+};
+
+struct config_tls {
+	CONFIG_TLS(CONFIG_MEMBER) /* client_certificates: enum tls_ask of core/tls.h */
+	struct config_address *listen;
+	struct config_certificate *certificates;
+	uint32_t listen_count, certificate_count;
+	/* Files that say whom to trust about providers, each once; config_provider.trust is an index. "": the system's list. */
+	const char *trust[CONFIG_TRUSTS_MAX];
+	uint32_t trust_count; /* 0: no provider speaks TLS */
 };
 
 struct config_metrics {
@@ -40,6 +57,7 @@ struct config_provider {
 	CONFIG_PROVIDER(CONFIG_MEMBER) /* on_client_gone: enum cancel_policy of ticket/catalogue.h */
 	uint32_t line;
 	struct config_url target;
+	uint32_t trust; /* https: index in config_tls.trust */
 	struct config_key *keys;
 	char **pass_headers; /* lower case */
 	uint32_t key_count, pass_header_count;
@@ -63,6 +81,7 @@ struct config {
 	CONFIG_TOP(CONFIG_MEMBER) /* edges: resolved, ≥ 1; durability: enum durability of edge/edge.h */
 	struct config_limits limits;
 	struct config_timeouts timeouts;
+	struct config_tls tls;
 	struct config_metrics metrics;
 	struct config_log log;
 	struct config_address *listen;

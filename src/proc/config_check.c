@@ -90,17 +90,91 @@ check_edges(struct check *k)
 		k->c->edges = get_nprocs() > 60 ? 60 : (uint64_t)get_nprocs();
 }
 
+/* Address i of all that are listened on: those in clear text first. */
+static const struct config_address *
+listen_at(const struct config *c, uint32_t i)
+{
+	return i < c->listen_count ? &c->listen[i] : &c->tls.listen[i - c->listen_count];
+}
+
+static uint32_t
+listen_line(const struct check *k, uint32_t i)
+{
+	const yaml_node_t *root = config_yaml_root(k->y), *tls = config_yaml_get(k->y, root, "tls");
+	bool clear = i < k->c->listen_count;
+	return config_yaml_line(config_yaml_item(k->y, config_yaml_get(k->y, clear ? root : tls, "listen"), clear ? i : i - k->c->listen_count));
+}
+
 static void
 check_listen(struct check *k)
 {
-	const yaml_node_t *list = config_yaml_get(k->y, config_yaml_root(k->y), "listen");
-	for (uint32_t i = 1; i < k->c->listen_count; i++)
+	uint32_t count = k->c->listen_count + k->c->tls.listen_count;
+	if (count == 0)
+		problems_error(k->problems, 0, "there is no address to listen on – add `listen:`, or `listen:` under `tls:` (docs/reference/config.md)");
+	if (count > CONFIG_LISTEN_MAX)
+		problems_error(k->problems, listen_line(k, CONFIG_LISTEN_MAX), "%u addresses to listen on, with and without TLS – %d are the most", count,
+			CONFIG_LISTEN_MAX);
+	for (uint32_t i = 1; i < count; i++)
 		for (uint32_t j = 0; j < i; j++) {
-			const struct config_address *a = &k->c->listen[i], *b = &k->c->listen[j];
+			const struct config_address *a = listen_at(k->c, i), *b = listen_at(k->c, j);
 			if (a->port != 0 && a->port == b->port && strcmp(a->host, b->host) == 0)
-				problems_error(k->problems, config_yaml_line(config_yaml_item(k->y, list, i)),
-					"`listen`: %s port %u stands twice – keep one", a->host, a->port);
+				problems_error(k->problems, listen_line(k, i), "`listen`: %s port %u stands twice – keep one", a->host, a->port);
 		}
+}
+
+static void
+check_file_path(struct check *k, const char *path, const char *key, uint32_t line)
+{
+	if (path[0] != '\0' && path[0] != '/')
+		problems_error(k->problems, line, "`%s`: `%s` is not an absolute path – begin it with '/'", key, path);
+}
+
+static void
+check_certificates(struct check *k)
+{
+	const struct config_tls *t = &k->c->tls;
+	for (uint32_t i = 0; i < t->certificate_count; i++) {
+		const struct config_certificate *one = &t->certificates[i];
+		check_file_path(k, one->certificate, "certificate", one->line);
+		check_file_path(k, one->key, "key", one->line);
+		if ((one->key[0] != '\0') == (one->key_credential[0] != '\0'))
+			problems_error(k->problems, one->line, "a certificate has exactly one of `key` and `key_credential` – write one of them");
+		if (strchr(one->key_credential, '/') != NULL)
+			problems_error(k->problems, one->line, "`key_credential`: `%s` is a path – give the name from LoadCredential= only", one->key_credential);
+	}
+}
+
+static void
+check_tls(struct check *k)
+{
+	const struct config_tls *t = &k->c->tls;
+	const yaml_node_t *node = config_yaml_get(k->y, config_yaml_root(k->y), "tls");
+	check_file_path(k, t->client_ca, "client_ca", line_of(k, node, "client_ca"));
+	check_file_path(k, t->ca_file, "ca_file", line_of(k, node, "ca_file"));
+	check_certificates(k);
+	if (t->listen_count > 0 && t->certificate_count == 0)
+		problems_error(k->problems, line_of(k, node, "listen"), "TLS needs a certificate – add `certificates:` with `certificate` and `key`");
+	if (t->client_certificates != 0 && t->client_ca[0] == '\0')
+		problems_error(k->problems, line_of(k, node, "client_certificates"),
+			"certificates of clients are to be checked, but there is nothing to check them against – add `client_ca`");
+}
+
+/* Whom to trust about this provider: the same file is read once for all. */
+static void
+check_trust(struct check *k, struct config_provider *p, const yaml_node_t *node)
+{
+	struct config_tls *t = &k->c->tls;
+	const char *file = p->ca_file[0] != '\0' ? p->ca_file : t->ca_file;
+	check_file_path(k, p->ca_file, "ca_file", line_of(k, node, "ca_file"));
+	if (!p->target.tls)
+		return;
+	for (p->trust = 0; p->trust < t->trust_count; p->trust++)
+		if (strcmp(t->trust[p->trust], file) == 0)
+			return;
+	if (t->trust_count == CONFIG_TRUSTS_MAX)
+		problems_error(k->problems, line_of(k, node, "ca_file"), "more than %d different `ca_file` – put several authorities into one file", CONFIG_TRUSTS_MAX);
+	else
+		t->trust[t->trust_count++] = file;
 }
 
 static void
@@ -112,6 +186,16 @@ check_metrics(struct check *k)
 	if (m->on && !config_address((struct span){m->listen_text, strlen(m->listen_text)}, &m->listen))
 		problems_error(k->problems, line,
 			"`metrics.listen`: `%s` is not an address with a port – write 127.0.0.1:9464", m->listen_text);
+}
+
+/* What the connections of an edge can need besides content: their structs, and what TLS keeps of each (measured: 16 to 20 KiB). */
+static uint64_t
+library_bytes(const struct config *c)
+{
+	bool tls = c->tls.listen_count > 0;
+	for (uint32_t i = 0; i < c->provider_count; i++)
+		tls = tls || c->providers[i].target.tls;
+	return 16 * MIB + c->limits.connections_per_edge * (tls ? 24 * KIB : 4 * KIB);
 }
 
 static void
@@ -219,6 +303,7 @@ check_provider(struct check *k, uint32_t index)
 		problems_error(k->problems, line_of(k, node, "name"),
 			"`name`: `%s` – write small letters, digits, '-', '_' and '.' only", p->name);
 	check_url(k, p, node);
+	check_trust(k, p, node);
 	check_key_sources(k, p);
 	for (uint32_t i = 0; i < p->pass_header_count; i++)
 		check_pass_header(k, p->pass_headers[i], config_yaml_line(config_yaml_item(k->y, headers, i)));
@@ -455,8 +540,11 @@ config_check(struct config *c, const struct config_files *files, struct problems
 	struct check k = {c, files, files->y[0], problems};
 	check_edges(&k);
 	check_listen(&k);
+	check_tls(&k);
 	check_metrics(&k);
 	check_limits(&k);
 	check_providers(&k);
+	if (c->limits.library_memory_bytes == 0)
+		c->limits.library_memory_bytes = library_bytes(c);
 	check_models(&k);
 }

@@ -20,6 +20,17 @@ struct raw_timeouts {
 	CONFIG_TIMEOUTS(RAW_MEMBER)
 };
 
+struct raw_certificate {
+	CONFIG_CERTIFICATE(RAW_MEMBER)
+};
+
+struct raw_tls {
+	CONFIG_TLS(RAW_MEMBER)
+	char **listen;
+	struct raw_certificate *certificates;
+	uint32_t listen_count, certificates_count;
+};
+
 struct raw_metrics {
 	CONFIG_METRICS(RAW_MEMBER)
 };
@@ -55,6 +66,7 @@ struct raw_top {
 	char **listen;
 	struct raw_limits *limits;
 	struct raw_timeouts *timeouts;
+	struct raw_tls *tls;
 	struct raw_metrics *metrics;
 	struct raw_log *log;
 	struct raw_provider *providers;
@@ -87,7 +99,8 @@ struct section {
 extern const struct section config_sections[SECTION_COUNT];
 extern const cyaml_schema_value_t config_schema, catalogue_schema; /* both of struct raw_top */
 
-enum { CONFIG_LISTEN_MAX = 16,
+enum {
+	CONFIG_CERTIFICATES_MAX = 64,
 	CONFIG_PROVIDERS_MAX = 1000,
 	CONFIG_MODELS_MAX = 10000,
 	CONFIG_ALIASES_MAX = 64,

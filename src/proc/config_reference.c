@@ -11,12 +11,13 @@ struct part {
 	const char *words;
 	struct {
 		const char *key, *kind, *fallback, *meaning;
-	} lists[7];
+	} lists[8];
 };
 
 static const struct part parts[] = {
 	{SECTION_TOP, "Top level", "",
-		{{"listen", "list of addresses", "required", "where clients connect: `127.0.0.1:8080`, `0.0.0.0:8080`, `[::1]:8080`; port 0 lets the kernel choose"},
+		{{"listen", "list of addresses", "required without `tls.listen`", "where clients connect in clear text: `127.0.0.1:8080`, `0.0.0.0:8080`, `[::1]:8080`; port 0 lets the kernel choose"},
+			{"tls", "section", "", "see below"},
 			{"limits", "section", "", "sizes and numbers, see below"},
 			{"timeouts", "section", "", "see below"},
 			{"metrics", "section", "", "see below"},
@@ -25,6 +26,11 @@ static const struct part parts[] = {
 			{"models", "list", "required, here or in `catalogue`", "see below"}}},
 	{SECTION_LIMITS, "limits", "", {{NULL}}},
 	{SECTION_TIMEOUTS, "timeouts", "", {{NULL}}},
+	{SECTION_TLS, "tls", "Files are read at the start, and again at a SIGHUP.",
+		{{"listen", "list of addresses", "none", "where clients connect with TLS, like `listen`: `0.0.0.0:443`, `[::]:443`"},
+			{"certificates", "list", "required with `listen`", "see below; the first is shown to clients that name no host that another one is for"}}},
+	{SECTION_CERTIFICATE, "tls.certificates",
+		"One entry for each certificate; it stands for the DNS names in it. Two for the same names, with keys of different kinds (ECDSA, RSA), go together.", {{NULL}}},
 	{SECTION_METRICS, "metrics", "", {{NULL}}},
 	{SECTION_LOG, "log", "", {{NULL}}},
 	{SECTION_PROVIDER, "providers", "One entry for each provider account.",

@@ -1,5 +1,6 @@
 #include "proc/config_scalar.h"
 
+#include "core/tls.h"
 #include "ticket/endpoints.h"
 #include "ticket/usage.h"
 
@@ -188,6 +189,11 @@ config_number(enum setting_kind kind, struct span text, int64_t *ret)
 	case SETTING_MEMORY_GRADE:
 		*ret = MEMORY_LOCKED;
 		return equals(text, "locked") || choice(text, "auto", "sealed", ret);
+	case SETTING_TLS_VERSION:
+		return choice(text, "1.2", "1.3", ret);
+	case SETTING_TLS_ASK: /* enum tls_ask */
+		*ret = TLS_ASK_REQUIRED;
+		return equals(text, "required") || choice(text, "none", "optional", ret);
 	case SETTING_CLIENT_GONE:
 		return choice(text, "cancel", "drain", ret);
 	case SETTING_TIER:

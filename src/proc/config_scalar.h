@@ -20,6 +20,8 @@
 	X(RATIO, uint64_t, "a decimal", "write a quoted decimal with at most two places, for example \"2.5\"") \
 	X(DURABILITY, uint64_t, "`batched` or `strict`", "write batched or strict") \
 	X(MEMORY_GRADE, uint64_t, "`auto`, `sealed` or `locked`", "write auto, sealed or locked") \
+	X(TLS_VERSION, uint64_t, "`1.2` or `1.3`", "write \"1.2\" or \"1.3\"") \
+	X(TLS_ASK, uint64_t, "`none`, `optional` or `required`", "write none, optional or required") \
 	X(CLIENT_GONE, uint64_t, "`cancel` or `drain`", "write cancel or drain") \
 	X(TIER, uint64_t, "a service tier", "write standard, flex, priority, batch or fast") \
 	X(DIALECT, uint64_t, "`openai`, `anthropic` or `gemini`", "write openai, anthropic or gemini") \

@@ -31,6 +31,16 @@ static const struct setting limits_rows[] = {CONFIG_LIMITS(ROW)};
 static const struct setting timeouts_rows[] = {CONFIG_TIMEOUTS(ROW)};
 #undef RAW
 #undef VALUE
+#define RAW struct raw_tls
+#define VALUE struct config_tls
+static const struct setting tls_rows[] = {CONFIG_TLS(ROW)};
+#undef RAW
+#undef VALUE
+#define RAW struct raw_certificate
+#define VALUE struct config_certificate
+static const struct setting certificate_rows[] = {CONFIG_CERTIFICATE(ROW)};
+#undef RAW
+#undef VALUE
 #define RAW struct raw_metrics
 #define VALUE struct config_metrics
 static const struct setting metrics_rows[] = {CONFIG_METRICS(ROW)};
@@ -88,6 +98,17 @@ static const cyaml_schema_field_t limits_fields[] = {CONFIG_LIMITS(FIELD) CYAML_
 #define RAW struct raw_timeouts
 static const cyaml_schema_field_t timeouts_fields[] = {CONFIG_TIMEOUTS(FIELD) CYAML_FIELD_END};
 #undef RAW
+#define RAW struct raw_certificate
+static const cyaml_schema_field_t certificate_fields[] = {CONFIG_CERTIFICATE(FIELD) CYAML_FIELD_END};
+static const cyaml_schema_value_t certificate_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, RAW, certificate_fields)};
+#undef RAW
+#define RAW struct raw_tls
+static const cyaml_schema_field_t tls_fields[] = {
+	LIST("listen", listen, text_value, CYAML_FLAG_OPTIONAL, 1, CONFIG_LISTEN_MAX),
+	LIST("certificates", certificates, certificate_value, CYAML_FLAG_OPTIONAL, 1, CONFIG_CERTIFICATES_MAX),
+	CONFIG_TLS(FIELD) CYAML_FIELD_END,
+};
+#undef RAW
 #define RAW struct raw_metrics
 static const cyaml_schema_field_t metrics_fields[] = {CONFIG_METRICS(FIELD) CYAML_FIELD_END};
 #undef RAW
@@ -123,9 +144,10 @@ static const cyaml_schema_value_t model_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_
 
 #define RAW struct raw_top
 static const cyaml_schema_field_t top_fields[] = {
-	LIST("listen", listen, text_value, 0, 1, CONFIG_LISTEN_MAX),
+	LIST("listen", listen, text_value, CYAML_FLAG_OPTIONAL, 1, CONFIG_LISTEN_MAX),
 	PART("limits", limits, limits_fields, CYAML_FLAG_OPTIONAL),
 	PART("timeouts", timeouts, timeouts_fields, CYAML_FLAG_OPTIONAL),
+	PART("tls", tls, tls_fields, CYAML_FLAG_OPTIONAL),
 	PART("metrics", metrics, metrics_fields, CYAML_FLAG_OPTIONAL),
 	PART("log", log, log_fields, CYAML_FLAG_OPTIONAL),
 	LIST("providers", providers, provider_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_PROVIDERS_MAX),

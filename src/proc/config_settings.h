@@ -37,8 +37,8 @@
 	X("connections_per_edge", connections_per_edge, COUNT, "19000", 2, 1000000, "open connections of one edge, clients and providers together") \
 	X("content_memory", content_memory_bytes, BYTES, "512MiB", 4 * MIB, 1024 * GIB, \
 		"memory of one edge for requests and answers in flight; beyond it new requests wait, then get 503") \
-	X("library_memory", library_memory_bytes, BYTES, "64MiB", MIB, 64 * GIB, \
-		"memory of one edge for connections and its own structures, on top of content_memory") \
+	X("library_memory", library_memory_bytes, BYTES, "0", 0, 64 * GIB, \
+		"memory of one edge for connections and its own structures, on top of content_memory; 0: what its connections can need, 4 KiB each and with TLS 24 KiB") \
 	X("accounts", accounts, COUNT, "65536", 16, 16777216, "accounts with requests at the same time; idle ones make room for others")
 
 #define CONFIG_TIMEOUTS(X) \
@@ -51,6 +51,21 @@
 	X("client_write", client_write_ms, MS, "60s", 100, HOUR_MS, "a client that takes nothing for this long is gone") \
 	X("drain", drain_ms, MS, "30s", 0, 24 * HOUR_MS, "at a stop, how long running answers may go on")
 
+#define CONFIG_TLS(X) \
+	X("min_version", tls13_only, TLS_VERSION, "1.2", 0, 1, "oldest version of TLS that clients may speak, `1.2` or `1.3`") \
+	X("client_certificates", client_certificates, TLS_ASK, "none", 0, 2, \
+		"certificates of clients: `none` are asked for, `optional` ones are checked, or they are `required`; keys are wanted all the same") \
+	X("client_ca", client_ca, TEXT, "", 1, 4000, "path of a PEM file: who may have signed certificates of clients") \
+	X("ca_file", ca_file, TEXT, "", 1, 4000, \
+		"path of a PEM file: who may have signed certificates of providers; the system's list without it") \
+	X("ticket_rotation", ticket_rotation_ms, MS, "24h", SECOND_MS, 168 * HOUR_MS, \
+		"how often the key that seals session tickets is replaced; a ticket is good for at most three of these times")
+
+#define CONFIG_CERTIFICATE(X) \
+	X("certificate", certificate, TEXT, NULL, 1, 4000, "path of a PEM file: the certificate, then those between it and the authority") \
+	X("key", key, TEXT, "", 1, 4000, "path of its key (PEM, without a passphrase); mode 0600") \
+	X("key_credential", key_credential, TEXT, "", 1, 128, "instead of `key`: name of a systemd credential (LoadCredential= in the unit)")
+
 #define CONFIG_METRICS(X) \
 	X("listen", listen_text, TEXT, "", 0, 128, "address for Prometheus, for example 127.0.0.1:9464; off without it")
 
@@ -60,6 +75,7 @@
 #define CONFIG_PROVIDER(X) \
 	X("name", name, TEXT, NULL, 1, 64, "your name for it: small letters, digits, '-', '_', '.'") \
 	X("url", url, TEXT, NULL, 8, 400, "where its API begins, for example https://api.openai.com/v1; plain http only to this machine or a private network") \
+	X("ca_file", ca_file, TEXT, "", 1, 4000, "https: path of a PEM file, who may have signed its certificate, or that certificate itself; `tls.ca_file` without it") \
 	X("dialect", dialect, DIALECT, "openai", 0, 2, \
 		"whose API it speaks: `openai` (xAI, DeepSeek and most others too), `anthropic` or `gemini`; its models are served at that API's endpoints") \
 	X("cap_field", cap_field, CAP_FIELD, "max_completion_tokens", 0, 1, \
@@ -124,6 +140,8 @@
 	X(TOP, top) \
 	X(LIMITS, limits) \
 	X(TIMEOUTS, timeouts) \
+	X(TLS, tls) \
+	X(CERTIFICATE, certificate) \
 	X(METRICS, metrics) \
 	X(LOG, log) \
 	X(PROVIDER, provider) \

@@ -78,7 +78,7 @@ static const struct wrong wrongs[] = {
 	{"    context: 1000\n    output: 100\n    prices:\n      - {", "    output: 100\n    prices:\n      - {", 11, "`context` is missing in an entry of `models`"},
 	{"    provider: openai\n    aliases", "    colour: red\n    provider: openai\n    aliases", 12, "unknown key `colour` in an entry of `models`"},
 	{"      - from: 2026-01-01\n        input", "      - input", 23, "`from` is missing in an entry of `prices`"},
-	{"listen: ['127.0.0.1:8080']\n", "", 1, "`listen` is missing in the file"},
+	{"listen: ['127.0.0.1:8080']\n", "", 0, "there is no address to listen on"},
 	{"    context: 1000\n", "    context: 1000\n    context: 2000\n", 15, "`context` stands twice"},
 	/* shape */
 	{"models:", "models: [\n", 12, "flow node"},

@@ -37,6 +37,7 @@ struct handover {
 	/* Slices of the configuration: each only for the role that it names; zero for others. */
 	struct edge_limits edge_limits;
 	struct edge_timeouts edge_timeouts;
+	struct edge_tls edge_tls;
 	uint32_t vault_grade, durability; /* edge */
 	uint32_t ledger_node, ledger_batch_window_ms, ledger_streams_per_account;
 	char ledger_data_dir[PATH_MAX];

@@ -23,10 +23,10 @@ url_of(const struct plan_address *a, char ret[URL_MAX])
 	char host[INET6_ADDRSTRLEN] = "";
 	if (a->any.sa_family == AF_INET6) {
 		inet_ntop(AF_INET6, &a->v6.sin6_addr, host, sizeof host);
-		snprintf(ret, URL_MAX, "http://[%s]:%u", host, ntohs(a->v6.sin6_port));
+		snprintf(ret, URL_MAX, "http%s://[%s]:%u", a->tls ? "s" : "", host, ntohs(a->v6.sin6_port));
 	} else {
 		inet_ntop(AF_INET, &a->v4.sin_addr, host, sizeof host);
-		snprintf(ret, URL_MAX, "http://%s:%u", host, ntohs(a->v4.sin_port));
+		snprintf(ret, URL_MAX, "http%s://%s:%u", a->tls ? "s" : "", host, ntohs(a->v4.sin_port));
 	}
 }
 
@@ -97,7 +97,7 @@ listen_announce(const struct supervisor *s)
 	char path[PATH_MAX + 16], fresh[PATH_MAX + 16], urls[HANDOVER_LISTENERS_MAX * URL_MAX];
 	struct text t = text_on(urls, sizeof urls);
 	for (uint32_t i = 0; i < s->plan->listen_count; i++) {
-		struct plan_address bound = {.len = sizeof bound.v6};
+		struct plan_address bound = {.len = sizeof bound.v6, .tls = s->plan->listen[i].tls};
 		char url[URL_MAX];
 		if (getsockname(s->listen_fd[i], &bound.any, &bound.len) != 0)
 			return false;

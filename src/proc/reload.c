@@ -46,4 +46,5 @@ supervisor_reload(struct supervisor *s)
 {
 	supervisor_say("SIGHUP: files that are named in the configuration are opened anew; the configuration itself is read at start only", "");
 	reopen_log(s);
+	tls_renew(s);
 }

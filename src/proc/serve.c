@@ -130,12 +130,16 @@ plan_address(const struct config_address *from, struct plan_address *ret)
 static bool
 plan_listeners(const struct config *c, struct supervisor_plan *plan)
 {
-	if (c->listen_count > HANDOVER_LISTENERS_MAX)
-		return refuse("too many addresses in `listen`; 16 are the most", "");
-	plan->listen_count = c->listen_count;
-	for (uint32_t i = 0; i < c->listen_count; i++)
-		if (!plan_address(&c->listen[i], &plan->listen[i]))
-			return refuse("not an address: ", c->listen[i].host);
+	_Static_assert((int)HANDOVER_LISTENERS_MAX >= (int)CONFIG_LISTEN_MAX && HANDOVER_LISTENERS_MAX <= 32, "a bit for each");
+	plan->listen_count = c->listen_count + c->tls.listen_count;
+	for (uint32_t i = 0; i < plan->listen_count; i++) {
+		bool tls = i >= c->listen_count;
+		const struct config_address *from = tls ? &c->tls.listen[i - c->listen_count] : &c->listen[i];
+		if (!plan_address(from, &plan->listen[i]))
+			return refuse("not an address: ", from->host);
+		plan->listen[i].tls = tls;
+		plan->edge_tls.listeners |= (uint32_t)tls << i;
+	}
 	plan->metrics_on = c->metrics.on;
 	if (c->metrics.on && !plan_address(&c->metrics.listen, &plan->metrics))
 		return refuse("not an address: ", c->metrics.listen.host);
@@ -165,7 +169,6 @@ plan_numbers(const struct config *c, struct supervisor_plan *plan)
 	plan->batch_window_ms = (uint32_t)c->batch_window_ms;
 	plan->durability = (enum durability)c->durability;
 	plan->accounts = (uint32_t)c->limits.accounts;
-	plan->library_bytes = c->limits.library_memory_bytes;
 	plan->tickets_per_edge = (uint32_t)c->limits.streams_per_edge + BATCH_TICKETS;
 	plan->limits = (struct edge_limits){
 		.head_bytes = (uint32_t)c->limits.head_bytes,
@@ -173,6 +176,7 @@ plan_numbers(const struct config *c, struct supervisor_plan *plan)
 		.connections = (uint32_t)c->limits.connections_per_edge,
 		.tickets_per_account_percent = (uint32_t)c->limits.streams_per_account_percent,
 		.content_bytes = c->limits.content_memory_bytes,
+		.library_bytes = c->limits.library_memory_bytes,
 	};
 	plan_timeouts(&c->timeouts, &plan->timeouts);
 	uint64_t tickets = (uint64_t)plan->tickets_per_edge * plan->edges + BOARD_LEDGER_TICKETS;
@@ -219,13 +223,6 @@ plan_catalogue(const struct config *c, struct supervisor_plan *plan, struct cata
 	problems_print(&problems, stderr);
 	if (!compiled)
 		return false;
-	for (uint32_t i = 0; i < (*ret)->provider_count; i++)
-		if (catalogue_provider(*ret, i)->tls) {
-			fprintf(stderr,
-				"lethe: provider %s has an https URL: this build speaks no TLS yet - put a TLS-terminating proxy on this machine and give its http URL\n",
-				catalogue_provider(*ret, i)->name);
-			return false;
-		}
 	plan->catalogue = *ret;
 	plan->catalogue_bytes = (*ret)->bytes;
 	return true;
@@ -263,12 +260,24 @@ plan_keys(const struct config *c, struct supervisor_plan *plan)
 }
 
 static bool
+plan_tls(const struct config *c, struct supervisor_plan *plan)
+{
+	char why[CONFIG_WHY_MAX];
+	plan->edge_tls.tls13_only = c->tls.tls13_only;
+	plan->edge_tls.ask = (uint32_t)c->tls.client_certificates;
+	plan->ticket_rotation_ms = c->tls.ticket_rotation_ms;
+	if (!tls_files_read(c, &plan->tls, why) || !tls_files_check(plan->tls, why))
+		return refuse(why, "");
+	return true;
+}
+
+static bool
 plan_secrets(const struct config *c, struct supervisor_plan *plan)
 {
 	char why[PEPPER_WHY_MAX];
 	if (!pepper_load_or_create(plan->data_dir, plan->pepper, why))
 		return refuse(why, "");
-	bool read = plan_keys(c, plan);
+	bool read = plan_tls(c, plan) && plan_keys(c, plan);
 	config_clear_environment(c);
 	clearenv();
 	return read;
@@ -297,6 +306,7 @@ serve_main(const struct config *config, const char *data_dir)
 	if (plan_all(config, data_dir, plan, &catalogue))
 		status = supervisor_run(plan);
 	sodium_free(plan->keys);
+	tls_files_free(&plan->tls);
 	sodium_free(plan);
 	free(catalogue);
 	return status;

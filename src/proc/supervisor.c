@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum {
-	SECOND_MS = 1000,
+	LOOK_MS = 1000,
 	DRAIN_GRACE_MS = 3000, /* beyond the edges' own limit */
 	STOP_GRACE_MS = 2000, /* from STOP to SIGKILL */
 	BOOK_MS = 30000, /* the ledger, for its last rounds */
@@ -302,7 +302,7 @@ second_fired(struct timer *t)
 {
 	struct supervisor *s = container_of(t, struct supervisor, second);
 	watch_tracers(s);
-	timer_arm(&s->loop, t, s->loop.now_ms + SECOND_MS, second_fired);
+	timer_arm(&s->loop, t, s->loop.now_ms + LOOK_MS, second_fired);
 }
 
 /* ---- life ---- */
@@ -381,9 +381,10 @@ start(struct supervisor *s)
 	if (!create_all(s))
 		return false;
 	init_children(s);
+	tls_begin(s);
 	for (uint32_t i = 0; i < s->child_count; i++)
 		child_start(&s->child[i]);
-	timer_arm(&s->loop, &s->second, s->loop.now_ms + SECOND_MS, second_fired);
+	timer_arm(&s->loop, &s->second, s->loop.now_ms + LOOK_MS, second_fired);
 	return true;
 }
 

@@ -8,6 +8,7 @@
 
 #include "edge/edge.h"
 #include "proc/handover.h"
+#include "proc/tls_files.h"
 
 #include <netinet/in.h>
 
@@ -19,6 +20,7 @@ enum {
 
 struct plan_address {
 	socklen_t len;
+	bool tls;
 	union {
 		struct sockaddr any;
 		struct sockaddr_in v4;
@@ -40,7 +42,9 @@ struct supervisor_plan {
 	enum vault_grade grade;
 	struct edge_limits limits;
 	struct edge_timeouts timeouts;
-	uint64_t library_bytes; /* vault memory of an edge on top of limits.content_bytes */
+	struct edge_tls edge_tls;
+	struct tls_files *tls; /* NULL: none */
+	uint64_t ticket_rotation_ms;
 	const void *catalogue;
 	size_t catalogue_bytes;
 	struct plan_address listen[HANDOVER_LISTENERS_MAX];

@@ -9,6 +9,7 @@
 #define PROC_SUPERVISOR_PRIV_H
 
 #include "core/loop.h"
+#include "core/tls.h"
 #include "proc/roles.h"
 #include "proc/shared.h"
 #include "proc/supervisor.h"
@@ -67,6 +68,9 @@ struct supervisor {
 	int log_fd; /* the plan's, until the log is opened anew */
 	int listen_fd[HANDOVER_LISTENERS_MAX];
 	struct watch signals;
+	struct tls_files *tls; /* in force; the plan's, or what was read since */
+	struct tls_ticket_keys tickets;
+	struct timer rotate;
 	struct timer second, limit; /* limit: how long the state may last */
 	uint32_t limits_passed; /* in this state */
 	struct child child[CHILDREN_MAX];
@@ -107,6 +111,13 @@ void arrows_init(struct supervisor *s);
 must_check bool arrows_take(struct supervisor *s, const struct child *c, struct handover *h);
 /* It is dead: what was kept for its neighbours leads nowhere. */
 void arrows_drop(struct supervisor *s, const struct child *c);
+
+/* ---- tls_hand.c ---- */
+void tls_begin(struct supervisor *s);
+/* To an edge that starts, before its GO. */
+must_check bool tls_hand_over(struct child *c);
+/* SIGHUP: what has changed on disk is handed to all edges. */
+void tls_renew(struct supervisor *s);
 
 /* ---- watch.c ---- */
 must_check bool watch_pipe(struct child *c, int fd);

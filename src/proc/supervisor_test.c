@@ -333,7 +333,7 @@ plan_init(struct server *s)
 		.key_count = KEYS,
 		.notify_fd = -1,
 		.lock_fd = -1};
-	p->limits.content_bytes = p->library_bytes = VAULT_SEGMENT;
+	p->limits.content_bytes = p->limits.library_bytes = VAULT_SEGMENT;
 	for (uint32_t i = 0; i < p->listen_count; i++) {
 		p->listen[i].len = sizeof p->listen[i].v4;
 		p->listen[i].v4 =

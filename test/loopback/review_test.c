@@ -463,7 +463,7 @@ a_drained_answer_is_read_to_its_end_when_a_slow_client_goes(void **state)
 	n += (size_t)sprintf(in + n, "0\r\n\r\n");
 	assert_int_equal(send(p, in, n, 0), n);
 	rig_turn(&r);
-	assert_non_null(r.edge->clients->out.at); /* it is slow indeed */
+	assert_non_null(r.edge->clients->conn.out.at); /* it is slow indeed */
 	close(c);
 	rig_turn(&r);
 	assert_int_equal(atomic_load(&r.counters.exchanges_open), 0);

@@ -196,7 +196,7 @@ rig_open(struct rig *r, const char *dollars, enum durability durability)
 		.incarnation = 1,
 		.grade = VAULT_PLAIN,
 		.durability = durability,
-		.limits = {.head_bytes = 32768, .body_bytes = 1 << 20, .connections = 1000, .tickets_per_account_percent = 50, .content_bytes = 8 << 20},
+		.limits = {.head_bytes = 32768, .body_bytes = 1 << 20, .connections = 1000, .tickets_per_account_percent = 50, .content_bytes = 8 << 20, .library_bytes = 32 << 20},
 		.timeouts = {.head = 10000, .body = 20000, .idle = 75000, .connect = 5000, .first_byte = 600000, .between_bytes = 60000, .client_write = 30000, .drain = 10000},
 		.board = r->process.board,
 		.keys = r->process.keys,
@@ -360,7 +360,7 @@ rig_client(struct rig *r)
 {
 	int pair[2], made = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair);
 	assert(made == 0);
-	bool adopted = client_adopt(r->edge, pair[1]);
+	bool adopted = client_adopt(r->edge, pair[1], false);
 	assert(adopted);
 	return pair[0];
 }
