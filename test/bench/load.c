@@ -7,7 +7,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 enum {
 	RECEIVE_BYTES = 256 * 1024,
@@ -19,15 +18,18 @@ enum {
 
 enum load_state { LOAD_UNUSED,
 	LOAD_CONNECTING,
+	LOAD_SHAKING, /* hands, by TLS */
 	LOAD_SENDING,
 	LOAD_HEAD,
 	LOAD_BODY,
 	LOAD_IDLE };
 
 struct load_conn {
-	int fd;
+	struct link link;
+	struct tls_sessions *sessions; /* of this one and those before it; NULL: none is resumed */
 	enum load_state state;
 	size_t sent;
+	uint64_t connected_ns; /* when it began to connect */
 	uint64_t began_ns; /* closed loop: when it was sent; fixed rate: when it should have been */
 	char *head; /* an unfinished head */
 	size_t head_len;
@@ -52,6 +54,10 @@ load_init(struct load *l, const struct load_options *o)
 	l->idle = calloc(o->connections, sizeof(struct load_conn *));
 	if (l->epoll < 0 || !l->conns || !l->idle)
 		abort();
+	bool resumes = o->client && o->mode == LOAD_REQUESTS && o->handshakes != LOAD_FULL;
+	for (unsigned i = 0; resumes && i < o->connections; i++)
+		if (!(l->conns[i].sessions = tls_sessions_create()))
+			abort();
 	load_build_request(o, &l->request, &l->request_len);
 }
 
@@ -68,7 +74,7 @@ static void
 watch(struct load *l, struct load_conn *c, int op, uint32_t events)
 {
 	struct epoll_event e = {.events = events, .data.ptr = c};
-	if (epoll_ctl(l->epoll, op, c->fd, &e) != 0)
+	if (epoll_ctl(l->epoll, op, c->link.fd, &e) != 0)
 		abort();
 }
 
@@ -84,20 +90,24 @@ complain(struct load *l, const char *what, const char *detail, size_t len)
 static void
 drop(struct load *l, struct load_conn *c)
 {
-	close(c->fd);
+	link_close(&c->link);
 	free(c->head);
-	*c = (struct load_conn){.fd = -1};
+	*c = (struct load_conn){.link.fd = -1, .sessions = c->sessions};
 	l->alive--;
 }
 
 static void
 connect_one(struct load *l, struct load_conn *c)
 {
-	c->fd = net_connect(&l->options->to);
-	if (c->fd < 0) {
+	const struct load_options *o = l->options;
+	c->connected_ns = net_now_ns();
+	int fd = net_connect(&o->to);
+	if (fd < 0) {
 		complain(l, "connect:", strerror(errno), 64);
 		return;
 	}
+	if (!link_connect(&c->link, fd, o->client, o->host, c->sessions))
+		abort();
 	l->alive++;
 	c->state = LOAD_CONNECTING;
 	watch(l, c, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
@@ -129,14 +139,14 @@ lost(struct load *l, struct load_conn *c, const char *why)
 static void
 send_rest(struct load *l, struct load_conn *c)
 {
-	ssize_t n = net_send(c->fd, l->request + c->sent, l->request_len - c->sent);
+	ssize_t n = link_send(&c->link, l->request + c->sent, l->request_len - c->sent);
 	if (n < 0) {
 		lost(l, c, "the connection was closed while the request was sent");
 		return;
 	}
 	c->sent += (size_t)n;
 	enum load_state before = c->state;
-	c->state = c->sent == l->request_len ? LOAD_HEAD : LOAD_SENDING;
+	c->state = c->sent == l->request_len && !link_is_full(&c->link) ? LOAD_HEAD : LOAD_SENDING;
 	if (c->state == LOAD_SENDING && before != LOAD_SENDING)
 		watch(l, c, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
 	else if (c->state == LOAD_HEAD && before == LOAD_SENDING)
@@ -165,7 +175,7 @@ next_request(struct load *l, struct load_conn *c)
 	if (l->options->mode == LOAD_REQUESTS && l->options->rate)
 		rest(l, c);
 	else
-		send_request(l, c, net_now_ns());
+		send_request(l, c, l->options->handshakes == LOAD_KEPT ? net_now_ns() : c->connected_ns);
 }
 
 static void
@@ -182,6 +192,15 @@ send_due(struct load *l, uint64_t now_ns)
 
 /* ---- receiving ---- */
 
+/* Whether the next request goes over this connection. */
+static bool
+goes_on(const struct load *l, const struct load_conn *c)
+{
+	if (!c->keep_alive || l->options->handshakes != LOAD_KEPT)
+		return false;
+	return !c->sessions || tls_was_resumed(c->link.tls); /* the first only brings the session */
+}
+
 static void
 reply_done(struct load *l, struct load_conn *c)
 {
@@ -189,10 +208,11 @@ reply_done(struct load *l, struct load_conn *c)
 		l->counts.requests++;
 		histogram_add(&l->latency, net_now_ns() - c->began_ns);
 	}
-	if (c->keep_alive) {
+	if (goes_on(l, c)) {
 		next_request(l, c);
 		return;
 	}
+	link_end(&c->link);
 	drop(l, c);
 	connect_one(l, c);
 }
@@ -345,39 +365,95 @@ feed(struct load *l, struct load_conn *c, char *at, size_t len)
 }
 
 static void
+ready(struct load *l, struct load_conn *c)
+{
+	if (c->link.tls) {
+		l->counts.handshakes++;
+		l->counts.resumed += tls_was_resumed(c->link.tls);
+	}
+	next_request(l, c);
+}
+
+static void
+shake(struct load *l, struct load_conn *c)
+{
+	ssize_t n = link_receive(&c->link, received, RECEIVE_BYTES);
+	if (n != 0) {
+		char what[160];
+		snprintf(what, sizeof what, "TLS: %s", n > 0 ? "bytes came that nobody asked for" : link_why(&c->link));
+		complain(l, what, "", 0);
+		drop(l, c);
+	} else if (link_is_ready(&c->link))
+		ready(l, c);
+}
+
+static void
 connected(struct load *l, struct load_conn *c)
 {
 	int error = 0;
 	socklen_t len = sizeof error;
-	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	getsockopt(c->link.fd, SOL_SOCKET, SO_ERROR, &error, &len);
 	if (error) {
 		complain(l, "connect:", strerror(error), 64);
 		drop(l, c);
 		return;
 	}
 	watch(l, c, EPOLL_CTL_MOD, EPOLLIN);
-	next_request(l, c);
+	c->state = LOAD_SHAKING;
+	if (link_is_ready(&c->link))
+		ready(l, c);
+	else
+		shake(l, c);
+}
+
+/* The connection ended, or will not be heard of again. */
+static void
+ended(struct load *l, struct load_conn *c)
+{
+	if (c->state == LOAD_BODY && c->until_close && l->options->mode == LOAD_REQUESTS)
+		reply_done(l, c);
+	else
+		lost(l, c, "the connection was closed");
+}
+
+static void
+receive(struct load *l, struct load_conn *c)
+{
+	ssize_t n;
+	do {
+		n = link_receive(&c->link, received, RECEIVE_BYTES);
+		l->counts.bytes += n > 0 ? (uint64_t)n : 0;
+		if (n > 0)
+			feed(l, c, received, (size_t)n);
+		else if (n < 0)
+			ended(l, c);
+	} while (n > 0 && c->state > LOAD_SHAKING && link_has_more(&c->link));
 }
 
 static void
 on_event(struct load *l, struct load_conn *c, uint32_t events)
 {
-	if (c->state == LOAD_CONNECTING) {
+	if (c->state == LOAD_CONNECTING)
 		connected(l, c);
-		return;
+	else if (c->state == LOAD_SHAKING)
+		shake(l, c);
+	else {
+		if (events & EPOLLOUT && c->state == LOAD_SENDING)
+			send_rest(l, c);
+		if (events & ~(uint32_t)EPOLLOUT && c->state > LOAD_SHAKING)
+			receive(l, c);
 	}
-	if (events & EPOLLOUT && c->state == LOAD_SENDING)
-		send_rest(l, c);
-	if (!(events & ~(uint32_t)EPOLLOUT) || c->fd < 0)
-		return;
-	ssize_t n = net_receive(c->fd, received, RECEIVE_BYTES);
-	l->counts.bytes += n > 0 ? (uint64_t)n : 0;
-	if (n > 0)
-		feed(l, c, received, (size_t)n);
-	else if (n < 0 && c->state == LOAD_BODY && c->until_close && l->options->mode == LOAD_REQUESTS)
-		reply_done(l, c);
-	else if (n < 0)
-		lost(l, c, "the connection was closed");
+}
+
+unsigned
+load_resumed_now(const struct load *l)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < l->opened; i++) {
+		const struct load_conn *c = &l->conns[i];
+		count += c->state > LOAD_SHAKING && c->link.tls && tls_was_resumed(c->link.tls);
+	}
+	return count;
 }
 
 /* ---- the loop ---- */

@@ -7,6 +7,7 @@
 #define BENCH_LOAD_H
 
 #include "core/http1.h"
+#include "link.h"
 #include "measure.h"
 #include "net.h"
 
@@ -14,8 +15,21 @@ enum load_mode { LOAD_REQUESTS,
 	LOAD_STREAMS,
 	LOAD_HOLD };
 
+/*
+ * By TLS, requests: over connections that resumed a session and are kept; or each over a new one, with a handshake in full
+ * or a resumed one.
+ */
+enum load_handshakes { LOAD_KEPT,
+	LOAD_FULL,
+	LOAD_RESUMED };
+
 struct load_options {
 	enum load_mode mode;
+	bool tls;
+	const char *ca_file;
+	struct tls_client *client; /* made of it; NULL: clear text */
+	const char *host; /* that the certificate must be for */
+	enum load_handshakes handshakes;
 	struct net_address to;
 	unsigned connections; /* or streams */
 	unsigned rate; /* requests: per second over all, 0 closed loop; streams: chunks per second of each */
@@ -32,7 +46,7 @@ struct load_options {
 };
 
 /* X(counter) */
-#define LOAD_COUNTERS(X) X(requests) X(chunks) X(bytes) X(errors)
+#define LOAD_COUNTERS(X) X(requests) X(chunks) X(bytes) X(errors) X(handshakes) X(resumed)
 
 struct load_counts {
 #define X(name) uint64_t name;
@@ -65,6 +79,9 @@ void load_open(struct load *l, unsigned n);
 
 /* Moves bytes until until_ns. */
 void load_run(struct load *l, uint64_t until_ns);
+
+/* Connections that are open now and resumed a session. */
+must_check unsigned load_resumed_now(const struct load *l);
 
 /* Nothing counted so far is part of what is measured. */
 void load_reset_counts(struct load *l);

@@ -20,6 +20,9 @@ static const char USAGE[] =
 	"  --header 'name: value'     up to 16 times\n"
 	"  --sim 'key=value,...'      more for the x-sim header\n"
 	"  --max-tokens N             256 for requests, unsaid for streams\n"
+	"  --tls --ca FILE            TLS, to who has a certificate of that authority for --host localhost\n"
+	"  --handshakes full|resumed  requests: each over a connection of its own, latency counted from its beginning.\n"
+	"                             Without it they go over kept connections that resumed a session\n"
 	"  --warmup S --seconds S     what is counted begins after the warm-up\n"
 	"  --opens N                  streams opened per second\n"
 	"  --cpu label=PID,PID,...    report these processes' CPU time, up to 8 times\n"
@@ -69,6 +72,14 @@ add_cpu(struct load_options *o, char *text)
 	o->cpus++;
 }
 
+static enum load_handshakes
+handshakes_of(const char *word)
+{
+	if (strcmp(word, "full") != 0 && strcmp(word, "resumed") != 0)
+		misuse("--handshakes wants full or resumed");
+	return *word == 'f' ? LOAD_FULL : LOAD_RESUMED;
+}
+
 static void
 set(struct load_options *o, int c, char *value)
 {
@@ -116,6 +127,18 @@ set(struct load_options *o, int c, char *value)
 	case 'c':
 		add_cpu(o, value);
 		break;
+	case 'T':
+		o->tls = true;
+		break;
+	case 'A':
+		o->ca_file = value;
+		break;
+	case 'h':
+		o->host = value;
+		break;
+	case 'k':
+		o->handshakes = handshakes_of(value);
+		break;
 	default:
 		misuse("an option is not known");
 	}
@@ -151,6 +174,10 @@ parse(int argc, char **argv)
 		{"max-tokens", 1, NULL, 't'},
 		{"header", 1, NULL, 'H'},
 		{"cpu", 1, NULL, 'c'},
+		{"tls", 0, NULL, 'T'},
+		{"ca", 1, NULL, 'A'},
+		{"host", 1, NULL, 'h'},
+		{"handshakes", 1, NULL, 'k'},
 		{0},
 	};
 	struct load_options o = {
@@ -163,6 +190,7 @@ parse(int argc, char **argv)
 		.path = "/v1/chat/completions",
 		.model = "gpt-sim",
 		.sim = "",
+		.host = "localhost",
 	};
 	o.mode = mode_of(argv[1]);
 	o.max_tokens = o.mode == LOAD_REQUESTS ? 256 : -1;
@@ -171,6 +199,10 @@ parse(int argc, char **argv)
 		set(&o, c, optarg);
 	if (!o.to.len || !o.connections || optind != argc || !o.opens || (o.mode == LOAD_STREAMS && !o.rate))
 		misuse("--connect, --connections and, for streams, --rate are needed");
+	if (o.tls != (o.ca_file != NULL))
+		misuse("--tls and --ca go together");
+	if (o.handshakes != LOAD_KEPT && (!o.tls || o.mode != LOAD_REQUESTS || o.rate))
+		misuse("--handshakes is for requests by TLS without --rate");
 	return o;
 }
 
@@ -256,6 +288,7 @@ report(const struct load *l, const char *event, double seconds, const struct rea
 {
 	const struct load_options *o = l->options;
 	printf("{\"event\":\"%s\",\"seconds\":%.6f,\"streaming\":%u,\"alive\":%u", event, seconds, l->streaming, l->alive);
+	printf(",\"resumed_now\":%u", load_resumed_now(l));
 #define X(name) printf(",\"" #name "\":%llu", (unsigned long long)l->counts.name);
 	LOAD_COUNTERS(X)
 #undef X
@@ -310,6 +343,8 @@ main(int argc, char **argv)
 	struct load_options o = parse(argc, argv);
 	net_raise_descriptor_limit();
 	prctl(PR_SET_TIMERSLACK, 1ul);
+	if (o.tls)
+		o.client = link_client_of(o.ca_file);
 	load_init(&l, &o);
 	if (o.mode == LOAD_REQUESTS)
 		load_open(&l, o.connections);

@@ -3,6 +3,7 @@
  * executable and tool/certificate.sh.
  */
 #include "core/base.h"
+#include "fixture.h"
 #include "link.h"
 #include "net.h"
 
@@ -30,85 +31,22 @@ enum { ENDED = 0,
 	CUT = -2,
 	HEARD = -1 };
 
-static const char *executable, *certificate_tool;
-static char folder[] = "/tmp/lethe-sim-test-XXXXXX";
-static struct net_address clear_address, tls_address;
+static const char *executable;
 static struct tls_client *client; /* NULL: in clear text */
 static struct tls_sessions *sessions;
-static pid_t simulator;
 static char reply[REPLY_MOST];
 static size_t reply_len;
-
-static char *
-in_folder(const char *name)
-{
-	static char path[4][64];
-	static unsigned next;
-	char *at = path[next++ % ARRAY_LEN(path)];
-	snprintf(at, sizeof path[0], "%s/%s", folder, name);
-	return at;
-}
-
-static bool
-make_certificate(void)
-{
-	int status = 0;
-	pid_t pid = mkdtemp(folder) ? fork() : -1;
-	if (pid == 0) {
-		execl(certificate_tool, certificate_tool, folder, (char *)NULL);
-		_exit(127);
-	}
-	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
-}
-
-static void
-remove_certificate(void)
-{
-	static const char *const FILES[] = {"ca.pem", "ca-key.pem", "server.pem", "server-key.pem"};
-	for (size_t i = 0; i < ARRAY_LEN(FILES); i++)
-		unlink(in_folder(FILES[i]));
-	rmdir(folder);
-}
-
-/* The next line's. */
-static bool
-read_address(FILE *f, struct net_address *ret)
-{
-	unsigned port = 0;
-	char text[32];
-	if (fscanf(f, "%*[^:]:%u", &port) != 1)
-		return false;
-	snprintf(text, sizeof text, "127.0.0.1:%u", port);
-	return net_address_parse(text, ret);
-}
 
 static int
 start(void **state)
 {
-	int out[2];
-	if (pipe(out) != 0 || (simulator = fork()) < 0)
-		return -1;
-	if (simulator == 0) {
-		dup2(out[1], STDOUT_FILENO);
-		execl(executable, executable, "--listen", "127.0.0.1:0", "--key", "k1", "--listen-tls", "127.0.0.1:0",
-			"--tls-certificate", in_folder("server.pem"), "--tls-key", in_folder("server-key.pem"), (char *)NULL);
-		_exit(127);
-	}
-	close(out[1]);
-	FILE *f = fdopen(out[0], "r");
-	if (!f)
-		return -1;
-	bool said = read_address(f, &clear_address) && read_address(f, &tls_address);
-	fclose(f);
-	return said ? 0 : -1;
+	return fixture_start(executable) ? 0 : -1;
 }
 
 static int
 stop(void **state)
 {
-	int status = 0;
-	kill(simulator, SIGTERM);
-	return waitpid(simulator, &status, 0) == simulator && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+	return fixture_stop() ? 0 : -1;
 }
 
 static void
@@ -122,7 +60,7 @@ static struct link
 dial(void)
 {
 	struct link l;
-	int fd = net_connect(client ? &tls_address : &clear_address);
+	int fd = net_connect(client ? &fixture.tls : &fixture.clear);
 	assert_true(fd >= 0);
 	await(fd, POLLOUT);
 	assert_true(link_connect(&l, fd, client, "api.localhost", sessions));
@@ -407,7 +345,7 @@ static void
 clear_text_is_refused_where_tls_is_expected(void **state)
 {
 	struct link l;
-	int fd = net_connect(&tls_address);
+	int fd = net_connect(&fixture.tls);
 	assert_true(fd >= 0);
 	await(fd, POLLOUT);
 	assert_true(link_connect(&l, fd, NULL, NULL, NULL));
@@ -441,14 +379,13 @@ main(int argc, char **argv)
 	if (argc != 3)
 		return 2;
 	executable = argv[1];
-	certificate_tool = argv[2];
-	if (!make_certificate())
+	if (!fixture_certificate(argv[2]))
 		return 2;
 	int failed = cmocka_run_group_tests_name("clear text", tests, start, stop);
-	client = link_client_of(in_folder("ca.pem"));
+	client = link_client_of(fixture_file("ca.pem"));
 	failed += cmocka_run_group_tests_name("by TLS", tests, start, stop);
 	failed += cmocka_run_group_tests_name("TLS", only_tls, start, stop);
 	tls_client_unref(&client);
-	remove_certificate();
+	fixture_finish();
 	return failed;
 }

@@ -1,0 +1,158 @@
+/*
+ * The load generator's connections against the simulator: what it counts is what was asked for. The arguments are the
+ * simulator's executable and tool/certificate.sh.
+ */
+#include "fixture.h"
+#include "load.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const uint64_t PATIENCE_NS = UINT64_C(20000000000), SLICE_NS = UINT64_C(2000000);
+
+static const char *executable;
+static struct tls_client *client;
+static struct load l; /* what it opened stays open until the simulator ends */
+
+static int
+start(void **state)
+{
+	return fixture_start(executable) ? 0 : -1;
+}
+
+static int
+stop(void **state)
+{
+	return fixture_stop() ? 0 : -1;
+}
+
+static struct load_options
+by_tls(enum load_mode mode, enum load_handshakes handshakes)
+{
+	return (struct load_options){
+		.mode = mode,
+		.to = fixture.tls,
+		.client = client,
+		.host = "localhost",
+		.handshakes = handshakes,
+		.connections = 8,
+		.body_bytes = 1024,
+		.path = "/v1/chat/completions",
+		.model = "m",
+		.sim = "",
+		.header = {"authorization: Bearer k1"},
+		.headers = 1,
+		.max_tokens = mode == LOAD_REQUESTS ? 256 : -1,
+		.gap_ms = 1,
+		.rate = mode == LOAD_STREAMS ? 1000 : 0,
+	};
+}
+
+static void
+run_until(const uint64_t *counter, uint64_t least)
+{
+	for (uint64_t give_up_ns = net_now_ns() + PATIENCE_NS; *counter < least && !l.counts.errors;) {
+		assert_true(net_now_ns() < give_up_ns);
+		load_run(&l, net_now_ns() + SLICE_NS);
+	}
+	assert_string_equal(l.first_error, "");
+}
+
+static void
+begin(const struct load_options *o)
+{
+	load_init(&l, o);
+	load_open(&l, o->connections);
+}
+
+static void
+kept_connections_have_resumed_a_session(void **state)
+{
+	struct load_options o = by_tls(LOAD_REQUESTS, LOAD_KEPT);
+	begin(&o);
+	run_until(&l.counts.resumed, o.connections);
+	assert_int_equal(l.counts.handshakes, 2 * o.connections); /* the first of each brings the session */
+	assert_int_equal(load_resumed_now(&l), o.connections);
+	load_reset_counts(&l);
+	run_until(&l.counts.requests, 200);
+	assert_int_equal(l.counts.handshakes, 0);
+}
+
+static void
+a_full_handshake_goes_before_every_request(void **state)
+{
+	struct load_options o = by_tls(LOAD_REQUESTS, LOAD_FULL);
+	begin(&o);
+	run_until(&l.counts.requests, 50);
+	assert_in_range(l.counts.handshakes, l.counts.requests, l.counts.requests + o.connections);
+	assert_int_equal(l.counts.resumed, 0);
+}
+
+static void
+every_handshake_but_the_first_is_resumed(void **state)
+{
+	struct load_options o = by_tls(LOAD_REQUESTS, LOAD_RESUMED);
+	begin(&o);
+	run_until(&l.counts.requests, 100);
+	assert_in_range(l.counts.handshakes, l.counts.requests, l.counts.requests + o.connections);
+	assert_in_range(l.counts.handshakes - l.counts.resumed, 1, o.connections);
+}
+
+static void
+streams_are_counted_by_their_stamps(void **state)
+{
+	struct load_options o = by_tls(LOAD_STREAMS, LOAD_KEPT);
+	begin(&o);
+	run_until(&l.counts.chunks, 500);
+	assert_int_equal(l.streaming, o.connections);
+	assert_int_equal(l.counts.handshakes, o.connections);
+	assert_int_equal(l.counts.resumed, 0);
+}
+
+static void
+bodies_larger_than_a_socket_takes_arrive(void **state)
+{
+	struct load_options o = by_tls(LOAD_REQUESTS, LOAD_KEPT);
+	o.connections = 2;
+	o.body_bytes = 8u << 20;
+	begin(&o);
+	run_until(&l.counts.requests, 4);
+}
+
+static void
+a_certificate_for_another_name_is_an_error(void **state)
+{
+	struct load_options o = by_tls(LOAD_REQUESTS, LOAD_FULL);
+	o.host = "elsewhere.localhost";
+	begin(&o);
+	for (uint64_t give_up_ns = net_now_ns() + PATIENCE_NS; l.counts.errors < o.connections;) {
+		assert_true(net_now_ns() < give_up_ns);
+		load_run(&l, net_now_ns() + SLICE_NS);
+	}
+	assert_int_equal(l.counts.requests, 0);
+	assert_non_null(strstr(l.first_error, "certificate"));
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(kept_connections_have_resumed_a_session, start, stop),
+		cmocka_unit_test_setup_teardown(a_full_handshake_goes_before_every_request, start, stop),
+		cmocka_unit_test_setup_teardown(every_handshake_but_the_first_is_resumed, start, stop),
+		cmocka_unit_test_setup_teardown(streams_are_counted_by_their_stamps, start, stop),
+		cmocka_unit_test_setup_teardown(bodies_larger_than_a_socket_takes_arrive, start, stop),
+		cmocka_unit_test_setup_teardown(a_certificate_for_another_name_is_an_error, start, stop),
+	};
+	if (argc != 3 || !fixture_certificate(argv[2]))
+		return 2;
+	executable = argv[1];
+	client = link_client_of(fixture_file("ca.pem"));
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	tls_client_unref(&client);
+	fixture_finish();
+	return failed;
+}
