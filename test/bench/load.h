@@ -16,8 +16,8 @@ enum load_mode { LOAD_REQUESTS,
 	LOAD_HOLD };
 
 /*
- * By TLS, requests: over connections that resumed a session and are kept; or each over a new one, with a handshake in full
- * or a resumed one.
+ * By TLS, requests: over connections that resumed a session and are kept; or each over a new one, with a handshake in
+ * full or a resumed one.
  */
 enum load_handshakes { LOAD_KEPT,
 	LOAD_FULL,

@@ -81,6 +81,27 @@ handshakes_of(const char *word)
 }
 
 static void
+set_tls(struct load_options *o, int c, char *value)
+{
+	switch (c) {
+	case 'T':
+		o->tls = true;
+		break;
+	case 'A':
+		o->ca_file = value;
+		break;
+	case 'h':
+		o->host = value;
+		break;
+	case 'k':
+		o->handshakes = handshakes_of(value);
+		break;
+	default:
+		misuse("an option is not known");
+	}
+}
+
+static void
 set(struct load_options *o, int c, char *value)
 {
 	switch (c) {
@@ -127,20 +148,8 @@ set(struct load_options *o, int c, char *value)
 	case 'c':
 		add_cpu(o, value);
 		break;
-	case 'T':
-		o->tls = true;
-		break;
-	case 'A':
-		o->ca_file = value;
-		break;
-	case 'h':
-		o->host = value;
-		break;
-	case 'k':
-		o->handshakes = handshakes_of(value);
-		break;
 	default:
-		misuse("an option is not known");
+		set_tls(o, c, value);
 	}
 }
 
@@ -154,6 +163,17 @@ mode_of(const char *word)
 	if (!word || strcmp(word, "hold") != 0)
 		misuse("say requests, streams or hold first");
 	return LOAD_HOLD;
+}
+
+static void
+check(const struct load_options *o, bool all_read)
+{
+	if (!o->to.len || !o->connections || !all_read || !o->opens || (o->mode == LOAD_STREAMS && !o->rate))
+		misuse("--connect, --connections and, for streams, --rate are needed");
+	if (o->tls != (o->ca_file != NULL))
+		misuse("--tls and --ca go together");
+	if (o->handshakes != LOAD_KEPT && (!o->tls || o->mode != LOAD_REQUESTS || o->rate))
+		misuse("--handshakes is for requests by TLS without --rate");
 }
 
 static struct load_options
@@ -197,12 +217,7 @@ parse(int argc, char **argv)
 	optind = 2;
 	for (int c; (c = getopt_long(argc, argv, "", LONG, NULL)) != -1;)
 		set(&o, c, optarg);
-	if (!o.to.len || !o.connections || optind != argc || !o.opens || (o.mode == LOAD_STREAMS && !o.rate))
-		misuse("--connect, --connections and, for streams, --rate are needed");
-	if (o.tls != (o.ca_file != NULL))
-		misuse("--tls and --ca go together");
-	if (o.handshakes != LOAD_KEPT && (!o.tls || o.mode != LOAD_REQUESTS || o.rate))
-		misuse("--handshakes is for requests by TLS without --rate");
+	check(&o, optind == argc);
 	return o;
 }
 

@@ -1,7 +1,8 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import { chownSync, copyFileSync, createWriteStream, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import OpenAI, { type ClientOptions } from "openai";
+import { type Certificates, trustAuthority } from "./certificates.ts";
 import { letheBinary, removeFolder, temporaryFolder } from "./paths.ts";
 import type { Sim } from "./sim.ts";
 import { until } from "./until.ts";
@@ -34,18 +35,43 @@ export type Options = {
 	environment?: Record<string, string>;
 	grade?: Grade;
 	edges?: number;
+	// Clients come by TLS, and this process trusts the certificate: `url` is an https one, which any SDK takes as it is.
+	tls?: boolean;
+	// The simulator, which was started with `tls`, is asked by TLS.
+	upstreamTls?: boolean;
 	// Run as this user, without privileges and without the right to lock memory: content lies in plain memory then. Root only.
 	plainAs?: number;
 };
 
+// The files copied, so that whoever Lethe runs as can read them.
+function ownCertificates(folder: string): Certificates {
+	const files = Object.entries(trustAuthority()).map(([name, path]) => {
+		const own = join(folder, basename(path));
+		copyFileSync(path, own);
+		return [name, own];
+	});
+	return Object.fromEntries(files) as Certificates;
+}
+
+function listeners(files: Certificates | undefined): Json {
+	if (!files) return { listen: ["127.0.0.1:0"] };
+	return { tls: { listen: ["127.0.0.1:0"], certificates: [{ certificate: files.certificate, key: files.key }] } };
+}
+
+function simulated(o: Options, files: Certificates | undefined): Json {
+	const target = files ? { url: `${o.sim!.tlsUrl}/v1`, ca_file: files.ca } : { url: `${o.sim!.url}/v1` };
+	return { name: "sim", ...target, keys: [{ env: "SIM_API_KEY" }], pass_headers: ["x-sim"], inject_usage: true, ...o.provider };
+}
+
 function configuration(o: Options, folder: string): Json {
+	const files = o.tls || o.upstreamTls ? ownCertificates(folder) : undefined;
 	return {
-		listen: ["127.0.0.1:0"],
+		...listeners(o.tls ? files : undefined),
 		edges: o.edges ?? 2,
 		...(o.grade ? { content_memory_grade: o.grade } : {}),
 		log: { file: join(folder, "lethe.log") },
 		providers: o.config?.["providers"] ?? [
-			{ name: "sim", url: `${o.sim!.url}/v1`, keys: [{ env: "SIM_API_KEY" }], pass_headers: ["x-sim"], inject_usage: true, ...o.provider },
+			simulated(o, o.upstreamTls ? files : undefined),
 			...(o.extra?.providers ?? []),
 		],
 		models: [...models, ...(o.extra?.models ?? [])].map(({ prices, ...model }) => ({
@@ -107,7 +133,8 @@ export class Lethe {
 		if (user === undefined) return [letheBinary];
 		const binary = join(this.dir, "lethe");
 		copyFileSync(letheBinary, binary);
-		for (const path of [this.dir, binary, this.#configFile]) chownSync(path, user, user);
+		const pems = readdirSync(this.dir).filter((name) => name.endsWith(".pem"));
+		for (const path of [this.dir, binary, this.#configFile, ...pems.map((name) => join(this.dir, name))]) chownSync(path, user, user);
 		const asUser = ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups", "--inh-caps=-all"];
 		return ["prlimit", "--memlock=65536:65536", ...asUser, binary];
 	}

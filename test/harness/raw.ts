@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
 import { until } from "./until.ts";
 
 export type Answer = { status: number; head: string; headers: Map<string, string>; body: Buffer };
@@ -18,10 +19,11 @@ export class Raw {
 	}
 
 	static async open(url: string): Promise<Raw> {
-		const { hostname, port } = new URL(url);
-		const socket = connect(Number(port), hostname);
+		const { hostname, port, protocol } = new URL(url);
+		const secure = protocol === "https:";
+		const socket = secure ? connectTls({ port: Number(port), host: hostname }) : connect(Number(port), hostname);
 		const raw = new Raw(socket);
-		await until("the connection stands", () => raw.closed || socket.readyState === "open");
+		await until("the connection stands", () => raw.closed || (secure ? (socket as TLSSocket).authorized : socket.readyState === "open"));
 		if (raw.closed) throw new Error("connection refused");
 		return raw;
 	}

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { certificates } from "./certificates.ts";
 import { removeFolder, simBinary, temporaryFolder } from "./paths.ts";
 import { until } from "./until.ts";
 
@@ -19,23 +20,30 @@ export type SimNote = {
 // The provider simulator, as a process of its own. What it answers is chosen per request by the header x-sim.
 export class Sim {
 	readonly url: string;
+	// Where it speaks TLS; "" when it does not.
+	readonly tlsUrl: string;
 	readonly #child: ChildProcess;
 	readonly #folder: string;
 
-	private constructor(child: ChildProcess, folder: string, port: string) {
+	private constructor(child: ChildProcess, folder: string, ports: string[]) {
 		this.#child = child;
 		this.#folder = folder;
-		this.url = `http://127.0.0.1:${port}`;
+		this.url = `http://127.0.0.1:${ports[0]}`;
+		this.tlsUrl = ports[1] ? `https://127.0.0.1:${ports[1]}` : "";
 	}
 
-	static async start(options: { key?: string } = {}): Promise<Sim> {
+	static async start(options: { key?: string; tls?: boolean } = {}): Promise<Sim> {
 		const folder = temporaryFolder();
 		const portFile = join(folder, "port");
 		const args = ["--listen", "127.0.0.1:0", "--port-file", portFile, "--quiet"];
 		if (options.key) args.push("--key", options.key);
+		if (options.tls) {
+			const { certificate, key } = certificates();
+			args.push("--listen-tls", "127.0.0.1:0", "--tls-certificate", certificate, "--tls-key", key);
+		}
 		const child = spawn(simBinary, args, { stdio: ["ignore", "ignore", "inherit"] });
-		const port = await until("the simulator listens", () => existsSync(portFile) && readFileSync(portFile, "utf8").trim());
-		return new Sim(child, folder, port);
+		const ports = await until("the simulator listens", () => existsSync(portFile) && readFileSync(portFile, "utf8").trim());
+		return new Sim(child, folder, ports.split("\n"));
 	}
 
 	get pid(): number {

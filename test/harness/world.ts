@@ -6,7 +6,7 @@ export type World = { sim: Sim; lethe: Lethe; customer: Account; end: () => Prom
 
 export async function world(options: Partial<Options> & { dollars?: string } = {}): Promise<World> {
 	const { dollars, ...rest } = options;
-	const sim = options.sim ?? (await Sim.start({ key: upstreamKey }));
+	const sim = options.sim ?? (await Sim.start({ key: upstreamKey, tls: options.upstreamTls ?? false }));
 	const lethe = await Lethe.start({ ...rest, sim }).catch((error) => {
 		sim.stop();
 		throw error;
