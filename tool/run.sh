@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# ./dev run: Lethe with a demo account, in front of a simulated provider or of OPENAI_BASE_URL.
+# ./dev run: Lethe with a demo account, in front of a simulated provider or, with OPENAI_API_KEY set, of OPENAI_BASE_URL.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-port=8080 fresh=0
+port="" fresh=0 tls=0
 while [ $# -gt 0 ]; do
 	case $1 in
 	--port) port=${2:?--port wants a number} && shift ;;
 	--port=*) port=${1#*=} ;;
 	--fresh) fresh=1 ;;
+	--tls) tls=1 ;;
 	*)
-		echo "run: --port N, --fresh; not '$1'" >&2
+		echo "run: --port N, --tls, --fresh; not '$1'" >&2
 		exit 2
 		;;
 	esac
@@ -57,23 +58,25 @@ start_sim() {
 }
 
 pass_headers='[]'
-case ${OPENAI_API_KEY:+set}:${OPENAI_BASE_URL:-https://api.openai.com/v1} in
-set:http://*)
-	provider_url=$OPENAI_BASE_URL
+if [ -n "${OPENAI_API_KEY:-}" ]; then
+	provider_url=${OPENAI_BASE_URL:-https://api.openai.com/v1}
 	provider_text=$provider_url
 	export LETHE_RUN_KEY=$OPENAI_API_KEY
-	;;
-set:*)
-	echo "run: OPENAI_API_KEY is set, but providers over https need TLS, which comes with the next version." >&2
-	echo "run: going on with the simulator. For a provider in clear text, set OPENAI_BASE_URL=http://..." >&2
+else
 	start_sim
-	;;
-*) start_sim ;;
-esac
+fi
+
+# A certificate that counts on this machine alone, and only for who is told to trust its authority.
+listen="listen: [\"127.0.0.1:${port:=$((tls ? 8443 : 8080))}\"]" trust="" ca=$here/certificates/ca.pem
+if [ $tls = 1 ]; then
+	tool/certificate.sh "$here/certificates"
+	listen="tls: {$listen, certificates: [{certificate: $here/certificates/server.pem, key: $here/certificates/server-key.pem}]}"
+	trust="--cacert $ca "
+fi
 
 cat >"$here/lethe.yaml" <<YAML
 # Written by ./dev run.
-listen: ["127.0.0.1:$port"]
+$listen
 log: {file: $here/lethe.log}
 providers:
   - name: demo
@@ -122,8 +125,9 @@ cat <<TEXT
   data      $here/data
   log       $here/lethe.log
   key       $key
-
-  curl -N $url/v1/chat/completions -H "Authorization: Bearer $key" -H "Content-Type: application/json" -d '{"model":"gpt-5-mini","stream":true,"messages":[{"role":"user","content":"hi"}]}'
+${trust:+  authority $ca: for SDKs NODE_EXTRA_CA_CERTS (Node) or SSL_CERT_FILE (Python)
+}
+  curl -N $trust$url/v1/chat/completions -H "Authorization: Bearer $key" -H "Content-Type: application/json" -d '{"model":"gpt-5-mini","stream":true,"messages":[{"role":"user","content":"hi"}]}'
 
   $build/lethe usage --data $here/data     what it cost
   Ctrl-C stops.
