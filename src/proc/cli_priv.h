@@ -175,6 +175,10 @@ void cli_show_key(const struct cli *cli, const json_t *answer);
 int cli_price_show(struct cli *cli, json_t *request);
 void cli_show_price(const struct cli *cli, const json_t *answer);
 
+/* ---- cli_provider.c ---- */
+
+int cli_provider_check(struct cli *cli, json_t *request);
+
 /* ---- cli_local.c: commands that need no ledger ---- */
 
 struct catalogue;

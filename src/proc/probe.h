@@ -1,0 +1,46 @@
+/*
+ * One small request to a provider, as an edge would send it: the same TLS, the same trust, the same key header. Command line only; it waits, and bounds
+ * how long.
+ */
+#ifndef PROC_PROBE_H
+#define PROC_PROBE_H
+
+#include "proc/config.h"
+
+enum { PROBE_WORDS_MAX = 300 };
+
+/* X(RESULT, word, what it means) */
+#define PROBE_RESULTS(X) \
+	X(OK, "ok", "the key is accepted") \
+	X(NO_KEY, "no key", "the key can't be read") \
+	X(UNREACHABLE, "unreachable", "no connection") \
+	X(TLS, "no TLS", "the connection can't be trusted") \
+	X(REFUSED, "refused", "the provider does not accept the key") \
+	X(NO_CREDIT, "no credit", "the account has no money or quota left") \
+	X(LIMITED, "limited", "too many requests at the moment; the key itself is accepted") \
+	X(WRONG, "wrong", "an answer that this API does not give") \
+	X(FAILED, "failed", "the provider has a problem of its own")
+
+enum probe_result {
+#define X(name, word, meaning) PROBE_##name,
+	PROBE_RESULTS(X)
+#undef X
+};
+
+struct probe {
+	enum probe_result result;
+	uint32_t status; /* of HTTP; 0: none came */
+	uint32_t milliseconds;
+	char tls[16]; /* "TLSv1.3", or empty */
+	char words[PROBE_WORDS_MAX]; /* what is wrong and what to do; never what the provider said */
+};
+
+const char *probe_word(enum probe_result r);
+
+/*
+ * Ask provider p with its key k. model: NULL asks for the list of models, which is free; else for one token of an answer by that model. trust: the PEM
+ * text of whom to trust (https).
+ */
+void probe_provider(const struct config *c, uint32_t p, uint32_t k, const char *model, struct span trust, uint32_t timeout_ms, struct probe *ret);
+
+#endif
