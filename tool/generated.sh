@@ -18,6 +18,8 @@ page() { # file, command...
 write=0
 [ "${1:-}" = --write ] && write=1
 page docs/reference/config.md "$build/lethe" config reference
+page docs/reference/metrics.md "$build/lethe" metrics reference
+page docs/reference/events.md "$build/lethe" events reference
 page docs/reference/cli.md "$build/lethe" help --markdown
 page docs/man/lethe.1 "$build/lethe" help --man
 page docs/man/lethe.yaml.5 "$build/lethe" config reference --man

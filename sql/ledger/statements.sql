@@ -33,6 +33,9 @@ UPDATE account SET balance_nano = balance_nano - ?2 WHERE id = ?1 AND kind = 0 A
 -- name: account_credit
 UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind = 0
 
+-- name: house_balances
+SELECT id, balance_nano FROM account WHERE id BETWEEN 1 AND ?1
+
 -- name: house_add
 UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind <> 0
 

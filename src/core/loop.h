@@ -79,6 +79,7 @@ void timer_arm(struct loop *l, struct timer *t, uint64_t at_ms, void (*fire)(str
 void timer_cancel(struct loop *l, struct timer *t);
 
 uint64_t clock_monotonic_ms(void);
+uint64_t clock_monotonic_us(void);
 uint64_t clock_wall_us(void);
 
 #endif

@@ -17,6 +17,7 @@ struct edge_peer {
 
 struct dialer {
 	struct loop loop;
+	const struct catalogue *catalogue;
 	struct names names;
 	struct dials dials;
 	struct port supervisor, scribe;
@@ -62,7 +63,7 @@ edge_answer(struct dials *dials, void *asker, const struct message_connected *m,
 	struct edge_peer *e = asker;
 	e->dialing--;
 	if (m->result == CONNECT_NAME && d->names.name[m->provider].refused_inner)
-		report(d, EVENT_ADDRESS_REFUSED, m->provider);
+		report(d, EVENT_ADDRESS_REFUSED, catalogue_provider(d->catalogue, m->provider)->id);
 	if (port_send(&e->port, m, sizeof *m, fd) != IPC_OK && fd >= 0)
 		close(fd); /* the edge is gone */
 	edge_pace(e);
@@ -183,6 +184,7 @@ dialer_open(struct dialer *d, const struct dialer_process *p)
 {
 	if (!loop_init(&d->loop) || !names_init(&d->names, &d->loop, p->catalogue, p->name_servers))
 		return false;
+	d->catalogue = p->catalogue;
 	d->dials = (struct dials){.loop = &d->loop, .names = &d->names, .answer = edge_answer};
 	d->supervisor.self = d->scribe.self = END_OF_DIALER;
 	d->supervisor.peer = END_OF_SUPERVISOR;

@@ -132,7 +132,8 @@ static void
 begin(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bool eof)
 {
 	struct edge *e = x->edge;
-	x->ticket->facts.first_byte_ms = (uint32_t)(e->loop.now_ms - x->started_ms);
+	uint64_t waited_ms = e->loop.now_ms - x->started_ms;
+	x->ticket->facts.first_byte_ms = waited_ms > 0 ? (uint32_t)waited_ms : 1; /* 0: none came */
 	remember_framing(x, h);
 	if (h->status < 200 || h->status == 204 || h->status == 205 || (h->status >= 300 && h->status < 400)) /* no answer to this question */
 		exchange_end(x, END_PROVIDER_MALFORMED);

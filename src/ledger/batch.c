@@ -326,11 +326,14 @@ batch_book(struct ledger *l)
 	for (size_t i = 0; i < b->count; i++)
 		b->order[i] = (uint16_t)i;
 	qsort_r(b->order, b->count, sizeof(b->order[0]), by_ticket_id, b);
+	uint64_t begin_us = clock_monotonic_us();
 	enum tried tried;
 	do
 		tried = book_once(l, b);
 	while (tried == TRIED_AGAIN);
-	if (tried == TRIED_BOOKED)
+	if (tried == TRIED_BOOKED) {
+		observe_batch(l, l->next_booking - 1, clock_monotonic_us() - begin_us);
 		take_note(l, b, l->next_booking - 1);
+	}
 	return tried == TRIED_BOOKED;
 }

@@ -120,7 +120,7 @@ open_parts(struct ledger *l, char ret_why[STORE_WHY_MAX])
 	if (!store_open(&l->store, l->path, ret_why) || !price_book_open(l, ret_why))
 		return false;
 	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be read", l->path);
-	if (!read_counters(l) || !usage_recover(l))
+	if (!read_counters(l) || !usage_recover(l) || !observe_open(l))
 		return false;
 	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be brought up to date", l->path);
 	return l->o.board != NULL ? attach_board(l) : settle_what_was_left(l);

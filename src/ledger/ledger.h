@@ -24,6 +24,7 @@
 #include "ticket/board.h"
 #include "ticket/catalogue.h"
 #include "ticket/key_table.h"
+#include "ticket/tally.h"
 
 #include <jansson.h>
 
@@ -42,6 +43,9 @@ struct ledger_options {
 	const struct catalogue *catalogue; /* may be NULL: command line without a configuration */
 	struct board *board; /* NULL: command line without a server */
 	struct key_table *keys; /* NULL with board */
+	struct tally *tally; /* sums for metrics and `lethe top`; may be NULL */
+	const void *counters; /* of the edges, a block each and one of the processes behind them; may be NULL */
+	size_t counters_stride;
 	int lock_fd; /* > 0: DIR/lock, held by the caller (ledger_lock); 0: ledger_open takes it */
 };
 

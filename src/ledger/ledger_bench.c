@@ -74,9 +74,48 @@ run(uint32_t batch, uint32_t accounts, uint32_t rounds)
 	world_end(&w);
 }
 
+/* What the sums for metrics add to that: both copies, over as many models as a large catalogue is asked for. */
+static void
+run_tally(uint32_t models)
+{
+	enum { TICKETS = 1000,
+		ROUNDS = 2000 };
+	size_t head = sizeof(struct catalogue), provider = sizeof(struct catalogue_provider);
+	char *memory = calloc(1, head + provider + models * sizeof(struct catalogue_model)), *sums = calloc(1, tally_bytes(models));
+	struct catalogue *c = (void *)memory;
+	if (memory == NULL || sums == NULL)
+		abort();
+	*c = (struct catalogue){.provider_count = 1, .model_count = models, .provider_at = head, .model_at = head + provider};
+	for (uint32_t i = 0; i < models; i++)
+		((struct catalogue_model *)(void *)(memory + c->model_at))[i].id = 1000 + i;
+	tally_format(sums, models);
+	struct tally *t = tally_attach(sums, tally_bytes(models), c);
+	struct ticket_facts f = {.status = 200, .end_reason = 1, .duration_ms = 4000, .first_byte_ms = 700, .tokens_input = 9, .tokens_output = 9};
+	tally_begin(t, 0);
+	double cpu = cpu_us();
+	for (int64_t r = 1; r <= ROUNDS; r++) {
+		for (int copy = 0; copy < 2; copy++) {
+			for (uint32_t i = 0; i < TICKETS; i++) {
+				f.model = 1000 + i * 7 % models;
+				tally_add(t, &f, (struct nano){1});
+			}
+			if (copy == 0)
+				tally_publish(t, r);
+		}
+	}
+	cpu = cpu_us() - cpu;
+	printf("sums for metrics, %4u models: %.3f us CPU a ticket\n", models, cpu / ROUNDS / TICKETS);
+	tally_detach(&t);
+	free(sums);
+	free(memory);
+}
+
 int
 main(void)
 {
+	run_tally(1);
+	run_tally(20);
+	run_tally(500);
 	run(1, 1, 200);
 	run(100, 1, 200);
 	run(1000, 1, 100);

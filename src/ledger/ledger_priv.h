@@ -8,27 +8,9 @@
 #include "ledger/ledger.h"
 #include "ledger/store.h"
 #include "ticket/events.h"
+#include "ticket/house_accounts.h"
 #include "ticket/ids.h"
-
-/* The operator's own accounts; ids and kinds are the same numbers, kept in the store for ever. */
-#define HOUSE_ACCOUNTS(X) \
-	X(REVENUE, 1, "what customers paid for, at list price") \
-	X(CLEARING, 2, "payments on their way") \
-	X(ADJUSTMENT, 3, "credit and debit by hand") \
-	X(FREE, 4, "the free tier") \
-	X(LOSS_CRASH, 5, "used, but not charged because a process died") \
-	X(LOSS_OVERRUN, 6, "used beyond the hold") \
-	X(LOSS_RETRY, 7, "used by attempts that are free to the customer") \
-	X(LOSS_ESTIMATE, 8, "estimated too low") \
-	X(LOSS_NODE, 9, "open leases of machines that were given up")
-
-enum house_account {
-	HOUSE_NONE,
-#define X(name, id, meaning) HOUSE_##name = id,
-	HOUSE_ACCOUNTS(X)
-#undef X
-		HOUSE_COUNT
-};
+#include "ticket/tally.h"
 
 enum booking_kind { BOOKING_TICKETS = 1,
 	BOOKING_CREDIT = 2,
@@ -142,6 +124,11 @@ const struct usage_sum *usage_find(const struct usage_sums *u, const struct usag
 /* Into the store. False: failed, they stay here. */
 must_check bool usage_flush(struct ledger *l);
 int64_t usage_day_of(uint64_t us);
+/*
+ * Every ticket of the bookings after this one, in no particular order. False: the store failed.
+ */
+typedef void ticket_taker(struct ledger *l, const struct ticket_copy *t, int64_t booking);
+must_check bool tickets_after(struct ledger *l, int64_t booking, ticket_taker *take);
 /* From a row of ticket_by_id, tickets_from, progress_all or progress_by_id. */
 void ticket_of_row(sqlite3_stmt *st, struct ticket_copy *ret);
 
@@ -165,6 +152,25 @@ must_check bool progress_write(struct ledger *l, uint64_t now_ms);
 must_check bool progress_recall(struct ledger *l);
 /* Board gone: what was held is booked as interrupted. */
 must_check bool progress_settle(struct ledger *l);
+
+/* ---- observe.c: what others may see; nothing without a tally ---- */
+
+struct observed {
+	uint64_t due_ms; /* balances are read again */
+	uint32_t looked[BOARD_EDGES_MAX][BOARD_STATE_COUNT]; /* by the sweep that is under way */
+};
+
+/* The tally has all that is in the store since this board began, whatever the ledger before was killed over. */
+must_check bool observe_open(struct ledger *l);
+/* l->batch is committed. */
+void observe_batch(struct ledger *l, int64_t booking, uint64_t commit_us);
+/* One ticket of a sweep over the board; index 0 begins it. */
+void observe_ticket(struct ledger *l, uint32_t index);
+void observe_swept(struct ledger *l);
+/* Counts and gauges, at the end of each round. */
+void observe_round(struct ledger *l, uint64_t now_ms);
+/* House accounts' balances; *ret_customers: of all others together. False: the store failed. */
+must_check bool observe_balances(struct ledger *l, int64_t ret_house[HOUSE_COUNT], int64_t *ret_customers);
 
 /* ---- boot.c ---- */
 
@@ -274,6 +280,8 @@ struct ledger {
 	uint32_t back_off_ms;
 	uint64_t round_due_ms, usage_due_ms;
 	struct ledger_stats stats;
+	struct ledger_stats before; /* of the ledgers that had this board before */
+	struct observed observed;
 };
 
 /* Rounds until all is booked that had been handed in before. False: the store failed. */

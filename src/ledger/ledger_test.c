@@ -517,8 +517,8 @@ progress_that_can_not_be_booked_does_not_stop_the_start(void **state)
 	assert_int_equal(world_round(&w), 1);
 	char sql[400];
 	snprintf(sql, sizeof(sql),
-		"INSERT INTO progress (id, board_index, cost_nano, hold_nano, account, model, price, started_us) "
-		"SELECT column1, 1, column2, column3, account, model, price, started_us FROM ticket, "
+		"INSERT INTO progress (id, board_index, cost_nano, hold_nano, account, model, provider, price, started_us) "
+		"SELECT column1, 1, column2, column3, account, model, provider, price, started_us FROM ticket, "
 		"(VALUES (%llu, 7, 8), (5, -7, 8), (6, -9, -8))",
 		(unsigned long long)id);
 	if (!store_exec(&w.ledger->store, sql))

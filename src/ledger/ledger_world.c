@@ -92,8 +92,17 @@ new_board(struct world *w)
 	board_format(w->board_memory, &w->size);
 	w->keys_memory = shared(key_table_bytes());
 	key_table_format(w->keys_memory);
+	w->tally_memory = shared(tally_bytes(2) + sizeof(int64_t));
+	tally_format(w->tally_memory, 2);
 	w->incarnation = 0;
 	open_desk(w);
+}
+
+/* Behind the tally, as it outlives the test's processes alike: the booking after which it began. */
+static int64_t *
+tally_from(struct world *w)
+{
+	return (int64_t *)((char *)w->tally_memory + tally_bytes(2));
 }
 
 static void
@@ -102,6 +111,7 @@ drop_board(struct world *w)
 	close_desk(w);
 	munmap(w->board_memory, board_bytes(&w->size));
 	munmap(w->keys_memory, key_table_bytes());
+	munmap(w->tally_memory, tally_bytes(2) + sizeof(int64_t));
 }
 
 void
@@ -125,17 +135,25 @@ void
 world_open(struct world *w, bool with_board)
 {
 	char why[256];
-	if (with_board)
+	bool fresh = false;
+	if (with_board) {
 		w->ledger_board = board_attach(w->board_memory, board_bytes(&w->size));
+		w->tally = tally_attach(w->tally_memory, tally_bytes(2), &w->catalogue.head);
+		assert_non_null(w->tally);
+		fresh = tally_booking(w->tally) < 0;
+	}
 	struct ledger_options o = {.data_dir = w->dir,
 		.pepper = w->pepper,
 		.batch_window_ms = 50,
 		.streams_per_account = 7,
 		.catalogue = &w->catalogue.head,
 		.board = with_board ? w->ledger_board : NULL,
+		.tally = with_board ? w->tally : NULL,
 		.keys = with_board ? key_table_attach(w->keys_memory, key_table_bytes()) : NULL};
 	if (ledger_open(&o, &w->ledger, why) != LEDGER_OPENED)
 		fail_msg("%s", why);
+	if (fresh)
+		*tally_from(w) = tally_booking(w->tally);
 	if (with_board)
 		assert_true(ledger_start(w->ledger));
 	w->now_ms = clock_monotonic_ms();
@@ -148,6 +166,7 @@ world_close(struct world *w)
 	if (w->ledger_board != NULL)
 		board_detach(&w->ledger_board);
 	w->ledger_board = NULL;
+	tally_detach(&w->tally);
 }
 
 /*
@@ -292,9 +311,48 @@ world_balance(struct world *w, uint64_t account)
 	return world_sql(w, sql);
 }
 
+static int64_t
+booked(struct world *w, const char *what, uint32_t model)
+{
+	char sql[200];
+	snprintf(sql, sizeof(sql), "SELECT ifnull(sum(%s), 0) FROM ticket WHERE model = %u AND booking > %lld", what, model,
+		(long long)*tally_from(w));
+	return world_sql(w, sql);
+}
+
+static uint64_t
+requests_of(const struct tally_block *b)
+{
+	uint64_t sum = 0;
+	for (unsigned r = 0; r < TALLY_REASONS; r++)
+		for (unsigned s = 0; s < TALLY_STATUS_COUNT; s++)
+			sum += atomic_load(&b->requests[r][s]);
+	return sum;
+}
+
+static void
+tally_is_right(struct world *w)
+{
+	static const struct tally_block nothing;
+	struct tally_view v = {0};
+	assert_true(tally_view_take(w->tally, &v));
+	for (uint32_t m = 0, at = 0; m < 2; m++) {
+		bool used = at < v.count && v.index[at] == m;
+		const struct tally_block *b = used ? &v.block[at++] : &nothing;
+		assert_int_equal(requests_of(b), booked(w, "1", w->catalogue.model[m].id));
+		assert_int_equal(atomic_load(&b->cost_nano), booked(w, "cost_nano", w->catalogue.model[m].id));
+		assert_int_equal(atomic_load(&b->tokens[TOKEN_input]), booked(w, "tokens_input", w->catalogue.model[m].id));
+		assert_int_equal(atomic_load(&b->tokens[TOKEN_output]), booked(w, "tokens_output", w->catalogue.model[m].id));
+	}
+	assert_true(v.count <= 2);
+	tally_view_free(&v);
+}
+
 void
 world_is_sound(struct world *w)
 {
+	if (w->tally != NULL)
+		tally_is_right(w);
 	json_t *answer = world_must(w, "{s:s}", "op", "ledger.verify");
 	if (!json_is_true(json_object_get(answer, "sound")))
 		fail_msg("%s", json_dumps(answer, JSON_INDENT(1)));

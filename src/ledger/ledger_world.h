@@ -30,7 +30,8 @@ struct world {
 	uint8_t pepper[API_KEY_PEPPER_BYTES];
 	struct world_catalogue catalogue;
 	struct board_size size;
-	void *board_memory, *keys_memory, *desk_memory;
+	void *board_memory, *keys_memory, *desk_memory, *tally_memory;
+	struct tally *tally;
 	struct board *edge_board, *ledger_board;
 	struct ticket_desk *desk;
 	uint32_t incarnation;
@@ -66,7 +67,7 @@ void world_refused(struct world *w, const char *code, const char *format, ...);
 
 uint64_t world_account(struct world *w, const char *name, const char *credit);
 int64_t world_balance(struct world *w, uint64_t account);
-/* `ledger verify` finds nothing; or finds exactly this invariant broken. */
+/* `ledger verify` finds nothing, and the tally is what was booked since the board began; or finds exactly this invariant broken. */
 void world_is_sound(struct world *w);
 bool world_is_broken(struct world *w, const char *inv);
 /* One number from the store. */

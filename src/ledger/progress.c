@@ -32,6 +32,7 @@ write_chunk(struct ledger *l)
 	struct progress *p = &l->progress;
 	for (uint32_t written = 0; p->next < p->count && written < PROGRESS_CHUNK; p->next++) {
 		struct ticket_copy t;
+		observe_ticket(l, p->next);
 		if (!has_news(l, p->next, &t))
 			continue;
 		/*
@@ -43,6 +44,8 @@ write_chunk(struct ledger *l)
 			return false;
 		written++;
 	}
+	if (p->next == p->count)
+		observe_swept(l);
 	return true;
 }
 

@@ -30,6 +30,7 @@ stall(struct ledger *l, uint64_t now_ms)
 	if (l->back_off_ms > BACK_OFF_MOST_MS)
 		l->back_off_ms = BACK_OFF_MOST_MS;
 	l->round_due_ms = now_ms + l->back_off_ms;
+	observe_round(l, now_ms);
 	return -1;
 }
 
@@ -106,6 +107,7 @@ ledger_round(struct ledger *l, uint64_t now_monotonic_ms)
 		return stall(l, now_monotonic_ms);
 	recover(l);
 	atomic_fetch_add(board_rounds(l->o.board), 1);
+	observe_round(l, now_monotonic_ms);
 	l->idle = booked == 0 && l->progress.next >= l->progress.count;
 	l->round_due_ms = now_monotonic_ms + (l->more ? 0 : batch_window(l));
 	return booked;

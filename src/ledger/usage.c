@@ -124,14 +124,14 @@ ticket_of_row(sqlite3_stmt *st, struct ticket_copy *ret)
 }
 
 /*
- * The oldest ticket in a booking after the mark; -1: none. Its index is the range that bookings
+ * The oldest ticket in a booking after this one; -1: none. Its index is the range that bookings
  * name, so this reads what is new, not all.
  */
 static bool
-first_new_ticket(struct ledger *l, int64_t *ret)
+first_new_ticket(struct ledger *l, int64_t booking, int64_t *ret)
 {
 	sqlite3_stmt *st = store_sql(&l->store, SQL_usage_first_ticket);
-	sql_bind(st, l->usage.mark);
+	sql_bind(st, booking);
 	enum sql_step step = sql_step(&l->store, st);
 	if (step != SQL_ROW)
 		return step == SQL_END;
@@ -141,28 +141,40 @@ first_new_ticket(struct ledger *l, int64_t *ret)
 }
 
 bool
-usage_recover(struct ledger *l)
+tickets_after(struct ledger *l, int64_t booking, ticket_taker *take)
 {
 	int64_t first = -1;
-	forget_all(&l->usage);
-	if (!read_mark(l, &l->usage.mark) || !first_new_ticket(l, &first))
+	if (!first_new_ticket(l, booking, &first))
 		return false;
-	l->usage.last = l->usage.mark;
 	if (first < 0)
 		return true;
 	sqlite3_stmt *st = store_sql(&l->store, SQL_tickets_from);
-	sql_bind(st, first, l->usage.mark);
-	int64_t last = l->usage.mark;
+	sql_bind(st, first, booking);
 	enum sql_step step;
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
 		struct ticket_copy t;
 		ticket_of_row(st, &t);
-		int64_t booking = sqlite3_column_int64(st, 1);
-		last = booking > last ? booking : last;
-		usage_add(&l->usage, &t, booking);
+		take(l, &t, sqlite3_column_int64(st, 1));
 	}
-	l->usage.last = last;
 	return step == SQL_END;
+}
+
+static void
+take_again(struct ledger *l, const struct ticket_copy *t, int64_t booking)
+{
+	int64_t last = l->usage.last;
+	usage_add(&l->usage, t, booking);
+	l->usage.last = booking > last ? booking : last;
+}
+
+bool
+usage_recover(struct ledger *l)
+{
+	forget_all(&l->usage);
+	if (!read_mark(l, &l->usage.mark))
+		return false;
+	l->usage.last = l->usage.mark;
+	return tickets_after(l, l->usage.mark, take_again);
 }
 
 static bool

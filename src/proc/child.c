@@ -78,6 +78,22 @@ send_all(struct child *c)
 	return true;
 }
 
+/* ---- what metrics tell of it ---- */
+
+#define TELL(c, name, value) \
+	atomic_store_explicit( \
+		&shared_processes(&(c)->s->shared, (c)->s->plan->edges)->process[(c) - (c)->s->child].name, (value), memory_order_relaxed)
+
+static void
+tell_started(const struct child *c)
+{
+	TELL(c, role, c->role->end);
+	TELL(c, instance, c->instance);
+	TELL(c, up, 0);
+	TELL(c, started_ms, clock_wall_us() / 1000);
+	TELL(c, restarts, c->incarnation - 1);
+}
+
 /* ---- messages from it ---- */
 
 /* What the edge has mapped it says itself; the kernel's limit holds where it lies. */
@@ -103,6 +119,7 @@ port_message(struct port *p, const void *message, int pass_fd)
 		close(pass_fd); /* none of its messages carries one */
 	if (h->type == MESSAGE_READY && c->state == CHILD_STARTING) {
 		c->state = CHILD_UP;
+		TELL(c, up, 1);
 		supervisor_child_ready(c->s, c);
 	} else if (h->type == MESSAGE_SEGMENT_WANTED) {
 		segment_wanted(c, message);
@@ -150,6 +167,10 @@ grant_fd(const struct supervisor *s, enum grant g)
 		return s->shared.counters_fd;
 	case GRANT_COUNTERS_READ:
 		return s->shared.counters_read_fd;
+	case GRANT_TALLY:
+		return s->shared.tally_fd;
+	case GRANT_TALLY_READ:
+		return s->shared.tally_read_fd;
 	case GRANT_WAKE:
 		return s->wake_fd;
 	case GRANT_CONTROL:
@@ -290,6 +311,7 @@ child_start(struct child *c)
 	c->incarnation++;
 	c->started_ms = c->s->loop.now_ms;
 	c->traced = false;
+	tell_started(c);
 	if (try_start(c))
 		c->state = CHILD_STARTING;
 	else
@@ -359,6 +381,7 @@ child_ended(struct child *c, int wait_status)
 	bool expected = c->state == CHILD_ENDING && !c->traced && wait_status == 0;
 	c->pid = 0;
 	c->state = CHILD_DOWN;
+	TELL(c, up, 0);
 	port_close(&c->port);
 	watch_pipe_close(c);
 	timer_cancel(&s->loop, &c->kill);

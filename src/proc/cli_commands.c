@@ -239,6 +239,20 @@ const struct cli_command cli_commands[] = {
 		.empty = "No provider to ask: the configuration has none, or none with a key.",
 	},
 	{
+		.name = "metrics reference",
+		.run = cli_metrics_reference,
+		.summary = "print every metric with type, labels and meaning (Markdown)",
+		.words = "The metrics themselves are at `metrics.listen`.",
+		.examples = "lethe metrics reference\n",
+	},
+	{
+		.name = "events reference",
+		.run = cli_events_reference,
+		.summary = "print every event of the log (Markdown)",
+		.words = "",
+		.examples = "lethe events reference\n",
+	},
+	{
 		.name = "doctor",
 		.run = cli_doctor,
 		.summary = "what this machine can promise, and what to change",

@@ -4,6 +4,7 @@
 #include "proc/doctor.h"
 #include "proc/serve.h"
 #include "proc/tls_files.h"
+#include "scribe/metrics_reference.h"
 #include "ticket/nano.h"
 
 #include <errno.h>
@@ -117,6 +118,30 @@ cli_config_reference(struct cli *cli, json_t *request)
 {
 	bool man = json_is_true(json_object_get(request, "man"));
 	return cli_print_text(cli, man ? print_man : print_reference, NULL);
+}
+
+static void
+print_metrics(const char *what, FILE *to)
+{
+	metrics_reference(to);
+}
+
+static void
+print_events(const char *what, FILE *to)
+{
+	events_reference(to);
+}
+
+int
+cli_metrics_reference(struct cli *cli, json_t *request)
+{
+	return cli_print_text(cli, print_metrics, NULL);
+}
+
+int
+cli_events_reference(struct cli *cli, json_t *request)
+{
+	return cli_print_text(cli, print_events, NULL);
 }
 
 /* Pico per token is 1e-6 dollars per million tokens: the shortest text of it, with cents. */

@@ -194,6 +194,8 @@ int cli_serve(struct cli *cli, json_t *request);
 int cli_config_check(struct cli *cli, json_t *request);
 int cli_catalogue_check(struct cli *cli, json_t *request);
 int cli_config_reference(struct cli *cli, json_t *request);
+int cli_metrics_reference(struct cli *cli, json_t *request);
+int cli_events_reference(struct cli *cli, json_t *request);
 int cli_doctor(struct cli *cli, json_t *request);
 int cli_version(struct cli *cli, json_t *request);
 int cli_help_command(struct cli *cli, json_t *request);

@@ -86,42 +86,62 @@ listen_close(struct supervisor *s)
 }
 
 static void
-path_in(const struct supervisor *s, const char *name, char ret[PATH_MAX + 16])
+path_in(const struct supervisor *s, const char *name, char ret[PATH_MAX + 32])
 {
-	snprintf(ret, PATH_MAX + 16, "%s/%s", s->plan->data_dir, name);
+	snprintf(ret, PATH_MAX + 32, "%s/%s", s->plan->data_dir, name);
 }
 
-bool
-listen_announce(const struct supervisor *s)
+static bool
+write_whole(const struct supervisor *s, const char *name, const struct text *t)
 {
-	char path[PATH_MAX + 16], fresh[PATH_MAX + 16], urls[HANDOVER_LISTENERS_MAX * URL_MAX];
-	struct text t = text_on(urls, sizeof urls);
-	for (uint32_t i = 0; i < s->plan->listen_count; i++) {
-		struct plan_address bound = {.len = sizeof bound.v6, .tls = s->plan->listen[i].tls};
-		char url[URL_MAX];
-		if (getsockname(s->listen_fd[i], &bound.any, &bound.len) != 0)
-			return false;
-		url_of(&bound, url);
-		text_str(&t, url);
-		text_lit(&t, "\n");
-		supervisor_say("listening on ", url);
-	}
-	path_in(s, "endpoint", path);
+	char path[PATH_MAX + 32], fresh[PATH_MAX + 32];
+	path_in(s, name, path);
 	path_in(s, "endpoint.new", fresh);
 	int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return false;
-	bool written = write(fd, urls, t.len) == (ssize_t)t.len;
+	bool written = write(fd, t->at, t->len) == (ssize_t)t->len;
 	close(fd);
 	return written && rename(fresh, path) == 0;
+}
+
+static bool
+announce(int listener, bool tls, const char *what, struct text *t)
+{
+	struct plan_address bound = {.len = sizeof bound.v6, .tls = tls};
+	char url[URL_MAX];
+	if (getsockname(listener, &bound.any, &bound.len) != 0)
+		return false;
+	url_of(&bound, url);
+	text_str(t, url);
+	text_lit(t, "\n");
+	supervisor_say(what, url);
+	return true;
+}
+
+/* First the one whose reader waits for the other. */
+bool
+listen_announce(const struct supervisor *s)
+{
+	char urls[HANDOVER_LISTENERS_MAX * URL_MAX], metrics[URL_MAX];
+	struct text t = text_on(urls, sizeof urls), m = text_on(metrics, sizeof metrics);
+	if (s->metrics_fd >= 0 && !(announce(s->metrics_fd, false, "metrics on ", &m) && write_whole(s, "endpoint.metrics", &m)))
+		return false;
+	for (uint32_t i = 0; i < s->plan->listen_count; i++)
+		if (!announce(s->listen_fd[i], s->plan->listen[i].tls, "listening on ", &t))
+			return false;
+	return write_whole(s, "endpoint", &t);
 }
 
 void
 listen_withdraw(const struct supervisor *s)
 {
-	char path[PATH_MAX + 16];
-	path_in(s, "endpoint", path);
-	unlink(path);
+	static const char *const names[] = {"endpoint", "endpoint.metrics"};
+	char path[PATH_MAX + 32];
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		path_in(s, names[i], path);
+		unlink(path);
+	}
 }
 
 int

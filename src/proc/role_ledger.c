@@ -37,6 +37,7 @@ role_ledger(struct handover *h)
 	int edge_fds[BOARD_EDGES_MAX];
 	for (uint32_t i = 0; i < h->edges; i++)
 		edge_fds[i] = handover_peer_fd(h, END_OF_EDGE, i);
+	const struct catalogue *catalogue = shared_map_catalogue(h->grant_fd[GRANT_CATALOGUE]);
 	struct ledger_process p = {
 		.options = {
 			.data_dir = h->ledger_data_dir,
@@ -44,7 +45,10 @@ role_ledger(struct handover *h)
 			.node = h->ledger_node,
 			.batch_window_ms = h->ledger_batch_window_ms,
 			.streams_per_account = h->ledger_streams_per_account,
-			.catalogue = shared_map_catalogue(h->grant_fd[GRANT_CATALOGUE]),
+			.catalogue = catalogue,
+			.tally = catalogue ? shared_map_tally(h->grant_fd[GRANT_TALLY], catalogue, true) : NULL,
+			.counters = shared_map_all_counters(h->grant_fd[GRANT_COUNTERS_READ], h->edges),
+			.counters_stride = COUNTERS_STRIDE,
 			.board = shared_map_board(h->grant_fd[GRANT_BOARD]),
 			.keys = shared_map_keys(h->grant_fd[GRANT_KEYS_WRITE], true),
 			.lock_fd = h->grant_fd[GRANT_LOCK],
@@ -58,7 +62,7 @@ role_ledger(struct handover *h)
 		.lock_down = role_lock_down,
 		.lock_down_arg = h,
 	};
-	if (!p.options.catalogue || !p.options.board || !p.options.keys)
+	if (!catalogue || !p.options.tally || !p.options.counters || !p.options.board || !p.options.keys)
 		return role_fail("shared memory");
 	if (!receive_pepper(h->supervisor_fd, pepper))
 		return 0;

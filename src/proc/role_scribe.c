@@ -8,6 +8,7 @@ role_scribe(struct handover *h)
 	struct scribe_peer peers[HANDOVER_PEERS_MAX];
 	for (uint32_t i = 0; i < h->peer_count; i++)
 		peers[i] = (struct scribe_peer){(enum message_end)h->peer[i].role, h->peer[i].instance, h->peer[i].fd};
+	const struct catalogue *catalogue = shared_map_catalogue(h->grant_fd[GRANT_CATALOGUE]);
 	struct scribe_process p = {
 		.supervisor_fd = h->supervisor_fd,
 		.log_fd = h->grant_fd[GRANT_LOG],
@@ -17,10 +18,12 @@ role_scribe(struct handover *h)
 		.counters = shared_map_all_counters(h->grant_fd[GRANT_COUNTERS_READ], h->edges),
 		.counters_stride = COUNTERS_STRIDE,
 		.edge_count = h->edges,
+		.catalogue = catalogue,
+		.tally = catalogue ? shared_map_tally(h->grant_fd[GRANT_TALLY_READ], catalogue, false) : NULL,
 		.lock_down = role_lock_down,
 		.lock_down_arg = h,
 	};
-	if (!p.counters)
+	if (!p.counters || !p.tally)
 		return role_fail("the counters");
 	return scribe_main(&p);
 }

@@ -10,6 +10,7 @@
 #include "core/base.h"
 #include "proc/profiles.h"
 #include "ticket/board.h"
+#include "ticket/counters.h"
 #include "ticket/messages.h"
 
 /*
@@ -23,6 +24,8 @@
 	X(CATALOGUE, "providers, models and prices, sealed") \
 	X(COUNTERS, "counters, read and write; an edge maps its own page and closes it") \
 	X(COUNTERS_READ, "counters, read-only") \
+	X(TALLY, "sums over booked tickets, read and write") \
+	X(TALLY_READ, "sums over booked tickets, read-only") \
 	X(WAKE, "eventfd by which a hand-in wakes the ledger") \
 	X(CONTROL, "listening Unix socket of the command line") \
 	X(LOG, "the log") \
@@ -43,8 +46,8 @@ enum grant {
  * main function go by the name: PROFILE_<ROLE>, role_<name>().
  */
 #define ROLES(X) \
-	X(SCRIBE, scribe, 1, false, GRANTED(COUNTERS_READ) | GRANTED(LOG) | GRANTED(METRICS)) \
-	X(LEDGER, ledger, 1, false, GRANTED(BOARD) | GRANTED(KEYS_WRITE) | GRANTED(CATALOGUE) | GRANTED(WAKE) | GRANTED(CONTROL) | GRANTED(LOCK)) \
+	X(SCRIBE, scribe, 1, false, GRANTED(CATALOGUE) | GRANTED(COUNTERS_READ) | GRANTED(TALLY_READ) | GRANTED(LOG) | GRANTED(METRICS)) \
+	X(LEDGER, ledger, 1, false, GRANTED(BOARD) | GRANTED(KEYS_WRITE) | GRANTED(CATALOGUE) | GRANTED(COUNTERS_READ) | GRANTED(TALLY) | GRANTED(WAKE) | GRANTED(CONTROL) | GRANTED(LOCK)) \
 	X(DIALER, dialer, 1, false, GRANTED(CATALOGUE)) \
 	X(EDGE, edge, ROLE_PER_EDGE, true, GRANTED(BOARD) | GRANTED(KEYS) | GRANTED(CATALOGUE) | GRANTED(COUNTERS) | GRANTED(WAKE))
 
@@ -61,6 +64,7 @@ enum {
 	CHILDREN_MAX = BOARD_EDGES_MAX + 3,
 	ARROWS_MAX = 3 * BOARD_EDGES_MAX + 2,
 };
+_Static_assert((int)CHILDREN_MAX <= (int)PROCESSES_MAX, "each child is told of");
 
 struct handover;
 

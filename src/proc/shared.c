@@ -88,12 +88,28 @@ static bool
 create_counters(struct shared *s, uint32_t edges)
 {
 	void *map;
-	s->counters_fd = segment("lethe-counters", (size_t)edges * COUNTERS_STRIDE, &map);
+	s->counters_fd = segment("lethe-counters", ((size_t)edges + 1) * COUNTERS_STRIDE, &map);
 	if (s->counters_fd < 0)
 		return false;
 	s->counters = map;
 	s->counters_read_fd = read_only(s->counters_fd);
 	return s->counters_read_fd >= 0;
+}
+
+/* What the catalogue says of its models is the children's to check; a block that is none has no room to be counted. */
+static bool
+create_tally(struct shared *s, const void *catalogue, size_t catalogue_bytes)
+{
+	void *map;
+	const struct catalogue *c = catalogue;
+	uint32_t models = catalogue_bytes >= sizeof *c ? c->model_count : 0;
+	s->tally_fd = segment("lethe-tally", tally_bytes(models), &map);
+	if (s->tally_fd < 0)
+		return false;
+	tally_format(map, models);
+	munmap(map, tally_bytes(models)); /* the supervisor has no use for it */
+	s->tally_read_fd = read_only(s->tally_fd);
+	return s->tally_read_fd >= 0;
 }
 
 bool
@@ -109,6 +125,9 @@ shared_create(struct shared *s, const struct board_size *size, const void *catal
 	*ret_why = "the counters";
 	if (!create_counters(s, size->edges))
 		return false;
+	*ret_why = "the sums of tickets";
+	if (!create_tally(s, catalogue, catalogue_bytes))
+		return false;
 	*ret_why = "the catalogue";
 	s->catalogue_fd = sealed_copy("lethe-catalogue", catalogue, catalogue_bytes);
 	return s->catalogue_fd >= 0;
@@ -118,6 +137,12 @@ const struct counters *
 shared_counters(const struct shared *s, uint32_t edge)
 {
 	return (const void *)((const char *)s->counters + (size_t)edge * COUNTERS_STRIDE);
+}
+
+struct process_counters *
+shared_processes(const struct shared *s, uint32_t edges)
+{
+	return (void *)((char *)s->counters + (size_t)edges * COUNTERS_STRIDE);
 }
 
 /* ---- children ---- */
@@ -172,5 +197,13 @@ shared_map_all_counters(int fd, uint32_t edges)
 {
 	size_t bytes;
 	void *map = map_all(fd, PROT_READ, &bytes);
-	return bytes == (size_t)edges * COUNTERS_STRIDE ? map : NULL;
+	return bytes == ((size_t)edges + 1) * COUNTERS_STRIDE ? map : NULL;
+}
+
+struct tally *
+shared_map_tally(int fd, const struct catalogue *c, bool write)
+{
+	size_t bytes;
+	void *map = map_all(fd, write ? PROT_READ | PROT_WRITE : PROT_READ, &bytes);
+	return map ? tally_attach(map, bytes, c) : NULL;
 }

@@ -10,12 +10,14 @@
 #include "ticket/catalogue.h"
 #include "ticket/counters.h"
 #include "ticket/key_table.h"
+#include "ticket/tally.h"
 
-enum { COUNTERS_STRIDE = 4096 }; /* a page per edge: each maps its own only */
+enum { COUNTERS_STRIDE = 4096 }; /* a page per edge, each maps its own only; one of the supervisor behind them */
 _Static_assert(sizeof(struct counters) <= COUNTERS_STRIDE, "an edge's counters fit their page");
+_Static_assert(sizeof(struct process_counters) <= COUNTERS_STRIDE, "the processes fit theirs");
 
 struct shared {
-	int board_fd, keys_fd, keys_read_fd, catalogue_fd, counters_fd, counters_read_fd;
+	int board_fd, keys_fd, keys_read_fd, catalogue_fd, counters_fd, counters_read_fd, tally_fd, tally_read_fd;
 	struct board *board;
 	struct counters *counters; /* of edge 0; use shared_counters() */
 };
@@ -24,6 +26,7 @@ struct shared {
 must_check bool shared_create(struct shared *s, const struct board_size *size, const void *catalogue,
 	size_t catalogue_bytes, const char **ret_why);
 const struct counters *shared_counters(const struct shared *s, uint32_t edge);
+struct process_counters *shared_processes(const struct shared *s, uint32_t edges);
 
 /*
  * Children: map the whole of it (bytes as the descriptor says) and close the descriptor. NULL: can't, or not of
@@ -34,5 +37,6 @@ must_check struct key_table *shared_map_keys(int fd, bool write);
 must_check const struct catalogue *shared_map_catalogue(int fd);
 must_check struct counters *shared_map_counters(int fd, uint32_t edge);
 must_check const void *shared_map_all_counters(int fd, uint32_t edges);
+must_check struct tally *shared_map_tally(int fd, const struct catalogue *c, bool write);
 
 #endif

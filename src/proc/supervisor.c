@@ -44,7 +44,7 @@ log_line(struct supervisor *s, const struct message_event *m)
 {
 	char memory[LINE_MAX_BYTES];
 	struct text t = text_on(memory, sizeof memory);
-	if (line_event_write(&t, clock_wall_us(), END_OF_SUPERVISOR, 0, m->event, m->numbers))
+	if (line_event_write(&t, clock_wall_us(), m, NULL))
 		(void)!write(s->log_fd, t.at, t.len);
 }
 
@@ -212,6 +212,8 @@ supervisor_child_ready(struct supervisor *s, struct child *c)
 		if (s->child[i].state != CHILD_UP)
 			return;
 	enter(s, SUPERVISOR_RUNNING, 0);
+	const struct catalogue *catalogue = s->plan->catalogue;
+	supervisor_report(s, EVENT_CATALOGUE, NUMBERS(catalogue->version, catalogue->model_count));
 	if (!listen_announce(s))
 		supervisor_say("can't write the file `endpoint` in the data directory: ", strerror(errno));
 	notify_ready(s->plan->notify_fd);
@@ -347,6 +349,10 @@ init_children(struct supervisor *s)
 		}
 	}
 	arrows_init(s);
+	struct process_counters *told = shared_processes(&s->shared, s->plan->edges);
+	atomic_store(&told->started_ms, clock_wall_us() / 1000);
+	atomic_store(&told->vault_budget_bytes, s->plan->limits.content_bytes + s->plan->limits.library_bytes);
+	atomic_store(&told->count, s->child_count);
 }
 
 static bool

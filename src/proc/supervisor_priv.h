@@ -134,7 +134,7 @@ must_check int reload_open_log(const char *path);
 /* ---- listen.c ---- */
 must_check bool listen_all(struct supervisor *s);
 void listen_close(struct supervisor *s);
-/* DIR/endpoint: a URL per listener; and the same for the operator. */
+/* DIR/endpoint: a URL per listener; DIR/endpoint.metrics: that of the metrics; and the same for the operator. */
 must_check bool listen_announce(const struct supervisor *s);
 void listen_withdraw(const struct supervisor *s);
 must_check int listen_control(const char *data_dir);

@@ -1,6 +1,7 @@
 #include "scribe/line.h"
 
 #include "ticket/events.h"
+#include "ticket/house_accounts.h"
 
 struct event_row {
 	const char *name, *severity, *sentence;
@@ -27,6 +28,12 @@ static const char *const roles[] = {
 	[END_OF_ANY] = "?",
 };
 
+static const char *const houses[HOUSE_COUNT] = {
+#define X(NAME, id, word, meaning) [HOUSE_##NAME] = word,
+	HOUSE_ACCOUNTS(X)
+#undef X
+};
+
 const char *
 line_role(enum message_end role)
 {
@@ -37,6 +44,18 @@ const char *
 line_event(uint32_t event)
 {
 	return event < EVENT_COUNT ? events[event].name : NULL;
+}
+
+const char *
+line_severity(uint32_t event)
+{
+	return event < EVENT_COUNT ? events[event].severity : NULL;
+}
+
+const char *
+line_house(uint64_t account)
+{
+	return account > HOUSE_NONE && account < HOUSE_COUNT ? houses[account] : "?";
 }
 
 /* With leading zeros: every part of a time has its width. */
@@ -101,40 +120,93 @@ write_begin(struct text *t, uint64_t wall_us, const char *severity, enum message
 	text_u64(t, instance);
 }
 
-/* {0} … {3} are the numbers. "role {0}" reads as the role's name: numbers of roles mean nothing to people. */
+/* ---- sentences ---- */
+
 static void
-write_sentence(struct text *t, const char *sentence, const uint64_t numbers[4])
+write_role(struct text *t, uint64_t number, const struct catalogue *c)
+{
+	text_str(t, line_role(number < END_OF_ANY ? (enum message_end)number : END_OF_ANY));
+}
+
+static void
+write_provider(struct text *t, uint64_t number, const struct catalogue *c)
+{
+	for (uint32_t i = 0; c && i < c->provider_count; i++) {
+		const struct catalogue_provider *p = catalogue_provider(c, i);
+		if (p->id != number)
+			continue;
+		text_json(t, (struct span){p->name, strlen(p->name)});
+		return;
+	}
+	text_u64(t, number);
+}
+
+static void
+write_house(struct text *t, uint64_t number, const struct catalogue *c)
+{
+	text_str(t, line_house(number));
+}
+
+static void
+write_reason(struct text *t, uint64_t number, const struct catalogue *c)
+{
+	static const char *const reasons[] = {"none", "its name is unknown", "refused", "no answer", "too many connections"};
+	_Static_assert(ARRAY_LEN(reasons) == CONNECT_LIMIT + 1, "one for each connect_result");
+	text_str(t, number < ARRAY_LEN(reasons) ? reasons[number] : "?");
+}
+
+/* Behind these words a number is written as the name that it stands for. */
+static const struct {
+	struct span word;
+	void (*write)(struct text *t, uint64_t number, const struct catalogue *c);
+} names[] = {
+	{{"role ", 5}, write_role},
+	{{"provider ", 9}, write_provider},
+	{{"account ", 8}, write_house},
+	{{"reason: ", 8}, write_reason},
+};
+
+static void
+write_number(struct text *t, struct span before, uint64_t number, const struct catalogue *c)
+{
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct span w = names[i].word;
+		if (before.len >= w.len && memcmp(before.at + before.len - w.len, w.at, w.len) == 0) {
+			names[i].write(t, number, c);
+			return;
+		}
+	}
+	text_u64(t, number);
+}
+
+/* {0} … {3} are the numbers. */
+static void
+write_sentence(struct text *t, const char *sentence, const uint64_t numbers[4], const struct catalogue *c)
 {
 	const char *from = sentence;
 	for (const char *at; (at = strchr(from, '{')) != NULL; from = at + 3) {
-		bool is_role = at - sentence >= 5 && memcmp(at - 5, "role ", 5) == 0;
-		uint64_t number = numbers[(at[1] - '0') & 3];
 		text_add(t, from, (size_t)(at - from));
-		if (is_role)
-			text_str(t, line_role(number < END_OF_ANY ? (enum message_end)number : END_OF_ANY));
-		else
-			text_u64(t, number);
+		write_number(t, (struct span){sentence, (size_t)(at - sentence)}, numbers[(at[1] - '0') & 3], c);
 	}
 	text_str(t, from);
 }
 
 bool
-line_event_write(struct text *t, uint64_t wall_us, enum message_end role, uint16_t instance, uint16_t event,
-	const uint64_t numbers[4])
+line_event_write(struct text *t, uint64_t wall_us, const struct message_event *m, const struct catalogue *c)
 {
-	if (event == EVENT_NONE || event >= EVENT_COUNT)
+	if (m->event == EVENT_NONE || m->event >= EVENT_COUNT)
 		return false;
-	write_begin(t, wall_us, events[event].severity, role, instance);
+	write_begin(t, wall_us, events[m->event].severity, (enum message_end)m->role, m->instance);
 	text_lit(t, ",\"event\":\"");
-	text_str(t, events[event].name);
+	text_str(t, events[m->event].name);
 	text_lit(t, "\",\"numbers\":[");
 	for (int i = 0; i < 4; i++) {
 		if (i > 0)
 			text_lit(t, ",");
-		text_u64(t, numbers[i]);
+		text_u64(t, m->numbers[i]);
 	}
 	text_lit(t, "],\"text\":\"");
-	write_sentence(t, events[event].sentence, numbers);
+	write_sentence(t, events[m->event].sentence, m->numbers, c);
 	text_lit(t, "\"}\n");
 	return true;
 }

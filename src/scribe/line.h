@@ -7,6 +7,7 @@
 #define SCRIBE_LINE_H
 
 #include "core/text.h"
+#include "ticket/catalogue.h"
 #include "ticket/messages.h"
 
 enum {
@@ -18,10 +19,14 @@ enum {
 const char *line_role(enum message_end role);
 /* Lower case; NULL: no such event. */
 const char *line_event(uint32_t event);
+/* "info", "note", "warn", "alarm". */
+const char *line_severity(uint32_t event);
+/* "loss.crash"; "?" for what is no account of the operator's own. */
+const char *line_house(uint64_t account);
 
-/* False: no such event; nothing is written. The line ends with a newline. */
-must_check bool line_event_write(struct text *t, uint64_t wall_us, enum message_end role, uint16_t instance,
-	uint16_t event, const uint64_t numbers[4]);
+/* False: no such event; nothing is written. The line ends with a newline. c: its providers' names; may be NULL. */
+must_check bool line_event_write(
+	struct text *t, uint64_t wall_us, const struct message_event *m, const struct catalogue *c);
 
 /*
  * A line of text that a process without content wrote to its standard error; at most LINE_TEXT_MAX bytes of it

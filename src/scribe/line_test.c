@@ -1,6 +1,7 @@
 #include "scribe/line.h"
 
 #include "ticket/events.h"
+#include "ticket/house_accounts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,8 +23,8 @@ static void
 an_event_is_one_line_of_json(void **state)
 {
 	struct text t = text_on(memory, sizeof memory);
-	const uint64_t numbers[4] = {END_OF_EDGE, 1, 9, 400};
-	assert_true(line_event_write(&t, 1709210096123456, END_OF_SUPERVISOR, 0, EVENT_CHILD_DIED, numbers));
+	const struct message_event m = {.event = EVENT_CHILD_DIED, .role = END_OF_SUPERVISOR, .numbers = {END_OF_EDGE, 1, 9, 400}};
+	assert_true(line_event_write(&t, 1709210096123456, &m, NULL));
 	assert_line(&t,
 		"{\"time\":\"2024-02-29T12:34:56.123Z\",\"severity\":\"alarm\",\"role\":\"supervisor\",\"instance\":0,\"event\":\"CHILD_DIED\","
 		"\"numbers\":[2,1,9,400],\"text\":\"role edge instance 1 ended, status 9, restarted in 400 ms\"}\n");
@@ -46,8 +47,8 @@ times_are_right_around_the_turns_of_years(void **state)
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct text t = text_on(memory, sizeof memory);
-		const uint64_t none[4] = {0};
-		assert_true(line_event_write(&t, cases[i].s * 1000000, END_OF_EDGE, 3, EVENT_ENDED, none));
+		const struct message_event m = {.event = EVENT_ENDED, .role = END_OF_EDGE, .instance = 3};
+		assert_true(line_event_write(&t, cases[i].s * 1000000, &m, NULL));
 		assert_memory_equal(t.at + strlen("{\"time\":\""), cases[i].want, strlen(cases[i].want));
 	}
 }
@@ -55,12 +56,41 @@ times_are_right_around_the_turns_of_years(void **state)
 static void
 every_event_fits_with_the_largest_numbers(void **state)
 {
-	const uint64_t most[4] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
-	for (uint16_t e = 1; e < EVENT_COUNT; e++) {
+	struct message_event m = {
+		.role = END_OF_SUPERVISOR, .instance = UINT16_MAX, .numbers = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
+	for (m.event = 1; m.event < EVENT_COUNT; m.event++) {
 		struct text t = text_on(memory, sizeof memory);
-		assert_true(line_event_write(&t, UINT32_MAX * 1000000ULL, END_OF_SUPERVISOR, UINT16_MAX, e, most));
+		assert_true(line_event_write(&t, UINT32_MAX * 1000000ULL, &m, NULL));
 		assert_false(t.cut);
 		assert_null(memchr(t.at + 1, '{', t.len - 1)); /* no number was left out */
+	}
+}
+
+static void
+numbers_that_stand_for_names_are_written_as_names(void **state)
+{
+	static struct {
+		struct catalogue head;
+		struct catalogue_provider provider[2];
+	} c = {.head = {.provider_count = 2, .provider_at = offsetof(typeof(c), provider)},
+		.provider = {{.id = 700, .name = "one"}, {.id = 800, .name = "two"}}};
+	static const struct {
+		struct message_event m;
+		const char *want;
+	} cases[] = {
+		{{.event = EVENT_PROVIDER_ACCOUNT, .numbers = {800, 401}}, "\"provider two refuses our account, status 401\"}\n"},
+		{{.event = EVENT_PROVIDER_ACCOUNT, .numbers = {801, 401}}, "\"provider 801 refuses our account, status 401\"}\n"},
+		{{.event = EVENT_PROVIDER_UNREACHABLE, .numbers = {700, CONNECT_REFUSED}}, "\"provider one can't be reached, reason: refused\"}\n"},
+		{{.event = EVENT_LOSS, .numbers = {HOUSE_LOSS_CRASH, 5}}, "\"loss account loss.crash grew by 5 nano\"}\n"},
+		{{.event = EVENT_LOSS, .numbers = {99, 5}}, "\"loss account ? grew by 5 nano\"}\n"},
+		{{.event = EVENT_CHILD_WROTE, .numbers = {END_OF_LEDGER, 0, 7}}, "\"role ledger instance 0 wrote 7 bytes to its standard error, not shown\"}\n"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct text t = text_on(memory, sizeof memory);
+		size_t len = strlen(cases[i].want);
+		assert_true(line_event_write(&t, 0, &cases[i].m, &c.head));
+		assert_true(t.len > len);
+		assert_memory_equal(t.at + t.len - len, cases[i].want, len);
 	}
 }
 
@@ -68,9 +98,9 @@ static void
 an_unknown_event_is_not_written(void **state)
 {
 	struct text t = text_on(memory, sizeof memory);
-	const uint64_t none[4] = {0};
-	assert_false(line_event_write(&t, 0, END_OF_EDGE, 0, EVENT_NONE, none));
-	assert_false(line_event_write(&t, 0, END_OF_EDGE, 0, EVENT_COUNT, none));
+	const struct message_event none = {.event = EVENT_NONE}, beyond = {.event = EVENT_COUNT};
+	assert_false(line_event_write(&t, 0, &none, NULL));
+	assert_false(line_event_write(&t, 0, &beyond, NULL));
 	assert_int_equal(t.len, 0);
 }
 
@@ -97,6 +127,7 @@ main(void)
 		cmocka_unit_test(an_event_is_one_line_of_json),
 		cmocka_unit_test(times_are_right_around_the_turns_of_years),
 		cmocka_unit_test(every_event_fits_with_the_largest_numbers),
+		cmocka_unit_test(numbers_that_stand_for_names_are_written_as_names),
 		cmocka_unit_test(an_unknown_event_is_not_written),
 		cmocka_unit_test(foreign_text_is_bounded_and_escaped),
 	};

@@ -1,30 +1,50 @@
 #include "scribe/metrics.h"
 
 #include "scribe/line.h"
+#include "scribe/metric_rows.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
-struct counter_row {
-	const char *name, *meaning;
-	size_t at;
-	bool gauge;
-};
+#define LETHE "lethe_"
 
-#define IS_GAUGE_counter false
-#define IS_GAUGE_gauge true
-
-static const struct counter_row rows[] = {
-#define X(name, kind, meaning) {#name, meaning, offsetof(struct counters, name), IS_GAUGE_##kind},
-	COUNTERS(X)
-#undef X
-};
+#define LABEL_INFO "info"
+#define LABEL_NOTE "note"
+#define LABEL_WARN "warn"
+#define LABEL_ALARM "alarm"
 
 /* By number; numbers without a name are not shown. */
-static const char *const end_reasons[COUNTER_END_REASONS] = {
-#define X(name, number, status, severity, type, code, billing, text) [number] = #name,
+static const struct {
+	const char *name, *severity;
+} reasons[TALLY_REASONS] = {
+#define X(name, number, status, severity, type, code, billing, text) [number] = {#name, LABEL_##severity},
 	END_REASONS(X)
 #undef X
 };
+
+#define X(name, ...) #name,
+static const char *const token_kinds[] = {TOKEN_KINDS(X)}, *const tool_kinds[] = {TOOL_KINDS(X)};
+#undef X
+
+#define X(NAME, number, word) word,
+static const char *const lanes[] = {LANES(X)};
+#undef X
+
+#define X(NAME, number, label) label,
+static const char *const statuses[] = {TALLY_STATUSES(X)};
+#undef X
+
+#define X(NAME, label, meaning) label,
+static const char *const board_states[] = {BOARD_STATES(X)};
+#undef X
+
+static uint64_t
+get(const _Atomic uint64_t *word)
+{
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+/* ---- edges ---- */
 
 static const struct counters *
 block_of(const struct metrics *m, uint32_t edge)
@@ -32,99 +52,426 @@ block_of(const struct metrics *m, uint32_t edge)
 	return (const void *)((const char *)m->counters + edge * m->counters_stride);
 }
 
-static uint64_t
-read_word(const _Atomic uint64_t *word)
+static const struct process_counters *
+processes_of(const struct metrics *m)
 {
-	return atomic_load_explicit(word, memory_order_relaxed);
+	return (const void *)block_of(m, m->edge_count);
 }
 
-static void
-write_help(struct text *t, const char *name, const char *suffix, const char *meaning, bool gauge)
-{
-	text_lit(t, "# HELP lethe_");
-	text_str(t, name);
-	text_str(t, suffix);
-	text_lit(t, " ");
-	text_str(t, meaning);
-	text_lit(t, "\n# TYPE lethe_");
-	text_str(t, name);
-	text_str(t, suffix);
-	text_str(t, gauge ? " gauge\n" : " counter\n");
-}
+struct counter_row {
+	const char *metric;
+	enum metric_type type;
+	const char *meaning;
+	size_t at;
+	unsigned places;
+};
+
+#define TYPE_counter METRIC_COUNTER
+#define TYPE_gauge METRIC_GAUGE
+#define SUFFIX_counter "_total"
+#define SUFFIX_gauge ""
+
+static const struct counter_row edge_rows[] = {
+#define X(name, kind, metric, meaning) {LETHE metric SUFFIX_##kind, TYPE_##kind, meaning, offsetof(struct counters, name), 0},
+	COUNTERS(X)
+#undef X
+};
 
 static void
-write_value(struct text *t, uint64_t value)
+edge_counter(const struct metrics *m, const struct counter_row *row, struct exposition *x)
 {
-	text_lit(t, "\"} ");
-	text_u64(t, value);
-	text_lit(t, "\n");
-}
-
-static void
-write_counter(const struct metrics *m, const struct counter_row *row, struct text *t)
-{
-	const char *suffix = row->gauge ? "" : "_total";
-	write_help(t, row->name, suffix, row->meaning, row->gauge);
+	expose_family(x, row->metric, row->type, row->meaning);
 	for (uint32_t e = 0; e < m->edge_count; e++) {
-		text_lit(t, "lethe_");
-		text_str(t, row->name);
-		text_str(t, suffix);
-		text_lit(t, "{edge=\"");
-		text_u64(t, e);
-		write_value(t, read_word((const void *)((const char *)block_of(m, e) + row->at)));
+		expose_begin(x, "");
+		expose_label_number(x, "edge", e);
+		expose_u64(x, get((const void *)((const char *)block_of(m, e) + row->at)));
 	}
 }
 
 static void
-write_ended(const struct metrics *m, struct text *t)
+show_ended(const struct metrics *m, struct exposition *x)
 {
-	write_help(t, "exchanges_ended", "_total", "exchanges by how they ended", false);
 	for (uint32_t e = 0; e < m->edge_count; e++)
-		for (size_t r = 0; r < ARRAY_LEN(end_reasons); r++) {
-			if (!end_reasons[r])
+		for (size_t r = 0; r < ARRAY_LEN(reasons); r++) {
+			if (!reasons[r].name)
 				continue;
-			text_lit(t, "lethe_exchanges_ended_total{edge=\"");
-			text_u64(t, e);
-			text_lit(t, "\",reason=\"");
-			text_str(t, end_reasons[r]);
-			write_value(t, read_word(&block_of(m, e)->ended[r]));
+			expose_begin(x, "");
+			expose_label_number(x, "edge", e);
+			expose_label(x, "reason", reasons[r].name);
+			expose_label(x, "severity", reasons[r].severity);
+			expose_u64(x, get(&block_of(m, e)->ended[r]));
 		}
+}
+
+static void
+show_vault_budget(const struct metrics *m, struct exposition *x)
+{
+	for (uint32_t e = 0; e < m->edge_count; e++) {
+		expose_begin(x, "");
+		expose_label_number(x, "edge", e);
+		expose_u64(x, get(&processes_of(m)->vault_budget_bytes));
+	}
+}
+
+/* ---- models ---- */
+
+/* What was never used is shown by what dashboards sum up, so that the first of it is seen as growth. */
+static const struct tally_block unused;
+
+struct model_row {
+	const struct tally_block *block;
+	const struct catalogue_model *model;
+	enum lane lane;
+};
+
+static bool
+next_row(const struct metrics *m, uint32_t *block, uint32_t *at, struct model_row *ret)
+{
+	for (; *block < tally_block_count(m->tally); ++*block) {
+		bool used = *at < m->view.count && m->view.index[*at] == *block;
+		tally_block_names(m->tally, *block, &ret->model, &ret->lane);
+		ret->block = used ? &m->view.block[*at] : &unused;
+		*at += used;
+		if (!used && !ret->model)
+			continue; /* the one for models that are gone */
+		++*block;
+		return true;
+	}
+	return false;
+}
+
+#define FOR_EACH_ROW(m, row) \
+	struct model_row row; \
+	for (uint32_t block_ = 0, at_ = 0; next_row((m), &block_, &at_, &row);)
+
+static void
+begin_model(const struct metrics *m, const struct model_row *r, struct exposition *x, const char *suffix)
+{
+	expose_begin(x, suffix);
+	/* No name in a catalogue has brackets. */
+	expose_label(x, "model", r->model ? r->model->public_id : "(other)");
+	expose_label(x, "provider", r->model ? catalogue_provider(m->catalogue, r->model->provider)->name : "(other)");
+	expose_label(x, "lane", lanes[r->lane]);
+}
+
+static void
+show_requests_of(const struct metrics *m, const struct model_row *r, struct exposition *x)
+{
+	for (unsigned reason = 0; reason < TALLY_REASONS; reason++)
+		for (unsigned status = 0; status < TALLY_STATUS_COUNT; status++) {
+			uint64_t count = get(&r->block->requests[reason][status]);
+			if (!count && !(reason == END_COMPLETED && status == TALLY_STATUS_200))
+				continue;
+			begin_model(m, r, x, "");
+			expose_label(x, "status", statuses[status]);
+			expose_label(x, "reason", reasons[reason].name ? reasons[reason].name : "NONE");
+			expose_label(x, "severity", reasons[reason].name ? reasons[reason].severity : LABEL_ALARM);
+			expose_u64(x, count);
+		}
+}
+
+static void
+show_requests(const struct metrics *m, struct exposition *x)
+{
+	FOR_EACH_ROW(m, row)
+	show_requests_of(m, &row, x);
+}
+
+static void
+show_estimated(const struct metrics *m, struct exposition *x)
+{
+	FOR_EACH_ROW(m, row)
+	{
+		begin_model(m, &row, x, "");
+		expose_u64(x, get(&row.block->estimated));
+	}
+}
+
+static void
+show_legs(const struct metrics *m, struct exposition *x)
+{
+	FOR_EACH_ROW(m, row)
+	{
+		if (!get(&row.block->legs))
+			continue;
+		begin_model(m, &row, x, "");
+		expose_u64(x, get(&row.block->legs));
+	}
+}
+
+static void
+show_tokens(const struct metrics *m, struct exposition *x)
+{
+	FOR_EACH_ROW(m, row)
+	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++) {
+		uint64_t count = get(&row.block->tokens[k]);
+		if (!count && k != TOKEN_input && k != TOKEN_output)
+			continue;
+		begin_model(m, &row, x, "");
+		expose_label(x, "kind", token_kinds[k]);
+		expose_u64(x, count);
+	}
+}
+
+static void
+show_tools(const struct metrics *m, struct exposition *x)
+{
+	FOR_EACH_ROW(m, row)
+	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++) {
+		uint64_t count = get(&row.block->tools[k]);
+		if (!count)
+			continue;
+		begin_model(m, &row, x, "");
+		expose_label(x, "tool", tool_kinds[k]);
+		expose_u64(x, count);
+	}
+}
+
+static void
+show_cost(const struct metrics *m, struct exposition *x)
+{
+	FOR_EACH_ROW(m, row)
+	{
+		begin_model(m, &row, x, "");
+		expose_decimal(x, (int64_t)get(&row.block->cost_nano), 9);
+	}
+}
+
+/* ---- histograms ---- */
+
+struct histogram {
+	const _Atomic uint64_t *bucket;
+	const _Atomic uint64_t *sum;
+	const uint32_t *bounds;
+	unsigned count;
+	unsigned places; /* of bounds and sum */
+};
+
+#define HISTOGRAM(h, bounds, places) ((struct histogram){(h)->bucket, &(h)->sum, (bounds), ARRAY_LEN(bounds), (places)})
+
+static void
+begin_histogram(const struct metrics *m, const struct model_row *r, struct exposition *x, const char *suffix)
+{
+	if (r)
+		begin_model(m, r, x, suffix);
+	else
+		expose_begin(x, suffix);
+}
+
+static void
+show_histogram(const struct metrics *m, const struct model_row *r, const struct histogram *h, struct exposition *x)
+{
+	uint64_t so_far = 0;
+	for (unsigned i = 0; i <= h->count; i++) {
+		so_far += get(&h->bucket[i]);
+		begin_histogram(m, r, x, "_bucket");
+		if (i < h->count)
+			expose_bound(x, h->bounds[i], h->places);
+		else
+			expose_bound_infinite(x);
+		expose_u64(x, so_far);
+	}
+	begin_histogram(m, r, x, "_sum");
+	expose_decimal(x, (int64_t)get(h->sum), h->places);
+	begin_histogram(m, r, x, "_count");
+	expose_u64(x, so_far);
+}
+
+static void
+show_duration(const struct metrics *m, struct exposition *x)
+{
+	FOR_EACH_ROW(m, row)
+	if (row.block != &unused)
+		show_histogram(m, &row, &HISTOGRAM(&row.block->duration, tally_times, 3), x);
+}
+
+static void
+show_first_byte(const struct metrics *m, struct exposition *x)
+{
+	FOR_EACH_ROW(m, row)
+	if (row.block != &unused)
+		show_histogram(m, &row, &HISTOGRAM(&row.block->first_byte, tally_times, 3), x);
+}
+
+/* ---- ledger, board ---- */
+
+static const struct counter_row ledger_rows[] = {
+#define X(name, kind, metric, places, meaning) {LETHE metric, TYPE_##kind, meaning, offsetof(struct tally_ledger, name), places},
+	TALLY_LEDGER(X)
+#undef X
+};
+
+static void
+ledger_counter(const struct metrics *m, const struct counter_row *row, struct exposition *x)
+{
+	const _Atomic uint64_t *word = (const void *)((const char *)tally_ledger(m->tally) + row->at);
+	expose_family(x, row->metric, row->type, row->meaning);
+	expose_begin(x, "");
+	expose_decimal(x, (int64_t)get(word), row->places);
+}
+
+static void
+show_board_tickets(const struct metrics *m, struct exposition *x)
+{
+	for (uint32_t e = 0; e < m->edge_count; e++)
+		for (unsigned s = 0; s < BOARD_STATE_COUNT; s++) {
+			expose_begin(x, "");
+			expose_label_number(x, "edge", e);
+			expose_label(x, "state", board_states[s]);
+			expose_u64(x, get(&tally_ledger(m->tally)->tickets[e][s]));
+		}
+}
+
+static void
+show_commit(const struct metrics *m, struct exposition *x)
+{
+	show_histogram(m, NULL, &HISTOGRAM(&tally_ledger(m->tally)->commit, tally_commits, 6), x);
+}
+
+static void
+show_batch(const struct metrics *m, struct exposition *x)
+{
+	show_histogram(m, NULL, &HISTOGRAM(&tally_ledger(m->tally)->batch, tally_batches, 0), x);
+}
+
+static void
+show_hand_in(const struct metrics *m, struct exposition *x)
+{
+	show_histogram(m, NULL, &HISTOGRAM(&tally_ledger(m->tally)->hand_in, tally_hand_ins, 3), x);
+}
+
+static void
+show_house(const struct metrics *m, struct exposition *x)
+{
+	for (unsigned a = HOUSE_NONE + 1; a < HOUSE_COUNT; a++) {
+		expose_begin(x, "");
+		expose_label(x, "account", line_house(a));
+		expose_decimal(x, atomic_load_explicit(&tally_ledger(m->tally)->house_nano[a], memory_order_relaxed), 9);
+	}
+}
+
+/* ---- processes, build ---- */
+
+static void
+show_build(const struct metrics *m, struct exposition *x)
+{
+	expose_begin(x, "");
+	expose_label(x, "version", LETHE_VERSION);
+	expose_u64(x, 1);
+}
+
+static void
+show_start(const struct metrics *m, struct exposition *x)
+{
+	expose_begin(x, "");
+	expose_decimal(x, (int64_t)get(&processes_of(m)->started_ms), 3);
+}
+
+static uint32_t
+begin_process(const struct metrics *m, uint32_t i, struct exposition *x)
+{
+	const struct process_counters *p = processes_of(m);
+	if (i >= get(&p->count) || i >= PROCESSES_MAX)
+		return false;
+	uint64_t role = get(&p->process[i].role);
+	expose_begin(x, "");
+	expose_label(x, "role", line_role(role < END_OF_ANY ? (enum message_end)role : END_OF_ANY));
+	expose_label_number(x, "instance", get(&p->process[i].instance));
+	return true;
+}
+
+static void
+show_process_up(const struct metrics *m, struct exposition *x)
+{
+	for (uint32_t i = 0; begin_process(m, i, x); i++)
+		expose_u64(x, get(&processes_of(m)->process[i].up));
+}
+
+static void
+show_process_start(const struct metrics *m, struct exposition *x)
+{
+	for (uint32_t i = 0; begin_process(m, i, x); i++)
+		expose_decimal(x, (int64_t)get(&processes_of(m)->process[i].started_ms), 3);
+}
+
+static void
+show_process_restarts(const struct metrics *m, struct exposition *x)
+{
+	for (uint32_t i = 0; begin_process(m, i, x); i++)
+		expose_u64(x, get(&processes_of(m)->process[i].restarts));
 }
 
 /* Events that never came are not shown: a table of zeros for every role would bury the rest. */
 static void
-write_events(const struct metrics *m, struct text *t)
+show_events(const struct metrics *m, struct exposition *x)
 {
-	write_help(t, "events", "_total", "events by the role that reported them", false);
 	for (uint32_t role = 0; role < ARRAY_LEN(m->events); role++)
 		for (uint32_t e = 0; e < EVENT_COUNT; e++) {
 			if (!m->events[role][e])
 				continue;
-			text_lit(t, "lethe_events_total{role=\"");
-			text_str(t, line_role((enum message_end)role));
-			text_lit(t, "\",event=\"");
-			text_str(t, line_event(e));
-			write_value(t, m->events[role][e]);
+			expose_begin(x, "");
+			expose_label(x, "role", line_role((enum message_end)role));
+			expose_label(x, "event", line_event(e));
+			expose_label(x, "severity", line_severity(e));
+			expose_u64(x, m->events[role][e]);
 		}
 }
 
-void
-metrics_write(const struct metrics *m, struct text *t)
+static void
+show_dropped(const struct metrics *m, struct exposition *x)
 {
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		write_counter(m, &rows[i], t);
-	write_ended(m, t);
-	write_events(m, t);
-	write_help(t, "log_lines_dropped", "_total", "events that were not written to the log", false);
-	text_lit(t, "lethe_log_lines_dropped_total ");
-	text_u64(t, m->lines_dropped);
-	text_lit(t, "\n");
+	expose_begin(x, "");
+	expose_u64(x, m->lines_dropped);
 }
 
-size_t
-metrics_bytes_max(const struct metrics *m)
+/* ---- all ---- */
+
+static const struct {
+	const char *metric;
+	enum metric_type type;
+	const char *meaning;
+	void (*show)(const struct metrics *m, struct exposition *x);
+} rows[] = {
+#define X(what, name, type, labels, meaning) {LETHE name, METRIC_##type, meaning, show_##what},
+	METRICS(X)
+#undef X
+};
+
+static void
+write_all(const struct metrics *m, struct exposition *x)
 {
-	size_t lines =
-		(ARRAY_LEN(rows) + COUNTER_END_REASONS) * (size_t)m->edge_count + END_OF_ANY * (size_t)EVENT_COUNT;
-	return (lines + 2 * (ARRAY_LEN(rows) + 3)) * 160;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		expose_family(x, rows[i].metric, rows[i].type, rows[i].meaning);
+		rows[i].show(m, x);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(edge_rows); i++)
+		edge_counter(m, &edge_rows[i], x);
+	for (size_t i = 0; i < ARRAY_LEN(ledger_rows); i++)
+		ledger_counter(m, &ledger_rows[i], x);
+	expose_end(x);
+}
+
+char *
+metrics_text(struct metrics *m, bool openmetrics, size_t head_room, size_t *ret_len)
+{
+	if (!tally_view_take(m->tally, &m->view))
+		return NULL;
+	for (size_t cap = 128 << 10; cap <= METRICS_BYTES_MAX; cap *= 2) {
+		char *memory = malloc(head_room + cap);
+		if (!memory)
+			return NULL;
+		struct exposition x = {.text = text_on(memory + head_room, cap), .openmetrics = openmetrics};
+		write_all(m, &x);
+		*ret_len = x.text.len;
+		if (!x.text.cut)
+			return memory;
+		free(memory);
+	}
+	return NULL;
+}
+
+void
+metrics_free(struct metrics *m)
+{
+	tally_view_free(&m->view);
 }

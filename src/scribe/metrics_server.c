@@ -72,44 +72,70 @@ head_write(struct text *t, const char *status, const char *type, size_t bytes)
 
 enum { HEAD_ROOM = 256 };
 
-/* The body is written first, behind room for the longest head; the head then in front of it. */
+/* The body lies behind room for the longest head already; the head is written right in front of it. */
 static void
-answer_with(struct metrics_connection *c, const char *status, const char *type, const char *body)
+send_answer(struct metrics_connection *c, const char *status, const char *type, size_t body_bytes)
 {
-	const struct metrics *m = c->server->metrics;
-	size_t cap = body ? strlen(body) : metrics_bytes_max(m);
-	char head_memory[HEAD_ROOM];
-	c->answer = malloc(HEAD_ROOM + cap);
-	if (!c->answer) {
-		connection_close(c);
-		return;
-	}
-	struct text t = text_on(c->answer + HEAD_ROOM, cap), head = text_on(head_memory, sizeof head_memory);
-	if (body)
-		text_str(&t, body);
-	else
-		metrics_write(m, &t);
-	head_write(&head, status, type, t.len);
-	memmove(c->answer + head.len, c->answer + HEAD_ROOM, t.len);
-	memcpy(c->answer, head.at, head.len);
-	c->answer_bytes = head.len + t.len;
-	c->sent = 0;
+	char memory[HEAD_ROOM];
+	struct text head = text_on(memory, sizeof memory);
+	head_write(&head, status, type, body_bytes);
+	c->sent = HEAD_ROOM - head.len;
+	c->answer_bytes = HEAD_ROOM + body_bytes;
+	memcpy(c->answer + c->sent, head.at, head.len);
 	connection_send(c);
 }
 
 #define PLAIN "text/plain; charset=utf-8"
 
 static void
+answer_with(struct metrics_connection *c, const char *status, const char *body)
+{
+	size_t bytes = strlen(body);
+	c->answer = malloc(HEAD_ROOM + bytes);
+	if (!c->answer) {
+		connection_close(c);
+		return;
+	}
+	memcpy(c->answer + HEAD_ROOM, body, bytes);
+	send_answer(c, status, PLAIN, bytes);
+}
+
+/* Prometheus lists what it takes, best first, and OpenMetrics only when it is willing to have it. */
+static bool
+wants_openmetrics(const struct http1_head *h)
+{
+	const struct http1_field *f = http1_field_find(h, HTTP1_ACCEPT);
+	if (!f)
+		return false;
+	struct span v = http1_field_value(h, f);
+	return memmem(v.at, v.len, "application/openmetrics-text", strlen("application/openmetrics-text")) != NULL;
+}
+
+static void
+answer_metrics(struct metrics_connection *c, const struct http1_head *h)
+{
+	bool openmetrics = wants_openmetrics(h);
+	size_t bytes;
+	c->answer = metrics_text(c->server->metrics, openmetrics, HEAD_ROOM, &bytes);
+	if (!c->answer)
+		answer_with(c, "503 Service Unavailable", "There is no memory for so many metrics.\n");
+	else if (openmetrics)
+		send_answer(c, "200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8", bytes);
+	else
+		send_answer(c, "200 OK", "text/plain; version=0.0.4; charset=utf-8", bytes);
+}
+
+static void
 answer_request(struct metrics_connection *c, const struct http1_head *h)
 {
 	if (h->method != HTTP1_GET)
-		answer_with(c, "405 Method Not Allowed", PLAIN, "Only GET is answered here.\n");
+		answer_with(c, "405 Method Not Allowed", "Only GET is answered here.\n");
 	else if (target_is(h, SPAN("/metrics")))
-		answer_with(c, "200 OK", "text/plain; version=0.0.4; charset=utf-8", NULL);
+		answer_metrics(c, h);
 	else if (target_is(h, SPAN("/healthz")))
-		answer_with(c, "200 OK", PLAIN, "ok\n");
+		answer_with(c, "200 OK", "ok\n");
 	else
-		answer_with(c, "404 Not Found", PLAIN, "There are /metrics and /healthz.\n");
+		answer_with(c, "404 Not Found", "There are /metrics and /healthz.\n");
 }
 
 static void
@@ -122,11 +148,11 @@ parse_request(struct metrics_connection *c)
 		answer_request(c, &head);
 		break;
 	case HTTP1_BAD:
-		answer_with(c, "400 Bad Request", PLAIN, "The request is not valid HTTP/1.1.\n");
+		answer_with(c, "400 Bad Request", "The request is not valid HTTP/1.1.\n");
 		break;
 	case HTTP1_MORE:
 		if (c->got == sizeof c->request)
-			answer_with(c, "431 Request Header Fields Too Large", PLAIN, "The request is too large.\n");
+			answer_with(c, "431 Request Header Fields Too Large", "The request is too large.\n");
 		break;
 	}
 }
@@ -190,7 +216,7 @@ listener_ready(struct watch *w)
 }
 
 bool
-metrics_server_open(struct metrics_server *s, struct loop *l, const struct metrics *m, int fd)
+metrics_server_open(struct metrics_server *s, struct loop *l, struct metrics *m, int fd)
 {
 	*s = (struct metrics_server){.loop = l, .metrics = m, .listener.fd = -1};
 	if (fd < 0)

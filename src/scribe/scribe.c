@@ -69,7 +69,11 @@ log_event(struct scribe *s, enum message_end role, uint16_t instance, const stru
 {
 	char memory[LINE_MAX_BYTES];
 	struct text t = text_on(memory, sizeof memory);
-	bool known = line_event_write(&t, clock_wall_us(), role, instance, m->event, m->numbers);
+	struct message_event said = *m;
+	/* What it says of itself is not asked: the arrow tells who it is. */
+	said.role = (uint16_t)role;
+	said.instance = instance;
+	bool known = line_event_write(&t, clock_wall_us(), &said, s->metrics.catalogue);
 	assert(known);
 	s->metrics.events[role][m->event]++;
 	if (!write_all(s->log_fd, t.at, t.len))
@@ -79,7 +83,6 @@ log_event(struct scribe *s, enum message_end role, uint16_t instance, const stru
 static void
 take_event(struct scribe *s, struct scribe_from *from, const struct message_event *m)
 {
-	/* What it says of itself is not asked: the arrow tells who it is. */
 	if (from->lines >= SCRIBE_LINES_PER_S) {
 		drop_line(s);
 		return;
@@ -203,6 +206,8 @@ scribe_open(struct scribe *s, const struct scribe_process *p)
 	s->metrics.counters = p->counters;
 	s->metrics.counters_stride = p->counters_stride;
 	s->metrics.edge_count = p->edge_count;
+	s->metrics.catalogue = p->catalogue;
+	s->metrics.tally = p->tally;
 	struct port *boss = &s->supervisor.port;
 	boss->self = END_OF_SCRIBE;
 	boss->peer = END_OF_SUPERVISOR;
@@ -230,6 +235,7 @@ scribe_close(struct scribe *s)
 		port_close(&s->peer[i].port);
 	port_close(&s->supervisor.port);
 	metrics_server_close(&s->server);
+	metrics_free(&s->metrics);
 	timer_cancel(&s->loop, &s->second);
 	timer_cancel(&s->loop, &s->linger);
 	loop_finish(&s->loop);

@@ -7,6 +7,7 @@
 
 #include "ticket/counters.h"
 #include "ticket/messages.h"
+#include "ticket/tally.h"
 
 enum {
 	SCRIBE_LINES_PER_S = 200, /* of one peer; what is beyond is counted and told as a number */
@@ -23,9 +24,11 @@ struct scribe_process {
 	int metrics_fd; /* a listener, or -1 */
 	const struct scribe_peer *peers;
 	uint32_t peer_count;
-	const void *counters; /* a block per edge, counters_stride bytes apart, mapped read-only */
+	const void *counters; /* a block per edge, counters_stride bytes apart, and one of the processes behind them; mapped read-only */
 	size_t counters_stride;
 	uint32_t edge_count;
+	const struct catalogue *catalogue;
+	struct tally *tally; /* mapped read-only */
 	void (*lock_down)(void *arg);
 	void *lock_down_arg;
 };

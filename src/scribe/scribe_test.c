@@ -22,8 +22,14 @@ enum {
 	EDGES = 2,
 };
 
+/* No models: what is counted by model is metrics_test.c's. */
+static struct catalogue catalogue = {.provider_count = 0};
+
+enum { STRIDE = 4096 };
+
 struct bench {
-	struct counters counters[EDGES];
+	_Alignas(128) char counters[(EDGES + 1) * STRIDE];
+	struct tally *tally;
 	int supervisor, edge, log, listener;
 	struct sockaddr_in address;
 	pid_t pid;
@@ -44,8 +50,10 @@ scribe_process_run(struct bench *b, int supervisor, int edge, int log)
 		.peers = &peer,
 		.peer_count = 1,
 		.counters = b->counters,
-		.counters_stride = sizeof b->counters[0],
+		.counters_stride = STRIDE,
 		.edge_count = EDGES,
+		.catalogue = &catalogue,
+		.tally = b->tally,
 		.lock_down = no_lock_down};
 	close(b->supervisor);
 	close(b->edge);
@@ -76,13 +84,19 @@ bench_start(struct bench *b)
 	int supervisor[2], edge[2], log[2];
 	socklen_t len = sizeof b->address;
 	memset(b, 0, sizeof *b);
+	void *tally = calloc(1, tally_bytes(0));
+	assert_non_null(tally);
+	tally_format(tally, 0);
+	b->tally = tally_attach(tally, tally_bytes(0), &catalogue);
+	assert_non_null(b->tally);
+	struct counters *second = (void *)(b->counters + STRIDE);
 	b->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	b->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	assert_int_equal(bind(b->listener, (struct sockaddr *)&b->address, len), 0);
 	assert_int_equal(getsockname(b->listener, (struct sockaddr *)&b->address, &len), 0);
 	assert_int_equal(listen(b->listener, 64), 0);
-	atomic_store(&b->counters[1].tokens_in, 4711);
-	atomic_store(&b->counters[1].ended[1], 17);
+	atomic_store(&second->bytes_to_clients, 4711);
+	atomic_store(&second->ended[1], 17);
 	assert_int_equal(ipc_pair(supervisor), 0);
 	assert_int_equal(ipc_pair(edge), 0);
 	assert_int_equal(pipe(log), 0);
@@ -181,11 +195,36 @@ prometheus_gets_the_counters(void **state)
 	ask(&b, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", answer, sizeof answer);
 	assert_memory_equal(answer, "HTTP/1.1 200 OK\r\n", 17);
 	assert_non_null(strstr(answer,
-		"\n# TYPE lethe_tokens_in_total counter\nlethe_tokens_in_total{edge=\"0\"} 0\nlethe_tokens_in_total{edge=\"1\"} 4711\n"));
-	assert_non_null(strstr(answer, "\nlethe_exchanges_ended_total{edge=\"1\",reason=\"COMPLETED\"} 17\n"));
+		"\n# TYPE lethe_client_sent_bytes_total counter\nlethe_client_sent_bytes_total{edge=\"0\"} 0\nlethe_client_sent_bytes_total{edge=\"1\"} 4711\n"));
+	assert_non_null(strstr(answer, "\nlethe_exchanges_ended_total{edge=\"1\",reason=\"COMPLETED\",severity=\"info\"} 17\n"));
 	assert_non_null(strstr(answer, "\n# TYPE lethe_streams_open gauge\n"));
 	unsigned long length = strtoul(strstr(answer, "Content-Length: ") + 16, NULL, 10);
 	assert_int_equal(strlen(strstr(answer, "\r\n\r\n") + 4), length);
+	assert_null(strstr(answer, "# EOF"));
+	ask(&b, "GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n\r\n", answer, sizeof answer);
+	assert_non_null(strstr(answer, "\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"));
+	assert_string_equal(answer + strlen(answer) - 6, "# EOF\n");
+	bench_stop(&b);
+}
+
+static void
+another_log_takes_what_comes_behind_it(void **state)
+{
+	struct bench b;
+	char text[4096];
+	int fresh[2];
+	struct message_plain m = MESSAGE_INIT(LOG, message_plain);
+	bench_start(&b);
+	assert_int_equal(say(b.edge, EVENT_ACCEPT_FAILED, 1), IPC_OK);
+	read_until(b.log, text, sizeof text, "errno 1\"}\n");
+	assert_int_equal(pipe(fresh), 0);
+	assert_int_equal(ipc_send(b.supervisor, &m, sizeof m, fresh[1]), IPC_OK);
+	close(fresh[1]);
+	/* The old one has no writer any more. */
+	read_until(b.log, text, sizeof text, NULL);
+	assert_int_equal(say(b.edge, EVENT_ACCEPT_FAILED, 2), IPC_OK);
+	read_until(fresh[0], text, sizeof text, "errno 2\"}\n");
+	close(fresh[0]);
 	bench_stop(&b);
 }
 
@@ -263,6 +302,7 @@ main(void)
 		cmocka_unit_test(an_event_becomes_a_line_of_who_sent_it),
 		cmocka_unit_test(a_flood_is_cut_and_counted),
 		cmocka_unit_test(prometheus_gets_the_counters),
+		cmocka_unit_test(another_log_takes_what_comes_behind_it),
 		cmocka_unit_test(other_requests_are_answered_with_their_status),
 		cmocka_unit_test(more_connections_than_it_keeps_do_not_block_it),
 		cmocka_unit_test(it_ends_when_all_others_have),

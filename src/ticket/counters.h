@@ -1,6 +1,6 @@
 /*
  * What is counted: one block per edge in shared memory, written by its edge alone with relaxed stores, read by the scribe. Numbers only.
- * X(name, kind, meaning): kind counter (only grows) or gauge
+ * X(name, kind, metric, meaning): kind counter (only grows) or gauge; metric: its name behind lethe_, without _total
  */
 #ifndef TICKET_COUNTERS_H
 #define TICKET_COUNTERS_H
@@ -11,38 +11,57 @@
 #include <stdint.h>
 
 #define COUNTERS(X) \
-	X(connections_accepted, counter, "client connections accepted") \
-	X(connections_open, gauge, "client connections open") \
-	X(tls_handshakes, counter, "TLS handshakes with clients completed") \
-	X(tls_resumed, counter, "TLS handshakes with clients that resumed a session") \
-	X(tls_failed, counter, "TLS handshakes with clients that failed") \
-	X(upstream_tls_handshakes, counter, "TLS handshakes with providers completed") \
-	X(upstream_tls_resumed, counter, "TLS handshakes with providers that resumed a session") \
-	X(upstream_opened, counter, "connections to providers opened") \
-	X(upstream_reused, counter, "requests sent over a kept connection") \
-	X(upstream_open, gauge, "connections to providers open") \
-	X(upstream_idle, gauge, "connections to providers waiting for work") \
-	X(exchanges_open, gauge, "exchanges in progress") \
-	X(streams_open, gauge, "streamed answers in progress") \
-	X(bytes_from_clients, counter, "bytes read from clients") \
-	X(bytes_to_clients, counter, "bytes written to clients") \
-	X(bytes_from_providers, counter, "bytes read from providers") \
-	X(bytes_to_providers, counter, "bytes written to providers") \
-	X(tokens_in, counter, "input tokens charged") \
-	X(tokens_out, counter, "output tokens charged") \
-	X(cost_nano, counter, "cost charged, in 1e-9 dollars") \
-	X(estimated, counter, "exchanges whose usage had to be estimated") \
-	X(vault_used_bytes, gauge, "vault memory in use") \
-	X(vault_mapped_bytes, gauge, "vault memory mapped")
+	X(connections_accepted, counter, "connections_accepted", "Client connections accepted.") \
+	X(connections_open, gauge, "connections_open", "Client connections open.") \
+	X(tls_handshakes, counter, "tls_handshakes", "TLS handshakes with clients completed.") \
+	X(tls_resumed, counter, "tls_resumed_handshakes", "TLS handshakes with clients that resumed a session.") \
+	X(tls_failed, counter, "tls_failed_handshakes", "TLS handshakes with clients that failed.") \
+	X(upstream_tls_handshakes, counter, "upstream_tls_handshakes", "TLS handshakes with providers completed.") \
+	X(upstream_tls_resumed, counter, "upstream_tls_resumed_handshakes", "TLS handshakes with providers that resumed a session.") \
+	X(upstream_opened, counter, "upstream_connections_opened", "Connections to providers opened.") \
+	X(upstream_reused, counter, "upstream_connections_reused", "Requests sent over a kept connection.") \
+	X(upstream_open, gauge, "upstream_connections_open", "Connections to providers open.") \
+	X(upstream_idle, gauge, "upstream_connections_idle", "Connections to providers that wait for work.") \
+	X(exchanges_open, gauge, "exchanges_open", "Exchanges in progress.") \
+	X(streams_open, gauge, "streams_open", "Streamed answers in progress.") \
+	X(bytes_from_clients, counter, "client_received_bytes", "Bytes read from clients.") \
+	X(bytes_to_clients, counter, "client_sent_bytes", "Bytes written to clients.") \
+	X(bytes_from_providers, counter, "upstream_received_bytes", "Bytes read from providers.") \
+	X(bytes_to_providers, counter, "upstream_sent_bytes", "Bytes written to providers.") \
+	X(vault_used_bytes, gauge, "vault_used_bytes", "Memory for content in use.") \
+	X(vault_mapped_bytes, gauge, "vault_mapped_bytes", "Memory for content mapped.")
 
 enum { COUNTER_END_REASONS = 64 };
 
 struct counters {
-#define X(name, kind, meaning) _Atomic uint64_t name;
+#define X(name, kind, metric, meaning) _Atomic uint64_t name;
 	COUNTERS(X)
 #undef X
 	_Atomic uint64_t ended[COUNTER_END_REASONS]; /* exchanges by end reason's number */
 } __attribute__((aligned(128)));
+
+/*
+ * The processes, told by the supervisor alone: a block behind those of the edges. X(name, counter or gauge, meaning)
+ */
+#define PROCESS_COUNTERS(X) \
+	X(role, gauge, "enum message_end") \
+	X(instance, gauge, "which of its role") \
+	X(up, gauge, "1 when it serves") \
+	X(started_ms, gauge, "when it was started") \
+	X(restarts, counter, "times that it was started again")
+
+enum { PROCESSES_MAX = 72 };
+
+struct process_counters {
+	_Atomic uint64_t started_ms; /* the supervisor; Unix */
+	_Atomic uint64_t count;
+	_Atomic uint64_t vault_budget_bytes; /* of an edge */
+	struct {
+#define X(name, kind, meaning) _Atomic uint64_t name;
+		PROCESS_COUNTERS(X)
+#undef X
+	} process[PROCESSES_MAX];
+};
 
 #define count_add(c, name, n) \
 	atomic_store_explicit(&(c)->name, atomic_load_explicit(&(c)->name, memory_order_relaxed) + (uint64_t)(n), memory_order_relaxed)

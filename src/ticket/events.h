@@ -10,7 +10,7 @@
 	X(ENDED, INFO, "process ends") \
 	X(CHILD_DIED, ALARM, "role {0} instance {1} ended, status {2}, restarted in {3} ms") \
 	X(PROVIDER_ACCOUNT, ALARM, "provider {0} refuses our account, status {1}") \
-	X(PROVIDER_UNREACHABLE, WARN, "provider {0} can't be reached, reason {1}") \
+	X(PROVIDER_UNREACHABLE, WARN, "provider {0} can't be reached, reason: {1}") \
 	X(PROVIDER_TLS, ALARM, "TLS with provider {0} failed: kind {1}, number {2}") \
 	X(TLS_RENEWED, INFO, "edge {0} uses the renewed certificates") \
 	X(TLS_REFUSED, ALARM, "edge {0} can't use the renewed certificates; it goes on with the old ones") \

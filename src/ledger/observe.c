@@ -1,0 +1,194 @@
+#include "ledger/ledger_priv.h"
+
+#include <string.h>
+
+enum { BALANCES_PERIOD_MS = 1000 };
+
+static void
+set(_Atomic uint64_t *word, uint64_t value)
+{
+	atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+static uint64_t
+get(const _Atomic uint64_t *word)
+{
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static void
+add(_Atomic uint64_t *word, uint64_t n)
+{
+	set(word, get(word) + n);
+}
+
+#define OBSERVE(histogram, bounds, value) \
+	do { \
+		uint64_t observed = (value); \
+		add(&(histogram).bucket[tally_bucket((bounds), ARRAY_LEN(bounds), observed)], 1); \
+		add(&(histogram).sum, observed); \
+	} while (0)
+
+/* ---- tickets ---- */
+
+static void
+add_ticket(struct ledger *l, const struct ticket_copy *t, int64_t booking)
+{
+	tally_add(l->o.tally, &t->facts, t->cost);
+}
+
+/* Counters of ledgers that were killed over this board go on where they were. */
+static void
+recall_stats(struct ledger *l)
+{
+	const struct tally_ledger *s = tally_ledger(l->o.tally);
+	l->before = (struct ledger_stats){
+		.quarantined = get(&s->quarantined),
+		.mismatched = get(&s->mismatched),
+		.interrupted = get(&s->interrupted),
+		.store_failures = get(&s->store_failures),
+		.events_lost = get(&s->events_lost),
+	};
+}
+
+bool
+observe_open(struct ledger *l)
+{
+	struct tally *t = l->o.tally;
+	if (!t)
+		return true;
+	int64_t last = l->next_booking - 1, from = tally_booking(t);
+	recall_stats(l);
+	if (from < 0) {
+		tally_begin(t, last);
+		return true;
+	}
+	tally_recover(t);
+	if (from == last)
+		return true;
+	if (!tickets_after(l, from, add_ticket))
+		return false;
+	tally_publish(t, last);
+	tally_recover(t);
+	return true;
+}
+
+static void
+observe_hand_in(struct tally_ledger *s, const struct ticket_facts *f, uint64_t now_us)
+{
+	uint64_t end_us = f->started_us + f->duration_ms * 1000ULL;
+	OBSERVE(s->hand_in, tally_hand_ins, now_us > end_us ? (now_us - end_us) / 1000 : 0);
+}
+
+static void
+add_batch(struct ledger *l, int64_t booking)
+{
+	const struct batch *b = l->batch;
+	for (size_t i = 0; i < b->count; i++)
+		if (b->fates[i] == FATE_BOOKED)
+			add_ticket(l, &b->tickets[i], booking);
+}
+
+void
+observe_batch(struct ledger *l, int64_t booking, uint64_t commit_us)
+{
+	const struct batch *b = l->batch;
+	if (!l->o.tally || b->inserted == 0)
+		return;
+	add_batch(l, booking);
+	tally_publish(l->o.tally, booking);
+	add_batch(l, booking);
+	struct tally_ledger *s = tally_ledger(l->o.tally);
+	uint64_t now_us = clock_wall_us();
+	for (size_t i = 0; i < b->count; i++)
+		if (b->fates[i] == FATE_BOOKED && b->tickets[i].facts.parent == 0)
+			observe_hand_in(s, &b->tickets[i].facts, now_us);
+	OBSERVE(s->commit, tally_commits, commit_us);
+	OBSERVE(s->batch, tally_batches, b->inserted);
+}
+
+/* ---- the board ---- */
+
+void
+observe_ticket(struct ledger *l, uint32_t index)
+{
+	struct observed *o = &l->observed;
+	struct board_look look;
+	if (index == 0)
+		memset(o->looked, 0, sizeof o->looked);
+	board_look_at(l->o.board, index, &look);
+	if (look.edge < BOARD_EDGES_MAX)
+		o->looked[look.edge][look.state]++;
+}
+
+void
+observe_swept(struct ledger *l)
+{
+	if (!l->o.tally)
+		return;
+	struct tally_ledger *s = tally_ledger(l->o.tally);
+	struct board_size size;
+	board_size_of(l->o.board, &size);
+	for (uint32_t e = 0; e < size.edges; e++)
+		for (int state = 0; state < BOARD_STATE_COUNT; state++)
+			set(&s->tickets[e][state], l->observed.looked[e][state]);
+}
+
+/* ---- the ledger itself ---- */
+
+bool
+observe_balances(struct ledger *l, int64_t ret_house[HOUSE_COUNT], int64_t *ret_customers)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_house_balances);
+	sql_bind(st, HOUSE_COUNT - 1);
+	int64_t house[HOUSE_COUNT] = {0}, sum = 0;
+	enum sql_step step;
+	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
+		int64_t nano = sqlite3_column_int64(st, 1);
+		house[sqlite3_column_int64(st, 0)] = nano;
+		sum += nano;
+	}
+	if (step != SQL_END)
+		return false;
+	memcpy(ret_house, house, sizeof house);
+	*ret_customers = -sum; /* INV-9: all postings together are zero */
+	return true;
+}
+
+static void
+publish_balances(struct ledger *l, struct tally_ledger *s, uint64_t now_ms)
+{
+	int64_t house[HOUSE_COUNT], customers;
+	struct observed *o = &l->observed;
+	if (now_ms < o->due_ms)
+		return;
+	o->due_ms = now_ms + BALANCES_PERIOD_MS;
+	if (!observe_balances(l, house, &customers))
+		return; /* asked again in a second */
+	set(&s->customers_nano, (uint64_t)customers);
+	for (int i = 0; i < HOUSE_COUNT; i++)
+		atomic_store_explicit(&s->house_nano[i], house[i], memory_order_relaxed);
+}
+
+void
+observe_round(struct ledger *l, uint64_t now_ms)
+{
+	if (!l->o.tally)
+		return;
+	struct tally_ledger *s = tally_ledger(l->o.tally);
+	struct board_size size;
+	board_size_of(l->o.board, &size);
+#define COUNT(name) set(&s->name, l->before.name + l->stats.name)
+	COUNT(quarantined);
+	COUNT(mismatched);
+	COUNT(interrupted);
+	COUNT(store_failures);
+	COUNT(events_lost);
+#undef COUNT
+	set(&s->accepting, atomic_load(board_gate(l->o.board)) == BOARD_OPEN);
+	set(&s->last_round_ms, clock_wall_us() / 1000);
+	set(&s->slots, size.slots);
+	set(&s->slots_used, board_slots_used(l->o.board));
+	set(&s->keys, key_table_count(l->o.keys));
+	publish_balances(l, s, now_ms);
+}

@@ -1,0 +1,37 @@
+/*
+ * Every metric but the edges' and the ledger's own counters, which are rows of ticket/counters.h and ticket/tally_fields.h. The scribe writes
+ * them in this order, docs/reference/metrics.md lists them.
+ *
+ * X(what writes it, name behind lethe_, type, labels, meaning)
+ */
+#ifndef SCRIBE_METRIC_ROWS_H
+#define SCRIBE_METRIC_ROWS_H
+
+#define PER_MODEL "model, provider, lane"
+
+#define METRICS(X) \
+	X(build, "build_info", INFO, "version", "The version that runs; always 1.") \
+	X(start, "start_time_seconds", GAUGE, "", "When the server started.") \
+	X(requests, "requests_total", COUNTER, PER_MODEL ", status, reason, severity", \
+		"Requests that were booked, by the answer's HTTP status and how they ended. Those refused before they held money are in exchanges_ended only.") \
+	X(estimated, "estimated_requests_total", COUNTER, PER_MODEL, "Requests whose usage had to be estimated.") \
+	X(legs, "legs_total", COUNTER, PER_MODEL, "Parts of answers that another model than the asked one gave.") \
+	X(tokens, "tokens_total", COUNTER, PER_MODEL ", kind", "Tokens as booked; the kinds are disjoint.") \
+	X(tools, "tool_calls_total", COUNTER, PER_MODEL ", tool", "What the provider did itself and bills by the piece.") \
+	X(cost, "cost_dollars_total", COUNTER, PER_MODEL, "What customers were charged, exact to the nano-dollar.") \
+	X(duration, "request_duration_seconds", HISTOGRAM, PER_MODEL, "From a complete request head to the answer's last byte.") \
+	X(first_byte, "request_first_byte_seconds", HISTOGRAM, PER_MODEL, "From a complete request head to the answer's first byte, of those that had one.") \
+	X(ended, "exchanges_ended_total", COUNTER, "edge, reason, severity", "All exchanges by how they ended, refused ones included.") \
+	X(vault_budget, "vault_budget_bytes", GAUGE, "edge", "Most memory for content that an edge may map.") \
+	X(board_tickets, "board_tickets", GAUGE, "edge, state", "Tickets on the board by what they do; looked at every five seconds.") \
+	X(commit, "ledger_commit_seconds", HISTOGRAM, "", "One booking: from the first ticket to the end of its commit.") \
+	X(batch, "ledger_batch_tickets", HISTOGRAM, "", "Tickets of one booking.") \
+	X(hand_in, "ledger_hand_in_seconds", HISTOGRAM, "", "From an exchange's end to its booking.") \
+	X(house, "house_balance_dollars", GAUGE, "account", "Balance of an account of the operator's own; of a loss account it is negative.") \
+	X(process_up, "process_up", GAUGE, "role, instance", "1 when the process serves.") \
+	X(process_start, "process_start_time_seconds", GAUGE, "role, instance", "When the process was last started.") \
+	X(process_restarts, "process_restarts_total", COUNTER, "role, instance", "Times that the process died and was started again.") \
+	X(events, "events_total", COUNTER, "role, event, severity", "Events by the role that reported them.") \
+	X(dropped, "log_lines_dropped_total", COUNTER, "", "Events that were not written to the log.")
+
+#endif
