@@ -9,8 +9,11 @@ import OpenAI, {
 	RateLimitError,
 	UnprocessableEntityError,
 } from "openai";
+import Anthropic from "@anthropic-ai/sdk";
+import { ApiError } from "@google/genai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sim, tag } from "../harness/lethe.ts";
+import { Stand } from "../harness/stand.ts";
 import { world, type World } from "../harness/world.ts";
 
 let w: World;
@@ -139,6 +142,26 @@ describe("what the provider refuses", () => {
 		expect(failed).toBeInstanceOf(InternalServerError);
 		expect(failed.status).toBe(503);
 		expect(JSON.stringify(failed.error)).not.toMatch(/quota|billing|api_key|territory|org-|sk-/);
+	});
+});
+
+describe("a provider that says nothing", () => {
+	let s: Stand;
+	beforeAll(async () => (s = await Stand.start({ scheme: "http", grade: "auto" }, { timeouts: { first_byte: "100ms" } })) && undefined);
+	afterAll(() => s?.stop());
+
+	const messages = hi;
+	const asked: [string, (s: Stand) => PromiseLike<unknown>, object][] = [
+		["openai", (s) => s.openai().chat.completions.create({ model: "gpt", messages }), { code: "upstream_timeout", constructor: InternalServerError }],
+		["@anthropic-ai/sdk", (s) => s.anthropic().messages.create({ model: "claude", max_tokens: 10, messages }), { type: "timeout_error", constructor: Anthropic.GatewayTimeoutError }],
+		["@google/genai", (s) => s.google().models.generateContent({ model: "gemini", contents: "hi" }), { constructor: ApiError }],
+	];
+	test.each(asked)("%s: 504, its class, and no charge", async (_, ask, as) => {
+		s.begin();
+		s.provider.answers({ silent: true, pieces: [] });
+		const error = await Promise.resolve(ask(s)).then(() => expect.unreachable("it was answered"), (e: unknown) => e);
+		expect(error).toMatchObject({ status: 504, ...as });
+		await s.booked([{ dollars: "0" }]);
 	});
 });
 

@@ -1,10 +1,13 @@
+import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createSecureServer, Server as SecureServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
+import { certificates } from "./certificates.ts";
 import type { Json } from "./lethe.ts";
 
 export type Seen = { method: string; url: string; headers: Record<string, string>; body: Json; raw: string };
-// pieces: written one by one, in turns of their own; cut: the connection is reset after them.
-export type Answer = { status?: number; headers?: Record<string, string>; pieces: (string | Buffer)[]; cut?: boolean; hang?: boolean };
+// pieces: written one by one, in turns of their own; cut: the connection is reset after them; hang: it stays open; silent: not even a head.
+export type Answer = { silent?: boolean; status?: number; headers?: Record<string, string>; pieces: (string | Buffer)[]; cut?: boolean; hang?: boolean };
 
 // A provider whose answers the test writes itself, for the dialects in which exact bytes matter.
 export class Provider {
@@ -19,8 +22,9 @@ export class Provider {
 		this.#server = server;
 	}
 
-	static async start(): Promise<Provider> {
-		const server = createServer();
+	static async start(options: { tls?: boolean } = {}): Promise<Provider> {
+		const files = options.tls ? certificates() : undefined;
+		const server = files ? createSecureServer({ cert: readFileSync(files.certificate), key: readFileSync(files.key) }) : createServer();
 		const provider = new Provider(server);
 		server.on("request", (request, response) => void provider.#serve(request, response));
 		server.on("connection", (socket) => {
@@ -32,7 +36,7 @@ export class Provider {
 	}
 
 	get url(): string {
-		return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+		return `${this.#server instanceof SecureServer ? "https" : "http"}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
 	}
 
 	get last(): Seen {
@@ -53,6 +57,7 @@ export class Provider {
 		response.on("close", () => {
 			if (!response.writableFinished) this.gone++;
 		});
+		if (answer.silent) return;
 		response.writeHead(answer.status ?? 200, { "content-type": "application/json", ...answer.headers });
 		for (const piece of answer.pieces) {
 			response.write(piece);
