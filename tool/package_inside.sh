@@ -4,6 +4,7 @@ set -uo pipefail
 cd /root || exit 1
 
 passed=0
+clear=http://127.0.0.1:8080
 limits=1 # as the unit has them
 [ -f /in/limits.conf ] && limits=""
 answer=/out/answer
@@ -68,10 +69,10 @@ await() {
 	fail "$what: not within ten seconds: $*"
 }
 
-ask() { # PORT MODEL KEY X-SIM [curl option...]
-	local port=$1 model=$2 key=$3 sim=$4
+ask() { # URL MODEL KEY X-SIM [curl option...]
+	local url=$1 model=$2 key=$3 sim=$4
 	shift 4
-	curl -sS --max-time 30 "$@" "http://127.0.0.1:$port/v1/chat/completions" -H "Authorization: Bearer $key" -H "x-sim: $sim" \
+	curl -sS --max-time 30 --cacert /root/tls/ca.pem "$@" "$url/v1/chat/completions" -H "Authorization: Bearer $key" -H "x-sim: $sim" \
 		-H "Content-Type: application/json" -d "{\"model\":\"$model\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
 }
 
@@ -142,8 +143,12 @@ configure() {
 	printf 'sk-credential\n' | install -m 600 /dev/stdin /root/sim.key
 	mkdir -p /etc/systemd/system/lethe.service.d
 	printf '[Service]\nLoadCredential=sim:/root/sim.key\n' >/etc/systemd/system/lethe.service.d/keys.conf
-	sed -i -E '/^(providers|models): \[\]$/d; s/^listen:.*/listen: ["127.0.0.1:8080", "127.0.0.1:443"]/' /etc/lethe/lethe.yaml
+	does "a certificate for tests" bash /in/certificate.sh /root/tls
+	install -m 644 /root/tls/server.pem /etc/lethe/keys/tls.crt
+	install -o lethe -m 600 /root/tls/server-key.pem /etc/lethe/keys/tls.key
+	sed -i -E '/^(providers|models): \[\]$/d' /etc/lethe/lethe.yaml
 	cat >>/etc/lethe/lethe.yaml <<-'YAML'
+		tls: {listen: ["127.0.0.1:443"], certificates: [{certificate: /etc/lethe/keys/tls.crt, key: /etc/lethe/keys/tls.key}]}
 		metrics: {listen: "127.0.0.1:9464"}
 		log: {file: /var/log/lethe/lethe.log}
 		providers:
@@ -163,11 +168,11 @@ configure() {
 }
 
 requests() {
-	ask 8080 one "$key" chunks=3 >"$answer" 2>&1
+	ask "$clear" one "$key" chunks=3 >"$answer" 2>&1
 	says "a request, with a key from a file" '^data: \[DONE\]' "$answer"
-	ask 443 two "$key" chunks=3 >"$answer" 2>&1
-	says "a request at port 443, with a key from a credential" '^data: \[DONE\]' "$answer"
-	ask 8080 one lethe_live_wrong chunks=3 -o /dev/null -w '%{http_code}\n' >"$answer" 2>&1
+	ask https://127.0.0.1 two "$key" chunks=3 >"$answer" 2>&1
+	says "a request over TLS at port 443, with a key from a credential" '^data: \[DONE\]' "$answer"
+	ask "$clear" one lethe_live_wrong chunks=3 -o /dev/null -w '%{http_code}\n' >"$answer" 2>&1
 	says "a wrong key" '^401$' "$answer"
 	charged 2
 	does "the books balance" lethe ledger verify
@@ -187,7 +192,7 @@ rotation() {
 
 upgrade() {
 	local stream
-	ask 8080 one "$key" chunks=40,gap_ms=50 >/out/stream 2>&1 &
+	ask "$clear" one "$key" chunks=40,gap_ms=50 >/out/stream 2>&1 &
 	stream=$!
 	await "a stream runs" grep -q '^data: ' /out/stream
 	does "the next version installs" install_package /in/next.deb

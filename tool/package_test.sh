@@ -68,7 +68,7 @@ nspawn --as-pid2 true >/dev/null 2>&1 || skip "systemd-nspawn can't run anything
 rm -rf "$out"
 mkdir -p "$out/in" "$out/out"
 cp "$deb" "$out/in/lethe.deb"
-cp build/lethe-sim tool/package_inside.sh "$out/in/"
+cp build/lethe-sim tool/package_inside.sh tool/certificate.sh "$out/in/"
 next_version
 # Where even root may not raise limits, LimitMEMLOCK= can't be tried; the right to lock memory stands in for it.
 if ! prlimit --memlock=unlimited:unlimited true 2>/dev/null; then

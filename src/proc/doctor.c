@@ -95,7 +95,7 @@ look_at_memory(const char *data_dir, struct fact *f)
 			"(GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot)");
 	else
 		set_remedy(f,
-			"raise the limit: LimitMEMLOCK=infinity in the unit (systemctl edit lethe), or ulimit -l unlimited; or start with --allow-plain-memory");
+			"raise the limit: LimitMEMLOCK=infinity in the unit (systemctl edit lethe), --ulimit memlock=-1 for a container, or ulimit -l unlimited; or start with --allow-plain-memory");
 }
 
 static void
@@ -115,7 +115,7 @@ look_at_memlock(const char *data_dir, struct fact *f)
 	set_value(f, r.rlim_cur >= MEMLOCK_WANTED ? FACT_OK : FACT_WARN, "%s", now);
 	if (f->state != FACT_OK)
 		set_remedy(f,
-			"secret memory counts against it: LimitMEMLOCK=infinity in the unit (systemctl edit lethe), or ulimit -l unlimited");
+			"secret memory counts against it: LimitMEMLOCK=infinity in the unit (systemctl edit lethe), --ulimit memlock=-1 for a container, or ulimit -l unlimited");
 }
 
 /*
@@ -224,7 +224,7 @@ look_at_nofile(const char *data_dir, struct fact *f)
 		(unsigned long long)r.rlim_cur, (unsigned long long)r.rlim_max);
 	if (f->state != FACT_OK)
 		set_remedy(f,
-			"each stream of an edge needs two: LimitNOFILE=20000 in the unit (systemctl edit lethe), or ulimit -n 20000");
+			"each stream of an edge needs two: LimitNOFILE=20000 in the unit (systemctl edit lethe), --ulimit nofile=20000 for a container, or ulimit -n 20000");
 }
 
 static void
