@@ -209,6 +209,15 @@ const struct cli_command cli_commands[] = {
 		.args = {{FILE_ARG}},
 	},
 	{
+		.name = "config print",
+		.run = cli_config_print,
+		.summary = "print the configuration that is in force, with every default",
+		.words = "As a file that loads to the same: with the lists of `catalogue`, with the prices that stand in for others and those that `times` makes. Of\n"
+				 "secrets it says where they are, as the file does.",
+		.examples = "lethe config print /etc/lethe/lethe.yaml\nlethe config print lethe.yaml --json | jq .config.limits\n",
+		.args = {{FILE_ARG}},
+	},
+	{
 		.name = "config reference",
 		.run = cli_config_reference,
 		.summary = "print every setting with default and meaning (Markdown)",

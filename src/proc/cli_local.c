@@ -1,6 +1,7 @@
 #include "proc/cli_priv.h"
 
 #include "proc/catalogue_compile.h"
+#include "proc/config_print.h"
 #include "proc/doctor.h"
 #include "proc/serve.h"
 #include "proc/tls_files.h"
@@ -97,6 +98,37 @@ cli_config_check(struct cli *cli, json_t *request)
 			p.warnings == 1 ? "" : "s");
 	}
 	free(catalogue);
+	config_free(&c);
+	return CLI_OK;
+}
+
+static void
+print_yaml(const struct config *c, const json_t *config)
+{
+	printf("# %s with every default, as `lethe config print` shows it.\n", c->file);
+	if (c->catalogue_file != NULL)
+		printf("# The lists of %s are among these.\n", c->catalogue_file);
+	config_yaml_print(config, stdout);
+}
+
+int
+cli_config_print(struct cli *cli, json_t *request)
+{
+	struct problems p;
+	struct config *c = NULL;
+	problems_init(&p, file_of(request));
+	if (!config_load(&p, &c))
+		return cli_refuse_config(cli, &p);
+	json_t *config = config_json(c);
+	if (cli->json) {
+		json_t *answer = json_pack("{s:b, s:O, s:o}", "ok", 1, "config", config, "problems", problems_json(&p));
+		cli_print_json(answer);
+		json_decref(answer);
+	} else {
+		problems_print(&p, stderr);
+		print_yaml(c, config);
+	}
+	json_decref(config);
 	config_free(&c);
 	return CLI_OK;
 }

@@ -192,6 +192,7 @@ int cli_refuse_config(const struct cli *cli, const struct problems *p);
 
 int cli_serve(struct cli *cli, json_t *request);
 int cli_config_check(struct cli *cli, json_t *request);
+int cli_config_print(struct cli *cli, json_t *request);
 int cli_catalogue_check(struct cli *cli, json_t *request);
 int cli_config_reference(struct cli *cli, json_t *request);
 int cli_metrics_reference(struct cli *cli, json_t *request);

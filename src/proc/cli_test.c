@@ -473,6 +473,26 @@ a_catalogue_shows_the_prices_in_force(void **state)
 }
 
 static void
+a_printed_configuration_says_where_secrets_are_and_not_what(void **state)
+{
+	const char *path = write_config("listen: ['127.0.0.1:0']\nproviders: [{name: p, url: 'http://127.0.0.1:9', keys: [{env: SECRET_OF_P}]}]\nmodels: []\n");
+	setenv("SECRET_OF_P", "sk-do-not-show", 1);
+	assert_int_equal(LETHE("config", "print", path), CLI_OK);
+	assert_says(out, "      - env: SECRET_OF_P\n");
+	assert_says(out, "\n  streams_per_account_percent: 10\n");
+	assert_null(strstr(out, "sk-do-not-show"));
+	assert_int_equal(LETHE("config", "print", path, "--json"), CLI_OK);
+	json_t *answer = parsed();
+	assert_string_equal(json_string_value(json_object_get(json_object_get(json_object_get(answer, "config"), "timeouts"), "idle")), "75s");
+	json_decref(answer);
+	assert_null(strstr(out, "sk-do-not-show"));
+	unsetenv("SECRET_OF_P");
+	write_config("listen: 1\n");
+	assert_int_equal(LETHE("config", "print", path), CLI_REFUSED);
+	assert_string_equal(out, "");
+}
+
+static void
 a_price_is_shown_by_tier_and_size_of_prompt(void **state)
 {
 	const char *path = write_config(
@@ -695,6 +715,7 @@ main(void)
 		TEST(a_configuration_is_checked_in_words_and_in_json),
 		TEST(a_catalogue_shows_the_prices_in_force),
 		TEST(a_price_is_shown_by_tier_and_size_of_prompt),
+		TEST(a_printed_configuration_says_where_secrets_are_and_not_what),
 		TEST(serve_gets_a_checked_configuration_and_a_directory),
 		TEST(doctor_names_its_facts_and_remedies),
 		TEST(help_explains_each_command_and_the_reference_has_them_all),
