@@ -1,5 +1,6 @@
 #include "proc/cli_priv.h"
 
+#include "proc/lint_rules.h"
 #include "ticket/end_reasons.h"
 #include "ticket/usage.h"
 
@@ -10,6 +11,8 @@
 #define TOKEN_COLUMN(name, meaning, fallback) ",tokens." #name
 #define REASON_WORD(name, number, status, severity, type, code, billing, text) "|" #name
 #define REASON_WORDS END_REASONS(REASON_WORD)
+#define RULE_WORD(scope, function, name, meaning) "," name
+#define RULE_LINE(scope, function, name, meaning) "  " name ": " meaning "\n"
 #define LIMIT_ARG "--limit", "N", "limit", false, true, "at most N rows (100)"
 #define AFTER_ARG "--after", "ID", "after", false, false, "go on behind this id"
 #define REPEAT_ARG "--id", "TEXT", "id", false, false, "your own id for this order: sent twice, it is done once"
@@ -234,6 +237,16 @@ const struct cli_command cli_commands[] = {
 		.args = {{FILE_ARG}},
 		.columns = "model,provider,upstream,input,cached,output,request,since,next",
 		.empty = "No models.",
+	},
+	{
+		.name = "catalogue lint",
+		.run = cli_catalogue_lint,
+		.summary = "find what a catalogue may say and its operator hardly means",
+		.words = "Everything that `catalogue check` refuses, and warnings by these rules:\n" LINT_RULES(RULE_LINE) "Exit status 0 also with warnings; 1 when the file is refused, or with --strict when there are any.",
+		.examples = "lethe catalogue lint /etc/lethe/lethe.yaml\nlethe catalogue lint lethe.yaml --strict --older 90 --skip free-of-charge,name-shadow\n",
+		.args = {{FILE_ARG}, {"--strict", NULL, "strict", false, false, "exit status 1 when there are warnings"},
+			{"--older", "DAYS", "older", false, true, "for how long a price may hold before price-old looks at it (365)"},
+			{"--skip", "RULES", "skip", false, false, "leave these rules out; with commas between", LINT_RULES(RULE_WORD)}},
 	},
 	{
 		.name = "provider check",

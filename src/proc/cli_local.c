@@ -44,8 +44,8 @@ cli_read_config(const char *file, struct problems *problems, struct config **ret
 	return true;
 }
 
-static json_t *
-problems_json(const struct problems *p)
+json_t *
+cli_problems_json(const struct problems *p)
 {
 	json_t *list = json_array();
 	for (uint32_t i = 0; i < p->count; i++)
@@ -62,7 +62,7 @@ cli_refuse_config(const struct cli *cli, const struct problems *p)
 		char sentence[160];
 		snprintf(sentence, sizeof sentence, "the configuration has %u error%s", p->errors, p->errors == 1 ? "" : "s");
 		json_t *answer = json_pack("{s:b, s:{s:s, s:s}, s:o}", "ok", 0, "error", "code", "bad_config", "message",
-			sentence, "problems", problems_json(p));
+			sentence, "problems", cli_problems_json(p));
 		cli_print_json(answer);
 		json_decref(answer);
 	} else
@@ -88,7 +88,7 @@ cli_config_check(struct cli *cli, json_t *request)
 	tls_files_report(c, &p);
 	if (cli->json) {
 		json_t *answer = json_pack("{s:b, s:i, s:i, s:o}", "ok", 1, "providers", (int)c->provider_count, "models",
-			models, "problems", problems_json(&p));
+			models, "problems", cli_problems_json(&p));
 		cli_print_json(answer);
 		json_decref(answer);
 	} else {
@@ -121,7 +121,7 @@ cli_config_print(struct cli *cli, json_t *request)
 		return cli_refuse_config(cli, &p);
 	json_t *config = config_json(c);
 	if (cli->json) {
-		json_t *answer = json_pack("{s:b, s:O, s:o}", "ok", 1, "config", config, "problems", problems_json(&p));
+		json_t *answer = json_pack("{s:b, s:O, s:o}", "ok", 1, "config", config, "problems", cli_problems_json(&p));
 		cli_print_json(answer);
 		json_decref(answer);
 	} else {
@@ -238,7 +238,7 @@ cli_catalogue_check(struct cli *cli, json_t *request)
 	json_t *models = json_array();
 	for (uint32_t i = 0; i < catalogue->model_count; i++)
 		json_array_append_new(models, model_json(catalogue, catalogue_model(catalogue, i), now_ms()));
-	json_t *answer = json_pack("{s:b, s:o, s:o}", "ok", 1, "models", models, "problems", problems_json(&p));
+	json_t *answer = json_pack("{s:b, s:o, s:o}", "ok", 1, "models", models, "problems", cli_problems_json(&p));
 	if (cli->json)
 		cli_print_json(answer);
 	else {

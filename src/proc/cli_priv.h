@@ -189,11 +189,13 @@ struct problems;
 must_check bool cli_read_config(const char *file, struct problems *problems, struct config **ret_config, struct catalogue **ret_catalogue);
 /* A file that can't be used: all that is wrong with it. */
 int cli_refuse_config(const struct cli *cli, const struct problems *p);
+json_t *cli_problems_json(const struct problems *p);
 
 int cli_serve(struct cli *cli, json_t *request);
 int cli_config_check(struct cli *cli, json_t *request);
 int cli_config_print(struct cli *cli, json_t *request);
 int cli_catalogue_check(struct cli *cli, json_t *request);
+int cli_catalogue_lint(struct cli *cli, json_t *request);
 int cli_config_reference(struct cli *cli, json_t *request);
 int cli_metrics_reference(struct cli *cli, json_t *request);
 int cli_events_reference(struct cli *cli, json_t *request);

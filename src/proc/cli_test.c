@@ -493,6 +493,32 @@ a_printed_configuration_says_where_secrets_are_and_not_what(void **state)
 }
 
 static void
+a_catalogue_is_linted_and_only_strictly_it_fails(void **state)
+{
+	const char *path = write_config("listen: ['127.0.0.1:0']\nproviders: [{name: p, url: 'http://127.0.0.1:9'}]\nmodels:\n"
+									"  - {id: m, provider: p, context: 10, output: 5, prices: [{from: 2020-01-01, input: '3', output: '2'}]}\n");
+	assert_int_equal(LETHE("catalogue", "lint", path), CLI_OK);
+	assert_says(out, "lethe.yaml:4: warning: `m`: `output` ($2.00) costs less than `input` ($3.00) – exchange them? [output-cheaper]\n");
+	assert_says(out, "[price-old]\n3 warnings.\n");
+	assert_int_equal(LETHE("catalogue", "lint", path, "--strict"), CLI_REFUSED);
+	assert_int_equal(LETHE("catalogue", "lint", path, "--strict", "--older=100000", "--skip", "output-cheaper,context-tiny"), CLI_OK);
+	assert_says(out, "nothing to remark on 1 model.\n");
+	assert_int_equal(LETHE("catalogue", "lint", path, "--json", "--strict"), CLI_REFUSED);
+	json_t *answer = parsed(), *first = json_array_get(json_object_get(answer, "findings"), 0);
+	assert_true(json_is_false(json_object_get(answer, "ok")));
+	assert_int_equal(json_integer_value(json_object_get(first, "line")), 4);
+	assert_string_equal(json_string_value(json_object_get(first, "rule")), "context-tiny");
+	json_decref(answer);
+	assert_int_equal(LETHE("catalogue", "lint", path, "--skip", "output-cheeper"), CLI_USAGE);
+	assert_says(err, "did you mean `output-cheaper`?");
+	assert_int_equal(LETHE("catalogue", "lint", path, "--older", "-1"), CLI_USAGE);
+	write_config("listen: ['127.0.0.1:0']\nproviders: [{name: p, url: 'http://127.0.0.1:9'}]\nmodels:\n"
+				 "  - {id: m, provider: p, context: 10, output: 50, prices: [{from: 2020-01-01, input: '3', output: '2'}]}\n");
+	assert_int_equal(LETHE("catalogue", "lint", path), CLI_REFUSED);
+	assert_says(err, "`output` is larger than `context`");
+}
+
+static void
 a_price_is_shown_by_tier_and_size_of_prompt(void **state)
 {
 	const char *path = write_config(
@@ -716,6 +742,7 @@ main(void)
 		TEST(a_catalogue_shows_the_prices_in_force),
 		TEST(a_price_is_shown_by_tier_and_size_of_prompt),
 		TEST(a_printed_configuration_says_where_secrets_are_and_not_what),
+		TEST(a_catalogue_is_linted_and_only_strictly_it_fails),
 		TEST(serve_gets_a_checked_configuration_and_a_directory),
 		TEST(doctor_names_its_facts_and_remedies),
 		TEST(help_explains_each_command_and_the_reference_has_them_all),

@@ -65,6 +65,7 @@ struct config_provider {
 
 struct config_price {
 	CONFIG_PRICE(CONFIG_MEMBER) /* pico per token; fallbacks are resolved */
+	uint32_t given; /* a bit for each token kind that the file names: the others' prices are those of what stands in */
 	uint32_t line;
 };
 

@@ -378,6 +378,8 @@ resolve_fallbacks(struct config_price *p)
 		TOKEN_KINDS(X)
 #undef X
 	};
+	for (unsigned kind = 0; kind < TOKEN_KIND_COUNT; kind++)
+		p->given |= pico[kind] >= 0 ? 1u << kind : 0;
 	for (unsigned kind = 0; kind < TOKEN_KIND_COUNT; kind++) /* what stands in comes first in the list */
 		if (pico[kind] < 0)
 			pico[kind] = pico[stand_in[kind]];
