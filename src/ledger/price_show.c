@@ -48,7 +48,8 @@ price_show_row(const struct catalogue_price *p)
 static int
 by_tier_and_size(const void *a, const void *b)
 {
-	const struct catalogue_price *x = *(const struct catalogue_price *const *)a, *y = *(const struct catalogue_price *const *)b;
+	const struct catalogue_price *x = *(const struct catalogue_price *const *)a,
+								 *y = *(const struct catalogue_price *const *)b;
 	if (x->tier != y->tier)
 		return x->tier < y->tier ? -1 : 1;
 	return (x->above_tokens > y->above_tokens) - (x->above_tokens < y->above_tokens);
@@ -133,9 +134,10 @@ is_superseded(const struct price_book *b, const struct price_row *r)
 {
 	for (size_t i = 0; i < b->count; i++) {
 		const struct price_row *other = &b->rows[i];
-		bool same = other->model == r->model && other->price.from_ms == r->price.from_ms && other->price.tier == r->price.tier &&
-			other->price.above_tokens == r->price.above_tokens;
-		if (same && (other->added_us > r->added_us || (other->added_us == r->added_us && other->price.id > r->price.id)))
+		bool same = other->model == r->model && other->price.from_ms == r->price.from_ms &&
+			other->price.tier == r->price.tier && other->price.above_tokens == r->price.above_tokens;
+		if (same &&
+			(other->added_us > r->added_us || (other->added_us == r->added_us && other->price.id > r->price.id)))
 			return true;
 	}
 	return false;
@@ -185,7 +187,8 @@ control_price_show(struct ledger *l, const json_t *request)
 	const char *name;
 	uint64_t at_ms;
 	int64_t model = -1;
-	if (!control_text(request, &(struct text_rule){"model", 128, true}, &name, &error) || !at_of(request, &at_ms, &error))
+	if (!control_text(request, &(struct text_rule){"model", 128, true}, &name, &error) ||
+		!at_of(request, &at_ms, &error))
 		return error;
 	if (l->o.catalogue != NULL)
 		answer = price_show_catalogue(l->o.catalogue, name, at_ms);
@@ -202,7 +205,8 @@ control_price_show(struct ledger *l, const json_t *request)
 	if (answer != NULL)
 		return answer;
 	return known ? control_error("no_price", "no price of \"%s\" is in force then: its requests are refused", name)
-				 : control_error("no_such_model", "no model \"%s\" was ever in the catalogue: `lethe price list` shows all", name);
+				 : control_error("no_such_model",
+					   "no model \"%s\" was ever in the catalogue: `lethe price list` shows all", name);
 }
 
 json_t *

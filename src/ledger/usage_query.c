@@ -9,7 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#define MONTH_OF(seconds) "strftime('%Y', " seconds ", 'unixepoch') * 12 + strftime('%m', " seconds ", 'unixepoch') - 1"
+#define MONTH_OF(seconds) \
+	"strftime('%Y', " seconds ", 'unixepoch') * 12 + strftime('%m', " seconds ", 'unixepoch') - 1"
 
 /* X(NAME, in requests and rows, over usage_day or NULL: it does not know, over ticket) */
 #define USAGE_DIMENSIONS(X) \
@@ -111,10 +112,8 @@ moment_of(const json_t *request, const char *name, int64_t none, int64_t *ret_us
 	if (text[0] == '\0')
 		return true;
 	if (!moment_parse(text, (int64_t)(clock_wall_us() / 1000000), &s, &day))
-		return refuse(ret_error,
-			control_error("bad_request",
-				"\"%s\" must be " MOMENT_EXAMPLES ", not \"%s\"",
-				name, text));
+		return refuse(
+			ret_error, control_error("bad_request", "\"%s\" must be " MOMENT_EXAMPLES ", not \"%s\"", name, text));
 	if (day)
 		s = (s < 0 ? 0 : s) / DAY_S * DAY_S + (none == 0 ? 0 : DAY_S);
 	*ret_us = (s < 0 ? 0 : s) * 1000000;
@@ -129,7 +128,8 @@ range_of(const json_t *request, struct query *q, json_t **ret_error)
 		return false;
 	if (q->since_us < q->until_us)
 		return true;
-	return refuse(ret_error, control_error("bad_request", "\"since\" is not before \"until\": there is no time between them"));
+	return refuse(
+		ret_error, control_error("bad_request", "\"since\" is not before \"until\": there is no time between them"));
 }
 
 static bool
@@ -153,7 +153,8 @@ model_of(struct ledger *l, const json_t *request, int64_t *ret, json_t **ret_err
 		return true;
 	return refuse(ret_error,
 		control_error("no_such_model",
-			"no model \"%s\" was ever in the catalogue: give its public id (aliases are known while a server runs)", text));
+			"no model \"%s\" was ever in the catalogue: give its public id (aliases are known while a server runs)",
+			text));
 }
 
 static bool
@@ -169,7 +170,8 @@ provider_of(struct ledger *l, const json_t *request, int64_t *ret, json_t **ret_
 	sql_bind_text(st, 1, text);
 	if (sql_number(&l->store, st, ret) && *ret >= 0)
 		return true;
-	return refuse(ret_error, control_error("no_such_provider", "no provider \"%s\" was ever in the catalogue: give its name there", text));
+	return refuse(ret_error,
+		control_error("no_such_provider", "no provider \"%s\" was ever in the catalogue: give its name there", text));
 }
 
 static bool
@@ -195,7 +197,8 @@ end_of(const json_t *request, struct query *q, json_t **ret_error)
 		return false;
 	if (text[0] != '\0' && !control_reason_parse(text, &q->end_reason))
 		return refuse(ret_error,
-			control_error("bad_request", "\"end_reason\" must be a way to end like COMPLETED or CLIENT_GONE, not \"%s\"", text));
+			control_error("bad_request",
+				"\"end_reason\" must be a way to end like COMPLETED or CLIENT_GONE, not \"%s\"", text));
 	if (status == NULL || json_is_null(status))
 		return true;
 	q->status = json_integer_value(status);
@@ -331,8 +334,9 @@ put_sums(json_t *o, const int64_t counts[USAGE_COUNTS])
 
 #define SUM(name, meaning, fallback) ", sum(tokens_" #name ")"
 #define OF_DAYS \
-	"sum(requests), sum(failed), sum(cost_nano)" TOKEN_KINDS(SUM) ", sum(tool_calls) FROM usage_day" \
-																  " WHERE day >= ?1 / 86400000000 AND day < ?2 / 86400000000"
+	"sum(requests), sum(failed), sum(cost_nano)" TOKEN_KINDS( \
+		SUM) ", sum(tool_calls) FROM usage_day" \
+			 " WHERE day >= ?1 / 86400000000 AND day < ?2 / 86400000000"
 /* A leg is a request, too, without cost: the sums per day say the same. */
 #define OF_TICKETS \
 	"count(*), sum(end_reason <> 1), sum(cost_nano)" TOKEN_KINDS( \
@@ -366,8 +370,9 @@ statement(const struct query *q, bool days, char *out, size_t cap)
 	size_t len = (size_t)snprintf(out, cap, "SELECT ");
 	for (unsigned i = 0; i < BY_MAX; i++)
 		len += (size_t)snprintf(out + len, cap - len, "%s, ",
-			i >= q->by_count ? "0" : days ? q->by[i]->over_day
-										  : q->by[i]->over_ticket);
+			i >= q->by_count ? "0"
+				: days       ? q->by[i]->over_day
+							 : q->by[i]->over_ticket);
 	len += (size_t)snprintf(out + len, cap - len, "%s%s", days ? OF_DAYS : OF_TICKETS, OF_BOTH);
 	if (q->by_count > 0)
 		len += (size_t)snprintf(out + len, cap - len, " GROUP BY %s ORDER BY ", q->by_count == 1 ? "1" : "1, 2");
@@ -408,7 +413,8 @@ sum_up(struct ledger *l, const struct query *q, struct store *s, json_t *answer)
 		json_decref(sums);
 		return false;
 	}
-	const int64_t values[] = {q->since_us, q->until_us, (int64_t)q->account, (int64_t)q->key, q->model, q->provider, first_id(q), q->end_reason, q->status};
+	const int64_t values[] = {q->since_us, q->until_us, (int64_t)q->account, (int64_t)q->key, q->model, q->provider,
+		first_id(q), q->end_reason, q->status};
 	sql_bind_ints(st, values, days ? 5 : ARRAY_LEN(values));
 	int64_t groups = 0;
 	enum sql_step step;

@@ -22,9 +22,12 @@ enum { COMMON_DATA,
 	COMMON_HELP };
 
 const struct cli_arg cli_common[] = {
-	[COMMON_DATA] = {"--data", "DIR", NULL, false, false, "data directory; without it LETHE_DATA, or " CLI_DATA_HERE ", or, but for `serve`, " CLI_DATA_INSTALLED, CLI_DIR},
+	[COMMON_DATA] = {"--data", "DIR", NULL, false, false,
+		"data directory; without it LETHE_DATA, or " CLI_DATA_HERE ", or, but for `serve`, " CLI_DATA_INSTALLED,
+		CLI_DIR},
 	[COMMON_JSON] = {"--json", NULL, NULL, false, false, "one JSON object on standard output, errors too", NULL},
-	[COMMON_COLOR] = {"--color", "WHEN", NULL, false, false, "auto (on a terminal, unless NO_COLOR is set), always or never", "auto|always|never"},
+	[COMMON_COLOR] = {"--color", "WHEN", NULL, false, false,
+		"auto (on a terminal, unless NO_COLOR is set), always or never", "auto|always|never"},
 	[COMMON_HELP] = {"--help", NULL, NULL, false, false, "explain the command", NULL},
 };
 const size_t cli_common_count = ARRAY_LEN(cli_common);
@@ -141,8 +144,10 @@ unknown_command(const struct cli *cli, const char *first, const char *second)
 	}
 	meant(&near, hint, sizeof hint);
 	if (!group)
-		return cli_fail(cli, CLI_USAGE, "usage", "there is no command `%.60s` – `lethe help` lists them%s", second == NULL || near.word == first ? first : both, hint);
-	return cli_fail(cli, CLI_USAGE, "usage", "there is no command `%.60s %.60s` – `lethe help %.60s` lists them%s", first, second, first, hint);
+		return cli_fail(cli, CLI_USAGE, "usage", "there is no command `%.60s` – `lethe help` lists them%s",
+			second == NULL || near.word == first ? first : both, hint);
+	return cli_fail(cli, CLI_USAGE, "usage", "there is no command `%.60s %.60s` – `lethe help %.60s` lists them%s",
+		first, second, first, hint);
 }
 
 /* command NULL: one that stands before every command. */
@@ -159,7 +164,9 @@ unknown_option(const struct cli *cli, const char *word, size_t len)
 	for (size_t i = 0; i < cli_common_count; i++)
 		nearest_try(&near, cli_common[i].name);
 	if (cli->command == NULL)
-		return cli_fail(cli, CLI_USAGE, "usage", "there is no option `%s` before a command – `lethe help` lists the commands%s", name, meant(&near, hint, sizeof hint));
+		return cli_fail(cli, CLI_USAGE, "usage",
+			"there is no option `%s` before a command – `lethe help` lists the commands%s", name,
+			meant(&near, hint, sizeof hint));
 	return cli_fail(cli, CLI_USAGE, "usage", "`lethe %s` has no option `%s` – `lethe help %s` lists them%s",
 		cli->command->name, name, cli->command->name, meant(&near, hint, sizeof hint));
 }
@@ -264,8 +271,9 @@ set_common(struct cli *cli, const struct cli_arg *arg, const char *value)
 	if (arg == &cli_common[COMMON_DATA])
 		cli->data_dir = value;
 	else if (arg == &cli_common[COMMON_COLOR])
-		cli->color = strcasecmp(value, "always") == 0 ? CLI_COLOR_ALWAYS : strcasecmp(value, "never") == 0 ? CLI_COLOR_NEVER
-																										   : CLI_COLOR_AUTO;
+		cli->color = strcasecmp(value, "always") == 0 ? CLI_COLOR_ALWAYS
+			: strcasecmp(value, "never") == 0         ? CLI_COLOR_NEVER
+													  : CLI_COLOR_AUTO;
 	return CLI_OK;
 }
 
@@ -424,7 +432,8 @@ take_leading(struct cli *cli, struct words *w, bool *ret_help)
 static const char *
 default_data_dir(const struct cli_command *command)
 {
-	bool installed = command->run != cli_serve && access(CLI_DATA_HERE, F_OK) != 0 && access(CLI_DATA_INSTALLED, F_OK) == 0;
+	bool installed =
+		command->run != cli_serve && access(CLI_DATA_HERE, F_OK) != 0 && access(CLI_DATA_INSTALLED, F_OK) == 0;
 	return installed ? CLI_DATA_INSTALLED : CLI_DATA_HERE;
 }
 

@@ -7,8 +7,8 @@ static void
 line(const struct cli *cli, const char *name, const char *text)
 {
 	enum cli_paint paint = strcmp(name, "state") == 0 ? cli_paint_of(text) : CLI_PLAIN;
-	printf("%s%s%s%*s%s%s%s\n", cli_on(cli, stdout, CLI_BOLD), name, cli_off(cli, stdout, CLI_BOLD), 12 - cli_width(name), "",
-		cli_on(cli, stdout, paint), text, cli_off(cli, stdout, paint));
+	printf("%s%s%s%*s%s%s%s\n", cli_on(cli, stdout, CLI_BOLD), name, cli_off(cli, stdout, CLI_BOLD),
+		12 - cli_width(name), "", cli_on(cli, stdout, paint), text, cli_off(cli, stdout, paint));
 }
 
 /* A member; what is said when it is not there, NULL: nothing. */
@@ -33,8 +33,11 @@ show_streams(const struct cli *cli, const json_t *answer)
 		line(cli, "streams", "no server runs: its configuration says how many (limits.streams_per_account_percent)");
 		return;
 	}
-	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT " running, at most %" JSON_INTEGER_FORMAT " on each of %" JSON_INTEGER_FORMAT " edge%s",
-		json_integer_value(json_object_get(answer, "running")), json_integer_value(per_edge), edges, edges == 1 ? "" : "s");
+	snprintf(text, sizeof text,
+		"%" JSON_INTEGER_FORMAT " running, at most %" JSON_INTEGER_FORMAT " on each of %" JSON_INTEGER_FORMAT
+		" edge%s",
+		json_integer_value(json_object_get(answer, "running")), json_integer_value(per_edge), edges,
+		edges == 1 ? "" : "s");
 	line(cli, "streams", text);
 }
 

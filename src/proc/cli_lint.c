@@ -15,8 +15,8 @@ findings_json(const struct lint *l, const struct problems *p)
 	for (size_t i = 0; i < l->count; i++) {
 		const struct lint_finding *f = &l->findings[i];
 		json_array_append_new(list,
-			json_pack("{s:s, s:i, s:s, s:s%}", "file", place_file(p, f->place), "line", (int)place_line(f->place), "rule", f->rule, "message", f->text,
-				strlen(f->text)));
+			json_pack("{s:s, s:i, s:s, s:s%}", "file", place_file(p, f->place), "line", (int)place_line(f->place),
+				"rule", f->rule, "message", f->text, strlen(f->text)));
 	}
 	return list;
 }
@@ -27,10 +27,12 @@ print_findings(const struct cli *cli, const struct lint *l, const struct problem
 	const char *on = cli_on(cli, stdout, CLI_DOUBTFUL), *off = cli_off(cli, stdout, CLI_DOUBTFUL);
 	for (size_t i = 0; i < l->count; i++) {
 		const struct lint_finding *f = &l->findings[i];
-		printf("%s:%u: %swarning:%s %s [%s]\n", place_file(p, f->place), place_line(f->place), on, off, f->text, f->rule);
+		printf("%s:%u: %swarning:%s %s [%s]\n", place_file(p, f->place), place_line(f->place), on, off, f->text,
+			f->rule);
 	}
 	if (l->count == 0)
-		printf("%s: nothing to remark on %u model%s.\n", p->file, l->c->model_count, l->c->model_count == 1 ? "" : "s");
+		printf(
+			"%s: nothing to remark on %u model%s.\n", p->file, l->c->model_count, l->c->model_count == 1 ? "" : "s");
 	else
 		printf("%zu warning%s.\n", l->count, l->count == 1 ? "" : "s");
 }
@@ -45,7 +47,8 @@ show(const struct cli *cli, const json_t *request, const struct lint *l, const s
 		print_findings(cli, l, p);
 		return ok;
 	}
-	json_t *answer = json_pack("{s:b, s:o, s:o}", "ok", ok, "findings", findings_json(l, p), "problems", cli_problems_json(p));
+	json_t *answer =
+		json_pack("{s:b, s:o, s:o}", "ok", ok, "findings", findings_json(l, p), "problems", cli_problems_json(p));
 	cli_print_json(answer);
 	json_decref(answer);
 	return ok;
@@ -67,7 +70,10 @@ cli_catalogue_lint(struct cli *cli, json_t *request)
 		config_free(&c);
 		return cli_refuse_config(cli, &p);
 	}
-	struct lint l = {.c = c, .now_ms = (uint64_t)time(NULL) * 1000, .old_days = (uint32_t)days, .skip = json_string_value(json_object_get(request, "skip"))};
+	struct lint l = {.c = c,
+		.now_ms = (uint64_t)time(NULL) * 1000,
+		.old_days = (uint32_t)days,
+		.skip = json_string_value(json_object_get(request, "skip"))};
 	lint_run(&l);
 	bool ok = show(cli, request, &l, &p);
 	lint_finish(&l);

@@ -41,12 +41,14 @@ man_head(FILE *to)
 {
 	roff_title("lethe", 1, LETHE_VERSION, "AI API gateway that keeps numbers and forgets words", to);
 	fprintf(to, ".SH SYNOPSIS\n.B lethe\n.I COMMAND\n.RI [ OPTION ...]\n.SH DESCRIPTION\n");
-	roff_text("Lethe stands between the SDKs of customers and AI providers: it forwards each request, counts its tokens and takes the price from\n"
-			  "the customer's prepaid balance. One program is the server (`lethe serve`) and the tool that looks after it.\n",
+	roff_text(
+		"Lethe stands between the SDKs of customers and AI providers: it forwards each request, counts its tokens and takes the price from\n"
+		"the customer's prepaid balance. One program is the server (`lethe serve`) and the tool that looks after it.\n",
 		to);
 	fprintf(to, ".PP\n");
-	roff_text("Commands about accounts, keys and money talk to the server that runs on the data directory; when none does, the command takes the\n"
-			  "ledger's lock and works on it directly.\n",
+	roff_text(
+		"Commands about accounts, keys and money talk to the server that runs on the data directory; when none does, the command takes the\n"
+		"ledger's lock and works on it directly.\n",
 		to);
 	fprintf(to, ".SH COMMON OPTIONS\nThey may stand before or behind the command.\n");
 	for (size_t i = 0; i < cli_common_count; i++)
@@ -62,12 +64,20 @@ man_tail(FILE *to)
 		roff_text(cli_exits[i].meaning, to);
 	}
 	fprintf(to, ".SH ENVIRONMENT\n");
-	man_arg(&(struct cli_arg){.name = "LETHE_DATA", .meaning = "data directory, when `--data` is not given; without either " CLI_DATA_HERE " or " CLI_DATA_INSTALLED}, to);
-	man_arg(&(struct cli_arg){.name = "NO_COLOR", .meaning = "set and not empty: no colours, unless --color=always"}, to);
+	man_arg(&(struct cli_arg){.name = "LETHE_DATA",
+				.meaning = "data directory, when `--data` is not given; without either " CLI_DATA_HERE
+						   " or " CLI_DATA_INSTALLED},
+		to);
+	man_arg(
+		&(struct cli_arg){.name = "NO_COLOR", .meaning = "set and not empty: no colours, unless --color=always"}, to);
 	fprintf(to, ".SH FILES\n");
-	man_arg(&(struct cli_arg){.name = "DIR/ledger.db", .meaning = "the ledger: accounts, keys, bookings, tickets"}, to);
-	man_arg(&(struct cli_arg){.name = "DIR/control.sock", .meaning = "where the running server answers commands"}, to);
-	man_arg(&(struct cli_arg){.name = "DIR/pepper", .meaning = "the secret by which API keys are hashed; belongs into backups, apart from the ledger"}, to);
+	man_arg(
+		&(struct cli_arg){.name = "DIR/ledger.db", .meaning = "the ledger: accounts, keys, bookings, tickets"}, to);
+	man_arg(
+		&(struct cli_arg){.name = "DIR/control.sock", .meaning = "where the running server answers commands"}, to);
+	man_arg(&(struct cli_arg){.name = "DIR/pepper",
+				.meaning = "the secret by which API keys are hashed; belongs into backups, apart from the ledger"},
+		to);
 	fprintf(to, ".SH SEE ALSO\n.BR lethe.yaml (5)\n");
 }
 

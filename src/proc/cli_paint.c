@@ -16,8 +16,11 @@ wants_color(const struct cli *cli, FILE *to)
 }
 
 /* The sixteen colours of the terminal's own scheme, so that they are readable on light and dark. */
-static const char *const begins[] = {
-	[CLI_PLAIN] = "", [CLI_BOLD] = "\033[1m", [CLI_GOOD] = "\033[32m", [CLI_DOUBTFUL] = "\033[33m", [CLI_BAD] = "\033[1;31m"};
+static const char *const begins[] = {[CLI_PLAIN] = "",
+	[CLI_BOLD] = "\033[1m",
+	[CLI_GOOD] = "\033[32m",
+	[CLI_DOUBTFUL] = "\033[33m",
+	[CLI_BAD] = "\033[1;31m"};
 
 const char *
 cli_on(const struct cli *cli, FILE *to, enum cli_paint paint)
@@ -37,8 +40,9 @@ cli_paint_of(const char *word)
 	static const struct {
 		const char *word;
 		enum cli_paint paint;
-	} rows[] = {{"active", CLI_GOOD}, {"open", CLI_GOOD}, {"ok", CLI_GOOD}, {"expired", CLI_DOUBTFUL}, {"rotated", CLI_DOUBTFUL}, {"warn", CLI_DOUBTFUL},
-		{"warning", CLI_DOUBTFUL}, {"stalled", CLI_BAD}, {"revoked", CLI_BAD}, {"closed", CLI_BAD}, {"bad", CLI_BAD}, {"error", CLI_BAD}};
+	} rows[] = {{"active", CLI_GOOD}, {"open", CLI_GOOD}, {"ok", CLI_GOOD}, {"expired", CLI_DOUBTFUL},
+		{"rotated", CLI_DOUBTFUL}, {"warn", CLI_DOUBTFUL}, {"warning", CLI_DOUBTFUL}, {"stalled", CLI_BAD},
+		{"revoked", CLI_BAD}, {"closed", CLI_BAD}, {"bad", CLI_BAD}, {"error", CLI_BAD}};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (strcmp(rows[i].word, word) == 0)
 			return rows[i].paint;

@@ -41,7 +41,8 @@ static void
 show_tokens(const struct cli *cli, const json_t *rows)
 {
 	json_t *table = json_array();
-#define X(name, meaning, fallback) add_line(table, rows, "per million tokens", #name, "dollars_per_million_tokens." #name);
+#define X(name, meaning, fallback) \
+	add_line(table, rows, "per million tokens", #name, "dollars_per_million_tokens." #name);
 	TOKEN_KINDS(X)
 #undef X
 	cli_show_table(cli, table, NULL);
@@ -72,7 +73,8 @@ show_factors(const json_t *rows)
 		json_int_t percent = json_integer_value(json_object_get(row, "geo_us_percent"));
 		title_of(row, column, sizeof column);
 		if (percent > 0 && percent != 100)
-			printf("\n%s: tokens cost %" JSON_INTEGER_FORMAT " %% of this when inference is bound to the US\n", column, percent);
+			printf("\n%s: tokens cost %" JSON_INTEGER_FORMAT " %% of this when inference is bound to the US\n",
+				column, percent);
 	}
 }
 
@@ -92,7 +94,8 @@ show_head(const struct cli *cli, const json_t *answer)
 		printf(", provider %s", provider);
 	}
 	json_array_foreach(aliases, i, alias) printf("%s%s", i == 0 ? ", aliases " : ", ", json_string_value(alias));
-	printf("\nin force since %s%s%s (UTC)\n\n", from, strcmp(next, "-") == 0 ? "" : " until ", strcmp(next, "-") == 0 ? "" : next);
+	printf("\nin force since %s%s%s (UTC)\n\n", from, strcmp(next, "-") == 0 ? "" : " until ",
+		strcmp(next, "-") == 0 ? "" : next);
 }
 
 void
@@ -113,9 +116,11 @@ show_of_catalogue(struct cli *cli, const json_t *request, const struct catalogue
 	const char *model = json_string_value(json_object_get(request, "model"));
 	json_t *answer = price_show_catalogue(c, model, at_ms);
 	if (answer == NULL && catalogue_find_model(c, (struct span){model, strlen(model)}) == NULL)
-		return cli_fail(cli, CLI_REFUSED, "no_such_model", "the file has no model `%s` – `lethe catalogue check FILE` lists them", model);
+		return cli_fail(cli, CLI_REFUSED, "no_such_model",
+			"the file has no model `%s` – `lethe catalogue check FILE` lists them", model);
 	if (answer == NULL)
-		return cli_fail(cli, CLI_REFUSED, "no_price", "no price of `%s` is in force then: its requests are refused", model);
+		return cli_fail(
+			cli, CLI_REFUSED, "no_price", "no price of `%s` is in force then: its requests are refused", model);
 	if (cli->json)
 		cli_print_json(answer);
 	else

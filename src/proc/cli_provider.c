@@ -28,7 +28,8 @@ cheapest_model(const struct config *c, uint32_t provider)
 static const char *
 key_name(const struct config_key *key)
 {
-	return key->env[0] != '\0' ? key->env : key->file[0] != '\0' ? key->file : key->credential;
+	return key->env[0] != '\0' ? key->env : key->file[0] != '\0' ? key->file
+																 : key->credential;
 }
 
 static json_t *

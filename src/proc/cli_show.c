@@ -90,7 +90,8 @@ static bool
 is_zero(const json_t *v)
 {
 	const char *s = json_string_value(v);
-	return (json_is_integer(v) && json_integer_value(v) == 0) || (s != NULL && cli_is_amount(s) && strspn(s, "0.") == strlen(s));
+	return (json_is_integer(v) && json_integer_value(v) == 0) ||
+		(s != NULL && cli_is_amount(s) && strspn(s, "0.") == strlen(s));
 }
 
 /* Is there a row that has it? A column without values is not shown. */
@@ -102,7 +103,8 @@ any_row_has(const json_t *rows, const char *name, bool but_zero)
 	json_array_foreach(rows, i, row)
 	{
 		const json_t *v = cli_member(row, name);
-		if (v != NULL && !json_is_null(v) && !(json_is_string(v) && json_string_length(v) == 0) && !(but_zero && is_zero(v)))
+		if (v != NULL && !json_is_null(v) && !(json_is_string(v) && json_string_length(v) == 0) &&
+			!(but_zero && is_zero(v)))
 			return true;
 	}
 	return false;
@@ -132,8 +134,7 @@ choose_columns(struct table *t, const char *wanted, const json_t *rows)
 	const char *name;
 	json_t *v;
 	if (t->count == 0)
-		json_object_foreach(json_array_get(rows, 0), name, v) if (is_plain(v))
-			add_column(t, name);
+		json_object_foreach(json_array_get(rows, 0), name, v) if (is_plain(v)) add_column(t, name);
 }
 
 /* So that the points stand above each other. */
@@ -225,8 +226,7 @@ print_rows(const struct table *t, const json_t *rows, bool total)
 	for (size_t c = 0; c < t->count; c++)
 		print_cell(t, c, title_of(t->name[c]), CLI_BOLD);
 	printf("\n");
-	json_array_foreach(rows, i, row)
-		print_row(t, row, total && i + 1 == json_array_size(rows));
+	json_array_foreach(rows, i, row) print_row(t, row, total && i + 1 == json_array_size(rows));
 }
 
 static void
@@ -263,7 +263,8 @@ show_list(const struct cli *cli, const json_t *answer, const json_t *rows)
 	if (json_array_size(all) == 0)
 		printf("%s\n", cli->command->empty != NULL ? cli->command->empty : "Nothing.");
 	else
-		show_table(cli, all, cli->command->columns, json_array_size(all) > json_array_size(rows) && json_array_size(rows) > 0);
+		show_table(cli, all, cli->command->columns,
+			json_array_size(all) > json_array_size(rows) && json_array_size(rows) > 0);
 	if (json_is_true(json_object_get(answer, "more")))
 		printf("There are more: --limit N shows up to N rows%s.\n",
 			cli_find_option(cli->command, "--after", 7) != NULL ? ", --after ID goes on behind the last" : "");
@@ -279,7 +280,8 @@ show_member(const struct cli *cli, const char *name, const json_t *v)
 	cli_cell(v, cell, sizeof cell);
 	enum cli_paint paint = strcmp(name, "state") == 0 ? cli_paint_of(cell) : CLI_PLAIN;
 	printf("%s%s%s%*s  %s%s%s\n", cli_on(cli, stdout, CLI_BOLD), name, cli_off(cli, stdout, CLI_BOLD),
-		cli_width(name) < 22 ? 22 - cli_width(name) : 0, "", cli_on(cli, stdout, paint), cell, cli_off(cli, stdout, paint));
+		cli_width(name) < 22 ? 22 - cli_width(name) : 0, "", cli_on(cli, stdout, paint), cell,
+		cli_off(cli, stdout, paint));
 }
 
 /*
@@ -293,9 +295,8 @@ show_members(const struct cli *cli, const json_t *answer)
 	json_t *v, *w;
 	json_object_foreach((json_t *)answer, name, v) if (is_plain(v) && strcmp(name, "ok") != 0)
 		show_member(cli, name, v);
-	json_object_foreach((json_t *)answer, name, v)
-		json_object_foreach(v, inner, w) if (is_plain(w) && json_object_get(answer, inner) == NULL)
-			show_member(cli, inner, w);
+	json_object_foreach((json_t *)answer, name, v) json_object_foreach(
+		v, inner, w) if (is_plain(w) && json_object_get(answer, inner) == NULL) show_member(cli, inner, w);
 }
 
 static const json_t *
@@ -373,8 +374,7 @@ csv_columns(const struct cli *cli, const json_t *answer, struct table *t)
 	size_t i;
 	json_t *name;
 	const char *wanted = cli->command->csv;
-	json_array_foreach(json_object_get(answer, "columns"), i, name)
-		add_column(t, json_string_value(name));
+	json_array_foreach(json_object_get(answer, "columns"), i, name) add_column(t, json_string_value(name));
 	while (next_column(&wanted, column, &but_zero))
 		add_column(t, column);
 }

@@ -21,7 +21,7 @@ word_of(enum setting_kind kind, int64_t value, char *out, size_t cap)
 {
 	for (const char *at = kind_remedy[kind]; *at != '\0';) {
 		int64_t number;
-		size_t len = strcspn(at, " ,");
+		size_t len = strcspn(at, " ,\"");
 		if (len > 0 && len < cap && config_number(kind, (struct span){at, len}, &number) && number == value) {
 			snprintf(out, cap, "%.*s", (int)len, at);
 			return true;
@@ -47,7 +47,8 @@ decimal_text(uint64_t value, unsigned places, char *out, size_t cap)
 	uint64_t unit = 1;
 	for (unsigned i = 0; i < places; i++)
 		unit *= 10;
-	int len = snprintf(out, cap, "%llu.%0*llu", (unsigned long long)(value / unit), (int)places, (unsigned long long)(value % unit));
+	int len = snprintf(
+		out, cap, "%llu.%0*llu", (unsigned long long)(value / unit), (int)places, (unsigned long long)(value % unit));
 	while (out[len - 1] == '0' && out[len - 3] != '.')
 		out[--len] = '\0';
 }
@@ -98,7 +99,8 @@ value_json(const struct setting *row, const void *at)
 		return json_boolean(flag);
 	}
 	memcpy(&number, at, sizeof number);
-	bool none = row->kind == SETTING_PER_MILLION ? number < 0 : row->kind == SETTING_DAY && number == 0 && row->fallback != NULL;
+	bool none = row->kind == SETTING_PER_MILLION ? number < 0
+												 : row->kind == SETTING_DAY && number == 0 && row->fallback != NULL;
 	return none ? NULL : number_json(row, number);
 }
 
@@ -126,12 +128,36 @@ texts_json(char *const *texts, uint32_t count)
 	return list;
 }
 
-static json_t *
-listen_json(const struct config_address *a)
+/* A list that stands in a file has an entry at least. */
+static void
+put_list(json_t *o, const char *name, json_t *list)
 {
-	char text[80];
-	snprintf(text, sizeof text, a->v6 ? "[%s]:%u" : "%s:%u", a->host, a->port);
-	return json_string(text);
+	if (json_array_size(list) > 0)
+		json_object_set(o, name, list);
+	json_decref(list);
+}
+
+static json_t *
+listen_json(const struct config_address *a, uint32_t count)
+{
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < count; i++) {
+		char text[80];
+		snprintf(text, sizeof text, a[i].v6 ? "[%s]:%u" : "%s:%u", a[i].host, a[i].port);
+		json_array_append_new(list, json_string(text));
+	}
+	return list;
+}
+
+static json_t *
+tls_json(const struct config_tls *t)
+{
+	json_t *o = section_json(SECTION_TLS, t), *certificates = json_array();
+	for (uint32_t i = 0; i < t->certificate_count; i++)
+		json_array_append_new(certificates, section_json(SECTION_CERTIFICATE, &t->certificates[i]));
+	put_list(o, "listen", listen_json(t->listen, t->listen_count));
+	put_list(o, "certificates", certificates);
+	return o;
 }
 
 static json_t *
@@ -162,17 +188,16 @@ model_json(const struct config_model *m)
 json_t *
 config_json(const struct config *c)
 {
-	json_t *o = section_json(SECTION_TOP, c), *listen = json_array(), *providers = json_array(), *models = json_array();
+	json_t *o = section_json(SECTION_TOP, c), *providers = json_array(), *models = json_array();
 	json_object_del(o, "catalogue"); /* its lists are in these */
-	for (uint32_t i = 0; i < c->listen_count; i++)
-		json_array_append_new(listen, listen_json(&c->listen[i]));
 	for (uint32_t i = 0; i < c->provider_count; i++)
 		json_array_append_new(providers, provider_json(&c->providers[i]));
 	for (uint32_t i = 0; i < c->model_count; i++)
 		json_array_append_new(models, model_json(&c->models[i]));
-	json_object_set_new(o, "listen", listen);
+	put_list(o, "listen", listen_json(c->listen, c->listen_count));
 	json_object_set_new(o, "limits", section_json(SECTION_LIMITS, &c->limits));
 	json_object_set_new(o, "timeouts", section_json(SECTION_TIMEOUTS, &c->timeouts));
+	json_object_set_new(o, "tls", tls_json(&c->tls));
 	json_object_set_new(o, "metrics", section_json(SECTION_METRICS, &c->metrics));
 	json_object_set_new(o, "log", section_json(SECTION_LOG, &c->log));
 	json_object_set_new(o, "providers", providers);

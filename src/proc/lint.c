@@ -76,16 +76,18 @@ host_bills(const struct config *c, const struct config_model *m, bool write)
 static bool
 reasons_by_name(const char *upstream)
 {
-	static const char *const begins[] = {"o1-", "o3-", "o4-", "gpt-5", "deepseek-reasoner", "deepseek-r1", "grok-4", "gemini-2.5-", "gemini-3", "qwq"};
-	static const char *const not [] = {"chat", "non-reasoning", "image", "tts", "audio", "embedding", "live"};
+	static const char *const begins[] = {
+		"o1-", "o3-", "o4-", "gpt-5", "deepseek-reasoner", "deepseek-r1", "grok-4", "gemini-2.5-", "gemini-3", "qwq"};
+	static const char *const except[] = {"chat", "non-reasoning", "image", "tts", "audio", "embedding", "live"};
 	const char *slash = strrchr(upstream, '/'), *name = slash == NULL ? upstream : slash + 1;
 	bool reasons = strstr(name, "-thinking") != NULL || strstr(name, "-reasoning") != NULL;
 	for (size_t i = 0; i < ARRAY_LEN(begins); i++) {
 		size_t len = strlen(begins[i]), bare = len - (begins[i][len - 1] == '-');
-		reasons = reasons || strncasecmp(name, begins[i], len) == 0 || (strncasecmp(name, begins[i], bare) == 0 && name[bare] == '\0');
+		reasons = reasons || strncasecmp(name, begins[i], len) == 0 ||
+			(strncasecmp(name, begins[i], bare) == 0 && name[bare] == '\0');
 	}
-	for (size_t i = 0; i < ARRAY_LEN(not ); i++)
-		reasons = reasons && strstr(name, not [i]) == NULL;
+	for (size_t i = 0; i < ARRAY_LEN(except); i++)
+		reasons = reasons && strstr(name, except[i]) == NULL;
 	return reasons;
 }
 
@@ -104,7 +106,8 @@ static void
 provider_keyless(struct lint *l, const struct rule *r, const struct config_provider *p)
 {
 	if (p->key_count == 0 && !config_host_is_private(p->target.host))
-		found(l, r, p->line, "requests to `%s` go out without a key to %s – name one under `keys`", p->name, p->target.host);
+		found(l, r, p->line, "requests to `%s` go out without a key to %s – name one under `keys`", p->name,
+			p->target.host);
 }
 
 /* ---- models ---- */
@@ -116,7 +119,8 @@ price_later(struct lint *l, const struct rule *r, const struct config_model *m)
 	for (uint32_t i = 0; i < m->price_count; i++)
 		first_ms = m->prices[i].from_ms < first_ms ? m->prices[i].from_ms : first_ms;
 	if (m->price_count > 0 && first_ms > l->now_ms)
-		found(l, r, m->line, "no price of `%s` is in force yet, so its requests are refused – add today's price", m->id);
+		found(l, r, m->line, "no price of `%s` is in force yet, so its requests are refused – add today's price",
+			m->id);
 }
 
 static void
@@ -130,7 +134,8 @@ price_old(struct lint *l, const struct rule *r, const struct config_model *m)
 	}
 	uint64_t days = newest == NULL ? 0 : (l->now_ms - newest->from_ms) / DAY_MS;
 	if (days > l->old_days)
-		found(l, r, newest->line, "the price of `%s` has held for %llu days – compare it with the provider's list", m->id, (unsigned long long)days);
+		found(l, r, newest->line, "the price of `%s` has held for %llu days – compare it with the provider's list",
+			m->id, (unsigned long long)days);
 }
 
 static void
@@ -141,8 +146,9 @@ reasoning_flag(struct lint *l, const struct rule *r, const struct config_model *
 		priced = priced || m->prices[i].reasoning != m->prices[i].output;
 	if (m->reasoning || !(priced || reasons_by_name(m->upstream)))
 		return;
-	found(l, r, m->line, "`%s` seems to reason (%s), but `reasoning` is not set: its hidden tokens would overrun what is reserved – set reasoning: true", m->id,
-		priced ? "it has a price for it" : m->upstream);
+	found(l, r, m->line,
+		"`%s` seems to reason (%s), but `reasoning` is not set: its hidden tokens would overrun what is reserved – set reasoning: true",
+		m->id, priced ? "it has a price for it" : m->upstream);
 }
 
 static bool
@@ -161,7 +167,8 @@ name_shadow(struct lint *l, const struct rule *r, const struct config_model *m)
 	for (uint32_t i = 0; i < l->c->model_count; i++) {
 		const struct config_model *other = &l->c->models[i];
 		if (other != m && strcmp(other->upstream, m->upstream) != 0 && has_name(m, other->upstream))
-			found(l, r, m->line, "`%s` answers to `%s`, which is the provider's name of `%s` – rename one of them", m->id, other->upstream, other->id);
+			found(l, r, m->line, "`%s` answers to `%s`, which is the provider's name of `%s` – rename one of them",
+				m->id, other->upstream, other->id);
 	}
 }
 
@@ -173,7 +180,8 @@ name_case(struct lint *l, const struct rule *r, const struct config_model *m)
 			for (uint32_t j = 0; j <= other->alias_count; j++) {
 				const char *a = i == 0 ? m->id : m->aliases[i - 1], *b = j == 0 ? other->id : other->aliases[j - 1];
 				if (strcasecmp(a, b) == 0)
-					found(l, r, m->line, "`%s` and `%s` differ in capitals only, and are two models – rename one of them", a, b);
+					found(l, r, m->line,
+						"`%s` and `%s` differ in capitals only, and are two models – rename one of them", a, b);
 			}
 }
 
@@ -191,16 +199,19 @@ static void
 same_target(struct lint *l, const struct rule *r, const struct config_model *m)
 {
 	for (const struct config_model *other = l->c->models; other < m; other++)
-		if (other->provider_index == m->provider_index && strcmp(other->upstream, m->upstream) == 0 && !same_prices(other, m))
-			found(l, r, m->line, "`%s` and `%s` are `%s` at `%s`, at different prices – make one an alias of the other, or give both one price", m->id, other->id,
-				m->upstream, m->provider);
+		if (other->provider_index == m->provider_index && strcmp(other->upstream, m->upstream) == 0 &&
+			!same_prices(other, m))
+			found(l, r, m->line,
+				"`%s` and `%s` are `%s` at `%s`, at different prices – make one an alias of the other, or give both one price",
+				m->id, other->id, m->upstream, m->provider);
 }
 
 static void
 context_tiny(struct lint *l, const struct rule *r, const struct config_model *m)
 {
 	if (m->context_tokens < 1000)
-		found(l, r, m->line, "`%s` has a window of %llu tokens – write tokens, not thousands of them", m->id, (unsigned long long)m->context_tokens);
+		found(l, r, m->line, "`%s` has a window of %llu tokens – write tokens, not thousands of them", m->id,
+			(unsigned long long)m->context_tokens);
 }
 
 static void
@@ -208,7 +219,8 @@ created_later(struct lint *l, const struct rule *r, const struct config_model *m
 {
 	bool first_price = false;
 	for (uint32_t i = 0; i < m->price_count; i++)
-		first_price = first_price || m->prices[i].from_ms == m->created_ms; /* taken from there: price-later says it */
+		first_price =
+			first_price || m->prices[i].from_ms == m->created_ms; /* taken from there: price-later says it */
 	if (m->created_ms > l->now_ms && !first_price)
 		found(l, r, m->line, "`created` of `%s` is in the future – correct the date", m->id);
 }
@@ -217,8 +229,10 @@ static void
 bytes_many(struct lint *l, const struct rule *r, const struct config_model *m)
 {
 	if (m->bytes_per_token_x100 > 400)
-		found(l, r, m->line, "`%s`: a prompt with fewer than %llu.%02llu bytes per token costs more than is reserved for it – lower bytes_per_token to 4 or less", m->id,
-			(unsigned long long)m->bytes_per_token_x100 / 100, (unsigned long long)m->bytes_per_token_x100 % 100);
+		found(l, r, m->line,
+			"`%s`: a prompt with fewer than %llu.%02llu bytes per token costs more than is reserved for it – lower bytes_per_token to 4 or less",
+			m->id, (unsigned long long)m->bytes_per_token_x100 / 100,
+			(unsigned long long)m->bytes_per_token_x100 % 100);
 }
 
 /* ---- prices ---- */
@@ -242,21 +256,25 @@ free_of_charge(struct lint *l, const struct rule *r, const struct config_model *
 static void
 cached_dearer(struct lint *l, const struct rule *r, const struct config_model *m, const struct config_price *p)
 {
-	static const enum token_kind pairs[][2] = {{TOKEN_cached, TOKEN_input}, {TOKEN_cached_audio, TOKEN_audio_in}, {TOKEN_cached_image, TOKEN_image_in}};
+	static const enum token_kind pairs[][2] = {
+		{TOKEN_cached, TOKEN_input}, {TOKEN_cached_audio, TOKEN_audio_in}, {TOKEN_cached_image, TOKEN_image_in}};
 	static const char *const names[] = {"cached", "cached_audio", "cached_image"};
 	char a[32], b[32];
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
 		int64_t cached = (&p->input)[pairs[i][0]], plain = (&p->input)[pairs[i][1]];
 		if (cached > plain && given(p, pairs[i][0]))
-			found(l, r, p->line, "`%s`: `%s` (%s) costs more than what is not cached (%s) – exchange them?", m->id, names[i], dollars(cached, a), dollars(plain, b));
+			found(l, r, p->line, "`%s`: `%s` (%s) costs more than what is not cached (%s) – exchange them?", m->id,
+				names[i], dollars(cached, a), dollars(plain, b));
 	}
 }
 
 static void
 cache_missing(struct lint *l, const struct rule *r, const struct config_model *m, const struct config_price *p)
 {
-	if (!given(p, TOKEN_cached) && p->input > 0 && p->output > 0 && p->tier == TIER_standard && host_bills(l->c, m, false))
-		found(l, r, p->line, "`%s` has no price `cached`, and what comes from the provider's cache costs as much as `input` – write it, also if it is the same",
+	if (!given(p, TOKEN_cached) && p->input > 0 && p->output > 0 && p->tier == TIER_standard &&
+		host_bills(l->c, m, false))
+		found(l, r, p->line,
+			"`%s` has no price `cached`, and what comes from the provider's cache costs as much as `input` – write it, also if it is the same",
 			m->id);
 }
 
@@ -264,7 +282,9 @@ static void
 cache_write_missing(struct lint *l, const struct rule *r, const struct config_model *m, const struct config_price *p)
 {
 	if (!given(p, TOKEN_cache_write) && p->input > 0 && p->tier == TIER_standard && host_bills(l->c, m, true))
-		found(l, r, p->line, "`%s` has no price `cache_write`, which this provider bills above `input` – write it, and `cache_write_1h`", m->id);
+		found(l, r, p->line,
+			"`%s` has no price `cache_write`, which this provider bills above `input` – write it, and `cache_write_1h`",
+			m->id);
 }
 
 static void
@@ -272,10 +292,11 @@ cache_write_cheaper(struct lint *l, const struct rule *r, const struct config_mo
 {
 	char a[32], b[32];
 	if (given(p, TOKEN_cache_write) && p->cache_write < p->input && p->cache_write > 0)
-		found(l, r, p->line, "`%s`: `cache_write` (%s) costs less than `input` (%s) – correct one of them", m->id, dollars(p->cache_write, a), dollars(p->input, b));
+		found(l, r, p->line, "`%s`: `cache_write` (%s) costs less than `input` (%s) – correct one of them", m->id,
+			dollars(p->cache_write, a), dollars(p->input, b));
 	if (given(p, TOKEN_cache_write_1h) && p->cache_write_1h < p->cache_write)
-		found(l, r, p->line, "`%s`: `cache_write_1h` (%s) costs less than `cache_write` (%s) – correct one of them", m->id, dollars(p->cache_write_1h, a),
-			dollars(p->cache_write, b));
+		found(l, r, p->line, "`%s`: `cache_write_1h` (%s) costs less than `cache_write` (%s) – correct one of them",
+			m->id, dollars(p->cache_write_1h, a), dollars(p->cache_write, b));
 }
 
 static void
@@ -283,7 +304,8 @@ output_cheaper(struct lint *l, const struct rule *r, const struct config_model *
 {
 	char a[32], b[32];
 	if (p->output > 0 && p->output < p->input)
-		found(l, r, p->line, "`%s`: `output` (%s) costs less than `input` (%s) – exchange them?", m->id, dollars(p->output, a), dollars(p->input, b));
+		found(l, r, p->line, "`%s`: `output` (%s) costs less than `input` (%s) – exchange them?", m->id,
+			dollars(p->output, a), dollars(p->input, b));
 }
 
 static void
@@ -291,19 +313,25 @@ output_far(struct lint *l, const struct rule *r, const struct config_model *m, c
 {
 	char a[32], b[32];
 	if (p->input > 0 && p->output / 20 >= p->input)
-		found(l, r, p->line, "`%s`: `output` (%s) is 20 times `input` (%s), or more – is a digit too many or too few?", m->id, dollars(p->output, a), dollars(p->input, b));
+		found(l, r, p->line,
+			"`%s`: `output` (%s) is 20 times `input` (%s), or more – is a digit too many or too few?", m->id,
+			dollars(p->output, a), dollars(p->input, b));
 }
 
 static void
 price_unit(struct lint *l, const struct rule *r, const struct config_model *m, const struct config_price *p)
 {
-	enum { LEAST = 1000, /* $0.001 per million */
-		MOST = 1000000000 }; /* $1000 */
+	enum {
+		LEAST = 1000, /* $0.001 per million */
+		MOST = 1000000000
+	}; /* $1000 */
 	char a[32];
 	for (unsigned kind = 0; kind < TOKEN_KIND_COUNT; kind++) {
 		int64_t pico = (&p->input)[kind];
 		if (given(p, kind) && (pico > MOST || (pico > 0 && pico < LEAST)))
-			found(l, r, p->line, "`%s`: %s per million tokens – amounts are dollars per million, not per token or per thousand", m->id, dollars(pico, a));
+			found(l, r, p->line,
+				"`%s`: %s per million tokens – amounts are dollars per million, not per token or per thousand", m->id,
+				dollars(pico, a));
 	}
 }
 
@@ -314,13 +342,16 @@ far_apart(int64_t a, int64_t b)
 }
 
 static void
-compare(struct lint *l, const struct rule *r, const struct config_model *m, const struct config_price *p, const struct config_price *other, const char *which)
+compare(struct lint *l, const struct rule *r, const struct config_model *m, const struct config_price *p,
+	const struct config_price *other, const char *which)
 {
 	char a[32], b[32];
 	if (far_apart(p->input, other->input))
-		found(l, r, p->line, "`%s`: `input` (%s) is far from %s (%s) – is the point in its place?", m->id, dollars(p->input, a), which, dollars(other->input, b));
+		found(l, r, p->line, "`%s`: `input` (%s) is far from %s (%s) – is the point in its place?", m->id,
+			dollars(p->input, a), which, dollars(other->input, b));
 	if (far_apart(p->output, other->output))
-		found(l, r, p->line, "`%s`: `output` (%s) is far from %s (%s) – is the point in its place?", m->id, dollars(p->output, a), which, dollars(other->output, b));
+		found(l, r, p->line, "`%s`: `output` (%s) is far from %s (%s) – is the point in its place?", m->id,
+			dollars(p->output, a), which, dollars(other->output, b));
 }
 
 /* The row before it for the same requests. */
@@ -330,7 +361,8 @@ price_jump(struct lint *l, const struct rule *r, const struct config_model *m, c
 	const struct config_price *before = NULL;
 	for (uint32_t i = 0; i < m->price_count; i++) {
 		const struct config_price *o = &m->prices[i];
-		if (o->tier == p->tier && o->above_tokens == p->above_tokens && o->from_ms < p->from_ms && (before == NULL || o->from_ms > before->from_ms))
+		if (o->tier == p->tier && o->above_tokens == p->above_tokens && o->from_ms < p->from_ms &&
+			(before == NULL || o->from_ms > before->from_ms))
 			before = o;
 	}
 	if (before != NULL)
@@ -349,7 +381,8 @@ row_of(const struct config_model *m, const struct config_price *p, uint64_t tier
 static void
 tier_jump(struct lint *l, const struct rule *r, const struct config_model *m, const struct config_price *p)
 {
-	const struct config_price *standard = p->tier == TIER_standard ? NULL : row_of(m, p, TIER_standard, p->above_tokens);
+	const struct config_price *standard =
+		p->tier == TIER_standard ? NULL : row_of(m, p, TIER_standard, p->above_tokens);
 	if (standard != NULL)
 		compare(l, r, m, p, standard, "that of the standard tier");
 }
@@ -357,15 +390,18 @@ tier_jump(struct lint *l, const struct rule *r, const struct config_model *m, co
 static void
 tier_direction(struct lint *l, const struct rule *r, const struct config_model *m, const struct config_price *p)
 {
-	const struct config_price *standard = p->tier == TIER_standard ? NULL : row_of(m, p, TIER_standard, p->above_tokens);
+	const struct config_price *standard =
+		p->tier == TIER_standard ? NULL : row_of(m, p, TIER_standard, p->above_tokens);
 	bool cheap = p->tier == TIER_flex || p->tier == TIER_batch;
 	if (standard == NULL)
 		return;
 	if (cheap && (p->input > standard->input || p->output > standard->output))
-		found(l, r, p->line, "`%s`: a tier that is cheaper at providers, %s, costs more than standard – correct one of them", m->id,
+		found(l, r, p->line,
+			"`%s`: a tier that is cheaper at providers, %s, costs more than standard – correct one of them", m->id,
 			p->tier == TIER_flex ? "flex" : "batch");
 	if (!cheap && (p->input < standard->input || p->output < standard->output))
-		found(l, r, p->line, "`%s`: a tier that is dearer at providers, %s, costs less than standard – correct one of them", m->id,
+		found(l, r, p->line,
+			"`%s`: a tier that is dearer at providers, %s, costs less than standard – correct one of them", m->id,
 			p->tier == TIER_priority ? "priority" : "fast");
 }
 
@@ -374,15 +410,17 @@ above_cheaper(struct lint *l, const struct rule *r, const struct config_model *m
 {
 	const struct config_price *base = p->above_tokens == 0 ? NULL : row_of(m, p, p->tier, 0);
 	if (base != NULL && (p->input < base->input || p->output < base->output))
-		found(l, r, p->line, "`%s`: prompts above %llu tokens cost less than smaller ones – correct one of the rows", m->id, (unsigned long long)p->above_tokens);
+		found(l, r, p->line, "`%s`: prompts above %llu tokens cost less than smaller ones – correct one of the rows",
+			m->id, (unsigned long long)p->above_tokens);
 }
 
 static void
 above_never(struct lint *l, const struct rule *r, const struct config_model *m, const struct config_price *p)
 {
 	if (p->above_tokens >= m->context_tokens)
-		found(l, r, p->line, "`%s`: no prompt has more than %llu tokens, since the window has %llu – correct one of them", m->id, (unsigned long long)p->above_tokens,
-			(unsigned long long)m->context_tokens);
+		found(l, r, p->line,
+			"`%s`: no prompt has more than %llu tokens, since the window has %llu – correct one of them", m->id,
+			(unsigned long long)p->above_tokens, (unsigned long long)m->context_tokens);
 }
 
 /* ---- all of them ---- */
