@@ -240,6 +240,8 @@ usage_end(struct meter *m, struct meter_state *st, const struct json_event *ev)
 	if (chat_usage_normalise(&st->raw, &u)) {
 		m->usage = u;
 		m->usage.tier = st->tier;
+		m->content_reported = m->content_bytes;
+		m->reasoning_reported = m->reasoning_bytes;
 	}
 	if (ev->node == USAGE)
 		cut_member(st, st->usage_key_at, st->usage_comma_at, ev->end);

@@ -65,6 +65,7 @@ assert_same(const struct run *a, const struct run *b)
 	assert(!memcmp(&a->meter.usage, &b->meter.usage, sizeof a->meter.usage));
 	assert(a->meter.answer == b->meter.answer && a->meter.finished == b->meter.finished && a->meter.malformed == b->meter.malformed);
 	assert(a->meter.content_bytes == b->meter.content_bytes && a->meter.reasoning_bytes == b->meter.reasoning_bytes);
+	assert(a->meter.content_reported == b->meter.content_reported && a->meter.reasoning_reported == b->meter.reasoning_reported);
 	assert(a->meter.events == b->meter.events);
 	assert(a->out.len == b->out.len && !memcmp(a->out.at, b->out.at, a->out.len));
 }

@@ -236,8 +236,14 @@ on_document(struct meter *m)
 		st->tier = st->tier_here;
 	if (st->queries > st->searches)
 		st->searches = st->queries;
-	if (counts_anything(&st->counts) && m->endpoint != ENDPOINT_COUNT_TOKENS)
+	if (counts_anything(&st->counts) && m->endpoint != ENDPOINT_COUNT_TOKENS) {
 		m->usage = normalise(&st->counts);
+		/* Some models count nothing but the prompt until the last chunk. */
+		if (counts_given(&st->counts, CANDIDATES))
+			m->content_reported = m->content_bytes;
+		if (counts_given(&st->counts, THOUGHTS))
+			m->reasoning_reported = m->reasoning_bytes;
+	}
 	m->usage.tier = st->tier;
 	m->usage.tools[TOOL_web_search] = st->searches;
 	if (st->has_error)

@@ -23,6 +23,11 @@ said(struct meter *m, struct span in, size_t step, struct text t)
 	text_u64(&t, m->content_bytes);
 	text_lit(&t, ",");
 	text_u64(&t, m->reasoning_bytes);
+	text_lit(&t, ",");
+	text_u64(&t, m->content_reported);
+	text_lit(&t, ",");
+	text_u64(&t, m->reasoning_reported);
+	assert(m->content_reported <= m->content_bytes && m->reasoning_reported <= m->reasoning_bytes);
 	assert(!t.cut && m->leg_count <= METER_LEGS_MAX);
 	return (struct span){t.at, t.len};
 }

@@ -310,6 +310,8 @@ take_usage(struct meter *m, struct state *st)
 {
 	merge(st);
 	m->usage = normalise(&st->total);
+	m->content_reported = m->content_bytes;
+	m->reasoning_reported = m->reasoning_bytes;
 	m->leg_count = 0;
 	if (st->has_iterations) {
 		if (st->waiting)

@@ -45,6 +45,7 @@ struct meter {
 	bool malformed; /* not JSON / not SSE where it had to be: metering is by estimate */
 	uint64_t content_bytes; /* bytes of visible output text, tool arguments, refusals (JSON-escaped length) */
 	uint64_t reasoning_bytes; /* the same for reasoning and thinking */
+	uint64_t content_reported, reasoning_reported; /* those of them that came before `usage` last counted such output */
 	uint64_t events; /* events that carried output */
 	_Alignas(16) unsigned char state[METER_STATE_MAX];
 };

@@ -168,11 +168,30 @@ hand_in_legs(struct exchange *x)
 	}
 }
 
+/*
+ * An answer that breaks off in its middle was last reported earlier than that: Anthropic counts the prompt at the beginning and the answer at the
+ * end, and so do some of Gemini's models. What was said since is counted. Output in a report before the first word is part of what follows it.
+ */
+static void
+add_unreported(const struct meter *m, struct usage *u)
+{
+	uint64_t said = tokens_of_bytes(m->content_bytes - m->content_reported);
+	uint64_t thought = tokens_of_bytes(m->reasoning_bytes - m->reasoning_reported);
+	uint64_t ahead = m->content_reported + m->reasoning_reported == 0 ? u->tokens[TOKEN_output] : 0;
+	if (m->finished || said + thought <= ahead)
+		return;
+	uint64_t thought_ahead = thought < ahead ? thought : ahead;
+	u->tokens[TOKEN_reasoning] += thought - thought_ahead;
+	u->tokens[TOKEN_output] += said > ahead - thought_ahead ? said - (ahead - thought_ahead) : 0;
+	u->flags |= USAGE_ESTIMATED;
+}
+
 static void
 usage_now(const struct exchange *x, struct usage *ret)
 {
 	if (x->meter && x->meter->usage.flags & USAGE_REPORTED) {
 		*ret = x->meter->usage;
+		add_unreported(x->meter, ret);
 		for (unsigned i = 0; i < x->meter->leg_count; i++)
 			if (leg_model(x, &x->meter->legs[i]) == x->model)
 				add_usage(ret, &x->meter->legs[i].usage);

@@ -266,7 +266,7 @@ describe("the Anthropic SDK", () => {
 		);
 		const error = await refusal(anthropic().messages.stream(ask).finalMessage());
 		expect(error).toBeInstanceOf(Anthropic.APIError);
-		await cost("0.000655"); // output_tokens of message_start: 1
+		await cost("0.000665"); // "Hello ", counted: 2
 	});
 
 	test.each([
