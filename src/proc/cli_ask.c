@@ -15,7 +15,8 @@
 
 enum { ANSWER_MAX = 64 << 20,
 	PATIENCE_S = 60,
-	PATIENCE_VERIFY_S = 3600 };
+	PATIENCE_LONG_S = 3600,
+	PATIENCE_QUIET_S = 1 };
 
 /* ---- a server ---- */
 
@@ -85,8 +86,9 @@ receive_line(int fd)
 	return NULL;
 }
 
+/* NULL: no answer, or none that can be read. */
 static json_t *
-converse(const struct cli *cli, int fd, const json_t *request)
+converse(int fd, const json_t *request)
 {
 	char *text = json_dumps(request, JSON_COMPACT), *line = NULL;
 	json_t *answer = NULL;
@@ -98,9 +100,6 @@ converse(const struct cli *cli, int fd, const json_t *request)
 	}
 	if (line != NULL)
 		answer = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-	if (answer == NULL)
-		cli_fail(cli, CLI_UNREACHABLE, "no_answer",
-			"the server in %s did not answer; whether this was done is not known – look (`lethe status`), then ask again with the same --id", cli->data_dir);
 	if (line != NULL)
 		sodium_memzero(line, strlen(line)); /* it may hold a new key */
 	free(line);
@@ -151,11 +150,33 @@ be_the_ledger(const struct cli *cli, const json_t *request)
 	return answer;
 }
 
+/* What reads all tickets there are takes its time. */
+static int
+patience(const char *op)
+{
+	return strcmp(op, "ledger.verify") == 0 || strcmp(op, "usage") == 0 ? PATIENCE_LONG_S : PATIENCE_S;
+}
+
+json_t *
+cli_ask_quietly(const struct cli *cli, const json_t *request)
+{
+	json_t *answer = NULL;
+	int dir = open(cli->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = dir < 0 ? -1 : connect_to_server(dir, PATIENCE_QUIET_S);
+	if (fd >= 0) {
+		answer = converse(fd, request);
+		close(fd);
+	}
+	if (dir >= 0)
+		close(dir);
+	return answer;
+}
+
 json_t *
 cli_ask(const struct cli *cli, const json_t *request)
 {
 	json_t *answer = NULL;
-	int patience_s = strcmp(cli->command->op, "ledger.verify") == 0 ? PATIENCE_VERIFY_S : PATIENCE_S;
+	int patience_s = patience(cli->command->op);
 	int dir = open(cli->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 && errno == EACCES) {
 		cli_fail(cli, CLI_UNREACHABLE, "data_dir",
@@ -170,9 +191,12 @@ cli_ask(const struct cli *cli, const json_t *request)
 		return NULL;
 	}
 	int fd = connect_to_server(dir, patience_s);
-	if (fd >= 0)
-		answer = converse(cli, fd, request);
-	else if (errno != ENOENT && errno != ECONNREFUSED)
+	if (fd >= 0) {
+		answer = converse(fd, request);
+		if (answer == NULL)
+			cli_fail(cli, CLI_UNREACHABLE, "no_answer",
+				"the server in %s did not answer; whether this was done is not known – look (`lethe status`), then ask again with the same --id", cli->data_dir);
+	} else if (errno != ENOENT && errno != ECONNREFUSED)
 		cli_fail(cli, CLI_UNREACHABLE, "control_socket",
 			"%s/control.sock: %s – run this command as the server's user or as root", cli->data_dir, strerror(errno));
 	else if (become_owner(cli, dir))

@@ -292,6 +292,26 @@ const struct cli_command cli_commands[] = {
 		.examples = "lethe version\n",
 	},
 	{
+		.name = "completion",
+		.run = cli_completion,
+		.summary = "print the completion script of a shell",
+		.words = "For this shell: eval \"$(lethe completion bash)\". For all: write it to /usr/share/bash-completion/completions/lethe,\n"
+				 "/usr/share/zsh/vendor-completions/_lethe or /usr/share/fish/vendor_completions.d/lethe.fish. Commands, options and their words come from\n"
+				 "this program; accounts, keys and models from the server, while one runs on the data directory.",
+		.examples = "eval \"$(lethe completion bash)\"\nlethe completion fish > ~/.config/fish/completions/lethe.fish\n",
+		.args = {{"SHELL", NULL, "shell", true, false, "bash, zsh or fish", "bash|zsh|fish"}},
+	},
+	{
+		.name = "complete",
+		.run = cli_complete,
+		.summary = "what the next word may be: asked by the shells' completion",
+		.words = "The words of a line behind `lethe`, the last as far as it is typed. A line for each candidate, with a tab and its meaning behind it;\n"
+				 "`:file` or `:dir` for a path.",
+		.examples = "lethe complete -- usage --by mo\n",
+		.raw = true,
+		.hidden = true,
+	},
+	{
 		.name = "help",
 		.run = cli_help_command,
 		.summary = "explain a command",

@@ -165,6 +165,11 @@ void cli_show_csv(const struct cli *cli, const json_t *answer);
 /* Rows as a table with these columns. */
 void cli_show_table(const struct cli *cli, const json_t *rows, const char *columns);
 
+/* ---- cli_complete.c ---- */
+
+int cli_complete(struct cli *cli, json_t *request);
+int cli_completion(struct cli *cli, json_t *request);
+
 /* ---- cli_limits.c ---- */
 
 void cli_show_account(const struct cli *cli, const json_t *answer);

@@ -549,6 +549,81 @@ a_price_is_shown_by_tier_and_size_of_prompt(void **state)
 	assert_says(err, "no model \"m\" was ever in the catalogue");
 }
 
+/* ---- completion ---- */
+
+static void
+completion_offers_what_the_table_has(void **state)
+{
+	static const struct {
+		const char *words[12]; /* behind `lethe`, the last is being typed */
+		const char *offers;
+	} rows[] = {
+		{{"us"}, "usage\trequests, tokens and cost\n"},
+		{{"compl"}, "completion\tprint the completion script of a shell\n"}, /* not `complete` */
+		{{"key", "ro"}, "rotate\tmake a key that takes another's place; both hold for a while\n"},
+		{{"key", "rotate", "--ov"}, "--overlap\thow long the old key still holds: 24h, 90m, 7d, 0 for at once; 24h without it\n"},
+		{{"usage", "--by", "mo"}, "month\t\nmodel\t\n"},
+		{{"usage", "--by", "day,ti"}, "day,tier\t\n"},
+		{{"usage", "--by=mo"}, "--by=month\t\n--by=model\t\n"},
+		{{"usage", "--by", "=", "mo"}, "month\t\nmodel\t\n"},
+		{{"usage", "--by", "=", ""}, NULL},
+		{{"usage", "--end-reason", "BAD_H"}, "BAD_HTTP\t\nBAD_HEADER\t\n"},
+		{{"usage", "--by", "day", "--b"}, ""}, /* is there already */
+		{{"usage", "--limit", ""}, ""}, /* any number */
+		{{"--json", "usage", "--color", "al"}, "always\t\n"},
+		{{"serve", "--config", "x"}, ":file\n"},
+		{{"config", "check", ""}, ":file\n"},
+		{{"config", "check", "a", ""}, ""},
+		{{"usage", "--data", ""}, ":dir\n"},
+		{{"help", "tick"}, "ticket\t\n"},
+		{{"completion", "z"}, "zsh\t\n"},
+		{{"nonsense", ""}, ""},
+		{{"nonsense", "more", "--"}, NULL},
+		{{"account", "show", ""}, ""}, /* no server runs */
+		{{"--", "us"}, NULL},
+		{{NULL}, NULL},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *words[16] = {"lethe", "complete", "--"};
+		for (size_t k = 0; rows[i].words[k] != NULL; k++)
+			words[3 + k] = rows[i].words[k];
+		assert_int_equal(lethe_with_input("", words), CLI_OK);
+		assert_string_equal(err, "");
+		if (rows[i].offers != NULL)
+			assert_string_equal(out, rows[i].offers);
+	}
+}
+
+static void
+completion_asks_the_server_that_the_line_names(void **state)
+{
+	char data[96];
+	pid_t server = start_server(
+		"{\"ok\": true, \"accounts\": [{\"account\": \"acc_1\", \"name\": \"acme\"}, {\"account\": \"acc_2\", \"name\": \"bo\\tb\"},"
+		" {\"account\": \"acc_3\", \"name\": \"zebra\"}]}\n");
+	snprintf(data, sizeof data, "--data=%s", dir);
+	setenv("LETHE_DATA", "/nowhere", 1);
+	assert_int_equal(LETHE("complete", "--", "key", "create", data, ""), CLI_OK);
+	assert_string_equal(out, "acme\tacc_1\nzebra\tacc_3\n");
+	assert_int_equal(LETHE("complete", "--", "--data", dir, "credit", "add", "z"), CLI_OK);
+	assert_string_equal(out, "zebra\tacc_3\n");
+	assert_int_equal(LETHE("complete", "--", "account", "show", ""), CLI_OK);
+	assert_string_equal(out, "");
+	stop_server(server);
+}
+
+static void
+each_shell_has_a_script(void **state)
+{
+	static const char *const shells[] = {"bash", "zsh", "fish"};
+	for (size_t i = 0; i < ARRAY_LEN(shells); i++) {
+		assert_int_equal(LETHE("completion", shells[i]), CLI_OK);
+		assert_says(out, "complete -- ");
+	}
+	assert_int_equal(LETHE("completion", "csh"), CLI_USAGE);
+	assert_says(err, "SHELL: `csh` is not one of bash|zsh|fish");
+}
+
 static void
 serve_gets_a_checked_configuration_and_a_directory(void **state)
 {
@@ -697,7 +772,7 @@ every_command_that_prints_text_prints_json_too(void **state)
 {
 	static const char *const words[][6] = {{"lethe", "help", "--json"}, {"lethe", "help", "key", "--json"},
 		{"lethe", "help", "--markdown", "--json"}, {"lethe", "key", "list", "--help", "--json"},
-		{"lethe", "config", "reference", "--json"}, {"lethe", "help", "--man", "--json"}, {"lethe", "version", "--json"}, {"lethe", "status", "--json"}};
+		{"lethe", "config", "reference", "--json"}, {"lethe", "help", "--man", "--json"}, {"lethe", "completion", "bash", "--json"}, {"lethe", "version", "--json"}, {"lethe", "status", "--json"}};
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
 		assert_int_equal(lethe_with_input("", words[i]), CLI_OK);
 		json_t *answer = parsed();
@@ -743,6 +818,9 @@ main(void)
 		TEST(a_price_is_shown_by_tier_and_size_of_prompt),
 		TEST(a_printed_configuration_says_where_secrets_are_and_not_what),
 		TEST(a_catalogue_is_linted_and_only_strictly_it_fails),
+		TEST(completion_offers_what_the_table_has),
+		TEST(completion_asks_the_server_that_the_line_names),
+		TEST(each_shell_has_a_script),
 		TEST(serve_gets_a_checked_configuration_and_a_directory),
 		TEST(doctor_names_its_facts_and_remedies),
 		TEST(help_explains_each_command_and_the_reference_has_them_all),
