@@ -57,6 +57,7 @@ parser_files() {
 	http1_request | http1_response) echo "src/core/$1.c src/core/http1.c" ;;
 	chat_usage) echo "src/dialect/chat_usage.c src/dialect/chat_meter.c" ;;
 	request) echo "src/dialect/request.c" ;;
+	import) echo "src/proc/import_price.c src/proc/import_litellm.c src/proc/import_genai.c src/proc/import_decimal.c" ;;
 	languages) echo "src/dialect/reader.c src/dialect/messages_meter.c src/dialect/gemini_meter.c src/dialect/responses_meter.c" ;;
 	*) local s; s=$(source_of "$1"); echo "src/${s%_fuzz.c}.c" ;;
 	esac

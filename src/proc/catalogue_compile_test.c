@@ -284,7 +284,8 @@ prices_that_fit_no_request_are_refused(void **state)
 static void
 the_examples_compile(void **state)
 {
-	static const char *const files[] = {"lethe.yaml", "full.yaml"};
+	static const char *const files[] = {"lethe.yaml", "full.yaml", "starter.yaml"};
+	static const uint64_t in_2027 = 1800000000000;
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		char path[512];
 		struct problems p;
@@ -292,7 +293,7 @@ the_examples_compile(void **state)
 		struct catalogue *catalogue = NULL;
 		snprintf(path, sizeof path, "%s/examples/%s", getenv("LETHE_SOURCE"), files[i]);
 		problems_init(&p, path);
-		if (!config_load(&p, &c) || !catalogue_compile(c, in_2026, &p, &catalogue) || p.warnings > 0) {
+		if (!config_load(&p, &c) || !catalogue_compile(c, in_2027, &p, &catalogue) || p.warnings > 0) {
 			problems_print(&p, stderr);
 			fail_msg("%s", path);
 		}

@@ -76,7 +76,7 @@ const struct cli_arg *
 cli_nth_by_position(const struct cli_command *command, size_t n)
 {
 	for (size_t i = 0; i < cli_arg_count(command); i++)
-		if (cli_by_position(&command->args[i]) && n-- == 0)
+		if (cli_by_position(&command->args[i]) && (n-- == 0 || command->args[i].many))
 			return &command->args[i];
 	return NULL;
 }
@@ -245,12 +245,23 @@ member_of(const struct cli *cli, const struct cli_arg *arg, const char *value)
 	return NULL;
 }
 
+static bool
+append(json_t *request, const char *member, json_t *value)
+{
+	json_t *list = json_object_get(request, member);
+	if (list == NULL) {
+		list = json_array();
+		json_object_set_new(request, member, list);
+	}
+	return json_array_append_new(list, value) == 0;
+}
+
 static int
 set(const struct cli *cli, json_t *request, const struct cli_arg *arg, const char *value)
 {
 	char line[512];
 	int status = CLI_OK;
-	if (!arg->number && cli_by_position(arg) && strcmp(value, "-") == 0) {
+	if (!arg->number && !arg->many && cli_by_position(arg) && strcmp(value, "-") == 0) {
 		status = read_line(cli, line, sizeof line);
 		value = line;
 	}
@@ -259,6 +270,8 @@ set(const struct cli *cli, json_t *request, const struct cli_arg *arg, const cha
 	if (status != CLI_OK)
 		return status;
 	json_t *member = member_of(cli, arg, value);
+	if (arg->many)
+		return member != NULL && append(request, arg->member, member) ? CLI_OK : CLI_USAGE;
 	return member != NULL && json_object_set_new(request, arg->member, member) == 0 ? CLI_OK : CLI_USAGE;
 }
 

@@ -275,6 +275,32 @@ const struct cli_command cli_commands[] = {
 		.examples = "lethe events reference\n",
 	},
 	{
+		.name = "catalogue import",
+		.run = cli_catalogue_import,
+		.summary = "compare the catalogue with price lists of others, as a diff",
+		.words =
+			"Reads LiteLLM's model_prices_and_context_window.json, and providers/NAME.yml or data.json of genai-prices. Prints a unified diff that\n"
+			"`patch -p0` and `git apply -p0` take: where a price changed, a row that holds from the date; with --add or --model, models that the\n"
+			"catalogue doesn't have. No row that is there is changed, no model is removed; all other lines stay as they are. What was found\n"
+			"besides, and what of the lists could not be taken over, goes to standard error. Of several lists the first to say something is taken,\n"
+			"and what the others say otherwise is told. Providers are known by the host of their `url`. It opens no connection: fetch the lists with\n"
+			"  curl -fLO https://raw.githubusercontent.com/BerriAI/litellm/main/model_prices_and_context_window.json\n"
+			"  curl -fLO https://raw.githubusercontent.com/pydantic/genai-prices/main/prices/data.json\n"
+			"Exit status, as diff has it: 0 nothing changes (or --write wrote it), 1 something does, 2 it could not be told.",
+		.examples =
+			"lethe catalogue import model_prices_and_context_window.json --config lethe.yaml > prices.diff\npatch -p0 < prices.diff\n"
+			"lethe catalogue import data.json --config lethe.yaml --provider openai --model 'gpt-5*'\n",
+		.args = {{"SOURCE", NULL, "sources", true, false, "file of a list; '-' is standard input", .words = CLI_FILE, .many = true},
+			{"--config", "FILE", "file", true, false, "path of the configuration file", .words = CLI_FILE},
+			{"--from", "LIST", "from", false, false, "whose list the sources are; found out without it", .words = "litellm|genai-prices"},
+			{"--provider", "NAME", "providers", false, false, "only this provider of the configuration; may be repeated", .many = true},
+			{"--model", "PATTERN", "models", false, false, "only models whose name fits, new ones too: 'gpt-5*'; '!PATTERN' leaves out; may be repeated", .many = true},
+			{"--add", NULL, "add", false, false, "add all models that the catalogue doesn't have"},
+			{"--date", "DATE", "date", false, false, "from when new prices hold; today (UTC) without it"},
+			{"--write", NULL, "write", false, false, "change the file instead of printing the diff"},
+			{"--output", "FILE", "output", false, false, "write the changed file there, too; with `catalogue:` that is the catalogue's", .words = CLI_FILE}},
+	},
+	{
 		.name = "doctor",
 		.run = cli_doctor,
 		.summary = "what this machine can promise, and what to change",

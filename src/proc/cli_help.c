@@ -16,7 +16,7 @@ cli_synopsis(const struct cli_command *command, FILE *to)
 	fprintf(to, "lethe %s", command->name);
 	for (size_t i = 0; i < cli_arg_count(command); i++) {
 		cli_arg_text(&command->args[i], text, sizeof text);
-		fprintf(to, command->args[i].required ? " %s" : " [%s]", text);
+		fprintf(to, command->args[i].required ? " %s%s" : " [%s]%s", text, command->args[i].many ? "..." : "");
 	}
 	if (cli_takes(command, &cli_common[0]))
 		fprintf(to, " [--data DIR]");

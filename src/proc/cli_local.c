@@ -79,11 +79,7 @@ cli_config_check(struct cli *cli, json_t *request)
 	if (!cli_read_config(file_of(request), &p, &c, &catalogue))
 		return cli_refuse_config(cli, &p);
 	int models = (int)c->model_count;
-	if (!config_switch_off(c, &p)) {
-		free(catalogue);
-		config_free(&c);
-		return cli_refuse_config(cli, &p);
-	}
+	config_switch_off(c, &p);
 	config_check_keys(c, &p);
 	tls_files_report(c, &p);
 	if (cli->json) {
@@ -261,7 +257,8 @@ cli_serve(struct cli *cli, json_t *request)
 	problems_init(&p, file_of(request));
 	if (!config_load(&p, &c))
 		return cli_refuse_config(cli, &p);
-	if (!config_switch_off(c, &p)) {
+	if (config_switch_off(c, &p) == 0 && c->provider_count > 0) {
+		problems_error(&p, 0, "no provider has a key – set the variable of at least one, or put its key where the configuration says");
 		config_free(&c);
 		return cli_refuse_config(cli, &p);
 	}

@@ -29,6 +29,7 @@ struct cli_arg {
 	bool required, number;
 	const char *meaning;
 	const char *words; /* see above; NULL: any text */
+	bool many; /* may be given several times (the last by position takes what is left): a list; "-" stays "-" */
 };
 
 enum cli_color { CLI_COLOR_AUTO,
@@ -183,6 +184,10 @@ void cli_show_price(const struct cli *cli, const json_t *answer);
 /* ---- cli_provider.c ---- */
 
 int cli_provider_check(struct cli *cli, json_t *request);
+
+/* ---- cli_import.c ---- */
+
+int cli_catalogue_import(struct cli *cli, json_t *request);
 
 /* ---- cli_local.c: commands that need no ledger ---- */
 

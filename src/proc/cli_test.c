@@ -625,6 +625,50 @@ each_shell_has_a_script(void **state)
 }
 
 static void
+a_price_list_is_compared_and_written(void **state)
+{
+	static const char list[] = "{\"now\": {\"litellm_provider\": \"openai\", \"mode\": \"chat\", \"input_cost_per_token\": 5e-07, \"output_cost_per_token\": 2e-06},\n"
+							   "\"more\": {\"litellm_provider\": \"openai\", \"mode\": \"chat\", \"max_input_tokens\": 9, \"input_cost_per_token\": 1e-06, \"output_cost_per_token\": 2e-06}}\n";
+	char prices[96], copy[96];
+	const char *path = write_config("listen: ['127.0.0.1:0']\n"
+									"providers: [{name: p, url: 'https://api.openai.com/v1'}]\n"
+									"models:\n"
+									"  - {id: now, provider: p, context: 10, output: 5, prices: [{from: 2020-01-01, input: '0.25', output: '2'}]}\n");
+	snprintf(prices, sizeof prices, "%s/prices.json", dir);
+	snprintf(copy, sizeof copy, "%s/copy.yaml", dir);
+	FILE *f = fopen(prices, "w");
+	assert_non_null(f);
+	fputs(list, f);
+	fclose(f);
+	assert_int_equal(LETHE("catalogue", "import", prices, "--config", path, "--date", "2026-08-01", "--output", copy), 1);
+	assert_says(out, "+++ ");
+	assert_says(out, "{from: 2026-08-01, input: \"0.50\", output: \"2.00\"}");
+	assert_says(err, "price: now from 2026-08-01: input 0.25 → 0.50");
+	assert_says(err, "1 price changed, 0 models are new.");
+	assert_says(err, "1 models of your providers are in the lists and not in the catalogue");
+	assert_int_equal(LETHE("catalogue", "import", prices, "--config", copy, "--date", "2026-08-01"), 0);
+	assert_string_equal(out, "");
+	assert_int_equal(LETHE("catalogue", "import", prices, "--config", path, "--date", "2026-08-01", "--json", "--model", "more", "--model", "now"), 1);
+	json_t *answer = parsed();
+	assert_true(json_is_true(json_object_get(answer, "changed")));
+	assert_int_equal(json_array_size(json_object_get(answer, "changes")), 2);
+	json_decref(answer);
+	assert_int_equal(LETHE("catalogue", "import", prices, "--config", path, "--date", "2026-08-01", "--write"), 0);
+	assert_string_equal(out, "");
+	assert_int_equal(LETHE("catalogue", "import", prices, "--config", path, "--date", "2026-08-01"), 0);
+	assert_int_equal(LETHE("config", "check", path), 0);
+	assert_int_equal(LETHE("catalogue", "import", path, "--config", path), 2);
+	assert_says(err, "neither LiteLLM's");
+	assert_int_equal(LETHE("catalogue", "import", "/nowhere", "--config", path, "--json"), 2);
+	json_decref(parsed());
+	assert_int_equal(LETHE("catalogue", "import", prices, "--config", path, "--provider", "q"), 2);
+	assert_says(err, "there is no provider `q`");
+	assert_int_equal(LETHE("catalogue", "import", prices, "--config", path, "--date", "soon"), 2);
+	assert_int_equal(LETHE("catalogue", "import", prices, "--config", path, "--from", "genai-prices"), 2);
+	assert_says(err, "looks like a list of litellm");
+}
+
+static void
 serve_gets_a_checked_configuration_and_a_directory(void **state)
 {
 	char data[96];
@@ -821,6 +865,7 @@ main(void)
 		TEST(completion_offers_what_the_table_has),
 		TEST(completion_asks_the_server_that_the_line_names),
 		TEST(each_shell_has_a_script),
+		TEST(a_price_list_is_compared_and_written),
 		TEST(serve_gets_a_checked_configuration_and_a_directory),
 		TEST(doctor_names_its_facts_and_remedies),
 		TEST(help_explains_each_command_and_the_reference_has_them_all),

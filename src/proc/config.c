@@ -332,24 +332,23 @@ read_one(struct span text, bool catalogue, struct problems *problems, struct con
 
 /* The file that the configuration names, if it names one. */
 static bool
-read_catalogue(config_opener *open, struct config *c, struct config_yaml **y, struct problems *problems)
+read_catalogue(const struct config_texts *t, struct config *c, struct config_yaml **y, struct problems *problems)
 {
 	const char *path = ((const struct raw_top *)c->loaded[0])->catalogue;
-	char *text = NULL;
-	size_t len = 0;
+	struct span text = {NULL, 0};
 	if (path == NULL || path[0] == '\0')
 		return true;
 	uint32_t line = config_yaml_line(config_yaml_get(y[0], config_yaml_root(y[0]), "catalogue"));
-	if (open == NULL) {
+	if (t->open == NULL) {
 		problems_error(problems, line, "`catalogue`: another file can't be named here – write its lists into this one");
 		return false;
 	}
-	bool ok = open(path, line, problems, &text, &len);
+	bool ok = t->open(t, path, line, problems, &text);
 	if (ok) {
 		c->catalogue_file = strdup(problems->catalogue);
-		ok = read_one((struct span){text, len}, true, problems, &y[1], &c->loaded[1]);
+		ok = read_one(text, true, problems, &y[1], &c->loaded[1]);
 	}
-	free(text);
+	free((char *)text.at);
 	return ok;
 }
 
@@ -383,12 +382,11 @@ convert_all(const struct config_files *files, struct config *c, struct problems 
 }
 
 bool
-config_load_with(const char *text, size_t len, config_opener *open, struct problems *problems, struct config **ret)
+config_load_texts(const struct config_texts *texts, struct problems *problems, struct config **ret)
 {
 	struct config_yaml *y[2] = {NULL, NULL};
 	struct config *c = array(1, sizeof *c);
-	bool ok = read_one((struct span){text, len}, false, problems, &y[0], &c->loaded[0]) &&
-		read_catalogue(open, c, y, problems);
+	bool ok = read_one(texts->text, false, problems, &y[0], &c->loaded[0]) && read_catalogue(texts, c, y, problems);
 	if (ok) {
 		const struct config_files files = {{y[0], y[1]}};
 		c->file = strdup(problems->file);
@@ -409,7 +407,7 @@ config_load_with(const char *text, size_t len, config_opener *open, struct probl
 bool
 config_load_text(const char *text, size_t len, struct problems *problems, struct config **ret)
 {
-	return config_load_with(text, len, NULL, problems, ret);
+	return config_load_texts(&(struct config_texts){.text = {text, len}}, problems, ret);
 }
 
 static void

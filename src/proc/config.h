@@ -121,10 +121,10 @@ must_check int config_provider_key(
 void config_clear_environment(const struct config *c);
 
 /*
- * Take the models away of each optional provider none of whose keys is there, with a warning for each. False: no
- * provider is left, said as an error.
+ * Take the models away of each optional provider none of whose keys is there, with a warning for each. How many
+ * providers are left.
  */
-must_check bool config_switch_off(struct config *c, struct problems *problems);
+uint32_t config_switch_off(struct config *c, struct problems *problems);
 
 /* Warn about keys that can't be read now and about key files that others may read. */
 void config_check_keys(const struct config *c, struct problems *problems);

@@ -11,8 +11,8 @@
 
 enum { FILE_MAX_BYTES = 8 << 20 };
 
-static char *
-read_file(const char *path, uint32_t place, struct problems *problems, size_t *ret_len)
+char *
+config_read_file(const char *path, uint32_t place, struct problems *problems, size_t *ret_len)
 {
 	char *text = NULL;
 	struct stat st;
@@ -44,7 +44,7 @@ out:
 }
 
 static bool
-open_catalogue(const char *path, uint32_t line, struct problems *problems, char **ret_text, size_t *ret_len)
+open_catalogue(const struct config_texts *t, const char *path, uint32_t line, struct problems *problems, struct span *ret)
 {
 	const char *slash = strrchr(problems->file, '/');
 	int folder = path[0] == '/' || slash == NULL ? 0 : (int)(slash + 1 - problems->file);
@@ -53,18 +53,18 @@ open_catalogue(const char *path, uint32_t line, struct problems *problems, char 
 		problems_error(problems, line, "`catalogue`: with the folder of this file the path is too long – give a shorter one");
 		return false;
 	}
-	*ret_text = read_file(problems->catalogue, PLACE_CATALOGUE, problems, ret_len);
-	if (*ret_text == NULL)
+	ret->at = config_read_file(problems->catalogue, PLACE_CATALOGUE, problems, &ret->len);
+	if (ret->at == NULL)
 		problems_error(problems, line, "`catalogue`: %.200s can't be read – correct the path, or remove this line", path);
-	return *ret_text != NULL;
+	return ret->at != NULL;
 }
 
 bool
 config_load(struct problems *problems, struct config **ret)
 {
 	size_t len = 0;
-	char *text = read_file(problems->file, 0, problems, &len);
-	bool ok = text != NULL && config_load_with(text, len, open_catalogue, problems, ret);
+	char *text = config_read_file(problems->file, 0, problems, &len);
+	bool ok = text != NULL && config_load_texts(&(struct config_texts){.text = {text, len}, .open = open_catalogue}, problems, ret);
 	free(text);
 	return ok;
 }

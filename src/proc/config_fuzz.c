@@ -10,18 +10,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct span second;
-
 static bool
-open_second(const char *path, uint32_t line, struct problems *problems, char **ret_text, size_t *ret_len)
+open_second(const struct config_texts *t, const char *path, uint32_t line, struct problems *problems, struct span *ret)
 {
-	char *text = malloc(second.len + 1);
+	char *text = malloc(t->catalogue.len + 1);
 	if (text == NULL)
 		abort();
-	memcpy(text, second.at, second.len);
+	memcpy(text, t->catalogue.at, t->catalogue.len);
 	problems_set_catalogue(problems, "fuzz catalogue");
-	*ret_text = text;
-	*ret_len = second.len;
+	*ret = (struct span){text, t->catalogue.len};
 	return true;
 }
 
@@ -37,8 +34,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		lines += data[i] == '\n' || data[i] == '\r' || data[i] == 0x85 || data[i] == 0xa8 || data[i] == 0xa9;
 	problems_init(&p, "fuzz");
 	size_t first = strnlen((const char *)data, size);
-	second = (struct span){(const char *)data + first + (first < size), size - first - (first < size)};
-	bool ok = config_load_with((const char *)data, first, open_second, &p, &c);
+	struct config_texts texts = {.text = {(const char *)data, first}, .open = open_second,
+		.catalogue = {(const char *)data + first + (first < size), size - first - (first < size)}};
+	bool ok = config_load_texts(&texts, &p, &c);
 	if (ok != (p.errors == 0) || ok != (c != NULL))
 		abort();
 	for (uint32_t i = 0; i < p.count; i++)

@@ -186,7 +186,7 @@ remove_models(struct config *c, uint32_t provider)
 	return had - kept;
 }
 
-bool
+uint32_t
 config_switch_off(struct config *c, struct problems *problems)
 {
 	uint32_t off = 0;
@@ -199,11 +199,7 @@ config_switch_off(struct config *c, struct problems *problems)
 		p->key_count = 0;
 		off++;
 	}
-	if (off == 0 || off < c->provider_count)
-		return true;
-	problems_error(problems, 0, "no provider has a key – set the variable of at least one, for example %.200s",
-		key_name(&c->providers[0].keys[0]));
-	return false;
+	return c->provider_count - off;
 }
 
 static void

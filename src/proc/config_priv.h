@@ -19,13 +19,19 @@ struct config_files {
  */
 void config_check(struct config *c, const struct config_files *files, struct problems *problems);
 
-/*
- * Where the catalogue's text comes from. path is as the configuration names it, line the place where it does.
- * The caller frees *ret_text. False: problems says why.
- */
-typedef bool config_opener(
-	const char *path, uint32_t line, struct problems *problems, char **ret_text, size_t *ret_len);
-must_check bool config_load_with(
-	const char *text, size_t len, config_opener *open, struct problems *problems, struct config **ret);
+/* A regular file of at most 8 MiB; the caller frees. NULL: problems says why, at `place`. */
+char *config_read_file(const char *path, uint32_t place, struct problems *problems, size_t *ret_len);
+
+/* What is read: the configuration's text, and how the catalogue's is come by. */
+struct config_texts {
+	struct span text;
+	/*
+	 * path is as the configuration names it, line the place where it does. The caller frees *ret, which is as long
+	 * as *ret_len says. False: problems says why. NULL: the configuration can name no catalogue.
+	 */
+	bool (*open)(const struct config_texts *t, const char *path, uint32_t line, struct problems *problems, struct span *ret);
+	struct span catalogue; /* for the opener */
+};
+must_check bool config_load_texts(const struct config_texts *texts, struct problems *problems, struct config **ret);
 
 #endif

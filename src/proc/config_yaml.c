@@ -168,6 +168,53 @@ config_yaml_item(const struct config_yaml *y, const yaml_node_t *sequence, uint3
 	return item < sequence->data.sequence.items.top ? node_at(y, *item) : NULL;
 }
 
+bool
+config_yaml_pair(const struct config_yaml *y, const yaml_node_t *mapping, uint32_t index, const yaml_node_t **ret_key,
+	const yaml_node_t **ret_value)
+{
+	if (mapping == NULL || mapping->type != YAML_MAPPING_NODE)
+		return false;
+	const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start + index;
+	if (pair >= mapping->data.mapping.pairs.top)
+		return false;
+	*ret_key = node_at(y, pair->key);
+	*ret_value = node_at(y, pair->value);
+	return true;
+}
+
+/* Is a node among the children, up to its own index, for the second time? */
+static bool
+meets_again(bool *met, const yaml_node_t *node)
+{
+	bool again = false;
+	if (node->type == YAML_SEQUENCE_NODE)
+		for (const yaml_node_item_t *i = node->data.sequence.items.start; i < node->data.sequence.items.top; i++) {
+			again = again || met[*i - 1];
+			met[*i - 1] = true;
+		}
+	else if (node->type == YAML_MAPPING_NODE)
+		for (const yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top; p++) {
+			again = again || met[p->key - 1] || met[p->value - 1];
+			met[p->key - 1] = met[p->value - 1] = true;
+		}
+	return again;
+}
+
+const yaml_node_t *
+config_yaml_alias(const struct config_yaml *y)
+{
+	const yaml_node_t *found = NULL;
+	bool *met = calloc(y->node_count + 1, sizeof *met);
+	if (met == NULL)
+		abort();
+	met[0] = true; /* nobody's child */
+	for (size_t i = 0; i < y->node_count && found == NULL; i++)
+		if (meets_again(met, &y->document.nodes.start[i]))
+			found = &y->document.nodes.start[i];
+	free(met);
+	return found;
+}
+
 uint32_t
 config_yaml_line(const yaml_node_t *node)
 {

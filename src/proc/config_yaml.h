@@ -24,6 +24,11 @@ const yaml_node_t *config_yaml_root(const struct config_yaml *y);
 const yaml_node_t *config_yaml_get(const struct config_yaml *y, const yaml_node_t *mapping, const char *key);
 /* Item of a sequence, or NULL. */
 const yaml_node_t *config_yaml_item(const struct config_yaml *y, const yaml_node_t *sequence, uint32_t index);
+/* Key and value of a mapping's pair. False: there are no more. */
+must_check bool config_yaml_pair(const struct config_yaml *y, const yaml_node_t *mapping, uint32_t index,
+	const yaml_node_t **ret_key, const yaml_node_t **ret_value);
+/* A node that is used again through an alias; NULL: each node stands in one place. */
+const yaml_node_t *config_yaml_alias(const struct config_yaml *y);
 /* Its place; 0 for NULL. */
 uint32_t config_yaml_line(const yaml_node_t *node);
 /* Entries of a sequence; 0 for NULL and other nodes. */
