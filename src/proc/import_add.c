@@ -2,6 +2,7 @@
 #include "proc/import_priv.h"
 
 #include "proc/config_raw.h"
+#include "proc/lint.h"
 #include "ticket/catalogue.h"
 
 #include <ctype.h>
@@ -273,7 +274,7 @@ write_rows(const struct added *m, uint64_t date_ms, const char *indent, const ch
 		if (!price_overlay(&g, &m->terms->group[k]) || (k > 0 && price_same(&before, &g)))
 			continue;
 		for (uint32_t r = 0; r < g.count; r++)
-			if (price_row_text(&g.row[r], g.from_ms, row) < PRICE_ROW_TEXT_MAX)
+			if (g.row[r].v[PRICE_above_tokens] < (int64_t)m->terms->context && price_row_text(&g.row[r], g.from_ms, row) < PRICE_ROW_TEXT_MAX)
 				fprintf(to, "%s    - %s%s", indent, row, end);
 	}
 }
@@ -288,7 +289,7 @@ write_limits(const struct added *m, const char *indent, const char *end, FILE *t
 	fprintf(to, "%s  context: %llu%s", indent, (unsigned long long)(output > t->context ? output : t->context), end);
 	fprintf(to, "%s  output: %llu%s%s", indent, (unsigned long long)output,
 		t->output == 0 && t->use == IMPORT_CHAT ? " # no list says it: the window stands in" : "", end);
-	if (t->reasoning)
+	if (t->reasoning || lint_reasons_by_name(m->upstream != NULL ? m->upstream : m->offer->name))
 		fprintf(to, "%s  reasoning: true%s", indent, end);
 }
 

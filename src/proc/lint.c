@@ -73,8 +73,8 @@ host_bills(const struct config *c, const struct config_model *m, bool write)
 }
 
 /* Families of models whose answers begin with tokens that are not shown. '-' at the end: or nothing behind it. */
-static bool
-reasons_by_name(const char *upstream)
+bool
+lint_reasons_by_name(const char *upstream)
 {
 	static const char *const begins[] = {
 		"o1-", "o3-", "o4-", "gpt-5", "deepseek-reasoner", "deepseek-r1", "grok-4", "gemini-2.5-", "gemini-3", "qwq"};
@@ -144,7 +144,7 @@ reasoning_flag(struct lint *l, const struct rule *r, const struct config_model *
 	bool priced = false;
 	for (uint32_t i = 0; i < m->price_count; i++)
 		priced = priced || m->prices[i].reasoning != m->prices[i].output;
-	if (m->reasoning || !(priced || reasons_by_name(m->upstream)))
+	if (m->reasoning || !(priced || lint_reasons_by_name(m->upstream)))
 		return;
 	found(l, r, m->line,
 		"`%s` seems to reason (%s), but `reasoning` is not set: its hidden tokens would overrun what is reserved – set reasoning: true",

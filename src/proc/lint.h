@@ -30,4 +30,7 @@ struct lint {
 void lint_run(struct lint *l);
 void lint_finish(struct lint *l);
 
+/* By their names, models whose reasoning is hidden and charged. */
+bool lint_reasons_by_name(const char *upstream);
+
 #endif

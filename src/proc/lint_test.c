@@ -186,6 +186,25 @@ each_rule_is_tried_and_can_be_skipped(void **state)
 	}
 }
 
+static void
+nothing_is_said_of_the_starter_catalogue(void **state)
+{
+	char path[512];
+	struct problems p;
+	struct config *c = NULL;
+	struct lint l = {.now_ms = 1790000000000, .old_days = 365, .skip = "cache-missing,free-of-charge"};
+	snprintf(path, sizeof path, "%s/examples/starter.yaml", getenv("LETHE_SOURCE"));
+	problems_init(&p, path);
+	assert_true(config_load(&p, &c));
+	l.c = c;
+	lint_run(&l);
+	for (size_t i = 0; i < l.count; i++)
+		print_error("%u: %s\n", place_line(l.findings[i].place), l.findings[i].text);
+	assert_int_equal(l.count, 0);
+	lint_finish(&l);
+	config_free(&c);
+}
+
 int
 main(void)
 {
@@ -193,6 +212,7 @@ main(void)
 		cmocka_unit_test(nothing_is_said_of_what_is_meant),
 		cmocka_unit_test(each_rule_finds_its_own_in_its_line),
 		cmocka_unit_test(each_rule_is_tried_and_can_be_skipped),
+		cmocka_unit_test(nothing_is_said_of_the_starter_catalogue),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
