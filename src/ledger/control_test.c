@@ -635,6 +635,9 @@ a_request_is_shown_while_it_runs_and_when_it_is_booked(void **state)
 	assert_string_equal(text(booked, "state"), "booked");
 	assert_string_equal(text(booked, "model"), "large");
 	assert_string_equal(text(booked, "end_reason"), "COMPLETED");
+	assert_string_equal(text(booked, "endpoint"), "chat.completions");
+	assert_string_equal(text(booked, "tier"), "standard");
+	assert_string_equal(text(booked, "price"), "0000000000000003"); /* as price.list shows it */
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(booked, "facts"), "tokens_input")), 100);
 	world_refused(&w, "no_such_request", "{s:s, s:s}", "op", "ticket.show", "id", "req_00000000001");
 	json_decref(runs);

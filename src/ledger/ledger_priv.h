@@ -197,6 +197,9 @@ void control_put_id(json_t *o, const char *name, const char *prefix, uint64_t id
 void control_put_name(struct ledger *l, json_t *o, const char *member, enum sql name_by_id, int64_t id);
 void control_put_time(json_t *o, const char *name, int64_t us); /* RFC 3339; null for 0 */
 void control_put_day(json_t *o, const char *name, int64_t day);
+/* The word for it; its number when there is none. */
+void control_put_endpoint(json_t *o, int64_t endpoint);
+void control_put_tier(json_t *o, int64_t tier);
 const char *control_reason_name(uint8_t reason);
 /* The name in any case. */
 must_check bool control_reason_parse(const char *text, int64_t *ret);

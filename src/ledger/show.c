@@ -1,6 +1,7 @@
 /* What is known of one request, the price book, and the ledger itself. */
 #include "ledger/ledger_priv.h"
 #include "ticket/end_reasons.h"
+#include "ticket/endpoints.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +34,35 @@ control_reason_parse(const char *text, int64_t *ret)
 	return false;
 }
 
+static void
+put_word(json_t *o, const char *name, const char *const *words, size_t count, int64_t value)
+{
+	bool known = value >= 0 && (size_t)value < count && words[value] != NULL;
+	json_object_set_new(o, name, known ? json_string(words[value]) : json_integer(value));
+}
+
+void
+control_put_endpoint(json_t *o, int64_t endpoint)
+{
+	static const char *const words[] = {
+#define X(NAME, number, dialect, word, billed) [number] = word,
+		ENDPOINTS(X)
+#undef X
+	};
+	put_word(o, "endpoint", words, ARRAY_LEN(words), endpoint);
+}
+
+void
+control_put_tier(json_t *o, int64_t tier)
+{
+	static const char *const words[] = {
+#define X(name) #name,
+		SERVICE_TIERS(X)
+#undef X
+	};
+	put_word(o, "tier", words, ARRAY_LEN(words), tier);
+}
+
 /* 64 bits are text: JavaScript's numbers would round them. */
 static void
 put_number(json_t *o, const char *name, uint64_t value, size_t bytes)
@@ -54,6 +84,11 @@ put_facts(struct ledger *l, json_t *o, const struct ticket_facts *f)
 	control_put_id(o, "key", ID_KEY, f->key);
 	control_put_name(l, o, "model", SQL_model_by_id, f->model);
 	control_put_name(l, o, "provider", SQL_provider_by_id, f->provider);
+	char price[20];
+	snprintf(price, sizeof(price), "%016llx", (unsigned long long)f->price);
+	json_object_set_new(o, "price", json_string(price));
+	control_put_endpoint(o, f->endpoint);
+	control_put_tier(o, f->tier);
 	control_put_time(o, "started", (int64_t)f->started_us);
 	json_object_set_new(o, "end_reason", json_string(control_reason_name(f->end_reason)));
 	json_object_set_new(o, "streamed", json_boolean(f->flags & TICKET_STREAMED));

@@ -2,7 +2,6 @@
 #include "ledger/ledger_priv.h"
 #include "ledger/moment.h"
 #include "ticket/end_reasons.h"
-#include "ticket/endpoints.h"
 #include "ticket/ticket_id.h"
 
 #include <stdio.h>
@@ -233,25 +232,6 @@ control_put_day(json_t *o, const char *name, int64_t day)
 }
 
 static void
-put_word(json_t *o, const char *name, const char *const *words, size_t count, int64_t value)
-{
-	bool known = value >= 0 && (size_t)value < count && words[value] != NULL;
-	json_object_set_new(o, name, known ? json_string(words[value]) : json_integer(value));
-}
-
-static const char *const endpoint_words[] = {
-#define X(NAME, number, dialect, word, billed) [number] = word,
-	ENDPOINTS(X)
-#undef X
-};
-
-static const char *const tier_words[] = {
-#define X(name) #name,
-	SERVICE_TIERS(X)
-#undef X
-};
-
-static void
 put_month(json_t *o, int64_t month)
 {
 	char text[32];
@@ -287,10 +267,10 @@ put_dimension(struct ledger *l, json_t *o, const struct dimension *d, int64_t va
 		control_put_name(l, o, "provider", SQL_provider_by_id, value);
 		break;
 	case BY_ENDPOINT:
-		put_word(o, "endpoint", endpoint_words, ARRAY_LEN(endpoint_words), value);
+		control_put_endpoint(o, value);
 		break;
 	case BY_TIER:
-		put_word(o, "tier", tier_words, ARRAY_LEN(tier_words), value);
+		control_put_tier(o, value);
 		break;
 	case BY_END_REASON:
 		json_object_set_new(o, "end_reason", json_string(control_reason_name((uint8_t)value)));

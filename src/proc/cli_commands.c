@@ -39,7 +39,7 @@ const struct cli_command cli_commands[] = {
 		.examples =
 			"lethe account create acme\nlethe credit add acme 25.00 --reason \"invoice 17\"\nlethe key create acme\n",
 		.args = {{"NAME", NULL, "name", true, false, "its name, unique"}, {REPEAT_ARG}},
-		.columns = "account,name,state,balance,created",
+		.show = cli_show_account,
 	},
 	{
 		.name = "account list",

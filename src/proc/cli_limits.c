@@ -8,7 +8,7 @@ line(const struct cli *cli, const char *name, const char *text)
 {
 	enum cli_paint paint = strcmp(name, "state") == 0 ? cli_paint_of(text) : CLI_PLAIN;
 	printf("%s%s%s%*s%s%s%s\n", cli_on(cli, stdout, CLI_BOLD), name, cli_off(cli, stdout, CLI_BOLD),
-		12 - cli_width(name), "", cli_on(cli, stdout, paint), text, cli_off(cli, stdout, paint));
+		14 - cli_width(name), "", cli_on(cli, stdout, paint), text, cli_off(cli, stdout, paint));
 }
 
 /* A member; what is said when it is not there, NULL: nothing. */

@@ -292,10 +292,13 @@ facts_json(const struct fact *facts, size_t count)
 }
 
 static void
-print_facts(const struct fact *facts, size_t count)
+print_facts(const struct cli *cli, const struct fact *facts, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		printf("%-4s  %-19s  %s\n", state_name[facts[i].state], facts[i].name, facts[i].value);
+		const char *state = state_name[facts[i].state];
+		enum cli_paint paint = cli_paint_of(state);
+		printf("%s%-4s%s  %-19s  %s\n", cli_on(cli, stdout, paint), state, cli_off(cli, stdout, paint), facts[i].name,
+			facts[i].value);
 		if (facts[i].remedy[0] != '\0')
 			printf("%-4s  %-19s  → %s\n", "", "", facts[i].remedy);
 	}
@@ -314,7 +317,7 @@ cli_doctor(struct cli *cli, json_t *request)
 		cli_print_json(answer);
 		json_decref(answer);
 	} else
-		print_facts(facts, count);
+		print_facts(cli, facts, count);
 	return bad ? CLI_REFUSED : CLI_OK;
 }
 

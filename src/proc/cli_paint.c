@@ -40,9 +40,10 @@ cli_paint_of(const char *word)
 	static const struct {
 		const char *word;
 		enum cli_paint paint;
-	} rows[] = {{"active", CLI_GOOD}, {"open", CLI_GOOD}, {"ok", CLI_GOOD}, {"expired", CLI_DOUBTFUL},
+	} rows[] = {{"active", CLI_GOOD}, {"open", CLI_GOOD}, {"ok", CLI_GOOD}, {"yes", CLI_GOOD}, {"no", CLI_BAD}, {"expired", CLI_DOUBTFUL},
 		{"rotated", CLI_DOUBTFUL}, {"warn", CLI_DOUBTFUL}, {"warning", CLI_DOUBTFUL}, {"stalled", CLI_BAD},
-		{"revoked", CLI_BAD}, {"closed", CLI_BAD}, {"bad", CLI_BAD}, {"error", CLI_BAD}};
+		{"revoked", CLI_BAD}, {"closed", CLI_BAD}, {"bad", CLI_BAD}, {"error", CLI_BAD}, {"refused", CLI_BAD}, {"unreachable", CLI_BAD}, {"no key", CLI_BAD}, {"no TLS", CLI_BAD},
+		{"no credit", CLI_BAD}, {"wrong", CLI_BAD}, {"failed", CLI_BAD}, {"limited", CLI_DOUBTFUL}};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (strcmp(rows[i].word, word) == 0)
 			return rows[i].paint;

@@ -211,7 +211,7 @@ print_row(const struct table *t, const json_t *row, bool total)
 		write_cell(t, c, cli_member(row, t->name[c]), cell, sizeof cell);
 		if (total && strcmp(cell, "-") == 0)
 			cell[0] = '\0';
-		bool state = strcmp(t->name[c], "state") == 0;
+		bool state = strcmp(t->name[c], "state") == 0 || strcmp(t->name[c], "ok") == 0 || strcmp(t->name[c], "result") == 0;
 		print_cell(t, c, label ? "total" : cell, total ? CLI_BOLD : state ? cli_paint_of(cell)
 																		  : CLI_PLAIN);
 	}
@@ -284,9 +284,16 @@ show_member(const struct cli *cli, const char *name, const json_t *v)
 		cli_off(cli, stdout, paint));
 }
 
+static bool
+is_nothing(const json_t *v)
+{
+	const char *s = json_string_value(v);
+	return is_zero(v) || (s != NULL && strcmp(s, "0") == 0);
+}
+
 /*
  * Members of members follow, unless one of the same name was shown: a ticket's raw ids stand behind its readable
- * ones.
+ * ones. What is 0 there says nothing.
  */
 static void
 show_members(const struct cli *cli, const json_t *answer)
@@ -296,7 +303,7 @@ show_members(const struct cli *cli, const json_t *answer)
 	json_object_foreach((json_t *)answer, name, v) if (is_plain(v) && strcmp(name, "ok") != 0)
 		show_member(cli, name, v);
 	json_object_foreach((json_t *)answer, name, v) json_object_foreach(
-		v, inner, w) if (is_plain(w) && json_object_get(answer, inner) == NULL) show_member(cli, inner, w);
+		v, inner, w) if (is_plain(w) && !is_nothing(w) && json_object_get(answer, inner) == NULL) show_member(cli, inner, w);
 }
 
 static const json_t *

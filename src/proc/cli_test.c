@@ -398,6 +398,20 @@ usage_as_csv_has_a_header_and_plain_decimals(void **state)
 }
 
 static void
+a_ticket_is_shown_without_what_is_zero(void **state)
+{
+	pid_t server = start_server("{\"ok\": true, \"request\": \"req_1\", \"cost\": \"0.000000000\", \"price\": \"00ff\", \"facts\": {\"price\": \"255\","
+								" \"tokens_input\": 7, \"tokens_cached\": 0, \"user\": \"0\", \"legs_nano\": \"12\"}}\n");
+	assert_int_equal(LETHE("ticket", "show", "req_1"), CLI_OK);
+	assert_string_equal(out, "request                 req_1\n"
+							 "cost                    $0.00\n"
+							 "price                   00ff\n"
+							 "tokens_input            7\n"
+							 "legs_nano               12\n");
+	stop_server(server);
+}
+
+static void
 books_that_do_not_balance_end_with_one(void **state)
 {
 	pid_t server = start_server(
@@ -855,6 +869,7 @@ main(void)
 		TEST(a_running_server_is_asked),
 		TEST(usage_has_its_sums_as_the_last_row),
 		TEST(usage_as_csv_has_a_header_and_plain_decimals),
+		TEST(a_ticket_is_shown_without_what_is_zero),
 		TEST(books_that_do_not_balance_end_with_one),
 		TEST(a_server_that_says_nothing_leaves_the_outcome_open),
 		TEST(a_configuration_is_checked_in_words_and_in_json),
