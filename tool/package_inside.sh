@@ -89,6 +89,7 @@ fresh() {
 	is "the service says what it does" "Serving." "$(property StatusText)"
 	does "it answers" curl -sSf http://127.0.0.1:8080/healthz
 	does "the manual is there" test -s /usr/share/man/man1/lethe.1.gz
+	does "completion is there" grep -q "complete -F _lethe lethe" /usr/share/bash-completion/completions/lethe
 	does "the guide is there" test -s /usr/share/doc/lethe/docs/guide/operator.md
 }
 

@@ -63,20 +63,33 @@ offer_rows(const struct cli *cli, const char *op, const char *list, const char *
 	json_decref(request);
 }
 
+/* A word that several commands begin with is offered by the first of them. */
+static bool
+is_repeat(size_t command, const char *word, size_t len)
+{
+	for (size_t i = 0; i < command; i++)
+		if (!cli_commands[i].hidden && strncmp(cli_commands[i].name, word, len) == 0 &&
+			(cli_commands[i].name[len] == ' ' || cli_commands[i].name[len] == '\0'))
+			return true;
+	return false;
+}
+
 static void
 offer_commands(const char *first, const char *typed)
 {
-	char word[64] = "", last[64] = "";
 	size_t len = first == NULL ? 0 : strlen(first);
 	for (size_t i = 0; i < cli_command_count; i++) {
 		const struct cli_command *c = &cli_commands[i];
-		if (c->hidden || (first != NULL && (strncmp(c->name, first, len) != 0 || c->name[len] != ' ')))
+		size_t word = strcspn(c->name, " ");
+		if (c->hidden)
 			continue;
-		const char *rest = first == NULL ? c->name : c->name + len + 1;
-		snprintf(word, sizeof word, "%.*s", (int)strcspn(rest, " "), rest);
-		if (strcmp(word, last) != 0)
-			offer("", word, typed, rest[strlen(word)] == '\0' ? c->summary : "");
-		snprintf(last, sizeof last, "%s", word);
+		if (first != NULL && word == len && strncmp(c->name, first, len) == 0 && c->name[len] == ' ')
+			offer("", c->name + len + 1, typed, c->summary);
+		if (first != NULL || is_repeat(i, c->name, word))
+			continue;
+		char text[64];
+		snprintf(text, sizeof text, "%.*s", (int)word, c->name);
+		offer("", text, typed, c->name[word] == '\0' ? c->summary : "");
 	}
 }
 

@@ -51,23 +51,36 @@ dollars(int64_t pico, char out[32])
 
 /* ---- what is known of providers ---- */
 
+/* without: what the provider's models without such a price have in their names. */
 static const struct {
 	const char *host;
 	bool cache_cheaper, cache_write_dearer;
+	const char *const without[12];
 } known_hosts[] = {
-	{"api.openai.com", true, false},
-	{"api.anthropic.com", true, true},
-	{"generativelanguage.googleapis.com", true, false},
-	{"api.x.ai", true, false},
-	{"api.deepseek.com", true, false},
+	{"api.openai.com", true, false,
+		{"-pro", "audio", "moderation", "embedding", "image", "tts", "transcribe", "search", "instruct", "gpt-3.5", "gpt-4-"}},
+	{"api.anthropic.com", true, true, {NULL}},
+	{"generativelanguage.googleapis.com", true, false, {"embedding", "computer-use", "image", "tts", "live"}},
+	{"api.x.ai", true, false, {"image"}},
+	{"api.deepseek.com", true, false, {NULL}},
 };
+
+static bool
+has_any(const char *name, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count && words[i] != NULL; i++)
+		if (strstr(name, words[i]) != NULL)
+			return true;
+	return false;
+}
 
 static bool
 host_bills(const struct config *c, const struct config_model *m, bool write)
 {
 	const char *host = c->providers[m->provider_index].target.host;
 	for (size_t i = 0; i < ARRAY_LEN(known_hosts); i++)
-		if (strcmp(known_hosts[i].host, host) == 0)
+		if (strcmp(known_hosts[i].host, host) == 0 &&
+			!has_any(m->upstream, known_hosts[i].without, ARRAY_LEN(known_hosts[i].without)))
 			return write ? known_hosts[i].cache_write_dearer : known_hosts[i].cache_cheaper;
 	return false;
 }
@@ -249,7 +262,7 @@ free_of_charge(struct lint *l, const struct rule *r, const struct config_model *
 	int64_t any = p->per_request_nano;
 	for (unsigned kind = 0; kind < TOKEN_KIND_COUNT; kind++)
 		any |= (&p->input)[kind];
-	if (any == 0)
+	if (any == 0 && strstr(m->upstream, "moderation") == NULL) /* which providers do for nothing */
 		found(l, r, p->line, "`%s` costs nothing – if that is meant, leave this rule out with --skip", m->id);
 }
 
