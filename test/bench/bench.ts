@@ -5,26 +5,43 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { type Certificates, certificates } from "../harness/certificates.ts";
 import { type Cell, cells, type Held, held, pacedCell, sample } from "./cells.ts";
 import { busyMost, quiet, timeMeter } from "./processes.ts";
-import { type CellReport, bars, barText, cellText, machine, memoryText, reportCell, type Rounds } from "./report.ts";
-import { startLethe, startNginx, startRelay, startSim, type Target, type Tools } from "./targets.ts";
+import { type CellReport, bars, barText, cellText, machine, memoryText, type Memories, reportCell, type Rounds } from "./report.ts";
+import { startLethe, startNginx, startRelay, startSim, type Provider, type Target, type Tools } from "./targets.ts";
 
-const usage = `usage: ./dev bench [--bars] [--quick] [options]
+const known = [...cells, pacedCell];
+// Their targets are fresh processes.
+const memoryCells = ["memory", "tls_memory"] as const;
 
-  --bars          print every agreed bar as pass or fail, and fail with them
+const usage = `usage: ./dev bench [--bars] [--quick] [options] [CELL...]
+
+Cells, all of them unless some are named (request_paced only by name or with --paced):
+  ${[...known.map((cell) => cell.name), ...memoryCells].join(", ")}
+
+  --bars          print every agreed bar as pass or fail, and fail with them; ---- is one whose cell was not named
   --quick         three short rounds: to see that it runs, not to quote
   --rounds N      rounds, 7 unless told
   --seconds S     of measuring per cell and target, 2 unless told
-  --cell NAME     only this cell: ${[...cells, pacedCell].map((cell) => cell.name).join(", ")}, memory; may be repeated
   --paced         also the delay of requests below saturation
-  --streams N     open streams of the memory cell, 5000 unless told
+  --streams N     open streams of the memory cells, 5000 unless told
   --lethe CMD     the command of Lethe, build/lethe unless told; "none" measures without it
   --build DIR     where the tools were built, build unless told
   --output FILE   DIR/bench.json unless told
 `;
 
-type Options = { bars: boolean; rounds: number; seconds: number; cells: Cell[]; memory: boolean; streams: number; output: string; tools: Tools };
+type Options = {
+	bars: boolean;
+	rounds: number;
+	seconds: number;
+	cells: Cell[];
+	memory: string[];
+	streams: number;
+	output: string;
+	tools: Tools;
+	certificates: Certificates;
+};
 
 const root = resolve(import.meta.dirname, "../..");
 
@@ -58,11 +75,12 @@ function findTools(build: string, lethe: string | undefined): Tools {
 	};
 }
 
-function chosen(names: string[] | undefined, paced: boolean): Cell[] {
-	if (!names) return paced ? [...cells, pacedCell] : cells;
-	const known = [...cells, pacedCell];
-	for (const name of names) if (name !== "memory" && !known.some((cell) => cell.name === name)) fail(`no cell ${name}`);
-	return known.filter((cell) => names.includes(cell.name));
+function chosen(names: string[], paced: boolean): { cells: Cell[]; memory: string[] } {
+	const all = [...known.map((cell) => cell.name), ...memoryCells];
+	const stranger = names.find((name) => !all.includes(name));
+	if (stranger) fail(`no cell ${stranger}; there are ${all.join(", ")}`);
+	if (!names.length) return { cells: paced ? known : cells, memory: [...memoryCells] };
+	return { cells: known.filter((cell) => names.includes(cell.name)), memory: memoryCells.filter((name) => names.includes(name)) };
 }
 
 function number(text: string | undefined, otherwise: number, least: number): number {
@@ -74,10 +92,10 @@ function number(text: string | undefined, otherwise: number, least: number): num
 function options(): Options {
 	const flag = { type: "boolean", default: false } as const;
 	const text = { type: "string" } as const;
-	const many = { type: "string", multiple: true } as const;
-	const { values } = parseArgs({
+	const { values, positionals } = parseArgs({
+		allowPositionals: true,
 		options: {
-			bars: flag, quick: flag, paced: flag, help: flag, cell: many,
+			bars: flag, quick: flag, paced: flag, help: flag,
 			rounds: text, seconds: text, streams: text, lethe: text, build: text, output: text,
 		},
 	});
@@ -90,11 +108,11 @@ function options(): Options {
 		bars: values.bars,
 		rounds: number(values.rounds, values.quick ? 3 : 7, 1),
 		seconds: number(values.seconds, values.quick ? 0.7 : 2, 0.1),
-		cells: chosen(values.cell, values.paced),
-		memory: !values.cell || values.cell.includes("memory"),
+		...chosen(positionals, values.paced),
 		streams: number(values.streams, values.quick ? 1000 : 5000, 1),
 		output: resolve(values.output ?? join(build, "bench.json")),
 		tools: findTools(build, values.lethe),
+		certificates: certificates(join(build, "certificates")),
 	};
 }
 
@@ -116,59 +134,62 @@ async function beginRound(round: number, rounds: number): Promise<void> {
 	note(`round ${round + 1} of ${rounds}${beside}`);
 }
 
-async function runCells(o: Options, targets: Target[]): Promise<CellReport[]> {
-	const results = new Map<Cell, Rounds>(o.cells.map((cell) => [cell, {}]));
+async function runCells(o: Options, chosenCells: Cell[], provider: Provider, targets: Target[]): Promise<CellReport[]> {
+	const results = new Map<Cell, Rounds>(chosenCells.map((cell) => [cell, {}]));
 	for (let round = 0; round < o.rounds; round++) {
 		await beginRound(round, o.rounds);
-		for (const cell of o.cells)
-			for (const [name, target] of order(targets, round)) {
-				const rounds = results.get(cell)!;
-				(rounds[name] ??= []).push(await sample(o.tools, targets[0]!, target, cell, o.seconds));
-			}
+		for (const [cell, rounds] of results)
+			for (const [name, target] of order(targets, round))
+				(rounds[name] ??= []).push(await sample(o.tools, provider, target, cell, o.seconds));
 	}
 	return [...results].map(([cell, rounds]) => reportCell(cell, rounds));
 }
 
-async function runMemory(o: Options, sim: Target): Promise<Record<string, Held[]>> {
-	const fresh: Record<string, () => Promise<Target>> = {
-		relay: () => startRelay(o.tools, sim.address),
-		nginx: () => startNginx(o.tools, sim.address),
+type Fresh = Record<string, () => Promise<Target>>;
+
+// The relay speaks no TLS.
+function starters(tools: Tools, upstream: Target): Fresh {
+	return {
+		...(upstream.certificates ? {} : { relay: () => startRelay(tools, upstream) }),
+		nginx: () => startNginx(tools, upstream),
+		...(tools.lethe ? { lethe: () => startLethe(tools, upstream) } : {}),
 	};
-	if (o.tools.lethe) fresh["lethe"] = () => startLethe(o.tools, sim.address);
+}
+
+async function runMemory(o: Options, cell: string, fresh: Fresh): Promise<Record<string, Held[]>> {
 	const result: Record<string, Held[]> = {};
 	for (let round = 0; round < Math.min(o.rounds, 3); round++)
 		for (const [name, begin] of Object.entries(fresh)) {
-			note(`memory: ${name}, round ${round + 1}`);
+			note(`${cell}: ${name}, round ${round + 1}`);
 			(result[name] ??= []).push(await held(o.tools, begin, o.streams));
 		}
 	return result;
 }
 
-async function startTargets(o: Options, sim: Target): Promise<Target[]> {
-	const targets = [sim];
+// Cells that share their targets: in clear text, then with TLS.
+async function measureWith(o: Options, tls: boolean, provider: Provider): Promise<CellReport[]> {
+	const mine = o.cells.filter((cell) => cell.tls === tls);
+	if (!mine.length) return [];
+	const direct = tls ? provider.tls : provider.clear;
+	const targets = [direct];
 	try {
-		targets.push(await startRelay(o.tools, sim.address));
-		targets.push(await startNginx(o.tools, sim.address));
-		if (o.tools.lethe) targets.push(await startLethe(o.tools, sim.address));
-	} catch (error) {
+		for (const begin of Object.values(starters(o.tools, direct))) targets.push(await begin());
+		return await runCells(o, mine, provider, targets);
+	} finally {
 		for (const target of targets.slice(1)) await target.end();
-		throw error;
 	}
-	return targets;
 }
 
-async function measureAll(o: Options) {
-	const sim = await startSim(o.tools);
+async function measureAll(o: Options): Promise<{ reports: CellReport[]; memories: Memories }> {
+	const provider = await startSim(o.tools, o.certificates);
 	try {
-		const memory = o.memory ? await runMemory(o, sim) : {};
-		const targets = o.cells.length ? await startTargets(o, sim) : [];
-		try {
-			return { reports: targets.length ? await runCells(o, targets) : [], memory };
-		} finally {
-			for (const target of targets.slice(1)) await target.end();
-		}
+		const memories: Memories = {};
+		for (const cell of o.memory)
+			memories[cell] = await runMemory(o, cell, starters(o.tools, cell === "tls_memory" ? provider.tls : provider.clear));
+		const reports = [...(await measureWith(o, false, provider)), ...(await measureWith(o, true, provider))];
+		return { reports, memories };
 	} finally {
-		await sim.end();
+		await provider.end();
 	}
 }
 
@@ -184,23 +205,23 @@ async function main(): Promise<number> {
 	const o = options();
 	if (cpus().length < 2) fail("two processors are needed: one for the proxy, one for what drives it");
 	const meter = timeMeter();
-	const { reports, memory } = await measureAll(o);
+	const { reports, memories } = await measureAll(o);
 	const { stolen } = meter();
 	const void_ = reports.flatMap((report) => report.void.map((reason) => `${report.cell}: ${reason}`));
-	const verdicts = bars(reports);
+	const verdicts = bars(reports, memories);
 	for (const report of reports) process.stdout.write(`${cellText(report)}\n\n`);
-	if (o.memory) process.stdout.write(`${memoryText(memory)}\n\n`);
+	for (const [cell, held] of Object.entries(memories)) process.stdout.write(`${memoryText(cell, held)}\n\n`);
 	process.stdout.write(`time taken by the hypervisor: ${(stolen * 100).toFixed(1)} %\n`);
 	if (void_.length) process.stdout.write(`this run is VOID and must not be quoted:\n${void_.map((reason) => `  ${reason}\n`).join("")}`);
 	if (o.bars) process.stdout.write(`${verdicts.map(barText).join("\n")}\n`);
 	const { rounds, seconds } = o;
 	const versions = { nginx: version(o.tools.nginx, "-v"), node: process.version };
-	const file = { when: new Date().toISOString(), machine: machine(), versions, rounds, seconds, stolen, void: void_, bars: verdicts, cells: reports, memory };
+	const file = { when: new Date().toISOString(), machine: machine(), versions, rounds, seconds, stolen, void: void_, bars: verdicts, cells: reports, ...memories };
 	mkdirSync(dirname(o.output), { recursive: true });
 	writeFileSync(o.output, `${JSON.stringify(file, null, "\t")}\n`);
 	note(`written: ${o.output}`);
 	if (void_.length) return 3;
-	return o.bars && verdicts.some((bar) => !bar.passed) ? 1 : 0;
+	return o.bars && verdicts.some((bar) => bar.passed === false) ? 1 : 0;
 }
 
 process.exitCode = await main();

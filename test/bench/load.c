@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
 	RECEIVE_BYTES = 256 * 1024,
@@ -111,6 +112,21 @@ connect_one(struct load *l, struct load_conn *c)
 	l->alive++;
 	c->state = LOAD_CONNECTING;
 	watch(l, c, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
+}
+
+void
+load_finish(struct load *l)
+{
+	for (unsigned i = 0; i < l->options->connections; i++) {
+		struct load_conn *c = &l->conns[i];
+		if (c->state != LOAD_UNUSED)
+			drop(l, c);
+		tls_sessions_destroy(&c->sessions);
+	}
+	close(l->epoll);
+	free(l->conns);
+	free(l->idle);
+	free(l->request);
 }
 
 void

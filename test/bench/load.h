@@ -74,6 +74,9 @@ struct load {
 /* Builds the request, prepares the connections; connects none yet. Aborts without memory. */
 void load_init(struct load *l, const struct load_options *o);
 
+/* Closes all connections and frees what load_init() made. */
+void load_finish(struct load *l);
+
 /* Starts to connect the next n connections. */
 void load_open(struct load *l, unsigned n);
 

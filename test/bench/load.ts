@@ -11,6 +11,10 @@ export type Measured = {
 	requests: number;
 	chunks: number;
 	errors: number;
+	// By TLS: handshakes that were counted, how many of them resumed a session, and how many connections that are open now did.
+	handshakes: number;
+	resumed: number;
+	resumed_now: number;
 	p50_us: number;
 	p99_us: number;
 	cpu_ns: Record<string, number>;
@@ -23,7 +27,8 @@ export type Measured = {
 function spawnLoad(tools: Tools, target: Target, args: string[]) {
 	const groups = Object.entries(target.groups).flatMap(([label, pids]) => ["--cpu", `${label}=${pids.join(",")}`]);
 	const headers = target.headers.flatMap((header) => ["--header", header]);
-	const all = [...args, "--connect", target.address, ...headers, ...groups];
+	const tls = target.certificates ? ["--tls", "--ca", target.certificates.ca] : [];
+	const all = [...args, "--connect", target.address, ...tls, ...headers, ...groups];
 	return spawn("taskset", ["-c", String(driverProcessor), tools.load, ...all], { stdio: ["pipe", "pipe", "inherit"] });
 }
 

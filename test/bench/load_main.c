@@ -369,5 +369,6 @@ main(int argc, char **argv)
 		hold(&l);
 	else
 		measure(&l);
+	load_finish(&l);
 	return 0;
 }

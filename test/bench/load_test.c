@@ -15,7 +15,7 @@ static const uint64_t PATIENCE_NS = UINT64_C(20000000000), SLICE_NS = UINT64_C(2
 
 static const char *executable;
 static struct tls_client *client;
-static struct load l; /* what it opened stays open until the simulator ends */
+static struct load l;
 
 static int
 start(void **state)
@@ -26,6 +26,7 @@ start(void **state)
 static int
 stop(void **state)
 {
+	load_finish(&l);
 	return fixture_stop() ? 0 : -1;
 }
 
@@ -64,7 +65,9 @@ run_until(const uint64_t *counter, uint64_t least)
 static void
 begin(const struct load_options *o)
 {
-	load_init(&l, o);
+	static struct load_options kept; /* until the end of the test, where its own are gone */
+	kept = *o;
+	load_init(&l, &kept);
 	load_open(&l, o->connections);
 }
 

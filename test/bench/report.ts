@@ -19,7 +19,10 @@ export type Row = {
 	addedP99: Spread | undefined;
 };
 export type CellReport = { cell: string; title: string; unit: string; rows: Row[]; void: string[]; rounds: Rounds };
-export type Bar = { name: string; most: number; value: number | undefined; passed: boolean };
+// By cell of memory and target, one a round.
+export type Memories = Record<string, Record<string, Held[]>>;
+// passed undefined: its cell was not asked for.
+export type Bar = { name: string; value: number | undefined; passed: boolean | undefined } & ({ most: number } | { least: number });
 
 const selfDifferenceMost = 0.1;
 
@@ -54,14 +57,17 @@ function voids(cell: Cell, rounds: Rounds): string[] {
 	const reasons: string[] = [];
 	const self = spread(ratios(cpu(rounds, "nginx"), cpu(rounds, "nginx-again")));
 	const toRelay = spread(ratios(nginxCpu(rounds), cpu(rounds, "relay")));
-	if (!self || !toRelay) return ["nginx or the relay was not measured"];
+	// The relay speaks no TLS: there nginx is compared with itself alone.
+	if (!self || (!toRelay && !cell.tls)) return ["nginx or the relay was not measured"];
 	if (Math.abs(self.median - 1) > selfDifferenceMost) reasons.push(`nginx differs from itself by ${percent(self.median - 1)}`);
-	if (cell.nginxMost && toRelay.median > cell.nginxMost)
+	if (cell.nginxMost && toRelay && toRelay.median > cell.nginxMost)
 		reasons.push(`nginx costs ${toRelay.median.toFixed(2)} × the relay, more than ${cell.nginxMost}`);
 	for (const [target, samples] of Object.entries(rounds)) {
 		const foreign = median(samples.map((s) => s.foreign));
 		if (foreign > busyMost) reasons.push(`${target}: other processes used ${percent(foreign)} of the machine in most rounds`);
 		const failed = samples.find((s) => s.errors > 0);
+		const unmeant = samples.find((s) => s.unmeant);
+		if (unmeant) reasons.push(`${target}: ${unmeant.unmeant}`);
 		if (failed) reasons.push(`${target}: ${samples.reduce((sum, s) => sum + s.errors, 0)} errors, the first: ${failed.firstError}`);
 	}
 	return reasons;
@@ -101,31 +107,50 @@ export function cellText(report: CellReport): string {
 	return [`${report.title}: median (min..max) of ${report.rounds["nginx"]?.length ?? 0} rounds`, table([head, ...body]), ...verdict].join("\n");
 }
 
-export function memoryText(held: Record<string, Held[]>): string {
+export function memoryText(cell: string, held: Record<string, Held[]>): string {
 	const lines = Object.entries(held).map(([name, rounds]) => {
 		const take = (what: (h: Held) => number) => spread(rounds.map(what));
 		return [name, range(take((h) => h.perStreamKiB), 2), range(take((h) => h.idleKiB / 1024), 1), range(take((h) => h.totalKiB / 1024), 1), rounds[0]!.kind];
 	});
 	const streams = Object.values(held)[0]?.[0]?.streams ?? 0;
-	return [`memory of all processes with ${streams} open streams, fresh processes`, table([["", "KiB a stream", "idle MiB", "held MiB", ""], ...lines])].join("\n");
+	return [`${cell}: all processes with ${streams} open streams, fresh processes`, table([["", "KiB a stream", "idle MiB", "held MiB", ""], ...lines])].join("\n");
+}
+
+// What the agreed memory bar is about.
+const barStreams = 5000;
+
+function perStream(held: Held[] | undefined): number | undefined {
+	return held?.every((one) => one.streams >= barStreams) ? median(held.map((one) => one.perStreamKiB)) : undefined;
 }
 
 // The bars that a release must pass, on medians of the ratios within each round.
-export function bars(reports: CellReport[]): Bar[] {
+export function bars(reports: CellReport[], memories: Memories): Bar[] {
 	const ratio = (cell: string, name: string) => {
 		const report = reports.find((one) => one.cell === cell);
 		return report?.void.length ? undefined : report?.rows.find((one) => one.name === name)?.toNginx?.median;
 	};
-	const bar = (name: string, value: number | undefined, most: number) => ({ name, most, value, passed: value !== undefined && value <= most });
+	const asked = (cell: string) => cell in memories || reports.some((one) => one.cell === cell);
+	const bar = (name: string, cell: string, value: number | undefined, limit: { most: number } | { least: number }): Bar => {
+		const good = value !== undefined && ("most" in limit ? value <= limit.most : value >= limit.least);
+		return { name, value, passed: asked(cell) ? good : undefined, ...limit };
+	};
+	// A second of CPU time holds as many more handshakes as one of them costs less.
+	const handshake = ratio("tls_handshakes", "lethe all");
+	const held = perStream(memories["tls_memory"]?.["lethe"]);
 	return [
-		bar("1 KB request, edge alone, to nginx", ratio("request_1k", "lethe edge"), 1.2),
-		bar("1 KB request, all processes, to nginx", ratio("request_1k", "lethe all"), 1.5),
+		bar("1 KB request, edge alone, CPU to nginx", "request_1k", ratio("request_1k", "lethe edge"), { most: 1.2 }),
+		bar("1 KB request, all processes, CPU to nginx", "request_1k", ratio("request_1k", "lethe all"), { most: 1.5 }),
+		bar("TLS, 1 KB request, all processes, CPU to nginx", "tls_request_1k", ratio("tls_request_1k", "lethe all"), { most: 1.1 }),
+		bar("TLS, handshakes a CPU second, all processes, to nginx", "tls_handshakes", handshake && 1 / handshake, { least: 0.9 }),
+		bar(`TLS, ${barStreams} streams, all processes, KiB a stream`, "tls_memory", held, { most: 48 }),
 	];
 }
 
 export function barText(bar: Bar): string {
 	const value = bar.value === undefined ? "not measured" : bar.value.toFixed(2);
-	return `${bar.passed ? "pass" : "FAIL"}  ${bar.name}: ${value}, at most ${bar.most}`;
+	const limit = "most" in bar ? `at most ${bar.most}` : `at least ${bar.least}`;
+	const verdict = bar.passed === undefined ? "----" : bar.passed ? "pass" : "FAIL";
+	return `${verdict}  ${bar.name}: ${value}, ${limit}`;
 }
 
 export function machine(): object {

@@ -4,11 +4,14 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Certificates } from "../harness/certificates.ts";
 import { commandName, driverProcessor, ended, family, proxyProcessor, type Running, start, stop, until } from "./processes.ts";
 
 export type Target = {
 	name: string;
 	address: string;
+	// It speaks TLS, and asks its provider by TLS; undefined: clear text on both sides.
+	certificates: Certificates | undefined;
 	headers: string[];
 	// Whose CPU time is reported, by label. "all" is every process of the target.
 	groups: Record<string, number[]>;
@@ -16,6 +19,9 @@ export type Target = {
 };
 
 export type Tools = { sim: string; load: string; relay: string; nginx: string; lethe: string | undefined; nginxTemplate: string };
+
+// The simulator: one process, in clear text and by TLS. Each is the direct path of its kind.
+export type Provider = { clear: Target; tls: Target; handshakes: () => Promise<number>; end: () => Promise<void> };
 
 const descriptors = Number(/^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 4096);
 const upstreamKey = "sk-bench-upstream-0123456789abcdef";
@@ -32,31 +38,42 @@ function bearer(key: string): string[] {
 	return [`authorization: Bearer ${key}`];
 }
 
-function target(name: string, address: string, running: Running, path: string, headers: string[], groups: Record<string, number[]>): Target {
-	const end = async () => {
+function ending(running: Running, path: string): () => Promise<void> {
+	return async () => {
 		await stop(running);
 		rmSync(path, { recursive: true, force: true });
 	};
-	return { name, address, headers, groups, end };
 }
 
-async function listening(running: Running, portFile: string): Promise<string> {
-	return `127.0.0.1:${await until("listens", running, () => existsSync(portFile) && readFileSync(portFile, "utf8").trim())}`;
+async function listening(running: Running, portFile: string): Promise<string[]> {
+	const ports = await until("listens", running, () => existsSync(portFile) && readFileSync(portFile, "utf8").trim());
+	return ports.split("\n").map((port) => `127.0.0.1:${port}`);
 }
 
 // The direct path: the simulator's own CPU time.
-export async function startSim(tools: Tools): Promise<Target> {
+export async function startSim(tools: Tools, certificates: Certificates): Promise<Provider> {
 	const path = folder();
-	const running = start("lethe-sim", driverProcessor, [tools.sim, "--listen", "127.0.0.1:0", "--port-file", join(path, "port"), "--quiet"]);
-	const address = await listening(running, join(path, "port"));
-	return target("direct", address, running, path, bearer(placeholderKey), { all: [running.child.pid!] });
+	const ports = ["--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0", "--port-file", join(path, "port"), "--quiet"];
+	const identity = ["--tls-certificate", certificates.certificate, "--tls-key", certificates.key];
+	const running = start("lethe-sim", driverProcessor, [tools.sim, ...ports, ...identity]);
+	const [clear, tls] = await listening(running, join(path, "port"));
+	const end = ending(running, path);
+	const common = { name: "direct", headers: bearer(placeholderKey), groups: { all: [running.child.pid!] }, end };
+	const handshakes = async () => {
+		const answer = await fetch(`http://${clear}/stats`).catch(() => {
+			throw new Error(`the simulator does not answer: ${running.child.exitCode ?? running.child.signalCode ?? "it runs"}, ${running.output()}`);
+		});
+		return ((await answer.json()) as { handshakes: number }).handshakes;
+	};
+	return { clear: { ...common, address: clear!, certificates: undefined }, tls: { ...common, address: tls!, certificates }, handshakes, end };
 }
 
-export async function startRelay(tools: Tools, upstream: string): Promise<Target> {
+export async function startRelay(tools: Tools, upstream: Target): Promise<Target> {
 	const path = folder();
-	const running = start("lethe-relay", proxyProcessor, [tools.relay, "--connect", upstream, "--port-file", join(path, "port")]);
-	const address = await listening(running, join(path, "port"));
-	return target("relay", address, running, path, bearer(placeholderKey), { all: [running.child.pid!] });
+	const running = start("lethe-relay", proxyProcessor, [tools.relay, "--connect", upstream.address, "--port-file", join(path, "port")]);
+	const [address] = await listening(running, join(path, "port"));
+	const groups = { all: [running.child.pid!] };
+	return { name: "relay", address: address!, certificates: undefined, headers: bearer(placeholderKey), groups, end: ending(running, path) };
 }
 
 async function freePort(): Promise<number> {
@@ -67,34 +84,47 @@ async function freePort(): Promise<number> {
 	return port;
 }
 
-export async function startNginx(tools: Tools, upstream: string): Promise<Target> {
+function nginxConfig(template: string, values: Record<string, string>, tls: boolean): string {
+	const text = tls ? template.replaceAll(/^(\s*)#tls /gm, "$1") : template;
+	return text.replace(/@([A-Z]+)@/g, (_, name: string) => values[name] ?? "");
+}
+
+export async function startNginx(tools: Tools, upstream: Target): Promise<Target> {
 	const path = folder();
 	const address = `127.0.0.1:${await freePort()}`;
+	const certificates = upstream.certificates;
 	const values: Record<string, string> = {
 		LISTEN: address,
-		UPSTREAM: upstream,
+		UPSTREAM: upstream.address,
+		SSL: certificates ? "ssl" : "",
+		SCHEME: certificates ? "https" : "http",
+		CERTIFICATE: certificates?.certificate ?? "",
+		KEY: certificates?.key ?? "",
+		CA: certificates?.ca ?? "",
 		DESCRIPTORS: String(descriptors),
 		CONNECTIONS: String(Math.min(descriptors - 100, 19_000)),
 	};
-	const text = readFileSync(tools.nginxTemplate, "utf8").replace(/@([A-Z]+)@/g, (_, name: string) => values[name] ?? "");
-	writeFileSync(join(path, "nginx.conf"), text);
+	writeFileSync(join(path, "nginx.conf"), nginxConfig(readFileSync(tools.nginxTemplate, "utf8"), values, certificates !== undefined));
 	const running = start("nginx", proxyProcessor, [tools.nginx, "-p", path, "-c", join(path, "nginx.conf")]);
 	const pids = await until("its worker runs", running, () => {
 		const all = family(running.child.pid!);
 		return existsSync(join(path, "nginx.pid")) && all.length === 2 && all;
 	});
-	return target("nginx", address, running, path, bearer(placeholderKey), { all: pids });
+	return { name: "nginx", address, certificates, headers: bearer(placeholderKey), groups: { all: pids }, end: ending(running, path) };
 }
 
 // Everything that a request costs in production is on: authentication, hold, metering, durable booking, lockdown. One edge, like nginx's
 // one worker.
-function lethe_config(upstream: string, log: string): object {
+function lethe_config(upstream: Target, log: string): object {
+	const files = upstream.certificates;
+	const listen = ["127.0.0.1:0"];
+	const url = `${files ? "https" : "http"}://${upstream.address}/v1`;
 	return {
-		listen: ["127.0.0.1:0"],
+		...(files ? { tls: { listen, ca_file: files.ca, certificates: [{ certificate: files.certificate, key: files.key }] } } : { listen }),
 		edges: 1,
 		limits: { streams_per_account_percent: 100 }, // all load comes over one account: the hard case for its slot
 		log: { file: log },
-		providers: [{ name: "sim", url: `http://${upstream}/v1`, keys: [{ env: "SIM_API_KEY" }], pass_headers: ["x-sim"], inject_usage: true }],
+		providers: [{ name: "sim", url, keys: [{ env: "SIM_API_KEY" }], pass_headers: ["x-sim"], inject_usage: true }],
 		models: [
 			{
 				id: "gpt-sim",
@@ -130,7 +160,7 @@ function lethe_groups(root: number): Record<string, number[]> {
 	return groups;
 }
 
-export async function startLethe(tools: Tools, upstream: string): Promise<Target> {
+export async function startLethe(tools: Tools, upstream: Target): Promise<Target> {
 	const command = tools.lethe!.split(/\s+/);
 	const path = folder();
 	const data = join(path, "data");
@@ -142,5 +172,6 @@ export async function startLethe(tools: Tools, upstream: string): Promise<Target
 	const url = await until("it says its endpoint", running, () => existsSync(endpoint) && readFileSync(endpoint, "utf8").trim());
 	const key = lethe_key(command, data);
 	if (ended(running)) throw new Error(`lethe ended: ${running.output()}`);
-	return target("lethe", new URL(url).host, running, path, bearer(key), lethe_groups(running.child.pid!));
+	const groups = lethe_groups(running.child.pid!);
+	return { name: "lethe", address: new URL(url).host, certificates: upstream.certificates, headers: bearer(key), groups, end: ending(running, path) };
 }
