@@ -22,7 +22,8 @@
 	X("ledger.verify", control_ledger_verify) \
 	X("price.list", control_price_list) \
 	X("price.show", control_price_show) \
-	X("status", control_status)
+	X("status", control_status) \
+	X("top", control_top)
 
 static const struct {
 	const char *name;

@@ -798,6 +798,75 @@ every_refusal_says_why(void **state)
 	world_end(&w);
 }
 
+/* ---- top ---- */
+
+static int64_t
+count(const json_t *o, const char *name)
+{
+	const json_t *n = json_object_get(o, name);
+	assert_true(json_is_integer(n));
+	return json_integer_value(n);
+}
+
+static void
+top_shows_what_runs_and_what_was_booked(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5");
+	struct counters *edge = w.counters;
+	struct process_counters *processes = (void *)((char *)w.counters + WORLD_COUNTERS);
+	atomic_store(&edge->streams_open, 3);
+	atomic_store(&edge->ended[END_COMPLETED], 7);
+	atomic_store(&edge->ended[END_BAD_KEY], 2);
+	atomic_store(&processes->count, 2);
+	atomic_store(&processes->process[1].restarts, 4);
+	struct world_exchange e = {.account = a, .key = 9, .model = 1, .input = 1000, .output = 500, .cost = -1};
+	world_exchange(&w, e);
+	e.end_reason = END_PROVIDER_CUT;
+	world_exchange(&w, e);
+	assert_int_equal(world_round(&w), 2);
+	struct ticket *waits = world_hold(&w, &e), *answers = world_hold(&w, &e);
+	answers->facts.first_byte_ms = 12;
+	json_t *top = world_must(&w, "{s:s}", "op", "top");
+	json_t *states = json_object_get(top, "states"), *models = json_object_get(top, "models");
+	assert_int_equal(count(states, "waiting"), 1);
+	assert_int_equal(count(states, "answering"), 1);
+	assert_int_equal(count(states, "free"), WORLD_TICKETS - 2);
+	assert_int_equal(json_array_size(models), 1);
+	json_t *large = json_array_get(models, 0);
+	assert_string_equal(text(large, "model"), "large");
+	assert_string_equal(text(large, "provider"), "sim");
+	assert_int_equal(count(large, "waiting"), 1);
+	assert_int_equal(count(large, "answering"), 1);
+	assert_int_equal(count(large, "requests"), 2);
+	assert_int_equal(count(large, "failed"), 1);
+	assert_int_equal(count(json_object_get(large, "tokens"), "input"), 2000);
+	char cost[NANO_TEXT_MAX], rest[NANO_TEXT_MAX];
+	nano_text((struct nano){2 * world_cost(&w, &e)}, cost);
+	nano_text((struct nano){5 * NANO_PER_DOLLAR - 2 * world_cost(&w, &e)}, rest);
+	assert_string_equal(text(large, "cost"), cost);
+	assert_string_equal(text(top, "balances"), rest);
+	assert_string_equal(text(top, "revenue"), cost);
+	assert_int_equal(count(top, "restarts"), 4);
+	json_t *shown = json_array_get(json_object_get(top, "edges"), 0), *reasons = json_object_get(top, "reasons");
+	assert_int_equal(count(shown, "streams"), 3);
+	assert_int_equal(count(shown, "tickets"), 2);
+	assert_int_equal(json_array_size(reasons), 2);
+	assert_string_equal(text(json_array_get(reasons, 1), "reason"), "BAD_KEY");
+	assert_string_equal(text(json_array_get(reasons, 1), "severity"), "note");
+	assert_int_equal(count(json_object_get(top, "ledger"), "booked"), 2);
+	assert_string_equal(text(json_object_get(top, "ledger"), "gate"), "open");
+	json_decref(top);
+	ticket_settle(w.desk, waits);
+	ticket_settle(w.desk, answers);
+	world_is_sound(&w);
+	world_close(&w);
+	world_open(&w, false);
+	world_refused(&w, "no_server", "{s:s}", "op", "top");
+	world_end(&w);
+}
+
 int
 main(void)
 {
@@ -827,6 +896,7 @@ main(void)
 		cmocka_unit_test(a_request_is_shown_while_it_runs_and_when_it_is_booked),
 		cmocka_unit_test(prices_are_listed_as_people_write_them),
 		cmocka_unit_test(a_price_row_that_changed_its_contents_is_refused_at_start),
+		cmocka_unit_test(top_shows_what_runs_and_what_was_booked),
 		cmocka_unit_test(every_refusal_says_why),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,6 +92,7 @@ new_board(struct world *w)
 	board_format(w->board_memory, &w->size);
 	w->keys_memory = shared(key_table_bytes());
 	key_table_format(w->keys_memory);
+	w->counters = shared(2 * WORLD_COUNTERS);
 	w->tally_memory = shared(tally_bytes(2) + sizeof(int64_t));
 	tally_format(w->tally_memory, 2);
 	w->incarnation = 0;
@@ -111,6 +112,7 @@ drop_board(struct world *w)
 	close_desk(w);
 	munmap(w->board_memory, board_bytes(&w->size));
 	munmap(w->keys_memory, key_table_bytes());
+	munmap(w->counters, 2 * WORLD_COUNTERS);
 	munmap(w->tally_memory, tally_bytes(2) + sizeof(int64_t));
 }
 
@@ -149,6 +151,8 @@ world_open(struct world *w, bool with_board)
 		.catalogue = &w->catalogue.head,
 		.board = with_board ? w->ledger_board : NULL,
 		.tally = with_board ? w->tally : NULL,
+		.counters = with_board ? w->counters : NULL,
+		.counters_stride = WORLD_COUNTERS,
 		.keys = with_board ? key_table_attach(w->keys_memory, key_table_bytes()) : NULL};
 	if (ledger_open(&o, &w->ledger, why) != LEDGER_OPENED)
 		fail_msg("%s", why);

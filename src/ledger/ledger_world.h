@@ -14,7 +14,8 @@
 #include <cmocka.h>
 
 enum { WORLD_SLOTS = 64,
-	WORLD_TICKETS = 4096 };
+	WORLD_TICKETS = 4096,
+	WORLD_COUNTERS = 4096 };
 
 struct world_catalogue {
 	struct catalogue head;
@@ -30,7 +31,7 @@ struct world {
 	uint8_t pepper[API_KEY_PEPPER_BYTES];
 	struct world_catalogue catalogue;
 	struct board_size size;
-	void *board_memory, *keys_memory, *desk_memory, *tally_memory;
+	void *board_memory, *keys_memory, *desk_memory, *tally_memory, *counters; /* counters: WORLD_COUNTERS apart, of the edge and of the processes */
 	struct tally *tally;
 	struct board *edge_board, *ledger_board;
 	struct ticket_desk *desk;

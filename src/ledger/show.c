@@ -157,10 +157,10 @@ control_ticket_show(struct ledger *l, const json_t *request)
 
 /* ---- status ---- */
 
-static const char *
-gate_name(uint32_t gate)
+const char *
+control_gate(const struct ledger *l)
 {
-	switch ((enum board_gate)gate) {
+	switch ((enum board_gate)atomic_load(board_gate(l->o.board))) {
 	case BOARD_STARTING:
 		return "starting";
 	case BOARD_OPEN:
@@ -188,7 +188,7 @@ put_board(struct ledger *l, json_t *o)
 {
 	struct board_size size;
 	board_size_of(l->o.board, &size);
-	json_object_set_new(o, "gate", json_string(gate_name(atomic_load(board_gate(l->o.board)))));
+	json_object_set_new(o, "gate", json_string(control_gate(l)));
 	json_object_set_new(o, "rounds", json_integer((json_int_t)atomic_load(board_rounds(l->o.board))));
 	json_object_set_new(o, "edges", json_integer(size.edges));
 	json_object_set_new(o, "slots", json_integer(size.slots));

@@ -163,12 +163,14 @@ cli_ask_quietly(const struct cli *cli, const json_t *request)
 	json_t *answer = NULL;
 	int dir = open(cli->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int fd = dir < 0 ? -1 : connect_to_server(dir, PATIENCE_QUIET_S);
+	int error = fd >= 0 ? 0 : errno;
 	if (fd >= 0) {
 		answer = converse(fd, request);
 		close(fd);
 	}
 	if (dir >= 0)
 		close(dir);
+	errno = error;
 	return answer;
 }
 

@@ -204,6 +204,19 @@ const struct cli_command cli_commands[] = {
 		.examples = "lethe status --json\n",
 	},
 	{
+		.name = "top",
+		.run = cli_top,
+		.summary = "watch the server: requests, tokens and money by model, as they come",
+		.words = "On a terminal a live screen: q quits, ? explains. Elsewhere, or with --once, one look as text. Rates need two looks, so there are none in a\n"
+				 "single one, unless --interval says how far apart two are to be. With --json the numbers as they are counted, since the server's start; with\n"
+				 "--json --interval a line of them each time.",
+		.examples = "lethe top\nlethe top --once --interval 10 > now.txt\nlethe top --json --interval 60 | jq -r '.models[] | [.model, .cost] | @tsv'\n",
+		.args = {{"--interval", "SECONDS", "interval", false, false, "between two looks (1)"},
+			{"--once", NULL, "once", false, false, "no live screen, also on a terminal"},
+			{"--providers", NULL, "providers", false, false, "begin with a row for each provider instead of each model"}},
+		.uses_data = true,
+	},
+	{
 		.name = "config check",
 		.run = cli_config_check,
 		.summary = "say what is wrong with a configuration file",

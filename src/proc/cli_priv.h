@@ -119,7 +119,7 @@ void cli_man(const char *what, FILE *to);
 must_check json_t *cli_ask(const struct cli *cli, const json_t *request);
 /* The command by its op, and its answer shown. Returns the exit status. (cli.c) */
 int cli_run_op(struct cli *cli, json_t *request);
-/* Of a server that runs, soon and in silence; NULL: none answers. */
+/* Of a server that runs, soon and in silence; NULL: none answers. errno says why it could not be reached, or is 0. */
 must_check json_t *cli_ask_quietly(const struct cli *cli, const json_t *request);
 
 /* ---- cli_paint.c ---- */
@@ -188,6 +188,10 @@ int cli_provider_check(struct cli *cli, json_t *request);
 /* ---- cli_import.c ---- */
 
 int cli_catalogue_import(struct cli *cli, json_t *request);
+
+/* ---- cli_top.c ---- */
+
+int cli_top(struct cli *cli, json_t *request);
 
 /* ---- cli_local.c: commands that need no ledger ---- */
 

@@ -223,12 +223,12 @@ tally_recover(struct tally *t)
 	}
 }
 
-static uint32_t
-block_of(struct tally *t, const struct ticket_facts *f)
+uint32_t
+tally_block_of(const struct tally *t, uint32_t model, uint32_t provider, unsigned lane)
 {
-	const struct tally_place *p = place_of(t, key_of(f->model, f->provider));
-	uint32_t lane = f->lane < LANE_COUNT ? f->lane : 0;
-	return lane * t->models + (p->model != 0 && f->lane < LANE_COUNT ? p->model - 1 : t->models - 1);
+	const struct tally_place *p = place_of((struct tally *)t, key_of(model, provider));
+	bool known = p->model != 0 && lane < LANE_COUNT;
+	return (known ? lane : 0) * t->models + (known ? p->model - 1 : t->models - 1);
 }
 
 enum tally_status
@@ -299,7 +299,7 @@ void
 tally_add(struct tally *t, const struct ticket_facts *f, struct nano cost)
 {
 	int back = !front_of(atomic_load_explicit(&t->shared->front, memory_order_relaxed));
-	uint32_t at = block_of(t, f);
+	uint32_t at = tally_block_of(t, f->model, f->provider, f->lane);
 	struct tally_block *b = &t->block[back][at];
 	add(&t->used[back][at], 1);
 	/* See tally_recover(). */

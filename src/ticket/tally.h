@@ -86,6 +86,7 @@ void tally_detach(struct tally **t);
 struct tally_ledger *tally_ledger(struct tally *t);
 uint32_t tally_block_count(const struct tally *t);
 /* What a block is about. *ret_model NULL: the one for the rest. */
+uint32_t tally_block_of(const struct tally *t, uint32_t model, uint32_t provider, unsigned lane);
 void tally_block_names(const struct tally *t, uint32_t block, const struct catalogue_model **ret_model, enum lane *ret_lane);
 
 /* ---- the ledger ---- */
