@@ -1,6 +1,7 @@
 #include "core/tls.h"
 
 #include "core/tls_priv.h"
+#include "core/vault_priv.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -51,6 +52,7 @@ socket_read(BIO *b, char *at, int cap)
 		do
 			n = recv(t->fd, at, (size_t)cap, MSG_DONTWAIT);
 		while (n < 0 && errno == EINTR);
+	tls_memory_written(at, n > 0 ? (size_t)n : 0);
 	if (n > 0) {
 		t->drained = n < cap;
 		return (int)n;
@@ -68,6 +70,7 @@ static int
 socket_write(BIO *b, const char *at, int len)
 {
 	BIO_clear_retry_flags(b);
+	tls_memory_written(at, (size_t)len);
 	if ((size_t)len > sizeof wire.at - wire.len)
 		return -1; /* a handshake that says more than any would */
 	memcpy(wire.at + wire.len, at, (size_t)len);
@@ -108,7 +111,8 @@ tls_context_create(bool server, bool tls13_only)
 	SSL_CTX *ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
 	if (!ctx)
 		return NULL;
-	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA | SSL_OP_CLEANSE_PLAINTEXT);
+	/* Not SSL_OP_CLEANSE_PLAINTEXT: buffers are given back after each read, and then what was written of them is wiped (tls_memory.c). */
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	if (SSL_CTX_set_min_proto_version(ctx, tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION) &&
@@ -161,6 +165,8 @@ flaw_of(const struct tls *t, unsigned long error)
 {
 	int reason = ERR_GET_REASON(error);
 	if (ERR_GET_LIB(error) != ERR_LIB_SSL)
+		return TLS_FLAW_SYSTEM;
+	if (ERR_FATAL_ERROR(error))
 		return TLS_FLAW_SYSTEM;
 	if (reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST)
 		return TLS_FLAW_PLAIN_HTTP;
@@ -216,10 +222,18 @@ tls_flaw_number(const struct tls *t)
 
 /* ---- going on ---- */
 
+/* Nearly always it is empty, and to see that costs less than to empty it. */
+static void
+forget_errors(void)
+{
+	if (ERR_peek_error())
+		ERR_clear_error();
+}
+
 static void
 begin(struct tls *t)
 {
-	ERR_clear_error();
+	forget_errors();
 	t->drained = false;
 }
 
@@ -228,6 +242,8 @@ tls_handshake(struct tls *t)
 {
 	begin(t);
 	int n = SSL_do_handshake(t->ssl);
+	if (n == 1)
+		SSL_free_buffers(t->ssl);
 	return n == 1 ? TLS_OK : result_of(t, n);
 }
 
@@ -252,23 +268,22 @@ tls_version(const struct tls *t)
 enum tls_result
 tls_read(struct tls *t, char *at, size_t cap, size_t *ret_len)
 {
-	size_t len = 0;
+	enum tls_result r = TLS_OK;
+	size_t len = 0, got;
 	begin(t);
 	while (len < cap) {
-		size_t got;
 		if (!SSL_read_ex(t->ssl, at + len, cap - len, &got)) {
-			enum tls_result r = len ? TLS_OK : result_of(t, 0);
-			if (len)
-				ERR_clear_error(); /* it comes again with the next call */
-			*ret_len = len;
-			return r;
+			r = len ? TLS_OK : result_of(t, 0); /* what comes behind bytes comes again with the next call */
+			break;
 		}
 		len += got;
 		if (tls_is_drained(t)) /* asking once more would only say so */
 			break;
 	}
+	/* A ticket among what was read has made a buffer for an answer that there is none to. Buffers in use stay. */
+	SSL_free_buffers(t->ssl);
 	*ret_len = len;
-	return TLS_OK;
+	return r;
 }
 
 bool
@@ -289,7 +304,9 @@ tls_is_quiet(struct tls *t)
 	char byte;
 	begin(t);
 	int n = SSL_peek(t->ssl, &byte, 1);
-	return n <= 0 && result_of(t, n) == TLS_AGAIN;
+	bool quiet = n <= 0 && result_of(t, n) == TLS_AGAIN;
+	SSL_free_buffers(t->ssl);
+	return quiet;
 }
 
 /* Up to one record's worth of parts from byte `skip` on: in place when one part has it, else put together. */
@@ -321,7 +338,7 @@ tls_write(struct tls *t, const struct iovec *parts, int count, size_t *ret_taken
 	enum tls_result r = TLS_OK;
 	size_t taken = 0;
 	assert(wire.len == 0);
-	ERR_clear_error();
+	forget_errors();
 	while (taken < TLS_WRITE_MAX) {
 		struct span record = next_record(parts, count, taken);
 		size_t done;
@@ -329,7 +346,7 @@ tls_write(struct tls *t, const struct iovec *parts, int count, size_t *ret_taken
 			break;
 		bool sealed = SSL_write_ex(t->ssl, record.at, record.len, &done);
 		if (record.at == together)
-			OPENSSL_cleanse(together, record.len);
+			vault_wipe(together, record.len);
 		if (!sealed) { /* the wire has room for all of it: there is nothing to wait for */
 			r = failed(t);
 			break;

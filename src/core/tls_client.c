@@ -83,7 +83,11 @@ tls_session_new(SSL *ssl, SSL_SESSION *session)
 	return 1; /* it is ours now */
 }
 
-/* The newest. One of TLS 1.3 is used once (RFC 8446 C.4): each connection brings another. */
+/*
+ * The newest, and each once as long as there are more: then nobody on the way can tell connections of one client by their tickets (RFC 8446 C.4).
+ * The last one serves all that come at once: they come from one address to one provider anyway, and a full handshake costs ten times as much memory
+ * and time.
+ */
 static void
 resume(struct tls_sessions *s, SSL *ssl)
 {
@@ -92,7 +96,7 @@ resume(struct tls_sessions *s, SSL *ssl)
 	SSL_SESSION *session = s->at[s->count - 1];
 	if (!SSL_set_session(ssl, session))
 		ERR_clear_error();
-	if (SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION)
+	if (s->count == 1 || SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION)
 		return;
 	s->count--;
 	SSL_SESSION_free(session);

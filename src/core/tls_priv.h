@@ -23,6 +23,9 @@ must_check SSL_CTX *tls_context_create(bool server, bool tls13_only);
 /* A connection on that context; it owns a count of server or client. */
 must_check struct tls *tls_create(SSL_CTX *ctx, int fd);
 
+/* Of a record's buffer these bytes were filled or emptied. Other memory: nothing. (tls_memory.c) */
+void tls_memory_written(const void *at, size_t bytes);
+
 /* All certificates of a PEM text, in order; NULL with ret_why when there is none or one is broken. */
 must_check STACK_OF(X509) * tls_certificates(struct span pem, char ret_why[TLS_WHY_MAX]);
 must_check X509_STORE *tls_store(struct span ca_pem, char ret_why[TLS_WHY_MAX]);

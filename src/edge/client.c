@@ -77,7 +77,8 @@ client_accept(struct edge *e, int listener, bool tls)
 			edge_pause_listeners(e, 0);
 			return;
 		}
-		if (tls && !edge_has_room(e)) { /* a segment is on its way: turn_end asks for it */
+		if (tls && !edge_has_room_for_tls(e)) { /* turn_end asks for a segment */
+			e->short_of_room = true;
 			edge_pause_listeners(e, ROOM_WAIT_MS);
 			return;
 		}
@@ -259,7 +260,7 @@ client_ended(struct client *c)
 		client_close(c);
 		return;
 	}
-	tls_free(&c->conn.tls);
+	conn_drop_tls(c->edge, &c->conn);
 	count_add(c->edge->p->counters, ended[END_BAD_HTTP], 1);
 	c->linger = true;
 	answer_text(c, 400, "https_expected", "This port speaks TLS: write https:// instead of http://.");

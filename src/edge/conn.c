@@ -159,6 +159,7 @@ static void
 count_handshake(struct edge *e, struct conn *c)
 {
 	c->shaken = true;
+	e->shaking--;
 	if (c->upstream) {
 		count_add(e->p->counters, upstream_tls_handshakes, 1);
 		count_add(e->p->counters, upstream_tls_resumed, tls_was_resumed(c->tls));
@@ -220,7 +221,10 @@ conn_handshake(struct edge *e, struct conn *c)
 bool
 conn_open(struct edge *e, struct conn *c, int fd, void (*ready)(struct watch *w))
 {
-	return loop_watch(&e->loop, &c->watch, fd, ready);
+	if (!loop_watch(&e->loop, &c->watch, fd, ready))
+		return false;
+	e->shaking += c->tls != NULL;
+	return true;
 }
 
 void
@@ -234,12 +238,20 @@ conn_end(struct edge *e, struct conn *c)
 }
 
 void
+conn_drop_tls(struct edge *e, struct conn *c)
+{
+	if (c->tls && !c->shaken)
+		e->shaking--;
+	tls_free(&c->tls);
+}
+
+void
 conn_close(struct edge *e, struct conn *c)
 {
 	int fd = c->watch.fd;
 	if (c->tls && !c->out.at && !(c->watch.flags & LOOP_ERROR))
 		conn_end(e, c);
-	tls_free(&c->tls);
+	conn_drop_tls(e, c);
 	loop_forget(&e->loop, &c->watch);
 	close(fd);
 	outbox_free(e, &c->out);

@@ -51,6 +51,29 @@ ask_dialer(struct exchange *x)
 	return ipc_send(x->edge->dialer.fd, &m, sizeof m, -1);
 }
 
+/* A connection from the dialer. One that will speak TLS is only asked for when there is memory to speak it. */
+static void
+want_connection(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	if (catalogue_provider(e->p->catalogue, x->model->provider)->tls && !edge_has_room_for_tls(e))
+		exchange_wait(x, &e->wait_room);
+	else if (e->connections >= e->p->limits.connections || ask_dialer(x) == IPC_AGAIN)
+		exchange_end(x, END_OVERLOADED);
+	else /* also when it is gone: its successor is asked again */
+		exchange_wait(x, &e->wait_dialer);
+}
+
+void
+connect_in_room(struct edge *e)
+{
+	struct exchange *x;
+	while ((x = e->wait_room) && edge_has_room_for_tls(e)) {
+		exchange_stop_waiting(x);
+		want_connection(x);
+	}
+}
+
 void
 connect_upstream(struct exchange *x)
 {
@@ -63,10 +86,7 @@ connect_upstream(struct exchange *x)
 		use(x, u);
 		return;
 	}
-	if (e->connections >= e->p->limits.connections || ask_dialer(x) == IPC_AGAIN)
-		exchange_end(x, END_OVERLOADED);
-	else /* also when it is gone: its successor is asked again */
-		exchange_wait(x, &e->wait_dialer);
+	want_connection(x);
 }
 
 void

@@ -123,6 +123,17 @@ edge_has_room(const struct edge *e)
 	return facts.mapped_bytes - facts.used_bytes >= 4 * READ_BYTES;
 }
 
+bool
+edge_has_room_for_tls(const struct edge *e)
+{
+	struct vault_facts facts;
+	uint64_t handshakes = e->shaking + 1;
+	for (const struct exchange *x = e->wait_dialer; x; x = x->wait_next)
+		handshakes++; /* soon */
+	vault_facts(e->vault, &facts);
+	return facts.mapped_bytes - facts.used_bytes >= 4 * READ_BYTES + handshakes * TLS_HANDSHAKE_BYTES;
+}
+
 static void
 read_the_thirsty(struct edge *e)
 {
@@ -195,6 +206,9 @@ want_memory(struct edge *e)
 	size_t bytes = vault_wants_segment(e->vault);
 	if (!bytes && e->wait_memory && e->wait_memory->req->admitted) /* it may be had, but is not mapped */
 		bytes = VAULT_SEGMENT;
+	if (!bytes && (e->wait_room || e->short_of_room))
+		bytes = VAULT_SEGMENT;
+	e->short_of_room = false;
 	if (!bytes || e->loop.now_ms - e->segments_asked_ms < 100)
 		return;
 	struct message_segment m = MESSAGE_INIT(SEGMENT_WANTED, message_segment);
@@ -226,6 +240,7 @@ turn_end(struct loop *l)
 	wipe_text(e->head_out + HEAD_OUT_BYTES / 2, HEAD_OUT_BYTES / 2);
 	resume_listeners(e);
 	read_body_memory(e);
+	connect_in_room(e);
 	want_memory(e);
 	read_the_thirsty(e);
 	if ((e->wait_booking || e->wait_booked) && !e->poll.link)

@@ -33,6 +33,7 @@ enum {
 	STOP_GRACE_MS = 2500, /* after the supervisor is gone; with a tick on top, all must be over in 5 s */
 	STRICT_POLL_MS = 4,
 	TICK_MS = 1000,
+	TLS_HANDSHAKE_BYTES = 96 << 10, /* what a handshake may take while it lasts */
 	ROOM_WAIT_MS = 8, /* no memory for another TLS connection: look again after this */
 };
 
@@ -69,7 +70,7 @@ struct edge {
 	struct provider_pool pool[PROVIDERS_MAX];
 	struct client *clients;
 	struct exchange *exchanges;
-	struct exchange *wait_memory, *wait_dialer, *wait_booking, *wait_row, *wait_booked;
+	struct exchange *wait_memory, *wait_room, *wait_dialer, *wait_booking, *wait_row, *wait_booked;
 	struct span models_json[DIALECT_COUNT];
 	struct share *shares;
 	uint32_t share_mask, share_most;
@@ -83,6 +84,8 @@ struct edge {
 	uint32_t date_len;
 	uint32_t connections, slots;
 	bool go, draining;
+	uint32_t shaking; /* TLS handshakes in progress */
+	bool short_of_room; /* a connection with TLS was not accepted yet for want of memory */
 	bool thirsty; /* somebody was not read because the vault is nearly full */
 	int status;
 };
@@ -97,6 +100,7 @@ uint64_t edge_wall_ms(const struct edge *e);
 void edge_stop(struct edge *e);
 void edge_pause_listeners(struct edge *e, uint64_t ms); /* they are level-triggered: nobody accepts, so nobody may ask */
 bool edge_has_room(const struct edge *e); /* for what one read may make us keep */
+bool edge_has_room_for_tls(const struct edge *e); /* for one more handshake beside those in progress */
 
 static inline void
 edge_in_used(struct edge *e, size_t bytes)
@@ -111,6 +115,7 @@ enum { CONN_NOTHING = 0, CONN_END = -1, CONN_CUT = -2 };
 must_check bool conn_open(struct edge *e, struct conn *c, int fd, void (*ready)(struct watch *w));
 /* Says goodbye where TLS wants it, closes the descriptor, lets go of what waits. */
 void conn_close(struct edge *e, struct conn *c);
+void conn_drop_tls(struct edge *e, struct conn *c); /* what follows is clear text */
 /* The last word of TLS: nothing is written after it. */
 void conn_end(struct edge *e, struct conn *c);
 /*
@@ -167,6 +172,7 @@ bool route_model(struct exchange *x);
 must_check bool route_edit(struct exchange *x); /* false: no memory */
 void connect_upstream(struct exchange *x);
 void connect_handshake(struct exchange *x); /* one step of it; then the request is sent */
+void connect_in_room(struct edge *e); /* those that waited for memory for TLS, as far as there is some */
 void connect_ask_again(struct edge *e); /* the dialer was started anew */
 void connect_done(struct edge *e, const struct message_connected *m, int fd);
 void send_request(struct exchange *x);
