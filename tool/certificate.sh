@@ -67,7 +67,7 @@ make_server() {
 	make server "/CN=localhost" 397 "${between[@]}" <<-TEXT
 		basicConstraints = critical,CA:false
 		keyUsage = critical,digitalSignature
-		extendedKeyUsage = serverAuth
+		extendedKeyUsage = serverAuth,clientAuth
 		subjectKeyIdentifier = hash
 		authorityKeyIdentifier = keyid
 		subjectAltName = $names

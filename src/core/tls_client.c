@@ -94,11 +94,13 @@ resume(struct tls_sessions *s, SSL *ssl)
 	if (s->count == 0)
 		return;
 	SSL_SESSION *session = s->at[s->count - 1];
-	if (!SSL_set_session(ssl, session))
+	bool keep = s->count == 1 || SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION;
+	if (keep) /* a copy: OpenSSL lets a session of TLS 1.3 be resumed once */
+		session = SSL_SESSION_dup(session);
+	else
+		s->count--;
+	if (!session || !SSL_set_session(ssl, session))
 		ERR_clear_error();
-	if (s->count == 1 || SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION)
-		return;
-	s->count--;
 	SSL_SESSION_free(session);
 }
 

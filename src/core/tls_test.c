@@ -414,6 +414,27 @@ sessions_are_resumed_and_old_ticket_keys_still_open(void **state)
 	tls_sessions_destroy(&sessions);
 }
 
+/* One ticket, several connections one after another: nobody has brought a new one yet. */
+static void
+the_last_session_serves_many(void **state)
+{
+	struct world *w = *state;
+	struct tls_sessions *sessions = tls_sessions_create();
+	struct pair first = join(w->server, w->client, "api.example", sessions), p[3];
+	assert_int_equal(shake(&first), TLS_OK);
+	say(&first, 0, "x", 1);
+	hear(&first, 1, "x");
+	for (int i = 0; i < 3; i++) {
+		p[i] = join(w->server, w->client, "api.example", sessions);
+		assert_int_equal(shake(&p[i]), TLS_OK);
+		assert_true(tls_was_resumed(p[i].end[1]));
+	}
+	for (int i = 0; i < 3; i++)
+		part(&p[i]);
+	part(&first);
+	tls_sessions_destroy(&sessions);
+}
+
 static void
 hosts_are_told_apart_by_name(void **state)
 {
@@ -569,6 +590,7 @@ main(void)
 		T(the_wrong_host_the_wrong_authority_and_old_certificates_are_refused),
 		T(a_server_certificate_may_be_trusted_by_itself),
 		T(sessions_are_resumed_and_old_ticket_keys_still_open),
+		T(the_last_session_serves_many),
 		T(hosts_are_told_apart_by_name),
 		T(what_can_t_serve_is_refused_with_a_reason),
 		T(clients_may_have_to_show_a_certificate),

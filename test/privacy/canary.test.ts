@@ -248,10 +248,13 @@ describe("after marked traffic over every path", () => {
 });
 
 // In plain memory root can see what the vault does: there, wiping alone keeps the promise.
-describe.skipIf(!isRoot)("the same in memory that is neither secret nor locked", () => {
+describe.skipIf(!isRoot).each([
+	["in clear text", {}],
+	["with TLS on both sides", { tls: true, upstreamTls: true }],
+])("the same in memory that is neither secret nor locked, %s", (_, how) => {
 	const nobody = 65534;
 	beforeAll(async () => {
-		await begin({ plainAs: nobody, config: { allow_plain_memory: true } });
+		await begin({ ...how, plainAs: nobody, config: { allow_plain_memory: true } });
 		marks = new Marks();
 		await traffic();
 	}, 60_000);
