@@ -1,9 +1,11 @@
 /*
  * Any bytes as a configuration file, and what stands behind the first NUL as the catalogue that it names: a
- * configuration that compiles, or a reason with a line inside the file.
+ * configuration that compiles and prints to what it is, or a reason with a line inside the file.
  */
 #include "proc/catalogue_compile.h"
+#include "proc/config_print.h"
 #include "proc/config_priv.h"
+#include "proc/lint.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,33 @@ open_second(const struct config_texts *t, const char *path, uint32_t line, struc
 	return true;
 }
 
+/* What is printed loads, and means the same. Nothing in it makes lint stumble. */
+static void
+print_and_load(const struct config *c)
+{
+	struct problems p;
+	struct config *again = NULL;
+	struct lint l = {.c = c, .now_ms = 1780000000000, .old_days = 365};
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	json_t *printed = config_json(c);
+	config_yaml_print(printed, f);
+	fclose(f);
+	problems_init(&p, "printed");
+	if (!config_load_text(text, len, &p, &again))
+		abort();
+	json_t *same = config_json(again);
+	if (!json_equal(printed, same))
+		abort();
+	lint_run(&l);
+	lint_finish(&l);
+	json_decref(printed);
+	json_decref(same);
+	config_free(&again);
+	free(text);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -34,8 +63,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		lines += data[i] == '\n' || data[i] == '\r' || data[i] == 0x85 || data[i] == 0xa8 || data[i] == 0xa9;
 	problems_init(&p, "fuzz");
 	size_t first = strnlen((const char *)data, size);
-	struct config_texts texts = {.text = {(const char *)data, first}, .open = open_second,
-		.catalogue = {(const char *)data + first + (first < size), size - first - (first < size)}};
+	struct config_texts texts = {.text = {(const char *)data, first}, .open = open_second, .catalogue = {(const char *)data + first + (first < size), size - first - (first < size)}};
 	bool ok = config_load_texts(&texts, &p, &c);
 	if (ok != (p.errors == 0) || ok != (c != NULL))
 		abort();
@@ -45,6 +73,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (ok && catalogue_compile(c, 1780000000000, &p, &catalogue) &&
 		catalogue_attach(catalogue, catalogue->bytes) == NULL)
 		abort();
+	if (ok)
+		print_and_load(c);
 	free(catalogue);
 	config_free(&c);
 	return 0;

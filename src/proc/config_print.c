@@ -225,14 +225,42 @@ is_bare(const char *s)
 		strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./") == strlen(s);
 }
 
-/* JSON's texts are YAML's double-quoted ones. */
+/* One character in a double-quoted text. What YAML takes for the end of a line, or refuses to see, is escaped (YAML 1.1, 5.1 and 5.4). */
+static size_t
+print_character(const unsigned char *s, FILE *to)
+{
+	uint32_t two = (uint32_t)s[0] << 8 | s[1], three = s[1] == 0 ? 0 : two << 8 | s[2];
+	if (s[0] == '"' || s[0] == '\\')
+		fprintf(to, "\\%c", s[0]);
+	else if (s[0] < 0x20 || s[0] == 0x7f)
+		fprintf(to, "\\x%02x", s[0]);
+	else if (two >= 0xc280 && two <= 0xc29f) {
+		fprintf(to, "\\x%02x", s[1]);
+		return 2;
+	} else if (three == 0xe280a8 || three == 0xe280a9 || three == 0xefbbbf || three == 0xefbfbe || three == 0xefbfbf) {
+		fprintf(to, "\\u%04x", (s[0] & 15u) << 12 | (s[1] & 63u) << 6 | (s[2] & 63u));
+		return 3;
+	} else
+		fputc(s[0], to);
+	return 1;
+}
+
 static void
 print_scalar(const json_t *v, FILE *to)
 {
-	if (json_is_string(v) && is_bare(json_string_value(v)))
-		fprintf(to, "%s", json_string_value(v));
-	else
+	const char *s = json_string_value(v);
+	if (s == NULL) {
 		json_dumpf(v, to, JSON_ENCODE_ANY | JSON_COMPACT);
+		return;
+	}
+	if (is_bare(s)) {
+		fprintf(to, "%s", s);
+		return;
+	}
+	fputc('"', to);
+	while (*s != '\0')
+		s += print_character((const unsigned char *)s, to);
+	fputc('"', to);
 }
 
 static bool
