@@ -1,7 +1,7 @@
 /* Both ends in one thread over a socket pair, all of OpenSSL in a vault. */
 #include "core/tls.h"
 
-#include "core/vault.h"
+#include "core/vault_priv.h"
 
 #include <openssl/crypto.h>
 #include <openssl/pem.h>
@@ -537,6 +537,36 @@ nothing_stays_behind(void **state)
 	}
 }
 
+static bool
+vault_holds(const char *bytes, size_t len)
+{
+	return memmem(vault_slot_at(vault, 0), vault->segments[0].pages << PAGE_SHIFT, bytes, len) != NULL;
+}
+
+/* What passed is in the hands of whoever read it, and nowhere else: not in the buffers of the last record either. */
+static void
+what_has_passed_is_wiped(void **state)
+{
+	struct world *w = *state;
+	static const char words[] = "words that nobody may find again, be they read or written";
+	struct pair p = join(w->server, w->client, "api.example", NULL);
+	struct iovec parts[] = {{(char *)words, sizeof words - 1}, {(char *)"", 0}, {(char *)words, sizeof words - 1}};
+	char got[256];
+	size_t len;
+	assert_int_equal(shake(&p), TLS_OK);
+	assert_int_equal(tls_write(p.end[0], parts, 3, &len), TLS_OK);
+	send_wire(p.fd[0]);
+	assert_int_equal(tls_read(p.end[1], got, sizeof got, &len), TLS_OK);
+	assert_int_equal(len, 2 * (sizeof words - 1));
+	vault_unpoison(vault_slot_at(vault, 0), vault->segments[0].pages << PAGE_SHIFT);
+	assert_false(vault_holds(words, sizeof words - 1));
+	void *kept = vault_alloc(vault, 256);
+	memcpy(kept, words, sizeof words - 1); /* the search finds what is there */
+	assert_true(vault_holds(words, sizeof words - 1));
+	vault_free(vault, kept, 256);
+	part(&p);
+}
+
 /* No memory is not the end of anybody but this connection. */
 static void
 a_full_vault_refuses_a_connection(void **state)
@@ -596,6 +626,7 @@ main(void)
 		T(clients_may_have_to_show_a_certificate),
 		T(a_connection_outlives_its_server_object),
 		T(nothing_stays_behind),
+		T(what_has_passed_is_wiped),
 		T(a_full_vault_refuses_a_connection),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
