@@ -571,6 +571,22 @@ usage_is_filtered_by_what_only_tickets_know(void **state)
 }
 
 static void
+usage_by_more_groups_than_fit_is_refused(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	assert_true(store_exec(&w.ledger->store,
+		"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= 200000) INSERT INTO usage_day"
+		" SELECT i, 1, 1, 10, 1, 0, 1000, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0 FROM n"));
+	world_refused(&w, "too_many_rows", "{s:s, s:s}", "op", "usage", "group", "day");
+	json_t *answer = world_must(&w, "{s:s, s:s}", "op", "usage", "group", "model");
+	assert_int_equal(requests(row_at(answer, 0)), 200001);
+	assert_string_equal(text(json_object_get(answer, "total"), "cost"), "0.200001000");
+	json_decref(answer);
+	world_end(&w);
+}
+
+static void
 usage_is_not_lost_or_doubled_by_a_dead_ledger(void **state)
 {
 	struct world w;
@@ -891,6 +907,7 @@ main(void)
 		cmocka_unit_test(usage_is_summed_up_by_two_dimensions),
 		cmocka_unit_test(usage_by_any_dimension_adds_up_to_the_same_total),
 		cmocka_unit_test(usage_is_filtered_by_what_only_tickets_know),
+		cmocka_unit_test(usage_by_more_groups_than_fit_is_refused),
 		cmocka_unit_test(usage_is_not_lost_or_doubled_by_a_dead_ledger),
 		cmocka_unit_test(sums_whose_commit_was_not_known_to_have_succeeded_are_not_added_twice),
 		cmocka_unit_test(a_request_is_shown_while_it_runs_and_when_it_is_booked),

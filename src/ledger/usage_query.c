@@ -1,59 +1,19 @@
-/* What was used, summed up by up to two dimensions: from the sums per day where they know enough, else from the tickets themselves. */
-#include "ledger/ledger_priv.h"
+/* What was used, summed up by up to two dimensions: the request and the answer. */
+#include "ledger/usage_query.h"
+
 #include "ledger/moment.h"
-#include "ticket/end_reasons.h"
-#include "ticket/ticket_id.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#define MONTH_OF(seconds) \
-	"strftime('%Y', " seconds ", 'unixepoch') * 12 + strftime('%m', " seconds ", 'unixepoch') - 1"
-
-/* X(NAME, in requests and rows, over usage_day or NULL: it does not know, over ticket) */
-#define USAGE_DIMENSIONS(X) \
-	X(MONTH, "month", MONTH_OF("day * 86400"), MONTH_OF("started_us / 1000000")) \
-	X(DAY, "day", "day", "started_us / 86400000000") \
-	X(HOUR, "hour", NULL, "started_us / 3600000000") \
-	X(ACCOUNT, "account", "account", "account") \
-	X(KEY, "key", "key", "key") \
-	X(MODEL, "model", "model", "model") \
-	X(PROVIDER, "provider", NULL, "provider") \
-	X(ENDPOINT, "endpoint", NULL, "endpoint") \
-	X(TIER, "tier", NULL, "tier") \
-	X(END_REASON, "end_reason", NULL, "end_reason") \
-	X(STATUS, "status", NULL, "status")
-
-enum by {
-#define X(name, text, over_day, over_ticket) BY_##name,
-	USAGE_DIMENSIONS(X)
-#undef X
-};
-
-static const struct dimension {
-	enum by by;
-	const char *name, *over_day, *over_ticket;
-} dimensions[] = {
+static const struct usage_dimension dimensions[] = {
 #define X(name, text, over_day, over_ticket) {BY_##name, text, over_day, over_ticket},
 	USAGE_DIMENSIONS(X)
 #undef X
 };
 
-enum { BY_MAX = 2,
-	DAY_S = 86400 };
-#define DAY_US ((int64_t)DAY_S * 1000000)
-/* A ticket's id is made after its start, unless the clock was set back in between: this far it is looked for. */
-#define CLOCK_SLACK_MS ((int64_t)DAY_S * 1000)
-
-struct query {
-	uint64_t account, key; /* 0: any */
-	int64_t model, provider, end_reason, status; /* -1: any */
-	int64_t since_us, until_us; /* from, and before */
-	int64_t limit;
-	const struct dimension *by[BY_MAX];
-	unsigned by_count;
-};
+enum { DAY_S = 86400 };
 
 /* ---- request ---- */
 
@@ -64,7 +24,7 @@ refuse(json_t **ret_error, json_t *error)
 	return false;
 }
 
-static const struct dimension *
+static const struct usage_dimension *
 dimension_of(const char *text, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_LEN(dimensions); i++)
@@ -74,7 +34,7 @@ dimension_of(const char *text, size_t len)
 }
 
 static bool
-group_of(const json_t *request, struct query *q, json_t **ret_error)
+group_of(const json_t *request, struct usage_query *q, json_t **ret_error)
 {
 	const char *text;
 	q->by_count = 0;
@@ -84,8 +44,8 @@ group_of(const json_t *request, struct query *q, json_t **ret_error)
 		return true;
 	for (const char *at = text;; at++) {
 		size_t len = strcspn(at, ",");
-		const struct dimension *d = dimension_of(at, len);
-		if (d == NULL || q->by_count == BY_MAX || (q->by_count > 0 && q->by[0] == d))
+		const struct usage_dimension *d = dimension_of(at, len);
+		if (d == NULL || q->by_count == USAGE_BY_MAX || (q->by_count > 0 && q->by[0] == d))
 			return refuse(ret_error,
 				control_error("bad_request",
 					"\"group\" must be none or one or two different of month, day, hour, account, key, model, provider, endpoint, tier, end_reason, "
@@ -120,7 +80,7 @@ moment_of(const json_t *request, const char *name, int64_t none, int64_t *ret_us
 }
 
 static bool
-range_of(const json_t *request, struct query *q, json_t **ret_error)
+range_of(const json_t *request, struct usage_query *q, json_t **ret_error)
 {
 	if (!moment_of(request, "since", 0, &q->since_us, ret_error) ||
 		!moment_of(request, "until", INT64_MAX, &q->until_us, ret_error))
@@ -187,7 +147,7 @@ key_of(const json_t *request, uint64_t *ret, json_t **ret_error)
 }
 
 static bool
-end_of(const json_t *request, struct query *q, json_t **ret_error)
+end_of(const json_t *request, struct usage_query *q, json_t **ret_error)
 {
 	const char *text;
 	const json_t *status = json_object_get(request, "status");
@@ -240,7 +200,7 @@ put_month(json_t *o, int64_t month)
 }
 
 static void
-put_dimension(struct ledger *l, json_t *o, const struct dimension *d, int64_t value)
+put_dimension(struct ledger *l, json_t *o, const struct usage_dimension *d, int64_t value)
 {
 	switch (d->by) {
 	case BY_MONTH:
@@ -282,7 +242,7 @@ put_dimension(struct ledger *l, json_t *o, const struct dimension *d, int64_t va
 }
 
 static json_t *
-columns_json(const struct query *q)
+columns_json(const struct usage_query *q)
 {
 	json_t *list = json_array();
 	for (unsigned i = 0; i < q->by_count; i++) {
@@ -310,154 +270,61 @@ put_sums(json_t *o, const int64_t counts[USAGE_COUNTS])
 	json_object_set_new(o, "tool_calls", json_integer(*at));
 }
 
-/* ---- store ---- */
-
-#define SUM(name, meaning, fallback) ", sum(tokens_" #name ")"
-#define OF_DAYS \
-	"sum(requests), sum(failed), sum(cost_nano)" TOKEN_KINDS( \
-		SUM) ", sum(tool_calls) FROM usage_day" \
-			 " WHERE day >= ?1 / 86400000000 AND day < ?2 / 86400000000"
-/* A leg is a request, too, without cost: the sums per day say the same. */
-#define OF_TICKETS \
-	"count(*), sum(end_reason <> 1), sum(cost_nano)" TOKEN_KINDS( \
-		SUM) ", sum(tools_web_search + tools_file_search + tools_code_session) FROM ticket" \
-			 " WHERE id >= ?7 AND started_us >= ?1 AND started_us < ?2 AND (?6 < 0 OR provider = ?6) AND (?8 < 0 OR end_reason = ?8) AND (?9 < 0 OR " \
-			 "status = ?9)"
-#define OF_BOTH " AND (?3 = 0 OR account = ?3) AND (?4 = 0 OR key = ?4) AND (?5 < 0 OR model = ?5)"
-_Static_assert(END_COMPLETED == 1, "OF_TICKETS counts what failed");
-
-/* The sums per day are a hundredth or less of the tickets: taken whenever they know enough. */
-static bool
-days_are_enough(const struct query *q)
+/* Every group is in the total, the first `limit` are listed. */
+static json_t *
+answer_of(struct ledger *l, const struct usage_query *q, const struct usage_groups *g)
 {
-	for (unsigned i = 0; i < q->by_count; i++)
-		if (q->by[i]->over_day == NULL)
-			return false;
-	bool until_day = q->until_us == INT64_MAX || q->until_us % DAY_US == 0;
-	return q->provider < 0 && q->end_reason < 0 && q->status < 0 && q->since_us % DAY_US == 0 && until_day;
-}
-
-static bool
-is_time(const struct dimension *d)
-{
-	return d->by == BY_MONTH || d->by == BY_DAY || d->by == BY_HOUR;
-}
-
-/* What is newest first, then the dearest. Only texts of this file get into the statement. */
-static void
-statement(const struct query *q, bool days, char *out, size_t cap)
-{
-	size_t len = (size_t)snprintf(out, cap, "SELECT ");
-	for (unsigned i = 0; i < BY_MAX; i++)
-		len += (size_t)snprintf(out + len, cap - len, "%s, ",
-			i >= q->by_count ? "0"
-				: days       ? q->by[i]->over_day
-							 : q->by[i]->over_ticket);
-	len += (size_t)snprintf(out + len, cap - len, "%s%s", days ? OF_DAYS : OF_TICKETS, OF_BOTH);
-	if (q->by_count > 0)
-		len += (size_t)snprintf(out + len, cap - len, " GROUP BY %s ORDER BY ", q->by_count == 1 ? "1" : "1, 2");
-	for (unsigned i = 0; i < q->by_count; i++)
-		if (is_time(q->by[i]))
-			len += (size_t)snprintf(out + len, cap - len, "%u DESC, ", i + 1);
-	if (q->by_count > 0)
-		snprintf(out + len, cap - len, "sum(cost_nano) DESC, 1, 2");
-}
-
-static int64_t
-first_id(const struct query *q)
-{
-	int64_t ms = q->since_us / 1000 - CLOCK_SLACK_MS - (int64_t)TICKET_ID_EPOCH_MS;
-	return ms <= 0 ? 0 : ms >= (1LL << 40) ? INT64_MAX
-										   : ms << 23;
-}
-
-static int
-breathe(void *arg)
-{
-	ledger_breathe(arg);
-	return 0;
-}
-
-/* Every group is summed up, the first `limit` are listed. */
-static bool
-sum_up(struct ledger *l, const struct query *q, struct store *s, json_t *answer)
-{
-	char text[2048];
-	bool days = days_are_enough(q);
-	int64_t counts[USAGE_COUNTS], total[USAGE_COUNTS] = {0};
-	json_t *rows = json_object_get(answer, "rows"), *sums = json_object();
-	sqlite3_stmt *st;
-	statement(q, days, text, sizeof(text));
-	if (sqlite3_prepare_v2(s->db, text, -1, &st, NULL) != SQLITE_OK) {
-		s->code = sqlite3_extended_errcode(s->db);
-		json_decref(sums);
-		return false;
-	}
-	const int64_t values[] = {q->since_us, q->until_us, (int64_t)q->account, (int64_t)q->key, q->model, q->provider,
-		first_id(q), q->end_reason, q->status};
-	sql_bind_ints(st, values, days ? 5 : ARRAY_LEN(values));
-	int64_t groups = 0;
-	enum sql_step step;
-	while ((step = sql_step(s, st)) == SQL_ROW) {
-		for (int i = 0; i < USAGE_COUNTS; i++) {
-			counts[i] = sqlite3_column_int64(st, BY_MAX + i);
-			total[i] += counts[i];
-		}
-		if (q->by_count == 0 || groups++ >= q->limit)
-			continue;
+	char group[64];
+	json_t *answer = control_ok(), *rows = json_array(), *total = json_object();
+	snprintf(group, sizeof(group), "%s%s%s", q->by_count == 0 ? "none" : q->by[0]->name, q->by_count == 2 ? "," : "",
+		q->by_count == 2 ? q->by[1]->name : "");
+	json_object_set_new(answer, "group", json_string(group));
+	json_object_set_new(answer, "columns", columns_json(q));
+	control_put_time(answer, "since", q->since_us);
+	control_put_time(answer, "before", q->until_us == INT64_MAX ? 0 : q->until_us);
+	for (size_t i = 0; q->by_count > 0 && i < g->count && i < (size_t)q->limit; i++) {
 		json_t *row = json_object();
-		for (unsigned i = 0; i < q->by_count; i++)
-			put_dimension(l, row, q->by[i], sqlite3_column_int64(st, (int)i));
-		put_sums(row, counts);
+		for (unsigned k = 0; k < q->by_count; k++)
+			put_dimension(l, row, q->by[k], g->rows[i].by[k]);
+		put_sums(row, g->rows[i].counts);
 		json_array_append_new(rows, row);
 	}
-	sqlite3_finalize(st);
-	put_sums(sums, total);
-	json_object_set_new(answer, "total", sums);
-	json_object_set_new(answer, "more", json_boolean(groups > q->limit));
-	return step == SQL_END;
+	put_sums(total, g->total.counts);
+	json_object_set_new(answer, "rows", rows);
+	json_object_set_new(answer, "total", total);
+	json_object_set_new(answer, "more", json_boolean(q->by_count > 0 && g->count > (size_t)q->limit));
+	return answer;
 }
 
-/* By a connection of its own, so that booking goes on meanwhile. */
-static json_t *
-ask_store(struct ledger *l, const struct query *q, json_t *answer)
+static bool
+query_of(struct ledger *l, const json_t *request, struct usage_query *q, json_t **ret_error)
 {
-	struct store reader;
-	char why[STORE_WHY_MAX] = "";
-	bool ok = store_open_reader(&reader, l->path, why);
-	if (ok) {
-		sqlite3_progress_handler(reader.db, 20000, breathe, l);
-		ok = sum_up(l, q, &reader, answer);
-		if (!ok)
-			snprintf(why, sizeof(why), "%s", sqlite3_errmsg(reader.db));
-		store_close(&reader);
-	}
-	if (ok)
-		return answer;
-	json_decref(answer);
-	return control_error("store_failed", "usage can't be read: %s", why);
+	return control_account_filter(l, request, &q->account, ret_error) && key_of(request, &q->key, ret_error) &&
+		model_of(l, request, &q->model, ret_error) && provider_of(l, request, &q->provider, ret_error) &&
+		end_of(request, q, ret_error) && range_of(request, q, ret_error) && group_of(request, q, ret_error) &&
+		control_limit(request, &q->limit, ret_error);
 }
 
 json_t *
 control_usage(struct ledger *l, const json_t *request)
 {
 	json_t *error;
-	struct query q;
-	if (!control_account_filter(l, request, &q.account, &error) || !key_of(request, &q.key, &error) ||
-		!model_of(l, request, &q.model, &error) || !provider_of(l, request, &q.provider, &error) ||
-		!end_of(request, &q, &error) || !range_of(request, &q, &error) || !group_of(request, &q, &error) ||
-		!control_limit(request, &q.limit, &error))
+	struct usage_query q;
+	struct usage_groups groups;
+	char why[STORE_WHY_MAX] = "";
+	if (!query_of(l, request, &q, &error))
 		return error;
 	if (!usage_flush(l))
 		return control_store_failed(l);
-	char group[64];
-	snprintf(group, sizeof(group), "%s%s%s", q.by_count == 0 ? "none" : q.by[0]->name, q.by_count == 2 ? "," : "",
-		q.by_count == 2 ? q.by[1]->name : "");
-	json_t *answer = control_ok();
-	json_object_set_new(answer, "group", json_string(group));
-	json_object_set_new(answer, "columns", columns_json(&q));
-	control_put_time(answer, "since", q.since_us);
-	control_put_time(answer, "before", q.until_us == INT64_MAX ? 0 : q.until_us);
-	json_object_set_new(answer, "rows", json_array());
-	return ask_store(l, &q, answer);
+	switch (usage_sum_up(l, &q, &groups, why)) {
+	case USAGE_SUMMED:
+		break;
+	case USAGE_TOO_MANY:
+		return control_error("too_many_rows", "that makes more than %d groups: ask for a shorter time, or by less", USAGE_ROWS_MAX);
+	case USAGE_STORE_FAILED:
+		return control_error("store_failed", "usage can't be read: %s", why);
+	}
+	json_t *answer = answer_of(l, &q, &groups);
+	usage_groups_free(&groups);
+	return answer;
 }

@@ -54,7 +54,7 @@ show_money(const struct cli *cli, const json_t *answer)
 static void
 show_named(const struct cli *cli, const json_t *answer, const char *id, const char *name)
 {
-	char text[2 * CLI_CELL_MAX], id_text[CLI_CELL_MAX] = "", name_text[CLI_CELL_MAX] = "";
+	char text[2 * CLI_CELL_MAX + 8], id_text[CLI_CELL_MAX] = "", name_text[CLI_CELL_MAX] = "";
 	cli_cell(json_object_get(answer, id), id_text, sizeof id_text);
 	cli_cell(json_object_get(answer, name), name_text, sizeof name_text);
 	snprintf(text, sizeof text, "%s (%s)", id_text, name_text);

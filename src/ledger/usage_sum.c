@@ -1,0 +1,216 @@
+/*
+ * The rows of the store, summed up: those per day where they know enough, else the tickets themselves. In a table of our own: SQLite would
+ * sort all rows to group them, and in memory, since the ledger may write no other file.
+ */
+#include "ledger/usage_query.h"
+#include "ticket/end_reasons.h"
+#include "ticket/ticket_id.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DAY_US ((int64_t)86400 * 1000000)
+/* A ticket's id is made after its start, unless the clock was set back in between: this far it is looked for. */
+#define CLOCK_SLACK_MS ((int64_t)86400 * 1000)
+
+/* ---- groups ---- */
+
+struct table {
+	struct usage_group *rows; /* open addressing; no requests: free */
+	size_t size, count;
+};
+
+static struct usage_group *
+find(const struct table *t, const int64_t by[USAGE_BY_MAX])
+{
+	uint64_t h = (uint64_t)by[0] * 0x9e3779b97f4a7c15ULL;
+	h = (h ^ (uint64_t)by[1] ^ h >> 29) * 0xbf58476d1ce4e5b9ULL;
+	for (uint64_t place = h ^ h >> 32;; place++) {
+		struct usage_group *g = &t->rows[place & (t->size - 1)];
+		if (g->counts[0] == 0 || memcmp(g->by, by, sizeof(g->by)) == 0)
+			return g;
+	}
+}
+
+static void
+make_room(struct table *t)
+{
+	if (2 * (t->count + 1) <= t->size)
+		return;
+	struct table more = {.size = t->size == 0 ? 64 : 2 * t->size, .count = t->count};
+	more.rows = calloc(more.size, sizeof(*more.rows));
+	if (more.rows == NULL)
+		abort();
+	for (size_t i = 0; i < t->size; i++)
+		if (t->rows[i].counts[0] != 0)
+			*find(&more, t->rows[i].by) = t->rows[i];
+	free(t->rows);
+	*t = more;
+}
+
+/* Sums that no longer fit stay at the largest number. */
+static void
+add(int64_t *sum, int64_t value)
+{
+	if (__builtin_add_overflow(*sum, value, sum))
+		*sum = INT64_MAX;
+}
+
+/* False: one group more than there may be. */
+static bool
+add_row(struct table *t, struct usage_group *total, sqlite3_stmt *st)
+{
+	int64_t by[USAGE_BY_MAX];
+	for (int i = 0; i < USAGE_BY_MAX; i++)
+		by[i] = sqlite3_column_int64(st, i);
+	make_room(t);
+	struct usage_group *g = find(t, by);
+	if (g->counts[0] == 0 && t->count++ == USAGE_ROWS_MAX)
+		return false;
+	memcpy(g->by, by, sizeof(g->by));
+	for (int i = 0; i < USAGE_COUNTS; i++) {
+		int64_t value = sqlite3_column_int64(st, USAGE_BY_MAX + i);
+		add(&g->counts[i], value);
+		add(&total->counts[i], value);
+	}
+	return true;
+}
+
+static bool
+is_time(const struct usage_dimension *d)
+{
+	return d->by == BY_MONTH || d->by == BY_DAY || d->by == BY_HOUR;
+}
+
+static int
+in_order(const void *x, const void *y, void *arg)
+{
+	enum { COST = 2 };
+	const struct usage_group *a = x, *b = y;
+	const struct usage_query *q = arg;
+	for (unsigned i = 0; i < q->by_count; i++)
+		if (is_time(q->by[i]) && a->by[i] != b->by[i])
+			return a->by[i] > b->by[i] ? -1 : 1;
+	if (a->counts[COST] != b->counts[COST])
+		return a->counts[COST] > b->counts[COST] ? -1 : 1;
+	for (unsigned i = 0; i < USAGE_BY_MAX; i++)
+		if (a->by[i] != b->by[i])
+			return a->by[i] < b->by[i] ? -1 : 1;
+	return 0;
+}
+
+static void
+put_in_order(struct table *t, const struct usage_query *q)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < t->size; i++)
+		if (t->rows[i].counts[0] != 0)
+			t->rows[count++] = t->rows[i];
+	if (count > 0)
+		qsort_r(t->rows, count, sizeof(*t->rows), in_order, (void *)q);
+}
+
+/* ---- store ---- */
+
+#define COLUMN(name, meaning, fallback) ", tokens_" #name
+#define TOOL(name, piece) " + tools_" #name
+#define OF_DAYS \
+	"requests, failed, cost_nano" TOKEN_KINDS(COLUMN) ", tool_calls FROM usage_day" \
+													  " WHERE day >= ?1 / 86400000000 AND day < ?2 / 86400000000"
+/* A leg is a request, too, without cost: the sums per day say the same. */
+#define OF_TICKETS \
+	"1, end_reason <> 1, cost_nano" TOKEN_KINDS(COLUMN) ", 0" TOOL_KINDS(TOOL) " FROM ticket" \
+																			   " WHERE id >= ?7 AND started_us >= ?1 AND started_us < ?2 AND (?6 < 0 OR provider = ?6)" \
+																			   " AND (?8 < 0 OR end_reason = ?8) AND (?9 < 0 OR status = ?9)"
+#define OF_BOTH " AND (?3 = 0 OR account = ?3) AND (?4 = 0 OR key = ?4) AND (?5 < 0 OR model = ?5)"
+_Static_assert(END_COMPLETED == 1, "OF_TICKETS counts what failed");
+
+/* The sums per day are a hundredth or less of the tickets: taken whenever they know enough. */
+static bool
+days_are_enough(const struct usage_query *q)
+{
+	for (unsigned i = 0; i < q->by_count; i++)
+		if (q->by[i]->over_day == NULL)
+			return false;
+	bool until_day = q->until_us == INT64_MAX || q->until_us % DAY_US == 0;
+	return q->provider < 0 && q->end_reason < 0 && q->status < 0 && q->since_us % DAY_US == 0 && until_day;
+}
+
+/* Only texts of these files get into the statement. */
+static void
+statement(const struct usage_query *q, bool days, char *out, size_t cap)
+{
+	size_t len = (size_t)snprintf(out, cap, "SELECT ");
+	for (unsigned i = 0; i < USAGE_BY_MAX; i++) {
+		const char *column = i >= q->by_count ? "0" : days ? q->by[i]->over_day
+														   : q->by[i]->over_ticket;
+		len += (size_t)snprintf(out + len, cap - len, "%s, ", column);
+	}
+	snprintf(out + len, cap - len, "%s%s", days ? OF_DAYS : OF_TICKETS, OF_BOTH);
+}
+
+static int64_t
+first_id(const struct usage_query *q)
+{
+	int64_t ms = q->since_us / 1000 - CLOCK_SLACK_MS - (int64_t)TICKET_ID_EPOCH_MS;
+	return ms <= 0 ? 0 : ms >= (1LL << 40) ? INT64_MAX
+										   : ms << 23;
+}
+
+static int
+breathe(void *arg)
+{
+	ledger_breathe(arg);
+	return 0;
+}
+
+static enum usage_summed
+read_rows(struct store *s, const struct usage_query *q, struct table *t, struct usage_group *total)
+{
+	char text[2048];
+	bool days = days_are_enough(q), fits = true;
+	sqlite3_stmt *st;
+	statement(q, days, text, sizeof(text));
+	if (sqlite3_prepare_v2(s->db, text, -1, &st, NULL) != SQLITE_OK)
+		return USAGE_STORE_FAILED;
+	const int64_t values[] = {q->since_us, q->until_us, (int64_t)q->account, (int64_t)q->key, q->model, q->provider,
+		first_id(q), q->end_reason, q->status};
+	sql_bind_ints(st, values, days ? 5 : ARRAY_LEN(values));
+	enum sql_step step;
+	while ((step = sql_step(s, st)) == SQL_ROW && fits)
+		fits = add_row(t, total, st);
+	sqlite3_finalize(st);
+	if (!fits)
+		return USAGE_TOO_MANY;
+	return step == SQL_END ? USAGE_SUMMED : USAGE_STORE_FAILED;
+}
+
+enum usage_summed
+usage_sum_up(struct ledger *l, const struct usage_query *q, struct usage_groups *ret, char why[STORE_WHY_MAX])
+{
+	struct store reader;
+	struct table t = {0};
+	struct usage_group total = {0};
+	if (!store_open_reader(&reader, l->path, why))
+		return USAGE_STORE_FAILED;
+	sqlite3_progress_handler(reader.db, 20000, breathe, l);
+	enum usage_summed summed = read_rows(&reader, q, &t, &total);
+	if (summed == USAGE_STORE_FAILED)
+		snprintf(why, STORE_WHY_MAX, "%s", sqlite3_errmsg(reader.db));
+	store_close(&reader);
+	if (summed != USAGE_SUMMED) {
+		free(t.rows);
+		return summed;
+	}
+	put_in_order(&t, q);
+	*ret = (struct usage_groups){t.rows, t.count, total};
+	return USAGE_SUMMED;
+}
+
+void
+usage_groups_free(struct usage_groups *g)
+{
+	free(g->rows);
+	*g = (struct usage_groups){0};
+}
