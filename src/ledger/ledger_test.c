@@ -533,6 +533,35 @@ progress_that_can_not_be_booked_does_not_stop_the_start(void **state)
 	world_end(&w);
 }
 
+/* Killed between the commit and the sums, with another booking before it, so that both copies had something. */
+static void
+what_a_ledger_booked_and_did_not_sum_up_is_summed_up_by_the_next(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5");
+	struct world_exchange e = {.account = a, .key = 9, .model = 1, .input = 100, .output = 50, .cost = -1};
+	for (int booking = 0; booking < 2; booking++) {
+		world_exchange(&w, e);
+		assert_int_equal(world_round(&w), 1);
+	}
+	e.model = 0;
+	for (int i = 0; i < 3; i++)
+		world_exchange(&w, e);
+	w.ledger->o.tally = NULL;
+	assert_int_equal(world_round(&w), 3);
+	world_kill_ledger(&w);
+	world_open(&w, true);
+	world_is_sound(&w);
+	/* Both copies: the next bookings are added to the one and the other. */
+	for (int booking = 0; booking < 2; booking++) {
+		world_exchange(&w, e);
+		assert_int_equal(world_round(&w), 1);
+		world_is_sound(&w);
+	}
+	world_end(&w);
+}
+
 int
 main(void)
 {
@@ -559,6 +588,7 @@ main(void)
 		cmocka_unit_test(the_store_itself_refuses_what_must_not_happen),
 		cmocka_unit_test(an_order_is_answered_while_edges_hand_in_without_a_pause),
 		cmocka_unit_test(progress_that_can_not_be_booked_does_not_stop_the_start),
+		cmocka_unit_test(what_a_ledger_booked_and_did_not_sum_up_is_summed_up_by_the_next),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
