@@ -580,7 +580,7 @@ usage_by_more_groups_than_fit_is_refused(void **state)
 		" SELECT i, 1, 1, 10, 1, 0, 1000, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0 FROM n"));
 	world_refused(&w, "too_many_rows", "{s:s, s:s}", "op", "usage", "group", "day");
 	json_t *answer = world_must(&w, "{s:s, s:s}", "op", "usage", "group", "model");
-	assert_int_equal(requests(row_at(answer, 0)), 200001);
+	assert_int_equal(requests((json_t *)row_at(answer, 0)), 200001);
 	assert_string_equal(text(json_object_get(answer, "total"), "cost"), "0.200001000");
 	json_decref(answer);
 	world_end(&w);
