@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TIMEOUT_MS = 20000 };
-
 /* The dearest is not asked: of the models that answer in tokens, the one with the cheapest. NULL: the provider has none. */
 static const char *
 cheapest_model(const struct config *c, uint32_t provider)
@@ -62,7 +60,7 @@ check_one(const struct cli *cli, const struct config *c, uint32_t p, const struc
 	bool good = true;
 	for (uint32_t k = 0; k < (provider->key_count ? provider->key_count : 1); k++) {
 		struct probe r;
-		probe_provider(c, p, k, model, trust_of(files, provider), TIMEOUT_MS, &r);
+		probe_provider(c, p, k, model, trust_of(files, provider), &r);
 		json_array_append_new(rows, probe_json(c, p, k, &r));
 		good = good && (r.result == PROBE_OK || r.result == PROBE_LIMITED);
 		if (r.words[0] != '\0' && !cli->json)

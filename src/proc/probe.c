@@ -331,14 +331,14 @@ read_answer(struct call *c)
 /* ---- all of it ---- */
 
 void
-probe_provider(const struct config *config, uint32_t p, uint32_t k, const char *model, struct span trust, uint32_t timeout_ms, struct probe *ret)
+probe_provider(const struct config *config, uint32_t p, uint32_t k, const char *model, struct span trust, struct probe *ret)
 {
 	static struct call call;
 	uint8_t key[CONFIG_SECRET_MAX];
 	char why[CONFIG_WHY_MAX];
 	struct call *c = &call;
 	uint64_t began_ms = clock_monotonic_ms();
-	*c = (struct call){.p = &config->providers[p], .until_ms = began_ms + timeout_ms, .fd = -1, .ret = ret};
+	*c = (struct call){.p = &config->providers[p], .until_ms = began_ms + PROBE_TIMEOUT_MS, .fd = -1, .ret = ret};
 	*ret = (struct probe){0};
 	int len = c->p->key_count > 0 ? config_provider_key(config, p, k, key, sizeof key, why) : 0;
 	if (len < 0)

@@ -7,7 +7,7 @@
 
 #include "proc/config.h"
 
-enum { PROBE_WORDS_MAX = 300 };
+enum { PROBE_WORDS_MAX = 300, PROBE_TIMEOUT_MS = 20000 };
 
 /* X(RESULT, word, what it means) */
 #define PROBE_RESULTS(X) \
@@ -39,8 +39,8 @@ const char *probe_word(enum probe_result r);
 
 /*
  * Ask provider p with its key k. model: NULL asks for the list of models, which is free; else for one token of an answer by that model. trust: the PEM
- * text of whom to trust (https).
+ * text of whom to trust (https). Within 20 seconds.
  */
-void probe_provider(const struct config *c, uint32_t p, uint32_t k, const char *model, struct span trust, uint32_t timeout_ms, struct probe *ret);
+void probe_provider(const struct config *c, uint32_t p, uint32_t k, const char *model, struct span trust, struct probe *ret);
 
 #endif

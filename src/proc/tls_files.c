@@ -104,9 +104,9 @@ read_one(struct tls_file *f, char ret_why[CONFIG_WHY_MAX])
 	int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	bool got = false;
 	if (fd < 0 || fstat(fd, &st) != 0)
-		snprintf(ret_why, CONFIG_WHY_MAX, "%.300s: %s - %s", f->path, strerror(errno), remedy(f->kind));
+		snprintf(ret_why, CONFIG_WHY_MAX, "%.240s: %s - %s", f->path, strerror(errno), remedy(f->kind));
 	else if (!S_ISREG(st.st_mode) || st.st_size == 0 || st.st_size > most)
-		snprintf(ret_why, CONFIG_WHY_MAX, "%.300s is no PEM file of 1 to %lld bytes - %s", f->path, (long long)most, remedy(f->kind));
+		snprintf(ret_why, CONFIG_WHY_MAX, "%.240s is no PEM file of 1 to %lld bytes - %s", f->path, (long long)most, remedy(f->kind));
 	else if (!(f->text = sodium_malloc((size_t)st.st_size)))
 		snprintf(ret_why, CONFIG_WHY_MAX, "%.300s: there is no memory for it", f->path);
 	else if (read(fd, f->text, (size_t)st.st_size) != st.st_size)
@@ -205,7 +205,7 @@ check_one(const struct tls_files *f, const struct tls_file *one, char ret_why[CO
 		tls_client_unref(&c);
 	}
 	if (!good)
-		snprintf(ret_why, CONFIG_WHY_MAX, "%.250s: %.190s", one->path, why);
+		snprintf(ret_why, CONFIG_WHY_MAX, "%.200s: %.190s", one->path, why);
 	return good;
 }
 
