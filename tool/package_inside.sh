@@ -97,7 +97,7 @@ fresh() {
 doctor() {
 	local fact
 	journalctl -u lethe -o cat --no-pager >/out/doctor
-	for fact in user "system call filter" "open files" "data directory" ${limits:+"locked memory limit"}; do
+	for fact in user "system call filter" "open files" "data directory" "locked memory limit"; do
 		says "doctor: $fact" "^ok +$fact" /out/doctor
 	done
 	! grep -E '^bad ' /out/doctor || fail "doctor finds something bad"
