@@ -100,6 +100,10 @@ doctor() {
 	for fact in user "system call filter" "open files" "data directory" "locked memory limit"; do
 		says "doctor: $fact" "^ok +$fact" /out/doctor
 	done
+	lethe doctor >/out/doctor.root
+	for fact in "secret memory" Landlock; do
+		is "doctor: $fact as outside of the unit" "$(grep -E "^[a-z]+ +$fact " /out/doctor.root)" "$(grep -m 1 -E "^[a-z]+ +$fact " /out/doctor)"
+	done
 	! grep -E '^bad ' /out/doctor || fail "doctor finds something bad"
 	ok "doctor: nothing is bad"
 	grep -E -A1 '^warn' /out/doctor | sed 's/^/          | /'

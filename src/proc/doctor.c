@@ -90,7 +90,9 @@ look_at_memory(const char *data_dir, struct fact *f)
 		locked ? "locked: never swapped, but root can read it"
 			   : "plain: root can read content, and it can be swapped out",
 		why == NULL ? "" : "; missing: ", why == NULL ? "" : why);
-	if (locked)
+	if (locked && why != NULL && strstr(why, "filter") != NULL)
+		set_remedy(f, "let memfd_secret pass: Docker Engine 20.10.18 or later does, and SystemCallFilter=memfd_secret in a unit");
+	else if (locked)
 		set_remedy(f,
 			"kernel 6.5 or later has secret memory; before that add secretmem.enable=1 to the kernel's command line "
 			"(GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot)");
