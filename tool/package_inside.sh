@@ -90,6 +90,7 @@ fresh() {
 	does "it answers" curl -sSf http://127.0.0.1:8080/healthz
 	does "the manual is there" test -s /usr/share/man/man1/lethe.1.gz
 	does "completion is there" grep -q "complete -F _lethe lethe" /usr/share/bash-completion/completions/lethe
+	is "the catalogue: root and the service" "root:lethe 640" "$(owner /etc/lethe/catalogue.yaml)"
 	does "the guide is there" test -s /usr/share/doc/lethe/docs/guide/operator.md
 }
 
@@ -141,6 +142,26 @@ accounts() {
 	setpriv --reuid nobody --regid nogroup --clear-groups lethe account list >"$answer" 2>&1
 	is "anybody else is refused" 3 $?
 	says "and told what to do" "as root" "$answer"
+}
+
+# The way of the sample configuration's comment.
+catalogue() {
+	printf 'sk-nobody\n' | install -o lethe -m 600 /dev/stdin /etc/lethe/keys/openai
+	sed -i 's/^#catalogue:/catalogue:/' /etc/lethe/lethe.yaml
+	does "the catalogue is right" lethe config check /etc/lethe/lethe.yaml
+	says "providers without a key are off" 'the provider `anthropic` is off' "$answer"
+	does "the service restarts with it" systemctl restart lethe
+	curl -sS http://127.0.0.1:8080/v1/models -H "Authorization: Bearer $key" >"$answer" 2>&1
+	says "models of the catalogue are listed" '"id":"gpt-' "$answer"
+	! grep -q '"id":"claude-' "$answer" || fail "models of a provider that is off are listed"
+	cat >/root/prices.json <<-'JSON'
+		{"gpt-4o": {"litellm_provider": "openai", "mode": "chat", "max_input_tokens": 128000, "max_output_tokens": 16384,
+		 "input_cost_per_token": 0.000009, "output_cost_per_token": 0.00009}}
+	JSON
+	lethe catalogue import /root/prices.json --config /etc/lethe/lethe.yaml --write >"$answer" 2>&1
+	does "a price list is imported" grep -q 'input: "9.00", .*output: "90.00"' /etc/lethe/catalogue.yaml
+	is "and the service can read the catalogue as before" "root:lethe 640" "$(owner /etc/lethe/catalogue.yaml)"
+	sed -i 's/^catalogue:/#catalogue:/' /etc/lethe/lethe.yaml
 }
 
 configure() {
@@ -242,7 +263,7 @@ removal() {
 	does "and still knows its accounts" lethe account show acme
 }
 
-for part in fresh doctor processes accounts configure requests rotation upgrade stop removal; do
+for part in fresh doctor processes accounts catalogue configure requests rotation upgrade stop removal; do
 	printf '%s\n' "$part"
 	$part
 done

@@ -261,7 +261,18 @@ write_whole(int fd, const char *text, size_t len)
 	return fsync(fd) == 0;
 }
 
-/* In one step, with the mode of what was there. NULL, or what failed. */
+/* A file that root writes for the server stays readable by the server: owner and group as they were, or it is not written. */
+static bool
+like_before(int fd, const struct stat *old)
+{
+	struct stat st;
+	if (fstat(fd, &st) != 0)
+		return false;
+	bool other = st.st_uid != old->st_uid || st.st_gid != old->st_gid;
+	return (!other || fchown(fd, old->st_uid, old->st_gid) == 0) && fchmod(fd, old->st_mode & 0777) == 0;
+}
+
+/* In one step, with owner and mode of what was there. NULL, or what failed. */
 static const char *
 replace_file(const char *path, const char *text, size_t len)
 {
@@ -269,12 +280,12 @@ replace_file(const char *path, const char *text, size_t len)
 	struct stat st;
 	if (realpath(path, target) == NULL) /* a link stays one */
 		snprintf(target, sizeof target, "%s", path);
-	mode_t mode = stat(target, &st) == 0 ? st.st_mode & 0777 : 0644;
+	bool there = stat(target, &st) == 0;
 	snprintf(temporary, sizeof temporary, "%s.XXXXXX", target);
 	int fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return strerror(errno);
-	bool ok = fchmod(fd, mode) == 0 && write_whole(fd, text, len);
+	bool ok = (there ? like_before(fd, &st) : fchmod(fd, 0644) == 0) && write_whole(fd, text, len);
 	int why = errno;
 	ok = close(fd) == 0 && ok && rename(temporary, target) == 0;
 	why = ok ? 0 : why != 0 ? why
