@@ -67,12 +67,14 @@ export class Stand {
 	}
 
 	// By https both sides speak TLS.
-	static async start({ scheme, grade }: Setting, more: Json = {}): Promise<Stand> {
+	static async start({ scheme, grade }: Setting, more: Json = {}, models: Json[] = []): Promise<Stand> {
 		const tls = scheme === "https";
 		const provider = await Provider.start({ tls });
 		const sim = await Sim.start({ key: upstreamKey, tls });
 		const config = { batch_window: "1ms", limits: { body_bytes: "1MiB" }, ...more };
-		const lethe = await Lethe.start({ sim, grade, tls, upstreamTls: tls, config, extra: catalogue(provider.url) }).catch((error) => {
+		const extra = catalogue(provider.url);
+		extra.models.push(...models);
+		const lethe = await Lethe.start({ sim, grade, tls, upstreamTls: tls, config, extra }).catch((error) => {
 			provider.stop();
 			sim.stop();
 			throw error;
