@@ -7,6 +7,7 @@
 #include "core/loop.h"
 #include "ledger/control_priv.h"
 #include "ledger/ledger.h"
+#include "ledger/observe_priv.h"
 #include "ledger/store.h"
 #include "ticket/events.h"
 #include "ticket/house_accounts.h"
@@ -147,25 +148,6 @@ must_check bool progress_write(struct ledger *l, uint64_t now_ms);
 must_check bool progress_recall(struct ledger *l);
 /* Board gone: what was held is booked as interrupted. */
 must_check bool progress_settle(struct ledger *l);
-
-/* ---- observe.c: what others may see; nothing without a tally ---- */
-
-struct observed {
-	uint64_t due_ms; /* balances are read again */
-	uint32_t looked[BOARD_EDGES_MAX][BOARD_STATE_COUNT]; /* by the sweep that is under way */
-};
-
-/* The tally has all that is in the store since this board began, whatever the ledger before was killed over. */
-must_check bool observe_open(struct ledger *l);
-/* l->batch is committed. */
-void observe_batch(struct ledger *l, int64_t booking, uint64_t commit_us);
-/* One ticket of a sweep over the board; index 0 begins it. */
-void observe_ticket(struct ledger *l, uint32_t index);
-void observe_swept(struct ledger *l);
-/* Counts and gauges, at the end of each round. */
-void observe_round(struct ledger *l, uint64_t now_ms);
-/* House accounts' balances; *ret_customers: of all others together. False: the store failed. */
-must_check bool observe_balances(struct ledger *l, int64_t ret_house[HOUSE_COUNT], int64_t *ret_customers);
 
 /* ---- boot.c ---- */
 

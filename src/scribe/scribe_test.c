@@ -29,6 +29,7 @@ enum { STRIDE = 4096 };
 
 struct bench {
 	_Alignas(128) char counters[(EDGES + 1) * STRIDE];
+	void *tally_memory;
 	struct tally *tally;
 	int supervisor, edge, log, listener;
 	struct sockaddr_in address;
@@ -84,10 +85,10 @@ bench_start(struct bench *b)
 	int supervisor[2], edge[2], log[2];
 	socklen_t len = sizeof b->address;
 	memset(b, 0, sizeof *b);
-	void *tally = calloc(1, tally_bytes(0));
-	assert_non_null(tally);
-	tally_format(tally, 0);
-	b->tally = tally_attach(tally, tally_bytes(0), &catalogue);
+	b->tally_memory = calloc(1, tally_bytes(0));
+	assert_non_null(b->tally_memory);
+	tally_format(b->tally_memory, 0);
+	b->tally = tally_attach(b->tally_memory, tally_bytes(0), &catalogue);
 	assert_non_null(b->tally);
 	struct counters *second = (void *)(b->counters + STRIDE);
 	b->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -120,6 +121,8 @@ bench_end(struct bench *b)
 	close(b->edge);
 	close(b->log);
 	close(b->listener);
+	tally_detach(&b->tally);
+	free(b->tally_memory);
 	return status;
 }
 
