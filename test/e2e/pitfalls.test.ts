@@ -31,6 +31,7 @@ beforeAll(async () => {
 				model("drained", "drained"),
 				model("tomorrow", "openai", { prices: [{ ...price, from: "2099-01-01" }] }),
 				model("claude", "anthropic"),
+				model("tiered", "anthropic", { prices: [price, { ...price, above: 1000, input: "2.00", cached: "0.20", cache_write: "2.50", output: "15.00" }] }),
 				model("gemini", "google"),
 			],
 		},
@@ -136,7 +137,7 @@ describe("streamed usage, disconnects, phantom tokens", () => {
 		expect(JSON.stringify(ticket)).toMatch(/estimated/i);
 	});
 
-	test("running totals in each chunk are not added up (bifrost 3357, llmgateway 3546, 3443, 3505)", async () => {
+	test("running totals in each chunk are not added up (bifrost 3357, 4575, llmgateway 3546, 3443, 3505)", async () => {
 		const with_usage = words.map((w, i) => ({ ...w, usage: { prompt_tokens: 1000, completion_tokens: i + 1, total_tokens: 1001 + i } }));
 		p.answers(events([...with_usage, done]));
 		await read(await openai().chat.completions.create({ model: "gpt", messages, stream: true }));
@@ -162,6 +163,21 @@ describe("streamed usage, disconnects, phantom tokens", () => {
 		await cost("0.00264");
 	});
 
+	test("what the provider reports is charged, however much text came (kong 12792)", async () => {
+		p.answers(events([...words, chunk({}, { choices: [], usage: { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 } }), done]));
+		await read(await openai().chat.completions.create({ model: "gpt", messages, stream: true }));
+		await cost("0.000037");
+	});
+
+	test("what a message_start says of its output is provisional: who leaves pays for the words that came (kong: provisional usage)", async () => {
+		const said = { type: "content_block_delta", index: 0, delta: { type: "text_delta", text: "word ".repeat(80) } };
+		p.answers({ ...events([...messageEvents().slice(0, 3), said], { named: true }), hang: true });
+		const stream = await anthropic().messages.create({ ...ask, stream: true });
+		for await (const event of stream) if (event.type === "content_block_delta") break;
+		stream.controller.abort();
+		await cost("0.001495"); // 100 x $1 + 200 x $0.10 + 300 x $1.25 + 100 x $10
+	});
+
 	test("limits hold before the fact: what a balance does not cover is not sent (envoy 2394)", async () => {
 		const poor = await lethe.account(`person-${++people}`, "0.000001");
 		const before = p.seen.length;
@@ -183,6 +199,30 @@ describe("prices and caches", () => {
 		p.answers(json(completion({ prompt_tokens: 1000, completion_tokens: 10, total_tokens: 1010, prompt_tokens_details: { cached_tokens: 900 } })));
 		await openai().chat.completions.create({ model: "gpt", messages });
 		await cost("0.00029"); // 100 x $1 + 900 x $0.10 + 10 x $10
+	});
+
+	test("what is written to Anthropic's cache, or read from it, is not input besides (litellm 9812, 11364, 37407, 40016)", async () => {
+		p.answers(json(message({ usage: { input_tokens: 3, cache_creation_input_tokens: 1230, cache_read_input_tokens: 900, output_tokens: 55 } })));
+		await anthropic().messages.create(ask);
+		await cost("0.0021805"); // 3 x $1 + 1230 x $1.25 + 900 x $0.10 + 55 x $10
+	});
+
+	test("a large prompt has prices of its own, for each of its kinds; cached tokens make it large too (litellm 11789, 16377, 39088)", async () => {
+		p.answers(json(message({ usage: { input_tokens: 1, cache_creation_input_tokens: 500, cache_read_input_tokens: 500, output_tokens: 10 } })));
+		await anthropic().messages.create({ ...ask, model: "tiered" });
+		await cost("0.001502"); // 1 x $2 + 500 x $2.50 + 500 x $0.20 + 10 x $15
+		a = await lethe.account(`person-${++people}`, "100");
+		p.answers(json(message({ usage: { input_tokens: 0, cache_creation_input_tokens: 500, cache_read_input_tokens: 500, output_tokens: 10 } })));
+		await anthropic().messages.create({ ...ask, model: "tiered" });
+		await cost("0.000775"); // at the threshold and not above it: 500 x $1.25 + 500 x $0.10 + 10 x $10
+	});
+
+	test("counting tokens of a model that has no such thing is refused, and says where the model is (vercel/ai 17326)", async () => {
+		const before = p.seen.length;
+		const refused = await anthropic().messages.countTokens({ model: "gpt", messages }).catch((e) => e);
+		expect(refused).toBeInstanceOf(Anthropic.NotFoundError);
+		expect(refused.message).toContain("/v1/chat/completions");
+		expect(p.seen.length).toBe(before);
 	});
 
 	test("cached image tokens are not counted twice (new-api 7229)", async () => {
