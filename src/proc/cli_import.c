@@ -46,7 +46,8 @@ trouble(const struct run *r)
 		int len = problem_text(p, i, text, sizeof text);
 		json_array_append_new(list, json_stringn_nocheck(text, len < (int)sizeof text ? (size_t)len : sizeof text - 1));
 	}
-	json_t *answer = json_pack("{s:b, s:{s:s, s:s}, s:o}", "ok", 0, "error", "code", "bad_input", "message", "a file can't be used", "problems", list);
+	json_t *answer = json_pack("{s:b, s:{s:s, s:s}, s:o}", "ok", 0, "error", "code", "bad_input", "message",
+		"a file can't be used", "problems", list);
 	cli_print_json(answer);
 	json_decref(answer);
 	return IMPORT_TROUBLE;
@@ -172,7 +173,8 @@ print_note(const json_t *note)
 	}
 	if (count > NOTE_NAMES_MAX)
 		fprintf(stderr, " and %zu more", count - NOTE_NAMES_MAX);
-	fprintf(stderr, ": %s %s\n", json_string_value(json_object_get(note, "what")), json_string_value(json_object_get(note, "reason")));
+	fprintf(stderr, ": %s %s\n", json_string_value(json_object_get(note, "what")),
+		json_string_value(json_object_get(note, "reason")));
 }
 
 static void
@@ -180,7 +182,8 @@ print_differences(const json_t *change)
 {
 	const json_t *list = json_object_get(change, "differences"), *d;
 	size_t i;
-	fprintf(stderr, "price: %s from %s:", json_string_value(json_object_get(change, "model")), json_string_value(json_object_get(change, "from")));
+	fprintf(stderr, "price: %s from %s:", json_string_value(json_object_get(change, "model")),
+		json_string_value(json_object_get(change, "from")));
 	json_array_foreach((json_t *)list, i, d)
 	{
 		const char *key = json_string_value(json_object_get(d, "key")), *was = json_string_value(json_object_get(d, "was"));
@@ -198,7 +201,8 @@ print_differences(const json_t *change)
 static void
 print_counts(const struct import_result *s)
 {
-	fprintf(stderr, "%u price%s changed, %u model%s new.\n", s->repriced, s->repriced == 1 ? "" : "s", s->added, s->added == 1 ? " is" : "s are");
+	fprintf(stderr, "%u price%s changed, %u model%s new.\n", s->repriced, s->repriced == 1 ? "" : "s", s->added,
+		s->added == 1 ? " is" : "s are");
 	if (s->not_wanted > 0)
 		fprintf(stderr, "%u models of your providers are in the lists and not in the catalogue: --add adds all, --model NAME some.\n", s->not_wanted);
 	if (s->gone + s->other_use + s->tuned > 0)
@@ -238,7 +242,8 @@ print_answer(struct run *r, const struct import_result *s, bool changed)
 	print_diff(r, to);
 	if (fclose(to) != 0)
 		abort();
-	json_t *answer = json_pack("{s:b, s:b, s:O, s:O, s:i, s:i}", "ok", 1, "changed", changed, "changes", s->changes, "notes", s->notes.list,
+	json_t *answer = json_pack("{s:b, s:b, s:O, s:O, s:i, s:i}", "ok", 1, "changed", changed, "changes",
+		s->changes, "notes", s->notes.list,
 		"not_added", (int)s->not_wanted, "not_considered", (int)(s->gone + s->other_use + s->tuned + s->other_provider));
 	json_object_set_new(answer, "diff", json_string(diff));
 	cli_print_json(answer);
@@ -321,7 +326,8 @@ static int
 show(struct run *r, const struct import_result *s)
 {
 	const char *output = json_string_value(json_object_get(r->request, "output"));
-	bool changed = r->files[0].edits.count + r->files[1].edits.count > 0, write = json_is_true(json_object_get(r->request, "write"));
+	bool changed = r->files[0].edits.count + r->files[1].edits.count > 0,
+		 write = json_is_true(json_object_get(r->request, "write"));
 	if ((write && !write_files(r, NULL)) || (output != NULL && !write_files(r, output)))
 		return IMPORT_TROUBLE;
 	if (r->cli->json)
@@ -340,7 +346,8 @@ run(struct run *r)
 	struct import_result result;
 	struct import_input input = {.files = r->files, .sources = r->sources, .wish.add = json_is_true(json_object_get(r->request, "add"))};
 	if (!read_date(r, &input.wish.date_ms))
-		return cli_fail(r->cli, IMPORT_TROUBLE, "usage", "--date: write a date, for example 2026-01-01, or a time in UTC, for example 2026-01-01T12:00:00Z");
+		return cli_fail(r->cli, IMPORT_TROUBLE, "usage",
+			"--date: write a date, for example 2026-01-01, or a time in UTC, for example 2026-01-01T12:00:00Z");
 	if (!open_config(r) || !open_sources(r))
 		return trouble(r);
 	input.config = r->config;

@@ -56,6 +56,17 @@ still_loads(struct importing *i, struct problems *problems)
 	return ok;
 }
 
+static bool
+rules_sufficed(const struct importing *i, struct problems *problems)
+{
+	for (size_t s = 0; s < i->source_count; s++)
+		if (i->sources[s].rules >= RULES_MAX) {
+			problems_error(problems, 0, "%.200s has more rules about names than can be looked at – give the file of one provider", i->sources[s].name);
+			return false;
+		}
+	return true;
+}
+
 bool
 import_run(const struct import_input *input, struct problems *problems, struct import_result *ret)
 {
@@ -69,7 +80,7 @@ import_run(const struct import_input *input, struct problems *problems, struct i
 	bool ok = open_files(&i, problems) && read_sources(&i, problems);
 	if (ok) {
 		import_reprice(&i);
-		ok = import_add(&i, problems) && still_loads(&i, problems);
+		ok = import_add(&i, problems) && rules_sufficed(&i, problems) && still_loads(&i, problems);
 	}
 	for (unsigned f = 0; f < 2; f++)
 		import_yaml_close(&i.yaml[f]);

@@ -44,7 +44,7 @@ provider_for(const struct importing *i, enum import_provider p, uint32_t *ret_in
 static bool
 model_is(const struct importing *i, const struct config_model *m, const struct offer *o)
 {
-	const struct source *s = &i->sources[o->source];
+	struct source *s = &i->sources[o->source];
 	if (offer_has_name(s, o, m->upstream, false) || offer_has_name(s, o, m->id, false))
 		return true;
 	for (uint32_t a = 0; a < m->alias_count; a++)
@@ -145,8 +145,11 @@ terms_of(struct adding *a, const struct offer *o)
 	if (found == FOUND && is_out_of_question(i, o, t)) /* another list may know better what it is for */
 		goto out;
 	flaw = found == FOUND ? flaw_of(a, o, t) : "was not added: it is free by the list, or has no prices that can be taken";
-	if (flaw == NULL && import_terms(i, &wanted, t) == FOUND)
+	if (flaw == NULL && import_terms(i, &wanted, t) == FOUND) {
+		for (uint32_t k = 0; k < t->group_count; k++)
+			price_drop_above(&t->group[k], t->output > t->context ? t->output : t->context);
 		return t;
+	}
 	import_note(&i->result->notes, o->name, "model", flaw);
 out:
 	free(t);
@@ -160,6 +163,8 @@ collect(struct adding *a, struct problems *problems)
 	for (uint32_t k = 0; k < i->offers.count; k++) {
 		const struct offer *o = &i->offers.row[k];
 		uint32_t provider;
+		if (i->sources[o->source].rules >= RULES_MAX) /* import_run() says so */
+			return true;
 		if (!import_model_wanted(i->wish, &o->name, 1) || is_known(i, o))
 			continue;
 		if (provider_for(i, o->provider, &provider) == NULL) {
@@ -214,7 +219,8 @@ static const char *
 suffix_of(const struct added *base, const struct added *other)
 {
 	size_t len = strlen(base->offer->name);
-	if (other == base || other->merged || other->provider != base->provider || strncmp(other->offer->name, base->offer->name, len) != 0)
+	if (other == base || other->merged || other->provider != base->provider ||
+		strncmp(other->offer->name, base->offer->name, len) != 0)
 		return NULL;
 	return same_terms(base->terms, other->terms) ? other->offer->name + len : NULL;
 }
@@ -274,7 +280,7 @@ write_rows(const struct added *m, uint64_t date_ms, const char *indent, const ch
 		if (!price_overlay(&g, &m->terms->group[k]) || (k > 0 && price_same(&before, &g)))
 			continue;
 		for (uint32_t r = 0; r < g.count; r++)
-			if (g.row[r].v[PRICE_above_tokens] < (int64_t)m->terms->context && price_row_text(&g.row[r], g.from_ms, row) < PRICE_ROW_TEXT_MAX)
+			if (price_row_text(&g.row[r], g.from_ms, row) < PRICE_ROW_TEXT_MAX)
 				fprintf(to, "%s    - %s%s", indent, row, end);
 	}
 }
@@ -405,7 +411,8 @@ write_all(struct adding *a)
 			if (m->merged || m->provider != p)
 				continue;
 			if (!room) {
-				import_note(&i->result->notes, m->offer->name, "model", "was not added: `models` is written in brackets: write its entries on lines that begin with '- '");
+				import_note(&i->result->notes, m->offer->name, "model",
+					"was not added: `models` is written in brackets: write its entries on lines that begin with '- '");
 				continue;
 			}
 			write_entry(i, &t, m);

@@ -28,7 +28,8 @@ import_rows_json(const struct price_group *g)
 }
 
 void
-import_change_add(struct importing *i, const char *change, const char *model, const char *provider, const char *file, json_t *more)
+import_change_add(struct importing *i, const char *change, const char *model, const char *provider,
+	const char *file, json_t *more)
 {
 	json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "change", change, "model", model, "provider", provider, "file", file);
 	json_object_update(o, more);

@@ -63,7 +63,10 @@ take_steps(const struct taking *t, const struct source *s, struct price_group *g
 	take_price(t, price_row(g, TIER_standard, 0, true), fields[field].column, config_yaml_get(s->y, value, "base"), fields[field].shift);
 	for (uint32_t i = 0; (step = config_yaml_item(s->y, tiers, i)) != NULL; i++) {
 		uint64_t start = node_whole(config_yaml_get(s->y, step, "start"));
-		struct price_row *row = i < STEPS_MAX && start > 0 && start <= 1000000000 ? price_row(g, TIER_standard, (int64_t)start, true) : NULL;
+		struct price_row *row = i < STEPS_MAX && start > 0 &&
+				start <= 1000000000
+			? price_row(g, TIER_standard, (int64_t)start, true)
+			: NULL;
 		if (row != NULL)
 			take_price(t, row, fields[field].column, config_yaml_get(s->y, step, "price"), fields[field].shift);
 		else {
@@ -95,7 +98,8 @@ take_set(struct taking *t, const struct source *s, struct price_group *g, const 
 static enum import_use
 use_of(const struct source *s, const yaml_node_t *prices)
 {
-	bool answers = config_yaml_get(s->y, prices, "output_mtok") != NULL || config_yaml_get(s->y, prices, "output_text_mtok") != NULL;
+	bool answers = config_yaml_get(s->y, prices, "output_mtok") != NULL ||
+		config_yaml_get(s->y, prices, "output_text_mtok") != NULL;
 	return answers ? IMPORT_CHAT : IMPORT_EMBEDDING;
 }
 
@@ -117,7 +121,8 @@ take_sets(struct taking *t, const struct source *s, uint64_t date_ms, const yaml
 	for (uint32_t i = 0; (set = config_yaml_item(s->y, list, i)) != NULL; i++) {
 		uint64_t start;
 		if (i == CONDITIONS_MAX || !start_of(s, set, &start)) {
-			import_note(t->notes, t->offer->name, "prices", "hold for hours of the day or under conditions that the catalogue can't have: nothing was taken");
+			import_note(t->notes, t->offer->name, "prices",
+				"hold for hours of the day or under conditions that the catalogue can't have: nothing was taken");
 			return false;
 		}
 		bool later = start > date_ms;
@@ -156,10 +161,10 @@ genai_terms(const struct source *s, const struct offer *o, uint64_t date_ms, str
 /* ---- names ---- */
 
 static bool
-clause_holds(const struct source *s, const yaml_node_t *clause, const char *name, bool exact, unsigned depth)
+clause_holds(struct source *s, const yaml_node_t *clause, const char *name, bool exact, unsigned depth)
 {
 	const yaml_node_t *key, *value, *part;
-	if (depth == CLAUSE_DEPTH_MAX || !config_yaml_pair(s->y, clause, 0, &key, &value))
+	if (depth == CLAUSE_DEPTH_MAX || s->rules++ >= RULES_MAX || !config_yaml_pair(s->y, clause, 0, &key, &value))
 		return false;
 	const char *verb = node_text(key), *text = node_text(value);
 	size_t len = strlen(text), name_len = strlen(name);
@@ -182,7 +187,7 @@ clause_holds(const struct source *s, const yaml_node_t *clause, const char *name
 }
 
 bool
-genai_has_name(const struct source *s, const struct offer *o, const char *name, bool exact)
+genai_has_name(struct source *s, const struct offer *o, const char *name, bool exact)
 {
 	return clause_holds(s, config_yaml_get(s->y, o->node, "match"), name, exact, 0);
 }

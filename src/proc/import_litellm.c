@@ -69,7 +69,8 @@ static const struct {
 static bool
 is_about_money(const char *field)
 {
-	return strstr(field, "cost") != NULL || strstr(field, "pric") != NULL || strstr(field, "uplift") != NULL || strstr(field, "multiplier") != NULL;
+	return strstr(field, "cost") != NULL || strstr(field, "pric") != NULL || strstr(field, "uplift") != NULL ||
+		strstr(field, "multiplier") != NULL;
 }
 
 static void
@@ -163,7 +164,8 @@ take_searches(const struct taking *t, const struct source *s, struct price_group
 	take_price(t, price_row(g, TIER_standard, 0, true), PRICE_web_search_nano, usual, DOLLARS);
 	for (uint32_t i = 0; config_yaml_pair(s->y, node, i, &key, &value); i++)
 		if (strcmp(node_text(value), node_text(usual)) != 0) {
-			import_note(t->notes, t->offer->name, t->field, "differs by size of context, which answers don't name: `medium`, the default, was taken");
+			import_note(t->notes, t->offer->name, t->field,
+				"differs by size of context, which answers don't name: `medium`, the default, was taken");
 			return;
 		}
 }
@@ -255,7 +257,8 @@ without_prefix(const char *name, const char *prefix)
 static bool
 is_sandbox(const struct source *s, const yaml_node_t *model)
 {
-	return config_yaml_get(s->y, model, "code_interpreter_cost_per_session") != NULL && config_yaml_get(s->y, model, "input_cost_per_token") == NULL;
+	return config_yaml_get(s->y, model, "code_interpreter_cost_per_session") != NULL &&
+		config_yaml_get(s->y, model, "input_cost_per_token") == NULL;
 }
 
 bool

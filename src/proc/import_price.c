@@ -49,6 +49,16 @@ remove_tier(struct price_group *g, int64_t tier)
 	g->count = kept;
 }
 
+void
+price_drop_above(struct price_group *g, uint64_t context)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < g->count; i++)
+		if (g->row[i].v[PRICE_above_tokens] < (int64_t)context)
+			g->row[kept++] = g->row[i];
+	g->count = kept;
+}
+
 /* What a kind costs in a row, by its own price or that which stands in; −1: not even that is stated. */
 static int64_t
 kind_price(const struct price_row *row, unsigned kind)

@@ -41,6 +41,9 @@ const struct price_row *price_row_of(const struct price_group *g, int64_t tier, 
  */
 void price_complete(struct price_group *g);
 
+/* Without rows for prompts that are larger than the window. */
+void price_drop_above(struct price_group *g, uint64_t context);
+
 /* Both charge the same for everything. */
 must_check bool price_same(const struct price_group *a, const struct price_group *b);
 /* The same, but for tiers that only one of them has. Both are complete. */

@@ -154,7 +154,8 @@ put(struct importing *i, const struct listed *m, const struct price_group *befor
 	char from[32];
 	price_from_text(g->from_ms, from);
 	if (!insert_rows(i, m, g)) {
-		import_note(&i->result->notes, m->model->id, "prices", "changed, and the list of this model's prices is written so that no row can be inserted: write one row a line");
+		import_note(&i->result->notes, m->model->id, "prices",
+			"changed, and the list of this model's prices is written so that no row can be inserted: write one row a line");
 		return;
 	}
 	json_t *differences = json_array();
@@ -177,7 +178,8 @@ note_taken_date(struct importing *i, const struct listed *m, uint64_t ms)
 
 /* *now becomes what holds from then on. */
 static void
-compare(struct importing *i, const struct listed *m, const struct price_group *stated, uint64_t from_ms, struct price_group *now)
+compare(struct importing *i, const struct listed *m, const struct price_group *stated, uint64_t from_ms,
+	struct price_group *now)
 {
 	struct price_group next = *now;
 	next.from_ms = from_ms;
@@ -197,9 +199,11 @@ compare(struct importing *i, const struct listed *m, const struct price_group *s
 }
 
 static void
-compare_all(struct importing *i, const struct listed *m, const struct terms *t)
+compare_all(struct importing *i, const struct listed *m, struct terms *t)
 {
 	uint64_t date = i->wish->date_ms;
+	for (uint32_t k = 0; k < t->group_count; k++)
+		price_drop_above(&t->group[k], m->model->context_tokens);
 	const struct price_group *own = group_at(m, date);
 	struct price_group now = own != NULL ? *own : (struct price_group){.from_ms = date};
 	compare(i, m, &t->group[0], date, &now);
@@ -279,7 +283,8 @@ import_reprice(struct importing *i)
 		for (uint32_t a = 0; a < model->alias_count && count < ARRAY_LEN(names); a++)
 			names[count++] = model->aliases[a];
 		enum import_provider p = import_provider_by_host(m.provider->target.host);
-		if (p == IMPORT_PROVIDER_COUNT || !import_provider_wanted(i->wish, m.provider->name) || !import_model_wanted(i->wish, names, count))
+		if (p == IMPORT_PROVIDER_COUNT || !import_provider_wanted(i->wish, m.provider->name) ||
+			!import_model_wanted(i->wish, names, count))
 			continue;
 		const yaml_node_t *node = config_yaml_item(i->yaml[m.file].y, lists[m.file], k < own ? k : k - own);
 		m.prices = config_yaml_get(i->yaml[m.file].y, node, "prices");

@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Beyond these no list of prices goes, and a reader of YAML would take more memory than the list is worth. */
+/* Beyond these no list of prices goes, and a reader of YAML would take more memory or time than the list is worth. */
 enum { SEPARATORS_MAX = 4000000,
-	ANCHORS_MAX = 1000 };
+	ANCHORS_MAX = 1000,
+	DEPTH_MAX = 500 };
 
 static const struct {
 	const char *host;
@@ -45,16 +46,19 @@ static bool
 is_bounded(struct span text, struct problems *problems)
 {
 	uint32_t separators = 0, anchors = 0;
+	int depth = 0, deepest = 0;
 	if (text.len > SOURCE_BYTES_MAX) {
 		problems_error(problems, 0, "more than 64 MiB – is it the right file?");
 		return false;
 	}
 	for (size_t i = 0; i < text.len; i++) {
 		separators += strchr(",:\n[{-?", text.at[i]) != NULL;
+		depth += (text.at[i] == '[' || text.at[i] == '{') - (text.at[i] == ']' || text.at[i] == '}');
+		deepest = depth > deepest ? depth : deepest;
 		anchors += text.at[i] == '&' && i + 1 < text.len && strchr(" \n\t", text.at[i + 1]) == NULL;
 	}
-	if (separators > SEPARATORS_MAX || anchors > ANCHORS_MAX) {
-		problems_error(problems, 0, "has more values than any list of prices – is it the right file?");
+	if (separators > SEPARATORS_MAX || anchors > ANCHORS_MAX || deepest > DEPTH_MAX) {
+		problems_error(problems, 0, "has more values, or deeper ones, than any list of prices – is it the right file?");
 		return false;
 	}
 	return true;
@@ -179,7 +183,7 @@ source_offers(struct source *s, uint32_t number, struct offers *to)
 }
 
 bool
-offer_has_name(const struct source *s, const struct offer *o, const char *name, bool exact)
+offer_has_name(struct source *s, const struct offer *o, const char *name, bool exact)
 {
 	if (strcmp(o->name, name) == 0)
 		return true;
@@ -251,7 +255,8 @@ take_no_gifts(const struct taking *t, struct price_group *g, enum import_use use
 			if (g->row[i].v[c] != 0 || c == PRICE_input || c == PRICE_output || base->v[PRICE_input] == 0)
 				continue;
 			g->row[i].v[c] = -1;
-			import_note(t->notes, t->offer->name, price_key(c), "is 0 in the list and was not taken: what is free by mistake stays unnoticed");
+			import_note(t->notes, t->offer->name, price_key(c),
+				"is 0 in the list and was not taken: what is free by mistake stays unnoticed");
 		}
 	bool charged = base->v[PRICE_input] > 0 && (base->v[PRICE_output] > 0 || use != IMPORT_CHAT);
 	return base->v[PRICE_output] >= 0 && (charged || use == IMPORT_MODERATION);

@@ -42,6 +42,7 @@ enum import_use { IMPORT_CHAT,
 
 enum { TERMS_GROUPS_MAX = 4,
 	OFFERS_MAX = 10000,
+	RULES_MAX = 30000000, /* looks at a rule about names, in one import */
 	SOURCE_BYTES_MAX = 64 << 20 };
 
 /* What one list says of one model. */
@@ -76,6 +77,7 @@ struct source {
 	char *text; /* only when it had to be changed */
 	struct config_yaml *y;
 	enum source_format format;
+	uint64_t rules; /* looked at; beyond RULES_MAX none holds */
 	int64_t code_session[IMPORT_PROVIDER_COUNT]; /* stated once for all models of a provider; −1 */
 };
 
@@ -92,7 +94,7 @@ void source_close(struct source *s);
 must_check bool source_offers(struct source *s, uint32_t number, struct offers *to);
 
 /* Is the model that clients call `name` this one? `exact`: only when the list says the name itself. */
-bool offer_has_name(const struct source *s, const struct offer *o, const char *name, bool exact);
+bool offer_has_name(struct source *s, const struct offer *o, const char *name, bool exact);
 
 /* What it says of a model, in force on a day. False: nothing that could be used, said in notes. */
 must_check bool offer_terms(
@@ -103,7 +105,7 @@ must_check bool offer_terms(
 must_check bool litellm_offers(struct source *s, uint32_t number, struct offers *to);
 must_check bool litellm_terms(const struct source *s, const struct offer *o, struct import_notes *notes, struct terms *ret);
 must_check bool genai_offers(struct source *s, uint32_t number, struct offers *to);
-bool genai_has_name(const struct source *s, const struct offer *o, const char *name, bool exact);
+bool genai_has_name(struct source *s, const struct offer *o, const char *name, bool exact);
 must_check bool genai_terms(
 	const struct source *s, const struct offer *o, uint64_t date_ms, struct import_notes *notes, struct terms *ret);
 

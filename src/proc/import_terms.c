@@ -55,7 +55,8 @@ tell_difference(void *context, const struct price_row *kept, const struct price_
 		snprintf(what, sizeof what, "tier %s", first);
 		snprintf(why, sizeof why, "costs otherwise in %.100s than in %.100s: the latter was taken", d->other->name, d->kept->name);
 	} else
-		snprintf(why, sizeof why, "is %s in %.100s and %s in %.100s: the first was taken", first, d->kept->name, second, d->other->name);
+		snprintf(why, sizeof why, "is %s in %.100s and %s in %.100s: the first was taken", first, d->kept->name,
+			second, d->other->name);
 	import_note(import_notes_of(d->i), d->model, what, why);
 }
 
@@ -80,7 +81,8 @@ merge(struct differing *d, struct terms *to, const struct terms *more)
 	to->use = more->use_known && !to->use_known ? more->use : to->use;
 	to->use_known = to->use_known || more->use_known;
 	if (!price_fill(&to->group[0], &more->group[0], tell_difference, d))
-		import_note(import_notes_of(d->i), d->model, "prices", "have more tiers and sizes than a model can have: some were left out");
+		import_note(import_notes_of(d->i), d->model, "prices",
+			"have more tiers and sizes than a model can have: some were left out");
 	for (uint32_t k = 1; k < more->group_count; k++)
 		add_group(to, &more->group[k]);
 }
@@ -129,7 +131,8 @@ drop_absurd(struct importing *i, const struct wanted *w, struct price_group *g)
 		}
 		price_value_text(PRICE_tier, g->row[k].v[PRICE_tier], tier);
 		snprintf(what, sizeof what, "tier %s", tier);
-		import_note(import_notes_of(i), w->names[0], what, "would cost less than a tenth or more than ten times the standard tier: a slip of the list, and not taken");
+		import_note(import_notes_of(i), w->names[0], what,
+			"would cost less than a tenth or more than ten times the standard tier: a slip of the list, and not taken");
 	}
 	g->count = kept;
 }

@@ -399,7 +399,7 @@ static void
 what_a_list_does_not_know_keeps_its_price(void **state)
 {
 	struct trial t = {
-		.config = PROVIDERS "models:\n  - id: a\n    provider: open\n    context: 1000\n    output: 100\n    prices:\n"
+		.config = PROVIDERS "models:\n  - id: a\n    provider: open\n    context: 1000000\n    output: 100\n    prices:\n"
 							"      - {from: 2026-01-01, input: '1', output: '2', per_request: '0.5'}\n"
 							"      - {from: 2026-01-01, tier: flex, times: '0.4'}\n",
 		.lists = {"{\"a\": {\"litellm_provider\": \"openai\", \"mode\": \"chat\", \"input_cost_per_token\": 1e-06, \"output_cost_per_token\": 3e-06,\n"
@@ -538,7 +538,11 @@ what_is_no_list_is_refused_with_a_reason(void **state)
 	memset(many, ',', 5000000);
 	problems_init(&p, "many");
 	assert_false(source_open((struct span){many, 5000000}, FORMAT_DETECT, &p, &s));
-	assert_non_null(strstr(p.row[0].text, "more values than any list"));
+	assert_non_null(strstr(p.row[0].text, "more values, or deeper ones, than any list"));
+	memset(many, '[', 100000);
+	problems_init(&p, "deep");
+	assert_false(source_open((struct span){many, 100000}, FORMAT_DETECT, &p, &s));
+	assert_non_null(strstr(p.row[0].text, "deeper ones"));
 	free(many);
 	static const char genai[] = "id: openai\nmodels: []\n";
 	problems_init(&p, "wrong");
