@@ -4,6 +4,7 @@
  */
 #include "ledger/ledger_priv.h"
 #include "ticket/end_reasons.h"
+#include "ticket/severities.h"
 
 #include <stdlib.h>
 
@@ -11,17 +12,12 @@
 static const char *const states[] = {BOARD_STATES(X)};
 #undef X
 
-#define SEVERITY_INFO "info"
-#define SEVERITY_NOTE "note"
-#define SEVERITY_WARN "warn"
-#define SEVERITY_ALARM "alarm"
-
 static const struct {
-	const char *name, *severity;
-	bool failed; /* the provider's fault or ours */
+	const char *name;
+	enum severity severity;
 } reasons[TALLY_REASONS] = {
 #define X(name, number, status, severity, type, code, billing, text) \
-	[number] = {#name, SEVERITY_##severity, SEVERITY_##severity[0] == 'w' || SEVERITY_##severity[0] == 'a'},
+	[number] = {#name, SEVERITY_##severity},
 	END_REASONS(X)
 #undef X
 };
@@ -77,7 +73,7 @@ count_requests(const struct tally_block *b, uint64_t *ret_all, uint64_t *ret_fai
 		for (unsigned s = 0; s < TALLY_STATUS_COUNT; s++) {
 			uint64_t count = get(&b->requests[r][s]);
 			*ret_all += count;
-			*ret_failed += reasons[r].failed ? count : 0;
+			*ret_failed += reasons[r].severity >= SEVERITY_WARN ? count : 0; /* the provider's fault or ours */
 		}
 }
 
@@ -162,7 +158,7 @@ put_reasons(struct ledger *l, json_t *o, uint32_t edges)
 			continue;
 		json_t *reason = json_object();
 		json_object_set_new(reason, "reason", json_string(reasons[r].name != NULL ? reasons[r].name : "UNKNOWN"));
-		json_object_set_new(reason, "severity", json_string(reasons[r].name != NULL ? reasons[r].severity : "alarm"));
+		json_object_set_new(reason, "severity", json_string(severity_word(reasons[r].name != NULL ? reasons[r].severity : SEVERITY_ALARM)));
 		put(reason, "count", count);
 		json_array_append_new(list, reason);
 	}

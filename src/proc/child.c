@@ -217,6 +217,8 @@ fill_slices(const struct child *c, struct handover *h)
 		h->edge_tls = plan->edge_tls;
 		h->vault_grade = plan->grade;
 		h->durability = plan->durability;
+	} else if (c->role->end == END_OF_SCRIBE) {
+		h->log_level = plan->log_level;
 	} else if (c->role->end == END_OF_LEDGER) {
 		h->ledger_node = plan->node;
 		h->ledger_batch_window_ms = plan->batch_window_ms;

@@ -2,6 +2,7 @@
 
 #include "core/tls.h"
 #include "ticket/endpoints.h"
+#include "ticket/severities.h"
 #include "ticket/usage.h"
 
 #include "ticket/nano.h"
@@ -166,6 +167,17 @@ tier(struct span text, int64_t *ret)
 	return false;
 }
 
+static bool
+level(struct span text, int64_t *ret)
+{
+	for (int i = 0; i < SEVERITY_COUNT; i++)
+		if (equals(text, severity_word((enum severity)i))) {
+			*ret = i;
+			return true;
+		}
+	return false;
+}
+
 bool
 config_number(enum setting_kind kind, struct span text, int64_t *ret)
 {
@@ -201,6 +213,8 @@ config_number(enum setting_kind kind, struct span text, int64_t *ret)
 	case SETTING_DIALECT:
 		*ret = DIALECT_GEMINI;
 		return equals(text, "gemini") || choice(text, "openai", "anthropic", ret);
+	case SETTING_LOG_LEVEL: /* enum severity */
+		return level(text, ret);
 	case SETTING_CAP_FIELD:
 		return choice(text, "max_completion_tokens", "max_tokens", ret);
 	case SETTING_FLAG:

@@ -25,6 +25,7 @@
 	X(CLIENT_GONE, uint64_t, "`cancel` or `drain`", "write cancel or drain") \
 	X(TIER, uint64_t, "a service tier", "write standard, flex, priority, batch or fast") \
 	X(DIALECT, uint64_t, "`openai`, `anthropic` or `gemini`", "write openai, anthropic or gemini") \
+	X(LOG_LEVEL, uint64_t, "`info`, `note`, `warn` or `alarm`", "write info, note, warn or alarm") \
 	X(CAP_FIELD, uint64_t, "`max_completion_tokens` or `max_tokens`", "write max_completion_tokens or max_tokens")
 
 /* The values of MEMORY_GRADE. */

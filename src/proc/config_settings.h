@@ -70,7 +70,8 @@
 	X("listen", listen_text, TEXT, "", 0, 128, "address for Prometheus, for example 127.0.0.1:9464; off without it")
 
 #define CONFIG_LOG(X) \
-	X("file", file, TEXT, "", 0, 4000, "path of the log (JSON lines, never content); standard error without it")
+	X("file", file, TEXT, "", 0, 4000, "path of the log (JSON lines, never content); standard error without it") \
+	X("level", level, LOG_LEVEL, "info", 0, 3, "events below this are counted in metrics and not written; what a process says as it dies always is")
 
 #define CONFIG_PROVIDER(X) \
 	X("name", name, TEXT, NULL, 1, 64, "your name for it: small letters, digits, '-', '_', '.'") \

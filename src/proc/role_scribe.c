@@ -12,6 +12,7 @@ role_scribe(struct handover *h)
 	struct scribe_process p = {
 		.supervisor_fd = h->supervisor_fd,
 		.log_fd = h->grant_fd[GRANT_LOG],
+		.log_level = (enum severity)h->log_level,
 		.metrics_fd = h->grant_fd[GRANT_METRICS],
 		.peers = peers,
 		.peer_count = h->peer_count,

@@ -100,6 +100,7 @@ static bool
 open_log(const struct config *c, struct supervisor_plan *plan)
 {
 	plan->log_fd = STDERR_FILENO;
+	plan->log_level = (enum severity)c->log.level;
 	if (c->log.file[0] == '\0')
 		return true;
 	snprintf(plan->log_file, sizeof plan->log_file, "%s", c->log.file);

@@ -44,7 +44,7 @@ log_line(struct supervisor *s, const struct message_event *m)
 {
 	char memory[LINE_MAX_BYTES];
 	struct text t = text_on(memory, sizeof memory);
-	if (line_event_write(&t, clock_wall_us(), m, NULL))
+	if (line_severity(m->event) >= s->plan->log_level && line_event_write(&t, clock_wall_us(), m, NULL))
 		(void)!write(s->log_fd, t.at, t.len);
 }
 

@@ -8,6 +8,7 @@
 
 #include "edge/edge.h"
 #include "proc/handover.h"
+#include "ticket/severities.h"
 #include "proc/tls_files.h"
 
 #include <netinet/in.h>
@@ -55,6 +56,7 @@ struct supervisor_plan {
 	struct plan_key *keys;
 	uint32_t key_count;
 	int log_fd;
+	enum severity log_level;
 	char log_file[PATH_MAX]; /* "": standard error, which is never opened anew */
 	int notify_fd; /* of the service manager (notify.h); -1: none */
 	int lock_fd; /* the data directory's server lock, held */

@@ -4,16 +4,12 @@
 #include "ticket/house_accounts.h"
 
 struct event_row {
-	const char *name, *severity, *sentence;
+	const char *name, *sentence;
+	enum severity severity;
 };
 
-#define LOWER_INFO "info"
-#define LOWER_NOTE "note"
-#define LOWER_WARN "warn"
-#define LOWER_ALARM "alarm"
-
 static const struct event_row events[EVENT_COUNT] = {
-#define X(name, severity, text) [EVENT_##name] = {#name, LOWER_##severity, text},
+#define X(name, severity, text) [EVENT_##name] = {#name, text, SEVERITY_##severity},
 	EVENTS(X)
 #undef X
 };
@@ -46,10 +42,10 @@ line_event(uint32_t event)
 	return event < EVENT_COUNT ? events[event].name : NULL;
 }
 
-const char *
+enum severity
 line_severity(uint32_t event)
 {
-	return event < EVENT_COUNT ? events[event].severity : NULL;
+	return event < EVENT_COUNT ? events[event].severity : SEVERITY_ALARM;
 }
 
 const char *
@@ -196,7 +192,7 @@ line_event_write(struct text *t, uint64_t wall_us, const struct message_event *m
 {
 	if (m->event == EVENT_NONE || m->event >= EVENT_COUNT)
 		return false;
-	write_begin(t, wall_us, events[m->event].severity, (enum message_end)m->role, m->instance);
+	write_begin(t, wall_us, severity_word(events[m->event].severity), (enum message_end)m->role, m->instance);
 	text_lit(t, ",\"event\":\"");
 	text_str(t, events[m->event].name);
 	text_lit(t, "\",\"numbers\":[");

@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "ticket/catalogue.h"
 #include "ticket/messages.h"
+#include "ticket/severities.h"
 
 enum {
 	LINE_TEXT_MAX = 600,
@@ -19,8 +20,7 @@ enum {
 const char *line_role(enum message_end role);
 /* Lower case; NULL: no such event. */
 const char *line_event(uint32_t event);
-/* "info", "note", "warn", "alarm". */
-const char *line_severity(uint32_t event);
+enum severity line_severity(uint32_t event);
 /* "loss.crash"; "?" for what is no account of the operator's own. */
 const char *line_house(uint64_t account);
 

@@ -8,16 +8,12 @@
 
 #define LETHE "lethe_"
 
-#define LABEL_INFO "info"
-#define LABEL_NOTE "note"
-#define LABEL_WARN "warn"
-#define LABEL_ALARM "alarm"
-
 /* By number; numbers without a name are not shown. */
 static const struct {
-	const char *name, *severity;
+	const char *name;
+	enum severity severity;
 } reasons[TALLY_REASONS] = {
-#define X(name, number, status, severity, type, code, billing, text) [number] = {#name, LABEL_##severity},
+#define X(name, number, status, severity, type, code, billing, text) [number] = {#name, SEVERITY_##severity},
 	END_REASONS(X)
 #undef X
 };
@@ -98,7 +94,7 @@ show_ended(const struct metrics *m, struct exposition *x)
 			expose_begin(x, "");
 			expose_label_number(x, "edge", e);
 			expose_label(x, "reason", reasons[r].name);
-			expose_label(x, "severity", reasons[r].severity);
+			expose_label(x, "severity", severity_word(reasons[r].severity));
 			expose_u64(x, get(&block_of(m, e)->ended[r]));
 		}
 }
@@ -165,7 +161,7 @@ show_requests_of(const struct metrics *m, const struct model_row *r, struct expo
 			begin_model(m, r, x, "");
 			expose_label(x, "status", statuses[status]);
 			expose_label(x, "reason", reasons[reason].name ? reasons[reason].name : "NONE");
-			expose_label(x, "severity", reasons[reason].name ? reasons[reason].severity : LABEL_ALARM);
+			expose_label(x, "severity", severity_word(reasons[reason].name ? reasons[reason].severity : SEVERITY_ALARM));
 			expose_u64(x, count);
 		}
 }
@@ -412,7 +408,7 @@ show_events(const struct metrics *m, struct exposition *x)
 			expose_begin(x, "");
 			expose_label(x, "role", line_role((enum message_end)role));
 			expose_label(x, "event", line_event(e));
-			expose_label(x, "severity", line_severity(e));
+			expose_label(x, "severity", severity_word(line_severity(e)));
 			expose_u64(x, m->events[role][e]);
 		}
 }

@@ -4,6 +4,7 @@
 #include "ticket/counters.h"
 #include "ticket/end_reasons.h"
 #include "ticket/events.h"
+#include "ticket/severities.h"
 #include "ticket/tally_fields.h"
 #include "ticket/usage.h"
 
@@ -76,19 +77,17 @@ write_labels(FILE *to)
 	TALLY_STATUSES(X)
 #undef X
 	fputs(" | HTTP status of the answer; `none`: there was no head; a class stands for the rest of it |\n", to);
-	fputs("| severity | `info` `note` `warn` `alarm` | somebody's wish, the caller's fault, the provider's, ours |\n", to);
+#define X(NAME, word, whose) fprintf(to, "| severity | `%s` | %s |\n", word, whose);
+	SEVERITIES(X)
+#undef X
 }
 
 static void
 write_reasons(FILE *to)
 {
 	fputs("\n## How exchanges end\n\n| reason | severity | status | what the caller is told |\n|---|---|---|---|\n", to);
-#define LOWER_INFO "info"
-#define LOWER_NOTE "note"
-#define LOWER_WARN "warn"
-#define LOWER_ALARM "alarm"
 #define X(name, number, status, severity, type, code, billing, text) \
-	fprintf(to, "| `%s` | %s | %.0d | %s |\n", #name, LOWER_##severity, status, text);
+	fprintf(to, "| `%s` | %s | %.0d | %s |\n", #name, severity_word(SEVERITY_##severity), status, text);
 	END_REASONS(X)
 #undef X
 }
@@ -114,7 +113,7 @@ events_reference(FILE *to)
 		  "| member | what |\n"
 		  "|---|---|\n"
 		  "| `time` | UTC, RFC 3339, milliseconds |\n"
-		  "| `severity` | `info`, `note`, `warn`, `alarm`: an alarm is for a person |\n"
+		  "| `severity` | `info`, `note`, `warn`, `alarm`: an alarm is for a person; `log.level` says from which on they are written |\n"
 		  "| `role`, `instance` | which process said it |\n"
 		  "| `event` | a name of the table below |\n"
 		  "| `numbers` | four; what they are stands in the sentence as {0} to {3} |\n"
@@ -126,7 +125,7 @@ events_reference(FILE *to)
 		  "| event | severity | sentence |\n"
 		  "|---|---|---|\n",
 		to);
-#define X(name, severity, text) fprintf(to, "| `%s` | %s | %s |\n", #name, LOWER_##severity, text);
+#define X(name, severity, text) fprintf(to, "| `%s` | %s | %s |\n", #name, severity_word(SEVERITY_##severity), text);
 	EVENTS(X)
 #undef X
 }

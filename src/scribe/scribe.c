@@ -25,6 +25,7 @@ struct scribe {
 	struct scribe_from *peer;
 	uint32_t peer_count;
 	int log_fd;
+	enum severity log_level;
 	uint64_t untold; /* lines dropped since the last that said so */
 	bool orphaned;
 	struct timer second, linger;
@@ -76,7 +77,7 @@ log_event(struct scribe *s, enum message_end role, uint16_t instance, const stru
 	bool known = line_event_write(&t, clock_wall_us(), &said, s->metrics.catalogue);
 	assert(known);
 	s->metrics.events[role][m->event]++;
-	if (!write_all(s->log_fd, t.at, t.len))
+	if (line_severity(m->event) >= s->log_level && !write_all(s->log_fd, t.at, t.len))
 		drop_line(s);
 }
 
@@ -203,6 +204,7 @@ scribe_open(struct scribe *s, const struct scribe_process *p)
 	if (!loop_init(&s->loop))
 		return false;
 	s->log_fd = p->log_fd;
+	s->log_level = p->log_level;
 	s->metrics.counters = p->counters;
 	s->metrics.counters_stride = p->counters_stride;
 	s->metrics.edge_count = p->edge_count;

@@ -7,6 +7,7 @@
 
 #include "ticket/counters.h"
 #include "ticket/messages.h"
+#include "ticket/severities.h"
 #include "ticket/tally.h"
 
 enum {
@@ -22,6 +23,7 @@ struct scribe_peer {
 struct scribe_process {
 	int supervisor_fd, log_fd;
 	int metrics_fd; /* a listener, or -1 */
+	enum severity log_level; /* what is below is counted and not written */
 	const struct scribe_peer *peers;
 	uint32_t peer_count;
 	const void *counters; /* a block per edge, counters_stride bytes apart, and one of the processes behind them; mapped read-only */

@@ -32,6 +32,7 @@ struct bench {
 	void *tally_memory;
 	struct tally *tally;
 	int supervisor, edge, log, listener;
+	enum severity level;
 	struct sockaddr_in address;
 	pid_t pid;
 };
@@ -47,6 +48,7 @@ scribe_process_run(struct bench *b, int supervisor, int edge, int log)
 	struct scribe_peer peer = {END_OF_EDGE, 1, edge};
 	struct scribe_process p = {.supervisor_fd = supervisor,
 		.log_fd = log,
+		.log_level = b->level,
 		.metrics_fd = b->listener,
 		.peers = &peer,
 		.peer_count = 1,
@@ -84,7 +86,9 @@ bench_start(struct bench *b)
 {
 	int supervisor[2], edge[2], log[2];
 	socklen_t len = sizeof b->address;
+	enum severity level = b->level;
 	memset(b, 0, sizeof *b);
+	b->level = level;
 	b->tally_memory = calloc(1, tally_bytes(0));
 	assert_non_null(b->tally_memory);
 	tally_format(b->tally_memory, 0);
@@ -157,7 +161,7 @@ ask(struct bench *b, const char *request, char *ret, size_t cap)
 static void
 an_event_becomes_a_line_of_who_sent_it(void **state)
 {
-	struct bench b;
+	struct bench b = {0};
 	char log[4096];
 	bench_start(&b);
 	assert_int_equal(say(b.edge, EVENT_ACCEPT_FAILED, 24), IPC_OK);
@@ -168,10 +172,27 @@ an_event_becomes_a_line_of_who_sent_it(void **state)
 }
 
 static void
+what_is_below_the_level_is_counted_and_not_written(void **state)
+{
+	struct bench b = {.level = SEVERITY_WARN};
+	char log[4096];
+	static char answer[1 << 20];
+	bench_start(&b);
+	assert_int_equal(say(b.edge, EVENT_STORE_BACK, 0), IPC_OK);
+	assert_int_equal(say(b.edge, EVENT_ACCEPT_FAILED, 24), IPC_OK);
+	read_until(b.log, log, sizeof log, "\n");
+	assert_non_null(strstr(log, "ACCEPT_FAILED"));
+	assert_null(strstr(log, "STORE_BACK"));
+	ask(&b, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", answer, sizeof answer);
+	assert_non_null(strstr(answer, "\nlethe_events_total{role=\"edge\",event=\"STORE_BACK\",severity=\"info\"} 1\n"));
+	bench_stop(&b);
+}
+
+static void
 a_flood_is_cut_and_counted(void **state)
 {
 	enum { FLOOD = 5 * SCRIBE_LINES_PER_S };
-	struct bench b;
+	struct bench b = {0};
 	static char log[1 << 20];
 	bench_start(&b);
 	for (int sent = 0; sent < FLOOD;) {
@@ -192,7 +213,7 @@ a_flood_is_cut_and_counted(void **state)
 static void
 prometheus_gets_the_counters(void **state)
 {
-	struct bench b;
+	struct bench b = {0};
 	static char answer[1 << 20];
 	bench_start(&b);
 	ask(&b, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", answer, sizeof answer);
@@ -213,7 +234,7 @@ prometheus_gets_the_counters(void **state)
 static void
 another_log_takes_what_comes_behind_it(void **state)
 {
-	struct bench b;
+	struct bench b = {0};
 	char text[4096];
 	int fresh[2];
 	struct message_plain m = MESSAGE_INIT(LOG, message_plain);
@@ -242,7 +263,7 @@ other_requests_are_answered_with_their_status(void **state)
 		{"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 405 "},
 		{"GET /metrics\r\n\r\n", "HTTP/1.1 400 "},
 	};
-	struct bench b;
+	struct bench b = {0};
 	static char answer[1 << 20];
 	bench_start(&b);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -256,7 +277,7 @@ static void
 more_connections_than_it_keeps_do_not_block_it(void **state)
 {
 	enum { IDLE = 40 };
-	struct bench b;
+	struct bench b = {0};
 	int idle[IDLE];
 	static char answer[1 << 20];
 	bench_start(&b);
@@ -278,7 +299,7 @@ more_connections_than_it_keeps_do_not_block_it(void **state)
 static void
 it_ends_when_all_others_have(void **state)
 {
-	struct bench b;
+	struct bench b = {0};
 	char log[4096];
 	bench_start(&b);
 	shutdown(b.supervisor, SHUT_RDWR);
@@ -291,7 +312,7 @@ it_ends_when_all_others_have(void **state)
 static void
 an_unknown_event_ends_it(void **state)
 {
-	struct bench b;
+	struct bench b = {0};
 	bench_start(&b);
 	assert_int_equal(say(b.edge, EVENT_COUNT, 0), IPC_OK);
 	int status = bench_end(&b);
@@ -303,6 +324,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_event_becomes_a_line_of_who_sent_it),
+		cmocka_unit_test(what_is_below_the_level_is_counted_and_not_written),
 		cmocka_unit_test(a_flood_is_cut_and_counted),
 		cmocka_unit_test(prometheus_gets_the_counters),
 		cmocka_unit_test(another_log_takes_what_comes_behind_it),
