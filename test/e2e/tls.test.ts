@@ -59,9 +59,12 @@ function handshake(url: string, options: object = {}): Promise<Handshake> {
 	});
 }
 
-// Once everything before is booked.
+// Once everything before is booked: only then is nothing held any more.
 async function settled(): Promise<Json> {
-	await until("nothing runs", async () => (await w.lethe.command("status"))["running"] === 0);
+	await until("nothing is held", async () => {
+		const account = await w.lethe.command("account", "show", w.customer.id);
+		return account["available"] === account["balance"];
+	});
 	return w.lethe.usage(w.customer.id);
 }
 
