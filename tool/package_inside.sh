@@ -58,15 +58,15 @@ property() { systemctl show -P "$1" lethe; }
 # A field of the first object of an answer with --json.
 field() { grep -oE "\"$1\": ?\"[^\"]*\"" | head -n 1 | sed -E 's/.*: ?"(.*)"/\1/'; }
 
-# await WHAT COMMAND...: within ten seconds
+# await WHAT COMMAND...: within half a minute
 await() {
 	local what=$1 tries
 	shift
-	for ((tries = 0; tries < 200; tries++)); do
+	for ((tries = 0; tries < 600; tries++)); do
 		"$@" >"$answer" 2>&1 && ok "$what" && return
 		sleep .05
 	done
-	fail "$what: not within ten seconds: $*"
+	fail "$what: not within half a minute: $*"
 }
 
 ask() { # URL MODEL KEY X-SIM [curl option...]

@@ -8,7 +8,7 @@ deb=${1:?which package? ./dev package-test builds one}
 root=build/package-root
 out=build/package-test
 include=systemd,systemd-sysv,ca-certificates,curl,logrotate
-limit_s=180
+limit_s=400
 
 skip() {
 	printf 'package-test: skipped: %s\n' "$*"
