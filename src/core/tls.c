@@ -254,6 +254,15 @@ tls_is_ready(const struct tls *t)
 }
 
 bool
+tls_is_h2(const struct tls *t)
+{
+	const unsigned char *name;
+	unsigned len;
+	SSL_get0_alpn_selected(t->ssl, &name, &len);
+	return len == 2 && memcmp(name, "h2", 2) == 0;
+}
+
+bool
 tls_was_resumed(const struct tls *t)
 {
 	return SSL_session_reused(t->ssl);

@@ -82,6 +82,7 @@ struct tls_server_options {
 	bool tls13_only;
 	enum tls_ask ask; /* for a certificate of the client */
 	struct span client_ca_pem; /* who may have signed it */
+	bool h2; /* HTTP/2 may be chosen (ALPN, RFC 7301) */
 	const struct tls_ticket_keys *tickets; /* outlives the server; NULL: none */
 };
 
@@ -118,6 +119,7 @@ void tls_free(struct tls **t);
 /* One step further; TLS_OK: it is done. Also needed after TLS_OK of nobody: reading and writing go on only then. */
 must_check enum tls_result tls_handshake(struct tls *t);
 bool tls_is_ready(const struct tls *t); /* the handshake is done */
+bool tls_is_h2(const struct tls *t); /* HTTP/2 was chosen */
 bool tls_was_resumed(const struct tls *t);
 const char *tls_version(const struct tls *t); /* "TLSv1.3" */
 

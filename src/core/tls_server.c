@@ -25,6 +25,7 @@ struct tls_server {
 	struct name *names;
 	const struct tls_ticket_keys *tickets;
 	EVP_CIPHER *cipher;
+	bool h2;
 	X509_STORE *client_store;
 };
 
@@ -71,8 +72,10 @@ server_name(SSL *ssl, int *alert, void *arg)
 static int
 choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned in_len, void *arg)
 {
-	static const unsigned char ours[] = "\x08http/1.1";
-	int r = SSL_select_next_proto((unsigned char **)out, out_len, ours, sizeof ours - 1, in, in_len);
+	static const unsigned char ours[] = "\x02h2\x08http/1.1";
+	const struct tls_server *s = arg;
+	unsigned skip = s->h2 ? 0 : 3;
+	int r = SSL_select_next_proto((unsigned char **)out, out_len, ours + skip, sizeof ours - 1 - skip, in, in_len);
 	return r == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 3.2 */
 }
 
@@ -234,7 +237,7 @@ new_context(struct tls_server *s, const struct tls_server_options *o)
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* clients keep what is needed, in tickets */
 	SSL_CTX_set_tlsext_servername_callback(ctx, server_name);
 	SSL_CTX_set_tlsext_servername_arg(ctx, s);
-	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
+	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, s);
 	SSL_CTX_set_num_tickets(ctx, 1);
 	SSL_CTX_set_timeout(ctx, 24 * 3600);
 	if (s->tickets)
@@ -286,6 +289,7 @@ tls_server_create(const struct tls_identity *identities, uint32_t count, const s
 	if (made) {
 		s->refs = 1;
 		s->tickets = options->tickets;
+		s->h2 = options->h2;
 		s->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
 		s->client_store = options->ask == TLS_ASK_NOT ? NULL : tls_store(options->client_ca_pem, ret_why);
 		made = s->cipher && (s->client_store || options->ask == TLS_ASK_NOT);

@@ -3,6 +3,7 @@
 
 #include "dialect/error.h"
 #include "edge/endpoints.h"
+#include "edge/h2.h"
 #include "ticket/ids.h"
 
 #include <assert.h>
@@ -107,10 +108,9 @@ send_whole(struct exchange *x, struct text *head, struct span body)
 	text_u64(head, body.len);
 	text_lit(head, "\r\n\r\n");
 	assert(!head->cut);
-	struct iovec parts[2] = {{head->at, head->len}, {(char *)body.at, body.len}};
 	x->head_sent = x->answered = true;
-	if (x->client)
-		client_send(x->client, parts, x->head_only ? 1 : 2);
+	x->client_chunked = false; /* whatever was begun before it */
+	reply(x, (struct span){head->at, head->len}, body.at, x->head_only ? 0 : body.len, true);
 }
 
 void
@@ -288,6 +288,10 @@ answer_text(struct client *c, uint16_t status, const char *code, const char *mes
 	text_u64(&t, body.len);
 	text_lit(&t, "\r\n\r\n");
 	struct iovec parts[2] = {{t.at, t.len}, {body.at, body.len}};
+	if (c->is_stream) {
+		h2_reply(c, (struct span){t.at, t.len}, body.at, body.len, true);
+		return;
+	}
 	c->closing = c->linger = true;
 	client_send(c, parts, 2);
 	if (c->conn.watch.fd >= 0)
@@ -304,19 +308,13 @@ answer_stream_error(struct exchange *x, enum end_reason reason)
 		x->keep_client = false;
 		return;
 	}
-	struct text body = body_room(x->edge), t = text_on(x->edge->head_out, HEAD_OUT_BYTES / 2);
+	struct text body = body_room(x->edge);
 	struct error_says e = says(reason);
 	char id[ID_TEXT_MAX];
 	e.request_id = (struct span){id, id_text(ID_REQUEST, x->id, id)};
 	error_write_event(&body, (enum endpoint)x->endpoint, &e);
-	if (x->client_chunked) {
-		text_hex(&t, body.len);
-		text_lit(&t, "\r\n");
-		text_lit(&body, "\r\n0\r\n\r\n");
-	}
-	struct iovec parts[2] = {{t.at, t.len}, {body.at, body.len}};
 	x->answered = true;
-	client_send(x->client, parts, 2);
+	reply(x, (struct span){0}, body.at, body.len, true);
 }
 
 /* ---- a provider's error ---- */

@@ -1,5 +1,7 @@
 #include "edge/edge_priv.h"
 
+#include "edge/h2.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -32,6 +34,8 @@ client_close(struct client *c)
 	struct edge *e = c->edge;
 	if (c->conn.watch.fd < 0)
 		return;
+	if (c->h2)
+		h2_end(c);
 	timer_cancel(&e->loop, &c->timer);
 	conn_close(e, &c->conn);
 	client_drop_pending(c);
@@ -44,12 +48,13 @@ client_close(struct client *c)
 }
 
 bool
-client_adopt(struct edge *e, int fd, bool tls)
+client_adopt(struct edge *e, int fd, bool tls, bool loopback)
 {
 	struct client *c = vault_alloc(e->vault, sizeof *c);
 	if (!c)
 		return false;
 	c->edge = e;
+	c->loopback = loopback;
 	c->conn.tls = tls ? tls_accept(e->identity->server, fd) : NULL;
 	if ((tls && !c->conn.tls) || !conn_open(e, &c->conn, fd, client_ready)) {
 		tls_free(&c->conn.tls);
@@ -68,6 +73,15 @@ client_adopt(struct edge *e, int fd, bool tls)
 	return true;
 }
 
+static bool
+is_loopback(const struct sockaddr_in6 *from)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)from;
+	if (from->sin6_family == AF_INET)
+		return (ntohl(v4->sin_addr.s_addr) >> 24) == IN_LOOPBACKNET;
+	return from->sin6_family == AF_UNIX || (from->sin6_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&from->sin6_addr));
+}
+
 void
 client_accept(struct edge *e, int listener, bool tls)
 {
@@ -82,7 +96,9 @@ client_accept(struct edge *e, int listener, bool tls)
 			edge_pause_listeners(e, ROOM_WAIT_MS);
 			return;
 		}
-		int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct sockaddr_in6 from;
+		socklen_t from_len = sizeof from;
+		int fd = accept4(listener, (struct sockaddr *)&from, &from_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) {
 			if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
 				edge_report(e, EVENT_ACCEPT_FAILED, (uint64_t)errno, 0);
@@ -91,7 +107,7 @@ client_accept(struct edge *e, int listener, bool tls)
 			return;
 		}
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-		if (!client_adopt(e, fd, tls))
+		if (!client_adopt(e, fd, tls, is_loopback(&from)))
 			close(fd);
 	}
 }
@@ -157,7 +173,19 @@ client_send(struct client *c, struct iovec *parts, int count)
 	if (r == WROTE_BROKEN)
 		client_lost(c);
 	else if (r == WROTE_SOME && (bytes || !c->timer.link))
-		timer_arm(&e->loop, &c->timer, e->loop.now_ms + e->p->timeouts.client_write, client_late);
+		client_arm_write(c);
+}
+
+void
+client_arm_write(struct client *c)
+{
+	timer_arm(&c->edge->loop, &c->timer, c->edge->loop.now_ms + c->edge->p->timeouts.client_write, client_late);
+}
+
+void
+client_arm_idle(struct client *c)
+{
+	timer_arm(&c->edge->loop, &c->timer, c->edge->loop.now_ms + c->edge->p->timeouts.idle, client_late);
 }
 
 /* The outbox has room again. */
@@ -300,17 +328,46 @@ client_gather(struct client *c)
 }
 
 static void
+begin_h2(struct client *c, const char *bytes, size_t len)
+{
+	if (h2_begin(c))
+		h2_ready(c, bytes, len);
+	else
+		client_close(c);
+}
+
+/* By ALPN, or from this machine by prior knowledge (RFC 9113 3.2, 3.3). The preface may come in pieces. */
+static bool
+speaks_h2(const struct client *c, const char *bytes, size_t len)
+{
+	if (!c->edge->p->http2)
+		return false;
+	return c->conn.tls ? c->conn.shaken && tls_is_h2(c->conn.tls) : c->loopback && len >= H2_PREFACE_BYTES && h2_is_preface(bytes, len);
+}
+
+static void
 client_read(struct client *c)
 {
 	size_t len = client_gather(c);
-	if (len)
-		client_input(c, c->edge->in, len);
+	const char *bytes = c->edge->in;
+	if (c->conn.watch.fd < 0)
+		return;
+	if (speaks_h2(c, bytes, len))
+		begin_h2(c, bytes, len);
+	else if (c->edge->p->http2 && c->loopback && !c->conn.tls && len < H2_PREFACE_BYTES && len > 3 && h2_is_preface(bytes, len))
+		client_keep_rest(c, bytes, len);
+	else if (len)
+		client_input(c, bytes, len);
 }
 
 void
 client_next(struct client *c, bool keep)
 {
 	struct edge *e = c->edge;
+	if (c->is_stream) {
+		h2_next(c);
+		return;
+	}
 	c->x = NULL;
 	if (!keep || e->draining)
 		c->closing = true;
@@ -320,7 +377,7 @@ client_next(struct client *c, bool keep)
 		client_finish(c);
 		return;
 	}
-	timer_arm(&e->loop, &c->timer, e->loop.now_ms + e->p->timeouts.idle, client_late);
+	client_arm_idle(c);
 	if (c->pending_len || c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP))
 		loop_again(&e->loop, &c->conn.watch);
 }
@@ -362,6 +419,10 @@ client_ready(struct watch *w)
 	struct client *c = container_of(w, struct client, conn.watch);
 	if (w->flags & LOOP_ERROR) {
 		client_lost(c);
+		return;
+	}
+	if (c->h2) {
+		h2_ready(c, NULL, 0);
 		return;
 	}
 	if (c->lingering) {

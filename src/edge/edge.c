@@ -1,6 +1,7 @@
 #include "edge/edge_priv.h"
 
 #include "core/ipc.h"
+#include "edge/h2.h"
 
 #include <assert.h>
 #include <sodium.h>
@@ -101,7 +102,7 @@ drain(struct edge *e, uint64_t within_ms)
 	close_listeners(e);
 	for (struct client *c = e->clients, *next; c; c = next) {
 		next = c->next;
-		if (!c->x && !c->conn.out.at)
+		if (c->h2 ? h2_drain(c) : !c->x && !c->conn.out.at)
 			client_close(c);
 	}
 }

@@ -40,6 +40,7 @@ struct edge_process {
 	struct edge_limits limits;
 	struct edge_timeouts timeouts;
 	struct edge_tls tls;
+	bool http2; /* for clients that want it */
 	struct board *board;
 	const struct catalogue *catalogue;
 	const struct key_table *keys;

@@ -63,6 +63,7 @@ struct edge {
 	struct timer tick, poll;
 	char *in; /* CARRY_MAX + READ_BYTES: every read lands here first */
 	char *head_out;
+	char *h2_in, *h2_out; /* the same for connections of HTTP/2, once there is one */
 	uint8_t *pepper;
 	struct identity *identity;
 	struct secret key[PROVIDERS_MAX][CATALOGUE_KEYS_MAX];
@@ -134,12 +135,21 @@ must_check enum tls_result conn_handshake(struct edge *e, struct conn *c);
 
 /* ---- client.c ---- */
 void client_accept(struct edge *e, int listener, bool tls);
-must_check bool client_adopt(struct edge *e, int fd, bool tls);
+must_check bool client_adopt(struct edge *e, int fd, bool tls, bool loopback);
 void client_send(struct client *c, struct iovec *parts, int count); /* may end the client, then c->x is gone as well: look at the exchange's step */
 void client_next(struct client *c, bool keep); /* its exchange is over */
 void client_close(struct client *c);
 void client_keep_rest(struct client *c, const char *bytes, size_t len); /* pipelined bytes */
 void client_drop_pending(struct client *c);
+void client_arm_idle(struct client *c);
+void client_arm_write(struct client *c);
+
+/* ---- reply.c ---- */
+/* Head lines (or none), bytes of the body, and whether that was all. May end the client, and x with it: look at x's step. */
+void reply(struct exchange *x, struct span head, const char *data, size_t len, bool last);
+void reply_continue(struct exchange *x);
+bool reply_is_full(const struct client *c); /* the provider is not read until it has taken some */
+bool reply_has_unsent(const struct client *c);
 
 /* ---- exchange.c ---- */
 struct exchange *exchange_begin(struct client *c);
@@ -161,6 +171,7 @@ must_check bool authenticate_key(struct exchange *x, const struct http1_head *h)
 void authenticate(struct exchange *x, const struct http1_head *h, struct span named, struct span rest);
 void read_body_begin(struct exchange *x, const struct http1_head *h, struct span named, struct span rest);
 void read_body_more(struct exchange *x);
+void read_body_push(struct exchange *x, const char *bytes, size_t len, bool end); /* for who is not asked for bytes, but brings them */
 void read_body_memory(struct edge *e); /* each turn in which somebody waits for some */
 void reserve(struct exchange *x);
 void reserve_retry(struct exchange *x);

@@ -39,7 +39,7 @@ exchange_late(struct timer *t)
 		timer_arm(&e->loop, t, x->deadline_ms, exchange_late);
 		return;
 	}
-	if (x->client && x->client->conn.out.at && x->step == STEP_RELAY) { /* the client is slow, not the provider: its own timer rules */
+	if (x->client && reply_has_unsent(x->client) && x->step == STEP_RELAY) { /* the client is slow, not the provider: its own timer rules */
 		x->deadline_ms = e->loop.now_ms + step_timeout_ms(e, STEP_RELAY);
 		timer_arm(&e->loop, t, x->deadline_ms, exchange_late);
 		return;

@@ -49,6 +49,7 @@ struct client {
 	struct edge *edge;
 	struct client *next, **link;
 	struct exchange *x;
+	struct h2 *h2; /* it speaks HTTP/2: its streams have the exchanges */
 	char *pending; /* an incomplete head, or what was pipelined */
 	uint32_t pending_len, pending_cap;
 	size_t scanned;
@@ -57,6 +58,8 @@ struct client {
 	bool linger; /* … and let the peer finish sending first */
 	bool lingering;
 	bool http10;
+	bool loopback; /* from this machine */
+	bool is_stream; /* one of HTTP/2: it has no socket of its own (h2.c) */
 };
 
 struct upstream {

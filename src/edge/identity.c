@@ -107,6 +107,7 @@ use_certificates(struct edge *e)
 		.ask = (enum tls_ask)e->p->tls.ask,
 		.client_ca_pem = text_of(&i->client_ca),
 		.tickets = &i->tickets,
+		.h2 = e->p->http2,
 	};
 	struct tls_server *server = tls_server_create(all, count, &options, why);
 	if (!server)

@@ -1,6 +1,8 @@
 /* READ_BODY: the body goes into vault blocks, bounded in itself and in total, and the scanner reads along. */
 #include "edge/edge_priv.h"
 
+#include "edge/h2.h"
+
 #include <assert.h>
 
 enum { BLOCK_CHUNKED_FIRST = 8 << 10 };
@@ -236,14 +238,6 @@ begin_reading(struct exchange *x, const char *rest, size_t len)
 		loop_again(&x->edge->loop, &c->conn.watch);
 }
 
-static void
-send_continue(struct exchange *x)
-{
-	static char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-	struct iovec part = {text, sizeof text - 1};
-	client_send(x->client, &part, 1);
-}
-
 static enum end_reason
 prepare(struct exchange *x, const struct http1_head *h, struct span named)
 {
@@ -308,7 +302,7 @@ read_body_begin(struct exchange *x, const struct http1_head *h, struct span name
 		return;
 	}
 	if (expects)
-		send_continue(x);
+		reply_continue(x);
 	if (x->step == STEP_READ_BODY)
 		begin_reading(x, rest.at, rest.len);
 }
@@ -321,7 +315,10 @@ read_body_memory(struct edge *e)
 	while ((x = e->wait_memory) && admitted(x)) {
 		exchange_stop_waiting(x);
 		exchange_step(x, STEP_READ_BODY);
-		loop_again(&e->loop, &x->client->conn.watch);
+		if (x->client->is_stream)
+			h2_resume(x->client);
+		else
+			loop_again(&e->loop, &x->client->conn.watch);
 	}
 }
 
@@ -394,6 +391,19 @@ read_chunked(struct exchange *x)
 }
 
 void
+read_body_push(struct exchange *x, const char *bytes, size_t len, bool end)
+{
+	struct request *r = x->req;
+	bool fits = r->body_chunked || (len <= r->body_left && (!end || len == r->body_left));
+	enum end_reason reason = fits ? take_data(x, bytes, len) : END_BAD_BODY;
+	x->deadline_ms = x->edge->loop.now_ms + x->edge->p->timeouts.body;
+	if (reason != END_NONE)
+		body_failed(x, reason);
+	else if (end)
+		body_complete(x);
+}
+
+void
 read_body_more(struct exchange *x)
 {
 	if (x->wait_link) { /* for memory: nothing is read; but a client that goes is let go */
@@ -406,7 +416,7 @@ read_body_more(struct exchange *x)
 	}
 	if (x->req->expects) {
 		x->req->expects = false;
-		send_continue(x);
+		reply_continue(x);
 		if (x->step == STEP_DONE)
 			return;
 	}

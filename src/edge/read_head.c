@@ -25,8 +25,7 @@ answer_options(struct exchange *x, const struct endpoint_path *r)
 	answer_allow(&t, r ? (uint8_t)r->method : HTTP1_METHOD_OTHER);
 	text_lit(&t, "\r\n");
 	x->head_sent = x->answered = true;
-	struct iovec part = {t.at, t.len};
-	client_send(x->client, &part, 1);
+	reply(x, (struct span){t.at, t.len}, NULL, 0, true);
 	exchange_end(x, END_COMPLETED);
 }
 

@@ -103,31 +103,6 @@ unframe(struct exchange *x, char *raw, size_t len, bool eof, char **ret_data, si
 
 /* ---- the client's side ---- */
 
-/* One write: head, chunk size, data, the end. */
-static void
-write_client(struct exchange *x, struct span head, const char *data, size_t len, bool last)
-{
-	char size[24];
-	struct text t = text_on(size, sizeof size);
-	struct iovec parts[5];
-	int n = 0;
-	if (head.len)
-		parts[n++] = (struct iovec){(char *)head.at, head.len};
-	if (len && x->client_chunked) {
-		text_hex(&t, len);
-		text_lit(&t, "\r\n");
-		parts[n++] = (struct iovec){t.at, t.len};
-	}
-	if (len)
-		parts[n++] = (struct iovec){(char *)data, len};
-	if (len && x->client_chunked)
-		parts[n++] = (struct iovec){(char *)"\r\n", 2};
-	if (last && x->client_chunked)
-		parts[n++] = (struct iovec){(char *)"0\r\n\r\n", 5};
-	if (n && x->client)
-		client_send(x->client, parts, n);
-}
-
 /* Metered bytes to forward, together at *ret_data; the undecided tail goes into the carry. False: no memory for it. */
 static bool
 meter(struct exchange *x, char *data, size_t len, bool last, char **ret_data, size_t *ret_len)
@@ -178,7 +153,7 @@ finish_strict(struct exchange *x, struct span head, const char *data, size_t len
 	enum end_reason reason = reason_of_end(x);
 	if (len > HELD_MAX) {
 		size_t early = len - HELD_MAX;
-		write_client(x, head, data, early, false);
+		reply(x, head, data, early, false);
 		if (x->step == STEP_DONE)
 			return;
 		head.len = 0;
@@ -202,7 +177,7 @@ finish(struct exchange *x, struct span head, const char *data, size_t len)
 		finish_strict(x, head, data, len, complete);
 		return;
 	}
-	write_client(x, head, data, len, complete);
+	reply(x, head, data, len, complete);
 	if (x->step == STEP_DONE)
 		return;
 	x->answered = complete;
@@ -219,7 +194,7 @@ relay_finish_strict(struct exchange *x)
 		memcpy(e->in, x->carry, x->carry_len);
 	edge_in_used(e, x->carry_len);
 	carry_drop(x);
-	write_client(x, (struct span){e->in, head}, e->in + head, len, x->strict_complete);
+	reply(x, (struct span){e->in, head}, e->in + head, len, x->strict_complete);
 	if (x->step != STEP_DONE) {
 		x->answered = x->strict_complete;
 		exchange_end(x, (enum end_reason)x->strict_reason);
@@ -267,7 +242,7 @@ relay_data(struct exchange *x, char *data, size_t len, bool eof, struct span hea
 		finish(x, head, out, out_len);
 		return;
 	}
-	write_client(x, head, out, out_len, false);
+	reply(x, head, out, out_len, false);
 	if (x->step != STEP_RELAY)
 		return;
 	x->deadline_ms = x->edge->loop.now_ms + x->edge->p->timeouts.between_bytes;
@@ -339,7 +314,7 @@ void
 relay_read(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	if (!x->up || x->step < STEP_SEND || x->step > STEP_RELAY || (x->client && x->client->conn.out.at))
+	if (!x->up || x->step < STEP_SEND || x->step > STEP_RELAY || (x->client && reply_is_full(x->client)))
 		return;
 	if (!(x->up->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP | LOOP_ERROR)))
 		return;

@@ -38,6 +38,7 @@ struct handover {
 	struct edge_limits edge_limits;
 	struct edge_timeouts edge_timeouts;
 	struct edge_tls edge_tls;
+	bool http2;
 	uint32_t vault_grade, durability; /* edge */
 	uint32_t log_level; /* scribe */
 	uint32_t ledger_node, ledger_batch_window_ms, ledger_streams_per_account;

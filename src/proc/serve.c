@@ -168,6 +168,7 @@ plan_numbers(const struct config *c, struct supervisor_plan *plan)
 	plan->edges = (uint32_t)c->edges;
 	plan->node = (uint32_t)c->node;
 	plan->batch_window_ms = (uint32_t)c->batch_window_ms;
+	plan->http2 = c->http2;
 	plan->durability = (enum durability)c->durability;
 	plan->accounts = (uint32_t)c->limits.accounts;
 	plan->tickets_per_edge = (uint32_t)c->limits.streams_per_edge + BATCH_TICKETS;

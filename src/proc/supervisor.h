@@ -44,6 +44,7 @@ struct supervisor_plan {
 	struct edge_limits limits;
 	struct edge_timeouts timeouts;
 	struct edge_tls edge_tls;
+	bool http2;
 	struct tls_files *tls; /* NULL: none */
 	uint64_t ticket_rotation_ms;
 	const void *catalogue;

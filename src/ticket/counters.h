@@ -16,6 +16,9 @@
 	X(tls_handshakes, counter, "tls_handshakes", "TLS handshakes with clients completed.") \
 	X(tls_resumed, counter, "tls_resumed_handshakes", "TLS handshakes with clients that resumed a session.") \
 	X(tls_failed, counter, "tls_failed_handshakes", "TLS handshakes with clients that failed.") \
+	X(h2_connections, counter, "h2_connections", "Client connections that speak HTTP/2.") \
+	X(h2_streams, counter, "h2_requests", "Requests that came over HTTP/2.") \
+	X(h2_calmed, counter, "h2_connections_ended_for_noise", "Connections of HTTP/2 ended for too many frames that move nothing.") \
 	X(upstream_tls_handshakes, counter, "upstream_tls_handshakes", "TLS handshakes with providers completed.") \
 	X(upstream_tls_resumed, counter, "upstream_tls_resumed_handshakes", "TLS handshakes with providers that resumed a session.") \
 	X(upstream_opened, counter, "upstream_connections_opened", "Connections to providers opened.") \

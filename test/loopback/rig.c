@@ -360,7 +360,7 @@ rig_client(struct rig *r)
 {
 	int pair[2], made = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair);
 	assert(made == 0);
-	bool adopted = client_adopt(r->edge, pair[1], false);
+	bool adopted = client_adopt(r->edge, pair[1], false, true);
 	assert(adopted);
 	return pair[0];
 }

@@ -1,0 +1,941 @@
+#include "edge/h2.h"
+
+#include "edge/edge_priv.h"
+
+#include <assert.h>
+#include <nghttp2/nghttp2.h>
+
+/* Fields that HTTP/1.1 has in its request line. X(ID, name) */
+#define HTTP2_PSEUDO(X) \
+	X(METHOD, ":method") \
+	X(SCHEME, ":scheme") \
+	X(AUTHORITY, ":authority") \
+	X(PATH, ":path")
+
+enum {
+#define X(id, name) HTTP2_PSEUDO_##id,
+	HTTP2_PSEUDO(X)
+#undef X
+		PSEUDO_MAX
+};
+
+enum {
+	FRONT = 12 << 10, /* room before the fields for the request line and the host */
+	FIELDS_OUT = 48, /* of an answer: ours and the provider's that may pass */
+	GATHER_BYTES = 64 << 10,
+};
+
+/* How often a peer may do what costs it nothing. */
+struct allowance {
+	uint32_t left;
+	uint64_t refilled_ms;
+};
+
+/* What is collected of a request's head: one at a time, its frames follow each other (RFC 9113 4.3). */
+struct h2_head {
+	char *at; /* FRONT, then the fields as "name: value\r\n" */
+	uint32_t len, cap; /* of the fields */
+	uint32_t fields;
+	struct span pseudo[PSEUDO_MAX]; /* in front of the fields, see keep_pseudo() */
+	uint32_t pseudo_len;
+	uint16_t refused; /* status of an answer that says why; 0: none */
+	bool has_host, has_length;
+};
+
+struct h2 {
+	struct client *connection;
+	nghttp2_session *session;
+	struct h2_stream *streams;
+	struct h2_head head;
+	struct allowance idle_frames, resets;
+	uint32_t stream_count;
+	bool reading; /* within nghttp2: what is said now is written afterwards */
+	bool leaving; /* GOAWAY was said: it ends with its last stream */
+};
+
+struct h2_stream {
+	struct client client; /* first: what its exchange sees */
+	struct deferred deferred;
+	struct h2 *h2;
+	struct h2_stream *next, **link;
+	int32_t id;
+	char *out; /* body that the peer has not taken yet */
+	uint32_t out_len, out_cap, out_sent;
+	char *held; /* body of the request that waits for memory */
+	uint32_t held_len, held_cap;
+	bool begun; /* the head of the answer is submitted */
+	bool ended; /* nothing follows what is in the box */
+	bool body_ended; /* the request is complete */
+	bool gone; /* closed: only its memory is left */
+};
+
+static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+bool
+h2_is_preface(const char *bytes, size_t len)
+{
+	return len > 0 && memcmp(bytes, preface, len < H2_PREFACE_BYTES ? len : H2_PREFACE_BYTES) == 0;
+}
+
+static struct h2_stream *
+stream_of(const struct client *c)
+{
+	assert(c->is_stream);
+	return container_of(c, struct h2_stream, client);
+}
+
+/* ---- nghttp2's memory ---- */
+
+static void *
+take(size_t bytes, void *vault)
+{
+	return bytes && bytes <= VAULT_BLOCK_MAX ? vault_alloc(vault, bytes) : NULL;
+}
+
+static void
+give(void *p, void *vault)
+{
+	if (p)
+		vault_free(vault, p, vault_bytes_of(vault, p));
+}
+
+static void *
+take_many(size_t count, size_t bytes, void *vault) /* the vault gives zeros */
+{
+	return bytes && count <= VAULT_BLOCK_MAX / bytes ? take(count * bytes, vault) : NULL;
+}
+
+static void *
+change(void *p, size_t bytes, void *vault)
+{
+	if (!p || vault_bytes_of(vault, p) < bytes) {
+		void *larger = take(bytes, vault);
+		if (larger && p)
+			memcpy(larger, p, vault_bytes_of(vault, p));
+		if (larger)
+			give(p, vault);
+		return larger;
+	}
+	return p;
+}
+
+/* ---- what a peer may do for nothing ---- */
+
+static bool
+spend(struct h2 *h, struct allowance *a, uint32_t most, uint32_t each_second)
+{
+	uint64_t now = h->connection->edge->loop.now_ms, passed = now - a->refilled_ms;
+	if (passed >= 1000) {
+		uint64_t left = a->left + passed / 1000 * each_second;
+		a->left = left < most ? (uint32_t)left : most;
+		a->refilled_ms = now - passed % 1000;
+	}
+	if (a->left == 0)
+		return false;
+	a->left--;
+	return true;
+}
+
+static int
+enough(struct h2 *h)
+{
+	count_add(h->connection->edge->p->counters, h2_calmed, 1);
+	nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
+	return 0;
+}
+
+/* ---- streams ---- */
+
+static void stream_late(struct timer *t);
+
+static void
+stream_bury(struct deferred *d, void *arg)
+{
+	struct h2_stream *s = container_of(d, struct h2_stream, deferred);
+	vault_free(s->client.edge->vault, s, sizeof *s);
+}
+
+static struct h2_stream *
+stream_begin(struct h2 *h, int32_t id)
+{
+	struct edge *e = h->connection->edge;
+	struct h2_stream *s = vault_alloc(e->vault, sizeof *s);
+	if (!s)
+		return NULL;
+	s->client.edge = e;
+	s->client.is_stream = true;
+	s->client.conn.watch.fd = -1;
+	s->h2 = h;
+	s->id = id;
+	s->next = h->streams;
+	s->link = &h->streams;
+	if (s->next)
+		s->next->link = &s->next;
+	h->streams = s;
+	h->stream_count++;
+	count_add(e->p->counters, h2_streams, 1);
+	return s;
+}
+
+static void
+box_free(struct h2_stream *s)
+{
+	vault_free_dirty(s->client.edge->vault, s->out, s->out_cap, s->out_len);
+	s->out = NULL;
+	s->out_len = s->out_cap = s->out_sent = 0;
+}
+
+static void
+held_free(struct h2_stream *s)
+{
+	vault_free_dirty(s->client.edge->vault, s->held, s->held_cap, s->held_len);
+	s->held = NULL;
+	s->held_len = s->held_cap = 0;
+}
+
+/* nghttp2 has let go of it. Its exchange hears that the client has gone, if it still runs. */
+static void
+stream_end(struct h2_stream *s)
+{
+	struct edge *e = s->client.edge;
+	s->gone = true;
+	if (s->client.x)
+		exchange_client_gone(s->client.x);
+	timer_cancel(&e->loop, &s->client.timer);
+	box_free(s);
+	held_free(s);
+	*s->link = s->next;
+	if (s->next)
+		s->next->link = s->link;
+	s->h2->stream_count--;
+	loop_defer(&e->loop, &s->deferred, stream_bury);
+}
+
+static void
+reset(struct h2_stream *s, uint32_t error)
+{
+	if (!s->gone)
+		(void)!nghttp2_submit_rst_stream(s->h2->session, NGHTTP2_FLAG_NONE, s->id, error);
+}
+
+/* Somebody has something to say: after all that this turn brings, together. */
+static void
+write_soon(struct h2 *h)
+{
+	if (!h->reading)
+		loop_again(&h->connection->edge->loop, &h->connection->conn.watch);
+}
+
+/* ---- a request's head ---- */
+
+static bool
+head_room(struct h2 *h)
+{
+	struct edge *e = h->connection->edge;
+	struct h2_head *d = &h->head;
+	uint32_t most = e->p->limits.head_bytes < READ_BYTES / 2 ? e->p->limits.head_bytes : READ_BYTES / 2;
+	if (!d->at)
+		d->at = vault_alloc(e->vault, FRONT + most + 64);
+	d->cap = most;
+	d->len = d->fields = d->pseudo_len = 0;
+	memset(d->pseudo, 0, sizeof d->pseudo);
+	d->refused = 0;
+	d->has_host = d->has_length = false;
+	return d->at != NULL;
+}
+
+static void
+head_free(struct h2 *h)
+{
+	struct h2_head *d = &h->head;
+	if (d->at)
+		vault_free(h->connection->edge->vault, d->at, FRONT + d->cap + 64);
+	d->at = NULL;
+}
+
+static const struct span pseudo_names[PSEUDO_MAX] = {
+#define X(id, name) [HTTP2_PSEUDO_##id] = SPAN_INIT(name),
+	HTTP2_PSEUDO(X)
+#undef X
+};
+
+/* The front half of FRONT keeps their values until the request line is written behind them. */
+static void
+keep_pseudo(struct h2_head *d, struct span name, struct span value)
+{
+	for (int i = 0; i < PSEUDO_MAX; i++) {
+		if (name.len != pseudo_names[i].len || memcmp(name.at, pseudo_names[i].at, name.len) != 0)
+			continue;
+		if (d->pseudo_len + value.len > FRONT / 2 - 64) {
+			d->refused = i == HTTP2_PSEUDO_PATH ? 414 : 431;
+			return;
+		}
+		char *at = d->at + d->pseudo_len;
+		memcpy(at, value.at, value.len);
+		d->pseudo[i] = (struct span){at, value.len};
+		d->pseudo_len += (uint32_t)value.len;
+		return;
+	}
+	d->refused = 400; /* nghttp2 lets no other through */
+}
+
+static bool
+same(struct span a, const char *b)
+{
+	return a.len == strlen(b) && memcmp(a.at, b, a.len) == 0;
+}
+
+static void
+keep_field(struct h2_head *d, struct span name, struct span value)
+{
+	if (++d->fields > HTTP1_FIELDS_MAX - 2 || d->len + name.len + value.len + 4 > d->cap) {
+		d->refused = 431;
+		return;
+	}
+	if (same(name, "cookie")) /* counted, never passed on */
+		return;
+	d->has_length = d->has_length || same(name, "content-length");
+	if (same(name, "host")) {
+		struct span a = d->pseudo[HTTP2_PSEUDO_AUTHORITY];
+		if (a.at && (a.len != value.len || strncasecmp(a.at, value.at, a.len) != 0)) /* RFC 9113 8.3.1 */
+			d->refused = 400;
+		if (a.at)
+			return;
+		d->has_host = true;
+	}
+	char *at = d->at + FRONT + d->len;
+	memcpy(at, name.at, name.len);
+	memcpy(at + name.len, ": ", 2);
+	memcpy(at + name.len + 2, value.at, value.len);
+	memcpy(at + name.len + 2 + value.len, "\r\n", 2);
+	d->len += (uint32_t)(name.len + value.len + 4);
+}
+
+/*
+ * The head as HTTP/1.1 would have said it, so that there is one parser of heads and one set of rules: nothing in it can be misread, since nghttp2 has seen
+ * to it that no name and no value holds a line's end. Returns where it begins.
+ */
+static struct span
+compose(struct h2_head *d, bool body)
+{
+	char *fields = d->at + FRONT;
+	struct text t = text_on(d->at + FRONT / 2, FRONT / 2);
+	text_span(&t, d->pseudo[HTTP2_PSEUDO_METHOD]);
+	text_lit(&t, " ");
+	text_span(&t, d->pseudo[HTTP2_PSEUDO_PATH]);
+	text_lit(&t, " HTTP/1.1\r\n");
+	if (d->pseudo[HTTP2_PSEUDO_AUTHORITY].at) {
+		text_lit(&t, "host: ");
+		text_span(&t, d->pseudo[HTTP2_PSEUDO_AUTHORITY]);
+		text_lit(&t, "\r\n");
+	} else if (!d->has_host)
+		text_lit(&t, "host: \r\n"); /* the parser's to refuse */
+	if (body && !d->has_length)
+		text_lit(&t, "transfer-encoding: chunked\r\n"); /* of unknown length; the frames say where it ends */
+	if (t.cut)
+		d->refused = 414;
+	memcpy(fields + d->len, "\r\n", 2);
+	memmove(fields - t.len, t.at, t.len);
+	return (struct span){fields - t.len, t.len + d->len + 2};
+}
+
+static const struct {
+	uint16_t status;
+	const char *message;
+} refusals[] = {
+#define X(name, status, text) {status, text},
+	HTTP1_ERRORS(X)
+#undef X
+};
+
+static void
+refuse(struct h2_stream *s, uint16_t status, const char *message)
+{
+	count_add(s->client.edge->p->counters, ended[END_BAD_HTTP], 1);
+	answer_text(&s->client, status, "bad_http", message);
+}
+
+static void
+head_complete(struct h2_stream *s, bool body)
+{
+	struct h2 *h = s->h2;
+	struct edge *e = s->client.edge;
+	enum http1_error error;
+	size_t scanned = 0;
+	s->body_ended = !body;
+	struct span head = compose(&h->head, body);
+	if (h->head.refused)
+		refuse(s, h->head.refused, h->head.refused == 400 ? "the request's fields contradict each other" : "the request's head is too large");
+	else if (http1_request_parse(head.at, head.len, &scanned, &e->head, &error) != HTTP1_DONE)
+		refuse(s, refusals[error].status, refusals[error].message);
+	else
+		read_head(&s->client, head.at, head.len);
+}
+
+/* ---- a request's body ---- */
+
+static void
+used(struct h2_stream *s, size_t len)
+{
+	(void)!nghttp2_session_consume(s->h2->session, s->id, len); /* fails only for a stream that is gone */
+}
+
+static bool
+wants_body(const struct h2_stream *s)
+{
+	return s->client.x && s->client.x->step == STEP_READ_BODY;
+}
+
+/* The exchange waits for memory: what the window lets through is kept, and not yet given back to the window. */
+static bool
+hold(struct h2_stream *s, const char *bytes, size_t len)
+{
+	struct edge *e = s->client.edge;
+	if (s->held_len + len > s->held_cap) {
+		uint32_t cap = (uint32_t)vault_block_bytes(s->held_len + len);
+		char *at = vault_alloc(e->vault, cap);
+		if (!at)
+			return false;
+		if (s->held_len)
+			memcpy(at, s->held, s->held_len);
+		vault_free_dirty(e->vault, s->held, s->held_cap, s->held_len);
+		s->held = at;
+		s->held_cap = cap;
+	}
+	memcpy(s->held + s->held_len, bytes, len);
+	s->held_len += (uint32_t)len;
+	return true;
+}
+
+static void
+body_bytes(struct h2_stream *s, const char *bytes, size_t len)
+{
+	count_add(s->client.edge->p->counters, bytes_from_clients, len);
+	if (!wants_body(s)) { /* already answered: what still comes is read and dropped */
+		used(s, len);
+		return;
+	}
+	if (s->client.x->wait_link || s->held_len) {
+		if (!hold(s, bytes, len))
+			exchange_end(s->client.x, END_OVERLOADED);
+		return;
+	}
+	used(s, len);
+	read_body_push(s->client.x, bytes, len, false);
+}
+
+static void
+body_end(struct h2_stream *s)
+{
+	s->body_ended = true;
+	if (wants_body(s) && !s->client.x->wait_link && !s->held_len)
+		read_body_push(s->client.x, NULL, 0, true);
+}
+
+void
+h2_resume(struct client *c)
+{
+	struct h2_stream *s = stream_of(c);
+	size_t len = s->held_len;
+	if (len && wants_body(s))
+		read_body_push(c->x, s->held, len, false);
+	held_free(s);
+	used(s, len);
+	if (wants_body(s) && s->body_ended)
+		read_body_push(c->x, NULL, 0, true);
+	write_soon(s->h2);
+}
+
+/* ---- nghttp2's calls ---- */
+
+static int
+on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+	struct h2 *h = arg;
+	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+		return 0;
+	struct h2_stream *s = stream_begin(h, frame->hd.stream_id);
+	if (!s)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	(void)!nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, s);
+	return head_room(h) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+static int
+on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name, nghttp2_rcbuf *value, uint8_t flags, void *arg)
+{
+	struct h2 *h = arg;
+	nghttp2_vec a = nghttp2_rcbuf_get_buf(name), b = nghttp2_rcbuf_get_buf(value);
+	struct span n = {(const char *)a.base, a.len}, v = {(const char *)b.base, b.len};
+	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST || h->head.refused) /* trailers mean nothing here */
+		return 0;
+	if (n.len && n.at[0] == ':')
+		keep_pseudo(&h->head, n, v);
+	else
+		keep_field(&h->head, n, v);
+	return 0;
+}
+
+/* Frames that a client needs few of, and that cost it nothing. */
+static bool
+moves_nothing(const nghttp2_frame *frame)
+{
+	switch (frame->hd.type) {
+	case NGHTTP2_DATA:
+		return frame->hd.length == 0 && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
+	case NGHTTP2_PING:
+	case NGHTTP2_SETTINGS:
+	case NGHTTP2_PRIORITY:
+	case NGHTTP2_WINDOW_UPDATE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int
+on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+	struct h2 *h = arg;
+	struct h2_stream *s = frame->hd.stream_id ? nghttp2_session_get_stream_user_data(session, frame->hd.stream_id) : NULL;
+	bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+	if (moves_nothing(frame) && !spend(h, &h->idle_frames, H2_IDLE_FRAMES, H2_IDLE_FRAMES_SECOND))
+		return enough(h);
+	if (frame->hd.type == NGHTTP2_RST_STREAM && !spend(h, &h->resets, H2_RESETS, H2_RESETS_SECOND))
+		return enough(h);
+	if (!s)
+		return 0;
+	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+		head_complete(s, !end);
+		head_free(h);
+	} else if (end && (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS))
+		body_end(s);
+	return 0;
+}
+
+static int
+on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t len, void *arg)
+{
+	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+	if (s)
+		body_bytes(s, (const char *)bytes, len);
+	else
+		(void)!nghttp2_session_consume(session, id, len);
+	return 0;
+}
+
+/* The answer is out whole, the request is not: nobody reads the rest of it (RFC 9113 8.1). */
+static int
+on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+	struct h2_stream *s = frame->hd.stream_id ? nghttp2_session_get_stream_user_data(session, frame->hd.stream_id) : NULL;
+	bool last = (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) && frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+	if (s && last && !s->body_ended)
+		reset(s, NGHTTP2_NO_ERROR);
+	return 0;
+}
+
+static int
+on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, void *arg)
+{
+	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+	if (s)
+		stream_end(s);
+	return 0;
+}
+
+static int
+on_invalid(nghttp2_session *session, const nghttp2_frame *frame, int error, void *arg)
+{
+	struct h2 *h = arg;
+	if (!spend(h, &h->resets, H2_RESETS, H2_RESETS_SECOND))
+		return enough(h);
+	return 0;
+}
+
+/* ---- answers ---- */
+
+static ssize_t
+more_of_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t most, uint32_t *flags, nghttp2_data_source *source, void *arg)
+{
+	struct h2_stream *s = source->ptr;
+	size_t left = s->out_len - s->out_sent, len = left < most ? left : most;
+	if (len)
+		memcpy(to, s->out + s->out_sent, len);
+	s->out_sent += (uint32_t)len;
+	if (s->out_sent == s->out_len) {
+		box_free(s);
+		if (s->ended)
+			*flags |= NGHTTP2_DATA_FLAG_EOF;
+		else if (len == 0)
+			return NGHTTP2_ERR_DEFERRED;
+	}
+	return (ssize_t)len;
+}
+
+/* Fields that belong to a connection of HTTP/1.1, not to an answer (RFC 9113 8.2.2). */
+static bool
+is_of_connection(struct span name)
+{
+	static const char *const names[] = {"connection", "transfer-encoding", "keep-alive", "proxy-connection", "upgrade"};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (name.len == strlen(names[i]) && strncasecmp(name.at, names[i], name.len) == 0)
+			return true;
+	return false;
+}
+
+static void
+lower(char *at, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (at[i] >= 'A' && at[i] <= 'Z')
+			at[i] = (char)(at[i] | 0x20);
+}
+
+static nghttp2_nv
+field(const char *name, size_t name_len, const char *value, size_t value_len)
+{
+	return (nghttp2_nv){(uint8_t *)name, (uint8_t *)value, name_len, value_len, NGHTTP2_NV_FLAG_NONE};
+}
+
+/* Our own text: "HTTP/1.1 200 OK\r\nname: value\r\n…\r\n". Names are made small in place. */
+static size_t
+fields_of(struct span head, nghttp2_nv out[FIELDS_OUT])
+{
+	char *at = memchr(head.at, '\n', head.len), *end = (char *)head.at + head.len;
+	size_t count = 0;
+	out[count++] = field(":status", 7, head.at + 9, 3);
+	for (at++; at + 2 < end && count < FIELDS_OUT;) {
+		char *line_end = memchr(at, '\r', (size_t)(end - at)), *colon = memchr(at, ':', (size_t)(line_end - at));
+		size_t name_len = (size_t)(colon - at);
+		char *value = colon + 1 < line_end && colon[1] == ' ' ? colon + 2 : colon + 1;
+		lower(at, name_len);
+		if (!is_of_connection((struct span){at, name_len}))
+			out[count++] = field(at, name_len, value, (size_t)(line_end - value));
+		at = line_end + 2;
+	}
+	return count;
+}
+
+static bool
+box_add(struct h2_stream *s, const char *bytes, size_t len)
+{
+	struct edge *e = s->client.edge;
+	uint32_t left = s->out_len - s->out_sent;
+	if (len == 0)
+		return true;
+	if (s->out_len + len > s->out_cap) {
+		if (left + len > VAULT_BLOCK_MAX)
+			return false;
+		uint32_t cap = (uint32_t)vault_block_bytes(left + len);
+		char *at = vault_alloc(e->vault, cap);
+		if (!at)
+			return false;
+		if (left)
+			memcpy(at, s->out + s->out_sent, left);
+		box_free(s);
+		s->out = at;
+		s->out_cap = cap;
+		s->out_len = left;
+	}
+	memcpy(s->out + s->out_len, bytes, len);
+	s->out_len += (uint32_t)len;
+	return true;
+}
+
+static bool
+submit(struct h2_stream *s, struct span head, bool body)
+{
+	nghttp2_nv fields[FIELDS_OUT];
+	const nghttp2_data_provider provider = {.source.ptr = s, .read_callback = more_of_body};
+	size_t count = fields_of(head, fields);
+	s->begun = true;
+	return nghttp2_submit_response(s->h2->session, s->id, fields, count, body ? &provider : NULL) == 0;
+}
+
+void
+h2_reply(struct client *c, struct span head, const char *data, size_t len, bool last)
+{
+	struct h2_stream *s = stream_of(c);
+	bool kept = s->gone || box_add(s, data, len);
+	if (s->gone || s->ended)
+		return;
+	s->ended = last;
+	if (head.len)
+		kept = submit(s, head, !last || s->out_len > 0) && kept;
+	else if (s->begun)
+		(void)!nghttp2_session_resume_data(s->h2->session, s->id); /* fails when nothing is deferred: then it goes on by itself */
+	if (!kept)
+		reset(s, NGHTTP2_INTERNAL_ERROR);
+	write_soon(s->h2);
+}
+
+void
+h2_continue(struct client *c)
+{
+	struct h2_stream *s = stream_of(c);
+	const nghttp2_nv status = field(":status", 7, "100", 3);
+	if (!s->gone)
+		(void)!nghttp2_submit_headers(s->h2->session, NGHTTP2_FLAG_NONE, s->id, NULL, &status, 1, NULL);
+	write_soon(s->h2);
+}
+
+bool
+h2_is_full(const struct client *c)
+{
+	const struct h2_stream *s = stream_of(c);
+	return s->out_len - s->out_sent >= H2_STREAM_FULL;
+}
+
+bool
+h2_has_unsent(const struct client *c)
+{
+	const struct h2_stream *s = stream_of(c);
+	return s->out_len > s->out_sent;
+}
+
+void
+h2_next(struct client *c)
+{
+	struct h2_stream *s = stream_of(c);
+	c->x = NULL;
+	if (!s->ended) /* cut short: it must not look complete */
+		reset(s, NGHTTP2_INTERNAL_ERROR);
+	if (!s->gone)
+		write_soon(s->h2);
+}
+
+/* ---- writing ---- */
+
+/* All that may be said now, gathered, in as few writes as there are. False: the connection is broken. */
+static bool
+write_all(struct h2 *h, uint64_t *ret_bytes)
+{
+	struct client *c = h->connection;
+	struct edge *e = c->edge;
+	uint64_t bytes;
+	if (c->conn.out.at && conn_write(e, &c->conn, NULL, 0, &bytes) == WROTE_BROKEN)
+		return false;
+	while (!c->conn.out.at) {
+		size_t len = 0;
+		const uint8_t *some;
+		ssize_t n = 0;
+		while (len <= GATHER_BYTES - H2_FRAME_MAX - 64 && (n = nghttp2_session_mem_send(h->session, &some)) > 0) {
+			assert(len + (size_t)n <= GATHER_BYTES);
+			memcpy(e->h2_out + len, some, (size_t)n);
+			len += (size_t)n;
+		}
+		if (len == 0)
+			return n == 0;
+		struct iovec part = {e->h2_out, len};
+		enum wrote r = conn_write(e, &c->conn, &part, 1, &bytes);
+		explicit_bzero(e->h2_out, len);
+		count_add(e->p->counters, bytes_to_clients, bytes);
+		*ret_bytes += bytes;
+		if (r == WROTE_BROKEN)
+			return false;
+	}
+	return true;
+}
+
+/* Whose box has been emptied may read its provider again; whose has not has so long for it. */
+static void
+look_at_streams(struct h2 *h)
+{
+	struct edge *e = h->connection->edge;
+	for (struct h2_stream *s = h->streams, *next; s; s = next) {
+		next = s->next;
+		struct exchange *x = s->client.x;
+		if (s->gone)
+			continue;
+		if (!h2_has_unsent(&s->client))
+			timer_cancel(&e->loop, &s->client.timer);
+		else if (!s->client.timer.link)
+			timer_arm(&e->loop, &s->client.timer, e->loop.now_ms + e->p->timeouts.client_write, stream_late);
+		if (x && x->up && !h2_is_full(&s->client))
+			relay_read(x); /* may end x, but not s: nghttp2 closes streams, and not in here */
+	}
+}
+
+/* It takes nothing for too long. */
+static void
+stream_late(struct timer *t)
+{
+	struct client *c = container_of(t, struct client, timer);
+	struct h2_stream *s = stream_of(c);
+	struct exchange *x = c->x;
+	if (x) {
+		x->client = NULL;
+		c->x = NULL;
+		exchange_end(x, END_CLIENT_SLOW);
+	}
+	reset(s, NGHTTP2_CANCEL);
+	write_soon(s->h2);
+}
+
+/* ---- the connection ---- */
+
+static nghttp2_session_callbacks *
+callbacks(void)
+{
+	static nghttp2_session_callbacks *all;
+	if (all || nghttp2_session_callbacks_new(&all) != 0)
+		return all;
+	nghttp2_session_callbacks_set_on_begin_headers_callback(all, on_begin_headers);
+	nghttp2_session_callbacks_set_on_header_callback2(all, on_header);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(all, on_frame);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, on_data);
+	nghttp2_session_callbacks_set_on_frame_send_callback(all, on_sent);
+	nghttp2_session_callbacks_set_on_stream_close_callback(all, on_stream_close);
+	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(all, on_invalid);
+	return all;
+}
+
+static nghttp2_option *
+options(void)
+{
+	static nghttp2_option *all;
+	if (all || nghttp2_option_new(&all) != 0)
+		return all;
+	nghttp2_option_set_no_auto_window_update(all, 1); /* windows open when bytes have found their place */
+	nghttp2_option_set_no_closed_streams(all, 1);
+	nghttp2_option_set_max_outbound_ack(all, 100);
+	nghttp2_option_set_max_settings(all, 32);
+	nghttp2_option_set_max_reserved_remote_streams(all, 0);
+	return all;
+}
+
+static bool
+open_session(struct h2 *h)
+{
+	struct edge *e = h->connection->edge;
+	const nghttp2_settings_entry settings[] = {
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, H2_STREAMS_MAX},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW},
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, e->p->limits.head_bytes},
+	};
+	nghttp2_mem memory = {e->vault, take, give, take_many, change};
+	if (!callbacks() || !options() || nghttp2_session_server_new3(&h->session, callbacks(), h, options(), &memory) != 0)
+		return false;
+	return nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) == 0 &&
+		nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, H2_CONNECTION_WINDOW) == 0;
+}
+
+bool
+h2_begin(struct client *c)
+{
+	struct edge *e = c->edge;
+	if (!e->h2_out)
+		e->h2_out = vault_alloc(e->vault, GATHER_BYTES);
+	if (!e->h2_in)
+		e->h2_in = vault_alloc(e->vault, READ_BYTES);
+	struct h2 *h = e->h2_out && e->h2_in ? vault_alloc(e->vault, sizeof *h) : NULL;
+	if (!h)
+		return false;
+	h->connection = c;
+	h->idle_frames = (struct allowance){H2_IDLE_FRAMES, e->loop.now_ms};
+	h->resets = (struct allowance){H2_RESETS, e->loop.now_ms};
+	c->h2 = h;
+	count_add(e->p->counters, h2_connections, 1);
+	client_arm_idle(c);
+	return open_session(h);
+}
+
+static bool
+feed(struct h2 *h, const char *bytes, size_t len)
+{
+	h->reading = true;
+	ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)bytes, len);
+	h->reading = false;
+	return n == (ssize_t)len; /* an error it has told the peer of in its own way comes by want_read and want_write */
+}
+
+static bool
+read_more(struct h2 *h)
+{
+	enum { READS_A_TURN = 4 };
+	struct client *c = h->connection;
+	struct edge *e = c->edge;
+	for (int i = 0; i < READS_A_TURN && c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP); i++) {
+		if (!edge_has_room(e)) {
+			e->thirsty = true;
+			return true;
+		}
+		ssize_t n = conn_read(e, &c->conn, e->h2_in, READ_BYTES);
+		if (n < 0)
+			return false;
+		bool fed = n == 0 || feed(h, e->h2_in, (size_t)n);
+		explicit_bzero(e->h2_in, (size_t)n);
+		if (!fed)
+			return false;
+		if (n == 0)
+			return true;
+	}
+	if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP))
+		loop_again(&e->loop, &c->conn.watch);
+	return true;
+}
+
+/* It has its time to take what is written, or, without a request, to ask something. */
+static void
+arm(struct client *c, bool wrote)
+{
+	struct edge *e = c->edge;
+	if (c->conn.out.at) {
+		if (wrote || !c->timer.link)
+			client_arm_write(c);
+	} else if (c->h2->stream_count)
+		timer_cancel(&e->loop, &c->timer);
+	else if (!c->timer.link)
+		client_arm_idle(c);
+}
+
+void
+h2_ready(struct client *c, const char *bytes, size_t len)
+{
+	struct h2 *h = c->h2;
+	uint64_t wrote = 0;
+	bool good = (len == 0 || feed(h, bytes, len)) && read_more(h);
+	good = write_all(h, &wrote) && good;
+	if (good)
+		look_at_streams(h);
+	bool over = !nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session);
+	if (!good || (over && !c->conn.out.at) || (h->leaving && h->stream_count == 0 && !c->conn.out.at)) {
+		client_close(c);
+		return;
+	}
+	arm(c, wrote > 0);
+}
+
+bool
+h2_drain(struct client *c)
+{
+	struct h2 *h = c->h2;
+	if (!h->leaving)
+		(void)!nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h->session), NGHTTP2_NO_ERROR, NULL, 0);
+	h->leaving = true;
+	if (h->stream_count)
+		write_soon(h);
+	return h->stream_count == 0;
+}
+
+void
+h2_end(struct client *c)
+{
+	struct h2 *h = c->h2;
+	uint64_t bytes = 0;
+	if (h->session && !(c->conn.watch.flags & LOOP_ERROR)) {
+		(void)!nghttp2_session_terminate_session(h->session, NGHTTP2_NO_ERROR);
+		(void)!write_all(h, &bytes);
+	}
+	h->reading = true; /* nothing is written any more */
+	while (h->streams) {
+		struct h2_stream *s = h->streams;
+		(void)!nghttp2_session_set_stream_user_data(h->session, s->id, NULL);
+		stream_end(s);
+	}
+	head_free(h);
+	nghttp2_session_del(h->session);
+	vault_free(c->edge->vault, h, sizeof *h);
+	c->h2 = NULL;
+}

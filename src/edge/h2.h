@@ -1,0 +1,52 @@
+/*
+ * HTTP/2 towards clients (RFC 9113, HPACK RFC 7541; nghttp2 reads and writes the frames). Edge only; all of it lies in the vault.
+ *
+ * A connection is a struct client whose `h2` is set; each of its streams is a struct client of its own, so that an exchange need not know which of the two
+ * it belongs to. What an exchange says goes into its stream's box and from there, as far as the peer's windows allow, into frames at the end of the
+ * turn: one write for all streams.
+ */
+#ifndef EDGE_H2_H
+#define EDGE_H2_H
+
+#include "core/base.h"
+
+struct client;
+struct edge;
+
+enum {
+	H2_PREFACE_BYTES = 24, /* RFC 9113 3.4 */
+	H2_STREAMS_MAX = 128, /* at a time on one connection */
+	H2_STREAM_WINDOW = 256 << 10, /* unread bytes of one request's body */
+	H2_CONNECTION_WINDOW = 1 << 20, /* … of all on a connection */
+	H2_STREAM_FULL = 32 << 10, /* unsent bytes of an answer: until they are fewer the provider is not read */
+	H2_FRAME_MAX = 16384,
+	/* Frames that move nothing: so many at once, and so many more each second. Beyond it the connection ends (ENHANCE_YOUR_CALM). */
+	H2_IDLE_FRAMES = 1000,
+	H2_IDLE_FRAMES_SECOND = 100,
+	H2_RESETS = 200, /* the same for streams that the peer resets */
+	H2_RESETS_SECOND = 20,
+};
+
+/* The bytes that every connection of HTTP/2 begins with. */
+bool h2_is_preface(const char *bytes, size_t len); /* also the beginning of it */
+
+/* From now on the connection speaks HTTP/2. False: no memory; the caller closes it. */
+must_check bool h2_begin(struct client *c);
+/* Bytes have come, those in `bytes` first; or there may be room to write. The client may be closed afterwards. */
+void h2_ready(struct client *c, const char *bytes, size_t len);
+/* The connection ends, its streams with it; what can be written at once is. Called by client_close(). */
+void h2_end(struct client *c);
+/* Nothing new: a connection without streams may be closed (true), one with some says so to its peer. */
+must_check bool h2_drain(struct client *c);
+
+/* ---- one stream, called for a struct client with `is_stream` ---- */
+
+/* head: a status line and fields as HTTP/1.1 has them, or empty; then bytes of the body; last: that was all. */
+void h2_reply(struct client *stream, struct span head, const char *data, size_t len, bool last);
+void h2_continue(struct client *stream); /* 100 */
+bool h2_is_full(const struct client *stream); /* no more for now */
+bool h2_has_unsent(const struct client *stream);
+void h2_next(struct client *stream); /* its exchange is over; what is said is still sent */
+void h2_resume(struct client *stream); /* its exchange has memory for the body again */
+
+#endif
