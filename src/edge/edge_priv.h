@@ -111,8 +111,12 @@ edge_in_used(struct edge *e, size_t bytes)
 }
 
 /* ---- conn.c: one way of reading and writing ---- */
-enum wrote { WROTE_ALL, WROTE_SOME, WROTE_BROKEN };
-enum { CONN_NOTHING = 0, CONN_END = -1, CONN_CUT = -2 };
+enum wrote { WROTE_ALL,
+	WROTE_SOME,
+	WROTE_BROKEN };
+enum { CONN_NOTHING = 0,
+	CONN_END = -1,
+	CONN_CUT = -2 };
 must_check bool conn_open(struct edge *e, struct conn *c, int fd, void (*ready)(struct watch *w));
 /* Says goodbye where TLS wants it, closes the descriptor, lets go of what waits. */
 void conn_close(struct edge *e, struct conn *c);

@@ -49,6 +49,7 @@ struct h2 {
 	struct h2_head head;
 	struct allowance idle_frames, resets;
 	uint32_t stream_count;
+	uint32_t error; /* why it ends: NGHTTP2_… */
 	bool reading; /* within nghttp2: what is said now is written afterwards */
 	bool leaving; /* GOAWAY was said: it ends with its last stream */
 };
@@ -847,7 +848,12 @@ feed(struct h2 *h, const char *bytes, size_t len)
 	h->reading = true;
 	ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)bytes, len);
 	h->reading = false;
-	return n == (ssize_t)len; /* an error it has told the peer of in its own way comes by want_read and want_write */
+	if (n == NGHTTP2_ERR_FLOODED) { /* of answers to pings and settings, which it does not take */
+		count_add(h->connection->edge->p->counters, h2_calmed, 1);
+		h->error = NGHTTP2_ENHANCE_YOUR_CALM;
+	} else if (n < 0)
+		h->error = n == NGHTTP2_ERR_NOMEM ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR;
+	return n == (ssize_t)len; /* errors that nghttp2 has told the peer of itself show by want_read and want_write */
 }
 
 static bool
@@ -925,7 +931,7 @@ h2_end(struct client *c)
 	struct h2 *h = c->h2;
 	uint64_t bytes = 0;
 	if (h->session && !(c->conn.watch.flags & LOOP_ERROR)) {
-		(void)!nghttp2_session_terminate_session(h->session, NGHTTP2_NO_ERROR);
+		(void)!nghttp2_session_terminate_session(h->session, h->error);
 		(void)!write_all(h, &bytes);
 	}
 	h->reading = true; /* nothing is written any more */

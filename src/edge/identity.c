@@ -49,7 +49,8 @@ take_ticket_key(struct tls_ticket_keys *t, const struct message_secret *m)
 static struct pem *
 pem_of(struct identity *i, const struct message_secret *m)
 {
-	uint32_t most = m->kind == SECRET_CLIENT_CA ? 1 : m->kind == SECRET_TRUST ? TRUSTS_MAX : TLS_IDENTITIES_MAX;
+	uint32_t most = m->kind == SECRET_CLIENT_CA ? 1 : m->kind == SECRET_TRUST ? TRUSTS_MAX
+																			  : TLS_IDENTITIES_MAX;
 	assert(m->provider < most);
 	switch ((enum secret_kind)m->kind) {
 	case SECRET_CERTIFICATE:

@@ -9,7 +9,8 @@
 
 struct edge;
 
-enum { TRUSTS_MAX = 16, IDENTITY_PROVIDERS_MAX = 64 };
+enum { TRUSTS_MAX = 16,
+	IDENTITY_PROVIDERS_MAX = 64 };
 
 /* A PEM text on its way. */
 struct pem {

@@ -10,7 +10,8 @@
 #include "proc/config_settings.h"
 #include "proc/problems.h"
 
-enum { CONFIG_LISTEN_MAX = 16, CONFIG_TRUSTS_MAX = 16 };
+enum { CONFIG_LISTEN_MAX = 16,
+	CONFIG_TRUSTS_MAX = 16 };
 
 #define CONFIG_MEMBER(key, member, kind, fallback, least, most, meaning) setting_c_##kind member;
 

@@ -16,7 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { REQUEST_MAX = 8 << 10, ANSWER_MAX = 64 << 10 };
+enum { REQUEST_MAX = 8 << 10,
+	ANSWER_MAX = 64 << 10 };
 
 struct call {
 	const struct config_provider *p;
@@ -76,7 +77,8 @@ try_address(struct call *c, const struct addrinfo *a)
 		return true;
 	if (errno == EINPROGRESS && wait_for(c, POLLOUT) && getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0)
 		return true;
-	error = error ? error : errno == EINPROGRESS ? ETIMEDOUT : errno;
+	error = error ? error : errno == EINPROGRESS ? ETIMEDOUT
+												 : errno;
 	close(c->fd);
 	c->fd = -1;
 	errno = error;

@@ -7,7 +7,8 @@
 
 #include "proc/config.h"
 
-enum { PROBE_WORDS_MAX = 300, PROBE_TIMEOUT_MS = 20000 };
+enum { PROBE_WORDS_MAX = 300,
+	PROBE_TIMEOUT_MS = 20000 };
 
 /* X(RESULT, word, what it means) */
 #define PROBE_RESULTS(X) \

@@ -92,8 +92,8 @@ static const char *
 remedy(enum secret_kind kind)
 {
 	return kind == SECRET_CERTIFICATE_KEY ? "the server's user must be able to read it, mode 0600"
-		: kind == SECRET_TRUST ? "apt-get install ca-certificates, or name a file with `ca_file`"
-		: "check the path";
+		: kind == SECRET_TRUST            ? "apt-get install ca-certificates, or name a file with `ca_file`"
+										  : "check the path";
 }
 
 static bool

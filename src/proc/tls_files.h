@@ -10,7 +10,8 @@
 
 #include <limits.h>
 
-enum { TLS_FILE_MAX = 1 << 20, TLS_KEY_FILE_MAX = 64 << 10 };
+enum { TLS_FILE_MAX = 1 << 20,
+	TLS_KEY_FILE_MAX = 64 << 10 };
 
 struct tls_file {
 	enum secret_kind kind; /* SECRET_CERTIFICATE .. SECRET_TRUST */

@@ -106,11 +106,9 @@ amounts_and_times_are_exact(void **state)
 	look(&b, false);
 	says(&b, "\nlethe_cost_dollars_total" OF("model-0") "} 123456789.012345679\n");
 	says(&b, "\nlethe_tokens_total" OF("model-0") ",kind=\"cached\"} 6\n");
-	says(&b, "\nlethe_request_duration_seconds_bucket" OF("model-0") ",le=\"1\"} 0\nlethe_request_duration_seconds_bucket" OF(
-				 "model-0") ",le=\"1.5\"} 2\n");
+	says(&b, "\nlethe_request_duration_seconds_bucket" OF("model-0") ",le=\"1\"} 0\nlethe_request_duration_seconds_bucket" OF("model-0") ",le=\"1.5\"} 2\n");
 	says(&b, "\nlethe_request_duration_seconds_sum" OF("model-0") "} 3\n");
-	says(&b, "\nlethe_request_first_byte_seconds_bucket" OF("model-0") ",le=\"600\"} 0\nlethe_request_first_byte_seconds_bucket" OF(
-				 "model-0") ",le=\"+Inf\"} 2\n");
+	says(&b, "\nlethe_request_first_byte_seconds_bucket" OF("model-0") ",le=\"600\"} 0\nlethe_request_first_byte_seconds_bucket" OF("model-0") ",le=\"+Inf\"} 2\n");
 	atomic_store(&tally_ledger(b.m.tally)->house_nano[HOUSE_ADJUSTMENT], -25500000000);
 	atomic_store(&tally_ledger(b.m.tally)->last_round_ms, 1700000000005);
 	look(&b, false);

@@ -75,7 +75,8 @@ struct message_peer {
 	uint32_t zero;
 };
 
-enum { SECRET_BYTES_MAX = 2048, TICKET_KEY_BYTES = 80 };
+enum { SECRET_BYTES_MAX = 2048,
+	TICKET_KEY_BYTES = 80 };
 
 struct message_secret {
 	struct message_head head;

@@ -16,7 +16,7 @@ enum severity {
 #define X(NAME, word, whose) SEVERITY_##NAME,
 	SEVERITIES(X)
 #undef X
-	SEVERITY_COUNT
+		SEVERITY_COUNT
 };
 
 static inline const char *

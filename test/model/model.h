@@ -148,7 +148,8 @@ extern int nt; /* tickets in this world; the ledger's is nt - 1 */
 #define PCS(X) \
 	X(IDLE) \
 	X(DEAD) \
-	X(REAPED) X(FILL) X(TAKE) X(M_ID0) X(M_TAG) X(M_ID) X(M_AV) X(M_PREV) X(M_HELP) X(M_SAY) \
+	X(REAPED) \
+	X(FILL) X(TAKE) X(M_ID0) X(M_TAG) X(M_ID) X(M_AV) X(M_PREV) X(M_HELP) X(M_SAY) \
 		X(M_CAS) X(M_LATE) X(KNOW) X(REFUSED) X(UNDO) X(UNDONE) X(RUN) X(XTEND) X(XHELD) X(XBACK) X(SETTLE) X(LATE) \
 			X(L_SWEEP) X(L_IDLE) X(L_BATCH) X(L_COMMIT) X(L_GIVE0) X(L_GIVE) X(L_FREE) X(L_LAND) X(L_LAND2) X(L_SETTLE) \
 				X(L_CSET) X(L_DTAKE) X(L_DSET) X(L_ADD) X(L_CDB) X(EV_TAG) X(EV_AV) X(EV_PREV) X(EV_HELP) X(EV_COUNT) \
