@@ -13,7 +13,9 @@
 enum {
 	RECORD_PLAIN_MAX = 16384, /* RFC 8446 5.1 */
 	RECORD_MORE_MAX = 256 + 5,
+	MUTE_MAX = 32 << 10, /* bytes that one call takes without one of them being for its caller */
 	FLIGHT_MAX = 128 << 10, /* a handshake's: certificates of both sides' size */
+	MESSAGE_BLOCK_MAX = 64 << 10, /* what the peer's words may make OpenSSL ask for at once: a message of 48 KiB */
 	WIRE_BYTES = TLS_WRITE_MAX + TLS_WRITE_MAX / RECORD_PLAIN_MAX * RECORD_MORE_MAX + FLIGHT_MAX,
 };
 
@@ -48,6 +50,11 @@ socket_read(BIO *b, char *at, int cap)
 	BIO_clear_retry_flags(b);
 	if (t->ended)
 		return 0;
+	if (t->mute >= MUTE_MAX) { /* OpenSSL would go on as long as a peer can send key updates faster than we read them */
+		t->more = true;
+		BIO_set_retry_read(b);
+		return -1;
+	}
 	if (!t->drained)
 		do
 			n = recv(t->fd, at, (size_t)cap, MSG_DONTWAIT);
@@ -55,6 +62,7 @@ socket_read(BIO *b, char *at, int cap)
 	tls_memory_written(at, n > 0 ? (size_t)n : 0);
 	if (n > 0) {
 		t->drained = n < cap;
+		t->mute += (uint32_t)n;
 		return (int)n;
 	}
 	if (t->drained || (n < 0 && errno == EAGAIN)) {
@@ -230,11 +238,21 @@ forget_errors(void)
 		ERR_clear_error();
 }
 
+/* From here to over() the peer has the word. */
 static void
 begin(struct tls *t)
 {
 	forget_errors();
-	t->drained = false;
+	t->drained = t->more = false;
+	t->mute = 0;
+	tls_memory_bound(MESSAGE_BLOCK_MAX);
+}
+
+static enum tls_result
+over(enum tls_result r)
+{
+	tls_memory_bound(VAULT_BLOCK_MAX);
+	return r;
 }
 
 enum tls_result
@@ -244,7 +262,7 @@ tls_handshake(struct tls *t)
 	int n = SSL_do_handshake(t->ssl);
 	if (n == 1)
 		SSL_free_buffers(t->ssl);
-	return n == 1 ? TLS_OK : result_of(t, n);
+	return over(n == 1 ? TLS_OK : result_of(t, n));
 }
 
 bool
@@ -277,28 +295,40 @@ tls_version(const struct tls *t)
 enum tls_result
 tls_read(struct tls *t, char *at, size_t cap, size_t *ret_len)
 {
-	enum tls_result r = TLS_OK;
+	enum tls_result r = (enum tls_result)t->behind;
 	size_t len = 0, got;
+	*ret_len = 0;
+	if (r != TLS_OK)
+		return r;
 	begin(t);
 	while (len < cap) {
 		if (!SSL_read_ex(t->ssl, at + len, cap - len, &got)) {
-			r = len ? TLS_OK : result_of(t, 0); /* what comes behind bytes comes again with the next call */
+			r = result_of(t, 0);
 			break;
 		}
 		len += got;
+		t->mute = 0;
 		if (tls_is_drained(t)) /* asking once more would only say so */
 			break;
 	}
 	/* A ticket among what was read has made a buffer for an answer that there is none to. Buffers in use stay. */
 	SSL_free_buffers(t->ssl);
 	*ret_len = len;
-	return r;
+	if (len && r != TLS_OK && r != TLS_AGAIN)
+		t->behind = (uint8_t)r; /* first the bytes, then the end behind them */
+	return over(len ? TLS_OK : r);
 }
 
 bool
 tls_is_drained(const struct tls *t)
 {
-	return t->drained && !SSL_has_pending(t->ssl);
+	return t->drained && !t->behind && !SSL_has_pending(t->ssl);
+}
+
+bool
+tls_has_more(const struct tls *t)
+{
+	return t->more;
 }
 
 bool
@@ -313,8 +343,9 @@ tls_is_quiet(struct tls *t)
 	char byte;
 	begin(t);
 	int n = SSL_peek(t->ssl, &byte, 1);
-	bool quiet = n <= 0 && result_of(t, n) == TLS_AGAIN;
+	bool quiet = n <= 0 && result_of(t, n) == TLS_AGAIN && !t->more;
 	SSL_free_buffers(t->ssl);
+	(void)over(TLS_OK);
 	return quiet;
 }
 

@@ -30,7 +30,7 @@ enum {
 
 enum tls_result {
 	TLS_OK,
-	TLS_AGAIN, /* nothing now: wait until the socket is readable */
+	TLS_AGAIN, /* nothing now: wait until the socket is readable, unless tls_has_more() */
 	TLS_CLOSED, /* the peer said close_notify: all that it sent has been read */
 	TLS_CUT, /* the connection ended without it: what came may not be all (RFC 8446 6.1) */
 	TLS_FAILED, /* tls_flaw() says in which way */
@@ -130,6 +130,8 @@ const char *tls_version(const struct tls *t); /* "TLSv1.3" */
 must_check enum tls_result tls_read(struct tls *t, char *at, size_t cap, size_t *ret_len);
 /* After TLS_OK: the socket and what was read of it are used up, as far as can be known without asking the kernel. */
 bool tls_is_drained(const struct tls *t);
+/* After TLS_AGAIN: the socket was not read empty, so that one peer can't hold up all others. Call again in the next turn. */
+bool tls_has_more(const struct tls *t);
 bool tls_is_ended(const struct tls *t); /* the socket has nothing more and never will */
 /* Nothing has come that would be read: takes in what only concerns TLS itself (tickets, key updates). */
 must_check bool tls_is_quiet(struct tls *t);

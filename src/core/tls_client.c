@@ -12,6 +12,7 @@ struct tls_client {
 };
 
 struct tls_sessions {
+	struct tls_client *client; /* by whose trust they were made; NULL: none were */
 	uint32_t count;
 	SSL_SESSION *at[TLS_SESSIONS]; /* the newest last */
 };
@@ -59,20 +60,41 @@ tls_sessions_create(void)
 	return OPENSSL_zalloc(sizeof(struct tls_sessions));
 }
 
+static void
+forget_sessions(struct tls_sessions *s)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		SSL_SESSION_free(s->at[i]);
+	s->count = 0;
+	tls_client_unref(&s->client);
+}
+
 void
 tls_sessions_destroy(struct tls_sessions **s)
 {
-	for (uint32_t i = 0; *s && i < (*s)->count; i++)
-		SSL_SESSION_free((*s)->at[i]);
+	if (*s)
+		forget_sessions(*s);
 	OPENSSL_free(*s);
 	*s = NULL;
+}
+
+/* Who is trusted is looked at in a full handshake only: what other authorities vouched for is not gone on with. */
+static void
+sessions_for(struct tls_sessions *s, struct tls_client *c)
+{
+	if (s->client == c)
+		return;
+	forget_sessions(s);
+	s->client = c;
+	c->refs++;
 }
 
 int
 tls_session_new(SSL *ssl, SSL_SESSION *session)
 {
-	struct tls_sessions *s = ((struct tls *)SSL_get_app_data(ssl))->sessions;
-	if (!s)
+	const struct tls *t = SSL_get_app_data(ssl);
+	struct tls_sessions *s = t->sessions;
+	if (!s || s->client != t->client)
 		return 0;
 	if (s->count == TLS_SESSIONS) {
 		SSL_SESSION_free(s->at[0]);
@@ -132,7 +154,9 @@ tls_connect(struct tls_client *c, const char *host, struct tls_sessions *session
 		tls_free(&t);
 		return NULL;
 	}
-	if (sessions)
+	if (sessions) {
+		sessions_for(sessions, c);
 		resume(sessions, t->ssl);
+	}
 	return t;
 }

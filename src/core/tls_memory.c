@@ -9,6 +9,7 @@
 #include <string.h>
 
 static struct vault *vault;
+static size_t block_max = VAULT_BLOCK_MAX;
 
 /*
  * Buffers of records come and go with every read and write. A few stay at hand, and of those only what was written is wiped: the socket's side tells
@@ -58,13 +59,19 @@ tls_memory_written(const void *at, size_t bytes)
 		h->dirty = end;
 }
 
+void
+tls_memory_bound(size_t bytes)
+{
+	block_max = bytes;
+}
+
 static void *
 take(size_t bytes, const char *file, int line)
 {
 	void *p = bytes >= RECORD_LEAST && bytes <= RECORD_MOST ? take_hot() : NULL;
 	if (p)
 		return p;
-	return bytes && bytes <= VAULT_BLOCK_MAX ? vault_alloc(vault, bytes) : NULL;
+	return bytes && bytes <= block_max ? vault_alloc(vault, bytes) : NULL;
 }
 
 static void

@@ -13,7 +13,10 @@ struct tls {
 	struct tls_sessions *sessions;
 	int fd;
 	uint32_t flaw_number;
+	uint32_t mute; /* bytes read in this call since the last that was for its caller */
 	uint8_t flaw; /* enum tls_flaw */
+	uint8_t behind; /* enum tls_result: the end that stands behind bytes that were returned */
+	bool more; /* the last call stopped before the socket was empty */
 	bool drained; /* the last read took all that the socket had */
 	bool ended; /* the socket is at its end */
 };
@@ -23,6 +26,8 @@ must_check SSL_CTX *tls_context_create(bool server, bool tls13_only);
 /* A connection on that context; it owns a count of server or client. */
 must_check struct tls *tls_create(SSL_CTX *ctx, int fd);
 
+/* Until the next call no block larger than this is given. A peer needs nine bytes to promise a message of 128 KiB. (tls_memory.c) */
+void tls_memory_bound(size_t bytes);
 /* Of a record's buffer these bytes were filled or emptied. Other memory: nothing. (tls_memory.c) */
 void tls_memory_written(const void *at, size_t bytes);
 

@@ -113,6 +113,37 @@ ticket_key(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *
 	return 0;
 }
 
+/* Was the client's certificate, if it showed one, valid then only? Each ticket that is used is followed by a new one: nothing else would end it. */
+static bool
+certificate_is_over(const SSL_SESSION *session)
+{
+	X509 *shown = SSL_SESSION_get0_peer((SSL_SESSION *)session);
+	return shown && X509_cmp_current_time(X509_get0_notAfter(shown)) <= 0;
+}
+
+static SSL_TICKET_RETURN
+ticket_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_len, SSL_TICKET_STATUS status, void *arg)
+{
+	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	if (certificate_is_over(session))
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
+/* A session says that its client was checked. It only counts where the check would be the same: asked in this way, by these authorities. */
+static bool
+name_sessions(SSL_CTX *ctx, const struct tls_server_options *o)
+{
+	unsigned char id[EVP_MAX_MD_SIZE];
+	unsigned id_len;
+	struct span ca = o->ask == TLS_ASK_NOT ? (struct span){"", 0} : o->client_ca_pem;
+	if (!EVP_Digest(ca.at, ca.len, id, &id_len, EVP_sha256(), NULL))
+		return false;
+	id[0] = (unsigned char)o->ask;
+	return SSL_CTX_set_session_id_context(ctx, id, id_len);
+}
+
 /* ---- one identity ---- */
 
 static EVP_PKEY *
@@ -230,7 +261,6 @@ ask_clients(const struct tls_server *s, SSL_CTX *ctx, const struct tls_server_op
 static SSL_CTX *
 new_context(struct tls_server *s, const struct tls_server_options *o)
 {
-	static const unsigned char id[] = "lethe";
 	SSL_CTX *ctx = tls_context_create(true, o->tls13_only);
 	if (!ctx)
 		return NULL;
@@ -244,7 +274,7 @@ new_context(struct tls_server *s, const struct tls_server_options *o)
 		SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key);
 	else
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
-	if (SSL_CTX_set_session_id_context(ctx, id, sizeof id - 1) && ask_clients(s, ctx, o))
+	if (SSL_CTX_set_session_ticket_cb(ctx, NULL, ticket_opened, NULL) && name_sessions(ctx, o) && ask_clients(s, ctx, o))
 		return ctx;
 	SSL_CTX_free(ctx);
 	return NULL;

@@ -1,6 +1,7 @@
 /* Both ends in one thread over a socket pair, all of OpenSSL in a vault. */
 #include "core/tls.h"
 
+#include "core/tls_priv.h"
 #include "core/vault_priv.h"
 
 #include <openssl/crypto.h>
@@ -216,6 +217,14 @@ end(void **state)
 
 /* ---- what must hold ---- */
 
+static uint64_t
+used(void)
+{
+	struct vault_facts f;
+	vault_facts(vault, &f);
+	return f.used_bytes;
+}
+
 static void
 bytes_pass_both_ways(void **state)
 {
@@ -310,6 +319,81 @@ the_end_is_told_from_a_cut(void **state)
 	p.fd[0] = -1;
 	hear(&p, 1, "last");
 	assert_int_equal(tls_read(p.end[1], got, sizeof got, &len), TLS_CUT);
+	part(&p);
+}
+
+/* Both in one segment, and nothing comes behind them: whoever waits for the socket would wait for ever. */
+static void
+an_end_behind_the_last_bytes_is_not_drained(void **state)
+{
+	struct world *w = *state;
+	static const struct {
+		const char *end;
+		size_t len;
+		enum tls_result result;
+	} ends[] = {{NULL, 0, TLS_CLOSED}, {"\x17\x03\x03\x00\x11 sealed by nobody", 22, TLS_FAILED}};
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		char got[16];
+		size_t len;
+		struct pair p = join(w->server, w->client, "api.example", NULL);
+		struct iovec last[] = {{(char *)"last", 4}};
+		assert_int_equal(shake(&p), TLS_OK);
+		assert_int_equal(tls_write(p.end[0], last, 1, &len), TLS_OK);
+		if (!ends[i].end)
+			tls_end(p.end[0]);
+		send_wire(p.fd[0]);
+		if (ends[i].end)
+			assert_int_equal(send(p.fd[0], ends[i].end, ends[i].len, 0), ends[i].len);
+		hear(&p, 1, "last");
+		assert_false(tls_is_drained(p.end[1]));
+		assert_int_equal(tls_read(p.end[1], got, sizeof got, &len), ends[i].result);
+		tls_wire_taken();
+		part(&p);
+	}
+}
+
+/* Key updates as fast as they can be read: one call takes a bounded piece of them, and says that there is more. */
+static void
+a_flood_of_key_updates_does_not_hold_up_the_turn(void **state)
+{
+	enum { FLOOD = 9000,
+		BYTES = 27 };
+	struct world *w = *state;
+	char got[64];
+	size_t len, calls = 0;
+	struct pair p = join(w->server, w->client, "api.example", NULL);
+	int room = 4 << 20;
+	setsockopt(p.fd[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+	assert_int_equal(shake(&p), TLS_OK);
+	for (int sent = 0; sent < FLOOD;) { /* many to a segment, or the socket's own cost of each would fill it */
+		for (int i = 0; i < 1000; i++, sent++) {
+			assert_true(SSL_key_update(p.end[1]->ssl, SSL_KEY_UPDATE_NOT_REQUESTED));
+			assert_int_equal(tls_handshake(p.end[1]), TLS_OK);
+		}
+		send_wire(p.fd[1]);
+	}
+	do {
+		assert_int_equal(tls_read(p.end[0], got, sizeof got, &len), TLS_AGAIN);
+		calls++;
+	} while (tls_has_more(p.end[0]));
+	assert_true(calls >= (size_t)FLOOD * BYTES / (64 << 10));
+	say(&p, 1, "after all", 9);
+	hear(&p, 0, "after all");
+	part(&p);
+}
+
+/* Nine bytes promise a ClientHello of 128 KiB, for which OpenSSL would set memory aside at once. */
+static void
+a_promise_of_a_long_hello_costs_little(void **state)
+{
+	struct world *w = *state;
+	static const char promise[16 << 10] = "\x16\x03\x01\x3f\xfb\x01\x02\x00\x00\x03\x03"; /* RFC 8446 5.1, 4 */
+	uint64_t before = used();
+	struct pair p = join(w->server, NULL, NULL, NULL);
+	assert_int_equal(send(p.fd[1], promise, sizeof promise, 0), sizeof promise);
+	assert_int_equal(tls_handshake(p.end[0]), TLS_FAILED);
+	assert_true(used() - before < (96 << 10));
+	tls_wire_taken();
 	part(&p);
 }
 
@@ -499,6 +583,84 @@ clients_may_have_to_show_a_certificate(void **state)
 	}
 }
 
+/* Show this certificate, whoever asks for one. */
+static void
+show(struct pair *p, const struct issued *i)
+{
+	assert_int_equal(SSL_use_certificate(p->end[1]->ssl, i->own), 1);
+	assert_int_equal(SSL_use_PrivateKey(p->end[1]->ssl, i->key), 1);
+}
+
+/* One connection by way of these sessions. Was it resumed? -1: refused. */
+static int
+once(struct tls_server *s, struct tls_client *c, struct tls_sessions *sessions, const struct issued *shown, unsigned long check)
+{
+	struct pair p = join(s, c, "api.example", sessions);
+	if (shown)
+		show(&p, shown);
+	X509_VERIFY_PARAM_set_flags(SSL_get0_param(p.end[0]->ssl), check);
+	int r = shake(&p) == TLS_OK ? tls_was_resumed(p.end[0]) : -1;
+	if (r >= 0) {
+		say(&p, 0, "x", 1);
+		hear(&p, 1, "x"); /* the ticket comes before it */
+	}
+	part(&p);
+	return r;
+}
+
+/* A session is what is left of a check. Renewed with other authorities, or past the certificate's end, it must not stand in for one. */
+static void
+a_session_does_not_stand_in_for_a_certificate_that_would_be_refused(void **state)
+{
+	struct world *w = *state;
+	struct issued other = issue("other", NULL, NULL, false, 100), mine = issue("client", "DNS:client", &w->ca, false, 100),
+				  old = issue("client", "DNS:client", &w->ca, false, -1);
+	struct tls_server_options o = {.ask = TLS_ASK_REQUIRED, .client_ca_pem = text(w->ca.pem), .tickets = &w->tickets};
+	struct tls_server *before = serve(&w->leaf, &o), *same = serve(&w->leaf, &o);
+	o.client_ca_pem = text(other.pem);
+	struct tls_server *after = serve(&w->leaf, &o);
+	struct tls_sessions *sessions = tls_sessions_create(), *stale = tls_sessions_create();
+	assert_int_equal(once(before, w->client, sessions, &mine, 0), 0);
+	assert_int_equal(once(before, w->client, sessions, &mine, 0), 1);
+	assert_int_equal(once(same, w->client, sessions, &mine, 0), 1);
+	assert_int_equal(once(after, w->client, sessions, &mine, 0), -1);
+	assert_int_equal(once(before, w->client, stale, &old, X509_V_FLAG_NO_CHECK_TIME), 0); /* it was valid then */
+	assert_int_equal(once(before, w->client, stale, &old, 0), -1);
+	tls_sessions_destroy(&sessions);
+	tls_sessions_destroy(&stale);
+	tls_server_unref(&before);
+	tls_server_unref(&same);
+	tls_server_unref(&after);
+	drop(&other);
+	drop(&mine);
+	drop(&old);
+}
+
+/* Whom a client trusts is looked at in a full handshake only: with other authorities the sessions begin anew. */
+static void
+sessions_end_with_the_trust_that_they_were_made_by(void **state)
+{
+	struct world *w = *state;
+	char why[TLS_WHY_MAX];
+	struct issued other = issue("other", NULL, NULL, false, 100);
+	struct tls_sessions *sessions = tls_sessions_create();
+	struct tls_client *first = tls_client_create(text(w->ca.pem), why);
+	assert_int_equal(once(w->server, first, sessions, NULL, 0), 0);
+	assert_int_equal(once(w->server, first, sessions, NULL, 0), 1);
+	struct pair late = join(w->server, first, "api.example", sessions);
+	assert_int_equal(shake(&late), TLS_OK);
+	tls_client_unref(&first);
+	struct tls_client *strange = tls_client_create(text(other.pem), why);
+	assert_int_equal(once(w->server, strange, sessions, NULL, 0), -1);
+	say(&late, 0, "x", 1);
+	hear(&late, 1, "x"); /* a ticket for a connection that was trusted before */
+	part(&late);
+	assert_int_equal(once(w->server, strange, sessions, NULL, 0), -1);
+	tls_client_unref(&strange);
+	tls_sessions_destroy(&sessions);
+	drop(&other);
+}
+
 /* A new context takes over while connections of the old one go on. */
 static void
 a_connection_outlives_its_server_object(void **state)
@@ -511,14 +673,6 @@ a_connection_outlives_its_server_object(void **state)
 	tls_server_unref(&s);
 	assert_int_equal(shake(&p), TLS_OK);
 	part(&p);
-}
-
-static uint64_t
-used(void)
-{
-	struct vault_facts f;
-	vault_facts(vault, &f);
-	return f.used_bytes;
 }
 
 static void
@@ -615,6 +769,9 @@ main(void)
 		T(parts_become_one_record),
 		T(much_is_taken_piece_by_piece),
 		T(the_end_is_told_from_a_cut),
+		T(an_end_behind_the_last_bytes_is_not_drained),
+		T(a_flood_of_key_updates_does_not_hold_up_the_turn),
+		T(a_promise_of_a_long_hello_costs_little),
 		T(a_damaged_record_is_refused),
 		T(clear_text_is_named),
 		T(the_wrong_host_the_wrong_authority_and_old_certificates_are_refused),
@@ -624,6 +781,8 @@ main(void)
 		T(hosts_are_told_apart_by_name),
 		T(what_can_t_serve_is_refused_with_a_reason),
 		T(clients_may_have_to_show_a_certificate),
+		T(a_session_does_not_stand_in_for_a_certificate_that_would_be_refused),
+		T(sessions_end_with_the_trust_that_they_were_made_by),
 		T(a_connection_outlives_its_server_object),
 		T(nothing_stays_behind),
 		T(what_has_passed_is_wiped),
