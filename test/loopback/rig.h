@@ -33,6 +33,8 @@ struct rig {
 	int provider[RIG_DIALS_MAX]; /* connections that the edge has asked for, in order */
 	int dials;
 	bool refuse_dials;
+	bool tls; /* on both sides of the edge (rig_tls.h) */
+	bool bare; /* tls: the test speaks it itself */
 	int listener;
 	struct sockaddr_un address; /* of the listener */
 	socklen_t address_bytes;

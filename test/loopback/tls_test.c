@@ -1,0 +1,399 @@
+/* TLS as peers can do it to the edge: ends, cuts and floods in odd moments. Here the tests are the other end themselves; the suites beside this one run as a whole with TLS. */
+#include "loopback/rig_tls.h"
+
+#include "core/ipc.h"
+#include "core/tls_priv.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct rig r;
+static char in[RIG_OUT_MAX], out[RIG_OUT_MAX];
+
+#define PLAIN_BODY "{\"id\":\"c\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"Hello.\"},\"finish_reason\":\"stop\"}]," \
+				   "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}"
+#define UNTIL_CLOSE "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n"
+#define HEALTH "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+
+/* 10 × $1/M + 5 × $2/M */
+enum { COST = 20000,
+	DOLLAR = 1000000000 };
+
+static const char hi[] = "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
+
+static int
+opened(void **state)
+{
+	rig_open(&r, "1.00", DURABILITY_BATCHED);
+	r.bare = true;
+	return 0;
+}
+
+static int
+closed(void **state)
+{
+	rig_close(&r);
+	return 0;
+}
+
+/* ---- ends ---- */
+
+struct end {
+	struct tls *tls;
+	int fd;
+};
+
+
+/* The wire is the whole process's: copied before the edge has its turn. */
+static void
+flush(struct end *e)
+{
+	static char copy[RIG_OUT_MAX];
+	struct span wire = tls_wire();
+	size_t len = wire.len;
+	memcpy(copy, wire.at, len);
+	tls_wire_taken();
+	rig_send(&r, e->fd, copy, len);
+}
+
+static void
+shake(struct end *e)
+{
+	enum tls_result result = TLS_AGAIN;
+	for (int i = 0; i < 20 && result == TLS_AGAIN; i++) {
+		result = tls_handshake(e->tls);
+		flush(e);
+		rig_turn(&r);
+	}
+	assert_int_equal(result, TLS_OK);
+}
+
+static struct end
+client(void)
+{
+	struct end e = {.fd = rig_client(&r)};
+	e.tls = tls_connect(rig_tls_client(), "127.0.0.1", NULL, e.fd);
+	assert_non_null(e.tls);
+	return e;
+}
+
+static struct end
+shaken_client(void)
+{
+	struct end e = client();
+	shake(&e);
+	return e;
+}
+
+static struct end
+provider(int n)
+{
+	struct end e = {.fd = rig_provider(&r, n)};
+	assert_true(e.fd >= 0);
+	e.tls = tls_accept(rig_tls_server(), e.fd);
+	assert_non_null(e.tls);
+	return e;
+}
+
+static void
+seal(struct end *e, const char *bytes, size_t len)
+{
+	struct iovec part = {(char *)bytes, len};
+	size_t taken;
+	assert_int_equal(tls_write(e->tls, &part, 1, &taken), TLS_OK);
+	assert_int_equal(taken, len);
+}
+
+static void
+say(struct end *e, const char *bytes, size_t len)
+{
+	while (len) {
+		size_t some = len < TLS_WRITE_MAX ? len : TLS_WRITE_MAX;
+		seal(e, bytes, some);
+		flush(e);
+		bytes += some;
+		len -= some;
+	}
+}
+
+/* All that is there; how it ended. */
+static enum tls_result
+hear(struct end *e, char *to, size_t *ret_len)
+{
+	enum tls_result result;
+	size_t len = 0, some;
+	do {
+		rig_turn(&r);
+		result = tls_read(e->tls, to + len, RIG_OUT_MAX - 1 - len, &some);
+		tls_wire_taken();
+		len += some;
+	} while (result == TLS_OK);
+	to[len] = 0;
+	*ret_len = len;
+	return result;
+}
+
+static void
+leave(struct end *e)
+{
+	tls_free(&e->tls);
+	close(e->fd);
+	rig_turn(&r);
+}
+
+static struct end
+ask(const char *body)
+{
+	struct end c = shaken_client();
+	size_t n = rig_request(&r, body, "", in);
+	say(&c, in, n);
+	return c;
+}
+
+static struct end
+ask_old(const char *body)
+{
+	struct end c = shaken_client();
+	size_t n = rig_request(&r, body, "", in);
+	char *version = strstr(in, "HTTP/1.1");
+	version[7] = '0';
+	say(&c, in, n);
+	return c;
+}
+
+static uint64_t
+used(void)
+{
+	struct vault_facts f;
+	vault_facts(r.edge->vault, &f);
+	return f.used_bytes;
+}
+
+/* ---- providers ---- */
+
+/* Half of its handshake and its FIN in one event, which comes once. */
+static void
+a_provider_that_goes_in_mid_handshake_is_noticed_at_once(void **state)
+{
+	size_t len;
+	struct end c = ask(hi), p = provider(0);
+	assert_int_equal(tls_handshake(p.tls), TLS_AGAIN);
+	assert_int_equal(send(p.fd, tls_wire().at, tls_wire().len / 2, 0), tls_wire().len / 2);
+	tls_wire_taken();
+	shutdown(p.fd, SHUT_WR);
+	(void)hear(&c, out, &len);
+	assert_memory_equal(out, "HTTP/1.1 502", 12);
+	assert_int_equal(r.edge->shaking, 0);
+	rig_book(&r);
+	rig_check_books(&r);
+	assert_int_equal(rig_balance(&r), DOLLAR);
+	leave(&p);
+	leave(&c);
+}
+
+/* An answer that only the end ends: the goodbye comes with its last bytes, the FIN never. */
+static void
+an_end_that_comes_with_the_last_bytes_is_seen(void **state)
+{
+	size_t len;
+	struct end c = ask(hi), p = provider(0);
+	shake(&p);
+	(void)hear(&p, out, &len);
+	seal(&p, UNTIL_CLOSE PLAIN_BODY, sizeof UNTIL_CLOSE PLAIN_BODY - 1);
+	tls_end(p.tls);
+	flush(&p);
+	(void)hear(&c, out, &len);
+	assert_non_null(strstr(out, "0\r\n\r\n"));
+	assert_int_equal(atomic_load(&r.counters.exchanges_open), 0);
+	rig_book(&r);
+	assert_int_equal(rig_balance(&r), DOLLAR - COST);
+	leave(&p);
+	leave(&c);
+}
+
+/* ---- clients ---- */
+
+/* HTTP/1.0: only the end of the connection ends the answer. With a goodbye it is whole, and only then. */
+static void
+goodbye_is_said_behind_whole_answers_only(void **state)
+{
+	for (int whole = 0; whole < 2; whole++) {
+		size_t len;
+		struct end c = ask_old(hi), p = provider(whole);
+		shake(&p);
+		(void)hear(&p, out, &len);
+		seal(&p, UNTIL_CLOSE PLAIN_BODY, sizeof UNTIL_CLOSE PLAIN_BODY - (whole ? 1 : 20));
+		if (whole)
+			tls_end(p.tls);
+		flush(&p);
+		shutdown(p.fd, SHUT_WR);
+		assert_int_equal(hear(&c, out, &len), whole ? TLS_CLOSED : TLS_CUT);
+		assert_memory_equal(out, "HTTP/1.1 200", 12);
+		leave(&p);
+		leave(&c);
+	}
+}
+
+/* The reset that a refused client's own words would cause does not come before the answer has been read. */
+static void
+a_refused_upload_gets_its_answer(void **state)
+{
+	size_t len;
+	struct end c = shaken_client();
+	size_t n = (size_t)sprintf(in, "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-length: 900000\r\n\r\n", r.key);
+	memset(in + n, 'x', 900000);
+	for (size_t at = 0; at < n + 900000; at += 50000)
+		say(&c, in + at, n + 900000 - at < 50000 ? n + 900000 - at : 50000);
+	assert_int_equal(hear(&c, out, &len), TLS_CLOSED);
+	assert_memory_equal(out, "HTTP/1.1 400", 12);
+	leave(&c);
+}
+
+/* More of them than one turn takes, then a request: nothing else comes that would wake the edge. */
+static void
+a_flood_of_key_updates_ends_and_the_request_behind_it_is_answered(void **state)
+{
+	size_t len;
+	struct end c = shaken_client();
+	for (int i = 0; i < 5000; i++) {
+		assert_int_equal(SSL_key_update(c.tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+		assert_int_equal(tls_handshake(c.tls), TLS_OK);
+	}
+	size_t flood = tls_wire().len;
+	static char copy[RIG_OUT_MAX];
+	memcpy(copy, tls_wire().at, flood);
+	tls_wire_taken();
+	seal(&c, HEALTH, sizeof HEALTH - 1);
+	memcpy(copy + flood, tls_wire().at, tls_wire().len);
+	flood += tls_wire().len;
+	tls_wire_taken();
+	assert_int_equal(send(c.fd, copy, flood, 0), flood); /* one event */
+	loop_turn(&r.edge->loop, 0);
+	assert_true(r.edge->loop.again != NULL); /* others have had their turn meanwhile */
+	(void)hear(&c, out, &len);
+	assert_memory_equal(out, "HTTP/1.1 200", 12);
+	leave(&c);
+}
+
+static void
+half_a_handshake_has_the_time_of_a_head_and_no_more(void **state)
+{
+	uint64_t before = used();
+	struct end c = client();
+	assert_int_equal(tls_handshake(c.tls), TLS_AGAIN);
+	flush(&c);
+	assert_int_equal(r.edge->shaking, 1);
+	rig_pass(&r, 9000);
+	assert_int_equal(atomic_load(&r.counters.connections_open), 1);
+	rig_pass(&r, 2000);
+	assert_int_equal(atomic_load(&r.counters.connections_open), 0);
+	assert_int_equal(r.edge->shaking, 0);
+	assert_int_equal(used(), before);
+	leave(&c);
+}
+
+/* Also for who lets our part of it wait for room. */
+static void
+a_handshake_that_waited_for_room_has_no_more_time_either(void **state)
+{
+	struct end c = client();
+	int ours = r.edge->clients->conn.watch.fd;
+	size_t junk = 0;
+	assert_int_equal(tls_handshake(c.tls), TLS_AGAIN);
+	for (ssize_t n; (n = send(ours, out, 4096, MSG_DONTWAIT)) > 0; junk += (size_t)n)
+		;
+	flush(&c);
+	assert_non_null(r.edge->clients->conn.out.at);
+	for (ssize_t n; junk; junk -= (size_t)n)
+		assert_true((n = recv(c.fd, out, junk < sizeof out ? junk : sizeof out, 0)) > 0);
+	rig_turn(&r);
+	assert_null(r.edge->clients->conn.out.at);
+	rig_pass(&r, 11000);
+	assert_int_equal(atomic_load(&r.counters.connections_open), 0);
+	leave(&c);
+}
+
+static void
+what_is_no_handshake_leaves_nothing_behind(void **state)
+{
+	static const char *const words[] = {"", "\x16\x03\x01", "\x16\x03\x01\x00\x05hello", "GET / HTTP/1.1\r\n\r\n", "GET /", "\x15\x03\x03\x00\x02\x02\x28",
+		"\x17\x03\x03\x00\x20 sealed before there is a key .....", "SSH-2.0-OpenSSH_9.2p1\r\n", "\x80\x2e\x01\x03\x01"};
+	uint64_t before = used();
+	for (size_t i = 0; i < 200; i++) {
+		int fd = rig_client(&r);
+		const char *w = words[i % ARRAY_LEN(words)];
+		rig_send(&r, fd, w, w[0] == '\x16' && i % ARRAY_LEN(words) == 2 ? 10 : strlen(w));
+		close(fd);
+		rig_turn(&r);
+	}
+	rig_pass(&r, 3000);
+	assert_int_equal(atomic_load(&r.counters.connections_open), 0);
+	assert_int_equal(r.edge->shaking, 0);
+	assert_int_equal(used(), before);
+	assert_true(atomic_load(&r.counters.tls_failed) > 0);
+}
+
+/* ---- renewal ---- */
+
+static uint32_t
+events(enum event_id id)
+{
+	_Alignas(8) char buf[IPC_MESSAGE_MAX];
+	size_t bytes;
+	int fd;
+	uint32_t n = 0;
+	while (ipc_recv(r.scribe, buf, &bytes, &fd) == IPC_OK)
+		n += ((struct message_event *)(void *)buf)->event == id;
+	return n;
+}
+
+/* The supervisor hands certificates over when the operator says so, not when there is memory for them. */
+static void
+a_renewal_without_memory_is_refused_and_the_next_is_taken(void **state)
+{
+	static void *hoard[8192];
+	size_t count = 0;
+	for (size_t bytes = VAULT_BLOCK_MAX; bytes >= VAULT_BLOCK_MIN; bytes /= 2)
+		while (count < ARRAY_LEN(hoard) && (hoard[count] = vault_alloc(r.edge->vault, bytes)))
+			count++;
+	rig_tls_hand(&r, SECRET_CERTIFICATE, rig_tls_pem(SECRET_CERTIFICATE));
+	rig_tls_hand(&r, SECRET_CERTIFICATE_KEY, rig_tls_pem(SECRET_CERTIFICATE_KEY));
+	rig_tell(&r, MESSAGE_TLS_RENEWED);
+	rig_turn(&r);
+	assert_int_equal(events(EVENT_TLS_REFUSED), 1);
+	while (count) {
+		void *p = hoard[--count];
+		vault_free(r.edge->vault, p, vault_bytes_of(r.edge->vault, p));
+	}
+	rig_tls_hand(&r, SECRET_CERTIFICATE, "-----BEGIN CERTIFICATE-----\n"); /* one that was never finished */
+	rig_tls_hand(&r, SECRET_CERTIFICATE, rig_tls_pem(SECRET_CERTIFICATE));
+	rig_tls_hand(&r, SECRET_CERTIFICATE_KEY, rig_tls_pem(SECRET_CERTIFICATE_KEY));
+	rig_tell(&r, MESSAGE_TLS_RENEWED);
+	rig_turn(&r);
+	assert_int_equal(events(EVENT_TLS_RENEWED), 1);
+	struct end c = shaken_client();
+	leave(&c);
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, opened, closed)
+	const struct CMUnitTest tests[] = {
+		T(a_provider_that_goes_in_mid_handshake_is_noticed_at_once),
+		T(an_end_that_comes_with_the_last_bytes_is_seen),
+		T(goodbye_is_said_behind_whole_answers_only),
+		T(a_refused_upload_gets_its_answer),
+		T(a_flood_of_key_updates_ends_and_the_request_behind_it_is_answered),
+		T(half_a_handshake_has_the_time_of_a_head_and_no_more),
+		T(a_handshake_that_waited_for_room_has_no_more_time_either),
+		T(what_is_no_handshake_leaves_nothing_behind),
+		T(a_renewal_without_memory_is_refused_and_the_next_is_taken),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
