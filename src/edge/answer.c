@@ -298,6 +298,13 @@ answer_text(struct client *c, uint16_t status, const char *code, const char *mes
 		client_next(c, false);
 }
 
+void
+answer_cut(struct exchange *x)
+{
+	x->keep_client = false;
+	x->client->conn.cut = true;
+}
+
 /* Inside a stream: the dialect's error event, then the proper end of the body. */
 void
 answer_stream_error(struct exchange *x, enum end_reason reason)
@@ -305,7 +312,7 @@ answer_stream_error(struct exchange *x, enum end_reason reason)
 	bool length_given = x->framing == FRAMING_LENGTH && !x->hide;
 	bool can_end = x->client_chunked || (x->client->http10 && !length_given);
 	if (!*reasons[reason].text || !can_end) {
-		x->keep_client = false;
+		answer_cut(x);
 		return;
 	}
 	struct text body = body_room(x->edge);

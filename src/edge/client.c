@@ -197,6 +197,8 @@ client_writable(struct client *c)
 	client_send(c, NULL, 0);
 	if (c->conn.watch.fd < 0 || c->conn.out.at)
 		return;
+	if (c->conn.tls && !c->conn.shaken) /* it was ours of the handshake, which has no more time for that */
+		return;
 	timer_cancel(&c->edge->loop, &c->timer);
 	if (c->x && c->x->up)
 		relay_read(c->x);
@@ -266,7 +268,7 @@ client_input(struct client *c, const char *bytes, size_t len)
 		client_keep_rest(c, bytes, len);
 		if (c->closing) /* no memory to wait with */
 			client_close(c);
-		else if (c->conn.watch.flags & LOOP_HANGUP) /* its end has been reported already and won't be again */
+		else if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP)) /* what has been reported already won't be again */
 			loop_again(&e->loop, &c->conn.watch);
 		return;
 	case HTTP1_DONE:

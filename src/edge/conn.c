@@ -169,27 +169,43 @@ count_handshake(struct edge *e, struct conn *c)
 	}
 }
 
+/* It stands behind what was read, was reported with it, and won't be again. */
+static bool
+end_is_near(const struct conn *c, enum tls_result r)
+{
+	return r == TLS_AGAIN && c->watch.flags & (LOOP_HANGUP | LOOP_ERROR) && !tls_has_more(c->tls) && !tls_is_ended(c->tls);
+}
+
+/* After TLS_AGAIN. */
+static void
+wait_for_more(struct edge *e, struct conn *c)
+{
+	if (tls_has_more(c->tls)) /* others first */
+		loop_again(&e->loop, &c->watch);
+	else
+		c->watch.flags &= (uint16_t)~LOOP_READABLE;
+}
+
 static ssize_t
 read_sealed(struct edge *e, struct conn *c, char *at, size_t cap)
 {
-	enum { LAST = LOOP_HANGUP | LOOP_ERROR };
 	enum tls_result r;
 	uint64_t bytes = 0;
 	size_t len;
 	do
 		r = tls_read(c->tls, at, cap, &len);
-	while (r == TLS_AGAIN && c->watch.flags & LAST && !tls_is_ended(c->tls)); /* the end stands behind what was read, and is not reported again */
+	while (end_is_near(c, r));
 	if (write_wire(e, c, &bytes) == WROTE_BROKEN)
 		return CONN_CUT;
 	if (!c->shaken && tls_is_ready(c->tls))
 		count_handshake(e, c);
 	switch (r) {
 	case TLS_OK:
-		if (tls_is_drained(c->tls) && !(c->watch.flags & LAST))
+		if (tls_is_drained(c->tls) && !(c->watch.flags & (LOOP_HANGUP | LOOP_ERROR)))
 			c->watch.flags &= (uint16_t)~LOOP_READABLE;
 		return (ssize_t)len;
 	case TLS_AGAIN:
-		c->watch.flags &= (uint16_t)~LOOP_READABLE;
+		wait_for_more(e, c);
 		return CONN_NOTHING;
 	case TLS_CLOSED:
 		return CONN_END;
@@ -206,13 +222,16 @@ enum tls_result
 conn_handshake(struct edge *e, struct conn *c)
 {
 	uint64_t bytes = 0;
-	enum tls_result r = tls_handshake(c->tls);
+	enum tls_result r;
+	do
+		r = tls_handshake(c->tls);
+	while (end_is_near(c, r));
 	if (write_wire(e, c, &bytes) == WROTE_BROKEN)
 		return TLS_CUT;
 	if (r == TLS_OK)
 		count_handshake(e, c);
 	else if (r == TLS_AGAIN)
-		c->watch.flags &= (uint16_t)~LOOP_READABLE;
+		wait_for_more(e, c);
 	return r;
 }
 
@@ -231,7 +250,7 @@ void
 conn_end(struct edge *e, struct conn *c)
 {
 	uint64_t bytes = 0;
-	if (c->tls) {
+	if (c->tls && !c->cut) {
 		tls_end(c->tls);
 		(void)!write_wire(e, c, &bytes); /* it is closed in any case */
 	}

@@ -177,16 +177,14 @@ tell_client(struct exchange *x, enum end_reason reason)
 {
 	if (x->answered)
 		return;
-	if (x->step == STEP_SETTLE) { /* what is kept back, maybe the head, is not followed by anything else */
-		x->keep_client = false;
-		return;
-	}
-	if (!x->head_sent)
+	if (x->step == STEP_SETTLE) /* what is kept back, maybe the head, is not followed by anything else */
+		answer_cut(x);
+	else if (!x->head_sent)
 		answer_error(x, reason, NULL, (struct span){0});
 	else if (x->streamed)
 		answer_stream_error(x, reason);
 	else
-		x->keep_client = false; /* a truncated body must be seen as one: no last chunk */
+		answer_cut(x);
 }
 
 void

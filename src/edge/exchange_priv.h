@@ -34,6 +34,7 @@ struct conn {
 	struct outbox out;
 	bool upstream;
 	bool shaken; /* the handshake is done, and counted */
+	bool cut; /* what was said is not all of it: no goodbye, which would say that it is (RFC 8446 6.1) */
 };
 
 struct block { /* a piece of a request body */

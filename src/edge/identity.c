@@ -70,16 +70,20 @@ pem_of(struct identity *i, const struct message_secret *m)
 	return NULL;
 }
 
-bool
+void
 identity_take(struct edge *e, const struct message_secret *m)
 {
+	struct identity *i = e->identity;
 	if (m->kind == SECRET_TICKET_KEY) {
-		take_ticket_key(&e->identity->tickets, m);
-		return true;
+		take_ticket_key(&i->tickets, m);
+		return;
 	}
-	struct pem *p = pem_of(e->identity, m);
+	struct pem *p = pem_of(i, m);
 	assert(p);
-	return pem_add(e, p, m->secret, m->secret_bytes);
+	if (m->key == 0) /* its first piece: what is here was never finished */
+		pem_drop(e, p);
+	if (!i->short_of_memory && !pem_add(e, p, m->secret, m->secret_bytes))
+		i->short_of_memory = true;
 }
 
 /* ---- using ---- */
@@ -143,15 +147,10 @@ anything_came(const struct identity *i)
 	return came;
 }
 
-bool
-identity_use(struct edge *e)
+static void
+drop_pending(struct edge *e)
 {
 	struct identity *i = e->identity;
-	if (!anything_came(i)) /* clear text on both sides: OpenSSL stays asleep */
-		return true;
-	if (!i->server && !i->trust[0] && !tls_memory_in(e->vault))
-		return false;
-	bool used = use_certificates(e) && use_trust(i);
 	for (uint32_t k = 0; k < TLS_IDENTITIES_MAX; k++) {
 		pem_drop(e, &i->certificate[k]);
 		pem_drop(e, &i->key[k]);
@@ -159,6 +158,19 @@ identity_use(struct edge *e)
 	for (uint32_t k = 0; k < TRUSTS_MAX; k++)
 		pem_drop(e, &i->pending_trust[k]);
 	pem_drop(e, &i->client_ca);
+	i->short_of_memory = false;
+}
+
+bool
+identity_use(struct edge *e)
+{
+	struct identity *i = e->identity;
+	if (!anything_came(i) && !i->short_of_memory) /* clear text on both sides: OpenSSL stays asleep */
+		return true;
+	if (!i->server && !i->trust[0] && !tls_memory_in(e->vault))
+		return false;
+	bool used = !i->short_of_memory && use_certificates(e) && use_trust(i);
+	drop_pending(e);
 	return used;
 }
 

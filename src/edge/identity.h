@@ -25,11 +25,12 @@ struct identity {
 	struct tls_sessions *sessions[IDENTITY_PROVIDERS_MAX];
 	/* Handed over, not yet in use. */
 	struct pem certificate[TLS_IDENTITIES_MAX], key[TLS_IDENTITIES_MAX], pending_trust[TRUSTS_MAX], client_ca;
+	bool short_of_memory; /* for a piece of it: nothing of it is used */
 };
 
-/* A piece of it has come. False: no memory, or more than anybody needs. */
-must_check bool identity_take(struct edge *e, const struct message_secret *m);
-/* All has come: from now on new connections use it. False: it can't be used, and what was in use stays. */
+/* A piece of it has come. */
+void identity_take(struct edge *e, const struct message_secret *m);
+/* All has come: from now on new connections use it. False: it can't be used, or there was no memory for it, and what was in use stays. */
 must_check bool identity_use(struct edge *e);
 /* TLS with that provider on a connected socket. NULL: no memory, or nobody to trust. */
 must_check struct tls *identity_connect(struct edge *e, uint32_t provider, int fd);

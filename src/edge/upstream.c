@@ -131,8 +131,8 @@ void
 upstream_release(struct upstream *u, bool keep)
 {
 	struct edge *e = u->edge;
-	bool quiet = !(u->conn.watch.flags & LOOP_READABLE) || (u->conn.tls && conn_is_quiet(e, &u->conn));
-	bool usable = keep && quiet && !u->conn.out.at && !(u->conn.watch.flags & (LOOP_HANGUP | LOOP_ERROR));
+	bool quiet = keep && (!(u->conn.watch.flags & LOOP_READABLE) || (u->conn.tls && conn_is_quiet(e, &u->conn)));
+	bool usable = quiet && !u->conn.out.at && !(u->conn.watch.flags & (LOOP_HANGUP | LOOP_ERROR));
 	u->x = NULL;
 	if (usable && e->pool[u->provider].idle_count < UPSTREAM_IDLE_MAX && !e->draining)
 		pool_add(u);

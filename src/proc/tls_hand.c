@@ -11,6 +11,7 @@ send_piece(struct child *c, const struct tls_file *f, size_t at)
 	size_t rest = f->len - at;
 	m.kind = (uint16_t)f->kind;
 	m.provider = f->number;
+	m.key = (uint16_t)(at / SECRET_BYTES_MAX);
 	m.secret_bytes = (uint16_t)(rest < SECRET_BYTES_MAX ? rest : SECRET_BYTES_MAX);
 	m.more = m.secret_bytes < rest;
 	memcpy(m.secret, f->text + at, m.secret_bytes);

@@ -46,7 +46,7 @@ enum secret_kind {
 	SECRET_PEPPER, /* API_KEY_PEPPER_BYTES: edges and ledger */
 	SECRET_PROVIDER_KEY, /* by provider index and key index: edges */
 	SECRET_RECEIPT, /* key of the receipt's MAC: edges and ledger */
-	/* TLS, for edges, in force with GO or TLS_RENEWED. PEM texts come in pieces: `more` is set in all but the last. */
+	/* TLS, for edges, in force with GO or TLS_RENEWED. PEM texts come in pieces: `key` counts them, `more` is set in all but the last. */
 	SECRET_CERTIFICATE, /* by number: chain of a certificate of ours */
 	SECRET_CERTIFICATE_KEY, /* by number: its key */
 	SECRET_CLIENT_CA, /* who may have signed certificates of clients */
