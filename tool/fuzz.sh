@@ -1,9 +1,10 @@
 #!/bin/bash
-# Fuzz the parsers: tool/fuzz.sh [--seconds N] [--ci] [--coverage] [--mutants] [name...]
+# Fuzz the parsers: tool/fuzz.sh [--seconds N] [--ci] [--coverage] [--uncovered] [--mutants] [name...]
 #
 #   (nothing)    each fuzzer for N seconds (60), from test/corpus/NAME; what it finds is kept in the build folder
 #   --ci         each for a fixed number of runs from a fixed seed: the same every time, and short
 #   --coverage   how many lines of its parser each corpus reaches; fails below 90 %
+#   --uncovered  the same, and prints the lines that are not reached
 #   --mutants    plants each bug of test/mutants/NAME-*.patch in a copy of the tree; fails when one is not found within N seconds (60)
 #
 # LETHE_FUZZ_BUILD names the build folder (build-fuzz). Needs clang, and llvm-profdata and llvm-cov for --coverage.
@@ -14,6 +15,7 @@ build=${LETHE_FUZZ_BUILD:-$root/build-fuzz}
 llvm=${LLVM_SUFFIX--14}
 seconds=60
 mode=run
+uncovered=
 names=()
 ci_runs=15000
 least_coverage=90
@@ -23,8 +25,9 @@ while [ $# -gt 0 ]; do
 	--seconds) seconds=$2; shift ;;
 	--ci) mode=ci ;;
 	--coverage) mode=coverage ;;
+	--uncovered) mode=coverage uncovered=yes ;;
 	--mutants) mode=mutants ;;
-	-*) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+	-*) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
 	*) names+=("$1") ;;
 	esac
 	shift
@@ -56,9 +59,9 @@ parser_files() {
 	case $1 in
 	http1_request | http1_response) echo "src/core/$1.c src/core/http1.c" ;;
 	chat_usage) echo "src/dialect/chat_usage.c src/dialect/chat_meter.c" ;;
-	request) echo "src/dialect/request.c" ;;
+	request) echo "src/dialect/request.c src/dialect/request_languages.c" ;;
 	import) echo "src/proc/import_price.c src/proc/import_litellm.c src/proc/import_genai.c src/proc/import_decimal.c" ;;
-	languages) echo "src/dialect/reader.c src/dialect/messages_meter.c src/dialect/gemini_meter.c src/dialect/responses_meter.c" ;;
+	languages) echo src/dialect/{reader,messages_meter,gemini_meter,responses_meter,counts,meter}.c ;;
 	*) local s; s=$(source_of "$1"); echo "src/${s%_fuzz.c}.c" ;;
 	esac
 }
@@ -124,6 +127,13 @@ for f in json.load(sys.stdin)["data"][0]["files"]:
         print("%.1f" % f["summary"]["lines"]["percent"])' "$3"
 }
 
+# uncovered_lines PROFILE EXECUTABLE FILE
+uncovered_lines() {
+	"llvm-cov$llvm" show -instr-profile="$1" "$2" | awk -v file="/$3:" '
+		/^\// { here = substr($0, length($0) - length(file) + 1) == file }
+		here && /^ *[0-9]+\| *0\|/ { print }'
+}
+
 coverage() {
 	local failed=0 name target percent file folder=$build-coverage
 	mkdir -p "$folder"
@@ -138,6 +148,7 @@ coverage() {
 			percent=$(line_coverage "$folder/$name.prof" "$target" "$file")
 			echo "$name: $percent % of $file"
 			[ "${percent%.*}" -ge $least_coverage ] || failed=1
+			[ -z "$uncovered" ] || uncovered_lines "$folder/$name.prof" "$target" "$file"
 		done
 	done
 	return $failed
@@ -151,6 +162,7 @@ mutants() {
 	setup "$folder/tree" "$folder/build"
 	compile "$folder/build" "${names[@]}"
 	for name in "${names[@]}"; do
+		fuzz "$folder/build" "$name" 0 -runs=0 || { echo "$name: finds something where nothing is planted" >&2; exit 1; }
 		for patch in "$root/test/mutants/$name"-*.patch; do
 			[ -f "$patch" ] || { echo "$name: no mutants" >&2; failed=1; continue; }
 			count=$((count + 1))

@@ -1,3 +1,4 @@
+#include "dialect/dialect_fuzz.h"
 #include "dialect/meter.h"
 
 #include <assert.h>
@@ -50,15 +51,6 @@ meter(struct span in, size_t step, bool streamed, bool hide)
 	return r;
 }
 
-static uint64_t
-sum(const struct usage *u, enum token_kind from, enum token_kind to)
-{
-	uint64_t n = 0;
-	for (enum token_kind k = from; k <= to; k++)
-		n += u->tokens[k];
-	return n;
-}
-
 static void
 assert_same(const struct run *a, const struct run *b)
 {
@@ -105,7 +97,8 @@ check_stream_or_body(struct span in, uint8_t mode)
 	const struct usage *u = &whole.meter.usage;
 	assert_same(&whole, &pieces);
 	assert(!(u->flags & ~(USAGE_REPORTED | USAGE_ABSURD)) && !(u->flags == USAGE_ABSURD));
-	assert(sum(u, TOKEN_input, TOKEN_image_in) <= UINT64_C(1) << 40 && sum(u, TOKEN_output, TOKEN_image_out) <= UINT64_C(1) << 40);
+	assert(fuzz_sum(u, TOKEN_input, TOKEN_image_in) <= UINT64_C(1) << 40);
+	assert(fuzz_sum(u, TOKEN_output, TOKEN_image_out) <= UINT64_C(1) << 40);
 	assert(whole.out.len <= in.len);
 	if (streamed && hide)
 		check_hidden(in, &whole);
@@ -117,32 +110,12 @@ check_stream_or_body(struct span in, uint8_t mode)
 
 /* ---- numbers in, numbers out ---- */
 
-static uint64_t
-take(struct span *in)
-{
-	uint64_t v = 0;
-	size_t bytes = in->len ? (unsigned char)in->at[0] % 6 : 0;
-	for (; in->len && bytes; bytes--, in->at++, in->len--)
-		v = v << 8 | (unsigned char)in->at[0];
-	if (in->len) {
-		in->at++;
-		in->len--;
-	}
-	return v;
-}
-
-static uint64_t
-at_most(uint64_t v, uint64_t most)
-{
-	return v < most ? v : most;
-}
-
 /* A usage object of the input's numbers must come back as kinds that add up; its parts as they are where they fit. */
 static void
 check_generated(struct span in, size_t step)
 {
-	uint64_t limit = UINT64_C(1) << 40, p = take(&in), c = take(&in), t = take(&in), cached = take(&in), write = take(&in), audio = take(&in);
-	uint64_t reasoning = take(&in), audio_out = take(&in);
+	uint64_t limit = UINT64_C(1) << 40, p = fuzz_number(&in), c = fuzz_number(&in), t = fuzz_number(&in);
+	uint64_t cached = fuzz_number(&in), write = fuzz_number(&in), audio = fuzz_number(&in), reasoning = fuzz_number(&in), audio_out = fuzz_number(&in);
 	char text[1024];
 	int n = snprintf(text, sizeof text,
 		"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":%" PRIu64 ",\"completion_tokens\":%" PRIu64 ",\"total_tokens\":%" PRIu64
@@ -151,15 +124,15 @@ check_generated(struct span in, size_t step)
 		p, c, t, cached, write, audio, reasoning, audio_out);
 	struct run r = meter((struct span){text, (size_t)n}, step, true, true);
 	const struct usage *u = &r.meter.usage;
-	uint64_t prompt = at_most(p, limit), output = at_most(c, limit), total = at_most(t, limit);
+	uint64_t prompt = fuzz_at_most(p, limit), output = fuzz_at_most(c, limit), total = fuzz_at_most(t, limit);
 	output = total > prompt + output ? total - prompt : output;
 	assert(r.out.len == 0 && u->flags & USAGE_REPORTED);
-	assert(sum(u, TOKEN_input, TOKEN_image_in) == prompt && sum(u, TOKEN_output, TOKEN_image_out) == output);
-	assert(u->tokens[TOKEN_cached] == at_most(cached, prompt));
-	assert(u->tokens[TOKEN_cache_write] == at_most(at_most(write, limit), prompt - u->tokens[TOKEN_cached]));
-	assert(u->tokens[TOKEN_audio_in] == at_most(at_most(audio, limit), prompt - u->tokens[TOKEN_cached] - u->tokens[TOKEN_cache_write]));
-	assert(u->tokens[TOKEN_reasoning] == at_most(at_most(reasoning, limit), output));
-	assert(u->tokens[TOKEN_audio_out] == at_most(at_most(audio_out, limit), output - u->tokens[TOKEN_reasoning]));
+	assert(fuzz_sum(u, TOKEN_input, TOKEN_image_in) == prompt && fuzz_sum(u, TOKEN_output, TOKEN_image_out) == output);
+	assert(u->tokens[TOKEN_cached] == fuzz_at_most(cached, prompt));
+	assert(u->tokens[TOKEN_cache_write] == fuzz_at_most(fuzz_at_most(write, limit), prompt - u->tokens[TOKEN_cached]));
+	assert(u->tokens[TOKEN_audio_in] == fuzz_at_most(fuzz_at_most(audio, limit), prompt - u->tokens[TOKEN_cached] - u->tokens[TOKEN_cache_write]));
+	assert(u->tokens[TOKEN_reasoning] == fuzz_at_most(fuzz_at_most(reasoning, limit), output));
+	assert(u->tokens[TOKEN_audio_out] == fuzz_at_most(fuzz_at_most(audio_out, limit), output - u->tokens[TOKEN_reasoning]));
 	bool absurd = p > limit || c > limit || t > limit || cached > prompt || write > prompt - u->tokens[TOKEN_cached] || audio > limit ||
 		reasoning > output || audio_out > limit;
 	assert(!(u->flags & USAGE_ABSURD) == !absurd);

@@ -132,10 +132,6 @@ static void
 event_end(struct meter *m, struct reader *r)
 {
 	bool done = r->document == READER_MARK && !mark[r->mark_at];
-	if (done && r->language->done_finishes) {
-		m->finished = true;
-		meter_raise(m, ANSWER_FINISHED);
-	}
 	/* What the stream's end cut short was no mistake of the format; `finished` tells. */
 	bool whole = r->document == READER_NONE || done || (r->document == READER_JSON && json_scan_complete(&r->json));
 	if (!whole && !r->ended)

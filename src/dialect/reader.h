@@ -3,7 +3,7 @@
  * of a language's table. Private to src/dialect; resumable at any byte; owns nothing.
  *
  * A document is the outermost object of an event's data or of a plain body; Gemini's stream without alt=sse is an array of such objects.
- * READER_DONE ("data: [DONE]") is legal everywhere. A line of bare JSON within a stream is an error of the provider, by experience Gemini's.
+ * "data: [DONE]" is legal everywhere and ends nothing: these languages have ends of their own. A line of bare JSON within a stream is an error of the provider, by experience Gemini's.
  */
 #ifndef DIALECT_READER_H
 #define DIALECT_READER_H
@@ -19,7 +19,6 @@ struct reader_language {
 	void (*event)(struct meter *m, enum json_token t, const struct json_event *ev);
 	/* An outermost object is complete: what was collected from it counts. */
 	void (*document)(struct meter *m);
-	bool done_finishes; /* [DONE] is the proper end */
 };
 
 enum reader_document { READER_NONE,
