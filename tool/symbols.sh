@@ -36,7 +36,11 @@ done
 undefined src/dialect/libdialect.a '' "$heap" "content lies in the vault, not in the heap"
 # Built before the lockdown, and never with content: the process' own struct, the public list of models, the count of streams per account.
 undefined_but src/edge/libedge.a '(edge|models|share)' "$heap" "content lies in the vault, not in the heap"
-undefined src/core/libcore.a 'http1|json|sse|text|vault_a|bytes' "$stdio|$files|$network|$heap|$run" "a parser must not use"
+undefined src/core/libcore.a 'address|forwarded|http1|json|proxy2|sse|text|vault_a|bytes' "$stdio|$files|$network|$heap|$run" "a parser must not use"
+# Clients' addresses are for limits alone: nothing here can write one down, or ask for one at another time than when it accepts.
+for lib in src/edge/libedge.a src/dialect/libdialect.a src/core/libcore.a src/core/libtls.a; do
+	undefined "$lib" '' 'inet_nto[ap]|inet_ntoa_r|getnameinfo|getpeername' "an address has no text"
+done
 undefined src/core/libtls.a '' "$stdio|$files|$network|$heap|$run" "it holds content: memory is OpenSSL's, which is the vault's, and sockets are handed over"
 undefined src/core/libcore.a '' 'popen|system|exec[vlpe]+|fork|syslog' "core must not use"
 undefined src/ticket/libticket.a '' "$stdio|$network|$run" "the vocabulary of all processes must not use"
