@@ -61,6 +61,7 @@ parser_files() {
 	chat_usage) echo "src/dialect/chat_usage.c src/dialect/chat_meter.c" ;;
 	request) echo "src/dialect/request.c src/dialect/request_languages.c" ;;
 	import) echo "src/proc/import_price.c src/proc/import_litellm.c src/proc/import_genai.c src/proc/import_decimal.c" ;;
+	config) echo src/proc/config{,_check,_scalar}.c ;;
 	languages) echo src/dialect/{reader,messages_meter,gemini_meter,responses_meter,counts,meter}.c ;;
 	*) local s; s=$(source_of "$1"); echo "src/${s%_fuzz.c}.c" ;;
 	esac
