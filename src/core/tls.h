@@ -113,6 +113,8 @@ void tls_sessions_destroy(struct tls_sessions **s);
 must_check struct tls *tls_accept(struct tls_server *s, int fd);
 /* host: a name or a numeric address; it must stand in the certificate. sessions may be NULL. */
 must_check struct tls *tls_connect(struct tls_client *c, const char *host, struct tls_sessions *sessions, int fd);
+/* Before its handshake: HTTP/2 is offered first. */
+void tls_offer_h2(struct tls *t);
 /* Takes NULL. The session stays resumable. */
 void tls_free(struct tls **t);
 

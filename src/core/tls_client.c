@@ -160,3 +160,11 @@ tls_connect(struct tls_client *c, const char *host, struct tls_sessions *session
 	}
 	return t;
 }
+
+void
+tls_offer_h2(struct tls *t)
+{
+	static const unsigned char protocols[] = "\x02h2\x08http/1.1";
+	(void)!SSL_set_alpn_protos(t->ssl, protocols, sizeof protocols - 1); /* without memory for it, HTTP/1.1 is offered alone */
+	ERR_clear_error();
+}

@@ -2,6 +2,7 @@
 #include "edge/edge_priv.h"
 
 #include "core/ipc.h"
+#include "edge/h2_up.h"
 
 #include <unistd.h>
 
@@ -16,6 +17,40 @@ use(struct exchange *x, struct upstream *u)
 		send_request(x);
 }
 
+/* Those that wait for connections of their own to this provider need none any more. What the dialer still brings is closed. */
+static void
+serve_the_others(struct edge *e, uint32_t provider)
+{
+	for (struct exchange *x = e->wait_dialer, *next; x; x = next) {
+		next = x->wait_next;
+		struct upstream *s = x->model->provider == provider ? h2_up_stream(e, provider) : NULL;
+		if (!s)
+			continue;
+		exchange_stop_waiting(x);
+		use(x, s);
+	}
+}
+
+/* The connection speaks HTTP/2: it belongs to all from now on, and the exchange that made it takes its first stream. */
+static void
+share(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	struct upstream *u = x->up;
+	uint32_t provider = u->provider;
+	u->x = NULL;
+	x->up = NULL;
+	bool begun = h2_up_begin(u);
+	if (!begun)
+		upstream_close(u);
+	struct upstream *s = begun ? h2_up_stream(e, provider) : NULL;
+	if (s)
+		use(x, s);
+	else
+		exchange_end(x, END_OVERLOADED);
+	serve_the_others(e, provider);
+}
+
 void
 connect_handshake(struct exchange *x)
 {
@@ -28,7 +63,10 @@ connect_handshake(struct exchange *x)
 	}
 	switch (conn_handshake(e, c)) {
 	case TLS_OK:
-		send_request(x);
+		if (tls_is_h2(c->tls))
+			share(x);
+		else
+			send_request(x);
 		return;
 	case TLS_AGAIN:
 		return;
@@ -81,7 +119,11 @@ connect_upstream(struct exchange *x)
 	uint32_t provider = x->model->provider;
 	exchange_step(x, STEP_CONNECT);
 	x->attempts++;
-	struct upstream *u = x->attempts == 1 ? upstream_take_idle(e, provider) : NULL; /* the second try wants a fresh one */
+	struct upstream *u = h2_up_stream(e, provider);
+	if (u)
+		count_add(e->p->counters, upstream_reused, 1);
+	else if (x->attempts == 1) /* the second try wants a fresh one */
+		u = upstream_take_idle(e, provider);
 	if (u) {
 		use(x, u);
 		return;

@@ -42,6 +42,7 @@ struct share;
 
 struct provider_pool {
 	struct upstream *idle;
+	struct upstream *h2; /* connections that carry streams */
 	uint32_t idle_count;
 };
 
@@ -191,8 +192,11 @@ void connect_in_room(struct edge *e); /* those that waited for memory for TLS, a
 void connect_ask_again(struct edge *e); /* the dialer was started anew */
 void connect_done(struct edge *e, const struct message_connected *m, int fd);
 void send_request(struct exchange *x);
+size_t send_copy(struct exchange *x, char *to, size_t most); /* the next bytes of the edited body; counts them as sent */
 void await_answer(struct exchange *x, char *bytes, size_t len, bool eof);
 void relay_read(struct exchange *x);
+void relay_push_bytes(struct exchange *x, const char *bytes, size_t len); /* for who is not asked for bytes, but brings them */
+void relay_push_end(struct exchange *x, bool cut);
 must_check bool carry_keep(struct exchange *x, const char *bytes, size_t len);
 void relay_body(struct exchange *x, char *base, size_t have, size_t raw, bool eof, struct span head);
 void relay_finish_strict(struct exchange *x);
@@ -206,6 +210,9 @@ void request_estimate(struct exchange *x); /* remember the input's size before t
 /* ---- upstream.c ---- */
 struct upstream *upstream_adopt(struct edge *e, uint32_t provider, int fd);
 struct upstream *upstream_take_idle(struct edge *e, uint32_t provider);
+void upstream_share(struct upstream *u); /* it carries streams: whoever comes may have one */
+void upstream_arm_idle(struct upstream *u);
+void upstream_close(struct upstream *u);
 void upstream_release(struct upstream *u, bool keep); /* the exchange no longer needs it */
 
 /* ---- answer.c: what Lethe itself says ---- */

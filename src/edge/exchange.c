@@ -1,5 +1,7 @@
 #include "edge/edge_priv.h"
 
+#include "edge/h2_up.h"
+
 #include <assert.h>
 #include <stddef.h>
 
@@ -232,5 +234,8 @@ exchange_client_gone(struct exchange *x)
 		return;
 	}
 	/* Read on for the usage; the steps' time-outs bound it. What came while the client was slow won't be reported again. */
-	loop_again(&e->loop, &x->up->conn.watch);
+	if (x->up->is_stream)
+		h2_up_wake(x->up);
+	else
+		loop_again(&e->loop, &x->up->conn.watch);
 }

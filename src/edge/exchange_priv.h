@@ -71,6 +71,9 @@ struct upstream {
 	struct exchange *x;
 	struct upstream *next, **link; /* in the pool */
 	uint32_t provider;
+	struct h2_up *h2; /* it speaks HTTP/2: its streams have the exchanges */
+	bool is_stream; /* one of HTTP/2: it has no socket of its own (h2_up.c) */
+	bool shared; /* in the pool, for streams */
 	bool reused; /* has carried an exchange before */
 };
 

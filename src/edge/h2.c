@@ -1,9 +1,8 @@
 #include "edge/h2.h"
 
-#include "edge/edge_priv.h"
+#include "edge/h2_priv.h"
 
 #include <assert.h>
-#include <nghttp2/nghttp2.h>
 
 /* Fields that HTTP/1.1 has in its request line. X(ID, name) */
 #define HTTP2_PSEUDO(X) \
@@ -21,14 +20,6 @@ enum {
 
 enum {
 	FRONT = 12 << 10, /* room before the fields for the request line and the host */
-	FIELDS_OUT = 48, /* of an answer: ours and the provider's that may pass */
-	GATHER_BYTES = 64 << 10,
-};
-
-/* How often a peer may do what costs it nothing. */
-struct allowance {
-	uint32_t left;
-	uint64_t refilled_ms;
 };
 
 /* What is collected of a request's head: one at a time, its frames follow each other (RFC 9113 4.3). */
@@ -47,7 +38,7 @@ struct h2 {
 	nghttp2_session *session;
 	struct h2_stream *streams;
 	struct h2_head head;
-	struct allowance idle_frames, resets;
+	struct h2_allowance idle_frames, resets;
 	uint32_t stream_count;
 	uint32_t error; /* why it ends: NGHTTP2_… */
 	bool reading; /* within nghttp2: what is said now is written afterwards */
@@ -85,56 +76,10 @@ stream_of(const struct client *c)
 	return container_of(c, struct h2_stream, client);
 }
 
-/* ---- nghttp2's memory ---- */
-
-static void *
-take(size_t bytes, void *vault)
+static uint64_t
+now_ms(const struct h2 *h)
 {
-	return bytes && bytes <= VAULT_BLOCK_MAX ? vault_alloc(vault, bytes) : NULL;
-}
-
-static void
-give(void *p, void *vault)
-{
-	if (p)
-		vault_free(vault, p, vault_bytes_of(vault, p));
-}
-
-static void *
-take_many(size_t count, size_t bytes, void *vault) /* the vault gives zeros */
-{
-	return bytes && count <= VAULT_BLOCK_MAX / bytes ? take(count * bytes, vault) : NULL;
-}
-
-static void *
-change(void *p, size_t bytes, void *vault)
-{
-	if (!p || vault_bytes_of(vault, p) < bytes) {
-		void *larger = take(bytes, vault);
-		if (larger && p)
-			memcpy(larger, p, vault_bytes_of(vault, p));
-		if (larger)
-			give(p, vault);
-		return larger;
-	}
-	return p;
-}
-
-/* ---- what a peer may do for nothing ---- */
-
-static bool
-spend(struct h2 *h, struct allowance *a, uint32_t most, uint32_t each_second)
-{
-	uint64_t now = h->connection->edge->loop.now_ms, passed = now - a->refilled_ms;
-	if (passed >= 1000) {
-		uint64_t left = a->left + passed / 1000 * each_second;
-		a->left = left < most ? (uint32_t)left : most;
-		a->refilled_ms = now - passed % 1000;
-	}
-	if (a->left == 0)
-		return false;
-	a->left--;
-	return true;
+	return h->connection->edge->loop.now_ms;
 }
 
 static int
@@ -477,32 +422,15 @@ on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *n
 	return 0;
 }
 
-/* Frames that a client needs few of, and that cost it nothing. */
-static bool
-moves_nothing(const nghttp2_frame *frame)
-{
-	switch (frame->hd.type) {
-	case NGHTTP2_DATA:
-		return frame->hd.length == 0 && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
-	case NGHTTP2_PING:
-	case NGHTTP2_SETTINGS:
-	case NGHTTP2_PRIORITY:
-	case NGHTTP2_WINDOW_UPDATE:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static int
 on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
 	struct h2 *h = arg;
 	struct h2_stream *s = frame->hd.stream_id ? nghttp2_session_get_stream_user_data(session, frame->hd.stream_id) : NULL;
 	bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-	if (moves_nothing(frame) && !spend(h, &h->idle_frames, H2_IDLE_FRAMES, H2_IDLE_FRAMES_SECOND))
+	if (h2_moves_nothing(frame) && !h2_spend(&h->idle_frames, H2_IDLE_FRAMES, H2_IDLE_FRAMES_SECOND, now_ms(h)))
 		return enough(h);
-	if (frame->hd.type == NGHTTP2_RST_STREAM && !spend(h, &h->resets, H2_RESETS, H2_RESETS_SECOND))
+	if (frame->hd.type == NGHTTP2_RST_STREAM && !h2_spend(&h->resets, H2_RESETS, H2_RESETS_SECOND, now_ms(h)))
 		return enough(h);
 	if (!s)
 		return 0;
@@ -549,7 +477,7 @@ static int
 on_invalid(nghttp2_session *session, const nghttp2_frame *frame, int error, void *arg)
 {
 	struct h2 *h = arg;
-	if (!spend(h, &h->resets, H2_RESETS, H2_RESETS_SECOND))
+	if (!h2_spend(&h->resets, H2_RESETS, H2_RESETS_SECOND, now_ms(h)))
 		return enough(h);
 	return 0;
 }
@@ -572,50 +500,6 @@ more_of_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t most, uin
 			return NGHTTP2_ERR_DEFERRED;
 	}
 	return (ssize_t)len;
-}
-
-/* Fields that belong to a connection of HTTP/1.1, not to an answer (RFC 9113 8.2.2). */
-static bool
-is_of_connection(struct span name)
-{
-	static const char *const names[] = {"connection", "transfer-encoding", "keep-alive", "proxy-connection", "upgrade"};
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (name.len == strlen(names[i]) && strncasecmp(name.at, names[i], name.len) == 0)
-			return true;
-	return false;
-}
-
-static void
-lower(char *at, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (at[i] >= 'A' && at[i] <= 'Z')
-			at[i] = (char)(at[i] | 0x20);
-}
-
-static nghttp2_nv
-field(const char *name, size_t name_len, const char *value, size_t value_len)
-{
-	return (nghttp2_nv){(uint8_t *)name, (uint8_t *)value, name_len, value_len, NGHTTP2_NV_FLAG_NONE};
-}
-
-/* Our own text: "HTTP/1.1 200 OK\r\nname: value\r\n…\r\n". Names are made small in place. */
-static size_t
-fields_of(struct span head, nghttp2_nv out[FIELDS_OUT])
-{
-	char *at = memchr(head.at, '\n', head.len), *end = (char *)head.at + head.len;
-	size_t count = 0;
-	out[count++] = field(":status", 7, head.at + 9, 3);
-	for (at++; at + 2 < end && count < FIELDS_OUT;) {
-		char *line_end = memchr(at, '\r', (size_t)(end - at)), *colon = memchr(at, ':', (size_t)(line_end - at));
-		size_t name_len = (size_t)(colon - at);
-		char *value = colon + 1 < line_end && colon[1] == ' ' ? colon + 2 : colon + 1;
-		lower(at, name_len);
-		if (!is_of_connection((struct span){at, name_len}))
-			out[count++] = field(at, name_len, value, (size_t)(line_end - value));
-		at = line_end + 2;
-	}
-	return count;
 }
 
 static bool
@@ -647,9 +531,9 @@ box_add(struct h2_stream *s, const char *bytes, size_t len)
 static bool
 submit(struct h2_stream *s, struct span head, bool body)
 {
-	nghttp2_nv fields[FIELDS_OUT];
+	nghttp2_nv fields[H2_FIELDS_OUT];
 	const nghttp2_data_provider provider = {.source.ptr = s, .read_callback = more_of_body};
-	size_t count = fields_of(head, fields);
+	size_t count = h2_answer_fields(head, fields);
 	s->begun = true;
 	return nghttp2_submit_response(s->h2->session, s->id, fields, count, body ? &provider : NULL) == 0;
 }
@@ -675,7 +559,7 @@ void
 h2_continue(struct client *c)
 {
 	struct h2_stream *s = stream_of(c);
-	const nghttp2_nv status = field(":status", 7, "100", 3);
+	const nghttp2_nv status = h2_field(":status", 7, "100", 3);
 	if (!s->gone)
 		(void)!nghttp2_submit_headers(s->h2->session, NGHTTP2_FLAG_NONE, s->id, NULL, &status, 1, NULL);
 	write_soon(s->h2);
@@ -708,35 +592,13 @@ h2_next(struct client *c)
 
 /* ---- writing ---- */
 
-/* All that may be said now, gathered, in as few writes as there are. False: the connection is broken. */
 static bool
 write_all(struct h2 *h, uint64_t *ret_bytes)
 {
-	struct client *c = h->connection;
-	struct edge *e = c->edge;
-	uint64_t bytes;
-	if (c->conn.out.at && conn_write(e, &c->conn, NULL, 0, &bytes) == WROTE_BROKEN)
-		return false;
-	while (!c->conn.out.at) {
-		size_t len = 0;
-		const uint8_t *some;
-		ssize_t n = 0;
-		while (len <= GATHER_BYTES - H2_FRAME_MAX - 64 && (n = nghttp2_session_mem_send(h->session, &some)) > 0) {
-			assert(len + (size_t)n <= GATHER_BYTES);
-			memcpy(e->h2_out + len, some, (size_t)n);
-			len += (size_t)n;
-		}
-		if (len == 0)
-			return n == 0;
-		struct iovec part = {e->h2_out, len};
-		enum wrote r = conn_write(e, &c->conn, &part, 1, &bytes);
-		explicit_bzero(e->h2_out, len);
-		count_add(e->p->counters, bytes_to_clients, bytes);
-		*ret_bytes += bytes;
-		if (r == WROTE_BROKEN)
-			return false;
-	}
-	return true;
+	struct edge *e = h->connection->edge;
+	bool good = h2_write(e, &h->connection->conn, h->session, ret_bytes);
+	count_add(e->p->counters, bytes_to_clients, *ret_bytes);
+	return good;
 }
 
 /* Whose box has been emptied may read its provider again; whose has not has so long for it. */
@@ -815,7 +677,7 @@ open_session(struct h2 *h)
 		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW},
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, e->p->limits.head_bytes},
 	};
-	nghttp2_mem memory = {e->vault, take, give, take_many, change};
+	nghttp2_mem memory = h2_memory(e);
 	if (!callbacks() || !options() || nghttp2_session_server_new3(&h->session, callbacks(), h, options(), &memory) != 0)
 		return false;
 	return nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) == 0 &&
@@ -826,16 +688,12 @@ bool
 h2_begin(struct client *c)
 {
 	struct edge *e = c->edge;
-	if (!e->h2_out)
-		e->h2_out = vault_alloc(e->vault, GATHER_BYTES);
-	if (!e->h2_in)
-		e->h2_in = vault_alloc(e->vault, READ_BYTES);
-	struct h2 *h = e->h2_out && e->h2_in ? vault_alloc(e->vault, sizeof *h) : NULL;
+	struct h2 *h = h2_prepare(e) ? vault_alloc(e->vault, sizeof *h) : NULL;
 	if (!h)
 		return false;
 	h->connection = c;
-	h->idle_frames = (struct allowance){H2_IDLE_FRAMES, e->loop.now_ms};
-	h->resets = (struct allowance){H2_RESETS, e->loop.now_ms};
+	h->idle_frames = (struct h2_allowance){H2_IDLE_FRAMES, e->loop.now_ms};
+	h->resets = (struct h2_allowance){H2_RESETS, e->loop.now_ms};
 	c->h2 = h;
 	count_add(e->p->counters, h2_connections, 1);
 	client_arm_idle(c);

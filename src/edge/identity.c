@@ -183,5 +183,8 @@ identity_connect(struct edge *e, uint32_t provider, int fd)
 		return NULL;
 	if (!i->sessions[provider])
 		i->sessions[provider] = tls_sessions_create(); /* without memory for it, each handshake is a full one */
-	return tls_connect(i->trust[p->trust], p->host, i->sessions[provider], fd);
+	struct tls *t = tls_connect(i->trust[p->trust], p->host, i->sessions[provider], fd);
+	if (t && p->http2)
+		tls_offer_h2(t);
+	return t;
 }

@@ -4,6 +4,8 @@
  */
 #include "edge/edge_priv.h"
 
+#include "edge/h2_up.h"
+
 #include <assert.h>
 
 /* ---- bytes that wait for what follows ---- */
@@ -310,12 +312,45 @@ read_some(struct exchange *x, char *at, bool *ret_eof)
 	return n;
 }
 
+/* The same for bytes that were not read here: those of a stream of HTTP/2, without a framing of their own. */
+static void
+push(struct exchange *x, const char *bytes, size_t len, bool eof)
+{
+	struct edge *e = x->edge;
+	size_t have = x->collect ? 0 : x->carry_len;
+	edge_in_used(e, have + len);
+	if (have) {
+		memcpy(e->in, x->carry, have);
+		carry_drop(x);
+	}
+	if (len)
+		memcpy(e->in + have, bytes, len);
+	relay_body(x, e->in, have, len, eof, (struct span){0});
+}
+
+void
+relay_push_bytes(struct exchange *x, const char *bytes, size_t len)
+{
+	push(x, bytes, len, false);
+}
+
+void
+relay_push_end(struct exchange *x, bool cut)
+{
+	x->up_cut = cut;
+	push(x, NULL, 0, true);
+}
+
 void
 relay_read(struct exchange *x)
 {
 	struct edge *e = x->edge;
 	if (!x->up || x->step < STEP_SEND || x->step > STEP_RELAY || (x->client && reply_is_full(x->client)))
 		return;
+	if (x->up->is_stream) {
+		h2_up_pull(x->up);
+		return;
+	}
 	if (!(x->up->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP | LOOP_ERROR)))
 		return;
 	size_t have = x->collect ? 0 : x->carry_len;

@@ -2,6 +2,7 @@
 #include "edge/edge_priv.h"
 
 #include "edge/endpoints.h"
+#include "edge/h2_up.h"
 
 #include <assert.h>
 
@@ -189,10 +190,29 @@ send_broken(struct exchange *x)
 	connect_upstream(x);
 }
 
+size_t
+send_copy(struct exchange *x, char *to, size_t most)
+{
+	struct parts p;
+	size_t len = 0;
+	gather(x->req, (struct span){0}, &p);
+	for (int i = 0; i < p.count && len < most; i++) {
+		size_t some = p.iov[i].iov_len < most - len ? p.iov[i].iov_len : most - len;
+		memcpy(to + len, p.iov[i].iov_base, some);
+		len += some;
+	}
+	x->req->sent += len;
+	return len;
+}
+
 void
 send_request(struct exchange *x)
 {
 	struct request *r = x->req;
+	if (x->up->is_stream) {
+		h2_up_send(x, build_head(x));
+		return;
+	}
 	struct span head = r->head ? (struct span){r->head, r->head_len} : build_head(x);
 	uint64_t total = head.len + r->total;
 	exchange_step(x, STEP_SEND);

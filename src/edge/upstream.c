@@ -1,5 +1,7 @@
 #include "edge/edge_priv.h"
 
+#include "edge/h2_up.h"
+
 
 static void
 upstream_bury(struct deferred *d, void *arg)
@@ -17,14 +19,18 @@ pool_remove(struct upstream *u)
 	if (u->next)
 		u->next->link = u->link;
 	u->link = NULL;
+	if (u->shared)
+		return;
 	u->edge->pool[u->provider].idle_count--;
 	count_add(u->edge->p->counters, upstream_idle, -1);
 }
 
-static void
+void
 upstream_close(struct upstream *u)
 {
 	struct edge *e = u->edge;
+	if (u->h2)
+		h2_up_end(u);
 	pool_remove(u);
 	timer_cancel(&e->loop, &u->timer);
 	conn_close(e, &u->conn);
@@ -47,6 +53,10 @@ upstream_ready(struct watch *w)
 {
 	struct upstream *u = container_of(w, struct upstream, conn.watch);
 	struct exchange *x = u->x;
+	if (u->h2) {
+		h2_up_ready(u);
+		return;
+	}
 	if (!x) { /* idle: what has come means that it can't be used again, unless it only concerns TLS */
 		if (w->flags & (LOOP_HANGUP | LOOP_ERROR) || (w->flags & LOOP_READABLE && !conn_is_quiet(u->edge, &u->conn)))
 			upstream_close(u);
@@ -124,13 +134,35 @@ pool_add(struct upstream *u)
 	pool->idle = u;
 	pool->idle_count++;
 	count_add(e->p->counters, upstream_idle, 1);
-	timer_arm(&e->loop, &u->timer, e->loop.now_ms + UPSTREAM_IDLE_MS, idle_over);
+	upstream_arm_idle(u);
+}
+
+void
+upstream_arm_idle(struct upstream *u)
+{
+	timer_arm(&u->edge->loop, &u->timer, u->edge->loop.now_ms + UPSTREAM_IDLE_MS, idle_over);
+}
+
+void
+upstream_share(struct upstream *u)
+{
+	struct provider_pool *pool = &u->edge->pool[u->provider];
+	u->shared = true;
+	u->next = pool->h2;
+	u->link = &pool->h2;
+	if (u->next)
+		u->next->link = &u->next;
+	pool->h2 = u;
 }
 
 void
 upstream_release(struct upstream *u, bool keep)
 {
 	struct edge *e = u->edge;
+	if (u->is_stream) {
+		h2_up_release(u, keep);
+		return;
+	}
 	bool quiet = keep && (!(u->conn.watch.flags & LOOP_READABLE) || (u->conn.tls && conn_is_quiet(e, &u->conn)));
 	bool usable = quiet && !u->conn.out.at && !(u->conn.watch.flags & (LOOP_HANGUP | LOOP_ERROR));
 	u->x = NULL;

@@ -77,6 +77,7 @@
 #define CONFIG_PROVIDER(X) \
 	X("name", name, TEXT, NULL, 1, 64, "your name for it: small letters, digits, '-', '_', '.'") \
 	X("url", url, TEXT, NULL, 8, 400, "where its API begins, for example https://api.openai.com/v1; plain http only to this machine or a private network") \
+	X("http2", http2, FLAG, "true", 0, 1, "https: HTTP/2 if the provider chooses it, many requests over one connection; else HTTP/1.1") \
 	X("ca_file", ca_file, TEXT, "", 1, 4000, "https: path of a PEM file, who may have signed its certificate, or that certificate itself; `tls.ca_file` without it") \
 	X("dialect", dialect, DIALECT, "openai", 0, 2, \
 		"whose API it speaks: `openai` (xAI, DeepSeek and most others too), `anthropic` or `gemini`; its models are served at that API's endpoints") \

@@ -1,0 +1,195 @@
+#include "edge/h2_priv.h"
+
+#include "edge/h2.h"
+
+#include <assert.h>
+
+enum { GATHER_BYTES = 64 << 10 };
+
+/* ---- nghttp2's memory ---- */
+
+static void *
+take(size_t bytes, void *vault)
+{
+	return bytes && bytes <= VAULT_BLOCK_MAX ? vault_alloc(vault, bytes) : NULL;
+}
+
+static void
+give(void *p, void *vault)
+{
+	if (p)
+		vault_free(vault, p, vault_bytes_of(vault, p));
+}
+
+static void *
+take_many(size_t count, size_t bytes, void *vault) /* the vault gives zeros */
+{
+	return bytes && count <= VAULT_BLOCK_MAX / bytes ? take(count * bytes, vault) : NULL;
+}
+
+static void *
+change(void *p, size_t bytes, void *vault)
+{
+	if (!p || vault_bytes_of(vault, p) < bytes) {
+		void *larger = take(bytes, vault);
+		if (larger && p)
+			memcpy(larger, p, vault_bytes_of(vault, p));
+		if (larger)
+			give(p, vault);
+		return larger;
+	}
+	return p;
+}
+
+nghttp2_mem
+h2_memory(struct edge *e)
+{
+	return (nghttp2_mem){e->vault, take, give, take_many, change};
+}
+
+bool
+h2_prepare(struct edge *e)
+{
+	if (!e->h2_out)
+		e->h2_out = vault_alloc(e->vault, GATHER_BYTES);
+	if (!e->h2_in)
+		e->h2_in = vault_alloc(e->vault, READ_BYTES);
+	return e->h2_out && e->h2_in;
+}
+
+/* ---- what a peer may do for nothing ---- */
+
+bool
+h2_spend(struct h2_allowance *a, uint32_t most, uint32_t each_second, uint64_t now_ms)
+{
+	uint64_t passed = now_ms - a->refilled_ms;
+	if (passed >= 1000) {
+		uint64_t left = a->left + passed / 1000 * each_second;
+		a->left = left < most ? (uint32_t)left : most;
+		a->refilled_ms = now_ms - passed % 1000;
+	}
+	if (a->left == 0)
+		return false;
+	a->left--;
+	return true;
+}
+
+bool
+h2_moves_nothing(const nghttp2_frame *frame)
+{
+	switch (frame->hd.type) {
+	case NGHTTP2_DATA:
+		return frame->hd.length == 0 && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
+	case NGHTTP2_PING:
+	case NGHTTP2_SETTINGS:
+	case NGHTTP2_PRIORITY:
+	case NGHTTP2_WINDOW_UPDATE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* ---- writing ---- */
+
+bool
+h2_write(struct edge *e, struct conn *c, nghttp2_session *session, uint64_t *ret_bytes)
+{
+	uint64_t bytes;
+	*ret_bytes = 0;
+	if (c->out.at && conn_write(e, c, NULL, 0, ret_bytes) == WROTE_BROKEN)
+		return false;
+	while (!c->out.at) {
+		size_t len = 0;
+		const uint8_t *some;
+		ssize_t n = 0;
+		while (len <= GATHER_BYTES - H2_FRAME_MAX - 64 && (n = nghttp2_session_mem_send(session, &some)) > 0) {
+			assert(len + (size_t)n <= GATHER_BYTES);
+			memcpy(e->h2_out + len, some, (size_t)n);
+			len += (size_t)n;
+		}
+		if (len == 0)
+			return n == 0;
+		struct iovec part = {e->h2_out, len};
+		enum wrote r = conn_write(e, c, &part, 1, &bytes);
+		explicit_bzero(e->h2_out, len);
+		*ret_bytes += bytes;
+		if (r == WROTE_BROKEN)
+			return false;
+	}
+	return true;
+}
+
+/* ---- fields ---- */
+
+static bool
+is_of_connection(struct span name)
+{
+	static const char *const names[] = {"connection", "transfer-encoding", "keep-alive", "proxy-connection", "upgrade"};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (name.len == strlen(names[i]) && memcmp(name.at, names[i], name.len) == 0)
+			return true;
+	return false;
+}
+
+static void
+lower(char *at, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (at[i] >= 'A' && at[i] <= 'Z')
+			at[i] = (char)(at[i] | 0x20);
+}
+
+/* Secrets stay out of the tables that both ends keep (RFC 7541 7.1.3). */
+static uint8_t
+flags_of(const char *name, size_t len)
+{
+	static const char *const secret[] = {"authorization", "x-api-key", "x-goog-api-key"};
+	for (size_t i = 0; i < ARRAY_LEN(secret); i++)
+		if (len == strlen(secret[i]) && memcmp(name, secret[i], len) == 0)
+			return NGHTTP2_NV_FLAG_NO_INDEX;
+	return NGHTTP2_NV_FLAG_NONE;
+}
+
+nghttp2_nv
+h2_field(const char *name, size_t name_len, const char *value, size_t value_len)
+{
+	return (nghttp2_nv){(uint8_t *)name, (uint8_t *)value, name_len, value_len, flags_of(name, name_len)};
+}
+
+/* The lines behind the first. A `host` becomes :authority, which stands at out[authority]. */
+static size_t
+add_lines(struct span head, nghttp2_nv *out, size_t count, size_t authority)
+{
+	char *at = memchr(head.at, '\n', head.len), *end = (char *)head.at + head.len;
+	for (at++; at + 2 < end && count < H2_FIELDS_OUT;) {
+		char *line_end = memchr(at, '\r', (size_t)(end - at)), *colon = memchr(at, ':', (size_t)(line_end - at));
+		size_t name_len = (size_t)(colon - at);
+		char *value = colon + 1 < line_end && colon[1] == ' ' ? colon + 2 : colon + 1;
+		lower(at, name_len);
+		if (authority && name_len == 4 && memcmp(at, "host", 4) == 0)
+			out[authority] = h2_field(":authority", 10, value, (size_t)(line_end - value));
+		else if (!is_of_connection((struct span){at, name_len}))
+			out[count++] = h2_field(at, name_len, value, (size_t)(line_end - value));
+		at = line_end + 2;
+	}
+	return count;
+}
+
+size_t
+h2_answer_fields(struct span head, nghttp2_nv out[H2_FIELDS_OUT])
+{
+	out[0] = h2_field(":status", 7, head.at + 9, 3);
+	return add_lines(head, out, 1, 0);
+}
+
+size_t
+h2_request_fields(struct span head, nghttp2_nv out[H2_FIELDS_OUT])
+{
+	const char *method_end = memchr(head.at, ' ', head.len), *path = method_end + 1;
+	const char *path_end = memchr(path, ' ', head.len - (size_t)(path - head.at));
+	out[0] = h2_field(":method", 7, head.at, (size_t)(method_end - head.at));
+	out[1] = h2_field(":scheme", 7, "https", 5);
+	out[2] = h2_field(":path", 5, path, (size_t)(path_end - path));
+	return add_lines(head, out, 4, 3);
+}

@@ -1,0 +1,36 @@
+/* What both sides of HTTP/2 share: h2.c (clients) and h2_up.c (providers). */
+#ifndef EDGE_H2_PRIV_H
+#define EDGE_H2_PRIV_H
+
+#include "edge/edge_priv.h"
+
+#include <nghttp2/nghttp2.h>
+
+enum { H2_FIELDS_OUT = 48 }; /* of one message: ours and those that may pass */
+
+/* How often a peer may do what costs it nothing. */
+struct h2_allowance {
+	uint32_t left;
+	uint64_t refilled_ms;
+};
+
+must_check bool h2_spend(struct h2_allowance *a, uint32_t most, uint32_t each_second, uint64_t now_ms);
+/* Frames that a peer needs few of. */
+bool h2_moves_nothing(const nghttp2_frame *frame);
+
+/* Scratch for reading and writing. False: no memory. */
+must_check bool h2_prepare(struct edge *e);
+/* nghttp2's memory is the vault's. */
+nghttp2_mem h2_memory(struct edge *e);
+/* All that may be said now, gathered, in as few writes as there are. False: the connection is broken. */
+must_check bool h2_write(struct edge *e, struct conn *c, nghttp2_session *session, uint64_t *ret_bytes);
+
+nghttp2_nv h2_field(const char *name, size_t name_len, const char *value, size_t value_len);
+/*
+ * Heads as we write them for HTTP/1.1 ("…\r\nname: value\r\n…\r\n"), as fields that point into them; names are made small in place. What belongs to a
+ * connection of HTTP/1.1 is left out (RFC 9113 8.2.2).
+ */
+size_t h2_answer_fields(struct span head, nghttp2_nv out[H2_FIELDS_OUT]);
+size_t h2_request_fields(struct span head, nghttp2_nv out[H2_FIELDS_OUT]);
+
+#endif
