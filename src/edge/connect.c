@@ -18,8 +18,8 @@ use(struct exchange *x, struct upstream *u)
 }
 
 /* Those that wait for connections of their own to this provider need none any more. What the dialer still brings is closed. */
-static void
-serve_the_others(struct edge *e, uint32_t provider)
+void
+connect_in_streams(struct edge *e, uint32_t provider)
 {
 	for (struct exchange *x = e->wait_dialer, *next; x; x = next) {
 		next = x->wait_next;
@@ -48,7 +48,6 @@ share(struct exchange *x)
 		use(x, s);
 	else
 		exchange_end(x, END_OVERLOADED);
-	serve_the_others(e, provider);
 }
 
 void

@@ -189,6 +189,7 @@ must_check bool route_edit(struct exchange *x); /* false: no memory */
 void connect_upstream(struct exchange *x);
 void connect_handshake(struct exchange *x); /* one step of it; then the request is sent */
 void connect_in_room(struct edge *e); /* those that waited for memory for TLS, as far as there is some */
+void connect_in_streams(struct edge *e, uint32_t provider); /* a connection carries streams: who waits for one of their own may have one of these */
 void connect_ask_again(struct edge *e); /* the dialer was started anew */
 void connect_done(struct edge *e, const struct message_connected *m, int fd);
 void send_request(struct exchange *x);

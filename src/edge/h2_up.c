@@ -15,6 +15,7 @@ struct h2_up {
 	uint32_t stream_count;
 	uint32_t error; /* why it ends: NGHTTP2_… */
 	bool busy; /* within nghttp2: what is said now is written afterwards */
+	bool settled; /* the provider has said how many streams it takes; until then there is one */
 	bool leaving; /* no new streams: it ends with its last one */
 };
 
@@ -98,7 +99,7 @@ free_if_over(struct h2_up_stream *s)
 static bool
 has_room(const struct h2_up *h)
 {
-	uint32_t most = nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+	uint32_t most = h->settled ? nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS) : 1;
 	return !h->leaving && h->stream_count < (most < H2_UP_STREAMS_MAX ? most : H2_UP_STREAMS_MAX) && nghttp2_session_check_request_allowed(h->session);
 }
 
@@ -334,6 +335,10 @@ on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 		return enough(h);
 	if (frame->hd.type == NGHTTP2_GOAWAY)
 		h->leaving = true;
+	if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK) && !h->settled) {
+		h->settled = true;
+		connect_in_streams(h->connection->edge, h->connection->provider);
+	}
 	if (!s)
 		return 0;
 	if (frame->hd.type == NGHTTP2_HEADERS)

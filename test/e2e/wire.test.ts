@@ -230,7 +230,7 @@ describe("HTTP/1.1", () => {
 		["a zero byte", () => post(w.customer.key, body()).replace("lethe.test", "lethe\0test")],
 		["unknown coding", () => `POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n${authorization()}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`],
 		["a bad chunk", () => `POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n${authorization()}Transfer-Encoding: chunked\r\n\r\nzz\r\n`],
-		["HTTP/2 in clear text", () => "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
+		["a preface of HTTP/2 that is none", () => "PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n"],
 		["CONNECT", () => `CONNECT provider.test:443 HTTP/1.1\r\nHost: provider.test:443\r\n${authorization()}\r\n`],
 		["not HTTP", () => "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"],
 	];
