@@ -75,6 +75,8 @@ must_check bool vault_add_segment(struct vault *v, int fd, size_t bytes);
  * caller remembers that it has asked.
  */
 size_t vault_wants_segment(const struct vault *v);
+/* One more segment would be taken: the bound is not reached. */
+bool vault_can_grow(const struct vault *v);
 
 /*
  * Unmap segments that have been empty for VAULT_IDLE_MS; pre-fault a few pages of new ones. Call

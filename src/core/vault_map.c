@@ -302,12 +302,18 @@ needed_bytes(const struct vault *v)
 	return v->used_bytes > v->admitted_bytes ? v->used_bytes : v->admitted_bytes;
 }
 
+bool
+vault_can_grow(const struct vault *v)
+{
+	return v->segment_count < v->slots;
+}
+
 size_t
 vault_wants_segment(const struct vault *v)
 {
 	if (v->segment_count == 0)
 		return VAULT_FIRST_SEGMENT;
-	if (v->segment_count == v->slots)
+	if (!vault_can_grow(v))
 		return 0;
 	bool low = v->mapped_bytes < needed_bytes(v) + low_bytes(v->mapped_bytes);
 	return v->starved || low ? VAULT_SEGMENT : 0;

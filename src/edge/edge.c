@@ -205,9 +205,8 @@ static void
 want_memory(struct edge *e)
 {
 	size_t bytes = vault_wants_segment(e->vault);
-	if (!bytes && e->wait_memory && e->wait_memory->req->admitted) /* it may be had, but is not mapped */
-		bytes = VAULT_SEGMENT;
-	if (!bytes && (e->wait_room || e->short_of_room))
+	bool waited_for = e->wait_room || e->short_of_room || (e->wait_memory && e->wait_memory->req->admitted); /* it may be had, but is not mapped */
+	if (!bytes && waited_for && vault_can_grow(e->vault))
 		bytes = VAULT_SEGMENT;
 	e->short_of_room = false;
 	if (!bytes || e->loop.now_ms - e->segments_asked_ms < 100)

@@ -31,6 +31,15 @@ step_timeout_ms(const struct edge *e, enum exchange_step step)
 	return ms;
 }
 
+static bool
+waits_for_our_memory(const struct exchange *x)
+{
+	const struct exchange *w = x->edge->wait_room;
+	while (w && w != x)
+		w = w->wait_next;
+	return w || (x->step == STEP_READ_BODY && x->wait_link);
+}
+
 /* The timer isn't moved for each byte: the deadline is, and the timer looks at it when it fires. */
 static void
 exchange_late(struct timer *t)
@@ -46,7 +55,7 @@ exchange_late(struct timer *t)
 		timer_arm(&e->loop, t, x->deadline_ms, exchange_late);
 		return;
 	}
-	if (x->step == STEP_READ_BODY && x->wait_link)
+	if (waits_for_our_memory(x))
 		exchange_end(x, END_OVERLOADED);
 	else
 		exchange_end(x, (enum end_reason)steps[x->step].late);

@@ -338,6 +338,97 @@ what_is_no_handshake_leaves_nothing_behind(void **state)
 	assert_true(atomic_load(&r.counters.tls_failed) > 0);
 }
 
+/* ---- memory ---- */
+
+static void *hoard[16384];
+static size_t hoarded;
+
+/* All that there is, but for `spare` bytes or a little more. */
+static void
+hoard_all_but(size_t spare)
+{
+	struct vault_facts f;
+	for (size_t bytes = VAULT_BLOCK_MAX; bytes >= VAULT_BLOCK_MIN; bytes /= 2)
+		for (;;) {
+			vault_facts(r.edge->vault, &f);
+			if (f.mapped_bytes - f.used_bytes < spare + bytes || hoarded == ARRAY_LEN(hoard) || !(hoard[hoarded] = vault_alloc(r.edge->vault, bytes)))
+				break;
+			hoarded++;
+		}
+}
+
+static void
+give_back(void)
+{
+	while (hoarded) {
+		void *p = hoard[--hoarded];
+		vault_free(r.edge->vault, p, vault_bytes_of(r.edge->vault, p));
+	}
+}
+
+/* Segments until the bound; those beyond it are not taken. */
+static void
+map_all(void)
+{
+	for (int i = 0; i < 8; i++) {
+		struct message_segment m = MESSAGE_INIT(SEGMENT, message_segment);
+		int fd = vault_segment_create(VAULT_PLAIN, VAULT_SEGMENT);
+		m.segment_bytes = VAULT_SEGMENT;
+		assert_int_equal(ipc_send(r.supervisor, &m, sizeof m, fd), IPC_OK);
+		close(fd);
+		rig_turn(&r);
+	}
+}
+
+static uint32_t
+wanted_segments(void)
+{
+	_Alignas(8) char buf[IPC_MESSAGE_MAX];
+	size_t bytes;
+	int fd;
+	uint32_t n = 0;
+	while (ipc_recv(r.supervisor, buf, &bytes, &fd) == IPC_OK)
+		n += ((struct message_head *)(void *)buf)->type == MESSAGE_SEGMENT_WANTED;
+	return n;
+}
+
+/* The bound is reached: who asked all the same would ask again with each segment that it can't take. */
+static void
+a_connection_waits_for_room_and_no_segment_beyond_the_bound_is_asked_for(void **state)
+{
+	map_all();
+	hoard_all_but(300 << 10);
+	(void)wanted_segments();
+	int fd = rig_connect(&r);
+	rig_pass(&r, 2000);
+	assert_int_equal(atomic_load(&r.counters.connections_open), 0);
+	assert_int_equal(wanted_segments(), 0);
+	give_back();
+	rig_pass(&r, 1000);
+	assert_int_equal(atomic_load(&r.counters.connections_open), 1);
+	close(fd);
+}
+
+/* It is our memory that is short, and no provider that is slow. */
+static void
+who_finds_no_room_for_a_handshake_is_told_of_our_load(void **state)
+{
+	size_t len;
+	struct end c = shaken_client();
+	map_all();
+	hoard_all_but(340 << 10);
+	size_t n = rig_request(&r, hi, "", in);
+	say(&c, in, n);
+	rig_turn(&r);
+	assert_int_equal(r.dials, 0);
+	assert_non_null(r.edge->wait_room);
+	rig_pass(&r, 6000);
+	(void)hear(&c, out, &len);
+	assert_memory_equal(out, "HTTP/1.1 503", 12);
+	give_back();
+	leave(&c);
+}
+
 /* ---- renewal ---- */
 
 static uint32_t
@@ -356,20 +447,13 @@ events(enum event_id id)
 static void
 a_renewal_without_memory_is_refused_and_the_next_is_taken(void **state)
 {
-	static void *hoard[8192];
-	size_t count = 0;
-	for (size_t bytes = VAULT_BLOCK_MAX; bytes >= VAULT_BLOCK_MIN; bytes /= 2)
-		while (count < ARRAY_LEN(hoard) && (hoard[count] = vault_alloc(r.edge->vault, bytes)))
-			count++;
+	hoard_all_but(0);
 	rig_tls_hand(&r, SECRET_CERTIFICATE, rig_tls_pem(SECRET_CERTIFICATE));
 	rig_tls_hand(&r, SECRET_CERTIFICATE_KEY, rig_tls_pem(SECRET_CERTIFICATE_KEY));
 	rig_tell(&r, MESSAGE_TLS_RENEWED);
 	rig_turn(&r);
 	assert_int_equal(events(EVENT_TLS_REFUSED), 1);
-	while (count) {
-		void *p = hoard[--count];
-		vault_free(r.edge->vault, p, vault_bytes_of(r.edge->vault, p));
-	}
+	give_back();
 	rig_tls_hand(&r, SECRET_CERTIFICATE, "-----BEGIN CERTIFICATE-----\n"); /* one that was never finished */
 	rig_tls_hand(&r, SECRET_CERTIFICATE, rig_tls_pem(SECRET_CERTIFICATE));
 	rig_tls_hand(&r, SECRET_CERTIFICATE_KEY, rig_tls_pem(SECRET_CERTIFICATE_KEY));
@@ -393,6 +477,8 @@ main(void)
 		T(half_a_handshake_has_the_time_of_a_head_and_no_more),
 		T(a_handshake_that_waited_for_room_has_no_more_time_either),
 		T(what_is_no_handshake_leaves_nothing_behind),
+		T(a_connection_waits_for_room_and_no_segment_beyond_the_bound_is_asked_for),
+		T(who_finds_no_room_for_a_handshake_is_told_of_our_load),
 		T(a_renewal_without_memory_is_refused_and_the_next_is_taken),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
