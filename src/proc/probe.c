@@ -4,6 +4,7 @@
 #include "core/loop.h"
 #include "core/text.h"
 #include "core/tls.h"
+#include "proc/tls_wipe.h"
 #include "ticket/endpoints.h"
 
 #include <errno.h>
@@ -342,6 +343,7 @@ probe_provider(const struct config *config, uint32_t p, uint32_t k, const char *
 	uint64_t began_ms = clock_monotonic_ms();
 	*c = (struct call){.p = &config->providers[p], .until_ms = began_ms + PROBE_TIMEOUT_MS, .fd = -1, .ret = ret};
 	*ret = (struct probe){0};
+	tls_wipe_freed(); /* what was sealed has a key in it */
 	int len = c->p->key_count > 0 ? config_provider_key(config, p, k, key, sizeof key, why) : 0;
 	if (len < 0)
 		(void)!say(c, PROBE_NO_KEY, "%.290s", why);

@@ -1,6 +1,7 @@
 #include "proc/tls_files.h"
 
 #include "core/tls.h"
+#include "proc/tls_wipe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -194,6 +195,7 @@ check_one(const struct tls_files *f, const struct tls_file *one, char ret_why[CO
 	char why[TLS_WHY_MAX] = "";
 	struct span text = {(const char *)one->text, one->len};
 	bool good = true;
+	tls_wipe_freed();
 	if (one->kind == SECRET_CERTIFICATE) {
 		struct tls_identity id = {text, text_of(f, SECRET_CERTIFICATE_KEY, one->number)};
 		struct tls_server *s = tls_server_create(&id, 1, &(struct tls_server_options){.tls13_only = f->tls13_only}, why);
