@@ -186,8 +186,10 @@ note(struct http1_seen *seen, const char *value, const struct http1_field *f)
 {
 	if (f->id == HTTP1_CONNECTION && !connection_options(seen, value, f->value_len))
 		return HTTP1_E_BAD_FIELD;
-	if (unlikely(http1_has(seen, f->id)))
+	if (unlikely(http1_has(seen, f->id))) {
+		seen->again |= UINT64_C(1) << f->id;
 		return repeated(f->id);
+	}
 	seen->ids |= UINT64_C(1) << f->id;
 	return HTTP1_E_OK;
 }

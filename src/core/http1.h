@@ -73,6 +73,7 @@ struct http1_field {
 	X(BAD_VERSION, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here") \
 	X(BAD_METHOD, 501, "this method is not known") \
 	X(BAD_FIELD, 400, "a header field is malformed") \
+	X(REPEATED_FIELD, 400, "a header field that has one value is repeated") \
 	X(BAD_HOST, 400, "the Host header is missing, repeated, malformed or disagrees with the target") \
 	X(BAD_LENGTH, 400, "Content-Length is malformed or repeated") \
 	X(BAD_CODING, 400, "Transfer-Encoding is malformed, repeated or combined with Content-Length") \
@@ -120,7 +121,8 @@ enum http1_result { HTTP1_MORE,
  *
  * HTTP1_MORE: not complete (the caller bounds len). HTTP1_BAD: *ret_error says why. HTTP1_DONE: *ret is filled.
  * Refused besides the grammar: bare CR or LF, NUL, obs-fold, blank before the colon, any doubt about framing (RFC 9112 6.3),
- * repeated Host / Content-Length / Transfer-Encoding, Transfer-Encoding in HTTP/1.0, codings other than exactly "chunked".
+ * repeated Host / Content-Length / Transfer-Encoding, Transfer-Encoding in HTTP/1.0, codings other than exactly "chunked"; a repeated
+ * field that says who asks or what the body is (Authorization, Content-Type, ...).
  */
 must_check enum http1_result http1_request_parse(const char *buf, size_t len, size_t *scanned, struct http1_head *ret,
 	enum http1_error *ret_error);

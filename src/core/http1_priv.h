@@ -29,7 +29,7 @@ http1_is(char c, unsigned class)
 
 /* What the fields said, gathered while they were read. */
 struct http1_seen {
-	uint64_t ids; /* bit per enum http1_field_id */
+	uint64_t ids, again; /* bit per enum http1_field_id; again: more than once */
 	bool close, keep_alive, upgrade; /* options of all Connection fields */
 };
 

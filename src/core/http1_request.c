@@ -178,6 +178,17 @@ check_expect(struct http1_head *h, const struct http1_seen *seen)
 	return HTTP1_E_OK;
 }
 
+/* Who asks, and what the body is: of two values each reader along the way could choose another (RFC 9110 5.3). */
+static enum http1_error
+check_repeated(const struct http1_seen *seen)
+{
+#define BIT(id) UINT64_C(1) << HTTP1_##id
+	static const uint64_t once = BIT(AUTHORIZATION) | BIT(X_API_KEY) | BIT(X_GOOG_API_KEY) | BIT(CONTENT_TYPE) | BIT(CONTENT_ENCODING) |
+		BIT(ANTHROPIC_VERSION) | BIT(LETHE_LANE) | BIT(LETHE_POLICY);
+#undef BIT
+	return seen->again & once ? HTTP1_E_REPEATED_FIELD : HTTP1_E_OK;
+}
+
 static enum http1_error
 request_parse(const char *buf, size_t end, struct http1_head *h)
 {
@@ -192,6 +203,8 @@ request_parse(const char *buf, size_t end, struct http1_head *h)
 		e = check_host(h, &seen, &line);
 	if (e == HTTP1_E_OK)
 		e = http1_framing(h, &seen);
+	if (e == HTTP1_E_OK)
+		e = check_repeated(&seen);
 	if (e == HTTP1_E_OK)
 		e = check_expect(h, &seen);
 	if (e == HTTP1_E_OK && seen.upgrade && http1_has(&seen, HTTP1_UPGRADE))

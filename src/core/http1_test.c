@@ -171,6 +171,9 @@ static const struct refused bad_requests[] = {
 	REFUSED(BAD_FIELD, GET "a[b]: c\r\n\r\n"),
 	REFUSED(BAD_FIELD, GET "Connection: close; x\r\n\r\n"),
 	REFUSED(BAD_FIELD, GET "Connection: close \xff\r\n\r\n"),
+	REFUSED(REPEATED_FIELD, POST "Content-Type: a\r\ncontent-type: a\r\n\r\n"),
+	REFUSED(REPEATED_FIELD, GET "Authorization: a\r\nX: y\r\nAuthorization: b\r\n\r\n"),
+	REFUSED(REPEATED_FIELD, GET "x-api-key: a\r\nx-api-key: b\r\n\r\n"),
 	/* length */
 	REFUSED(BAD_LENGTH, POST "Content-Length: 1\r\nContent-Length: 1\r\n\r\n"),
 	REFUSED(BAD_LENGTH, POST "Content-Length: 1\r\ncontent-length: 2\r\n\r\n"),

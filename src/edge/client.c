@@ -223,6 +223,7 @@ static void
 head_refused(struct client *c, enum http1_error error)
 {
 	count_add(c->edge->p->counters, ended[END_BAD_HTTP], 1);
+	c->linger = true; /* it may be in the middle of sending: a reset would take the answer with it */
 	answer_text(c, refusals[error].status, "bad_http", refusals[error].message);
 }
 

@@ -1,6 +1,5 @@
 import { connect, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { until } from "./until.ts";
 
 export type Answer = { status: number; head: string; headers: Map<string, string>; body: Buffer };
 
@@ -9,13 +8,42 @@ export class Raw {
 	received = Buffer.alloc(0);
 	closed = false;
 	readonly socket: Socket;
+	#changed = () => {};
 
 	private constructor(socket: Socket) {
 		this.socket = socket;
 		socket.setNoDelay(true);
-		socket.on("data", (bytes) => (this.received = Buffer.concat([this.received, bytes])));
-		socket.on("close", () => (this.closed = true));
-		socket.on("error", () => (this.closed = true));
+		socket.on("data", (bytes) => {
+			this.received = Buffer.concat([this.received, bytes]);
+			this.#changed();
+		});
+		for (const end of ["close", "error"])
+			socket.on(end, () => {
+				this.closed = true;
+				this.#changed();
+			});
+		for (const ready of ["connect", "secureConnect"]) socket.on(ready, () => this.#changed());
+	}
+
+	// Looks whenever something has happened to the connection.
+	async #when<T>(what: string, probe: () => T | undefined | false, withinMs = 10_000): Promise<T> {
+		return new Promise<T>((resolve, reject) => {
+			const end = (settle: () => void) => {
+				clearTimeout(timer);
+				this.#changed = () => {};
+				settle();
+			};
+			const timer = setTimeout(() => end(() => reject(new Error(`not within ${withinMs} ms: ${what}`))), withinMs);
+			this.#changed = () => {
+				try {
+					const answer = probe();
+					if (answer !== undefined && answer !== false) end(() => resolve(answer));
+				} catch (error) {
+					end(() => reject(error as Error));
+				}
+			};
+			this.#changed();
+		});
 	}
 
 	static async open(url: string): Promise<Raw> {
@@ -23,7 +51,7 @@ export class Raw {
 		const secure = protocol === "https:";
 		const socket = secure ? connectTls({ port: Number(port), host: hostname }) : connect(Number(port), hostname);
 		const raw = new Raw(socket);
-		await until("the connection stands", () => raw.closed || (secure ? (socket as TLSSocket).authorized : socket.readyState === "open"));
+		await raw.#when("the connection stands", () => raw.closed || (secure ? (socket as TLSSocket).authorized : socket.readyState === "open"));
 		if (raw.closed) throw new Error("connection refused");
 		return raw;
 	}
@@ -33,13 +61,13 @@ export class Raw {
 	}
 
 	async ends(withinMs = 10_000): Promise<Buffer> {
-		await until("the server closes", () => this.closed, withinMs);
+		await this.#when("the server closes", () => this.closed, withinMs);
 		return this.received;
 	}
 
 	// The next whole answer; what follows it stays.
 	async answer(options: { head?: boolean } = {}): Promise<Answer> {
-		return until("an answer", () => {
+		return this.#when("an answer", () => {
 			const taken = takeAnswer(this.received, this.closed, options.head ?? false);
 			if (!taken) {
 				if (this.closed) throw new Error(`closed in mid-answer: ${this.received.toString("latin1").slice(0, 400)}`);

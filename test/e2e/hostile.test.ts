@@ -1,0 +1,183 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Case, hostileCases, report, withKey } from "../harness/hostile.ts";
+import { Lethe } from "../harness/lethe.ts";
+import { type Answer, Raw } from "../harness/raw.ts";
+import { goodAnswer, WireProvider } from "../harness/wire_provider.ts";
+
+const body = '{"model":"hostile","messages":[{"role":"user","content":"hi"}]}';
+const price = { from: "2026-01-01", input: "1.00", output: "10.00" };
+// Of a template's 256 bytes those that any parser has a rule for; ./dev hostile takes all.
+const bytes = /(0[01489a-d]|1f|2[01cd]|3[ab]|41|5f|61|7f|8[05]|a0|ff)$/;
+const whole = process.env["LETHE_HOSTILE"] === "all";
+
+const cases = hostileCases().filter((one) => whole || one.source !== "smuggler" || bytes.test(one.id));
+const requests = cases.filter((one) => one.kind === "request");
+const responses = cases.filter((one) => one.kind === "response");
+
+let provider: WireProvider;
+let lethe: Lethe;
+let key: string;
+
+beforeAll(async () => {
+	provider = await WireProvider.start();
+	lethe = await Lethe.start({
+		edges: 1,
+		config: {
+			providers: [{ name: "wire", url: `${provider.url}/v1`, keys: [{ env: "SIM_API_KEY" }] }],
+			models: [{ id: "hostile", provider: "wire", context: 100_000, output: 1_000, prices: [price] }],
+		},
+	});
+	key = (await lethe.account("customer", "100000")).key;
+});
+
+afterAll(async () => {
+	await lethe.finish();
+	provider.stop();
+});
+
+const models = () => Buffer.from(`GET /v1/models HTTP/1.1\r\nHost: lethe.test\r\nAuthorization: Bearer ${key}\r\n\r\n`);
+const chat = () =>
+	Buffer.from(
+		`POST /v1/chat/completions HTTP/1.1\r\nHost: lethe.test\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\n` +
+			`Content-Length: ${body.length}\r\n\r\n${body}`,
+	);
+
+function check(condition: unknown, what: string): asserts condition {
+	if (!condition) throw new Error(what);
+}
+
+// What every answer of this gateway must be, whatever was asked.
+function wellFormed(answer: Answer): void {
+	const names = answer.head.split("\r\n").slice(1);
+	check(/^HTTP\/1\.1 \d{3} [ -~]*$/.test(answer.head.split("\r\n")[0]!), `a status line: ${answer.head}`);
+	check(names.every((line) => /^[!-9;-~]+: [^\0-\x08\x0a-\x1f\x7f]*$/.test(line)), `fields: ${answer.head}`);
+	const framing = names.filter((line) => /^(content-length|transfer-encoding):/i.test(line)).length;
+	check(answer.status === 100 || framing === (answer.status === 204 ? 0 : 1) || answer.headers.get("connection") === "close", `one framing: ${answer.head}`);
+	check(answer.status === 100 || /^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$/.test(answer.headers.get("date") ?? ""), `a date: ${answer.head}`);
+	check(answer.status !== 405 || answer.headers.get("allow"), `Allow: ${answer.head}`);
+}
+
+// One step of what a case expects; the end of the connection is the caller's.
+async function step(raw: Raw, expected: string): Promise<void> {
+	const [what, first, method] = expected.split(" ");
+	const answer = await raw.answer({ head: method === "HEAD" });
+	wellFormed(answer);
+	check(answer.body.length === 0 || answer.headers.get("content-type"), `a type: ${answer.head}`);
+	const statuses = what === "forwarded" ? ["200"] : what === "continue" ? ["100"] : first!.split("|");
+	check(statuses.includes(String(answer.status)), `${expected}: got ${answer.status} ${answer.body}`);
+	if (what === "forwarded") check(goodAnswer.includes(answer.body) && answer.body.length > 0, `the provider's answer: ${answer.body}`);
+}
+
+async function endsAsSaid(raw: Raw, last: string): Promise<void> {
+	if (last === "waits") {
+		raw.socket.end();
+		check((await raw.ends()).length === 0, `no answer to half a request: ${raw.received.toString("latin1")}`);
+	} else if (last === "closes" || last.startsWith("refused")) check((await raw.ends()).length === 0, `nothing more: ${raw.received.toString("latin1")}`);
+	else {
+		raw.say(models());
+		const answer = await raw.answer();
+		check(answer.status === 200 && raw.received.length === 0, `the connection is still in step: ${answer.status} ${answer.body}`);
+		raw.close();
+	}
+}
+
+async function play(one: Case): Promise<void> {
+	const steps = one.expect.split(", ");
+	const before = provider.seen.length;
+	const raw = await Raw.open(lethe.url);
+	try {
+		raw.say(withKey(one.bytes, key));
+		for (const expected of steps) if (expected !== "waits" && expected !== "closes") await step(raw, expected);
+		await endsAsSaid(raw, steps.at(-1)!);
+	} finally {
+		raw.close();
+	}
+	const seen = provider.seen.slice(before);
+	const forwarded = steps.filter((expected) => expected === "forwarded").length;
+	check(seen.length === forwarded, `${forwarded} requests reach the provider, not ${seen.length}`);
+	check(seen.every((request) => request.body.toString() === body && request.head.startsWith("POST /v1/chat/completions HTTP/1.1\r\n")), "as they were sent");
+	check(provider.strange.length === 0, `in one form: ${provider.strange}`);
+}
+
+// An honest client's turn.
+async function asked(): Promise<void> {
+	const raw = await Raw.open(lethe.url);
+	raw.say(chat());
+	const answer = await raw.answer();
+	raw.close();
+	check(answer.status === 200 && goodAnswer.includes(answer.body) && answer.body.length > 0, `the next client gets its own answer: ${answer.status} ${answer.body}`);
+}
+
+// The names that may come down; everything else of a provider's head stays above.
+const down = /^(content-type|content-length|transfer-encoding|connection|date|retry-after(-ms)?|x-should-retry|openai-(version|processing-ms)|(x-)?request-id|lethe-[a-z-]+):/i;
+
+async function answered(raw: Raw, result: string, length: string): Promise<void> {
+	const answer = await raw.answer().catch((error: Error) => error);
+	if (answer instanceof Error) {
+		check(result === "cut", `${result}: ${answer.message}`);
+		return;
+	}
+	wellFormed(answer);
+	check(answer.head.split("\r\n").slice(1).every((line) => down.test(line)), `only what may come down: ${answer.head}`);
+	check(result === "cut" ? answer.status === 502 : answer.status === Number(result), `${result}: got ${answer.status} ${answer.body}`);
+	if (result === "200") check(answer.body.length === Number(length), `${length} bytes of body: ${answer.body}`);
+	check(raw.received.length === 0, `nothing behind the answer: ${raw.received.toString("latin1")}`);
+}
+
+async function playAnswer(one: Case): Promise<void> {
+	const said = one.expect.split(" => ")[1]!.split(" ");
+	const [result, length, fate] = said.length === 3 ? said : [said[0], "-", said[1]];
+	const before = provider.seen.length;
+	provider.answer = () => ({ bytes: one.bytes, end: fate === "ended" });
+	const raw = await Raw.open(lethe.url);
+	try {
+		raw.say(chat());
+		await answered(raw, result!, length!);
+	} finally {
+		raw.close();
+		provider.answer = () => ({ bytes: goodAnswer });
+	}
+	await asked();
+	const [first, second, ...more] = provider.seen.slice(before);
+	check(second && more.length === 0, `each client's question is asked once, not ${provider.seen.length - before} times`);
+	check((first!.connection === second.connection) === (fate === "kept"), `the connection is ${fate}`);
+}
+
+async function run(list: Case[], one: (of: Case) => Promise<void>): Promise<void> {
+	const failures = new Map<Case, string>();
+	for (const of of list)
+		await one(of).catch((error: Error) => {
+			failures.set(of, `${of.file}:${of.line} ${of.source} ${of.id}: ${error.message}`);
+			provider.strange.length = 0;
+		});
+	console.log(report(list, new Set(failures.keys())));
+	expect([...failures.values()]).toEqual([]);
+}
+
+describe("hostile requests", () => {
+	test.each([...new Set(requests.map((one) => one.source))])(
+		"%s: exactly what is specified reaches the provider and comes back",
+		async (source) => {
+			const list = requests.filter((one) => one.source === source);
+			const before = provider.seen.length;
+			await run(list, play);
+			await asked();
+			const forwarded = list.flatMap((one) => one.expect.split(", ")).filter((expected) => expected === "forwarded").length;
+			expect(provider.seen.length - before).toBe(forwarded + 1);
+		},
+		600_000,
+	);
+});
+
+describe("hostile providers", () => {
+	test.each([...new Set(responses.map((one) => one.source))])(
+		"%s: nothing ambiguous is passed on, and no doubtful connection is used again",
+		async (source) => {
+			await run(
+				responses.filter((one) => one.source === source),
+				playAnswer,
+			);
+		},
+		600_000,
+	);
+});
