@@ -60,6 +60,11 @@ export class Raw {
 		this.socket.write(bytes);
 	}
 
+	// That many are here, or the connection has ended.
+	async bytes(count: number): Promise<void> {
+		await this.#when(`${count} bytes`, () => this.closed || this.received.length >= count);
+	}
+
 	async ends(withinMs = 10_000): Promise<Buffer> {
 		await this.#when("the server closes", () => this.closed, withinMs);
 		return this.received;

@@ -270,6 +270,8 @@ request_step(const struct outcome *o, bool any, const char *step, unsigned *at, 
 	*ends = true;
 	if (sscanf(step, "refused %15s", status) == 1) /* a head may have been good whose body is not */
 		return o->ending == REFUSED && status_among(o->status, status) && (*at == o->count || !o->events[*at].complete);
+	if (!strcmp(step, "h2"))
+		return o->ending == REFUSED && o->count == 0;
 	if (!strcmp(step, "waits"))
 		return (o->ending == WAITS || !any) && (*at == o->count || !o->events[*at].complete);
 	return !strcmp(step, "closes"); /* for whatever reason the gateway has */
