@@ -168,8 +168,6 @@ static void
 body_complete(struct exchange *x)
 {
 	enum request_error error = request_scan_finish(&x->req->scan);
-	if (error == REQUEST_OK && x->req->scan.result.store)
-		error = REQUEST_STORE; /* the object would be nobody's: there is no way to name it again from here */
 	if (error != REQUEST_OK) {
 		answer_request_error(x, error);
 		exchange_end(x, END_BAD_BODY);

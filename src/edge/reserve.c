@@ -208,8 +208,15 @@ void
 reserve(struct exchange *x)
 {
 	x->step = STEP_RESERVE;
-	if (route_model(x))
-		take(x);
+	if (!route_model(x))
+		return;
+	if (x->req->scan.result.store && !catalogue_provider(x->edge->p->catalogue, x->model->provider)->store) {
+		/* What is kept there would be nobody's: it can't be named again from here. */
+		answer_request_error(x, REQUEST_STORE);
+		exchange_end(x, END_BAD_BODY);
+		return;
+	}
+	take(x);
 }
 
 void

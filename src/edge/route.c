@@ -49,7 +49,7 @@ route_edit(struct exchange *x)
 		.model = {x->model->upstream_id, strlen(x->model->upstream_id)},
 		.ask_usage = x->hide,
 		.old_cap = chat && p->old_cap,
-		.no_store = x->endpoint == ENDPOINT_RESPONSES,
+		.no_store = x->endpoint == ENDPOINT_RESPONSES && !p->store,
 		.cap = x->capped,
 	};
 	uint32_t most = request_edit_count(f);

@@ -83,6 +83,9 @@
 		"whose API it speaks: `openai` (xAI, DeepSeek and most others too), `anthropic` or `gemini`; its models are served at that API's endpoints") \
 	X("cap_field", cap_field, CAP_FIELD, "max_completion_tokens", 0, 1, \
 		"how a bound on a chat answer is written when the gateway sets one: `max_tokens` for providers that know only the old name") \
+	X("store", store, FLAG, "false", 0, 1, \
+		"let it keep answers: requests may say `store: true`, and responses that say nothing are kept as its API does; without it the gateway says `store: false`. " \
+		"What is kept lies in your account, and customers can't ask for it again") \
 	X("inject_usage", inject_usage, FLAG, "true", 0, 1, \
 		"ask for token counts in streams (stream_options.include_usage) when the client did not; the extra event is cut out again") \
 	X("on_client_gone", on_client_gone, CLIENT_GONE, "cancel", 0, 1, \

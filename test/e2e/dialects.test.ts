@@ -130,6 +130,21 @@ describe("OpenAI responses", () => {
 		await cost(usual);
 	});
 
+	test("a provider that may keep answers is asked as the customer asks", async () => {
+		const open = await Lethe.start({
+			config: {
+				providers: [{ name: "sim", url: `${p.url}/v1`, keys: [{ env: "SIM_API_KEY" }], store: true }],
+			},
+		});
+		const customer = await open.account("customer", "1");
+		for (const store of [true, false, undefined]) {
+			p.answers(provider.json(provider.response()));
+			await open.client(customer.key).responses.create({ model: "exact", input: "hi", ...(store === undefined ? {} : { store }) });
+			expect((p.last.body as { store?: boolean }).store).toBe(store);
+		}
+		await open.finish();
+	});
+
 	test("200 is no success: an answer that failed is an error without a charge", async () => {
 		const failed = provider.response({ status: "failed", error: { code: "server_error", message: "no" }, usage: null, output: [] });
 		p.answers(
