@@ -5,6 +5,7 @@
 #ifndef EDGE_EDGE_H
 #define EDGE_EDGE_H
 
+#include "core/forwarded.h"
 #include "core/vault.h"
 #include "ticket/board.h"
 #include "ticket/catalogue.h"
@@ -15,18 +16,31 @@ struct edge_limits {
 	uint64_t body_bytes; /* request body */
 	uint32_t connections; /* clients and providers together */
 	uint32_t tickets_per_account_percent; /* of the slab that one account may have open; 100: no limit */
+	uint32_t connections_per_address, bad_keys_per_minute; /* 0: no limit */
 	uint64_t content_bytes; /* vault budget */
 	uint64_t library_bytes; /* of the vault on top of it: connections, TLS, the edge's own structs */
 };
 
 struct edge_timeouts { /* milliseconds */
 	uint32_t head, body, idle, connect, first_byte, between_bytes, client_write, drain;
+	uint32_t request; /* 0: no limit */
 };
 
 struct edge_tls {
 	uint32_t listeners; /* a bit for each of listen_fds: TLS is spoken there */
 	uint32_t ask; /* enum tls_ask: for a client's certificate */
 	bool tls13_only;
+};
+
+enum { EDGE_PROXIES_MAX = 64 };
+
+/* Who may say from whom a request or a connection is. */
+struct edge_proxies {
+	uint32_t listeners; /* a bit for each of listen_fds: a header of the PROXY protocol comes first */
+	uint32_t header; /* enum forwarded_header */
+	uint32_t trusted_count;
+	bool trust_unix; /* who connects to a Unix socket */
+	struct address_range trusted[EDGE_PROXIES_MAX];
 };
 
 enum durability { DURABILITY_BATCHED,
@@ -40,6 +54,7 @@ struct edge_process {
 	struct edge_limits limits;
 	struct edge_timeouts timeouts;
 	struct edge_tls tls;
+	struct edge_proxies proxies;
 	bool http2; /* for clients that want it */
 	struct board *board;
 	const struct catalogue *catalogue;

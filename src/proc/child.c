@@ -215,6 +215,7 @@ fill_slices(const struct child *c, struct handover *h)
 		h->edge_limits = plan->limits;
 		h->edge_timeouts = plan->timeouts;
 		h->edge_tls = plan->edge_tls;
+		h->edge_proxies = plan->edge_proxies;
 		h->http2 = plan->http2;
 		h->vault_grade = plan->grade;
 		h->durability = plan->durability;

@@ -177,16 +177,54 @@ convert_section(struct reading *r, enum config_section section, const void *raw,
 
 /* ---- lists ---- */
 
+static void
+listen_address(struct reading *r, const char *text, uint32_t line, const char *key, struct config_address *ret)
+{
+	if (!config_listen_address(text_span_of(text), ret))
+		problems_error(r->problems, line,
+			"`%s`: `%.60s` is not an address with a port – write 127.0.0.1:8080, 0.0.0.0:8080, [::1]:8080 or unix:/run/lethe/lethe.sock", key, text);
+}
+
 /* texts: what stands in `list`, which the file calls `key`. */
 static struct config_address *
 convert_listen(struct reading *r, char *const *texts, uint32_t count, const yaml_node_t *list, const char *key)
 {
 	struct config_address *listen = array(count, sizeof *listen);
 	for (uint32_t i = 0; i < count; i++)
-		if (!config_address(text_span_of(texts[i]), &listen[i]))
-			problems_error(r->problems, config_yaml_line(config_yaml_item(r->y, list, i)),
-				"`%s`: `%.60s` is not an address with a port – write 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080", key, texts[i]);
+		listen_address(r, texts[i], config_yaml_line(config_yaml_item(r->y, list, i)), key, &listen[i]);
 	return listen;
+}
+
+static void
+convert_listeners(struct reading *r, const struct raw_top *raw, struct config *c, const yaml_node_t *list)
+{
+	c->listeners = array(raw->listeners_count, sizeof *c->listeners);
+	c->listeners_count = raw->listeners_count;
+	for (uint32_t i = 0; i < raw->listeners_count; i++) {
+		struct config_listener *l = &c->listeners[i];
+		const yaml_node_t *node = config_yaml_item(r->y, list, i);
+		l->line = config_yaml_line(node);
+		convert_section(r, SECTION_LISTENER, &raw->listeners[i], l, node);
+		listen_address(r, l->at, config_yaml_line(config_yaml_get(r->y, node, "at")), "at", &l->address);
+	}
+}
+
+static void
+convert_proxies(struct reading *r, const struct raw_top *raw, struct config *c, const yaml_node_t *list)
+{
+	c->trusted_texts = raw->trusted_proxies;
+	c->trusted_text_count = raw->trusted_proxies_count;
+	c->trusted = array(raw->trusted_proxies_count, sizeof *c->trusted);
+	for (uint32_t i = 0; i < raw->trusted_proxies_count; i++) {
+		const char *text = raw->trusted_proxies[i];
+		if (strcmp(text, "unix") == 0)
+			c->trust_unix = true;
+		else if (address_range_parse(text_span_of(text), &c->trusted[c->trusted_count]))
+			c->trusted_count++;
+		else
+			problems_error(r->problems, config_yaml_line(config_yaml_item(r->y, list, i)),
+				"`trusted_proxies`: `%.60s` is no range of addresses – write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32 (nothing but zeros behind its length), or unix", text);
+	}
 }
 
 static void
@@ -273,6 +311,8 @@ convert_top(struct reading *r, const struct raw_top *raw, struct config *c)
 	convert_tls(r, raw->tls, &c->tls, config_yaml_get(r->y, root, "tls"));
 	c->listen = convert_listen(r, raw->listen, raw->listen_count, config_yaml_get(r->y, root, "listen"), "listen");
 	c->listen_count = raw->listen_count;
+	convert_listeners(r, raw, c, config_yaml_get(r->y, root, "listeners"));
+	convert_proxies(r, raw, c, config_yaml_get(r->y, root, "trusted_proxies"));
 }
 
 /* ---- loading ---- */
@@ -430,6 +470,8 @@ config_free(struct config **config)
 	for (uint32_t i = 0; i < c->model_count; i++)
 		free(c->models[i].prices);
 	free(c->listen);
+	free(c->listeners);
+	free(c->trusted);
 	free(c->tls.listen);
 	free(c->tls.certificates);
 	free(c->providers);

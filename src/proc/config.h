@@ -6,14 +6,23 @@
 #ifndef PROC_CONFIG_H
 #define PROC_CONFIG_H
 
+#include "core/address.h"
 #include "proc/config_scalar.h"
 #include "proc/config_settings.h"
 #include "proc/problems.h"
 
 enum { CONFIG_LISTEN_MAX = 16,
+	CONFIG_PROXIES_MAX = 64,
 	CONFIG_TRUSTS_MAX = 16 };
 
 #define CONFIG_MEMBER(key, member, kind, fallback, least, most, meaning) setting_c_##kind member;
+
+/* One with options of its own; those of `listen` and `tls.listen` have none. */
+struct config_listener {
+	CONFIG_LISTENER(CONFIG_MEMBER)
+	struct config_address address;
+	uint32_t line;
+};
 
 struct config_limits {
 	CONFIG_LIMITS(CONFIG_MEMBER)
@@ -80,13 +89,18 @@ struct config_model {
 };
 
 struct config {
-	CONFIG_TOP(CONFIG_MEMBER) /* edges: resolved, ≥ 1; durability: enum durability of edge/edge.h */
+	CONFIG_TOP(CONFIG_MEMBER) /* edges: resolved, ≥ 1; durability: enum durability of edge/edge.h; client_address: enum forwarded_header */
 	struct config_limits limits;
 	struct config_timeouts timeouts;
 	struct config_tls tls;
 	struct config_metrics metrics;
 	struct config_log log;
 	struct config_address *listen;
+	struct config_listener *listeners;
+	char **trusted_texts; /* as the file has them */
+	struct address_range *trusted; /* those that are no `unix` */
+	bool trust_unix; /* who connects to a Unix socket is one, too */
+	uint32_t listeners_count, trusted_text_count, trusted_count;
 	struct config_provider *providers;
 	struct config_model *models;
 	uint32_t listen_count, provider_count, model_count;
@@ -104,6 +118,10 @@ must_check bool config_load(struct problems *problems, struct config **ret);
 /* The same from memory, for tests and fuzzers: it can name no other file. */
 must_check bool config_load_text(const char *text, size_t len, struct problems *problems, struct config **ret);
 void config_free(struct config **c);
+
+/* All that is listened on: those of `listen`, of `tls.listen` and of `listeners`, in this order. */
+uint32_t config_listener_count(const struct config *c);
+struct config_listener config_listener_at(const struct config *c, uint32_t i);
 
 enum { CONFIG_SECRET_MAX = 2048,
 	CONFIG_WHY_MAX = 400 };

@@ -90,36 +90,72 @@ check_edges(struct check *k)
 		k->c->edges = get_nprocs() > 60 ? 60 : (uint64_t)get_nprocs();
 }
 
-/* Address i of all that are listened on: those in clear text first. */
-static const struct config_address *
-listen_at(const struct config *c, uint32_t i)
-{
-	return i < c->listen_count ? &c->listen[i] : &c->tls.listen[i - c->listen_count];
-}
-
+/* Listener i of all, in the order of config_listener_at(). */
 static uint32_t
 listen_line(const struct check *k, uint32_t i)
 {
 	const yaml_node_t *root = config_yaml_root(k->y), *tls = config_yaml_get(k->y, root, "tls");
+	uint32_t short_forms = k->c->listen_count + k->c->tls.listen_count;
 	bool clear = i < k->c->listen_count;
+	if (i >= short_forms)
+		return k->c->listeners[i - short_forms].line;
 	return config_yaml_line(config_yaml_item(k->y, config_yaml_get(k->y, clear ? root : tls, "listen"), clear ? i : i - k->c->listen_count));
+}
+
+/* What is written and has no effect is a mistake about what it does. */
+static void
+check_listener(struct check *k, const struct config_listener *l, uint32_t line)
+{
+	bool local = l->address.place == PLACE_UNIX, proxies = k->c->trust_unix || k->c->trusted_count > 0;
+	if (l->tls && k->c->tls.certificate_count == 0)
+		problems_error(k->problems, line, "TLS needs a certificate – add `certificates:` under `tls:`, with `certificate` and `key`");
+	if (l->dual_stack && l->address.place != PLACE_IPV6)
+		problems_error(k->problems, line, "`dual_stack` is for addresses of IPv6 – write `at: '[::]:%u'`, or remove it", l->address.port);
+	if (l->proxy_protocol && (local ? !k->c->trust_unix : !proxies))
+		problems_error(k->problems, line, "`proxy_protocol`: nobody may connect there – add %s to `trusted_proxies`",
+			local ? "`unix`" : "the proxy's address");
 }
 
 static void
 check_listen(struct check *k)
 {
-	uint32_t count = k->c->listen_count + k->c->tls.listen_count;
+	uint32_t count = config_listener_count(k->c);
 	if (count == 0)
 		problems_error(k->problems, 0, "there is no address to listen on – add `listen:`, or `listen:` under `tls:` (docs/reference/config.md)");
+	for (uint32_t i = 0; i < k->c->listeners_count; i++)
+		check_listener(k, &k->c->listeners[i], k->c->listeners[i].line);
 	if (count > CONFIG_LISTEN_MAX)
 		problems_error(k->problems, listen_line(k, CONFIG_LISTEN_MAX), "%u addresses to listen on, with and without TLS – %d are the most", count,
 			CONFIG_LISTEN_MAX);
 	for (uint32_t i = 1; i < count; i++)
 		for (uint32_t j = 0; j < i; j++) {
-			const struct config_address *a = listen_at(k->c, i), *b = listen_at(k->c, j);
-			if (a->port != 0 && a->port == b->port && strcmp(a->host, b->host) == 0)
-				problems_error(k->problems, listen_line(k, i), "`listen`: %s port %u stands twice – keep one", a->host, a->port);
+			struct config_listener a = config_listener_at(k->c, i), b = config_listener_at(k->c, j);
+			char text[128];
+			bool chosen = a.address.place <= PLACE_IPV6 && a.address.port == 0; /* by the kernel: each another one */
+			config_address_text(&a.address, text, sizeof text);
+			if (!chosen && a.address.place == b.address.place && a.address.port == b.address.port && strcmp(a.address.host, b.address.host) == 0)
+				problems_error(k->problems, listen_line(k, i), "`listen`: %s stands twice – keep one", text);
 		}
+}
+
+uint32_t
+config_listener_count(const struct config *c)
+{
+	return c->listen_count + c->tls.listen_count + c->listeners_count;
+}
+
+struct config_listener
+config_listener_at(const struct config *c, uint32_t i)
+{
+	uint32_t short_forms = c->listen_count + c->tls.listen_count;
+	if (i >= short_forms)
+		return c->listeners[i - short_forms];
+	bool tls = i >= c->listen_count;
+	return (struct config_listener){
+		.address = tls ? c->tls.listen[i - c->listen_count] : c->listen[i],
+		.tls = tls,
+		.mode = 0660,
+	};
 }
 
 static void
@@ -192,7 +228,9 @@ check_metrics(struct check *k)
 static uint64_t
 library_bytes(const struct config *c)
 {
-	bool tls = c->tls.listen_count > 0;
+	bool tls = false;
+	for (uint32_t i = 0; i < config_listener_count(c); i++)
+		tls = tls || config_listener_at(c, i).tls;
 	for (uint32_t i = 0; i < c->provider_count; i++)
 		tls = tls || c->providers[i].target.tls;
 	return 16 * MIB + c->limits.connections_per_edge * (tls ? 24 * KIB : 4 * KIB);

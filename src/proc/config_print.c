@@ -73,6 +73,9 @@ number_json(const struct setting *row, int64_t value)
 	case SETTING_DOLLARS:
 		decimal_text((uint64_t)value, 9, text, sizeof text);
 		break;
+	case SETTING_FILE_MODE:
+		snprintf(text, sizeof text, "%03o", (unsigned)value);
+		break;
 	case SETTING_RATIO:
 		decimal_text((uint64_t)value, 2, text, sizeof text);
 		break;
@@ -142,8 +145,8 @@ listen_json(const struct config_address *a, uint32_t count)
 {
 	json_t *list = json_array();
 	for (uint32_t i = 0; i < count; i++) {
-		char text[80];
-		snprintf(text, sizeof text, a[i].v6 ? "[%s]:%u" : "%s:%u", a[i].host, a[i].port);
+		char text[128];
+		config_address_text(&a[i], text, sizeof text);
 		json_array_append_new(list, json_string(text));
 	}
 	return list;
@@ -188,13 +191,17 @@ model_json(const struct config_model *m)
 json_t *
 config_json(const struct config *c)
 {
-	json_t *o = section_json(SECTION_TOP, c), *providers = json_array(), *models = json_array();
+	json_t *o = section_json(SECTION_TOP, c), *listeners = json_array(), *providers = json_array(), *models = json_array();
 	json_object_del(o, "catalogue"); /* its lists are in these */
 	for (uint32_t i = 0; i < c->provider_count; i++)
 		json_array_append_new(providers, provider_json(&c->providers[i]));
 	for (uint32_t i = 0; i < c->model_count; i++)
 		json_array_append_new(models, model_json(&c->models[i]));
 	put_list(o, "listen", listen_json(c->listen, c->listen_count));
+	for (uint32_t i = 0; i < c->listeners_count; i++)
+		json_array_append_new(listeners, section_json(SECTION_LISTENER, &c->listeners[i]));
+	put_list(o, "listeners", listeners);
+	put_list(o, "trusted_proxies", texts_json(c->trusted_texts, c->trusted_text_count));
 	json_object_set_new(o, "limits", section_json(SECTION_LIMITS, &c->limits));
 	json_object_set_new(o, "timeouts", section_json(SECTION_TIMEOUTS, &c->timeouts));
 	json_object_set_new(o, "tls", tls_json(&c->tls));

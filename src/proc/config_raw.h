@@ -12,6 +12,10 @@
 
 #define RAW_MEMBER(key, member, kind, fallback, least, most, meaning) char *member;
 
+struct raw_listener {
+	CONFIG_LISTENER(RAW_MEMBER)
+};
+
 struct raw_limits {
 	CONFIG_LIMITS(RAW_MEMBER)
 };
@@ -64,6 +68,8 @@ struct raw_model {
 struct raw_top {
 	CONFIG_TOP(RAW_MEMBER)
 	char **listen;
+	struct raw_listener *listeners;
+	char **trusted_proxies;
 	struct raw_limits *limits;
 	struct raw_timeouts *timeouts;
 	struct raw_tls *tls;
@@ -71,7 +77,7 @@ struct raw_top {
 	struct raw_log *log;
 	struct raw_provider *providers;
 	struct raw_model *models;
-	uint32_t listen_count, providers_count, models_count;
+	uint32_t listen_count, listeners_count, trusted_proxies_count, providers_count, models_count;
 };
 
 /* One row of config_settings.h with the places of its text and its value. */

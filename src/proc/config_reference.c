@@ -11,12 +11,14 @@ struct part {
 	const char *words;
 	struct {
 		const char *key, *kind, *fallback, *meaning;
-	} lists[8];
+	} lists[10];
 };
 
 static const struct part parts[] = {
 	{SECTION_TOP, "Top level", "",
-		{{"listen", "list of addresses", "required without `tls.listen`", "where clients connect in clear text: `127.0.0.1:8080`, `0.0.0.0:8080`, `[::1]:8080`; port 0 lets the kernel choose"},
+		{{"listen", "list of addresses", "required without `tls.listen` and `listeners`", "where clients connect in clear text: `127.0.0.1:8080`, `0.0.0.0:8080`, `[::1]:8080`, `unix:/run/lethe/lethe.sock`; port 0 lets the kernel choose"},
+			{"listeners", "list", "none", "the same with options for each, see below"},
+			{"trusted_proxies", "list of address ranges", "none", "who may say from whom a request or a connection is: `10.0.0.0/8`, `2001:db8::/32`, one address, or `unix` for who connects to a Unix socket; see `client_address` and `proxy_protocol`"},
 			{"tls", "section", "", "see below"},
 			{"limits", "section", "", "sizes and numbers, see below"},
 			{"timeouts", "section", "", "see below"},
@@ -24,6 +26,7 @@ static const struct part parts[] = {
 			{"log", "section", "", "see below"},
 			{"providers", "list", "required, here or in `catalogue`", "see below"},
 			{"models", "list", "required, here or in `catalogue`", "see below"}}},
+	{SECTION_LISTENER, "listeners", "One entry for each place where clients connect; `listen` and `tls.listen` are short for those without options.", {{NULL}}},
 	{SECTION_LIMITS, "limits", "", {{NULL}}},
 	{SECTION_TIMEOUTS, "timeouts", "", {{NULL}}},
 	{SECTION_TLS, "tls", "Files are read at the start, and again at a SIGHUP.",

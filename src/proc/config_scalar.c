@@ -1,5 +1,6 @@
 #include "proc/config_scalar.h"
 
+#include "core/forwarded.h"
 #include "core/tls.h"
 #include "ticket/endpoints.h"
 #include "ticket/severities.h"
@@ -8,6 +9,7 @@
 #include "ticket/nano.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -178,6 +180,34 @@ level(struct span text, int64_t *ret)
 	return false;
 }
 
+static bool
+file_mode(struct span text, int64_t *ret)
+{
+	int64_t mode = 0;
+	if (text.len == 4 && text.at[0] == '0')
+		text = (struct span){text.at + 1, 3};
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.at[i] < '0' || text.at[i] > '7')
+			return false;
+		mode = mode * 8 + text.at[i] - '0';
+	}
+	*ret = mode;
+	return text.len == 3;
+}
+
+static bool
+client_address(struct span text, int64_t *ret)
+{
+#define X(name, field) \
+	if (equals(text, field)) { \
+		*ret = FORWARDED_BY_##name; \
+		return true; \
+	}
+	FORWARDED_HEADERS(X)
+#undef X
+	return false;
+}
+
 bool
 config_number(enum setting_kind kind, struct span text, int64_t *ret)
 {
@@ -215,6 +245,10 @@ config_number(enum setting_kind kind, struct span text, int64_t *ret)
 		return equals(text, "gemini") || choice(text, "openai", "anthropic", ret);
 	case SETTING_LOG_LEVEL: /* enum severity */
 		return level(text, ret);
+	case SETTING_FILE_MODE:
+		return file_mode(text, ret);
+	case SETTING_CLIENT_ADDRESS: /* enum forwarded_header */
+		return client_address(text, ret);
 	case SETTING_CAP_FIELD:
 		return choice(text, "max_completion_tokens", "max_tokens", ret);
 	case SETTING_FLAG:
@@ -267,15 +301,59 @@ bool
 config_address(struct span text, struct config_address *ret)
 {
 	struct span host, port;
-	struct config_address a = {.v6 = text.len > 0 && text.at[0] == '['};
-	if (!split_host(text, &host, &port) || host.len >= sizeof a.host || !port_number(port, &a.port))
+	struct config_address a = {.place = text.len > 0 && text.at[0] == '[' ? PLACE_IPV6 : PLACE_IPV4};
+	if (!split_host(text, &host, &port) || host.len >= INET6_ADDRSTRLEN || !port_number(port, &a.port))
 		return false;
 	memcpy(a.host, host.at, host.len);
 	uint8_t binary[16];
-	if (inet_pton(a.v6 ? AF_INET6 : AF_INET, a.host, binary) != 1)
+	if (inet_pton(a.place == PLACE_IPV6 ? AF_INET6 : AF_INET, a.host, binary) != 1)
 		return false;
 	*ret = a;
 	return true;
+}
+
+static bool
+take_prefix(struct span *text, const char *prefix)
+{
+	size_t len = strlen(prefix);
+	if (text->len < len || memcmp(text->at, prefix, len) != 0)
+		return false;
+	*text = (struct span){text->at + len, text->len - len};
+	return true;
+}
+
+/* What a manager may call a socket (sd_listen_fds(3)): printable, no colon. */
+static bool
+is_socket_name(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.at[i] <= ' ' || text.at[i] > '~' || text.at[i] == ':')
+			return false;
+	return text.len > 0;
+}
+
+bool
+config_listen_address(struct span text, struct config_address *ret)
+{
+	struct config_address a = {.place = PLACE_UNIX};
+	if (take_prefix(&text, "systemd:"))
+		a.place = PLACE_SYSTEMD;
+	else if (!take_prefix(&text, "unix:"))
+		return config_address(text, ret);
+	if (text.len >= sizeof a.host || memchr(text.at, 0, text.len) || (a.place == PLACE_SYSTEMD ? !is_socket_name(text) : text.len < 2 || text.at[0] != '/'))
+		return false;
+	memcpy(a.host, text.at, text.len);
+	*ret = a;
+	return true;
+}
+
+void
+config_address_text(const struct config_address *a, char *out, size_t cap)
+{
+	if (a->place == PLACE_UNIX || a->place == PLACE_SYSTEMD)
+		snprintf(out, cap, "%s:%s", a->place == PLACE_UNIX ? "unix" : "systemd", a->host);
+	else
+		snprintf(out, cap, a->place == PLACE_IPV6 ? "[%s]:%u" : "%s:%u", a->host, a->port);
 }
 
 /*

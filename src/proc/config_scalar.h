@@ -26,6 +26,8 @@
 	X(TIER, uint64_t, "a service tier", "write standard, flex, priority, batch or fast") \
 	X(DIALECT, uint64_t, "`openai`, `anthropic` or `gemini`", "write openai, anthropic or gemini") \
 	X(LOG_LEVEL, uint64_t, "`info`, `note`, `warn` or `alarm`", "write info, note, warn or alarm") \
+	X(FILE_MODE, uint64_t, "a file mode", "write three octal digits in quotes, for example \"660\"") \
+	X(CLIENT_ADDRESS, uint64_t, "`x-forwarded-for`, `forwarded` or `cf-connecting-ip`", "write x-forwarded-for, forwarded or cf-connecting-ip") \
 	X(CAP_FIELD, uint64_t, "`max_completion_tokens` or `max_tokens`", "write max_completion_tokens or max_tokens")
 
 /* The values of MEMORY_GRADE. */
@@ -60,14 +62,23 @@ setting_must_be_quoted(enum setting_kind kind)
 must_check bool config_number(enum setting_kind kind, struct span text, int64_t *ret);
 must_check bool config_flag(struct span text, bool *ret);
 
+enum config_place { PLACE_IPV4,
+	PLACE_IPV6,
+	PLACE_UNIX,
+	PLACE_SYSTEMD }; /* a socket that the service manager has opened */
+
 struct config_address {
-	char host[48]; /* numeric, without brackets */
+	char host[108]; /* numeric, without brackets; the path of a Unix socket, or the name of a socket of systemd's */
 	uint16_t port; /* 0: the kernel chooses */
-	bool v6;
+	enum config_place place;
 };
 
 /* "127.0.0.1:8080" or "[::1]:8080". */
 must_check bool config_address(struct span text, struct config_address *ret);
+/* The same, or "unix:/run/lethe/lethe.sock", or "systemd:NAME". */
+must_check bool config_listen_address(struct span text, struct config_address *ret);
+/* As the file has it. */
+void config_address_text(const struct config_address *a, char *out, size_t cap);
 
 struct config_url {
 	bool tls;

@@ -21,6 +21,11 @@ TOKEN_KINDS(X)
 static const struct setting top_rows[] = {CONFIG_TOP(ROW)};
 #undef RAW
 #undef VALUE
+#define RAW struct raw_listener
+#define VALUE struct config_listener
+static const struct setting listener_rows[] = {CONFIG_LISTENER(ROW)};
+#undef RAW
+#undef VALUE
 #define RAW struct raw_limits
 #define VALUE struct config_limits
 static const struct setting limits_rows[] = {CONFIG_LIMITS(ROW)};
@@ -92,6 +97,10 @@ const struct section config_sections[SECTION_COUNT] = {
 
 static const cyaml_schema_value_t text_value = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 0, CYAML_UNLIMITED)};
 
+#define RAW struct raw_listener
+static const cyaml_schema_field_t listener_fields[] = {CONFIG_LISTENER(FIELD) CYAML_FIELD_END};
+static const cyaml_schema_value_t listener_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, RAW, listener_fields)};
+#undef RAW
 #define RAW struct raw_limits
 static const cyaml_schema_field_t limits_fields[] = {CONFIG_LIMITS(FIELD) CYAML_FIELD_END};
 #undef RAW
@@ -145,6 +154,8 @@ static const cyaml_schema_value_t model_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_
 #define RAW struct raw_top
 static const cyaml_schema_field_t top_fields[] = {
 	LIST("listen", listen, text_value, CYAML_FLAG_OPTIONAL, 1, CONFIG_LISTEN_MAX),
+	LIST("listeners", listeners, listener_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_LISTEN_MAX),
+	LIST("trusted_proxies", trusted_proxies, text_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_PROXIES_MAX),
 	PART("limits", limits, limits_fields, CYAML_FLAG_OPTIONAL),
 	PART("timeouts", timeouts, timeouts_fields, CYAML_FLAG_OPTIONAL),
 	PART("tls", tls, tls_fields, CYAML_FLAG_OPTIONAL),

@@ -26,8 +26,19 @@
 		"memory for requests and answers: `auto` is the best that this machine gives, secret or locked; `sealed` is secret, and no start without it; `locked` is locked, even where it could be secret") \
 	X("allow_plain_memory", allow_plain_memory, FLAG, "false", 0, 1, \
 		"start even when memory for content can be neither secret nor locked (`lethe doctor` says why)") \
+	X("client_address", client_address, CLIENT_ADDRESS, "x-forwarded-for", 0, 2, \
+		"the header in which `trusted_proxies` say whose a request is; only limits by address use it, and from anybody else it is ignored") \
 	X("catalogue", catalogue, TEXT, "", 0, 4000, \
 		"a file with more `providers` and `models` and nothing else; a relative path begins at this file's folder")
+
+#define CONFIG_LISTENER(X) \
+	X("at", at, TEXT, NULL, 1, 128, \
+		"an address and port, `0.0.0.0:443` or `[::]:443`; `unix:/run/lethe/lethe.sock`; or `systemd:NAME`, a socket that systemd has opened (FileDescriptorName=)") \
+	X("tls", tls, FLAG, "false", 0, 1, "TLS is spoken there") \
+	X("proxy_protocol", proxy_protocol, FLAG, "false", 0, 1, \
+		"each connection begins with a header of the PROXY protocol, version 2 (`send-proxy-v2`), which says whose it is; only `trusted_proxies` may connect") \
+	X("dual_stack", dual_stack, FLAG, "false", 0, 1, "`[::]` takes connections over IPv4 as well") \
+	X("mode", mode, FILE_MODE, "660", 0, 0, "of a Unix socket: who may connect")
 
 #define CONFIG_LIMITS(X) \
 	X("head_bytes", head_bytes, BYTES, "32KiB", KIB, 64 * KIB, "largest request head: request line and headers") \
@@ -36,6 +47,10 @@
 	X("streams_per_account_percent", streams_per_account_percent, COUNT, "10", 1, 100, \
 		"share of an edge's streams that one account may have; 100: no limit of its own") \
 	X("connections_per_edge", connections_per_edge, COUNT, "19000", 2, 1000000, "open connections of one edge, clients and providers together") \
+	X("connections_per_address", connections_per_address, COUNT, "2000", 0, 1000000, \
+		"open connections of one client address (of IPv6 a /64) to one edge; 0: no limit. This machine and `trusted_proxies` have none") \
+	X("bad_keys_per_minute", bad_keys_per_minute, COUNT, "60", 0, 1000000, \
+		"refused keys from one client address before it gets 429 and its connections are closed; keys that have worked from there go on working; 0: no limit") \
 	X("content_memory", content_memory_bytes, BYTES, "512MiB", 4 * MIB, 1024 * GIB, \
 		"memory of one edge for requests and answers in flight; beyond it new requests wait, then get 503") \
 	X("library_memory", library_memory_bytes, BYTES, "0", 0, 64 * GIB, \
@@ -50,6 +65,7 @@
 	X("first_byte", first_byte_ms, MS, "600s", 100, 24 * HOUR_MS, "until a provider's answer begins; plain answers of slow models need minutes") \
 	X("between_bytes", between_bytes_ms, MS, "120s", 100, 24 * HOUR_MS, "between two pieces of a provider's answer") \
 	X("client_write", client_write_ms, MS, "60s", 100, HOUR_MS, "a client that takes nothing for this long is gone") \
+	X("request", request_ms, MS, "0", 0, 24 * HOUR_MS, "from a request's head until its answer is complete, whatever happens in between; 0: no limit") \
 	X("drain", drain_ms, MS, "30s", 0, 24 * HOUR_MS, "at a stop, how long running answers may go on")
 
 #define CONFIG_TLS(X) \
@@ -144,6 +160,7 @@
 /* X(SECTION, name) */
 #define CONFIG_SECTIONS(X) \
 	X(TOP, top) \
+	X(LISTENER, listener) \
 	X(LIMITS, limits) \
 	X(TIMEOUTS, timeouts) \
 	X(TLS, tls) \

@@ -1,5 +1,6 @@
 #include "proc/config.h"
 
+#include "core/forwarded.h"
 #include "ticket/catalogue.h"
 
 #include <setjmp.h>
@@ -73,7 +74,7 @@ struct wrong {
 static const struct wrong wrongs[] = {
 	/* unknown, missing, repeated */
 	{"timeouts:", "timeout:", 3, "unknown key `timeout` in the file – did you mean `timeouts`?"},
-	{"limits:", "quotas:", 2, "unknown key `quotas` in the file – known are listen, limits"},
+	{"limits:", "quotas:", 2, "unknown key `quotas` in the file – known are listen, listeners, trusted_proxies, limits"},
 	{"head: 10s", "haed: 10s", 3, "unknown key `haed` in timeouts – did you mean `head`?"},
 	{"    context: 1000\n    output: 100\n    prices:\n      - {", "    output: 100\n    prices:\n      - {", 11, "`context` is missing in an entry of `models`"},
 	{"    provider: openai\n    aliases", "    colour: red\n    provider: openai\n    aliases", 12, "unknown key `colour` in an entry of `models`"},
@@ -97,6 +98,17 @@ static const struct wrong wrongs[] = {
 	{"127.0.0.1:8080", "127.0.0.1", 1, "not an address with a port"},
 	{"127.0.0.1:8080", "127.0.0.1:99999", 1, "not an address with a port"},
 	{"['127.0.0.1:8080']", "['127.0.0.1:8080',\n  '127.0.0.1:8080']", 2, "stands twice"},
+	{"127.0.0.1:8080", "unix:lethe.sock", 1, "not an address with a port"},
+	{"127.0.0.1:8080", "systemd:", 1, "not an address with a port"},
+	{"['127.0.0.1:8080']", "['unix:/run/a', 'unix:/run/a']", 1, "`listen`: unix:/run/a stands twice"},
+	{"timeouts:", "listeners: [{at: '127.0.0.1:8080'}]\ntimeouts:", 3, "`listen`: 127.0.0.1:8080 stands twice"},
+	{"timeouts:", "listeners: [{at: '127.0.0.1:1', tls: true}]\ntimeouts:", 3, "TLS needs a certificate"},
+	{"timeouts:", "listeners: [{at: '127.0.0.1:1', dual_stack: true}]\ntimeouts:", 3, "`dual_stack` is for addresses of IPv6"},
+	{"timeouts:", "listeners: [{at: '127.0.0.1:1', proxy_protocol: true}]\ntimeouts:", 3, "nobody may connect there – add the proxy's address to `trusted_proxies`"},
+	{"timeouts:", "trusted_proxies: [10.0.0.0/8]\nlisteners: [{at: 'unix:/a', proxy_protocol: true}]\ntimeouts:", 4, "nobody may connect there – add `unix` to `trusted_proxies`"},
+	{"timeouts:", "listeners: [{at: 'unix:/run/a', mode: '888'}]\ntimeouts:", 3, "`mode`: `888` can't be read as a file mode – write three octal digits"},
+	{"timeouts:", "trusted_proxies: [10.0.0.1/8]\ntimeouts:", 3, "`trusted_proxies`: `10.0.0.1/8` is no range of addresses"},
+	{"timeouts:", "client_address: x-real-ip\ntimeouts:", 3, "write x-forwarded-for, forwarded or cf-connecting-ip"},
 	{"1MiB", "1MB", 2, "`body_bytes`: `1MB` can't be read as a size"},
 	{"1MiB", "10", 2, "`body_bytes`: 10 is out of range – write 1KiB to 1GiB"},
 	{"1MiB", "900MiB", 2, "more than `content_memory`"},
@@ -234,6 +246,42 @@ a_catalogue_may_be_empty_and_that_is_said(void **state)
 	config_free(&c);
 	assert_null(load(without_provider, sizeof without_provider - 1, &p));
 	assert_non_null(strstr(p.row[0].text, "there is no provider `b` – describe it"));
+}
+
+/* The short lists first, then those with options; what is not said of one is what is best for it. */
+static void
+listeners_come_in_two_forms(void **state)
+{
+	static const char text[] =
+		"listen: ['127.0.0.1:0', '127.0.0.1:0', 'unix:/run/lethe/lethe.sock']\n"
+		"tls: {listen: ['[::]:443'], certificates: [{certificate: /a, key: /b}]}\n"
+		"listeners: [{at: 'unix:/run/a', proxy_protocol: true, mode: '0600'}, {at: '[::]:8080', dual_stack: true}, {at: 'systemd:web', tls: true}]\n"
+		"trusted_proxies: [unix, 10.0.0.0/8, '2001:db8::/32']\n"
+		"client_address: cf-connecting-ip\nproviders: []\nmodels: []\n";
+	static const struct config_listener want[] = {
+		{.address = {"127.0.0.1", 0, PLACE_IPV4}, .mode = 0660},
+		{.address = {"127.0.0.1", 0, PLACE_IPV4}, .mode = 0660},
+		{.address = {"/run/lethe/lethe.sock", 0, PLACE_UNIX}, .mode = 0660},
+		{.address = {"::", 443, PLACE_IPV6}, .mode = 0660, .tls = true},
+		{.address = {"/run/a", 0, PLACE_UNIX}, .mode = 0600, .proxy_protocol = true},
+		{.address = {"::", 8080, PLACE_IPV6}, .mode = 0660, .dual_stack = true},
+		{.address = {"web", 0, PLACE_SYSTEMD}, .mode = 0660, .tls = true},
+	};
+	struct problems p;
+	struct config *c = NULL;
+	problems_init(&p, "test.yaml");
+	assert_true(config_load_text(text, sizeof text - 1, &p, &c));
+	assert_int_equal(config_listener_count(c), ARRAY_LEN(want));
+	for (uint32_t i = 0; i < ARRAY_LEN(want); i++) {
+		struct config_listener l = config_listener_at(c, i);
+		assert_memory_equal(&l.address, &want[i].address, sizeof l.address);
+		assert_int_equal(l.mode, want[i].mode);
+		assert_int_equal(l.tls * 4 + l.proxy_protocol * 2 + l.dual_stack, want[i].tls * 4 + want[i].proxy_protocol * 2 + want[i].dual_stack);
+	}
+	assert_true(c->trust_unix);
+	assert_int_equal(c->trusted_count, 2);
+	assert_int_equal(c->client_address, FORWARDED_BY_CF_CONNECTING_IP);
+	config_free(&c);
 }
 
 static void
@@ -617,7 +665,7 @@ the_reference_lists_every_setting(void **state)
 	fclose(f);
 	static const char *const keys[] = {
 #define X(key, member, kind, fallback, least, most, meaning) "| `" key "` |",
-		CONFIG_TOP(X) CONFIG_LIMITS(X) CONFIG_TIMEOUTS(X) CONFIG_METRICS(X) CONFIG_LOG(X) CONFIG_PROVIDER(X)
+		CONFIG_TOP(X) CONFIG_LISTENER(X) CONFIG_LIMITS(X) CONFIG_TIMEOUTS(X) CONFIG_METRICS(X) CONFIG_LOG(X) CONFIG_PROVIDER(X)
 #undef X
 	};
 	static const char *const more[] = {
@@ -625,7 +673,7 @@ the_reference_lists_every_setting(void **state)
 		CONFIG_KEY(X) CONFIG_MODEL(X) CONFIG_PRICE(X)
 #undef X
 	};
-	static const char *const lists[] = {"listen", "aliases", "pass_headers", "keys", "prices", "models", "providers"};
+	static const char *const lists[] = {"listen", "listeners", "trusted_proxies", "aliases", "pass_headers", "keys", "prices", "models", "providers"};
 	for (size_t i = 0; i < ARRAY_LEN(more); i++)
 		if (strstr(text, more[i]) == NULL)
 			fail_msg("not in the reference: %s", more[i]);
@@ -648,6 +696,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_right_file_is_read_with_its_defaults),
 		cmocka_unit_test(a_catalogue_may_be_empty_and_that_is_said),
+		cmocka_unit_test(listeners_come_in_two_forms),
 		cmocka_unit_test(a_price_that_is_not_given_is_that_of_its_fallback),
 		cmocka_unit_test(each_mistake_is_named_with_its_line_and_a_remedy),
 		cmocka_unit_test(all_mistakes_are_told_at_once),

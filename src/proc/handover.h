@@ -38,6 +38,7 @@ struct handover {
 	struct edge_limits edge_limits;
 	struct edge_timeouts edge_timeouts;
 	struct edge_tls edge_tls;
+	struct edge_proxies edge_proxies;
 	bool http2;
 	uint32_t vault_grade, durability; /* edge */
 	uint32_t log_level; /* scribe */

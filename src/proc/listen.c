@@ -14,14 +14,16 @@
 
 enum {
 	BACKLOG = 4096,
-	URL_MAX = 80,
+	URL_MAX = 128,
 };
 
 static void
 url_of(const struct plan_address *a, char ret[URL_MAX])
 {
 	char host[INET6_ADDRSTRLEN] = "";
-	if (a->any.sa_family == AF_INET6) {
+	if (a->any.sa_family == AF_UNIX) {
+		snprintf(ret, URL_MAX, "unix:%.*s", (int)sizeof a->local.sun_path, a->local.sun_path);
+	} else if (a->any.sa_family == AF_INET6) {
 		inet_ntop(AF_INET6, &a->v6.sin6_addr, host, sizeof host);
 		snprintf(ret, URL_MAX, "http%s://[%s]:%u", a->tls ? "s" : "", host, ntohs(a->v6.sin6_port));
 	} else {
@@ -30,21 +32,83 @@ url_of(const struct plan_address *a, char ret[URL_MAX])
 	}
 }
 
+/* One whose server is gone is in the way. One that is served, or is no socket, stays. */
+static bool
+clear_the_place(const struct plan_address *a)
+{
+	struct stat st;
+	if (lstat(a->local.sun_path, &st) != 0)
+		return errno == ENOENT;
+	if (!S_ISSOCK(st.st_mode)) {
+		errno = EEXIST;
+		return false;
+	}
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool gone = fd >= 0 && connect(fd, &a->any, a->len) != 0 && errno == ECONNREFUSED;
+	close(fd);
+	if (gone)
+		return unlink(a->local.sun_path) == 0;
+	errno = EADDRINUSE;
+	return false;
+}
+
+static int
+listen_local(const struct plan_address *a)
+{
+	if (!clear_the_place(a))
+		return -1;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -1;
+	mode_t before = umask(0777 & ~a->mode);
+	bool bound = bind(fd, &a->any, a->len) == 0;
+	umask(before);
+	if (bound && listen(fd, BACKLOG) == 0)
+		return fd;
+	int error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
 static int
 listen_on(const struct plan_address *a)
 {
-	int on = 1, fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+	if (a->inherited)
+		return a->fd;
+	if (a->any.sa_family == AF_UNIX)
+		return listen_local(a);
+	int on = 1, one_stack = !a->dual_stack, fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
 	if (fd < 0)
 		return -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0)
 		goto out;
-	if (a->any.sa_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0)
+	if (a->any.sa_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one_stack, sizeof one_stack) != 0)
 		goto out;
 	if (bind(fd, &a->any, a->len) == 0 && listen(fd, BACKLOG) == 0)
 		return fd;
 out:
 	close(fd);
 	return -1;
+}
+
+static const char *
+remedy(int error, bool local)
+{
+	switch (error) {
+	case EADDRINUSE:
+		return local ? " - another program serves it; stop that or choose another path" : " - another program has it; stop that or choose another port in `listen`";
+	case EEXIST:
+		return " - a file that is no socket is there; remove it or choose another path";
+	case ENOENT:
+		return " - create its folder (RuntimeDirectory= in the unit)";
+	case EACCES:
+		return local ? " - the folder is not this user's to write in" : " - ports below 1024 need CAP_NET_BIND_SERVICE (AmbientCapabilities= in the unit)";
+	case EADDRNOTAVAIL:
+		return " - this machine does not have that address";
+	default:
+		return "";
+	}
 }
 
 static int
@@ -57,8 +121,7 @@ listen_or_say(const struct plan_address *a)
 	int error = errno;
 	url_of(a, url);
 	snprintf(line, sizeof line, "can't listen on %s: %s", url, strerror(error));
-	supervisor_say(line,
-		error == EADDRINUSE ? " - another program has it; stop that or choose another port in `listen`" : "");
+	supervisor_say(line, remedy(error, a->any.sa_family == AF_UNIX));
 	return -1;
 }
 
@@ -80,6 +143,8 @@ listen_close(struct supervisor *s)
 {
 	for (uint32_t i = 0; i < s->plan->listen_count; i++)
 		if (s->listen_fd[i] >= 0) {
+			if (s->plan->listen[i].any.sa_family == AF_UNIX && !s->plan->listen[i].inherited)
+				unlink(s->plan->listen[i].local.sun_path);
 			close(s->listen_fd[i]);
 			s->listen_fd[i] = -1;
 		}
@@ -108,7 +173,7 @@ write_whole(const struct supervisor *s, const char *name, const struct text *t)
 static bool
 announce(int listener, bool tls, const char *what, struct text *t)
 {
-	struct plan_address bound = {.len = sizeof bound.v6, .tls = tls};
+	struct plan_address bound = {.len = sizeof bound.local, .tls = tls};
 	char url[URL_MAX];
 	if (getsockname(listener, &bound.any, &bound.len) != 0)
 		return false;

@@ -12,6 +12,7 @@ role_edge(struct handover *h)
 		.limits = h->edge_limits,
 		.timeouts = h->edge_timeouts,
 		.tls = h->edge_tls,
+		.proxies = h->edge_proxies,
 		.http2 = h->http2,
 		.board = shared_map_board(h->grant_fd[GRANT_BOARD]),
 		.catalogue = shared_map_catalogue(h->grant_fd[GRANT_CATALOGUE]),

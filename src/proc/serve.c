@@ -1,5 +1,6 @@
 #include "proc/serve.h"
 
+#include "proc/activation.h"
 #include "proc/catalogue_compile.h"
 #include "proc/notify.h"
 #include "proc/pepper.h"
@@ -117,34 +118,66 @@ open_log(const struct config *c, struct supervisor_plan *plan)
 static bool
 plan_address(const struct config_address *from, struct plan_address *ret)
 {
-	struct plan_address a = {.len = from->v6 ? sizeof a.v6 : sizeof a.v4};
-	a.any.sa_family = from->v6 ? AF_INET6 : AF_INET;
-	if (from->v6)
-		a.v6.sin6_port = htons(from->port);
-	else
-		a.v4.sin_port = htons(from->port);
+	char why[ACTIVATION_WHY_MAX];
+	struct plan_address a = {.fd = -1};
+	switch (from->place) {
+	case PLACE_IPV4:
+		a.len = sizeof a.v4;
+		a.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(from->port)};
+		if (inet_pton(AF_INET, from->host, &a.v4.sin_addr) != 1)
+			return refuse("not an address: ", from->host);
+		break;
+	case PLACE_IPV6:
+		a.len = sizeof a.v6;
+		a.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(from->port)};
+		if (inet_pton(AF_INET6, from->host, &a.v6.sin6_addr) != 1)
+			return refuse("not an address: ", from->host);
+		break;
+	case PLACE_UNIX:
+		a.len = sizeof a.local;
+		a.local = (struct sockaddr_un){.sun_family = AF_UNIX};
+		_Static_assert(sizeof a.local.sun_path >= sizeof from->host, "a path fits");
+		memcpy(a.local.sun_path, from->host, sizeof from->host);
+		break;
+	case PLACE_SYSTEMD:
+		a.inherited = true;
+		a.fd = activation_find(from->host, why);
+		if (a.fd < 0)
+			return refuse(why, "");
+		break;
+	}
 	*ret = a;
-	return inet_pton(a.any.sa_family, from->host,
-			   from->v6 ? (void *)&ret->v6.sin6_addr : (void *)&ret->v4.sin_addr) == 1;
+	return true;
 }
 
 static bool
 plan_listeners(const struct config *c, struct supervisor_plan *plan)
 {
 	_Static_assert((int)HANDOVER_LISTENERS_MAX >= (int)CONFIG_LISTEN_MAX && HANDOVER_LISTENERS_MAX <= 32, "a bit for each");
-	plan->listen_count = c->listen_count + c->tls.listen_count;
+	plan->listen_count = config_listener_count(c);
 	for (uint32_t i = 0; i < plan->listen_count; i++) {
-		bool tls = i >= c->listen_count;
-		const struct config_address *from = tls ? &c->tls.listen[i - c->listen_count] : &c->listen[i];
-		if (!plan_address(from, &plan->listen[i]))
-			return refuse("not an address: ", from->host);
-		plan->listen[i].tls = tls;
-		plan->edge_tls.listeners |= (uint32_t)tls << i;
+		const struct config_listener l = config_listener_at(c, i);
+		struct plan_address *a = &plan->listen[i];
+		if (!plan_address(&l.address, a))
+			return false;
+		a->tls = l.tls;
+		a->dual_stack = l.dual_stack;
+		a->mode = (mode_t)l.mode;
+		plan->edge_tls.listeners |= (uint32_t)l.tls << i;
+		plan->edge_proxies.listeners |= (uint32_t)l.proxy_protocol << i;
 	}
 	plan->metrics_on = c->metrics.on;
-	if (c->metrics.on && !plan_address(&c->metrics.listen, &plan->metrics))
-		return refuse("not an address: ", c->metrics.listen.host);
-	return true;
+	return !c->metrics.on || plan_address(&c->metrics.listen, &plan->metrics);
+}
+
+static void
+plan_proxies(const struct config *c, struct edge_proxies *ret)
+{
+	_Static_assert((int)EDGE_PROXIES_MAX >= (int)CONFIG_PROXIES_MAX, "they fit");
+	ret->header = (uint32_t)c->client_address;
+	ret->trust_unix = c->trust_unix;
+	ret->trusted_count = c->trusted_count;
+	memcpy(ret->trusted, c->trusted, c->trusted_count * sizeof *c->trusted);
 }
 
 static void
@@ -159,6 +192,7 @@ plan_timeouts(const struct config_timeouts *from, struct edge_timeouts *ret)
 		.between_bytes = (uint32_t)from->between_bytes_ms,
 		.client_write = (uint32_t)from->client_write_ms,
 		.drain = (uint32_t)from->drain_ms,
+		.request = (uint32_t)from->request_ms,
 	};
 }
 
@@ -177,10 +211,13 @@ plan_numbers(const struct config *c, struct supervisor_plan *plan)
 		.body_bytes = c->limits.body_bytes,
 		.connections = (uint32_t)c->limits.connections_per_edge,
 		.tickets_per_account_percent = (uint32_t)c->limits.streams_per_account_percent,
+		.connections_per_address = (uint32_t)c->limits.connections_per_address,
+		.bad_keys_per_minute = (uint32_t)c->limits.bad_keys_per_minute,
 		.content_bytes = c->limits.content_memory_bytes,
 		.library_bytes = c->limits.library_memory_bytes,
 	};
 	plan_timeouts(&c->timeouts, &plan->timeouts);
+	plan_proxies(c, &plan->edge_proxies);
 	uint64_t tickets = (uint64_t)plan->tickets_per_edge * plan->edges + BOARD_LEDGER_TICKETS;
 	if (tickets >= TICKETS_MAX)
 		return refuse(

@@ -12,6 +12,7 @@
 #include "proc/tls_files.h"
 
 #include <netinet/in.h>
+#include <sys/un.h>
 
 enum {
 	RESTART_MS_MIN = 100, /* doubles with each death */
@@ -22,10 +23,15 @@ enum {
 struct plan_address {
 	socklen_t len;
 	bool tls;
+	bool dual_stack; /* IPv6: IPv4 as well */
+	bool inherited; /* fd is a listening socket of the service manager's */
+	int fd;
+	mode_t mode; /* Unix: of the file */
 	union {
 		struct sockaddr any;
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
+		struct sockaddr_un local;
 	};
 };
 
@@ -44,6 +50,7 @@ struct supervisor_plan {
 	struct edge_limits limits;
 	struct edge_timeouts timeouts;
 	struct edge_tls edge_tls;
+	struct edge_proxies edge_proxies;
 	bool http2;
 	struct tls_files *tls; /* NULL: none */
 	uint64_t ticket_rotation_ms;
