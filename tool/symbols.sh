@@ -34,8 +34,8 @@ for lib in src/edge/libedge.a src/dialect/libdialect.a; do
 	undefined "$lib" '' "$stdio|$files|$network|$run" "content-side code must not use"
 done
 undefined src/dialect/libdialect.a '' "$heap" "content lies in the vault, not in the heap"
-# Built before the lockdown, and never with content: the process' own struct, the public list of models, the count of streams per account.
-undefined_but src/edge/libedge.a '(edge|models|share)' "$heap" "content lies in the vault, not in the heap"
+# Built before the lockdown, and never with content: the process' own struct, the public list of models, the count of streams per account, that of connections per address.
+undefined_but src/edge/libedge.a '(edge|models|share|visitor)' "$heap" "content lies in the vault, not in the heap"
 undefined src/core/libcore.a 'address|forwarded|http1|json|proxy2|sse|text|vault_a|bytes' "$stdio|$files|$network|$heap|$run" "a parser must not use"
 # Clients' addresses are for limits alone: nothing here can write one down, or ask for one at another time than when it accepts.
 for lib in src/edge/libedge.a src/dialect/libdialect.a src/core/libcore.a src/core/libtls.a; do

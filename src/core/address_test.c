@@ -197,9 +197,18 @@ a_proxy_says_from_whom_a_connection_is(void **state)
 		enum proxy2_result result;
 		const char *source;
 	} rows[] = {
-		{SPAN_INIT(SIGNATURE "\x21\x11\0\x0c\xcb\0\x71\x09\x0a\0\0\x01\xc8\x22\x01\xbb" "GET /"), 28, PROXY2_DONE, "203.0.113.9"},
-		{SPAN_INIT(SIGNATURE "\x21\x11\0\x10\xcb\0\x71\x09\x0a\0\0\x01\xc8\x22\x01\xbb\x04\0\x01!" "GET /"), 32, PROXY2_DONE, "203.0.113.9"},
-		{SPAN_INIT(SIGNATURE "\x21\x21\0\x24" "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07" "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x08" "\1\2\3\4" "GET /"), 52, PROXY2_DONE, "2001:db8::7"},
+		{SPAN_INIT(SIGNATURE "\x21\x11\0\x0c\xcb\0\x71\x09\x0a\0\0\x01\xc8\x22\x01\xbb"
+							 "GET /"),
+			28, PROXY2_DONE, "203.0.113.9"},
+		{SPAN_INIT(SIGNATURE "\x21\x11\0\x10\xcb\0\x71\x09\x0a\0\0\x01\xc8\x22\x01\xbb\x04\0\x01!"
+							 "GET /"),
+			32, PROXY2_DONE, "203.0.113.9"},
+		{SPAN_INIT(SIGNATURE "\x21\x21\0\x24"
+							 "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07"
+							 "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x08"
+							 "\1\2\3\4"
+							 "GET /"),
+			52, PROXY2_DONE, "2001:db8::7"},
 		{SPAN_INIT(SIGNATURE "\x20\x11\0\x0c\xcb\0\x71\x09\x0a\0\0\x01\xc8\x22\x01\xbb"), 28, PROXY2_DONE, NULL},
 		{SPAN_INIT(SIGNATURE "\x20\0\0\0"), 16, PROXY2_DONE, NULL},
 		{SPAN_INIT(SIGNATURE "\x21\0\0\0"), 16, PROXY2_DONE, NULL},

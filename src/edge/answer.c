@@ -168,6 +168,11 @@ send_error(struct exchange *x, struct error_says *e)
 		text_lit(&t, "x-should-retry: false\r\n");
 	else if (status == 503)
 		text_lit(&t, "retry-after: 1\r\n");
+	else if (e->wait_s) {
+		text_lit(&t, "retry-after: ");
+		text_u64(&t, e->wait_s);
+		text_lit(&t, "\r\n");
+	}
 	x->up_status = status;
 	send_whole(x, &t, (struct span){body.at, body.len});
 }
@@ -199,6 +204,7 @@ answer_error(struct exchange *x, enum end_reason reason, const char *param, stru
 	char room[256];
 	struct text named = text_on(room, sizeof room);
 	e.param = param;
+	e.wait_s = reason == END_TOO_MANY_BAD_KEYS ? 60 : 0;
 	if (reason == END_NO_MODEL && name.len) {
 		no_model_message(&named, name);
 		e.message = (struct span){named.at, named.len};

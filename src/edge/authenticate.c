@@ -1,7 +1,9 @@
 /* AUTHENTICATE and LIMIT: whose key is it, and may an exchange begin at all? */
 #include "edge/edge_priv.h"
 
+#include "edge/door.h"
 #include "edge/endpoints.h"
+#include "edge/h2.h"
 
 static bool
 is_blank(char c)
@@ -82,12 +84,30 @@ look_up(struct exchange *x, struct span key, struct key_facts *ret)
 	return END_NONE;
 }
 
+/* Guessing is bounded by who guesses: what an address may do when it has presented too many wrong keys. */
+static enum end_reason
+judged(struct exchange *x, const struct http1_head *h, enum end_reason reason, const struct key_facts *facts)
+{
+	struct edge *e = x->edge;
+	if (reason != END_NONE && reason != END_BAD_KEY && reason != END_KEY_REVOKED)
+		return reason;
+	struct visitor *w = door_visitor(x->client, h);
+	bool may = reason == END_NONE ? visitor_may_use(e->visitors, w, facts->key, e->loop.now_ms) : visitor_may_fail(e->visitors, w, e->loop.now_ms);
+	if (may)
+		return reason;
+	e->turned_away.keys++;
+	x->keep_client = false;
+	if (x->client->is_stream)
+		h2_leave(x->client);
+	return END_TOO_MANY_BAD_KEYS;
+}
+
 /* Which account pays; the key's id goes into the ticket that is picked next. */
 static enum end_reason
 identify(struct exchange *x, const struct http1_head *h, struct key_facts *ret)
 {
 	x->step = STEP_AUTHENTICATE;
-	enum end_reason reason = look_up(x, presented_key(h), ret);
+	enum end_reason reason = judged(x, h, look_up(x, presented_key(h), ret), ret);
 	if (reason == END_NONE) {
 		x->account_row = ret->account;
 		x->slot = ret->slot;

@@ -1,11 +1,10 @@
 #include "edge/edge_priv.h"
 
+#include "edge/door.h"
 #include "edge/h2.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,6 +38,9 @@ client_close(struct client *c)
 	timer_cancel(&e->loop, &c->timer);
 	conn_close(e, &c->conn);
 	client_drop_pending(c);
+	visitor_leave(c->visitor);
+	vault_free(e->vault, c->proxy, sizeof *c->proxy);
+	c->proxy = NULL;
 	*c->link = c->next;
 	if (c->next)
 		c->next->link = c->link;
@@ -47,20 +49,38 @@ client_close(struct client *c)
 	loop_defer(&e->loop, &c->deferred, client_bury);
 }
 
+/* TLS begins at once, or behind the header of the PROXY protocol. */
+static bool
+client_open(struct client *c, int fd, const struct arrival *a)
+{
+	struct edge *e = c->edge;
+	if (a->proxied) {
+		c->proxy = vault_alloc(e->vault, sizeof *c->proxy);
+		if (!c->proxy)
+			return false;
+		proxy2_init(c->proxy);
+		c->tls_follows = a->tls;
+	} else if (a->tls && !(c->conn.tls = tls_accept(e->identity->server, fd)))
+		return false;
+	return conn_open(e, &c->conn, fd, client_ready);
+}
+
 bool
-client_adopt(struct edge *e, int fd, bool tls, bool loopback)
+client_adopt(struct edge *e, int fd, const struct arrival *a)
 {
 	struct client *c = vault_alloc(e->vault, sizeof *c);
 	if (!c)
 		return false;
 	c->edge = e;
-	c->loopback = loopback;
-	c->conn.tls = tls ? tls_accept(e->identity->server, fd) : NULL;
-	if ((tls && !c->conn.tls) || !conn_open(e, &c->conn, fd, client_ready)) {
+	c->loopback = a->loopback;
+	c->trusted = a->trusted;
+	if (!client_open(c, fd, a)) {
 		tls_free(&c->conn.tls);
+		vault_free(e->vault, c->proxy, sizeof *c->proxy);
 		vault_free(e->vault, c, sizeof *c);
 		return false;
 	}
+	c->visitor = a->visitor;
 	c->next = e->clients;
 	c->link = &e->clients;
 	if (c->next)
@@ -71,45 +91,6 @@ client_adopt(struct edge *e, int fd, bool tls, bool loopback)
 	count_add(e->p->counters, connections_open, 1);
 	timer_arm(&e->loop, &c->timer, e->loop.now_ms + e->p->timeouts.head, client_late);
 	return true;
-}
-
-static bool
-is_loopback(const struct sockaddr_in6 *from)
-{
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)from;
-	if (from->sin6_family == AF_INET)
-		return (ntohl(v4->sin_addr.s_addr) >> 24) == IN_LOOPBACKNET;
-	return from->sin6_family == AF_UNIX || (from->sin6_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&from->sin6_addr));
-}
-
-void
-client_accept(struct edge *e, int listener, bool tls)
-{
-	static const int on = 1;
-	for (int i = 0; i < 64; i++) { /* a bounded turn: the listener is level-triggered and reports the rest again */
-		if (e->connections + 2 > e->p->limits.connections) {
-			edge_pause_listeners(e, 0);
-			return;
-		}
-		if (tls && !edge_has_room_for_tls(e)) { /* turn_end asks for a segment */
-			e->short_of_room = true;
-			edge_pause_listeners(e, ROOM_WAIT_MS);
-			return;
-		}
-		struct sockaddr_in6 from;
-		socklen_t from_len = sizeof from;
-		int fd = accept4(listener, (struct sockaddr *)&from, &from_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0) {
-			if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
-				edge_report(e, EVENT_ACCEPT_FAILED, (uint64_t)errno, 0);
-				edge_pause_listeners(e, TICK_MS);
-			}
-			return;
-		}
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-		if (!client_adopt(e, fd, tls, is_loopback(&from)))
-			close(fd);
-	}
 }
 
 /* The socket is broken or gone: whoever works for it is told first. */
@@ -424,6 +405,8 @@ client_ready(struct watch *w)
 		client_lost(c);
 		return;
 	}
+	if (c->proxy && !door_proxy_header(c))
+		return;
 	if (c->h2) {
 		h2_ready(c, NULL, 0);
 		return;

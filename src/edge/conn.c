@@ -246,6 +246,14 @@ conn_open(struct edge *e, struct conn *c, int fd, void (*ready)(struct watch *w)
 	return true;
 }
 
+bool
+conn_begin_tls(struct edge *e, struct conn *c)
+{
+	c->tls = tls_accept(e->identity->server, c->watch.fd);
+	e->shaking += c->tls != NULL;
+	return c->tls != NULL;
+}
+
 void
 conn_end(struct edge *e, struct conn *c)
 {

@@ -1,6 +1,7 @@
 #include "edge/edge_priv.h"
 
 #include "core/ipc.h"
+#include "edge/door.h"
 #include "edge/h2.h"
 
 #include <assert.h>
@@ -12,7 +13,7 @@
 struct listener {
 	struct watch watch;
 	struct edge *edge;
-	bool tls;
+	struct door door;
 };
 
 void
@@ -45,7 +46,7 @@ static void
 listener_ready(struct watch *w)
 {
 	struct listener *l = container_of(w, struct listener, watch);
-	client_accept(l->edge, w->fd, l->tls);
+	door_accept(l->edge, w->fd, &l->door);
 }
 
 /* ---- ending ---- */
@@ -180,6 +181,8 @@ tick(struct timer *t)
 	e->wall_offset_ms = clock_wall_us() / 1000 - e->loop.now_ms;
 	refresh_date(e);
 	vault_tend(e->vault, e->loop.now_ms);
+	visitors_tend(e->visitors, e->loop.now_ms);
+	door_tell(e);
 	vault_facts(e->vault, &facts);
 	count_set(e->p->counters, vault_used_bytes, facts.used_bytes);
 	count_set(e->p->counters, vault_mapped_bytes, facts.mapped_bytes);
@@ -288,7 +291,7 @@ go(struct edge *e)
 	e->go = true;
 	for (uint32_t i = 0; i < p->listen_count; i++) {
 		e->listeners[i].edge = e;
-		e->listeners[i].tls = p->tls.listeners >> i & 1;
+		e->listeners[i].door = (struct door){.tls = p->tls.listeners >> i & 1, .proxied = p->proxies.listeners >> i & 1};
 		if (!loop_watch_listener(&e->loop, &e->listeners[i].watch, p->listen_fds[i], listener_ready))
 			return false;
 	}
@@ -454,7 +457,9 @@ set_up(struct edge *e)
 	board_set_wake_fd(e->desk, p->wake_fd);
 	board_size_of(p->board, &size);
 	e->slots = size.slots;
-	if (!share_open(e, size.tickets_per_edge))
+	const struct visitors_limits by_address = {p->limits.connections_per_address, p->limits.bad_keys_per_minute};
+	e->visitors = visitors_open(p->limits.connections, &by_address);
+	if (!e->visitors || !share_open(e, size.tickets_per_edge))
 		return false;
 	e->wall_offset_ms = clock_wall_us() / 1000 - e->loop.now_ms;
 	return loop_watch(&e->loop, &e->supervisor, p->supervisor_fd, supervisor_ready) &&
@@ -483,6 +488,7 @@ edge_close(struct edge **e)
 		free((void *)(*e)->models_json[d].at);
 	free((*e)->listeners);
 	free((*e)->shares);
+	visitors_close(&(*e)->visitors);
 	free((*e)->desk_memory);
 	free(*e);
 	*e = NULL;

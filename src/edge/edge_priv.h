@@ -11,6 +11,7 @@
 #include "edge/exchange_steps.h"
 #include "edge/headers.h"
 #include "edge/identity.h"
+#include "edge/visitor.h"
 #include "ticket/counters.h"
 #include "ticket/end_reasons.h"
 #include "ticket/events.h"
@@ -74,6 +75,10 @@ struct edge {
 	struct exchange *exchanges;
 	struct exchange *wait_memory, *wait_room, *wait_dialer, *wait_booking, *wait_row, *wait_booked;
 	struct span models_json[DIALECT_COUNT];
+	struct visitors *visitors;
+	struct {
+		uint64_t connections, keys, told_ms; /* that limits by address have refused since */
+	} turned_away;
 	struct share *shares;
 	uint32_t share_mask, share_most;
 	struct http1_head head; /* the one that is being looked at */
@@ -119,6 +124,7 @@ enum { CONN_NOTHING = 0,
 	CONN_END = -1,
 	CONN_CUT = -2 };
 must_check bool conn_open(struct edge *e, struct conn *c, int fd, void (*ready)(struct watch *w));
+must_check bool conn_begin_tls(struct edge *e, struct conn *c); /* what follows is TLS, with a client; false: no memory */
 /* Says goodbye where TLS wants it, closes the descriptor, lets go of what waits. */
 void conn_close(struct edge *e, struct conn *c);
 void conn_drop_tls(struct edge *e, struct conn *c); /* what follows is clear text */
@@ -139,8 +145,6 @@ must_check bool conn_is_quiet(struct edge *e, struct conn *c);
 must_check enum tls_result conn_handshake(struct edge *e, struct conn *c);
 
 /* ---- client.c ---- */
-void client_accept(struct edge *e, int listener, bool tls);
-must_check bool client_adopt(struct edge *e, int fd, bool tls, bool loopback);
 void client_send(struct client *c, struct iovec *parts, int count); /* may end the client, then c->x is gone as well: look at the exchange's step */
 void client_next(struct client *c, bool keep); /* its exchange is over */
 void client_close(struct client *c);

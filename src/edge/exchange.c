@@ -40,31 +40,46 @@ waits_for_our_memory(const struct exchange *x)
 	return w || (x->step == STEP_READ_BODY && x->wait_link);
 }
 
+/* When it must be over, whatever it waits for. */
+static uint64_t
+limit_ms(const struct exchange *x)
+{
+	uint32_t ms = x->edge->p->timeouts.request;
+	return ms && x->step < STEP_SETTLE ? x->started_ms + ms : UINT64_MAX;
+}
+
+static uint64_t
+first_of(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* The timer isn't moved for each byte: the deadline is, and the timer looks at it when it fires. */
 static void
 exchange_late(struct timer *t)
 {
 	struct exchange *x = container_of(t, struct exchange, timer);
 	struct edge *e = x->edge;
-	if (e->loop.now_ms < x->deadline_ms) {
-		timer_arm(&e->loop, t, x->deadline_ms, exchange_late);
+	bool over = e->loop.now_ms >= limit_ms(x);
+	if (!over && e->loop.now_ms < x->deadline_ms) {
+		exchange_rearm(x);
 		return;
 	}
-	if (x->client && reply_has_unsent(x->client) && x->step == STEP_RELAY) { /* the client is slow, not the provider: its own timer rules */
+	if (!over && x->client && reply_has_unsent(x->client) && x->step == STEP_RELAY) { /* the client is slow, not the provider: its own timer rules */
 		x->deadline_ms = e->loop.now_ms + step_timeout_ms(e, STEP_RELAY);
-		timer_arm(&e->loop, t, x->deadline_ms, exchange_late);
+		exchange_rearm(x);
 		return;
 	}
 	if (waits_for_our_memory(x))
 		exchange_end(x, END_OVERLOADED);
 	else
-		exchange_end(x, (enum end_reason)steps[x->step].late);
+		exchange_end(x, over && x->step == STEP_RELAY ? END_REQUEST_TIMEOUT : (enum end_reason)steps[x->step].late);
 }
 
 void
 exchange_rearm(struct exchange *x)
 {
-	timer_arm(&x->edge->loop, &x->timer, x->deadline_ms, exchange_late);
+	timer_arm(&x->edge->loop, &x->timer, first_of(x->deadline_ms, limit_ms(x)), exchange_late);
 }
 
 /* Steps only go forward, but for the ways back to CONNECT: a kept connection that turned out to be closed. */
@@ -76,8 +91,9 @@ exchange_step(struct exchange *x, enum exchange_step step)
 	x->step = (uint8_t)step;
 	uint32_t ms = step_timeout_ms(e, step);
 	x->deadline_ms = ms ? e->loop.now_ms + ms : UINT64_MAX;
-	if (ms && (!x->timer.link || x->timer.at_ms > x->deadline_ms))
-		timer_arm(&e->loop, &x->timer, x->deadline_ms, exchange_late);
+	uint64_t at_ms = first_of(x->deadline_ms, limit_ms(x));
+	if (at_ms != UINT64_MAX && (!x->timer.link || x->timer.at_ms > at_ms))
+		exchange_rearm(x);
 }
 
 struct exchange *

@@ -9,6 +9,7 @@
 
 #include "core/http1.h"
 #include "core/loop.h"
+#include "core/proxy2.h"
 #include "core/tls.h"
 #include "dialect/meter.h"
 #include "dialect/request.h"
@@ -20,6 +21,7 @@ struct edge;
 struct exchange;
 struct client;
 struct upstream;
+struct visitor;
 
 /* Bytes that a socket did not take at once: one vault block. */
 struct outbox {
@@ -51,6 +53,8 @@ struct client {
 	struct client *next, **link;
 	struct exchange *x;
 	struct h2 *h2; /* it speaks HTTP/2: its streams have the exchanges */
+	struct proxy2 *proxy; /* the header that comes first is not complete */
+	struct visitor *visitor; /* whose connection it is; NULL: not counted */
 	char *pending; /* an incomplete head, or what was pipelined */
 	uint32_t pending_len, pending_cap;
 	size_t scanned;
@@ -60,6 +64,8 @@ struct client {
 	bool lingering;
 	bool http10;
 	bool loopback; /* from this machine */
+	bool trusted; /* a proxy that says from whom its requests are */
+	bool tls_follows; /* behind the proxy's header */
 	bool is_stream; /* one of HTTP/2: it has no socket of its own (h2.c) */
 };
 

@@ -3,7 +3,7 @@
  * map of src/edge: each step has its file.
  *
  *   ACCEPT → READ_HEAD → AUTHENTICATE → LIMIT → READ_BODY → RESERVE → ROUTE → CONNECT → SEND → AWAIT → RELAY → SETTLE → DONE
- *   client.c  read_head.c  authenticate.c       read_body.c reserve.c route.c connect.c send.c  await.c relay.c settle.c
+ *   door.c    read_head.c  authenticate.c       read_body.c reserve.c route.c connect.c send.c  await.c relay.c settle.c
  *
  * X(STEP, waits for, time-out (a member of struct edge_timeouts, or none), end reason at the time-out, end reason when the client goes)
  * Steps that wait for nothing run through within the same turn and appear for the map's sake.

@@ -111,6 +111,8 @@ stream_begin(struct h2 *h, int32_t id)
 	s->client.edge = e;
 	s->client.is_stream = true;
 	s->client.conn.watch.fd = -1;
+	s->client.trusted = h->connection->trusted;
+	s->client.visitor = h->connection->visitor;
 	s->h2 = h;
 	s->id = id;
 	s->next = h->streams;
@@ -588,6 +590,12 @@ h2_next(struct client *c)
 		reset(s, NGHTTP2_INTERNAL_ERROR);
 	if (!s->gone)
 		write_soon(s->h2);
+}
+
+void
+h2_leave(struct client *c)
+{
+	(void)!h2_drain(stream_of(c)->h2->connection); /* ours is among its streams: it ends later */
 }
 
 /* ---- writing ---- */

@@ -47,6 +47,7 @@ void h2_continue(struct client *stream); /* 100 */
 bool h2_is_full(const struct client *stream); /* no more for now */
 bool h2_has_unsent(const struct client *stream);
 void h2_next(struct client *stream); /* its exchange is over; what is said is still sent */
+void h2_leave(struct client *stream); /* its connection takes no more requests and ends with its last stream */
 void h2_resume(struct client *stream); /* its exchange has memory for the body again */
 
 #endif

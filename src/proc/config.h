@@ -122,6 +122,7 @@ void config_free(struct config **c);
 /* All that is listened on: those of `listen`, of `tls.listen` and of `listeners`, in this order. */
 uint32_t config_listener_count(const struct config *c);
 struct config_listener config_listener_at(const struct config *c, uint32_t i);
+bool config_speaks_tls(const struct config *c); /* at one of them */
 
 enum { CONFIG_SECRET_MAX = 2048,
 	CONFIG_WHY_MAX = 400 };

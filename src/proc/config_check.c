@@ -158,6 +158,15 @@ config_listener_at(const struct config *c, uint32_t i)
 	};
 }
 
+bool
+config_speaks_tls(const struct config *c)
+{
+	for (uint32_t i = 0; i < config_listener_count(c); i++)
+		if (config_listener_at(c, i).tls)
+			return true;
+	return false;
+}
+
 static void
 check_file_path(struct check *k, const char *path, const char *key, uint32_t line)
 {
@@ -228,9 +237,7 @@ check_metrics(struct check *k)
 static uint64_t
 library_bytes(const struct config *c)
 {
-	bool tls = false;
-	for (uint32_t i = 0; i < config_listener_count(c); i++)
-		tls = tls || config_listener_at(c, i).tls;
+	bool tls = config_speaks_tls(c);
 	for (uint32_t i = 0; i < c->provider_count; i++)
 		tls = tls || c->providers[i].target.tls;
 	return 16 * MIB + c->limits.connections_per_edge * (tls ? 24 * KIB : 4 * KIB);

@@ -74,7 +74,7 @@ static bool
 add_all(const struct config *c, struct tls_files *f, char ret_why[CONFIG_WHY_MAX])
 {
 	const struct config_tls *t = &c->tls;
-	uint32_t certificates = t->listen_count > 0 ? t->certificate_count : 0;
+	uint32_t certificates = config_speaks_tls(c) ? t->certificate_count : 0;
 	for (uint32_t i = 0; i < certificates; i++) {
 		add(f, SECRET_CERTIFICATE, i, t->certificates[i].certificate);
 		if (!add_key(f, &t->certificates[i], i, ret_why))

@@ -13,6 +13,8 @@
 #define COUNTERS(X) \
 	X(connections_accepted, counter, "connections_accepted", "Client connections accepted.") \
 	X(connections_open, gauge, "connections_open", "Client connections open.") \
+	X(connections_refused, counter, "connections_refused", "Client connections closed because their address has its number of them.") \
+	X(proxy_headers_refused, counter, "proxy_headers_refused", "Connections closed for want of a right header of the PROXY protocol from a trusted proxy.") \
 	X(tls_handshakes, counter, "tls_handshakes", "TLS handshakes with clients completed.") \
 	X(tls_resumed, counter, "tls_resumed_handshakes", "TLS handshakes with clients that resumed a session.") \
 	X(tls_failed, counter, "tls_failed_handshakes", "TLS handshakes with clients that failed.") \

@@ -45,7 +45,9 @@
 	X(CLIENT_SLOW, 37, 0, NOTE, "", "", REPORTED, "") \
 	X(RATE_LIMITED, 38, 429, NOTE, "rate_limit_error", "rate_limit_exceeded", NONE, "Too many requests.") \
 	X(TRACED, 39, 0, ALARM, "server_error", "interrupted", REPORTED, "The gateway was interrupted.") \
-	X(BAD_HEADER, 40, 400, NOTE, "invalid_request_error", "bad_header", NONE, "A header of the request has an unknown value.")
+	X(BAD_HEADER, 40, 400, NOTE, "invalid_request_error", "bad_header", NONE, "A header of the request has an unknown value.") \
+	X(TOO_MANY_BAD_KEYS, 41, 429, NOTE, "rate_limit_error", "too_many_bad_keys", NONE, "Too many wrong API keys came from your address. Wait a minute, and check the keys that are used there.") \
+	X(REQUEST_TIMEOUT, 42, 504, NOTE, "server_error", "request_timeout", REPORTED, "The request took longer than the gateway allows.")
 
 enum end_reason {
 #define X(name, number, status, severity, type, code, billing, text) END_##name = number,

@@ -30,6 +30,7 @@
 	X(CATALOGUE, INFO, "catalogue {0} with {1} models is in force") \
 	X(LOG_OPENED, INFO, "the log was opened anew") \
 	X(LOG_FAILED, ALARM, "the log can't be opened anew, errno {0}; the old file is written on") \
+	X(TURNED_AWAY, WARN, "edge {0} closed {1} connections above limits.connections_per_address and refused {2} requests above limits.bad_keys_per_minute") \
 	X(COST_MISMATCH, ALARM, "{0} tickets state another cost than their usage gives")
 
 enum event_id {

@@ -1,4 +1,4 @@
-import { connect, type Socket } from "node:net";
+import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 
 export type Answer = { status: number; head: string; headers: Map<string, string>; body: Buffer };
@@ -46,10 +46,16 @@ export class Raw {
 		});
 	}
 
-	static async open(url: string): Promise<Raw> {
+	// `at`: another address than the URL's host, which is only what a certificate is held against then.
+	static async open(url: string, at?: string): Promise<Raw> {
 		const { hostname, port, protocol } = new URL(url);
-		const secure = protocol === "https:";
-		const socket = secure ? connectTls({ port: Number(port), host: hostname }) : connect(Number(port), hostname);
+		return Raw.over(connect(Number(port), at ?? hostname), { tls: protocol === "https:", host: hostname });
+	}
+
+	// On a connection that is being made by other means.
+	static async over(under: Socket, { tls = false, host = "localhost" } = {}): Promise<Raw> {
+		const secure = tls;
+		const socket = tls ? connectTls({ socket: under, host, ...(isIP(host) ? {} : { servername: host }) }) : under;
 		const raw = new Raw(socket);
 		await raw.#when("the connection stands", () => raw.closed || (secure ? (socket as TLSSocket).authorized : socket.readyState === "open"));
 		if (raw.closed) throw new Error("connection refused");

@@ -1,6 +1,7 @@
 #include "loopback/rig.h"
 
 #include "core/ipc.h"
+#include "edge/door.h"
 #include "loopback/rig_tls.h"
 #include "proc/catalogue_compile.h"
 
@@ -377,7 +378,7 @@ rig_client(struct rig *r)
 {
 	int pair[2], made = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair);
 	assert(made == 0);
-	bool adopted = client_adopt(r->edge, pair[1], r->tls, true);
+	bool adopted = client_adopt(r->edge, pair[1], &(struct arrival){.tls = r->tls, .loopback = true});
 	assert(adopted);
 	return r->tls && !r->bare ? rig_tls_bridge(BRIDGE_CLIENT, pair[0]) : pair[0];
 }
