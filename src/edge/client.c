@@ -145,6 +145,15 @@ client_finish(struct client *c)
 }
 
 void
+client_part(struct client *c)
+{
+	if (c->h2)
+		h2_end(c);
+	c->linger = !c->conn.out.at && !(c->conn.watch.flags & (LOOP_ERROR | LOOP_HANGUP));
+	client_finish(c);
+}
+
+void
 client_send(struct client *c, struct iovec *parts, int count)
 {
 	struct edge *e = c->edge;

@@ -148,6 +148,8 @@ must_check enum tls_result conn_handshake(struct edge *e, struct conn *c);
 void client_send(struct client *c, struct iovec *parts, int count); /* may end the client, then c->x is gone as well: look at the exchange's step */
 void client_next(struct client *c, bool keep); /* its exchange is over */
 void client_close(struct client *c);
+/* The same when all is said: the peer, which may be in the middle of sending, gets to read it first. */
+void client_part(struct client *c);
 void client_keep_rest(struct client *c, const char *bytes, size_t len); /* pipelined bytes */
 void client_drop_pending(struct client *c);
 void client_arm_idle(struct client *c);

@@ -773,7 +773,10 @@ h2_ready(struct client *c, const char *bytes, size_t len)
 		look_at_streams(h);
 	bool over = !nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session);
 	if (!good || (over && !c->conn.out.at) || (h->leaving && h->stream_count == 0 && !c->conn.out.at)) {
-		client_close(c);
+		if (h->leaving)
+			client_close(c);
+		else
+			client_part(c); /* why, is in the GOAWAY: a reset would take it along */
 		return;
 	}
 	arm(c, wrote > 0);

@@ -26,7 +26,7 @@ export class Raw {
 	}
 
 	// Looks whenever something has happened to the connection.
-	async #when<T>(what: string, probe: () => T | undefined | false, withinMs = 10_000): Promise<T> {
+	async when<T>(what: string, probe: () => T | undefined | false, withinMs = 10_000): Promise<T> {
 		return new Promise<T>((resolve, reject) => {
 			const end = (settle: () => void) => {
 				clearTimeout(timer);
@@ -57,7 +57,7 @@ export class Raw {
 		const secure = tls;
 		const socket = tls ? connectTls({ socket: under, host, ...(isIP(host) ? {} : { servername: host }) }) : under;
 		const raw = new Raw(socket);
-		await raw.#when("the connection stands", () => raw.closed || (secure ? (socket as TLSSocket).authorized : socket.readyState === "open"));
+		await raw.when("the connection stands", () => raw.closed || (secure ? (socket as TLSSocket).authorized : socket.readyState === "open"));
 		if (raw.closed) throw new Error("connection refused");
 		return raw;
 	}
@@ -68,17 +68,17 @@ export class Raw {
 
 	// That many are here, or the connection has ended.
 	async bytes(count: number): Promise<void> {
-		await this.#when(`${count} bytes`, () => this.closed || this.received.length >= count);
+		await this.when(`${count} bytes`, () => this.closed || this.received.length >= count);
 	}
 
 	async ends(withinMs = 10_000): Promise<Buffer> {
-		await this.#when("the server closes", () => this.closed, withinMs);
+		await this.when("the server closes", () => this.closed, withinMs);
 		return this.received;
 	}
 
 	// The next whole answer; what follows it stays.
 	async answer(options: { head?: boolean } = {}): Promise<Answer> {
-		return this.#when("an answer", () => {
+		return this.when("an answer", () => {
 			const taken = takeAnswer(this.received, this.closed, options.head ?? false);
 			if (!taken) {
 				if (this.closed) throw new Error(`closed in mid-answer: ${this.received.toString("latin1").slice(0, 400)}`);
