@@ -87,8 +87,8 @@ struct tls_server_options {
 };
 
 /*
- * Identities by SNI: each stands for the DNS names of its certificate (RFC 6066 3, RFC 6125 6.4.3); the first also for everything else. Two for the
- * same names with keys of different kinds (ECDSA and RSA) are offered together. NULL: ret_why says which and why.
+ * Identities by SNI: each stands for the DNS names of its certificate (RFC 6066 3, RFC 6125 6.4.3); the first also for everything else. Two for
+ * exactly the same names with keys of different kinds (ECDSA and RSA) are offered together. NULL: ret_why says which and why.
  */
 must_check struct tls_server *tls_server_create(
 	const struct tls_identity *identities, uint32_t count, const struct tls_server_options *options, char ret_why[TLS_WHY_MAX]);

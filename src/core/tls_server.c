@@ -227,17 +227,46 @@ key_kind(X509 *own)
 	return key ? EVP_PKEY_get_base_id(key) : 0;
 }
 
-/* The context that already serves this certificate's first name, with a key of another kind; NULL: none. */
-static SSL_CTX *
-partner(const struct tls_server *s, X509 *own)
+/* Has an identity this name? */
+static bool
+has_name(const struct tls_server *s, uint32_t identity, const struct name *n)
 {
 	for (uint32_t i = 0; i < s->name_count; i++) {
-		SSL_CTX *ctx = s->ctx[s->names[i].identity];
-		if (!s->names[i].wildcard && X509_check_host(own, s->names[i].text, s->names[i].len, 0, NULL) == 1 &&
-			key_kind(SSL_CTX_get0_certificate(ctx)) != key_kind(own))
-			return ctx;
+		const struct name *other = &s->names[i];
+		if (other->identity == identity && other->wildcard == n->wildcard && other->len == n->len && !strncasecmp(other->text, n->text, n->len))
+			return true;
 	}
+	return false;
+}
+
+static bool
+same_names(const struct tls_server *s, uint32_t a, uint32_t b)
+{
+	bool any = false;
+	for (uint32_t i = 0; i < s->name_count; i++) {
+		const struct name *n = &s->names[i];
+		if ((n->identity == a && !has_name(s, b, n)) || (n->identity == b && !has_name(s, a, n)))
+			return false;
+		any = any || n->identity == a;
+	}
+	return any;
+}
+
+/* The context that serves exactly the names of this identity, with a key of another kind; NULL: none. The client's abilities choose between the two. */
+static SSL_CTX *
+partner(const struct tls_server *s, uint32_t identity, X509 *own)
+{
+	for (uint32_t i = 0; i < identity; i++)
+		if (key_kind(SSL_CTX_get0_certificate(s->ctx[i])) != key_kind(own) && same_names(s, identity, i))
+			return s->ctx[i];
 	return NULL;
+}
+
+static void
+drop_names(struct tls_server *s, uint32_t identity)
+{
+	while (s->name_count && s->names[s->name_count - 1].identity == identity)
+		OPENSSL_free(s->names[--s->name_count].text);
 }
 
 static bool
@@ -287,21 +316,18 @@ add_identity(struct tls_server *s, const struct tls_identity *from, const struct
 	if (!chain)
 		return false;
 	X509 *own = sk_X509_value(chain, 0);
-	SSL_CTX *ctx = partner(s, own);
-	bool added;
-	if (ctx)
+	SSL_CTX *ctx;
+	bool added = false;
+	if (!add_names(s, s->count, own))
+		tls_why(ret_why, "its names can't be used");
+	else if ((ctx = partner(s, s->count, own))) {
+		drop_names(s, s->count);
 		added = use_identity(ctx, chain, from->key_pem, ret_why);
-	else if ((ctx = new_context(s, o))) {
+	} else if ((ctx = new_context(s, o))) {
 		s->ctx[s->count++] = ctx;
 		added = use_identity(ctx, chain, from->key_pem, ret_why);
-		if (added && !add_names(s, s->count - 1, own)) {
-			tls_why(ret_why, "its names can't be used");
-			added = false;
-		}
-	} else {
+	} else
 		tls_why(ret_why, "there is no memory for it");
-		added = false;
-	}
 	sk_X509_pop_free(chain, X509_free);
 	return added;
 }

@@ -546,6 +546,65 @@ hosts_are_told_apart_by_name(void **state)
 	drop(&both);
 }
 
+/* Keys of different kinds, and names that are only partly the same: each certificate is for its own names only. */
+static void
+names_that_overlap_are_not_taken_for_the_same(void **state)
+{
+	struct world *w = *state;
+	static const char *const hosts[] = {"api.example", "one.wild.example", "two.wild.example", "shared.example", "a.example", "b.example"};
+	struct issued exact = issue("exact", "DNS:one.wild.example", &w->ca, true, 100);
+	struct issued star = issue("star", "DNS:*.wild.example", &w->ca, false, 100);
+	struct issued a = issue("a", "DNS:a.example,DNS:shared.example", &w->ca, true, 100);
+	struct issued b = issue("b", "DNS:shared.example,DNS:b.example", &w->ca, false, 100);
+	const struct tls_identity orders[][5] = {
+		{identity(&w->leaf), identity(&exact), identity(&star), identity(&a), identity(&b)},
+		{identity(&w->leaf), identity(&b), identity(&a), identity(&star), identity(&exact)},
+	};
+	for (size_t o = 0; o < ARRAY_LEN(orders); o++) {
+		char why[TLS_WHY_MAX];
+		struct tls_server *s = tls_server_create(orders[o], 5, &(struct tls_server_options){0}, why);
+		assert_non_null(s);
+		for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+			struct pair p = join(s, w->client, hosts[i], NULL);
+			if (shake(&p) != TLS_OK)
+				fail_msg("%s in order %zu", hosts[i], o);
+			part(&p);
+		}
+		tls_server_unref(&s);
+	}
+	drop(&exact);
+	drop(&star);
+	drop(&a);
+	drop(&b);
+}
+
+/* The same names, in whatever order, with keys of both kinds: each client gets the kind that it can check. */
+static void
+keys_of_two_kinds_serve_the_same_names(void **state)
+{
+	struct world *w = *state;
+	char why[TLS_WHY_MAX];
+	struct issued ec = issue("ec", "DNS:x.example,DNS:*.y.example", &w->ca, false, 100), rsa = issue("rsa", "DNS:*.y.example,DNS:x.example", &w->ca, true, 100);
+	const struct tls_identity all[] = {identity(&w->leaf), identity(&ec), identity(&rsa)};
+	struct tls_server *s = tls_server_create(all, 3, &(struct tls_server_options){0}, why);
+	static const char *const kinds[] = {"ECDSA+SHA256", "RSA-PSS+SHA256"}, *const hosts[] = {"x.example", "z.y.example"};
+	assert_non_null(s);
+	for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
+		for (size_t h = 0; h < ARRAY_LEN(hosts); h++) {
+			struct pair p = join(s, w->client, hosts[h], NULL);
+			SSL_set1_sigalgs_list(p.end[1]->ssl, kinds[k]);
+			if (k == 1) /* the authority's own signature is ECDSA's */
+				SSL_set_verify(p.end[1]->ssl, SSL_VERIFY_NONE, NULL);
+			assert_int_equal(shake(&p), TLS_OK);
+			EVP_PKEY *key = X509_get0_pubkey(SSL_get0_peer_certificate(p.end[1]->ssl));
+			assert_int_equal(EVP_PKEY_get_base_id(key), k ? EVP_PKEY_RSA : EVP_PKEY_EC);
+			part(&p);
+		}
+	tls_server_unref(&s);
+	drop(&ec);
+	drop(&rsa);
+}
+
 static void
 what_can_t_serve_is_refused_with_a_reason(void **state)
 {
@@ -779,6 +838,8 @@ main(void)
 		T(sessions_are_resumed_and_old_ticket_keys_still_open),
 		T(the_last_session_serves_many),
 		T(hosts_are_told_apart_by_name),
+		T(names_that_overlap_are_not_taken_for_the_same),
+		T(keys_of_two_kinds_serve_the_same_names),
 		T(what_can_t_serve_is_refused_with_a_reason),
 		T(clients_may_have_to_show_a_certificate),
 		T(a_session_does_not_stand_in_for_a_certificate_that_would_be_refused),
