@@ -238,6 +238,23 @@ forget_errors(void)
 		ERR_clear_error();
 }
 
+bool
+tls_gives_buffers_back(unsigned major, unsigned minor, unsigned patch)
+{
+	static const unsigned fixed[] = {14, 6, 2, 1}; /* of 3.0 to 3.3 */
+	return major > 3 || (major == 3 && (minor >= ARRAY_LEN(fixed) || patch >= fixed[minor]));
+}
+
+static void
+give_buffers_back(struct tls *t)
+{
+	static int may = -1;
+	if (may < 0)
+		may = tls_gives_buffers_back(OPENSSL_version_major(), OPENSSL_version_minor(), OPENSSL_version_patch());
+	if (may)
+		SSL_free_buffers(t->ssl);
+}
+
 /* From here to over() the peer has the word. */
 static void
 begin(struct tls *t)
@@ -261,7 +278,7 @@ tls_handshake(struct tls *t)
 	begin(t);
 	int n = SSL_do_handshake(t->ssl);
 	if (n == 1)
-		SSL_free_buffers(t->ssl);
+		give_buffers_back(t);
 	return over(n == 1 ? TLS_OK : result_of(t, n));
 }
 
@@ -312,7 +329,7 @@ tls_read(struct tls *t, char *at, size_t cap, size_t *ret_len)
 			break;
 	}
 	/* A ticket among what was read has made a buffer for an answer that there is none to. Buffers in use stay. */
-	SSL_free_buffers(t->ssl);
+	give_buffers_back(t);
 	*ret_len = len;
 	if (len && r != TLS_OK && r != TLS_AGAIN)
 		t->behind = (uint8_t)r; /* first the bytes, then the end behind them */
@@ -344,7 +361,7 @@ tls_is_quiet(struct tls *t)
 	begin(t);
 	int n = SSL_peek(t->ssl, &byte, 1);
 	bool quiet = n <= 0 && result_of(t, n) == TLS_AGAIN && !t->more;
-	SSL_free_buffers(t->ssl);
+	give_buffers_back(t);
 	(void)over(TLS_OK);
 	return quiet;
 }

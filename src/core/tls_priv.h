@@ -23,6 +23,11 @@ struct tls {
 
 /* What both kinds of context have in common. */
 must_check SSL_CTX *tls_context_create(bool server, bool tls13_only);
+/*
+ * Does this version of OpenSSL keep buffers that are still in use when asked to give them back? Those before did not (CVE-2024-4741): with them they stay,
+ * and a connection costs more memory. Some distributions have mended them under the old number, which is not asked.
+ */
+bool tls_gives_buffers_back(unsigned major, unsigned minor, unsigned patch);
 /* A connection on that context; it owns a count of server or client. */
 must_check struct tls *tls_create(SSL_CTX *ctx, int fd);
 

@@ -750,6 +750,18 @@ nothing_stays_behind(void **state)
 	}
 }
 
+static void
+old_versions_keep_their_buffers(void **state)
+{
+	static const struct {
+		unsigned major, minor, patch;
+		bool gives;
+	} versions[] = {{3, 0, 13, false}, {3, 0, 14, true}, {3, 1, 5, false}, {3, 1, 6, true}, {3, 2, 1, false}, {3, 2, 2, true}, {3, 3, 0, false},
+		{3, 3, 1, true}, {3, 4, 0, true}, {3, 5, 0, true}, {4, 0, 0, true}};
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++)
+		assert_int_equal(tls_gives_buffers_back(versions[i].major, versions[i].minor, versions[i].patch), versions[i].gives);
+}
+
 static bool
 vault_holds(const char *bytes, size_t len)
 {
@@ -846,6 +858,7 @@ main(void)
 		T(sessions_end_with_the_trust_that_they_were_made_by),
 		T(a_connection_outlives_its_server_object),
 		T(nothing_stays_behind),
+		T(old_versions_keep_their_buffers),
 		T(what_has_passed_is_wiped),
 		T(a_full_vault_refuses_a_connection),
 	};
