@@ -13,7 +13,7 @@
 enum {
 	RECORD_PLAIN_MAX = 16384, /* RFC 8446 5.1 */
 	RECORD_MORE_MAX = 256 + 5,
-	MUTE_MAX = 32 << 10, /* bytes that one call takes without one of them being for its caller */
+	MUTE_MAX = 32 << 10, /* bytes that one call takes besides those that are for its caller */
 	FLIGHT_MAX = 128 << 10, /* a handshake's: certificates of both sides' size */
 	MESSAGE_BLOCK_MAX = 64 << 10, /* what the peer's words may make OpenSSL ask for at once: a message of 48 KiB */
 	WIRE_BYTES = TLS_WRITE_MAX + TLS_WRITE_MAX / RECORD_PLAIN_MAX * RECORD_MORE_MAX + FLIGHT_MAX,
@@ -50,7 +50,7 @@ socket_read(BIO *b, char *at, int cap)
 	BIO_clear_retry_flags(b);
 	if (t->ended)
 		return 0;
-	if (t->mute >= MUTE_MAX) { /* OpenSSL would go on as long as a peer can send key updates faster than we read them */
+	if (!t->drained && t->mute >= MUTE_MAX) { /* OpenSSL would go on as long as a peer can send key updates faster than we read them */
 		t->more = true;
 		BIO_set_retry_read(b);
 		return -1;
@@ -324,7 +324,7 @@ tls_read(struct tls *t, char *at, size_t cap, size_t *ret_len)
 			break;
 		}
 		len += got;
-		t->mute = 0;
+		t->mute -= got < t->mute ? (uint32_t)got : t->mute;
 		if (tls_is_drained(t)) /* asking once more would only say so */
 			break;
 	}

@@ -13,7 +13,7 @@ struct tls {
 	struct tls_sessions *sessions;
 	int fd;
 	uint32_t flaw_number;
-	uint32_t mute; /* bytes read in this call since the last that was for its caller */
+	uint32_t mute; /* bytes read in this call that were not for its caller, so far */
 	uint8_t flaw; /* enum tls_flaw */
 	uint8_t behind; /* enum tls_result: the end that stands behind bytes that were returned */
 	bool more; /* the last call stopped before the socket was empty */
