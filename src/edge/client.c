@@ -25,6 +25,7 @@ client_drop_pending(struct client *c)
 	c->pending = NULL;
 	c->pending_len = c->pending_cap = 0;
 	c->scanned = 0;
+	c->incomplete = false;
 }
 
 void
@@ -257,6 +258,7 @@ client_input(struct client *c, const char *bytes, size_t len)
 			return;
 		}
 		client_keep_rest(c, bytes, len);
+		c->incomplete = true;
 		if (c->closing) /* no memory to wait with */
 			client_close(c);
 		else if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP)) /* what has been reported already won't be again */
@@ -288,8 +290,8 @@ client_ended(struct client *c)
 }
 
 /*
- * What was kept and what the socket has, together at the start of the scratch. 0: nothing to look at. When more is kept than a head may have,
- * requests were pipelined, and the socket waits: else each turn would add a read and take one request away.
+ * What was kept and, when that is known to be no whole request, what the socket has, together at the start of the scratch. 0: nothing to look at. So
+ * what was pipelined is answered before its sender's end is seen, and doesn't grow by a read with each request that is taken away.
  */
 static size_t
 client_gather(struct client *c)
@@ -304,7 +306,7 @@ client_gather(struct client *c)
 		memcpy(e->in, c->pending, have);
 	edge_in_used(e, have);
 	ssize_t n = 0;
-	if (have < head_limit(e) && c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP)) {
+	if ((!have || c->incomplete) && have < head_limit(e) && c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP)) {
 		n = conn_read(e, &c->conn, e->in + have, READ_BYTES);
 		if (n < 0) {
 			client_ended(c);
@@ -347,9 +349,10 @@ client_read(struct client *c)
 		return;
 	if (speaks_h2(c, bytes, len))
 		begin_h2(c, bytes, len);
-	else if (c->edge->p->http2 && c->loopback && !c->conn.tls && len < H2_PREFACE_BYTES && len > 3 && h2_is_preface(bytes, len))
+	else if (c->edge->p->http2 && c->loopback && !c->conn.tls && len < H2_PREFACE_BYTES && len > 3 && h2_is_preface(bytes, len)) {
 		client_keep_rest(c, bytes, len);
-	else if (len)
+		c->incomplete = true;
+	} else if (len)
 		client_input(c, bytes, len);
 }
 
@@ -362,6 +365,7 @@ client_next(struct client *c, bool keep)
 		return;
 	}
 	c->x = NULL;
+	c->pipelined = c->pending_len ? c->pipelined + 1 : 0;
 	if (!keep || e->draining)
 		c->closing = true;
 	if (c->conn.out.at)
@@ -394,6 +398,25 @@ client_late(struct timer *t)
 		client_close(c);
 }
 
+/*
+ * It sends nothing more. Has it gone, or does it listen still? TCP doesn't tell before something is written. So ask: 100 (Continue), which every
+ * client of HTTP/1.1 must be able to read (RFC 9110 15.2), is taken by who listens, and answered with a reset by who has gone. A stream whose head
+ * is out is not asked: it costs money with each word, and who wants to read one half-closes before it begins. Nor is TLS, where an end is one.
+ */
+static bool
+listens_still(struct client *c)
+{
+	struct exchange *x = c->x;
+	if (c->half_closed)
+		return true;
+	if (c->conn.tls || c->http10 || (x->head_sent && x->streamed))
+		return false;
+	c->half_closed = true;
+	if (!x->head_sent && x->step < STEP_SETTLE)
+		reply_continue(x); /* if that breaks, the client is lost on its way */
+	return true;
+}
+
 /* Something may have come for the exchange: its body, or the client's end. */
 static void
 exchange_ready(struct client *c)
@@ -402,7 +425,7 @@ exchange_ready(struct client *c)
 	if (c->x->step == STEP_READ_BODY) {
 		if (c->pending_len || c->x->req->expects || flags & (LOOP_READABLE | LOOP_HANGUP))
 			read_body_more(c->x);
-	} else if (flags & LOOP_HANGUP)
+	} else if (flags & LOOP_HANGUP && !listens_still(c))
 		client_lost(c);
 }
 
@@ -432,6 +455,6 @@ client_ready(struct watch *w)
 		exchange_ready(c);
 	else if (!c->closing && !c->conn.out.at && (c->pending_len || w->flags & (LOOP_READABLE | LOOP_HANGUP)))
 		client_read(c);
-	if (c->x && w->flags & LOOP_HANGUP) /* who sent the last byte and went at once is reported only once */
+	if (c->x && w->flags & LOOP_HANGUP && !c->half_closed) /* who sent the last byte and went at once is reported only once */
 		loop_again(&c->edge->loop, w);
 }

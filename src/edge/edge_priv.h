@@ -28,6 +28,7 @@ enum {
 	LINGER_MS = 2000, /* a refused client may finish sending for so long */
 	LINGER_BYTES = 64 << 20, /* … and so much */
 	LINGER_READS = 16, /* a turn */
+	PIPELINED_MAX = 100, /* requests in a row that didn't wait for an answer; then the connection ends, told by "connection: close" */
 	UPSTREAM_IDLE_MS = 55000,
 	UPSTREAM_IDLE_MAX = 1024, /* per provider */
 	MEMORY_WAIT_MS = 2000,

@@ -58,10 +58,13 @@ struct client {
 	char *pending; /* an incomplete head, or what was pipelined */
 	uint32_t pending_len, pending_cap;
 	size_t scanned;
+	bool incomplete; /* what is kept was looked at: more is needed */
 	uint64_t linger_left;
+	uint32_t pipelined; /* requests that had come before the answer to the one before them */
 	bool closing; /* close when the outbox is empty */
 	bool linger; /* … and let the peer finish sending first */
 	bool lingering;
+	bool half_closed; /* it sends nothing more, and may listen still */
 	bool http10;
 	bool loopback; /* from this machine */
 	bool trusted; /* a proxy that says from whom its requests are */

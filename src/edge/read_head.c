@@ -90,7 +90,8 @@ read_head(struct client *c, const char *bytes, size_t len)
 	}
 	x->method = (uint8_t)h->method;
 	x->head_only = h->method == HTTP1_HEAD;
-	x->keep_client = h->keep_alive;
+	x->keep_client = h->keep_alive && c->pipelined < PIPELINED_MAX;
+	c->linger = c->linger || c->pipelined >= PIPELINED_MAX;
 	c->http10 = h->minor_version == 0;
 	const struct endpoint_path *r = endpoint_find(target_path(h->target), &named);
 	x->dialect = (uint8_t)dialect_of(r, h);

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { statSync, writeFileSync, existsSync, readFileSync } from "node:fs";
-import { createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { trustAuthority } from "../harness/certificates.ts";
@@ -329,5 +329,44 @@ describe("the PROXY protocol", () => {
 		const own = await Lethe.start({ sim: w.sim, config: { listen: ["127.0.0.1:0"], listeners: [{ at: "127.0.0.1:0", proxy_protocol: true }], trusted_proxies: ["192.0.2.1"] } });
 		expect(await turnedAway(await proxied(endpoints(own)[1]!, ProxyHeader.tcp4("203.0.113.1")))).toBe(true);
 		await own.finish();
+	});
+});
+
+describe("a client that ends its sending side", () => {
+	let w: World;
+	beforeAll(async () => {
+		w = await world({ edges: 1 });
+	});
+	afterAll(() => w?.end());
+
+	// Everything that comes after the request and our FIN.
+	function halfClosed(script: string, more: object = {}): Promise<string> {
+		const { port, hostname } = new URL(w.lethe.url);
+		const body = JSON.stringify({ ...JSON.parse(hi), ...more });
+		const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
+		let said = "";
+		socket.on("data", (bytes) => (said += bytes));
+		socket.end(post(w.customer.key, body, { "x-sim": script }));
+		return new Promise((resolve, reject) => socket.on("end", () => resolve(said)).on("error", reject));
+	}
+
+	test("is asked whether it listens, and gets its answer", async () => {
+		const said = await halfClosed("delay_ms=300");
+		expect(said).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n/);
+		expect(said).toContain('"usage"');
+	});
+
+	test("gets a whole stream", async () => {
+		const said = await halfClosed("delay_ms=300,chunks=20", { stream: true });
+		expect(said).toContain("HTTP/1.1 200 OK");
+		expect(said).toContain("data: [DONE]");
+	});
+
+	test("is told apart from one that has gone: that one's request ends at the provider", async () => {
+		const raw = await Raw.open(w.lethe.url);
+		raw.say(post(w.customer.key, hi, { "x-sim": "tag=gone,delay_ms=20000" }));
+		await until("the provider has it", () => w.sim.saw("gone"));
+		raw.close();
+		await until("it is cancelled", async () => (await w.sim.last("gone")).state === "cancelled");
 	});
 });

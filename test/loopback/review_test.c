@@ -121,15 +121,21 @@ expect_status(const char *answer, const char *status)
 static void
 pipelined_requests_beyond_any_buffer_are_all_answered(void **state)
 {
-	enum { REQUESTS = 20000 };
-	static char requests[REQUESTS * (sizeof HEALTH - 1)];
+	enum { REQUESTS = PIPELINED_MAX - 1,
+		FILLER = 20000 }; /* as few as may be pipelined, large enough to fill everything on the way */
+	static char requests[REQUESTS * (FILLER + 100)];
+	size_t bytes = 0;
 	bool eof;
-	for (size_t i = 0; i < REQUESTS; i++)
-		memcpy(requests + i * (sizeof HEALTH - 1), HEALTH, sizeof HEALTH - 1);
+	for (size_t i = 0; i < REQUESTS; i++) {
+		bytes += (size_t)sprintf(requests + bytes, "GET /healthz HTTP/1.1\r\nhost: x\r\nx-filler: ");
+		memset(requests + bytes, 'a', FILLER);
+		bytes += FILLER;
+		bytes += (size_t)sprintf(requests + bytes, "\r\n\r\n");
+	}
 	int c = rig_client(&r);
 	size_t at = 0, answers = 0;
 	for (int idle = 0; answers < REQUESTS && idle < 1000; idle++) {
-		ssize_t n = at < sizeof requests ? send(c, requests + at, sizeof requests - at, MSG_NOSIGNAL) : 0;
+		ssize_t n = at < bytes ? send(c, requests + at, bytes - at, MSG_NOSIGNAL) : 0;
 		at += n > 0 ? (size_t)n : 0;
 		for (int turn = 0; turn < 20; turn++)
 			rig_turn(&r);

@@ -1,0 +1,338 @@
+/* How clients behave who do more, or less, than send a request and wait: in clear text, under a clock of our own. */
+#include "loopback/rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct rig r;
+static char in[RIG_OUT_MAX], out[RIG_OUT_MAX];
+
+#define PLAIN_BODY "{\"id\":\"c\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"Hello.\"},\"finish_reason\":\"stop\"}]," \
+				   "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}"
+#define STREAM_HEAD "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+#define EVENT "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello there, friend\"},\"finish_reason\":null}],\"usage\":null}\n\n"
+#define CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
+
+static const char hi[] = "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
+static const char hi_stream[] = "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
+
+static int
+opened(void **state)
+{
+	rig_open(&r, "1.00", DURABILITY_BATCHED);
+	return 0;
+}
+
+static int
+opened_strict(void **state)
+{
+	rig_open(&r, "1.00", DURABILITY_STRICT);
+	return 0;
+}
+
+static int
+closed(void **state)
+{
+	rig_book(&r);
+	rig_check_books(&r);
+	rig_close(&r);
+	return 0;
+}
+
+static uint64_t
+ended(enum end_reason reason)
+{
+	return r.counters.ended[reason];
+}
+
+static int
+send_chat(const char *body, const char *version)
+{
+	int c = rig_client(&r);
+	size_t n = rig_request(&r, body, "", in);
+	memcpy(strstr(in, "HTTP/1.1"), version, 8);
+	rig_send(&r, c, in, n);
+	return c;
+}
+
+static void
+answer_plain(int provider)
+{
+	size_t n = (size_t)sprintf(in, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n" PLAIN_BODY, strlen(PLAIN_BODY));
+	rig_send(&r, provider, in, n);
+}
+
+static void
+answer_begins(int provider)
+{
+	size_t n = (size_t)sprintf(in, STREAM_HEAD "%zx\r\n" EVENT "\r\n", strlen(EVENT));
+	rig_send(&r, provider, in, n);
+}
+
+/* ---- half-closed connections ---- */
+
+static void
+who_ends_its_side_is_asked_and_answered(void **state)
+{
+	bool eof;
+	int c = send_chat(hi, "HTTP/1.1"), p = rig_provider(&r, 0);
+	shutdown(c, SHUT_WR);
+	rig_read(&r, c, out, &eof);
+	assert_string_equal(out, CONTINUE);
+	assert_false(eof);
+	answer_plain(p);
+	size_t n = rig_read(&r, c, out, &eof);
+	assert_memory_equal(out, "HTTP/1.1 200 OK\r\n", 17);
+	assert_string_equal(out + n - strlen(PLAIN_BODY), PLAIN_BODY);
+	assert_true(eof);
+	assert_int_equal(ended(END_COMPLETED), 1);
+	close(c);
+}
+
+static void
+it_is_asked_once(void **state)
+{
+	bool eof;
+	int c = send_chat(hi, "HTTP/1.1");
+	rig_provider(&r, 0);
+	shutdown(c, SHUT_WR);
+	for (int i = 0; i < 50; i++)
+		rig_turn(&r);
+	rig_read(&r, c, out, &eof);
+	assert_string_equal(out, CONTINUE);
+	assert_null(r.edge->loop.again); /* and nobody looks at it each turn */
+	close(c);
+}
+
+static void
+who_has_gone_is_found_out(void **state)
+{
+	bool eof;
+	int c = send_chat(hi, "HTTP/1.1"), p = rig_provider(&r, 0);
+	close(c);
+	rig_read(&r, p, out, &eof);
+	assert_true(eof);
+	assert_int_equal(ended(END_CLIENT_GONE), 1);
+}
+
+static void
+requests_sent_together_are_all_answered(void **state)
+{
+	bool eof;
+	int c = rig_client(&r);
+	size_t n = rig_request(&r, hi, "", in);
+	n += rig_request(&r, hi, "", in + n);
+	rig_send(&r, c, in, n);
+	shutdown(c, SHUT_WR);
+	answer_plain(rig_provider(&r, 0));
+	answer_plain(rig_provider(&r, 0));
+	rig_read(&r, c, out, &eof);
+	assert_true(eof);
+	assert_int_equal(ended(END_COMPLETED), 2);
+	close(c);
+}
+
+static void
+a_stream_is_read_by_who_has_half_closed_before_it_began(void **state)
+{
+	bool eof;
+	int c = send_chat(hi_stream, "HTTP/1.1"), p = rig_provider(&r, 0);
+	shutdown(c, SHUT_WR);
+	answer_begins(p);
+	rig_send(&r, p, "0\r\n\r\n", 5);
+	rig_read(&r, c, out, &eof);
+	assert_memory_equal(out, CONTINUE "HTTP/1.1 200 OK\r\n", strlen(CONTINUE) + 17);
+	assert_non_null(strstr(out, "Hello there"));
+	close(c);
+}
+
+static void
+a_stream_ends_with_its_reader(void **state)
+{
+	bool eof;
+	int c = send_chat(hi_stream, "HTTP/1.1"), p = rig_provider(&r, 0);
+	answer_begins(p);
+	rig_read(&r, c, out, &eof);
+	assert_non_null(strstr(out, "Hello there"));
+	shutdown(c, SHUT_WR);
+	rig_read(&r, p, out, &eof);
+	assert_true(eof);
+	assert_int_equal(ended(END_CLIENT_GONE), 1);
+	close(c);
+}
+
+static void
+old_clients_are_not_asked(void **state)
+{
+	bool eof;
+	int c = send_chat(hi, "HTTP/1.0"), p = rig_provider(&r, 0);
+	shutdown(c, SHUT_WR);
+	rig_read(&r, p, out, &eof);
+	assert_true(eof);
+	rig_read(&r, c, out, &eof);
+	assert_string_equal(out, "");
+	assert_int_equal(ended(END_CLIENT_GONE), 1);
+	close(c);
+}
+
+static void
+half_a_request_is_none(void **state)
+{
+	bool eof;
+	int c = rig_client(&r);
+	size_t n = rig_request(&r, hi, "", in);
+	rig_send(&r, c, in, n - 1);
+	shutdown(c, SHUT_WR);
+	rig_read(&r, c, out, &eof);
+	assert_string_equal(out, "");
+	assert_true(eof);
+	assert_int_equal(ended(END_CLIENT_GONE_EARLY), 1);
+	close(c);
+}
+
+/* The answer waits for its booking: nothing more is asked of a client that went on listening. */
+static void
+half_closed_while_the_ticket_is_booked(void **state)
+{
+	bool eof;
+	int c = send_chat(hi, "HTTP/1.1"), p = rig_provider(&r, 0);
+	answer_plain(p);
+	shutdown(c, SHUT_WR);
+	rig_read(&r, c, out, &eof);
+	assert_string_equal(out, "");
+	rig_book(&r);
+	rig_pass(&r, 100);
+	rig_read(&r, c, out, &eof);
+	assert_memory_equal(out, "HTTP/1.1 200 OK\r\n", 17);
+	assert_true(eof);
+	close(c);
+}
+
+/* ---- pipelining ---- */
+
+static void
+pipelining_has_an_end(void **state)
+{
+	static const char one[] = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+	bool eof;
+	int c = rig_client(&r), answers = 0, closes = 0;
+	size_t n = 0;
+	for (int i = 0; i < 500; i++)
+		n += (size_t)sprintf(in + n, "%s", one);
+	rig_send(&r, c, in, n);
+	for (int i = 0; i < 600; i++)
+		rig_turn(&r);
+	rig_read(&r, c, out, &eof);
+	for (const char *at = out; (at = strstr(at, "HTTP/1.1 ")); at++)
+		answers++;
+	for (const char *at = out; (at = strstr(at, "connection: close")); at++)
+		closes++;
+	assert_true(eof);
+	assert_int_equal(answers, PIPELINED_MAX + 1);
+	assert_int_equal(closes, 1);
+	close(c);
+}
+
+static void
+who_waits_for_answers_may_ask_for_ever(void **state)
+{
+	static const char one[] = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+	bool eof;
+	int c = rig_client(&r);
+	for (int i = 0; i < 500; i++) {
+		rig_send(&r, c, one, sizeof one - 1);
+		assert_true(rig_read(&r, c, out, &eof) > 0);
+		assert_false(eof);
+	}
+	close(c);
+}
+
+/* ---- the time that a request may take ---- */
+
+static void
+a_request_as_a_whole_has_its_time(void **state)
+{
+	bool eof;
+	r.process.timeouts.request = 30000;
+	int c = send_chat(hi, "HTTP/1.1"), p = rig_provider(&r, 0);
+	rig_pass(&r, 29000);
+	rig_read(&r, c, out, &eof);
+	assert_string_equal(out, "");
+	rig_pass(&r, 1500);
+	rig_read(&r, c, out, &eof);
+	assert_memory_equal(out, "HTTP/1.1 504 ", 13);
+	assert_int_equal(ended(END_PROVIDER_TIMEOUT), 1);
+	rig_read(&r, p, out, &eof);
+	assert_true(eof);
+	close(c);
+}
+
+static void
+a_stream_that_goes_on_and_on_ends_when_its_time_is_over(void **state)
+{
+	bool eof;
+	r.process.timeouts.request = 30000;
+	int c = send_chat(hi_stream, "HTTP/1.1"), p = rig_provider(&r, 0);
+	answer_begins(p);
+	for (int i = 0; i < 2; i++) {
+		size_t n = (size_t)sprintf(in, "%zx\r\n" EVENT "\r\n", strlen(EVENT));
+		rig_pass(&r, 14000);
+		rig_send(&r, p, in, n);
+	}
+	assert_int_equal(ended(END_REQUEST_TIMEOUT), 0);
+	rig_pass(&r, 2500);
+	rig_read(&r, c, out, &eof);
+	assert_non_null(strstr(out, "request_timeout"));
+	assert_int_equal(ended(END_REQUEST_TIMEOUT), 1);
+	rig_book(&r);
+	assert_true(rig_balance(&r) < 1000000000); /* what came is paid for */
+	close(c);
+}
+
+/* A body that comes byte by byte keeps the step's own time alive, not the whole's. */
+static void
+a_slow_body_has_no_more_than_the_whole_time(void **state)
+{
+	bool eof;
+	r.process.timeouts.request = 30000;
+	int c = rig_client(&r);
+	size_t n = rig_request(&r, hi, "", in);
+	rig_send(&r, c, in, n - 10);
+	for (int i = 0; i < 3; i++) {
+		rig_pass(&r, 9000);
+		rig_send(&r, c, "x", 1);
+	}
+	assert_int_equal(ended(END_BODY_TIMEOUT), 0);
+	rig_pass(&r, 4000);
+	rig_read(&r, c, out, &eof);
+	assert_memory_equal(out, "HTTP/1.1 408 ", 13);
+	assert_int_equal(ended(END_BODY_TIMEOUT), 1);
+	close(c);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, opened, closed)
+	const struct CMUnitTest tests[] = {
+		TEST(who_ends_its_side_is_asked_and_answered),
+		TEST(it_is_asked_once),
+		TEST(who_has_gone_is_found_out),
+		TEST(requests_sent_together_are_all_answered),
+		TEST(a_stream_is_read_by_who_has_half_closed_before_it_began),
+		TEST(a_stream_ends_with_its_reader),
+		TEST(old_clients_are_not_asked),
+		TEST(half_a_request_is_none),
+		cmocka_unit_test_setup_teardown(half_closed_while_the_ticket_is_booked, opened_strict, closed),
+		TEST(pipelining_has_an_end),
+		TEST(who_waits_for_answers_may_ask_for_ever),
+		TEST(a_request_as_a_whole_has_its_time),
+		TEST(a_stream_that_goes_on_and_on_ends_when_its_time_is_over),
+		TEST(a_slow_body_has_no_more_than_the_whole_time),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
