@@ -183,6 +183,35 @@ describe("clients", () => {
 });
 
 describe("renewal", () => {
+	test("with other authorities for clients, a session of one that they don't know is not gone on with", async () => {
+		const files = trustAuthority();
+		const folder = temporaryFolder();
+		const authority = join(folder, "clients.pem");
+		copyFileSync(files.ca, authority);
+		const config = {
+			listen: ["127.0.0.1:0"],
+			tls: {
+				listen: ["127.0.0.1:0"],
+				client_certificates: "required",
+				client_ca: authority,
+				certificates: [{ certificate: files.certificate, key: files.key }],
+			},
+		};
+		const lethe = await Lethe.start({ sim: w.sim, edges: 1, config });
+		const url = readFileSync(join(lethe.data, "endpoint"), "utf8").split("\n")[1]!;
+		const shown = { cert: readFileSync(files.certificate), key: readFileSync(files.key) };
+		const session = (await handshake(url, shown)).session;
+		expect((await handshake(url, { ...shown, session })).resumed).toBe(true);
+		copyFileSync(join(other, "ca.pem"), authority);
+		lethe.signal("SIGHUP");
+		await until("the edge has it", () => lethe.log().includes('"event":"TLS_RENEWED"'));
+		await expect(handshake(url, { ...shown, session })).rejects.toThrow();
+		const known = { cert: readFileSync(join(other, "server.pem")), key: readFileSync(join(other, "server-key.pem")) };
+		expect((await handshake(url, { ...known, session })).resumed).toBe(false);
+		await lethe.finish();
+		removeFolder(folder);
+	});
+
 	test("SIGHUP takes a new certificate for new connections, and running ones go on; one that can't be used is refused", async () => {
 		const files = trustAuthority();
 		const folder = temporaryFolder();
