@@ -268,6 +268,7 @@ prices_that_fit_no_request_are_refused(void **state)
 		"{from: 2026-01-01, input: '1', output: '2'}, {from: 2026-01-01, input: '3', output: '2'}",
 		"{from: 2026-01-01, input: '1', output: '2', tier: slow}",
 		"{from: 2026-01-01, input: '1', output: '2', geo_us: '0.9'}",
+		"{from: 2026-01-01, input: '1', output: '1000000'}, {from: 2026-01-01, tier: fast, times: '1.01'}",
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char yaml[1024];

@@ -442,10 +442,11 @@ base_of(const struct config_model *m, const struct config_price *p, uint64_t abo
 	return NULL;
 }
 
+/* What is missing stays so; that was reported. */
 static int64_t
 multiplied(int64_t pico, uint64_t x100)
 {
-	return (int64_t)(((unsigned __int128)pico * x100 + 99) / 100);
+	return pico < 0 ? pico : (int64_t)(((unsigned __int128)pico * x100 + 99) / 100);
 }
 
 /* `p` for one size of request; its amounts are those of the standard tier, so many times. */
@@ -496,6 +497,17 @@ check_price(struct check *k, const struct config_model *m, const struct config_p
 		problems_error(k->problems, p->line, "no price of the standard tier begins at the same time – add one without `above` and `tier`");
 }
 
+/* What `times` made; amounts in the file were bounded where they stand. */
+static void
+check_amounts(struct check *k, const struct config_price *p)
+{
+	bool fits = true;
+	for (unsigned kind = 0; kind < TOKEN_KIND_COUNT; kind++)
+		fits = fits && (&p->input)[kind] <= (int64_t)PRICE_MOST;
+	if (!fits)
+		problems_error(k->problems, p->line, "`times` makes a price of more dollars than anybody charges – write a smaller factor, for example '2'");
+}
+
 static bool
 same_row(const struct config_price *a, const struct config_price *b)
 {
@@ -519,6 +531,7 @@ check_prices(struct check *k, struct config_model *m)
 	for (uint32_t i = 0; i < m->price_count; i++) {
 		struct config_price *p = &m->prices[i];
 		first_ms = p->from_ms < first_ms ? p->from_ms : first_ms;
+		check_amounts(k, p);
 		for (uint32_t j = 0; j < i; j++)
 			if (same_row(&m->prices[j], p))
 				problems_error(k->problems, p->line,
