@@ -68,7 +68,7 @@ struct reader {
 	struct word *defining;
 	bool in_case;
 	struct hostile_case now;
-	const char *lines[512];
+	const char *lines[1024];
 	size_t line_count;
 	struct outcome_line outcomes[OUTCOMES_MAX];
 	size_t outcome_count;

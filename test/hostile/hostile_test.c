@@ -265,6 +265,8 @@ request_step(const struct outcome *o, bool any, const char *step, unsigned *at, 
 		return true;
 	if (!strcmp(step, "forwarded"))
 		return *at < o->count && request_is(&o->events[(*at)++], "POST", "/v1/chat/completions", "63");
+	if (sscanf(step, "passed %23s", length) == 1)
+		return *at < o->count && request_is(&o->events[(*at)++], "POST", "/v1/chat/completions", length);
 	if (sscanf(step, "answered %15s %15s %159s %23s", status, method, target, length) == 4)
 		return *at < o->count && request_is(&o->events[(*at)++], method, target, length);
 	*ends = true;
