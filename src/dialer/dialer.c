@@ -198,7 +198,7 @@ dialer_open(struct dialer *d, const struct dialer_process *p)
 		!port_open(&d->scribe, &d->loop, p->scribe_fd))
 		return false;
 	for (uint32_t i = 0; i < p->edge_count; i++)
-		if (!edge_open(d, i, p->edge_fds[i]))
+		if (p->edge_fds[i] >= 0 && !edge_open(d, i, p->edge_fds[i]))
 			return false;
 	return true;
 }

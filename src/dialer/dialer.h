@@ -23,7 +23,7 @@ enum {
 struct dialer_process {
 	const struct catalogue *catalogue;
 	int supervisor_fd, scribe_fd;
-	const int *edge_fds;
+	const int *edge_fds; /* -1: not one of its own, or not there yet */
 	uint32_t edge_count;
 	const char *name_servers; /* "address:port,…" instead of the system's; NULL: the system's */
 	void (*lock_down)(void *arg);

@@ -94,7 +94,7 @@ answer_head(struct exchange *x, struct text *t, uint16_t status)
 		text_u64(t, x->capped);
 		text_lit(t, "\r\n");
 	}
-	if (!x->keep_client || e->draining) {
+	if (!x->keep_client || e->draining || e->retiring) {
 		x->keep_client = false;
 		text_lit(t, "connection: close\r\n");
 	} else if (x->client && x->client->http10)

@@ -173,10 +173,28 @@ client_arm_write(struct client *c)
 	timer_arm(&c->edge->loop, &c->timer, c->edge->loop.now_ms + c->edge->p->timeouts.client_write, client_late);
 }
 
+enum { RETIRE_IDLE_MS = 5000 };
+
+static uint32_t
+idle_ms(const struct edge *e)
+{
+	return e->retiring && e->p->timeouts.idle > RETIRE_IDLE_MS ? RETIRE_IDLE_MS : e->p->timeouts.idle;
+}
+
 void
 client_arm_idle(struct client *c)
 {
-	timer_arm(&c->edge->loop, &c->timer, c->edge->loop.now_ms + c->edge->p->timeouts.idle, client_late);
+	timer_arm(&c->edge->loop, &c->timer, c->edge->loop.now_ms + idle_ms(c->edge), client_late);
+}
+
+void
+client_retire(struct client *c)
+{
+	bool idle = !c->x && !c->conn.out.at && !c->pending_len && !c->closing && !c->lingering;
+	if (c->h2)
+		h2_retire(c);
+	if (idle && c->timer.link && c->timer.at_ms > c->edge->loop.now_ms + idle_ms(c->edge))
+		client_arm_idle(c);
 }
 
 /* The outbox has room again. */

@@ -80,7 +80,7 @@ edge_pause_listeners(struct edge *e, uint64_t ms)
 static void
 resume_listeners(struct edge *e)
 {
-	if (!e->accept_at_ms || e->draining || e->loop.now_ms < e->accept_at_ms || e->connections + 2 > e->p->limits.connections)
+	if (!e->accept_at_ms || e->draining || e->retiring || e->loop.now_ms < e->accept_at_ms || e->connections + 2 > e->p->limits.connections)
 		return;
 	e->accept_at_ms = 0;
 	for (uint32_t i = 0; i < e->p->listen_count; i++)
@@ -90,17 +90,33 @@ resume_listeners(struct edge *e)
 		}
 }
 
-/* Accept nothing new; idle connections go, running exchanges may finish until the time is over. */
+/* For good: a port that is no longer served must not keep a queue because an old edge still has it. */
 static void
-drain(struct edge *e, uint64_t within_ms)
+drop_listeners(struct edge *e)
+{
+	close_listeners(e);
+	for (uint32_t i = 0; i < e->p->listen_count && e->listeners; i++)
+		close(e->p->listen_fds[i]);
+	e->p->listen_count = 0;
+}
+
+static void
+end_within(struct edge *e, uint64_t within_ms)
 {
 	uint64_t at = e->loop.now_ms + within_ms;
 	if (!e->stop_at_ms || at < e->stop_at_ms)
 		e->stop_at_ms = at;
+}
+
+/* Accept nothing new; idle connections go, running exchanges may finish until the time is over. */
+static void
+drain(struct edge *e, uint64_t within_ms)
+{
+	end_within(e, within_ms);
 	if (e->draining)
 		return;
 	e->draining = true;
-	close_listeners(e);
+	drop_listeners(e);
 	for (struct client *c = e->clients, *next; c; c = next) {
 		next = c->next;
 		if (c->h2 ? h2_drain(c) : !c->x && !c->conn.out.at)
@@ -108,10 +124,26 @@ drain(struct edge *e, uint64_t within_ms)
 	}
 }
 
+/*
+ * The edges of a new generation accept. Nobody who is connected here may notice: who asks is answered, and hears that the connection ends
+ * after it. Idle connections stay a while: one that ended just when its client sends a request would fail it.
+ */
+static void
+retire(struct edge *e)
+{
+	end_within(e, e->p->timeouts.drain);
+	if (e->draining || e->retiring)
+		return;
+	e->retiring = true;
+	drop_listeners(e);
+	for (struct client *c = e->clients; c; c = c->next)
+		client_retire(c);
+}
+
 static void
 look_whether_done(struct edge *e)
 {
-	if (e->draining && ((!e->clients && !e->exchanges) || e->loop.now_ms >= e->stop_at_ms))
+	if ((e->draining || e->retiring) && ((!e->clients && !e->exchanges) || e->loop.now_ms >= e->stop_at_ms))
 		edge_stop(e);
 }
 
@@ -356,6 +388,9 @@ from_supervisor(struct edge *e, const void *message, int fd)
 		return;
 	case MESSAGE_DRAIN:
 		drain(e, e->p->timeouts.drain);
+		return;
+	case MESSAGE_RETIRE:
+		retire(e);
 		return;
 	case MESSAGE_STOP:
 		edge_stop(e);

@@ -92,6 +92,7 @@ struct edge {
 	uint32_t date_len;
 	uint32_t connections, slots;
 	bool go, draining;
+	bool retiring; /* others accept: those who are here are served, and told that the connection ends */
 	uint32_t shaking; /* TLS handshakes in progress */
 	bool short_of_room; /* a connection with TLS was not accepted yet for want of memory */
 	bool thirsty; /* somebody was not read because the vault is nearly full */
@@ -151,6 +152,7 @@ void client_next(struct client *c, bool keep); /* its exchange is over */
 void client_close(struct client *c);
 /* The same when all is said: the peer, which may be in the middle of sending, gets to read it first. */
 void client_part(struct client *c);
+void client_retire(struct client *c); /* its edge retires: it may go when it is idle for a while */
 void client_keep_rest(struct client *c, const char *bytes, size_t len); /* pipelined bytes */
 void client_drop_pending(struct client *c);
 void client_arm_idle(struct client *c);

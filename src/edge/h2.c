@@ -795,6 +795,15 @@ h2_drain(struct client *c)
 }
 
 void
+h2_retire(struct client *c)
+{
+	if (c->h2->leaving)
+		return;
+	(void)!nghttp2_submit_shutdown_notice(c->h2->session); /* without memory it learns by the end of the connection */
+	write_soon(c->h2);
+}
+
+void
 h2_end(struct client *c)
 {
 	struct h2 *h = c->h2;

@@ -38,6 +38,8 @@ void h2_ready(struct client *c, const char *bytes, size_t len);
 void h2_end(struct client *c);
 /* Nothing new: a connection without streams may be closed (true), one with some says so to its peer. */
 must_check bool h2_drain(struct client *c);
+/* The peer is told to go elsewhere with what is new; what it sends before it knows is still served (RFC 9113 6.8). */
+void h2_retire(struct client *c);
 
 /* ---- one stream, called for a struct client with `is_stream` ---- */
 

@@ -4,6 +4,7 @@
  */
 #include "ledger/ledger_world.h"
 
+#include "ticket/messages.h"
 #include "ticket/end_reasons.h"
 
 #include <stdio.h>
@@ -836,6 +837,7 @@ top_shows_what_runs_and_what_was_booked(void **state)
 	atomic_store(&edge->ended[END_COMPLETED], 7);
 	atomic_store(&edge->ended[END_BAD_KEY], 2);
 	atomic_store(&processes->count, 2);
+	atomic_store(&processes->process[0].role, END_OF_EDGE);
 	atomic_store(&processes->process[1].restarts, 4);
 	struct world_exchange e = {.account = a, .key = 9, .model = 1, .input = 1000, .output = 500, .cost = -1};
 	world_exchange(&w, e);

@@ -164,6 +164,26 @@ ledger_close(struct ledger **l)
 	*l = NULL;
 }
 
+bool
+ledger_adopt(struct ledger *l, const struct catalogue *c, struct tally *t)
+{
+	char why[STORE_WHY_MAX];
+	const struct catalogue *old = l->o.catalogue;
+	struct price_book book = l->prices;
+	if (l->batch->count > 0) /* its outcome is unknown, and it may be the store's end */
+		return false;
+	l->o.catalogue = c;
+	l->prices = (struct price_book){0};
+	if (price_book_open(l, why) && observe_adopt(l, t)) {
+		price_book_free(&book);
+		return true;
+	}
+	price_book_free(&l->prices);
+	l->prices = book;
+	l->o.catalogue = old;
+	return false;
+}
+
 /* ---- board ---- */
 
 void

@@ -88,12 +88,21 @@ uint32_t ledger_load_row(struct ledger *l, uint64_t row, uint32_t *ret_slot);
  */
 must_check json_t *ledger_control(struct ledger *l, const json_t *request);
 
+/*
+ * A new generation's catalogue: into the price book, and in use from here on; tickets of older generations are booked by the book's rows. False: it
+ * can't be, and all is as it was. The memory stays the caller's.
+ */
+must_check bool ledger_adopt(struct ledger *l, const struct catalogue *c, struct tally *t);
+
 /* The process: called by the role table with its descriptors; returns the exit status. */
 struct ledger_process {
 	struct ledger_options options;
 	int supervisor_fd, wake_fd, control_fd, scribe_fd;
 	const int *edge_fds;
 	uint32_t edge_count;
+	/* Of a new generation: descriptors and sizes of catalogue and tally. And what was mapped before. */
+	bool (*map_pair)(const int fds[2], const size_t bytes[2], const struct catalogue **ret_catalogue, struct tally **ret_tally);
+	void (*unmap_pair)(const struct catalogue *c, struct tally **t);
 	void (*lock_down)(void *arg); /* called after the store is open, before anything is read from outside */
 	void *lock_down_arg;
 };

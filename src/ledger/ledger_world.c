@@ -92,7 +92,7 @@ new_board(struct world *w)
 	board_format(w->board_memory, &w->size);
 	w->keys_memory = shared(key_table_bytes());
 	key_table_format(w->keys_memory);
-	w->counters = shared(2 * WORLD_COUNTERS);
+	w->counters = shared(3 * WORLD_COUNTERS);
 	w->tally_memory = shared(tally_bytes(2) + sizeof(int64_t));
 	tally_format(w->tally_memory, 2);
 	w->incarnation = 0;
@@ -112,7 +112,7 @@ drop_board(struct world *w)
 	close_desk(w);
 	munmap(w->board_memory, board_bytes(&w->size));
 	munmap(w->keys_memory, key_table_bytes());
-	munmap(w->counters, 2 * WORLD_COUNTERS);
+	munmap(w->counters, 3 * WORLD_COUNTERS);
 	munmap(w->tally_memory, tally_bytes(2) + sizeof(int64_t));
 }
 

@@ -31,7 +31,7 @@ struct world {
 	uint8_t pepper[API_KEY_PEPPER_BYTES];
 	struct world_catalogue catalogue;
 	struct board_size size;
-	void *board_memory, *keys_memory, *desk_memory, *tally_memory, *counters; /* counters: WORLD_COUNTERS apart, of the edge and of the processes */
+	void *board_memory, *keys_memory, *desk_memory, *tally_memory, *counters; /* counters: WORLD_COUNTERS apart, of the edge and, two of them, of the processes */
 	struct tally *tally;
 	struct board *edge_board, *ledger_board;
 	struct ticket_desk *desk;

@@ -1,5 +1,7 @@
 #include "ledger/ledger_priv.h"
 
+#include "ticket/messages.h"
+
 #include <string.h>
 
 enum { BALANCES_PERIOD_MS = 1000 };
@@ -191,4 +193,47 @@ observe_round(struct ledger *l, uint64_t now_ms)
 	set(&s->slots_used, board_slots_used(l->o.board));
 	set(&s->keys, key_table_count(l->o.keys));
 	publish_balances(l, s, now_ms);
+}
+
+bool
+observe_edge_runs(const struct ledger *l, uint32_t edge)
+{
+	struct board_size size;
+	board_size_of(l->o.board, &size);
+	if (!l->o.counters)
+		return true;
+	const struct process_counters *p = (const void *)((const char *)l->o.counters + size.edges * l->o.counters_stride);
+	for (uint64_t i = 0; i < get(&p->count) && i < PROCESSES_MAX; i++)
+		if (get(&p->process[i].role) == END_OF_EDGE && get(&p->process[i].instance) == edge)
+			return true;
+	return false;
+}
+
+bool
+observe_adopt(struct ledger *l, struct tally *t)
+{
+	struct tally *old = l->o.tally;
+	if (!t || !old) {
+		l->o.tally = t;
+		return true;
+	}
+	int64_t last = l->next_booking - 1;
+	if (tally_booking(t) < 0) {
+		tally_carry(t, old);
+		l->o.tally = t;
+		return true;
+	}
+	/* One that was in use before: the new generation could not be started. It has missed something. */
+	tally_recover(t);
+	tally_carry_ledger(t, old);
+	l->o.tally = t;
+	if (tally_booking(t) == last)
+		return true;
+	if (!tickets_after(l, tally_booking(t), add_ticket)) {
+		l->o.tally = old;
+		return false;
+	}
+	tally_publish(t, last);
+	tally_recover(t);
+	return true;
 }

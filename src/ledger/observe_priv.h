@@ -25,5 +25,9 @@ void observe_swept(struct ledger *l);
 void observe_round(struct ledger *l, uint64_t now_ms);
 /* House accounts' balances; *ret_customers: of all others together. False: the store failed. */
 must_check bool observe_balances(struct ledger *l, int64_t ret_house[HOUSE_COUNT], int64_t *ret_customers);
+/* Is it one that serves, or finishes what it has? */
+bool observe_edge_runs(const struct ledger *l, uint32_t edge);
+/* A tally for another catalogue goes on with the same numbers. False: the store failed, and all is as it was. */
+must_check bool observe_adopt(struct ledger *l, struct tally *t);
 
 #endif

@@ -30,6 +30,9 @@ struct edge_arrow {
 };
 
 struct process {
+	const struct ledger_process *arg;
+	int catalogue_fd; /* of a CATALOGUE whose TALLY has not come yet; -1: none */
+	size_t catalogue_bytes;
 	struct ledger *ledger;
 	struct board *board;
 	enum mood mood;
@@ -78,6 +81,35 @@ take_peer(struct process *p, const struct message_peer *m, int fd)
 	}
 }
 
+static bool
+adopt(struct process *p, const struct message_memory *m, int fd)
+{
+	struct ledger *l = p->ledger;
+	const struct catalogue *catalogue, *old = l->o.catalogue;
+	struct tally *tally, *old_tally = l->o.tally;
+	if (!p->arg->map_pair((int[]){p->catalogue_fd, fd}, (size_t[]){p->catalogue_bytes, m->memory_bytes}, &catalogue, &tally))
+		return false;
+	if (!ledger_adopt(l, catalogue, tally)) {
+		p->arg->unmap_pair(catalogue, &tally);
+		return false;
+	}
+	p->arg->unmap_pair(old, &old_tally);
+	l->o.batch_window_ms = m->batch_window_ms;
+	l->o.streams_per_account = m->streams_per_account;
+	return true;
+}
+
+static void
+take_tally(struct process *p, const struct message_memory *m, int fd)
+{
+	struct message_adopted answer = MESSAGE_INIT(ADOPTED, message_adopted);
+	answer.generation = m->generation;
+	answer.refused = !adopt(p, m, fd);
+	p->catalogue_fd = -1;
+	/* Not sent: the supervisor waits for it only so long. */
+	(void)!ipc_send(p->supervisor_fd, &answer, sizeof answer, -1);
+}
+
 static void
 take_order(struct process *p, const struct message_head *m, int fd)
 {
@@ -90,6 +122,13 @@ take_order(struct process *p, const struct message_head *m, int fd)
 		break;
 	case MESSAGE_PEER:
 		take_peer(p, (const void *)m, fd);
+		break;
+	case MESSAGE_CATALOGUE:
+		p->catalogue_fd = fd;
+		p->catalogue_bytes = ((const struct message_memory *)(const void *)m)->memory_bytes;
+		break;
+	case MESSAGE_TALLY:
+		take_tally(p, (const void *)m, fd);
 		break;
 	default:
 		break; /* GO, and secrets that only others use */
@@ -314,6 +353,8 @@ static void
 init(struct process *p, const struct ledger_process *arg, struct ledger *l)
 {
 	*p = (struct process){
+		.arg = arg,
+		.catalogue_fd = -1,
 		.ledger = l,
 		.board = arg->options.board,
 		.supervisor_fd = arg->supervisor_fd,

@@ -46,13 +46,18 @@ put(json_t *o, const char *name, uint64_t value)
 static bool
 look_at_board(struct ledger *l, struct now *ret)
 {
+	bool runs[BOARD_EDGES_MAX];
+	struct board_size size;
+	board_size_of(l->o.board, &size);
+	for (uint32_t e = 0; e < size.edges; e++)
+		runs[e] = observe_edge_runs(l, e);
 	*ret = (struct now){.block = calloc(tally_block_count(l->o.tally), sizeof(*ret->block))};
 	if (ret->block == NULL)
 		return false;
 	for (uint32_t i = 0; i < l->progress.count; i++) {
 		struct board_look look;
 		board_look_at(l->o.board, i, &look);
-		if (look.edge >= BOARD_EDGES_MAX)
+		if (look.edge >= BOARD_EDGES_MAX || (look.state == BOARD_STATE_FREE && !runs[look.edge]))
 			continue;
 		ret->by_state[look.state]++;
 		ret->used[look.edge] += look.state != BOARD_STATE_FREE;
@@ -185,6 +190,8 @@ put_edges(struct ledger *l, json_t *o, const struct now *now)
 	json_t *list = json_array();
 	for (uint32_t e = 0; e < size.edges; e++) {
 		const struct counters *c = counters_of(l, e);
+		if (!observe_edge_runs(l, e))
+			continue;
 		json_t *edge = json_object();
 		put(edge, "edge", e);
 		put(edge, "exchanges", get(&c->exchanges_open));

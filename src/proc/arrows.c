@@ -12,6 +12,12 @@ add_arrow(struct supervisor *s, struct child *a, struct child *b)
 	s->arrow[s->arrow_count++] = (struct arrow){{a, b}, {-1, -1}};
 }
 
+static bool
+know_each_other(const struct child *a, const struct child *b)
+{
+	return !a->own || !b->own || a->own == b->own;
+}
+
 void
 arrows_init(struct supervisor *s)
 {
@@ -19,7 +25,7 @@ arrows_init(struct supervisor *s)
 	for (uint32_t r = 0; (row = arrow_row_at(r)); r++)
 		for (uint32_t i = 0; i < s->child_count; i++)
 			for (uint32_t j = 0; j < s->child_count; j++)
-				if (s->child[i].role->end == row->a && s->child[j].role->end == row->b)
+				if (s->child[i].role->end == row->a && s->child[j].role->end == row->b && know_each_other(&s->child[i], &s->child[j]))
 					add_arrow(s, &s->child[i], &s->child[j]);
 }
 
@@ -56,6 +62,10 @@ take_end(struct arrow *a, int mine, int *ret_fd)
 		return true;
 	}
 	drop_end(&a->end[!mine]);
+	if (a->child[!mine]->state == CHILD_UNUSED) {
+		*ret_fd = -1;
+		return true;
+	}
 	if (ipc_pair(pair) != 0)
 		return false;
 	*ret_fd = pair[0];

@@ -49,7 +49,7 @@ static bool
 send_segment(struct child *c, size_t bytes)
 {
 	struct message_segment m = MESSAGE_INIT(SEGMENT, message_segment);
-	int fd = vault_segment_create(c->s->plan->grade, bytes);
+	int fd = vault_segment_create(child_generation(c)->plan->grade, bytes);
 	if (fd < 0)
 		return false;
 	m.segment_bytes = bytes;
@@ -63,8 +63,8 @@ send_segment(struct child *c, size_t bytes)
 static bool
 send_all(struct child *c)
 {
-	const struct supervisor_plan *plan = c->s->plan;
-	bool is_edge = child_is_edge(c), tls = is_edge && c->s->tls && c->s->tls->count > 0;
+	const struct supervisor_plan *plan = child_generation(c)->plan;
+	bool is_edge = child_is_edge(c), tls = is_edge && c->own->tls && c->own->tls->count > 0;
 	if (is_edge && !send_segment(c, VAULT_FIRST_SEGMENT))
 		return false;
 	if (tls && (!send_segment(c, VAULT_SEGMENT) || !tls_hand_over(c))) /* a list of authorities is megabytes, once read */
@@ -80,9 +80,13 @@ send_all(struct child *c)
 
 /* ---- what metrics tell of it ---- */
 
-#define TELL(c, name, value) \
-	atomic_store_explicit( \
-		&shared_processes(&(c)->s->shared, (c)->s->plan->edges)->process[(c) - (c)->s->child].name, (value), memory_order_relaxed)
+static struct process_counters *
+told_of(const struct child *c)
+{
+	return supervisor_processes(c->s);
+}
+
+#define TELL(c, name, value) atomic_store_explicit(&told_of(c)->process[(c) - (c)->s->child].name, (value), memory_order_relaxed)
 
 static void
 tell_started(const struct child *c)
@@ -91,7 +95,24 @@ tell_started(const struct child *c)
 	TELL(c, instance, c->instance);
 	TELL(c, up, 0);
 	TELL(c, started_ms, clock_wall_us() / 1000);
-	TELL(c, restarts, c->incarnation - 1);
+	TELL(c, restarts, c->restarts);
+	if (child_is_edge(c))
+		atomic_fetch_or(&told_of(c)->edges_known[c->instance / 64], 1ULL << c->instance % 64);
+}
+
+/* What it counted stays; what it had open, it has no more. */
+static void
+tell_ended(const struct child *c)
+{
+	TELL(c, up, 0);
+	if (!child_is_edge(c))
+		return;
+	struct counters *k = shared_counters(&c->s->shared, c->instance);
+#define ZERO_counter(name)
+#define ZERO_gauge(name) count_set(k, name, 0);
+#define X(name, kind, metric, meaning) ZERO_##kind(name)
+	COUNTERS(X)
+#undef X
 }
 
 /* ---- messages from it ---- */
@@ -100,7 +121,7 @@ tell_started(const struct child *c)
 static void
 segment_wanted(struct child *c, const struct message_segment *m)
 {
-	const struct supervisor_plan *plan = c->s->plan;
+	const struct supervisor_plan *plan = child_generation(c)->plan;
 	uint64_t mapped = atomic_load_explicit(
 		&shared_counters(&c->s->shared, c->instance)->vault_mapped_bytes, memory_order_relaxed);
 	uint64_t most = plan->limits.content_bytes + plan->limits.library_bytes + VAULT_FIRST_SEGMENT + VAULT_SEGMENT;
@@ -121,6 +142,8 @@ port_message(struct port *p, const void *message, int pass_fd)
 		c->state = CHILD_UP;
 		TELL(c, up, 1);
 		supervisor_child_ready(c->s, c);
+	} else if (h->type == MESSAGE_ADOPTED) {
+		generation_adopted(c->s, message);
 	} else if (h->type == MESSAGE_SEGMENT_WANTED) {
 		segment_wanted(c, message);
 	} else if (h->type != MESSAGE_READY) {
@@ -146,14 +169,18 @@ struct fd_list {
 static int32_t
 list(struct fd_list *l, int fd)
 {
+	if (fd < 0)
+		return -1;
 	assert(l->count < SPAWN_FDS_MAX);
 	l->fd[l->count] = fd;
 	return (int32_t)(3 + l->count++);
 }
 
 static int
-grant_fd(const struct supervisor *s, enum grant g)
+grant_fd(const struct child *c, enum grant g)
 {
+	const struct supervisor *s = c->s;
+	const struct shared_catalogue *own = &child_generation(c)->memory;
 	switch (g) {
 	case GRANT_BOARD:
 		return s->shared.board_fd;
@@ -162,15 +189,15 @@ grant_fd(const struct supervisor *s, enum grant g)
 	case GRANT_KEYS_WRITE:
 		return s->shared.keys_fd;
 	case GRANT_CATALOGUE:
-		return s->shared.catalogue_fd;
+		return own->catalogue_fd;
 	case GRANT_COUNTERS:
 		return s->shared.counters_fd;
 	case GRANT_COUNTERS_READ:
 		return s->shared.counters_read_fd;
 	case GRANT_TALLY:
-		return s->shared.tally_fd;
+		return own->tally_fd;
 	case GRANT_TALLY_READ:
-		return s->shared.tally_read_fd;
+		return own->tally_read_fd;
 	case GRANT_WAKE:
 		return s->wake_fd;
 	case GRANT_CONTROL:
@@ -190,13 +217,11 @@ grant_fd(const struct supervisor *s, enum grant g)
 static void
 list_descriptors(const struct child *c, struct handover *h, struct fd_list *l)
 {
-	const struct supervisor *s = c->s;
-	for (int g = 0; g < GRANT_COUNT; g++) {
-		int fd = c->role->grants & 1u << g ? grant_fd(s, (enum grant)g) : -1;
-		h->grant_fd[g] = fd >= 0 ? list(l, fd) : -1;
-	}
-	for (uint32_t i = 0; c->role->listens && i < s->plan->listen_count; i++)
-		h->listen_fd[h->listen_count++] = list(l, s->listen_fd[i]);
+	const struct generation *own = child_generation(c);
+	for (int g = 0; g < GRANT_COUNT; g++)
+		h->grant_fd[g] = list(l, c->role->grants & 1u << g ? grant_fd(c, (enum grant)g) : -1);
+	for (uint32_t i = 0; c->role->listens && i < own->plan->listen_count; i++)
+		h->listen_fd[h->listen_count++] = list(l, own->listen_fd[i]);
 	for (uint32_t i = 0; i < h->peer_count; i++)
 		h->peer[i].fd = list(l, h->peer[i].fd);
 }
@@ -204,13 +229,13 @@ list_descriptors(const struct child *c, struct handover *h, struct fd_list *l)
 static void
 fill_slices(const struct child *c, struct handover *h)
 {
-	const struct supervisor_plan *plan = c->s->plan;
+	const struct supervisor_plan *plan = child_generation(c)->plan;
 	h->magic = HANDOVER_MAGIC;
 	h->bytes = sizeof *h;
 	h->role = (uint16_t)c->role->end;
 	h->instance = (uint16_t)c->instance;
 	h->incarnation = c->incarnation;
-	h->edges = plan->edges;
+	h->edges = plan->edges * c->s->generation_count;
 	if (child_is_edge(c)) {
 		h->edge_limits = plan->limits;
 		h->edge_timeouts = plan->timeouts;
@@ -224,7 +249,7 @@ fill_slices(const struct child *c, struct handover *h)
 	} else if (c->role->end == END_OF_LEDGER) {
 		h->ledger_node = plan->node;
 		h->ledger_batch_window_ms = plan->batch_window_ms;
-		h->ledger_streams_per_account = (uint32_t)((uint64_t)plan->tickets_per_edge * plan->limits.tickets_per_account_percent / 100);
+		h->ledger_streams_per_account = supervisor_streams_per_account(plan);
 		memcpy(h->ledger_data_dir, plan->data_dir, sizeof h->ledger_data_dir);
 	}
 }
@@ -269,7 +294,8 @@ spawn_with_arrows(const struct child *c, const int control_fd, const int pipe_fd
 		mine[i] = h.peer[i].fd;
 	pid_t pid = taken ? spawn(c, &h, control_fd, pipe_fd) : -1;
 	for (uint32_t i = 0; i < h.peer_count; i++)
-		close(mine[i]);
+		if (mine[i] >= 0)
+			close(mine[i]);
 	return pid;
 }
 
@@ -298,7 +324,9 @@ try_start(struct child *c)
 static void
 restart_fired(struct timer *t)
 {
-	child_start(container_of(t, struct child, restart));
+	struct child *c = container_of(t, struct child, restart);
+	c->restarts++;
+	child_start(c);
 }
 
 static void
@@ -333,6 +361,12 @@ child_init(struct child *c, struct supervisor *s, const struct role *role, uint3
 	c->port.message = port_message;
 	c->port.refused = port_refused;
 	c->port.queue_max = 16 * CATALOGUE_KEYS_MAX * 64; /* its secrets, all queued before it looks */
+}
+
+const struct generation *
+child_generation(const struct child *c)
+{
+	return c->own ? c->own : c->s->now;
 }
 
 struct child *
@@ -385,7 +419,7 @@ child_ended(struct child *c, int wait_status)
 	bool expected = c->state == CHILD_ENDING && !c->traced && wait_status == 0;
 	c->pid = 0;
 	c->state = CHILD_DOWN;
-	TELL(c, up, 0);
+	tell_ended(c);
 	port_close(&c->port);
 	watch_pipe_close(c);
 	timer_cancel(&s->loop, &c->kill);
@@ -401,6 +435,11 @@ child_ended(struct child *c, int wait_status)
 			NUMBERS(c->role->end, c->instance, status_number(wait_status), again ? wait_ms : 0));
 	if (again)
 		start_later(c);
+	else if (c->own && !generation_lives(c)) {
+		c->state = CHILD_UNUSED;
+		TELL(c, role, 0);
+		generation_child_ended(c);
+	}
 }
 
 void

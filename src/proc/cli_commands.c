@@ -24,11 +24,24 @@ const struct cli_command cli_commands[] = {
 		.summary = "run the server",
 		.words =
 			"Checks the configuration, starts all processes and stays in the foreground until SIGTERM or SIGINT. Running\n"
-			"answers then get `timeouts.drain` to finish; a second signal ends at once. To change the configuration, restart.",
+			"answers then get `timeouts.drain` to finish; a second signal ends at once. To change the\n"
+			"configuration: `lethe reload`.",
 		.examples = "lethe serve --config /etc/lethe/lethe.yaml --data /var/lib/lethe\n",
 		.args = {{"--config", "FILE", "file", true, false, "path of the configuration file", CLI_FILE},
 			{"--allow-plain-memory", NULL, "allow_plain_memory", false, false,
 				"start although content can be swapped out or read by root"}},
+		.uses_data = true,
+	},
+	{
+		.name = "reload",
+		.run = cli_reload,
+		.summary = "apply a changed configuration without a restart",
+		.words =
+			"The server reads its configuration and catalogue again, as at a SIGHUP. What can't be used changes nothing: the problems are shown,\n"
+			"the exit status is 1. Else new edges take over the listeners, and old ones finish what they have within `timeouts.drain`: no\n"
+			"connection is refused and no answer is cut. Waits until it is done, and says which settings need a restart. A file that has not\n"
+			"changed costs nothing: the log and certificates are opened anew.",
+		.examples = "lethe reload\nlethe config check /etc/lethe/lethe.yaml && lethe reload --data /var/lib/lethe\n",
 		.uses_data = true,
 	},
 	{

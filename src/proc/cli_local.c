@@ -255,13 +255,8 @@ cli_serve(struct cli *cli, json_t *request)
 	struct problems p;
 	struct config *c = NULL;
 	problems_init(&p, file_of(request));
-	if (!config_load(&p, &c))
+	if (!config_load_to_serve(&p, &c))
 		return cli_refuse_config(cli, &p);
-	if (config_switch_off(c, &p) == 0 && c->provider_count > 0) {
-		problems_error(&p, 0, "no provider has a key – set the variable of at least one, or put its key where the configuration says");
-		config_free(&c);
-		return cli_refuse_config(cli, &p);
-	}
 	problems_print(&p, stderr);
 	if (json_is_true(json_object_get(request, "allow_plain_memory")))
 		c->allow_plain_memory = true;

@@ -206,6 +206,7 @@ int cli_refuse_config(const struct cli *cli, const struct problems *p);
 json_t *cli_problems_json(const struct problems *p);
 
 int cli_serve(struct cli *cli, json_t *request);
+int cli_reload(struct cli *cli, json_t *request);
 int cli_config_check(struct cli *cli, json_t *request);
 int cli_config_print(struct cli *cli, json_t *request);
 int cli_catalogue_check(struct cli *cli, json_t *request);

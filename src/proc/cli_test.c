@@ -30,7 +30,7 @@ static char out[1 << 20], err[1 << 16];
 
 /* Stands in for the supervisor: says what it was given. */
 int
-serve_main(const struct config *config, const char *data_dir)
+serve_main(struct config *config, const char *data_dir)
 {
 	struct stat st;
 	printf("serve %u %s %d %d\n", config->model_count, data_dir, config->allow_plain_memory,

@@ -146,6 +146,12 @@ void config_clear_environment(const struct config *c);
  */
 uint32_t config_switch_off(struct config *c, struct problems *problems);
 
+/*
+ * Read, check and switch off, for a server: false when problems has an error, of the file or that no provider is left. Says it all to the
+ * operator by problems.
+ */
+must_check bool config_load_to_serve(struct problems *problems, struct config **ret);
+
 /* Warn about keys that can't be read now and about key files that others may read. */
 void config_check_keys(const struct config *c, struct problems *problems);
 

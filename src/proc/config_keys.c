@@ -223,3 +223,18 @@ config_check_keys(const struct config *c, struct problems *problems)
 		for (uint32_t k = 0; k < c->providers[i].key_count; k++)
 			check_key(c, i, k, problems);
 }
+
+bool
+config_load_to_serve(struct problems *problems, struct config **ret)
+{
+	struct config *c = NULL;
+	if (!config_load(problems, &c))
+		return false;
+	if (config_switch_off(c, problems) > 0 || c->provider_count == 0) {
+		*ret = c;
+		return true;
+	}
+	problems_error(problems, 0, "no provider has a key – set the variable of at least one, or put its key where the configuration says");
+	config_free(&c);
+	return false;
+}

@@ -66,7 +66,7 @@
 	X("between_bytes", between_bytes_ms, MS, "120s", 100, 24 * HOUR_MS, "between two pieces of a provider's answer") \
 	X("client_write", client_write_ms, MS, "60s", 100, HOUR_MS, "a client that takes nothing for this long is gone") \
 	X("request", request_ms, MS, "0", 0, 24 * HOUR_MS, "from a request's head until its answer is complete, whatever happens in between; 0: no limit") \
-	X("drain", drain_ms, MS, "30s", 0, 24 * HOUR_MS, "at a stop, how long running answers may go on")
+	X("drain", drain_ms, MS, "30s", 0, 24 * HOUR_MS, "at a stop or a change of the configuration, how long running answers may go on")
 
 #define CONFIG_TLS(X) \
 	X("min_version", tls13_only, TLS_VERSION, "1.2", 0, 1, "oldest version of TLS that clients may speak, `1.2` or `1.3`") \

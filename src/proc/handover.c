@@ -40,3 +40,12 @@ handover_peer_fd(const struct handover *h, enum message_end role, uint32_t insta
 			return h->peer[i].fd;
 	return -1;
 }
+
+int
+handover_only_peer_fd(const struct handover *h, enum message_end role)
+{
+	for (uint32_t i = 0; i < h->peer_count; i++)
+		if (h->peer[i].role == role)
+			return h->peer[i].fd;
+	return -1;
+}

@@ -14,21 +14,21 @@
 enum {
 	HANDOVER_FD = 3,
 	HANDOVER_LISTENERS_MAX = 16,
-	HANDOVER_PEERS_MAX = BOARD_EDGES_MAX + 2,
+	HANDOVER_PEERS_MAX = BOARD_EDGES_MAX + GENERATIONS_MAX + 1,
 };
 
 #define HANDOVER_MAGIC 0x7265766f646e6148ULL
 
 struct handover_peer {
 	uint16_t role, instance;
-	int32_t fd;
+	int32_t fd; /* -1: it does not run now; its end comes when it is started */
 };
 
 struct handover {
 	uint64_t magic, bytes;
 	uint16_t role, instance;
 	uint32_t incarnation;
-	uint32_t edges;
+	uint32_t edges; /* of all generations */
 	int32_t supervisor_fd;
 	int32_t grant_fd[GRANT_COUNT]; /* -1: not given */
 	uint32_t listen_count, peer_count;
@@ -56,5 +56,7 @@ must_check bool handover_read(struct handover *ret);
 
 /* The arrow to that peer, or -1. */
 int handover_peer_fd(const struct handover *h, enum message_end role, uint32_t instance);
+/* To the first of that role: for who has one only. */
+int handover_only_peer_fd(const struct handover *h, enum message_end role);
 
 #endif

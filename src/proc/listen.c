@@ -126,28 +126,102 @@ listen_or_say(const struct plan_address *a)
 }
 
 bool
-listen_all(struct supervisor *s)
+listen_metrics(struct supervisor *s)
 {
-	const struct supervisor_plan *plan = s->plan;
-	for (uint32_t i = 0; i < plan->listen_count; i++) {
-		s->listen_fd[i] = listen_or_say(&plan->listen[i]);
-		if (s->listen_fd[i] < 0)
-			return false;
+	s->metrics_fd = s->plan->metrics_on ? listen_or_say(&s->plan->metrics) : -1;
+	return !s->plan->metrics_on || s->metrics_fd >= 0;
+}
+
+static bool
+same_address(const struct plan_address *a, const struct plan_address *b)
+{
+	if (a->inherited || b->inherited)
+		return a->inherited && b->inherited && a->fd == b->fd;
+	return a->len == b->len && memcmp(&a->any, &b->any, a->len) == 0;
+}
+
+/* Place in `from`, -1: it does not listen there. */
+static int
+place_in(const struct generation *from, const struct plan_address *a)
+{
+	for (uint32_t i = 0; from && i < from->plan->listen_count; i++)
+		if (from->listen_fd[i] >= 0 && same_address(&from->plan->listen[i], a))
+			return (int)i;
+	return -1;
+}
+
+/* The socket stays, whatever else is said of it; -1: that can't be. */
+static int
+take_over(const struct generation *from, int place, const struct plan_address *a)
+{
+	const struct plan_address *was = &from->plan->listen[place];
+	if (a->dual_stack != was->dual_stack) {
+		supervisor_say("`dual_stack` of a listener can't be changed while it listens - restart to apply", "");
+		return -1;
 	}
-	s->metrics_fd = plan->metrics_on ? listen_or_say(&plan->metrics) : -1;
-	return !plan->metrics_on || s->metrics_fd >= 0;
+	if (a->any.sa_family == AF_UNIX && a->mode != was->mode && chmod(a->local.sun_path, a->mode) != 0)
+		supervisor_say("the mode of a Unix socket can't be changed: ", strerror(errno));
+	return from->listen_fd[place];
+}
+
+static bool
+has(const struct generation *g, int fd)
+{
+	for (uint32_t i = 0; g && i < g->plan->listen_count; i++)
+		if (g->listen_fd[i] == fd)
+			return true;
+	return false;
+}
+
+bool
+listen_all(struct generation *g, const struct generation *before)
+{
+	const struct supervisor_plan *plan = g->plan;
+	memset(g->listen_fd, -1, sizeof g->listen_fd);
+	for (uint32_t i = 0; i < plan->listen_count; i++) {
+		int place = place_in(before, &plan->listen[i]);
+		if (place >= 0 && has(g, before->listen_fd[place])) /* port 0 twice: two ports */
+			place = -1;
+		g->listen_fd[i] = place >= 0 ? take_over(before, place, &plan->listen[i]) : listen_or_say(&plan->listen[i]);
+		if (g->listen_fd[i] < 0) {
+			listen_drop(g, before);
+			return false;
+		}
+	}
+	return true;
+}
+
+void
+listen_drop(struct generation *g, const struct generation *other)
+{
+	for (uint32_t i = 0; i < g->plan->listen_count; i++) {
+		const struct plan_address *a = &g->plan->listen[i];
+		bool drop = g->listen_fd[i] >= 0 && !has(other, g->listen_fd[i]);
+		if (drop && a->any.sa_family == AF_UNIX && !a->inherited)
+			unlink(a->local.sun_path);
+		if (drop && !(a->inherited && other)) /* by its number it may be asked for again */
+			close(g->listen_fd[i]);
+		g->listen_fd[i] = -1;
+	}
 }
 
 void
 listen_close(struct supervisor *s)
 {
-	for (uint32_t i = 0; i < s->plan->listen_count; i++)
-		if (s->listen_fd[i] >= 0) {
-			if (s->plan->listen[i].any.sa_family == AF_UNIX && !s->plan->listen[i].inherited)
-				unlink(s->plan->listen[i].local.sun_path);
-			close(s->listen_fd[i]);
-			s->listen_fd[i] = -1;
-		}
+	if (s->next)
+		listen_drop(s->next, s->now);
+	listen_drop(s->now, NULL);
+}
+
+bool
+listen_same(const struct generation *a, const struct generation *b)
+{
+	if (a->plan->listen_count != b->plan->listen_count)
+		return false;
+	for (uint32_t i = 0; i < a->plan->listen_count; i++)
+		if (a->listen_fd[i] != b->listen_fd[i] || a->plan->listen[i].tls != b->plan->listen[i].tls)
+			return false;
+	return true;
 }
 
 static void
@@ -193,7 +267,7 @@ listen_announce(const struct supervisor *s)
 	if (s->metrics_fd >= 0 && !(announce(s->metrics_fd, false, "metrics on ", &m) && write_whole(s, "endpoint.metrics", &m)))
 		return false;
 	for (uint32_t i = 0; i < s->plan->listen_count; i++)
-		if (!announce(s->listen_fd[i], s->plan->listen[i].tls, "listening on ", &t))
+		if (!announce(s->now->listen_fd[i], s->plan->listen[i].tls, "listening on ", &t))
 			return false;
 	return write_whole(s, "endpoint", &t);
 }

@@ -21,7 +21,7 @@ role_edge(struct handover *h)
 		.listen_fds = h->listen_fd,
 		.listen_count = h->listen_count,
 		.supervisor_fd = h->supervisor_fd,
-		.dialer_fd = handover_peer_fd(h, END_OF_DIALER, 0),
+		.dialer_fd = handover_only_peer_fd(h, END_OF_DIALER),
 		.ledger_fd = handover_peer_fd(h, END_OF_LEDGER, 0),
 		.scribe_fd = handover_peer_fd(h, END_OF_SCRIBE, 0),
 		.wake_fd = h->grant_fd[GRANT_WAKE],

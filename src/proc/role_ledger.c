@@ -30,6 +30,12 @@ receive_pepper(int fd, uint8_t ret[API_KEY_PEPPER_BYTES])
 	return true;
 }
 
+static bool
+map_pair(const int fds[2], const size_t bytes[2], const struct catalogue **ret_catalogue, struct tally **ret_tally)
+{
+	return shared_map_pair(fds, bytes, true, ret_catalogue, ret_tally);
+}
+
 int
 role_ledger(struct handover *h)
 {
@@ -59,6 +65,8 @@ role_ledger(struct handover *h)
 		.scribe_fd = handover_peer_fd(h, END_OF_SCRIBE, 0),
 		.edge_fds = edge_fds,
 		.edge_count = h->edges,
+		.map_pair = map_pair,
+		.unmap_pair = shared_unmap_pair,
 		.lock_down = role_lock_down,
 		.lock_down_arg = h,
 	};

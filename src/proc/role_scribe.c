@@ -2,6 +2,12 @@
 #include "proc/shared.h"
 #include "scribe/scribe.h"
 
+static bool
+map_pair(const int fds[2], const size_t bytes[2], const struct catalogue **ret_catalogue, struct tally **ret_tally)
+{
+	return shared_map_pair(fds, bytes, false, ret_catalogue, ret_tally);
+}
+
 int
 role_scribe(struct handover *h)
 {
@@ -21,6 +27,8 @@ role_scribe(struct handover *h)
 		.edge_count = h->edges,
 		.catalogue = catalogue,
 		.tally = catalogue ? shared_map_tally(h->grant_fd[GRANT_TALLY_READ], catalogue, false) : NULL,
+		.map_pair = map_pair,
+		.unmap_pair = shared_unmap_pair,
 		.lock_down = role_lock_down,
 		.lock_down_arg = h,
 	};

@@ -48,10 +48,10 @@ enum grant {
 #define ROLES(X) \
 	X(SCRIBE, scribe, 1, false, GRANTED(CATALOGUE) | GRANTED(COUNTERS_READ) | GRANTED(TALLY_READ) | GRANTED(LOG) | GRANTED(METRICS)) \
 	X(LEDGER, ledger, 1, false, GRANTED(BOARD) | GRANTED(KEYS_WRITE) | GRANTED(CATALOGUE) | GRANTED(COUNTERS_READ) | GRANTED(TALLY) | GRANTED(WAKE) | GRANTED(CONTROL) | GRANTED(LOCK)) \
-	X(DIALER, dialer, 1, false, GRANTED(CATALOGUE)) \
+	X(DIALER, dialer, ROLE_PER_GENERATION, false, GRANTED(CATALOGUE)) \
 	X(EDGE, edge, ROLE_PER_EDGE, true, GRANTED(BOARD) | GRANTED(KEYS) | GRANTED(CATALOGUE) | GRANTED(COUNTERS) | GRANTED(WAKE))
 
-/* X(ROLE, ROLE): a socket pair between each instance of the one and each of the other. */
+/* X(ROLE, ROLE): a socket pair between each instance of the one and each of the other; those of a generation know its own only. */
 #define ARROWS(X) \
 	X(EDGE, DIALER) \
 	X(EDGE, LEDGER) \
@@ -60,9 +60,11 @@ enum grant {
 	X(LEDGER, SCRIBE)
 
 enum {
-	ROLE_PER_EDGE = 0,
-	CHILDREN_MAX = BOARD_EDGES_MAX + 3,
-	ARROWS_MAX = 3 * BOARD_EDGES_MAX + 2,
+	ROLE_PER_EDGE = 0, /* and generation */
+	ROLE_PER_GENERATION = UINT16_MAX,
+	GENERATIONS_MAX = 3, /* of edges: one that serves, and those whose exchanges are still running */
+	CHILDREN_MAX = BOARD_EDGES_MAX + GENERATIONS_MAX + 2,
+	ARROWS_MAX = 3 * BOARD_EDGES_MAX + GENERATIONS_MAX + 1,
 };
 _Static_assert((int)CHILDREN_MAX <= (int)PROCESSES_MAX, "each child is told of");
 
@@ -72,7 +74,7 @@ struct role {
 	enum message_end end;
 	const char *name; /* "edge" */
 	const char *comm; /* "lethe-edge" */
-	uint32_t count; /* or ROLE_PER_EDGE */
+	uint32_t count; /* or ROLE_PER_EDGE, ROLE_PER_GENERATION */
 	bool listens;
 	uint32_t grants;
 	enum profile_role profile;

@@ -2,6 +2,8 @@
 
 #include "proc/activation.h"
 #include "proc/catalogue_compile.h"
+#include "proc/config_print.h"
+#include "proc/environment.h"
 #include "proc/notify.h"
 #include "proc/pepper.h"
 #include "proc/supervisor_priv.h"
@@ -26,10 +28,21 @@ enum {
 	TICKETS_MAX = 1 << 20, /* of all edges: a tag has 20 bits for the index */
 };
 
+/* What `lethe serve` runs: the plan, and what it was made from. */
+struct served {
+	struct supervisor_plan plan;
+	struct config *config;
+	struct catalogue *catalogue;
+	json_t *settings; /* the configuration in force; settings that wait for a restart are as they were */
+	bool own; /* the configuration is to be freed with it */
+};
+
+static FILE *to; /* where what is wrong is said */
+
 static bool
 refuse(const char *what, const char *more)
 {
-	fprintf(stderr, "lethe: %s%s\n", what, more);
+	fprintf(to, "lethe: %s%s\n", what, more);
 	return false;
 }
 
@@ -40,15 +53,15 @@ open_data_dir(const char *dir, struct supervisor_plan *plan)
 {
 	struct stat st;
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-		fprintf(stderr, "lethe: can't create the data directory %s: %s\n", dir, strerror(errno));
+		fprintf(to, "lethe: can't create the data directory %s: %s\n", dir, strerror(errno));
 		return false;
 	}
 	if (!realpath(dir, plan->data_dir) || stat(plan->data_dir, &st) != 0 || !S_ISDIR(st.st_mode)) {
-		fprintf(stderr, "lethe: %s is no directory that this user can use\n", dir);
+		fprintf(to, "lethe: %s is no directory that this user can use\n", dir);
 		return false;
 	}
 	if ((st.st_mode & 0077) != 0)
-		fprintf(stderr, "lethe: warning: other users can look into %s - chmod 700 %s\n", plan->data_dir,
+		fprintf(to, "lethe: warning: other users can look into %s - chmod 700 %s\n", plan->data_dir,
 			plan->data_dir);
 	return true;
 }
@@ -79,14 +92,14 @@ lock_data_dir(struct supervisor_plan *plan)
 	snprintf(path, sizeof path, "%s/lock", plan->data_dir);
 	plan->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (plan->lock_fd < 0) {
-		fprintf(stderr, "lethe: %s: %s\n", path, strerror(errno));
+		fprintf(to, "lethe: %s: %s\n", path, strerror(errno));
 		return false;
 	}
 	for (int waited_ms = 0; flock(plan->lock_fd, LOCK_EX | LOCK_NB) != 0; waited_ms += LOCK_POLL_MS) {
 		pid_t owner = lock_owner(plan->lock_fd);
 		bool alive = owner > 0 && (kill(owner, 0) == 0 || errno == EPERM);
 		if (waited_ms >= (alive ? LOCK_COMMAND_MS : LOCK_WAIT_MS)) { /* a command that is the ledger for a moment is waited for */
-			fprintf(stderr,
+			fprintf(to,
 				"lethe: %s is served by process %ld already - stop that first, or use another --data\n",
 				plan->data_dir, (long)owner);
 			return false;
@@ -101,14 +114,13 @@ static bool
 open_log(const struct config *c, struct supervisor_plan *plan)
 {
 	plan->log_fd = STDERR_FILENO;
-	plan->log_level = (enum severity)c->log.level;
 	if (c->log.file[0] == '\0')
 		return true;
 	snprintf(plan->log_file, sizeof plan->log_file, "%s", c->log.file);
 	plan->log_fd = reload_open_log(plan->log_file);
 	if (plan->log_fd >= 0)
 		return true;
-	fprintf(stderr, "lethe: can't open the log %s: %s - create its directory, or change `log.file`\n",
+	fprintf(to, "lethe: can't open the log %s: %s - create its directory, or change `log.file`\n",
 		c->log.file, strerror(errno));
 	return false;
 }
@@ -196,11 +208,18 @@ plan_timeouts(const struct config_timeouts *from, struct edge_timeouts *ret)
 	};
 }
 
+static uint32_t
+min32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
 static bool
 plan_numbers(const struct config *c, struct supervisor_plan *plan)
 {
 	plan->edges = (uint32_t)c->edges;
 	plan->node = (uint32_t)c->node;
+	plan->log_level = (enum severity)c->log.level;
 	plan->batch_window_ms = (uint32_t)c->batch_window_ms;
 	plan->http2 = c->http2;
 	plan->durability = (enum durability)c->durability;
@@ -218,11 +237,12 @@ plan_numbers(const struct config *c, struct supervisor_plan *plan)
 	};
 	plan_timeouts(&c->timeouts, &plan->timeouts);
 	plan_proxies(c, &plan->edge_proxies);
-	uint64_t tickets = (uint64_t)plan->tickets_per_edge * plan->edges + BOARD_LEDGER_TICKETS;
-	if (tickets >= TICKETS_MAX)
+	uint64_t tickets = (uint64_t)plan->tickets_per_edge * plan->edges;
+	if (tickets + BOARD_LEDGER_TICKETS >= TICKETS_MAX)
 		return refuse(
 			"`streams_per_edge` times `edges` is too much: a machine can have about a million requests in flight - lower one of them",
 			"");
+	plan->generations = min32(GENERATIONS_MAX, min32(BOARD_EDGES_MAX / plan->edges, (uint32_t)((TICKETS_MAX - 1 - BOARD_LEDGER_TICKETS) / tickets)));
 	return true;
 }
 
@@ -233,7 +253,7 @@ plan_memory(const struct config *c, struct supervisor_plan *plan)
 	uint64_t bytes = c->limits.content_memory_bytes + c->limits.library_memory_bytes;
 	plan->grade = vault_grade_available(bytes, &why);
 	if (c->content_memory_grade == MEMORY_SEALED && plan->grade != VAULT_SEALED) {
-		fprintf(stderr,
+		fprintf(to,
 			"lethe: `content_memory_grade: sealed`, and this machine gives less: %s - `lethe doctor` says what to do; `auto` takes the best that there is\n",
 			why ? why : "no secret memory");
 		return false;
@@ -242,7 +262,7 @@ plan_memory(const struct config *c, struct supervisor_plan *plan)
 		plan->grade = vault_can_lock(bytes) ? VAULT_LOCKED : VAULT_PLAIN;
 	if (plan->grade != VAULT_PLAIN || c->allow_plain_memory)
 		return true;
-	fprintf(stderr,
+	fprintf(to,
 		"lethe: memory for content can be neither secret nor locked: %s - `lethe doctor` says what to do; `allow_plain_memory: true` starts all the same\n",
 		why ? why : "the system's limits are too small");
 	return false;
@@ -259,7 +279,7 @@ plan_catalogue(const struct config *c, struct supervisor_plan *plan, struct cata
 	problems_init(&problems, c->file);
 	problems_set_catalogue(&problems, c->catalogue_file);
 	bool compiled = catalogue_compile(c, (uint64_t)now.tv_sec * 1000, &problems, ret);
-	problems_print(&problems, stderr);
+	problems_print(&problems, to);
 	if (!compiled)
 		return false;
 	plan->catalogue = *ret;
@@ -316,11 +336,220 @@ plan_secrets(const struct config *c, struct supervisor_plan *plan)
 	char why[PEPPER_WHY_MAX];
 	if (!pepper_load_or_create(plan->data_dir, plan->pepper, why))
 		return refuse(why, "");
-	bool read = plan_tls(c, plan) && plan_keys(c, plan);
+	bool kept = environment_keep(), read = plan_tls(c, plan) && plan_keys(c, plan);
 	config_clear_environment(c);
 	clearenv();
-	return read;
+	environment_hide();
+	return kept ? read : refuse("no memory for the environment", "");
 }
+
+static struct supervisor_plan *plan_again(const struct supervisor_plan *now, struct plan_report *report);
+
+static void
+served_free(struct served **served)
+{
+	struct served *v = *served;
+	*served = NULL;
+	if (!v)
+		return;
+	sodium_free(v->plan.keys);
+	tls_files_free(&v->plan.tls);
+	json_decref(v->settings);
+	free(v->catalogue);
+	if (v->own)
+		config_free(&v->config);
+	sodium_free(v);
+}
+
+static void
+plan_drop(struct supervisor_plan *plan)
+{
+	struct served *v = container_of(plan, struct served, plan);
+	if (v->own) /* the first is serve_main()'s */
+		served_free(&v);
+}
+
+static struct served *
+served_new(struct config *c, bool own)
+{
+	struct served *v = sodium_malloc(sizeof *v);
+	if (!v)
+		return NULL;
+	memset(v, 0, sizeof *v);
+	v->config = c;
+	v->own = own;
+	v->settings = config_json(c);
+	v->plan.lock_fd = v->plan.log_fd = v->plan.notify_fd = -1;
+	v->plan.again = plan_again;
+	v->plan.drop = plan_drop;
+	return v;
+}
+
+/* ---- again, while it runs ---- */
+
+/* What the board, the sockets of others and open descriptors are made for. X(section or "", name) */
+#define FIXED(X) \
+	X("", "edges") \
+	X("", "node") \
+	X("limits", "accounts") \
+	X("limits", "streams_per_edge") \
+	X("metrics", "listen")
+
+static json_t *
+section_of(const struct served *v, const char *section)
+{
+	return section[0] ? json_object_get(v->settings, section) : v->settings;
+}
+
+static void
+keep_one(struct served *v, const struct served *now, const char *section, const char *name, struct plan_report *report)
+{
+	json_t *is = json_object_get(section_of(now, section), name), *will = json_object_get(section_of(v, section), name);
+	if (is ? json_equal(is, will) : !will)
+		return;
+	fprintf(to, "lethe: `%s%s%s` is fixed while the server runs - restart to apply\n", section, section[0] ? "." : "", name);
+	report->waiting++;
+	if (is)
+		json_object_set(section_of(v, section), name, is);
+	else
+		json_object_del(section_of(v, section), name);
+}
+
+static bool
+is_text(const json_t *o)
+{
+	return json_string_length(o) > 0;
+}
+
+static void
+keep_fixed(struct served *v, const struct served *now, struct plan_report *report)
+{
+	struct config *c = v->config;
+	const struct supervisor_plan *old = &now->plan;
+#define X(section, name) keep_one(v, now, section, name, report);
+	FIXED(X)
+#undef X
+	/* From one file to another it may go; standard error is nobody's to open. */
+	if (is_text(json_object_get(section_of(v, "log"), "file")) != is_text(json_object_get(section_of(now, "log"), "file")))
+		keep_one(v, now, "log", "file", report);
+	c->edges = old->edges;
+	c->node = old->node;
+	c->limits.accounts = old->accounts;
+	c->limits.streams_per_edge = old->tickets_per_edge - BATCH_TICKETS;
+	c->allow_plain_memory = c->allow_plain_memory || now->config->allow_plain_memory; /* it may have come from the command line */
+}
+
+static bool
+plan_log_again(struct served *v, const struct supervisor_plan *old)
+{
+	const char *file = json_string_value(json_object_get(section_of(v, "log"), "file"));
+	struct supervisor_plan *plan = &v->plan;
+	plan->log_fd = old->log_fd;
+	if (!file || strcmp(file, old->log_file) == 0) {
+		memcpy(plan->log_file, old->log_file, sizeof plan->log_file);
+		return true;
+	}
+	snprintf(plan->log_file, sizeof plan->log_file, "%s", file);
+	int fd = reload_open_log(file);
+	if (fd < 0) {
+		fprintf(to, "lethe: can't open the log %s: %s - create its directory, or change `log.file`\n", file, strerror(errno));
+		return false;
+	}
+	close(fd);
+	return true;
+}
+
+static void
+plan_of_process(const struct supervisor_plan *old, struct supervisor_plan *plan)
+{
+	memcpy(plan->data_dir, old->data_dir, sizeof plan->data_dir);
+	memcpy(plan->pepper, old->pepper, sizeof plan->pepper);
+	plan->generations = old->generations;
+	plan->metrics_on = old->metrics_on;
+	plan->metrics = old->metrics;
+	plan->notify_fd = old->notify_fd;
+	plan->lock_fd = old->lock_fd;
+}
+
+static bool
+same_keys(const struct supervisor_plan *a, const struct supervisor_plan *b)
+{
+	if (a->key_count != b->key_count)
+		return false;
+	for (uint32_t i = 0; i < a->key_count; i++) {
+		const struct plan_key *x = &a->keys[i], *y = &b->keys[i];
+		if (x->provider != y->provider || x->key != y->key || x->secret_bytes != y->secret_bytes ||
+			sodium_memcmp(x->secret, y->secret, x->secret_bytes) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* The same file has another meaning tomorrow: a price may be due. That is in the catalogue, with its moment, and no change. */
+static bool
+is_same(const struct served *a, const struct served *b)
+{
+	return json_equal(a->settings, b->settings) && a->catalogue->version == b->catalogue->version && same_keys(&a->plan, &b->plan);
+}
+
+static bool
+plan_anew(struct served *v, const struct served *now, struct plan_report *report)
+{
+	struct supervisor_plan *plan = &v->plan;
+	const struct config *c = v->config;
+	keep_fixed(v, now, report);
+	if (!plan_numbers(c, plan) || !plan_listeners(c, plan) || !plan_catalogue(c, plan, &v->catalogue) || !plan_keys(c, plan))
+		return false;
+	plan_of_process(&now->plan, plan);
+	report->same = is_same(v, now);
+	if (report->same)
+		return true;
+	if (now->plan.generations < 2)
+		return refuse("`streams_per_edge` times `edges` is so much that there is no room for new edges beside the old ones - restart to apply", "");
+	return plan_memory(c, plan) && plan_log_again(v, &now->plan) && plan_tls(c, plan);
+}
+
+static struct served *
+serve_again(const struct served *now, struct plan_report *report)
+{
+	static struct problems problems;
+	struct config *c = NULL;
+	struct served *v = NULL;
+	problems_init(&problems, now->config->file);
+	if (config_load_to_serve(&problems, &c)) {
+		v = served_new(c, true);
+		if (!v)
+			config_free(&c);
+	}
+	problems_print(&problems, to);
+	report->refused = !v || !plan_anew(v, now, report);
+	if (report->refused || report->same)
+		served_free(&v);
+	return v;
+}
+
+static struct supervisor_plan *
+plan_again(const struct supervisor_plan *now, struct plan_report *report)
+{
+	char *text = NULL;
+	size_t len = 0;
+	to = open_memstream(&text, &len);
+	if (!to) {
+		report->refused = true;
+		return NULL;
+	}
+	environment_show();
+	struct served *v = serve_again(container_of(now, struct served, plan), report);
+	environment_hide();
+	fclose(to);
+	to = stderr;
+	report->len = len < sizeof report->text - 1 ? len : sizeof report->text - 1;
+	memcpy(report->text, text, report->len);
+	free(text);
+	return v ? &v->plan : NULL;
+}
+
+/* ---- life ---- */
 
 static bool
 plan_all(const struct config *c, const char *data_dir, struct supervisor_plan *plan,
@@ -332,21 +561,16 @@ plan_all(const struct config *c, const char *data_dir, struct supervisor_plan *p
 }
 
 int
-serve_main(const struct config *config, const char *data_dir)
+serve_main(struct config *config, const char *data_dir)
 {
-	struct catalogue *catalogue = NULL;
-	struct supervisor_plan *plan = sodium_malloc(sizeof *plan);
+	to = stderr;
+	struct served *v = served_new(config, false);
 	int status = 1;
-	if (!plan)
+	if (!v)
 		return 1;
-	memset(plan, 0, sizeof *plan);
-	plan->lock_fd = plan->log_fd = -1;
-	plan->notify_fd = notify_open();
-	if (plan_all(config, data_dir, plan, &catalogue))
-		status = supervisor_run(plan);
-	sodium_free(plan->keys);
-	tls_files_free(&plan->tls);
-	sodium_free(plan);
-	free(catalogue);
+	v->plan.notify_fd = notify_open();
+	if (plan_all(config, data_dir, &v->plan, &v->catalogue))
+		status = supervisor_run(&v->plan);
+	served_free(&v);
 	return status;
 }

@@ -7,6 +7,6 @@
 
 #include "proc/config.h"
 
-must_check int serve_main(const struct config *config, const char *data_dir);
+must_check int serve_main(struct config *config, const char *data_dir);
 
 #endif

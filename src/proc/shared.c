@@ -2,6 +2,7 @@
 
 #include "core/text.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -84,11 +85,18 @@ create_keys(struct shared *s)
 	return s->keys_read_fd >= 0;
 }
 
+static size_t
+counters_bytes(uint32_t edges)
+{
+	size_t processes = (sizeof(struct process_counters) + COUNTERS_STRIDE - 1) / COUNTERS_STRIDE;
+	return (edges + processes) * COUNTERS_STRIDE;
+}
+
 static bool
 create_counters(struct shared *s, uint32_t edges)
 {
 	void *map;
-	s->counters_fd = segment("lethe-counters", ((size_t)edges + 1) * COUNTERS_STRIDE, &map);
+	s->counters_fd = segment("lethe-counters", counters_bytes(edges), &map);
 	if (s->counters_fd < 0)
 		return false;
 	s->counters = map;
@@ -98,23 +106,23 @@ create_counters(struct shared *s, uint32_t edges)
 
 /* What the catalogue says of its models is the children's to check; a block that is none has no room to be counted. */
 static bool
-create_tally(struct shared *s, const void *catalogue, size_t catalogue_bytes)
+create_tally(struct shared_catalogue *s, const void *catalogue, size_t catalogue_bytes)
 {
 	void *map;
 	const struct catalogue *c = catalogue;
 	uint32_t models = catalogue_bytes >= sizeof *c ? c->model_count : 0;
-	s->tally_fd = segment("lethe-tally", tally_bytes(models), &map);
+	s->tally_bytes = tally_bytes(models);
+	s->tally_fd = segment("lethe-tally", s->tally_bytes, &map);
 	if (s->tally_fd < 0)
 		return false;
 	tally_format(map, models);
-	munmap(map, tally_bytes(models)); /* the supervisor has no use for it */
+	munmap(map, s->tally_bytes); /* the supervisor has no use for it */
 	s->tally_read_fd = read_only(s->tally_fd);
 	return s->tally_read_fd >= 0;
 }
 
 bool
-shared_create(struct shared *s, const struct board_size *size, const void *catalogue, size_t catalogue_bytes,
-	const char **ret_why)
+shared_create(struct shared *s, const struct board_size *size, const char **ret_why)
 {
 	*ret_why = "the board";
 	if (!create_board(s, size))
@@ -123,20 +131,39 @@ shared_create(struct shared *s, const struct board_size *size, const void *catal
 	if (!create_keys(s))
 		return false;
 	*ret_why = "the counters";
-	if (!create_counters(s, size->edges))
-		return false;
-	*ret_why = "the sums of tickets";
-	if (!create_tally(s, catalogue, catalogue_bytes))
-		return false;
-	*ret_why = "the catalogue";
-	s->catalogue_fd = sealed_copy("lethe-catalogue", catalogue, catalogue_bytes);
-	return s->catalogue_fd >= 0;
+	return create_counters(s, size->edges);
 }
 
-const struct counters *
+bool
+shared_create_catalogue(struct shared_catalogue *c, const void *catalogue, size_t catalogue_bytes)
+{
+	*c = (struct shared_catalogue){-1, -1, -1, catalogue_bytes, 0};
+	if (create_tally(c, catalogue, catalogue_bytes)) {
+		c->catalogue_fd = sealed_copy("lethe-catalogue", catalogue, catalogue_bytes);
+		if (c->catalogue_fd >= 0)
+			return true;
+	}
+	int error = errno;
+	shared_close_catalogue(c);
+	errno = error;
+	return false;
+}
+
+void
+shared_close_catalogue(struct shared_catalogue *c)
+{
+	int *const fds[] = {&c->catalogue_fd, &c->tally_fd, &c->tally_read_fd};
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+}
+
+struct counters *
 shared_counters(const struct shared *s, uint32_t edge)
 {
-	return (const void *)((const char *)s->counters + (size_t)edge * COUNTERS_STRIDE);
+	return (void *)((char *)s->counters + (size_t)edge * COUNTERS_STRIDE);
 }
 
 struct process_counters *
@@ -197,7 +224,7 @@ shared_map_all_counters(int fd, uint32_t edges)
 {
 	size_t bytes;
 	void *map = map_all(fd, PROT_READ, &bytes);
-	return bytes == ((size_t)edges + 1) * COUNTERS_STRIDE ? map : NULL;
+	return bytes == counters_bytes(edges) ? map : NULL;
 }
 
 struct tally *
@@ -206,4 +233,40 @@ shared_map_tally(int fd, const struct catalogue *c, bool write)
 	size_t bytes;
 	void *map = map_all(fd, write ? PROT_READ | PROT_WRITE : PROT_READ, &bytes);
 	return map ? tally_attach(map, bytes, c) : NULL;
+}
+
+static void *
+map_sized(int fd, size_t bytes, int protection)
+{
+	void *map = mmap(NULL, bytes, protection, MAP_SHARED, fd, 0);
+	close(fd);
+	return map == MAP_FAILED ? NULL : map;
+}
+
+bool
+shared_map_pair(const int fds[2], const size_t bytes[2], bool write, const struct catalogue **ret_catalogue, struct tally **ret_tally)
+{
+	void *c = map_sized(fds[0], bytes[0], PROT_READ), *t = map_sized(fds[1], bytes[1], write ? PROT_READ | PROT_WRITE : PROT_READ);
+	const struct catalogue *catalogue = c ? catalogue_attach(c, bytes[0]) : NULL;
+	struct tally *tally = catalogue && t ? tally_attach(t, bytes[1], catalogue) : NULL;
+	if (tally) {
+		*ret_catalogue = catalogue;
+		*ret_tally = tally;
+		return true;
+	}
+	if (c)
+		munmap(c, bytes[0]);
+	if (t)
+		munmap(t, bytes[1]);
+	return false;
+}
+
+void
+shared_unmap_pair(const struct catalogue *c, struct tally **t)
+{
+	size_t bytes;
+	void *memory = tally_memory(*t, &bytes);
+	tally_detach(t);
+	munmap(memory, bytes);
+	munmap((void *)c, c->bytes);
 }

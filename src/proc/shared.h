@@ -14,18 +14,25 @@
 
 enum { COUNTERS_STRIDE = 4096 }; /* a page per edge, each maps its own only; one of the supervisor behind them */
 _Static_assert(sizeof(struct counters) <= COUNTERS_STRIDE, "an edge's counters fit their page");
-_Static_assert(sizeof(struct process_counters) <= COUNTERS_STRIDE, "the processes fit theirs");
 
 struct shared {
-	int board_fd, keys_fd, keys_read_fd, catalogue_fd, counters_fd, counters_read_fd, tally_fd, tally_read_fd;
+	int board_fd, keys_fd, keys_read_fd, counters_fd, counters_read_fd;
 	struct board *board;
 	struct counters *counters; /* of edge 0; use shared_counters() */
 };
 
+/* What each generation has of its own. Descriptors are -1 when there is none. */
+struct shared_catalogue {
+	int catalogue_fd, tally_fd, tally_read_fd;
+	size_t catalogue_bytes, tally_bytes;
+};
+
 /* Supervisor. ret_why names the part that failed; errno says why. */
-must_check bool shared_create(struct shared *s, const struct board_size *size, const void *catalogue,
-	size_t catalogue_bytes, const char **ret_why);
-const struct counters *shared_counters(const struct shared *s, uint32_t edge);
+must_check bool shared_create(struct shared *s, const struct board_size *size, const char **ret_why);
+/* False: errno says why, and nothing is left open. */
+must_check bool shared_create_catalogue(struct shared_catalogue *c, const void *catalogue, size_t catalogue_bytes);
+void shared_close_catalogue(struct shared_catalogue *c);
+struct counters *shared_counters(const struct shared *s, uint32_t edge);
 struct process_counters *shared_processes(const struct shared *s, uint32_t edges);
 
 /*
@@ -38,5 +45,12 @@ must_check const struct catalogue *shared_map_catalogue(int fd);
 must_check struct counters *shared_map_counters(int fd, uint32_t edge);
 must_check const void *shared_map_all_counters(int fd, uint32_t edges);
 must_check struct tally *shared_map_tally(int fd, const struct catalogue *c, bool write);
+
+/*
+ * A locked-down child changes over: both descriptors are the callee's, and the sizes are what the supervisor says. False: it can't be, and
+ * nothing is left mapped.
+ */
+must_check bool shared_map_pair(const int fds[2], const size_t bytes[2], bool write, const struct catalogue **ret_catalogue, struct tally **ret_tally);
+void shared_unmap_pair(const struct catalogue *c, struct tally **t);
 
 #endif

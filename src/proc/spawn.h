@@ -9,7 +9,7 @@
 
 #include <sys/types.h>
 
-enum { SPAWN_FDS_MAX = 160 };
+enum { SPAWN_FDS_MAX = 192 };
 
 /*
  * argv0   the whole command line

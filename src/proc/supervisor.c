@@ -61,6 +61,18 @@ supervisor_report(struct supervisor *s, enum event_id event, const uint64_t numb
 		log_line(s, &m);
 }
 
+struct process_counters *
+supervisor_processes(const struct supervisor *s)
+{
+	return shared_processes(&s->shared, s->plan->edges * s->generation_count);
+}
+
+uint32_t
+supervisor_streams_per_account(const struct supervisor_plan *plan)
+{
+	return (uint32_t)((uint64_t)plan->tickets_per_edge * plan->limits.tickets_per_account_percent / 100);
+}
+
 /* ---- states ---- */
 
 static void limit_fired(struct timer *t);
@@ -153,6 +165,8 @@ drain(struct supervisor *s)
 	enter(s, SUPERVISOR_DRAINING, limit_ms);
 	listen_withdraw(s);
 	listen_close(s);
+	if (s->next)
+		generation_give_up(s, "the server stops");
 	supervisor_report(s, EVENT_DRAINING, NUMBERS(s->plan->timeouts.drain));
 	notify_stopping(s->plan->notify_fd, (uint64_t)s->plan->timeouts.drain + STOP_MOST_MS);
 	end_role(s, END_OF_EDGE, MESSAGE_DRAIN);
@@ -206,10 +220,11 @@ supervisor_child_ready(struct supervisor *s, struct child *c)
 		child_tell(c, MESSAGE_DRAIN);
 		c->state = CHILD_ENDING;
 	}
+	generation_child_ready(s, c);
 	if (s->state != SUPERVISOR_STARTING)
 		return;
 	for (uint32_t i = 0; i < s->child_count; i++)
-		if (s->child[i].state != CHILD_UP)
+		if (s->child[i].state != CHILD_UP && s->child[i].state != CHILD_UNUSED)
 			return;
 	enter(s, SUPERVISOR_RUNNING, 0);
 	const struct catalogue *catalogue = s->plan->catalogue;
@@ -217,6 +232,7 @@ supervisor_child_ready(struct supervisor *s, struct child *c)
 	if (!listen_announce(s))
 		supervisor_say("can't write the file `endpoint` in the data directory: ", strerror(errno));
 	notify_ready(s->plan->notify_fd);
+	reload_go_on(s); /* one may have been asked for meanwhile */
 }
 
 static void
@@ -248,6 +264,8 @@ bool
 supervisor_child_ended(struct supervisor *s, struct child *c, int wait_status)
 {
 	bool again = false;
+	if (c->role->end == END_OF_LEDGER)
+		s->ledger_has = s->ledger_told = NULL;
 	switch (s->state) {
 	case SUPERVISOR_STARTING:
 		start_failed(s, c);
@@ -266,7 +284,7 @@ supervisor_child_ended(struct supervisor *s, struct child *c, int wait_status)
 		break;
 	}
 	advance(s);
-	return again;
+	return again && generation_lives(c);
 }
 
 /* ---- signals and the clock ---- */
@@ -342,14 +360,21 @@ init_children(struct supervisor *s)
 {
 	const struct role *role;
 	for (uint32_t r = 0; (role = role_at(r)); r++) {
-		uint32_t count = role->count == ROLE_PER_EDGE ? s->plan->edges : role->count;
+		/* Of a role that each generation has: how many of those. */
+		uint32_t own = role->count == ROLE_PER_EDGE ? s->plan->edges : role->count == ROLE_PER_GENERATION ? 1
+																										  : 0;
+		uint32_t count = own ? own * s->generation_count : role->count;
 		for (uint32_t i = 0; i < count; i++) {
 			assert(s->child_count < CHILDREN_MAX);
-			child_init(&s->child[s->child_count++], s, role, i);
+			struct child *c = &s->child[s->child_count++];
+			child_init(c, s, role, i);
+			c->own = own ? &s->generation[i / own] : NULL;
+			if (c->own && c->own != s->now)
+				c->state = CHILD_UNUSED;
 		}
 	}
 	arrows_init(s);
-	struct process_counters *told = shared_processes(&s->shared, s->plan->edges);
+	struct process_counters *told = supervisor_processes(s);
 	atomic_store(&told->started_ms, clock_wall_us() / 1000);
 	atomic_store(&told->vault_budget_bytes, s->plan->limits.content_bytes + s->plan->limits.library_bytes);
 	atomic_store(&told->count, s->child_count);
@@ -359,14 +384,15 @@ static bool
 create_all(struct supervisor *s)
 {
 	const struct supervisor_plan *plan = s->plan;
-	const struct board_size size = {plan->edges, plan->tickets_per_edge, plan->accounts, plan->node};
+	generations_init(s);
+	const struct board_size size = {plan->edges * s->generation_count, plan->tickets_per_edge, plan->accounts, plan->node};
 	const char *part;
-	if (!listen_all(s))
+	if (!generation_first(s) || !listen_metrics(s))
 		return false;
 	s->control_fd = listen_control(plan->data_dir);
 	if (s->control_fd < 0)
 		return false;
-	if (!shared_create(&s->shared, &size, plan->catalogue, plan->catalogue_bytes, &part)) {
+	if (!shared_create(&s->shared, &size, &part)) {
 		supervisor_say("there is no memory for ", part);
 		return false;
 	}
@@ -387,9 +413,10 @@ start(struct supervisor *s)
 	if (!create_all(s))
 		return false;
 	init_children(s);
-	tls_begin(s);
+	tls_begin(s, s->plan);
 	for (uint32_t i = 0; i < s->child_count; i++)
-		child_start(&s->child[i]);
+		if (s->child[i].state != CHILD_UNUSED)
+			child_start(&s->child[i]);
 	timer_arm(&s->loop, &s->second, s->loop.now_ms + LOOK_MS, second_fired);
 	return true;
 }
@@ -400,7 +427,6 @@ supervisor_run(const struct supervisor_plan *plan)
 	static struct supervisor supervisor; /* the wheel and the children are too large for a stack */
 	struct supervisor *s = &supervisor;
 	*s = (struct supervisor){.plan = plan, .wake_fd = -1, .control_fd = -1, .metrics_fd = -1, .log_fd = plan->log_fd};
-	memset(s->listen_fd, -1, sizeof s->listen_fd);
 	if (!start(s))
 		return 1;
 	loop_run(&s->loop);

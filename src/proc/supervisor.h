@@ -41,9 +41,21 @@ struct plan_key {
 	uint8_t secret[SECRET_BYTES_MAX];
 };
 
+struct supervisor_plan;
+
+/* What came of reading the configuration again; text: lines for the operator, cut when there are too many. */
+struct plan_report {
+	bool refused; /* nothing is to be changed */
+	bool same; /* nothing was changed */
+	uint32_t waiting; /* settings that are fixed until a restart */
+	size_t len;
+	char text[16384];
+};
+
 /* All that the supervisor needs to know; the caller's, unchanged during the run. */
 struct supervisor_plan {
 	char data_dir[PATH_MAX]; /* absolute; exists */
+	uint32_t generations; /* of edges, at the same time; 0 and 1: they can't be changed over */
 	uint32_t edges, node, tickets_per_edge, accounts, batch_window_ms;
 	enum durability durability;
 	enum vault_grade grade;
@@ -68,6 +80,12 @@ struct supervisor_plan {
 	char log_file[PATH_MAX]; /* "": standard error, which is never opened anew */
 	int notify_fd; /* of the service manager (notify.h); -1: none */
 	int lock_fd; /* the data directory's server lock, held */
+	/*
+	 * SIGHUP: the plan for the configuration as it is now, to be given back with drop; NULL where it says refused or same. What the supervisor
+	 * keeps for its whole life (data directory, sizes of the board, descriptors) is as in `now`. NULL: there is nothing to read.
+	 */
+	struct supervisor_plan *(*again)(const struct supervisor_plan *now, struct plan_report *report);
+	void (*drop)(struct supervisor_plan *plan);
 };
 
 /*

@@ -4,6 +4,7 @@
  *   arrows.c      socket pairs between children         watch.c   TracerPid, and what children write to their pipe
  *   listen.c      sockets and the endpoint file
  *   reload.c      what SIGHUP does
+ *   generation.c  from one configuration to the next: new edges, and the end of the old ones
  */
 #ifndef PROC_SUPERVISOR_PRIV_H
 #define PROC_SUPERVISOR_PRIV_H
@@ -21,14 +22,38 @@ enum child_state {
 	CHILD_STARTING, /* runs, not READY */
 	CHILD_UP,
 	CHILD_ENDING, /* was told to end */
+	CHILD_UNUSED, /* of a generation that does not run */
 };
 
 enum { SAID_MAX = 1024 };
 
+/*
+ * Edges, their dialer, and what they know: catalogue, settings, secrets, listeners. A changed configuration is a new generation beside the old
+ * one, which ends when its last exchange has.
+ */
+enum generation_state {
+	GENERATION_FREE,
+	GENERATION_STARTING, /* until the ledger knows its prices and all its children are READY */
+	GENERATION_SERVING, /* one at any time */
+	GENERATION_RETIRING, /* its edges finish what they have, or are told to stop: until all its children have ended */
+};
+
+struct generation {
+	struct supervisor *s;
+	enum generation_state state;
+	const struct supervisor_plan *plan;
+	struct tls_files *tls; /* in force; the plan's, or what was read since */
+	struct shared_catalogue memory;
+	int listen_fd[HANDOVER_LISTENERS_MAX]; /* -1: none; those of one address are the same in all generations */
+	struct timer limit; /* how long the state may last */
+	uint32_t limits_passed;
+};
+
 struct child {
 	struct supervisor *s;
+	struct generation *own; /* NULL: it serves all of them */
 	const struct role *role;
-	uint32_t instance, incarnation;
+	uint32_t instance, incarnation, restarts;
 	enum child_state state;
 	pid_t pid; /* 0: none */
 	struct port port;
@@ -58,17 +83,29 @@ enum supervisor_state {
 	SUPERVISOR_CLOSING, /* until everybody has ended */
 };
 
+/* SIGHUPs and what came of them; DIR/reload tells (reload.c). */
+struct reload {
+	uint64_t begun, done; /* numbers of reloads */
+	bool again; /* one more was asked for meanwhile */
+	struct supervisor_plan *waiting; /* for a generation that is free */
+	struct plan_report report;
+};
+
 struct supervisor {
 	struct loop loop;
-	const struct supervisor_plan *plan;
+	const struct supervisor_plan *plan; /* of the generation that serves */
 	struct shared shared;
 	enum supervisor_state state;
 	int status; /* exit status */
 	int wake_fd, control_fd, metrics_fd;
 	int log_fd; /* the plan's, until the log is opened anew */
-	int listen_fd[HANDOVER_LISTENERS_MAX];
 	struct watch signals;
-	struct tls_files *tls; /* in force; the plan's, or what was read since */
+	struct generation generation[GENERATIONS_MAX];
+	uint32_t generation_count;
+	struct generation *now, *next; /* that serves; that is being started, or NULL */
+	/* Whose catalogue the ledger uses, and whose it was told to use and has not answered; NULL: none. */
+	const struct generation *ledger_has, *ledger_told;
+	struct reload reload;
 	struct tls_ticket_keys tickets;
 	struct timer rotate;
 	struct timer second, limit; /* limit: how long the state may last */
@@ -82,6 +119,8 @@ struct supervisor {
 /* ---- supervisor.c ---- */
 void supervisor_report(struct supervisor *s, enum event_id event, const uint64_t numbers[4]);
 #define NUMBERS(...) ((const uint64_t[4]){__VA_ARGS__})
+struct process_counters *supervisor_processes(const struct supervisor *s);
+uint32_t supervisor_streams_per_account(const struct supervisor_plan *plan);
 /* One line for the operator who looks at the terminal: "lethe: …". */
 void supervisor_say(const char *a, const char *b);
 /* A child became READY, or ended: goes on to the next state when it was what was waited for. */
@@ -91,6 +130,8 @@ must_check bool supervisor_child_ended(struct supervisor *s, struct child *c, in
 
 /* ---- child.c ---- */
 void child_init(struct child *c, struct supervisor *s, const struct role *role, uint32_t instance);
+/* What it is told of the configuration. */
+const struct generation *child_generation(const struct child *c);
 void child_start(struct child *c);
 void child_reap(struct supervisor *s);
 void child_tell(struct child *c, enum message_type plain);
@@ -113,11 +154,28 @@ must_check bool arrows_take(struct supervisor *s, const struct child *c, struct 
 void arrows_drop(struct supervisor *s, const struct child *c);
 
 /* ---- tls_hand.c ---- */
-void tls_begin(struct supervisor *s);
+/* The first key for session tickets, once there is a listener with TLS. */
+void tls_begin(struct supervisor *s, const struct supervisor_plan *plan);
 /* To an edge that starts, before its GO. */
 must_check bool tls_hand_over(struct child *c);
-/* SIGHUP: what has changed on disk is handed to all edges. */
-void tls_renew(struct supervisor *s);
+/* SIGHUP: what has changed on disk is handed to all edges that serve. False: it can't be used, and is told. */
+must_check bool tls_renew(struct supervisor *s);
+
+/* ---- generation.c ---- */
+void generations_init(struct supervisor *s);
+/* The first, before anybody runs. False: said why. */
+must_check bool generation_first(struct supervisor *s);
+struct generation *generation_free(struct supervisor *s);
+/* The plan is the callee's when it is true; it serves, or is given up, later. */
+must_check bool generation_begin(struct supervisor *s, struct generation *g, const struct supervisor_plan *plan);
+/* A child is READY, or has ended; the ledger has answered; the server ends. */
+void generation_child_ready(struct supervisor *s, struct child *c);
+/* s->next is not to serve. */
+void generation_give_up(struct supervisor *s, const char *why);
+void generation_child_ended(struct child *c);
+void generation_adopted(struct supervisor *s, const struct message_adopted *m);
+/* Will it be started again when it dies? */
+bool generation_lives(const struct child *c);
 
 /* ---- watch.c ---- */
 must_check bool watch_pipe(struct child *c, int fd);
@@ -126,14 +184,27 @@ void watch_pipe_close(struct child *c);
 void watch_tracers(struct supervisor *s);
 
 /* ---- reload.c ---- */
-/* SIGHUP: open anew what may be replaced while the server runs. What can't be opened stays as it was, and is told. */
+/* SIGHUP: the configuration is read again, and what it names is opened anew. What can't be used changes nothing, and is told. */
 void supervisor_reload(struct supervisor *s);
+/* A generation is free: a plan may be waiting for it. */
+void reload_go_on(struct supervisor *s);
+/* The next generation serves (why NULL), or was given up. */
+void reload_over(struct supervisor *s, const char *why);
+/* A line for the operator who asked. */
+void reload_note(struct supervisor *s, const char *a, const char *b);
+/* The log's file as the plan names it. */
+void reload_log(struct supervisor *s);
 /* For appending, created when it is missing; -1 with errno. */
 must_check int reload_open_log(const char *path);
 
 /* ---- listen.c ---- */
-must_check bool listen_all(struct supervisor *s);
+must_check bool listen_metrics(struct supervisor *s);
+/* What `before` (NULL: none) listens on already is taken over as it is. False: said why, and nothing new is open. */
+must_check bool listen_all(struct generation *g, const struct generation *before);
+/* What no other has; other NULL: all. */
+void listen_drop(struct generation *g, const struct generation *other);
 void listen_close(struct supervisor *s);
+bool listen_same(const struct generation *a, const struct generation *b);
 /* DIR/endpoint: a URL per listener; DIR/endpoint.metrics: that of the metrics; and the same for the operator. */
 must_check bool listen_announce(const struct supervisor *s);
 void listen_withdraw(const struct supervisor *s);

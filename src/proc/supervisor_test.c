@@ -52,12 +52,15 @@ enum {
 	SAYS_DIALER_ANSWERS,
 	SAYS_SCRIBE_NEW,
 	SAYS_LEDGER_UP,
+	SAYS_ADOPTED,
 };
 
 /* How children are asked to misbehave, by values of their slices. */
 enum {
 	HEAD_HANGS = 1001,
 	HEAD_BAD_MESSAGE,
+	HEAD_DIES,
+	WINDOW_REFUSED = 4000, /* a ledger that is to adopt this does not */
 	NODE_FAILS = 250,
 	NODE_FAILS_LATER,
 };
@@ -160,6 +163,7 @@ edge_is_told(struct port *p, const void *message, int fd)
 		fake_new_peer(message, fd);
 		break;
 	case MESSAGE_DRAIN:
+	case MESSAGE_RETIRE:
 		fake.loop.stop = fake.h->edge_limits.head_bytes != HEAD_HANGS;
 		break;
 	default:
@@ -212,6 +216,8 @@ role_edge(struct handover *h)
 	if (!shared_map_keys(h->grant_fd[GRANT_KEYS], false) ||
 		!shared_map_counters(h->grant_fd[GRANT_COUNTERS], h->instance))
 		return 4;
+	if (h->edge_limits.head_bytes == HEAD_DIES)
+		return 6;
 	if (write(STDERR_FILENO, whisper, strlen(whisper)) < 0 || !loop_init(&fake.loop))
 		return 5;
 	fake.supervisor.closed = stop_loop;
@@ -219,7 +225,7 @@ role_edge(struct handover *h)
 	fake.dialer.message = dialer_answers;
 	fake.ledger.message = ledger_answers;
 	fake_port(&fake.supervisor, END_OF_SUPERVISOR, h->supervisor_fd);
-	fake_port(&fake.dialer, END_OF_DIALER, handover_peer_fd(h, END_OF_DIALER, 0));
+	fake_port(&fake.dialer, END_OF_DIALER, handover_only_peer_fd(h, END_OF_DIALER));
 	fake_port(&fake.ledger, END_OF_LEDGER, handover_peer_fd(h, END_OF_LEDGER, 0));
 	fake_port(&fake.scribe, END_OF_SCRIBE, handover_peer_fd(h, END_OF_SCRIBE, 0));
 	fake_tick(&fake.tick);
@@ -229,7 +235,7 @@ role_edge(struct handover *h)
 
 /* ---- the ledger of this test: ends when it is told to drain, or when all others are gone ---- */
 
-static struct port fake_edges[EDGES];
+static struct port fake_edges[GENERATIONS_MAX * EDGES];
 
 static void
 answer_load(struct port *p, const void *message, int fd)
@@ -246,6 +252,17 @@ open_edge(uint32_t i, int fd)
 }
 
 static void
+adopted(const struct message_memory *m)
+{
+	struct message_adopted answer = MESSAGE_INIT(ADOPTED, message_adopted);
+	answer.generation = m->generation;
+	answer.refused = m->batch_window_ms == WINDOW_REFUSED;
+	says(SAYS_ADOPTED, m->generation, answer.refused, 0);
+	if (port_send(&fake.supervisor, &answer, sizeof answer, -1) != IPC_OK)
+		abort();
+}
+
+static void
 ledger_is_told(struct port *p, const void *message, int fd)
 {
 	const struct message_head *h = message;
@@ -255,6 +272,11 @@ ledger_is_told(struct port *p, const void *message, int fd)
 		if (port_send(&fake.supervisor, &ready, sizeof ready, -1) != IPC_OK)
 			abort();
 		says(SAYS_LEDGER_UP, fake.h->incarnation, 0, 0);
+	} else if (h->type == MESSAGE_CATALOGUE) {
+		close(fd);
+	} else if (h->type == MESSAGE_TALLY) {
+		close(fd);
+		adopted(message);
 	} else if (h->type == MESSAGE_PEER && peer->role == END_OF_EDGE) {
 		open_edge(peer->instance, fd);
 	} else if (h->type == MESSAGE_PEER) {
@@ -278,7 +300,8 @@ role_ledger(struct handover *h)
 	fake_port(&fake.supervisor, END_OF_SUPERVISOR, h->supervisor_fd);
 	fake_port(&fake.scribe, END_OF_SCRIBE, handover_peer_fd(h, END_OF_SCRIBE, 0));
 	for (uint32_t i = 0; i < h->edges; i++)
-		open_edge(i, handover_peer_fd(h, END_OF_EDGE, i));
+		if (handover_peer_fd(h, END_OF_EDGE, i) >= 0)
+			open_edge(i, handover_peer_fd(h, END_OF_EDGE, i));
 	loop_run(&fake.loop);
 	return 0;
 }
@@ -484,7 +507,7 @@ static void
 server_free(struct server *s)
 {
 	char path[128];
-	static const char *const files[] = {"control.sock", "endpoint", "log"};
+	static const char *const files[] = {"control.sock", "endpoint", "log", "reload"};
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		snprintf(path, sizeof path, "%s/%s", s->dir, files[i]);
 		unlink(path);
@@ -811,6 +834,117 @@ a_log_that_can_not_be_opened_anew_is_told_in_the_old_one(void **state)
 	server_stop(s);
 }
 
+/* ---- another configuration ---- */
+
+static struct supervisor_plan changed; /* what is read at a SIGHUP */
+
+static struct supervisor_plan *
+read_changed(const struct supervisor_plan *now, struct plan_report *report)
+{
+	return &changed;
+}
+
+static void
+can_change(struct server *s)
+{
+	s->plan.generations = GENERATIONS_MAX;
+	s->plan.again = read_changed;
+	changed = s->plan;
+}
+
+static void
+a_changed_configuration_is_a_new_generation_of_edges(void **state)
+{
+	struct server *s = server_new();
+	can_change(s);
+	server_run(s);
+	await_all_ready(s);
+	kill(s->pid, SIGHUP);
+	await(s, SAID(6, 1, 0, 0));
+	await(s, "\"event\":\"RELOADED\",\"numbers\":[1,0,0,0]");
+	await(s, "\"event\":\"RETIRED\",\"numbers\":[0,0,0,0]");
+	assert_null(strstr(s->said, "CHILD_DIED"));
+	/* Its edges are replaced as those before were, and the generation that is free is used again, with the next incarnation of each. */
+	kill_child(s, "lethe-edge");
+	await(s, "\"event\":\"CHILD_DIED\",\"numbers\":[2,2,137,100]");
+	await(s, SAID(2, 2, 2, 0));
+	kill(s->pid, SIGHUP);
+	await(s, "\"event\":\"RELOADED\",\"numbers\":[0,0,0,0]");
+	await_any(s, SAID(2, 0, 2, 0));
+	server_stop(s);
+}
+
+static void
+a_generation_whose_edges_die_is_given_up(void **state)
+{
+	struct server *s = server_new();
+	can_change(s);
+	changed.limits.head_bytes = HEAD_DIES;
+	server_run(s);
+	await_all_ready(s);
+	pid_t edge = child_named(s, "lethe-edge");
+	kill(s->pid, SIGHUP);
+	await_any(s, SAID(6, 1, 0, 0));
+	await_any(s, "\"event\":\"RELOAD_REFUSED\"");
+	await(s, SAID(6, 0, 0, 0)); /* the ledger goes back */
+	await_any(s, "\"event\":\"RETIRED\",\"numbers\":[1,0,0,0]");
+	assert_int_equal(child_named(s, "lethe-edge"), edge);
+	/* And again: all of it is free. */
+	kill(s->pid, SIGHUP);
+	await(s, SAID(6, 1, 0, 0));
+	await(s, SAID(6, 0, 0, 0));
+	server_stop(s);
+}
+
+static void
+a_generation_that_the_ledger_refuses_is_given_up(void **state)
+{
+	struct server *s = server_new();
+	can_change(s);
+	changed.batch_window_ms = WINDOW_REFUSED;
+	server_run(s);
+	await_all_ready(s);
+	kill(s->pid, SIGHUP);
+	await(s, SAID(6, 1, 1, 0));
+	await_any(s, "\"event\":\"RELOAD_REFUSED\"");
+	await_any(s, "\"event\":\"RETIRED\",\"numbers\":[1,0,0,0]");
+	server_stop(s);
+}
+
+static void
+a_generation_that_does_not_end_is_ended(void **state)
+{
+	struct server *s = server_new();
+	s->plan.limits.head_bytes = HEAD_HANGS;
+	s->plan.timeouts.drain = 0;
+	can_change(s);
+	server_run(s);
+	await_all_ready(s);
+	kill(s->pid, SIGHUP);
+	await(s, "\"event\":\"RELOADED\",\"numbers\":[1,0,0,0]");
+	await(s, "\"event\":\"RETIRED\",\"numbers\":[0,0,0,0]");
+	server_stop(s);
+}
+
+static void
+a_stop_ends_all_generations(void **state)
+{
+	struct server *s = server_new();
+	s->plan.limits.head_bytes = HEAD_HANGS;
+	can_change(s);
+	server_run(s);
+	await_all_ready(s);
+	for (int i = 1; i < GENERATIONS_MAX; i++) {
+		char want[80];
+		kill(s->pid, SIGHUP);
+		snprintf(want, sizeof want, "\"event\":\"RELOADED\",\"numbers\":[%d,0,0,0]", i);
+		await(s, want);
+	}
+	kill(s->pid, SIGHUP);
+	await(s, "\"event\":\"RELOAD_WAITS\"");
+	server_stop(s);
+}
+
 /* ---- the service manager ---- */
 
 /* A manager's socket, in the abstract namespace when the name begins with '@'. */
@@ -953,6 +1087,11 @@ main(int argc, char **argv)
 		cmocka_unit_test(an_edge_that_sends_what_is_not_its_to_send_is_killed),
 		cmocka_unit_test(sighup_opens_the_log_anew_for_all_who_write_it),
 		cmocka_unit_test(a_log_that_can_not_be_opened_anew_is_told_in_the_old_one),
+		cmocka_unit_test(a_changed_configuration_is_a_new_generation_of_edges),
+		cmocka_unit_test(a_generation_whose_edges_die_is_given_up),
+		cmocka_unit_test(a_generation_that_the_ledger_refuses_is_given_up),
+		cmocka_unit_test(a_generation_that_does_not_end_is_ended),
+		cmocka_unit_test(a_stop_ends_all_generations),
 		cmocka_unit_test(the_manager_is_told_when_all_are_up_and_how_long_a_stop_may_take),
 		cmocka_unit_test(a_manager_is_never_told_of_a_start_that_fails),
 		cmocka_unit_test(without_a_manager_that_can_be_reached_there_is_none),

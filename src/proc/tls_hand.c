@@ -46,7 +46,7 @@ bool
 tls_hand_over(struct child *c)
 {
 	struct supervisor *s = c->s;
-	if (!send_files(c, s->tls))
+	if (!send_files(c, c->own->tls))
 		return false;
 	for (uint32_t i = s->tickets.count; i > 0; i--) /* the newest last: that one seals */
 		if (!send_ticket_key(c, &s->tickets.key[i - 1]))
@@ -78,46 +78,47 @@ rotate_fired(struct timer *t)
 }
 
 void
-tls_begin(struct supervisor *s)
+tls_begin(struct supervisor *s, const struct supervisor_plan *plan)
 {
-	s->tls = s->plan->tls;
-	if (s->plan->edge_tls.listeners == 0)
+	if (plan->edge_tls.listeners == 0 || s->tickets.count > 0)
 		return;
 	new_ticket_key(s);
-	timer_arm(&s->loop, &s->rotate, s->loop.now_ms + s->plan->ticket_rotation_ms, rotate_fired);
+	timer_arm(&s->loop, &s->rotate, s->loop.now_ms + plan->ticket_rotation_ms, rotate_fired);
 }
 
 /* ---- renewal ---- */
 
 /* What can't be used is told, and everything stays as it is: a certificate that is about to expire is better than none. */
 static struct tls_files *
-read_again(const struct supervisor *s)
+read_again(struct supervisor *s)
 {
 	struct tls_files *fresh = NULL;
 	char why[CONFIG_WHY_MAX];
-	if (tls_files_read_again(s->tls, &fresh, why) && tls_files_check(fresh, why))
+	if (tls_files_read_again(s->now->tls, &fresh, why) && tls_files_check(fresh, why))
 		return fresh;
 	tls_files_free(&fresh);
-	supervisor_say("certificates are not renewed: ", why);
+	reload_note(s, "certificates are not renewed: ", why);
 	return NULL;
 }
 
-void
+bool
 tls_renew(struct supervisor *s)
 {
-	if (!s->tls || s->tls->count == 0)
-		return;
+	struct generation *g = s->now;
+	if (!g->tls || g->tls->count == 0)
+		return true;
 	struct tls_files *fresh = read_again(s);
 	if (!fresh)
-		return;
-	if (s->tls != s->plan->tls)
-		tls_files_free(&s->tls);
-	s->tls = fresh;
+		return false;
+	if (g->tls != g->plan->tls)
+		tls_files_free(&g->tls);
+	g->tls = fresh;
 	for (uint32_t i = 0; i < s->child_count; i++) {
 		struct child *c = &s->child[i];
-		if (!child_is_edge(c) || c->pid == 0)
+		if (!child_is_edge(c) || c->pid == 0 || c->own != g)
 			continue;
-		if (send_files(c, s->tls))
+		if (send_files(c, g->tls))
 			child_tell(c, MESSAGE_TLS_RENEWED);
 	}
+	return true;
 }

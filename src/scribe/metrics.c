@@ -54,6 +54,18 @@ processes_of(const struct metrics *m)
 	return (const void *)block_of(m, m->edge_count);
 }
 
+/* Was it ever started? What it counted goes on to be shown when it has ended. */
+static bool
+edge_is_known(const struct metrics *m, uint32_t edge)
+{
+	const struct process_counters *p = processes_of(m);
+	return atomic_load_explicit(&p->edges_known[edge / 64], memory_order_relaxed) >> edge % 64 & 1;
+}
+
+#define FOR_EACH_EDGE(m, e) \
+	for (uint32_t e = 0; e < (m)->edge_count; e++) \
+		if (edge_is_known((m), e))
+
 struct counter_row {
 	const char *metric;
 	enum metric_type type;
@@ -77,7 +89,8 @@ static void
 edge_counter(const struct metrics *m, const struct counter_row *row, struct exposition *x)
 {
 	expose_family(x, row->metric, row->type, row->meaning);
-	for (uint32_t e = 0; e < m->edge_count; e++) {
+	FOR_EACH_EDGE(m, e)
+	{
 		expose_begin(x, "");
 		expose_label_number(x, "edge", e);
 		expose_u64(x, get((const void *)((const char *)block_of(m, e) + row->at)));
@@ -87,22 +100,23 @@ edge_counter(const struct metrics *m, const struct counter_row *row, struct expo
 static void
 show_ended(const struct metrics *m, struct exposition *x)
 {
-	for (uint32_t e = 0; e < m->edge_count; e++)
-		for (size_t r = 0; r < ARRAY_LEN(reasons); r++) {
-			if (!reasons[r].name)
-				continue;
-			expose_begin(x, "");
-			expose_label_number(x, "edge", e);
-			expose_label(x, "reason", reasons[r].name);
-			expose_label(x, "severity", severity_word(reasons[r].severity));
-			expose_u64(x, get(&block_of(m, e)->ended[r]));
-		}
+	FOR_EACH_EDGE(m, e)
+	for (size_t r = 0; r < ARRAY_LEN(reasons); r++) {
+		if (!reasons[r].name)
+			continue;
+		expose_begin(x, "");
+		expose_label_number(x, "edge", e);
+		expose_label(x, "reason", reasons[r].name);
+		expose_label(x, "severity", severity_word(reasons[r].severity));
+		expose_u64(x, get(&block_of(m, e)->ended[r]));
+	}
 }
 
 static void
 show_vault_budget(const struct metrics *m, struct exposition *x)
 {
-	for (uint32_t e = 0; e < m->edge_count; e++) {
+	FOR_EACH_EDGE(m, e)
+	{
 		expose_begin(x, "");
 		expose_label_number(x, "edge", e);
 		expose_u64(x, get(&processes_of(m)->vault_budget_bytes));
@@ -309,13 +323,13 @@ ledger_counter(const struct metrics *m, const struct counter_row *row, struct ex
 static void
 show_board_tickets(const struct metrics *m, struct exposition *x)
 {
-	for (uint32_t e = 0; e < m->edge_count; e++)
-		for (unsigned s = 0; s < BOARD_STATE_COUNT; s++) {
-			expose_begin(x, "");
-			expose_label_number(x, "edge", e);
-			expose_label(x, "state", board_states[s]);
-			expose_u64(x, get(&tally_ledger(m->tally)->tickets[e][s]));
-		}
+	FOR_EACH_EDGE(m, e)
+	for (unsigned s = 0; s < BOARD_STATE_COUNT; s++) {
+		expose_begin(x, "");
+		expose_label_number(x, "edge", e);
+		expose_label(x, "state", board_states[s]);
+		expose_u64(x, get(&tally_ledger(m->tally)->tickets[e][s]));
+	}
 }
 
 static void
@@ -363,37 +377,47 @@ show_start(const struct metrics *m, struct exposition *x)
 	expose_decimal(x, (int64_t)get(&processes_of(m)->started_ms), 3);
 }
 
-static uint32_t
-begin_process(const struct metrics *m, uint32_t i, struct exposition *x)
+static bool
+next_process(const struct metrics *m, uint32_t *i)
 {
 	const struct process_counters *p = processes_of(m);
-	if (i >= get(&p->count) || i >= PROCESSES_MAX)
+	while (*i < get(&p->count) && *i < PROCESSES_MAX && get(&p->process[*i].role) == 0)
+		++*i;
+	return *i < get(&p->count) && *i < PROCESSES_MAX;
+}
+
+/* i: where to look from; then which it is. */
+static bool
+begin_process(const struct metrics *m, uint32_t *i, struct exposition *x)
+{
+	const struct process_counters *p = processes_of(m);
+	if (!next_process(m, i))
 		return false;
-	uint64_t role = get(&p->process[i].role);
+	uint64_t role = get(&p->process[*i].role);
 	expose_begin(x, "");
 	expose_label(x, "role", line_role(role < END_OF_ANY ? (enum message_end)role : END_OF_ANY));
-	expose_label_number(x, "instance", get(&p->process[i].instance));
+	expose_label_number(x, "instance", get(&p->process[*i].instance));
 	return true;
 }
 
 static void
 show_process_up(const struct metrics *m, struct exposition *x)
 {
-	for (uint32_t i = 0; begin_process(m, i, x); i++)
+	for (uint32_t i = 0; begin_process(m, &i, x); i++)
 		expose_u64(x, get(&processes_of(m)->process[i].up));
 }
 
 static void
 show_process_start(const struct metrics *m, struct exposition *x)
 {
-	for (uint32_t i = 0; begin_process(m, i, x); i++)
+	for (uint32_t i = 0; begin_process(m, &i, x); i++)
 		expose_decimal(x, (int64_t)get(&processes_of(m)->process[i].started_ms), 3);
 }
 
 static void
 show_process_restarts(const struct metrics *m, struct exposition *x)
 {
-	for (uint32_t i = 0; begin_process(m, i, x); i++)
+	for (uint32_t i = 0; begin_process(m, &i, x); i++)
 		expose_u64(x, get(&processes_of(m)->process[i].restarts));
 }
 

@@ -21,6 +21,9 @@ struct scribe_from {
 
 struct scribe {
 	struct loop loop;
+	const struct scribe_process *process;
+	int catalogue_fd; /* of a CATALOGUE whose TALLY has not come yet; -1: none */
+	size_t catalogue_bytes;
 	struct scribe_from supervisor;
 	struct scribe_from *peer;
 	uint32_t peer_count;
@@ -154,6 +157,22 @@ take_peer(struct scribe *s, const struct message_peer *m, int fd)
 	assert(!"a peer that the table does not connect");
 }
 
+/* A generation's catalogue, and the sums over its models: names in the log and in metrics are its own from here on. */
+static void
+adopt(struct scribe *s, const struct message_memory *m, int fd)
+{
+	const struct catalogue *catalogue, *old = s->metrics.catalogue;
+	struct tally *tally, *old_tally = s->metrics.tally;
+	bool mapped = s->process->map_pair((int[]){s->catalogue_fd, fd}, (size_t[]){s->catalogue_bytes, m->memory_bytes}, &catalogue, &tally);
+	assert(mapped); /* the supervisor made both */
+	s->catalogue_fd = -1;
+	s->metrics.catalogue = catalogue;
+	s->metrics.tally = tally;
+	metrics_free(&s->metrics); /* its view is of the old one */
+	s->process->unmap_pair(old, &old_tally);
+	s->log_level = (enum severity)m->log_level;
+}
+
 static void
 supervisor_message(struct port *p, const void *message, int pass_fd)
 {
@@ -171,6 +190,15 @@ supervisor_message(struct port *p, const void *message, int pass_fd)
 		assert(pass_fd >= 0);
 		close(s->log_fd);
 		s->log_fd = pass_fd;
+		break;
+	case MESSAGE_CATALOGUE:
+		assert(pass_fd >= 0 && s->catalogue_fd < 0);
+		s->catalogue_fd = pass_fd;
+		s->catalogue_bytes = ((const struct message_memory *)message)->memory_bytes;
+		break;
+	case MESSAGE_TALLY:
+		assert(pass_fd >= 0 && s->catalogue_fd >= 0);
+		adopt(s, message, pass_fd);
 		break;
 	case MESSAGE_STOP:
 		s->loop.stop = true;
@@ -203,6 +231,8 @@ scribe_open(struct scribe *s, const struct scribe_process *p)
 {
 	if (!loop_init(&s->loop))
 		return false;
+	s->process = p;
+	s->catalogue_fd = -1;
 	s->log_fd = p->log_fd;
 	s->log_level = p->log_level;
 	s->metrics.counters = p->counters;
@@ -222,7 +252,7 @@ scribe_open(struct scribe *s, const struct scribe_process *p)
 	for (uint32_t i = 0; i < p->peer_count; i++) {
 		s->peer[i].port.peer = p->peers[i].role;
 		s->peer[i].port.instance = p->peers[i].instance;
-		if (!peer_open(s, &s->peer[i], p->peers[i].fd))
+		if (p->peers[i].fd >= 0 && !peer_open(s, &s->peer[i], p->peers[i].fd))
 			return false;
 	}
 	return metrics_server_open(&s->server, &s->loop, &s->metrics, p->metrics_fd);

@@ -17,7 +17,7 @@ enum {
 struct scribe_peer {
 	enum message_end role;
 	uint16_t instance;
-	int fd;
+	int fd; /* -1: it does not run now */
 };
 
 struct scribe_process {
@@ -31,6 +31,9 @@ struct scribe_process {
 	uint32_t edge_count;
 	const struct catalogue *catalogue;
 	struct tally *tally; /* mapped read-only */
+	/* Of a new generation: descriptors and sizes of catalogue and tally. And what was mapped before. */
+	bool (*map_pair)(const int fds[2], const size_t bytes[2], const struct catalogue **ret_catalogue, struct tally **ret_tally);
+	void (*unmap_pair)(const struct catalogue *c, struct tally **t);
 	void (*lock_down)(void *arg);
 	void *lock_down_arg;
 };

@@ -28,7 +28,7 @@ static struct catalogue catalogue = {.provider_count = 0};
 enum { STRIDE = 4096 };
 
 struct bench {
-	_Alignas(128) char counters[(EDGES + 1) * STRIDE];
+	_Alignas(128) char counters[(EDGES + 2) * STRIDE]; /* the processes have two */
 	void *tally_memory;
 	struct tally *tally;
 	int supervisor, edge, log, listener;
@@ -100,6 +100,7 @@ bench_start(struct bench *b)
 	assert_int_equal(bind(b->listener, (struct sockaddr *)&b->address, len), 0);
 	assert_int_equal(getsockname(b->listener, (struct sockaddr *)&b->address, &len), 0);
 	assert_int_equal(listen(b->listener, 64), 0);
+	atomic_store(&((struct process_counters *)(void *)(b->counters + EDGES * STRIDE))->edges_known[0], 3);
 	atomic_store(&second->bytes_to_clients, 4711);
 	atomic_store(&second->ended[1], 17);
 	assert_int_equal(ipc_pair(supervisor), 0);

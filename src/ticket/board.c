@@ -231,6 +231,12 @@ board_dead(const struct board *b, uint32_t edge)
 	return atomic_load_explicit(&board_slab(b, edge)->dead, memory_order_acquire);
 }
 
+bool
+board_slab_unused(const struct board *b, uint32_t edge)
+{
+	return board_incarnation(b, edge) == 0;
+}
+
 uint32_t
 board_incarnation(const struct board *b, uint32_t edge)
 {

@@ -12,12 +12,12 @@
 
 #include "ticket/ticket.h"
 
-enum { BOARD_EDGES_MAX = 64,
+enum { BOARD_EDGES_MAX = 126, /* slabs: an edge of each generation has its own; an id has room for as many writers (ticket_id.h) */
 	BOARD_LEDGER_TICKETS = 64 };
 #define BOARD_CLOSED INT64_MIN
 
 struct board_size {
-	uint32_t edges; /* slabs */
+	uint32_t edges; /* slabs, of all generations */
 	uint32_t tickets_per_edge; /* = streams_max plus a batch window's worth */
 	uint32_t slots;
 	uint32_t node; /* 0 .. 255 */
@@ -70,6 +70,11 @@ uint32_t board_dead(const struct board *b, uint32_t edge);
  * than this and than board_dead().
  */
 uint32_t board_incarnation(const struct board *b, uint32_t edge);
+/*
+ * No edge has ever opened this slab: there is nothing in it, and its memory need not be touched. It may be opened at any
+ * time; what is taken then is a living edge's.
+ */
+bool board_slab_unused(const struct board *b, uint32_t edge);
 /* The descriptor by which a hand-in wakes the ledger; set once per process after mapping. */
 void board_set_wake_fd(struct ticket_desk *d, int fd);
 

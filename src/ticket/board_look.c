@@ -26,10 +26,12 @@ void
 board_look_at(const struct board *b, uint32_t index, struct board_look *ret)
 {
 	const struct ticket *t = &b->tickets[index];
-	uint64_t word = atomic_load_explicit(&t->word, memory_order_relaxed);
 	*ret = (struct board_look){.edge = ticket_edge(b, index)};
 	if (index >= b->ledger_first)
 		ret->edge = BOARD_EDGES_MAX;
+	else if (board_slab_unused(b, ret->edge))
+		return;
+	uint64_t word = atomic_load_explicit(&t->word, memory_order_relaxed);
 	if (word_kind(word) == TICKET_FREE)
 		return;
 	/* Once each, from under the owner's hands: any value will do for a picture of the moment. */

@@ -79,7 +79,7 @@ a_board_of_another_layout_is_refused(void **state)
 	assert_non_null(again);
 	board_detach(&again);
 	assert_null(again);
-	assert_int_equal(board_bytes(&(struct board_size){.edges = 65, .tickets_per_edge = 1, .slots = 1}), 0);
+	assert_int_equal(board_bytes(&(struct board_size){.edges = BOARD_EDGES_MAX + 1, .tickets_per_edge = 1, .slots = 1}), 0);
 }
 
 static void

@@ -49,18 +49,19 @@ struct counters {
  * The processes, told by the supervisor alone: a block behind those of the edges. X(name, counter or gauge, meaning)
  */
 #define PROCESS_COUNTERS(X) \
-	X(role, gauge, "enum message_end") \
+	X(role, gauge, "enum message_end; 0: there is no such process now") \
 	X(instance, gauge, "which of its role") \
 	X(up, gauge, "1 when it serves") \
 	X(started_ms, gauge, "when it was started") \
 	X(restarts, counter, "times that it was started again")
 
-enum { PROCESSES_MAX = 72 };
+enum { PROCESSES_MAX = 132 };
 
 struct process_counters {
 	_Atomic uint64_t started_ms; /* the supervisor; Unix */
 	_Atomic uint64_t count;
 	_Atomic uint64_t vault_budget_bytes; /* of an edge */
+	_Atomic uint64_t edges_known[2]; /* a bit for each that was ever started */
 	struct {
 #define X(name, kind, meaning) _Atomic uint64_t name;
 		PROCESS_COUNTERS(X)

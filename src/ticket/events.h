@@ -28,6 +28,10 @@
 	X(EVENTS_DROPPED, WARN, "{0} events were not written") \
 	X(DRAINING, INFO, "the server drains; at most {0} ms") \
 	X(CATALOGUE, INFO, "catalogue {0} with {1} models is in force") \
+	X(RELOADED, INFO, "a changed configuration is in force, generation {0} of edges serves; {1} settings wait for a restart") \
+	X(RELOAD_REFUSED, ALARM, "the changed configuration can't be used and nothing was changed; `lethe reload` says why") \
+	X(RELOAD_WAITS, WARN, "a changed configuration waits until edges of an older one have ended") \
+	X(RETIRED, INFO, "the edges of generation {0} have ended") \
 	X(LOG_OPENED, INFO, "the log was opened anew") \
 	X(LOG_FAILED, ALARM, "the log can't be opened anew, errno {0}; the old file is written on") \
 	X(TURNED_AWAY, WARN, "edge {0} closed {1} connections above limits.connections_per_address and refused {2} requests above limits.bad_keys_per_minute") \

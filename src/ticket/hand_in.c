@@ -212,7 +212,7 @@ bool
 board_held_copy(const struct board *b, uint32_t index, struct ticket_copy *ret)
 {
 	struct ticket_claim unused;
-	if (index >= b->ledger_first || word_kind(word_of(&b->tickets[index])) != TICKET_HELD)
+	if (index >= b->ledger_first || board_slab_unused(b, index / b->size.tickets_per_edge) || word_kind(word_of(&b->tickets[index])) != TICKET_HELD)
 		return false;
 	copy_out(b, index, ret, &unused);
 	return ret->legs >= 1 && ret->legs <= TICKET_LEGS_MAX;

@@ -17,6 +17,10 @@
 	X(GO, SUPERVISOR, ANY, message_plain, false) /* all secrets and segments are handed over */ \
 	X(PEER, SUPERVISOR, ANY, message_peer, true) /* that neighbour was started anew: here is the fresh end of its arrow */ \
 	X(LOG, SUPERVISOR, SCRIBE, message_plain, true) /* write to this descriptor from now on */ \
+	X(RETIRE, SUPERVISOR, EDGE, message_plain, false) /* others accept now: serve whom you have, end when they are done */ \
+	X(CATALOGUE, SUPERVISOR, ANY, message_memory, true) /* ledger, scribe: from now on, together with the TALLY that follows */ \
+	X(TALLY, SUPERVISOR, ANY, message_memory, true) \
+	X(ADOPTED, LEDGER, SUPERVISOR, message_adopted, false) /* both are in use, or can't be */ \
 	X(TLS_RENEWED, SUPERVISOR, EDGE, message_plain, false) /* certificates, keys and trust are handed over anew: use them */ \
 	X(SEGMENT, SUPERVISOR, EDGE, message_segment, true) \
 	X(SEGMENT_WANTED, EDGE, SUPERVISOR, message_segment, false) \
@@ -86,6 +90,20 @@ struct message_secret {
 	uint16_t secret_bytes;
 	uint16_t more, zero;
 	uint8_t secret[SECRET_BYTES_MAX];
+};
+
+/* Shared memory of a new generation, and the settings that come with it. */
+struct message_memory {
+	struct message_head head;
+	uint64_t memory_bytes;
+	uint32_t generation; /* comes back with ADOPTED */
+	uint32_t log_level, batch_window_ms, streams_per_account;
+};
+
+struct message_adopted {
+	struct message_head head;
+	uint32_t generation;
+	uint32_t refused; /* 0, or 1: all is as it was */
 };
 
 struct message_segment {

@@ -122,6 +122,8 @@ slab_sweep(struct board *b, uint32_t edge, uint8_t mark)
 	uint32_t dead = own ? UINT32_MAX : board_dead(b, edge);
 	uint32_t first = own ? b->ledger_first : edge * b->size.tickets_per_edge;
 	uint32_t count = own ? BOARD_LEDGER_TICKETS : b->size.tickets_per_edge;
+	if (!own && board_slab_unused(b, edge))
+		return;
 	for (uint32_t i = first; i < first + count; i++) {
 		const struct ticket *t = &b->tickets[i];
 		uint8_t *marks = &b->ledger->marks[i];

@@ -146,6 +146,13 @@ tally_detach(struct tally **t)
 	*t = NULL;
 }
 
+void *
+tally_memory(const struct tally *t, size_t *ret_bytes)
+{
+	*ret_bytes = t->shared->bytes;
+	return t->shared;
+}
+
 struct tally_ledger *
 tally_ledger(struct tally *t)
 {
@@ -229,6 +236,55 @@ tally_block_of(const struct tally *t, uint32_t model, uint32_t provider, unsigne
 	const struct tally_place *p = place_of((struct tally *)t, key_of(model, provider));
 	bool known = p->model != 0 && lane < LANE_COUNT;
 	return (known ? lane : 0) * t->models + (known ? p->model - 1 : t->models - 1);
+}
+
+static void
+add_words(_Atomic uint64_t *to, const _Atomic uint64_t *from, size_t bytes)
+{
+	for (size_t i = 0; i < bytes / sizeof *to; i++)
+		add(&to[i], get(&from[i]));
+}
+
+static void
+clear(struct tally *t)
+{
+	atomic_store(&t->shared->begun, 0); /* cut off in the middle, it is done again */
+	for (int i = 0; i < 2; i++) {
+		memset((void *)t->used[i], 0, used_bytes(t->models - 1));
+		memset((void *)t->block[i], 0, t->blocks * sizeof(struct tally_block));
+	}
+}
+
+void
+tally_carry_ledger(struct tally *t, const struct tally *from)
+{
+	_Static_assert(sizeof(struct tally_ledger) % sizeof(uint64_t) == 0, "words only");
+	_Atomic uint64_t *to = (void *)&t->shared->ledger;
+	const _Atomic uint64_t *word = (const void *)&from->shared->ledger;
+	for (size_t i = 0; i < sizeof(struct tally_ledger) / sizeof *to; i++)
+		atomic_store_explicit(&to[i], get(&word[i]), memory_order_relaxed);
+}
+
+void
+tally_carry(struct tally *t, const struct tally *from)
+{
+	int front = front_of(atomic_load(&from->shared->front));
+	clear(t);
+	for (uint32_t i = 0; i < from->blocks; i++) {
+		const struct catalogue_model *m;
+		enum lane lane;
+		if (!get(&from->used[front][i]))
+			continue;
+		tally_block_names(from, i, &m, &lane);
+		/* Of a model that is not in the catalogue any more: to the rest. */
+		uint32_t at = m ? tally_block_of(t, m->id, catalogue_provider(from->catalogue, m->provider)->id, lane) : t->models - 1;
+		add(&t->used[0][at], get(&from->used[front][i]));
+		add_words((void *)&t->block[0][at], (const void *)&from->block[front][i], sizeof(struct tally_block));
+	}
+	tally_carry_ledger(t, from);
+	atomic_store(&t->shared->front, tally_booking(from) * 2);
+	tally_recover(t);
+	atomic_store(&t->shared->begun, 1);
 }
 
 enum tally_status

@@ -83,6 +83,9 @@ void tally_format(void *memory, uint32_t models);
 must_check struct tally *tally_attach(void *memory, size_t bytes, const struct catalogue *c);
 void tally_detach(struct tally **t);
 
+/* What was attached. */
+void *tally_memory(const struct tally *t, size_t *ret_bytes);
+
 struct tally_ledger *tally_ledger(struct tally *t);
 uint32_t tally_block_count(const struct tally *t);
 /* What a block is about. *ret_model NULL: the one for the rest. */
@@ -96,6 +99,10 @@ int64_t tally_booking(const struct tally *t);
 void tally_begin(struct tally *t, int64_t booking);
 /* Back to what the front says: after a kill, before anything is added. */
 void tally_recover(struct tally *t);
+/* All that `from` has, at the booking where it is, in a tally for another catalogue. Repeatable after any kill. */
+void tally_carry(struct tally *t, const struct tally *from);
+/* What is not in copies: the same numbers go on. */
+void tally_carry_ledger(struct tally *t, const struct tally *from);
 /* To the back copy. */
 void tally_add(struct tally *t, const struct ticket_facts *f, struct nano cost);
 /* The back copy becomes the front and has all bookings up to this one. Then the same is to be added once more. */

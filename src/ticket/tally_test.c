@@ -131,6 +131,55 @@ a_leg_has_tokens_and_is_no_request(void **state)
 	bench_end(&b);
 }
 
+/* Another catalogue: 101 is gone, 102 stands first, 200 is new. */
+static void
+another_catalogue_goes_on_with_the_same_sums(void **state)
+{
+	struct bench b;
+	struct tally_view v = {0};
+	static struct {
+		struct catalogue head;
+		struct catalogue_provider provider;
+		struct catalogue_model model[3];
+	} other;
+	bench_begin(&b);
+	struct ticket_facts kept = request_of(102), gone = request_of(101), rest = request_of(999);
+	book(&b, &kept, 41);
+	book(&b, &gone, 42);
+	book(&b, &rest, 43);
+	atomic_store(&tally_ledger(b.tally)->mismatched, 5);
+	other.head = (struct catalogue){.provider_count = 1, .model_count = 3, .provider_at = offsetof(typeof(other), provider), .model_at = offsetof(typeof(other), model)};
+	other.provider.id = 8;
+	other.model[0].id = 102;
+	other.model[1].id = 200;
+	other.model[2].id = 100;
+	void *memory = calloc(1, tally_bytes(3));
+	tally_format(memory, 3);
+	struct tally *t = tally_attach(memory, tally_bytes(3), &other.head);
+	assert_non_null(t);
+	for (int times = 0; times < 2; times++) { /* cut off and done again, it is the same */
+		tally_carry(t, b.tally);
+		assert_int_equal(tally_booking(t), 43);
+		assert_true(tally_view_take(t, &v));
+		assert_int_equal(v.count, 2);
+		assert_int_equal(v.index[0], 0);
+		assert_int_equal(v.index[1], 3);
+		assert_int_equal(get(&v.block[0].cost_nano), 125);
+		assert_int_equal(get(&v.block[1].cost_nano), 250);
+		assert_int_equal(get(&tally_ledger(t)->mismatched), 5);
+	}
+	/* Both copies have it. */
+	tally_add(t, &kept, (struct nano){125});
+	tally_publish(t, 44);
+	assert_true(tally_view_take(t, &v));
+	assert_int_equal(get(&v.block[0].cost_nano), 250);
+	assert_int_equal(get(&v.block[1].cost_nano), 250);
+	tally_view_free(&v);
+	tally_detach(&t);
+	free(memory);
+	bench_end(&b);
+}
+
 static void
 what_the_catalogue_does_not_have_is_counted_as_the_rest(void **state)
 {
@@ -261,6 +310,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(booked_tickets_are_summed_up_by_model),
 		cmocka_unit_test(a_leg_has_tokens_and_is_no_request),
+		cmocka_unit_test(another_catalogue_goes_on_with_the_same_sums),
 		cmocka_unit_test(what_the_catalogue_does_not_have_is_counted_as_the_rest),
 		cmocka_unit_test(a_kill_leaves_whole_bookings),
 		cmocka_unit_test(statuses_have_their_own_label_or_their_class),

@@ -3,8 +3,8 @@
  * ledger (for its own); pure. docs/decisions/0003-ticket-ids.md says why they are unique without
  * trusting a clock.
  *
- * milliseconds since 2020 40 | counter 8 | node 8 | writer 7. Writers 0 .. 63 are the node's edges,
- * 127 is its ledger.
+ * milliseconds since 2020 40 | counter 8 | node 8 | writer 7. Writers 0 .. 125 are the node's edges of
+ * all generations, 127 is its ledger.
  */
 #ifndef TICKET_TICKET_ID_H
 #define TICKET_TICKET_ID_H

@@ -234,6 +234,27 @@ export class Lethe {
 		return new OpenAI({ apiKey: key, baseURL: `${this.url}/v1`, maxRetries: 0, timeout: 20_000, ...options });
 	}
 
+	// The configuration's file, changed; `reload` applies it.
+	configure(change: (config: Json) => void): void {
+		const config = JSON.parse(readFileSync(this.#configFile, "utf8"));
+		change(config);
+		writeFileSync(this.#configFile, JSON.stringify(config, null, "\t"));
+	}
+
+	reload(): Promise<CommandResult> {
+		return this.run("reload");
+	}
+
+	// Where clients come in now: a URL per listener.
+	endpoints(): string[] {
+		return readFileSync(join(this.data, "endpoint"), "utf8").trim().split("\n");
+	}
+
+	// How often the log has this event.
+	events(name: string): number {
+		return this.log().split(`"event":"${name}"`).length - 1;
+	}
+
 	signal(signal: NodeJS.Signals): void {
 		this.#child!.kill(signal);
 	}

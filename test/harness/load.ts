@@ -1,4 +1,4 @@
-import { request as httpRequest } from "node:http";
+import { Agent, request as httpRequest } from "node:http";
 import { type Account, type Lethe, nano } from "./lethe.ts";
 import { edgeOf, idNumber, type TicketRow, tickets } from "./books.ts";
 import { until } from "./until.ts";
@@ -7,7 +7,7 @@ export type Ending = "whole" | "broken" | "refused" | "unreachable";
 export type Result = { ending: Ending; id: string | undefined; status: number; cost: number; streamed: boolean; at: number };
 
 // One request whose cost is known in advance when it ends well: each asks for its own number of tokens.
-function ask(lethe: Lethe, account: Account, n: number): Promise<Result> {
+function ask(lethe: Lethe, account: Account, n: number, agent: Agent | false): Promise<Result> {
 	const streamed = n % 3 !== 0;
 	const input = 1000 + (n % 5000);
 	const chunks = 1 + (n % 40);
@@ -18,7 +18,7 @@ function ask(lethe: Lethe, account: Account, n: number): Promise<Result> {
 	return new Promise((resolve) => {
 		const end = (ending: Ending, id?: string, status = 0) => resolve({ ending, id, status, cost, streamed, at: performance.now() });
 		const headers = { authorization: `Bearer ${account.key}`, "content-type": "application/json", "x-sim": script, "content-length": text.length };
-		const call = httpRequest({ method: "POST", host: url.hostname, port: url.port, path: url.pathname, headers, agent: false }, (answer) => {
+		const call = httpRequest({ method: "POST", host: url.hostname, port: url.port, path: url.pathname, headers, agent }, (answer) => {
 			const id = answer.headers["x-request-id"] as string | undefined;
 			const status = answer.statusCode!;
 			let tail = "";
@@ -43,8 +43,11 @@ export class Load {
 	readonly #workers: Promise<void>[];
 	readonly #lethe: Lethe;
 	readonly #account: Account;
+	readonly #agent: Agent | false;
 
-	constructor(lethe: Lethe, account: Account, workers = 40) {
+	// keep: over kept connections, not one for each request.
+	constructor(lethe: Lethe, account: Account, workers = 40, keep = false) {
+		this.#agent = keep && new Agent({ keepAlive: true, maxSockets: workers });
 		this.#lethe = lethe;
 		this.#account = account;
 		this.#workers = Array.from({ length: workers }, () => this.#work());
@@ -52,7 +55,7 @@ export class Load {
 
 	async #work(): Promise<void> {
 		while (this.#on) {
-			const result = await ask(this.#lethe, this.#account, ++this.started);
+			const result = await ask(this.#lethe, this.#account, ++this.started, this.#agent);
 			this.results.push(result);
 			// A gateway that is down for a moment is not asked in a tight loop.
 			if (result.ending === "unreachable" || result.ending === "refused") await new Promise((resume) => setImmediate(resume));
@@ -72,6 +75,7 @@ export class Load {
 	async stop(): Promise<Result[]> {
 		this.#on = false;
 		await Promise.all(this.#workers);
+		if (this.#agent) this.#agent.destroy();
 		return this.results;
 	}
 }

@@ -256,7 +256,8 @@ rig_close(struct rig *r)
 	board_detach(&r->process.board);
 	board_detach(&r->ledger_board);
 	munmap(r->board_memory, board_bytes(&rig_board));
-	const int fds[] = {r->supervisor, r->dialer, r->scribe, r->ledger_end, r->listener};
+	/* An edge that drained has closed its listener. */
+	const int fds[] = {r->supervisor, r->dialer, r->scribe, r->ledger_end, r->process.listen_count ? r->listener : -1};
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		close(fds[i]);
 	for (int i = 0; i < r->dials; i++)
