@@ -149,7 +149,6 @@ void
 control_put_limits(struct ledger *l, json_t *o, uint64_t account)
 {
 	struct account_row a;
-	struct board_size size;
 	sqlite3_stmt *st = store_sql(&l->store, SQL_account_by_id);
 	sql_bind(st, (int64_t)account);
 	bool found = control_read_account(l, st, &a);
@@ -161,10 +160,9 @@ control_put_limits(struct ledger *l, json_t *o, uint64_t account)
 	}
 	if (l->o.board == NULL)
 		return;
-	board_size_of(l->o.board, &size);
 	json_object_set_new(o, "running", json_integer((json_int_t)running_of(l, account)));
 	json_object_set_new(o, "streams_per_edge", json_integer(l->o.streams_per_account));
-	json_object_set_new(o, "edges", json_integer(size.edges));
+	json_object_set_new(o, "edges", json_integer(observe_edges_running(l)));
 }
 
 json_t *

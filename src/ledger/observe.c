@@ -209,6 +209,17 @@ observe_edge_runs(const struct ledger *l, uint32_t edge)
 	return false;
 }
 
+uint32_t
+observe_edges_running(const struct ledger *l)
+{
+	struct board_size size;
+	uint32_t count = 0;
+	board_size_of(l->o.board, &size);
+	for (uint32_t e = 0; e < size.edges; e++)
+		count += observe_edge_runs(l, e);
+	return count;
+}
+
 bool
 observe_adopt(struct ledger *l, struct tally *t)
 {

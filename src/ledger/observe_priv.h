@@ -27,6 +27,7 @@ void observe_round(struct ledger *l, uint64_t now_ms);
 must_check bool observe_balances(struct ledger *l, int64_t ret_house[HOUSE_COUNT], int64_t *ret_customers);
 /* Is it one that serves, or finishes what it has? */
 bool observe_edge_runs(const struct ledger *l, uint32_t edge);
+uint32_t observe_edges_running(const struct ledger *l);
 /* A tally for another catalogue goes on with the same numbers. False: the store failed, and all is as it was. */
 must_check bool observe_adopt(struct ledger *l, struct tally *t);
 

@@ -190,10 +190,7 @@ put_board(struct ledger *l, json_t *o)
 	board_size_of(l->o.board, &size);
 	json_object_set_new(o, "gate", json_string(control_gate(l)));
 	json_object_set_new(o, "rounds", json_integer((json_int_t)atomic_load(board_rounds(l->o.board))));
-	uint32_t edges = 0;
-	for (uint32_t e = 0; e < size.edges; e++)
-		edges += observe_edge_runs(l, e);
-	json_object_set_new(o, "edges", json_integer(edges));
+	json_object_set_new(o, "edges", json_integer(observe_edges_running(l)));
 	json_object_set_new(o, "slots", json_integer(size.slots));
 	json_object_set_new(o, "running", json_integer((json_int_t)count_running(l)));
 	json_object_set_new(o, "keys", json_integer((json_int_t)key_table_count(l->o.keys)));
