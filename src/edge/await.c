@@ -187,6 +187,10 @@ await_answer(struct exchange *x, char *bytes, size_t len, bool eof)
 			exchange_end(x, END_PROVIDER_MALFORMED);
 			return;
 		case HTTP1_DONE:
+			if (e->head.bytes > READ_BYTES) { /* one bound, in however many reads it came */
+				exchange_end(x, END_PROVIDER_MALFORMED);
+				return;
+			}
 			bytes += e->head.bytes;
 			len -= e->head.bytes;
 			x->scanned = 0;

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Case, hostileCases, report, withKey } from "../harness/hostile.ts";
 import { Lethe } from "../harness/lethe.ts";
 import { type Answer, Raw } from "../harness/raw.ts";
+import { until } from "../harness/until.ts";
 import { goodAnswer, WireProvider } from "../harness/wire_provider.ts";
 
 const body = '{"model":"hostile","messages":[{"role":"user","content":"hi"}]}';
@@ -25,7 +26,7 @@ beforeAll(async () => {
 		edges: 1,
 		config: {
 			providers: [{ name: "wire", url: `${provider.url}/v1`, keys: [{ env: "SIM_API_KEY" }] }],
-			models: [{ id: "hostile", provider: "wire", context: 100_000, output: 1_000, prices: [price] }],
+			models: [{ id: "hostile", provider: "wire", context: 10_000_000, output: 1_000, prices: [price] }],
 		},
 	});
 	key = (await lethe.account("customer", "100000")).key;
@@ -37,10 +38,10 @@ afterAll(async () => {
 });
 
 const models = () => Buffer.from(`GET /v1/models HTTP/1.1\r\nHost: lethe.test\r\nAuthorization: Bearer ${key}\r\n\r\n`);
-const chat = () =>
+const chat = (text = body) =>
 	Buffer.from(
 		`POST /v1/chat/completions HTTP/1.1\r\nHost: lethe.test\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\n` +
-			`Content-Length: ${body.length}\r\n\r\n${body}`,
+			`Content-Length: ${text.length}\r\n\r\n${text}`,
 	);
 
 function check(condition: unknown, what: string): asserts condition {
@@ -95,12 +96,17 @@ function forwardedLength(expected: string): number[] {
 	return what === "answered" && length === "200" && method === "POST" && /^\/v1\/chat\/completions\b/.test(target!) ? [body.length] : [];
 }
 
-async function play(one: Case): Promise<void> {
+async function play(one: Case, cut?: number): Promise<void> {
 	const steps = one.expect.split(", ");
 	const before = provider.seen.length;
 	const raw = await Raw.open(lethe.url);
 	try {
-		raw.say(withKey(one.bytes, key));
+		const bytes = withKey(one.bytes, key);
+		if (cut !== 0) raw.say(bytes.subarray(0, cut));
+		if (cut !== undefined) {
+			await new Promise((resolve) => setImmediate(resolve));
+			raw.say(bytes.subarray(cut));
+		}
 		for (const expected of steps) if (!/^(waits|closes|h2)$/.test(expected)) await step(raw, expected);
 		await endsAsSaid(raw, steps.at(-1)!);
 	} finally {
@@ -139,11 +145,11 @@ async function answered(raw: Raw, result: string, length: string): Promise<void>
 	check(raw.received.length === 0, `nothing behind the answer: ${raw.received.toString("latin1")}`);
 }
 
-async function playAnswer(one: Case): Promise<void> {
+async function playAnswer(one: Case, cut?: number): Promise<void> {
 	const said = one.expect.split(" => ")[1]!.split(" ");
 	const [result, length, fate] = said.length === 3 ? said : [said[0], "-", said[1]];
 	const before = provider.seen.length;
-	provider.answer = () => ({ bytes: one.bytes, end: fate === "ended" });
+	provider.answer = () => ({ bytes: one.bytes, end: fate === "ended", ...(cut === undefined ? {} : { cut }) });
 	const raw = await Raw.open(lethe.url);
 	try {
 		raw.say(chat());
@@ -165,7 +171,7 @@ async function run(list: Case[], one: (of: Case) => Promise<void>): Promise<void
 			failures.set(of, `${of.file}:${of.line} ${of.source} ${of.id}: ${error.message}`);
 			provider.strange.length = 0;
 		});
-	console.log(report(list, new Set(failures.keys())));
+	if (list.length) console.log(report(list, new Set(failures.keys())));
 	expect([...failures.values()]).toEqual([]);
 }
 
@@ -175,9 +181,12 @@ describe("hostile requests", () => {
 		async (source) => {
 			const list = requests.filter((one) => one.source === source);
 			const before = provider.seen.length;
-			await run(list, play);
+			await run(list, (one) => play(one));
+			// In two pieces as well, those of which there are not many alike.
+			const few = list.filter((one) => !template(one));
+			await run(few, (one) => play(one, Math.floor(one.bytes.length / 2)));
 			await asked();
-			const forwarded = list.flatMap((one) => one.expect.split(", ").flatMap(forwardedLength)).length;
+			const forwarded = [...list, ...few].flatMap((one) => one.expect.split(", ").flatMap(forwardedLength)).length;
 			expect(provider.seen.length - before).toBe(forwarded + 1);
 		},
 		600_000,
@@ -188,11 +197,41 @@ describe("hostile providers", () => {
 	test.each([...new Set(responses.map((one) => one.source))])(
 		"%s: nothing ambiguous is passed on, and no doubtful connection is used again",
 		async (source) => {
-			await run(
-				responses.filter((one) => one.source === source),
-				playAnswer,
-			);
+			const list = responses.filter((one) => one.source === source);
+			await run(list, (one) => playAnswer(one));
+			// In two pieces: in the middle, and before the last byte, which as often as not decides.
+			await run(list, (one) => playAnswer(one, Math.floor(one.bytes.length / 2)));
+			await run(list, (one) => playAnswer(one, one.bytes.length - 1));
 		},
 		600_000,
 	);
+
+	test("what comes unasked on a kept connection is nobody's answer", async () => {
+		for (const unasked of [goodAnswer, Buffer.from("HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n"), Buffer.from("x")]) {
+			await asked();
+			const before = provider.open;
+			provider.blurt(Buffer.from(unasked.toString().replace("hello", "stale")));
+			await until("the connection is dropped", () => provider.open < before);
+			await asked();
+		}
+	});
+
+	test.each([
+		["an answer", goodAnswer, /^200 .*hello/],
+		["an error", Buffer.from("HTTP/1.1 400 Bad\r\nContent-Length: 2\r\n\r\n{}"), /^400 /],
+		["two lengths", Buffer.from("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"), /^502 /],
+	])("%s before the request is sent: no such connection is used again", async (_, early, expected) => {
+		const text = body.replace("hi", "x".repeat(8_000_000));
+		const before = provider.streams.length;
+		provider.early = early;
+		const raw = await Raw.open(lethe.url);
+		raw.say(chat(text));
+		const answer = await raw.answer();
+		provider.early = undefined;
+		expect(`${answer.status} ${answer.body}`).toMatch(expected);
+		raw.close();
+		await asked();
+		expect(provider.streams.length).toBeGreaterThan(before);
+		expect(provider.seen.at(-1)!.connection).toBe(provider.streams.length - 1);
+	});
 });

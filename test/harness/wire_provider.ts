@@ -2,8 +2,8 @@ import { createServer, type AddressInfo, type Server, type Socket } from "node:n
 
 // A request as it came: `bytes` are all of it.
 export type WireRequest = { connection: number; head: string; body: Buffer; bytes: Buffer };
-// What is written in answer; end: and then the connection is ended, for the provider has no more to say.
-export type WireAnswer = { bytes: Buffer; end?: boolean };
+// What is written in answer; cut: in two pieces, in turns of their own; end: and then the connection is ended, for the provider has no more to say.
+export type WireAnswer = { bytes: Buffer; cut?: number; end?: boolean };
 
 const completion = JSON.stringify({
 	id: "chatcmpl-1",
@@ -27,6 +27,8 @@ export class WireProvider {
 	readonly #server: Server;
 	readonly #sockets = new Set<Socket>();
 	answer: (request: WireRequest) => WireAnswer = () => ({ bytes: goodAnswer });
+	// Said as soon as a head is there, before its body; nothing more is read or said on that connection.
+	early: Buffer | undefined;
 	// Of the connections that are open now.
 	open = 0;
 	#changed = () => {};
@@ -54,21 +56,29 @@ export class WireProvider {
 		socket.on("data", (bytes) => {
 			this.streams[connection] = Buffer.concat([this.streams[connection]!, bytes]);
 			unread = Buffer.concat([unread, bytes]);
+			if (this.early) {
+				socket.pause();
+				socket.write(this.early);
+				return;
+			}
 			for (let request = takeRequest(unread, connection, this.strange); request; request = takeRequest(unread, connection, this.strange)) {
 				unread = unread.subarray(request.bytes.length);
 				this.seen.push(request);
-				const answer = this.answer(request);
-				socket.write(answer.bytes);
-				if (answer.end) socket.end();
+				say(socket, this.answer(request));
 			}
 		});
 		socket.on("error", () => {});
 		socket.on("close", () => {
-			if (unread.length) this.strange.push(`left over: ${unread.toString("latin1").slice(0, 200)}`);
+			if (unread.length && !socket.isPaused()) this.strange.push(`left over: ${unread.toString("latin1").slice(0, 200)}`);
 			this.#sockets.delete(socket);
 			this.open--;
 			this.#changed();
 		});
+	}
+
+	// On every connection that is open: what nobody has asked for.
+	blurt(bytes: Buffer): void {
+		for (const socket of this.#sockets) socket.write(bytes);
 	}
 
 	// Every connection is closed, by whichever side.
@@ -89,6 +99,17 @@ export class WireProvider {
 		for (const socket of this.#sockets) socket.destroy();
 		this.#server.close();
 	}
+}
+
+function say(socket: Socket, answer: WireAnswer): void {
+	const cut = answer.cut ?? answer.bytes.length;
+	const end = () => {
+		if (cut < answer.bytes.length) socket.write(answer.bytes.subarray(cut));
+		if (answer.end) socket.end();
+	};
+	socket.write(answer.bytes.subarray(0, cut));
+	if (cut < answer.bytes.length) setImmediate(end);
+	else end();
 }
 
 function takeRequest(bytes: Buffer, connection: number, strange: string[]): WireRequest | undefined {

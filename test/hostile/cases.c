@@ -176,17 +176,25 @@ add_line(struct reader *r, struct bytes *out, const char *line)
 /* ---- templates ---- */
 
 static bool
-in_class(const char *class, size_t len, int byte)
+is_token(int byte)
 {
 	static const char marks[] = "!#$%&'*+-.^_`|~";
 	bool digit = byte >= '0' && byte <= '9', letter = (byte | 0x20) >= 'a' && (byte | 0x20) <= 'z';
-	if (len == 5 && !memcmp(class, "token", 5))
-		return digit || letter || (byte && strchr(marks, byte));
-	if (len == 5 && !memcmp(class, "blank", 5))
+	return digit || letter || (byte && strchr(marks, byte));
+}
+
+static bool
+in_class(const char *class, size_t len, int byte)
+{
+	if (len == 3 && class[0] == 'x')
+		return strtol(class + 1, NULL, 16) == byte;
+	if (len != 5)
+		return false;
+	if (!memcmp(class, "token", 5))
+		return is_token(byte);
+	if (!memcmp(class, "blank", 5))
 		return byte == ' ' || byte == '\t';
-	if (len == 5 && !memcmp(class, "value", 5)) /* RFC 9110 5.5: what a field's value may hold */
-		return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
-	return len == 3 && class[0] == 'x' && strtol(class + 1, NULL, 16) == byte;
+	return !memcmp(class, "value", 5) && (byte == '\t' || (byte >= 0x20 && byte != 0x7f)); /* RFC 9110 5.5: what a field's value may hold */
 }
 
 /* A class line is "token|x20: outcomes". */
@@ -244,7 +252,7 @@ case_ends(struct reader *r)
 		return false;
 	if (!r->template)
 		return true;
-	r->corpus->count--; /* it was only tried whether there is a \? in it */
+	free(r->corpus->cases[--r->corpus->count].bytes); /* it was only tried whether there is a \? in it */
 	for (int byte = 0; byte < 256; byte++)
 		if (!add_case(r, byte, true))
 			return false;
@@ -300,19 +308,14 @@ set_kind(struct reader *r, const char *kind)
 }
 
 static bool
-take_line(struct reader *r, char *line)
+between_cases(const char *line)
 {
-	bool begins = !strncmp(line, "== ", 3), defines = !strncmp(line, "@@", 2), kind = !strncmp(line, "kind: ", 6);
-	if (begins || defines || kind) {
-		if (!case_ends(r))
-			return false;
-		return begins ? case_begins(r, line + 3) : defines ? define(r, line + 2)
-														   : set_kind(r, line + 6);
-	}
-	if (r->defining)
-		return line[0] == 0 || line[0] == '#' || add_line(r, &r->defining->bytes, line);
-	if (!r->in_case)
-		return line[0] == 0 || line[0] == '#' || complain(r, "stands outside of a case", line);
+	return line[0] == 0 || line[0] == '#';
+}
+
+static bool
+line_of_case(struct reader *r, char *line)
+{
 	if (!strncmp(line, "; ", 2)) {
 		r->now.why = line + 2;
 		return true;
@@ -320,11 +323,27 @@ take_line(struct reader *r, char *line)
 	if (!strncmp(line, "-> ", 3))
 		return outcome(r, line + 3);
 	if (r->outcome_count)
-		return line[0] == 0 || line[0] == '#' || complain(r, "stands behind the outcome", line);
+		return between_cases(line) || complain(r, "stands behind the outcome", line);
 	if (r->line_count == ARRAY_LEN(r->lines))
 		return complain(r, "too many lines", line);
 	r->lines[r->line_count++] = line;
 	return true;
+}
+
+static bool
+take_line(struct reader *r, char *line)
+{
+	if (!strncmp(line, "== ", 3))
+		return case_ends(r) && case_begins(r, line + 3);
+	if (!strncmp(line, "@@", 2))
+		return case_ends(r) && define(r, line + 2);
+	if (!strncmp(line, "kind: ", 6))
+		return case_ends(r) && set_kind(r, line + 6);
+	if (r->defining)
+		return between_cases(line) || add_line(r, &r->defining->bytes, line);
+	if (r->in_case)
+		return line_of_case(r, line);
+	return between_cases(line) || complain(r, "stands outside of a case", line);
 }
 
 static char *

@@ -256,26 +256,42 @@ status_among(unsigned status, const char *list)
 	return false;
 }
 
-/* One expected step against the next event. */
+/* A whole request, as the step says. */
+static bool
+request_fits(const struct outcome *o, const char *step, unsigned *at, bool *good)
+{
+	char status[16], method[16], target[TARGET_KEPT], length[24];
+	if (!strcmp(step, "continue")) {
+		*good = true;
+		return true;
+	}
+	if (!strcmp(step, "forwarded"))
+		step = "answered 200 POST /v1/chat/completions 63";
+	else if (sscanf(step, "passed %23s", length) == 1) {
+		*good = *at < o->count && request_is(&o->events[(*at)++], "POST", "/v1/chat/completions", length);
+		return true;
+	}
+	if (sscanf(step, "answered %15s %15s %159s %23s", status, method, target, length) != 4)
+		return false;
+	*good = *at < o->count && request_is(&o->events[(*at)++], method, target, length);
+	return true;
+}
+
+/* One expected step against the next event. A step that is no whole request is the last one. */
 static bool
 request_step(const struct outcome *o, bool any, const char *step, unsigned *at, bool *ends)
 {
-	char status[16], method[16], target[TARGET_KEPT], length[24];
-	if (!strcmp(step, "continue"))
-		return true;
-	if (!strcmp(step, "forwarded"))
-		return *at < o->count && request_is(&o->events[(*at)++], "POST", "/v1/chat/completions", "63");
-	if (sscanf(step, "passed %23s", length) == 1)
-		return *at < o->count && request_is(&o->events[(*at)++], "POST", "/v1/chat/completions", length);
-	if (sscanf(step, "answered %15s %15s %159s %23s", status, method, target, length) == 4)
-		return *at < o->count && request_is(&o->events[(*at)++], method, target, length);
+	char status[16];
+	bool good, nothing_more = *at == o->count || !o->events[*at].complete; /* a head may have been good whose body is not */
+	if (request_fits(o, step, at, &good))
+		return good;
 	*ends = true;
-	if (sscanf(step, "refused %15s", status) == 1) /* a head may have been good whose body is not */
-		return o->ending == REFUSED && status_among(o->status, status) && (*at == o->count || !o->events[*at].complete);
+	if (sscanf(step, "refused %15s", status) == 1)
+		return o->ending == REFUSED && status_among(o->status, status) && nothing_more;
 	if (!strcmp(step, "h2"))
 		return o->ending == REFUSED && o->count == 0;
 	if (!strcmp(step, "waits"))
-		return (o->ending == WAITS || !any) && (*at == o->count || !o->events[*at].complete);
+		return (o->ending == WAITS || !any) && nothing_more;
 	return !strcmp(step, "closes"); /* for whatever reason the gateway has */
 }
 
