@@ -182,6 +182,12 @@ idle_ms(const struct edge *e)
 }
 
 void
+client_arm_head(struct client *c)
+{
+	timer_arm(&c->edge->loop, &c->timer, c->edge->loop.now_ms + c->edge->p->timeouts.head, client_late);
+}
+
+void
 client_arm_idle(struct client *c)
 {
 	timer_arm(&c->edge->loop, &c->timer, c->edge->loop.now_ms + idle_ms(c->edge), client_late);
@@ -262,6 +268,17 @@ head_limit(const struct edge *e)
 }
 
 static void
+wait_for_rest(struct client *c, const char *bytes, size_t len)
+{
+	client_keep_rest(c, bytes, len);
+	c->incomplete = true;
+	if (c->closing) /* no memory to wait with */
+		client_close(c);
+	else if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP)) /* what has been reported already won't be again */
+		loop_again(&c->edge->loop, &c->conn.watch);
+}
+
+static void
 client_input(struct client *c, const char *bytes, size_t len)
 {
 	struct edge *e = c->edge;
@@ -275,12 +292,7 @@ client_input(struct client *c, const char *bytes, size_t len)
 			head_refused(c, HTTP1_E_HEAD_TOO_LARGE);
 			return;
 		}
-		client_keep_rest(c, bytes, len);
-		c->incomplete = true;
-		if (c->closing) /* no memory to wait with */
-			client_close(c);
-		else if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP)) /* what has been reported already won't be again */
-			loop_again(&e->loop, &c->conn.watch);
+		wait_for_rest(c, bytes, len);
 		return;
 	case HTTP1_DONE:
 		c->scanned = 0;
@@ -367,10 +379,9 @@ client_read(struct client *c)
 		return;
 	if (speaks_h2(c, bytes, len))
 		begin_h2(c, bytes, len);
-	else if (c->edge->p->http2 && c->loopback && !c->conn.tls && len < H2_PREFACE_BYTES && len > 3 && h2_is_preface(bytes, len)) {
-		client_keep_rest(c, bytes, len);
-		c->incomplete = true;
-	} else if (len)
+	else if (c->edge->p->http2 && c->loopback && !c->conn.tls && len < H2_PREFACE_BYTES && len > 3 && h2_is_preface(bytes, len))
+		wait_for_rest(c, bytes, len);
+	else if (len)
 		client_input(c, bytes, len);
 }
 

@@ -155,6 +155,7 @@ void client_part(struct client *c);
 void client_retire(struct client *c); /* its edge retires: it may go when it is idle for a while */
 void client_keep_rest(struct client *c, const char *bytes, size_t len); /* pipelined bytes */
 void client_drop_pending(struct client *c);
+void client_arm_head(struct client *c);
 void client_arm_idle(struct client *c);
 void client_arm_write(struct client *c);
 

@@ -24,6 +24,7 @@ enum {
 
 /* What is collected of a request's head: one at a time, its frames follow each other (RFC 9113 4.3). */
 struct h2_head {
+	struct h2_stream *of; /* whose head is not complete yet */
 	char *at; /* FRONT, then the fields as "name: value\r\n" */
 	uint32_t len, cap; /* of the fields */
 	uint32_t fields;
@@ -33,6 +34,12 @@ struct h2_head {
 	bool has_host, has_length;
 };
 
+/* What the connection's timer is armed for. */
+enum timing { TIMING_NOTHING,
+	TIMING_IDLE,
+	TIMING_HEAD,
+	TIMING_WRITE };
+
 struct h2 {
 	struct client *connection;
 	nghttp2_session *session;
@@ -41,6 +48,7 @@ struct h2 {
 	struct h2_allowance idle_frames, resets;
 	uint32_t stream_count;
 	uint32_t error; /* why it ends: NGHTTP2_… */
+	enum timing timing;
 	bool reading; /* within nghttp2: what is said now is written afterwards */
 	bool leaving; /* GOAWAY was said: it ends with its last stream */
 };
@@ -141,6 +149,8 @@ held_free(struct h2_stream *s)
 	s->held_len = s->held_cap = 0;
 }
 
+static void head_free(struct h2 *h);
+
 /* nghttp2 has let go of it. Its exchange hears that the client has gone, if it still runs. */
 static void
 stream_end(struct h2_stream *s)
@@ -149,8 +159,11 @@ stream_end(struct h2_stream *s)
 	s->gone = true;
 	if (s->client.x)
 		exchange_client_gone(s->client.x);
+	if (s->h2->head.of == s)
+		head_free(s->h2);
 	timer_cancel(&e->loop, &s->client.timer);
 	box_free(s);
+	(void)!nghttp2_session_consume_connection(s->h2->session, s->held_len); /* the window of the connection outlives it */
 	held_free(s);
 	*s->link = s->next;
 	if (s->next)
@@ -177,10 +190,13 @@ write_soon(struct h2 *h)
 /* ---- a request's head ---- */
 
 static bool
-head_room(struct h2 *h)
+head_room(struct h2_stream *s)
 {
-	struct edge *e = h->connection->edge;
-	struct h2_head *d = &h->head;
+	struct edge *e = s->client.edge;
+	struct h2_head *d = &s->h2->head;
+	d->of = s;
+	if (s->h2->timing == TIMING_HEAD) /* each has its own time */
+		s->h2->timing = TIMING_NOTHING;
 	uint32_t most = e->p->limits.head_bytes < READ_BYTES / 2 ? e->p->limits.head_bytes : READ_BYTES / 2;
 	if (!d->at)
 		d->at = vault_alloc(e->vault, FRONT + most + 64);
@@ -199,6 +215,7 @@ head_free(struct h2 *h)
 	if (d->at)
 		vault_free(h->connection->edge->vault, d->at, FRONT + d->cap + 64);
 	d->at = NULL;
+	d->of = NULL;
 }
 
 static const struct span pseudo_names[PSEUDO_MAX] = {
@@ -364,8 +381,10 @@ body_bytes(struct h2_stream *s, const char *bytes, size_t len)
 		return;
 	}
 	if (s->client.x->wait_link || s->held_len) {
-		if (!hold(s, bytes, len))
-			exchange_end(s->client.x, END_OVERLOADED);
+		if (hold(s, bytes, len))
+			return;
+		used(s, len);
+		exchange_end(s->client.x, END_OVERLOADED);
 		return;
 	}
 	used(s, len);
@@ -385,7 +404,10 @@ h2_resume(struct client *c)
 {
 	struct h2_stream *s = stream_of(c);
 	size_t len = s->held_len;
-	if (len && wants_body(s))
+	if (c->x->req->expects && !len && !s->body_ended)
+		h2_continue(c);
+	c->x->req->expects = false;
+	if (len)
 		read_body_push(c->x, s->held, len, false);
 	held_free(s);
 	used(s, len);
@@ -406,7 +428,7 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg
 	if (!s)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	(void)!nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, s);
-	return head_room(h) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	return head_room(s) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 static int
@@ -424,6 +446,15 @@ on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *n
 	return 0;
 }
 
+/* Who has the answer, or its beginning, may break it off as often as it likes: that each earned it one is in on_sent(). */
+static bool
+may_reset(struct h2 *h, const struct h2_stream *s)
+{
+	if (s && !s->begun)
+		return h2_spend(&h->resets, H2_RESETS, H2_RESETS_SECOND, now_ms(h));
+	return h2_spend(&h->idle_frames, H2_IDLE_FRAMES, H2_IDLE_FRAMES_SECOND, now_ms(h));
+}
+
 static int
 on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
@@ -432,7 +463,7 @@ on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 	bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 	if (h2_moves_nothing(frame) && !h2_spend(&h->idle_frames, H2_IDLE_FRAMES, H2_IDLE_FRAMES_SECOND, now_ms(h)))
 		return enough(h);
-	if (frame->hd.type == NGHTTP2_RST_STREAM && !h2_spend(&h->resets, H2_RESETS, H2_RESETS_SECOND, now_ms(h)))
+	if (frame->hd.type == NGHTTP2_RST_STREAM && !may_reset(h, s))
 		return enough(h);
 	if (!s)
 		return 0;
@@ -461,6 +492,8 @@ on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
 	struct h2_stream *s = frame->hd.stream_id ? nghttp2_session_get_stream_user_data(session, frame->hd.stream_id) : NULL;
 	bool last = (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) && frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+	if (frame->hd.type == NGHTTP2_HEADERS)
+		h2_earn(&((struct h2 *)arg)->idle_frames, 1, H2_IDLE_FRAMES);
 	if (s && last && !s->body_ended)
 		reset(s, NGHTTP2_NO_ERROR);
 	return 0;
@@ -494,6 +527,10 @@ more_of_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t most, uin
 	if (len)
 		memcpy(to, s->out + s->out_sent, len);
 	s->out_sent += (uint32_t)len;
+	if (len) /* it takes something: it has its time anew */
+		timer_cancel(&s->client.edge->loop, &s->client.timer);
+	if (len >= H2_DATA_LEAST || (len && s->out_sent == s->out_len))
+		h2_earn(&s->h2->idle_frames, H2_IDLE_FRAMES_DATA, H2_IDLE_FRAMES);
 	if (s->out_sent == s->out_len) {
 		box_free(s);
 		if (s->ended)
@@ -544,9 +581,9 @@ void
 h2_reply(struct client *c, struct span head, const char *data, size_t len, bool last)
 {
 	struct h2_stream *s = stream_of(c);
-	bool kept = s->gone || box_add(s, data, len);
 	if (s->gone || s->ended)
 		return;
+	bool kept = box_add(s, data, len);
 	s->ended = last;
 	if (head.len)
 		kept = submit(s, head, !last || s->out_len > 0) && kept;
@@ -672,6 +709,7 @@ options(void)
 	nghttp2_option_set_no_closed_streams(all, 1);
 	nghttp2_option_set_max_outbound_ack(all, 100);
 	nghttp2_option_set_max_settings(all, 32);
+	nghttp2_option_set_stream_reset_rate_limit(all, UINT32_MAX, UINT32_MAX); /* may_reset() knows more of them */
 	nghttp2_option_set_max_reserved_remote_streams(all, 0);
 	return all;
 }
@@ -702,6 +740,7 @@ h2_begin(struct client *c)
 	h->connection = c;
 	h->idle_frames = (struct h2_allowance){H2_IDLE_FRAMES, e->loop.now_ms};
 	h->resets = (struct h2_allowance){H2_RESETS, e->loop.now_ms};
+	h->timing = TIMING_IDLE;
 	c->h2 = h;
 	count_add(e->p->counters, h2_connections, 1);
 	client_arm_idle(c);
@@ -720,6 +759,20 @@ feed(struct h2 *h, const char *bytes, size_t len)
 	} else if (n < 0)
 		h->error = n == NGHTTP2_ERR_NOMEM ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR;
 	return n == (ssize_t)len; /* errors that nghttp2 has told the peer of itself show by want_read and want_write */
+}
+
+/* The first bytes lie in the scratch that exchanges use meanwhile. */
+static bool
+feed_first(struct h2 *h, const char *bytes, size_t len)
+{
+	struct vault *vault = h->connection->edge->vault;
+	char *own = vault_alloc(vault, len);
+	if (!own)
+		return false;
+	memcpy(own, bytes, len);
+	bool fed = feed(h, own, len);
+	vault_free(vault, own, len);
+	return fed;
 }
 
 static bool
@@ -748,18 +801,32 @@ read_more(struct h2 *h)
 	return true;
 }
 
-/* It has its time to take what is written, or, without a request, to ask something. */
+/* It has its time to take what is written, to finish a head, or, without a request, to ask something. */
 static void
 arm(struct client *c, bool wrote)
 {
-	struct edge *e = c->edge;
-	if (c->conn.out.at) {
-		if (wrote || !c->timer.link)
-			client_arm_write(c);
-	} else if (c->h2->stream_count)
-		timer_cancel(&e->loop, &c->timer);
-	else if (!c->timer.link)
+	struct h2 *h = c->h2;
+	enum timing now = c->conn.out.at ? TIMING_WRITE
+		: h->head.of                 ? TIMING_HEAD
+		: h->stream_count            ? TIMING_NOTHING
+									 : TIMING_IDLE;
+	if (now == h->timing && !(now == TIMING_WRITE && wrote))
+		return;
+	h->timing = now;
+	switch (now) {
+	case TIMING_NOTHING:
+		timer_cancel(&c->edge->loop, &c->timer);
+		return;
+	case TIMING_IDLE:
 		client_arm_idle(c);
+		return;
+	case TIMING_HEAD:
+		client_arm_head(c);
+		return;
+	case TIMING_WRITE:
+		client_arm_write(c);
+		return;
+	}
 }
 
 void
@@ -767,7 +834,7 @@ h2_ready(struct client *c, const char *bytes, size_t len)
 {
 	struct h2 *h = c->h2;
 	uint64_t wrote = 0;
-	bool good = (len == 0 || feed(h, bytes, len)) && read_more(h);
+	bool good = (len == 0 || feed_first(h, bytes, len)) && read_more(h);
 	good = write_all(h, &wrote) && good;
 	if (good)
 		look_at_streams(h);

@@ -23,7 +23,9 @@ enum {
 	/* Frames that move nothing: so many at once, and so many more each second. Beyond it the connection ends (ENHANCE_YOUR_CALM). */
 	H2_IDLE_FRAMES = 1000,
 	H2_IDLE_FRAMES_SECOND = 100,
-	H2_RESETS = 200, /* the same for streams that the peer resets */
+	H2_IDLE_FRAMES_DATA = 2, /* … and for each frame of data: the windows of stream and connection may be opened again */
+	H2_DATA_LEAST = 256, /* of so many bytes, or all that there was: windows of a few bytes earn nothing */
+	H2_RESETS = 200, /* the same for streams that the peer resets before it has an answer */
 	H2_RESETS_SECOND = 20,
 };
 

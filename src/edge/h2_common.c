@@ -74,6 +74,12 @@ h2_spend(struct h2_allowance *a, uint32_t most, uint32_t each_second, uint64_t n
 	return true;
 }
 
+void
+h2_earn(struct h2_allowance *a, uint32_t count, uint32_t most)
+{
+	a->left = a->left < most - count ? a->left + count : most;
+}
+
 bool
 h2_moves_nothing(const nghttp2_frame *frame)
 {

@@ -6,7 +6,7 @@
 
 #include <nghttp2/nghttp2.h>
 
-enum { H2_FIELDS_OUT = 48 }; /* of one message: ours and those that may pass */
+enum { H2_FIELDS_OUT = HTTP1_FIELDS_MAX + 16 }; /* of one message: those that may pass, and ours */
 
 /* How often a peer may do what costs it nothing. */
 struct h2_allowance {
@@ -15,6 +15,8 @@ struct h2_allowance {
 };
 
 must_check bool h2_spend(struct h2_allowance *a, uint32_t most, uint32_t each_second, uint64_t now_ms);
+/* What the peer did has earned it some more. */
+void h2_earn(struct h2_allowance *a, uint32_t count, uint32_t most);
 /* Frames that a peer needs few of. */
 bool h2_moves_nothing(const nghttp2_frame *frame);
 

@@ -5,7 +5,8 @@
 
 #include <assert.h>
 
-enum { HEAD_MAX = 32 << 10 };
+enum { HEAD_MAX = 32 << 10,
+	END_MS = 5000 }; /* a stream whose answer is whole has so long to end */
 
 struct h2_up {
 	struct upstream *connection;
@@ -29,6 +30,8 @@ struct h2_up_stream {
 	uint32_t head_len;
 	char *held; /* body that the client does not take yet */
 	uint32_t held_len, held_cap;
+	bool sent; /* the provider may have seen the request */
+	bool asked; /* all of the request is said */
 	bool answered; /* its head has been passed on */
 	bool ended; /* nothing follows what is kept */
 	bool broken; /* it was cut */
@@ -85,6 +88,7 @@ free_if_over(struct h2_up_stream *s)
 	if (s->freed || s->up.x || !(s->gone || s->id < 0))
 		return;
 	s->freed = true;
+	timer_cancel(&e->loop, &s->up.timer);
 	head_free(s);
 	held_free(s);
 	*s->link = s->next;
@@ -135,12 +139,13 @@ more_of_request(nghttp2_session *session, int32_t id, uint8_t *to, size_t most, 
 {
 	struct h2_up_stream *s = source->ptr;
 	struct exchange *x = s->up.x;
-	if (!x || !x->req || x->step != STEP_SEND) /* answered before it was asked to the end, or nobody asks any more */
-		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	if (!x || !x->req || x->step != STEP_SEND) /* answered before it was asked to the end: the answer still comes, and then the stream is reset */
+		return NGHTTP2_ERR_DEFERRED;
 	size_t len = send_copy(x, (char *)to, most);
 	x->deadline_ms = x->edge->loop.now_ms + x->edge->p->timeouts.between_bytes;
 	if (x->req->sent == x->req->total) {
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
+		s->asked = true;
 		exchange_step(x, STEP_AWAIT);
 	}
 	return (ssize_t)len;
@@ -365,6 +370,15 @@ ask_again(struct h2_up_stream *s, uint32_t error)
 }
 
 static int
+on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+	struct h2_up_stream *s = frame->hd.type == NGHTTP2_HEADERS ? nghttp2_session_get_stream_user_data(session, frame->hd.stream_id) : NULL;
+	if (s)
+		s->sent = true;
+	return 0;
+}
+
+static int
 on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, void *arg)
 {
 	struct h2_up_stream *s = nghttp2_session_get_stream_user_data(session, id);
@@ -378,6 +392,20 @@ on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, void *arg)
 	return 0;
 }
 
+static void
+break_off(struct h2_up_stream *s)
+{
+	(void)!nghttp2_submit_rst_stream(s->h2->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
+	write_soon(s->h2);
+}
+
+/* The length was said and has come, but the end has not. */
+static void
+stream_late(struct timer *t)
+{
+	break_off(stream_of(container_of(t, struct upstream, timer)));
+}
+
 void
 h2_up_release(struct upstream *u, bool whole)
 {
@@ -387,8 +415,10 @@ h2_up_release(struct upstream *u, bool whole)
 	if (s->freed)
 		return;
 	held_free(s);
-	if (!s->ended && !whole)
-		(void)!nghttp2_submit_rst_stream(s->h2->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
+	if (!s->asked || (!s->ended && !whole))
+		break_off(s);
+	else if (!s->ended)
+		timer_arm(&u->edge->loop, &u->timer, u->edge->loop.now_ms + END_MS, stream_late);
 	write_soon(s->h2);
 }
 
@@ -404,6 +434,7 @@ callbacks(void)
 	nghttp2_session_callbacks_set_on_header_callback2(all, on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(all, on_frame);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, on_data);
+	nghttp2_session_callbacks_set_on_frame_send_callback(all, on_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(all, on_stream_close);
 	return all;
 }
@@ -441,6 +472,7 @@ h2_up_begin(struct upstream *c)
 	if (!callbacks() || !options() || nghttp2_session_client_new3(&h->session, callbacks(), h, options(), &memory) != 0)
 		return false;
 	upstream_share(c);
+	upstream_arm_idle(c); /* until its first stream */
 	loop_again(&e->loop, &c->conn.watch);
 	return nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) == 0 &&
 		nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, H2_UP_CONNECTION_WINDOW) == 0;
@@ -502,7 +534,7 @@ h2_up_ready(struct upstream *c)
 	bool good = read_more(h);
 	if (good)
 		look_at_streams(h);
-	good = write_all(h) && good;
+	good = good && write_all(h); /* what was not sent on a broken connection may be sent on another */
 	bool over = !nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session);
 	if (!good || (over && !c->conn.out.at) || (h->leaving && h->stream_count == 0))
 		upstream_close(c);
@@ -514,6 +546,8 @@ stream_end(struct h2_up_stream *s)
 {
 	s->gone = true;
 	s->broken = !s->ended;
+	if (s->up.x && !s->sent)
+		(void)ask_again(s, NGHTTP2_REFUSED_STREAM);
 	for (uint32_t at = 0; s->up.x && at < s->held_len && s->up.x->step == STEP_RELAY; at += H2_FRAME_MAX)
 		relay_push_bytes(s->up.x, s->held + at, s->held_len - at < H2_FRAME_MAX ? s->held_len - at : H2_FRAME_MAX);
 	held_free(s);

@@ -317,7 +317,7 @@ describe("noise", () => {
 	const many = (count: number, one: (i: number) => Buffer) => Buffer.concat(Array.from({ length: count }, (_, i) => one(i)));
 
 	test.each([
-		["resets", many(1000, (i) => Buffer.concat([headers(2 * i + 1), frame(3, 0, 2 * i + 1, Buffer.from([0, 0, 0, 8]))]))],
+		["resets", many(4000, (i) => Buffer.concat([headers(2 * i + 1), frame(3, 0, 2 * i + 1, Buffer.from([0, 0, 0, 8]))]))],
 		["pings", many(3000, () => frame(6, 0, 0, Buffer.alloc(8)))],
 		["settings", many(3000, () => frame(4, 0, 0))],
 		["empty data", Buffer.concat([headers(1), many(3000, () => frame(0, 0, 1))])],

@@ -215,6 +215,7 @@ rig_open(struct rig *r, const char *dollars, enum durability durability)
 		.catalogue = r->catalogue,
 		.counters = &r->counters,
 		.tls = {.listeners = r->tls},
+		.http2 = true,
 		.listen_fds = &r->listener,
 		.listen_count = 1,
 		.supervisor_fd = arrow(&r->supervisor),

@@ -52,6 +52,12 @@ text(const char *s)
 	return (struct span){s, strlen(s)};
 }
 
+bool
+rig_tls_is_h2(void)
+{
+	return getenv("RIG_H2") != NULL;
+}
+
 static void
 make_certificates(void)
 {
@@ -76,7 +82,7 @@ make_certificates(void)
 	bool in = tls_memory_in(own.vault);
 	assert(in);
 	const struct tls_identity id = {text(own.chain), text(own.key)};
-	own.server = tls_server_create(&id, 1, &(struct tls_server_options){0}, why);
+	own.server = tls_server_create(&id, 1, &(struct tls_server_options){.h2 = rig_tls_is_h2()}, why);
 	own.client = tls_client_create(text(own.ca), why);
 	assert(own.server && own.client);
 }
@@ -134,6 +140,8 @@ rig_tls_bridge(enum bridge_kind kind, int sealed)
 	*b = (struct bridge){.plain = pair[1], .sealed = sealed};
 	b->tls = kind == BRIDGE_CLIENT ? tls_connect(own.client, "127.0.0.1", NULL, sealed) : tls_accept(own.server, sealed);
 	assert(b->tls);
+	if (kind == BRIDGE_CLIENT && rig_tls_is_h2())
+		tls_offer_h2(b->tls);
 	return pair[0];
 }
 

@@ -11,6 +11,7 @@ enum bridge_kind { BRIDGE_CLIENT,
 	BRIDGE_PROVIDER };
 
 bool rig_tls_wanted(void); /* RIG_TLS in the environment */
+bool rig_tls_is_h2(void); /* RIG_H2: and both ends choose HTTP/2 */
 /* Certificates and trust for the edge, before GO. */
 void rig_tls_hand_over(struct rig *r);
 /* The test's end of a bridge whose other end is this socket, which it owns. */
