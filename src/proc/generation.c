@@ -218,7 +218,7 @@ make(struct generation *g, const struct supervisor_plan *plan)
 		return false;
 	if (shared_create_catalogue(&g->memory, plan->catalogue, plan->catalogue_bytes))
 		return true;
-	supervisor_say("there is no memory for the catalogue: ", strerror(errno));
+	reload_note(s, "there is no memory for the catalogue: ", strerror(errno));
 	listen_drop(g, s->now);
 	return false;
 }

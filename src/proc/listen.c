@@ -112,7 +112,7 @@ remedy(int error, bool local)
 }
 
 static int
-listen_or_say(const struct plan_address *a)
+listen_or_say(struct supervisor *s, const struct plan_address *a)
 {
 	char url[URL_MAX], line[256];
 	int fd = listen_on(a);
@@ -121,14 +121,14 @@ listen_or_say(const struct plan_address *a)
 	int error = errno;
 	url_of(a, url);
 	snprintf(line, sizeof line, "can't listen on %s: %s", url, strerror(error));
-	supervisor_say(line, remedy(error, a->any.sa_family == AF_UNIX));
+	reload_note(s, line, remedy(error, a->any.sa_family == AF_UNIX));
 	return -1;
 }
 
 bool
 listen_metrics(struct supervisor *s)
 {
-	s->metrics_fd = s->plan->metrics_on ? listen_or_say(&s->plan->metrics) : -1;
+	s->metrics_fd = s->plan->metrics_on ? listen_or_say(s, &s->plan->metrics) : -1;
 	return !s->plan->metrics_on || s->metrics_fd >= 0;
 }
 
@@ -156,7 +156,7 @@ take_over(const struct generation *from, int place, const struct plan_address *a
 {
 	const struct plan_address *was = &from->plan->listen[place];
 	if (a->dual_stack != was->dual_stack) {
-		supervisor_say("`dual_stack` of a listener can't be changed while it listens - restart to apply", "");
+		reload_note(from->s, "`dual_stack` of a listener can't be changed while it listens - restart to apply", "");
 		return -1;
 	}
 	if (a->any.sa_family == AF_UNIX && a->mode != was->mode && chmod(a->local.sun_path, a->mode) != 0)
@@ -182,7 +182,7 @@ listen_all(struct generation *g, const struct generation *before)
 		int place = place_in(before, &plan->listen[i]);
 		if (place >= 0 && has(g, before->listen_fd[place])) /* port 0 twice: two ports */
 			place = -1;
-		g->listen_fd[i] = place >= 0 ? take_over(before, place, &plan->listen[i]) : listen_or_say(&plan->listen[i]);
+		g->listen_fd[i] = place >= 0 ? take_over(before, place, &plan->listen[i]) : listen_or_say(g->s, &plan->listen[i]);
 		if (g->listen_fd[i] < 0) {
 			listen_drop(g, before);
 			return false;

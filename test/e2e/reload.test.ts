@@ -85,8 +85,8 @@ describe("a changed configuration", () => {
 	test("one that can't be used changes nothing, and is told to who asked, on standard error and in the log", async () => {
 		const before = w.lethe.children();
 		expect(await refused((config) => price(config, "exact", "many"))).toContain("`output`");
-		expect(w.lethe.output()).toContain("`output`");
-		expect(w.lethe.events("RELOAD_REFUSED")).toBe(1);
+		await until("standard error tells", () => w.lethe.output().includes("`output`"));
+		await until("the log tells", () => w.lethe.events("RELOAD_REFUSED") === 1);
 		expect(w.lethe.children()).toEqual(before);
 		expect(await refused((config) => config["providers"].push({ name: "other", url: "https://example.com/v1", keys: [{ env: "NO_SUCH_KEY" }] }))).toContain("many");
 		await applied((config) => {
@@ -184,8 +184,7 @@ describe("listeners", () => {
 		const squatter = createServer().listen(0, "127.0.0.1");
 		await new Promise((ready) => squatter.once("listening", ready));
 		const before = w.lethe.children(), { port } = squatter.address() as AddressInfo;
-		await refused((config) => config["listen"].push(`127.0.0.1:${port}`));
-		expect(w.lethe.output()).toContain(`can't listen on http://127.0.0.1:${port}`);
+		expect(await refused((config) => config["listen"].push(`127.0.0.1:${port}`))).toContain(`can't listen on http://127.0.0.1:${port}`);
 		expect(w.lethe.children()).toEqual(before);
 		expect(await reachable(w.lethe.url)).toBe(true);
 		squatter.close();
