@@ -1,0 +1,248 @@
+/*
+ * lethe-fill DIR --tickets N [--days D]: a store that looks as if it had been in use for D days. N tickets over all accounts that have a key and
+ * all models that have a price, booked by the ledger's own code (batch_book), so that `lethe ledger verify` finds nothing. For the
+ * bench: a store's size is part of what booking costs.
+ *
+ * The store is one that a server has had: with accounts, keys, credit and a price book, and no ticket yet. While this runs nothing is
+ * safe in it (no journal, no sync): whoever calls it works on a copy.
+ */
+#include "ledger/ledger_priv.h"
+#include "ticket/end_reasons.h"
+#include "ticket/endpoints.h"
+#include "ticket/price.h"
+#include "ticket/ticket_id.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	BATCH = 1000, /* what 50 ms bring at 20,000 tickets a second */
+	DAY_MS = 86400000,
+	AN_HOUR_MS = 3600000,
+	FAILED_OF = 50, /* one in so many ends with an error of the provider, free */
+};
+
+struct payer {
+	uint64_t key, account;
+};
+
+struct fill {
+	struct ledger *l;
+	struct payer *payers;
+	size_t payer_count;
+	uint64_t provider, tickets, made;
+	struct ticket_id_range ids;
+	uint64_t last_id, random;
+};
+
+static _Noreturn void
+die(const char *what, const char *why)
+{
+	fprintf(stderr, "lethe-fill: %s: %s\n", what, why);
+	exit(1);
+}
+
+static void
+must(struct fill *f, bool ok, const char *what)
+{
+	if (!ok)
+		die(what, sqlite3_errmsg(f->l->store.db));
+}
+
+/* Always the same: two fills of one store are alike. */
+static uint64_t
+below(struct fill *f, uint64_t most)
+{
+	f->random = f->random * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (f->random >> 33) % most;
+}
+
+/* ---- what is there ---- */
+
+static int64_t
+number(struct fill *f, const char *sql)
+{
+	sqlite3_stmt *st = NULL;
+	int64_t n = 0;
+	must(f, sqlite3_prepare_v2(f->l->store.db, sql, -1, &st, NULL) == SQLITE_OK && sql_number(&f->l->store, st, &n), sql);
+	sqlite3_finalize(st);
+	return n;
+}
+
+static void
+read_payers(struct fill *f)
+{
+	static const char SQL[] = "SELECT key.id, account FROM key JOIN account ON account.id = account WHERE revoked_us = 0 AND balance_nano > 0 ORDER BY key.id";
+	sqlite3_stmt *st = NULL;
+	must(f, sqlite3_prepare_v2(f->l->store.db, SQL, -1, &st, NULL) == SQLITE_OK, "keys");
+	f->payers = calloc((size_t)number(f, "SELECT count(*) FROM key") + 1, sizeof *f->payers);
+	if (!f->payers)
+		abort();
+	while (sql_step(&f->l->store, st) == SQL_ROW)
+		f->payers[f->payer_count++] = (struct payer){(uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1)};
+	sqlite3_finalize(st);
+	if (!f->payer_count)
+		die("the store", "no account with a key and credit");
+	if (!f->l->prices.count)
+		die("the store", "no prices: a server with a catalogue has to have run on it");
+	if (number(f, "SELECT count(*) FROM (SELECT 1 FROM ticket LIMIT 1)"))
+		die("the store", "it has tickets already");
+}
+
+/*
+ * Ids are of the time before a server ran. A store's first boot may use all of it (docs/decisions/0003-ticket-ids.md), so they lie in its
+ * range, where no edge made any.
+ */
+static void
+choose_ids(struct fill *f, uint64_t days)
+{
+	uint64_t first_ms = (uint64_t)number(f, "SELECT min(started_us) / 1000 FROM boot");
+	f->ids.ceiling_ms = first_ms - AN_HOUR_MS;
+	f->ids.floor_ms = f->ids.ceiling_ms - days * DAY_MS;
+	if (!first_ms || f->ids.floor_ms < TICKET_ID_EPOCH_MS || f->ids.floor_ms < (uint64_t)number(f, "SELECT min(floor_ms) FROM boot"))
+		die("the store", "no server has run on it, or so many days do not fit before that");
+}
+
+/* ---- a ticket ---- */
+
+static struct usage
+usage_of(const struct ticket_facts *t)
+{
+	return (struct usage){.tokens = {[TOKEN_input] = t->tokens_input, [TOKEN_cached] = t->tokens_cached, [TOKEN_output] = t->tokens_output}};
+}
+
+/* Half of all exchanges are of a hundredth of the payers: stores are not even. */
+static const struct payer *
+choose_payer(struct fill *f)
+{
+	size_t few = f->payer_count / 100;
+	return &f->payers[few && below(f, 2) ? below(f, few) : below(f, f->payer_count)];
+}
+
+static void
+make_ticket(struct fill *f, struct ticket_copy *t)
+{
+	uint64_t span_ms = f->ids.ceiling_ms - f->ids.floor_ms;
+	uint64_t at_ms = f->ids.floor_ms + (uint64_t)((double)span_ms * (double)f->made / (double)f->tickets);
+	const struct payer *who = choose_payer(f);
+	const struct price_row *price = &f->l->prices.rows[below(f, f->l->prices.count)];
+	bool failed = below(f, FAILED_OF) == 0;
+	f->last_id = ticket_id_next(&f->ids, f->last_id, at_ms);
+	*t = (struct ticket_copy){.index = UINT32_MAX, .legs = 1, .id = f->last_id, .row = {who->account}};
+	t->facts = (struct ticket_facts){
+		.started_us = at_ms * 1000 + below(f, 1000),
+		.key = who->key,
+		.account = who->account,
+		.price = price->price.id,
+		.model = price->model,
+		.provider = (uint32_t)f->provider,
+		.duration_ms = (uint32_t)(500 + below(f, 20000)),
+		.first_byte_ms = (uint32_t)(200 + below(f, 2000)),
+		.tokens_input = failed ? 0 : (uint32_t)(50 + below(f, 4000)),
+		.tokens_cached = failed ? 0 : (uint32_t)below(f, 2000),
+		.tokens_output = failed ? 0 : (uint32_t)(10 + below(f, 700)),
+		.status = failed ? 504 : 200,
+		.flags = below(f, 4) ? TICKET_STREAMED : 0,
+		.end_reason = failed ? END_PROVIDER_TIMEOUT : END_COMPLETED,
+		.endpoint = ENDPOINT_CHAT_COMPLETIONS,
+		.client_family = CLIENT_OPENAI_PYTHON,
+		.attempts = 1,
+	};
+	struct usage u = usage_of(&t->facts);
+	t->cost.v = failed ? 0 : price_cost(&price->price, &u).v;
+	t->hold.v = t->cost.v + (int64_t)below(f, 10000000);
+	f->made++;
+}
+
+/* ---- all of them ---- */
+
+static void
+book_one_batch(struct fill *f)
+{
+	struct batch *b = f->l->batch;
+	for (b->count = 0; b->count < BATCH && f->made < f->tickets; b->count++) {
+		make_ticket(f, &b->tickets[b->count]);
+		b->fates[b->count] = FATE_OPEN;
+	}
+	must(f, batch_book(f->l), "booking");
+	b->count = 0;
+	if (f->l->stats.quarantined || f->l->stats.mismatched)
+		die("a ticket", "the ledger does not take it as it is; has each account enough credit?");
+}
+
+static void
+fill(struct fill *f)
+{
+	/* Days in order: what is summed up in memory is written before it is much. */
+	while (f->made < f->tickets) {
+		book_one_batch(f);
+		if (f->l->usage.count > USAGE_GROUPS_MAX)
+			must(f, usage_flush(f->l), "usage");
+		if (f->made % 1000000 < BATCH && isatty(STDERR_FILENO))
+			fprintf(stderr, "lethe-fill: %llu of %llu\n", (unsigned long long)f->made, (unsigned long long)f->tickets);
+	}
+	must(f, usage_flush(f->l), "usage");
+}
+
+static void
+sync_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) != 0)
+		die(path, "can't be synced");
+	close(fd);
+}
+
+static void
+open_store(struct fill *f, const char *dir)
+{
+	static const uint8_t pepper[API_KEY_PEPPER_BYTES]; /* no key is made here */
+	struct ledger_options o = {.data_dir = dir, .pepper = pepper, .batch_window_ms = 50};
+	char why[STORE_WHY_MAX];
+	if (ledger_open(&o, &f->l, why) != LEDGER_OPENED)
+		die(dir, why);
+	must(f, store_exec(&f->l->store, "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF; PRAGMA cache_size = -262144"), "pragma");
+}
+
+static uint64_t
+whole(const char *text)
+{
+	char *end;
+	unsigned long long v = strtoull(text, &end, 10);
+	if (!*text || *end || v == 0 || v > 1000000000)
+		die(text, "a number from 1 to 1000000000 is wanted");
+	return v;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option LONG[] = {{"tickets", 1, NULL, 't'}, {"days", 1, NULL, 'd'}, {0}};
+	struct fill f = {.random = 1};
+	uint64_t days = 60;
+	for (int c; (c = getopt_long(argc, argv, "", LONG, NULL)) != -1;) {
+		if (c == '?')
+			return 2;
+		*(c == 't' ? &f.tickets : &days) = whole(optarg);
+	}
+	if (optind + 1 != argc || !f.tickets) {
+		fputs("usage: lethe-fill DIR --tickets N [--days 60]\n", stderr);
+		return 2;
+	}
+	open_store(&f, argv[optind]);
+	read_payers(&f);
+	f.provider = (uint64_t)number(&f, "SELECT ifnull(min(id), 0) FROM provider");
+	choose_ids(&f, days);
+	fill(&f);
+	must(&f, store_exec(&f.l->store, "PRAGMA journal_mode = WAL"), "pragma");
+	char path[sizeof f.l->path];
+	memcpy(path, f.l->path, sizeof path);
+	ledger_close(&f.l);
+	sync_file(path);
+	free(f.payers);
+	return 0;
+}
