@@ -34,7 +34,8 @@ struct load_conn {
 	uint64_t began_ns; /* closed loop: when it was sent; fixed rate: when it should have been */
 	char *head; /* an unfinished head */
 	size_t head_len;
-	bool keep_alive, failed, chunked, until_close;
+	size_t key; /* of the request that is under way */
+	bool keep_alive, failed, chunked, until_close, timed;
 	struct http1_chunked chunks;
 	uint64_t left;
 	char kept[KEEP_MOST]; /* streams: what may be the beginning of a stamp */
@@ -44,6 +45,22 @@ struct load_conn {
 /* In front is room for what a stream kept of its last read. */
 static char received_room[KEEP_MOST + RECEIVE_BYTES];
 static char *const received = received_room + KEEP_MOST;
+
+/* Processes begin at different credentials. */
+static void
+find_key(struct load *l)
+{
+	const struct load_keys *k = &l->options->keys;
+	if (!k->count)
+		return;
+	const char *at = memmem(l->request, l->request_len, k->key[0], k->len);
+	if (!at) {
+		fputs("lethe-load: no --header has the first of --keys\n", stderr);
+		exit(2);
+	}
+	l->key_at = (size_t)(at - l->request);
+	l->next_key = l->options->process * k->count / l->options->processes;
+}
 
 void
 load_init(struct load *l, const struct load_options *o)
@@ -60,6 +77,7 @@ load_init(struct load *l, const struct load_options *o)
 		if (!(l->conns[i].sessions = tls_sessions_create()))
 			abort();
 	load_build_request(o, &l->request, &l->request_len);
+	find_key(l);
 }
 
 void
@@ -102,7 +120,7 @@ connect_one(struct load *l, struct load_conn *c)
 {
 	const struct load_options *o = l->options;
 	c->connected_ns = net_now_ns();
-	int fd = net_connect(&o->to);
+	int fd = net_connect(&o->to[o->process % o->tos]);
 	if (fd < 0) {
 		complain(l, "connect:", strerror(errno), 64);
 		return;
@@ -152,9 +170,31 @@ lost(struct load *l, struct load_conn *c, const char *why)
 
 /* ---- sending ---- */
 
+/* Connections share the request's bytes: those of a credential are put in before each write. */
+static void
+put_key(struct load *l, const struct load_conn *c)
+{
+	const struct load_keys *k = &l->options->keys;
+	if (k->count)
+		memcpy(l->request + l->key_at, k->key[c->key], k->len);
+}
+
+/* The next one is far away: neighbours in the file are neighbours in a store, and customers do not come in its order. */
+static size_t
+take_key(struct load *l)
+{
+	enum { STRIDE = 7919 };
+	const struct load_keys *k = &l->options->keys;
+	size_t key = l->next_key;
+	if (k->count)
+		l->next_key = (key + STRIDE) % k->count;
+	return key;
+}
+
 static void
 send_rest(struct load *l, struct load_conn *c)
 {
+	put_key(l, c);
 	ssize_t n = link_send(&c->link, l->request + c->sent, l->request_len - c->sent);
 	if (n < 0) {
 		lost(l, c, "the connection was closed while the request was sent");
@@ -174,7 +214,8 @@ send_request(struct load *l, struct load_conn *c, uint64_t began_ns)
 {
 	c->began_ns = began_ns;
 	c->sent = 0;
-	c->failed = false;
+	c->failed = c->timed = false;
+	c->key = take_key(l);
 	send_rest(l, c);
 }
 
@@ -185,13 +226,19 @@ rest(struct load *l, struct load_conn *c)
 	l->idle[l->idle_count++] = c;
 }
 
+static bool
+is_kept(const struct load *l)
+{
+	return l->options->handshakes == LOAD_KEPT && !l->options->once;
+}
+
 static void
 next_request(struct load *l, struct load_conn *c)
 {
 	if (l->options->mode == LOAD_REQUESTS && l->options->rate)
 		rest(l, c);
 	else
-		send_request(l, c, l->options->handshakes == LOAD_KEPT ? net_now_ns() : c->connected_ns);
+		send_request(l, c, is_kept(l) ? net_now_ns() : c->connected_ns);
 }
 
 static void
@@ -212,18 +259,24 @@ send_due(struct load *l, uint64_t now_ns)
 static bool
 goes_on(const struct load *l, const struct load_conn *c)
 {
-	if (!c->keep_alive || l->options->handshakes != LOAD_KEPT)
+	if (!c->keep_alive || !is_kept(l))
 		return false;
 	return !c->sessions || tls_was_resumed(c->link.tls); /* the first only brings the session */
 }
 
 static void
+take_time(struct load *l, struct load_conn *c)
+{
+	if (!c->timed && !c->failed)
+		histogram_add(&l->latency, net_now_ns() - c->began_ns);
+	c->timed = true;
+}
+
+static void
 reply_done(struct load *l, struct load_conn *c)
 {
-	if (!c->failed) {
-		l->counts.requests++;
-		histogram_add(&l->latency, net_now_ns() - c->began_ns);
-	}
+	take_time(l, c);
+	l->counts.requests += !c->failed;
 	if (goes_on(l, c)) {
 		next_request(l, c);
 		return;
@@ -285,6 +338,8 @@ static size_t
 reply_bytes(struct load *l, struct load_conn *c, const char *at, size_t len)
 {
 	size_t used = 0;
+	if (len && l->options->first_byte)
+		take_time(l, c);
 	if (!c->chunked) {
 		used = len < c->left ? len : c->left;
 		c->left -= used;

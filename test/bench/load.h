@@ -1,7 +1,10 @@
 /*
  * The load generator: closed-loop requests, requests at a fixed rate, timed streams, streams that
- * are only held open. One thread. load.c keeps connections and their replies, load_main.c reads
- * the command line, drives the phases and reports.
+ * are only held open. One thread, or several processes of one.
+ *
+ * load_options.c reads the command line, load.c keeps connections and their replies, load_open.c
+ * opens them, load_main.c drives the phases, load_many.c does so in several processes,
+ * load_report.c says what was counted.
  */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
@@ -23,6 +26,14 @@ enum load_handshakes { LOAD_KEPT,
 	LOAD_FULL,
 	LOAD_RESUMED };
 
+enum { LOAD_PROCESSES_MAX = 16 };
+
+/* Credentials that requests take turns with, all of one length. */
+struct load_keys {
+	char **key;
+	size_t count, len;
+};
+
 struct load_options {
 	enum load_mode mode;
 	bool tls;
@@ -30,7 +41,14 @@ struct load_options {
 	struct tls_client *client; /* made of it; NULL: clear text */
 	const char *host; /* that the certificate must be for */
 	enum load_handshakes handshakes;
-	struct net_address to;
+	bool once; /* requests in clear text: each over a connection of its own */
+	bool stream; /* requests whose answers are streams */
+	bool print; /* the request, and end */
+	bool first_byte; /* latency counts until an answer's first byte of body */
+	struct load_keys keys; /* count 0: all requests are alike */
+	struct net_address to[LOAD_PROCESSES_MAX]; /* connections of process i go to the i-th, modulo tos */
+	size_t tos;
+	unsigned processes, process; /* how many there are, and which one this is */
 	unsigned connections; /* or streams */
 	unsigned rate; /* requests: per second over all, 0 closed loop; streams: chunks per second of each */
 	unsigned gap_ms; /* hold: between chunks */
@@ -61,6 +79,7 @@ struct load {
 	int epoll;
 	char *request;
 	size_t request_len;
+	size_t key_at, next_key; /* where the credential stands in the request; the next one to be used */
 	struct load_counts counts;
 	struct histogram latency;
 	struct load_conn *conns;
@@ -68,6 +87,7 @@ struct load {
 	size_t idle_count;
 	uint64_t due_ns; /* fixed rate: when the next request should leave */
 	unsigned opened, streaming, alive;
+	unsigned resumed_now; /* of those in other processes: open, and resumed a session */
 	char first_error[512]; /* what went wrong first, for the report */
 };
 
@@ -91,5 +111,28 @@ void load_reset_counts(struct load *l);
 
 /* Bytes of the request, one text. */
 void load_build_request(const struct load_options *o, char **ret_bytes, size_t *ret_len);
+
+/* Reads the command line; ends the process with what is wrong with it. */
+must_check struct load_options load_options_parse(int argc, char **argv);
+
+/* ---- load_report.c ---- */
+
+/* CPU time of every group, of the machine and of the load generator. */
+struct load_reading {
+	uint64_t group_ns[CPU_GROUPS_MAX], machine_ns, self_ns;
+};
+
+/* self: processes of the load generator, NULL: this one. Ends the process when one of them is gone. */
+struct load_reading load_read_cpu(const struct load_options *o, const struct cpu_group *self);
+struct load_reading load_since(const struct load_reading *from, struct load_reading to);
+void load_report(const struct load *l, const char *event, double seconds, const struct load_reading *cpu);
+
+/* ---- phases ---- */
+
+/* Opens all, streams evenly; waits until all stream, for at most a minute longer. */
+void load_open_all(struct load *l);
+
+/* All of it in several processes, each with its part of the connections. Returns the exit status. */
+must_check int load_many(const struct load_options *o);
 
 #endif

@@ -18,7 +18,8 @@ export type Measured = {
 	p50_us: number;
 	p99_us: number;
 	cpu_ns: Record<string, number>;
-	// CPU time of all processors, and of the load generator itself.
+	// CPU time of all processors, and of the load generator itself, in these seconds; wall_seconds where it was taken for longer.
+	wall_seconds?: number;
 	machine_ns: number;
 	self_ns: number;
 	first_error: string;
@@ -28,8 +29,9 @@ function spawnLoad(tools: Tools, target: Target, args: string[]) {
 	const groups = Object.entries(target.groups).flatMap(([label, pids]) => ["--cpu", `${label}=${pids.join(",")}`]);
 	const headers = target.headers.flatMap((header) => ["--header", header]);
 	const tls = target.certificates ? ["--tls", "--ca", target.certificates.ca] : [];
-	const all = [...args, "--connect", target.address, ...tls, ...headers, ...groups];
-	return spawn("taskset", ["-c", String(driverProcessor), tools.load, ...all], { stdio: ["pipe", "pipe", "inherit"] });
+	const keys = target.keysFile ? ["--keys", target.keysFile] : [];
+	const all = [...args, ...target.addresses.flatMap((address) => ["--connect", address]), ...tls, ...headers, ...keys, ...groups];
+	return spawn("taskset", ["-c", driverProcessor, tools.load, ...all], { stdio: ["pipe", "pipe", "inherit"] });
 }
 
 export async function measure(tools: Tools, target: Target, args: string[]): Promise<Measured> {

@@ -41,7 +41,7 @@ body_end(const struct load_options *o, struct text *t)
 		text_lit(t, ",\"max_tokens\":");
 		text_u64(t, (uint64_t)o->max_tokens);
 	}
-	if (o->mode != LOAD_REQUESTS)
+	if (o->mode != LOAD_REQUESTS || o->stream)
 		text_lit(t, ",\"stream\":true,\"stream_options\":{\"include_usage\":true}");
 	text_lit(t, "}");
 }

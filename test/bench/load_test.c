@@ -35,7 +35,9 @@ by_tls(enum load_mode mode, enum load_handshakes handshakes)
 {
 	return (struct load_options){
 		.mode = mode,
-		.to = fixture.tls,
+		.to = {fixture.tls},
+		.tos = 1,
+		.processes = 1,
 		.client = client,
 		.host = "localhost",
 		.handshakes = handshakes,
@@ -50,6 +52,15 @@ by_tls(enum load_mode mode, enum load_handshakes handshakes)
 		.gap_ms = 1,
 		.rate = mode == LOAD_STREAMS ? 1000 : 0,
 	};
+}
+
+static struct load_options
+in_clear_text(enum load_mode mode)
+{
+	struct load_options o = by_tls(mode, LOAD_KEPT);
+	o.to[0] = fixture.clear;
+	o.client = NULL;
+	return o;
 }
 
 static void
@@ -139,6 +150,54 @@ a_certificate_for_another_name_is_an_error(void **state)
 	assert_non_null(strstr(l.first_error, "certificate"));
 }
 
+/* The simulator knows the first of them alone. */
+static void
+requests_take_turns_with_the_keys(void **state)
+{
+	static char known[] = "k1", unknown[] = "k2";
+	char *keys[] = {known, unknown};
+	struct load_options o = in_clear_text(LOAD_REQUESTS);
+	o.connections = 1;
+	o.keys = (struct load_keys){keys, 2, 2};
+	begin(&o);
+	for (uint64_t give_up_ns = net_now_ns() + PATIENCE_NS; l.counts.errors < 10;) {
+		assert_true(net_now_ns() < give_up_ns);
+		load_run(&l, net_now_ns() + SLICE_NS);
+	}
+	assert_in_range(l.counts.requests, l.counts.errors, l.counts.errors + 1);
+	assert_non_null(strstr(l.first_error, "status 401"));
+}
+
+static void
+streams_that_end_are_requests_each_over_its_own_connection(void **state)
+{
+	struct load_options o = in_clear_text(LOAD_REQUESTS);
+	o.once = o.stream = true;
+	o.sim = "chunks=10";
+	begin(&o);
+	run_until(&l.counts.requests, 100);
+	assert_int_equal(l.latency.count, l.counts.requests);
+	assert_true(l.counts.bytes > l.counts.requests * 10 * 100); /* ten events each */
+}
+
+/* The rest of the answer comes 20 ms later. */
+static void
+the_first_byte_is_timed_when_it_comes(void **state)
+{
+	struct load_options o = in_clear_text(LOAD_REQUESTS);
+	o.stream = true;
+	o.sim = "chunks=2,gap_ms=20";
+	begin(&o);
+	run_until(&l.counts.requests, 24);
+	uint64_t whole_ns = histogram_percentile(&l.latency, 0);
+	load_finish(&l);
+	o.first_byte = true;
+	begin(&o);
+	run_until(&l.counts.requests, 24);
+	assert_true(whole_ns >= 20000000);
+	assert_true(histogram_percentile(&l.latency, 0) < whole_ns);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -147,6 +206,9 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(a_full_handshake_goes_before_every_request, start, stop),
 		cmocka_unit_test_setup_teardown(every_handshake_but_the_first_is_resumed, start, stop),
 		cmocka_unit_test_setup_teardown(streams_are_counted_by_their_stamps, start, stop),
+		cmocka_unit_test_setup_teardown(requests_take_turns_with_the_keys, start, stop),
+		cmocka_unit_test_setup_teardown(streams_that_end_are_requests_each_over_its_own_connection, start, stop),
+		cmocka_unit_test_setup_teardown(the_first_byte_is_timed_when_it_comes, start, stop),
 		cmocka_unit_test_setup_teardown(bodies_larger_than_a_socket_takes_arrive, start, stop),
 		cmocka_unit_test_setup_teardown(a_certificate_for_another_name_is_an_error, start, stop),
 	};

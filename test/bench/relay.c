@@ -4,8 +4,8 @@
  * and needs no more memory than the pairs of descriptors.
  */
 #include "net.h"
+#include "relay_options.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,58 +209,17 @@ run(void)
 	}
 }
 
-static void
-usage(void)
-{
-	fputs("usage: lethe-relay --connect ADDRESS [--listen 127.0.0.1:0] [--port-file FILE]\n", stderr);
-	exit(2);
-}
-
-struct options {
-	struct net_address listen;
-	const char *port_file;
-};
-
-static struct options
-parse(int argc, char **argv)
-{
-	static const struct option LONG[] = {
-		{"listen", 1, NULL, 'l'},
-		{"connect", 1, NULL, 'c'},
-		{"port-file", 1, NULL, 'p'},
-		{0},
-	};
-	struct options o = {0};
-	bool good = net_address_parse("127.0.0.1:0", &o.listen);
-	for (int c; (c = getopt_long(argc, argv, "", LONG, NULL)) != -1;) {
-		if (c == 'p')
-			o.port_file = optarg;
-		else
-			good = good && c != '?' && net_address_parse(optarg, c == 'l' ? &o.listen : &upstream_address);
-	}
-	if (!good || !upstream_address.len)
-		usage();
-	return o;
-}
-
 int
 main(int argc, char **argv)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
-	struct options o = parse(argc, argv);
-	uint16_t port;
-	net_raise_descriptor_limit();
-	listener = net_listen(&o.listen, &port);
+	struct relay_options o = relay_options_parse("lethe-relay", argc, argv);
+	upstream_address = o.connect;
+	listener = relay_listen(&o);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (listener < 0 || epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &e) != 0) {
-		perror("lethe-relay: listen");
+	if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &e) != 0) {
+		perror("lethe-relay: epoll");
 		return 1;
 	}
-	if (o.port_file && !net_write_port_file(o.port_file, &port, 1)) {
-		perror(o.port_file);
-		return 1;
-	}
-	printf("listening on port %u\n", port);
-	fflush(stdout);
 	run();
 }
