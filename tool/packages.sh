@@ -7,7 +7,7 @@ packages_build="gcc libc6-dev make=make meson ninja-build pkg-config=pkg-config 
 packages_clang="clang-14 llvm-14 libclang-rt-14-dev clang=clang llvm=llvm-cov"
 packages_node="nodejs=node npm=npm ca-certificates"
 packages_lint="pmccabe clang-format=clang-format binutils=nm"
-packages_bench="nginx-light=nginx util-linux=taskset"
+packages_bench="nginx-light=nginx haproxy=haproxy nghttp2-client=h2load util-linux=taskset"
 packages_backends="nginx-light=nginx haproxy=haproxy"
 packages_package="debhelper dpkg-dev=dpkg-buildpackage"
 packages_package_test="debootstrap=debootstrap systemd-container=systemd-nspawn"

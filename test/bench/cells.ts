@@ -1,159 +1,180 @@
-// The cells of the bench: what is asked of every target in every round, and what one unit of work is.
-import { cpus } from "node:os";
-import { setTimeout as sleep } from "node:timers/promises";
-import { hold, type Measured, measure } from "./load.ts";
-import { memory } from "./processes.ts";
-import type { Provider, Target, Tools } from "./targets.ts";
+// The cells of the bench: what is asked of which targets in every round, and what one unit of work is.
+import type { Measured } from "./load.ts";
+import { descriptors, type Setup, type TargetName, type Tools } from "./targets.ts";
+
+// How long and how much: a quick run shows that it runs.
+export type Effort = { seconds: number; warmup: number; quick: boolean };
 
 export type Cell = {
 	name: string;
 	title: string;
-	unit: "request" | "chunk" | "handshake";
-	tls: boolean;
-	args: (seconds: number) => string[];
+	unit: "request" | "chunk" | "handshake" | "stream";
+	setup: Setup;
+	targets: TargetName[];
+	// Measured twice in every round, and what ratios are taken to.
+	yardstick: TargetName;
+	// What the load generator is told; for HTTP/2 that is h2load, which has no choice.
+	args: (effort: Effort) => string[];
+	// For the time that a run takes: seconds beyond those of measuring.
+	opening?: (effort: Effort) => number;
 	// Why what was measured is not what was meant.
 	unmeant?: (measured: Measured) => string | undefined;
 	// Most that nginx may cost in units of the relay for the cell to count; it varies too much with 32 KB bodies to say.
 	nginxMost?: number;
+	// Why this machine, or this Lethe, can't.
+	skip?: (tools: Tools) => string | undefined;
+	// Only by name.
+	extra?: true;
 };
 
-const connections = 64;
-const requests = (bytes: number) => ["requests", "--connections", String(connections), "--body-bytes", String(bytes)];
-// Streams with TLS begin more slowly, also by a prime: what is measured is streams, not a rush of handshakes.
-const tlsOpens = ["--opens", "487"];
-const paced = (seconds: number, warmup: number) => ["--seconds", String(seconds), "--warmup", String(warmup)];
+export type MemoryCell = { name: string; setup: Setup; targets: Exclude<TargetName, "direct">[]; extra?: true };
 
-export const cells: Cell[] = [
-	{
-		name: "request_1k",
-		title: "1 KB bodies, 64 connections, closed loop",
-		unit: "request",
-		tls: false,
-		nginxMost: 1.6,
-		args: (s) => [...requests(1024), ...paced(s, 0.5)],
-	},
-	{
-		name: "request_32k",
-		title: "32 KB bodies, 64 connections, closed loop",
-		unit: "request",
-		tls: false,
-		args: (s) => [...requests(32768), ...paced(s, 0.5)],
-	},
-	{
-		name: "stream",
-		title: "1,000 streams of 20 chunks a second",
-		unit: "chunk",
-		tls: false,
-		nginxMost: 1.6,
-		args: (s) => ["streams", "--connections", "1000", "--rate", "20", ...paced(s, 1)],
-	},
-	{
-		name: "tls_request_1k",
-		title: "TLS on both sides, 1 KB bodies, 64 kept connections that resumed a session",
-		unit: "request",
-		tls: true,
-		args: (s) => [...requests(1024), ...paced(s, 1)],
+export const connections = 64;
+export const slowStreams = 18_000;
+
+// ---- set-ups
+
+const plain: Setup = { name: "clear text", tlsIn: false, tlsOut: false, h2In: false, h2Out: false, accounts: 1 };
+const many: Setup = { ...plain, name: "10,000 accounts", accounts: 10_000 };
+const slow: Setup = { ...plain, name: "many streams" };
+const tls: Setup = { ...plain, name: "TLS on both sides", tlsIn: true, tlsOut: true };
+const h2c: Setup = { ...plain, name: "HTTP/2 in clear text", h2In: true };
+const h2: Setup = { ...plain, name: "HTTP/2 by TLS", h2In: true, tlsIn: true };
+const h2Out: Setup = { ...plain, name: "HTTP/2 by TLS to the provider", h2Out: true, tlsOut: true };
+const h2OutTls: Setup = { ...h2Out, name: "TLS on both sides, HTTP/2 to the provider", tlsIn: true };
+
+const all: TargetName[] = ["direct", "relay", "nginx", "haproxy", "lethe"];
+const tlsTargets: TargetName[] = ["direct", "nginx", "haproxy", "lethe"];
+const h2Targets: TargetName[] = ["nginx", "haproxy", "lethe"];
+const edgesTargets: TargetName[] = ["nginx", "nginx-2", "lethe", "lethe-2"];
+const uringTargets: TargetName[] = ["relay", "relay-uring", "nginx"];
+
+// ---- loads
+
+const requests = (bytes: number, count = connections) => ["requests", "--connections", String(count), "--body-bytes", String(bytes)];
+const time = (e: Effort, warmup: number) => ["--seconds", String(e.seconds), "--warmup", String(warmup * e.warmup)];
+const streams = (count: number, rate: number) => ["streams", "--connections", String(count), "--rate", String(rate)];
+// As many streams begin in a second: a prime, so that they do not write together for ever.
+export const opensPerSecond = 1987;
+// Streams with TLS begin more slowly, also by a prime: what is measured is streams, not a rush of handshakes.
+export const tlsOpensPerSecond = (quick: boolean) => (quick ? opensPerSecond : 487);
+
+const shortChunks = 10;
+// Half of the usual pace, and prime for each of the two load generators: new connections cost far more than chunks.
+const slowOpens = 2 * 499;
+const slowCount = (e: Effort) => (e.quick ? 1000 : slowStreams);
+
+// Chunks of a slow stream come once a second: at least three of each.
+function slowArgs(e: Effort): string[] {
+	const effort = { ...e, seconds: e.quick ? e.seconds : Math.max(3, e.seconds) };
+	return [...streams(slowCount(e), 1), "--processes", "2", "--opens", String(slowOpens), ...time(effort, 2)];
+}
+
+// Every process of a target takes half of the streams, with two descriptors each; the simulator takes all of them.
+function slowSkip(): string | undefined {
+	const needed = slowStreams + 500;
+	return descriptors >= needed ? undefined : `a process may open ${descriptors} descriptors here, and ${needed} are needed`;
+}
+
+function hundredThousandSkip(): string {
+	const here = `a process may open ${descriptors} descriptors here`;
+	return `${here}, and one address has not the ports for as many clients: nothing opens them yet`;
+}
+
+const cell = (name: string, title: string, unit: Cell["unit"], args: Cell["args"], rest: Partial<Cell> = {}): Cell => ({
+	name, title, unit, setup: plain, targets: all, yardstick: "nginx", args, ...rest,
+});
+
+const http1: Cell[] = [
+	cell("request_1k", "1 KB bodies and answers, 64 connections, closed loop", "request", (e) => [...requests(1024), ...time(e, 0.5)], { nginxMost: 1.6 }),
+	cell("request_32k", "32 KB bodies, 64 connections, closed loop", "request", (e) => [...requests(32768), ...time(e, 0.5)]),
+	cell("answer_32k", "1 KB bodies, 32 KB answers, 64 connections, closed loop", "request", (e) => [...requests(1024), "--sim", "body_bytes=32768", ...time(e, 0.5)]),
+	cell("request_1m", "1 MB bodies and answers, 16 connections, closed loop", "request", (e) => [
+		...requests(1 << 20, 16), "--sim", `body_bytes=${1 << 20}`, ...time(e, 0.5),
+	]),
+	cell("request_paced", "1 KB bodies and answers, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...time(e, 0.5)]),
+	cell("stream", "1,000 streams of 20 chunks a second", "chunk", (e) => [...streams(1000, 20), ...time(e, 1)], { nginxMost: 1.6, opening: () => 0.6 }),
+	cell("stream_short", `streams of ${shortChunks} chunks, 10 ms apart, 256 at a time, each over a connection of its own`, "stream", (e) => [
+		...requests(1024, 256), "--once", "--stream", "--sim", `chunks=${shortChunks},gap_ms=10`, ...time(e, 0.5),
+	]),
+	cell("first_byte", "1,000 streams a second begin, delay until the first byte of the answer's body", "stream", (e) => [
+		...requests(1024), "--rate", "1000", "--stream", "--first-byte", "--sim", `chunks=${shortChunks},gap_ms=2`, ...time(e, 0.5),
+	]),
+];
+
+const shares: Cell[] = [
+	cell("edges_1k", "one account, one process and two: 1 KB, 64 connections, closed loop", "request", (e) => [...requests(1024), ...time(e, 0.5)], {
+		targets: edgesTargets,
+	}),
+	cell("accounts_1k", "10,000 accounts in turn, one process and two: 1 KB, 64 connections, closed loop", "request", (e) => [...requests(1024), ...time(e, 0.5)], {
+		setup: many, targets: edgesTargets,
+	}),
+	cell("stream_slow", "18,000 streams of a chunk a second, two processes of each", "chunk", slowArgs, {
+		setup: slow,
+		targets: ["direct", "relay-2", "nginx-2", "haproxy-2", "lethe-2"],
+		yardstick: "nginx-2",
+		skip: slowSkip,
+		unmeant: ({ streaming }) => (streaming === slowStreams ? undefined : `${streaming} streams, where ${slowStreams} were to be held`),
+		opening: (e) => slowCount(e) / slowOpens + (e.quick ? 0.5 : 2),
+	}),
+];
+
+const byTls: Cell[] = [
+	cell("tls_request_1k", "TLS on both sides, 1 KB, 64 kept connections that resumed a session", "request", (e) => [...requests(1024), ...time(e, 1)], {
+		setup: tls,
+		targets: tlsTargets,
 		unmeant: ({ handshakes, resumed_now }) => {
 			if (handshakes) return `${handshakes} handshakes, where connections were to be kept`;
 			return resumed_now === connections ? undefined : `${resumed_now} of ${connections} connections had resumed a session`;
 		},
-	},
-	{
-		name: "tls_handshakes",
-		title: "TLS on both sides, a full handshake and one 1 KB request on each connection, the provider's side kept",
-		unit: "handshake",
-		tls: true,
-		args: (s) => [...requests(1024), "--handshakes", "full", "--sim", "chunks=1", ...paced(s, 0.5)],
-		unmeant: ({ handshakes, resumed, requests: answered }) => {
-			if (resumed) return `${resumed} of ${handshakes} handshakes were resumed, where full ones were to be measured`;
-			return Math.abs(handshakes - answered) <= 2 * connections ? undefined : `${handshakes} handshakes for ${answered} requests`;
+	}),
+	cell(
+		"tls_handshakes", "TLS on both sides, a full handshake and one 1 KB request on each connection, the provider's side kept", "handshake",
+		(e) => [...requests(1024), "--handshakes", "full", "--sim", "chunks=1", ...time(e, 0.5)],
+		{
+			setup: tls,
+			targets: tlsTargets,
+			unmeant: ({ handshakes, resumed, requests: answered }) => {
+				if (resumed) return `${resumed} of ${handshakes} handshakes were resumed, where full ones were to be measured`;
+				return Math.abs(handshakes - answered) <= 2 * connections ? undefined : `${handshakes} handshakes for ${answered} requests`;
+			},
 		},
-	},
-	{
-		name: "tls_stream",
-		title: "TLS on both sides, 1,000 streams of 20 chunks a second",
-		unit: "chunk",
-		tls: true,
-		args: (s) => ["streams", "--connections", "1000", "--rate", "20", ...tlsOpens, ...paced(s, 1)],
-	},
+	),
+	cell("tls_stream", "TLS on both sides, 1,000 streams of 20 chunks a second", "chunk", (e) => [...streams(1000, 20), "--opens", String(tlsOpensPerSecond(e.quick)), ...time(e, 1)], {
+		setup: tls, targets: tlsTargets, opening: (e) => 1000 / tlsOpensPerSecond(e.quick),
+	}),
 ];
 
-// Not in every run: delay below saturation.
-export const pacedCell: Cell = {
-	name: "request_paced",
-	title: "1 KB bodies, 4,000 requests a second",
-	unit: "request",
-	tls: false,
-	args: (s) => [...requests(1024), "--rate", "4000", ...paced(s, 0.5)],
-};
+const noH2load = (tools: Tools) => (tools.h2load ? undefined : "h2load is not installed: apt-get install nghttp2-client");
 
-export type Sample = {
-	// CPU time per unit of work in µs, by group of processes.
-	cpu: Record<string, number>;
-	perSecond: number;
-	p50: number;
-	p99: number;
-	// Share of the machine that was used by what is no part of the bench.
-	foreign: number;
-	errors: number;
-	firstError: string;
-	unmeant: string | undefined;
-};
+const http2: Cell[] = [
+	cell("h2_request_1k", "HTTP/2 in clear text towards clients, 4 connections of 16 streams, 1 KB, closed loop", "request", () => [], {
+		setup: h2c, targets: h2Targets, skip: noH2load,
+	}),
+	cell("h2_tls_request_1k", "HTTP/2 by TLS towards clients, 4 connections of 16 streams, 1 KB, closed loop", "request", () => [], {
+		setup: h2, targets: h2Targets, skip: noH2load,
+	}),
+	// nginx asks by HTTP/1.1 alone.
+	cell("h2_out_request_1k", "HTTP/2 by TLS towards the provider, HTTP/1.1 in clear text towards clients, 1 KB, 64 connections", "request", (e) => [...requests(1024), ...time(e, 1)], {
+		setup: h2Out, targets: ["haproxy", "lethe"], yardstick: "haproxy",
+	}),
+	cell("h2_out_stream", "HTTP/2 by TLS towards the provider, 1,000 streams of 20 chunks a second", "chunk", (e) => [...streams(1000, 20), ...time(e, 1)], {
+		setup: h2Out, targets: ["haproxy", "lethe"], yardstick: "haproxy", opening: () => 0.6,
+	}),
+	cell("stream_100k", "100,000 streams of a chunk every 10 s, HTTP/2 towards the provider", "chunk", () => [], {
+		targets: ["lethe"], yardstick: "lethe", skip: hundredThousandSkip, extra: true,
+	}),
+];
 
-function foreign(measured: Measured, simIsTarget: boolean): number {
-	const ours = measured.self_ns + measured.cpu_ns["all"]! + (simIsTarget ? 0 : measured.cpu_ns["sim"]!);
-	return Math.max(0, measured.machine_ns - ours) / 1e9 / measured.seconds / cpus().length;
-}
+// docs/decisions/0032: the relay by epoll and by io_uring.
+const uring = [http1[0]!, http1[1]!, http1[5]!].map(
+	(of): Cell => ({ ...of, name: `uring_${of.name}`, title: `epoll and io_uring: ${of.title}`, targets: uringTargets, yardstick: "relay", extra: true }),
+);
 
-// With TLS the provider's side is to be kept in every cell: each of the connections may open one there, and while it is busy another.
-async function upstreamUnmeant(cell: Cell, provider: Provider, before: number): Promise<string | undefined> {
-	const made = (await provider.handshakes()) - before;
-	return made <= 2 * connections || cell.unit === "chunk" ? undefined : `${made} handshakes with the provider, where connections were to be kept`;
-}
+export const cells: Cell[] = [...http1, ...shares, ...byTls, ...http2, ...uring];
 
-export async function sample(tools: Tools, provider: Provider, target: Target, cell: Cell, seconds: number): Promise<Sample> {
-	const sim = cell.tls ? provider.tls : provider.clear;
-	const simIsTarget = sim === target;
-	const watched = simIsTarget ? target : { ...target, groups: { ...target.groups, sim: sim.groups["all"]! } };
-	const before = await provider.handshakes();
-	const measured: Measured = await measure(tools, watched, cell.args(seconds));
-	const unmeant = cell.unmeant?.(measured) ?? (simIsTarget ? undefined : await upstreamUnmeant(cell, provider, before));
-	const units = cell.unit === "chunk" ? measured.chunks : measured.requests;
-	const cpu = Object.fromEntries(Object.keys(target.groups).map((label) => [label, measured.cpu_ns[label]! / 1000 / units]));
-	// What a target has still to write down must not run in the next one's time.
-	await sleep(300);
-	return {
-		cpu,
-		perSecond: units / measured.seconds,
-		p50: measured.p50_us,
-		p99: measured.p99_us,
-		foreign: foreign(measured, simIsTarget),
-		errors: measured.errors,
-		firstError: measured.first_error,
-		unmeant,
-	};
-}
-
-export type Held = { idleKiB: number; perStreamKiB: number; totalKiB: number; kind: "PSS" | "RSS"; streams: number };
-
-// A fresh process, so that nothing is reused that an earlier cell made it allocate.
-export async function held(tools: Tools, fresh: () => Promise<Target>, streams: number): Promise<Held> {
-	const target = await fresh();
-	try {
-		await sleep(1500);
-		const idle = memory(target.groups["all"]!);
-		const opens = target.certificates ? tlsOpens : [];
-		return await hold(tools, target, ["--connections", String(streams), "--gap-ms", "4000", ...opens], async (opened) => {
-			if (opened.streaming !== streams)
-				throw new Error(`${target.name} held ${opened.streaming} of ${streams} streams: ${opened.first_error}`);
-			await sleep(1500);
-			const now = memory(target.groups["all"]!);
-			const proportional = idle.pss !== undefined && now.pss !== undefined;
-			const before = proportional ? idle.pss! : idle.rss;
-			const total = proportional ? now.pss! : now.rss;
-			return { idleKiB: before, totalKiB: total, perStreamKiB: (total - before) / streams, kind: proportional ? "PSS" : "RSS", streams };
-		});
-	} finally {
-		await target.end();
-	}
-}
+export const memoryCells: MemoryCell[] = [
+	{ name: "memory", setup: plain, targets: ["relay", "nginx", "haproxy", "lethe"] },
+	{ name: "tls_memory", setup: tls, targets: ["nginx", "haproxy", "lethe"] },
+	{ name: "h2_out_memory", setup: h2OutTls, targets: ["haproxy", "lethe"] },
+];

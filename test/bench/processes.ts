@@ -1,19 +1,26 @@
 // Processes that the bench starts: what they print, who their children are, what memory they use, how they end.
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
+import { cpus } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 
-// Proxies run on one processor, load generator and simulator on the other, so that no proxy competes with what drives it.
-export const proxyProcessor = 1;
-export const driverProcessor = 0;
+// Load generator and simulator run on the first processor, proxies on the others, so that no proxy competes with what drives it: on the second,
+// and those of several processes on as many as they have, where the machine has them.
+export const driverProcessor = "0";
+
+export function proxyProcessors(processes: number): string {
+	if (cpus().length < 2) return driverProcessor; // tests of the bench's parts
+	const most = Math.max(1, Math.min(processes, cpus().length - 2));
+	return Array.from({ length: most }, (_, i) => i + 1).join(",");
+}
 
 // Share of all processors that others may use, in most rounds, before what was measured beside them is void.
 export const busyMost = 0.1;
 
 export type Running = { child: ChildProcess; name: string; output: () => string };
 
-export function start(name: string, processor: number, command: string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Running {
-	const child = spawn("taskset", ["-c", String(processor), ...command], { stdio: ["ignore", "pipe", "pipe"], ...options });
+export function start(name: string, processors: string, command: string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Running {
+	const child = spawn("taskset", ["-c", processors, ...command], { stdio: ["ignore", "pipe", "pipe"], ...options });
 	let output = "";
 	const keep = (bytes: Buffer) => (output = (output + bytes.toString()).slice(-8192));
 	child.stdout.on("data", keep);
@@ -66,22 +73,37 @@ export function family(root: number): number[] {
 	return found;
 }
 
-export type Memory = { rss: number; pss: number | undefined };
+// CPU time of all threads of these processes so far, in ns, from what the scheduler counts.
+export function cpuTime(pids: number[]): number {
+	const threads = pids.flatMap((pid) => readdirSync(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}/schedstat`));
+	return threads.reduce((sum, path) => sum + Number(readFileSync(path, "utf8").split(" ")[0]), 0);
+}
+
+// CPU time that all processors spent on anything so far, in ns.
+export function machineTime(): number {
+	const [user, nice, system, , , irq, softirq] = ticks();
+	return (user! + nice! + system! + irq! + softirq!) * 1e7;
+}
+
+// largest: of one of them, by the same measure.
+export type Memory = { rss: number; pss: number | undefined; largest: number };
+
+function proportional(pid: number): number | undefined {
+	try {
+		return Number.parseInt(/^Pss:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))![1]!, 10);
+	} catch {
+		return undefined;
+	}
+}
 
 // In KiB. Proportional size only where the kernel lets us read all of them: a locked-down process may refuse.
 export function memory(pids: number[]): Memory {
-	let pss: number | undefined = 0;
-	let rss = 0;
-	for (const pid of pids) {
-		rss += Number.parseInt(status(pid, "VmRSS") ?? "0", 10);
-		try {
-			const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-			if (pss !== undefined) pss += Number.parseInt(/^Pss:\s*(\d+)/m.exec(rollup)![1]!, 10);
-		} catch {
-			pss = undefined;
-		}
-	}
-	return { rss, pss };
+	const sum = (values: number[]) => values.reduce((a, b) => a + b, 0);
+	const rss = pids.map((pid) => Number.parseInt(status(pid, "VmRSS") ?? "0", 10));
+	const pss = pids.map(proportional);
+	const known = pss.filter((value) => value !== undefined);
+	const all = known.length === pids.length;
+	return { rss: sum(rss), pss: all ? sum(known) : undefined, largest: Math.max(...(all ? known : rss)) };
 }
 
 // Ticks of all processors by kind: user, nice, system, idle, iowait, irq, softirq, steal.

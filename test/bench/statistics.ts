@@ -17,3 +17,8 @@ export function spread(values: number[]): Spread | undefined {
 export function ratios(of: number[], to: number[]): number[] {
 	return of.map((value, round) => value / to[round]!);
 }
+
+// Smallest of the sorted values that this share of them does not exceed; NaN when there are none.
+export function percentile(sorted: number[], share: number): number {
+	return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
+}

@@ -1,31 +1,64 @@
-// What is measured: the direct path, the bare relay, nginx and Lethe, each in front of the same simulator.
-import { execFileSync } from "node:child_process";
+// What is measured: the direct path, the bare relays, nginx, HAProxy and Lethe, each in front of the same simulator.
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Certificates } from "../harness/certificates.ts";
-import { commandName, driverProcessor, ended, family, proxyProcessor, type Running, start, stop, until } from "./processes.ts";
+import { serve } from "./lethe_process.ts";
+import { driverProcessor, ended, family, proxyProcessors, type Running, start, stop, until } from "./processes.ts";
+import { copyStore, makeAccounts, type Store } from "./stores.ts";
 
 export type Target = {
 	name: string;
-	address: string;
-	// It speaks TLS, and asks its provider by TLS; undefined: clear text on both sides.
+	// Several: connections are shared out between them.
+	addresses: string[];
+	// Those of the side that clients see; undefined: clear text.
 	certificates: Certificates | undefined;
 	headers: string[];
+	// Requests take turns with these credentials; the headers have the first.
+	keysFile?: string | undefined;
 	// Whose CPU time is reported, by label. "all" is every process of the target.
 	groups: Record<string, number[]>;
 	end: () => Promise<void>;
 };
 
-export type Tools = { sim: string; load: string; relay: string; nginx: string; lethe: string | undefined; nginxTemplate: string };
+export type Tools = {
+	sim: string;
+	load: string;
+	fill: string;
+	relay: string;
+	relayUring: string;
+	nginx: string;
+	haproxy: string | undefined;
+	h2load: string | undefined;
+	lethe: string | undefined;
+	templates: string;
+};
 
-// The simulator: one process, in clear text and by TLS. Each is the direct path of its kind.
-export type Provider = { clear: Target; tls: Target; handshakes: () => Promise<number>; end: () => Promise<void> };
+// How the targets of a cell are set up. Cells with one set-up share their targets.
+export type Setup = { name: string; tlsIn: boolean; tlsOut: boolean; h2In: boolean; h2Out: boolean; accounts: number; h2Only?: true };
 
-const descriptors = Number(/^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 4096);
-const upstreamKey = "sk-bench-upstream-0123456789abcdef";
-// nginx and relay get a credential of the same length as Lethe's, and pass it on unread.
+// The simulator: one process, in clear text and by TLS. Each is the direct path of its kind. By HTTP/2 it is reached through an nginx beside the
+// simulator, that refuses to speak anything else.
+export type Provider = { clear: Target; tls: Target; h2: Target; stats: () => Promise<SimStats>; end: () => Promise<void> };
+export type SimStats = { handshakes: number; open_exchanges: number };
+
+export function upstreamOf(setup: Setup, provider: Provider): Target {
+	return setup.h2Out ? provider.h2 : setup.tlsOut ? provider.tls : provider.clear;
+}
+
+export type Start = {
+	tools: Tools;
+	setup: Setup;
+	// What the target asks: the direct path of the provider's side.
+	upstream: Target;
+	certificates: Certificates;
+	// Lethe begins with a copy; undefined: a new store with one account.
+	store: Store | undefined;
+};
+
+export const descriptors = Number(/^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 4096);
+// The others get a credential of the same length as Lethe's, and pass it on unread.
 const placeholderKey = "lethe_live_00000000000000000000000000000000_000000";
 
 function folder(): string {
@@ -38,9 +71,9 @@ function bearer(key: string): string[] {
 	return [`authorization: Bearer ${key}`];
 }
 
-function ending(running: Running, path: string): () => Promise<void> {
+function ending(running: Running[], path: string): () => Promise<void> {
 	return async () => {
-		await stop(running);
+		for (const one of running) await stop(one);
 		rmSync(path, { recursive: true, force: true });
 	};
 }
@@ -50,31 +83,48 @@ async function listening(running: Running, portFile: string): Promise<string[]> 
 	return ports.split("\n").map((port) => `127.0.0.1:${port}`);
 }
 
-// The direct path: the simulator's own CPU time.
+// ---- the direct path: the simulator's own CPU time
+
 export async function startSim(tools: Tools, certificates: Certificates): Promise<Provider> {
 	const path = folder();
 	const ports = ["--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0", "--port-file", join(path, "port"), "--quiet"];
 	const identity = ["--tls-certificate", certificates.certificate, "--tls-key", certificates.key];
 	const running = start("lethe-sim", driverProcessor, [tools.sim, ...ports, ...identity]);
 	const [clear, tls] = await listening(running, join(path, "port"));
-	const end = ending(running, path);
-	const common = { name: "direct", headers: bearer(placeholderKey), groups: { all: [running.child.pid!] }, end };
-	const handshakes = async () => {
+	const common = { name: "direct", headers: bearer(placeholderKey), groups: { all: [running.child.pid!] }, end: ending([running], path) };
+	const stats = async () => {
 		const answer = await fetch(`http://${clear}/stats`).catch(() => {
 			throw new Error(`the simulator does not answer: ${running.child.exitCode ?? running.child.signalCode ?? "it runs"}, ${running.output()}`);
 		});
-		return ((await answer.json()) as { handshakes: number }).handshakes;
+		return (await answer.json()) as SimStats;
 	};
-	return { clear: { ...common, address: clear!, certificates: undefined }, tls: { ...common, address: tls!, certificates }, handshakes, end };
+	const plain = { ...common, addresses: [clear!], certificates: undefined };
+	const setup = { name: "provider", tlsIn: true, tlsOut: false, h2In: true, h2Out: false, accounts: 1, h2Only: true as const };
+	const front = await startNginx({ tools, setup, upstream: plain, certificates, store: undefined }, "direct", 1, driverProcessor);
+	const end = async () => {
+		await front.end();
+		await common.end();
+	};
+	const h2 = { ...front, groups: { all: [...front.groups["all"]!, ...common.groups.all] } };
+	return { clear: plain, tls: { ...common, addresses: [tls!], certificates }, h2, stats, end };
 }
 
-export async function startRelay(tools: Tools, upstream: Target): Promise<Target> {
+// ---- bare relays: they speak no TLS, so both sides are alike
+
+async function startRelay(o: Start, name: string, executable: string, processes: number): Promise<Target> {
 	const path = folder();
-	const running = start("lethe-relay", proxyProcessor, [tools.relay, "--connect", upstream.address, "--port-file", join(path, "port")]);
-	const [address] = await listening(running, join(path, "port"));
-	const groups = { all: [running.child.pid!] };
-	return { name: "relay", address: address!, certificates: undefined, headers: bearer(placeholderKey), groups, end: ending(running, path) };
+	const running: Running[] = [];
+	const addresses: string[] = [];
+	for (let i = 0; i < processes; i++) {
+		const portFile = join(path, `port-${i}`);
+		running.push(start(name, proxyProcessors(processes), [executable, "--connect", o.upstream.addresses[0]!, "--port-file", portFile]));
+		addresses.push(...(await listening(running[i]!, portFile)));
+	}
+	const groups = { all: running.map((one) => one.child.pid!) };
+	return { name, addresses, certificates: undefined, headers: bearer(placeholderKey), groups, end: ending(running, path) };
 }
+
+// ---- nginx and HAProxy
 
 async function freePort(): Promise<number> {
 	const server = createServer();
@@ -84,94 +134,127 @@ async function freePort(): Promise<number> {
 	return port;
 }
 
-function nginxConfig(template: string, values: Record<string, string>, tls: boolean): string {
-	const text = tls ? template.replaceAll(/^(\s*)#tls /gm, "$1") : template;
+function filled(template: string, values: Record<string, string>, setup: Setup): string {
+	let text = template;
+	if (setup.tlsIn) text = text.replaceAll(/^(\s*)#tls-in /gm, "$1");
+	if (setup.tlsOut) text = text.replaceAll(/^(\s*)#tls-out /gm, "$1");
+	if (setup.h2Only) text = text.replaceAll(/^(\s*)#h2-only /gm, "$1");
 	return text.replace(/@([A-Z]+)@/g, (_, name: string) => values[name] ?? "");
 }
 
-export async function startNginx(tools: Tools, upstream: Target): Promise<Target> {
+async function startNginx(o: Start, name: string, processes: number, processors = proxyProcessors(processes)): Promise<Target> {
 	const path = folder();
 	const address = `127.0.0.1:${await freePort()}`;
-	const certificates = upstream.certificates;
-	const values: Record<string, string> = {
+	const { setup, certificates } = o;
+	const bind = [setup.tlsIn ? "ssl" : "", setup.h2In ? "http2" : "", processes > 1 ? "reuseport" : ""];
+	const values = {
+		WORKERS: String(processes),
 		LISTEN: address,
-		UPSTREAM: upstream.address,
-		SSL: certificates ? "ssl" : "",
-		SCHEME: certificates ? "https" : "http",
-		CERTIFICATE: certificates?.certificate ?? "",
-		KEY: certificates?.key ?? "",
-		CA: certificates?.ca ?? "",
+		UPSTREAM: o.upstream.addresses[0]!,
+		BIND: bind.join(" "),
+		SCHEME: setup.tlsOut ? "https" : "http",
+		CERTIFICATE: certificates.certificate,
+		KEY: certificates.key,
+		CA: certificates.ca,
 		DESCRIPTORS: String(descriptors),
-		CONNECTIONS: String(Math.min(descriptors - 100, 19_000)),
+		CONNECTIONS: String(Math.min(descriptors - 100, 19_900)),
 	};
-	writeFileSync(join(path, "nginx.conf"), nginxConfig(readFileSync(tools.nginxTemplate, "utf8"), values, certificates !== undefined));
-	const running = start("nginx", proxyProcessor, [tools.nginx, "-p", path, "-c", join(path, "nginx.conf")]);
-	const pids = await until("its worker runs", running, () => {
+	writeFileSync(join(path, "nginx.conf"), filled(readFileSync(join(o.tools.templates, "nginx.conf"), "utf8"), values, setup));
+	const running = start("nginx", processors, [o.tools.nginx, "-p", path, "-c", join(path, "nginx.conf")]);
+	const pids = await until("its workers run", running, () => {
 		const all = family(running.child.pid!);
-		return existsSync(join(path, "nginx.pid")) && all.length === 2 && all;
+		return existsSync(join(path, "nginx.pid")) && all.length === 1 + processes && all;
 	});
-	return { name: "nginx", address, certificates, headers: bearer(placeholderKey), groups: { all: pids }, end: ending(running, path) };
+	const own = setup.tlsIn ? certificates : undefined;
+	return { name, addresses: [address], certificates: own, headers: bearer(placeholderKey), groups: { all: pids }, end: ending([running], path) };
 }
 
-// Everything that a request costs in production is on: authentication, hold, metering, durable booking, lockdown. One edge, like nginx's
-// one worker.
-function lethe_config(upstream: Target, log: string): object {
-	const files = upstream.certificates;
-	const listen = ["127.0.0.1:0"];
-	const url = `${files ? "https" : "http"}://${upstream.address}/v1`;
-	return {
-		...(files ? { tls: { listen, ca_file: files.ca, certificates: [{ certificate: files.certificate, key: files.key }] } } : { listen }),
-		edges: 1,
-		limits: { streams_per_account_percent: 100 }, // all load comes over one account: the hard case for its slot
-		log: { file: log },
-		providers: [{ name: "sim", url, keys: [{ env: "SIM_API_KEY" }], pass_headers: ["x-sim"], inject_usage: true }],
-		models: [
-			{
-				id: "gpt-sim",
-				provider: "sim",
-				upstream: "gpt-sim",
-				context: 400_000,
-				output: 128_000,
-				prices: [{ from: "2026-01-01", input: "1.00", cached: "0.10", output: "10.00" }],
-			},
-		],
-	};
+async function answers(running: Running, address: string): Promise<void> {
+	const [host, port] = address.split(":");
+	await until("it listens", running, () => readFileSync("/proc/net/tcp", "utf8").includes(`:${Number(port).toString(16).toUpperCase().padStart(4, "0")} 00000000:0000 0A`) && host);
 }
 
-function lethe_key(command: string[], data: string): string {
-	const run = (...args: string[]) =>
-		JSON.parse(execFileSync(command[0]!, [...command.slice(1), ...args, "--data", data, "--json"], { encoding: "utf8" }));
-	const created = run("account", "create", "bench");
-	const account: string = created.account?.id ?? created.account ?? created.id;
-	run("credit", "add", account, "1000000", "--reason", "bench");
-	const secret = /lethe_live_[0-9A-Za-z]{32}_[0-9A-Za-z]{6}/.exec(JSON.stringify(run("key", "create", account)));
-	if (!secret) throw new Error("lethe key create printed no key");
-	return secret[0];
+// A file with the certificate and its key, as HAProxy wants them.
+function together(path: string, certificates: Certificates): string {
+	const file = join(path, "server.pem");
+	writeFileSync(file, readFileSync(certificates.certificate, "utf8") + readFileSync(certificates.key, "utf8"), { mode: 0o600 });
+	return file;
 }
 
-function lethe_groups(root: number): Record<string, number[]> {
-	const all = family(root);
-	const groups: Record<string, number[]> = { all };
-	for (const pid of all) {
-		const role = /^lethe-(.+)$/.exec(commandName(pid))?.[1];
-		if (role) (groups[role] ??= []).push(pid);
+// Several: processes of their own, each with its address. Its threads would share an event loop's locks that nginx's workers do not have.
+async function startHaproxy(o: Start, name: string, processes: number): Promise<Target> {
+	const path = folder();
+	const { setup, certificates } = o;
+	const running: Running[] = [];
+	const addresses: string[] = [];
+	for (let i = 0; i < processes; i++) {
+		const address = `127.0.0.1:${await freePort()}`;
+		const file = join(path, `haproxy-${i}.cfg`);
+		const values = {
+			LISTEN: address,
+			UPSTREAM: o.upstream.addresses[0]!,
+			CONNECTIONS: String(Math.floor((descriptors - 200) / 2)),
+			BIND: [setup.tlsIn ? `ssl crt ${together(path, certificates)} alpn ${setup.h2In ? "h2," : ""}http/1.1` : setup.h2In ? "proto h2" : ""].join(" "),
+			// As Lethe asks its providers: verified, by name, sessions resumed.
+			SERVER: setup.tlsOut ? `ssl verify required ca-file ${certificates.ca} sni str(localhost) verifyhost localhost${setup.h2Out ? " alpn h2" : ""}` : "",
+		};
+		writeFileSync(file, filled(readFileSync(join(o.tools.templates, "haproxy.cfg"), "utf8"), values, setup));
+		running.push(start(name, proxyProcessors(processes), [o.tools.haproxy!, "-db", "-f", file]));
+		await answers(running[i]!, address);
+		addresses.push(address);
 	}
-	if (!groups["edge"]) throw new Error(`no process named lethe-edge among ${all.map(commandName).join(", ")}`);
-	return groups;
+	const groups = { all: running.flatMap((one) => family(one.child.pid!)) };
+	return { name, addresses, certificates: setup.tlsIn ? certificates : undefined, headers: bearer(placeholderKey), groups, end: ending(running, path) };
 }
 
-export async function startLethe(tools: Tools, upstream: Target): Promise<Target> {
-	const command = tools.lethe!.split(/\s+/);
+// ---- Lethe
+
+async function startLethe(o: Start, name: string, processes: number): Promise<Target> {
 	const path = folder();
 	const data = join(path, "data");
+	const { setup, certificates, store } = o;
 	mkdirSync(data, { mode: 0o700 });
-	writeFileSync(join(path, "lethe.yaml"), JSON.stringify(lethe_config(upstream, join(path, "lethe.log")), null, "\t"));
-	const env = { PATH: process.env["PATH"], SIM_API_KEY: upstreamKey };
-	const running = start("lethe", proxyProcessor, [...command, "serve", "--config", join(path, "lethe.yaml"), "--data", data], { env });
-	const endpoint = join(data, "endpoint");
-	const url = await until("it says its endpoint", running, () => existsSync(endpoint) && readFileSync(endpoint, "utf8").trim());
-	const key = lethe_key(command, data);
-	if (ended(running)) throw new Error(`lethe ended: ${running.output()}`);
-	const groups = lethe_groups(running.child.pid!);
-	return { name: "lethe", address: new URL(url).host, certificates: upstream.certificates, headers: bearer(key), groups, end: ending(running, path) };
+	if (store) copyStore(store.data, data);
+	const own = setup.tlsIn ? certificates : undefined;
+	const served = await serve(o.tools, { upstream: o.upstream, certificates: own, edges: processes, data, log: join(path, "lethe.log") });
+	const keys = store?.keys ?? (await makeAccounts(join(data, "control.sock"), 1));
+	if (ended(served.running)) throw new Error(`lethe ended: ${served.running.output()}`);
+	const keysFile = setup.accounts > 1 ? store?.keysFile : undefined;
+	const end = ending([served.running], path);
+	return { name, addresses: [served.address], certificates: own, headers: bearer(keys[0]!), keysFile, groups: served.groups, end };
+}
+
+// ---- all of them
+
+type Kind = { processes: number; missing: (tools: Tools) => string | undefined; start: (o: Start, name: string, processes: number) => Promise<Target> };
+
+const relay = (executable: (tools: Tools) => string, processes: number): Kind => ({
+	processes, missing: () => undefined,
+	start: (o, name) => startRelay(o, name, executable(o.tools), processes),
+});
+const nginx = (processes: number): Kind => ({ processes, missing: () => undefined, start: startNginx });
+const haproxy = (processes: number): Kind => ({
+	processes, missing: (tools) => (tools.haproxy ? undefined : "haproxy is not installed"), start: startHaproxy,
+});
+const lethe = (processes: number): Kind => ({
+	processes, missing: (tools) => (tools.lethe ? undefined : "it was not built, or not wanted"), start: startLethe,
+});
+
+// By name; -2: two processes of it. The direct path is the provider itself, and started before all.
+export const kinds = {
+	relay: relay((tools) => tools.relay, 1),
+	"relay-2": relay((tools) => tools.relay, 2),
+	"relay-uring": relay((tools) => tools.relayUring, 1),
+	nginx: nginx(1),
+	"nginx-2": nginx(2),
+	haproxy: haproxy(1),
+	"haproxy-2": haproxy(2),
+	lethe: lethe(1),
+	"lethe-2": lethe(2),
+} satisfies Record<string, Kind>;
+
+export type TargetName = "direct" | keyof typeof kinds;
+
+export function startTarget(o: Start, name: Exclude<TargetName, "direct">): Promise<Target> {
+	return kinds[name].start(o, name, kinds[name].processes);
 }

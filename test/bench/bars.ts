@@ -1,0 +1,128 @@
+// The bars that were agreed on: what each of them takes from a run, and its limit.
+import type { CellReport, Memories, Rounds } from "./report.ts";
+import { cpu } from "./report.ts";
+import type { Held } from "./sample.ts";
+import { median, ratios, spread } from "./statistics.ts";
+
+type Limit = { most: number } | { least: number };
+// passed undefined: its cell was not asked for.
+export type Bar = { name: string; value: number | undefined; passed: boolean | undefined; skipped?: string } & Limit;
+
+// Where a value comes from: undefined when the cell is void or has none.
+type Run = {
+	// CPU time to the cell's yardstick.
+	ratio: (cell: string, row: string) => number | undefined;
+	// CPU time of one target to another one's, round by round.
+	between: (cell: string, target: string, to: string, group?: string) => number | undefined;
+	cpu: (cell: string, row: string) => number | undefined;
+	added: (cell: string, row: string, percentile: "addedP50" | "addedP99") => number | undefined;
+	errors: (cell: string, target: string) => number | undefined;
+	held: (cell: string, what: (held: Held) => number) => number | undefined;
+};
+
+type Row = { name: string; cells: string[]; take: (run: Run) => number | undefined } & Limit;
+
+// What the agreed memory bars are about.
+const barStreams = 5000;
+
+function quotient(a: number | undefined, b: number | undefined): number | undefined {
+	return a === undefined || !b ? undefined : a / b;
+}
+
+const row = (name: string, limit: Limit, cells: string | string[], take: Row["take"]): Row => ({ name, cells: [cells].flat(), take, ...limit });
+
+const rows: Row[] = [
+	row("1 KB request, edge alone, CPU to nginx", { most: 1.0 }, "request_1k", (run) => run.ratio("request_1k", "lethe edge")),
+	row("1 KB request, edge alone, CPU to nginx, at first", { most: 1.2 }, "request_1k", (run) => run.ratio("request_1k", "lethe edge")),
+	row("1 KB request, all processes, CPU to nginx", { most: 1.3 }, "request_1k", (run) => run.ratio("request_1k", "lethe all")),
+	row("1 KB request, all processes, CPU to nginx, at first", { most: 1.5 }, "request_1k", (run) => run.ratio("request_1k", "lethe all")),
+	row("1 KB request, ledger, µs a ticket", { most: 3 }, "request_1k", (run) => run.cpu("request_1k", "lethe ledger")),
+	row("32 KB request, edge alone, CPU to nginx", { most: 0.8 }, "request_32k", (run) => run.ratio("request_32k", "lethe edge")),
+	row("chunk, 1,000 streams, all processes, CPU to nginx", { most: 0.95 }, "stream", (run) => run.ratio("stream", "lethe all")),
+	row("chunk, 1,000 streams, added delay p50, µs", { most: 20 }, "stream", (run) => run.added("stream", "lethe all", "addedP50")),
+	row("4,000 requests a second, added delay p50, to nginx's", { most: 1 }, "request_paced", (run) =>
+		quotient(run.added("request_paced", "lethe all", "addedP50"), run.added("request_paced", "nginx", "addedP50")),
+	),
+	row("4,000 requests a second, added delay p99, to nginx's", { most: 1.2 }, "request_paced", (run) =>
+		quotient(run.added("request_paced", "lethe all", "addedP99"), run.added("request_paced", "nginx", "addedP99")),
+	),
+	row("first streamed byte, added delay p99, µs", { most: 200 }, "first_byte", (run) => run.added("first_byte", "lethe all", "addedP99")),
+	row("HTTP/2 by TLS, 1 KB request, all processes, CPU to HAProxy", { most: 1.2 }, "h2_tls_request_1k", (run) =>
+		run.between("h2_tls_request_1k", "lethe", "haproxy"),
+	),
+	row(`${barStreams} streams, all processes, KiB a stream`, { most: 4 }, "memory", (run) => run.held("memory", (h) => h.perStreamKiB)),
+	row("idle, largest process, MiB", { most: 10 }, "memory", (run) => run.held("memory", (h) => h.idleLargestKiB / 1024)),
+	row(`TLS, ${barStreams} streams, all processes, KiB a stream`, { most: 48 }, "tls_memory", (run) => run.held("tls_memory", (h) => h.perStreamKiB)),
+	row(`TLS, ${barStreams} streams, HTTP/2 to the provider, all processes, KiB a stream`, { most: 24 }, "h2_out_memory", (run) =>
+		run.held("h2_out_memory", (h) => h.perStreamKiB),
+	),
+	row("TLS, 1 KB request, all processes, CPU to nginx", { most: 1.1 }, "tls_request_1k", (run) => run.ratio("tls_request_1k", "lethe all")),
+	// A second of CPU time holds as many more handshakes as one of them costs less.
+	row("TLS, handshakes a CPU second, all processes, to nginx", { least: 0.9 }, "tls_handshakes", (run) =>
+		quotient(1, run.ratio("tls_handshakes", "lethe all")),
+	),
+	row("18,000 slow streams, errors", { most: 0 }, "stream_slow", (run) => run.errors("stream_slow", "lethe-2")),
+	row("18,000 slow streams, CPU a chunk to that of 1,000 streams", { most: 1.15 }, ["stream_slow", "stream"], (run) =>
+		quotient(run.cpu("stream_slow", "lethe-2 all"), run.cpu("stream", "lethe all")),
+	),
+	row("100,000 streams, errors", { most: 0 }, "stream_100k", (run) => run.errors("stream_100k", "lethe")),
+	row("two edges, one account, CPU a request to one edge's", { most: 1.1 }, "edges_1k", (run) => run.between("edges_1k", "lethe-2", "lethe")),
+	row("two edges, 10,000 accounts, CPU a request to one edge's", { most: 1.1 }, "accounts_1k", (run) => run.between("accounts_1k", "lethe-2", "lethe")),
+];
+
+// What was agreed and no stopwatch says, and what says it.
+export const elsewhere: [string, string][] = [
+	["SDKs, isolation, errors, TLS by every client", "./dev test e2e"],
+	["kill -9 of every process under load", "./dev crash"],
+	["no content on disk, in logs or in readable memory", "./dev test privacy"],
+	["fuzzers reach their parsers' lines and find planted bugs", "./dev fuzz --coverage --mutants"],
+	["interleavings of the ticket protocol", "./dev check model"],
+	["the package in a clean Debian", "./dev package-test"],
+];
+
+function reader(reports: CellReport[], memories: Memories): Run {
+	const sound = (cell: string) => reports.find((one) => one.cell === cell && !one.void.length && !one.skipped);
+	const of = (cell: string, name: string) => sound(cell)?.rows.find((one) => one.name === name);
+	const times = (rounds: Rounds | undefined, target: string, group: string) => (rounds ? cpu(rounds, target, group) : []);
+	return {
+		ratio: (cell, name) => of(cell, name)?.toYardstick?.median,
+		between: (cell, target, to, group = "all") => {
+			const rounds = sound(cell)?.rounds;
+			return spread(ratios(times(rounds, target, group), times(rounds, to, "all")))?.median;
+		},
+		cpu: (cell, name) => of(cell, name)?.cpu?.median,
+		added: (cell, name, percentile) => of(cell, name)?.[percentile]?.median,
+		// That others were busy beside it does not make an answer wrong.
+		errors: (cell, target) => {
+			const rounds = reports.find((one) => one.cell === cell)?.rounds[target];
+			return rounds?.some((one) => one.unmeant) ? undefined : rounds?.reduce((sum, one) => sum + one.errors, 0);
+		},
+		held: (cell, what) => {
+			const rounds = memories[cell]?.["lethe"];
+			return rounds?.every((one) => one.streams >= barStreams) ? median(rounds.map(what)) : undefined;
+		},
+	};
+}
+
+export function bars(reports: CellReport[], memories: Memories): Bar[] {
+	const run = reader(reports, memories);
+	const asked = (cell: string) => cell in memories || reports.some((one) => one.cell === cell);
+	return rows.map(({ name, cells, take, ...limit }) => {
+		const value = take(run);
+		const skipped = reports.find((one) => cells.includes(one.cell) && one.skipped)?.skipped;
+		const good = value !== undefined && ("most" in limit ? value <= limit.most : value >= limit.least);
+		return { name, value, passed: cells.every(asked) ? good : undefined, ...(skipped && { skipped }), ...limit };
+	});
+}
+
+export function barText(bar: Bar): string {
+	const value = bar.skipped ? `skipped: ${bar.skipped}` : bar.value === undefined ? "not measured" : bar.value.toFixed(2);
+	const limit = "most" in bar ? `at most ${bar.most}` : `at least ${bar.least}`;
+	const verdict = bar.passed === undefined ? "----" : bar.passed ? "pass" : "FAIL";
+	return `${verdict}  ${bar.name}: ${value}, ${limit}`;
+}
+
+export function barsText(all: Bar[]): string {
+	const others = elsewhere.map(([what, by]) => `----  ${what}: ${by}`);
+	return [...all.map(barText), ...others].join("\n");
+}

@@ -1,0 +1,174 @@
+// What ./dev bench makes of figures: statistics, reasons to be void, bars, the page.
+import { expect, test } from "vitest";
+import { bars, barsText, barText } from "../bench/bars.ts";
+import { cells, memoryCells } from "../bench/cells.ts";
+import { readLog, readOutput } from "../bench/h2load.ts";
+import { page, plot } from "../bench/page.ts";
+import { type CellReport, cellText, reportCell, type Rounds, skippedCell } from "../bench/report.ts";
+import type { Held, Sample } from "../bench/sample.ts";
+import { percentile, ratios, spread } from "../bench/statistics.ts";
+
+const cellOf = (name: string) => cells.find((cell) => cell.name === name)!;
+
+function measured(cpu: Record<string, number>, rest: Partial<Sample> = {}): Sample {
+	return { cpu, perSecond: 1000, p50: 100, p99: 200, foreign: 0, errors: 0, firstError: "", unmeant: undefined, ...rest };
+}
+
+// As many rounds as there are factors, which all targets of a round have in common: the drift of a machine.
+function rounds(costs: Record<string, Record<string, number>>, factors = [1, 2, 3]): Rounds {
+	const scaled = (cpu: Record<string, number>, factor: number) => Object.fromEntries(Object.entries(cpu).map(([group, us]) => [group, us * factor]));
+	return Object.fromEntries(Object.entries(costs).map(([target, cpu]) => [target, factors.map((factor) => measured(scaled(cpu, factor)))]));
+}
+
+const usual = { relay: { all: 10 }, nginx: { all: 15 }, "nginx-again": { all: 15 }, haproxy: { all: 12 }, lethe: { all: 18, edge: 14.25, ledger: 2 } };
+
+function report(name: string, costs: Record<string, Record<string, number>> = usual): CellReport {
+	return reportCell(cellOf(name), rounds(costs));
+}
+
+function held(perStreamKiB: number, streams: number): Held[] {
+	return [{ perStreamKiB, streams, idleKiB: 0, idleLargestKiB: 9 * 1024, totalKiB: 0, kind: "PSS" }];
+}
+
+function verdict(reports: CellReport[], memories: Record<string, Record<string, Held[]>>, what: string): string {
+	const bar = bars(reports, memories).find((one) => one.name === what)!;
+	return barText(bar).replace(bar.name, "").replace(/\s+/g, " ");
+}
+
+test("ratios are taken within a round: a drift of the machine is not in them", () => {
+	const row = report("request_1k").rows.find((one) => one.name === "lethe edge")!;
+	expect(row.toYardstick).toEqual({ min: 0.95, median: 0.95, max: 0.95 });
+	expect(row.toRelay!.median).toBeCloseTo(1.425);
+	expect(row.cpu).toEqual({ min: 14.25, median: 28.5, max: 42.75 });
+	expect(ratios([2, 9], [1, 3])).toEqual([2, 3]);
+	expect(spread([Number.NaN, 3, 1, 2])).toEqual({ min: 1, median: 2, max: 3 });
+	expect(spread([])).toBeUndefined();
+});
+
+test("a percentile is one of the values", () => {
+	const values = Array.from({ length: 100 }, (_, i) => i + 1);
+	expect([percentile(values, 0.5), percentile(values, 0.99), percentile([7], 0.99)]).toEqual([50, 99, 7]);
+	expect(percentile([], 0.5)).toBeNaN();
+});
+
+test("a run is void when the yardstick differs from itself, others were busy, or an answer was wrong", () => {
+	expect(report("request_1k").void).toEqual([]);
+	expect(report("request_1k", { ...usual, "nginx-again": { all: 18 } }).void[0]).toContain("nginx differs from itself");
+	expect(report("request_1k", { ...usual, relay: { all: 5 } }).void[0]).toContain("nginx costs 3.00 × the relay");
+	const busy = rounds(usual);
+	for (const one of busy["haproxy"]!) one.foreign = 0.3;
+	expect(reportCell(cellOf("request_1k"), busy).void).toEqual(["other processes used up to 30.0 % of the machine in most rounds, beside haproxy"]);
+	const wrong = rounds(usual);
+	Object.assign(wrong["lethe"]![1]!, { errors: 2, firstError: "status 503" });
+	expect(reportCell(cellOf("request_1k"), wrong).void).toEqual(["lethe: 2 errors, the first: status 503"]);
+});
+
+test("more than a bar allows fails, what it allows passes", () => {
+	const all = "1 KB request, all processes, CPU to nginx";
+	expect(verdict([report("request_1k")], {}, all)).toBe("pass : 1.20, at most 1.3");
+	expect(verdict([report("request_1k", { ...usual, lethe: { all: 19.65, edge: 15 } })], {}, all)).toBe("FAIL : 1.31, at most 1.3");
+	expect(verdict([report("tls_request_1k", { ...usual, lethe: { all: 16.65 } })], {}, "TLS, 1 KB request, all processes, CPU to nginx")).toContain("FAIL");
+	expect(verdict([report("request_1k")], {}, "1 KB request, ledger, µs a ticket")).toBe("FAIL : 4.00, at most 3");
+});
+
+test("handshakes that cost more CPU time are fewer in a second of it", () => {
+	const name = "TLS, handshakes a CPU second, all processes, to nginx";
+	expect(verdict([report("tls_handshakes", { ...usual, lethe: { all: 12, edge: 12 } })], {}, name)).toBe("pass : 1.25, at least 0.9");
+	expect(verdict([report("tls_handshakes", usual)], {}, name)).toBe("FAIL : 0.83, at least 0.9");
+});
+
+test("bars between targets and between cells", () => {
+	const edges = { nginx: { all: 15 }, "nginx-again": { all: 15 }, lethe: { all: 20, edge: 15 }, "lethe-2": { all: 23, edge: 16 } };
+	expect(verdict([report("edges_1k", edges)], {}, "two edges, one account, CPU a request to one edge's")).toBe("FAIL : 1.15, at most 1.1");
+	expect(verdict([report("h2_tls_request_1k", usual)], {}, "HTTP/2 by TLS, 1 KB request, all processes, CPU to HAProxy")).toBe("FAIL : 1.50, at most 1.2");
+	const slow = report("stream_slow", { "nginx-2": { all: 15 }, "nginx-2-again": { all: 15 }, "lethe-2": { all: 19, edge: 19 } });
+	const name = "18,000 slow streams, CPU a chunk to that of 1,000 streams";
+	expect(verdict([slow, report("stream")], {}, name)).toBe("pass : 1.06, at most 1.15");
+	expect(verdict([slow], {}, name)).toContain("----");
+});
+
+test("added delay is measured against the direct path and nginx's", () => {
+	const paced = rounds({ direct: { all: 1 }, ...usual });
+	for (const [target, p50, p99] of [["direct", 50, 90], ["nginx", 80, 140], ["lethe", 74, 165]] as const)
+		for (const one of paced[target]!) Object.assign(one, { p50, p99 });
+	const reports = [reportCell(cellOf("request_paced"), paced)];
+	expect(verdict(reports, {}, "4,000 requests a second, added delay p50, to nginx's")).toBe("pass : 0.80, at most 1");
+	expect(verdict(reports, {}, "4,000 requests a second, added delay p99, to nginx's")).toBe("FAIL : 1.50, at most 1.2");
+});
+
+test("memory is judged with as many streams as were agreed", () => {
+	const name = "TLS, 5000 streams, all processes, KiB a stream";
+	expect(verdict([], { tls_memory: { lethe: held(47, 5000) } }, name)).toBe("pass : 47.00, at most 48");
+	expect(verdict([], { tls_memory: { lethe: held(49, 5000) } }, name)).toBe("FAIL : 49.00, at most 48");
+	expect(verdict([], { tls_memory: { lethe: held(47, 1000) } }, name)).toBe("FAIL : not measured, at most 48");
+	expect(verdict([], { memory: { lethe: held(3, 5000) } }, "idle, largest process, MiB")).toBe("pass : 9.00, at most 10");
+});
+
+test("a void cell passes nothing; one that was skipped fails; one that was not asked for neither passes nor fails", () => {
+	const name = "1 KB request, all processes, CPU to nginx";
+	expect(verdict([{ ...report("request_1k"), void: ["nginx differs from itself"] }], {}, name)).toBe("FAIL : not measured, at most 1.3");
+	expect(verdict([], {}, name)).toBe("---- : not measured, at most 1.3");
+	const skipped = skippedCell(cellOf("stream_slow"), "a process may open 1024 descriptors here");
+	expect(verdict([skipped], {}, "18,000 slow streams, errors")).toBe("FAIL : skipped: a process may open 1024 descriptors here, at most 0");
+	expect(cellText(skipped)).toBe("stream_slow: skipped: a process may open 1024 descriptors here");
+});
+
+test("18,000 slow streams pass when all were held and none failed, also on a machine that was not quiet", () => {
+	const costs = { "nginx-2": { all: 15 }, "nginx-2-again": { all: 15 }, "lethe-2": { all: 19, edge: 19 } };
+	const [name, what] = ["18,000 slow streams, errors", rounds(costs)];
+	for (const one of what["lethe-2"]!) one.foreign = 0.5;
+	expect(verdict([reportCell(cellOf("stream_slow"), what)], {}, name)).toBe("pass : 0.00, at most 0");
+	what["lethe-2"]![0]!.errors = 3;
+	expect(verdict([reportCell(cellOf("stream_slow"), what)], {}, name)).toBe("FAIL : 3.00, at most 0");
+	what["lethe-2"]![0]!.unmeant = "1000 streams";
+	expect(verdict([reportCell(cellOf("stream_slow"), what)], {}, name)).toBe("FAIL : not measured, at most 0");
+});
+
+test("every bar asks for cells that there are", () => {
+	const there = new Set([...cells, ...memoryCells].map((cell) => cell.name));
+	const nothing = new Set(bars([], {}).map((bar) => bar.passed));
+	expect(nothing).toEqual(new Set([undefined]));
+	const everything = bars(cells.map((cell) => skippedCell(cell, "no")), Object.fromEntries(memoryCells.map((cell) => [cell.name, {}])));
+	expect(everything.filter((bar) => bar.passed === undefined)).toEqual([]);
+	expect(there.size).toBe(cells.length + memoryCells.length);
+	expect(barsText(everything).split("\n").length).toBeGreaterThan(everything.length);
+});
+
+test("every cell's yardstick is one of its targets", () => {
+	for (const cell of cells) expect(cell.targets, cell.name).toContain(cell.yardstick);
+});
+
+const h2load = (protocol: string, good: number) => `starting benchmark...
+Application protocol: ${protocol}
+
+finished in 812.50ms, 24615.38 req/s, 36.50MB/s
+requests: 20000 total, 20000 started, 20000 done, ${good} succeeded, ${20000 - good} failed, 0 errored, 0 timeout
+status codes: ${good} 2xx, 0 3xx, 0 4xx, ${20000 - good} 5xx
+0m0.000000s 0m0.010000s
+0m0.310000s 0m0.120000s
+`;
+
+test("what h2load says is read; HTTP/1.1 in its place is an error", () => {
+	expect(readOutput(h2load("h2", 20000), 20000)).toEqual({ seconds: 0.8125, good: 20000, errors: 0, firstError: "", selfNs: 0.43e9 });
+	expect(readOutput(h2load("h2c", 19990), 20000)).toMatchObject({ good: 19990, errors: 10 });
+	expect(readOutput(h2load("http/1.1", 20000), 20000)).toMatchObject({ good: 0, errors: 20000 });
+	expect(readOutput(h2load("http/1.1", 20000), 20000).firstError).toContain("application protocol: http/1.1");
+	expect(readLog("1\t200\t40\n2\t200\t10\n3\t502\t5\n")).toEqual([10, 40]);
+});
+
+test("the page is one file, without scripts, and nothing in it is markup that was not meant", () => {
+	const reports = [report("request_1k", { ...usual, "<b>": { all: 1 } }), skippedCell(cellOf("stream_slow"), "a < b")];
+	const html = page({ when: "now", about: "1 & 2", void: [], reports, memories: { memory: { lethe: held(3, 5000) } }, bars: bars(reports, {}) });
+	expect(html).not.toMatch(/<script|<link|<b>|https?:/);
+	expect(html).toContain("&lt;b&gt;");
+	expect(html).toContain("skipped: a &lt; b");
+	expect(html.match(/<svg/g)!.length).toBe(html.match(/<\/svg>/g)!.length);
+	expect(html).toContain("28.5 (14.3..42.8)");
+});
+
+test("a plot's whiskers reach from the least to the most, its bar to the median", () => {
+	const svg = plot("t", [{ name: "a", value: { min: 5, median: 10, max: 20 } }, { name: "b", value: { min: 10, median: 10, max: 10 } }]);
+	expect(svg.match(/<rect class="other" x="170.0" y="\d+" width="180.0"/g)).toHaveLength(2);
+	expect(svg).toContain('d="M260.0 16H530.0M260.0 12v8M530.0 12v8"');
+	expect(plot("t", [])).toBe("");
+});
