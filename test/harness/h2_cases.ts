@@ -33,12 +33,15 @@ class Reader {
 	readonly words = new Map<string, string[]>();
 	readonly cases: H2Case[] = [];
 	readonly filling: Filling;
+	readonly #base: number;
 	#lines: { text: string; line: number }[] = [];
 	#tag = "";
 	#head: { source: string; id: string; line: number } | undefined;
 
-	constructor(filling: Filling) {
+	// Streams written 1+ begin at 1 + base.
+	constructor(filling: Filling, base: number) {
 		this.filling = filling;
+		this.#base = base;
 	}
 
 	read(text: string): H2Case[] {
@@ -66,7 +69,7 @@ class Reader {
 
 	#case(head: { source: string; id: string; line: number }, lines: { text: string; line: number }[]): void {
 		const outcome = lines.find(({ text }) => text.startsWith("-> "));
-		if (!outcome) throw new Error(`h2.txt:${head.line}: no outcome`);
+		if (!outcome) throw new Error(`line ${head.line}: no outcome`);
 		this.#tag = String(head.line).padStart(4, "0");
 		const steps: Step[] = [];
 		const rest = lines.filter((one) => one !== outcome);
@@ -76,7 +79,7 @@ class Reader {
 	}
 
 	// One line, with the indented ones below it, or all up to END. Streams move on by two with each round of a REPEAT.
-	#step(rest: { text: string; line: number }[], shift = 0): Step[] {
+	#step(rest: { text: string; line: number }[], shift = this.#base): Step[] {
 		const { text, line } = rest.shift()!;
 		const payload: string[] = [];
 		while (rest[0]?.text.startsWith("\t")) payload.push(rest.shift()!.text.trim());
@@ -89,7 +92,7 @@ class Reader {
 			if (word === "REPEAT") return this.#repeat(rest, Number(args[0]));
 			return [{ say: this.#frame(word!, args, payload, shift) }];
 		} catch (error) {
-			throw new Error(`h2.txt:${line}: ${text}: ${(error as Error).message}`);
+			throw new Error(`line ${line}: ${text}: ${(error as Error).message}`);
 		}
 	}
 
@@ -99,12 +102,12 @@ class Reader {
 		return Array.from({ length: count }, (_, i) => {
 			const copy = [...block];
 			const out: Step[] = [];
-			while (copy.length) out.push(...this.#step(copy, 2 * i));
+			while (copy.length) out.push(...this.#step(copy, this.#base + 2 * i));
 			return out;
 		}).flat();
 	}
 
-	// TYPE STREAM FLAG... length=N: 7 is a stream, 7+ one that a REPEAT moves.
+	// TYPE STREAM FLAG... length=N: 7 is a stream, 7+ one that a REPEAT moves, 7= one that only the base does.
 	#frame(name: string, args: string[], lines: string[], shift: number): Buffer {
 		const type = name.startsWith("0x") ? Number(name) : types.indexOf(name);
 		if (type < 0) throw new Error("not a type");
@@ -118,7 +121,8 @@ class Reader {
 				return bit;
 			});
 		const payload = this.#payload(lines);
-		const id = stream!.endsWith("+") ? Number(stream!.slice(0, -1)) + shift : Number(stream);
+		const moved = { "+": shift, "=": this.#base }[stream!.at(-1)!] ?? 0;
+		const id = Number.parseInt(stream!, 10) + moved;
 		return frame(type, bits.reduce((all, bit) => all | bit, 0), id, payload, length ? Number(length.slice(7)) : payload.length);
 	}
 
@@ -148,6 +152,6 @@ class Reader {
 	}
 }
 
-export function h2Cases(filling: Filling): H2Case[] {
-	return new Reader(filling).read(readFileSync(join(root, "test/hostile/h2.txt"), "utf8"));
+export function h2Cases(filling: Filling, file = "h2.txt", base = 0): H2Case[] {
+	return new Reader(filling, base).read(readFileSync(join(root, "test/hostile", file), "utf8"));
 }
