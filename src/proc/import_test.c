@@ -620,7 +620,7 @@ a_diff_makes_of_the_old_text_the_new_one(void **state)
 {
 	uint64_t seed = 42;
 	for (int round = 0; round < 3000; round++) {
-		char old[400];
+		char old[600]; /* 22 lines of at most 20 bytes */
 		size_t len = 0, at = 0;
 		struct edits e = {0};
 		for (int i = 0, lines = round % 23; i < lines; i++)
