@@ -429,8 +429,9 @@ client_late(struct timer *t)
 
 /*
  * It sends nothing more. Has it gone, or does it listen still? TCP doesn't tell before something is written. So ask: 100 (Continue), which every
- * client of HTTP/1.1 must be able to read (RFC 9110 15.2), is taken by who listens, and answered with a reset by who has gone. A stream whose head
- * is out is not asked: it costs money with each word, and who wants to read one half-closes before it begins. Nor is TLS, where an end is one.
+ * client of HTTP/1.1 must be able to read (RFC 9110 15.2), is taken by who listens, and answered with a reset by who has gone. Once the head of
+ * the answer is out nothing can be asked: it costs money with each word, and who wants to read it half-closes before it begins. Nor is TLS asked, where
+ * an end is one.
  */
 static bool
 listens_still(struct client *c)
@@ -438,10 +439,11 @@ listens_still(struct client *c)
 	struct exchange *x = c->x;
 	if (c->half_closed)
 		return true;
-	if (c->conn.tls || c->http10 || (x->head_sent && x->streamed))
+	bool made = x->step >= STEP_SETTLE; /* nothing is spent any more: it is only kept back until it is booked */
+	if (c->conn.tls || c->http10 || (x->head_sent && !made))
 		return false;
 	c->half_closed = true;
-	if (!x->head_sent && x->step < STEP_SETTLE)
+	if (!made)
 		reply_continue(x); /* if that breaks, the client is lost on its way */
 	return true;
 }
