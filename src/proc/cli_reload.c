@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,21 +35,41 @@ read_file(const struct cli *cli, const char *name, char *buf, size_t cap)
 	return n;
 }
 
-/* The process that the lock file names, when it is a supervisor: the file is left behind by one that was killed. 0: none. */
+static bool
+is_held(const struct cli *cli)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s/lock", cli->data_dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+	if (fd >= 0)
+		close(fd);
+	return held;
+}
+
+/* False only where it can be seen: a unit with ProtectProc= shows nobody a process that lets nobody look. */
+static bool
+may_be_supervisor(pid_t pid)
+{
+	char path[64], comm[32] = "";
+	snprintf(path, sizeof path, "/proc/%ld/comm", (long)pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return kill(pid, 0) == 0 || errno == EPERM;
+	ssize_t n = read(fd, comm, sizeof comm - 1);
+	close(fd);
+	return n > 0 && strcmp(comm, "lethe-super\n") == 0;
+}
+
+/* Who holds the lock and says so, with an endpoint: a command that is the ledger for a moment has none. 0: no server. */
 static pid_t
 server(const struct cli *cli)
 {
-	char text[32], path[64], comm[32] = "";
-	if (read_file(cli, "lock", text, sizeof text) <= 0)
+	char text[32], endpoint[8];
+	if (read_file(cli, "lock", text, sizeof text) <= 0 || read_file(cli, "endpoint", endpoint, sizeof endpoint) < 0 || !is_held(cli))
 		return 0;
 	long pid = strtol(text, NULL, 10);
-	snprintf(path, sizeof path, "/proc/%ld/comm", pid);
-	int fd = pid > 1 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	if (fd < 0)
-		return 0;
-	bool is = read(fd, comm, sizeof comm - 1) > 0 && strcmp(comm, "lethe-super\n") == 0;
-	close(fd);
-	return is ? (pid_t)pid : 0;
+	return pid > 1 && may_be_supervisor((pid_t)pid) ? (pid_t)pid : 0;
 }
 
 /* No file: no reload yet. */

@@ -58,6 +58,15 @@ async function refused(change: (config: Json) => void): Promise<string> {
 	return result.stdout + result.stderr;
 }
 
+// It may have ended by itself meanwhile.
+function kill(pid: number): void {
+	try {
+		process.kill(pid, "SIGKILL");
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+	}
+}
+
 async function booksAreRight(): Promise<void> {
 	const verified = await w.lethe.verify();
 	expect(verified.stdout).not.toMatch(/"ok":\s*false/);
@@ -266,7 +275,7 @@ describe("under load", () => {
 			const victims = w.lethe.children(role);
 			w.lethe.configure(change(round));
 			const reload = w.lethe.reload();
-			for (const victim of round ? victims : victims.slice(0, 1)) process.kill(victim, "SIGKILL");
+			for (const victim of round ? victims : victims.slice(0, 1)) kill(victim);
 			expect(["applied", undefined]).toContain((await reload).json["result"]);
 			await load.flows(20);
 		}
