@@ -43,13 +43,13 @@ UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind <> 0
 INSERT INTO key (id, account, created_us, expires_ms, hash, last4, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 
 -- name: key_by_id
-SELECT id, account, created_us, expires_ms, revoked_us, last4, name, hash, replaced_by FROM key WHERE id = ?1
+SELECT id, account, created_us, expires_ms, revoked_us, last4, name, hash, replaced_by, quarantined_us FROM key WHERE id = ?1
 
 -- name: key_by_hash
-SELECT id, account, created_us, expires_ms, revoked_us, last4, name, hash, replaced_by FROM key WHERE hash = ?1
+SELECT id, account, created_us, expires_ms, revoked_us, last4, name, hash, replaced_by, quarantined_us FROM key WHERE hash = ?1
 
 -- name: key_list
-SELECT id, account, created_us, expires_ms, revoked_us, last4, name, hash, replaced_by FROM key WHERE id > ?1 AND (?2 = 0 OR account = ?2) ORDER BY id LIMIT ?3
+SELECT id, account, created_us, expires_ms, revoked_us, last4, name, hash, replaced_by, quarantined_us FROM key WHERE id > ?1 AND (?2 = 0 OR account = ?2) ORDER BY id LIMIT ?3
 
 -- name: key_count
 SELECT count(*) FROM key WHERE account = ?1 AND revoked_us = 0
@@ -61,13 +61,16 @@ SELECT max(day) FROM usage_day WHERE key = ?1
 SELECT hash FROM key WHERE account = ?1
 
 -- name: keys_all
-SELECT id, account, expires_ms, revoked_us, hash FROM key
+SELECT id, account, expires_ms, revoked_us, hash, quarantined_us FROM key
 
 -- name: key_expire
 UPDATE key SET expires_ms = ?2, replaced_by = ?3 WHERE id = ?1 AND revoked_us = 0 AND (expires_ms = 0 OR expires_ms >= ?2)
 
 -- name: key_revoke
 UPDATE key SET revoked_us = ?2 WHERE id = ?1 AND revoked_us = 0
+
+-- name: key_quarantine
+UPDATE key SET quarantined_us = ?2 WHERE id = ?1
 
 -- name: booking_insert
 INSERT INTO booking (id, kind, time_us, tickets, first_ticket, last_ticket) VALUES (?1, 1, ?2, ?3, ?4, ?5)

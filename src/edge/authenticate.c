@@ -79,6 +79,8 @@ look_up(struct exchange *x, struct span key, struct key_facts *ret)
 	api_key_hash(e->pepper, key, hash);
 	if (!key_table_find(e->p->keys, hash, ret))
 		return atomic_load(board_gate(e->p->board)) == BOARD_STARTING ? END_LEDGER_AWAY : END_BAD_KEY;
+	if (ret->state == KEY_QUARANTINED)
+		return END_KEY_QUARANTINED;
 	if (ret->state != KEY_ACTIVE || (ret->expires_ms && ret->expires_ms <= edge_wall_ms(e)))
 		return END_KEY_REVOKED;
 	return END_NONE;
@@ -171,5 +173,6 @@ authenticate(struct exchange *x, const struct http1_head *h, struct span named, 
 		.endpoint = x->endpoint,
 		.client_family = (uint8_t)client_family(h),
 	};
+	edge_works_for(x);
 	read_body_begin(x, h, named, rest);
 }

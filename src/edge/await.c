@@ -177,6 +177,7 @@ void
 await_answer(struct exchange *x, char *bytes, size_t len, bool eof)
 {
 	struct edge *e = x->edge;
+	edge_works_for(x);
 	for (;;) {
 		enum http1_error error;
 		switch (http1_response_parse(bytes, len, &x->scanned, false, &e->head, &error)) {

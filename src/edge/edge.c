@@ -265,6 +265,7 @@ static void
 turn_end(struct loop *l)
 {
 	struct edge *e = l->turn_arg;
+	count_set(e->p->counters, working_key, 0);
 	if (e->in_used) { /* content of this turn */
 		memset(e->in, 0, e->in_used);
 		e->in_used = 0;

@@ -111,6 +111,17 @@ void edge_pause_listeners(struct edge *e, uint64_t ms); /* they are level-trigge
 bool edge_has_room(const struct edge *e); /* for what one read may make us keep */
 bool edge_has_room_for_tls(const struct edge *e); /* for one more handshake beside those in progress */
 
+/*
+ * Bytes of this exchange are looked at, until the end of the turn or the next call. A process that dies over them leaves the name of the key: the
+ * supervisor reads it, and holds back a key that does so twice.
+ */
+static inline void
+edge_works_for(const struct exchange *x)
+{
+	if (x->ticket)
+		count_set(x->edge->p->counters, working_key, x->ticket->facts.key);
+}
+
 static inline void
 edge_in_used(struct edge *e, size_t bytes)
 {

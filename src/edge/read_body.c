@@ -404,6 +404,7 @@ read_body_push(struct exchange *x, const char *bytes, size_t len, bool end)
 void
 read_body_more(struct exchange *x)
 {
+	edge_works_for(x);
 	if (x->wait_link) { /* for memory: nothing is read; but a client that goes is let go */
 		if (x->client->conn.watch.flags & LOOP_HANGUP) {
 			struct client *c = x->client;

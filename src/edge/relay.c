@@ -345,6 +345,7 @@ void
 relay_read(struct exchange *x)
 {
 	struct edge *e = x->edge;
+	edge_works_for(x);
 	if (!x->up || x->step < STEP_SEND || x->step > STEP_RELAY || (x->client && reply_is_full(x->client)))
 		return;
 	if (x->up->is_stream) {

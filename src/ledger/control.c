@@ -16,6 +16,7 @@
 	X("key.show", control_key_show) \
 	X("key.rotate", control_key_rotate) \
 	X("key.revoke", control_key_revoke) \
+	X("key.release", control_key_release) \
 	X("credit.add", control_credit_add) \
 	X("usage", control_usage) \
 	X("ticket.show", control_ticket_show) \

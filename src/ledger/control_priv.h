@@ -17,7 +17,7 @@ enum change_kind { CHANGE_ACCOUNT = 1,
 
 typedef json_t *control_op(struct ledger *l, const json_t *request);
 control_op control_account_create, control_account_list, control_account_show, control_key_create, control_key_list,
-	control_key_show, control_key_rotate, control_key_revoke, control_credit_add, control_usage, control_ticket_show, control_ledger_verify,
+	control_key_show, control_key_rotate, control_key_revoke, control_key_release, control_credit_add, control_usage, control_ticket_show, control_ledger_verify,
 	control_price_list, control_price_show, control_status, control_top;
 /* Do edges take requests, in a word. */
 const char *control_gate(const struct ledger *l);

@@ -8,7 +8,7 @@
 
 struct key_row {
 	uint64_t id, account, replaced_by;
-	int64_t created_us, expires_ms, revoked_us;
+	int64_t created_us, expires_ms, revoked_us, quarantined_us;
 	char last4[5], name[129];
 	uint8_t hash[API_KEY_HASH_BYTES];
 };
@@ -25,6 +25,7 @@ read_key(struct ledger *l, sqlite3_stmt *st, struct key_row *ret)
 		.expires_ms = sqlite3_column_int64(st, 3),
 		.revoked_us = sqlite3_column_int64(st, 4),
 		.replaced_by = (uint64_t)sqlite3_column_int64(st, 8),
+		.quarantined_us = sqlite3_column_int64(st, 9),
 	};
 	snprintf(ret->last4, sizeof(ret->last4), "%s", (const char *)sqlite3_column_text(st, 5));
 	snprintf(ret->name, sizeof(ret->name), "%s", (const char *)sqlite3_column_text(st, 6));
@@ -37,7 +38,9 @@ state_name(const struct key_row *k)
 {
 	if (k->revoked_us != 0)
 		return "revoked";
-	return k->expires_ms != 0 && k->expires_ms <= (int64_t)(clock_wall_us() / 1000) ? "expired" : "active";
+	if (k->expires_ms != 0 && k->expires_ms <= (int64_t)(clock_wall_us() / 1000))
+		return "expired";
+	return k->quarantined_us != 0 ? "quarantined" : "active";
 }
 
 static json_t *
@@ -52,11 +55,19 @@ key_json(const struct key_row *k)
 	control_put_time(o, "created", k->created_us);
 	control_put_time(o, "expires", k->expires_ms * 1000);
 	control_put_time(o, "revoked", k->revoked_us);
+	control_put_time(o, "quarantined", k->quarantined_us);
 	if (k->replaced_by != 0)
 		control_put_id(o, "replaced_by", ID_KEY, k->replaced_by);
 	else
 		json_object_set_new(o, "replaced_by", json_null());
 	return o;
+}
+
+enum key_state
+key_state_of(int64_t revoked_us, int64_t quarantined_us)
+{
+	return revoked_us != 0 ? KEY_REVOKED : quarantined_us != 0 ? KEY_QUARANTINED
+															   : KEY_ACTIVE;
 }
 
 /* Every edge knows it as soon as this returns. */
@@ -69,7 +80,7 @@ publish(struct ledger *l, const struct key_row *k)
 		.account = k->account,
 		.expires_ms = (uint64_t)k->expires_ms,
 		.slot = UINT32_MAX,
-		.state = k->revoked_us != 0 ? KEY_REVOKED : KEY_ACTIVE};
+		.state = key_state_of(k->revoked_us, k->quarantined_us)};
 	board_find(l->o.board, k->account, &f.slot);
 	return key_table_put(l->o.keys, k->hash, &f);
 }
@@ -381,6 +392,55 @@ control_key_revoke(struct ledger *l, const json_t *request)
 		if (!store_begin(&l->store) || !store_end(&l->store, revoke(l, &k)) || !published)
 			return control_store_failed(l);
 	}
+	json_t *answer = control_ok(), *o = key_json(&k);
+	json_object_update(answer, o);
+	json_decref(o);
+	return answer;
+}
+
+/* ---- quarantine, key.release ---- */
+
+/* On the board first: it holds also while the store can't be written. */
+static bool
+set_quarantine(struct ledger *l, struct key_row *k, int64_t quarantined_us)
+{
+	k->quarantined_us = quarantined_us;
+	bool published = publish(l, k);
+	sqlite3_stmt *st = store_sql(&l->store, SQL_key_quarantine);
+	if (!store_begin(&l->store))
+		return false;
+	sql_bind(st, (int64_t)k->id, k->quarantined_us);
+	return store_end(&l->store, sql_done(&l->store, st) && change_record(l, CHANGE_KEY, k->id)) && published;
+}
+
+void
+ledger_quarantine_key(struct ledger *l, uint64_t key)
+{
+	struct key_row k;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_key_by_id);
+	sql_bind(st, (int64_t)key);
+	bool found = read_key(l, st, &k);
+	sqlite3_reset(st);
+	if (!found || k.quarantined_us != 0)
+		return;
+	if (!set_quarantine(l, &k, (int64_t)clock_wall_us()))
+		ledger_event(l, EVENT_STORE_FAILED, (uint64_t)l->store.code, 0); /* it holds until the next start */
+	ledger_event(l, EVENT_KEY_QUARANTINED, key, 0);
+}
+
+json_t *
+control_key_release(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	const char *text;
+	struct key_row k;
+	if (!control_text(request, &(struct text_rule){"key", 128, true}, &text, &error))
+		return error;
+	if (!find_key(l, text, &k))
+		return control_error(
+			"no_such_key", "there is no such key: give its id (key_…, see `lethe key list`) or the key itself");
+	if (k.quarantined_us != 0 && !set_quarantine(l, &k, 0))
+		return control_store_failed(l);
 	json_t *answer = control_ok(), *o = key_json(&k);
 	json_object_update(answer, o);
 	json_decref(o);

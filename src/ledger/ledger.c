@@ -247,7 +247,7 @@ fill_keys(struct ledger *l)
 			.account = (uint64_t)sqlite3_column_int64(st, 1),
 			.expires_ms = (uint64_t)sqlite3_column_int64(st, 2),
 			.slot = UINT32_MAX,
-			.state = sqlite3_column_int64(st, 3) != 0 ? KEY_REVOKED : KEY_ACTIVE};
+			.state = key_state_of(sqlite3_column_int64(st, 3), sqlite3_column_int64(st, 5))};
 		board_find(l->o.board, f.account, &f.slot);
 		room = key_table_put(l->o.keys, sqlite3_column_blob(st, 4), &f);
 	}

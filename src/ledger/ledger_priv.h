@@ -186,6 +186,12 @@ struct ledger {
 	struct observed observed;
 };
 
+/* ---- key.c ---- */
+
+enum key_state key_state_of(int64_t revoked_us, int64_t quarantined_us);
+/* Supervisor: edges have died while they served it. */
+void ledger_quarantine_key(struct ledger *l, uint64_t key);
+
 /* Rounds until all is booked that had been handed in before. False: the store failed. */
 must_check bool ledger_drain(struct ledger *l);
 /* Heartbeat and, when due, a round: called from long work. */

@@ -123,6 +123,9 @@ take_order(struct process *p, const struct message_head *m, int fd)
 	case MESSAGE_PEER:
 		take_peer(p, (const void *)m, fd);
 		break;
+	case MESSAGE_QUARANTINE:
+		ledger_quarantine_key(p->ledger, ((const struct message_key *)(const void *)m)->key);
+		break;
 	case MESSAGE_CATALOGUE:
 		p->catalogue_fd = fd;
 		p->catalogue_bytes = ((const struct message_memory *)(const void *)m)->memory_bytes;

@@ -424,8 +424,10 @@ child_ended(struct child *c, int wait_status)
 	watch_pipe_close(c);
 	timer_cancel(&s->loop, &c->kill);
 	arrows_drop(s, c);
-	if (child_is_edge(c))
+	if (child_is_edge(c)) {
+		poison_edge_died(c, wait_status);
 		bury_edge(c);
+	}
 	if (s->loop.now_ms - c->started_ms >= RESTART_HEALTHY_MS)
 		c->backoff_ms = RESTART_MS_MIN;
 	uint32_t wait_ms = c->backoff_ms;

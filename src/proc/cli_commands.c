@@ -94,7 +94,7 @@ const struct cli_command cli_commands[] = {
 		.examples = "lethe key list\nlethe key list acme\n",
 		.args = {{"ACCOUNT", NULL, "account", false, false, "name or id (acc_…) of the account; all without it", CLI_ACCOUNT},
 			{LIMIT_ARG}, {AFTER_ARG}},
-		.columns = "key,account_name,name,last4,state,created,expires,last_used,replaced_by,revoked",
+		.columns = "key,account_name,name,last4,state,created,expires,last_used,replaced_by,revoked,quarantined",
 		.empty = "No keys yet. Create one: lethe key create ACCOUNT",
 	},
 	{
@@ -126,6 +126,17 @@ const struct cli_command cli_commands[] = {
 		.examples = "lethe key revoke key_0123456789\nlethe key revoke - < leaked-key.txt\n",
 		.args = {{KEY_ARG}},
 		.columns = "key,account,name,state,revoked",
+	},
+	{
+		.name = "key release",
+		.op = "key.release",
+		.summary = "let a quarantined key be served again",
+		.words =
+			"A key is quarantined when two edges died within ten minutes while they served it: what brings down one would bring down the next. Its\n"
+			"requests get 503 until it is released. Find out first what it asks for: the log's CHILD_DIED and KEY_QUARANTINED say when.",
+		.examples = "lethe key list\nlethe key release key_0123456789\n",
+		.args = {{KEY_ARG}},
+		.columns = "key,account,name,state",
 	},
 	{
 		.name = "credit add",

@@ -348,6 +348,7 @@ generation_child_ready(struct supervisor *s, struct child *c)
 {
 	if (c->role->end == END_OF_LEDGER) {
 		s->ledger_has = s->now;
+		poison_tell(s);
 		if (s->next)
 			tell_ledger(s, s->next);
 	}

@@ -4,6 +4,7 @@
  *   arrows.c      socket pairs between children         watch.c   TracerPid, and what children write to their pipe
  *   listen.c      sockets and the endpoint file
  *   reload.c      what SIGHUP does
+ *   poison.c      keys that edges die of
  *   generation.c  from one configuration to the next: new edges, and the end of the old ones
  */
 #ifndef PROC_SUPERVISOR_PRIV_H
@@ -91,6 +92,16 @@ struct reload {
 	struct plan_report report;
 };
 
+enum { DEATHS_MAX = 16,
+	QUARANTINES_MAX = 64 };
+
+/* Of an edge, by itself, and who was served; poison.c. */
+struct edge_death {
+	uint64_t at_ms;
+	size_t count;
+	uint64_t *keys; /* ascending; malloc'ed */
+};
+
 struct supervisor {
 	struct loop loop;
 	const struct supervisor_plan *plan; /* of the generation that serves */
@@ -106,6 +117,9 @@ struct supervisor {
 	/* Whose catalogue the ledger uses, and whose it was told to use and has not answered; NULL: none. */
 	const struct generation *ledger_has, *ledger_told;
 	struct reload reload;
+	struct edge_death death[DEATHS_MAX]; /* the newest first */
+	uint64_t quarantine[QUARANTINES_MAX]; /* that the ledger could not be told of yet */
+	uint32_t quarantine_count;
 	struct tls_ticket_keys tickets;
 	struct timer rotate;
 	struct timer second, limit; /* limit: how long the state may last */
@@ -176,6 +190,12 @@ void generation_child_ended(struct child *c);
 void generation_adopted(struct supervisor *s, const struct message_adopted *m);
 /* Will it be started again when it dies? */
 bool generation_lives(const struct child *c);
+
+/* ---- poison.c ---- */
+/* It is reaped and not yet declared dead. */
+void poison_edge_died(struct child *c, int wait_status);
+/* The ledger is READY. */
+void poison_tell(struct supervisor *s);
 
 /* ---- watch.c ---- */
 must_check bool watch_pipe(struct child *c, int fd);

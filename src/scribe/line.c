@@ -2,6 +2,7 @@
 
 #include "ticket/events.h"
 #include "ticket/house_accounts.h"
+#include "ticket/ids.h"
 
 struct event_row {
 	const char *name, *sentence;
@@ -151,6 +152,14 @@ write_reason(struct text *t, uint64_t number, const struct catalogue *c)
 	text_str(t, number < ARRAY_LEN(reasons) ? reasons[number] : "?");
 }
 
+static void
+write_key(struct text *t, uint64_t number, const struct catalogue *c)
+{
+	char id[ID_TEXT_MAX];
+	id_text(ID_KEY, number, id);
+	text_str(t, id);
+}
+
 /* Behind these words a number is written as the name that it stands for. */
 static const struct {
 	struct span word;
@@ -160,6 +169,7 @@ static const struct {
 	{{"provider ", 9}, write_provider},
 	{{"account ", 8}, write_house},
 	{{"reason: ", 8}, write_reason},
+	{{"key ", 4}, write_key},
 };
 
 static void

@@ -75,6 +75,11 @@ uint32_t board_incarnation(const struct board *b, uint32_t edge);
  * time; what is taken then is a living edge's.
  */
 bool board_slab_unused(const struct board *b, uint32_t edge);
+/*
+ * Supervisor, between the death of this incarnation and board_mark_dead(): the keys of its exchanges that have a hold, at most `max`, each once, in
+ * ascending order. Returns how many.
+ */
+size_t board_keys_running(const struct board *b, uint32_t edge, uint32_t incarnation, uint64_t *ret_keys, size_t max);
 /* The descriptor by which a hand-in wakes the ledger; set once per process after mapping. */
 void board_set_wake_fd(struct ticket_desk *d, int fd);
 

@@ -2,6 +2,8 @@
 #include "ticket/ledger_side_priv.h"
 #include "ticket/tally.h"
 
+#include <stdlib.h>
+
 static enum board_state
 state_of(enum ticket_kind kind, bool answered)
 {
@@ -38,6 +40,34 @@ board_look_at(const struct board *b, uint32_t index, struct board_look *ret)
 	ret->state = state_of(word_kind(word), *(const volatile uint32_t *)&t->facts.first_byte_ms != 0);
 	ret->model = *(const volatile uint32_t *)&t->facts.model;
 	ret->provider = *(const volatile uint32_t *)&t->facts.provider;
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* What the dead have written may be anything; these are numbers that are looked up. */
+size_t
+board_keys_running(const struct board *b, uint32_t edge, uint32_t incarnation, uint64_t *ret_keys, size_t max)
+{
+	size_t count = 0, unique = 0;
+	uint32_t first = edge * b->size.tickets_per_edge;
+	for (uint32_t i = first; i < first + b->size.tickets_per_edge && count < max; i++) {
+		const struct ticket *t = &b->tickets[i];
+		enum ticket_kind kind = word_kind(atomic_load_explicit(&t->word, memory_order_acquire));
+		bool runs = kind == TICKET_TAKE || kind == TICKET_HELD || kind == TICKET_EXTEND || kind == TICKET_UNDO;
+		if (runs && atomic_load_explicit(&t->owner, memory_order_relaxed) == incarnation)
+			ret_keys[count++] = t->facts.key;
+	}
+	if (count)
+		qsort(ret_keys, count, sizeof *ret_keys, by_number);
+	for (size_t i = 0; i < count; i++)
+		if (ret_keys[i] && (!unique || ret_keys[unique - 1] != ret_keys[i]))
+			ret_keys[unique++] = ret_keys[i];
+	return unique;
 }
 
 uint32_t

@@ -43,6 +43,7 @@ struct counters {
 	COUNTERS(X)
 #undef X
 	_Atomic uint64_t ended[COUNTER_END_REASONS]; /* exchanges by end reason's number */
+	_Atomic uint64_t working_key; /* whose bytes are being looked at; 0: nobody's. Read when the edge has died */
 } __attribute__((aligned(128)));
 
 /*

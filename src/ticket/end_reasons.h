@@ -47,7 +47,8 @@
 	X(TRACED, 39, 0, ALARM, "server_error", "interrupted", REPORTED, "The gateway was interrupted.") \
 	X(BAD_HEADER, 40, 400, NOTE, "invalid_request_error", "bad_header", NONE, "A header of the request has an unknown value.") \
 	X(TOO_MANY_BAD_KEYS, 41, 429, NOTE, "rate_limit_error", "too_many_bad_keys", NONE, "Too many wrong API keys came from your address. Wait a minute, and check the keys that are used there.") \
-	X(REQUEST_TIMEOUT, 42, 504, NOTE, "server_error", "request_timeout", REPORTED, "The request took longer than the gateway allows.")
+	X(REQUEST_TIMEOUT, 42, 504, NOTE, "server_error", "request_timeout", REPORTED, "The request took longer than the gateway allows.") \
+	X(KEY_QUARANTINED, 43, 503, NOTE, "server_error", "key_quarantined", NONE, "Requests with this API key are held back: gateway processes have ended while they served it. The operator has been told.")
 
 enum end_reason {
 #define X(name, number, status, severity, type, code, billing, text) END_##name = number,

@@ -32,6 +32,7 @@
 	X(RELOAD_REFUSED, ALARM, "the changed configuration can't be used and nothing was changed; `lethe reload` says why") \
 	X(RELOAD_WAITS, WARN, "a changed configuration waits until edges of an older one have ended") \
 	X(RETIRED, INFO, "the edges of generation {0} have ended") \
+	X(KEY_QUARANTINED, ALARM, "key {0} is quarantined: twice an edge ended while it served it; `lethe key release` lifts that") \
 	X(LOG_OPENED, INFO, "the log was opened anew") \
 	X(LOG_FAILED, ALARM, "the log can't be opened anew, errno {0}; the old file is written on") \
 	X(TURNED_AWAY, WARN, "edge {0} closed {1} connections above limits.connections_per_address and refused {2} requests above limits.bad_keys_per_minute") \

@@ -18,7 +18,8 @@
 
 enum key_state { KEY_NONE,
 	KEY_ACTIVE,
-	KEY_REVOKED };
+	KEY_REVOKED,
+	KEY_QUARANTINED };
 
 struct key_facts { /* what authentication learns */
 	uint64_t key; /* id */

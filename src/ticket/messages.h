@@ -21,6 +21,7 @@
 	X(CATALOGUE, SUPERVISOR, ANY, message_memory, true) /* ledger, scribe: from now on, together with the TALLY that follows */ \
 	X(TALLY, SUPERVISOR, ANY, message_memory, true) \
 	X(ADOPTED, LEDGER, SUPERVISOR, message_adopted, false) /* both are in use, or can't be */ \
+	X(QUARANTINE, SUPERVISOR, LEDGER, message_key, false) /* edges died while they served this key: none is to serve it again */ \
 	X(TLS_RENEWED, SUPERVISOR, EDGE, message_plain, false) /* certificates, keys and trust are handed over anew: use them */ \
 	X(SEGMENT, SUPERVISOR, EDGE, message_segment, true) \
 	X(SEGMENT_WANTED, EDGE, SUPERVISOR, message_segment, false) \
@@ -104,6 +105,11 @@ struct message_adopted {
 	struct message_head head;
 	uint32_t generation;
 	uint32_t refused; /* 0, or 1: all is as it was */
+};
+
+struct message_key {
+	struct message_head head;
+	uint64_t key;
 };
 
 struct message_segment {
