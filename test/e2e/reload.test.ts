@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
+import { connect as connectH2 } from "node:http2";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -212,6 +213,34 @@ describe("those who are connected", () => {
 		expect(answer.status).toBe(200);
 		expect(answer.headers.get("connection")).toBe("close");
 		await raw.ends();
+		await until("its edge ends", () => w.lethe.children("edge").length === 2);
+	});
+
+	test("a connection of HTTP/2 is told to go, its streams are answered, also those that came before it knew", async () => {
+		const session = connectH2(w.lethe.url);
+		let told = 0;
+		session.on("error", () => {});
+		session.on("goaway", () => told++);
+		const asked = (script: string) =>
+			new Promise<string>((resolve, reject) => {
+				const headers = { ":method": "POST", ":path": "/v1/chat/completions", authorization: `Bearer ${w.customer.key}`, "content-type": "application/json", "x-sim": script };
+				const one = session.request(headers);
+				let text = "";
+				one.setEncoding("utf8");
+				one.on("data", (more: string) => (text += more));
+				one.on("error", reject);
+				one.on("end", () => resolve(text));
+				one.end(JSON.stringify({ model: "exact", messages: hi, stream: true, max_tokens: 1000 }));
+			});
+		const running = asked("chunks=40,gap_ms=50");
+		await until("it runs", () => w.sim.stats().then((stats) => stats["streams"] === 1));
+		const reload = applied((config) => price(config, "exact", "20.00"));
+		const late = asked("chunks=2");
+		await reload;
+		expect(await late).toContain("[DONE]");
+		expect(await running).toContain("[DONE]");
+		expect(told).toBeGreaterThan(0);
+		session.close();
 		await until("its edge ends", () => w.lethe.children("edge").length === 2);
 	});
 
