@@ -108,7 +108,7 @@ describe("listeners", () => {
 			});
 			let said = "";
 			child.stderr!.on("data", (text) => (said += text));
-			return { child, said: () => said, ended: new Promise((resolve) => child.once("exit", resolve)) };
+			return { child, said: () => said, ended: new Promise((resolve) => child.once("close", resolve)) };
 		};
 		const wrong = serve("systemd:other");
 		expect(await wrong.ended).toBe(1);

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
-import { chownSync, copyFileSync, createWriteStream, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, closeSync, copyFileSync, existsSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import OpenAI, { type ClientOptions } from "openai";
 import { type Certificates, trustAuthority } from "./certificates.ts";
@@ -116,13 +116,13 @@ export class Lethe {
 		const endpoint = join(this.data, "endpoint");
 		rmSync(endpoint, { force: true });
 		const [program, ...before] = this.#program();
+		// Straight into the file: what it said is there as soon as it has ended.
+		const output = openSync(join(this.dir, "serve.out"), "a");
 		const child = spawn(program!, [...before, "serve", "--config", this.#configFile, "--data", this.data], {
 			env: { PATH: process.env["PATH"], SIM_API_KEY: upstreamKey, ...this.#options.environment },
-			stdio: ["ignore", "pipe", "pipe"],
+			stdio: ["ignore", output, output],
 		});
-		const output = createWriteStream(join(this.dir, "serve.out"), { flags: "a" });
-		child.stdout.pipe(output, { end: false });
-		child.stderr.pipe(output, { end: false });
+		closeSync(output);
 		this.#child = child;
 		this.#ended = new Promise((resolve) => child.once("exit", resolve));
 		this.url = await until("Lethe is ready", () => this.#ready(endpoint), 20_000);
