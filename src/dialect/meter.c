@@ -33,11 +33,27 @@ meter_init(struct meter *m, enum endpoint endpoint, bool streamed, bool hide)
 {
 	memset(m, 0, meter_bytes(endpoint));
 	m->endpoint = (uint8_t)endpoint;
+	m->streamed = streamed;
 	language_of(endpoint)->begin(m, streamed, hide);
+}
+
+/*
+ * What a JSON document, or a stream's first line, may begin with. In a stream that is a field of SSE, a comment, a byte order mark, or a line of bare
+ * JSON; gzip, zstd and zlib begin otherwise.
+ */
+static bool
+may_begin(bool streamed, char c)
+{
+	static const char document[] = " \t\r\n{[", stream[] = "\r\n:deir{\xef";
+	return streamed ? memchr(stream, c, sizeof stream - 1) != NULL : memchr(document, c, sizeof document - 1) != NULL;
 }
 
 size_t
 meter_feed(struct meter *m, const char *in, size_t len, bool last, struct span *spans, size_t *ret_count)
 {
+	if (!m->begun && len) {
+		m->begun = true;
+		m->alien = !may_begin(m->streamed, in[0]);
+	}
 	return language_of((enum endpoint)m->endpoint)->feed(m, in, len, last, spans, ret_count);
 }

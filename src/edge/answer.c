@@ -31,6 +31,7 @@ static const struct reason_row {
 	X(409, "Conflict") \
 	X(413, "Content Too Large") \
 	X(414, "URI Too Long") \
+	X(415, "Unsupported Media Type") \
 	X(417, "Expectation Failed") \
 	X(422, "Unprocessable Content") \
 	X(429, "Too Many Requests") \
@@ -164,6 +165,8 @@ send_error(struct exchange *x, struct error_says *e)
 	text_lit(&t, "content-type: application/json\r\n");
 	if (status == 405) /* RFC 9110 15.5.6 */
 		answer_allow(&t, x->takes);
+	if (status == 415) /* RFC 9110 15.5.16 */
+		text_lit(&t, "accept-encoding: identity\r\n");
 	if (!retry_helps(status))
 		text_lit(&t, "x-should-retry: false\r\n");
 	else if (status == 503)

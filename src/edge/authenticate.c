@@ -127,6 +127,15 @@ authenticate_key(struct exchange *x, const struct http1_head *h)
 	return reason == END_NONE;
 }
 
+/* Compressed: what can't be read can be neither routed nor counted (RFC 9110 8.4). */
+static bool
+body_is_encoded(const struct http1_head *h)
+{
+	const struct http1_field *f = http1_field_find(h, HTTP1_CONTENT_ENCODING);
+	struct span v = f ? http1_field_value(h, f) : (struct span){0};
+	return v.len && (v.len != 8 || strncasecmp(v.at, "identity", 8) != 0);
+}
+
 /* LIMIT: what would be refused anyway is refused before the body is read. */
 static enum end_reason
 limit(struct exchange *x, const struct http1_head *h)
@@ -143,6 +152,8 @@ limit(struct exchange *x, const struct http1_head *h)
 		return END_LEDGER_AWAY;
 	if (h->has_length && h->content_length > e->p->limits.body_bytes)
 		return END_BODY_TOO_LARGE;
+	if (body_is_encoded(h))
+		return END_BODY_ENCODED;
 	if (!share_take(e, x->account_row))
 		return END_RATE_LIMITED;
 	x->ticket = ticket_pick(e->desk);

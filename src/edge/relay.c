@@ -236,6 +236,11 @@ relay_data(struct exchange *x, char *data, size_t len, bool eof, struct span hea
 		exchange_end(x, END_OVERLOADED);
 		return;
 	}
+	if (x->meter->alien) { /* nothing of it was passed on, and nothing is: what can't be read can't be counted */
+		x->head_sent = x->head_sent && !head.len;
+		exchange_end(x, END_PROVIDER_MALFORMED);
+		return;
+	}
 	if (x->meter->answer == ANSWER_ERROR && answer_is_private(x, (struct span){out, out_len})) {
 		end_private(x, head);
 		return;

@@ -48,7 +48,8 @@
 	X(BAD_HEADER, 40, 400, NOTE, "invalid_request_error", "bad_header", NONE, "A header of the request has an unknown value.") \
 	X(TOO_MANY_BAD_KEYS, 41, 429, NOTE, "rate_limit_error", "too_many_bad_keys", NONE, "Too many wrong API keys came from your address. Wait a minute, and check the keys that are used there.") \
 	X(REQUEST_TIMEOUT, 42, 504, NOTE, "server_error", "request_timeout", REPORTED, "The request took longer than the gateway allows.") \
-	X(KEY_QUARANTINED, 43, 503, NOTE, "server_error", "key_quarantined", NONE, "Requests with this API key are held back: gateway processes have ended while they served it. The operator has been told.")
+	X(KEY_QUARANTINED, 43, 503, NOTE, "server_error", "key_quarantined", NONE, "Requests with this API key are held back: gateway processes have ended while they served it. The operator has been told.") \
+	X(BODY_ENCODED, 44, 415, NOTE, "invalid_request_error", "unsupported_encoding", NONE, "The request body is compressed (Content-Encoding). Send it as it is, without that header.")
 
 enum end_reason {
 #define X(name, number, status, severity, type, code, billing, text) END_##name = number,
