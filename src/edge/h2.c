@@ -604,11 +604,20 @@ h2_continue(struct client *c)
 	write_soon(s->h2);
 }
 
+/* The more streams there are, the less of each waits here for a peer that keeps its windows shut. */
+size_t
+h2_read_most(const struct client *c)
+{
+	uint32_t share = H2_UNSENT_MAX / (stream_of(c)->h2->stream_count + 1);
+	return share > H2_STREAM_FULL ? H2_STREAM_FULL : share < H2_STREAM_LEAST ? H2_STREAM_LEAST
+																			 : share;
+}
+
 bool
 h2_is_full(const struct client *c)
 {
 	const struct h2_stream *s = stream_of(c);
-	return s->out_len - s->out_sent >= H2_STREAM_FULL;
+	return s->out_len - s->out_sent >= h2_read_most(c);
 }
 
 bool
