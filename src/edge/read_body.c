@@ -5,7 +5,7 @@
 
 #include <assert.h>
 
-enum { BLOCK_CHUNKED_FIRST = 8 << 10 };
+enum { BLOCK_CHUNKED_FIRST = (2 << 10) - sizeof(struct block) }; /* doubled with each that follows */
 
 /* ---- the fields that go up ---- */
 
