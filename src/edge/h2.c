@@ -289,7 +289,8 @@ compose(struct h2_head *d, bool body)
 	struct text t = text_on(d->at + FRONT / 2, FRONT / 2);
 	text_span(&t, d->pseudo[HTTP2_PSEUDO_METHOD]);
 	text_lit(&t, " ");
-	text_span(&t, d->pseudo[HTTP2_PSEUDO_PATH]);
+	if (d->pseudo[HTTP2_PSEUDO_PATH].at) /* CONNECT has none: the parser's to refuse */
+		text_span(&t, d->pseudo[HTTP2_PSEUDO_PATH]);
 	text_lit(&t, " HTTP/1.1\r\n");
 	if (d->pseudo[HTTP2_PSEUDO_AUTHORITY].at) {
 		text_lit(&t, "host: ");
