@@ -17,6 +17,7 @@ seconds=60
 mode=run
 uncovered=
 names=()
+ci_runs=15000
 least_coverage=90
 
 while [ $# -gt 0 ]; do
@@ -34,13 +35,13 @@ done
 
 # A fuzzer is a file x_fuzz.c with seeds; its executable stands at the same place in the build folder.
 source_of() {
-	(cd "$root" && find src test -name "$1_fuzz.c" -not -path '*/node_modules/*') | head -n 1
+	find "$root/src" -name "$1_fuzz.c" -printf '%P\n' | head -n 1
 }
 
 target_of() {
 	local s
 	s=$(source_of "$1")
-	echo "${s%.c}"
+	echo "src/${s%.c}"
 }
 
 if [ ${#names[@]} -eq 0 ]; then
@@ -50,28 +51,20 @@ if [ ${#names[@]} -eq 0 ]; then
 	done
 fi
 for name in "${names[@]}"; do
-	[ -n "$(source_of "$name")" ] || { echo "no fuzzer ${name}_fuzz.c in src or test" >&2; exit 2; }
+	[ -n "$(source_of "$name")" ] || { echo "no fuzzer src/*/${name}_fuzz.c" >&2; exit 2; }
 done
 
 # What a fuzzer is there to reach, besides the file of its own name.
 parser_files() {
 	case $1 in
 	http1_request | http1_response) echo "src/core/$1.c src/core/http1.c" ;;
+	multipart) echo "src/core/multipart.c src/core/multipart_head.c" ;;
 	chat_usage) echo "src/dialect/chat_usage.c src/dialect/chat_meter.c" ;;
 	request) echo "src/dialect/request.c src/dialect/request_languages.c" ;;
 	import) echo "src/proc/import_price.c src/proc/import_litellm.c src/proc/import_genai.c src/proc/import_decimal.c" ;;
 	config) echo src/proc/config{,_check,_scalar}.c ;;
-	h2) echo src/edge/h2{,_common,_up}.c ;;
-	languages) echo src/dialect/{reader,messages_meter,gemini_meter,responses_meter,counts,meter}.c ;;
-	*) local s; s=$(source_of "$1"); echo "${s%_fuzz.c}.c" ;;
-	esac
-}
-
-# How often --ci runs one: a whole gateway is slower than a parser.
-runs_of() {
-	case $1 in
-	h2) echo 3000 ;;
-	*) echo 15000 ;;
+	languages) echo src/dialect/{reader,media_meter,messages_meter,gemini_meter,responses_meter,counts,meter}.c ;;
+	*) local s; s=$(source_of "$1"); echo "src/${s%_fuzz.c}.c" ;;
 	esac
 }
 
@@ -113,7 +106,7 @@ run_all() {
 		before=$SECONDS
 		if [ $mode = ci ]; then
 			rm -rf "$build/found/$name"
-			fuzz "$build" "$name" 0 -seed=1 -runs="$(runs_of "$name")" || failed=1
+			fuzz "$build" "$name" 0 -seed=1 -runs=$ci_runs || failed=1
 		else
 			fuzz "$build" "$name" "$seconds" || failed=1
 		fi

@@ -126,13 +126,13 @@ UPDATE boot SET ceiling_ms = max(ceiling_ms, ?1) WHERE number = (SELECT max(numb
 
 -- name: price_insert
 INSERT INTO price (id, model, from_ms, added_us, request_nano, tier, above_tokens, geo_us_x100,
-	tool_web_search_nano, tool_file_search_nano, tool_code_session_nano,
+	tool_web_search_nano, tool_file_search_nano, tool_code_session_nano, tool_audio_second_nano, tool_image_nano,
 	pico_input, pico_cached, pico_cache_write, pico_cache_write_1h, pico_audio_in, pico_image_in, pico_video_in, pico_cached_audio, pico_cached_image, pico_output, pico_reasoning, pico_audio_out, pico_image_out)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24) ON CONFLICT (id) DO NOTHING
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26) ON CONFLICT (id) DO NOTHING
 
 -- name: price_all
 SELECT price.id, model, from_ms, added_us, request_nano, tier, above_tokens, geo_us_x100,
-	tool_web_search_nano, tool_file_search_nano, tool_code_session_nano,
+	tool_web_search_nano, tool_file_search_nano, tool_code_session_nano, tool_audio_second_nano, tool_image_nano,
 	pico_input, pico_cached, pico_cache_write, pico_cache_write_1h, pico_audio_in, pico_image_in, pico_video_in, pico_cached_audio, pico_cached_image, pico_output, pico_reasoning, pico_audio_out, pico_image_out,
 	model.name
 FROM price LEFT JOIN model ON model.id = price.model ORDER BY model.name, from_ms DESC, tier, above_tokens, price.id

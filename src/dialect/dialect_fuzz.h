@@ -2,17 +2,32 @@
  * What the fuzzers of requests and answers share: what their first two bytes choose, and numbers out of the rest.
  * Fuzzing only; owns nothing.
  *
- * byte 0  a letter: A to K is the endpoint by its number, L to O what the fuzzer makes itself; a small letter is a stream
+ * byte 0  a letter: A to K is the endpoint by its number, L to O what the fuzzer makes itself, P to T five endpoints more; a small letter is a stream
  * byte 1  how the rest is split: pieces of at most 1 + byte % 32 bytes, their lengths drawn from it
  */
 #ifndef DIALECT_DIALECT_FUZZ_H
 #define DIALECT_DIALECT_FUZZ_H
 
 #include "core/base.h"
+#include "ticket/endpoints.h"
 #include "ticket/usage.h"
 
-enum { FUZZ_CHOICE = 0x0f,
+enum { FUZZ_CHOICE = 0x1f,
+	FUZZ_MADE = 12, /* L */
+	FUZZ_MADE_END = 16,
 	FUZZ_STREAMED = 0x20 };
+
+/* ENDPOINT_NONE: none. */
+static inline enum endpoint
+fuzz_endpoint(uint8_t letter)
+{
+	unsigned choice = letter & FUZZ_CHOICE;
+	if (choice >= FUZZ_MADE_END)
+		choice -= FUZZ_MADE_END - FUZZ_MADE;
+	else if (choice >= FUZZ_MADE)
+		choice = ENDPOINT_NONE;
+	return choice < ENDPOINT_COUNT ? (enum endpoint)choice : ENDPOINT_NONE;
+}
 
 struct fuzz_splits {
 	uint32_t state, most;

@@ -29,7 +29,10 @@ static void
 read_along(struct meter *m, enum endpoint endpoint, bool streamed, struct span in, struct fuzz_splits splits)
 {
 	bool end_alone = splits.state & 1;
-	meter_init(m, endpoint, streamed, false);
+	if (endpoint == ENDPOINT_AUDIO_TRANSLATIONS && !streamed && in.len && in.at[0] != '{') /* subtitles */
+		meter_init_plain(m, endpoint);
+	else
+		meter_init(m, endpoint, streamed, false);
 	for (size_t at = 0, n; at < in.len; at += n) {
 		n = fuzz_piece(&splits, in.len - at);
 		feed(m, in.at + at, n, at + n == in.len && !end_alone);
@@ -391,13 +394,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct span in = {(const char *)data + 2, size - 2};
 	unsigned choice = data[0] & FUZZ_CHOICE;
 	bool streamed = data[0] & FUZZ_STREAMED;
-	if (choice < ENDPOINT_COUNT) {
-		read_both_ways((enum endpoint)choice, streamed, in, data[1]);
+	if (choice < FUZZ_MADE || choice >= FUZZ_MADE_END) {
+		read_both_ways(fuzz_endpoint(data[0]), streamed, in, data[1]);
 		return 0;
 	}
 	made.t = text_on(made.room, sizeof made.room);
 	made.streamed = streamed;
 	made.seed = data[1];
-	made_checks[choice - ENDPOINT_COUNT](&made, in);
+	made_checks[choice - FUZZ_MADE](&made, in);
 	return 0;
 }

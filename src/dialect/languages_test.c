@@ -202,6 +202,38 @@ responses_count_by_their_rules(void **state)
 	check(rows, ARRAY_LEN(rows));
 }
 
+static void
+audio_and_images_say_what_they_cost(void **state)
+{
+#define AUDIO_USAGE \
+	"\"usage\":{\"type\":\"tokens\",\"input_tokens\":14,\"input_token_details\":{\"text_tokens\":4,\"audio_tokens\":10},\"output_tokens\":5,\"total_tokens\":19}"
+	static const struct row rows[] = {
+		{ENDPOINT_AUDIO_TRANSCRIPTIONS, false, "{\"text\":\"hi\"," AUDIO_USAGE "}", "reported input=4 audio_in=10 output=5 finished"},
+		{ENDPOINT_AUDIO_TRANSCRIPTIONS, true, EVENT("transcript.text.delta", "\"delta\":\"hi\"") EVENT("transcript.text.done", "\"text\":\"hi\"," AUDIO_USAGE),
+			"reported input=4 audio_in=10 output=5 finished"},
+		{ENDPOINT_AUDIO_TRANSCRIPTIONS, true, EVENT("transcript.text.delta", "\"delta\":\"hi\""), "none"},
+		{ENDPOINT_AUDIO_TRANSCRIPTIONS, true, EVENT("error", "\"error\":{\"message\":\"no\"}"), "none error"},
+		{ENDPOINT_AUDIO_TRANSCRIPTIONS, false, "{\"text\":\"hi\",\"usage\":{\"type\":\"duration\",\"seconds\":61}}", "reported audio_second=61 finished"},
+		{ENDPOINT_AUDIO_TRANSLATIONS, false, "{\"duration\":8.470000267,\"text\":\"hi\"}", "reported audio_second=9 finished"},
+		{ENDPOINT_AUDIO_TRANSLATIONS, false, "{\"duration\":\"8.00\",\"text\":\"hi\"}", "reported audio_second=8 finished"},
+		{ENDPOINT_AUDIO_TRANSLATIONS, false, "{\"duration\":-8}", "none finished"},
+		{ENDPOINT_AUDIO_TRANSLATIONS, false, "{\"duration\":7,\"usage\":{\"seconds\":8}}", "reported audio_second=8 finished"},
+		{ENDPOINT_AUDIO_TRANSLATIONS, false, "{\"text\":\"hi\"}", "none finished"},
+		{ENDPOINT_AUDIO_TRANSLATIONS, false, "{\"error\":{\"message\":\"no\"}}", "none error finished"},
+		{ENDPOINT_IMAGES_EDITS, false,
+			"{\"data\":[{\"b64_json\":\"A\"}],\"usage\":{\"input_tokens\":30,\"input_tokens_details\":{\"text_tokens\":10,\"image_tokens\":20},\"output_tokens\":7,\"total_tokens\":37}}",
+			"reported input=10 image_in=20 image_out=7 finished"},
+		{ENDPOINT_IMAGES_GENERATIONS, true,
+			EVENT("image_generation.partial_image", "\"b64_json\":\"A\"")
+				EVENT("image_generation.completed", "\"usage\":{\"input_tokens\":3,\"output_tokens\":7,\"output_tokens_details\":{\"image_tokens\":5,\"text_tokens\":2}}"),
+			"reported input=3 output=2 image_out=5 finished"},
+		{ENDPOINT_IMAGES_VARIATIONS, false, "{\"data\":[{\"url\":\"a\"},{\"url\":\"b\"}]}", "none finished"},
+		{ENDPOINT_IMAGES_VARIATIONS, false, "{\"usage\":{\"input_tokens\":3,\"input_tokens_details\":{\"image_tokens\":9},\"output_tokens\":1}}",
+			"reported image_in=3 image_out=1 absurd finished"},
+	};
+	check(rows, ARRAY_LEN(rows));
+}
+
 int
 main(void)
 {
@@ -209,6 +241,7 @@ main(void)
 		cmocka_unit_test(anthropic_counts_by_its_rules),
 		cmocka_unit_test(gemini_counts_by_its_rules),
 		cmocka_unit_test(responses_count_by_their_rules),
+		cmocka_unit_test(audio_and_images_say_what_they_cost),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

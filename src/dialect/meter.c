@@ -13,6 +13,11 @@ static const struct meter_language *const languages[ENDPOINT_COUNT] = {
 	[ENDPOINT_COUNT_TOKENS] = &meter_gemini,
 	[ENDPOINT_EMBED_CONTENT] = &meter_gemini,
 	[ENDPOINT_BATCH_EMBED_CONTENTS] = &meter_gemini,
+	[ENDPOINT_AUDIO_TRANSCRIPTIONS] = &meter_media,
+	[ENDPOINT_AUDIO_TRANSLATIONS] = &meter_media,
+	[ENDPOINT_IMAGES_GENERATIONS] = &meter_media,
+	[ENDPOINT_IMAGES_EDITS] = &meter_media,
+	[ENDPOINT_IMAGES_VARIATIONS] = &meter_media,
 };
 
 static const struct meter_language *
@@ -48,9 +53,33 @@ may_begin(bool streamed, char c)
 	return streamed ? memchr(stream, c, sizeof stream - 1) != NULL : memchr(document, c, sizeof document - 1) != NULL;
 }
 
+void
+meter_init_plain(struct meter *m, enum endpoint endpoint)
+{
+	meter_init(m, endpoint, false, false);
+	m->plain = true;
+}
+
+/* Words as they are: a byte counts like one of a JSON string. */
+static size_t
+feed_plain(struct meter *m, const char *in, size_t len, bool last, struct span *spans, size_t *ret_count)
+{
+	m->content_bytes += len;
+	m->finished |= last;
+	if (len)
+		meter_raise(m, ANSWER_CONTENT);
+	if (last)
+		meter_raise(m, ANSWER_FINISHED);
+	*ret_count = len != 0;
+	spans[0] = (struct span){in, len};
+	return len;
+}
+
 size_t
 meter_feed(struct meter *m, const char *in, size_t len, bool last, struct span *spans, size_t *ret_count)
 {
+	if (m->plain)
+		return feed_plain(m, in, len, last, spans, ret_count);
 	if (!m->begun && len) {
 		m->begun = true;
 		m->alien = !may_begin(m->streamed, in[0]);

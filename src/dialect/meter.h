@@ -42,13 +42,14 @@ struct meter {
 	enum answer answer;
 	bool finished; /* the proper end was seen: [DONE], message_stop, a terminal response event, the outer object closed, …; for a Gemini stream the
 	                  stream's own end after a finishReason or blockReason */
-	bool streamed, begun;
+	bool streamed, begun, plain;
 	bool alien; /* by its first byte it can't be JSON or SSE: compressed without saying so, a page of somebody in between */
 	bool malformed; /* not JSON / not SSE where it had to be: metering is by estimate */
 	uint64_t content_bytes; /* bytes of visible output text, tool arguments, refusals (JSON-escaped length) */
 	uint64_t reasoning_bytes; /* the same for reasoning and thinking */
 	uint64_t content_reported, reasoning_reported; /* those of them that came before `usage` last counted such output */
 	uint64_t events; /* events that carried output */
+	uint32_t images; /* that came */
 	_Alignas(16) unsigned char state[METER_STATE_MAX];
 };
 
@@ -60,6 +61,9 @@ size_t meter_bytes(enum endpoint endpoint);
  * hide      chat only: include_usage was injected by us; the usage-only chunk and `"usage":null` members are cut from what goes to the client
  */
 void meter_init(struct meter *m, enum endpoint endpoint, bool streamed, bool hide);
+
+/* The answer is to be neither JSON nor a stream, but words: transcripts as text or subtitles. Nothing is reported in it. */
+void meter_init_plain(struct meter *m, enum endpoint endpoint);
 
 /*
  * Read along. Returns how many bytes of `in` are settled: those to forward are in spans[0..*ret_count) (they point into `in`; at most

@@ -6,8 +6,6 @@
 _Static_assert((int)REQUEST_DEPTH_MAX == (int)JSON_DEPTH_MAX, "the scanner's depth is the dialect's");
 _Static_assert(NODE_ONCE <= 32, "one bit for each member that may stand once");
 
-enum { N_MAX = 128 };
-
 struct scan_state {
 	struct json_scan json;
 	const struct request_language *language;
@@ -220,7 +218,7 @@ on_member(struct request_facts *r, struct scan_state *st, enum json_token t, con
 	case NODE_CAP_COMPLETION:
 		return on_cap(st, t, ev);
 	case NODE_N:
-		return on_count(t, ev, N_MAX, st->language->bad_n, &r->n);
+		return on_count(t, ev, REQUEST_N_MAX, st->language->bad_n, &r->n);
 	case NODE_STORE:
 		return on_store(r, t, ev);
 	case NODE_CONFIG:
@@ -478,6 +476,8 @@ request_scan_finish(struct request_scan *s)
 		s->error = l->no_content;
 	else if (l->cap_required && !r->has_cap)
 		s->error = REQUEST_NO_MAX_TOKENS;
+	else if (l->one_in_a_stream && r->stream && r->n > 1)
+		s->error = REQUEST_STREAM_OF_MANY;
 	return s->error;
 }
 
@@ -512,9 +512,9 @@ edit_model(struct edits *e, const struct request_facts *r, struct span model)
 	if (!r->model_bytes || same) /* the path names it, or nothing changes */
 		return;
 	size_t from = e->room->len;
-	text_lit(e->room, "\"");
+	text_str(e->room, r->form ? "" : "\"");
 	text_span(e->room, model);
-	text_lit(e->room, "\"");
+	text_str(e->room, r->form ? "" : "\"");
 	add(e, r->model_at, r->model_bytes, made(e, from));
 }
 

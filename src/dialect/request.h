@@ -16,6 +16,7 @@
 enum {
 	REQUEST_MODEL_MAX = 128, /* bytes of a model's id */
 	REQUEST_DEPTH_MAX = 128,
+	REQUEST_N_MAX = 128, /* answers to one request */
 	REQUEST_MODELS_MAX = 128, /* places where a body names its model: requests of one batchEmbedContents */
 	REQUEST_EDITS_MAX = REQUEST_MODELS_MAX + 4,
 	REQUEST_EDIT_TEXT_MAX = 384, /* room that request_edits() needs */
@@ -46,6 +47,14 @@ enum {
 	X(FOREIGN_OBJECT, \
 		"This request names an object stored at the provider (a file, an earlier response, a conversation, a cache); these are not available here.", "") \
 	X(BACKGROUND, "background: true is not available here; leave it out and stream the answer.", "background") \
+	X(NOT_FORM, "This endpoint takes a form: Content-Type: multipart/form-data with a boundary.", "") \
+	X(BAD_FORM, "The request body is not a valid form.", "") \
+	X(BAD_FORM_FIELD, "model, stream, n and response_format must be plain fields of the form, without brackets and no files.", "") \
+	X(NO_PROMPT, "You must provide a prompt parameter.", "prompt") \
+	X(STREAM_OF_MANY, "stream: true makes one image at a time; leave n out.", "n") \
+	X(UNBILLED_FORMAT, \
+		"An answer of this format does not say how long the audio is, which this model is billed by: use json, verbose_json or diarized_json.", \
+		"response_format") \
 	X(STORE, "store: true would keep the answer at the provider, under an account that is not yours; leave it out.", "store")
 
 enum request_error {
@@ -65,6 +74,8 @@ struct request_facts {
 	bool store; /* store: true was asked */
 	bool has_reasoning_effort, has_service_tier, has_tools;
 	bool has_cap, cap_is_completion; /* chat: max_completion_tokens (wins) or max_tokens; null counts as absent */
+	bool form; /* multipart/form-data: values stand without quotes */
+	bool plain_answer; /* text or subtitles were asked for: an answer without usage */
 	bool geo_us; /* inference in one country was asked, which costs more */
 	uint8_t tier; /* enum service_tier that was asked; standard when nothing or the provider's choice */
 	uint8_t server_tools; /* bit per enum tool_kind that the provider may use and bill */

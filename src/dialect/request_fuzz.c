@@ -188,10 +188,10 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct request_scan whole, pieces;
-	if (size < 2 || (data[0] & FUZZ_CHOICE) == 0 || (data[0] & FUZZ_CHOICE) >= ENDPOINT_COUNT)
+	if (size < 2 || fuzz_endpoint(data[0]) == ENDPOINT_NONE)
 		return 0;
 	struct span in = {(const char *)data + 2, size - 2};
-	enum endpoint endpoint = (enum endpoint)(data[0] & FUZZ_CHOICE);
+	enum endpoint endpoint = fuzz_endpoint(data[0]);
 	enum request_error e = scan(&whole, endpoint, in, fuzz_whole());
 	assert(scan(&pieces, endpoint, in, fuzz_splits(data[1])) == e);
 	if (e != REQUEST_OK)

@@ -118,6 +118,19 @@ static const struct json_node embeddings_nodes[NODE_COUNT] = {
 	[NODE_IMAGE_DATA] = {.text = true},
 };
 
+/* ---- OpenAI images; forms have a scanner of their own (form.h) ---- */
+
+static const struct json_edge images_root[] = {
+	EDGE("model", NODE_MODEL),
+	EDGE("stream", NODE_STREAM),
+	EDGE("n", NODE_N),
+	EDGE("prompt", NODE_CONTENT),
+};
+static const struct json_node images_nodes[NODE_COUNT] = {
+	[NODE_ROOT] = {EDGES(images_root)},
+	[NODE_MODEL] = {.text = true},
+};
+
 /* ---- Anthropic messages ---- */
 
 static const struct json_edge messages_root[] = {
@@ -250,6 +263,12 @@ static const struct request_language responses = {
 };
 static const struct request_language embeddings = {.nodes = embeddings_nodes, .no_content = REQUEST_NO_INPUT};
 static const struct request_language moderations = {.nodes = embeddings_nodes, .no_content = REQUEST_NO_INPUT, .model_optional = true};
+static const struct request_language images = {
+	.nodes = images_nodes,
+	.bad_n = REQUEST_BAD_N,
+	.no_content = REQUEST_NO_PROMPT,
+	.one_in_a_stream = true,
+};
 static const struct request_language messages = {
 	.nodes = messages_nodes,
 	.bad_cap = REQUEST_BAD_MAX_TOKENS,
@@ -286,6 +305,11 @@ static const struct request_language *const languages[ENDPOINT_COUNT] = {
 	[ENDPOINT_COUNT_TOKENS] = &gemini,
 	[ENDPOINT_EMBED_CONTENT] = &gemini,
 	[ENDPOINT_BATCH_EMBED_CONTENTS] = &gemini,
+	[ENDPOINT_AUDIO_TRANSCRIPTIONS] = &images,
+	[ENDPOINT_AUDIO_TRANSLATIONS] = &images,
+	[ENDPOINT_IMAGES_GENERATIONS] = &images,
+	[ENDPOINT_IMAGES_EDITS] = &images,
+	[ENDPOINT_IMAGES_VARIATIONS] = &images,
 };
 
 const struct request_language *

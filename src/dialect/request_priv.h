@@ -59,7 +59,7 @@ struct request_language {
 	const struct json_node *nodes; /* NODE_COUNT of them */
 	enum request_error bad_cap, bad_n, no_content;
 	bool completion_cap; /* max_completion_tokens goes before the old name */
-	bool model_in_path, model_optional, cap_required, cap_may_be_zero;
+	bool model_in_path, model_optional, cap_required, cap_may_be_zero, one_in_a_stream;
 	/* How a cap is said where none stands: member of the body, or of the options object `config`. */
 	struct span cap_member;
 	bool cap_in_config;

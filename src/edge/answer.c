@@ -248,9 +248,22 @@ answer_request_error(struct exchange *x, enum request_error error)
 		REQUEST_ERRORS(X)
 #undef X
 	};
+	static const struct span flaws[] = {
+#define X(name, text) {text, sizeof(text) - 1},
+		MULTIPART_ERRORS(X)
+#undef X
+	};
 	struct error_says e = says(END_BAD_BODY);
+	char room[256];
+	struct text t = text_on(room, sizeof room);
 	e.message = rows[error].text;
 	e.param = rows[error].param;
+	if (error == REQUEST_BAD_FORM && x->req->form->multipart.error) {
+		text_span(&t, e.message);
+		text_lit(&t, " ");
+		text_span(&t, flaws[x->req->form->multipart.error]);
+		e.message = (struct span){t.at, t.len};
+	}
 	send_error(x, &e);
 }
 
@@ -431,8 +444,7 @@ void
 answer_provider_error(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	const char *kept = x->carry ? x->carry : ""; /* neither a line nor a body */
-	struct span lines = {kept, x->collect_at}, body = {kept + x->collect_at, x->carry_len - x->collect_at};
+	struct span lines = {x->carry, x->collect_at}, body = {x->carry + x->collect_at, x->carry_len - x->collect_at};
 	if (about_our_account(x, body)) {
 		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->model->provider)->id, x->up_status);
 		exchange_end(x, END_PROVIDER_ACCOUNT);

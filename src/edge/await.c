@@ -89,7 +89,10 @@ begin_relay(struct exchange *x, const struct http1_head *h, char *rest, size_t l
 	}
 	x->streamed = value_begins(h, HTTP1_CONTENT_TYPE, SPAN("text/event-stream"));
 	x->hide = x->hide && x->streamed;
-	meter_init(x->meter, (enum endpoint)x->endpoint, x->streamed, x->hide);
+	if (x->plain_answer && !x->streamed && !value_begins(h, HTTP1_CONTENT_TYPE, SPAN("application/json")))
+		meter_init_plain(x->meter, (enum endpoint)x->endpoint);
+	else
+		meter_init(x->meter, (enum endpoint)x->endpoint, x->streamed, x->hide);
 	if (x->streamed)
 		count_add(e->p->counters, streams_open, 1);
 	struct text t = text_on(e->head_out, HEAD_OUT_BYTES);

@@ -89,6 +89,11 @@ static const struct {
 	OF(COUNT_TOKENS, "countTokens", false),
 	OF(EMBED_CONTENT, "embedContent", false),
 	OF(BATCH_EMBED_CONTENTS, "batchEmbedContents", false),
+	OF(AUDIO_TRANSCRIPTIONS, "/audio/transcriptions", true),
+	OF(AUDIO_TRANSLATIONS, "/audio/translations", true),
+	OF(IMAGES_GENERATIONS, "/images/generations", true),
+	OF(IMAGES_EDITS, "/images/edits", true),
+	OF(IMAGES_VARIATIONS, "/images/variations", true),
 #undef OF
 #define X(NAME, number, of, word, is_billed) [number].billed = is_billed, [number].dialect = DIALECT_##of,
 	ENDPOINTS(X)
@@ -111,6 +116,18 @@ bool
 endpoint_has_output(enum endpoint endpoint)
 {
 	return endpoints[endpoint].output;
+}
+
+bool
+endpoint_of_audio(enum endpoint endpoint)
+{
+	return endpoint == ENDPOINT_AUDIO_TRANSCRIPTIONS || endpoint == ENDPOINT_AUDIO_TRANSLATIONS;
+}
+
+bool
+endpoint_of_images(enum endpoint endpoint)
+{
+	return endpoint >= ENDPOINT_IMAGES_GENERATIONS && endpoint <= ENDPOINT_IMAGES_VARIATIONS;
 }
 
 enum dialect

@@ -19,6 +19,11 @@ enum goes { GOES_BODY,
 	X("/v1/responses", WHOLE, POST, BODY, RESPONSES, OPENAI) \
 	X("/v1/embeddings", WHOLE, POST, BODY, EMBEDDINGS, OPENAI) \
 	X("/v1/moderations", WHOLE, POST, BODY, MODERATIONS, OPENAI) \
+	X("/v1/audio/transcriptions", WHOLE, POST, BODY, AUDIO_TRANSCRIPTIONS, OPENAI) \
+	X("/v1/audio/translations", WHOLE, POST, BODY, AUDIO_TRANSLATIONS, OPENAI) \
+	X("/v1/images/generations", WHOLE, POST, BODY, IMAGES_GENERATIONS, OPENAI) \
+	X("/v1/images/edits", WHOLE, POST, BODY, IMAGES_EDITS, OPENAI) \
+	X("/v1/images/variations", WHOLE, POST, BODY, IMAGES_VARIATIONS, OPENAI) \
 	X("/v1/messages", WHOLE, POST, BODY, MESSAGES, ANTHROPIC) \
 	X("/v1/messages/count_tokens", WHOLE, POST, BODY, MESSAGES_COUNT_TOKENS, ANTHROPIC) \
 	X("generateContent", METHOD, POST, BODY, GENERATE_CONTENT, GEMINI) \
@@ -52,6 +57,9 @@ const struct endpoint_path *endpoint_find(struct span path, struct span *ret_res
 struct span endpoint_upstream(enum endpoint endpoint);
 bool endpoint_billed(enum endpoint endpoint);
 bool endpoint_has_output(enum endpoint endpoint); /* tokens of an answer: else nothing is reserved for any */
+/* What they make can't be bounded by a field of the request, and may be billed by the piece. */
+bool endpoint_of_audio(enum endpoint endpoint);
+bool endpoint_of_images(enum endpoint endpoint);
 enum dialect endpoint_dialect(enum endpoint endpoint);
 
 /* The part of the target before the query, and one argument of the query ("" when absent); percent-escapes stay as they are. */

@@ -161,6 +161,7 @@ request_free(struct exchange *x)
 		next = b->next;
 		vault_free_dirty(e->vault, b, sizeof *b + b->cap, sizeof *b + b->len);
 	}
+	vault_free(e->vault, r->form, sizeof *r->form);
 	vault_free(e->vault, r->headers, r->headers_len);
 	vault_free(e->vault, r->head, r->head_len);
 	if (r->edits_cap)

@@ -11,6 +11,7 @@
 #include "core/loop.h"
 #include "core/proxy2.h"
 #include "core/tls.h"
+#include "dialect/form.h"
 #include "dialect/meter.h"
 #include "dialect/request.h"
 #include "ticket/catalogue.h"
@@ -97,6 +98,7 @@ enum { EDITS_FEW = 4 };
 /* What is needed until the answer begins: the body, because it may have to be sent again. */
 struct request {
 	struct request_scan scan;
+	struct form_scan *form; /* the body is a form */
 	struct http1_chunked chunked;
 	struct block *body, *body_last;
 	uint64_t body_bytes, body_left, admitted;
@@ -138,6 +140,8 @@ struct exchange {
 	struct ticket *settled;
 	uint64_t hold_input, hold_output; /* tokens that the hold covers */
 	uint64_t extend_at; /* counted output tokens at which the hold has to grow */
+	uint32_t pieces; /* n: images that were asked for */
+	uint32_t seconds_estimate; /* of audio in the request, by its size */
 	uint32_t slot;
 	uint32_t carry_len, carry_cap;
 	uint32_t capped; /* value of lethe-capped, 0 when none */
@@ -159,6 +163,7 @@ struct exchange {
 	bool head_sent; /* the client has seen a status line */
 	bool answered; /* a complete answer has been written */
 	bool head_only; /* HEAD */
+	bool plain_answer; /* text or subtitles were asked for */
 	bool sse_asked; /* Gemini: alt=sse */
 	bool beta_asked; /* Anthropic: beta=true */
 	bool client_chunked; /* we frame the answer in chunks */

@@ -5,7 +5,7 @@
 
 #include <assert.h>
 
-enum { BLOCK_CHUNKED_FIRST = (2 << 10) - sizeof(struct block) }; /* doubled with each that follows */
+enum { BLOCK_CHUNKED_FIRST = 8 << 10 };
 
 /* ---- the fields that go up ---- */
 
@@ -113,6 +113,12 @@ room(struct exchange *x)
 	return b && b->len < b->cap ? b : add_block(x);
 }
 
+static bool
+scan(struct request *r, const char *at, size_t len)
+{
+	return r->form ? form_scan_feed(r->form, &r->scan, at, len) : request_scan_feed(&r->scan, at, len);
+}
+
 /* `len` new bytes stand at the end of b. */
 static bool
 body_grew(struct exchange *x, struct block *b, size_t len)
@@ -123,7 +129,7 @@ body_grew(struct exchange *x, struct block *b, size_t len)
 	r->body_bytes += len;
 	if (!r->body_chunked)
 		r->body_left -= len;
-	return request_scan_feed(&r->scan, at, len);
+	return scan(r, at, len);
 }
 
 static enum end_reason
@@ -167,7 +173,8 @@ body_failed(struct exchange *x, enum end_reason reason)
 static void
 body_complete(struct exchange *x)
 {
-	enum request_error error = request_scan_finish(&x->req->scan);
+	struct request *r = x->req;
+	enum request_error error = r->form ? form_scan_finish(r->form, &r->scan) : request_scan_finish(&r->scan);
 	if (error != REQUEST_OK) {
 		answer_request_error(x, error);
 		exchange_end(x, END_BAD_BODY);
@@ -237,6 +244,18 @@ begin_reading(struct exchange *x, const char *rest, size_t len)
 }
 
 static enum end_reason
+prepare_form(struct exchange *x, const struct http1_head *h)
+{
+	struct request *r = x->req;
+	const struct http1_field *f = http1_field_find(h, HTTP1_CONTENT_TYPE);
+	r->form = vault_alloc(x->edge->vault, sizeof *r->form);
+	if (!r->form)
+		return END_OVERLOADED;
+	enum request_error error = form_scan_init(r->form, &r->scan, f ? http1_field_value(h, f) : (struct span){0});
+	return error == REQUEST_OK ? END_NONE : END_BAD_BODY;
+}
+
+static enum end_reason
 prepare(struct exchange *x, const struct http1_head *h, struct span named)
 {
 	struct request *r = request_begin(x);
@@ -244,15 +263,16 @@ prepare(struct exchange *x, const struct http1_head *h, struct span named)
 		return END_OVERLOADED;
 	if (named.len > REQUEST_MODEL_MAX)
 		return END_NO_MODEL;
-	if (named.len)
-		memcpy(r->scan.result.model, named.at, named.len);
+	memcpy(r->scan.result.model, named.at, named.len);
 	r->scan.result.model_len = (uint8_t)named.len;
 	r->body_chunked = h->chunked;
 	r->body_left = h->has_length ? h->content_length : 0;
 	http1_chunked_init(&r->chunked);
 	if (!read_policy(x, h))
 		return END_BAD_HEADER;
-	return keep_headers(x, h) ? END_NONE : END_OVERLOADED;
+	if (!keep_headers(x, h))
+		return END_OVERLOADED;
+	return form_endpoint((enum endpoint)x->endpoint) ? prepare_form(x, h) : END_NONE;
 }
 
 /* Within the budget, and mapped: a segment that is on its way is waited for. */
@@ -291,6 +311,8 @@ read_body_begin(struct exchange *x, const struct http1_head *h, struct span name
 	enum end_reason reason = prepare(x, h, named);
 	if (reason != END_NONE) {
 		read_head_skip_body(x, h, rest.at, rest.len);
+		if (reason == END_BAD_BODY)
+			answer_request_error(x, x->req->scan.error);
 		exchange_end(x, reason);
 		return;
 	}

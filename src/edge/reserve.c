@@ -15,7 +15,9 @@
 #include "edge/endpoints.h"
 #include "ticket/price.h"
 
-enum { STEP_TOKENS = 4096,
+enum { AUDIO_BYTES_PER_SECOND_LEAST = 1000, /* 8 kbit/s: what speech is stored with at least */
+	AUDIO_SECONDS_LEAST = 60, /* providers have a least duration that they bill */
+	STEP_TOKENS = 4096,
 	CAP_TOKENS = 16384,
 	STEP_TOKENS_MIN = 16,
 	TOOL_USES = 10,
@@ -59,14 +61,25 @@ tool_fees(const struct exchange *x)
 	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++)
 		if (r->server_tools >> k & 1)
 			nano += (unsigned __int128)uses * (uint64_t)x->bound->tool_nano[k];
+	if (endpoint_of_audio((enum endpoint)x->endpoint))
+		nano += (unsigned __int128)(r->inline_media_bytes / AUDIO_BYTES_PER_SECOND_LEAST + 1 + AUDIO_SECONDS_LEAST) * (uint64_t)x->bound->tool_nano[TOOL_audio_second];
+	if (endpoint_of_images((enum endpoint)x->endpoint))
+		nano += (unsigned __int128)r->n * (uint64_t)x->bound->tool_nano[TOOL_image];
 	return nano > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)nano;
+}
+
+/* There is no field that could bound the answer: all that the model can make is held. */
+static bool
+no_cap(const struct exchange *x)
+{
+	return endpoint_of_audio((enum endpoint)x->endpoint) || endpoint_of_images((enum endpoint)x->endpoint);
 }
 
 static bool
 watchable(const struct exchange *x)
 {
 	const struct request_facts *r = &x->req->scan.result;
-	return r->stream && !x->model->reasoning;
+	return r->stream && !x->model->reasoning && !no_cap(x);
 }
 
 /* Output tokens that the hold is to cover, as far as the balance is known. */
@@ -79,7 +92,7 @@ output_wanted(struct exchange *x, uint64_t input, struct nano available)
 		return 0;
 	if (r->has_cap)
 		return min64((uint64_t)r->cap * r->n, most);
-	if (x->req->as_is && !watchable(x))
+	if (no_cap(x) || (x->req->as_is && !watchable(x)))
 		return most;
 	uint64_t all = price_affordable_output(x->bound, input, available);
 	uint64_t quarter = all / 4 ? all / 4 : all;
@@ -142,6 +155,8 @@ reserved(struct exchange *x, uint64_t input, uint64_t output)
 	} else if (!r->has_cap && output < output_most(x))
 		x->capped = (uint32_t)(output / r->n);
 	x->hold_input = input;
+	x->hold_output = output;
+	x->pieces = r->n;
 	x->ticket->facts.flags = (uint16_t)((r->stream ? TICKET_STREAMED : 0) | (x->capped ? TICKET_CAPPED : 0));
 	if (route_edit(x))
 		connect_upstream(x);
@@ -168,6 +183,12 @@ bound_row(const struct exchange *x, uint64_t input)
 	u.tier = x->req->scan.result.tier;
 	const struct catalogue_price *asked = catalogue_price_for(c, x->model, x->price, &u, &unpriced);
 	return price_upper_bound(asked, input, 1000).v > price_upper_bound(standard, input, 1000).v ? asked : standard;
+}
+
+static bool
+is_free(const struct catalogue_price *p)
+{
+	return price_upper_bound(p, 1, 1).v == 0 && p->tool_nano[TOOL_audio_second] == 0;
 }
 
 static void
@@ -210,6 +231,12 @@ reserve(struct exchange *x)
 	x->step = STEP_RESERVE;
 	if (!route_model(x))
 		return;
+	x->plain_answer = x->req->scan.result.plain_answer;
+	if (x->plain_answer && endpoint_of_audio((enum endpoint)x->endpoint) && !x->price->request_nano && !is_free(x->price)) {
+		answer_request_error(x, REQUEST_UNBILLED_FORMAT);
+		exchange_end(x, END_BAD_BODY);
+		return;
+	}
 	if (x->req->scan.result.store && !catalogue_provider(x->edge->p->catalogue, x->model->provider)->store) {
 		/* What is kept there would be nobody's: it can't be named again from here. */
 		answer_request_error(x, REQUEST_STORE);

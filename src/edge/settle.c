@@ -7,7 +7,8 @@
 #include "edge/endpoints.h"
 #include "ticket/price.h"
 
-enum { ESTIMATE_BYTES_PER_TOKEN = 4 };
+enum { ESTIMATE_BYTES_PER_TOKEN = 4,
+	ESTIMATE_BYTES_PER_SECOND = 16000 /* of audio: 128 kbit/s */ };
 
 enum billing { BILLING_NONE,
 	BILLING_REPORTED };
@@ -24,6 +25,12 @@ tokens_of_bytes(uint64_t bytes)
 	return (bytes + ESTIMATE_BYTES_PER_TOKEN - 1) / ESTIMATE_BYTES_PER_TOKEN;
 }
 
+static uint32_t
+clamp32(uint64_t v)
+{
+	return v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
+}
+
 void
 request_estimate(struct exchange *x)
 {
@@ -32,6 +39,8 @@ request_estimate(struct exchange *x)
 	uint64_t media = (uint64_t)r->images * x->model->image_tokens + (uint64_t)r->audios * x->model->audio_tokens +
 		(uint64_t)r->files * x->model->file_tokens;
 	x->input_estimate = tokens_of_bytes(text) + media;
+	if (endpoint_of_audio((enum endpoint)x->endpoint))
+		x->seconds_estimate = clamp32((r->inline_media_bytes + ESTIMATE_BYTES_PER_SECOND - 1) / ESTIMATE_BYTES_PER_SECOND);
 }
 
 uint64_t
@@ -46,12 +55,6 @@ static bool
 has_output(const struct exchange *x)
 {
 	return x->meter && x->meter->content_bytes + x->meter->reasoning_bytes > 0;
-}
-
-static uint32_t
-clamp32(uint64_t v)
-{
-	return v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
 }
 
 static void
@@ -186,9 +189,55 @@ add_unreported(const struct meter *m, struct usage *u)
 	u->flags |= USAGE_ESTIMATED;
 }
 
+/*
+ * Audio and images of which the answer doesn't say what they cost: by the piece where the model has a price for it, else by tokens as they were held. What
+ * did not come is not counted.
+ */
+static void
+estimate_media(const struct exchange *x, struct usage *ret)
+{
+	uint64_t made = x->meter ? x->meter->images : 0;
+	*ret = (struct usage){.flags = USAGE_ESTIMATED};
+	if (endpoint_of_audio((enum endpoint)x->endpoint) && x->price->tool_nano[TOOL_audio_second])
+		ret->tools[TOOL_audio_second] = x->seconds_estimate;
+	else
+		ret->tokens[TOKEN_input] = x->input_estimate;
+	if (endpoint_of_images((enum endpoint)x->endpoint) && x->price->tool_nano[TOOL_image]) {
+		*ret = (struct usage){.flags = USAGE_REPORTED}; /* they were counted */
+		ret->tools[TOOL_image] = clamp32(made);
+	} else if (made && x->pieces)
+		ret->tokens[TOKEN_image_out] = x->hold_output / x->pieces * (made < x->pieces ? made : x->pieces);
+	if (x->meter && !made)
+		ret->tokens[TOKEN_output] = tokens_of_bytes(x->meter->content_bytes);
+}
+
+static bool
+is_nothing(const struct usage *u)
+{
+	uint64_t sum = 0;
+	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
+		sum |= u->tokens[k];
+	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++)
+		sum |= u->tools[k];
+	return sum == 0;
+}
+
+/* Reported in a measure that the model has no price for (seconds where tokens are charged): as if nothing had been reported. */
+static bool
+unpriced_measure(const struct exchange *x, const struct usage *u)
+{
+	return !is_nothing(u) && price_cost(x->price, u).v == 0;
+}
+
 static void
 usage_now(const struct exchange *x, struct usage *ret)
 {
+	bool media = endpoint_of_audio((enum endpoint)x->endpoint) || endpoint_of_images((enum endpoint)x->endpoint);
+	bool reported = x->meter && x->meter->usage.flags & USAGE_REPORTED;
+	if (media && (!reported || unpriced_measure(x, &x->meter->usage))) {
+		estimate_media(x, ret);
+		return;
+	}
 	if (x->meter && x->meter->usage.flags & USAGE_REPORTED) {
 		*ret = x->meter->usage;
 		add_unreported(x->meter, ret);

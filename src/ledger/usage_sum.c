@@ -120,7 +120,7 @@ put_in_order(struct table *t, const struct usage_query *q)
 													  " WHERE day >= ?1 / 86400000000 AND day < ?2 / 86400000000"
 /* A leg is a request, too, without cost: the sums per day say the same. */
 #define OF_TICKETS \
-	"1, end_reason <> 1, cost_nano" TOKEN_KINDS(COLUMN) ", 0" TOOL_KINDS(TOOL) " FROM ticket" \
+	"1, end_reason <> 1, cost_nano" TOKEN_KINDS(COLUMN) ", 0" SERVER_TOOLS(TOOL) " FROM ticket" \
 																			   " WHERE id >= ?7 AND started_us >= ?1 AND started_us < ?2 AND (?6 < 0 OR provider = ?6)" \
 																			   " AND (?8 < 0 OR end_reason = ?8) AND (?9 < 0 OR status = ?9)"
 #define OF_BOTH " AND (?3 = 0 OR account = ?3) AND (?4 = 0 OR key = ?4) AND (?5 < 0 OR model = ?5)"

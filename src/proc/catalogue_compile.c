@@ -44,12 +44,17 @@ name_id(const char *kind, const char *name)
 static uint64_t
 price_id(const char *model, const struct catalogue_price *p)
 {
+	enum { FIRST_TOOLS = TOOL_code_session + 1, /* later ones stand behind, and only when they have a price: so that older rows keep their ids */
+		FIRST_WORDS = 5 + FIRST_TOOLS + TOKEN_KIND_COUNT };
 	uint64_t words[5 + TOOL_KIND_COUNT + TOKEN_KIND_COUNT] = {p->from_ms, (uint64_t)p->request_nano, p->above_tokens, p->tier, p->geo_us_x100};
-	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++)
-		words[5 + k] = (uint64_t)p->tool_nano[k];
+	bool later = false;
+	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++) {
+		words[k < FIRST_TOOLS ? 5 + k : FIRST_WORDS + k - FIRST_TOOLS] = (uint64_t)p->tool_nano[k];
+		later |= k >= FIRST_TOOLS && p->tool_nano[k];
+	}
 	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
-		words[5 + TOOL_KIND_COUNT + k] = (uint64_t)p->pico[k];
-	return hash("price", model, strlen(model) + 1, words, sizeof words) &
+		words[5 + FIRST_TOOLS + k] = (uint64_t)p->pico[k];
+	return hash("price", model, strlen(model) + 1, words, later ? sizeof words : FIRST_WORDS * sizeof *words) &
 		INT64_MAX; /* a row of the store: SQLite's integers are signed */
 }
 
@@ -160,9 +165,9 @@ fill_prices(const struct config_model *m, struct catalogue_price *out)
 		const struct config_price *p = &m->prices[i];
 		out[i].from_ms = p->from_ms;
 		out[i].request_nano = p->per_request_nano;
-		out[i].tool_nano[TOOL_web_search] = p->web_search_nano;
-		out[i].tool_nano[TOOL_file_search] = p->file_search_nano;
-		out[i].tool_nano[TOOL_code_session] = p->code_session_nano;
+#define X(name, piece) out[i].tool_nano[TOOL_##name] = p->name##_nano;
+		TOOL_KINDS(X)
+#undef X
 		out[i].above_tokens = (uint32_t)p->above_tokens;
 		out[i].geo_us_x100 = (uint16_t)p->geo_us_x100;
 		out[i].tier = (uint8_t)p->tier;

@@ -155,7 +155,9 @@
 	X("per_request", per_request_nano, DOLLARS, "0", 0, DOLLARS_MOST, "added to each request") \
 	X("web_search", web_search_nano, DOLLARS, "0", 0, DOLLARS_MOST, "each search of the web that the provider made for an answer") \
 	X("file_search", file_search_nano, DOLLARS, "0", 0, DOLLARS_MOST, "each search of files") \
-	X("code_session", code_session_nano, DOLLARS, "0", 0, DOLLARS_MOST, "each sandbox in which the provider ran code")
+	X("code_session", code_session_nano, DOLLARS, "0", 0, DOLLARS_MOST, "each sandbox in which the provider ran code") \
+	X("audio_second", audio_second_nano, DOLLARS, "0", 0, DOLLARS_MOST, "each second of audio, where the provider bills by duration") \
+	X("image", image_nano, DOLLARS, "0", 0, DOLLARS_MOST, "each image made, where the provider reports no tokens")
 
 /* X(SECTION, name) */
 #define CONFIG_SECTIONS(X) \

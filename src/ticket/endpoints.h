@@ -26,7 +26,12 @@ enum dialect { DIALECT_OPENAI,
 	X(STREAM_GENERATE_CONTENT, 8, GEMINI, "streamGenerateContent", true) \
 	X(COUNT_TOKENS, 9, GEMINI, "countTokens", false) \
 	X(EMBED_CONTENT, 10, GEMINI, "embedContent", true) \
-	X(BATCH_EMBED_CONTENTS, 11, GEMINI, "batchEmbedContents", true)
+	X(BATCH_EMBED_CONTENTS, 11, GEMINI, "batchEmbedContents", true) \
+	X(AUDIO_TRANSCRIPTIONS, 12, OPENAI, "audio.transcriptions", true) \
+	X(AUDIO_TRANSLATIONS, 13, OPENAI, "audio.translations", true) \
+	X(IMAGES_GENERATIONS, 14, OPENAI, "images.generations", true) \
+	X(IMAGES_EDITS, 15, OPENAI, "images.edits", true) \
+	X(IMAGES_VARIATIONS, 16, OPENAI, "images.variations", true)
 
 enum endpoint {
 #define X(NAME, number, dialect, word, billed) ENDPOINT_##NAME = number,

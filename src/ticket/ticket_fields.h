@@ -43,7 +43,9 @@
 	X(endpoint, uint8_t, "enum endpoint", "which endpoint was called", "P4 endpoint") \
 	X(client_family, uint8_t, "enum client_family", "which kind of client library called", "P4 client family") \
 	X(tier, uint8_t, "enum service_tier", "the provider's tier that served", "P4 cost") \
-	X(attempts, uint8_t, "count", "targets that were tried", "P4 provider")
+	X(attempts, uint8_t, "count", "targets that were tried", "P4 provider") \
+	X(tools_audio_second, uint32_t, "seconds", "of audio, see usage.h", "P4 token counts by kind") \
+	X(tools_image, uint32_t, "images", "that were made, see usage.h", "P4 token counts by kind")
 
 enum ticket_flag {
 	TICKET_STREAMED = 1,

@@ -31,10 +31,15 @@ enum token_kind {
 };
 
 /* What the provider does itself while it answers and bills by the piece. X(name, what one piece is) */
-#define TOOL_KINDS(X) \
+#define SERVER_TOOLS(X) \
 	X(web_search, "searches of the web, or sources that they used") \
 	X(file_search, "searches of stored files") \
 	X(code_session, "sandboxes in which code was run")
+/* What is measured by the piece where the provider counts no tokens. */
+#define MEASURES(X) \
+	X(audio_second, "seconds of audio, where the provider bills by duration") \
+	X(image, "images made, where the provider reports no tokens")
+#define TOOL_KINDS(X) SERVER_TOOLS(X) MEASURES(X)
 
 enum tool_kind {
 #define X(name, piece) TOOL_##name,

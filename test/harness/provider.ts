@@ -5,7 +5,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { certificates } from "./certificates.ts";
 import type { Json } from "./lethe.ts";
 
-export type Seen = { method: string; url: string; headers: Record<string, string>; body: Json; raw: string };
+export type Seen = { method: string; url: string; headers: Record<string, string>; body: Json; raw: string; bytes: Buffer };
 // pieces: written one by one, in turns of their own; cut: the connection is reset after them; hang: it stays open; silent: not even a head.
 export type Answer = { silent?: boolean; status?: number; headers?: Record<string, string>; pieces: (string | Buffer)[]; cut?: boolean; hang?: boolean };
 
@@ -50,8 +50,9 @@ export class Provider {
 	async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
 		const parts: Buffer[] = [];
 		for await (const part of request) parts.push(part as Buffer);
-		const raw = Buffer.concat(parts).toString();
-		const seen = { method: request.method!, url: request.url!, headers: request.headers as Record<string, string>, body: parsed(raw), raw };
+		const bytes = Buffer.concat(parts);
+		const raw = bytes.length > 1 << 20 ? "" : bytes.toString();
+		const seen = { method: request.method!, url: request.url!, headers: request.headers as Record<string, string>, body: parsed(raw), raw, bytes };
 		this.seen.push(seen);
 		const answer = this.#answer(seen);
 		response.on("close", () => {

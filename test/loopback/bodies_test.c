@@ -14,6 +14,29 @@ static char in[RIG_OUT_MAX], out[RIG_OUT_MAX];
 static const char hi[] = "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
 static const char hi_stream[] = "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
 
+static const char catalogue[] =
+	"listen: [\"127.0.0.1:0\"]\n"
+	"providers:\n"
+	"  - name: sim\n"
+	"    url: http://127.0.0.1:9/v1\n"
+	"    keys: [{env: RIG_KEY}]\n"
+	"models:\n"
+	"  - {id: words, upstream: gpt-4o-transcribe, provider: sim, context: 16000, output: 2000, audio_tokens: 8000,\n"
+	"     prices: [{from: 2020-01-01, input: \"2.5\", audio_in: \"6\", output: \"10\"}]}\n"
+	"  - {id: seconds, upstream: whisper-1, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", audio_second: \"0.0001\"}]}\n"
+	"  - {id: flat, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", per_request: \"0.01\"}]}\n"
+	"  - {id: draws, upstream: gpt-image-1, provider: sim, context: 100000, output: 6000, image_tokens: 5000,\n"
+	"     prices: [{from: 2020-01-01, input: \"5\", image_in: \"10\", output: \"40\"}]}\n"
+	"  - {id: pictures, upstream: dall-e-2, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", image: \"0.02\"}]}\n"
+	"  - {id: m, provider: sim, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n";
+
+static int
+with_media(void **state)
+{
+	rig_open_with(&r, catalogue, "1.00", DURABILITY_BATCHED);
+	return 0;
+}
+
 static int
 with_dollar(void **state)
 {
@@ -134,7 +157,165 @@ a_compressed_answer_behind_its_head_is_cut(void **state)
 	close(c);
 }
 
+/* ---- forms ---- */
+
+#define FIELD(name, value) "--bnd\r\nContent-Disposition: form-data; name=\"" name "\"\r\n\r\n" value "\r\n"
+#define AUDIO(bytes) "--bnd\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.mp3\"\r\nContent-Type: audio/mpeg\r\n\r\n" bytes "\r\n"
+#define IMAGE(name) "--bnd\r\nContent-Disposition: form-data; name=\"" name "\"; filename=\"a.png\"\r\nContent-Type: image/png\r\n\r\n\x89PNG\r\n\x1a\r\n"
+#define END "--bnd--\r\n"
+
+static int
+send_form(const char *path, const char *body)
+{
+	int c = rig_client(&r);
+	size_t n = (size_t)sprintf(in, "POST %s HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-type: multipart/form-data; boundary=bnd\r\ncontent-length: %zu\r\n\r\n%s",
+		path, r.key, strlen(body), body);
+	rig_send(&r, c, in, n);
+	return c;
+}
+
+static void
+answer(int p, const char *type, const char *body)
+{
+	size_t n = (size_t)sprintf(in, "HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %zu\r\n\r\n%s", type, strlen(body), body);
+	rig_send(&r, p, in, n);
+}
+
+#define JSON "application/json"
+
+static void
+a_form_is_charged_by_what_its_answer_says(void **state)
+{
+	static const struct {
+		const char *path, *form, *type, *answer;
+		int64_t nano;
+	} rows[] = {
+		{"/v1/audio/transcriptions", AUDIO("ID3--bn") FIELD("model", "words") END, JSON,
+			"{\"text\":\"hi\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":14,\"input_token_details\":{\"text_tokens\":4,\"audio_tokens\":10},\"output_tokens\":5,\"total_tokens\":19}}",
+			4 * 2500 + 10 * 6000 + 5 * 10000},
+		{"/v1/audio/transcriptions", FIELD("model", "words") FIELD("stream", "true") AUDIO("ID3") END, "text/event-stream",
+			"data: {\"type\":\"transcript.text.delta\",\"delta\":\"hi\"}\n\ndata: {\"type\":\"transcript.text.done\",\"text\":\"hi\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":10,"
+			"\"input_token_details\":{\"audio_tokens\":10},\"output_tokens\":2,\"total_tokens\":12}}\n\n",
+			10 * 6000 + 2 * 10000},
+		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "seconds") END, JSON, "{\"text\":\"hi\",\"usage\":{\"type\":\"duration\",\"seconds\":61}}", 61 * 100000},
+		{"/v1/audio/translations", AUDIO("ID3") FIELD("model", "seconds") FIELD("response_format", "verbose_json") END, JSON, "{\"task\":\"translate\",\"duration\":8.47,\"text\":\"hi\"}", 9 * 100000},
+		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "flat") FIELD("response_format", "vtt") END, "text/vtt", "WEBVTT\n\n00:00.000 --> 00:01.000\nhi\n", 10000000},
+		/* no word about it: by the size of the file, as 128 kbit/s */
+		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "seconds") END, JSON, "{\"text\":\"hi\"}", 100000},
+		/* a measure without a price is none */
+		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "seconds") END, JSON, "{\"text\":\"hi\",\"usage\":{\"input_tokens\":14,\"output_tokens\":5,\"total_tokens\":19}}", 100000},
+		{"/v1/images/edits", IMAGE("image[]") IMAGE("image[]") FIELD("prompt", "a cat") FIELD("model", "draws") END, JSON,
+			"{\"created\":1,\"data\":[{\"b64_json\":\"AAAA\"}],\"usage\":{\"input_tokens\":30,\"input_tokens_details\":{\"text_tokens\":10,\"image_tokens\":20},\"output_tokens\":7,\"total_tokens\":37}}",
+			10 * 5000 + 20 * 10000 + 7 * 40000},
+		{"/v1/images/edits", FIELD("model", "draws") FIELD("stream", "True") IMAGE("image") END, "text/event-stream",
+			"event: image_edit.partial_image\ndata: {\"type\":\"image_edit.partial_image\",\"b64_json\":\"AA\"}\n\n"
+			"event: image_edit.completed\ndata: {\"type\":\"image_edit.completed\",\"b64_json\":\"AAAA\",\"usage\":{\"input_tokens\":1,\"output_tokens\":2,\"total_tokens\":3,\"output_tokens_details\":{\"image_tokens\":2}}}\n\n",
+			5000 + 2 * 40000},
+		{"/v1/images/variations", IMAGE("image") FIELD("n", "3") FIELD("model", "pictures") END, JSON, "{\"created\":1,\"data\":[{\"url\":\"a\"},{\"url\":\"b\"},{\"url\":\"c\"}]}", 3 * 20000000},
+		/* two came of three, without a word about their cost: two thirds of what was held for them, and the prompt by its size */
+		{"/v1/images/variations", FIELD("n", "2") FIELD("model", "draws") END, JSON, "{\"created\":1,\"data\":[{\"url\":\"a\"}]}", 6000 * 40000 + (sizeof FIELD("n", "2") FIELD("model", "draws") END - 1 + 3) / 4 * 5000},
+	};
+	bool eof;
+	int64_t sum = 0;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int c = send_form(rows[i].path, rows[i].form), p = rig_provider(&r, (int)i);
+		if (p < 0) {
+			rig_read(&r, c, out, &eof);
+			print_error("row %zu: %s\n", i, out);
+		}
+		assert_true(p >= 0);
+		rig_read(&r, p, out, &eof);
+		assert_non_null(strstr(out, "content-type: multipart/form-data; boundary=bnd\r\n"));
+		answer(p, rows[i].type, rows[i].answer);
+		size_t n = rig_read(&r, c, out, &eof);
+		expect_status(out, "200");
+		assert_string_equal(out + n - strlen(rows[i].answer), rows[i].answer);
+		sum += rows[i].nano;
+		rig_book(&r);
+		if (rig_balance(&r) != 1000000000 - sum)
+			print_error("row %zu: %lld, not %lld\n", i, (long long)(1000000000 - sum + rows[i].nano - rig_balance(&r)), (long long)rows[i].nano);
+		assert_int_equal(rig_balance(&r), 1000000000 - sum);
+		close(c);
+		close(p);
+		rig_turn(&r);
+	}
+	books_after(sum, ARRAY_LEN(rows));
+}
+
+/* In front of the file or behind it, in whatever pieces: the model's name is written over, all else arrives byte by byte. */
+static void
+a_form_goes_up_as_it_came(void **state)
+{
+	static const char *const forms[][2] = {
+		{AUDIO("ID3\r\n--bn\r\n\x01") FIELD("model", "seconds") FIELD("x", "--") END, AUDIO("ID3\r\n--bn\r\n\x01") FIELD("model", "whisper-1") FIELD("x", "--") END},
+		{FIELD("model", "seconds") AUDIO("ID3") "--bnd--", FIELD("model", "whisper-1") AUDIO("ID3") "--bnd--"},
+	};
+	bool eof;
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+		int c = rig_client(&r);
+		size_t len = strlen(forms[i][0]), n = (size_t)sprintf(in, "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-type: multipart/form-data; boundary=\"bnd\"\r\n%s\r\n", r.key, i ? "transfer-encoding: chunked\r\n" : "");
+		if (!i)
+			n += (size_t)sprintf(in + n - 2, "content-length: %zu\r\n\r\n", len) - 2;
+		rig_send(&r, c, in, n);
+		for (size_t at = 0; at < len; at++) {
+			n = i ? (size_t)sprintf(in, "1\r\n%c\r\n", forms[i][0][at]) : (in[0] = forms[i][0][at], 1);
+			rig_send(&r, c, in, n);
+		}
+		if (i)
+			rig_send(&r, c, "0\r\n\r\n", 5);
+		int p = rig_provider(&r, (int)i);
+		n = rig_read(&r, p, out, &eof);
+		len = strlen(forms[i][1]);
+		assert_true(n > len);
+		assert_memory_equal(out + n - len, forms[i][1], len);
+		close(c);
+		close(p);
+		rig_turn(&r);
+	}
+}
+
+static void
+a_form_that_two_could_read_in_two_ways_is_refused(void **state)
+{
+	static const struct {
+		const char *form, *status, *says;
+	} rows[] = {
+		{FIELD("model", "seconds") FIELD("model", "flat") END, "400", "given twice"},
+		{FIELD("model", "seconds") FIELD("model[]", "flat") END, "400", "plain fields"},
+		{IMAGE("model") END, "400", "plain fields"},
+		{FIELD("file", "x") END, "400", "model"},
+		{FIELD("model", "") END, "400", "model"},
+		{FIELD("model", "nobody") END, "404", "nobody"},
+		{FIELD("model", "seconds") FIELD("stream", "perhaps") END, "400", "stream"},
+		{FIELD("model", "seconds") FIELD("response_format", "text") END, "400", "how long the audio is"},
+		{FIELD("model", "words") FIELD("response_format", "srt") END, "400", "how long the audio is"},
+		{FIELD("model", "seconds") AUDIO("a\n--bnd\nb") END, "400", "The boundary stands inside of a part."},
+		{FIELD("model", "seconds") "--bnd", "400", "not a valid form"},
+		{"{\"model\":\"seconds\"}", "400", "does not begin with its boundary"},
+	};
+	bool eof;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int c = send_form("/v1/audio/transcriptions", rows[i].form);
+		rig_read(&r, c, out, &eof);
+		if (memcmp(out + 9, rows[i].status, 3) != 0 || !strstr(out, rows[i].says))
+			print_error("row %zu: %s\n", i, out);
+		expect_status(out, rows[i].status);
+		assert_non_null(strstr(out, rows[i].says));
+		close(c);
+	}
+	int c = rig_client(&r);
+	size_t n = (size_t)sprintf(in, "POST /v1/images/edits HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}", r.key);
+	rig_send(&r, c, in, n);
+	rig_read(&r, c, out, &eof);
+	expect_status(out, "400");
+	assert_non_null(strstr(out, "multipart/form-data"));
+	close(c);
+	assert_int_equal(r.dials, 0);
+	books_after(0, 0);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, with_dollar, closed)
+#define MEDIA(f) cmocka_unit_test_setup_teardown(f, with_media, closed)
 
 int
 main(void)
@@ -144,6 +325,9 @@ main(void)
 		CASE(a_request_that_says_it_is_not_compressed_is_served),
 		CASE(a_compressed_answer_is_refused),
 		CASE(a_compressed_answer_behind_its_head_is_cut),
+		MEDIA(a_form_is_charged_by_what_its_answer_says),
+		MEDIA(a_form_goes_up_as_it_came),
+		MEDIA(a_form_that_two_could_read_in_two_ways_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

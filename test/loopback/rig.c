@@ -58,11 +58,12 @@ fake_clock(void)
 /* ---- setting up ---- */
 
 static void
-make_catalogue(struct rig *r)
+make_catalogue(struct rig *r, const char *from)
 {
-	char text[2 * sizeof yaml];
+	char text[8192];
 	size_t len = 0;
-	for (const char *at = yaml; *at; at++) {
+	assert(2 * strlen(from) < sizeof text);
+	for (const char *at = from; *at; at++) {
 		text[len++] = *at;
 		if (r->tls && len >= 4 && !memcmp(text + len - 4, "http", 4))
 			text[len++] = 's';
@@ -195,12 +196,18 @@ arrow(int *ret_ours)
 void
 rig_open(struct rig *r, const char *dollars, enum durability durability)
 {
+	rig_open_with(r, yaml, dollars, durability);
+}
+
+void
+rig_open_with(struct rig *r, const char *catalogue, const char *dollars, enum durability durability)
+{
 	memset(r, 0, sizeof *r);
 	r->tls = rig_tls_wanted();
 	int sodium = sodium_init();
 	assert(sodium >= 0);
 	fake_ms = clock_monotonic_ms();
-	make_catalogue(r);
+	make_catalogue(r, catalogue);
 	make_board(r);
 	make_ledger(r, dollars);
 	r->listener = make_listener(r);

@@ -40,8 +40,9 @@ struct rig {
 	socklen_t address_bytes;
 };
 
-/* NULL yaml: the usual catalogue. dollars: what the account has. */
+/* With the usual catalogue, or another configuration. dollars: what the account has. */
 void rig_open(struct rig *r, const char *dollars, enum durability durability);
+void rig_open_with(struct rig *r, const char *catalogue, const char *dollars, enum durability durability);
 void rig_close(struct rig *r);
 
 /* Turn until nothing moves: edge, dialer and (book) ledger. */

@@ -1,0 +1,150 @@
+// Large bodies and forms, by the official SDK: what arrives at the provider, what comes back, and what it costs.
+import { randomBytes } from "node:crypto";
+import OpenAI, { toFile } from "openai";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type Account, type Json, Lethe, nano } from "../harness/lethe.ts";
+import { type Answer, events, json, Provider } from "../harness/provider.ts";
+import { until } from "../harness/until.ts";
+
+let p: Provider;
+let lethe: Lethe;
+let a: Account;
+let people = 0;
+
+beforeAll(async () => {
+	p = await Provider.start();
+	const keys = [{ env: "SIM_API_KEY" }];
+	const model = (id: string, more: Json) => ({ id, provider: "openai", context: 100_000, output: 4_000, ...more });
+	lethe = await Lethe.start({
+		config: {
+			limits: { body_bytes: "64MiB" },
+			providers: [{ name: "openai", url: `${p.url}/v1`, keys }],
+			models: [
+				model("transcribe", { upstream: "gpt-4o-transcribe", prices: [{ from: "2026-01-01", input: "2.50", audio_in: "6.00", output: "10.00" }] }),
+				model("whisper", { upstream: "whisper-1", prices: [{ from: "2026-01-01", input: "0", output: "0", audio_second: "0.0001" }] }),
+				model("flat", { prices: [{ from: "2026-01-01", input: "0", output: "0", per_request: "0.01" }] }),
+				model("image", { upstream: "gpt-image-1", prices: [{ from: "2026-01-01", input: "5.00", image_in: "10.00", output: "40.00" }] }),
+				model("dall", { upstream: "dall-e-2", prices: [{ from: "2026-01-01", input: "0", output: "0", image: "0.02" }] }),
+			],
+		},
+	});
+});
+afterAll(async () => {
+	await lethe?.finish();
+	p?.stop();
+});
+beforeEach(async () => {
+	a = await lethe.account(`person-${++people}`, "100");
+});
+
+const client = () => new OpenAI({ apiKey: a.key, baseURL: `${lethe.url}/v1`, maxRetries: 0 });
+
+async function cost(dollars: string): Promise<Json> {
+	const total = await until("the request is booked", async () => {
+		const u = await lethe.usage(a.id);
+		return u["requests"] === 1 && u;
+	});
+	expect(nano("100") - (await lethe.balance(a.id))).toBe(nano(dollars));
+	return total;
+}
+
+describe("audio", () => {
+	const tokens = { type: "tokens", input_tokens: 1014, input_token_details: { text_tokens: 14, audio_tokens: 1000 }, output_tokens: 100, total_tokens: 1114 };
+
+	test("a file of 20 MB arrives byte by byte, whatever is in it", async () => {
+		p.answers(json({ text: "Hello", usage: tokens }));
+		const audio = randomBytes(20_000_000);
+		const said = await client().audio.transcriptions.create({ file: await toFile(audio, "speech.mp3", { type: "audio/mpeg" }), model: "transcribe", language: "en" });
+		expect(said.text).toBe("Hello");
+		expect(p.last.url).toBe("/v1/audio/transcriptions");
+		const boundary = p.last.headers["content-type"]!.match(/boundary=(.*)$/)![1]!;
+		const form = await new Response(p.last.bytes, { headers: { "content-type": `multipart/form-data; boundary=${boundary}` } }).formData();
+		expect(form.get("model")).toBe("gpt-4o-transcribe");
+		expect(form.get("language")).toBe("en");
+		const file = form.get("file") as File;
+		expect(file.name).toBe("speech.mp3");
+		expect(Buffer.from(await file.arrayBuffer()).equals(audio)).toBe(true);
+		await cost("0.007035"); // 14 x $2.50 + 1,000 x $6 + 100 x $10
+	});
+
+	test("a streamed transcript", async () => {
+		p.answers(events([
+			{ type: "transcript.text.delta", delta: "Hel" },
+			{ type: "transcript.text.delta", delta: "lo" },
+			{ type: "transcript.text.done", text: "Hello", usage: tokens },
+		]));
+		const stream = await client().audio.transcriptions.create({ file: await toFile(randomBytes(3000), "a.wav"), model: "transcribe", stream: true });
+		const types: string[] = [];
+		for await (const event of stream) types.push(event.type);
+		expect(types).toEqual(["transcript.text.delta", "transcript.text.delta", "transcript.text.done"]);
+		await cost("0.007035");
+	});
+
+	test("by the second, where the answer counts seconds", async () => {
+		p.answers(json({ text: "Hello", usage: { type: "duration", seconds: 30 } }));
+		await client().audio.translations.create({ file: await toFile(randomBytes(3000), "a.wav"), model: "whisper" });
+		expect(p.last.url).toBe("/v1/audio/translations");
+		await cost("0.003");
+	});
+
+	test("text says nothing of its cost: where only the request has a price it comes, else it is refused and says why", async () => {
+		p.answers({ headers: { "content-type": "text/plain; charset=utf-8" }, pieces: ["Hello\n"] });
+		const file = () => toFile(randomBytes(3000), "a.wav");
+		const refused = await client().audio.transcriptions.create({ file: await file(), model: "whisper", response_format: "text" }).catch((e) => e);
+		expect(refused).toBeInstanceOf(OpenAI.BadRequestError);
+		expect(refused.param).toBe("response_format");
+		expect(await client().audio.transcriptions.create({ file: await file(), model: "flat", response_format: "text" })).toBe("Hello\n");
+		await cost("0.01");
+	});
+});
+
+describe("images", () => {
+	const usage = { input_tokens: 300, input_tokens_details: { text_tokens: 100, image_tokens: 200 }, output_tokens: 1000, total_tokens: 1300 };
+	const png = () => toFile(randomBytes(1_000_000), "a.png", { type: "image/png" });
+
+	test("edited", async () => {
+		p.answers(json({ created: 1, data: [{ b64_json: randomBytes(1_000_000).toString("base64") }], usage }));
+		const made = await client().images.edit({ image: [await png(), await png()], mask: await png(), prompt: "a cat", model: "image" });
+		expect(made.data![0]!.b64_json!.length).toBeGreaterThan(1_000_000);
+		await cost("0.0425"); // 100 x $5 + 200 x $10 + 1,000 x $40
+	});
+
+	test("edited in a stream", async () => {
+		p.answers(events([
+			{ type: "image_edit.partial_image", b64_json: "AAAA", partial_image_index: 0 },
+			{ type: "image_edit.completed", b64_json: "AAAA", usage },
+		], { named: true }));
+		const stream = await client().images.edit({ image: await png(), prompt: "a cat", model: "image", stream: true });
+		for await (const _ of stream);
+		await cost("0.0425");
+	});
+
+	test("made", async () => {
+		p.answers(json({ created: 1, data: [{ b64_json: "AAAA" }], usage }));
+		await client().images.generate({ prompt: "a cat", model: "image" });
+		expect(p.last.url).toBe("/v1/images/generations");
+		expect(p.last.body).toEqual({ prompt: "a cat", model: "gpt-image-1" });
+		await cost("0.0425");
+	});
+
+	test("by the image, where the answer has no usage", async () => {
+		p.answers(json({ created: 1, data: [{ url: "a" }, { url: "b" }] }));
+		await client().images.createVariation({ image: await png(), model: "dall", n: 2 });
+		expect(p.last.url).toBe("/v1/images/variations");
+		await cost("0.04");
+	});
+
+	test("cut in the middle of an image without a word about its cost: what was held for it is due", async () => {
+		const cut: Answer = { pieces: [`{"created":1,"data":[{"b64_json":"${"A".repeat(100_000)}`], cut: true };
+		p.answers(cut);
+		await expect(client().images.generate({ prompt: "a cat", model: "image" })).rejects.toThrow();
+		await cost("0.160045"); // 4,000 x $40, and the prompt by its size
+	});
+});
+
+test("a compressed request is refused in words that say what to do", async () => {
+	const refused = await client().chat.completions.create({ model: "image", messages: [] }, { headers: { "content-encoding": "gzip" } }).catch((e) => e);
+	expect(refused.status).toBe(415);
+	expect(refused.code).toBe("unsupported_encoding");
+	expect(refused.message).toContain("without that header");
+});
