@@ -17,7 +17,6 @@ seconds=60
 mode=run
 uncovered=
 names=()
-ci_runs=15000
 least_coverage=90
 
 while [ $# -gt 0 ]; do
@@ -35,13 +34,13 @@ done
 
 # A fuzzer is a file x_fuzz.c with seeds; its executable stands at the same place in the build folder.
 source_of() {
-	find "$root/src" -name "$1_fuzz.c" -printf '%P\n' | head -n 1
+	(cd "$root" && find src test -name "$1_fuzz.c" -not -path '*/node_modules/*') | head -n 1
 }
 
 target_of() {
 	local s
 	s=$(source_of "$1")
-	echo "src/${s%.c}"
+	echo "${s%.c}"
 }
 
 if [ ${#names[@]} -eq 0 ]; then
@@ -51,7 +50,7 @@ if [ ${#names[@]} -eq 0 ]; then
 	done
 fi
 for name in "${names[@]}"; do
-	[ -n "$(source_of "$name")" ] || { echo "no fuzzer src/*/${name}_fuzz.c" >&2; exit 2; }
+	[ -n "$(source_of "$name")" ] || { echo "no fuzzer ${name}_fuzz.c in src or test" >&2; exit 2; }
 done
 
 # What a fuzzer is there to reach, besides the file of its own name.
@@ -63,8 +62,17 @@ parser_files() {
 	request) echo "src/dialect/request.c src/dialect/request_languages.c" ;;
 	import) echo "src/proc/import_price.c src/proc/import_litellm.c src/proc/import_genai.c src/proc/import_decimal.c" ;;
 	config) echo src/proc/config{,_check,_scalar}.c ;;
+	h2) echo src/edge/h2{,_common,_up}.c ;;
 	languages) echo src/dialect/{reader,media_meter,messages_meter,gemini_meter,responses_meter,counts,meter}.c ;;
-	*) local s; s=$(source_of "$1"); echo "src/${s%_fuzz.c}.c" ;;
+	*) local s; s=$(source_of "$1"); echo "${s%_fuzz.c}.c" ;;
+	esac
+}
+
+# How often --ci runs one: a whole gateway is slower than a parser.
+runs_of() {
+	case $1 in
+	h2) echo 3000 ;;
+	*) echo 15000 ;;
 	esac
 }
 
@@ -106,7 +114,7 @@ run_all() {
 		before=$SECONDS
 		if [ $mode = ci ]; then
 			rm -rf "$build/found/$name"
-			fuzz "$build" "$name" 0 -seed=1 -runs=$ci_runs || failed=1
+			fuzz "$build" "$name" 0 -seed=1 -runs="$(runs_of "$name")" || failed=1
 		else
 			fuzz "$build" "$name" "$seconds" || failed=1
 		fi

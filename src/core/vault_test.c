@@ -560,6 +560,48 @@ a_fork_sees_none_of_a_locked_vault(void **state)
 	vault_close(&v);
 }
 
+/* The flags that the kernel keeps of the mapping there, as smaps shows them: "dd": left out of dumps. */
+static bool
+mapping_has_flag(const void *at, const char *flag)
+{
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	char line[512];
+	bool inside = false, has = false;
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps)) {
+		unsigned long from, to;
+
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			inside = (uintptr_t)at >= from && (uintptr_t)at < to;
+		else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+			has = strstr(line, flag) != NULL;
+	}
+	fclose(maps);
+	return has;
+}
+
+static void
+no_grade_of_memory_is_in_a_core_dump(void **state)
+{
+	unsigned tried = 0;
+
+	for (enum vault_grade grade = VAULT_PLAIN; grade <= VAULT_SEALED; grade++)
+		for (int handed = 0; handed < 2; handed++) {
+			struct vault *v = vault_open(grade, 2 * MIB, 0);
+			int fd = handed ? vault_segment_create(grade, MIB) : -1;
+
+			if ((fd >= 0) == handed && vault_add_segment(v, fd, MIB)) {
+				if (!mapping_has_flag(vault_alloc(v, 16), " dd"))
+					fail_msg("grade %d, descriptor %d", (int)grade, handed);
+				tried++;
+			}
+			vault_close(&v);
+		}
+	assert_true(tried >= 2);
+	assert_false(mapping_has_flag(&tried, " dd"));
+}
+
 struct reader {
 	pid_t pid;
 	char *at;
@@ -712,6 +754,7 @@ main(void)
 		cmocka_unit_test(address_sanitizer_sees_overflow_and_use_after_free),
 		cmocka_unit_test(behind_a_segment_is_a_hole),
 		cmocka_unit_test(a_fork_sees_none_of_a_locked_vault),
+		cmocka_unit_test(no_grade_of_memory_is_in_a_core_dump),
 		cmocka_unit_test(nobody_else_can_read_sealed_memory),
 		cmocka_unit_test(the_grade_is_what_this_machine_and_limits_allow),
 		cmocka_unit_test(a_bound_that_no_machine_has_is_refused),

@@ -444,7 +444,8 @@ void
 answer_provider_error(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	struct span lines = {x->carry, x->collect_at}, body = {x->carry + x->collect_at, x->carry_len - x->collect_at};
+	const char *kept = x->carry ? x->carry : ""; /* neither a line nor a body */
+	struct span lines = {kept, x->collect_at}, body = {kept + x->collect_at, x->carry_len - x->collect_at};
 	if (about_our_account(x, body)) {
 		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->model->provider)->id, x->up_status);
 		exchange_end(x, END_PROVIDER_ACCOUNT);

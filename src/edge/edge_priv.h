@@ -174,6 +174,7 @@ void client_arm_write(struct client *c);
 /* Head lines (or none), bytes of the body, and whether that was all. May end the client, and x with it: look at x's step. */
 void reply(struct exchange *x, struct span head, const char *data, size_t len, bool last);
 void reply_continue(struct exchange *x);
+size_t reply_read_most(const struct client *c); /* bytes of the provider's answer that are read at a time */
 bool reply_is_full(const struct client *c); /* the provider is not read until it has taken some */
 bool reply_has_unsent(const struct client *c);
 

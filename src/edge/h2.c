@@ -47,6 +47,7 @@ struct h2 {
 	struct h2_head head;
 	struct h2_allowance idle_frames, resets;
 	uint32_t stream_count;
+	uint64_t unsent; /* bytes in the boxes of all its streams */
 	uint32_t error; /* why it ends: NGHTTP2_… */
 	enum timing timing;
 	bool reading; /* within nghttp2: what is said now is written afterwards */
@@ -162,6 +163,7 @@ stream_end(struct h2_stream *s)
 	if (s->h2->head.of == s)
 		head_free(s->h2);
 	timer_cancel(&e->loop, &s->client.timer);
+	s->h2->unsent -= s->out_len - s->out_sent;
 	box_free(s);
 	(void)!nghttp2_session_consume_connection(s->h2->session, s->held_len); /* the window of the connection outlives it */
 	held_free(s);
@@ -287,7 +289,8 @@ compose(struct h2_head *d, bool body)
 	struct text t = text_on(d->at + FRONT / 2, FRONT / 2);
 	text_span(&t, d->pseudo[HTTP2_PSEUDO_METHOD]);
 	text_lit(&t, " ");
-	text_span(&t, d->pseudo[HTTP2_PSEUDO_PATH]);
+	if (d->pseudo[HTTP2_PSEUDO_PATH].at) /* CONNECT has none: the parser's to refuse */
+		text_span(&t, d->pseudo[HTTP2_PSEUDO_PATH]);
 	text_lit(&t, " HTTP/1.1\r\n");
 	if (d->pseudo[HTTP2_PSEUDO_AUTHORITY].at) {
 		text_lit(&t, "host: ");
@@ -527,6 +530,7 @@ more_of_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t most, uin
 	if (len)
 		memcpy(to, s->out + s->out_sent, len);
 	s->out_sent += (uint32_t)len;
+	s->h2->unsent -= len;
 	if (len) /* it takes something: it has its time anew */
 		timer_cancel(&s->client.edge->loop, &s->client.timer);
 	if (len >= H2_DATA_LEAST || (len && s->out_sent == s->out_len))
@@ -564,6 +568,7 @@ box_add(struct h2_stream *s, const char *bytes, size_t len)
 	}
 	memcpy(s->out + s->out_len, bytes, len);
 	s->out_len += (uint32_t)len;
+	s->h2->unsent += len;
 	return true;
 }
 
@@ -604,11 +609,26 @@ h2_continue(struct client *c)
 	write_soon(s->h2);
 }
 
+/* Where much waits for a peer that keeps its windows shut, the more streams there are the less of each. */
+static uint32_t
+box_most(const struct h2_stream *s)
+{
+	uint32_t share = s->h2->unsent < H2_UNSENT_MAX / 2 ? H2_STREAM_FULL : H2_UNSENT_MAX / (s->h2->stream_count + 1);
+	return share < H2_STREAM_FULL ? share : H2_STREAM_FULL;
+}
+
+size_t
+h2_read_most(const struct client *c)
+{
+	const struct h2_stream *s = stream_of(c);
+	return box_most(s) - (s->out_len - s->out_sent);
+}
+
 bool
 h2_is_full(const struct client *c)
 {
 	const struct h2_stream *s = stream_of(c);
-	return s->out_len - s->out_sent >= H2_STREAM_FULL;
+	return s->out_len - s->out_sent >= box_most(s);
 }
 
 bool

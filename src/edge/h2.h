@@ -19,6 +19,7 @@ enum {
 	H2_STREAM_WINDOW = 256 << 10, /* unread bytes of one request's body */
 	H2_CONNECTION_WINDOW = 1 << 20, /* … of all on a connection */
 	H2_STREAM_FULL = 32 << 10, /* unsent bytes of an answer: until they are fewer the provider is not read */
+	H2_UNSENT_MAX = 256 << 10, /* … of all on a connection, beyond half of which each has its share of it */
 	H2_FRAME_MAX = 16384,
 	/* Frames that move nothing: so many at once, and so many more each second. Beyond it the connection ends (ENHANCE_YOUR_CALM). */
 	H2_IDLE_FRAMES = 1000,
@@ -49,6 +50,7 @@ void h2_retire(struct client *c);
 void h2_reply(struct client *stream, struct span head, const char *data, size_t len, bool last);
 void h2_continue(struct client *stream); /* 100 */
 bool h2_is_full(const struct client *stream); /* no more for now */
+size_t h2_read_most(const struct client *stream); /* bytes that the provider is read by; only while it is not full */
 bool h2_has_unsent(const struct client *stream);
 void h2_next(struct client *stream); /* its exchange is over; what is said is still sent */
 void h2_leave(struct client *stream); /* its connection takes no more requests and ends with its last stream */

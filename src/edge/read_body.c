@@ -5,7 +5,7 @@
 
 #include <assert.h>
 
-enum { BLOCK_CHUNKED_FIRST = 8 << 10 };
+enum { BLOCK_CHUNKED_FIRST = (2 << 10) - sizeof(struct block) }; /* doubled with each that follows */
 
 /* ---- the fields that go up ---- */
 
@@ -263,7 +263,8 @@ prepare(struct exchange *x, const struct http1_head *h, struct span named)
 		return END_OVERLOADED;
 	if (named.len > REQUEST_MODEL_MAX)
 		return END_NO_MODEL;
-	memcpy(r->scan.result.model, named.at, named.len);
+	if (named.len)
+		memcpy(r->scan.result.model, named.at, named.len);
 	r->scan.result.model_len = (uint8_t)named.len;
 	r->body_chunked = h->chunked;
 	r->body_left = h->has_length ? h->content_length : 0;

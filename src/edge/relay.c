@@ -302,7 +302,7 @@ read_some(struct exchange *x, char *at, bool *ret_eof)
 {
 	struct edge *e = x->edge;
 	struct conn *c = &x->up->conn;
-	ssize_t n = conn_read(e, c, at, READ_BYTES);
+	ssize_t n = conn_read(e, c, at, reply_read_most(x->client));
 	if (n == CONN_NOTHING)
 		return -1;
 	*ret_eof = n < 0;

@@ -51,6 +51,12 @@ reply_is_full(const struct client *c)
 	return c->is_stream ? h2_is_full(c) : c->conn.out.at != NULL;
 }
 
+size_t
+reply_read_most(const struct client *c)
+{
+	return c && c->is_stream ? h2_read_most(c) : READ_BYTES;
+}
+
 bool
 reply_has_unsent(const struct client *c)
 {

@@ -26,7 +26,7 @@ provider_key(struct edge *e, uint32_t provider)
 static void
 add_client_headers(struct text *t, const struct request *r, const struct catalogue_provider *p)
 {
-	const char *at = r->headers, *end = at + r->headers_len;
+	const char *at = r->headers, *end = at ? at + r->headers_len : NULL;
 	while (at < end) {
 		const char *colon = memchr(at, ':', (size_t)(end - at)), *line_end = memchr(at, '\n', (size_t)(end - at));
 		if (header_goes_up(p, (enum dialect)p->dialect, (struct span){at, (size_t)(colon - at)}))

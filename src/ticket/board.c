@@ -62,11 +62,12 @@ lay_out(struct board *b, const struct board_size *size, char *memory, size_t *re
 	size_t slots_at = BOARD_PAGE;
 	size_t slabs_at = slots_at + round_up((size_t)size->slots * sizeof(struct slot), BOARD_PAGE);
 	size_t tickets_at = slabs_at + round_up(slab_bytes * size->edges, BOARD_PAGE);
+	uintptr_t base = (uintptr_t)memory; /* which is nowhere, when only the size is asked for */
 	*b = (struct board){
 		.shared = (struct board_shared *)(void *)memory,
-		.slots = (struct slot *)(void *)(memory + slots_at),
-		.slabs = memory + slabs_at,
-		.tickets = (struct ticket *)(void *)(memory + tickets_at),
+		.slots = (struct slot *)(base + slots_at),
+		.slabs = (char *)(base + slabs_at),
+		.tickets = (struct ticket *)(base + tickets_at),
 		.slab_bytes = slab_bytes,
 		.size = *size,
 		.leaves = leaves,

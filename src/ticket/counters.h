@@ -71,7 +71,7 @@ struct process_counters {
 };
 
 #define count_add(c, name, n) \
-	atomic_store_explicit(&(c)->name, atomic_load_explicit(&(c)->name, memory_order_relaxed) + (uint64_t)(n), memory_order_relaxed)
-#define count_set(c, name, n) atomic_store_explicit(&(c)->name, (uint64_t)(n), memory_order_relaxed)
+	atomic_store_explicit(&(c)->name, atomic_load_explicit(&(c)->name, memory_order_relaxed) + (uint64_t){(n)}, memory_order_relaxed)
+#define count_set(c, name, n) atomic_store_explicit(&(c)->name, (uint64_t){(n)}, memory_order_relaxed)
 
 #endif

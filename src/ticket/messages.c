@@ -1,5 +1,21 @@
 #include "ticket/messages.h"
 
+/*
+ * Who sees content sends numbers: nothing that an edge may send has room for a sentence. Only the supervisor's messages are longer, with
+ * the operator's own secrets in them.
+ */
+#define FROM_SUPERVISOR(type) true
+#define FROM_EDGE(type) (sizeof(struct type) <= sizeof(struct message_event))
+#define FROM_DIALER(type) FROM_EDGE(type)
+#define FROM_LEDGER(type) FROM_EDGE(type)
+#define FROM_ANY(type) FROM_EDGE(type)
+#define X(name, sender, receiver, type, fd) _Static_assert(FROM_##sender(type), #name " has room for text");
+MESSAGES(X)
+#undef X
+_Static_assert(_Generic(((struct message_event *)0)->numbers, uint64_t *
+						: sizeof(struct message_event) == sizeof(struct message_head) + 4 * sizeof(uint16_t) + 4 * sizeof(uint64_t), default : 0),
+	"a report is an id and four numbers");
+
 static bool
 end_fits(enum message_end allowed, enum message_end actual)
 {

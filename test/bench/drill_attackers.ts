@@ -1,0 +1,7 @@
+// One crowd of attackers, until it is killed: drill_attackers.ts NAME TARGET (drill.ts)
+import { attacks, Crowd } from "../harness/attacks.ts";
+
+const [name, target] = process.argv.slice(2);
+const attack = attacks.find((one) => one.name === name);
+if (!attack || !target) throw new Error("drill_attackers.ts NAME TARGET");
+new Crowd({ ...attack, ends: false }, JSON.parse(target));
