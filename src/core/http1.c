@@ -60,6 +60,26 @@ static const uint8_t known_of_length[KNOWN_LENGTH_MAX + 1][KNOWN_PER_LENGTH] = {
 	[17] = {HTTP1_TRANSFER_ENCODING, HTTP1_ANTHROPIC_VERSION},
 };
 
+/* A token and a name in lower case, letters and '-' alone: no other character of a token becomes one of these by the bit that tells cases apart. */
+static inline bool
+is_name(const char *token, const char *name, size_t len)
+{
+	static const uint64_t lower = UINT64_C(0x2020202020202020);
+	uint64_t a, b, c, d;
+	if (len >= 8) {
+		memcpy(&a, token, 8);
+		memcpy(&b, name, 8);
+		memcpy(&c, token + len - 8, 8);
+		memcpy(&d, name + len - 8, 8);
+		return (a | lower) == b && (c | lower) == d && (len <= 16 || (token[8] | 0x20) == name[8]);
+	}
+	for (size_t i = 0; i < len; i++)
+		if ((token[i] | 0x20) != name[i])
+			return false;
+	return true;
+}
+_Static_assert(KNOWN_LENGTH_MAX == 17, "two words and what is between them");
+
 static enum http1_field_id
 field_id(const char *name, size_t len)
 {
@@ -67,7 +87,7 @@ field_id(const char *name, size_t len)
 		return HTTP1_FIELD_OTHER;
 	for (size_t i = 0; i < KNOWN_PER_LENGTH && known_of_length[len][i]; i++) {
 		enum http1_field_id id = known_of_length[len][i];
-		if ((name[0] | 0x20) == known_names[id][0] && bytes_equal_nocase(name, known_names[id], len))
+		if ((name[0] | 0x20) == known_names[id][0] && is_name(name, known_names[id], len))
 			return id;
 	}
 	return HTTP1_FIELD_OTHER;
@@ -199,6 +219,7 @@ static inline const char *
 field_line(const char *buf, const char *p, const char *end, struct http1_field *f)
 {
 	const char *name = p;
+	p = bytes_skip_name(p, end);
 	while (http1_is(*p, TOKEN))
 		p++;
 	if (unlikely(p == name || *p != ':'))

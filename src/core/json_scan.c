@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum state {
-	VALUE,
+	VALUE, /* up to COMMA: between two texts, see structure() */
 	VALUE_OR_END, /* after '[' */
 	KEY,
 	KEY_OR_END, /* after '{' */
@@ -68,6 +68,12 @@ static const struct {
 	const char *word;
 	enum json_token token;
 } literals[] = {{"true", JSON_TRUE}, {"false", JSON_FALSE}, {"null", JSON_NULL}};
+
+static inline bool
+is_blank(char c)
+{
+	return unlikely((unsigned char)c <= ' ') && (c == ' ' || c == '\n' || c == '\r' || c == '\t');
+}
 
 static bool
 number_may_end(uint8_t state)
@@ -252,6 +258,7 @@ open_container(struct json_scan *s, struct json_event *ret, bool object)
 		return broken(s, JSON_E_DEPTH);
 	uint64_t bit = UINT64_C(1) << (d & 63);
 	s->objects[d >> 6] = object ? s->objects[d >> 6] | bit : s->objects[d >> 6] & ~bit;
+	s->in_object = object;
 	s->open[d] = s->child;
 	s->depth++;
 	s->p++;
@@ -264,8 +271,9 @@ open_container(struct json_scan *s, struct json_event *ret, bool object)
 	return t;
 }
 
+/* Of the innermost container that is open. */
 static inline bool
-in_object(const struct json_scan *s)
+is_object(const struct json_scan *s)
 {
 	unsigned d = s->depth - 1u;
 	return s->objects[d >> 6] >> (d & 63) & 1;
@@ -278,8 +286,9 @@ in_object(const struct json_scan *s)
 static enum json_token
 close_container(struct json_scan *s, struct json_event *ret)
 {
-	bool object = in_object(s), empty = s->state != COMMA;
+	bool object = s->in_object, empty = s->state != COMMA;
 	s->child = s->open[--s->depth];
+	s->in_object = s->depth && is_object(s);
 	s->value_at = offset_of(s, s->p);
 	s->key_at = s->comma_at = JSON_NO_OFFSET;
 	enum json_token t = scalar(s, ret, object ? JSON_OBJECT_END : JSON_ARRAY_END, s->p + 1);
@@ -288,49 +297,33 @@ close_container(struct json_scan *s, struct json_event *ret)
 	return t;
 }
 
-static enum json_token
-comma(struct json_scan *s, struct json_event *ret, char c)
-{
-	bool object = in_object(s), wanted = s->want_separator;
-	s->want_separator = false;
-	if (c == (object ? '}' : ']'))
-		return close_container(s, ret);
-	if (c != ',')
-		return broken(s, JSON_E_SYNTAX);
-	s->comma_at = offset_of(s, s->p++);
-	s->state = object ? KEY : VALUE;
-	s->child = object ? JSON_NODE_NONE : s->nodes[s->open[s->depth - 1]].element;
-	s->key_at = JSON_NO_OFFSET;
-	if (!wanted)
-		return JSON_MORE;
-	s->value_at = s->comma_at;
-	return report(s, ret, JSON_SEPARATOR, s->p);
-}
-
 /* ---- strings and keys ---- */
 
 static inline uint8_t
 edge_to(const struct json_node *n, struct span key)
 {
-	for (size_t i = 0; i < n->edge_count; i++) {
-		const struct json_edge *e = &n->edges[i];
-		if (e->key_len == key.len && e->key[0] == key.at[0] && !memcmp(e->key, key.at, key.len))
+	const struct json_edge *e = n->edges;
+	uint16_t mark = JSON_MARK(*key.at, key.len);
+	for (unsigned left = n->edge_count; left; left--, e++)
+		if (unlikely(e->mark == mark) && e->key_len == key.len && !memcmp(e->key, key.at, key.len))
 			return e->node;
-	}
 	return n->other;
 }
 
+static enum json_token value_begin(struct json_scan *s, struct json_event *ret, char c);
+
+/* Usually the value stands right behind it. */
 static inline enum json_token
-key_end(struct json_scan *s, const char *end, struct span key)
+key_end(struct json_scan *s, struct json_event *ret, const char *end, struct span key)
 {
 	s->child = edge_to(&s->nodes[s->open[s->depth - 1]], key);
 	s->p = end;
 	s->state = COLON;
-	if (likely(end < s->end && *end == ':')) {
-		s->p++;
-		s->state = VALUE;
-	}
-	return JSON_MORE;
+	if (unlikely(end == s->end || *end != ':'))
+		return JSON_MORE;
+	s->p++;
+	s->state = VALUE;
+	return likely(s->p < s->end && !is_blank(*s->p)) ? value_begin(s, ret, *s->p) : JSON_MORE;
 }
 
 static enum json_token
@@ -341,7 +334,7 @@ string_end(struct json_scan *s, struct json_event *ret)
 	struct span text = {s->text, s->text_len};
 	s->p++;
 	if (s->state == IN_KEY) /* a key that was cut equals none: a length that no edge has says so */
-		return key_end(s, s->p, s->text_cut ? (struct span){s->text, SIZE_MAX} : text);
+		return key_end(s, ret, s->p, s->text_cut ? (struct span){s->text, SIZE_MAX} : text);
 	return scalar_text(s, ret, JSON_STRING, s->p, text);
 }
 
@@ -449,7 +442,7 @@ key_begin(struct json_scan *s, struct json_event *ret)
 	const char *start = s->p + 1, *stop = bytes_find_string_end(start, s->end);
 	s->key_at = offset_of(s, s->p);
 	if (likely(stop < s->end && *stop == '"'))
-		return key_end(s, stop + 1, (struct span){start, (size_t)(stop - start)});
+		return key_end(s, ret, stop + 1, (struct span){start, (size_t)(stop - start)});
 	s->state = IN_KEY;
 	s->p = start;
 	text_begin(s, true);
@@ -506,7 +499,7 @@ literal_begin(struct json_scan *s, struct json_event *ret, char c)
 	return literal_go_on(s, ret);
 }
 
-static inline enum json_token
+static enum json_token
 value_begin(struct json_scan *s, struct json_event *ret, char c)
 {
 	s->value_at = offset_of(s, s->p);
@@ -531,9 +524,28 @@ value_begin(struct json_scan *s, struct json_event *ret, char c)
 static inline const char *
 skip_blanks(const char *p, const char *end)
 {
-	while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+	while (p < end && is_blank(*p))
 		p++;
 	return p;
+}
+
+static inline enum json_token
+comma(struct json_scan *s, struct json_event *ret, char c)
+{
+	bool object = s->in_object, wanted = s->want_separator;
+	s->want_separator = false;
+	if (c == (object ? '}' : ']'))
+		return close_container(s, ret);
+	if (c != ',')
+		return broken(s, JSON_E_SYNTAX);
+	s->comma_at = offset_of(s, s->p++);
+	s->state = object ? KEY : VALUE;
+	s->child = object ? JSON_NODE_NONE : s->nodes[s->open[s->depth - 1]].element;
+	s->key_at = JSON_NO_OFFSET;
+	if (!wanted)
+		return object && likely(s->p < s->end && *s->p == '"') ? key_begin(s, ret) : JSON_MORE;
+	s->value_at = s->comma_at;
+	return report(s, ret, JSON_SEPARATOR, s->p);
 }
 
 /* One bracket, colon, comma, or the beginning of a key or value. */
@@ -576,20 +588,23 @@ structure(struct json_scan *s, struct json_event *ret)
 	return broken(s, JSON_E_SYNTAX);
 }
 
+/* Within a text that the end of the input cut. */
+static enum json_token
+in_text(struct json_scan *s, struct json_event *ret)
+{
+	if (s->state == IN_STRING || s->state == IN_KEY)
+		return string_go_on(s, ret);
+	if (s->state == IN_NUMBER)
+		return number_go_on(s, ret);
+	return s->state == IN_LITERAL ? literal_go_on(s, ret) : structure(s, ret);
+}
+
 enum json_token
 json_scan_next(struct json_scan *s, struct json_event *ret)
 {
 	enum json_token t = s->state == BROKEN ? JSON_BAD : JSON_MORE;
-	while (t == JSON_MORE && s->p < s->end) {
-		if (s->state == IN_STRING || s->state == IN_KEY)
-			t = string_go_on(s, ret);
-		else if (unlikely(s->state == IN_NUMBER))
-			t = number_go_on(s, ret);
-		else if (unlikely(s->state == IN_LITERAL))
-			t = literal_go_on(s, ret);
-		else
-			t = structure(s, ret);
-	}
+	while (t == JSON_MORE && s->p < s->end)
+		t = likely(s->state <= COMMA) ? structure(s, ret) : in_text(s, ret);
 	return t;
 }
 

@@ -25,13 +25,17 @@ enum {
 
 struct json_edge {
 	const char *key;
+	uint16_t mark; /* JSON_MARK of the key */
 	uint8_t key_len;
 	uint8_t node;
 };
 
+/* Tells nearly all keys apart. */
+#define JSON_MARK(first, len) ((uint16_t)((uint16_t)(unsigned char)(first) << 8 | (uint8_t)(len)))
+
 #define JSON_EDGE(key, node) \
 	{ \
-		(key), sizeof(key) - 1, (node) \
+		(key), JSON_MARK((key)[0], sizeof(key) - 1), sizeof(key) - 1, (node) \
 	}
 
 struct json_node {
@@ -82,7 +86,7 @@ struct json_scan {
 	uint8_t state, number_state, escape, child; /* child: node of the value to come */
 	uint8_t literal, literal_at;
 	uint8_t text_len;
-	bool capture, text_cut, want_separator;
+	bool capture, text_cut, want_separator, in_object;
 	uint16_t depth;
 	uint16_t code, high_surrogate;
 	const struct json_node *nodes;

@@ -1,5 +1,7 @@
 #include "core/json_scan.h"
 
+#include "core/bytes_priv.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -315,10 +317,28 @@ whole_numbers_are_told_from_others(void **state)
 	}
 }
 
+/* Each byte at each place of runs of each length around the sizes of what is looked at together. */
+static void
+a_run_of_a_string_ends_where_it_should(void **state)
+{
+	enum { LONGEST = 3 * BYTES_BLOCK };
+	char text[LONGEST];
+	for (size_t at = 0; at < LONGEST; at++)
+		for (unsigned c = 0; c < 256; c++) {
+			memset(text, 'x', sizeof text);
+			text[at] = (char)c;
+			const char *ends = bytes_ends_string((unsigned char)c) ? text + at : text + LONGEST;
+			assert_ptr_equal(bytes_find_string_end(text, text + LONGEST), ends);
+			assert_ptr_equal(bytes_find_string_end(text, text + at), text + at);
+			assert_int_equal(at < BYTES_BLOCK ? bytes_string_stops_in_block(text) : 0, at < BYTES_BLOCK ? (uint64_t)bytes_ends_string((unsigned char)c) << at : 0);
+		}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_run_of_a_string_ends_where_it_should),
 		cmocka_unit_test(what_is_no_json_is_refused),
 		cmocka_unit_test(what_has_no_end_is_not_complete),
 		cmocka_unit_test(values_are_reported_with_their_place),
