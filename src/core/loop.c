@@ -261,12 +261,14 @@ loop_turn(struct loop *l, int max_wait_ms)
 	int n = epoll_wait(l->epoll_fd, e, EVENTS_PER_TURN, wait);
 	assert(n >= 0 || errno == EINTR);
 	l->now_ms = l->clock_ms();
+	for (int i = 0; i < n; i++) { /* whoever is called knows of every other watch what has come for it */
+		struct watch *w = e[i].data.ptr;
+		w->flags |= flags_of(e[i].events);
+	}
 	for (int i = 0; i < n; i++) {
 		struct watch *w = e[i].data.ptr;
-		if (w->fd < 0)
-			continue;
-		w->flags |= flags_of(e[i].events);
-		w->ready(w);
+		if (w->fd >= 0)
+			w->ready(w);
 	}
 	run_again(l);
 	run_timers(l);

@@ -18,7 +18,7 @@ enum {
 };
 
 struct watch {
-	void (*ready)(struct watch *w); /* called with w->flags updated */
+	void (*ready)(struct watch *w); /* called with w->flags updated, those of all watches of the turn; somebody may have used them up meanwhile */
 	struct watch *again_next; /* in the run queue */
 	int fd;
 	uint16_t flags;

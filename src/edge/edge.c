@@ -270,10 +270,15 @@ turn_end(struct loop *l)
 		memset(e->in, 0, e->in_used);
 		e->in_used = 0;
 	}
+	if (e->together_used) {
+		memset(e->together, 0, e->together_used);
+		e->together_used = 0;
+	}
 	if (!e->go)
 		return;
 	wipe_text(e->head_out, HEAD_OUT_BYTES / 2);
 	wipe_text(e->head_out + HEAD_OUT_BYTES / 2, HEAD_OUT_BYTES / 2);
+	upstream_rest(e);
 	resume_listeners(e);
 	read_body_memory(e);
 	connect_in_room(e);
@@ -313,8 +318,9 @@ go(struct edge *e)
 	struct edge_process *p = e->p;
 	e->in = vault_alloc(e->vault, CARRY_MAX + READ_BYTES);
 	e->head_out = vault_alloc(e->vault, HEAD_OUT_BYTES);
+	e->together = vault_alloc(e->vault, TOGETHER_MAX);
 	e->listeners = calloc(p->listen_count, sizeof *e->listeners);
-	if (!e->in || !e->head_out || !e->pepper || !e->identity || !e->listeners || !models_prepare(e) || !identity_use(e))
+	if (!e->in || !e->head_out || !e->together || !e->pepper || !e->identity || !e->listeners || !models_prepare(e) || !identity_use(e))
 		return false;
 	tick(&e->tick);
 	p->lock_down(p->lock_down_arg);
@@ -483,6 +489,7 @@ set_up(struct edge *e)
 	/* libsodium picks the processor's own instructions here, and opens what it needs before the lock-down. */
 	if (sodium_init() < 0 || p->catalogue->provider_count > PROVIDERS_MAX || !loop_init(&e->loop))
 		return false;
+	headers_prepare(e);
 	e->loop.turn_end = turn_end;
 	e->loop.turn_arg = e;
 	e->vault = vault_open(p->grade, p->limits.content_bytes, p->limits.library_bytes);

@@ -23,6 +23,7 @@ enum {
 	READ_BYTES = 64 << 10, /* most that one read takes */
 	CARRY_MAX = METER_HOLD_MAX + (32 << 10), /* undecided bytes of an answer that wait for what follows */
 	HEAD_OUT_BYTES = 16 << 10, /* room for a head that we write */
+	TOGETHER_MAX = 4 << 10, /* messages up to here are sent from one place */
 	ERROR_BODY_MAX = 64 << 10, /* a provider's error text is read up to here */
 	BLOCK_BODY_MAX = 256 << 10, /* a body's block */
 	LINGER_MS = 2000, /* a refused client may finish sending for so long */
@@ -44,6 +45,7 @@ struct share;
 
 struct provider_pool {
 	struct upstream *idle;
+	struct upstream *fresh; /* idle as well, since this turn */
 	struct upstream *h2; /* connections that carry streams */
 	uint32_t idle_count;
 };
@@ -66,6 +68,7 @@ struct edge {
 	struct timer tick, poll;
 	char *in; /* CARRY_MAX + READ_BYTES: every read lands here first */
 	char *head_out;
+	char *together; /* TOGETHER_MAX: parts of a short message, one behind the other */
 	char *h2_in, *h2_out; /* the same for connections of HTTP/2, once there is one */
 	uint8_t *pepper;
 	struct identity *identity;
@@ -76,6 +79,7 @@ struct edge {
 	struct exchange *exchanges;
 	struct exchange *wait_memory, *wait_room, *wait_dialer, *wait_booking, *wait_row, *wait_booked;
 	struct span models_json[DIALECT_COUNT];
+	uint64_t up_lengths[DIALECT_COUNT]; /* bit per length (modulo 64) that the name of a header field that may go up has */
 	struct visitors *visitors;
 	struct {
 		uint64_t connections, keys, told_ms; /* that limits by address have refused since */
@@ -83,7 +87,7 @@ struct edge {
 	struct share *shares;
 	uint32_t share_mask, share_most;
 	struct http1_head head; /* the one that is being looked at */
-	size_t in_used; /* bytes of `in` that were written in this turn: wiped at its end */
+	size_t in_used, together_used; /* bytes of `in` and `together` that were written in this turn: wiped at its end */
 	uint64_t segments_asked_ms;
 	uint64_t stop_at_ms; /* 0: running */
 	uint64_t accept_at_ms; /* listeners are paused until then and until there is room; 0: not paused */
@@ -95,6 +99,7 @@ struct edge {
 	bool retiring; /* others accept: those who are here are served, and told that the connection ends */
 	uint32_t shaking; /* TLS handshakes in progress */
 	bool short_of_room; /* a connection with TLS was not accepted yet for want of memory */
+	bool fresh; /* a pool has such connections */
 	bool thirsty; /* somebody was not read because the vault is nearly full */
 	int status;
 };
@@ -205,6 +210,7 @@ void reserve_retry(struct exchange *x);
 void reserve_ask_again(struct edge *e); /* the ledger was started anew */
 void reserve_row_loaded(struct edge *e, const struct message_row *m);
 must_check bool reserve_extend(struct exchange *x);
+void headers_prepare(struct edge *e);
 bool header_goes_up(const struct catalogue_provider *p, enum dialect dialect, struct span name);
 bool route_model(struct exchange *x);
 must_check bool route_edit(struct exchange *x); /* false: no memory */
@@ -233,6 +239,7 @@ void request_estimate(struct exchange *x); /* remember the input's size before t
 /* ---- upstream.c ---- */
 struct upstream *upstream_adopt(struct edge *e, uint32_t provider, int fd);
 struct upstream *upstream_take_idle(struct edge *e, uint32_t provider);
+void upstream_rest(struct edge *e); /* each turn: what was given back in it has rested */
 void upstream_share(struct upstream *u); /* it carries streams: whoever comes may have one */
 void upstream_arm_idle(struct upstream *u);
 void upstream_close(struct upstream *u);

@@ -30,10 +30,31 @@ goes_up(const struct catalogue_provider *p, enum dialect dialect, struct span na
 	return false;
 }
 
-/* Any provider's: which one it will be is only known after the body. Those of another provider are left out by send.c. */
+void
+headers_prepare(struct edge *e)
+{
+	const struct catalogue *c = e->p->catalogue;
+	for (int d = 0; d < DIALECT_COUNT; d++) {
+#define X(direction, of, text, why) \
+	if (HEADER_##direction == HEADER_UP && (HEADER_OF_##of == HEADER_OF_ALL || HEADER_OF_##of == d)) \
+		e->up_lengths[d] |= UINT64_C(1) << (sizeof(text) - 1);
+		HEADERS(X)
+#undef X
+		for (uint32_t i = 0; i < c->provider_count; i++)
+			for (uint32_t k = 0; k < catalogue_provider(c, i)->pass_header_count; k++)
+				e->up_lengths[d] |= UINT64_C(1) << (strlen(catalogue_provider(c, i)->pass_header[k]) & 63);
+	}
+}
+
+/*
+ * Any provider's: which one it will be is only known after the body. Those of another provider are left out by send.c. Most fields are told by
+ * their length alone.
+ */
 static bool
 may_go_up(const struct edge *e, enum dialect dialect, struct span name)
 {
+	if (!(e->up_lengths[dialect] >> (name.len & 63) & 1))
+		return false;
 	for (uint32_t i = 0; i < e->p->catalogue->provider_count; i++)
 		if (goes_up(catalogue_provider(e->p->catalogue, i), dialect, name))
 			return true;

@@ -105,13 +105,28 @@ idle_over(struct timer *t)
 	upstream_close(container_of(t, struct upstream, timer));
 }
 
+/* Whatever came unasked would be taken for the answer. */
+static struct upstream *
+quiet_one(struct edge *e, struct upstream **list, bool look)
+{
+	struct upstream *u;
+	enum { CAME = LOOP_READABLE | LOOP_HANGUP | LOOP_ERROR };
+	while ((u = *list) && (look || u->conn.watch.flags & CAME) && !conn_is_quiet(e, &u->conn))
+		upstream_close(u);
+	return u;
+}
+
+/*
+ * One that has rested for a turn, if there is one: of those the loop tells what has come, up to the beginning of this turn. What is on its way
+ * nobody knows, and a turn is no longer than that. Those that were given back in this turn are asked.
+ */
 struct upstream *
 upstream_take_idle(struct edge *e, uint32_t provider)
 {
-	struct upstream *u;
-	/* Its report may stand behind the request's in this turn: whatever came unasked would be taken for the answer. */
-	while ((u = e->pool[provider].idle) && !conn_is_quiet(e, &u->conn))
-		upstream_close(u);
+	struct provider_pool *pool = &e->pool[provider];
+	struct upstream *u = quiet_one(e, &pool->idle, false);
+	if (!u)
+		u = quiet_one(e, &pool->fresh, true);
 	if (!u)
 		return NULL;
 	pool_remove(u);
@@ -121,20 +136,44 @@ upstream_take_idle(struct edge *e, uint32_t provider)
 }
 
 static void
+list_add(struct upstream **list, struct upstream *u)
+{
+	u->next = *list;
+	u->link = list;
+	if (u->next)
+		u->next->link = &u->next;
+	*list = u;
+}
+
+static void
 pool_add(struct upstream *u)
 {
 	struct edge *e = u->edge;
 	struct provider_pool *pool = &e->pool[u->provider];
 	u->x = NULL;
 	u->reused = true;
-	u->next = pool->idle;
-	u->link = &pool->idle;
-	if (u->next)
-		u->next->link = &u->next;
-	pool->idle = u;
+	list_add(&pool->fresh, u);
+	e->fresh = true;
 	pool->idle_count++;
 	count_add(e->p->counters, upstream_idle, 1);
 	upstream_arm_idle(u);
+}
+
+void
+upstream_rest(struct edge *e)
+{
+	if (!e->fresh)
+		return;
+	e->fresh = false;
+	for (uint32_t i = 0; i < e->p->catalogue->provider_count; i++) {
+		struct provider_pool *pool = &e->pool[i];
+		for (struct upstream *u; (u = pool->fresh);) {
+			pool->fresh = u->next;
+			if (u->next)
+				u->next->link = &pool->fresh;
+			list_add(&pool->idle, u);
+		}
+	}
 }
 
 void
@@ -148,11 +187,7 @@ upstream_share(struct upstream *u)
 {
 	struct provider_pool *pool = &u->edge->pool[u->provider];
 	u->shared = true;
-	u->next = pool->h2;
-	u->link = &pool->h2;
-	if (u->next)
-		u->next->link = &u->next;
-	pool->h2 = u;
+	list_add(&pool->h2, u);
 }
 
 void

@@ -384,6 +384,27 @@ bytes_that_a_kept_connection_holds_are_nobodys_answer(void **state)
 }
 
 static void
+a_connection_given_back_in_this_turn_serves_the_next_request(void **state)
+{
+	bool eof;
+	int c = send_chat(hi, ""), other = rig_client(&r), p = rig_provider(&r, 0);
+	/* First the answer, then, while it is being passed on, another client. */
+	size_t n = plain_answer(in);
+	send(p, in, n, 0);
+	n = rig_request(&r, hi, "", in);
+	send(other, in, n, 0);
+	rig_turn(&r);
+	rig_read(&r, c, out, &eof);
+	expect_status(out, "200");
+	rig_send(&r, rig_provider(&r, 0), in, plain_answer(in));
+	rig_read(&r, other, out, &eof);
+	expect_status(out, "200");
+	assert_int_equal(r.dials, 1);
+	close(c);
+	close(other);
+}
+
+static void
 an_answer_of_given_length_gets_no_error_event_behind_it(void **state)
 {
 	bool eof;
@@ -780,6 +801,7 @@ main(void)
 		CASE(header_lines_of_an_error_may_be_as_long_as_a_provider_likes, with_dollar),
 		CASE(an_answer_that_may_have_no_body_is_not_framed_as_one, with_dollar),
 		CASE(bytes_that_a_kept_connection_holds_are_nobodys_answer, with_dollar),
+		CASE(a_connection_given_back_in_this_turn_serves_the_next_request, with_dollar),
 		CASE(an_answer_of_given_length_gets_no_error_event_behind_it, with_dollar),
 		CASE(an_error_inside_an_answer_does_not_tell_of_our_account, with_dollar),
 		CASE(a_client_that_leaves_with_its_last_byte_is_noticed, with_dollar),
