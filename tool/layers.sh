@@ -13,7 +13,8 @@ declare -A may=(
 	[scribe]="core ticket scribe"
 	[console]="core ticket ledger console"
 	[lab]="core ticket dialect lab"
-	[proc]="core ticket ledger dialect edge dialer scribe console lab proc"
+	[prove]="core prove"
+	[proc]="core ticket ledger dialect edge dialer scribe prove console lab proc"
 )
 
 bad=0

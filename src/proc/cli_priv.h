@@ -189,6 +189,10 @@ int cli_provider_check(struct cli *cli, json_t *request);
 
 int cli_catalogue_import(struct cli *cli, json_t *request);
 
+/* ---- cli_prove.c ---- */
+
+int cli_prove(struct cli *cli, json_t *request);
+
 /* ---- cli_top.c ---- */
 
 int cli_top(struct cli *cli, json_t *request);

@@ -1,0 +1,294 @@
+#include "prove/client.h"
+
+#include "prove/provider.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <zlib.h>
+
+enum { SENT_MAX = 16 << 10,
+	DEEP = 600,
+	ANSWER_KEPT = 64 << 10,
+	SEEN_MS = 5000 };
+
+struct request {
+	char path[256], more[3 * TEXT_MAX], body[SENT_MAX];
+	size_t body_len;
+	char key[PROVE_KEY_MAX];
+};
+
+/* The mark that stands first, as it is: for where only letters go. */
+static void
+plain_mark(const struct exchange *x, char ret[CANARY_BYTES + 1])
+{
+	memcpy(ret, x->asked, CANARY_BYTES);
+	ret[CANARY_BYTES] = '\0';
+}
+
+static bool
+is_gemini(const struct exchange *x)
+{
+	return strstr(prove_forms[x->endpoint].path, ":") != NULL;
+}
+
+static void
+name_no_model(const struct exchange *x, struct request *r)
+{
+	char mark[CANARY_BYTES + 1];
+	plain_mark(x, mark);
+	if (is_gemini(x))
+		snprintf(r->path, sizeof r->path, "/v1beta/models/%s%s", mark, strchr(prove_forms[x->endpoint].path, ':'));
+	r->body_len = (size_t)snprintf(r->body, sizeof r->body, "{\"model\":\"%s\",\"max_tokens\":9,\"input\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}",
+		mark, x->asked, x->asked);
+}
+
+static void
+name_no_key(const struct exchange *x, struct request *r)
+{
+	char mark[CANARY_BYTES + 1];
+	plain_mark(x, mark);
+	snprintf(r->key, sizeof r->key, "lethe_live_%s", mark);
+}
+
+static void
+nest_deep(const struct exchange *x, struct request *r)
+{
+	memset(r->body, '[', DEEP);
+	r->body_len = DEEP + (size_t)snprintf(r->body + DEEP, sizeof r->body - DEEP, "\"%s\"", x->asked);
+	memset(r->body + r->body_len, ']', DEEP);
+	r->body_len += DEEP;
+}
+
+static void
+compress_body(struct request *r)
+{
+	char packed[SENT_MAX];
+	z_stream z = {.next_in = (Bytef *)r->body, .avail_in = (uInt)r->body_len, .next_out = (Bytef *)packed, .avail_out = sizeof packed};
+	bool begun = deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK;
+	assert(begun);
+	(void)deflate(&z, Z_FINISH);
+	deflateEnd(&z);
+	memcpy(r->body, packed, z.total_out);
+	r->body_len = z.total_out;
+	snprintf(r->more, sizeof r->more, "content-encoding: gzip\r\n");
+}
+
+static void
+put_mark_into_path(const struct exchange *x, const char *before, struct request *r)
+{
+	const char *path = prove_forms[x->endpoint].path;
+	char mark[CANARY_BYTES + 1];
+	plain_mark(x, mark);
+	if (*before == '/')
+		snprintf(r->path, sizeof r->path, "/v1/%s/completions", mark);
+	else
+		snprintf(r->path, sizeof r->path, "%s%cq=%s&prompt=%s", path, strchr(path, '?') ? '&' : '?', mark, mark);
+}
+
+static void
+put_marks_into_headers(const struct exchange *x, struct request *r)
+{
+	char mark[CANARY_BYTES + 1];
+	plain_mark(x, mark);
+	snprintf(r->more, sizeof r->more, "x-note: %s\r\nuser-agent: %s\r\ncookie: prompt=%s\r\nopenai-organization: %s\r\n", x->asked, mark, mark, mark);
+}
+
+static void
+put_together(const struct client *c, const struct exchange *x, struct request *r)
+{
+	*r = (struct request){0};
+	snprintf(r->key, sizeof r->key, "%s", x->way->client == CLIENT_POOR ? c->poor_key : c->key);
+	snprintf(r->path, sizeof r->path, "%s", prove_forms[x->endpoint].path);
+	r->body_len = exchange_request(x, r->body, sizeof r->body);
+	switch (x->way->client) {
+	case CLIENT_BREAKS_JSON:
+		r->body_len -= 2;
+		return;
+	case CLIENT_NESTS_DEEP:
+		nest_deep(x, r);
+		return;
+	case CLIENT_COMPRESSES:
+		compress_body(r);
+		return;
+	case CLIENT_BAD_KEY:
+		name_no_key(x, r);
+		return;
+	case CLIENT_NO_MODEL:
+		name_no_model(x, r);
+		return;
+	case CLIENT_NO_PATH:
+		put_mark_into_path(x, "/", r);
+		return;
+	case CLIENT_IN_QUERY:
+		put_mark_into_path(x, "?", r);
+		return;
+	case CLIENT_IN_HEADER:
+		put_marks_into_headers(x, r);
+		return;
+	case CLIENT_ASKS:
+	case CLIENT_POOR:
+	case CLIENT_ASKS_IN_PIECES:
+	case CLIENT_GONE_IN_HEAD:
+	case CLIENT_GONE_IN_BODY:
+	case CLIENT_GONE_WAITING:
+	case CLIENT_GONE_IN_ANSWER:
+	case CLIENT_BREAKS_HTTP:
+	case CLIENT_TOO_LARGE:
+		return;
+	}
+}
+
+static bool
+send_in_pieces(struct link *l, const struct request *r)
+{
+	enum { PIECE_BYTES = 50 };
+	char size[16];
+	for (size_t at = 0, n; at < r->body_len; at += n) {
+		n = r->body_len - at < PIECE_BYTES ? r->body_len - at : PIECE_BYTES;
+		snprintf(size, sizeof size, "%zx\r\n", n);
+		if (!link_write(l, size, strlen(size)) || !link_write(l, r->body + at, n) || !link_write(l, "\r\n", 2))
+			return false;
+	}
+	return link_write(l, "0\r\n\r\n", 5);
+}
+
+static bool
+send_too_much(struct link *l, const struct request *r)
+{
+	bool sent = true;
+	for (size_t at = 0; sent && at < PROVE_BODY_LIMIT + SENT_MAX; at += r->body_len)
+		sent = link_write(l, r->body, r->body_len);
+	return true; /* the other side may have closed before the end: that is its answer */
+}
+
+static size_t
+write_head(const struct exchange *x, const struct request *r, uint32_t number, char *ret, size_t cap)
+{
+	char length[64];
+	size_t bytes = x->way->client == CLIENT_TOO_LARGE ? 2 * PROVE_BODY_LIMIT : r->body_len;
+	snprintf(length, sizeof length, "content-length: %zu\r\n", bytes);
+	int n = snprintf(ret, cap, "POST %s HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: application/json\r\n"
+							   "anthropic-version: 2023-06-01\r\nauthorization: Bearer %.120s\r\n" PROVE_HEADER ": %u\r\n%s%s\r\n",
+		r->path, r->key, number, r->more, x->way->client == CLIENT_ASKS_IN_PIECES ? "transfer-encoding: chunked\r\n" : length);
+	assert(n > 0 && (size_t)n < cap);
+	return (size_t)n;
+}
+
+static bool
+send_all(struct link *l, const struct exchange *x, const struct request *r, const char *head, size_t head_len)
+{
+	switch (x->way->client) {
+	case CLIENT_GONE_IN_HEAD:
+		return link_write(l, head, head_len - 9) && link_write(l, x->asked, strlen(x->asked));
+	case CLIENT_GONE_IN_BODY:
+		return link_write(l, head, head_len) && link_write(l, r->body, r->body_len - 9);
+	case CLIENT_BREAKS_HTTP:
+		return link_write(l, head, head_len - 2) && link_write(l, x->asked, strlen(x->asked)) && link_write(l, "\r\n\r\n", 4);
+	case CLIENT_ASKS_IN_PIECES:
+		return link_write(l, head, head_len) && send_in_pieces(l, r);
+	case CLIENT_TOO_LARGE:
+		return link_write(l, head, head_len) && send_too_much(l, r);
+	default:
+		return link_write(l, head, head_len) && link_write(l, r->body, r->body_len);
+	}
+}
+
+bool
+client_begin(const struct client *c, struct exchange *x, uint32_t number, struct link *l)
+{
+	char head[6 * TEXT_MAX];
+	struct request *r = malloc(sizeof *r);
+	assert(r);
+	put_together(c, x, r);
+	size_t head_len = write_head(x, r, number, head, sizeof head);
+	bool sent = link_connect(l, c->port, c->tls);
+	if (sent && !send_all(l, x, r, head, head_len)) {
+		link_close(l);
+		sent = false;
+	}
+	free(r);
+	return sent;
+}
+
+void
+client_wait_until_seen(const struct exchange *x)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	for (int ms = 0; ms < SEEN_MS && !atomic_load(&x->seen); ms++)
+		nanosleep(&pause, NULL);
+}
+
+bool
+client_sees_answer(struct exchange *x, struct link *l)
+{
+	char *kept = malloc(ANSWER_KEPT);
+	size_t len = 0, n;
+	bool sees = false;
+	assert(kept);
+	while (!sees && len < ANSWER_KEPT && (n = link_read(l, kept + len, ANSWER_KEPT - len))) {
+		len += n;
+		sees = memmem(kept, len, x->answered_mark, CANARY_BYTES) != NULL;
+	}
+	free(kept);
+	return sees;
+}
+
+static struct outcome
+read_all(struct exchange *x, struct link *l)
+{
+	char *kept = malloc(ANSWER_KEPT + 1), rest[4096];
+	size_t len = 0, n;
+	struct outcome o = {0};
+	assert(kept);
+	while (len < ANSWER_KEPT && (n = link_read(l, kept + len, ANSWER_KEPT - len)))
+		len += n;
+	while (len == ANSWER_KEPT && link_read(l, rest, sizeof rest))
+		;
+	kept[len] = '\0';
+	o.status = strncmp(kept, "HTTP/1.1 ", 9) == 0 ? (unsigned)strtoul(kept + 9, NULL, 10) : 0;
+	o.passed = memmem(kept, len, x->answered_mark, CANARY_BYTES) != NULL;
+	free(kept);
+	link_close(l);
+	return o;
+}
+
+struct outcome
+client_end(struct exchange *x, struct link *l)
+{
+	struct outcome gone = {0};
+	switch (x->way->client) {
+	case CLIENT_GONE_IN_HEAD:
+	case CLIENT_GONE_IN_BODY:
+		link_close(l);
+		return gone;
+	case CLIENT_GONE_WAITING:
+		client_wait_until_seen(x);
+		link_reset(l);
+		return gone;
+	case CLIENT_GONE_IN_ANSWER:
+		gone.passed = client_sees_answer(x, l);
+		link_reset(l);
+		return gone;
+	default:
+		return read_all(x, l);
+	}
+}
+
+size_t
+client_get(uint16_t port, SSL_CTX *tls, const char *path, char *ret, size_t cap)
+{
+	char head[256];
+	struct link l;
+	size_t len = 0, n;
+	snprintf(head, sizeof head, "GET %s HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n", path);
+	if (!link_connect(&l, port, tls))
+		return 0;
+	if (link_write(&l, head, strlen(head)))
+		while (len < cap && (n = link_read(&l, ret + len, cap - len)))
+			len += n;
+	link_close(&l);
+	return len;
+}

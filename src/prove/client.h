@@ -1,0 +1,35 @@
+/*
+ * The customer inside `lethe prove`: sends an exchange and lives through its end. Command line only; owns nothing.
+ */
+#ifndef PROVE_CLIENT_H
+#define PROVE_CLIENT_H
+
+#include "prove/exchange.h"
+
+enum { PROVE_KEY_MAX = 128,
+	PROVE_BODY_LIMIT = 1 << 20 /* limits.body_bytes of the private instance */ };
+
+struct client {
+	uint16_t port;
+	SSL_CTX *tls;
+	char key[PROVE_KEY_MAX], poor_key[PROVE_KEY_MAX];
+};
+
+struct outcome {
+	unsigned status; /* of HTTP; 0: none came */
+	bool passed; /* the answer's mark came through */
+};
+
+/* Connect and send. False: there is no connection. */
+must_check bool client_begin(const struct client *c, struct exchange *x, uint32_t number, struct link *l);
+/* Until it has ended; closes the link. */
+struct outcome client_end(struct exchange *x, struct link *l);
+/* Until the provider has the whole request. */
+void client_wait_until_seen(const struct exchange *x);
+/* Until the first marked words of the answer are here. */
+must_check bool client_sees_answer(struct exchange *x, struct link *l);
+
+/* The body of a GET, up to cap; 0: none came. */
+size_t client_get(uint16_t port, SSL_CTX *tls, const char *path, char *ret, size_t cap);
+
+#endif

@@ -1,0 +1,159 @@
+#include "prove/exchange.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct prove_way prove_ways[] = {
+#define X(words, client, provider) {words, CLIENT_##client, PROVIDER_##provider},
+	PROVE_WAYS(X)
+#undef X
+};
+const size_t prove_way_count = ARRAY_LEN(prove_ways);
+const struct prove_way prove_way_running = {"running", CLIENT_ASKS, PROVIDER_GOES_ON};
+const struct prove_way prove_way_waiting = {"waiting", CLIENT_GONE_WAITING, PROVIDER_SILENT};
+
+const struct prove_form prove_forms[PROVE_ENDPOINT_COUNT] = {
+#define X(name, words, path, streams, all) {words, path, streams, all},
+	PROVE_ENDPOINTS(X)
+#undef X
+};
+
+#define CHAT_USAGE "\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":9,\"total_tokens\":18}"
+#define CHAT_CHUNK "data: {\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"c\","
+#define RESPONSE "{\"id\":\"resp_1\",\"object\":\"response\",\"created_at\":1,\"status\":\"completed\",\"model\":\"r\",\"output\":[{\"id\":\"i\"," \
+				 "\"type\":\"message\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\",\"text\":\"%s\"," \
+				 "\"annotations\":[]}]}],\"usage\":{\"input_tokens\":9,\"input_tokens_details\":{\"cached_tokens\":0},\"output_tokens\":9," \
+				 "\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":18}}"
+#define MESSAGE_HEAD "\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\","
+#define GEMINI_USAGE "\"usageMetadata\":{\"promptTokenCount\":9,\"candidatesTokenCount\":9,\"totalTokenCount\":18},"
+
+/* A marked text stands where %s is. */
+struct texts {
+	const char *request, *answer, *begin, *piece, *end;
+};
+
+#define CHAT_TEXTS(stream) \
+	{ \
+		"{\"model\":\"c\"," stream "\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}", \
+			"{\"id\":\"x\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"c\",\"choices\":[{\"index\":0,\"message\":" \
+			"{\"role\":\"assistant\",\"content\":\"%s\"},\"finish_reason\":\"stop\"}]," CHAT_USAGE "}", \
+			"", CHAT_CHUNK "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%s\"},\"finish_reason\":null}]}\n\n", \
+			CHAT_CHUNK "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n" CHAT_CHUNK "\"choices\":[]," CHAT_USAGE \
+					   "}\n\ndata: [DONE]\n\n" \
+	}
+#define RESPONSES_TEXTS(stream) \
+	{ \
+		"{\"model\":\"r\"," stream "\"input\":\"%s\"}", RESPONSE, "", \
+			"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"item_id\":\"i\",\"output_index\":0," \
+			"\"content_index\":0,\"delta\":\"%s\"}\n\n", \
+			"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":" RESPONSE "}\n\n" \
+	}
+#define MESSAGES_TEXTS(stream) \
+	{ \
+		"{\"model\":\"m\",\"max_tokens\":99," stream "\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}", \
+			"{" MESSAGE_HEAD "\"content\":[{\"type\":\"text\",\"text\":\"%s\"}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null," \
+			"\"usage\":{\"input_tokens\":9,\"output_tokens\":9}}", \
+			"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{" MESSAGE_HEAD \
+			"\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n", \
+			"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"%s\"}}\n\n", \
+			"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":9}}\n\n" \
+			"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n" \
+	}
+#define GEMINI_REQUEST "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"%s\"}]}]}"
+#define GEMINI_TEXTS \
+	{ \
+		GEMINI_REQUEST, "{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"%s\"}]},\"finishReason\":\"STOP\",\"index\":0}]," GEMINI_USAGE "\"modelVersion\":\"g\",\"responseId\":\"r\"}", "", \
+			"data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"%s\"}]},\"index\":0}],\"modelVersion\":\"g\",\"responseId\":\"r\"}\n\n", \
+			"data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"\"}]},\"finishReason\":\"STOP\",\"index\":0}]," GEMINI_USAGE "\"modelVersion\":\"g\",\"responseId\":\"r\"}\n\n" \
+	}
+
+static const struct texts texts[PROVE_ENDPOINT_COUNT] = {
+	[PROVE_CHAT] = CHAT_TEXTS(""),
+	[PROVE_CHAT_STREAM] = CHAT_TEXTS("\"stream\":true,"),
+	[PROVE_RESPONSES] = RESPONSES_TEXTS(""),
+	[PROVE_RESPONSES_STREAM] = RESPONSES_TEXTS("\"stream\":true,"),
+	[PROVE_MESSAGES] = MESSAGES_TEXTS(""),
+	[PROVE_MESSAGES_STREAM] = MESSAGES_TEXTS("\"stream\":true,"),
+	[PROVE_GENERATE] = GEMINI_TEXTS,
+	[PROVE_GENERATE_STREAM] = GEMINI_TEXTS,
+	[PROVE_EMBEDDINGS] = {"{\"model\":\"c\",\"input\":\"%s\"}",
+		"{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[0.25]}],\"model\":\"%s\",\"usage\":{\"prompt_tokens\":9,\"total_tokens\":9}}"},
+	[PROVE_MODERATIONS] = {"{\"model\":\"c\",\"input\":\"%s\"}", "{\"id\":\"modr-1\",\"model\":\"%s\",\"results\":[]}"},
+	[PROVE_COUNT] = {"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}", "{\"input_tokens\":9,\"note\":\"%s\"}"},
+	[PROVE_COUNT_GEMINI] = {GEMINI_REQUEST, "{\"totalTokens\":9,\"note\":\"%s\"}"},
+	[PROVE_EMBED] = {"{\"content\":{\"parts\":[{\"text\":\"%s\"}]}}", "{\"embedding\":{\"values\":[0.25]},\"note\":\"%s\"}"},
+	[PROVE_EMBED_BATCH] = {"{\"requests\":[{\"model\":\"models/g\",\"content\":{\"parts\":[{\"text\":\"%s\"}]}}]}",
+		"{\"embeddings\":[{\"values\":[0.25]}],\"note\":\"%s\"}"},
+};
+
+/* Each form has a mark of its own, so that a hit says in which form it left. */
+static void
+marked_text(struct canaries *c, const struct canary_origin *origin, char ret[TEXT_MAX], char ret_plain[CANARY_BYTES + 1])
+{
+	static const enum canary_form written[] = {
+		CANARY_RAW, CANARY_ESCAPED, CANARY_BASE64, CANARY_BASE64_1, CANARY_BASE64_2, CANARY_HEX, CANARY_HEX_UPPER};
+	size_t len = 0;
+	for (size_t i = 0; i < ARRAY_LEN(written); i++) {
+		char mark[CANARY_BYTES + 1];
+		canary_new(c, origin, mark);
+		if (i == 0 && ret_plain)
+			memcpy(ret_plain, mark, sizeof mark);
+		len += canary_in_form(mark, written[i], ret + len);
+		ret[len++] = ' ';
+	}
+	assert(len < TEXT_MAX);
+	ret[len - 1] = '\0';
+}
+
+void
+exchange_make(struct exchange *x, struct canaries *c, const char *instance, enum prove_endpoint endpoint, const struct prove_way *way)
+{
+	struct canary_origin origin = {instance, prove_forms[endpoint].words, way->words, false};
+	x->endpoint = endpoint;
+	x->way = way;
+	marked_text(c, &origin, x->asked, NULL);
+	origin.answer = true;
+	marked_text(c, &origin, x->answered, x->answered_mark);
+	atomic_store(&x->seen, 0);
+}
+
+/* The one %s of a text replaced. */
+static size_t
+fill(const char *text, const char *words, char *ret, size_t cap)
+{
+	const char *at = text ? strstr(text, "%s") : NULL;
+	int n = at ? snprintf(ret, cap, "%.*s%s%s", (int)(at - text), text, words, at + 2) : snprintf(ret, cap, "%s", text ? text : "");
+	assert(n >= 0 && (size_t)n < cap);
+	return (size_t)n;
+}
+
+size_t
+exchange_request(const struct exchange *x, char *ret, size_t cap)
+{
+	return fill(texts[x->endpoint].request, x->asked, ret, cap);
+}
+
+size_t
+exchange_answer(const struct exchange *x, char *ret, size_t cap)
+{
+	return fill(texts[x->endpoint].answer, x->answered, ret, cap);
+}
+
+size_t
+exchange_stream_begin(const struct exchange *x, char *ret, size_t cap)
+{
+	return fill(texts[x->endpoint].begin, x->answered, ret, cap);
+}
+
+size_t
+exchange_stream_piece(const struct exchange *x, char *ret, size_t cap)
+{
+	return fill(texts[x->endpoint].piece, x->answered, ret, cap);
+}
+
+size_t
+exchange_stream_end(const struct exchange *x, char *ret, size_t cap)
+{
+	return fill(texts[x->endpoint].end, x->answered, ret, cap);
+}

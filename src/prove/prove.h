@@ -1,0 +1,29 @@
+/*
+ * `lethe prove`: tries to find content where none may be. It starts a Lethe of its own with a provider inside, sends marked texts through every
+ * endpoint, in every way that an exchange can end, and looks for them in files, logs, metrics and the memory of every process. Before, it looks for
+ * what it has planted itself: a search that does not find that is blind, and proves nothing.
+ *
+ * Command line only. The report is a JSON object, the caller's.
+ */
+#ifndef PROVE_PROVE_H
+#define PROVE_PROVE_H
+
+#include "core/base.h"
+
+#include <jansson.h>
+
+struct prove_options {
+	const char *version;
+	bool quick; /* one private instance less, and each way at one endpoint */
+	uint32_t marks; /* rounds go on until so many were sent */
+	/* Told as it goes on; may be NULL. */
+	void (*progress)(void *arg, const char *what, unsigned done, unsigned of);
+	void *progress_arg;
+	/* A server that runs, instead of private ones. NULL: none. */
+	const char *target, *key, *model, *data_dir;
+};
+
+/* Member `ok` says whether all was found to be as promised; NULL: it could not be tried, and why says so. */
+json_t *prove_run(const struct prove_options *o, char why[600]);
+
+#endif

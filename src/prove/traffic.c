@@ -1,0 +1,157 @@
+#include "prove/prove_priv.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { QUICK_ENDPOINTS = 2, /* for each way, in turn */
+	MARKS_OF_ONE = 14,
+	ROUNDS_MAX = 200 };
+
+/* Exchanges of one round. */
+static uint32_t
+round_exchanges(const struct prove_options *o)
+{
+	uint32_t in_all = 0;
+	for (size_t e = 0; e < PROVE_ENDPOINT_COUNT; e++)
+		in_all += prove_forms[e].in_all_ways;
+	return (uint32_t)prove_way_count * (o->quick ? QUICK_ENDPOINTS : in_all) + PROVE_ENDPOINT_COUNT;
+}
+
+uint32_t
+traffic_rounds(const struct prove_options *o)
+{
+	uint32_t rounds = (o->marks + round_exchanges(o) * MARKS_OF_ONE - 1) / (round_exchanges(o) * MARKS_OF_ONE);
+	return rounds < 1 ? 1 : rounds < ROUNDS_MAX ? rounds
+												: ROUNDS_MAX;
+}
+
+uint32_t
+traffic_room(const struct prove_options *o)
+{
+	enum { OTHERS = 256 }; /* those that run while something happens */
+	return traffic_rounds(o) * round_exchanges(o) + events_count() * RUNNING_MAX + OTHERS;
+}
+
+unsigned
+traffic_steps(const struct prove_options *o)
+{
+	return traffic_rounds(o) * (unsigned)(prove_way_count + 1) + events_count();
+}
+
+static struct exchange *
+next_exchange(struct traffic *t, enum prove_endpoint e, const struct prove_way *way)
+{
+	assert(t->used < t->cap);
+	struct exchange *x = &t->exchanges[t->used++];
+	exchange_make(x, &t->p->canaries, t->i->kind->name, e, way);
+	return x;
+}
+
+static bool
+begin(struct traffic *t, const struct client *c, struct exchange *x, struct link *l)
+{
+	return client_begin(c, x, (uint32_t)(x - t->exchanges), l);
+}
+
+/* One way at several endpoints at the same time: all begin, then all end. */
+static void
+run_way(struct traffic *t, const struct prove_way *way, const enum prove_endpoint *endpoints, unsigned count)
+{
+	struct exchange *x[PROVE_ENDPOINT_COUNT];
+	struct link l[PROVE_ENDPOINT_COUNT];
+	bool begun[PROVE_ENDPOINT_COUNT];
+	for (unsigned n = 0; n < count; n++) {
+		x[n] = next_exchange(t, endpoints[n], way);
+		begun[n] = begin(t, &t->i->client, x[n], &l[n]);
+	}
+	for (unsigned n = 0; n < count; n++)
+		if (begun[n])
+			t->passed += client_end(x[n], &l[n]).passed;
+}
+
+static unsigned
+endpoints_for(const struct prove_options *o, size_t way, enum prove_endpoint ret[PROVE_ENDPOINT_COUNT])
+{
+	enum prove_endpoint all[PROVE_ENDPOINT_COUNT];
+	unsigned count = 0;
+	for (enum prove_endpoint e = 0; e < PROVE_ENDPOINT_COUNT; e++)
+		if (prove_forms[e].in_all_ways)
+			all[count++] = e;
+	unsigned take = o->quick ? QUICK_ENDPOINTS : count;
+	for (unsigned n = 0; n < take; n++)
+		ret[n] = all[(way * take + n) % count];
+	return take;
+}
+
+static void
+run_round(struct traffic *t)
+{
+	static const struct prove_way answered = {"answered", CLIENT_ASKS, PROVIDER_ANSWERS};
+	enum prove_endpoint endpoints[PROVE_ENDPOINT_COUNT];
+	for (size_t w = 0; w < prove_way_count; w++) {
+		prove_step(t->p, prove_ways[w].words);
+		run_way(t, &prove_ways[w], endpoints, endpoints_for(t->p->o, w, endpoints));
+	}
+	for (enum prove_endpoint e = 0; e < PROVE_ENDPOINT_COUNT; e++)
+		endpoints[e] = e;
+	prove_step(t->p, "every endpoint");
+	uint32_t before = t->passed;
+	run_way(t, &answered, endpoints, PROVE_ENDPOINT_COUNT);
+	prove_fact(t->p, t->i->kind->name, "content passes through every endpoint", t->passed - before == PROVE_ENDPOINT_COUNT, "%u of %u answers came through",
+		t->passed - before, PROVE_ENDPOINT_COUNT);
+}
+
+void
+traffic_run(struct traffic *t)
+{
+	for (uint32_t r = 0; r < traffic_rounds(t->p->o); r++)
+		run_round(t);
+}
+
+bool
+traffic_one(struct traffic *t)
+{
+	struct link l;
+	struct exchange *x = next_exchange(t, PROVE_CHAT, &prove_ways[0]);
+	return begin(t, &t->i->client, x, &l) && client_end(x, &l).passed;
+}
+
+/* Those that wait for an answer, whose request is kept; or that are answered without end. */
+static bool
+begin_running(struct traffic *t, const struct client *c, enum prove_endpoint e, const struct prove_way *way, struct running *r)
+{
+	struct exchange *x = next_exchange(t, e, way);
+	struct link *l = &r->link[r->count];
+	if (!begin(t, c, x, l))
+		return false;
+	if (way == &prove_way_waiting)
+		client_wait_until_seen(x);
+	else if (!client_sees_answer(x, l)) {
+		link_close(l);
+		return false;
+	}
+	r->exchange[r->count++] = x;
+	return true;
+}
+
+void
+traffic_begin_running(struct traffic *t, const char *key, const struct prove_way *way, struct running *ret)
+{
+	struct client c = t->i->client;
+	memcpy(c.key, key, PROVE_KEY_MAX);
+	ret->count = 0;
+	for (unsigned n = 0, e = 0; n < RUNNING_MAX; e = (e + 1) % PROVE_ENDPOINT_COUNT) {
+		if (!prove_forms[e].streams)
+			continue;
+		n++;
+		t->passed += begin_running(t, &c, (enum prove_endpoint)e, way, ret) && way == &prove_way_running;
+	}
+}
+
+void
+traffic_end_running(struct running *r)
+{
+	for (unsigned n = 0; n < r->count; n++)
+		link_reset(&r->link[n]);
+	r->count = 0;
+}
