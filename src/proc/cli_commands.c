@@ -357,9 +357,12 @@ const struct cli_command cli_commands[] = {
 			"and their names, logs, metrics, temporary folders, dumps, swap, pipes and the memory of every process. First it looks for what it has planted\n"
 			"itself. Memory of processes only root may read: as root there are two more instances, whose content memory root can read as well. Exit status 1\n"
 			"when a mark is found, or when the search can't be trusted.",
-		.examples = "sudo lethe prove\nsudo lethe prove --marks 10000 --json > proof.json\n",
+		.examples = "sudo lethe prove\nsudo lethe prove --marks 10000 --report proof.html --data /var/lib/lethe\n"
+					"openssl pkeyutl -verify -pubin -inkey /var/lib/lethe/prove.pub -rawin -in proof.html -sigfile proof.html.sig\n",
 		.args = {{"--quick", NULL, "quick", false, false, "each way at fewer endpoints, and one instance less: seconds"},
-			{"--marks", "N", "marks", false, true, "go on until at least so many marks were sent (2000)"}},
+			{"--marks", "N", "marks", false, true, "go on until at least so many marks were sent (2000)"},
+			{"--report", "FILE", "report", false, false, "write a page, and FILE.sig: its signature by the key prove.key in the data directory, made when there is none", CLI_FILE}},
+		.uses_data = true,
 	},
 	{
 		.name = "version",

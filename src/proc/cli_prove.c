@@ -1,6 +1,7 @@
 /* lethe prove: the search for content, and its report. */
 #include "proc/cli_priv.h"
 
+#include "prove/page.h"
 #include "prove/prove.h"
 
 #include <string.h>
@@ -81,16 +82,23 @@ cli_prove(struct cli *cli, json_t *request)
 		.version = LETHE_VERSION,
 		.quick = quick,
 		.marks = marks ? (uint32_t)json_integer_value(marks) : quick ? QUICK_MARKS
-																	  : USUAL_MARKS,
+																	 : USUAL_MARKS,
 		.progress = isatty(STDERR_FILENO) && !cli->json ? show_progress : NULL,
 		.progress_arg = &bar,
 	};
+	const char *page = json_string_value(json_object_get(request, "report"));
+	if (page && !page_can_be_signed(cli->data_dir, why)) /* before it takes its time */
+		return cli_fail(cli, CLI_REFUSED, "no_key", "%s", why);
 	json_t *report = prove_run(&o, why);
 	if (bar.shown)
 		fprintf(stderr, "\r%80s\r", "");
 	if (!report)
 		return cli_fail(cli, CLI_UNREACHABLE, "not_tried", "%s", why);
 	bool ok = json_is_true(json_object_get(report, "ok"));
+	if (page && !page_write(report, page, cli->data_dir, why)) {
+		json_decref(report);
+		return cli_fail(cli, CLI_REFUSED, "not_written", "%s", why);
+	}
 	if (cli->json)
 		cli_print_json(report);
 	else

@@ -55,6 +55,7 @@ enum client_does { CLIENT_ASKS,
 
 /* What the provider does. */
 enum provider_does { PROVIDER_ANSWERS,
+	PROVIDER_DRIPS, /* in pieces of a few bytes */
 	PROVIDER_GZIPS,
 	PROVIDER_400,
 	PROVIDER_401,
@@ -93,6 +94,7 @@ enum provider_does { PROVIDER_ANSWERS,
 	X("path unknown", NO_PATH, ANSWERS) \
 	X("in a header", IN_HEADER, ANSWERS) \
 	X("in the query", IN_QUERY, ANSWERS) \
+	X("provider drips", ASKS, DRIPS) \
 	X("provider compresses", ASKS, GZIPS) \
 	X("provider says 400", ASKS, 400) \
 	X("provider says 401", ASKS, 401) \

@@ -85,7 +85,7 @@ write_config(const struct instance *i)
 		model_json("c", "openai"), model_json("r", "openai"), model_json("m", "anthropic"), model_json("g", "gemini"));
 	json_t *listen = listen_json(i);
 	bool written = c && listen && json_object_update(c, listen) == 0;
-	if (written && i->kind->readable)
+	if (written) /* the report says which memory it was */
 		json_object_set_new(c, "allow_plain_memory", json_true());
 	written = written && json_dump_file(c, path, JSON_INDENT(1)) == 0;
 	json_decref(listen);

@@ -47,6 +47,8 @@ look_at_processes(struct prove *p, struct instance *i, const char *when, bool ed
 		prove_place(p, i->kind->name, when, &place);
 		if (place.things == 0)
 			prove_fact(p, i->kind->name, "every process is looked at", false, "no %s runs", roles[r]);
+		if (place.closed && geteuid() == 0)
+			prove_fact(p, i->kind->name, "every process is looked at", false, "root may not read the memory of %s: CAP_SYS_PTRACE is missing", roles[r]);
 	}
 	prove_findings(p, i->kind->name, when, &s);
 	search_close(&s);

@@ -57,7 +57,7 @@ read_whole_head(struct link *l, char *head, size_t *ret_len, size_t *ret_head)
 static bool
 read_body(struct link *l, const char *head, size_t here, const char *at)
 {
-	static _Thread_local char piece[64 << 10];
+	char piece[16 << 10];
 	const char *length = field(head, "content-length");
 	size_t want = length ? strtoull(length, NULL, 10) : 0, tail = here < 5 ? here : 5;
 	char end[8] = "";
@@ -164,6 +164,23 @@ say_answer(struct link *l, const struct exchange *x)
 }
 
 static bool
+say_in_drops(struct link *l, const struct exchange *x)
+{
+	enum { DROP = 11 };
+	char body[3 * BODY_MAX];
+	size_t len = exchange_stream_begin(x, body, BODY_MAX);
+	if (prove_forms[x->endpoint].streams) {
+		len += exchange_stream_piece(x, body + len, BODY_MAX);
+		len += exchange_stream_end(x, body + len, BODY_MAX);
+	} else
+		len = exchange_answer(x, body, BODY_MAX);
+	bool said = say_head(l, "200 OK", type_of(x), SIZE_MAX, "");
+	for (size_t at = 0; said && at < len; at += DROP)
+		said = say_chunk(l, body + at, len - at < DROP ? len - at : DROP);
+	return said && say(l, "0\r\n\r\n");
+}
+
+static bool
 say_broken_json(struct link *l, const struct exchange *x)
 {
 	char body[BODY_MAX];
@@ -217,6 +234,8 @@ answer(struct provider *p, struct link *l, const struct exchange *x)
 	case PROVIDER_ANSWERS:
 	case PROVIDER_EARLY:
 		return say_answer(l, x);
+	case PROVIDER_DRIPS:
+		return say_in_drops(l, x);
 	case PROVIDER_GZIPS:
 		return say_gzip(l, x);
 	case PROVIDER_400:

@@ -1,76 +1,16 @@
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 
-const letters = (n: number) => Array.from({ length: n }, () => "abcdefghijkmnpqrstuvwxyz"[Math.floor(Math.random() * 24)]).join("");
-
-// Every mark of one set carries the same sixteen random letters, so that one search looks for all of them.
-export class Marks {
-	// A k makes its two hex forms differ, whatever the other letters are.
-	readonly common = `k${letters(15)}`;
-	readonly words: string[] = [];
-	// In every form in which it could lie around.
-	readonly forms: [string, Buffer][];
-
-	constructor() {
-		const hex = Buffer.from(this.common).toString("hex");
-		this.forms = [
-			["raw", Buffer.from(this.common)],
-			["UTF-16", Buffer.from(this.common, "utf16le")],
-			["hex", Buffer.from(hex)],
-			["HEX", Buffer.from(hex.toUpperCase())],
-			...[0, 1, 2].map((shift): [string, Buffer] => [`base64 at ${shift}`, base64At(this.common, shift)]),
-		];
-	}
-
-	// A word to plant. It has a quote and a letter outside ASCII, so that its escaped form differs from the raw one.
-	plant(place: string): string {
-		const word = `canary-${place}-"${this.common}${letters(8)}"-ö`;
-		this.words.push(word);
-		return word;
-	}
-
-	// The same for where only plain letters go.
-	plantPlain(place: string): string {
-		const word = `canary${place.replace(/\W/g, "")}${this.common}`;
-		this.words.push(word);
-		return word;
-	}
-}
-
-// Where in a group of three the word begins decides its base64; what is certain is its middle.
-function base64At(word: string, shift: number): Buffer {
-	const text = Buffer.concat([Buffer.alloc(shift), Buffer.from(word)]).toString("base64").replace(/=+$/, "");
-	return Buffer.from(text.slice(shift ? 4 : 0, -2));
-}
-
-export type Finding = { form: string; where: string; around: string };
-
-export function searchBytes(bytes: Buffer, marks: Marks, where: string, found: Finding[]): void {
-	for (const [form, pattern] of marks.forms) {
-		const at = bytes.indexOf(pattern);
-		if (at >= 0) found.push({ form, where, around: bytes.toString("latin1", Math.max(0, at - 60), at + 60).replace(/[^\x20-\x7e]/g, ".") });
-	}
-}
-
-export function searchFolder(folder: string, marks: Marks, found: Finding[] = []): Finding[] {
-	for (const entry of readdirSync(folder, { withFileTypes: true })) {
-		const path = join(folder, entry.name);
-		searchBytes(Buffer.from(entry.name), marks, `the name of ${path}`, found);
-		if (entry.isDirectory()) searchFolder(path, marks, found);
-		else if (entry.isFile()) searchBytes(readFileSync(path), marks, path, found);
-	}
-	return found;
-}
-
-export type MemorySearch = { found: Finding[]; readBytes: number; sealedBytes: number };
+// What is looked for: a name and its bytes.
+export type Pattern = [string, Buffer];
+export type MemorySearch = { found: string[]; readBytes: number };
 
 const page = 4096;
 const step = 4 << 20;
 const overlap = 256;
 
-// Everything that root can read of a process' memory. Secret memory answers with an error: it is counted, not searched.
-export function searchProcess(pid: number, marks: Marks): MemorySearch {
-	const result: MemorySearch = { found: [], readBytes: 0, sealedBytes: 0 };
+// For single secrets in the memory of one process; for content there is `lethe prove`. Secret memory answers with an error and is passed over.
+export function searchProcess(pid: number, patterns: Pattern[]): MemorySearch {
+	const result: MemorySearch = { found: [], readBytes: 0 };
 	const memory = openSync(`/proc/${pid}/mem`, "r");
 	const pagemap = openSync(`/proc/${pid}/pagemap`, "r");
 	try {
@@ -78,14 +18,12 @@ export function searchProcess(pid: number, marks: Marks): MemorySearch {
 			const match = /^([0-9a-f]+)-([0-9a-f]+) r\S+ \S+ \S+ \d+\s*(.*)$/.exec(line);
 			if (!match || match[3] === "[vvar]" || match[3] === "[vvar_vclock]" || match[3] === "[vsyscall]") continue;
 			for (const [from, to] of touched(pagemap, Number.parseInt(match[1]!, 16), Number.parseInt(match[2]!, 16)))
-				searchRange(memory, from, to, `process ${pid}, ${match[3] || "anonymous"}`, marks, result);
+				searchRange(memory, from, to, `process ${pid}, ${match[3] || "anonymous"}`, patterns, result);
 		}
 	} finally {
 		closeSync(memory);
 		closeSync(pagemap);
 	}
-	for (const file of ["cmdline", "environ", "comm", "status"])
-		searchBytes(readFileSync(`/proc/${pid}/${file}`), marks, `/proc/${pid}/${file}`, result.found);
 	return result;
 }
 
@@ -108,16 +46,16 @@ function* touched(pagemap: number, from: number, to: number): Generator<[number,
 	if (start >= 0) yield [start, to];
 }
 
-function searchRange(memory: number, from: number, to: number, where: string, marks: Marks, result: MemorySearch): void {
+function searchRange(memory: number, from: number, to: number, where: string, patterns: Pattern[], result: MemorySearch): void {
 	const buffer = Buffer.alloc(Math.min(step + overlap, to - from));
 	for (let at = from; at < to; at += step) {
 		const want = Math.min(step + overlap, to - at);
 		try {
 			const got = readSync(memory, buffer, 0, want, at);
-			searchBytes(buffer.subarray(0, got), marks, where, result.found);
+			for (const [name, bytes] of patterns) if (buffer.subarray(0, got).includes(bytes)) result.found.push(`${name} in ${where}`);
 			result.readBytes += got;
 		} catch {
-			result.sealedBytes += want;
+			// Sealed.
 		}
 	}
 }

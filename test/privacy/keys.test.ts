@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { trustAuthority } from "../harness/certificates.ts";
 import { letheGives } from "../harness/lethe.ts";
-import { type Marks, searchProcess } from "../harness/search.ts";
+import { type Pattern, searchProcess } from "../harness/search.ts";
 import { until } from "../harness/until.ts";
 import { world, type World } from "../harness/world.ts";
 
@@ -20,8 +20,8 @@ afterAll(() => w?.end());
 test.skipIf(!isRoot || letheGives() === "plain")("a certificate's key is left in no ordinary memory, nor after a renewal", async () => {
 	const pem = readFileSync(trustAuthority().key, "utf8");
 	const number = Buffer.from(createPrivateKey(pem).export({ format: "jwk" }).d!, "base64url");
-	const marks = { forms: [["number", number], ["number backwards", Buffer.from(number).reverse()]] } as unknown as Marks;
-	const text = { forms: [["text", Buffer.from(pem.split("\n")[1]!)]] } as unknown as Marks;
+	const marks: Pattern[] = [["number", number], ["number backwards", Buffer.from(number).reverse()]];
+	const text: Pattern[] = [["text", Buffer.from(pem.split("\n")[1]!)]];
 	expect(searchProcess(w.lethe.pid, text).found).toHaveLength(1); // the search finds what is there
 	for (const renewed of [false, true]) {
 		if (renewed) {

@@ -1,0 +1,94 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { createPublicKey, verify } from "node:crypto";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Json, letheGives } from "../harness/lethe.ts";
+import { letheBinary, removeFolder, root, temporaryFolder } from "../harness/paths.ts";
+
+const isRoot = process.getuid!() === 0;
+
+let folder: string;
+beforeAll(() => {
+	folder = temporaryFolder();
+});
+afterAll(() => removeFolder(folder));
+
+function prove(program: string[], ...options: string[]): { status: number | null; report: Json } {
+	const [name, ...before] = program;
+	const { status, stdout, stderr } = spawnSync(name!, [...before, "prove", "--quick", "--json", ...options], { encoding: "utf8", maxBuffer: 64 << 20 });
+	if (!stdout.startsWith("{")) throw new Error(stderr || stdout);
+	return { status, report: JSON.parse(stdout) as Json };
+}
+
+const rows = (report: Json, name: string) => report[name] as Json[];
+const wrong = (report: Json) => rows(report, "facts").filter((row) => !row["ok"]);
+
+describe("lethe prove", () => {
+	let page: string;
+	let status: number | null;
+	let report: Json;
+	beforeAll(() => {
+		page = join(folder, "proof.html");
+		({ status, report } = prove([letheBinary], "--report", page, "--data", folder));
+	}, 180_000);
+
+	test("finds what it plants and nothing else", () => {
+		expect(wrong(report)).toEqual([]);
+		expect(rows(report, "findings")).toEqual([]);
+		expect(report["ok"]).toBe(true);
+		expect(report["grades"]["as it is"]).toBe(letheGives());
+		if (isRoot) expect(report["grades"]["readable, TLS"]).toBe("plain");
+		expect(status).toBe(0);
+		expect(rows(report, "facts").filter((row) => row["instance"] === "control")).toHaveLength(4);
+	});
+
+	test("has sent marks in every way and looked everywhere", () => {
+		expect(report["marks"]).toBeGreaterThan(1000);
+		expect(report["ways"]).toBeGreaterThan(40);
+		expect(report["endpoints"]).toBe(14);
+		const places = new Set(rows(report, "places").map((row) => row["place"]));
+		for (const role of ["edge", "super", "dialer", "ledger", "scribe"]) expect(places).toContain(`memory of lethe-${role}`);
+		for (const place of ["data, log and working folder", "metrics", "/tmp"]) expect(places).toContain(place);
+		for (const row of rows(report, "places").filter((row) => String(row["place"]).startsWith("memory") && isRoot)) {
+			expect(row["searched_bytes"], `${row["place"]}`).toBeGreaterThan(100_000);
+			expect(row["closed"]).toBe(0);
+		}
+	});
+
+	test.skipIf(!isRoot)("an edge maps the committed list of libraries", () => {
+		const listed = readFileSync(join(root, "tool/edge_libraries.txt"), "utf8").split("\n").filter((line) => line && !line.startsWith("#"));
+		const mapped = (report["libraries_of_an_edge"] as string[]).map((name) => name.replace(/(\.so\.\d+).*/, "$1")).filter((name) => !name.startsWith("ld-linux"));
+		expect(mapped.sort()).toEqual(listed.map((line) => line.split("\t")[0]).sort());
+	});
+
+	test("signs its page", () => {
+		const key = createPublicKey(readFileSync(join(folder, "prove.pub")));
+		const signature = readFileSync(`${page}.sig`);
+		const bytes = readFileSync(page);
+		expect(verify(null, bytes, key, signature)).toBe(true);
+		expect(bytes.toString()).toContain("no content was found where none may be");
+		expect(verify(null, Buffer.concat([bytes, Buffer.from(" ")]), key, signature)).toBe(false);
+	});
+
+	test("a page that can't be signed is refused with what to do", () => {
+		const { status, stderr } = spawnSync(letheBinary, ["prove", "--report", page, "--data", join(folder, "nowhere")], { encoding: "utf8" });
+		expect(status).toBe(1);
+		expect(stderr).toMatch(/--data/);
+	});
+});
+
+test.skipIf(!isRoot)("without root it searches what it may, and says so", () => {
+	const own = temporaryFolder();
+	const binary = join(own, "lethe");
+	writeFileSync(binary, readFileSync(letheBinary));
+	execFileSync("chown", ["-R", "65534:65534", own]);
+	chmodSync(binary, 0o755);
+	const { status, report } = prove(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", binary]);
+	removeFolder(own);
+	expect(wrong(report)).toEqual([]);
+	expect(status).toBe(0);
+	expect(report["root"]).toBe(false);
+	const memory = rows(report, "places").filter((row) => String(row["place"]).startsWith("memory"));
+	expect(memory.every((row) => row["closed"] > 0)).toBe(true);
+}, 120_000);
