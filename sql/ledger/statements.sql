@@ -31,7 +31,7 @@ SELECT id, balance_nano FROM account WHERE kind = 0 AND balance_nano > 0 ORDER B
 UPDATE account SET balance_nano = balance_nano - ?2 WHERE id = ?1 AND kind = 0 AND balance_nano >= ?2
 
 -- name: account_credit
-UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind = 0
+UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind = 0 AND balance_nano <= 4000000000000000000 - ?2
 
 -- name: house_balances
 SELECT id, balance_nano FROM account WHERE id BETWEEN 1 AND ?1
@@ -73,10 +73,10 @@ UPDATE key SET revoked_us = ?2 WHERE id = ?1 AND revoked_us = 0
 UPDATE key SET quarantined_us = ?2 WHERE id = ?1
 
 -- name: booking_insert
-INSERT INTO booking (id, kind, time_us, tickets, first_ticket, last_ticket) VALUES (?1, 1, ?2, ?3, ?4, ?5)
+INSERT INTO booking (id, kind, time_us, tickets, first_ticket, last_ticket, tickets_nano) VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6)
 
 -- name: booking_insert_order
-INSERT INTO booking (id, kind, time_us, intent, reason) VALUES (?1, ?2, ?3, ?4, ?5)
+INSERT INTO booking (id, kind, time_us, intent, what, item, reason, actor) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 
 -- name: booking_by_intent
 SELECT id FROM booking WHERE intent = ?1
@@ -88,10 +88,10 @@ SELECT ifnull(max(id), 0) FROM booking
 INSERT INTO posting (booking, account, amount_nano) VALUES (?1, ?2, ?3)
 
 -- name: intent_insert
-INSERT INTO intent (id, account, amount_nano, content, ref, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+INSERT INTO intent (id, account, amount_nano, what, item, second_nano, third_nano, content, ref, reason, actor) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 
 -- name: intent_by_id
-SELECT account, amount_nano, content, ref, reason FROM intent WHERE id = ?1
+SELECT account, amount_nano, what, item, second_nano, third_nano, content, ref, reason, actor FROM intent WHERE id = ?1
 
 -- name: intent_by_ref
 SELECT id, content FROM intent WHERE ref = ?1
@@ -101,6 +101,66 @@ DELETE FROM intent WHERE id = ?1
 
 -- name: intents_drop
 DELETE FROM intent
+
+-- name: items_drop
+DELETE FROM item WHERE state = 0
+
+-- name: account_owe
+UPDATE account SET owed_nano = owed_nano + ?2 WHERE id = ?1 AND owed_nano BETWEEN -?2 AND 4000000000000000000 - ?2
+
+-- name: account_owed
+SELECT owed_nano FROM account WHERE id = ?1
+
+-- name: item_insert
+INSERT INTO item (id, kind, state, account, peer, amount_nano, open_nano, created_us, expires_ms, hash, note) VALUES (?1, ?2, 0, nullif(?3, 0), ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+
+-- name: item_open
+UPDATE item SET state = 1 WHERE id = ?1 AND state = 0
+
+-- name: item_drop
+DELETE FROM item WHERE id = ?1 AND state = 0
+
+-- name: item_reduce
+UPDATE item SET open_nano = open_nano - ?2 WHERE id = ?1 AND state = 1 AND open_nano >= ?2
+
+-- name: item_resolve
+UPDATE item SET state = ?2, open_nano = 0, used_nano = ?3, account = ifnull(account, nullif(?4, 0)) WHERE id = ?1 AND state = 1
+
+-- name: item_by_id
+SELECT id, kind, state, ifnull(account, 0), peer, amount_nano, open_nano, used_nano, created_us, expires_ms, note FROM item WHERE id = ?1
+
+-- name: item_by_hash
+SELECT id, kind, state, ifnull(account, 0), peer, amount_nano, open_nano, used_nano, created_us, expires_ms, note FROM item WHERE hash = ?1
+
+-- name: item_of_booking
+SELECT item FROM booking WHERE id = ?1
+
+-- name: items_list
+SELECT id, kind, state, ifnull(account, 0), peer, amount_nano, open_nano, used_nano, created_us, expires_ms, note FROM item
+WHERE kind = ?1 AND state <> 0 AND id > ?2 AND (?3 = 0 OR account = ?3) AND (?4 = 0 OR state = 1) ORDER BY id LIMIT ?5
+
+-- name: items_due
+SELECT id FROM item WHERE state = 1 AND expires_ms <> 0 AND expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2
+
+-- name: items_in_transit
+SELECT id FROM item WHERE state = 1 AND kind = 6 LIMIT ?1
+
+-- name: grants_open
+SELECT id, open_nano FROM item WHERE account = ?1 AND kind = 2 AND state = 1 AND open_nano > 0 ORDER BY expires_ms, id
+
+-- name: account_spent
+SELECT (SELECT ifnull(sum(amount_nano), 0) FROM posting WHERE account = ?1 AND account > 99) - balance_nano
+	+ (SELECT ifnull(sum(used_nano), 0) FROM item WHERE account = ?1 AND kind = 4), granted_nano FROM account WHERE id = ?1
+
+-- name: account_granted
+UPDATE account SET granted_nano = ?2 WHERE id = ?1
+
+-- name: statement
+SELECT booking.id, time_us, what, item, amount_nano, reason, actor FROM posting JOIN booking ON booking.id = posting.booking
+WHERE posting.account = ?1 AND posting.account > 99 AND booking.time_us >= ?2 AND booking.time_us < ?3 ORDER BY booking.id
+
+-- name: statement_usage
+SELECT day, sum(requests), sum(cost_nano) FROM usage_day WHERE account = ?1 AND day >= ?2 AND day < ?3 GROUP BY day ORDER BY day
 
 -- name: operation_insert
 INSERT INTO operation (ref, content, subject, time_us) VALUES (?1, ?2, ?3, ?4)
@@ -112,7 +172,7 @@ SELECT subject, content FROM operation WHERE ref = ?1
 INSERT INTO change (time_us, what, subject) VALUES (?1, ?2, ?3)
 
 -- name: ids_last
-SELECT max(ifnull((SELECT max(id) FROM account), 0), ifnull((SELECT max(id) FROM key), 0), ifnull((SELECT max(id) FROM intent), 0),
+SELECT max(ifnull((SELECT max(id) FROM account), 0), ifnull((SELECT max(id) FROM key), 0), ifnull((SELECT max(id) FROM intent), 0), ifnull((SELECT max(id) FROM item), 0),
 	ifnull((SELECT max(intent) FROM booking WHERE intent IS NOT NULL), 0))
 
 -- name: boot_ceiling
@@ -193,3 +253,6 @@ UPDATE usage_mark SET booking = ?2 WHERE booking = ?1
 
 -- name: usage_first_ticket
 SELECT min(first_ticket) FROM booking WHERE kind = 1 AND id > ?1
+
+-- name: posting_of
+SELECT amount_nano FROM posting WHERE booking = ?1 AND account = ?2

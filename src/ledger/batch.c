@@ -36,6 +36,7 @@ sums_start(struct batch *b)
 	memset(b->house_nano, 0, sizeof(b->house_nano));
 	b->first = UINT64_MAX;
 	b->last = b->inserted = 0;
+	b->paid_nano = 0;
 	b->mismatched = b->interrupted = 0;
 }
 
@@ -43,6 +44,7 @@ static void
 sums_add(struct batch *b, const struct ticket_copy *t, const struct appraisal *a)
 {
 	sum_of(b, t->facts.account)->nano += t->cost.v;
+	b->paid_nano += t->cost.v;
 	b->house_nano[HOUSE_REVENUE] += t->cost.v;
 	if (a->loss != HOUSE_NONE) {
 		b->house_nano[HOUSE_REVENUE] += a->difference_nano;
@@ -164,8 +166,7 @@ static bool
 insert_booking(struct ledger *l, const struct batch *b)
 {
 	sqlite3_stmt *st = store_sql(&l->store, SQL_booking_insert);
-	sql_bind(
-		st, l->next_booking, (int64_t)clock_wall_us(), (int64_t)b->inserted, (int64_t)b->first, (int64_t)b->last);
+	sql_bind(st, l->next_booking, (int64_t)clock_wall_us(), (int64_t)b->inserted, (int64_t)b->first, (int64_t)b->last, b->paid_nano);
 	return sql_done(&l->store, st);
 }
 
@@ -238,7 +239,7 @@ close_booking(struct ledger *l, struct batch *b)
 	enum tried tried = pay_all(l, b);
 	if (tried != TRIED_BOOKED)
 		return tried;
-	if (!insert_booking(l, b) || !post_houses(l, b))
+	if (!post_houses(l, b) || !insert_booking(l, b))
 		return TRIED_FAILED;
 	l->next_booking++;
 	return TRIED_BOOKED;

@@ -17,7 +17,27 @@
 	X("key.rotate", control_key_rotate) \
 	X("key.revoke", control_key_revoke) \
 	X("key.release", control_key_release) \
+	X("account.statement", control_account_statement) \
 	X("credit.add", control_credit_add) \
+	X("credit.top_up", control_credit_top_up) \
+	X("credit.refund", control_credit_refund) \
+	X("credit.grant", control_credit_grant) \
+	X("credit.transfer", control_credit_transfer) \
+	X("payment.list", control_payment_list) \
+	X("grant.list", control_grant_list) \
+	X("transfer.list", control_transfer_list) \
+	X("voucher.create", control_voucher_create) \
+	X("voucher.redeem", control_voucher_redeem) \
+	X("voucher.revoke", control_voucher_revoke) \
+	X("voucher.list", control_voucher_list) \
+	X("hold.create", control_hold_create) \
+	X("hold.settle", control_hold_settle) \
+	X("hold.release", control_hold_release) \
+	X("hold.list", control_hold_list) \
+	X("dispute.open", control_dispute_open) \
+	X("dispute.lost", control_dispute_lost) \
+	X("dispute.won", control_dispute_won) \
+	X("dispute.list", control_dispute_list) \
 	X("usage", control_usage) \
 	X("ticket.show", control_ticket_show) \
 	X("ledger.verify", control_ledger_verify) \
@@ -38,7 +58,7 @@ static const struct {
 static json_t *
 unknown_op(const char *name)
 {
-	char known[400] = "";
+	char known[700] = "";
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
 		strncat(known, i == 0 ? "" : ", ", sizeof(known) - strlen(known) - 1);
 		strncat(known, ops[i].name, sizeof(known) - strlen(known) - 1);
@@ -216,8 +236,15 @@ find_account(struct ledger *l, const char *text, struct account_row *ret)
 bool
 control_account(struct ledger *l, const json_t *request, struct account_row *ret, json_t **ret_error)
 {
+	return control_account_of(l, request, "account", ret, ret_error);
+}
+
+bool
+control_account_of(
+	struct ledger *l, const json_t *request, const char *member, struct account_row *ret, json_t **ret_error)
+{
 	const char *text;
-	if (!control_text(request, &(struct text_rule){"account", 128, true}, &text, ret_error))
+	if (!control_text(request, &(struct text_rule){member, 128, true}, &text, ret_error))
 		return false;
 	if (find_account(l, text, ret))
 		return true;

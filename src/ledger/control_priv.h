@@ -17,7 +17,9 @@ enum change_kind { CHANGE_ACCOUNT = 1,
 
 typedef json_t *control_op(struct ledger *l, const json_t *request);
 control_op control_account_create, control_account_list, control_account_show, control_key_create, control_key_list,
-	control_key_show, control_key_rotate, control_key_revoke, control_key_release, control_credit_add, control_usage, control_ticket_show, control_ledger_verify,
+	control_key_show, control_key_rotate, control_key_revoke, control_key_release, control_credit_add, control_credit_top_up, control_credit_refund, control_credit_grant, control_credit_transfer, control_account_statement,
+	control_payment_list, control_grant_list, control_transfer_list, control_voucher_create, control_voucher_redeem, control_voucher_revoke, control_voucher_list,
+	control_hold_create, control_hold_settle, control_hold_release, control_hold_list, control_dispute_open, control_dispute_lost, control_dispute_won, control_dispute_list, control_usage, control_ticket_show, control_ledger_verify,
 	control_price_list, control_price_show, control_status, control_top;
 /* Do edges take requests, in a word. */
 const char *control_gate(const struct ledger *l);
@@ -60,6 +62,8 @@ must_check bool control_read_account(struct ledger *l, sqlite3_stmt *st, struct 
 /* By id or by name. False with *ret_error. */
 must_check bool control_account(
 	struct ledger *l, const json_t *request, struct account_row *ret, json_t **ret_error);
+must_check bool control_account_of(
+	struct ledger *l, const json_t *request, const char *member, struct account_row *ret, json_t **ret_error);
 /* The optional filter "account": *ret 0 when missing. */
 must_check bool control_account_filter(struct ledger *l, const json_t *request, uint64_t *ret, json_t **ret_error);
 
@@ -86,7 +90,7 @@ must_check bool operation_record(struct ledger *l, const struct operation *op, u
 json_t *operation_conflict(const struct operation *op);
 must_check bool change_record(struct ledger *l, enum change_kind what, uint64_t subject);
 
-/* credit.c: inside a batch's transaction. */
+/* order.c: inside a batch's transaction. */
 enum ordered { ORDER_BOOKED,
 	ORDER_KNOWN,
 	ORDER_REFUSED,

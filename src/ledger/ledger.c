@@ -94,11 +94,21 @@ attach_board(struct ledger *l)
 	return l->progress.places != NULL;
 }
 
+/* What was ordered and is on no board was never answered; its giver asks again. */
+static bool
+forget_orders(struct ledger *l)
+{
+	return sql_done(&l->store, store_sql(&l->store, SQL_intents_drop)) && sql_done(&l->store, store_sql(&l->store, SQL_items_drop));
+}
+
 /* Without a board, what was held or ordered when the last one went is settled now: nobody else can. */
 static bool
 settle_what_was_left(struct ledger *l)
 {
-	return progress_settle(l) && sql_done(&l->store, store_sql(&l->store, SQL_intents_drop));
+	if (!progress_settle(l) || !forget_orders(l))
+		return false;
+	ledger_chores(l, clock_wall_us()); /* what it can't do now is done later */
+	return true;
 }
 
 static bool
@@ -291,8 +301,7 @@ ledger_start(struct ledger *l)
 	board_set_balance(b, balance_of, l);
 	if (fresh ? !(progress_settle(l) && ledger_drain(l)) : !take_over(l))
 		return false;
-	/* What was ordered and is on no board was never answered; its giver asks again. */
-	if (!sql_done(&l->store, store_sql(&l->store, SQL_intents_drop)))
+	if (!forget_orders(l))
 		return false;
 	if (!load_accounts(l) || !fill_keys(l) || !(fresh ? boot_begin(l) : boot_raise(l)))
 		return false;

@@ -9,13 +9,20 @@
  *   INV-2  a customer account's balance is never negative
  *   INV-3  the balance in `account` equals the sum of its postings
  *   INV-4  each ticket is booked at most once; its charged amount equals cost(usage × price row) or
- *          the recorded stated cost, ≤ its hold
- *   INV-5  postings and tickets are never updated or deleted (triggers raise)
+ *          the recorded stated cost, ≤ its hold and ≥ 0, whatever usage was reported
+ *   INV-5  accounts, bookings, postings and tickets are never deleted, the latter three never changed,
+ *          and nothing is added to a booking that is closed (triggers raise)
  *   INV-6  every operation is idempotent by its id; the same id with other content is an error
  *   INV-7  ids of tickets and bookings only grow; boots never reuse ids
  *   INV-8  every ticket's price row exists in the book and was in force when the ticket started
  *   INV-9  sum of all postings is zero; revenue + losses = what customers paid minus what they have
  *   INV-10 usage per day equals the sum of its tickets
+ *   INV-11 what is set aside (holds, vouchers, disputes, transfers) or given on a condition (grants,
+ *          payments) is opened by one booking and resolved by one at most, never for more than it
+ *          is; the house accounts for it have exactly what is open
+ *   INV-12 no order posts to two customers: a transfer is two bookings, and `transit` in between
+ *   INV-13 amounts and balances are within ± four billion dollars, sums checked for overflow; what
+ *          customers owe is what the account `owed` is short of
  * A ticket is its customer's posting of −cost (docs/decisions/0020-one-row-a-ticket.md).
  */
 #ifndef LEDGER_LEDGER_H

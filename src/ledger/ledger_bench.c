@@ -111,8 +111,12 @@ run_tally(uint32_t models)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
+	if (argc == 4) { /* batch, accounts, rounds: for counting instructions */
+		run((uint32_t)strtoul(argv[1], NULL, 10), (uint32_t)strtoul(argv[2], NULL, 10), (uint32_t)strtoul(argv[3], NULL, 10));
+		return 0;
+	}
 	run_tally(1);
 	run_tally(20);
 	run_tally(500);

@@ -85,6 +85,7 @@ struct batch {
 	uint16_t sums_used[BATCH_MAX];
 	size_t sum_count;
 	struct account_sum sums[BATCH_SUMS];
+	int64_t paid_nano; /* what the tickets cost their accounts */
 	int64_t house_nano[HOUSE_COUNT];
 	uint64_t first, last, inserted; /* tickets really inserted */
 	uint32_t mismatched, interrupted;
@@ -180,7 +181,7 @@ struct ledger {
 	bool more; /* the last round left some of what had been handed in */
 	bool breathing; /* a round runs inside a long check: not again inside that */
 	uint32_t back_off_ms;
-	uint64_t round_due_ms, usage_due_ms;
+	uint64_t round_due_ms, usage_due_ms, chores_due_ms;
 	struct ledger_stats stats;
 	struct ledger_stats before; /* of the ledgers that had this board before */
 	struct observed observed;
@@ -196,6 +197,10 @@ void ledger_quarantine_key(struct ledger *l, uint64_t key);
 must_check bool ledger_drain(struct ledger *l);
 /* Heartbeat and, when due, a round: called from long work. */
 void ledger_breathe(struct ledger *l);
+/* Items whose time is over by now, transfers under way (chores.c). False: not all could be seen to. */
+bool ledger_chores(struct ledger *l, uint64_t now_wall_us);
+void ledger_chores_when_due(struct ledger *l, uint64_t now_monotonic_ms);
+void ledger_chores_soon(struct ledger *l);
 /* There is work after all: the next round is due when the batch window says so. */
 void ledger_woken(struct ledger *l);
 void ledger_event(struct ledger *l, enum event_id event, uint64_t a, uint64_t b);

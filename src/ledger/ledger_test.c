@@ -1,5 +1,5 @@
 /* What is booked: once, at its cost, whatever dies; and that `ledger verify` sees it when it was not. */
-#include "ledger/ledger_world.h"
+#include "ledger/ledger_script.h"
 
 #include "ticket/end_reasons.h"
 #include "ticket/ticket_id.h"
@@ -382,15 +382,67 @@ a_row_that_is_not_there_or_finds_no_room_is_not_loaded(void **state)
 
 /* ---- verify sees it ---- */
 
+/* A store of the first schema that was released, with some business in it. */
+static void
+an_older_store_is_brought_up_to_date(void **state)
+{
+	static const char *const migrations[] = {
+#define X(text) text,
+		LEDGER_MIGRATIONS(X)
+#undef X
+	};
+	struct world w;
+	world_begin(&w);
+	world_close(&w);
+	char path[128];
+	sqlite3 *db;
+	snprintf(path, sizeof(path), "%s/ledger.db", w.dir);
+	assert_int_equal(unlink(path), 0);
+	world_lose_board(&w);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(sqlite3_exec(db, migrations[i], NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db,
+						 "PRAGMA user_version = 3;"
+						 "INSERT INTO account (id, kind, name, created_us, balance_nano) VALUES (1000, 0, 'alice', 1, 7000000000);"
+						 "UPDATE account SET balance_nano = -7000000000 WHERE id = 3;"
+						 "INSERT INTO booking (id, kind, time_us, intent, reason) VALUES (1, 2, 5, 77, 'one'), (2, 3, 6, 78, 'two');"
+						 "INSERT INTO posting (booking, account, amount_nano) VALUES (1, 1000, 8000000000), (1, 3, -8000000000),"
+						 " (2, 1000, -1000000000), (2, 3, 1000000000);"
+						 "INSERT INTO operation (ref, content, subject, time_us) VALUES ('one', x'00', 1, 5)",
+						 NULL, NULL, NULL),
+		SQLITE_OK);
+	sqlite3_close(db);
+	world_open(&w, true);
+	assert_int_equal(world_balance(&w, 1000), 7 * NANO_PER_DOLLAR);
+	assert_int_equal(house(&w, HOUSE_TRANSIT), 0);
+	world_is_sound(&w);
+	struct world_exchange e = {.account = 1000, .key = 9, .input = 10, .output = 7, .cost = -1};
+	assert_int_not_equal(world_exchange(&w, e), 0);
+	assert_int_equal(world_round(&w), 1);
+	json_decref(world_must(&w, "{s:s, s:s, s:s}", "op", "credit.top_up", "account", "alice", "amount", "1"));
+	json_t *s = world_must(&w, "{s:s, s:s}", "op", "account.statement", "account", "alice");
+	assert_int_equal(json_array_size(json_object_get(s, "rows")), 4);
+	json_decref(s);
+	world_close(&w);
+	world_open(&w, false);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+
 static void
 begin_some_business(struct world *w)
 {
+	struct script_answers a = {0};
 	world_begin(w);
-	uint64_t a = world_account(w, "alice", "5.00");
+	script_begin(w);
+	script_all(w, &a);
+	uint64_t alice = (uint64_t)world_sql(w, "SELECT id FROM account WHERE name = 'alice'");
 	for (uint32_t i = 1; i < 20; i++)
 		world_exchange(w,
 			(struct world_exchange){
-				.account = a, .key = 3, .model = i % 2, .input = 10 * i, .output = 5 * i, .cost = -1});
+				.account = alice, .key = 3, .model = i % 2, .input = 10 * i, .output = 5 * i, .cost = -1});
 	world_round(w);
 	assert_true(usage_flush(w->ledger));
 	world_is_sound(w);
@@ -399,7 +451,7 @@ begin_some_business(struct world *w)
 static const struct {
 	const char *inv, *sql;
 } damages[] = {
-	{"INV-1", "INSERT INTO posting (booking, account, amount_nano) VALUES (1, 3, 7)"},
+	{"INV-1", "DROP TRIGGER posting_in_time; INSERT INTO posting (booking, account, amount_nano) VALUES (1, 1, 7)"},
 	{"INV-1", "PRAGMA foreign_keys = OFF; INSERT INTO posting (booking, account, amount_nano) VALUES (999, 3, 7)"},
 	{"INV-1", "DROP TRIGGER ticket_stays; DELETE FROM ticket WHERE id = (SELECT min(id) FROM ticket)"},
 	{"INV-1", "DROP TRIGGER booking_is_final; UPDATE booking SET tickets = tickets + 1 WHERE kind = 1"},
@@ -421,8 +473,15 @@ static const struct {
 	{"INV-9", "UPDATE account SET balance_nano = balance_nano + 1 WHERE name = 'alice'"},
 	{"INV-10", "UPDATE usage_day SET requests = requests + 1"},
 	{"INV-10", "DELETE FROM usage_day WHERE model = 10"},
+	{"INV-11", "UPDATE item SET open_nano = open_nano - 1 WHERE kind = 4 AND state = 1"},
+	{"INV-11", "UPDATE item SET open_nano = open_nano - 1 WHERE kind = 1"},
+	{"INV-11", "UPDATE item SET state = 3, open_nano = 0 WHERE kind = 3 AND state = 1"},
+	{"INV-11", "DROP TRIGGER item_resolves_once; UPDATE item SET state = 1 WHERE kind = 4 AND state = 2"},
+	{"INV-11", "UPDATE account SET balance_nano = balance_nano + 1 WHERE name = 'transit'"},
+	{"INV-12", "DROP TRIGGER posting_in_time; INSERT INTO posting SELECT booking, (SELECT id FROM account WHERE name = 'bob'), 1 FROM posting WHERE account = (SELECT id FROM account WHERE name = 'alice') LIMIT 1"},
+	{"INV-13", "UPDATE account SET owed_nano = 1 WHERE name = 'alice'"},
 	{"FILE",
-		"PRAGMA foreign_keys = OFF; INSERT INTO posting (booking, account, amount_nano) VALUES (1, 424242, 0)"},
+		"DROP TRIGGER posting_in_time; PRAGMA foreign_keys = OFF; INSERT INTO posting (booking, account, amount_nano) VALUES (1, 424242, 1)"},
 };
 
 static void
@@ -455,6 +514,23 @@ the_store_itself_refuses_what_must_not_happen(void **state)
 		"DELETE FROM booking",
 		"UPDATE price SET pico_input = 0",
 		"DELETE FROM operation WHERE 1 OR ref = 'x'",
+		"INSERT OR REPLACE INTO operation (ref, content, subject, time_us) VALUES ('x', x'00', 1, 1)",
+		"INSERT OR REPLACE INTO booking (id, kind, time_us) VALUES (1, 2, 1)",
+		"INSERT OR REPLACE INTO posting (booking, account, amount_nano) SELECT booking, account, amount_nano + 1 FROM posting",
+		"INSERT OR REPLACE INTO ticket SELECT * FROM ticket",
+		"INSERT INTO posting (booking, account, amount_nano) VALUES (1, 1, 1)",
+		"INSERT INTO booking (id, kind, time_us) SELECT max(id) + 2, 2, 1 FROM booking",
+		"INSERT INTO posting (booking, account, amount_nano) SELECT max(id) + 1, 3, 1 FROM booking",
+		"INSERT INTO posting (booking, account, amount_nano) SELECT max(id) + 1, 3, 1 FROM booking; INSERT INTO booking (id, kind, time_us) SELECT max(id) + 1, 2, 1 FROM booking",
+		"UPDATE account SET balance_nano = 4000000000000000001 WHERE name = 'alice'",
+		"UPDATE account SET balance_nano = balance_nano + 9223372036854775807 WHERE name = 'alice'",
+		"UPDATE account SET balance_nano = balance_nano + 9223372036854775807 WHERE name = 'revenue'",
+		"UPDATE account SET kind = 3 WHERE name = 'alice'",
+		"DELETE FROM account WHERE name = 'bob'",
+		"DELETE FROM item",
+		"UPDATE item SET amount_nano = 5",
+		"UPDATE item SET state = 1 WHERE state = 2",
+		"UPDATE item SET open_nano = amount_nano + 1 WHERE state = 1",
 		"INSERT INTO ticket (id, booking, cost_nano, hold_nano, difference_nano, loss) VALUES (1, 1, 5, 4, 0, 0)",
 		"INSERT INTO ticket (id, booking, cost_nano, hold_nano, difference_nano, loss) VALUES (1, 1, -5, 4, 0, 0)",
 		"INSERT INTO account (id, kind, name, created_us) VALUES (100, 0, 'alice', 0)",
@@ -566,6 +642,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_older_store_is_brought_up_to_date),
 		cmocka_unit_test(an_exchange_costs_its_account_what_it_used),
 		cmocka_unit_test(many_exchanges_of_many_accounts_are_one_booking),
 		cmocka_unit_test(use_beyond_the_hold_is_the_operators_loss),

@@ -212,7 +212,9 @@ loss_of(const struct ticket_copy *t, int64_t difference_nano)
 		return HOUSE_LOSS_RETRY;
 	if (t->facts.end_reason == END_INTERRUPTED || t->facts.end_reason == END_TRACED)
 		return HOUSE_LOSS_CRASH;
-	return t->cost.v == t->hold.v ? HOUSE_LOSS_OVERRUN : HOUSE_NONE;
+	if (t->cost.v != t->hold.v)
+		return HOUSE_NONE;
+	return t->facts.flags & TICKET_ABSURD ? HOUSE_LOSS_ABSURD : HOUSE_LOSS_OVERRUN;
 }
 
 struct appraisal

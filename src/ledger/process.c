@@ -318,6 +318,8 @@ serve(struct process *p)
 		uint64_t now_ms = clock_monotonic_ms();
 		if (ledger_wait_ms(p->ledger, now_ms) == 0)
 			ledger_round(p->ledger, now_ms);
+		if (p->mood == SERVING)
+			ledger_chores_when_due(p->ledger, now_ms);
 		if (is_over(p))
 			return;
 		wait_for_something(p);

@@ -2,8 +2,11 @@
 
 #include "proc/cli_priv.h"
 
+#include <pwd.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* An answer that is understood can still say no: the books don't balance. */
 static bool
@@ -37,9 +40,33 @@ show_answer(const struct cli *cli, const json_t *answer)
 
 enum { CSV_LIMIT = 10000 };
 
+static bool
+takes(const struct cli_command *command, const char *member)
+{
+	for (size_t i = 0; i < cli_arg_count(command); i++)
+		if (command->args[i].member != NULL && strcmp(command->args[i].member, member) == 0)
+			return true;
+	return false;
+}
+
+/* Who gives an order is kept with it. */
+static void
+say_who(const struct cli *cli, json_t *request)
+{
+	const char *sudo = getenv("SUDO_USER");
+	const struct passwd *who = sudo == NULL ? getpwuid(getuid()) : NULL;
+	if (!takes(cli->command, "actor") || json_object_get(request, "actor") != NULL)
+		return;
+	json_t *name = json_string(sudo != NULL ? sudo : who != NULL ? who->pw_name : "");
+	if (name != NULL && json_string_length(name) <= 64)
+		json_object_set(request, "actor", name);
+	json_decref(name);
+}
+
 int
 cli_run_op(struct cli *cli, json_t *request)
 {
+	say_who(cli, request);
 	cli->csv = json_is_true(json_object_get(request, "csv"));
 	json_object_del(request, "csv");
 	if (cli->csv && cli->json)

@@ -16,7 +16,13 @@
 	X(LOSS_OVERRUN, 6, "loss.overrun", "used beyond the hold") \
 	X(LOSS_RETRY, 7, "loss.retry", "used by attempts that are free to the customer") \
 	X(LOSS_ESTIMATE, 8, "loss.estimate", "estimated too low") \
-	X(LOSS_NODE, 9, "loss.node", "open leases of machines that were given up")
+	X(LOSS_NODE, 9, "loss.node", "open leases of machines that were given up") \
+	X(STANDING, 10, "standing", "held for work that outlives its connection") \
+	X(VOUCHER, 11, "voucher", "vouchers that nobody has redeemed yet") \
+	X(DISPUTE, 12, "dispute", "set aside while a payment is disputed") \
+	X(OWED, 13, "owed", "what customers owe after lost disputes: below zero") \
+	X(TRANSIT, 14, "transit", "on its way between two accounts") \
+	X(LOSS_ABSURD, 15, "loss.absurd", "beyond the hold, by usage that no provider can have meant")
 
 enum house_account {
 	HOUSE_NONE,

@@ -1,0 +1,118 @@
+/*
+ * Disputed payments. While one is open, what the account has of the amount is set aside; lost, it goes back to the bank, and what is missing is
+ * owed: the next top-up pays it first. Won, it comes back.
+ */
+#include "ledger/order_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { TRIES = 4 };
+
+static int64_t
+smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What there is can be held by a request in the moment after it was looked at. */
+static bool
+was_short(const json_t *error)
+{
+	const char *code = json_string_value(json_object_get(json_object_get(error, "error"), "code"));
+	return code != NULL && strcmp(code, "insufficient_balance") == 0;
+}
+
+static json_t *
+open_dispute(struct ledger *l, struct order *o, struct item *i)
+{
+	json_t *error = NULL;
+	for (int try = 0; try < TRIES; try++) {
+		int64_t available = 0;
+		json_decref(error);
+		if (!order_available(l, o->account.id, &available))
+			return control_store_failed(l);
+		i->open_nano = try + 1 == TRIES ? 0 : smaller(i->amount_nano, available);
+		o->nano = -i->open_nano;
+		order_open_item(l, o, i);
+		error = order_do(l, o);
+		if (!was_short(error))
+			break;
+	}
+	return error != NULL ? error : order_done(l, o);
+}
+
+json_t *
+control_dispute_open(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	struct item payment, i = {.kind = ITEM_DISPUTE};
+	char amount[NANO_TEXT_MAX], id[ID_TEXT_MAX];
+	struct order o = {.kind = ORDER_DISPUTE};
+	if (!item_read(l, request, "payment", ITEM_PAYMENT, &payment, &error) ||
+		!order_amount(request, "amount", false, &i.amount_nano, &error) || !order_read_texts(request, &o, &error))
+		return error;
+	if (!order_load_account(l, payment.account, &o.account))
+		return control_store_failed(l);
+	i.account = payment.account;
+	i.peer = payment.id;
+	nano_text((struct nano){i.amount_nano}, amount);
+	id_text(item_prefix(payment.kind), payment.id, id);
+	order_content(&o, "dispute.open", (const char *const[]){id, amount, o.reason}, 3);
+	if (operation_look_up(l, &o.op) == OPERATION_NEW && i.amount_nano > payment.open_nano) {
+		nano_text((struct nano){payment.open_nano}, amount);
+		return control_error("above_payment", "what is neither refunded nor disputed of that payment is %s: take that or less", amount);
+	}
+	return open_dispute(l, &o, &i);
+}
+
+static json_t *
+read_dispute(struct ledger *l, const json_t *request, const char *op, struct order *o, struct item *i)
+{
+	json_t *error;
+	char id[ID_TEXT_MAX];
+	if (!item_read(l, request, "dispute", ITEM_DISPUTE, i, &error) || !order_read_texts(request, o, &error))
+		return error;
+	if (!order_load_account(l, i->account, &o->account))
+		return control_store_failed(l);
+	o->item = i->id;
+	id_text(item_prefix(i->kind), i->id, id);
+	order_content(o, op, (const char *const[]){id, o->reason}, 2);
+	return operation_look_up(l, &o->op) == OPERATION_NEW ? item_must_be_open(i) : NULL;
+}
+
+json_t *
+control_dispute_lost(struct ledger *l, const json_t *request)
+{
+	struct item i;
+	struct order o = {.kind = ORDER_DISPUTE_LOST};
+	json_t *error = read_dispute(l, request, "dispute.lost", &o, &i);
+	for (int try = 0; error == NULL && try < TRIES; try++) {
+		int64_t available = 0, missing = i.amount_nano - i.open_nano;
+		if (!order_available(l, o.account.id, &available))
+			return control_store_failed(l);
+		o.nano = try + 1 == TRIES ? 0 : -smaller(missing, available);
+		o.second_nano = i.amount_nano;
+		o.third_nano = -(missing + o.nano);
+		error = order_do(l, &o);
+		if (error == NULL)
+			return order_done(l, &o);
+		if (was_short(error) && try + 1 < TRIES) {
+			json_decref(error);
+			error = NULL;
+		}
+	}
+	return error;
+}
+
+json_t *
+control_dispute_won(struct ledger *l, const json_t *request)
+{
+	struct item i;
+	struct order o = {.kind = ORDER_DISPUTE_WON};
+	json_t *error = read_dispute(l, request, "dispute.won", &o, &i);
+	if (error != NULL)
+		return error;
+	o.nano = i.open_nano;
+	return order_answer(l, &o);
+}

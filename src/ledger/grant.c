@@ -1,0 +1,134 @@
+/*
+ * Free credit with an end. It is the account's money like any other; what was spent since it was given is taken to have come from the grants,
+ * those first that end first, and what is left at the end goes back.
+ */
+#include "ledger/order_priv.h"
+
+#include <stdio.h>
+
+json_t *
+control_credit_grant(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	struct item i = {.kind = ITEM_GRANT};
+	char amount[NANO_TEXT_MAX], expires[24];
+	struct order o = {.kind = ORDER_GRANT};
+	if (!order_read(l, request, &o, &error) || !order_amount(request, "amount", false, &o.nano, &error) ||
+		!order_expires(request, true, &i.expires_ms, &error))
+		return error;
+	nano_text((struct nano){o.nano}, amount);
+	snprintf(expires, sizeof(expires), "%lld", (long long)i.expires_ms);
+	order_content(&o, "credit.grant", (const char *const[]){o.account.name, amount, expires, o.reason}, 4);
+	/* What was spent before is not this one's. */
+	if (!grants_apply(l, o.account.id))
+		return control_store_failed(l);
+	i.account = o.account.id;
+	i.amount_nano = i.open_nano = o.nano;
+	order_open_item(l, &o, &i);
+	return order_answer(l, &o);
+}
+
+/* ---- what was spent, off the grants ---- */
+
+enum { GRANTS_AT_ONCE = 64 };
+
+struct open_grant {
+	uint64_t id;
+	int64_t open_nano;
+};
+
+static bool
+read_spent(struct ledger *l, uint64_t account, int64_t *ret_spent, int64_t *ret_applied)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_account_spent);
+	sql_bind(st, (int64_t)account);
+	enum sql_step step = sql_step(&l->store, st);
+	if (step != SQL_ROW)
+		return false;
+	*ret_spent = sqlite3_column_int64(st, 0);
+	*ret_applied = sqlite3_column_int64(st, 1);
+	sqlite3_reset(st);
+	return true;
+}
+
+static size_t
+read_open(struct ledger *l, uint64_t account, struct open_grant ret[GRANTS_AT_ONCE])
+{
+	size_t count = 0;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_grants_open);
+	sql_bind(st, (int64_t)account);
+	while (count < GRANTS_AT_ONCE && sql_step(&l->store, st) == SQL_ROW)
+		ret[count++] = (struct open_grant){(uint64_t)sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1)};
+	sqlite3_reset(st);
+	return count;
+}
+
+static bool
+reduce(struct ledger *l, const struct open_grant *g, int64_t nano)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_item_reduce);
+	sql_bind(st, (int64_t)g->id, nano);
+	return sql_done(&l->store, st) && sql_changes(&l->store) == 1;
+}
+
+static bool
+apply(struct ledger *l, uint64_t account)
+{
+	struct open_grant open[GRANTS_AT_ONCE];
+	int64_t spent, applied;
+	if (!read_spent(l, account, &spent, &applied))
+		return false;
+	size_t count = read_open(l, account, open);
+	int64_t left = spent - applied;
+	bool ok = true;
+	for (size_t i = 0; ok && i < count && left > 0; i++) {
+		int64_t nano = left < open[i].open_nano ? left : open[i].open_nano;
+		ok = reduce(l, &open[i], nano);
+		left -= nano;
+	}
+	/* More of them than are looked at in one go: the rest of what was spent is theirs. */
+	if (count < GRANTS_AT_ONCE)
+		left = 0;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_account_granted);
+	sql_bind(st, (int64_t)account, spent - left);
+	return ok && sql_done(&l->store, st);
+}
+
+bool
+grants_apply(struct ledger *l, uint64_t account)
+{
+	return store_begin(&l->store) && store_end(&l->store, apply(l, account));
+}
+
+/* ---- the end ---- */
+
+static bool
+give(struct ledger *l, const struct item *i, enum order_kind kind, int64_t nano)
+{
+	struct order o = {.kind = kind, .nano = -nano};
+	char what[40] = "expiry";
+	/* Each part has an id of its own: what was open before it. */
+	if (kind == ORDER_GRANT_PART)
+		snprintf(what, sizeof(what), "part-%lld", (long long)i->open_nano);
+	if (!order_of_item(l, &o, what, i))
+		return false;
+	json_t *error = order_do(l, &o);
+	json_decref(error);
+	return error == NULL;
+}
+
+bool
+grant_expire(struct ledger *l, const struct item *due)
+{
+	struct item i;
+	struct account_row a;
+	int64_t available = 0;
+	if (!grants_apply(l, due->account) || item_find(l, due->id, &i) != SQL_ROW || !order_load_account(l, i.account, &a) ||
+		!order_available(l, i.account, &available))
+		return false;
+	bool held = available < a.balance_nano;
+	if (i.open_nano <= available || !held)
+		return give(l, &i, ORDER_GRANT_EXPIRY, i.open_nano < available ? i.open_nano : available);
+	/* Requests run on the rest: what they don't use goes back when they are done. */
+	return available > 0 && give(l, &i, ORDER_GRANT_PART, available) && false;
+}

@@ -1,0 +1,414 @@
+/*
+ * Carrying out orders: docs/ticket-protocol.md section 6, docs/decisions/0021-orders-leave-an-intent.md
+ */
+#include "ledger/order_priv.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+	uint8_t houses[3], effect;
+	const char *word;
+} kinds[] = {
+#define X(name, number, word, first, second, third, effect, meaning) \
+	[number] = {{HOUSE_##first, HOUSE_##second, HOUSE_##third}, EFFECT_##effect, word},
+	ORDER_KINDS(X)
+#undef X
+};
+
+const char *
+order_word(int64_t kind)
+{
+	return kind >= 0 && kind < (int64_t)ARRAY_LEN(kinds) ? kinds[kind].word : "unknown";
+}
+
+/* ---- inside the transaction that books it ---- */
+
+struct entry {
+	uint64_t account;
+	int64_t nano;
+};
+
+enum { ENTRIES = 4 };
+
+/* The customer's, then the houses'; the first of these makes them sum to zero. */
+static void
+entries_of(const struct order *o, struct entry ret[ENTRIES])
+{
+	const uint8_t *houses = kinds[o->kind].houses;
+	ret[0] = (struct entry){o->account.id, o->nano};
+	ret[1] = (struct entry){houses[0], -(o->nano + o->second_nano + o->third_nano)};
+	ret[2] = (struct entry){houses[1], o->second_nano};
+	ret[3] = (struct entry){houses[2], o->third_nano};
+	assert(o->nano == 0 || o->account.id != 0);
+	assert((o->second_nano == 0 || houses[1] != HOUSE_NONE) && (o->third_nano == 0 || houses[2] != HOUSE_NONE));
+}
+
+static bool
+post(struct ledger *l, const struct entry *e)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_posting_insert);
+	sql_bind(st, l->next_booking, (int64_t)e->account, e->nano);
+	return sql_done(&l->store, st);
+}
+
+static bool
+insert_booking(struct ledger *l, const struct order *o, uint64_t intent)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_booking_insert_order);
+	sql_bind(st, l->next_booking, o->nano < 0 ? BOOKING_DEBIT : BOOKING_CREDIT, (int64_t)clock_wall_us(), (int64_t)intent,
+		o->kind, (int64_t)o->item);
+	sql_bind_text(st, 7, o->reason);
+	sql_bind_text(st, 8, o->actor);
+	return sql_done(&l->store, st);
+}
+
+/* One row must change; the statement decides, not a look before it. */
+static enum ordered
+one_row(struct ledger *l, enum sql name, uint64_t id, int64_t nano)
+{
+	sqlite3_stmt *st = store_sql(&l->store, name);
+	sql_bind(st, (int64_t)id, nano);
+	if (!sql_done(&l->store, st))
+		return ORDER_FAILED;
+	return sql_changes(&l->store) == 1 ? ORDER_BOOKED : ORDER_REFUSED;
+}
+
+static enum ordered
+move_money(struct ledger *l, const struct entry entries[ENTRIES])
+{
+	enum ordered moved = ORDER_BOOKED;
+	for (int i = 0; i < ENTRIES && moved == ORDER_BOOKED; i++) {
+		const struct entry *e = &entries[i];
+		if (e->nano == 0)
+			continue;
+		if (i > 0)
+			moved = one_row(l, SQL_house_add, e->account, e->nano);
+		else if (e->nano > 0)
+			moved = one_row(l, SQL_account_credit, e->account, e->nano);
+		else
+			moved = one_row(l, SQL_account_pay, e->account, -e->nano);
+		/* What is owed is the other side of the house's account for it. */
+		if (moved == ORDER_BOOKED && e->account == HOUSE_OWED)
+			moved = one_row(l, SQL_account_owe, entries[0].account, -e->nano);
+		if (moved == ORDER_BOOKED && !post(l, e))
+			moved = ORDER_FAILED;
+	}
+	return moved;
+}
+
+static enum ordered
+book(struct ledger *l, const struct order *o, uint64_t intent)
+{
+	struct entry entries[ENTRIES];
+	entries_of(o, entries);
+	enum ordered booked = move_money(l, entries);
+	if (booked == ORDER_BOOKED)
+		booked = item_change(l, o, kinds[o->kind].effect);
+	if (booked != ORDER_BOOKED)
+		return booked;
+	bool ok = insert_booking(l, o, intent) && operation_record(l, &o->op, (uint64_t)l->next_booking) &&
+		change_record(l, o->nano < 0 ? CHANGE_DEBIT : CHANGE_CREDIT, (uint64_t)l->next_booking);
+	if (!ok)
+		return ORDER_FAILED;
+	l->next_booking++;
+	return ORDER_BOOKED;
+}
+
+static enum ordered
+already_booked(struct ledger *l, uint64_t intent)
+{
+	int64_t booking = 0;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_booking_by_intent);
+	sql_bind(st, (int64_t)intent);
+	if (!sql_number(&l->store, st, &booking))
+		return ORDER_FAILED;
+	return booking != 0 ? ORDER_KNOWN : ORDER_REFUSED;
+}
+
+/* The texts live as long as the row is not left. */
+static bool
+order_of_intent(sqlite3_stmt *st, struct order *ret)
+{
+	int64_t kind = sqlite3_column_int64(st, 2);
+	*ret = (struct order){.kind = (enum order_kind)kind};
+	ret->account.id = (uint64_t)sqlite3_column_int64(st, 0);
+	ret->nano = sqlite3_column_int64(st, 1);
+	ret->item = (uint64_t)sqlite3_column_int64(st, 3);
+	ret->second_nano = sqlite3_column_int64(st, 4);
+	ret->third_nano = sqlite3_column_int64(st, 5);
+	memcpy(ret->op.content, sqlite3_column_blob(st, 6), CONTENT_BYTES);
+	ret->op.ref = (const char *)sqlite3_column_text(st, 7);
+	ret->reason = (const char *)sqlite3_column_text(st, 8);
+	ret->actor = (const char *)sqlite3_column_text(st, 9);
+	return kind >= 0 && kind < (int64_t)ARRAY_LEN(kinds);
+}
+
+enum ordered
+order_book(struct ledger *l, uint64_t intent)
+{
+	struct order o;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_intent_by_id);
+	sql_bind(st, (int64_t)intent);
+	enum sql_step step = sql_step(&l->store, st);
+	if (step != SQL_ROW)
+		return step == SQL_END ? already_booked(l, intent) : ORDER_FAILED;
+	enum ordered booked = order_of_intent(st, &o) ? book(l, &o, intent) : ORDER_REFUSED;
+	sqlite3_reset(st);
+	if (booked != ORDER_BOOKED)
+		return booked;
+	st = store_sql(&l->store, SQL_intent_delete);
+	sql_bind(st, (int64_t)intent);
+	return sql_done(&l->store, st) ? ORDER_BOOKED : ORDER_FAILED;
+}
+
+/* ---- answers ---- */
+
+bool
+order_available(struct ledger *l, uint64_t account, int64_t *ret)
+{
+	uint32_t slot;
+	if (l->o.board != NULL && board_find(l->o.board, account, &slot)) {
+		*ret = board_available(l->o.board, slot).v;
+		return true;
+	}
+	sqlite3_stmt *st = store_sql(&l->store, SQL_account_balance);
+	sql_bind(st, (int64_t)account);
+	return sql_number(&l->store, st, ret);
+}
+
+static json_t *
+short_of(struct ledger *l, const struct order *o)
+{
+	char wanted[NANO_TEXT_MAX], there[NANO_TEXT_MAX];
+	struct nano available = {0};
+	if (!order_available(l, o->account.id, &available.v))
+		return control_store_failed(l);
+	nano_text((struct nano){-o->nano}, wanted);
+	nano_text(available, there);
+	return control_error("insufficient_balance",
+		"account \"%s\" has %s available, %s was asked for: running requests hold the rest; debit "
+		"less, or when they are done",
+		o->account.name, there, wanted);
+}
+
+static json_t *
+refused(struct ledger *l, const struct order *o)
+{
+	if (o->nano < 0)
+		return short_of(l, o);
+	return control_error("refused",
+		"that can't be booked: the account would have more than four billion dollars, or what the order is about was resolved meanwhile – look at it, then ask again");
+}
+
+static bool
+booking_facts(struct ledger *l, const struct order *o, int64_t *ret_nano, int64_t *ret_item)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_posting_of);
+	sql_bind(st, (int64_t)o->op.subject, (int64_t)o->account.id);
+	if (!sql_number(&l->store, st, ret_nano))
+		return false;
+	st = store_sql(&l->store, SQL_item_of_booking);
+	sql_bind(st, (int64_t)o->op.subject);
+	return sql_number(&l->store, st, ret_item);
+}
+
+json_t *
+order_done(struct ledger *l, const struct order *o)
+{
+	int64_t nano = 0, id = 0, balance = 0;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_account_balance);
+	sql_bind(st, (int64_t)o->account.id);
+	if (!booking_facts(l, o, &nano, &id) || !sql_number(&l->store, st, &balance))
+		return control_store_failed(l);
+	struct item i;
+	json_t *answer = control_ok();
+	if (o->account.id != 0)
+		control_put_id(answer, "account", ID_ACCOUNT, o->account.id);
+	control_put_id(answer, "booking", ID_BOOKING, o->op.subject);
+	if (o->account.id != 0) {
+		control_put_nano(answer, "amount", nano);
+		control_put_nano(answer, "balance", balance);
+	}
+	if (id != 0 && item_find(l, (uint64_t)id, &i) == SQL_ROW)
+		item_put(l, answer, &i);
+	return answer;
+}
+
+/* ---- not on the board: the transaction is all ---- */
+
+static bool
+write_fresh(struct ledger *l, struct order *o)
+{
+	return o->fresh == NULL || item_write(l, o->fresh);
+}
+
+static json_t *
+book_at_once(struct ledger *l, struct order *o)
+{
+	int64_t booking = l->next_booking;
+	if (!store_begin(&l->store))
+		return control_store_failed(l);
+	enum ordered booked = write_fresh(l, o) ? book(l, o, ledger_next_id(l)) : ORDER_FAILED;
+	if (!store_end(&l->store, booked == ORDER_BOOKED)) {
+		l->next_booking = booking;
+		return booked == ORDER_REFUSED ? refused(l, o) : control_store_failed(l);
+	}
+	if (l->o.board != NULL && o->nano != 0)
+		ledger_load_account(l, o->account.id, o->account.balance_nano + o->nano);
+	o->op.subject = (uint64_t)booking;
+	return NULL;
+}
+
+/* ---- on the board: a ticket of the ledger's own ---- */
+
+static bool
+insert_intent(struct ledger *l, struct order *o, uint64_t id)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_intent_insert);
+	sql_bind(st, (int64_t)id, (int64_t)o->account.id, o->nano, o->kind, (int64_t)o->item, o->second_nano, o->third_nano);
+	sql_bind_blob(st, 8, o->op.content, CONTENT_BYTES);
+	sql_bind_text(st, 9, o->op.ref);
+	sql_bind_text(st, 10, o->reason);
+	sql_bind_text(st, 11, o->actor);
+	return sql_done(&l->store, st);
+}
+
+static bool
+write_intent(struct ledger *l, struct order *o, uint64_t id)
+{
+	return store_begin(&l->store) && store_end(&l->store, write_fresh(l, o) && insert_intent(l, o, id));
+}
+
+static bool
+delete_intent(struct ledger *l, uint64_t id)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_intent_delete);
+	sql_bind(st, (int64_t)id);
+	return sql_done(&l->store, st) && sql_done(&l->store, store_sql(&l->store, SQL_items_drop));
+}
+
+/* Orders are carried out one after the other, so what is only ordered is this one's. */
+static bool
+drop_intent(struct ledger *l, uint64_t id)
+{
+	return store_begin(&l->store) && store_end(&l->store, delete_intent(l, id));
+}
+
+static enum moved
+begin_ticket(struct ledger *l, const struct order *o, uint64_t id)
+{
+	uint32_t index;
+	struct nano amount = {o->nano > 0 ? o->nano : -o->nano};
+	if (o->nano < 0)
+		return board_debit_begin(l->o.board, id, o->account.id, amount, &index);
+	return board_credit_begin(l->o.board, id, o->account.id, amount, &index) ? MOVED : GONE;
+}
+
+static json_t *
+take_back(struct ledger *l, const struct order *o, uint64_t id, enum moved why)
+{
+	if (!drop_intent(l, id))
+		return control_store_failed(l);
+	return why == SHORT ? short_of(l, o)
+						: control_error("busy", "too many orders are on their way: ask again in a moment");
+}
+
+static json_t *
+outcome(struct ledger *l, struct order *o)
+{
+	switch (operation_look_up(l, &o->op)) {
+	case OPERATION_DONE:
+		return NULL;
+	case OPERATION_OTHER:
+		return operation_conflict(&o->op);
+	case OPERATION_NEW:
+	case OPERATION_PENDING:
+	case OPERATION_FAILED:
+		break;
+	}
+	return control_store_failed(l);
+}
+
+/* The ticket would be refused when it is booked, and stay on the board for ever. */
+static bool
+too_much(const struct order *o)
+{
+	return o->nano > 0 && o->account.balance_nano > ORDER_NANO_MAX - o->nano;
+}
+
+static json_t *
+book_by_ticket(struct ledger *l, struct order *o)
+{
+	uint64_t id = ledger_next_id(l);
+	if (o->op.ref[0] == '\0') {
+		id_text("order_", id, o->own_ref);
+		o->op.ref = o->own_ref;
+	}
+	/* What is settled already makes room for a debit, and frees the ledger's own tickets. */
+	if (!ledger_drain(l) || !write_intent(l, o, id))
+		return control_store_failed(l);
+	enum moved moved = begin_ticket(l, o, id);
+	if (moved != MOVED)
+		return take_back(l, o, id, moved);
+	if (!ledger_drain(l))
+		return control_store_failed(l);
+	return outcome(l, o);
+}
+
+/* Not asked of one that was carried out before: it is answered again. */
+static bool
+is_late(const struct order *o)
+{
+	return o->fresh != NULL && o->fresh->expires_ms != 0 && o->fresh->expires_ms <= (int64_t)(clock_wall_us() / 1000);
+}
+
+static json_t *
+carry_out(struct ledger *l, struct order *o)
+{
+	uint32_t slot;
+	if (is_late(o))
+		return control_error("bad_request", "\"expires\" is in the past: take a date to come");
+	if (too_much(o))
+		return refused(l, o);
+	if (o->nano != 0 && l->o.board != NULL && board_find(l->o.board, o->account.id, &slot))
+		return book_by_ticket(l, o);
+	return book_at_once(l, o);
+}
+
+/* With every ticket of the ledger's own booked, an intent that is still there never got one. */
+static json_t *
+resume(struct ledger *l, struct order *o)
+{
+	if (!ledger_drain(l))
+		return control_store_failed(l);
+	if (operation_look_up(l, &o->op) != OPERATION_PENDING)
+		return outcome(l, o);
+	return drop_intent(l, o->op.subject) ? carry_out(l, o) : control_store_failed(l);
+}
+
+json_t *
+order_do(struct ledger *l, struct order *o)
+{
+	switch (operation_look_up(l, &o->op)) {
+	case OPERATION_NEW:
+		return carry_out(l, o);
+	case OPERATION_DONE:
+		return NULL;
+	case OPERATION_PENDING:
+		return resume(l, o);
+	case OPERATION_OTHER:
+		return operation_conflict(&o->op);
+	case OPERATION_FAILED:
+		break;
+	}
+	return control_store_failed(l);
+}
+
+json_t *
+order_answer(struct ledger *l, struct order *o)
+{
+	json_t *error = order_do(l, o);
+	return error != NULL ? error : order_done(l, o);
+}

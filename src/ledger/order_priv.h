@@ -1,0 +1,100 @@
+/*
+ * Orders: everything that moves money besides exchanges, and the items that it is set aside in. Ledger only; texts in an order are the request's.
+ */
+#ifndef LEDGER_ORDER_PRIV_H
+#define LEDGER_ORDER_PRIV_H
+
+#include "ledger/ledger_priv.h"
+#include "ledger/orders.h"
+
+struct item {
+	uint64_t id, account, peer, booking; /* booking: that an answer names */
+	enum item_kind kind;
+	enum item_state state;
+	int64_t amount_nano, open_nano, used_nano, created_us, expires_ms;
+	uint8_t hash[32]; /* only on the way into the store, when has_hash */
+	bool has_hash;
+	const char *note; /* likewise */
+};
+
+struct order {
+	struct operation op;
+	enum order_kind kind;
+	struct account_row account; /* id 0: no customer's money is moved */
+	int64_t nano; /* what it gets */
+	int64_t second_nano, third_nano; /* what these house accounts get (orders.h) */
+	uint64_t item; /* that it opens, reduces or resolves; 0: none */
+	const struct item *fresh; /* that it opens: to be made */
+	const char *reason, *actor;
+	char own_ref[64]; /* when the giver chose no id: the intent's */
+};
+
+/*
+ * Carry it out once, by its op. Fills o->op.subject with the booking. NULL: done, now or before; else an error, the caller's. An order whose
+ * outcome is not known (`store_failed`) is asked again with the same id.
+ */
+must_check json_t *order_do(struct ledger *l, struct order *o);
+/* The answer to one that is done: account, booking, amount, balance, and what its item is. */
+json_t *order_done(struct ledger *l, const struct order *o);
+/* order_do, and order_done when it went well. */
+json_t *order_answer(struct ledger *l, struct order *o);
+
+/* Members `account`, `reason`, `id`, `actor` of a request; not `account` for orders without one. False with *ret_error. */
+must_check bool order_read(struct ledger *l, const json_t *request, struct order *o, json_t **ret_error);
+must_check bool order_read_texts(const json_t *request, struct order *o, json_t **ret_error);
+must_check bool order_read_customer(
+	struct ledger *l, const json_t *request, const char *member, struct account_row *ret, json_t **ret_error);
+must_check bool order_load_account(struct ledger *l, uint64_t id, struct account_row *ret);
+/* The item that it opens: what the caller did not fill in. */
+void order_open_item(struct ledger *l, struct order *o, struct item *i);
+/* Dollars, not 0; below 0 only when negative is allowed. */
+must_check bool order_amount(const json_t *request, const char *member, bool negative, int64_t *ret, json_t **ret_error);
+/* "expires": a date to come, ret 0 when missing. */
+must_check bool order_expires(const json_t *request, bool required, int64_t *ret_ms, json_t **ret_error);
+/* Who gives the same order again gives these texts again. */
+void order_content(struct order *o, const char *op, const char *const *texts, size_t count);
+/* An order that the ledger gives itself about an item, once: "item:expiry:hold_…". False: the store failed. */
+must_check bool order_of_item(struct ledger *l, struct order *o, const char *what, const struct item *i);
+/* What this account could pay now: on the board, without what is held. False: the store failed. */
+must_check bool order_available(struct ledger *l, uint64_t account, int64_t *ret);
+
+const char *order_word(int64_t kind);
+
+/* ---- item.c ---- */
+
+enum item_effect { EFFECT_NONE,
+	EFFECT_OPEN,
+	EFFECT_REDUCE,
+	EFFECT_SETTLE,
+	EFFECT_RELEASE,
+	EFFECT_EXPIRE };
+
+/* A new one, open by itself only once its order is booked. */
+must_check bool item_write(struct ledger *l, const struct item *i);
+/* Inside the transaction that books it. */
+enum ordered item_change(struct ledger *l, const struct order *o, enum item_effect effect);
+enum sql_step item_find(struct ledger *l, uint64_t id, struct item *ret);
+enum sql_step item_find_hash(struct ledger *l, const uint8_t hash[32], struct item *ret);
+/* By the member's text, of this kind. False with *ret_error. */
+must_check bool item_read(
+	struct ledger *l, const json_t *request, const char *member, enum item_kind kind, struct item *ret, json_t **ret_error);
+/* An error that says why it can't be resolved any more; NULL: it is open. */
+must_check json_t *item_must_be_open(const struct item *i);
+const char *item_prefix(enum item_kind kind);
+enum house_account item_house(int kind);
+const char *item_state_word(const struct item *i);
+void item_put(struct ledger *l, json_t *o, const struct item *i);
+void item_put_id(json_t *o, const char *member, enum item_kind kind, uint64_t id);
+
+/* ---- grant.c ---- */
+
+/* What was spent since the last time, off the grants that end first. False: the store failed. */
+must_check bool grants_apply(struct ledger *l, uint64_t account);
+/* What is left of a grant whose time is over goes back. False: not now. */
+must_check bool grant_expire(struct ledger *l, const struct item *i);
+/* ---- voucher.c, hold.c, transfer.c: likewise ---- */
+must_check bool voucher_expire(struct ledger *l, const struct item *i);
+must_check bool hold_expire(struct ledger *l, const struct item *i);
+must_check bool transfer_arrive(struct ledger *l, const struct item *i);
+
+#endif

@@ -1,0 +1,293 @@
+/* Orders of every kind: what they do to balances and items, done once however often they are given, refused when they must be. */
+#include "ledger/ledger_script.h"
+#include "ledger/orders.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool
+balance(void *arg, uint64_t row, struct nano *ret)
+{
+	ret->v = world_balance(arg, row);
+	return ret->v >= 0;
+}
+
+/* With a board, without one, and with one that holds nobody yet. */
+static void
+each_world(void (*test)(struct world *w, struct script_answers *a))
+{
+	for (int way = 0; way < 3; way++) {
+		struct world w;
+		struct script_answers a = {0};
+		world_begin(&w);
+		script_begin(&w);
+		world_close(&w);
+		if (way == 2)
+			world_lose_board(&w);
+		world_open(&w, way != 1);
+		test(&w, &a);
+		if (w.ledger_board != NULL)
+			assert_int_equal(board_check(w.ledger_board, balance, &w), 0);
+		world_end(&w);
+	}
+}
+
+static void
+do_all(struct world *w, struct script_answers *a)
+{
+	script_all(w, a);
+	script_is_done(w, 0);
+}
+
+static void
+every_order_does_what_it_says(void **state)
+{
+	each_world(do_all);
+}
+
+/* In an order of its own each time; what builds on something that was not done yet is refused, and comes later. */
+static void
+do_a_thousand_times(struct world *w, struct script_answers *a)
+{
+	uint64_t random = 1;
+	script_all(w, a);
+	for (int i = 0; i < 1000 * (int)script_steps; i++) {
+		random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+		json_t *answer = script_step(w, a, (random >> 33) % script_steps);
+		if (!json_is_true(json_object_get(answer, "ok")))
+			fail_msg("%s", json_dumps(answer, 0));
+		json_decref(answer);
+	}
+	script_is_done(w, 0);
+}
+
+static void
+a_thousand_times_is_once(void **state)
+{
+	each_world(do_a_thousand_times);
+}
+
+/* ---- other content under the same id ---- */
+
+static const char *const others[] = {
+	"'op':'credit.add','account':'alice','amount':'8','reason':'goodwill','id':'adjust'",
+	"'op':'credit.add','account':'bob','amount':'7','reason':'goodwill','id':'adjust'",
+	"'op':'credit.add','account':'alice','amount':'7','reason':'other','id':'adjust'",
+	"'op':'credit.top_up','account':'alice','amount':'7','reason':'goodwill','id':'adjust'",
+	"'op':'credit.top_up','account':'alice','amount':'21','reason':'invoice 17','id':'top_up'",
+	"'op':'credit.refund','payment':'$top_up','amount':'2','reason':'asked for','id':'refund'",
+	"'op':'credit.grant','account':'alice','amount':'2','expires':'2101-01-01','id':'grant'",
+	"'op':'credit.transfer','account':'alice','to':'carl','amount':'6.25','reason':'team','id':'transfer'",
+	"'op':'voucher.create','amount':'5','expires':'2100-01-01','reason':'fair','id':'voucher'",
+	"'op':'voucher.redeem','account':'alice','code':'%voucher','id':'redeem'",
+	"'op':'voucher.revoke','voucher':'$voucher_two','reason':'other','id':'revoke'",
+	"'op':'hold.create','account':'alice','amount':'5.01','expires':'2100-01-01','id':'hold'",
+	"'op':'hold.settle','hold':'$hold','cost':'1.4','id':'settle'",
+	"'op':'hold.release','hold':'$hold','id':'settle'",
+	"'op':'hold.release','hold':'$hold','id':'release'",
+	"'op':'dispute.open','payment':'$top_up','amount':'7','reason':'fraud','id':'dispute'",
+	"'op':'dispute.won','dispute':'$dispute_two','id':'won'",
+	"'op':'dispute.lost','dispute':'$dispute','id':'lost'",
+};
+
+static void
+refuse_others(struct world *w, struct script_answers *a)
+{
+	script_all(w, a);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		script_refused(w, a, "id_conflict", others[i]);
+	script_is_done(w, 0);
+}
+
+static void
+the_same_id_with_other_content_is_an_error(void **state)
+{
+	each_world(refuse_others);
+}
+
+/* ---- what must be refused ---- */
+
+static const char *const refusals[][2] = {
+	{"resolved", "'op':'hold.settle','hold':'$hold','cost':'0.1'"},
+	{"resolved", "'op':'hold.release','hold':'$hold'"},
+	{"resolved", "'op':'voucher.redeem','account':'alice','code':'%voucher'"},
+	{"resolved", "'op':'voucher.redeem','account':'alice','code':'%voucher_two'"},
+	{"resolved", "'op':'voucher.revoke','voucher':'$voucher'"},
+	{"resolved", "'op':'dispute.won','dispute':'$dispute_two'"},
+	{"resolved", "'op':'dispute.lost','dispute':'$dispute'"},
+	{"no_such_voucher", "'op':'voucher.redeem','account':'alice','code':'00000-00000-00000-00000'"},
+	{"no_such_voucher", "'op':'voucher.redeem','account':'alice','code':'abc'"},
+	{"no_such_voucher", "'op':'voucher.redeem','account':'alice','code':'U0000-00000-00000-00000'"},
+	{"no_such_item", "'op':'hold.settle','hold':'$voucher','cost':'1'"},
+	{"no_such_item", "'op':'credit.refund','payment':'pay_00000000000','amount':'1'"},
+	{"above_hold", "'op':'hold.settle','hold':'$hold_four','cost':'0.750000001'"},
+	{"above_payment", "'op':'credit.refund','payment':'$top_up','amount':'7.000000001'"},
+	{"above_payment", "'op':'dispute.open','payment':'$top_up','amount':'7.000000001'"},
+	{"insufficient_balance", "'op':'hold.create','account':'alice','amount':'90.000000001'"},
+	{"insufficient_balance", "'op':'credit.transfer','account':'carl','to':'alice','amount':'1.01'"},
+	{"bad_request", "'op':'credit.transfer','account':'carl','to':'carl','amount':'1'"},
+	{"bad_request", "'op':'credit.top_up','account':'alice','amount':'-1'"},
+	{"bad_request", "'op':'credit.top_up','account':'alice','amount':'0'"},
+	{"bad_request", "'op':'credit.top_up','account':'alice','amount':'9223372036.854775807'"},
+	{"bad_request", "'op':'credit.grant','account':'alice','amount':'1'"},
+	{"bad_request", "'op':'credit.grant','account':'alice','amount':'1','expires':'2020-01-01'"},
+	{"bad_request", "'op':'credit.grant','account':'alice','amount':'1','expires':'soon'"},
+	{"bad_request", "'op':'credit.add','account':'alice','amount':'1'"},
+	{"bad_request", "'op':'hold.create','account':'alice','amount':'1','id':'item:expiry:hold_00000000001'"},
+	{"not_a_customer", "'op':'credit.top_up','account':'revenue','amount':'1'"},
+	{"not_a_customer", "'op':'credit.transfer','account':'alice','to':'transit','amount':'1'"},
+	{"not_a_customer", "'op':'account.statement','account':'revenue'"},
+	{"no_such_account", "'op':'credit.transfer','account':'alice','to':'nobody','amount':'1'"},
+};
+
+static void
+refuse_all(struct world *w, struct script_answers *a)
+{
+	script_all(w, a);
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
+		script_refused(w, a, refusals[i][0], refusals[i][1]);
+	script_is_done(w, 0);
+}
+
+static void
+what_must_not_be_is_refused_and_moves_nothing(void **state)
+{
+	each_world(refuse_all);
+}
+
+static void
+no_account_has_more_than_it_may(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t alice = world_account(&w, "alice", NULL);
+	/* So that what is there is known to the board, and a ticket that can't be booked would stay on it. */
+	json_decref(world_must(&w, "{s:s, s:s, s:s}", "op", "credit.top_up", "account", "alice", "amount", "1"));
+	json_t *answer;
+	int times = 0;
+	do {
+		answer = world_ask(&w, "{s:s, s:s, s:s}", "op", "credit.top_up", "account", "alice", "amount", "9000000");
+		times++;
+	} while (json_is_true(json_object_get(answer, "ok")) && (json_decref(answer), times < 1000));
+	assert_int_equal(times, 445);
+	assert_string_equal(json_string_value(json_object_get(json_object_get(answer, "error"), "code")), "refused");
+	json_decref(answer);
+	assert_true(world_balance(&w, alice) <= ORDER_NANO_MAX);
+	assert_int_equal(w.ledger->stats.quarantined, 0);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+/* ---- what time brings ---- */
+
+#define LATER_US 4102531200000000ULL /* 2100-01-02 */
+
+static int64_t
+house(struct world *w, enum house_account a)
+{
+	return world_balance(w, a);
+}
+
+static void
+let_time_pass(struct world *w, struct script_answers *a)
+{
+	script_all(w, a);
+	json_decref(world_must(w, "{s:s, s:s, s:s}", "op", "voucher.create", "amount", "5", "expires", "2100-01-01"));
+	json_decref(world_must(w, "{s:s, s:s, s:s, s:s}", "op", "hold.create", "account", "alice", "amount", "4", "expires", "2100-01-01"));
+	assert_true(ledger_chores(w->ledger, clock_wall_us()));
+	assert_int_equal(house(w, HOUSE_STANDING), 4750000000);
+	for (int i = 0; i < 3; i++)
+		assert_true(ledger_chores(w->ledger, LATER_US));
+	assert_int_equal(house(w, HOUSE_STANDING), 750000000);
+	assert_int_equal(house(w, HOUSE_VOUCHER), 1000000000);
+	/* Of the grant of 2, 1.5 were spent. */
+	assert_int_equal(house(w, HOUSE_FREE), -1500000000);
+	assert_int_equal(world_sql(w, "SELECT balance_nano FROM account WHERE name = 'alice'"), 90000000000 - 500000000);
+	assert_int_equal(world_sql(w, "SELECT count(*) FROM item WHERE state = 4"), 3);
+	world_is_sound(w);
+}
+
+static void
+what_is_not_used_in_time_goes_back_once(void **state)
+{
+	each_world(let_time_pass);
+}
+
+static void
+a_grant_is_used_before_other_money_and_what_runs_keeps_the_rest_of_it(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t alice = world_account(&w, "alice", NULL);
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.grant", "account", "alice", "amount", "1", "expires", "2100-01-01"));
+	struct world_exchange done = {.account = alice, .key = 4, .input = 1000, .output = 10, .cost = -1},
+						  runs = {.account = alice, .key = 4, .input = 10, .output = 10, .hold = 600000000, .cost = -1};
+	int64_t cost = world_cost(&w, &done), later = world_cost(&w, &runs);
+	assert_int_not_equal(world_exchange(&w, done), 0);
+	struct ticket *held = world_hold(&w, &runs);
+	world_round(&w);
+	assert_false(ledger_chores(w.ledger, LATER_US));
+	assert_int_equal(world_balance(&w, alice), 600000000);
+	assert_false(ledger_chores(w.ledger, LATER_US));
+	assert_int_equal(world_balance(&w, alice), 600000000);
+	ticket_settle(w.desk, held);
+	world_round(&w);
+	assert_true(ledger_chores(w.ledger, LATER_US));
+	assert_int_equal(world_balance(&w, alice), 0);
+	assert_int_equal(house(&w, HOUSE_FREE), -(cost + later));
+	world_is_sound(&w);
+	assert_int_equal(board_check(w.ledger_board, balance, &w), 0);
+	world_end(&w);
+}
+
+/* The statement adds up to the balance, whatever happened. */
+static void
+read_statement(struct world *w, struct script_answers *a)
+{
+	static const char *const names[] = {"alice", "bob", "carl"};
+	script_all(w, a);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		json_t *s = world_must(w, "{s:s, s:s}", "op", "account.statement", "account", names[i]), *line;
+		json_t *shown = world_must(w, "{s:s, s:s}", "op", "account.show", "account", names[i]);
+		const char *now = json_string_value(json_object_get(shown, "balance"));
+		int64_t sum = 0;
+		size_t at;
+		json_array_foreach(json_object_get(s, "rows"), at, line)
+		{
+			struct nano n;
+			const char *text = json_string_value(json_object_get(line, "amount"));
+			assert_true(nano_parse((struct span){text, strlen(text)}, &n));
+			sum += n.v;
+		}
+		assert_true(at > 0);
+		assert_string_equal(json_string_value(json_object_get(s, "balance")), now);
+		char text[NANO_TEXT_MAX];
+		nano_text((struct nano){sum}, text);
+		assert_string_equal(text, now);
+		json_decref(s);
+		json_decref(shown);
+	}
+}
+
+static void
+a_statement_adds_up_to_the_balance(void **state)
+{
+	each_world(read_statement);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_order_does_what_it_says),
+		cmocka_unit_test(a_thousand_times_is_once),
+		cmocka_unit_test(the_same_id_with_other_content_is_an_error),
+		cmocka_unit_test(what_must_not_be_is_refused_and_moves_nothing),
+		cmocka_unit_test(no_account_has_more_than_it_may),
+		cmocka_unit_test(what_is_not_used_in_time_goes_back_once),
+		cmocka_unit_test(a_grant_is_used_before_other_money_and_what_runs_keeps_the_rest_of_it),
+		cmocka_unit_test(a_statement_adds_up_to_the_balance),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
