@@ -30,6 +30,9 @@ struct h2_head {
 	uint32_t fields;
 	struct span pseudo[PSEUDO_MAX]; /* in front of the fields, see keep_pseudo() */
 	uint32_t pseudo_len;
+	struct {
+		uint32_t pseudo, line, fields;
+	} dirty; /* what heads since it was taken have written, at most */
 	uint16_t refused; /* status of an answer that says why; 0: none */
 	bool has_host, has_length;
 };
@@ -150,7 +153,7 @@ held_free(struct h2_stream *s)
 	s->held_len = s->held_cap = 0;
 }
 
-static void head_free(struct h2 *h);
+static void head_done(struct h2 *h);
 
 /* nghttp2 has let go of it. Its exchange hears that the client has gone, if it still runs. */
 static void
@@ -161,7 +164,7 @@ stream_end(struct h2_stream *s)
 	if (s->client.x)
 		exchange_client_gone(s->client.x);
 	if (s->h2->head.of == s)
-		head_free(s->h2);
+		head_done(s->h2);
 	timer_cancel(&e->loop, &s->client.timer);
 	s->h2->unsent -= s->out_len - s->out_sent;
 	box_free(s);
@@ -196,13 +199,14 @@ head_room(struct h2_stream *s)
 {
 	struct edge *e = s->client.edge;
 	struct h2_head *d = &s->h2->head;
+	head_done(s->h2);
 	d->of = s;
 	if (s->h2->timing == TIMING_HEAD) /* each has its own time */
 		s->h2->timing = TIMING_NOTHING;
 	uint32_t most = e->p->limits.head_bytes < READ_BYTES / 2 ? e->p->limits.head_bytes : READ_BYTES / 2;
+	d->cap = most;
 	if (!d->at)
 		d->at = vault_alloc(e->vault, FRONT + most + 64);
-	d->cap = most;
 	d->len = d->fields = d->pseudo_len = 0;
 	memset(d->pseudo, 0, sizeof d->pseudo);
 	d->refused = 0;
@@ -211,13 +215,35 @@ head_room(struct h2_stream *s)
 }
 
 static void
+soil(uint32_t *most, size_t len)
+{
+	if (len > *most)
+		*most = (uint32_t)len;
+}
+
+/* It is complete, or nobody's any more. The room is kept for the next one of the same read. */
+static void
+head_done(struct h2 *h)
+{
+	struct h2_head *d = &h->head;
+	soil(&d->dirty.pseudo, d->pseudo_len);
+	soil(&d->dirty.fields, d->len + 2);
+	d->of = NULL;
+}
+
+/* Most of the room was never touched: only what was is wiped. */
+static void
 head_free(struct h2 *h)
 {
 	struct h2_head *d = &h->head;
-	if (d->at)
-		vault_free(h->connection->edge->vault, d->at, FRONT + d->cap + 64);
+	if (!d->at || d->of)
+		return;
+	explicit_bzero(d->at, d->dirty.pseudo);
+	explicit_bzero(d->at + FRONT / 2, d->dirty.line);
+	explicit_bzero(d->at + FRONT - d->dirty.line, d->dirty.line + d->dirty.fields);
+	vault_free_dirty(h->connection->edge->vault, d->at, FRONT + d->cap + 64, 0);
 	d->at = NULL;
-	d->of = NULL;
+	memset(&d->dirty, 0, sizeof d->dirty);
 }
 
 static const struct span pseudo_names[PSEUDO_MAX] = {
@@ -304,6 +330,7 @@ compose(struct h2_head *d, bool body)
 		d->refused = 414;
 	memcpy(fields + d->len, "\r\n", 2);
 	memmove(fields - t.len, t.at, t.len);
+	soil(&d->dirty.line, t.len);
 	return (struct span){fields - t.len, t.len + d->len + 2};
 }
 
@@ -472,7 +499,7 @@ on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 		return 0;
 	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
 		head_complete(s, !end);
-		head_free(h);
+		head_done(h);
 	} else if (end && (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS))
 		body_end(s);
 	return 0;
@@ -773,6 +800,7 @@ feed(struct h2 *h, const char *bytes, size_t len)
 	h->reading = true;
 	ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)bytes, len);
 	h->reading = false;
+	head_free(h);
 	if (n == NGHTTP2_ERR_FLOODED) { /* of answers to pings and settings, which it does not take */
 		count_add(h->connection->edge->p->counters, h2_calmed, 1);
 		h->error = NGHTTP2_ENHANCE_YOUR_CALM;
