@@ -70,6 +70,7 @@ struct edge {
 	char *head_out;
 	char *together; /* TOGETHER_MAX: parts of a short message, one behind the other */
 	char *h2_in, *h2_out; /* the same for connections of HTTP/2, once there is one */
+	uint32_t h2_out_len; /* gathered there */
 	uint8_t *pepper;
 	struct identity *identity;
 	struct secret key[PROVIDERS_MAX][CATALOGUE_KEYS_MAX];
@@ -221,7 +222,7 @@ void connect_in_streams(struct edge *e, uint32_t provider); /* a connection carr
 void connect_ask_again(struct edge *e); /* the dialer was started anew */
 void connect_done(struct edge *e, const struct message_connected *m, int fd);
 void send_request(struct exchange *x);
-size_t send_copy(struct exchange *x, char *to, size_t most); /* the next bytes of the edited body; counts them as sent */
+void send_copy(struct exchange *x, char *to, size_t len); /* the next bytes of the edited body, of which so many are left; counts them as sent */
 void await_answer(struct exchange *x, char *bytes, size_t len, bool eof);
 void relay_read(struct exchange *x);
 void relay_push_bytes(struct exchange *x, const char *bytes, size_t len); /* for who is not asked for bytes, but brings them */

@@ -549,27 +549,38 @@ on_invalid(nghttp2_session *session, const nghttp2_frame *frame, int error, void
 
 /* ---- answers ---- */
 
+/* How much of the box goes into the next frame: from there it is taken by write_body() at once, or when there is room to write again. */
 static ssize_t
 more_of_body(nghttp2_session *session, int32_t id, uint8_t *to, size_t most, uint32_t *flags, nghttp2_data_source *source, void *arg)
 {
-	struct h2_stream *s = source->ptr;
+	const struct h2_stream *s = source->ptr;
 	size_t left = s->out_len - s->out_sent, len = left < most ? left : most;
+	if (len == left && s->ended)
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+	else if (len == 0)
+		return NGHTTP2_ERR_DEFERRED;
+	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+	return (ssize_t)len;
+}
+
+static int
+write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t len, nghttp2_data_source *source, void *arg)
+{
+	struct h2_stream *s = source->ptr;
+	struct edge *e = s->client.edge;
+	char *to = h2_gather(e, head, len);
+	if (!to)
+		return NGHTTP2_ERR_WOULDBLOCK;
+	if (len) /* it takes something: it has its time anew */
+		timer_cancel(&e->loop, &s->client.timer);
 	if (len)
 		memcpy(to, s->out + s->out_sent, len);
 	s->out_sent += (uint32_t)len;
-	s->h2->unsent -= len;
-	if (len) /* it takes something: it has its time anew */
-		timer_cancel(&s->client.edge->loop, &s->client.timer);
 	if (len >= H2_DATA_LEAST || (len && s->out_sent == s->out_len))
 		h2_earn(&s->h2->idle_frames, H2_IDLE_FRAMES_DATA, H2_IDLE_FRAMES);
-	if (s->out_sent == s->out_len) {
+	if (s->out_sent == s->out_len)
 		box_free(s);
-		if (s->ended)
-			*flags |= NGHTTP2_DATA_FLAG_EOF;
-		else if (len == 0)
-			return NGHTTP2_ERR_DEFERRED;
-	}
-	return (ssize_t)len;
+	return 0;
 }
 
 static bool
@@ -740,6 +751,7 @@ callbacks(void)
 	nghttp2_session_callbacks_set_on_header_callback2(all, on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(all, on_frame);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, on_data);
+	nghttp2_session_callbacks_set_send_data_callback(all, write_body);
 	nghttp2_session_callbacks_set_on_frame_send_callback(all, on_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(all, on_stream_close);
 	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(all, on_invalid);

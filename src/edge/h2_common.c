@@ -98,22 +98,62 @@ h2_moves_nothing(const nghttp2_frame *frame)
 
 /* ---- writing ---- */
 
+/* Room for one more frame of data, whatever else comes with it. */
+static bool
+has_room(const struct edge *e)
+{
+	return e->h2_out_len <= GATHER_BYTES - H2_FRAME_MAX - 64;
+}
+
+char *
+h2_gather(struct edge *e, const uint8_t *head, size_t len)
+{
+	enum { HEAD_BYTES = 9 };
+	if (!has_room(e))
+		return NULL;
+	char *at = e->h2_out + e->h2_out_len;
+	assert(len <= H2_FRAME_MAX);
+	memcpy(at, head, HEAD_BYTES);
+	e->h2_out_len += (uint32_t)(HEAD_BYTES + len);
+	return at + HEAD_BYTES;
+}
+
+/* nghttp2 keeps what it has written until it writes something else; fields may be somebody's words. */
+static void
+forget_fields(const uint8_t *frame, size_t len)
+{
+	enum { TYPE_AT = 3 };
+	if (len > TYPE_AT && (frame[TYPE_AT] == NGHTTP2_HEADERS || frame[TYPE_AT] == NGHTTP2_CONTINUATION))
+		explicit_bzero((void *)(uintptr_t)frame, len);
+}
+
+/* Frames of data put themselves behind the others (h2_gather). Returns what nghttp2 said last. */
+static ssize_t
+gather(struct edge *e, nghttp2_session *session)
+{
+	const uint8_t *some;
+	ssize_t n = 0;
+	while (has_room(e) && (n = nghttp2_session_mem_send(session, &some)) > 0) {
+		assert(e->h2_out_len + (size_t)n <= GATHER_BYTES);
+		memcpy(e->h2_out + e->h2_out_len, some, (size_t)n);
+		e->h2_out_len += (uint32_t)n;
+		forget_fields(some, (size_t)n);
+	}
+	return n;
+}
+
 bool
 h2_write(struct edge *e, struct conn *c, nghttp2_session *session, uint64_t *ret_bytes)
 {
 	uint64_t bytes;
 	*ret_bytes = 0;
+	assert(e->h2_out_len == 0);
 	if (c->out.at && conn_write(e, c, NULL, 0, ret_bytes) == WROTE_BROKEN)
 		return false;
 	while (!c->out.at) {
-		size_t len = 0;
-		const uint8_t *some;
-		ssize_t n = 0;
-		while (len <= GATHER_BYTES - H2_FRAME_MAX - 64 && (n = nghttp2_session_mem_send(session, &some)) > 0) {
-			assert(len + (size_t)n <= GATHER_BYTES);
-			memcpy(e->h2_out + len, some, (size_t)n);
-			len += (size_t)n;
-		}
+		ssize_t n = gather(e, session);
+		size_t len = e->h2_out_len;
+		e->h2_out_len = 0;
 		if (len == 0)
 			return n == 0;
 		struct iovec part = {e->h2_out, len};
@@ -129,11 +169,17 @@ h2_write(struct edge *e, struct conn *c, nghttp2_session *session, uint64_t *ret
 /* ---- fields ---- */
 
 static bool
+is(struct span a, const char *b)
+{
+	return a.len == strlen(b) && memcmp(a.at, b, a.len) == 0;
+}
+
+static bool
 is_of_connection(struct span name)
 {
 	static const char *const names[] = {"connection", "transfer-encoding", "keep-alive", "proxy-connection", "upgrade"};
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (name.len == strlen(names[i]) && memcmp(name.at, names[i], name.len) == 0)
+		if (is(name, names[i]))
 			return true;
 	return false;
 }
@@ -146,21 +192,30 @@ lower(char *at, size_t len)
 			at[i] = (char)(at[i] | 0x20);
 }
 
-/* Secrets stay out of the tables that both ends keep (RFC 7541 7.1.3). */
-static uint8_t
-flags_of(const char *name, size_t len)
+/*
+ * What both ends may keep in their tables for as long as the connection lives (RFC 7541 2.3.2): what is the same each time, and nobody's secret. All else
+ * would only push that out again, and a table forgets late.
+ */
+static bool
+may_be_kept(struct span name, struct span value)
 {
-	static const char *const secret[] = {"authorization", "x-api-key", "x-goog-api-key"};
-	for (size_t i = 0; i < ARRAY_LEN(secret); i++)
-		if (len == strlen(secret[i]) && memcmp(name, secret[i], len) == 0)
-			return NGHTTP2_NV_FLAG_NO_INDEX;
-	return NGHTTP2_NV_FLAG_NONE;
+	static const char *const names[] = {"date", "user-agent", "accept-encoding"}, *const types[] = {"application/json", "text/event-stream"};
+	if (name.at[0] == ':')
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (is(name, names[i]))
+			return true;
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (is(name, "content-type") && is(value, types[i]))
+			return true;
+	return false;
 }
 
 nghttp2_nv
 h2_field(const char *name, size_t name_len, const char *value, size_t value_len)
 {
-	return (nghttp2_nv){(uint8_t *)name, (uint8_t *)value, name_len, value_len, flags_of(name, name_len)};
+	bool kept = may_be_kept((struct span){name, name_len}, (struct span){value, value_len});
+	return (nghttp2_nv){(uint8_t *)name, (uint8_t *)value, name_len, value_len, kept ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_INDEX};
 }
 
 /* The lines behind the first. A `host` becomes :authority, which stands at out[authority]. */

@@ -24,6 +24,11 @@ bool h2_moves_nothing(const nghttp2_frame *frame);
 must_check bool h2_prepare(struct edge *e);
 /* nghttp2's memory is the vault's. */
 nghttp2_mem h2_memory(struct edge *e);
+/*
+ * For nghttp2's send_data: the frame's head is put behind what is gathered. Returns where its `len` bytes go, so that they are in no buffer of nghttp2's, which
+ * would keep them; NULL: no room before some is written (NGHTTP2_ERR_WOULDBLOCK).
+ */
+must_check char *h2_gather(struct edge *e, const uint8_t *head, size_t len);
 /* All that may be said now, gathered, in as few writes as there are. False: the connection is broken. */
 must_check bool h2_write(struct edge *e, struct conn *c, nghttp2_session *session, uint64_t *ret_bytes);
 

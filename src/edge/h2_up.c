@@ -134,21 +134,43 @@ h2_up_stream(struct edge *e, uint32_t provider)
 
 /* ---- asking ---- */
 
+/* Is there something that can still be said for it? Not when it was answered before it was asked to the end: the answer comes, and then the stream is reset. */
+static struct exchange *
+asking(const struct h2_up_stream *s)
+{
+	struct exchange *x = s->up.x;
+	return x && x->req && x->step == STEP_SEND ? x : NULL;
+}
+
+/* How much goes into the next frame: from there it is taken by write_request() at once, or when there is room to write again. */
 static ssize_t
 more_of_request(nghttp2_session *session, int32_t id, uint8_t *to, size_t most, uint32_t *flags, nghttp2_data_source *source, void *arg)
 {
-	struct h2_up_stream *s = source->ptr;
-	struct exchange *x = s->up.x;
-	if (!x || !x->req || x->step != STEP_SEND) /* answered before it was asked to the end: the answer still comes, and then the stream is reset */
+	const struct exchange *x = asking(source->ptr);
+	if (!x)
 		return NGHTTP2_ERR_DEFERRED;
-	size_t len = send_copy(x, (char *)to, most);
+	uint64_t left = x->req->total - x->req->sent;
+	*flags |= NGHTTP2_DATA_FLAG_NO_COPY | (left <= most ? NGHTTP2_DATA_FLAG_EOF : 0);
+	return (ssize_t)(left < most ? left : most);
+}
+
+static int
+write_request(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t len, nghttp2_data_source *source, void *arg)
+{
+	struct h2_up_stream *s = source->ptr;
+	struct exchange *x = asking(s);
+	if (!x || x->req->total - x->req->sent < len) /* it ended while this frame waited for room */
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	char *to = h2_gather(x->edge, head, len);
+	if (!to)
+		return NGHTTP2_ERR_WOULDBLOCK;
+	send_copy(x, to, len);
 	x->deadline_ms = x->edge->loop.now_ms + x->edge->p->timeouts.between_bytes;
 	if (x->req->sent == x->req->total) {
-		*flags |= NGHTTP2_DATA_FLAG_EOF;
 		s->asked = true;
 		exchange_step(x, STEP_AWAIT);
 	}
-	return (ssize_t)len;
+	return 0;
 }
 
 void
@@ -434,6 +456,7 @@ callbacks(void)
 	nghttp2_session_callbacks_set_on_header_callback2(all, on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(all, on_frame);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, on_data);
+	nghttp2_session_callbacks_set_send_data_callback(all, write_request);
 	nghttp2_session_callbacks_set_on_frame_send_callback(all, on_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(all, on_stream_close);
 	return all;

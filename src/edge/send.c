@@ -190,19 +190,20 @@ send_broken(struct exchange *x)
 	connect_upstream(x);
 }
 
-size_t
-send_copy(struct exchange *x, char *to, size_t most)
+void
+send_copy(struct exchange *x, char *to, size_t len)
 {
 	struct parts p;
-	size_t len = 0;
-	gather(x->req, (struct span){0}, &p);
-	for (int i = 0; i < p.count && len < most; i++) {
-		size_t some = p.iov[i].iov_len < most - len ? p.iov[i].iov_len : most - len;
-		memcpy(to + len, p.iov[i].iov_base, some);
-		len += some;
+	while (len) {
+		gather(x->req, (struct span){0}, &p);
+		for (int i = 0; i < p.count && len; i++) {
+			size_t some = p.iov[i].iov_len < len ? p.iov[i].iov_len : len;
+			memcpy(to, p.iov[i].iov_base, some);
+			to += some;
+			len -= some;
+			x->req->sent += some;
+		}
 	}
-	x->req->sent += len;
-	return len;
 }
 
 void
