@@ -26,25 +26,47 @@ fold(uint64_t hash, const void *at, size_t len)
 	return hash;
 }
 
+struct fact_place {
+	const char *name;
+	size_t at, bytes;
+};
+
+static const struct fact_place facts[] = {
+#define X(name, type, unit, meaning, promise) {#name ":" #type, offsetof(struct ticket_facts, name), sizeof(type)},
+	TICKET_FIELDS(X)
+#undef X
+};
+
 /*
  * Names, sizes and places of all that is shared: a build that lays it out differently doesn't
- * attach.
+ * attach. A ticket's facts may have grown at their end since the board was made: so each number of
+ * fields has a hash.
  */
-static uint64_t
-layout_hash(void)
+uint64_t
+board_layout(uint32_t fields)
 {
-	static const char fields[] =
-#define X(name, type, unit, meaning, promise) #name ":" #type ";"
-		TICKET_FIELDS(X)
-#undef X
-		;
 	const size_t places[] = {sizeof(struct ticket), offsetof(struct ticket, hold), offsetof(struct ticket, cost),
 		offsetof(struct ticket, id), offsetof(struct ticket, owner), offsetof(struct ticket, legs),
 		offsetof(struct ticket, row), offsetof(struct ticket, slot), offsetof(struct ticket, facts),
 		sizeof(struct slot), offsetof(struct slot, row), sizeof(struct slab), offsetof(struct slab, last_id),
 		offsetof(struct slab, incarnation), sizeof(struct board_shared), offsetof(struct board_shared, gate),
-		offsetof(struct board_shared, counter), offsetof(struct board_shared, sleeping), BOARD_LEDGER_TICKETS};
-	return fold(fold(0xcbf29ce484222325ULL, fields, sizeof(fields)), places, sizeof(places));
+		offsetof(struct board_shared, counter), offsetof(struct board_shared, sleeping), BOARD_LEDGER_TICKETS,
+		BOARD_EDGES_MAX};
+	uint64_t hash = fold(0xcbf29ce484222325ULL, places, sizeof(places));
+	if (fields > ARRAY_LEN(facts))
+		return 0;
+	for (uint32_t i = 0; i < fields; i++) {
+		hash = fold(hash, facts[i].name, strlen(facts[i].name));
+		hash = fold(hash, &facts[i].at, sizeof(facts[i].at));
+		hash = fold(hash, &facts[i].bytes, sizeof(facts[i].bytes));
+	}
+	return hash;
+}
+
+uint32_t
+board_layout_fields(void)
+{
+	return ARRAY_LEN(facts);
 }
 
 /* Where things lie for this size. False: no board can have this size. */
@@ -103,7 +125,8 @@ board_format(void *memory, const struct board_size *size)
 	}
 	b.shared->size = *size;
 	b.shared->bytes = bytes;
-	b.shared->layout = layout_hash();
+	b.shared->fields = ARRAY_LEN(facts);
+	b.shared->layout = board_layout(b.shared->fields);
 	b.shared->magic = BOARD_MAGIC;
 }
 
@@ -114,13 +137,20 @@ processor_swaps_16_bytes(void)
 	return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_CMPXCHG16B);
 }
 
+void
+board_extend(struct board *b)
+{
+	b->shared->fields = ARRAY_LEN(facts);
+	b->shared->layout = board_layout(b->shared->fields);
+}
+
 struct board *
 board_attach(void *memory, size_t bytes)
 {
 	const struct board_shared *shared = memory;
 	if (!processor_swaps_16_bytes() || bytes < sizeof(*shared) || (uintptr_t)memory % 64)
 		return NULL;
-	if (shared->magic != BOARD_MAGIC || shared->layout != layout_hash())
+	if (shared->magic != BOARD_MAGIC || shared->layout != board_layout(shared->fields))
 		return NULL;
 	struct board_size size = shared->size;
 	struct board *b = calloc(1, sizeof(*b));

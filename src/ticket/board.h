@@ -39,6 +39,17 @@ void board_format(void *memory, const struct board_size *size);
  */
 must_check struct board *board_attach(void *memory, size_t bytes);
 /*
+ * How all that is shared lies in memory, a ticket's facts up to their first `fields`; 0: this build has not so
+ * many. Two builds with the same number understand each other (layout.h).
+ */
+uint64_t board_layout(uint32_t fields);
+uint32_t board_layout_fields(void);
+/*
+ * Supervisor: from here on only a build that knows all fields of this one may attach. No process of an older build
+ * is started any more; those that run write none of the newer fields, which then read as 0.
+ */
+void board_extend(struct board *b);
+/*
  * The handle is private memory of the process (the sizes in it are copies, so nobody else's write
  * moves them); the board stays mapped.
  */

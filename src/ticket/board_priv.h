@@ -41,6 +41,7 @@ struct slab {
 struct board_shared {
 	uint64_t magic, layout, bytes;
 	struct board_size size;
+	uint32_t fields; /* of a ticket's facts, that `layout` is of */
 	/* Written by the ledger (the gate also by the supervisor), read by all. */
 	_Atomic uint32_t gate __attribute__((aligned(64)));
 	_Atomic uint64_t rounds, id_floor_ms, id_ceiling_ms, heartbeat_ms;

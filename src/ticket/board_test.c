@@ -63,6 +63,25 @@ held(struct bench *s, unsigned row, int64_t hold, int64_t cost)
 }
 
 static void
+a_board_from_before_a_field_was_appended_is_used(void **state)
+{
+	struct bench *s = *state;
+	struct board_shared *shared = s->world.board_memory;
+	shared->fields--;
+	assert_null(board_attach(shared, s->world.board_bytes));
+	shared->layout = board_layout(shared->fields);
+	struct board *newer = board_attach(shared, s->world.board_bytes);
+	assert_non_null(newer);
+	board_extend(newer);
+	assert_int_equal(shared->fields, board_layout_fields());
+	assert_true(shared->layout == board_layout(board_layout_fields()));
+	board_detach(&newer);
+	shared->fields++; /* by a build that knows one more */
+	assert_null(board_attach(shared, s->world.board_bytes));
+	shared->fields--;
+}
+
+static void
 a_board_of_another_layout_is_refused(void **state)
 {
 	struct bench *s = *state;
@@ -423,6 +442,7 @@ main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
+		TEST(a_board_from_before_a_field_was_appended_is_used),
 		TEST(a_board_of_another_layout_is_refused),
 		TEST(a_batch_is_collected_once_until_it_is_given_back),
 		TEST(what_the_ledger_before_booked_is_booked_once),

@@ -1,6 +1,7 @@
 /*
  * What is counted: one block per edge in shared memory, written by its edge alone with relaxed stores, read by the scribe. Numbers only.
  * X(name, kind, metric, meaning): kind counter (only grows) or gauge; metric: its name behind lethe_, without _total
+ * New ones are appended: edges of an older build know nothing of them (layout.h).
  */
 #ifndef TICKET_COUNTERS_H
 #define TICKET_COUNTERS_H
@@ -39,11 +40,11 @@
 enum { COUNTER_END_REASONS = 64 };
 
 struct counters {
+	_Atomic uint64_t ended[COUNTER_END_REASONS]; /* exchanges by end reason's number */
+	_Atomic uint64_t working_key; /* whose bytes are being looked at; 0: nobody's. Read when the edge has died */
 #define X(name, kind, metric, meaning) _Atomic uint64_t name;
 	COUNTERS(X)
 #undef X
-	_Atomic uint64_t ended[COUNTER_END_REASONS]; /* exchanges by end reason's number */
-	_Atomic uint64_t working_key; /* whose bytes are being looked at; 0: nobody's. Read when the edge has died */
 } __attribute__((aligned(128)));
 
 /*
@@ -62,6 +63,8 @@ struct process_counters {
 	_Atomic uint64_t started_ms; /* the supervisor; Unix */
 	_Atomic uint64_t count;
 	_Atomic uint64_t vault_budget_bytes; /* of an edge */
+	_Atomic uint64_t generation; /* of the edges that serve: 1, 2, … since the start */
+	_Atomic uint64_t upgrades; /* to another binary, since the start */
 	_Atomic uint64_t edges_known[2]; /* a bit for each that was ever started */
 	struct {
 #define X(name, kind, meaning) _Atomic uint64_t name;

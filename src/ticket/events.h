@@ -1,6 +1,7 @@
 /*
  * What processes may report: an event id and at most four numbers. The sentences are the scribe's; there is no free text.
  * X(NAME, severity, sentence with {0}..{3} for the numbers)
+ * New ones are appended: processes of an older build know the others by their numbers (layout.h).
  */
 #ifndef TICKET_EVENTS_H
 #define TICKET_EVENTS_H
@@ -36,7 +37,9 @@
 	X(LOG_OPENED, INFO, "the log was opened anew") \
 	X(LOG_FAILED, ALARM, "the log can't be opened anew, errno {0}; the old file is written on") \
 	X(TURNED_AWAY, WARN, "edge {0} closed {1} connections above limits.connections_per_address and refused {2} requests above limits.bad_keys_per_minute") \
-	X(COST_MISMATCH, ALARM, "{0} tickets state another cost than their usage gives")
+	X(COST_MISMATCH, ALARM, "{0} tickets state another cost than their usage gives") \
+	X(UPGRADED, INFO, "version {0}.{1}.{2} serves now, by generation {3} of edges; the edges before it finish what they have") \
+	X(UPGRADE_REFUSED, ALARM, "the server could not be upgraded and goes on as it was; `lethe upgrade` says why")
 
 enum event_id {
 	EVENT_NONE,

@@ -44,6 +44,14 @@ key_table_bytes(void)
 	return sizeof(struct key_table) + first_row(LOG2_LAST + 1) * sizeof(struct row);
 }
 
+uint64_t
+key_table_layout(void)
+{
+	return KEY_TABLE_MAGIC ^ (uint64_t)LOG2_FIRST << 56 ^ (uint64_t)LOG2_LAST << 48 ^ offsetof(struct row, key) << 40 ^
+		offsetof(struct row, account) << 32 ^ offsetof(struct row, expires_ms) << 24 ^ offsetof(struct row, slot) << 16 ^
+		offsetof(struct row, state) << 8 ^ KEY_QUARANTINED;
+}
+
 void
 key_table_format(void *memory)
 {

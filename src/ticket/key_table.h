@@ -36,6 +36,8 @@ struct key_table;
  * maps it read-write.
  */
 size_t key_table_bytes(void);
+/* How it lies in memory: that of another build may only be used when this is the same (layout.h). */
+uint64_t key_table_layout(void);
 /* In zeroed memory of key_table_bytes(). */
 void key_table_format(void *memory);
 /* NULL: not a key table of this build. */

@@ -3,6 +3,7 @@
  * unknown or untimely ends the receiver. Content has no place here: numbers, and the operator's own secrets from supervisor to edge.
  *
  * X(TYPE, sender, receiver, struct, may carry a descriptor)
+ * New ones are appended, and never sent to processes of an older build (layout.h).
  */
 #ifndef TICKET_MESSAGES_H
 #define TICKET_MESSAGES_H
@@ -29,7 +30,8 @@
 	X(CONNECTED, DIALER, EDGE, message_connected, true) \
 	X(LOAD, EDGE, LEDGER, message_row, false) /* bring this row onto the board */ \
 	X(LOADED, LEDGER, EDGE, message_row, false) \
-	X(EVENT, ANY, SCRIBE, message_event, false)
+	X(EVENT, ANY, SCRIBE, message_event, false) \
+	X(SUCCEED, SUPERVISOR, LEDGER, message_plain, false) /* end as soon as nobody waits for an answer: a successor is started then */
 
 enum message_type {
 	MESSAGE_NONE,

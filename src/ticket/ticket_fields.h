@@ -1,6 +1,7 @@
 /*
  * Everything that is kept about a request. The struct, the SQL columns, the CSV and JSON columns, the API schema and the table in the
  * privacy notice are made from this list; what is not here is not kept. A field that could hold text does not compile (ticket.h).
+ * New ones are appended: then a server can be upgraded while it runs (layout.h).
  *
  * X(name, C type, unit, meaning, promise that allows it)
  */
