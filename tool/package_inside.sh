@@ -217,16 +217,19 @@ rotation() {
 # ---- upgrade, stop, removal ----
 
 upgrade() {
-	local stream
+	local stream pid
 	ask "$clear" one "$key" chunks=40,gap_ms=50 >/out/stream 2>&1 &
 	stream=$!
+	pid=$(property MainPID)
 	await "a stream runs" grep -q '^data: ' /out/stream
 	does "the next version installs" install_package /in/next.deb
 	wait "$stream" || fail "the stream was cut: $?"
 	says "the running stream was finished" '^data: \[DONE\]' /out/stream
 	is "the changed configuration is kept" "root:lethe 640" "$(owner /etc/lethe/lethe.yaml)"
 	does "with what was changed" grep -q by-credential /etc/lethe/lethe.yaml
-	does "the service runs again" systemctl is-active lethe
+	does "the service runs" systemctl is-active lethe
+	is "and was never stopped" "$pid" "$(property MainPID)"
+	does "by the binary that was installed" sh -c "! readlink /proc/$pid/exe | grep deleted"
 	charged 3
 }
 

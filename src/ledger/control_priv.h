@@ -22,6 +22,8 @@ control_op control_account_create, control_account_list, control_account_show, c
 	control_hold_create, control_hold_settle, control_hold_release, control_hold_list, control_dispute_open, control_dispute_lost, control_dispute_won, control_dispute_list, control_usage, control_ticket_show, control_ledger_verify,
 	control_price_list, control_price_show, control_status, control_top;
 /* Do edges take requests, in a word. */
+/* Version and generation of the server that runs. */
+void control_put_server(const struct ledger *l, json_t *o);
 const char *control_gate(const struct ledger *l);
 
 json_t *control_error(const char *code, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -195,14 +195,20 @@ observe_round(struct ledger *l, uint64_t now_ms)
 	publish_balances(l, s, now_ms);
 }
 
-bool
-observe_edge_runs(const struct ledger *l, uint32_t edge)
+const struct process_counters *
+observe_processes(const struct ledger *l)
 {
 	struct board_size size;
 	board_size_of(l->o.board, &size);
-	if (!l->o.counters)
+	return l->o.counters ? (const void *)((const char *)l->o.counters + size.edges * l->o.counters_stride) : NULL;
+}
+
+bool
+observe_edge_runs(const struct ledger *l, uint32_t edge)
+{
+	const struct process_counters *p = observe_processes(l);
+	if (!p)
 		return true;
-	const struct process_counters *p = (const void *)((const char *)l->o.counters + size.edges * l->o.counters_stride);
 	for (uint64_t i = 0; i < get(&p->count) && i < PROCESSES_MAX; i++)
 		if (get(&p->process[i].role) == END_OF_EDGE && get(&p->process[i].instance) == edge)
 			return true;

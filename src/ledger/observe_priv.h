@@ -25,6 +25,8 @@ void observe_swept(struct ledger *l);
 void observe_round(struct ledger *l, uint64_t now_ms);
 /* House accounts' balances; *ret_customers: of all others together. False: the store failed. */
 must_check bool observe_balances(struct ledger *l, int64_t ret_house[HOUSE_COUNT], int64_t *ret_customers);
+/* As the supervisor tells; NULL: none does. */
+const struct process_counters *observe_processes(const struct ledger *l);
 /* Is it one that serves, or finishes what it has? */
 bool observe_edge_runs(const struct ledger *l, uint32_t edge);
 uint32_t observe_edges_running(const struct ledger *l);

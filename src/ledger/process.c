@@ -18,6 +18,7 @@ enum {
 
 enum mood {
 	SERVING,
+	HANDING_OVER, /* a successor is started when this one has ended: edges go on */
 	DRAINING, /* told to end when all is booked */
 	STOPPING, /* told to end now */
 	ORPHANED, /* nobody is left to tell: end when the edges have, or after a while */
@@ -56,7 +57,8 @@ change_mood(struct process *p, enum mood mood)
 	if (mood == ORPHANED)
 		p->orphaned_ms = clock_monotonic_ms();
 	/* Edges take no new holds: nobody would restart us if we died over them. */
-	atomic_store(board_gate(p->board), BOARD_DRAINING);
+	if (mood != HANDING_OVER)
+		atomic_store(board_gate(p->board), BOARD_DRAINING);
 	ledger_woken(p->ledger);
 }
 
@@ -119,6 +121,9 @@ take_order(struct process *p, const struct message_head *m, int fd)
 		break;
 	case MESSAGE_STOP:
 		change_mood(p, STOPPING);
+		break;
+	case MESSAGE_SUCCEED:
+		change_mood(p, HANDING_OVER);
 		break;
 	case MESSAGE_PEER:
 		take_peer(p, (const void *)m, fd);
@@ -301,6 +306,8 @@ is_over(const struct process *p)
 	switch (p->mood) {
 	case SERVING:
 		return false;
+	case HANDING_OVER:
+		return !clients_busy(&p->clients);
 	case DRAINING:
 		return edges_are_gone(p) && ledger_may_sleep(p->ledger) && !clients_busy(&p->clients) && !anything_runs(p);
 	case STOPPING:

@@ -358,6 +358,24 @@ without_a_supervisor_it_books_all_and_ends(void **state)
 }
 
 static void
+one_that_makes_place_leaves_edges_alone(void **state)
+{
+	struct server s;
+	begin(&s);
+	struct ticket *settled = hold(&s, &some), *runs = hold(&s, &some);
+	ticket_settle(s.w.desk, settled);
+	tell(&s, MESSAGE_SUCCEED);
+	assert_int_equal(ended(&s), 0);
+	/* They take holds meanwhile, and what runs goes on. */
+	assert_int_equal(atomic_load(board_gate(s.w.edge_board)), BOARD_OPEN);
+	assert_true(ticket_hold(runs).v > 0);
+	close(s.edge);
+	look_at_books(&s);
+	assert_int_equal(world_sql(&s.w, "SELECT count(*) FROM ticket WHERE end_reason = 1"), 1);
+	end(&s);
+}
+
+static void
 a_drain_waits_for_the_last_exchange(void **state)
 {
 	struct server s;
@@ -449,6 +467,7 @@ main(void)
 		cmocka_unit_test(a_request_without_end_is_refused),
 		cmocka_unit_test(more_clients_than_places_wait_for_their_turn),
 		cmocka_unit_test(without_a_supervisor_it_books_all_and_ends),
+		cmocka_unit_test(one_that_makes_place_leaves_edges_alone),
 		cmocka_unit_test(a_drain_waits_for_the_last_exchange),
 		cmocka_unit_test(nonsense_from_an_edge_ends_its_arrow_only),
 		cmocka_unit_test(a_successor_goes_on_where_the_killed_one_was),

@@ -183,6 +183,17 @@ count_running(struct ledger *l)
 	return running;
 }
 
+void
+control_put_server(const struct ledger *l, json_t *o)
+{
+	const struct process_counters *p = observe_processes(l);
+	json_object_set_new(o, "version", json_string(LETHE_VERSION));
+	if (p == NULL)
+		return;
+	json_object_set_new(o, "generation", json_integer((json_int_t)atomic_load_explicit(&p->generation, memory_order_relaxed)));
+	json_object_set_new(o, "upgrades", json_integer((json_int_t)atomic_load_explicit(&p->upgrades, memory_order_relaxed)));
+}
+
 static void
 put_board(struct ledger *l, json_t *o)
 {
@@ -211,7 +222,9 @@ control_status(struct ledger *l, const json_t *request)
 	PUT(interrupted);
 	PUT(store_failures);
 #undef PUT
-	if (l->o.board != NULL)
+	if (l->o.board != NULL) {
 		put_board(l, o);
+		control_put_server(l, o);
+	}
 	return o;
 }

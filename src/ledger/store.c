@@ -1,4 +1,5 @@
 #include "ledger/store.h"
+#include "ledger/store_schema.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -11,6 +12,12 @@ static const char *const migrations[] = {
 	LEDGER_MIGRATIONS(X)
 #undef X
 };
+
+uint32_t
+store_schema(void)
+{
+	return ARRAY_LEN(migrations);
+}
 
 static const char *const texts[] = {
 #define X(name, text) [SQL_##name] = text,

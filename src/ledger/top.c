@@ -255,6 +255,7 @@ control_top(struct ledger *l, const json_t *request)
 	if (l->o.tally == NULL || l->o.board == NULL || l->o.counters == NULL)
 		return control_error("no_server", "no server runs on this data directory: there is nothing to watch");
 	json_t *o = control_ok();
+	control_put_server(l, o);
 	put(o, "at_us", clock_monotonic_us());
 	put(o, "time_ms", clock_wall_us() / 1000);
 	bool ok = look_at_board(l, &now);

@@ -366,7 +366,10 @@ child_init(struct child *c, struct supervisor *s, const struct role *role, uint3
 const struct generation *
 child_generation(const struct child *c)
 {
-	return c->own ? c->own : c->s->now;
+	const struct supervisor *s = c->s;
+	if (c->own)
+		return c->own;
+	return s->next && s->upgrade.fresh_sums ? s->next : s->now;
 }
 
 struct child *
@@ -412,18 +415,26 @@ bury_edge(struct child *c)
 		c->s->wake_fd, &one, sizeof one); /* fails only when the ledger has a wake-up waiting already */
 }
 
+/* What we have of it. */
+static void
+lose(struct child *c)
+{
+	port_close(&c->port);
+	watch_pipe_close(c);
+	timer_cancel(&c->s->loop, &c->kill);
+	arrows_drop(c->s, c);
+}
+
 static void
 child_ended(struct child *c, int wait_status)
 {
 	struct supervisor *s = c->s;
-	bool expected = c->state == CHILD_ENDING && !c->traced && wait_status == 0;
+	bool expected = c->state == CHILD_ENDING && !c->traced && wait_status == 0, at_once = c->succeeded, starting = c->state == CHILD_STARTING;
+	c->succeeded = false;
 	c->pid = 0;
 	c->state = CHILD_DOWN;
 	tell_ended(c);
-	port_close(&c->port);
-	watch_pipe_close(c);
-	timer_cancel(&s->loop, &c->kill);
-	arrows_drop(s, c);
+	lose(c);
 	if (child_is_edge(c)) {
 		poison_edge_died(c, wait_status);
 		bury_edge(c);
@@ -435,13 +446,17 @@ child_ended(struct child *c, int wait_status)
 	if (!expected)
 		supervisor_report(s, EVENT_CHILD_DIED,
 			NUMBERS(c->role->end, c->instance, status_number(wait_status), again ? wait_ms : 0));
-	if (again)
+	if (again && at_once)
+		child_start(c);
+	else if (again)
 		start_later(c);
 	else if (c->own && !generation_lives(c)) {
 		c->state = CHILD_UNUSED;
 		TELL(c, role, 0);
 		generation_child_ended(c);
 	}
+	if (starting && !c->own)
+		upgrade_start_failed(s, c);
 }
 
 void
@@ -450,9 +465,39 @@ child_reap(struct supervisor *s)
 	int status;
 	pid_t pid;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (uint32_t i = 0; i < s->child_count; i++)
+		for (uint32_t i = 0; !upgrade_reaped(s, pid, status) && i < s->child_count; i++)
 			if (s->child[i].pid == pid) {
 				child_ended(&s->child[i], status);
 				break;
 			}
+}
+
+/* ---- of another supervisor, or not ours any more ---- */
+
+bool
+child_adopt(struct child *c, int port_fd, int pipe_fd)
+{
+	/* One whose port is closed is about to be reaped. */
+	bool heard = port_fd < 0 || port_open(&c->port, &c->s->loop, port_fd);
+	return (pipe_fd < 0 || watch_pipe(c, pipe_fd)) && heard;
+}
+
+void
+child_leave(struct child *c)
+{
+	c->pid = 0;
+	c->state = CHILD_DOWN;
+	lose(c);
+}
+
+void
+child_end_now(struct child *c)
+{
+	timer_cancel(&c->s->loop, &c->restart);
+	if (c->pid > 0) {
+		kill(c->pid, SIGKILL);
+		while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	child_leave(c);
 }

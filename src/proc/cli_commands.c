@@ -52,6 +52,19 @@ const struct cli_command cli_commands[] = {
 		.uses_data = true,
 	},
 	{
+		.name = "upgrade",
+		.run = cli_upgrade,
+		.summary = "change a running server to another version",
+		.words =
+			"The server becomes the binary that is installed now under the name of the one that it runs, or --binary, under the same process id.\n"
+			"The new binary first looks whether it can take over: memory that both share, the store, the configuration. If it can't, or does not\n"
+			"come up, the server goes on as it was, the exit status is 1, and what to do is said. Else edges of the new version take over the\n"
+			"listeners, and old ones finish what they have within `timeouts.drain`, as after `lethe reload`, which an upgrade begins with.",
+		.examples = "lethe upgrade\nlethe upgrade --binary /opt/lethe-next/bin/lethe --data /var/lib/lethe\n",
+		.args = {{"--binary", "FILE", "binary", false, false, "another binary than that which was started", CLI_FILE}},
+		.uses_data = true,
+	},
+	{
 		.name = "account create",
 		.op = "account.create",
 		.summary = "make an account: whoever pays",

@@ -299,11 +299,33 @@ print_facts(const struct cli *cli, const struct fact *facts, size_t count)
 	}
 }
 
+/* 0: none answers, which is nothing to be mended. */
+static size_t
+server_fact(const struct cli *cli, struct fact *ret)
+{
+	json_t *request = json_pack("{s:s}", "op", "status"), *answer = cli_ask_quietly(cli, request);
+	const char *version = json_string_value(json_object_get(answer, "version"));
+	size_t count = version != NULL;
+	if (version != NULL) {
+		*ret = (struct fact){.state = FACT_OK, .name = "server"};
+		snprintf(ret->value, sizeof ret->value, "version %.40s, generation %lld of edges, upgraded %lld times", version,
+			(long long)json_integer_value(json_object_get(answer, "generation")), (long long)json_integer_value(json_object_get(answer, "upgrades")));
+		if (strcmp(version, LETHE_VERSION) != 0) {
+			ret->state = FACT_WARN;
+			snprintf(ret->remedy, sizeof ret->remedy, "lethe upgrade # this command is of version %s", LETHE_VERSION);
+		}
+	}
+	json_decref(request);
+	json_decref(answer);
+	return count;
+}
+
 int
 cli_doctor(struct cli *cli, json_t *request)
 {
-	struct fact facts[FACTS_MAX];
+	struct fact facts[FACTS_MAX + 1];
 	size_t count = doctor_facts(cli->data_dir, facts);
+	count += server_fact(cli, &facts[count]);
 	bool bad = false;
 	for (size_t i = 0; i < count; i++)
 		bad = bad || facts[i].state == FACT_BAD;

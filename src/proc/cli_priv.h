@@ -211,6 +211,7 @@ json_t *cli_problems_json(const struct problems *p);
 
 int cli_serve(struct cli *cli, json_t *request);
 int cli_reload(struct cli *cli, json_t *request);
+int cli_upgrade(struct cli *cli, json_t *request);
 int cli_config_check(struct cli *cli, json_t *request);
 int cli_config_print(struct cli *cli, json_t *request);
 int cli_catalogue_check(struct cli *cli, json_t *request);

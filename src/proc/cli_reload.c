@@ -1,4 +1,4 @@
-/* `lethe reload`: the signal, and what came of it (reload.c). */
+/* `lethe reload`, `lethe upgrade`: the signal, and what came of it (reload.c, upgrade.c). */
 #include "proc/cli_priv.h"
 
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,34 +73,38 @@ server(const struct cli *cli)
 	return pid > 1 && may_be_supervisor((pid_t)pid) ? (pid_t)pid : 0;
 }
 
-/* No file: no reload yet. */
-static void
-read_result(const struct cli *cli, struct result *ret)
+/* False: no such file. */
+static bool
+read_result(const struct cli *cli, const char *name, struct result *ret)
 {
 	char buf[RESULT_MAX], *end;
 	*ret = (struct result){0};
-	if (read_file(cli, "reload", buf, sizeof buf) <= 0)
-		return;
+	if (read_file(cli, name, buf, sizeof buf) <= 0)
+		return false;
 	ret->begun = strtoull(buf, &end, 10);
 	ret->done = strtoull(end, &end, 10);
 	char *line = strchr(end, '\n');
 	if (!line)
-		return;
+		return true;
 	*line = '\0';
 	snprintf(ret->word, sizeof ret->word, "%s", end + strspn(end, " "));
 	snprintf(ret->text, sizeof ret->text, "%s", line + 1);
+	return true;
 }
 
-/* False: the server is gone. One whose oldest edges still have work may take `timeouts.drain`. */
+/*
+ * False: the server is gone. One whose oldest edges still have work may take `timeouts.drain`. It keeps its lock when it becomes another binary,
+ * and its name does not.
+ */
 static bool
-await(const struct cli *cli, pid_t pid, uint64_t beyond, struct result *ret)
+await(const struct cli *cli, const char *name, uint64_t beyond, struct result *ret)
 {
 	const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
 	for (;;) {
-		read_result(cli, ret);
+		(void)!read_result(cli, name, ret);
 		if (ret->done > beyond)
 			return true;
-		if (server(cli) != pid)
+		if (!is_held(cli))
 			return false;
 		nanosleep(&pause, NULL);
 	}
@@ -122,19 +127,64 @@ show(const struct cli *cli, const struct result *r, bool good)
 	json_decref(answer);
 }
 
-int
-cli_reload(struct cli *cli, json_t *request)
+static int
+tell(const struct cli *cli, pid_t pid, const char *name, int number)
 {
 	static struct result before, now;
-	pid_t pid = server(cli);
-	if (pid == 0)
-		return cli_fail(cli, CLI_UNREACHABLE, "no_server", "no server runs on %s that this user can see – give its directory with --data", cli->data_dir);
-	read_result(cli, &before);
-	if (kill(pid, SIGHUP) != 0)
+	(void)!read_result(cli, name, &before);
+	if (kill(pid, number) != 0)
 		return cli_fail(cli, CLI_UNREACHABLE, "not_allowed", "process %ld can't be told: %s – run this command as the server's user or as root", (long)pid, strerror(errno));
-	if (!await(cli, pid, before.begun, &now))
+	/* An upgrade that runs already is waited for; a reload that does may have read the files before they were changed. */
+	if (!await(cli, name, number == SIGHUP ? before.begun : before.done, &now))
 		return cli_fail(cli, CLI_UNREACHABLE, "server_gone", "the server ended meanwhile; its log says why");
 	bool good = strcmp(now.word, "refused") != 0;
 	show(cli, &now, good);
 	return good ? CLI_OK : CLI_REFUSED;
+}
+
+static int
+no_server(const struct cli *cli)
+{
+	return cli_fail(cli, CLI_UNREACHABLE, "no_server", "no server runs on %s that this user can see – give its directory with --data", cli->data_dir);
+}
+
+int
+cli_reload(struct cli *cli, json_t *request)
+{
+	pid_t pid = server(cli);
+	return pid ? tell(cli, pid, "reload", SIGHUP) : no_server(cli);
+}
+
+/* For the supervisor to read, as whoever it runs as: the directory is his and closed to others. */
+static bool
+write_request(const struct cli *cli, const char *binary)
+{
+	char path[PATH_MAX];
+	size_t len = strlen(binary);
+	if ((size_t)snprintf(path, sizeof path, "%s/upgrade.request", cli->data_dir) >= sizeof path)
+		return false;
+	unlink(path);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+	bool written = fd >= 0 && write(fd, binary, len) == (ssize_t)len && fchmod(fd, 0644) == 0;
+	if (fd >= 0)
+		close(fd);
+	return written;
+}
+
+int
+cli_upgrade(struct cli *cli, json_t *request)
+{
+	static struct result is;
+	char binary[PATH_MAX];
+	const char *given = json_string_value(json_object_get(request, "binary"));
+	pid_t pid = server(cli);
+	if (pid == 0)
+		return no_server(cli);
+	if (!read_result(cli, "upgrade", &is))
+		return cli_fail(cli, CLI_REFUSED, "too_old", "the version that runs can't be upgraded while it runs (or this user may not look into %s) – restart it, this once", cli->data_dir);
+	if (given && !realpath(given, binary))
+		return cli_fail(cli, CLI_REFUSED, "no_binary", "%s can't be found: %s", given, strerror(errno));
+	if (given && !write_request(cli, binary))
+		return cli_fail(cli, CLI_UNREACHABLE, "not_allowed", "%s can't be written: %s – run this command as the server's user or as root", cli->data_dir, strerror(errno));
+	return tell(cli, pid, "upgrade", SIGUSR2);
 }

@@ -21,6 +21,8 @@ bool
 environment_keep(void)
 {
 	size_t count = 0, bytes = 0, at = 0, n = 0;
+	if (texts)
+		return true;
 	for (char **e = environ; *e; e++, count++)
 		bytes += kept_bytes(*e);
 	if (bytes > ENVIRONMENT_BYTES_MAX)

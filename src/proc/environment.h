@@ -12,7 +12,7 @@ enum {
 	ENVIRONMENT_BYTES_MAX = 256 << 10,
 };
 
-/* Keep a copy; the original is the caller's to clear. False: there is no memory. */
+/* Keep a copy; the original is the caller's to clear. Once: it is what the process began with. False: there is no memory. */
 must_check bool environment_keep(void);
 /* Between these two, getenv() finds what was kept. Nothing may be started meanwhile. */
 void environment_show(void);

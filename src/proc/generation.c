@@ -36,7 +36,7 @@ index_of(const struct generation *g)
 bool
 generation_lives(const struct child *c)
 {
-	return !c->own || c->own->state == GENERATION_SERVING;
+	return !c->own || (c->own->state == GENERATION_SERVING && !c->own->foreign);
 }
 
 struct generation *
@@ -121,11 +121,13 @@ release(struct generation *g)
 		g->plan->drop((struct supervisor_plan *)g->plan);
 	g->plan = NULL;
 	g->tls = NULL;
+	g->foreign = false;
 	g->state = GENERATION_FREE;
 	supervisor_report(s, EVENT_RETIRED, NUMBERS(index_of(g)));
 	reload_go_on(s);
 }
 
+/* One that does not accept yet has nothing to finish. */
 static void
 tell_all(struct generation *g, bool edges, enum message_type what)
 {
@@ -140,7 +142,7 @@ tell_all(struct generation *g, bool edges, enum message_type what)
 			c->state = CHILD_UNUSED;
 			continue;
 		}
-		child_tell(c, what);
+		child_tell(c, what == MESSAGE_RETIRE && c->state != CHILD_UP ? MESSAGE_STOP : what);
 		c->state = CHILD_ENDING;
 	}
 }
@@ -182,14 +184,21 @@ end_within(struct generation *g, uint64_t ms)
 }
 
 void
+generation_retires(struct generation *g, uint64_t limit_at_ms, uint32_t limits_passed)
+{
+	g->state = GENERATION_RETIRING;
+	g->limits_passed = limits_passed;
+	timer_arm(&g->s->loop, &g->limit, limit_at_ms, retired_too_long);
+}
+
+void
 generation_give_up(struct supervisor *s, const char *why)
 {
 	struct generation *g = s->next;
 	s->next = NULL;
 	listen_drop(g, s->now);
-	end_within(g, STOP_GRACE_MS);
-	g->limits_passed = 1; /* the STOP is said here */
-	tell_all(g, true, MESSAGE_STOP);
+	end_within(g, (uint64_t)g->plan->timeouts.drain + RETIRE_GRACE_MS);
+	tell_all(g, true, MESSAGE_RETIRE); /* some may serve already */
 	if (s->ledger_told == g || s->ledger_has == g)
 		tell_ledger(s, s->now);
 	reload_over(s, why);
@@ -320,7 +329,9 @@ switch_over(struct supervisor *s)
 	if (moved && !listen_announce(s))
 		supervisor_say("can't write the file `endpoint` in the data directory: ", strerror(errno));
 	supervisor_report(s, EVENT_CATALOGUE, NUMBERS(catalogue->version, catalogue->model_count));
-	supervisor_report(s, EVENT_RELOADED, NUMBERS(index_of(g), s->reload.report.waiting));
+	atomic_fetch_add(&supervisor_processes(s)->generation, 1);
+	if (s->upgrade.step != UPGRADE_TAKING_OVER)
+		supervisor_report(s, EVENT_RELOADED, NUMBERS(index_of(g), s->reload.report.waiting));
 	reload_over(s, NULL);
 	look_whether_over(old);
 }
@@ -347,9 +358,9 @@ void
 generation_child_ready(struct supervisor *s, struct child *c)
 {
 	if (c->role->end == END_OF_LEDGER) {
-		s->ledger_has = s->now;
+		s->ledger_has = child_generation(c);
 		poison_tell(s);
-		if (s->next)
+		if (s->next && s->ledger_has != s->next)
 			tell_ledger(s, s->next);
 	}
 	look_whether_ready(s);

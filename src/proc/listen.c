@@ -275,7 +275,7 @@ listen_announce(const struct supervisor *s)
 void
 listen_withdraw(const struct supervisor *s)
 {
-	static const char *const names[] = {"endpoint", "endpoint.metrics"};
+	static const char *const names[] = {"endpoint", "endpoint.metrics", "upgrade"};
 	char path[PATH_MAX + 32];
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		path_in(s, names[i], path);

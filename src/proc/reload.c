@@ -34,20 +34,22 @@ reload_note(struct supervisor *s, const char *a, const char *b)
 }
 
 /* Whole or not at all: the reader polls. A directory that can't be written leaves `lethe reload` waiting, and standard error tells. */
-static void
-write_result(struct supervisor *s, const char *result)
+void
+reload_write_result(struct supervisor *s, const char *name, const char *result)
 {
 	const struct reload *r = &s->reload;
+	bool upgrade = strcmp(name, "upgrade") == 0;
+	unsigned long long begun = upgrade ? s->upgrade.begun : r->begun, finished = upgrade ? s->upgrade.done : r->done;
 	char path[PATH_MAX + 32], fresh[PATH_MAX + 32], head[80];
-	snprintf(path, sizeof path, "%s/reload", s->plan->data_dir);
-	snprintf(fresh, sizeof fresh, "%s/reload.new", s->plan->data_dir);
+	snprintf(path, sizeof path, "%s/%s", s->plan->data_dir, name);
+	snprintf(fresh, sizeof fresh, "%s/%s.new", s->plan->data_dir, name);
 	int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int len = snprintf(head, sizeof head, "%llu %llu %s\n", (unsigned long long)r->begun, (unsigned long long)r->done, result);
+	int len = snprintf(head, sizeof head, "%llu %llu %s\n", begun, finished, result);
 	bool written = fd >= 0 && write(fd, head, (size_t)len) == len && write(fd, r->report.text, r->report.len) == (ssize_t)r->report.len;
 	if (fd >= 0)
 		close(fd);
 	if (!written || rename(fresh, path) != 0)
-		supervisor_say("can't write the file `reload` in the data directory: ", strerror(errno));
+		supervisor_say("can't write what came of it into the data directory: ", strerror(errno));
 }
 
 static void
@@ -55,7 +57,11 @@ done(struct supervisor *s, const char *result)
 {
 	struct reload *r = &s->reload;
 	r->done = r->begun;
-	write_result(s, result);
+	reload_write_result(s, "reload", result);
+	if (s->upgrade.step == UPGRADE_RELOADING && !r->again) {
+		upgrade_reloaded(s, strcmp(result, "refused") == 0); /* what was noted is part of its answer */
+		return;
+	}
 	r->report = (struct plan_report){0};
 	if (r->again) {
 		r->again = false;
@@ -73,6 +79,10 @@ refused(struct supervisor *s)
 void
 reload_over(struct supervisor *s, const char *why)
 {
+	if (s->upgrade.step == UPGRADE_TAKING_OVER) {
+		upgrade_generation_over(s, why);
+		return;
+	}
 	if (!why) {
 		reload_note(s, "the changed configuration is in force", "");
 		done(s, "applied");
@@ -171,7 +181,7 @@ supervisor_reload(struct supervisor *s)
 	drop_waiting(s);
 	r->begun++;
 	r->report = (struct plan_report){0};
-	write_result(s, "begun");
+	reload_write_result(s, "reload", "begun");
 	reload_log(s);
 	struct supervisor_plan *plan = s->plan->again ? s->plan->again(s->plan, &r->report) : NULL;
 	if (r->report.len)

@@ -7,6 +7,7 @@
 #include "proc/notify.h"
 #include "proc/pepper.h"
 #include "proc/supervisor_priv.h"
+#include "proc/takeover.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -258,6 +259,7 @@ plan_memory(const struct config *c, struct supervisor_plan *plan)
 			why ? why : "no secret memory");
 		return false;
 	}
+	plan->allow_plain_memory = c->allow_plain_memory;
 	if (c->content_memory_grade == MEMORY_LOCKED && plan->grade == VAULT_SEALED)
 		plan->grade = vault_can_lock(bytes) ? VAULT_LOCKED : VAULT_PLAIN;
 	if (plan->grade != VAULT_PLAIN || c->allow_plain_memory)
@@ -378,7 +380,8 @@ served_new(struct config *c, bool own)
 	memset(v, 0, sizeof *v);
 	v->config = c;
 	v->own = own;
-	v->settings = config_json(c);
+	v->settings = c ? config_json(c) : NULL;
+	v->plan.settings = v->settings;
 	v->plan.lock_fd = v->plan.log_fd = v->plan.notify_fd = -1;
 	v->plan.again = plan_again;
 	v->plan.drop = plan_drop;
@@ -436,7 +439,7 @@ keep_fixed(struct served *v, const struct served *now, struct plan_report *repor
 	c->node = old->node;
 	c->limits.accounts = old->accounts;
 	c->limits.streams_per_edge = old->tickets_per_edge - BATCH_TICKETS;
-	c->allow_plain_memory = c->allow_plain_memory || now->config->allow_plain_memory; /* it may have come from the command line */
+	c->allow_plain_memory = c->allow_plain_memory || old->allow_plain_memory; /* it may have come from the command line */
 }
 
 static bool
@@ -468,6 +471,7 @@ plan_of_process(const struct supervisor_plan *old, struct supervisor_plan *plan)
 	plan->metrics_on = old->metrics_on;
 	plan->metrics = old->metrics;
 	plan->notify_fd = old->notify_fd;
+	plan->allow_plain_memory = plan->allow_plain_memory || old->allow_plain_memory;
 	plan->lock_fd = old->lock_fd;
 }
 
@@ -489,7 +493,7 @@ same_keys(const struct supervisor_plan *a, const struct supervisor_plan *b)
 static bool
 is_same(const struct served *a, const struct served *b)
 {
-	return json_equal(a->settings, b->settings) && a->catalogue->version == b->catalogue->version && same_keys(&a->plan, &b->plan);
+	return b->catalogue && json_equal(a->settings, b->settings) && a->catalogue->version == b->catalogue->version && same_keys(&a->plan, &b->plan);
 }
 
 static bool
@@ -560,6 +564,44 @@ plan_all(const struct config *c, const char *data_dir, struct supervisor_plan *p
 		plan_secrets(c, plan);
 }
 
+/* ---- as the successor of another binary ---- */
+
+static bool
+plan_like(struct served *v, struct served *now)
+{
+	char why[TAKEOVER_WHY_MAX];
+	_Static_assert((int)TAKEOVER_WHY_MAX >= (int)PEPPER_WHY_MAX, "either fits");
+	struct plan_report report = {0};
+	if (!takeover_plan(&now->plan, why))
+		return refuse(why, "");
+	now->settings = now->plan.settings;
+	bool back = takeover_mode() == TAKEOVER_BACK;
+	if (!(back || takeover_fits(why)) || !pepper_load_or_create(now->plan.data_dir, now->plan.pepper, why))
+		return refuse(why, "");
+	if (!plan_anew(v, now, &report))
+		return false;
+	if (back || v->plan.grade == now->plan.grade)
+		return true;
+	return refuse("memory for content would be of another grade than it is - `lethe doctor` says why", "");
+}
+
+static int
+take_over(struct served *v, struct config *config)
+{
+	struct served *now = served_new(NULL, true);
+	bool planned = now && plan_like(v, now);
+	config_clear_environment(config);
+	clearenv();
+	environment_hide();
+	if (!planned)
+		return 1;
+	if (takeover_mode() != TAKEOVER_CHECK)
+		return takeover_run(&v->plan, &now->plan);
+	takeover_can();
+	served_free(&now);
+	return 0;
+}
+
 int
 serve_main(struct config *config, const char *data_dir)
 {
@@ -568,6 +610,11 @@ serve_main(struct config *config, const char *data_dir)
 	int status = 1;
 	if (!v)
 		return 1;
+	if (takeover_mode() != TAKEOVER_NONE) {
+		status = take_over(v, config);
+		served_free(&v);
+		return status;
+	}
 	v->plan.notify_fd = notify_open();
 	if (plan_all(config, data_dir, &v->plan, &v->catalogue))
 		status = supervisor_run(&v->plan);

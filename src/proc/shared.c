@@ -134,6 +134,32 @@ shared_create(struct shared *s, const struct board_size *size, const char **ret_
 	return create_counters(s, size->edges);
 }
 
+/* Read and write; the descriptor stays the caller's. */
+static void *
+map_again(int fd, size_t *ret_bytes)
+{
+	struct stat st;
+	if (fstat(fd, &st) != 0 || st.st_size <= 0)
+		return NULL;
+	*ret_bytes = (size_t)st.st_size;
+	void *map = mmap(NULL, *ret_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return map == MAP_FAILED ? NULL : map;
+}
+
+bool
+shared_adopt(struct shared *s)
+{
+	size_t bytes = 0, counted = 0;
+	struct board_size size;
+	void *map = map_again(s->board_fd, &bytes);
+	s->board = map ? board_attach(map, bytes) : NULL;
+	s->counters = map_again(s->counters_fd, &counted);
+	if (!s->board || !s->counters)
+		return false;
+	board_size_of(s->board, &size);
+	return counted == counters_bytes(size.edges);
+}
+
 bool
 shared_create_catalogue(struct shared_catalogue *c, const void *catalogue, size_t catalogue_bytes)
 {

@@ -29,6 +29,8 @@ struct shared_catalogue {
 
 /* Supervisor. ret_why names the part that failed; errno says why. */
 must_check bool shared_create(struct shared *s, const struct board_size *size, const char **ret_why);
+/* Another supervisor made it: maps what the descriptors name. False: not of a layout that this build can use. */
+must_check bool shared_adopt(struct shared *s);
 /* False: errno says why, and nothing is left open. */
 must_check bool shared_create_catalogue(struct shared_catalogue *c, const void *catalogue, size_t catalogue_bytes);
 void shared_close_catalogue(struct shared_catalogue *c);

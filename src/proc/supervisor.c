@@ -133,11 +133,13 @@ advance(struct supervisor *s)
 		end_role(s, END_OF_DIALER, MESSAGE_STOP);
 		/*
 		 * An end that is kept for an edge that will not start again looks to the ledger like an edge that
-		 * lives.
+		 * lives; also one that is made for a ledger that is only started now.
 		 */
 		for (uint32_t i = 0; i < s->child_count; i++)
-			if (child_is_edge(&s->child[i]))
+			if (child_is_edge(&s->child[i])) {
 				arrows_drop(s, &s->child[i]);
+				s->child[i].state = CHILD_UNUSED;
+			}
 		struct child *ledger = child_find(s, END_OF_LEDGER, 0);
 		if (ledger->state == CHILD_UP) {
 			child_tell(ledger, MESSAGE_DRAIN);
@@ -165,6 +167,7 @@ drain(struct supervisor *s)
 	enter(s, SUPERVISOR_DRAINING, limit_ms);
 	listen_withdraw(s);
 	listen_close(s);
+	upgrade_stop(s);
 	if (s->next)
 		generation_give_up(s, "the server stops");
 	supervisor_report(s, EVENT_DRAINING, NUMBERS(s->plan->timeouts.drain));
@@ -226,11 +229,12 @@ supervisor_child_ready(struct supervisor *s, struct child *c)
 	for (uint32_t i = 0; i < s->child_count; i++)
 		if (s->child[i].state != CHILD_UP && s->child[i].state != CHILD_UNUSED)
 			return;
-	enter(s, SUPERVISOR_RUNNING, 0);
+	supervisor_serves(s);
 	const struct catalogue *catalogue = s->plan->catalogue;
 	supervisor_report(s, EVENT_CATALOGUE, NUMBERS(catalogue->version, catalogue->model_count));
 	if (!listen_announce(s))
 		supervisor_say("can't write the file `endpoint` in the data directory: ", strerror(errno));
+	upgrade_announce(s);
 	notify_ready(s->plan->notify_fd);
 	reload_go_on(s); /* one may have been asked for meanwhile */
 }
@@ -311,6 +315,8 @@ signals_ready(struct watch *w)
 			child_reap(s);
 		else if (info.ssi_signo == SIGHUP)
 			supervisor_reload(s);
+		else if (info.ssi_signo == SIGUSR2)
+			supervisor_upgrade(s);
 		else
 			stop_signal(s);
 	}
@@ -335,6 +341,7 @@ watch_signals(struct supervisor *s)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGCHLD);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
@@ -355,8 +362,8 @@ raise_limit(int which)
 	(void)!setrlimit(which, &limit);
 }
 
-static void
-init_children(struct supervisor *s)
+void
+supervisor_init_children(struct supervisor *s)
 {
 	const struct role *role;
 	for (uint32_t r = 0; (role = role_at(r)); r++) {
@@ -374,8 +381,14 @@ init_children(struct supervisor *s)
 		}
 	}
 	arrows_init(s);
+}
+
+static void
+tell_of_all(const struct supervisor *s)
+{
 	struct process_counters *told = supervisor_processes(s);
 	atomic_store(&told->started_ms, clock_wall_us() / 1000);
+	atomic_store(&told->generation, 1);
 	atomic_store(&told->vault_budget_bytes, s->plan->limits.content_bytes + s->plan->limits.library_bytes);
 	atomic_store(&told->count, s->child_count);
 }
@@ -400,8 +413,8 @@ create_all(struct supervisor *s)
 	return s->wake_fd >= 0;
 }
 
-static bool
-start(struct supervisor *s)
+bool
+supervisor_set_up(struct supervisor *s)
 {
 	prctl(PR_SET_NAME, "lethe-super");
 	raise_limit(RLIMIT_NOFILE);
@@ -410,26 +423,51 @@ start(struct supervisor *s)
 		supervisor_say("the supervisor can't be set up: ", strerror(errno));
 		return false;
 	}
-	if (!create_all(s))
+	return true;
+}
+
+static bool
+start(struct supervisor *s)
+{
+	if (!supervisor_set_up(s) || !create_all(s))
 		return false;
-	init_children(s);
+	supervisor_init_children(s);
+	tell_of_all(s);
 	tls_begin(s, s->plan);
 	for (uint32_t i = 0; i < s->child_count; i++)
 		if (s->child[i].state != CHILD_UNUSED)
 			child_start(&s->child[i]);
-	timer_arm(&s->loop, &s->second, s->loop.now_ms + LOOK_MS, second_fired);
 	return true;
+}
+
+struct supervisor *
+supervisor_begin(const struct supervisor_plan *plan)
+{
+	static struct supervisor supervisor; /* the wheel and the children are too large for a stack */
+	struct supervisor *s = &supervisor;
+	*s = (struct supervisor){.plan = plan, .wake_fd = -1, .control_fd = -1, .metrics_fd = -1, .log_fd = plan->log_fd};
+	s->upgrade.own_fd = s->upgrade.binary_fd = s->upgrade.said.fd = -1;
+	return s;
+}
+
+void
+supervisor_serves(struct supervisor *s)
+{
+	enter(s, SUPERVISOR_RUNNING, 0);
+}
+
+int
+supervisor_live(struct supervisor *s)
+{
+	timer_arm(&s->loop, &s->second, s->loop.now_ms + LOOK_MS, second_fired);
+	loop_run(&s->loop);
+	listen_withdraw(s);
+	return s->status;
 }
 
 int
 supervisor_run(const struct supervisor_plan *plan)
 {
-	static struct supervisor supervisor; /* the wheel and the children are too large for a stack */
-	struct supervisor *s = &supervisor;
-	*s = (struct supervisor){.plan = plan, .wake_fd = -1, .control_fd = -1, .metrics_fd = -1, .log_fd = plan->log_fd};
-	if (!start(s))
-		return 1;
-	loop_run(&s->loop);
-	listen_withdraw(s);
-	return s->status;
+	struct supervisor *s = supervisor_begin(plan);
+	return start(s) ? supervisor_live(s) : 1;
 }

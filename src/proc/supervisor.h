@@ -80,6 +80,8 @@ struct supervisor_plan {
 	char log_file[PATH_MAX]; /* "": standard error, which is never opened anew */
 	int notify_fd; /* of the service manager (notify.h); -1: none */
 	int lock_fd; /* the data directory's server lock, held */
+	bool allow_plain_memory;
+	struct json_t *settings; /* the configuration that this plan was made from, without secrets; NULL: it can't be upgraded */
 	/*
 	 * SIGHUP: the plan for the configuration as it is now, to be given back with drop; NULL where it says refused or same. What the supervisor
 	 * keeps for its whole life (data directory, sizes of the board, descriptors) is as in `now`. NULL: there is nothing to read.

@@ -6,6 +6,7 @@
  *   reload.c      what SIGHUP does
  *   poison.c      keys that edges die of
  *   generation.c  from one configuration to the next: new edges, and the end of the old ones
+ *   upgrade.c     from one binary to the next (upgrade_priv.h)
  */
 #ifndef PROC_SUPERVISOR_PRIV_H
 #define PROC_SUPERVISOR_PRIV_H
@@ -48,6 +49,7 @@ struct generation {
 	int listen_fd[HANDOVER_LISTENERS_MAX]; /* -1: none; those of one address are the same in all generations */
 	struct timer limit; /* how long the state may last */
 	uint32_t limits_passed;
+	bool foreign; /* of another binary: none of it is started again, and its plan has only what its end needs */
 };
 
 struct child {
@@ -62,6 +64,7 @@ struct child {
 	uint64_t started_ms;
 	uint32_t backoff_ms;
 	bool traced;
+	bool succeeded; /* it was told to make place: its successor waits for nothing */
 	/* What it writes to descriptors 1 and 2. */
 	struct watch pipe; /* fd -1: closed */
 	uint64_t said_bytes; /* not shown, not reported yet */
@@ -92,6 +95,31 @@ struct reload {
 	struct plan_report report;
 };
 
+enum upgrade_step {
+	UPGRADE_NONE,
+	UPGRADE_RELOADING, /* what is configured now is brought into force first */
+	UPGRADE_WAITING, /* until all is calm */
+	UPGRADE_CHECKING, /* the new binary looks */
+	UPGRADE_CHECKED, /* and can: until all is calm once more */
+	UPGRADE_TAKING_OVER, /* this is the new binary: until a generation of its own serves */
+};
+
+struct upgrade {
+	enum upgrade_step step;
+	uint64_t begun, done; /* as of struct reload */
+	char own[PATH_MAX]; /* which runs, by the name that it had */
+	char binary[PATH_MAX]; /* that was asked for */
+	int own_fd, binary_fd;
+	char from[48], to[48]; /* versions */
+	bool fresh_sums; /* the old catalogue can't be read */
+	struct timer look;
+	uint32_t looks, failures;
+	pid_t checker; /* 0: none */
+	struct watch said; /* fd -1: closed */
+	size_t text_len;
+	char text[8192]; /* of the checker */
+};
+
 enum { DEATHS_MAX = 16,
 	QUARANTINES_MAX = 64 };
 
@@ -117,6 +145,7 @@ struct supervisor {
 	/* Whose catalogue the ledger uses, and whose it was told to use and has not answered; NULL: none. */
 	const struct generation *ledger_has, *ledger_told;
 	struct reload reload;
+	struct upgrade upgrade;
 	struct edge_death death[DEATHS_MAX]; /* the newest first */
 	uint64_t quarantine[QUARANTINES_MAX]; /* that the ledger could not be told of yet */
 	uint32_t quarantine_count;
@@ -142,11 +171,24 @@ void supervisor_child_ready(struct supervisor *s, struct child *c);
 /* Whether it is to be started again. */
 must_check bool supervisor_child_ended(struct supervisor *s, struct child *c, int wait_status);
 
+/* The life of a supervisor in parts, for one that takes over (takeover.c). */
+struct supervisor *supervisor_begin(const struct supervisor_plan *plan);
+must_check bool supervisor_set_up(struct supervisor *s);
+void supervisor_init_children(struct supervisor *s);
+void supervisor_serves(struct supervisor *s);
+must_check int supervisor_live(struct supervisor *s);
+
 /* ---- child.c ---- */
 void child_init(struct child *c, struct supervisor *s, const struct role *role, uint32_t instance);
 /* What it is told of the configuration. */
 const struct generation *child_generation(const struct child *c);
 void child_start(struct child *c);
+/* One that runs already. False: errno. */
+must_check bool child_adopt(struct child *c, int port_fd, int pipe_fd);
+/* It goes on by itself, and its place is free. */
+void child_leave(struct child *c);
+/* Killed, and gone when this returns. */
+void child_end_now(struct child *c);
 void child_reap(struct supervisor *s);
 void child_tell(struct child *c, enum message_type plain);
 void child_kill_after(struct child *c, uint32_t ms);
@@ -184,6 +226,8 @@ struct generation *generation_free(struct supervisor *s);
 must_check bool generation_begin(struct supervisor *s, struct generation *g, const struct supervisor_plan *plan);
 /* A child is READY, or has ended; the ledger has answered; the server ends. */
 void generation_child_ready(struct supervisor *s, struct child *c);
+/* One of another binary's, on its way to its end. */
+void generation_retires(struct generation *g, uint64_t limit_at_ms, uint32_t limits_passed);
 /* s->next is not to serve. */
 void generation_give_up(struct supervisor *s, const char *why);
 void generation_child_ended(struct child *c);
@@ -199,6 +243,8 @@ void poison_tell(struct supervisor *s);
 
 /* ---- watch.c ---- */
 must_check bool watch_pipe(struct child *c, int fd);
+/* A line that is not complete is shown as it is. */
+void watch_flush(struct child *c);
 void watch_pipe_close(struct child *c);
 /* Each second: is an edge being traced? */
 void watch_tracers(struct supervisor *s);
@@ -212,10 +258,28 @@ void reload_go_on(struct supervisor *s);
 void reload_over(struct supervisor *s, const char *why);
 /* A line for the operator who asked. */
 void reload_note(struct supervisor *s, const char *a, const char *b);
+/* DIR/reload or DIR/upgrade: how it stands, and what was noted. */
+void reload_write_result(struct supervisor *s, const char *name, const char *result);
 /* The log's file as the plan names it. */
 void reload_log(struct supervisor *s);
 /* For appending, created when it is missing; -1 with errno. */
 must_check int reload_open_log(const char *path);
+
+/* ---- upgrade.c ---- */
+/* SIGUSR2. */
+void supervisor_upgrade(struct supervisor *s);
+/* The server can be asked from here on. */
+void upgrade_announce(struct supervisor *s);
+/* The generation of the new binary serves (why NULL), or does not come up: then it goes back, soon. */
+void upgrade_generation_over(struct supervisor *s, const char *why);
+/* One that serves all generations ended before it was READY. */
+void upgrade_start_failed(struct supervisor *s, const struct child *c);
+/* The reload that an upgrade begins with is over. */
+void upgrade_reloaded(struct supervisor *s, bool refused);
+/* Was it the checker that has ended? */
+must_check bool upgrade_reaped(struct supervisor *s, pid_t pid, int wait_status);
+/* The server ends. */
+void upgrade_stop(struct supervisor *s);
 
 /* ---- listen.c ---- */
 must_check bool listen_metrics(struct supervisor *s);

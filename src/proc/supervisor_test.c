@@ -507,7 +507,7 @@ static void
 server_free(struct server *s)
 {
 	char path[128];
-	static const char *const files[] = {"control.sock", "endpoint", "log", "reload"};
+	static const char *const files[] = {"control.sock", "endpoint", "log", "reload", "upgrade"};
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		snprintf(path, sizeof path, "%s/%s", s->dir, files[i]);
 		unlink(path);

@@ -40,6 +40,8 @@ struct top_ledger {
 };
 
 struct top_sample {
+	char version[24]; /* of the server; "": it does not say */
+	double generation;
 	double at_s; /* monotonic, the server's */
 	double time_ms, started_ms, restarts;
 	double waiting, answering, reserving, settled;

@@ -148,6 +148,8 @@ top_sample_read(const json_t *answer, struct top_sample *ret)
 		.vault_budget = number(answer, "vault_budget"),
 		.tickets_per_edge = number(answer, "tickets_per_edge"),
 	};
+	copy_text(answer, "version", ret->version, sizeof ret->version);
+	ret->generation = number(answer, "generation");
 	read_ledger(json_object_get(answer, "ledger"), &ret->ledger);
 	read_rows(json_object_get(answer, "models"), ret);
 	read_reasons(json_object_get(answer, "reasons"), ret);

@@ -232,12 +232,14 @@ add_title(struct page *p, const struct top_screen *s, const struct top_history *
 	long up = (long)((n->time_ms - n->started_ms) / 1000);
 	time_t t = (time_t)(n->time_ms / 1000);
 	struct tm tm;
-	char clock[16] = "", span[40] = "";
+	char clock[16] = "", span[40] = "", version[64] = "";
 	if (gmtime_r(&t, &tm) != NULL)
 		strftime(clock, sizeof clock, "%H:%M:%S", &tm);
 	if (top_span_s(h) > 0)
 		snprintf(span, sizeof span, ", rates over %.1f s", top_span_s(h));
-	add(p, CLI_BOLD, "lethe top  %s UTC, up %ldd %02ld:%02ld:%02ld%s%s", clock, up / 86400, up / 3600 % 24, up / 60 % 60, up % 60, span,
+	if (n->version[0] != '\0')
+		snprintf(version, sizeof version, ", version %s, generation %.0f", n->version, n->generation);
+	add(p, CLI_BOLD, "lethe top  %s UTC, up %ldd %02ld:%02ld:%02ld%s%s%s", clock, up / 86400, up / 3600 % 24, up / 60 % 60, up % 60, span, version,
 		s->paused ? "  PAUSED" : "");
 	if (s->problem != NULL)
 		add(p, CLI_BAD, "%s", s->problem);

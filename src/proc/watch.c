@@ -51,6 +51,14 @@ show_lines(struct child *c)
 	memmove(c->said, from, c->said_len);
 }
 
+void
+watch_flush(struct child *c)
+{
+	if (c->said_len)
+		show_line(c, (struct span){c->said, c->said_len});
+	c->said_len = 0;
+}
+
 static void
 report_said(struct child *c)
 {
@@ -107,8 +115,7 @@ watch_pipe_close(struct child *c)
 	/* Its last words, usually the ones that matter. It is dead, so they end. */
 	while ((n = read(fd, c->said + c->said_len, SAID_MAX - c->said_len)) > 0)
 		take_said(c, (size_t)n);
-	if (c->said_len)
-		show_line(c, (struct span){c->said, c->said_len});
+	watch_flush(c);
 	report_said(c);
 	loop_forget(&c->s->loop, &c->pipe);
 	close(fd);

@@ -12,6 +12,8 @@
 #define METRICS(X) \
 	X(build, "build_info", INFO, "version", "The version that runs; always 1.") \
 	X(start, "start_time_seconds", GAUGE, "", "When the server started.") \
+	X(generation, "generation", GAUGE, "", "Generation of edges that serves: 1 at the start, one more with each changed configuration and each upgrade.") \
+	X(upgrades, "upgrades_total", COUNTER, "", "Upgrades to another binary since the start.") \
 	X(requests, "requests_total", COUNTER, PER_MODEL ", status, reason, severity", \
 		"Requests that were booked, by the answer's HTTP status and how they ended. Those refused before they held money are in exchanges_ended only.") \
 	X(estimated, "estimated_requests_total", COUNTER, PER_MODEL, "Requests whose usage had to be estimated.") \

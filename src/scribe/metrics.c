@@ -377,6 +377,20 @@ show_start(const struct metrics *m, struct exposition *x)
 	expose_decimal(x, (int64_t)get(&processes_of(m)->started_ms), 3);
 }
 
+static void
+show_generation(const struct metrics *m, struct exposition *x)
+{
+	expose_begin(x, "");
+	expose_u64(x, get(&processes_of(m)->generation));
+}
+
+static void
+show_upgrades(const struct metrics *m, struct exposition *x)
+{
+	expose_begin(x, "");
+	expose_u64(x, get(&processes_of(m)->upgrades));
+}
+
 static bool
 next_process(const struct metrics *m, uint32_t *i)
 {

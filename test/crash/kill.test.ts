@@ -83,6 +83,17 @@ describe("kill -9 under load", () => {
 		await booksAreRight();
 	}, patience);
 
+	test("the ledger, just before the server is told to stop: its successor books all and nobody waits for edges that have ended", async () => {
+		const load = new Load(w.lethe, w.customer, 5);
+		await load.flows(20);
+		process.kill(w.lethe.children("ledger")[0]!, "SIGKILL");
+		w.lethe.signal("SIGTERM");
+		expect(await w.lethe.ended()).toBe(0); // 1: it had to be told to end, half a minute later
+		await load.stop();
+		await w.lethe.up();
+		await settleAccounts(w.lethe, w.customer, load, dollars);
+	}, patience);
+
 	test("the scribe: nobody notices", async () => {
 		const load = new Load(w.lethe, w.customer);
 		for (let round = 0; round < rounds; round++) {

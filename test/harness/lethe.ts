@@ -245,6 +245,11 @@ export class Lethe {
 		return this.run("reload");
 	}
 
+	// To the binary that is installed, or to another.
+	upgrade(binary?: string): Promise<CommandResult> {
+		return this.run("upgrade", ...(binary ? ["--binary", binary] : []));
+	}
+
 	// Where clients come in now: a URL per listener.
 	endpoints(): string[] {
 		return readFileSync(join(this.data, "endpoint"), "utf8").trim().split("\n");

@@ -1,0 +1,280 @@
+/* The guard: between execve and the first turn of the loop nothing has been changed, and every way to end leads back to the old binary. */
+#include "proc/takeover.h"
+
+#include "proc/environment.h"
+#include "proc/takeover_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	STATE_BYTES_MAX = 64 << 20,
+	GUARD_S = 60,
+	SUCCEED_MS = 5000, /* the ledger, for answers that its clients wait for */
+	FLUSHES = 400,
+};
+
+static struct takeover now_taking = {.state_fd = -1, .exe_fd = -1};
+static volatile sig_atomic_t armed;
+static const int fatal[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGSYS, SIGALRM};
+
+enum takeover_mode
+takeover_mode(void)
+{
+	return now_taking.mode;
+}
+
+const struct takeover *
+takeover_now(void)
+{
+	return &now_taking;
+}
+
+/* ---- the guard ---- */
+
+/* System calls only, but for what upgrade_execute() allocates: a heap that is damaged ends in the next signal, which then is fatal. */
+static void
+fall_back(void)
+{
+	sigset_t set;
+	if (!armed)
+		return;
+	armed = 0;
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_LEN(fatal); i++)
+		sigaddset(&set, fatal[i]);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	alarm(0);
+	upgrade_fds_keep(&now_taking.fds, true);
+	upgrade_execute(now_taking.exe_fd, "crash", now_taking.state_fd);
+}
+
+static void
+fatal_signal(int number)
+{
+	fall_back();
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static void
+arm(void)
+{
+	armed = 1;
+	atexit(fall_back);
+	for (size_t i = 0; i < ARRAY_LEN(fatal); i++)
+		signal(fatal[i], fatal_signal);
+	alarm(GUARD_S);
+}
+
+static void
+disarm(void)
+{
+	alarm(0);
+	armed = 0;
+	for (size_t i = 0; i < ARRAY_LEN(fatal); i++)
+		signal(fatal[i], SIG_DFL);
+}
+
+/* ---- what is handed over ---- */
+
+static json_t *
+read_state(int fd)
+{
+	struct stat st;
+	if (fcntl(fd, F_GET_SEALS) < 0 || fstat(fd, &st) != 0 || st.st_size <= 0 || st.st_size > STATE_BYTES_MAX)
+		return NULL;
+	char *text = malloc((size_t)st.st_size);
+	ssize_t len = text ? pread(fd, text, (size_t)st.st_size, 0) : -1;
+	json_t *state = len == st.st_size ? json_loadb(text, (size_t)len, 0, NULL) : NULL;
+	free(text);
+	return state;
+}
+
+static enum takeover_mode
+mode_of(const char *word, bool *ret_crashed)
+{
+	*ret_crashed = strncmp(word, "crash:", 6) == 0;
+	if (strncmp(word, "check:", 6) == 0)
+		return TAKEOVER_CHECK;
+	if (strncmp(word, "take:", 5) == 0)
+		return TAKEOVER_TAKE;
+	return *ret_crashed || strncmp(word, "back:", 5) == 0 ? TAKEOVER_BACK : TAKEOVER_NONE;
+}
+
+/* Every descriptor that the state names is open. They are not to be inherited by anybody else. */
+static bool
+take_fds(struct takeover *t)
+{
+	takeover_list_fds(t->state, &t->fds);
+	t->fds.fd[t->fds.count++] = t->state_fd;
+	for (uint32_t i = 0; i < t->fds.count; i++)
+		if (fcntl(t->fds.fd[i], F_GETFD) < 0)
+			return false;
+	upgrade_fds_keep(&t->fds, false);
+	return true;
+}
+
+void
+takeover_begin(void)
+{
+	struct takeover *t = &now_taking;
+	const char *word = getenv(UPGRADE_VARIABLE);
+	enum takeover_mode mode = word ? mode_of(word, &t->crashed) : TAKEOVER_NONE;
+	if (mode == TAKEOVER_NONE)
+		return;
+	t->state_fd = (int)strtol(strchr(word, ':') + 1, NULL, 10);
+	unsetenv(UPGRADE_VARIABLE);
+	t->state = read_state(t->state_fd);
+	json_int_t pid = mode == TAKEOVER_CHECK ? getppid() : getpid();
+	/* Somebody else's variable, or a state of another process. */
+	if (!t->state || json_integer_value(json_object_get(t->state, "pid")) != pid)
+		return;
+	if (mode != TAKEOVER_CHECK)
+		prctl(PR_SET_NAME, "lethe-super");
+	t->exe_fd = (int)takeover_number(json_object_get(t->state, "upgrade"), "exe_fd");
+	bool kept = sodium_init() >= 0 && environment_keep(), whole = take_fds(t);
+	t->mode = mode;
+	if (mode == TAKEOVER_TAKE && kept)
+		arm();
+	if (!whole || !kept)
+		exit(1); /* back, when it can be */
+}
+
+/* ---- the supervisor goes on ---- */
+
+static bool
+restore(struct supervisor *s, struct supervisor_plan *now)
+{
+	char why[TAKEOVER_WHY_MAX];
+	if (takeover_restore(s, now, why))
+		return true;
+	supervisor_say("what runs can't be taken over: ", why);
+	return false;
+}
+
+/* A new scribe beside the old one, which ends when nobody reports to it any more; the ledger is succeeded when it has ended. */
+static void
+replace_shared(struct supervisor *s)
+{
+	struct child *scribe = child_find(s, END_OF_SCRIBE, 0), *ledger = child_find(s, END_OF_LEDGER, 0);
+	/* Who is away is ours when it comes back. */
+	if (scribe->pid > 0) {
+		child_leave(scribe);
+		child_start(scribe);
+	}
+	if (ledger->pid == 0)
+		return;
+	child_tell(ledger, MESSAGE_SUCCEED);
+	ledger->succeeded = true;
+	ledger->state = CHILD_ENDING;
+	child_kill_after(ledger, SUCCEED_MS);
+}
+
+static void
+take(struct supervisor *s, const struct supervisor_plan *plan)
+{
+	replace_shared(s);
+	if (generation_begin(s, generation_free(s), plan))
+		return;
+	upgrade_generation_over(s, "see above");
+}
+
+/* Whoever is away is started: this binary's own who died, and those that the other one ended. */
+static void
+be_back(struct supervisor *s)
+{
+	for (uint32_t i = 0; i < s->child_count; i++) {
+		struct child *c = &s->child[i];
+		bool serves = !c->own || c->own == s->now;
+		if (!serves || c->pid > 0)
+			continue;
+		c->state = CHILD_DOWN;
+		child_start(c);
+	}
+	if (child_find(s, END_OF_LEDGER, 0)->state == CHILD_UP)
+		s->ledger_has = s->now;
+	tls_begin(s, s->plan);
+	upgrade_over(s, now_taking.crashed ? "the new binary ended before it could take over" : "the new binary did not come up, see above");
+}
+
+int
+takeover_run(const struct supervisor_plan *plan, struct supervisor_plan *now)
+{
+	struct supervisor *s = supervisor_begin(now_taking.mode == TAKEOVER_TAKE ? now : plan);
+	if (!supervisor_set_up(s) || !restore(s, now))
+		return 1;
+	disarm();
+	supervisor_serves(s);
+	child_reap(s); /* whose deaths nobody was told of */
+	upgrade_announce(s);
+	if (now_taking.mode == TAKEOVER_TAKE) {
+		s->upgrade.step = UPGRADE_TAKING_OVER;
+		take(s, plan);
+	} else {
+		be_back(s);
+		takeover_done();
+		now->drop(now);
+	}
+	json_decref(now_taking.state);
+	now_taking.state = NULL;
+	close(now_taking.state_fd);
+	return supervisor_live(s);
+}
+
+void
+takeover_done(void)
+{
+	if (now_taking.exe_fd >= 0)
+		close(now_taking.exe_fd);
+	now_taking.exe_fd = -1;
+}
+
+/* ---- back ---- */
+
+/* What was said to those that go on has to be out. Nobody is called back meanwhile. */
+static void
+flush_all(struct supervisor *s)
+{
+	const struct timespec pause = {.tv_nsec = 5000000};
+	bool waits = true;
+	for (int n = 0; waits && n < FLUSHES; n++) {
+		waits = false;
+		for (uint32_t i = 0; i < s->child_count; i++) {
+			struct port *p = &s->child[i].port;
+			waits = (port_is_open(p) && ipc_queue_flush(&p->out, p->watch.fd) == IPC_AGAIN) || waits;
+		}
+		if (waits)
+			nanosleep(&pause, NULL);
+	}
+}
+
+void
+takeover_go_back(struct supervisor *s)
+{
+	static struct upgrade_fds fds;
+	if (s->state != SUPERVISOR_RUNNING)
+		return;
+	child_end_now(child_find(s, END_OF_LEDGER, 0));
+	child_end_now(child_find(s, END_OF_SCRIBE, 0));
+	/* Edges that came up finish what they have, as children of the old binary's. */
+	flush_all(s);
+	int state_fd = upgrade_state_write(s, &fds);
+	if (state_fd >= 0) {
+		supervisor_say("becomes the old binary again", "");
+		upgrade_fds_keep(&fds, true);
+		upgrade_execute(now_taking.exe_fd, "back", state_fd);
+	}
+	supervisor_say("the old binary can't be executed: ", strerror(errno));
+	s->status = 1;
+	kill(getpid(), SIGTERM);
+}
