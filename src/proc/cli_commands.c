@@ -575,9 +575,13 @@ const struct cli_command cli_commands[] = {
 			"when a mark is found, or when the search can't be trusted.",
 		.examples = "sudo lethe prove\nsudo lethe prove --marks 10000 --report proof.html --data /var/lib/lethe\n"
 					"openssl pkeyutl -verify -pubin -inkey /var/lib/lethe/prove.pub -rawin -in proof.html -sigfile proof.html.sig\n",
-		.args = {{"--quick", NULL, "quick", false, false, "each way at fewer endpoints, and one instance less: seconds"},
+		.args = {{"--quick", NULL, "quick", false, false, "one round, and one instance less: half a minute"},
 			{"--marks", "N", "marks", false, true, "go on until at least so many marks were sent (2000)"},
-			{"--report", "FILE", "report", false, false, "write a page, and FILE.sig: its signature by the key prove.key in the data directory, made when there is none", CLI_FILE}},
+			{"--report", "FILE", "report", false, false, "write a page, and FILE.sig: its signature by the key prove.key in the data directory, made when there is none", CLI_FILE},
+			{"--target", "URL", "target", false, false, "instead of private instances the server of the data directory, which runs at this address of this machine: http://127.0.0.1:8080. Its providers are asked, and paid"},
+			{"--key", "KEY", "key", false, false, "with --target: a key of an account with money; '-' reads it from standard input"},
+			{"--model", "MODEL", "model", false, false, "with --target: what is asked for, a cheap one", CLI_MODEL},
+			{"--also", "PATH", "also", false, false, "search this file or folder as well, a log for example; may be given several times", CLI_FILE, true}},
 		.uses_data = true,
 	},
 	{

@@ -71,10 +71,23 @@ print_report(const struct cli *cli, const json_t *r)
 		printf("Run as root it searches the memory of all processes too: nobody else may.\n");
 }
 
+/* "-": from standard input, so that no list of processes shows it. */
+static const char *
+key_of(const json_t *request, char *line, int cap)
+{
+	const char *key = json_string_value(json_object_get(request, "key"));
+	if (!key || strcmp(key, "-") != 0)
+		return key;
+	if (!fgets(line, cap, stdin))
+		return NULL;
+	line[strcspn(line, "\r\n")] = '\0';
+	return line;
+}
+
 int
 cli_prove(struct cli *cli, json_t *request)
 {
-	char why[600] = "";
+	char why[600] = "", line[256];
 	struct bar bar = {cli, false};
 	bool quick = json_is_true(json_object_get(request, "quick"));
 	const json_t *marks = json_object_get(request, "marks");
@@ -85,7 +98,14 @@ cli_prove(struct cli *cli, json_t *request)
 																	 : USUAL_MARKS,
 		.progress = isatty(STDERR_FILENO) && !cli->json ? show_progress : NULL,
 		.progress_arg = &bar,
+		.target = json_string_value(json_object_get(request, "target")),
+		.key = key_of(request, line, sizeof line),
+		.model = json_string_value(json_object_get(request, "model")),
+		.data_dir = cli->data_dir,
+		.also = json_object_get(request, "also"),
 	};
+	if ((o.target != NULL) + (o.key != NULL) + (o.model != NULL) != (o.target ? 3 : 0))
+		return cli_fail(cli, CLI_USAGE, "usage", "--target, --key and --model go together: a server on this machine, a key of it that has money, and what the key asks for");
 	const char *page = json_string_value(json_object_get(request, "report"));
 	if (page && !page_can_be_signed(cli->data_dir, why)) /* before it takes its time */
 		return cli_fail(cli, CLI_REFUSED, "no_key", "%s", why);

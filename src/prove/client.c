@@ -79,9 +79,9 @@ compress_body(struct request *r)
 static void
 put_mark_into_path(const struct exchange *x, const char *before, struct request *r)
 {
-	const char *path = prove_forms[x->endpoint].path;
-	char mark[CANARY_BYTES + 1];
+	char mark[CANARY_BYTES + 1], path[160];
 	plain_mark(x, mark);
+	snprintf(path, sizeof path, "%.159s", r->path);
 	if (*before == '/')
 		snprintf(r->path, sizeof r->path, "/v1/%s/completions", mark);
 	else
@@ -96,6 +96,21 @@ put_marks_into_headers(const struct exchange *x, struct request *r)
 	snprintf(r->more, sizeof r->more, "x-note: %s\r\nuser-agent: %s\r\ncookie: prompt=%s\r\nopenai-organization: %s\r\n", x->asked, mark, mark, mark);
 }
 
+/* Models of the private instance have one letter. */
+static void
+name_model(const struct client *c, const struct exchange *x, struct request *r)
+{
+	static const char member[] = "\"model\":\"";
+	char *at = strstr(r->body, member), rest[SENT_MAX];
+	if (is_gemini(x))
+		snprintf(r->path, sizeof r->path, "/v1beta/models/%.120s%s", c->model, strchr(prove_forms[x->endpoint].path, ':'));
+	if (!at || at[sizeof member] != '"')
+		return;
+	at += sizeof member - 1;
+	snprintf(rest, sizeof rest, "%s", at + 1);
+	r->body_len = (size_t)(at - r->body) + (size_t)snprintf(at, sizeof r->body - (size_t)(at - r->body), "%.120s%s", c->model, rest);
+}
+
 static void
 put_together(const struct client *c, const struct exchange *x, struct request *r)
 {
@@ -103,6 +118,8 @@ put_together(const struct client *c, const struct exchange *x, struct request *r
 	snprintf(r->key, sizeof r->key, "%s", x->way->client == CLIENT_POOR ? c->poor_key : c->key);
 	snprintf(r->path, sizeof r->path, "%s", prove_forms[x->endpoint].path);
 	r->body_len = exchange_request(x, r->body, sizeof r->body);
+	if (c->model)
+		name_model(c, x, r);
 	switch (x->way->client) {
 	case CLIENT_BREAKS_JSON:
 		r->body_len -= 2;

@@ -13,6 +13,7 @@ struct client {
 	uint16_t port;
 	SSL_CTX *tls;
 	char key[PROVE_KEY_MAX], poor_key[PROVE_KEY_MAX];
+	const char *model; /* asked in place of the private instance's; NULL: that */
 };
 
 struct outcome {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- memory ---- */
@@ -97,6 +98,26 @@ look_at_folder(struct prove *p, struct instance *i, struct search *s, const char
 }
 
 static void
+look_also(struct prove *p, struct instance *i, struct search *s)
+{
+	json_t *path;
+	size_t n;
+	json_array_foreach((json_t *)(uintptr_t)p->o->also, n, path)
+	{
+		struct place place = {0};
+		snprintf(place.name, sizeof place.name, "%s", json_string_value(path));
+		struct stat st;
+		if (stat(json_string_value(path), &st) == 0 && S_ISDIR(st.st_mode))
+			place_folder(s, json_string_value(path), 0, &place);
+		else
+			place_one_file(s, json_string_value(path), &place);
+		if (place.closed)
+			prove_fact(p, i->kind->name, "all that was asked for is searched", false, "%s can't be read", place.name);
+		prove_place(p, i->kind->name, "afterwards", &place);
+	}
+}
+
+static void
 look_at_swap(struct prove *p, struct instance *i, struct search *s)
 {
 	struct place place = {.name = "swap"};
@@ -116,6 +137,7 @@ look_at_files(struct prove *p, struct instance *i, const char *when)
 		look_at_folder(p, i, &s, folders[f], folders[f]);
 	if (temporary && *temporary == '/')
 		look_at_folder(p, i, &s, temporary, "TMPDIR");
+	look_also(p, i, &s);
 	look_at_swap(p, i, &s);
 	prove_findings(p, i->kind->name, when, &s);
 	search_close(&s);
@@ -161,6 +183,16 @@ core_limit(pid_t pid)
 	return limit;
 }
 
+/* What the kernel lets nobody but root look at or dump belongs to root there, whoever runs it. Of root's own processes it can't be told. */
+static bool
+is_dumpable(pid_t pid)
+{
+	char path[64];
+	struct stat st;
+	snprintf(path, sizeof path, "/proc/%ld/mem", (long)pid);
+	return process_status(pid, "Uid", 10) > 0 && stat(path, &st) == 0 && st.st_uid != 0;
+}
+
 enum { CAP_IPC_LOCK_BIT = 14 };
 
 static void
@@ -172,11 +204,12 @@ look_at_one(struct prove *p, struct instance *i, pid_t pid)
 	long long seccomp = process_status(pid, "Seccomp", 10), privileges = process_status(pid, "NoNewPrivs", 10), effective = process_status(pid, "CapEff", 16),
 			  tracer = process_status(pid, "TracerPid", 10), threads = process_status(pid, "Threads", 10), core = core_limit(pid);
 	bool rights = super || (effective & ~(1LL << CAP_IPC_LOCK_BIT)) == 0;
-	bool ok = (super || seccomp == 2) && privileges == 1 && rights && tracer == 0 && (core == 0 || core == 1) && (super || threads == 1);
+	bool dumpable = is_dumpable(pid);
+	bool ok = !dumpable && (super || seccomp == 2) && privileges == 1 && rights && tracer == 0 && (core == 0 || core == 1) && (super || threads == 1);
 	char fact[64];
 	snprintf(fact, sizeof fact, "%s is locked down", name);
-	prove_fact(p, i->kind->name, fact, ok, "filter of system calls %s, no new privileges %s, capabilities %llx, core limit %lld bytes, threads %lld, tracer %lld",
-		seccomp == 2 ? "on" : "off", privileges == 1 ? "on" : "off", (unsigned long long)effective, core, threads, tracer);
+	prove_fact(p, i->kind->name, fact, ok, "filter of system calls %s, no new privileges %s, capabilities %llx, core limit %lld bytes, %sdumpable, threads %lld, tracer %lld",
+		seccomp == 2 ? "on" : "off", privileges == 1 ? "on" : "off", (unsigned long long)effective, core, dumpable ? "" : "not ", threads, tracer);
 }
 
 static int

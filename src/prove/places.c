@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum { PIECE = 4 << 20,
@@ -119,17 +120,29 @@ is_absent(int pagemap, uint64_t page)
 struct memory {
 	struct search *search;
 	struct place *place;
+	pid_t pid;
 	int fd, pagemap;
 	char *buffer; /* PIECE + SEARCH_OVERLAP */
 };
 
-/* A run of pages that are there. What the kernel refuses it refuses to everybody, root included. */
+/* By the file, else by the call: what the kernel refuses both ways it refuses to everybody, root included. */
+static ssize_t
+read_memory(const struct memory *m, uint64_t at, size_t want)
+{
+	ssize_t got = pread(m->fd, m->buffer, want, (off_t)at);
+	if (got > 0)
+		return got;
+	struct iovec here = {m->buffer, want}, there = {(void *)(uintptr_t)at, want};
+	return process_vm_readv(m->pid, &here, 1, &there, 1, 0);
+}
+
+/* A run of pages that are there. */
 static void
 search_run(const struct memory *m, uint64_t from, uint64_t to, const char *where)
 {
 	for (uint64_t at = from; at < to; at += PIECE) {
 		size_t want = to - at < PIECE + SEARCH_OVERLAP ? (size_t)(to - at) : PIECE + SEARCH_OVERLAP;
-		ssize_t got = pread(m->fd, m->buffer, want, (off_t)at);
+		ssize_t got = read_memory(m, at, want);
 		if (got <= 0) {
 			m->place->sealed_bytes += want;
 			continue;
@@ -201,7 +214,7 @@ open_of(pid_t pid, const char *file, int flags)
 static bool
 search_memory(struct search *s, pid_t pid, const char *name, struct place *p)
 {
-	struct memory m = {s, p, open_of(pid, "mem", O_RDONLY), open_of(pid, "pagemap", O_RDONLY), malloc(PIECE + SEARCH_OVERLAP)};
+	struct memory m = {s, p, pid, open_of(pid, "mem", O_RDONLY), open_of(pid, "pagemap", O_RDONLY), malloc(PIECE + SEARCH_OVERLAP)};
 	FILE *maps = open_maps(pid);
 	bool open = m.fd >= 0 && m.pagemap >= 0 && maps && m.buffer;
 	if (open)

@@ -106,6 +106,8 @@ go_through(struct traffic *t)
 	look_at_lockdown(p, t->i);
 	traffic_run(t);
 	events_run(t);
+	if (!t->i->kind->readable)
+		attack_edges(p, t->i);
 	look_in_flight(t);
 	prove_step(p, "afterwards");
 	bool quiet = instance_await_quiet(t->i);
@@ -189,11 +191,15 @@ prove_run(const struct prove_options *o, char why[600])
 	p.facts = json_object_get(p.report, "facts");
 	p.places = json_object_get(p.report, "places");
 	p.findings = json_object_get(p.report, "findings");
-	for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
-		p.steps += is_run(o, k) ? traffic_steps(o) + 4 : 0;
+	for (size_t k = 0; k < ARRAY_LEN(kinds) && !o->target; k++)
+		p.steps += is_run(o, k) ? traffic_steps(o) + 5 : 0;
 	prove_control(&p);
 	canaries_open(&p.canaries);
-	for (size_t k = 0; tried && k < ARRAY_LEN(kinds); k++)
+	if (o->target) {
+		p.steps = (uint32_t)prove_way_count;
+		tried = target_run(&p, why);
+	}
+	for (size_t k = 0; tried && !o->target && k < ARRAY_LEN(kinds); k++)
 		if (is_run(o, k))
 			tried = run_instance(&p, &kinds[k], why);
 	end_report(&p);

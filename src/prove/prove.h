@@ -14,13 +14,15 @@
 
 struct prove_options {
 	const char *version;
-	bool quick; /* one private instance less, and each way at one endpoint */
+	bool quick; /* one private instance less */
 	uint32_t marks; /* rounds go on until so many were sent */
 	/* Told as it goes on; may be NULL. */
 	void (*progress)(void *arg, const char *what, unsigned done, unsigned of);
 	void *progress_arg;
-	/* A server that runs, instead of private ones. NULL: none. */
+	/* A server that runs on this machine, instead of private ones; all four, or target NULL. */
 	const char *target, *key, *model, *data_dir;
+	/* Files and folders that are searched besides: a log that lies elsewhere. An array of strings, or NULL. */
+	const json_t *also;
 };
 
 /* Member `ok` says whether all was found to be as promised; NULL: it could not be tried, and why says so. */

@@ -63,6 +63,16 @@ bool traffic_one(struct traffic *t);
 unsigned events_count(void);
 void events_run(struct traffic *t);
 
+/* ---- target.c ---- */
+
+/* The server that runs. False: why says what to do. */
+must_check bool target_run(struct prove *p, char why[600]);
+
+/* ---- attack.c ---- */
+
+/* Forbidden calls made by an edge itself, and a debugger. As root. */
+void attack_edges(struct prove *p, struct instance *i);
+
 /* ---- look.c ---- */
 
 /* All processes of an instance. edges_hold: content is in flight and their memory can be read, so it is there. Returns the marks found in edges. */

@@ -3,24 +3,23 @@
 #include <assert.h>
 #include <string.h>
 
-enum { QUICK_ENDPOINTS = 2, /* for each way, in turn */
-	MARKS_OF_ONE = 14,
+enum { MARKS_OF_ONE = 14,
 	ROUNDS_MAX = 200 };
 
 /* Exchanges of one round. */
 static uint32_t
-round_exchanges(const struct prove_options *o)
+round_exchanges(void)
 {
 	uint32_t in_all = 0;
 	for (size_t e = 0; e < PROVE_ENDPOINT_COUNT; e++)
 		in_all += prove_forms[e].in_all_ways;
-	return (uint32_t)prove_way_count * (o->quick ? QUICK_ENDPOINTS : in_all) + PROVE_ENDPOINT_COUNT;
+	return (uint32_t)prove_way_count * in_all + PROVE_ENDPOINT_COUNT;
 }
 
 uint32_t
 traffic_rounds(const struct prove_options *o)
 {
-	uint32_t rounds = (o->marks + round_exchanges(o) * MARKS_OF_ONE - 1) / (round_exchanges(o) * MARKS_OF_ONE);
+	uint32_t rounds = (o->marks + round_exchanges() * MARKS_OF_ONE - 1) / (round_exchanges() * MARKS_OF_ONE);
 	return rounds < 1 ? 1 : rounds < ROUNDS_MAX ? rounds
 												: ROUNDS_MAX;
 }
@@ -29,7 +28,7 @@ uint32_t
 traffic_room(const struct prove_options *o)
 {
 	enum { OTHERS = 256 }; /* those that run while something happens */
-	return traffic_rounds(o) * round_exchanges(o) + events_count() * RUNNING_MAX + OTHERS;
+	return traffic_rounds(o) * round_exchanges() + events_count() * RUNNING_MAX + OTHERS;
 }
 
 unsigned
@@ -70,17 +69,13 @@ run_way(struct traffic *t, const struct prove_way *way, const enum prove_endpoin
 }
 
 static unsigned
-endpoints_for(const struct prove_options *o, size_t way, enum prove_endpoint ret[PROVE_ENDPOINT_COUNT])
+endpoints_in_all_ways(enum prove_endpoint ret[PROVE_ENDPOINT_COUNT])
 {
-	enum prove_endpoint all[PROVE_ENDPOINT_COUNT];
 	unsigned count = 0;
 	for (enum prove_endpoint e = 0; e < PROVE_ENDPOINT_COUNT; e++)
 		if (prove_forms[e].in_all_ways)
-			all[count++] = e;
-	unsigned take = o->quick ? QUICK_ENDPOINTS : count;
-	for (unsigned n = 0; n < take; n++)
-		ret[n] = all[(way * take + n) % count];
-	return take;
+			ret[count++] = e;
+	return count;
 }
 
 static void
@@ -90,7 +85,7 @@ run_round(struct traffic *t)
 	enum prove_endpoint endpoints[PROVE_ENDPOINT_COUNT];
 	for (size_t w = 0; w < prove_way_count; w++) {
 		prove_step(t->p, prove_ways[w].words);
-		run_way(t, &prove_ways[w], endpoints, endpoints_for(t->p->o, w, endpoints));
+		run_way(t, &prove_ways[w], endpoints, endpoints_in_all_ways(endpoints));
 	}
 	for (enum prove_endpoint e = 0; e < PROVE_ENDPOINT_COUNT; e++)
 		endpoints[e] = e;

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Json, letheGives } from "../harness/lethe.ts";
 import { letheBinary, removeFolder, root, temporaryFolder } from "../harness/paths.ts";
+import { world } from "../harness/world.ts";
 
 const isRoot = process.getuid!() === 0;
 
@@ -92,3 +93,26 @@ test.skipIf(!isRoot)("without root it searches what it may, and says so", () => 
 	const memory = rows(report, "places").filter((row) => String(row["place"]).startsWith("memory"));
 	expect(memory.every((row) => row["closed"] > 0)).toBe(true);
 }, 120_000);
+
+test("a server that runs is searched as well, and goes on running", async () => {
+	const w = await world();
+	const { status, report } = prove([letheBinary], "--target", w.lethe.url, "--key", w.customer.key, "--model", "exact", "--data", w.lethe.data, "--also", w.lethe.dir);
+	const running = w.lethe.children().length;
+	const usage = await w.lethe.usage(w.customer.id);
+	await w.end();
+	expect(wrong(report)).toEqual([]);
+	expect(rows(report, "findings")).toEqual([]);
+	expect(status).toBe(0);
+	expect(running).toBe(5);
+	expect(usage["requests"]).toBeGreaterThan(10);
+	expect(rows(report, "places").map((row) => row["place"])).toContain(w.lethe.dir);
+	if (isRoot) expect(rows(report, "places").find((row) => row["place"] === "memory of lethe-edge")!["things"]).toBeGreaterThanOrEqual(2);
+}, 120_000);
+
+test("what --target needs is said", () => {
+	const said = (...options: string[]) => spawnSync(letheBinary, ["prove", ...options], { encoding: "utf8" });
+	expect(said("--target", "http://127.0.0.1:1").status).toBe(2);
+	expect(said("--target", "http://127.0.0.1:1").stderr).toMatch(/--key and --model/);
+	expect(said("--target", "http://elsewhere.example:80", "--key", "k", "--model", "m").stderr).toMatch(/on this machine/);
+	expect(said("--target", "http://127.0.0.1:1", "--key", "k", "--model", "m", "--data", folder).stderr).toMatch(/--data/);
+});
