@@ -50,19 +50,17 @@ client_close(struct client *c)
 	loop_defer(&e->loop, &c->deferred, client_bury);
 }
 
-/* TLS begins at once, or behind the header of the PROXY protocol. */
 static bool
 client_open(struct client *c, int fd, const struct arrival *a)
 {
 	struct edge *e = c->edge;
+	c->tls_follows = a->tls;
 	if (a->proxied) {
 		c->proxy = vault_alloc(e->vault, sizeof *c->proxy);
 		if (!c->proxy)
 			return false;
 		proxy2_init(c->proxy);
-		c->tls_follows = a->tls;
-	} else if (a->tls && !(c->conn.tls = tls_accept(e->identity->server, fd)))
-		return false;
+	}
 	return conn_open(e, &c->conn, fd, client_ready);
 }
 
@@ -76,7 +74,6 @@ client_adopt(struct edge *e, int fd, const struct arrival *a)
 	c->loopback = a->loopback;
 	c->trusted = a->trusted;
 	if (!client_open(c, fd, a)) {
-		tls_free(&c->conn.tls);
 		vault_free(e->vault, c->proxy, sizeof *c->proxy);
 		vault_free(e->vault, c, sizeof *c);
 		return false;
@@ -460,6 +457,54 @@ exchange_ready(struct client *c)
 		client_lost(c);
 }
 
+/*
+ * TLS begins when the first record has come as a whole: who only connects, or promises a hello and does not send it, costs the memory of a connection in
+ * clear text. Until then it waits in the socket.
+ */
+static bool
+has_greeted(struct client *c)
+{
+	enum { HANDSHAKE = 22,
+		HEAD = 5,
+		RECORD_MAX = 16384 }; /* RFC 8446 5.1 */
+	struct edge *e = c->edge;
+	const uint8_t *at = (const uint8_t *)e->in;
+	if (!(c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP)))
+		return false;
+	ssize_t n = recv(c->conn.watch.fd, e->in, HEAD + RECORD_MAX, MSG_PEEK | MSG_DONTWAIT);
+	if (n > 0)
+		edge_in_used(e, (size_t)n);
+	size_t record = n < HEAD ? HEAD : HEAD + (at[3] << 8 | at[4]);
+	if (n > 0 && (at[0] != HANDSHAKE || (size_t)n >= record || record > HEAD + RECORD_MAX))
+		return true; /* if it is none, that is for TLS to say */
+	if (n == 0 || (n < 0 && errno != EAGAIN) || c->conn.watch.flags & LOOP_HANGUP) {
+		count_add(e->p->counters, tls_failed, 1);
+		client_close(c);
+	} else
+		c->conn.watch.flags &= (uint16_t)~LOOP_READABLE;
+	return false;
+}
+
+/* False: there is nothing to do before more has come, or before it is its turn. */
+static bool
+shakes(struct client *c)
+{
+	struct edge *e = c->edge;
+	if (c->conn.shaken || !(c->tls_follows || c->conn.tls) || c->lingering)
+		return true;
+	bool queued = c->conn.hand_link || e->hand == &c->conn;
+	if (c->tls_follows && !queued && !has_greeted(c))
+		return false;
+	if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP) && !conn_may_shake(e, &c->conn))
+		return false;
+	if (c->tls_follows && !conn_begin_tls(e, &c->conn)) {
+		client_close(c);
+		return false;
+	}
+	c->tls_follows = false;
+	return true;
+}
+
 static void
 client_ready(struct watch *w)
 {
@@ -468,7 +513,7 @@ client_ready(struct watch *w)
 		client_lost(c);
 		return;
 	}
-	if (c->proxy && !door_proxy_header(c))
+	if ((c->proxy && !door_proxy_header(c)) || !shakes(c))
 		return;
 	if (c->h2) {
 		h2_ready(c, NULL, 0);

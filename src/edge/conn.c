@@ -181,7 +181,7 @@ static void
 count_handshake(struct edge *e, struct conn *c)
 {
 	c->shaken = true;
-	e->shaking--;
+	e->hands[c->upstream].shaking--;
 	if (c->upstream) {
 		count_add(e->p->counters, upstream_tls_handshakes, 1);
 		count_add(e->p->counters, upstream_tls_resumed, tls_was_resumed(c->tls));
@@ -257,6 +257,69 @@ conn_handshake(struct edge *e, struct conn *c)
 	return r;
 }
 
+/* ---- turns of handshakes ---- */
+
+static void
+hand_leave(struct edge *e, struct conn *c)
+{
+	struct hands *h = &e->hands[c->upstream];
+	if (!c->hand_link)
+		return;
+	*c->hand_link = c->hand_next;
+	if (c->hand_next)
+		c->hand_next->hand_link = c->hand_link;
+	else
+		h->end = c->hand_link;
+	c->hand_link = NULL;
+}
+
+bool
+conn_may_shake(struct edge *e, struct conn *c)
+{
+	struct hands *h = &e->hands[c->upstream];
+	if (e->hand == c)
+		return true;
+	if (c->hand_link)
+		return false;
+	if (!h->first)
+		h->end = &h->first;
+	c->hand_next = NULL;
+	c->hand_link = h->end;
+	*h->end = c;
+	h->end = &c->hand_next;
+	return false;
+}
+
+/* Those that have begun go on in any case: only so their memory comes back. */
+static struct conn *
+next_hand(struct edge *e, bool upstream)
+{
+	struct conn *c = e->hands[upstream].first;
+	if (!c || c->tls || edge_has_room_for_hello(e))
+		return c;
+	e->short_of_room = true;
+	while (c && !c->tls)
+		c = c->hand_next;
+	return c;
+}
+
+void
+conn_shake_hands(struct edge *e)
+{
+	struct conn *c;
+	for (int upstream = 1; upstream >= 0; upstream--) {
+		for (int i = 0; i < HANDSHAKES_A_TURN && (c = next_hand(e, upstream)); i++) {
+			hand_leave(e, c);
+			e->hand = c;
+			c->watch.ready(&c->watch);
+			e->hand = NULL;
+		}
+	}
+	for (int upstream = 0; upstream <= 1; upstream++)
+		if ((c = next_hand(e, upstream))) /* not to sleep meanwhile */
+			loop_again(&e->loop, &c->watch);
+}
+
 /* ---- for both ---- */
 
 bool
@@ -264,7 +327,7 @@ conn_open(struct edge *e, struct conn *c, int fd, void (*ready)(struct watch *w)
 {
 	if (!loop_watch(&e->loop, &c->watch, fd, ready))
 		return false;
-	e->shaking += c->tls != NULL;
+	e->hands[c->upstream].shaking += c->tls != NULL;
 	return true;
 }
 
@@ -272,7 +335,7 @@ bool
 conn_begin_tls(struct edge *e, struct conn *c)
 {
 	c->tls = tls_accept(e->identity->server, c->watch.fd);
-	e->shaking += c->tls != NULL;
+	e->hands[false].shaking += c->tls != NULL;
 	return c->tls != NULL;
 }
 
@@ -290,8 +353,9 @@ void
 conn_drop_tls(struct edge *e, struct conn *c)
 {
 	if (c->tls && !c->shaken)
-		e->shaking--;
+		e->hands[c->upstream].shaking--;
 	tls_free(&c->tls);
+	hand_leave(e, c);
 }
 
 void

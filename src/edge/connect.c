@@ -56,6 +56,8 @@ connect_handshake(struct exchange *x)
 	struct edge *e = x->edge;
 	struct conn *c = &x->up->conn;
 	uint64_t bytes;
+	if (!conn_may_shake(e, c))
+		return;
 	if (c->out.at && conn_write(e, c, NULL, 0, &bytes) == WROTE_BROKEN) {
 		exchange_end(x, END_PROVIDER_UNREACHABLE);
 		return;

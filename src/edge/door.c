@@ -62,11 +62,6 @@ door_accept(struct edge *e, int listener, const struct door *d)
 			edge_pause_listeners(e, 0);
 			return;
 		}
-		if (d->tls && !edge_has_room_for_tls(e)) { /* turn_end asks for a segment */
-			e->short_of_room = true;
-			edge_pause_listeners(e, ROOM_WAIT_MS);
-			return;
-		}
 		struct sockaddr_in6 from = {0}; /* longer ones are cut: of a Unix socket only the family counts */
 		socklen_t from_len = sizeof from;
 		int fd = accept4(listener, (struct sockaddr *)&from, &from_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -129,10 +124,9 @@ door_proxy_header(struct client *c)
 	bool good = r == PROXY2_DONE && proxied_for(c);
 	vault_free(e->vault, c->proxy, sizeof *c->proxy);
 	c->proxy = NULL;
-	if (good && (!c->tls_follows || conn_begin_tls(e, &c->conn)))
-		return true;
-	client_close(c);
-	return false;
+	if (!good)
+		client_close(c);
+	return good;
 }
 
 /* ---- a request ---- */

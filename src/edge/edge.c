@@ -161,11 +161,19 @@ bool
 edge_has_room_for_tls(const struct edge *e)
 {
 	struct vault_facts facts;
-	uint64_t handshakes = e->shaking + 1;
+	uint64_t handshakes = e->hands[false].shaking + e->hands[true].shaking + 1;
 	for (const struct exchange *x = e->wait_dialer; x; x = x->wait_next)
 		handshakes++; /* soon */
 	vault_facts(e->vault, &facts);
 	return facts.mapped_bytes - facts.used_bytes >= 4 * READ_BYTES + handshakes * TLS_HANDSHAKE_BYTES;
+}
+
+/* Who sends a hello and then nothing has its memory until `timeouts.head`: of them there are only so many, and the others' requests go on. */
+bool
+edge_has_room_for_hello(const struct edge *e)
+{
+	const struct edge_limits *l = &e->p->limits;
+	return (e->hands[false].shaking + 1) * (uint64_t)TLS_HANDSHAKE_BYTES <= (l->content_bytes + l->library_bytes) / HANDSHAKES_SHARE && edge_has_room_for_tls(e);
 }
 
 static void
@@ -265,6 +273,7 @@ static void
 turn_end(struct loop *l)
 {
 	struct edge *e = l->turn_arg;
+	conn_shake_hands(e);
 	count_set(e->p->counters, working_key, 0);
 	if (e->in_used) { /* content of this turn */
 		memset(e->in, 0, e->in_used);

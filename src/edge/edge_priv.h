@@ -37,7 +37,8 @@ enum {
 	STRICT_POLL_MS = 4,
 	TICK_MS = 1000,
 	TLS_HANDSHAKE_BYTES = 96 << 10, /* what a handshake may take while it lasts */
-	ROOM_WAIT_MS = 8, /* no memory for another TLS connection: look again after this */
+	HANDSHAKES_SHARE = 4, /* clients' handshakes may take one in so many bytes of the vault */
+	HANDSHAKES_A_TURN = 4, /* steps of handshakes, of clients and of providers each: a signature by RSA is half a millisecond for everybody */
 };
 
 struct listener;
@@ -98,8 +99,12 @@ struct edge {
 	uint32_t connections, slots;
 	bool go, draining;
 	bool retiring; /* others accept: those who are here are served, and told that the connection ends */
-	uint32_t shaking; /* TLS handshakes in progress */
-	bool short_of_room; /* a connection with TLS was not accepted yet for want of memory */
+	struct hands {
+		struct conn *first, **end;
+		uint32_t shaking; /* handshakes in progress */
+	} hands[2]; /* [conn.upstream]: whose next step of a handshake waits for its turn, first come, first served */
+	struct conn *hand; /* whose turn it is */
+	bool short_of_room; /* a handshake has not begun yet for want of memory */
 	bool fresh; /* a pool has such connections */
 	bool thirsty; /* somebody was not read because the vault is nearly full */
 	int status;
@@ -116,6 +121,7 @@ void edge_stop(struct edge *e);
 void edge_pause_listeners(struct edge *e, uint64_t ms); /* they are level-triggered: nobody accepts, so nobody may ask */
 bool edge_has_room(const struct edge *e); /* for what one read may make us keep */
 bool edge_has_room_for_tls(const struct edge *e); /* for one more handshake beside those in progress */
+bool edge_has_room_for_hello(const struct edge *e); /* … with a client */
 
 /*
  * Bytes of this exchange are looked at, until the end of the turn or the next call. A process that dies over them leaves the name of the key: the
@@ -144,6 +150,9 @@ enum { CONN_NOTHING = 0,
 	CONN_CUT = -2 };
 must_check bool conn_open(struct edge *e, struct conn *c, int fd, void (*ready)(struct watch *w));
 must_check bool conn_begin_tls(struct edge *e, struct conn *c); /* what follows is TLS, with a client; false: no memory */
+/* Its handshake may go a step further. False: it waits in a queue, and its watch is called when it may. */
+must_check bool conn_may_shake(struct edge *e, struct conn *c);
+void conn_shake_hands(struct edge *e); /* each turn: those that waited */
 /* Says goodbye where TLS wants it, closes the descriptor, lets go of what waits. */
 void conn_close(struct edge *e, struct conn *c);
 void conn_drop_tls(struct edge *e, struct conn *c); /* what follows is clear text */

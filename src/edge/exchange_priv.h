@@ -35,6 +35,7 @@ struct conn {
 	struct watch watch;
 	struct tls *tls; /* NULL: clear text */
 	struct outbox out;
+	struct conn *hand_next, **hand_link; /* in the queue for a step of its handshake */
 	bool upstream;
 	bool shaken; /* the handshake is done, and counted */
 	bool cut; /* what was said is not all of it: no goodbye, which would say that it is (RFC 8446 6.1) */
@@ -69,7 +70,7 @@ struct client {
 	bool http10;
 	bool loopback; /* from this machine */
 	bool trusted; /* a proxy that says from whom its requests are */
-	bool tls_follows; /* behind the proxy's header */
+	bool tls_follows; /* it will begin with the client's first record */
 	bool is_stream; /* one of HTTP/2: it has no socket of its own (h2.c) */
 };
 

@@ -4,4 +4,10 @@ import { attacks, Crowd } from "../harness/attacks.ts";
 const [name, target] = process.argv.slice(2);
 const attack = attacks.find((one) => one.name === name);
 if (!attack || !target) throw new Error("drill_attackers.ts NAME TARGET");
-new Crowd({ ...attack, ends: false }, JSON.parse(target));
+const begin = () => new Crowd({ ...attack, ends: false }, JSON.parse(target));
+let crowd = begin();
+setInterval(() => {
+	if (!attack.deaf) return;
+	crowd.stop();
+	crowd = begin();
+}, 2_000);

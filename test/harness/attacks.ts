@@ -14,6 +14,8 @@ export type Attack = {
 	ends?: boolean;
 	// What is refused or told apart shows in this counter.
 	shows?: string;
+	// It reads nothing, and so does not hear either that it was thrown out.
+	deaf?: boolean;
 	// Honest clients may be told to come again: memory for bodies is shared.
 	busy?: boolean;
 	open: (t: Target) => Socket;
@@ -170,6 +172,7 @@ export const attacks: Attack[] = [
 		connections: 10,
 		bytes: 256 << 10,
 		ends: true,
+		deaf: true,
 		open: pasted,
 		behave: (s, t) => void s.write(post(t.key, chat({ stream: true }), { "x-sim": "chunks=100,chunk_bytes=200000" })),
 	},
@@ -213,7 +216,7 @@ export const attacks: Attack[] = [
 	{
 		name: "handshakes that go nowhere",
 		connections: 30,
-		bytes: 128 << 10,
+		bytes: 4 << 10,
 		open: (t) => tcp(t.secure),
 		behave: (s) => {
 			// A hello that promises more, and then nothing.

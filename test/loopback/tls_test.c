@@ -82,6 +82,16 @@ client(void)
 	return e;
 }
 
+/* It has said its part, and hears nothing. */
+static struct end
+greeting_client(void)
+{
+	struct end e = client();
+	assert_int_equal(tls_handshake(e.tls), TLS_AGAIN);
+	flush(&e);
+	return e;
+}
+
 static struct end
 shaken_client(void)
 {
@@ -166,6 +176,12 @@ ask_old(const char *body)
 	return c;
 }
 
+static uint32_t
+clients_shaking(void)
+{
+	return r.edge->hands[false].shaking;
+}
+
 static uint64_t
 used(void)
 {
@@ -188,7 +204,7 @@ a_provider_that_goes_in_mid_handshake_is_noticed_at_once(void **state)
 	shutdown(p.fd, SHUT_WR);
 	(void)hear(&c, out, &len);
 	assert_memory_equal(out, "HTTP/1.1 502", 12);
-	assert_int_equal(r.edge->shaking, 0);
+	assert_int_equal(r.edge->hands[true].shaking, 0);
 	rig_book(&r);
 	rig_check_books(&r);
 	assert_int_equal(rig_balance(&r), DOLLAR);
@@ -254,6 +270,48 @@ a_refused_upload_gets_its_answer(void **state)
 	leave(&c);
 }
 
+/* A goodbye is for what it says itself (RFC 8446 6.1): the connection is there, and what it asked for before is answered. */
+static void
+who_says_goodbye_and_stays_is_answered(void **state)
+{
+	size_t len;
+	struct end c = ask(hi), p = provider(0);
+	shake(&p);
+	tls_end(c.tls);
+	flush(&c);
+	rig_pass(&r, 100);
+	(void)hear(&p, out, &len);
+	seal(&p, UNTIL_CLOSE PLAIN_BODY, sizeof UNTIL_CLOSE PLAIN_BODY - 1);
+	tls_end(p.tls);
+	flush(&p);
+	assert_int_equal(hear(&c, out, &len), TLS_CLOSED);
+	assert_memory_equal(out, "HTTP/1.1 200", 12);
+	assert_non_null(strstr(out, "0\r\n\r\n"));
+	assert_int_equal(atomic_load(&r.counters.ended[END_COMPLETED]), 1);
+	leave(&p);
+	leave(&c);
+}
+
+/* With a goodbye or without: it is not asked (docs/decisions/0013), and its request ends at the provider. */
+static void
+who_ends_the_connection_has_gone(void **state)
+{
+	for (int goodbye = 0; goodbye < 2; goodbye++) {
+		size_t len;
+		struct end c = ask(hi), p = provider(goodbye);
+		shake(&p);
+		if (goodbye) {
+			tls_end(c.tls);
+			flush(&c);
+		}
+		shutdown(c.fd, SHUT_WR);
+		assert_int_not_equal(hear(&p, out, &len), TLS_AGAIN);
+		assert_int_equal(atomic_load(&r.counters.ended[END_CLIENT_GONE]), goodbye + 1);
+		leave(&p);
+		leave(&c);
+	}
+}
+
 /* More of them than one turn takes, then a request: nothing else comes that would wake the edge. */
 static void
 a_flood_of_key_updates_ends_and_the_request_behind_it_is_answered(void **state)
@@ -287,12 +345,12 @@ half_a_handshake_has_the_time_of_a_head_and_no_more(void **state)
 	struct end c = client();
 	assert_int_equal(tls_handshake(c.tls), TLS_AGAIN);
 	flush(&c);
-	assert_int_equal(r.edge->shaking, 1);
+	assert_int_equal(clients_shaking(), 1);
 	rig_pass(&r, 9000);
 	assert_int_equal(atomic_load(&r.counters.connections_open), 1);
 	rig_pass(&r, 2000);
 	assert_int_equal(atomic_load(&r.counters.connections_open), 0);
-	assert_int_equal(r.edge->shaking, 0);
+	assert_int_equal(clients_shaking(), 0);
 	assert_int_equal(used(), before);
 	leave(&c);
 }
@@ -333,7 +391,7 @@ what_is_no_handshake_leaves_nothing_behind(void **state)
 	}
 	rig_pass(&r, 3000);
 	assert_int_equal(atomic_load(&r.counters.connections_open), 0);
-	assert_int_equal(r.edge->shaking, 0);
+	assert_int_equal(clients_shaking(), 0);
 	assert_int_equal(used(), before);
 	assert_true(atomic_load(&r.counters.tls_failed) > 0);
 }
@@ -394,19 +452,92 @@ wanted_segments(void)
 
 /* The bound is reached: who asked all the same would ask again with each segment that it can't take. */
 static void
-a_connection_waits_for_room_and_no_segment_beyond_the_bound_is_asked_for(void **state)
+a_hello_waits_for_room_and_no_segment_beyond_the_bound_is_asked_for(void **state)
 {
 	map_all();
 	hoard_all_but(300 << 10);
 	(void)wanted_segments();
-	int fd = rig_connect(&r);
+	struct end c = greeting_client();
 	rig_pass(&r, 2000);
-	assert_int_equal(atomic_load(&r.counters.connections_open), 0);
+	assert_int_equal(clients_shaking(), 0);
+	assert_int_equal(atomic_load(&r.counters.connections_open), 1);
+	assert_null(r.edge->loop.again); /* nor is it looked for each turn */
 	assert_int_equal(wanted_segments(), 0);
 	give_back();
 	rig_pass(&r, 1000);
-	assert_int_equal(atomic_load(&r.counters.connections_open), 1);
-	close(fd);
+	shake(&c);
+	leave(&c);
+}
+
+static void
+who_has_not_said_hello_costs_no_memory_for_tls(void **state)
+{
+	enum { MANY = 100 };
+	static struct end c[MANY];
+	for (size_t i = 0; i < MANY; i++)
+		c[i] = client();
+	uint64_t before = used();
+	char last = 0;
+	for (size_t i = 0; i < MANY; i++) { /* of the hello: nothing, a byte, half of its record's head, all but its last byte */
+		assert_int_equal(tls_handshake(c[i].tls), TLS_AGAIN);
+		size_t some[] = {0, 1, 3, tls_wire().len - 1};
+		rig_send(&r, c[i].fd, tls_wire().at, some[i % ARRAY_LEN(some)]);
+		last = tls_wire().at[tls_wire().len - 1];
+		tls_wire_taken();
+	}
+	rig_turn(&r);
+	assert_int_equal(clients_shaking(), 0);
+	assert_int_equal(used(), before);
+	rig_send(&r, c[MANY - 1].fd, &last, 1);
+	shake(&c[MANY - 1]);
+	for (size_t i = 0; i < MANY; i++)
+		leave(&c[i]);
+}
+
+/* Each is a signature, for which everybody else waits. */
+static void
+handshakes_take_turns(void **state)
+{
+	enum { MANY = 3 * HANDSHAKES_A_TURN };
+	static struct end c[MANY];
+	for (size_t i = 0; i < MANY; i++)
+		c[i] = client();
+	rig_turn(&r);
+	for (size_t i = 0; i < MANY; i++) {
+		assert_int_equal(tls_handshake(c[i].tls), TLS_AGAIN);
+		assert_int_equal(send(c[i].fd, tls_wire().at, tls_wire().len, 0), tls_wire().len);
+		tls_wire_taken();
+	}
+	for (size_t turns = 1; turns <= 3; turns++) {
+		loop_turn(&r.edge->loop, 0);
+		assert_int_equal(clients_shaking(), turns * HANDSHAKES_A_TURN);
+	}
+	for (size_t i = 0; i < MANY; i++)
+		shake(&c[i]);
+	assert_int_equal(clients_shaking(), 0);
+	assert_null(r.edge->loop.again);
+	for (size_t i = 0; i < MANY; i++)
+		leave(&c[i]);
+}
+
+/* Who leaves others waiting for its part gets no more of the vault than its share, and no longer than a head may take. */
+static void
+handshakes_have_a_share_of_the_memory(void **state)
+{
+	enum { MANY = (40 << 20) / HANDSHAKES_SHARE / TLS_HANDSHAKE_BYTES };
+	static struct end c[MANY + 2];
+	map_all();
+	for (size_t i = 0; i < ARRAY_LEN(c); i++)
+		c[i] = greeting_client();
+	rig_pass(&r, 100);
+	assert_int_equal(clients_shaking(), MANY);
+	leave(&c[0]);
+	rig_turn(&r);
+	assert_int_equal(clients_shaking(), MANY);
+	shake(&c[MANY]);
+	shake(&c[MANY + 1]);
+	for (size_t i = 1; i < ARRAY_LEN(c); i++)
+		leave(&c[i]);
 }
 
 /* It is our memory that is short, and no provider that is slow. */
@@ -473,11 +604,16 @@ main(void)
 		T(an_end_that_comes_with_the_last_bytes_is_seen),
 		T(goodbye_is_said_behind_whole_answers_only),
 		T(a_refused_upload_gets_its_answer),
+		T(who_says_goodbye_and_stays_is_answered),
+		T(who_ends_the_connection_has_gone),
 		T(a_flood_of_key_updates_ends_and_the_request_behind_it_is_answered),
 		T(half_a_handshake_has_the_time_of_a_head_and_no_more),
 		T(a_handshake_that_waited_for_room_has_no_more_time_either),
 		T(what_is_no_handshake_leaves_nothing_behind),
-		T(a_connection_waits_for_room_and_no_segment_beyond_the_bound_is_asked_for),
+		T(a_hello_waits_for_room_and_no_segment_beyond_the_bound_is_asked_for),
+		T(who_has_not_said_hello_costs_no_memory_for_tls),
+		T(handshakes_take_turns),
+		T(handshakes_have_a_share_of_the_memory),
 		T(who_finds_no_room_for_a_handshake_is_told_of_our_load),
 		T(a_renewal_without_memory_is_refused_and_the_next_is_taken),
 	};
