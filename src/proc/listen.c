@@ -140,16 +140,6 @@ same_address(const struct plan_address *a, const struct plan_address *b)
 	return a->len == b->len && memcmp(&a->any, &b->any, a->len) == 0;
 }
 
-/* Place in `from`, -1: it does not listen there. */
-static int
-place_in(const struct generation *from, const struct plan_address *a)
-{
-	for (uint32_t i = 0; from && i < from->plan->listen_count; i++)
-		if (from->listen_fd[i] >= 0 && same_address(&from->plan->listen[i], a))
-			return (int)i;
-	return -1;
-}
-
 /* The socket stays, whatever else is said of it; -1: that can't be. */
 static int
 take_over(const struct generation *from, int place, const struct plan_address *a)
@@ -173,15 +163,23 @@ has(const struct generation *g, int fd)
 	return false;
 }
 
+/* Place in `from`, -1: it does not listen there. Port 0 twice are two ports: what g has already is not meant. */
+static int
+place_in(const struct generation *from, const struct plan_address *a, const struct generation *g)
+{
+	for (uint32_t i = 0; from && i < from->plan->listen_count; i++)
+		if (from->listen_fd[i] >= 0 && same_address(&from->plan->listen[i], a) && !has(g, from->listen_fd[i]))
+			return (int)i;
+	return -1;
+}
+
 bool
 listen_all(struct generation *g, const struct generation *before)
 {
 	const struct supervisor_plan *plan = g->plan;
 	memset(g->listen_fd, -1, sizeof g->listen_fd);
 	for (uint32_t i = 0; i < plan->listen_count; i++) {
-		int place = place_in(before, &plan->listen[i]);
-		if (place >= 0 && has(g, before->listen_fd[place])) /* port 0 twice: two ports */
-			place = -1;
+		int place = place_in(before, &plan->listen[i], g);
 		g->listen_fd[i] = place >= 0 ? take_over(before, place, &plan->listen[i]) : listen_or_say(g->s, &plan->listen[i]);
 		if (g->listen_fd[i] < 0) {
 			listen_drop(g, before);

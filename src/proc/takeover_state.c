@@ -125,10 +125,11 @@ read_address(const json_t *o, struct plan_address *ret)
 	const char *hex = text_of(o, "address");
 	size_t len = strlen(hex) / 2;
 	uint8_t *to = (uint8_t *)&ret->any;
-	if (len == 0 || len > sizeof ret->local)
+	bool inherited = is_true(o, "inherited"); /* it has no address that we know */
+	if ((len == 0 && !inherited) || len > sizeof ret->local)
 		return false;
 	*ret = (struct plan_address){
-		.len = (socklen_t)len, .tls = is_true(o, "tls"), .dual_stack = is_true(o, "dual_stack"), .inherited = is_true(o, "inherited"), .mode = (mode_t)takeover_number(o, "mode"), .fd = fd_of(o, "fd")};
+		.len = (socklen_t)len, .tls = is_true(o, "tls"), .dual_stack = is_true(o, "dual_stack"), .inherited = inherited, .mode = (mode_t)takeover_number(o, "mode"), .fd = fd_of(o, "fd")};
 	for (size_t i = 0; i < len; i++) {
 		int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
 		if (high < 0 || low < 0)

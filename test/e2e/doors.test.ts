@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { statSync, writeFileSync, existsSync, readFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
@@ -42,6 +42,15 @@ describe("listeners", () => {
 		return status;
 	};
 
+	const allAnswer = async () => {
+		const urls = endpoints(w.lethe);
+		expect(await answered(await Raw.open(urls[0]!))).toBe(200);
+		expect(await answered(await Raw.over(local(socket)))).toBe(200);
+		expect(await answered(await Raw.open(urls[2]!))).toBe(200);
+		expect(await answered(await Raw.over(local(strict), { tls: true }))).toBe(200);
+		expect(await answered(await Raw.open(urls[4]!.replace("[::1]", "localhost"), "::1"))).toBe(200);
+	};
+
 	test("all of them answer: IPv4, IPv6, Unix sockets, with TLS and without", async () => {
 		const urls = endpoints(w.lethe);
 		expect(urls.map((url) => url.replace(/\d+$/, "PORT"))).toEqual([
@@ -53,11 +62,18 @@ describe("listeners", () => {
 			"http://[::]:PORT",
 			"http://[::]:PORT",
 		]);
-		expect(await answered(await Raw.open(urls[0]!))).toBe(200);
-		expect(await answered(await Raw.over(local(socket)))).toBe(200);
-		expect(await answered(await Raw.open(urls[2]!))).toBe(200);
-		expect(await answered(await Raw.over(local(strict), { tls: true }))).toBe(200);
-		expect(await answered(await Raw.open(urls[4]!.replace("[::1]", "localhost"), "::1"))).toBe(200);
+		await allAnswer();
+	});
+
+	test("all of them go on when the server becomes another binary", async () => {
+		const before = endpoints(w.lethe), running = await Raw.open(before[2]!);
+		running.say(post(w.customer.key, JSON.stringify({ ...JSON.parse(hi), stream: true }), { "x-sim": "chunks=20,gap_ms=50" }));
+		await until("it runs", () => running.received.includes("data:"));
+		for (let round = 0; round < 2; round++) expect((await w.lethe.upgrade()).status).toBe(0);
+		expect(endpoints(w.lethe)).toEqual(before);
+		await allAnswer();
+		expect((await running.answer()).body.toString()).toContain("[DONE]");
+		expect(existsSync(strict)).toBe(true);
 	});
 
 	test("[::] takes IPv4 only where it is told to", async () => {
@@ -117,6 +133,9 @@ describe("listeners", () => {
 		const url = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
 		await until("it listens there", () => existsSync(join(own, "data", "endpoint")) && readFileSync(join(own, "data", "endpoint"), "utf8") === `${url}\n`);
 		server.close(); // Ours; the server has its own.
+		expect((await fetch(`${url}/v1/models`)).status).toBe(401);
+		const upgrade = spawnSync(letheBinary, ["upgrade", "--data", join(own, "data")], { encoding: "utf8" });
+		expect([upgrade.stderr, upgrade.status]).toEqual(["", 0]);
 		expect((await fetch(`${url}/v1/models`)).status).toBe(401);
 		right.child.kill("SIGTERM");
 		expect(await right.ended).toBe(0);
