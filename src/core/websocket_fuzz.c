@@ -201,46 +201,68 @@ slow_data(struct slow *s, const char *payload, size_t have, uint64_t length, boo
 	return utf8 < 0 || (utf8 > 0 && final && have == length) ? WEBSOCKET_E_NOT_UTF8 : WEBSOCKET_E_OK;
 }
 
+/* The whole head's length in bytes, by its second one. */
+static size_t
+slow_head_len(const struct slow *s)
+{
+	unsigned said = s->p[1] & 127;
+	return 2u + (said == 126 ? 2 : said == 127 ? 8
+											   : 0) +
+		(s->from_client ? 4 : 0);
+}
+
+static enum websocket_error
+slow_length(const struct slow *s, uint64_t *ret)
+{
+	unsigned said = s->p[1] & 127;
+	*ret = said;
+	if (said < 126)
+		return WEBSOCKET_E_OK;
+	*ret = 0;
+	for (int i = 0; i < (said == 126 ? 2 : 8); i++)
+		*ret = *ret << 8 | s->p[2 + i];
+	bool short_form = said == 126 ? *ret >= 126 : *ret >= 65536 && *ret <= INT64_MAX;
+	return short_form ? WEBSOCKET_E_OK : WEBSOCKET_E_LENGTH;
+}
+
+/* What is there of a frame whose payload begins at `head`. */
+static enum websocket_error
+slow_payload(struct slow *s, size_t head, uint64_t length, char payload[MESSAGE_MAX], size_t *ret_have)
+{
+	size_t left = (size_t)(s->end - s->p) - head;
+	size_t have = left < length ? left : (size_t)length;
+	bool final = s->p[0] >> 7;
+	uint8_t opcode = s->p[0] & 15, mask[4] = {0};
+	if (s->from_client)
+		memcpy(mask, s->p + head - 4, 4);
+	for (size_t i = 0; i < have && i < MESSAGE_MAX; i++)
+		payload[i] = (char)(s->p[head + i] ^ mask[i % 4]);
+	*ret_have = have;
+	if (opcode >= 8)
+		return have == length && opcode == 8 ? slow_close(payload, have) : WEBSOCKET_E_OK;
+	s->text = opcode ? opcode == 1 : s->text;
+	s->message_len = opcode ? 0 : s->message_len;
+	s->open = !final;
+	return slow_data(s, payload, have, length, final);
+}
+
 /* One frame; false: there is no more of it. */
 static bool
 slow_frame(struct slow *s, struct log *l, enum websocket_error *ret_error)
 {
-	size_t left = (size_t)(s->end - s->p), head = 2;
+	size_t left = (size_t)(s->end - s->p), have;
+	uint64_t length;
+	char payload[MESSAGE_MAX];
 	if (left < 2 || (*ret_error = slow_head(s)))
 		return false;
-	bool final = s->p[0] >> 7;
-	uint8_t opcode = s->p[0] & 15, said = s->p[1] & 127, mask[4] = {0};
-	uint64_t length = said;
-	head += (said == 126 ? 2 : said == 127 ? 8
-										   : 0) +
-		(s->from_client ? 4 : 0);
-	if (left < head)
+	size_t head = slow_head_len(s);
+	if (left < head || (*ret_error = slow_length(s, &length)))
 		return false;
-	if (said > 125) {
-		length = 0;
-		for (int i = 0; i < (said == 126 ? 2 : 8); i++)
-			length = length << 8 | s->p[2 + i];
-	}
-	if ((said == 126 && length < 126) || (said == 127 && (length < 65536 || length > INT64_MAX))) {
-		*ret_error = WEBSOCKET_E_LENGTH;
-		return false;
-	}
-	if (s->from_client)
-		memcpy(mask, s->p + head - 4, 4);
-	char payload[MESSAGE_MAX];
-	size_t have = left - head < length ? left - head : (size_t)length;
-	for (size_t i = 0; i < have && i < MESSAGE_MAX; i++)
-		payload[i] = (char)(s->p[head + i] ^ mask[i % 4]);
-	if (opcode < 8) {
-		s->text = opcode ? opcode == 1 : s->text;
-		s->message_len = opcode ? 0 : s->message_len;
-		s->open = !final;
-		*ret_error = slow_data(s, payload, have, length, final);
-	} else if (have == length && opcode == 8)
-		*ret_error = slow_close(payload, have);
+	*ret_error = slow_payload(s, head, length, payload, &have);
 	if (*ret_error || have < length)
 		return false;
-	add_frame(l, final, opcode, payload, have);
+	uint8_t opcode = s->p[0] & 15;
+	add_frame(l, s->p[0] >> 7, opcode, payload, have);
 	s->closed = opcode == 8;
 	s->p += head + have;
 	return !s->closed;
