@@ -318,3 +318,12 @@ http1_framing(struct http1_head *h, const struct http1_seen *seen)
 		return transfer_coding(h);
 	return length ? content_length(h) : HTTP1_E_OK;
 }
+
+bool
+http1_is_websocket(const struct http1_head *h, const struct http1_seen *seen)
+{
+	if (!seen->upgrade || !http1_has(seen, HTTP1_UPGRADE) || seen->again >> HTTP1_UPGRADE & 1)
+		return false;
+	struct span to = http1_field_value(h, http1_field_find(h, HTTP1_UPGRADE));
+	return h->minor_version > 0 && to.len == 9 && bytes_equal_nocase(to.at, "websocket", 9);
+}

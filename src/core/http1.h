@@ -103,6 +103,7 @@ struct http1_head {
 	bool has_length; /* content_length is given */
 	bool until_close; /* responses: the body ends with the connection */
 	bool expect_continue; /* requests: the client waits for 100 */
+	bool websocket; /* requests: a WebSocket is asked for (RFC 6455 4.2.1); responses: 101 agrees to one */
 	uint64_t content_length;
 	uint32_t bytes; /* length of the whole head, final empty line included */
 	uint16_t field_count;
@@ -122,13 +123,18 @@ enum http1_result { HTTP1_MORE,
  * HTTP1_MORE: not complete (the caller bounds len). HTTP1_BAD: *ret_error says why. HTTP1_DONE: *ret is filled.
  * Refused besides the grammar: bare CR or LF, NUL, obs-fold, blank before the colon, any doubt about framing (RFC 9112 6.3),
  * repeated Host / Content-Length / Transfer-Encoding, Transfer-Encoding in HTTP/1.0, codings other than exactly "chunked"; a repeated
- * field that says who asks or what the body is (Authorization, Content-Type, ...).
+ * field that says who asks or what the body is (Authorization, Content-Type, ...); an Upgrade to anything but WebSocket, or of a request with a body.
  */
 must_check enum http1_result http1_request_parse(const char *buf, size_t len, size_t *scanned, struct http1_head *ret,
 	enum http1_error *ret_error);
 
-/* The same for a response head. for_head: it answers HEAD, so it has no body whatever it says (RFC 9112 6.3). */
-must_check enum http1_result http1_response_parse(const char *buf, size_t len, size_t *scanned, bool for_head, struct http1_head *ret,
+/* What was asked: the answer to HEAD has no body whatever it says (RFC 9112 6.3), and 101 only answers to an Upgrade. */
+enum http1_asked { HTTP1_ASKED,
+	HTTP1_ASKED_HEAD,
+	HTTP1_ASKED_WEBSOCKET };
+
+/* The same for a response head. */
+must_check enum http1_result http1_response_parse(const char *buf, size_t len, size_t *scanned, enum http1_asked asked, struct http1_head *ret,
 	enum http1_error *ret_error);
 
 /* First field with this id, or NULL. */

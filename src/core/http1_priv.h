@@ -55,6 +55,9 @@ enum http1_error http1_fields_parse(const char *buf, size_t at, size_t end, stru
 /* Content-Length, Transfer-Encoding, Connection: h's framing and keep_alive. RFC 9112 6.3 and 9.3. */
 enum http1_error http1_framing(struct http1_head *h, const struct http1_seen *seen);
 
+/* Do the fields agree on a change to WebSocket, and to nothing else? */
+bool http1_is_websocket(const struct http1_head *h, const struct http1_seen *seen);
+
 /*
  * "HTTP/1.0" or "HTTP/1.1" at 8 readable bytes; OK, BAD_VERSION for another digit pair, BAD_START_LINE for
  * anything else.

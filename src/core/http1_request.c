@@ -189,6 +189,16 @@ check_repeated(const struct http1_seen *seen)
 	return seen->again & once ? HTTP1_E_REPEATED_FIELD : HTTP1_E_OK;
 }
 
+/* A WebSocket is opened by a GET without a body (RFC 6455 4.1); who may, is for the edge to know. Nothing else is changed to. */
+static enum http1_error
+check_upgrade(struct http1_head *h, const struct http1_seen *seen)
+{
+	if (!seen->upgrade || !http1_has(seen, HTTP1_UPGRADE))
+		return HTTP1_E_OK;
+	h->websocket = h->method == HTTP1_GET && !h->chunked && !h->content_length && !h->expect_continue && http1_is_websocket(h, seen);
+	return h->websocket ? HTTP1_E_OK : HTTP1_E_UNEXPECTED_UPGRADE;
+}
+
 static enum http1_error
 request_parse(const char *buf, size_t end, struct http1_head *h)
 {
@@ -207,9 +217,7 @@ request_parse(const char *buf, size_t end, struct http1_head *h)
 		e = check_repeated(&seen);
 	if (e == HTTP1_E_OK)
 		e = check_expect(h, &seen);
-	if (e == HTTP1_E_OK && seen.upgrade && http1_has(&seen, HTTP1_UPGRADE))
-		e = HTTP1_E_UNEXPECTED_UPGRADE;
-	return e;
+	return e == HTTP1_E_OK ? check_upgrade(h, &seen) : e;
 }
 
 enum http1_result

@@ -6,7 +6,7 @@
 
 /*
  * HTTP-version SP status-code SP [ reason-phrase ]. The SP before an absent reason is often left out; nothing
- * hangs on it. 101 is refused: we never ask for an upgrade, and what follows it would not be HTTP.
+ * hangs on it. 101 is refused where nobody asked for an upgrade: what follows it would not be HTTP.
  */
 static enum http1_error
 status_line(const char *p, const char *end, struct http1_head *h, const char **ret_next)
@@ -21,7 +21,7 @@ status_line(const char *p, const char *end, struct http1_head *h, const char **r
 			return HTTP1_E_BAD_STATUS_LINE;
 		status = status * 10 + (unsigned)(p[i] - '0');
 	}
-	if (status < 100 || status > 599 || status == 101 || (p[12] != ' ' && p[12] != '\r'))
+	if (status < 100 || status > 599 || (p[12] != ' ' && p[12] != '\r'))
 		return HTTP1_E_BAD_STATUS_LINE;
 	p = bytes_find_value_end(p + 12, end);
 	if (*p != '\r' || p[1] != '\n')
@@ -33,14 +33,14 @@ status_line(const char *p, const char *end, struct http1_head *h, const char **r
 
 /* RFC 9112 6.3. A 1xx or 204 that announces a body contradicts itself: its bytes would be taken for the next answer. */
 static enum http1_error
-response_body(struct http1_head *h, bool for_head)
+response_body(struct http1_head *h, enum http1_asked asked)
 {
 	bool never = h->status < 200 || h->status == 204;
 	if (never && h->chunked)
 		return HTTP1_E_BAD_CODING;
 	if (never && h->content_length)
 		return HTTP1_E_BAD_LENGTH;
-	if (never || h->status == 304 || for_head) {
+	if (never || h->status == 304 || asked == HTTP1_ASKED_HEAD) {
 		h->chunked = false;
 		h->has_length = true;
 		h->content_length = 0;
@@ -52,20 +52,23 @@ response_body(struct http1_head *h, bool for_head)
 }
 
 static enum http1_error
-response_parse(const char *buf, size_t end, bool for_head, struct http1_head *h)
+response_parse(const char *buf, size_t end, enum http1_asked asked, struct http1_head *h)
 {
 	struct http1_seen seen;
 	const char *next = buf;
 	enum http1_error e = status_line(buf, buf + end, h, &next);
+	if (e == HTTP1_E_OK && h->status == 101 && asked != HTTP1_ASKED_WEBSOCKET)
+		e = HTTP1_E_BAD_STATUS_LINE;
 	if (e == HTTP1_E_OK)
 		e = http1_fields_parse(buf, (size_t)(next - buf), end, h, &seen);
 	if (e == HTTP1_E_OK)
 		e = http1_framing(h, &seen);
-	return e == HTTP1_E_OK ? response_body(h, for_head) : e;
+	h->websocket = e == HTTP1_E_OK && h->status == 101 && http1_is_websocket(h, &seen);
+	return e == HTTP1_E_OK ? response_body(h, asked) : e;
 }
 
 enum http1_result
-http1_response_parse(const char *buf, size_t len, size_t *scanned, bool for_head, struct http1_head *ret,
+http1_response_parse(const char *buf, size_t len, size_t *scanned, enum http1_asked asked, struct http1_head *ret,
 	enum http1_error *ret_error)
 {
 	size_t end = 0;
@@ -89,7 +92,7 @@ http1_response_parse(const char *buf, size_t len, size_t *scanned, bool for_head
 	memset(ret, 0, offsetof(struct http1_head, fields));
 	ret->base = buf;
 	ret->bytes = (uint32_t)end;
-	enum http1_error e = response_parse(buf, end, for_head, ret);
+	enum http1_error e = response_parse(buf, end, asked, ret);
 	if (e == HTTP1_E_OK)
 		return HTTP1_DONE;
 	*ret_error = e;

@@ -221,7 +221,14 @@ static const struct refused bad_requests[] = {
 	REFUSED(BAD_EXPECT, POST "Expect: 100-continue, x\r\n\r\n"),
 	REFUSED(BAD_EXPECT, POST "Expect:\r\n\r\n"),
 	REFUSED(BAD_EXPECT, POST "Expect: 100-continue\r\nExpect: 100-continue\r\n\r\n"),
-	REFUSED(UNEXPECTED_UPGRADE, GET "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+	REFUSED(UNEXPECTED_UPGRADE, GET "Connection: keep-alive, Upgrade\r\nUpgrade: websocket, h2c\r\n\r\n"),
+	REFUSED(UNEXPECTED_UPGRADE, GET "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: websocket\r\n\r\n"),
+	REFUSED(UNEXPECTED_UPGRADE, GET "Connection: Upgrade\r\nUpgrade: websocket/13\r\n\r\n"),
+	REFUSED(UNEXPECTED_UPGRADE, GET "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\nx"),
+	REFUSED(UNEXPECTED_UPGRADE, GET "Connection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n\r\n"),
+	REFUSED(UNEXPECTED_UPGRADE, GET "Connection: Upgrade\r\nUpgrade: websocket\r\nExpect: 100-continue\r\n\r\n"),
+	REFUSED(UNEXPECTED_UPGRADE, POST "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+	REFUSED(UNEXPECTED_UPGRADE, "GET / HTTP/1.0\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
 	REFUSED(UNEXPECTED_UPGRADE, GET "Upgrade: h2c\r\nConnection: HTTP2-Settings\r\nConnection: upgrade\r\n\r\n"),
 };
 
@@ -621,6 +628,38 @@ an_ended_body_takes_nothing_more(void **state)
 	assert_int_equal(consumed, 0);
 }
 
+static void
+a_websocket_is_asked_for_and_agreed_to(void **state)
+{
+	static const struct {
+		const char *text;
+		bool response;
+		enum http1_asked asked;
+		enum http1_result result;
+		bool websocket;
+	} rows[] = {
+		{GET "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n", false, HTTP1_ASKED, HTTP1_DONE, true},
+		{GET "Connection: Upgrade\r\n\r\n", false, HTTP1_ASKED, HTTP1_DONE, false},
+		{GET "Upgrade: websocket\r\n\r\n", false, HTTP1_ASKED, HTTP1_DONE, false},
+		{"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", true, HTTP1_ASKED_WEBSOCKET, HTTP1_DONE, true},
+		{"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", true, HTTP1_ASKED, HTTP1_BAD, false},
+		{"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", true, HTTP1_ASKED_WEBSOCKET, HTTP1_DONE, false},
+		{"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", true, HTTP1_ASKED_WEBSOCKET, HTTP1_DONE, false},
+		{"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\n", true, HTTP1_ASKED_WEBSOCKET, HTTP1_BAD, false},
+		{"HTTP/1.1 200 OK\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\n", true, HTTP1_ASKED_WEBSOCKET, HTTP1_DONE, false},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct http1_head h;
+		enum http1_error error;
+		size_t scanned = 0, len = strlen(rows[i].text);
+		enum http1_result r = rows[i].response ? http1_response_parse(rows[i].text, len, &scanned, rows[i].asked, &h, &error)
+											   : http1_request_parse(rows[i].text, len, &scanned, &h, &error);
+		assert_int_equal(r, rows[i].result);
+		if (r == HTTP1_DONE)
+			assert_int_equal(h.websocket, rows[i].websocket);
+	}
+}
+
 int
 main(void)
 {
@@ -639,6 +678,7 @@ main(void)
 		cmocka_unit_test(malformed_chunks_are_refused),
 		cmocka_unit_test(extensions_and_trailers_have_limits),
 		cmocka_unit_test(an_ended_body_takes_nothing_more),
+		cmocka_unit_test(a_websocket_is_asked_for_and_agreed_to),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

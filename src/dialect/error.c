@@ -169,12 +169,26 @@ responses_event(struct text *t, const struct error_says *e)
 	text_lit(t, "}\n\n");
 }
 
+/* A message of its own; event_id is the server's, the one inside would be that of the client's event which it is about. */
+static void
+realtime_event(struct text *t, const struct error_says *e)
+{
+	text_lit(t, "{\"type\":\"error\",\"event_id\":\"event_");
+	text_span(t, e->request_id);
+	text_lit(t, "\",\"error\":");
+	openai_object(t, e);
+	text_lit(t, "}");
+}
+
 void
 error_write_event(struct text *t, enum endpoint endpoint, const struct error_says *e)
 {
 	switch (endpoint) {
 	case ENDPOINT_RESPONSES:
 		responses_event(t, e);
+		return;
+	case ENDPOINT_REALTIME:
+		realtime_event(t, e);
 		return;
 	case ENDPOINT_MESSAGES:
 		text_lit(t, "\n\nevent: error\ndata: ");

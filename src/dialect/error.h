@@ -23,7 +23,7 @@ struct error_says {
 /* The body of an error answer. */
 void error_write(struct text *t, enum dialect dialect, const struct error_says *e);
 
-/* The event that ends a stream, from the blank line that ends whatever half event went before to the blank line behind it. */
+/* The event that ends a stream, from the blank line that ends whatever half event went before to the blank line behind it. Realtime: a message. */
 void error_write_event(struct text *t, enum endpoint endpoint, const struct error_says *e);
 
 #endif

@@ -18,6 +18,7 @@ static const struct meter_language *const languages[ENDPOINT_COUNT] = {
 	[ENDPOINT_IMAGES_GENERATIONS] = &meter_media,
 	[ENDPOINT_IMAGES_EDITS] = &meter_media,
 	[ENDPOINT_IMAGES_VARIATIONS] = &meter_media,
+	[ENDPOINT_REALTIME] = &meter_realtime,
 };
 
 static const struct meter_language *

@@ -11,7 +11,7 @@ struct meter_language {
 	size_t (*feed)(struct meter *m, const char *in, size_t len, bool last, struct span *spans, size_t *ret_count);
 };
 
-extern const struct meter_language meter_chat, meter_messages, meter_gemini, meter_responses, meter_media;
+extern const struct meter_language meter_chat, meter_messages, meter_gemini, meter_responses, meter_media, meter_realtime;
 
 /* The answer is at least this; an error stays. */
 static inline void

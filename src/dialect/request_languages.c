@@ -310,6 +310,7 @@ static const struct request_language *const languages[ENDPOINT_COUNT] = {
 	[ENDPOINT_IMAGES_GENERATIONS] = &images,
 	[ENDPOINT_IMAGES_EDITS] = &images,
 	[ENDPOINT_IMAGES_VARIATIONS] = &images,
+	[ENDPOINT_REALTIME] = &moderations, /* it has no body: nothing is read by it */
 };
 
 const struct request_language *

@@ -19,6 +19,7 @@ static const struct reason_row {
 
 /* X(status, reason phrase) */
 #define STATUSES(X) \
+	X(101, "Switching Protocols") \
 	X(200, "OK") \
 	X(204, "No Content") \
 	X(400, "Bad Request") \
@@ -34,6 +35,7 @@ static const struct reason_row {
 	X(415, "Unsupported Media Type") \
 	X(417, "Expectation Failed") \
 	X(422, "Unprocessable Content") \
+	X(426, "Upgrade Required") \
 	X(429, "Too Many Requests") \
 	X(431, "Request Header Fields Too Large") \
 	X(500, "Internal Server Error") \
@@ -95,6 +97,8 @@ answer_head(struct exchange *x, struct text *t, uint16_t status)
 		text_u64(t, x->capped);
 		text_lit(t, "\r\n");
 	}
+	if (status == 101) /* its connection field is another */
+		return;
 	if (!x->keep_client || e->draining || e->retiring) {
 		x->keep_client = false;
 		text_lit(t, "connection: close\r\n");
@@ -167,6 +171,8 @@ send_error(struct exchange *x, struct error_says *e)
 		answer_allow(&t, x->takes);
 	if (status == 415) /* RFC 9110 15.5.16 */
 		text_lit(&t, "accept-encoding: identity\r\n");
+	if (status == 426) /* RFC 9110 15.5.22, RFC 6455 4.4 */
+		text_lit(&t, "upgrade: websocket\r\nsec-websocket-version: 13\r\n");
 	if (!retry_helps(status))
 		text_lit(&t, "x-should-retry: false\r\n");
 	else if (status == 503)
@@ -344,6 +350,21 @@ answer_stream_error(struct exchange *x, enum end_reason reason)
 	error_write_event(&body, (enum endpoint)x->endpoint, &e);
 	x->answered = true;
 	reply(x, (struct span){0}, body.at, body.len, true);
+}
+
+struct span
+answer_session_error(struct exchange *x, enum end_reason reason, struct span message)
+{
+	struct text body = body_room(x->edge);
+	struct error_says e = says(reason);
+	char id[ID_TEXT_MAX];
+	if (!*reasons[reason].text)
+		return (struct span){0};
+	if (message.len)
+		e.message = message;
+	e.request_id = (struct span){id, id_text(ID_REQUEST, x->id, id)};
+	error_write_event(&body, (enum endpoint)x->endpoint, &e);
+	return (struct span){body.at, body.len};
 }
 
 /* ---- a provider's error ---- */

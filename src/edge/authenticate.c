@@ -2,6 +2,7 @@
 #include "edge/edge_priv.h"
 
 #include "edge/door.h"
+#include "edge/duplex.h"
 #include "edge/endpoints.h"
 #include "edge/h2.h"
 
@@ -39,7 +40,8 @@ presented_key(const struct http1_head *h)
 	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
 		if ((f = http1_field_find(h, plain[i])))
 			return http1_field_value(h, f);
-	return target_argument(h->target, SPAN("key")); /* never sent upstream */
+	struct span key = duplex_key(h);
+	return key.len ? key : target_argument(h->target, SPAN("key")); /* never sent upstream */
 }
 
 static enum client_family

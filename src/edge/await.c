@@ -1,6 +1,8 @@
 /* AWAIT: the head of the provider's answer. A good one begins the relay; an error is read whole before anything of it is passed on. */
 #include "edge/edge_priv.h"
 
+#include "edge/duplex.h"
+
 /* ---- what comes down ---- */
 
 /* Bit per length that a name of the list has: most fields are told by that. */
@@ -147,7 +149,11 @@ begin(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bo
 	uint64_t waited_ms = e->loop.now_ms - x->started_ms;
 	x->ticket->facts.first_byte_ms = waited_ms > 0 ? (uint32_t)waited_ms : 1; /* 0: none came */
 	remember_framing(x, h);
-	if (h->status < 200 || h->status == 204 || h->status == 205 || (h->status >= 300 && h->status < 400)) /* no answer to this question */
+	if (x->duplex && h->status == 101)
+		duplex_begin(x, h, rest, len, eof);
+	else if (x->duplex && h->status < 300)
+		exchange_end(x, END_PROVIDER_MALFORMED);
+	else if (h->status < 200 || h->status == 204 || h->status == 205 || (h->status >= 300 && h->status < 400)) /* no answer to this question */
 		exchange_end(x, END_PROVIDER_MALFORMED);
 	else if (h->status == 401 || h->status == 402 || h->status == 403) {
 		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->model->provider)->id, h->status);
@@ -189,10 +195,11 @@ void
 await_answer(struct exchange *x, char *bytes, size_t len, bool eof)
 {
 	struct edge *e = x->edge;
+	enum http1_asked asked = x->duplex ? HTTP1_ASKED_WEBSOCKET : HTTP1_ASKED;
 	edge_works_for(x);
 	for (;;) {
 		enum http1_error error;
-		switch (http1_response_parse(bytes, len, &x->scanned, false, &e->head, &error)) {
+		switch (http1_response_parse(bytes, len, &x->scanned, asked, &e->head, &error)) {
 		case HTTP1_MORE:
 			head_incomplete(x, bytes, len, eof);
 			return;

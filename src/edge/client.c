@@ -1,6 +1,7 @@
 #include "edge/edge_priv.h"
 
 #include "edge/door.h"
+#include "edge/duplex.h"
 #include "edge/h2.h"
 
 #include <assert.h>
@@ -450,10 +451,12 @@ static void
 exchange_ready(struct client *c)
 {
 	uint16_t flags = c->conn.watch.flags;
-	if (c->x->step == STEP_READ_BODY) {
+	if (c->x->duplex && c->x->step == STEP_RELAY)
+		duplex_client_ready(c->x);
+	else if (c->x->step == STEP_READ_BODY) {
 		if (c->pending_len || c->x->req->expects || flags & (LOOP_READABLE | LOOP_HANGUP))
 			read_body_more(c->x);
-	} else if (flags & LOOP_HANGUP && !listens_still(c))
+	} else if (flags & LOOP_HANGUP && (c->x->duplex || !listens_still(c)))
 		client_lost(c);
 }
 

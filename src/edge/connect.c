@@ -23,7 +23,7 @@ connect_in_streams(struct edge *e, uint32_t provider)
 {
 	for (struct exchange *x = e->wait_dialer, *next; x; x = next) {
 		next = x->wait_next;
-		struct upstream *s = x->model->provider == provider ? h2_up_stream(e, provider) : NULL;
+		struct upstream *s = x->model->provider == provider && !x->duplex ? h2_up_stream(e, provider) : NULL;
 		if (!s)
 			continue;
 		exchange_stop_waiting(x);
@@ -120,6 +120,10 @@ connect_upstream(struct exchange *x)
 	uint32_t provider = x->model->provider;
 	exchange_step(x, STEP_CONNECT);
 	x->attempts++;
+	if (x->duplex) { /* of its own, and of HTTP/1.1 */
+		want_connection(x);
+		return;
+	}
 	struct upstream *u = h2_up_stream(e, provider);
 	if (u)
 		count_add(e->p->counters, upstream_reused, 1);
@@ -152,7 +156,7 @@ void
 connect_done(struct edge *e, const struct message_connected *m, int fd)
 {
 	struct exchange *x = waiting(e, m->token);
-	struct upstream *u = fd >= 0 ? upstream_adopt(e, m->provider, fd) : NULL;
+	struct upstream *u = fd >= 0 ? upstream_adopt(e, m->provider, fd, !x || !x->duplex) : NULL;
 	if (fd >= 0 && !u)
 		close(fd);
 	if (!x) { /* its client has gone meanwhile: the connection serves the next */

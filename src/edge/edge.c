@@ -2,6 +2,7 @@
 
 #include "core/ipc.h"
 #include "edge/door.h"
+#include "edge/duplex.h"
 #include "edge/h2.h"
 
 #include <assert.h>
@@ -295,6 +296,7 @@ turn_end(struct loop *l)
 	read_the_thirsty(e);
 	if ((e->wait_booking || e->wait_booked) && !e->poll.link)
 		timer_arm(l, &e->poll, l->now_ms + STRICT_POLL_MS, poll_rounds);
+	duplex_goodbye(e);
 	look_whether_done(e);
 }
 

@@ -17,6 +17,8 @@ struct edge_limits {
 	uint32_t connections; /* clients and providers together */
 	uint32_t tickets_per_account_percent; /* of the slab that one account may have open; 100: no limit */
 	uint32_t connections_per_address, bad_keys_per_minute; /* 0: no limit */
+	uint64_t websocket_message_bytes; /* one message of a session */
+	uint32_t websocket_frames_per_second; /* of a session's client */
 	uint64_t content_bytes; /* vault budget */
 	uint64_t library_bytes; /* of the vault on top of it: connections, TLS, the edge's own structs */
 };
@@ -24,6 +26,7 @@ struct edge_limits {
 struct edge_timeouts { /* milliseconds */
 	uint32_t head, body, idle, connect, first_byte, between_bytes, client_write, drain;
 	uint32_t request; /* 0: no limit */
+	uint32_t websocket_idle, websocket_close;
 };
 
 struct edge_tls {

@@ -94,6 +94,7 @@ static const struct {
 	OF(IMAGES_GENERATIONS, "/images/generations", true),
 	OF(IMAGES_EDITS, "/images/edits", true),
 	OF(IMAGES_VARIATIONS, "/images/variations", true),
+	OF(REALTIME, "/realtime", true),
 #undef OF
 #define X(NAME, number, of, word, is_billed) [number].billed = is_billed, [number].dialect = DIALECT_##of,
 	ENDPOINTS(X)

@@ -10,6 +10,7 @@
 #include "ticket/endpoints.h"
 
 enum goes { GOES_BODY,
+	GOES_DUPLEX, /* a WebSocket */
 	GOES_MODELS,
 	GOES_HEALTH };
 
@@ -31,6 +32,7 @@ enum goes { GOES_BODY,
 	X("countTokens", METHOD, POST, BODY, COUNT_TOKENS, GEMINI) \
 	X("embedContent", METHOD, POST, BODY, EMBED_CONTENT, GEMINI) \
 	X("batchEmbedContents", METHOD, POST, BODY, BATCH_EMBED_CONTENTS, GEMINI) \
+	X("/v1/realtime", WHOLE, GET, DUPLEX, REALTIME, OPENAI) \
 	X("/v1/models", WHOLE, GET, MODELS, NONE, OPENAI) /* Anthropic's as well: the headers tell */ \
 	X("/v1/models/", PREFIX, GET, MODELS, NONE, OPENAI) \
 	X("/v1beta/models", WHOLE, GET, MODELS, NONE, GEMINI) \

@@ -1,5 +1,6 @@
 #include "edge/edge_priv.h"
 
+#include "edge/duplex.h"
 #include "edge/h2_up.h"
 
 #include <assert.h>
@@ -70,7 +71,9 @@ exchange_late(struct timer *t)
 		exchange_rearm(x);
 		return;
 	}
-	if (waits_for_our_memory(x))
+	if (x->duplex && x->step == STEP_RELAY && !over)
+		duplex_late(x);
+	else if (waits_for_our_memory(x))
 		exchange_end(x, END_OVERLOADED);
 	else
 		exchange_end(x, over && x->step == STEP_RELAY ? END_REQUEST_TIMEOUT : (enum end_reason)steps[x->step].late);
@@ -192,6 +195,9 @@ exchange_free(struct exchange *x)
 	x->meter = NULL;
 	vault_free_dirty(e->vault, x->carry, x->carry_cap, x->carry_len);
 	x->carry = NULL;
+	if (x->duplex)
+		vault_free(e->vault, x->duplex, sizeof *x->duplex);
+	x->duplex = NULL;
 	*x->link = x->next;
 	if (x->next)
 		x->next->link = x->link;
@@ -209,6 +215,8 @@ tell_client(struct exchange *x, enum end_reason reason)
 		answer_cut(x);
 	else if (!x->head_sent)
 		answer_error(x, reason, NULL, (struct span){0});
+	else if (x->duplex)
+		duplex_tell(x, reason);
 	else if (x->streamed)
 		answer_stream_error(x, reason);
 	else
@@ -255,6 +263,11 @@ exchange_client_gone(struct exchange *x)
 	x->client->x = NULL;
 	x->client = NULL;
 	bool running = x->up && (x->step == STEP_AWAIT || x->step == STEP_RELAY);
+	if (x->duplex && x->step == STEP_RELAY) {
+		running = duplex_may_drain(x);
+		reason = duplex_is_closed(x) ? END_COMPLETED : reason;
+	} else if (x->duplex)
+		running = false;
 	if (!running || e->draining || catalogue_provider(e->p->catalogue, x->model->provider)->cancel != DRAIN_UPSTREAM) {
 		exchange_end(x, reason);
 		return;

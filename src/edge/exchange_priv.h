@@ -21,6 +21,7 @@
 struct edge;
 struct exchange;
 struct client;
+struct duplex;
 struct upstream;
 struct visitor;
 
@@ -124,6 +125,7 @@ struct exchange {
 	struct upstream *up;
 	struct request *req;
 	struct meter *meter;
+	struct duplex *duplex; /* a WebSocket, asked for or running */
 	struct ticket *ticket;
 	struct exchange *next, **link; /* all of this edge */
 	struct exchange *wait_next, **wait_link; /* in the one list it waits in */

@@ -175,7 +175,7 @@ identity_use(struct edge *e)
 }
 
 struct tls *
-identity_connect(struct edge *e, uint32_t provider, int fd)
+identity_connect(struct edge *e, uint32_t provider, int fd, bool http2)
 {
 	struct identity *i = e->identity;
 	const struct catalogue_provider *p = catalogue_provider(e->p->catalogue, provider);
@@ -184,7 +184,7 @@ identity_connect(struct edge *e, uint32_t provider, int fd)
 	if (!i->sessions[provider])
 		i->sessions[provider] = tls_sessions_create(); /* without memory for it, each handshake is a full one */
 	struct tls *t = tls_connect(i->trust[p->trust], p->host, i->sessions[provider], fd);
-	if (t && p->http2)
+	if (t && p->http2 && http2)
 		tls_offer_h2(t);
 	return t;
 }

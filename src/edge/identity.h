@@ -33,6 +33,6 @@ void identity_take(struct edge *e, const struct message_secret *m);
 /* All has come: from now on new connections use it. False: it can't be used, or there was no memory for it, and what was in use stays. */
 must_check bool identity_use(struct edge *e);
 /* TLS with that provider on a connected socket. NULL: no memory, or nobody to trust. */
-must_check struct tls *identity_connect(struct edge *e, uint32_t provider, int fd);
+must_check struct tls *identity_connect(struct edge *e, uint32_t provider, int fd, bool http2);
 
 #endif

@@ -195,7 +195,8 @@ static void
 body_complete(struct exchange *x)
 {
 	struct request *r = x->req;
-	enum request_error error = r->form ? form_scan_finish(r->form, &r->scan) : request_scan_finish(&r->scan);
+	enum request_error error = x->duplex ? REQUEST_OK
+		: r->form                     ? form_scan_finish(r->form, &r->scan) : request_scan_finish(&r->scan);
 	if (error != REQUEST_OK) {
 		answer_request_error(x, error);
 		exchange_end(x, END_BAD_BODY);

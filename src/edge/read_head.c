@@ -1,6 +1,7 @@
 /* READ_HEAD: which endpoint is it, and in whose words is the caller answered? */
 #include "edge/edge_priv.h"
 
+#include "edge/duplex.h"
 #include "edge/endpoints.h"
 
 /* The body won't be read: if it is here whole, step over it; else the connection ends after the answer. */
@@ -66,6 +67,11 @@ go_on(struct exchange *x, const struct endpoint_path *r, const struct http1_head
 		x->beta_asked = argument_is(h->target, SPAN("beta"), SPAN("true"));
 		authenticate(x, h, named, rest);
 		return;
+	case GOES_DUPLEX:
+		x->endpoint = (uint8_t)r->endpoint;
+		if (duplex_asked(x, h, &named))
+			authenticate(x, h, named, rest);
+		return;
 	case GOES_MODELS:
 		read_head_skip_body(x, h, rest.at, rest.len);
 		if (authenticate_key(x, h))
@@ -98,6 +104,10 @@ read_head(struct client *c, const char *bytes, size_t len)
 	if (h->method == HTTP1_OPTIONS) {
 		read_head_skip_body(x, h, rest.at, rest.len);
 		answer_options(x, r);
+	} else if (h->websocket && (!r || r->goes != GOES_DUPLEX)) { /* whatever follows the head is no HTTP */
+		x->keep_client = false;
+		c->linger = true;
+		exchange_end(x, r ? END_BAD_HTTP : END_NOT_FOUND);
 	} else if (!r || !method_fits(r, h->method)) {
 		read_head_skip_body(x, h, rest.at, rest.len);
 		x->takes = r ? (uint8_t)r->method : HTTP1_METHOD_OTHER;

@@ -4,6 +4,7 @@
  */
 #include "edge/edge_priv.h"
 
+#include "edge/duplex.h"
 #include "edge/h2_up.h"
 
 #include <assert.h>
@@ -34,7 +35,7 @@ carry_keep(struct exchange *x, const char *bytes, size_t len)
 	return true;
 }
 
-static void
+void
 carry_drop(struct exchange *x)
 {
 	vault_free_dirty(x->edge->vault, x->carry, x->carry_cap, x->carry_len);
@@ -353,6 +354,10 @@ relay_read(struct exchange *x)
 	edge_works_for(x);
 	if (!x->up || x->step < STEP_SEND || x->step > STEP_RELAY || (x->client && reply_is_full(x->client)))
 		return;
+	if (x->duplex && x->step == STEP_RELAY) {
+		duplex_provider_ready(x);
+		return;
+	}
 	if (x->up->is_stream) {
 		h2_up_pull(x->up);
 		return;

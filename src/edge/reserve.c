@@ -79,7 +79,7 @@ static bool
 watchable(const struct exchange *x)
 {
 	const struct request_facts *r = &x->req->scan.result;
-	return r->stream && !x->model->reasoning && !no_cap(x);
+	return x->duplex || (r->stream && !x->model->reasoning && !no_cap(x));
 }
 
 /* Output tokens that the hold is to cover, as far as the balance is known. */
@@ -158,7 +158,7 @@ reserved(struct exchange *x, uint64_t input, uint64_t output)
 	x->hold_output = output;
 	x->pieces = r->n;
 	x->ticket->facts.flags = (uint16_t)((r->stream ? TICKET_STREAMED : 0) | (x->capped ? TICKET_CAPPED : 0));
-	if (route_edit(x))
+	if (x->duplex || route_edit(x))
 		connect_upstream(x);
 	else
 		exchange_end(x, END_OVERLOADED);
@@ -290,4 +290,20 @@ reserve_extend(struct exchange *x)
 	x->hold_output += step;
 	x->extend_at = x->hold_output - step / 4;
 	return true;
+}
+
+enum { COVER_TOKENS = 1024 }; /* taken at once when a session needs more, so that not each message does */
+
+bool
+reserve_cover(struct exchange *x, uint64_t input, uint64_t output)
+{
+	struct edge *e = x->edge;
+	struct nano have = ticket_hold(x->ticket), need = price_upper_bound(x->bound, input, output), ahead = price_upper_bound(x->bound, 0, COVER_TOKENS);
+	int64_t stated = atomic_load_explicit(&x->ticket->cost, memory_order_relaxed);
+	if (need.v > INT64_MAX / 4 || stated > INT64_MAX / 4 || ahead.v > INT64_MAX / 4)
+		return false;
+	need.v += stated;
+	if (need.v <= have.v)
+		return true;
+	return ticket_extend(e->desk, x->ticket, (struct nano){need.v + ahead.v}) == MOVED || ticket_extend(e->desk, x->ticket, need) == MOVED;
 }

@@ -1,6 +1,7 @@
 /* SEND: our own head, then the body with its edits, straight from the vault's blocks. Sent again from the start when a kept connection was closed. */
 #include "edge/edge_priv.h"
 
+#include "edge/duplex.h"
 #include "edge/endpoints.h"
 #include "edge/h2_up.h"
 
@@ -56,6 +57,8 @@ add_target(struct text *t, const struct exchange *x, const struct catalogue_prov
 		text_lit(t, "?alt=sse");
 	if (p->dialect == DIALECT_ANTHROPIC && x->beta_asked)
 		text_lit(t, "?beta=true");
+	if (x->duplex)
+		duplex_add_query(t, x);
 }
 
 static struct span
@@ -65,7 +68,7 @@ build_head(struct exchange *x)
 	const struct catalogue_provider *p = catalogue_provider(e->p->catalogue, x->model->provider);
 	struct text t = text_on(e->head_out, HEAD_OUT_BYTES);
 	struct secret key = provider_key(e, x->model->provider);
-	text_lit(&t, "POST ");
+	text_str(&t, x->duplex ? "GET " : "POST ");
 	add_target(&t, x, p);
 	text_lit(&t, " HTTP/1.1\r\nhost: ");
 	text_str(&t, p->host);
@@ -78,9 +81,14 @@ build_head(struct exchange *x)
 		text_span(&t, credentials[p->dialect]);
 		text_add(&t, key.at, key.len);
 	}
-	text_lit(&t, "\r\nuser-agent: lethe\r\naccept-encoding: identity\r\ncontent-length: ");
-	text_u64(&t, x->req->total);
-	text_lit(&t, "\r\n");
+	text_lit(&t, "\r\nuser-agent: lethe\r\naccept-encoding: identity\r\n");
+	if (x->duplex)
+		duplex_add_handshake(&t, x);
+	else {
+		text_lit(&t, "content-length: ");
+		text_u64(&t, x->req->total);
+		text_lit(&t, "\r\n");
+	}
 	size_t before = t.len;
 	add_client_headers(&t, x->req, p);
 	if (p->dialect == DIALECT_ANTHROPIC && !memmem(t.at + before, t.len - before, "anthropic-version", 17))

@@ -4,6 +4,7 @@
  */
 #include "edge/edge_priv.h"
 
+#include "dialect/realtime.h"
 #include "edge/endpoints.h"
 #include "ticket/price.h"
 
@@ -115,6 +116,19 @@ leg_price(const struct exchange *x, const struct catalogue_model *m, const struc
 	return p ? price_of(x, m, p, u) : price_of(x, x->model, x->price, u); /* an unknown model is not free: it costs what the asked one does */
 }
 
+/* Seconds of audio cost what audio tokens do where the row has no price for them: nothing is free by mistake. */
+static struct usage
+leg_usage(const struct exchange *x, const struct catalogue_model *m, const struct meter_leg *l)
+{
+	enum { TOKENS_A_SECOND = 10 };
+	struct usage u = l->usage;
+	if (u.tools[TOOL_audio_second] && !leg_price(x, m, &u)->tool_nano[TOOL_audio_second]) {
+		u.tokens[TOKEN_audio_in] += (uint64_t)u.tools[TOOL_audio_second] * TOKENS_A_SECOND;
+		u.tools[TOOL_audio_second] = 0;
+	}
+	return u;
+}
+
 static void
 add_usage(struct usage *to, const struct usage *u)
 {
@@ -139,8 +153,9 @@ legs_cost(const struct exchange *x)
 	for (unsigned i = 0; i < leg_count(x); i++) {
 		const struct meter_leg *l = &x->meter->legs[i];
 		const struct catalogue_model *m = leg_model(x, l);
+		struct usage u = leg_usage(x, m, l);
 		if (m != x->model)
-			sum.v += price_cost(leg_price(x, m, &l->usage), &l->usage).v;
+			sum.v += price_cost(leg_price(x, m, &u), &u).v;
 	}
 	return sum;
 }
@@ -156,12 +171,13 @@ hand_in_legs(struct exchange *x)
 		struct ticket *t = m == x->model ? NULL : ticket_pick(e->desk);
 		if (!t)
 			continue;
+		struct usage u = leg_usage(x, m, l);
 		t->facts = x->ticket->facts;
 		t->facts.parent = x->id;
 		t->facts.legs_nano = 0;
 		t->facts.model = m ? m->id : 0;
-		t->facts.price = leg_price(x, m, &l->usage)->id;
-		write_usage(&t->facts, &l->usage);
+		t->facts.price = leg_price(x, m, &u)->id;
+		write_usage(&t->facts, &u);
 		struct ticket_leg row = {x->account_row, x->slot};
 		if (ticket_take(e->desk, t, ticket_next_id(e->desk, edge_wall_ms(e)), &row, 1, (struct nano){1}, NULL) == MOVED) {
 			ticket_state_cost(t, (struct nano){0});
@@ -230,6 +246,13 @@ unpriced_measure(const struct exchange *x, const struct usage *u)
 }
 
 static void
+session_usage(const struct exchange *x, struct usage *ret)
+{
+	const struct realtime_rates rates = {x->model->bytes_per_token_x100, x->model->image_tokens, x->model->context_tokens};
+	realtime_usage(x->meter, &rates, ret);
+}
+
+static void
 usage_now(const struct exchange *x, struct usage *ret)
 {
 	bool media = endpoint_of_audio((enum endpoint)x->endpoint) || endpoint_of_images((enum endpoint)x->endpoint);
@@ -240,10 +263,15 @@ usage_now(const struct exchange *x, struct usage *ret)
 	}
 	if (x->meter && x->meter->usage.flags & USAGE_REPORTED) {
 		*ret = x->meter->usage;
-		add_unreported(x->meter, ret);
+		if (x->duplex)
+			session_usage(x, ret);
+		else
+			add_unreported(x->meter, ret);
 		for (unsigned i = 0; i < x->meter->leg_count; i++)
-			if (leg_model(x, &x->meter->legs[i]) == x->model)
-				add_usage(ret, &x->meter->legs[i].usage);
+			if (leg_model(x, &x->meter->legs[i]) == x->model) {
+				struct usage u = leg_usage(x, x->model, &x->meter->legs[i]);
+				add_usage(ret, &u);
+			}
 		return;
 	}
 	*ret = (struct usage){.flags = USAGE_ESTIMATED};

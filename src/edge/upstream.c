@@ -1,5 +1,6 @@
 #include "edge/edge_priv.h"
 
+#include "edge/duplex.h"
 #include "edge/h2_up.h"
 
 
@@ -68,6 +69,11 @@ upstream_ready(struct watch *w)
 			return;
 	} else if (w->flags & LOOP_WRITABLE && u->conn.out.at)
 		upstream_flush(u);
+	if (x->duplex && x->step == STEP_RELAY && !u->conn.out.at) {
+		duplex_room(x);
+		if (u->x != x)
+			return;
+	}
 	if (x->step == STEP_SEND && w->flags & LOOP_WRITABLE) {
 		send_request(x);
 		if (u->x != x) /* it ended, or took another connection */
@@ -78,7 +84,7 @@ upstream_ready(struct watch *w)
 }
 
 struct upstream *
-upstream_adopt(struct edge *e, uint32_t provider, int fd)
+upstream_adopt(struct edge *e, uint32_t provider, int fd, bool http2)
 {
 	const struct catalogue_provider *p = catalogue_provider(e->p->catalogue, provider);
 	struct upstream *u = vault_alloc(e->vault, sizeof *u);
@@ -87,7 +93,7 @@ upstream_adopt(struct edge *e, uint32_t provider, int fd)
 	u->edge = e;
 	u->provider = provider;
 	u->conn.upstream = true;
-	u->conn.tls = p->tls ? identity_connect(e, provider, fd) : NULL;
+	u->conn.tls = p->tls ? identity_connect(e, provider, fd, http2) : NULL;
 	if ((p->tls && !u->conn.tls) || !conn_open(e, &u->conn, fd, upstream_ready)) {
 		tls_free(&u->conn.tls);
 		vault_free(e->vault, u, sizeof *u);

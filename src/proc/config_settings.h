@@ -51,6 +51,8 @@
 		"open connections of one client address (of IPv6 a /64) to one edge; 0: no limit. This machine and `trusted_proxies` have none") \
 	X("bad_keys_per_minute", bad_keys_per_minute, COUNT, "60", 0, 1000000, \
 		"refused keys from one client address before it gets 429 and its connections are closed; keys that have worked from there go on working; 0: no limit") \
+	X("websocket_message_bytes", websocket_message_bytes, BYTES, "16MiB", KIB, GIB, "largest message of a realtime session, of either side") \
+	X("websocket_frames_per_second", websocket_frames_per_second, COUNT, "1000", 1, 1000000, "frames that the client of a realtime session may send in a second") \
 	X("content_memory", content_memory_bytes, BYTES, "512MiB", 4 * MIB, 1024 * GIB, \
 		"memory of one edge for requests and answers in flight; beyond it new requests wait, then get 503") \
 	X("library_memory", library_memory_bytes, BYTES, "0", 0, 64 * GIB, \
@@ -66,6 +68,8 @@
 	X("between_bytes", between_bytes_ms, MS, "120s", 100, 24 * HOUR_MS, "between two pieces of a provider's answer") \
 	X("client_write", client_write_ms, MS, "60s", 100, HOUR_MS, "a client that takes nothing for this long is gone") \
 	X("request", request_ms, MS, "0", 0, 24 * HOUR_MS, "from a request's head until its answer is complete, whatever happens in between; 0: no limit") \
+	X("websocket_idle", websocket_idle_ms, MS, "15m", 100, 24 * HOUR_MS, "a realtime session in which neither side says anything, pings not counted") \
+	X("websocket_close", websocket_close_ms, MS, "5s", 100, HOUR_MS, "from one side's close frame until the other's") \
 	X("drain", drain_ms, MS, "30s", 0, 24 * HOUR_MS, "at a stop or a change of the configuration, how long running answers may go on")
 
 #define CONFIG_TLS(X) \

@@ -206,6 +206,8 @@ plan_timeouts(const struct config_timeouts *from, struct edge_timeouts *ret)
 		.client_write = (uint32_t)from->client_write_ms,
 		.drain = (uint32_t)from->drain_ms,
 		.request = (uint32_t)from->request_ms,
+		.websocket_idle = (uint32_t)from->websocket_idle_ms,
+		.websocket_close = (uint32_t)from->websocket_close_ms,
 	};
 }
 
@@ -233,6 +235,8 @@ plan_numbers(const struct config *c, struct supervisor_plan *plan)
 		.tickets_per_account_percent = (uint32_t)c->limits.streams_per_account_percent,
 		.connections_per_address = (uint32_t)c->limits.connections_per_address,
 		.bad_keys_per_minute = (uint32_t)c->limits.bad_keys_per_minute,
+		.websocket_message_bytes = c->limits.websocket_message_bytes,
+		.websocket_frames_per_second = (uint32_t)c->limits.websocket_frames_per_second,
 		.content_bytes = c->limits.content_memory_bytes,
 		.library_bytes = c->limits.library_memory_bytes,
 	};

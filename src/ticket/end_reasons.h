@@ -49,6 +49,11 @@
 	X(TOO_MANY_BAD_KEYS, 41, 429, NOTE, "rate_limit_error", "too_many_bad_keys", NONE, "Too many wrong API keys came from your address. Wait a minute, and check the keys that are used there.") \
 	X(REQUEST_TIMEOUT, 42, 504, NOTE, "server_error", "request_timeout", REPORTED, "The request took longer than the gateway allows.") \
 	X(KEY_QUARANTINED, 43, 503, NOTE, "server_error", "key_quarantined", NONE, "Requests with this API key are held back: gateway processes have ended while they served it. The operator has been told.") \
+	X(UPGRADE_REQUIRED, 47, 426, NOTE, "invalid_request_error", "upgrade_required", NONE, "This endpoint speaks WebSocket: connect to it by wss:// (RFC 6455, version 13).") \
+	X(SESSION_IDLE, 16, 0, INFO, "invalid_request_error", "session_idle", REPORTED, "The session was idle for too long.") \
+	X(BAD_WEBSOCKET, 17, 0, NOTE, "invalid_request_error", "bad_websocket", REPORTED, "A frame of the client broke the WebSocket protocol.") \
+	X(BAD_MESSAGE, 18, 0, NOTE, "invalid_request_error", "bad_request", REPORTED, "A message of the client can't be taken here.") \
+	X(TOO_FAST, 15, 0, NOTE, "rate_limit_error", "rate_limit_exceeded", REPORTED, "Too many messages within a second.") \
 	X(BODY_ENCODED, 44, 415, NOTE, "invalid_request_error", "unsupported_encoding", NONE, "The request body is compressed (Content-Encoding). Send it as it is, without that header.")
 
 enum end_reason {

@@ -140,6 +140,8 @@ take_head(struct receiver *r, const char *buf, size_t len)
 		result = http1_response_parse(buf + r->at, len - r->at, &r->scanned, r->c->kind == CASE_RESPONSE_TO_HEAD, &h, &error);
 	if (result == HTTP1_BAD)
 		refuse(r, error);
+	else if (result == HTTP1_DONE && r->c->kind == CASE_REQUEST && h.websocket) /* as read_head.c does wherever there is no session */
+		refuse(r, HTTP1_E_UNEXPECTED_UPGRADE);
 	else if (result == HTTP1_DONE)
 		head_done(r, &h);
 	else if (len - r->at >= HEAD_MAX)

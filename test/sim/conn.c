@@ -287,6 +287,15 @@ read_head(struct sim_conn *c, struct span s)
 	return 0;
 }
 
+static size_t
+read_session(struct sim_conn *c, struct span s)
+{
+	if (c->exchange->state != SIM_EXCHANGE_SOCKET)
+		return 0;
+	sim_realtime_feed(c, s);
+	return s.len;
+}
+
 /* Parses until the input ends or an exchange is under way: one at a time, in order. */
 static size_t
 consume(struct sim_conn *c, struct span s)
@@ -294,7 +303,7 @@ consume(struct sim_conn *c, struct span s)
 	size_t used = 0;
 	while (used < s.len && !c->dead && !c->draining && !c->closing) {
 		struct span rest = {s.at + used, s.len - used};
-		size_t n = c->reading_body ? read_body(c, rest) : c->exchange ? 0
+		size_t n = c->reading_body ? read_body(c, rest) : c->exchange ? read_session(c, rest)
 																	  : read_head(c, rest);
 		if (!n)
 			break;
@@ -349,6 +358,12 @@ exchange_turn(struct sim_conn *c)
 		if (sim_serve_step(c, &at_ns))
 			return true;
 		sim_wheel_arm(&c->server->wheel, &c->timer, at_ns);
+		return false;
+	case SIM_EXCHANGE_SOCKET:
+		if (sim_realtime_step(c, &at_ns))
+			return true;
+		if (at_ns)
+			sim_wheel_arm(&c->server->wheel, &c->timer, at_ns);
 		return false;
 	case SIM_EXCHANGE_SAID:
 		sim_serve_end(c, SIM_NOTE_done);

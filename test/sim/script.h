@@ -41,6 +41,10 @@
 	X(interim, 1) \
 	X(retry_after, 1000000) \
 	X(echo, 1) \
+	X(audio, 1) \
+	X(fragment, 1000000) \
+	X(ping, 1) \
+	X(ws_close, 4999) \
 	X(times, 1000000000)
 
 #define SIM_MALFORMED(X) X(json) X(chunk) X(head) X(sse) X(length)

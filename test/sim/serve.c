@@ -67,6 +67,7 @@ sim_serve_end(struct sim_conn *c, enum sim_note_state how)
 	stats->cut += how == SIM_NOTE_cut;
 	stats->cancelled += how == SIM_NOTE_cancelled;
 	sim_run_finish(&x->run);
+	free(x->socket);
 	free(x);
 	c->exchange = NULL;
 	c->split = 0;
@@ -461,6 +462,24 @@ last(struct sim_conn *c, struct span query)
 	free(bytes);
 }
 
+static void
+realtime(struct sim_conn *c, const struct http1_head *h, struct span query)
+{
+	struct sim_exchange *x = c->exchange;
+	struct span bad;
+	if (!sim_script_parse(field(h, HTTP1_X_SIM), &x->run.script, &bad)) {
+		refuse_script(c, bad);
+		return;
+	}
+	x->note = take_note(c, h, (struct span){0});
+	if (x->run.script.status >= 300)
+		send_error(c, (unsigned)x->run.script.status, NULL);
+	else if (x->run.script.hang == SIM_HANG_head)
+		x->state = SIM_EXCHANGE_HUNG;
+	else if (!sim_realtime_begin(c, h, parameter(query, SPAN("model"))))
+		send_error(c, 400, "This is no WebSocket handshake.");
+}
+
 static bool
 get(struct sim_conn *c, struct span path, struct span query)
 {
@@ -486,6 +505,8 @@ route(struct sim_conn *c, const struct http1_head *h, struct span body)
 	bool is_chat = is(path, SPAN("/v1/chat/completions"));
 	if (path.len > 4 && memcmp(path.at, "/v1/", 4) == 0 && !authorized(c, h))
 		send_error(c, 401, NULL);
+	else if (is(path, SPAN("/v1/realtime")))
+		realtime(c, h, query);
 	else if (is_chat && h->method == HTTP1_POST)
 		chat(c, h, body);
 	else if (is_chat)

@@ -67,6 +67,7 @@ struct sim_buffer {
 enum sim_exchange_state {
 	SIM_EXCHANGE_DELAYED, /* the timer begins it */
 	SIM_EXCHANGE_STREAMING, /* events remain */
+	SIM_EXCHANGE_SOCKET, /* a realtime session */
 	SIM_EXCHANGE_HUNG, /* says nothing more, ever */
 	SIM_EXCHANGE_SAID, /* all was handed to the connection */
 };
@@ -80,6 +81,7 @@ struct sim_exchange {
 	struct sim_note *note; /* NULL: not a chat completion */
 	uint64_t generation;
 	uint64_t counted_chunks;
+	struct sim_socket *socket; /* of a realtime session */
 	bool cut_armed;
 };
 
@@ -147,6 +149,16 @@ void sim_serve_begin(struct sim_conn *c);
 
 /* Sends the next event if it is due. False: not yet; *ret_at_ns is when. */
 must_check bool sim_serve_step(struct sim_conn *c, uint64_t *ret_at_ns);
+
+/* ---- realtime.c ---- */
+
+/* 101, and a session. False: it was no handshake. */
+must_check bool sim_realtime_begin(struct sim_conn *c, const struct http1_head *h, struct span model);
+void sim_realtime_feed(struct sim_conn *c, struct span bytes);
+/* As sim_serve_step(); *ret_at_ns 0: nothing is due until the client says something. */
+must_check bool sim_realtime_step(struct sim_conn *c, uint64_t *ret_at_ns);
+
+/* ---- serve.c ---- */
 
 /* The exchange ends like this; frees it. */
 void sim_serve_end(struct sim_conn *c, enum sim_note_state how);
