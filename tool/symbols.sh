@@ -6,9 +6,9 @@ cd "$(dirname "$0")/.."
 build=${1:-build}
 
 # What code beside content must not name, and why. NAME: regular expression of symbols: why.
-print_names='__?v?(f|s|sn|d|as|f?w|sw)?printf(_chk)?|f?puts(_unlocked)?|f?putc(_unlocked)?|putchar(_unlocked)?|fwrite(_unlocked)?|fread|fopen(64)?|fopencookie|open_memstream|fdopen|freopen(64)?|perror|psignal|v?warnx?|v?errx?|error|stdout|stderr|tmpfile(64)?|strfmon|backtrace_symbols_fd|malloc_info|malloc_stats'
+print_names='(f|s|sn|d|as|vf|vs|vsn|vd|vas|v|f?w|vf?w|sw|vsw)?printf|f?puts(_unlocked)?|f?putc(_unlocked)?|putchar(_unlocked)?|fwrite(_unlocked)?|fread|fopen(64)?|fopencookie|open_memstream|fdopen|freopen(64)?|perror|psignal|v?warnx?|v?errx?|error|stdout|stderr|tmpfile(64)?|strfmon|backtrace_symbols_fd|malloc_info|malloc_stats'
 print_why="a format string or a stream can carry content into text: report by event id and numbers (ticket/events.h)"
-log_names='openlog|v?syslog(_chk)?|setlogmask|sd_journal_[a-z_]*|wall'
+log_names='openlog|v?syslog|setlogmask|sd_journal_[a-z_]*|wall'
 log_why="a log takes text: report by event id and numbers (ticket/events.h)"
 file_names='open(64)?|openat(64)?|open_by_handle_at|creat(64)?|mk[do]?s?temps?(64)?|mkdtemp|tmpnam|tempnam|opendir|unlink(at)?|rename(at2?)?|link(at)?|symlink(at)?|mkfifo(at)?|mknod(at)?|truncate(64)?|f?setxattr|shm_open|sem_open|mq_open|dlopen|dlmopen'
 file_why="content is never in a file, nor in the name of one"

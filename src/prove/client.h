@@ -13,12 +13,14 @@ struct client {
 	uint16_t port;
 	SSL_CTX *tls;
 	char key[PROVE_KEY_MAX], poor_key[PROVE_KEY_MAX];
+	bool h2; /* every other exchange that can goes over HTTP/2: over TLS by ALPN, in clear text at once */
 	const char *model; /* asked in place of the private instance's; NULL: that */
 };
 
 struct outcome {
 	unsigned status; /* of HTTP; 0: none came */
 	bool passed; /* the answer's mark came through */
+	bool h2;
 };
 
 /* Connect and send. False: there is no connection. */

@@ -30,14 +30,14 @@ plant(struct canaries *c, struct planted *ret)
 	}
 }
 
-/* How many of the forms were found. */
+/* How many of the forms were found: each has a mark of its own. (By the mark: hex without letters is the same in both forms.) */
 static unsigned
 forms_found(const struct search *s)
 {
 	bool found[CANARY_FORM_COUNT] = {false};
 	unsigned count = 0;
 	for (uint32_t i = 0; i < s->finding_count; i++)
-		found[s->findings[i].form] = true;
+		found[s->findings[i].canary] = true;
 	for (int f = 0; f < CANARY_FORM_COUNT; f++)
 		count += found[f];
 	return count;

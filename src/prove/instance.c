@@ -237,6 +237,7 @@ open_all(struct instance *i, struct exchange *exchanges, uint32_t exchange_count
 	if (!make_files(i))
 		return false;
 	i->client.tls = i->kind->tls ? i->certificate.client : NULL;
+	i->client.h2 = true;
 	if (!provider_open(&i->provider, i->kind->tls ? i->certificate.server : NULL, exchanges, exchange_count)) {
 		snprintf(i->why, sizeof i->why, "the provider can't listen: %s", strerror(errno));
 		i->provider.port = 0;

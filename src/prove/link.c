@@ -1,5 +1,7 @@
 #include "prove/link.h"
 
+#include "prove/h2_client.h"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -24,25 +26,26 @@ be_patient(int fd)
 }
 
 static bool
-shake_hands(struct link *l, SSL_CTX *tls, int (*shake)(SSL *))
+shake_hands(struct link *l, SSL_CTX *tls, int (*shake)(SSL *), bool h2)
 {
+	static const unsigned char offered[] = "\x02h2";
 	be_patient(l->fd);
 	if (!tls)
 		return true;
 	l->ssl = SSL_new(tls);
-	if (l->ssl && SSL_set_fd(l->ssl, l->fd) == 1 && shake(l->ssl) == 1)
+	if (l->ssl && (!h2 || SSL_set_alpn_protos(l->ssl, offered, sizeof offered - 1) == 0) && SSL_set_fd(l->ssl, l->fd) == 1 && shake(l->ssl) == 1)
 		return true;
 	link_close(l);
 	return false;
 }
 
 bool
-link_connect(struct link *l, uint16_t port, SSL_CTX *tls)
+link_connect(struct link *l, uint16_t port, SSL_CTX *tls, bool h2)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	*l = (struct link){socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), NULL};
+	*l = (struct link){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
 	if (l->fd >= 0 && connect(l->fd, (struct sockaddr *)&to, sizeof to) == 0)
-		return shake_hands(l, tls, SSL_connect);
+		return shake_hands(l, tls, SSL_connect, h2);
 	link_close(l);
 	return false;
 }
@@ -50,8 +53,8 @@ link_connect(struct link *l, uint16_t port, SSL_CTX *tls)
 bool
 link_accept(struct link *l, int fd, SSL_CTX *tls)
 {
-	*l = (struct link){fd, NULL};
-	return shake_hands(l, tls, SSL_accept);
+	*l = (struct link){.fd = fd};
+	return shake_hands(l, tls, SSL_accept, false);
 }
 
 bool
@@ -78,10 +81,11 @@ link_read(struct link *l, void *at, size_t cap)
 void
 link_close(struct link *l)
 {
+	h2_client_free(&l->h2);
 	SSL_free(l->ssl);
 	if (l->fd >= 0)
 		close(l->fd);
-	*l = (struct link){-1, NULL};
+	*l = (struct link){.fd = -1};
 }
 
 void

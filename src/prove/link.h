@@ -14,10 +14,11 @@ enum { LINK_PATIENCE_MS = 8000 };
 struct link {
 	int fd;
 	SSL *ssl; /* NULL: clear text */
+	struct h2_client *h2; /* NULL: HTTP/1.1 */
 };
 
-/* To this machine. tls NULL: clear text. False: nobody listens, or no handshake. */
-must_check bool link_connect(struct link *l, uint16_t port, SSL_CTX *tls);
+/* To this machine. tls NULL: clear text. h2: offered in TLS. False: nobody listens, or no handshake. */
+must_check bool link_connect(struct link *l, uint16_t port, SSL_CTX *tls, bool h2);
 /* One that was accepted; owns fd, also on failure. */
 must_check bool link_accept(struct link *l, int fd, SSL_CTX *tls);
 must_check bool link_write(struct link *l, const void *at, size_t len);

@@ -111,7 +111,7 @@ go_through(struct traffic *t)
 	look_in_flight(t);
 	prove_step(p, "afterwards");
 	bool quiet = instance_await_quiet(t->i);
-	prove_fact(p, name, "every exchange ends", quiet, "%u exchanges, %u answers came through", t->used, t->passed);
+	prove_fact(p, name, "every exchange ends", quiet && t->passed_h2, "%u exchanges, %u answers came through, %u over HTTP/2", t->used, t->passed, t->passed_h2);
 	(void)look_at_processes(p, t->i, "afterwards", false);
 	look_at_metrics(p, t->i);
 	json_object_set_new(json_object_get(p->report, "grades"), name, json_string(grade_of(t->i)));

@@ -35,7 +35,7 @@ struct traffic {
 	struct instance *i;
 	struct exchange *exchanges;
 	uint32_t used, cap;
-	uint32_t passed; /* answers whose marks came through */
+	uint32_t passed, passed_h2; /* answers whose marks came through; of those over HTTP/2 */
 };
 
 uint32_t traffic_rounds(const struct prove_options *o);

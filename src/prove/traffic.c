@@ -64,8 +64,11 @@ run_way(struct traffic *t, const struct prove_way *way, const enum prove_endpoin
 		begun[n] = begin(t, &t->i->client, x[n], &l[n]);
 	}
 	for (unsigned n = 0; n < count; n++)
-		if (begun[n])
-			t->passed += client_end(x[n], &l[n]).passed;
+		if (begun[n]) {
+			struct outcome o = client_end(x[n], &l[n]);
+			t->passed += o.passed;
+			t->passed_h2 += o.passed && o.h2;
+		}
 }
 
 static unsigned
