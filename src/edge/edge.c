@@ -223,6 +223,7 @@ tick(struct timer *t)
 	refresh_date(e);
 	vault_tend(e->vault, e->loop.now_ms);
 	visitors_tend(e->visitors, e->loop.now_ms);
+	admit_tick(e);
 	door_tell(e);
 	vault_facts(e->vault, &facts);
 	count_set(e->p->counters, vault_used_bytes, facts.used_bytes);
@@ -249,7 +250,7 @@ static void
 want_memory(struct edge *e)
 {
 	size_t bytes = vault_wants_segment(e->vault);
-	bool waited_for = e->wait_room || e->short_of_room || (e->wait_memory && e->wait_memory->req->admitted); /* it may be had, but is not mapped */
+	bool waited_for = e->wait_room || e->short_of_room || e->short_of_segments; /* it may be had, but is not mapped */
 	if (!bytes && waited_for && vault_can_grow(e->vault))
 		bytes = VAULT_SEGMENT;
 	e->short_of_room = false;
@@ -290,7 +291,7 @@ turn_end(struct loop *l)
 	wipe_text(e->head_out + HEAD_OUT_BYTES / 2, HEAD_OUT_BYTES / 2);
 	upstream_rest(e);
 	resume_listeners(e);
-	read_body_memory(e);
+	admit_turn(e);
 	connect_in_room(e);
 	want_memory(e);
 	read_the_thirsty(e);

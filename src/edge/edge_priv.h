@@ -32,7 +32,7 @@ enum {
 	PIPELINED_MAX = 100, /* requests in a row that didn't wait for an answer; then the connection ends, told by "connection: close" */
 	UPSTREAM_IDLE_MS = 55000,
 	UPSTREAM_IDLE_MAX = 1024, /* per provider */
-	MEMORY_WAIT_MS = 2000,
+	MEMORY_WAIT_MS = 4000, /* two ticks, in which slow senders give way, and some more */
 	STOP_GRACE_MS = 2500, /* after the supervisor is gone; with a tick on top, all must be over in 5 s */
 	STRICT_POLL_MS = 4,
 	TICK_MS = 1000,
@@ -106,6 +106,9 @@ struct edge {
 	struct conn *hand; /* whose turn it is */
 	bool short_of_room; /* a handshake has not begun yet for want of memory */
 	bool fresh; /* a pool has such connections */
+	bool short_of_segments; /* a body was admitted, and is not read yet for want of mapped memory */
+	uint32_t waiting_memory; /* in that list */
+	uint64_t admit_round;
 	bool thirsty; /* somebody was not read because the vault is nearly full */
 	int status;
 };
@@ -213,8 +216,9 @@ must_check bool authenticate_key(struct exchange *x, const struct http1_head *h)
 void authenticate(struct exchange *x, const struct http1_head *h, struct span named, struct span rest);
 void read_body_begin(struct exchange *x, const struct http1_head *h, struct span named, struct span rest);
 void read_body_more(struct exchange *x);
+must_check bool read_body_may_push(struct exchange *x, size_t len); /* false: it waits for memory, or has ended */
 void read_body_push(struct exchange *x, const char *bytes, size_t len, bool end); /* for who is not asked for bytes, but brings them */
-void read_body_memory(struct edge *e); /* each turn in which somebody waits for some */
+void read_body_failed(struct exchange *x, enum end_reason reason);
 void reserve(struct exchange *x);
 void reserve_retry(struct exchange *x);
 void reserve_ask_again(struct edge *e); /* the ledger was started anew */
@@ -249,6 +253,17 @@ void settle_strict(struct exchange *x, enum end_reason reason, bool complete);
 void settle_poll_strict(struct edge *e);
 void request_estimate(struct exchange *x); /* remember the input's size before the request is let go */
 
+/* ---- admit.c: content memory ---- */
+/* Before the body is read, before `bytes` more of it are. False: it waits, nothing is read meanwhile, or it has ended for want of a place to wait. */
+must_check bool admit_body(struct exchange *x);
+must_check bool admit_more(struct exchange *x, uint64_t bytes);
+/* The same for bytes that are here already: false: there is no room. */
+must_check bool admit_now(struct exchange *x, uint64_t bytes);
+void admit_mapping(struct exchange *x); /* admitted, but not mapped: wait for it */
+void admit_release(struct exchange *x);
+void admit_turn(struct edge *e); /* each turn: who waits goes on, as far as there is room */
+void admit_tick(struct edge *e); /* about once a second */
+
 /* ---- upstream.c ---- */
 struct upstream *upstream_adopt(struct edge *e, uint32_t provider, int fd, bool http2);
 struct upstream *upstream_take_idle(struct edge *e, uint32_t provider);
@@ -279,6 +294,10 @@ uint16_t reason_status(enum end_reason reason);
 must_check bool share_open(struct edge *e, uint32_t tickets);
 must_check bool share_take(struct edge *e, uint64_t account); /* false: the account has its share */
 void share_give(struct edge *e, uint64_t account);
+void share_content(struct edge *e, uint64_t account, int64_t bytes); /* so much more content memory */
+/* Is the account's place in this round open? *ret_content: what it has. */
+must_check bool share_may_look(const struct edge *e, uint64_t account, uint64_t round, uint64_t *ret_content);
+void share_is_stuck(struct edge *e, uint64_t account, uint64_t round);
 
 /* ---- models.c ---- */
 must_check bool models_prepare(struct edge *e);

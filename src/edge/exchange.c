@@ -169,11 +169,9 @@ request_free(struct exchange *x)
 	vault_free(e->vault, r->head, r->head_len);
 	if (r->edits_cap)
 		vault_free(e->vault, r->edits, r->edits_cap * sizeof *r->edits);
-	uint64_t admitted = r->admitted;
+	admit_release(x);
 	vault_free(e->vault, r, sizeof *r);
 	x->req = NULL;
-	if (admitted)
-		vault_release(e->vault, admitted);
 }
 
 static void

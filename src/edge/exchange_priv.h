@@ -103,7 +103,11 @@ struct request {
 	struct form_scan *form; /* the body is a form */
 	struct http1_chunked chunked;
 	struct block *body, *body_last;
-	uint64_t body_bytes, body_left, admitted;
+	uint64_t body_bytes, body_left;
+	uint64_t admitted; /* of the budget for content: never less than body_bytes */
+	uint64_t wants; /* while it waits for memory: bytes */
+	uint64_t wait_until_ms; /* since the body last grew */
+	uint64_t bytes_then; /* at the last look for slow senders */
 	char *headers; /* "name: value\r\n" of what goes up */
 	uint32_t headers_len;
 	char *head; /* our request head, kept when the socket did not take it whole */
@@ -114,6 +118,8 @@ struct request {
 	uint32_t edit_count, edits_cap;
 	char edit_text[REQUEST_EDIT_TEXT_MAX];
 	bool body_chunked, as_is;
+	bool piecewise; /* memory is had as the body comes */
+	bool looked_at;
 	bool expects; /* the client waits for 100 Continue, and we for memory */
 };
 

@@ -410,7 +410,8 @@ body_bytes(struct h2_stream *s, const char *bytes, size_t len)
 		used(s, len);
 		return;
 	}
-	if (s->client.x->wait_link || s->held_len) {
+	bool waits = s->client.x->wait_link || s->held_len || !read_body_may_push(s->client.x, len);
+	if (waits && wants_body(s)) {
 		if (hold(s, bytes, len))
 			return;
 		used(s, len);
@@ -418,7 +419,8 @@ body_bytes(struct h2_stream *s, const char *bytes, size_t len)
 		return;
 	}
 	used(s, len);
-	read_body_push(s->client.x, bytes, len, false);
+	if (!waits)
+		read_body_push(s->client.x, bytes, len, false);
 }
 
 static void

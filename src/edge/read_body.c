@@ -148,6 +148,7 @@ body_grew(struct exchange *x, struct block *b, size_t len)
 	const char *at = b->bytes + b->len;
 	b->len += (uint32_t)len;
 	r->body_bytes += len;
+	r->wait_until_ms = 0;
 	if (!r->body_chunked)
 		r->body_left -= len;
 	return scan(r, at, len);
@@ -157,13 +158,10 @@ static enum end_reason
 take_data(struct exchange *x, const char *bytes, size_t len)
 {
 	struct request *r = x->req;
-	if (r->body_chunked) {
-		if (r->body_bytes + len > x->edge->p->limits.body_bytes)
-			return END_BODY_TOO_LARGE;
-		if (!vault_admit(x->edge->vault, len))
-			return END_OVERLOADED;
-		r->admitted += len;
-	}
+	if (r->body_chunked && r->body_bytes + len > x->edge->p->limits.body_bytes)
+		return END_BODY_TOO_LARGE;
+	if (len && !admit_now(x, len))
+		return END_OVERLOADED;
 	while (len) {
 		struct block *b = room(x);
 		if (!b)
@@ -178,8 +176,8 @@ take_data(struct exchange *x, const char *bytes, size_t len)
 	return END_NONE;
 }
 
-static void
-body_failed(struct exchange *x, enum end_reason reason)
+void
+read_body_failed(struct exchange *x, enum end_reason reason)
 {
 	struct client *c = x->client;
 	c->linger = true;
@@ -218,7 +216,7 @@ take_chunked(struct exchange *x, const char *bytes, size_t len)
 		enum end_reason reason = result == HTTP1_BAD ? END_BAD_HTTP : data.len ? take_data(x, data.at, data.len)
 																			   : END_NONE;
 		if (reason != END_NONE) {
-			body_failed(x, reason);
+			read_body_failed(x, reason);
 			return false;
 		}
 		bytes += used;
@@ -242,7 +240,7 @@ take_input(struct exchange *x, const char *bytes, size_t len)
 	size_t body = len < r->body_left ? len : (size_t)r->body_left;
 	enum end_reason reason = take_data(x, bytes, body);
 	if (reason != END_NONE) {
-		body_failed(x, reason);
+		read_body_failed(x, reason);
 		return false;
 	}
 	if (r->body_left)
@@ -298,33 +296,15 @@ prepare(struct exchange *x, const struct http1_head *h, struct span named)
 	return form_endpoint((enum endpoint)x->endpoint) ? prepare_form(x, h) : END_NONE;
 }
 
-/* Within the budget, and mapped: a segment that is on its way is waited for. */
-static bool
-admitted(struct exchange *x)
-{
-	struct edge *e = x->edge;
-	struct request *r = x->req;
-	struct vault_facts facts;
-	if (!r->admitted && !vault_admit(e->vault, r->body_left))
-		return false;
-	r->admitted = r->body_left;
-	vault_facts(e->vault, &facts);
-	return facts.mapped_bytes - facts.used_bytes > r->body_left + BLOCK_BODY_MAX + READ_BYTES; /* the last block is rounded up */
-}
-
+/* It waits for memory: what came with its head is kept. */
 static void
-wait_for_memory(struct exchange *x, const char *rest, size_t rest_len)
+keep_waiting(struct exchange *x, struct span rest)
 {
-	struct edge *e = x->edge;
-	edge_report(e, EVENT_VAULT_FULL, e->p->index, e->p->limits.content_bytes);
-	client_keep_rest(x->client, rest, rest_len);
-	if (x->client->closing) { /* not even for that */
-		body_failed(x, END_OVERLOADED);
+	if (x->step == STEP_DONE)
 		return;
-	}
-	exchange_wait(x, &e->wait_memory);
-	x->deadline_ms = e->loop.now_ms + MEMORY_WAIT_MS;
-	exchange_rearm(x);
+	client_keep_rest(x->client, rest.at, rest.len);
+	if (x->client->closing) /* not even for that */
+		read_body_failed(x, END_OVERLOADED);
 }
 
 void
@@ -340,30 +320,16 @@ read_body_begin(struct exchange *x, const struct http1_head *h, struct span name
 		return;
 	}
 	exchange_step(x, STEP_READ_BODY);
-	if (!admitted(x)) {
-		x->req->expects = expects;
-		wait_for_memory(x, rest.at, rest.len);
+	x->req->expects = expects;
+	if (!admit_body(x)) {
+		keep_waiting(x, rest);
 		return;
 	}
+	x->req->expects = false;
 	if (expects)
 		reply_continue(x);
 	if (x->step == STEP_READ_BODY)
 		begin_reading(x, rest.at, rest.len);
-}
-
-/* Those who wait for memory go on, in order, as far as there is some. */
-void
-read_body_memory(struct edge *e)
-{
-	struct exchange *x;
-	while ((x = e->wait_memory) && admitted(x)) {
-		exchange_stop_waiting(x);
-		exchange_step(x, STEP_READ_BODY);
-		if (x->client->is_stream)
-			h2_resume(x->client);
-		else
-			loop_again(&e->loop, &x->client->conn.watch);
-	}
 }
 
 /* What was kept while the exchange waited for memory. */
@@ -388,12 +354,16 @@ read_straight(struct exchange *x)
 {
 	struct edge *e = x->edge;
 	struct client *c = x->client;
+	if (!admit_more(x, 1))
+		return;
 	struct block *b = room(x);
 	if (!b) {
-		body_failed(x, END_OVERLOADED);
+		admit_mapping(x);
 		return;
 	}
 	size_t want = b->cap - b->len < x->req->body_left ? b->cap - b->len : (size_t)x->req->body_left;
+	uint64_t admitted = x->req->admitted - x->req->body_bytes;
+	want = want < admitted ? want : (size_t)admitted;
 	ssize_t n = conn_read(e, &c->conn, b->bytes + b->len, want);
 	if (n == CONN_NOTHING)
 		return;
@@ -405,7 +375,7 @@ read_straight(struct exchange *x)
 	count_add(e->p->counters, bytes_from_clients, n);
 	x->deadline_ms = e->loop.now_ms + e->p->timeouts.body;
 	if (!body_grew(x, b, (size_t)n))
-		body_failed(x, END_BAD_BODY);
+		read_body_failed(x, END_BAD_BODY);
 	else if (x->req->body_left == 0)
 		body_complete(x);
 	else if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP))
@@ -417,6 +387,8 @@ read_chunked(struct exchange *x)
 {
 	struct edge *e = x->edge;
 	struct client *c = x->client;
+	if (!admit_more(x, READ_BYTES))
+		return;
 	ssize_t n = conn_read(e, &c->conn, e->in, READ_BYTES);
 	if (n == CONN_NOTHING)
 		return;
@@ -434,6 +406,14 @@ read_chunked(struct exchange *x)
 		loop_again(&e->loop, &c->conn.watch);
 }
 
+bool
+read_body_may_push(struct exchange *x, size_t len)
+{
+	const struct request *r = x->req;
+	bool too_much = !r->body_chunked && len > r->body_left;
+	return too_much || admit_more(x, len);
+}
+
 void
 read_body_push(struct exchange *x, const char *bytes, size_t len, bool end)
 {
@@ -442,7 +422,7 @@ read_body_push(struct exchange *x, const char *bytes, size_t len, bool end)
 	enum end_reason reason = fits ? take_data(x, bytes, len) : END_BAD_BODY;
 	x->deadline_ms = x->edge->loop.now_ms + x->edge->p->timeouts.body;
 	if (reason != END_NONE)
-		body_failed(x, reason);
+		read_body_failed(x, reason);
 	else if (end)
 		body_complete(x);
 }

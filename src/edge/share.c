@@ -10,6 +10,8 @@
 struct share {
 	uint64_t account; /* 0: empty */
 	uint32_t open;
+	uint64_t content; /* memory of bodies; of those that are settled and not yet gone it may know nothing */
+	uint64_t stuck; /* in this round of admission its first one did not fit */
 };
 
 bool
@@ -72,4 +74,28 @@ share_give(struct edge *e, uint64_t account)
 	assert(e->shares[i].open);
 	if (--e->shares[i].open == 0)
 		close_hole(e, i);
+}
+
+void
+share_content(struct edge *e, uint64_t account, int64_t bytes)
+{
+	struct share *s = &e->shares[place(e, account)];
+	if (s->account)
+		s->content = bytes < 0 && s->content < (uint64_t)-bytes ? 0 : s->content + (uint64_t)bytes;
+}
+
+bool
+share_may_look(const struct edge *e, uint64_t account, uint64_t round, uint64_t *ret_content)
+{
+	const struct share *s = &e->shares[place(e, account)];
+	*ret_content = s->content;
+	return s->stuck != round;
+}
+
+void
+share_is_stuck(struct edge *e, uint64_t account, uint64_t round)
+{
+	struct share *s = &e->shares[place(e, account)];
+	if (s->account)
+		s->stuck = round;
 }

@@ -1,5 +1,7 @@
 // Large bodies and forms, by the official SDK: what arrives at the provider, what comes back, and what it costs.
 import { randomBytes } from "node:crypto";
+import { request } from "node:http";
+import { connect } from "node:http2";
 import OpenAI, { toFile } from "openai";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Account, type Json, Lethe, nano } from "../harness/lethe.ts";
@@ -148,3 +150,109 @@ test("a compressed request is refused in words that say what to do", async () =>
 	expect(refused.code).toBe("unsupported_encoding");
 	expect(refused.message).toContain("without that header");
 });
+
+const megabytes = 1 << 20;
+type Said = { status: number; retryAfter: string | undefined; text: string };
+
+// An answer may come before the request is wholly sent.
+function post(key: string, body: Buffer): Promise<Said> {
+	return new Promise((resolve, reject) => {
+		const r = request(`${lethe.url}/v1/chat/completions`, {
+			method: "POST",
+			agent: false,
+			headers: { authorization: `Bearer ${key}`, "content-type": "application/json", "content-length": body.length },
+		});
+		r.on("response", async (response) => {
+			let text = "";
+			for await (const piece of response) text += piece;
+			resolve({ status: response.statusCode!, retryAfter: response.headers["retry-after"], text });
+			r.destroy();
+		});
+		r.on("error", reject);
+		r.end(body);
+	});
+}
+
+function postH2(key: string, body: Buffer): Promise<Said> {
+	return new Promise((resolve, reject) => {
+		const session = connect(lethe.url);
+		session.on("error", reject);
+		const r = session.request({ ":method": "POST", ":path": "/v1/chat/completions", authorization: `Bearer ${key}`, "content-type": "application/json" });
+		let said = { status: 0, retryAfter: undefined as string | undefined, text: "" };
+		r.on("response", (head) => (said = { status: head[":status"]!, retryAfter: head["retry-after"] as string | undefined, text: "" }));
+		r.on("data", (piece) => (said.text += piece));
+		r.on("end", () => {
+			session.close();
+			resolve(said);
+		});
+		r.on("error", reject);
+		r.end(body);
+	});
+}
+
+const usage = { prompt_tokens: 1000, completion_tokens: 10, total_tokens: 1010 };
+const completion = json({ id: "c", object: "chat.completion", choices: [{ index: 0, message: { role: "assistant", content: "Hi" }, finish_reason: "stop" }], usage });
+const withImage = (bytes: number) => {
+	const head = `{"model":"image","max_tokens":10,"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,`;
+	const tail = `"}}]}]}`;
+	return Buffer.from(head + randomBytes(Math.ceil(bytes * 3 / 4)).toString("base64").slice(0, bytes - head.length - tail.length) + tail);
+};
+
+describe("64 MiB", () => {
+	const body = withImage(64 * megabytes);
+	const arrived = () => {
+		const wanted = Buffer.concat([Buffer.from(`{"model":"gpt-image-1"`), body.subarray(`{"model":"image"`.length)]);
+		return p.last.bytes.equals(wanted);
+	};
+
+	test.each([["HTTP/1.1", post], ["HTTP/2", postH2]] as const)("with an image in it arrive byte by byte over %s", async (_, send) => {
+		p.answers(completion);
+		expect((await send(a.key, body)).status).toBe(200);
+		expect(arrived()).toBe(true);
+		await cost("0.0054"); // 1,000 x $5 + 10 x $40
+	});
+
+	test.each([["HTTP/1.1", post], ["HTTP/2", postH2]] as const)("and a byte are too many over %s, which is said before they are sent", async (_, send) => {
+		const before = p.seen.length;
+		const said = await send(a.key, Buffer.concat([body, Buffer.from(" ")]));
+		expect(said.status).toBe(413);
+		expect(said.text).toContain("request_too_large");
+		expect(p.seen.length).toBe(before);
+	});
+});
+
+test("more than the memory for content holds: some wait and are told to come again, others' small requests don't notice, and nothing breaks", async () => {
+	const small = await Lethe.start({
+		config: {
+			edges: 1,
+			limits: { body_bytes: "64MiB", content_memory: "160MiB" },
+			providers: [{ name: "openai", url: `${p.url}/v1`, keys: [{ env: "SIM_API_KEY" }] }],
+			models: [{ id: "image", upstream: "gpt-image-1", provider: "openai", context: 100_000, output: 4_000, prices: [{ from: "2026-01-01", input: "5.00", output: "40.00" }] }],
+		},
+	});
+	const usual = lethe;
+	try {
+		lethe = small;
+		const greedy = await small.account("greedy", "100"), modest = await small.account("modest", "100");
+		const body = withImage(64 * megabytes), before = p.seen.length;
+		p.answers((seen) => (seen.bytes.length > megabytes ? { silent: true, pieces: [] } : completion));
+		const ends = Array.from({ length: 8 }, () => post(greedy.key, body).catch((e: Error) => ({ status: 0, retryAfter: undefined, text: String(e) })));
+		await until("two have come through", () => p.seen.length === before + 2);
+		for (let i = 0; i < 5; i++) expect((await post(modest.key, withImage(1000))).status).toBe(200);
+		const told = await Promise.race([Promise.all(ends), until("the others are told", async () => (await Promise.all(ends.map((e) => Promise.race([e, null])))).filter((s) => s).length === 6)]);
+		expect(told).toBe(true);
+		const said = (await Promise.all(ends.map((e) => Promise.race([e, null])))).filter((s) => s !== null);
+		for (const s of said) {
+			expect(s.status).toBe(503);
+			expect(s.retryAfter).toBe("1");
+			expect(s.text).toContain("overloaded");
+		}
+		expect(p.seen.length).toBe(before + 7);
+		p.letGo();
+		await Promise.all(ends);
+		expect((await post(greedy.key, withImage(1000))).status).toBe(200);
+	} finally {
+		lethe = usual;
+		await small.finish();
+	}
+}, 60_000);

@@ -68,6 +68,11 @@ export class Provider {
 		else if (!answer.hang) response.end();
 	}
 
+	// Every connection breaks.
+	letGo(): void {
+		for (const socket of this.#sockets) socket.destroy();
+	}
+
 	stop(): void {
 		for (const socket of this.#sockets) socket.destroy();
 		this.#server.close();

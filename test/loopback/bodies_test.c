@@ -314,6 +314,142 @@ a_form_that_two_could_read_in_two_ways_is_refused(void **state)
 	books_after(0, 0);
 }
 
+/* ---- memory ---- */
+
+enum { BUDGET = 8 << 20 };
+
+/* A head that says how long its body will be; the rest of it comes when it is told to continue. */
+static int
+announce(const char *key, size_t bytes)
+{
+	int c = rig_client(&r);
+	size_t n = (size_t)sprintf(in, "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\nexpect: 100-continue\r\ncontent-length: %zu\r\n\r\n", key, bytes);
+	r.process.limits.body_bytes = BUDGET;
+	rig_send(&r, c, in, n);
+	return c;
+}
+
+static bool
+may_send(int c)
+{
+	bool eof;
+	return rig_read(&r, c, out, &eof) && !memcmp(out, "HTTP/1.1 100", 12);
+}
+
+static const char *
+somebody_else(void)
+{
+	static char key[API_KEY_BYTES + 1];
+	json_t *a = rig_control(&r, json_pack("{s:s,s:s}", "op", "account.create", "name", "else"));
+	const char *account = json_string_value(json_object_get(a, "account"));
+	json_t *k = rig_control(&r, json_pack("{s:s,s:s}", "op", "key.create", "account", account));
+	snprintf(key, sizeof key, "%s", json_string_value(json_object_get(k, "secret")));
+	json_decref(rig_control(&r, json_pack("{s:s,s:s,s:s,s:s}", "op", "credit.add", "account", account, "amount", "1", "reason", "rig")));
+	json_decref(k);
+	json_decref(a);
+	rig_turn(&r);
+	return key;
+}
+
+static void
+who_fills_the_memory_delays_itself(void **state)
+{
+	const char *other = somebody_else();
+	int first = announce(r.key, 3500000), second = announce(r.key, 3500000), third = announce(r.key, 3500000);
+	assert_true(may_send(first) && may_send(second));
+	assert_false(may_send(third));
+	int theirs = announce(other, 3500000), small = announce(other, 100);
+	assert_false(may_send(theirs));
+	assert_false(may_send(small)); /* behind its own account's */
+	close(first);
+	rig_turn(&r);
+	assert_true(may_send(theirs)); /* who has nothing goes before who came earlier and has something */
+	assert_true(may_send(small));
+	assert_false(may_send(third));
+	close(second);
+	rig_turn(&r);
+	assert_true(may_send(third));
+	close(third);
+	close(theirs);
+	close(small);
+}
+
+static void
+a_slow_sender_gives_back_what_it_does_not_use(void **state)
+{
+	bool eof;
+	int slow = announce(r.key, 7000000);
+	assert_true(may_send(slow));
+	rig_send(&r, slow, "{\"model\":\"m\",", 13);
+	int next = announce(r.key, 7000000);
+	assert_false(may_send(next));
+	bool given = false;
+	for (int i = 0; i < 7 && !given; i++) {
+		rig_send(&r, slow, "  ", 2);
+		rig_pass(&r, 500);
+		given = may_send(next);
+	}
+	assert_true(given);
+	/* it goes on piece by piece, and waits for what is not there, until the other one turns out to be slow as well */
+	memset(in, ' ', 100000);
+	for (int i = 0; i < 100 && !r.edge->wait_memory; i++)
+		rig_send(&r, slow, in, 20000);
+	assert_non_null(r.edge->wait_memory);
+	for (int i = 0; i < 7 && r.edge->wait_memory; i++)
+		rig_pass(&r, 500);
+	assert_null(r.edge->wait_memory);
+	rig_read(&r, slow, out, &eof);
+	assert_false(eof);
+	rig_pass(&r, 21000);
+	rig_read(&r, slow, out, &eof);
+	expect_status(out, "408");
+	close(next);
+	close(slow);
+	rig_turn(&r);
+	struct vault_facts facts;
+	vault_facts(r.edge->vault, &facts);
+	bool all = vault_admit(r.edge->vault, BUDGET); /* nothing of it was lost */
+	assert_true(all);
+	vault_release(r.edge->vault, BUDGET);
+	books_after(0, 0);
+}
+
+static void
+a_body_of_unknown_length_waits_in_its_middle_and_arrives_whole(void **state)
+{
+	static char body[150000];
+	bool eof, filled = vault_admit(r.edge->vault, BUDGET - 100000);
+	assert_true(filled);
+	size_t head = (size_t)sprintf(body, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"");
+	for (size_t i = head; i < sizeof body - 4; i++)
+		body[i] = (char)('a' + i % 23);
+	memcpy(body + sizeof body - 4, "\"}]}", 4);
+	int c = rig_client(&r);
+	size_t n = (size_t)sprintf(in, "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ntransfer-encoding: chunked\r\n\r\n", r.key);
+	rig_send(&r, c, in, n);
+	for (size_t at = 0; at < sizeof body; at += 10000) {
+		n = (size_t)sprintf(in, "2710\r\n");
+		memcpy(in + n, body + at, 10000);
+		memcpy(in + n + 10000, "\r\n", 2);
+		rig_send(&r, c, in, n + 10002);
+	}
+	rig_send(&r, c, "0\r\n\r\n", 5);
+	assert_non_null(r.edge->wait_memory);
+	assert_int_equal(r.dials, 0);
+	vault_release(r.edge->vault, BUDGET - 100000);
+	rig_turn(&r);
+	int p = rig_provider(&r, 0);
+	assert_true(p >= 0);
+	n = 0;
+	for (size_t got; (got = rig_read(&r, p, out + n, &eof)); n += got)
+		rig_turn(&r);
+	const char *sent = memmem(out, n, body, 40);
+	assert_non_null(sent);
+	assert_memory_equal(sent, body, sizeof body - 1);
+	close(c);
+	close(p);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, with_dollar, closed)
 #define MEDIA(f) cmocka_unit_test_setup_teardown(f, with_media, closed)
 
@@ -325,6 +461,9 @@ main(void)
 		CASE(a_request_that_says_it_is_not_compressed_is_served),
 		CASE(a_compressed_answer_is_refused),
 		CASE(a_compressed_answer_behind_its_head_is_cut),
+		CASE(who_fills_the_memory_delays_itself),
+		CASE(a_slow_sender_gives_back_what_it_does_not_use),
+		CASE(a_body_of_unknown_length_waits_in_its_middle_and_arrives_whole),
 		MEDIA(a_form_is_charged_by_what_its_answer_says),
 		MEDIA(a_form_goes_up_as_it_came),
 		MEDIA(a_form_that_two_could_read_in_two_ways_is_refused),

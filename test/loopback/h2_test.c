@@ -242,7 +242,7 @@ bodies_that_waited_give_their_window_back(void **state)
 	for (int i = 0; i < 8; i++) { /* 8 × 200 kB: more than the window of the connection */
 		struct peer_stream *s = peer_ask(&c, long_body, 200000, NULL, false);
 		assert_false(s->head);
-		rig_pass(&r, 3000);
+		rig_pass(&r, 5000);
 		peer_turn(&c);
 		assert_string_equal(s->status, "503");
 		assert_true(s->closed);

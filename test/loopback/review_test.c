@@ -216,7 +216,7 @@ a_body_that_found_no_memory_is_never_read_as_a_request(void **state)
 	size_t n = (size_t)sprintf(in, "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-api-key: %s\r\ncontent-length: %zu\r\n\r\n" HEALTH,
 		r.key, strlen(HEALTH));
 	rig_send(&r, c, in, n);
-	rig_pass(&r, 3000);
+	rig_pass(&r, 5000);
 	rig_read(&r, c, out, &eof);
 	expect_status(out, "503");
 	assert_int_equal(count(out, "HTTP/1.1"), 1);
