@@ -12,7 +12,10 @@ struct h2_up {
 	struct upstream *connection;
 	nghttp2_session *session;
 	struct h2_up_stream *streams;
-	struct h2_allowance idle_frames, resets;
+	struct h2_allowance idle_frames;
+	struct timer pulse; /* while there are streams */
+	uint64_t heard_ms; /* when something came last */
+	uint64_t asked_ms; /* whether it is there still; 0: not since it was heard */
 	uint32_t stream_count;
 	uint32_t error; /* why it ends: NGHTTP2_… */
 	bool busy; /* within nghttp2: what is said now is written afterwards */
@@ -100,6 +103,47 @@ free_if_over(struct h2_up_stream *s)
 	loop_defer(&e->loop, &s->deferred, stream_bury);
 }
 
+/* ---- is it there still? ---- */
+
+/*
+ * A connection that went without a word takes everything that is asked, and answers nothing: TCP tells after a quarter of an hour. So who has been silent is
+ * asked, and closed without an answer; its streams end as with any connection that breaks, and what comes next takes another.
+ */
+static void
+feel_pulse(struct timer *t)
+{
+	struct h2_up *h = container_of(t, struct h2_up, pulse);
+	struct upstream *c = h->connection;
+	struct edge *e = c->edge;
+	uint64_t now = e->loop.now_ms;
+	if (h->stream_count == 0)
+		return;
+	if (h->asked_ms) {
+		edge_report(e, EVENT_PROVIDER_UNREACHABLE, catalogue_provider(e->p->catalogue, c->provider)->id, CONNECT_TIMEOUT);
+		upstream_close(c);
+		return;
+	}
+	if (now - h->heard_ms < H2_UP_QUIET_MS) {
+		timer_arm(&e->loop, t, h->heard_ms + H2_UP_QUIET_MS, feel_pulse);
+		return;
+	}
+	h->asked_ms = now;
+	(void)!nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL); /* without memory it is taken for dead, which it is for us */
+	write_soon(h);
+	timer_arm(&e->loop, t, now + H2_UP_PULSE_MS, feel_pulse);
+}
+
+static void
+heard(struct h2_up *h)
+{
+	struct edge *e = h->connection->edge;
+	h->heard_ms = e->loop.now_ms;
+	if (!h->asked_ms)
+		return;
+	h->asked_ms = 0;
+	timer_arm(&e->loop, &h->pulse, h->heard_ms + H2_UP_QUIET_MS, feel_pulse);
+}
+
 static bool
 has_room(const struct h2_up *h)
 {
@@ -127,7 +171,10 @@ h2_up_stream(struct edge *e, uint32_t provider)
 	if (s->next)
 		s->next->link = &s->next;
 	s->h2->streams = s;
-	s->h2->stream_count++;
+	if (s->h2->stream_count++ == 0)
+		heard(s->h2); /* nobody has listened for a while */
+	if (!s->h2->pulse.link)
+		timer_arm(&e->loop, &s->h2->pulse, e->loop.now_ms + H2_UP_QUIET_MS, feel_pulse);
 	timer_cancel(&e->loop, &c->timer);
 	return &s->up;
 }
@@ -382,7 +429,7 @@ static bool
 ask_again(struct h2_up_stream *s, uint32_t error)
 {
 	struct exchange *x = s->up.x;
-	if (error != NGHTTP2_REFUSED_STREAM || x->step > STEP_AWAIT || !x->req || x->attempts > 1 || !x->client)
+	if (error != NGHTTP2_REFUSED_STREAM || x->step > STEP_AWAIT || !x->req || x->attempts > 1 || x->interim || !x->client)
 		return false;
 	s->up.x = NULL;
 	x->up = NULL;
@@ -513,6 +560,7 @@ read_more(struct h2_up *h)
 			return true;
 		if (n < 0)
 			return false;
+		heard(h);
 		h->busy = true;
 		ssize_t fed = nghttp2_session_mem_recv(h->session, (const uint8_t *)e->h2_in, (size_t)n);
 		h->busy = false;
@@ -584,6 +632,7 @@ void
 h2_up_end(struct upstream *c)
 {
 	struct h2_up *h = c->h2;
+	timer_cancel(&c->edge->loop, &h->pulse);
 	h->leaving = true;
 	if (h->session && !(c->conn.watch.flags & LOOP_ERROR)) {
 		(void)!nghttp2_session_terminate_session(h->session, h->error);

@@ -17,6 +17,8 @@ enum {
 	H2_UP_STREAMS_MAX = 100, /* on one connection, if the provider allows so many */
 	H2_UP_STREAM_WINDOW = 64 << 10, /* unread bytes of one answer */
 	H2_UP_CONNECTION_WINDOW = 4 << 20,
+	H2_UP_QUIET_MS = 30000, /* a connection with streams that has said nothing for so long is asked whether it is there */
+	H2_UP_PULSE_MS = 15000, /* … and has so long to say so */
 };
 
 /* The handshake has chosen it: from now on the connection carries streams. False: no memory; the caller closes it. */

@@ -446,6 +446,280 @@ windows_survive_what_is_broken_off(void **state)
 	rig_check_books(&r);
 }
 
+/* ---- money, wherever a stream or its connection ends ---- */
+
+static uint64_t
+ended(enum end_reason reason)
+{
+	return atomic_load(&r.counters.ended[reason]);
+}
+
+/* What the client has when it resets its stream, as far as the exchange had come. */
+enum point { HALF_ASKED,
+	UNHEARD, /* said, but the provider has not looked yet */
+	ASKED,
+	HEAD,
+	EVENTS,
+	ALL_BUT_END,
+	HALF_SENT, /* the window of the provider's connection is used up by it */
+	POINTS };
+
+/* Up to there; the provider's stream, if it has heard of it. */
+static struct peer_stream *
+come_to(enum point point, struct peer_stream **ret_client)
+{
+	bool connected = p.session;
+	const char *body = point == HALF_SENT ? long_body : hi_stream;
+	*ret_client = peer_ask(&c, body, strlen(body) - (point == HALF_ASKED), NULL, point == HALF_ASKED);
+	if (point <= UNHEARD)
+		return NULL;
+	if (!connected)
+		peer_provider(&p, &r, rig_provider(&r, 0), false, 65535);
+	both_turn();
+	struct peer_stream *u = &p.streams[p.count - 1];
+	if (point >= HEAD && point <= ALL_BUT_END)
+		peer_answer(&p, u, "200", EVENT EVENT_END, point == HEAD ? 0 : point == EVENTS ? strlen(EVENT)
+																					   : strlen(EVENT EVENT_END),
+			true);
+	both_turn();
+	return u;
+}
+
+static void
+a_client_resets_at_each_point(void **state)
+{
+	static const struct {
+		enum end_reason reason;
+		int tickets;
+	} rows[POINTS] = {
+		[HALF_ASKED] = {END_CLIENT_GONE_EARLY, 0},
+		[UNHEARD] = {END_CLIENT_GONE, 1},
+		[HALF_SENT] = {END_CLIENT_GONE_EARLY, 1},
+		[ASKED] = {END_CLIENT_GONE, 1},
+		[HEAD] = {END_CLIENT_GONE, 1},
+		[EVENTS] = {END_CLIENT_GONE, 1},
+		[ALL_BUT_END] = {END_CLIENT_GONE, 1},
+	};
+	long tickets = 0;
+	for (int i = 0; i < POINTS; i++) {
+		struct peer_stream *s;
+		uint64_t before = ended(rows[i].reason);
+		int64_t had = rig_balance(&r);
+		struct peer_stream *u = come_to((enum point)i, &s);
+		nghttp2_submit_rst_stream(c.session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
+		peer_turn(&c);
+		assert_null(r.edge->exchanges);
+		if (u) {
+			peer_turn(&p);
+			assert_true(u->closed && !p.eof);
+		}
+		rig_book(&r);
+		tickets += rows[i].tickets;
+		assert_int_equal(rig_tickets(&r), tickets);
+		assert_int_equal(ended(rows[i].reason), before + 1);
+		assert_true((had - rig_balance(&r) > 0) == (rows[i].reason == END_CLIENT_GONE));
+		if (i == ALL_BUT_END) /* what was reported is what is paid */
+			assert_int_equal(had - rig_balance(&r), COST);
+	}
+	rig_check_books(&r);
+}
+
+/* What a provider does: RST_STREAM with this error, GOAWAY that leaves the stream out, GOAWAY that keeps it, the end of the connection. */
+enum blow { RESET,
+	REFUSE,
+	RESET_WITHOUT_ERROR,
+	LEAVE_OUT,
+	LEAVE_LATER,
+	CUT,
+	BLOWS };
+
+static void
+strike(enum blow blow, const struct peer_stream *u)
+{
+	static const uint32_t errors[] = {[RESET] = NGHTTP2_INTERNAL_ERROR, [REFUSE] = NGHTTP2_REFUSED_STREAM, [RESET_WITHOUT_ERROR] = NGHTTP2_NO_ERROR};
+	if (blow <= RESET_WITHOUT_ERROR)
+		nghttp2_submit_rst_stream(p.session, NGHTTP2_FLAG_NONE, u->id, errors[blow]);
+	else if (blow != CUT)
+		nghttp2_submit_goaway(p.session, NGHTTP2_FLAG_NONE, blow == LEAVE_OUT ? u->id - 1 : u->id, NGHTTP2_NO_ERROR, NULL, 0);
+	if (blow == CUT)
+		shutdown(p.fd, SHUT_RDWR);
+	peer_turn(&p);
+	peer_turn(&c);
+}
+
+/* Asked once more, on whichever connection: it was never looked at. */
+static void
+answer_again(void)
+{
+	struct peer *to = &p;
+	if (r.dials > 1) {
+		peer_provider(&second, &r, rig_provider(&r, 1), true, 65535);
+		to = &second;
+	}
+	peer_turn(&c);
+	peer_turn(to);
+	struct peer_stream *u = &to->streams[to->count - 1];
+	assert_true(u->ended && !u->closed);
+	peer_answer(to, u, "200", EVENT EVENT_END, strlen(EVENT EVENT_END), false);
+	peer_turn(&c);
+	if (to == &second) {
+		r.provider[1] = -1;
+		peer_close(&second);
+	}
+}
+
+/* Nothing is asked twice but what was refused unseen; each ticket is booked once; what is not whole does not look whole. */
+static void
+a_provider_strikes_at_each_point(void **state)
+{
+	for (int blow = 0; blow < BLOWS; blow++)
+		for (int point = ASKED; point <= ALL_BUT_END; point++) {
+			struct peer_stream *s, *u = come_to((enum point)point, &s);
+			size_t heard = (size_t)p.count;
+			strike((enum blow)blow, u);
+			bool again = point == ASKED && (blow == REFUSE || blow == LEAVE_OUT);
+			if (again)
+				answer_again();
+			else if (blow == LEAVE_LATER) {
+				assert_non_null(r.edge->exchanges);
+				if (point == ASKED)
+					peer_answer(&p, u, "200", EVENT EVENT_END, strlen(EVENT EVENT_END), false);
+				else
+					peer_go_on(&p, u, EVENT_END, strlen(EVENT_END), false);
+				peer_turn(&c);
+			} else
+				assert_int_equal(p.count, heard);
+			assert_null(r.edge->exchanges);
+			assert_true(s->closed);
+			bool whole = again || blow == LEAVE_LATER || point == ALL_BUT_END;
+			assert_int_equal(!strncmp(s->status, "200", 3) && s->ended && !s->error && !strstr(s->text, "upstream_cut"), whole);
+			assert_int_equal(strcmp(s->status, "502") == 0, point == ASKED && !whole);
+			rig_book(&r);
+			assert_int_equal(rig_tickets(&r), 1);
+			int64_t paid = 1000000000000 - rig_balance(&r);
+			assert_true(whole ? paid == COST : point >= EVENTS ? paid > 0 && paid < 2 * COST
+															   : paid == 0);
+			rig_check_books(&r);
+			closed(NULL);
+			open_with(DURABILITY_BATCHED);
+		}
+}
+
+/* Whatever it says afterwards: it has looked at the request, so nobody else is asked. */
+static void
+who_gave_an_interim_answer_has_looked(void **state)
+{
+	const nghttp2_nv status = {(uint8_t *)":status", (uint8_t *)"103", 7, 3, 0};
+	struct peer_stream *s = peer_ask(&c, hi, strlen(hi), NULL, false), *u = provider_hears();
+	nghttp2_submit_headers(p.session, NGHTTP2_FLAG_NONE, u->id, NULL, &status, 1, NULL);
+	peer_turn(&p);
+	strike(REFUSE, u);
+	assert_int_equal(p.count, 1);
+	assert_string_equal(s->status, "502");
+	assert_booked(1, 0);
+}
+
+/* Many at once on a connection that breaks, each somewhere else on its way. */
+static void
+a_connection_breaks_under_many(void **state)
+{
+	enum { MANY = 30 };
+	struct peer_stream *s[MANY];
+	for (int i = 0; i < MANY; i++)
+		come_to((enum point)(ASKED + i % 4), &s[i]);
+	assert_int_equal(p.count, MANY);
+	shutdown(p.fd, SHUT_RDWR);
+	peer_turn(&c);
+	assert_null(r.edge->exchanges);
+	uint64_t unreachable = ended(END_PROVIDER_UNREACHABLE), cut = ended(END_PROVIDER_CUT), completed = ended(END_COMPLETED);
+	for (int i = 0; i < MANY; i++) {
+		assert_true(s[i]->closed);
+		assert_string_equal(s[i]->status, i % 4 == 0 ? "502" : "200");
+	}
+	assert_int_equal(unreachable, 8);
+	assert_int_equal(cut, 15);
+	assert_int_equal(completed, 7);
+	rig_book(&r);
+	assert_int_equal(rig_tickets(&r), MANY);
+	rig_check_books(&r);
+	int64_t paid = 1000000000000 - rig_balance(&r);
+	assert_true(paid > 7 * COST && paid < (7 + 2 * 8) * COST);
+}
+
+/* The same with the client's connection. */
+static void
+a_clients_connection_breaks_under_many(void **state)
+{
+	enum { MANY = 28 };
+	struct peer_stream *s;
+	for (int i = 0; i < MANY; i++)
+		come_to((enum point)(ASKED + i % 4), &s);
+	shutdown(c.fd, SHUT_RDWR);
+	both_turn();
+	assert_null(r.edge->exchanges);
+	assert_int_equal(ended(END_CLIENT_GONE), MANY);
+	for (int i = 0; i < MANY; i++)
+		assert_true(p.streams[i].closed);
+	assert_false(p.eof);
+	rig_book(&r);
+	assert_int_equal(rig_tickets(&r), MANY);
+	rig_check_books(&r);
+}
+
+/* ---- a provider that is there no longer ---- */
+
+static void
+who_is_silent_is_asked_and_left(void **state)
+{
+	struct peer_stream *s = peer_ask(&c, hi, strlen(hi), NULL, false), *u = provider_hears();
+	for (int i = 0; i < 20; i++) { /* it thinks for minutes, but answers that it is there */
+		rig_pass(&r, 10000);
+		peer_turn(&p);
+		peer_turn(&c);
+	}
+	assert_false(s->closed || p.eof || u->closed);
+	nghttp2_submit_ping(p.session, NGHTTP2_FLAG_NONE, NULL);
+	peer_turn(&p);
+	rig_pass(&r, 44000); /* it is gone, and nobody has said so */
+	peer_turn(&c);
+	assert_false(s->closed);
+	rig_pass(&r, 3000);
+	peer_turn(&c);
+	assert_string_equal(s->status, "502"); /* it may have been seen: it is not asked again */
+	assert_int_equal(ended(END_PROVIDER_UNREACHABLE), 1);
+	struct peer_stream *next = peer_ask(&c, hi, strlen(hi), NULL, false);
+	peer_provider(&second, &r, rig_provider(&r, 1), true, 65535);
+	peer_turn(&c);
+	peer_turn(&second);
+	assert_int_equal(second.count, 1);
+	peer_answer(&second, &second.streams[0], "200", PLAIN_BODY, strlen(PLAIN_BODY), false);
+	peer_turn(&c);
+	assert_string_equal(next->status, "200");
+	r.provider[1] = -1;
+	peer_close(&second);
+	assert_booked(2, COST);
+}
+
+/* One that rests may be silent as long as it rests. */
+static void
+who_rests_is_not_asked(void **state)
+{
+	struct peer_stream *s = peer_ask(&c, hi, strlen(hi), NULL, false), *u = provider_hears();
+	peer_answer(&p, u, "200", PLAIN_BODY, strlen(PLAIN_BODY), false);
+	both_turn();
+	assert_true(s->closed);
+	rig_pass(&r, 50000);
+	s = peer_ask(&c, hi, strlen(hi), NULL, false);
+	rig_pass(&r, 20000);
+	assert_false(s->closed);
+	u = provider_hears();
+	assert_int_equal(r.dials, 1);
+	peer_answer(&p, u, "200", PLAIN_BODY, strlen(PLAIN_BODY), false);
+	both_turn();
+	assert_string_equal(s->status, "200");
+	assert_booked(2, 2 * COST);
+}
+
 int
 main(void)
 {
@@ -466,6 +740,13 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_stream_without_an_end_is_let_go, opened, closed),
 		cmocka_unit_test_setup_teardown(resets_behind_an_answer_are_none, opened, closed),
 		cmocka_unit_test_setup_teardown(windows_survive_what_is_broken_off, opened, closed),
+		cmocka_unit_test_setup_teardown(a_client_resets_at_each_point, opened, closed),
+		cmocka_unit_test_setup_teardown(a_provider_strikes_at_each_point, opened, closed),
+		cmocka_unit_test_setup_teardown(who_gave_an_interim_answer_has_looked, opened, closed),
+		cmocka_unit_test_setup_teardown(a_connection_breaks_under_many, opened, closed),
+		cmocka_unit_test_setup_teardown(a_clients_connection_breaks_under_many, opened, closed),
+		cmocka_unit_test_setup_teardown(who_is_silent_is_asked_and_left, opened, closed),
+		cmocka_unit_test_setup_teardown(who_rests_is_not_asked, opened, closed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
