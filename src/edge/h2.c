@@ -578,6 +578,7 @@ write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, 
 	if (len)
 		memcpy(to, s->out + s->out_sent, len);
 	s->out_sent += (uint32_t)len;
+	s->h2->unsent -= len;
 	if (len >= H2_DATA_LEAST || (len && s->out_sent == s->out_len))
 		h2_earn(&s->h2->idle_frames, H2_IDLE_FRAMES_DATA, H2_IDLE_FRAMES);
 	if (s->out_sent == s->out_len)
@@ -947,6 +948,7 @@ h2_end(struct client *c)
 		(void)!nghttp2_session_set_stream_user_data(h->session, s->id, NULL);
 		stream_end(s);
 	}
+	assert(h->unsent == 0);
 	head_free(h);
 	nghttp2_session_del(h->session);
 	vault_free(c->edge->vault, h, sizeof *h);
