@@ -65,14 +65,18 @@ const rows: Row[] = [
 	row("18,000 slow streams, CPU a chunk to that of 1,000 streams", { most: 1.15 }, ["stream_slow", "stream"], (run) =>
 		quotient(run.cpu("stream_slow", "lethe-2 all"), run.cpu("stream", "lethe all")),
 	),
-	row("100,000 streams, errors", { most: 0 }, "stream_100k", (run) => run.errors("stream_100k", "lethe")),
+	row("100,000 streams, errors", { most: 0 }, "stream_100k", (run) => run.errors("stream_100k", "lethe-7")),
 	row("two edges, one account, CPU a request to one edge's", { most: 1.1 }, "edges_1k", (run) => run.between("edges_1k", "lethe-2", "lethe")),
 	row("two edges, 10,000 accounts, CPU a request to one edge's", { most: 1.1 }, "accounts_1k", (run) => run.between("accounts_1k", "lethe-2", "lethe")),
 ];
 
+// What they are taken from.
+export const barCells: string[] = [...new Set(rows.flatMap((one) => one.cells))];
+
 // What was agreed and no stopwatch says, and what says it.
 export const elsewhere: [string, string][] = [
 	["SDKs, isolation, errors, TLS by every client", "./dev test e2e"],
+	["hostile requests and answers, and what three back ends make of them", "./dev hostile"],
 	["kill -9 of every process under load", "./dev crash"],
 	["no content on disk, in logs or in readable memory", "./dev test privacy"],
 	["fuzzers reach their parsers' lines and find planted bugs", "./dev fuzz --coverage --mutants"],

@@ -12,7 +12,7 @@ import { busyMost, quiet, timeMeter } from "./processes.ts";
 import { again, cellText, machine, type Machine, memoryText, reportCell, skippedCell, type CellReport, type Memories, type Rounds } from "./report.ts";
 import { type Held, held, sample, settleMs } from "./sample.ts";
 import { accountsStore, type Store, ticketsStore } from "./stores.ts";
-import { kinds, type Provider, type Setup, type Start, startSim, startTarget, type Target, type TargetName, upstreamOf } from "./targets.ts";
+import { crowdProcesses, kinds, type Provider, type Setup, type Start, startSim, startTarget, type Target, type TargetName, upstreamOf } from "./targets.ts";
 
 // Each takes some 5 ms to make.
 const manyAccounts = (o: Options) => (o.effort.quick && o.tickets === undefined ? 500 : 10_000);
@@ -54,9 +54,14 @@ function cellSeconds(o: Options, cell: Cell): number {
 
 function runSeconds(o: Options): number {
 	const timed = o.cells.filter((cell) => !skips(o, cell));
-	const rounds = timed.reduce((sum, cell) => sum + (there(o, cell.targets).length + 1) * cellSeconds(o, cell), 0) * o.rounds;
+	const samples = (cell: Cell) => (there(o, cell.targets).length + (cell.alone ? 0 : 1)) * roundsOf(o, cell);
+	const rounds = timed.reduce((sum, cell) => sum + samples(cell) * cellSeconds(o, cell), 0);
 	const memory = o.memory.reduce((sum, cell) => sum + there(o, cell.targets).length * memorySeconds(o, cell), 0) * memoryRounds(o);
 	return rounds + memory + 2 * new Set(timed.map((cell) => cell.setup)).size;
+}
+
+function roundsOf(o: Options, cell: Cell): number {
+	return Math.min(o.rounds, cell.rounds ?? o.rounds);
 }
 
 function memoryRounds(o: Options): number {
@@ -72,21 +77,22 @@ function memorySeconds(o: Options, cell: MemoryCell): number {
 // Back and forth, so that a drift of the machine falls on all alike. The yardstick comes twice and thereby says how far to trust the round.
 function order(cell: Cell, targets: Map<TargetName, Target>, round: number): [string, Target][] {
 	const line: [string, Target][] = cell.targets.flatMap((name) => (targets.has(name) ? [[name, targets.get(name)!]] : []));
-	line.push([again(cell.yardstick), targets.get(cell.yardstick)!]);
+	if (!cell.alone) line.push([again(cell.yardstick), targets.get(cell.yardstick)!]);
 	return round % 2 ? line.reverse() : line;
 }
 
-async function beginRound(o: Options, setup: Setup, round: number): Promise<void> {
+async function beginRound(o: Options, setup: Setup, round: number, most: number): Promise<void> {
 	const busy = o.effort.quick ? 0 : await quiet();
 	const beside = busy > busyMost ? `; other processes use ${(busy * 100).toFixed(0)} % of the processors` : "";
-	note(`${setup.name}: round ${round + 1} of ${o.rounds}${beside}`);
+	note(`${setup.name}: round ${round + 1} of ${most}${beside}`);
 }
 
 async function runCells(o: Options, setup: Setup, cells: Cell[], provider: Provider, targets: Map<TargetName, Target>): Promise<CellReport[]> {
 	const results = new Map<Cell, Rounds>(cells.map((cell) => [cell, {}]));
-	for (let round = 0; round < o.rounds; round++) {
-		await beginRound(o, setup, round);
-		for (const [cell, rounds] of results)
+	const most = Math.max(...cells.map((cell) => roundsOf(o, cell)));
+	for (let round = 0; round < most; round++) {
+		await beginRound(o, setup, round, most);
+		for (const [cell, rounds] of [...results].filter(([cell]) => round < roundsOf(o, cell)))
 			for (const [name, target] of order(cell, targets, round))
 				(rounds[name] ??= []).push(await sample(o.tools, provider, target, cell, o.effort));
 	}
@@ -137,7 +143,14 @@ async function measureAll(o: Options): Promise<{ reports: CellReport[]; memories
 		const memories: Memories = {};
 		for (const cell of o.memory) memories[cell.name] = await runMemory(o, cell, provider, stores);
 		const reports: CellReport[] = [];
-		for (const setup of new Set(o.cells.map((cell) => cell.setup))) reports.push(...(await runSetup(o, setup, provider, stores)));
+		for (const setup of new Set(o.cells.map((cell) => cell.setup))) {
+			const own = setup.crowd && (await startSim(o.tools, o.certificates, crowdProcesses));
+			try {
+				reports.push(...(await runSetup(o, setup, own || provider, stores)));
+			} finally {
+				if (own) await own.end();
+			}
+		}
 		return { reports, memories };
 	} finally {
 		await provider.end();

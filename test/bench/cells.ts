@@ -1,6 +1,7 @@
 // The cells of the bench: what is asked of which targets in every round, and what one unit of work is.
 import type { Measured } from "./load.ts";
-import { descriptors, type Setup, type TargetName, type Tools } from "./targets.ts";
+import { availableKiB } from "./processes.ts";
+import { crowdProcesses, descriptors, type Setup, type TargetName, type Tools } from "./targets.ts";
 
 // How long and how much: a quick run shows that it runs.
 export type Effort = { seconds: number; warmup: number; quick: boolean };
@@ -11,14 +12,17 @@ export type Cell = {
 	unit: "request" | "chunk" | "handshake" | "stream";
 	setup: Setup;
 	targets: TargetName[];
-	// Measured twice in every round, and what ratios are taken to.
+	// Measured twice in every round, and what ratios are taken to; once in all where it is alone: a proof, no comparison.
 	yardstick: TargetName;
+	alone?: true;
+	// Most that are taken, where each takes long.
+	rounds?: number;
 	// What the load generator is told; for HTTP/2 that is h2load, which has no choice.
 	args: (effort: Effort) => string[];
 	// For the time that a run takes: seconds beyond those of measuring.
 	opening?: (effort: Effort) => number;
 	// Why what was measured is not what was meant.
-	unmeant?: (measured: Measured) => string | undefined;
+	unmeant?: (measured: Measured, effort: Effort) => string | undefined;
 	// Most that nginx may cost in units of the relay for the cell to count; it varies too much with 32 KB bodies to say.
 	nginxMost?: number;
 	// Why this machine, or this Lethe, can't.
@@ -31,6 +35,7 @@ export type MemoryCell = { name: string; setup: Setup; targets: Exclude<TargetNa
 
 export const connections = 64;
 export const slowStreams = 18_000;
+export const crowdStreams = 100_000;
 
 // ---- set-ups
 
@@ -41,6 +46,7 @@ const tls: Setup = { ...plain, name: "TLS on both sides", tlsIn: true, tlsOut: t
 const h2c: Setup = { ...plain, name: "HTTP/2 in clear text", h2In: true };
 const h2: Setup = { ...plain, name: "HTTP/2 by TLS", h2In: true, tlsIn: true };
 const h2Out: Setup = { ...plain, name: "HTTP/2 by TLS to the provider", h2Out: true, tlsOut: true };
+const crowd: Setup = { ...h2Out, name: "a crowd of streams", crowd: true };
 const h2OutTls: Setup = { ...h2Out, name: "TLS on both sides, HTTP/2 to the provider", tlsIn: true };
 
 const all: TargetName[] = ["direct", "relay", "nginx", "haproxy", "lethe"];
@@ -76,9 +82,30 @@ function slowSkip(): string | undefined {
 	return descriptors >= needed ? undefined : `a process may open ${descriptors} descriptors here, and ${needed} are needed`;
 }
 
-function hundredThousandSkip(): string {
-	const here = `a process may open ${descriptors} descriptors here`;
-	return `${here}, and one address has not the ports for as many clients: nothing opens them yet`;
+// ---- a crowd: seven edges, a simulator and an nginx of HTTP/2 of eight processes each, and as many load generators
+
+const crowdOpens = crowdProcesses * 181;
+const crowdGapMs = (e: Effort) => (e.quick ? 500 : 10_000);
+const crowdCount = (e: Effort) => (e.quick ? 800 : crowdStreams);
+// Each of them says something twice.
+const crowdSeconds = (e: Effort) => (2 * crowdGapMs(e)) / 1000;
+
+function crowdArgs(e: Effort): string[] {
+	const size = ["--connections", String(crowdCount(e)), "--gap-ms", String(crowdGapMs(e)), "--processes", String(crowdProcesses)];
+	return ["streams", ...size, "--opens", String(crowdOpens), "--seconds", String(crowdSeconds(e)), "--warmup", String(e.warmup)];
+}
+
+// Of the edges, which share the streams as they come, and of the nginx, one more would be needed with fewer.
+function crowdSkip(): string | undefined {
+	const descriptorsNeeded = 20_000, gibNeeded = 8, gib = availableKiB() / 2 ** 20;
+	if (descriptors < descriptorsNeeded) return `a process may open ${descriptors} descriptors here, and ${descriptorsNeeded} are needed`;
+	return gib < gibNeeded ? `${gib.toFixed(1)} GiB of memory are available here, and ${gibNeeded} are needed` : undefined;
+}
+
+function crowdUnmeant({ streaming, chunks }: Measured, e: Effort): string | undefined {
+	if (streaming !== crowdCount(e)) return `${streaming} streams, where ${crowdCount(e)} were to be held`;
+	const due = (crowdCount(e) * crowdSeconds(e) * 1000) / crowdGapMs(e);
+	return chunks >= 0.95 * due ? undefined : `${chunks} chunks, where ${due} were due`;
 }
 
 const cell = (name: string, title: string, unit: Cell["unit"], args: Cell["args"], rest: Partial<Cell> = {}): Cell => ({
@@ -111,6 +138,7 @@ const shares: Cell[] = [
 	}),
 	cell("stream_slow", "18,000 streams of a chunk a second, two processes of each", "chunk", slowArgs, {
 		setup: slow,
+		rounds: 3,
 		targets: ["direct", "relay-2", "nginx-2", "haproxy-2", "lethe-2"],
 		yardstick: "nginx-2",
 		skip: slowSkip,
@@ -161,8 +189,10 @@ const http2: Cell[] = [
 	cell("h2_out_stream", "HTTP/2 by TLS towards the provider, 1,000 streams of 20 chunks a second", "chunk", (e) => [...streams(1000, 20), ...time(e, 1)], {
 		setup: h2Out, targets: ["haproxy", "lethe"], yardstick: "haproxy", opening: () => 0.6,
 	}),
-	cell("stream_100k", "100,000 streams of a chunk every 10 s, HTTP/2 towards the provider", "chunk", () => [], {
-		targets: ["lethe"], yardstick: "lethe", skip: hundredThousandSkip, extra: true,
+	cell("stream_100k", "100,000 streams of a chunk every 10 s, HTTP/2 towards the provider, seven edges", "chunk", crowdArgs, {
+		setup: crowd, targets: ["lethe-7"], yardstick: "lethe-7", alone: true, rounds: 1,
+		skip: crowdSkip, unmeant: crowdUnmeant,
+		opening: (e) => crowdCount(e) / crowdOpens + (e.quick ? 0.5 : 10),
 	}),
 ];
 

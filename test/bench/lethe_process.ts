@@ -12,21 +12,25 @@ export type Serve = {
 	// Speaks TLS towards clients, with these.
 	certificates?: Certificates | undefined;
 	edges: number;
+	// 1 unless said.
+	listeners?: number | undefined;
 	data: string;
 	log: string;
 };
 
 // All load of a cell may come over one account, and over few edges: the hard case for an account's slot.
 function config(o: Serve): object {
-	const listen = ["127.0.0.1:0"];
+	const listen = Array.from({ length: o.listeners ?? 1 }, () => "127.0.0.1:0");
 	const { certificates, upstream } = o;
 	const url = `${upstream.certificates ? "https" : "http"}://${upstream.addresses[0]}/v1`;
 	const authority = upstream.certificates ? { ca_file: upstream.certificates.ca } : {};
+	// A stream has a connection towards the provider of its own, unless that speaks HTTP/2.
+	const streams_per_edge = upstream.h2 ? 19_000 : 9700;
 	const identity = certificates && { tls: { listen, certificates: [{ certificate: certificates.certificate, key: certificates.key }] } };
 	return {
 		...(identity ?? { listen }),
 		edges: o.edges,
-		limits: { streams_per_account_percent: 100, streams_per_edge: 9700, connections_per_edge: 19_600 },
+		limits: { streams_per_account_percent: 100, streams_per_edge, connections_per_edge: 19_600 },
 		log: { file: o.log },
 		providers: [{ name: "sim", url, ...authority, keys: [{ env: "SIM_API_KEY" }], pass_headers: ["x-sim"], inject_usage: true }],
 		models: [
@@ -53,7 +57,7 @@ function groups(root: number): Record<string, number[]> {
 	return found;
 }
 
-export async function serve(tools: Tools, o: Serve): Promise<{ running: Running; address: string; groups: Record<string, number[]> }> {
+export async function serve(tools: Tools, o: Serve): Promise<{ running: Running; addresses: string[]; groups: Record<string, number[]> }> {
 	const command = tools.lethe!.split(/\s+/);
 	const file = `${o.log}.yaml`;
 	const endpoint = join(o.data, "endpoint");
@@ -61,6 +65,6 @@ export async function serve(tools: Tools, o: Serve): Promise<{ running: Running;
 	writeFileSync(file, JSON.stringify(config(o), null, "\t"));
 	const env = { PATH: process.env["PATH"], SIM_API_KEY: upstreamKey };
 	const running = start("lethe", proxyProcessors(o.edges), [...command, "serve", "--config", file, "--data", o.data], { env });
-	const url = await until("it says its endpoint", running, () => existsSync(endpoint) && readFileSync(endpoint, "utf8").trim());
-	return { running, address: new URL(url).host, groups: groups(running.child.pid!) };
+	const urls = await until("it says its endpoints", running, () => existsSync(endpoint) && readFileSync(endpoint, "utf8").trim());
+	return { running, addresses: urls.split("\n").map((url) => new URL(url).host), groups: groups(running.child.pid!) };
 }

@@ -51,7 +51,7 @@ struct load_options {
 	unsigned processes, process; /* how many there are, and which one this is */
 	unsigned connections; /* or streams */
 	unsigned rate; /* requests: per second over all, 0 closed loop; streams: chunks per second of each */
-	unsigned gap_ms; /* hold: between chunks */
+	unsigned gap_ms; /* between chunks: hold, and streams without a rate */
 	unsigned opens; /* streams opened per second */
 	size_t body_bytes;
 	double warmup, seconds;

@@ -10,7 +10,8 @@ static const char USAGE[] =
 	"\n"
 	"  requests  --connections N requests at a time, the next when one is answered; with --rate R per second\n"
 	"            instead, latency counted from when a request was due\n"
-	"  streams   --connections N streams of --rate R chunks a second, time from the simulator's write to here\n"
+	"  streams   --connections N streams of --rate R chunks a second, or of one per --gap-ms, time from the simulator's\n"
+	"            write to here\n"
 	"  hold      opens --connections N streams of a chunk per --gap-ms, says so, and holds them until its input ends\n"
 	"\n"
 	"  --connect 127.0.0.1:8080   up to 16 times: each process has one of them\n"
@@ -254,8 +255,8 @@ check_processes(const struct load_options *o)
 static void
 check(const struct load_options *o, bool all_read)
 {
-	if (!o->tos || !o->connections || !all_read || !o->opens || (o->mode == LOAD_STREAMS && !o->rate))
-		misuse("--connect, --connections and, for streams, --rate are needed");
+	if (!o->tos || !o->connections || !all_read || !o->opens || (o->mode == LOAD_STREAMS && !o->rate == !o->gap_ms))
+		misuse("--connect, --connections and, for streams, either --rate or --gap-ms are needed");
 	if (o->tls != (o->ca_file != NULL))
 		misuse("--tls and --ca go together");
 	check_kind(o);
@@ -295,7 +296,6 @@ load_options_parse(int argc, char **argv)
 	struct load_options o = {
 		.connections = 64,
 		.processes = 1,
-		.gap_ms = 4000,
 		.opens = 1987,
 		.body_bytes = 1024,
 		.warmup = 0.5,
@@ -307,6 +307,7 @@ load_options_parse(int argc, char **argv)
 	};
 	o.mode = mode_of(argv[1]);
 	o.max_tokens = o.mode == LOAD_REQUESTS ? 256 : -1;
+	o.gap_ms = o.mode == LOAD_HOLD ? 4000 : 0;
 	optind = 2;
 	for (int c; (c = getopt_long(argc, argv, "", LONG, NULL)) != -1;)
 		set(&o, c, optarg);

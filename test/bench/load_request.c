@@ -64,9 +64,9 @@ static void
 sim_field(const struct load_options *o, struct text *t)
 {
 	char pace[96] = "";
-	if (o->mode == LOAD_STREAMS)
+	if (o->mode == LOAD_STREAMS && o->rate)
 		snprintf(pace, sizeof pace, "chunks=100000000,stamp=1,rate=%u,", o->rate);
-	else if (o->mode == LOAD_HOLD)
+	else if (o->mode != LOAD_REQUESTS)
 		snprintf(pace, sizeof pace, "chunks=100000000,stamp=1,gap_ms=%u,", o->gap_ms);
 	if (!pace[0] && !o->sim[0])
 		return;

@@ -152,6 +152,19 @@ a_certificate_for_another_name_is_an_error(void **state)
 
 /* The simulator knows the first of them alone. */
 static void
+slow_streams_are_asked_for_by_their_gap(void **state)
+{
+	struct load_options o = in_clear_text(LOAD_STREAMS);
+	o.rate = 0;
+	o.gap_ms = 5;
+	begin(&o);
+	assert_non_null(memmem(l.request, l.request_len, "gap_ms=5,", 9));
+	assert_null(memmem(l.request, l.request_len, "rate=", 5));
+	run_until(&l.counts.chunks, 3 * o.connections);
+	assert_int_equal(l.streaming, o.connections);
+}
+
+static void
 requests_take_turns_with_the_keys(void **state)
 {
 	static char known[] = "k1", unknown[] = "k2";
@@ -206,6 +219,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(a_full_handshake_goes_before_every_request, start, stop),
 		cmocka_unit_test_setup_teardown(every_handshake_but_the_first_is_resumed, start, stop),
 		cmocka_unit_test_setup_teardown(streams_are_counted_by_their_stamps, start, stop),
+		cmocka_unit_test_setup_teardown(slow_streams_are_asked_for_by_their_gap, start, stop),
 		cmocka_unit_test_setup_teardown(requests_take_turns_with_the_keys, start, stop),
 		cmocka_unit_test_setup_teardown(streams_that_end_are_requests_each_over_its_own_connection, start, stop),
 		cmocka_unit_test_setup_teardown(the_first_byte_is_timed_when_it_comes, start, stop),

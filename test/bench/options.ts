@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type Certificates, certificates } from "../harness/certificates.ts";
+import { barCells } from "./bars.ts";
 import { cells, type Cell, type Effort, memoryCells, type MemoryCell } from "./cells.ts";
 import type { Tools } from "./targets.ts";
 
@@ -11,12 +12,13 @@ const usualTickets = 20_000_000;
 
 const usage = `usage: ./dev bench [--bars] [--quick] [options] [CELL...]
 
-Cells, all of them unless some are named:
+Cells, all of them (an hour) unless some are named:
   ${[...names(cells, false), ...names(memoryCells, false)].join(", ")}
 Only by name:
   ${names(cells, true).join(", ")}
 
-  --bars          print every agreed bar as pass or fail, and fail with them; ---- is one whose cell was not named
+  --bars          print every agreed bar as pass or fail, and fail with them; ---- is one whose cell was not named.
+                  Unless some are named, the cells that a bar is taken from: some 35 minutes
   --quick         one short round: to see that it runs, not to quote
   --rounds N      rounds, 7 unless told
   --seconds S     of measuring per cell and target, 2 unless told
@@ -86,11 +88,12 @@ function findTools(build: string, lethe: string | undefined): Tools {
 	};
 }
 
-function chosen(said: string[]): { cells: Cell[]; memory: MemoryCell[] } {
+function chosen(said: string[], bars: boolean): { cells: Cell[]; memory: MemoryCell[] } {
 	const all = [...cells, ...memoryCells].map((cell) => cell.name);
 	const stranger = said.find((name) => !all.includes(name));
 	if (stranger) fail(`no cell ${stranger}; there are ${all.join(", ")}`);
-	const wanted = (cell: { name: string; extra?: true }) => (said.length ? said.includes(cell.name) : !cell.extra);
+	const usual = (cell: { name: string; extra?: true }) => (bars ? barCells.includes(cell.name) : !cell.extra);
+	const wanted = (cell: { name: string; extra?: true }) => (said.length ? said.includes(cell.name) : usual(cell));
 	return { cells: cells.filter(wanted), memory: memoryCells.filter(wanted) };
 }
 
@@ -128,7 +131,7 @@ export function readOptions(): Options {
 		bars: values.bars,
 		rounds: number(values.rounds, quick ? 1 : 7, 1),
 		effort: { seconds: number(values.seconds, quick ? 0.25 : 2, 0.1), warmup: quick ? 0.3 : 1, quick },
-		...chosen(positionals),
+		...chosen(positionals, values.bars),
 		streams: number(values.streams, quick ? 500 : 5000, 1),
 		tickets: values["big-store"] || storeOnly ? number(values.tickets, usualTickets, 1) : undefined,
 		storeOnly,

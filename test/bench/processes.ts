@@ -106,6 +106,11 @@ export function memory(pids: number[]): Memory {
 	return { rss: sum(rss), pss: all ? sum(known) : undefined, largest: Math.max(...(all ? known : rss)) };
 }
 
+// What could be taken without swapping.
+export function availableKiB(): number {
+	return Number(/^MemAvailable:\s*(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0);
+}
+
 // Ticks of all processors by kind: user, nice, system, idle, iowait, irq, softirq, steal.
 function ticks(): number[] {
 	return readFileSync("/proc/stat", "utf8").split("\n")[0]!.trim().split(/\s+/).slice(1, 9).map(Number);

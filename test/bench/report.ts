@@ -72,8 +72,18 @@ function row(rounds: Rounds, yardstick: string, name: string, target: string, gr
 	};
 }
 
+// Share of the machine that other processes used beside each target, in most rounds.
+function besides(rounds: Rounds): { target: string; share: number }[] {
+	return Object.entries(rounds).map(([target, samples]) => ({ target, share: median(samples.map((s) => s.foreign)) }));
+}
+
+function besidesText(rounds: Rounds): string {
+	const all = Object.values(rounds).flatMap((samples) => samples.map((s) => s.foreign));
+	return `other processes used ${percent(median(all))} of the machine (${percent(Math.min(...all))}..${percent(Math.max(...all))})`;
+}
+
 function busy(rounds: Rounds): string[] {
-	const most = Object.entries(rounds).map(([target, samples]) => ({ target, share: median(samples.map((s) => s.foreign)) }));
+	const most = besides(rounds);
 	const over = most.filter(({ share }) => share > busyMost);
 	if (!over.length) return [];
 	const share = Math.max(...over.map((one) => one.share));
@@ -84,8 +94,8 @@ function voids(cell: Cell, rounds: Rounds): string[] {
 	const reasons: string[] = [];
 	const self = spread(ratios(cpu(rounds, cell.yardstick), cpu(rounds, again(cell.yardstick))));
 	const toRelay = spread(ratios(cpu(rounds, "nginx"), cpu(rounds, "relay")));
-	if (!self) return [`${cell.yardstick} was not measured`];
-	if (Math.abs(self.median - 1) > selfDifferenceMost) reasons.push(`${cell.yardstick} differs from itself by ${percent(self.median - 1)}`);
+	if (!self && !cell.alone) return [`${cell.yardstick} was not measured`];
+	if (self && Math.abs(self.median - 1) > selfDifferenceMost) reasons.push(`${cell.yardstick} differs from itself by ${percent(self.median - 1)}`);
 	if (cell.nginxMost && toRelay && toRelay.median > cell.nginxMost)
 		reasons.push(`nginx costs ${toRelay.median.toFixed(2)} × the relay, more than ${cell.nginxMost}`);
 	reasons.push(...busy(rounds));
@@ -134,7 +144,8 @@ export function cellText(report: CellReport): string {
 		return [r.name, range(r.cpu, 2), range(r.toYardstick, 2), range(r.toRelay, 2), ...rest, range(added[0], 0), range(added[1], 0)];
 	});
 	const verdict = report.void.map((reason) => `VOID: ${reason}`);
-	return [`${report.cell}: ${report.title}: median (min..max) of ${report.rounds[report.yardstick]?.length ?? 0} rounds`, table([head, ...body]), ...verdict].join("\n");
+	const title = `${report.cell}: ${report.title}: median (min..max) of ${report.rounds[report.yardstick]?.length ?? 0} rounds`;
+	return [title, table([head, ...body]), besidesText(report.rounds), ...verdict].join("\n");
 }
 
 export function memoryText(cell: string, held: Record<string, Held[]>): string {

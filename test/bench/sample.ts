@@ -31,9 +31,9 @@ async function upstreamUnmeant(cell: Cell, provider: Provider, before: number): 
 	return made <= 2 * connections || cell.unit === "chunk" ? undefined : `${made} handshakes with the provider, where connections were to be kept`;
 }
 
-// Streams that their reader left have ended on the provider's side too; the question itself is one.
+// Streams that their reader left have ended on the provider's side too.
 async function idle(provider: Provider): Promise<void> {
-	for (let tries = 0; tries < 300 && (await provider.stats()).open_exchanges > 1; tries++) await sleep(100);
+	for (let tries = 0; tries < 300 && (await provider.stats()).open_exchanges; tries++) await sleep(100);
 }
 
 export async function sample(tools: Tools, provider: Provider, target: Target, cell: Cell, effort: Effort): Promise<Sample> {
@@ -42,7 +42,7 @@ export async function sample(tools: Tools, provider: Provider, target: Target, c
 	const watched = simIsTarget ? target : { ...target, groups: { ...target.groups, sim: sim.groups["all"]! } };
 	const before = (await provider.stats()).handshakes;
 	const measured = await (cell.setup.h2In ? measureH2(tools, watched, effort) : measure(tools, watched, cell.args(effort)));
-	const unmeant = cell.unmeant?.(measured) ?? (simIsTarget ? undefined : await upstreamUnmeant(cell, provider, before));
+	const unmeant = cell.unmeant?.(measured, effort) ?? (simIsTarget ? undefined : await upstreamUnmeant(cell, provider, before));
 	const units = cell.unit === "chunk" ? measured.chunks : measured.requests;
 	const cpu = Object.fromEntries(Object.keys(target.groups).map((label) => [label, measured.cpu_ns[label]! / 1000 / units]));
 	// What a target has still to close or to write down must not run in the next one's time.

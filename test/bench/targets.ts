@@ -14,6 +14,8 @@ export type Target = {
 	addresses: string[];
 	// Those of the side that clients see; undefined: clear text.
 	certificates: Certificates | undefined;
+	// Speaks HTTP/2 to who asks, and nothing else.
+	h2?: true;
 	headers: string[];
 	// Requests take turns with these credentials; the headers have the first.
 	keysFile?: string | undefined;
@@ -36,9 +38,13 @@ export type Tools = {
 };
 
 // How the targets of a cell are set up. Cells with one set-up share their targets.
-export type Setup = { name: string; tlsIn: boolean; tlsOut: boolean; h2In: boolean; h2Out: boolean; accounts: number; h2Only?: true };
+// crowd: so many streams that no process could open all of them, wherever on their way.
+export type Setup = { name: string; tlsIn: boolean; tlsOut: boolean; h2In: boolean; h2Out: boolean; accounts: number; h2Only?: true; crowd?: true };
 
-// The simulator: one process, in clear text and by TLS. Each is the direct path of its kind. By HTTP/2 it is reached through an nginx beside the
+// Simulators, processes of what is in front of them, and addresses that clients are shared out between, where there is a crowd.
+export const crowdProcesses = 8;
+
+// The simulator: one process (for a crowd several), in clear text and by TLS. Each is the direct path of its kind. By HTTP/2 it is reached through an nginx beside the
 // simulator, that refuses to speak anything else.
 export type Provider = { clear: Target; tls: Target; h2: Target; stats: () => Promise<SimStats>; end: () => Promise<void> };
 export type SimStats = { handshakes: number; open_exchanges: number };
@@ -85,28 +91,43 @@ async function listening(running: Running, portFile: string): Promise<string[]> 
 
 // ---- the direct path: the simulator's own CPU time
 
-export async function startSim(tools: Tools, certificates: Certificates): Promise<Provider> {
+async function simStats(running: Running, address: string): Promise<SimStats> {
+	const answer = await fetch(`http://${address}/stats`).catch(() => {
+		throw new Error(`the simulator does not answer: ${running.child.exitCode ?? running.child.signalCode ?? "it runs"}, ${running.output()}`);
+	});
+	return (await answer.json()) as SimStats;
+}
+
+export async function startSim(tools: Tools, certificates: Certificates, processes = 1): Promise<Provider> {
 	const path = folder();
-	const ports = ["--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0", "--port-file", join(path, "port"), "--quiet"];
 	const identity = ["--tls-certificate", certificates.certificate, "--tls-key", certificates.key];
-	const running = start("lethe-sim", driverProcessor, [tools.sim, ...ports, ...identity]);
-	const [clear, tls] = await listening(running, join(path, "port"));
-	const common = { name: "direct", headers: bearer(placeholderKey), groups: { all: [running.child.pid!] }, end: ending([running], path) };
+	const running: Running[] = [];
+	const clear: string[] = [];
+	const tls: string[] = [];
+	for (let i = 0; i < processes; i++) {
+		const ports = ["--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0", "--port-file", join(path, `port-${i}`), "--quiet"];
+		running.push(start("lethe-sim", driverProcessor, [tools.sim, ...ports, ...identity]));
+		const addresses = await listening(running[i]!, join(path, `port-${i}`));
+		clear.push(addresses[0]!);
+		tls.push(addresses[1]!);
+	}
+	const pids = running.map((one) => one.child.pid!);
+	const common = { name: "direct", headers: bearer(placeholderKey), groups: { all: pids }, end: ending(running, path) };
 	const stats = async () => {
-		const answer = await fetch(`http://${clear}/stats`).catch(() => {
-			throw new Error(`the simulator does not answer: ${running.child.exitCode ?? running.child.signalCode ?? "it runs"}, ${running.output()}`);
-		});
-		return (await answer.json()) as SimStats;
+		const all = await Promise.all(running.map((one, i) => simStats(one, clear[i]!)));
+		const sum = (what: (stats: SimStats) => number) => all.reduce((total, one) => total + what(one), 0);
+		// The question itself is an exchange.
+		return { handshakes: sum((one) => one.handshakes), open_exchanges: sum((one) => one.open_exchanges - 1) };
 	};
-	const plain = { ...common, addresses: [clear!], certificates: undefined };
+	const plain = { ...common, addresses: clear, certificates: undefined };
 	const setup = { name: "provider", tlsIn: true, tlsOut: false, h2In: true, h2Out: false, accounts: 1, h2Only: true as const };
-	const front = await startNginx({ tools, setup, upstream: plain, certificates, store: undefined }, "direct", 1, driverProcessor);
+	const front = await startNginx({ tools, setup, upstream: plain, certificates, store: undefined }, "direct", processes, driverProcessor);
 	const end = async () => {
 		await front.end();
 		await common.end();
 	};
-	const h2 = { ...front, groups: { all: [...front.groups["all"]!, ...common.groups.all] } };
-	return { clear: plain, tls: { ...common, addresses: [tls!], certificates }, h2, stats, end };
+	const h2 = { ...front, h2: true as const, groups: { all: [...front.groups["all"]!, ...common.groups.all] } };
+	return { clear: plain, tls: { ...common, addresses: tls, certificates }, h2, stats, end };
 }
 
 // ---- bare relays: they speak no TLS, so both sides are alike
@@ -150,7 +171,7 @@ async function startNginx(o: Start, name: string, processes: number, processors 
 	const values = {
 		WORKERS: String(processes),
 		LISTEN: address,
-		UPSTREAM: o.upstream.addresses[0]!,
+		SERVERS: o.upstream.addresses.map((one) => `server ${one} max_fails=0;`).join(" "),
 		BIND: bind.join(" "),
 		SCHEME: setup.tlsOut ? "https" : "http",
 		CERTIFICATE: certificates.certificate,
@@ -216,12 +237,15 @@ async function startLethe(o: Start, name: string, processes: number): Promise<Ta
 	mkdirSync(data, { mode: 0o700 });
 	if (store) copyStore(store.data, data);
 	const own = setup.tlsIn ? certificates : undefined;
-	const served = await serve(o.tools, { upstream: o.upstream, certificates: own, edges: processes, data, log: join(path, "lethe.log") });
+	// One address has not the ports for a crowd of clients.
+	const listeners = setup.crowd ? crowdProcesses : 1;
+	const served = await serve(o.tools, { upstream: o.upstream, certificates: own, edges: processes, listeners, data, log: join(path, "lethe.log") });
 	const keys = store?.keys ?? (await makeAccounts(join(data, "control.sock"), 1));
 	if (ended(served.running)) throw new Error(`lethe ended: ${served.running.output()}`);
 	const keysFile = setup.accounts > 1 ? store?.keysFile : undefined;
 	const end = ending([served.running], path);
-	return { name, addresses: [served.address], certificates: own, headers: bearer(keys[0]!), keysFile, groups: served.groups, end };
+	const { addresses } = served;
+	return { name, addresses, certificates: own, headers: bearer(keys[0]!), keysFile, groups: served.groups, end };
 }
 
 // ---- all of them
@@ -240,7 +264,7 @@ const lethe = (processes: number): Kind => ({
 	processes, missing: (tools) => (tools.lethe ? undefined : "it was not built, or not wanted"), start: startLethe,
 });
 
-// By name; -2: two processes of it. The direct path is the provider itself, and started before all.
+// By name; -2: two processes of it, and so on. The direct path is the provider itself, and started before all.
 export const kinds = {
 	relay: relay((tools) => tools.relay, 1),
 	"relay-2": relay((tools) => tools.relay, 2),
@@ -251,6 +275,7 @@ export const kinds = {
 	"haproxy-2": haproxy(2),
 	lethe: lethe(1),
 	"lethe-2": lethe(2),
+	"lethe-7": lethe(7),
 } satisfies Record<string, Kind>;
 
 export type TargetName = "direct" | keyof typeof kinds;
