@@ -379,7 +379,12 @@ skip_blocks(const char *p, const char *end)
 {
 	while (end - p >= BYTES_BLOCK + 6) {
 		size_t done = BYTES_BLOCK;
-		for (uint64_t hits = bytes_string_stops_in_block(p); hits;) {
+		uint64_t hits = bytes_string_stops_in_block(p);
+		if (!hits) {
+			p = bytes_skip_string(p + BYTES_BLOCK, end);
+			continue;
+		}
+		while (hits) {
 			size_t at = (size_t)__builtin_ctzll(hits), len = p[at] == '\\' ? escape_length(p + at) : 0;
 			if (!len)
 				return p + at;
