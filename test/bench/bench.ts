@@ -115,13 +115,32 @@ async function runSetup(o: Options, setup: Setup, provider: Provider, stores: St
 	}
 }
 
+// One that fails, maybe after half an hour, does not take the others along.
+async function runSetupSafely(o: Options, setup: Setup, provider: Provider, stores: Stores): Promise<CellReport[]> {
+	let own: Provider | undefined;
+	try {
+		if (setup.crowd) own = await startSim(o.tools, o.certificates, crowdProcesses);
+		return await runSetup(o, setup, own ?? provider, stores);
+	} catch (error) {
+		const why = `it failed: ${(error as Error).message}`;
+		note(`${setup.name}: ${why}`);
+		return o.cells.filter((cell) => cell.setup === setup).map((cell) => ({ ...skippedCell(cell, why), void: [why] }));
+	} finally {
+		await own?.end();
+	}
+}
+
 async function runMemory(o: Options, cell: MemoryCell, provider: Provider, stores: Stores): Promise<Record<string, Held[]>> {
 	const result: Record<string, Held[]> = {};
 	const options = startOptions(o, cell.setup, provider, stores);
 	for (let round = 0; round < memoryRounds(o); round++)
 		for (const name of there(o, cell.targets) as typeof cell.targets) {
 			note(`${cell.name}: ${name}, round ${round + 1}`);
-			(result[name] ??= []).push(await held(o.tools, cell, () => startTarget(options, name), o.streams, o.effort.quick));
+			try {
+				(result[name] ??= []).push(await held(o.tools, cell, () => startTarget(options, name), o.streams, o.effort.quick));
+			} catch (error) {
+				note(`${cell.name}: ${name} is left out of this round: ${(error as Error).message}`);
+			}
 		}
 	return result;
 }
@@ -144,12 +163,7 @@ async function measureAll(o: Options): Promise<{ reports: CellReport[]; memories
 		for (const cell of o.memory) memories[cell.name] = await runMemory(o, cell, provider, stores);
 		const reports: CellReport[] = [];
 		for (const setup of new Set(o.cells.map((cell) => cell.setup))) {
-			const own = setup.crowd && (await startSim(o.tools, o.certificates, crowdProcesses));
-			try {
-				reports.push(...(await runSetup(o, setup, own || provider, stores)));
-			} finally {
-				if (own) await own.end();
-			}
+			reports.push(...(await runSetupSafely(o, setup, provider, stores)));
 		}
 		return { reports, memories };
 	} finally {

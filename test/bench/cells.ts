@@ -103,7 +103,7 @@ function crowdSkip(): string | undefined {
 }
 
 function crowdUnmeant({ streaming, chunks }: Measured, e: Effort): string | undefined {
-	if (streaming !== crowdCount(e)) return `${streaming} streams, where ${crowdCount(e)} were to be held`;
+	if (streaming !== crowdStreams) return `${streaming} streams, where ${crowdStreams} were to be held`;
 	const due = (crowdCount(e) * crowdSeconds(e) * 1000) / crowdGapMs(e);
 	return chunks >= 0.95 * due ? undefined : `${chunks} chunks, where ${due} were due`;
 }

@@ -24,8 +24,8 @@ function config(o: Serve): object {
 	const { certificates, upstream } = o;
 	const url = `${upstream.certificates ? "https" : "http"}://${upstream.addresses[0]}/v1`;
 	const authority = upstream.certificates ? { ca_file: upstream.certificates.ca } : {};
-	// A stream has a connection towards the provider of its own, unless that speaks HTTP/2.
-	const streams_per_edge = upstream.h2 ? 19_000 : 9700;
+	// A stream has a connection towards the provider of its own; those of a crowd, by HTTP/2, have not.
+	const streams_per_edge = o.listeners === undefined ? 9700 : 19_000;
 	const identity = certificates && { tls: { listen, certificates: [{ certificate: certificates.certificate, key: certificates.key }] } };
 	return {
 		...(identity ?? { listen }),

@@ -14,8 +14,6 @@ export type Target = {
 	addresses: string[];
 	// Those of the side that clients see; undefined: clear text.
 	certificates: Certificates | undefined;
-	// Speaks HTTP/2 to who asks, and nothing else.
-	h2?: true;
 	headers: string[];
 	// Requests take turns with these credentials; the headers have the first.
 	keysFile?: string | undefined;
@@ -126,7 +124,7 @@ export async function startSim(tools: Tools, certificates: Certificates, process
 		await front.end();
 		await common.end();
 	};
-	const h2 = { ...front, h2: true as const, groups: { all: [...front.groups["all"]!, ...common.groups.all] } };
+	const h2 = { ...front, groups: { all: [...front.groups["all"]!, ...common.groups.all] } };
 	return { clear: plain, tls: { ...common, addresses: tls, certificates }, h2, stats, end };
 }
 
@@ -238,7 +236,7 @@ async function startLethe(o: Start, name: string, processes: number): Promise<Ta
 	if (store) copyStore(store.data, data);
 	const own = setup.tlsIn ? certificates : undefined;
 	// One address has not the ports for a crowd of clients.
-	const listeners = setup.crowd ? crowdProcesses : 1;
+	const listeners = setup.crowd && crowdProcesses;
 	const served = await serve(o.tools, { upstream: o.upstream, certificates: own, edges: processes, listeners, data, log: join(path, "lethe.log") });
 	const keys = store?.keys ?? (await makeAccounts(join(data, "control.sock"), 1));
 	if (ended(served.running)) throw new Error(`lethe ended: ${served.running.output()}`);
