@@ -1,5 +1,6 @@
 #include "edge/h2.h"
 
+#include "edge/duplex.h"
 #include "edge/h2_priv.h"
 
 #include <assert.h>
@@ -9,7 +10,8 @@
 	X(METHOD, ":method") \
 	X(SCHEME, ":scheme") \
 	X(AUTHORITY, ":authority") \
-	X(PATH, ":path")
+	X(PATH, ":path") \
+	X(PROTOCOL, ":protocol")
 
 enum {
 #define X(id, name) HTTP2_PSEUDO_##id,
@@ -304,6 +306,13 @@ keep_field(struct h2_head *d, struct span name, struct span value)
 	d->len += (uint32_t)(name.len + value.len + 4);
 }
 
+/* Extended CONNECT (RFC 8441 4). */
+static bool
+opens_websocket(const struct h2_head *d)
+{
+	return same(d->pseudo[HTTP2_PSEUDO_METHOD], "CONNECT") && same(d->pseudo[HTTP2_PSEUDO_PROTOCOL], "websocket");
+}
+
 /*
  * The head as HTTP/1.1 would have said it, so that there is one parser of heads and one set of rules: nothing in it can be misread, since nghttp2 has seen
  * to it that no name and no value holds a line's end. Returns where it begins.
@@ -313,7 +322,8 @@ compose(struct h2_head *d, bool body)
 {
 	char *fields = d->at + FRONT;
 	struct text t = text_on(d->at + FRONT / 2, FRONT / 2);
-	text_span(&t, d->pseudo[HTTP2_PSEUDO_METHOD]);
+	bool websocket = opens_websocket(d);
+	text_span(&t, websocket ? SPAN("GET") : d->pseudo[HTTP2_PSEUDO_METHOD]);
 	text_lit(&t, " ");
 	if (d->pseudo[HTTP2_PSEUDO_PATH].at) /* CONNECT has none: the parser's to refuse */
 		text_span(&t, d->pseudo[HTTP2_PSEUDO_PATH]);
@@ -324,7 +334,9 @@ compose(struct h2_head *d, bool body)
 		text_lit(&t, "\r\n");
 	} else if (!d->has_host)
 		text_lit(&t, "host: \r\n"); /* the parser's to refuse */
-	if (body && !d->has_length)
+	if (websocket)
+		text_lit(&t, "connection: Upgrade\r\nupgrade: websocket\r\n");
+	else if (body && !d->has_length)
 		text_lit(&t, "transfer-encoding: chunked\r\n"); /* of unknown length; the frames say where it ends */
 	if (t.cut)
 		d->refused = 414;
@@ -402,10 +414,55 @@ hold(struct h2_stream *s, const char *bytes, size_t len)
 	return true;
 }
 
+/* Frames of a WebSocket: what the provider does not take yet waits here, as far as the window lets it in. */
+static void
+session_bytes(struct h2_stream *s, const char *bytes, size_t len)
+{
+	struct exchange *x = s->client.x;
+	bool waits = x->step != STEP_RELAY || s->held_len || duplex_is_full(x);
+	if (waits && hold(s, bytes, len))
+		return;
+	used(s, len);
+	if (waits)
+		exchange_end(x, x->step == STEP_RELAY ? END_INTERRUPTED : END_OVERLOADED);
+	else
+		duplex_push(x, bytes, len);
+}
+
+/* The end of a stream is that of a connection of TCP (RFC 8441 5). */
+static void
+session_end(struct h2_stream *s)
+{
+	struct exchange *x = s->client.x;
+	if (x && x->step == STEP_RELAY && !s->held_len && !duplex_is_closed(x))
+		reset(s, NGHTTP2_CANCEL);
+}
+
+static void
+session_resume(struct h2_stream *s)
+{
+	struct vault *vault = s->client.edge->vault;
+	char *held = s->held;
+	uint32_t len = s->held_len, cap = s->held_cap;
+	s->held = NULL;
+	s->held_len = s->held_cap = 0;
+	used(s, len);
+	if (len)
+		duplex_push(s->client.x, held, len);
+	vault_free_dirty(vault, held, cap, len);
+	if (s->body_ended)
+		session_end(s);
+	write_soon(s->h2);
+}
+
 static void
 body_bytes(struct h2_stream *s, const char *bytes, size_t len)
 {
 	count_add(s->client.edge->p->counters, bytes_from_clients, len);
+	if (s->client.x && s->client.x->duplex) {
+		session_bytes(s, bytes, len);
+		return;
+	}
 	if (!wants_body(s)) { /* already answered: what still comes is read and dropped */
 		used(s, len);
 		return;
@@ -427,7 +484,9 @@ static void
 body_end(struct h2_stream *s)
 {
 	s->body_ended = true;
-	if (wants_body(s) && !s->client.x->wait_link && !s->held_len)
+	if (s->client.x && s->client.x->duplex)
+		session_end(s);
+	else if (wants_body(s) && !s->client.x->wait_link && !s->held_len)
 		read_body_push(s->client.x, NULL, 0, true);
 }
 
@@ -436,6 +495,10 @@ h2_resume(struct client *c)
 {
 	struct h2_stream *s = stream_of(c);
 	size_t len = s->held_len;
+	if (c->x->duplex) {
+		session_resume(s);
+		return;
+	}
 	if (c->x->req->expects && !len && !s->body_ended)
 		h2_continue(c);
 	c->x->req->expects = false;
@@ -784,6 +847,7 @@ open_session(struct h2 *h)
 		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, H2_STREAMS_MAX},
 		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW},
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, e->p->limits.head_bytes},
+		{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}, /* RFC 8441 */
 	};
 	nghttp2_mem memory = h2_memory(e);
 	if (!callbacks() || !options() || nghttp2_session_server_new3(&h->session, callbacks(), h, options(), &memory) != 0)

@@ -321,7 +321,7 @@ read_body_begin(struct exchange *x, const struct http1_head *h, struct span name
 	}
 	exchange_step(x, STEP_READ_BODY);
 	x->req->expects = expects;
-	if (!admit_body(x)) {
+	if (!x->duplex && !admit_body(x)) {
 		keep_waiting(x, rest);
 		return;
 	}

@@ -1,3 +1,4 @@
+import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
 import { OpenAIRealtimeWS } from "openai/realtime/ws";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { tickets } from "../harness/books.ts";
@@ -274,6 +275,129 @@ describe("what is refused within", () => {
 		t.say({ type: "response.create" });
 		expect((await t.over()).code).toBe(1014);
 		expect(JSON.stringify(t.events)).not.toContain("org-sim");
+	});
+});
+
+// A session over a stream of HTTP/2 (RFC 8441), frame by frame.
+class Stream {
+	readonly stream: ClientHttp2Stream;
+	status = 0;
+	headers: Json = {};
+	ended = false;
+	reset = 0;
+	#bytes = Buffer.alloc(0);
+	readonly frames: { opcode: number; text: string }[] = [];
+
+	constructor(connection: ClientHttp2Session, path: string, headers: Record<string, string>) {
+		this.stream = connection.request({ ":method": "CONNECT", ":protocol": "websocket", ":path": path, "sec-websocket-version": "13", ...headers });
+		this.stream.on("response", (h) => {
+			this.headers = h;
+			this.status = Number(h[":status"]);
+		});
+		this.stream.on("data", (data: Buffer) => this.#take(data));
+		this.stream.on("end", () => (this.ended = true));
+		this.stream.on("error", () => {});
+		this.stream.on("close", () => (this.reset = this.stream.rstCode ?? 0));
+	}
+
+	#take(data: Buffer): void {
+		this.#bytes = Buffer.concat([this.#bytes, data]);
+		for (;;) {
+			const b = this.#bytes;
+			if (b.length < 2) return;
+			const short = b[1]! & 127, head = short < 126 ? 2 : short === 126 ? 4 : 10;
+			if (b.length < head) return;
+			const length = short < 126 ? short : short === 126 ? b.readUInt16BE(2) : Number(b.readBigUInt64BE(2));
+			if (b.length < head + length) return;
+			this.frames.push({ opcode: b[0]! & 15, text: b.subarray(head, head + length).toString("latin1") });
+			this.#bytes = b.subarray(head + length);
+		}
+	}
+
+	frame(first: number, payload: Buffer): void {
+		const mask = Buffer.from([1, 2, 3, 4]);
+		const length = payload.length < 126 ? Buffer.from([0x80 | payload.length]) : Buffer.from([0x80 | 127, 0, 0, 0, 0, payload.length >>> 24, (payload.length >> 16) & 255, (payload.length >> 8) & 255, payload.length & 255]);
+		this.stream.write(Buffer.concat([Buffer.from([first]), length, mask, payload.map((byte, i) => byte ^ mask[i % 4]!)]));
+	}
+
+	say(event: Json): void {
+		this.frame(0x81, Buffer.from(JSON.stringify(event)));
+	}
+
+	get events(): Json[] {
+		return this.frames.filter((f) => f.opcode === 1).map((f) => JSON.parse(f.text));
+	}
+
+	hears(type: string, times = 1): Promise<unknown> {
+		return until(`${type} comes`, async () => this.events.filter((e) => e["type"] === type).length >= times);
+	}
+}
+
+describe("over HTTP/2", () => {
+	let connection: ClientHttp2Session;
+	beforeAll(async () => {
+		connection = connect(w.lethe.url);
+		connection.on("error", () => {});
+		await until("extended CONNECT is offered", async () => connection.remoteSettings?.enableConnectProtocol);
+	});
+	afterAll(() => connection?.close());
+	const path = "/v1/realtime?model=rt";
+	const begin = (a: Account, script: string, more: Record<string, string> = {}) => new Stream(connection, path, { authorization: `Bearer ${a.key}`, "x-sim": script, ...more });
+
+	test("sessions share a connection, each with its own money", async () => {
+		const people = [await someone(), await someone(), await someone()];
+		const streams = people.map((a) => begin(a, "prompt_tokens=1000,completion_tokens=100,chunks=4", { "sec-websocket-protocol": "realtime" }));
+		for (const s of streams) {
+			await s.hears("session.created");
+			expect(s.status).toBe(200);
+			expect(s.headers["sec-websocket-protocol"]).toBe("realtime");
+			expect(s.headers["sec-websocket-accept"]).toBeUndefined();
+			s.say({ type: "response.create" });
+		}
+		for (const s of streams) {
+			await s.hears("response.done");
+			s.frame(0x88, Buffer.from([3, 232]));
+			await until("it is over", async () => s.ended);
+			expect(s.frames.at(-1)).toEqual({ opcode: 8, text: "\x03\xe8" });
+			expect(s.reset).toBe(0);
+		}
+		for (const a of people) await spent(a, "0.0056");
+	});
+
+	test("much goes in both directions, and no more waits than the windows let in", async () => {
+		const a = await someone();
+		const s = begin(a, "audio=1,chunks=8,chunk_bytes=400000");
+		await s.hears("session.created");
+		for (let i = 0; i < 4; i++) s.frame(0x81, Buffer.from(JSON.stringify({ type: "input_audio_buffer.append", audio: "A".repeat(500_000) })));
+		s.say({ type: "response.create" });
+		await s.hears("response.done");
+		expect(s.events.filter((e) => e["type"] === "response.output_audio.delta").map((e) => e["delta"].length)).toEqual(Array(8).fill(400_000));
+		s.frame(0x88, Buffer.alloc(0));
+		await until("it is over", async () => s.ended);
+	});
+
+	test("a stream that ends or is reset is a client that hung up", async () => {
+		for (const end of [(s: Stream) => s.stream.end(), (s: Stream) => s.stream.close(8)]) {
+			const a = await someone();
+			const s = begin(a, "prompt_tokens=1000,completion_tokens=100,chunks=1000,gap_ms=5");
+			s.say({ type: "response.create" });
+			await s.hears("response.output_text.delta", 3);
+			end(s);
+			expect((await lastTicket(1, a))["end_reason"]).toBe(2n);
+		}
+	});
+
+	test("errors are answers", async () => {
+		const a = await someone();
+		const bad = begin({ ...a, key: "lethe-wrong" }, "");
+		await until("it is answered", async () => bad.ended);
+		expect(bad.status).toBe(401);
+		const s = begin(a, "");
+		await s.hears("session.created");
+		s.frame(0x82, Buffer.from([1]));
+		await until("it is over", async () => s.ended);
+		expect(s.frames.at(-1)!.text.slice(0, 2)).toBe("\x03\xeb");
+		expect(s.events.at(-1)).toMatchObject({ type: "error", error: { code: "bad_websocket" } });
 	});
 });
 
