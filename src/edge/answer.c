@@ -2,6 +2,7 @@
 #include "edge/edge_priv.h"
 
 #include "dialect/error.h"
+#include "edge/duplex.h"
 #include "edge/endpoints.h"
 #include "edge/h2.h"
 #include "ticket/ids.h"

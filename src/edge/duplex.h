@@ -66,4 +66,13 @@ bool duplex_is_closed(const struct exchange *x);
 /* Before the edge ends: those who are told now may still read it. */
 void duplex_goodbye(struct edge *e);
 
+/* ---- what sessions ask of relay.c, reserve.c and answer.c ---- */
+
+void carry_drop(struct exchange *x);
+
+/* What was stated, and on top of it so many tokens. False: there is no money for them. */
+must_check bool reserve_cover(struct exchange *x, uint64_t input, uint64_t output);
+/* The error event of a session, in the scratch of heads. message: empty: the reason's own. */
+struct span answer_session_error(struct exchange *x, enum end_reason reason, struct span message);
+
 #endif

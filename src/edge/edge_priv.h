@@ -43,7 +43,6 @@ enum {
 
 struct listener;
 struct share;
-
 struct provider_pool {
 	struct upstream *idle;
 	struct upstream *fresh; /* idle as well, since this turn */
@@ -225,8 +224,6 @@ void reserve_ask_again(struct edge *e); /* the ledger was started anew */
 void reserve_row_loaded(struct edge *e, const struct message_row *m);
 must_check bool reserve_extend(struct exchange *x);
 void headers_prepare(struct edge *e);
-/* For sessions: what was stated, and on top of it so many tokens. False: there is no money for them. */
-must_check bool reserve_cover(struct exchange *x, uint64_t input, uint64_t output);
 bool header_goes_up(const struct catalogue_provider *p, enum dialect dialect, struct span name);
 bool route_model(struct exchange *x);
 must_check bool route_edit(struct exchange *x); /* false: no memory */
@@ -243,7 +240,6 @@ void relay_read(struct exchange *x);
 void relay_push_bytes(struct exchange *x, const char *bytes, size_t len); /* for who is not asked for bytes, but brings them */
 void relay_push_end(struct exchange *x, bool cut);
 must_check bool carry_keep(struct exchange *x, const char *bytes, size_t len);
-void carry_drop(struct exchange *x);
 void relay_body(struct exchange *x, char *base, size_t have, size_t raw, bool eof, struct span head);
 void relay_finish_strict(struct exchange *x);
 void settle(struct exchange *x, enum end_reason reason);
@@ -278,8 +274,6 @@ void answer_error(struct exchange *x, enum end_reason reason, const char *param,
 void answer_request_error(struct exchange *x, enum request_error error);
 void answer_wrong_endpoint(struct exchange *x);
 void answer_stream_error(struct exchange *x, enum end_reason reason);
-/* The error event of a session, in the scratch of heads. message: empty: the reason's own. */
-struct span answer_session_error(struct exchange *x, enum end_reason reason, struct span message);
 void answer_cut(struct exchange *x); /* a truncated answer must be seen as one: no last chunk, no goodbye */
 void answer_allow(struct text *t, uint8_t method); /* the allow line; HTTP1_METHOD_OTHER: all that there are */
 void answer_json(struct exchange *x, uint16_t status, struct span body);

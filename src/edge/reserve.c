@@ -12,6 +12,7 @@
 #include "edge/edge_priv.h"
 
 #include "core/ipc.h"
+#include "edge/duplex.h"
 #include "edge/endpoints.h"
 #include "ticket/price.h"
 
