@@ -188,9 +188,9 @@ write_head(const struct exchange *x, const struct request *r, uint32_t number, c
 	char length[64];
 	size_t bytes = x->way->client == CLIENT_TOO_LARGE ? 2 * PROVE_BODY_LIMIT : r->body_len;
 	snprintf(length, sizeof length, "content-length: %zu\r\n", bytes);
-	int n = snprintf(ret, cap, "POST %s HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: application/json\r\n"
+	int n = snprintf(ret, cap, "POST %s HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: %s\r\n"
 							   "anthropic-version: 2023-06-01\r\nauthorization: Bearer %.120s\r\n" PROVE_HEADER ": %u\r\n%s%s\r\n",
-		r->path, r->key, number, r->more, x->way->client == CLIENT_ASKS_IN_PIECES ? "transfer-encoding: chunked\r\n" : length);
+		r->path, prove_content_type(x->endpoint), r->key, number, r->more, x->way->client == CLIENT_ASKS_IN_PIECES ? "transfer-encoding: chunked\r\n" : length);
 	assert(n > 0 && (size_t)n < cap);
 	return (size_t)n;
 }
@@ -231,11 +231,11 @@ by_h2(const struct client *c, const struct exchange *x, uint32_t number)
 }
 
 static bool
-begin_h2(struct link *l, const struct request *r, uint32_t number)
+begin_h2(struct link *l, const struct exchange *x, const struct request *r, uint32_t number)
 {
 	char digits[16];
 	snprintf(digits, sizeof digits, "%u", number);
-	return h2_client_begin(l, &(struct h2_request){r->path, r->key, digits, r->more, r->body, r->body_len});
+	return h2_client_begin(l, &(struct h2_request){r->path, r->key, digits, r->more, prove_content_type(x->endpoint), r->body, r->body_len});
 }
 
 static bool
@@ -254,7 +254,7 @@ client_begin(const struct client *c, struct exchange *x, uint32_t number, struct
 	assert(r);
 	put_together(c, x, r);
 	bool sent = link_connect(l, c->port, c->tls, h2);
-	if (sent && !(h2 ? begin_h2(l, r, number) : begin_h1(l, x, r, number))) {
+	if (sent && !(h2 ? begin_h2(l, x, r, number) : begin_h1(l, x, r, number))) {
 		link_close(l);
 		sent = false;
 	}

@@ -68,6 +68,9 @@ struct texts {
 			"data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"\"}]},\"finishReason\":\"STOP\",\"index\":0}]," GEMINI_USAGE "\"modelVersion\":\"g\",\"responseId\":\"r\"}\n\n" \
 	}
 
+#define BOUNDARY "proveproveprove"
+#define PART(name) "--" BOUNDARY "\r\nContent-Disposition: form-data; name=\"" name "\"\r\n\r\n"
+
 static const struct texts texts[PROVE_ENDPOINT_COUNT] = {
 	[PROVE_CHAT] = CHAT_TEXTS(""),
 	[PROVE_CHAT_STREAM] = CHAT_TEXTS("\"stream\":true,"),
@@ -85,7 +88,20 @@ static const struct texts texts[PROVE_ENDPOINT_COUNT] = {
 	[PROVE_EMBED] = {"{\"content\":{\"parts\":[{\"text\":\"%s\"}]}}", "{\"embedding\":{\"values\":[0.25]},\"note\":\"%s\"}"},
 	[PROVE_EMBED_BATCH] = {"{\"requests\":[{\"model\":\"models/g\",\"content\":{\"parts\":[{\"text\":\"%s\"}]}}]}",
 		"{\"embeddings\":[{\"values\":[0.25]}],\"note\":\"%s\"}"},
+	[PROVE_TRANSCRIPTIONS] = {PART("file\"; filename=\"a.wav") "RIFF%s\r\n" PART("model") "c\r\n--" BOUNDARY "--",
+		"{\"text\":\"%s\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":9,\"output_tokens\":9,\"total_tokens\":18}}"},
+	[PROVE_IMAGES] = {"{\"model\":\"c\",\"prompt\":\"%s\"}",
+		"{\"created\":1,\"data\":[{\"b64_json\":\"%s\"}],\"usage\":{\"input_tokens\":9,\"output_tokens\":9,\"total_tokens\":18}}"},
+	[PROVE_EDITS] = {PART("model") "c\r\n" PART("image\"; filename=\"a.png") "PNG\r\n" PART("prompt") "%s\r\n--" BOUNDARY "--",
+		"{\"created\":1,\"data\":[{\"b64_json\":\"%s\"}],\"usage\":{\"input_tokens\":9,\"output_tokens\":9,\"total_tokens\":18}}"},
 };
+
+const char *
+prove_content_type(enum prove_endpoint endpoint)
+{
+	bool form = endpoint == PROVE_TRANSCRIPTIONS || endpoint == PROVE_EDITS;
+	return form ? "multipart/form-data; boundary=" BOUNDARY : "application/json";
+}
 
 /* Each form has a mark of its own, so that a hit says in which form it left. */
 static void

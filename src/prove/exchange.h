@@ -25,7 +25,10 @@
 	X(COUNT, "messages.count_tokens", "/v1/messages/count_tokens", false, false) \
 	X(COUNT_GEMINI, "countTokens", "/v1beta/models/g:countTokens", false, false) \
 	X(EMBED, "embedContent", "/v1beta/models/g:embedContent", false, false) \
-	X(EMBED_BATCH, "batchEmbedContents", "/v1beta/models/g:batchEmbedContents", false, false)
+	X(EMBED_BATCH, "batchEmbedContents", "/v1beta/models/g:batchEmbedContents", false, false) \
+	X(TRANSCRIPTIONS, "audio.transcriptions", "/v1/audio/transcriptions", false, true) \
+	X(IMAGES, "images.generations", "/v1/images/generations", false, false) \
+	X(EDITS, "images.edits", "/v1/images/edits", false, false)
 
 enum prove_endpoint {
 #define X(name, words, path, streams, all) PROVE_##name,
@@ -129,6 +132,8 @@ struct prove_form {
 	bool streams, in_all_ways;
 };
 extern const struct prove_form prove_forms[PROVE_ENDPOINT_COUNT];
+
+const char *prove_content_type(enum prove_endpoint endpoint);
 
 enum { TEXT_MAX = 1200 };
 
