@@ -314,6 +314,73 @@ a_form_that_two_could_read_in_two_ways_is_refused(void **state)
 	books_after(0, 0);
 }
 
+/* Cut by the client at each byte: nothing goes up, nothing is charged. By the provider at each byte: only a whole answer is. */
+static void
+a_form_is_charged_when_its_answer_is_whole(void **state)
+{
+	static const char form[] = FIELD("model", "seconds") AUDIO("ID3") END, said[] = "{\"text\":\"hi\",\"usage\":{\"type\":\"duration\",\"seconds\":7}}";
+	char request[1024], whole[512];
+	size_t n = (size_t)sprintf(request, "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\n"
+										"content-type: multipart/form-data; boundary=bnd\r\ncontent-length: %zu\r\n\r\n%s",
+		r.key, strlen(form), form);
+	for (size_t at = 1; at < n; at++) {
+		int c = rig_client(&r);
+		rig_send(&r, c, request, at);
+		close(c);
+		rig_turn(&r);
+	}
+	assert_int_equal(r.dials, 0);
+	books_after(0, 0);
+	bool eof;
+	size_t len = (size_t)sprintf(whole, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s", strlen(said), said);
+	for (size_t at = len - 50; at <= len; at++) {
+		int c = rig_client(&r);
+		rig_send(&r, c, request, n);
+		int p = rig_provider(&r, r.dials - 1);
+		rig_send(&r, p, whole, at);
+		close(p);
+		rig_turn(&r);
+		rig_read(&r, c, out, &eof);
+		close(c);
+		rig_turn(&r);
+	}
+	books_after(7 * 100000, 51);
+}
+
+/* Larger than what lies between: the provider answers before it has read it all. */
+static void
+an_answer_before_the_request_is_sent_is_passed_on(void **state)
+{
+	static const struct {
+		const char *answer, *status;
+		int64_t nano;
+	} rows[] = {
+		{"HTTP/1.1 413 Too Large\r\ncontent-type: application/json\r\ncontent-length: 28\r\n\r\n{\"error\":{\"message\":\"long\"}}", "413", 0},
+		{"HTTP/1.1 401 No\r\ncontent-length: 2\r\n\r\n{}", "503", 0},
+		{"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 83\r\n\r\n"
+		 "{\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}",
+			"200", 10 * 1000 + 5 * 2000},
+	};
+	static char body[900000];
+	bool eof;
+	int64_t sum = 0;
+	size_t n = (size_t)sprintf(body, "{\"model\":\"m\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"");
+	memset(body + n, 'x', sizeof body - n - 5);
+	strcpy(body + sizeof body - 5, "\"}]}");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int c = send_chat(body, ""), p = rig_provider(&r, (int)i); /* each in a connection of its own: what was not sent whole is not used again */
+		assert_true(p >= 0 && (r.tls || r.edge->exchanges->step == STEP_SEND));
+		send(p, rows[i].answer, strlen(rows[i].answer), 0);
+		rig_turn(&r);
+		rig_read(&r, c, out, &eof);
+		expect_status(out, rows[i].status);
+		sum += rows[i].nano;
+		close(c);
+		rig_turn(&r);
+	}
+	books_after(sum, ARRAY_LEN(rows));
+}
+
 /* ---- memory ---- */
 
 enum { BUDGET = 8 << 20 };
@@ -466,6 +533,8 @@ main(void)
 		CASE(a_body_of_unknown_length_waits_in_its_middle_and_arrives_whole),
 		MEDIA(a_form_is_charged_by_what_its_answer_says),
 		MEDIA(a_form_goes_up_as_it_came),
+		MEDIA(a_form_is_charged_when_its_answer_is_whole),
+		MEDIA(an_answer_before_the_request_is_sent_is_passed_on),
 		MEDIA(a_form_that_two_could_read_in_two_ways_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
