@@ -57,6 +57,7 @@ struct h2 {
 	enum timing timing;
 	bool reading; /* within nghttp2: what is said now is written afterwards */
 	bool leaving; /* GOAWAY was said: it ends with its last stream */
+	bool look; /* some stream has not been taken all of, or was not read for that */
 };
 
 struct h2_stream {
@@ -732,7 +733,9 @@ bool
 h2_is_full(const struct client *c)
 {
 	const struct h2_stream *s = stream_of(c);
-	return s->out_len - s->out_sent >= box_most(s);
+	bool full = s->out_len - s->out_sent >= box_most(s);
+	s->h2->look = s->h2->look || full;
+	return full;
 }
 
 bool
@@ -775,6 +778,9 @@ static void
 look_at_streams(struct h2 *h)
 {
 	struct edge *e = h->connection->edge;
+	if (!h->look && !h->unsent)
+		return;
+	h->look = h->unsent > 0;
 	for (struct h2_stream *s = h->streams, *next; s; s = next) {
 		next = s->next;
 		struct exchange *x = s->client.x;

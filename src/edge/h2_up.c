@@ -17,6 +17,7 @@ struct h2_up {
 	uint64_t heard_ms; /* when something came last */
 	uint64_t asked_ms; /* whether it is there still; 0: not since it was heard */
 	uint32_t stream_count;
+	uint32_t holding; /* streams whose client does not take what has come */
 	uint32_t error; /* why it ends: NGHTTP2_… */
 	bool busy; /* within nghttp2: what is said now is written afterwards */
 	bool settled; /* the provider has said how many streams it takes; until then there is one */
@@ -78,6 +79,7 @@ head_free(struct h2_up_stream *s)
 static void
 held_free(struct h2_up_stream *s)
 {
+	s->h2->holding -= s->held_len > 0;
 	vault_free_dirty(s->up.edge->vault, s->held, s->held_cap, s->held_len);
 	s->held = NULL;
 	s->held_len = s->held_cap = 0;
@@ -253,6 +255,7 @@ hold(struct h2_up_stream *s, const char *bytes, size_t len)
 		s->held_cap = cap;
 	}
 	memcpy(s->held + s->held_len, bytes, len);
+	s->h2->holding += s->held_len == 0 && len;
 	s->held_len += (uint32_t)len;
 	return true;
 }
@@ -591,6 +594,8 @@ write_all(struct h2_up *h)
 static void
 look_at_streams(struct h2_up *h)
 {
+	if (!h->holding)
+		return;
 	for (struct h2_up_stream *s = h->streams, *next; s; s = next) {
 		next = s->next;
 		if (s->up.x && s->held_len && takes_more(s->up.x))
@@ -645,6 +650,7 @@ h2_up_end(struct upstream *c)
 			(void)!nghttp2_session_set_stream_user_data(h->session, s->id, NULL);
 		stream_end(s);
 	}
+	assert(h->holding == 0);
 	nghttp2_session_del(h->session);
 	vault_free(c->edge->vault, h, sizeof *h);
 	c->h2 = NULL;
