@@ -135,8 +135,12 @@ script_step(struct world *w, struct script_answers *a, size_t step)
 void
 script_try_all(struct world *w, struct script_answers *a)
 {
-	for (size_t i = 0; i < script_steps; i++)
-		json_decref(script_step(w, a, i));
+	bool ok = true;
+	for (size_t i = 0; ok && i < script_steps; i++) {
+		json_t *answer = script_step(w, a, i);
+		ok = json_is_true(json_object_get(answer, "ok"));
+		json_decref(answer);
+	}
 }
 
 void

@@ -27,7 +27,7 @@ void script_begin(struct world *w);
 json_t *script_step(struct world *w, struct script_answers *a, size_t step);
 /* Each of them, which must all be ok. */
 void script_all(struct world *w, struct script_answers *a);
-/* Each once in this order, whatever comes of it. */
+/* Each in this order, until one is not done. */
 void script_try_all(struct world *w, struct script_answers *a);
 /* A request of this text, filled in, must be refused with this code. */
 void script_refused(struct world *w, const struct script_answers *a, const char *code, const char *request);

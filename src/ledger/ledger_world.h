@@ -52,6 +52,10 @@ void world_end(struct world *w);
 void world_close(struct world *w);
 void world_kill_ledger(struct world *w);
 void world_open(struct world *w, bool with_board);
+/* False: it can't be opened or started. */
+must_check bool world_try_open(struct world *w, bool with_board, char why[256]);
+/* In place of its file, one of an older schema: "old" has seven dollars. The board is new. */
+void world_make_old(struct world *w);
 /* The board is lost, as by a power cut; the next one is new. */
 void world_lose_board(struct world *w);
 /* The edge died and was reaped; the next one takes its slab. */

@@ -223,6 +223,8 @@ order_done(struct ledger *l, const struct order *o)
 	if (!booking_facts(l, o, &nano, &id) || !sql_number(&l->store, st, &balance))
 		return control_store_failed(l);
 	struct item i;
+	if (id != 0 && item_find(l, (uint64_t)id, &i) != SQL_ROW)
+		return control_store_failed(l);
 	json_t *answer = control_ok();
 	if (o->account.id != 0)
 		control_put_id(answer, "account", ID_ACCOUNT, o->account.id);
@@ -231,7 +233,7 @@ order_done(struct ledger *l, const struct order *o)
 		control_put_nano(answer, "amount", nano);
 		control_put_nano(answer, "balance", balance);
 	}
-	if (id != 0 && item_find(l, (uint64_t)id, &i) == SQL_ROW)
+	if (id != 0)
 		item_put(l, answer, &i);
 	return answer;
 }
