@@ -136,7 +136,7 @@ need_up(uint32_t provider)
 	flush(&client);
 	int made = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair);
 	assert(made == 0);
-	struct upstream *u = upstream_adopt(r.edge, provider, pair[1]);
+	struct upstream *u = upstream_adopt(r.edge, provider, pair[1], true);
 	assert(u);
 	if (!h2_up_begin(u))
 		upstream_close(u);
