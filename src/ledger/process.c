@@ -37,6 +37,7 @@ struct process {
 	struct ledger *ledger;
 	struct board *board;
 	enum mood mood;
+	bool handed; /* edges may be another's by now: what their arrows say here means nothing */
 	uint64_t orphaned_ms;
 	int supervisor_fd, wake_fd, control_fd;
 	uint32_t edge_count;
@@ -122,8 +123,10 @@ take_order(struct process *p, const struct message_head *m, int fd)
 	case MESSAGE_STOP:
 		change_mood(p, STOPPING);
 		break;
-	case MESSAGE_SUCCEED:
-		change_mood(p, HANDING_OVER);
+	case MESSAGE_SUCCEED: /* the first time: he is being started; then: he is there and waits for our end */
+		if (p->handed)
+			change_mood(p, HANDING_OVER);
+		p->handed = true;
 		break;
 	case MESSAGE_PEER:
 		take_peer(p, (const void *)m, fd);
@@ -313,7 +316,7 @@ is_over(const struct process *p)
 	case STOPPING:
 		return true;
 	case ORPHANED:
-		return edges_are_gone(p) || clock_monotonic_ms() >= p->orphaned_ms + ORPHAN_PATIENCE_MS;
+		return (!p->handed && edges_are_gone(p)) || clock_monotonic_ms() >= p->orphaned_ms + ORPHAN_PATIENCE_MS;
 	}
 	return true;
 }
@@ -338,7 +341,7 @@ static bool
 last_rounds(struct process *p)
 {
 	/* Nobody is left who could declare them dead, and closed descriptors say that they are. */
-	if (p->mood == ORPHANED && edges_are_gone(p))
+	if (p->mood == ORPHANED && !p->handed && edges_are_gone(p))
 		board_mark_all_dead(p->board);
 	/* Once more, whatever the back-off says. */
 	p->ledger->round_due_ms = 0;
@@ -358,7 +361,10 @@ start(struct process *p)
 			return false;
 	}
 	struct message_plain ready = MESSAGE_INIT(READY, message_plain);
-	return ipc_send(p->supervisor_fd, &ready, sizeof(ready), -1) == IPC_OK;
+	if (ipc_send(p->supervisor_fd, &ready, sizeof(ready), -1) == IPC_OK)
+		return true;
+	supervisor_ready(p); /* it has ended, perhaps while this one waited for the end of the ledger before: the last to book is this one */
+	return p->mood == ORPHANED;
 }
 
 static void

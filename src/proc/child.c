@@ -208,6 +208,8 @@ grant_fd(const struct child *c, enum grant g)
 		return s->metrics_fd;
 	case GRANT_LOCK:
 		return s->plan->lock_fd;
+	case GRANT_PREDECESSOR:
+		return s->upgrade.predecessor > 0 ? s->upgrade.predecessor_pidfd : -1;
 	case GRANT_COUNT:
 		break;
 	}
@@ -429,8 +431,7 @@ static void
 child_ended(struct child *c, int wait_status)
 {
 	struct supervisor *s = c->s;
-	bool expected = c->state == CHILD_ENDING && !c->traced && wait_status == 0, at_once = c->succeeded, starting = c->state == CHILD_STARTING;
-	c->succeeded = false;
+	bool expected = c->state == CHILD_ENDING && !c->traced && wait_status == 0, starting = c->state == CHILD_STARTING;
 	c->pid = 0;
 	c->state = CHILD_DOWN;
 	tell_ended(c);
@@ -446,9 +447,7 @@ child_ended(struct child *c, int wait_status)
 	if (!expected)
 		supervisor_report(s, EVENT_CHILD_DIED,
 			NUMBERS(c->role->end, c->instance, status_number(wait_status), again ? wait_ms : 0));
-	if (again && at_once)
-		child_start(c);
-	else if (again)
+	if (again)
 		start_later(c);
 	else if (c->own && !generation_lives(c)) {
 		c->state = CHILD_UNUSED;
@@ -488,16 +487,4 @@ child_leave(struct child *c)
 	c->pid = 0;
 	c->state = CHILD_DOWN;
 	lose(c);
-}
-
-void
-child_end_now(struct child *c)
-{
-	timer_cancel(&c->s->loop, &c->restart);
-	if (c->pid > 0) {
-		kill(c->pid, SIGKILL);
-		while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
-	child_leave(c);
 }

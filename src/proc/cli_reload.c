@@ -17,6 +17,7 @@ enum { LOOK_MS = 20,
 
 struct result {
 	uint64_t begun, done;
+	long pid; /* who wrote it */
 	char word[16]; /* of what is done: applied, same, refused; or begun */
 	char text[RESULT_MAX];
 };
@@ -87,7 +88,10 @@ read_result(const struct cli *cli, const char *name, struct result *ret)
 	if (!line)
 		return true;
 	*line = '\0';
-	snprintf(ret->word, sizeof ret->word, "%s", end + strspn(end, " "));
+	end += strspn(end, " ");
+	size_t word = strcspn(end, " ");
+	snprintf(ret->word, sizeof ret->word, "%.*s", (int)word, end);
+	ret->pid = strtol(end + word, NULL, 10);
 	snprintf(ret->text, sizeof ret->text, "%s", line + 1);
 	return true;
 }
@@ -180,7 +184,8 @@ cli_upgrade(struct cli *cli, json_t *request)
 	pid_t pid = server(cli);
 	if (pid == 0)
 		return no_server(cli);
-	if (!read_result(cli, "upgrade", &is))
+	/* The signal would end a server of such a version; the file may be another's that was killed. */
+	if (!read_result(cli, "upgrade", &is) || is.pid != (long)pid)
 		return cli_fail(cli, CLI_REFUSED, "too_old", "the version that runs can't be upgraded while it runs (or this user may not look into %s) – restart it, this once", cli->data_dir);
 	if (given && !realpath(given, binary))
 		return cli_fail(cli, CLI_REFUSED, "no_binary", "%s can't be found: %s", given, strerror(errno));

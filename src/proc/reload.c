@@ -2,8 +2,8 @@
  * SIGHUP. The log is opened anew, and the configuration is read and checked as a whole. One that has not changed costs no edge: what changed in the
  * files of certificates is handed to those that run. A changed one is a new generation (generation.c).
  *
- * Who asked learns of it from DIR/reload: "BEGUN DONE RESULT" in its first line, then sentences. BEGUN and DONE count reloads; RESULT is that of
- * DONE: applied, same, refused. `lethe reload` reads BEGUN, sends the signal and waits until DONE is beyond it.
+ * Who asked learns of it from DIR/reload: "BEGUN DONE RESULT PID" in its first line, then sentences. BEGUN and DONE count reloads; RESULT is that of
+ * DONE: applied, same, refused; PID is the server's. `lethe reload` reads BEGUN, sends the signal and waits until DONE is beyond it.
  */
 #include "proc/supervisor_priv.h"
 
@@ -44,7 +44,7 @@ reload_write_result(struct supervisor *s, const char *name, const char *result)
 	snprintf(path, sizeof path, "%s/%s", s->plan->data_dir, name);
 	snprintf(fresh, sizeof fresh, "%s/%s.new", s->plan->data_dir, name);
 	int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int len = snprintf(head, sizeof head, "%llu %llu %s\n", begun, finished, result);
+	int len = snprintf(head, sizeof head, "%llu %llu %s %ld\n", begun, finished, result, (long)getpid());
 	bool written = fd >= 0 && write(fd, head, (size_t)len) == len && write(fd, r->report.text, r->report.len) == (ssize_t)r->report.len;
 	if (fd >= 0)
 		close(fd);

@@ -6,6 +6,9 @@
 #include <assert.h>
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
+
+enum { PREDECESSOR_MS = 15000 };
 
 /* The first message is the pepper; those behind it are ledger_main's. False: the supervisor is gone. */
 static bool
@@ -34,6 +37,18 @@ static bool
 map_pair(const int fds[2], const size_t bytes[2], const struct catalogue **ret_catalogue, struct tally **ret_tally)
 {
 	return shared_map_pair(fds, bytes, true, ret_catalogue, ret_tally);
+}
+
+/* One at a time touches the board and the store. It ends also when our supervisor does. */
+static bool
+await_predecessor(int pidfd)
+{
+	struct pollfd wait = {.fd = pidfd, .events = POLLIN};
+	if (pidfd < 0)
+		return true;
+	bool ended = poll(&wait, 1, PREDECESSOR_MS) == 1;
+	close(pidfd);
+	return ended;
 }
 
 int
@@ -74,5 +89,7 @@ role_ledger(struct handover *h)
 		return role_fail("shared memory");
 	if (!receive_pepper(h->supervisor_fd, pepper))
 		return 0;
+	if (!await_predecessor(h->grant_fd[GRANT_PREDECESSOR]))
+		return role_fail("the ledger before does not end");
 	return ledger_main(&p);
 }

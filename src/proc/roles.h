@@ -30,7 +30,8 @@
 	X(CONTROL, "listening Unix socket of the command line") \
 	X(LOG, "the log") \
 	X(METRICS, "listener of Prometheus; absent when not configured") \
-	X(LOCK, "the data directory's server lock: held until the books are closed, whoever dies first")
+	X(LOCK, "the data directory's server lock: held until the books are closed, whoever dies first") \
+	X(PREDECESSOR, "pidfd of the ledger before, whose end is waited for; absent when there is none")
 
 enum grant {
 #define X(name, meaning) GRANT_##name,
@@ -47,7 +48,7 @@ enum grant {
  */
 #define ROLES(X) \
 	X(SCRIBE, scribe, 1, false, GRANTED(CATALOGUE) | GRANTED(COUNTERS_READ) | GRANTED(TALLY_READ) | GRANTED(LOG) | GRANTED(METRICS)) \
-	X(LEDGER, ledger, 1, false, GRANTED(BOARD) | GRANTED(KEYS_WRITE) | GRANTED(CATALOGUE) | GRANTED(COUNTERS_READ) | GRANTED(TALLY) | GRANTED(WAKE) | GRANTED(CONTROL) | GRANTED(LOCK)) \
+	X(LEDGER, ledger, 1, false, GRANTED(BOARD) | GRANTED(KEYS_WRITE) | GRANTED(CATALOGUE) | GRANTED(COUNTERS_READ) | GRANTED(TALLY) | GRANTED(WAKE) | GRANTED(CONTROL) | GRANTED(LOCK) | GRANTED(PREDECESSOR)) \
 	X(DIALER, dialer, ROLE_PER_GENERATION, false, GRANTED(CATALOGUE)) \
 	X(EDGE, edge, ROLE_PER_EDGE, true, GRANTED(BOARD) | GRANTED(KEYS) | GRANTED(CATALOGUE) | GRANTED(COUNTERS) | GRANTED(WAKE))
 

@@ -64,7 +64,6 @@ struct child {
 	uint64_t started_ms;
 	uint32_t backoff_ms;
 	bool traced;
-	bool succeeded; /* it was told to make place: its successor waits for nothing */
 	/* What it writes to descriptors 1 and 2. */
 	struct watch pipe; /* fd -1: closed */
 	uint64_t said_bytes; /* not shown, not reported yet */
@@ -115,6 +114,10 @@ struct upgrade {
 	struct timer look;
 	uint32_t looks, failures;
 	pid_t checker; /* 0: none */
+	/* The ledger that makes place for the one in its child's place; 0: none. line: its port's, which must not look closed to it. */
+	pid_t predecessor;
+	int predecessor_pidfd, predecessor_line;
+	struct timer predecessor_limit;
 	struct watch said; /* fd -1: closed */
 	size_t text_len;
 	char text[8192]; /* of the checker */
@@ -187,8 +190,6 @@ void child_start(struct child *c);
 must_check bool child_adopt(struct child *c, int port_fd, int pipe_fd);
 /* It goes on by itself, and its place is free. */
 void child_leave(struct child *c);
-/* Killed, and gone when this returns. */
-void child_end_now(struct child *c);
 void child_reap(struct supervisor *s);
 void child_tell(struct child *c, enum message_type plain);
 void child_kill_after(struct child *c, uint32_t ms);
@@ -276,7 +277,9 @@ void upgrade_generation_over(struct supervisor *s, const char *why);
 void upgrade_start_failed(struct supervisor *s, const struct child *c);
 /* The reload that an upgrade begins with is over. */
 void upgrade_reloaded(struct supervisor *s, bool refused);
-/* Was it the checker that has ended? */
+/* It is reaped. */
+void upgrade_predecessor_ended(struct supervisor *s);
+/* Was it the checker that has ended, or the ledger before? */
 must_check bool upgrade_reaped(struct supervisor *s, pid_t pid, int wait_status);
 /* The server ends. */
 void upgrade_stop(struct supervisor *s);

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -162,37 +164,62 @@ restore(struct supervisor *s, struct supervisor_plan *now)
 	return false;
 }
 
-/* A new scribe beside the old one, which ends when nobody reports to it any more; the ledger is succeeded when it has ended. */
 static void
+predecessor_stays(struct timer *t)
+{
+	struct supervisor *s = container_of(t, struct supervisor, upgrade.predecessor_limit);
+	if (s->upgrade.predecessor > 0)
+		kill(s->upgrade.predecessor, SIGKILL);
+}
+
+/*
+ * There is a ledger at any moment, also if we are killed now: the old one knows that another comes, then that one is started, and waits for its
+ * end; then the old one is told to end. False: errno, and nothing has changed.
+ */
+static bool
+succeed(struct supervisor *s, struct child *ledger)
+{
+	struct upgrade *u = &s->upgrade;
+	struct message_plain m = MESSAGE_INIT(SUCCEED, message_plain);
+	u->predecessor_pidfd = (int)syscall(SYS_pidfd_open, ledger->pid, 0);
+	u->predecessor_line = u->predecessor_pidfd >= 0 ? fcntl(ledger->port.watch.fd, F_DUPFD_CLOEXEC, 3) : -1;
+	if (u->predecessor_line < 0)
+		return false;
+	(void)!ipc_send(u->predecessor_line, &m, sizeof m, -1); /* one that is dying needs no telling */
+	u->predecessor = ledger->pid;
+	child_leave(ledger);
+	child_start(ledger);
+	(void)!ipc_send(u->predecessor_line, &m, sizeof m, -1);
+	timer_arm(&s->loop, &u->predecessor_limit, s->loop.now_ms + SUCCEED_MS, predecessor_stays);
+	return true;
+}
+
+/* A new scribe beside the old one, which ends when nobody reports to it any more. Who is away is ours when it comes back. */
+static bool
 replace_shared(struct supervisor *s)
 {
 	struct child *scribe = child_find(s, END_OF_SCRIBE, 0), *ledger = child_find(s, END_OF_LEDGER, 0);
-	/* Who is away is ours when it comes back. */
 	if (scribe->pid > 0) {
 		child_leave(scribe);
 		child_start(scribe);
 	}
-	if (ledger->pid == 0)
-		return;
-	child_tell(ledger, MESSAGE_SUCCEED);
-	ledger->succeeded = true;
-	ledger->state = CHILD_ENDING;
-	child_kill_after(ledger, SUCCEED_MS);
+	return ledger->pid == 0 || succeed(s, ledger);
 }
 
 static void
 take(struct supervisor *s, const struct supervisor_plan *plan)
 {
-	replace_shared(s);
-	if (generation_begin(s, generation_free(s), plan))
+	if (replace_shared(s) && generation_begin(s, generation_free(s), plan))
 		return;
 	upgrade_generation_over(s, "see above");
 }
 
-/* Whoever is away is started: this binary's own who died, and those that the other one ended. */
+/* Whoever is away is started. What the other binary has started makes place. */
 static void
 be_back(struct supervisor *s)
 {
+	if (!now_taking.crashed && !replace_shared(s))
+		supervisor_say("the new binary's ledger stays: ", strerror(errno));
 	for (uint32_t i = 0; i < s->child_count; i++) {
 		struct child *c = &s->child[i];
 		bool serves = !c->own || c->own == s->now;
@@ -201,7 +228,7 @@ be_back(struct supervisor *s)
 		c->state = CHILD_DOWN;
 		child_start(c);
 	}
-	if (child_find(s, END_OF_LEDGER, 0)->state == CHILD_UP)
+	if (now_taking.crashed && child_find(s, END_OF_LEDGER, 0)->state == CHILD_UP)
 		s->ledger_has = s->now;
 	tls_begin(s, s->plan);
 	upgrade_over(s, now_taking.crashed ? "the new binary ended before it could take over" : "the new binary did not come up, see above");
@@ -264,8 +291,13 @@ takeover_go_back(struct supervisor *s)
 	static struct upgrade_fds fds;
 	if (s->state != SUPERVISOR_RUNNING)
 		return;
-	child_end_now(child_find(s, END_OF_LEDGER, 0));
-	child_end_now(child_find(s, END_OF_SCRIBE, 0));
+	/* Two that wait for each other would be one too many. */
+	if (s->upgrade.predecessor > 0) {
+		kill(s->upgrade.predecessor, SIGKILL);
+		while (waitpid(s->upgrade.predecessor, NULL, 0) < 0 && errno == EINTR)
+			;
+		upgrade_predecessor_ended(s);
+	}
 	/* Edges that came up finish what they have, as children of the old binary's. */
 	flush_all(s);
 	int state_fd = upgrade_state_write(s, &fds);

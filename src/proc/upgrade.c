@@ -155,7 +155,7 @@ is_calm(const struct child *c)
 static bool
 all_calm(const struct supervisor *s)
 {
-	if (s->state != SUPERVISOR_RUNNING || s->next || s->reload.waiting || s->ledger_has != s->now)
+	if (s->state != SUPERVISOR_RUNNING || s->upgrade.predecessor > 0 || s->next || s->reload.waiting || s->ledger_has != s->now)
 		return false;
 	for (uint32_t i = 0; i < s->child_count; i++)
 		if (!is_calm(&s->child[i]))
@@ -312,10 +312,24 @@ not_passed(struct supervisor *s, int wait_status)
 	refuse(s, why);
 }
 
+void
+upgrade_predecessor_ended(struct supervisor *s)
+{
+	struct upgrade *u = &s->upgrade;
+	u->predecessor = 0;
+	timer_cancel(&s->loop, &u->predecessor_limit);
+	close(u->predecessor_pidfd);
+	close(u->predecessor_line);
+}
+
 bool
 upgrade_reaped(struct supervisor *s, pid_t pid, int wait_status)
 {
 	struct upgrade *u = &s->upgrade;
+	if (u->predecessor == pid) {
+		upgrade_predecessor_ended(s);
+		return true;
+	}
 	if (u->checker != pid)
 		return false;
 	u->checker = 0;

@@ -31,7 +31,7 @@
 	X(LOAD, EDGE, LEDGER, message_row, false) /* bring this row onto the board */ \
 	X(LOADED, LEDGER, EDGE, message_row, false) \
 	X(EVENT, ANY, SCRIBE, message_event, false) \
-	X(SUCCEED, SUPERVISOR, LEDGER, message_plain, false) /* end as soon as nobody waits for an answer: a successor is started then */
+	X(SUCCEED, SUPERVISOR, LEDGER, message_plain, false) /* a successor is being started; the second time: it is there, end when nobody waits for an answer */
 
 enum message_type {
 	MESSAGE_NONE,

@@ -86,10 +86,10 @@ describe("kill -9 under load", () => {
 	test("the ledger, just before the server is told to stop: its successor books all and nobody waits for edges that have ended", async () => {
 		const load = new Load(w.lethe, w.customer, 5);
 		await load.flows(20);
+		await load.stop(); // edges without work end before the ledger is there again
 		process.kill(w.lethe.children("ledger")[0]!, "SIGKILL");
 		w.lethe.signal("SIGTERM");
 		expect(await w.lethe.ended()).toBe(0); // 1: it had to be told to end, half a minute later
-		await load.stop();
 		await w.lethe.up();
 		await settleAccounts(w.lethe, w.customer, load, dollars);
 	}, patience);
