@@ -5,6 +5,7 @@
  */
 #include "loopback/rig.h"
 
+#include "core/websocket.h"
 #include "edge/h2.h"
 #include "edge/h2_up.h"
 
@@ -32,6 +33,8 @@ enum record { FILL = 0x20,
 	UP_BYTES, /* as BYTES, of the provider */
 	UP_END, /* its connection breaks off */
 	UP_PATIENT, /* its connection, if there is none yet, is of the provider that is drained */
+	UPGRADE, /* the provider takes a WebSocket */
+	SAY, /* length, bytes as they are, of the provider by HTTP/1.1 */
 	FLOOD, /* so often × 4: a request that is reset, or broken in another way */
 	PLAYS_MOST = 4000 };
 
@@ -167,6 +170,39 @@ provider_speaks(uint8_t which)
 	listen_some();
 }
 
+static int
+last_dial(void)
+{
+	return r.dials ? r.provider[r.dials - 1] : -1;
+}
+
+static void
+upgrade(void)
+{
+	static const char name[] = "sec-websocket-key: ";
+	char accept[WEBSOCKET_ACCEPT_TEXT], answer[256];
+	bool eof;
+	if (last_dial() < 0)
+		return;
+	rig_read(&r, last_dial(), out, &eof);
+	const char *key = strstr(out, name), *end = key ? strchr(key, '\r') : NULL;
+	if (!end)
+		return;
+	key += sizeof name - 1;
+	websocket_accept((struct span){key, (size_t)(end - key)}, accept);
+	int n = sprintf(answer, "HTTP/1.1 101 Go\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: %.*s\r\n\r\n", WEBSOCKET_ACCEPT_TEXT, accept);
+	rig_send(&r, last_dial(), answer, (size_t)n);
+	listen_some();
+}
+
+static void
+say(const uint8_t *bytes, size_t len)
+{
+	if (last_dial() >= 0)
+		rig_send(&r, last_dial(), (const char *)bytes, len);
+	listen_some();
+}
+
 static void
 fill_or_free(void)
 {
@@ -288,6 +324,12 @@ play(const uint8_t *at, size_t left)
 	case UP_PATIENT:
 		need_up(1);
 		return 1;
+	case UPGRADE:
+		upgrade();
+		return 1;
+	case SAY:
+		say(at + 2, len);
+		return 2 + len;
 	case FLOOD:
 		flood(arg);
 		return 2;
