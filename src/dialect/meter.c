@@ -39,19 +39,21 @@ meter_init(struct meter *m, enum endpoint endpoint, bool streamed, bool hide)
 {
 	memset(m, 0, meter_bytes(endpoint));
 	m->endpoint = (uint8_t)endpoint;
-	m->streamed = streamed;
 	language_of(endpoint)->begin(m, streamed, hide);
 }
 
 /*
- * What a JSON document, or a stream's first line, may begin with. In a stream that is a field of SSE, a comment, a byte order mark, or a line of bare
- * JSON; gzip, zstd and zlib begin otherwise.
+ * Neither JSON nor SSE nor any text: gzip, zlib, zstd, or what else is packed. Text that is no answer passes: it costs nobody anything, and says what is
+ * wrong.
  */
 static bool
-may_begin(bool streamed, char c)
+looks_packed(const char *in, size_t len)
 {
-	static const char document[] = " \t\r\n{[", stream[] = "\r\n:deir{\xef";
-	return streamed ? memchr(stream, c, sizeof stream - 1) != NULL : memchr(document, c, sizeof document - 1) != NULL;
+	unsigned char c = (unsigned char)in[0];
+	if (c == 'x') /* zlib: 32 KiB of window, and a sum over both bytes */
+		return len > 1 && memchr("\x01\x5e\x9c\xda", in[1], 4) != NULL;
+	bool blank = c == '\t' || c == '\n' || c == '\r';
+	return c == '(' || (c < 0x20 && !blank) || (c >= 0x80 && c != 0xef); /* '(': zstd; 0xef: a byte order mark */
 }
 
 void
@@ -83,7 +85,7 @@ meter_feed(struct meter *m, const char *in, size_t len, bool last, struct span *
 		return feed_plain(m, in, len, last, spans, ret_count);
 	if (!m->begun && len) {
 		m->begun = true;
-		m->alien = !may_begin(m->streamed, in[0]);
+		m->packed = looks_packed(in, len);
 	}
 	return language_of((enum endpoint)m->endpoint)->feed(m, in, len, last, spans, ret_count);
 }

@@ -42,8 +42,8 @@ struct meter {
 	enum answer answer;
 	bool finished; /* the proper end was seen: [DONE], message_stop, a terminal response event, the outer object closed, …; for a Gemini stream the
 	                  stream's own end after a finishReason or blockReason */
-	bool streamed, begun, plain;
-	bool alien; /* by its first byte it can't be JSON or SSE: compressed without saying so, a page of somebody in between */
+	bool begun, plain;
+	bool packed; /* by its first bytes it is compressed, whether it says so or not */
 	bool malformed; /* not JSON / not SSE where it had to be: metering is by estimate */
 	uint64_t content_bytes; /* bytes of visible output text, tool arguments, refusals (JSON-escaped length) */
 	uint64_t reasoning_bytes; /* the same for reasoning and thinking */

@@ -237,7 +237,7 @@ relay_data(struct exchange *x, char *data, size_t len, bool eof, struct span hea
 		exchange_end(x, END_OVERLOADED);
 		return;
 	}
-	if (x->meter->alien) { /* nothing of it was passed on, and nothing is: what can't be read can't be counted */
+	if (x->meter->packed) { /* nothing of it was passed on, and nothing is: what can't be read can't be counted */
 		x->head_sent = x->head_sent && !head.len;
 		exchange_end(x, END_PROVIDER_MALFORMED);
 		return;
