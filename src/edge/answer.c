@@ -60,6 +60,9 @@ phrase(uint16_t status)
 	}
 }
 
+/* What we say ourselves is JSON, whatever a browser would make of it. */
+#define OURS "content-type: application/json\r\nx-content-type-options: nosniff\r\n"
+
 uint16_t
 reason_status(enum end_reason reason)
 {
@@ -124,7 +127,7 @@ answer_json(struct exchange *x, uint16_t status, struct span body)
 {
 	struct text t = text_on(x->edge->head_out, HEAD_OUT_BYTES / 2);
 	answer_head(x, &t, status);
-	text_lit(&t, "content-type: application/json\r\n");
+	text_lit(&t, OURS);
 	x->up_status = status;
 	send_whole(x, &t, body);
 	exchange_end(x, END_COMPLETED);
@@ -167,7 +170,7 @@ send_error(struct exchange *x, struct error_says *e)
 	error_write(&body, (enum dialect)x->dialect, e);
 	assert(!body.cut);
 	answer_head(x, &t, status);
-	text_lit(&t, "content-type: application/json\r\n");
+	text_lit(&t, OURS);
 	if (status == 405) /* RFC 9110 15.5.6 */
 		answer_allow(&t, x->takes);
 	if (status == 415) /* RFC 9110 15.5.16 */
@@ -313,7 +316,7 @@ answer_text(struct client *c, uint16_t status, const char *code, const char *mes
 	error_write(&body, DIALECT_OPENAI, &error);
 	status_line(&t, status);
 	text_add(&t, e->date, e->date_len);
-	text_lit(&t, "content-type: application/json\r\nconnection: close\r\ncontent-length: ");
+	text_lit(&t, OURS "connection: close\r\ncontent-length: ");
 	text_u64(&t, body.len);
 	text_lit(&t, "\r\n\r\n");
 	struct iovec parts[2] = {{t.at, t.len}, {body.at, body.len}};
@@ -481,7 +484,7 @@ answer_provider_error(struct exchange *x)
 	if (!x->up_done || body.len == 0 || (body.at[0] != '{' && body.at[0] != '[') || answer_is_private(x, body)) {
 		generic_error(x, &own);
 		body = (struct span){own.at, own.len};
-		text_lit(&t, "content-type: application/json\r\n");
+		text_lit(&t, OURS);
 		add_retry_lines(&t, lines);
 	} else
 		text_span(&t, lines);

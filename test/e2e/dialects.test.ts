@@ -294,6 +294,7 @@ describe("the Anthropic SDK", () => {
 		expect(error.constructor.name).toBe(name);
 		expect(error.error.type).toBe("error");
 		expect(error.headers.get("x-should-retry")).toBe("false");
+		expect(error.headers.get("x-content-type-options")).toBe("nosniff");
 		expect(error.requestID).toMatch(/^req_/);
 		expect(p.seen.length).toBe(before);
 	});

@@ -4,7 +4,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { trustAuthority } from "../harness/certificates.ts";
-import { Lethe } from "../harness/lethe.ts";
+import { type Json, Lethe } from "../harness/lethe.ts";
 import { letheBinary, removeFolder, temporaryFolder } from "../harness/paths.ts";
 import { get, sum } from "../harness/metrics.ts";
 import { local, proxied, ProxyHeader } from "../harness/proxies.ts";
@@ -348,6 +348,65 @@ describe("the PROXY protocol", () => {
 		const own = await Lethe.start({ sim: w.sim, config: { listen: ["127.0.0.1:0"], listeners: [{ at: "127.0.0.1:0", proxy_protocol: true }], trusted_proxies: ["192.0.2.1"] } });
 		expect(await turnedAway(await proxied(endpoints(own)[1]!, ProxyHeader.tcp4("203.0.113.1")))).toBe(true);
 		await own.finish();
+	});
+});
+
+describe("a changed configuration", () => {
+	let w: World;
+	beforeAll(async () => {
+		w = await world({ edges: 1, config: { listen: ["127.0.0.1:0"], listeners: [{ at: "[::1]:0" }], tls: tls() } });
+	});
+	afterAll(() => w?.end());
+
+	test("who is trusted, where a proxy speaks first and how many connections an address has", async () => {
+		const door = () => endpoints(w.lethe).find((url) => url.includes("[::1]"))!.replace("[::1]", "localhost");
+		const open = (header: Buffer) =>
+			new Promise<Socket>((resolve) => {
+				const socket = connect(Number(new URL(door()).port), "::1");
+				socket.write(header, () => resolve(socket));
+			});
+		const applied = async (change: (config: Json) => void) => {
+			w.lethe.configure(change);
+			const said = await w.lethe.reload();
+			expect(said.stderr).toBe("");
+			expect(said.json["result"]).toBe("applied");
+		};
+		const plain = async () => {
+			const raw = await Raw.open(door(), "::1");
+			raw.say(post(w.customer.key, hi));
+			return raw;
+		};
+		const kept = await plain();
+		expect((await kept.answer()).status).toBe(200);
+
+		// The same socket, and now a proxy's.
+		await applied((config) => {
+			config["listeners"][0]["proxy_protocol"] = true;
+			config["trusted_proxies"] = ["::1"];
+			config["limits"] = { connections_per_address: 1 };
+		});
+		expect((await (await plain()).ends()).length).toBe(0);
+		const one = await Raw.over(await open(ProxyHeader.tcp4("203.0.113.30")));
+		expect(await status(one, w.customer.key)).toBe(200);
+		expect(await turnedAway(await open(ProxyHeader.tcp4("203.0.113.30")))).toBe(true);
+		// Who was there before is still who it was.
+		expect(await status(kept, w.customer.key)).toBe(200);
+
+		// In another place of the list: what belongs to it moves along, with TLS on top.
+		await applied((config) => {
+			config["listeners"].unshift({ at: `unix:${join(folder, "moved.sock")}` });
+			config["listeners"][1]["tls"] = true;
+			config["limits"] = { connections_per_address: 2 };
+		});
+		const more = [];
+		for (let i = 0; i < 2; i++) more.push(await Raw.over(await open(ProxyHeader.tcp4("203.0.113.30")), { tls: true }));
+		for (const raw of more) expect(await status(raw, w.customer.key)).toBe(200);
+		expect(await turnedAway(await open(ProxyHeader.tcp4("203.0.113.30")))).toBe(true);
+		expect(await status(await Raw.over(local(join(folder, "moved.sock"))), w.customer.key)).toBe(200);
+
+		// Trusted no more.
+		await applied((config) => (config["trusted_proxies"] = ["192.0.2.1"]));
+		expect(await turnedAway(await open(ProxyHeader.tcp4("203.0.113.31")))).toBe(true);
 	});
 });
 

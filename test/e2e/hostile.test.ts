@@ -130,7 +130,7 @@ async function asked(): Promise<void> {
 }
 
 // The names that may come down; everything else of a provider's head stays above.
-const down = /^(content-type|content-length|transfer-encoding|connection|date|retry-after(-ms)?|x-should-retry|openai-(version|processing-ms)|(x-)?request-id|lethe-[a-z-]+):/i;
+const down = /^(content-type|content-length|transfer-encoding|connection|date|retry-after(-ms)?|x-should-retry|x-content-type-options|openai-(version|processing-ms)|(x-)?request-id|lethe-[a-z-]+):/i;
 
 async function answered(raw: Raw, result: string, length: string): Promise<void> {
 	const answer = await raw.answer().catch((error: Error) => error);
