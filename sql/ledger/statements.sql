@@ -118,7 +118,7 @@ INSERT INTO item (id, kind, state, account, peer, amount_nano, open_nano, create
 UPDATE item SET state = 1 WHERE id = ?1 AND state = 0
 
 -- name: item_drop
-DELETE FROM item WHERE id = ?1 AND state = 0
+DELETE FROM item WHERE id = (SELECT item FROM intent WHERE id = ?1) AND state = 0
 
 -- name: item_reduce
 UPDATE item SET open_nano = open_nano - ?2 WHERE id = ?1 AND state = 1 AND open_nano >= ?2

@@ -223,6 +223,32 @@ item_put(struct ledger *l, json_t *o, const struct item *i)
 		control_put_name(l, o, "account_name", SQL_account_name, (int64_t)i->account);
 }
 
+/* ---- before a ticket is made of it ---- */
+
+static bool
+owes(struct ledger *l, const struct order *o)
+{
+	int64_t owed = 0;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_account_owed);
+	sql_bind(st, (int64_t)o->account.id);
+	return sql_number(&l->store, st, &owed) && owed >= o->second_nano;
+}
+
+bool
+item_allows(struct ledger *l, const struct order *o, enum item_effect effect)
+{
+	struct item i;
+	if (o->kind == ORDER_TOP_UP)
+		return owes(l, o);
+	if (o->kind == ORDER_DISPUTE)
+		return item_find(l, o->fresh->peer, &i) == SQL_ROW && i.open_nano >= o->fresh->amount_nano;
+	if (effect == EFFECT_NONE || effect == EFFECT_OPEN)
+		return true;
+	if (item_find(l, o->item, &i) != SQL_ROW || i.state != ITEM_OPEN)
+		return false;
+	return effect != EFFECT_REDUCE || i.open_nano >= -o->nano;
+}
+
 /* ---- lists ---- */
 
 static bool

@@ -389,6 +389,48 @@ a_key_is_revoked_while_the_store_is_away(void **state)
 	world_end(&w);
 }
 
+static bool
+refund(struct world *w, const char *payment, const char *id, const char **ret_code)
+{
+	static char code[40];
+	w->ledger->round_due_ms = 0; /* whatever the back-off says */
+	json_t *answer = world_ask(
+		w, "{s:s, s:s, s:s, s:s}", "op", "credit.refund", "payment", payment, "amount", "15", "id", id);
+	const char *said = json_string_value(json_object_get(json_object_get(answer, "error"), "code"));
+	snprintf(code, sizeof(code), "%s", said != NULL ? said : "");
+	*ret_code = code;
+	json_decref(answer);
+	return said == NULL;
+}
+
+/* An order whose outcome is not known is on the board already; another about the same payment comes before it is asked again. */
+static void
+an_order_that_another_has_overtaken_is_refused_and_leaves_nothing_on_the_board(void **state)
+{
+	struct world w;
+	uint64_t alice;
+	const char *code;
+	begin(&w, &alice);
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "20", "reason", "r"));
+	json_t *paid = world_must(&w, "{s:s, s:s, s:s}", "op", "credit.top_up", "account", "alice", "amount", "20");
+	const char *payment = json_string_value(json_object_get(paid, "item"));
+	fault = (struct fault){.armed = true, .kinds = FAULT_SYNC, .code = SQLITE_IOERR_FSYNC, .first = 1, .count = 1};
+	assert_false(refund(&w, payment, "first", &code));
+	assert_string_equal(code, "store_failed");
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM intent"), 1);
+	fault.armed = false;
+	assert_false(refund(&w, payment, "second", &code));
+	assert_string_equal(code, "refused");
+	assert_true(refund(&w, payment, "first", &code));
+	assert_int_equal(world_balance(&w, alice), 30 * NANO_PER_DOLLAR);
+	assert_int_equal(w.ledger->stats.quarantined, 0);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM intent"), 0);
+	assert_int_equal(board_check(w.ledger_board, balance, &w), 0);
+	json_decref(paid);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
 int
 main(void)
 {
@@ -400,6 +442,7 @@ main(void)
 		cmocka_unit_test(a_ledger_that_dies_of_doubt_is_followed_by_one_that_knows),
 		cmocka_unit_test(progress_that_could_not_be_written_is_written_later),
 		cmocka_unit_test(a_key_is_revoked_while_the_store_is_away),
+		cmocka_unit_test(an_order_that_another_has_overtaken_is_refused_and_leaves_nothing_on_the_board),
 	};
 	install();
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,10 +196,10 @@ short_of(struct ledger *l, const struct order *o)
 static json_t *
 refused(struct ledger *l, const struct order *o)
 {
-	if (o->nano < 0)
+	if (o->nano < 0 && item_allows(l, o, kinds[o->kind].effect))
 		return short_of(l, o);
 	return control_error("refused",
-		"that can't be booked: the account would have more than four billion dollars, or what the order is about was resolved meanwhile – look at it, then ask again");
+		"that can't be booked: what the order is about was resolved meanwhile, or the account would have more than four billion dollars – look at it, then ask again");
 }
 
 static bool
@@ -286,12 +286,12 @@ write_intent(struct ledger *l, struct order *o, uint64_t id)
 static bool
 delete_intent(struct ledger *l, uint64_t id)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_intent_delete);
+	sqlite3_stmt *item = store_sql(&l->store, SQL_item_drop), *st = store_sql(&l->store, SQL_intent_delete);
+	sql_bind(item, (int64_t)id);
 	sql_bind(st, (int64_t)id);
-	return sql_done(&l->store, st) && sql_done(&l->store, store_sql(&l->store, SQL_items_drop));
+	return sql_done(&l->store, item) && sql_done(&l->store, st);
 }
 
-/* Orders are carried out one after the other, so what is only ordered is this one's. */
 static bool
 drop_intent(struct ledger *l, uint64_t id)
 {
@@ -349,7 +349,12 @@ book_by_ticket(struct ledger *l, struct order *o)
 		o->op.ref = o->own_ref;
 	}
 	/* What is settled already makes room for a debit, and frees the ledger's own tickets. */
-	if (!ledger_drain(l) || !write_intent(l, o, id))
+	if (!ledger_drain(l))
+		return control_store_failed(l);
+	/* What is booked by now may have changed what this order is about. */
+	if (!item_allows(l, o, kinds[o->kind].effect))
+		return refused(l, o);
+	if (!write_intent(l, o, id))
 		return control_store_failed(l);
 	enum moved moved = begin_ticket(l, o, id);
 	if (moved != MOVED)

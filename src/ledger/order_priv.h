@@ -73,6 +73,8 @@ enum item_effect { EFFECT_NONE,
 must_check bool item_write(struct ledger *l, const struct item *i);
 /* Inside the transaction that books it. */
 enum ordered item_change(struct ledger *l, const struct order *o, enum item_effect effect);
+/* Would that change be made now? A ticket whose order is refused when it is booked would stay on the board. */
+must_check bool item_allows(struct ledger *l, const struct order *o, enum item_effect effect);
 enum sql_step item_find(struct ledger *l, uint64_t id, struct item *ret);
 enum sql_step item_find_hash(struct ledger *l, const uint8_t hash[32], struct item *ret);
 /* By the member's text, of this kind. False with *ret_error. */
