@@ -310,6 +310,7 @@ read_all(struct exchange *x, struct link *l)
 	kept[len] = '\0';
 	o.status = strncmp(kept, "HTTP/1.1 ", 9) == 0 ? (unsigned)strtoul(kept + 9, NULL, 10) : 0;
 	o.passed = sees_mark(x, kept, len);
+	o.silent = l->silent;
 	free(kept);
 	link_close(l);
 	return o;
@@ -320,7 +321,7 @@ read_all_h2(struct exchange *x, struct link *l)
 {
 	while (h2_client_pump(l))
 		;
-	struct outcome o = {l->h2->status, sees_mark(x, l->h2->kept, l->h2->kept_len), true};
+	struct outcome o = {l->h2->status, sees_mark(x, l->h2->kept, l->h2->kept_len), true, l->silent};
 	link_close(l);
 	return o;
 }

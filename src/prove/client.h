@@ -21,6 +21,7 @@ struct outcome {
 	unsigned status; /* of HTTP; 0: none came */
 	bool passed; /* the answer's mark came through */
 	bool h2;
+	bool silent; /* nobody answered, nobody hung up */
 };
 
 /* Connect and send. False: there is no connection. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -80,7 +81,7 @@ write_config(const struct instance *i)
 	snprintf(path, sizeof path, "%s/lethe.yaml", i->folder);
 	snprintf(log, sizeof log, "%s/lethe.log", i->folder);
 	json_t *c = json_pack("{s:i, s:{s:s, s:s}, s:{s:s}, s:{s:i}, s:{s:s, s:s, s:s}, s:[o,o,o], s:[o,o,o,o]}", "edges", INSTANCE_EDGES, "log", "file", log,
-		"level", "info", "metrics", "listen", "127.0.0.1:0", "limits", "body_bytes", PROVE_BODY_LIMIT, "timeouts", "first_byte", "2s", "between_bytes", "1s",
+		"level", "info", "metrics", "listen", "127.0.0.1:0", "limits", "body_bytes", PROVE_BODY_LIMIT, "timeouts", "first_byte", "4s", "between_bytes", "2s",
 		"drain", drain, "providers", provider_json(i, "openai", "/v1"), provider_json(i, "anthropic", "/v1"), provider_json(i, "gemini", "/v1beta"), "models",
 		model_json("c", "openai"), model_json("r", "openai"), model_json("m", "anthropic"), model_json("g", "gemini"));
 	json_t *listen = listen_json(i);
@@ -148,7 +149,7 @@ become_server(const struct instance *i, int self)
 	snprintf(config, sizeof config, "%s/lethe.yaml", i->folder);
 	const char *words[] = {"lethe", "serve", "--config", config, "--data", i->data, NULL};
 	int out = chdir(i->folder) == 0 ? open("serve.out", O_WRONLY | O_CREAT | O_CLOEXEC, 0644) : -1, in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (out >= 0 && in >= 0 && dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(out, 2) == 2 && become_user(i))
+	if (out >= 0 && in >= 0 && dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(out, 2) == 2 && become_user(i) && prctl(PR_SET_PDEATHSIG, SIGTERM) == 0) /* who interrupts the search leaves no server behind */
 		fexecve(self, (char *const *)(uintptr_t)words, (char *const *)(uintptr_t)environment);
 	_exit(126);
 }

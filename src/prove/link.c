@@ -3,6 +3,7 @@
 #include "prove/h2_client.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
@@ -75,6 +76,7 @@ size_t
 link_read(struct link *l, void *at, size_t cap)
 {
 	ssize_t n = l->ssl ? SSL_read(l->ssl, at, (int)cap) : recv(l->fd, at, cap, 0);
+	l->silent = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 	return n > 0 ? (size_t)n : 0;
 }
 

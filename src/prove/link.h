@@ -15,6 +15,7 @@ struct link {
 	int fd;
 	SSL *ssl; /* NULL: clear text */
 	struct h2_client *h2; /* NULL: HTTP/1.1 */
+	bool silent; /* nothing came in time */
 };
 
 /* To this machine. tls NULL: clear text. h2: offered in TLS. False: nobody listens, or no handshake. */

@@ -104,11 +104,12 @@ go_through(struct traffic *t)
 	if (!instance_await(t->i))
 		prove_fact(p, name, "all processes start", false, "not in time");
 	look_at_lockdown(p, t->i);
-	traffic_run(t);
-	events_run(t);
-	if (!t->i->kind->readable)
-		attack_edges(p, t->i);
-	look_in_flight(t);
+	if (traffic_run(t)) {
+		events_run(t);
+		if (!t->i->kind->readable)
+			attack_edges(p, t->i);
+		look_in_flight(t);
+	}
 	prove_step(p, "afterwards");
 	bool quiet = instance_await_quiet(t->i);
 	prove_fact(p, name, "every exchange ends", quiet && t->passed_h2, "%u exchanges, %u answers came through, %u over HTTP/2", t->used, t->passed, t->passed_h2);

@@ -36,13 +36,15 @@ struct traffic {
 	struct exchange *exchanges;
 	uint32_t used, cap;
 	uint32_t passed, passed_h2; /* answers whose marks came through; of those over HTTP/2 */
+	uint32_t silent; /* exchanges that nobody ended */
 };
 
 uint32_t traffic_rounds(const struct prove_options *o);
 /* How many exchanges a run needs room for. */
 uint32_t traffic_room(const struct prove_options *o);
 unsigned traffic_steps(const struct prove_options *o);
-void traffic_run(struct traffic *t);
+/* False: the server does not answer, and it was given up. */
+must_check bool traffic_run(struct traffic *t);
 
 enum { RUNNING_MAX = 8 };
 

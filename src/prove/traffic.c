@@ -3,7 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
-enum { MARKS_OF_ONE = 14,
+enum { SILENT_MAX = 4, /* each takes the whole of its patience */
+	MARKS_OF_ONE = 14,
 	ROUNDS_MAX = 200 };
 
 /* Exchanges of one round. */
@@ -64,10 +65,13 @@ run_way(struct traffic *t, const struct prove_way *way, const enum prove_endpoin
 		begun[n] = begin(t, &t->i->client, x[n], &l[n]);
 	}
 	for (unsigned n = 0; n < count; n++)
-		if (begun[n]) {
+		if (begun[n] && t->silent >= SILENT_MAX) {
+			link_close(&l[n]);
+		} else if (begun[n]) {
 			struct outcome o = client_end(x[n], &l[n]);
 			t->passed += o.passed;
 			t->passed_h2 += o.passed && o.h2;
+			t->silent += o.silent;
 		}
 }
 
@@ -86,7 +90,7 @@ run_round(struct traffic *t)
 {
 	static const struct prove_way answered = {"answered", CLIENT_ASKS, PROVIDER_ANSWERS};
 	enum prove_endpoint endpoints[PROVE_ENDPOINT_COUNT];
-	for (size_t w = 0; w < prove_way_count; w++) {
+	for (size_t w = 0; w < prove_way_count && t->silent < SILENT_MAX; w++) {
 		prove_step(t->p, prove_ways[w].words);
 		run_way(t, &prove_ways[w], endpoints, endpoints_in_all_ways(endpoints));
 	}
@@ -99,11 +103,14 @@ run_round(struct traffic *t)
 		t->passed - before, PROVE_ENDPOINT_COUNT);
 }
 
-void
+bool
 traffic_run(struct traffic *t)
 {
-	for (uint32_t r = 0; r < traffic_rounds(t->p->o); r++)
+	for (uint32_t r = 0; r < traffic_rounds(t->p->o) && t->silent < SILENT_MAX; r++)
 		run_round(t);
+	if (t->silent >= SILENT_MAX)
+		prove_fact(t->p, t->i->kind->name, "the server answers", false, "%u exchanges were neither answered nor ended within %d seconds", t->silent, LINK_PATIENCE_MS / 1000);
+	return t->silent < SILENT_MAX;
 }
 
 bool
