@@ -177,8 +177,9 @@ send_form(const char *path, const char *body)
 static void
 answer(int p, const char *type, const char *body)
 {
-	size_t n = (size_t)sprintf(in, "HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %zu\r\n\r\n%s", type, strlen(body), body);
-	rig_send(&r, p, in, n);
+	size_t len = strlen(body), n = (size_t)sprintf(in, "HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %zu\r\n\r\n", type, len);
+	memcpy(in + n, body, len);
+	rig_send(&r, p, in, n + len);
 }
 
 #define JSON "application/json"
