@@ -63,6 +63,7 @@ parser_files() {
 	import) echo "src/proc/import_price.c src/proc/import_litellm.c src/proc/import_genai.c src/proc/import_decimal.c" ;;
 	config) echo src/proc/config{,_check,_scalar}.c ;;
 	h2) echo src/edge/h2{,_common,_up}.c ;;
+	realtime) echo src/dialect/realtime_meter.c ;;
 	languages) echo src/dialect/{reader,media_meter,messages_meter,gemini_meter,responses_meter,counts,meter}.c ;;
 	*) local s; s=$(source_of "$1"); echo "${s%_fuzz.c}.c" ;;
 	esac
