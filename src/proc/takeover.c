@@ -209,9 +209,10 @@ replace_shared(struct supervisor *s)
 static void
 take(struct supervisor *s, const struct supervisor_plan *plan)
 {
-	if (replace_shared(s) && generation_begin(s, generation_free(s), plan))
-		return;
-	upgrade_generation_over(s, "see above");
+	if (!replace_shared(s))
+		upgrade_generation_over(s, strerror(errno));
+	else if (!generation_begin(s, generation_free(s), plan))
+		upgrade_generation_over(s, "see above");
 }
 
 /* Whoever is away is started. What the other binary has started makes place. */
