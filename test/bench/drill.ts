@@ -1,5 +1,5 @@
 // The long form of test/e2e/drills.test.ts: what an honest client waits beside each attack, against what it waits alone a moment before.
-//   drill.ts [--seconds N] [NAME...]   a NAME is part of an attack's name
+//   drill.ts [--seconds N] [NAME...]   a NAME is part of an attack's name; N seconds for each of three rounds alone and three beside it
 import { execFileSync, spawn } from "node:child_process";
 import { setTimeout as wait } from "node:timers/promises";
 import { type Attack, attacks } from "../harness/attacks.ts";
@@ -7,6 +7,7 @@ import { Drill } from "../harness/drill.ts";
 
 const perSecond = 50;
 const bars = { ratio: 2, bytes: 1 << 20 };
+const rounds = 3;
 
 type Times = { p50: number; p99: number; failed: number };
 
@@ -37,7 +38,13 @@ function attackers(attack: Attack, d: Drill) {
 	const child = spawn("nice", ["-n", "19", process.execPath, new URL("drill_attackers.ts", import.meta.url).pathname, attack.name, JSON.stringify(d.target)], {
 		stdio: ["ignore", "ignore", "inherit"],
 	});
-	return () => new Promise((resolve) => child.once("exit", resolve).kill("SIGKILL"));
+	const ended = new Promise<void>((resolve) => void child.once("exit", () => resolve()));
+	return async () => {
+		// Who went by itself measured nothing.
+		if (child.exitCode !== null) throw new Error(`the attackers ended: ${attack.name}`);
+		child.kill("SIGKILL");
+		await ended;
+	};
 }
 
 async function most(d: Drill, stop: { now: boolean }): Promise<number> {
@@ -56,7 +63,9 @@ async function calm(d: Drill): Promise<number> {
 
 const ms = (n: number) => n.toFixed(1).padStart(7);
 
-async function one(d: Drill, attack: Attack, seconds: number): Promise<boolean> {
+type Round = { alone: Times; beside: Times; bytes: number };
+
+async function round(d: Drill, attack: Attack, seconds: number): Promise<Round> {
 	const tries = attack.busy ? 5 : 1;
 	await calm(d);
 	const alone = await honest(d, seconds, tries), before = await calm(d);
@@ -65,9 +74,23 @@ async function one(d: Drill, attack: Attack, seconds: number): Promise<boolean> 
 	const highest = most(d, stop);
 	const beside = await honest(d, seconds, tries);
 	stop.now = true;
-	const each = Math.max(0, (await highest) - before) / attack.connections;
+	const bytes = Math.max(0, (await highest) - before) / attack.connections;
 	await end();
-	const ratio = beside.p99 / alone.p99;
+	return { alone, beside, bytes };
+}
+
+// Of several rounds the least: what else the machine does can make a figure worse, never better.
+const least = (all: Times[]): Times => ({
+	p50: Math.min(...all.map((times) => times.p50)),
+	p99: Math.min(...all.map((times) => times.p99)),
+	failed: all.reduce((sum, times) => sum + times.failed, 0),
+});
+
+async function one(d: Drill, attack: Attack, seconds: number): Promise<boolean> {
+	const all: Round[] = [];
+	while (all.length < rounds) all.push(await round(d, attack, seconds));
+	const alone = least(all.map((r) => r.alone)), beside = least(all.map((r) => r.beside));
+	const each = Math.max(...all.map((r) => r.bytes)), ratio = beside.p99 / alone.p99;
 	const good = beside.failed === 0 && each <= bars.bytes && ratio <= bars.ratio;
 	console.log(
 		`${attack.name.padEnd(36)} ${ms(alone.p50)} ${ms(alone.p99)}   ${ms(beside.p50)} ${ms(beside.p99)} ${ratio.toFixed(2).padStart(6)}   ${String(beside.failed).padStart(5)} ${String(Math.round(each / 1024)).padStart(8)}   ${good ? "pass" : "FAIL"}`,
