@@ -51,6 +51,7 @@ struct h2 {
 	struct h2_stream *streams;
 	struct h2_head head;
 	struct h2_allowance idle_frames, resets;
+	uint32_t fields; /* of the head, or the trailers, that are being read */
 	uint32_t stream_count;
 	uint64_t unsent; /* bytes in the boxes of all its streams */
 	uint32_t error; /* why it ends: NGHTTP2_… */
@@ -518,6 +519,7 @@ static int
 on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
 	struct h2 *h = arg;
+	h->fields = 0;
 	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
 	struct h2_stream *s = stream_begin(h, frame->hd.stream_id);
@@ -533,6 +535,11 @@ on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *n
 	struct h2 *h = arg;
 	nghttp2_vec a = nghttp2_rcbuf_get_buf(name), b = nghttp2_rcbuf_get_buf(value);
 	struct span n = {(const char *)a.base, a.len}, v = {(const char *)b.base, b.len};
+	if (++h->fields > H2_FIELDS_END) { /* it need not be refused only when it is through: a byte may be a field, and all others wait */
+		count_add(h->connection->edge->p->counters, h2_calmed, 1);
+		h->error = NGHTTP2_ENHANCE_YOUR_CALM;
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
+	}
 	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST || h->head.refused) /* trailers mean nothing here */
 		return 0;
 	if (n.len && n.at[0] == ':')
@@ -889,7 +896,7 @@ feed(struct h2 *h, const char *bytes, size_t len)
 	if (n == NGHTTP2_ERR_FLOODED) { /* of answers to pings and settings, which it does not take */
 		count_add(h->connection->edge->p->counters, h2_calmed, 1);
 		h->error = NGHTTP2_ENHANCE_YOUR_CALM;
-	} else if (n < 0)
+	} else if (n < 0 && !h->error)
 		h->error = n == NGHTTP2_ERR_NOMEM ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR;
 	return n == (ssize_t)len; /* errors that nghttp2 has told the peer of itself show by want_read and want_write */
 }

@@ -26,6 +26,7 @@ enum {
 	H2_IDLE_FRAMES_SECOND = 100,
 	H2_IDLE_FRAMES_DATA = 2, /* … and for each frame of data: the windows of stream and connection may be opened again */
 	H2_DATA_LEAST = 256, /* of so many bytes, or all that there was: windows of a few bytes earn nothing */
+	H2_FIELDS_END = 400, /* a head of more than HTTP1_FIELDS_MAX is refused, one of more than these ends the connection */
 	H2_RESETS = 200, /* the same for streams that the peer resets before it has an answer */
 	H2_RESETS_SECOND = 20,
 };

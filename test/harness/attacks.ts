@@ -277,6 +277,7 @@ export const attacks: Attack[] = [
 		name: "HTTP/2: heads that unfold",
 		connections: 5,
 		bytes: 512 << 10,
+		shows: "lethe_h2_connections_ended_for_noise_total",
 		open: h2,
 		// One byte each: a field of the static table, thousands of times (RFC 7541 6.1).
 		behave: (s) => pourStreams(s, preface, streams(1, (id) => frame(HEADERS, END_HEADERS | END_STREAM, id, Buffer.concat([get, Buffer.alloc(15_000, 0x90)]))), 1),

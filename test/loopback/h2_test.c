@@ -198,6 +198,29 @@ half_a_head_has_its_time(void **state)
 	assert_true(c.eof);
 }
 
+/* A byte is a field (RFC 7541 6.1). */
+static void
+say_head_of(size_t fields)
+{
+	enum { HEAD = 9 };
+	static char frame[HEAD + 2000];
+	const char head[HEAD] = {0, (char)(fields >> 8), (char)fields, 1, 5, 0, 0, 0, 1};
+	memcpy(frame, head, HEAD);
+	memset(frame + HEAD, 0x90, fields); /* accept-encoding: gzip, deflate */
+	memcpy(frame + HEAD, "\x82\x86\x84", 3); /* GET, http, / */
+	peer_say_raw(&c, frame, HEAD + fields);
+	both_turn();
+}
+
+/* Who sends thousands makes everybody wait, and is not heard to the end. */
+static void
+a_head_that_unfolds_ends_the_connection(void **state)
+{
+	say_head_of(2000);
+	assert_int_equal(atomic_load(&r.counters.h2_calmed), 1);
+	assert_true(c.eof || c.gone_away);
+}
+
 /* Nor may others be refused their time because of one that asks all the time. */
 static void
 half_a_frame_between_requests_has_its_time(void **state)
@@ -729,6 +752,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_steady_reader_may_be_slow, opened, closed),
 		cmocka_unit_test_setup_teardown(windows_are_opened_for_what_was_sent, opened, closed),
 		cmocka_unit_test_setup_teardown(half_a_head_has_its_time, opened, closed),
+		cmocka_unit_test_setup_teardown(a_head_that_unfolds_ends_the_connection, opened, closed),
 		cmocka_unit_test_setup_teardown(half_a_frame_between_requests_has_its_time, opened, closed),
 		cmocka_unit_test_setup_teardown(an_early_answer_is_read_whole, opened, closed),
 		cmocka_unit_test_setup_teardown(bodies_that_waited_give_their_window_back, opened, closed),
