@@ -96,6 +96,16 @@ grade_of(struct instance *i)
 	return word;
 }
 
+/* Before anything happens to processes: what one of them had kept would be gone with it. */
+static void
+look_after_traffic(struct traffic *t)
+{
+	prove_step(t->p, "after the traffic");
+	bool quiet = instance_await_quiet(t->i);
+	prove_fact(t->p, t->i->kind->name, "every exchange ends, in edges that live on", quiet, "%u exchanges", t->used);
+	(void)look_at_processes(t->p, t->i, "after the traffic", false);
+}
+
 static void
 go_through(struct traffic *t)
 {
@@ -105,6 +115,7 @@ go_through(struct traffic *t)
 		prove_fact(p, name, "all processes start", false, "not in time");
 	look_at_lockdown(p, t->i);
 	if (traffic_run(t)) {
+		look_after_traffic(t);
 		events_run(t);
 		if (!t->i->kind->readable)
 			attack_edges(p, t->i);
@@ -193,7 +204,7 @@ prove_run(const struct prove_options *o, char why[600])
 	p.places = json_object_get(p.report, "places");
 	p.findings = json_object_get(p.report, "findings");
 	for (size_t k = 0; k < ARRAY_LEN(kinds) && !o->target; k++)
-		p.steps += is_run(o, k) ? traffic_steps(o) + 5 : 0;
+		p.steps += is_run(o, k) ? traffic_steps(o) + 6 : 0;
 	prove_control(&p);
 	canaries_open(&p.canaries);
 	if (o->target) {
