@@ -47,7 +47,15 @@ static void
 listener_ready(struct watch *w)
 {
 	struct listener *l = container_of(w, struct listener, watch);
-	door_accept(l->edge, w->fd, &l->door);
+	struct edge *e = l->edge;
+	int fd = w->fd;
+	door_accept(e, fd, &l->door);
+	if (!e->several || w->fd < 0)
+		return;
+	/* Of the edges that rest, the kernel wakes the one that has watched longest. Whoever has accepted goes to the end of the line, or one would get all. */
+	loop_forget(&e->loop, w);
+	if (!loop_watch_listener(&e->loop, w, fd, listener_ready))
+		edge_pause_listeners(e, TICK_MS);
 }
 
 /* ---- ending ---- */
@@ -512,6 +520,7 @@ set_up(struct edge *e)
 	board_set_wake_fd(e->desk, p->wake_fd);
 	board_size_of(p->board, &size);
 	e->slots = size.slots;
+	e->several = size.edges > 1;
 	const struct visitors_limits by_address = {p->limits.connections_per_address, p->limits.bad_keys_per_minute};
 	e->visitors = visitors_open(p->limits.connections, &by_address);
 	if (!e->visitors || !share_open(e, size.tickets_per_edge))

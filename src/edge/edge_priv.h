@@ -97,6 +97,7 @@ struct edge {
 	uint32_t date_len;
 	uint32_t connections, slots;
 	bool go, draining;
+	bool several; /* there may be other edges, which listen at the same sockets */
 	bool retiring; /* others accept: those who are here are served, and told that the connection ends */
 	struct hands {
 		struct conn *first, **end;

@@ -25,7 +25,7 @@ function config(o: Serve): object {
 	const url = `${upstream.certificates ? "https" : "http"}://${upstream.addresses[0]}/v1`;
 	const authority = upstream.certificates ? { ca_file: upstream.certificates.ca } : {};
 	// A stream has a connection towards the provider of its own; those of a crowd, by HTTP/2, have not.
-	const streams_per_edge = o.listeners === undefined ? 9700 : 19_000;
+	const streams_per_edge = o.listeners === undefined ? 9_900 : 19_600;
 	const identity = certificates && { tls: { listen, certificates: [{ certificate: certificates.certificate, key: certificates.key }] } };
 	return {
 		...(identity ?? { listen }),
