@@ -1,6 +1,6 @@
 // The cells of the bench: what is asked of which targets in every round, and what one unit of work is.
 import type { Measured } from "./load.ts";
-import { availableKiB } from "./processes.ts";
+import { availableKiB, localPorts } from "./processes.ts";
 import { crowdProcesses, descriptors, type Setup, type TargetName, type Tools } from "./targets.ts";
 
 // How long and how much: a quick run shows that it runs.
@@ -78,8 +78,11 @@ function slowArgs(e: Effort): string[] {
 
 // Every process of a target takes half of the streams, with two descriptors each; the simulator takes all of them.
 function slowSkip(): string | undefined {
-	const needed = slowStreams + 500;
-	return descriptors >= needed ? undefined : `a process may open ${descriptors} descriptors here, and ${needed} are needed`;
+	const needed = slowStreams + 500, ports = localPorts();
+	if (descriptors < needed) return `a process may open ${descriptors} descriptors here, and ${needed} are needed`;
+	// Beyond half of them the kernel looks for a free one for more than a millisecond, and who connects falls behind.
+	if (ports < 2 * needed) return `${ports} ports are for connections to one address, and ${2 * needed} are needed: sysctl -w net.ipv4.ip_local_port_range="1024 65535"`;
+	return undefined;
 }
 
 // ---- a crowd: seven edges, a simulator and an nginx of HTTP/2 of eight processes each, and as many load generators

@@ -106,6 +106,12 @@ export function memory(pids: number[]): Memory {
 	return { rss: sum(rss), pss: all ? sum(known) : undefined, largest: Math.max(...(all ? known : rss)) };
 }
 
+// That the kernel chooses from when something connects.
+export function localPorts(): number {
+	const [first, last] = readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8").trim().split(/\s+/).map(Number);
+	return last! - first! + 1;
+}
+
 // What could be taken without swapping.
 export function availableKiB(): number {
 	return Number(/^MemAvailable:\s*(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0);
