@@ -200,7 +200,7 @@ static const struct fault {
 	{"no memory from then on", ALLOCATION, 0, true},
 };
 
-/* Which system calls on files can fail like that. */
+/* Which system calls on files can fail like that. Locks don't: SQLite would wait ten seconds for each. */
 static bool
 can_fail(const struct fault *f, long number)
 {
@@ -217,7 +217,6 @@ can_fail(const struct fault *f, long number)
 	case SYS_unlink:
 	case SYS_newfstatat:
 	case SYS_fstat:
-	case SYS_fcntl:
 		return f->what == FAIL && f->error == EIO;
 	default:
 		return false;
