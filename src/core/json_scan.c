@@ -95,7 +95,7 @@ json_scan_feed(struct json_scan *s, const char *in, size_t len, uint64_t offset)
 {
 	assert(s->p == s->end || s->state == BROKEN);
 	s->p = in;
-	s->end = in + len;
+	s->end = len ? in + len : in;
 	s->end_at = offset + len;
 }
 

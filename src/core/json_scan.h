@@ -100,7 +100,7 @@ struct json_scan {
 
 void json_scan_init(struct json_scan *s, const struct json_node *nodes);
 
-/* Give the next bytes, once json_scan_next() said JSON_MORE. `offset` is what in[0] counts as in the events. */
+/* Give the next bytes, once json_scan_next() said JSON_MORE. `offset` is what in[0] counts as in the events; of no bytes `in` may be NULL. */
 void json_scan_feed(struct json_scan *s, const char *in, size_t len, uint64_t offset);
 
 /* The next event on a path of interest; *ret is set for all but JSON_MORE and JSON_BAD. */

@@ -291,6 +291,21 @@ a_separator_comes_when_it_was_asked_for(void **state)
 }
 
 static void
+no_bytes_may_come_from_nowhere(void **state)
+{
+	struct json_scan s;
+	struct json_event e;
+	json_scan_init(&s, everything);
+	json_scan_feed(&s, NULL, 0, 0);
+	assert_int_equal(json_scan_next(&s, &e), JSON_MORE);
+	json_scan_feed(&s, "1 ", 2, 0);
+	assert_int_equal(json_scan_next(&s, &e), JSON_NUMBER);
+	json_scan_feed(&s, NULL, 0, 2);
+	assert_int_equal(json_scan_next(&s, &e), JSON_MORE);
+	assert_true(json_scan_complete(&s));
+}
+
+static void
 whole_numbers_are_told_from_others(void **state)
 {
 	static const struct {
@@ -347,6 +362,7 @@ main(void)
 		cmocka_unit_test(brackets_match_at_every_depth),
 		cmocka_unit_test(long_texts_are_cut_and_say_so),
 		cmocka_unit_test(a_separator_comes_when_it_was_asked_for),
+		cmocka_unit_test(no_bytes_may_come_from_nowhere),
 		cmocka_unit_test(whole_numbers_are_told_from_others),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
