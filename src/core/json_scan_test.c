@@ -300,6 +300,7 @@ no_bytes_may_come_from_nowhere(void **state)
 	assert_int_equal(json_scan_next(&s, &e), JSON_MORE);
 	json_scan_feed(&s, "1 ", 2, 0);
 	assert_int_equal(json_scan_next(&s, &e), JSON_NUMBER);
+	assert_int_equal(json_scan_next(&s, &e), JSON_MORE);
 	json_scan_feed(&s, NULL, 0, 2);
 	assert_int_equal(json_scan_next(&s, &e), JSON_MORE);
 	assert_true(json_scan_complete(&s));
