@@ -3,7 +3,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 bad=0
-for part in layers symbols refused headers generated; do
+for part in layers symbols refused headers generated mutants; do
 	"tool/$part.sh" || bad=1
 done
 lines=$(cat ARCHITECTURE.md 2>/dev/null | wc -l)
