@@ -4,7 +4,7 @@
 packages_build="gcc libc6-dev make=make meson ninja-build pkg-config=pkg-config curl=curl libsodium-dev libsqlite3-dev
 	libcyaml-dev libyaml-dev zlib1g-dev libjansson-dev libc-ares-dev libcmocka-dev libssl-dev libnghttp2-dev
 	openssl=openssl"
-packages_clang="clang-14 llvm-14 libclang-rt-14-dev clang=clang llvm=llvm-cov"
+packages_clang="clang-14 llvm-14 libclang-rt-14-dev clang=clang llvm=llvm-cov patch=patch"
 packages_node="nodejs=node npm=npm ca-certificates"
 packages_lint="pmccabe clang-format=clang-format binutils=nm"
 packages_bench="nginx-light=nginx haproxy=haproxy nghttp2-client=h2load util-linux=taskset"
