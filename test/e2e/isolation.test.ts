@@ -122,7 +122,7 @@ describe("headers coming down", () => {
 		});
 		expect([...direct.headers.keys()]).toEqual(expect.arrayContaining(["openai-organization", "set-cookie", "x-ratelimit-limit-requests"]));
 		const down = allowed("DOWN");
-		const ours = (n: string) => ["date", "content-length", "transfer-encoding", "connection", "x-request-id", "server"].includes(n) || /^(lethe-|access-control-|x-ratelimit-)/.test(n);
+		const ours = (n: string) => ["date", "content-length", "x-content-type-options", "transfer-encoding", "connection", "x-request-id", "server"].includes(n) || /^(lethe-|access-control-|x-ratelimit-)/.test(n);
 		expect([...answer.headers.keys()].filter((n) => !down.has(n) && !ours(n))).toEqual([]);
 		for (const secret of ["openai-organization", "set-cookie", "x-ratelimit-limit-requests", "x-ratelimit-remaining-tokens", "x-request-id", "cf-ray"]) {
 			const theirs = direct.headers.get(secret);
