@@ -20,6 +20,7 @@
 #include <sys/uio.h>
 
 enum {
+	PROVIDERS_MAX = IDENTITY_PROVIDERS_MAX,
 	READ_BYTES = 64 << 10, /* most that one read takes */
 	CARRY_MAX = METER_HOLD_MAX + (32 << 10), /* undecided bytes of an answer that wait for what follows */
 	HEAD_OUT_BYTES = 16 << 10, /* room for a head that we write */
@@ -49,8 +50,6 @@ struct provider_pool {
 	struct upstream *h2; /* connections that carry streams */
 	uint32_t idle_count;
 };
-
-enum { PROVIDERS_MAX = IDENTITY_PROVIDERS_MAX };
 
 struct secret {
 	char *at; /* vault */
