@@ -126,7 +126,7 @@ admit_mapping(struct exchange *x)
 	if (r->wait_until_ms && x->edge->loop.now_ms >= r->wait_until_ms)
 		read_body_failed(x, END_OVERLOADED);
 	else
-		(void)!wait(x, PIECE_LEAST);
+		(void)!wait(x, r->body_chunked || r->body_left > PIECE_LEAST ? PIECE_LEAST : r->body_left);
 }
 
 void

@@ -103,6 +103,7 @@ struct request {
 	struct form_scan *form; /* the body is a form */
 	struct http1_chunked chunked;
 	struct block *body, *body_last;
+	struct block *body_fill; /* the first that is not full; those behind it were made ahead */
 	uint64_t body_bytes, body_left;
 	uint64_t admitted; /* of the budget for content: never less than body_bytes */
 	uint64_t wants; /* while it waits for memory: bytes */

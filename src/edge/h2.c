@@ -504,6 +504,8 @@ h2_resume(struct client *c)
 	if (c->x->req->expects && !len && !s->body_ended)
 		h2_continue(c);
 	c->x->req->expects = false;
+	if (len && !read_body_may_push(c->x, len)) /* what was to be had is gone again: it waits on, or has ended */
+		return;
 	if (len)
 		read_body_push(c->x, s->held, len, false);
 	held_free(s);

@@ -108,11 +108,13 @@ read_policy(struct exchange *x, const struct http1_head *h)
 
 /* ---- bytes ---- */
 
+/* One more behind the last. `ahead`: bytes for which there is room already. */
 static struct block *
-add_block(struct exchange *x)
+add_block(struct exchange *x, uint64_t ahead)
 {
 	struct request *r = x->req;
-	uint64_t want = r->body_chunked ? (r->body_bytes < BLOCK_CHUNKED_FIRST ? BLOCK_CHUNKED_FIRST : r->body_bytes) : r->body_left;
+	uint64_t grown = r->body_bytes + ahead;
+	uint64_t want = r->body_chunked ? (grown < BLOCK_CHUNKED_FIRST ? BLOCK_CHUNKED_FIRST : grown) : r->body_left - ahead;
 	if (want > BLOCK_BODY_MAX - sizeof(struct block))
 		want = BLOCK_BODY_MAX - sizeof(struct block);
 	struct block *b = vault_alloc(x->edge->vault, sizeof *b + want);
@@ -122,16 +124,34 @@ add_block(struct exchange *x)
 	if (r->body_last)
 		r->body_last->next = b;
 	else
-		r->body = b;
+		r->body = r->body_fill = b;
 	r->body_last = b;
 	return b;
 }
 
-static struct block *
-room(struct exchange *x)
+/* Who was let in at the same time may have taken it first. */
+static bool
+make_room(struct exchange *x, size_t len)
 {
-	struct block *b = x->req->body_last;
-	return b && b->len < b->cap ? b : add_block(x);
+	uint64_t have = 0;
+	for (const struct block *b = x->req->body_fill; b; b = b->next)
+		have += b->cap - b->len;
+	while (have < len) {
+		const struct block *b = add_block(x, have);
+		if (!b)
+			return false;
+		have += b->cap;
+	}
+	return true;
+}
+
+/* The block that is filled now, after make_room(). */
+static struct block *
+room(struct request *r)
+{
+	while (r->body_fill->len == r->body_fill->cap)
+		r->body_fill = r->body_fill->next;
+	return r->body_fill;
 }
 
 static bool
@@ -154,6 +174,7 @@ body_grew(struct exchange *x, struct block *b, size_t len)
 	return scan(r, at, len);
 }
 
+/* There is room for it. */
 static enum end_reason
 take_data(struct exchange *x, const char *bytes, size_t len)
 {
@@ -163,9 +184,7 @@ take_data(struct exchange *x, const char *bytes, size_t len)
 	if (len && !admit_now(x, len))
 		return END_OVERLOADED;
 	while (len) {
-		struct block *b = room(x);
-		if (!b)
-			return END_OVERLOADED;
+		struct block *b = room(r);
 		size_t n = b->cap - b->len < len ? b->cap - b->len : len;
 		memcpy(b->bytes + b->len, bytes, n);
 		if (!body_grew(x, b, n))
@@ -205,10 +224,25 @@ body_complete(struct exchange *x)
 
 /* ---- input that was read together with the head, or with the body's end ---- */
 
+/* Not mapped yet: it waits with what has come. */
+static void
+wait_with(struct exchange *x, const char *bytes, size_t len)
+{
+	client_keep_rest(x->client, bytes, len);
+	if (x->client->closing) /* not even for that */
+		read_body_failed(x, END_OVERLOADED);
+	else
+		admit_mapping(x);
+}
+
 static bool
 take_chunked(struct exchange *x, const char *bytes, size_t len)
 {
 	struct request *r = x->req;
+	if (!make_room(x, len)) {
+		wait_with(x, bytes, len);
+		return false;
+	}
 	for (;;) {
 		size_t used;
 		struct span data;
@@ -238,6 +272,10 @@ take_input(struct exchange *x, const char *bytes, size_t len)
 	if (r->body_chunked)
 		return take_chunked(x, bytes, len);
 	size_t body = len < r->body_left ? len : (size_t)r->body_left;
+	if (!make_room(x, body)) {
+		wait_with(x, bytes, len);
+		return false;
+	}
 	enum end_reason reason = take_data(x, bytes, body);
 	if (reason != END_NONE) {
 		read_body_failed(x, reason);
@@ -346,7 +384,7 @@ take_kept(struct exchange *x)
 		body_complete(x);
 		return false;
 	}
-	return x->step == STEP_READ_BODY;
+	return x->step == STEP_READ_BODY && !x->wait_link;
 }
 
 static void
@@ -356,11 +394,11 @@ read_straight(struct exchange *x)
 	struct client *c = x->client;
 	if (!admit_more(x, 1))
 		return;
-	struct block *b = room(x);
-	if (!b) {
+	if (!make_room(x, 1)) {
 		admit_mapping(x);
 		return;
 	}
+	struct block *b = room(x->req);
 	size_t want = b->cap - b->len < x->req->body_left ? b->cap - b->len : (size_t)x->req->body_left;
 	uint64_t admitted = x->req->admitted - x->req->body_bytes;
 	want = want < admitted ? want : (size_t)admitted;
@@ -411,7 +449,14 @@ read_body_may_push(struct exchange *x, size_t len)
 {
 	const struct request *r = x->req;
 	bool too_much = !r->body_chunked && len > r->body_left;
-	return too_much || admit_more(x, len);
+	if (too_much)
+		return true;
+	if (!admit_more(x, len))
+		return false;
+	bool made = make_room(x, len);
+	if (!made)
+		admit_mapping(x);
+	return made;
 }
 
 void

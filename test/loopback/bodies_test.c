@@ -518,6 +518,61 @@ a_body_of_unknown_length_waits_in_its_middle_and_arrives_whole(void **state)
 	close(p);
 }
 
+/* What is mapped is taken until so much is left; the blocks that hold it. */
+static size_t
+take_mapped(void **blocks, size_t most, uint64_t left)
+{
+	struct vault_facts facts;
+	size_t n = 0;
+	for (vault_facts(r.edge->vault, &facts); n < most && facts.mapped_bytes - facts.used_bytes > left; vault_facts(r.edge->vault, &facts), n++)
+		blocks[n] = vault_alloc(r.edge->vault, 32 << 10);
+	return n;
+}
+
+static void
+who_finds_taken_what_was_free_waits_again(void **state)
+{
+	enum { CLIENTS = 16,
+		BODY = 60000,
+		TAKEN = 1024,
+		SOME = 8 };
+	static void *taken[TAKEN];
+	static const char *const framing[] = {"content-length: 60000\r\n\r\n", "transfer-encoding: chunked\r\n\r\nea60\r\n"};
+	int c[CLIENTS];
+	bool eof;
+	for (int f = 0; f < 2; f++) {
+		size_t have = take_mapped(taken, TAKEN, 300 << 10);
+		for (int i = 0; i < CLIENTS; i++) {
+			c[i] = rig_client(&r);
+			size_t n = (size_t)sprintf(in, "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\n%s{\"model\":\"m\",", r.key, framing[f]);
+			rig_send(&r, c[i], in, n);
+		}
+		assert_non_null(r.edge->wait_memory);
+		for (int i = 0; i < SOME; i++) /* each sees that there is enough for one of them */
+			vault_free(r.edge->vault, taken[--have], 32 << 10);
+		rig_turn(&r);
+		memset(in, ' ', BODY);
+		for (int i = 0; i < CLIENTS; i++)
+			rig_send(&r, c[i], in, BODY - 13);
+		assert_non_null(r.edge->wait_memory);
+		while (have)
+			vault_free(r.edge->vault, taken[--have], 32 << 10);
+		for (int i = 0; i < 3; i++)
+			rig_turn(&r);
+		assert_null(r.edge->wait_memory);
+		for (int i = 0; i < CLIENTS; i++) { /* none was refused, each has all of its body to say */
+			size_t n = rig_read(&r, c[i], out, &eof);
+			if (!f)
+				expect_status(out, "400"); /* it ends before it is an object's end */
+			else
+				assert_true(n == 0 && !eof);
+			close(c[i]);
+		}
+		rig_turn(&r);
+	}
+	books_after(0, 0);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, with_dollar, closed)
 #define MEDIA(f) cmocka_unit_test_setup_teardown(f, with_media, closed)
 
@@ -531,6 +586,7 @@ main(void)
 		CASE(a_compressed_answer_behind_its_head_is_cut),
 		CASE(who_fills_the_memory_delays_itself),
 		CASE(a_slow_sender_gives_back_what_it_does_not_use),
+		CASE(who_finds_taken_what_was_free_waits_again),
 		CASE(a_body_of_unknown_length_waits_in_its_middle_and_arrives_whole),
 		MEDIA(a_form_is_charged_by_what_its_answer_says),
 		MEDIA(a_form_goes_up_as_it_came),
