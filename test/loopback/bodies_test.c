@@ -541,10 +541,13 @@ who_finds_taken_what_was_free_waits_again(void **state)
 	int c[CLIENTS];
 	bool eof;
 	for (int f = 0; f < 2; f++) {
+		for (int i = 0; i < CLIENTS; i++) { /* with TLS, the handshake is over */
+			c[i] = rig_client(&r);
+			rig_send(&r, c[i], "POST /v1/chat/completions HTTP/1.1\r\n", 36);
+		}
 		size_t have = take_mapped(taken, TAKEN, 300 << 10);
 		for (int i = 0; i < CLIENTS; i++) {
-			c[i] = rig_client(&r);
-			size_t n = (size_t)sprintf(in, "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\n%s{\"model\":\"m\",", r.key, framing[f]);
+			size_t n = (size_t)sprintf(in, "host: x\r\nauthorization: Bearer %s\r\n%s{\"model\":\"m\",", r.key, framing[f]);
 			rig_send(&r, c[i], in, n);
 		}
 		assert_non_null(r.edge->wait_memory);
