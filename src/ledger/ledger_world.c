@@ -1,5 +1,6 @@
 #include "ledger/ledger_world.h"
 
+#include "ticket/limit.h"
 #include "ticket/end_reasons.h"
 #include "ticket/endpoints.h"
 #include "ticket/price.h"
@@ -129,6 +130,7 @@ void
 world_kill_edge(struct world *w)
 {
 	close_desk(w);
+	limit_forget_edge(w->ledger_board, 0);
 	board_mark_dead(w->ledger_board, 0, w->incarnation);
 	open_desk(w);
 }
@@ -196,7 +198,7 @@ void
 world_begin_sized(struct world *w, uint32_t slots)
 {
 	*w = (struct world){
-		.size = {.edges = 1, .tickets_per_edge = WORLD_TICKETS, .slots = slots},
+		.size = {.edges = 1, .tickets_per_edge = WORLD_TICKETS, .slots = slots, .limits = 8},
 		.now_ms = clock_monotonic_ms(),
 	};
 	const char *tmp = getenv("TMPDIR");

@@ -3,6 +3,7 @@
 #include "core/text.h"
 #include "proc/role_main.h"
 #include "proc/spawn.h"
+#include "ticket/limit.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -412,6 +413,7 @@ static void
 bury_edge(struct child *c)
 {
 	uint64_t one = 1;
+	limit_forget_edge(c->s->shared.board, c->instance);
 	board_mark_dead(c->s->shared.board, c->instance, c->incarnation);
 	(void)!write(
 		c->s->wake_fd, &one, sizeof one); /* fails only when the ledger has a wake-up waiting already */

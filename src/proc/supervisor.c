@@ -3,6 +3,7 @@
 #include "core/text.h"
 #include "proc/notify.h"
 #include "scribe/line.h"
+#include "ticket/limit.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -398,7 +399,7 @@ create_all(struct supervisor *s)
 {
 	const struct supervisor_plan *plan = s->plan;
 	generations_init(s);
-	const struct board_size size = {plan->edges * s->generation_count, plan->tickets_per_edge, plan->accounts, plan->node};
+	const struct board_size size = {plan->edges * s->generation_count, plan->tickets_per_edge, plan->accounts, plan->node, LIMIT_ROWS};
 	const char *part;
 	if (!generation_first(s) || !listen_metrics(s))
 		return false;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ticket/ledger_side_priv.h"
+#include "ticket/limit_priv.h"
 
 enum { BOARD_PAGE = 4096 };
 #define BOARD_MAGIC 0x0a647261426c6574ULL
@@ -51,7 +52,7 @@ board_layout(uint32_t fields)
 		sizeof(struct slot), offsetof(struct slot, row), sizeof(struct slab), offsetof(struct slab, last_id),
 		offsetof(struct slab, incarnation), sizeof(struct board_shared), offsetof(struct board_shared, gate),
 		offsetof(struct board_shared, counter), offsetof(struct board_shared, sleeping), BOARD_LEDGER_TICKETS,
-		BOARD_EDGES_MAX};
+		BOARD_EDGES_MAX, sizeof(struct limit_row), offsetof(struct limit_row, streams), offsetof(struct limit_row, lists), LIMIT_KIND_COUNT};
 	uint64_t hash = fold(0xcbf29ce484222325ULL, places, sizeof(places));
 	if (fields > ARRAY_LEN(facts))
 		return 0;
@@ -74,7 +75,7 @@ static bool
 lay_out(struct board *b, const struct board_size *size, char *memory, size_t *ret_bytes)
 {
 	if (!size->edges || size->edges > BOARD_EDGES_MAX || !size->tickets_per_edge || !size->slots ||
-		size->slots > INT32_MAX || size->node > 255)
+		size->slots > INT32_MAX || size->node > 255 || size->limits > INT32_MAX)
 		return false;
 	uint64_t tickets = (uint64_t)size->edges * size->tickets_per_edge;
 	if (tickets + BOARD_LEDGER_TICKETS >= TICKET_INDEX_NONE)
@@ -84,12 +85,14 @@ lay_out(struct board *b, const struct board_size *size, char *memory, size_t *re
 	size_t slots_at = BOARD_PAGE;
 	size_t slabs_at = slots_at + round_up((size_t)size->slots * sizeof(struct slot), BOARD_PAGE);
 	size_t tickets_at = slabs_at + round_up(slab_bytes * size->edges, BOARD_PAGE);
+	size_t limits_at = tickets_at + round_up((size_t)(tickets + BOARD_LEDGER_TICKETS) * sizeof(struct ticket), BOARD_PAGE);
 	uintptr_t base = (uintptr_t)memory; /* which is nowhere, when only the size is asked for */
 	*b = (struct board){
 		.shared = (struct board_shared *)(void *)memory,
 		.slots = (struct slot *)(base + slots_at),
 		.slabs = (char *)(base + slabs_at),
 		.tickets = (struct ticket *)(base + tickets_at),
+		.limits = size->limits ? (struct limit_table *)(base + limits_at) : NULL,
 		.slab_bytes = slab_bytes,
 		.size = *size,
 		.leaves = leaves,
@@ -97,7 +100,7 @@ lay_out(struct board *b, const struct board_size *size, char *memory, size_t *re
 		.ledger_first = (uint32_t)tickets,
 		.ticket_count = (uint32_t)tickets + BOARD_LEDGER_TICKETS,
 	};
-	*ret_bytes = tickets_at + round_up((size_t)b->ticket_count * sizeof(struct ticket), BOARD_PAGE);
+	*ret_bytes = limits_at + limit_bytes(size->limits);
 	return true;
 }
 
@@ -180,6 +183,18 @@ void
 board_size_of(const struct board *b, struct board_size *ret)
 {
 	*ret = b->size;
+}
+
+struct limit_table *
+board_limits(const struct board *b)
+{
+	return b->limits;
+}
+
+uint32_t
+board_limit_rows(const struct board *b)
+{
+	return b->size.limits;
 }
 
 _Atomic uint32_t *

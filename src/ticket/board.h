@@ -21,6 +21,7 @@ struct board_size {
 	uint32_t tickets_per_edge; /* = streams_max plus a batch window's worth */
 	uint32_t slots;
 	uint32_t node; /* 0 .. 255 */
+	uint32_t limits; /* rows of limits (limit.h); 0: none */
 };
 
 enum board_gate { /* may edges take new holds? */

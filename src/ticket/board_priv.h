@@ -57,6 +57,7 @@ struct board {
 	struct slot *slots;
 	char *slabs;
 	struct ticket *tickets; /* of all slabs; the ledger's own last */
+	struct limit_table *limits; /* behind them; NULL: none */
 	size_t slab_bytes;
 	struct board_size size;
 	uint32_t leaves, summaries; /* words in a slab's bitmap */

@@ -19,7 +19,8 @@ struct row {
 	_Atomic uint64_t expires_ms;
 	_Atomic uint32_t slot;
 	_Atomic uint32_t state; /* KEY_NONE: the row is not in use; stored last, with release */
-	uint64_t zero;
+	_Atomic uint32_t limits;
+	_Atomic uint16_t lane, scopes;
 };
 
 _Static_assert(sizeof(struct row) == 64, "a key is one cache line");
@@ -49,7 +50,8 @@ key_table_layout(void)
 {
 	return KEY_TABLE_MAGIC ^ (uint64_t)LOG2_FIRST << 56 ^ (uint64_t)LOG2_LAST << 48 ^ offsetof(struct row, key) << 40 ^
 		offsetof(struct row, account) << 32 ^ offsetof(struct row, expires_ms) << 24 ^ offsetof(struct row, slot) << 16 ^
-		offsetof(struct row, state) << 8 ^ KEY_QUARANTINED;
+		offsetof(struct row, state) << 8 ^ offsetof(struct row, limits) << 52 ^ offsetof(struct row, lane) << 44 ^ offsetof(struct row, scopes) << 36 ^
+		KEY_QUARANTINED;
 }
 
 void
@@ -114,7 +116,21 @@ key_table_find(const struct key_table *t, const uint8_t hash[API_KEY_HASH_BYTES]
 	ret->expires_ms = atomic_load_explicit(&r->expires_ms, memory_order_relaxed);
 	ret->slot = atomic_load_explicit(&r->slot, memory_order_relaxed);
 	ret->state = state;
+	ret->limits = atomic_load_explicit(&r->limits, memory_order_relaxed);
+	ret->lane = atomic_load_explicit(&r->lane, memory_order_relaxed);
+	ret->scopes = atomic_load_explicit(&r->scopes, memory_order_relaxed);
 	return true;
+}
+
+/* What may change while edges read it. */
+static void
+row_facts(struct row *r, const struct key_facts *f)
+{
+	atomic_store_explicit(&r->expires_ms, f->expires_ms, memory_order_relaxed);
+	atomic_store_explicit(&r->slot, f->slot, memory_order_relaxed);
+	atomic_store_explicit(&r->limits, f->limits, memory_order_relaxed);
+	atomic_store_explicit(&r->lane, f->lane, memory_order_relaxed);
+	atomic_store_explicit(&r->scopes, f->scopes, memory_order_relaxed);
 }
 
 static void
@@ -123,8 +139,7 @@ row_write(struct row *r, const uint8_t hash[API_KEY_HASH_BYTES], const struct ke
 	memcpy(r->hash, hash, API_KEY_HASH_BYTES);
 	r->key = f->key;
 	r->account = f->account;
-	atomic_store_explicit(&r->expires_ms, f->expires_ms, memory_order_relaxed);
-	atomic_store_explicit(&r->slot, f->slot, memory_order_relaxed);
+	row_facts(r, f);
 	/* A killed writer leaves what was stored in program order; keep it so in the compiled code. */
 	atomic_signal_fence(memory_order_seq_cst);
 	atomic_store_explicit(&r->state, f->state, memory_order_release);
@@ -139,6 +154,9 @@ row_copy(struct row *rows, uint32_t log2, const struct row *from)
 		.expires_ms = atomic_load(&from->expires_ms),
 		.slot = atomic_load(&from->slot),
 		.state = atomic_load(&from->state),
+		.limits = atomic_load(&from->limits),
+		.lane = atomic_load(&from->lane),
+		.scopes = atomic_load(&from->scopes),
 	};
 	uint32_t state;
 	struct row *r = probe(rows, log2, from->hash, &state);
@@ -166,8 +184,7 @@ row_replace(struct row *r, const struct key_facts *f)
 {
 	if (r->key != f->key || r->account != f->account)
 		return false;
-	atomic_store_explicit(&r->expires_ms, f->expires_ms, memory_order_relaxed);
-	atomic_store_explicit(&r->slot, f->slot, memory_order_relaxed);
+	row_facts(r, f);
 	atomic_store_explicit(&r->state, f->state, memory_order_release);
 	return true;
 }

@@ -16,6 +16,21 @@
 
 #include <stdatomic.h>
 
+/*
+ * What a key may be used for. Numbers stand in the store for ever.
+ * X(NAME, bit, word, meaning)
+ */
+#define KEY_SCOPES(X) \
+	X(INFERENCE, 1, "inference", "everything that models answer") \
+	X(MODELS, 2, "models", "lists of models") \
+	X(USAGE, 4, "usage", "its own limits and what it has used; what a request would cost")
+
+enum key_scope {
+#define X(NAME, bit, word, meaning) KEY_SCOPE_##NAME = bit,
+	KEY_SCOPES(X)
+#undef X
+};
+
 enum key_state { KEY_NONE,
 	KEY_ACTIVE,
 	KEY_REVOKED,
@@ -27,6 +42,9 @@ struct key_facts { /* what authentication learns */
 	uint64_t expires_ms; /* wall clock; 0: never */
 	uint32_t slot; /* hint: where the account's row is on the board; UINT32_MAX: not there */
 	uint32_t state; /* enum key_state */
+	uint32_t limits; /* its row of limits, or its account's (limit.h); 0: there are none */
+	uint16_t lane; /* of requests that don't name one; 0: the workspace's */
+	uint16_t scopes; /* bits of enum key_scope; 0: all */
 };
 
 struct key_table;

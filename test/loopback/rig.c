@@ -45,7 +45,7 @@ static const char yaml[] =
 	"    output: 100000\n"
 	"    prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]\n";
 
-static const struct board_size rig_board = {.edges = 1, .tickets_per_edge = 64, .slots = 16};
+static const struct board_size rig_board = {.edges = 1, .tickets_per_edge = 64, .slots = 16, .limits = 8};
 
 static uint64_t fake_ms;
 
