@@ -5,6 +5,7 @@
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
 #include "edge/h2.h"
+#include "edge/transparency.h"
 #include "ticket/ids.h"
 
 #include <assert.h>
@@ -129,6 +130,18 @@ answer_json(struct exchange *x, uint16_t status, struct span body)
 	answer_head(x, &t, status);
 	text_lit(&t, OURS);
 	x->up_status = status;
+	send_whole(x, &t, body);
+	exchange_end(x, END_COMPLETED);
+}
+
+void
+answer_page(struct exchange *x, struct span fields, struct span body)
+{
+	struct text t = text_on(x->edge->head_out, HEAD_OUT_BYTES / 2);
+	answer_head(x, &t, 200);
+	text_span(&t, fields);
+	text_lit(&t, "x-content-type-options: nosniff\r\nvary: accept\r\ncache-control: no-store\r\n");
+	x->up_status = 200;
 	send_whole(x, &t, body);
 	exchange_end(x, END_COMPLETED);
 }

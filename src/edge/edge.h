@@ -10,6 +10,7 @@
 #include "ticket/board.h"
 #include "ticket/catalogue.h"
 #include "ticket/key_table.h"
+#include "ticket/machine.h"
 
 struct edge_limits {
 	uint32_t head_bytes; /* request head */
@@ -35,7 +36,8 @@ struct edge_tls {
 	bool tls13_only;
 };
 
-enum { EDGE_PROXIES_MAX = 64 };
+enum { EDGE_PROXIES_MAX = 64,
+	EDGE_BINARY_BYTES = 32 };
 
 /* Who may say from whom a request or a connection is. */
 struct edge_proxies {
@@ -59,6 +61,9 @@ struct edge_process {
 	struct edge_tls tls;
 	struct edge_proxies proxies;
 	bool http2; /* for clients that want it */
+	bool transparency; /* the page is shown */
+	struct machine machine; /* what it says */
+	uint8_t binary[EDGE_BINARY_BYTES]; /* SHA-256 of the program */
 	struct board *board;
 	const struct catalogue *catalogue;
 	const struct key_table *keys;

@@ -12,7 +12,8 @@
 enum goes { GOES_BODY,
 	GOES_DUPLEX, /* a WebSocket */
 	GOES_MODELS,
-	GOES_HEALTH };
+	GOES_HEALTH,
+	GOES_TRANSPARENCY };
 
 /* X(path, its form, method, how it goes on, endpoint, dialect) */
 #define PATHS(X) \
@@ -37,7 +38,8 @@ enum goes { GOES_BODY,
 	X("/v1/models/", PREFIX, GET, MODELS, NONE, OPENAI) \
 	X("/v1beta/models", WHOLE, GET, MODELS, NONE, GEMINI) \
 	X("/v1beta/models/", PREFIX, GET, MODELS, NONE, GEMINI) \
-	X("/healthz", WHOLE, GET, HEALTH, NONE, OPENAI)
+	X("/healthz", WHOLE, GET, HEALTH, NONE, OPENAI) \
+	X("/transparency", WHOLE, GET, TRANSPARENCY, NONE, OPENAI)
 
 enum path_form { PATH_WHOLE,
 	PATH_PREFIX,

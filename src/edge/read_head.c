@@ -3,6 +3,7 @@
 
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
+#include "edge/transparency.h"
 
 /* The body won't be read: if it is here whole, step over it; else the connection ends after the answer. */
 void
@@ -80,6 +81,10 @@ go_on(struct exchange *x, const struct endpoint_path *r, const struct http1_head
 	case GOES_HEALTH:
 		read_head_skip_body(x, h, rest.at, rest.len);
 		answer_json(x, 200, SPAN("{\"status\":\"ok\"}"));
+		return;
+	case GOES_TRANSPARENCY:
+		read_head_skip_body(x, h, rest.at, rest.len);
+		transparency_answer(x, h);
 		return;
 	}
 }

@@ -1,6 +1,7 @@
 #include "proc/supervisor_priv.h"
 
 #include "core/text.h"
+#include "proc/machine.h"
 #include "proc/role_main.h"
 #include "proc/spawn.h"
 #include "ticket/limit.h"
@@ -245,6 +246,8 @@ fill_slices(const struct child *c, struct handover *h)
 		h->edge_tls = plan->edge_tls;
 		h->edge_proxies = plan->edge_proxies;
 		h->http2 = plan->http2;
+		h->transparency = plan->transparency;
+		machine_hand_over(c->s, h);
 		h->vault_grade = plan->grade;
 		h->durability = plan->durability;
 	} else if (c->role->end == END_OF_SCRIBE) {

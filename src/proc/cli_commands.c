@@ -558,8 +558,15 @@ const struct cli_command cli_commands[] = {
 		.run = cli_doctor,
 		.summary = "what this machine can promise, and what to change",
 		.words =
-			"Run it as the user and under the limits of the server (in the unit: ExecStartPre). Exit status 1 when something is bad.",
-		.examples = "lethe doctor\nsystemd-run -p User=lethe -p LimitMEMLOCK=infinity -P lethe doctor\n",
+			"Run it as the user and under the limits of the server (in the unit: ExecStartPre). With --config also the certificates are looked at, with --network\n"
+			"each provider is asked for its list of models, which costs nothing: name look-up, connection, TLS, key. Exit status 0 when nothing is bad (with\n"
+			"--strict: and nothing doubtful), 1 when something is. The same numbers are the metrics lethe_machine_state and lethe_machine_value, and are on the page\n"
+			"/transparency.",
+		.examples = "lethe doctor\nlethe doctor --config /etc/lethe/lethe.yaml --network\n"
+					"systemd-run -p User=lethe -p LimitMEMLOCK=infinity -P lethe doctor\n",
+		.args = {{"--config", "FILE", "config", false, false, "look at this configuration's certificates and providers", CLI_FILE},
+			{"--network", NULL, "network", false, false, "ask each provider; waits up to 20 seconds for each key"},
+			{"--strict", NULL, "strict", false, false, "exit status 1 also for what is merely doubtful"}},
 		.uses_data = true,
 		.columns = "state,fact,value",
 	},

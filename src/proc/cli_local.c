@@ -2,7 +2,6 @@
 
 #include "proc/catalogue_compile.h"
 #include "proc/config_print.h"
-#include "proc/doctor.h"
 #include "proc/serve.h"
 #include "proc/tls_files.h"
 #include "scribe/metrics_reference.h"
@@ -269,73 +268,6 @@ cli_serve(struct cli *cli, json_t *request)
 		status = serve_main(c, cli->data_dir);
 	config_free(&c);
 	return status;
-}
-
-/* ---- doctor ---- */
-
-static const char *const state_name[] = {[FACT_OK] = "ok", [FACT_WARN] = "warn", [FACT_BAD] = "bad"};
-
-static json_t *
-facts_json(const struct fact *facts, size_t count)
-{
-	json_t *list = json_array();
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list,
-			json_pack("{s:s, s:s, s:s, s:s}", "fact", facts[i].name, "state", state_name[facts[i].state], "value",
-				facts[i].value, "remedy", facts[i].remedy));
-	return list;
-}
-
-static void
-print_facts(const struct cli *cli, const struct fact *facts, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		const char *state = state_name[facts[i].state];
-		enum cli_paint paint = cli_paint_of(state);
-		printf("%s%-4s%s  %-19s  %s\n", cli_on(cli, stdout, paint), state, cli_off(cli, stdout, paint), facts[i].name,
-			facts[i].value);
-		if (facts[i].remedy[0] != '\0')
-			printf("%-4s  %-19s  → %s\n", "", "", facts[i].remedy);
-	}
-}
-
-/* 0: none answers, which is nothing to be mended. */
-static size_t
-server_fact(const struct cli *cli, struct fact *ret)
-{
-	json_t *request = json_pack("{s:s}", "op", "status"), *answer = cli_ask_quietly(cli, request);
-	const char *version = json_string_value(json_object_get(answer, "version"));
-	size_t count = version != NULL;
-	if (version != NULL) {
-		*ret = (struct fact){.state = FACT_OK, .name = "server"};
-		snprintf(ret->value, sizeof ret->value, "version %.40s, generation %lld of edges, upgraded %lld times", version,
-			(long long)json_integer_value(json_object_get(answer, "generation")), (long long)json_integer_value(json_object_get(answer, "upgrades")));
-		if (strcmp(version, LETHE_VERSION) != 0) {
-			ret->state = FACT_WARN;
-			snprintf(ret->remedy, sizeof ret->remedy, "lethe upgrade # this command is of version %s", LETHE_VERSION);
-		}
-	}
-	json_decref(request);
-	json_decref(answer);
-	return count;
-}
-
-int
-cli_doctor(struct cli *cli, json_t *request)
-{
-	struct fact facts[FACTS_MAX + 1];
-	size_t count = doctor_facts(cli->data_dir, facts);
-	count += server_fact(cli, &facts[count]);
-	bool bad = false;
-	for (size_t i = 0; i < count; i++)
-		bad = bad || facts[i].state == FACT_BAD;
-	if (cli->json) {
-		json_t *answer = json_pack("{s:b, s:o}", "ok", !bad, "facts", facts_json(facts, count));
-		cli_print_json(answer);
-		json_decref(answer);
-	} else
-		print_facts(cli, facts, count);
-	return bad ? CLI_REFUSED : CLI_OK;
 }
 
 int

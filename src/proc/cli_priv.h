@@ -183,7 +183,15 @@ void cli_show_price(const struct cli *cli, const json_t *answer);
 
 /* ---- cli_provider.c ---- */
 
+struct config_provider;
+struct tls_files;
 int cli_provider_check(struct cli *cli, json_t *request);
+/* Whom to trust with that provider: a list of those that were read. */
+struct span cli_provider_trust(const struct tls_files *f, const struct config_provider *p);
+
+/* ---- cli_doctor.c ---- */
+
+int cli_doctor(struct cli *cli, json_t *request);
 
 /* ---- cli_import.c ---- */
 
@@ -219,7 +227,6 @@ int cli_catalogue_lint(struct cli *cli, json_t *request);
 int cli_config_reference(struct cli *cli, json_t *request);
 int cli_metrics_reference(struct cli *cli, json_t *request);
 int cli_events_reference(struct cli *cli, json_t *request);
-int cli_doctor(struct cli *cli, json_t *request);
 int cli_version(struct cli *cli, json_t *request);
 int cli_help_command(struct cli *cli, json_t *request);
 

@@ -42,8 +42,8 @@ probe_json(const struct config *c, uint32_t p, uint32_t k, const struct probe *r
 	return row;
 }
 
-static struct span
-trust_of(const struct tls_files *f, const struct config_provider *p)
+struct span
+cli_provider_trust(const struct tls_files *f, const struct config_provider *p)
 {
 	for (uint32_t i = 0; f && p->target.tls && i < f->count; i++)
 		if (f->file[i].kind == SECRET_TRUST && f->file[i].number == p->trust)
@@ -60,7 +60,7 @@ check_one(const struct cli *cli, const struct config *c, uint32_t p, const struc
 	bool good = true;
 	for (uint32_t k = 0; k < (provider->key_count ? provider->key_count : 1); k++) {
 		struct probe r;
-		probe_provider(c, p, k, model, trust_of(files, provider), &r);
+		probe_provider(c, p, k, model, cli_provider_trust(files, provider), &r);
 		json_array_append_new(rows, probe_json(c, p, k, &r));
 		good = good && (r.result == PROBE_OK || r.result == PROBE_LIMITED);
 		if (r.words[0] != '\0' && !cli->json)

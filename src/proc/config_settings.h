@@ -21,6 +21,8 @@
 	X("durability", durability, DURABILITY, "batched", 0, 1, \
 		"when a request's cost is on disk: `batched` within the batch window, `strict` before the answer's last byte is sent") \
 	X("http2", http2, FLAG, "true", 0, 1, "HTTP/2 for clients that choose it: over TLS by ALPN, in clear text from this machine only") \
+	X("transparency_page", transparency_page, FLAG, "true", 0, 1, \
+		"GET /transparency answers anybody: grade of memory, hash of the program, the facts of `lethe doctor` as numbers, and what is kept about a request") \
 	X("batch_window", batch_window_ms, MS, "50ms", 1, 5 * SECOND_MS, "how long the ledger collects finished requests into one commit") \
 	X("content_memory_grade", content_memory_grade, MEMORY_GRADE, "auto", 0, 2, \
 		"memory for requests and answers: `auto` is the best that this machine gives, secret or locked; `sealed` is secret, and no start without it; `locked` is locked, even where it could be secret") \

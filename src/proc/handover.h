@@ -39,7 +39,9 @@ struct handover {
 	struct edge_timeouts edge_timeouts;
 	struct edge_tls edge_tls;
 	struct edge_proxies edge_proxies;
-	bool http2;
+	bool http2, transparency;
+	struct machine machine; /* edge */
+	uint8_t binary[EDGE_BINARY_BYTES];
 	uint32_t vault_grade, durability; /* edge */
 	uint32_t log_level; /* scribe */
 	uint32_t ledger_node, ledger_batch_window_ms, ledger_streams_per_account;

@@ -1,6 +1,8 @@
 #include "proc/role_priv.h"
 #include "proc/shared.h"
 
+#include <string.h>
+
 int
 role_edge(struct handover *h)
 {
@@ -14,6 +16,8 @@ role_edge(struct handover *h)
 		.tls = h->edge_tls,
 		.proxies = h->edge_proxies,
 		.http2 = h->http2,
+		.transparency = h->transparency,
+		.machine = h->machine,
 		.board = shared_map_board(h->grant_fd[GRANT_BOARD]),
 		.catalogue = shared_map_catalogue(h->grant_fd[GRANT_CATALOGUE]),
 		.keys = shared_map_keys(h->grant_fd[GRANT_KEYS], false),
@@ -28,6 +32,7 @@ role_edge(struct handover *h)
 		.lock_down = role_lock_down,
 		.lock_down_arg = h,
 	};
+	memcpy(p.binary, h->binary, sizeof p.binary);
 	if (!p.board || !p.catalogue || !p.keys || !p.counters)
 		return role_fail("shared memory");
 	return edge_main(&p);

@@ -3,6 +3,7 @@
 #include "proc/activation.h"
 #include "proc/catalogue_compile.h"
 #include "proc/config_print.h"
+#include "proc/doctor.h"
 #include "proc/environment.h"
 #include "proc/notify.h"
 #include "proc/pepper.h"
@@ -217,6 +218,13 @@ min32(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
+/* For the supervisor, which links neither command line nor doctor. */
+static void
+look(const struct supervisor_plan *plan, const struct tls_files *tls, bool again, struct machine *ret)
+{
+	doctor_look(&(struct doctor){.root = "", .data_dir = plan->data_dir, .tls = tls, .configured = true}, again, ret);
+}
+
 static bool
 plan_numbers(const struct config *c, struct supervisor_plan *plan)
 {
@@ -225,6 +233,8 @@ plan_numbers(const struct config *c, struct supervisor_plan *plan)
 	plan->log_level = (enum severity)c->log.level;
 	plan->batch_window_ms = (uint32_t)c->batch_window_ms;
 	plan->http2 = c->http2;
+	plan->transparency = c->transparency_page;
+	plan->look = look;
 	plan->durability = (enum durability)c->durability;
 	plan->accounts = (uint32_t)c->limits.accounts;
 	plan->tickets_per_edge = (uint32_t)c->limits.streams_per_edge + BATCH_TICKETS;

@@ -1,6 +1,7 @@
 #include "proc/supervisor_priv.h"
 
 #include "core/text.h"
+#include "proc/machine.h"
 #include "proc/notify.h"
 #include "scribe/line.h"
 #include "ticket/limit.h"
@@ -329,6 +330,7 @@ second_fired(struct timer *t)
 {
 	struct supervisor *s = container_of(t, struct supervisor, second);
 	watch_tracers(s);
+	machine_watch(s);
 	timer_arm(&s->loop, t, s->loop.now_ms + LOOK_MS, second_fired);
 }
 
@@ -435,6 +437,7 @@ start(struct supervisor *s)
 	supervisor_init_children(s);
 	tell_of_all(s);
 	tls_begin(s, s->plan);
+	machine_watch(s);
 	for (uint32_t i = 0; i < s->child_count; i++)
 		if (s->child[i].state != CHILD_UNUSED)
 			child_start(&s->child[i]);

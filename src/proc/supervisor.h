@@ -64,6 +64,7 @@ struct supervisor_plan {
 	struct edge_tls edge_tls;
 	struct edge_proxies edge_proxies;
 	bool http2;
+	bool transparency;
 	struct tls_files *tls; /* NULL: none */
 	uint64_t ticket_rotation_ms;
 	const void *catalogue;
@@ -88,6 +89,8 @@ struct supervisor_plan {
 	 */
 	struct supervisor_plan *(*again)(const struct supervisor_plan *now, struct plan_report *report);
 	void (*drop)(struct supervisor_plan *plan);
+	/* What the machine gives; again: only what changes in it. tls: the files in force. NULL: nobody looks. */
+	void (*look)(const struct supervisor_plan *plan, const struct tls_files *tls, bool again, struct machine *ret);
 };
 
 /*

@@ -33,6 +33,8 @@
 	X(process_up, "process_up", GAUGE, "role, instance", "1 when the process serves.") \
 	X(process_start, "process_start_time_seconds", GAUGE, "role, instance", "When the process was last started.") \
 	X(process_restarts, "process_restarts_total", COUNTER, "role, instance", "Times that the process died and was started again.") \
+	X(machine_state, "machine_state", GAUGE, "fact", "What `lethe doctor` says of the machine: 0 well, 1 doubtful, 2 bad; looked at every minute.") \
+	X(machine_value, "machine_value", GAUGE, "fact", "The number that it goes by; see the facts below.") \
 	X(events, "events_total", COUNTER, "role, event, severity", "Events by the role that reported them.") \
 	X(dropped, "log_lines_dropped_total", COUNTER, "", "Events that were not written to the log.")
 

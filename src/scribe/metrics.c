@@ -435,6 +435,36 @@ show_process_restarts(const struct metrics *m, struct exposition *x)
 		expose_u64(x, get(&processes_of(m)->process[i].restarts));
 }
 
+static const char *const machine_labels[] = {
+#define X(NAME, label, when, number) label,
+	MACHINE_FACTS(X)
+#undef X
+};
+
+/* Nothing until somebody has looked. */
+static void
+show_machine(const struct metrics *m, bool number, struct exposition *x)
+{
+	const struct process_counters *p = processes_of(m);
+	for (size_t i = 0; i < MACHINE_FACT_COUNT && get(&p->machine_looked_ms); i++) {
+		expose_begin(x, "");
+		expose_label(x, "fact", machine_labels[i]);
+		expose_u64(x, get(number ? &p->machine[i].number : &p->machine[i].state));
+	}
+}
+
+static void
+show_machine_state(const struct metrics *m, struct exposition *x)
+{
+	show_machine(m, false, x);
+}
+
+static void
+show_machine_value(const struct metrics *m, struct exposition *x)
+{
+	show_machine(m, true, x);
+}
+
 /* Events that never came are not shown: a table of zeros for every role would bury the rest. */
 static void
 show_events(const struct metrics *m, struct exposition *x)

@@ -3,6 +3,7 @@
 #include "scribe/metric_rows.h"
 #include "ticket/counters.h"
 #include "ticket/end_reasons.h"
+#include "ticket/machine.h"
 #include "ticket/events.h"
 #include "ticket/severities.h"
 #include "ticket/tally_fields.h"
@@ -79,6 +80,9 @@ write_labels(FILE *to)
 	fputs(" | HTTP status of the answer; `none`: there was no head; a class stands for the rest of it |\n", to);
 #define X(NAME, word, whose) fprintf(to, "| severity | `%s` | %s |\n", word, whose);
 	SEVERITIES(X)
+#undef X
+#define X(NAME, label, when, number) fprintf(to, "| fact | `%s` | %s |\n", label, number);
+	MACHINE_FACTS(X)
 #undef X
 }
 

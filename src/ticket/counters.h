@@ -7,6 +7,7 @@
 #define TICKET_COUNTERS_H
 
 #include "ticket/end_reasons.h"
+#include "ticket/machine.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -71,6 +72,10 @@ struct process_counters {
 		PROCESS_COUNTERS(X)
 #undef X
 	} process[PROCESSES_MAX];
+	_Atomic uint64_t machine_looked_ms; /* struct machine, as the supervisor last saw it */
+	struct {
+		_Atomic uint64_t state, number;
+	} machine[MACHINE_FACT_COUNT];
 };
 
 #define count_add(c, name, n) \
