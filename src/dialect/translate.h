@@ -90,6 +90,7 @@ struct translate_answer_facts {
 	bool streamed;
 	bool include_usage; /* chat callers: the usage chunk was asked for */
 	bool show_reasoning; /* chat callers: reasoning_content may be sent */
+	bool as_array; /* Gemini callers, streamed, without alt=sse: the stream is one JSON array of answers */
 };
 
 enum translate_result {
@@ -100,7 +101,10 @@ enum translate_result {
 	TRANSLATE_FULL, /* the sink, or the room for what must wait, was full */
 };
 
-enum { TRANSLATE_STATE_MAX = 8192, TRANSLATE_EVENT_MAX = 1 << 20 /* bytes of one event that are translated as a whole */ };
+/* Anthropic's SDKs want a signature behind each thinking; where the provider gave none this stands there. It goes to no provider. */
+#define TRANSLATE_UNSIGNED "lethe-unsigned"
+
+enum { TRANSLATE_STATE_MAX = 8192, TRANSLATE_KEEP_MAX = 4 << 20 /* most that one translation keeps */, TRANSLATE_EVENT_MAX = 1 << 20 /* bytes of one event that are translated as a whole */ };
 
 struct translation {
 	struct translate_answer_facts facts;
