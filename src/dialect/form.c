@@ -20,7 +20,7 @@ bool
 form_endpoint(enum endpoint endpoint)
 {
 	return endpoint == ENDPOINT_AUDIO_TRANSCRIPTIONS || endpoint == ENDPOINT_AUDIO_TRANSLATIONS || endpoint == ENDPOINT_IMAGES_EDITS ||
-		endpoint == ENDPOINT_IMAGES_VARIATIONS;
+		endpoint == ENDPOINT_IMAGES_VARIATIONS || endpoint == ENDPOINT_FILES;
 }
 
 enum request_error
@@ -61,8 +61,10 @@ part_begins(struct form_scan *f, struct request_facts *r, const struct multipart
 	}
 	if (ev->file) {
 		bool audio = r->endpoint == ENDPOINT_AUDIO_TRANSCRIPTIONS || r->endpoint == ENDPOINT_AUDIO_TRANSLATIONS;
+		bool kept = r->endpoint == ENDPOINT_FILES;
 		r->audios += audio;
-		r->images += !audio;
+		r->images += !audio && !kept;
+		r->files += kept && ev->name.len == 4 && !memcmp(ev->name.at, "file", 4);
 	}
 	return REQUEST_OK;
 }
@@ -122,6 +124,8 @@ field_ends(const struct form_scan *f, struct request_facts *r)
 	case FIELD_RESPONSE_FORMAT:
 		r->plain_answer = says(f, "text") || says(f, "srt") || says(f, "vtt");
 		return REQUEST_OK;
+	case FIELD_PURPOSE:
+		return f->value_len ? REQUEST_OK : REQUEST_NO_PURPOSE;
 	case FIELD_COUNT:
 		break;
 	}
@@ -168,6 +172,9 @@ form_scan_finish(struct form_scan *f, struct request_scan *s)
 		return s->error;
 	if (!multipart_complete(&f->multipart))
 		s->error = REQUEST_BAD_FORM;
+	else if (s->result.endpoint == ENDPOINT_FILES)
+		s->error = s->result.files != 1 ? REQUEST_NO_FILE : f->seen >> FIELD_PURPOSE & 1 ? REQUEST_OK
+																						 : REQUEST_NO_PURPOSE;
 	else if (!s->result.model_len)
 		s->error = REQUEST_NO_MODEL;
 	else if (s->result.stream && s->result.n > 1)

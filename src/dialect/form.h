@@ -1,6 +1,6 @@
 /*
- * What routing needs from a request that comes as a form (multipart/form-data): OpenAI's transcriptions, translations, edits and variations of images.
- * The counterpart of request.h's scanner for them, with the same facts as its result. The form goes up as it came; only the model's name is written over.
+ * What routing needs from a request that comes as a form (multipart/form-data): OpenAI's transcriptions, translations, edits and variations of images, and
+ * the upload of files. The counterpart of request.h's scanner for them, with the same facts as its result. The form goes up as it came; only the model's name is written over.
  *
  * Pure and resumable at any byte; no allocation: the caller embeds the struct in vault memory. Run by the edge.
  * Format: platform.openai.com/docs/api-reference/audio, …/images.
@@ -16,7 +16,8 @@
 	X(MODEL, "model") \
 	X(STREAM, "stream") \
 	X(N, "n") \
-	X(RESPONSE_FORMAT, "response_format")
+	X(RESPONSE_FORMAT, "response_format") \
+	X(PURPOSE, "purpose")
 
 struct form_scan {
 	struct multipart multipart;

@@ -346,6 +346,20 @@ on_tool_uses(struct request_facts *r, enum json_token t, const struct json_event
 		r->tool_uses = (uint32_t)v;
 }
 
+/* Whose it is, the edge finds out. */
+static enum request_error
+on_object_name(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	if (t == JSON_NULL)
+		return REQUEST_OK;
+	if (t != JSON_STRING || ev->end - ev->at > UINT32_MAX)
+		return REQUEST_FOREIGN_OBJECT;
+	if (r->object_count == REQUEST_OBJECTS_MAX)
+		return REQUEST_TOO_MANY_OBJECTS;
+	r->objects[r->object_count++] = (struct request_object_name){ev->at, (uint32_t)(ev->end - ev->at)};
+	return REQUEST_OK;
+}
+
 static enum request_error
 on_inner(struct request_facts *r, struct scan_state *st, enum json_token t, const struct json_event *ev)
 {
@@ -356,6 +370,8 @@ on_inner(struct request_facts *r, struct scan_state *st, enum json_token t, cons
 		return t == JSON_STRING ? REQUEST_FOREIGN_OBJECT : REQUEST_OK;
 	case NODE_REPEATED_MODEL:
 		return on_repeated_model(r, t, ev);
+	case NODE_OBJECT:
+		return on_object_name(r, t, ev);
 	case NODE_PART_TYPE:
 		return on_part_type(r, t, ev);
 	case NODE_FILE_URI:
@@ -592,7 +608,7 @@ edit_store(struct edits *e, const struct request_facts *r)
 uint32_t
 request_edit_count(const struct request_facts *r)
 {
-	return r->model_count + 4;
+	return r->model_count + r->object_count + 4;
 }
 
 uint32_t
@@ -602,6 +618,8 @@ request_edits(const struct request_facts *r, const struct request_wish *wish, st
 	const struct request_language *l = request_language((enum endpoint)r->endpoint);
 	edit_model(&e, r, wish->model);
 	edit_repeated_models(&e, r, wish->model);
+	for (uint32_t i = 0; i < r->object_count; i++)
+		add(&e, r->objects[i].at, r->objects[i].bytes, wish->objects[i]);
 	if (wish->ask_usage)
 		edit_usage(&e, r);
 	if (wish->cap)

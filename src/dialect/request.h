@@ -18,7 +18,8 @@ enum {
 	REQUEST_DEPTH_MAX = 128,
 	REQUEST_N_MAX = 128, /* answers to one request */
 	REQUEST_MODELS_MAX = 128, /* places where a body names its model: requests of one batchEmbedContents */
-	REQUEST_EDITS_MAX = REQUEST_MODELS_MAX + 4,
+	REQUEST_OBJECTS_MAX = 32, /* places where a body names an object of the caller's */
+	REQUEST_EDITS_MAX = REQUEST_MODELS_MAX + REQUEST_OBJECTS_MAX + 4,
 	REQUEST_EDIT_TEXT_MAX = 384, /* room that request_edits() needs */
 };
 
@@ -46,10 +47,13 @@ enum {
 	X(TOO_MANY_MODELS, "A batch may hold at most 128 requests.", "requests") \
 	X(FOREIGN_OBJECT, \
 		"This request names an object stored at the provider (a file, an earlier response, a conversation, a cache); these are not available here.", "") \
+	X(TOO_MANY_OBJECTS, "A request may name files in at most 32 places.", "") \
+	X(NO_FILE, "A file is uploaded as the form's field `file`, with a file name.", "file") \
+	X(NO_PURPOSE, "You must say what the file is for: the form's field purpose, for example user_data.", "purpose") \
 	X(BACKGROUND, "background: true is not available here; leave it out and stream the answer.", "background") \
 	X(NOT_FORM, "This endpoint takes a form: Content-Type: multipart/form-data with a boundary.", "") \
 	X(BAD_FORM, "The request body is not a valid form.", "") \
-	X(BAD_FORM_FIELD, "model, stream, n and response_format must be plain fields of the form, without brackets and no files.", "") \
+	X(BAD_FORM_FIELD, "model, stream, n, response_format and purpose must be plain fields of the form, without brackets and no files.", "") \
 	X(NO_PROMPT, "You must provide a prompt parameter.", "prompt") \
 	X(STREAM_OF_MANY, "stream: true makes one image at a time; leave n out.", "n") \
 	X(UNBILLED_FORMAT, \
@@ -98,6 +102,12 @@ struct request_facts {
 		bool empty;
 	} stream_options, config;
 	uint64_t include_usage_at, include_usage_bytes; /* value of stream_options.include_usage, when present */
+	uint32_t object_count;
+	/* Ids of objects that the caller may have: strings with their quotes. */
+	struct request_object_name {
+		uint64_t at;
+		uint32_t bytes;
+	} objects[REQUEST_OBJECTS_MAX];
 	uint32_t model_count; /* Gemini: places that repeat the path's model, each of models_bytes[i] bytes */
 	uint32_t models_at[REQUEST_MODELS_MAX];
 	uint16_t models_bytes[REQUEST_MODELS_MAX];
@@ -130,6 +140,7 @@ struct request_wish {
 	bool old_cap; /* chat: the provider knows max_tokens only */
 	bool no_store; /* responses: store: false, where the default would keep the answer */
 	uint32_t cap; /* 0: none */
+	const struct span *objects; /* what stands in the places of facts.objects, as JSON strings */
 };
 
 /*

@@ -73,6 +73,15 @@ check_repeated(struct span out, const struct request_facts *o)
 	}
 }
 
+/* Where objects were named the opened ids stand now, and nowhere else. */
+static void
+check_objects(struct span out, const struct request_facts *r, const struct request_facts *o)
+{
+	assert(o->object_count == r->object_count);
+	for (uint32_t i = 0; i < o->object_count; i++)
+		assert(o->objects[i].bytes == 8 && o->objects[i].at + 8 <= out.len && !memcmp(out.at + o->objects[i].at, "\"file-1\"", 8));
+}
+
 static bool
 takes_cap(enum endpoint endpoint)
 {
@@ -98,7 +107,11 @@ check_edits(struct span in, const struct request_facts *r)
 	struct text room = text_on(made, sizeof made);
 	enum endpoint endpoint = (enum endpoint)r->endpoint;
 	bool chat = endpoint == ENDPOINT_CHAT_COMPLETIONS;
+	struct span opened[REQUEST_OBJECTS_MAX];
+	for (int i = 0; i < REQUEST_OBJECTS_MAX; i++)
+		opened[i] = SPAN("\"file-1\"");
 	const struct request_wish wish = {.model = SPAN("zz"),
+		.objects = opened,
 		.ask_usage = chat && r->stream,
 		.no_store = endpoint == ENDPOINT_RESPONSES,
 		.old_cap = in.len & 1,
@@ -112,6 +125,7 @@ check_edits(struct span in, const struct request_facts *r)
 	if (e == REQUEST_OK) {
 		check_wish(r, &wish, &s.result);
 		check_repeated(out, &s.result);
+		check_objects(out, r, &s.result);
 	}
 	free((char *)out.at);
 }
@@ -156,7 +170,7 @@ check_foreign(struct span in, const struct request_facts *r)
 		{ENDPOINT_STREAM_GENERATE_CONTENT, SPAN_INIT("\"cached_content\":\"cachedContents/1\",")},
 		{ENDPOINT_STREAM_GENERATE_CONTENT, SPAN_INIT("\"systemInstruction\":{\"parts\":[{\"fileData\":{\"fileUri\":\"files/1\"}}]},")},
 		{ENDPOINT_CHAT_COMPLETIONS, SPAN_INIT("\"messages\":[{\"audio\":{\"id\":\"audio_1\"}}],")},
-		{ENDPOINT_CHAT_COMPLETIONS, SPAN_INIT("\"messages\":[{\"content\":[{\"file\":{\"file_id\":\"file_1\"}}]}],")},
+		{ENDPOINT_CHAT_COMPLETIONS, SPAN_INIT("\"messages\":[{\"content\":[{\"file\":{\"file_id\":[\"file_1\"]}}]}],")},
 	};
 	static struct request_scan s;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -176,7 +190,7 @@ check_bounds(struct span in, const struct request_facts *r)
 	bool optional = r->endpoint == ENDPOINT_MODERATIONS || r->endpoint >= ENDPOINT_GENERATE_CONTENT;
 	assert(r->body_bytes == in.len && r->object_at > 0 && in.at[r->object_at - 1] == '{' && !r->empty_object);
 	assert((optional && !r->model_len) || (r->model_len <= REQUEST_MODEL_MAX && r->model_bytes >= 2u + 1));
-	assert(r->n >= 1 && r->n <= 128 && r->inline_media_bytes <= r->body_bytes && r->model_count <= REQUEST_MODELS_MAX);
+	assert(r->n >= 1 && r->n <= 128 && r->inline_media_bytes <= r->body_bytes && r->model_count <= REQUEST_MODELS_MAX && r->object_count <= REQUEST_OBJECTS_MAX);
 	assert((uint64_t)r->images + r->audios + r->files <= in.len && r->server_tools < 1u << TOOL_KIND_COUNT && r->tier < TIER_COUNT);
 	assert(!r->has_stream_options || r->stream);
 	assert(r->endpoint != ENDPOINT_MESSAGES || r->has_cap);

@@ -33,7 +33,7 @@ enum { CHAT_PART_EDGES = ARRAY_LEN(chat_message) - 1 };
 static const struct json_edge message_audio[] = {EDGE("id", NODE_FOREIGN)};
 static const struct json_edge image_url[] = {EDGE("url", NODE_IMAGE_DATA)};
 static const struct json_edge audio_part[] = {EDGE("data", NODE_MEDIA_DATA)};
-static const struct json_edge file_part[] = {EDGE("file_id", NODE_FOREIGN), EDGE("file_data", NODE_MEDIA_DATA)};
+static const struct json_edge file_part[] = {EDGE("file_id", NODE_OBJECT), EDGE("file_data", NODE_MEDIA_DATA)};
 
 static const struct json_node chat_nodes[NODE_COUNT] = {
 	[NODE_TIER] = {.text = true},
@@ -71,7 +71,7 @@ static const struct json_edge responses_part[] = {
 	EDGE("type", NODE_PART_TYPE),
 	EDGE("image_url", NODE_IMAGE_DATA),
 	EDGE("file_data", NODE_MEDIA_DATA),
-	EDGE("file_id", NODE_FOREIGN),
+	EDGE("file_id", NODE_OBJECT),
 	EDGE("data", NODE_MEDIA_DATA),
 	EDGE("annotations", NODE_NONE), /* of earlier answers: they may name files that the provider made for them */
 	EDGE("result", NODE_NONE),
@@ -311,6 +311,7 @@ static const struct request_language *const languages[ENDPOINT_COUNT] = {
 	[ENDPOINT_IMAGES_EDITS] = &images,
 	[ENDPOINT_IMAGES_VARIATIONS] = &images,
 	[ENDPOINT_REALTIME] = &moderations, /* it has no body: nothing is read by it */
+	[ENDPOINT_FILES] = &moderations, /* a form, or no body */
 };
 
 const struct request_language *

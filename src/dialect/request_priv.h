@@ -30,6 +30,7 @@ enum request_node {
 	NODE_GEO,
 	NODE_FOREIGN, /* names an object at the provider, unless null */
 	NODE_FOREIGN_TEXT, /* the same, but only a string does */
+	NODE_OBJECT, /* names an object that may be the caller's */
 	NODE_MESSAGE,
 	NODE_PART, /* anything inside of a message, at any depth */
 	NODE_PART_TYPE,

@@ -96,8 +96,8 @@ bad_bodies_are_refused_for_the_right_reason(void **state)
 		{REQUEST_NO_MESSAGES, "{\"model\":\"m\"}"},
 		{REQUEST_NO_MESSAGES, "{\"model\":\"m\",\"messages\":null}"},
 		{REQUEST_NO_MESSAGES, "{\"model\":\"m\",\"messages\":\"hi\"}"},
-		{REQUEST_FOREIGN_OBJECT, "{\"messages\":[{\"content\":[{\"type\":\"file\",\"file\":{\"file_id\":\"file-1\"}}]}],\"model\":\"m\"}"},
-		{REQUEST_FOREIGN_OBJECT, "{\"messages\":[{\"content\":[[{\"x\":{\"file\":{\"filename\":\"a\",\"file\\u005fid\":\"file-1\"}}}]]}],\"model\":\"m\"}"},
+		{REQUEST_FOREIGN_OBJECT, "{\"messages\":[{\"content\":[{\"type\":\"file\",\"file\":{\"file_id\":[\"file-1\"]}}]}],\"model\":\"m\"}"},
+		{REQUEST_FOREIGN_OBJECT, "{\"messages\":[{\"content\":[[{\"x\":{\"file\":{\"filename\":\"a\",\"file\\u005fid\":7}}}]]}],\"model\":\"m\"}"},
 		{REQUEST_FOREIGN_OBJECT, "{\"messages\":[{\"role\":\"assistant\",\"audio\":{\"id\":\"audio_1\"}}],\"model\":\"m\"}"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -248,7 +248,7 @@ each_language_refuses_for_the_right_reason(void **state)
 		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, "{\"model\":\"m\",\"input\":\"hi\",\"conversation\":{\"id\":\"c\"}}"},
 		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, "{\"model\":\"m\",\"input\":[{\"type\":\"item_reference\",\"id\":\"x\"}]}"},
 		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT,
-			"{\"model\":\"m\",\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_file\",\"file_id\":\"f\"}]}]}"},
+			"{\"model\":\"m\",\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_file\",\"file_id\":{\"id\":\"f\"}}]}]}"},
 		{ENDPOINT_RESPONSES, REQUEST_OK,
 			"{\"model\":\"m\",\"input\":[{\"type\":\"message\",\"content\":[{\"annotations\":[{\"file_id\":\"f\"}]}]}]}"},
 		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT,
@@ -343,6 +343,45 @@ what_costs_is_found_in_each_language(void **state)
 	}
 }
 
+/* The caller's objects are named by place; what is no name is refused, as is one too many. */
+static void
+objects_are_found_wherever_they_are_named(void **state)
+{
+	static const struct {
+		enum endpoint endpoint;
+		const char *body;
+		const char *names[3];
+	} rows[] = {
+		{ENDPOINT_CHAT_COMPLETIONS, "{\"model\":\"m\",\"messages\":[{\"content\":[{\"type\":\"file\",\"file\":{\"file_id\":\"file-1\"}}]}]}", {"\"file-1\""}},
+		{ENDPOINT_CHAT_COMPLETIONS, "{\"model\":\"m\",\"messages\":[{\"content\":[[{\"x\":{\"file\":{\"file\\u005fid\":\"a\",\"file_id\":\"b\"}}}]]}]}", {"\"a\"", "\"b\""}},
+		{ENDPOINT_CHAT_COMPLETIONS, "{\"model\":\"m\",\"messages\":[{\"content\":[{\"file\":{\"file_id\":null}}]}]}", {NULL}},
+		{ENDPOINT_RESPONSES,
+			"{\"input\":[{\"content\":[{\"type\":\"input_file\",\"file_id\":\"a\"},{\"type\":\"input_image\",\"file_id\":\"\\u0062\"}]}],\"model\":\"m\"}", {"\"a\"", "\"\\u0062\""}},
+		{ENDPOINT_RESPONSES, "{\"model\":\"m\",\"input\":[{\"content\":[{\"annotations\":[{\"file_id\":\"f\"}]}]}]}", {NULL}},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		enum request_error error;
+		struct request_scan *s = scanned(rows[i].endpoint, rows[i].body, &error);
+		uint32_t n = 0;
+		assert_int_equal(error, REQUEST_OK);
+		for (; n < 3 && rows[i].names[n]; n++) {
+			assert_int_equal(s->result.objects[n].bytes, strlen(rows[i].names[n]));
+			assert_memory_equal(rows[i].body + s->result.objects[n].at, rows[i].names[n], s->result.objects[n].bytes);
+		}
+		assert_int_equal(s->result.object_count, n);
+		free(s);
+	}
+	for (int many = REQUEST_OBJECTS_MAX; many <= REQUEST_OBJECTS_MAX + 1; many++) {
+		char body[2048] = "{\"model\":\"m\",\"messages\":[{\"content\":[";
+		enum request_error error;
+		for (int i = 0; i < many; i++)
+			strcat(body, "{\"file\":{\"file_id\":\"f\"}},");
+		strcpy(body + strlen(body) - 1, "]}]}");
+		free(scanned(ENDPOINT_CHAT_COMPLETIONS, body, &error));
+		assert_int_equal(error, many > REQUEST_OBJECTS_MAX ? REQUEST_TOO_MANY_OBJECTS : REQUEST_OK);
+	}
+}
+
 /* Edits the body and compares the whole. */
 static void
 assert_edited(enum endpoint endpoint, struct request_wish wish, const char *body, const char *expected)
@@ -417,6 +456,7 @@ main(void)
 		cmocka_unit_test(media_are_counted_at_any_depth),
 		cmocka_unit_test(each_language_refuses_for_the_right_reason),
 		cmocka_unit_test(what_costs_is_found_in_each_language),
+		cmocka_unit_test(objects_are_found_wherever_they_are_named),
 		cmocka_unit_test(edits_change_what_was_wished_and_nothing_else),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

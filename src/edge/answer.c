@@ -5,6 +5,7 @@
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
 #include "edge/h2.h"
+#include "edge/object.h"
 #include "edge/transparency.h"
 #include "ticket/ids.h"
 
@@ -156,13 +157,14 @@ retry_helps(uint16_t status)
 }
 
 void
-answer_allow(struct text *t, uint8_t method)
+answer_allow(struct text *t, uint8_t methods)
 {
 	text_lit(t, "allow: OPTIONS");
-	if (method != HTTP1_POST)
-		text_lit(t, ", GET, HEAD");
-	if (method != HTTP1_GET)
-		text_lit(t, ", POST");
+#define X(method) \
+	if (methods >> HTTP1_##method & 1) \
+		text_lit(t, ", " #method);
+	HTTP1_METHODS(X)
+#undef X
 	text_lit(t, "\r\n");
 }
 
@@ -407,7 +409,7 @@ answer_is_private(const struct exchange *x, struct span body)
 		if (s->at && contains(body, s->at, s->len < 12 ? s->len : 12))
 			return true;
 	}
-	return false;
+	return object_is_told(x, body);
 }
 
 /* It refuses our account, whatever status it chose for that: not the customer's affair. */
@@ -479,6 +481,16 @@ add_retry_lines(struct text *t, struct span lines)
 }
 
 void
+answer_rewritten(struct exchange *x, struct span lines, struct span body)
+{
+	struct text t = text_on(x->edge->head_out, HEAD_OUT_BYTES / 2);
+	answer_head(x, &t, (uint16_t)x->up_status);
+	text_span(&t, lines);
+	send_whole(x, &t, body);
+	exchange_end(x, END_COMPLETED);
+}
+
+void
 answer_provider_error(struct exchange *x)
 {
 	struct edge *e = x->edge;
@@ -487,6 +499,10 @@ answer_provider_error(struct exchange *x)
 	if (about_our_account(x, body)) {
 		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->model->provider)->id, x->up_status);
 		exchange_end(x, END_PROVIDER_ACCOUNT);
+		return;
+	}
+	if (x->object && x->up_status == 404) { /* it was there once: in the words that say the same of others' */
+		exchange_end(x, END_NO_OBJECT);
 		return;
 	}
 	struct text t = text_on(e->head_out, HEAD_OUT_BYTES / 2), own = body_room(e);

@@ -2,6 +2,7 @@
 #include "edge/edge_priv.h"
 
 #include "edge/duplex.h"
+#include "edge/object.h"
 
 /* ---- what comes down ---- */
 
@@ -98,9 +99,11 @@ begin_relay(struct exchange *x, const struct http1_head *h, char *rest, size_t l
 		exchange_end(x, END_OVERLOADED);
 		return;
 	}
-	x->streamed = value_begins(h, HTTP1_CONTENT_TYPE, SPAN("text/event-stream"));
+	x->streamed = !x->object && value_begins(h, HTTP1_CONTENT_TYPE, SPAN("text/event-stream"));
 	x->hide = x->hide && x->streamed;
-	if (x->plain_answer && !x->streamed && !value_begins(h, HTTP1_CONTENT_TYPE, SPAN("application/json")))
+	if (x->object) /* content is anything */
+		meter_init_plain(x->meter, (enum endpoint)x->endpoint);
+	else if (x->plain_answer && !x->streamed && !value_begins(h, HTTP1_CONTENT_TYPE, SPAN("application/json")))
 		meter_init_plain(x->meter, (enum endpoint)x->endpoint);
 	else
 		meter_init(x->meter, (enum endpoint)x->endpoint, x->streamed, x->hide);
@@ -160,7 +163,7 @@ begin(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bo
 		exchange_end(x, END_PROVIDER_ACCOUNT);
 	} else if (encoded(h))
 		exchange_end(x, END_PROVIDER_ENCODED);
-	else if (h->status >= 400)
+	else if (h->status >= 400 || object_is_read_whole(x))
 		begin_collect(x, h, rest, len, eof);
 	else
 		begin_relay(x, h, rest, len, eof);

@@ -275,7 +275,7 @@ void answer_request_error(struct exchange *x, enum request_error error);
 void answer_wrong_endpoint(struct exchange *x);
 void answer_stream_error(struct exchange *x, enum end_reason reason);
 void answer_cut(struct exchange *x); /* a truncated answer must be seen as one: no last chunk, no goodbye */
-void answer_allow(struct text *t, uint8_t method); /* the allow line; HTTP1_METHOD_OTHER: all that there are */
+void answer_allow(struct text *t, uint8_t methods); /* the allow line; a bit for each method */
 void answer_json(struct exchange *x, uint16_t status, struct span body);
 void answer_text(struct client *c, uint16_t status, const char *code, const char *message); /* before there is an exchange */
 void answer_head(struct exchange *x, struct text *t, uint16_t status); /* status line and our own fields, without the final empty line */

@@ -4,8 +4,12 @@
 
 static const struct endpoint_path paths[] = {
 #define X(path, form, method, goes, endpoint, dialect) \
-	{{path, sizeof(path) - 1}, PATH_##form, HTTP1_##method, GOES_##goes, ENDPOINT_##endpoint, DIALECT_##dialect},
+	{{path, sizeof(path) - 1}, PATH_##form, HTTP1_##method, GOES_##goes, ENDPOINT_##endpoint, DIALECT_##dialect, OPERATION_NONE},
 	PATHS(X)
+#undef X
+#define X(path, form, method, endpoint, dialect, operation) \
+	{{path, sizeof(path) - 1}, PATH_##form, HTTP1_##method, GOES_OBJECT, ENDPOINT_##endpoint, DIALECT_##dialect, OPERATION_##operation},
+		OBJECT_PATHS(X)
 #undef X
 };
 
@@ -44,12 +48,27 @@ method_fits(struct span path, struct span method, struct span *ret_model)
 	return false;
 }
 
+/* "before*behind": one segment stands for the star. */
+static bool
+star_fits(struct span pattern, struct span path, struct span *ret_rest)
+{
+	const char *star = memchr(pattern.at, '*', pattern.len);
+	struct span before = {pattern.at, (size_t)(star - pattern.at)}, behind = {star + 1, pattern.len - before.len - 1};
+	if (path.len <= before.len + behind.len || memcmp(path.at, before.at, before.len) != 0 ||
+		memcmp(path.at + path.len - behind.len, behind.at, behind.len) != 0)
+		return false;
+	*ret_rest = (struct span){path.at + before.len, path.len - before.len - behind.len};
+	return !memchr(ret_rest->at, '/', ret_rest->len);
+}
+
 static bool
 path_fits(const struct endpoint_path *r, struct span path, struct span *ret_rest)
 {
 	switch (r->form) {
 	case PATH_WHOLE:
 		return span_is(path, r->path);
+	case PATH_STAR:
+		return star_fits(r->path, path, ret_rest);
 	case PATH_PREFIX:
 		*ret_rest = (struct span){path.at + r->path.len, path.len > r->path.len ? path.len - r->path.len : 0};
 		return span_begins(path, r->path);
@@ -59,15 +78,40 @@ path_fits(const struct endpoint_path *r, struct span path, struct span *ret_rest
 	return false;
 }
 
-const struct endpoint_path *
-endpoint_find(struct span path, struct span *ret_rest)
+bool
+endpoint_takes(const struct endpoint_path *r, enum http1_method method)
 {
+	return method == r->method || (method == HTTP1_HEAD && r->method == HTTP1_GET && r->goes != GOES_OBJECT);
+}
+
+const struct endpoint_path *
+endpoint_find(struct span path, enum http1_method method, struct span *ret_rest)
+{
+	const struct endpoint_path *found = NULL;
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-		*ret_rest = (struct span){0};
-		if (path_fits(&paths[i], path, ret_rest))
-			return &paths[i];
+		struct span rest = {0};
+		if ((found && !endpoint_takes(&paths[i], method)) || !path_fits(&paths[i], path, &rest))
+			continue;
+		found = &paths[i];
+		*ret_rest = rest;
+		if (endpoint_takes(found, method))
+			break;
 	}
-	return NULL;
+	return found;
+}
+
+uint8_t
+endpoint_methods(struct span path)
+{
+	unsigned methods = 0, all = 0;
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+		struct span rest;
+		unsigned own = 1u << paths[i].method | (endpoint_takes(&paths[i], HTTP1_HEAD) ? 1u << HTTP1_HEAD : 0);
+		all |= own;
+		if (path_fits(&paths[i], path, &rest))
+			methods |= own;
+	}
+	return (uint8_t)(methods ? methods : all);
 }
 
 /* ---- what is known of an endpoint ---- */
@@ -95,6 +139,7 @@ static const struct {
 	OF(IMAGES_EDITS, "/images/edits", true),
 	OF(IMAGES_VARIATIONS, "/images/variations", true),
 	OF(REALTIME, "/realtime", true),
+	OF(FILES, "/files", false),
 #undef OF
 #define X(NAME, number, of, word, is_billed) [number].billed = is_billed, [number].dialect = DIALECT_##of,
 	ENDPOINTS(X)

@@ -1,7 +1,7 @@
 /*
  * Which request is which: paths that customers call, and where each goes at the provider. Private to src/edge.
  *
- * A path stands whole, as a prefix of one more segment, or, for Gemini, as "/v1beta/models/{model}:{method}".
+ * A path stands whole, as a prefix of one more segment, with one segment in place of its star, or, for Gemini, as "/v1beta/models/{model}:{method}".
  */
 #ifndef EDGE_ENDPOINTS_H
 #define EDGE_ENDPOINTS_H
@@ -11,6 +11,7 @@
 
 enum goes { GOES_BODY,
 	GOES_DUPLEX, /* a WebSocket */
+	GOES_OBJECT, /* something that is kept at a provider (object.h) */
 	GOES_MODELS,
 	GOES_HEALTH,
 	GOES_TRANSPARENCY };
@@ -41,7 +42,22 @@ enum goes { GOES_BODY,
 	X("/healthz", WHOLE, GET, HEALTH, NONE, OPENAI) \
 	X("/transparency", WHOLE, GET, TRANSPARENCY, NONE, OPENAI)
 
+/* What can be done with what is kept at a provider. X(path, its form, method, endpoint, dialect, operation) */
+#define OBJECT_PATHS(X) \
+	X("/v1/files", WHOLE, POST, FILES, OPENAI, FILE_CREATE) \
+	X("/v1/files/*", STAR, GET, FILES, OPENAI, FILE_GET) \
+	X("/v1/files/*", STAR, DELETE, FILES, OPENAI, FILE_DELETE) \
+	X("/v1/files/*/content", STAR, GET, FILES, OPENAI, FILE_CONTENT)
+
+enum object_operation {
+	OPERATION_NONE,
+#define X(path, form, method, endpoint, dialect, operation) OPERATION_##operation,
+	OBJECT_PATHS(X)
+#undef X
+};
+
 enum path_form { PATH_WHOLE,
+	PATH_STAR,
 	PATH_PREFIX,
 	PATH_METHOD };
 
@@ -52,10 +68,17 @@ struct endpoint_path {
 	enum goes goes;
 	enum endpoint endpoint;
 	enum dialect dialect;
+	enum object_operation operation;
 };
 
-/* NULL: there is no such path. *ret_rest: what the path names behind the prefix, or Gemini's model. */
-const struct endpoint_path *endpoint_find(struct span path, struct span *ret_rest);
+/*
+ * NULL: there is no such path. Of several rows for it the one that takes the method, else any: see endpoint_takes(). *ret_rest: what the path names behind
+ * the prefix, in place of the star, or Gemini's model.
+ */
+const struct endpoint_path *endpoint_find(struct span path, enum http1_method method, struct span *ret_rest);
+bool endpoint_takes(const struct endpoint_path *r, enum http1_method method);
+/* A bit for each enum http1_method that the path takes; of no path: that any takes. */
+uint8_t endpoint_methods(struct span path);
 
 /* Where a request goes at the provider, behind its base path. Gemini's has the model in front: "/models/{model}:{this}". */
 struct span endpoint_upstream(enum endpoint endpoint);

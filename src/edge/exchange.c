@@ -2,6 +2,7 @@
 
 #include "edge/duplex.h"
 #include "edge/h2_up.h"
+#include "edge/object.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -196,6 +197,9 @@ exchange_free(struct exchange *x)
 	if (x->duplex)
 		vault_free(e->vault, x->duplex, sizeof *x->duplex);
 	x->duplex = NULL;
+	if (x->object)
+		vault_free(e->vault, x->object, sizeof *x->object);
+	x->object = NULL;
 	*x->link = x->next;
 	if (x->next)
 		x->next->link = x->link;

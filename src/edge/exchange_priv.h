@@ -22,6 +22,7 @@ struct edge;
 struct exchange;
 struct client;
 struct duplex;
+struct object;
 struct upstream;
 struct visitor;
 
@@ -133,6 +134,7 @@ struct exchange {
 	struct request *req;
 	struct meter *meter;
 	struct duplex *duplex; /* a WebSocket, asked for or running */
+	struct object *object; /* it is about something that is kept at a provider (object.h) */
 	struct ticket *ticket;
 	struct exchange *next, **link; /* all of this edge */
 	struct exchange *wait_next, **wait_link; /* in the one list it waits in */
@@ -162,7 +164,7 @@ struct exchange {
 	uint8_t method;
 	uint8_t endpoint; /* enum endpoint */
 	uint8_t dialect; /* enum dialect: in whose words the caller is answered */
-	uint8_t takes; /* the method that the endpoint takes: for 405 */
+	uint8_t takes; /* a bit for each method that the path takes: for 405 */
 	uint8_t framing; /* of the provider's answer */
 	uint8_t attempts, interim;
 	uint8_t strict_reason; /* durability: strict, while the ticket is being booked */
@@ -175,6 +177,7 @@ struct exchange {
 	bool head_only; /* HEAD */
 	bool plain_answer; /* text or subtitles were asked for */
 	bool sse_asked; /* Gemini: alt=sse */
+	bool names_objects; /* the provider has been told ids that are not the caller's */
 	bool beta_asked; /* Anthropic: beta=true */
 	bool client_chunked; /* we frame the answer in chunks */
 	bool collect; /* an error answer: read it whole, then decide */

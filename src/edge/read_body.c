@@ -2,6 +2,7 @@
 #include "edge/edge_priv.h"
 
 #include "edge/h2.h"
+#include "edge/object.h"
 
 #include <assert.h>
 
@@ -212,8 +213,9 @@ static void
 body_complete(struct exchange *x)
 {
 	struct request *r = x->req;
-	enum request_error error = x->duplex ? REQUEST_OK
-		: r->form                     ? form_scan_finish(r->form, &r->scan) : request_scan_finish(&r->scan);
+	enum request_error error = x->duplex || object_is_bodiless(x) ? REQUEST_OK
+		: r->form                                                 ? form_scan_finish(r->form, &r->scan)
+																  : request_scan_finish(&r->scan);
 	if (error != REQUEST_OK) {
 		answer_request_error(x, error);
 		exchange_end(x, END_BAD_BODY);
@@ -331,7 +333,7 @@ prepare(struct exchange *x, const struct http1_head *h, struct span named)
 		return END_BAD_HEADER;
 	if (!keep_headers(x, h))
 		return END_OVERLOADED;
-	return form_endpoint((enum endpoint)x->endpoint) ? prepare_form(x, h) : END_NONE;
+	return form_endpoint((enum endpoint)x->endpoint) && !object_is_bodiless(x) ? prepare_form(x, h) : END_NONE;
 }
 
 /* It waits for memory: what came with its head is kept. */
@@ -359,7 +361,7 @@ read_body_begin(struct exchange *x, const struct http1_head *h, struct span name
 	}
 	exchange_step(x, STEP_READ_BODY);
 	x->req->expects = expects;
-	if (!x->duplex && !admit_body(x)) {
+	if (!x->duplex && !object_is_bodiless(x) && !admit_body(x)) {
 		keep_waiting(x, rest);
 		return;
 	}

@@ -3,6 +3,7 @@
 
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
+#include "edge/object.h"
 #include "edge/transparency.h"
 
 /* The body won't be read: if it is here whole, step over it; else the connection ends after the answer. */
@@ -20,21 +21,15 @@ read_head_skip_body(struct exchange *x, const struct http1_head *h, const char *
 }
 
 static void
-answer_options(struct exchange *x, const struct endpoint_path *r)
+answer_options(struct exchange *x, struct span path)
 {
 	struct text t = text_on(x->edge->head_out, HEAD_OUT_BYTES);
 	answer_head(x, &t, 204);
-	answer_allow(&t, r ? (uint8_t)r->method : HTTP1_METHOD_OTHER);
+	answer_allow(&t, endpoint_methods(path));
 	text_lit(&t, "\r\n");
 	x->head_sent = x->answered = true;
 	reply(x, (struct span){t.at, t.len}, NULL, 0, true);
 	exchange_end(x, END_COMPLETED);
-}
-
-static bool
-method_fits(const struct endpoint_path *r, enum http1_method method)
-{
-	return method == r->method || (method == HTTP1_HEAD && r->method == HTTP1_GET);
 }
 
 static bool
@@ -73,6 +68,11 @@ go_on(struct exchange *x, const struct endpoint_path *r, const struct http1_head
 		if (duplex_asked(x, h, &named))
 			authenticate(x, h, named, rest);
 		return;
+	case GOES_OBJECT:
+		x->endpoint = (uint8_t)r->endpoint;
+		if (object_asked(x, h, r->operation, named, rest))
+			authenticate(x, h, (struct span){0}, rest);
+		return;
 	case GOES_MODELS:
 		read_head_skip_body(x, h, rest.at, rest.len);
 		if (authenticate_key(x, h))
@@ -104,18 +104,18 @@ read_head(struct client *c, const char *bytes, size_t len)
 	x->keep_client = h->keep_alive && c->pipelined < PIPELINED_MAX;
 	c->linger = c->linger || c->pipelined >= PIPELINED_MAX;
 	c->http10 = h->minor_version == 0;
-	const struct endpoint_path *r = endpoint_find(target_path(h->target), &named);
+	const struct endpoint_path *r = endpoint_find(target_path(h->target), h->method, &named);
 	x->dialect = (uint8_t)dialect_of(r, h);
 	if (h->method == HTTP1_OPTIONS) {
 		read_head_skip_body(x, h, rest.at, rest.len);
-		answer_options(x, r);
+		answer_options(x, target_path(h->target));
 	} else if (h->websocket && (!r || r->goes != GOES_DUPLEX)) { /* whatever follows the head is no HTTP */
 		x->keep_client = false;
 		c->linger = true;
 		exchange_end(x, r ? END_BAD_HTTP : END_NOT_FOUND);
-	} else if (!r || !method_fits(r, h->method)) {
+	} else if (!r || !endpoint_takes(r, h->method)) {
 		read_head_skip_body(x, h, rest.at, rest.len);
-		x->takes = r ? (uint8_t)r->method : HTTP1_METHOD_OTHER;
+		x->takes = endpoint_methods(target_path(h->target));
 		exchange_end(x, r ? END_BAD_METHOD : END_NOT_FOUND);
 	} else
 		go_on(x, r, h, named, rest);

@@ -6,6 +6,7 @@
 
 #include "edge/duplex.h"
 #include "edge/h2_up.h"
+#include "edge/object.h"
 
 #include <assert.h>
 
@@ -138,7 +139,7 @@ reason_of_end(const struct exchange *x)
 	const struct meter *m = x->meter;
 	if (m->answer == ANSWER_ERROR)
 		return END_PROVIDER_ERROR_INSIDE;
-	bool whole = x->up_done || x->framing != FRAMING_LENGTH;
+	bool whole = x->up_done || (x->framing != FRAMING_LENGTH && !x->object);
 	return m->finished && whole ? END_COMPLETED : END_PROVIDER_CUT;
 }
 
@@ -175,7 +176,7 @@ static void
 finish(struct exchange *x, struct span head, const char *data, size_t len)
 {
 	enum end_reason reason = reason_of_end(x);
-	bool complete = x->up_done || (x->meter->finished && x->client_chunked); /* behind [DONE] a cut changes nothing for the client */
+	bool complete = x->up_done || (x->meter->finished && x->client_chunked && !x->object); /* behind [DONE] a cut changes nothing for the client */
 	if (x->edge->p->durability == DURABILITY_STRICT && x->client) {
 		finish_strict(x, head, data, len, complete);
 		return;
@@ -267,7 +268,11 @@ collect_data(struct exchange *x, const char *data, size_t len, bool eof)
 		exchange_end(x, END_PROVIDER_MALFORMED);
 		return;
 	}
-	if (x->up_done || eof || len >= room)
+	if (!x->up_done && !eof && len < room)
+		return;
+	if (x->up_status < 300)
+		object_answer(x);
+	else
 		answer_provider_error(x);
 }
 

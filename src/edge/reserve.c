@@ -14,6 +14,7 @@
 #include "core/ipc.h"
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
+#include "edge/object.h"
 #include "ticket/price.h"
 
 enum { AUDIO_BYTES_PER_SECOND_LEAST = 1000, /* 8 kbit/s: what speech is stored with at least */
@@ -39,6 +40,8 @@ max64(uint64_t a, uint64_t b)
 static uint64_t
 input_upper(const struct catalogue_model *m, const struct request_facts *r)
 {
+	if (r->object_count) /* what they hold is not seen here */
+		return m->context_tokens;
 	uint64_t text = r->body_bytes - min64(r->body_bytes, r->inline_media_bytes);
 	uint64_t tokens = text * 100 / m->bytes_per_token_x100 + 1;
 	tokens += (uint64_t)r->images * m->image_tokens + (uint64_t)r->audios * m->audio_tokens + (uint64_t)r->files * m->file_tokens;
@@ -162,7 +165,7 @@ reserved(struct exchange *x, uint64_t input, uint64_t output)
 	if (x->duplex || route_edit(x))
 		connect_upstream(x);
 	else
-		exchange_end(x, END_OVERLOADED);
+		exchange_end(x, END_OVERLOADED); /* unless it has ended */
 }
 
 static struct nano
@@ -197,12 +200,14 @@ take(struct exchange *x)
 {
 	struct edge *e = x->edge;
 	struct nano have = available(x);
+	bool billed = endpoint_billed((enum endpoint)x->endpoint);
 	bool output_due = endpoint_has_output((enum endpoint)x->endpoint);
 	uint64_t input = input_upper(x->model, &x->req->scan.result);
-	x->bound = bound_row(x, input);
+	if (billed)
+		x->bound = bound_row(x, input);
 	uint64_t output = output_due ? max64(output_wanted(x, input, have), x->req->scan.result.n) : 0;
 	struct nano need = {0};
-	if (endpoint_billed((enum endpoint)x->endpoint)) {
+	if (billed) {
 		need = price_upper_bound(x->bound, input, output);
 		need.v = need.v > INT64_MAX / 2 ? need.v : need.v + tool_fees(x);
 	}
@@ -230,7 +235,7 @@ void
 reserve(struct exchange *x)
 {
 	x->step = STEP_RESERVE;
-	if (!route_model(x))
+	if (!(x->object ? object_route(x) : route_model(x)))
 		return;
 	x->plain_answer = x->req->scan.result.plain_answer;
 	if (x->plain_answer && endpoint_of_audio((enum endpoint)x->endpoint) && !x->price->request_nano && !is_free(x->price)) {

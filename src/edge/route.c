@@ -2,6 +2,7 @@
 #include "edge/edge_priv.h"
 
 #include "edge/endpoints.h"
+#include "edge/object.h"
 
 bool
 route_model(struct exchange *x)
@@ -43,6 +44,10 @@ route_edit(struct exchange *x)
 	const struct request_facts *f = &r->scan.result;
 	const struct catalogue_provider *p = catalogue_provider(x->edge->p->catalogue, x->model->provider);
 	struct text room = text_on(r->edit_text, sizeof r->edit_text);
+	if (x->object) { /* as it came */
+		r->total = r->body_bytes;
+		return true;
+	}
 	bool chat = x->endpoint == ENDPOINT_CHAT_COMPLETIONS;
 	x->hide = chat && f->stream && !f->include_usage && p->inject_usage;
 	struct request_wish wish = {
@@ -54,12 +59,17 @@ route_edit(struct exchange *x)
 	};
 	uint32_t most = request_edit_count(f);
 	r->edits = r->few;
-	if (most > EDITS_FEW) {
-		r->edits = vault_alloc(x->edge->vault, most * sizeof *r->edits);
+	if (most > EDITS_FEW) { /* opened ids lie behind the edits that put them in */
+		uint32_t cap = most + (uint32_t)((f->object_count * (SEAL_ID_MAX + 2) + sizeof *r->edits - 1) / sizeof *r->edits);
+		r->edits = vault_alloc(x->edge->vault, cap * sizeof *r->edits);
 		if (!r->edits)
 			return false;
-		r->edits_cap = most;
+		r->edits_cap = cap;
 	}
+	struct span opened[REQUEST_OBJECTS_MAX];
+	if (!object_open_named(x, (char *)(r->edits + most), opened))
+		return false;
+	wish.objects = opened;
 	r->edit_count = request_edits(f, &wish, &room, r->edits);
 	r->total = r->body_bytes;
 	for (uint32_t i = 0; i < r->edit_count; i++)

@@ -4,6 +4,7 @@
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
 #include "edge/h2_up.h"
+#include "edge/object.h"
 
 #include <assert.h>
 
@@ -52,6 +53,10 @@ add_target(struct text *t, const struct exchange *x, const struct catalogue_prov
 		text_str(t, x->model->upstream_id);
 		text_lit(t, ":");
 	}
+	if (x->object) {
+		object_add_path(t, x);
+		return;
+	}
 	text_span(t, endpoint_upstream((enum endpoint)x->endpoint));
 	if (p->dialect == DIALECT_GEMINI && x->sse_asked)
 		text_lit(t, "?alt=sse");
@@ -68,7 +73,8 @@ build_head(struct exchange *x)
 	const struct catalogue_provider *p = catalogue_provider(e->p->catalogue, x->model->provider);
 	struct text t = text_on(e->head_out, HEAD_OUT_BYTES);
 	struct secret key = provider_key(e, x->model->provider);
-	text_str(&t, x->duplex ? "GET " : "POST ");
+	text_span(&t, x->object ? object_method(x) : x->duplex ? SPAN("GET ")
+														   : SPAN("POST "));
 	add_target(&t, x, p);
 	text_lit(&t, " HTTP/1.1\r\nhost: ");
 	text_str(&t, p->host);
@@ -84,7 +90,7 @@ build_head(struct exchange *x)
 	text_lit(&t, "\r\nuser-agent: lethe\r\naccept-encoding: identity\r\n");
 	if (x->duplex)
 		duplex_add_handshake(&t, x);
-	else {
+	else if (!object_is_bodiless(x)) {
 		text_lit(&t, "content-length: ");
 		text_u64(&t, x->req->total);
 		text_lit(&t, "\r\n");

@@ -14,7 +14,7 @@
  *          and nothing is added to a booking that is closed (triggers raise)
  *   INV-6  every operation is idempotent by its id; the same id with other content is an error
  *   INV-7  ids of tickets and bookings only grow; boots never reuse ids
- *   INV-8  every ticket's price row exists in the book and was in force when the ticket started
+ *   INV-8  every ticket's price row exists in the book and was in force when the ticket started; one about files has none, and costs nothing
  *   INV-9  sum of all postings is zero; revenue + losses = what customers paid minus what they have
  *   INV-10 usage per day equals the sum of its tickets
  *   INV-11 what is set aside (holds, vouchers, disputes, transfers) or given on a condition (grants,

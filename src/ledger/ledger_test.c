@@ -446,6 +446,7 @@ static const struct {
 	{"INV-7", "UPDATE boot SET floor_ms = floor_ms + 1, ceiling_ms = floor_ms + 1"},
 	{"INV-8", "DROP TRIGGER price_stays; DELETE FROM price"},
 	{"INV-8", "DROP TRIGGER ticket_is_final; UPDATE ticket SET price = 2 WHERE model = 11"},
+	{"INV-8", "DROP TRIGGER ticket_is_final; UPDATE ticket SET price = 0, model = 0, endpoint = 18 WHERE cost_nano > 0"},
 	{"INV-9", "UPDATE account SET balance_nano = balance_nano + 1 WHERE name = 'alice'"},
 	{"INV-10", "UPDATE usage_day SET requests = requests + 1"},
 	{"INV-10", "DELETE FROM usage_day WHERE model = 10"},

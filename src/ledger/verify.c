@@ -196,9 +196,20 @@ superseded(const struct audit *a, const struct price_row *r, uint64_t started_us
 	return false;
 }
 
+/* About something that is kept at a provider: no model was asked, and nothing may be charged. */
+static bool
+asks_no_model(const struct ticket_copy *t)
+{
+	return t->facts.endpoint == ENDPOINT_FILES && t->facts.model == 0 && t->facts.price == 0;
+}
+
 static void
 check_price(struct audit *a, const struct ticket_copy *t)
 {
+	if (asks_no_model(t)) {
+		expect(a, INV_8, t->cost.v == 0, "ticket %llu: charged without a price", (unsigned long long)t->id);
+		return;
+	}
 	const struct price_row *r = price_book_find(&a->prices, t->facts.price);
 	uint64_t started_us = t->facts.started_us;
 	bool in_force =

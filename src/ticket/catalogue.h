@@ -38,6 +38,7 @@ struct catalogue_provider {
 	bool old_cap; /* chat: knows max_tokens, not max_completion_tokens */
 	uint8_t cancel; /* enum cancel_policy */
 	bool store; /* it may keep answers (store: true) */
+	bool objects; /* customers may keep files there */
 	bool http2; /* tls: offered, and spoken if the provider chooses it */
 	uint8_t trust; /* tls: whose word about its certificate is taken; number of a SECRET_TRUST */
 	uint8_t dialect; /* enum dialect: which endpoints reach it, and how it takes its key */

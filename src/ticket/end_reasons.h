@@ -54,7 +54,9 @@
 	X(BAD_WEBSOCKET, 17, 0, NOTE, "invalid_request_error", "bad_websocket", REPORTED, "A frame of the client broke the WebSocket protocol.") \
 	X(BAD_MESSAGE, 18, 0, NOTE, "invalid_request_error", "bad_request", REPORTED, "A message of the client can't be taken here.") \
 	X(TOO_FAST, 15, 0, NOTE, "rate_limit_error", "rate_limit_exceeded", REPORTED, "Too many messages within a second.") \
-	X(BODY_ENCODED, 44, 415, NOTE, "invalid_request_error", "unsupported_encoding", NONE, "The request body is compressed (Content-Encoding). Send it as it is, without that header.")
+	X(BODY_ENCODED, 44, 415, NOTE, "invalid_request_error", "unsupported_encoding", NONE, "The request body is compressed (Content-Encoding). Send it as it is, without that header.") \
+	X(NO_OBJECT, 45, 404, NOTE, "invalid_request_error", "not_found", NONE, "There is nothing with this id: it was deleted, has expired, or was not made with a key of this account.") \
+	X(OTHER_PROVIDER, 46, 400, NOTE, "invalid_request_error", "bad_request", NONE, "The file that this request names is kept at another provider than the one that serves this model. Upload it again with a model of its provider, or send its content inline.")
 
 enum end_reason {
 #define X(name, number, status, severity, type, code, billing, text) END_##name = number,

@@ -1,0 +1,164 @@
+#include "edge/object.h"
+
+static const struct operation {
+	enum object_kind kind;
+	struct span method, path, behind; /* at the provider: path, the id when there is one, what stands behind it */
+	bool whole; /* the answer is a JSON document about the object, which is read whole */
+} operations[] = {
+	[OPERATION_FILE_CREATE] = {OBJECT_FILE, SPAN_INIT("POST "), SPAN_INIT("/files"), SPAN_INIT(""), true},
+	[OPERATION_FILE_GET] = {OBJECT_FILE, SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
+	[OPERATION_FILE_DELETE] = {OBJECT_FILE, SPAN_INIT("DELETE "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
+	[OPERATION_FILE_CONTENT] = {OBJECT_FILE, SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT("/content"), false},
+};
+
+bool
+object_asked(struct exchange *x, const struct http1_head *h, enum object_operation operation, struct span named, struct span rest)
+{
+	enum end_reason reason = END_NONE;
+	x->object = vault_alloc(x->edge->vault, sizeof *x->object);
+	if (!x->object)
+		reason = END_OVERLOADED;
+	else if (named.len > SEAL_TEXT_MAX)
+		reason = END_NO_OBJECT;
+	else if (h->method != HTTP1_POST && (h->chunked || (h->has_length && h->content_length)))
+		reason = END_BAD_BODY;
+	if (reason != END_NONE) {
+		read_head_skip_body(x, h, rest.at, rest.len);
+		exchange_end(x, reason);
+		return false;
+	}
+	x->object->operation = (uint8_t)operation;
+	x->object->kind = (uint8_t)operations[operation].kind;
+	x->object->text_len = (uint8_t)named.len;
+	if (named.len)
+		memcpy(x->object->text, named.at, named.len);
+	return true;
+}
+
+bool
+object_is_bodiless(const struct exchange *x)
+{
+	return x->object && x->method != HTTP1_POST;
+}
+
+/* ---- where it lies ---- */
+
+static bool
+keeps(const struct catalogue_provider *p, const struct exchange *x)
+{
+	return p->objects && p->dialect == x->dialect;
+}
+
+/* The first that may: which one stands in the configuration's order. -1: none. */
+static int64_t
+keeper(const struct exchange *x)
+{
+	const struct catalogue *c = x->edge->p->catalogue;
+	for (uint32_t i = 0; i < c->provider_count; i++)
+		if (keeps(catalogue_provider(c, i), x))
+			return i;
+	return -1;
+}
+
+static int64_t
+provider_of(const struct exchange *x, const struct sealed *s)
+{
+	const struct catalogue *c = x->edge->p->catalogue;
+	for (uint32_t i = 0; i < c->provider_count; i++)
+		if (catalogue_provider(c, i)->id == s->provider && keeps(catalogue_provider(c, i), x))
+			return i;
+	return -1;
+}
+
+bool
+object_route(struct exchange *x)
+{
+	struct object *o = x->object;
+	struct span text = {o->text, o->text_len};
+	bool made = text.len == 0;
+	bool opened = made || unseal(x->edge->pepper, x->account_row, (enum object_kind)o->kind, text, &o->opened);
+	int64_t provider = !opened ? -1 : made ? keeper(x)
+										   : provider_of(x, &o->opened);
+	if (provider < 0) {
+		exchange_end(x, made ? END_NOT_FOUND : END_NO_OBJECT);
+		return false;
+	}
+	o->stand_in = (struct catalogue_model){.provider = (uint32_t)provider, .context_tokens = 1, .output_tokens = 1, .bytes_per_token_x100 = 100};
+	x->model = &o->stand_in;
+	x->ticket->facts.provider = catalogue_provider(x->edge->p->catalogue, (uint32_t)provider)->id;
+	return true;
+}
+
+struct span
+object_method(const struct exchange *x)
+{
+	return operations[x->object->operation].method;
+}
+
+void
+object_add_path(struct text *t, const struct exchange *x)
+{
+	const struct operation *p = &operations[x->object->operation];
+	text_span(t, p->path);
+	text_add(t, x->object->opened.id, x->object->opened.id_len);
+	text_span(t, p->behind);
+}
+
+bool
+object_is_read_whole(const struct exchange *x)
+{
+	return x->object && operations[x->object->operation].whole;
+}
+
+/* ---- in a body ---- */
+
+/* Bytes of the body, which may lie in several blocks. */
+static void
+copy_of_body(const struct request *r, uint64_t at, size_t len, char *to)
+{
+	for (const struct block *b = r->body; len; b = b->next) {
+		if (at >= b->len) {
+			at -= b->len;
+			continue;
+		}
+		size_t some = b->len - at < len ? (size_t)(b->len - at) : len;
+		memcpy(to, b->bytes + at, some);
+		to += some;
+		len -= some;
+		at = 0;
+	}
+}
+
+/* What an id in the body stands for; its bytes are those of a JSON string, quotes included. Ids need no escapes: one that has some is not ours. */
+static enum end_reason
+open_one(struct exchange *x, const struct request_object_name *n, struct sealed *ret)
+{
+	char text[SEAL_TEXT_MAX + 2];
+	if (n->bytes > sizeof text || n->bytes < 2)
+		return END_NO_OBJECT;
+	copy_of_body(x->req, n->at, n->bytes, text);
+	if (!unseal(x->edge->pepper, x->account_row, OBJECT_FILE, (struct span){text + 1, n->bytes - 2u}, ret) || provider_of(x, ret) < 0)
+		return END_NO_OBJECT;
+	return provider_of(x, ret) == x->model->provider ? END_NONE : END_OTHER_PROVIDER;
+}
+
+bool
+object_open_named(struct exchange *x, char *room, struct span *texts)
+{
+	const struct request_facts *f = &x->req->scan.result;
+	for (uint32_t i = 0; i < f->object_count; i++) {
+		struct sealed s;
+		enum end_reason reason = open_one(x, &f->objects[i], &s);
+		if (reason != END_NONE) {
+			exchange_end(x, reason);
+			return false;
+		}
+		texts[i] = (struct span){room, s.id_len + 2u};
+		*room++ = '"';
+		memcpy(room, s.id, s.id_len);
+		room += s.id_len;
+		*room++ = '"';
+	}
+	x->names_objects = f->object_count != 0;
+	return true;
+}

@@ -1,0 +1,58 @@
+/*
+ * What is kept at a provider beyond an exchange (files), and the exchanges that are about it: whose it is, under which id it goes up, and what id comes
+ * down. Private to src/edge; struct object lies in the vault.
+ *
+ *   seal.h           the ids that customers have
+ *   object.c         on the way up: an id in the path, ids in a request's body
+ *   object_answer.c  on the way down: an answer about an object is read whole, and the ids in it are sealed; content passes as it is
+ *
+ * Nothing is remembered about an object here: its id says all.
+ */
+#ifndef EDGE_OBJECT_H
+#define EDGE_OBJECT_H
+
+#include "edge/edge_priv.h"
+#include "edge/endpoints.h"
+#include "edge/seal.h"
+
+struct object {
+	uint8_t operation; /* enum object_operation */
+	uint8_t kind; /* enum object_kind */
+	uint8_t text_len;
+	char text[SEAL_TEXT_MAX]; /* the id in the path, as the caller has it */
+	struct sealed opened; /* what it stands for, once the account is known */
+	struct catalogue_model stand_in; /* no model is asked: this one has the provider, and nothing else */
+};
+
+/* ---- object.c ---- */
+
+/* A request about an object; named: its id, or empty. False: it has been answered, and the exchange has ended. */
+must_check bool object_asked(struct exchange *x, const struct http1_head *h, enum object_operation operation, struct span named, struct span rest);
+/* Has the request no body that is read? */
+bool object_is_bodiless(const struct exchange *x);
+/* ROUTE: to whose provider? False: the exchange has ended. */
+must_check bool object_route(struct exchange *x);
+/* Method and path, behind the provider's base path. */
+struct span object_method(const struct exchange *x);
+void object_add_path(struct text *t, const struct exchange *x);
+/*
+ * The ids of objects that the body names, opened, as JSON strings; `texts` has a place for each of them and `room` REQUEST_OBJECT_TEXT_MAX bytes. False: the
+ * exchange has ended, since one of them is not the account's, or lies elsewhere than the model.
+ */
+must_check bool object_open_named(struct exchange *x, char *room, struct span *texts);
+
+/* ---- object_answer.c ---- */
+
+/* Is the answer, whose status is good, read whole before any of it goes down? */
+bool object_is_read_whole(const struct exchange *x);
+/* It has been: carry has its header lines, then its body. */
+void object_answer(struct exchange *x);
+/* Does this text say an id that only the provider and we know? */
+bool object_is_told(const struct exchange *x, struct span text);
+
+/* ---- answer.c ---- */
+
+/* A provider's good answer with a body of ours: its kept header lines, then body. The exchange has ended. */
+void answer_rewritten(struct exchange *x, struct span lines, struct span body);
+
+#endif

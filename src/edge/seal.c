@@ -1,0 +1,171 @@
+#include "edge/seal.h"
+
+#include <sodium.h>
+#include <string.h>
+
+enum {
+	VERSION = 1,
+	NONCE_BYTES = 16, /* what HChaCha20 takes of a nonce; the other eight bytes are zero */
+	TAG_BYTES = crypto_aead_xchacha20poly1305_ietf_ABYTES,
+	FIXED_BYTES = 2 + 4 + 8, /* version, kind, provider, ticket */
+	PLAIN_MAX = FIXED_BYTES + SEAL_ID_MAX,
+	SEALED_MAX = NONCE_BYTES + PLAIN_MAX + TAG_BYTES,
+};
+
+static const struct span prefixes[OBJECT_KIND_COUNT] = {
+#define X(name, number, prefix) [number] = {prefix, sizeof(prefix) - 1},
+	OBJECT_KINDS(X)
+#undef X
+};
+#define X(name, number, prefix) \
+	_Static_assert(sizeof(prefix) - 1 + ((size_t)SEALED_MAX * 4 + 2) / 3 <= SEAL_TEXT_MAX, "the longest id of this kind fits");
+OBJECT_KINDS(X)
+#undef X
+
+struct span
+object_prefix(enum object_kind kind)
+{
+	return prefixes[kind];
+}
+
+/* ---- keys ---- */
+
+struct keys {
+	uint8_t nonce[32]; /* makes nonces */
+	uint8_t cipher[crypto_aead_xchacha20poly1305_ietf_KEYBYTES];
+};
+_Static_assert(sizeof(struct keys) <= crypto_generichash_BYTES_MAX, "one hash gives both");
+
+/* API keys are hashed under the pepper to fewer bytes, and none of them reads like this label: the two uses don't meet. */
+static void
+derive(const uint8_t *pepper, struct keys *ret)
+{
+	static const uint8_t label[] = "lethe: sealed ids of objects, 1";
+	crypto_generichash((uint8_t *)ret, sizeof *ret, label, sizeof label, pepper, API_KEY_PEPPER_BYTES);
+}
+
+static void
+bind(uint64_t account, uint8_t ret[8])
+{
+	for (int i = 0; i < 8; i++)
+		ret[i] = (uint8_t)(account >> 8 * i);
+}
+
+static void
+make_nonce(const struct keys *k, const uint8_t bound[8], const uint8_t *plain, size_t len, uint8_t ret[NONCE_BYTES])
+{
+	crypto_generichash_state state;
+	crypto_generichash_init(&state, k->nonce, sizeof k->nonce, NONCE_BYTES);
+	crypto_generichash_update(&state, bound, 8);
+	crypto_generichash_update(&state, plain, len);
+	crypto_generichash_final(&state, ret, NONCE_BYTES);
+}
+
+/* ---- what is sealed ---- */
+
+/* Of base64url. */
+static bool
+is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+/* It will stand in a path: nothing that means something there, and no "..". */
+static bool
+is_id(const char *at, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!is_letter(at[i]) && (at[i] != '.' || i == 0))
+			return false;
+	return len > 0 && len <= SEAL_ID_MAX;
+}
+
+static size_t
+pack(const struct sealed *s, uint8_t ret[PLAIN_MAX])
+{
+	ret[0] = VERSION;
+	ret[1] = s->kind;
+	for (int i = 0; i < 4; i++)
+		ret[2 + i] = (uint8_t)(s->provider >> 8 * i);
+	for (int i = 0; i < 8; i++)
+		ret[6 + i] = (uint8_t)(s->ticket >> 8 * i);
+	memcpy(ret + FIXED_BYTES, s->id, s->id_len);
+	return FIXED_BYTES + s->id_len;
+}
+
+static bool
+unpack(const uint8_t *plain, size_t len, enum object_kind kind, struct sealed *ret)
+{
+	const char *id = (const char *)plain + FIXED_BYTES;
+	if (len <= FIXED_BYTES || plain[0] != VERSION || plain[1] != kind || !is_id(id, len - FIXED_BYTES))
+		return false;
+	*ret = (struct sealed){.kind = plain[1], .id_len = (uint8_t)(len - FIXED_BYTES)};
+	for (int i = 0; i < 4; i++)
+		ret->provider |= (uint32_t)plain[2 + i] << 8 * i;
+	for (int i = 0; i < 8; i++)
+		ret->ticket |= (uint64_t)plain[6 + i] << 8 * i;
+	memcpy(ret->id, id, ret->id_len);
+	return true;
+}
+
+/* ---- both ways ---- */
+
+size_t
+seal(const uint8_t pepper[API_KEY_PEPPER_BYTES], uint64_t account, const struct sealed *s, char ret[SEAL_TEXT_MAX])
+{
+	struct keys k;
+	uint8_t plain[PLAIN_MAX], bound[8], nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES] = {0}, out[SEALED_MAX];
+	struct span prefix = prefixes[s->kind];
+	if (!is_id(s->id, s->id_len))
+		return 0;
+	derive(pepper, &k);
+	bind(account, bound);
+	size_t len = pack(s, plain);
+	make_nonce(&k, bound, plain, len, nonce);
+	memcpy(out, nonce, NONCE_BYTES);
+	unsigned long long sealed_len;
+	crypto_aead_xchacha20poly1305_ietf_encrypt(out + NONCE_BYTES, &sealed_len, plain, len, bound, sizeof bound, NULL, nonce, k.cipher);
+	sodium_memzero(&k, sizeof k);
+	sodium_memzero(plain, sizeof plain);
+	char text[SEAL_TEXT_MAX + 1];
+	size_t bytes = NONCE_BYTES + (size_t)sealed_len;
+	sodium_bin2base64(text, sizeof text, out, bytes, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	size_t text_len = strlen(text);
+	memcpy(ret, prefix.at, prefix.len);
+	memcpy(ret + prefix.len, text, text_len);
+	return prefix.len + text_len;
+}
+
+static bool
+open_bytes(const uint8_t *pepper, uint64_t account, enum object_kind kind, const uint8_t *in, size_t len, struct sealed *ret)
+{
+	struct keys k;
+	uint8_t plain[PLAIN_MAX], bound[8], nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES] = {0};
+	unsigned long long plain_len = 0;
+	derive(pepper, &k);
+	bind(account, bound);
+	memcpy(nonce, in, NONCE_BYTES);
+	bool ok = crypto_aead_xchacha20poly1305_ietf_decrypt(
+				  plain, &plain_len, NULL, in + NONCE_BYTES, len - NONCE_BYTES, bound, sizeof bound, nonce, k.cipher) == 0;
+	sodium_memzero(&k, sizeof k);
+	ok = ok && unpack(plain, (size_t)plain_len, kind, ret);
+	sodium_memzero(plain, sizeof plain);
+	return ok;
+}
+
+bool
+unseal(const uint8_t pepper[API_KEY_PEPPER_BYTES], uint64_t account, enum object_kind kind, struct span text, struct sealed *ret)
+{
+	uint8_t bytes[SEALED_MAX];
+	size_t len = 0;
+	struct span prefix = prefixes[kind];
+	if (text.len <= prefix.len || text.len > SEAL_TEXT_MAX || memcmp(text.at, prefix.at, prefix.len) != 0)
+		return false;
+	/* Strict, so that no two texts open the same: bits that would be left over must be zero; and libsodium takes '_' with its highest bit set for '_'. */
+	for (size_t i = prefix.len; i < text.len; i++)
+		if (!is_letter(text.at[i]))
+			return false;
+	if (sodium_base642bin(bytes, sizeof bytes, text.at + prefix.len, text.len - prefix.len, NULL, &len, NULL, sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
+		return false;
+	return len > NONCE_BYTES + TAG_BYTES && open_bytes(pepper, account, kind, bytes, len, ret);
+}

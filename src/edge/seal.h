@@ -1,0 +1,54 @@
+/*
+ * Sealed ids: the ids that customers are given for what lies at a provider (files). They are Lethe's own: the provider's id, encrypted and bound to the account that
+ * it belongs to, so that whose it is needs no table, and an id that was altered, made up, or given to somebody else opens nothing. Edge; pure; the
+ * caller owns all memory.
+ *
+ *   text   prefix of its kind, then base64url of: 16 bytes synthetic nonce, ciphertext, 16 bytes tag
+ *   sealed version, kind, provider (hash of its name), ticket of the exchange that made it or 0, the provider's id
+ *   bound  the account (additional data)
+ *
+ * XChaCha20-Poly1305; keys and nonce come from the pepper by BLAKE2b, the nonce from all that is sealed: the same object always has the same id, as SDKs
+ * expect, and a nonce never meets another plaintext (docs/decisions/0036).
+ */
+#ifndef EDGE_SEAL_H
+#define EDGE_SEAL_H
+
+#include "core/base.h"
+#include "ticket/api_key.h"
+
+/* X(NAME, number for ever, prefix of the provider's ids and of ours) */
+#define OBJECT_KINDS(X) \
+	X(FILE, 1, "file-") \
+	X(BATCH, 2, "batch_") \
+	X(RESPONSE, 3, "resp_")
+
+enum object_kind {
+	OBJECT_NONE,
+#define X(name, number, prefix) OBJECT_##name = number,
+	OBJECT_KINDS(X)
+#undef X
+		OBJECT_KIND_COUNT
+};
+
+enum {
+	SEAL_ID_MAX = 96, /* bytes of a provider's id */
+	SEAL_TEXT_MAX = 216, /* bytes of ours; no terminator */
+};
+
+struct sealed {
+	uint64_t ticket; /* 0: none */
+	uint32_t provider;
+	uint8_t kind; /* enum object_kind */
+	uint8_t id_len;
+	char id[SEAL_ID_MAX];
+};
+
+struct span object_prefix(enum object_kind kind);
+
+/* Bytes written to ret. 0: its id is empty, too long, or has bytes that no id has (letters, digits, '-', '_', '.'). */
+must_check size_t seal(const uint8_t pepper[API_KEY_PEPPER_BYTES], uint64_t account, const struct sealed *s, char ret[SEAL_TEXT_MAX]);
+
+/* False: it is nothing of that kind that this account was given; *ret is untouched. */
+must_check bool unseal(const uint8_t pepper[API_KEY_PEPPER_BYTES], uint64_t account, enum object_kind kind, struct span text, struct sealed *ret);
+
+#endif

@@ -1,0 +1,69 @@
+/* What opens was sealed, for that account, as that kind, and reads as it was; whatever else is given as an id opens nothing. */
+#include "edge/seal.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const uint8_t pepper[API_KEY_PEPPER_BYTES] = {1, 2, 3};
+
+static void
+open_anything(const uint8_t *data, size_t size)
+{
+	char text[512] = "file-";
+	struct sealed s;
+	size_t len = size < sizeof text - 5 ? size : sizeof text - 5;
+	assert(!unseal(pepper, 1, OBJECT_FILE, (struct span){(const char *)data, size}, &s));
+	memcpy(text + 5, data, len);
+	assert(!unseal(pepper, 1, OBJECT_FILE, (struct span){text, len + 5}, &s));
+	/* The same bytes as what base64 stands for. */
+	if (size <= 150) {
+		sodium_bin2base64(text + 5, sizeof text - 5, data, size, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+		assert(!unseal(pepper, 1, OBJECT_FILE, (struct span){text, strlen(text)}, &s));
+	}
+}
+
+/* The first bytes say what is sealed and how it is changed then; the rest is the id. */
+static void
+seal_and_change(const uint8_t *data, size_t size)
+{
+	char text[SEAL_TEXT_MAX];
+	struct sealed s = {.kind = (uint8_t)(OBJECT_FILE + data[0] % (OBJECT_KIND_COUNT - 1)), .provider = data[1], .ticket = data[2]}, back;
+	uint64_t account = data[3];
+	s.id_len = (uint8_t)(size - 8 < SEAL_ID_MAX ? size - 8 : SEAL_ID_MAX);
+	memcpy(s.id, data + 8, s.id_len);
+	size_t len = seal(pepper, account, &s, text);
+	assert(len <= sizeof text);
+	if (!len)
+		return;
+	struct span prefix = object_prefix((enum object_kind)s.kind);
+	assert(len > prefix.len && !memcmp(text, prefix.at, prefix.len));
+	assert(unseal(pepper, account, (enum object_kind)s.kind, (struct span){text, len}, &back) && !memcmp(&s, &back, sizeof s));
+	assert(!unseal(pepper, account + 1, (enum object_kind)s.kind, (struct span){text, len}, &back));
+	for (int kind = OBJECT_FILE; kind < OBJECT_KIND_COUNT; kind++) {
+		char other[SEAL_TEXT_MAX + 8];
+		struct span begins = object_prefix((enum object_kind)kind);
+		memcpy(other, begins.at, begins.len);
+		memcpy(other + begins.len, text + prefix.len, len - prefix.len);
+		assert(unseal(pepper, account, (enum object_kind)kind, (struct span){other, begins.len + len - prefix.len}, &back) == (kind == s.kind));
+	}
+	size_t at = (size_t)(data[4] | data[5] << 8) % len;
+	char was = text[at];
+	text[at] = (char)data[6];
+	assert(unseal(pepper, account, (enum object_kind)s.kind, (struct span){text, len}, &back) == (text[at] == was));
+	text[at] = was;
+	assert(data[7] >= len || !unseal(pepper, account, (enum object_kind)s.kind, (struct span){text, data[7]}, &back));
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (sodium_init() < 0)
+		return 0;
+	open_anything(data, size);
+	if (size >= 8)
+		seal_and_change(data, size);
+	return 0;
+}

@@ -1,0 +1,115 @@
+#include "edge/seal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+static const uint8_t pepper[API_KEY_PEPPER_BYTES] = "0123456789abcdef0123456789abcde";
+
+static struct sealed
+object(enum object_kind kind, const char *id)
+{
+	struct sealed s = {.kind = (uint8_t)kind, .provider = 0xdeadbeef, .ticket = 0x0123456789abcdefULL, .id_len = (uint8_t)strlen(id)};
+	memcpy(s.id, id, s.id_len);
+	return s;
+}
+
+static void
+what_is_sealed_opens_for_its_account(void **state)
+{
+	static const struct {
+		enum object_kind kind;
+		const char *id, *prefix;
+	} rows[] = {
+		{OBJECT_FILE, "file-abc123XYZ", "file-"},
+		{OBJECT_FILE, "x", "file-"},
+		{OBJECT_BATCH, "batch_67a8.b-c", "batch_"},
+		{OBJECT_RESPONSE, "resp_0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890", "resp_"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct sealed s = object(rows[i].kind, rows[i].id), back = {0};
+		char text[SEAL_TEXT_MAX], again[SEAL_TEXT_MAX];
+		size_t len = seal(pepper, 7, &s, text);
+		assert_true(len > 0 && len <= SEAL_TEXT_MAX);
+		assert_memory_equal(text, rows[i].prefix, strlen(rows[i].prefix));
+		assert_null(memmem(text, len, rows[i].id, strlen(rows[i].id) > 3 ? strlen(rows[i].id) : len + 1));
+		assert_true(unseal(pepper, 7, rows[i].kind, (struct span){text, len}, &back));
+		assert_memory_equal(&s, &back, sizeof s);
+		assert_int_equal(seal(pepper, 7, &s, again), len);
+		assert_memory_equal(text, again, len); /* the same object, the same id */
+	}
+}
+
+static void
+ids_that_no_provider_gives_are_not_sealed(void **state)
+{
+	static const char *const bad[] = {"", "a/b", "a b", "a?b", "../x", "..", ".", "a\r\nb", "a%41", "\xc3\xa4"};
+	char text[SEAL_TEXT_MAX];
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct sealed s = object(OBJECT_FILE, bad[i]);
+		assert_int_equal(seal(pepper, 7, &s, text), 0);
+	}
+	struct sealed s = object(OBJECT_FILE, "a");
+	s.id_len = SEAL_ID_MAX + 1;
+	assert_int_equal(seal(pepper, 7, &s, text), 0);
+}
+
+static void
+nobody_elses_and_nothing_else_opens(void **state)
+{
+	struct sealed s = object(OBJECT_FILE, "file-abc123"), back = {.id_len = 99};
+	char text[SEAL_TEXT_MAX], batch[SEAL_TEXT_MAX + 8] = "batch_";
+	uint8_t other[API_KEY_PEPPER_BYTES];
+	size_t len = seal(pepper, 7, &s, text);
+	memcpy(other, pepper, sizeof other);
+	other[31] ^= 1;
+	assert_false(unseal(pepper, 8, OBJECT_FILE, (struct span){text, len}, &back));
+	assert_false(unseal(pepper, 0, OBJECT_FILE, (struct span){text, len}, &back));
+	assert_false(unseal(other, 7, OBJECT_FILE, (struct span){text, len}, &back));
+	assert_false(unseal(pepper, 7, OBJECT_BATCH, (struct span){text, len}, &back));
+	memcpy(batch + 6, text + 5, len - 5); /* another kind's prefix before the same bytes */
+	assert_false(unseal(pepper, 7, OBJECT_BATCH, (struct span){batch, len + 1}, &back));
+	assert_false(unseal(pepper, 7, OBJECT_FILE, (struct span){"file-abc123", 11}, &back));
+	assert_false(unseal(pepper, 7, OBJECT_FILE, (struct span){"file-", 5}, &back));
+	assert_false(unseal(pepper, 7, OBJECT_FILE, (struct span){"", 0}, &back));
+	assert_int_equal(back.id_len, 99); /* untouched */
+	assert_true(unseal(pepper, 7, OBJECT_FILE, (struct span){text, len}, &back));
+}
+
+static void
+every_flipped_bit_and_every_other_length_opens_nothing(void **state)
+{
+	for (size_t n = 1; n <= 3; n++) { /* each remainder of base64 */
+		struct sealed s = object(OBJECT_FILE, &"file-abc"[3 - n]), back;
+		char text[SEAL_TEXT_MAX + 4], changed[SEAL_TEXT_MAX + 4];
+		size_t len = seal(pepper, 7, &s, text);
+		for (size_t bit = 0; bit < 8 * len; bit++) {
+			memcpy(changed, text, len);
+			changed[bit / 8] = (char)(changed[bit / 8] ^ 1 << bit % 8);
+			assert_false(unseal(pepper, 7, OBJECT_FILE, (struct span){changed, len}, &back));
+		}
+		for (size_t cut = 0; cut < len; cut++)
+			assert_false(unseal(pepper, 7, OBJECT_FILE, (struct span){text, cut}, &back));
+		for (int c = 0; c < 256; c++) {
+			text[len] = (char)c;
+			assert_false(unseal(pepper, 7, OBJECT_FILE, (struct span){text, len + 1}, &back));
+		}
+		memset(text + len, '=', 3);
+		assert_false(unseal(pepper, 7, OBJECT_FILE, (struct span){text, len + 3}, &back));
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_sealed_opens_for_its_account),
+		cmocka_unit_test(ids_that_no_provider_gives_are_not_sealed),
+		cmocka_unit_test(nobody_elses_and_nothing_else_opens),
+		cmocka_unit_test(every_flipped_bit_and_every_other_length_opens_nothing),
+	};
+	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}

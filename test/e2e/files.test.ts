@@ -1,0 +1,135 @@
+import { randomBytes } from "node:crypto";
+import OpenAI, { BadRequestError, NotFoundError, toFile } from "openai";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Files } from "../harness/files.ts";
+import { type Account, Lethe } from "../harness/lethe.ts";
+import { json, Provider, response } from "../harness/provider.ts";
+
+// Files at a provider whose account all customers share, through the official SDK.
+let p: Provider;
+let other: Provider;
+let lethe: Lethe;
+let alice: Account;
+let mine: OpenAI;
+let theirs: OpenAI;
+const files = new Files();
+
+const price = { from: "2026-01-01", input: "1.00", output: "10.00" };
+const model = (id: string, provider: string) => ({ id, provider, context: 100_000, output: 4_000, prices: [price] });
+
+beforeAll(async () => {
+	[p, other] = [await Provider.start(), await Provider.start()];
+	p.answers((request) => {
+		if (request.url.startsWith("/v1/files")) return files.answer(request);
+		const named = /"file_id":"(file-[^"]*)"/.exec(request.raw)?.[1];
+		if (named && !files.kept.has(named)) return json({ error: { message: `${named} is not known` } }, 400);
+		return json(response());
+	});
+	const keys = [{ env: "SIM_API_KEY" }];
+	lethe = await Lethe.start({
+		config: {
+			providers: [
+				{ name: "elsewhere", url: `${other.url}/v1`, keys },
+				{ name: "openai", url: `${p.url}/v1`, objects: true, keys },
+			],
+			models: [model("gpt", "openai"), model("far", "elsewhere")],
+		},
+	});
+	alice = await lethe.account("alice", "100");
+	const bob = await lethe.account("bob", "100");
+	mine = lethe.client(alice.key, { maxRetries: 0 });
+	theirs = lethe.client(bob.key, { maxRetries: 0 });
+});
+afterAll(async () => {
+	await lethe?.finish();
+	await Promise.all([p?.stop(), other?.stop()]);
+});
+
+const upload = async (client: OpenAI, content: string | Buffer, name = "a.txt") => client.files.create({ file: await toFile(Buffer.from(content), name), purpose: "user_data" });
+const failure = async (promise: Promise<unknown>) => promise.then(() => expect.fail("it went through"), (error) => error as InstanceType<typeof OpenAI.APIError>);
+const ask = (client: OpenAI, id: string, name = "gpt") =>
+	client.responses.create({ model: name, input: [{ role: "user", content: [{ type: "input_file", file_id: id }, { type: "input_text", text: "read it" }] }] });
+
+describe("files through the official SDK", () => {
+	test("are uploaded, shown, read and deleted", async () => {
+		const file = await upload(mine, "words of mine", "notes.txt");
+		expect(file).toMatchObject({ object: "file", bytes: 13, filename: "notes.txt", purpose: "user_data" });
+		expect(file.id).toMatch(/^file-/);
+		expect([...files.kept.keys()]).not.toContain(file.id);
+		expect(JSON.stringify(file)).not.toContain("SecretOfTheProvider");
+		expect(await mine.files.retrieve(file.id)).toEqual(file);
+		expect(await (await mine.files.content(file.id)).text()).toBe("words of mine");
+		expect(await mine.files.delete(file.id)).toEqual({ id: file.id, object: "file", deleted: true });
+		expect(await failure(mine.files.retrieve(file.id))).toBeInstanceOf(NotFoundError);
+	});
+
+	test("of megabytes come back as they were", async () => {
+		const bytes = randomBytes(5 << 20);
+		const file = await upload(mine, bytes, "random.bin");
+		expect(file.bytes).toBe(bytes.length);
+		const back = Buffer.from(await (await mine.files.content(file.id)).arrayBuffer());
+		expect(back.equals(bytes)).toBe(true);
+	});
+
+	test("are named in a request, which goes up with the provider's id and costs what it reports", async () => {
+		const file = await upload(mine, "read me");
+		const provider = [...files.kept.keys()].at(-1)!;
+		const answer = await ask(mine, file.id);
+		expect(answer.output_text).toBeTruthy();
+		expect(p.last.raw).toContain(`"file_id":"${provider}"`);
+		expect(p.last.raw).not.toContain(file.id);
+		expect(JSON.stringify(answer)).not.toContain("SecretOfTheProvider");
+	});
+});
+
+describe("nobody else's", () => {
+	test("each way to another account's file is a NotFoundError, and the provider is not asked", async () => {
+		const file = await upload(mine, "secret");
+		const before = p.seen.length;
+		const provider = [...files.kept.keys()].at(-1)!;
+		for (const [client, id] of [[theirs, file.id], [mine, provider], [mine, "file-made-up"], [theirs, `${file.id}x`]] as const) {
+			for (const attempt of [() => client.files.retrieve(id), () => client.files.content(id), () => client.files.delete(id), () => ask(client, id)]) {
+				const error = await failure(attempt());
+				expect(error).toBeInstanceOf(NotFoundError);
+				expect(error.code).toBe("not_found");
+			}
+		}
+		expect(p.seen.length).toBe(before);
+		expect(await (await mine.files.content(file.id)).text()).toBe("secret");
+	});
+
+	test("each character of an id counts", async () => {
+		const { id } = await upload(mine, "secret");
+		const before = p.seen.length;
+		for (let i = 0; i < id.length; i++) {
+			const changed = id.slice(0, i) + (id[i] === "x" ? "y" : "x") + id.slice(i + 1);
+			expect(await failure(mine.files.retrieve(changed)), changed).toBeInstanceOf(NotFoundError);
+		}
+		expect(p.seen.length).toBe(before);
+	});
+
+	test("a model at another provider can't read it, and the error says so", async () => {
+		const { id } = await upload(mine, "far away");
+		const error = await failure(ask(mine, id, "far"));
+		expect(error).toBeInstanceOf(BadRequestError);
+		expect(error.message).toContain("another provider");
+		expect(other.seen).toHaveLength(0);
+	});
+});
+
+test("files cost nothing, and the books balance", async () => {
+	const before = await lethe.balance(alice.id);
+	const { id } = await upload(mine, "free of charge");
+	await mine.files.retrieve(id);
+	await mine.files.delete(id);
+	expect(await lethe.balance(alice.id)).toBe(before);
+	expect((await lethe.verify()).json["sound"]).toBe(true);
+});
+
+test("ids outlive the process", async () => {
+	const { id } = await upload(mine, "still there");
+	await lethe.stop();
+	await lethe.up();
+	const again = lethe.client(alice.key, { maxRetries: 2 });
+	expect(await (await again.files.content(id)).text()).toBe("still there");
+});
