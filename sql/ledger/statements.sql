@@ -256,3 +256,33 @@ SELECT min(first_ticket) FROM booking WHERE kind = 1 AND id > ?1
 
 -- name: posting_of
 SELECT amount_nano FROM posting WHERE booking = ?1 AND account = ?2
+
+-- name: account_charge
+UPDATE account SET balance_nano = balance_nano - ?2, chain_place = ?3, chain_leaf = ?4 WHERE id = ?1 AND kind = 0 AND balance_nano >= ?2
+
+-- name: account_chain
+SELECT chain_place, chain_leaf FROM account WHERE id = ?1
+
+-- name: receipt_key_last
+SELECT id, public FROM receipt_key ORDER BY id DESC LIMIT 1
+
+-- name: receipt_key_by_id
+SELECT public, from_us, from_leaf FROM receipt_key WHERE id = ?1
+
+-- name: receipt_key_insert
+INSERT INTO receipt_key (from_us, from_leaf, public) VALUES (?1, ?2, ?3)
+
+-- name: receipt_keys
+SELECT id, public, from_us, from_leaf FROM receipt_key ORDER BY id
+
+-- name: receipt_batch_insert
+INSERT INTO receipt_batch (first, count, booking, time_us, shape, key, root, signature, leaves) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+
+-- name: receipt_batch_of
+SELECT first, count, time_us, shape, key, root, signature, leaves FROM receipt_batch WHERE first <= ?1 ORDER BY first DESC LIMIT 1
+
+-- name: receipt_node_insert
+INSERT INTO receipt_node (level, number, hash) VALUES (?1, ?2, ?3)
+
+-- name: receipt_node_get
+SELECT hash FROM receipt_node WHERE level = ?1 AND number = ?2

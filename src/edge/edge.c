@@ -4,6 +4,7 @@
 #include "edge/door.h"
 #include "edge/duplex.h"
 #include "edge/h2.h"
+#include "ticket/receipt.h"
 
 #include <assert.h>
 #include <sodium.h>
@@ -327,6 +328,11 @@ keep_secret(struct edge *e, const struct message_secret *m)
 		e->pepper = (uint8_t *)at;
 		return;
 	}
+	if (m->kind == SECRET_RECEIPT) {
+		assert(m->secret_bytes == RECEIPT_KEY_BYTES);
+		e->receipt_key = (uint8_t *)at;
+		return;
+	}
 	assert(m->kind == SECRET_PROVIDER_KEY && m->provider < PROVIDERS_MAX && m->key < CATALOGUE_KEYS_MAX);
 	e->key[m->provider][m->key] = (struct secret){at, m->secret_bytes};
 }
@@ -340,7 +346,7 @@ go(struct edge *e)
 	e->head_out = vault_alloc(e->vault, HEAD_OUT_BYTES);
 	e->together = vault_alloc(e->vault, TOGETHER_MAX);
 	e->listeners = calloc(p->listen_count, sizeof *e->listeners);
-	if (!e->in || !e->head_out || !e->together || !e->pepper || !e->identity || !e->listeners || !models_prepare(e) || !identity_use(e))
+	if (!e->in || !e->head_out || !e->together || !e->pepper || !e->receipt_key || !e->identity || !e->listeners || !models_prepare(e) || !identity_use(e))
 		return false;
 	tick(&e->tick);
 	p->lock_down(p->lock_down_arg);

@@ -70,7 +70,7 @@ struct edge {
 	char *together; /* TOGETHER_MAX: parts of a short message, one behind the other */
 	char *h2_in, *h2_out; /* the same for connections of HTTP/2, once there is one */
 	uint32_t h2_out_len; /* gathered there */
-	uint8_t *pepper;
+	uint8_t *pepper, *receipt_key; /* key of the code in lethe-receipt */
 	struct identity *identity;
 	struct secret key[PROVIDERS_MAX][CATALOGUE_KEYS_MAX];
 	uint32_t next_key[PROVIDERS_MAX];

@@ -20,6 +20,7 @@ sum_of(struct batch *b, uint64_t account)
 		struct account_sum *s = &b->sums[place % BATCH_SUMS];
 		if (s->batch != b->number) {
 			*s = (struct account_sum){.account = account, .batch = b->number};
+			s->chain = (uint16_t)b->sum_count;
 			b->sums_used[b->sum_count++] = (uint16_t)(place % BATCH_SUMS);
 			return s;
 		}
@@ -41,9 +42,9 @@ sums_start(struct batch *b)
 }
 
 static void
-sums_add(struct batch *b, const struct ticket_copy *t, const struct appraisal *a)
+sums_add(struct batch *b, struct account_sum *s, const struct ticket_copy *t, const struct appraisal *a)
 {
-	sum_of(b, t->facts.account)->nano += t->cost.v;
+	s->nano += t->cost.v;
 	b->paid_nano += t->cost.v;
 	b->house_nano[HOUSE_REVENUE] += t->cost.v;
 	if (a->loss != HOUSE_NONE) {
@@ -61,12 +62,13 @@ sums_add(struct batch *b, const struct ticket_copy *t, const struct appraisal *a
 /* ---- one ticket ---- */
 
 static bool
-insert_ticket(struct ledger *l, const struct ticket_copy *t, const struct appraisal *a)
+insert_ticket(struct ledger *l, const struct ticket_copy *t, const struct appraisal *a, const struct chain_end *before)
 {
 	sqlite3_stmt *st = store_sql(&l->store, SQL_ticket_insert);
 	const struct ticket_facts *f = &t->facts;
-	sql_bind(st, (int64_t)t->id, l->next_booking, t->cost.v, t->hold.v, a->difference_nano, a->loss);
-	int at = 7;
+	sql_bind(st, (int64_t)t->id, l->next_booking, t->cost.v, t->hold.v, a->difference_nano, a->loss,
+		(int64_t)l->receipts.next.size, before->leaf, (int64_t)before->place + 1);
+	int at = 10;
 #define X(name, type, unit, meaning, promise) sqlite3_bind_int64(st, at++, (int64_t)f->name);
 	TICKET_FIELDS(X)
 #undef X
@@ -108,6 +110,28 @@ is_sound(const struct ticket_copy *t)
 	return t->legs == 1 && t->row[0] == t->facts.account && t->cost.v >= 0 && t->cost.v <= t->hold.v;
 }
 
+/* The account's chain as it is now, in this batch. */
+static bool
+find_chain(struct ledger *l, struct batch *b, struct account_sum *s)
+{
+	return s->chained || receipts_chain(l, s->account, &b->chains[s->chain]);
+}
+
+/* It is in the store: a leaf, and the end of its account's chain. */
+static void
+chain(struct ledger *l, struct batch *b, struct account_sum *s, const struct ticket_copy *t)
+{
+	struct chain_end *end = &b->chains[s->chain];
+	const struct price_row *price = price_book_find(&l->prices, t->facts.price);
+	struct receipt_row r = {.ticket = t, .booking = l->next_booking, .place = end->place + 1, .previous = end->hash};
+	if (price != NULL)
+		r.price = price->hash;
+	end->leaf = (int64_t)l->receipts.next.size;
+	end->place++;
+	end->hash = b->leaves[b->inserted] = receipts_take(l, &r);
+	s->chained = true;
+}
+
 static enum tried
 book_exchange(struct ledger *l, struct batch *b, uint16_t i)
 {
@@ -117,11 +141,14 @@ book_exchange(struct ledger *l, struct batch *b, uint16_t i)
 		return TRIED_BOOKED;
 	}
 	b->appraisals[i] = appraise(&l->prices, t);
-	if (!insert_ticket(l, t, &b->appraisals[i]))
+	struct account_sum *s = sum_of(b, t->facts.account);
+	if (!find_chain(l, b, s) || !insert_ticket(l, t, &b->appraisals[i], &b->chains[s->chain]))
 		return TRIED_FAILED;
 	b->fates[i] = sql_changes(&l->store) == 1 ? FATE_BOOKED : known_or_forged(l, t);
-	if (b->fates[i] == FATE_BOOKED)
-		sums_add(b, t, &b->appraisals[i]);
+	if (b->fates[i] == FATE_BOOKED) {
+		chain(l, b, s, t);
+		sums_add(b, s, t, &b->appraisals[i]);
+	}
 	return b->fates[i] == FATE_REFUSED || forget_progress(l, t) ? TRIED_BOOKED : TRIED_FAILED;
 }
 
@@ -212,15 +239,16 @@ by_account(const void *x, const void *y, void *arg)
 static enum tried
 pay_all(struct ledger *l, struct batch *b)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_account_pay);
+	sqlite3_stmt *st = store_sql(&l->store, SQL_account_charge);
 	enum tried tried = TRIED_BOOKED;
 	/* Neighbours lie on the same page. */
 	qsort_r(b->sums_used, b->sum_count, sizeof(b->sums_used[0]), by_account, b);
 	for (size_t i = 0; i < b->sum_count; i++) {
 		const struct account_sum *s = &b->sums[b->sums_used[i]];
-		if (s->nano == 0)
+		const struct chain_end *end = &b->chains[s->chain];
+		if (!s->chained)
 			continue;
-		sql_bind(st, (int64_t)s->account, s->nano);
+		sql_bind(st, (int64_t)s->account, s->nano, (int64_t)end->place, end->leaf);
 		if (!sql_done(&l->store, st))
 			return TRIED_FAILED;
 		if (sql_changes(&l->store) != 1) {
@@ -239,7 +267,7 @@ close_booking(struct ledger *l, struct batch *b)
 	enum tried tried = pay_all(l, b);
 	if (tried != TRIED_BOOKED)
 		return tried;
-	if (!post_houses(l, b) || !insert_booking(l, b))
+	if (!post_houses(l, b) || !insert_booking(l, b) || !receipts_sign(l, b->leaves, b->inserted))
 		return TRIED_FAILED;
 	l->next_booking++;
 	return TRIED_BOOKED;
@@ -264,10 +292,12 @@ book_once(struct ledger *l, struct batch *b)
 		b->fates[i] = b->fates[i] == FATE_REFUSED ? FATE_REFUSED : FATE_OPEN;
 	if (!store_begin(&l->store))
 		return TRIED_FAILED;
-	enum tried tried = fill_transaction(l, b);
+	enum tried tried = receipts_begin(l) ? fill_transaction(l, b) : TRIED_FAILED;
 	if (tried == TRIED_BOOKED && store_commit(&l->store))
 		return TRIED_BOOKED;
 	tried = tried == TRIED_BOOKED ? TRIED_FAILED : tried;
+	if (tried == TRIED_FAILED)
+		receipts_unknown(l);
 	int code = l->store.code;
 	store_rollback(&l->store);
 	l->store.code = code;
@@ -291,6 +321,18 @@ note_losses(struct ledger *l, const struct batch *b)
 		ledger_event(l, EVENT_BOOKED_INTERRUPTED, b->interrupted, 0);
 }
 
+/* Those that another attempt had booked have their links in the store. */
+static void
+know_chains(struct ledger *l, const struct batch *b)
+{
+	receipts_committed(l);
+	for (size_t i = 0; i < b->sum_count; i++) {
+		const struct account_sum *s = &b->sums[b->sums_used[i]];
+		if (s->chained)
+			receipts_known(l, s->account, &b->chains[s->chain]);
+	}
+}
+
 static void
 take_note(struct ledger *l, struct batch *b, int64_t booking)
 {
@@ -303,6 +345,7 @@ take_note(struct ledger *l, struct batch *b, int64_t booking)
 		if (b->fates[i] != FATE_REFUSED && t->index < l->progress.count)
 			l->progress.places[t->index] = (struct progress_place){0};
 	}
+	know_chains(l, b);
 	l->stats.booked += b->inserted;
 	l->stats.quarantined += refused;
 	if (refused != 0)

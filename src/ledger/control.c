@@ -40,6 +40,10 @@
 	X("dispute.list", control_dispute_list) \
 	X("usage", control_usage) \
 	X("ticket.show", control_ticket_show) \
+	X("receipt.show", control_receipt_show) \
+	X("receipt.keys", control_receipt_keys) \
+	X("receipt.growth", control_receipt_growth) \
+	X("receipt.code", control_receipt_code) \
 	X("ledger.verify", control_ledger_verify) \
 	X("price.list", control_price_list) \
 	X("price.show", control_price_show) \

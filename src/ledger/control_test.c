@@ -687,7 +687,7 @@ a_price_row_that_changed_its_contents_is_refused_at_start(void **state)
 	world_begin(&w);
 	world_close(&w);
 	w.catalogue.price[0].pico[TOKEN_output]++;
-	struct ledger_options o = {.data_dir = w.dir, .pepper = w.pepper, .catalogue = &w.catalogue.head};
+	struct ledger_options o = {.data_dir = w.dir, .pepper = w.pepper, .receipt_seed = w.pepper, .catalogue = &w.catalogue.head};
 	assert_int_equal(ledger_open(&o, &l, why), LEDGER_FAILED);
 	assert_non_null(strstr(why, "price row f000000000000001"));
 	w.catalogue.price[0].pico[TOKEN_output]--;

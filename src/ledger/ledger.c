@@ -129,6 +129,8 @@ open_parts(struct ledger *l, char ret_why[STORE_WHY_MAX])
 	snprintf(l->path, sizeof(l->path), "%s/ledger.db", l->o.data_dir);
 	if (!store_open(&l->store, l->path, ret_why) || !price_book_open(l, ret_why))
 		return false;
+	if (!receipts_open(l, ret_why))
+		return false;
 	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be read", l->path);
 	if (!read_counters(l) || !usage_recover(l) || !observe_open(l))
 		return false;
@@ -139,7 +141,7 @@ open_parts(struct ledger *l, char ret_why[STORE_WHY_MAX])
 enum ledger_open
 ledger_open(const struct ledger_options *o, struct ledger **ret, char ret_why[STORE_WHY_MAX])
 {
-	assert(sodium_init() >= 0);
+	assert(sodium_init() >= 0 && merkle_ready());
 	struct ledger *l = calloc(1, sizeof(*l));
 	assert(l != NULL);
 	*l = (struct ledger){.o = *o, .lock_fd = -1, .scribe_fd = -1};
@@ -167,6 +169,7 @@ ledger_close(struct ledger **l)
 	price_book_free(&x->prices);
 	free(x->usage.sums);
 	free(x->progress.places);
+	receipts_close(x);
 	free(x->batch);
 	if (x->lock_fd >= 0)
 		close(x->lock_fd);

@@ -23,6 +23,10 @@
  *   INV-12 no order posts to two customers: a transfer is two bookings, and `transit` in between
  *   INV-13 amounts and balances are within ± four billion dollars, sums checked for overflow; what
  *          customers owe is what the account `owed` is short of
+ *   INV-14 since there are receipts, each ticket is one leaf of the tree, in the order of booking; each
+ *          booking's head is that of the tree at that size, signed by a key of the log
+ *   INV-15 the tickets of an account are one chain: places from 1 without a gap, each with the hash of
+ *          the one before; the account names the last
  * A ticket is its customer's posting of −cost (docs/decisions/0020-one-row-a-ticket.md).
  */
 #ifndef LEDGER_LEDGER_H
@@ -44,6 +48,7 @@ enum ledger_open { LEDGER_OPENED,
 struct ledger_options {
 	const char *data_dir;
 	const uint8_t *pepper; /* API_KEY_PEPPER_BYTES */
+	const uint8_t *receipt_seed; /* RECEIPT_SEED_BYTES: what receipts are signed by comes from it */
 	uint32_t node;
 	uint32_t batch_window_ms; /* 50 */
 	uint32_t streams_per_account; /* that one account may have open on each edge: shown, not enforced here */

@@ -201,7 +201,8 @@ static void
 open_store(struct fill *f, const char *dir)
 {
 	static const uint8_t pepper[API_KEY_PEPPER_BYTES]; /* no key is made here */
-	struct ledger_options o = {.data_dir = dir, .pepper = pepper, .batch_window_ms = 50};
+	static const uint8_t seed[RECEIPT_SEED_BYTES]; /* the server that runs on it next has its own: the log gets another key */
+	struct ledger_options o = {.data_dir = dir, .pepper = pepper, .receipt_seed = seed, .batch_window_ms = 50};
 	char why[STORE_WHY_MAX];
 	if (ledger_open(&o, &f->l, why) != LEDGER_OPENED)
 		die(dir, why);

@@ -8,6 +8,7 @@
 #include "ledger/control_priv.h"
 #include "ledger/ledger.h"
 #include "ledger/observe_priv.h"
+#include "ledger/receipt_priv.h"
 #include "ledger/store.h"
 #include "ticket/events.h"
 #include "ticket/house_accounts.h"
@@ -37,6 +38,7 @@ struct price_row {
 	struct catalogue_price price;
 	uint32_t model;
 	uint64_t added_us;
+	struct merkle_hash hash; /* by which receipts name it */
 };
 
 struct price_book {
@@ -73,6 +75,8 @@ struct account_sum {
 	uint64_t account;
 	int64_t nano;
 	uint32_t batch; /* of this batch when equal to `batch` below */
+	uint16_t chain; /* in chains */
+	bool chained; /* it has tickets in this batch */
 };
 
 struct batch {
@@ -85,6 +89,8 @@ struct batch {
 	uint16_t sums_used[BATCH_MAX];
 	size_t sum_count;
 	struct account_sum sums[BATCH_SUMS];
+	struct chain_end chains[BATCH_MAX]; /* of the accounts, in the order in which they came */
+	struct merkle_hash leaves[BATCH_MAX]; /* of the tickets that were inserted */
 	int64_t paid_nano; /* what the tickets cost their accounts */
 	int64_t house_nano[HOUSE_COUNT];
 	uint64_t first, last, inserted; /* tickets really inserted */
@@ -185,6 +191,7 @@ struct ledger {
 	struct ledger_stats stats;
 	struct ledger_stats before; /* of the ledgers that had this board before */
 	struct observed observed;
+	struct receipts receipts;
 };
 
 /* ---- key.c ---- */

@@ -331,7 +331,7 @@ a_second_ledger_is_told_who_holds_the_lock(void **state)
 	world_begin(&w);
 	struct ledger *second = NULL;
 	char why[256], pid[24];
-	struct ledger_options o = {.data_dir = w.dir, .pepper = w.pepper};
+	struct ledger_options o = {.data_dir = w.dir, .pepper = w.pepper, .receipt_seed = w.pepper};
 	assert_int_equal(ledger_open(&o, &second, why), LEDGER_LOCKED);
 	assert_null(second);
 	snprintf(pid, sizeof(pid), "process %ld", (long)getpid());

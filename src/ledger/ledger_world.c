@@ -147,6 +147,7 @@ world_try_open(struct world *w, bool with_board, char why[256])
 	}
 	struct ledger_options o = {.data_dir = w->dir,
 		.pepper = w->pepper,
+		.receipt_seed = w->pepper,
 		.batch_window_ms = 50,
 		.streams_per_account = 7,
 		.catalogue = &w->catalogue.head,

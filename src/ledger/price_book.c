@@ -72,6 +72,7 @@ price_book_row(sqlite3_stmt *st, struct price_row *r)
 		r->price.pico[k] = sqlite3_column_int64(st, 8 + TOOL_KIND_COUNT + k);
 	for (int k = 0; k < TOOL_KIND_COUNT; k++)
 		r->price.tool_nano[k] = sqlite3_column_int64(st, 8 + k);
+	r->hash = receipt_price(r, receipt_shape_now());
 }
 
 static int

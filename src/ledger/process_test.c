@@ -46,6 +46,7 @@ child(struct server *s, int supervisor, int edge)
 	close(s->edge);
 	struct ledger_process p = {.options = {.data_dir = s->w.dir,
 								   .pepper = s->w.pepper,
+								   .receipt_seed = s->w.pepper,
 								   .batch_window_ms = 50,
 								   .catalogue = &s->w.catalogue.head,
 								   .board = board_attach(s->w.board_memory, board_bytes(&s->w.size)),

@@ -84,6 +84,7 @@ int sql_changes(struct store *s);
 must_check bool store_exec(struct store *s, const char *sql);
 
 /* ticket_sql.c */
+int ticket_sql_leaf_column(void); /* of ticket_by_id and tickets_from: leaf, previous, place follow */
 const char *ticket_sql(enum sql name);
 /* Columns that TICKET_FIELDS has and the tables have not. */
 must_check bool ticket_sql_add_columns(struct store *s);

@@ -13,12 +13,12 @@
 
 static const char *const texts[SQL_COUNT] = {
 	[SQL_ticket_insert] =
-		"INSERT INTO ticket (id, booking, cost_nano, hold_nano, difference_nano, loss" COLUMNS ") "
-		"VALUES (?, ?, ?, ?, ?, ?" PARAMETERS ") ON CONFLICT (id) DO NOTHING",
+		"INSERT INTO ticket (id, booking, cost_nano, hold_nano, difference_nano, loss, leaf, previous, place" COLUMNS ") "
+		"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?" PARAMETERS ") ON CONFLICT (id) DO NOTHING",
 	[SQL_ticket_by_id] =
-		"SELECT id, booking, cost_nano, hold_nano, difference_nano, loss" COLUMNS " FROM ticket WHERE id = ?1",
+		"SELECT id, booking, cost_nano, hold_nano, difference_nano, loss" COLUMNS ", leaf, previous, place FROM ticket WHERE id = ?1",
 	[SQL_tickets_from] = "SELECT id, booking, cost_nano, hold_nano, difference_nano, loss" COLUMNS
-						 " FROM ticket WHERE id >= ?1 AND booking > ?2",
+						 ", leaf, previous, place FROM ticket WHERE id >= ?1 AND booking > ?2",
 	[SQL_progress_put] =
 		"INSERT INTO progress (id, board_index, cost_nano, hold_nano" COLUMNS ") VALUES (?, ?, ?, ?" PARAMETERS ") "
 		"ON CONFLICT (id) DO UPDATE SET cost_nano = excluded.cost_nano, hold_nano = "
@@ -35,6 +35,12 @@ static const char *const names[] = {
 	TICKET_FIELDS(X)
 #undef X
 };
+
+int
+ticket_sql_leaf_column(void)
+{
+	return 6 + (int)ARRAY_LEN(names);
+}
 
 const char *
 ticket_sql(enum sql name)

@@ -25,6 +25,8 @@
 	X(INV_11, "INV-11", "what is set aside is resolved once, and house accounts keep what is open") \
 	X(INV_12, "INV-12", "no order moves the money of two customers") \
 	X(INV_13, "INV-13", "amounts lie within bounds, what is owed is on its account") \
+	X(INV_14, "INV-14", "every ticket is a leaf of the tree of receipts, and every head is the tree's and signed") \
+	X(INV_15, "INV-15", "every account's tickets are one chain") \
 	X(INV_FILE, "FILE", "the file is whole")
 
 enum invariant {
@@ -65,6 +67,8 @@ struct audit {
 	struct usage_sums usage;
 	int64_t open_nano[ITEM_KIND_COUNT]; /* of items, by kind */
 	int64_t tickets, explained, unexplained; /* tickets; with a difference that a loss account bears; without */
+	struct receipt_audit *receipts;
+	bool unread; /* something to compare with could not be read */
 	struct check checks[INVARIANT_COUNT];
 };
 
@@ -264,13 +268,24 @@ read_ticket(struct audit *a, sqlite3_stmt *st)
 	check_price(a, &t);
 	check_cost(a, &t, column(st, 4), column(st, 5));
 	add_to_booking(a, st, &t);
+	if (!receipt_audit_ticket(a->receipts, st, &t, price_book_find(&a->prices, t.facts.price)))
+		a->unread = true;
 	if (column(st, 1) <= a->usage.mark)
 		usage_add(&a->usage, &t, a->usage.mark);
+}
+
+static void
+say_receipt(void *arg, bool chain, bool holds, const char *what, long long number)
+{
+	expect(arg, chain ? INV_15 : INV_14, holds, "%s %lld", what, number);
 }
 
 static bool
 read_tickets(struct audit *a)
 {
+	a->receipts = receipt_audit_begin(&a->store, say_receipt, a);
+	if (a->receipts == NULL)
+		return false;
 	sqlite3_stmt *st;
 	if (sqlite3_prepare_v2(a->store.db, sql_text(SQL_tickets_from), -1, &st, NULL) != SQLITE_OK)
 		return false;
@@ -279,7 +294,7 @@ read_tickets(struct audit *a)
 	while ((step = sql_step(&a->store, st)) == SQL_ROW)
 		read_ticket(a, st);
 	sqlite3_finalize(st);
-	return step == SQL_END;
+	return step == SQL_END && !a->unread && receipt_audit_end(a->receipts);
 }
 
 /* ---- postings, bookings, balances ---- */
@@ -366,7 +381,8 @@ check_usage(struct audit *a)
 static const char *const triggers[] = {"posting_is_final", "posting_stays", "ticket_is_final", "ticket_stays",
 	"posting_in_time", "booking_is_final",
 	"booking_stays", "booking_closes", "operation_is_final", "operation_stays", "operation_is_one", "price_is_final", "price_stays",
-	"change_is_final", "change_stays", "account_stays", "account_is_one", "item_stays", "item_is_one", "item_resolves_once"};
+	"change_is_final", "change_stays", "account_stays", "account_is_one", "item_stays", "item_is_one", "item_resolves_once",
+	"receipt_key_is_final", "receipt_key_stays", "receipt_batch_is_final", "receipt_batch_stays", "receipt_batch_follows", "receipt_node_is_final", "receipt_node_stays"};
 
 static bool
 check_triggers(struct audit *a)
@@ -566,6 +582,7 @@ audit(struct ledger *l, struct audit *a, char why[STORE_WHY_MAX])
 static void
 audit_free(struct audit *a)
 {
+	receipt_audit_free(&a->receipts);
 	store_close(&a->store);
 	price_book_free(&a->prices);
 	free(a->accounts);

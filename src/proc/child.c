@@ -47,6 +47,20 @@ send_pepper(struct child *c)
 	return sent;
 }
 
+/* An edge sees what strangers send and can't sign: it gets the code's key alone. */
+static bool
+send_receipt_key(struct child *c)
+{
+	struct plan_key key = {.secret_bytes = RECEIPT_SEED_BYTES};
+	if (child_is_edge(c))
+		receipt_code_key(c->s->plan->receipt_seed, (uint8_t *)key.secret);
+	else
+		memcpy(key.secret, c->s->plan->receipt_seed, RECEIPT_SEED_BYTES);
+	bool sent = send_secret(c, SECRET_RECEIPT, &key);
+	explicit_bzero(&key, sizeof key);
+	return sent;
+}
+
 static bool
 send_segment(struct child *c, size_t bytes)
 {
@@ -71,7 +85,7 @@ send_all(struct child *c)
 		return false;
 	if (tls && (!send_segment(c, VAULT_SEGMENT) || !tls_hand_over(c))) /* a list of authorities is megabytes, once read */
 		return false;
-	if ((is_edge || c->role->end == END_OF_LEDGER) && !send_pepper(c))
+	if ((is_edge || c->role->end == END_OF_LEDGER) && !(send_pepper(c) && send_receipt_key(c)))
 		return false;
 	for (uint32_t i = 0; is_edge && i < plan->key_count; i++)
 		if (!send_secret(c, SECRET_PROVIDER_KEY, &plan->keys[i]))

@@ -262,7 +262,7 @@ a_ledger_that_somebody_holds_ends_with_three(void **state)
 	struct ledger *l = NULL;
 	assert_true(pepper_load_or_create(dir, pepper, why));
 	assert_int_equal(
-		ledger_open(&(struct ledger_options){.data_dir = dir, .pepper = pepper}, &l, why), LEDGER_OPENED);
+		ledger_open(&(struct ledger_options){.data_dir = dir, .pepper = pepper, .receipt_seed = pepper}, &l, why), LEDGER_OPENED);
 	assert_int_equal(LETHE("account", "list"), CLI_UNREACHABLE);
 	assert_true(strlen(err) > strlen("lethe: \n"));
 	ledger_close(&l);

@@ -12,27 +12,38 @@ enum loaded { LOADED,
 	MISSING,
 	UNUSABLE };
 
+/* A secret that this machine made once, and that nothing else has: a file of its bytes. */
+struct kept {
+	const char *name, *loss; /* loss: what is lost with it when there is a ledger; NULL: another can take its place */
+	size_t bytes;
+};
+
+static const struct kept pepper_kept = {"pepper", "without it no API key works that is in", API_KEY_PEPPER_BYTES},
+						 receipt_kept = {"receipt.key", NULL, RECEIPT_SEED_BYTES};
+enum { KEPT_MAX = 32 };
+_Static_assert((int)API_KEY_PEPPER_BYTES <= (int)KEPT_MAX && (int)RECEIPT_SEED_BYTES <= (int)KEPT_MAX, "room for either");
+
 static enum loaded
-load(int dir, const char *dir_name, uint8_t *ret, char *ret_why)
+load(int dir, const char *dir_name, const struct kept *k, uint8_t *ret, char *ret_why)
 {
 	struct stat st;
 	enum loaded result = UNUSABLE;
-	int fd = openat(dir, "pepper", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int fd = openat(dir, k->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 && errno == ENOENT)
 		return MISSING;
 	if (fd < 0 || fstat(fd, &st) != 0)
 		snprintf(ret_why, PEPPER_WHY_MAX,
-			"%.300s/pepper can't be read: %s – run this as the owner of the data directory", dir_name,
+			"%.300s/%s can't be read: %s – run this as the owner of the data directory", dir_name, k->name,
 			strerror(errno));
-	else if (!S_ISREG(st.st_mode) || st.st_size != API_KEY_PEPPER_BYTES)
+	else if (!S_ISREG(st.st_mode) || st.st_size != (off_t)k->bytes)
 		snprintf(ret_why, PEPPER_WHY_MAX,
-			"%.300s/pepper is damaged: it must be a file of %d bytes – restore it from a backup", dir_name,
-			API_KEY_PEPPER_BYTES);
+			"%.300s/%s is damaged: it must be a file of %zu bytes – restore it from a backup", dir_name, k->name,
+			k->bytes);
 	else if ((st.st_mode & 0077) != 0)
-		snprintf(ret_why, PEPPER_WHY_MAX, "%.250s/pepper can be read by other users – chmod 600 %.250s/pepper",
-			dir_name, dir_name);
-	else if (read(fd, ret, API_KEY_PEPPER_BYTES) != API_KEY_PEPPER_BYTES)
-		snprintf(ret_why, PEPPER_WHY_MAX, "%.300s/pepper can't be read as a whole – try again", dir_name);
+		snprintf(ret_why, PEPPER_WHY_MAX, "%.250s/%s can be read by other users – chmod 600 %.250s/%s",
+			dir_name, k->name, dir_name, k->name);
+	else if (read(fd, ret, k->bytes) != (ssize_t)k->bytes)
+		snprintf(ret_why, PEPPER_WHY_MAX, "%.300s/%s can't be read as a whole – try again", dir_name, k->name);
 	else
 		result = LOADED;
 	if (fd >= 0)
@@ -45,19 +56,19 @@ load(int dir, const char *dir_name, uint8_t *ret, char *ret_why)
  * half a pepper.
  */
 static bool
-make(int dir)
+make(int dir, const struct kept *k)
 {
-	uint8_t secret[API_KEY_PEPPER_BYTES];
+	uint8_t secret[KEPT_MAX];
 	char name[48];
-	snprintf(name, sizeof name, "pepper.%ld.new", (long)getpid());
+	snprintf(name, sizeof name, "%.16s.%ld.new", k->name, (long)getpid());
 	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return false;
 	randombytes_buf(secret, sizeof secret);
-	bool ok = write(fd, secret, sizeof secret) == sizeof secret && fsync(fd) == 0;
+	bool ok = write(fd, secret, k->bytes) == (ssize_t)k->bytes && fsync(fd) == 0;
 	sodium_memzero(secret, sizeof secret);
 	close(fd);
-	ok = ok && (linkat(dir, name, dir, "pepper", 0) == 0 || errno == EEXIST);
+	ok = ok && (linkat(dir, name, dir, k->name, 0) == 0 || errno == EEXIST);
 	int error = errno;
 	unlinkat(dir, name, 0);
 	errno = error;
@@ -65,29 +76,29 @@ make(int dir)
 }
 
 static bool
-load_or_make(int dir, const char *dir_name, uint8_t *ret, char *ret_why)
+load_or_make(int dir, const char *dir_name, const struct kept *k, uint8_t *ret, char *ret_why)
 {
-	enum loaded loaded = load(dir, dir_name, ret, ret_why);
-	if (loaded == MISSING && faccessat(dir, "ledger.db", F_OK, 0) == 0) {
+	enum loaded loaded = load(dir, dir_name, k, ret, ret_why);
+	if (loaded == MISSING && k->loss && faccessat(dir, "ledger.db", F_OK, 0) == 0) {
 		snprintf(ret_why, PEPPER_WHY_MAX,
-			"%.200s/pepper is missing, and without it no API key in %.200s/ledger.db works – restore it from a backup", dir_name, dir_name);
+			"%.200s/%s is missing, and %s %.200s/ledger.db – restore it from a backup", dir_name, k->name, k->loss, dir_name);
 		return false;
 	}
-	if (loaded == MISSING && !make(dir)) {
+	if (loaded == MISSING && !make(dir, k)) {
 		snprintf(ret_why, PEPPER_WHY_MAX,
-			"%.300s/pepper can't be written: %s – make the data directory writable for this user", dir_name,
+			"%.300s/%s can't be written: %s – make the data directory writable for this user", dir_name, k->name,
 			strerror(errno));
 		return false;
 	}
 	if (loaded == MISSING)
-		loaded = load(dir, dir_name, ret, ret_why);
+		loaded = load(dir, dir_name, k, ret, ret_why);
 	return loaded == LOADED;
 }
 
-bool
-pepper_load_or_create(const char *dir_name, uint8_t ret[API_KEY_PEPPER_BYTES], char ret_why[PEPPER_WHY_MAX])
+static bool
+load_or_create(const char *dir_name, const struct kept *k, uint8_t *ret, char *ret_why)
 {
-	snprintf(ret_why, PEPPER_WHY_MAX, "%.300s/pepper went away while it was read", dir_name);
+	snprintf(ret_why, PEPPER_WHY_MAX, "%.300s/%s went away while it was read", dir_name, k->name);
 	int dir = open(dir_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0) {
 		snprintf(ret_why, PEPPER_WHY_MAX,
@@ -95,7 +106,19 @@ pepper_load_or_create(const char *dir_name, uint8_t ret[API_KEY_PEPPER_BYTES], c
 			dir_name, strerror(errno));
 		return false;
 	}
-	bool ok = load_or_make(dir, dir_name, ret, ret_why);
+	bool ok = load_or_make(dir, dir_name, k, ret, ret_why);
 	close(dir);
 	return ok;
+}
+
+bool
+pepper_load_or_create(const char *dir_name, uint8_t ret[API_KEY_PEPPER_BYTES], char ret_why[PEPPER_WHY_MAX])
+{
+	return load_or_create(dir_name, &pepper_kept, ret, ret_why);
+}
+
+bool
+receipt_seed_load_or_create(const char *dir_name, uint8_t ret[RECEIPT_SEED_BYTES], char ret_why[PEPPER_WHY_MAX])
+{
+	return load_or_create(dir_name, &receipt_kept, ret, ret_why);
 }

@@ -2,6 +2,7 @@
 #include "ledger/ledger.h"
 #include "proc/role_priv.h"
 #include "proc/shared.h"
+#include "ticket/receipt.h"
 
 #include <assert.h>
 #include <poll.h>
@@ -10,9 +11,9 @@
 
 enum { PREDECESSOR_MS = 15000 };
 
-/* The first message is the pepper; those behind it are ledger_main's. False: the supervisor is gone. */
+/* The first messages are the pepper and the receipts' seed; those behind them are ledger_main's. False: the supervisor is gone. */
 static bool
-receive_pepper(int fd, uint8_t ret[API_KEY_PEPPER_BYTES])
+receive_secret(int fd, enum secret_kind kind, uint8_t *ret, size_t secret_bytes)
 {
 	_Alignas(struct message_secret) char buf[IPC_MESSAGE_MAX];
 	size_t bytes;
@@ -26,9 +27,8 @@ receive_pepper(int fd, uint8_t ret[API_KEY_PEPPER_BYTES])
 		return false;
 	const struct message_secret *m = (const void *)buf;
 	bool fits = message_check(buf, bytes, END_OF_SUPERVISOR, END_OF_LEDGER, passed >= 0);
-	assert(fits && m->head.type == MESSAGE_SECRET && m->kind == SECRET_PEPPER &&
-		m->secret_bytes == API_KEY_PEPPER_BYTES);
-	memcpy(ret, m->secret, API_KEY_PEPPER_BYTES);
+	assert(fits && m->head.type == MESSAGE_SECRET && m->kind == kind && m->secret_bytes == secret_bytes);
+	memcpy(ret, m->secret, secret_bytes);
 	explicit_bzero(buf, sizeof buf);
 	return true;
 }
@@ -54,7 +54,7 @@ await_predecessor(int pidfd)
 int
 role_ledger(struct handover *h)
 {
-	static uint8_t pepper[API_KEY_PEPPER_BYTES];
+	static uint8_t pepper[API_KEY_PEPPER_BYTES], seed[RECEIPT_SEED_BYTES];
 	int edge_fds[BOARD_EDGES_MAX];
 	for (uint32_t i = 0; i < h->edges; i++)
 		edge_fds[i] = handover_peer_fd(h, END_OF_EDGE, i);
@@ -63,6 +63,7 @@ role_ledger(struct handover *h)
 		.options = {
 			.data_dir = h->ledger_data_dir,
 			.pepper = pepper,
+			.receipt_seed = seed,
 			.node = h->ledger_node,
 			.batch_window_ms = h->ledger_batch_window_ms,
 			.streams_per_account = h->ledger_streams_per_account,
@@ -87,7 +88,7 @@ role_ledger(struct handover *h)
 	};
 	if (!catalogue || !p.options.tally || !p.options.counters || !p.options.board || !p.options.keys)
 		return role_fail("shared memory");
-	if (!receive_pepper(h->supervisor_fd, pepper))
+	if (!receive_secret(h->supervisor_fd, SECRET_PEPPER, pepper, sizeof pepper) || !receive_secret(h->supervisor_fd, SECRET_RECEIPT, seed, sizeof seed))
 		return 0;
 	if (!await_predecessor(h->grant_fd[GRANT_PREDECESSOR]))
 		return role_fail("the ledger before does not end");

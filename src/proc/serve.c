@@ -350,7 +350,7 @@ static bool
 plan_secrets(const struct config *c, struct supervisor_plan *plan)
 {
 	char why[PEPPER_WHY_MAX];
-	if (!pepper_load_or_create(plan->data_dir, plan->pepper, why))
+	if (!pepper_load_or_create(plan->data_dir, plan->pepper, why) || !receipt_seed_load_or_create(plan->data_dir, plan->receipt_seed, why))
 		return refuse(why, "");
 	bool kept = environment_keep(), read = plan_tls(c, plan) && plan_keys(c, plan);
 	config_clear_environment(c);
@@ -481,6 +481,7 @@ plan_of_process(const struct supervisor_plan *old, struct supervisor_plan *plan)
 {
 	memcpy(plan->data_dir, old->data_dir, sizeof plan->data_dir);
 	memcpy(plan->pepper, old->pepper, sizeof plan->pepper);
+	memcpy(plan->receipt_seed, old->receipt_seed, sizeof plan->receipt_seed);
 	plan->generations = old->generations;
 	plan->metrics_on = old->metrics_on;
 	plan->metrics = old->metrics;
@@ -590,7 +591,8 @@ plan_like(struct served *v, struct served *now)
 		return refuse(why, "");
 	now->settings = now->plan.settings;
 	bool back = takeover_mode() == TAKEOVER_BACK;
-	if (!(back || takeover_fits(why)) || !pepper_load_or_create(now->plan.data_dir, now->plan.pepper, why))
+	if (!(back || takeover_fits(why)) || !pepper_load_or_create(now->plan.data_dir, now->plan.pepper, why) ||
+		!receipt_seed_load_or_create(now->plan.data_dir, now->plan.receipt_seed, why))
 		return refuse(why, "");
 	if (!plan_anew(v, now, &report))
 		return false;

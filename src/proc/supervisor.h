@@ -10,6 +10,7 @@
 #include "proc/handover.h"
 #include "ticket/severities.h"
 #include "proc/tls_files.h"
+#include "ticket/receipt.h"
 
 #include <netinet/in.h>
 #include <sys/un.h>
@@ -74,6 +75,7 @@ struct supervisor_plan {
 	bool metrics_on;
 	struct plan_address metrics;
 	uint8_t pepper[API_KEY_PEPPER_BYTES];
+	uint8_t receipt_seed[RECEIPT_SEED_BYTES];
 	struct plan_key *keys;
 	uint32_t key_count;
 	int log_fd;

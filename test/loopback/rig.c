@@ -127,6 +127,7 @@ make_ledger(struct rig *r, const char *dollars)
 	const struct ledger_options o = {
 		.data_dir = r->dir,
 		.pepper = r->pepper,
+		.receipt_seed = r->pepper,
 		.batch_window_ms = 50,
 		.catalogue = r->catalogue,
 		.board = r->ledger_board,
@@ -162,6 +163,8 @@ hand_over(struct rig *r)
 	secret.kind = SECRET_PEPPER;
 	secret.secret_bytes = API_KEY_PEPPER_BYTES;
 	memcpy(secret.secret, r->pepper, API_KEY_PEPPER_BYTES);
+	sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
+	secret.kind = SECRET_RECEIPT; /* the same bytes do */
 	sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
 	secret.kind = SECRET_PROVIDER_KEY;
 	secret.secret_bytes = 24;

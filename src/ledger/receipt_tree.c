@@ -1,0 +1,312 @@
+/* The tree of receipts: what a booking adds to it, and where it is read from. */
+#include "ledger/ledger_priv.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- heads ---- */
+
+size_t
+receipt_head_text(const char *origin, const struct merkle_head *head, int64_t time_us, char ret[RECEIPT_HEAD_TEXT_MAX])
+{
+	char root[sodium_base64_ENCODED_LEN(MERKLE_BYTES, sodium_base64_VARIANT_ORIGINAL)];
+	sodium_bin2base64(root, sizeof(root), head->root.at, MERKLE_BYTES, sodium_base64_VARIANT_ORIGINAL);
+	int len = snprintf(ret, RECEIPT_HEAD_TEXT_MAX, "%s\n%llu\n%s\ntime_us %lld\n", origin, (unsigned long long)head->size, root, (long long)time_us);
+	assert(len > 0 && len < RECEIPT_HEAD_TEXT_MAX);
+	return (size_t)len;
+}
+
+void
+receipt_origin(const void *public, size_t len, char ret[RECEIPT_ORIGIN_MAX])
+{
+	char hex[17] = "";
+	if (len >= 8)
+		sodium_bin2hex(hex, sizeof(hex), public, 8);
+	snprintf(ret, RECEIPT_ORIGIN_MAX, "lethe receipts %s", hex);
+}
+
+/* ---- reading ---- */
+
+static bool
+read_hash(sqlite3_stmt *st, int at, struct merkle_hash *ret)
+{
+	if (sqlite3_column_bytes(st, at) != MERKLE_BYTES)
+		return false;
+	memcpy(ret->at, sqlite3_column_blob(st, at), MERKLE_BYTES);
+	return true;
+}
+
+bool
+receipt_leaves(struct ledger *l, uint64_t first, uint64_t count, struct merkle_hash *ret)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_batch_of);
+	while (count > 0) {
+		sql_bind(st, (int64_t)first);
+		if (sql_step(&l->store, st) != SQL_ROW)
+			return false;
+		uint64_t from = (uint64_t)sqlite3_column_int64(st, 0), there = (uint64_t)sqlite3_column_int64(st, 1);
+		const uint8_t *leaves = sqlite3_column_blob(st, 7);
+		uint64_t take = first - from < there ? there - (first - from) : 0;
+		take = take < count ? take : count;
+		if (take > 0 && leaves != NULL)
+			memcpy(ret, leaves + (first - from) * MERKLE_BYTES, take * MERKLE_BYTES);
+		sqlite3_reset(st);
+		if (take == 0 || leaves == NULL)
+			return false;
+		first += take;
+		ret += take;
+		count -= take;
+	}
+	return true;
+}
+
+static bool
+node(struct ledger *l, unsigned level, uint64_t number, struct merkle_hash *ret)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_node_get);
+	sql_bind(st, level, (int64_t)number);
+	if (sql_step(&l->store, st) != SQL_ROW)
+		return false;
+	bool ok = read_hash(st, 0, ret);
+	sqlite3_reset(st);
+	return ok;
+}
+
+bool
+receipt_subtree(void *arg, unsigned level, uint64_t number, struct merkle_hash *ret)
+{
+	struct merkle_hash h[1 << (RECEIPT_NODE_LEVEL - 1)];
+	if (level >= RECEIPT_NODE_LEVEL)
+		return node(arg, level, number, ret);
+	if (!receipt_leaves(arg, number << level, 1ULL << level, h))
+		return false;
+	for (unsigned count = 1U << level; count > 1; count /= 2)
+		for (unsigned i = 0; i < count / 2; i++)
+			h[i] = merkle_node(&h[2 * i], &h[2 * i + 1]);
+	*ret = h[0];
+	return true;
+}
+
+bool
+receipt_batch_of(struct ledger *l, uint64_t leaf, struct receipt_batch *ret, bool *ret_there)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_batch_of);
+	sql_bind(st, (int64_t)leaf);
+	enum sql_step step = sql_step(&l->store, st);
+	*ret_there = step == SQL_ROW;
+	if (step != SQL_ROW)
+		return step == SQL_END;
+	*ret = (struct receipt_batch){.first = (uint64_t)sqlite3_column_int64(st, 0),
+		.count = (uint64_t)sqlite3_column_int64(st, 1),
+		.time_us = sqlite3_column_int64(st, 2),
+		.key = sqlite3_column_int64(st, 4)};
+	bool sound = receipt_shape_of(sqlite3_column_int64(st, 3), &ret->shape) && read_hash(st, 5, &ret->root) && sqlite3_column_bytes(st, 6) == sizeof(ret->signature);
+	if (sound)
+		memcpy(ret->signature, sqlite3_column_blob(st, 6), sizeof(ret->signature));
+	sqlite3_reset(st);
+	return sound;
+}
+
+/* ---- what the store has ---- */
+
+/* The edge of the tree, from the store; and that it is the tree whose head was signed last. */
+static bool
+read_edge(struct ledger *l)
+{
+	struct merkle_edge e = {0};
+	struct receipt_batch last;
+	bool there;
+	if (!receipt_batch_of(l, INT64_MAX, &last, &there))
+		return false;
+	if (there) {
+		e.size = last.first + last.count;
+		for (unsigned level = 0; level < MERKLE_LEVELS; level++)
+			if (e.size >> level & 1 && !receipt_subtree(l, level, (e.size >> level) - 1, &e.whole[level]))
+				return false;
+		struct merkle_hash root = merkle_root(&e);
+		if (!merkle_same(&root, &last.root))
+			return false;
+	}
+	l->receipts.edge = e;
+	return true;
+}
+
+static void
+forget_chains(struct receipts *r)
+{
+	for (size_t i = 0; i < CHAINS_KNOWN; i++)
+		r->chains[i].account = 0;
+}
+
+static bool
+insert_key(struct ledger *l)
+{
+	struct receipts *r = &l->receipts;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_key_insert);
+	sql_bind(st, (int64_t)clock_wall_us(), (int64_t)r->edge.size);
+	sql_bind_blob(st, 3, r->public, sizeof(r->public));
+	if (!sql_done(&l->store, st))
+		return false;
+	r->key = sqlite3_last_insert_rowid(l->store.db);
+	return true;
+}
+
+/* The key that signs from now on is in the log before its first signature. */
+static bool
+find_key(struct ledger *l)
+{
+	struct receipts *r = &l->receipts;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_key_last);
+	enum sql_step step = sql_step(&l->store, st);
+	bool same = step == SQL_ROW && sqlite3_column_bytes(st, 1) == sizeof(r->public) && memcmp(sqlite3_column_blob(st, 1), r->public, sizeof(r->public)) == 0;
+	if (same)
+		r->key = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	return step != SQL_FAILED && (same || insert_key(l));
+}
+
+static bool
+find_origin(struct ledger *l)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_key_by_id);
+	sql_bind(st, 1);
+	if (sql_step(&l->store, st) != SQL_ROW)
+		return false;
+	receipt_origin(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), l->receipts.origin);
+	sqlite3_reset(st);
+	return true;
+}
+
+bool
+receipts_open(struct ledger *l, char ret_why[STORE_WHY_MAX])
+{
+	struct receipts *r = &l->receipts;
+	uint8_t seed[RECEIPT_KEY_BYTES];
+	assert(l->o.receipt_seed != NULL);
+	r->chains = calloc(CHAINS_KNOWN, sizeof(*r->chains));
+	assert(r->chains != NULL);
+	receipt_code_key(l->o.receipt_seed, r->code_key);
+	receipt_signing_seed(l->o.receipt_seed, seed);
+	crypto_sign_seed_keypair(r->public, r->secret, seed);
+	sodium_memzero(seed, sizeof(seed));
+	snprintf(ret_why, STORE_WHY_MAX, "%.120s: the tree of receipts is not the one that was signed – restore the store from a backup", l->path);
+	if (!read_edge(l))
+		return false;
+	snprintf(ret_why, STORE_WHY_MAX, "%.160s: the receipts' key can't be written", l->path);
+	return find_key(l) && find_origin(l);
+}
+
+void
+receipts_close(struct ledger *l)
+{
+	free(l->receipts.chains);
+	sodium_memzero(&l->receipts, sizeof(l->receipts));
+}
+
+/* ---- a booking ---- */
+
+bool
+receipts_begin(struct ledger *l)
+{
+	struct receipts *r = &l->receipts;
+	if (r->stale) {
+		forget_chains(r);
+		if (!read_edge(l))
+			return false;
+		r->stale = false;
+	}
+	r->next = r->edge;
+	r->failed = false;
+	return true;
+}
+
+static struct chain_known *
+place_of(struct receipts *r, uint64_t account)
+{
+	return &r->chains[(account * 0x9e3779b97f4a7c15ULL >> 40) % CHAINS_KNOWN];
+}
+
+static bool
+read_chain(struct ledger *l, uint64_t account, struct chain_end *ret)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_account_chain);
+	sql_bind(st, (int64_t)account);
+	enum sql_step step = sql_step(&l->store, st);
+	*ret = (struct chain_end){.leaf = -1};
+	if (step != SQL_ROW)
+		return step == SQL_END; /* no such account: the booking will be refused */
+	ret->place = (uint64_t)sqlite3_column_int64(st, 0);
+	ret->leaf = sqlite3_column_int64(st, 1);
+	sqlite3_reset(st);
+	return ret->place == 0 || receipt_leaves(l, (uint64_t)ret->leaf, 1, &ret->hash);
+}
+
+bool
+receipts_chain(struct ledger *l, uint64_t account, struct chain_end *ret)
+{
+	const struct chain_known *k = place_of(&l->receipts, account);
+	if (account == 0 || k->account != account)
+		return read_chain(l, account, ret);
+	*ret = k->end;
+	return true;
+}
+
+static void
+keep_node(void *arg, unsigned level, uint64_t number, const struct merkle_hash *hash)
+{
+	struct ledger *l = arg;
+	if (level < RECEIPT_NODE_LEVEL || l->receipts.failed)
+		return;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_node_insert);
+	sql_bind(st, level, (int64_t)number);
+	sql_bind_blob(st, 3, hash->at, MERKLE_BYTES);
+	l->receipts.failed = !sql_done(&l->store, st);
+}
+
+struct merkle_hash
+receipts_take(struct ledger *l, const struct receipt_row *r)
+{
+	struct merkle_hash leaf = receipt_leaf(r, receipt_shape_now());
+	merkle_push(&l->receipts.next, &leaf, keep_node, l);
+	return leaf;
+}
+
+bool
+receipts_sign(struct ledger *l, const struct merkle_hash *leaves, size_t count)
+{
+	struct receipts *r = &l->receipts;
+	struct merkle_head head = {r->next.size, merkle_root(&r->next)};
+	uint8_t signature[crypto_sign_BYTES];
+	char text[RECEIPT_HEAD_TEXT_MAX];
+	int64_t now_us = (int64_t)clock_wall_us();
+	if (r->failed)
+		return false;
+	size_t len = receipt_head_text(r->origin, &head, now_us, text);
+	crypto_sign_detached(signature, NULL, (const uint8_t *)text, len, r->secret);
+	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_batch_insert);
+	sql_bind(st, (int64_t)r->edge.size, (int64_t)count, l->next_booking, now_us, receipt_shape_number(receipt_shape_now()), r->key);
+	sql_bind_blob(st, 7, head.root.at, MERKLE_BYTES);
+	sql_bind_blob(st, 8, signature, sizeof(signature));
+	sql_bind_blob(st, 9, leaves, count * MERKLE_BYTES);
+	return sql_done(&l->store, st);
+}
+
+void
+receipts_known(struct ledger *l, uint64_t account, const struct chain_end *end)
+{
+	*place_of(&l->receipts, account) = (struct chain_known){account, *end};
+}
+
+void
+receipts_committed(struct ledger *l)
+{
+	l->receipts.edge = l->receipts.next;
+}
+
+void
+receipts_unknown(struct ledger *l)
+{
+	l->receipts.stale = true;
+}
