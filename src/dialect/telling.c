@@ -13,12 +13,16 @@ state_of(struct translation *t)
 
 static const struct answer_decoder *const decoders[LANGUAGE_COUNT] = {
 	[LANGUAGE_CHAT] = &chat_decoder,
+	[LANGUAGE_RESPONSES] = &responses_decoder,
 	[LANGUAGE_MESSAGES] = &messages_decoder,
+	[LANGUAGE_GEMINI] = &gemini_decoder,
 };
 
 static const struct answer_encoder *const encoders[LANGUAGE_COUNT] = {
 	[LANGUAGE_CHAT] = &chat_encoder,
+	[LANGUAGE_RESPONSES] = &responses_encoder,
 	[LANGUAGE_MESSAGES] = &messages_encoder,
+	[LANGUAGE_GEMINI] = &gemini_encoder,
 };
 
 /* ---- what decoders say ---- */
