@@ -62,6 +62,8 @@ keep_call(struct conversation *c, const struct conversation_part *p)
 	c->calls[c->calls_known++] = (struct known_call){
 		.id = given(p->id) ? text_hash(c, p->id) : 0,
 		.named = given(p->id),
+		.id_at = p->id.at,
+		.id_bytes = (uint32_t)(p->id.end - p->id.at),
 		.name_at = p->name.at,
 		.name_bytes = (uint32_t)(p->name.end - p->name.at),
 		.order = p->order,
@@ -161,18 +163,19 @@ name_of_call(struct conversation *c, const struct conversation_part *p, struct j
 }
 
 bool
-call_by_name(struct conversation *c, struct json_value name, uint32_t *ret_order)
+call_by_name(struct conversation *c, struct conversation_part *p)
 {
-	uint64_t wanted = text_hash(c, name);
-	*ret_order = 0;
 	if (c->counting)
 		return true;
+	uint64_t wanted = text_hash(c, p->name);
 	for (uint32_t i = 0; c->calls_in_run <= CALLS_MAX && i < c->calls_known; i++) {
 		struct known_call *k = &c->calls[i];
-		if (k->answered || k->named || text_hash(c, known_name(k)) != wanted)
+		if (k->answered || text_hash(c, known_name(k)) != wanted)
 			continue;
 		k->answered = true;
-		*ret_order = k->order;
+		p->order = k->order;
+		if (k->named)
+			p->id = (struct json_value){k->id_at, k->id_at + k->id_bytes, JSON_STRING};
 		return true;
 	}
 	return refuse(c, TRANSLATE_CANT, "No call before this result has its name; give both an id.");
@@ -263,6 +266,34 @@ next_item(struct conversation *c)
 	if (c->e.items)
 		sink_lit(c->out, ",");
 	c->e.items = true;
+}
+
+void
+merge_turn(struct conversation *c, enum side side)
+{
+	if (c->e.turn && (c->e.side == SIDE_ASSISTANT) != (side == SIDE_ASSISTANT))
+		close_merged_turn(c);
+	c->e.side = (uint8_t)side;
+}
+
+void
+begin_merged_part(struct conversation *c, const struct merged_form *form)
+{
+	if (!c->e.turn) {
+		next_item(c);
+		sink_span(c->out, c->e.side == SIDE_ASSISTANT ? form->assistant : form->user);
+	}
+	if (c->e.parts)
+		sink_lit(c->out, ",");
+	c->e.turn = c->e.parts = true;
+}
+
+void
+close_merged_turn(struct conversation *c)
+{
+	if (c->e.turn)
+		sink_lit(c->out, "]}");
+	c->e.turn = c->e.parts = c->e.signed_call = false;
 }
 
 /* ---- turns ---- */
@@ -531,10 +562,12 @@ translate_request(struct json_source *body, const struct translate_wish *wish, s
 	static const struct conversation_decoder *const decoders[LANGUAGE_COUNT] = {
 		[LANGUAGE_CHAT] = &chat_decoder,
 		[LANGUAGE_MESSAGES] = &messages_decoder,
+		[LANGUAGE_GEMINI] = &gemini_decoder,
 	};
 	static const struct conversation_encoder *const encoders[LANGUAGE_COUNT] = {
 		[LANGUAGE_CHAT] = &chat_encoder,
 		[LANGUAGE_MESSAGES] = &messages_encoder,
+		[LANGUAGE_GEMINI] = &gemini_encoder,
 	};
 	struct conversation c = {
 		.in = body,

@@ -218,8 +218,8 @@ enum { PLACES_MAX = 16,
 /* A call that was told: which name belongs to an id, which id to a name. */
 struct known_call {
 	uint64_t id; /* hash */
-	uint64_t name_at;
-	uint32_t name_bytes, order;
+	uint64_t name_at, id_at;
+	uint32_t name_bytes, id_bytes, order;
 	bool answered, named; /* named: it came with an id */
 };
 
@@ -355,13 +355,20 @@ double number_about(struct conversation *c, struct json_value v);
 must_check bool media_url(struct conversation *c, struct json_value url, struct conversation_part *p);
 struct media_type media_known(struct span ours);
 bool media_is(struct conversation *c, const struct media_type *t, struct span prefix);
-/* Which call without an id a result without an id answers. */
-must_check bool call_by_name(struct conversation *c, struct json_value name, uint32_t *ret_order);
+/* Which call a result without an id answers: the first of p->name that has none yet. Sets p->id or p->order. */
+must_check bool call_by_name(struct conversation *c, struct conversation_part *p);
 
 /* ---- for encoders ---- */
 
 /* A comma, between the elements of the list of turns. */
 void next_item(struct conversation *c);
+/* Where neighbours of one role become one turn, which is opened by its first part: empty ones are refused by providers. */
+struct merged_form {
+	struct span user, assistant; /* up to the list of parts */
+};
+void merge_turn(struct conversation *c, enum side side);
+void begin_merged_part(struct conversation *c, const struct merged_form *form);
+void close_merged_turn(struct conversation *c);
 
 /* Left out when lenient, else refused with its whole path. */
 must_check bool leave_out_setting(struct conversation *c, const char *path, const char *advice);

@@ -705,38 +705,19 @@ text_for_messages(struct conversation *c, const struct conversation_part *p)
 	return true;
 }
 
-static void
-close_message(struct conversation *c)
-{
-	if (c->e.turn)
-		sink_lit(c->out, "]}");
-	c->e.turn = c->e.parts = false;
-}
-
-/* Neighbours of one role become one message. It is opened when there is something for it: empty ones are refused by the provider. */
 static bool
 turn_for_messages(struct conversation *c, enum side side, const struct turn_shape *shape)
 {
 	(void)shape;
-	if (c->e.turn && (c->e.side == SIDE_ASSISTANT) != (side == SIDE_ASSISTANT))
-		close_message(c);
-	c->e.side = (uint8_t)side;
+	merge_turn(c, side);
 	return true;
 }
 
 static void
 begin_block(struct conversation *c)
 {
-	if (!c->e.turn) {
-		next_item(c);
-		if (c->e.side == SIDE_ASSISTANT)
-			sink_lit(c->out, "{\"role\":\"assistant\",\"content\":[");
-		else
-			sink_lit(c->out, "{\"role\":\"user\",\"content\":[");
-	}
-	if (c->e.parts)
-		sink_lit(c->out, ",");
-	c->e.turn = c->e.parts = true;
+	static const struct merged_form form = {SPAN_INIT("{\"role\":\"user\",\"content\":["), SPAN_INIT("{\"role\":\"assistant\",\"content\":[")};
+	begin_merged_part(c, &form);
 }
 
 static bool
@@ -851,7 +832,7 @@ finish_messages(struct conversation *c)
 {
 	if (!c->e.items)
 		return refuse_at(c, c->from->items, TRANSLATE_CANT, "Claude wants at least one turn that says something.");
-	close_message(c);
+	close_merged_turn(c);
 	return true;
 }
 
