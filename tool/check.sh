@@ -6,6 +6,8 @@ bad=0
 for part in layers symbols refused headers generated mutants; do
 	"tool/$part.sh" || bad=1
 done
+tool/reproduce.sh --paths || bad=1
+tool/release.sh test || bad=1
 lines=$(cat ARCHITECTURE.md 2>/dev/null | wc -l)
 [ "$lines" -le 200 ] || { echo "ARCHITECTURE.md: $lines lines, at most 200" && bad=1; }
 for file in README.md ARCHITECTURE.md STYLE.md SECURITY.md CHANGELOG.md LICENSE; do
