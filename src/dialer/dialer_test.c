@@ -69,7 +69,9 @@ block_init(struct block *b, uint16_t open_port, uint16_t shut_port)
 		.model_at = end,
 		.price_at = end,
 		.name_at = end,
-		.price_ref_at = end};
+		.price_ref_at = end,
+		.lane_at = end,
+		.target_at = end};
 	provider(b, OPEN, "127.0.0.1", open_port);
 	provider(b, SHUT_PORT, "127.0.0.1", shut_port);
 	provider(b, BY_NAME, "localhost", open_port);

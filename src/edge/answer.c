@@ -241,6 +241,15 @@ answer_error(struct exchange *x, enum end_reason reason, const char *param, stru
 	explicit_bzero(room, sizeof room);
 }
 
+void
+answer_sentence(struct exchange *x, enum end_reason reason, const char *param, struct span sentence)
+{
+	struct error_says e = says(reason);
+	e.param = param;
+	e.message = sentence;
+	send_error(x, &e);
+}
+
 /* The model is there, but speaks another provider language. */
 void
 answer_wrong_endpoint(struct exchange *x)
@@ -250,13 +259,14 @@ answer_wrong_endpoint(struct exchange *x)
 		[DIALECT_ANTHROPIC] = SPAN_INIT("at Anthropic's endpoint (/v1/messages)."),
 		[DIALECT_GEMINI] = SPAN_INIT("at Gemini's endpoints (/v1beta/models/{model}:generateContent)."),
 	};
+	const struct catalogue *c = x->edge->p->catalogue;
 	struct error_says e = says(END_NO_MODEL);
 	char room[320];
 	struct text t = text_on(room, sizeof room);
 	text_lit(&t, "The model `");
 	text_str(&t, x->model->public_id);
 	text_lit(&t, "` is served ");
-	text_span(&t, ways[catalogue_provider(x->edge->p->catalogue, x->model->provider)->dialect]);
+	text_span(&t, ways[catalogue_provider(c, catalogue_target(c, x->route.first)->provider)->dialect]);
 	e.message = (struct span){t.at, t.len};
 	e.param = "model";
 	send_error(x, &e);
@@ -405,7 +415,7 @@ answer_is_private(const struct exchange *x, struct span body)
 		if (contains(body, private_words[i], strlen(private_words[i])))
 			return true;
 	for (int k = 0; k < CATALOGUE_KEYS_MAX; k++) {
-		const struct secret *s = &e->key[x->model->provider][k];
+		const struct secret *s = &e->key[x->route.target->provider][k];
 		if (s->at && contains(body, s->at, s->len < 12 ? s->len : 12))
 			return true;
 	}
@@ -497,7 +507,7 @@ answer_provider_error(struct exchange *x)
 	const char *kept = x->carry ? x->carry : ""; /* neither a line nor a body */
 	struct span lines = {kept, x->collect_at}, body = {kept + x->collect_at, x->carry_len - x->collect_at};
 	if (about_our_account(x, body)) {
-		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->model->provider)->id, x->up_status);
+		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, x->up_status);
 		exchange_end(x, END_PROVIDER_ACCOUNT);
 		return;
 	}

@@ -159,7 +159,7 @@ begin(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bo
 	else if (h->status < 200 || h->status == 204 || h->status == 205 || (h->status >= 300 && h->status < 400)) /* no answer to this question */
 		exchange_end(x, END_PROVIDER_MALFORMED);
 	else if (h->status == 401 || h->status == 402 || h->status == 403) {
-		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->model->provider)->id, h->status);
+		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, h->status);
 		exchange_end(x, END_PROVIDER_ACCOUNT);
 	} else if (encoded(h))
 		exchange_end(x, END_PROVIDER_ENCODED);

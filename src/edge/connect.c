@@ -23,7 +23,7 @@ connect_in_streams(struct edge *e, uint32_t provider)
 {
 	for (struct exchange *x = e->wait_dialer, *next; x; x = next) {
 		next = x->wait_next;
-		struct upstream *s = x->model->provider == provider && !x->duplex ? h2_up_stream(e, provider) : NULL;
+		struct upstream *s = x->route.target->provider == provider && !x->duplex ? h2_up_stream(e, provider) : NULL;
 		if (!s)
 			continue;
 		exchange_stop_waiting(x);
@@ -74,7 +74,7 @@ connect_handshake(struct exchange *x)
 	case TLS_CLOSED:
 	case TLS_CUT:
 	case TLS_FAILED:
-		edge_report_three(e, EVENT_PROVIDER_TLS, catalogue_provider(e->p->catalogue, x->model->provider)->id, tls_flaw(c->tls), tls_flaw_number(c->tls));
+		edge_report_three(e, EVENT_PROVIDER_TLS, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, tls_flaw(c->tls), tls_flaw_number(c->tls));
 		exchange_end(x, END_PROVIDER_UNREACHABLE);
 		return;
 	}
@@ -85,7 +85,7 @@ ask_dialer(struct exchange *x)
 {
 	struct message_connect m = MESSAGE_INIT(CONNECT, message_connect);
 	m.token = x->id;
-	m.provider = x->model->provider;
+	m.provider = x->route.target->provider;
 	m.timeout_ms = x->edge->p->timeouts.connect;
 	return ipc_send(x->edge->dialer.fd, &m, sizeof m, -1);
 }
@@ -95,7 +95,7 @@ static void
 want_connection(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	if (catalogue_provider(e->p->catalogue, x->model->provider)->tls && !edge_has_room_for_tls(e))
+	if (catalogue_provider(e->p->catalogue, x->route.target->provider)->tls && !edge_has_room_for_tls(e))
 		exchange_wait(x, &e->wait_room);
 	else if (e->connections >= e->p->limits.connections || ask_dialer(x) == IPC_AGAIN)
 		exchange_end(x, END_OVERLOADED);
@@ -117,7 +117,7 @@ void
 connect_upstream(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	uint32_t provider = x->model->provider;
+	uint32_t provider = x->route.target->provider;
 	exchange_step(x, STEP_CONNECT);
 	x->attempts++;
 	if (x->duplex) { /* of its own, and of HTTP/1.1 */

@@ -207,7 +207,7 @@ meter_piece(struct exchange *x, struct batch *b, struct span piece, bool last, b
 	(void)!meter_feed(x->meter, piece.at, piece.len, last, spans, &count);
 	if (!is_private(x, piece, whole))
 		return true;
-	edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->model->provider)->id, x->up_status);
+	edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, x->up_status);
 	return flush_down(x, b) && end(x, END_PROVIDER_CUT);
 }
 

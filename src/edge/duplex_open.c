@@ -183,7 +183,7 @@ duplex_add_query(struct text *t, const struct exchange *x)
 {
 	static const char hex[] = "0123456789ABCDEF";
 	text_lit(t, "?model=");
-	for (const char *p = x->model->upstream_id; *p; p++) {
+	for (const char *p = x->route.target->upstream_id; *p; p++) {
 		char escaped[3] = {'%', hex[(uint8_t)*p >> 4], hex[(uint8_t)*p & 15]};
 		if (is_unreserved(*p))
 			text_add(t, p, 1);
@@ -262,7 +262,7 @@ duplex_begin(struct exchange *x, const struct http1_head *h, char *rest, size_t 
 		return;
 	}
 	meter_init(x->meter, (enum endpoint)x->endpoint, true, false);
-	realtime_open(x->meter, (struct span){x->model->public_id, strlen(x->model->public_id)}, (struct span){x->model->upstream_id, strlen(x->model->upstream_id)});
+	realtime_open(x->meter, (struct span){x->model->public_id, strlen(x->model->public_id)}, (struct span){x->route.target->upstream_id, strlen(x->route.target->upstream_id)});
 	x->streamed = true;
 	count_add(e->p->counters, streams_open, 1);
 	request_free(x);

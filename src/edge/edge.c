@@ -529,7 +529,7 @@ set_up(struct edge *e)
 	e->several = size.edges > 1;
 	const struct visitors_limits by_address = {p->limits.connections_per_address, p->limits.bad_keys_per_minute};
 	e->visitors = visitors_open(p->limits.connections, &by_address);
-	if (!e->visitors || !share_open(e, size.tickets_per_edge))
+	if (!e->visitors || !share_open(e, size.tickets_per_edge) || !route_open(e))
 		return false;
 	e->wall_offset_ms = clock_wall_us() / 1000 - e->loop.now_ms;
 	return loop_watch(&e->loop, &e->supervisor, p->supervisor_fd, supervisor_ready) &&
@@ -558,6 +558,7 @@ edge_close(struct edge **e)
 		free((void *)(*e)->models_json[d].at);
 	free((*e)->listeners);
 	free((*e)->shares);
+	route_close(*e);
 	visitors_close(&(*e)->visitors);
 	free((*e)->desk_memory);
 	free(*e);

@@ -73,7 +73,7 @@ struct edge {
 	uint8_t *pepper, *receipt_key; /* key of the code in lethe-receipt */
 	struct identity *identity;
 	struct secret key[PROVIDERS_MAX][CATALOGUE_KEYS_MAX];
-	uint32_t next_key[PROVIDERS_MAX];
+	struct routes *routes;
 	struct provider_pool pool[PROVIDERS_MAX];
 	struct client *clients;
 	struct exchange *exchanges;

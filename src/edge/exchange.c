@@ -188,6 +188,7 @@ exchange_free(struct exchange *x)
 	struct edge *e = x->edge;
 	exchange_stop_waiting(x);
 	timer_cancel(&e->loop, &x->timer);
+	route_end(x);
 	request_free(x);
 	if (x->meter)
 		vault_free(e->vault, x->meter, meter_bytes((enum endpoint)x->endpoint));
@@ -270,7 +271,7 @@ exchange_client_gone(struct exchange *x)
 		reason = duplex_is_closed(x) ? END_COMPLETED : reason;
 	} else if (x->duplex)
 		running = false;
-	if (!running || e->draining || catalogue_provider(e->p->catalogue, x->model->provider)->cancel != DRAIN_UPSTREAM) {
+	if (!running || e->draining || catalogue_provider(e->p->catalogue, x->route.target->provider)->cancel != DRAIN_UPSTREAM) {
 		exchange_end(x, reason);
 		return;
 	}

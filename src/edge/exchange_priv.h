@@ -14,6 +14,7 @@
 #include "dialect/form.h"
 #include "dialect/meter.h"
 #include "dialect/request.h"
+#include "edge/route.h"
 #include "ticket/catalogue.h"
 #include "ticket/endpoints.h"
 #include "ticket/ticket.h"
@@ -115,6 +116,7 @@ struct request {
 	char *head; /* our request head, kept when the socket did not take it whole */
 	uint32_t head_len;
 	uint64_t sent, total; /* of head and edited body */
+	struct route_wish wish;
 	struct request_edit *edits; /* few, or a block of their own */
 	struct request_edit few[EDITS_FEW];
 	uint32_t edit_count, edits_cap;
@@ -139,6 +141,7 @@ struct exchange {
 	struct exchange *next, **link; /* all of this edge */
 	struct exchange *wait_next, **wait_link; /* in the one list it waits in */
 	const struct catalogue_model *model;
+	struct route route;
 	const struct catalogue_price *price; /* base row */
 	const struct catalogue_price *bound; /* what the hold is counted by: the dearest row that may come into force */
 	char *carry; /* answer: incomplete head, undecided events, or the collected error body */

@@ -91,7 +91,10 @@ static const struct list {
 static bool
 speaks(const struct catalogue *c, const struct catalogue_model *m, enum dialect dialect)
 {
-	return catalogue_provider(c, m->provider)->dialect == dialect;
+	for (uint32_t i = 0; i < m->target_count; i++)
+		if (catalogue_provider(c, catalogue_target(c, m->target_at + i)->provider)->dialect == dialect)
+			return true;
+	return false;
 }
 
 static void

@@ -83,9 +83,10 @@ object_route(struct exchange *x)
 		exchange_end(x, made ? END_NOT_FOUND : END_NO_OBJECT);
 		return false;
 	}
-	o->stand_in = (struct catalogue_model){.provider = (uint32_t)provider, .context_tokens = 1, .output_tokens = 1, .bytes_per_token_x100 = 100};
+	o->stand_in = (struct catalogue_model){.context_tokens = 1, .output_tokens = 1, .bytes_per_token_x100 = 100};
+	o->stand_in_target = (struct catalogue_target){.provider = (uint32_t)provider, .weight = 1};
 	x->model = &o->stand_in;
-	x->ticket->facts.provider = catalogue_provider(x->edge->p->catalogue, (uint32_t)provider)->id;
+	route_only(x, &o->stand_in_target);
 	return true;
 }
 
@@ -130,16 +131,30 @@ copy_of_body(const struct request *r, uint64_t at, size_t len, char *to)
 }
 
 /* What an id in the body stands for; its bytes are those of a JSON string, quotes included. Ids need no escapes: one that has some is not ours. */
-static enum end_reason
-open_one(struct exchange *x, const struct request_object_name *n, struct sealed *ret)
+static bool
+open_one(const struct exchange *x, const struct request_object_name *n, struct sealed *ret)
 {
 	char text[SEAL_TEXT_MAX + 2];
 	if (n->bytes > sizeof text || n->bytes < 2)
-		return END_NO_OBJECT;
+		return false;
 	copy_of_body(x->req, n->at, n->bytes, text);
-	if (!unseal(x->edge->pepper, x->account_row, OBJECT_FILE, (struct span){text + 1, n->bytes - 2u}, ret) || provider_of(x, ret) < 0)
+	return unseal(x->edge->pepper, x->account_row, OBJECT_FILE, (struct span){text + 1, n->bytes - 2u}, ret) && provider_of(x, ret) >= 0;
+}
+
+int64_t
+object_home(const struct exchange *x)
+{
+	const struct request_facts *f = &x->req->scan.result;
+	struct sealed s;
+	return f->object_count && open_one(x, &f->objects[0], &s) ? provider_of(x, &s) : -1;
+}
+
+static enum end_reason
+open_for_target(const struct exchange *x, const struct request_object_name *n, struct sealed *ret)
+{
+	if (!open_one(x, n, ret))
 		return END_NO_OBJECT;
-	return provider_of(x, ret) == x->model->provider ? END_NONE : END_OTHER_PROVIDER;
+	return provider_of(x, ret) == x->route.target->provider ? END_NONE : END_OTHER_PROVIDER;
 }
 
 bool
@@ -148,7 +163,7 @@ object_open_named(struct exchange *x, char *room, struct span *texts)
 	const struct request_facts *f = &x->req->scan.result;
 	for (uint32_t i = 0; i < f->object_count; i++) {
 		struct sealed s;
-		enum end_reason reason = open_one(x, &f->objects[i], &s);
+		enum end_reason reason = open_for_target(x, &f->objects[i], &s);
 		if (reason != END_NONE) {
 			exchange_end(x, reason);
 			return false;

@@ -21,7 +21,8 @@ struct object {
 	uint8_t text_len;
 	char text[SEAL_TEXT_MAX]; /* the id in the path, as the caller has it */
 	struct sealed opened; /* what it stands for, once the account is known */
-	struct catalogue_model stand_in; /* no model is asked: this one has the provider, and nothing else */
+	struct catalogue_model stand_in; /* no model is asked: */
+	struct catalogue_target stand_in_target; /* this one has the provider, and nothing else */
 };
 
 /* ---- object.c ---- */
@@ -32,6 +33,8 @@ must_check bool object_asked(struct exchange *x, const struct http1_head *h, enu
 bool object_is_bodiless(const struct exchange *x);
 /* ROUTE: to whose provider? False: the exchange has ended. */
 must_check bool object_route(struct exchange *x);
+/* Index of the provider that keeps what the body names; -1: none is named, or it is not known here. */
+int64_t object_home(const struct exchange *x);
 /* Method and path, behind the provider's base path. */
 struct span object_method(const struct exchange *x);
 void object_add_path(struct text *t, const struct exchange *x);

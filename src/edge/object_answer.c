@@ -35,7 +35,7 @@ id_for(const struct exchange *x, struct span id, char ret[SEAL_TEXT_MAX])
 		memcpy(ret, o->text, o->text_len);
 		return same ? o->text_len : 0;
 	}
-	struct sealed s = {.kind = o->kind, .provider = catalogue_provider(e->p->catalogue, x->model->provider)->id};
+	struct sealed s = {.kind = o->kind, .provider = catalogue_provider(e->p->catalogue, x->route.target->provider)->id};
 	if (id.len > SEAL_ID_MAX)
 		return 0;
 	s.id_len = (uint8_t)id.len;

@@ -94,19 +94,6 @@ keep_headers(struct exchange *x, const struct http1_head *h)
 	return true;
 }
 
-/* lethe-policy: as-is. Anything else it could say is unknown. */
-static bool
-read_policy(struct exchange *x, const struct http1_head *h)
-{
-	const struct http1_field *f = http1_field_find(h, HTTP1_LETHE_POLICY);
-	if (!f)
-		return true;
-	if (!name_is(http1_field_value(h, f), "as-is", 5))
-		return false;
-	x->req->as_is = true;
-	return true;
-}
-
 /* ---- bytes ---- */
 
 /* One more behind the last. `ahead`: bytes for which there is room already. */
@@ -329,7 +316,7 @@ prepare(struct exchange *x, const struct http1_head *h, struct span named)
 	r->body_chunked = h->chunked;
 	r->body_left = h->has_length ? h->content_length : 0;
 	http1_chunked_init(&r->chunked);
-	if (!read_policy(x, h))
+	if (!route_read_wish(x, h))
 		return END_BAD_HEADER;
 	if (!keep_headers(x, h))
 		return END_OVERLOADED;
@@ -356,6 +343,8 @@ read_body_begin(struct exchange *x, const struct http1_head *h, struct span name
 		read_head_skip_body(x, h, rest.at, rest.len);
 		if (reason == END_BAD_BODY)
 			answer_request_error(x, x->req->scan.error);
+		if (reason == END_BAD_HEADER)
+			route_explain(x, h);
 		exchange_end(x, reason);
 		return;
 	}

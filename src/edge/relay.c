@@ -222,7 +222,7 @@ static void
 end_private(struct exchange *x, struct span head)
 {
 	struct edge *e = x->edge;
-	edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->model->provider)->id, x->up_status);
+	edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, x->up_status);
 	x->head_sent = x->head_sent && !head.len;
 	exchange_end(x, x->head_sent ? END_PROVIDER_CUT : END_PROVIDER_ACCOUNT);
 }

@@ -176,19 +176,6 @@ available(const struct exchange *x)
 	return have.v < 0 ? (struct nano){0} : have; /* closed, or a hint that is out of date: only the move decides */
 }
 
-/* Of the standard tier and the one that was asked, the dearer at this size of request. */
-static const struct catalogue_price *
-bound_row(const struct exchange *x, uint64_t input)
-{
-	const struct catalogue *c = x->edge->p->catalogue;
-	bool unpriced;
-	struct usage u = {.tokens = {[TOKEN_input] = input}};
-	const struct catalogue_price *standard = catalogue_price_for(c, x->model, x->price, &u, &unpriced);
-	u.tier = x->req->scan.result.tier;
-	const struct catalogue_price *asked = catalogue_price_for(c, x->model, x->price, &u, &unpriced);
-	return price_upper_bound(asked, input, 1000).v > price_upper_bound(standard, input, 1000).v ? asked : standard;
-}
-
 static bool
 is_free(const struct catalogue_price *p)
 {
@@ -203,8 +190,13 @@ take(struct exchange *x)
 	bool billed = endpoint_billed((enum endpoint)x->endpoint);
 	bool output_due = endpoint_has_output((enum endpoint)x->endpoint);
 	uint64_t input = input_upper(x->model, &x->req->scan.result);
-	if (billed)
-		x->bound = bound_row(x, input);
+	if (billed) {
+		x->bound = route_bound(x, input);
+		if (!x->bound) {
+			exchange_end(x, END_OVERLOADED);
+			return;
+		}
+	}
 	uint64_t output = output_due ? max64(output_wanted(x, input, have), x->req->scan.result.n) : 0;
 	struct nano need = {0};
 	if (billed) {
@@ -240,12 +232,6 @@ reserve(struct exchange *x)
 	x->plain_answer = x->req->scan.result.plain_answer;
 	if (x->plain_answer && endpoint_of_audio((enum endpoint)x->endpoint) && !x->price->request_nano && !is_free(x->price)) {
 		answer_request_error(x, REQUEST_UNBILLED_FORMAT);
-		exchange_end(x, END_BAD_BODY);
-		return;
-	}
-	if (x->req->scan.result.store && !catalogue_provider(x->edge->p->catalogue, x->model->provider)->store) {
-		/* What is kept there would be nobody's: it can't be named again from here. */
-		answer_request_error(x, REQUEST_STORE);
 		exchange_end(x, END_BAD_BODY);
 		return;
 	}

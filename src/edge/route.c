@@ -1,38 +1,192 @@
-/* ROUTE: which model and price, and which bytes of the body change for it. */
+/* ROUTE: which model and price, who is asked, and which bytes of the body change for it. */
 #include "edge/edge_priv.h"
 
 #include "edge/endpoints.h"
 #include "edge/object.h"
+#include "edge/route.h"
+
+/* ---- which model, in which lane ---- */
+
+/* "model:lane", when there is no model of the whole name. */
+static const struct catalogue_model *
+model_before_colon(const struct catalogue *c, struct span name, struct span *ret_suffix)
+{
+	const char *colon = memrchr(name.at, ':', name.len);
+	if (!colon || colon == name.at)
+		return NULL;
+	*ret_suffix = (struct span){colon + 1, (size_t)(name.at + name.len - colon - 1)};
+	return catalogue_find_model(c, (struct span){name.at, (size_t)(colon - name.at)});
+}
+
+/* The model's targets in the lane are the candidates. False: it has none there. */
+static bool
+enter_lane(struct exchange *x, int lane)
+{
+	const struct catalogue *c = x->edge->p->catalogue;
+	const struct catalogue_model *m = x->model;
+	x->route.count = 0;
+	for (uint32_t i = m->target_at; i < m->target_at + m->target_count; i++) {
+		if (catalogue_target(c, i)->lane != lane)
+			continue;
+		x->route.first = x->route.count ? x->route.first : i;
+		x->route.count++;
+	}
+	return x->route.count > 0;
+}
+
+static void
+no_lane(struct exchange *x, struct span name)
+{
+	const struct catalogue *c = x->edge->p->catalogue;
+	char room[1200];
+	struct text t = text_on(room, sizeof room);
+	text_lit(&t, "The model `");
+	text_str(&t, x->model->public_id);
+	text_lit(&t, "` has no lane `");
+	text_add(&t, name.at, name.len < 64 ? name.len : 64);
+	text_lit(&t, "`. It has: ");
+	for (uint32_t i = 0, told = 0; i < c->lane_count; i++) {
+		if (!enter_lane(x, (int)i))
+			continue;
+		text_str(&t, told++ ? ", " : "");
+		text_str(&t, catalogue_lane(c, i)->name);
+	}
+	text_lit(&t, ".");
+	answer_sentence(x, END_BAD_LANE, NULL, (struct span){t.at, t.len});
+	explicit_bzero(room, sizeof room);
+	exchange_end(x, END_BAD_LANE);
+}
+
+int
+route_lane(struct exchange *x, struct span suffix)
+{
+	const struct catalogue *c = x->edge->p->catalogue;
+	int lane = x->req->wish.lane ? x->req->wish.lane - 1 : -1;
+	if (lane < 0 && suffix.at)
+		lane = catalogue_find_lane(c, suffix);
+	else if (lane < 0)
+		lane = catalogue_first_target(c, x->model)->lane;
+	if (lane >= 0 && enter_lane(x, lane))
+		return lane;
+	const char *name = lane >= 0 ? catalogue_lane(c, (uint32_t)lane)->name : NULL;
+	no_lane(x, name ? (struct span){name, strlen(name)} : suffix);
+	return -1;
+}
+
+/* ---- who of its targets can ---- */
+
+bool
+route_target_serves(const struct edge *e, const struct catalogue_target *t, const struct exchange *x)
+{
+	return catalogue_provider(e->p->catalogue, t->provider)->dialect == endpoint_dialect((enum endpoint)x->endpoint);
+}
+
+static enum route_lack
+lack_of(const struct exchange *x, const struct catalogue_target *t, int64_t home, uint64_t wall_ms)
+{
+	const struct catalogue *c = x->edge->p->catalogue;
+	const struct route_wish *w = &x->req->wish;
+	if (!route_target_serves(x->edge, t, x))
+		return LACK_ENDPOINT;
+	if (x->req->scan.result.store && !catalogue_provider(c, t->provider)->store) /* what is kept there would be nobody's: it can't be named again from here */
+		return LACK_STORE;
+	if (home >= 0 && t->provider != home)
+		return LACK_OBJECT;
+	if (w->region[0] && strcmp(w->region, t->region) != 0)
+		return LACK_REGION;
+	if (w->zero_retention && !t->zero_retention)
+		return LACK_RETENTION;
+	return catalogue_target_price_now(c, t, wall_ms) ? LACK_NOTHING : LACK_PRICE;
+}
+
+static void
+no_target(struct exchange *x)
+{
+	const struct route_wish *w = &x->req->wish;
+	char room[400];
+	struct text t = text_on(room, sizeof room);
+	text_lit(&t, "No provider of the model `");
+	text_str(&t, x->model->public_id);
+	text_lit(&t, "` meets what lethe-policy demands:");
+	if (w->zero_retention)
+		text_lit(&t, " zero-retention");
+	if (w->region[0]) {
+		text_str(&t, w->zero_retention ? ", region=" : " region=");
+		text_str(&t, w->region);
+	}
+	text_lit(&t, ". Nothing was sent to any. Choose another model or lane, or leave that demand out.");
+	answer_sentence(x, END_NO_TARGET, NULL, (struct span){t.at, t.len});
+	exchange_end(x, END_NO_TARGET);
+}
+
+static void
+nobody(struct exchange *x, enum route_lack lack)
+{
+	switch (lack) {
+	case LACK_ENDPOINT:
+		answer_wrong_endpoint(x);
+		exchange_end(x, END_NO_MODEL);
+		return;
+	case LACK_STORE:
+		answer_request_error(x, REQUEST_STORE);
+		exchange_end(x, END_BAD_BODY);
+		return;
+	case LACK_OBJECT:
+		exchange_end(x, END_OTHER_PROVIDER);
+		return;
+	case LACK_REGION:
+	case LACK_RETENTION:
+		no_target(x);
+		return;
+	case LACK_PRICE:
+	case LACK_NOTHING:
+		exchange_end(x, END_NO_PRICE);
+		return;
+	}
+}
+
+/* False: none can, and it has been said why. */
+static bool
+sort_out(struct exchange *x)
+{
+	enum route_lack nearest = LACK_ENDPOINT;
+	uint64_t wall_ms = edge_wall_ms(x->edge);
+	int64_t home = object_home(x);
+	x->route.out = (uint16_t) ~((1u << x->route.count) - 1);
+	for (uint32_t i = 0; i < x->route.count; i++) {
+		enum route_lack lack = lack_of(x, catalogue_target(x->edge->p->catalogue, x->route.first + i), home, wall_ms);
+		if (lack == LACK_NOTHING)
+			continue;
+		x->route.out |= (uint16_t)(1u << i);
+		nearest = lack > nearest ? lack : nearest;
+	}
+	if (x->route.out != UINT16_MAX)
+		return true;
+	nobody(x, nearest);
+	return false;
+}
 
 bool
 route_model(struct exchange *x)
 {
-	struct edge *e = x->edge;
 	const struct request_facts *r = &x->req->scan.result;
-	struct span name = {r->model, r->model_len};
+	struct span name = {r->model, r->model_len}, suffix = {0};
 	if (!name.len) /* only moderations may leave it out */
 		name = SPAN("omni-moderation-latest");
-	x->model = catalogue_find_model(e->p->catalogue, name);
+	x->model = catalogue_find_model(x->edge->p->catalogue, name);
+	if (!x->model)
+		x->model = model_before_colon(x->edge->p->catalogue, name, &suffix);
 	if (!x->model) {
 		answer_error(x, END_NO_MODEL, "model", name);
 		exchange_end(x, END_NO_MODEL);
 		return false;
 	}
-	if (catalogue_provider(e->p->catalogue, x->model->provider)->dialect != endpoint_dialect((enum endpoint)x->endpoint)) {
-		answer_wrong_endpoint(x);
-		exchange_end(x, END_NO_MODEL);
+	x->ticket->facts.model = x->model->id;
+	int lane = route_lane(x, suffix);
+	if (lane < 0 || !sort_out(x))
 		return false;
-	}
-	x->price = catalogue_price_now(e->p->catalogue, x->model, edge_wall_ms(e));
-	if (!x->price) {
-		exchange_end(x, END_NO_PRICE);
-		return false;
-	}
-	struct ticket_facts *f = &x->ticket->facts;
-	f->model = x->model->id;
-	f->price = x->price->id;
-	f->provider = catalogue_provider(e->p->catalogue, x->model->provider)->id;
-	return true;
+	x->ticket->facts.lane = catalogue_lane(x->edge->p->catalogue, (uint32_t)lane)->id;
+	return route_next(x);
 }
 
 /* ---- edits of the body: everything else goes up byte by byte as it came ---- */
@@ -42,7 +196,7 @@ route_edit(struct exchange *x)
 {
 	struct request *r = x->req;
 	const struct request_facts *f = &r->scan.result;
-	const struct catalogue_provider *p = catalogue_provider(x->edge->p->catalogue, x->model->provider);
+	const struct catalogue_provider *p = catalogue_provider(x->edge->p->catalogue, x->route.target->provider);
 	struct text room = text_on(r->edit_text, sizeof r->edit_text);
 	if (x->object) { /* as it came */
 		r->total = r->body_bytes;
@@ -51,13 +205,16 @@ route_edit(struct exchange *x)
 	bool chat = x->endpoint == ENDPOINT_CHAT_COMPLETIONS;
 	x->hide = chat && f->stream && !f->include_usage && p->inject_usage;
 	struct request_wish wish = {
-		.model = {x->model->upstream_id, strlen(x->model->upstream_id)},
+		.model = {x->route.target->upstream_id, strlen(x->route.target->upstream_id)},
 		.ask_usage = x->hide,
 		.old_cap = chat && p->old_cap,
 		.no_store = x->endpoint == ENDPOINT_RESPONSES && !p->store,
 		.cap = x->capped,
 	};
 	uint32_t most = request_edit_count(f);
+	if (r->edits_cap) /* another target's */
+		vault_free(x->edge->vault, r->edits, r->edits_cap * sizeof *r->edits);
+	r->edits_cap = 0;
 	r->edits = r->few;
 	if (most > EDITS_FEW) { /* opened ids lie behind the edits that put them in */
 		uint32_t cap = most + (uint32_t)((f->object_count * (SEAL_ID_MAX + 2) + sizeof *r->edits - 1) / sizeof *r->edits);

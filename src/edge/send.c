@@ -12,18 +12,6 @@ enum { SEND_PARTS = 64 };
 
 /* ---- the head ---- */
 
-static struct secret
-provider_key(struct edge *e, uint32_t provider)
-{
-	uint32_t count = catalogue_provider(e->p->catalogue, provider)->key_count;
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t k = e->next_key[provider]++ % count;
-		if (e->key[provider][k].at)
-			return e->key[provider][k];
-	}
-	return (struct secret){0};
-}
-
 /* Those kept lines that this provider may see. */
 static void
 add_client_headers(struct text *t, const struct request *r, const struct catalogue_provider *p)
@@ -50,7 +38,7 @@ add_target(struct text *t, const struct exchange *x, const struct catalogue_prov
 	text_str(t, p->base_path);
 	if (p->dialect == DIALECT_GEMINI) {
 		text_lit(t, "/models/");
-		text_str(t, x->model->upstream_id);
+		text_str(t, x->route.target->upstream_id);
 		text_lit(t, ":");
 	}
 	if (x->object) {
@@ -70,9 +58,9 @@ static struct span
 build_head(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	const struct catalogue_provider *p = catalogue_provider(e->p->catalogue, x->model->provider);
+	const struct catalogue_provider *p = catalogue_provider(e->p->catalogue, x->route.target->provider);
 	struct text t = text_on(e->head_out, HEAD_OUT_BYTES);
-	struct secret key = provider_key(e, x->model->provider);
+	const struct secret key = e->key[x->route.target->provider][x->route.key];
 	text_span(&t, x->object ? object_method(x) : x->duplex ? SPAN("GET ")
 														   : SPAN("POST "));
 	add_target(&t, x, p);

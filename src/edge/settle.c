@@ -76,49 +76,55 @@ write_usage(struct ticket_facts *f, const struct usage *u)
 
 /* The model as the provider calls it, maybe with the date of its version behind the name. */
 static bool
-is_named(const struct catalogue_model *m, struct span name)
+is_named(const struct catalogue_target *t, struct span name)
 {
-	size_t len = strlen(m->upstream_id);
-	if (name.len < len || memcmp(name.at, m->upstream_id, len) != 0)
+	size_t len = strlen(t->upstream_id);
+	if (name.len < len || memcmp(name.at, t->upstream_id, len) != 0)
 		return false;
 	return name.len == len || (name.at[len] == '-' && name.len > len + 1 && name.at[len + 1] >= '0' && name.at[len + 1] <= '9');
 }
 
-/* Which of our models a leg ran on; NULL: one that is not in the catalogue. */
-static const struct catalogue_model *
-leg_model(const struct exchange *x, const struct meter_leg *l)
+/*
+ * Where in our catalogue a leg ran: at the same provider, in the same lane if there is one. NULL: the provider's model is not in it.
+ */
+static const struct catalogue_target *
+leg_target(const struct exchange *x, const struct meter_leg *l)
 {
 	const struct catalogue *c = x->edge->p->catalogue;
+	const struct catalogue_target *asked = x->route.target, *found = NULL;
 	struct span name = {l->model, l->model_len};
-	if (is_named(x->model, name))
-		return x->model;
-	for (uint32_t i = 0; i < c->model_count; i++) {
-		const struct catalogue_model *m = catalogue_model(c, i);
-		if (m->provider == x->model->provider && is_named(m, name))
-			return m;
+	if (is_named(asked, name))
+		return asked;
+	for (uint32_t i = 0; i < c->target_count; i++) {
+		const struct catalogue_target *t = catalogue_target(c, i);
+		if (t->provider == asked->provider && (!found || t->lane == asked->lane) && is_named(t, name)) {
+			found = t;
+			if (t->lane == asked->lane)
+				break;
+		}
 	}
-	return NULL;
+	return found;
 }
 
 /* The row that this usage is charged by. */
 static const struct catalogue_price *
-price_of(const struct exchange *x, const struct catalogue_model *m, const struct catalogue_price *base, const struct usage *u)
+price_of(const struct exchange *x, const struct catalogue_target *t, const struct catalogue_price *base, const struct usage *u)
 {
 	bool unpriced;
-	return catalogue_price_for(x->edge->p->catalogue, m, base, u, &unpriced);
+	return catalogue_price_for(x->edge->p->catalogue, t, base, u, &unpriced);
 }
 
 static const struct catalogue_price *
-leg_price(const struct exchange *x, const struct catalogue_model *m, const struct usage *u)
+leg_price(const struct exchange *x, const struct catalogue_target *t, const struct usage *u)
 {
 	struct edge *e = x->edge;
-	const struct catalogue_price *p = m ? catalogue_price_now(e->p->catalogue, m, edge_wall_ms(e)) : NULL;
-	return p ? price_of(x, m, p, u) : price_of(x, x->model, x->price, u); /* an unknown model is not free: it costs what the asked one does */
+	const struct catalogue_price *p = t ? catalogue_target_price_now(e->p->catalogue, t, edge_wall_ms(e)) : NULL;
+	return p ? price_of(x, t, p, u) : price_of(x, x->route.target, x->price, u); /* an unknown model is not free: it costs what the asked one does */
 }
 
 /* Seconds of audio cost what audio tokens do where the row has no price for them: nothing is free by mistake. */
 static struct usage
-leg_usage(const struct exchange *x, const struct catalogue_model *m, const struct meter_leg *l)
+leg_usage(const struct exchange *x, const struct catalogue_target *m, const struct meter_leg *l)
 {
 	enum { TOKENS_A_SECOND = 10 };
 	struct usage u = l->usage;
@@ -152,9 +158,9 @@ legs_cost(const struct exchange *x)
 	struct nano sum = {0};
 	for (unsigned i = 0; i < leg_count(x); i++) {
 		const struct meter_leg *l = &x->meter->legs[i];
-		const struct catalogue_model *m = leg_model(x, l);
+		const struct catalogue_target *m = leg_target(x, l);
 		struct usage u = leg_usage(x, m, l);
-		if (m != x->model)
+		if (m != x->route.target)
 			sum.v += price_cost(leg_price(x, m, &u), &u).v;
 	}
 	return sum;
@@ -167,15 +173,15 @@ hand_in_legs(struct exchange *x)
 	struct edge *e = x->edge;
 	for (unsigned i = 0; i < leg_count(x); i++) {
 		const struct meter_leg *l = &x->meter->legs[i];
-		const struct catalogue_model *m = leg_model(x, l);
-		struct ticket *t = m == x->model ? NULL : ticket_pick(e->desk);
+		const struct catalogue_target *m = leg_target(x, l);
+		struct ticket *t = m == x->route.target ? NULL : ticket_pick(e->desk);
 		if (!t)
 			continue;
 		struct usage u = leg_usage(x, m, l);
 		t->facts = x->ticket->facts;
 		t->facts.parent = x->id;
 		t->facts.legs_nano = 0;
-		t->facts.model = m ? m->id : 0;
+		t->facts.model = m ? catalogue_model(e->p->catalogue, m->model)->id : 0;
 		t->facts.price = leg_price(x, m, &u)->id;
 		write_usage(&t->facts, &u);
 		struct ticket_leg row = {x->account_row, x->slot};
@@ -268,8 +274,8 @@ usage_now(const struct exchange *x, struct usage *ret)
 		else
 			add_unreported(x->meter, ret);
 		for (unsigned i = 0; i < x->meter->leg_count; i++)
-			if (leg_model(x, &x->meter->legs[i]) == x->model) {
-				struct usage u = leg_usage(x, x->model, &x->meter->legs[i]);
+			if (leg_target(x, &x->meter->legs[i]) == x->route.target) {
+				struct usage u = leg_usage(x, x->route.target, &x->meter->legs[i]);
 				add_usage(ret, &u);
 			}
 		return;
@@ -286,7 +292,7 @@ static struct nano
 state(struct exchange *x, const struct usage *u)
 {
 	bool unpriced;
-	const struct catalogue_price *row = catalogue_price_for(x->edge->p->catalogue, x->model, x->price, u, &unpriced);
+	const struct catalogue_price *row = catalogue_price_for(x->edge->p->catalogue, x->route.target, x->price, u, &unpriced);
 	struct nano cost = price_cost(row, u), hold = ticket_hold(x->ticket), legs = legs_cost(x);
 	write_usage(&x->ticket->facts, u);
 	x->ticket->facts.price = row->id;

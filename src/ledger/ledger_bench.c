@@ -81,13 +81,17 @@ run_tally(uint32_t models)
 	enum { TICKETS = 1000,
 		ROUNDS = 2000 };
 	size_t head = sizeof(struct catalogue), provider = sizeof(struct catalogue_provider);
-	char *memory = calloc(1, head + provider + models * sizeof(struct catalogue_model)), *sums = calloc(1, tally_bytes(models));
+	char *memory = calloc(1, head + provider + models * (sizeof(struct catalogue_model) + sizeof(struct catalogue_target)) + sizeof(struct catalogue_lane)), *sums = calloc(1, tally_bytes(models));
 	struct catalogue *c = (void *)memory;
 	if (memory == NULL || sums == NULL)
 		abort();
-	*c = (struct catalogue){.provider_count = 1, .model_count = models, .provider_at = head, .model_at = head + provider};
-	for (uint32_t i = 0; i < models; i++)
+	*c = (struct catalogue){.provider_count = 1, .model_count = models, .provider_at = head, .model_at = head + provider, .lane_count = 1, .target_count = models};
+	c->target_at = c->model_at + models * sizeof(struct catalogue_model);
+	c->lane_at = c->target_at + models * sizeof(struct catalogue_target);
+	for (uint32_t i = 0; i < models; i++) {
 		((struct catalogue_model *)(void *)(memory + c->model_at))[i].id = 1000 + i;
+		((struct catalogue_target *)(void *)(memory + c->target_at))[i].model = i;
+	}
 	tally_format(sums, models);
 	struct tally *t = tally_attach(sums, tally_bytes(models), c);
 	struct ticket_facts f = {.status = 200, .end_reason = 1, .duration_ms = 4000, .first_byte_ms = 700, .tokens_input = 9, .tokens_output = 9};

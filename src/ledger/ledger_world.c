@@ -27,12 +27,20 @@ fill_catalogue(struct world_catalogue *c)
 		.model_at = AT(model),
 		.price_at = AT(price),
 		.name_at = AT(name),
-		.price_ref_at = AT(ref)};
+		.price_ref_at = AT(ref),
+		.lane_count = 1,
+		.target_count = 2,
+		.lane_at = AT(lane),
+		.target_at = AT(target)};
+	c->lane[0] = (struct catalogue_lane){"direct", 0};
+	c->target[0] = (struct catalogue_target){.upstream_id = "small-1", .rank = 1, .weight = 1, .price_count = 1};
+	c->target[1] = (struct catalogue_target){.model = 1, .upstream_id = "large-1", .rank = 1, .weight = 1, .price_at = 1, .price_count = 2};
 	c->provider[0] = (struct catalogue_provider){
 		.id = 1, .key_count = 1, .name = "sim", .host = "127.0.0.1", .port = 80, .base_path = "/v1"};
 	c->model[0] = (struct catalogue_model){.id = 10,
 		.public_id = "small",
-		.upstream_id = "small-1",
+		.target_at = 0,
+		.target_count = 1,
 		.context_tokens = 1000,
 		.output_tokens = 100,
 		.bytes_per_token_x100 = 200,
@@ -40,7 +48,8 @@ fill_catalogue(struct world_catalogue *c)
 		.price_count = 1};
 	c->model[1] = (struct catalogue_model){.id = 11,
 		.public_id = "large",
-		.upstream_id = "large-1",
+		.target_at = 1,
+		.target_count = 1,
 		.context_tokens = 1000,
 		.output_tokens = 100,
 		.bytes_per_token_x100 = 200,

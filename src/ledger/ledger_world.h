@@ -24,6 +24,8 @@ struct world_catalogue {
 	struct catalogue_price price[3];
 	struct catalogue_name name[2];
 	struct catalogue_price_ref ref[3];
+	_Alignas(8) struct catalogue_lane lane[1];
+	_Alignas(8) struct catalogue_target target[2];
 };
 
 struct world {

@@ -9,10 +9,10 @@
 /* ---- catalogue → store ---- */
 
 static bool
-insert_price(struct ledger *l, const struct catalogue_model *m, const struct catalogue_price *p)
+insert_price(struct ledger *l, uint32_t owner, const struct catalogue_price *p)
 {
 	sqlite3_stmt *st = store_sql(&l->store, SQL_price_insert);
-	sql_bind(st, (int64_t)p->id, m->id, (int64_t)p->from_ms, (int64_t)clock_wall_us(), p->request_nano, p->tier, p->above_tokens,
+	sql_bind(st, (int64_t)p->id, owner, (int64_t)p->from_ms, (int64_t)clock_wall_us(), p->request_nano, p->tier, p->above_tokens,
 		p->geo_us_x100);
 	for (int k = 0; k < TOOL_KIND_COUNT; k++)
 		sqlite3_bind_int64(st, 9 + k, p->tool_nano[k]);
@@ -37,7 +37,21 @@ insert_model(struct ledger *l, const struct catalogue_model *m)
 {
 	bool ok = put_name(l, SQL_model_put, m->id, m->public_id);
 	for (uint32_t i = 0; ok && i < m->price_count; i++)
-		ok = insert_price(l, m, catalogue_price(l->o.catalogue, m->price_at + i));
+		ok = insert_price(l, m->id, catalogue_price(l->o.catalogue, m->price_at + i));
+	return ok;
+}
+
+/* What a lane or a target charges by a list of its own. */
+static bool
+insert_target(struct ledger *l, const struct catalogue_target *t)
+{
+	char owner[CATALOGUE_OWNER_MAX];
+	if (!catalogue_target_has_prices(l->o.catalogue, t))
+		return true;
+	catalogue_price_owner(l->o.catalogue, t, owner);
+	bool ok = put_name(l, SQL_model_put, t->price_owner, owner);
+	for (uint32_t i = 0; ok && i < t->price_count; i++)
+		ok = insert_price(l, t->price_owner, catalogue_price(l->o.catalogue, t->price_at + i));
 	return ok;
 }
 
@@ -50,6 +64,8 @@ insert_catalogue(struct ledger *l)
 		ok = put_name(l, SQL_provider_put, catalogue_provider(c, i)->id, catalogue_provider(c, i)->name);
 	for (uint32_t i = 0; ok && i < c->model_count; i++)
 		ok = insert_model(l, catalogue_model(c, i));
+	for (uint32_t i = 0; ok && i < c->target_count; i++)
+		ok = insert_target(l, catalogue_target(c, i));
 	return ok;
 }
 

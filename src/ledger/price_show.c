@@ -117,8 +117,8 @@ price_show_catalogue(const struct catalogue *c, const char *model, uint64_t at_m
 	if (price != NULL) {
 		answer = control_ok();
 		json_object_set_new(answer, "model", json_string(m->public_id));
-		json_object_set_new(answer, "provider", json_string(catalogue_provider(c, m->provider)->name));
-		json_object_set_new(answer, "upstream", json_string(m->upstream_id));
+		json_object_set_new(answer, "provider", json_string(catalogue_provider(c, catalogue_first_target(c, m)->provider)->name));
+		json_object_set_new(answer, "upstream", json_string(catalogue_first_target(c, m)->upstream_id));
 		put_aliases(answer, c, m);
 		json_object_update(answer, price);
 	}

@@ -84,6 +84,9 @@ put_facts(struct ledger *l, json_t *o, const struct ticket_facts *f)
 	control_put_id(o, "key", ID_KEY, f->key);
 	control_put_name(l, o, "model", SQL_model_by_id, f->model);
 	control_put_name(l, o, "provider", SQL_provider_by_id, f->provider);
+	const char *lane = l->o.catalogue != NULL ? catalogue_lane_name(l->o.catalogue, f->lane) : NULL;
+	if (lane != NULL)
+		json_object_set_new(o, "lane", json_string(lane));
 	char price[20];
 	snprintf(price, sizeof(price), "%016llx", (unsigned long long)f->price);
 	json_object_set_new(o, "price", json_string(price));

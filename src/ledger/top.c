@@ -61,7 +61,7 @@ look_at_board(struct ledger *l, struct now *ret)
 			continue;
 		ret->by_state[look.state]++;
 		ret->used[look.edge] += look.state != BOARD_STATE_FREE;
-		uint32_t block = tally_block_of(l->o.tally, look.model, look.provider, LANE_DIRECT);
+		uint32_t block = tally_block_of(l->o.tally, look.model, look.provider, look.lane);
 		ret->block[block].waiting += look.state == BOARD_STATE_WAITING;
 		ret->block[block].answering += look.state == BOARD_STATE_ANSWERING;
 	}
@@ -101,14 +101,13 @@ put_tokens(json_t *o, const struct tally_block *b)
 static json_t *
 model_json(struct ledger *l, const struct now *now, uint32_t block, const struct tally_block *b)
 {
-	const struct catalogue_model *m;
-	enum lane lane;
+	const struct catalogue *c = l->o.catalogue;
+	const struct catalogue_target *t = tally_block_target(l->o.tally, block);
 	uint64_t all, failed;
 	json_t *o = json_object();
-	tally_block_names(l->o.tally, block, &m, &lane);
-	json_object_set_new(o, "model", json_string(m != NULL ? m->public_id : "(other)"));
-	json_object_set_new(o, "provider",
-		json_string(m != NULL ? catalogue_provider(l->o.catalogue, m->provider)->name : "(other)"));
+	json_object_set_new(o, "model", json_string(t != NULL ? catalogue_model(c, t->model)->public_id : "(other)"));
+	json_object_set_new(o, "provider", json_string(t != NULL ? catalogue_provider(c, t->provider)->name : "(other)"));
+	json_object_set_new(o, "lane", json_string(t != NULL ? catalogue_lane(c, t->lane)->name : "(other)"));
 	put(o, "waiting", now->block[block].waiting);
 	put(o, "answering", now->block[block].answering);
 	count_requests(b, &all, &failed);

@@ -48,7 +48,7 @@ group_of(const json_t *request, struct usage_query *q, json_t **ret_error)
 		if (d == NULL || q->by_count == USAGE_BY_MAX || (q->by_count > 0 && q->by[0] == d))
 			return refuse(ret_error,
 				control_error("bad_request",
-					"\"group\" must be none or one or two different of month, day, hour, account, key, model, provider, endpoint, tier, end_reason, "
+					"\"group\" must be none or one or two different of month, day, hour, account, key, model, provider, endpoint, tier, lane, end_reason, "
 					"status with a comma between, not \"%s\"",
 					text));
 		q->by[q->by_count++] = d;
@@ -199,6 +199,14 @@ put_month(json_t *o, int64_t month)
 	json_object_set_new(o, "month", json_string(text));
 }
 
+/* Names come from the catalogue of today; a lane that is not in it any more keeps its number. */
+static void
+put_lane(struct ledger *l, json_t *o, uint16_t lane)
+{
+	const char *name = l->o.catalogue != NULL ? catalogue_lane_name(l->o.catalogue, lane) : NULL;
+	json_object_set_new(o, "lane", name != NULL ? json_string(name) : json_integer(lane));
+}
+
 static void
 put_dimension(struct ledger *l, json_t *o, const struct usage_dimension *d, int64_t value)
 {
@@ -231,6 +239,9 @@ put_dimension(struct ledger *l, json_t *o, const struct usage_dimension *d, int6
 		break;
 	case BY_TIER:
 		control_put_tier(o, value);
+		break;
+	case BY_LANE:
+		put_lane(l, o, (uint16_t)value);
 		break;
 	case BY_END_REASON:
 		json_object_set_new(o, "end_reason", json_string(control_reason_name((uint8_t)value)));

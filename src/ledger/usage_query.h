@@ -21,6 +21,7 @@
 	X(PROVIDER, "provider", NULL, "provider") \
 	X(ENDPOINT, "endpoint", NULL, "endpoint") \
 	X(TIER, "tier", NULL, "tier") \
+	X(LANE, "lane", NULL, "lane") \
 	X(END_REASON, "end_reason", NULL, "end_reason") \
 	X(STATUS, "status", NULL, "status")
 

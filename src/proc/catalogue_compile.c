@@ -1,25 +1,17 @@
 #include "proc/catalogue_compile.h"
 
+#include "proc/catalogue_targets.h"
+
 #include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The block under construction: typed views of its sections. */
-struct block {
-	struct catalogue *head;
-	struct catalogue_provider *provider;
-	struct catalogue_model *model;
-	struct catalogue_price *price;
-	struct catalogue_name *name;
-	struct catalogue_price_ref *price_ref;
-};
-
 /* ---- ids ---- */
 
 /* First 8 bytes of BLAKE2b over the parts; `kind` keeps a provider and a model of the same name apart. */
-static uint64_t
-hash(const char *kind, const void *a, size_t a_len, const void *b, size_t b_len)
+uint64_t
+catalogue_hash(const char *kind, const void *a, size_t a_len, const void *b, size_t b_len)
 {
 	crypto_generichash_state state;
 	uint8_t out[16];
@@ -34,15 +26,15 @@ hash(const char *kind, const void *a, size_t a_len, const void *b, size_t b_len)
 	return id;
 }
 
-static uint32_t
-name_id(const char *kind, const char *name)
+uint32_t
+catalogue_name_id(const char *kind, const char *name)
 {
-	return (uint32_t)hash(kind, name, strlen(name), NULL, 0);
+	return (uint32_t)catalogue_hash(kind, name, strlen(name), NULL, 0);
 }
 
 /* What a price row says, in a fixed form: a change of its date or of any amount is another row with another id. */
-static uint64_t
-price_id(const char *model, const struct catalogue_price *p)
+uint64_t
+catalogue_price_id(const char *model, const struct catalogue_price *p)
 {
 	enum { FIRST_TOOLS = TOOL_code_session + 1, /* later ones stand behind, and only when they have a price: so that older rows keep their ids */
 		FIRST_WORDS = 5 + FIRST_TOOLS + TOKEN_KIND_COUNT };
@@ -54,7 +46,7 @@ price_id(const char *model, const struct catalogue_price *p)
 	}
 	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
 		words[5 + FIRST_TOOLS + k] = (uint64_t)p->pico[k];
-	return hash("price", model, strlen(model) + 1, words, later ? sizeof words : FIRST_WORDS * sizeof *words) &
+	return catalogue_hash("price", model, strlen(model) + 1, words, later ? sizeof words : FIRST_WORDS * sizeof *words) &
 		INT64_MAX; /* a row of the store: SQLite's integers are signed */
 }
 
@@ -69,15 +61,6 @@ name_count(const struct config *c)
 	return count;
 }
 
-static size_t
-price_count(const struct config *c)
-{
-	size_t count = 0;
-	for (uint32_t i = 0; i < c->model_count; i++)
-		count += c->models[i].price_count;
-	return count;
-}
-
 /* Place of a section of `count` rows; *at advances behind it, kept at a multiple of 8. */
 static uint64_t
 place(uint64_t *at, size_t count, size_t size)
@@ -88,20 +71,24 @@ place(uint64_t *at, size_t count, size_t size)
 }
 
 static void
-lay_out(const struct config *c, struct block *b)
+lay_out(const struct config *c, struct catalogue_block *b)
 {
-	size_t names = name_count(c), prices = price_count(c);
+	size_t names = name_count(c), prices, targets = catalogue_targets_count(c, &prices);
 	uint64_t at = sizeof(struct catalogue);
 	struct catalogue head = {.magic = CATALOGUE_MAGIC,
 		.provider_count = c->provider_count,
 		.model_count = c->model_count,
 		.price_count = (uint32_t)prices,
-		.name_count = (uint32_t)names};
+		.name_count = (uint32_t)names,
+		.lane_count = c->lane_count,
+		.target_count = (uint32_t)targets};
 	head.provider_at = place(&at, c->provider_count, sizeof(struct catalogue_provider));
 	head.model_at = place(&at, c->model_count, sizeof(struct catalogue_model));
 	head.price_at = place(&at, prices, sizeof(struct catalogue_price));
 	head.name_at = place(&at, names, sizeof(struct catalogue_name));
 	head.price_ref_at = place(&at, prices, sizeof(struct catalogue_price_ref));
+	head.lane_at = place(&at, c->lane_count, sizeof(struct catalogue_lane));
+	head.target_at = place(&at, targets, sizeof(struct catalogue_target));
 	head.bytes = at;
 	char *memory = calloc(1, at);
 	if (memory == NULL)
@@ -113,11 +100,13 @@ lay_out(const struct config *c, struct block *b)
 	b->price = (struct catalogue_price *)(memory + head.price_at);
 	b->name = (struct catalogue_name *)(memory + head.name_at);
 	b->price_ref = (struct catalogue_price_ref *)(memory + head.price_ref_at);
+	b->lane = (struct catalogue_lane *)(memory + head.lane_at);
+	b->target = (struct catalogue_target *)(memory + head.target_at);
 }
 
 /* Lengths were checked with the configuration. */
-static void
-copy_text(char *out, size_t cap, const char *text)
+void
+catalogue_copy_text(char *out, size_t cap, const char *text)
 {
 	size_t len = strlen(text);
 	assert(len < cap);
@@ -127,7 +116,7 @@ copy_text(char *out, size_t cap, const char *text)
 static void
 fill_provider(const struct config_provider *p, struct catalogue_provider *out)
 {
-	out->id = name_id("provider", p->name);
+	out->id = catalogue_name_id("provider", p->name);
 	out->key_count = p->key_count;
 	out->port = p->target.port;
 	out->tls = p->target.tls;
@@ -140,12 +129,12 @@ fill_provider(const struct config_provider *p, struct catalogue_provider *out)
 	out->dialect = (uint8_t)p->dialect;
 	out->old_cap = p->cap_field != 0;
 	out->cancel = (uint8_t)p->on_client_gone;
-	copy_text(out->name, sizeof out->name, p->name);
-	copy_text(out->host, sizeof out->host, p->target.host);
-	copy_text(out->base_path, sizeof out->base_path, p->target.base_path);
+	catalogue_copy_text(out->name, sizeof out->name, p->name);
+	catalogue_copy_text(out->host, sizeof out->host, p->target.host);
+	catalogue_copy_text(out->base_path, sizeof out->base_path, p->target.base_path);
 	out->pass_header_count = p->pass_header_count;
 	for (uint32_t i = 0; i < p->pass_header_count; i++)
-		copy_text(out->pass_header[i], sizeof out->pass_header[i], p->pass_headers[i]);
+		catalogue_copy_text(out->pass_header[i], sizeof out->pass_header[i], p->pass_headers[i]);
 }
 
 static int
@@ -159,11 +148,29 @@ newest_first(const void *a, const void *b)
 	return (x->above_tokens > y->above_tokens) - (x->above_tokens < y->above_tokens);
 }
 
-static void
-fill_prices(const struct config_model *m, struct catalogue_price *out)
+static int64_t
+times(int64_t amount, uint64_t x100)
 {
-	for (uint32_t i = 0; i < m->price_count; i++) {
-		const struct config_price *p = &m->prices[i];
+	unsigned __int128 product = ((unsigned __int128)(uint64_t)amount * x100 + 99) / 100;
+	return product > INT64_MAX ? INT64_MAX : (int64_t)product;
+}
+
+/* Everything that a lane costs, rounded up. */
+static void
+multiply(struct catalogue_price *p, uint64_t x100)
+{
+	p->request_nano = times(p->request_nano, x100);
+	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++)
+		p->tool_nano[k] = times(p->tool_nano[k], x100);
+	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
+		p->pico[k] = times(p->pico[k], x100);
+}
+
+void
+catalogue_fill_prices(const struct config_price *rows, uint32_t count, const char *owner, uint64_t times_x100, struct catalogue_price *out)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct config_price *p = &rows[i];
 		out[i].from_ms = p->from_ms;
 		out[i].request_nano = p->per_request_nano;
 #define X(name, piece) out[i].tool_nano[TOOL_##name] = p->name##_nano;
@@ -173,18 +180,18 @@ fill_prices(const struct config_model *m, struct catalogue_price *out)
 		out[i].geo_us_x100 = (uint16_t)p->geo_us_x100;
 		out[i].tier = (uint8_t)p->tier;
 		memcpy(out[i].pico, &p->input, sizeof out[i].pico);
-		out[i].id = price_id(m->id, &out[i]);
+		if (times_x100 != 100)
+			multiply(&out[i], times_x100);
+		out[i].id = catalogue_price_id(owner, &out[i]);
 	}
-	qsort(out, m->price_count, sizeof *out, newest_first);
+	qsort(out, count, sizeof *out, newest_first);
 }
 
 static void
 fill_model(const struct config_model *m, struct catalogue_model *out)
 {
-	out->id = name_id("model", m->id);
-	out->provider = m->provider_index;
-	copy_text(out->public_id, sizeof out->public_id, m->id);
-	copy_text(out->upstream_id, sizeof out->upstream_id, m->upstream);
+	out->id = catalogue_name_id("model", m->id);
+	catalogue_copy_text(out->public_id, sizeof out->public_id, m->id);
 	out->context_tokens = (uint32_t)m->context_tokens;
 	out->output_tokens = (uint32_t)m->output_tokens;
 	out->reasoning = m->reasoning;
@@ -199,7 +206,7 @@ fill_model(const struct config_model *m, struct catalogue_model *out)
 static struct catalogue_name *
 add_name(struct catalogue_name *at, const char *name, uint32_t model, bool alias)
 {
-	copy_text(at->name, sizeof at->name, name);
+	catalogue_copy_text(at->name, sizeof at->name, name);
 	at->name_len = (uint32_t)strlen(name);
 	at->model = model;
 	at->alias = alias;
@@ -220,7 +227,7 @@ by_id(const void *a, const void *b)
 }
 
 static void
-fill(const struct config *c, struct block *b)
+fill(const struct config *c, struct catalogue_block *b)
 {
 	uint32_t price_at = 0;
 	struct catalogue_name *name = b->name;
@@ -230,12 +237,13 @@ fill(const struct config *c, struct block *b)
 		const struct config_model *m = &c->models[i];
 		fill_model(m, &b->model[i]);
 		b->model[i].price_at = price_at;
-		fill_prices(m, &b->price[price_at]);
+		catalogue_fill_prices(m->prices, m->price_count, m->id, 100, &b->price[price_at]);
 		price_at += m->price_count;
 		name = add_name(name, m->id, i, false);
 		for (uint32_t k = 0; k < m->alias_count; k++)
 			name = add_name(name, m->aliases[k], i, true);
 	}
+	catalogue_targets_fill(c, b, price_at);
 	for (uint32_t i = 0; i < b->head->price_count; i++)
 		b->price_ref[i] = (struct catalogue_price_ref){b->price[i].id, i, 0};
 	qsort(b->name, b->head->name_count, sizeof *b->name, by_name);
@@ -257,8 +265,8 @@ by_small_id(const void *a, const void *b)
 
 /* Zero means "none" in a ticket, and an id stands for one name only, for ever. */
 static void
-refuse_collisions(struct id_of *ids, uint32_t count, const char *(*name)(const struct block *, uint32_t),
-	const struct block *b, struct problems *problems)
+refuse_collisions(struct id_of *ids, uint32_t count, const char *(*name)(const struct catalogue_block *, uint32_t),
+	const struct catalogue_block *b, struct problems *problems)
 {
 	qsort(ids, count, sizeof *ids, by_small_id);
 	for (uint32_t i = 0; i < count; i++) {
@@ -272,19 +280,19 @@ refuse_collisions(struct id_of *ids, uint32_t count, const char *(*name)(const s
 }
 
 static const char *
-provider_name(const struct block *b, uint32_t index)
+provider_name(const struct catalogue_block *b, uint32_t index)
 {
 	return b->provider[index].name;
 }
 
 static const char *
-model_name(const struct block *b, uint32_t index)
+model_name(const struct catalogue_block *b, uint32_t index)
 {
 	return b->model[index].public_id;
 }
 
 static void
-check_ids(const struct block *b, struct problems *problems)
+check_ids(const struct catalogue_block *b, struct problems *problems)
 {
 	uint32_t most = b->head->model_count > b->head->provider_count ? b->head->model_count : b->head->provider_count;
 	struct id_of *ids = calloc(most + 1, sizeof *ids);
@@ -297,6 +305,10 @@ check_ids(const struct block *b, struct problems *problems)
 		ids[i] = (struct id_of){b->model[i].id, i};
 	refuse_collisions(ids, b->head->model_count, model_name, b, problems);
 	free(ids);
+	for (uint32_t i = 0; i < b->head->lane_count; i++)
+		for (uint32_t j = 0; j < i; j++)
+			if (b->lane[i].id == b->lane[j].id)
+				problems_error(problems, 0, "the lanes `%s` and `%s` have the same id by chance – rename one of them", b->lane[i].name, b->lane[j].name);
 	for (uint32_t i = 0; i < b->head->price_count; i++)
 		if (b->price_ref[i].id == 0 || (i > 0 && b->price_ref[i].id == b->price_ref[i - 1].id))
 			problems_error(
@@ -304,7 +316,7 @@ check_ids(const struct block *b, struct problems *problems)
 }
 
 static void
-warn_of_future_prices(const struct config *c, const struct block *b, uint64_t now_ms, struct problems *problems)
+warn_of_future_prices(const struct config *c, const struct catalogue_block *b, uint64_t now_ms, struct problems *problems)
 {
 	for (uint32_t i = 0; i < c->model_count; i++)
 		if (catalogue_price_now(b->head, &b->model[i], now_ms) == NULL)
@@ -316,11 +328,11 @@ warn_of_future_prices(const struct config *c, const struct block *b, uint64_t no
 bool
 catalogue_compile(const struct config *c, uint64_t now_ms, struct problems *problems, struct catalogue **ret)
 {
-	struct block b;
+	struct catalogue_block b;
 	uint32_t errors = problems->errors;
 	lay_out(c, &b);
 	fill(c, &b);
-	b.head->version = hash("catalogue", (const char *)b.head + offsetof(struct catalogue, provider_count),
+	b.head->version = catalogue_hash("catalogue", (const char *)b.head + offsetof(struct catalogue, provider_count),
 		b.head->bytes - offsetof(struct catalogue, provider_count), NULL, 0);
 	check_ids(&b, problems);
 	warn_of_future_prices(c, &b, now_ms, problems);

@@ -90,15 +90,15 @@ a_model_is_found_by_all_its_names(void **state)
 	assert_ptr_equal(catalogue_find_model(c, name("B")), b);
 	assert_null(catalogue_find_model(c, name("up/b")));
 	assert_string_equal(b->public_id, "m-b");
-	assert_string_equal(b->upstream_id, "up/b");
-	assert_int_equal(b->provider, 1);
+	assert_string_equal(catalogue_first_target(c, b)->upstream_id, "up/b");
+	assert_int_equal(catalogue_first_target(c, b)->provider, 1);
 	assert_int_equal(b->context_tokens, 2000);
 	assert_int_equal(b->output_tokens, 300);
 	assert_true(b->reasoning);
 	assert_int_equal(b->bytes_per_token_x100, 250);
 	assert_int_equal(b->image_tokens, 7);
 	assert_int_equal(b->created_s, 1735689600);
-	assert_string_equal(catalogue_find_model(c, name("m-a"))->upstream_id, "m-a");
+	assert_string_equal(catalogue_first_target(c, catalogue_find_model(c, name("m-a")))->upstream_id, "m-a");
 	assert_int_equal(c->name_count, 4);
 	uint32_t aliases = 0;
 	for (uint32_t i = 0; i < c->name_count; i++)
@@ -246,7 +246,7 @@ a_price_has_rows_for_tiers_and_sizes(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct usage u = {.tokens = {[TOKEN_cached] = rows[i].prompt - 1, [TOKEN_input] = 1, [TOKEN_output] = 1000000}, .tier = (uint8_t)rows[i].tier};
 		bool unpriced;
-		const struct catalogue_price *row = catalogue_price_for(c, m, base, &u, &unpriced);
+		const struct catalogue_price *row = catalogue_price_for(c, catalogue_first_target(c, m), base, &u, &unpriced);
 		assert_int_equal(row->pico[TOKEN_input], rows[i].input);
 		assert_int_equal(unpriced, rows[i].unpriced);
 		assert_ptr_equal(catalogue_price_by_id(c, row->id), row);
@@ -303,6 +303,56 @@ the_examples_compile(void **state)
 	}
 }
 
+static void
+targets_stand_by_lane_and_rank_with_what_they_cost_there(void **state)
+{
+	static const char lanes_yaml[] =
+		"listen: ['127.0.0.1:0']\n"
+		"lanes: [{name: direct}, {name: economy, times: '0.5'}]\n"
+		"providers: [{name: a, url: 'http://127.0.0.1:1'}, {name: b, url: 'http://127.0.0.1:2', retention: zero, region: eu}]\n"
+		"models:\n"
+		"  - id: m\n"
+		"    context: 10\n"
+		"    output: 5\n"
+		"    prices: [{from: 2020-01-01, input: '3', output: '5', per_request: '0.000000003'}]\n"
+		"    targets:\n"
+		"      - {provider: a, rank: 2, lanes: [direct, economy]}\n"
+		"      - {provider: b, upstream: bm, weight: 3}\n"
+		"      - {provider: b, upstream: own, lanes: [economy], region: us, prices: [{from: 2020-01-01, input: '1', output: '1'}]}\n";
+	static const struct {
+		uint32_t lane, provider;
+		const char *upstream, *region;
+		int64_t input, request;
+		uint16_t number;
+	} want[] = {
+		{0, 1, "bm", "eu", 3000000, 3, 1},
+		{0, 0, "m", "", 3000000, 3, 0},
+		{1, 1, "bm", "eu", 1500000, 2, 1},
+		{1, 1, "own", "us", 500000, 0, 2},
+		{1, 0, "m", "", 1500000, 2, 0},
+	};
+	struct problems p;
+	struct catalogue *c = compile(lanes_yaml, in_2026, &p);
+	assert_non_null(c);
+	const struct catalogue_model *m = catalogue_find_model(c, name("m"));
+	assert_int_equal(m->target_count, ARRAY_LEN(want));
+	for (uint32_t i = 0; i < ARRAY_LEN(want); i++) {
+		const struct catalogue_target *t = catalogue_target(c, m->target_at + i);
+		assert_int_equal(t->lane, want[i].lane);
+		assert_int_equal(t->provider, want[i].provider);
+		assert_string_equal(t->upstream_id, want[i].upstream);
+		assert_string_equal(t->region, want[i].region);
+		assert_int_equal(t->zero_retention, want[i].provider == 1);
+		assert_int_equal(t->number, want[i].number);
+		assert_int_equal(catalogue_target_price_now(c, t, in_2026)->pico[TOKEN_input], want[i].input);
+		assert_int_equal(catalogue_target_price_now(c, t, in_2026)->request_nano, want[i].request);
+	}
+	assert_int_equal(c->price_count, 3); /* the model's, the lane's, and one that is a target's own */
+	assert_int_equal(catalogue_lane(c, 0)->id, 0);
+	assert_int_not_equal(catalogue_lane(c, 1)->id, 0);
+	free(c);
+}
+
 int
 main(void)
 {
@@ -317,6 +367,7 @@ main(void)
 		cmocka_unit_test(a_price_has_rows_for_tiers_and_sizes),
 		cmocka_unit_test(prices_that_fit_no_request_are_refused),
 		cmocka_unit_test(the_examples_compile),
+		cmocka_unit_test(targets_stand_by_lane_and_rank_with_what_they_cost_there),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -377,7 +377,7 @@ const struct cli_command cli_commands[] = {
 				 "sums per day; everything else reads the tickets of that time, which takes longer.",
 		.examples = "lethe usage --since 30d --by model\nlethe usage --account acme --by day,model\nlethe usage --since 24h --by hour --provider openai\n"
 					"lethe usage --since yesterday --until yesterday --by end_reason\nlethe usage --by month,account --csv > usage.csv\n",
-		.args = {{"--by", "WHAT", "group", false, false, "one row for each month, day, hour, account, key, model, provider, endpoint, tier, end_reason or status; two with a comma between",
+		.args = {{"--by", "WHAT", "group", false, false, "one row for each month, day, hour, account, key, model, provider, endpoint, tier, lane, end_reason or status; two with a comma between",
 					 "month,day,hour,account,key,model,provider,endpoint,tier,end_reason,status"},
 			{"--since", "DATE", "since", false, false, "from this day or time on"},
 			{"--until", "DATE", "until", false, false, "up to and with this day, or before this time"},

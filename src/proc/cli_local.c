@@ -207,8 +207,9 @@ static json_t *
 model_json(const struct catalogue *c, const struct catalogue_model *m, uint64_t now)
 {
 	const struct catalogue_price *p = catalogue_price_now(c, m, now);
-	json_t *o = json_pack("{s:s, s:s, s:s}", "model", m->public_id, "provider",
-		catalogue_provider(c, m->provider)->name, "upstream", m->upstream_id);
+	const struct catalogue_target *t = catalogue_first_target(c, m);
+	json_t *o = json_pack("{s:s, s:s, s:s, s:i}", "model", m->public_id, "provider",
+		catalogue_provider(c, t->provider)->name, "upstream", t->upstream_id, "targets", (int)m->target_count);
 	if (p != NULL) {
 		char request[NANO_TEXT_MAX];
 		nano_text((struct nano){p->request_nano}, request);

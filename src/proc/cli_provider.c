@@ -14,13 +14,15 @@ static const char *
 cheapest_model(const struct config *c, uint32_t provider)
 {
 	const struct config_model *found = NULL;
+	const struct config_target *target = NULL;
 	for (uint32_t i = 0; i < c->model_count; i++) {
 		const struct config_model *m = &c->models[i];
-		bool answers = m->provider_index == provider && m->price_count > 0 && m->prices[0].output > 0;
+		const struct config_target *t = config_target_at(m, provider);
+		bool answers = t && m->price_count > 0 && m->prices[0].output > 0;
 		if (answers && (!found || m->prices[0].output < found->prices[0].output))
-			found = m;
+			found = m, target = t;
 	}
-	return found ? found->upstream : NULL;
+	return target ? target->upstream : NULL;
 }
 
 static const char *

@@ -272,15 +272,56 @@ convert_providers(struct reading *r, const struct raw_top *raw, struct config *c
 	}
 }
 
-static void
-convert_prices(struct reading *r, const struct raw_model *raw, struct config_model *m, const yaml_node_t *node)
+static struct config_price *
+convert_prices(struct reading *r, const struct raw_price *raw, uint32_t count, const yaml_node_t *node)
 {
-	m->prices = array(raw->prices_count, sizeof *m->prices);
-	m->price_count = raw->prices_count;
-	for (uint32_t i = 0; i < raw->prices_count; i++) {
+	struct config_price *prices = array(count, sizeof *prices);
+	for (uint32_t i = 0; i < count; i++) {
 		const yaml_node_t *price = config_yaml_item(r->y, config_yaml_get(r->y, node, "prices"), i);
-		m->prices[i].line = config_yaml_line(price);
-		convert_section(r, SECTION_PRICE, &raw->prices[i], &m->prices[i], price);
+		prices[i].line = config_yaml_line(price);
+		convert_section(r, SECTION_PRICE, &raw[i], &prices[i], price);
+	}
+	return prices;
+}
+
+/* The short form is one target of which nothing is said. */
+static void
+convert_targets(struct reading *r, const struct raw_model *raw, struct config_model *m, const yaml_node_t *node)
+{
+	m->short_form = raw->targets_count == 0;
+	m->target_count = m->short_form ? 1 : raw->targets_count;
+	m->targets = array(m->target_count, sizeof *m->targets);
+	if (m->short_form) {
+		const char *provider = m->provider;
+		convert_section(r, SECTION_TARGET, NULL, &m->targets[0], NULL);
+		m->targets[0].provider = provider;
+		m->targets[0].line = m->line;
+		return;
+	}
+	for (uint32_t i = 0; i < raw->targets_count; i++) {
+		struct config_target *t = &m->targets[i];
+		const struct raw_target *from = &raw->targets[i];
+		const yaml_node_t *one = config_yaml_item(r->y, config_yaml_get(r->y, node, "targets"), i);
+		t->line = config_yaml_line(one);
+		convert_section(r, SECTION_TARGET, from, t, one);
+		t->lane_texts = from->lanes;
+		t->lane_text_count = from->lanes_count;
+		t->prices = convert_prices(r, from->prices, from->prices_count, one);
+		t->price_count = from->prices_count;
+	}
+}
+
+static void
+convert_lanes(struct reading *r, const struct raw_top *raw, struct config *c, const yaml_node_t *list)
+{
+	c->lane_count = raw->lanes_count ? raw->lanes_count : 1;
+	c->lanes = array(c->lane_count, sizeof *c->lanes);
+	if (raw->lanes_count == 0)
+		c->lanes[0] = (struct config_lane){.name = "direct", .times_x100 = 100};
+	for (uint32_t i = 0; i < raw->lanes_count; i++) {
+		const yaml_node_t *node = config_yaml_item(r->y, list, i);
+		c->lanes[i].line = config_yaml_line(node);
+		convert_section(r, SECTION_LANE, &raw->lanes[i], &c->lanes[i], node);
 	}
 }
 
@@ -295,7 +336,9 @@ convert_models(struct reading *r, const struct raw_top *raw, struct config *c)
 		m->aliases = raw->models[i].aliases;
 		m->alias_count = raw->models[i].aliases_count;
 		convert_section(r, SECTION_MODEL, &raw->models[i], m, node);
-		convert_prices(r, &raw->models[i], m, node);
+		m->prices = convert_prices(r, raw->models[i].prices, raw->models[i].prices_count, node);
+		m->price_count = raw->models[i].prices_count;
+		convert_targets(r, &raw->models[i], m, node);
 	}
 }
 
@@ -312,6 +355,7 @@ convert_top(struct reading *r, const struct raw_top *raw, struct config *c)
 	c->listen = convert_listen(r, raw->listen, raw->listen_count, config_yaml_get(r->y, root, "listen"), "listen");
 	c->listen_count = raw->listen_count;
 	convert_listeners(r, raw, c, config_yaml_get(r->y, root, "listeners"));
+	convert_lanes(r, raw, c, config_yaml_get(r->y, root, "lanes"));
 	convert_proxies(r, raw, c, config_yaml_get(r->y, root, "trusted_proxies"));
 }
 
@@ -460,6 +504,15 @@ free_loaded(void *loaded, const cyaml_schema_value_t *schema)
 }
 
 void
+config_model_free(struct config_model *m)
+{
+	for (uint32_t i = 0; i < m->target_count; i++)
+		free(m->targets[i].prices);
+	free(m->targets);
+	free(m->prices);
+}
+
+void
 config_free(struct config **config)
 {
 	struct config *c = *config;
@@ -468,7 +521,8 @@ config_free(struct config **config)
 	for (uint32_t i = 0; i < c->provider_count; i++)
 		free(c->providers[i].keys);
 	for (uint32_t i = 0; i < c->model_count; i++)
-		free(c->models[i].prices);
+		config_model_free(&c->models[i]);
+	free(c->lanes);
 	free(c->listen);
 	free(c->listeners);
 	free(c->trusted);

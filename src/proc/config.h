@@ -79,14 +79,43 @@ struct config_price {
 	uint32_t line;
 };
 
+struct config_lane {
+	CONFIG_LANE(CONFIG_MEMBER)
+	uint32_t line;
+};
+
+/* Where a model is served: each has one at least, also when the file has the short form. */
+struct config_target {
+	CONFIG_TARGET(CONFIG_MEMBER) /* retention: enum retention; both of the provider where the file says nothing */
+	uint32_t line;
+	uint32_t provider_index;
+	char **lane_texts; /* as the file has them; none: all */
+	uint32_t lane_text_count;
+	uint32_t lanes; /* a bit for each of config.lanes */
+	struct config_price *prices; /* its own; without any the model's */
+	uint32_t price_count;
+};
+
 struct config_model {
 	CONFIG_MODEL(CONFIG_MEMBER)
 	uint32_t line;
-	uint32_t provider_index;
+	uint32_t provider_index; /* of the first target */
 	char **aliases;
 	struct config_price *prices; /* in the order of the file */
-	uint32_t alias_count, price_count;
+	struct config_target *targets;
+	uint32_t alias_count, price_count, target_count;
+	bool short_form; /* the file has no `targets` */
 };
+
+/* The first target there; NULL: none. */
+static inline const struct config_target *
+config_target_at(const struct config_model *m, uint32_t provider)
+{
+	for (uint32_t i = 0; i < m->target_count; i++)
+		if (m->targets[i].provider_index == provider)
+			return &m->targets[i];
+	return NULL;
+}
 
 struct config {
 	CONFIG_TOP(CONFIG_MEMBER) /* edges: resolved, ≥ 1; durability: enum durability of edge/edge.h; client_address: enum forwarded_header */
@@ -101,6 +130,8 @@ struct config {
 	struct address_range *trusted; /* those that are no `unix` */
 	bool trust_unix; /* who connects to a Unix socket is one, too */
 	uint32_t listeners_count, trusted_text_count, trusted_count;
+	struct config_lane *lanes; /* without any: one, called direct */
+	uint32_t lane_count;
 	struct config_provider *providers;
 	struct config_model *models;
 	uint32_t listen_count, provider_count, model_count;

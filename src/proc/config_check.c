@@ -260,9 +260,16 @@ check_limits(struct check *k)
 /* ---- providers ---- */
 
 static bool
-is_provider_name(const char *s)
+is_word(const char *s)
 {
 	return strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == strlen(s);
+}
+
+static void
+check_region(struct check *k, const char *region, uint32_t line)
+{
+	if (!is_word(region))
+		problems_error(k->problems, line, "`region`: `%s` – write small letters, digits, '-', '_' and '.' only, for example eu", region);
 }
 
 static void
@@ -344,11 +351,12 @@ check_provider(struct check *k, uint32_t index)
 	struct config_provider *p = &k->c->providers[index];
 	const yaml_node_t *node = entry_node(k, "providers", index),
 					  *headers = config_yaml_get(k->y, node, "pass_headers");
-	if (!is_provider_name(p->name))
+	if (!is_word(p->name))
 		problems_error(k->problems, line_of(k, node, "name"),
 			"`name`: `%s` – write small letters, digits, '-', '_' and '.' only", p->name);
 	check_url(k, p, node);
 	check_trust(k, p, node);
+	check_region(k, p->region, line_of(k, node, "region"));
 	check_key_sources(k, p);
 	for (uint32_t i = 0; i < p->pass_header_count; i++)
 		check_pass_header(k, p->pass_headers[i], config_yaml_line(config_yaml_item(k->y, headers, i)));
@@ -392,26 +400,47 @@ check_model_name(struct check *k, const char *name, const char *key, uint32_t li
 			CATALOGUE_NAME_MAX - 1);
 }
 
-static void
-check_model_provider(struct check *k, struct config_model *m, const yaml_node_t *node)
+/* Index of the provider; 0 with an error when there is none of that name. */
+static uint32_t
+provider_named(struct check *k, const char *name, uint32_t line)
 {
 	char known[256] = "";
 	size_t len = 0;
 	for (uint32_t i = 0; i < k->c->provider_count; i++) {
-		const char *name = k->c->providers[i].name;
-		if (strcmp(m->provider, name) == 0) {
-			m->provider_index = i;
-			return;
-		}
+		if (strcmp(name, k->c->providers[i].name) == 0)
+			return i;
 		if (len < sizeof known)
-			len += (size_t)snprintf(known + len, sizeof known - len, "%s%s", len == 0 ? "" : ", ", name);
+			len += (size_t)snprintf(known + len, sizeof known - len, "%s%s", len == 0 ? "" : ", ", k->c->providers[i].name);
 	}
 	if (k->c->provider_count == 0)
-		problems_error(k->problems, line_of(k, node, "provider"),
-			"there is no provider `%s` – describe it under `providers:`", m->provider);
+		problems_error(k->problems, line, "there is no provider `%s` – describe it under `providers:`", name);
 	else
-		problems_error(k->problems, line_of(k, node, "provider"), "there is no provider `%s` – name one of: %s",
-			m->provider, known);
+		problems_error(k->problems, line, "there is no provider `%s` – name one of: %s", name, known);
+	return 0;
+}
+
+static uint32_t
+lane_named(struct check *k, const char *name, uint32_t line)
+{
+	for (uint32_t i = 0; i < k->c->lane_count; i++)
+		if (strcmp(k->c->lanes[i].name, name) == 0)
+			return 1u << i;
+	problems_error(k->problems, line, "there is no lane `%.40s` – describe it under `lanes:`", name);
+	return 0;
+}
+
+static void
+check_lanes(struct check *k)
+{
+	struct name *names = name_list(k->c->lane_count);
+	for (uint32_t i = 0; i < k->c->lane_count; i++) {
+		const struct config_lane *l = &k->c->lanes[i];
+		names[i] = (struct name){l->name, l->line};
+		if (!is_word(l->name))
+			problems_error(k->problems, l->line, "`name`: `%s` – write small letters, digits, '-', '_' and '.' only", l->name);
+	}
+	report_repeats(k, names, k->c->lane_count, "lane");
+	free(names);
 }
 
 static void
@@ -430,12 +459,18 @@ resolve_fallbacks(struct config_price *p)
 			pico[kind] = pico[stand_in[kind]];
 }
 
+/* The price list of a model or a target. */
+struct prices {
+	struct config_price *rows;
+	uint32_t count;
+};
+
 /* The row of the same start that a row with `times` multiplies. */
 static const struct config_price *
-base_of(const struct config_model *m, const struct config_price *p, uint64_t above)
+base_of(const struct prices *m, const struct config_price *p, uint64_t above)
 {
-	for (uint32_t i = 0; i < m->price_count; i++) {
-		const struct config_price *b = &m->prices[i];
+	for (uint32_t i = 0; i < m->count; i++) {
+		const struct config_price *b = &m->rows[i];
 		if (b->from_ms == p->from_ms && b->tier == TIER_standard && b->above_tokens == above && b->times_x100 == 0)
 			return b;
 	}
@@ -463,30 +498,30 @@ times_row(const struct config_price *p, const struct config_price *base)
 
 /* Rows with `times` become one row for each size of request that the standard tier has. */
 static bool
-expand_times(struct config_model *m)
+expand_times(struct prices *m)
 {
-	uint32_t most = m->price_count, count = 0;
-	for (uint32_t i = 0; i < m->price_count; i++)
-		most += m->prices[i].times_x100 ? m->price_count : 0;
+	uint32_t most = m->count, count = 0;
+	for (uint32_t i = 0; i < m->count; i++)
+		most += m->rows[i].times_x100 ? m->count : 0;
 	struct config_price *rows = calloc(most ? most : 1, sizeof *rows);
 	if (!rows)
 		return false;
-	for (uint32_t i = 0; i < m->price_count; i++) {
-		const struct config_price *p = &m->prices[i];
+	for (uint32_t i = 0; i < m->count; i++) {
+		const struct config_price *p = &m->rows[i];
 		if (p->times_x100 == 0)
 			rows[count++] = *p;
-		for (uint32_t j = 0; p->times_x100 != 0 && j < m->price_count; j++)
-			if (base_of(m, p, m->prices[j].above_tokens) == &m->prices[j])
-				rows[count++] = times_row(p, &m->prices[j]);
+		for (uint32_t j = 0; p->times_x100 != 0 && j < m->count; j++)
+			if (base_of(m, p, m->rows[j].above_tokens) == &m->rows[j])
+				rows[count++] = times_row(p, &m->rows[j]);
 	}
-	free(m->prices);
-	m->prices = rows;
-	m->price_count = count;
+	free(m->rows);
+	m->rows = rows;
+	m->count = count;
 	return true;
 }
 
 static void
-check_price(struct check *k, const struct config_model *m, const struct config_price *p)
+check_price(struct check *k, const struct prices *m, const struct config_price *p)
 {
 	bool prices = p->input >= 0 && p->output >= 0;
 	if (p->times_x100 == 0 && !prices)
@@ -514,31 +549,90 @@ same_row(const struct config_price *a, const struct config_price *b)
 	return a->from_ms == b->from_ms && a->tier == b->tier && a->above_tokens == b->above_tokens;
 }
 
+/* *rows and *count become what `times` makes of them. Returns when the first begins. */
+static uint64_t
+check_price_list(struct check *k, struct config_price **rows, uint32_t *count, uint32_t line)
+{
+	struct prices m = {*rows, *count};
+	uint64_t first_ms = UINT64_MAX;
+	for (uint32_t i = 0; i < m.count; i++)
+		check_price(k, &m, &m.rows[i]);
+	for (uint32_t i = 0; i < m.count; i++)
+		resolve_fallbacks(&m.rows[i]);
+	if (!expand_times(&m))
+		problems_error(k->problems, line, "there is no memory for the prices");
+	for (uint32_t i = 0; i < m.count; i++) {
+		struct config_price *p = &m.rows[i];
+		first_ms = p->from_ms < first_ms ? p->from_ms : first_ms;
+		check_amounts(k, p);
+		for (uint32_t j = 0; j < i; j++)
+			if (same_row(&m.rows[j], p))
+				problems_error(k->problems, p->line,
+					"the price in line %u begins at the same time for the same requests – change `from` or remove one", place_line(m.rows[j].line));
+	}
+	*rows = m.rows;
+	*count = m.count;
+	return first_ms;
+}
+
 static void
 check_prices(struct check *k, struct config_model *m)
 {
-	uint64_t first_ms = UINT64_MAX;
-	for (uint32_t i = 0; i < m->price_count; i++)
-		check_price(k, m, &m->prices[i]);
-	for (uint32_t i = 0; i < m->price_count; i++)
-		resolve_fallbacks(&m->prices[i]);
-	if (!expand_times(m))
-		problems_error(k->problems, m->line, "there is no memory for the prices");
+	uint64_t first_ms = check_price_list(k, &m->prices, &m->price_count, m->line);
 	if (m->price_count == 0)
 		problems_error(k->problems, m->line,
 			"the model `%s` has no price, so nobody may use it – add `prices:` with `from`, `input` and `output`",
 			m->id);
-	for (uint32_t i = 0; i < m->price_count; i++) {
-		struct config_price *p = &m->prices[i];
-		first_ms = p->from_ms < first_ms ? p->from_ms : first_ms;
-		check_amounts(k, p);
-		for (uint32_t j = 0; j < i; j++)
-			if (same_row(&m->prices[j], p))
-				problems_error(k->problems, p->line,
-					"the price in line %u begins at the same time for the same requests – change `from` or remove one", place_line(m->prices[j].line));
-	}
 	if (m->created_ms == 0 && m->price_count > 0)
 		m->created_ms = first_ms;
+}
+
+/* What it does not say is the provider's word. */
+static void
+check_target(struct check *k, const struct config_model *m, struct config_target *t, const yaml_node_t *node)
+{
+	const struct config_provider *p;
+	const yaml_node_t *lanes = config_yaml_get(k->y, node, "lanes");
+	t->provider_index = provider_named(k, t->provider, m->short_form ? t->line : line_of(k, node, "provider"));
+	if (t->upstream[0] == '\0')
+		t->upstream = m->upstream;
+	else
+		check_model_name(k, t->upstream, "upstream", line_of(k, node, "upstream"));
+	check_region(k, t->region, t->line);
+	for (uint32_t i = 0; i < t->lane_text_count; i++)
+		t->lanes |= lane_named(k, t->lane_texts[i], config_yaml_line(config_yaml_item(k->y, lanes, i)));
+	if (t->lane_text_count == 0)
+		t->lanes = (1u << k->c->lane_count) - 1;
+	if (t->price_count > 0)
+		(void)check_price_list(k, &t->prices, &t->price_count, t->line);
+	if (k->c->provider_count == 0)
+		return;
+	p = &k->c->providers[t->provider_index];
+	t->retention = t->retention ? t->retention : p->retention;
+	t->region = t->region[0] != '\0' ? t->region : p->region;
+}
+
+static void
+check_targets(struct check *k, struct config_model *m, const yaml_node_t *node)
+{
+	const yaml_node_t *list = config_yaml_get(k->y, node, "targets");
+	if (m->short_form && m->provider[0] == '\0') {
+		problems_error(k->problems, m->line, "the model `%s` has no `provider` – name one, or list several under `targets:`", m->id);
+		return;
+	}
+	if (!m->short_form && m->provider[0] != '\0')
+		problems_error(k->problems, line_of(k, node, "provider"), "`provider` is the short form of one target – write it in `targets`, or leave those out");
+	if (m->short_form)
+		m->targets[0].line = line_of(k, node, "provider");
+	for (uint32_t i = 0; i < m->target_count; i++)
+		check_target(k, m, &m->targets[i], m->short_form ? NULL : config_yaml_item(k->y, list, i));
+	for (uint32_t i = 0; i < m->target_count; i++)
+		for (uint32_t j = 0; j < i; j++)
+			if (m->targets[i].provider_index == m->targets[j].provider_index && strcmp(m->targets[i].upstream, m->targets[j].upstream) == 0)
+				problems_error(k->problems, m->targets[i].line, "`%s` at `%s` is already a target of the model – give it another `weight`, or remove one",
+					m->targets[i].upstream, m->targets[i].provider);
+	m->provider = m->targets[0].provider;
+	m->provider_index = m->targets[0].provider_index;
 }
 
 static void
@@ -551,7 +645,7 @@ check_model(struct check *k, uint32_t index)
 	else
 		check_model_name(k, m->upstream, "upstream", line_of(k, node, "upstream"));
 	check_model_name(k, m->id, "id", line_of(k, node, "id"));
-	check_model_provider(k, m, node);
+	check_targets(k, m, node);
 	if (m->output_tokens > m->context_tokens)
 		problems_error(k->problems, line_of(k, node, "output"),
 			"`output` is larger than `context` – a model can't write more than its window");
@@ -603,6 +697,7 @@ config_check(struct config *c, const struct config_files *files, struct problems
 	check_tls(&k);
 	check_metrics(&k);
 	check_limits(&k);
+	check_lanes(&k);
 	check_providers(&k);
 	if (c->limits.library_memory_bytes == 0)
 		c->limits.library_memory_bytes = library_bytes(c);

@@ -1,5 +1,7 @@
 #include "proc/config.h"
 
+#include "proc/config_priv.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -172,16 +174,31 @@ key_name(const struct config_key *key)
 																 : key->credential;
 }
 
-/* How many models it had. */
+/* False: the model had no other target. */
+static bool
+remove_targets(struct config_model *m, uint32_t provider)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < m->target_count; i++)
+		if (m->targets[i].provider_index != provider)
+			m->targets[kept++] = m->targets[i];
+		else
+			free(m->targets[i].prices);
+	m->target_count = kept;
+	m->provider_index = m->targets[0].provider_index;
+	return kept > 0;
+}
+
+/* How many models only it had. */
 static uint32_t
 remove_models(struct config *c, uint32_t provider)
 {
 	uint32_t kept = 0, had = c->model_count;
 	for (uint32_t i = 0; i < had; i++)
-		if (c->models[i].provider_index != provider)
+		if (remove_targets(&c->models[i], provider))
 			c->models[kept++] = c->models[i];
 		else
-			free(c->models[i].prices);
+			config_model_free(&c->models[i]);
 	c->model_count = kept;
 	return had - kept;
 }

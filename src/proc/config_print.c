@@ -175,24 +175,47 @@ provider_json(const struct config_provider *p)
 }
 
 static json_t *
-model_json(const struct config_model *m)
+prices_json(const struct config_price *p, uint32_t count)
 {
-	json_t *o = section_json(SECTION_MODEL, m), *prices = json_array();
-	json_object_set_new(o, "aliases", texts_json(m->aliases, m->alias_count));
-	for (uint32_t i = 0; i < m->price_count; i++) {
-		json_t *price = section_json(SECTION_PRICE, &m->prices[i]);
+	json_t *prices = json_array();
+	for (uint32_t i = 0; i < count; i++) {
+		json_t *price = section_json(SECTION_PRICE, &p[i]);
 		json_object_del(price, "times"); /* written out as the prices that it makes */
 		json_array_append_new(prices, price);
 	}
-	json_object_set_new(o, "prices", prices);
+	return prices;
+}
+
+static json_t *
+target_json(const struct config_target *t)
+{
+	json_t *o = section_json(SECTION_TARGET, t);
+	put_list(o, "lanes", texts_json(t->lane_texts, t->lane_text_count));
+	put_list(o, "prices", prices_json(t->prices, t->price_count));
+	return o;
+}
+
+static json_t *
+model_json(const struct config_model *m)
+{
+	json_t *o = section_json(SECTION_MODEL, m), *targets = json_array();
+	json_object_set_new(o, "aliases", texts_json(m->aliases, m->alias_count));
+	json_object_set_new(o, "prices", prices_json(m->prices, m->price_count));
+	for (uint32_t i = 0; i < m->target_count && !m->short_form; i++)
+		json_array_append_new(targets, target_json(&m->targets[i]));
+	if (!m->short_form)
+		json_object_del(o, "provider");
+	put_list(o, "targets", targets);
 	return o;
 }
 
 json_t *
 config_json(const struct config *c)
 {
-	json_t *o = section_json(SECTION_TOP, c), *listeners = json_array(), *providers = json_array(), *models = json_array();
+	json_t *o = section_json(SECTION_TOP, c), *listeners = json_array(), *providers = json_array(), *models = json_array(), *lanes = json_array();
 	json_object_del(o, "catalogue"); /* its lists are in these */
+	for (uint32_t i = 0; i < c->lane_count; i++)
+		json_array_append_new(lanes, section_json(SECTION_LANE, &c->lanes[i]));
 	for (uint32_t i = 0; i < c->provider_count; i++)
 		json_array_append_new(providers, provider_json(&c->providers[i]));
 	for (uint32_t i = 0; i < c->model_count; i++)
@@ -207,6 +230,7 @@ config_json(const struct config *c)
 	json_object_set_new(o, "tls", tls_json(&c->tls));
 	json_object_set_new(o, "metrics", section_json(SECTION_METRICS, &c->metrics));
 	json_object_set_new(o, "log", section_json(SECTION_LOG, &c->log));
+	json_object_set_new(o, "lanes", lanes);
 	json_object_set_new(o, "providers", providers);
 	json_object_set_new(o, "models", models);
 	return o;
@@ -290,7 +314,7 @@ print_flow(const json_t *list, FILE *to)
 	fprintf(to, "]\n");
 }
 
-/* Members of an object, the first one behind the dash of its list's item. Four levels at most: the schema has no more. */
+/* Members of an object, the first one behind the dash of its list's item. Six levels at most: the schema has no more. */
 static void
 print_object(const json_t *o, int indent, bool item, FILE *to)
 {

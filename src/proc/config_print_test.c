@@ -16,6 +16,7 @@ static const char rich[] =
 	"listen: ['127.0.0.1:0', '[::1]:8080', 'unix:/run/lethe/a b.sock']\n"
 	"listeners: [{at: 'unix:/run/a', proxy_protocol: true, mode: '0600'}, {at: '[::]:1', dual_stack: true, tls: true}, {at: 'systemd:web'}]\n"
 	"trusted_proxies: [unix, 10.0.0.0/8, '2001:db8::/32']\nclient_address: forwarded\n"
+	"lanes: [{name: direct}, {name: economy, times: '0.55'}]\nexpose_route: true\n"
 	"edges: 3\nnode: 7\ndurability: strict\nbatch_window: 1ms\ncontent_memory_grade: locked\nallow_plain_memory: true\n"
 	"limits: {head_bytes: 1025, body_bytes: 1MiB, streams_per_edge: 10, connections_per_edge: 1001, accounts: 17, connections_per_address: 0, bad_keys_per_minute: 7}\n"
 	"timeouts: {head: 101ms, drain: 0, first_byte: 24h, between_bytes: 90m, request: 20m}\n"
@@ -25,7 +26,7 @@ static const char rich[] =
 	"log: {file: \"/var/log/a \\\"strange\\\" näme: #1\\x85\\u2028\\ufeff\\\\ \xf0\x9f\x90\x9f\"}\n"
 	"providers:\n"
 	"  - {name: a, url: 'https://api.example.com/v1', ca_file: /etc/own.pem, dialect: anthropic, cap_field: max_tokens, inject_usage: false, on_client_gone: drain,\n"
-	"     optional: true, keys: [{env: SOME_KEY}, {file: /etc/key}, {credential: 'yes'}], pass_headers: [X-One, x-two]}\n"
+	"     optional: true, retention: zero, region: eu, keys: [{env: SOME_KEY}, {file: /etc/key}, {credential: 'yes'}], pass_headers: [X-One, x-two]}\n"
 	"  - {name: '123', url: 'http://127.0.0.1:1'}\n"
 	"models:\n"
 	"  - {id: 'true', upstream: 'org/model:free', provider: a, context: 1000, output: 100, reasoning: true, bytes_per_token: '0.01',\n"
@@ -34,7 +35,10 @@ static const char rich[] =
 	"      {from: 2020-01-01, above: 500, input: '3', output: '4', reasoning: '5', audio_in: '7'},\n"
 	"      {from: 2020-01-01, tier: flex, times: '0.33'}, {from: 2020-01-01, tier: batch, input: '1', output: '1'},\n"
 	"      {from: 2030-01-01T00:00:01Z, input: '1', output: '1', cache_write: '2', file_search: '0.5', code_session: '0.25'}]}\n"
-	"  - {id: m, provider: '123', context: 10, output: 10, prices: [{from: 2020-01-01, input: '0', output: '0'}]}\n";
+	"  - {id: m, provider: '123', context: 10, output: 10, prices: [{from: 2020-01-01, input: '0', output: '0'}]}\n"
+	"  - {id: several, context: 10, output: 10, prices: [{from: 2020-01-01, input: '3', output: '7'}], targets: [\n"
+	"      {provider: a, upstream: x, rank: 2, weight: 30, lanes: [economy]}, {provider: '123', retention: zero, region: us,\n"
+	"       prices: [{from: 2020-01-01, input: '1', output: '2'}, {from: 2020-01-01, tier: flex, times: '0.5'}]}]}\n";
 
 static struct config *
 must_load(const char *text)

@@ -19,6 +19,9 @@ struct config_files {
  */
 void config_check(struct config *c, const struct config_files *files, struct problems *problems);
 
+/* What a model owns; not the struct itself. */
+void config_model_free(struct config_model *m);
+
 /* A regular file of at most 8 MiB; the caller frees. NULL: problems says why, at `place`. */
 char *config_read_file(const char *path, uint32_t place, struct problems *problems, size_t *ret_len);
 

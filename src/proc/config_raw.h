@@ -58,11 +58,23 @@ struct raw_price {
 	CONFIG_PRICE(RAW_MEMBER)
 };
 
+struct raw_lane {
+	CONFIG_LANE(RAW_MEMBER)
+};
+
+struct raw_target {
+	CONFIG_TARGET(RAW_MEMBER)
+	char **lanes;
+	struct raw_price *prices;
+	uint32_t lanes_count, prices_count;
+};
+
 struct raw_model {
 	CONFIG_MODEL(RAW_MEMBER)
 	char **aliases;
 	struct raw_price *prices;
-	uint32_t aliases_count, prices_count;
+	struct raw_target *targets;
+	uint32_t aliases_count, prices_count, targets_count;
 };
 
 struct raw_top {
@@ -75,9 +87,10 @@ struct raw_top {
 	struct raw_tls *tls;
 	struct raw_metrics *metrics;
 	struct raw_log *log;
+	struct raw_lane *lanes;
 	struct raw_provider *providers;
 	struct raw_model *models;
-	uint32_t listen_count, listeners_count, trusted_proxies_count, providers_count, models_count;
+	uint32_t listen_count, listeners_count, trusted_proxies_count, lanes_count, providers_count, models_count;
 };
 
 /* One row of config_settings.h with the places of its text and its value. */

@@ -11,7 +11,7 @@ struct part {
 	const char *words;
 	struct {
 		const char *key, *kind, *fallback, *meaning;
-	} lists[10];
+	} lists[11];
 };
 
 static const struct part parts[] = {
@@ -24,6 +24,7 @@ static const struct part parts[] = {
 			{"timeouts", "section", "", "see below"},
 			{"metrics", "section", "", "see below"},
 			{"log", "section", "", "see below"},
+			{"lanes", "list", "one, `direct`", "ways of delivery, see below; the first is the default"},
 			{"providers", "list", "required, here or in `catalogue`", "see below"},
 			{"models", "list", "required, here or in `catalogue`", "see below"}}},
 	{SECTION_LISTENER, "listeners", "One entry for each place where clients connect; `listen` and `tls.listen` are short for those without options.", {{NULL}}},
@@ -40,9 +41,15 @@ static const struct part parts[] = {
 		{{"keys", "list", "none", "its API keys, see below; none for providers that want none"},
 			{"pass_headers", "list of header names", "none", "request headers that reach this provider besides those of its API"}}},
 	{SECTION_KEY, "providers.keys", "Where a key is. Exactly one of the three; the key itself never stands in this file.", {{NULL}}},
+	{SECTION_LANE, "lanes", "One entry for each way in which models may be delivered; `models.targets` says who serves in which.", {{NULL}}},
 	{SECTION_MODEL, "models", "One entry for each model that clients may name.",
 		{{"aliases", "list of names", "none", "other names that clients may use"},
+			{"targets", "list", "one, `provider` and `upstream`", "where it is served, see below"},
 			{"prices", "list", "required", "the price book, see below; a model without a price is refused"}}},
+	{SECTION_TARGET, "models.targets",
+		"One entry for each place where the model is served. Until the first byte of an answer, a request that fails at one goes to the next.",
+		{{"lanes", "list of names", "all", "the lanes in which it serves"},
+			{"prices", "list", "the model's", "a price book of its own, like `models.prices`; the lane's `times` holds for it as well"}}},
 	{SECTION_PRICE, "models.prices",
 		"One entry for each date from which prices hold; older entries stay, so that past requests keep theirs. Amounts are quoted decimals.",
 		{{NULL}}},

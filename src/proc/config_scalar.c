@@ -249,6 +249,9 @@ config_number(enum setting_kind kind, struct span text, int64_t *ret)
 		return file_mode(text, ret);
 	case SETTING_CLIENT_ADDRESS: /* enum forwarded_header */
 		return client_address(text, ret);
+	case SETTING_RETENTION: /* enum retention */
+		*ret = RETENTION_ZERO;
+		return equals(text, "zero") || (*ret = RETENTION_KEPT, equals(text, "kept"));
 	case SETTING_CAP_FIELD:
 		return choice(text, "max_completion_tokens", "max_tokens", ret);
 	case SETTING_FLAG:

@@ -28,7 +28,14 @@
 	X(LOG_LEVEL, uint64_t, "`info`, `note`, `warn` or `alarm`", "write info, note, warn or alarm") \
 	X(FILE_MODE, uint64_t, "a file mode", "write three octal digits in quotes, for example \"660\"") \
 	X(CLIENT_ADDRESS, uint64_t, "`x-forwarded-for`, `forwarded` or `cf-connecting-ip`", "write x-forwarded-for, forwarded or cf-connecting-ip") \
+	X(RETENTION, uint64_t, "`kept` or `zero`", "write kept or zero") \
 	X(CAP_FIELD, uint64_t, "`max_completion_tokens` or `max_tokens`", "write max_completion_tokens or max_tokens")
+
+/* The values of RETENTION. Not said is 0. */
+enum retention {
+	RETENTION_KEPT = 1,
+	RETENTION_ZERO,
+};
 
 /* The values of MEMORY_GRADE. */
 enum memory_grade {

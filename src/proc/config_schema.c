@@ -56,6 +56,16 @@ static const struct setting metrics_rows[] = {CONFIG_METRICS(ROW)};
 static const struct setting log_rows[] = {CONFIG_LOG(ROW)};
 #undef RAW
 #undef VALUE
+#define RAW struct raw_lane
+#define VALUE struct config_lane
+static const struct setting lane_rows[] = {CONFIG_LANE(ROW)};
+#undef RAW
+#undef VALUE
+#define RAW struct raw_target
+#define VALUE struct config_target
+static const struct setting target_rows[] = {CONFIG_TARGET(ROW)};
+#undef RAW
+#undef VALUE
 #define RAW struct raw_provider
 #define VALUE struct config_provider
 static const struct setting provider_rows[] = {CONFIG_PROVIDER(ROW)};
@@ -142,8 +152,23 @@ static const cyaml_schema_field_t provider_fields[] = {
 static const cyaml_schema_value_t provider_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, RAW, provider_fields)};
 #undef RAW
 
+#define RAW struct raw_lane
+static const cyaml_schema_field_t lane_fields[] = {CONFIG_LANE(FIELD) CYAML_FIELD_END};
+static const cyaml_schema_value_t lane_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, RAW, lane_fields)};
+#undef RAW
+
+#define RAW struct raw_target
+static const cyaml_schema_field_t target_fields[] = {
+	LIST("lanes", lanes, text_value, CYAML_FLAG_OPTIONAL, 1, CATALOGUE_LANES_MAX),
+	LIST("prices", prices, price_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_PRICES_MAX),
+	CONFIG_TARGET(FIELD) CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t target_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, RAW, target_fields)};
+#undef RAW
+
 #define RAW struct raw_model
 static const cyaml_schema_field_t model_fields[] = {
+	LIST("targets", targets, target_value, CYAML_FLAG_OPTIONAL, 1, CATALOGUE_TARGETS_MAX),
 	LIST("aliases", aliases, text_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_ALIASES_MAX),
 	LIST("prices", prices, price_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_PRICES_MAX),
 	CONFIG_MODEL(FIELD) CYAML_FIELD_END,
@@ -161,6 +186,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	PART("tls", tls, tls_fields, CYAML_FLAG_OPTIONAL),
 	PART("metrics", metrics, metrics_fields, CYAML_FLAG_OPTIONAL),
 	PART("log", log, log_fields, CYAML_FLAG_OPTIONAL),
+	LIST("lanes", lanes, lane_value, CYAML_FLAG_OPTIONAL, 1, CATALOGUE_LANES_MAX),
 	LIST("providers", providers, provider_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_PROVIDERS_MAX),
 	LIST("models", models, model_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_MODELS_MAX),
 	CONFIG_TOP(FIELD) CYAML_FIELD_END,

@@ -30,6 +30,7 @@
 		"start even when memory for content can be neither secret nor locked (`lethe doctor` says why)") \
 	X("client_address", client_address, CLIENT_ADDRESS, "x-forwarded-for", 0, 2, \
 		"the header in which `trusted_proxies` say whose a request is; only limits by address use it, and from anybody else it is ignored") \
+	X("expose_route", expose_route, FLAG, "false", 0, 1, "tell clients who answered: the headers `lethe-provider` and `lethe-lane`") \
 	X("catalogue", catalogue, TEXT, "", 0, 4000, \
 		"a file with more `providers` and `models` and nothing else; a relative path begins at this file's folder")
 
@@ -115,6 +116,9 @@
 		"ask for token counts in streams (stream_options.include_usage) when the client did not; the extra event is cut out again") \
 	X("on_client_gone", on_client_gone, CLIENT_GONE, "cancel", 0, 1, \
 		"client hangs up in mid-answer: `cancel` closes the provider's connection and charges what was counted, `drain` reads on for its count") \
+	X("retention", retention, RETENTION, "kept", 0, 2, \
+		"`zero`: it has promised to keep nothing of requests and answers; only such ones are asked for requests that say `lethe-policy: zero-retention`") \
+	X("region", region, TEXT, "", 1, 15, "where it processes, for example eu: only those with that word are asked for requests that say `lethe-policy: region=eu`") \
 	X("optional", optional, FLAG, "false", 0, 1, \
 		"while none of its keys is there (variable unset, file absent) the provider is off: its models are neither served nor listed, and the start says so; otherwise a missing key refuses the start")
 
@@ -123,10 +127,22 @@
 	X("file", file, TEXT, "", 1, 4000, "path of a file that holds the key; mode 0600") \
 	X("credential", credential, TEXT, "", 1, 128, "name of a systemd credential (LoadCredential= in the unit)")
 
+#define CONFIG_LANE(X) \
+	X("name", name, TEXT, NULL, 1, 31, "what clients call it, in the header `lethe-lane` or behind the model's name, `model:lane`: small letters, digits, '-', '_', '.'") \
+	X("times", times_x100, RATIO, "1", 1, 100000, "what everything costs in it, so many times: '0.5' is half")
+
+#define CONFIG_TARGET(X) \
+	X("provider", provider, TEXT, NULL, 1, 64, "name of one of the providers") \
+	X("upstream", upstream, TEXT, "", 1, 127, "the provider's name for the model; the model's `upstream` without it") \
+	X("rank", rank, COUNT, "1", 1, 1000, "who comes first: targets of a higher number are asked when none of a lower one is left") \
+	X("weight", weight, COUNT, "1", 1, 1000, "share of the requests among targets of one rank") \
+	X("retention", retention, RETENTION, "", 0, 2, "`kept` or `zero`, where it differs from the provider's") \
+	X("region", region, TEXT, "", 1, 15, "where it differs from the provider's")
+
 #define CONFIG_MODEL(X) \
 	X("id", id, TEXT, NULL, 1, 127, "the name that clients use") \
 	X("upstream", upstream, TEXT, "", 1, 127, "the provider's name for it; same as id without it") \
-	X("provider", provider, TEXT, NULL, 1, 64, "name of one of the providers") \
+	X("provider", provider, TEXT, "", 1, 64, "name of one of the providers; required without `targets`, of which it and `upstream` are the short form for one") \
 	X("context", context_tokens, COUNT, NULL, 1, 1000000000, "context window in tokens") \
 	X("output", output_tokens, COUNT, NULL, 1, 1000000000, "most tokens of one answer, hidden reasoning included") \
 	X("reasoning", reasoning, FLAG, "false", 0, 1, "produces output that is charged but not shown") \
@@ -180,7 +196,9 @@
 	X(LOG, log) \
 	X(PROVIDER, provider) \
 	X(KEY, key) \
+	X(LANE, lane) \
 	X(MODEL, model) \
+	X(TARGET, target) \
 	X(PRICE, price)
 
 #endif

@@ -110,7 +110,7 @@ static void
 provider_unused(struct lint *l, const struct rule *r, const struct config_provider *p)
 {
 	for (uint32_t i = 0; i < l->c->model_count; i++)
-		if (&l->c->providers[l->c->models[i].provider_index] == p)
+		if (config_target_at(&l->c->models[i], (uint32_t)(p - l->c->providers)))
 			return;
 	found(l, r, p->line, "no model uses the provider `%s` – remove it, or add models", p->name);
 }

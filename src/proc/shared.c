@@ -104,18 +104,18 @@ create_counters(struct shared *s, uint32_t edges)
 	return s->counters_read_fd >= 0;
 }
 
-/* What the catalogue says of its models is the children's to check; a block that is none has no room to be counted. */
+/* What the catalogue says of its targets is the children's to check; a block that is none has no room to be counted. */
 static bool
 create_tally(struct shared_catalogue *s, const void *catalogue, size_t catalogue_bytes)
 {
 	void *map;
 	const struct catalogue *c = catalogue;
-	uint32_t models = catalogue_bytes >= sizeof *c ? c->model_count : 0;
-	s->tally_bytes = tally_bytes(models);
+	uint32_t targets = catalogue_bytes >= sizeof *c ? c->target_count : 0;
+	s->tally_bytes = tally_bytes(targets);
 	s->tally_fd = segment("lethe-tally", s->tally_bytes, &map);
 	if (s->tally_fd < 0)
 		return false;
-	tally_format(map, models);
+	tally_format(map, targets);
 	munmap(map, s->tally_bytes); /* the supervisor has no use for it */
 	s->tally_read_fd = read_only(s->tally_fd);
 	return s->tally_read_fd >= 0;

@@ -343,7 +343,9 @@ plan_init(struct server *s)
 		.model_at = end,
 		.price_at = end,
 		.name_at = end,
-		.price_ref_at = end};
+		.price_ref_at = end,
+		.lane_at = end,
+		.target_at = end};
 	*p = (struct supervisor_plan){.edges = EDGES,
 		.tickets_per_edge = 64,
 		.accounts = 64,

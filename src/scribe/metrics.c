@@ -22,10 +22,6 @@ static const struct {
 static const char *const token_kinds[] = {TOKEN_KINDS(X)}, *const tool_kinds[] = {TOOL_KINDS(X)};
 #undef X
 
-#define X(NAME, number, word) word,
-static const char *const lanes[] = {LANES(X)};
-#undef X
-
 #define X(NAME, number, label) label,
 static const char *const statuses[] = {TALLY_STATUSES(X)};
 #undef X
@@ -130,20 +126,28 @@ static const struct tally_block unused;
 
 struct model_row {
 	const struct tally_block *block;
-	const struct catalogue_model *model;
-	enum lane lane;
+	const struct catalogue_target *target;
 };
+
+/* Is its block another target's, of the same model at the same provider in the same lane? */
+static bool
+is_twin(const struct metrics *m, uint32_t block)
+{
+	const struct catalogue *c = m->catalogue;
+	const struct catalogue_target *t = tally_block_target(m->tally, block);
+	return tally_block_of(m->tally, catalogue_model(c, t->model)->id, catalogue_provider(c, t->provider)->id, catalogue_lane(c, t->lane)->id) != block;
+}
 
 static bool
 next_row(const struct metrics *m, uint32_t *block, uint32_t *at, struct model_row *ret)
 {
 	for (; *block < tally_block_count(m->tally); ++*block) {
 		bool used = *at < m->view.count && m->view.index[*at] == *block;
-		tally_block_names(m->tally, *block, &ret->model, &ret->lane);
+		ret->target = tally_block_target(m->tally, *block);
 		ret->block = used ? &m->view.block[*at] : &unused;
 		*at += used;
-		if (!used && !ret->model)
-			continue; /* the one for models that are gone */
+		if (!used && (!ret->target || is_twin(m, *block)))
+			continue; /* the one for models that are gone; what another one has */
 		++*block;
 		return true;
 	}
@@ -159,9 +163,10 @@ begin_model(const struct metrics *m, const struct model_row *r, struct expositio
 {
 	expose_begin(x, suffix);
 	/* No name in a catalogue has brackets. */
-	expose_label(x, "model", r->model ? r->model->public_id : "(other)");
-	expose_label(x, "provider", r->model ? catalogue_provider(m->catalogue, r->model->provider)->name : "(other)");
-	expose_label(x, "lane", lanes[r->lane]);
+	const struct catalogue_target *t = r->target;
+	expose_label(x, "model", t ? catalogue_model(m->catalogue, t->model)->public_id : "(other)");
+	expose_label(x, "provider", t ? catalogue_provider(m->catalogue, t->provider)->name : "(other)");
+	expose_label(x, "lane", t ? catalogue_lane(m->catalogue, t->lane)->name : "direct");
 }
 
 static void

@@ -72,7 +72,7 @@ write_labels(FILE *to)
 #define X(NAME, label, meaning) fprintf(to, "| state | `%s` | %s |\n", label, meaning);
 	BOARD_STATES(X)
 #undef X
-	fputs("| lane | `direct` | how the request was delivered; there is one way today |\n", to);
+	fputs("| lane | name | how the request was delivered: one of the `lanes`, or `direct` |\n", to);
 	fputs("| status |", to);
 #define X(NAME, number, label) fprintf(to, " `%s`", label);
 	TALLY_STATUSES(X)

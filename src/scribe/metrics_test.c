@@ -24,19 +24,23 @@ bench_begin(struct bench *b, uint32_t models)
 {
 	size_t head = sizeof(struct catalogue), provider = sizeof(struct catalogue_provider);
 	*b = (struct bench){
-		.catalogue = calloc(1, head + provider + models * sizeof(struct catalogue_model)),
+		.catalogue = calloc(1, head + provider + models * (sizeof(struct catalogue_model) + sizeof(struct catalogue_target)) + sizeof(struct catalogue_lane)),
 		.sums = calloc(1, tally_bytes(models)),
 		.counters = aligned_alloc(STRIDE, 2 * STRIDE),
 	};
 	assert_true(b->catalogue && b->sums && b->counters);
 	memset(b->counters, 0, 2 * STRIDE);
 	struct catalogue *c = (void *)b->catalogue;
-	*c = (struct catalogue){.provider_count = 1, .model_count = models, .provider_at = head, .model_at = head + provider};
+	*c = (struct catalogue){.provider_count = 1, .model_count = models, .provider_at = head, .model_at = head + provider, .lane_count = 1, .target_count = models};
+	c->target_at = c->model_at + models * sizeof(struct catalogue_model);
+	c->lane_at = c->target_at + models * sizeof(struct catalogue_target);
+	strcpy(((struct catalogue_lane *)(void *)(b->catalogue + c->lane_at))->name, "direct");
 	struct catalogue_provider *p = (void *)(b->catalogue + head);
 	*p = (struct catalogue_provider){.id = 7, .name = "one"};
 	for (uint32_t i = 0; i < models; i++) {
 		struct catalogue_model *m = (struct catalogue_model *)(void *)(b->catalogue + c->model_at) + i;
 		m->id = 100 + i;
+		((struct catalogue_target *)(void *)(b->catalogue + c->target_at))[i].model = i;
 		snprintf(m->public_id, sizeof m->public_id, "model-%u", i);
 	}
 	tally_format(b->sums, models);

@@ -40,6 +40,7 @@ board_look_at(const struct board *b, uint32_t index, struct board_look *ret)
 	ret->state = state_of(word_kind(word), *(const volatile uint32_t *)&t->facts.first_byte_ms != 0);
 	ret->model = *(const volatile uint32_t *)&t->facts.model;
 	ret->provider = *(const volatile uint32_t *)&t->facts.provider;
+	ret->lane = *(const volatile uint16_t *)&t->facts.lane;
 }
 
 static int

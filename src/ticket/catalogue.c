@@ -1,6 +1,7 @@
 #include "ticket/catalogue.h"
 
 #include <string.h>
+#include <strings.h>
 
 static const void *
 row(const struct catalogue *c, uint64_t at, size_t size, uint32_t index)
@@ -30,6 +31,54 @@ const struct catalogue_price *
 catalogue_price(const struct catalogue *c, uint32_t index)
 {
 	return index < c->price_count ? row(c, c->price_at, sizeof(struct catalogue_price), index) : NULL;
+}
+
+const struct catalogue_lane *
+catalogue_lane(const struct catalogue *c, uint32_t index)
+{
+	return index < c->lane_count ? row(c, c->lane_at, sizeof(struct catalogue_lane), index) : NULL;
+}
+
+const struct catalogue_target *
+catalogue_target(const struct catalogue *c, uint32_t index)
+{
+	return index < c->target_count ? row(c, c->target_at, sizeof(struct catalogue_target), index) : NULL;
+}
+
+size_t
+catalogue_price_owner(const struct catalogue *c, const struct catalogue_target *t, char ret[CATALOGUE_OWNER_MAX])
+{
+	const char *parts[] = {catalogue_model(c, t->model)->public_id, " (", catalogue_lane(c, t->lane)->name, ", ", catalogue_provider(c, t->provider)->name, ")"};
+	size_t len = 0;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		if ((i == 3 || i == 4) && !t->own_prices)
+			continue;
+		size_t some = strlen(parts[i]);
+		memcpy(ret + len, parts[i], some);
+		len += some;
+	}
+	ret[len] = '\0';
+	return len;
+}
+
+int
+catalogue_find_lane(const struct catalogue *c, struct span name)
+{
+	for (uint32_t i = 0; i < c->lane_count; i++) {
+		const char *lane = catalogue_lane(c, i)->name;
+		if (strlen(lane) == name.len && !strncasecmp(lane, name.at, name.len))
+			return (int)i;
+	}
+	return -1;
+}
+
+const char *
+catalogue_lane_name(const struct catalogue *c, uint16_t id)
+{
+	for (uint32_t i = 0; i < c->lane_count; i++)
+		if (catalogue_lane(c, i)->id == id)
+			return catalogue_lane(c, i)->name;
+	return NULL;
 }
 
 static const struct catalogue_price_ref *
@@ -71,15 +120,27 @@ catalogue_find_model(const struct catalogue *c, struct span name)
 	return NULL;
 }
 
-const struct catalogue_price *
-catalogue_price_now(const struct catalogue *c, const struct catalogue_model *m, uint64_t now_ms)
+static const struct catalogue_price *
+price_at(const struct catalogue *c, uint32_t first, uint32_t count, uint64_t now_ms)
 {
-	for (uint32_t i = 0; i < m->price_count; i++) {
-		const struct catalogue_price *p = catalogue_price(c, m->price_at + i);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct catalogue_price *p = catalogue_price(c, first + i);
 		if (p->from_ms <= now_ms)
 			return p;
 	}
 	return NULL;
+}
+
+const struct catalogue_price *
+catalogue_price_now(const struct catalogue *c, const struct catalogue_model *m, uint64_t now_ms)
+{
+	return price_at(c, m->price_at, m->price_count, now_ms);
+}
+
+const struct catalogue_price *
+catalogue_target_price_now(const struct catalogue *c, const struct catalogue_target *t, uint64_t now_ms)
+{
+	return price_at(c, t->price_at, t->price_count, now_ms);
 }
 
 static uint64_t
@@ -100,9 +161,9 @@ prompt_tokens(const struct usage *u)
 
 const struct catalogue_price *
 catalogue_price_for(
-	const struct catalogue *c, const struct catalogue_model *m, const struct catalogue_price *base, const struct usage *u, bool *ret_unpriced)
+	const struct catalogue *c, const struct catalogue_target *t, const struct catalogue_price *base, const struct usage *u, bool *ret_unpriced)
 {
-	const struct catalogue_price *end = catalogue_price(c, m->price_at) + m->price_count, *standard = base, *own = NULL;
+	const struct catalogue_price *end = catalogue_price(c, t->price_at) + t->price_count, *standard = base, *own = NULL;
 	uint64_t prompt = prompt_tokens(u);
 	for (const struct catalogue_price *p = base; p < end && p->from_ms == base->from_ms; p++) {
 		if (prompt <= p->above_tokens && p->above_tokens)
@@ -187,10 +248,12 @@ price_ok(const struct catalogue_price *p)
 
 /* Newest start first: price_now takes the first that has begun. Each group begins with its base row. */
 static bool
-prices_ordered(const struct catalogue *c, const struct catalogue_model *m)
+prices_ordered(const struct catalogue *c, uint32_t first_row, uint32_t count)
 {
-	for (uint32_t i = 0; i < m->price_count; i++) {
-		const struct catalogue_price *p = catalogue_price(c, m->price_at + i), *before = i ? p - 1 : NULL;
+	if (first_row > c->price_count || count > c->price_count - first_row)
+		return false;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct catalogue_price *p = catalogue_price(c, first_row + i), *before = i ? p - 1 : NULL;
 		bool first = !before || p->from_ms < before->from_ms;
 		if (first && (p->tier != TIER_standard || p->above_tokens != 0))
 			return false;
@@ -204,13 +267,43 @@ prices_ordered(const struct catalogue *c, const struct catalogue_model *m)
 }
 
 static bool
-model_ok(const struct catalogue *c, const struct catalogue_model *m)
+lane_ok(const struct catalogue_lane *l)
 {
-	if (!bool_ok(&m->reasoning) || m->provider >= c->provider_count || m->bytes_per_token_x100 == 0)
+	return text_ok(l->name, sizeof l->name);
+}
+
+static bool
+target_ok(const struct catalogue *c, const struct catalogue_target *t)
+{
+	if (t->model >= c->model_count || t->provider >= c->provider_count || t->lane >= c->lane_count || t->weight == 0 || !bool_ok(&t->zero_retention) ||
+		!bool_ok(&t->own_prices))
 		return false;
-	if (m->price_at > c->price_count || m->price_count > c->price_count - m->price_at)
+	return prices_ordered(c, t->price_at, t->price_count) && text_ok(t->upstream_id, sizeof t->upstream_id) &&
+		memchr(t->region, '\0', sizeof t->region) != NULL;
+}
+
+/* By lane, then by rank. */
+static bool
+targets_ordered(const struct catalogue *c, const struct catalogue_model *m, uint32_t index)
+{
+	for (uint32_t i = 0; i < m->target_count; i++) {
+		const struct catalogue_target *t = catalogue_target(c, m->target_at + i), *before = i ? t - 1 : t;
+		if (t->model != index || t->lane < before->lane || (t->lane == before->lane && t->rank < before->rank))
+			return false;
+	}
+	return true;
+}
+
+static bool
+model_ok(const struct catalogue *c, uint32_t index)
+{
+	const struct catalogue_model *m = catalogue_model(c, index);
+	if (!bool_ok(&m->reasoning) || m->bytes_per_token_x100 == 0)
 		return false;
-	return prices_ordered(c, m) && text_ok(m->public_id, sizeof m->public_id) && text_ok(m->upstream_id, sizeof m->upstream_id);
+	if (m->target_count == 0 || m->target_at > c->target_count || m->target_count > c->target_count - m->target_at ||
+		m->target_count > CATALOGUE_TARGETS_MAX * CATALOGUE_LANES_MAX)
+		return false;
+	return prices_ordered(c, m->price_at, m->price_count) && targets_ordered(c, m, index) && text_ok(m->public_id, sizeof m->public_id);
 }
 
 static bool
@@ -246,6 +339,8 @@ sections_ok(const struct catalogue *c)
 	return section_ok(c, c->provider_at, c->provider_count, sizeof(struct catalogue_provider)) &&
 		section_ok(c, c->model_at, c->model_count, sizeof(struct catalogue_model)) &&
 		section_ok(c, c->price_at, c->price_count, sizeof(struct catalogue_price)) &&
+		c->lane_count <= CATALOGUE_LANES_MAX && section_ok(c, c->lane_at, c->lane_count, sizeof(struct catalogue_lane)) &&
+		section_ok(c, c->target_at, c->target_count, sizeof(struct catalogue_target)) &&
 		section_ok(c, c->name_at, c->name_count, sizeof(struct catalogue_name)) &&
 		section_ok(c, c->price_ref_at, c->price_count, sizeof(struct catalogue_price_ref));
 }
@@ -264,8 +359,14 @@ catalogue_attach(const void *memory, size_t bytes)
 	for (uint32_t i = 0; i < c->price_count; i++)
 		if (!price_ok(catalogue_price(c, i)))
 			return NULL;
+	for (uint32_t i = 0; i < c->lane_count; i++)
+		if (!lane_ok(catalogue_lane(c, i)))
+			return NULL;
+	for (uint32_t i = 0; i < c->target_count; i++)
+		if (!target_ok(c, catalogue_target(c, i)))
+			return NULL;
 	for (uint32_t i = 0; i < c->model_count; i++)
-		if (!model_ok(c, catalogue_model(c, i)))
+		if (!model_ok(c, i))
 			return NULL;
 	return names_ok(c) && price_refs_ok(c) ? c : NULL;
 }

@@ -1,5 +1,5 @@
 /*
- * The catalogue, compiled: providers, targets, models, aliases and prices as one block of fixed-size rows
+ * The catalogue, compiled: providers, lanes, targets, models, aliases and prices as one block of fixed-size rows
  * without pointers, made from the configuration file by the supervisor, read-only for everybody else (edge,
  * dialer, ledger, scribe map the same memfd). Names are the operator's own; provider keys are not in it.
  *
@@ -20,6 +20,10 @@ enum {
 	CATALOGUE_HEADERS_MAX = 8,
 	CATALOGUE_HEADER_MAX = 64,
 	CATALOGUE_KEYS_MAX = 16, /* keys per provider */
+	CATALOGUE_LANES_MAX = 16,
+	CATALOGUE_LANE_NAME_MAX = 32, /* with terminator */
+	CATALOGUE_TARGETS_MAX = 16, /* of one model */
+	CATALOGUE_REGION_MAX = 16, /* with terminator */
 };
 
 enum cancel_policy { CANCEL_UPSTREAM,
@@ -63,11 +67,34 @@ struct catalogue_price {
 	uint8_t tier; /* enum service_tier */
 };
 
+/* A way of delivery, with an order: the first is the default. */
+struct catalogue_lane {
+	char name[CATALOGUE_LANE_NAME_MAX];
+	uint16_t id; /* what tickets bear: a hash of the name; 0 for "direct" */
+};
+
+/*
+ * Where a model is served in one lane. A model's targets stand together, by lane, then by rank; those of one rank share the requests by weight, and
+ * the next rank is for when none of them is left.
+ */
+struct catalogue_target {
+	uint32_t id; /* hash of provider and upstream_id: the same in every lane */
+	uint32_t model, provider; /* indices */
+	uint32_t price_at, price_count; /* rows in prices[], ordered like a model's, or the model's themselves */
+	uint32_t price_owner; /* own rows: as whose the book has them; a hash of catalogue_price_owner() */
+	uint16_t lane; /* index */
+	uint16_t rank, weight;
+	bool own_prices; /* by a list of its own, not by the lane's factor alone */
+	uint16_t number; /* among the model's, in the order of the file */
+	bool zero_retention; /* it is declared to keep nothing */
+	char region[CATALOGUE_REGION_MAX]; /* as declared; may be empty */
+	char upstream_id[CATALOGUE_NAME_MAX];
+};
+
 struct catalogue_model {
 	uint32_t id; /* hash of the public id */
-	uint32_t provider; /* index */
+	uint32_t target_at, target_count; /* rows in targets[]; one at least */
 	char public_id[CATALOGUE_NAME_MAX];
-	char upstream_id[CATALOGUE_NAME_MAX];
 	uint32_t context_tokens, output_tokens; /* window; most output */
 	bool reasoning; /* hides output: an uncapped stream can't be metered in steps */
 	uint32_t bytes_per_token_x100; /* floor: the fewest bytes a prompt token can have, × 100 */
@@ -91,12 +118,12 @@ struct catalogue_price_ref {
 	uint32_t zero;
 };
 
-#define CATALOGUE_MAGIC 0x0263656874654c43ULL
+#define CATALOGUE_MAGIC 0x0363656874654c43ULL
 
 struct catalogue {
 	uint64_t magic, bytes, version; /* version: hash of everything behind */
-	uint32_t provider_count, model_count, price_count, name_count;
-	uint64_t provider_at, model_at, price_at, name_at, price_ref_at; /* offsets from the start */
+	uint32_t provider_count, model_count, price_count, name_count, lane_count, target_count;
+	uint64_t provider_at, model_at, price_at, name_at, price_ref_at, lane_at, target_at; /* offsets from the start */
 };
 
 /*
@@ -109,18 +136,46 @@ const struct catalogue_provider *catalogue_provider(const struct catalogue *c, u
 const struct catalogue_model *catalogue_model(const struct catalogue *c, uint32_t index);
 const struct catalogue_name *catalogue_name_row(const struct catalogue *c, uint32_t index);
 const struct catalogue_price *catalogue_price(const struct catalogue *c, uint32_t index);
+const struct catalogue_lane *catalogue_lane(const struct catalogue *c, uint32_t index);
+const struct catalogue_target *catalogue_target(const struct catalogue *c, uint32_t index);
+
+/* Of those that are in the first lane which the model has, the first. */
+static inline const struct catalogue_target *
+catalogue_first_target(const struct catalogue *c, const struct catalogue_model *m)
+{
+	return catalogue_target(c, m->target_at);
+}
+
+/* Has it a price list of its own? Its owner's name in the book, "model (lane)" or "model (lane, provider)", which no model can have. */
+static inline bool
+catalogue_target_has_prices(const struct catalogue *c, const struct catalogue_target *t)
+{
+	return t->price_at != catalogue_model(c, t->model)->price_at;
+}
+enum { CATALOGUE_OWNER_MAX = 2 * CATALOGUE_NAME_MAX + CATALOGUE_LANE_NAME_MAX + 8 };
+size_t catalogue_price_owner(const struct catalogue *c, const struct catalogue_target *t, char ret[CATALOGUE_OWNER_MAX]);
+
+/* By its name, in any case of letters; the index or -1. */
+int catalogue_find_lane(const struct catalogue *c, struct span name);
+/* The name of the lane that tickets bear by this number; NULL: it is in this catalogue no more. */
+const char *catalogue_lane_name(const struct catalogue *c, uint16_t id);
 
 /* By public id or alias; NULL when unknown. O(log n), no allocation. */
 const struct catalogue_model *catalogue_find_model(const struct catalogue *c, struct span name);
 
-/* The base price in force at now_ms, or NULL: the model must not be served. */
+/*
+ * The base price in force at now_ms, or NULL: the model must not be served. The model's own list; what a target costs may differ by lane or by an own list.
+ */
 const struct catalogue_price *catalogue_price_now(
 	const struct catalogue *c, const struct catalogue_model *m, uint64_t now_ms);
+const struct catalogue_price *catalogue_target_price_now(
+	const struct catalogue *c, const struct catalogue_target *t, uint64_t now_ms);
 /*
- * The row of the base's group that this usage is charged by. A tier without a row of its own is charged as standard, and *ret_unpriced says so.
+ * The row of the base's group that this usage is charged by. A tier without a row of its own is charged as standard, and *ret_unpriced says so. The list
+ * is the target's, of which base is a row.
  */
 const struct catalogue_price *catalogue_price_for(
-	const struct catalogue *c, const struct catalogue_model *m, const struct catalogue_price *base, const struct usage *u, bool *ret_unpriced);
+	const struct catalogue *c, const struct catalogue_target *t, const struct catalogue_price *base, const struct usage *u, bool *ret_unpriced);
 const struct catalogue_price *catalogue_price_by_id(const struct catalogue *c, uint64_t id);
 
 #endif

@@ -18,6 +18,8 @@ struct block {
 	struct catalogue_price price[3];
 	struct catalogue_name name[3];
 	struct catalogue_price_ref ref[3];
+	_Alignas(8) struct catalogue_lane lane[2];
+	_Alignas(8) struct catalogue_target target[3];
 };
 
 #define AT(member) offsetof(struct block, member)
@@ -27,7 +29,8 @@ fill_models(struct block *b)
 {
 	b->model[0] = (struct catalogue_model){.id = 10,
 		.public_id = "alpha",
-		.upstream_id = "alpha-1",
+		.target_at = 0,
+		.target_count = 2,
 		.context_tokens = 1000,
 		.output_tokens = 100,
 		.bytes_per_token_x100 = 200,
@@ -35,13 +38,19 @@ fill_models(struct block *b)
 		.price_count = 2};
 	b->model[1] = (struct catalogue_model){.id = 11,
 		.public_id = "beta",
-		.upstream_id = "beta-1",
+		.target_at = 2,
+		.target_count = 1,
 		.context_tokens = 1000,
 		.output_tokens = 100,
 		.reasoning = true,
 		.bytes_per_token_x100 = 200,
 		.price_at = 2,
 		.price_count = 1};
+	b->lane[0] = (struct catalogue_lane){"direct", 0};
+	b->lane[1] = (struct catalogue_lane){"economy", 77};
+	b->target[0] = (struct catalogue_target){.upstream_id = "alpha-1", .rank = 1, .weight = 1, .price_count = 2};
+	b->target[1] = (struct catalogue_target){.upstream_id = "alpha-1", .lane = 1, .rank = 1, .weight = 1, .price_at = 2, .price_count = 1};
+	b->target[2] = (struct catalogue_target){.model = 1, .upstream_id = "beta-1", .rank = 1, .weight = 1, .price_at = 2, .price_count = 1};
 	b->name[0] = (struct catalogue_name){"al", 2, 0, true};
 	b->name[1] = (struct catalogue_name){"alpha", 5, 0, false};
 	b->name[2] = (struct catalogue_name){"beta", 4, 1, false};
@@ -61,7 +70,11 @@ fill(struct block *b)
 		.model_at = AT(model),
 		.price_at = AT(price),
 		.name_at = AT(name),
-		.price_ref_at = AT(ref)};
+		.price_ref_at = AT(ref),
+		.lane_count = 2,
+		.target_count = 3,
+		.lane_at = AT(lane),
+		.target_at = AT(target)};
 	b->provider[0] = (struct catalogue_provider){.id = 1,
 		.key_count = 1,
 		.name = "p",
@@ -143,6 +156,30 @@ an_index_beyond_the_end_is_null(void **state)
 	assert_null(catalogue_model(c, 2));
 	assert_null(catalogue_name_row(c, 3));
 	assert_null(catalogue_price(c, 3));
+	assert_null(catalogue_lane(c, 2));
+	assert_null(catalogue_target(c, 3));
+}
+
+static void
+lanes_are_found_and_their_targets_have_prices_of_their_own(void **state)
+{
+	struct block b;
+	char owner[CATALOGUE_OWNER_MAX];
+	fill(&b);
+	const struct catalogue *c = catalogue_attach(&b, sizeof b);
+	assert_int_equal(catalogue_find_lane(c, (struct span){"Economy", 7}), 1);
+	assert_int_equal(catalogue_find_lane(c, (struct span){"econom", 6}), -1);
+	assert_string_equal(catalogue_lane_name(c, 77), "economy");
+	assert_null(catalogue_lane_name(c, 78));
+	assert_ptr_equal(catalogue_first_target(c, &b.model[0]), &b.target[0]);
+	assert_false(catalogue_target_has_prices(c, &b.target[0]));
+	assert_true(catalogue_target_has_prices(c, &b.target[1]));
+	assert_ptr_equal(catalogue_target_price_now(c, &b.target[1], 6000), &b.price[2]);
+	catalogue_price_owner(c, &b.target[1], owner);
+	assert_string_equal(owner, "alpha (economy)");
+	b.target[1].own_prices = true;
+	catalogue_price_owner(c, &b.target[1], owner);
+	assert_string_equal(owner, "alpha (economy, p)");
 }
 
 /* Each damage alone makes the block unreadable. */
@@ -164,7 +201,18 @@ static const struct damage {
 	DAMAGE(head.model_count, UINT32_MAX),
 	DAMAGE(head.price_at, 0),
 	DAMAGE(head.price_ref_at, sizeof(struct block)),
-	DAMAGE(model[0].provider, 1),
+	DAMAGE(target[0].provider, 1),
+	DAMAGE(target[1].model, 1),
+	DAMAGE(target[2].lane, 2),
+	DAMAGE(target[0].weight, 0),
+	DAMAGE(target[1].price_at, 3),
+	DAMAGE(target[0].upstream_id[0], 0),
+	DAMAGE(target[0].zero_retention, 2),
+	DAMAGE(lane[1].name[0], 0),
+	DAMAGE(head.lane_count, CATALOGUE_LANES_MAX + 1),
+	DAMAGE(head.target_count, 2),
+	DAMAGE(model[0].target_count, 0),
+	DAMAGE(model[1].target_at, 3),
 	DAMAGE(model[1].price_count, 2),
 	DAMAGE(model[1].price_at, 4),
 	DAMAGE(model[0].bytes_per_token_x100, 0),
@@ -223,7 +271,14 @@ read_everything(const struct catalogue *c)
 	}
 	for (uint32_t i = 0; i < c->model_count; i++) {
 		const struct catalogue_model *m = catalogue_model(c, i);
-		assert_non_null(catalogue_provider(c, m->provider));
+		for (uint32_t k = 0; k < m->target_count; k++) {
+			const struct catalogue_target *t = catalogue_target(c, m->target_at + k);
+			char owner[CATALOGUE_OWNER_MAX];
+			assert_non_null(catalogue_provider(c, t->provider));
+			assert_non_null(catalogue_lane(c, t->lane));
+			assert_true(catalogue_price_owner(c, t, owner) < sizeof owner);
+			(void)catalogue_target_price_now(c, t, 1500);
+		}
 		(void)catalogue_price_now(c, m, 1500);
 	}
 	for (uint32_t i = 0; i < c->price_count; i++)
@@ -262,6 +317,7 @@ main(void)
 		cmocka_unit_test(the_newest_price_that_has_begun_is_in_force),
 		cmocka_unit_test(a_price_is_found_by_its_id),
 		cmocka_unit_test(an_index_beyond_the_end_is_null),
+		cmocka_unit_test(lanes_are_found_and_their_targets_have_prices_of_their_own),
 		cmocka_unit_test(a_damaged_block_is_no_catalogue),
 		cmocka_unit_test(any_block_that_passes_can_be_read),
 	};

@@ -56,7 +56,9 @@
 	X(TOO_FAST, 15, 0, NOTE, "rate_limit_error", "rate_limit_exceeded", REPORTED, "Too many messages within a second.") \
 	X(BODY_ENCODED, 44, 415, NOTE, "invalid_request_error", "unsupported_encoding", NONE, "The request body is compressed (Content-Encoding). Send it as it is, without that header.") \
 	X(NO_OBJECT, 45, 404, NOTE, "invalid_request_error", "not_found", NONE, "There is nothing with this id: it was deleted, has expired, or was not made with a key of this account.") \
-	X(OTHER_PROVIDER, 46, 400, NOTE, "invalid_request_error", "bad_request", NONE, "The file that this request names is kept at another provider than the one that serves this model. Upload it again with a model of its provider, or send its content inline.")
+	X(OTHER_PROVIDER, 46, 400, NOTE, "invalid_request_error", "bad_request", NONE, "The file that this request names is kept at another provider than the one that serves this model. Upload it again with a model of its provider, or send its content inline.") \
+	X(BAD_LANE, 19, 400, NOTE, "invalid_request_error", "unknown_lane", NONE, "There is no such lane for this model.") \
+	X(NO_TARGET, 48, 400, NOTE, "invalid_request_error", "policy_not_met", NONE, "No provider of this model meets the policy that the request demands.")
 
 enum end_reason {
 #define X(name, number, status, severity, type, code, billing, text) END_##name = number,

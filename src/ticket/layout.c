@@ -129,7 +129,7 @@ uint64_t
 layout_of_catalogue(void)
 {
 	const uint64_t places[] = {CATALOGUE_MAGIC, sizeof(struct catalogue), sizeof(struct catalogue_provider), sizeof(struct catalogue_model),
-		sizeof(struct catalogue_name), sizeof(struct catalogue_price), sizeof(struct catalogue_price_ref), offsetof(struct catalogue_model, price_at),
+		sizeof(struct catalogue_name), sizeof(struct catalogue_price), sizeof(struct catalogue_price_ref), sizeof(struct catalogue_lane), sizeof(struct catalogue_target), offsetof(struct catalogue_model, price_at),
 		offsetof(struct catalogue_price, pico), offsetof(struct catalogue_price, tool_nano), sizeof(struct tally_block), sizeof(struct tally_ledger)};
 	return fold(BEGIN, places, sizeof places);
 }

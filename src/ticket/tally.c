@@ -13,22 +13,23 @@ enum { VIEW_TRIES = 16 }; /* a booking takes milliseconds, a copy less: one more
 struct tally_shared {
 	uint64_t magic, bytes;
 	uint64_t layout; /* sizes of this build */
-	uint64_t models;
+	uint64_t targets;
 	_Atomic int64_t front; /* booking × 2 + which copy is the front */
 	_Atomic uint64_t begun;
 	struct tally_ledger ledger;
 };
 
-/* What is found by (model, provider): open addressing. */
+/* What is found by (model, provider, lane): open addressing. */
 struct tally_place {
 	uint64_t key;
-	uint32_t model; /* index + 1; 0: free */
+	uint16_t lane;
+	uint32_t target; /* index + 1; 0: free */
 };
 
 struct tally {
 	struct tally_shared *shared;
 	const struct catalogue *catalogue;
-	uint32_t models, blocks; /* models: with the one for the rest */
+	uint32_t blocks; /* with the one for the rest */
 	_Atomic uint64_t *used[2]; /* tickets by block: what is 0 need not be looked at */
 	struct tally_block *block[2];
 	uint32_t place_mask;
@@ -50,19 +51,13 @@ const uint32_t tally_times[] = {TALLY_TIMES(X)}, tally_commits[] = {TALLY_COMMIT
 static uint64_t
 layout(void)
 {
-	return sizeof(struct tally_shared) << 32 ^ sizeof(struct tally_block) << 8 ^ LANE_COUNT;
-}
-
-static uint32_t
-blocks_of(uint32_t models)
-{
-	return LANE_COUNT * (models + 1);
+	return sizeof(struct tally_shared) << 32 ^ sizeof(struct tally_block) << 8;
 }
 
 static size_t
-used_bytes(uint32_t models)
+used_bytes(uint32_t targets)
 {
-	return ((size_t)blocks_of(models) * sizeof(uint64_t) + 63) / 64 * 64;
+	return ((size_t)(targets + 1) * sizeof(uint64_t) + 63) / 64 * 64;
 }
 
 static size_t
@@ -72,45 +67,44 @@ head_bytes(void)
 }
 
 size_t
-tally_bytes(uint32_t models)
+tally_bytes(uint32_t targets)
 {
-	return head_bytes() + 2 * (used_bytes(models) + blocks_of(models) * sizeof(struct tally_block));
+	return head_bytes() + 2 * (used_bytes(targets) + ((size_t)targets + 1) * sizeof(struct tally_block));
 }
 
 void
-tally_format(void *memory, uint32_t models)
+tally_format(void *memory, uint32_t targets)
 {
 	struct tally_shared *s = memory;
-	s->bytes = tally_bytes(models);
+	s->bytes = tally_bytes(targets);
 	s->layout = layout();
-	s->models = models;
+	s->targets = targets;
 	s->magic = TALLY_MAGIC;
-}
-
-static uint64_t
-key_of(uint32_t model, uint32_t provider)
-{
-	return (uint64_t)model << 32 | provider;
 }
 
 /* The place of this key, or the free one where it belongs. */
 static struct tally_place *
-place_of(struct tally *t, uint64_t key)
+place_of(const struct tally *t, uint32_t model, uint32_t provider, uint16_t lane)
 {
-	for (uint64_t at = key * 0x9e3779b97f4a7c15ULL >> 32;; at++) {
-		struct tally_place *p = &t->places[at & t->place_mask];
-		if (p->model == 0 || p->key == key)
-			return p;
+	uint64_t key = (uint64_t)model << 32 | provider;
+	for (uint64_t at = (key + lane) * 0x9e3779b97f4a7c15ULL >> 32;; at++) {
+		const struct tally_place *p = &t->places[at & t->place_mask];
+		if (p->target == 0 || (p->key == key && p->lane == lane))
+			return (struct tally_place *)p;
 	}
 }
 
 static void
-index_models(struct tally *t)
+index_targets(struct tally *t)
 {
-	for (uint32_t i = 0; i < t->catalogue->model_count; i++) {
-		const struct catalogue_model *m = catalogue_model(t->catalogue, i);
-		uint64_t key = key_of(m->id, catalogue_provider(t->catalogue, m->provider)->id);
-		*place_of(t, key) = (struct tally_place){key, i + 1};
+	const struct catalogue *c = t->catalogue;
+	for (uint32_t i = 0; i < c->target_count; i++) {
+		const struct catalogue_target *g = catalogue_target(c, i);
+		uint32_t model = catalogue_model(c, g->model)->id, provider = catalogue_provider(c, g->provider)->id;
+		uint16_t lane = catalogue_lane(c, g->lane)->id;
+		struct tally_place *p = place_of(t, model, provider, lane);
+		if (p->target == 0)
+			*p = (struct tally_place){(uint64_t)model << 32 | provider, lane, i + 1};
 	}
 }
 
@@ -118,24 +112,24 @@ struct tally *
 tally_attach(void *memory, size_t bytes, const struct catalogue *c)
 {
 	struct tally_shared *s = memory;
-	if (bytes < sizeof *s || s->magic != TALLY_MAGIC || s->layout != layout() || s->models != c->model_count ||
-		s->bytes != tally_bytes(c->model_count) || bytes < s->bytes)
+	if (bytes < sizeof *s || s->magic != TALLY_MAGIC || s->layout != layout() || s->targets != c->target_count ||
+		s->bytes != tally_bytes(c->target_count) || bytes < s->bytes)
 		return NULL;
 	uint32_t places = 16;
-	while (places < 2 * c->model_count)
+	while (places < 2 * c->target_count)
 		places *= 2;
 	struct tally *t = calloc(1, sizeof *t + places * sizeof t->places[0]);
 	if (!t)
 		return NULL;
-	*t = (struct tally){.shared = s, .catalogue = c, .models = c->model_count + 1, .blocks = blocks_of(c->model_count), .place_mask = places - 1};
+	*t = (struct tally){.shared = s, .catalogue = c, .blocks = c->target_count + 1, .place_mask = places - 1};
 	char *at = (char *)memory + head_bytes();
 	for (int i = 0; i < 2; i++) {
 		t->used[i] = (void *)at;
-		at += used_bytes(c->model_count);
+		at += used_bytes(c->target_count);
 		t->block[i] = (void *)at;
 		at += t->blocks * sizeof(struct tally_block);
 	}
-	index_models(t);
+	index_targets(t);
 	return t;
 }
 
@@ -165,12 +159,10 @@ tally_block_count(const struct tally *t)
 	return t->blocks;
 }
 
-void
-tally_block_names(const struct tally *t, uint32_t block, const struct catalogue_model **ret_model, enum lane *ret_lane)
+const struct catalogue_target *
+tally_block_target(const struct tally *t, uint32_t block)
 {
-	uint32_t model = block % t->models;
-	*ret_model = model < t->catalogue->model_count ? catalogue_model(t->catalogue, model) : NULL;
-	*ret_lane = (enum lane)(block / t->models);
+	return catalogue_target(t->catalogue, block);
 }
 
 /* ---- the writer ---- */
@@ -231,11 +223,10 @@ tally_recover(struct tally *t)
 }
 
 uint32_t
-tally_block_of(const struct tally *t, uint32_t model, uint32_t provider, unsigned lane)
+tally_block_of(const struct tally *t, uint32_t model, uint32_t provider, uint16_t lane)
 {
-	const struct tally_place *p = place_of((struct tally *)t, key_of(model, provider));
-	bool known = p->model != 0 && lane < LANE_COUNT;
-	return (known ? lane : 0) * t->models + (known ? p->model - 1 : t->models - 1);
+	const struct tally_place *p = place_of(t, model, provider, lane);
+	return p->target ? p->target - 1 : t->blocks - 1;
 }
 
 static void
@@ -250,7 +241,7 @@ clear(struct tally *t)
 {
 	atomic_store(&t->shared->begun, 0); /* cut off in the middle, it is done again */
 	for (int i = 0; i < 2; i++) {
-		memset((void *)t->used[i], 0, used_bytes(t->models - 1));
+		memset((void *)t->used[i], 0, used_bytes(t->blocks - 1));
 		memset((void *)t->block[i], 0, t->blocks * sizeof(struct tally_block));
 	}
 }
@@ -271,13 +262,13 @@ tally_carry(struct tally *t, const struct tally *from)
 	int front = front_of(atomic_load(&from->shared->front));
 	clear(t);
 	for (uint32_t i = 0; i < from->blocks; i++) {
-		const struct catalogue_model *m;
-		enum lane lane;
 		if (!get(&from->used[front][i]))
 			continue;
-		tally_block_names(from, i, &m, &lane);
-		/* Of a model that is not in the catalogue any more: to the rest. */
-		uint32_t at = m ? tally_block_of(t, m->id, catalogue_provider(from->catalogue, m->provider)->id, lane) : t->models - 1;
+		const struct catalogue *c = from->catalogue;
+		const struct catalogue_target *g = tally_block_target(from, i);
+		/* Of what is not in the catalogue any more: to the rest. */
+		uint32_t at = g ? tally_block_of(t, catalogue_model(c, g->model)->id, catalogue_provider(c, g->provider)->id, catalogue_lane(c, g->lane)->id)
+						: t->blocks - 1;
 		add(&t->used[0][at], get(&from->used[front][i]));
 		add_words((void *)&t->block[0][at], (const void *)&from->block[front][i], sizeof(struct tally_block));
 	}

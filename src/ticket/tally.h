@@ -1,5 +1,5 @@
 /*
- * Sums over all booked tickets, by model and provider, in memory that outlives the ledger: what metrics and `lethe top` show. The supervisor
+ * Sums over all booked tickets, by model, provider and lane, in memory that outlives the ledger: what metrics and `lethe top` show. The supervisor
  * makes it (a memfd), the ledger writes it, scribe and ledger read it. Numbers only.
  *
  * It is exactly what was booked, whoever is killed: there are two copies. A booking is added to the back one, then one word makes that the front
@@ -13,7 +13,6 @@
 #include "ticket/catalogue.h"
 #include "ticket/counters.h"
 #include "ticket/house_accounts.h"
-#include "ticket/lanes.h"
 #include "ticket/tally_fields.h"
 #include "ticket/ticket.h"
 
@@ -37,7 +36,7 @@ enum {
 	TALLY_COMMIT_COUNT = 0 TALLY_COMMITS(X),
 	TALLY_BATCH_COUNT = 0 TALLY_BATCHES(X),
 	TALLY_HAND_IN_COUNT = 0 TALLY_HAND_INS(X),
-	TALLY_REASONS = 48, /* numbers of end_reasons.h are below */
+	TALLY_REASONS = 64, /* numbers of end_reasons.h are below */
 };
 #undef X
 
@@ -75,10 +74,10 @@ struct tally_ledger {
 
 struct tally; /* a process' private handle */
 
-/* Blocks: lane × (model of the catalogue, then one for tickets of models that are not in it any more). */
-size_t tally_bytes(uint32_t models);
+/* Blocks: one for each target of the catalogue, then one for tickets of models, providers and lanes that are not in it any more. */
+size_t tally_bytes(uint32_t targets);
 /* Format zeroed memory of tally_bytes(). */
-void tally_format(void *memory, uint32_t models);
+void tally_format(void *memory, uint32_t targets);
 /* Check mapped memory against the catalogue. NULL: not a tally for it, or no memory for the handle. The memory stays the caller's. */
 must_check struct tally *tally_attach(void *memory, size_t bytes, const struct catalogue *c);
 void tally_detach(struct tally **t);
@@ -88,9 +87,10 @@ void *tally_memory(const struct tally *t, size_t *ret_bytes);
 
 struct tally_ledger *tally_ledger(struct tally *t);
 uint32_t tally_block_count(const struct tally *t);
-/* What a block is about. *ret_model NULL: the one for the rest. */
-uint32_t tally_block_of(const struct tally *t, uint32_t model, uint32_t provider, unsigned lane);
-void tally_block_names(const struct tally *t, uint32_t block, const struct catalogue_model **ret_model, enum lane *ret_lane);
+/* By ids of model, provider and lane. Of several targets of a model at one provider in one lane the first has what all of them do. */
+uint32_t tally_block_of(const struct tally *t, uint32_t model, uint32_t provider, uint16_t lane);
+/* What a block is about. NULL: the one for the rest. */
+const struct catalogue_target *tally_block_target(const struct tally *t, uint32_t block);
 
 /* ---- the ledger ---- */
 
@@ -133,6 +133,7 @@ struct board_look {
 	enum board_state state;
 	uint32_t edge; /* BOARD_EDGES_MAX and above: the ledger's own */
 	uint32_t model, provider; /* ids; of RESERVING and later */
+	uint16_t lane;
 };
 void board_look_at(const struct board *b, uint32_t index, struct board_look *ret);
 uint32_t board_slots_used(const struct board *b);

@@ -16,6 +16,8 @@ static struct {
 	struct catalogue head;
 	struct catalogue_provider provider[2];
 	struct catalogue_model model[MODELS];
+	struct catalogue_lane lane;
+	struct catalogue_target target[MODELS];
 } block;
 
 struct bench {
@@ -36,11 +38,17 @@ bench_begin(struct bench *b)
 	block.head = (struct catalogue){.provider_count = 2,
 		.model_count = MODELS,
 		.provider_at = offsetof(typeof(block), provider),
-		.model_at = offsetof(typeof(block), model)};
+		.model_at = offsetof(typeof(block), model),
+		.lane_count = 1,
+		.target_count = MODELS,
+		.lane_at = offsetof(typeof(block), lane),
+		.target_at = offsetof(typeof(block), target)};
 	block.provider[0].id = 7;
 	block.provider[1].id = 8;
-	for (uint32_t i = 0; i < MODELS; i++)
-		block.model[i] = (struct catalogue_model){.id = 100 + i, .provider = i == 2};
+	for (uint32_t i = 0; i < MODELS; i++) {
+		block.model[i] = (struct catalogue_model){.id = 100 + i};
+		block.target[i] = (struct catalogue_target){.model = i, .provider = i == 2};
+	}
 	b->memory = calloc(1, tally_bytes(MODELS));
 	assert_non_null(b->memory);
 	tally_format(b->memory, MODELS);
@@ -141,6 +149,8 @@ another_catalogue_goes_on_with_the_same_sums(void **state)
 		struct catalogue head;
 		struct catalogue_provider provider;
 		struct catalogue_model model[3];
+		struct catalogue_lane lane;
+		struct catalogue_target target[3];
 	} other;
 	bench_begin(&b);
 	struct ticket_facts kept = request_of(102), gone = request_of(101), rest = request_of(999);
@@ -148,11 +158,13 @@ another_catalogue_goes_on_with_the_same_sums(void **state)
 	book(&b, &gone, 42);
 	book(&b, &rest, 43);
 	atomic_store(&tally_ledger(b.tally)->mismatched, 5);
-	other.head = (struct catalogue){.provider_count = 1, .model_count = 3, .provider_at = offsetof(typeof(other), provider), .model_at = offsetof(typeof(other), model)};
+	other.head = (struct catalogue){.provider_count = 1, .model_count = 3, .provider_at = offsetof(typeof(other), provider), .model_at = offsetof(typeof(other), model), .lane_count = 1, .target_count = 3, .lane_at = offsetof(typeof(other), lane), .target_at = offsetof(typeof(other), target)};
 	other.provider.id = 8;
 	other.model[0].id = 102;
 	other.model[1].id = 200;
 	other.model[2].id = 100;
+	for (uint32_t i = 0; i < 3; i++)
+		other.target[i].model = i;
 	void *memory = calloc(1, tally_bytes(3));
 	tally_format(memory, 3);
 	struct tally *t = tally_attach(memory, tally_bytes(3), &other.head);
@@ -197,10 +209,7 @@ what_the_catalogue_does_not_have_is_counted_as_the_rest(void **state)
 	assert_true(tally_view_take(b.tally, &v));
 	assert_int_equal(v.count, 1);
 	assert_int_equal(v.index[0], REST);
-	const struct catalogue_model *model;
-	enum lane which;
-	tally_block_names(b.tally, REST, &model, &which);
-	assert_null(model);
+	assert_null(tally_block_target(b.tally, REST));
 	assert_int_equal(get(&v.block[0].requests[END_COMPLETED][TALLY_STATUS_200]), 2);
 	assert_int_equal(get(&v.block[0].requests[END_NONE][TALLY_STATUS_OTHER]), 1);
 	tally_view_free(&v);
@@ -296,7 +305,7 @@ memory_of_another_catalogue_is_refused(void **state)
 	struct bench b;
 	bench_begin(&b);
 	struct catalogue other = block.head;
-	other.model_count = MODELS - 1;
+	other.target_count = MODELS - 1;
 	assert_null(tally_attach(b.memory, tally_bytes(MODELS), &other));
 	assert_null(tally_attach(b.memory, tally_bytes(MODELS) - 1, &block.head));
 	memset(b.memory, 0, sizeof(uint64_t));

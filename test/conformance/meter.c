@@ -80,7 +80,7 @@ measure(const struct catalogue *c, struct meter *m, const char *name, struct spa
 	bool unpriced;
 	if (!base)
 		exit(4);
-	printf("%.*s cost %lld\n", (int)w.len, w.at, (long long)price_cost(catalogue_price_for(c, model, base, &m->usage, &unpriced), &m->usage).v);
+	printf("%.*s cost %lld\n", (int)w.len, w.at, (long long)price_cost(catalogue_price_for(c, catalogue_first_target(c, model), base, &m->usage, &unpriced), &m->usage).v);
 }
 
 int

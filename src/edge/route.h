@@ -1,0 +1,68 @@
+/*
+ * ROUTE: model, lane and policy → targets, and which of them is asked next. Edge only; no allocation but where prices differ.
+ *
+ * Candidates are the rows of the model's lane in the catalogue, at most CATALOGUE_TARGETS_MAX; what was tried, or can't serve this request, is a bit.
+ * Among those of the lowest rank that are left, the place in a hash of who asks decides (the provider's prompt cache is warm there), by weight, unless
+ * that one has much more to do than its share.
+ */
+#ifndef EDGE_ROUTE_H
+#define EDGE_ROUTE_H
+
+#include "core/base.h"
+#include "ticket/catalogue.h"
+#include "ticket/end_reasons.h"
+
+struct edge;
+struct exchange;
+struct http1_head;
+
+/* What the request's header says of its way. In struct request, as long as that lives. */
+struct route_wish {
+	uint8_t lane; /* index + 1; 0: not said */
+	bool zero_retention;
+	char region[CATALOGUE_REGION_MAX]; /* "": any */
+};
+
+/* In struct exchange. */
+struct route {
+	const struct catalogue_target *target; /* who is asked */
+	struct catalogue_price *dearest; /* vault; what the hold is counted by where the candidates' prices differ */
+	uint32_t first; /* of the candidates, in the catalogue's targets[] */
+	uint16_t count; /* of the candidates */
+	uint16_t out; /* a bit for each of them that can't serve, or has failed */
+	uint32_t keys_out; /* a bit for each key of target's provider that has failed */
+	uint8_t key; /* which one is used */
+	bool loaded; /* it is counted with the target */
+	bool fresh; /* no kept connection: one was closed as it was used */
+};
+
+/* Why there is nobody to ask: what a target lacks. Later ones are nearer to serving. */
+enum route_lack { LACK_NOTHING,
+	LACK_ENDPOINT, /* its provider speaks another API */
+	LACK_STORE, /* it may not keep answers */
+	LACK_OBJECT, /* what the body names is kept at another provider */
+	LACK_REGION,
+	LACK_RETENTION,
+	LACK_PRICE };
+
+/* Reads lethe-lane and lethe-policy. False: one has an unknown word; route_explain() answers with it. */
+must_check bool route_read_wish(struct exchange *x, const struct http1_head *h);
+void route_explain(struct exchange *x, const struct http1_head *h);
+/* The lane that this exchange goes by, its index. The one place that decides. -1: it has answered, and the exchange has ended. */
+int route_lane(struct exchange *x, struct span suffix);
+/* Can this target serve this request's endpoint? The one place that knows. */
+bool route_target_serves(const struct edge *e, const struct catalogue_target *t, const struct exchange *x);
+/* The row of the price book by which the hold is counted for so many tokens of input. NULL: no memory. */
+const struct catalogue_price *route_bound(struct exchange *x, uint64_t input);
+/* Take the next candidate that is left. False: there is none. */
+must_check bool route_next(struct exchange *x);
+void route_only(struct exchange *x, const struct catalogue_target *t); /* nobody else may be asked, and nothing is charged */
+void route_end(struct exchange *x); /* its load is taken off; what it holds is let go */
+
+/* answer.c: a reason's error with another sentence; param: the field that it names, or NULL. */
+void answer_sentence(struct exchange *x, enum end_reason reason, const char *param, struct span sentence);
+
+must_check bool route_open(struct edge *e); /* before the lock-down */
+void route_close(struct edge *e);
+
+#endif

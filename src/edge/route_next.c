@@ -1,0 +1,248 @@
+/* ROUTE: whose turn it is among the targets that are left, and what all of them can cost at most. */
+#include "edge/edge_priv.h"
+
+#include "edge/route.h"
+#include "ticket/price.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* Exchanges in progress, by row of the catalogue and by key: this edge's own, for what it has to compare is its own choice. */
+struct routes {
+	uint32_t *target;
+	uint32_t key[PROVIDERS_MAX][CATALOGUE_KEYS_MAX];
+};
+
+bool
+route_open(struct edge *e)
+{
+	e->routes = calloc(1, sizeof *e->routes);
+	if (e->routes)
+		e->routes->target = calloc((size_t)e->p->catalogue->target_count + 1, sizeof *e->routes->target);
+	return e->routes && e->routes->target;
+}
+
+void
+route_close(struct edge *e)
+{
+	if (e->routes)
+		free(e->routes->target);
+	free(e->routes);
+	e->routes = NULL;
+}
+
+/* ---- one of several ---- */
+
+enum { CHOICES_MAX = CATALOGUE_TARGETS_MAX > CATALOGUE_KEYS_MAX ? CATALOGUE_TARGETS_MAX : CATALOGUE_KEYS_MAX };
+
+struct choice {
+	uint32_t weight, load;
+	uint32_t index;
+};
+
+static uint64_t
+mix(uint64_t h)
+{
+	h ^= h >> 33;
+	h *= 0xff51afd7ed558ccdULL;
+	h ^= h >> 33;
+	h *= 0xc4ceb9fe1a85ec53ULL;
+	return h ^ h >> 33;
+}
+
+static const struct choice *
+idlest(const struct choice *c, unsigned count)
+{
+	const struct choice *best = c;
+	for (unsigned i = 1; i < count; i++)
+		if ((uint64_t)c[i].load * best->weight < (uint64_t)best->load * c[i].weight)
+			best = &c[i];
+	return best;
+}
+
+/*
+ * The place of the hash by weight; but who has a quarter more than its share of what is running, and four, is passed over for the one that has least
+ * (consistent hashing with bounded loads).
+ */
+static uint32_t
+choose(const struct choice *c, unsigned count, uint64_t hash)
+{
+	enum { SLACK = 4 };
+	uint64_t weights = 0, load = 0;
+	if (count == 1)
+		return c->index;
+	for (unsigned i = 0; i < count; i++) {
+		weights += c[i].weight;
+		load += c[i].load;
+	}
+	uint64_t at = hash % weights;
+	unsigned i = 0;
+	while (at >= c[i].weight)
+		at -= c[i++].weight;
+	uint64_t share = (load + 1) * c[i].weight * 5 / 4;
+	return c[i].load * weights > share + SLACK * weights ? idlest(c, count)->index : c[i].index;
+}
+
+/* Whose requests belong together: the provider's prompt cache is by account, so those of one key go to one place. */
+static uint64_t
+hint(const struct exchange *x)
+{
+	return x->ticket->facts.key;
+}
+
+/* ---- whose turn it is ---- */
+
+static uint32_t
+pick_target(const struct exchange *x, uint32_t left)
+{
+	const struct edge *e = x->edge;
+	struct choice c[CHOICES_MAX];
+	unsigned count = 0, rank = UINT32_MAX;
+	for (uint32_t i = 0; i < x->route.count; i++) {
+		const struct catalogue_target *t = catalogue_target(e->p->catalogue, x->route.first + i);
+		if (!(left >> i & 1) || t->rank > rank)
+			continue;
+		count = t->rank < rank ? 0 : count;
+		rank = t->rank;
+		c[count++] = (struct choice){t->weight, e->routes->target[x->route.first + i], i};
+	}
+	return choose(c, count, mix(hint(x) ^ x->model->id));
+}
+
+/* Of those that were handed over. */
+static uint32_t
+pick_key(const struct exchange *x)
+{
+	const struct edge *e = x->edge;
+	uint32_t provider = x->route.target->provider, keys = catalogue_provider(e->p->catalogue, provider)->key_count;
+	struct choice c[CHOICES_MAX];
+	unsigned count = 0;
+	if (keys < 2)
+		return 0;
+	for (uint32_t k = 0; k < keys; k++)
+		if (e->key[provider][k].at && !(x->route.keys_out >> k & 1))
+			c[count++] = (struct choice){1, e->routes->key[provider][k], k};
+	if (!count)
+		return 0;
+	if (x->object || x->req->scan.result.object_count) /* what an account keeps lies where one of its keys has put it */
+		return c[mix(x->account_row) % count].index;
+	return choose(c, count, mix(hint(x)));
+}
+
+static void
+unload(struct exchange *x)
+{
+	struct route *r = &x->route;
+	if (!r->loaded)
+		return;
+	r->loaded = false;
+	x->edge->routes->target[r->target - catalogue_target(x->edge->p->catalogue, 0)]--;
+	x->edge->routes->key[r->target->provider][r->key]--;
+}
+
+static void
+use(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	struct route *r = &x->route;
+	struct ticket_facts *f = &x->ticket->facts;
+	const struct catalogue_price *price = catalogue_target_price_now(e->p->catalogue, r->target, edge_wall_ms(e));
+	assert(price); /* it was looked at, and prices don't end */
+	r->key = (uint8_t)pick_key(x);
+	r->loaded = true;
+	e->routes->target[r->target - catalogue_target(e->p->catalogue, 0)]++;
+	e->routes->key[r->target->provider][r->key]++;
+	x->price = price;
+	f->price = price->id;
+	f->provider = catalogue_provider(e->p->catalogue, r->target->provider)->id;
+	f->target = (uint16_t)(r->target->number * CATALOGUE_KEYS_MAX + r->key);
+}
+
+bool
+route_next(struct exchange *x)
+{
+	struct route *r = &x->route;
+	uint32_t left = (uint16_t)~r->out;
+	if (!left)
+		return false;
+	uint32_t at = left & (left - 1) ? pick_target(x, left) : (uint32_t)__builtin_ctz(left);
+	unload(x);
+	r->target = catalogue_target(x->edge->p->catalogue, r->first + at);
+	r->keys_out = 0;
+	use(x);
+	return true;
+}
+
+void
+route_only(struct exchange *x, const struct catalogue_target *t)
+{
+	struct ticket_facts *f = &x->ticket->facts;
+	x->route.target = t;
+	x->route.out = UINT16_MAX;
+	x->route.key = (uint8_t)pick_key(x);
+	f->provider = catalogue_provider(x->edge->p->catalogue, t->provider)->id;
+	f->target = x->route.key;
+}
+
+void
+route_end(struct exchange *x)
+{
+	unload(x);
+	if (x->route.dearest)
+		vault_free(x->edge->vault, x->route.dearest, sizeof *x->route.dearest);
+	x->route.dearest = NULL;
+}
+
+/* ---- the most that it can cost ---- */
+
+/* Of the standard tier and the one that was asked, the dearer at this size of request. */
+static const struct catalogue_price *
+dearer_row(const struct exchange *x, const struct catalogue_target *t, const struct catalogue_price *base, uint64_t input)
+{
+	const struct catalogue *c = x->edge->p->catalogue;
+	bool unpriced;
+	struct usage u = {.tokens = {[TOKEN_input] = input}};
+	const struct catalogue_price *standard = catalogue_price_for(c, t, base, &u, &unpriced);
+	u.tier = x->req->scan.result.tier;
+	const struct catalogue_price *asked = catalogue_price_for(c, t, base, &u, &unpriced);
+	return price_upper_bound(asked, input, 1000).v > price_upper_bound(standard, input, 1000).v ? asked : standard;
+}
+
+static int64_t
+more(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static void
+raise(struct catalogue_price *to, const struct catalogue_price *p)
+{
+	to->request_nano = more(to->request_nano, p->request_nano);
+	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
+		to->pico[k] = more(to->pico[k], p->pico[k]);
+	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++)
+		to->tool_nano[k] = more(to->tool_nano[k], p->tool_nano[k]);
+	to->geo_us_x100 = to->geo_us_x100 > p->geo_us_x100 ? to->geo_us_x100 : p->geo_us_x100;
+}
+
+/* Where the candidates have one price list, its row; else a row of the dearest amounts, for it may come to any of them. */
+const struct catalogue_price *
+route_bound(struct exchange *x, uint64_t input)
+{
+	struct edge *e = x->edge;
+	struct route *r = &x->route;
+	const struct catalogue_price *own = dearer_row(x, r->target, x->price, input);
+	for (uint32_t left = (uint16_t)~r->out; left; left &= left - 1) {
+		const struct catalogue_target *t = catalogue_target(e->p->catalogue, r->first + (uint32_t)__builtin_ctz(left));
+		if (t->price_at == r->target->price_at)
+			continue;
+		if (!r->dearest) {
+			r->dearest = vault_alloc(e->vault, sizeof *r->dearest);
+			if (!r->dearest)
+				return NULL;
+			*r->dearest = *own;
+		}
+		raise(r->dearest, dearer_row(x, t, catalogue_target_price_now(e->p->catalogue, t, edge_wall_ms(e)), input));
+	}
+	return r->dearest ? r->dearest : own;
+}
