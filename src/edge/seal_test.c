@@ -35,7 +35,7 @@ what_is_sealed_opens_for_its_account(void **state)
 		size_t len = seal(pepper, 7, &s, text);
 		assert_true(len > 0 && len <= SEAL_TEXT_MAX);
 		assert_memory_equal(text, rows[i].prefix, strlen(rows[i].prefix));
-		assert_null(memmem(text, len, rows[i].id, strlen(rows[i].id) > 3 ? strlen(rows[i].id) : len + 1));
+		assert_true(strlen(rows[i].id) < 4 || !memmem(text, len, rows[i].id, strlen(rows[i].id)));
 		assert_true(unseal(pepper, 7, rows[i].kind, (struct span){text, len}, &back));
 		assert_memory_equal(&s, &back, sizeof s);
 		assert_int_equal(seal(pepper, 7, &s, again), len);
