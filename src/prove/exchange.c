@@ -94,12 +94,14 @@ static const struct texts texts[PROVE_ENDPOINT_COUNT] = {
 		"{\"created\":1,\"data\":[{\"b64_json\":\"%s\"}],\"usage\":{\"input_tokens\":9,\"output_tokens\":9,\"total_tokens\":18}}"},
 	[PROVE_EDITS] = {PART("model") "c\r\n" PART("image\"; filename=\"a.png") "PNG\r\n" PART("prompt") "%s\r\n--" BOUNDARY "--",
 		"{\"created\":1,\"data\":[{\"b64_json\":\"%s\"}],\"usage\":{\"input_tokens\":9,\"output_tokens\":9,\"total_tokens\":18}}"},
+	[PROVE_FILES] = {PART("purpose") "user_data\r\n" PART("file\"; filename=\"a.txt") "%s\r\n--" BOUNDARY "--",
+		"{\"id\":\"file-prove1\",\"object\":\"file\",\"bytes\":9,\"created_at\":1,\"filename\":\"%s\",\"purpose\":\"user_data\"}"},
 };
 
 const char *
 prove_content_type(enum prove_endpoint endpoint)
 {
-	bool form = endpoint == PROVE_TRANSCRIPTIONS || endpoint == PROVE_EDITS;
+	bool form = endpoint == PROVE_TRANSCRIPTIONS || endpoint == PROVE_EDITS || endpoint == PROVE_FILES;
 	return form ? "multipart/form-data; boundary=" BOUNDARY : "application/json";
 }
 

@@ -28,7 +28,8 @@
 	X(EMBED_BATCH, "batchEmbedContents", "/v1beta/models/g:batchEmbedContents", false, false) \
 	X(TRANSCRIPTIONS, "audio.transcriptions", "/v1/audio/transcriptions", false, true) \
 	X(IMAGES, "images.generations", "/v1/images/generations", false, false) \
-	X(EDITS, "images.edits", "/v1/images/edits", false, false)
+	X(EDITS, "images.edits", "/v1/images/edits", false, false) \
+	X(FILES, "files", "/v1/files", false, true)
 
 enum prove_endpoint {
 #define X(name, words, path, streams, all) PROVE_##name,
