@@ -266,7 +266,7 @@ chat_document_in(struct telling *g, struct json_source *s, struct json_value roo
 	telling_end(g);
 }
 
-const struct answer_decoder chat_decoder = {.event = chat_event, .mark = telling_end, .document = chat_document_in};
+const struct answer_decoder answer_from_chat = {.event = chat_event, .mark = telling_end, .document = chat_document_in};
 
 /* ---- writing ---- */
 
@@ -581,4 +581,4 @@ chat_document_out(struct telling *g)
 	sink_lit(g->out, "}");
 }
 
-const struct answer_encoder chat_encoder = {.order = ORDER_FREE, .tell = chat_tell, .document = chat_document_out};
+const struct answer_encoder answer_to_chat = {.order = ORDER_FREE, .tell = chat_tell, .document = chat_document_out};

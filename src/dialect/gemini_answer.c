@@ -223,7 +223,7 @@ gemini_document_in(struct telling *g, struct json_source *s, struct json_value r
 	telling_end(g);
 }
 
-const struct answer_decoder gemini_decoder = {.event = gemini_event, .closed = gemini_closed, .document = gemini_document_in};
+const struct answer_decoder answer_from_gemini = {.event = gemini_event, .closed = gemini_closed, .document = gemini_document_in};
 
 /* ---- writing ---- */
 
@@ -438,4 +438,4 @@ gemini_document_out(struct telling *g)
 	write_tail(g);
 }
 
-const struct answer_encoder gemini_encoder = {.order = ORDER_WHOLE, .tell = gemini_tell, .document = gemini_document_out};
+const struct answer_encoder answer_to_gemini = {.order = ORDER_WHOLE, .tell = gemini_tell, .document = gemini_document_out};

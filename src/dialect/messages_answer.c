@@ -240,7 +240,7 @@ messages_document_in(struct telling *g, struct json_source *s, struct json_value
 	telling_end(g);
 }
 
-const struct answer_decoder messages_decoder = {.event = messages_event, .document = messages_document_in};
+const struct answer_decoder answer_from_messages = {.event = messages_event, .document = messages_document_in};
 
 /* ---- writing: blocks, as events or as elements of a list ---- */
 
@@ -510,4 +510,4 @@ messages_document_out(struct telling *g)
 	sink_lit(g->out, "}");
 }
 
-const struct answer_encoder messages_encoder = {.order = ORDER_ONE, .tell = messages_tell, .document = messages_document_out};
+const struct answer_encoder answer_to_messages = {.order = ORDER_ONE, .tell = messages_tell, .document = messages_document_out};

@@ -289,7 +289,7 @@ responses_event(struct telling *g, struct json_source *s, struct json_value root
 	}
 }
 
-const struct answer_decoder responses_decoder = {.event = responses_event, .document = responses_document_in};
+const struct answer_decoder answer_from_responses = {.event = responses_event, .document = responses_document_in};
 
 /* ---- writing: the output, an item at a time, into the rope (streams) or where it goes (documents) ---- */
 
@@ -671,4 +671,4 @@ responses_document_out(struct telling *g)
 	write_tail(g, g->usage_given);
 }
 
-const struct answer_encoder responses_encoder = {.order = ORDER_ONE, .tell = responses_tell, .document = responses_document_out};
+const struct answer_encoder answer_to_responses = {.order = ORDER_ONE, .tell = responses_tell, .document = responses_document_out};

@@ -12,17 +12,17 @@ state_of(struct translation *t)
 }
 
 static const struct answer_decoder *const decoders[LANGUAGE_COUNT] = {
-	[LANGUAGE_CHAT] = &chat_decoder,
-	[LANGUAGE_RESPONSES] = &responses_decoder,
-	[LANGUAGE_MESSAGES] = &messages_decoder,
-	[LANGUAGE_GEMINI] = &gemini_decoder,
+	[LANGUAGE_CHAT] = &answer_from_chat,
+	[LANGUAGE_RESPONSES] = &answer_from_responses,
+	[LANGUAGE_MESSAGES] = &answer_from_messages,
+	[LANGUAGE_GEMINI] = &answer_from_gemini,
 };
 
 static const struct answer_encoder *const encoders[LANGUAGE_COUNT] = {
-	[LANGUAGE_CHAT] = &chat_encoder,
-	[LANGUAGE_RESPONSES] = &responses_encoder,
-	[LANGUAGE_MESSAGES] = &messages_encoder,
-	[LANGUAGE_GEMINI] = &gemini_encoder,
+	[LANGUAGE_CHAT] = &answer_to_chat,
+	[LANGUAGE_RESPONSES] = &answer_to_responses,
+	[LANGUAGE_MESSAGES] = &answer_to_messages,
+	[LANGUAGE_GEMINI] = &answer_to_gemini,
 };
 
 /* ---- what decoders say ---- */

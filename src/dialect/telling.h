@@ -179,8 +179,8 @@ struct answer_encoder {
 	void (*document)(struct telling *g);
 };
 
-extern const struct answer_decoder chat_decoder, messages_decoder, gemini_decoder, responses_decoder;
-extern const struct answer_encoder chat_encoder, messages_encoder, gemini_encoder, responses_encoder;
+extern const struct answer_decoder answer_from_chat, answer_from_messages, answer_from_gemini, answer_from_responses;
+extern const struct answer_encoder answer_to_chat, answer_to_messages, answer_to_gemini, answer_to_responses;
 
 /* ---- for decoders ---- */
 
