@@ -43,13 +43,13 @@ UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind <> 0
 INSERT INTO key (id, account, created_us, expires_ms, hash, last4, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 
 -- name: key_by_id
-SELECT id, account, created_us, expires_ms, revoked_us, last4, name, hash, replaced_by, quarantined_us FROM key WHERE id = ?1
+SELECT id, account, created_us, expires_ms, revoked_us, last4, name, hash, replaced_by, quarantined_us, scopes FROM key WHERE id = ?1
 
 -- name: key_by_hash
-SELECT id, account, created_us, expires_ms, revoked_us, last4, name, hash, replaced_by, quarantined_us FROM key WHERE hash = ?1
+SELECT id, account, created_us, expires_ms, revoked_us, last4, name, hash, replaced_by, quarantined_us, scopes FROM key WHERE hash = ?1
 
 -- name: key_list
-SELECT id, account, created_us, expires_ms, revoked_us, last4, name, hash, replaced_by, quarantined_us FROM key WHERE id > ?1 AND (?2 = 0 OR account = ?2) ORDER BY id LIMIT ?3
+SELECT id, account, created_us, expires_ms, revoked_us, last4, name, hash, replaced_by, quarantined_us, scopes FROM key WHERE id > ?1 AND (?2 = 0 OR account = ?2) ORDER BY id LIMIT ?3
 
 -- name: key_count
 SELECT count(*) FROM key WHERE account = ?1 AND revoked_us = 0
@@ -58,10 +58,10 @@ SELECT count(*) FROM key WHERE account = ?1 AND revoked_us = 0
 SELECT max(day) FROM usage_day WHERE key = ?1
 
 -- name: keys_of_account
-SELECT hash FROM key WHERE account = ?1
+SELECT hash, id FROM key WHERE account = ?1
 
 -- name: keys_all
-SELECT id, account, expires_ms, revoked_us, hash, quarantined_us FROM key
+SELECT id, account, expires_ms, revoked_us, hash, quarantined_us, scopes FROM key
 
 -- name: key_expire
 UPDATE key SET expires_ms = ?2, replaced_by = ?3 WHERE id = ?1 AND revoked_us = 0 AND (expires_ms = 0 OR expires_ms >= ?2)
@@ -286,3 +286,65 @@ INSERT INTO receipt_node (level, number, hash) VALUES (?1, ?2, ?3)
 
 -- name: receipt_node_get
 SELECT hash FROM receipt_node WHERE level = ?1 AND number = ?2
+
+-- name: limits_of
+SELECT kind, amount, number FROM limits WHERE subject = ?1
+
+-- name: limits_insert
+INSERT INTO limits (subject, kind, amount, number) VALUES (?1, ?2, ?3, ?4)
+
+-- name: limits_delete
+DELETE FROM limits WHERE subject = ?1 AND kind = ?2
+
+-- name: limits_copy
+INSERT INTO limits (subject, kind, amount, number) SELECT ?2, kind, amount, number FROM limits WHERE subject = ?1
+
+-- name: limits_subjects
+SELECT subject, ifnull((SELECT account FROM key WHERE id = subject), subject) FROM (SELECT subject FROM limits UNION SELECT subject FROM allowed)
+ORDER BY (SELECT account FROM key WHERE id = subject) IS NOT NULL, subject
+
+-- name: limits_last
+SELECT max(ifnull((SELECT max(number) FROM limits), 0), ifnull((SELECT max(id) >> 32 & 2147483647 FROM budget), 0))
+
+-- name: limits_spent
+SELECT ifnull(sum(cost_nano), 0), ifnull(sum(requests), 0) FROM usage_day WHERE day >= ?2 AND (key = ?1 OR account = ?1)
+
+-- name: limits_money_around
+SELECT CASE WHEN ?1 = ?2 THEN ifnull((SELECT max(n) FROM (SELECT count(*) AS n FROM limits JOIN key ON key.id = subject WHERE account = ?2 AND kind >= ?3 AND revoked_us = 0 GROUP BY subject)), 0)
+	ELSE (SELECT count(*) FROM limits WHERE subject = ?2 AND kind >= ?3) END
+
+-- name: limit_by_number
+SELECT kind, amount FROM limits WHERE number = ?1 AND number <> 0
+
+-- name: allowed_of
+SELECT what, pattern FROM allowed WHERE subject = ?1 ORDER BY what, pattern
+
+-- name: allowed_insert
+INSERT INTO allowed (subject, what, pattern) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING
+
+-- name: allowed_delete
+DELETE FROM allowed WHERE subject = ?1 AND what = ?2
+
+-- name: allowed_copy
+INSERT INTO allowed (subject, what, pattern) SELECT ?2, what, pattern FROM allowed WHERE subject = ?1
+
+-- name: key_scopes
+UPDATE key SET scopes = ?2 WHERE id = ?1
+
+-- name: key_scopes_copy
+UPDATE key SET scopes = (SELECT scopes FROM key WHERE id = ?1) WHERE id = ?2
+
+-- name: budget_balance
+SELECT limit_nano - used_nano FROM budget WHERE id = ?1
+
+-- name: budget_insert
+INSERT INTO budget (id, limit_nano, used_nano) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING
+
+-- name: budget_pay
+UPDATE budget SET used_nano = used_nano + ?2 WHERE id = ?1
+
+-- name: budgets_before
+SELECT id FROM budget WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 16
+
+-- name: budget_delete
+DELETE FROM budget WHERE id = ?1

@@ -43,3 +43,34 @@ text_json(struct text *t, struct span s)
 			text_add(t, &s.at[i], 1);
 	}
 }
+
+/* Two digits, or four for a year. */
+static void
+add_digits(struct text *t, uint64_t v, unsigned width)
+{
+	for (uint64_t unit = width == 4 ? 1000 : 10; unit; unit /= 10) {
+		char digit = (char)('0' + v / unit % 10);
+		text_add(t, &digit, 1);
+	}
+}
+
+/* RFC 3339, by the civil calendar from days since 1970 (Howard Hinnant, "chrono-compatible low-level date algorithms"). */
+void
+text_time(struct text *t, uint64_t unix_s)
+{
+	uint64_t z = unix_s / 86400 + 719468, era = z / 146097, doe = z % 146097;
+	uint64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365, doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	uint64_t mp = (5 * doy + 2) / 153, month = mp < 10 ? mp + 3 : mp - 9;
+	add_digits(t, era * 400 + yoe + (month <= 2), 4);
+	text_lit(t, "-");
+	add_digits(t, month, 2);
+	text_lit(t, "-");
+	add_digits(t, doy - (153 * mp + 2) / 5 + 1, 2);
+	text_lit(t, "T");
+	add_digits(t, unix_s / 3600 % 24, 2);
+	text_lit(t, ":");
+	add_digits(t, unix_s / 60 % 60, 2);
+	text_lit(t, ":");
+	add_digits(t, unix_s % 60, 2);
+	text_lit(t, "Z");
+}

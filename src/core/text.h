@@ -43,6 +43,7 @@ text_span(struct text *t, struct span s)
 void text_str(struct text *t, const char *s);
 void text_u64(struct text *t, uint64_t v);
 void text_hex(struct text *t, uint64_t v); /* no leading zeros, lower case: chunk sizes */
+void text_time(struct text *t, uint64_t unix_s); /* RFC 3339, UTC */
 void text_json(struct text *t, struct span s); /* as the inside of a JSON string; bytes < 0x20, '"', '\\' escaped */
 
 #endif

@@ -140,7 +140,13 @@ gemini_body(struct text *t, const struct error_says *e)
 	add_member(t, "status", google_status(e->status));
 	text_lit(t, ",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":\"");
 	add_reason(t, e->code);
-	text_lit(t, "\",\"domain\":\"lethe\"}]}}");
+	text_lit(t, "\",\"domain\":\"lethe\"}");
+	if (e->wait_s) { /* where Google's clients look */
+		text_lit(t, ",{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"");
+		text_u64(t, e->wait_s);
+		text_lit(t, "s\"}");
+	}
+	text_lit(t, "]}}");
 }
 
 /* ---- the tables ---- */

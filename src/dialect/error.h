@@ -16,6 +16,7 @@ struct error_says {
 	const char *type, *code; /* OpenAI's words (end_reasons.h); the others' follow from status and code */
 	const char *param; /* NULL or "": none */
 	uint32_t wait_s; /* for a retry-after; 0: none */
+	bool lasting; /* it is not to be tried again by itself */
 	struct span request_id; /* our own, for Anthropic's member of that name */
 	struct span needed, available; /* dollars, for 402; empty otherwise */
 };

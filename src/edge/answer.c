@@ -1,10 +1,10 @@
 /* What Lethe itself says, in the words and shapes of the caller's dialect, so that the SDK raises its own right error. */
-#include "edge/edge_priv.h"
+#include "edge/answer.h"
 
-#include "dialect/error.h"
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
 #include "edge/h2.h"
+#include "edge/limit.h"
 #include "edge/object.h"
 #include "edge/transparency.h"
 #include "ticket/ids.h"
@@ -98,6 +98,8 @@ answer_head(struct exchange *x, struct text *t, uint16_t status)
 		text_span(t, text);
 		text_lit(t, "\r\n");
 	}
+	if (x->limited.rows[0])
+		limit_headers(x, t);
 	if (x->capped) {
 		text_lit(t, "lethe-capped: ");
 		text_u64(t, x->capped);
@@ -175,8 +177,8 @@ body_room(struct edge *e)
 	return text_on(e->head_out + HEAD_OUT_BYTES / 2, HEAD_OUT_BYTES / 2);
 }
 
-static void
-send_error(struct exchange *x, struct error_says *e)
+void
+answer_send_error(struct exchange *x, struct error_says *e)
 {
 	uint16_t status = e->status;
 	struct text t = text_on(x->edge->head_out, HEAD_OUT_BYTES / 2), body = body_room(x->edge);
@@ -192,11 +194,11 @@ send_error(struct exchange *x, struct error_says *e)
 		text_lit(&t, "accept-encoding: identity\r\n");
 	if (status == 426) /* RFC 9110 15.5.22, RFC 6455 4.4 */
 		text_lit(&t, "upgrade: websocket\r\nsec-websocket-version: 13\r\n");
-	if (!retry_helps(status))
+	if (!retry_helps(status) || e->lasting)
 		text_lit(&t, "x-should-retry: false\r\n");
-	else if (status == 503)
+	if (status == 503)
 		text_lit(&t, "retry-after: 1\r\n");
-	else if (e->wait_s) {
+	else if (retry_helps(status) && e->wait_s) {
 		text_lit(&t, "retry-after: ");
 		text_u64(&t, e->wait_s);
 		text_lit(&t, "\r\n");
@@ -213,8 +215,8 @@ no_model_message(struct text *t, struct span model)
 	text_lit(t, "` does not exist or you do not have access to it.");
 }
 
-static struct error_says
-says(enum end_reason reason)
+struct error_says
+answer_says(enum end_reason reason)
 {
 	const struct reason_row *r = &reasons[reason];
 	return (struct error_says){
@@ -228,7 +230,9 @@ says(enum end_reason reason)
 void
 answer_error(struct exchange *x, enum end_reason reason, const char *param, struct span name)
 {
-	struct error_says e = says(reason);
+	if (limit_answer(x, reason))
+		return;
+	struct error_says e = answer_says(reason);
 	char room[256];
 	struct text named = text_on(room, sizeof room);
 	e.param = param;
@@ -237,17 +241,17 @@ answer_error(struct exchange *x, enum end_reason reason, const char *param, stru
 		no_model_message(&named, name);
 		e.message = (struct span){named.at, named.len};
 	}
-	send_error(x, &e);
+	answer_send_error(x, &e);
 	explicit_bzero(room, sizeof room);
 }
 
 void
 answer_sentence(struct exchange *x, enum end_reason reason, const char *param, struct span sentence)
 {
-	struct error_says e = says(reason);
+	struct error_says e = answer_says(reason);
 	e.param = param;
 	e.message = sentence;
-	send_error(x, &e);
+	answer_send_error(x, &e);
 }
 
 /* The model is there, but speaks another provider language. */
@@ -260,7 +264,7 @@ answer_wrong_endpoint(struct exchange *x)
 		[DIALECT_GEMINI] = SPAN_INIT("at Gemini's endpoints (/v1beta/models/{model}:generateContent)."),
 	};
 	const struct catalogue *c = x->edge->p->catalogue;
-	struct error_says e = says(END_NO_MODEL);
+	struct error_says e = answer_says(END_NO_MODEL);
 	char room[320];
 	struct text t = text_on(room, sizeof room);
 	text_lit(&t, "The model `");
@@ -269,7 +273,7 @@ answer_wrong_endpoint(struct exchange *x)
 	text_span(&t, ways[catalogue_provider(c, catalogue_target(c, x->route.first)->provider)->dialect]);
 	e.message = (struct span){t.at, t.len};
 	e.param = "model";
-	send_error(x, &e);
+	answer_send_error(x, &e);
 }
 
 void
@@ -288,7 +292,7 @@ answer_request_error(struct exchange *x, enum request_error error)
 		MULTIPART_ERRORS(X)
 #undef X
 	};
-	struct error_says e = says(END_BAD_BODY);
+	struct error_says e = answer_says(END_BAD_BODY);
 	char room[256];
 	struct text t = text_on(room, sizeof room);
 	e.message = rows[error].text;
@@ -299,11 +303,11 @@ answer_request_error(struct exchange *x, enum request_error error)
 		text_span(&t, flaws[x->req->form->multipart.error]);
 		e.message = (struct span){t.at, t.len};
 	}
-	send_error(x, &e);
+	answer_send_error(x, &e);
 }
 
-static void
-add_money(struct text *t, struct nano n)
+void
+answer_add_money(struct text *t, struct nano n)
 {
 	char amount[NANO_TEXT_MAX];
 	size_t len = nano_text(n, amount);
@@ -315,12 +319,12 @@ add_money(struct text *t, struct nano n)
 void
 answer_money_short(struct exchange *x, struct nano need, struct nano have)
 {
-	struct error_says e = says(END_NO_MONEY);
+	struct error_says e = answer_says(END_NO_MONEY);
 	char room[256], amounts[2 * NANO_TEXT_MAX];
 	struct text m = text_on(room, sizeof room), a = text_on(amounts, sizeof amounts);
-	add_money(&a, need);
+	answer_add_money(&a, need);
 	e.needed = (struct span){a.at, a.len};
-	add_money(&a, have);
+	answer_add_money(&a, have);
 	e.available = (struct span){a.at + e.needed.len, a.len - e.needed.len};
 	text_lit(&m, "This request can cost up to $");
 	text_span(&m, e.needed);
@@ -328,7 +332,7 @@ answer_money_short(struct exchange *x, struct nano need, struct nano have)
 	text_span(&m, e.available);
 	text_lit(&m, " available. Add credit, or lower the bound on the answer's tokens.");
 	e.message = (struct span){m.at, m.len};
-	send_error(x, &e);
+	answer_send_error(x, &e);
 }
 
 /* Before there is an exchange: the head could not be read. The connection ends. */
@@ -373,7 +377,7 @@ answer_stream_error(struct exchange *x, enum end_reason reason)
 		return;
 	}
 	struct text body = body_room(x->edge);
-	struct error_says e = says(reason);
+	struct error_says e = answer_says(reason);
 	char id[ID_TEXT_MAX];
 	e.request_id = (struct span){id, id_text(ID_REQUEST, x->id, id)};
 	error_write_event(&body, (enum endpoint)x->endpoint, &e);
@@ -385,7 +389,7 @@ struct span
 answer_session_error(struct exchange *x, enum end_reason reason, struct span message)
 {
 	struct text body = body_room(x->edge);
-	struct error_says e = says(reason);
+	struct error_says e = answer_says(reason);
 	char id[ID_TEXT_MAX];
 	if (!*reasons[reason].text)
 		return (struct span){0};

@@ -5,6 +5,7 @@
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
 #include "edge/h2.h"
+#include "edge/limit.h"
 
 static bool
 is_blank(char c)
@@ -112,6 +113,10 @@ identify(struct exchange *x, const struct http1_head *h, struct key_facts *ret)
 {
 	x->step = STEP_AUTHENTICATE;
 	enum end_reason reason = judged(x, h, look_up(x, presented_key(h), ret), ret);
+	if (reason == END_NONE && ret->scopes && !(ret->scopes & (x->scope ? x->scope : KEY_SCOPE_INFERENCE)))
+		reason = END_SCOPE_REFUSED;
+	if (reason == END_NONE && ret->limits)
+		reason = limit_identify(x, h, ret->limits);
 	if (reason == END_NONE) {
 		x->account_row = ret->account;
 		x->slot = ret->slot;
@@ -123,7 +128,13 @@ bool
 authenticate_key(struct exchange *x, const struct http1_head *h)
 {
 	struct key_facts facts;
-	enum end_reason reason = identify(x, h, &facts);
+	return authenticate_facts(x, h, &facts);
+}
+
+bool
+authenticate_facts(struct exchange *x, const struct http1_head *h, struct key_facts *ret)
+{
+	enum end_reason reason = identify(x, h, ret);
 	if (reason != END_NONE)
 		exchange_end(x, reason);
 	return reason == END_NONE;
@@ -163,6 +174,12 @@ limit(struct exchange *x, const struct http1_head *h)
 		share_give(e, x->account_row);
 		edge_report(e, EVENT_SLAB_EXHAUSTED, e->p->index, 0);
 		return END_OVERLOADED;
+	}
+	if (x->limited.rows[0] && !limit_begin(x)) {
+		share_give(e, x->account_row);
+		ticket_unpick(e->desk, x->ticket);
+		x->ticket = NULL;
+		return END_RATE_LIMITED;
 	}
 	return END_NONE;
 }

@@ -80,6 +80,7 @@ client_adopt(struct edge *e, int fd, const struct arrival *a)
 		return false;
 	}
 	c->visitor = a->visitor;
+	c->address = a->address;
 	c->next = e->clients;
 	c->link = &e->clients;
 	if (c->next)

@@ -26,6 +26,7 @@ static bool
 admit(struct edge *e, const struct address *from, struct arrival *a)
 {
 	a->loopback = address_is_loopback(from);
+	a->address = *from;
 	a->trusted = is_trusted(e, from);
 	a->visitor = a->loopback || a->trusted ? NULL : visitor_of(e->visitors, from, e->loop.now_ms);
 	if (visitor_enter(e->visitors, a->visitor))
@@ -99,6 +100,7 @@ proxied_for(struct client *c)
 	c->loopback = a.loopback;
 	c->trusted = a.trusted;
 	c->visitor = a.visitor;
+	c->address = a.address;
 	return true;
 }
 
@@ -131,16 +133,16 @@ door_proxy_header(struct client *c)
 
 /* ---- a request ---- */
 
-/* NULL: nobody is counted. Those of whom a proxy says what can't be read are all one: else a client could write itself out of the limit. */
-struct visitor *
-door_visitor(const struct client *c, const struct http1_head *h)
+enum named { NAMED_NOBODY,
+	NAMED_UNREADABLE,
+	NAMED_ADDRESS };
+
+/* Whom a trusted proxy names in its header. */
+static enum named
+named_by_proxy(const struct edge *e, const struct http1_head *h, struct address *ret)
 {
-	struct edge *e = c->edge;
 	const struct edge_proxies *p = &e->p->proxies;
 	struct forwarded f;
-	struct address a = {{0}};
-	if (!c->trusted)
-		return c->visitor;
 	struct span name = forwarded_field((enum forwarded_header)p->header);
 	forwarded_init(&f, (enum forwarded_header)p->header, p->trusted, p->trusted_count);
 	for (unsigned i = 0; i < h->field_count; i++) {
@@ -149,10 +151,32 @@ door_visitor(const struct client *c, const struct http1_head *h)
 			forwarded_feed(&f, http1_field_value(h, &h->fields[i]));
 	}
 	if (!f.any)
-		return NULL;
-	if (forwarded_finish(&f, &a) && (address_is_loopback(&a) || is_trusted(e, &a)))
+		return NAMED_NOBODY;
+	return forwarded_finish(&f, ret) ? NAMED_ADDRESS : NAMED_UNREADABLE;
+}
+
+/* NULL: nobody is counted. Those of whom a proxy says what can't be read are all one: else a client could write itself out of the limit. */
+struct visitor *
+door_visitor(const struct client *c, const struct http1_head *h)
+{
+	struct edge *e = c->edge;
+	struct address a = {{0}};
+	if (!c->trusted)
+		return c->visitor;
+	enum named named = named_by_proxy(e, h, &a);
+	if (named == NAMED_NOBODY || (named == NAMED_ADDRESS && (address_is_loopback(&a) || is_trusted(e, &a))))
 		return NULL;
 	return visitor_of(e->visitors, &a, e->loop.now_ms);
+}
+
+/* What can't be read is nobody's address, "::", which is in no range but all. */
+struct address
+door_address(const struct client *c, const struct http1_head *h)
+{
+	struct address a = {{0}};
+	enum named named = c->trusted ? named_by_proxy(c->edge, h, &a) : NAMED_NOBODY;
+	return named == NAMED_NOBODY ? c->address : named == NAMED_ADDRESS ? a
+																	  : (struct address){{0}};
 }
 
 /* Once a minute, and only if something was: the operator is to know that limits are at work. */

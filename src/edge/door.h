@@ -15,6 +15,7 @@ struct arrival {
 	bool loopback; /* from this machine */
 	bool trusted; /* may say from whom it is, or its requests are */
 	struct visitor *visitor;
+	struct address address; /* for keys that work from some only; in the vault, and gone with the connection */
 };
 
 void door_accept(struct edge *e, int listener, const struct door *d);
@@ -24,6 +25,7 @@ must_check bool client_adopt(struct edge *e, int fd, const struct arrival *a);
 must_check bool door_proxy_header(struct client *c);
 /* From whom this request is; for the current turn. */
 struct visitor *door_visitor(const struct client *c, const struct http1_head *h);
+struct address door_address(const struct client *c, const struct http1_head *h); /* likewise, for keys that work from some only */
 void door_tell(struct edge *e); /* each tick */
 
 #endif

@@ -88,7 +88,7 @@ struct edge {
 	uint32_t share_mask, share_most;
 	struct http1_head head; /* the one that is being looked at */
 	size_t in_used, together_used; /* bytes of `in` and `together` that were written in this turn: wiped at its end */
-	uint64_t segments_asked_ms;
+	uint64_t segments_asked_ms, models_until_ms; /* … a price in the lists of models changes then */
 	uint64_t stop_at_ms; /* 0: running */
 	uint64_t accept_at_ms; /* listeners are paused until then and until there is room; 0: not paused */
 	uint64_t wall_offset_ms; /* wall clock − monotonic, refreshed by the tick */

@@ -13,6 +13,8 @@ enum goes { GOES_BODY,
 	GOES_DUPLEX, /* a WebSocket */
 	GOES_OBJECT, /* something that is kept at a provider (object.h) */
 	GOES_MODELS,
+	GOES_KEY,
+	GOES_QUOTE,
 	GOES_HEALTH,
 	GOES_TRANSPARENCY };
 
@@ -39,6 +41,8 @@ enum goes { GOES_BODY,
 	X("/v1/models/", PREFIX, GET, MODELS, NONE, OPENAI) \
 	X("/v1beta/models", WHOLE, GET, MODELS, NONE, GEMINI) \
 	X("/v1beta/models/", PREFIX, GET, MODELS, NONE, GEMINI) \
+	X("/v1/key", WHOLE, GET, KEY, NONE, OPENAI) \
+	X("/v1/quote", WHOLE, POST, QUOTE, NONE, OPENAI) \
 	X("/healthz", WHOLE, GET, HEALTH, NONE, OPENAI) \
 	X("/transparency", WHOLE, GET, TRANSPARENCY, NONE, OPENAI)
 

@@ -7,6 +7,7 @@
 #ifndef EDGE_EXCHANGE_PRIV_H
 #define EDGE_EXCHANGE_PRIV_H
 
+#include "core/address.h"
 #include "core/http1.h"
 #include "core/loop.h"
 #include "core/proxy2.h"
@@ -59,6 +60,7 @@ struct client {
 	struct exchange *x;
 	struct h2 *h2; /* it speaks HTTP/2: its streams have the exchanges */
 	struct proxy2 *proxy; /* the header that comes first is not complete */
+	struct address address; /* the peer's, or that which a trusted proxy gave at its beginning */
 	struct visitor *visitor; /* whose connection it is; NULL: not counted */
 	char *pending; /* an incomplete head, or what was pipelined */
 	uint32_t pending_len, pending_cap;
@@ -98,6 +100,20 @@ enum framing { FRAMING_NONE,
 	FRAMING_CLOSE };
 
 enum { EDITS_FEW = 4 };
+
+/* What its key and account are limited in (limit.h). */
+struct limited {
+	uint64_t asked; /* a window's row that the ledger is to load; 0: the account's */
+	uint64_t left_nano; /* of money, when that refuses it */
+	uint64_t need_nano;
+	uint32_t rows[2]; /* of the key and of its account, 0: none */
+	uint32_t input, output; /* tokens that were taken */
+	uint32_t wait_s; /* refused: until it may come again */
+	uint8_t taken[2]; /* enum limit_taken */
+	uint8_t refused, refused_by; /* enum limit_kind, index of rows */
+	uint8_t loads;
+	bool tokens;
+};
 
 /* What is needed until the answer begins: the body, because it may have to be sent again. */
 struct request {
@@ -153,6 +169,7 @@ struct exchange {
 	uint64_t input_estimate;
 	uint64_t settled_seq; /* durability: strict: the ticket that was handed in */
 	struct ticket *settled;
+	struct limited limited;
 	uint64_t hold_input, hold_output; /* tokens that the hold covers */
 	uint64_t extend_at; /* counted output tokens at which the hold has to grow */
 	uint32_t pieces; /* n: images that were asked for */
@@ -185,6 +202,8 @@ struct exchange {
 	bool client_chunked; /* we frame the answer in chunks */
 	bool collect; /* an error answer: read it whole, then decide */
 	bool hide; /* include_usage was injected */
+	uint8_t scope; /* enum key_scope that it takes; 0: inference */
+	bool quote; /* it is told what it would cost, and goes no further */
 	bool held; /* the ticket is HELD */
 	bool loaded; /* the row was asked for once */
 	bool extendable;

@@ -129,6 +129,7 @@ stream_begin(struct h2 *h, int32_t id)
 	s->client.conn.watch.fd = -1;
 	s->client.trusted = h->connection->trusted;
 	s->client.visitor = h->connection->visitor;
+	s->client.address = h->connection->address;
 	s->h2 = h;
 	s->id = id;
 	s->next = h->streams;

@@ -3,7 +3,9 @@
 
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
+#include "edge/limit.h"
 #include "edge/object.h"
+#include "edge/quote.h"
 #include "edge/transparency.h"
 
 /* The body won't be read: if it is here whole, step over it; else the connection ends after the answer. */
@@ -73,7 +75,15 @@ go_on(struct exchange *x, const struct endpoint_path *r, const struct http1_head
 		if (object_asked(x, h, r->operation, named, rest))
 			authenticate(x, h, (struct span){0}, rest);
 		return;
+	case GOES_KEY:
+		read_head_skip_body(x, h, rest.at, rest.len);
+		own_key_answer(x, h);
+		return;
+	case GOES_QUOTE:
+		quote_begin(x, h, rest);
+		return;
 	case GOES_MODELS:
+		x->scope = KEY_SCOPE_MODELS;
 		read_head_skip_body(x, h, rest.at, rest.len);
 		if (authenticate_key(x, h))
 			models_answer(x, named);

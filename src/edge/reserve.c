@@ -14,7 +14,9 @@
 #include "core/ipc.h"
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
+#include "edge/limit.h"
 #include "edge/object.h"
+#include "edge/quote.h"
 #include "ticket/price.h"
 
 enum { AUDIO_BYTES_PER_SECOND_LEAST = 1000, /* 8 kbit/s: what speech is stored with at least */
@@ -123,7 +125,7 @@ ask_ledger(struct exchange *x)
 {
 	struct message_row m = MESSAGE_INIT(LOAD, message_row);
 	m.token = x->id;
-	m.row = x->account_row;
+	m.row = x->limited.asked ? x->limited.asked : x->account_row;
 	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
 }
 
@@ -131,11 +133,12 @@ static void
 ask_for_row(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	if (x->loaded || ask_ledger(x) == IPC_AGAIN) {
+	bool again = limit_wants_row(x) ? x->limited.loads++ == LIMIT_LOADS_MOST : x->loaded;
+	if (again || ask_ledger(x) == IPC_AGAIN) {
 		exchange_end(x, END_LEDGER_AWAY);
 		return;
 	}
-	x->loaded = true;
+	x->loaded |= !x->limited.asked;
 	exchange_step(x, STEP_RESERVE);
 	exchange_wait(x, &e->wait_row);
 }
@@ -173,6 +176,8 @@ available(const struct exchange *x)
 {
 	struct board *b = x->edge->p->board;
 	struct nano have = x->slot < x->edge->slots ? board_available(b, x->slot) : (struct nano){0};
+	if (x->limited.rows[0])
+		have = limit_left(x, have);
 	return have.v < 0 ? (struct nano){0} : have; /* closed, or a hint that is out of date: only the move decides */
 }
 
@@ -180,6 +185,17 @@ static bool
 is_free(const struct catalogue_price *p)
 {
 	return price_upper_bound(p, 1, 1).v == 0 && p->tool_nano[TOOL_audio_second] == 0;
+}
+
+struct nano
+reserve_most(const struct exchange *x, uint64_t input, uint64_t *ret_output)
+{
+	const struct request_facts *r = &x->req->scan.result;
+	uint64_t most = output_most(x);
+	*ret_output = most && r->has_cap ? min64((uint64_t)r->cap * r->n, most) : most;
+	struct nano cost = price_upper_bound(x->bound, input, *ret_output);
+	cost.v = cost.v > INT64_MAX / 2 ? cost.v : cost.v + tool_fees(x);
+	return cost;
 }
 
 static void
@@ -203,16 +219,34 @@ take(struct exchange *x)
 		need = price_upper_bound(x->bound, input, output);
 		need.v = need.v > INT64_MAX / 2 ? need.v : need.v + tool_fees(x);
 	}
-	struct ticket_leg leg = {x->account_row, x->slot};
 	if (need.v < 1)
 		need.v = 1; /* a hold is at least one nano: docs/ticket-protocol.md T2 */
-	enum moved moved = x->slot < e->slots ? ticket_take(e->desk, x->ticket, x->id, &leg, 1, need, &have) : GONE;
+	if (x->quote && (x->loaded || board_has(e->p->board, x->slot, x->account_row))) {
+		quote(x, input, output, need);
+		return;
+	}
+	if (x->quote) {
+		ask_for_row(x);
+		return;
+	}
+	if (x->limited.rows[0] && !limit_tokens(x)) {
+		exchange_end(x, END_RATE_LIMITED);
+		return;
+	}
+	struct ticket_leg legs[TICKET_LEGS_MAX];
+	unsigned count = x->limited.rows[0] ? limit_legs(x, legs) : 0;
+	legs[count++] = (struct ticket_leg){x->account_row, x->slot};
+	enum moved moved = x->slot < e->slots ? ticket_take(e->desk, x->ticket, x->id, legs, count, need, &have) : GONE;
 	switch (moved) {
 	case MOVED:
 		reserved(x, input, output);
 		return;
 	case SHORT:
 		if (!wait_for_round(x)) {
+			if (x->limited.rows[0] && limit_is_short(x, need)) {
+				exchange_end(x, END_LIMIT_SPENT);
+				return;
+			}
 			answer_money_short(x, need, have);
 			exchange_end(x, END_NO_MONEY);
 		}
@@ -255,10 +289,13 @@ reserve_row_loaded(struct edge *e, const struct message_row *m)
 		return;
 	exchange_stop_waiting(x);
 	if (m->result != 0) {
-		exchange_end(x, m->result == 1 ? END_BAD_KEY : END_LEDGER_AWAY);
+		exchange_end(x, m->result == 1 && !x->limited.asked ? END_BAD_KEY : END_LEDGER_AWAY);
 		return;
 	}
-	x->slot = m->slot;
+	if (x->limited.asked)
+		limit_row_loaded(x, m->slot);
+	else
+		x->slot = m->slot;
 	take(x);
 }
 

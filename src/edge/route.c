@@ -2,6 +2,7 @@
 #include "edge/edge_priv.h"
 
 #include "edge/endpoints.h"
+#include "edge/limit.h"
 #include "edge/object.h"
 #include "edge/route.h"
 
@@ -176,7 +177,7 @@ route_model(struct exchange *x)
 	x->model = catalogue_find_model(x->edge->p->catalogue, name);
 	if (!x->model)
 		x->model = model_before_colon(x->edge->p->catalogue, name, &suffix);
-	if (!x->model) {
+	if (!x->model || !limit_allows(x, x->model)) {
 		answer_error(x, END_NO_MODEL, "model", name);
 		exchange_end(x, END_NO_MODEL);
 		return false;

@@ -6,6 +6,7 @@
 
 #include "dialect/realtime.h"
 #include "edge/endpoints.h"
+#include "edge/limit.h"
 #include "ticket/price.h"
 
 enum { ESTIMATE_BYTES_PER_TOKEN = 4,
@@ -350,6 +351,7 @@ hand_in(struct exchange *x, enum end_reason reason)
 	f->attempts = x->attempts;
 	f->status = x->head_sent ? (uint16_t)x->up_status : reason_status(reason);
 	hand_in_legs(x);
+	limit_end(x);
 	x->settled = x->ticket;
 	x->settled_seq = ticket_seq(x->ticket);
 	ticket_settle(e->desk, x->ticket);
@@ -367,6 +369,7 @@ settle(struct exchange *x, enum end_reason reason)
 		hand_in(x, reason);
 		return;
 	}
+	limit_end(x);
 	ticket_unpick(x->edge->desk, x->ticket);
 	x->ticket = NULL;
 }

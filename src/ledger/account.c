@@ -1,4 +1,5 @@
 #include "ledger/ledger_priv.h"
+#include "ledger/limit_priv.h"
 
 #include <string.h>
 
@@ -181,5 +182,19 @@ control_account_show(struct ledger *l, const json_t *request)
 	if (sql_number(&l->store, st, &keys))
 		json_object_set_new(answer, "keys", json_integer(keys));
 	control_put_limits(l, answer, a.id);
+	limits_put(l, answer, a.id);
 	return answer;
+}
+
+json_t *
+control_account_limit(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	struct account_row a;
+	if (!control_account(l, request, &a, &error))
+		return error;
+	if (a.kind != 0)
+		return control_error("not_a_customer", "\"%s\" is one of the operator's own accounts and has no keys", a.name);
+	error = limits_set(l, request, a.id, a.id);
+	return error != NULL ? error : control_account_show(l, request);
 }

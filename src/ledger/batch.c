@@ -1,4 +1,4 @@
-#include "ledger/ledger_priv.h"
+#include "ledger/limit_priv.h"
 #include "ticket/end_reasons.h"
 #include "ticket/ticket_id.h"
 
@@ -29,11 +29,27 @@ sum_of(struct batch *b, uint64_t account)
 	}
 }
 
+static struct budget_sum *
+budget_sum_of(struct batch *b, uint64_t row)
+{
+	uint64_t place = row * 0x9e3779b97f4a7c15ULL >> 32;
+	for (;; place++) {
+		struct budget_sum *s = &b->budgets[place % BATCH_BUDGETS];
+		if (s->batch != b->number) {
+			*s = (struct budget_sum){.row = row, .batch = b->number};
+			b->budgets_used[b->budget_count++] = (uint16_t)(place % BATCH_BUDGETS);
+			return s;
+		}
+		if (s->row == row)
+			return s;
+	}
+}
+
 static void
 sums_start(struct batch *b)
 {
 	b->number++;
-	b->sum_count = 0;
+	b->sum_count = b->budget_count = 0;
 	memset(b->house_nano, 0, sizeof(b->house_nano));
 	b->first = UINT64_MAX;
 	b->last = b->inserted = 0;
@@ -45,6 +61,8 @@ static void
 sums_add(struct batch *b, struct account_sum *s, const struct ticket_copy *t, const struct appraisal *a)
 {
 	s->nano += t->cost.v;
+	for (unsigned k = 0; k + 1 < t->legs; k++)
+		budget_sum_of(b, t->row[k])->nano += t->cost.v;
 	b->paid_nano += t->cost.v;
 	b->house_nano[HOUSE_REVENUE] += t->cost.v;
 	if (a->loss != HOUSE_NONE) {
@@ -103,11 +121,14 @@ forget_progress(struct ledger *l, const struct ticket_copy *t)
 	return sql_done(&l->store, st);
 }
 
-/* Budgets have no rows yet: a ticket has one leg, the account that its facts name. */
+/* Windows of limits of money, and then the account that its facts name. */
 static bool
 is_sound(const struct ticket_copy *t)
 {
-	return t->legs == 1 && t->row[0] == t->facts.account && t->cost.v >= 0 && t->cost.v <= t->hold.v;
+	for (unsigned k = 0; k + 1 < t->legs; k++)
+		if (!(t->row[k] & LIMIT_BUDGET_ROW))
+			return false;
+	return t->legs >= 1 && t->row[t->legs - 1] == t->facts.account && t->cost.v >= 0 && t->cost.v <= t->hold.v;
 }
 
 /* The account's chain as it is now, in this batch. */
@@ -219,11 +240,20 @@ post_houses(struct ledger *l, const struct batch *b)
 	return ok;
 }
 
+static bool
+has_leg(const struct ticket_copy *t, uint64_t row)
+{
+	for (unsigned k = 0; k < t->legs; k++)
+		if (t->row[k] == row)
+			return true;
+	return false;
+}
+
 static void
-refuse_account(struct batch *b, uint64_t account)
+refuse_row(struct batch *b, uint64_t row)
 {
 	for (size_t i = 0; i < b->count; i++)
-		if (b->fates[i] == FATE_BOOKED && b->tickets[i].facts.account == account)
+		if (b->fates[i] == FATE_BOOKED && has_leg(&b->tickets[i], row))
 			b->fates[i] = FATE_REFUSED;
 }
 
@@ -252,7 +282,26 @@ pay_all(struct ledger *l, struct batch *b)
 		if (!sql_done(&l->store, st))
 			return TRIED_FAILED;
 		if (sql_changes(&l->store) != 1) {
-			refuse_account(b, s->account);
+			refuse_row(b, s->account);
+			tried = TRIED_AGAIN;
+		}
+	}
+	return tried;
+}
+
+/* What was spent of limits of money, in the same transaction. */
+static enum tried
+pay_budgets(struct ledger *l, struct batch *b)
+{
+	enum tried tried = TRIED_BOOKED;
+	for (size_t i = 0; i < b->budget_count; i++) {
+		const struct budget_sum *s = &b->budgets[b->budgets_used[i]];
+		sqlite3_stmt *st = store_sql(&l->store, SQL_budget_pay);
+		sql_bind(st, (int64_t)s->row, s->nano);
+		if (!sql_done(&l->store, st))
+			return TRIED_FAILED;
+		if (sql_changes(&l->store) != 1) {
+			refuse_row(b, s->row);
 			tried = TRIED_AGAIN;
 		}
 	}
@@ -265,6 +314,8 @@ close_booking(struct ledger *l, struct batch *b)
 	if (b->inserted == 0)
 		return TRIED_BOOKED;
 	enum tried tried = pay_all(l, b);
+	if (tried == TRIED_BOOKED)
+		tried = pay_budgets(l, b);
 	if (tried != TRIED_BOOKED)
 		return tried;
 	if (!post_houses(l, b) || !insert_booking(l, b) || !receipts_sign(l, b->leaves, b->inserted))

@@ -11,9 +11,11 @@
 	X("account.create", control_account_create) \
 	X("account.list", control_account_list) \
 	X("account.show", control_account_show) \
+	X("account.limit", control_account_limit) \
 	X("key.create", control_key_create) \
 	X("key.list", control_key_list) \
 	X("key.show", control_key_show) \
+	X("key.limit", control_key_limit) \
 	X("key.rotate", control_key_rotate) \
 	X("key.revoke", control_key_revoke) \
 	X("key.release", control_key_release) \
@@ -62,7 +64,7 @@ static const struct {
 static json_t *
 unknown_op(const char *name)
 {
-	char known[700] = "";
+	char known[760] = "";
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
 		strncat(known, i == 0 ? "" : ", ", sizeof(known) - strlen(known) - 1);
 		strncat(known, ops[i].name, sizeof(known) - strlen(known) - 1);

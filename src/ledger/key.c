@@ -1,4 +1,5 @@
 #include "ledger/ledger_priv.h"
+#include "ledger/limit_priv.h"
 #include "ledger/moment.h"
 
 #include <limits.h>
@@ -8,7 +9,7 @@
 
 struct key_row {
 	uint64_t id, account, replaced_by;
-	int64_t created_us, expires_ms, revoked_us, quarantined_us;
+	int64_t created_us, expires_ms, revoked_us, quarantined_us, scopes;
 	char last4[5], name[129];
 	uint8_t hash[API_KEY_HASH_BYTES];
 };
@@ -26,6 +27,7 @@ read_key(struct ledger *l, sqlite3_stmt *st, struct key_row *ret)
 		.revoked_us = sqlite3_column_int64(st, 4),
 		.replaced_by = (uint64_t)sqlite3_column_int64(st, 8),
 		.quarantined_us = sqlite3_column_int64(st, 9),
+		.scopes = sqlite3_column_int64(st, 10),
 	};
 	snprintf(ret->last4, sizeof(ret->last4), "%s", (const char *)sqlite3_column_text(st, 5));
 	snprintf(ret->name, sizeof(ret->name), "%s", (const char *)sqlite3_column_text(st, 6));
@@ -80,7 +82,9 @@ publish(struct ledger *l, const struct key_row *k)
 		.account = k->account,
 		.expires_ms = (uint64_t)k->expires_ms,
 		.slot = UINT32_MAX,
-		.state = key_state_of(k->revoked_us, k->quarantined_us)};
+		.state = key_state_of(k->revoked_us, k->quarantined_us),
+		.limits = limits_row_of(l, k->id, k->account),
+		.scopes = (uint16_t)k->scopes};
 	board_find(l->o.board, k->account, &f.slot);
 	return key_table_put(l->o.keys, k->hash, &f);
 }
@@ -126,7 +130,8 @@ insert_key(struct ledger *l, const struct operation *op, const struct key_row *k
 	sql_bind_blob(st, 5, k->hash, API_KEY_HASH_BYTES);
 	sql_bind_text(st, 6, k->last4);
 	sql_bind_text(st, 7, k->name);
-	return sql_done(&l->store, st) && operation_record(l, op, k->id) && change_record(l, CHANGE_KEY, k->id) && (!old || expire(l, old));
+	return sql_done(&l->store, st) && operation_record(l, op, k->id) && change_record(l, CHANGE_KEY, k->id) &&
+		(!old || (expire(l, old) && limits_copy(l, old->id, k->id)));
 }
 
 static json_t *
@@ -138,12 +143,14 @@ create(struct ledger *l, const struct operation *op, struct key_row *k, struct k
 	memcpy(k->last4, secret + API_KEY_BYTES - 4, 5);
 	k->id = ledger_next_id(l);
 	k->created_us = (int64_t)clock_wall_us();
-	if (old)
+	if (old) {
 		old->replaced_by = k->id;
+		k->scopes = old->scopes;
+	}
 	json_t *answer;
 	if (!store_begin(&l->store) || !store_end(&l->store, insert_key(l, op, k, old))) {
 		answer = control_store_failed(l);
-	} else if (!publish(l, k) || (old && !publish(l, old))) {
+	} else if ((old && !limits_publish(l, k->id, k->account)) || !publish(l, k) || (old && !publish(l, old))) {
 		answer = control_error("too_many_keys", "the server has no room for another key");
 	} else {
 		answer = control_ok();
@@ -463,5 +470,27 @@ control_key_show(struct ledger *l, const json_t *request)
 	json_object_update(answer, o);
 	json_decref(o);
 	control_put_limits(l, answer, k.account);
+	limits_put(l, answer, k.id);
+	limits_put_scopes(answer, k.scopes);
 	return answer;
+}
+
+json_t *
+control_key_limit(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	const char *text;
+	struct key_row k;
+	if (!control_text(request, &(struct text_rule){"key", 128, true}, &text, &error))
+		return error;
+	if (!find_key(l, text, &k))
+		return control_error(
+			"no_such_key", "there is no such key: give its id (key_…, see `lethe key list`) or the key itself");
+	error = limits_set(l, request, k.id, k.account);
+	if (error != NULL)
+		return error;
+	/* Its scopes stand beside the key. */
+	if (!find_key(l, text, &k) || !publish(l, &k))
+		return control_store_failed(l);
+	return control_key_show(l, request);
 }

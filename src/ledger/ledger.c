@@ -1,4 +1,5 @@
 #include "ledger/ledger_priv.h"
+#include "ledger/limit_priv.h"
 
 #include "core/ipc.h"
 #include "ticket/messages.h"
@@ -76,6 +77,8 @@ static bool
 balance_of(void *arg, uint64_t row, struct nano *ret)
 {
 	struct ledger *l = arg;
+	if (row & LIMIT_BUDGET_ROW)
+		return budget_balance(l, row, ret);
 	sqlite3_stmt *st = store_sql(&l->store, SQL_account_balance);
 	sql_bind(st, (int64_t)row);
 	int64_t nano = -1;
@@ -189,6 +192,7 @@ ledger_adopt(struct ledger *l, const struct catalogue *c, struct tally *t)
 	l->prices = (struct price_book){0};
 	if (price_book_open(l, why) && observe_adopt(l, t)) {
 		price_book_free(&book);
+		limits_adopt(l);
 		return true;
 	}
 	price_book_free(&l->prices);
@@ -240,6 +244,8 @@ ledger_load_row(struct ledger *l, uint64_t row, uint32_t *ret_slot)
 {
 	struct nano balance;
 	*ret_slot = UINT32_MAX;
+	if (row & LIMIT_BUDGET_ROW)
+		return budget_load(l, row, ret_slot);
 	if (row == 0 || !balance_of(l, row, &balance))
 		return 1;
 	*ret_slot = ledger_load_account(l, row, balance.v);
@@ -260,7 +266,9 @@ fill_keys(struct ledger *l)
 			.account = (uint64_t)sqlite3_column_int64(st, 1),
 			.expires_ms = (uint64_t)sqlite3_column_int64(st, 2),
 			.slot = UINT32_MAX,
-			.state = key_state_of(sqlite3_column_int64(st, 3), sqlite3_column_int64(st, 5))};
+			.state = key_state_of(sqlite3_column_int64(st, 3), sqlite3_column_int64(st, 5)),
+			.scopes = (uint16_t)sqlite3_column_int64(st, 6)};
+		f.limits = limits_row_of(l, f.key, f.account);
 		board_find(l->o.board, f.account, &f.slot);
 		room = key_table_put(l->o.keys, sqlite3_column_blob(st, 4), &f);
 	}
@@ -306,7 +314,7 @@ ledger_start(struct ledger *l)
 		return false;
 	if (!forget_orders(l))
 		return false;
-	if (!load_accounts(l) || !fill_keys(l) || !(fresh ? boot_begin(l) : boot_raise(l)))
+	if (!load_accounts(l) || !limits_start(l) || !fill_keys(l) || !(fresh ? boot_begin(l) : boot_raise(l)))
 		return false;
 	atomic_store(board_gate(b), BOARD_OPEN);
 	return true;

@@ -24,6 +24,8 @@ enum account_state { ACCOUNT_OPEN = 1,
 enum {
 	BATCH_MAX = 4096,
 	BATCH_SUMS = 2 * BATCH_MAX, /* power of two */
+	BATCH_BUDGETS_MAX = (TICKET_LEGS_MAX - 1) * BATCH_MAX,
+	BATCH_BUDGETS = 4 * BATCH_MAX, /* likewise */
 	PROGRESS_PERIOD_MS = 5000,
 	PROGRESS_CHUNK = 2048,
 	USAGE_PERIOD_MS = 60000,
@@ -79,6 +81,13 @@ struct account_sum {
 	bool chained; /* it has tickets in this batch */
 };
 
+/* Spent of a window of a limit of money (limit_priv.h). */
+struct budget_sum {
+	uint64_t row;
+	int64_t nano;
+	uint32_t batch;
+};
+
 struct batch {
 	size_t count;
 	struct ticket_copy tickets[BATCH_MAX];
@@ -88,6 +97,9 @@ struct batch {
 	uint32_t number;
 	uint16_t sums_used[BATCH_MAX];
 	size_t sum_count;
+	uint16_t budgets_used[BATCH_BUDGETS_MAX];
+	size_t budget_count;
+	struct budget_sum budgets[BATCH_BUDGETS];
 	struct account_sum sums[BATCH_SUMS];
 	struct chain_end chains[BATCH_MAX]; /* of the accounts, in the order in which they came */
 	struct merkle_hash leaves[BATCH_MAX]; /* of the tickets that were inserted */

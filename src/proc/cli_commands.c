@@ -24,6 +24,26 @@
 #define HOLD_ARG "HOLD", NULL, "hold", true, false, "id of the standing hold (hold_…)"
 #define DISPUTE_ARG "DISPUTE", NULL, "dispute", true, false, "id of the dispute (dsp_…)"
 
+#define LIMIT_ARGS \
+	{"--requests-per-minute", "N", "requests_per_minute", false, false, "so many requests a minute"}, \
+		{"--requests-per-day", "N", "requests_per_day", false, false, "so many requests a day (UTC)"}, \
+		{"--input-tokens-per-minute", "N", "input_tokens_per_minute", false, false, "so many tokens of prompts a minute, without those read from a cache"}, \
+		{"--output-tokens-per-minute", "N", "output_tokens_per_minute", false, false, "so many tokens of answers a minute"}, \
+		{"--streams", "N", "streams", false, false, "so many requests at the same time"}, \
+		{"--dollars-per-minute", "AMOUNT", "dollars_per_minute", false, false, "so much money a minute"}, \
+		{"--dollars-per-hour", "AMOUNT", "dollars_per_hour", false, false, "… an hour"}, \
+		{"--dollars-per-day", "AMOUNT", "dollars_per_day", false, false, "… a day (UTC)"}, \
+		{"--dollars-per-week", "AMOUNT", "dollars_per_week", false, false, "… a week, from Monday (UTC)"}, \
+		{"--dollars-per-month", "AMOUNT", "dollars_per_month", false, false, "… a month (UTC)"}, \
+		{"--models", "LIST", "models", false, false, "only these: ids or aliases with commas between, '*' for any characters; any: all"}, \
+	{ \
+		"--addresses", "LIST", "addresses", false, false, "only from these: addresses and ranges with commas between, 10.0.0.0/8; any: all" \
+	}
+#define LIMIT_WORDS \
+	"What is not named stays as it is; `none` takes a limit off. Requests and tokens a minute come back evenly, so that a minute's worth may come at once.\n" \
+	"Money is counted by UTC's calendar, in the window in which a request began; what was spent today, this week or this month already counts. A request can\n" \
+	"be under three limits of money at most, its key's and its account's together. Too much is refused with 429, and says when to try again.\n"
+
 const struct cli_command cli_commands[] = {
 	{
 		.name = "serve",
@@ -94,6 +114,15 @@ const struct cli_command cli_commands[] = {
 		.show = cli_show_account,
 	},
 	{
+		.name = "account limit",
+		.op = "account.limit",
+		.summary = "limit what all keys of an account may do together",
+		.words = LIMIT_WORDS,
+		.examples = "lethe account limit acme --dollars-per-month 500 --streams 50\nlethe account limit acme --streams none\n",
+		.args = {{ACCOUNT_ARG}, LIMIT_ARGS},
+		.show = cli_show_account,
+	},
+	{
 		.name = "account statement",
 		.op = "account.statement",
 		.summary = "every movement of an account, with the balance after it",
@@ -137,6 +166,17 @@ const struct cli_command cli_commands[] = {
 		.words = "Its own: until when it holds, and which key takes its place. Its account's: money, and how many requests may run at the same time.",
 		.examples = "lethe key show key_0123456789\n",
 		.args = {{KEY_ARG}},
+		.show = cli_show_key,
+	},
+	{
+		.name = "key limit",
+		.op = "key.limit",
+		.summary = "limit what a key may do, and for whom it works",
+		.words = LIMIT_WORDS "Its account's limits hold as well.",
+		.examples = "lethe key limit key_0123456789 --requests-per-minute 60 --dollars-per-day 10\n"
+					"lethe key limit key_0123456789 --models 'gpt-4o*,claude-*' --addresses 192.0.2.0/24 --scopes inference,models\n",
+		.args = {{KEY_ARG}, LIMIT_ARGS,
+			{"--scopes", "LIST", "scopes", false, false, "what it may be used for, some of inference, models, usage; any: all", ",any,inference,models,usage"}},
 		.show = cli_show_key,
 	},
 	{

@@ -8,7 +8,7 @@ line(const struct cli *cli, const char *name, const char *text)
 {
 	enum cli_paint paint = strcmp(name, "state") == 0 ? cli_paint_of(text) : CLI_PLAIN;
 	printf("%s%s%s%*s%s%s%s\n", cli_on(cli, stdout, CLI_BOLD), name, cli_off(cli, stdout, CLI_BOLD),
-		14 - cli_width(name), "", cli_on(cli, stdout, paint), text, cli_off(cli, stdout, paint));
+		cli_width(name) < 14 ? 14 - cli_width(name) : 2, "", cli_on(cli, stdout, paint), text, cli_off(cli, stdout, paint));
 }
 
 /* A member; what is said when it is not there, NULL: nothing. */
@@ -61,6 +61,38 @@ show_named(const struct cli *cli, const json_t *answer, const char *id, const ch
 	line(cli, id, text);
 }
 
+/* "10.00 (0.213 used)" for each limit, and what is allowed at all. */
+static void
+show_limits(const struct cli *cli, const json_t *answer)
+{
+	static const char *const lists[] = {"models", "addresses", "scopes"};
+	const char *name;
+	json_t *v;
+	json_object_foreach(json_object_get(answer, "limits"), name, v)
+	{
+		char text[2 * CLI_CELL_MAX + 16], cell[CLI_CELL_MAX] = "", used[CLI_CELL_MAX] = "", title[64];
+		size_t len = 0;
+		cli_cell(v, cell, sizeof cell);
+		cli_cell(json_object_get(json_object_get(answer, "used"), name), used, sizeof used);
+		snprintf(text, sizeof text, used[0] != '\0' ? "at most %s, %s used" : "at most %s", cell, used);
+		for (; name[len] != '\0' && len + 1 < sizeof title; len++)
+			title[len] = name[len] == '_' ? ' ' : name[len];
+		title[len] = '\0';
+		line(cli, title, text);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		char text[CLI_CELL_MAX] = "";
+		size_t at;
+		json_array_foreach(json_object_get(answer, lists[i]), at, v)
+		{
+			size_t used = strlen(text);
+			snprintf(text + used, sizeof text - used, "%s%s", at ? ", " : "", json_string_value(v));
+		}
+		if (text[0] != '\0')
+			line(cli, lists[i], text);
+	}
+}
+
 void
 cli_show_account(const struct cli *cli, const json_t *answer)
 {
@@ -70,6 +102,7 @@ cli_show_account(const struct cli *cli, const json_t *answer)
 	member(cli, answer, "created", "-");
 	member(cli, answer, "keys", "-");
 	show_money(cli, answer);
+	show_limits(cli, answer);
 }
 
 void
@@ -86,4 +119,5 @@ cli_show_key(const struct cli *cli, const json_t *answer)
 	member(cli, answer, "revoked", NULL);
 	member(cli, answer, "last_used", "not yet");
 	show_money(cli, answer);
+	show_limits(cli, answer);
 }

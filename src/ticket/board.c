@@ -252,6 +252,12 @@ board_available(const struct board *b, uint32_t slot)
 	return (struct nano){slot_available(&b->slots[slot])};
 }
 
+bool
+board_has(const struct board *b, uint32_t slot, uint64_t row)
+{
+	return slot < b->size.slots && slot_row(&b->slots[slot]) == row && slot_available(&b->slots[slot]) != BOARD_CLOSED;
+}
+
 /* ---- deaths ---- */
 
 void

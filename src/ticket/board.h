@@ -148,6 +148,8 @@ must_check bool board_evict(struct board *b, uint64_t row);
 /* From the ledger's private index, rebuilt from the slots by the sweep. */
 bool board_find(const struct board *b, uint64_t row, uint32_t *ret_slot);
 struct nano board_available(const struct board *b, uint32_t slot);
+/* Anybody: does this slot have that row now? */
+bool board_has(const struct board *b, uint32_t slot, uint64_t row);
 
 /*
  * Ledger tickets: credit (cost = −amount, hold 0: SETTLED at once) and debit (held first); amount >

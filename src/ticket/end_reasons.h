@@ -54,6 +54,9 @@
 	X(BAD_WEBSOCKET, 17, 0, NOTE, "invalid_request_error", "bad_websocket", REPORTED, "A frame of the client broke the WebSocket protocol.") \
 	X(BAD_MESSAGE, 18, 0, NOTE, "invalid_request_error", "bad_request", REPORTED, "A message of the client can't be taken here.") \
 	X(TOO_FAST, 15, 0, NOTE, "rate_limit_error", "rate_limit_exceeded", REPORTED, "Too many messages within a second.") \
+	X(LIMIT_SPENT, 50, 429, NOTE, "insufficient_quota", "budget_exceeded", NONE, "A limit of money of this API key or its account is used up.") \
+	X(ADDRESS_REFUSED, 51, 403, NOTE, "invalid_request_error", "address_not_allowed", NONE, "This API key does not work from your address. Whoever made it can allow more addresses.") \
+	X(SCOPE_REFUSED, 52, 403, NOTE, "invalid_request_error", "scope_not_allowed", NONE, "This API key was not made for this endpoint. Whoever made it can allow it more.") \
 	X(BODY_ENCODED, 44, 415, NOTE, "invalid_request_error", "unsupported_encoding", NONE, "The request body is compressed (Content-Encoding). Send it as it is, without that header.") \
 	X(NO_OBJECT, 45, 404, NOTE, "invalid_request_error", "not_found", NONE, "There is nothing with this id: it was deleted, has expired, or was not made with a key of this account.") \
 	X(OTHER_PROVIDER, 46, 400, NOTE, "invalid_request_error", "bad_request", NONE, "The file that this request names is kept at another provider than the one that serves this model. Upload it again with a model of its provider, or send its content inline.") \

@@ -219,6 +219,15 @@ key_table_hint(struct key_table *t, const uint8_t hash[API_KEY_HASH_BYTES], uint
 		atomic_store_explicit(&r->slot, slot, memory_order_relaxed);
 }
 
+void
+key_table_limits(struct key_table *t, const uint8_t hash[API_KEY_HASH_BYTES], uint32_t limits)
+{
+	uint32_t log2 = atomic_load(&t->log2_rows), state;
+	struct row *r = probe(rows_of(t, log2), log2, hash, &state);
+	if (r != NULL && state != KEY_NONE)
+		atomic_store_explicit(&r->limits, limits, memory_order_release);
+}
+
 uint64_t
 key_table_count(const struct key_table *t)
 {

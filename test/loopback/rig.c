@@ -2,6 +2,7 @@
 
 #include "core/ipc.h"
 #include "edge/door.h"
+#include "ledger/limit_priv.h"
 #include "loopback/rig_tls.h"
 #include "proc/catalogue_compile.h"
 
@@ -483,6 +484,8 @@ static bool
 balance_of(void *arg, uint64_t row, struct nano *ret)
 {
 	struct rig *r = arg;
+	if (row & LIMIT_BUDGET_ROW)
+		return budget_balance(r->ledger, row, ret);
 	ret->v = rig_balance(r);
 	return true;
 }

@@ -1,0 +1,306 @@
+#include "ledger/limit_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the store's limits ---- */
+
+bool
+limits_read(struct ledger *l, uint64_t subject, struct limit_amounts *ret)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_limits_of);
+	enum sql_step step;
+	*ret = (struct limit_amounts){0};
+	sql_bind(st, (int64_t)subject);
+	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
+		int64_t kind = sqlite3_column_int64(st, 0);
+		if (kind <= 0 || kind >= LIMIT_KIND_COUNT)
+			continue;
+		ret->amount[kind] = sqlite3_column_int64(st, 1);
+		ret->number[kind] = (uint64_t)sqlite3_column_int64(st, 2);
+	}
+	return step == SQL_END;
+}
+
+int64_t
+limits_spent(struct ledger *l, uint64_t subject, enum limit_kind kind, uint32_t window, int64_t *ret_requests)
+{
+	int64_t spent = 0;
+	*ret_requests = 0;
+	if (kind != LIMIT_REQUESTS_DAY && kind < LIMIT_MONEY_DAY) /* usage is summed up by day */
+		return 0;
+	if (!usage_flush(l))
+		l->usage_due_ms = 0;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_limits_spent);
+	sql_bind(st, (int64_t)subject, (int64_t)(limit_window_begin_s(kind, window) / 86400));
+	if (sql_step(&l->store, st) == SQL_ROW) {
+		spent = sqlite3_column_int64(st, 0);
+		*ret_requests = sqlite3_column_int64(st, 1);
+	}
+	sqlite3_reset(st);
+	return spent;
+}
+
+/* ---- lists ---- */
+
+/* '*' stands for any number of any characters. */
+static bool
+fits(const char *pattern, const char *name)
+{
+	const char *star = NULL, *from = NULL;
+	while (*name) {
+		if (*pattern == '*') {
+			star = pattern++;
+			from = name;
+		} else if (*pattern == *name) {
+			pattern++;
+			name++;
+		} else if (star) {
+			pattern = star + 1;
+			name = ++from;
+		} else
+			return false;
+	}
+	while (*pattern == '*')
+		pattern++;
+	return *pattern == '\0';
+}
+
+static bool
+add_model(struct limit_lists *l, uint32_t id)
+{
+	uint32_t at = 0;
+	while (at < l->model_count && l->models[at] < id)
+		at++;
+	if (at < l->model_count && l->models[at] == id)
+		return true;
+	if (l->model_count == LIMIT_MODELS_MAX)
+		return false;
+	memmove(&l->models[at + 1], &l->models[at], (l->model_count - at) * sizeof(l->models[0]));
+	l->models[at] = id;
+	l->model_count++;
+	return true;
+}
+
+bool
+limits_models_named(const struct ledger *l, const char *pattern, struct limit_lists *ret)
+{
+	const struct catalogue *c = l->o.catalogue;
+	bool room = true;
+	for (uint32_t i = 0; c != NULL && room && i < c->name_count; i++) {
+		const struct catalogue_name *n = catalogue_name_row(c, i);
+		if (fits(pattern, n->name))
+			room = add_model(ret, catalogue_model(c, n->model)->id);
+	}
+	return room;
+}
+
+/* A list that is too long for the board is shorter there: nothing is allowed by mistake. */
+static bool
+read_lists(struct ledger *l, uint64_t subject, struct limit_lists *ret)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_allowed_of);
+	enum sql_step step;
+	*ret = (struct limit_lists){0};
+	sql_bind(st, (int64_t)subject);
+	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
+		int64_t what = sqlite3_column_int64(st, 0);
+		const char *text = (const char *)sqlite3_column_text(st, 1);
+		ret->named |= (uint32_t)what;
+		if (what == LIMIT_MODELS)
+			(void)!limits_models_named(l, text, ret);
+		else if (ret->address_count < LIMIT_ADDRESSES_MAX &&
+			address_range_parse((struct span){text, strlen(text)}, &ret->addresses[ret->address_count]))
+			ret->address_count++;
+	}
+	return step == SQL_END;
+}
+
+/* ---- onto the board ---- */
+
+uint32_t
+limits_row_of(const struct ledger *l, uint64_t key, uint64_t account)
+{
+	uint32_t row = limit_find(l->o.board, key);
+	return row != 0 ? row : limit_find(l->o.board, account);
+}
+
+static bool
+publish_row(struct ledger *l, uint64_t subject, uint64_t account)
+{
+	struct limit_amounts a;
+	struct limit_lists lists;
+	if (!limits_read(l, subject, &a) || !read_lists(l, subject, &lists))
+		return false;
+	bool any = lists.named != 0;
+	for (int k = 1; k < LIMIT_KIND_COUNT; k++)
+		any |= a.amount[k] != 0;
+	if (!any && limit_find(l->o.board, subject) == 0)
+		return true;
+	struct limit_row *r = limit_row(l->o.board, limit_make(l->o.board, subject));
+	if (r == NULL)
+		return false;
+	int64_t requests = 0;
+	uint32_t today = (uint32_t)(clock_wall_us() / 1000000 / 86400);
+	if (a.amount[LIMIT_REQUESTS_DAY] != 0 && atomic_load(&r->day) == 0) {
+		(void)limits_spent(l, subject, LIMIT_REQUESTS_DAY, today, &requests);
+		limit_day_recall(&r->day, today, (uint64_t)requests);
+	}
+	limit_set_lists(r, &lists);
+	for (int k = 1; k < LIMIT_KIND_COUNT; k++) {
+		atomic_store(&r->number[k], a.number[k]);
+		atomic_store(&r->amount[k], a.amount[k]);
+	}
+	if (subject != account)
+		atomic_store(&r->parent, limit_find(l->o.board, account));
+	return true;
+}
+
+/* An account's keys go by its row, or by their own, which names it. */
+static bool
+tell_keys(struct ledger *l, uint64_t account)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_keys_of_account);
+	uint32_t parent = limit_find(l->o.board, account);
+	enum sql_step step;
+	sql_bind(st, (int64_t)account);
+	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
+		uint64_t key = (uint64_t)sqlite3_column_int64(st, 1);
+		struct limit_row *own = limit_row(l->o.board, limit_find(l->o.board, key));
+		if (own != NULL)
+			atomic_store(&own->parent, parent);
+		key_table_limits(l->o.keys, sqlite3_column_blob(st, 0), limits_row_of(l, key, account));
+	}
+	return step == SQL_END;
+}
+
+bool
+limits_publish(struct ledger *l, uint64_t subject, uint64_t account)
+{
+	if (l->o.board == NULL)
+		return true;
+	return publish_row(l, subject, account) && tell_keys(l, account);
+}
+
+/* Accounts first: their keys' rows name them. */
+static bool
+publish_all(struct ledger *l)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_limits_subjects);
+	struct subject {
+		uint64_t id, account;
+	} *subjects = calloc(LIMIT_ROWS, sizeof *subjects);
+	size_t count = 0;
+	enum sql_step step = SQL_END;
+	bool ok = subjects != NULL;
+	while (ok && count < LIMIT_ROWS && (step = sql_step(&l->store, st)) == SQL_ROW)
+		subjects[count++] = (struct subject){(uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1)};
+	sqlite3_reset(st);
+	for (size_t i = 0; ok && i < count; i++)
+		ok = publish_row(l, subjects[i].id, subjects[i].account);
+	free(subjects);
+	return ok && step != SQL_FAILED;
+}
+
+bool
+limits_start(struct ledger *l)
+{
+	return publish_all(l);
+}
+
+void
+limits_adopt(struct ledger *l)
+{
+	if (l->o.board != NULL && !publish_all(l))
+		ledger_event(l, EVENT_STORE_FAILED, (uint64_t)l->store.code, 0);
+}
+
+/* ---- windows of money ---- */
+
+bool
+budget_balance(struct ledger *l, uint64_t row, struct nano *ret)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_budget_balance);
+	bool found = false;
+	sql_bind(st, (int64_t)row);
+	if (sql_step(&l->store, st) == SQL_ROW) {
+		ret->v = sqlite3_column_int64(st, 0);
+		found = true;
+	}
+	sqlite3_reset(st);
+	return found;
+}
+
+int64_t
+budget_used(struct ledger *l, uint64_t row, int64_t limit_nano)
+{
+	uint32_t slot;
+	struct nano left;
+	if (l->o.board != NULL && board_find(l->o.board, row, &slot))
+		return limit_nano - board_available(l->o.board, slot).v;
+	return budget_balance(l, row, &left) ? limit_nano - left.v : 0;
+}
+
+/* Windows that are long over: off the board, when nothing of them runs, and out of the store. */
+static bool
+forget_windows(struct ledger *l, uint64_t number, uint32_t window)
+{
+	enum { AT_ONCE = 16 };
+	uint64_t rows[AT_ONCE];
+	size_t count = 0;
+	bool ok = true;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_budgets_before);
+	sql_bind(st, (int64_t)limit_budget_row(number, 0), (int64_t)limit_budget_row(number, window < 2 ? 0 : window - 2));
+	while (count < AT_ONCE && sql_step(&l->store, st) == SQL_ROW)
+		rows[count++] = (uint64_t)sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	for (size_t i = 0; ok && i < count; i++) {
+		uint32_t slot;
+		if (board_find(l->o.board, rows[i], &slot) && !board_evict(l->o.board, rows[i]))
+			continue;
+		st = store_sql(&l->store, SQL_budget_delete);
+		sql_bind(st, (int64_t)rows[i]);
+		ok = sql_done(&l->store, st);
+	}
+	return ok;
+}
+
+/* The window begins, if it does by this clock as well: a day's may be asked for a moment before. */
+static uint32_t
+begin_window(struct ledger *l, uint64_t row)
+{
+	uint64_t number = row >> 32 & INT32_MAX;
+	uint32_t window = (uint32_t)row;
+	int64_t kind = 0, amount = 0;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_limit_by_number);
+	sql_bind(st, (int64_t)number);
+	if (sql_step(&l->store, st) == SQL_ROW) {
+		kind = sqlite3_column_int64(st, 0);
+		amount = sqlite3_column_int64(st, 1);
+	}
+	sqlite3_reset(st);
+	if (kind < LIMIT_MONEY_FIRST || kind >= LIMIT_KIND_COUNT)
+		return 1;
+	uint32_t now = limit_window((enum limit_kind)kind, clock_wall_us() / 1000000);
+	if (window + 1 < now || window > now + 1)
+		return 1;
+	if (!forget_windows(l, number, window))
+		return 2;
+	st = store_sql(&l->store, SQL_budget_insert);
+	sql_bind(st, (int64_t)row, amount, 0);
+	return sql_done(&l->store, st) ? 0 : 2;
+}
+
+uint32_t
+budget_load(struct ledger *l, uint64_t row, uint32_t *ret_slot)
+{
+	struct nano balance;
+	if (!budget_balance(l, row, &balance)) {
+		uint32_t refused = begin_window(l, row);
+		if (refused != 0)
+			return refused;
+		if (!budget_balance(l, row, &balance))
+			return 2;
+	}
+	return board_load(l->o.board, row, balance, ret_slot) ? 0 : 2;
+}

@@ -1,0 +1,389 @@
+/* Orders about limits, and how they are shown. */
+#include "ledger/limit_priv.h"
+#include "ledger/orders.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct kind_row {
+	const char *member, *meaning;
+	bool money;
+} kinds[LIMIT_KIND_COUNT] = {
+#define LIMIT_UNIT_COUNT false
+#define LIMIT_UNIT_MONEY true
+#define X(NAME, number, member, unit, window, meaning) [number] = {member, meaning, LIMIT_UNIT_##unit},
+	LIMIT_KINDS(X)
+#undef X
+};
+
+enum { TEXTS_MAX = 4000,
+	COUNT_MOST = 1000000000,
+	STREAMS_MOST = 60000 };
+
+/* ---- what is asked ---- */
+
+struct wish {
+	bool given[LIMIT_KIND_COUNT];
+	int64_t amount[LIMIT_KIND_COUNT]; /* 0: no limit any more */
+	const char *models, *addresses; /* "": as it is */
+	bool scopes_given;
+	int64_t scopes;
+};
+
+static bool
+amount_of(const struct kind_row *k, bool streams, const char *text, int64_t *ret)
+{
+	struct nano n;
+	char *end;
+	if (k->money) {
+		bool good = nano_parse((struct span){text, strlen(text)}, &n) && n.v > 0 && n.v <= ORDER_NANO_MAX;
+		*ret = good ? n.v : 0;
+		return good;
+	}
+	long long v = text[0] >= '0' && text[0] <= '9' ? strtoll(text, &end, 10) : 0;
+	*ret = v;
+	return v > 0 && *end == '\0' && v <= (streams ? STREAMS_MOST : COUNT_MOST);
+}
+
+static bool
+read_kind(const json_t *request, int kind, struct wish *ret, json_t **ret_error)
+{
+	const struct kind_row *k = &kinds[kind];
+	const json_t *v = json_object_get(request, k->member);
+	char number[24];
+	const char *text = number;
+	if (json_is_integer(v))
+		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(v));
+	else if (!control_text(request, &(struct text_rule){k->member, 40, false}, &text, ret_error))
+		return false;
+	if (text[0] == '\0')
+		return true;
+	ret->given[kind] = true;
+	if (strcmp(text, "none") == 0 || amount_of(k, kind == LIMIT_STREAMS, text, &ret->amount[kind]))
+		return true;
+	*ret_error = k->money ? control_error("bad_request", "\"%s\" must be dollars above 0 like 10.00, or none, not \"%s\"", k->member, text)
+						  : control_error("bad_request", "\"%s\" must be a whole number from 1 to %d, or none, not \"%s\"", k->member,
+								kind == LIMIT_STREAMS ? STREAMS_MOST : COUNT_MOST, text);
+	return false;
+}
+
+static bool
+read_scopes(const json_t *request, struct wish *ret, json_t **ret_error)
+{
+	static const struct {
+		const char *word;
+		int64_t bit;
+	} scopes[] = {
+#define X(NAME, bit, word, meaning) {word, bit},
+		KEY_SCOPES(X)
+#undef X
+	};
+	const char *text;
+	if (!control_text(request, &(struct text_rule){"scopes", 128, false}, &text, ret_error))
+		return false;
+	ret->scopes_given = text[0] != '\0';
+	if (strcmp(text, "any") == 0)
+		return true;
+	for (const char *at = text; *at != '\0'; at += *at == ',') {
+		size_t len = strcspn(at, ","), i = 0;
+		while (i < ARRAY_LEN(scopes) && (strlen(scopes[i].word) != len || strncmp(scopes[i].word, at, len) != 0))
+			i++;
+		if (i == ARRAY_LEN(scopes)) {
+			*ret_error = control_error("bad_request", "\"scopes\" may be some of inference, models and usage with commas between, or any, not \"%s\"", text);
+			return false;
+		}
+		ret->scopes |= scopes[i].bit;
+		at += len;
+	}
+	return true;
+}
+
+static bool
+read_wish(const json_t *request, struct wish *ret, json_t **ret_error)
+{
+	*ret = (struct wish){0};
+	for (int k = 1; k < LIMIT_KIND_COUNT; k++)
+		if (!read_kind(request, k, ret, ret_error))
+			return false;
+	return control_text(request, &(struct text_rule){"models", TEXTS_MAX, false}, &ret->models, ret_error) &&
+		control_text(request, &(struct text_rule){"addresses", TEXTS_MAX, false}, &ret->addresses, ret_error) && read_scopes(request, ret, ret_error);
+}
+
+/* ---- lists ---- */
+
+typedef json_t *pattern_taker(struct ledger *l, void *arg, const char *pattern);
+
+/* Each of the words with commas between. NULL: all were taken. */
+static json_t *
+each_pattern(struct ledger *l, const char *text, pattern_taker *take, void *arg)
+{
+	json_t *error = NULL;
+	char one[129];
+	for (const char *at = text; error == NULL && *at != '\0'; at += *at == ',') {
+		while (*at == ' ')
+			at++;
+		size_t len = strcspn(at, ",");
+		size_t trimmed = len;
+		while (trimmed != 0 && at[trimmed - 1] == ' ')
+			trimmed--;
+		if (trimmed == 0 || trimmed >= sizeof(one))
+			return control_error("bad_request", "a list has words of 1 to 128 bytes with commas between");
+		memcpy(one, at, trimmed);
+		one[trimmed] = '\0';
+		error = take(l, arg, one);
+		at += len;
+	}
+	return error;
+}
+
+static json_t *
+check_model(struct ledger *l, void *arg, const char *pattern)
+{
+	struct limit_lists *all = arg, own = {0};
+	if (!limits_models_named(l, pattern, &own) || !limits_models_named(l, pattern, all))
+		return control_error("too_many_models", "a list may name %d models at most; \"%s\" makes it more", LIMIT_MODELS_MAX, pattern);
+	if (own.model_count == 0 && l->o.catalogue != NULL)
+		return control_error("no_such_model", "no model of the catalogue fits \"%s\": `lethe price list` shows all; '*' stands for any characters", pattern);
+	return NULL;
+}
+
+static json_t *
+check_address(struct ledger *l, void *arg, const char *pattern)
+{
+	struct limit_lists *all = arg;
+	struct address_range r;
+	if (!address_range_parse((struct span){pattern, strlen(pattern)}, &r))
+		return control_error("bad_request",
+			"\"%s\" is not an address or range like 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32 (bits beyond the length must be zero)", pattern);
+	if (all->address_count++ == LIMIT_ADDRESSES_MAX)
+		return control_error("too_many_addresses", "a list may have %d addresses at most", LIMIT_ADDRESSES_MAX);
+	return NULL;
+}
+
+static json_t *
+check_lists(struct ledger *l, const struct wish *w)
+{
+	struct limit_lists all = {0};
+	json_t *error = strcmp(w->models, "any") == 0 ? NULL : each_pattern(l, w->models, check_model, &all);
+	if (error == NULL && strcmp(w->addresses, "any") != 0)
+		error = each_pattern(l, w->addresses, check_address, &all);
+	return error;
+}
+
+struct allowing {
+	uint64_t subject;
+	enum limit_named what;
+	bool ok;
+};
+
+static json_t *
+allow_one(struct ledger *l, void *arg, const char *pattern)
+{
+	struct allowing *a = arg;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_allowed_insert);
+	sql_bind(st, (int64_t)a->subject, a->what);
+	sql_bind_text(st, 3, pattern);
+	a->ok = a->ok && sql_done(&l->store, st);
+	return NULL;
+}
+
+static bool
+write_list(struct ledger *l, uint64_t subject, enum limit_named what, const char *text)
+{
+	struct allowing a = {subject, what, true};
+	if (text[0] == '\0')
+		return true;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_allowed_delete);
+	sql_bind(st, (int64_t)subject, what);
+	a.ok = sql_done(&l->store, st);
+	if (strcmp(text, "any") != 0)
+		json_decref(each_pattern(l, text, allow_one, &a));
+	return a.ok;
+}
+
+/* ---- writing ---- */
+
+/* What the limit that it takes the place of had used and held, or what was spent without one. */
+static int64_t
+used_before(struct ledger *l, uint64_t subject, int kind, const struct limit_amounts *old, uint32_t window)
+{
+	int64_t requests, used;
+	if (old->number[kind] != 0)
+		used = budget_used(l, limit_budget_row(old->number[kind], window), old->amount[kind]);
+	else
+		used = limits_spent(l, subject, (enum limit_kind)kind, window, &requests);
+	return used < 0 ? 0 : used;
+}
+
+struct change {
+	int64_t amount, number, used;
+	uint32_t window;
+	bool given;
+};
+
+static bool
+write_kind(struct ledger *l, uint64_t subject, int kind, const struct change *c)
+{
+	sqlite3_stmt *st = store_sql(&l->store, SQL_limits_delete);
+	sql_bind(st, (int64_t)subject, kind);
+	if (!sql_done(&l->store, st) || c->amount == 0)
+		return c->amount == 0;
+	st = store_sql(&l->store, SQL_limits_insert);
+	sql_bind(st, (int64_t)subject, kind, c->amount, c->number);
+	if (!sql_done(&l->store, st) || c->number == 0)
+		return c->number == 0;
+	st = store_sql(&l->store, SQL_budget_insert);
+	sql_bind(st, (int64_t)limit_budget_row((uint64_t)c->number, c->window), c->amount, c->used);
+	return sql_done(&l->store, st);
+}
+
+static bool
+plan_changes(struct ledger *l, uint64_t subject, const struct wish *w, struct change ret[LIMIT_KIND_COUNT])
+{
+	struct limit_amounts old;
+	int64_t number = 0;
+	if (!limits_read(l, subject, &old) || !sql_number(&l->store, store_sql(&l->store, SQL_limits_last), &number))
+		return false;
+	for (int k = 1; k < LIMIT_KIND_COUNT; k++) {
+		ret[k] = (struct change){.amount = w->amount[k], .given = w->given[k] && w->amount[k] != old.amount[k]};
+		if (!ret[k].given || k < LIMIT_MONEY_FIRST || ret[k].amount == 0)
+			continue;
+		ret[k].window = limit_window((enum limit_kind)k, clock_wall_us() / 1000000);
+		ret[k].number = ++number;
+		ret[k].used = used_before(l, subject, k, &old, ret[k].window);
+	}
+	return true;
+}
+
+static bool
+write_all(struct ledger *l, uint64_t subject, bool of_key, const struct wish *w, const struct change changes[LIMIT_KIND_COUNT])
+{
+	bool ok = true;
+	for (int k = 1; ok && k < LIMIT_KIND_COUNT; k++)
+		if (changes[k].given)
+			ok = write_kind(l, subject, k, &changes[k]);
+	ok = ok && write_list(l, subject, LIMIT_MODELS, w->models) && write_list(l, subject, LIMIT_ADDRESSES, w->addresses);
+	if (ok && of_key && w->scopes_given) {
+		sqlite3_stmt *st = store_sql(&l->store, SQL_key_scopes);
+		sql_bind(st, (int64_t)subject, w->scopes);
+		ok = sql_done(&l->store, st);
+	}
+	return ok && change_record(l, of_key ? CHANGE_KEY : CHANGE_ACCOUNT, subject);
+}
+
+/* A request may be under so many limits of money as a ticket has legs besides its account's. */
+static json_t *
+check_money(struct ledger *l, uint64_t subject, uint64_t account, const struct wish *w)
+{
+	struct limit_amounts own;
+	int64_t others = 0;
+	unsigned count = 0;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_limits_money_around);
+	sql_bind(st, (int64_t)subject, (int64_t)account, LIMIT_MONEY_FIRST);
+	if (!limits_read(l, subject, &own) || !sql_number(&l->store, st, &others))
+		return control_store_failed(l);
+	for (int k = LIMIT_MONEY_FIRST; k < LIMIT_KIND_COUNT; k++)
+		count += (w->given[k] ? w->amount[k] : own.amount[k]) != 0;
+	if (count + (unsigned)others <= LIMIT_BUDGETS_MAX)
+		return NULL;
+	return control_error("too_many_limits",
+		"a request can be under %d limits of money at most, its key's and its account's together: take one off first (none)", LIMIT_BUDGETS_MAX);
+}
+
+json_t *
+limits_set(struct ledger *l, const json_t *request, uint64_t subject, uint64_t account)
+{
+	struct wish w;
+	struct change changes[LIMIT_KIND_COUNT];
+	json_t *error;
+	if (!read_wish(request, &w, &error))
+		return error;
+	if ((error = check_lists(l, &w)) != NULL || (error = check_money(l, subject, account, &w)) != NULL)
+		return error;
+	if (!plan_changes(l, subject, &w, changes) || !store_begin(&l->store) ||
+		!store_end(&l->store, write_all(l, subject, subject != account, &w, changes)))
+		return control_store_failed(l);
+	if (!limits_publish(l, subject, account))
+		return control_error("too_many_limits", "the server has no room for limits of another key (%d have some); they hold from its next start", LIMIT_ROWS);
+	return NULL;
+}
+
+bool
+limits_copy(struct ledger *l, uint64_t from, uint64_t to)
+{
+	static const enum sql copies[] = {SQL_limits_copy, SQL_allowed_copy, SQL_key_scopes_copy};
+	bool ok = true;
+	for (size_t i = 0; ok && i < ARRAY_LEN(copies); i++) {
+		sqlite3_stmt *st = store_sql(&l->store, copies[i]);
+		sql_bind(st, (int64_t)from, (int64_t)to);
+		ok = sql_done(&l->store, st);
+	}
+	return ok;
+}
+
+/* ---- showing ---- */
+
+static void
+put_lists(struct ledger *l, json_t *o, uint64_t subject)
+{
+	json_t *models = NULL, *addresses = NULL;
+	sqlite3_stmt *st = store_sql(&l->store, SQL_allowed_of);
+	sql_bind(st, (int64_t)subject);
+	while (sql_step(&l->store, st) == SQL_ROW) {
+		json_t **to = sqlite3_column_int64(st, 0) == LIMIT_MODELS ? &models : &addresses;
+		if (*to == NULL)
+			*to = json_array();
+		json_array_append_new(*to, json_string((const char *)sqlite3_column_text(st, 1)));
+	}
+	json_object_set_new(o, "models", models != NULL ? models : json_null());
+	json_object_set_new(o, "addresses", addresses != NULL ? addresses : json_null());
+}
+
+void
+limits_put_scopes(json_t *o, int64_t scopes)
+{
+	json_t *list = json_array();
+#define X(NAME, bit, word, meaning) \
+	if (scopes == 0 || (scopes & (bit))) \
+		json_array_append_new(list, json_string(word));
+	KEY_SCOPES(X)
+#undef X
+	json_object_set_new(o, "scopes", list);
+}
+
+static void
+put_used(struct ledger *l, json_t *o, uint64_t subject, int kind, const struct limit_amounts *a)
+{
+	uint32_t window = limit_window((enum limit_kind)kind, clock_wall_us() / 1000000);
+	const struct limit_row *r = l->o.board != NULL ? limit_row(l->o.board, limit_find(l->o.board, subject)) : NULL;
+	int64_t requests = 0;
+	if (kind >= LIMIT_MONEY_FIRST)
+		control_put_nano(o, kinds[kind].member, budget_used(l, limit_budget_row(a->number[kind], window), a->amount[kind]));
+	else if (kind == LIMIT_REQUESTS_DAY) {
+		if (r == NULL)
+			(void)limits_spent(l, subject, LIMIT_REQUESTS_DAY, window, &requests);
+		json_object_set_new(o, kinds[kind].member, json_integer(r != NULL ? (json_int_t)limit_day_count(&r->day, window) : requests));
+	} else if (kind == LIMIT_STREAMS)
+		json_object_set_new(o, kinds[kind].member, json_integer(r != NULL ? limit_streams(r) : 0));
+}
+
+void
+limits_put(struct ledger *l, json_t *o, uint64_t subject)
+{
+	struct limit_amounts a;
+	json_t *limits = json_object(), *used = json_object();
+	if (limits_read(l, subject, &a))
+		for (int k = 1; k < LIMIT_KIND_COUNT; k++) {
+			if (a.amount[k] == 0)
+				continue;
+			if (kinds[k].money)
+				control_put_nano(limits, kinds[k].member, a.amount[k]);
+			else
+				json_object_set_new(limits, kinds[k].member, json_integer(a.amount[k]));
+			put_used(l, used, subject, k, &a);
+		}
+	json_object_set_new(o, "limits", limits);
+	json_object_set_new(o, "used", used);
+	put_lists(l, o, subject);
+}

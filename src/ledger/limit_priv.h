@@ -1,0 +1,50 @@
+/*
+ * Limits of keys and accounts: kept in the store, published on the board (ticket/limit.h). Ledger only.
+ *
+ * A limit of money has a number, and each window of it a row in `budget` and, while somebody spends, on the board: a leg of the tickets that are taken
+ * in that window. What a request costs counts in the window in which it began. Another amount is another number; what the old one had used or
+ * held in its window, the new one begins with.
+ */
+#ifndef LEDGER_LIMIT_PRIV_H
+#define LEDGER_LIMIT_PRIV_H
+
+#include "ledger/ledger_priv.h"
+#include "ticket/limit.h"
+
+/* ---- limit.c ---- */
+
+/* All limits of the store onto the board, before keys are. False: the store failed. */
+must_check bool limits_start(struct ledger *l);
+/* Another catalogue: which models do the lists name now? */
+void limits_adopt(struct ledger *l);
+/* What the store says of this key or account, onto the board, and to its keys. False: the store failed, or there is no room. */
+must_check bool limits_publish(struct ledger *l, uint64_t subject, uint64_t account);
+/* The row that a key is told of. */
+uint32_t limits_row_of(const struct ledger *l, uint64_t key, uint64_t account);
+/* Models that a pattern names, appended; false: too many. */
+must_check bool limits_models_named(const struct ledger *l, const char *pattern, struct limit_lists *ret);
+
+struct limit_amounts {
+	int64_t amount[LIMIT_KIND_COUNT]; /* 0: none */
+	uint64_t number[LIMIT_KIND_COUNT];
+};
+must_check bool limits_read(struct ledger *l, uint64_t subject, struct limit_amounts *ret);
+/* Spent in this window by a key or account, as far as days are summed up. */
+int64_t limits_spent(struct ledger *l, uint64_t subject, enum limit_kind kind, uint32_t window, int64_t *ret_requests);
+
+/* Rows of windows: what the database has; onto the board. */
+must_check bool budget_balance(struct ledger *l, uint64_t row, struct nano *ret);
+uint32_t budget_load(struct ledger *l, uint64_t row, uint32_t *ret_slot);
+/* Used and held of a window now. */
+int64_t budget_used(struct ledger *l, uint64_t row, int64_t limit_nano);
+
+/* ---- limit_order.c ---- */
+
+/* Members `limits`, `used`, `models`, `addresses`. */
+void limits_put(struct ledger *l, json_t *o, uint64_t subject);
+void limits_put_scopes(json_t *o, int64_t scopes);
+/* Inside the transaction that makes a key in another's place. */
+must_check bool limits_copy(struct ledger *l, uint64_t from, uint64_t to);
+json_t *limits_set(struct ledger *l, const json_t *request, uint64_t subject, uint64_t account);
+
+#endif

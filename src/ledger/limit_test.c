@@ -1,0 +1,335 @@
+/* Limits: what is asked, what stands on the board, and what windows of money remember. */
+#include "ledger/ledger_world.h"
+#include "ledger/limit_priv.h"
+#include "ticket/ids.h"
+
+#include <string.h>
+
+#define DOLLAR 1000000000LL
+
+static struct world w;
+
+static int
+begin(void **state)
+{
+	world_begin(&w);
+	return 0;
+}
+
+static int
+end(void **state)
+{
+	world_end(&w);
+	return 0;
+}
+
+struct made {
+	uint64_t account, key;
+	char key_text[ID_TEXT_MAX];
+	char secret[API_KEY_BYTES + 1];
+};
+
+static struct made
+make(const char *name)
+{
+	struct made m = {.account = world_account(&w, name, "100.00")};
+	json_t *answer = world_must(&w, "{s:s, s:s}", "op", "key.create", "account", name);
+	snprintf(m.key_text, sizeof m.key_text, "%s", json_string_value(json_object_get(answer, "key")));
+	snprintf(m.secret, sizeof m.secret, "%s", json_string_value(json_object_get(answer, "secret")));
+	assert_true(id_parse(ID_KEY, (struct span){m.key_text, strlen(m.key_text)}, &m.key));
+	json_decref(answer);
+	return m;
+}
+
+static struct key_facts
+facts_of(const struct made *m)
+{
+	struct key_facts f;
+	uint8_t hash[API_KEY_HASH_BYTES];
+	api_key_hash(w.pepper, (struct span){m->secret, API_KEY_BYTES}, hash);
+	assert_true(key_table_find(w.ledger->o.keys, hash, &f));
+	return f;
+}
+
+static struct limit_row *
+row_of(const struct made *m)
+{
+	return limit_row(w.edge_board, facts_of(m).limits);
+}
+
+static void
+set(const char *op, const char *who, const char *member, const char *value)
+{
+	json_decref(world_must(&w, "{s:s, s:s, s:s}", "op", op, strcmp(op, "key.limit") == 0 ? "key" : "account", who, member, value));
+}
+
+/* The row of this window on the board, as an edge asks for it. */
+static uint64_t
+window_row(const struct limit_row *r, enum limit_kind kind)
+{
+	return limit_budget_row(r->number[kind], limit_window(kind, clock_wall_us() / 1000000));
+}
+
+static uint32_t
+load(uint64_t row)
+{
+	uint32_t slot = UINT32_MAX;
+	assert_int_equal(ledger_load_row(w.ledger, row, &slot), 0);
+	return slot;
+}
+
+static int64_t
+left(uint64_t row)
+{
+	return board_available(w.ledger_board, load(row)).v;
+}
+
+/* An exchange on the window and the account. NULL: SHORT. */
+static struct ticket *
+hold(const struct made *m, uint64_t row, int64_t nano)
+{
+	uint32_t slot;
+	assert_true(board_find(w.ledger_board, m->account, &slot));
+	const struct ticket_leg legs[] = {{row, load(row)}, {m->account, slot}};
+	struct ticket *t = ticket_pick(w.desk);
+	uint64_t id = ticket_next_id(w.desk, clock_wall_us() / 1000);
+	if (ticket_take(w.desk, t, id, legs, 2, (struct nano){nano}, NULL) != MOVED) {
+		ticket_unpick(w.desk, t);
+		return NULL;
+	}
+	t->facts = (struct ticket_facts){.started_us = clock_wall_us(), .key = m->key, .account = m->account, .price = w.catalogue.price[0].id,
+		.model = w.catalogue.model[0].id, .provider = w.catalogue.provider[0].id, .status = 200, .end_reason = 1, .tokens_input = 1000};
+	ticket_state_cost(t, (struct nano){world_cost(&w, &(struct world_exchange){.input = 1000})});
+	return t;
+}
+
+/* ---- what stands on the board ---- */
+
+static void
+a_key_without_limits_has_no_row(void **state)
+{
+	struct made m = make("acme");
+	assert_int_equal(facts_of(&m).limits, 0);
+	set("key.limit", m.key_text, "requests_per_minute", "none");
+	assert_int_equal(facts_of(&m).limits, 0);
+}
+
+static void
+limits_are_on_the_board_when_the_order_is_answered(void **state)
+{
+	struct made m = make("acme"), other = make("other");
+	set("key.limit", m.key_text, "requests_per_minute", "60");
+	set("account.limit", "acme", "streams", "5");
+	set("key.limit", m.key_text, "scopes", "inference,usage");
+	const struct limit_row *r = row_of(&m);
+	assert_int_equal(r->amount[LIMIT_REQUESTS_MINUTE], 60);
+	assert_int_equal(limit_row(w.edge_board, r->parent)->amount[LIMIT_STREAMS], 5);
+	assert_int_equal(facts_of(&m).scopes, KEY_SCOPE_INFERENCE | KEY_SCOPE_USAGE);
+	assert_int_equal(facts_of(&other).limits, 0);
+	set("key.limit", m.key_text, "requests_per_minute", "none");
+	assert_int_equal(row_of(&m)->amount[LIMIT_REQUESTS_MINUTE], 0);
+	world_kill_ledger(&w);
+	world_lose_board(&w);
+	world_open(&w, true);
+	assert_int_equal(limit_row(w.edge_board, row_of(&m)->parent ? row_of(&m)->parent : facts_of(&m).limits)->amount[LIMIT_STREAMS], 5);
+	assert_int_equal(facts_of(&m).scopes, KEY_SCOPE_INFERENCE | KEY_SCOPE_USAGE);
+}
+
+static void
+a_key_that_is_made_later_is_under_its_account_s_limits(void **state)
+{
+	world_account(&w, "early", "1.00");
+	set("account.limit", "early", "requests_per_minute", "7");
+	json_t *answer = world_must(&w, "{s:s, s:s}", "op", "key.create", "account", "early");
+	struct made m = {0};
+	snprintf(m.secret, sizeof m.secret, "%s", json_string_value(json_object_get(answer, "secret")));
+	json_decref(answer);
+	assert_int_equal(row_of(&m)->amount[LIMIT_REQUESTS_MINUTE], 7);
+}
+
+static void
+what_makes_no_sense_is_refused_with_what_to_do(void **state)
+{
+	struct made m = make("acme");
+	world_refused(&w, "bad_request", "{s:s, s:s, s:s}", "op", "key.limit", "key", m.key_text, "requests_per_minute", "0");
+	world_refused(&w, "bad_request", "{s:s, s:s, s:s}", "op", "key.limit", "key", m.key_text, "streams", "70000");
+	world_refused(&w, "bad_request", "{s:s, s:s, s:s}", "op", "key.limit", "key", m.key_text, "dollars_per_day", "-1");
+	world_refused(&w, "bad_request", "{s:s, s:s, s:s}", "op", "key.limit", "key", m.key_text, "dollars_per_day", "1e9");
+	world_refused(&w, "bad_request", "{s:s, s:s, s:s}", "op", "key.limit", "key", m.key_text, "addresses", "10.0.0.1/8");
+	world_refused(&w, "bad_request", "{s:s, s:s, s:s}", "op", "key.limit", "key", m.key_text, "scopes", "inference,everything");
+	world_refused(&w, "no_such_model", "{s:s, s:s, s:s}", "op", "key.limit", "key", m.key_text, "models", "nothing-*");
+	world_refused(&w, "not_a_customer", "{s:s, s:s, s:s}", "op", "account.limit", "account", "revenue", "streams", "3");
+	world_refused(&w, "too_many_limits", "{s:s, s:s, s:s, s:s, s:s, s:s}", "op", "key.limit", "key", m.key_text, "dollars_per_day", "1", "dollars_per_week", "2",
+		"dollars_per_month", "3", "dollars_per_hour", "1");
+	set("key.limit", m.key_text, "dollars_per_hour", "1");
+	set("key.limit", m.key_text, "dollars_per_day", "1");
+	set("account.limit", "acme", "dollars_per_day", "1");
+	world_refused(&w, "too_many_limits", "{s:s, s:s, s:s}", "op", "account.limit", "account", "acme", "dollars_per_week", "1");
+	world_refused(&w, "too_many_limits", "{s:s, s:s, s:s}", "op", "key.limit", "key", m.key_text, "dollars_per_week", "1");
+}
+
+static void
+lists_name_models_by_pattern(void **state)
+{
+	struct made m = make("acme");
+	const char *name = w.catalogue.name[0].name;
+	set("key.limit", m.key_text, "models", name);
+	const struct limit_row *r = row_of(&m);
+	assert_true(limit_allows_model(r, w.catalogue.model[w.catalogue.name[0].model].id));
+	assert_false(limit_allows_model(r, w.catalogue.model[w.catalogue.name[1].model].id));
+	set("key.limit", m.key_text, "models", "*");
+	assert_true(limit_allows_model(r, w.catalogue.model[0].id) && limit_allows_model(r, w.catalogue.model[1].id));
+	set("key.limit", m.key_text, "models", "any");
+	assert_false(limit_names(r, LIMIT_MODELS));
+	set("key.limit", m.key_text, "addresses", "192.0.2.0/24, 2001:db8::/32");
+	assert_true(limit_names(r, LIMIT_ADDRESSES));
+}
+
+static void
+a_rotated_key_has_the_limits_and_shares_the_windows(void **state)
+{
+	struct made m = make("acme"), next = m;
+	set("key.limit", m.key_text, "dollars_per_day", "5");
+	set("key.limit", m.key_text, "scopes", "inference");
+	json_t *answer = world_must(&w, "{s:s, s:s}", "op", "key.rotate", "key", m.key_text);
+	snprintf(next.secret, sizeof next.secret, "%s", json_string_value(json_object_get(answer, "secret")));
+	json_decref(answer);
+	assert_int_equal(row_of(&next)->amount[LIMIT_MONEY_DAY], 5 * DOLLAR);
+	assert_int_equal(window_row(row_of(&next), LIMIT_MONEY_DAY), window_row(row_of(&m), LIMIT_MONEY_DAY));
+	assert_int_equal(facts_of(&next).scopes, KEY_SCOPE_INFERENCE);
+}
+
+/* ---- money ---- */
+
+static void
+a_window_has_what_the_limit_is_and_pays_what_requests_cost(void **state)
+{
+	struct made m = make("acme");
+	set("key.limit", m.key_text, "dollars_per_day", "1.00");
+	uint64_t row = window_row(row_of(&m), LIMIT_MONEY_DAY);
+	assert_int_equal(left(row), DOLLAR);
+	struct ticket *t = hold(&m, row, DOLLAR / 2);
+	assert_non_null(t);
+	assert_int_equal(left(row), DOLLAR / 2);
+	assert_null(hold(&m, row, DOLLAR));
+	int64_t cost = world_cost(&w, &(struct world_exchange){.input = 1000});
+	ticket_settle(w.desk, t);
+	world_round(&w);
+	assert_int_equal(left(row), DOLLAR - cost);
+	assert_int_equal(world_balance(&w, m.account), 100 * DOLLAR - cost);
+	assert_int_equal(world_sql(&w, "SELECT sum(used_nano) FROM budget"), cost);
+	world_is_sound(&w);
+}
+
+static void
+a_dead_edge_s_hold_comes_back_to_its_window(void **state)
+{
+	struct made m = make("acme");
+	set("key.limit", m.key_text, "dollars_per_day", "1.00");
+	uint64_t row = window_row(row_of(&m), LIMIT_MONEY_DAY);
+	assert_non_null(hold(&m, row, DOLLAR));
+	assert_int_equal(left(row), 0);
+	world_kill_edge(&w);
+	world_round(&w);
+	int64_t cost = world_cost(&w, &(struct world_exchange){.input = 1000});
+	assert_int_equal(left(row), DOLLAR - cost); /* interrupted: what it had stated */
+	world_is_sound(&w);
+}
+
+static void
+what_was_spent_outlives_ledger_and_board(void **state)
+{
+	struct made m = make("acme");
+	set("account.limit", "acme", "dollars_per_month", "1.00");
+	uint64_t row = window_row(row_of(&m), LIMIT_MONEY_MONTH);
+	struct ticket *t = hold(&m, row, DOLLAR);
+	ticket_settle(w.desk, t);
+	world_round(&w);
+	int64_t cost = world_cost(&w, &(struct world_exchange){.input = 1000});
+	world_kill_ledger(&w);
+	world_open(&w, true);
+	assert_int_equal(left(row), DOLLAR - cost);
+	world_kill_ledger(&w);
+	world_lose_board(&w);
+	world_open(&w, true);
+	assert_int_equal(left(row), DOLLAR - cost);
+}
+
+static void
+another_amount_begins_with_what_was_used_and_is_held(void **state)
+{
+	struct made m = make("acme");
+	set("key.limit", m.key_text, "dollars_per_day", "1.00");
+	uint64_t row = window_row(row_of(&m), LIMIT_MONEY_DAY);
+	assert_non_null(hold(&m, row, DOLLAR / 4));
+	set("key.limit", m.key_text, "dollars_per_day", "2.00");
+	uint64_t next = window_row(row_of(&m), LIMIT_MONEY_DAY);
+	assert_int_not_equal(next, row);
+	assert_int_equal(left(next), 2 * DOLLAR - DOLLAR / 4);
+	set("key.limit", m.key_text, "dollars_per_day", "0.10");
+	assert_true(left(window_row(row_of(&m), LIMIT_MONEY_DAY)) < 0);
+}
+
+static void
+a_new_limit_knows_what_was_spent_today(void **state)
+{
+	struct made m = make("acme");
+	struct world_exchange e = {.account = m.account, .key = m.key, .input = 1000, .cost = -1};
+	assert_true(world_exchange(&w, e) != 0);
+	world_round(&w);
+	set("key.limit", m.key_text, "dollars_per_month", "1.00");
+	set("key.limit", m.key_text, "requests_per_day", "10");
+	assert_int_equal(left(window_row(row_of(&m), LIMIT_MONEY_MONTH)), DOLLAR - world_cost(&w, &e));
+	assert_int_equal(limit_day_count(&row_of(&m)->day, (uint32_t)(clock_wall_us() / 86400000000)), 1);
+}
+
+static void
+windows_of_other_times_and_numbers_are_not_opened(void **state)
+{
+	struct made m = make("acme");
+	uint32_t slot;
+	set("key.limit", m.key_text, "dollars_per_day", "1.00");
+	uint64_t row = window_row(row_of(&m), LIMIT_MONEY_DAY);
+	assert_int_equal(ledger_load_row(w.ledger, row + 5, &slot), 1);
+	assert_int_equal(ledger_load_row(w.ledger, row + (1ULL << 32), &slot), 1);
+	assert_int_equal(ledger_load_row(w.ledger, LIMIT_BUDGET_ROW, &slot), 1);
+	assert_int_equal(ledger_load_row(w.ledger, row + 1, &slot), 0); /* by the edge's clock it may be tomorrow */
+}
+
+static void
+windows_that_are_over_are_forgotten(void **state)
+{
+	struct made m = make("acme");
+	set("key.limit", m.key_text, "dollars_per_day", "1.00");
+	uint64_t row = window_row(row_of(&m), LIMIT_MONEY_DAY);
+	for (int i = 2; i < 8; i++) {
+		sqlite3_stmt *st = store_sql(&w.ledger->store, SQL_budget_insert);
+		sql_bind(st, (int64_t)(row - (uint64_t)i), DOLLAR, 5);
+		assert_true(sql_done(&w.ledger->store, st));
+	}
+	load(row - 4);
+	load(row + 1);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM budget"), 2);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+	const struct CMUnitTest tests[] = {
+		TEST(a_key_without_limits_has_no_row),
+		TEST(limits_are_on_the_board_when_the_order_is_answered),
+		TEST(a_key_that_is_made_later_is_under_its_account_s_limits),
+		TEST(what_makes_no_sense_is_refused_with_what_to_do),
+		TEST(lists_name_models_by_pattern),
+		TEST(a_rotated_key_has_the_limits_and_shares_the_windows),
+		TEST(a_window_has_what_the_limit_is_and_pays_what_requests_cost),
+		TEST(a_dead_edge_s_hold_comes_back_to_its_window),
+		TEST(what_was_spent_outlives_ledger_and_board),
+		TEST(another_amount_begins_with_what_was_used_and_is_held),
+		TEST(a_new_limit_knows_what_was_spent_today),
+		TEST(windows_of_other_times_and_numbers_are_not_opened),
+		TEST(windows_that_are_over_are_forgotten),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
