@@ -530,7 +530,7 @@ no_system(struct conversation *c)
 	return true;
 }
 
-const struct conversation_decoder chat_decoder = {
+const struct conversation_decoder chat_request_decoder = {
 	.items = "messages",
 	.settings = settings_of_chat,
 	.tools = tools_of_chat,
@@ -665,7 +665,10 @@ settings_for_chat(struct conversation *c)
 	put_setting(c, SPAN("seed"), SETTING_SEED);
 	put_setting(c, SPAN("presence_penalty"), SETTING_PRESENCE);
 	put_setting(c, SPAN("frequency_penalty"), SETTING_FREQUENCY);
-	put_setting(c, SPAN("logprobs"), SETTING_LOGPROBS);
+	if (logprobs_wanted(c)) {
+		put_name(c, SPAN("logprobs"));
+		sink_lit(c->out, "true");
+	}
 	put_setting(c, SPAN("top_logprobs"), SETTING_TOP_LOGPROBS);
 	put_setting(c, SPAN("prompt_cache_key"), SETTING_CACHE_KEY);
 	put_setting(c, SPAN("verbosity"), SETTING_VERBOSITY);
@@ -883,7 +886,7 @@ nothing_more(struct conversation *c)
 	return true;
 }
 
-const struct conversation_encoder chat_encoder = {
+const struct conversation_encoder chat_request_encoder = {
 	.tools = {SPAN_INIT("tools"), SPAN_INIT("["), SPAN_INIT("]")},
 	.turns = {SPAN_INIT("messages"), SPAN_INIT("["), SPAN_INIT("]")},
 	.calls_behind = true,

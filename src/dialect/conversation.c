@@ -527,47 +527,30 @@ converse(struct conversation *c)
 enum language
 translate_language(enum endpoint endpoint)
 {
-	switch (endpoint) {
-	case ENDPOINT_CHAT_COMPLETIONS:
-		return LANGUAGE_CHAT;
-	case ENDPOINT_RESPONSES:
-		return LANGUAGE_RESPONSES;
-	case ENDPOINT_MESSAGES:
-		return LANGUAGE_MESSAGES;
-	case ENDPOINT_GENERATE_CONTENT:
-	case ENDPOINT_STREAM_GENERATE_CONTENT:
-		return LANGUAGE_GEMINI;
-	case ENDPOINT_NONE:
-	case ENDPOINT_EMBEDDINGS:
-	case ENDPOINT_MODERATIONS:
-	case ENDPOINT_MESSAGES_COUNT_TOKENS:
-	case ENDPOINT_COUNT_TOKENS:
-	case ENDPOINT_EMBED_CONTENT:
-	case ENDPOINT_BATCH_EMBED_CONTENTS:
-	case ENDPOINT_AUDIO_TRANSCRIPTIONS:
-	case ENDPOINT_AUDIO_TRANSLATIONS:
-	case ENDPOINT_IMAGES_GENERATIONS:
-	case ENDPOINT_IMAGES_EDITS:
-	case ENDPOINT_IMAGES_VARIATIONS:
-	case ENDPOINT_REALTIME:
-	case ENDPOINT_COUNT:
-		break;
-	}
-	return LANGUAGE_NONE;
+	static const uint8_t languages[ENDPOINT_COUNT] = {
+		[ENDPOINT_CHAT_COMPLETIONS] = LANGUAGE_CHAT,
+		[ENDPOINT_RESPONSES] = LANGUAGE_RESPONSES,
+		[ENDPOINT_MESSAGES] = LANGUAGE_MESSAGES,
+		[ENDPOINT_GENERATE_CONTENT] = LANGUAGE_GEMINI,
+		[ENDPOINT_STREAM_GENERATE_CONTENT] = LANGUAGE_GEMINI,
+	};
+	return endpoint < ENDPOINT_COUNT ? (enum language)languages[endpoint] : LANGUAGE_NONE;
 }
 
 bool
 translate_request(struct json_source *body, const struct translate_wish *wish, struct sink *out, struct translate_notes *ret_notes)
 {
 	static const struct conversation_decoder *const decoders[LANGUAGE_COUNT] = {
-		[LANGUAGE_CHAT] = &chat_decoder,
-		[LANGUAGE_MESSAGES] = &messages_decoder,
-		[LANGUAGE_GEMINI] = &gemini_decoder,
+		[LANGUAGE_CHAT] = &chat_request_decoder,
+		[LANGUAGE_RESPONSES] = &responses_request_decoder,
+		[LANGUAGE_MESSAGES] = &messages_request_decoder,
+		[LANGUAGE_GEMINI] = &gemini_request_decoder,
 	};
 	static const struct conversation_encoder *const encoders[LANGUAGE_COUNT] = {
-		[LANGUAGE_CHAT] = &chat_encoder,
-		[LANGUAGE_MESSAGES] = &messages_encoder,
-		[LANGUAGE_GEMINI] = &gemini_encoder,
+		[LANGUAGE_CHAT] = &chat_request_encoder,
+		[LANGUAGE_RESPONSES] = &responses_request_encoder,
+		[LANGUAGE_MESSAGES] = &messages_request_encoder,
+		[LANGUAGE_GEMINI] = &gemini_request_encoder,
 	};
 	struct conversation c = {
 		.in = body,

@@ -125,6 +125,7 @@ enum schema_kind { SCHEMA_JSON,
 
 struct conversation_settings {
 	struct setting scalars[SETTING_COUNT];
+	bool logprobs_included; /* responses: asked for by `include` */
 	struct setting alone; /* true: Anthropic's way of saying that calls come one by one */
 	struct {
 		uint8_t level;
@@ -309,8 +310,8 @@ struct conversation {
 	} e;
 };
 
-extern const struct conversation_decoder chat_decoder, messages_decoder, gemini_decoder, responses_decoder;
-extern const struct conversation_encoder chat_encoder, messages_encoder, gemini_encoder, responses_encoder;
+extern const struct conversation_decoder chat_request_decoder, messages_request_decoder, gemini_request_decoder, responses_request_decoder;
+extern const struct conversation_encoder chat_request_encoder, messages_request_encoder, gemini_request_encoder, responses_request_encoder;
 
 /* ---- for decoders ---- */
 
@@ -406,6 +407,7 @@ void put_schema(struct conversation *c, struct json_value schema, enum schema_ki
 void put_call_id(struct conversation *c, const struct conversation_part *p, uint32_t most, bool strict);
 /* The prefix and a hash of the text, between quotes. */
 void put_made_up(struct conversation *c, struct span prefix, struct json_value from);
+bool logprobs_wanted(const struct conversation *c);
 bool calls_one_by_one(const struct conversation *c);
 /* The service tier as a member, in the language's word. False: refused. */
 must_check bool put_tier(struct conversation *c, struct span name);

@@ -232,6 +232,12 @@ user_said(const struct conversation *c)
 }
 
 bool
+logprobs_wanted(const struct conversation *c)
+{
+	return c->settings.logprobs_included || setting(c, SETTING_LOGPROBS)->value.kind == JSON_TRUE;
+}
+
+bool
 calls_one_by_one(const struct conversation *c)
 {
 	return given(c->settings.alone.value) || setting(c, SETTING_PARALLEL)->value.kind == JSON_FALSE;

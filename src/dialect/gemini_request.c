@@ -493,7 +493,7 @@ system_of_gemini(struct conversation *c)
 	return well;
 }
 
-const struct conversation_decoder gemini_decoder = {
+const struct conversation_decoder gemini_request_decoder = {
 	.items = "contents",
 	.snake = true,
 	.prefills = true,
@@ -597,7 +597,10 @@ put_config(struct conversation *c)
 	put_setting(c, SPAN("seed"), SETTING_SEED);
 	put_setting(c, SPAN("presencePenalty"), SETTING_PRESENCE);
 	put_setting(c, SPAN("frequencyPenalty"), SETTING_FREQUENCY);
-	put_setting(c, SPAN("responseLogprobs"), SETTING_LOGPROBS);
+	if (logprobs_wanted(c)) {
+		put_name(c, SPAN("responseLogprobs"));
+		sink_lit(c->out, "true");
+	}
 	put_setting(c, SPAN("logprobs"), SETTING_TOP_LOGPROBS);
 	if (c->settings.answer.form != ANSWER_TEXT)
 		put_word_member(c, SPAN("responseMimeType"), SPAN("application/json"));
@@ -854,7 +857,7 @@ finish_gemini(struct conversation *c)
 	return true;
 }
 
-const struct conversation_encoder gemini_encoder = {
+const struct conversation_encoder gemini_request_encoder = {
 	.tools = {SPAN_INIT("tools"), SPAN_INIT("[{\"functionDeclarations\":["), SPAN_INIT("]}]")},
 	.system_list = {SPAN_INIT("systemInstruction"), SPAN_INIT("{\"parts\":["), SPAN_INIT("]}")},
 	.turns = {SPAN_INIT("contents"), SPAN_INIT("["), SPAN_INIT("]")},

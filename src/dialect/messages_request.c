@@ -478,7 +478,7 @@ item_of_messages(struct conversation *c, struct json_value item, unsigned says)
 	return well;
 }
 
-const struct conversation_decoder messages_decoder = {
+const struct conversation_decoder messages_request_decoder = {
 	.items = "messages",
 	.prefills = true,
 	.settings = settings_of_messages,
@@ -644,6 +644,8 @@ settings_for_messages(struct conversation *c)
 	enum level level;
 	if (!refuse_unsaid(c, unsaid, ARRAY_LEN(unsaid)) || !thinking_level(c, &level))
 		return false;
+	if (c->settings.logprobs_included)
+		return refuse_path(c, NULL, "include", TRANSLATE_CANT, "Claude tells no probabilities: leave it out.");
 	put_word_member(c, SPAN("model"), c->wish->model);
 	if (!put_bound(c))
 		return false;
@@ -836,7 +838,7 @@ finish_messages(struct conversation *c)
 	return true;
 }
 
-const struct conversation_encoder messages_encoder = {
+const struct conversation_encoder messages_request_encoder = {
 	.tools = {SPAN_INIT("tools"), SPAN_INIT("["), SPAN_INIT("]")},
 	.system_list = {SPAN_INIT("system"), SPAN_INIT("["), SPAN_INIT("]")},
 	.turns = {SPAN_INIT("messages"), SPAN_INIT("["), SPAN_INIT("]")},
