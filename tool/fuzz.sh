@@ -64,6 +64,7 @@ parser_files() {
 	config) echo src/proc/config{,_check,_scalar}.c ;;
 	h2) echo src/edge/h2{,_common,_up}.c ;;
 	realtime) echo src/dialect/realtime_meter.c ;;
+	translate_answer) echo src/dialect/{telling,telling_calls,telling_stream,chat_answer,messages_answer,gemini_answer,responses_answer,translate_error}.c ;;
 	languages) echo src/dialect/{reader,media_meter,messages_meter,gemini_meter,responses_meter,counts,meter}.c ;;
 	*) local s; s=$(source_of "$1"); echo "${s%_fuzz.c}.c" ;;
 	esac

@@ -275,6 +275,14 @@ json_text(struct json_source *s, struct json_value v, char *to, size_t cap)
 	}
 }
 
+/* Nearly every key lies together and has no escapes: *ret are its bytes then. */
+static bool
+plain_key(struct json_source *s, struct json_value key, struct span *ret)
+{
+	*ret = json_run(s, key.at + 1, key.end - 1);
+	return ret->len == key.end - key.at - 2 && !memchr(ret->at, '\\', ret->len);
+}
+
 uint32_t
 json_members(
 	struct json_source *s, struct json_value object, const struct span *names, uint32_t count, struct json_value *ret, struct json_value *ret_unknown)
@@ -287,8 +295,13 @@ json_members(
 		return 0;
 	for (struct json_walk w = json_walk(object); json_next_member(s, &w, &key, &value);) {
 		uint32_t i = 0;
-		while (i < count && !json_reads(s, key, names[i]))
-			i++;
+		struct span plain;
+		if (key.end - key.at > 2 && plain_key(s, key, &plain))
+			while (i < count && (names[i].len != plain.len || memcmp(names[i].at, plain.at, plain.len) != 0))
+				i++;
+		else
+			while (i < count && !json_reads(s, key, names[i]))
+				i++;
 		if (i < count)
 			ret[i] = value;
 		else if (unknown++ == 0 && ret_unknown)

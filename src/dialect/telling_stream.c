@@ -116,20 +116,38 @@ event_end(struct telling *g, const char *in)
 		document(g, pieces, count);
 }
 
-/* What never had a field's name: the rest is one document, and ends the stream. */
+/* The length of the object that the text begins with; 0: it is not all there, SIZE_MAX: it is none. */
+static size_t
+object_length(struct span text)
+{
+	struct json_scan scan;
+	struct json_event ev;
+	enum json_token t;
+	json_scan_init(&scan, no_interest);
+	json_scan_feed(&scan, text.at, text.len, 0);
+	while ((t = json_scan_next(&scan, &ev)) != JSON_MORE && t != JSON_BAD)
+		if (t == JSON_OBJECT_END && ev.node == JSON_NODE_ROOT)
+			return (size_t)ev.end;
+	return t == JSON_BAD ? SIZE_MAX : 0;
+}
+
+/* What never had a field's name: an object that ends the stream, whatever comes behind it. */
 static void
 bare(struct telling *g, const char *in, size_t len, bool last)
 {
-	struct span all = {in, len};
-	while (all.len && *all.at != '{' && *all.at != '[')
-		all.at++, all.len--;
-	enum whole w = all.len && len <= BARE_MAX ? is_whole(&all, 1) : WHOLE_BAD;
-	if (w == WHOLE_NO && !last)
+	struct span text = {in, len < BARE_MAX ? len : BARE_MAX};
+	while (text.len && *text.at != '{')
+		text.at++, text.len--;
+	size_t object = object_length(text);
+	if (object == 0 && len < BARE_MAX && !last)
 		return;
-	struct json_source s = json_source(&all, all.len ? 1 : 0);
-	struct json_value error = w == WHOLE_YES ? telling_member(&s, json_whole_value(&s), SPAN("error")) : json_absent;
-	if (error.kind == JSON_OBJECT || error.kind == JSON_STRING)
-		telling_error(g, &s, error, 0);
+	if (object != 0 && object != SIZE_MAX) {
+		text.len = object;
+		struct json_source s = json_source(&text, 1);
+		struct json_value error = telling_member(&s, json_whole_value(&s), SPAN("error"));
+		if (error.kind == JSON_OBJECT || error.kind == JSON_STRING)
+			telling_error(g, &s, error, 0);
+	}
 	telling_fail(g, TRANSLATE_MALFORMED);
 }
 
@@ -162,6 +180,8 @@ events(struct telling *g, const char *in, size_t len, bool last, size_t *ret_use
 			g->line_ended = false;
 		} else if (t == SSE_LINE && g->sse.field == SSE_FIELD_DATA)
 			g->line_ended = true;
+		else if (t == SSE_DISPATCH && (size_t)(g->sse.p - in) - *ret_used > TRANSLATE_EVENT_MAX)
+			telling_fail(g, TRANSLATE_MALFORMED);
 		else if (t == SSE_DISPATCH) {
 			event_end(g, in + *ret_used);
 			*ret_used = (size_t)(g->sse.p - in);
