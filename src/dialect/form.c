@@ -124,8 +124,6 @@ field_ends(const struct form_scan *f, struct request_facts *r)
 	case FIELD_RESPONSE_FORMAT:
 		r->plain_answer = says(f, "text") || says(f, "srt") || says(f, "vtt");
 		return REQUEST_OK;
-	case FIELD_PURPOSE:
-		return f->value_len ? REQUEST_OK : REQUEST_NO_PURPOSE;
 	case FIELD_COUNT:
 		break;
 	}
@@ -172,9 +170,8 @@ form_scan_finish(struct form_scan *f, struct request_scan *s)
 		return s->error;
 	if (!multipart_complete(&f->multipart))
 		s->error = REQUEST_BAD_FORM;
-	else if (s->result.endpoint == ENDPOINT_FILES)
-		s->error = s->result.files != 1 ? REQUEST_NO_FILE : f->seen >> FIELD_PURPOSE & 1 ? REQUEST_OK
-																						 : REQUEST_NO_PURPOSE;
+	else if (s->result.endpoint == ENDPOINT_FILES) /* what else it has to say differs between providers */
+		s->error = s->result.files == 1 ? REQUEST_OK : REQUEST_NO_FILE;
 	else if (!s->result.model_len)
 		s->error = REQUEST_NO_MODEL;
 	else if (s->result.stream && s->result.n > 1)

@@ -16,8 +16,7 @@
 	X(MODEL, "model") \
 	X(STREAM, "stream") \
 	X(N, "n") \
-	X(RESPONSE_FORMAT, "response_format") \
-	X(PURPOSE, "purpose")
+	X(RESPONSE_FORMAT, "response_format")
 
 struct form_scan {
 	struct multipart multipart;

@@ -49,11 +49,10 @@ enum {
 		"This request names an object stored at the provider (a file, an earlier response, a conversation, a cache); these are not available here.", "") \
 	X(TOO_MANY_OBJECTS, "A request may name files in at most 32 places.", "") \
 	X(NO_FILE, "A file is uploaded as the form's field `file`, with a file name.", "file") \
-	X(NO_PURPOSE, "You must say what the file is for: the form's field purpose, for example user_data.", "purpose") \
 	X(BACKGROUND, "background: true is not available here; leave it out and stream the answer.", "background") \
 	X(NOT_FORM, "This endpoint takes a form: Content-Type: multipart/form-data with a boundary.", "") \
 	X(BAD_FORM, "The request body is not a valid form.", "") \
-	X(BAD_FORM_FIELD, "model, stream, n, response_format and purpose must be plain fields of the form, without brackets and no files.", "") \
+	X(BAD_FORM_FIELD, "model, stream, n and response_format must be plain fields of the form, without brackets and no files.", "") \
 	X(NO_PROMPT, "You must provide a prompt parameter.", "prompt") \
 	X(STREAM_OF_MANY, "stream: true makes one image at a time; leave n out.", "n") \
 	X(UNBILLED_FORMAT, \

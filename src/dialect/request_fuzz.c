@@ -165,7 +165,7 @@ check_foreign(struct span in, const struct request_facts *r)
 		{ENDPOINT_RESPONSES, SPAN_INIT("\"tools\":[{\"type\":\"file_search\",\"vector_store_ids\":[\"vs_1\"]}],")},
 		{ENDPOINT_RESPONSES, SPAN_INIT("\"tools\":[{\"container\":{\"type\":\"auto\",\"file_ids\":[]}}],")},
 		{ENDPOINT_MESSAGES, SPAN_INIT("\"container\":\"container_1\",")},
-		{ENDPOINT_MESSAGES_COUNT_TOKENS, SPAN_INIT("\"system\":[{\"source\":{\"file_id\":\"file_1\"}}],")},
+		{ENDPOINT_MESSAGES_COUNT_TOKENS, SPAN_INIT("\"system\":[{\"source\":{\"file_id\":[]}}],")},
 		{ENDPOINT_GENERATE_CONTENT, SPAN_INIT("\"cachedContent\":\"cachedContents/1\",")},
 		{ENDPOINT_STREAM_GENERATE_CONTENT, SPAN_INIT("\"cached_content\":\"cachedContents/1\",")},
 		{ENDPOINT_STREAM_GENERATE_CONTENT, SPAN_INIT("\"systemInstruction\":{\"parts\":[{\"fileData\":{\"fileUri\":\"files/1\"}}]},")},

@@ -154,7 +154,7 @@ static const struct json_edge messages_part[] = {
 static const struct json_edge source[] = {
 	EDGE("type", NODE_SOURCE_TYPE),
 	EDGE("data", NODE_SOURCE_DATA),
-	EDGE("file_id", NODE_FOREIGN),
+	EDGE("file_id", NODE_OBJECT),
 	EDGE("content", NODE_PART),
 };
 static const struct json_edge messages_tool[] = {EDGE("type", NODE_TOOL_TYPE), EDGE("max_uses", NODE_TOOL_USES)};

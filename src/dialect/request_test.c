@@ -275,7 +275,7 @@ each_language_refuses_for_the_right_reason(void **state)
 		{ENDPOINT_MESSAGES, REQUEST_NO_MESSAGES, "{\"model\":\"m\",\"max_tokens\":5,\"messages\":\"hi\"}"},
 		{ENDPOINT_MESSAGES, REQUEST_FOREIGN_OBJECT, BASE ",\"max_tokens\":5,\"container\":\"c\"}"},
 		{ENDPOINT_MESSAGES, REQUEST_FOREIGN_OBJECT,
-			"{\"model\":\"m\",\"max_tokens\":5,\"messages\":[{\"content\":[{\"type\":\"image\",\"source\":{\"type\":\"file\",\"file_id\":\"f\"}}]}]}"},
+			"{\"model\":\"m\",\"max_tokens\":5,\"messages\":[{\"content\":[{\"type\":\"image\",\"source\":{\"type\":\"file\",\"file_id\":7}}]}]}"},
 		{ENDPOINT_MESSAGES, REQUEST_OK, /* a tool's own argument of that name */
 			"{\"model\":\"m\",\"max_tokens\":5,\"messages\":[{\"content\":[{\"type\":\"tool_use\",\"input\":{\"source\":{\"file_id\":\"f\"}}}]}]}"},
 		{ENDPOINT_GENERATE_CONTENT, REQUEST_NO_CONTENTS, "{}"},
@@ -357,6 +357,7 @@ objects_are_found_wherever_they_are_named(void **state)
 		{ENDPOINT_CHAT_COMPLETIONS, "{\"model\":\"m\",\"messages\":[{\"content\":[{\"file\":{\"file_id\":null}}]}]}", {NULL}},
 		{ENDPOINT_RESPONSES,
 			"{\"input\":[{\"content\":[{\"type\":\"input_file\",\"file_id\":\"a\"},{\"type\":\"input_image\",\"file_id\":\"\\u0062\"}]}],\"model\":\"m\"}", {"\"a\"", "\"\\u0062\""}},
+		{ENDPOINT_MESSAGES, "{\"model\":\"m\",\"max_tokens\":1,\"messages\":[{\"content\":[{\"type\":\"document\",\"source\":{\"type\":\"file\",\"file_id\":\"a\"}}]}]}", {"\"a\""}},
 		{ENDPOINT_RESPONSES, "{\"model\":\"m\",\"input\":[{\"content\":[{\"annotations\":[{\"file_id\":\"f\"}]}]}]}", {NULL}},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -1,15 +1,21 @@
 #include "edge/object.h"
 
 static const struct operation {
-	enum object_kind kind;
 	struct span method, path, behind; /* at the provider: path, the id when there is one, what stands behind it */
 	bool whole; /* the answer is a JSON document about the object, which is read whole */
 } operations[] = {
-	[OPERATION_FILE_CREATE] = {OBJECT_FILE, SPAN_INIT("POST "), SPAN_INIT("/files"), SPAN_INIT(""), true},
-	[OPERATION_FILE_GET] = {OBJECT_FILE, SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
-	[OPERATION_FILE_DELETE] = {OBJECT_FILE, SPAN_INIT("DELETE "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
-	[OPERATION_FILE_CONTENT] = {OBJECT_FILE, SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT("/content"), false},
+	[OPERATION_FILE_CREATE] = {SPAN_INIT("POST "), SPAN_INIT("/files"), SPAN_INIT(""), true},
+	[OPERATION_FILE_GET] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
+	[OPERATION_FILE_DELETE] = {SPAN_INIT("DELETE "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
+	[OPERATION_FILE_CONTENT] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT("/content"), false},
 };
+
+/* Whose file it would be, by whose words it is asked for. */
+static enum object_kind
+kind_of(const struct exchange *x)
+{
+	return x->dialect == DIALECT_ANTHROPIC ? OBJECT_ANTHROPIC_FILE : OBJECT_FILE;
+}
 
 bool
 object_asked(struct exchange *x, const struct http1_head *h, enum object_operation operation, struct span named, struct span rest)
@@ -28,7 +34,7 @@ object_asked(struct exchange *x, const struct http1_head *h, enum object_operati
 		return false;
 	}
 	x->object->operation = (uint8_t)operation;
-	x->object->kind = (uint8_t)operations[operation].kind;
+	x->object->kind = (uint8_t)kind_of(x);
 	x->object->text_len = (uint8_t)named.len;
 	if (named.len)
 		memcpy(x->object->text, named.at, named.len);
@@ -70,6 +76,19 @@ provider_of(const struct exchange *x, const struct sealed *s)
 	return -1;
 }
 
+/* A file stays where it is put: a demand about what is kept, or where, can't be met by a provider of which nothing of the kind is declared. */
+static bool
+may_be_made(struct exchange *x)
+{
+	const struct route_wish *w = &x->req->wish;
+	if (!w->zero_retention && !w->region[0])
+		return true;
+	answer_sentence(x, END_NO_TARGET, NULL,
+		SPAN("A file stays with its provider until it is deleted, which lethe-policy forbids here. Nothing was sent to any. Send the content inline, or leave that demand out."));
+	exchange_end(x, END_NO_TARGET);
+	return false;
+}
+
 bool
 object_route(struct exchange *x)
 {
@@ -83,6 +102,8 @@ object_route(struct exchange *x)
 		exchange_end(x, made ? END_NOT_FOUND : END_NO_OBJECT);
 		return false;
 	}
+	if (made && !may_be_made(x))
+		return false;
 	o->stand_in = (struct catalogue_model){.context_tokens = 1, .output_tokens = 1, .bytes_per_token_x100 = 100};
 	o->stand_in_target = (struct catalogue_target){.provider = (uint32_t)provider, .weight = 1};
 	x->model = &o->stand_in;
@@ -138,7 +159,7 @@ open_one(const struct exchange *x, const struct request_object_name *n, struct s
 	if (n->bytes > sizeof text || n->bytes < 2)
 		return false;
 	copy_of_body(x->req, n->at, n->bytes, text);
-	return unseal(x->edge->pepper, x->account_row, OBJECT_FILE, (struct span){text + 1, n->bytes - 2u}, ret) && provider_of(x, ret) >= 0;
+	return unseal(x->edge->pepper, x->account_row, kind_of(x), (struct span){text + 1, n->bytes - 2u}, ret) && provider_of(x, ret) >= 0;
 }
 
 int64_t

@@ -103,5 +103,5 @@ object_is_told(const struct exchange *x, struct span text)
 	const struct object *o = x->object;
 	if (o && o->opened.id_len)
 		return memmem(text.at, text.len, o->opened.id, o->opened.id_len) != NULL;
-	return x->names_objects && memmem(text.at, text.len, "file-", 5) != NULL;
+	return x->names_objects && (memmem(text.at, text.len, "file-", 5) || memmem(text.at, text.len, "file_", 5));
 }

@@ -45,6 +45,8 @@ argument_is(struct span target, struct span name, struct span value)
 static enum dialect
 dialect_of(const struct endpoint_path *r, const struct http1_head *h)
 {
+	if (r && r->goes == GOES_OBJECT) /* a path that two of them have */
+		return http1_field_find(h, HTTP1_ANTHROPIC_VERSION) ? DIALECT_ANTHROPIC : r->dialect;
 	bool told = r && (r->endpoint != ENDPOINT_NONE || r->dialect == DIALECT_GEMINI);
 	if (told)
 		return r->dialect;
@@ -72,6 +74,7 @@ go_on(struct exchange *x, const struct endpoint_path *r, const struct http1_head
 		return;
 	case GOES_OBJECT:
 		x->endpoint = (uint8_t)r->endpoint;
+		x->beta_asked = argument_is(h->target, SPAN("beta"), SPAN("true"));
 		if (object_asked(x, h, r->operation, named, rest))
 			authenticate(x, h, (struct span){0}, rest);
 		return;

@@ -20,7 +20,8 @@
 #define OBJECT_KINDS(X) \
 	X(FILE, 1, "file-") \
 	X(BATCH, 2, "batch_") \
-	X(RESPONSE, 3, "resp_")
+	X(RESPONSE, 3, "resp_") \
+	X(ANTHROPIC_FILE, 4, "file_")
 
 enum object_kind {
 	OBJECT_NONE,

@@ -41,11 +41,10 @@ add_target(struct text *t, const struct exchange *x, const struct catalogue_prov
 		text_str(t, x->route.target->upstream_id);
 		text_lit(t, ":");
 	}
-	if (x->object) {
+	if (x->object)
 		object_add_path(t, x);
-		return;
-	}
-	text_span(t, endpoint_upstream((enum endpoint)x->endpoint));
+	else
+		text_span(t, endpoint_upstream((enum endpoint)x->endpoint));
 	if (p->dialect == DIALECT_GEMINI && x->sse_asked)
 		text_lit(t, "?alt=sse");
 	if (p->dialect == DIALECT_ANTHROPIC && x->beta_asked)

@@ -354,6 +354,8 @@ check_provider(struct check *k, uint32_t index)
 	if (!is_word(p->name))
 		problems_error(k->problems, line_of(k, node, "name"),
 			"`name`: `%s` – write small letters, digits, '-', '_' and '.' only", p->name);
+	if (p->objects && p->dialect == DIALECT_GEMINI)
+		problems_error(k->problems, line_of(k, node, "objects"), "`objects`: files of `dialect: gemini` can't be kept here yet – leave it out");
 	check_url(k, p, node);
 	check_trust(k, p, node);
 	check_region(k, p->region, line_of(k, node, "region"));

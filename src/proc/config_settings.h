@@ -110,7 +110,7 @@
 		"let it keep answers: requests may say `store: true`, and responses that say nothing are kept as its API does; without it the gateway says `store: false`. " \
 		"What is kept lies in your account, and customers can't ask for it again") \
 	X("objects", objects, FLAG, "false", 0, 1, \
-		"let customers keep files there, under ids that only their account can use; of several such providers of one dialect the first is where files go. " \
+		"`openai` and `anthropic`: let customers keep files there, under ids that only their account can use; of several such providers of one dialect the first is where files go. " \
 		"All of its keys must belong to one project, or a file would be missing for some of them") \
 	X("inject_usage", inject_usage, FLAG, "true", 0, 1, \
 		"ask for token counts in streams (stream_options.include_usage) when the client did not; the extra event is cut out again") \

@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
+import Anthropic from "@anthropic-ai/sdk";
 import OpenAI, { BadRequestError, NotFoundError, toFile } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Files } from "../harness/files.ts";
 import { type Account, Lethe } from "../harness/lethe.ts";
-import { json, Provider, response } from "../harness/provider.ts";
+import { json, message, Provider, response } from "../harness/provider.ts";
 
 // Files at a provider whose account all customers share, through the official SDK.
 let p: Provider;
@@ -13,6 +14,7 @@ let alice: Account;
 let mine: OpenAI;
 let theirs: OpenAI;
 const files = new Files();
+const scholarly = new Files("anthropic");
 
 const price = { from: "2026-01-01", input: "1.00", output: "10.00" };
 const model = (id: string, provider: string) => ({ id, provider, context: 100_000, output: 4_000, prices: [price] });
@@ -20,6 +22,7 @@ const model = (id: string, provider: string) => ({ id, provider, context: 100_00
 beforeAll(async () => {
 	[p, other] = [await Provider.start(), await Provider.start()];
 	p.answers((request) => {
+		if (request.headers["anthropic-version"]) return request.url.startsWith("/v1/files") ? scholarly.answer(request) : json(message());
 		if (request.url.startsWith("/v1/files")) return files.answer(request);
 		const named = /"file_id":"(file-[^"]*)"/.exec(request.raw)?.[1];
 		if (named && !files.kept.has(named)) return json({ error: { message: `${named} is not known` } }, 400);
@@ -31,8 +34,9 @@ beforeAll(async () => {
 			providers: [
 				{ name: "elsewhere", url: `${other.url}/v1`, keys },
 				{ name: "openai", url: `${p.url}/v1`, objects: true, keys },
+				{ name: "anthropic", url: `${p.url}/v1`, dialect: "anthropic", objects: true, keys },
 			],
-			models: [model("gpt", "openai"), model("far", "elsewhere")],
+			models: [model("gpt", "openai"), model("far", "elsewhere"), model("claude", "anthropic")],
 		},
 	});
 	alice = await lethe.account("alice", "100");
@@ -115,6 +119,33 @@ describe("nobody else's", () => {
 		expect(error.message).toContain("another provider");
 		expect(other.seen).toHaveLength(0);
 	});
+});
+
+test("Anthropic's SDK: a file is uploaded, named in a message, read and deleted; OpenAI's files don't open there", async () => {
+	const claude = new Anthropic({ apiKey: alice.key, baseURL: lethe.url, maxRetries: 0 });
+	const file = await claude.beta.files.upload({ file: await toFile(Buffer.from("words of mine"), "a.txt") });
+	expect(file).toMatchObject({ type: "file", filename: "a.txt", size_bytes: 13 });
+	expect(file.id).toMatch(/^file_/);
+	expect(JSON.stringify(file)).not.toContain("SecretOfTheProvider");
+	expect(await claude.beta.files.retrieveMetadata(file.id)).toEqual(file);
+	const read = (id: string) =>
+		claude.beta.messages.create({
+			model: "claude",
+			max_tokens: 100,
+			betas: ["files-api-2025-04-14"],
+			messages: [{ role: "user", content: [{ type: "document", source: { type: "file", file_id: id } }] }],
+		});
+	expect((await read(file.id)).content).not.toHaveLength(0);
+	expect(p.last.raw).toContain(`"file_id":"${[...scholarly.kept.keys()].at(-1)!}"`);
+	expect(await (await claude.beta.files.download(file.id)).text()).toBe("words of mine");
+	expect(await claude.beta.files.delete(file.id)).toEqual({ id: file.id, type: "file_deleted" });
+	const before = p.seen.length;
+	const openai = await upload(mine, "of another kind");
+	for (const attempt of [() => claude.beta.files.retrieveMetadata(openai.id), () => read(openai.id)]) {
+		const error = await attempt().then(() => expect.fail("it went through"), (e) => e);
+		expect(error).toBeInstanceOf(Anthropic.NotFoundError);
+	}
+	expect(p.seen.length).toBe(before + 1);
 });
 
 test("files cost nothing, and the books balance", async () => {
