@@ -1,6 +1,6 @@
 /*
- * ACCEPT: who comes in, and from whom. A connection's address is looked at here, turned into a visitor and forgotten; a trusted proxy may say on whose
- * behalf it speaks, for a connection (PROXY protocol) or for a request (a header).
+ * ACCEPT: who comes in, and from whom. A connection's address is looked at here and turned into a visitor; it lies in the vault while the connection does, for keys that work from
+ * some addresses only, and goes nowhere. A trusted proxy may say on whose behalf it speaks, for a connection (PROXY protocol) or for a request (a header).
  */
 #include "edge/door.h"
 

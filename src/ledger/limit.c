@@ -304,3 +304,28 @@ budget_load(struct ledger *l, uint64_t row, uint32_t *ret_slot)
 	}
 	return board_load(l->o.board, row, balance, ret_slot) ? 0 : 2;
 }
+
+/* Those that were opened: a limit that came later had no leg. */
+static void
+add_legs(struct ledger *l, struct ticket_copy *t, uint64_t subject)
+{
+	struct limit_amounts a;
+	struct nano left;
+	if (!limits_read(l, subject, &a))
+		return;
+	for (int k = LIMIT_MONEY_FIRST; k < LIMIT_KIND_COUNT && t->legs < TICKET_LEGS_MAX; k++) {
+		uint64_t row = limit_budget_row(a.number[k], limit_window((enum limit_kind)k, t->facts.started_us / 1000000));
+		if (a.number[k] == 0 || !budget_balance(l, row, &left))
+			continue;
+		t->row[t->legs] = t->row[t->legs - 1]; /* the account stays last */
+		t->row[t->legs - 1] = row;
+		t->legs++;
+	}
+}
+
+void
+budget_legs(struct ledger *l, struct ticket_copy *t)
+{
+	add_legs(l, t, t->facts.key);
+	add_legs(l, t, t->facts.account);
+}

@@ -35,6 +35,8 @@ int64_t limits_spent(struct ledger *l, uint64_t subject, enum limit_kind kind, u
 /* Rows of windows: what the database has; onto the board. */
 must_check bool budget_balance(struct ledger *l, uint64_t row, struct nano *ret);
 uint32_t budget_load(struct ledger *l, uint64_t row, uint32_t *ret_slot);
+/* A ticket whose board is gone: the windows that it is paid from, as its legs were. */
+void budget_legs(struct ledger *l, struct ticket_copy *t);
 /* Used and held of a window now. */
 int64_t budget_used(struct ledger *l, uint64_t row, int64_t limit_nano);
 

@@ -256,6 +256,29 @@ what_was_spent_outlives_ledger_and_board(void **state)
 }
 
 static void
+after_a_power_cut_what_ran_is_paid_from_its_windows_too(void **state)
+{
+	struct made m = make("acme");
+	set("key.limit", m.key_text, "dollars_per_day", "1.00");
+	set("account.limit", "acme", "dollars_per_month", "1.00");
+	uint64_t row = window_row(row_of(&m), LIMIT_MONEY_DAY);
+	uint64_t month = window_row(limit_row(w.edge_board, row_of(&m)->parent), LIMIT_MONEY_MONTH);
+	assert_int_equal(left(month), DOLLAR);
+	assert_non_null(hold(&m, row, DOLLAR / 2));
+	for (int i = 0; i < 2 * PROGRESS_PERIOD_MS / 50; i++)
+		world_round(&w);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM progress"), 1);
+	world_kill_ledger(&w);
+	world_lose_board(&w);
+	world_open(&w, true);
+	int64_t cost = world_cost(&w, &(struct world_exchange){.input = 1000});
+	assert_int_equal(world_balance(&w, m.account), 100 * DOLLAR - cost);
+	assert_int_equal(left(row), DOLLAR - cost);
+	assert_int_equal(left(month), DOLLAR - cost);
+	world_is_sound(&w);
+}
+
+static void
 another_amount_begins_with_what_was_used_and_is_held(void **state)
 {
 	struct made m = make("acme");
@@ -326,6 +349,7 @@ main(void)
 		TEST(a_window_has_what_the_limit_is_and_pays_what_requests_cost),
 		TEST(a_dead_edge_s_hold_comes_back_to_its_window),
 		TEST(what_was_spent_outlives_ledger_and_board),
+		TEST(after_a_power_cut_what_ran_is_paid_from_its_windows_too),
 		TEST(another_amount_begins_with_what_was_used_and_is_held),
 		TEST(a_new_limit_knows_what_was_spent_today),
 		TEST(windows_of_other_times_and_numbers_are_not_opened),

@@ -1,4 +1,4 @@
-#include "ledger/ledger_priv.h"
+#include "ledger/limit_priv.h"
 #include "ticket/end_reasons.h"
 
 static bool
@@ -101,6 +101,7 @@ read_rows(struct ledger *l, struct batch *b)
 		struct ticket_copy *t = &b->tickets[b->count];
 		ticket_of_row(st, t);
 		t->facts.end_reason = END_INTERRUPTED;
+		budget_legs(l, t);
 		b->fates[b->count++] = FATE_OPEN;
 	}
 	return step == SQL_END;
