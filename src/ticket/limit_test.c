@@ -174,9 +174,9 @@ what_is_larger_than_the_limit_passes_when_nothing_else_was_there(void **state)
 enum { CROWD = 4,
 	EACH = 2500 };
 
-/* CROWD processes ask EACH times; how many were let in. */
+/* CROWD processes ask so many times each; how many were let in. */
 static unsigned
-crowd(bool (*ask)(struct limit_row *r, uint32_t edge), struct limit_row *r)
+crowd_of(int each, bool (*ask)(struct limit_row *r, uint32_t edge), struct limit_row *r)
 {
 	_Atomic uint32_t *passed = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(passed, MAP_FAILED);
@@ -185,7 +185,7 @@ crowd(bool (*ask)(struct limit_row *r, uint32_t edge), struct limit_row *r)
 			atomic_fetch_add(&passed[1], 1);
 			while (atomic_load(&passed[1]) < CROWD) /* all begin together */
 				;
-			for (int i = 0; i < EACH; i++)
+			for (int i = 0; i < each; i++)
 				if (ask(r, edge))
 					atomic_fetch_add(&passed[0], 1);
 			_exit(0);
@@ -199,11 +199,31 @@ crowd(bool (*ask)(struct limit_row *r, uint32_t edge), struct limit_row *r)
 	return n;
 }
 
+static unsigned
+crowd(bool (*ask)(struct limit_row *r, uint32_t edge), struct limit_row *r)
+{
+	return crowd_of(EACH, ask, r);
+}
+
 static bool
 ask_rate(struct limit_row *r, uint32_t edge)
 {
 	uint64_t wait;
 	return limit_rate_take(&r->rate[0], 1000, 1, NOW, &wait);
+}
+
+/* So many that they are sure to meet. */
+static bool
+ask_many(struct limit_row *r, uint32_t edge)
+{
+	uint64_t wait;
+	return limit_rate_take(&r->rate[1], 200000, 1, NOW, &wait);
+}
+
+static bool
+ask_day_many(struct limit_row *r, uint32_t edge)
+{
+	return limit_day_take(&r->day, 200000, 20001);
 }
 
 static bool
@@ -237,6 +257,8 @@ ten_thousand_at_once_against_a_thousand_are_a_thousand(void **state)
 	struct limit_row *r = a_row();
 	assert_int_equal(crowd(ask_rate, r), 1000);
 	assert_int_equal(crowd(ask_day, r), 1000);
+	assert_int_equal(crowd_of(100000, ask_many, r), 200000);
+	assert_int_equal(crowd_of(100000, ask_day_many, r), 200000);
 }
 
 static void

@@ -380,6 +380,12 @@ a_key_can_be_asked_what_is_left(void **state)
 	assert_string_equal(json_string_value(json_object_get(second, "limit")), "streams");
 	assert_int_equal(json_integer_value(json_object_get(second, "remaining")), 4);
 	json_decref(o);
+	limit_of("key.limit", "requests_per_day", "50");
+	int c = ask(hi);
+	rig_turn(&r);
+	assert_int_equal(get("/v1/key", "authorization"), 200);
+	assert_true(says("{\"limit\":\"streams\",\"of\":\"key_or_account\",\"amount\":4,\"remaining\":3,") && says("\"amount\":50,\"remaining\":49,"));
+	close(c);
 }
 
 static int
