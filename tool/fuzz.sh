@@ -63,6 +63,7 @@ parser_files() {
 	import) echo "src/proc/import_price.c src/proc/import_litellm.c src/proc/import_genai.c src/proc/import_decimal.c" ;;
 	config) echo src/proc/config{,_check,_scalar}.c ;;
 	h2) echo src/edge/h2{,_common,_up}.c ;;
+	translate_request) echo src/dialect/{conversation,conversation_fields,conversation_put,chat_request,responses_request,messages_request,gemini_request}.c ;;
 	realtime) echo src/dialect/realtime_meter.c ;;
 	translate_answer) echo src/dialect/{telling,telling_calls,telling_stream,chat_answer,messages_answer,gemini_answer,responses_answer,translate_error}.c ;;
 	languages) echo src/dialect/{reader,media_meter,messages_meter,gemini_meter,responses_meter,counts,meter}.c ;;

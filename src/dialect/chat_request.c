@@ -564,11 +564,7 @@ put_schema_format(struct conversation *c)
 	}
 	sink_lit(c->out, ",\"schema\":");
 	put_schema(c, c->settings.answer.schema, c->settings.answer.schema_kind);
-	sink_lit(c->out, ",\"strict\":");
-	if (given(c->settings.answer.strict))
-		sink_value(c->out, c->in, c->settings.answer.strict);
-	else
-		sink_lit(c->out, "true");
+	put_answer_strict(c);
 	sink_lit(c->out, "}}");
 }
 
@@ -702,10 +698,8 @@ tool_for_chat(struct conversation *c, const struct conversation_tool *t)
 	}
 	sink_lit(c->out, ",\"parameters\":");
 	put_schema(c, t->schema, t->schema_kind);
-	if (given(t->strict)) {
-		sink_lit(c->out, ",\"strict\":");
-		sink_value(c->out, c->in, t->strict);
-	}
+	if (t->strict.kind == JSON_TRUE)
+		sink_lit(c->out, ",\"strict\":true");
 	sink_lit(c->out, "}}");
 	return true;
 }

@@ -61,6 +61,7 @@ keep_call(struct conversation *c, const struct conversation_part *p)
 		return;
 	c->calls[c->calls_known++] = (struct known_call){
 		.id = given(p->id) ? text_hash(c, p->id) : 0,
+		.name = text_hash(c, p->name),
 		.named = given(p->id),
 		.id_at = p->id.at,
 		.id_bytes = (uint32_t)(p->id.end - p->id.at),
@@ -170,7 +171,7 @@ call_by_name(struct conversation *c, struct conversation_part *p)
 	uint64_t wanted = text_hash(c, p->name);
 	for (uint32_t i = 0; c->calls_in_run <= CALLS_MAX && i < c->calls_known; i++) {
 		struct known_call *k = &c->calls[i];
-		if (k->answered || text_hash(c, known_name(k)) != wanted)
+		if (k->answered || k->name != wanted)
 			continue;
 		k->answered = true;
 		p->order = k->order;

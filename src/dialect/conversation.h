@@ -218,7 +218,7 @@ enum { PLACES_MAX = 16,
 
 /* A call that was told: which name belongs to an id, which id to a name. */
 struct known_call {
-	uint64_t id; /* hash */
+	uint64_t id, name; /* hashes */
 	uint64_t name_at, id_at;
 	uint32_t name_bytes, id_bytes, order;
 	bool answered, named; /* named: it came with an id */
@@ -354,6 +354,8 @@ must_check bool number_whole(struct conversation *c, struct json_value v, uint64
 double number_about(struct conversation *c, struct json_value v);
 /* "data:image/png;base64,…" into type and base64, "https://…" as it stands; else it is refused. */
 must_check bool media_url(struct conversation *c, struct json_value url, struct conversation_part *p);
+must_check bool media_type_fine(struct conversation *c, struct json_value v);
+must_check bool web_url(struct conversation *c, struct json_value url);
 struct media_type media_known(struct span ours);
 bool media_is(struct conversation *c, const struct media_type *t, struct span prefix);
 /* Which call a result without an id answers: the first of p->name that has none yet. Sets p->id or p->order. */
@@ -407,6 +409,8 @@ void put_schema(struct conversation *c, struct json_value schema, enum schema_ki
 void put_call_id(struct conversation *c, const struct conversation_part *p, uint32_t most, bool strict);
 /* The prefix and a hash of the text, between quotes. */
 void put_made_up(struct conversation *c, struct span prefix, struct json_value from);
+/* OpenAI's `strict` of the answer's schema, as a further member. */
+void put_answer_strict(struct conversation *c);
 bool logprobs_wanted(const struct conversation *c);
 bool calls_one_by_one(const struct conversation *c);
 /* The service tier as a member, in the language's word. False: refused. */

@@ -35,6 +35,22 @@ leave(struct conversation *c)
 	c->place_count--;
 }
 
+enum { KEY_SHOWN_MAX = 48 };
+
+/* The caller's own name for a member, cut between two characters. */
+static void
+write_key(struct conversation *c, struct text *t, struct json_value key)
+{
+	struct json_text_walk w = json_text_walk(key);
+	size_t shown = 0;
+	for (struct span part; (part = json_next_text(c->in, &w)).len;)
+		for (size_t i = 0; i < part.len; i++, shown++) {
+			if (shown >= KEY_SHOWN_MAX + 3 || (shown >= KEY_SHOWN_MAX && (part.at[i] & 0xc0) != 0x80))
+				return;
+			text_add(t, &part.at[i], 1);
+		}
+}
+
 static void
 write_place(struct conversation *c, struct text *t, const struct place *p)
 {
@@ -43,9 +59,8 @@ write_place(struct conversation *c, struct text *t, const struct place *p)
 			text_lit(t, ".");
 		if (p->name)
 			text_str(t, p->name);
-		struct json_text_walk w = json_text_walk(p->key);
-		for (struct span part; !p->name && (part = json_next_text(c->in, &w)).len;)
-			text_span(t, part);
+		else
+			write_key(c, t, p->key);
 		return;
 	}
 	text_lit(t, "[");
@@ -386,6 +401,15 @@ stands_at(struct conversation *c, uint64_t at, const char *text)
 	return true;
 }
 
+bool
+web_url(struct conversation *c, struct json_value url)
+{
+	const struct media_type t = {.text = url};
+	if (url.kind == JSON_STRING && (media_is(c, &t, SPAN("https:")) || media_is(c, &t, SPAN("http:"))))
+		return true;
+	return refuse(c, TRANSLATE_INVALID, "It must be an https: URL.");
+}
+
 enum { DATA_HEAD_MAX = 256 };
 
 bool
@@ -396,7 +420,8 @@ media_url(struct conversation *c, struct json_value url, struct conversation_par
 	p->text = url;
 	if (url.kind != JSON_STRING)
 		return refuse(c, TRANSLATE_INVALID, wanted);
-	if (stands_at(c, url.at + 1, "https:") || stands_at(c, url.at + 1, "http:"))
+	const struct media_type t = {.text = url};
+	if (media_is(c, &t, SPAN("https:")) || media_is(c, &t, SPAN("http:")))
 		return true;
 	if (!stands_at(c, url.at + 1, "data:"))
 		return refuse(c, TRANSLATE_INVALID, wanted);
@@ -410,13 +435,29 @@ media_url(struct conversation *c, struct json_value url, struct conversation_par
 	/* Made to look like strings: what stands between their ends is what counts. */
 	p->type = (struct media_type){.text = {colon, semicolon + 1, JSON_STRING}};
 	p->text.at = comma;
-	return semicolon > colon + 1 || refuse(c, TRANSLATE_INVALID, "Its media type is missing.");
+	return media_type_fine(c, p->type.text);
 }
 
 struct media_type
 media_known(struct span ours)
 {
 	return (struct media_type){.text.kind = JSON_MORE, .ours = ours};
+}
+
+/* A type without parameters: it stands in data: URLs, and must not end there. */
+bool
+media_type_fine(struct conversation *c, struct json_value v)
+{
+	struct json_text_walk w = json_text_walk(v);
+	bool slash = false;
+	for (struct span part; (part = json_next_text(c->in, &w)).len;)
+		for (size_t i = 0; i < part.len; i++) {
+			char ch = part.at[i], low = ch | 0x20;
+			slash |= ch == '/';
+			if (!(low >= 'a' && low <= 'z') && !(ch >= '0' && ch <= '9') && !memchr("/+.-_", ch, 5))
+				return refuse(c, TRANSLATE_INVALID, "It must be a media type without parameters, as image/png.");
+		}
+	return (v.kind == JSON_STRING && slash) || refuse(c, TRANSLATE_INVALID, "It must be a media type, as image/png.");
 }
 
 bool

@@ -231,6 +231,15 @@ user_said(const struct conversation *c)
 	return !is_empty(setting(c, SETTING_USER)->value) || !is_empty(setting(c, SETTING_OLD_USER)->value);
 }
 
+/* Where the schema came from a language that always holds to it, OpenAI's must be told to. */
+void
+put_answer_strict(struct conversation *c)
+{
+	bool openai = c->wish->from == LANGUAGE_CHAT || c->wish->from == LANGUAGE_RESPONSES;
+	if (openai ? c->settings.answer.strict.kind == JSON_TRUE : c->settings.answer.strict.kind != JSON_FALSE)
+		sink_lit(c->out, ",\"strict\":true");
+}
+
 bool
 logprobs_wanted(const struct conversation *c)
 {

@@ -344,8 +344,10 @@ tell_media(struct conversation *c, struct json_value v, const char *name)
 	p.text = is[given(is[MEDIA_URI]) ? MEDIA_URI : MEDIA_DATA];
 	if (p.text.kind != JSON_STRING)
 		return refuse(c, TRANSLATE_INVALID, "It must hold data, or a URL, as a string.");
-	if (p.type.text.kind != JSON_STRING)
-		return refuse_at(c, "mimeType", TRANSLATE_MISSING, NULL);
+	at_name(c, "mimeType");
+	if (!media_type_fine(c, p.type.text))
+		return false;
+	leave(c);
 	if (p.from == MEDIA_URL && stored_at_google(c, p.text))
 		return refuse_at(c, "fileUri", TRANSLATE_CANT, "Files that are stored at Google can't be sent to another provider: send inlineData.");
 	if (media_is(c, &p.type, SPAN("video/")))

@@ -322,11 +322,17 @@ tell_media(struct conversation *c, const struct json_value *is, struct conversat
 		p->text = from[SOURCE_DATA];
 		p->type.text = from[SOURCE_MEDIA_TYPE];
 		p->from = MEDIA_BASE64;
-		if (p->type.text.kind != JSON_STRING)
-			return refuse_at(c, "media_type", TRANSLATE_MISSING, NULL);
+		at_name(c, "media_type");
+		if (!media_type_fine(c, p->type.text))
+			return false;
+		leave(c);
 	} else if (reads(c, from[SOURCE_TYPE], "url")) {
 		p->text = from[SOURCE_URL];
 		p->from = MEDIA_URL;
+		at_name(c, "url");
+		if (!web_url(c, p->text))
+			return false;
+		leave(c);
 	} else if (reads(c, from[SOURCE_TYPE], "text")) {
 		p->kind = PART_TEXT;
 		p->text = from[SOURCE_DATA];

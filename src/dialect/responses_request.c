@@ -556,11 +556,7 @@ put_format(struct conversation *c)
 	}
 	sink_lit(c->out, ",\"schema\":");
 	put_schema(c, c->settings.answer.schema, c->settings.answer.schema_kind);
-	sink_lit(c->out, ",\"strict\":");
-	if (given(c->settings.answer.strict))
-		sink_value(c->out, c->in, c->settings.answer.strict);
-	else
-		sink_lit(c->out, "true");
+	put_answer_strict(c);
 	sink_lit(c->out, "}");
 }
 
