@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Files } from "../harness/files.ts";
 import { type Account, Lethe } from "../harness/lethe.ts";
 import { json, message, Provider, response } from "../harness/provider.ts";
+import { until } from "../harness/until.ts";
 
 // Files at a provider whose account all customers share, through the official SDK.
 let p: Provider;
@@ -149,11 +150,13 @@ test("Anthropic's SDK: a file is uploaded, named in a message, read and deleted;
 });
 
 test("files cost nothing, and the books balance", async () => {
-	const before = await lethe.balance(alice.id);
-	const { id } = await upload(mine, "free of charge");
-	await mine.files.retrieve(id);
-	await mine.files.delete(id);
-	expect(await lethe.balance(alice.id)).toBe(before);
+	const carol = await lethe.account("carol", "1");
+	const client = lethe.client(carol.key);
+	const { id } = await upload(client, "free of charge");
+	await client.files.retrieve(id);
+	await client.files.delete(id);
+	await until("all is booked", async () => (await lethe.usage(carol.id))["requests"] === 3);
+	expect(await lethe.balance(carol.id)).toBe(1_000_000_000);
 	expect((await lethe.verify()).json["sound"]).toBe(true);
 });
 
