@@ -2,6 +2,7 @@
 
 #include "edge/h2.h"
 #include "edge/h2_priv.h"
+#include "edge/object.h"
 
 #include <assert.h>
 
@@ -230,11 +231,17 @@ h2_up_send(struct exchange *x, struct span head)
 	nghttp2_nv fields[H2_FIELDS_OUT];
 	size_t count = h2_request_fields(head, fields);
 	exchange_step(x, STEP_SEND);
-	s->id = nghttp2_submit_request(s->h2->session, NULL, fields, count, &provider, s);
-	if (s->id < 0)
+	bool bodiless = object_is_bodiless(x); /* the head ends what is asked: no empty frame follows, which some take for a body */
+	s->id = nghttp2_submit_request(s->h2->session, NULL, fields, count, bodiless ? NULL : &provider, s);
+	if (s->id < 0) {
 		exchange_end(x, END_OVERLOADED);
-	else
-		write_soon(s->h2);
+		return;
+	}
+	if (bodiless) {
+		s->asked = true;
+		exchange_step(x, STEP_AWAIT);
+	}
+	write_soon(s->h2);
 }
 
 /* ---- what comes ---- */

@@ -82,7 +82,7 @@ async function gateway(url: string, more: object = {}): Promise<Lethe> {
 }
 beforeAll(async () => {
 	p = new Provider();
-	lethe = await gateway(await p.listen());
+	lethe = await gateway(await p.listen(), { objects: true });
 	({ key, id: account } = await lethe.account("customer", "100000"));
 });
 beforeEach(() => {
@@ -117,6 +117,34 @@ describe("exchanges", () => {
 		for (const name of ["host", "connection", "transfer-encoding"]) expect(headers).not.toHaveProperty(name);
 		expect(got).toBe(body("hello"));
 		expect(headers["content-length"]).toBe(String(got.length));
+	});
+
+	test("what has no body ends with its head: a file is uploaded, shown, read and deleted", async () => {
+		const ends: boolean[] = [];
+		p.handle = (stream, headers) => {
+			ends.push(stream.endAfterHeaders);
+			if (headers[":path"]!.endsWith("/content")) {
+				stream.respond({ ":status": 200, "content-type": "text/plain" });
+				stream.end("words of mine");
+			} else {
+				stream.respond({ ":status": 200, "content-type": "application/json" });
+				stream.end(JSON.stringify({ id: "file-upstream1", object: "file" }));
+			}
+		};
+		const client = lethe.client(key);
+		const { id } = await client.files.create({ file: new File(["words of mine"], "a.txt"), purpose: "user_data" });
+		expect(id).not.toBe("file-upstream1");
+		expect((await client.files.retrieve(id)).id).toBe(id);
+		expect(await (await client.files.content(id)).text()).toBe("words of mine");
+		expect((await client.files.delete(id)).id).toBe(id);
+		expect(p.seen.map(({ headers }) => `${headers[":method"]} ${headers[":path"]}`)).toEqual([
+			"POST /v1/files",
+			"GET /v1/files/file-upstream1",
+			"GET /v1/files/file-upstream1/content",
+			"DELETE /v1/files/file-upstream1",
+		]);
+		expect(ends).toEqual([false, true, true, true]);
+		expect(p.seen.slice(1).every(({ headers }) => !("content-length" in headers))).toBe(true);
 	});
 
 	test("a hundred at once share connections and are told apart", async () => {
