@@ -61,6 +61,7 @@ parser_files() {
 	chat_usage) echo "src/dialect/chat_usage.c src/dialect/chat_meter.c" ;;
 	request) echo "src/dialect/request.c src/dialect/request_languages.c" ;;
 	import) echo "src/proc/import_price.c src/proc/import_litellm.c src/proc/import_genai.c src/proc/import_decimal.c" ;;
+	receipt) echo src/proc/receipt_file.c ;;
 	config) echo src/proc/config{,_check,_scalar}.c ;;
 	h2) echo src/edge/h2{,_common,_up}.c ;;
 	translate_request) echo src/dialect/{conversation,conversation_fields,conversation_put,chat_request,responses_request,messages_request,gemini_request}.c ;;

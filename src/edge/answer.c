@@ -6,6 +6,7 @@
 #include "edge/h2.h"
 #include "edge/limit.h"
 #include "edge/object.h"
+#include "edge/receipt.h"
 #include "edge/transparency.h"
 #include "ticket/ids.h"
 
@@ -100,6 +101,7 @@ answer_head(struct exchange *x, struct text *t, uint16_t status)
 	}
 	if (x->limited.rows[0])
 		limit_headers(x, t);
+	receipt_head_line(x, t);
 	if (x->capped) {
 		text_lit(t, "lethe-capped: ");
 		text_u64(t, x->capped);

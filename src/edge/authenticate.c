@@ -119,6 +119,7 @@ identify(struct exchange *x, const struct http1_head *h, struct key_facts *ret)
 		reason = limit_identify(x, h, ret->limits);
 	if (reason == END_NONE) {
 		x->account_row = ret->account;
+		x->key = ret->key;
 		x->slot = ret->slot;
 	}
 	return reason;

@@ -4,6 +4,7 @@
 #include "edge/door.h"
 #include "edge/duplex.h"
 #include "edge/h2.h"
+#include "edge/receipt.h"
 #include "ticket/receipt.h"
 
 #include <assert.h>
@@ -385,8 +386,10 @@ new_peer(struct edge *e, const struct message_peer *m, int fd)
 	assert(watched);
 	if (m->role == END_OF_DIALER)
 		connect_ask_again(e);
-	else
+	else {
 		reserve_ask_again(e);
+		receipt_ask_again(e);
+	}
 }
 
 static void
@@ -494,7 +497,11 @@ dialer_ready(struct watch *w)
 static void
 from_ledger(struct edge *e, const void *message, int fd)
 {
-	reserve_row_loaded(e, message);
+	const struct message_head *h = message;
+	if (h->type == MESSAGE_RECEIPT)
+		receipt_came(e, message);
+	else
+		reserve_row_loaded(e, message);
 }
 
 static void

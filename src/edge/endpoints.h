@@ -15,6 +15,7 @@ enum goes { GOES_BODY,
 	GOES_MODELS,
 	GOES_KEY,
 	GOES_QUOTE,
+	GOES_RECEIPT,
 	GOES_HEALTH,
 	GOES_TRANSPARENCY };
 
@@ -43,6 +44,7 @@ enum goes { GOES_BODY,
 	X("/v1beta/models/", PREFIX, GET, MODELS, NONE, GEMINI) \
 	X("/v1/key", WHOLE, GET, KEY, NONE, OPENAI) \
 	X("/v1/quote", WHOLE, POST, QUOTE, NONE, OPENAI) \
+	X("/v1/receipts/", PREFIX, GET, RECEIPT, NONE, OPENAI) \
 	X("/healthz", WHOLE, GET, HEALTH, NONE, OPENAI) \
 	X("/transparency", WHOLE, GET, TRANSPARENCY, NONE, OPENAI)
 

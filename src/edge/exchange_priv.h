@@ -164,7 +164,8 @@ struct exchange {
 	struct http1_chunked chunked;
 	uint64_t id, deadline_ms, started_ms;
 	uint64_t answer_left;
-	uint64_t account_row;
+	uint64_t account_row, key;
+	uint64_t receipt_of; /* the request whose receipt is asked for */
 	uint64_t wait_rounds; /* booking round to wait for */
 	uint64_t input_estimate;
 	uint64_t settled_seq; /* durability: strict: the ticket that was handed in */

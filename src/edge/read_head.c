@@ -6,6 +6,7 @@
 #include "edge/limit.h"
 #include "edge/object.h"
 #include "edge/quote.h"
+#include "edge/receipt.h"
 #include "edge/transparency.h"
 
 /* The body won't be read: if it is here whole, step over it; else the connection ends after the answer. */
@@ -90,6 +91,12 @@ go_on(struct exchange *x, const struct endpoint_path *r, const struct http1_head
 		read_head_skip_body(x, h, rest.at, rest.len);
 		if (authenticate_key(x, h))
 			models_answer(x, named);
+		return;
+	case GOES_RECEIPT:
+		x->scope = KEY_SCOPE_USAGE;
+		read_head_skip_body(x, h, rest.at, rest.len);
+		if (authenticate_key(x, h))
+			receipt_asked(x, named);
 		return;
 	case GOES_HEALTH:
 		read_head_skip_body(x, h, rest.at, rest.len);

@@ -28,6 +28,9 @@ struct edge_arrow {
 	int fd; /* -1: closed */
 	bool answers; /* an answer did not fit: nothing is read until it went */
 	struct message_row answer;
+	char *text; /* or this receipt, of which `said` bytes went */
+	uint32_t text_bytes, said;
+	uint64_t token;
 };
 
 struct process {
@@ -72,6 +75,13 @@ replace(int *fd, int fresh)
 }
 
 static void
+drop_text(struct edge_arrow *e)
+{
+	free(e->text);
+	e->text = NULL;
+}
+
+static void
 take_peer(struct process *p, const struct message_peer *m, int fd)
 {
 	if (m->role == END_OF_SCRIBE) {
@@ -79,6 +89,7 @@ take_peer(struct process *p, const struct message_peer *m, int fd)
 	} else if (m->role == END_OF_EDGE && m->instance < p->edge_count) {
 		replace(&p->edges[m->instance].fd, fd);
 		p->edges[m->instance].answers = false;
+		drop_text(&p->edges[m->instance]);
 	} else if (fd >= 0) {
 		close(fd);
 	}
@@ -168,20 +179,66 @@ supervisor_ready(struct process *p)
 
 /* ---- edges ---- */
 
+/* False: nothing more goes for now; it waits, or the edge is gone. */
+static bool
+say_to_edge(struct edge_arrow *e, const void *message, size_t bytes)
+{
+	enum ipc_result r = ipc_send(e->fd, message, bytes, -1);
+	e->answers = r == IPC_AGAIN;
+	if (r == IPC_CLOSED) {
+		replace(&e->fd, -1);
+		drop_text(e);
+	}
+	return r == IPC_OK;
+}
+
+static void
+say_text(struct edge_arrow *e)
+{
+	struct message_receipt m = MESSAGE_INIT(RECEIPT, message_receipt);
+	m.token = e->token;
+	m.total = e->text_bytes;
+	while (e->said < e->text_bytes) {
+		uint32_t left = e->text_bytes - e->said;
+		m.at = e->said;
+		m.text_bytes = (uint16_t)(left < RECEIPT_PIECE ? left : RECEIPT_PIECE);
+		memcpy(m.text, e->text + e->said, m.text_bytes);
+		if (!say_to_edge(e, &m, sizeof(m)))
+			return;
+		e->said += m.text_bytes;
+	}
+	drop_text(e);
+}
+
 static void
 answer_edge(struct edge_arrow *e)
 {
-	switch (ipc_send(e->fd, &e->answer, sizeof(e->answer), -1)) {
-	case IPC_OK:
-		e->answers = false;
-		break;
-	case IPC_AGAIN:
-		e->answers = true;
-		break;
-	case IPC_CLOSED:
-		replace(&e->fd, -1);
-		break;
+	if (e->text != NULL)
+		say_text(e);
+	else
+		(void)!say_to_edge(e, &e->answer, sizeof(e->answer));
+}
+
+static void
+give_receipt(struct process *p, struct edge_arrow *e, const struct message_receipt_wanted *m)
+{
+	struct message_receipt none = MESSAGE_INIT(RECEIPT, message_receipt);
+	enum receipt_answer answer = ledger_receipt(p->ledger, m->request, m->account, &e->text);
+	size_t bytes = answer == RECEIPT_HERE ? strlen(e->text) : 0;
+	if (bytes > 0 && bytes <= RECEIPT_TEXT_MAX) {
+		e->token = m->token;
+		e->text_bytes = (uint32_t)bytes;
+		e->said = 0;
+		say_text(e);
+		return;
 	}
+	drop_text(e);
+	none.token = m->token;
+	none.result = answer == RECEIPT_NONE ? RECEIPT_UNKNOWN : answer == RECEIPT_RUNNING ? RECEIPT_NOT_YET
+																					   : RECEIPT_LATER;
+	/* Not sent: the edge asks no more than one at a time for an account, and waits only so long. */
+	if (ipc_send(e->fd, &none, sizeof(none), -1) == IPC_CLOSED)
+		replace(&e->fd, -1);
 }
 
 static void
@@ -211,12 +268,16 @@ edge_ready(struct process *p, struct edge_arrow *e)
 		 * An edge sees content of strangers and may be captured: its nonsense ends its arrow, not
 		 * the bookings of all.
 		 */
-		if (r == IPC_CLOSED || !message_check(buf, bytes, END_OF_EDGE, END_OF_LEDGER, fd >= 0) ||
-			((struct message_head *)buf)->type != MESSAGE_LOAD) {
+		uint16_t type = r == IPC_CLOSED || !message_check(buf, bytes, END_OF_EDGE, END_OF_LEDGER, fd >= 0) ? MESSAGE_NONE
+																										   : ((struct message_head *)buf)->type;
+		if (type == MESSAGE_LOAD)
+			load(p, e, (const void *)buf);
+		else if (type == MESSAGE_RECEIPT_WANTED)
+			give_receipt(p, e, (const void *)buf);
+		else {
 			replace(&e->fd, -1);
 			return;
 		}
-		load(p, e, (const void *)buf);
 	}
 }
 

@@ -136,6 +136,7 @@ must_check bool receipt_batch_of(struct ledger *l, uint64_t leaf, struct receipt
 
 enum receipt_answer { RECEIPT_HERE,
 	RECEIPT_NONE, /* not this account's, or not booked */
+	RECEIPT_RUNNING, /* the request is not settled yet */
 	RECEIPT_BUSY };
 /* The receipt as JSON, to be freed; only when it is this account's. */
 enum receipt_answer ledger_receipt(struct ledger *l, uint64_t id, uint64_t account, char **ret);

@@ -230,6 +230,17 @@ may_ask(struct receipts *r, uint64_t now_ms)
 	return true;
 }
 
+/* An answer's last byte may be read before its edge has handed the ticket in. */
+static bool
+is_running(const struct ledger *l, uint64_t id, uint64_t account)
+{
+	struct ticket_copy t;
+	for (uint32_t i = 0; i < l->progress.count; i++)
+		if (board_held_copy(l->o.board, i, &t) && t.id == id)
+			return t.facts.account == account;
+	return false;
+}
+
 static const char *
 error_code(const json_t *answer)
 {
@@ -239,17 +250,22 @@ error_code(const json_t *answer)
 enum receipt_answer
 ledger_receipt(struct ledger *l, uint64_t id, uint64_t account, char **ret)
 {
-	if (account == 0 || !may_ask(&l->receipts, clock_monotonic_ms()))
+	*ret = NULL;
+	if (account == 0 || l->o.board == NULL || !may_ask(&l->receipts, clock_monotonic_ms()))
 		return RECEIPT_BUSY;
 	json_t *o = receipt_of(l, id, account);
 	const char *code = error_code(o);
-	if (code != NULL && strcmp(code, NO_RECEIPT) == 0 && ledger_drain(l)) { /* it may be handed in and not booked yet */
+	bool runs = code != NULL && strcmp(code, NO_RECEIPT) == 0 && is_running(l, id, account);
+	if (code != NULL && !runs && strcmp(code, NO_RECEIPT) == 0 && ledger_drain(l)) { /* it may be handed in and not booked yet */
 		json_decref(o);
 		o = receipt_of(l, id, account);
 		code = error_code(o);
 	}
-	enum receipt_answer answer = code == NULL ? RECEIPT_HERE : strcmp(code, NO_RECEIPT) == 0 ? RECEIPT_NONE
-																							 : RECEIPT_BUSY;
+	enum receipt_answer answer = RECEIPT_BUSY;
+	if (code == NULL)
+		answer = RECEIPT_HERE;
+	else if (strcmp(code, NO_RECEIPT) == 0)
+		answer = runs ? RECEIPT_RUNNING : RECEIPT_NONE;
 	json_object_del(o, "ok");
 	*ret = answer == RECEIPT_HERE ? json_dumps(o, JSON_COMPACT) : NULL;
 	json_decref(o);

@@ -201,6 +201,11 @@ int cli_catalogue_import(struct cli *cli, json_t *request);
 
 int cli_prove(struct cli *cli, json_t *request);
 
+/* ---- cli_receipt.c ---- */
+
+int cli_receipt_verify(struct cli *cli, json_t *request);
+int cli_receipt_consistency(struct cli *cli, json_t *request);
+
 /* ---- cli_top.c ---- */
 
 int cli_top(struct cli *cli, json_t *request);

@@ -31,7 +31,9 @@
 	X(LOAD, EDGE, LEDGER, message_row, false) /* bring this row onto the board */ \
 	X(LOADED, LEDGER, EDGE, message_row, false) \
 	X(EVENT, ANY, SCRIBE, message_event, false) \
-	X(SUCCEED, SUPERVISOR, LEDGER, message_plain, false) /* a successor is being started; the second time: it is there, end when nobody waits for an answer */
+	X(SUCCEED, SUPERVISOR, LEDGER, message_plain, false) /* a successor is being started; the second time: it is there, end when nobody waits for an answer */ \
+	X(RECEIPT_WANTED, EDGE, LEDGER, message_receipt_wanted, false) /* of this request, if it is this account's */ \
+	X(RECEIPT, LEDGER, EDGE, message_receipt, false) /* a piece of it, in order; or that there is none */
 
 enum message_type {
 	MESSAGE_NONE,
@@ -145,6 +147,30 @@ struct message_row {
 	uint64_t row;
 	uint32_t slot;
 	uint32_t result; /* 0: loaded, 1: no such row, 2: no slot is idle */
+};
+
+struct message_receipt_wanted {
+	struct message_head head;
+	uint64_t token; /* the edge's; comes back */
+	uint64_t request, account;
+};
+
+enum { RECEIPT_PIECE = 2048,
+	RECEIPT_TEXT_MAX = 16384 };
+
+enum receipt_result { RECEIPT_COMES,
+	RECEIPT_UNKNOWN,
+	RECEIPT_NOT_YET,
+	RECEIPT_LATER };
+
+/* JSON that the ledger wrote: numbers, ids and the operator's own names. It goes towards content, never away from it. */
+struct message_receipt {
+	struct message_head head;
+	uint64_t token;
+	uint32_t total, at; /* bytes of the whole; where this piece stands */
+	uint16_t text_bytes, result; /* enum receipt_result */
+	uint32_t zero;
+	char text[RECEIPT_PIECE];
 };
 
 /* What a process reports: an event id and numbers from a table (ticket/events.h). */

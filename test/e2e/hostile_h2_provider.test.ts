@@ -45,7 +45,7 @@ function said(one: H2Case, stream: number): Buffer {
 }
 
 // The answer's head is ours: of the provider's fields only its content type is in it.
-const ours = /^HTTP\/1\.1 \d{3} [ -~]*(\r\n(content-type|content-length|transfer-encoding|connection|date|x-request-id|x-should-retry|x-content-type-options|retry-after|request-id): [^\0-\x08\x0a-\x1f]*)*$/i;
+const ours = /^HTTP\/1\.1 \d{3} [ -~]*(\r\n(content-type|content-length|transfer-encoding|connection|date|x-request-id|lethe-receipt|x-should-retry|x-content-type-options|retry-after|request-id): [^\0-\x08\x0a-\x1f]*)*$/i;
 
 function resultOf(answer: Answer | Error): string {
 	if (answer instanceof Error) return /^closed in mid-answer/.test(answer.message) ? "cut" : answer.message;

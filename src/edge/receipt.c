@@ -1,0 +1,137 @@
+#include "edge/receipt.h"
+
+#include "core/ipc.h"
+#include "ticket/ids.h"
+#include "ticket/receipt.h"
+
+void
+receipt_head_line(const struct exchange *x, struct text *t)
+{
+	static const char digits[] = "0123456789abcdef";
+	const struct receipt_ids ids = {x->id, x->account_row, x->key};
+	uint8_t code[RECEIPT_CODE_BYTES];
+	char id[ID_TEXT_MAX], hex[2 * RECEIPT_CODE_BYTES];
+	if (!x->held && !x->settled)
+		return;
+	receipt_code(x->edge->receipt_key, &ids, code);
+	for (size_t i = 0; i < sizeof hex; i++)
+		hex[i] = digits[code[i / 2] >> (i % 2 ? 0 : 4) & 15];
+	text_lit(t, "lethe-receipt: ");
+	text_add(t, id, id_text(ID_REQUEST, x->id, id));
+	text_lit(t, ".");
+	text_add(t, hex, sizeof hex);
+	text_lit(t, "\r\n");
+}
+
+/* ---- GET /v1/receipts/{id} ---- */
+
+static void
+none(struct exchange *x)
+{
+	answer_json(x, 404,
+		SPAN("{\"error\":{\"message\":\"There is no receipt of this request. A request of another account has none here, and one that was refused before it "
+			 "could cost anything has none at all.\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"no_such_receipt\"}}"));
+}
+
+static void
+not_yet(struct exchange *x)
+{
+	answer_json(x, 409,
+		SPAN("{\"error\":{\"message\":\"The request is still running; its receipt is there when it has been booked. Try again in a moment.\","
+			 "\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"receipt_not_yet\"}}"));
+}
+
+static enum ipc_result
+ask(const struct exchange *x)
+{
+	struct message_receipt_wanted m = MESSAGE_INIT(RECEIPT_WANTED, message_receipt_wanted);
+	m.token = x->id;
+	m.request = x->receipt_of;
+	m.account = x->account_row;
+	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
+}
+
+/* One at a time: nobody's questions keep others' waiting. */
+static bool
+asks_already(const struct edge *e, uint64_t account)
+{
+	for (const struct exchange *x = e->wait_receipt; x; x = x->wait_next)
+		if (x->account_row == account)
+			return true;
+	return false;
+}
+
+void
+receipt_asked(struct exchange *x, struct span id)
+{
+	struct edge *e = x->edge;
+	if (!id_parse(ID_REQUEST, id, &x->receipt_of)) {
+		none(x);
+		return;
+	}
+	if (asks_already(e, x->account_row)) {
+		exchange_end(x, END_RATE_LIMITED);
+		return;
+	}
+	if (!x->id || ask(x) == IPC_AGAIN) {
+		exchange_end(x, END_LEDGER_AWAY);
+		return;
+	}
+	exchange_step(x, STEP_RESERVE);
+	exchange_wait(x, &e->wait_receipt);
+}
+
+static void
+forget(struct exchange *x)
+{
+	vault_free_dirty(x->edge->vault, x->carry, x->carry_cap, x->carry_len);
+	x->carry = NULL;
+	x->carry_cap = x->carry_len = 0;
+}
+
+void
+receipt_ask_again(struct edge *e)
+{
+	for (struct exchange *x = e->wait_receipt; x; x = x->wait_next) {
+		forget(x);
+		(void)!ask(x); /* a full queue: its time-out ends it */
+	}
+}
+
+/* False: no memory, or not what follows what is there. */
+static bool
+add(struct exchange *x, const struct message_receipt *m)
+{
+	if (!x->carry && m->total <= RECEIPT_TEXT_MAX && m->total > 0) {
+		x->carry = vault_alloc(x->edge->vault, m->total);
+		x->carry_cap = x->carry ? m->total : 0;
+	}
+	if (!x->carry || m->at != x->carry_len || m->total != x->carry_cap || m->text_bytes > sizeof m->text || m->text_bytes > m->total - m->at)
+		return false;
+	memcpy(x->carry + m->at, m->text, m->text_bytes);
+	x->carry_len += m->text_bytes;
+	return true;
+}
+
+void
+receipt_came(struct edge *e, const void *message)
+{
+	const struct message_receipt *m = message;
+	struct exchange *x = e->wait_receipt;
+	while (x && x->id != m->token)
+		x = x->wait_next;
+	if (!x)
+		return;
+	bool more = m->result == RECEIPT_COMES && add(x, m) && x->carry_len < x->carry_cap;
+	if (more)
+		return;
+	exchange_stop_waiting(x);
+	if (m->result == RECEIPT_UNKNOWN)
+		none(x);
+	else if (m->result == RECEIPT_NOT_YET)
+		not_yet(x);
+	else if (m->result == RECEIPT_COMES && x->carry && x->carry_len == x->carry_cap)
+		answer_json(x, 200, (struct span){x->carry, x->carry_len});
+	else
+		exchange_end(x, END_LEDGER_AWAY);
+}

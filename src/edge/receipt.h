@@ -1,0 +1,20 @@
+/*
+ * Receipts as a caller sees them: the code in an answer's head, and GET /v1/receipts/{id}, which asks the ledger. Private to src/edge. The ledger writes the
+ * receipt; here it is only passed on, to nobody but keys of the account that the ledger was asked for.
+ */
+#ifndef EDGE_RECEIPT_H
+#define EDGE_RECEIPT_H
+
+#include "edge/edge_priv.h"
+
+/* "lethe-receipt: req_….<code>" when something was or is held for this exchange. */
+void receipt_head_line(const struct exchange *x, struct text *t);
+
+/* id: what the path names. The exchange goes on by itself. */
+void receipt_asked(struct exchange *x, struct span id);
+/* RECEIPT of the ledger: a piece. */
+void receipt_came(struct edge *e, const void *message);
+/* There is another ledger: who waits asks it. */
+void receipt_ask_again(struct edge *e);
+
+#endif
