@@ -13,6 +13,8 @@ enum read_language { READ_CHAT,
 	READ_MESSAGES,
 	READ_GEMINI };
 
+enum { READ_DIGEST_MAX = 1 << 17 };
+
 #define READ_UNSIGNED "lethe-unsigned"
 
 /* think<hmm> text<Hi> call(id,name,{"x":1}) stop in=20 cached=5 out=9 reasoning=2; the answer is written to */

@@ -12,7 +12,7 @@
 /* ---- what a reader understands ---- */
 
 struct digest {
-	char text[2048];
+	char text[READ_DIGEST_MAX];
 	size_t len;
 	const char *kind; /* of the words that are open */
 };
@@ -99,9 +99,10 @@ call_of_object(struct digest *d, const char *sign, const char *id, const char *n
 enum { CALLS = 8 };
 
 struct chat_calls {
-	char args[CALLS][256];
+	char args[CALLS][8192];
 	char head[CALLS][256];
 	size_t count;
+	bool ended;
 };
 
 static void
@@ -119,8 +120,9 @@ chat_call(struct chat_calls *c, json_t *one, size_t index)
 }
 
 static void
-chat_calls_end(struct digest *d, const struct chat_calls *c)
+chat_calls_end(struct digest *d, struct chat_calls *c)
 {
+	c->ended = true;
 	words_end(d);
 	for (size_t i = 0; i < c->count; i++)
 		call(d, c->head[i], c->args[i]);
@@ -207,7 +209,7 @@ messages_signature(struct digest *d, json_t *signature)
 
 struct messages_state {
 	int open, next;
-	char call[256], head[256], type[32];
+	char call[8192], head[256], type[32];
 };
 
 static void
@@ -321,8 +323,7 @@ responses_document(struct digest *d, json_t *e)
 struct responses_state {
 	int sequence, item;
 	bool open;
-	struct digest deltas; /* must say the same as the last response */
-	char text[256];
+	char text[READ_DIGEST_MAX];
 };
 
 static void
@@ -368,6 +369,10 @@ read_event(struct reading *r, enum read_language of, const char *name, const cha
 {
 	assert_false(r->done);
 	if (of == READ_CHAT && !strcmp(data, "[DONE]")) {
+		if (!r->calls.ended) { /* the provider told no usage */
+			chat_calls_end(&r->d, &r->calls);
+			add(&r->d, "%s ", r->finish);
+		}
 		r->done = true;
 		return;
 	}
@@ -435,14 +440,15 @@ read_document(struct reading *r, enum read_language of, const char *out)
 void
 read_answer(enum read_language of, bool streamed, char *answer, char *ret_digest, size_t cap)
 {
-	struct reading r = {0};
+	struct reading *r = calloc(1, sizeof *r);
 	if (streamed)
-		read_stream(&r, of, answer);
+		read_stream(r, of, answer);
 	else
-		read_document(&r, of, answer);
-	words_end(&r.d);
-	assert_true(r.done);
-	snprintf(ret_digest, cap, "%s", r.d.text);
+		read_document(r, of, answer);
+	words_end(&r->d);
+	assert_true(r->done && r->d.len < cap);
+	memcpy(ret_digest, r->d.text, r->d.len + 1);
+	free(r);
 }
 
 size_t
