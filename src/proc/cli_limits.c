@@ -8,7 +8,7 @@ line(const struct cli *cli, const char *name, const char *text)
 {
 	enum cli_paint paint = strcmp(name, "state") == 0 ? cli_paint_of(text) : CLI_PLAIN;
 	printf("%s%s%s%*s%s%s%s\n", cli_on(cli, stdout, CLI_BOLD), name, cli_off(cli, stdout, CLI_BOLD),
-		cli_width(name) < 14 ? 14 - cli_width(name) : 2, "", cli_on(cli, stdout, paint), text, cli_off(cli, stdout, paint));
+		14 - cli_width(name), "", cli_on(cli, stdout, paint), text, cli_off(cli, stdout, paint));
 }
 
 /* A member; what is said when it is not there, NULL: nothing. */
@@ -61,7 +61,7 @@ show_named(const struct cli *cli, const json_t *answer, const char *id, const ch
 	line(cli, id, text);
 }
 
-/* "10.00 (0.213 used)" for each limit, and what is allowed at all. */
+/* "dollars per day: at most $10.00, $0.21 used" for each limit, and what is allowed at all. */
 static void
 show_limits(const struct cli *cli, const json_t *answer)
 {
@@ -70,15 +70,16 @@ show_limits(const struct cli *cli, const json_t *answer)
 	json_t *v;
 	json_object_foreach(json_object_get(answer, "limits"), name, v)
 	{
-		char text[2 * CLI_CELL_MAX + 16], cell[CLI_CELL_MAX] = "", used[CLI_CELL_MAX] = "", title[64];
+		char text[3 * CLI_CELL_MAX], cell[CLI_CELL_MAX] = "", used[CLI_CELL_MAX] = "", title[64];
+		const json_t *spent = json_object_get(json_object_get(answer, "used"), name);
 		size_t len = 0;
 		cli_cell(v, cell, sizeof cell);
-		cli_cell(json_object_get(json_object_get(answer, "used"), name), used, sizeof used);
-		snprintf(text, sizeof text, used[0] != '\0' ? "at most %s, %s used" : "at most %s", cell, used);
+		cli_cell(spent, used, sizeof used);
 		for (; name[len] != '\0' && len + 1 < sizeof title; len++)
 			title[len] = name[len] == '_' ? ' ' : name[len];
 		title[len] = '\0';
-		line(cli, title, text);
+		snprintf(text, sizeof text, spent != NULL ? "%s: at most %s, %s used" : "%s: at most %s", title, cell, used);
+		line(cli, "limit", text);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		char text[CLI_CELL_MAX] = "";
