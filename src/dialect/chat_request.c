@@ -65,7 +65,10 @@ static const struct field choice_fields[] = {
 enum { ALLOWED_MODE,
 	ALLOWED_TOOLS,
 	ALLOWED_NAMED };
-static const struct field allowed_fields[] = {[ALLOWED_MODE] = FIELD("mode"), [ALLOWED_TOOLS] = FIELD("tools")};
+static const struct field allowed_fields[] = {
+	[ALLOWED_MODE] = FIELD("mode"),
+	[ALLOWED_TOOLS] = FIELD("tools"),
+};
 static const struct field name_field[] = {FIELD("name")};
 
 static bool
@@ -123,14 +126,21 @@ allowed_name(struct conversation *c, struct json_value element, struct json_valu
 enum { FORMAT_TYPE,
 	FORMAT_SCHEMA,
 	FORMAT_NAMED };
-static const struct field format_fields[] = {[FORMAT_TYPE] = FIELD("type"), [FORMAT_SCHEMA] = FIELD("json_schema")};
+static const struct field format_fields[] = {
+	[FORMAT_TYPE] = FIELD("type"),
+	[FORMAT_SCHEMA] = FIELD("json_schema"),
+};
 enum { SCHEMA_NAME,
 	SCHEMA_IS,
 	SCHEMA_STRICT,
 	SCHEMA_ABOUT,
 	SCHEMA_NAMED };
 static const struct field schema_fields[] = {
-	[SCHEMA_NAME] = FIELD("name"), [SCHEMA_IS] = FIELD("schema"), [SCHEMA_STRICT] = FIELD("strict"), [SCHEMA_ABOUT] = FIELD("description")};
+	[SCHEMA_NAME] = FIELD("name"),
+	[SCHEMA_IS] = FIELD("schema"),
+	[SCHEMA_STRICT] = FIELD("strict"),
+	[SCHEMA_ABOUT] = FIELD("description"),
+};
 
 static bool
 read_schema(struct conversation *c, struct json_value v)
@@ -197,7 +207,12 @@ enum { FUNCTION_NAME,
 	FUNCTION_PARAMETERS,
 	FUNCTION_STRICT,
 	FUNCTION_NAMED };
-static const struct field function_fields[] = {[FUNCTION_NAME] = FIELD("name"), [FUNCTION_ABOUT] = FIELD("description"), [FUNCTION_PARAMETERS] = FIELD("parameters"), [FUNCTION_STRICT] = FIELD("strict")};
+static const struct field function_fields[] = {
+	[FUNCTION_NAME] = FIELD("name"),
+	[FUNCTION_ABOUT] = FIELD("description"),
+	[FUNCTION_PARAMETERS] = FIELD("parameters"),
+	[FUNCTION_STRICT] = FIELD("strict"),
+};
 
 static bool
 tool_of_chat(struct conversation *c, struct json_value v)
@@ -326,7 +341,11 @@ enum { FILE_DATA,
 	FILE_NAME,
 	FILE_ID,
 	FILE_NAMED };
-static const struct field file_fields[] = {[FILE_DATA] = FIELD("file_data"), [FILE_NAME] = FIELD("filename"), [FILE_ID] = FIELD_UNLESS("file_id", REFUSED, NEVER, "Files that are stored at a provider can't be sent to another: send file_data.")};
+static const struct field file_fields[] = {
+	[FILE_DATA] = FIELD("file_data"),
+	[FILE_NAME] = FIELD("filename"),
+	[FILE_ID] = FIELD_UNLESS("file_id", REFUSED, NEVER, "Files that are stored at a provider can't be sent to another: send file_data."),
+};
 
 static bool
 read_file(struct conversation *c, struct json_value v, struct conversation_part *p)
@@ -403,7 +422,14 @@ enum { CALL_ID,
 	CALL_FUNCTION,
 	CALL_EXTRA,
 	CALL_NAMED };
-static const struct field call_fields[] = {[CALL_ID] = FIELD("id"), [CALL_TYPE] = FIELD("type"), [CALL_FUNCTION] = FIELD("function"), [CALL_EXTRA] = FIELD("extra_content"), FIELD_IS("index", OURS), FIELD_UNLESS("custom", REFUSED, NEVER, no_custom)};
+static const struct field call_fields[] = {
+	[CALL_ID] = FIELD("id"),
+	[CALL_TYPE] = FIELD("type"),
+	[CALL_FUNCTION] = FIELD("function"),
+	[CALL_EXTRA] = FIELD("extra_content"),
+	FIELD_IS("index", OURS),
+	FIELD_UNLESS("custom", REFUSED, NEVER, no_custom),
+};
 static const struct field called_fields[] = {FIELD("name"), FIELD("arguments")};
 
 /* Google's way for its signatures: extra_content.google.thought_signature. */
@@ -465,24 +491,11 @@ tell_calls(struct conversation *c, struct json_value calls)
 	return true;
 }
 
-/* The only element of a list of one text part, else the list. */
-static struct json_value
-only_part(struct conversation *c, struct json_value content)
-{
-	static const struct span names[] = {SPAN_INIT("text")};
-	struct json_walk w = json_walk(content);
-	struct json_value first, second, text;
-	if (content.kind != JSON_ARRAY || !json_next_element(c->in, &w, &first) || json_next_element(c->in, &w, &second))
-		return content;
-	json_members(c->in, first, names, 1, &text, NULL);
-	return text.kind == JSON_STRING ? text : content;
-}
-
 static bool
 tell_result(struct conversation *c, const struct json_value *is)
 {
 	struct conversation_part p = {0};
-	struct json_value content = only_part(c, is[MESSAGE_CONTENT]);
+	struct json_value content = only_text_of(c, is[MESSAGE_CONTENT]);
 	if (is[MESSAGE_CALL_ID].kind != JSON_STRING)
 		return refuse_at(c, "tool_call_id", TRANSLATE_MISSING, "It says which call is answered.");
 	p.kind = PART_RESULT;

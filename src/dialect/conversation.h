@@ -341,6 +341,8 @@ given(struct json_value v)
 	return v.kind != JSON_MORE;
 }
 bool is_empty(struct json_value v);
+/* The text of a list of one text part, else the list as it is. */
+struct json_value only_text_of(struct conversation *c, struct json_value list);
 #define reads(c, v, literal) json_reads((c)->in, (v), SPAN(literal))
 
 must_check bool tell(struct conversation *c, const struct conversation_part *p);

@@ -192,6 +192,19 @@ says_nothing(struct conversation *c, struct json_value v, enum idle idle)
 	return false;
 }
 
+/* The text of a list of one text part, else the list. */
+struct json_value
+only_text_of(struct conversation *c, struct json_value list)
+{
+	static const struct span names[] = {SPAN_INIT("text")};
+	struct json_walk w = json_walk(list);
+	struct json_value first, second, text;
+	if (list.kind != JSON_ARRAY || !json_next_element(c->in, &w, &first) || json_next_element(c->in, &w, &second))
+		return list;
+	json_members(c->in, first, names, 1, &text, NULL);
+	return text.kind == JSON_STRING ? text : list;
+}
+
 /* A number, near enough for comparing it with a bound. */
 double
 number_about(struct conversation *c, struct json_value v)

@@ -57,7 +57,10 @@ enum { THINKING_SHOWN,
 	THINKING_LEVEL,
 	THINKING_NAMED };
 static const struct field thinking_fields[] = {
-	[THINKING_SHOWN] = FIELD("includeThoughts"), [THINKING_TOKENS] = FIELD("thinkingBudget"), [THINKING_LEVEL] = FIELD("thinkingLevel")};
+	[THINKING_SHOWN] = FIELD("includeThoughts"),
+	[THINKING_TOKENS] = FIELD("thinkingBudget"),
+	[THINKING_LEVEL] = FIELD("thinkingLevel"),
+};
 
 static bool
 read_thinking(struct conversation *c, struct json_value v)
@@ -142,8 +145,11 @@ read_mode(struct conversation *c, const struct json_value *is)
 static bool
 read_tool_config(struct conversation *c, struct json_value v)
 {
-	static const struct field fields[] = {FIELD("functionCallingConfig"), FIELD_UNLESS("retrievalConfig", REFUSED, EMPTY, ask_gemini),
-		FIELD_UNLESS("includeServerSideToolInvocations", REFUSED, FALSE, ask_gemini)};
+	static const struct field fields[] = {
+		FIELD("functionCallingConfig"),
+		FIELD_UNLESS("retrievalConfig", REFUSED, EMPTY, ask_gemini),
+		FIELD_UNLESS("includeServerSideToolInvocations", REFUSED, FALSE, ask_gemini),
+	};
 	struct json_value is[ARRAY_LEN(fields)], calling[2];
 	c->settings.tools.path = "toolConfig.functionCallingConfig";
 	if (!given(v))
@@ -310,7 +316,11 @@ enum { MEDIA_TYPE,
 	MEDIA_NAME,
 	MEDIA_NAMED };
 static const struct field media_fields[] = {
-	[MEDIA_TYPE] = FIELD("mimeType"), [MEDIA_DATA] = FIELD("data"), [MEDIA_URI] = FIELD("fileUri"), [MEDIA_NAME] = FIELD("displayName")};
+	[MEDIA_TYPE] = FIELD("mimeType"),
+	[MEDIA_DATA] = FIELD("data"),
+	[MEDIA_URI] = FIELD("fileUri"),
+	[MEDIA_NAME] = FIELD("displayName"),
+};
 
 static bool
 begins(struct conversation *c, struct json_value text, struct span prefix)
@@ -361,8 +371,13 @@ tell_media(struct conversation *c, struct json_value v, const char *name)
 	return well;
 }
 
-static const struct field call_fields[] = {FIELD("id"), FIELD("name"), FIELD("args"), FIELD_UNLESS("willContinue", REFUSED, FALSE, ask_gemini),
-	FIELD_UNLESS("partialArgs", REFUSED, EMPTY, ask_gemini)};
+static const struct field call_fields[] = {
+	FIELD("id"),
+	FIELD("name"),
+	FIELD("args"),
+	FIELD_UNLESS("willContinue", REFUSED, FALSE, ask_gemini),
+	FIELD_UNLESS("partialArgs", REFUSED, EMPTY, ask_gemini),
+};
 
 static bool
 tell_call(struct conversation *c, struct json_value v, struct json_value signature)
@@ -399,8 +414,14 @@ unwrap(struct conversation *c, struct conversation_part *p)
 	p->failed = failed;
 }
 
-static const struct field response_fields[] = {FIELD("id"), FIELD("name"), FIELD("response"), FIELD_IS("scheduling", LEFT_OUT),
-	FIELD_UNLESS("willContinue", REFUSED, FALSE, ask_gemini), FIELD_UNLESS("parts", REFUSED, EMPTY, "Send media as parts of their own.")};
+static const struct field response_fields[] = {
+	FIELD("id"),
+	FIELD("name"),
+	FIELD("response"),
+	FIELD_IS("scheduling", LEFT_OUT),
+	FIELD_UNLESS("willContinue", REFUSED, FALSE, ask_gemini),
+	FIELD_UNLESS("parts", REFUSED, EMPTY, "Send media as parts of their own."),
+};
 
 static bool
 tell_response(struct conversation *c, struct json_value v)

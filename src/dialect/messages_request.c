@@ -44,7 +44,10 @@ enum { CHOICE_TYPE,
 	CHOICE_ALONE,
 	CHOICE_NAMED };
 static const struct field choice_fields[] = {
-	[CHOICE_TYPE] = FIELD("type"), [CHOICE_NAME] = FIELD("name"), [CHOICE_ALONE] = FIELD("disable_parallel_tool_use")};
+	[CHOICE_TYPE] = FIELD("type"),
+	[CHOICE_NAME] = FIELD("name"),
+	[CHOICE_ALONE] = FIELD("disable_parallel_tool_use"),
+};
 
 static bool
 read_choice(struct conversation *c, struct json_value v)
@@ -79,7 +82,10 @@ enum { THINKING_TYPE,
 	THINKING_DISPLAY,
 	THINKING_NAMED };
 static const struct field thinking_fields[] = {
-	[THINKING_TYPE] = FIELD("type"), [THINKING_TOKENS] = FIELD("budget_tokens"), [THINKING_DISPLAY] = FIELD("display")};
+	[THINKING_TYPE] = FIELD("type"),
+	[THINKING_TOKENS] = FIELD("budget_tokens"),
+	[THINKING_DISPLAY] = FIELD("display"),
+};
 
 static bool
 read_thinking(struct conversation *c, struct json_value v)
@@ -109,7 +115,11 @@ read_thinking(struct conversation *c, struct json_value v)
 enum { OUTPUT_EFFORT,
 	OUTPUT_FORMAT,
 	OUTPUT_NAMED };
-static const struct field output_fields[] = {[OUTPUT_EFFORT] = FIELD("effort"), [OUTPUT_FORMAT] = FIELD("format"), FIELD_UNLESS("task_budget", LENIENT, NEVER, ask_claude)};
+static const struct field output_fields[] = {
+	[OUTPUT_EFFORT] = FIELD("effort"),
+	[OUTPUT_FORMAT] = FIELD("format"),
+	FIELD_UNLESS("task_budget", LENIENT, NEVER, ask_claude),
+};
 static const struct field format_fields[] = {FIELD("type"), FIELD("schema")};
 
 static bool
@@ -306,7 +316,13 @@ enum { SOURCE_TYPE,
 	SOURCE_CONTENT,
 	SOURCE_NAMED };
 static const struct field source_fields[] = {
-	[SOURCE_TYPE] = FIELD("type"), [SOURCE_MEDIA_TYPE] = FIELD("media_type"), [SOURCE_DATA] = FIELD("data"), [SOURCE_URL] = FIELD("url"), [SOURCE_CONTENT] = FIELD("content"), FIELD_UNLESS("file_id", REFUSED, NEVER, "Files that are stored at a provider can't be sent to another: send base64.")};
+	[SOURCE_TYPE] = FIELD("type"),
+	[SOURCE_MEDIA_TYPE] = FIELD("media_type"),
+	[SOURCE_DATA] = FIELD("data"),
+	[SOURCE_URL] = FIELD("url"),
+	[SOURCE_CONTENT] = FIELD("content"),
+	FIELD_UNLESS("file_id", REFUSED, NEVER, "Files that are stored at a provider can't be sent to another: send base64."),
+};
 
 static bool tell_blocks(struct conversation *c, struct json_value content, unsigned says);
 
@@ -353,23 +369,10 @@ tell_media(struct conversation *c, const struct json_value *is, struct conversat
 	return well;
 }
 
-/* The only element of a list of one text block, else the list. */
-static struct json_value
-only_block(struct conversation *c, struct json_value content)
-{
-	static const struct span names[] = {SPAN_INIT("text")};
-	struct json_walk w = json_walk(content);
-	struct json_value first, second, text;
-	if (content.kind != JSON_ARRAY || !json_next_element(c->in, &w, &first) || json_next_element(c->in, &w, &second))
-		return content;
-	json_members(c->in, first, names, 1, &text, NULL);
-	return text.kind == JSON_STRING ? text : content;
-}
-
 static bool
 tell_result(struct conversation *c, const struct json_value *is, struct conversation_part *p)
 {
-	struct json_value content = only_block(c, is[BLOCK_CONTENT]);
+	struct json_value content = only_text_of(c, is[BLOCK_CONTENT]);
 	bool whole = content.kind == JSON_STRING;
 	if (is[BLOCK_USE_ID].kind != JSON_STRING)
 		return refuse_at(c, "tool_use_id", TRANSLATE_MISSING, "It says which call is answered.");

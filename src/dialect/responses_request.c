@@ -53,7 +53,11 @@ enum { CHOICE_TYPE,
 	CHOICE_TOOLS,
 	CHOICE_NAMED };
 static const struct field choice_fields[] = {
-	[CHOICE_TYPE] = FIELD("type"), [CHOICE_NAME] = FIELD("name"), [CHOICE_MODE] = FIELD("mode"), [CHOICE_TOOLS] = FIELD("tools")};
+	[CHOICE_TYPE] = FIELD("type"),
+	[CHOICE_NAME] = FIELD("name"),
+	[CHOICE_MODE] = FIELD("mode"),
+	[CHOICE_TOOLS] = FIELD("tools"),
+};
 
 static bool
 choice_word(struct conversation *c, struct json_value v)
@@ -115,7 +119,13 @@ enum { FORMAT_TYPE,
 	FORMAT_STRICT,
 	FORMAT_ABOUT,
 	FORMAT_NAMED };
-static const struct field format_fields[] = {[FORMAT_TYPE] = FIELD("type"), [FORMAT_NAME] = FIELD("name"), [FORMAT_SCHEMA] = FIELD("schema"), [FORMAT_STRICT] = FIELD("strict"), [FORMAT_ABOUT] = FIELD("description")};
+static const struct field format_fields[] = {
+	[FORMAT_TYPE] = FIELD("type"),
+	[FORMAT_NAME] = FIELD("name"),
+	[FORMAT_SCHEMA] = FIELD("schema"),
+	[FORMAT_STRICT] = FIELD("strict"),
+	[FORMAT_ABOUT] = FIELD("description"),
+};
 static const struct field text_fields[] = {FIELD("format"), FIELD_SET("verbosity", VERBOSITY)};
 
 static bool
@@ -243,7 +253,14 @@ enum { TOOL_TYPE,
 	TOOL_PARAMETERS,
 	TOOL_STRICT,
 	TOOL_NAMED };
-static const struct field tool_fields[] = {[TOOL_TYPE] = FIELD("type"), [TOOL_NAME] = FIELD("name"), [TOOL_ABOUT] = FIELD("description"), [TOOL_PARAMETERS] = FIELD("parameters"), [TOOL_STRICT] = FIELD("strict"), FIELD_UNLESS("defer_loading", REFUSED, FALSE, ask_openai)};
+static const struct field tool_fields[] = {
+	[TOOL_TYPE] = FIELD("type"),
+	[TOOL_NAME] = FIELD("name"),
+	[TOOL_ABOUT] = FIELD("description"),
+	[TOOL_PARAMETERS] = FIELD("parameters"),
+	[TOOL_STRICT] = FIELD("strict"),
+	FIELD_UNLESS("defer_loading", REFUSED, FALSE, ask_openai),
+};
 
 static bool
 tool_of_responses(struct conversation *c, struct json_value v)
@@ -446,23 +463,10 @@ tell_call(struct conversation *c, const struct json_value *is)
 	return well;
 }
 
-/* The text of a list of one text part, else the list. */
-static struct json_value
-only_part(struct conversation *c, struct json_value output)
-{
-	static const struct span names[] = {SPAN_INIT("text")};
-	struct json_walk w = json_walk(output);
-	struct json_value first, second, text;
-	if (output.kind != JSON_ARRAY || !json_next_element(c->in, &w, &first) || json_next_element(c->in, &w, &second))
-		return output;
-	json_members(c->in, first, names, 1, &text, NULL);
-	return text.kind == JSON_STRING ? text : output;
-}
-
 static bool
 tell_result(struct conversation *c, const struct json_value *is)
 {
-	struct json_value output = only_part(c, is[ITEM_OUTPUT]);
+	struct json_value output = only_text_of(c, is[ITEM_OUTPUT]);
 	struct conversation_part p = {.kind = PART_RESULT, .id = is[ITEM_CALL_ID]};
 	if (p.id.kind != JSON_STRING)
 		return refuse_at(c, "call_id", TRANSLATE_MISSING, "It says which call is answered.");
