@@ -176,7 +176,7 @@ door_address(const struct client *c, const struct http1_head *h)
 	struct address a = {{0}};
 	enum named named = c->trusted ? named_by_proxy(c->edge, h, &a) : NAMED_NOBODY;
 	return named == NAMED_NOBODY ? c->address : named == NAMED_ADDRESS ? a
-																	  : (struct address){{0}};
+																	   : (struct address){{0}};
 }
 
 /* Once a minute, and only if something was: the operator is to know that limits are at work. */

@@ -7,6 +7,7 @@
  * so that it stays short.
  */
 #include "ledger/ledger_world.h"
+#include "ledger/limit_priv.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -31,7 +32,7 @@ struct crash {
 	struct answered *answered;
 	struct ticket *held; /* stays open over the ledger's death */
 	int64_t spent;
-	uint64_t alice;
+	uint64_t alice, window; /* of her limit of money */
 	uint64_t calls;
 };
 
@@ -49,7 +50,7 @@ static void
 settle_some(struct crash *c, int count)
 {
 	for (int i = 0; i < count; i++) {
-		struct world_exchange e = {.account = c->alice,
+		struct world_exchange e = {.account = c->alice, .window = c->window,
 			.key = 5,
 			.model = (unsigned)i % 2,
 			.input = 100U * (unsigned)(i + 1),
@@ -126,10 +127,13 @@ begin(struct crash *c)
 	c->answered = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	world_begin(&c->w);
 	c->alice = world_account(&c->w, "alice", "5.00");
+	json_decref(world_must(&c->w, "{s:s, s:s, s:s}", "op", "account.limit", "account", "alice", "dollars_per_month", "5"));
+	const struct limit_row *limits = limit_row(c->w.edge_board, limit_find(c->w.edge_board, c->alice));
+	c->window = limit_budget_row(limits->number[LIMIT_MONEY_MONTH], limit_window(LIMIT_MONEY_MONTH, clock_wall_us() / 1000000));
 	settle_some(c, ROUND_ONE);
 	world_round(&c->w);
 	settle_some(c, EXCHANGES - ROUND_ONE);
-	struct world_exchange e = {.account = c->alice, .key = 5, .model = 1, .input = 10, .output = 7, .cost = -1};
+	struct world_exchange e = {.account = c->alice, .window = c->window, .key = 5, .model = 1, .input = 10, .output = 7, .cost = -1};
 	c->held = world_hold(&c->w, &e);
 	c->spent += world_cost(&c->w, &e);
 	world_kill_ledger(&c->w);
@@ -138,7 +142,10 @@ begin(struct crash *c)
 static bool
 balance(void *arg, uint64_t row, struct nano *ret)
 {
-	ret->v = world_balance(arg, row);
+	struct world *w = arg;
+	if (row & LIMIT_BUDGET_ROW)
+		return budget_balance(w->ledger, row, ret);
+	ret->v = world_balance(w, row);
 	return ret->v >= 0;
 }
 
@@ -166,6 +173,7 @@ check(struct crash *c)
 		;
 	assert_int_equal(world_balance(w, c->alice), 6500000000 - c->spent);
 	assert_int_equal(world_sql(w, "SELECT count(*) FROM ticket"), EXCHANGES + 1);
+	assert_int_equal(world_sql(w, "SELECT used_nano FROM budget"), c->spent);
 	assert_int_equal(world_sql(w, "SELECT count(*) FROM progress"), 0);
 	assert_int_equal(world_sql(w, "SELECT count(*) FROM intent"), 0);
 	assert_int_equal(ticket_desk_in_flight(w->desk), 0);
@@ -234,6 +242,7 @@ killed_before_any_call_and_the_board_lost_the_books_are_sound(void **state)
 		world_open(&c.w, true);
 		world_is_sound(&c.w);
 		assert_int_equal(world_sql(&c.w, "SELECT count(*) FROM progress"), 0);
+		assert_int_equal(world_sql(&c.w, "SELECT used_nano FROM budget"), world_sql(&c.w, "SELECT ifnull(sum(cost_nano), 0) FROM ticket"));
 		assert_int_equal(board_check(c.w.ledger_board, balance, &c.w), 0);
 		end(&c);
 	}

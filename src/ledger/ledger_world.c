@@ -437,12 +437,17 @@ world_hold(struct world *w, const struct world_exchange *e)
 	write_facts(w, t, e);
 	uint64_t id = ticket_next_id(w->desk, clock_wall_us() / 1000);
 	assert_true(id != 0);
-	struct ticket_leg leg = {.row = e->account, .slot = 0};
+	struct ticket_leg legs[2];
+	unsigned count = 0;
 	struct nano available;
-	if (!board_find(w->ledger_board, e->account, &leg.slot))
-		assert_int_equal(ledger_load_row(w->ledger, e->account, &leg.slot), 0);
+	if (e->window != 0)
+		legs[count++].row = e->window;
+	legs[count++].row = e->account;
+	for (unsigned k = 0; k < count; k++)
+		if (!board_find(w->ledger_board, legs[k].row, &legs[k].slot))
+			assert_int_equal(ledger_load_row(w->ledger, legs[k].row, &legs[k].slot), 0);
 	struct nano hold = {e->hold != 0 ? e->hold : cost + 1000};
-	if (ticket_take(w->desk, t, id, &leg, 1, hold, &available) != MOVED) {
+	if (ticket_take(w->desk, t, id, legs, count, hold, &available) != MOVED) {
 		ticket_unpick(w->desk, t);
 		return NULL;
 	}

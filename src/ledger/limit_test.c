@@ -97,8 +97,7 @@ hold(const struct made *m, uint64_t row, int64_t nano)
 		ticket_unpick(w.desk, t);
 		return NULL;
 	}
-	t->facts = (struct ticket_facts){.started_us = clock_wall_us(), .key = m->key, .account = m->account, .price = w.catalogue.price[0].id,
-		.model = w.catalogue.model[0].id, .provider = w.catalogue.provider[0].id, .status = 200, .end_reason = 1, .tokens_input = 1000};
+	t->facts = (struct ticket_facts){.started_us = clock_wall_us(), .key = m->key, .account = m->account, .price = w.catalogue.price[0].id, .model = w.catalogue.model[0].id, .provider = w.catalogue.provider[0].id, .status = 200, .end_reason = 1, .tokens_input = 1000};
 	ticket_state_cost(t, (struct nano){world_cost(&w, &(struct world_exchange){.input = 1000})});
 	return t;
 }

@@ -5,6 +5,7 @@
  * LETHE_SEEDS=N for more; LETHE_SEED=N for one.
  */
 #include "loopback/rig.h"
+#include "ticket/limit.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -301,6 +302,17 @@ one_step(void)
 	meet_providers();
 }
 
+/* Up to three windows beside the balance, some of them narrow. */
+static void
+limit_money(void)
+{
+	json_decref(rig_control(&r, json_pack("{s:s, s:s, s:s, s:s, s:s}", "op", "key.limit", "key", r.key, "dollars_per_hour", roll(2) ? "0.5" : "0.01",
+									 "streams", roll(2) ? "50" : "3")));
+	if (roll(2))
+		json_decref(rig_control(&r, json_pack("{s:s, s:s, s:s, s:s, s:s}", "op", "account.limit", "account", r.account, "dollars_per_day", "0.3",
+										 "dollars_per_month", roll(2) ? "0.2" : "5")));
+}
+
 static void
 one_schedule(uint64_t seed)
 {
@@ -309,6 +321,8 @@ one_schedule(uint64_t seed)
 	taken = 0;
 	known = 0;
 	rig_open(&r, roll(3) ? "1.00" : "0.02", roll(4) ? DURABILITY_BATCHED : DURABILITY_STRICT);
+	if (roll(2))
+		limit_money();
 	vault_facts(r.edge->vault, &before);
 	for (int i = 0; i < CLIENTS; i++)
 		clients[i] = (struct actor){.fd = -1};
@@ -335,6 +349,8 @@ one_schedule(uint64_t seed)
 	rig_book(&r);
 	assert_int_equal(ticket_desk_in_flight(r.edge->desk), 0);
 	rig_check_books(&r);
+	for (uint32_t i = limit_count(r.process.board); i; i--)
+		assert_int_equal(limit_streams(limit_row(r.process.board, i)), 0);
 	r.dials = 0;
 	rig_close(&r);
 }
