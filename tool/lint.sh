@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 mapfile -t sources < <(git ls-files --cached --others --exclude-standard '*.c')
 mapfile -t headers < <(git ls-files --cached --others --exclude-standard '*.h')
-mapfile -t content < <(printf '%s\n' "${sources[@]}" | grep -E '^src/(edge|dialect)/' | grep -vE '_(test|fuzz)\.c$')
+mapfile -t content < <(printf '%s\n' "${sources[@]}" | grep -E '^src/(edge|dialect)/' | grep -vE '_(test|fuzz|bench)\.c$')
 mapfile -t product < <(printf '%s\n' "${sources[@]}" "${headers[@]}" | grep -E '^src/' | grep -vE '_(test|fuzz)\.c$')
 mapfile -t shipped < <(printf '%s\n' "${sources[@]}" "${headers[@]}" | grep -E '^(src|test/sim|test/bench)/' | grep -vE '_(test|fuzz)\.c$')
 findings=$(mktemp)

@@ -160,7 +160,8 @@ a_sink_takes_values_in_every_form(void **state)
 			struct rooms r = {.sink = {.grow = next_room}, .step = step, .limit = sizeof r.all};
 			struct json_value a, b;
 			struct json_walk w = json_walk(json_whole_value(&s));
-			assert_true(json_next_element(&s, &w, &a) && json_next_element(&s, &w, &b));
+			assert_true(json_next_element(&s, &w, &a));
+			assert_true(json_next_element(&s, &w, &b));
 			sink_value(&r.sink, &s, a);
 			sink_inside(&r.sink, &s, a);
 			sink_unquoted(&r.sink, &s, a);
