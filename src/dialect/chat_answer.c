@@ -62,11 +62,11 @@ read_thoughts(struct telling *g, unsigned choice, struct json_source *s, struct 
 }
 
 static void
-read_content(struct telling *g, unsigned choice, struct json_source *s, struct json_value content)
+read_content(struct telling *g, unsigned choice, struct json_source *s, struct json_value content, struct json_value logprobs)
 {
 	static const struct span names[] = {SPAN_INIT("text"), SPAN_INIT("refusal"), SPAN_INIT("thinking")};
 	struct json_value part, v[ARRAY_LEN(names)];
-	telling_say(g, TELL_TEXT, choice, s, content);
+	telling_text(g, choice, s, content.kind == JSON_STRING ? content : json_absent, logprobs);
 	if (content.kind != JSON_ARRAY)
 		return;
 	for (struct json_walk w = json_walk(content); json_next_element(s, &w, &part);) {
@@ -190,13 +190,13 @@ read_calls(struct telling *g, unsigned choice, struct json_source *s, struct jso
 
 /* A message, or the delta of one. */
 static void
-read_message(struct telling *g, unsigned choice, struct json_source *s, struct json_value message, bool whole)
+read_message(struct telling *g, unsigned choice, struct json_source *s, const struct json_value *of_choice, bool whole)
 {
 	static const struct span names[] = {SPAN_INIT("reasoning_content"), SPAN_INIT("reasoning"), SPAN_INIT("content"), SPAN_INIT("refusal"), SPAN_INIT("tool_calls")};
 	struct json_value v[ARRAY_LEN(names)];
-	json_members(s, message, names, ARRAY_LEN(names), v, NULL);
+	json_members(s, of_choice[whole ? 2 : 1], names, ARRAY_LEN(names), v, NULL);
 	telling_say(g, TELL_THINKING, choice, s, json_says(v[0]) ? v[0] : v[1]);
-	read_content(g, choice, s, v[2]);
+	read_content(g, choice, s, v[2], telling_member(s, of_choice[5], SPAN("content")));
 	telling_say(g, TELL_REFUSAL, choice, s, v[3]);
 	read_calls(g, choice, s, v[4], whole);
 }
@@ -219,7 +219,7 @@ read_finish(struct telling *g, unsigned choice, struct json_source *s, struct js
 static void
 read_choice(struct telling *g, struct json_source *s, struct json_value choice, bool whole)
 {
-	static const struct span names[] = {SPAN_INIT("index"), SPAN_INIT("delta"), SPAN_INIT("message"), SPAN_INIT("finish_reason"), SPAN_INIT("usage")};
+	static const struct span names[] = {SPAN_INIT("index"), SPAN_INIT("delta"), SPAN_INIT("message"), SPAN_INIT("finish_reason"), SPAN_INIT("usage"), SPAN_INIT("logprobs")};
 	struct json_value v[ARRAY_LEN(names)];
 	json_members(s, choice, names, ARRAY_LEN(names), v, NULL);
 	unsigned index = small_number(s, v[0], 0);
@@ -227,7 +227,7 @@ read_choice(struct telling *g, struct json_source *s, struct json_value choice, 
 		telling_fail(g, TRANSLATE_MALFORMED);
 		return;
 	}
-	read_message(g, index, s, v[whole ? 2 : 1], whole);
+	read_message(g, index, s, v, whole);
 	read_usage(g, s, v[4]);
 	read_finish(g, index, s, v[3]);
 }
@@ -331,9 +331,16 @@ chunk_begin(struct telling *g, unsigned choice)
 }
 
 static void
-chunk_end(struct telling *g, const char *finish)
+chunk_end_with(struct telling *g, const struct tell *what, const char *finish)
 {
-	sink_lit(g->out, "},\"logprobs\":null,\"finish_reason\":");
+	sink_lit(g->out, "},\"logprobs\":");
+	if (what && !json_is(what->logprobs, JSON_MORE)) {
+		sink_lit(g->out, "{\"content\":[");
+		telling_logprobs(g->out, what, "null");
+		sink_lit(g->out, "],\"refusal\":null}");
+	} else
+		sink_lit(g->out, "null");
+	sink_lit(g->out, ",\"finish_reason\":");
 	if (finish) {
 		sink_lit(g->out, "\"");
 		sink_add(g->out, finish, strlen(finish));
@@ -343,6 +350,12 @@ chunk_end(struct telling *g, const char *finish)
 	if (g->t->facts.include_usage)
 		sink_lit(g->out, ",\"usage\":null");
 	sink_lit(g->out, "}\n\n");
+}
+
+static void
+chunk_end(struct telling *g, const char *finish)
+{
+	chunk_end_with(g, NULL, finish);
 }
 
 static void
@@ -363,7 +376,7 @@ say_words(struct telling *g, const struct tell *what, const char *member)
 	sink_add(g->out, member, strlen(member));
 	sink_inside(g->out, what->source, what->text);
 	sink_lit(g->out, "\"");
-	chunk_end(g, NULL);
+	chunk_end_with(g, what, NULL);
 }
 
 static void
@@ -495,6 +508,19 @@ add_text(struct telling *g, const struct tell *what)
 }
 
 static void
+add_logprobs(struct telling *g, const struct tell *what)
+{
+	if (what->kind != TELL_TEXT || what->choice != g->only_choice || json_is(what->logprobs, JSON_MORE))
+		return;
+	if (g->began)
+		sink_lit(g->out, ",");
+	else
+		sink_lit(g->out, "{\"content\":[");
+	g->began = true;
+	telling_logprobs(g->out, what, "null");
+}
+
+static void
 add_refusal(struct telling *g, const struct tell *what)
 {
 	add_words(g, what, TELL_REFUSAL, ",\"refusal\":\"");
@@ -562,7 +588,9 @@ write_choice(struct telling *g, unsigned choice)
 	if (g->t->facts.show_reasoning)
 		write_member(g, add_thinking, "\"", "");
 	write_member(g, add_call, "]", "");
-	sink_lit(g->out, "},\"logprobs\":null,\"finish_reason\":\"");
+	sink_lit(g->out, "},\"logprobs\":");
+	write_member(g, add_logprobs, "],\"refusal\":null}", "null");
+	sink_lit(g->out, ",\"finish_reason\":\"");
 	sink_add(g->out, finish_words[f], strlen(finish_words[f]));
 	sink_lit(g->out, "\"}");
 }

@@ -167,7 +167,7 @@ index_of(struct json_source *s, struct json_value v)
 static void
 read_candidate(struct telling *g, struct json_source *s, struct json_value candidate)
 {
-	static const struct span names[] = {SPAN_INIT("index"), SPAN_INIT("content"), SPAN_INIT("finishReason"), SPAN_INIT("finishMessage")};
+	static const struct span names[] = {SPAN_INIT("index"), SPAN_INIT("content"), SPAN_INIT("finishReason"), SPAN_INIT("finishMessage"), SPAN_INIT("logprobsResult")};
 	struct json_value v[ARRAY_LEN(names)], part;
 	json_members(s, candidate, names, ARRAY_LEN(names), v, NULL);
 	unsigned choice = index_of(s, v[0]);
@@ -179,6 +179,7 @@ read_candidate(struct telling *g, struct json_source *s, struct json_value candi
 	if (parts.kind == JSON_ARRAY)
 		for (struct json_walk w = json_walk(parts); g->result == TRANSLATE_MORE && json_next_element(s, &w, &part);)
 			read_part(g, choice, s, part);
+	telling_text(g, choice, s, json_absent, v[4]);
 	read_finish(g, choice, s, v[2], v[3]);
 }
 
@@ -313,6 +314,60 @@ write_words_begin(struct telling *g, enum tell_kind kind)
 	add_str(g, kind == TELL_THINKING ? "{\"thought\":true,\"text\":\"" : "{\"text\":\"");
 }
 
+/* OpenAI's entry, or one of those beside it. */
+static void
+write_candidate(struct telling *g, struct json_source *s, struct json_value entry)
+{
+	static const struct span names[] = {SPAN_INIT("token"), SPAN_INIT("logprob")};
+	struct json_value v[ARRAY_LEN(names)];
+	json_members(s, entry, names, ARRAY_LEN(names), v, NULL);
+	sink_lit(g->out, "{\"token\":");
+	telling_string(g->out, s, v[0]);
+	sink_lit(g->out, ",\"logProbability\":");
+	if (v[1].kind == JSON_NUMBER)
+		sink_value(g->out, s, v[1]);
+	else
+		sink_lit(g->out, "0");
+	sink_lit(g->out, "}");
+}
+
+/* Entries of chosenCandidates, or of topCandidates; g->began: there were some before. */
+static void
+write_candidates(struct telling *g, const struct tell *what, bool top)
+{
+	struct json_value entry, other;
+	for (struct json_walk w = json_walk(what->logprobs); json_next_element(what->source, &w, &entry);) {
+		if (g->began)
+			sink_lit(g->out, ",");
+		g->began = true;
+		if (!top) {
+			write_candidate(g, what->source, entry);
+			continue;
+		}
+		struct json_walk others = json_walk(telling_member(what->source, entry, SPAN("top_logprobs")));
+		sink_lit(g->out, "{\"candidates\":[");
+		for (const char *comma = ""; json_next_element(what->source, &others, &other); comma = ",") {
+			add_str(g, comma);
+			write_candidate(g, what->source, other);
+		}
+		sink_lit(g->out, "]}");
+	}
+}
+
+static void
+write_logprobs(struct telling *g, const struct tell *what)
+{
+	bool began = g->began;
+	sink_lit(g->out, ",\"logprobsResult\":{\"chosenCandidates\":[");
+	g->began = false;
+	write_candidates(g, what, false);
+	sink_lit(g->out, "],\"topCandidates\":[");
+	g->began = false;
+	write_candidates(g, what, true);
+	sink_lit(g->out, "]}");
+	g->began = began;
+}
+
 static void
 write_finish(struct telling *g, unsigned choice)
 {
@@ -377,7 +432,10 @@ gemini_tell(struct telling *g, const struct tell *what)
 		sink_inside(g->out, what->source, what->text);
 		sink_lit(g->out, "\"}");
 	}
-	sink_lit(g->out, "],\"role\":\"model\"},\"index\":");
+	sink_lit(g->out, "],\"role\":\"model\"}");
+	if (what->kind == TELL_TEXT && what->logprobs.kind == JSON_ARRAY)
+		write_logprobs(g, what);
+	sink_lit(g->out, ",\"index\":");
 	sink_u64(g->out, what->choice);
 	sink_lit(g->out, "}]");
 	event_end(g);
@@ -398,7 +456,7 @@ add_part(struct telling *g, const struct tell *what)
 {
 	bool call = what->kind == TELL_CALL, words = what->kind == TELL_TEXT || what->kind == TELL_REFUSAL || what->kind == TELL_THINKING;
 	uint8_t block = what->kind == TELL_THINKING ? BLOCK_THINKING : BLOCK_TEXT;
-	if (what->choice != g->only_choice || (!call && !words))
+	if (what->choice != g->only_choice || (!call && (!words || !json_says(what->text))))
 		return;
 	if (call && !telling_is_object(what->source, what->text)) /* cut by the bound on the output, which the finish reason says */
 		return;
@@ -418,6 +476,34 @@ add_part(struct telling *g, const struct tell *what)
 }
 
 static void
+add_chosen(struct telling *g, const struct tell *what)
+{
+	if (what->kind == TELL_TEXT && what->choice == g->only_choice && what->logprobs.kind == JSON_ARRAY)
+		write_candidates(g, what, false);
+}
+
+static void
+add_top(struct telling *g, const struct tell *what)
+{
+	if (what->kind == TELL_TEXT && what->choice == g->only_choice && what->logprobs.kind == JSON_ARRAY)
+		write_candidates(g, what, true);
+}
+
+static void
+write_all_logprobs(struct telling *g)
+{
+	if (!g->choices[g->only_choice].logprobs)
+		return;
+	g->began = false;
+	sink_lit(g->out, ",\"logprobsResult\":{\"chosenCandidates\":[");
+	telling_walk(g, add_chosen);
+	g->began = false;
+	sink_lit(g->out, "],\"topCandidates\":[");
+	telling_walk(g, add_top);
+	sink_lit(g->out, "]}");
+}
+
+static void
 gemini_document_out(struct telling *g)
 {
 	sink_lit(g->out, "{\"candidates\":[");
@@ -430,6 +516,7 @@ gemini_document_out(struct telling *g)
 		telling_walk(g, add_part);
 		part_end(g);
 		sink_lit(g->out, "],\"role\":\"model\"}");
+		write_all_logprobs(g);
 		write_finish(g, i);
 	}
 	sink_lit(g->out, "]");

@@ -459,9 +459,10 @@ messages_tell(struct telling *g, const struct tell *what)
 		if (stream)
 			say_start(g);
 		break;
-	case TELL_TEXT:
+	case TELL_TEXT: /* without log probabilities: there is no way to ask for them */
 	case TELL_REFUSAL:
-		say(g, what, BLOCK_TEXT, "text_delta\",\"text\":\"");
+		if (json_says(what->text))
+			say(g, what, BLOCK_TEXT, "text_delta\",\"text\":\"");
 		break;
 	case TELL_THINKING:
 		if (g->block == BLOCK_THINKING && g->signature_given)

@@ -47,7 +47,7 @@ read_usage(struct telling *g, struct json_source *s, struct json_value object)
 static void
 read_texts(struct telling *g, enum tell_kind kind, struct json_source *s, struct json_value list)
 {
-	static const struct span names[] = {SPAN_INIT("text"), SPAN_INIT("refusal")};
+	static const struct span names[] = {SPAN_INIT("text"), SPAN_INIT("refusal"), SPAN_INIT("logprobs")};
 	static const char gap[] = "\"\\n\\n\"";
 	struct span pieces[] = {{gap, sizeof gap - 1}};
 	struct json_source between = json_source(pieces, 1);
@@ -59,7 +59,10 @@ read_texts(struct telling *g, enum tell_kind kind, struct json_source *s, struct
 		json_members(s, part, names, ARRAY_LEN(names), v, NULL);
 		if (!first && kind == TELL_THINKING && json_says(v[0]))
 			telling_say(g, kind, 0, &between, json_whole_value(&between));
-		telling_say(g, kind, 0, s, v[0]);
+		if (kind == TELL_TEXT)
+			telling_text(g, 0, s, v[0], v[2]);
+		else
+			telling_say(g, kind, 0, s, v[0]);
 		telling_say(g, TELL_REFUSAL, 0, s, v[1]);
 		first = false;
 	}
@@ -149,9 +152,10 @@ enum { EVENT_TYPE,
 	EVENT_RESPONSE,
 	EVENT_ARGUMENTS,
 	EVENT_SUMMARY_INDEX,
-	EVENT_ERROR };
+	EVENT_ERROR,
+	EVENT_LOGPROBS };
 static const struct span event_names[] = {SPAN_INIT("type"), SPAN_INIT("delta"), SPAN_INIT("output_index"), SPAN_INIT("item"), SPAN_INIT("response"),
-	SPAN_INIT("arguments"), SPAN_INIT("summary_index"), SPAN_INIT("error")};
+	SPAN_INIT("arguments"), SPAN_INIT("summary_index"), SPAN_INIT("error"), SPAN_INIT("logprobs")};
 
 static uint32_t
 number_of(struct json_source *s, struct json_value v)
@@ -242,7 +246,7 @@ responses_event(struct telling *g, struct json_source *s, struct json_value root
 		SPAN_INIT("response.reasoning_summary_part.added"), SPAN_INIT("response.function_call_arguments.delta"),
 		SPAN_INIT("response.function_call_arguments.done"), SPAN_INIT("response.output_item.done"), SPAN_INIT("response.completed"),
 		SPAN_INIT("response.incomplete"), SPAN_INIT("response.failed"), SPAN_INIT("error")};
-	static const uint8_t kinds[] = {[TEXT] = TELL_TEXT, [REFUSAL] = TELL_REFUSAL, [SUMMARY] = TELL_THINKING, [REASONING] = TELL_THINKING};
+	static const uint8_t kinds[] = {[REFUSAL] = TELL_REFUSAL, [SUMMARY] = TELL_THINKING, [REASONING] = TELL_THINKING};
 	struct json_value v[ARRAY_LEN(event_names)];
 	json_members(s, root, event_names, ARRAY_LEN(event_names), v, NULL);
 	unsigned type = telling_word(s, v[EVENT_TYPE], types, ARRAY_LEN(types));
@@ -258,6 +262,8 @@ responses_event(struct telling *g, struct json_source *s, struct json_value root
 		read_item_added(g, s, v);
 		break;
 	case TEXT:
+		telling_text(g, 0, s, v[EVENT_DELTA], v[EVENT_LOGPROBS]);
+		break;
 	case REFUSAL:
 	case SUMMARY:
 	case REASONING:
@@ -366,25 +372,38 @@ part_event(struct telling *g, const char *type)
 
 /* What the kinds of items differ by. */
 static const struct item_words {
-	const char *begin, *end; /* of the item as it is done, around its text */
+	const char *begin, *end; /* of the item as it is done, around its text and that one's closing quote */
 	const char *part_begin, *part_end; /* of the part, around the text; NULL: it has no parts */
 	const char *added, *delta, *done, *part_added, *part_done; /* events */
 	const char *member; /* that holds the text in `done` */
-	const char *rest; /* further members of delta and done */
 } kinds[] = {
-	[BLOCK_TEXT] = {"\"type\":\"message\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":\"",
-		"\"}]}", "{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":\"", "\"}",
+	[BLOCK_TEXT] = {"\"type\":\"message\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\",\"annotations\":[],\"text\":\"",
+		"}]}", "{\"type\":\"output_text\",\"annotations\":[],\"text\":\"", "}",
 		"\"type\":\"message\",\"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]}", "response.output_text.delta", "response.output_text.done",
-		"response.content_part.added", "response.content_part.done", ",\"text\":\"", ",\"logprobs\":[]"},
-	[BLOCK_REFUSAL] = {"\"type\":\"message\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":[{\"type\":\"refusal\",\"refusal\":\"", "\"}]}",
-		"{\"type\":\"refusal\",\"refusal\":\"", "\"}", "\"type\":\"message\",\"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]}",
-		"response.refusal.delta", "response.refusal.done", "response.content_part.added", "response.content_part.done", ",\"refusal\":\"", ""},
-	[BLOCK_THINKING] = {"\"type\":\"reasoning\",\"summary\":[{\"type\":\"summary_text\",\"text\":\"", "\"}]}", "{\"type\":\"summary_text\",\"text\":\"", "\"}",
+		"response.content_part.added", "response.content_part.done", ",\"text\":\""},
+	[BLOCK_REFUSAL] = {"\"type\":\"message\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":[{\"type\":\"refusal\",\"refusal\":\"", "}]}",
+		"{\"type\":\"refusal\",\"refusal\":\"", "}", "\"type\":\"message\",\"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]}",
+		"response.refusal.delta", "response.refusal.done", "response.content_part.added", "response.content_part.done", ",\"refusal\":\""},
+	[BLOCK_THINKING] = {"\"type\":\"reasoning\",\"summary\":[{\"type\":\"summary_text\",\"text\":\"", "}]}", "{\"type\":\"summary_text\",\"text\":\"", "}",
 		"\"type\":\"reasoning\",\"summary\":[]}", "response.reasoning_summary_text.delta", "response.reasoning_summary_text.done",
-		"response.reasoning_summary_part.added", "response.reasoning_summary_part.done", ",\"text\":\"", ""},
-	[BLOCK_CALL] = {"", "\"}", NULL, NULL, NULL, "response.function_call_arguments.delta", "response.function_call_arguments.done", NULL, NULL,
-		",\"arguments\":\"", ""},
+		"response.reasoning_summary_part.added", "response.reasoning_summary_part.done", ",\"text\":\""},
+	[BLOCK_CALL] = {"", "}", NULL, NULL, NULL, "response.function_call_arguments.delta", "response.function_call_arguments.done", NULL, NULL,
+		",\"arguments\":\""},
 };
+
+/* Behind a text: its closing quote, and its log probabilities. */
+static void
+text_end(struct telling *g, struct sink *out)
+{
+	struct span pieces[TELLING_PARTS_MAX + 2];
+	add(out, "\"");
+	if (g->block != BLOCK_TEXT)
+		return;
+	add(out, ",\"logprobs\":[");
+	for (uint32_t i = 0, count = rope_pieces(&g->logprobs, pieces); i < count; i++)
+		sink_span(out, pieces[i]);
+	add(out, "]");
+}
 
 static void
 part_around(struct telling *g, const char *type, uint64_t end)
@@ -396,6 +415,7 @@ part_around(struct telling *g, const char *type, uint64_t end)
 	sink_lit(g->out, ",\"part\":");
 	add(g->out, k->part_begin);
 	repeat(g, g->text_at, end);
+	text_end(g, g->out);
 	add(g->out, k->part_end);
 	event_end(g);
 }
@@ -408,8 +428,7 @@ say_done(struct telling *g, uint64_t end)
 	part_event(g, k->done);
 	add(g->out, k->member);
 	repeat(g, g->text_at, end);
-	sink_lit(g->out, "\"");
-	add(g->out, k->rest);
+	text_end(g, g->out);
 	event_end(g);
 	part_around(g, k->part_done, end);
 	item_event(g, "response.output_item.done");
@@ -426,6 +445,7 @@ item_end(struct telling *g)
 	if (g->block == BLOCK_CALL && !g->signature_given) /* no arguments came */
 		add(output(g), "{}");
 	uint64_t end = rope_bytes(&g->rope);
+	text_end(g, output(g));
 	add(output(g), kinds[g->block].end);
 	if (g->t->facts.streamed && !g->rope.sink.full)
 		say_done(g, end);
@@ -437,6 +457,7 @@ static void
 item_open(struct telling *g, enum block block)
 {
 	item_end(g);
+	rope_drop(&g->logprobs);
 	g->block = (uint8_t)block;
 	g->signature_given = false;
 	if (g->index)
@@ -500,15 +521,25 @@ call_open(struct telling *g, const struct tell *what)
 static void
 say(struct telling *g, const struct tell *what)
 {
+	bool logprobs = !json_is(what->logprobs, JSON_MORE);
 	telling_inside(output(g), what->source, what->text);
 	g->signature_given = true;
+	if (logprobs && rope_bytes(&g->logprobs))
+		add(&g->logprobs.sink, ",");
+	if (logprobs)
+		telling_logprobs(&g->logprobs.sink, what, "[]");
 	if (!g->t->facts.streamed)
 		return;
 	part_event(g, kinds[g->block].delta);
 	sink_lit(g->out, ",\"delta\":\"");
 	telling_inside(g->out, what->source, what->text);
 	sink_lit(g->out, "\"");
-	add(g->out, kinds[g->block].rest);
+	if (g->block == BLOCK_TEXT) {
+		sink_lit(g->out, ",\"logprobs\":[");
+		if (logprobs)
+			telling_logprobs(g->out, what, "[]");
+		sink_lit(g->out, "]");
+	}
 	event_end(g);
 }
 
@@ -657,7 +688,7 @@ responses_tell(struct telling *g, const struct tell *what)
 			say_end(g);
 		break;
 	}
-	if (g->rope.sink.full)
+	if (g->rope.sink.full || g->logprobs.sink.full)
 		telling_fail(g, TRANSLATE_FULL);
 }
 

@@ -49,6 +49,7 @@ telling_tell(struct telling *g, const struct tell *what)
 	bool call = what->kind >= TELL_CALL && what->kind <= TELL_CALL_END;
 	c->said |= what->kind == TELL_TEXT || what->kind == TELL_THINKING || what->kind == TELL_REFUSAL || call;
 	c->refused |= what->kind == TELL_REFUSAL;
+	c->logprobs |= what->kind == TELL_TEXT && what->logprobs.kind == JSON_ARRAY;
 	c->called |= call;
 	if (g->listener)
 		g->listener(g, what);
@@ -68,6 +69,18 @@ telling_say(struct telling *g, enum tell_kind kind, unsigned choice, struct json
 {
 	if (json_says(text))
 		telling_tell(g, &(struct tell){.kind = kind, .choice = (uint16_t)(choice < UINT16_MAX ? choice : UINT16_MAX), .source = s, .text = text});
+}
+
+void
+telling_text(struct telling *g, unsigned choice, struct json_source *s, struct json_value text, struct json_value logprobs)
+{
+	struct json_value first, key;
+	struct json_walk w = json_walk(logprobs);
+	bool some = logprobs.kind == JSON_ARRAY ? json_next_element(s, &w, &first) : logprobs.kind == JSON_OBJECT && json_next_member(s, &w, &key, &first);
+	if (some)
+		telling_tell(g, &(struct tell){.kind = TELL_TEXT, .choice = (uint16_t)(choice < UINT16_MAX ? choice : UINT16_MAX), .source = s, .text = text, .logprobs = logprobs});
+	else
+		telling_say(g, TELL_TEXT, choice, s, text);
 }
 
 /* The id is kept if it is of the kind that ids are: no escaping, no surprise in a header. */
@@ -244,6 +257,54 @@ telling_member(struct json_source *s, struct json_value object, struct span name
 	return v;
 }
 
+/* One of Gemini's candidates for a token as OpenAI writes it, but for the closing brace. */
+static void
+add_candidate(struct sink *out, struct json_source *s, struct json_value candidate, const char *no_bytes)
+{
+	static const struct span names[] = {SPAN_INIT("token"), SPAN_INIT("logProbability")};
+	struct json_value v[ARRAY_LEN(names)];
+	json_members(s, candidate, names, ARRAY_LEN(names), v, NULL);
+	sink_lit(out, "{\"token\":");
+	telling_string(out, s, v[0]);
+	sink_lit(out, ",\"logprob\":");
+	if (v[1].kind == JSON_NUMBER)
+		sink_value(out, s, v[1]);
+	else
+		sink_lit(out, "0");
+	sink_lit(out, ",\"bytes\":");
+	sink_add(out, no_bytes, strlen(no_bytes));
+}
+
+void
+telling_logprobs(struct sink *out, const struct tell *what, const char *no_bytes)
+{
+	static const struct span names[] = {SPAN_INIT("chosenCandidates"), SPAN_INIT("topCandidates")};
+	struct json_source *s = what->source;
+	struct json_value v[ARRAY_LEN(names)], chosen, top, other;
+	if (what->logprobs.kind == JSON_ARRAY) {
+		sink_value(out, s, (struct json_value){what->logprobs.at + 1, what->logprobs.end - 1, JSON_ARRAY});
+		return;
+	}
+	json_members(s, what->logprobs, names, ARRAY_LEN(names), v, NULL);
+	struct json_walk tops = json_walk(v[1]);
+	bool any = false;
+	for (struct json_walk w = json_walk(v[0]); json_next_element(s, &w, &chosen); any = true) {
+		if (any)
+			sink_lit(out, ",");
+		add_candidate(out, s, chosen, no_bytes);
+		sink_lit(out, ",\"top_logprobs\":[");
+		bool more = json_next_element(s, &tops, &top), first = true;
+		struct json_walk others = json_walk(more ? telling_member(s, top, SPAN("candidates")) : json_absent);
+		for (; json_next_element(s, &others, &other); first = false) {
+			if (!first)
+				sink_lit(out, ",");
+			add_candidate(out, s, other, no_bytes);
+			sink_lit(out, "}");
+		}
+		sink_lit(out, "]}");
+	}
+}
+
 static const struct json_node no_interest[2];
 
 bool
@@ -391,6 +452,7 @@ translation_begin(struct translation *t, const struct translate_answer_facts *fa
 	g->from = decoders[facts->from];
 	g->to = encoders[facts->to];
 	rope_init(&g->rope, g);
+	rope_init(&g->logprobs, g);
 	telling_stream_begin(g);
 }
 
@@ -402,6 +464,7 @@ translation_end(struct translation *t)
 		return;
 	calls_drop(g);
 	rope_drop(&g->rope);
+	rope_drop(&g->logprobs);
 	assert(g->kept == 0);
 }
 

@@ -32,6 +32,7 @@ struct tell {
 	uint16_t call; /* counts the calls of an answer; the same in all pieces of one */
 	struct json_source *source; /* of the values; each lasts for the telling. JSON_MORE: there is none */
 	struct json_value text, id, name, signature;
+	struct json_value logprobs; /* of a text, which may be absent then: OpenAI's list, or Gemini's logprobsResult, an object */
 };
 
 enum finish { FINISH_NONE,
@@ -65,7 +66,7 @@ struct rope {
 
 struct telling_choice {
 	uint8_t finish; /* enum finish */
-	bool said, refused, called, broken_call;
+	bool said, refused, called, broken_call, logprobs;
 };
 
 struct waiting_call {
@@ -154,6 +155,7 @@ struct telling {
 	uint32_t index; /* of the open block, and of the next */
 	uint64_t sequence;
 	struct rope rope; /* responses: its output so far */
+	struct rope logprobs; /* responses: those of the open item */
 	uint64_t item_at, text_at;
 };
 
@@ -186,6 +188,8 @@ extern const struct answer_encoder answer_to_chat, answer_to_messages, answer_to
 
 void telling_start(struct telling *g, struct json_source *s, struct json_value id);
 void telling_say(struct telling *g, enum tell_kind kind, unsigned choice, struct json_source *s, struct json_value text);
+/* Text with its log probabilities, if there are any (JSON_MORE, null or empty: none). */
+void telling_text(struct telling *g, unsigned choice, struct json_source *s, struct json_value text, struct json_value logprobs);
 void telling_tell(struct telling *g, const struct tell *what);
 /* finish, and why (JSON_MORE: none) */
 void telling_finish(struct telling *g, unsigned choice, enum finish finish, struct json_source *s, struct json_value why);
@@ -210,6 +214,8 @@ bool telling_is_object(struct json_source *s, struct json_value v);
 void telling_object(struct sink *out, struct json_source *s, struct json_value v);
 /* The arguments, or a piece of them, as the inside of a string. */
 void telling_inside(struct sink *out, struct json_source *s, struct json_value v);
+/* Entries of OpenAI's list, without its brackets; no_bytes stands where Gemini tells no bytes of a token. */
+void telling_logprobs(struct sink *out, const struct tell *what, const char *no_bytes);
 /* A string with its quotes; an absent one: "" */
 void telling_string(struct sink *out, struct json_source *s, struct json_value v);
 /* A call's id with its quotes; the provider's, or prefix, our request's and the call's number. */

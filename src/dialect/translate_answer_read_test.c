@@ -15,6 +15,7 @@ struct digest {
 	char text[READ_DIGEST_MAX];
 	size_t len;
 	const char *kind; /* of the words that are open */
+	char marks[2048]; /* log probabilities */
 };
 
 static void __attribute__((format(printf, 2, 3)))
@@ -94,6 +95,26 @@ call_of_object(struct digest *d, const char *sign, const char *id, const char *n
 	free(text);
 }
 
+/* Each token with its log probability, and the others that stood beside it. */
+static void
+mark(struct digest *d, json_t *entry, const char *number, json_t *others)
+{
+	size_t i, len = strlen(d->marks);
+	json_t *other;
+	len += (size_t)snprintf(d->marks + len, sizeof d->marks - len, "%s:%g/", str(entry, "token"), json_number_value(at(entry, number)));
+	json_array_foreach(others, i, other)
+		len += (size_t)snprintf(d->marks + len, sizeof d->marks - len, "%s:%g,", str(other, "token"), json_number_value(at(other, number)));
+	assert_true(json_is_number(at(entry, number)) && len < sizeof d->marks);
+}
+
+static void
+marks(struct digest *d, json_t *list)
+{
+	size_t i;
+	json_t *entry;
+	json_array_foreach(list, i, entry) mark(d, entry, "logprob", at(entry, "top_logprobs"));
+}
+
 /* ---- chat ---- */
 
 enum { CALLS = 8 };
@@ -157,6 +178,7 @@ chat_event(struct digest *d, struct chat_calls *c, json_t *e, char *finish, size
 	assert_int_equal(strncmp(str(e, "id"), "chatcmpl-", 9), 0);
 	assert_true(*finish == 0 || json_array_size(at(e, "choices")) == 0);
 	chat_words(d, at(e, "choices.0.delta"));
+	marks(d, at(e, "choices.0.logprobs.content"));
 	json_array_foreach(calls, i, one) chat_call(c, one, (size_t)json_integer_value(at(one, "index")));
 	if (*str(e, "choices.0.finish_reason"))
 		snprintf(finish, cap, "%s", str(e, "choices.0.finish_reason"));
@@ -176,6 +198,7 @@ chat_document(struct digest *d, json_t *e)
 	size_t i;
 	assert_string_equal(str(e, "object"), "chat.completion");
 	chat_words(d, at(e, "choices.0.message"));
+	marks(d, at(e, "choices.0.logprobs.content"));
 	json_array_foreach(calls, i, one) chat_call(&c, one, i);
 	chat_calls_end(d, &c);
 	add(d, "%s ", str(e, "choices.0.finish_reason"));
@@ -276,6 +299,8 @@ gemini_answer(struct digest *d, json_t *e)
 		if (at(part, "functionCall"))
 			call_of_object(d, *str(part, "thoughtSignature") ? "signed " : "", str(part, "functionCall.id"), str(part, "functionCall.name"), at(part, "functionCall.args"));
 	}
+	json_t *chosen = at(e, "candidates.0.logprobsResult.chosenCandidates"), *tops = at(e, "candidates.0.logprobsResult.topCandidates"), *one;
+	json_array_foreach(chosen, i, one) mark(d, one, "logProbability", at(json_array_get(tops, i), "candidates"));
 	if (!*str(e, "candidates.0.finishReason"))
 		return;
 	words_end(d);
@@ -304,6 +329,7 @@ responses_document(struct digest *d, json_t *e)
 		{
 			words(d, "text", at(part, "text"));
 			words(d, "refusal", at(part, "refusal"));
+			marks(d, at(part, "logprobs"));
 		}
 		if (!strcmp(str(item, "type"), "function_call")) {
 			char head[256];
@@ -446,6 +472,8 @@ read_answer(enum read_language of, bool streamed, char *answer, char *ret_digest
 	else
 		read_document(r, of, answer);
 	words_end(&r->d);
+	if (r->d.marks[0])
+		add(&r->d, "logprobs(%s) ", r->d.marks);
 	assert_true(r->done && r->d.len < cap);
 	memcpy(ret_digest, r->d.text, r->d.len + 1);
 	free(r);
