@@ -570,7 +570,8 @@ put_budget(struct conversation *c, enum level level)
 		cap = c->wish->output_tokens;
 	if (cap <= BUDGET_MIN)
 		return leave_out_setting(c, c->settings.thinking.path, "Claude thinks with 1,024 tokens at least, which count as output: allow more of it.");
-	if (amid_calls(c)) {
+	/* A tool that must be called and thinking exclude each other as well. */
+	if (c->settings.tools.choice >= CHOICE_ANY || amid_calls(c)) {
 		note_left_out(c, c->settings.thinking.path);
 		return true;
 	}
