@@ -11,6 +11,8 @@
 #define HEADERS(X) \
 	X(UP, ALL, "accept", "the client says which media types it reads") \
 	X(UP, ALL, "content-type", "the body's type") \
+	X(UP, ALL, "traceparent", "the client's own trace context (W3C), passed on and kept nowhere") \
+	X(UP, ALL, "tracestate", "belongs to it") \
 	X(UP, OPENAI, "openai-beta", "switches features of the dialect") \
 	X(UP, ANTHROPIC, "anthropic-version", "version of the dialect") \
 	X(UP, ANTHROPIC, "anthropic-beta", "switches features of the dialect, and what they cost") \

@@ -51,6 +51,7 @@ struct ledger_options {
 	const uint8_t *receipt_seed; /* RECEIPT_SEED_BYTES: what receipts are signed by comes from it */
 	uint32_t node;
 	uint32_t batch_window_ms; /* 50 */
+	bool spans; /* each ticket that is booked is told to the scribe */
 	uint32_t streams_per_account; /* that one account may have open on each edge: shown, not enforced here */
 	const struct catalogue *catalogue; /* may be NULL: command line without a configuration */
 	struct board *board; /* NULL: command line without a server */

@@ -188,6 +188,7 @@ struct ledger {
 	char path[512]; /* of ledger.db */
 	int lock_fd;
 	int scribe_fd; /* -1: nobody listens */
+	uint64_t spans_lost; /* that it had no room for */
 	uint64_t last_id; /* ledger's own */
 	uint64_t floor_ms, ceiling_ms, newest_ticket_ms;
 	int64_t next_booking;

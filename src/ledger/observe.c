@@ -1,5 +1,6 @@
 #include "ledger/ledger_priv.h"
 
+#include "core/ipc.h"
 #include "ticket/messages.h"
 
 #include <string.h>
@@ -91,10 +92,32 @@ add_batch(struct ledger *l, int64_t booking)
 			add_ticket(l, &b->tickets[i], booking);
 }
 
+/* A full pipe loses spans, not bookings; the next one says how many. */
+static void
+tell_spans(struct ledger *l)
+{
+	const struct batch *b = l->batch;
+	struct message_span m = MESSAGE_INIT(SPAN, message_span);
+	if (!l->o.spans || l->scribe_fd < 0)
+		return;
+	for (size_t i = 0; i < b->count; i++) {
+		if (b->fates[i] != FATE_BOOKED)
+			continue;
+		m.ticket = b->tickets[i].id;
+		m.cost_nano = (uint64_t)b->tickets[i].cost.v;
+		m.lost = l->spans_lost;
+		m.facts = b->tickets[i].facts;
+		if (ipc_send(l->scribe_fd, &m, sizeof m, -1) != IPC_OK)
+			l->spans_lost++;
+	}
+}
+
 void
 observe_batch(struct ledger *l, int64_t booking, uint64_t commit_us)
 {
 	const struct batch *b = l->batch;
+	if (b->inserted > 0)
+		tell_spans(l);
 	if (!l->o.tally || b->inserted == 0)
 		return;
 	add_batch(l, booking);

@@ -1,6 +1,7 @@
 #include "proc/supervisor_priv.h"
 
 #include "core/text.h"
+#include "proc/collector.h"
 #include "proc/machine.h"
 #include "proc/role_main.h"
 #include "proc/spawn.h"
@@ -162,6 +163,8 @@ port_message(struct port *p, const void *message, int pass_fd)
 		generation_adopted(c->s, message);
 	} else if (h->type == MESSAGE_SEGMENT_WANTED) {
 		segment_wanted(c, message);
+	} else if (h->type == MESSAGE_COLLECTOR_WANTED) {
+		collector_wanted(c);
 	} else if (h->type != MESSAGE_READY) {
 		kill(c->pid, SIGKILL);
 	}
@@ -266,8 +269,11 @@ fill_slices(const struct child *c, struct handover *h)
 		h->durability = plan->durability;
 	} else if (c->role->end == END_OF_SCRIBE) {
 		h->log_level = plan->log_level;
+		memcpy(h->otlp_host, plan->otlp_host, sizeof h->otlp_host);
+		memcpy(h->otlp_path, plan->otlp_path, sizeof h->otlp_path);
 	} else if (c->role->end == END_OF_LEDGER) {
 		h->ledger_node = plan->node;
+		h->ledger_spans = plan->otlp_on;
 		h->ledger_batch_window_ms = plan->batch_window_ms;
 		h->ledger_streams_per_account = supervisor_streams_per_account(plan);
 		memcpy(h->ledger_data_dir, plan->data_dir, sizeof h->ledger_data_dir);

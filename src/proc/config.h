@@ -53,6 +53,10 @@ struct config_metrics {
 	struct config_address listen;
 };
 
+struct config_telemetry {
+	CONFIG_TELEMETRY(CONFIG_MEMBER) /* "": off */
+};
+
 struct config_log {
 	CONFIG_LOG(CONFIG_MEMBER) /* "": standard error */
 };
@@ -123,6 +127,7 @@ struct config {
 	struct config_timeouts timeouts;
 	struct config_tls tls;
 	struct config_metrics metrics;
+	struct config_telemetry telemetry;
 	struct config_log log;
 	struct config_address *listen;
 	struct config_listener *listeners;

@@ -3,6 +3,7 @@
 #include "ticket/catalogue.h"
 
 #include <stdlib.h>
+#include <arpa/inet.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 
@@ -231,6 +232,29 @@ check_metrics(struct check *k)
 	if (m->on && !config_address((struct span){m->listen_text, strlen(m->listen_text)}, &m->listen))
 		problems_error(k->problems, line,
 			"`metrics.listen`: `%s` is not an address with a port – write 127.0.0.1:9464", m->listen_text);
+}
+
+static bool
+is_literal(const char *host)
+{
+	uint8_t bytes[16];
+	return strcmp(host, "localhost") == 0 || inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
+}
+
+static void
+check_telemetry(struct check *k)
+{
+	const char *otlp = k->c->telemetry.otlp;
+	uint32_t line = line_of(k, config_yaml_get(k->y, config_yaml_root(k->y), "telemetry"), "otlp");
+	struct config_url url;
+	const char *why = otlp[0] != '\0' ? config_url((struct span){otlp, strlen(otlp)}, &url) : NULL;
+	if (otlp[0] == '\0')
+		return;
+	if (why != NULL)
+		problems_error(k->problems, line, "`telemetry.otlp`: %s", why);
+	else if (url.tls || !is_literal(url.host) || !config_host_is_private(url.host))
+		problems_error(k->problems, line,
+			"`telemetry.otlp`: `%s` is no http address of this machine or a private network – run a collector here that sends spans further, and write http://127.0.0.1:4318", otlp);
 }
 
 /* What the connections of an edge can need besides content: their structs, and what TLS keeps of each (measured: 16 to 20 KiB). */
@@ -698,6 +722,7 @@ config_check(struct config *c, const struct config_files *files, struct problems
 	check_listen(&k);
 	check_tls(&k);
 	check_metrics(&k);
+	check_telemetry(&k);
 	check_limits(&k);
 	check_lanes(&k);
 	check_providers(&k);

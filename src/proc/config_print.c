@@ -229,6 +229,7 @@ config_json(const struct config *c)
 	json_object_set_new(o, "timeouts", section_json(SECTION_TIMEOUTS, &c->timeouts));
 	json_object_set_new(o, "tls", tls_json(&c->tls));
 	json_object_set_new(o, "metrics", section_json(SECTION_METRICS, &c->metrics));
+	json_object_set_new(o, "telemetry", section_json(SECTION_TELEMETRY, &c->telemetry));
 	json_object_set_new(o, "log", section_json(SECTION_LOG, &c->log));
 	json_object_set_new(o, "lanes", lanes);
 	json_object_set_new(o, "providers", providers);

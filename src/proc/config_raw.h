@@ -39,6 +39,10 @@ struct raw_metrics {
 	CONFIG_METRICS(RAW_MEMBER)
 };
 
+struct raw_telemetry {
+	CONFIG_TELEMETRY(RAW_MEMBER)
+};
+
 struct raw_log {
 	CONFIG_LOG(RAW_MEMBER)
 };
@@ -86,6 +90,7 @@ struct raw_top {
 	struct raw_timeouts *timeouts;
 	struct raw_tls *tls;
 	struct raw_metrics *metrics;
+	struct raw_telemetry *telemetry;
 	struct raw_log *log;
 	struct raw_lane *lanes;
 	struct raw_provider *providers;

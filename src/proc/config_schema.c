@@ -51,6 +51,11 @@ static const struct setting certificate_rows[] = {CONFIG_CERTIFICATE(ROW)};
 static const struct setting metrics_rows[] = {CONFIG_METRICS(ROW)};
 #undef RAW
 #undef VALUE
+#define RAW struct raw_telemetry
+#define VALUE struct config_telemetry
+static const struct setting telemetry_rows[] = {CONFIG_TELEMETRY(ROW)};
+#undef RAW
+#undef VALUE
 #define RAW struct raw_log
 #define VALUE struct config_log
 static const struct setting log_rows[] = {CONFIG_LOG(ROW)};
@@ -131,6 +136,9 @@ static const cyaml_schema_field_t tls_fields[] = {
 #define RAW struct raw_metrics
 static const cyaml_schema_field_t metrics_fields[] = {CONFIG_METRICS(FIELD) CYAML_FIELD_END};
 #undef RAW
+#define RAW struct raw_telemetry
+static const cyaml_schema_field_t telemetry_fields[] = {CONFIG_TELEMETRY(FIELD) CYAML_FIELD_END};
+#undef RAW
 #define RAW struct raw_log
 static const cyaml_schema_field_t log_fields[] = {CONFIG_LOG(FIELD) CYAML_FIELD_END};
 #undef RAW
@@ -185,6 +193,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	PART("timeouts", timeouts, timeouts_fields, CYAML_FLAG_OPTIONAL),
 	PART("tls", tls, tls_fields, CYAML_FLAG_OPTIONAL),
 	PART("metrics", metrics, metrics_fields, CYAML_FLAG_OPTIONAL),
+	PART("telemetry", telemetry, telemetry_fields, CYAML_FLAG_OPTIONAL),
 	PART("log", log, log_fields, CYAML_FLAG_OPTIONAL),
 	LIST("lanes", lanes, lane_value, CYAML_FLAG_OPTIONAL, 1, CATALOGUE_LANES_MAX),
 	LIST("providers", providers, provider_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_PROVIDERS_MAX),

@@ -93,6 +93,11 @@
 #define CONFIG_METRICS(X) \
 	X("listen", listen_text, TEXT, "", 0, 128, "address for Prometheus, for example 127.0.0.1:9464; off without it")
 
+#define CONFIG_TELEMETRY(X) \
+	X("otlp", otlp, TEXT, "", 0, 256, \
+		"where an OpenTelemetry collector takes OTLP over HTTP, for example http://127.0.0.1:4318: a span for each request that is booked; off without it. An address of " \
+		"this machine or a private network, as the spans go there in clear text; a collector sends them further, with TLS and whatever headers its service wants")
+
 #define CONFIG_LOG(X) \
 	X("file", file, TEXT, "", 0, 4000, "path of the log (JSON lines, never content); standard error without it") \
 	X("level", level, LOG_LEVEL, "info", 0, 3, "events below this are counted in metrics and not written; what a process says as it dies always is")
@@ -193,6 +198,7 @@
 	X(TLS, tls) \
 	X(CERTIFICATE, certificate) \
 	X(METRICS, metrics) \
+	X(TELEMETRY, telemetry) \
 	X(LOG, log) \
 	X(PROVIDER, provider) \
 	X(KEY, key) \

@@ -44,6 +44,8 @@ struct handover {
 	uint8_t binary[EDGE_BINARY_BYTES];
 	uint32_t vault_grade, durability; /* edge */
 	uint32_t log_level; /* scribe */
+	char otlp_host[64], otlp_path[128]; /* scribe; "": no spans */
+	bool ledger_spans;
 	uint32_t ledger_node, ledger_batch_window_ms, ledger_streams_per_account;
 	char ledger_data_dir[PATH_MAX];
 };

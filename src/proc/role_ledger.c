@@ -65,6 +65,7 @@ role_ledger(struct handover *h)
 			.pepper = pepper,
 			.receipt_seed = seed,
 			.node = h->ledger_node,
+			.spans = h->ledger_spans,
 			.batch_window_ms = h->ledger_batch_window_ms,
 			.streams_per_account = h->ledger_streams_per_account,
 			.catalogue = catalogue,

@@ -410,7 +410,8 @@ served_new(struct config *c, bool own)
 	X("", "node") \
 	X("limits", "accounts") \
 	X("limits", "streams_per_edge") \
-	X("metrics", "listen")
+	X("metrics", "listen") \
+	X("telemetry", "otlp")
 
 static json_t *
 section_of(const struct served *v, const char *section)
@@ -454,6 +455,27 @@ keep_fixed(struct served *v, const struct served *now, struct plan_report *repor
 	c->limits.accounts = old->accounts;
 	c->limits.streams_per_edge = old->tickets_per_edge - BATCH_TICKETS;
 	c->allow_plain_memory = c->allow_plain_memory || old->allow_plain_memory; /* it may have come from the command line */
+}
+
+/* From the settings, in which what is fixed stands as it was at the start. */
+static bool
+plan_telemetry(struct served *v)
+{
+	struct supervisor_plan *plan = &v->plan;
+	const char *otlp = json_string_value(json_object_get(section_of(v, "telemetry"), "otlp"));
+	struct config_url url;
+	struct config_address at = {0};
+	char text[sizeof url.host + 16];
+	if (!otlp || otlp[0] == '\0' || config_url((struct span){otlp, strlen(otlp)}, &url) != NULL)
+		return true;
+	bool six = strchr(url.host, ':') != NULL;
+	int len = snprintf(text, sizeof text, "%s%s%s:%u", six ? "[" : "", strcmp(url.host, "localhost") == 0 ? "127.0.0.1" : url.host, six ? "]" : "", url.port);
+	if (!config_address((struct span){text, (size_t)len}, &at))
+		return refuse("not an address: ", text);
+	plan->otlp_on = true;
+	snprintf(plan->otlp_host, sizeof plan->otlp_host, "%.60s", text);
+	snprintf(plan->otlp_path, sizeof plan->otlp_path, "%s", url.base_path);
+	return plan_address(&at, &plan->otlp);
 }
 
 static bool
@@ -518,6 +540,8 @@ plan_anew(struct served *v, const struct served *now, struct plan_report *report
 	const struct config *c = v->config;
 	keep_fixed(v, now, report);
 	if (!plan_numbers(c, plan) || !plan_listeners(c, plan) || !plan_catalogue(c, plan, &v->catalogue) || !plan_keys(c, plan))
+		return false;
+	if (!plan_telemetry(v))
 		return false;
 	plan_of_process(&now->plan, plan);
 	report->same = is_same(v, now);
@@ -632,7 +656,7 @@ serve_main(struct config *config, const char *data_dir)
 		return status;
 	}
 	v->plan.notify_fd = notify_open();
-	if (plan_all(config, data_dir, &v->plan, &v->catalogue))
+	if (plan_telemetry(v) && plan_all(config, data_dir, &v->plan, &v->catalogue))
 		status = supervisor_run(&v->plan);
 	served_free(&v);
 	return status;

@@ -72,6 +72,9 @@ struct supervisor_plan {
 	size_t catalogue_bytes;
 	struct plan_address listen[HANDOVER_LISTENERS_MAX];
 	uint32_t listen_count;
+	bool otlp_on;
+	struct plan_address otlp; /* the OpenTelemetry collector */
+	char otlp_host[64], otlp_path[128]; /* as requests to it say */
 	bool metrics_on;
 	struct plan_address metrics;
 	uint8_t pepper[API_KEY_PEPPER_BYTES];

@@ -36,6 +36,9 @@
 	X(machine_state, "machine_state", GAUGE, "fact", "What `lethe doctor` says of the machine: 0 well, 1 doubtful, 2 bad; looked at every minute.") \
 	X(machine_value, "machine_value", GAUGE, "fact", "The number that it goes by; see the facts below.") \
 	X(events, "events_total", COUNTER, "role, event, severity", "Events by the role that reported them.") \
+	X(spans_sent, "otlp_spans_sent_total", COUNTER, "", "Spans that the OpenTelemetry collector took.") \
+	X(spans_dropped, "otlp_spans_dropped_total", COUNTER, "", "Spans that it refused, or that there was no room for while it was away.") \
+	X(spans_failed, "otlp_requests_failed_total", COUNTER, "", "Times that it could not be reached, did not answer in time, or refused.") \
 	X(dropped, "log_lines_dropped_total", COUNTER, "", "Events that were not written to the log.")
 
 #endif

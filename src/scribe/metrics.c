@@ -2,6 +2,7 @@
 
 #include "scribe/line.h"
 #include "scribe/metric_rows.h"
+#include "scribe/otlp.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -491,6 +492,27 @@ show_dropped(const struct metrics *m, struct exposition *x)
 {
 	expose_begin(x, "");
 	expose_u64(x, m->lines_dropped);
+}
+
+static void
+show_spans_sent(const struct metrics *m, struct exposition *x)
+{
+	expose_begin(x, "");
+	expose_u64(x, m->otlp ? m->otlp->spans_sent : 0);
+}
+
+static void
+show_spans_dropped(const struct metrics *m, struct exposition *x)
+{
+	expose_begin(x, "");
+	expose_u64(x, m->otlp ? m->otlp->spans_dropped : 0);
+}
+
+static void
+show_spans_failed(const struct metrics *m, struct exposition *x)
+{
+	expose_begin(x, "");
+	expose_u64(x, m->otlp ? m->otlp->requests_failed : 0);
 }
 
 /* ---- all ---- */

@@ -13,6 +13,7 @@
 #include "ticket/tally.h"
 
 struct metrics {
+	const struct otlp *otlp;
 	const void *counters; /* a block per edge, then struct process_counters */
 	size_t counters_stride;
 	uint32_t edge_count;

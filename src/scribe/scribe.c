@@ -2,6 +2,7 @@
 
 #include "scribe/line.h"
 #include "scribe/metrics.h"
+#include "scribe/otlp.h"
 #include "ticket/port.h"
 
 #include <assert.h>
@@ -34,6 +35,7 @@ struct scribe {
 	struct timer second, linger;
 	struct metrics metrics;
 	struct metrics_server server;
+	struct otlp otlp;
 };
 
 static struct scribe *
@@ -107,6 +109,7 @@ second_fired(struct timer *t)
 		s->untold = 0;
 		log_event(s, END_OF_SCRIBE, 0, &m);
 	}
+	otlp_tick(&s->otlp);
 	timer_arm(&s->loop, t, s->loop.now_ms + SECOND_MS, second_fired);
 }
 
@@ -114,7 +117,12 @@ static void
 peer_message(struct port *p, const void *message, int pass_fd)
 {
 	const struct message_head *h = message;
-	assert(h->type == MESSAGE_EVENT && pass_fd < 0);
+	assert(pass_fd < 0);
+	if (h->type == MESSAGE_SPAN) {
+		otlp_add(&scribe_of(p)->otlp, message);
+		return;
+	}
+	assert(h->type == MESSAGE_EVENT);
 	take_event(scribe_of(p), container_of(p, struct scribe_from, port), message);
 }
 
@@ -200,6 +208,10 @@ supervisor_message(struct port *p, const void *message, int pass_fd)
 		assert(pass_fd >= 0 && s->catalogue_fd >= 0);
 		adopt(s, message, pass_fd);
 		break;
+	case MESSAGE_COLLECTOR:
+		assert(pass_fd >= 0);
+		otlp_socket(&s->otlp, pass_fd);
+		break;
 	case MESSAGE_STOP:
 		s->loop.stop = true;
 		break;
@@ -255,6 +267,9 @@ scribe_open(struct scribe *s, const struct scribe_process *p)
 		if (p->peers[i].fd >= 0 && !peer_open(s, &s->peer[i], p->peers[i].fd))
 			return false;
 	}
+	s->metrics.otlp = &s->otlp;
+	if (!otlp_open(&s->otlp, &s->loop, boss, p->otlp_host, p->otlp_path, &s->metrics.catalogue))
+		return false;
 	return metrics_server_open(&s->server, &s->loop, &s->metrics, p->metrics_fd);
 }
 
@@ -267,6 +282,7 @@ scribe_close(struct scribe *s)
 		port_close(&s->peer[i].port);
 	port_close(&s->supervisor.port);
 	metrics_server_close(&s->server);
+	otlp_close(&s->otlp);
 	metrics_free(&s->metrics);
 	timer_cancel(&s->loop, &s->second);
 	timer_cancel(&s->loop, &s->linger);

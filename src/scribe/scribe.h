@@ -34,6 +34,7 @@ struct scribe_process {
 	/* Of a new generation: descriptors and sizes of catalogue and tally. And what was mapped before. */
 	bool (*map_pair)(const int fds[2], const size_t bytes[2], const struct catalogue **ret_catalogue, struct tally **ret_tally);
 	void (*unmap_pair)(const struct catalogue *c, struct tally **t);
+	const char *otlp_host, *otlp_path; /* of an OpenTelemetry collector, as a request names it; "": none */
 	void (*lock_down)(void *arg);
 	void *lock_down_arg;
 };

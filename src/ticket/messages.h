@@ -9,6 +9,7 @@
 #define TICKET_MESSAGES_H
 
 #include "core/base.h"
+#include "ticket/ticket.h"
 
 #define MESSAGES(X) \
 	X(READY, ANY, SUPERVISOR, message_plain, false) /* locked down, loop about to start */ \
@@ -33,7 +34,10 @@
 	X(EVENT, ANY, SCRIBE, message_event, false) \
 	X(SUCCEED, SUPERVISOR, LEDGER, message_plain, false) /* a successor is being started; the second time: it is there, end when nobody waits for an answer */ \
 	X(RECEIPT_WANTED, EDGE, LEDGER, message_receipt_wanted, false) /* of this request, if it is this account's */ \
-	X(RECEIPT, LEDGER, EDGE, message_receipt, false) /* a piece of it, in order; or that there is none */
+	X(RECEIPT, LEDGER, EDGE, message_receipt, false) /* a piece of it, in order; or that there is none */ \
+	X(SPAN, LEDGER, SCRIBE, message_span, false) /* what was booked, when OpenTelemetry is wanted */ \
+	X(COLLECTOR_WANTED, SCRIBE, SUPERVISOR, message_plain, false) \
+	X(COLLECTOR, SUPERVISOR, SCRIBE, message_plain, true) /* a socket that is being connected to it */
 
 enum message_type {
 	MESSAGE_NONE,
@@ -178,6 +182,14 @@ struct message_event {
 	struct message_head head;
 	uint16_t event, role, instance, zero; /* role: enum message_end; the scribe goes by the arrow it came over */
 	uint64_t numbers[4];
+};
+
+/* A ticket as it was booked: numbers and ids, all that is kept of a request (ticket_fields.h). */
+struct message_span {
+	struct message_head head;
+	uint64_t ticket, cost_nano;
+	uint64_t lost; /* so many before it, since this ledger began, that the scribe had no room for */
+	struct ticket_facts facts;
 };
 
 /*

@@ -1,0 +1,174 @@
+// Spans: what a collector of OpenTelemetry gets, and what becomes of them while it is away, slow, or refuses.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { tickets } from "../harness/books.ts";
+import { parse } from "../harness/exposition.ts";
+import { sim } from "../harness/lethe.ts";
+import { until } from "../harness/until.ts";
+import { world, type World } from "../harness/world.ts";
+
+type Value = { stringValue?: string; intValue?: string; boolValue?: boolean };
+type Attribute = { key: string; value: Value };
+type Span = {
+	traceId: string;
+	spanId: string;
+	parentSpanId?: string;
+	name: string;
+	kind: number;
+	startTimeUnixNano: string;
+	endTimeUnixNano: string;
+	attributes: Attribute[];
+	status: { code?: number };
+};
+type Answer = (request: IncomingMessage, response: ServerResponse, nth: number) => void;
+
+class Collector {
+	readonly bodies: string[] = [];
+	readonly spans: Span[] = [];
+	#answer: Answer;
+	#server: Server;
+	#asked = 0;
+
+	constructor(answer: Answer) {
+		this.#answer = answer;
+		this.#server = createServer((request, response) => {
+			let body = "";
+			request.setEncoding("utf8").on("data", (piece) => (body += piece));
+			request.on("end", () => {
+				expect([request.method, request.url, request.headers["content-type"]]).toEqual(["POST", "/v1/traces", "application/json"]);
+				this.bodies.push(body);
+				this.#answer(request, response, this.#asked++);
+			});
+		});
+	}
+	get asked(): number {
+		return this.#asked;
+	}
+	async listen(): Promise<string> {
+		await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
+		return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+	}
+	// The fields that the protocol has, and no other.
+	take(body: string): void {
+		const only = (o: object, ...names: string[]) => expect(names).toEqual(expect.arrayContaining(Object.keys(o)));
+		const message = JSON.parse(body);
+		only(message, "resourceSpans");
+		for (const resource of message.resourceSpans) {
+			only(resource, "resource", "scopeSpans");
+			only(resource.resource, "attributes");
+			expect(resource.resource.attributes).toContainEqual({ key: "service.name", value: { stringValue: "lethe" } });
+			for (const scope of resource.scopeSpans) {
+				only(scope, "scope", "spans");
+				only(scope.scope, "name", "version");
+				for (const span of scope.spans as Span[]) {
+					only(span, "traceId", "spanId", "parentSpanId", "name", "kind", "startTimeUnixNano", "endTimeUnixNano", "attributes", "status");
+					expect([span.traceId, span.spanId]).toEqual([expect.stringMatching(/^[0-9a-f]{32}$/), expect.stringMatching(/^[0-9a-f]{16}$/)]);
+					expect(BigInt(span.endTimeUnixNano)).toBeGreaterThanOrEqual(BigInt(span.startTimeUnixNano));
+					for (const a of span.attributes) {
+						only(a, "key", "value");
+						expect(Object.keys(a.value).length).toBe(1);
+						only(a.value, "stringValue", "intValue", "boolValue");
+					}
+					this.spans.push(span);
+				}
+			}
+		}
+	}
+	ok: Answer = (_, response) => {
+		this.take(this.bodies.at(-1)!);
+		response.writeHead(200, { "content-type": "application/json" }).end("{}");
+	};
+	answers(answer: Answer): void {
+		this.#answer = answer;
+	}
+	stop(): void {
+		this.#server.closeAllConnections();
+		this.#server.close();
+	}
+}
+
+let w: World | undefined;
+let collector: Collector;
+afterEach(async () => {
+	await w?.end();
+	w = undefined;
+	collector?.stop();
+});
+
+async function begin(answer?: Answer): Promise<World> {
+	collector = new Collector(answer ?? ((...all) => collector.ok(...all)));
+	w = await world({ config: { telemetry: { otlp: await collector.listen() }, metrics: { listen: "127.0.0.1:0" } } });
+	return w;
+}
+
+const ask = (at: World, text: string, script = "") =>
+	at.lethe.client(at.customer.key).chat.completions.create({ model: "exact", messages: [{ role: "user", content: text }] }, script ? sim(script) : {});
+const value = (span: Span, key: string): Value | undefined => span.attributes.find((a) => a.key === key)?.value;
+
+async function counter(at: World, name: string): Promise<number> {
+	const url = readFileSync(join(at.lethe.data, "endpoint.metrics"), "utf8").trim();
+	return Number(parse(await (await fetch(`${url}/metrics`)).text(), false).get(name)!.samples[0]!.value);
+}
+
+test("each request that is booked is a span, with the numbers of its ticket and not a word of it", async () => {
+	const at = await begin();
+	const mark = "ThisMustBeNowhereInASpan";
+	const request = await ask(at, mark).withResponse();
+	await ask(at, mark, "status=500").catch(() => undefined);
+	await until("both spans are there", () => collector.spans.length >= 2);
+	const rows = await until("both are booked", () => (tickets(at.lethe).length >= 2 ? tickets(at.lethe) : undefined));
+	expect(collector.spans.length).toBe(2);
+	const good = collector.spans.find((s) => value(s, "http.response.status_code")?.intValue === "200")!;
+	const row = rows.find((r) => Number(r["status"]) === 200)!;
+	expect([good.name, good.kind, good.status]).toEqual(["chat exact", 3, {}]);
+	expect(value(good, "gen_ai.operation.name")).toEqual({ stringValue: "chat" });
+	expect(value(good, "gen_ai.provider.name")).toEqual({ stringValue: "openai" });
+	expect(value(good, "gen_ai.request.model")).toEqual({ stringValue: "exact" });
+	expect(value(good, "gen_ai.usage.input_tokens")).toEqual({ intValue: String(request.data.usage!.prompt_tokens) });
+	expect(value(good, "gen_ai.usage.output_tokens")).toEqual({ intValue: String(request.data.usage!.completion_tokens) });
+	expect(value(good, "lethe.cost_nano")).toEqual({ intValue: String(row["cost_nano"]) });
+	expect(value(good, "lethe.request_id")).toEqual({ stringValue: request.response.headers.get("x-request-id") });
+	expect(value(good, "error.type")).toBeUndefined();
+	const bad = collector.spans.find((s) => s !== good)!;
+	expect(bad.status).toEqual({ code: 2 });
+	expect(value(bad, "error.type")).toEqual({ stringValue: "PROVIDER_ERROR" });
+	expect(collector.bodies.join()).not.toContain(mark);
+	await until("they are counted", async () => (await counter(at, "lethe_otlp_spans_sent_total")) === 2);
+});
+
+test("while it is away or says that it is busy, spans wait, and none is lost", async () => {
+	const at = await begin((request, response, nth) => {
+		if (nth === 0) request.socket.destroy();
+		else if (nth === 1) response.writeHead(429, { "retry-after": "1" }).end();
+		else if (nth === 2) response.writeHead(503).end();
+		else collector.ok(request, response, nth);
+	});
+	await ask(at, "first");
+	await until("it was asked", () => collector.asked > 0);
+	await ask(at, "second");
+	await until("both are there", () => collector.spans.length === 2, 60_000);
+	expect(new Set(collector.spans.map((s) => s.spanId)).size).toBe(2);
+	expect(await counter(at, "lethe_otlp_requests_failed_total")).toBe(3);
+	expect(await counter(at, "lethe_otlp_spans_dropped_total")).toBe(0);
+}, 120_000);
+
+test("what it refuses for good is dropped and counted, and what comes after is sent", async () => {
+	const at = await begin((_, response) => void response.writeHead(400).end("no"));
+	await ask(at, "first");
+	await until("it is dropped", async () => (await counter(at, "lethe_otlp_spans_dropped_total")) === 1);
+	collector.answers(collector.ok);
+	await ask(at, "second");
+	await until("the second is there", () => collector.spans.length === 1);
+	await until("it is counted", async () => (await counter(at, "lethe_otlp_spans_sent_total")) === 1);
+});
+
+test("one that never answers holds up nobody, and is asked again", async () => {
+	const at = await begin(() => undefined);
+	for (let i = 0; i < 5; i++) await ask(at, "go on");
+	await until("it is given up on", async () => (await counter(at, "lethe_otlp_requests_failed_total")) > 0, 60_000);
+	collector.answers(collector.ok);
+	await until("all are there", () => collector.spans.length === 5, 60_000);
+}, 120_000);
