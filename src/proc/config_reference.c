@@ -11,7 +11,7 @@ struct part {
 	const char *words;
 	struct {
 		const char *key, *kind, *fallback, *meaning;
-	} lists[11];
+	} lists[12];
 };
 
 static const struct part parts[] = {
