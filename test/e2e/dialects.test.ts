@@ -286,7 +286,7 @@ describe("the Anthropic SDK", () => {
 
 	test.each([
 		["a body without max_tokens", "BadRequestError", async () => anthropic().messages.create({ ...ask, max_tokens: undefined as never })],
-		["a file of the operator's account", "BadRequestError",
+		["a file of the operator's account", "NotFoundError",
 			async () => anthropic().messages.create({ ...ask, messages: [{ role: "user", content: [{ type: "image", source: { type: "file", file_id: "f" } as never }] }] })],
 	])("%s raises %s, and retries nothing", async (_, name, call) => {
 		const before = p.seen.length;
