@@ -28,6 +28,7 @@ enum { HTTP1_FIELDS_MAX = 100 };
 	X(KEEP_ALIVE, "keep-alive") \
 	X(LETHE_LANE, "lethe-lane") \
 	X(LETHE_POLICY, "lethe-policy") \
+	X(LETHE_TRANSLATE, "lethe-translate") \
 	X(ORIGIN, "origin") \
 	X(PROXY_CONNECTION, "proxy-connection") \
 	X(RETRY_AFTER, "retry-after") \

@@ -184,7 +184,7 @@ check_repeated(const struct http1_seen *seen)
 {
 #define BIT(id) UINT64_C(1) << HTTP1_##id
 	static const uint64_t once = BIT(AUTHORIZATION) | BIT(X_API_KEY) | BIT(X_GOOG_API_KEY) | BIT(CONTENT_TYPE) | BIT(CONTENT_ENCODING) |
-		BIT(ANTHROPIC_VERSION) | BIT(LETHE_LANE) | BIT(LETHE_POLICY);
+		BIT(ANTHROPIC_VERSION) | BIT(LETHE_LANE) | BIT(LETHE_POLICY) | BIT(LETHE_TRANSLATE);
 #undef BIT
 	return seen->again & once ? HTTP1_E_REPEATED_FIELD : HTTP1_E_OK;
 }

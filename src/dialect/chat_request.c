@@ -268,6 +268,7 @@ static const struct field message_fields[] = {
 	FIELD_IS("reasoning_content", LEFT_OUT),
 	FIELD_IS("reasoning", LEFT_OUT),
 	FIELD_IS("reasoning_details", LEFT_OUT),
+	FIELD_IS("parsed", OURS), /* from OpenAI's own SDK */
 	FIELD_UNLESS("audio", REFUSED, NEVER, "An audio answer is kept at its provider: send its transcript as content."),
 	FIELD_UNLESS("function_call", REFUSED, NEVER, "Use tool_calls, which took its place."),
 };
@@ -430,7 +431,7 @@ static const struct field call_fields[] = {
 	FIELD_IS("index", OURS),
 	FIELD_UNLESS("custom", REFUSED, NEVER, no_custom),
 };
-static const struct field called_fields[] = {FIELD("name"), FIELD("arguments")};
+static const struct field called_fields[] = {FIELD("name"), FIELD("arguments"), FIELD_IS("parsed_arguments", OURS) /* from OpenAI's own SDK */};
 
 /* Google's way for its signatures: extra_content.google.thought_signature. */
 static struct json_value
@@ -448,7 +449,7 @@ signature_of(struct conversation *c, struct json_value extra)
 static bool
 tell_call(struct conversation *c, struct json_value v)
 {
-	struct json_value is[ARRAY_LEN(call_fields)], f[2];
+	struct json_value is[ARRAY_LEN(call_fields)], f[ARRAY_LEN(called_fields)];
 	if (!fields_read(c, v, call_fields, ARRAY_LEN(call_fields), is, NULL))
 		return false;
 	if (given(is[CALL_TYPE]) && !reads(c, is[CALL_TYPE], "function"))
@@ -456,7 +457,7 @@ tell_call(struct conversation *c, struct json_value v)
 	if (is[CALL_ID].kind != JSON_STRING)
 		return refuse_at(c, "id", TRANSLATE_INVALID, "It must be a string.");
 	at_name(c, "function");
-	if (!fields_read(c, is[CALL_FUNCTION], called_fields, 2, f, NULL))
+	if (!fields_read(c, is[CALL_FUNCTION], called_fields, ARRAY_LEN(called_fields), f, NULL))
 		return false;
 	if (f[0].kind != JSON_STRING)
 		return refuse_at(c, "name", TRANSLATE_INVALID, "It must be a string.");

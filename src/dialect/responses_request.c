@@ -318,6 +318,7 @@ static const struct field item_fields[] = {
 	FIELD_IS("created_by", OURS),
 	FIELD_IS("summary", OURS), /* thoughts belong to the provider that had them: the whole item is left out */
 	FIELD_IS("encrypted_content", LEFT_OUT),
+	FIELD_IS("parsed_arguments", OURS), /* from OpenAI's own SDK */
 };
 
 static bool
@@ -369,6 +370,7 @@ static const struct field part_fields[] = {
 	[PART_INPUT_AUDIO] = FIELD("input_audio"),
 	FIELD_UNLESS("file_id", REFUSED, NEVER, no_file_id),
 	FIELD_UNLESS("detail", LEFT_OUT, AUTO, NULL),
+	FIELD_IS("parsed", OURS), /* from OpenAI's own SDK */
 	FIELD_UNLESS("annotations", LEFT_OUT, EMPTY, NULL),
 	FIELD_UNLESS("logprobs", LEFT_OUT, EMPTY, NULL),
 	FIELD_IS("prompt_cache_breakpoint", LEFT_OUT),

@@ -6,6 +6,7 @@
 #include "edge/h2.h"
 #include "edge/limit.h"
 #include "edge/object.h"
+#include "edge/passage.h"
 #include "edge/receipt.h"
 #include "edge/transparency.h"
 #include "ticket/ids.h"
@@ -107,6 +108,7 @@ answer_head(struct exchange *x, struct text *t, uint16_t status)
 		text_u64(t, x->capped);
 		text_lit(t, "\r\n");
 	}
+	passage_add_headers(t, x);
 	if (status == 101) /* its connection field is another */
 		return;
 	if (!x->keep_client || e->draining || e->retiring) {
@@ -372,7 +374,7 @@ answer_cut(struct exchange *x)
 void
 answer_stream_error(struct exchange *x, enum end_reason reason)
 {
-	bool length_given = x->framing == FRAMING_LENGTH && !x->hide;
+	bool length_given = x->framing == FRAMING_LENGTH && !x->hide && !x->passage;
 	bool can_end = x->client_chunked || (x->client->http10 && !length_given);
 	if (!*reasons[reason].text || !can_end) {
 		answer_cut(x);
@@ -515,6 +517,10 @@ answer_provider_error(struct exchange *x)
 	if (about_our_account(x, body)) {
 		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, x->up_status);
 		exchange_end(x, END_PROVIDER_ACCOUNT);
+		return;
+	}
+	if (x->passage) {
+		passage_error(x, lines, body);
 		return;
 	}
 	if (x->object && x->up_status == 404) { /* it was there once: in the words that say the same of others' */

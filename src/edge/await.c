@@ -3,6 +3,7 @@
 
 #include "edge/duplex.h"
 #include "edge/object.h"
+#include "edge/passage.h"
 
 /* ---- what comes down ---- */
 
@@ -94,7 +95,7 @@ static void
 begin_relay(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bool eof)
 {
 	struct edge *e = x->edge;
-	x->meter = vault_alloc(e->vault, meter_bytes((enum endpoint)x->endpoint));
+	x->meter = vault_alloc(e->vault, meter_bytes(passage_endpoint(x)));
 	if (!x->meter) {
 		exchange_end(x, END_OVERLOADED);
 		return;
@@ -106,9 +107,13 @@ begin_relay(struct exchange *x, const struct http1_head *h, char *rest, size_t l
 	else if (x->plain_answer && !x->streamed && !value_begins(h, HTTP1_CONTENT_TYPE, SPAN("application/json")))
 		meter_init_plain(x->meter, (enum endpoint)x->endpoint);
 	else
-		meter_init(x->meter, (enum endpoint)x->endpoint, x->streamed, x->hide);
+		meter_init(x->meter, passage_endpoint(x), x->streamed, x->hide);
 	if (x->streamed)
 		count_add(e->p->counters, streams_open, 1);
+	if (x->passage) {
+		passage_begin(x, rest, len, eof);
+		return;
+	}
 	struct text t = text_on(e->head_out, HEAD_OUT_BYTES);
 	add_framing(x, &t);
 	struct text whole = text_on(e->head_out + HEAD_OUT_BYTES / 2, HEAD_OUT_BYTES / 2);

@@ -3,6 +3,7 @@
 #include "edge/duplex.h"
 #include "edge/h2_up.h"
 #include "edge/object.h"
+#include "edge/passage.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -165,6 +166,7 @@ request_free(struct exchange *x)
 		next = b->next;
 		vault_free_dirty(e->vault, b, sizeof *b + b->cap, sizeof *b + b->len);
 	}
+	passage_free_original(x);
 	vault_free(e->vault, r->form, sizeof *r->form);
 	vault_free(e->vault, r->headers, r->headers_len);
 	vault_free(e->vault, r->head, r->head_len);
@@ -191,7 +193,7 @@ exchange_free(struct exchange *x)
 	route_end(x);
 	request_free(x);
 	if (x->meter)
-		vault_free(e->vault, x->meter, meter_bytes((enum endpoint)x->endpoint));
+		vault_free(e->vault, x->meter, meter_bytes(passage_endpoint(x)));
 	x->meter = NULL;
 	vault_free_dirty(e->vault, x->carry, x->carry_cap, x->carry_len);
 	x->carry = NULL;
@@ -201,6 +203,7 @@ exchange_free(struct exchange *x)
 	if (x->object)
 		vault_free(e->vault, x->object, sizeof *x->object);
 	x->object = NULL;
+	passage_free(x);
 	*x->link = x->next;
 	if (x->next)
 		x->next->link = x->link;

@@ -25,6 +25,7 @@ struct exchange;
 struct client;
 struct duplex;
 struct object;
+struct passage;
 struct upstream;
 struct visitor;
 
@@ -141,6 +142,7 @@ struct request {
 	bool piecewise; /* memory is had as the body comes */
 	bool looked_at;
 	bool expects; /* the client waits for 100 Continue, and we for memory */
+	bool lenient; /* lethe-translate */
 };
 
 struct exchange {
@@ -153,6 +155,7 @@ struct exchange {
 	struct meter *meter;
 	struct duplex *duplex; /* a WebSocket, asked for or running */
 	struct object *object; /* it is about something that is kept at a provider (object.h) */
+	struct passage *passage; /* its provider speaks another language (passage.h) */
 	struct ticket *ticket;
 	struct exchange *next, **link; /* all of this edge */
 	struct exchange *wait_next, **wait_link; /* in the one list it waits in */

@@ -1,6 +1,8 @@
 /* GET models, in each dialect's shape: made once from the catalogue, which is the operator's own and no content. */
 #include "edge/limit.h"
 
+#include "edge/passage.h"
+
 #include <stdlib.h>
 
 enum { MODEL_JSON_MAX = CATALOGUE_NAME_MAX * 6 * 4 + 1024 };
@@ -112,7 +114,7 @@ static bool
 speaks(const struct catalogue *c, const struct catalogue_model *m, enum dialect dialect)
 {
 	for (uint32_t i = 0; i < m->target_count; i++)
-		if (catalogue_provider(c, catalogue_target(c, m->target_at + i)->provider)->dialect == dialect)
+		if (passage_reaches(catalogue_provider(c, catalogue_target(c, m->target_at + i)->provider), dialect))
 			return true;
 	return false;
 }

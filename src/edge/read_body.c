@@ -3,6 +3,7 @@
 
 #include "edge/h2.h"
 #include "edge/object.h"
+#include "edge/passage.h"
 
 #include <assert.h>
 
@@ -316,7 +317,7 @@ prepare(struct exchange *x, const struct http1_head *h, struct span named)
 	r->body_chunked = h->chunked;
 	r->body_left = h->has_length ? h->content_length : 0;
 	http1_chunked_init(&r->chunked);
-	if (!route_read_wish(x, h))
+	if (!route_read_wish(x, h) || !passage_read_wish(x, h))
 		return END_BAD_HEADER;
 	if (!keep_headers(x, h))
 		return END_OVERLOADED;

@@ -7,6 +7,7 @@
 #include "edge/duplex.h"
 #include "edge/h2_up.h"
 #include "edge/object.h"
+#include "edge/passage.h"
 
 #include <assert.h>
 
@@ -243,17 +244,23 @@ relay_data(struct exchange *x, char *data, size_t len, bool eof, struct span hea
 		exchange_end(x, END_PROVIDER_MALFORMED);
 		return;
 	}
-	if (x->meter->answer == ANSWER_ERROR && answer_is_private(x, (struct span){out, out_len})) {
+	struct span told = {out, out_len};
+	bool translated = x->passage && x->client;
+	if (translated && !passage_translate(x, &told, last, &head))
+		return;
+	if (!translated && x->meter->answer == ANSWER_ERROR && answer_is_private(x, told)) {
 		end_private(x, head);
 		return;
 	}
 	if (last) {
-		finish(x, head, out, out_len);
+		finish(x, head, told.at, told.len);
 		return;
 	}
-	reply(x, head, out, out_len, false);
+	reply(x, head, told.at, told.len, false);
 	if (x->step != STEP_RELAY)
 		return;
+	if (translated)
+		passage_told(x);
 	x->deadline_ms = x->edge->loop.now_ms + x->edge->p->timeouts.between_bytes;
 	if (!still_paid(x))
 		exchange_end(x, END_BUDGET_EXHAUSTED);

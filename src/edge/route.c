@@ -4,6 +4,7 @@
 #include "edge/endpoints.h"
 #include "edge/limit.h"
 #include "edge/object.h"
+#include "edge/passage.h"
 #include "edge/route.h"
 
 /* ---- which model, in which lane ---- */
@@ -79,7 +80,7 @@ route_lane(struct exchange *x, struct span suffix)
 bool
 route_target_serves(const struct edge *e, const struct catalogue_target *t, const struct exchange *x)
 {
-	return catalogue_provider(e->p->catalogue, t->provider)->dialect == endpoint_dialect((enum endpoint)x->endpoint);
+	return passage_serves(catalogue_provider(e->p->catalogue, t->provider), (enum endpoint)x->endpoint);
 }
 
 static enum route_lack
@@ -198,6 +199,9 @@ route_edit(struct exchange *x)
 	struct request *r = x->req;
 	const struct request_facts *f = &r->scan.result;
 	const struct catalogue_provider *p = catalogue_provider(x->edge->p->catalogue, x->route.target->provider);
+	passage_undo(x);
+	if (passage_is_due(x, p))
+		return passage_request(x, p, x->route.target->upstream_id);
 	struct text room = text_on(r->edit_text, sizeof r->edit_text);
 	if (x->object) { /* as it came */
 		r->total = r->body_bytes;

@@ -5,6 +5,7 @@
 #include "edge/endpoints.h"
 #include "edge/h2_up.h"
 #include "edge/object.h"
+#include "edge/passage.h"
 
 #include <assert.h>
 
@@ -12,14 +13,23 @@ enum { SEND_PARTS = 64 };
 
 /* ---- the head ---- */
 
+/* Of a body that is translated these are ours to say. */
+static bool
+is_about_body(struct span name)
+{
+	return (name.len == 6 && !strncasecmp(name.at, "accept", 6)) || (name.len == 12 && !strncasecmp(name.at, "content-type", 12));
+}
+
 /* Those kept lines that this provider may see. */
 static void
-add_client_headers(struct text *t, const struct request *r, const struct catalogue_provider *p)
+add_client_headers(struct text *t, const struct exchange *x, const struct catalogue_provider *p)
 {
+	const struct request *r = x->req;
 	const char *at = r->headers, *end = at ? at + r->headers_len : NULL;
 	while (at < end) {
 		const char *colon = memchr(at, ':', (size_t)(end - at)), *line_end = memchr(at, '\n', (size_t)(end - at));
-		if (header_goes_up(p, (enum dialect)p->dialect, (struct span){at, (size_t)(colon - at)}))
+		struct span name = {at, (size_t)(colon - at)};
+		if (header_goes_up(p, (enum dialect)p->dialect, name) && !(x->passage && is_about_body(name)))
 			text_add(t, at, (size_t)(line_end + 1 - at));
 		at = line_end + 1;
 	}
@@ -44,10 +54,10 @@ add_target(struct text *t, const struct exchange *x, const struct catalogue_prov
 	if (x->object)
 		object_add_path(t, x);
 	else
-		text_span(t, endpoint_upstream((enum endpoint)x->endpoint));
+		text_span(t, endpoint_upstream(passage_endpoint(x)));
 	if (p->dialect == DIALECT_GEMINI && x->sse_asked)
 		text_lit(t, "?alt=sse");
-	if (p->dialect == DIALECT_ANTHROPIC && x->beta_asked)
+	if (p->dialect == DIALECT_ANTHROPIC && x->beta_asked && !x->passage)
 		text_lit(t, "?beta=true");
 	if (x->duplex)
 		duplex_add_query(t, x);
@@ -83,7 +93,9 @@ build_head(struct exchange *x)
 		text_lit(&t, "\r\n");
 	}
 	size_t before = t.len;
-	add_client_headers(&t, x->req, p);
+	add_client_headers(&t, x, p);
+	if (x->passage)
+		text_lit(&t, "content-type: application/json\r\n");
 	if (p->dialect == DIALECT_ANTHROPIC && !memmem(t.at + before, t.len - before, "anthropic-version", 17))
 		text_lit(&t, "anthropic-version: 2023-06-01\r\n");
 	text_lit(&t, "\r\n");

@@ -1,5 +1,6 @@
 #include "proc/catalogue_compile.h"
 
+#include "dialect/translate.h"
 #include "proc/catalogue_targets.h"
 
 #include <assert.h>
@@ -122,6 +123,7 @@ fill_provider(const struct config_provider *p, struct catalogue_provider *out)
 	out->tls = p->target.tls;
 	out->store = p->store;
 	out->objects = p->objects;
+	out->no_responses = !p->responses;
 	out->http2 = p->http2;
 	out->trust = (uint8_t)p->trust;
 	out->inner = config_host_is_private(p->target.host);
@@ -195,6 +197,7 @@ fill_model(const struct config_model *m, struct catalogue_model *out)
 	out->context_tokens = (uint32_t)m->context_tokens;
 	out->output_tokens = (uint32_t)m->output_tokens;
 	out->reasoning = m->reasoning;
+	out->thinking = (uint8_t)(m->thinking <= THINKING_BUDGET ? m->thinking : m->reasoning ? THINKING_EFFORT : THINKING_NONE);
 	out->bytes_per_token_x100 = (uint32_t)m->bytes_per_token_x100;
 	out->image_tokens = (uint32_t)m->image_tokens;
 	out->audio_tokens = (uint32_t)m->audio_tokens;

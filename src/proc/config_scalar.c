@@ -252,6 +252,9 @@ config_number(enum setting_kind kind, struct span text, int64_t *ret)
 	case SETTING_RETENTION: /* enum retention */
 		*ret = RETENTION_ZERO;
 		return equals(text, "zero") || (*ret = RETENTION_KEPT, equals(text, "kept"));
+	case SETTING_THINKING: /* enum thinking_way, and behind it: as the model is */
+		*ret = equals(text, "budget") ? 2 : 3;
+		return equals(text, "budget") || equals(text, "auto") || choice(text, "none", "effort", ret);
 	case SETTING_CAP_FIELD:
 		return choice(text, "max_completion_tokens", "max_tokens", ret);
 	case SETTING_FLAG:

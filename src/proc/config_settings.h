@@ -117,6 +117,8 @@
 	X("objects", objects, FLAG, "false", 0, 1, \
 		"`openai` and `anthropic`: let customers keep files there, under ids that only their account can use; of several such providers of one dialect the first is where files go. " \
 		"All of its keys must belong to one project, or a file would be missing for some of them") \
+	X("responses", responses, FLAG, "true", 0, 1, \
+		"openai: it has the Responses API; without it requests at /v1/responses are translated for its chat completions") \
 	X("inject_usage", inject_usage, FLAG, "true", 0, 1, \
 		"ask for token counts in streams (stream_options.include_usage) when the client did not; the extra event is cut out again") \
 	X("on_client_gone", on_client_gone, CLIENT_GONE, "cancel", 0, 1, \
@@ -151,6 +153,8 @@
 	X("context", context_tokens, COUNT, NULL, 1, 1000000000, "context window in tokens") \
 	X("output", output_tokens, COUNT, NULL, 1, 1000000000, "most tokens of one answer, hidden reasoning included") \
 	X("reasoning", reasoning, FLAG, "false", 0, 1, "produces output that is charged but not shown") \
+	X("thinking", thinking, THINKING, "auto", 0, 3, \
+		"how it is told to think when the request came in another API: `none`, by an `effort`, by a `budget` of tokens (older Claude, Gemini 2.5); `auto`: by an effort if it is `reasoning`") \
 	X("bytes_per_token", bytes_per_token_x100, RATIO, "2", 1, 10000, "fewest bytes of prompt per token; what a request may cost at most is reserved by it") \
 	X("image_tokens", image_tokens, COUNT, "4096", 0, 1000000000, "most tokens of one image in a prompt") \
 	X("audio_tokens", audio_tokens, COUNT, "32768", 0, 1000000000, "most tokens of one audio part in a prompt") \

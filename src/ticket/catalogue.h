@@ -43,6 +43,7 @@ struct catalogue_provider {
 	uint8_t cancel; /* enum cancel_policy */
 	bool store; /* it may keep answers (store: true) */
 	bool objects; /* customers may keep files there */
+	bool no_responses; /* openai: it has no Responses API */
 	bool http2; /* tls: offered, and spoken if the provider chooses it */
 	uint8_t trust; /* tls: whose word about its certificate is taken; number of a SECRET_TRUST */
 	uint8_t dialect; /* enum dialect: which endpoints reach it, and how it takes its key */
@@ -97,6 +98,7 @@ struct catalogue_model {
 	char public_id[CATALOGUE_NAME_MAX];
 	uint32_t context_tokens, output_tokens; /* window; most output */
 	bool reasoning; /* hides output: an uncapped stream can't be metered in steps */
+	uint8_t thinking; /* enum thinking_way: how it is told to think */
 	uint32_t bytes_per_token_x100; /* floor: the fewest bytes a prompt token can have, × 100 */
 	uint32_t image_tokens, audio_tokens, file_tokens; /* upper bound of input tokens per such part */
 	uint32_t price_at, price_count; /* rows in prices[] */

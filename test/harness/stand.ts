@@ -30,6 +30,7 @@ export function catalogue(url: string): { providers: Json[]; models: Json[] } {
 			{ name: "nobody", url: "http://127.0.0.1:1/v1", keys },
 			{ name: "nobody-anthropic", url: "http://127.0.0.1:1/v1", dialect: "anthropic", keys },
 			{ name: "nobody-google", url: "http://127.0.0.1:1/v1beta", dialect: "gemini", keys },
+			{ name: "chat-only", url: `${url}/v1`, ...trust, responses: false, keys },
 			{ name: "deepseek", url: `${url}/deepseek`, ...trust, cap_field: "max_tokens", keys },
 		],
 		models: [
@@ -41,6 +42,7 @@ export function catalogue(url: string): { providers: Json[]; models: Json[] } {
 			model("gemini-embedding", "google"),
 			model("grok", "xai"),
 			model("deepseek-chat", "deepseek"),
+			model("chatty", "chat-only", { upstream: "chatty-upstream" }),
 			model("gone-gpt", "nobody"),
 			model("gone-claude", "nobody-anthropic"),
 			model("gone-gemini", "nobody-google"),
@@ -103,14 +105,23 @@ export class Stand {
 		this.#known = tickets(this.lethe).length;
 	}
 
+	// The bookings since begin(), once there are so many.
+	async bookings(count: number): Promise<Json[]> {
+		return (await this.#rows(count)).map(shown);
+	}
+
 	// The bookings since begin() are exactly these.
 	async booked(costs: Cost[]): Promise<void> {
-		const rows = await until("the requests are booked", () => {
-			const all = tickets(this.lethe);
-			return all.length >= this.#known + costs.length && all.sort((a, b) => Number(BigInt(a["started_us"]!) - BigInt(b["started_us"]!))).slice(this.#known);
-		});
+		const rows = await this.#rows(costs.length);
 		expect(rows.map(shown)).toEqual(costs.map(({ dollars, ...more }) => ({ ...more, dollars: nano(dollars) / 1e9 })));
 		this.charged += rows.reduce((sum, row) => sum + Number(row["cost_nano"]), 0);
+	}
+
+	async #rows(count: number): Promise<TicketRow[]> {
+		return until("the requests are booked", () => {
+			const all = tickets(this.lethe);
+			return all.length >= this.#known + count && all.sort((a, b) => Number(BigInt(a["started_us"]!) - BigInt(b["started_us"]!))).slice(this.#known);
+		});
 	}
 
 	async stop(): Promise<void> {

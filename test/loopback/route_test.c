@@ -176,11 +176,15 @@ a_policy_reaches_only_those_that_are_declared_so(void **state)
 }
 
 static void
-who_speaks_another_api_is_passed_over(void **state)
+who_speaks_another_api_is_asked_in_it(void **state)
 {
+	static const char words[] = "{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"x\",\"content\":[{\"type\":\"text\",\"text\":\"Hello.\"}],"
+								"\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_tokens\":10,\"output_tokens\":5}}";
+	char text[1024];
 	int c = ask(BODY("mixed"), ""), p = asked("mixed");
-	assert_non_null(strstr(out, "host: 127.0.0.1:3\r\n"));
-	answer(p);
+	assert_non_null(strstr(out, "POST /messages HTTP/1.1\r\nhost: 127.0.0.1:4\r\n"));
+	snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s", strlen(words), words);
+	say(p, text);
 	told(c, "HTTP/1.1 200", "Hello.");
 	close(c);
 	close(p);
@@ -237,7 +241,7 @@ main(void)
 		TEST(the_lowest_rank_is_asked_and_a_lane_has_its_price),
 		TEST(what_is_not_known_is_named),
 		TEST(a_policy_reaches_only_those_that_are_declared_so),
-		TEST(who_speaks_another_api_is_passed_over),
+		TEST(who_speaks_another_api_is_asked_in_it),
 		TEST(one_key_stays_at_one_target_until_that_is_busy),
 		TEST(the_hold_covers_the_dearest_target),
 	};

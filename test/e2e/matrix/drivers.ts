@@ -24,7 +24,7 @@ export const toolSchema = { type: "object", properties: { city: { type: "string"
 export const toolName = "get_weather";
 export const toolResult = "21 degrees and sunny";
 
-export type Ask = { stream: boolean; text: string; image?: string; tools?: boolean; schema?: boolean; thinking?: boolean };
+export type Ask = { stream: boolean; text: string; model?: string; more?: Json; image?: string; tools?: boolean; schema?: boolean; thinking?: boolean };
 // What to add to the conversation before the next request: the model's turn as the SDK gave it, and the results of its calls.
 export type Past = unknown[];
 export type Got = { turn: Turn; past: () => Past };
@@ -50,7 +50,7 @@ const present = (turn: Turn): Turn => Object.fromEntries(Object.entries(turn).fi
 type Reasoned = { reasoning_content?: string };
 const openaiTool = { name: toolName, parameters: toolSchema, strict: true };
 
-const openaiChat: Driver = {
+export const openaiChat: Driver = {
 	name: "openai, chat completions",
 	say: say.chat,
 	costs: say.costs.chat,
@@ -60,7 +60,7 @@ const openaiChat: Driver = {
 		const content: OpenAI.ChatCompletionContentPart[] = [{ type: "text", text: ask.text }];
 		if (ask.image) content.push({ type: "image_url", image_url: { url: dataUrl(ask.image) } });
 		const body = {
-			model: "gpt",
+			model: ask.model ?? "gpt",
 			messages: [{ role: "user", content }, ...past] as OpenAI.ChatCompletionMessageParam[],
 			...(ask.tools ? { tools: [{ type: "function" as const, function: openaiTool }] } : {}),
 			...(ask.schema ? { response_format: { type: "json_schema" as const, json_schema: { name: "out", schema, strict: true } } } : {}),
@@ -89,7 +89,7 @@ const openaiChat: Driver = {
 	},
 };
 
-const openaiResponses: Driver = {
+export const openaiResponses: Driver = {
 	name: "openai, responses",
 	say: say.responses,
 	costs: say.costs.responses,
@@ -99,7 +99,7 @@ const openaiResponses: Driver = {
 		const content: OpenAI.Responses.ResponseInputContent[] = [{ type: "input_text", text: ask.text }];
 		if (ask.image) content.push({ type: "input_image", image_url: dataUrl(ask.image), detail: "auto" });
 		const body = {
-			model: "gpt",
+			model: ask.model ?? "gpt",
 			input: [{ role: "user", content }, ...past] as OpenAI.Responses.ResponseInput,
 			...(ask.tools ? { tools: [{ type: "function" as const, ...openaiTool }] } : {}),
 			...(ask.schema ? { text: { format: { type: "json_schema" as const, name: "out", schema, strict: true } } } : {}),
@@ -122,7 +122,7 @@ const openaiResponses: Driver = {
 
 // ---- @anthropic-ai/sdk
 
-const anthropicMessages: Driver = {
+export const anthropicMessages: Driver = {
 	name: "@anthropic-ai/sdk",
 	say: say.messages,
 	costs: say.costs.messages,
@@ -132,7 +132,7 @@ const anthropicMessages: Driver = {
 		const content: Anthropic.ContentBlockParam[] = [{ type: "text", text: ask.text }];
 		if (ask.image) content.push({ type: "image", source: { type: "base64", media_type: "image/png", data: ask.image } });
 		const body = {
-			model: "claude",
+			model: ask.model ?? "claude",
 			max_tokens: 2000,
 			messages: [{ role: "user", content }, ...past] as Anthropic.MessageParam[],
 			...(ask.tools ? { tools: [{ name: toolName, input_schema: toolSchema as Anthropic.Tool.InputSchema }] } : {}),
@@ -158,7 +158,7 @@ const anthropicMessages: Driver = {
 
 // ---- @google/genai
 
-const googleGenerate: Driver = {
+export const googleGenerate: Driver = {
 	name: "@google/genai",
 	say: say.gemini,
 	costs: say.costs.gemini,
@@ -168,7 +168,7 @@ const googleGenerate: Driver = {
 		const parts: Part[] = [{ text: ask.text }];
 		if (ask.image) parts.push({ inlineData: { mimeType: "image/png", data: ask.image } });
 		const request = {
-			model: "gemini",
+			model: ask.model ?? "gemini",
 			contents: [{ role: "user", parts }, ...past] as Content[],
 			config: {
 				...(ask.tools ? { tools: [{ functionDeclarations: [{ name: toolName, parametersJsonSchema: toolSchema }] }] } : {}),

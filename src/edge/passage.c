@@ -1,0 +1,429 @@
+#include "edge/passage.h"
+
+#include "edge/edge_priv.h"
+
+#include "edge/answer.h"
+#include "edge/endpoints.h"
+
+#include <assert.h>
+
+enum { BLOCK_FIRST = 4 << 10,
+	BODY_EXTRA = 64 << 10 }; /* a translated body is at most twice the original, and this */
+
+/* ---- who can be asked ---- */
+
+/* Those that there is a codec for. */
+static const bool known[LANGUAGE_COUNT] = {
+	[LANGUAGE_CHAT] = true,
+	[LANGUAGE_RESPONSES] = true,
+	[LANGUAGE_MESSAGES] = true,
+	[LANGUAGE_GEMINI] = true,
+};
+
+/* In which language a provider is asked what came in that one. */
+static enum language
+language_at(const struct catalogue_provider *p, enum language from)
+{
+	switch ((enum dialect)p->dialect) {
+	case DIALECT_OPENAI:
+		return from == LANGUAGE_RESPONSES && !p->no_responses ? LANGUAGE_RESPONSES : LANGUAGE_CHAT;
+	case DIALECT_ANTHROPIC:
+		return LANGUAGE_MESSAGES;
+	case DIALECT_GEMINI:
+		return LANGUAGE_GEMINI;
+	case DIALECT_COUNT:
+		break;
+	}
+	return LANGUAGE_NONE;
+}
+
+static bool
+translates(const struct catalogue_provider *p, enum language from)
+{
+	return known[from] && known[language_at(p, from)];
+}
+
+bool
+passage_serves(const struct catalogue_provider *p, enum endpoint endpoint)
+{
+	enum language from = translate_language(endpoint);
+	bool same = p->dialect == endpoint_dialect(endpoint);
+	if (same && (from == LANGUAGE_NONE || language_at(p, from) == from))
+		return true;
+	return from != LANGUAGE_NONE && translates(p, from);
+}
+
+bool
+passage_reaches(const struct catalogue_provider *p, enum dialect dialect)
+{
+	static const enum language main_of[DIALECT_COUNT] = {LANGUAGE_CHAT, LANGUAGE_MESSAGES, LANGUAGE_GEMINI};
+	return p->dialect == dialect || translates(p, main_of[dialect]);
+}
+
+enum endpoint
+passage_endpoint(const struct exchange *x)
+{
+	return (enum endpoint)(x->passage ? x->passage->endpoint : x->endpoint);
+}
+
+static enum endpoint
+endpoint_of(enum language language, bool stream)
+{
+	switch (language) {
+	case LANGUAGE_CHAT:
+		return ENDPOINT_CHAT_COMPLETIONS;
+	case LANGUAGE_RESPONSES:
+		return ENDPOINT_RESPONSES;
+	case LANGUAGE_MESSAGES:
+		return ENDPOINT_MESSAGES;
+	case LANGUAGE_GEMINI:
+		return stream ? ENDPOINT_STREAM_GENERATE_CONTENT : ENDPOINT_GENERATE_CONTENT;
+	case LANGUAGE_NONE:
+	case LANGUAGE_COUNT:
+		break;
+	}
+	return ENDPOINT_NONE;
+}
+
+/* ---- the wish ---- */
+
+bool
+passage_read_wish(struct exchange *x, const struct http1_head *h)
+{
+	const struct http1_field *f = http1_field_find(h, HTTP1_LETHE_TRANSLATE);
+	struct span v = f ? http1_field_value(h, f) : (struct span){0};
+	x->req->lenient = f && v.len == 7 && !strncasecmp(v.at, "lenient", 7);
+	return !f || x->req->lenient;
+}
+
+bool
+passage_is_due(const struct exchange *x, const struct catalogue_provider *p)
+{
+	enum language from = translate_language((enum endpoint)x->endpoint);
+	return from != LANGUAGE_NONE && language_at(p, from) != from;
+}
+
+void
+passage_add_headers(struct text *t, const struct exchange *x)
+{
+	const struct passage *p = x->passage;
+	if (!p || !p->dropped_len)
+		return;
+	text_lit(t, "lethe-dropped: ");
+	text_add(t, p->dropped, p->dropped_len);
+	text_lit(t, "\r\n");
+}
+
+/* ---- the body ---- */
+
+static void
+free_blocks(struct edge *e, struct block *b)
+{
+	for (struct block *next; b; b = next) {
+		next = b->next;
+		vault_free_dirty(e->vault, b, sizeof *b + b->cap, sizeof *b + b->len);
+	}
+}
+
+/* What was written stays where it is, and a block follows that is a quarter of all that there are: at most so much of the memory is not used. */
+static bool
+grow_request(struct sink *s)
+{
+	struct passage_blocks *k = container_of(s, struct passage_blocks, sink);
+	struct exchange *x = k->x;
+	struct edge *e = x->edge;
+	size_t want = k->room / 4 < BLOCK_FIRST ? BLOCK_FIRST : k->room / 4 > BLOCK_BODY_MAX ? BLOCK_BODY_MAX
+																						 : (size_t)(k->room / 4);
+	want = vault_block_bytes(want) - sizeof(struct block);
+	if (k->room + want > k->most || !vault_admit(e->vault, want))
+		return false;
+	struct block *b = vault_alloc(e->vault, sizeof *b + want);
+	if (!b) {
+		vault_release(e->vault, want);
+		return false;
+	}
+	share_content(e, x->account_row, (int64_t)want);
+	x->req->admitted += want;
+	b->cap = (uint32_t)want;
+	if (k->last) {
+		k->last->len = (uint32_t)s->len;
+		k->bytes += s->len;
+		k->last->next = b;
+	} else
+		k->first = b;
+	k->last = b;
+	k->room += want;
+	s->at = b->bytes;
+	s->len = 0;
+	s->cap = want;
+	return true;
+}
+
+static void
+close_blocks(struct passage_blocks *k)
+{
+	if (!k->last)
+		return;
+	k->last->len = (uint32_t)k->sink.len;
+	k->bytes += k->sink.len;
+}
+
+static uint64_t
+room_of(const struct block *b)
+{
+	uint64_t room = 0;
+	for (; b; b = b->next)
+		room += b->cap;
+	return room;
+}
+
+static void
+give_back(struct exchange *x, uint64_t bytes)
+{
+	struct request *r = x->req;
+	bytes = bytes < r->admitted ? bytes : r->admitted;
+	vault_release(x->edge->vault, bytes);
+	share_content(x->edge, x->account_row, -(int64_t)bytes);
+	r->admitted -= bytes;
+}
+
+void
+passage_free_original(struct exchange *x)
+{
+	struct passage *p = x->passage;
+	if (!p || !p->original)
+		return;
+	free_blocks(x->edge, p->original);
+	if (x->req)
+		give_back(x, p->original_bytes);
+	p->original = p->original_last = NULL;
+	p->original_bytes = 0;
+}
+
+void
+passage_undo(struct exchange *x)
+{
+	struct passage *p = x->passage;
+	struct request *r = x->req;
+	if (!p || !p->original)
+		return;
+	uint64_t room = room_of(r->body);
+	free_blocks(x->edge, r->body);
+	give_back(x, room);
+	r->body = p->original;
+	r->body_last = p->original_last;
+	r->body_bytes = p->original_bytes;
+	p->original = p->original_last = NULL;
+	vault_free(x->edge->vault, p, sizeof *p);
+	x->passage = NULL;
+}
+
+static void
+refused(struct exchange *x, struct translate_notes *n)
+{
+	static const struct span sentences[] = {
+#define X(NAME, sentence) {sentence, sizeof(sentence) - 1},
+		TRANSLATE_REFUSALS(X)
+#undef X
+	};
+	char path[TRANSLATE_PATH_MAX + 1], room[640];
+	struct text t = text_on(room, sizeof room);
+	size_t len = n->path.len < TRANSLATE_PATH_MAX ? n->path.len : TRANSLATE_PATH_MAX;
+	memcpy(path, n->path.at, len);
+	path[len] = 0;
+	text_add(&t, path, len);
+	text_lit(&t, " ");
+	text_span(&t, sentences[n->refusal]);
+	text_lit(&t, ".");
+	if (n->advice) {
+		text_lit(&t, " ");
+		text_str(&t, n->advice);
+	}
+	if (n->refusal == TRANSLATE_CANT && !x->req->lenient)
+		text_lit(&t, " With the header `lethe-translate: lenient` what may be left out is.");
+	struct error_says says = {
+		.status = 400,
+		.message = {t.at, t.len},
+		.type = "invalid_request_error",
+		.code = n->refusal == TRANSLATE_CANT ? "unsupported_parameter" : n->refusal == TRANSLATE_MISSING ? "missing_required_parameter"
+																										 : "invalid_value",
+		.param = path,
+	};
+	answer_send_error(x, &says);
+	exchange_end(x, END_BAD_BODY);
+	explicit_bzero(path, sizeof path);
+	explicit_bzero(room, sizeof room);
+}
+
+static struct translate_wish
+wish_of(const struct exchange *x, const struct catalogue_provider *p, const char *upstream_id)
+{
+	const struct request_facts *f = &x->req->scan.result;
+	return (struct translate_wish){
+		.from = x->passage->from,
+		.to = x->passage->to,
+		.model = {upstream_id, strlen(upstream_id)},
+		.cap = x->capped,
+		.output_tokens = x->model->output_tokens,
+		.stream = f->stream,
+		.lenient = x->req->lenient,
+		.old_cap = p->old_cap,
+		.ask_usage = p->inject_usage,
+		.thinking = x->model->thinking,
+	};
+}
+
+/* The pieces of the body, for who looks at it by place. NULL: no memory. */
+static struct span *
+pieces_of(struct edge *e, const struct block *b, uint32_t *ret_count)
+{
+	uint32_t count = 0;
+	for (const struct block *at = b; at; at = at->next)
+		count += at->len > 0;
+	struct span *s = vault_alloc(e->vault, (count + 1) * sizeof *s);
+	if (!s)
+		return NULL;
+	for (count = 0; b; b = b->next)
+		if (b->len)
+			s[count++] = (struct span){b->bytes, b->len};
+	*ret_count = count;
+	return s;
+}
+
+/* What is remembered for the answer, when the request itself is gone. */
+static bool
+prepare(struct exchange *x, const struct catalogue_provider *to)
+{
+	const struct request_facts *f = &x->req->scan.result;
+	struct passage *p = vault_alloc(x->edge->vault, sizeof *p);
+	if (!p)
+		return false;
+	x->passage = p;
+	p->from = translate_language((enum endpoint)x->endpoint);
+	p->to = language_at(to, p->from);
+	p->endpoint = (uint8_t)endpoint_of(p->to, f->stream);
+	p->include_usage = f->include_usage;
+	p->model_len = f->model_len;
+	memcpy(p->model, f->model, f->model_len);
+	p->id_len = (uint8_t)id_text(ID_REQUEST, x->id, p->id);
+	return true;
+}
+
+static bool
+make(struct exchange *x, const struct translate_wish *wish, struct passage_blocks *made, struct translate_notes *notes)
+{
+	struct edge *e = x->edge;
+	uint32_t count;
+	struct span *pieces = pieces_of(e, x->req->body, &count);
+	if (!pieces) {
+		notes->refusal = TRANSLATE_NO_MEMORY;
+		return false;
+	}
+	struct json_source source = json_source(pieces, count);
+	bool done = translate_request(&source, wish, &made->sink, notes) && !made->sink.full;
+	if (!done && made->sink.full)
+		notes->refusal = TRANSLATE_NO_MEMORY;
+	close_blocks(made);
+	vault_free(e->vault, pieces, (count + 1) * sizeof *pieces);
+	return done;
+}
+
+/* It stands where the caller's own did: what sends knows no difference. */
+static void
+put_in_place(struct exchange *x, struct passage_blocks *made, const struct translate_notes *notes)
+{
+	struct request *r = x->req;
+	struct passage *p = x->passage;
+	p->original = r->body;
+	p->original_last = r->body_last;
+	p->original_bytes = r->body_bytes;
+	r->body = made->first;
+	r->body_last = made->last;
+	r->body_bytes = made->bytes;
+	r->edit_count = 0;
+	r->total = made->bytes;
+	p->dropped_len = (uint16_t)notes->dropped.len;
+	memcpy(p->dropped, notes->dropped.at, notes->dropped.len);
+	x->hide = false;
+	if (p->to == LANGUAGE_GEMINI)
+		x->sse_asked = r->scan.result.stream;
+	if (x->route.out == UINT16_MAX) /* nobody else may be asked */
+		passage_free_original(x);
+}
+
+/* Told is a stream of events: Google's other form, one array that grows, is for who asked Google. */
+static bool
+wants_array(const struct exchange *x)
+{
+	return x->endpoint == ENDPOINT_STREAM_GENERATE_CONTENT && !x->sse_asked;
+}
+
+static void
+refuse_array(struct exchange *x)
+{
+	struct error_says says = {
+		.status = 400,
+		.message = SPAN("A stream of this model comes as server-sent events: call streamGenerateContent?alt=sse."),
+		.type = "invalid_request_error",
+		.code = "unsupported_parameter",
+		.param = "alt",
+	};
+	answer_send_error(x, &says);
+	exchange_end(x, END_BAD_BODY);
+}
+
+bool
+passage_request(struct exchange *x, const struct catalogue_provider *to, const char *upstream_id)
+{
+	struct request *r = x->req;
+	if (r->scan.result.object_count) { /* it lies at a provider, and not at this one */
+		answer_request_error(x, REQUEST_FOREIGN_OBJECT);
+		exchange_end(x, END_BAD_BODY);
+		return false;
+	}
+	if (wants_array(x)) {
+		refuse_array(x);
+		return false;
+	}
+	if (!prepare(x, to)) {
+		exchange_end(x, END_OVERLOADED);
+		return false;
+	}
+	struct passage_blocks made = {.sink = {.grow = grow_request}, .x = x, .most = 2 * r->body_bytes + BODY_EXTRA};
+	struct translate_notes notes = {0};
+	struct translate_wish wish = wish_of(x, to, upstream_id);
+	if (make(x, &wish, &made, &notes)) {
+		put_in_place(x, &made, &notes);
+		return true;
+	}
+	free_blocks(x->edge, made.first);
+	if (notes.refusal == TRANSLATE_NO_MEMORY || notes.refusal == TRANSLATE_NONE)
+		exchange_end(x, END_OVERLOADED);
+	else
+		refused(x, &notes);
+	return false;
+}
+
+void
+passage_free(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	struct passage *p = x->passage;
+	if (!p)
+		return;
+	free_blocks(e, p->original);
+	free_blocks(e, p->answer.first);
+	if (p->admitted) {
+		vault_release(e->vault, p->admitted);
+		share_content(e, x->account_row, -(int64_t)p->admitted);
+	}
+	if (p->translation) {
+		translation_end(p->translation);
+		vault_free(e->vault, p->translation, sizeof *p->translation);
+	}
+	vault_free(e->vault, p->rest, p->rest_cap);
+	if (p->out_cap)
+		vault_free(e->vault, p->out.at, p->out_cap);
+	vault_free(e->vault, p, sizeof *p);
+	x->passage = NULL;
+}

@@ -1,0 +1,206 @@
+// Every SDK asks models of every provider's language, plain and streamed: what the SDK makes of the answer, what went up, and the booking.
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { Json } from "../harness/lethe.ts";
+import { type Answer, events, generated, json, type Seen } from "../harness/provider.ts";
+import { type Cost, Stand } from "../harness/stand.ts";
+import * as turns from "../harness/turns.ts";
+import type { Say, Turn } from "../harness/turns.ts";
+import { anthropicMessages, type Driver, googleGenerate, openaiChat, openaiResponses, toolName, toolResult } from "./matrix/drivers.ts";
+
+const words = "hi ".repeat(1500);
+const said = "Grüße, \u{1F44B}\u{1F3FD} \"quoted\" \\ and a longer rest";
+const pixels = Buffer.alloc(20_000, 0x5a).toString("base64");
+const call = (city: string) => ({ name: toolName, input: { city } });
+
+// What a provider of that language says, and how it names itself.
+type Language = { name: string; model: string; path: string; say: Say; costs: Cost; inside: (message: string) => Answer; error: (status: number, message: string) => Answer; half: Answer };
+
+const chat: Language = {
+	name: "chat completions",
+	model: "gpt",
+	path: "/v1/chat/completions",
+	say: turns.chat,
+	costs: turns.costs.chat,
+	inside: (message) => events([...turns.chatEvents({ text: "so far" }, undefined).slice(0, 2), { error: { message, type: "server_error", code: null, param: null } }]),
+	error: (status, message) => json({ error: { message, type: "invalid_request_error", param: null, code: null } }, status),
+	half: events(turns.chatEvents({ text: "so far" }, undefined).slice(0, 3)),
+};
+
+const messages: Language = {
+	name: "messages",
+	model: "claude",
+	path: "/v1/messages",
+	say: turns.messages,
+	costs: turns.costs.messages,
+	inside: (message) => events([...begun(), { type: "error", error: { type: "overloaded_error", message } }], { named: true }),
+	error: (status, message) => json({ type: "error", error: { type: "invalid_request_error", message } }, status),
+	half: { headers: { "content-type": "text/event-stream" }, pieces: [] },
+};
+messages.half = events(begun(), { named: true });
+
+function begun(): Json[] {
+	return [
+		{ type: "message_start", message: { id: "msg_01", type: "message", role: "assistant", model: "claude-upstream", content: [], stop_reason: null, stop_sequence: null, usage: { input_tokens: 100, output_tokens: 1 } } },
+		{ type: "content_block_start", index: 0, content_block: { type: "text", text: "" } },
+		{ type: "content_block_delta", index: 0, delta: { type: "text_delta", text: "so far" } },
+	];
+}
+
+const gemini: Language = {
+	name: "generateContent",
+	model: "gemini",
+	path: "/v1beta/models/gemini-upstream:",
+	say: turns.gemini,
+	costs: turns.costs.gemini,
+	inside: (message) => events([generated("so far", { candidates: [{ content: { role: "model", parts: [{ text: "so far" }] }, index: 0 }] }), { error: { code: 503, message, status: "UNAVAILABLE" } }], { crlf: true }),
+	error: (status, message) => json({ error: { code: status, message, status: "INVALID_ARGUMENT" } }, status),
+	half: events([generated("so far", { candidates: [{ content: { role: "model", parts: [{ text: "so far" }] }, index: 0 }] })], { crlf: true }),
+};
+
+const pairs: { from: Driver; to: Language }[] = [
+	{ from: openaiResponses, to: { ...chat, model: "chatty" } },
+	{ from: openaiResponses, to: messages },
+	{ from: openaiResponses, to: gemini },
+	{ from: openaiChat, to: messages },
+	{ from: openaiChat, to: gemini },
+	{ from: anthropicMessages, to: chat },
+	{ from: anthropicMessages, to: gemini },
+	{ from: googleGenerate, to: chat },
+	{ from: googleGenerate, to: messages },
+];
+
+let s: Stand;
+beforeAll(async () => (s = await Stand.start({ scheme: "http", grade: "locked" })) && undefined);
+afterAll(() => s?.stop());
+beforeEach(() => s.begin());
+
+const failure = (promise: Promise<unknown>) => promise.then(() => expect.fail("it succeeded"), (error: any) => error);
+const asked = (): Seen => s.provider.last;
+// What broke off is charged by what came, once.
+async function charged(): Promise<void> {
+	const rows = await s.bookings(1);
+	expect(rows).toHaveLength(1);
+	expect(rows[0]!["dollars"]).toBeGreaterThan(0);
+}
+
+describe.each(pairs)("$from.name, a model that speaks $to.name", ({ from, to }) => {
+	describe.each([{ way: "plain", stream: false }, { way: "streamed", stream: true }])("$way", ({ stream }) => {
+		const ask = (more: object = {}, past?: unknown[]) => from.ask(s, { stream, text: words, model: to.model, ...more }, past);
+		const answers = (turn: Turn) => s.provider.answers(to.say(turn, stream));
+
+		test.each<{ name: string; more: object; turn: Turn }>([
+			{ name: "a text", more: {}, turn: { text: said } },
+			{ name: "a tool", more: { tools: true }, turn: { calls: [call('San Francisco, "CA"')] } },
+			{ name: "two tools at once, after a text", more: { tools: true }, turn: { text: said, calls: [call("Rome"), call("Oslo")] } },
+			{ name: "an image", more: { image: pixels }, turn: { text: said } },
+			{ name: "a JSON schema", more: { schema: true }, turn: { text: '{"city":"Rome","degrees":21}' } },
+			{ name: "reasoning", more: {}, turn: { thinking: "a long thought", text: said } },
+		])("$name", async ({ more, turn }) => {
+			answers(turn);
+			const got = await ask(more);
+			expect(got.turn).toEqual(turn);
+			expect(asked().url.startsWith(to.path)).toBe(true);
+			if (to !== gemini) expect(asked().body["model"]).toBe(`${to.model}-upstream`);
+			expect(asked().raw).toContain(words);
+			if ("image" in more) expect(asked().raw).toContain(pixels);
+			if ("tools" in more) expect(asked().raw).toContain(toolName);
+			if ("schema" in more) expect(asked().raw).toContain("degrees");
+			expect(asked().raw).not.toContain(s.customer.key);
+			await s.booked([to.costs]);
+		});
+
+		test("tools and their results", async () => {
+			answers({ calls: [call("Rome"), call("Oslo")] });
+			const first = await ask({ tools: true });
+			answers({ text: said });
+			expect((await ask({ tools: true }, first.past())).turn).toEqual({ text: said });
+			expect(asked().raw.split(toolResult)).toHaveLength(3);
+			await s.booked([to.costs, to.costs]);
+		});
+
+		test("every byte of the answer in a piece of its own", async () => {
+			const whole = to.say({ text: said, calls: [call("Rome")] }, stream);
+			s.provider.answers({ ...whole, pieces: [...Buffer.from(whole.pieces.join(""))].map((byte) => Buffer.from([byte])) });
+			expect((await ask({ tools: true })).turn).toEqual({ text: said, calls: [call("Rome")] });
+			await s.booked([to.costs]);
+		});
+
+		test.each([400, 404, 413, 429, 500, 503])("an error of %i", async (status) => {
+			s.provider.answers(to.error(status, "Something in the words of the provider."));
+			const error = await failure(ask());
+			expect(error.status === 529 ? 503 : error.status).toBe(status);
+			expect(error.message).toContain("Something in the words of the provider.");
+			await s.booked([{ dollars: "0" }]);
+		});
+
+		test("an error about the operator's account is nobody's to read", async () => {
+			s.provider.answers(to.error(401, "Incorrect API key provided: sk-secret"));
+			const error = await failure(ask());
+			expect(error.status).toBe(503);
+			expect(error.message).not.toContain("sk-secret");
+			await s.booked([{ dollars: "0" }]);
+		});
+	});
+
+	test("an error in mid-stream is the SDK's own error", async () => {
+		s.provider.answers(to.inside("Overloaded in the middle."));
+		const error = await failure(from.ask(s, { stream: true, text: words, model: to.model }));
+		expect(String(error.message)).toContain("Overloaded in the middle.");
+		await charged();
+	});
+
+	test.each([{ how: "ends early", more: {} }, { how: "is cut", more: { cut: true } }])("a stream that $how is an error", async ({ more }) => {
+		s.provider.answers({ ...to.half, ...more });
+		const error = await failure(from.ask(s, { stream: true, text: words, model: to.model }));
+		expect(String(error.message)).toMatch(/before it was complete|terminated|aborted/);
+		await charged();
+	});
+});
+
+describe("what can't be said in the other language", () => {
+	const post = (path: string, body: Json, headers: Record<string, string> = {}) =>
+		fetch(`${s.url}${path}`, {
+			method: "POST",
+			headers: { authorization: `Bearer ${s.customer.key}`, "content-type": "application/json", ...headers },
+			body: JSON.stringify(body),
+		});
+	const body = { model: "claude", messages: [{ role: "user", content: words }], seed: 7, logit_bias: { 5: 1 } };
+
+	test("is refused, with the field and the advice", async () => {
+		const answer = await post("/v1/chat/completions", body);
+		expect(answer.status).toBe(400);
+		const { error } = (await answer.json()) as Json;
+		expect(error).toMatchObject({ type: "invalid_request_error", code: "unsupported_parameter" });
+		expect(["seed", "logit_bias"]).toContain(error.param);
+		expect(error.message).toContain("lethe-translate: lenient");
+		await s.booked([{ dollars: "0" }]);
+	});
+
+	test("is left out where the caller allows it, and the answer says what", async () => {
+		s.provider.answers(turns.messages({ text: said }, false));
+		const answer = await post("/v1/chat/completions", body, { "lethe-translate": "lenient" });
+		expect(answer.status).toBe(200);
+		expect(answer.headers.get("lethe-dropped")!.split(", ").sort()).toEqual(["logit_bias", "seed"]);
+		expect(answer.headers.get("content-type")).toBe("application/json");
+		expect(asked().raw).not.toContain("seed");
+		expect(asked().headers["anthropic-version"]).toBeTruthy();
+		expect(asked().headers["authorization"]).toBeUndefined();
+		await s.booked([turns.costs.messages]);
+	});
+
+	test("a stream as one growing array is for who asks Google", async () => {
+		const answer = await post("/v1beta/models/gpt:streamGenerateContent", { contents: [{ role: "user", parts: [{ text: "hi" }] }] });
+		expect(answer.status).toBe(400);
+		expect(((await answer.json()) as Json)["error"].message).toContain("?alt=sse");
+	});
+
+	test("an unknown wish is refused", async () => {
+		expect((await post("/v1/chat/completions", body, { "lethe-translate": "loose" })).status).toBe(400);
+	});
+
+	test("endpoints that are not translated say where the model is served", async () => {
+		const answer = await post("/v1/embeddings", { model: "claude", input: "hi" });
+		expect(answer.status).toBe(404);
+		expect(((await answer.json()) as Json)["error"].message).toContain("/v1/messages");
+	});
+});
