@@ -224,6 +224,30 @@ a_gemini_caller_without_sse_gets_one_array(void **state)
 	free(r.all);
 }
 
+static void
+choices_keep_their_index(void **state)
+{
+	static const char chunks[] = "data: {\"id\":\"c1\",\"choices\":[{\"index\":1,\"delta\":{\"content\":\"B\"},\"finish_reason\":\"length\"}]}\n\n"
+								 "data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"A\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+	static const char candidates[] = "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"A\"}]},\"finishReason\":\"STOP\"},"
+									 "{\"index\":1,\"content\":{\"parts\":[{\"text\":\"B\"}]},\"finishReason\":\"MAX_TOKENS\"}]}";
+	struct translate_answer_facts facts = facts_of(LANGUAGE_CHAT, LANGUAGE_GEMINI, true);
+	(void)state;
+	struct run r = translated(&facts, chunks, sizeof chunks - 1, 9);
+	assert_int_equal(r.result, TRANSLATE_END);
+	assert_non_null(strstr(r.all, "{\"content\":{\"parts\":[{\"text\":\"B\"}],\"role\":\"model\"},\"index\":1}"));
+	assert_non_null(strstr(r.all, "\"finishReason\":\"STOP\",\"index\":0}"));
+	assert_non_null(strstr(r.all, "\"finishReason\":\"MAX_TOKENS\",\"index\":1}"));
+	free(r.all);
+	facts = facts_of(LANGUAGE_GEMINI, LANGUAGE_CHAT, false);
+	r = translated(&facts, candidates, sizeof candidates - 1, 9);
+	assert_int_equal(r.result, TRANSLATE_END);
+	assert_non_null(strstr(r.all, "{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"A\""));
+	assert_non_null(strstr(r.all, "{\"index\":1,\"message\":{\"role\":\"assistant\",\"content\":\"B\""));
+	assert_non_null(strstr(r.all, "\"finish_reason\":\"length\"}]"));
+	free(r.all);
+}
+
 /* However long the answer: nothing is kept, except towards Responses, where the end repeats it. */
 static void
 nothing_is_kept_that_need_not_be(void **state)
@@ -318,6 +342,7 @@ main(void)
 		cmocka_unit_test(usage_is_not_told_to_who_did_not_ask),
 		cmocka_unit_test(reasoning_is_not_shown_to_who_may_not_see_it),
 		cmocka_unit_test(a_gemini_caller_without_sse_gets_one_array),
+		cmocka_unit_test(choices_keep_their_index),
 		cmocka_unit_test(nothing_is_kept_that_need_not_be),
 		cmocka_unit_test(an_event_without_end_is_refused),
 		cmocka_unit_test(a_providers_sentence_is_found_in_any_shape),
