@@ -76,6 +76,7 @@ parser_files() {
 runs_of() {
 	case $1 in
 	h2) echo 3000 ;;
+	translate_request) echo 6000 ;;
 	*) echo 15000 ;;
 	esac
 }

@@ -546,6 +546,7 @@ no_system(struct conversation *c)
 
 const struct conversation_decoder chat_request_decoder = {
 	.items = "messages",
+	.cap = "max_completion_tokens",
 	.settings = settings_of_chat,
 	.tools = tools_of_chat,
 	.system = no_system,

@@ -505,10 +505,18 @@ close_list(struct conversation *c, bool *open, const struct list_form *form)
 }
 
 static bool
+has_what_must_be_called(struct conversation *c)
+{
+	if (c->settings.tools.choice < CHOICE_ANY || count_elements(c, c->tools))
+		return true;
+	return refuse_path(c, NULL, c->settings.tools.path, TRANSLATE_CANT, "There are no tools that could be called.");
+}
+
+static bool
 converse(struct conversation *c)
 {
 	sink_lit(c->out, "{");
-	if (!c->from->settings(c) || !c->to->settings(c) || !c->from->tools(c))
+	if (!c->from->settings(c) || !has_what_must_be_called(c) || !c->to->settings(c) || !c->from->tools(c))
 		return false;
 	close_list(c, &c->e.tools, &c->to->tools);
 	if (c->to->hoists_system && !hoist_system(c))

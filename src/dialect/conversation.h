@@ -227,6 +227,7 @@ struct known_call {
 struct conversation;
 struct conversation_decoder {
 	const char *items; /* path of the list of turns */
+	const char *cap; /* path of the bound on the output */
 	bool snake; /* names of fields may stand in snake_case */
 	bool prefills; /* a conversation that ends with an answer wants it continued */
 	/* Reads the whole body's fields: settings; c->items; what tools() and system() walk. */

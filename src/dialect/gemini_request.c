@@ -518,6 +518,7 @@ system_of_gemini(struct conversation *c)
 
 const struct conversation_decoder gemini_request_decoder = {
 	.items = "contents",
+	.cap = "generationConfig.maxOutputTokens",
 	.snake = true,
 	.prefills = true,
 	.settings = settings_of_gemini,

@@ -489,6 +489,7 @@ item_of_messages(struct conversation *c, struct json_value item, unsigned says)
 
 const struct conversation_decoder messages_request_decoder = {
 	.items = "messages",
+	.cap = "max_tokens",
 	.prefills = true,
 	.settings = settings_of_messages,
 	.tools = tools_of_messages,
@@ -537,7 +538,7 @@ put_bound(struct conversation *c)
 	if (put_cap(c, SPAN("max_tokens")))
 		return true;
 	if (!c->wish->output_tokens)
-		return refuse_path(c, NULL, "max_tokens", TRANSLATE_MISSING, "This model's provider wants a bound on the answer: give one.");
+		return refuse_path(c, NULL, c->from->cap, TRANSLATE_MISSING, "This model's provider wants a bound on the answer: give one.");
 	put_u32_member(c, SPAN("max_tokens"), c->wish->output_tokens);
 	return true;
 }

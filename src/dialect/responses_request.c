@@ -520,6 +520,7 @@ item_of_responses(struct conversation *c, struct json_value item, unsigned says)
 
 const struct conversation_decoder responses_request_decoder = {
 	.items = "input",
+	.cap = "max_output_tokens",
 	.settings = settings_of_responses,
 	.tools = tools_of_responses,
 	.system = system_of_responses,
@@ -663,7 +664,7 @@ settings_for_responses(struct conversation *c)
 	if (!refuse_unsaid(c, unsaid, ARRAY_LEN(unsaid)) || !thinking_level(c, &level))
 		return false;
 	if (cap_known(c) < CAP_MIN)
-		return refuse_path(c, cap_said(c)->in, cap_said(c)->name ? cap_said(c)->name : "max_output_tokens", TRANSLATE_CANT,
+		return refuse_path(c, cap_said(c)->in, cap_said(c)->name ? cap_said(c)->name : c->from->cap, TRANSLATE_CANT,
 			"This model's provider takes 16 at least.");
 	put_word_member(c, SPAN("model"), c->wish->model);
 	if (c->wish->stream) {

@@ -102,6 +102,7 @@ struct cell {
 #define MM(text) "{\"model\":\"m\",\"max_tokens\":9,\"messages\":[" text "]}"
 #define CU "{\"role\":\"user\",\"content\":\"hi\"}"
 #define MU "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"hi\"}]}"
+#define GU "{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]}"
 #define CTOOLS "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":\"d\",\"parameters\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"number\"}}},\"strict\":true}}]"
 #define MTOOLS "\"tools\":[{\"name\":\"f\",\"description\":\"d\",\"input_schema\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"number\"}}},\"strict\":true}]"
 
