@@ -204,6 +204,7 @@ struct exchange {
 	bool names_objects; /* the provider has been told ids that are not the caller's */
 	bool beta_asked; /* Anthropic: beta=true */
 	bool client_chunked; /* we frame the answer in chunks */
+	bool estimate; /* what it is told was counted here, and not by a provider */
 	bool collect; /* an error answer: read it whole, then decide */
 	bool hide; /* include_usage was injected */
 	uint8_t scope; /* enum key_scope that it takes; 0: inference */

@@ -4,6 +4,7 @@
 
 #include "edge/answer.h"
 #include "edge/endpoints.h"
+#include "edge/quote.h"
 
 #include <assert.h>
 
@@ -107,11 +108,31 @@ void
 passage_add_headers(struct text *t, const struct exchange *x)
 {
 	const struct passage *p = x->passage;
+	if (x->estimate)
+		text_lit(t, "lethe-estimate: true\r\n");
 	if (!p || !p->dropped_len)
 		return;
 	text_lit(t, "lethe-dropped: ");
 	text_add(t, p->dropped, p->dropped_len);
 	text_lit(t, "\r\n");
+}
+
+bool
+passage_count(struct exchange *x)
+{
+	char room[64];
+	struct text t = text_on(room, sizeof room);
+	if (x->endpoint == ENDPOINT_MESSAGES_COUNT_TOKENS)
+		text_lit(&t, "{\"input_tokens\":");
+	else if (x->endpoint == ENDPOINT_COUNT_TOKENS)
+		text_lit(&t, "{\"totalTokens\":");
+	else
+		return false;
+	text_u64(&t, reserve_input(x->model, &x->req->scan.result));
+	text_lit(&t, "}");
+	x->estimate = true;
+	answer_json(x, 200, (struct span){t.at, t.len});
+	return true;
 }
 
 /* ---- the body ---- */

@@ -64,6 +64,8 @@ bool passage_is_due(const struct exchange *x, const struct catalogue_provider *p
 must_check bool passage_request(struct exchange *x, const struct catalogue_provider *p, const char *upstream_id);
 /* The caller's own body again: for another target. */
 void passage_undo(struct exchange *x);
+/* Tokens are counted for a model whose provider has no such endpoint: by the bytes, as they are reserved. False: it is about something else. */
+must_check bool passage_count(struct exchange *x);
 void passage_add_headers(struct text *t, const struct exchange *x); /* of our answer */
 
 /* ---- down ---- */

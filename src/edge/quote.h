@@ -9,6 +9,8 @@ void quote_begin(struct exchange *x, const struct http1_head *h, struct span res
 /* In place of RESERVE: what would be held, and what it can cost at most. Ends the exchange. */
 void quote(struct exchange *x, uint64_t input, uint64_t output, struct nano hold);
 /* reserve.c: by the model's own bounds, whatever the balance is */
+/* Most tokens that its input can be. */
+uint64_t reserve_input(const struct catalogue_model *m, const struct request_facts *r);
 struct nano reserve_most(const struct exchange *x, uint64_t input, uint64_t *ret_output);
 
 #endif

@@ -39,8 +39,8 @@ max64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-static uint64_t
-input_upper(const struct catalogue_model *m, const struct request_facts *r)
+uint64_t
+reserve_input(const struct catalogue_model *m, const struct request_facts *r)
 {
 	if (r->object_count) /* what they hold is not seen here */
 		return m->context_tokens;
@@ -205,7 +205,7 @@ take(struct exchange *x)
 	struct nano have = available(x);
 	bool billed = endpoint_billed((enum endpoint)x->endpoint);
 	bool output_due = endpoint_has_output((enum endpoint)x->endpoint);
-	uint64_t input = input_upper(x->model, &x->req->scan.result);
+	uint64_t input = reserve_input(x->model, &x->req->scan.result);
 	if (billed) {
 		x->bound = route_bound(x, input);
 		if (!x->bound) {

@@ -126,6 +126,8 @@ nobody(struct exchange *x, enum route_lack lack)
 {
 	switch (lack) {
 	case LACK_ENDPOINT:
+		if (passage_count(x))
+			return;
 		answer_wrong_endpoint(x);
 		exchange_end(x, END_NO_MODEL);
 		return;

@@ -157,6 +157,31 @@ describe.each(pairs)("$from.name, a model that speaks $to.name", ({ from, to }) 
 	});
 });
 
+describe("tokens are counted for any model", () => {
+	const guess = 1 + Math.floor(words.length / 2); // bytes_per_token: 2; and the JSON around it
+
+	test("by Anthropic's SDK", async () => {
+		const { data, response } = await s.anthropic().messages.countTokens({ model: "gpt", messages: [{ role: "user", content: words }] }).withResponse();
+		expect(data.input_tokens).toBeGreaterThan(guess);
+		expect(data.input_tokens).toBeLessThan(guess + 100);
+		expect(response.headers.get("lethe-estimate")).toBe("true");
+	});
+
+	test("by Google's SDK", async () => {
+		const { totalTokens } = await s.google().models.countTokens({ model: "claude", contents: words });
+		expect(totalTokens).toBeGreaterThan(guess);
+		expect(totalTokens).toBeLessThan(guess + 100);
+	});
+
+	test("by the provider's own count where it has one", async () => {
+		s.provider.answers(json({ input_tokens: 7 }));
+		const { data, response } = await s.anthropic().messages.countTokens({ model: "claude", messages: [{ role: "user", content: words }] }).withResponse();
+		expect(data.input_tokens).toBe(7);
+		expect(response.headers.get("lethe-estimate")).toBeNull();
+		await s.booked([{ dollars: "0" }]);
+	});
+});
+
 describe("what can't be said in the other language", () => {
 	const post = (path: string, body: Json, headers: Record<string, string> = {}) =>
 		fetch(`${s.url}${path}`, {
