@@ -439,7 +439,8 @@ about_our_account(const struct exchange *x, struct span body)
 	for (size_t i = 0; i < ARRAY_LEN(always); i++)
 		if (contains(body, always[i], strlen(always[i])))
 			return true;
-	bool limit = x->up_status == 429 && x->dialect != DIALECT_GEMINI; /* Google's speaks of billing in each */
+	const struct catalogue_provider *p = catalogue_provider(x->edge->p->catalogue, x->route.target->provider);
+	bool limit = x->up_status == 429 && p->dialect != DIALECT_GEMINI; /* Google's speaks of billing in each */
 	for (size_t i = 0; limit && i < ARRAY_LEN(limits); i++)
 		if (contains(body, limits[i], strlen(limits[i])))
 			return true;

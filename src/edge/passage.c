@@ -397,6 +397,8 @@ bool
 passage_request(struct exchange *x, const struct catalogue_provider *to, const char *upstream_id)
 {
 	struct request *r = x->req;
+	if (x->passage) /* made already, for the only one that may be asked: another of its keys, or another connection */
+		return true;
 	if (r->scan.result.object_count) { /* it lies at a provider, and not at this one */
 		answer_request_error(x, REQUEST_FOREIGN_OBJECT);
 		exchange_end(x, END_BAD_BODY);

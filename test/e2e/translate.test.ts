@@ -142,6 +142,14 @@ describe.each(pairs)("$from.name, a model that speaks $to.name", ({ from, to }) 
 		});
 	});
 
+	test("a limit of the operator's account is told without its words", async () => {
+		s.provider.answers(to.error(429, "You exceeded your current quota, please check your plan and billing details: insufficient_quota."));
+		const error = await failure(from.ask(s, { stream: false, text: words, model: to.model }));
+		expect(error.status).toBe(to === gemini ? 429 : 503); // Google speaks of billing in each
+		expect(error.message).not.toContain("billing");
+		await s.booked([{ dollars: "0" }]);
+	});
+
 	test("an error in mid-stream is the SDK's own error", async () => {
 		s.provider.answers(to.inside("Overloaded in the middle."));
 		const error = await failure(from.ask(s, { stream: true, text: words, model: to.model }));
