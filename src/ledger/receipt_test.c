@@ -116,6 +116,7 @@ a_tree_that_was_altered_is_not_signed_on(void **state)
 	world_close(&w);
 	assert_false(world_try_open(&w, true, why));
 	assert_non_null(strstr(why, "restore"));
+	world_close(&w);
 	world_end(&w);
 }
 
