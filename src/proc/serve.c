@@ -620,6 +620,11 @@ plan_like(struct served *v, struct served *now)
 		return refuse(why, "");
 	if (!plan_anew(v, now, &report))
 		return false;
+	/* Ledger and scribe are started anew by the plan that is in force until the new edges serve. */
+	now->plan.otlp_on = v->plan.otlp_on;
+	now->plan.otlp = v->plan.otlp;
+	memcpy(now->plan.otlp_host, v->plan.otlp_host, sizeof now->plan.otlp_host);
+	memcpy(now->plan.otlp_path, v->plan.otlp_path, sizeof now->plan.otlp_path);
 	if (back || v->plan.grade == now->plan.grade)
 		return true;
 	return refuse("memory for content would be of another grade than it is - `lethe doctor` says why", "");

@@ -165,6 +165,13 @@ test("what it refuses for good is dropped and counted, and what comes after is s
 	await until("it is counted", async () => (await counter(at, "lethe_otlp_spans_sent_total")) === 1);
 });
 
+test("after an upgrade spans go on", async () => {
+	const at = await begin();
+	await at.lethe.command("upgrade");
+	await ask(at, "afterwards");
+	await until("its span is there", () => collector.spans.length === 1);
+});
+
 test("one that never answers holds up nobody, and is asked again", async () => {
 	const at = await begin(() => undefined);
 	for (let i = 0; i < 5; i++) await ask(at, "go on");
