@@ -103,6 +103,13 @@ answer_head(struct exchange *x, struct text *t, uint16_t status)
 	if (x->limited.rows[0])
 		limit_headers(x, t);
 	receipt_head_line(x, t);
+	if (e->p->expose_route && x->route.target && x->route.count) {
+		text_lit(t, "lethe-provider: ");
+		text_str(t, catalogue_provider(e->p->catalogue, x->route.target->provider)->name);
+		text_lit(t, "\r\nlethe-lane: ");
+		text_str(t, catalogue_lane(e->p->catalogue, x->route.target->lane)->name);
+		text_lit(t, "\r\n");
+	}
 	if (x->capped) {
 		text_lit(t, "lethe-capped: ");
 		text_u64(t, x->capped);
@@ -517,9 +524,12 @@ answer_provider_error(struct exchange *x)
 	struct span lines = {kept, x->collect_at}, body = {kept + x->collect_at, x->carry_len - x->collect_at};
 	if (about_our_account(x, body)) {
 		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, x->up_status);
-		exchange_end(x, END_PROVIDER_ACCOUNT);
+		route_fail(x, ROUTE_ACCOUNT, END_PROVIDER_ACCOUNT);
 		return;
 	}
+	bool rate = x->up_status == 429;
+	if ((rate || x->up_status >= 500) && route_failed(x, rate ? ROUTE_RATE : ROUTE_BUSY, route_rest_ms(lines, body)))
+		return;
 	if (x->passage) {
 		passage_error(x, lines, body);
 		return;

@@ -2,6 +2,7 @@
 #include "edge/edge_priv.h"
 
 #include "edge/duplex.h"
+#include "edge/route.h"
 #include "edge/object.h"
 #include "edge/passage.h"
 
@@ -145,9 +146,17 @@ begin_collect(struct exchange *x, const struct http1_head *h, char *rest, size_t
 		return;
 	}
 	x->collect_at = x->carry_len;
-	request_free(x);
+	if (!route_has_more(x)) /* what it says may be a reason to ask somebody else */
+		request_free(x);
 	exchange_step(x, STEP_RELAY);
 	relay_body(x, rest, 0, len, eof, (struct span){0});
+}
+
+/* Whatever it says, it is there and takes requests of ours. */
+static bool
+is_answer(uint32_t status)
+{
+	return status < 500 && status != 429 && status != 401 && status != 402 && status != 403;
 }
 
 static void
@@ -157,15 +166,17 @@ begin(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bo
 	uint64_t waited_ms = e->loop.now_ms - x->started_ms;
 	x->ticket->facts.first_byte_ms = waited_ms > 0 ? (uint32_t)waited_ms : 1; /* 0: none came */
 	remember_framing(x, h);
+	if (is_answer(h->status))
+		route_good(x);
 	if (x->duplex && h->status == 101)
 		duplex_begin(x, h, rest, len, eof);
 	else if (x->duplex && h->status < 300)
-		exchange_end(x, END_PROVIDER_MALFORMED);
+		route_fail(x, ROUTE_MALFORMED, END_PROVIDER_MALFORMED);
 	else if (h->status < 200 || h->status == 204 || h->status == 205 || (h->status >= 300 && h->status < 400)) /* no answer to this question */
-		exchange_end(x, END_PROVIDER_MALFORMED);
+		route_fail(x, ROUTE_MALFORMED, END_PROVIDER_MALFORMED);
 	else if (h->status == 401 || h->status == 402 || h->status == 403) {
 		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, h->status);
-		exchange_end(x, END_PROVIDER_ACCOUNT);
+		route_fail(x, ROUTE_ACCOUNT, END_PROVIDER_ACCOUNT);
 	} else if (encoded(h))
 		exchange_end(x, END_PROVIDER_ENCODED);
 	else if (h->status >= 400 || object_is_read_whole(x))
@@ -178,8 +189,9 @@ begin(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bo
 static bool
 try_again(struct exchange *x)
 {
-	if (!x->up->reused || x->attempts > 1 || x->interim || !x->client)
+	if (!x->up->reused || x->route.fresh || x->interim || !x->client)
 		return false;
+	x->route.fresh = true;
 	struct upstream *u = x->up;
 	x->up = NULL;
 	upstream_release(u, false);
@@ -194,9 +206,9 @@ head_incomplete(struct exchange *x, const char *bytes, size_t len, bool eof)
 	if (eof && len == 0 && try_again(x))
 		return;
 	if (eof)
-		exchange_end(x, len ? END_PROVIDER_MALFORMED : END_PROVIDER_UNREACHABLE);
+		route_fail(x, ROUTE_CUT, len ? END_PROVIDER_MALFORMED : END_PROVIDER_UNREACHABLE);
 	else if (len >= READ_BYTES || !carry_keep(x, bytes, len))
-		exchange_end(x, END_PROVIDER_MALFORMED);
+		route_fail(x, ROUTE_MALFORMED, END_PROVIDER_MALFORMED);
 }
 
 void
@@ -212,11 +224,11 @@ await_answer(struct exchange *x, char *bytes, size_t len, bool eof)
 			head_incomplete(x, bytes, len, eof);
 			return;
 		case HTTP1_BAD:
-			exchange_end(x, END_PROVIDER_MALFORMED);
+			route_fail(x, ROUTE_MALFORMED, END_PROVIDER_MALFORMED);
 			return;
 		case HTTP1_DONE:
 			if (e->head.bytes > READ_BYTES) { /* one bound, in however many reads it came */
-				exchange_end(x, END_PROVIDER_MALFORMED);
+				route_fail(x, ROUTE_MALFORMED, END_PROVIDER_MALFORMED);
 				return;
 			}
 			bytes += e->head.bytes;
@@ -227,7 +239,7 @@ await_answer(struct exchange *x, char *bytes, size_t len, bool eof)
 				return;
 			}
 			if (++x->interim > 8) {
-				exchange_end(x, END_PROVIDER_MALFORMED);
+				route_fail(x, ROUTE_MALFORMED, END_PROVIDER_MALFORMED);
 				return;
 			}
 		}

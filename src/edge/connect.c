@@ -3,6 +3,7 @@
 
 #include "core/ipc.h"
 #include "edge/h2_up.h"
+#include "edge/route.h"
 
 #include <unistd.h>
 
@@ -59,7 +60,7 @@ connect_handshake(struct exchange *x)
 	if (!conn_may_shake(e, c))
 		return;
 	if (c->out.at && conn_write(e, c, NULL, 0, &bytes) == WROTE_BROKEN) {
-		exchange_end(x, END_PROVIDER_UNREACHABLE);
+		route_fail(x, ROUTE_UNREACHABLE, END_PROVIDER_UNREACHABLE);
 		return;
 	}
 	switch (conn_handshake(e, c)) {
@@ -75,7 +76,7 @@ connect_handshake(struct exchange *x)
 	case TLS_CUT:
 	case TLS_FAILED:
 		edge_report_three(e, EVENT_PROVIDER_TLS, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, tls_flaw(c->tls), tls_flaw_number(c->tls));
-		exchange_end(x, END_PROVIDER_UNREACHABLE);
+		route_fail(x, ROUTE_UNREACHABLE, END_PROVIDER_UNREACHABLE);
 		return;
 	}
 }
@@ -127,7 +128,7 @@ connect_upstream(struct exchange *x)
 	struct upstream *u = h2_up_stream(e, provider);
 	if (u)
 		count_add(e->p->counters, upstream_reused, 1);
-	else if (x->attempts == 1) /* the second try wants a fresh one */
+	else if (!x->route.fresh)
 		u = upstream_take_idle(e, provider);
 	if (u) {
 		use(x, u);
@@ -143,11 +144,12 @@ connect_ask_again(struct edge *e)
 		(void)!ask_dialer(x); /* what a full queue loses ends by its time-out */
 }
 
+/* Who waits for that; what was asked for an attempt that is given up serves somebody else. */
 static struct exchange *
-waiting(struct edge *e, uint64_t token)
+waiting(struct edge *e, uint64_t token, uint32_t provider)
 {
 	struct exchange *x = e->wait_dialer;
-	while (x && x->id != token)
+	while (x && (x->id != token || x->route.target->provider != provider))
 		x = x->wait_next;
 	return x;
 }
@@ -155,7 +157,7 @@ waiting(struct edge *e, uint64_t token)
 void
 connect_done(struct edge *e, const struct message_connected *m, int fd)
 {
-	struct exchange *x = waiting(e, m->token);
+	struct exchange *x = waiting(e, m->token, m->provider);
 	struct upstream *u = fd >= 0 ? upstream_adopt(e, m->provider, fd, !x || !x->duplex) : NULL;
 	if (fd >= 0 && !u)
 		close(fd);
@@ -171,6 +173,10 @@ connect_done(struct edge *e, const struct message_connected *m, int fd)
 	}
 	if (fd < 0)
 		edge_report(e, EVENT_PROVIDER_UNREACHABLE, catalogue_provider(e->p->catalogue, m->provider)->id, m->result);
-	exchange_end(x, fd >= 0 ? END_OVERLOADED : m->result == CONNECT_TIMEOUT ? END_PROVIDER_TIMEOUT
-																			: END_PROVIDER_UNREACHABLE);
+	if (fd >= 0)
+		exchange_end(x, END_OVERLOADED);
+	else if (m->result == CONNECT_TIMEOUT)
+		route_fail(x, ROUTE_UNREACHABLE, END_PROVIDER_TIMEOUT);
+	else
+		route_fail(x, ROUTE_UNREACHABLE, END_PROVIDER_UNREACHABLE);
 }

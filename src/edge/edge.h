@@ -28,6 +28,7 @@ struct edge_timeouts { /* milliseconds */
 	uint32_t head, body, idle, connect, first_byte, between_bytes, client_write, drain;
 	uint32_t request; /* 0: no limit */
 	uint32_t websocket_idle, websocket_close;
+	uint32_t target; /* first byte, while another target is left; 0: no limit of its own */
 };
 
 struct edge_tls {
@@ -68,6 +69,8 @@ struct edge_process {
 	const struct catalogue *catalogue;
 	const struct key_table *keys;
 	struct counters *counters; /* this edge's own block */
+	struct circuits *circuits; /* of all edges; NULL: it has some of its own */
+	bool expose_route; /* lethe-provider and lethe-lane in answers */
 	const int *listen_fds;
 	uint32_t listen_count;
 	int supervisor_fd, dialer_fd, ledger_fd, scribe_fd, wake_fd;

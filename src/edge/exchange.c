@@ -57,6 +57,13 @@ first_of(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* … and nothing of its answer has gone to the client. */
+static bool
+awaits_provider(const struct exchange *x)
+{
+	return (x->step >= STEP_CONNECT && x->step <= STEP_AWAIT) || (x->step == STEP_RELAY && x->collect);
+}
+
 /* The timer isn't moved for each byte: the deadline is, and the timer looks at it when it fires. */
 static void
 exchange_late(struct timer *t)
@@ -77,6 +84,8 @@ exchange_late(struct timer *t)
 		duplex_late(x);
 	else if (waits_for_our_memory(x))
 		exchange_end(x, END_OVERLOADED);
+	else if (!over && awaits_provider(x) && route_failed(x, ROUTE_TIMEOUT, 0))
+		return;
 	else
 		exchange_end(x, over && x->step == STEP_RELAY ? END_REQUEST_TIMEOUT : (enum end_reason)steps[x->step].late);
 }
@@ -87,14 +96,16 @@ exchange_rearm(struct exchange *x)
 	timer_arm(&x->edge->loop, &x->timer, first_of(x->deadline_ms, limit_ms(x)), exchange_late);
 }
 
-/* Steps only go forward, but for the ways back to CONNECT: a kept connection that turned out to be closed. */
+/* Steps only go forward, but for the ways back to CONNECT: a kept connection that turned out to be closed, and another target. */
 void
 exchange_step(struct exchange *x, enum exchange_step step)
 {
 	struct edge *e = x->edge;
-	assert(step >= x->step || (step == STEP_CONNECT && x->step <= STEP_AWAIT && !x->head_sent));
+	assert(step >= x->step || (step == STEP_CONNECT && x->req && !x->head_sent));
 	x->step = (uint8_t)step;
 	uint32_t ms = step_timeout_ms(e, step);
+	if (step == STEP_AWAIT && e->p->timeouts.target && e->p->timeouts.target < ms && route_has_more(x))
+		ms = e->p->timeouts.target;
 	x->deadline_ms = ms ? e->loop.now_ms + ms : UINT64_MAX;
 	uint64_t at_ms = first_of(x->deadline_ms, limit_ms(x));
 	if (at_ms != UINT64_MAX && (!x->timer.link || x->timer.at_ms > at_ms))

@@ -390,7 +390,7 @@ head_complete(struct h2_up_stream *s)
 	if (!x || s->answered || !s->head)
 		return;
 	if (s->too_large) {
-		exchange_end(x, END_PROVIDER_MALFORMED);
+		route_fail(x, ROUTE_MALFORMED, END_PROVIDER_MALFORMED);
 		return;
 	}
 	memcpy(s->head + s->head_len, "\r\n", 2);
@@ -439,8 +439,9 @@ static bool
 ask_again(struct h2_up_stream *s, uint32_t error)
 {
 	struct exchange *x = s->up.x;
-	if (error != NGHTTP2_REFUSED_STREAM || x->step > STEP_AWAIT || !x->req || x->attempts > 1 || x->interim || !x->client)
+	if (error != NGHTTP2_REFUSED_STREAM || x->step > STEP_AWAIT || !x->req || x->route.fresh || x->interim || !x->client)
 		return false;
+	x->route.fresh = true;
 	s->up.x = NULL;
 	x->up = NULL;
 	x->req->sent = 0;

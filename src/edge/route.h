@@ -14,6 +14,7 @@
 
 struct edge;
 struct exchange;
+struct ticket_facts;
 struct http1_head;
 
 /* What the request's header says of its way. In struct request, as long as that lives. */
@@ -32,6 +33,7 @@ struct route {
 	uint16_t out; /* a bit for each of them that can't serve, or has failed */
 	uint32_t keys_out; /* a bit for each key of target's provider that has failed */
 	uint8_t key; /* which one is used */
+	uint8_t tries; /* others that were asked before */
 	bool loaded; /* it is counted with the target */
 	bool fresh; /* no kept connection: one was closed as it was used */
 };
@@ -45,6 +47,24 @@ enum route_lack { LACK_NOTHING,
 	LACK_RETENTION,
 	LACK_PRICE };
 
+/*
+ * How an attempt failed before its answer began. X(NAME, how the attempt's own ticket ends, may the provider charge for it)
+ */
+#define ROUTE_FLAWS(X) \
+	X(UNREACHABLE, PROVIDER_UNREACHABLE, false) \
+	X(TIMEOUT, PROVIDER_TIMEOUT, true) \
+	X(CUT, PROVIDER_UNREACHABLE, true) \
+	X(MALFORMED, PROVIDER_MALFORMED, true) \
+	X(BUSY, PROVIDER_ERROR, false) /* 5xx */ \
+	X(RATE, PROVIDER_ERROR, false) /* 429 */ \
+	X(ACCOUNT, PROVIDER_ACCOUNT, false) /* about the operator's account */
+
+enum route_flaw {
+#define X(NAME, end, charges) ROUTE_##NAME,
+	ROUTE_FLAWS(X)
+#undef X
+};
+
 /* Reads lethe-lane and lethe-policy. False: one has an unknown word; route_explain() answers with it. */
 must_check bool route_read_wish(struct exchange *x, const struct http1_head *h);
 void route_explain(struct exchange *x, const struct http1_head *h);
@@ -56,6 +76,33 @@ bool route_target_serves(const struct edge *e, const struct catalogue_target *t,
 const struct catalogue_price *route_bound(struct exchange *x, uint64_t input);
 /* Take the next candidate that is left. False: there is none. */
 must_check bool route_next(struct exchange *x);
+/* Is there anybody else to ask, should this one fail? */
+bool route_has_more(const struct exchange *x);
+
+/* ---- route_fail.c ---- */
+
+/* It has answered. */
+void route_good(struct exchange *x);
+/*
+ * It has failed, nothing has gone to the client, and it wants to be left alone for rest_ms (0: it did not say). True: somebody else is asked now, and the
+ * exchange goes on, or has ended on that way.
+ */
+must_check bool route_failed(struct exchange *x, enum route_flaw flaw, uint64_t rest_ms);
+/* The same; if nobody else is left, the exchange ends so. */
+void route_fail(struct exchange *x, enum route_flaw flaw, enum end_reason reason);
+/* How long it wants to be left alone, in milliseconds, by its header lines ("name: value\r\n") and Google's body; 0: it doesn't say. */
+uint64_t route_rest_ms(struct span lines, struct span body);
+
+/* ---- route_next.c, for route_fail.c ---- */
+
+/* Another key of the same provider, if there is one left. */
+must_check bool route_next_key(struct exchange *x);
+struct circuit *route_target_circuit(const struct exchange *x);
+struct circuit *route_key_circuit(const struct exchange *x); /* NULL: the provider has no keys */
+
+/* settle.c: a ticket of its own, without cost, for an attempt that failed and that the provider may charge: loss.retry. */
+void settle_attempt(struct exchange *x, const struct ticket_facts *facts, enum end_reason reason);
+
 void route_only(struct exchange *x, const struct catalogue_target *t); /* nobody else may be asked, and nothing is charged */
 void route_end(struct exchange *x); /* its load is taken off; what it holds is let go */
 

@@ -2,6 +2,7 @@
 #include "edge/edge_priv.h"
 
 #include "edge/route.h"
+#include "ticket/circuit.h"
 #include "ticket/price.h"
 
 #include <assert.h>
@@ -11,22 +12,53 @@
 struct routes {
 	uint32_t *target;
 	uint32_t key[PROVIDERS_MAX][CATALOGUE_KEYS_MAX];
+	/* What all edges know; where their table is full, nobody's row: it is as if nothing had ever failed. */
+	struct circuit **of_target, *of_key[PROVIDERS_MAX][CATALOGUE_KEYS_MAX];
+	struct circuits *own; /* without a common one */
 };
+
+static struct circuit *
+circuit(struct circuits *all, uint64_t id)
+{
+	static struct circuit nobody;
+	struct circuit *c = circuit_of(all, id);
+	return c ? c : &nobody;
+}
+
+static void
+find_circuits(const struct catalogue *c, struct circuits *all, struct routes *r)
+{
+	for (uint32_t i = 0; i < c->target_count; i++)
+		r->of_target[i] = circuit(all, circuit_target_id(catalogue_target(c, i)->id));
+	for (uint32_t i = 0; i < c->provider_count; i++)
+		for (uint32_t k = 0; k < catalogue_provider(c, i)->key_count; k++)
+			r->of_key[i][k] = circuit(all, circuit_key_id(catalogue_provider(c, i)->id, k));
+}
 
 bool
 route_open(struct edge *e)
 {
-	e->routes = calloc(1, sizeof *e->routes);
-	if (e->routes)
-		e->routes->target = calloc((size_t)e->p->catalogue->target_count + 1, sizeof *e->routes->target);
-	return e->routes && e->routes->target;
+	struct routes *r = e->routes = calloc(1, sizeof *r);
+	size_t targets = (size_t)e->p->catalogue->target_count + 1;
+	if (!r)
+		return false;
+	r->target = calloc(targets, sizeof *r->target);
+	r->of_target = calloc(targets, sizeof *r->of_target);
+	r->own = e->p->circuits ? NULL : calloc(1, sizeof *r->own);
+	if (!r->target || !r->of_target || !(r->own || e->p->circuits))
+		return false;
+	find_circuits(e->p->catalogue, r->own ? r->own : e->p->circuits, r);
+	return true;
 }
 
 void
 route_close(struct edge *e)
 {
-	if (e->routes)
+	if (e->routes) {
 		free(e->routes->target);
+		free(e->routes->of_target);
+		free(e->routes->own);
+	}
 	free(e->routes);
 	e->routes = NULL;
 }
@@ -93,6 +125,58 @@ hint(const struct exchange *x)
 /* ---- whose turn it is ---- */
 
 static uint32_t
+index_of(const struct exchange *x, const struct catalogue_target *t)
+{
+	return (uint32_t)(t - catalogue_target(x->edge->p->catalogue, 0));
+}
+
+struct circuit *
+route_target_circuit(const struct exchange *x)
+{
+	return x->edge->routes->of_target[index_of(x, x->route.target)];
+}
+
+struct circuit *
+route_key_circuit(const struct exchange *x)
+{
+	return x->edge->routes->of_key[x->route.target->provider][x->route.key];
+}
+
+/* Whether one of them would be asked before the others; where the target's may, the keys' have to. */
+static bool
+may(const struct exchange *x, uint32_t at)
+{
+	const struct edge *e = x->edge;
+	uint64_t now = e->loop.now_ms;
+	const struct catalogue_target *t = catalogue_target(e->p->catalogue, x->route.first + at);
+	uint32_t keys = catalogue_provider(e->p->catalogue, t->provider)->key_count;
+	if (!circuit_may(e->routes->of_target[x->route.first + at], now))
+		return false;
+	for (uint32_t k = 0; k < keys; k++)
+		if (e->key[t->provider][k].at && circuit_may(e->routes->of_key[t->provider][k], now))
+			return true;
+	return keys == 0;
+}
+
+/* Those that may; when none may, the one that may the soonest: nobody is refused because of a circuit. */
+static uint32_t
+awake(const struct exchange *x, uint32_t left)
+{
+	uint32_t all = 0, soonest = 0;
+	uint64_t least = UINT64_MAX;
+	for (uint32_t rest = left; rest; rest &= rest - 1) {
+		uint32_t at = (uint32_t)__builtin_ctz(rest);
+		uint64_t until = circuit_until_ms(x->edge->routes->of_target[x->route.first + at]);
+		all |= may(x, at) ? 1u << at : 0;
+		if (until < least) {
+			least = until;
+			soonest = 1u << at;
+		}
+	}
+	return all ? all : soonest;
+}
+
+static uint32_t
 pick_target(const struct exchange *x, uint32_t left)
 {
 	const struct edge *e = x->edge;
@@ -119,9 +203,10 @@ pick_key(const struct exchange *x)
 	unsigned count = 0;
 	if (keys < 2)
 		return 0;
-	for (uint32_t k = 0; k < keys; k++)
-		if (e->key[provider][k].at && !(x->route.keys_out >> k & 1))
-			c[count++] = (struct choice){1, e->routes->key[provider][k], k};
+	for (int resting = 0; resting < 2 && !count; resting++)
+		for (uint32_t k = 0; k < keys; k++)
+			if (e->key[provider][k].at && !(x->route.keys_out >> k & 1) && (resting || circuit_may(e->routes->of_key[provider][k], e->loop.now_ms)))
+				c[count++] = (struct choice){1, e->routes->key[provider][k], k};
 	if (!count)
 		return 0;
 	if (x->object || x->req->scan.result.object_count) /* what an account keeps lies where one of its keys has put it */
@@ -136,7 +221,7 @@ unload(struct exchange *x)
 	if (!r->loaded)
 		return;
 	r->loaded = false;
-	x->edge->routes->target[r->target - catalogue_target(x->edge->p->catalogue, 0)]--;
+	x->edge->routes->target[index_of(x, r->target)]--;
 	x->edge->routes->key[r->target->provider][r->key]--;
 }
 
@@ -150,7 +235,7 @@ use(struct exchange *x)
 	assert(price); /* it was looked at, and prices don't end */
 	r->key = (uint8_t)pick_key(x);
 	r->loaded = true;
-	e->routes->target[r->target - catalogue_target(e->p->catalogue, 0)]++;
+	e->routes->target[index_of(x, r->target)]++;
 	e->routes->key[r->target->provider][r->key]++;
 	x->price = price;
 	f->price = price->id;
@@ -158,19 +243,63 @@ use(struct exchange *x)
 	f->target = (uint16_t)(r->target->number * CATALOGUE_KEYS_MAX + r->key);
 }
 
+static uint32_t
+left_of(const struct exchange *x)
+{
+	return (uint16_t)~x->route.out;
+}
+
 bool
 route_next(struct exchange *x)
 {
 	struct route *r = &x->route;
-	uint32_t left = (uint16_t)~r->out;
-	if (!left)
+	uint32_t left = left_of(x);
+	while (left) {
+		uint32_t some = left & (left - 1) ? awake(x, left) : left;
+		uint32_t at = some & (some - 1) ? pick_target(x, some) : (uint32_t)__builtin_ctz(some);
+		bool last = !(left & (left - 1));
+		left &= ~(1u << at);
+		if (!last && !circuit_claim(x->edge->routes->of_target[r->first + at], x->edge->loop.now_ms))
+			continue; /* another edge has begun a probe since */
+		unload(x);
+		r->target = catalogue_target(x->edge->p->catalogue, r->first + at);
+		r->keys_out = 0;
+		use(x);
+		return true;
+	}
+	return false;
+}
+
+/* Those that have a secret and have not failed. */
+static uint32_t
+keys_left(const struct exchange *x)
+{
+	const struct edge *e = x->edge;
+	uint32_t provider = x->route.target->provider, keys = catalogue_provider(e->p->catalogue, provider)->key_count, left = 0;
+	for (uint32_t k = 0; k < keys; k++)
+		left |= e->key[provider][k].at && !(x->route.keys_out >> k & 1) ? 1u << k : 0;
+	return left;
+}
+
+bool
+route_next_key(struct exchange *x)
+{
+	x->route.keys_out |= 1u << x->route.key;
+	if (!keys_left(x))
 		return false;
-	uint32_t at = left & (left - 1) ? pick_target(x, left) : (uint32_t)__builtin_ctz(left);
 	unload(x);
-	r->target = catalogue_target(x->edge->p->catalogue, r->first + at);
-	r->keys_out = 0;
 	use(x);
 	return true;
+}
+
+bool
+route_has_more(const struct exchange *x)
+{
+	const struct route *r = &x->route;
+	if (r->count == 0)
+		return false;
+	uint32_t others = left_of(x) & ~(1u << (index_of(x, r->target) - r->first));
+	return others || (keys_left(x) & ~(1u << r->key)) != 0;
 }
 
 void
@@ -232,7 +361,7 @@ route_bound(struct exchange *x, uint64_t input)
 	struct edge *e = x->edge;
 	struct route *r = &x->route;
 	const struct catalogue_price *own = dearer_row(x, r->target, x->price, input);
-	for (uint32_t left = (uint16_t)~r->out; left; left &= left - 1) {
+	for (uint32_t left = left_of(x); left; left &= left - 1) {
 		const struct catalogue_target *t = catalogue_target(e->p->catalogue, r->first + (uint32_t)__builtin_ctz(left));
 		if (t->price_at == r->target->price_at)
 			continue;

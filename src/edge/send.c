@@ -187,16 +187,17 @@ push(struct exchange *x, struct span head)
 static void
 send_broken(struct exchange *x)
 {
-	bool again = x->up->reused && x->attempts < 2 && !x->interim && !x->carry_len;
+	bool again = x->up->reused && !x->route.fresh && !x->interim && !x->carry_len;
 	struct upstream *u = x->up;
 	if (u->conn.watch.flags & LOOP_READABLE) { /* it may have answered before it closed */
 		relay_read(x);
 		return;
 	}
 	if (!again) {
-		exchange_end(x, END_PROVIDER_UNREACHABLE);
+		route_fail(x, ROUTE_UNREACHABLE, END_PROVIDER_UNREACHABLE);
 		return;
 	}
+	x->route.fresh = true;
 	x->up = NULL;
 	upstream_release(u, false);
 	x->req->sent = 0;

@@ -194,6 +194,30 @@ hand_in_legs(struct exchange *x)
 	}
 }
 
+void
+settle_attempt(struct exchange *x, const struct ticket_facts *facts, enum end_reason reason)
+{
+	struct edge *e = x->edge;
+	struct ticket *t = endpoint_billed((enum endpoint)x->endpoint) ? ticket_pick(e->desk) : NULL;
+	struct usage u = {.flags = USAGE_ESTIMATED};
+	if (!t)
+		return;
+	request_estimate(x);
+	u.tokens[TOKEN_input] = x->input_estimate;
+	t->facts = *facts;
+	t->facts.parent = x->id;
+	t->facts.end_reason = (uint8_t)reason;
+	t->facts.status = reason_status(reason);
+	t->facts.duration_ms = clamp32(e->loop.now_ms - x->started_ms);
+	write_usage(&t->facts, &u);
+	struct ticket_leg row = {x->account_row, x->slot};
+	if (ticket_take(e->desk, t, ticket_next_id(e->desk, edge_wall_ms(e)), &row, 1, (struct nano){1}, NULL) == MOVED) {
+		ticket_state_cost(t, (struct nano){0});
+		ticket_settle(e->desk, t);
+	} else
+		ticket_unpick(e->desk, t);
+}
+
 /*
  * An answer that breaks off in its middle was last reported earlier than that: Anthropic counts the prompt at the beginning and the answer at the
  * end, and so do some of Gemini's models. What was said since is counted. Output in a report before the first word is part of what follows it.

@@ -247,7 +247,7 @@ appraise(struct price_book *b, const struct ticket_copy *t)
 	 */
 	if (r == NULL || (!used && t->cost.v == 0))
 		return a;
-	if (t->facts.parent != 0) /* a leg: its cost is in its parent's */
+	if (t->facts.parent != 0 && billing_of(t->facts.end_reason) != BILLING_NONE) /* a leg: its cost is in its parent's; a failed attempt's is nobody's */
 		return a;
 	a.difference_nano = price_cost(&r->price, &u).v + (int64_t)t->facts.legs_nano - t->cost.v;
 	a.loss = loss_of(t, a.difference_nano);

@@ -263,6 +263,7 @@ fill_slices(const struct child *c, struct handover *h)
 		h->edge_tls = plan->edge_tls;
 		h->edge_proxies = plan->edge_proxies;
 		h->http2 = plan->http2;
+		h->expose_route = plan->expose_route;
 		h->transparency = plan->transparency;
 		machine_hand_over(c->s, h);
 		h->vault_grade = plan->grade;

@@ -68,6 +68,7 @@
 	X("idle", idle_ms, MS, "75s", 100, 24 * HOUR_MS, "a connection without a request is closed after this") \
 	X("connect", connect_ms, MS, "10s", 100, HOUR_MS, "until a connection to a provider stands, its name look-up included") \
 	X("first_byte", first_byte_ms, MS, "600s", 100, 24 * HOUR_MS, "until a provider's answer begins; plain answers of slow models need minutes") \
+	X("target", target_ms, MS, "0", 0, 24 * HOUR_MS, "until a provider's answer begins, while another target of the model is left to ask; 0: no limit besides `first_byte`") \
 	X("between_bytes", between_bytes_ms, MS, "120s", 100, 24 * HOUR_MS, "between two pieces of a provider's answer") \
 	X("client_write", client_write_ms, MS, "60s", 100, HOUR_MS, "a client that takes nothing for this long is gone") \
 	X("request", request_ms, MS, "0", 0, 24 * HOUR_MS, "from a request's head until its answer is complete, whatever happens in between; 0: no limit") \

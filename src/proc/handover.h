@@ -39,7 +39,7 @@ struct handover {
 	struct edge_timeouts edge_timeouts;
 	struct edge_tls edge_tls;
 	struct edge_proxies edge_proxies;
-	bool http2, transparency;
+	bool http2, transparency, expose_route;
 	struct machine machine; /* edge */
 	uint8_t binary[EDGE_BINARY_BYTES];
 	uint32_t vault_grade, durability; /* edge */

@@ -6,6 +6,7 @@
 int
 role_edge(struct handover *h)
 {
+	struct circuits *circuits = shared_map_circuits(h->grant_fd[GRANT_COUNTERS], h->edges); /* before the descriptor is closed */
 	struct edge_process p = {
 		.index = h->instance,
 		.incarnation = h->incarnation,
@@ -16,12 +17,14 @@ role_edge(struct handover *h)
 		.tls = h->edge_tls,
 		.proxies = h->edge_proxies,
 		.http2 = h->http2,
+		.expose_route = h->expose_route,
 		.transparency = h->transparency,
 		.machine = h->machine,
 		.board = shared_map_board(h->grant_fd[GRANT_BOARD]),
 		.catalogue = shared_map_catalogue(h->grant_fd[GRANT_CATALOGUE]),
 		.keys = shared_map_keys(h->grant_fd[GRANT_KEYS], false),
 		.counters = shared_map_counters(h->grant_fd[GRANT_COUNTERS], h->instance),
+		.circuits = circuits,
 		.listen_fds = h->listen_fd,
 		.listen_count = h->listen_count,
 		.supervisor_fd = h->supervisor_fd,

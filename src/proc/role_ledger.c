@@ -59,6 +59,7 @@ role_ledger(struct handover *h)
 	for (uint32_t i = 0; i < h->edges; i++)
 		edge_fds[i] = handover_peer_fd(h, END_OF_EDGE, i);
 	const struct catalogue *catalogue = shared_map_catalogue(h->grant_fd[GRANT_CATALOGUE]);
+	const struct circuits *circuits;
 	struct ledger_process p = {
 		.options = {
 			.data_dir = h->ledger_data_dir,
@@ -70,7 +71,7 @@ role_ledger(struct handover *h)
 			.streams_per_account = h->ledger_streams_per_account,
 			.catalogue = catalogue,
 			.tally = catalogue ? shared_map_tally(h->grant_fd[GRANT_TALLY], catalogue, true) : NULL,
-			.counters = shared_map_all_counters(h->grant_fd[GRANT_COUNTERS_READ], h->edges),
+			.counters = shared_map_all_counters(h->grant_fd[GRANT_COUNTERS_READ], h->edges, &circuits),
 			.counters_stride = COUNTERS_STRIDE,
 			.board = shared_map_board(h->grant_fd[GRANT_BOARD]),
 			.keys = shared_map_keys(h->grant_fd[GRANT_KEYS_WRITE], true),

@@ -15,6 +15,8 @@ role_scribe(struct handover *h)
 	for (uint32_t i = 0; i < h->peer_count; i++)
 		peers[i] = (struct scribe_peer){(enum message_end)h->peer[i].role, h->peer[i].instance, h->peer[i].fd};
 	const struct catalogue *catalogue = shared_map_catalogue(h->grant_fd[GRANT_CATALOGUE]);
+	const struct circuits *circuits;
+	const void *counters = shared_map_all_counters(h->grant_fd[GRANT_COUNTERS_READ], h->edges, &circuits);
 	struct scribe_process p = {
 		.supervisor_fd = h->supervisor_fd,
 		.log_fd = h->grant_fd[GRANT_LOG],
@@ -24,7 +26,8 @@ role_scribe(struct handover *h)
 		.metrics_fd = h->grant_fd[GRANT_METRICS],
 		.peers = peers,
 		.peer_count = h->peer_count,
-		.counters = shared_map_all_counters(h->grant_fd[GRANT_COUNTERS_READ], h->edges),
+		.counters = counters,
+		.circuits = circuits,
 		.counters_stride = COUNTERS_STRIDE,
 		.edge_count = h->edges,
 		.catalogue = catalogue,

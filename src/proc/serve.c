@@ -209,6 +209,7 @@ plan_timeouts(const struct config_timeouts *from, struct edge_timeouts *ret)
 		.request = (uint32_t)from->request_ms,
 		.websocket_idle = (uint32_t)from->websocket_idle_ms,
 		.websocket_close = (uint32_t)from->websocket_close_ms,
+		.target = (uint32_t)from->target_ms,
 	};
 }
 
@@ -233,6 +234,7 @@ plan_numbers(const struct config *c, struct supervisor_plan *plan)
 	plan->log_level = (enum severity)c->log.level;
 	plan->batch_window_ms = (uint32_t)c->batch_window_ms;
 	plan->http2 = c->http2;
+	plan->expose_route = c->expose_route;
 	plan->transparency = c->transparency_page;
 	plan->look = look;
 	plan->durability = (enum durability)c->durability;

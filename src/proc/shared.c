@@ -85,11 +85,19 @@ create_keys(struct shared *s)
 	return s->keys_read_fd >= 0;
 }
 
+/* Counters alone: what an older build had. */
 static size_t
-counters_bytes(uint32_t edges)
+circuits_at(uint32_t edges)
 {
 	size_t processes = (sizeof(struct process_counters) + COUNTERS_STRIDE - 1) / COUNTERS_STRIDE;
 	return (edges + processes) * COUNTERS_STRIDE;
+}
+
+static size_t
+counters_bytes(uint32_t edges)
+{
+	_Static_assert(sizeof(struct circuits) % COUNTERS_STRIDE == 0, "whole pages");
+	return circuits_at(edges) + sizeof(struct circuits);
 }
 
 static bool
@@ -157,7 +165,7 @@ shared_adopt(struct shared *s)
 	if (!s->board || !s->counters)
 		return false;
 	board_size_of(s->board, &size);
-	return counted == counters_bytes(size.edges);
+	return counted == counters_bytes(size.edges) || counted == circuits_at(size.edges);
 }
 
 bool
@@ -246,11 +254,22 @@ shared_map_counters(int fd, uint32_t edge)
 }
 
 const void *
-shared_map_all_counters(int fd, uint32_t edges)
+shared_map_all_counters(int fd, uint32_t edges, const struct circuits **ret_circuits)
 {
 	size_t bytes;
 	void *map = map_all(fd, PROT_READ, &bytes);
-	return bytes == counters_bytes(edges) ? map : NULL;
+	*ret_circuits = map && bytes == counters_bytes(edges) ? (const void *)((char *)map + circuits_at(edges)) : NULL;
+	return bytes == counters_bytes(edges) || bytes == circuits_at(edges) ? map : NULL;
+}
+
+struct circuits *
+shared_map_circuits(int fd, uint32_t edges)
+{
+	struct stat st;
+	if (fstat(fd, &st) != 0 || (size_t)st.st_size != counters_bytes(edges))
+		return NULL;
+	void *map = mmap(NULL, sizeof(struct circuits), PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)circuits_at(edges));
+	return map == MAP_FAILED ? NULL : map;
 }
 
 struct tally *

@@ -8,11 +8,12 @@
 
 #include "ticket/board.h"
 #include "ticket/catalogue.h"
+#include "ticket/circuit.h"
 #include "ticket/counters.h"
 #include "ticket/key_table.h"
 #include "ticket/tally.h"
 
-enum { COUNTERS_STRIDE = 4096 }; /* a page per edge, each maps its own only; one of the supervisor behind them */
+enum { COUNTERS_STRIDE = 4096 }; /* a page per edge, each maps its own only; those of the supervisor behind them, then the circuits, which all edges map */
 _Static_assert(sizeof(struct counters) <= COUNTERS_STRIDE, "an edge's counters fit their page");
 
 struct shared {
@@ -45,7 +46,10 @@ must_check struct board *shared_map_board(int fd);
 must_check struct key_table *shared_map_keys(int fd, bool write);
 must_check const struct catalogue *shared_map_catalogue(int fd);
 must_check struct counters *shared_map_counters(int fd, uint32_t edge);
-must_check const void *shared_map_all_counters(int fd, uint32_t edges);
+/* *ret_circuits: what lies behind them, or NULL: an older build made the memory, which had none. */
+must_check const void *shared_map_all_counters(int fd, uint32_t edges, const struct circuits **ret_circuits);
+/* For an edge; before shared_map_counters(), which closes the descriptor. NULL: there are none. */
+struct circuits *shared_map_circuits(int fd, uint32_t edges);
 must_check struct tally *shared_map_tally(int fd, const struct catalogue *c, bool write);
 
 /*

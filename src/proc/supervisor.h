@@ -64,7 +64,7 @@ struct supervisor_plan {
 	struct edge_timeouts timeouts;
 	struct edge_tls edge_tls;
 	struct edge_proxies edge_proxies;
-	bool http2;
+	bool http2, expose_route;
 	bool transparency;
 	struct tls_files *tls; /* NULL: none */
 	uint64_t ticket_rotation_ms;

@@ -25,6 +25,10 @@
 	X(first_byte, "request_first_byte_seconds", HISTOGRAM, PER_MODEL, "From a complete request head to the answer's first byte, of those that had one.") \
 	X(ended, "exchanges_ended_total", COUNTER, "edge, reason, severity", "All exchanges by how they ended, refused ones included.") \
 	X(vault_budget, "vault_budget_bytes", GAUGE, "edge", "Most memory for content that an edge may map.") \
+	X(circuit_state, "circuit_state", GAUGE, "model, provider, upstream", \
+		"Who is asked first: 0 it is, 1 it rests as long as it said, 2 it failed and others are asked before it, 4 one request finds out whether it answers again.") \
+	X(circuit_key, "circuit_key_state", GAUGE, "provider, key", "The same of a provider's key, by its number from 0; 3 the provider refuses the account behind it.") \
+	X(circuit_opened, "circuit_opened_total", COUNTER, "model, provider, upstream", "How often a target was put behind the others.") \
 	X(board_tickets, "board_tickets", GAUGE, "edge, state", "Tickets on the board by what they do; looked at every five seconds.") \
 	X(commit, "ledger_commit_seconds", HISTOGRAM, "", "One booking: from the first ticket to the end of its commit.") \
 	X(batch, "ledger_batch_tickets", HISTOGRAM, "", "Tickets of one booking.") \

@@ -120,6 +120,63 @@ show_vault_budget(const struct metrics *m, struct exposition *x)
 	}
 }
 
+/* ---- circuits ---- */
+
+/* One lane's row stands for all of the same target; so many targets a model has at most. */
+static bool
+is_repeated(const struct metrics *m, const struct catalogue_model *model, uint32_t at)
+{
+	for (uint32_t i = model->target_at; i < at; i++)
+		if (catalogue_target(m->catalogue, i)->number == catalogue_target(m->catalogue, at)->number)
+			return true;
+	return false;
+}
+
+static void
+show_targets(const struct metrics *m, struct exposition *x, bool state)
+{
+	const struct catalogue *c = m->catalogue;
+	for (uint32_t i = 0; m->circuits && i < c->target_count; i++) {
+		const struct catalogue_target *t = catalogue_target(c, i);
+		const struct circuit *circuit = circuit_find(m->circuits, circuit_target_id(t->id));
+		if (!circuit || is_repeated(m, catalogue_model(c, t->model), i))
+			continue;
+		expose_begin(x, "");
+		expose_label(x, "model", catalogue_model(c, t->model)->public_id);
+		expose_label(x, "provider", catalogue_provider(c, t->provider)->name);
+		expose_label(x, "upstream", t->upstream_id);
+		expose_u64(x, state ? circuit_state(circuit, clock_monotonic_ms()) : get(&circuit->opened));
+	}
+}
+
+static void
+show_circuit_state(const struct metrics *m, struct exposition *x)
+{
+	show_targets(m, x, true);
+}
+
+static void
+show_circuit_opened(const struct metrics *m, struct exposition *x)
+{
+	show_targets(m, x, false);
+}
+
+static void
+show_circuit_key(const struct metrics *m, struct exposition *x)
+{
+	const struct catalogue *c = m->catalogue;
+	for (uint32_t i = 0; m->circuits && i < c->provider_count; i++)
+		for (uint32_t k = 0; k < catalogue_provider(c, i)->key_count; k++) {
+			const struct circuit *circuit = circuit_find(m->circuits, circuit_key_id(catalogue_provider(c, i)->id, k));
+			if (!circuit)
+				continue;
+			expose_begin(x, "");
+			expose_label(x, "provider", catalogue_provider(c, i)->name);
+			expose_label_number(x, "key", k);
+			expose_u64(x, circuit_state(circuit, clock_monotonic_ms()));
+		}
+}
+
 /* ---- models ---- */
 
 /* What was never used is shown by what dashboards sum up, so that the first of it is seen as growth. */

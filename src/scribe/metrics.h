@@ -7,6 +7,7 @@
 
 #include "core/loop.h"
 #include "scribe/exposition.h"
+#include "ticket/circuit.h"
 #include "ticket/counters.h"
 #include "ticket/events.h"
 #include "ticket/messages.h"
@@ -16,6 +17,7 @@ struct metrics {
 	const struct otlp *otlp;
 	const void *counters; /* a block per edge, then struct process_counters */
 	size_t counters_stride;
+	const struct circuits *circuits; /* NULL: there are none */
 	uint32_t edge_count;
 	const struct catalogue *catalogue;
 	struct tally *tally;

@@ -249,6 +249,7 @@ scribe_open(struct scribe *s, const struct scribe_process *p)
 	s->log_level = p->log_level;
 	s->metrics.counters = p->counters;
 	s->metrics.counters_stride = p->counters_stride;
+	s->metrics.circuits = p->circuits;
 	s->metrics.edge_count = p->edge_count;
 	s->metrics.catalogue = p->catalogue;
 	s->metrics.tally = p->tally;

@@ -28,6 +28,7 @@ struct scribe_process {
 	uint32_t peer_count;
 	const void *counters; /* a block per edge, counters_stride bytes apart, and one of the processes behind them; mapped read-only */
 	size_t counters_stride;
+	const struct circuits *circuits; /* NULL: there are none */
 	uint32_t edge_count;
 	const struct catalogue *catalogue;
 	struct tally *tally; /* mapped read-only */

@@ -36,7 +36,9 @@
 	X(bytes_from_providers, counter, "upstream_received_bytes", "Bytes read from providers.") \
 	X(bytes_to_providers, counter, "upstream_sent_bytes", "Bytes written to providers.") \
 	X(vault_used_bytes, gauge, "vault_used_bytes", "Memory for content in use.") \
-	X(vault_mapped_bytes, gauge, "vault_mapped_bytes", "Memory for content mapped.")
+	X(vault_mapped_bytes, gauge, "vault_mapped_bytes", "Memory for content mapped.") \
+	X(upstream_failovers, counter, "upstream_failovers", "Attempts that failed before the first byte and were followed by one at another target or key.") \
+	X(circuits_opened, counter, "circuits_opened", "Targets that failed several times in a row and are asked after others since.")
 
 enum { COUNTER_END_REASONS = 64 };
 

@@ -39,7 +39,11 @@
 	X(TURNED_AWAY, WARN, "edge {0} closed {1} connections above limits.connections_per_address and refused {2} requests above limits.bad_keys_per_minute") \
 	X(COST_MISMATCH, ALARM, "{0} tickets state another cost than their usage gives") \
 	X(UPGRADED, INFO, "version {0}.{1}.{2} serves now, by generation {3} of edges; the edges before it finish what they have") \
-	X(UPGRADE_REFUSED, ALARM, "the server could not be upgraded and goes on as it was; `lethe upgrade` says why")
+	X(UPGRADE_REFUSED, ALARM, "the server could not be upgraded and goes on as it was; `lethe upgrade` says why") \
+	X(TARGET_FAILS, WARN, "provider {0} fails at its model {1}; others are asked before it for {2} ms") \
+	X(TARGET_BACK, INFO, "provider {0} answers again at its model {1}") \
+	X(KEY_REFUSED, ALARM, "provider {0} refuses our account by its key number {1}; others are asked before it for {2} ms") \
+	X(KEY_BACK, INFO, "provider {0} takes its key number {1} again")
 
 enum event_id {
 	EVENT_NONE,

@@ -2,6 +2,7 @@
 
 #include "ticket/board.h"
 #include "ticket/catalogue.h"
+#include "ticket/circuit.h"
 #include "ticket/counters.h"
 #include "ticket/end_reasons.h"
 #include "ticket/events.h"
@@ -29,6 +30,7 @@ static const struct row counters[] = {
 
 static const struct row processes[] = {
 	{"processes", sizeof(struct process_counters), offsetof(struct process_counters, process)},
+	{"circuits", sizeof(struct circuits), sizeof(struct circuit)}, /* behind them; memory that an older build made has none */
 };
 
 static const struct row events[] = {

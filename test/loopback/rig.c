@@ -170,7 +170,8 @@ hand_over(struct rig *r)
 	secret.kind = SECRET_PROVIDER_KEY;
 	secret.secret_bytes = 24;
 	memcpy(secret.secret, "sk-rig-0123456789abcdefg", 24);
-	sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
+	for (; secret.key < r->config->providers[0].key_count; secret.key++, secret.secret[23]++)
+		sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
 	sent &= ipc_send(r->supervisor, &go, sizeof go, -1) == IPC_OK;
 	assert(sent);
 }
@@ -227,6 +228,7 @@ rig_open_with(struct rig *r, const char *catalogue, const char *dollars, enum du
 		.counters = &r->counters,
 		.tls = {.listeners = r->tls},
 		.http2 = true,
+		.expose_route = r->config->expose_route,
 		.listen_fds = &r->listener,
 		.listen_count = 1,
 		.supervisor_fd = arrow(&r->supervisor),
@@ -236,6 +238,7 @@ rig_open_with(struct rig *r, const char *catalogue, const char *dollars, enum du
 		.wake_fd = -1,
 		.lock_down = nothing,
 	};
+	r->process.timeouts.target = (uint32_t)r->config->timeouts.target_ms;
 	r->edge = edge_open(&r->process);
 	assert(r->edge);
 	r->edge->loop.clock_ms = fake_clock;
@@ -295,8 +298,11 @@ answer_dialer(struct rig *r)
 		int pair[2] = {-1, -1};
 		m.token = ask->token;
 		m.provider = ask->provider;
-		m.result = r->refuse_dials ? CONNECT_REFUSED : CONNECT_OK;
-		if (!r->refuse_dials) {
+		bool refused = r->refuse_dials || r->refuse >> ask->provider & 1;
+		if (r->leave >> ask->provider & 1)
+			continue;
+		m.result = refused ? CONNECT_REFUSED : CONNECT_OK;
+		if (!refused) {
 			int made = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair);
 			assert(made == 0 && r->dials < RIG_DIALS_MAX);
 			r->provider[r->dials++] = r->tls && !r->bare ? rig_tls_bridge(BRIDGE_PROVIDER, pair[0]) : pair[0];

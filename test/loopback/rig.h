@@ -33,6 +33,7 @@ struct rig {
 	int provider[RIG_DIALS_MAX]; /* connections that the edge has asked for, in order */
 	int dials;
 	bool refuse_dials;
+	uint32_t refuse, leave; /* a bit for each provider: its connections are refused, or nobody answers */
 	bool tls; /* on both sides of the edge (rig_tls.h) */
 	bool bare; /* tls: the test speaks it itself */
 	int listener;

@@ -1,10 +1,13 @@
 /* Which of several targets is asked, in which lane, at what price; and that nobody notices when one of them fails before the first byte. */
 #include "loopback/rig.h"
 
+#include "ticket/circuit.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sqlite3.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -18,9 +21,10 @@ static char in[RIG_OUT_MAX], out[RIG_OUT_MAX];
 static const char catalogue[] =
 	"listen: [\"127.0.0.1:0\"]\n"
 	"expose_route: true\n"
+	"timeouts: {target: 20s}\n"
 	"lanes: [{name: direct}, {name: economy, times: \"0.5\"}, {name: rare}]\n"
 	"providers:\n"
-	"  - {name: one, url: \"http://127.0.0.1:1/v1\", keys: [{env: RIG_KEY}], retention: zero, region: eu}\n"
+	"  - {name: one, url: \"http://127.0.0.1:1/v1\", keys: [{env: RIG_KEY}, {env: RIG_KEY}], retention: zero, region: eu}\n"
 	"  - {name: two, url: \"http://127.0.0.1:2/v1\"}\n"
 	"  - {name: three, url: \"http://127.0.0.1:3/v1\"}\n"
 	"  - {name: other, url: \"http://127.0.0.1:4\", dialect: anthropic}\n"
@@ -233,6 +237,227 @@ the_hold_covers_the_dearest_target(void **state)
 	close(second);
 }
 
+/* ---- who fails is not noticed ---- */
+
+#define ERROR(status, kind, more, body) "HTTP/1.1 " status "\r\ncontent-type: application/json\r\n" more "content-length: %zu\r\n\r\n" body, body
+#define OVERLOADED "{\"error\":{\"message\":\"no\",\"type\":\"server_error\"}}"
+#define NO_QUOTA "{\"error\":{\"message\":\"You exceeded your current quota\",\"type\":\"insufficient_quota\",\"code\":\"insufficient_quota\"}}"
+
+enum how { REFUSES,
+	HANGS_AT_CONNECT,
+	SAYS, /* and goes on */
+	CUTS, /* behind that */
+	STALLS };
+
+/* What an account that holds the losses has, by the books. */
+static int64_t
+loss_retry(void)
+{
+	char path[128];
+	sqlite3 *db;
+	sqlite3_stmt *st;
+	rig_book(&r);
+	snprintf(path, sizeof path, "%s/ledger.db", r.dir);
+	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "SELECT balance_nano FROM account WHERE id = 7", -1, &st, NULL), SQLITE_OK);
+	int64_t nano = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return nano;
+}
+
+static const struct fault {
+	enum how how;
+	const char *text, *body; /* the body's length goes into the text */
+	bool asks_other_key; /* of the same provider, which then does the same */
+	bool may_have_cost;
+} faults[] = {
+	{.how = REFUSES},
+	{.how = HANGS_AT_CONNECT},
+	{.how = CUTS, .text = "", .may_have_cost = true},
+	{.how = CUTS, .text = "HTTP/1.1 200 OK\r\ncontent-ty", .may_have_cost = true},
+	{.how = STALLS, .text = "", .may_have_cost = true},
+	{.how = STALLS, .text = "HTTP/1.1 20", .may_have_cost = true},
+	{.how = SAYS, .text = "HTTP/9.9 hello\r\n\r\n", .may_have_cost = true},
+	{SAYS, ERROR("500 Oops", "server_error", "", OVERLOADED)},
+	{SAYS, ERROR("503 Busy", "server_error", "retry-after: 7\r\n", OVERLOADED)},
+	{SAYS, ERROR("529 Overloaded", "server_error", "", OVERLOADED)},
+	{SAYS, ERROR("502 Bad", "server_error", "", "<html>")},
+	{SAYS, ERROR("429 Slow down", "rate_limit", "retry-after-ms: 1500\r\n", OVERLOADED), true, false},
+	{SAYS, ERROR("429 Slow down", "insufficient_quota", "", NO_QUOTA), true, false},
+	{SAYS, ERROR("401 Who", "invalid", "", OVERLOADED), true, false},
+	{SAYS, ERROR("403 No", "invalid", "", OVERLOADED), true, false},
+	{.how = CUTS, .text = "HTTP/1.1 500 Oops\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{\"err"},
+	{.how = STALLS, .text = "HTTP/1.1 500 Oops\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{\"err", .may_have_cost = true},
+};
+
+static void
+fail_once(const struct fault *f, int provider)
+{
+	char text[1024];
+	if (f->how == SAYS && f->body) {
+		/* each row has one place for the length */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		snprintf(text, sizeof text, f->text, strlen(f->body));
+#pragma GCC diagnostic pop
+		say(provider, text);
+	} else if (f->text && *f->text)
+		say(provider, f->text);
+	if (f->how == CUTS) {
+		shutdown(provider, SHUT_RDWR);
+		rig_turn(&r);
+	}
+	if (f->how == STALLS)
+		rig_pass(&r, 61000);
+}
+
+static void
+whoever_fails_before_the_first_byte_is_not_noticed(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
+		const struct fault *f = &faults[i];
+		begin(state);
+		r.refuse = f->how == REFUSES;
+		r.leave = f->how == HANGS_AT_CONNECT;
+		int c = ask(BODY("ranked"), "");
+		if (f->how == HANGS_AT_CONNECT)
+			rig_pass(&r, 6000);
+		int p = !r.refuse && !r.leave ? asked("at-one") : -1;
+		if (p >= 0)
+			fail_once(f, p);
+		if (f->asks_other_key && strstr(f->text, " 429 ")) { /* over the kept connection, for the answer was read to its end */
+			bool eof;
+			rig_read(&r, p, out, &eof);
+			assert_non_null(strstr(out, "\"model\":\"at-one\""));
+			fail_once(f, p);
+		} else if (f->asks_other_key)
+			fail_once(f, asked("at-one"));
+		answer(asked("at-two"));
+		told(c, "HTTP/1.1 200", "Hello.");
+		assert_non_null(strstr(out, "lethe-provider: two\r\nlethe-lane: direct\r\n"));
+		assert_int_equal(cost_of(1000000000), 20000);
+		if ((loss_retry() < 0) != f->may_have_cost)
+			fail_msg("fault %zu: loss.retry is %lld", i, (long long)loss_retry());
+		assert_int_equal(atomic_load(&r.counters.upstream_failovers), f->asks_other_key ? 2 : 1);
+		close(c);
+		end(state);
+	}
+}
+
+static void
+what_the_caller_did_wrong_is_told_by_the_first(void **state)
+{
+	static const char wrong[] = "{\"error\":{\"message\":\"messages is wrong\",\"type\":\"invalid_request_error\"}}";
+	char text[512];
+	int c = ask(BODY("ranked"), ""), p = asked("at-one");
+	snprintf(text, sizeof text, "HTTP/1.1 400 Bad\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s", strlen(wrong), wrong);
+	say(p, text);
+	told(c, "HTTP/1.1 400", "messages is wrong");
+	assert_int_equal(r.dials, seen);
+	close(c);
+}
+
+static void
+when_nobody_is_left_the_last_one_speaks(void **state)
+{
+	char text[512];
+	int c = ask(BODY("ranked"), "");
+	snprintf(text, sizeof text, "HTTP/1.1 500 Oops\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n" OVERLOADED, strlen(OVERLOADED));
+	say(asked("at-one"), text);
+	shutdown(asked("at-two"), SHUT_RDWR);
+	rig_turn(&r);
+	told(c, "HTTP/1.1 502", "upstream_unreachable");
+	assert_int_equal(cost_of(1000000000), 0);
+	close(c);
+}
+
+/* Nothing may be asked of anybody else once the client has seen a byte. */
+static void
+a_cut_behind_the_first_byte_is_a_cut(void **state)
+{
+	int c = ask(BODY("ranked"), ""), p = asked("at-one");
+	say(p, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{\"id\":");
+	told(c, "HTTP/1.1 200", "lethe-provider: one");
+	shutdown(p, SHUT_RDWR);
+	rig_turn(&r);
+	assert_int_equal(r.dials, seen);
+	assert_int_equal(atomic_load(&r.counters.upstream_failovers), 0);
+	close(c);
+}
+
+/* Three failures in a row, and it is asked after the others; then one request finds out, and only that one. */
+static void
+an_open_circuit_is_passed_over_until_a_probe_has_closed_it(void **state)
+{
+	int c;
+	for (int i = 0; i < CIRCUIT_FAILURES; i++) {
+		c = ask(BODY("ranked"), "");
+		shutdown(asked("at-one"), SHUT_RDWR);
+		rig_turn(&r);
+		int p = asked("at-two");
+		answer(p);
+		told(c, "HTTP/1.1 200", "Hello.");
+		close(c);
+		shutdown(p, SHUT_RDWR);
+		rig_turn(&r);
+	}
+	assert_int_equal(atomic_load(&r.counters.circuits_opened), 1);
+	c = ask(BODY("ranked"), "");
+	int p = asked("at-two");
+	answer(p);
+	told(c, "HTTP/1.1 200", "lethe-provider: two");
+	close(c);
+	shutdown(p, SHUT_RDWR);
+	rig_pass(&r, CIRCUIT_OPEN_MS);
+	int probe = ask(BODY("ranked"), ""), probed = asked("at-one"), beside = ask(BODY("ranked"), "");
+	p = asked("at-two");
+	answer(p);
+	told(beside, "HTTP/1.1 200", "lethe-provider: two");
+	answer(probed);
+	told(probe, "HTTP/1.1 200", "lethe-provider: one");
+	c = ask(BODY("ranked"), "");
+	bool eof;
+	rig_read(&r, probed, out, &eof); /* over the kept connection */
+	assert_non_null(strstr(out, "\"model\":\"at-one\""));
+	answer(probed);
+	told(c, "HTTP/1.1 200", "lethe-provider: one");
+	close(c);
+	close(probe);
+	close(beside);
+}
+
+/* A rate limit holds for the key: the other one of the provider goes on, and the first one after the time that was named. */
+static void
+a_key_rests_as_long_as_the_provider_says(void **state)
+{
+	char first[64], text[512];
+	int c = ask(BODY("ranked"), ""), p = asked("at-one");
+	snprintf(first, sizeof first, "%.24s", strstr(out, "sk-rig-"));
+	snprintf(text, sizeof text, "HTTP/1.1 429 Slow\r\nretry-after: 9\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n" OVERLOADED, strlen(OVERLOADED));
+	say(p, text);
+	bool eof;
+	for (int i = 0; i < 3; i++) { /* the one that fails over keeps its connection: the answer was whole */
+		rig_read(&r, p, out, &eof);
+		assert_non_null(strstr(out, "\"model\":\"at-one\""));
+		assert_null(strstr(out, first));
+		answer(p);
+		told(c, "HTTP/1.1 200", "lethe-provider: one");
+		close(c);
+		rig_turn(&r);
+		if (i == 1)
+			rig_pass(&r, 9000);
+		c = i < 2 ? ask(BODY("ranked"), "") : -1;
+		if (i == 1)
+			break;
+	}
+	rig_read(&r, p, out, &eof);
+	assert_non_null(strstr(out, first));
+	answer(p);
+	told(c, "HTTP/1.1 200", "lethe-provider: one");
+	close(c);
+}
+
 int
 main(void)
 {
@@ -244,6 +469,12 @@ main(void)
 		TEST(who_speaks_another_api_is_asked_in_it),
 		TEST(one_key_stays_at_one_target_until_that_is_busy),
 		TEST(the_hold_covers_the_dearest_target),
+		cmocka_unit_test(whoever_fails_before_the_first_byte_is_not_noticed),
+		TEST(what_the_caller_did_wrong_is_told_by_the_first),
+		TEST(when_nobody_is_left_the_last_one_speaks),
+		TEST(a_cut_behind_the_first_byte_is_a_cut),
+		TEST(an_open_circuit_is_passed_over_until_a_probe_has_closed_it),
+		TEST(a_key_rests_as_long_as_the_provider_says),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
