@@ -1,8 +1,6 @@
 /* ROUTE: which model and price, who is asked, and which bytes of the body change for it. */
 #include "edge/edge_priv.h"
 
-#include <stdlib.h>
-
 #include "edge/endpoints.h"
 #include "edge/limit.h"
 #include "edge/object.h"
