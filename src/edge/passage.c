@@ -368,7 +368,7 @@ put_in_place(struct exchange *x, struct passage_blocks *made, const struct trans
 	x->hide = false;
 	if (p->to == LANGUAGE_GEMINI)
 		x->sse_asked = r->scan.result.stream;
-	if (x->route.out == UINT16_MAX) /* nobody else may be asked */
+	if (!route_has_more(x)) /* nobody else may be asked */
 		passage_free_original(x);
 }
 
