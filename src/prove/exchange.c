@@ -60,6 +60,20 @@ struct texts {
 			"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":9}}\n\n" \
 			"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n" \
 	}
+/* Asked as a chat, answered as messages. */
+#define TOLD_TEXTS(stream) \
+	{ \
+		"{\"model\":\"m\"," stream "\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}", \
+			"{" MESSAGE_HEAD "\"content\":[{\"type\":\"text\",\"text\":\"%s\"}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null," \
+			"\"usage\":{\"input_tokens\":9,\"output_tokens\":9}}", \
+			"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{" MESSAGE_HEAD \
+			"\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n" \
+			"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n", \
+			"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"%s\"}}\n\n", \
+			"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n" \
+			"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":9}}\n\n" \
+			"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n" \
+	}
 #define GEMINI_REQUEST "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"%s\"}]}]}"
 #define GEMINI_TEXTS \
 	{ \
@@ -80,6 +94,8 @@ static const struct texts texts[PROVE_ENDPOINT_COUNT] = {
 	[PROVE_MESSAGES_STREAM] = MESSAGES_TEXTS("\"stream\":true,"),
 	[PROVE_GENERATE] = GEMINI_TEXTS,
 	[PROVE_GENERATE_STREAM] = GEMINI_TEXTS,
+	[PROVE_TOLD] = TOLD_TEXTS(""),
+	[PROVE_TOLD_STREAM] = TOLD_TEXTS("\"stream\":true,"),
 	[PROVE_EMBEDDINGS] = {"{\"model\":\"c\",\"input\":\"%s\"}",
 		"{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[0.25]}],\"model\":\"%s\",\"usage\":{\"prompt_tokens\":9,\"total_tokens\":9}}"},
 	[PROVE_MODERATIONS] = {"{\"model\":\"c\",\"input\":\"%s\"}", "{\"id\":\"modr-1\",\"model\":\"%s\",\"results\":[]}"},

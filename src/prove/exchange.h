@@ -20,6 +20,8 @@
 	X(MESSAGES_STREAM, "messages, streamed", "/v1/messages", true, true) \
 	X(GENERATE, "generateContent", "/v1beta/models/g:generateContent", false, true) \
 	X(GENERATE_STREAM, "streamGenerateContent", "/v1beta/models/g:streamGenerateContent?alt=sse", true, true) \
+	X(TOLD, "chat.completions, translated into messages", "/v1/chat/completions", false, true) \
+	X(TOLD_STREAM, "chat.completions, translated into messages, streamed", "/v1/chat/completions", true, true) \
 	X(EMBEDDINGS, "embeddings", "/v1/embeddings", false, false) \
 	X(MODERATIONS, "moderations", "/v1/moderations", false, false) \
 	X(COUNT, "messages.count_tokens", "/v1/messages/count_tokens", false, false) \
