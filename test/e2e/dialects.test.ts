@@ -431,7 +431,7 @@ describe("xAI and DeepSeek through chat completions", () => {
 
 describe("an endpoint and a model of different dialects", () => {
 	test("the refusal says where the model is served", async () => {
-		const error = await refusal(openai().chat.completions.create({ model: "claude", messages: [] }));
+		const error = await refusal(openai().embeddings.create({ model: "claude", input: "hi" }));
 		expect(error).toBeInstanceOf(OpenAI.NotFoundError);
 		expect(error.message).toContain("/v1/messages");
 	});

@@ -47,7 +47,7 @@ describe("lethe prove", () => {
 	test("has sent marks in every way and looked everywhere", () => {
 		expect(report["marks"]).toBeGreaterThan(1000);
 		expect(report["ways"]).toBeGreaterThan(40);
-		expect(report["endpoints"]).toBe(18);
+		expect(report["endpoints"]).toBe(20);
 		const places = new Set(rows(report, "places").map((row) => row["place"]));
 		for (const role of ["edge", "super", "dialer", "ledger", "scribe"]) expect(places).toContain(`memory of lethe-${role}`);
 		for (const place of ["data, log and working folder", "metrics", "/tmp"]) expect(places).toContain(place);
