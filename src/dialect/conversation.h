@@ -176,7 +176,8 @@ enum { SAYS_TEXT = 1,
 	SAYS_CALLS = 2,
 	SAYS_RESULTS = 4,
 	SAYS_RESULT_MEDIA = 8 /* as parts of their own */,
-	SAYS_MEDIA_ONLY = 16 };
+	SAYS_MEDIA_ONLY = 16,
+	SAYS_IN_RESULT = 32 };
 
 enum media_from { MEDIA_BASE64,
 	MEDIA_URL };
@@ -300,6 +301,10 @@ struct conversation {
 	struct json_walk run; /* from its first item on */
 	uint32_t looks;
 
+	uint64_t allowed[ALLOWED_MAX]; /* hashes of the names in settings.tools.allowed */
+	uint32_t allowed_count;
+	bool allowed_known;
+
 	/* The encoder's own. */
 	struct {
 		bool body_members, tools, system, items; /* something stands there */
@@ -422,7 +427,6 @@ must_check bool put_tier(struct conversation *c, struct span name);
 bool user_said(const struct conversation *c);
 void put_user(struct conversation *c, uint32_t most);
 uint64_t text_hash(struct conversation *c, struct json_value text);
-bool json_same(struct conversation *c, struct json_value a, struct json_value b);
 struct json_value string_at(struct conversation *c, uint64_t at, uint64_t end);
 /* Which tool a result's call had. */
 must_check bool name_of_call(struct conversation *c, const struct conversation_part *p, struct json_value *ret);

@@ -281,27 +281,6 @@ put_tier(struct conversation *c, struct span name)
 	return c->wish->lenient || refuse_path(c, s->in, s->name, TRANSLATE_CANT, "This model's provider has no such tier: leave it out.");
 }
 
-/* Do two strings read alike? */
-bool
-json_same(struct conversation *c, struct json_value a, struct json_value b)
-{
-	struct json_text_walk wa = json_text_walk(a), wb = json_text_walk(b);
-	struct span pa = {0}, pb = {0};
-	for (;;) {
-		if (!pa.len)
-			pa = json_next_text(c->in, &wa);
-		if (!pb.len)
-			pb = json_next_text(c->in, &wb);
-		size_t n = pa.len < pb.len ? pa.len : pb.len;
-		if (!n)
-			return pa.len == pb.len;
-		if (memcmp(pa.at, pb.at, n) != 0)
-			return false;
-		pa = (struct span){pa.at + n, pa.len - n};
-		pb = (struct span){pb.at + n, pb.len - n};
-	}
-}
-
 /* The string that begins there. */
 struct json_value
 string_at(struct conversation *c, uint64_t at, uint64_t end)
@@ -311,14 +290,27 @@ string_at(struct conversation *c, uint64_t at, uint64_t end)
 	return json_next_element(c->in, &w, &v) ? v : (struct json_value){at, end, JSON_MORE};
 }
 
+/* Walked once: however long it is, a tool costs no more than its own name. */
+static void
+know_allowed(struct conversation *c)
+{
+	struct json_walk w = json_walk(c->settings.tools.allowed);
+	for (struct json_value e, name; c->allowed_count < ALLOWED_MAX && json_next_element(c->in, &w, &e);)
+		if (c->from->allowed_name(c, e, &name))
+			c->allowed[c->allowed_count++] = text_hash(c, name);
+	c->allowed_known = true;
+}
+
 bool
 tool_allowed(struct conversation *c, struct json_value name)
 {
-	struct json_walk w = json_walk(c->settings.tools.allowed);
 	if (!given(c->settings.tools.allowed))
 		return true;
-	for (struct json_value e, allowed; json_next_element(c->in, &w, &e);)
-		if (c->from->allowed_name(c, e, &allowed) && json_same(c, allowed, name))
+	if (!c->allowed_known)
+		know_allowed(c);
+	uint64_t h = text_hash(c, name);
+	for (uint32_t i = 0; i < c->allowed_count; i++)
+		if (c->allowed[i] == h)
 			return true;
 	return false;
 }

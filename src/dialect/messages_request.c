@@ -386,7 +386,7 @@ tell_result(struct conversation *c, const struct json_value *is, struct conversa
 		return false;
 	leave(c);
 	at_name(c, "content");
-	if (!whole && !tell_blocks(c, content, SAYS_TEXT))
+	if (!whole && !tell_blocks(c, content, SAYS_TEXT | SAYS_IN_RESULT))
 		return false;
 	leave(c);
 	p->kind = PART_RESULT_END;
@@ -420,20 +420,30 @@ asks_citations(struct conversation *c, struct json_value v)
 }
 
 static bool
+tell_tool_block(struct conversation *c, const struct json_value *is, bool call, unsigned says)
+{
+	struct conversation_part p = {.cached = given(is[BLOCK_CACHE])};
+	/* Looked into, they would be walked once more at each depth. */
+	if (says & (SAYS_IN_RESULT | SAYS_MEDIA_ONLY))
+		return refuse_at(c, "type", TRANSLATE_CANT, "A result may hold text, images and documents.");
+	if (call)
+		return !(says & SAYS_CALLS) || tell_call(c, is, &p);
+	if (says & SAYS_RESULTS)
+		return tell_result(c, is, &p);
+	at_name(c, "content");
+	bool well = !(says & SAYS_RESULT_MEDIA) || tell_blocks(c, is[BLOCK_CONTENT], SAYS_RESULT_MEDIA | SAYS_MEDIA_ONLY);
+	leave(c);
+	return well;
+}
+
+static bool
 tell_block(struct conversation *c, const struct json_value *is, unsigned says)
 {
 	struct json_value type = is[BLOCK_TYPE];
 	struct conversation_part p = {.cached = given(is[BLOCK_CACHE])};
-	if (reads(c, type, "tool_use"))
-		return !(says & SAYS_CALLS) || tell_call(c, is, &p);
-	if (reads(c, type, "tool_result")) {
-		if (says & SAYS_RESULTS)
-			return tell_result(c, is, &p);
-		at_name(c, "content");
-		bool well = !(says & SAYS_RESULT_MEDIA) || tell_blocks(c, is[BLOCK_CONTENT], SAYS_RESULT_MEDIA | SAYS_MEDIA_ONLY);
-		leave(c);
-		return well;
-	}
+	bool call = reads(c, type, "tool_use");
+	if (call || reads(c, type, "tool_result"))
+		return tell_tool_block(c, is, call, says);
 	bool image = reads(c, type, "image"), document = reads(c, type, "document");
 	if (!(says & SAYS_TEXT) && !((says & SAYS_MEDIA_ONLY) && (image || document)))
 		return true;

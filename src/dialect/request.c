@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <strings.h>
 
 _Static_assert((int)REQUEST_DEPTH_MAX == (int)JSON_DEPTH_MAX, "the scanner's depth is the dialect's");
 _Static_assert(NODE_ONCE <= 32, "one bit for each member that may stand once");
@@ -289,11 +290,30 @@ on_mime(struct request_facts *r, enum json_token t, const struct json_event *ev)
 	}
 }
 
+static bool
+has_word(struct span s, struct span word)
+{
+	for (size_t i = 0; i + word.len <= s.len; i++)
+		if (!strncasecmp(s.at + i, word.at, word.len))
+			return true;
+	return false;
+}
+
+/* A host has no case; what hides it (a user's name in front, escapes, more than is shown) is taken for Google's. */
+static bool
+is_stored_at_google(struct span uri, bool cut)
+{
+	const char *end = uri.at + uri.len, *colon = memmem(uri.at, uri.len, "://", 3), *host = colon ? colon + 3 : end, *p = host;
+	while (p < end && !memchr("/?#\\", *p, 4))
+		p++;
+	bool hidden = (p == end && cut) || memchr(host, '%', (size_t)(p - host)) || memchr(host, '@', (size_t)(p - host));
+	return (uri.len && !colon) || hidden || has_word(uri, SPAN("generativelanguage"));
+}
+
 static enum request_error
 on_file_uri(enum json_token t, const struct json_event *ev)
 {
-	bool stored = t == JSON_STRING && (begins(ev, "files/") || memmem(ev->text.at, ev->text.len, "generativelanguage", 18));
-	return stored ? REQUEST_FOREIGN_OBJECT : REQUEST_OK;
+	return t == JSON_STRING && is_stored_at_google(ev->text, ev->cut) ? REQUEST_FOREIGN_OBJECT : REQUEST_OK;
 }
 
 static enum request_error

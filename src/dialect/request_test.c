@@ -231,6 +231,9 @@ scanned(enum endpoint endpoint, const char *body, enum request_error *ret_error)
 	return s;
 }
 
+#define URI(text) "{\"contents\":[{\"parts\":[{\"fileData\":{\"fileUri\":\"" text "\"}}]}]}"
+#define SIXTY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
 static void
 each_language_refuses_for_the_right_reason(void **state)
 {
@@ -288,6 +291,12 @@ each_language_refuses_for_the_right_reason(void **state)
 			"{\"contents\":[{\"parts\":[{\"file_data\":{\"file_uri\":\"https://generativelanguage.googleapis.com/v1beta/files/a\"}}]}]}"},
 		{ENDPOINT_GENERATE_CONTENT, REQUEST_OK,
 			"{\"contents\":[{\"parts\":[{\"fileData\":{\"fileUri\":\"https://www.youtube.com/watch?v=a\"}}]}]}"},
+		{ENDPOINT_GENERATE_CONTENT, REQUEST_FOREIGN_OBJECT, URI("HTTPS://GenerativeLanguage.GoogleAPIs.com:443/v1beta/files/a")},
+		{ENDPOINT_GENERATE_CONTENT, REQUEST_FOREIGN_OBJECT, URI("https://%67enerativelanguag%65.googleapis.com/v1beta/files/a")},
+		{ENDPOINT_GENERATE_CONTENT, REQUEST_FOREIGN_OBJECT, URI("https://" SIXTY SIXTY SIXTY "@generativelanguage.googleapis.com/v1beta/files/a")},
+		{ENDPOINT_GENERATE_CONTENT, REQUEST_FOREIGN_OBJECT, URI("/files/a")},
+		{ENDPOINT_GENERATE_CONTENT, REQUEST_OK, URI("https://example.com/" SIXTY SIXTY SIXTY "?at=a@b%20c")},
+		{ENDPOINT_GENERATE_CONTENT, REQUEST_OK, URI("gs://bucket/a.pdf")},
 		{ENDPOINT_BATCH_EMBED_CONTENTS, REQUEST_BAD_MODEL, "{\"requests\":[{\"model\":7}]}"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

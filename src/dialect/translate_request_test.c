@@ -311,6 +311,30 @@ what_is_written_is_bounded_by_the_body(void **state)
 	free(out.all);
 }
 
+/* Megabytes of blanks between the names, and a hundred thousand tools: a time-out, if each walked the list anew. */
+static void
+tools_are_looked_up_without_walking_the_list_again(void **state)
+{
+	(void)state;
+	struct big in = {malloc(BIG), 0};
+	struct gathered out = {.all = malloc(BIG), .cap = BIG};
+	const struct translate_wish wish = {.from = CHAT, .to = MESSAGES, .model = SPAN("m")};
+	struct translate_notes notes;
+	add(&in, "{\"max_tokens\":9," U ",\"tool_choice\":{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":\"auto\",\"tools\":[");
+	memset(in.at + in.len, ' ', BIG / 4);
+	in.len += BIG / 4;
+	add(&in, "{\"type\":\"function\",\"function\":{\"name\":\"f\\u0031\"}}]}},\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f1\"}}");
+	while (in.len < BIG / 4 * 3)
+		add(&in, ",{\"type\":\"function\",\"function\":{\"name\":\"g\"}}");
+	add(&in, "]}");
+	assert_true(translated(in.at, in.len, 1 << 16, &wish, &out, &notes));
+	out.all[out.len] = 0;
+	assert_non_null(strstr(out.all, "\"tools\":[{\"name\":\"f1\","));
+	assert_null(strstr(out.all, "\"g\""));
+	free(in.at);
+	free(out.all);
+}
+
 static void
 no_room_is_said(void **state)
 {
@@ -341,6 +365,7 @@ main(void)
 		cmocka_unit_test(each_cell_is_as_it_should_be_whatever_the_pieces),
 		cmocka_unit_test(what_goes_there_and_back_is_the_same_bytes),
 		cmocka_unit_test(ten_thousand_results_find_their_calls_or_are_refused_soon),
+		cmocka_unit_test(tools_are_looked_up_without_walking_the_list_again),
 		cmocka_unit_test(what_is_written_is_bounded_by_the_body),
 		cmocka_unit_test(no_room_is_said),
 		cmocka_unit_test(only_conversations_have_a_language),
