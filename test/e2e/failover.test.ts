@@ -1,0 +1,92 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { parse } from "../harness/exposition.ts";
+import { type Json, upstreamKey } from "../harness/lethe.ts";
+import { type Answer, json, Provider } from "../harness/provider.ts";
+import { Sim } from "../harness/sim.ts";
+import { until } from "../harness/until.ts";
+import { world, type World } from "../harness/world.ts";
+
+// Two providers of one model: the first does what the test wants, the simulator is well. The client must not notice the first.
+let w: World;
+let first: Provider;
+const hi = { messages: [{ role: "user", content: "hi" }] };
+
+beforeAll(async () => {
+	first = await Provider.start();
+	const sim = await Sim.start({ key: upstreamKey });
+	const targets = (provider: string) => [{ provider, upstream: "exact" }, { provider: "sim", upstream: "exact", rank: 2 }];
+	const model = (id: string, provider: string): Json => ({
+		id,
+		provider: undefined,
+		targets: targets(provider),
+		prices: [{ input: "1.00", output: "10.00" }],
+	});
+	w = await world({
+		sim,
+		extra: {
+			providers: [
+				{ name: "first", url: `${first.url}/v1` },
+				{ name: "nobody", url: "http://127.0.0.1:9/v1" },
+			],
+			models: [model("two", "first"), model("half", "nobody")],
+		},
+		config: { expose_route: true, timeouts: { target: "300ms" }, metrics: { listen: "127.0.0.1:0" } },
+	});
+});
+afterAll(async () => {
+	await w?.end();
+	first?.stop();
+});
+
+async function ask(model: string, more: Json = {}): Promise<{ status: number; provider: string | null; text: string }> {
+	const answer = await fetch(`${w.lethe.url}/v1/chat/completions`, {
+		method: "POST",
+		headers: { authorization: `Bearer ${w.customer.key}`, "content-type": "application/json" },
+		body: JSON.stringify({ model, ...hi, ...more }),
+	});
+	return { status: answer.status, provider: answer.headers.get("lethe-provider"), text: await answer.text() };
+}
+
+const error = (status: number, headers: Record<string, string> = {}): Answer => ({
+	...json({ error: { message: "no", type: "server_error" } }, status),
+	headers,
+});
+const faults: [string, Answer][] = [
+	["says 500", error(500)],
+	["says 503 with a time", error(503, { "retry-after": "1" })],
+	["says 429", error(429)],
+	["refuses the account", error(401)],
+	["cuts an error in its middle", { status: 502, pieces: ['{"err'], cut: true }],
+	["is silent", { silent: true, pieces: [] }],
+];
+
+test.each(faults)("of 20 requests at once to one that %s, none fails", async (_, fault) => {
+	first.answers(fault);
+	const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => ask("two", i % 2 ? { stream: true } : {})));
+	for (const a of answers) expect(a).toMatchObject({ status: 200, provider: "sim" });
+});
+
+test("of 20 requests at once to one that can't be reached, none fails", async () => {
+	const answers = await Promise.all(Array.from({ length: 20 }, () => ask("half")));
+	for (const a of answers) expect(a).toMatchObject({ status: 200, provider: "sim" });
+});
+
+test("all edges pass it over, the metrics say so, and it is found well again", async () => {
+	const url = readFileSync(join(w.lethe.data, "endpoint.metrics"), "utf8").trim();
+	const scrape = async () => parse(await (await fetch(`${url}/metrics`)).text(), false);
+	const state = (families: Awaited<ReturnType<typeof scrape>>, model: string) =>
+		families.get("lethe_circuit_state")!.samples.find((s) => s.labels["model"] === model && s.labels["provider"] !== "sim")!.value;
+	expect(state(await scrape(), "half")).toBe("2");
+	const seen = first.seen.length;
+	first.answers({ ...json({ id: "c", choices: [], usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 } }) });
+	const back = await until("a probe finds it well", async () => {
+		const a = await ask("two");
+		expect(a.status).toBe(200);
+		return a.provider === "first" && a;
+	}, 60_000);
+	expect(back.provider).toBe("first");
+	expect(first.seen.length).toBe(seen + 1); // one request found out
+	expect(state(await scrape(), "two")).toBe("0");
+});
