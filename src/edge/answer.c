@@ -524,7 +524,7 @@ answer_provider_error(struct exchange *x)
 	struct span lines = {kept, x->collect_at}, body = {kept + x->collect_at, x->carry_len - x->collect_at};
 	if (about_our_account(x, body)) {
 		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, x->up_status);
-		route_fail(x, ROUTE_ACCOUNT, END_PROVIDER_ACCOUNT);
+		route_fail(x, x->up_status == 429 ? ROUTE_ACCOUNT : ROUTE_WORDS, END_PROVIDER_ACCOUNT);
 		return;
 	}
 	bool rate = x->up_status == 429;

@@ -274,6 +274,7 @@ refused(struct exchange *x, struct translate_notes *n)
 	exchange_end(x, END_BAD_BODY);
 	explicit_bzero(path, sizeof path);
 	explicit_bzero(room, sizeof room);
+	explicit_bzero(n, sizeof *n); /* the path has the caller's own names */
 }
 
 static struct translate_wish

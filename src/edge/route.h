@@ -57,7 +57,8 @@ enum route_lack { LACK_NOTHING,
 	X(MALFORMED, PROVIDER_MALFORMED, true) \
 	X(BUSY, PROVIDER_ERROR, false) /* 5xx */ \
 	X(RATE, PROVIDER_ERROR, false) /* 429 */ \
-	X(ACCOUNT, PROVIDER_ACCOUNT, false) /* about the operator's account */
+	X(ACCOUNT, PROVIDER_ACCOUNT, false) /* about the operator's account */ \
+	X(WORDS, PROVIDER_ACCOUNT, false) /* its words alone say so: they may repeat the caller's, and nobody else is to suffer from those */
 
 enum route_flaw {
 #define X(NAME, end, charges) ROUTE_##NAME,

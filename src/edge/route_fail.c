@@ -43,6 +43,8 @@ note(struct exchange *x, enum route_flaw flaw, uint64_t rest_ms)
 	uint64_t now = e->loop.now_ms;
 	struct circuit *target = route_target_circuit(x), *key = route_key_circuit(x);
 	bool several = catalogue_provider(e->p->catalogue, x->route.target->provider)->key_count > 1;
+	if (flaw == ROUTE_WORDS)
+		return true;
 	if (flaw == ROUTE_ACCOUNT && key) {
 		if (circuit_refused(key, now))
 			edge_report_three(e, EVENT_KEY_REFUSED, provider_id(x), x->route.key, circuit_until_ms(key) - now);

@@ -458,6 +458,25 @@ a_key_rests_as_long_as_the_provider_says(void **state)
 	close(c);
 }
 
+/* Providers repeat in their errors what they were sent. Whoever makes one say what it says about an account turns it away from nobody else. */
+static void
+words_of_the_caller_refuse_no_key(void **state)
+{
+	static const char wrong[] = "{\"error\":{\"message\":\"Invalid value: 'credit balance'\",\"type\":\"invalid_request_error\"}}";
+	static const char *const upstreams[] = {"at-one", "at-one", "at-two"};
+	char text[512];
+	snprintf(text, sizeof text, "HTTP/1.1 400 Bad\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s", strlen(wrong), wrong);
+	int c = ask(BODY("ranked"), "");
+	for (size_t i = 0; i < ARRAY_LEN(upstreams); i++)
+		say(asked(upstreams[i]), text);
+	told(c, "HTTP/1.1 503", "error");
+	close(c);
+	c = ask(BODY("ranked"), "");
+	answer(asked("at-one"));
+	told(c, "HTTP/1.1 200", "lethe-provider: one");
+	close(c);
+}
+
 int
 main(void)
 {
@@ -475,6 +494,7 @@ main(void)
 		TEST(a_cut_behind_the_first_byte_is_a_cut),
 		TEST(an_open_circuit_is_passed_over_until_a_probe_has_closed_it),
 		TEST(a_key_rests_as_long_as_the_provider_says),
+		TEST(words_of_the_caller_refuse_no_key),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
