@@ -80,7 +80,7 @@ run_tally(uint32_t models)
 {
 	enum { TICKETS = 1000,
 		ROUNDS = 2000 };
-	size_t head = sizeof(struct catalogue), provider = sizeof(struct catalogue_provider);
+	size_t head = (sizeof(struct catalogue) + 7) & ~(size_t)7, provider = (sizeof(struct catalogue_provider) + 7) & ~(size_t)7; /* places are multiples of 8 */
 	char *memory = calloc(1, head + provider + models * (sizeof(struct catalogue_model) + sizeof(struct catalogue_target)) + sizeof(struct catalogue_lane)), *sums = calloc(1, tally_bytes(models));
 	struct catalogue *c = (void *)memory;
 	if (memory == NULL || sums == NULL)

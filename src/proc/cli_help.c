@@ -120,7 +120,7 @@ cli_help_all(FILE *to)
 	fprintf(to, "Lethe, an AI API gateway that keeps numbers and forgets words.\n\n");
 	for (size_t i = 0; i < cli_command_count; i++)
 		if (!cli_commands[i].hidden)
-			fprintf(to, "  lethe %-18s %s\n", cli_commands[i].name, cli_commands[i].summary);
+			fprintf(to, "  lethe %-19s %s\n", cli_commands[i].name, cli_commands[i].summary);
 	fprintf(to, "\nFrom nothing to a first request:\n"
 				"  lethe config check lethe.yaml\n"
 				"  lethe serve --config lethe.yaml --data ./data &\n"

@@ -732,7 +732,7 @@ help_explains_each_command_and_the_reference_has_them_all(void **state)
 	unsigned commands = 0;
 	for (; (line = strstr(line, "\n  lethe ")) != NULL && line[9] != ' '; line++) {
 		char name[32], heading[48];
-		snprintf(name, sizeof name, "%.18s", line + 9);
+		snprintf(name, sizeof name, "%.19s", line + 9);
 		for (size_t n = strlen(name); n > 0 && name[n - 1] == ' '; n--)
 			name[n - 1] = '\0';
 		snprintf(heading, sizeof heading, "\n## %s\n", name);

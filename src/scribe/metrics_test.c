@@ -22,7 +22,7 @@ struct bench {
 static void
 bench_begin(struct bench *b, uint32_t models)
 {
-	size_t head = sizeof(struct catalogue), provider = sizeof(struct catalogue_provider);
+	size_t head = (sizeof(struct catalogue) + 7) & ~(size_t)7, provider = (sizeof(struct catalogue_provider) + 7) & ~(size_t)7; /* places are multiples of 8 */
 	*b = (struct bench){
 		.catalogue = calloc(1, head + provider + models * (sizeof(struct catalogue_model) + sizeof(struct catalogue_target)) + sizeof(struct catalogue_lane)),
 		.sums = calloc(1, tally_bytes(models)),

@@ -13,7 +13,7 @@ static struct loop l;
 static struct catalogue *
 longest_names(void)
 {
-	size_t head = sizeof(struct catalogue), provider = sizeof(struct catalogue_provider);
+	size_t head = (sizeof(struct catalogue) + 7) & ~(size_t)7, provider = (sizeof(struct catalogue_provider) + 7) & ~(size_t)7; /* places are multiples of 8 */
 	char *memory = calloc(1, head + provider + sizeof(struct catalogue_model));
 	struct catalogue *c = (void *)memory;
 	assert_non_null(c);
