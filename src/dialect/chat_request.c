@@ -1,5 +1,5 @@
 /* Requests of OpenAI's chat completions. Specification: platform.openai.com/docs/api-reference/chat/create. */
-#include "dialect/conversation.h"
+#include "dialect/conversation_priv.h"
 
 /* ---- decoder: the body's fields ---- */
 

@@ -1,4 +1,4 @@
-#include "dialect/conversation.h"
+#include "dialect/conversation_priv.h"
 
 enum { GROWTH = 2,
 	GROWTH_EXTRA = 32 << 10 };

@@ -1,5 +1,5 @@
 /* Where decoders stand in the body, what stands there, and what is said about it when it can't be told. */
-#include "dialect/conversation.h"
+#include "dialect/conversation_priv.h"
 
 /* ---- places ---- */
 

@@ -1,5 +1,5 @@
 /* What encoders of several languages write alike. */
-#include "dialect/conversation.h"
+#include "dialect/conversation_priv.h"
 
 void
 put_name(struct conversation *c, struct span name)

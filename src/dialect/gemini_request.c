@@ -1,5 +1,5 @@
 /* Requests of Gemini's generateContent. Specification: ai.google.dev/api/generate-content. */
-#include "dialect/conversation.h"
+#include "dialect/conversation_priv.h"
 
 /* ---- decoder: the body's fields ---- */
 

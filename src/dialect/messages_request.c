@@ -1,5 +1,5 @@
 /* Requests of Anthropic's messages. Specification: platform.claude.com/docs/en/api/messages. */
-#include "dialect/conversation.h"
+#include "dialect/conversation_priv.h"
 
 /* ---- decoder: the body's fields ---- */
 

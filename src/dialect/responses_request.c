@@ -1,5 +1,5 @@
 /* Requests of OpenAI's responses, as far as they need nothing kept at the provider. Specification: platform.openai.com/docs/api-reference/responses/create. */
-#include "dialect/conversation.h"
+#include "dialect/conversation_priv.h"
 
 /* ---- decoder: the body's fields ---- */
 
