@@ -75,11 +75,6 @@ const list: Trouble[] = [
 		status: 404, raises: [OpenAI.NotFoundError, Anthropic.NotFoundError], type: "not_found_error", google: "NOT_FOUND", code: "model_not_found", retry: false,
 	},
 	{
-		name: "a model of another dialect",
-		asks: (_, dialect) => ({ model: model[dialect === "openai" ? "anthropic" : "openai"] }),
-		status: 404, raises: [OpenAI.NotFoundError, Anthropic.NotFoundError], type: "not_found_error", google: "NOT_FOUND", code: "model_not_found", retry: false,
-	},
-	{
 		name: "a request that is wrong",
 		asks: (_, dialect) => ({ more: malformed[dialect] }),
 		status: 400, raises: [OpenAI.BadRequestError, Anthropic.BadRequestError], type: "invalid_request_error", google: "INVALID_ARGUMENT", code: "bad_request", retry: false, raw: true,
