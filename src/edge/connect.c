@@ -121,6 +121,7 @@ connect_upstream(struct exchange *x)
 	uint32_t provider = x->route.target->provider;
 	exchange_step(x, STEP_CONNECT);
 	x->attempts++;
+	x->route.probes = false;
 	if (x->duplex) { /* of its own, and of HTTP/1.1 */
 		want_connection(x);
 		return;

@@ -35,6 +35,7 @@ struct route {
 	uint8_t key; /* which one is used */
 	uint8_t tries; /* others that were asked before */
 	bool loaded; /* it is counted with the target */
+	bool probes; /* it has claimed the target's circuit, and has not asked yet */
 	bool fresh; /* no kept connection: one was closed as it was used */
 };
 

@@ -218,6 +218,9 @@ static void
 unload(struct exchange *x)
 {
 	struct route *r = &x->route;
+	if (r->probes) /* it can't pay, or can't be translated: the next one asks */
+		circuit_unclaim(route_target_circuit(x), x->edge->loop.now_ms);
+	r->probes = false;
 	if (!r->loaded)
 		return;
 	r->loaded = false;
@@ -257,11 +260,12 @@ route_next(struct exchange *x)
 	while (left) {
 		uint32_t some = left & (left - 1) ? awake(x, left) : left;
 		uint32_t at = some & (some - 1) ? pick_target(x, some) : (uint32_t)__builtin_ctz(some);
-		bool last = !(left & (left - 1));
+		bool last = !(left & (left - 1)), closed = circuit_state(x->edge->routes->of_target[r->first + at], x->edge->loop.now_ms) <= CIRCUIT_RESTING;
 		left &= ~(1u << at);
 		if (!last && !circuit_claim(x->edge->routes->of_target[r->first + at], x->edge->loop.now_ms))
 			continue; /* another edge has begun a probe since */
 		unload(x);
+		r->probes = !last && !closed;
 		r->target = catalogue_target(x->edge->p->catalogue, r->first + at);
 		r->keys_out = 0;
 		use(x);

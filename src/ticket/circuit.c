@@ -110,6 +110,16 @@ circuit_claim(struct circuit *c, uint64_t now_ms)
 	return true;
 }
 
+void
+circuit_unclaim(struct circuit *c, uint64_t now_ms)
+{
+	uint64_t word = load(c);
+	struct parts p;
+	while ((p = parts_of(word)).state == CIRCUIT_PROBING)
+		if (swap(c, &word, (struct parts){now_ms, p.failures, p.level, CIRCUIT_OPEN}))
+			return;
+}
+
 /* ---- what was seen ---- */
 
 bool

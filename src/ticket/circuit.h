@@ -67,6 +67,8 @@ const struct circuit *circuit_find(const struct circuits *c, uint64_t id);
 bool circuit_may(const struct circuit *c, uint64_t now_ms);
 /* It will be asked: if that is a probe, is it this one's? */
 bool circuit_claim(struct circuit *c, uint64_t now_ms);
+/* Whoever has claimed a probe does not ask after all: the next one may. */
+void circuit_unclaim(struct circuit *c, uint64_t now_ms);
 enum circuit_state circuit_state(const struct circuit *c, uint64_t now_ms);
 /* When it rests no more; for who has to choose among those that may not be asked. */
 uint64_t circuit_until_ms(const struct circuit *c);

@@ -52,6 +52,9 @@ each_probe_that_fails_doubles_the_time(void **state)
 	now = circuit_until_ms(&c);
 	assert_true(circuit_claim(&c, now));
 	assert_true(circuit_claim(&c, now + CIRCUIT_PROBE_MS)); /* a probe that never came back */
+	circuit_unclaim(&c, now + CIRCUIT_PROBE_MS);
+	assert_int_equal(circuit_state(&c, now + CIRCUIT_PROBE_MS), CIRCUIT_OPEN);
+	assert_true(circuit_claim(&c, now + CIRCUIT_PROBE_MS));
 }
 
 static void

@@ -427,6 +427,33 @@ an_open_circuit_is_passed_over_until_a_probe_has_closed_it(void **state)
 	close(beside);
 }
 
+/* A request that asks nobody in the end leaves the probe to the next one. */
+static void
+who_can_not_pay_takes_no_probe(void **state)
+{
+	for (int i = 0; i < CIRCUIT_FAILURES; i++) {
+		int c = ask(BODY("ranked"), "");
+		shutdown(asked("at-one"), SHUT_RDWR);
+		rig_turn(&r);
+		int p = asked("at-two");
+		answer(p);
+		told(c, "HTTP/1.1 200", "Hello.");
+		close(c);
+		shutdown(p, SHUT_RDWR);
+		rig_turn(&r);
+	}
+	assert_int_equal(atomic_load(&r.counters.circuits_opened), 1);
+	rig_pass(&r, CIRCUIT_OPEN_MS);
+	int c = ask("{\"model\":\"ranked\",\"n\":128,\"max_tokens\":4000,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", "");
+	rig_book(&r); /* it waits for what may come back */
+	told(c, "HTTP/1.1 402", "error");
+	close(c);
+	c = ask(BODY("ranked"), "");
+	answer(asked("at-one"));
+	told(c, "HTTP/1.1 200", "lethe-provider: one");
+	close(c);
+}
+
 /* A rate limit holds for the key: the other one of the provider goes on, and the first one after the time that was named. */
 static void
 a_key_rests_as_long_as_the_provider_says(void **state)
@@ -493,6 +520,7 @@ main(void)
 		TEST(when_nobody_is_left_the_last_one_speaks),
 		TEST(a_cut_behind_the_first_byte_is_a_cut),
 		TEST(an_open_circuit_is_passed_over_until_a_probe_has_closed_it),
+		TEST(who_can_not_pay_takes_no_probe),
 		TEST(a_key_rests_as_long_as_the_provider_says),
 		TEST(words_of_the_caller_refuse_no_key),
 	};
