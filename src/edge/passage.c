@@ -423,7 +423,10 @@ passage_request(struct exchange *x, const struct catalogue_provider *to, const c
 	free_blocks(x->edge, made.first);
 	if (notes.refusal == TRANSLATE_NO_MEMORY || notes.refusal == TRANSLATE_NONE)
 		exchange_end(x, END_OVERLOADED);
-	else
+	else if (x->route.tries) { /* the one that takes it has failed: that is no flaw of the request, which may be sent again */
+		explicit_bzero(&notes, sizeof notes);
+		exchange_end(x, END_PROVIDER_UNREACHABLE);
+	} else
 		refused(x, &notes);
 	return false;
 }

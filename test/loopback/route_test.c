@@ -34,7 +34,8 @@ static const char catalogue[] =
 											 "      - {provider: one, upstream: at-one, lanes: [direct, economy]}\n"
 											 "  - id: shared\n" SIZE PRICES("1", "2") "    targets: [{provider: one, lanes: [direct]}, {provider: two, lanes: [direct]}]\n"
 																					  "  - id: dear\n" SIZE PRICES("1", "2") "    targets: [{provider: one}, {provider: two, rank: 2, prices: [{from: 2020-01-01, input: \"100\", output: \"200\"}]}]\n"
-																															 "  - id: mixed\n" SIZE PRICES("1", "2") "    targets: [{provider: other}, {provider: three, rank: 2}]\n";
+																															 "  - id: mixed\n" SIZE PRICES("1", "2") "    targets: [{provider: other}, {provider: three, rank: 2}]\n"
+																																									 "  - id: crossed\n" SIZE PRICES("1", "2") "    targets: [{provider: three, upstream: at-three}, {provider: other, rank: 2}]\n";
 
 #define BODY(model) "{\"model\":\"" model "\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
 #define ANSWER "{\"id\":\"c\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"Hello.\"},\"finish_reason\":\"stop\"}]," \
@@ -427,6 +428,20 @@ an_open_circuit_is_passed_over_until_a_probe_has_closed_it(void **state)
 	close(beside);
 }
 
+/* What the second can't be told was right for the first: nobody is told that it is wrong, and SDKs send it again. */
+static void
+what_only_the_failed_one_takes_is_no_mistake(void **state)
+{
+	static const char body[] = "{\"model\":\"crossed\",\"max_tokens\":9,\"logprobs\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
+	int c = ask(body, "");
+	shutdown(asked("at-three"), SHUT_RDWR);
+	rig_turn(&r);
+	told(c, "HTTP/1.1 502", "upstream_unreachable");
+	assert_int_equal(r.dials, seen);
+	assert_int_equal(cost_of(1000000000), 0);
+	close(c);
+}
+
 /* A request that asks nobody in the end leaves the probe to the next one. */
 static void
 who_can_not_pay_takes_no_probe(void **state)
@@ -520,6 +535,7 @@ main(void)
 		TEST(when_nobody_is_left_the_last_one_speaks),
 		TEST(a_cut_behind_the_first_byte_is_a_cut),
 		TEST(an_open_circuit_is_passed_over_until_a_probe_has_closed_it),
+		TEST(what_only_the_failed_one_takes_is_no_mistake),
 		TEST(who_can_not_pay_takes_no_probe),
 		TEST(a_key_rests_as_long_as_the_provider_says),
 		TEST(words_of_the_caller_refuse_no_key),
