@@ -7,19 +7,11 @@
 #include "dialect/realtime.h"
 #include "edge/endpoints.h"
 #include "edge/limit.h"
+#include "ticket/billing.h"
 #include "ticket/price.h"
 
 enum { ESTIMATE_BYTES_PER_TOKEN = 4,
 	ESTIMATE_BYTES_PER_SECOND = 16000 /* of audio: 128 kbit/s */ };
-
-enum billing { BILLING_NONE,
-	BILLING_REPORTED };
-
-static const uint8_t billing[COUNTER_END_REASONS] = {
-#define X(name, number, status, severity, type, code, bill, text) [number] = BILLING_##bill,
-	END_REASONS(X)
-#undef X
-};
 
 static uint64_t
 tokens_of_bytes(uint64_t bytes)
@@ -347,7 +339,7 @@ settle_state_cost(struct exchange *x)
 static bool
 charged(struct exchange *x, enum end_reason reason, struct usage *ret)
 {
-	if (billing[reason] == BILLING_NONE || !endpoint_billed((enum endpoint)x->endpoint))
+	if (billing_of((uint8_t)reason) == BILLING_NONE || !endpoint_billed((enum endpoint)x->endpoint))
 		return false;
 	if (x->req && x->model)
 		request_estimate(x);

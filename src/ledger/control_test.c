@@ -428,6 +428,39 @@ usage_adds_up_by_model_key_account_and_day(void **state)
 	world_end(&w);
 }
 
+/* One request that was answered at the second attempt: by the sums per day, by the tickets, before and after they are flushed. */
+static void
+usage_is_without_attempts_that_are_free(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "100");
+	struct world_exchange e = {.account = a, .key = 11, .input = 100, .output = 10, .cost = -1};
+	struct world_exchange failed = {.account = a, .key = 11, .model = 1, .input = 70, .cost = 0, .end_reason = END_PROVIDER_UNREACHABLE};
+	failed.parent = world_exchange(&w, e);
+	assert_int_not_equal(world_exchange(&w, failed), 0);
+	world_round(&w);
+	static const char *const groups[] = {"model", "provider", "end_reason"};
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+		json_t *all = world_must(&w, "{s:s, s:s}", "op", "usage", "group", groups[i]), *total = json_object_get(all, "total");
+		assert_int_equal(requests(total), 1);
+		assert_int_equal(json_integer_value(json_object_get(total, "failed")), 0);
+		assert_int_equal(json_integer_value(json_object_get(json_object_get(total, "tokens"), "input")), 100);
+		assert_int_equal(json_array_size(json_object_get(all, "rows")), 1);
+		json_decref(all);
+		world_is_sound(&w);
+	}
+	assert_int_not_equal(world_exchange(&w, failed), 0); /* alone in its booking */
+	world_round(&w);
+	world_kill_ledger(&w);
+	world_open(&w, true);
+	json_t *again = world_must(&w, "{s:s}", "op", "usage");
+	assert_int_equal(requests(json_object_get(again, "total")), 1);
+	json_decref(again);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
 static void
 a_key_shows_the_limits_that_hold_for_it(void **state)
 {
@@ -904,6 +937,7 @@ main(void)
 		cmocka_unit_test(credit_on_the_board_of_a_dead_ledger_is_booked_by_the_next),
 		cmocka_unit_test(an_order_that_never_reached_the_board_is_forgotten),
 		cmocka_unit_test(usage_adds_up_by_model_key_account_and_day),
+		cmocka_unit_test(usage_is_without_attempts_that_are_free),
 		cmocka_unit_test(a_key_shows_the_limits_that_hold_for_it),
 		cmocka_unit_test(a_price_is_shown_as_it_was_at_a_moment),
 		cmocka_unit_test(usage_is_summed_up_by_two_dimensions),

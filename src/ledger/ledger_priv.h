@@ -133,6 +133,7 @@ struct usage_sums {
 
 /* Sums of what was booked after the mark, from the tickets. */
 must_check bool usage_recover(struct ledger *l);
+/* What billing_free_leg() says is in no sum. */
 void usage_add(struct usage_sums *u, const struct ticket_copy *t, int64_t booking);
 /* The sum of this group; one with no requests, or NULL, when there is none. */
 const struct usage_sum *usage_find(const struct usage_sums *u, const struct usage_sum *group);

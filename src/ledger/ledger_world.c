@@ -335,11 +335,12 @@ world_balance(struct world *w, uint64_t account)
 	return world_sql(w, sql);
 }
 
+/* Legs are attempts that failed and are free, in this world: in no sum. */
 static int64_t
 booked(struct world *w, const char *what, uint32_t model)
 {
 	char sql[200];
-	snprintf(sql, sizeof(sql), "SELECT ifnull(sum(%s), 0) FROM ticket WHERE model = %u AND booking > %lld", what, model,
+	snprintf(sql, sizeof(sql), "SELECT ifnull(sum(%s), 0) FROM ticket WHERE model = %u AND parent = 0 AND booking > %lld", what, model,
 		(long long)*tally_from(w));
 	return world_sql(w, sql);
 }
@@ -421,6 +422,7 @@ write_facts(const struct world *w, struct ticket *t, const struct world_exchange
 	t->facts.price = price_of(w, e)->id;
 	t->facts.model = w->catalogue.model[e->model].id;
 	t->facts.provider = 1;
+	t->facts.parent = e->parent;
 	t->facts.tokens_input = e->input;
 	t->facts.tokens_output = e->output;
 	t->facts.status = 200;

@@ -88,6 +88,7 @@ struct world_exchange {
 	int64_t cost; /* -1: what it costs */
 	uint8_t end_reason; /* 0: completed */
 	uint64_t window; /* of a limit of money, that it is paid from as well; 0: none */
+	uint64_t parent; /* the ticket that was answered where this attempt failed; 0: none */
 };
 /* Held, and its cost stated; NULL when SHORT. */
 struct ticket *world_hold(struct world *w, const struct world_exchange *e);

@@ -1,4 +1,5 @@
 #include "ledger/ledger_priv.h"
+#include "ticket/billing.h"
 #include "ticket/end_reasons.h"
 #include "ticket/price.h"
 
@@ -188,23 +189,6 @@ price_book_open(struct ledger *l, char ret_why[STORE_WHY_MAX])
 }
 
 /* ---- usage × price ---- */
-
-enum billing { BILLING_NONE,
-	BILLING_REPORTED };
-
-static enum billing
-billing_of(uint8_t reason)
-{
-	switch (reason) {
-#define X(name, number, status, severity, type, code, billing, text) \
-	case number: \
-		return BILLING_##billing;
-		END_REASONS(X)
-#undef X
-	default:
-		return BILLING_REPORTED; /* a newer edge's reason: its cost is looked at */
-	}
-}
 
 static bool
 usage_of(const struct ticket_facts *f, struct usage *ret)

@@ -1,4 +1,5 @@
 #include "ledger/ledger_priv.h"
+#include "ticket/billing.h"
 #include "ticket/end_reasons.h"
 
 #include <stdlib.h>
@@ -73,6 +74,9 @@ usage_add(struct usage_sums *u, const struct ticket_copy *t, int64_t booking)
 		.account = (int64_t)f->account,
 		.key = (int64_t)f->key,
 		.model = f->model};
+	u->last = booking;
+	if (billing_free_leg(f, t->cost))
+		return;
 	make_room(u);
 	struct usage_sum *s = find(u, &group);
 	if (s->counts[COUNT_REQUESTS] == 0) {
@@ -86,7 +90,6 @@ usage_add(struct usage_sums *u, const struct ticket_copy *t, int64_t booking)
 	TOKEN_KINDS(X)
 #undef X
 	s->counts[COUNT_TOOLS] += (int64_t)f->tools_web_search + f->tools_file_search + f->tools_code_session;
-	u->last = booking;
 }
 
 const struct usage_sum *

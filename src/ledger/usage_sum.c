@@ -3,6 +3,7 @@
  * sort all rows to group them, and in memory, since the ledger may write no other file.
  */
 #include "ledger/usage_query.h"
+#include "ticket/billing.h"
 #include "ticket/end_reasons.h"
 #include "ticket/ticket_id.h"
 
@@ -118,11 +119,16 @@ put_in_order(struct table *t, const struct usage_query *q)
 #define OF_DAYS \
 	"requests, failed, cost_nano" TOKEN_KINDS(COLUMN) ", tool_calls FROM usage_day" \
 													  " WHERE day >= ?1 / 86400000000 AND day < ?2 / 86400000000"
-/* A leg is a request, too, without cost: the sums per day say the same. */
+/* As billing_free_leg() says, and with it the sums per day. */
+#define ENDS_FREE_NONE(number) ", " #number
+#define ENDS_FREE_REPORTED(number)
+#define ENDS_FREE(name, number, status, severity, type, code, billing, text) ENDS_FREE_##billing(number)
+#define NO_FREE_LEG " AND (parent = 0 OR cost_nano <> 0 OR end_reason NOT IN (-1" END_REASONS(ENDS_FREE) "))"
+/* Any other leg is a request, too, without cost. */
 #define OF_TICKETS \
 	"1, end_reason <> 1, cost_nano" TOKEN_KINDS(COLUMN) ", 0" SERVER_TOOLS(TOOL) " FROM ticket" \
 																			   " WHERE id >= ?7 AND started_us >= ?1 AND started_us < ?2 AND (?6 < 0 OR provider = ?6)" \
-																			   " AND (?8 < 0 OR end_reason = ?8) AND (?9 < 0 OR status = ?9)"
+																			   " AND (?8 < 0 OR end_reason = ?8) AND (?9 < 0 OR status = ?9)" NO_FREE_LEG
 #define OF_BOTH " AND (?3 = 0 OR account = ?3) AND (?4 = 0 OR key = ?4) AND (?5 < 0 OR model = ?5)"
 _Static_assert(END_COMPLETED == 1, "OF_TICKETS counts what failed");
 

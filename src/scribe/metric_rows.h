@@ -18,7 +18,7 @@
 		"Requests that were booked, by the answer's HTTP status and how they ended. Those refused before they held money are in exchanges_ended only.") \
 	X(estimated, "estimated_requests_total", COUNTER, PER_MODEL, "Requests whose usage had to be estimated.") \
 	X(legs, "legs_total", COUNTER, PER_MODEL, "Parts of answers that another model than the asked one gave.") \
-	X(tokens, "tokens_total", COUNTER, PER_MODEL ", kind", "Tokens as booked; the kinds are disjoint.") \
+	X(tokens, "tokens_total", COUNTER, PER_MODEL ", kind", "Tokens as booked; the kinds are disjoint. Without those of attempts that failed and were followed by another.") \
 	X(tools, "tool_calls_total", COUNTER, PER_MODEL ", tool", "What the provider did itself and bills by the piece.") \
 	X(cost, "cost_dollars_total", COUNTER, PER_MODEL, "What customers were charged, exact to the nano-dollar.") \
 	X(duration, "request_duration_seconds", HISTOGRAM, PER_MODEL, "From a complete request head to the answer's last byte.") \

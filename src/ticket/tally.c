@@ -1,5 +1,6 @@
 #include "ticket/tally.h"
 
+#include "ticket/billing.h"
 #include "ticket/end_reasons.h"
 
 #include <assert.h>
@@ -345,6 +346,8 @@ add_usage(struct tally_block *b, const struct ticket_facts *f)
 void
 tally_add(struct tally *t, const struct ticket_facts *f, struct nano cost)
 {
+	if (billing_free_leg(f, cost))
+		return;
 	int back = !front_of(atomic_load_explicit(&t->shared->front, memory_order_relaxed));
 	uint32_t at = tally_block_of(t, f->model, f->provider, f->lane);
 	struct tally_block *b = &t->block[back][at];

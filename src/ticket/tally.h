@@ -103,7 +103,7 @@ void tally_recover(struct tally *t);
 void tally_carry(struct tally *t, const struct tally *from);
 /* What is not in copies: the same numbers go on. */
 void tally_carry_ledger(struct tally *t, const struct tally *from);
-/* To the back copy. */
+/* To the back copy; what billing_free_leg() says to none. */
 void tally_add(struct tally *t, const struct ticket_facts *f, struct nano cost);
 /* The back copy becomes the front and has all bookings up to this one. Then the same is to be added once more. */
 void tally_publish(struct tally *t, int64_t booking);

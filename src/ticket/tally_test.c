@@ -139,6 +139,30 @@ a_leg_has_tokens_and_is_no_request(void **state)
 	bench_end(&b);
 }
 
+static void
+an_attempt_that_failed_and_is_free_is_in_no_sum(void **state)
+{
+	struct bench b;
+	struct tally_view v = {0};
+	bench_begin(&b);
+	struct ticket_facts f = request_of(101);
+	f.parent = 5;
+	f.end_reason = END_PROVIDER_UNREACHABLE;
+	tally_add(b.tally, &f, (struct nano){0});
+	tally_publish(b.tally, 41);
+	tally_add(b.tally, &f, (struct nano){0});
+	assert_true(tally_view_take(b.tally, &v));
+	assert_int_equal(v.booking, 41);
+	assert_int_equal(v.count, 0);
+	f.parent = 0; /* with nothing after it, it is how a request ended */
+	tally_add(b.tally, &f, (struct nano){0});
+	tally_publish(b.tally, 42);
+	assert_true(tally_view_take(b.tally, &v));
+	assert_int_equal(get(&v.block[0].tokens[TOKEN_input]), 10);
+	tally_view_free(&v);
+	bench_end(&b);
+}
+
 /* Another catalogue: 101 is gone, 102 stands first, 200 is new. */
 static void
 another_catalogue_goes_on_with_the_same_sums(void **state)
@@ -319,6 +343,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(booked_tickets_are_summed_up_by_model),
 		cmocka_unit_test(a_leg_has_tokens_and_is_no_request),
+		cmocka_unit_test(an_attempt_that_failed_and_is_free_is_in_no_sum),
 		cmocka_unit_test(another_catalogue_goes_on_with_the_same_sums),
 		cmocka_unit_test(what_the_catalogue_does_not_have_is_counted_as_the_rest),
 		cmocka_unit_test(a_kill_leaves_whole_bookings),
