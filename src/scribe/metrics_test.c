@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-enum { STRIDE = 4096 };
+enum { STRIDE = 4096, COUNTED = STRIDE + (sizeof(struct process_counters) + STRIDE - 1) / STRIDE * STRIDE };
 
 struct bench {
 	char *catalogue, *sums;
@@ -26,10 +26,10 @@ bench_begin(struct bench *b, uint32_t models)
 	*b = (struct bench){
 		.catalogue = calloc(1, head + provider + models * (sizeof(struct catalogue_model) + sizeof(struct catalogue_target)) + sizeof(struct catalogue_lane)),
 		.sums = calloc(1, tally_bytes(models)),
-		.counters = aligned_alloc(STRIDE, 2 * STRIDE),
+		.counters = aligned_alloc(STRIDE, COUNTED),
 	};
 	assert_true(b->catalogue && b->sums && b->counters);
-	memset(b->counters, 0, 2 * STRIDE);
+	memset(b->counters, 0, COUNTED);
 	struct catalogue *c = (void *)b->catalogue;
 	*c = (struct catalogue){.provider_count = 1, .model_count = models, .provider_at = head, .model_at = head + provider, .lane_count = 1, .target_count = models};
 	c->target_at = c->model_at + models * sizeof(struct catalogue_model);
