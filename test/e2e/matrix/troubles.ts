@@ -33,7 +33,6 @@ type Trouble = {
 	booked?: Cost[];
 };
 
-const model: Record<Dialect, string> = { openai: "gpt", anthropic: "claude", google: "gemini" };
 const gone: Record<Dialect, string> = { openai: "gone-gpt", anthropic: "gone-claude", google: "gone-gemini" };
 const stored: Record<Dialect, Json> = {
 	openai: { previous_response_id: "resp_1" },
