@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "../harness/exposition.ts";
 import { type Json, upstreamKey } from "../harness/lethe.ts";
+import { Nobody } from "../harness/nobody.ts";
 import { type Answer, json, Provider } from "../harness/provider.ts";
 import { Sim } from "../harness/sim.ts";
 import { until } from "../harness/until.ts";
@@ -11,10 +12,13 @@ import { world, type World } from "../harness/world.ts";
 // Two providers of one model: the first does what the test wants, the simulator is well. The client must not notice the first.
 let w: World;
 let first: Provider;
+let nobody: Nobody;
+let asked = 0;
 const hi = { messages: [{ role: "user", content: "hi" }] };
 
 beforeAll(async () => {
 	first = await Provider.start();
+	nobody = await Nobody.start();
 	const sim = await Sim.start({ key: upstreamKey });
 	const targets = (provider: string) => [{ provider, upstream: "exact" }, { provider: "sim", upstream: "exact", rank: 2 }];
 	const model = (id: string, provider: string): Json => ({
@@ -28,7 +32,7 @@ beforeAll(async () => {
 		extra: {
 			providers: [
 				{ name: "first", url: `${first.url}/v1` },
-				{ name: "nobody", url: "http://127.0.0.1:9/v1" },
+				{ name: "nobody", url: `${nobody.url}/v1` },
 			],
 			models: [model("two", "first"), model("half", "nobody")],
 		},
@@ -38,9 +42,11 @@ beforeAll(async () => {
 afterAll(async () => {
 	await w?.end();
 	first?.stop();
+	nobody?.stop();
 });
 
 async function ask(model: string, more: Json = {}): Promise<{ status: number; provider: string | null; text: string }> {
+	asked++;
 	const answer = await fetch(`${w.lethe.url}/v1/chat/completions`, {
 		method: "POST",
 		headers: { authorization: `Bearer ${w.customer.key}`, "content-type": "application/json" },
@@ -89,4 +95,20 @@ test("all edges pass it over, the metrics say so, and it is found well again", a
 	expect(back.provider).toBe("first");
 	expect(first.seen.length).toBe(seen + 1); // one request found out
 	expect(state(await scrape(), "two")).toBe("0");
+});
+
+test("usage is of requests, not of attempts, and the books balance", async () => {
+	// This one has the whole request and may charge for it: the attempt is kept, for the operator.
+	const seen = first.seen.length;
+	first.answers({ silent: true, pieces: [] });
+	expect(await ask("two")).toMatchObject({ status: 200, provider: "sim" });
+	expect(first.seen.length).toBe(seen + 1);
+	const { total } = await until("all are booked", async () => {
+		const usage = await w.lethe.command("usage", "--account", w.customer.id);
+		return (usage["total"] as Json)["requests"] >= asked && usage;
+	});
+	expect(total).toMatchObject({ requests: asked, failed: 0 });
+	const byProvider = await w.lethe.command("usage", "--account", w.customer.id, "--by", "provider");
+	expect(byProvider["total"]).toEqual(total);
+	expect((await w.lethe.verify()).status).toBe(0);
 });

@@ -3,9 +3,10 @@ import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { request as httpsRequest, Agent } from "node:https";
 import { join } from "node:path";
 import { connect, type PeerCertificate, type TLSSocket } from "node:tls";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { certificates, trustAuthority } from "../harness/certificates.ts";
 import { type Json, Lethe, sim, tag, upstreamKey } from "../harness/lethe.ts";
+import { Nobody } from "../harness/nobody.ts";
 import { letheBinary, removeFolder, temporaryFolder } from "../harness/paths.ts";
 import { post, Raw } from "../harness/raw.ts";
 import { until } from "../harness/until.ts";
@@ -300,6 +301,8 @@ describe("providers", () => {
 
 describe("provider check", () => {
 	test("says which keys work, and why others don't", async () => {
+		const nobody = await Nobody.start();
+		onTestFinished(() => nobody.stop());
 		const file = join(other, "check.yaml");
 		const key = { keys: [{ env: "CHECK_KEY" }] };
 		const config = {
@@ -307,7 +310,7 @@ describe("provider check", () => {
 			providers: [
 				{ name: "good", url: `${w.sim.tlsUrl}/v1`, ca_file: trustAuthority().ca, ...key },
 				{ name: "untrusted", url: `${w.sim.tlsUrl}/v1`, ca_file: join(other, "ca.pem"), ...key },
-				{ name: "away", url: "http://127.0.0.1:1/v1", ...key },
+				{ name: "away", url: `${nobody.url}/v1`, ...key },
 				{ name: "unset", url: `${w.sim.url}/v1`, keys: [{ env: "CHECK_KEY_THAT_IS_NOT_SET" }] },
 			],
 			models: [{ id: "m", provider: "good", context: 1000, output: 100, prices: [{ from: "2026-01-01", input: "1", output: "1" }] }],
