@@ -14,6 +14,7 @@ struct scan_state {
 	bool content_given;
 	bool source_is_text; /* of the source that is open */
 	uint64_t source_bytes;
+	uint32_t item; /* ITEM_… of the item that is open */
 	bool cap_given[2];
 	uint32_t caps[2]; /* the plain one, max_completion_tokens; 0: absent or null */
 	uint64_t caps_at[2], caps_bytes[2];
@@ -279,6 +280,79 @@ on_part_type(struct request_facts *r, enum json_token t, const struct json_event
 	return REQUEST_OK;
 }
 
+/* What an item of the input consists of; of a member that stands twice the last one holds, as it does for the provider. */
+enum { ITEM_TYPED = 1 << 0,
+	ITEM_MESSAGE = 1 << 1,
+	ITEM_REASONING = 1 << 2,
+	ITEM_IMAGE = 1 << 3,
+	ITEM_ID = 1 << 4,
+	ITEM_HAS_CONTENT = 1 << 5, /* be it empty */
+	ITEM_CONTENT = 1 << 6,
+	ITEM_SUMMARY = 1 << 7,
+	ITEM_SEALED = 1 << 8,
+	ITEM_RESULT = 1 << 9,
+	ITEM_OTHER = 1 << 10 };
+
+static void
+put_bit(uint32_t *bits, uint32_t bit, bool on)
+{
+	*bits = on ? *bits | bit : *bits & ~bit;
+}
+
+/* An id alone makes the provider look among what it has stored, which may be somebody else's; without a type, it is a message or a reference. */
+static enum request_error
+on_item_end(uint32_t item)
+{
+	uint32_t needs = ITEM_CONTENT | ITEM_SUMMARY | ITEM_SEALED | ITEM_RESULT | ITEM_OTHER;
+	if (!(item & ITEM_ID))
+		return REQUEST_OK;
+	if (item & ITEM_REASONING)
+		needs = ITEM_CONTENT | ITEM_SUMMARY | ITEM_SEALED;
+	else if (item & ITEM_IMAGE)
+		needs = ITEM_RESULT;
+	else if (!(item & ITEM_TYPED) || item & ITEM_MESSAGE)
+		needs = ITEM_HAS_CONTENT;
+	return item & needs ? REQUEST_OK : REQUEST_FOREIGN_OBJECT;
+}
+
+static enum request_error
+on_item(struct request_facts *r, struct scan_state *st, enum json_token t, const struct json_event *ev)
+{
+	static const uint16_t bits[NODE_COUNT] = {
+		[NODE_ITEM_SUMMARY] = ITEM_SUMMARY,
+		[NODE_ITEM_SEALED] = ITEM_SEALED,
+		[NODE_ITEM_RESULT] = ITEM_RESULT,
+	};
+	uint32_t *item = &st->item;
+	bool full = is_end(t) ? !ev->empty : t == JSON_STRING ? ev->end - ev->at > 2
+														  : t != JSON_NULL && t != JSON_OBJECT && t != JSON_ARRAY;
+	switch ((enum request_node)ev->node) {
+	case NODE_ITEM:
+		if (t == JSON_OBJECT)
+			*item = 0;
+		return t == JSON_OBJECT_END ? on_item_end(*item) : REQUEST_OK;
+	case NODE_ITEM_ID:
+		put_bit(item, ITEM_ID, t != JSON_NULL);
+		return REQUEST_OK;
+	case NODE_ITEM_TYPE:
+		put_bit(item, ITEM_TYPED, t == JSON_STRING);
+		put_bit(item, ITEM_MESSAGE, t == JSON_STRING && says(ev, "message"));
+		put_bit(item, ITEM_REASONING, t == JSON_STRING && says(ev, "reasoning"));
+		put_bit(item, ITEM_IMAGE, t == JSON_STRING && says(ev, "image_generation_call"));
+		return on_part_type(r, t, ev);
+	case NODE_ITEM_OTHER: /* any of them will do */
+		*item |= full ? ITEM_OTHER : 0;
+		return REQUEST_OK;
+	case NODE_ITEM_CONTENT:
+		put_bit(item, ITEM_HAS_CONTENT, t == JSON_STRING || t == JSON_ARRAY || t == JSON_ARRAY_END);
+		put_bit(item, ITEM_CONTENT, full);
+		return REQUEST_OK;
+	default:
+		put_bit(item, bits[ev->node], full);
+		return REQUEST_OK;
+	}
+}
+
 static void
 on_mime(struct request_facts *r, enum json_token t, const struct json_event *ev)
 {
@@ -444,6 +518,8 @@ on_event(struct request_facts *r, struct scan_state *st, enum json_token t, cons
 {
 	if (ev->node == NODE_INCLUDE_USAGE)
 		return on_include_usage(r, t, ev);
+	if (ev->node >= NODE_ITEM && ev->node <= NODE_ITEM_OTHER)
+		return on_item(r, st, t, ev);
 	if (ev->node > NODE_ONCE)
 		return on_inner(r, st, t, ev);
 	if (ev->node == NODE_ROOT)

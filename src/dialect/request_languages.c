@@ -67,15 +67,28 @@ static const struct json_edge responses_root[] = {
 	EDGE("conversation", NODE_FOREIGN),
 	EDGE("prompt", NODE_FOREIGN),
 };
+/* What an item of the input says, and what stands anywhere inside of it. */
+#define RESPONSES_INSIDE \
+	EDGE("image_url", NODE_IMAGE_DATA), EDGE("file_data", NODE_MEDIA_DATA), EDGE("file_id", NODE_OBJECT), EDGE("data", NODE_MEDIA_DATA), \
+		EDGE("container", NODE_FOREIGN_TEXT), EDGE("container_id", NODE_FOREIGN), EDGE("vector_store_ids", NODE_FOREIGN), \
+		EDGE("annotations", NODE_NONE), /* of earlier answers: they may name files that the provider made for them */ \
+		EDGE("results", NODE_NONE), EDGE("parameters", NODE_NONE), EDGE("input_schema", NODE_NONE) /* schemas, as in tools */
+static const struct json_edge responses_item[] = {
+	EDGE("type", NODE_ITEM_TYPE),
+	EDGE("id", NODE_ITEM_ID),
+	EDGE("role", NODE_NONE),
+	EDGE("status", NODE_NONE),
+	EDGE("phase", NODE_NONE),
+	EDGE("content", NODE_ITEM_CONTENT),
+	EDGE("summary", NODE_ITEM_SUMMARY),
+	EDGE("encrypted_content", NODE_ITEM_SEALED),
+	EDGE("result", NODE_ITEM_RESULT),
+	RESPONSES_INSIDE,
+};
 static const struct json_edge responses_part[] = {
 	EDGE("type", NODE_PART_TYPE),
-	EDGE("image_url", NODE_IMAGE_DATA),
-	EDGE("file_data", NODE_MEDIA_DATA),
-	EDGE("file_id", NODE_OBJECT),
-	EDGE("data", NODE_MEDIA_DATA),
-	EDGE("annotations", NODE_NONE), /* of earlier answers: they may name files that the provider made for them */
 	EDGE("result", NODE_NONE),
-	EDGE("results", NODE_NONE),
+	RESPONSES_INSIDE,
 };
 static const struct json_edge responses_tool[] = {
 	EDGE("type", NODE_TOOL_TYPE),
@@ -94,7 +107,11 @@ static const struct json_node responses_nodes[NODE_COUNT] = {
 	[NODE_TIER] = {.text = true},
 	[NODE_ROOT] = {EDGES(responses_root)},
 	[NODE_MODEL] = {.text = true},
-	[NODE_CONTENT] = {.element = NODE_PART},
+	[NODE_CONTENT] = {.element = NODE_ITEM},
+	[NODE_ITEM] = {EDGES(responses_item), .other = NODE_ITEM_OTHER, .element = NODE_PART},
+	[NODE_ITEM_TYPE] = {.text = true},
+	[NODE_ITEM_CONTENT] = {EDGES(responses_part), .other = NODE_PART, .element = NODE_PART},
+	[NODE_ITEM_OTHER] = {EDGES(responses_part), .other = NODE_PART, .element = NODE_PART},
 	[NODE_PART] = {EDGES(responses_part), .other = NODE_PART, .element = NODE_PART},
 	[NODE_PART_TYPE] = {.text = true},
 	[NODE_IMAGE_DATA] = {.text = true},

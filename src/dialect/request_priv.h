@@ -31,6 +31,14 @@ enum request_node {
 	NODE_FOREIGN, /* names an object at the provider, unless null */
 	NODE_FOREIGN_TEXT, /* the same, but only a string does */
 	NODE_OBJECT, /* names an object that may be the caller's */
+	NODE_ITEM, /* of Responses' input; what it consists of says whether it only names one that is stored */
+	NODE_ITEM_TYPE,
+	NODE_ITEM_ID,
+	NODE_ITEM_CONTENT,
+	NODE_ITEM_SUMMARY,
+	NODE_ITEM_SEALED, /* encrypted_content */
+	NODE_ITEM_RESULT,
+	NODE_ITEM_OTHER,
 	NODE_MESSAGE,
 	NODE_PART, /* anything inside of a message, at any depth */
 	NODE_PART_TYPE,

@@ -234,6 +234,8 @@ scanned(enum endpoint endpoint, const char *body, enum request_error *ret_error)
 #define URI(text) "{\"contents\":[{\"parts\":[{\"fileData\":{\"fileUri\":\"" text "\"}}]}]}"
 #define SIXTY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
+#define ITEM(members) "{\"model\":\"m\",\"input\":[{" members "}]}"
+
 static void
 each_language_refuses_for_the_right_reason(void **state)
 {
@@ -268,6 +270,34 @@ each_language_refuses_for_the_right_reason(void **state)
 			"{\"model\":\"m\",\"input\":\"hi\",\"tools\":[{\"type\":\"image_generation\",\"input_image_mask\":{\"file_id\":\"f\"}}]}"},
 		{ENDPOINT_RESPONSES, REQUEST_OK, /* a function's own argument of that name */
 			"{\"model\":\"m\",\"input\":\"hi\",\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"parameters\":{\"properties\":{\"file_id\":{\"type\":\"string\"}}}}]}"},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"id\":\"x\"")},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":null,\"id\":\"x\",\"role\":\"user\"")},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"id\":\"x\",\"type\":\"reasoning\",\"type\":null")},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"id\":\"x\",\"arguments\":\"{}\"")},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"id\":\"x\",\"content\":\"a\",\"content\":null")},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"reasoning\",\"id\":\"rs_1\"")},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"reasoning\",\"id\":\"rs_1\",\"summary\":[],\"content\":[],\"encrypted_content\":\"\",\"status\":\"completed\"")},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"reasoning\",\"id\":\"rs_1\",\"summary\":[],\"x\":1")},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"image_generation_call\",\"id\":\"ig_1\",\"status\":\"completed\",\"quality\":\"high\",\"result\":null")},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"web_search_call\",\"id\":\"ws_1\",\"status\":\"completed\"")},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"message\",\"id\":\"msg_1\",\"role\":\"assistant\"")},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"code_interpreter_call\",\"id\":\"ci_1\",\"container_id\":\"cntr_1\",\"code\":\"1\",\"outputs\":[]")},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"shell_call\",\"call_id\":\"c\",\"environment\":{\"type\":\"container_reference\",\"container_id\":\"c\"}")},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"tool_search_output\",\"tools\":[{\"type\":\"code_interpreter\",\"container\":\"c\"}]")},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"tool_search_output\",\"tools\":[{\"type\":\"file_search\",\"vector_store_ids\":[\"v\"]}]")},
+		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"role\":\"user\",\"content\":\"hi\"")},
+		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"id\":\"msg_1\",\"role\":\"user\",\"content\":\"hi\"")},
+		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"type\":\"message\",\"id\":\"msg_1\",\"role\":\"assistant\",\"status\":\"completed\",\"content\":[{\"type\":\"output_text\",\"text\":\"a\",\"annotations\":[{\"container_id\":\"c\"}]}]")},
+		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"type\":\"message\",\"id\":\"msg_1\",\"role\":\"assistant\",\"status\":\"incomplete\",\"content\":[]")},
+		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"type\":\"function_call\",\"id\":\"fc_1\",\"call_id\":\"c\",\"name\":\"f\",\"arguments\":\"{}\"")},
+		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"type\":\"reasoning\",\"id\":\"rs_1\",\"summary\":[],\"encrypted_content\":\"g\"")},
+		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"type\":\"reasoning\",\"id\":\"rs_1\",\"summary\":[{\"type\":\"summary_text\",\"text\":\"a\"}]")},
+		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"type\":\"reasoning\",\"summary\":[]")},
+		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"type\":\"image_generation_call\",\"id\":\"ig_1\",\"result\":\"aGk=\"")},
+		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"type\":\"code_interpreter_call\",\"id\":\"ci_1\",\"container_id\":null,\"code\":\"1\"")},
+		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"type\":\"tool_search_output\",\"tools\":[{\"type\":\"code_interpreter\",\"container\":{\"type\":\"auto\"}}]")},
+		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"type\":\"web_search_call\",\"id\":\"ws_1\",\"status\":\"completed\",\"action\":{\"type\":\"search\"}")},
+		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"type\":\"mcp_list_tools\",\"id\":\"m\",\"tools\":[{\"input_schema\":{\"properties\":{\"container_id\":{\"type\":\"string\"}}}}]")},
 		{ENDPOINT_RESPONSES, REQUEST_BACKGROUND, "{\"model\":\"m\",\"input\":\"hi\",\"background\":true}"},
 		{ENDPOINT_EMBEDDINGS, REQUEST_NO_INPUT, "{\"model\":\"m\"}"},
 		{ENDPOINT_EMBEDDINGS, REQUEST_OK, "{\"model\":\"m\",\"input\":[[1,2],[3]]}"},
