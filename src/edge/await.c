@@ -185,12 +185,16 @@ begin(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bo
 		begin_relay(x, h, rest, len, eof);
 }
 
-/* A kept connection that the provider had closed before it saw the request: once more, on a fresh one (RFC 9112 9.3.1). */
+/*
+ * A kept connection that closes without a byte had nearly always been closed before the request came: once more, on a fresh one (RFC 9112 9.3.1), for a
+ * resting connection's end is no mistake of the caller's. A POST may have been seen all the same (RFC 9110 9.2.2): that is the operator's loss.
+ */
 static bool
 try_again(struct exchange *x)
 {
 	if (!x->up->reused || x->route.fresh || x->interim || !x->client)
 		return false;
+	route_asks_again(x);
 	x->route.fresh = true;
 	struct upstream *u = x->up;
 	x->up = NULL;

@@ -92,6 +92,8 @@ void route_good(struct exchange *x);
 must_check bool route_failed(struct exchange *x, enum route_flaw flaw, uint64_t rest_ms);
 /* The same; if nobody else is left, the exchange ends so. */
 void route_fail(struct exchange *x, enum route_flaw flaw, enum end_reason reason);
+/* The same one gets it once more, on another connection: what had gone up whole it may have seen, and charge. */
+void route_asks_again(struct exchange *x);
 /* How long it wants to be left alone, in milliseconds, by its header lines ("name: value\r\n") and Google's body; 0: it doesn't say. */
 uint64_t route_rest_ms(struct span lines, struct span body);
 

@@ -85,6 +85,22 @@ forget_attempt(struct exchange *x)
 	x->ticket->facts.first_byte_ms = 0;
 }
 
+static bool
+went_up_whole(const struct exchange *x)
+{
+	return x->step >= STEP_SEND && x->req->sent >= x->req->total && x->req->sent;
+}
+
+void
+route_asks_again(struct exchange *x)
+{
+	if (!x->ticket || x->route.count == 0 || !went_up_whole(x))
+		return;
+	struct ticket_facts before = x->ticket->facts;
+	before.attempts = x->attempts;
+	settle_attempt(x, &before, flaws[ROUTE_CUT].end);
+}
+
 bool
 route_failed(struct exchange *x, enum route_flaw flaw, uint64_t rest_ms)
 {
@@ -96,7 +112,7 @@ route_failed(struct exchange *x, enum route_flaw flaw, uint64_t rest_ms)
 	if (!x->req || !x->client || x->head_sent || e->draining || r->tries + 1 >= TRIES_MAX || !route_has_more(x))
 		return false;
 	struct ticket_facts before = x->ticket->facts;
-	bool asked = x->step >= STEP_SEND && x->req->sent >= x->req->total && x->req->sent;
+	bool asked = went_up_whole(x);
 	before.attempts = x->attempts;
 	if (!of_key || !route_next_key(x)) {
 		r->out |= (uint16_t)(1u << (r->target - catalogue_target(e->p->catalogue, r->first)));

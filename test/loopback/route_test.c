@@ -387,6 +387,29 @@ a_cut_behind_the_first_byte_is_a_cut(void **state)
 	close(c);
 }
 
+/* Whether it was seen before the connection closed nobody knows: the customer pays once, and what the provider may charge is the operator's loss. */
+static void
+what_had_gone_up_whole_may_be_charged_twice(void **state)
+{
+	bool eof;
+	int c = ask(BODY("ranked"), ""), p = asked("at-one");
+	answer(p);
+	told(c, "HTTP/1.1 200", "Hello.");
+	close(c);
+	assert_int_equal(loss_retry(), 0);
+	c = ask(BODY("ranked"), "");
+	rig_read(&r, p, out, &eof); /* over the kept connection */
+	assert_non_null(strstr(out, "\"model\":\"at-one\""));
+	shutdown(p, SHUT_RDWR);
+	rig_turn(&r);
+	answer(asked("at-one"));
+	told(c, "HTTP/1.1 200", "lethe-provider: one");
+	assert_int_equal(cost_of(1000000000), 2 * 20000);
+	assert_true(loss_retry() < 0);
+	assert_int_equal(atomic_load(&r.counters.upstream_failovers), 0);
+	close(c);
+}
+
 /* Three failures in a row, and it is asked after the others; then one request finds out, and only that one. */
 static void
 an_open_circuit_is_passed_over_until_a_probe_has_closed_it(void **state)
@@ -534,6 +557,7 @@ main(void)
 		TEST(what_the_caller_did_wrong_is_told_by_the_first),
 		TEST(when_nobody_is_left_the_last_one_speaks),
 		TEST(a_cut_behind_the_first_byte_is_a_cut),
+		TEST(what_had_gone_up_whole_may_be_charged_twice),
 		TEST(an_open_circuit_is_passed_over_until_a_probe_has_closed_it),
 		TEST(what_only_the_failed_one_takes_is_no_mistake),
 		TEST(who_can_not_pay_takes_no_probe),
