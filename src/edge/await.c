@@ -176,7 +176,7 @@ begin(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bo
 		route_fail(x, ROUTE_MALFORMED, END_PROVIDER_MALFORMED);
 	else if (h->status == 401 || h->status == 402 || h->status == 403) {
 		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, h->status);
-		route_fail(x, ROUTE_ACCOUNT, END_PROVIDER_ACCOUNT);
+		route_fail(x, h->status == 403 ? ROUTE_FORBIDDEN : ROUTE_ACCOUNT, END_PROVIDER_ACCOUNT);
 	} else if (encoded(h))
 		exchange_end(x, END_PROVIDER_ENCODED);
 	else if (h->status >= 400 || object_is_read_whole(x))

@@ -59,6 +59,7 @@ enum route_lack { LACK_NOTHING,
 	X(BUSY, PROVIDER_ERROR, false) /* 5xx */ \
 	X(RATE, PROVIDER_ERROR, false) /* 429 */ \
 	X(ACCOUNT, PROVIDER_ACCOUNT, false) /* about the operator's account */ \
+	X(FORBIDDEN, PROVIDER_ACCOUNT, false) /* 403: about that, or about what this request asks for */ \
 	X(WORDS, PROVIDER_ACCOUNT, false) /* its words alone say so: they may repeat the caller's, and nobody else is to suffer from those */
 
 enum route_flaw {

@@ -45,8 +45,8 @@ note(struct exchange *x, enum route_flaw flaw, uint64_t rest_ms)
 	bool several = catalogue_provider(e->p->catalogue, x->route.target->provider)->key_count > 1;
 	if (flaw == ROUTE_WORDS)
 		return true;
-	if (flaw == ROUTE_ACCOUNT && key) {
-		if (circuit_refused(key, now))
+	if ((flaw == ROUTE_ACCOUNT || flaw == ROUTE_FORBIDDEN) && key) {
+		if (flaw == ROUTE_ACCOUNT ? circuit_refused(key, now) : circuit_forbidden(key, now))
 			edge_report_three(e, EVENT_KEY_REFUSED, provider_id(x), x->route.key, circuit_until_ms(key) - now);
 		return true;
 	}

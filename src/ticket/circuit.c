@@ -180,6 +180,12 @@ circuit_refused(struct circuit *c, uint64_t now_ms)
 	return open_up(c, now_ms, CIRCUIT_REFUSED, 1, CIRCUIT_REFUSED_MS);
 }
 
+bool
+circuit_forbidden(struct circuit *c, uint64_t now_ms)
+{
+	return open_up(c, now_ms, CIRCUIT_REFUSED, CIRCUIT_FAILURES, CIRCUIT_REFUSED_MS);
+}
+
 void
 circuit_rest(struct circuit *c, uint64_t now_ms, uint64_t rest_ms)
 {

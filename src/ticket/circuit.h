@@ -79,6 +79,8 @@ bool circuit_good(struct circuit *c);
 bool circuit_failed(struct circuit *c, uint64_t now_ms);
 /* It refuses our account. True: by that it opened. */
 bool circuit_refused(struct circuit *c, uint64_t now_ms);
+/* It refuses this request, maybe for what that asks: only several in a row are about our account. True: by that it opened. */
+bool circuit_forbidden(struct circuit *c, uint64_t now_ms);
 /* It wants to be left alone for so long; 0: it did not say. */
 void circuit_rest(struct circuit *c, uint64_t now_ms, uint64_t rest_ms);
 

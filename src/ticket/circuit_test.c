@@ -68,6 +68,16 @@ a_refused_account_opens_at_once_and_a_rest_ends_by_itself(void **state)
 	assert_int_equal(circuit_state(&c, 11), CIRCUIT_REFUSED);
 	assert_true(circuit_claim(&c, 10 + CIRCUIT_REFUSED_MS));
 	assert_true(circuit_good(&c));
+	for (int i = 0; i < 2; i++) { /* an answer between them begins anew */
+		assert_false(circuit_forbidden(&c, 20));
+		assert_false(circuit_forbidden(&c, 20));
+		assert_true(circuit_may(&c, 20));
+		assert_false(circuit_good(&c));
+	}
+	for (int i = 1; i <= CIRCUIT_FAILURES; i++)
+		assert_int_equal(circuit_forbidden(&c, 20), i == CIRCUIT_FAILURES);
+	assert_int_equal(circuit_state(&c, 20), CIRCUIT_REFUSED);
+	assert_true(circuit_good(&c));
 	circuit_rest(&c, 100, 0);
 	assert_false(circuit_may(&c, 100 + CIRCUIT_REST_MS - 1));
 	assert_int_equal(circuit_state(&c, 100), CIRCUIT_RESTING);

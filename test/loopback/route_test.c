@@ -410,6 +410,36 @@ what_had_gone_up_whole_may_be_charged_twice(void **state)
 	close(c);
 }
 
+/* A feature that the account doesn't have is anybody's to ask for: one such request puts no key behind the others, but several in a row do. */
+static void
+forbidden_once_is_no_refused_account(void **state)
+{
+	static const char no[] = "HTTP/1.1 403 No\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+	for (int i = 0; i < 2 + CIRCUIT_FAILURES; i++) {
+		bool good = i == 1; /* in a row */
+		int c = ask(BODY("ranked"), "");
+		int p = asked("at-one"); /* each time: it is not refused */
+		if (!good) {
+			say(p, no);
+			close(p);
+			p = asked("at-one"); /* its other key */
+			say(p, no);
+			close(p);
+			p = asked("at-two");
+		}
+		answer(p);
+		told(c, "HTTP/1.1 200", good ? "lethe-provider: one" : "lethe-provider: two");
+		close(c);
+		shutdown(p, SHUT_RDWR);
+		rig_turn(&r);
+	}
+	int c = ask(BODY("ranked"), "");
+	answer(asked("at-two"));
+	told(c, "HTTP/1.1 200", "lethe-provider: two");
+	assert_int_equal(loss_retry(), 0);
+	close(c);
+}
+
 /* Three failures in a row, and it is asked after the others; then one request finds out, and only that one. */
 static void
 an_open_circuit_is_passed_over_until_a_probe_has_closed_it(void **state)
@@ -558,6 +588,7 @@ main(void)
 		TEST(when_nobody_is_left_the_last_one_speaks),
 		TEST(a_cut_behind_the_first_byte_is_a_cut),
 		TEST(what_had_gone_up_whole_may_be_charged_twice),
+		TEST(forbidden_once_is_no_refused_account),
 		TEST(an_open_circuit_is_passed_over_until_a_probe_has_closed_it),
 		TEST(what_only_the_failed_one_takes_is_no_mistake),
 		TEST(who_can_not_pay_takes_no_probe),
