@@ -5,6 +5,7 @@
 #include "edge/answer.h"
 #include "edge/endpoints.h"
 #include "edge/quote.h"
+#include "edge/route.h"
 
 #include <assert.h>
 
@@ -240,7 +241,7 @@ passage_undo(struct exchange *x)
 }
 
 static void
-refused(struct exchange *x, struct translate_notes *n)
+answer_refusal(struct exchange *x, struct translate_notes *n)
 {
 	static const struct span sentences[] = {
 #define X(NAME, sentence) {sentence, sizeof(sentence) - 1},
@@ -274,6 +275,27 @@ refused(struct exchange *x, struct translate_notes *n)
 	exchange_end(x, END_BAD_BODY);
 	explicit_bzero(path, sizeof path);
 	explicit_bzero(room, sizeof room);
+}
+
+/* Somebody else is asked, or would have been: what the request says is no flaw of it as long as one takes it. */
+static bool
+is_passed_on(struct exchange *x)
+{
+	passage_free(x);
+	if (route_skip(x))
+		return true;
+	if (x->route.tries) /* the one that takes it has failed: it may be sent again */
+		exchange_end(x, END_PROVIDER_UNREACHABLE);
+	return x->route.tries > 0;
+}
+
+static void
+refused(struct exchange *x, struct translate_notes *n)
+{
+	if (n->refusal == TRANSLATE_NO_MEMORY || n->refusal == TRANSLATE_NONE)
+		exchange_end(x, END_OVERLOADED);
+	else if (!is_passed_on(x))
+		answer_refusal(x, n);
 	explicit_bzero(n, sizeof *n); /* the path has the caller's own names */
 }
 
@@ -383,6 +405,8 @@ wants_array(const struct exchange *x)
 static void
 refuse_array(struct exchange *x)
 {
+	if (is_passed_on(x))
+		return;
 	struct error_says says = {
 		.status = 400,
 		.message = SPAN("A stream of this model comes as server-sent events: call streamGenerateContent?alt=sse."),
@@ -421,13 +445,8 @@ passage_request(struct exchange *x, const struct catalogue_provider *to, const c
 		return true;
 	}
 	free_blocks(x->edge, made.first);
-	if (notes.refusal == TRANSLATE_NO_MEMORY || notes.refusal == TRANSLATE_NONE)
-		exchange_end(x, END_OVERLOADED);
-	else if (x->route.tries) { /* the one that takes it has failed: that is no flaw of the request, which may be sent again */
-		explicit_bzero(&notes, sizeof notes);
-		exchange_end(x, END_PROVIDER_UNREACHABLE);
-	} else
-		refused(x, &notes);
+	give_back(x, made.room);
+	refused(x, &notes);
 	return false;
 }
 

@@ -60,7 +60,7 @@ enum endpoint passage_endpoint(const struct exchange *x);
 must_check bool passage_read_wish(struct exchange *x, const struct http1_head *h);
 /* Another language is due between this request and that provider. */
 bool passage_is_due(const struct exchange *x, const struct catalogue_provider *p);
-/* The body in its language. False: the exchange has ended. */
+/* The body in its language. False: that can't be, and another target has been taken; or there is none, and the exchange has ended. */
 must_check bool passage_request(struct exchange *x, const struct catalogue_provider *p, const char *upstream_id);
 /* The caller's own body again: for another target. */
 void passage_undo(struct exchange *x);

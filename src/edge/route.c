@@ -195,15 +195,18 @@ route_model(struct exchange *x)
 
 /* ---- edits of the body: everything else goes up byte by byte as it came ---- */
 
-bool
-route_edit(struct exchange *x)
+static const struct catalogue_provider *
+provider_of(const struct exchange *x)
+{
+	return catalogue_provider(x->edge->p->catalogue, x->route.target->provider);
+}
+
+static bool
+edit_own(struct exchange *x)
 {
 	struct request *r = x->req;
 	const struct request_facts *f = &r->scan.result;
-	const struct catalogue_provider *p = catalogue_provider(x->edge->p->catalogue, x->route.target->provider);
-	passage_undo(x);
-	if (passage_is_due(x, p))
-		return passage_request(x, p, x->route.target->upstream_id);
+	const struct catalogue_provider *p = provider_of(x);
 	struct text room = text_on(r->edit_text, sizeof r->edit_text);
 	if (x->object) { /* as it came */
 		r->total = r->body_bytes;
@@ -239,4 +242,17 @@ route_edit(struct exchange *x)
 	for (uint32_t i = 0; i < r->edit_count; i++)
 		r->total += r->edits[i].text_len - (uint64_t)r->edits[i].remove;
 	return true;
+}
+
+bool
+route_edit(struct exchange *x)
+{
+	passage_undo(x);
+	while (passage_is_due(x, provider_of(x))) {
+		if (passage_request(x, provider_of(x), x->route.target->upstream_id))
+			return true;
+		if (x->step == STEP_DONE)
+			return false;
+	}
+	return edit_own(x);
 }

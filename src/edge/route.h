@@ -79,6 +79,8 @@ bool route_target_serves(const struct edge *e, const struct catalogue_target *t,
 const struct catalogue_price *route_bound(struct exchange *x, uint64_t input);
 /* Take the next candidate that is left. False: there is none. */
 must_check bool route_next(struct exchange *x);
+/* This target can't be told the request: the next one is taken, and nothing is held against this one. False: there is none. */
+must_check bool route_skip(struct exchange *x);
 /* Is there anybody else to ask, should this one fail? */
 bool route_has_more(const struct exchange *x);
 

@@ -297,6 +297,15 @@ route_next_key(struct exchange *x)
 }
 
 bool
+route_skip(struct exchange *x)
+{
+	if (x->route.count == 0)
+		return false;
+	x->route.out |= (uint16_t)(1u << (index_of(x, x->route.target) - x->route.first));
+	return route_next(x);
+}
+
+bool
 route_has_more(const struct exchange *x)
 {
 	const struct route *r = &x->route;

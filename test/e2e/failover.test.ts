@@ -6,12 +6,14 @@ import { type Json, upstreamKey } from "../harness/lethe.ts";
 import { Nobody } from "../harness/nobody.ts";
 import { type Answer, json, Provider } from "../harness/provider.ts";
 import { Sim } from "../harness/sim.ts";
+import { chat, messages } from "../harness/turns.ts";
 import { until } from "../harness/until.ts";
 import { world, type World } from "../harness/world.ts";
 
 // Two providers of one model: the first does what the test wants, the simulator is well. The client must not notice the first.
 let w: World;
 let first: Provider;
+let words: Provider;
 let nobody: Nobody;
 let asked = 0;
 const hi = { messages: [{ role: "user", content: "hi" }] };
@@ -19,6 +21,7 @@ const hi = { messages: [{ role: "user", content: "hi" }] };
 beforeAll(async () => {
 	first = await Provider.start();
 	nobody = await Nobody.start();
+	words = await Provider.start();
 	const sim = await Sim.start({ key: upstreamKey });
 	const targets = (provider: string) => [{ provider, upstream: "exact" }, { provider: "sim", upstream: "exact", rank: 2 }];
 	const model = (id: string, provider: string): Json => ({
@@ -33,8 +36,14 @@ beforeAll(async () => {
 			providers: [
 				{ name: "first", url: `${first.url}/v1` },
 				{ name: "nobody", url: `${nobody.url}/v1` },
+				{ name: "words", url: `${words.url}/v1`, dialect: "anthropic" },
 			],
-			models: [model("two", "first"), model("half", "nobody")],
+			models: [
+				model("two", "first"),
+				model("half", "nobody"),
+				{ ...model("to-words", "first"), targets: [{ provider: "first", upstream: "gpt" }, { provider: "words", upstream: "claude", rank: 2 }] },
+				{ ...model("from-words", "words"), targets: [{ provider: "words", upstream: "claude" }, { provider: "first", upstream: "gpt", rank: 2 }] },
+			],
 		},
 		config: { expose_route: true, timeouts: { target: "300ms" }, metrics: { listen: "127.0.0.1:0" } },
 	});
@@ -43,6 +52,7 @@ afterAll(async () => {
 	await w?.end();
 	first?.stop();
 	nobody?.stop();
+	words?.stop();
 });
 
 async function ask(model: string, more: Json = {}): Promise<{ status: number; provider: string | null; text: string }> {
@@ -77,6 +87,32 @@ test.each(faults)("of 20 requests at once to one that %s, none fails", async (_,
 test("of 20 requests at once to one that can't be reached, none fails", async () => {
 	const answers = await Promise.all(Array.from({ length: 20 }, () => ask("half")));
 	for (const a of answers) expect(a).toMatchObject({ status: 200, provider: "sim" });
+});
+
+// One failure each: an open circuit would pass the first one over.
+test.each([
+	["to-words", false, { status: 503, pieces: ["{}"] }],
+	["to-words", true, { pieces: [], silent: true }],
+	["from-words", false, { pieces: [], silent: true }],
+	["from-words", true, { status: 529, pieces: ["{}"] }],
+] as [string, boolean, Answer][])("the OpenAI SDK does not notice that who fails and who answers speak different languages: %s, streamed: %s", async (model, stream, fault) => {
+	const [fails, answers] = model === "to-words" ? [first, words] : [words, first];
+	const text = "Hello from the other side.";
+	const [failed, answered] = [fails.seen.length, answers.seen.length];
+	fails.answers(fault);
+	answers.answers((answers === words ? messages : chat)({ text }, stream));
+	// An account of its own: the SDK leaves at [DONE], so that the end of a stream may count as the client's.
+	const client = w.lethe.client((await w.lethe.account(`sdk ${model} ${stream}`, "1")).key);
+	const ask = { model, messages: [{ role: "user" as const, content: "café" }] };
+	let said = "";
+	if (stream) for await (const part of await client.chat.completions.create({ ...ask, stream })) said += part.choices[0]?.delta.content ?? "";
+	else said = (await client.chat.completions.create(ask)).choices[0]!.message.content!;
+	expect(said).toBe(text);
+	expect(fails.seen.length).toBe(failed + 1);
+	expect(answers.seen.length).toBe(answered + 1);
+	expect(words.last).toMatchObject({ url: "/v1/messages", body: { model: "claude", messages: [{ role: "user" }] } });
+	expect(first.last).toMatchObject({ url: "/v1/chat/completions", body: { model: "gpt", messages: [{ role: "user", content: "café" }] } });
+	for (const p of [words, first]) expect(p.last.raw.match(/café/g)).toHaveLength(1);
 });
 
 test("all edges pass it over, the metrics say so, and it is found well again", async () => {

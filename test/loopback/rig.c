@@ -169,9 +169,12 @@ hand_over(struct rig *r)
 	sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
 	secret.kind = SECRET_PROVIDER_KEY;
 	secret.secret_bytes = 24;
-	memcpy(secret.secret, "sk-rig-0123456789abcdefg", 24);
-	for (; secret.key < r->config->providers[0].key_count; secret.key++, secret.secret[23]++)
-		sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
+	for (; secret.provider < r->config->provider_count; secret.provider++) {
+		memcpy(secret.secret, "sk-rig-0123456789abcdefg", 24);
+		secret.secret[7] += (char)secret.provider;
+		for (secret.key = 0; secret.key < r->config->providers[secret.provider].key_count; secret.key++, secret.secret[23]++)
+			sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
+	}
 	sent &= ipc_send(r->supervisor, &go, sizeof go, -1) == IPC_OK;
 	assert(sent);
 }
