@@ -48,6 +48,6 @@ test("each library that the program needs when it starts is on it, and those tha
 	const names = list.packages.map((p) => p.name);
 	for (const part of ["libc6", "libssl3", "libnghttp2-14", "libsodium-dev", "libsqlite3-dev", "libjansson-dev", "libcyaml-dev", "libyaml-dev", "libc-ares-dev"])
 		expect(names).toContain(part);
-	const needed = run("readelf", "-d", letheBinary).match(/NEEDED/g)!.length;
+	const needed = run("readelf", "-d", "build/lethe").match(/NEEDED/g)!.length;
 	expect(needed).toBeGreaterThan(3);
 });
