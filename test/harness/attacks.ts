@@ -252,7 +252,7 @@ export const attacks: Attack[] = [
 	{
 		name: "HTTP/2: streams reset at once",
 		connections: 5,
-		bytes: 1 << 20,
+		bytes: 512 << 10,
 		shows: "lethe_h2_connections_ended_for_noise_total",
 		open: h2,
 		behave: (s) =>
