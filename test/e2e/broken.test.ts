@@ -201,10 +201,8 @@ describe.each(Object.entries(dialects))("%s", (_, d) => {
 			const wanted = place.tickets ?? 1;
 			// One that must not be there would have to be booked before the whole one that follows.
 			if (wanted === 0) await exchange(d, places["nowhere: the whole answer"]!, stream);
-			const fresh = await until("it is booked", () => {
-				const now = mine().slice(rows);
-				return now.length > 0 && now;
-			});
+			// A leg may be booked before the request it belongs to.
+			await until("it is booked", () => mine().slice(rows).some((row) => Number(row["parent"]) === 0));
 			await until("nothing runs", async () => (await lethe.command("account", "show", a.id))["held"] === "0.000000000");
 			const all = mine().slice(rows);
 			// What a kept connection took along as it closed goes up once more: the first attempt is a leg that costs the customer nothing.
@@ -212,7 +210,6 @@ describe.each(Object.entries(dialects))("%s", (_, d) => {
 			expect(all.length - legs.length, "tickets").toBe(Math.max(wanted, 1));
 			expect(legs.length).toBeLessThanOrEqual(place.cutAtOnce ? 1 : 0);
 			expect(legs.every((row) => Number(row["cost_nano"]) === 0)).toBe(true);
-			expect(fresh.length).toBe(all.length);
 			for (const row of all) check(row, d, wanted === 0 ? "whole" : place.charge[stream ? "stream" : "plain"]);
 			expect(balance - (await lethe.balance(a.id)), "the balance").toBe(all.reduce((sum, row) => sum + Number(row["cost_nano"]), 0));
 		});
