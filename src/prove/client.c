@@ -16,7 +16,7 @@ enum { SENT_MAX = 16 << 10,
 	SEEN_MS = 5000 };
 
 struct request {
-	char path[256], more[3 * TEXT_MAX], body[SENT_MAX];
+	char path[512], more[3 * TEXT_MAX], body[SENT_MAX];
 	size_t body_len;
 	char key[PROVE_KEY_MAX];
 };
@@ -80,9 +80,9 @@ compress_body(struct request *r)
 static void
 put_mark_into_path(const struct exchange *x, const char *before, struct request *r)
 {
-	char mark[CANARY_BYTES + 1], path[160];
+	char mark[CANARY_BYTES + 1], path[400];
 	plain_mark(x, mark);
-	snprintf(path, sizeof path, "%.159s", r->path);
+	snprintf(path, sizeof path, "%.399s", r->path);
 	if (*before == '/')
 		snprintf(r->path, sizeof r->path, "/v1/%s/completions", mark);
 	else
@@ -112,12 +112,28 @@ name_model(const struct client *c, const struct exchange *x, struct request *r)
 	r->body_len = (size_t)(at - r->body) + (size_t)snprintf(at, sizeof r->body - (size_t)(at - r->body), "%.120s%s", c->model, rest);
 }
 
+/* The path of its form, with the names in it that an earlier answer told. */
+static void
+put_path(const struct client *c, const struct exchange *x, struct request *r)
+{
+	const struct {
+		const char *word, *name;
+	} names[] = {{"{file}", c->file}, {"{request}", c->request}};
+	const char *path = prove_forms[x->endpoint].path;
+	snprintf(r->path, sizeof r->path, "%s", path);
+	for (size_t n = 0; n < ARRAY_LEN(names); n++) {
+		const char *at = strstr(path, names[n].word);
+		if (at)
+			snprintf(r->path, sizeof r->path, "%.*s%s%s", (int)(at - path), path, names[n].name, at + strlen(names[n].word));
+	}
+}
+
 static void
 put_together(const struct client *c, const struct exchange *x, struct request *r)
 {
 	*r = (struct request){0};
 	snprintf(r->key, sizeof r->key, "%s", x->way->client == CLIENT_POOR ? c->poor_key : c->key);
-	snprintf(r->path, sizeof r->path, "%s", prove_forms[x->endpoint].path);
+	put_path(c, x, r);
 	r->body_len = exchange_request(x, r->body, sizeof r->body);
 	if (c->model)
 		name_model(c, x, r);
@@ -187,10 +203,10 @@ write_head(const struct exchange *x, const struct request *r, uint32_t number, c
 {
 	char length[64];
 	size_t bytes = x->way->client == CLIENT_TOO_LARGE ? 2 * PROVE_BODY_LIMIT : r->body_len;
-	snprintf(length, sizeof length, "content-length: %zu\r\n", bytes);
-	int n = snprintf(ret, cap, "POST %s HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: %s\r\n"
+	snprintf(length, sizeof length, bytes ? "content-length: %zu\r\n" : "", bytes);
+	int n = snprintf(ret, cap, "%s %s HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: %s\r\n"
 							   "anthropic-version: 2023-06-01\r\nauthorization: Bearer %.120s\r\n" PROVE_HEADER ": %u\r\n%s%s\r\n",
-		r->path, prove_content_type(x->endpoint), r->key, number, r->more, x->way->client == CLIENT_ASKS_IN_PIECES ? "transfer-encoding: chunked\r\n" : length);
+		prove_forms[x->endpoint].method, r->path, prove_content_type(x->endpoint), r->key, number, r->more, x->way->client == CLIENT_ASKS_IN_PIECES ? "transfer-encoding: chunked\r\n" : length);
 	assert(n > 0 && (size_t)n < cap);
 	return (size_t)n;
 }
@@ -226,7 +242,7 @@ by_h2(const struct client *c, const struct exchange *x, uint32_t number)
 	case CLIENT_TOO_LARGE:
 		return false;
 	default:
-		return c->h2 && ((number >> 1 ^ number >> 3) & 1);
+		return c->h2_alone || (c->h2 && ((number >> 1 ^ number >> 3) & 1));
 	}
 }
 
@@ -235,7 +251,7 @@ begin_h2(struct link *l, const struct exchange *x, const struct request *r, uint
 {
 	char digits[16];
 	snprintf(digits, sizeof digits, "%u", number);
-	return h2_client_begin(l, &(struct h2_request){r->path, r->key, digits, r->more, prove_content_type(x->endpoint), r->body, r->body_len});
+	return h2_client_begin(l, &(struct h2_request){prove_forms[x->endpoint].method, r->path, r->key, digits, r->more, prove_content_type(x->endpoint), r->body, r->body_len});
 }
 
 static bool
@@ -296,6 +312,13 @@ client_sees_answer(struct exchange *x, struct link *l)
 	return sees;
 }
 
+/* What Lethe answers by itself repeats nothing. */
+static bool
+has_passed(const struct exchange *x, const struct outcome *o, const char *at, size_t len)
+{
+	return prove_forms[x->endpoint].here ? o->status == 200 : sees_mark(x, at, len);
+}
+
 static struct outcome
 read_all(struct exchange *x, struct link *l)
 {
@@ -309,7 +332,7 @@ read_all(struct exchange *x, struct link *l)
 		;
 	kept[len] = '\0';
 	o.status = strncmp(kept, "HTTP/1.1 ", 9) == 0 ? (unsigned)strtoul(kept + 9, NULL, 10) : 0;
-	o.passed = sees_mark(x, kept, len);
+	o.passed = has_passed(x, &o, kept, len);
 	o.silent = l->silent;
 	free(kept);
 	link_close(l);
@@ -321,7 +344,8 @@ read_all_h2(struct exchange *x, struct link *l)
 {
 	while (h2_client_pump(l))
 		;
-	struct outcome o = {l->h2->status, sees_mark(x, l->h2->kept, l->h2->kept_len), true, l->silent};
+	struct outcome o = {.status = l->h2->status, .h2 = true, .silent = l->silent};
+	o.passed = has_passed(x, &o, l->h2->kept, l->h2->kept_len);
 	link_close(l);
 	return o;
 }
@@ -346,6 +370,43 @@ client_end(struct exchange *x, struct link *l)
 	default:
 		return l->h2 ? read_all_h2(x, l) : read_all(x, l);
 	}
+}
+
+/* What stands in an answer between two texts, as an id. */
+static bool
+name_between(const char *answer, const char *before, const char *behind, char ret[PROVE_ID_MAX])
+{
+	const char *at = strcasestr(answer, before), *end = at ? strpbrk(at + strlen(before), behind) : NULL;
+	size_t len = end ? (size_t)(end - at) - strlen(before) : 0;
+	if (len == 0 || len >= PROVE_ID_MAX)
+		return false;
+	memcpy(ret, end - len, len);
+	ret[len] = '\0';
+	return true;
+}
+
+/* By HTTP/1.1, whose head comes as text. */
+static bool
+learn(const struct client *c, struct exchange *x, uint32_t number, const char *before, const char *behind, char ret[PROVE_ID_MAX])
+{
+	struct client plain = *c;
+	struct link l;
+	char answer[16 << 10];
+	size_t len = 0, n;
+	plain.h2 = plain.h2_alone = false;
+	if (!client_begin(&plain, x, number, &l))
+		return false;
+	while (len < sizeof answer - 1 && (n = link_read(&l, answer + len, sizeof answer - 1 - len)))
+		len += n;
+	answer[len] = '\0';
+	link_close(&l);
+	return name_between(answer, before, behind, ret);
+}
+
+bool
+client_learn_names(struct client *c, struct exchange *file, uint32_t file_number, struct exchange *request, uint32_t request_number)
+{
+	return learn(c, file, file_number, "\"id\":\"", "\"", c->file) && learn(c, request, request_number, "x-request-id: ", "\r", c->request);
 }
 
 size_t

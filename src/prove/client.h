@@ -7,6 +7,7 @@
 #include "prove/exchange.h"
 
 enum { PROVE_KEY_MAX = 128,
+	PROVE_ID_MAX = 160,
 	PROVE_BODY_LIMIT = 1 << 20 /* limits.body_bytes of the private instance */ };
 
 struct client {
@@ -14,6 +15,8 @@ struct client {
 	SSL_CTX *tls;
 	char key[PROVE_KEY_MAX], poor_key[PROVE_KEY_MAX];
 	bool h2; /* every other exchange that can goes over HTTP/2: over TLS by ALPN, in clear text at once */
+	bool h2_alone; /* each that can */
+	char file[PROVE_ID_MAX], request[PROVE_ID_MAX]; /* what stands in paths for {file} and {request} */
 	const char *model; /* asked in place of the private instance's; NULL: that */
 };
 
@@ -28,6 +31,8 @@ struct outcome {
 must_check bool client_begin(const struct client *c, struct exchange *x, uint32_t number, struct link *l);
 /* Until it has ended; closes the link. */
 struct outcome client_end(struct exchange *x, struct link *l);
+/* A file that is kept at the provider, and a request that is booked, for paths that name one. */
+must_check bool client_learn_names(struct client *c, struct exchange *file, uint32_t file_number, struct exchange *request, uint32_t request_number);
 /* Until the provider has the whole request. */
 void client_wait_until_seen(const struct exchange *x);
 /* Until the first marked words of the answer are here. */

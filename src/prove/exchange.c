@@ -14,7 +14,7 @@ const struct prove_way prove_way_running = {"running", CLIENT_ASKS, PROVIDER_GOE
 const struct prove_way prove_way_waiting = {"waiting", CLIENT_GONE_WAITING, PROVIDER_SILENT};
 
 const struct prove_form prove_forms[PROVE_ENDPOINT_COUNT] = {
-#define X(name, words, path, streams, all) {words, path, streams, all},
+#define X(name, words, method, path, how, all) {words, #method, path, ANSWERED_##how == ANSWERED_STREAM, ANSWERED_##how == ANSWERED_HERE, all},
 	PROVE_ENDPOINTS(X)
 #undef X
 };
@@ -33,92 +33,124 @@ struct texts {
 	const char *request, *answer, *begin, *piece, *end;
 };
 
-#define CHAT_TEXTS(stream) \
-	{ \
-		"{\"model\":\"c\"," stream "\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}", \
-			"{\"id\":\"x\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"c\",\"choices\":[{\"index\":0,\"message\":" \
-			"{\"role\":\"assistant\",\"content\":\"%s\"},\"finish_reason\":\"stop\"}]," CHAT_USAGE "}", \
-			"", CHAT_CHUNK "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%s\"},\"finish_reason\":null}]}\n\n", \
-			CHAT_CHUNK "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n" CHAT_CHUNK "\"choices\":[]," CHAT_USAGE \
-					   "}\n\ndata: [DONE]\n\n" \
-	}
-#define RESPONSES_TEXTS(stream) \
-	{ \
-		"{\"model\":\"r\"," stream "\"input\":\"%s\"}", RESPONSE, "", \
-			"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"item_id\":\"i\",\"output_index\":0," \
-			"\"content_index\":0,\"delta\":\"%s\"}\n\n", \
-			"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":" RESPONSE "}\n\n" \
-	}
-#define MESSAGES_TEXTS(stream) \
-	{ \
-		"{\"model\":\"m\",\"max_tokens\":99," stream "\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}", \
-			"{" MESSAGE_HEAD "\"content\":[{\"type\":\"text\",\"text\":\"%s\"}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null," \
-			"\"usage\":{\"input_tokens\":9,\"output_tokens\":9}}", \
-			"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{" MESSAGE_HEAD \
-			"\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n", \
-			"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"%s\"}}\n\n", \
-			"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":9}}\n\n" \
-			"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n" \
-	}
-/* Asked as a chat, answered as messages. */
-#define TOLD_TEXTS(stream) \
-	{ \
-		"{\"model\":\"m\"," stream "\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}", \
-			"{" MESSAGE_HEAD "\"content\":[{\"type\":\"text\",\"text\":\"%s\"}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null," \
-			"\"usage\":{\"input_tokens\":9,\"output_tokens\":9}}", \
-			"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{" MESSAGE_HEAD \
-			"\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n" \
-			"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n", \
-			"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"%s\"}}\n\n", \
-			"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n" \
-			"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":9}}\n\n" \
-			"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n" \
-	}
-#define GEMINI_REQUEST "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"%s\"}]}]}"
-#define GEMINI_TEXTS \
-	{ \
-		GEMINI_REQUEST, "{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"%s\"}]},\"finishReason\":\"STOP\",\"index\":0}]," GEMINI_USAGE "\"modelVersion\":\"g\",\"responseId\":\"r\"}", "", \
-			"data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"%s\"}]},\"index\":0}],\"modelVersion\":\"g\",\"responseId\":\"r\"}\n\n", \
-			"data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"\"}]},\"finishReason\":\"STOP\",\"index\":0}]," GEMINI_USAGE "\"modelVersion\":\"g\",\"responseId\":\"r\"}\n\n" \
-	}
+/* What is asked, and by which model. */
+#define ASK_CHAT(model, more) "{\"model\":\"" model "\"," more "\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}"
+#define ASK_RESPONSES(model, more) "{\"model\":\"" model "\"," more "\"input\":\"%s\"}"
+#define ASK_MESSAGES(model, more) "{\"model\":\"" model "\",\"max_tokens\":99," more "\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}"
+#define ASK_GEMINI "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"%s\"}]}]}"
+#define STREAM "\"stream\":true,"
+
+/* What a provider of each language says: whole; and how a stream begins, goes on and ends. */
+#define SAY_CHAT \
+	"{\"id\":\"x\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"c\",\"choices\":[{\"index\":0,\"message\":" \
+	"{\"role\":\"assistant\",\"content\":\"%s\"},\"finish_reason\":\"stop\"}]," CHAT_USAGE "}", \
+		"", CHAT_CHUNK "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%s\"},\"finish_reason\":null}]}\n\n", \
+		CHAT_CHUNK "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n" CHAT_CHUNK "\"choices\":[]," CHAT_USAGE \
+				   "}\n\ndata: [DONE]\n\n"
+#define SAY_RESPONSES \
+	RESPONSE, "", \
+		"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"item_id\":\"i\",\"output_index\":0," \
+		"\"content_index\":0,\"delta\":\"%s\"}\n\n", \
+		"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":" RESPONSE "}\n\n"
+#define SAY_MESSAGES \
+	"{" MESSAGE_HEAD "\"content\":[{\"type\":\"text\",\"text\":\"%s\"}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null," \
+	"\"usage\":{\"input_tokens\":9,\"output_tokens\":9}}", \
+		"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{" MESSAGE_HEAD \
+		"\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n" \
+		"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n", \
+		"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"%s\"}}\n\n", \
+		"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n" \
+		"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":9}}\n\n" \
+		"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+#define SAY_GEMINI \
+	"{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"%s\"}]},\"finishReason\":\"STOP\",\"index\":0}]," GEMINI_USAGE \
+	"\"modelVersion\":\"g\",\"responseId\":\"r\"}", \
+		"", "data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"%s\"}]},\"index\":0}],\"modelVersion\":\"g\",\"responseId\":\"r\"}\n\n", \
+		"data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"\"}]},\"finishReason\":\"STOP\",\"index\":0}]," GEMINI_USAGE \
+		"\"modelVersion\":\"g\",\"responseId\":\"r\"}\n\n"
 
 #define BOUNDARY "proveproveprove"
 #define PART(name) "--" BOUNDARY "\r\nContent-Disposition: form-data; name=\"" name "\"\r\n\r\n"
 
 static const struct texts texts[PROVE_ENDPOINT_COUNT] = {
-	[PROVE_CHAT] = CHAT_TEXTS(""),
-	[PROVE_CHAT_STREAM] = CHAT_TEXTS("\"stream\":true,"),
-	[PROVE_RESPONSES] = RESPONSES_TEXTS(""),
-	[PROVE_RESPONSES_STREAM] = RESPONSES_TEXTS("\"stream\":true,"),
-	[PROVE_MESSAGES] = MESSAGES_TEXTS(""),
-	[PROVE_MESSAGES_STREAM] = MESSAGES_TEXTS("\"stream\":true,"),
-	[PROVE_GENERATE] = GEMINI_TEXTS,
-	[PROVE_GENERATE_STREAM] = GEMINI_TEXTS,
-	[PROVE_TOLD] = TOLD_TEXTS(""),
-	[PROVE_TOLD_STREAM] = TOLD_TEXTS("\"stream\":true,"),
+	[PROVE_CHAT] = {ASK_CHAT("c", ""), SAY_CHAT},
+	[PROVE_CHAT_STREAM] = {ASK_CHAT("c", STREAM), SAY_CHAT},
+	[PROVE_RESPONSES] = {ASK_RESPONSES("r", ""), SAY_RESPONSES},
+	[PROVE_RESPONSES_STREAM] = {ASK_RESPONSES("r", STREAM), SAY_RESPONSES},
+	[PROVE_MESSAGES] = {ASK_MESSAGES("m", ""), SAY_MESSAGES},
+	[PROVE_MESSAGES_STREAM] = {ASK_MESSAGES("m", STREAM), SAY_MESSAGES},
+	[PROVE_GENERATE] = {ASK_GEMINI, SAY_GEMINI},
+	[PROVE_GENERATE_STREAM] = {ASK_GEMINI, SAY_GEMINI},
+	[PROVE_CHAT_MESSAGES] = {ASK_CHAT("m", ""), SAY_MESSAGES},
+	[PROVE_CHAT_MESSAGES_STREAM] = {ASK_CHAT("m", STREAM), SAY_MESSAGES},
+	[PROVE_CHAT_GEMINI] = {ASK_CHAT("g", ""), SAY_GEMINI},
+	[PROVE_CHAT_GEMINI_STREAM] = {ASK_CHAT("g", STREAM), SAY_GEMINI},
+	[PROVE_RESPONSES_MESSAGES] = {ASK_RESPONSES("m", ""), SAY_MESSAGES},
+	[PROVE_RESPONSES_MESSAGES_STREAM] = {ASK_RESPONSES("m", STREAM), SAY_MESSAGES},
+	[PROVE_RESPONSES_GEMINI] = {ASK_RESPONSES("g", ""), SAY_GEMINI},
+	[PROVE_RESPONSES_GEMINI_STREAM] = {ASK_RESPONSES("g", STREAM), SAY_GEMINI},
+	[PROVE_MESSAGES_CHAT] = {ASK_MESSAGES("c", ""), SAY_CHAT},
+	[PROVE_MESSAGES_CHAT_STREAM] = {ASK_MESSAGES("c", STREAM), SAY_CHAT},
+	[PROVE_MESSAGES_GEMINI] = {ASK_MESSAGES("g", ""), SAY_GEMINI},
+	[PROVE_MESSAGES_GEMINI_STREAM] = {ASK_MESSAGES("g", STREAM), SAY_GEMINI},
+	[PROVE_GENERATE_CHAT] = {ASK_GEMINI, SAY_CHAT},
+	[PROVE_GENERATE_CHAT_STREAM] = {ASK_GEMINI, SAY_CHAT},
+	[PROVE_GENERATE_MESSAGES] = {ASK_GEMINI, SAY_MESSAGES},
+	[PROVE_GENERATE_MESSAGES_STREAM] = {ASK_GEMINI, SAY_MESSAGES},
 	[PROVE_EMBEDDINGS] = {"{\"model\":\"c\",\"input\":\"%s\"}",
 		"{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[0.25]}],\"model\":\"%s\",\"usage\":{\"prompt_tokens\":9,\"total_tokens\":9}}"},
 	[PROVE_MODERATIONS] = {"{\"model\":\"c\",\"input\":\"%s\"}", "{\"id\":\"modr-1\",\"model\":\"%s\",\"results\":[]}"},
 	[PROVE_COUNT] = {"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}", "{\"input_tokens\":9,\"note\":\"%s\"}"},
-	[PROVE_COUNT_GEMINI] = {GEMINI_REQUEST, "{\"totalTokens\":9,\"note\":\"%s\"}"},
+	[PROVE_COUNT_GEMINI] = {ASK_GEMINI, "{\"totalTokens\":9,\"note\":\"%s\"}"},
 	[PROVE_EMBED] = {"{\"content\":{\"parts\":[{\"text\":\"%s\"}]}}", "{\"embedding\":{\"values\":[0.25]},\"note\":\"%s\"}"},
 	[PROVE_EMBED_BATCH] = {"{\"requests\":[{\"model\":\"models/g\",\"content\":{\"parts\":[{\"text\":\"%s\"}]}}]}",
 		"{\"embeddings\":[{\"values\":[0.25]}],\"note\":\"%s\"}"},
 	[PROVE_TRANSCRIPTIONS] = {PART("file\"; filename=\"a.wav") "RIFF%s\r\n" PART("model") "c\r\n--" BOUNDARY "--",
 		"{\"text\":\"%s\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":9,\"output_tokens\":9,\"total_tokens\":18}}"},
+	[PROVE_TRANSLATIONS] = {PART("model") "c\r\n" PART("file\"; filename=\"a.wav") "RIFF%s\r\n--" BOUNDARY "--", "{\"text\":\"%s\"}"},
 	[PROVE_IMAGES] = {"{\"model\":\"c\",\"prompt\":\"%s\"}",
 		"{\"created\":1,\"data\":[{\"b64_json\":\"%s\"}],\"usage\":{\"input_tokens\":9,\"output_tokens\":9,\"total_tokens\":18}}"},
 	[PROVE_EDITS] = {PART("model") "c\r\n" PART("image\"; filename=\"a.png") "PNG\r\n" PART("prompt") "%s\r\n--" BOUNDARY "--",
 		"{\"created\":1,\"data\":[{\"b64_json\":\"%s\"}],\"usage\":{\"input_tokens\":9,\"output_tokens\":9,\"total_tokens\":18}}"},
+	[PROVE_VARIATIONS] = {PART("model") "c\r\n" PART("image\"; filename=\"a.png") "PNG%s\r\n--" BOUNDARY "--", "{\"created\":1,\"data\":[{\"b64_json\":\"%s\"}]}"},
 	[PROVE_FILES] = {PART("purpose") "user_data\r\n" PART("file\"; filename=\"a.txt") "%s\r\n--" BOUNDARY "--",
 		"{\"id\":\"file-prove1\",\"object\":\"file\",\"bytes\":9,\"created_at\":1,\"filename\":\"%s\",\"purpose\":\"user_data\"}"},
+	[PROVE_FILE] = {NULL, "{\"id\":\"file-prove1\",\"object\":\"file\",\"bytes\":9,\"created_at\":1,\"filename\":\"%s\",\"purpose\":\"user_data\"}"},
+	[PROVE_FILE_CONTENT] = {NULL, "what was kept: %s"},
+	[PROVE_FILE_DELETED] = {NULL, "{\"id\":\"file-prove1\",\"object\":\"file\",\"deleted\":true,\"note\":\"%s\"}"},
+	[PROVE_QUOTE] = {ASK_CHAT("c", ""), NULL},
 };
 
 const char *
 prove_content_type(enum prove_endpoint endpoint)
 {
-	bool form = endpoint == PROVE_TRANSCRIPTIONS || endpoint == PROVE_EDITS || endpoint == PROVE_FILES;
-	return form ? "multipart/form-data; boundary=" BOUNDARY : "application/json";
+	const char *asked = texts[endpoint].request;
+	return asked && strncmp(asked, "--" BOUNDARY, sizeof "--" BOUNDARY - 1) == 0 ? "multipart/form-data; boundary=" BOUNDARY : "application/json";
+}
+
+static bool
+wants_body(enum client_does client)
+{
+	switch (client) {
+	case CLIENT_ASKS:
+	case CLIENT_GONE_IN_HEAD:
+	case CLIENT_GONE_WAITING:
+	case CLIENT_GONE_IN_ANSWER:
+	case CLIENT_BAD_KEY:
+	case CLIENT_IN_HEADER:
+	case CLIENT_IN_QUERY:
+		return false;
+	default:
+		return true;
+	}
+}
+
+bool
+prove_way_fits(enum prove_endpoint endpoint, const struct prove_way *way)
+{
+	if (prove_forms[endpoint].here && way->provider != PROVIDER_ANSWERS)
+		return false;
+	return texts[endpoint].request || (!wants_body(way->client) && way->provider != PROVIDER_EARLY);
 }
 
 /* Each form has a mark of its own, so that a hit says in which form it left. */

@@ -10,31 +10,61 @@
 
 #include <stdatomic.h>
 
-/* X(NAME, words, path, streams, ends in all ways) */
+/*
+ * X(NAME, words, method, path, how it is answered, ends in all ways)
+ * In a path {file} and {request} stand for what an earlier answer named. Answered: whole or as a stream of events by the provider, or by Lethe itself.
+ */
 #define PROVE_ENDPOINTS(X) \
-	X(CHAT, "chat.completions", "/v1/chat/completions", false, true) \
-	X(CHAT_STREAM, "chat.completions, streamed", "/v1/chat/completions", true, true) \
-	X(RESPONSES, "responses", "/v1/responses", false, true) \
-	X(RESPONSES_STREAM, "responses, streamed", "/v1/responses", true, true) \
-	X(MESSAGES, "messages", "/v1/messages", false, true) \
-	X(MESSAGES_STREAM, "messages, streamed", "/v1/messages", true, true) \
-	X(GENERATE, "generateContent", "/v1beta/models/g:generateContent", false, true) \
-	X(GENERATE_STREAM, "streamGenerateContent", "/v1beta/models/g:streamGenerateContent?alt=sse", true, true) \
-	X(TOLD, "chat.completions, translated into messages", "/v1/chat/completions", false, true) \
-	X(TOLD_STREAM, "chat.completions, translated into messages, streamed", "/v1/chat/completions", true, true) \
-	X(EMBEDDINGS, "embeddings", "/v1/embeddings", false, false) \
-	X(MODERATIONS, "moderations", "/v1/moderations", false, false) \
-	X(COUNT, "messages.count_tokens", "/v1/messages/count_tokens", false, false) \
-	X(COUNT_GEMINI, "countTokens", "/v1beta/models/g:countTokens", false, false) \
-	X(EMBED, "embedContent", "/v1beta/models/g:embedContent", false, false) \
-	X(EMBED_BATCH, "batchEmbedContents", "/v1beta/models/g:batchEmbedContents", false, false) \
-	X(TRANSCRIPTIONS, "audio.transcriptions", "/v1/audio/transcriptions", false, true) \
-	X(IMAGES, "images.generations", "/v1/images/generations", false, false) \
-	X(EDITS, "images.edits", "/v1/images/edits", false, false) \
-	X(FILES, "files", "/v1/files", false, true)
+	X(CHAT, "chat.completions", POST, "/v1/chat/completions", WHOLE, true) \
+	X(CHAT_STREAM, "chat.completions, streamed", POST, "/v1/chat/completions", STREAM, true) \
+	X(RESPONSES, "responses", POST, "/v1/responses", WHOLE, true) \
+	X(RESPONSES_STREAM, "responses, streamed", POST, "/v1/responses", STREAM, true) \
+	X(MESSAGES, "messages", POST, "/v1/messages", WHOLE, true) \
+	X(MESSAGES_STREAM, "messages, streamed", POST, "/v1/messages", STREAM, true) \
+	X(GENERATE, "generateContent", POST, "/v1beta/models/g:generateContent", WHOLE, true) \
+	X(GENERATE_STREAM, "streamGenerateContent", POST, "/v1beta/models/g:streamGenerateContent?alt=sse", STREAM, true) \
+	X(CHAT_MESSAGES, "chat.completions, translated into messages", POST, "/v1/chat/completions", WHOLE, true) \
+	X(CHAT_MESSAGES_STREAM, "chat.completions, translated into messages, streamed", POST, "/v1/chat/completions", STREAM, true) \
+	X(CHAT_GEMINI, "chat.completions, translated into generateContent", POST, "/v1/chat/completions", WHOLE, false) \
+	X(CHAT_GEMINI_STREAM, "chat.completions, translated into streamGenerateContent", POST, "/v1/chat/completions", STREAM, true) \
+	X(RESPONSES_MESSAGES, "responses, translated into messages", POST, "/v1/responses", WHOLE, false) \
+	X(RESPONSES_MESSAGES_STREAM, "responses, translated into messages, streamed", POST, "/v1/responses", STREAM, true) \
+	X(RESPONSES_GEMINI, "responses, translated into generateContent", POST, "/v1/responses", WHOLE, false) \
+	X(RESPONSES_GEMINI_STREAM, "responses, translated into streamGenerateContent", POST, "/v1/responses", STREAM, true) \
+	X(MESSAGES_CHAT, "messages, translated into chat.completions", POST, "/v1/messages", WHOLE, false) \
+	X(MESSAGES_CHAT_STREAM, "messages, translated into chat.completions, streamed", POST, "/v1/messages", STREAM, true) \
+	X(MESSAGES_GEMINI, "messages, translated into generateContent", POST, "/v1/messages", WHOLE, false) \
+	X(MESSAGES_GEMINI_STREAM, "messages, translated into streamGenerateContent", POST, "/v1/messages", STREAM, true) \
+	X(GENERATE_CHAT, "generateContent, translated into chat.completions", POST, "/v1beta/models/c:generateContent", WHOLE, false) \
+	X(GENERATE_CHAT_STREAM, "streamGenerateContent, translated into chat.completions", POST, "/v1beta/models/c:streamGenerateContent?alt=sse", STREAM, true) \
+	X(GENERATE_MESSAGES, "generateContent, translated into messages", POST, "/v1beta/models/m:generateContent", WHOLE, false) \
+	X(GENERATE_MESSAGES_STREAM, "streamGenerateContent, translated into messages", POST, "/v1beta/models/m:streamGenerateContent?alt=sse", STREAM, true) \
+	X(EMBEDDINGS, "embeddings", POST, "/v1/embeddings", WHOLE, false) \
+	X(MODERATIONS, "moderations", POST, "/v1/moderations", WHOLE, false) \
+	X(COUNT, "messages.count_tokens", POST, "/v1/messages/count_tokens", WHOLE, false) \
+	X(COUNT_GEMINI, "countTokens", POST, "/v1beta/models/g:countTokens", WHOLE, false) \
+	X(EMBED, "embedContent", POST, "/v1beta/models/g:embedContent", WHOLE, false) \
+	X(EMBED_BATCH, "batchEmbedContents", POST, "/v1beta/models/g:batchEmbedContents", WHOLE, false) \
+	X(TRANSCRIPTIONS, "audio.transcriptions", POST, "/v1/audio/transcriptions", WHOLE, true) \
+	X(TRANSLATIONS, "audio.translations", POST, "/v1/audio/translations", WHOLE, false) \
+	X(IMAGES, "images.generations", POST, "/v1/images/generations", WHOLE, false) \
+	X(EDITS, "images.edits", POST, "/v1/images/edits", WHOLE, false) \
+	X(VARIATIONS, "images.variations", POST, "/v1/images/variations", WHOLE, false) \
+	X(FILES, "files", POST, "/v1/files", WHOLE, true) \
+	X(FILE, "files, one", GET, "/v1/files/{file}", WHOLE, false) \
+	X(FILE_CONTENT, "files, the content of one", GET, "/v1/files/{file}/content", WHOLE, true) \
+	X(FILE_DELETED, "files, one deleted", DELETE, "/v1/files/{file}", WHOLE, false) \
+	X(QUOTE, "quote", POST, "/v1/quote", HERE, true) \
+	X(KEY, "key", GET, "/v1/key", HERE, false) \
+	X(RECEIPT, "receipts", GET, "/v1/receipts/{request}", HERE, false) \
+	X(MODELS, "models", GET, "/v1/models", HERE, false)
+
+enum prove_answered { ANSWERED_WHOLE,
+	ANSWERED_STREAM,
+	ANSWERED_HERE };
 
 enum prove_endpoint {
-#define X(name, words, path, streams, all) PROVE_##name,
+#define X(name, words, method, path, how, all) PROVE_##name,
 	PROVE_ENDPOINTS(X)
 #undef X
 		PROVE_ENDPOINT_COUNT
@@ -131,12 +161,14 @@ extern const size_t prove_way_count;
 extern const struct prove_way prove_way_running, prove_way_waiting;
 
 struct prove_form {
-	const char *words, *path;
-	bool streams, in_all_ways;
+	const char *words, *method, *path;
+	bool streams, here, in_all_ways;
 };
 extern const struct prove_form prove_forms[PROVE_ENDPOINT_COUNT];
 
 const char *prove_content_type(enum prove_endpoint endpoint);
+/* Whether there is anything to do in that way: a request without a body can't end in it, and where no provider is asked none can be silent. */
+bool prove_way_fits(enum prove_endpoint endpoint, const struct prove_way *way);
 
 enum { TEXT_MAX = 1200 };
 

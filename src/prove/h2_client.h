@@ -19,7 +19,7 @@ struct h2_client {
 };
 
 struct h2_request {
-	const char *path, *key, *number, *more; /* more: lines of fields */
+	const char *method, *path, *key, *number, *more; /* more: lines of fields */
 	const char *type;
 	const char *body;
 	size_t body_len; /* at most what a fresh window takes */

@@ -109,14 +109,6 @@ page_bytes(void)
 	return (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Not there at all, neither in memory nor in swap: it was never touched and holds nothing. */
-static bool
-is_absent(int pagemap, uint64_t page)
-{
-	uint64_t entry;
-	return pread(pagemap, &entry, sizeof entry, (off_t)(page * sizeof entry)) == sizeof entry && entry >> 62 == 0;
-}
-
 struct memory {
 	struct search *search;
 	struct place *place;
@@ -155,12 +147,33 @@ search_run(const struct memory *m, uint64_t from, uint64_t to, const char *where
 	explicit_bzero(m->buffer, PIECE + SEARCH_OVERLAP);
 }
 
+enum { PAGES_AT_ONCE = 512 };
+
+/* What pages are: a bit each for "in memory" and "in swap" at the top. Of those that can't be asked about everything is tried. */
+static void
+read_pages(int pagemap, uint64_t first, size_t count, uint64_t ret[PAGES_AT_ONCE])
+{
+	ssize_t got = pread(pagemap, ret, count * sizeof *ret, (off_t)(first * sizeof *ret));
+	for (size_t n = got > 0 ? (size_t)got / sizeof *ret : 0; n < count; n++)
+		ret[n] = UINT64_MAX;
+}
+
+/* Not there at all, neither in memory nor in swap: it was never touched and holds nothing. */
+static bool
+is_absent(uint64_t entry)
+{
+	return entry >> 62 == 0;
+}
+
 static void
 search_mapping(const struct memory *m, uint64_t from, uint64_t to, const char *where)
 {
-	uint64_t page = page_bytes(), begun = 0;
+	uint64_t page = page_bytes(), begun = 0, entries[PAGES_AT_ONCE];
 	for (uint64_t at = from; at < to; at += page) {
-		bool absent = is_absent(m->pagemap, at / page);
+		size_t n = (size_t)((at - from) / page) % PAGES_AT_ONCE;
+		if (n == 0)
+			read_pages(m->pagemap, at / page, (to - at) / page < PAGES_AT_ONCE ? (size_t)((to - at) / page) : PAGES_AT_ONCE, entries);
+		bool absent = is_absent(entries[n]);
 		if (!absent && !begun)
 			begun = at;
 		if (absent && begun) {

@@ -116,6 +116,7 @@ go_through(struct traffic *t)
 	look_at_lockdown(p, t->i);
 	if (traffic_run(t)) {
 		look_after_traffic(t);
+		soon_run(t);
 		events_run(t);
 		if (!t->i->kind->readable)
 			attack_edges(p, t->i);
@@ -204,7 +205,7 @@ prove_run(const struct prove_options *o, char why[600])
 	p.places = json_object_get(p.report, "places");
 	p.findings = json_object_get(p.report, "findings");
 	for (size_t k = 0; k < ARRAY_LEN(kinds) && !o->target; k++)
-		p.steps += is_run(o, k) ? traffic_steps(o) + 6 : 0;
+		p.steps += is_run(o, k) ? traffic_steps(o) + 7 : 0;
 	prove_control(&p);
 	canaries_open(&p.canaries);
 	if (o->target) {

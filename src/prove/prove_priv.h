@@ -46,7 +46,8 @@ unsigned traffic_steps(const struct prove_options *o);
 /* False: the server does not answer, and it was given up. */
 must_check bool traffic_run(struct traffic *t);
 
-enum { RUNNING_MAX = 8 };
+enum { RUNNING_MAX = 13,
+	TRAFFIC_TRIES = 4 /* to have so many run */ };
 
 struct running {
 	struct exchange *exchange[RUNNING_MAX];
@@ -59,11 +60,18 @@ void traffic_begin_running(struct traffic *t, const char *key, const struct prov
 void traffic_end_running(struct running *r);
 /* One exchange that is answered. */
 bool traffic_one(struct traffic *t);
+/* Answered exchanges of endpoints in their order, all at the same time, until the last has ended. Returns how many answers came through. */
+unsigned traffic_answered(struct traffic *t, const struct client *c, enum prove_endpoint first, unsigned count);
 
 /* ---- events.c: what happens to processes while content is in flight ---- */
 
 unsigned events_count(void);
 void events_run(struct traffic *t);
+
+/* ---- soon.c: memory right behind the last byte of an answer, where it can be read ---- */
+
+unsigned soon_room(void);
+void soon_run(struct traffic *t);
 
 /* ---- target.c ---- */
 

@@ -42,12 +42,15 @@ describe("lethe prove", () => {
 		if (isRoot) expect(report["grades"]["readable, TLS"]).toBe("plain");
 		expect(status).toBe(0);
 		expect(rows(report, "facts").filter((row) => row["instance"] === "control")).toHaveLength(4);
+		const soon = rows(report, "facts").filter((row) => String(row["fact"]).startsWith("right behind the last byte"));
+		expect(soon).toHaveLength(isRoot ? 1 : 0);
+		for (const row of soon) expect(row["seen"]).toMatch(/^86 answers, 43 by HTTP\/2/);
 	});
 
 	test("has sent marks in every way and looked everywhere", () => {
 		expect(report["marks"]).toBeGreaterThan(1000);
 		expect(report["ways"]).toBeGreaterThan(40);
-		expect(report["endpoints"]).toBe(20);
+		expect(report["endpoints"]).toBe(43);
 		const places = new Set(rows(report, "places").map((row) => row["place"]));
 		for (const role of ["edge", "super", "dialer", "ledger", "scribe"]) expect(places).toContain(`memory of lethe-${role}`);
 		for (const place of ["data, log and working folder", "metrics", "/tmp"]) expect(places).toContain(place);

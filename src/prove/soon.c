@@ -1,0 +1,120 @@
+/*
+ * How soon content is gone: endpoints are answered, a few at a time, and within 100 ms of the last byte of each answer the edges are held still and all of their
+ * memory is searched. Needs memory that can be read.
+ */
+#include "prove/prove_priv.h"
+
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+/*
+ * A machine that has much to do may not have let an edge run in all that time: then it is tried again. What is wiped late by construction is found in each try.
+ * Few at a time, so that none is old when it is looked at.
+ */
+enum { SOON_MS = 100,
+	LOOK_MS = 90,
+	AT_A_TIME = 6,
+	SOON_TRIES = 5 };
+
+static uint64_t
+now_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static unsigned
+edges_of(const struct instance *i, pid_t ret[PROCESSES_OF_MAX])
+{
+	pid_t pids[PROCESSES_OF_MAX];
+	char name[32];
+	unsigned count = i->pid > 0 ? processes_of(i->pid, pids) : 0, edges = 0;
+	for (unsigned n = 0; n < count; n++) {
+		process_name(pids[n], name);
+		if (strcmp(name, "lethe-edge") == 0)
+			ret[edges++] = pids[n];
+	}
+	return edges;
+}
+
+struct seen {
+	unsigned answered, by_h2, again;
+	uint64_t oldest_us; /* at most so long ago the last byte of any had come when memory was looked at */
+	bool left; /* in each try of a group */
+};
+
+static void
+search_edges(struct traffic *t, struct search *s)
+{
+	pid_t edges[PROCESSES_OF_MAX];
+	struct place place = {0};
+	unsigned count = edges_of(t->i, edges);
+	for (unsigned n = 0; n < count; n++)
+		(void)kill(edges[n], SIGSTOP);
+	for (unsigned n = 0; n < count; n++) {
+		place_process(s, edges[n], &place);
+		(void)kill(edges[n], SIGCONT);
+	}
+}
+
+/* From before they are asked, so no last byte is older. True: nothing is left, or this was the last try. */
+static bool
+try_group(struct traffic *t, const struct client *c, enum prove_endpoint first, unsigned count, bool last, struct seen *seen)
+{
+	uint64_t from = now_us(), look = from + LOOK_MS * 1000;
+	unsigned passed = traffic_answered(t, c, first, count);
+	for (uint64_t now = now_us(); now < look; now = now_us()) {
+		const struct timespec pause = {.tv_nsec = (long)(look - now) * 1000};
+		nanosleep(&pause, NULL);
+	}
+	uint64_t age = now_us() - from;
+	struct search s;
+	search_open(&s, &t->p->canaries);
+	search_edges(t, &s);
+	bool left = s.finding_count > 0, done = last || (!left && age <= SOON_MS * 1000);
+	if (done && left)
+		prove_findings(t->p, t->i->kind->name, "100 ms after its end", &s);
+	search_close(&s);
+	seen->again += !done;
+	if (done) {
+		seen->answered += passed;
+		seen->by_h2 += c->h2_alone ? passed : 0;
+		seen->oldest_us = age > seen->oldest_us ? age : seen->oldest_us;
+		seen->left = seen->left || left;
+	}
+	return done;
+}
+
+static void
+try_all(struct traffic *t, const struct client *c, struct seen *seen)
+{
+	for (unsigned e = 0; e < PROVE_ENDPOINT_COUNT; e += AT_A_TIME) {
+		unsigned count = PROVE_ENDPOINT_COUNT - e < AT_A_TIME ? PROVE_ENDPOINT_COUNT - e : AT_A_TIME, tries = 1;
+		while (!try_group(t, c, (enum prove_endpoint)e, count, tries == SOON_TRIES, seen))
+			tries++;
+	}
+}
+
+unsigned
+soon_room(void)
+{
+	return 2 * SOON_TRIES * PROVE_ENDPOINT_COUNT;
+}
+
+void
+soon_run(struct traffic *t)
+{
+	struct client c = t->i->client;
+	struct seen seen = {0};
+	if (!t->i->kind->readable)
+		return;
+	prove_step(t->p, "right behind the last byte");
+	c.h2 = c.h2_alone = false;
+	try_all(t, &c, &seen);
+	c.h2_alone = true;
+	try_all(t, &c, &seen);
+	prove_fact(t->p, t->i->kind->name, "right behind the last byte of an answer nothing is left of it in an edge", !seen.left && seen.answered == 2 * PROVE_ENDPOINT_COUNT,
+		"%u answers, %u by HTTP/2, none older than %.1f ms when all memory was searched; %u groups once more", seen.answered, seen.by_h2, (double)seen.oldest_us / 1000, seen.again);
+}
