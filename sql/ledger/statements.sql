@@ -82,7 +82,7 @@ INSERT INTO booking (id, kind, time_us, intent, what, item, reason, actor) VALUE
 SELECT id FROM booking WHERE intent = ?1
 
 -- name: booking_last
-SELECT ifnull(max(id), 0) FROM booking
+SELECT coalesce(max(id), 0) FROM booking
 
 -- name: posting_insert
 INSERT INTO posting (booking, account, amount_nano) VALUES (?1, ?2, ?3)
@@ -124,19 +124,19 @@ DELETE FROM item WHERE id = (SELECT item FROM intent WHERE id = ?1) AND state = 
 UPDATE item SET open_nano = open_nano - ?2 WHERE id = ?1 AND state = 1 AND open_nano >= ?2
 
 -- name: item_resolve
-UPDATE item SET state = ?2, open_nano = 0, used_nano = ?3, account = ifnull(account, nullif(?4, 0)) WHERE id = ?1 AND state = 1
+UPDATE item SET state = ?2, open_nano = 0, used_nano = ?3, account = coalesce(account, nullif(?4, 0)) WHERE id = ?1 AND state = 1
 
 -- name: item_by_id
-SELECT id, kind, state, ifnull(account, 0), peer, amount_nano, open_nano, used_nano, created_us, expires_ms, note FROM item WHERE id = ?1
+SELECT id, kind, state, coalesce(account, 0), peer, amount_nano, open_nano, used_nano, created_us, expires_ms, note FROM item WHERE id = ?1
 
 -- name: item_by_hash
-SELECT id, kind, state, ifnull(account, 0), peer, amount_nano, open_nano, used_nano, created_us, expires_ms, note FROM item WHERE hash = ?1
+SELECT id, kind, state, coalesce(account, 0), peer, amount_nano, open_nano, used_nano, created_us, expires_ms, note FROM item WHERE hash = ?1
 
 -- name: item_of_booking
 SELECT item FROM booking WHERE id = ?1
 
 -- name: items_list
-SELECT id, kind, state, ifnull(account, 0), peer, amount_nano, open_nano, used_nano, created_us, expires_ms, note FROM item
+SELECT id, kind, state, coalesce(account, 0), peer, amount_nano, open_nano, used_nano, created_us, expires_ms, note FROM item
 WHERE kind = ?1 AND state <> 0 AND id > ?2 AND (?3 = 0 OR account = ?3) AND (?4 = 0 OR state = 1) ORDER BY id LIMIT ?5
 
 -- name: items_due
@@ -149,8 +149,8 @@ SELECT id FROM item WHERE state = 1 AND kind = 6 LIMIT ?1
 SELECT id, open_nano FROM item WHERE account = ?1 AND kind = 2 AND state = 1 AND open_nano > 0 ORDER BY expires_ms, id
 
 -- name: account_spent
-SELECT (SELECT ifnull(sum(amount_nano), 0) FROM posting WHERE account = ?1 AND account > 99) - balance_nano
-	+ (SELECT ifnull(sum(used_nano), 0) FROM item WHERE account = ?1 AND kind = 4), granted_nano FROM account WHERE id = ?1
+SELECT (SELECT coalesce(sum(amount_nano), 0) FROM posting WHERE account = ?1 AND account > 99) - balance_nano
+	+ (SELECT coalesce(sum(used_nano), 0) FROM item WHERE account = ?1 AND kind = 4), granted_nano FROM account WHERE id = ?1
 
 -- name: account_granted
 UPDATE account SET granted_nano = ?2 WHERE id = ?1
@@ -169,20 +169,20 @@ INSERT INTO operation (ref, content, subject, time_us) VALUES (?1, ?2, ?3, ?4)
 SELECT subject, content FROM operation WHERE ref = ?1
 
 -- name: change_insert
-INSERT INTO change (time_us, what, subject) VALUES (?1, ?2, ?3)
+INSERT INTO change (number, time_us, what, subject) VALUES ((SELECT 1 + coalesce(max(number), 0) FROM change), ?1, ?2, ?3)
 
 -- name: ids_last
-SELECT max(ifnull((SELECT max(id) FROM account), 0), ifnull((SELECT max(id) FROM key), 0), ifnull((SELECT max(id) FROM intent), 0), ifnull((SELECT max(id) FROM item), 0),
-	ifnull((SELECT max(intent) FROM booking WHERE intent IS NOT NULL), 0))
+SELECT coalesce(max(id), 0) FROM (SELECT max(id) AS id FROM account UNION ALL SELECT max(id) FROM key UNION ALL SELECT max(id) FROM intent UNION ALL SELECT max(id) FROM item
+	UNION ALL SELECT max(intent) FROM booking WHERE intent IS NOT NULL) AS ids
 
 -- name: boot_ceiling
-SELECT ifnull(max(ceiling_ms), 0) FROM boot
+SELECT coalesce(max(ceiling_ms), 0) FROM boot
 
 -- name: boot_insert
-INSERT INTO boot (node, started_us, floor_ms, ceiling_ms) VALUES (?1, ?2, ?3, ?4)
+INSERT INTO boot (number, node, started_us, floor_ms, ceiling_ms) VALUES ((SELECT 1 + coalesce(max(number), 0) FROM boot), ?1, ?2, ?3, ?4)
 
 -- name: boot_raise
-UPDATE boot SET ceiling_ms = max(ceiling_ms, ?1) WHERE number = (SELECT max(number) FROM boot)
+UPDATE boot SET ceiling_ms = CASE WHEN ceiling_ms < ?1 THEN ?1 ELSE ceiling_ms END WHERE number = (SELECT max(number) FROM boot)
 
 -- name: price_insert
 INSERT INTO price (id, model, from_ms, added_us, request_nano, tier, above_tokens, geo_us_x100,
@@ -198,7 +198,7 @@ SELECT price.id, model, from_ms, added_us, request_nano, tier, above_tokens, geo
 FROM price LEFT JOIN model ON model.id = price.model ORDER BY model.name, from_ms DESC, tier, above_tokens, price.id
 
 -- name: model_put
-INSERT INTO model (id, name) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE name <> excluded.name
+INSERT INTO model (id, name) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE model.name <> excluded.name
 
 -- name: model_by_id
 SELECT name FROM model WHERE id = ?1
@@ -207,7 +207,7 @@ SELECT name FROM model WHERE id = ?1
 SELECT id FROM model WHERE name = ?1
 
 -- name: provider_put
-INSERT INTO provider (id, name) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE name <> excluded.name
+INSERT INTO provider (id, name) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE provider.name <> excluded.name
 
 -- name: provider_by_id
 SELECT name FROM provider WHERE id = ?1
@@ -234,16 +234,16 @@ INSERT INTO usage_day (day, account, key, model, requests, failed, cost_nano,
 	tokens_output, tokens_reasoning, tokens_audio_out, tokens_image_out, tool_calls)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
 ON CONFLICT (day, account, key, model) DO UPDATE SET
-	requests = requests + excluded.requests, failed = failed + excluded.failed, cost_nano = cost_nano + excluded.cost_nano,
-	tokens_input = tokens_input + excluded.tokens_input, tokens_cached = tokens_cached + excluded.tokens_cached,
-	tokens_cache_write = tokens_cache_write + excluded.tokens_cache_write,
-	tokens_cache_write_1h = tokens_cache_write_1h + excluded.tokens_cache_write_1h,
-	tokens_audio_in = tokens_audio_in + excluded.tokens_audio_in, tokens_image_in = tokens_image_in + excluded.tokens_image_in,
-	tokens_video_in = tokens_video_in + excluded.tokens_video_in, tokens_cached_audio = tokens_cached_audio + excluded.tokens_cached_audio,
-	tokens_cached_image = tokens_cached_image + excluded.tokens_cached_image,
-	tokens_output = tokens_output + excluded.tokens_output, tokens_reasoning = tokens_reasoning + excluded.tokens_reasoning,
-	tokens_audio_out = tokens_audio_out + excluded.tokens_audio_out, tokens_image_out = tokens_image_out + excluded.tokens_image_out,
-	tool_calls = tool_calls + excluded.tool_calls
+	requests = usage_day.requests + excluded.requests, failed = usage_day.failed + excluded.failed, cost_nano = usage_day.cost_nano + excluded.cost_nano,
+	tokens_input = usage_day.tokens_input + excluded.tokens_input, tokens_cached = usage_day.tokens_cached + excluded.tokens_cached,
+	tokens_cache_write = usage_day.tokens_cache_write + excluded.tokens_cache_write,
+	tokens_cache_write_1h = usage_day.tokens_cache_write_1h + excluded.tokens_cache_write_1h,
+	tokens_audio_in = usage_day.tokens_audio_in + excluded.tokens_audio_in, tokens_image_in = usage_day.tokens_image_in + excluded.tokens_image_in,
+	tokens_video_in = usage_day.tokens_video_in + excluded.tokens_video_in, tokens_cached_audio = usage_day.tokens_cached_audio + excluded.tokens_cached_audio,
+	tokens_cached_image = usage_day.tokens_cached_image + excluded.tokens_cached_image,
+	tokens_output = usage_day.tokens_output + excluded.tokens_output, tokens_reasoning = usage_day.tokens_reasoning + excluded.tokens_reasoning,
+	tokens_audio_out = usage_day.tokens_audio_out + excluded.tokens_audio_out, tokens_image_out = usage_day.tokens_image_out + excluded.tokens_image_out,
+	tool_calls = usage_day.tool_calls + excluded.tool_calls
 
 -- name: usage_mark
 SELECT booking FROM usage_mark
@@ -270,7 +270,7 @@ SELECT id, public FROM receipt_key ORDER BY id DESC LIMIT 1
 SELECT public, from_us, from_leaf FROM receipt_key WHERE id = ?1
 
 -- name: receipt_key_insert
-INSERT INTO receipt_key (from_us, from_leaf, public) VALUES (?1, ?2, ?3)
+INSERT INTO receipt_key (id, from_us, from_leaf, public) VALUES ((SELECT 1 + coalesce(max(id), 0) FROM receipt_key), ?1, ?2, ?3) RETURNING id
 
 -- name: receipt_keys
 SELECT id, public, from_us, from_leaf FROM receipt_key ORDER BY id
@@ -300,17 +300,17 @@ DELETE FROM limits WHERE subject = ?1 AND kind = ?2
 INSERT INTO limits (subject, kind, amount, number) SELECT ?2, kind, amount, number FROM limits WHERE subject = ?1
 
 -- name: limits_subjects
-SELECT subject, ifnull((SELECT account FROM key WHERE id = subject), subject) FROM (SELECT subject FROM limits UNION SELECT subject FROM allowed)
+SELECT subject, coalesce((SELECT account FROM key WHERE id = subject), subject) FROM (SELECT subject FROM limits UNION SELECT subject FROM allowed) AS limited
 ORDER BY (SELECT account FROM key WHERE id = subject) IS NOT NULL, subject
 
 -- name: limits_last
-SELECT max(ifnull((SELECT max(number) FROM limits), 0), ifnull((SELECT max(id) >> 32 & 2147483647 FROM budget), 0))
+SELECT coalesce(max(number), 0) FROM (SELECT max(number) AS number FROM limits UNION ALL SELECT max(id) >> 32 & 2147483647 FROM budget) AS numbers
 
 -- name: limits_spent
-SELECT ifnull(sum(cost_nano), 0), ifnull(sum(requests), 0) FROM usage_day WHERE day >= ?2 AND (key = ?1 OR account = ?1)
+SELECT coalesce(sum(cost_nano), 0), coalesce(sum(requests), 0) FROM usage_day WHERE day >= ?2 AND (key = ?1 OR account = ?1)
 
 -- name: limits_money_around
-SELECT CASE WHEN ?1 = ?2 THEN ifnull((SELECT max(n) FROM (SELECT count(*) AS n FROM limits JOIN key ON key.id = subject WHERE account = ?2 AND kind >= ?3 AND revoked_us = 0 GROUP BY subject)), 0)
+SELECT CASE WHEN ?1 = ?2 THEN coalesce((SELECT max(n) FROM (SELECT count(*) AS n FROM limits JOIN key ON key.id = subject WHERE account = ?2 AND kind >= ?3 AND revoked_us = 0 GROUP BY subject) AS counts), 0)
 	ELSE (SELECT count(*) FROM limits WHERE subject = ?2 AND kind >= ?3) END
 
 -- name: limit_by_number
@@ -348,3 +348,6 @@ SELECT id FROM budget WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 16
 
 -- name: budget_delete
 DELETE FROM budget WHERE id = ?1
+
+-- name: trigger_there
+SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = ?1 AND sql LIKE '%raise(ABORT%'

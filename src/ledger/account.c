@@ -38,7 +38,7 @@ account_json(const struct ledger *l, const struct account_row *a)
 static bool
 insert_account(struct ledger *l, const struct operation *op, uint64_t id, const char *name)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_account_insert);
+	struct query *st = store_sql(&l->store, SQL_account_insert);
 	sql_bind(st, (int64_t)id, (int64_t)clock_wall_us());
 	sql_bind_text(st, 3, name);
 	return sql_done(&l->store, st) && operation_record(l, op, id) && change_record(l, CHANGE_ACCOUNT, id);
@@ -61,10 +61,10 @@ create(struct ledger *l, const struct operation *op, const char *name)
 	uint64_t id;
 	if (id_parse(ID_ACCOUNT, (struct span){name, strlen(name)}, &id))
 		return control_error("bad_request", "\"%s\" looks like an account's id: take another name", name);
-	sqlite3_stmt *st = store_sql(&l->store, SQL_account_by_name);
+	struct query *st = store_sql(&l->store, SQL_account_by_name);
 	sql_bind_text(st, 1, name);
 	enum sql_step step = sql_step(&l->store, st);
-	sqlite3_reset(st);
+	sql_reset(st);
 	if (step == SQL_ROW)
 		return control_error("account_exists",
 			"there is an account \"%s\" already: `lethe account show` shows it; take another name for a new one",
@@ -124,14 +124,14 @@ control_account_list(struct ledger *l, const json_t *request)
 		return error;
 	json_t *answer = control_ok(), *list = json_array();
 	json_object_set_new(answer, "accounts", list);
-	sqlite3_stmt *st = store_sql(&l->store, SQL_account_list);
+	struct query *st = store_sql(&l->store, SQL_account_list);
 	sql_bind(st, (int64_t)after, limit + 1);
 	struct account_row a;
 	int64_t count = 0;
 	for (; count < limit && control_read_account(l, st, &a); count++)
 		json_array_append_new(list, account_json(l, &a));
 	bool more = count == limit && sql_step(&l->store, st) == SQL_ROW;
-	sqlite3_reset(st);
+	sql_reset(st);
 	json_object_set_new(answer, "more", json_boolean(more));
 	return answer;
 }
@@ -150,10 +150,10 @@ void
 control_put_limits(struct ledger *l, json_t *o, uint64_t account)
 {
 	struct account_row a;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_account_by_id);
+	struct query *st = store_sql(&l->store, SQL_account_by_id);
 	sql_bind(st, (int64_t)account);
 	bool found = control_read_account(l, st, &a);
-	sqlite3_reset(st);
+	sql_reset(st);
 	if (found) {
 		control_put_nano(o, "balance", a.balance_nano);
 		control_put_nano(o, "available", available_of(l, &a));
@@ -177,7 +177,7 @@ control_account_show(struct ledger *l, const json_t *request)
 	json_object_update(answer, o);
 	json_decref(o);
 	int64_t keys = 0;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_key_count);
+	struct query *st = store_sql(&l->store, SQL_key_count);
 	sql_bind(st, (int64_t)a.id);
 	if (sql_number(&l->store, st, &keys))
 		json_object_set_new(answer, "keys", json_integer(keys));

@@ -82,13 +82,11 @@ sums_add(struct batch *b, struct account_sum *s, const struct ticket_copy *t, co
 static bool
 insert_ticket(struct ledger *l, const struct ticket_copy *t, const struct appraisal *a, const struct chain_end *before)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_ticket_insert);
+	struct query *st = store_sql(&l->store, SQL_ticket_insert);
 	const struct ticket_facts *f = &t->facts;
+#define X(name, type, unit, meaning, promise) (int64_t) f->name,
 	sql_bind(st, (int64_t)t->id, l->next_booking, t->cost.v, t->hold.v, a->difference_nano, a->loss,
-		(int64_t)l->receipts.next.size, before->leaf, (int64_t)before->place + 1);
-	int at = 10;
-#define X(name, type, unit, meaning, promise) sqlite3_bind_int64(st, at++, (int64_t)f->name);
-	TICKET_FIELDS(X)
+		(int64_t)l->receipts.next.size, before->leaf, (int64_t)before->place + 1, TICKET_FIELDS(X));
 #undef X
 	return sql_done(&l->store, st);
 }
@@ -100,13 +98,13 @@ insert_ticket(struct ledger *l, const struct ticket_copy *t, const struct apprai
 static enum fate
 known_or_forged(struct ledger *l, const struct ticket_copy *t)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_ticket_by_id);
+	struct query *st = store_sql(&l->store, SQL_ticket_by_id);
 	sql_bind(st, (int64_t)t->id);
 	enum fate fate = FATE_REFUSED;
-	if (sql_step(&l->store, st) == SQL_ROW && sqlite3_column_int64(st, 2) == t->cost.v &&
-		sqlite3_column_int64(st, 3) == t->hold.v)
+	if (sql_step(&l->store, st) == SQL_ROW && sql_int(st, 2) == t->cost.v &&
+		sql_int(st, 3) == t->hold.v)
 		fate = FATE_KNOWN;
-	sqlite3_reset(st);
+	sql_reset(st);
 	return fate;
 }
 
@@ -116,7 +114,7 @@ forget_progress(struct ledger *l, const struct ticket_copy *t)
 	bool on_board = t->index < l->progress.count;
 	if (on_board && l->progress.places[t->index].id != t->id)
 		return true;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_progress_delete);
+	struct query *st = store_sql(&l->store, SQL_progress_delete);
 	sql_bind(st, (int64_t)t->id);
 	return sql_done(&l->store, st);
 }
@@ -213,7 +211,7 @@ book_those(struct ledger *l, struct batch *b, bool orders)
 static bool
 insert_booking(struct ledger *l, const struct batch *b)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_booking_insert);
+	struct query *st = store_sql(&l->store, SQL_booking_insert);
 	sql_bind(st, l->next_booking, (int64_t)clock_wall_us(), (int64_t)b->inserted, (int64_t)b->first, (int64_t)b->last, b->paid_nano);
 	return sql_done(&l->store, st);
 }
@@ -221,7 +219,7 @@ insert_booking(struct ledger *l, const struct batch *b)
 static bool
 post_house(struct ledger *l, enum house_account account, int64_t nano)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_posting_insert);
+	struct query *st = store_sql(&l->store, SQL_posting_insert);
 	sql_bind(st, l->next_booking, account, nano);
 	if (!sql_done(&l->store, st))
 		return false;
@@ -269,7 +267,7 @@ by_account(const void *x, const void *y, void *arg)
 static enum tried
 pay_all(struct ledger *l, struct batch *b)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_account_charge);
+	struct query *st = store_sql(&l->store, SQL_account_charge);
 	enum tried tried = TRIED_BOOKED;
 	/* Neighbours lie on the same page. */
 	qsort_r(b->sums_used, b->sum_count, sizeof(b->sums_used[0]), by_account, b);
@@ -296,7 +294,7 @@ pay_budgets(struct ledger *l, struct batch *b)
 	enum tried tried = TRIED_BOOKED;
 	for (size_t i = 0; i < b->budget_count; i++) {
 		const struct budget_sum *s = &b->budgets[b->budgets_used[i]];
-		sqlite3_stmt *st = store_sql(&l->store, SQL_budget_pay);
+		struct query *st = store_sql(&l->store, SQL_budget_pay);
 		sql_bind(st, (int64_t)s->row, s->nano);
 		if (!sql_done(&l->store, st))
 			return TRIED_FAILED;

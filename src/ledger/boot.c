@@ -23,7 +23,7 @@ boot_is_new_board(const struct ledger *l)
 static bool
 insert_boot(struct ledger *l, uint64_t floor_ms, uint64_t ceiling_ms)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_boot_insert);
+	struct query *st = store_sql(&l->store, SQL_boot_insert);
 	sql_bind(st, l->o.node, (int64_t)clock_wall_us(), (int64_t)floor_ms, (int64_t)ceiling_ms);
 	return sql_done(&l->store, st);
 }
@@ -52,7 +52,7 @@ boot_raise(struct ledger *l)
 	uint64_t used = later(later(clock_wall_us() / 1000, l->floor_ms), l->newest_ticket_ms);
 	if (used + RENEW_MS < l->ceiling_ms)
 		return true;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_boot_raise);
+	struct query *st = store_sql(&l->store, SQL_boot_raise);
 	sql_bind(st, (int64_t)(used + AHEAD_MS));
 	if (!sql_done(&l->store, st))
 		return false;

@@ -6,12 +6,12 @@ enum { CHORES_AT_ONCE = 64,
 	CHORES_AGAIN_MS = 1000 };
 
 static size_t
-ids_of(struct ledger *l, sqlite3_stmt *st, uint64_t ret[CHORES_AT_ONCE])
+ids_of(struct ledger *l, struct query *st, uint64_t ret[CHORES_AT_ONCE])
 {
 	size_t count = 0;
 	while (count < CHORES_AT_ONCE && sql_step(&l->store, st) == SQL_ROW)
-		ret[count++] = (uint64_t)sqlite3_column_int64(st, 0);
-	sqlite3_reset(st);
+		ret[count++] = (uint64_t)sql_int(st, 0);
+	sql_reset(st);
 	return count;
 }
 
@@ -38,7 +38,7 @@ typedef bool chore(struct ledger *l, const struct item *i);
 
 /* False: some of them have to be seen to again. */
 static bool
-see_to(struct ledger *l, sqlite3_stmt *due, chore *run)
+see_to(struct ledger *l, struct query *due, chore *run)
 {
 	uint64_t ids[CHORES_AT_ONCE];
 	struct item i;
@@ -57,7 +57,7 @@ see_to(struct ledger *l, sqlite3_stmt *due, chore *run)
 bool
 ledger_chores(struct ledger *l, uint64_t now_wall_us)
 {
-	sqlite3_stmt *due = store_sql(&l->store, SQL_items_due), *way = store_sql(&l->store, SQL_items_in_transit);
+	struct query *due = store_sql(&l->store, SQL_items_due), *way = store_sql(&l->store, SQL_items_in_transit);
 	sql_bind(due, (int64_t)(now_wall_us / 1000), CHORES_AT_ONCE);
 	bool done = see_to(l, due, expire);
 	sql_bind(way, CHORES_AT_ONCE);

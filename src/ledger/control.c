@@ -114,7 +114,7 @@ control_store_failed(struct ledger *l)
 	return control_error("store_failed",
 		"the store can't be written (%s): whether this was done is not known; free disk space or "
 		"mend the disk, then ask again with the same id",
-		sqlite3_errstr(l->store.code));
+		store_trouble(&l->store));
 }
 
 void
@@ -207,18 +207,18 @@ control_limit(const json_t *request, int64_t *ret, json_t **ret_error)
 /* ---- accounts by what people write ---- */
 
 bool
-control_read_account(struct ledger *l, sqlite3_stmt *st, struct account_row *ret)
+control_read_account(struct ledger *l, struct query *st, struct account_row *ret)
 {
 	if (sql_step(&l->store, st) != SQL_ROW)
 		return false;
 	*ret = (struct account_row){
-		.id = (uint64_t)sqlite3_column_int64(st, 0),
-		.kind = sqlite3_column_int(st, 1),
-		.balance_nano = sqlite3_column_int64(st, 2),
-		.state = sqlite3_column_int(st, 3),
-		.created_us = sqlite3_column_int64(st, 4),
+		.id = (uint64_t)sql_int(st, 0),
+		.kind = (int)sql_int(st, 1),
+		.balance_nano = sql_int(st, 2),
+		.state = (int)sql_int(st, 3),
+		.created_us = sql_int(st, 4),
 	};
-	snprintf(ret->name, sizeof(ret->name), "%s", (const char *)sqlite3_column_text(st, 5));
+	snprintf(ret->name, sizeof(ret->name), "%s", sql_str(st, 5));
 	return true;
 }
 
@@ -226,7 +226,7 @@ static bool
 find_account(struct ledger *l, const char *text, struct account_row *ret)
 {
 	uint64_t id;
-	sqlite3_stmt *st;
+	struct query *st;
 	if (id_parse(ID_ACCOUNT, (struct span){text, strlen(text)}, &id)) {
 		st = store_sql(&l->store, SQL_account_by_id);
 		sql_bind(st, (int64_t)id);
@@ -235,7 +235,7 @@ find_account(struct ledger *l, const char *text, struct account_row *ret)
 		sql_bind_text(st, 1, text);
 	}
 	bool found = control_read_account(l, st, ret);
-	sqlite3_reset(st);
+	sql_reset(st);
 	return found;
 }
 

@@ -27,7 +27,7 @@ control_credit_top_up(struct ledger *l, const json_t *request)
 	struct order o = {.kind = ORDER_TOP_UP};
 	if (!order_read(l, request, &o, &error) || !order_amount(request, "amount", false, &gross, &error))
 		return error;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_account_owed);
+	struct query *st = store_sql(&l->store, SQL_account_owed);
 	sql_bind(st, (int64_t)o.account.id);
 	if (!sql_number(&l->store, st, &owed))
 		return control_store_failed(l);
@@ -97,7 +97,7 @@ static bool
 is_on_its_way(struct ledger *l, const struct order *o, struct item *ret)
 {
 	int64_t id = 0;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_item_of_booking);
+	struct query *st = store_sql(&l->store, SQL_item_of_booking);
 	sql_bind(st, (int64_t)o->op.subject);
 	return sql_number(&l->store, st, &id) && item_find(l, (uint64_t)id, ret) == SQL_ROW && ret->state == ITEM_OPEN;
 }

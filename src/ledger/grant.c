@@ -40,14 +40,14 @@ struct open_grant {
 static bool
 read_spent(struct ledger *l, uint64_t account, int64_t *ret_spent, int64_t *ret_applied)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_account_spent);
+	struct query *st = store_sql(&l->store, SQL_account_spent);
 	sql_bind(st, (int64_t)account);
 	enum sql_step step = sql_step(&l->store, st);
 	if (step != SQL_ROW)
 		return false;
-	*ret_spent = sqlite3_column_int64(st, 0);
-	*ret_applied = sqlite3_column_int64(st, 1);
-	sqlite3_reset(st);
+	*ret_spent = sql_int(st, 0);
+	*ret_applied = sql_int(st, 1);
+	sql_reset(st);
 	return true;
 }
 
@@ -55,18 +55,18 @@ static size_t
 read_open(struct ledger *l, uint64_t account, struct open_grant ret[GRANTS_AT_ONCE])
 {
 	size_t count = 0;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_grants_open);
+	struct query *st = store_sql(&l->store, SQL_grants_open);
 	sql_bind(st, (int64_t)account);
 	while (count < GRANTS_AT_ONCE && sql_step(&l->store, st) == SQL_ROW)
-		ret[count++] = (struct open_grant){(uint64_t)sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1)};
-	sqlite3_reset(st);
+		ret[count++] = (struct open_grant){(uint64_t)sql_int(st, 0), sql_int(st, 1)};
+	sql_reset(st);
 	return count;
 }
 
 static bool
 reduce(struct ledger *l, const struct open_grant *g, int64_t nano)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_item_reduce);
+	struct query *st = store_sql(&l->store, SQL_item_reduce);
 	sql_bind(st, (int64_t)g->id, nano);
 	return sql_done(&l->store, st) && sql_changes(&l->store) == 1;
 }
@@ -89,7 +89,7 @@ apply(struct ledger *l, uint64_t account)
 	/* More of them than are looked at in one go: the rest of what was spent is theirs. */
 	if (count < GRANTS_AT_ONCE)
 		left = 0;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_account_granted);
+	struct query *st = store_sql(&l->store, SQL_account_granted);
 	sql_bind(st, (int64_t)account, spent - left);
 	return ok && sql_done(&l->store, st);
 }

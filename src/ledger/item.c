@@ -48,13 +48,13 @@ item_state_word(const struct item *i)
 bool
 item_write(struct ledger *l, const struct item *i)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_item_insert);
+	struct query *st = store_sql(&l->store, SQL_item_insert);
 	sql_bind(st, (int64_t)i->id, i->kind, (int64_t)i->account, (int64_t)i->peer, i->amount_nano, i->open_nano, i->created_us,
 		i->expires_ms);
 	if (i->has_hash)
 		sql_bind_blob(st, 9, i->hash, sizeof(i->hash));
 	else
-		sqlite3_bind_null(st, 9);
+		sql_bind_null(st, 9);
 	sql_bind_text(st, 10, i->note);
 	return sql_done(&l->store, st);
 }
@@ -63,8 +63,8 @@ item_write(struct ledger *l, const struct item *i)
 static enum ordered
 run(struct ledger *l, enum sql name, const int64_t *values, size_t count)
 {
-	sqlite3_stmt *st = store_sql(&l->store, name);
-	sql_bind_ints(st, values, count);
+	struct query *st = store_sql(&l->store, name);
+	sql_bind_ints(st, 1, values, count);
 	if (!sql_done(&l->store, st))
 		return ORDER_FAILED;
 	return sql_changes(&l->store) == 1 ? ORDER_BOOKED : ORDER_REFUSED;
@@ -120,41 +120,41 @@ item_change(struct ledger *l, const struct order *o, enum item_effect effect)
 /* ---- reading ---- */
 
 static enum sql_step
-read_item(struct ledger *l, sqlite3_stmt *st, struct item *ret)
+read_item(struct ledger *l, struct query *st, struct item *ret)
 {
 	enum sql_step step = sql_step(&l->store, st);
 	if (step != SQL_ROW)
 		return step;
-	*ret = (struct item){.id = (uint64_t)sqlite3_column_int64(st, 0),
-		.kind = (enum item_kind)sqlite3_column_int(st, 1),
-		.state = (enum item_state)sqlite3_column_int(st, 2),
-		.account = (uint64_t)sqlite3_column_int64(st, 3),
-		.peer = (uint64_t)sqlite3_column_int64(st, 4),
-		.amount_nano = sqlite3_column_int64(st, 5),
-		.open_nano = sqlite3_column_int64(st, 6),
-		.used_nano = sqlite3_column_int64(st, 7),
-		.created_us = sqlite3_column_int64(st, 8),
-		.expires_ms = sqlite3_column_int64(st, 9)};
+	*ret = (struct item){.id = (uint64_t)sql_int(st, 0),
+		.kind = (enum item_kind)(int)sql_int(st, 1),
+		.state = (enum item_state)(int)sql_int(st, 2),
+		.account = (uint64_t)sql_int(st, 3),
+		.peer = (uint64_t)sql_int(st, 4),
+		.amount_nano = sql_int(st, 5),
+		.open_nano = sql_int(st, 6),
+		.used_nano = sql_int(st, 7),
+		.created_us = sql_int(st, 8),
+		.expires_ms = sql_int(st, 9)};
 	return SQL_ROW;
 }
 
 enum sql_step
 item_find(struct ledger *l, uint64_t id, struct item *ret)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_item_by_id);
+	struct query *st = store_sql(&l->store, SQL_item_by_id);
 	sql_bind(st, (int64_t)id);
 	enum sql_step step = read_item(l, st, ret);
-	sqlite3_reset(st);
+	sql_reset(st);
 	return step;
 }
 
 enum sql_step
 item_find_hash(struct ledger *l, const uint8_t hash[32], struct item *ret)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_item_by_hash);
+	struct query *st = store_sql(&l->store, SQL_item_by_hash);
 	sql_bind_blob(st, 1, hash, 32);
 	enum sql_step step = read_item(l, st, ret);
-	sqlite3_reset(st);
+	sql_reset(st);
 	return step;
 }
 
@@ -229,7 +229,7 @@ static bool
 owes(struct ledger *l, const struct order *o)
 {
 	int64_t owed = 0;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_account_owed);
+	struct query *st = store_sql(&l->store, SQL_account_owed);
 	sql_bind(st, (int64_t)o->account.id);
 	return sql_number(&l->store, st, &owed) && owed >= o->second_nano;
 }
@@ -275,7 +275,7 @@ list(struct ledger *l, const json_t *request, enum item_kind kind)
 		return error;
 	json_t *answer = control_ok(), *items = json_array();
 	json_object_set_new(answer, "items", items);
-	sqlite3_stmt *st = store_sql(&l->store, SQL_items_list);
+	struct query *st = store_sql(&l->store, SQL_items_list);
 	sql_bind(st, kind, (int64_t)after, (int64_t)account, json_is_true(json_object_get(request, "open")), limit + 1);
 	struct item i;
 	enum sql_step step = SQL_END;
@@ -285,7 +285,7 @@ list(struct ledger *l, const json_t *request, enum item_kind kind)
 		json_array_append_new(items, o);
 	}
 	bool more = count == limit && (step = read_item(l, st, &i)) == SQL_ROW;
-	sqlite3_reset(st);
+	sql_reset(st);
 	json_object_set_new(answer, "more", json_boolean(more));
 	if (step != SQL_FAILED)
 		return answer;

@@ -15,23 +15,23 @@ struct key_row {
 };
 
 static bool
-read_key(struct ledger *l, sqlite3_stmt *st, struct key_row *ret)
+read_key(struct ledger *l, struct query *st, struct key_row *ret)
 {
 	if (sql_step(&l->store, st) != SQL_ROW)
 		return false;
 	*ret = (struct key_row){
-		.id = (uint64_t)sqlite3_column_int64(st, 0),
-		.account = (uint64_t)sqlite3_column_int64(st, 1),
-		.created_us = sqlite3_column_int64(st, 2),
-		.expires_ms = sqlite3_column_int64(st, 3),
-		.revoked_us = sqlite3_column_int64(st, 4),
-		.replaced_by = (uint64_t)sqlite3_column_int64(st, 8),
-		.quarantined_us = sqlite3_column_int64(st, 9),
-		.scopes = sqlite3_column_int64(st, 10),
+		.id = (uint64_t)sql_int(st, 0),
+		.account = (uint64_t)sql_int(st, 1),
+		.created_us = sql_int(st, 2),
+		.expires_ms = sql_int(st, 3),
+		.revoked_us = sql_int(st, 4),
+		.replaced_by = (uint64_t)sql_int(st, 8),
+		.quarantined_us = sql_int(st, 9),
+		.scopes = sql_int(st, 10),
 	};
-	snprintf(ret->last4, sizeof(ret->last4), "%s", (const char *)sqlite3_column_text(st, 5));
-	snprintf(ret->name, sizeof(ret->name), "%s", (const char *)sqlite3_column_text(st, 6));
-	memcpy(ret->hash, sqlite3_column_blob(st, 7), API_KEY_HASH_BYTES);
+	snprintf(ret->last4, sizeof(ret->last4), "%s", sql_str(st, 5));
+	snprintf(ret->name, sizeof(ret->name), "%s", sql_str(st, 6));
+	memcpy(ret->hash, sql_blob(st, 7), API_KEY_HASH_BYTES);
 	return true;
 }
 
@@ -116,7 +116,7 @@ expires_of(const json_t *request, int64_t *ret_ms, json_t **ret_error)
 static bool
 expire(struct ledger *l, const struct key_row *old)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_key_expire);
+	struct query *st = store_sql(&l->store, SQL_key_expire);
 	sql_bind(st, (int64_t)old->id, old->expires_ms, (int64_t)old->replaced_by);
 	return sql_done(&l->store, st) && change_record(l, CHANGE_KEY, old->id);
 }
@@ -125,7 +125,7 @@ expire(struct ledger *l, const struct key_row *old)
 static bool
 insert_key(struct ledger *l, const struct operation *op, const struct key_row *k, const struct key_row *old)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_key_insert);
+	struct query *st = store_sql(&l->store, SQL_key_insert);
 	sql_bind(st, (int64_t)k->id, (int64_t)k->account, k->created_us, k->expires_ms);
 	sql_bind_blob(st, 5, k->hash, API_KEY_HASH_BYTES);
 	sql_bind_text(st, 6, k->last4);
@@ -304,7 +304,7 @@ static void
 put_last_use(struct ledger *l, json_t *o, uint64_t key)
 {
 	int64_t day = 0;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_key_last_day);
+	struct query *st = store_sql(&l->store, SQL_key_last_day);
 	sql_bind(st, (int64_t)key);
 	if (sql_number(&l->store, st, &day) && day > 0)
 		control_put_day(o, "last_used", day);
@@ -336,14 +336,14 @@ control_key_list(struct ledger *l, const json_t *request)
 	freshen(l);
 	json_t *answer = control_ok(), *list = json_array();
 	json_object_set_new(answer, "keys", list);
-	sqlite3_stmt *st = store_sql(&l->store, SQL_key_list);
+	struct query *st = store_sql(&l->store, SQL_key_list);
 	sql_bind(st, (int64_t)after, (int64_t)account, limit + 1);
 	struct key_row k;
 	int64_t count = 0;
 	for (; count < limit && read_key(l, st, &k); count++)
 		json_array_append_new(list, known_json(l, &k));
 	bool more = count == limit && sql_step(&l->store, st) == SQL_ROW;
-	sqlite3_reset(st);
+	sql_reset(st);
 	json_object_set_new(answer, "more", json_boolean(more));
 	return answer;
 }
@@ -357,7 +357,7 @@ find_key(struct ledger *l, const char *text, struct key_row *ret)
 	uint64_t id;
 	uint8_t hash[API_KEY_HASH_BYTES];
 	struct span span = {text, strlen(text)};
-	sqlite3_stmt *st;
+	struct query *st;
 	if (api_key_well_formed(span)) {
 		api_key_hash(l->o.pepper, span, hash);
 		st = store_sql(&l->store, SQL_key_by_hash);
@@ -369,14 +369,14 @@ find_key(struct ledger *l, const char *text, struct key_row *ret)
 		return false;
 	}
 	bool found = read_key(l, st, ret);
-	sqlite3_reset(st);
+	sql_reset(st);
 	return found;
 }
 
 static bool
 revoke(struct ledger *l, const struct key_row *k)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_key_revoke);
+	struct query *st = store_sql(&l->store, SQL_key_revoke);
 	sql_bind(st, (int64_t)k->id, k->revoked_us);
 	return sql_done(&l->store, st) && change_record(l, CHANGE_KEY_REVOKED, k->id);
 }
@@ -413,7 +413,7 @@ set_quarantine(struct ledger *l, struct key_row *k, int64_t quarantined_us)
 {
 	k->quarantined_us = quarantined_us;
 	bool published = publish(l, k);
-	sqlite3_stmt *st = store_sql(&l->store, SQL_key_quarantine);
+	struct query *st = store_sql(&l->store, SQL_key_quarantine);
 	if (!store_begin(&l->store))
 		return false;
 	sql_bind(st, (int64_t)k->id, k->quarantined_us);
@@ -424,10 +424,10 @@ void
 ledger_quarantine_key(struct ledger *l, uint64_t key)
 {
 	struct key_row k;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_key_by_id);
+	struct query *st = store_sql(&l->store, SQL_key_by_id);
 	sql_bind(st, (int64_t)key);
 	bool found = read_key(l, st, &k);
-	sqlite3_reset(st);
+	sql_reset(st);
 	if (!found || k.quarantined_us != 0)
 		return;
 	if (!set_quarantine(l, &k, (int64_t)clock_wall_us()))

@@ -79,7 +79,7 @@ balance_of(void *arg, uint64_t row, struct nano *ret)
 	struct ledger *l = arg;
 	if (row & LIMIT_BUDGET_ROW)
 		return budget_balance(l, row, ret);
-	sqlite3_stmt *st = store_sql(&l->store, SQL_account_balance);
+	struct query *st = store_sql(&l->store, SQL_account_balance);
 	sql_bind(st, (int64_t)row);
 	int64_t nano = -1;
 	if (!sql_number(&l->store, st, &nano) || nano < 0)
@@ -166,7 +166,7 @@ ledger_close(struct ledger **l)
 	struct ledger *x = *l;
 	if (x == NULL)
 		return;
-	if (x->store.db != NULL && !usage_flush(x))
+	if (x->store.kind != NULL && !usage_flush(x))
 		x->stats.store_failures++; /* the sums are made again from the tickets */
 	store_close(&x->store);
 	price_book_free(&x->prices);
@@ -221,10 +221,10 @@ ledger_event(struct ledger *l, enum event_id event, uint64_t a, uint64_t b)
 static void
 hint_keys(struct ledger *l, uint64_t account, uint32_t slot)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_keys_of_account);
+	struct query *st = store_sql(&l->store, SQL_keys_of_account);
 	sql_bind(st, (int64_t)account);
 	while (sql_step(&l->store, st) == SQL_ROW)
-		key_table_hint(l->o.keys, sqlite3_column_blob(st, 0), slot);
+		key_table_hint(l->o.keys, sql_blob(st, 0), slot);
 }
 
 uint32_t
@@ -258,21 +258,21 @@ ledger_load_row(struct ledger *l, uint64_t row, uint32_t *ret_slot)
 static bool
 fill_keys(struct ledger *l)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_keys_all);
+	struct query *st = store_sql(&l->store, SQL_keys_all);
 	enum sql_step step = SQL_END;
 	bool room = true;
 	while (room && (step = sql_step(&l->store, st)) == SQL_ROW) {
-		struct key_facts f = {.key = (uint64_t)sqlite3_column_int64(st, 0),
-			.account = (uint64_t)sqlite3_column_int64(st, 1),
-			.expires_ms = (uint64_t)sqlite3_column_int64(st, 2),
+		struct key_facts f = {.key = (uint64_t)sql_int(st, 0),
+			.account = (uint64_t)sql_int(st, 1),
+			.expires_ms = (uint64_t)sql_int(st, 2),
 			.slot = UINT32_MAX,
-			.state = key_state_of(sqlite3_column_int64(st, 3), sqlite3_column_int64(st, 5)),
-			.scopes = (uint16_t)sqlite3_column_int64(st, 6)};
+			.state = key_state_of(sql_int(st, 3), sql_int(st, 5)),
+			.scopes = (uint16_t)sql_int(st, 6)};
 		f.limits = limits_row_of(l, f.key, f.account);
 		board_find(l->o.board, f.account, &f.slot);
-		room = key_table_put(l->o.keys, sqlite3_column_blob(st, 4), &f);
+		room = key_table_put(l->o.keys, sql_blob(st, 4), &f);
 	}
-	sqlite3_reset(st);
+	sql_reset(st);
 	return room && step == SQL_END;
 }
 
@@ -282,15 +282,15 @@ load_accounts(struct ledger *l)
 {
 	struct board_size size;
 	board_size_of(l->o.board, &size);
-	sqlite3_stmt *st = store_sql(&l->store, SQL_accounts_to_load);
+	struct query *st = store_sql(&l->store, SQL_accounts_to_load);
 	sql_bind(st, size.slots);
 	enum sql_step step = SQL_END;
 	uint32_t slot;
 	bool room = true;
 	while (room && (step = sql_step(&l->store, st)) == SQL_ROW)
 		room = board_load(
-			l->o.board, (uint64_t)sqlite3_column_int64(st, 0), (struct nano){sqlite3_column_int64(st, 1)}, &slot);
-	sqlite3_reset(st);
+			l->o.board, (uint64_t)sql_int(st, 0), (struct nano){sql_int(st, 1)}, &slot);
+	sql_reset(st);
 	return !room || step == SQL_END;
 }
 

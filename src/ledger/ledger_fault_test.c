@@ -5,6 +5,7 @@
  */
 #include "ledger/ledger_world.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

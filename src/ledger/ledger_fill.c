@@ -50,7 +50,7 @@ static void
 must(struct fill *f, bool ok, const char *what)
 {
 	if (!ok)
-		die(what, sqlite3_errmsg(f->l->store.db));
+		die(what, store_error(&f->l->store));
 }
 
 /* Always the same: two fills of one store are alike. */
@@ -66,10 +66,10 @@ below(struct fill *f, uint64_t most)
 static int64_t
 number(struct fill *f, const char *sql)
 {
-	sqlite3_stmt *st = NULL;
+	struct query *st = NULL;
 	int64_t n = 0;
-	must(f, sqlite3_prepare_v2(f->l->store.db, sql, -1, &st, NULL) == SQLITE_OK && sql_number(&f->l->store, st, &n), sql);
-	sqlite3_finalize(st);
+	must(f, (st = sql_prepare(&f->l->store, sql)) != NULL && sql_number(&f->l->store, st, &n), sql);
+	sql_free(st);
 	return n;
 }
 
@@ -77,14 +77,14 @@ static void
 read_payers(struct fill *f)
 {
 	static const char SQL[] = "SELECT key.id, account FROM key JOIN account ON account.id = account WHERE revoked_us = 0 AND balance_nano > 0 ORDER BY key.id";
-	sqlite3_stmt *st = NULL;
-	must(f, sqlite3_prepare_v2(f->l->store.db, SQL, -1, &st, NULL) == SQLITE_OK, "keys");
+	struct query *st = NULL;
+	must(f, (st = sql_prepare(&f->l->store, SQL)) != NULL, "keys");
 	f->payers = calloc((size_t)number(f, "SELECT count(*) FROM key") + 1, sizeof *f->payers);
 	if (!f->payers)
 		abort();
 	while (sql_step(&f->l->store, st) == SQL_ROW)
-		f->payers[f->payer_count++] = (struct payer){(uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1)};
-	sqlite3_finalize(st);
+		f->payers[f->payer_count++] = (struct payer){(uint64_t)sql_int(st, 0), (uint64_t)sql_int(st, 1)};
+	sql_free(st);
 	if (!f->payer_count)
 		die("the store", "no account with a key and credit");
 	if (!f->l->prices.count)

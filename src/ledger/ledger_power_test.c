@@ -8,6 +8,7 @@
 #include "ledger/ledger_script.h"
 
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

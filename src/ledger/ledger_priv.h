@@ -55,7 +55,7 @@ must_check bool price_book_load(struct store *s, struct price_book *ret);
 void price_book_free(struct price_book *b);
 const struct price_row *price_book_find(struct price_book *b, uint64_t id);
 /* From a row of price_all. */
-void price_book_row(sqlite3_stmt *st, struct price_row *ret);
+void price_book_row(struct query *st, struct price_row *ret);
 
 /* What a ticket's usage costs by its price row, and who bears what the customer does not. */
 struct appraisal {
@@ -146,7 +146,7 @@ int64_t usage_day_of(uint64_t us);
 typedef void ticket_taker(struct ledger *l, const struct ticket_copy *t, int64_t booking);
 must_check bool tickets_after(struct ledger *l, int64_t booking, ticket_taker *take);
 /* From a row of ticket_by_id, tickets_from, progress_all or progress_by_id. */
-void ticket_of_row(sqlite3_stmt *st, struct ticket_copy *ret);
+void ticket_of_row(struct query *st, struct ticket_copy *ret);
 
 /* ---- progress.c ---- */
 

@@ -4,6 +4,7 @@
 #include "ticket/end_reasons.h"
 #include "ticket/ticket_id.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -471,7 +472,7 @@ every_damage_to_the_books_is_found(void **state)
 		world_open(&w, false);
 		world_is_sound(&w);
 		if (!store_exec(&w.ledger->store, damages[i].sql))
-			fail_msg("%s: %s", damages[i].sql, sqlite3_errmsg(w.ledger->store.db));
+			fail_msg("%s: %s", damages[i].sql, store_error(&w.ledger->store));
 		if (!world_is_broken(&w, damages[i].inv))
 			fail_msg("not found: %s", damages[i].sql);
 		world_end(&w);
@@ -548,11 +549,11 @@ an_order_is_answered_while_edges_hand_in_without_a_pause(void **state)
 	struct busy_edge e = {
 		.w = &w, .exchange = {.account = a, .model = 1, .input = 10, .output = 1, .cost = -1}, .left = 500};
 	world_exchange(&w, e.exchange);
-	sqlite3_commit_hook(w.ledger->store.db, settle_another, &e);
+	sqlite3_commit_hook(w.ledger->store.own, settle_another, &e);
 	json_decref(world_must(
 		&w, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "1", "reason", "r"));
 	assert_true(e.left > 480);
-	sqlite3_commit_hook(w.ledger->store.db, NULL, NULL);
+	sqlite3_commit_hook(w.ledger->store.own, NULL, NULL);
 	assert_true(world_round(&w) >= 0);
 	world_is_sound(&w);
 	world_end(&w);
@@ -575,7 +576,7 @@ progress_that_can_not_be_booked_does_not_stop_the_start(void **state)
 		"(VALUES (%llu, 7, 8), (5, -7, 8), (6, -9, -8))",
 		(unsigned long long)id);
 	if (!store_exec(&w.ledger->store, sql))
-		fail_msg("%s", sqlite3_errmsg(w.ledger->store.db));
+		fail_msg("%s", store_error(&w.ledger->store));
 	world_lose_board(&w);
 	alarm(20);
 	world_open(&w, true);

@@ -5,6 +5,7 @@
 #include "ticket/endpoints.h"
 #include "ticket/price.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -317,13 +318,13 @@ world_account(struct world *w, const char *name, const char *credit)
 int64_t
 world_sql(struct world *w, const char *sql)
 {
-	sqlite3_stmt *st;
+	struct query *st = sql_prepare(&w->ledger->store, sql);
 	int64_t value = INT64_MIN;
-	if (sqlite3_prepare_v2(w->ledger->store.db, sql, -1, &st, NULL) != SQLITE_OK)
-		fail_msg("%s: %s", sql, sqlite3_errmsg(w->ledger->store.db));
+	if (st == NULL)
+		fail_msg("%s: %s", sql, store_error(&w->ledger->store));
 	if (!sql_number(&w->ledger->store, st, &value))
-		fail_msg("%s: %s", sql, sqlite3_errmsg(w->ledger->store.db));
-	sqlite3_finalize(st);
+		fail_msg("%s: %s", sql, store_error(&w->ledger->store));
+	sql_free(st);
 	return value;
 }
 

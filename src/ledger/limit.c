@@ -8,16 +8,16 @@
 bool
 limits_read(struct ledger *l, uint64_t subject, struct limit_amounts *ret)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_limits_of);
+	struct query *st = store_sql(&l->store, SQL_limits_of);
 	enum sql_step step;
 	*ret = (struct limit_amounts){0};
 	sql_bind(st, (int64_t)subject);
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
-		int64_t kind = sqlite3_column_int64(st, 0);
+		int64_t kind = sql_int(st, 0);
 		if (kind <= 0 || kind >= LIMIT_KIND_COUNT)
 			continue;
-		ret->amount[kind] = sqlite3_column_int64(st, 1);
-		ret->number[kind] = (uint64_t)sqlite3_column_int64(st, 2);
+		ret->amount[kind] = sql_int(st, 1);
+		ret->number[kind] = (uint64_t)sql_int(st, 2);
 	}
 	return step == SQL_END;
 }
@@ -31,13 +31,13 @@ limits_spent(struct ledger *l, uint64_t subject, enum limit_kind kind, uint32_t 
 		return 0;
 	if (!usage_flush(l))
 		l->usage_due_ms = 0;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_limits_spent);
+	struct query *st = store_sql(&l->store, SQL_limits_spent);
 	sql_bind(st, (int64_t)subject, (int64_t)(limit_window_begin_s(kind, window) / 86400));
 	if (sql_step(&l->store, st) == SQL_ROW) {
-		spent = sqlite3_column_int64(st, 0);
-		*ret_requests = sqlite3_column_int64(st, 1);
+		spent = sql_int(st, 0);
+		*ret_requests = sql_int(st, 1);
 	}
-	sqlite3_reset(st);
+	sql_reset(st);
 	return spent;
 }
 
@@ -99,13 +99,13 @@ limits_models_named(const struct ledger *l, const char *pattern, struct limit_li
 static bool
 read_lists(struct ledger *l, uint64_t subject, struct limit_lists *ret)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_allowed_of);
+	struct query *st = store_sql(&l->store, SQL_allowed_of);
 	enum sql_step step;
 	*ret = (struct limit_lists){0};
 	sql_bind(st, (int64_t)subject);
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
-		int64_t what = sqlite3_column_int64(st, 0);
-		const char *text = (const char *)sqlite3_column_text(st, 1);
+		int64_t what = sql_int(st, 0);
+		const char *text = sql_str(st, 1);
 		ret->named |= (uint32_t)what;
 		if (what == LIMIT_MODELS)
 			(void)!limits_models_named(l, text, ret);
@@ -160,16 +160,16 @@ publish_row(struct ledger *l, uint64_t subject, uint64_t account)
 static bool
 tell_keys(struct ledger *l, uint64_t account)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_keys_of_account);
+	struct query *st = store_sql(&l->store, SQL_keys_of_account);
 	uint32_t parent = limit_find(l->o.board, account);
 	enum sql_step step;
 	sql_bind(st, (int64_t)account);
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
-		uint64_t key = (uint64_t)sqlite3_column_int64(st, 1);
+		uint64_t key = (uint64_t)sql_int(st, 1);
 		struct limit_row *own = limit_row(l->o.board, limit_find(l->o.board, key));
 		if (own != NULL)
 			atomic_store(&own->parent, parent);
-		key_table_limits(l->o.keys, sqlite3_column_blob(st, 0), limits_row_of(l, key, account));
+		key_table_limits(l->o.keys, sql_blob(st, 0), limits_row_of(l, key, account));
 	}
 	return step == SQL_END;
 }
@@ -186,7 +186,7 @@ limits_publish(struct ledger *l, uint64_t subject, uint64_t account)
 static bool
 publish_all(struct ledger *l)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_limits_subjects);
+	struct query *st = store_sql(&l->store, SQL_limits_subjects);
 	struct subject {
 		uint64_t id, account;
 	} *subjects = calloc(LIMIT_ROWS, sizeof *subjects);
@@ -194,8 +194,8 @@ publish_all(struct ledger *l)
 	enum sql_step step = SQL_END;
 	bool ok = subjects != NULL;
 	while (ok && count < LIMIT_ROWS && (step = sql_step(&l->store, st)) == SQL_ROW)
-		subjects[count++] = (struct subject){(uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1)};
-	sqlite3_reset(st);
+		subjects[count++] = (struct subject){(uint64_t)sql_int(st, 0), (uint64_t)sql_int(st, 1)};
+	sql_reset(st);
 	for (size_t i = 0; ok && i < count; i++)
 		ok = publish_row(l, subjects[i].id, subjects[i].account);
 	free(subjects);
@@ -220,14 +220,14 @@ limits_adopt(struct ledger *l)
 bool
 budget_balance(struct ledger *l, uint64_t row, struct nano *ret)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_budget_balance);
+	struct query *st = store_sql(&l->store, SQL_budget_balance);
 	bool found = false;
 	sql_bind(st, (int64_t)row);
 	if (sql_step(&l->store, st) == SQL_ROW) {
-		ret->v = sqlite3_column_int64(st, 0);
+		ret->v = sql_int(st, 0);
 		found = true;
 	}
-	sqlite3_reset(st);
+	sql_reset(st);
 	return found;
 }
 
@@ -249,11 +249,11 @@ forget_windows(struct ledger *l, uint64_t number, uint32_t window)
 	uint64_t rows[AT_ONCE];
 	size_t count = 0;
 	bool ok = true;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_budgets_before);
+	struct query *st = store_sql(&l->store, SQL_budgets_before);
 	sql_bind(st, (int64_t)limit_budget_row(number, 0), (int64_t)limit_budget_row(number, window < 2 ? 0 : window - 2));
 	while (count < AT_ONCE && sql_step(&l->store, st) == SQL_ROW)
-		rows[count++] = (uint64_t)sqlite3_column_int64(st, 0);
-	sqlite3_reset(st);
+		rows[count++] = (uint64_t)sql_int(st, 0);
+	sql_reset(st);
 	for (size_t i = 0; ok && i < count; i++) {
 		uint32_t slot;
 		if (board_find(l->o.board, rows[i], &slot) && !board_evict(l->o.board, rows[i]))
@@ -272,13 +272,13 @@ begin_window(struct ledger *l, uint64_t row)
 	uint64_t number = row >> 32 & INT32_MAX;
 	uint32_t window = (uint32_t)row;
 	int64_t kind = 0, amount = 0;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_limit_by_number);
+	struct query *st = store_sql(&l->store, SQL_limit_by_number);
 	sql_bind(st, (int64_t)number);
 	if (sql_step(&l->store, st) == SQL_ROW) {
-		kind = sqlite3_column_int64(st, 0);
-		amount = sqlite3_column_int64(st, 1);
+		kind = sql_int(st, 0);
+		amount = sql_int(st, 1);
 	}
-	sqlite3_reset(st);
+	sql_reset(st);
 	if (kind < LIMIT_MONEY_FIRST || kind >= LIMIT_KIND_COUNT)
 		return 1;
 	uint32_t now = limit_window((enum limit_kind)kind, clock_wall_us() / 1000000);

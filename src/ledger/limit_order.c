@@ -181,7 +181,7 @@ static json_t *
 allow_one(struct ledger *l, void *arg, const char *pattern)
 {
 	struct allowing *a = arg;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_allowed_insert);
+	struct query *st = store_sql(&l->store, SQL_allowed_insert);
 	sql_bind(st, (int64_t)a->subject, a->what);
 	sql_bind_text(st, 3, pattern);
 	a->ok = a->ok && sql_done(&l->store, st);
@@ -194,7 +194,7 @@ write_list(struct ledger *l, uint64_t subject, enum limit_named what, const char
 	struct allowing a = {subject, what, true};
 	if (text[0] == '\0')
 		return true;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_allowed_delete);
+	struct query *st = store_sql(&l->store, SQL_allowed_delete);
 	sql_bind(st, (int64_t)subject, what);
 	a.ok = sql_done(&l->store, st);
 	if (strcmp(text, "any") != 0)
@@ -225,7 +225,7 @@ struct change {
 static bool
 write_kind(struct ledger *l, uint64_t subject, int kind, const struct change *c)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_limits_delete);
+	struct query *st = store_sql(&l->store, SQL_limits_delete);
 	sql_bind(st, (int64_t)subject, kind);
 	if (!sql_done(&l->store, st) || c->amount == 0)
 		return c->amount == 0;
@@ -265,7 +265,7 @@ write_all(struct ledger *l, uint64_t subject, bool of_key, const struct wish *w,
 			ok = write_kind(l, subject, k, &changes[k]);
 	ok = ok && write_list(l, subject, LIMIT_MODELS, w->models) && write_list(l, subject, LIMIT_ADDRESSES, w->addresses);
 	if (ok && of_key && w->scopes_given) {
-		sqlite3_stmt *st = store_sql(&l->store, SQL_key_scopes);
+		struct query *st = store_sql(&l->store, SQL_key_scopes);
 		sql_bind(st, (int64_t)subject, w->scopes);
 		ok = sql_done(&l->store, st);
 	}
@@ -279,7 +279,7 @@ check_money(struct ledger *l, uint64_t subject, uint64_t account, const struct w
 	struct limit_amounts own;
 	int64_t others = 0;
 	unsigned count = 0;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_limits_money_around);
+	struct query *st = store_sql(&l->store, SQL_limits_money_around);
 	sql_bind(st, (int64_t)subject, (int64_t)account, LIMIT_MONEY_FIRST);
 	if (!limits_read(l, subject, &own) || !sql_number(&l->store, st, &others))
 		return control_store_failed(l);
@@ -315,7 +315,7 @@ limits_copy(struct ledger *l, uint64_t from, uint64_t to)
 	static const enum sql copies[] = {SQL_limits_copy, SQL_allowed_copy, SQL_key_scopes_copy};
 	bool ok = true;
 	for (size_t i = 0; ok && i < ARRAY_LEN(copies); i++) {
-		sqlite3_stmt *st = store_sql(&l->store, copies[i]);
+		struct query *st = store_sql(&l->store, copies[i]);
 		sql_bind(st, (int64_t)from, (int64_t)to);
 		ok = sql_done(&l->store, st);
 	}
@@ -328,13 +328,13 @@ static void
 put_lists(struct ledger *l, json_t *o, uint64_t subject)
 {
 	json_t *models = NULL, *addresses = NULL;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_allowed_of);
+	struct query *st = store_sql(&l->store, SQL_allowed_of);
 	sql_bind(st, (int64_t)subject);
 	while (sql_step(&l->store, st) == SQL_ROW) {
-		json_t **to = sqlite3_column_int64(st, 0) == LIMIT_MODELS ? &models : &addresses;
+		json_t **to = sql_int(st, 0) == LIMIT_MODELS ? &models : &addresses;
 		if (*to == NULL)
 			*to = json_array();
-		json_array_append_new(*to, json_string((const char *)sqlite3_column_text(st, 1)));
+		json_array_append_new(*to, json_string(sql_str(st, 1)));
 	}
 	json_object_set_new(o, "models", models != NULL ? models : json_null());
 	json_object_set_new(o, "addresses", addresses != NULL ? addresses : json_null());

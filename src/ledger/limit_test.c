@@ -325,7 +325,7 @@ windows_that_are_over_are_forgotten(void **state)
 	set("key.limit", m.key_text, "dollars_per_day", "1.00");
 	uint64_t row = window_row(row_of(&m), LIMIT_MONEY_DAY);
 	for (int i = 2; i < 8; i++) {
-		sqlite3_stmt *st = store_sql(&w.ledger->store, SQL_budget_insert);
+		struct query *st = store_sql(&w.ledger->store, SQL_budget_insert);
 		sql_bind(st, (int64_t)(row - (uint64_t)i), DOLLAR, 5);
 		assert_true(sql_done(&w.ledger->store, st));
 	}

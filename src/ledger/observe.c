@@ -164,13 +164,13 @@ observe_swept(struct ledger *l)
 bool
 observe_balances(struct ledger *l, int64_t ret_house[HOUSE_COUNT], int64_t *ret_customers)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_house_balances);
+	struct query *st = store_sql(&l->store, SQL_house_balances);
 	sql_bind(st, HOUSE_COUNT - 1);
 	int64_t house[HOUSE_COUNT] = {0}, sum = 0;
 	enum sql_step step;
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
-		int64_t nano = sqlite3_column_int64(st, 1);
-		house[sqlite3_column_int64(st, 0)] = nano;
+		int64_t nano = sql_int(st, 1);
+		house[sql_int(st, 0)] = nano;
 		sum += nano;
 	}
 	if (step != SQL_END)

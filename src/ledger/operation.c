@@ -16,16 +16,16 @@ operation_content(struct operation *op, const char *what, const char *const *tex
 }
 
 static enum operation_state
-look_in(struct ledger *l, sqlite3_stmt *st, struct operation *op, enum operation_state found)
+look_in(struct ledger *l, struct query *st, struct operation *op, enum operation_state found)
 {
 	sql_bind_text(st, 1, op->ref);
 	enum sql_step step = sql_step(&l->store, st);
 	if (step != SQL_ROW)
 		return step == SQL_END ? OPERATION_NEW : OPERATION_FAILED;
-	const void *content = sqlite3_column_blob(st, 1);
-	bool same = sqlite3_column_bytes(st, 1) == CONTENT_BYTES && memcmp(content, op->content, CONTENT_BYTES) == 0;
-	op->subject = (uint64_t)sqlite3_column_int64(st, 0);
-	sqlite3_reset(st);
+	const void *content = sql_blob(st, 1);
+	bool same = sql_len(st, 1) == CONTENT_BYTES && memcmp(content, op->content, CONTENT_BYTES) == 0;
+	op->subject = (uint64_t)sql_int(st, 0);
+	sql_reset(st);
 	return same ? found : OPERATION_OTHER;
 }
 
@@ -44,11 +44,11 @@ operation_record(struct ledger *l, const struct operation *op, uint64_t subject)
 {
 	if (op->ref[0] == '\0')
 		return true;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_operation_insert);
+	struct query *st = store_sql(&l->store, SQL_operation_insert);
 	sql_bind_text(st, 1, op->ref);
 	sql_bind_blob(st, 2, op->content, CONTENT_BYTES);
-	sqlite3_bind_int64(st, 3, (int64_t)subject);
-	sqlite3_bind_int64(st, 4, (int64_t)clock_wall_us());
+	sql_bind_int(st, 3, (int64_t)subject);
+	sql_bind_int(st, 4, (int64_t)clock_wall_us());
 	return sql_done(&l->store, st);
 }
 
@@ -62,7 +62,7 @@ operation_conflict(const struct operation *op)
 bool
 change_record(struct ledger *l, enum change_kind what, uint64_t subject)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_change_insert);
+	struct query *st = store_sql(&l->store, SQL_change_insert);
 	sql_bind(st, (int64_t)clock_wall_us(), what, (int64_t)subject);
 	return sql_done(&l->store, st);
 }

@@ -48,7 +48,7 @@ entries_of(const struct order *o, struct entry ret[ENTRIES])
 static bool
 post(struct ledger *l, const struct entry *e)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_posting_insert);
+	struct query *st = store_sql(&l->store, SQL_posting_insert);
 	sql_bind(st, l->next_booking, (int64_t)e->account, e->nano);
 	return sql_done(&l->store, st);
 }
@@ -56,7 +56,7 @@ post(struct ledger *l, const struct entry *e)
 static bool
 insert_booking(struct ledger *l, const struct order *o, uint64_t intent)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_booking_insert_order);
+	struct query *st = store_sql(&l->store, SQL_booking_insert_order);
 	sql_bind(st, l->next_booking, o->nano < 0 ? BOOKING_DEBIT : BOOKING_CREDIT, (int64_t)clock_wall_us(), (int64_t)intent,
 		o->kind, (int64_t)o->item);
 	sql_bind_text(st, 7, o->reason);
@@ -68,7 +68,7 @@ insert_booking(struct ledger *l, const struct order *o, uint64_t intent)
 static enum ordered
 one_row(struct ledger *l, enum sql name, uint64_t id, int64_t nano)
 {
-	sqlite3_stmt *st = store_sql(&l->store, name);
+	struct query *st = store_sql(&l->store, name);
 	sql_bind(st, (int64_t)id, nano);
 	if (!sql_done(&l->store, st))
 		return ORDER_FAILED;
@@ -120,7 +120,7 @@ static enum ordered
 already_booked(struct ledger *l, uint64_t intent)
 {
 	int64_t booking = 0;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_booking_by_intent);
+	struct query *st = store_sql(&l->store, SQL_booking_by_intent);
 	sql_bind(st, (int64_t)intent);
 	if (!sql_number(&l->store, st, &booking))
 		return ORDER_FAILED;
@@ -129,19 +129,19 @@ already_booked(struct ledger *l, uint64_t intent)
 
 /* The texts live as long as the row is not left. */
 static bool
-order_of_intent(sqlite3_stmt *st, struct order *ret)
+order_of_intent(struct query *st, struct order *ret)
 {
-	int64_t kind = sqlite3_column_int64(st, 2);
+	int64_t kind = sql_int(st, 2);
 	*ret = (struct order){.kind = (enum order_kind)kind};
-	ret->account.id = (uint64_t)sqlite3_column_int64(st, 0);
-	ret->nano = sqlite3_column_int64(st, 1);
-	ret->item = (uint64_t)sqlite3_column_int64(st, 3);
-	ret->second_nano = sqlite3_column_int64(st, 4);
-	ret->third_nano = sqlite3_column_int64(st, 5);
-	memcpy(ret->op.content, sqlite3_column_blob(st, 6), CONTENT_BYTES);
-	ret->op.ref = (const char *)sqlite3_column_text(st, 7);
-	ret->reason = (const char *)sqlite3_column_text(st, 8);
-	ret->actor = (const char *)sqlite3_column_text(st, 9);
+	ret->account.id = (uint64_t)sql_int(st, 0);
+	ret->nano = sql_int(st, 1);
+	ret->item = (uint64_t)sql_int(st, 3);
+	ret->second_nano = sql_int(st, 4);
+	ret->third_nano = sql_int(st, 5);
+	memcpy(ret->op.content, sql_blob(st, 6), CONTENT_BYTES);
+	ret->op.ref = sql_str(st, 7);
+	ret->reason = sql_str(st, 8);
+	ret->actor = sql_str(st, 9);
 	return kind >= 0 && kind < (int64_t)ARRAY_LEN(kinds);
 }
 
@@ -149,13 +149,13 @@ enum ordered
 order_book(struct ledger *l, uint64_t intent)
 {
 	struct order o;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_intent_by_id);
+	struct query *st = store_sql(&l->store, SQL_intent_by_id);
 	sql_bind(st, (int64_t)intent);
 	enum sql_step step = sql_step(&l->store, st);
 	if (step != SQL_ROW)
 		return step == SQL_END ? already_booked(l, intent) : ORDER_FAILED;
 	enum ordered booked = order_of_intent(st, &o) ? book(l, &o, intent) : ORDER_REFUSED;
-	sqlite3_reset(st);
+	sql_reset(st);
 	if (booked != ORDER_BOOKED)
 		return booked;
 	st = store_sql(&l->store, SQL_intent_delete);
@@ -173,7 +173,7 @@ order_available(struct ledger *l, uint64_t account, int64_t *ret)
 		*ret = board_available(l->o.board, slot).v;
 		return true;
 	}
-	sqlite3_stmt *st = store_sql(&l->store, SQL_account_balance);
+	struct query *st = store_sql(&l->store, SQL_account_balance);
 	sql_bind(st, (int64_t)account);
 	return sql_number(&l->store, st, ret);
 }
@@ -205,7 +205,7 @@ refused(struct ledger *l, const struct order *o)
 static bool
 booking_facts(struct ledger *l, const struct order *o, int64_t *ret_nano, int64_t *ret_item)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_posting_of);
+	struct query *st = store_sql(&l->store, SQL_posting_of);
 	sql_bind(st, (int64_t)o->op.subject, (int64_t)o->account.id);
 	if (!sql_number(&l->store, st, ret_nano))
 		return false;
@@ -218,7 +218,7 @@ json_t *
 order_done(struct ledger *l, const struct order *o)
 {
 	int64_t nano = 0, id = 0, balance = 0;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_account_balance);
+	struct query *st = store_sql(&l->store, SQL_account_balance);
 	sql_bind(st, (int64_t)o->account.id);
 	if (!booking_facts(l, o, &nano, &id) || !sql_number(&l->store, st, &balance))
 		return control_store_failed(l);
@@ -268,7 +268,7 @@ book_at_once(struct ledger *l, struct order *o)
 static bool
 insert_intent(struct ledger *l, struct order *o, uint64_t id)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_intent_insert);
+	struct query *st = store_sql(&l->store, SQL_intent_insert);
 	sql_bind(st, (int64_t)id, (int64_t)o->account.id, o->nano, o->kind, (int64_t)o->item, o->second_nano, o->third_nano);
 	sql_bind_blob(st, 8, o->op.content, CONTENT_BYTES);
 	sql_bind_text(st, 9, o->op.ref);
@@ -286,7 +286,7 @@ write_intent(struct ledger *l, struct order *o, uint64_t id)
 static bool
 delete_intent(struct ledger *l, uint64_t id)
 {
-	sqlite3_stmt *item = store_sql(&l->store, SQL_item_drop), *st = store_sql(&l->store, SQL_intent_delete);
+	struct query *item = store_sql(&l->store, SQL_item_drop), *st = store_sql(&l->store, SQL_intent_delete);
 	sql_bind(item, (int64_t)id);
 	sql_bind(st, (int64_t)id);
 	return sql_done(&l->store, item) && sql_done(&l->store, st);

@@ -90,10 +90,10 @@ order_content(struct order *o, const char *op, const char *const *texts, size_t 
 bool
 order_load_account(struct ledger *l, uint64_t id, struct account_row *ret)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_account_by_id);
+	struct query *st = store_sql(&l->store, SQL_account_by_id);
 	sql_bind(st, (int64_t)id);
 	bool found = control_read_account(l, st, ret);
-	sqlite3_reset(st);
+	sql_reset(st);
 	return found;
 }
 

@@ -12,13 +12,13 @@
 static bool
 insert_price(struct ledger *l, uint32_t owner, const struct catalogue_price *p)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_price_insert);
+	struct query *st = store_sql(&l->store, SQL_price_insert);
 	sql_bind(st, (int64_t)p->id, owner, (int64_t)p->from_ms, (int64_t)clock_wall_us(), p->request_nano, p->tier, p->above_tokens,
 		p->geo_us_x100);
 	for (int k = 0; k < TOOL_KIND_COUNT; k++)
-		sqlite3_bind_int64(st, 9 + k, p->tool_nano[k]);
+		sql_bind_int(st, 9 + k, p->tool_nano[k]);
 	for (int k = 0; k < TOKEN_KIND_COUNT; k++)
-		sqlite3_bind_int64(st, 9 + TOOL_KIND_COUNT + k, p->pico[k]);
+		sql_bind_int(st, 9 + TOOL_KIND_COUNT + k, p->pico[k]);
 	if (!sql_done(&l->store, st))
 		return false;
 	return sql_changes(&l->store) == 0 || change_record(l, CHANGE_PRICE, p->id);
@@ -27,7 +27,7 @@ insert_price(struct ledger *l, uint32_t owner, const struct catalogue_price *p)
 static bool
 put_name(struct ledger *l, enum sql name, uint32_t id, const char *text)
 {
-	sqlite3_stmt *st = store_sql(&l->store, name);
+	struct query *st = store_sql(&l->store, name);
 	sql_bind(st, id);
 	sql_bind_text(st, 2, text);
 	return sql_done(&l->store, st);
@@ -73,22 +73,22 @@ insert_catalogue(struct ledger *l)
 /* ---- store → memory ---- */
 
 void
-price_book_row(sqlite3_stmt *st, struct price_row *r)
+price_book_row(struct query *st, struct price_row *r)
 {
 	*r = (struct price_row){
-		.price = {.id = (uint64_t)sqlite3_column_int64(st, 0),
-			.from_ms = (uint64_t)sqlite3_column_int64(st, 2),
-			.request_nano = sqlite3_column_int64(st, 4),
-			.tier = (uint8_t)sqlite3_column_int64(st, 5),
-			.above_tokens = (uint32_t)sqlite3_column_int64(st, 6),
-			.geo_us_x100 = (uint16_t)sqlite3_column_int64(st, 7)},
-		.model = (uint32_t)sqlite3_column_int64(st, 1),
-		.added_us = (uint64_t)sqlite3_column_int64(st, 3),
+		.price = {.id = (uint64_t)sql_int(st, 0),
+			.from_ms = (uint64_t)sql_int(st, 2),
+			.request_nano = sql_int(st, 4),
+			.tier = (uint8_t)sql_int(st, 5),
+			.above_tokens = (uint32_t)sql_int(st, 6),
+			.geo_us_x100 = (uint16_t)sql_int(st, 7)},
+		.model = (uint32_t)sql_int(st, 1),
+		.added_us = (uint64_t)sql_int(st, 3),
 	};
 	for (int k = 0; k < TOKEN_KIND_COUNT; k++)
-		r->price.pico[k] = sqlite3_column_int64(st, 8 + TOOL_KIND_COUNT + k);
+		r->price.pico[k] = sql_int(st, 8 + TOOL_KIND_COUNT + k);
 	for (int k = 0; k < TOOL_KIND_COUNT; k++)
-		r->price.tool_nano[k] = sqlite3_column_int64(st, 8 + k);
+		r->price.tool_nano[k] = sql_int(st, 8 + k);
 	r->hash = receipt_price(r, receipt_shape_now());
 }
 
@@ -100,7 +100,7 @@ by_id(const void *a, const void *b)
 }
 
 static bool
-read_all(struct store *s, sqlite3_stmt *st, struct price_book *b)
+read_all(struct store *s, struct query *st, struct price_book *b)
 {
 	enum sql_step step;
 	while ((step = sql_step(s, st)) == SQL_ROW) {
@@ -119,11 +119,11 @@ bool
 price_book_load(struct store *s, struct price_book *ret)
 {
 	struct price_book b = {0};
-	sqlite3_stmt *st = s->statements[SQL_price_all], *own = NULL;
-	if (st == NULL && sqlite3_prepare_v2(s->db, sql_text(SQL_price_all), -1, &own, NULL) != SQLITE_OK)
+	struct query *st = sql_prepare(s, sql_text(SQL_price_all));
+	if (st == NULL)
 		return false;
-	bool ok = read_all(s, st != NULL ? st : own, &b);
-	sqlite3_finalize(own);
+	bool ok = read_all(s, st, &b);
+	sql_free(st);
 	if (!ok) {
 		price_book_free(&b);
 		return false;

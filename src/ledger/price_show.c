@@ -194,7 +194,7 @@ control_price_show(struct ledger *l, const json_t *request)
 		answer = price_show_catalogue(l->o.catalogue, name, at_ms);
 	if (answer != NULL)
 		return answer;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_model_by_name);
+	struct query *st = store_sql(&l->store, SQL_model_by_name);
 	sql_bind_text(st, 1, name);
 	if (!sql_number(&l->store, st, &model))
 		return control_store_failed(l);
@@ -214,13 +214,13 @@ control_price_list(struct ledger *l, const json_t *request)
 {
 	json_t *answer = control_ok(), *list = json_array();
 	json_object_set_new(answer, "prices", list);
-	sqlite3_stmt *st = store_sql(&l->store, SQL_price_all);
+	struct query *st = store_sql(&l->store, SQL_price_all);
 	enum sql_step step;
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
 		struct price_row r;
 		price_book_row(st, &r);
 		json_t *o = price_show_row(&r.price);
-		const char *model = (const char *)sqlite3_column_text(st, 8 + TOOL_KIND_COUNT + TOKEN_KIND_COUNT);
+		const char *model = sql_str(st, 8 + TOOL_KIND_COUNT + TOKEN_KIND_COUNT);
 		json_object_set_new(o, "model", model != NULL ? json_string(model) : json_null());
 		control_put_time(o, "added", (int64_t)r.added_us);
 		json_array_append_new(list, o);

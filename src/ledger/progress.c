@@ -4,14 +4,12 @@
 static bool
 put(struct ledger *l, const struct ticket_copy *t)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_progress_put);
+	struct query *st = store_sql(&l->store, SQL_progress_put);
 	const struct ticket_facts *f = &t->facts;
 	/* Read while the edge runs: a cost from after an extension may stand beside the hold from before it. */
 	int64_t cost = t->cost.v < t->hold.v ? t->cost.v : t->hold.v;
-	sql_bind(st, (int64_t)t->id, t->index, cost, t->hold.v);
-	int at = 5;
-#define X(name, type, unit, meaning, promise) sqlite3_bind_int64(st, at++, (int64_t)f->name);
-	TICKET_FIELDS(X)
+#define X(name, type, unit, meaning, promise) (int64_t) f->name,
+	sql_bind(st, (int64_t)t->id, t->index, cost, t->hold.v, TICKET_FIELDS(X));
 #undef X
 	return sql_done(&l->store, st);
 }
@@ -79,13 +77,13 @@ progress_write(struct ledger *l, uint64_t now_ms)
 bool
 progress_recall(struct ledger *l)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_progress_places);
+	struct query *st = store_sql(&l->store, SQL_progress_places);
 	enum sql_step step;
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
-		int64_t index = sqlite3_column_int64(st, 0);
+		int64_t index = sql_int(st, 0);
 		if (index < l->progress.count)
 			l->progress.places[index] =
-				(struct progress_place){.id = (uint64_t)sqlite3_column_int64(st, 1), .cost = -1};
+				(struct progress_place){.id = (uint64_t)sql_int(st, 1), .cost = -1};
 	}
 	return step == SQL_END;
 }
@@ -93,7 +91,7 @@ progress_recall(struct ledger *l)
 static bool
 read_rows(struct ledger *l, struct batch *b)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_progress_all);
+	struct query *st = store_sql(&l->store, SQL_progress_all);
 	sql_bind(st, BATCH_MAX);
 	b->count = 0;
 	enum sql_step step;
@@ -134,7 +132,7 @@ delete_rows(struct ledger *l, const struct batch *b)
 {
 	bool ok = true;
 	for (size_t i = 0; ok && i < b->count; i++) {
-		sqlite3_stmt *st = store_sql(&l->store, SQL_progress_delete);
+		struct query *st = store_sql(&l->store, SQL_progress_delete);
 		sql_bind(st, (int64_t)b->tickets[i].id);
 		ok = sql_done(&l->store, st);
 	}

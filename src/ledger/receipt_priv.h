@@ -147,7 +147,7 @@ struct receipt_audit;
 typedef void receipt_broken(void *arg, bool chain, bool holds, const char *what, long long number);
 must_check struct receipt_audit *receipt_audit_begin(struct store *reader, receipt_broken *say, void *arg);
 /* A row of tickets_from. */
-must_check bool receipt_audit_ticket(struct receipt_audit *a, sqlite3_stmt *st, const struct ticket_copy *t, const struct price_row *price);
+must_check bool receipt_audit_ticket(struct receipt_audit *a, struct query *st, const struct ticket_copy *t, const struct price_row *price);
 must_check bool receipt_audit_end(struct receipt_audit *a);
 void receipt_audit_free(struct receipt_audit **a);
 

@@ -53,14 +53,14 @@ proof_json(const struct merkle_proof *p)
 static bool
 public_key(struct ledger *l, int64_t key, uint8_t ret[crypto_sign_PUBLICKEYBYTES])
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_key_by_id);
+	struct query *st = store_sql(&l->store, SQL_receipt_key_by_id);
 	sql_bind(st, key);
 	if (sql_step(&l->store, st) != SQL_ROW)
 		return false;
-	bool sound = sqlite3_column_bytes(st, 0) == crypto_sign_PUBLICKEYBYTES;
+	bool sound = sql_len(st, 0) == crypto_sign_PUBLICKEYBYTES;
 	if (sound)
-		memcpy(ret, sqlite3_column_blob(st, 0), crypto_sign_PUBLICKEYBYTES);
-	sqlite3_reset(st);
+		memcpy(ret, sql_blob(st, 0), crypto_sign_PUBLICKEYBYTES);
+	sql_reset(st);
 	return sound;
 }
 
@@ -100,7 +100,7 @@ enum finding { FOUND,
 static enum finding
 find(struct ledger *l, uint64_t id, struct found *f)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_ticket_by_id);
+	struct query *st = store_sql(&l->store, SQL_ticket_by_id);
 	int at = ticket_sql_leaf_column();
 	bool there;
 	sql_bind(st, (int64_t)id);
@@ -108,10 +108,10 @@ find(struct ledger *l, uint64_t id, struct found *f)
 	if (step != SQL_ROW)
 		return step == SQL_END ? NOT_THERE : UNREADABLE;
 	ticket_of_row(st, &f->ticket);
-	f->leaf = sqlite3_column_int64(st, at);
-	f->previous = sqlite3_column_int64(st, at + 1);
-	f->row = (struct receipt_row){.ticket = &f->ticket, .booking = sqlite3_column_int64(st, 1), .place = (uint64_t)sqlite3_column_int64(st, at + 2)};
-	sqlite3_reset(st);
+	f->leaf = sql_int(st, at);
+	f->previous = sql_int(st, at + 1);
+	f->row = (struct receipt_row){.ticket = &f->ticket, .booking = sql_int(st, 1), .place = (uint64_t)sql_int(st, at + 2)};
+	sql_reset(st);
 	if (f->leaf < 0)
 		return WITHOUT;
 	if (f->previous >= 0 && !receipt_leaves(l, (uint64_t)f->previous, 1, &f->row.previous))
@@ -278,14 +278,14 @@ json_t *
 control_receipt_keys(struct ledger *l, const json_t *request)
 {
 	json_t *o = control_ok(), *list = json_array();
-	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_keys);
+	struct query *st = store_sql(&l->store, SQL_receipt_keys);
 	enum sql_step step;
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
-		bool sound = sqlite3_column_bytes(st, 1) == crypto_sign_PUBLICKEYBYTES;
-		json_t *row = json_pack("{s:I, s:o, s:I, s:b}", "number", (json_int_t)sqlite3_column_int64(st, 0), "key",
-			sound ? hex_json(sqlite3_column_blob(st, 1), crypto_sign_PUBLICKEYBYTES) : json_null(), "from_leaf", (json_int_t)sqlite3_column_int64(st, 3),
-			"signs", sqlite3_column_int64(st, 0) == l->receipts.key);
-		control_put_time(row, "since", sqlite3_column_int64(st, 2));
+		bool sound = sql_len(st, 1) == crypto_sign_PUBLICKEYBYTES;
+		json_t *row = json_pack("{s:I, s:o, s:I, s:b}", "number", (json_int_t)sql_int(st, 0), "key",
+			sound ? hex_json(sql_blob(st, 1), crypto_sign_PUBLICKEYBYTES) : json_null(), "from_leaf", (json_int_t)sql_int(st, 3),
+			"signs", sql_int(st, 0) == l->receipts.key);
+		control_put_time(row, "since", sql_int(st, 2));
 		json_array_append_new(list, row);
 	}
 	json_object_set_new(o, "keys", list);

@@ -30,29 +30,29 @@ receipt_origin(const void *public, size_t len, char ret[RECEIPT_ORIGIN_MAX])
 /* ---- reading ---- */
 
 static bool
-read_hash(sqlite3_stmt *st, int at, struct merkle_hash *ret)
+read_hash(struct query *st, int at, struct merkle_hash *ret)
 {
-	if (sqlite3_column_bytes(st, at) != MERKLE_BYTES)
+	if (sql_len(st, at) != MERKLE_BYTES)
 		return false;
-	memcpy(ret->at, sqlite3_column_blob(st, at), MERKLE_BYTES);
+	memcpy(ret->at, sql_blob(st, at), MERKLE_BYTES);
 	return true;
 }
 
 bool
 receipt_leaves(struct ledger *l, uint64_t first, uint64_t count, struct merkle_hash *ret)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_batch_of);
+	struct query *st = store_sql(&l->store, SQL_receipt_batch_of);
 	while (count > 0) {
 		sql_bind(st, (int64_t)first);
 		if (sql_step(&l->store, st) != SQL_ROW)
 			return false;
-		uint64_t from = (uint64_t)sqlite3_column_int64(st, 0), there = (uint64_t)sqlite3_column_int64(st, 1);
-		const uint8_t *leaves = sqlite3_column_blob(st, 7);
+		uint64_t from = (uint64_t)sql_int(st, 0), there = (uint64_t)sql_int(st, 1);
+		const uint8_t *leaves = sql_blob(st, 7);
 		uint64_t take = first - from < there ? there - (first - from) : 0;
 		take = take < count ? take : count;
 		if (take > 0 && leaves != NULL)
 			memcpy(ret, leaves + (first - from) * MERKLE_BYTES, take * MERKLE_BYTES);
-		sqlite3_reset(st);
+		sql_reset(st);
 		if (take == 0 || leaves == NULL)
 			return false;
 		first += take;
@@ -65,12 +65,12 @@ receipt_leaves(struct ledger *l, uint64_t first, uint64_t count, struct merkle_h
 static bool
 node(struct ledger *l, unsigned level, uint64_t number, struct merkle_hash *ret)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_node_get);
+	struct query *st = store_sql(&l->store, SQL_receipt_node_get);
 	sql_bind(st, level, (int64_t)number);
 	if (sql_step(&l->store, st) != SQL_ROW)
 		return false;
 	bool ok = read_hash(st, 0, ret);
-	sqlite3_reset(st);
+	sql_reset(st);
 	return ok;
 }
 
@@ -92,20 +92,20 @@ receipt_subtree(void *arg, unsigned level, uint64_t number, struct merkle_hash *
 bool
 receipt_batch_of(struct ledger *l, uint64_t leaf, struct receipt_batch *ret, bool *ret_there)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_batch_of);
+	struct query *st = store_sql(&l->store, SQL_receipt_batch_of);
 	sql_bind(st, (int64_t)leaf);
 	enum sql_step step = sql_step(&l->store, st);
 	*ret_there = step == SQL_ROW;
 	if (step != SQL_ROW)
 		return step == SQL_END;
-	*ret = (struct receipt_batch){.first = (uint64_t)sqlite3_column_int64(st, 0),
-		.count = (uint64_t)sqlite3_column_int64(st, 1),
-		.time_us = sqlite3_column_int64(st, 2),
-		.key = sqlite3_column_int64(st, 4)};
-	bool sound = receipt_shape_of(sqlite3_column_int64(st, 3), &ret->shape) && read_hash(st, 5, &ret->root) && sqlite3_column_bytes(st, 6) == sizeof(ret->signature);
+	*ret = (struct receipt_batch){.first = (uint64_t)sql_int(st, 0),
+		.count = (uint64_t)sql_int(st, 1),
+		.time_us = sql_int(st, 2),
+		.key = sql_int(st, 4)};
+	bool sound = receipt_shape_of(sql_int(st, 3), &ret->shape) && read_hash(st, 5, &ret->root) && sql_len(st, 6) == sizeof(ret->signature);
 	if (sound)
-		memcpy(ret->signature, sqlite3_column_blob(st, 6), sizeof(ret->signature));
-	sqlite3_reset(st);
+		memcpy(ret->signature, sql_blob(st, 6), sizeof(ret->signature));
+	sql_reset(st);
 	return sound;
 }
 
@@ -144,13 +144,13 @@ static bool
 insert_key(struct ledger *l)
 {
 	struct receipts *r = &l->receipts;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_key_insert);
+	struct query *st = store_sql(&l->store, SQL_receipt_key_insert);
 	sql_bind(st, (int64_t)clock_wall_us(), (int64_t)r->edge.size);
 	sql_bind_blob(st, 3, r->public, sizeof(r->public));
-	if (!sql_done(&l->store, st))
+	if (sql_step(&l->store, st) != SQL_ROW)
 		return false;
-	r->key = sqlite3_last_insert_rowid(l->store.db);
-	return true;
+	r->key = sql_int(st, 0);
+	return sql_done(&l->store, st);
 }
 
 /* The key that signs from now on is in the log before its first signature. */
@@ -158,24 +158,24 @@ static bool
 find_key(struct ledger *l)
 {
 	struct receipts *r = &l->receipts;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_key_last);
+	struct query *st = store_sql(&l->store, SQL_receipt_key_last);
 	enum sql_step step = sql_step(&l->store, st);
-	bool same = step == SQL_ROW && sqlite3_column_bytes(st, 1) == sizeof(r->public) && memcmp(sqlite3_column_blob(st, 1), r->public, sizeof(r->public)) == 0;
+	bool same = step == SQL_ROW && sql_len(st, 1) == sizeof(r->public) && memcmp(sql_blob(st, 1), r->public, sizeof(r->public)) == 0;
 	if (same)
-		r->key = sqlite3_column_int64(st, 0);
-	sqlite3_reset(st);
+		r->key = sql_int(st, 0);
+	sql_reset(st);
 	return step != SQL_FAILED && (same || insert_key(l));
 }
 
 static bool
 find_origin(struct ledger *l)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_key_by_id);
+	struct query *st = store_sql(&l->store, SQL_receipt_key_by_id);
 	sql_bind(st, 1);
 	if (sql_step(&l->store, st) != SQL_ROW)
 		return false;
-	receipt_origin(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), l->receipts.origin);
-	sqlite3_reset(st);
+	receipt_origin(sql_blob(st, 0), (size_t)sql_len(st, 0), l->receipts.origin);
+	sql_reset(st);
 	return true;
 }
 
@@ -231,15 +231,15 @@ place_of(struct receipts *r, uint64_t account)
 static bool
 read_chain(struct ledger *l, uint64_t account, struct chain_end *ret)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_account_chain);
+	struct query *st = store_sql(&l->store, SQL_account_chain);
 	sql_bind(st, (int64_t)account);
 	enum sql_step step = sql_step(&l->store, st);
 	*ret = (struct chain_end){.leaf = -1};
 	if (step != SQL_ROW)
 		return step == SQL_END; /* no such account: the booking will be refused */
-	ret->place = (uint64_t)sqlite3_column_int64(st, 0);
-	ret->leaf = sqlite3_column_int64(st, 1);
-	sqlite3_reset(st);
+	ret->place = (uint64_t)sql_int(st, 0);
+	ret->leaf = sql_int(st, 1);
+	sql_reset(st);
 	return ret->place == 0 || receipt_leaves(l, (uint64_t)ret->leaf, 1, &ret->hash);
 }
 
@@ -259,7 +259,7 @@ keep_node(void *arg, unsigned level, uint64_t number, const struct merkle_hash *
 	struct ledger *l = arg;
 	if (level < RECEIPT_NODE_LEVEL || l->receipts.failed)
 		return;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_node_insert);
+	struct query *st = store_sql(&l->store, SQL_receipt_node_insert);
 	sql_bind(st, level, (int64_t)number);
 	sql_bind_blob(st, 3, hash->at, MERKLE_BYTES);
 	l->receipts.failed = !sql_done(&l->store, st);
@@ -285,7 +285,7 @@ receipts_sign(struct ledger *l, const struct merkle_hash *leaves, size_t count)
 		return false;
 	size_t len = receipt_head_text(r->origin, &head, now_us, text);
 	crypto_sign_detached(signature, NULL, (const uint8_t *)text, len, r->secret);
-	sqlite3_stmt *st = store_sql(&l->store, SQL_receipt_batch_insert);
+	struct query *st = store_sql(&l->store, SQL_receipt_batch_insert);
 	sql_bind(st, (int64_t)r->edge.size, (int64_t)count, l->next_booking, now_us, receipt_shape_number(receipt_shape_now()), r->key);
 	sql_bind_blob(st, 7, head.root.at, MERKLE_BYTES);
 	sql_bind_blob(st, 8, signature, sizeof(signature));

@@ -20,12 +20,6 @@ struct audit_chain {
 	uint64_t links, named; /* sums over the tickets, and over those that they name as the ones before */
 };
 
-/* The leaves of one batch, open to be read. */
-struct audit_blob {
-	sqlite3_blob *blob;
-	int64_t row;
-};
-
 struct receipt_audit {
 	struct store *store;
 	receipt_broken *say;
@@ -34,7 +28,7 @@ struct receipt_audit {
 	size_t batch_count;
 	struct audit_chain *chains; /* open addressing */
 	size_t chain_size, chain_count;
-	struct audit_blob own, before;
+	struct store_leaves own, before;
 	struct merkle_edge edge;
 	char origin[RECEIPT_ORIGIN_MAX];
 	uint64_t salt;
@@ -60,39 +54,39 @@ static void
 check_node(void *arg, unsigned level, uint64_t number, const struct merkle_hash *hash)
 {
 	struct receipt_audit *a = arg;
-	sqlite3_stmt *st;
 	if (level < RECEIPT_NODE_LEVEL)
 		return;
-	if (sqlite3_prepare_v2(a->store->db, sql_text(SQL_receipt_node_get), -1, &st, NULL) != SQLITE_OK) {
+	struct query *st = sql_prepare(a->store, sql_text(SQL_receipt_node_get));
+	if (st == NULL) {
 		a->read = false;
 		return;
 	}
 	sql_bind(st, level, (int64_t)number);
-	bool same = sqlite3_step(st) == SQLITE_ROW && sqlite3_column_bytes(st, 0) == MERKLE_BYTES && memcmp(sqlite3_column_blob(st, 0), hash->at, MERKLE_BYTES) == 0;
+	bool same = sql_step(a->store, st) == SQL_ROW && sql_len(st, 0) == MERKLE_BYTES && memcmp(sql_blob(st, 0), hash->at, MERKLE_BYTES) == 0;
 	tree(a, same, "a node of the tree is not what its leaves give; its number", (int64_t)number);
-	sqlite3_finalize(st);
+	sql_free(st);
 }
 
 /* Columns: time_us, root, signature, public key, from_leaf. */
 static bool
-head_holds(const struct receipt_audit *a, sqlite3_stmt *st, const struct merkle_hash *root)
+head_holds(const struct receipt_audit *a, struct query *st, const struct merkle_hash *root)
 {
 	struct merkle_head head = {a->edge.size, *root};
 	char text[RECEIPT_HEAD_TEXT_MAX];
-	size_t len = receipt_head_text(a->origin, &head, sqlite3_column_int64(st, 4), text);
-	return sqlite3_column_bytes(st, 5) == MERKLE_BYTES && memcmp(sqlite3_column_blob(st, 5), root->at, MERKLE_BYTES) == 0 &&
-		sqlite3_column_bytes(st, 6) == crypto_sign_BYTES && sqlite3_column_bytes(st, 7) == crypto_sign_PUBLICKEYBYTES &&
-		sqlite3_column_int64(st, 8) <= sqlite3_column_int64(st, 0) &&
-		crypto_sign_verify_detached(sqlite3_column_blob(st, 6), (const uint8_t *)text, len, sqlite3_column_blob(st, 7)) == 0;
+	size_t len = receipt_head_text(a->origin, &head, sql_int(st, 4), text);
+	return sql_len(st, 5) == MERKLE_BYTES && memcmp(sql_blob(st, 5), root->at, MERKLE_BYTES) == 0 &&
+		sql_len(st, 6) == crypto_sign_BYTES && sql_len(st, 7) == crypto_sign_PUBLICKEYBYTES &&
+		sql_int(st, 8) <= sql_int(st, 0) &&
+		crypto_sign_verify_detached(sql_blob(st, 6), (const uint8_t *)text, len, sql_blob(st, 7)) == 0;
 }
 
 static void
-read_batch(struct receipt_audit *a, sqlite3_stmt *st)
+read_batch(struct receipt_audit *a, struct query *st)
 {
-	struct audit_batch b = {(uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1), sqlite3_column_int64(st, 2), {0}};
-	const uint8_t *leaves = sqlite3_column_blob(st, 9);
-	bool whole = b.first == a->edge.size && leaves != NULL && (uint64_t)sqlite3_column_bytes(st, 9) == b.count * MERKLE_BYTES &&
-		receipt_shape_of(sqlite3_column_int64(st, 3), &b.shape) && (a->batch_count == 0 || b.booking > a->batches[a->batch_count - 1].booking);
+	struct audit_batch b = {(uint64_t)sql_int(st, 0), (uint64_t)sql_int(st, 1), sql_int(st, 2), {0}};
+	const uint8_t *leaves = sql_blob(st, 9);
+	bool whole = b.first == a->edge.size && leaves != NULL && (uint64_t)sql_len(st, 9) == b.count * MERKLE_BYTES &&
+		receipt_shape_of(sql_int(st, 3), &b.shape) && (a->batch_count == 0 || b.booking > a->batches[a->batch_count - 1].booking);
 	tree(a, whole, "the leaves of a booking do not follow the ones before; booking", b.booking);
 	for (uint64_t i = 0; whole && i < b.count; i++) {
 		struct merkle_hash leaf;
@@ -110,21 +104,21 @@ read_batch(struct receipt_audit *a, sqlite3_stmt *st)
 }
 
 static void
-read_origin(struct receipt_audit *a, sqlite3_stmt *st)
+read_origin(struct receipt_audit *a, struct query *st)
 {
-	receipt_origin(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), a->origin);
+	receipt_origin(sql_blob(st, 0), (size_t)sql_len(st, 0), a->origin);
 }
 
 static bool
-each(struct receipt_audit *a, const char *sql, void (*row)(struct receipt_audit *a, sqlite3_stmt *st))
+each(struct receipt_audit *a, const char *sql, void (*row)(struct receipt_audit *a, struct query *st))
 {
-	sqlite3_stmt *st;
-	if (sqlite3_prepare_v2(a->store->db, sql, -1, &st, NULL) != SQLITE_OK)
+	struct query *st = sql_prepare(a->store, sql);
+	if (st == NULL)
 		return false;
 	enum sql_step step;
 	while ((step = sql_step(a->store, st)) == SQL_ROW)
 		row(a, st);
-	sqlite3_finalize(st);
+	sql_free(st);
 	return step == SQL_END;
 }
 
@@ -161,26 +155,6 @@ batch_of_leaf(const struct receipt_audit *a, int64_t leaf)
 	}
 	const struct audit_batch *b = from > 0 ? &a->batches[from - 1] : NULL;
 	return b != NULL && leaf >= 0 && (uint64_t)leaf - b->first < b->count ? b : NULL;
-}
-
-static bool
-read_leaf(const struct receipt_audit *a, struct audit_blob *x, const struct audit_batch *b, int64_t leaf, struct merkle_hash *ret)
-{
-	int64_t row = (int64_t)b->first;
-	int code = SQLITE_OK;
-	if (x->blob == NULL)
-		code = sqlite3_blob_open(a->store->db, "main", "receipt_batch", "leaves", row, 0, &x->blob);
-	else if (x->row != row)
-		code = sqlite3_blob_reopen(x->blob, row);
-	x->row = row;
-	return code == SQLITE_OK && sqlite3_blob_read(x->blob, ret->at, MERKLE_BYTES, (int)((leaf - row) * MERKLE_BYTES)) == SQLITE_OK;
-}
-
-static void
-close_blob(struct audit_blob *x)
-{
-	sqlite3_blob_close(x->blob);
-	*x = (struct audit_blob){0};
 }
 
 /* ---- chains ---- */
@@ -247,11 +221,11 @@ add_link(struct receipt_audit *a, uint64_t account, uint64_t place, int64_t leaf
 /* ---- tickets ---- */
 
 bool
-receipt_audit_ticket(struct receipt_audit *a, sqlite3_stmt *st, const struct ticket_copy *t, const struct price_row *price)
+receipt_audit_ticket(struct receipt_audit *a, struct query *st, const struct ticket_copy *t, const struct price_row *price)
 {
 	int at = ticket_sql_leaf_column();
-	int64_t leaf = sqlite3_column_int64(st, at), previous = sqlite3_column_int64(st, at + 1), booking = sqlite3_column_int64(st, 1);
-	struct receipt_row r = {.ticket = t, .booking = booking, .place = (uint64_t)sqlite3_column_int64(st, at + 2)};
+	int64_t leaf = sql_int(st, at), previous = sql_int(st, at + 1), booking = sql_int(st, 1);
+	struct receipt_row r = {.ticket = t, .booking = booking, .place = (uint64_t)sql_int(st, at + 2)};
 	if (leaf < 0) {
 		tree(a, a->batch_count == 0 || booking < a->batches[0].booking, "a ticket has no leaf: request", (int64_t)t->id);
 		return true;
@@ -263,7 +237,7 @@ receipt_audit_ticket(struct receipt_audit *a, sqlite3_stmt *st, const struct tic
 	if (b == NULL || (previous >= 0 && before == NULL))
 		return true;
 	struct merkle_hash there;
-	if (!read_leaf(a, &a->own, b, leaf, &there) || (previous >= 0 && !read_leaf(a, &a->before, before, previous, &r.previous)))
+	if (!store_leaf(a->store, &a->own, (int64_t)b->first, leaf, there.at) || (previous >= 0 && !store_leaf(a->store, &a->before, (int64_t)before->first, previous, r.previous.at)))
 		return false;
 	if (price != NULL)
 		r.price = receipt_price(price, b->shape);
@@ -274,10 +248,10 @@ receipt_audit_ticket(struct receipt_audit *a, sqlite3_stmt *st, const struct tic
 }
 
 static void
-check_account(struct receipt_audit *a, sqlite3_stmt *st)
+check_account(struct receipt_audit *a, struct query *st)
 {
-	uint64_t account = (uint64_t)sqlite3_column_int64(st, 0), place = (uint64_t)sqlite3_column_int64(st, 1);
-	int64_t leaf = sqlite3_column_int64(st, 2);
+	uint64_t account = (uint64_t)sql_int(st, 0), place = (uint64_t)sql_int(st, 1);
+	int64_t leaf = sql_int(st, 2);
 	const struct audit_chain none = {.last_leaf = -1}, *c = a->chain_size != 0 ? find_chain(a->chains, a->chain_size, account) : &none;
 	c = c->account == 0 ? &none : c;
 	bool holds = c->count == place && c->last_place == place && c->last_leaf == leaf && (place == 0 || c->links - mixed(a, place, leaf) == c->named);
@@ -289,8 +263,8 @@ receipt_audit_end(struct receipt_audit *a)
 {
 	bool ok = each(a, "SELECT id, chain_place, chain_leaf FROM account WHERE kind = 0", check_account);
 	tree(a, a->leaves == (int64_t)a->edge.size, "not as many tickets as leaves; tickets", a->leaves);
-	close_blob(&a->own);
-	close_blob(&a->before);
+	store_leaves_close(a->store, &a->own);
+	store_leaves_close(a->store, &a->before);
 	return ok && a->read;
 }
 
@@ -301,8 +275,8 @@ receipt_audit_free(struct receipt_audit **a)
 	*a = NULL;
 	if (x == NULL)
 		return;
-	close_blob(&x->own);
-	close_blob(&x->before);
+	store_leaves_close(x->store, &x->own);
+	store_leaves_close(x->store, &x->before);
 	free(x->batches);
 	free(x->chains);
 	free(x);

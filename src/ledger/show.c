@@ -113,16 +113,16 @@ ticket_json(struct ledger *l, const struct ticket_copy *t, const char *state)
 static json_t *
 booked_ticket(struct ledger *l, uint64_t id)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_ticket_by_id);
+	struct query *st = store_sql(&l->store, SQL_ticket_by_id);
 	sql_bind(st, (int64_t)id);
 	if (sql_step(&l->store, st) != SQL_ROW)
 		return NULL;
 	struct ticket_copy t;
 	ticket_of_row(st, &t);
 	json_t *o = ticket_json(l, &t, "booked");
-	control_put_id(o, "booking", ID_BOOKING, (uint64_t)sqlite3_column_int64(st, 1));
-	control_put_nano(o, "difference", sqlite3_column_int64(st, 4));
-	sqlite3_reset(st);
+	control_put_id(o, "booking", ID_BOOKING, (uint64_t)sql_int(st, 1));
+	control_put_nano(o, "difference", sql_int(st, 4));
+	sql_reset(st);
 	return o;
 }
 
@@ -217,7 +217,7 @@ control_status(struct ledger *l, const json_t *request)
 	json_object_set_new(o, "serving", json_boolean(l->o.board != NULL));
 	json_object_set_new(o, "node", json_integer(l->o.node));
 	json_object_set_new(o, "bookings", json_integer(l->next_booking - 1));
-	json_object_set_new(o, "store", json_string(l->back_off_ms == 0 ? "ok" : sqlite3_errstr(l->store.code)));
+	json_object_set_new(o, "store", json_string(l->back_off_ms == 0 ? "ok" : store_trouble(&l->store)));
 #define PUT(name) json_object_set_new(o, #name, json_integer((json_int_t)l->stats.name))
 	PUT(booked);
 	PUT(quarantined);

@@ -28,39 +28,39 @@ put_line(struct statement *s, int64_t time_us, const char *what, int64_t nano, j
 }
 
 static void
-put_order(struct ledger *l, struct statement *s, sqlite3_stmt *st)
+put_order(struct ledger *l, struct statement *s, struct query *st)
 {
 	struct item i;
 	json_t *line = json_object();
-	uint64_t item = (uint64_t)sqlite3_column_int64(st, 3);
-	control_put_id(line, "booking", ID_BOOKING, (uint64_t)sqlite3_column_int64(st, 0));
+	uint64_t item = (uint64_t)sql_int(st, 3);
+	control_put_id(line, "booking", ID_BOOKING, (uint64_t)sql_int(st, 0));
 	if (item != 0 && item_find(l, item, &i) == SQL_ROW)
 		item_put_id(line, "item", i.kind, i.id);
-	json_object_set_new(line, "reason", json_string((const char *)sqlite3_column_text(st, 5)));
-	json_object_set_new(line, "actor", json_string((const char *)sqlite3_column_text(st, 6)));
-	put_line(s, sqlite3_column_int64(st, 1), order_word(sqlite3_column_int64(st, 2)), sqlite3_column_int64(st, 4), line);
+	json_object_set_new(line, "reason", json_string(sql_str(st, 5)));
+	json_object_set_new(line, "actor", json_string(sql_str(st, 6)));
+	put_line(s, sql_int(st, 1), order_word(sql_int(st, 2)), sql_int(st, 4), line);
 }
 
 /* Requests of a day stand at its end. */
 static void
-put_usage(struct statement *s, sqlite3_stmt *st)
+put_usage(struct statement *s, struct query *st)
 {
 	json_t *line = json_object();
-	json_object_set_new(line, "requests", json_integer(sqlite3_column_int64(st, 1)));
-	put_line(s, (sqlite3_column_int64(st, 0) + 1) * DAY_US - 1, "usage", -sqlite3_column_int64(st, 2), line);
+	json_object_set_new(line, "requests", json_integer(sql_int(st, 1)));
+	put_line(s, (sql_int(st, 0) + 1) * DAY_US - 1, "usage", -sql_int(st, 2), line);
 }
 
 /* Two sorted lists into one. False: the store failed. */
 static bool
 merge(struct ledger *l, struct statement *s)
 {
-	sqlite3_stmt *orders = store_sql(&l->store, SQL_statement), *usage = store_sql(&l->store, SQL_statement_usage);
+	struct query *orders = store_sql(&l->store, SQL_statement), *usage = store_sql(&l->store, SQL_statement_usage);
 	sql_bind(orders, s->account, 0, s->to_day * DAY_US);
 	sql_bind(usage, s->account, 0, s->to_day);
 	enum sql_step order = sql_step(&l->store, orders), day = sql_step(&l->store, usage);
 	while (order == SQL_ROW || day == SQL_ROW) {
 		bool usage_first = order != SQL_ROW ||
-			(day == SQL_ROW && sqlite3_column_int64(usage, 0) < sqlite3_column_int64(orders, 1) / DAY_US);
+			(day == SQL_ROW && sql_int(usage, 0) < sql_int(orders, 1) / DAY_US);
 		if (usage_first) {
 			put_usage(s, usage);
 			day = sql_step(&l->store, usage);
@@ -69,8 +69,8 @@ merge(struct ledger *l, struct statement *s)
 			order = sql_step(&l->store, orders);
 		}
 	}
-	sqlite3_reset(orders);
-	sqlite3_reset(usage);
+	sql_reset(orders);
+	sql_reset(usage);
 	return order == SQL_END && day == SQL_END;
 }
 

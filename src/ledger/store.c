@@ -1,23 +1,9 @@
 #include "ledger/store.h"
-#include "ledger/store_schema.h"
+#include "ledger/store_kind.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
-static const char *const migrations[] = {
-#define X(text) text,
-	LEDGER_MIGRATIONS(X)
-#undef X
-};
-
-uint32_t
-store_schema(void)
-{
-	return ARRAY_LEN(migrations);
-}
+#include <stdlib.h>
 
 static const char *const texts[] = {
 #define X(name, text) [SQL_##name] = text,
@@ -31,60 +17,139 @@ sql_text(enum sql name)
 	return name < ARRAY_LEN(texts) ? texts[name] : ticket_sql(name);
 }
 
-static bool
-failed(struct store *s)
-{
-	s->code = sqlite3_extended_errcode(s->db);
-	return false;
-}
-
 bool
 store_exec(struct store *s, const char *sql)
 {
-	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK || failed(s);
+	return s->kind->exec(s, sql);
 }
 
-sqlite3_stmt *
+struct query *
 store_sql(struct store *s, enum sql name)
 {
-	return s->statements[name];
+	return &s->statements[name];
 }
 
-/* ---- values ---- */
-
-void
-sql_bind_ints(sqlite3_stmt *st, const int64_t *values, size_t count)
+const char *
+store_trouble(const struct store *s)
 {
-	for (size_t i = 0; i < count; i++)
-		sqlite3_bind_int64(st, (int)i + 1, values[i]);
+	return s->kind->trouble(s);
 }
 
-void
-sql_bind_text(sqlite3_stmt *st, int at, const char *text)
+const char *
+store_error(const struct store *s)
 {
-	sqlite3_bind_text(st, at, text, -1, SQLITE_STATIC);
+	return s->kind != NULL ? s->kind->error(s) : "out of memory";
 }
 
 void
-sql_bind_blob(sqlite3_stmt *st, int at, const void *bytes, size_t len)
+store_breathe(struct store *s, void (*breathe)(void *arg), void *arg)
 {
-	sqlite3_bind_blob64(st, at, bytes, len, SQLITE_STATIC);
+	s->breathe = breathe;
+	s->breathe_arg = arg;
+	s->kind->breathe(s);
 }
 
-enum sql_step
-sql_step(struct store *s, sqlite3_stmt *st)
+/* ---- statements ---- */
+
+struct query *
+sql_prepare(struct store *s, const char *text)
 {
-	int rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW)
-		return SQL_ROW;
-	if (rc != SQLITE_DONE)
-		failed(s);
-	sqlite3_reset(st);
-	return rc == SQLITE_DONE ? SQL_END : SQL_FAILED;
+	struct query *st = calloc(1, sizeof(*st));
+	if (st == NULL)
+		return NULL;
+	st->store = s;
+	if (s->kind->prepare(s, text, st))
+		return st;
+	free(st);
+	return NULL;
+}
+
+void
+sql_free(struct query *st)
+{
+	if (st == NULL)
+		return;
+	st->store->kind->release(st);
+	free(st);
+}
+
+void
+sql_bind_ints(struct query *st, int at, const int64_t *values, size_t count)
+{
+	st->store->kind->bind_ints(st, at, values, count);
+}
+
+void
+sql_bind_int(struct query *st, int at, int64_t value)
+{
+	st->store->kind->bind_ints(st, at, &value, 1);
+}
+
+void
+sql_bind_null(struct query *st, int at)
+{
+	st->store->kind->bind_null(st, at);
+}
+
+void
+sql_bind_text(struct query *st, int at, const char *text)
+{
+	st->store->kind->bind_text(st, at, text);
+}
+
+void
+sql_bind_blob(struct query *st, int at, const void *bytes, size_t len)
+{
+	st->store->kind->bind_blob(st, at, bytes, len);
+}
+
+int64_t
+sql_int(struct query *st, int at)
+{
+	return st->store->kind->get_int(st, at);
+}
+
+const char *
+sql_str(struct query *st, int at)
+{
+	return st->store->kind->get_text(st, at);
+}
+
+const void *
+sql_blob(struct query *st, int at)
+{
+	return st->store->kind->get_blob(st, at);
+}
+
+size_t
+sql_len(struct query *st, int at)
+{
+	return st->store->kind->get_len(st, at);
 }
 
 bool
-sql_done(struct store *s, sqlite3_stmt *st)
+sql_is_null(struct query *st, int at)
+{
+	return st->store->kind->get_null(st, at);
+}
+
+enum sql_step
+sql_step(struct store *s, struct query *st)
+{
+	enum sql_step step = s->kind->step(st);
+	if (step != SQL_ROW)
+		s->kind->reset(st);
+	return step;
+}
+
+void
+sql_reset(struct query *st)
+{
+	st->store->kind->reset(st);
+}
+
+bool
+sql_done(struct store *s, struct query *st)
 {
 	enum sql_step step;
 	do
@@ -94,20 +159,34 @@ sql_done(struct store *s, sqlite3_stmt *st)
 }
 
 bool
-sql_number(struct store *s, sqlite3_stmt *st, int64_t *ret)
+sql_number(struct store *s, struct query *st, int64_t *ret)
 {
 	enum sql_step step = sql_step(s, st);
 	if (step != SQL_ROW)
 		return step == SQL_END;
-	*ret = sqlite3_column_int64(st, 0);
-	sqlite3_reset(st);
+	*ret = sql_int(st, 0);
+	sql_reset(st);
 	return true;
 }
 
 int
 sql_changes(struct store *s)
 {
-	return sqlite3_changes(s->db);
+	return s->kind->changes(s);
+}
+
+bool
+store_leaf(struct store *s, struct store_leaves *x, int64_t first, int64_t leaf, void *ret)
+{
+	return s->kind->leaf(s, x, first, leaf, ret);
+}
+
+void
+store_leaves_close(struct store *s, struct store_leaves *x)
+{
+	if (x->own != NULL)
+		s->kind->leaves_close(x);
+	*x = (struct store_leaves){0};
 }
 
 /* ---- transactions ---- */
@@ -115,7 +194,7 @@ sql_changes(struct store *s)
 bool
 store_begin(struct store *s)
 {
-	assert(sqlite3_get_autocommit(s->db));
+	assert(!s->kind->in_transaction(s));
 	return sql_done(s, store_sql(s, SQL_begin));
 }
 
@@ -133,9 +212,9 @@ store_commit(struct store *s)
 void
 store_rollback(struct store *s)
 {
-	/* SQLite has rolled back by itself after some errors. */
-	if (!sqlite3_get_autocommit(s->db) && !sql_done(s, store_sql(s, SQL_rollback)))
-		assert(sqlite3_get_autocommit(s->db));
+	/* It has rolled back by itself after some errors. */
+	if (s->kind->in_transaction(s) && !sql_done(s, store_sql(s, SQL_rollback)))
+		assert(!s->kind->in_transaction(s));
 }
 
 bool
@@ -149,122 +228,34 @@ store_end(struct store *s, bool ok)
 	return false;
 }
 
+bool
+store_snapshot(struct store *s)
+{
+	return store_exec(s, s->kind->snapshot);
+}
+
 /* ---- open ---- */
-
-static bool
-explain(struct store *s, const char *path, const char *what, char ret_why[STORE_WHY_MAX])
-{
-	snprintf(
-		ret_why, STORE_WHY_MAX, "%s: %s: %s", path, what, s->db != NULL ? sqlite3_errmsg(s->db) : "out of memory");
-	return false;
-}
-
-static bool
-set_up(struct store *s)
-{
-	/*
-	 * FULL: what was committed survives a power cut. One writing connection and no mapping: SQLite
-	 * before 3.51.3 can corrupt a WAL otherwise.
-	 */
-	return store_exec(s,
-		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA mmap_size = 0;"
-		"PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000; "
-		"PRAGMA trusted_schema = OFF; PRAGMA recursive_triggers = ON;");
-}
-
-/*
- * What a predecessor left in the WAL may have been written but not been synced when it died; moving
- * it over and syncing makes what we read as committed true for a power cut as well.
- */
-static bool
-settle_wal(struct store *s)
-{
-	return sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK || failed(s);
-}
-
-static bool
-user_version(struct store *s, int64_t *ret)
-{
-	sqlite3_stmt *st;
-	if (sqlite3_prepare_v2(s->db, "PRAGMA user_version", -1, &st, NULL) != SQLITE_OK)
-		return failed(s);
-	bool ok = sql_number(s, st, ret);
-	sqlite3_finalize(st);
-	return ok;
-}
-
-static bool
-migrate_one(struct store *s, int64_t number)
-{
-	char version[64];
-	snprintf(version, sizeof(version), "PRAGMA user_version = %lld", (long long)number + 1);
-	if (!store_exec(s, "BEGIN IMMEDIATE"))
-		return false;
-	if (store_exec(s, migrations[number]) && store_exec(s, version) && store_exec(s, "COMMIT"))
-		return true;
-	int code = s->code;
-	if (!sqlite3_get_autocommit(s->db) && !store_exec(s, "ROLLBACK"))
-		return false;
-	s->code = code;
-	return false;
-}
-
-static bool
-migrate(struct store *s, const char *path, char ret_why[STORE_WHY_MAX])
-{
-	int64_t version = 0;
-	if (!user_version(s, &version))
-		return explain(s, path, "can't be read", ret_why);
-	if (version > (int64_t)ARRAY_LEN(migrations)) {
-		snprintf(ret_why, STORE_WHY_MAX,
-			"%s was written by a newer lethe (schema %lld, this one knows %zu): run that one", path,
-			(long long)version, ARRAY_LEN(migrations));
-		return false;
-	}
-	/* A table that is made anew is dropped while others refer to it; verify looks at all references. */
-	if (version < (int64_t)ARRAY_LEN(migrations) && !store_exec(s, "PRAGMA foreign_keys = OFF"))
-		return explain(s, path, "can't be brought up to date", ret_why);
-	for (; version < (int64_t)ARRAY_LEN(migrations); version++)
-		if (!migrate_one(s, version))
-			return explain(s, path, "can't be brought up to date", ret_why);
-	return (ticket_sql_add_columns(s) && store_exec(s, "PRAGMA foreign_keys = ON")) || explain(s, path, "can't be brought up to date", ret_why);
-}
 
 static bool
 prepare_all(struct store *s)
 {
 	for (unsigned i = 0; i < SQL_COUNT; i++) {
-		if (sqlite3_prepare_v3(s->db, sql_text(i), -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i], NULL) !=
-			SQLITE_OK)
-			return failed(s);
+		s->statements[i].store = s;
+		if (!s->kind->prepare(s, sql_text(i), &s->statements[i]))
+			return false;
 	}
 	return true;
-}
-
-/* SQLite gives its other files the mode of this one. */
-static bool
-create_private(const char *path)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	return fd >= 0 && close(fd) == 0;
 }
 
 bool
 store_open(struct store *s, const char *path, char ret_why[STORE_WHY_MAX])
 {
-	*s = (struct store){0};
-	if (!create_private(path)) {
-		snprintf(ret_why, STORE_WHY_MAX, "%s can't be created: %m", path);
-		return false;
+	*s = (struct store){.kind = &store_sqlite};
+	if (s->kind->open(s, path, ret_why)) {
+		if (prepare_all(s))
+			return true;
+		snprintf(ret_why, STORE_WHY_MAX, "%s: does not fit this lethe: %s", path, store_error(s));
 	}
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-	if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK || !set_up(s) || !settle_wal(s)) {
-		explain(s, path, "can't be opened", ret_why);
-		store_close(s);
-		return false;
-	}
-	if (migrate(s, path, ret_why) && (prepare_all(s) || explain(s, path, "does not fit this lethe", ret_why)))
-		return true;
 	store_close(s);
 	return false;
 }
@@ -272,12 +263,9 @@ store_open(struct store *s, const char *path, char ret_why[STORE_WHY_MAX])
 bool
 store_open_reader(struct store *s, const char *path, char ret_why[STORE_WHY_MAX])
 {
-	*s = (struct store){0};
-	int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-	if (sqlite3_open_v2(path, &s->db, flags, NULL) == SQLITE_OK &&
-		store_exec(s, "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY"))
+	*s = (struct store){.kind = &store_sqlite};
+	if (s->kind->open_reader(s, path, ret_why))
 		return true;
-	explain(s, path, "can't be read", ret_why);
 	store_close(s);
 	return false;
 }
@@ -286,7 +274,9 @@ void
 store_close(struct store *s)
 {
 	for (unsigned i = 0; i < SQL_COUNT; i++)
-		sqlite3_finalize(s->statements[i]);
-	sqlite3_close(s->db);
+		if (s->statements[i].own != NULL)
+			s->kind->release(&s->statements[i]);
+	if (s->kind != NULL)
+		s->kind->close(s);
 	*s = (struct store){0};
 }

@@ -1,6 +1,6 @@
 /*
- * The store: one SQLite connection, its prepared statements, its transactions. Ledger process (or
- * command line under the lock); the caller has the memory. A statement that was stepped to its end
+ * The store: one connection that writes, its prepared statements, its transactions. Which database it is, is known below this line only
+ * (store_kind.h). Ledger process (or command line under the lock); the caller has the memory. A statement that was stepped to its end
  * or failed is reset; one that is left early is the caller's to reset.
  */
 #ifndef LEDGER_STORE_H
@@ -8,8 +8,6 @@
 
 #include "core/base.h"
 #include "ledger/ledger_sql.h"
-
-#include <sqlite3.h>
 
 /* Those with the columns of TICKET_FIELDS; texts in ticket_sql.c. */
 #define LEDGER_SQL_FIELDS(X) \
@@ -30,10 +28,22 @@ enum sql {
 			SQL_COUNT
 };
 
+struct store_kind;
+struct store;
+
+/* A prepared statement, its parameters, and the row that it stands on. */
+struct query {
+	struct store *store;
+	void *own; /* the kind's; NULL: not prepared */
+};
+
 struct store {
-	sqlite3 *db;
-	int code; /* of the last failure, extended */
-	sqlite3_stmt *statements[SQL_COUNT];
+	const struct store_kind *kind; /* NULL: closed */
+	void *own; /* the kind's connection */
+	int code; /* of the last failure, the kind's */
+	void (*breathe)(void *arg);
+	void *breathe_arg;
+	struct query statements[SQL_COUNT];
 };
 
 enum { STORE_WHY_MAX = 256 };
@@ -46,6 +56,11 @@ must_check bool store_open(struct store *s, const char *path, char ret_why[STORE
  */
 must_check bool store_open_reader(struct store *s, const char *path, char ret_why[STORE_WHY_MAX]);
 void store_close(struct store *s);
+/* What went wrong last, for people: a few words, or all that the database says. */
+const char *store_trouble(const struct store *s);
+const char *store_error(const struct store *s);
+/* Called every now and then while a statement of this connection takes long. */
+void store_breathe(struct store *s, void (*breathe)(void *arg), void *arg);
 
 /* False: not begun; nothing to roll back. */
 must_check bool store_begin(struct store *s);
@@ -57,31 +72,55 @@ must_check bool store_commit(struct store *s);
 void store_rollback(struct store *s);
 /* Commit what went well, else roll back. */
 must_check bool store_end(struct store *s, bool ok);
+/* A reader's: all that it reads from here on is of one moment. */
+must_check bool store_snapshot(struct store *s);
 
-sqlite3_stmt *store_sql(struct store *s, enum sql name);
+struct query *store_sql(struct store *s, enum sql name);
 const char *sql_text(enum sql name);
+/* A statement for once, with parameters ?1, ?2 …; NULL: failed. Given back by sql_free, as is NULL. */
+must_check struct query *sql_prepare(struct store *s, const char *text);
+void sql_free(struct query *st);
 
 /* Bind integers to parameters 1, 2, … in order. */
 #define sql_bind(st, ...) \
-	sql_bind_ints((st), (const int64_t[]){__VA_ARGS__}, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
-void sql_bind_ints(sqlite3_stmt *st, const int64_t *values, size_t count);
+	sql_bind_ints((st), 1, (const int64_t[]){__VA_ARGS__}, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+void sql_bind_ints(struct query *st, int at, const int64_t *values, size_t count);
+void sql_bind_int(struct query *st, int at, int64_t value);
+void sql_bind_null(struct query *st, int at);
 /* The memory stays the caller's until the statement is done. */
-void sql_bind_text(sqlite3_stmt *st, int at, const char *text);
-void sql_bind_blob(sqlite3_stmt *st, int at, const void *bytes, size_t len);
+void sql_bind_text(struct query *st, int at, const char *text);
+void sql_bind_blob(struct query *st, int at, const void *bytes, size_t len);
+
+/* Of the row that it stands on: columns from 0. Texts and blobs live until the next step. */
+int64_t sql_int(struct query *st, int at);
+const char *sql_str(struct query *st, int at);
+const void *sql_blob(struct query *st, int at);
+size_t sql_len(struct query *st, int at);
+bool sql_is_null(struct query *st, int at);
 
 /* Run to the end. False: failed, code in the store. */
-must_check bool sql_done(struct store *s, sqlite3_stmt *st);
+must_check bool sql_done(struct store *s, struct query *st);
 enum sql_step { SQL_ROW,
 	SQL_END,
 	SQL_FAILED };
-must_check enum sql_step sql_step(struct store *s, sqlite3_stmt *st);
+must_check enum sql_step sql_step(struct store *s, struct query *st);
+void sql_reset(struct query *st);
 /* The first row's first column, *ret untouched when there is none. False: failed. */
-must_check bool sql_number(struct store *s, sqlite3_stmt *st, int64_t *ret);
+must_check bool sql_number(struct store *s, struct query *st, int64_t *ret);
 /* Rows that the last statement changed. */
 int sql_changes(struct store *s);
 
 /* One-off text without parameters. */
 must_check bool store_exec(struct store *s, const char *sql);
+
+/* Leaves of the receipts' tree, which lie in one blob a booking: what it keeps open between two of them. */
+struct store_leaves {
+	void *own;
+	int64_t first;
+};
+/* The 32 bytes of this leaf of the batch that begins at `first`. */
+must_check bool store_leaf(struct store *s, struct store_leaves *x, int64_t first, int64_t leaf, void *ret);
+void store_leaves_close(struct store *s, struct store_leaves *x);
 
 /* ticket_sql.c */
 int ticket_sql_leaf_column(void); /* of ticket_by_id and tickets_from: leaf, previous, place follow */

@@ -1,5 +1,5 @@
 /* SQL over the columns of TICKET_FIELDS: made from the list, so that a new field needs no other edit here. */
-#include "ledger/store.h"
+#include "ledger/store_kind.h"
 #include "ticket/ticket_fields.h"
 
 #include <stdio.h>
@@ -49,17 +49,11 @@ ticket_sql(enum sql name)
 }
 
 static bool
-has_column(struct store *s, const char *table, const char *name)
-{
-	return sqlite3_table_column_metadata(s->db, NULL, table, name, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
-}
-
-static bool
 add_column(struct store *s, const char *table, const char *name)
 {
 	char sql[160];
 	snprintf(sql, sizeof(sql), "ALTER TABLE %s ADD COLUMN \"%s\" INTEGER NOT NULL DEFAULT 0", table, name);
-	return has_column(s, table, name) || store_exec(s, sql);
+	return s->kind->has_column(s, table, name) || store_exec(s, sql);
 }
 
 bool
@@ -71,7 +65,7 @@ ticket_sql_add_columns(struct store *s)
 	if (ok && store_exec(s, "COMMIT"))
 		return true;
 	int code = s->code;
-	if (!sqlite3_get_autocommit(s->db) && !store_exec(s, "ROLLBACK"))
+	if (s->kind->in_transaction(s) && !store_exec(s, "ROLLBACK"))
 		return false;
 	s->code = code;
 	return false;

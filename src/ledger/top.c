@@ -228,7 +228,7 @@ put_ledger(struct ledger *l, json_t *o)
 	put(ledger, "store_failures", l->before.store_failures + l->stats.store_failures);
 	put(ledger, "slots", get(&s->slots));
 	put(ledger, "slots_used", board_slots_used(l->o.board));
-	json_object_set_new(ledger, "store", json_string(l->back_off_ms == 0 ? "ok" : sqlite3_errstr(l->store.code)));
+	json_object_set_new(ledger, "store", json_string(l->back_off_ms == 0 ? "ok" : store_trouble(&l->store)));
 	json_object_set_new(ledger, "gate", json_string(control_gate(l)));
 	json_object_set_new(o, "ledger", ledger);
 }

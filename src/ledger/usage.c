@@ -113,14 +113,14 @@ read_mark(struct ledger *l, int64_t *ret)
 }
 
 void
-ticket_of_row(sqlite3_stmt *st, struct ticket_copy *ret)
+ticket_of_row(struct query *st, struct ticket_copy *ret)
 {
 	*ret = (struct ticket_copy){.index = UINT32_MAX, .legs = 1};
-	ret->id = (uint64_t)sqlite3_column_int64(st, 0);
-	ret->cost.v = sqlite3_column_int64(st, 2);
-	ret->hold.v = sqlite3_column_int64(st, 3);
+	ret->id = (uint64_t)sql_int(st, 0);
+	ret->cost.v = sql_int(st, 2);
+	ret->hold.v = sql_int(st, 3);
 	int at = 6;
-#define X(name, type, unit, meaning, promise) ret->facts.name = (type)sqlite3_column_int64(st, at++);
+#define X(name, type, unit, meaning, promise) ret->facts.name = (type)sql_int(st, at++);
 	TICKET_FIELDS(X)
 #undef X
 	ret->row[0] = ret->facts.account;
@@ -133,13 +133,13 @@ ticket_of_row(sqlite3_stmt *st, struct ticket_copy *ret)
 static bool
 first_new_ticket(struct ledger *l, int64_t booking, int64_t *ret)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_usage_first_ticket);
+	struct query *st = store_sql(&l->store, SQL_usage_first_ticket);
 	sql_bind(st, booking);
 	enum sql_step step = sql_step(&l->store, st);
 	if (step != SQL_ROW)
 		return step == SQL_END;
-	*ret = sqlite3_column_type(st, 0) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, 0);
-	sqlite3_reset(st);
+	*ret = sql_is_null(st, 0) ? -1 : sql_int(st, 0);
+	sql_reset(st);
 	return true;
 }
 
@@ -151,13 +151,13 @@ tickets_after(struct ledger *l, int64_t booking, ticket_taker *take)
 		return false;
 	if (first < 0)
 		return true;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_tickets_from);
+	struct query *st = store_sql(&l->store, SQL_tickets_from);
 	sql_bind(st, first, booking);
 	enum sql_step step;
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
 		struct ticket_copy t;
 		ticket_of_row(st, &t);
-		take(l, &t, sqlite3_column_int64(st, 1));
+		take(l, &t, sql_int(st, 1));
 	}
 	return step == SQL_END;
 }
@@ -183,10 +183,9 @@ usage_recover(struct ledger *l)
 static bool
 write_sum(struct ledger *l, const struct usage_sum *s)
 {
-	sqlite3_stmt *st = store_sql(&l->store, SQL_usage_add);
+	struct query *st = store_sql(&l->store, SQL_usage_add);
 	sql_bind(st, s->day, s->account, s->key, s->model);
-	for (int i = 0; i < USAGE_COUNTS; i++)
-		sqlite3_bind_int64(st, 5 + i, s->counts[i]);
+	sql_bind_ints(st, 5, s->counts, USAGE_COUNTS);
 	return sql_done(&l->store, st);
 }
 
@@ -219,7 +218,7 @@ static bool
 write_all(struct ledger *l, bool *ret_moved)
 {
 	struct usage_sums *u = &l->usage;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_usage_mark_move);
+	struct query *st = store_sql(&l->store, SQL_usage_mark_move);
 	sql_bind(st, u->mark, u->last);
 	if (!sql_done(&l->store, st))
 		return false;

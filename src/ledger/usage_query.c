@@ -106,7 +106,7 @@ model_of(struct ledger *l, const json_t *request, int64_t *ret, json_t **ret_err
 		*ret = m->id;
 		return true;
 	}
-	sqlite3_stmt *st = store_sql(&l->store, SQL_model_by_name);
+	struct query *st = store_sql(&l->store, SQL_model_by_name);
 	sql_bind_text(st, 1, text);
 	if (sql_number(&l->store, st, ret) && *ret >= 0)
 		return true;
@@ -125,7 +125,7 @@ provider_of(struct ledger *l, const json_t *request, int64_t *ret, json_t **ret_
 		return false;
 	if (text[0] == '\0')
 		return true;
-	sqlite3_stmt *st = store_sql(&l->store, SQL_provider_by_name);
+	struct query *st = store_sql(&l->store, SQL_provider_by_name);
 	sql_bind_text(st, 1, text);
 	if (sql_number(&l->store, st, ret) && *ret >= 0)
 		return true;
@@ -171,13 +171,13 @@ end_of(const json_t *request, struct usage_query *q, json_t **ret_error)
 void
 control_put_name(struct ledger *l, json_t *o, const char *member, enum sql name_by_id, int64_t id)
 {
-	sqlite3_stmt *st = store_sql(&l->store, name_by_id);
+	struct query *st = store_sql(&l->store, name_by_id);
 	sql_bind(st, id);
 	if (sql_step(&l->store, st) == SQL_ROW)
-		json_object_set_new(o, member, json_string((const char *)sqlite3_column_text(st, 0)));
+		json_object_set_new(o, member, json_string(sql_str(st, 0)));
 	else
 		json_object_set_new(o, member, json_null());
-	sqlite3_reset(st);
+	sql_reset(st);
 }
 
 void

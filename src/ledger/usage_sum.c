@@ -60,18 +60,18 @@ add(int64_t *sum, int64_t value)
 
 /* False: one group more than there may be. */
 static bool
-add_row(struct table *t, struct usage_group *total, sqlite3_stmt *st)
+add_row(struct table *t, struct usage_group *total, struct query *st)
 {
 	int64_t by[USAGE_BY_MAX];
 	for (int i = 0; i < USAGE_BY_MAX; i++)
-		by[i] = sqlite3_column_int64(st, i);
+		by[i] = sql_int(st, i);
 	make_room(t);
 	struct usage_group *g = find(t, by);
 	if (g->counts[0] == 0 && t->count++ == USAGE_ROWS_MAX)
 		return false;
 	memcpy(g->by, by, sizeof(g->by));
 	for (int i = 0; i < USAGE_COUNTS; i++) {
-		int64_t value = sqlite3_column_int64(st, USAGE_BY_MAX + i);
+		int64_t value = sql_int(st, USAGE_BY_MAX + i);
 		add(&g->counts[i], value);
 		add(&total->counts[i], value);
 	}
@@ -164,11 +164,10 @@ first_id(const struct usage_query *q)
 										   : ms << 23;
 }
 
-static int
+static void
 breathe(void *arg)
 {
 	ledger_breathe(arg);
-	return 0;
 }
 
 static enum usage_summed
@@ -176,17 +175,17 @@ read_rows(struct store *s, const struct usage_query *q, struct table *t, struct 
 {
 	char text[2048];
 	bool days = days_are_enough(q), fits = true;
-	sqlite3_stmt *st;
 	statement(q, days, text, sizeof(text));
-	if (sqlite3_prepare_v2(s->db, text, -1, &st, NULL) != SQLITE_OK)
+	struct query *st = sql_prepare(s, text);
+	if (st == NULL)
 		return USAGE_STORE_FAILED;
 	const int64_t values[] = {q->since_us, q->until_us, (int64_t)q->account, (int64_t)q->key, q->model, q->provider,
 		first_id(q), q->end_reason, q->status};
-	sql_bind_ints(st, values, days ? 5 : ARRAY_LEN(values));
+	sql_bind_ints(st, 1, values, days ? 5 : ARRAY_LEN(values));
 	enum sql_step step;
 	while ((step = sql_step(s, st)) == SQL_ROW && fits)
 		fits = add_row(t, total, st);
-	sqlite3_finalize(st);
+	sql_free(st);
 	if (!fits)
 		return USAGE_TOO_MANY;
 	return step == SQL_END ? USAGE_SUMMED : USAGE_STORE_FAILED;
@@ -200,10 +199,10 @@ usage_sum_up(struct ledger *l, const struct usage_query *q, struct usage_groups 
 	struct usage_group total = {0};
 	if (!store_open_reader(&reader, l->path, why))
 		return USAGE_STORE_FAILED;
-	sqlite3_progress_handler(reader.db, 20000, breathe, l);
+	store_breathe(&reader, breathe, l);
 	enum usage_summed summed = read_rows(&reader, q, &t, &total);
 	if (summed == USAGE_STORE_FAILED)
-		snprintf(why, STORE_WHY_MAX, "%s", sqlite3_errmsg(reader.db));
+		snprintf(why, STORE_WHY_MAX, "%s", store_error(&reader));
 	store_close(&reader);
 	if (summed != USAGE_SUMMED) {
 		free(t.rows);

@@ -89,25 +89,25 @@ expect(struct audit *a, enum invariant i, bool holds, const char *format, ...)
 
 /* ---- reading ---- */
 
-typedef void each_row(struct audit *a, sqlite3_stmt *st);
+typedef void each_row(struct audit *a, struct query *st);
 
 static bool
 each(struct audit *a, const char *sql, each_row *row)
 {
-	sqlite3_stmt *st;
-	if (sqlite3_prepare_v2(a->store.db, sql, -1, &st, NULL) != SQLITE_OK)
+	struct query *st = sql_prepare(&a->store, sql);
+	if (st == NULL)
 		return false;
 	enum sql_step step;
 	while ((step = sql_step(&a->store, st)) == SQL_ROW)
 		row(a, st);
-	sqlite3_finalize(st);
+	sql_free(st);
 	return step == SQL_END;
 }
 
 static int64_t
-column(sqlite3_stmt *st, int at)
+column(struct query *st, int at)
 {
-	return sqlite3_column_int64(st, at);
+	return sql_int(st, at);
 }
 
 /* Room for one more; doubles at powers of two. */
@@ -143,7 +143,7 @@ booking_of(struct audit *a, int64_t number)
 }
 
 static void
-read_account(struct audit *a, sqlite3_stmt *st)
+read_account(struct audit *a, struct query *st)
 {
 	a->accounts = more(a->accounts, a->account_count, sizeof(*a->accounts));
 	a->accounts[a->account_count++] =
@@ -151,7 +151,7 @@ read_account(struct audit *a, sqlite3_stmt *st)
 }
 
 static void
-read_booking(struct audit *a, sqlite3_stmt *st)
+read_booking(struct audit *a, struct query *st)
 {
 	int64_t number = column(st, 0);
 	expect(a, INV_7, number == (int64_t)a->booking_count + 1, "booking %lld follows %zu", (long long)number,
@@ -161,7 +161,7 @@ read_booking(struct audit *a, sqlite3_stmt *st)
 }
 
 static void
-read_boot(struct audit *a, sqlite3_stmt *st)
+read_boot(struct audit *a, struct query *st)
 {
 	struct audit_boot boot = {(uint64_t)column(st, 1), (uint64_t)column(st, 2)};
 	expect(a, INV_7, a->boot_count == 0 || boot.floor_ms > a->boots[a->boot_count - 1].ceiling_ms,
@@ -242,7 +242,7 @@ check_cost(struct audit *a, const struct ticket_copy *t, int64_t difference, int
 }
 
 static void
-add_to_booking(struct audit *a, sqlite3_stmt *st, const struct ticket_copy *t)
+add_to_booking(struct audit *a, struct query *st, const struct ticket_copy *t)
 {
 	struct audit_booking *b = booking_of(a, column(st, 1));
 	struct audit_account *payer = account_of(a, t->facts.account);
@@ -259,7 +259,7 @@ add_to_booking(struct audit *a, sqlite3_stmt *st, const struct ticket_copy *t)
 }
 
 static void
-read_ticket(struct audit *a, sqlite3_stmt *st)
+read_ticket(struct audit *a, struct query *st)
 {
 	struct ticket_copy t;
 	ticket_of_row(st, &t);
@@ -286,21 +286,21 @@ read_tickets(struct audit *a)
 	a->receipts = receipt_audit_begin(&a->store, say_receipt, a);
 	if (a->receipts == NULL)
 		return false;
-	sqlite3_stmt *st;
-	if (sqlite3_prepare_v2(a->store.db, sql_text(SQL_tickets_from), -1, &st, NULL) != SQLITE_OK)
+	struct query *st = sql_prepare(&a->store, sql_text(SQL_tickets_from));
+	if (st == NULL)
 		return false;
 	sql_bind(st, INT64_MIN, -1);
 	enum sql_step step;
 	while ((step = sql_step(&a->store, st)) == SQL_ROW)
 		read_ticket(a, st);
-	sqlite3_finalize(st);
+	sql_free(st);
 	return step == SQL_END && !a->unread && receipt_audit_end(a->receipts);
 }
 
 /* ---- postings, bookings, balances ---- */
 
 static void
-read_posting(struct audit *a, sqlite3_stmt *st)
+read_posting(struct audit *a, struct query *st)
 {
 	struct audit_booking *b = booking_of(a, column(st, 0));
 	struct audit_account *account = account_of(a, (uint64_t)column(st, 1));
@@ -315,7 +315,7 @@ read_posting(struct audit *a, sqlite3_stmt *st)
 
 /* Tickets are their customers' postings; what the house got for them is what they say. */
 static void
-check_booking(struct audit *a, sqlite3_stmt *st)
+check_booking(struct audit *a, struct query *st)
 {
 	const struct audit_booking *b = booking_of(a, column(st, 0));
 	bool tickets = column(st, 1) == BOOKING_TICKETS;
@@ -348,7 +348,7 @@ check_balances(struct audit *a)
 /* ---- usage ---- */
 
 static void
-check_usage_row(struct audit *a, sqlite3_stmt *st)
+check_usage_row(struct audit *a, struct query *st)
 {
 	struct usage_sum group = {
 		.day = column(st, 0), .account = column(st, 1), .key = column(st, 2), .model = column(st, 3)};
@@ -361,7 +361,7 @@ check_usage_row(struct audit *a, sqlite3_stmt *st)
 }
 
 static void
-read_mark(struct audit *a, sqlite3_stmt *st)
+read_mark(struct audit *a, struct query *st)
 {
 	a->usage.mark = column(st, 0);
 }
@@ -387,46 +387,42 @@ static const char *const triggers[] = {"posting_is_final", "posting_stays", "tic
 static bool
 check_triggers(struct audit *a)
 {
-	sqlite3_stmt *st;
-	if (sqlite3_prepare_v2(a->store.db,
-			"SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = ?1 AND sql LIKE '%raise(ABORT%'",
-			-1, &st, NULL) != SQLITE_OK)
-		return false;
-	bool ok = true;
+	struct query *st = sql_prepare(&a->store, sql_text(SQL_trigger_there));
+	bool ok = st != NULL;
 	for (size_t i = 0; ok && i < ARRAY_LEN(triggers); i++) {
 		int64_t there = 0;
 		sql_bind_text(st, 1, triggers[i]);
 		ok = sql_number(&a->store, st, &there);
 		expect(a, INV_5, there == 1, "the trigger %s is missing", triggers[i]);
 	}
-	sqlite3_finalize(st);
+	sql_free(st);
 	return ok;
 }
 
 static void
-check_operation(struct audit *a, sqlite3_stmt *st)
+check_operation(struct audit *a, struct query *st)
 {
 	expect(a, INV_6, column(st, 1) == 1, "what came of the order \"%.64s\" is not there",
-		(const char *)sqlite3_column_text(st, 0));
+		sql_str(st, 0));
 }
 
 static void
-check_order(struct audit *a, sqlite3_stmt *st)
+check_order(struct audit *a, struct query *st)
 {
 	expect(a, INV_6, column(st, 1) == 0, "booking %lld is still waiting as an intent", (long long)column(st, 0));
 }
 
 static void
-check_file(struct audit *a, sqlite3_stmt *st)
+check_file(struct audit *a, struct query *st)
 {
-	const char *said = (const char *)sqlite3_column_text(st, 0);
+	const char *said = sql_str(st, 0);
 	expect(a, INV_FILE, strcmp(said, "ok") == 0, "%.150s", said);
 }
 
 static void
-check_foreign_key(struct audit *a, sqlite3_stmt *st)
+check_foreign_key(struct audit *a, struct query *st)
 {
-	expect(a, INV_FILE, false, "a row of %.40s refers to nothing", (const char *)sqlite3_column_text(st, 0));
+	expect(a, INV_FILE, false, "a row of %.40s refers to nothing", sql_str(st, 0));
 }
 
 /* The file's own check is one long step in which no round could run: without a server only. */
@@ -465,7 +461,7 @@ read_all(struct audit *a)
 /* ---- what is set aside ---- */
 
 static void
-check_item(struct audit *a, sqlite3_stmt *st)
+check_item(struct audit *a, struct query *st)
 {
 	int64_t kind = column(st, 1), state = column(st, 2), amount = column(st, 3), open = column(st, 4), used = column(st, 5);
 	bool sound = kind >= 1 && kind < ITEM_KIND_COUNT && open >= 0 && used >= 0 && open <= amount && used <= amount &&
@@ -479,7 +475,7 @@ check_item(struct audit *a, sqlite3_stmt *st)
 
 /* Each is opened by one booking and resolved by one at most; what is only ordered has none. */
 static void
-check_item_bookings(struct audit *a, sqlite3_stmt *st)
+check_item_bookings(struct audit *a, struct query *st)
 {
 	int64_t state = column(st, 1), opened = column(st, 2), resolved = column(st, 3);
 	expect(a, INV_11, opened == (state != ITEM_ORDERED) && resolved == (state > ITEM_OPEN),
@@ -489,14 +485,14 @@ check_item_bookings(struct audit *a, sqlite3_stmt *st)
 
 /* Of a payment is open what was neither refunded nor lost, nor is disputed. */
 static void
-check_payment(struct audit *a, sqlite3_stmt *st)
+check_payment(struct audit *a, struct query *st)
 {
 	expect(a, INV_11, column(st, 1) == column(st, 2) + column(st, 3), "payment %lld: %lld are gone, %lld refunded and %lld disputed",
 		(long long)column(st, 0), (long long)column(st, 1), (long long)column(st, 2), (long long)column(st, 3));
 }
 
 static void
-check_two_customers(struct audit *a, sqlite3_stmt *st)
+check_two_customers(struct audit *a, struct query *st)
 {
 	expect(a, INV_12, column(st, 1) <= 1, "booking %lld posts to %lld customers", (long long)column(st, 0), (long long)column(st, 1));
 }
@@ -555,11 +551,10 @@ check_items(struct audit *a)
 		each(a, "SELECT booking, count(*) FROM posting WHERE account > 99 GROUP BY booking", check_two_customers);
 }
 
-static int
+static void
 breathe(void *arg)
 {
 	ledger_breathe(arg);
-	return 0;
 }
 
 static bool
@@ -567,15 +562,15 @@ audit(struct ledger *l, struct audit *a, char why[STORE_WHY_MAX])
 {
 	if (!store_open_reader(&a->store, l->path, why))
 		return false;
-	sqlite3_progress_handler(a->store.db, 20000, breathe, l);
-	bool ok = store_exec(&a->store, "BEGIN") && read_all(a) &&
+	store_breathe(&a->store, breathe, l);
+	bool ok = store_snapshot(&a->store) && read_all(a) &&
 		each(a, "SELECT id, kind, tickets, first_ticket, last_ticket, tickets_nano FROM booking", check_booking) &&
 		check_usage(a) && check_triggers(a) && check_orders(a) && check_items(a) && check_whole_file(l, a);
 	if (ok) {
 		check_balances(a);
 		check_houses(a);
 	} else
-		snprintf(why, STORE_WHY_MAX, "%.100s can't be read: %.100s", l->path, sqlite3_errmsg(a->store.db));
+		snprintf(why, STORE_WHY_MAX, "%.100s can't be read: %.100s", l->path, store_error(&a->store));
 	return ok;
 }
 

@@ -1,0 +1,42 @@
+/* What a database is to the store: a table of functions. Ledger only. */
+#ifndef LEDGER_STORE_KIND_H
+#define LEDGER_STORE_KIND_H
+
+#include "ledger/store.h"
+
+struct store_kind {
+	/* Opened, brought up to date; its statements are prepared afterwards. */
+	bool (*open)(struct store *s, const char *path, char ret_why[STORE_WHY_MAX]);
+	bool (*open_reader)(struct store *s, const char *path, char ret_why[STORE_WHY_MAX]);
+	void (*close)(struct store *s);
+	const char *(*trouble)(const struct store *s);
+	const char *(*error)(const struct store *s);
+	void (*breathe)(struct store *s); /* from now on, during long statements */
+
+	bool (*exec)(struct store *s, const char *sql);
+	bool (*in_transaction)(const struct store *s);
+	const char *snapshot; /* begins one */
+	bool (*has_column)(struct store *s, const char *table, const char *name);
+
+	bool (*prepare)(struct store *s, const char *text, struct query *st);
+	void (*release)(struct query *st);
+	void (*bind_ints)(struct query *st, int at, const int64_t *values, size_t count);
+	void (*bind_null)(struct query *st, int at);
+	void (*bind_text)(struct query *st, int at, const char *text);
+	void (*bind_blob)(struct query *st, int at, const void *bytes, size_t len);
+	enum sql_step (*step)(struct query *st); /* the caller resets after END and FAILED */
+	void (*reset)(struct query *st);
+	int64_t (*get_int)(struct query *st, int at);
+	const char *(*get_text)(struct query *st, int at);
+	const void *(*get_blob)(struct query *st, int at);
+	size_t (*get_len)(struct query *st, int at);
+	bool (*get_null)(struct query *st, int at);
+	int (*changes)(const struct store *s);
+
+	bool (*leaf)(struct store *s, struct store_leaves *x, int64_t first, int64_t leaf, void *ret);
+	void (*leaves_close)(struct store_leaves *x);
+};
+
+extern const struct store_kind store_sqlite;
+
+#endif

@@ -1,0 +1,345 @@
+/* SQLite: ledger.db, by docs/decisions/0022-the-store-file.md. */
+#include "ledger/store_kind.h"
+#include "ledger/store_schema.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const char *const migrations[] = {
+#define X(text) text,
+	LEDGER_MIGRATIONS(X)
+#undef X
+};
+
+uint32_t
+store_schema(void)
+{
+	return ARRAY_LEN(migrations);
+}
+
+static bool
+failed(struct store *s)
+{
+	s->code = sqlite3_extended_errcode(s->own);
+	return false;
+}
+
+static const char *
+trouble(const struct store *s)
+{
+	return sqlite3_errstr(s->code);
+}
+
+static const char *
+error(const struct store *s)
+{
+	return s->own != NULL ? sqlite3_errmsg(s->own) : "out of memory";
+}
+
+static bool
+exec(struct store *s, const char *sql)
+{
+	return sqlite3_exec(s->own, sql, NULL, NULL, NULL) == SQLITE_OK || failed(s);
+}
+
+static bool
+in_transaction(const struct store *s)
+{
+	return !sqlite3_get_autocommit(s->own);
+}
+
+static bool
+has_column(struct store *s, const char *table, const char *name)
+{
+	return sqlite3_table_column_metadata(s->own, NULL, table, name, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+/* ---- long statements ---- */
+
+static int
+progress(void *arg)
+{
+	struct store *s = arg;
+	s->breathe(s->breathe_arg);
+	return 0;
+}
+
+static void
+set_breathe(struct store *s)
+{
+	enum { EVERY_STEPS = 20000 };
+	sqlite3_progress_handler(s->own, EVERY_STEPS, progress, s);
+}
+
+/* ---- statements ---- */
+
+static bool
+prepare(struct store *s, const char *text, struct query *st)
+{
+	sqlite3_stmt *own;
+	if (sqlite3_prepare_v3(s->own, text, -1, SQLITE_PREPARE_PERSISTENT, &own, NULL) != SQLITE_OK)
+		return failed(s);
+	st->own = own;
+	return true;
+}
+
+static void
+release(struct query *st)
+{
+	sqlite3_finalize(st->own);
+	st->own = NULL;
+}
+
+static void
+bind_ints(struct query *st, int at, const int64_t *values, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		sqlite3_bind_int64(st->own, at + (int)i, values[i]);
+}
+
+static void
+bind_null(struct query *st, int at)
+{
+	sqlite3_bind_null(st->own, at);
+}
+
+static void
+bind_text(struct query *st, int at, const char *text)
+{
+	sqlite3_bind_text(st->own, at, text, -1, SQLITE_STATIC);
+}
+
+static void
+bind_blob(struct query *st, int at, const void *bytes, size_t len)
+{
+	sqlite3_bind_blob64(st->own, at, bytes, len, SQLITE_STATIC);
+}
+
+static enum sql_step
+step(struct query *st)
+{
+	int rc = sqlite3_step(st->own);
+	if (rc == SQLITE_ROW)
+		return SQL_ROW;
+	if (rc == SQLITE_DONE)
+		return SQL_END;
+	failed(st->store);
+	return SQL_FAILED;
+}
+
+static void
+reset(struct query *st)
+{
+	sqlite3_reset(st->own);
+}
+
+static int64_t
+get_int(struct query *st, int at)
+{
+	return sqlite3_column_int64(st->own, at);
+}
+
+static const char *
+get_text(struct query *st, int at)
+{
+	return (const char *)sqlite3_column_text(st->own, at);
+}
+
+static const void *
+get_blob(struct query *st, int at)
+{
+	return sqlite3_column_blob(st->own, at);
+}
+
+static size_t
+get_len(struct query *st, int at)
+{
+	return (size_t)sqlite3_column_bytes(st->own, at);
+}
+
+static bool
+get_null(struct query *st, int at)
+{
+	return sqlite3_column_type(st->own, at) == SQLITE_NULL;
+}
+
+static int
+changes(const struct store *s)
+{
+	return sqlite3_changes(s->own);
+}
+
+/* ---- leaves ---- */
+
+static bool
+leaf(struct store *s, struct store_leaves *x, int64_t first, int64_t number, void *ret)
+{
+	enum { LEAF_BYTES = 32 };
+	sqlite3_blob *blob = x->own;
+	int code = SQLITE_OK;
+	if (blob == NULL) {
+		code = sqlite3_blob_open(s->own, "main", "receipt_batch", "leaves", first, 0, &blob);
+		x->own = blob;
+	} else if (x->first != first)
+		code = sqlite3_blob_reopen(blob, first);
+	x->first = first;
+	return code == SQLITE_OK && sqlite3_blob_read(blob, ret, LEAF_BYTES, (int)((number - first) * LEAF_BYTES)) == SQLITE_OK;
+}
+
+static void
+leaves_close(struct store_leaves *x)
+{
+	sqlite3_blob_close(x->own);
+}
+
+/* ---- open ---- */
+
+static bool
+explain(struct store *s, const char *path, const char *what, char ret_why[STORE_WHY_MAX])
+{
+	snprintf(
+		ret_why, STORE_WHY_MAX, "%s: %s: %s", path, what, error(s));
+	return false;
+}
+
+static bool
+set_up(struct store *s)
+{
+	/*
+	 * FULL: what was committed survives a power cut. One writing connection and no mapping: SQLite
+	 * before 3.51.3 can corrupt a WAL otherwise.
+	 */
+	return exec(s,
+		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA mmap_size = 0;"
+		"PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000; "
+		"PRAGMA trusted_schema = OFF; PRAGMA recursive_triggers = ON;");
+}
+
+/*
+ * What a predecessor left in the WAL may have been written but not been synced when it died; moving
+ * it over and syncing makes what we read as committed true for a power cut as well.
+ */
+static bool
+settle_wal(struct store *s)
+{
+	return sqlite3_wal_checkpoint_v2(s->own, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK || failed(s);
+}
+
+static bool
+user_version(struct store *s, int64_t *ret)
+{
+	struct query *st = sql_prepare(s, "PRAGMA user_version");
+	bool ok = st != NULL && sql_number(s, st, ret);
+	sql_free(st);
+	return ok;
+}
+
+static bool
+migrate_one(struct store *s, int64_t number)
+{
+	char version[64];
+	snprintf(version, sizeof(version), "PRAGMA user_version = %lld", (long long)number + 1);
+	if (!exec(s, "BEGIN IMMEDIATE"))
+		return false;
+	if (exec(s, migrations[number]) && exec(s, version) && exec(s, "COMMIT"))
+		return true;
+	int code = s->code;
+	if (!sqlite3_get_autocommit(s->own) && !exec(s, "ROLLBACK"))
+		return false;
+	s->code = code;
+	return false;
+}
+
+static bool
+migrate(struct store *s, const char *path, char ret_why[STORE_WHY_MAX])
+{
+	int64_t version = 0;
+	if (!user_version(s, &version))
+		return explain(s, path, "can't be read", ret_why);
+	if (version > (int64_t)ARRAY_LEN(migrations)) {
+		snprintf(ret_why, STORE_WHY_MAX,
+			"%s was written by a newer lethe (schema %lld, this one knows %zu): run that one", path,
+			(long long)version, ARRAY_LEN(migrations));
+		return false;
+	}
+	/* A table that is made anew is dropped while others refer to it; verify looks at all references. */
+	if (version < (int64_t)ARRAY_LEN(migrations) && !exec(s, "PRAGMA foreign_keys = OFF"))
+		return explain(s, path, "can't be brought up to date", ret_why);
+	for (; version < (int64_t)ARRAY_LEN(migrations); version++)
+		if (!migrate_one(s, version))
+			return explain(s, path, "can't be brought up to date", ret_why);
+	return (ticket_sql_add_columns(s) && exec(s, "PRAGMA foreign_keys = ON")) || explain(s, path, "can't be brought up to date", ret_why);
+}
+
+/* SQLite gives its other files the mode of this one. */
+static bool
+create_private(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	return fd >= 0 && close(fd) == 0;
+}
+
+static bool
+connect_file(struct store *s, const char *path, int flags)
+{
+	sqlite3 *db = NULL;
+	int code = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+	s->own = db;
+	return code == SQLITE_OK;
+}
+
+static bool
+open_writer(struct store *s, const char *path, char ret_why[STORE_WHY_MAX])
+{
+	if (!create_private(path)) {
+		snprintf(ret_why, STORE_WHY_MAX, "%s can't be created: %m", path);
+		return false;
+	}
+	if (!connect_file(s, path, SQLITE_OPEN_READWRITE) || !set_up(s) || !settle_wal(s))
+		return explain(s, path, "can't be opened", ret_why);
+	return migrate(s, path, ret_why);
+}
+
+static bool
+open_reader(struct store *s, const char *path, char ret_why[STORE_WHY_MAX])
+{
+	return (connect_file(s, path, SQLITE_OPEN_READONLY) && exec(s, "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY")) ||
+		explain(s, path, "can't be read", ret_why);
+}
+
+static void
+close_file(struct store *s)
+{
+	sqlite3_close(s->own);
+}
+
+const struct store_kind store_sqlite = {
+	.open = open_writer,
+	.open_reader = open_reader,
+	.close = close_file,
+	.trouble = trouble,
+	.error = error,
+	.breathe = set_breathe,
+	.exec = exec,
+	.in_transaction = in_transaction,
+	.snapshot = "BEGIN",
+	.has_column = has_column,
+	.prepare = prepare,
+	.release = release,
+	.bind_ints = bind_ints,
+	.bind_null = bind_null,
+	.bind_text = bind_text,
+	.bind_blob = bind_blob,
+	.step = step,
+	.reset = reset,
+	.get_int = get_int,
+	.get_text = get_text,
+	.get_blob = get_blob,
+	.get_len = get_len,
+	.get_null = get_null,
+	.changes = changes,
+	.leaf = leaf,
+	.leaves_close = leaves_close,
+};
