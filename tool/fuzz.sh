@@ -64,9 +64,9 @@ parser_files() {
 	receipt) echo src/proc/receipt_file.c ;;
 	config) echo src/proc/config{,_check,_scalar}.c ;;
 	h2) echo src/edge/h2{,_common,_up}.c ;;
-	translate_request) echo src/dialect/{conversation,conversation_fields,conversation_put,chat_request,responses_request,messages_request,gemini_request}.c ;;
+	translate_request) echo src/dialect/{conversation,conversation_fields,conversation_put,chat_request,responses_request,messages_request,gemini_request,completions_request}.c ;;
 	realtime) echo src/dialect/realtime_meter.c ;;
-	translate_answer) echo src/dialect/{telling,telling_calls,telling_stream,chat_answer,messages_answer,gemini_answer,responses_answer,translate_error}.c ;;
+	translate_answer) echo src/dialect/{telling,telling_calls,telling_stream,chat_answer,messages_answer,gemini_answer,responses_answer,completions_answer,translate_error}.c ;;
 	languages) echo src/dialect/{reader,media_meter,messages_meter,gemini_meter,responses_meter,counts,meter}.c ;;
 	*) local s; s=$(source_of "$1"); echo "${s%_fuzz.c}.c" ;;
 	esac

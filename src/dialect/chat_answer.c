@@ -270,7 +270,7 @@ const struct answer_decoder answer_from_chat = {.event = chat_event, .mark = tel
 
 /* ---- writing ---- */
 
-static const char *const finish_words[] = {
+const char *const chat_finish_words[] = {
 	[FINISH_NONE] = "stop",
 	[FINISH_STOP] = "stop",
 	[FINISH_SEQUENCE] = "stop",
@@ -288,8 +288,8 @@ add_number(struct sink *out, const char *name, uint64_t n)
 	sink_u64(out, n);
 }
 
-static void
-write_usage(struct sink *out, const struct usage *u)
+void
+chat_write_usage(struct sink *out, const struct usage *u)
 {
 	uint64_t in = telling_tokens_in(u), written = telling_tokens_written(u), said = telling_tokens_out(u);
 	add_number(out, "{\"prompt_tokens\":", in);
@@ -439,7 +439,7 @@ say_finish(struct telling *g, unsigned choice)
 		chunk_end(g, NULL);
 	}
 	chunk_begin(g, choice);
-	chunk_end(g, finish_words[f]);
+	chunk_end(g, chat_finish_words[f]);
 }
 
 static void
@@ -451,7 +451,7 @@ say_end(struct telling *g)
 		sink_lit(g->out, "data: ");
 		write_head(g, "chat.completion.chunk");
 		sink_lit(g->out, "],\"usage\":");
-		write_usage(g->out, &g->usage);
+		chat_write_usage(g->out, &g->usage);
 		sink_lit(g->out, "}\n\n");
 	}
 	sink_lit(g->out, "data: [DONE]\n\n");
@@ -591,7 +591,7 @@ write_choice(struct telling *g, unsigned choice)
 	sink_lit(g->out, "},\"logprobs\":");
 	write_member(g, add_logprobs, "],\"refusal\":null}", "null");
 	sink_lit(g->out, ",\"finish_reason\":\"");
-	sink_add(g->out, finish_words[f], strlen(finish_words[f]));
+	sink_add(g->out, chat_finish_words[f], strlen(chat_finish_words[f]));
 	sink_lit(g->out, "\"}");
 }
 
@@ -604,7 +604,7 @@ chat_document_out(struct telling *g)
 	sink_lit(g->out, "]");
 	if (g->usage_given) {
 		sink_lit(g->out, ",\"usage\":");
-		write_usage(g->out, &g->usage);
+		chat_write_usage(g->out, &g->usage);
 	}
 	sink_lit(g->out, "}");
 }

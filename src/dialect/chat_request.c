@@ -676,6 +676,7 @@ settings_for_chat(struct conversation *c)
 	put_setting(c, SPAN("seed"), SETTING_SEED);
 	put_setting(c, SPAN("presence_penalty"), SETTING_PRESENCE);
 	put_setting(c, SPAN("frequency_penalty"), SETTING_FREQUENCY);
+	put_setting(c, SPAN("logit_bias"), SETTING_LOGIT_BIAS);
 	if (logprobs_wanted(c)) {
 		put_name(c, SPAN("logprobs"));
 		sink_lit(c->out, "true");

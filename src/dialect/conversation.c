@@ -538,6 +538,7 @@ translate_language(enum endpoint endpoint)
 {
 	static const uint8_t languages[ENDPOINT_COUNT] = {
 		[ENDPOINT_CHAT_COMPLETIONS] = LANGUAGE_CHAT,
+		[ENDPOINT_COMPLETIONS] = LANGUAGE_COMPLETIONS,
 		[ENDPOINT_RESPONSES] = LANGUAGE_RESPONSES,
 		[ENDPOINT_MESSAGES] = LANGUAGE_MESSAGES,
 		[ENDPOINT_GENERATE_CONTENT] = LANGUAGE_GEMINI,
@@ -549,11 +550,12 @@ translate_language(enum endpoint endpoint)
 bool
 translate_request(struct json_source *body, const struct translate_wish *wish, struct sink *out, struct translate_notes *ret_notes)
 {
-	static const struct conversation_decoder *const decoders[LANGUAGE_COUNT] = {
+	static const struct conversation_decoder *const decoders[LANGUAGE_ALL] = {
 		[LANGUAGE_CHAT] = &chat_request_decoder,
 		[LANGUAGE_RESPONSES] = &responses_request_decoder,
 		[LANGUAGE_MESSAGES] = &messages_request_decoder,
 		[LANGUAGE_GEMINI] = &gemini_request_decoder,
+		[LANGUAGE_COMPLETIONS] = &completions_request_decoder,
 	};
 	static const struct conversation_encoder *const encoders[LANGUAGE_COUNT] = {
 		[LANGUAGE_CHAT] = &chat_request_encoder,

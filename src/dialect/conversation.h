@@ -181,7 +181,7 @@ struct conversation {
 	} e;
 };
 
-extern const struct conversation_decoder chat_request_decoder, messages_request_decoder, gemini_request_decoder, responses_request_decoder;
+extern const struct conversation_decoder chat_request_decoder, messages_request_decoder, gemini_request_decoder, responses_request_decoder, completions_request_decoder;
 extern const struct conversation_encoder chat_request_encoder, messages_request_encoder, gemini_request_encoder, responses_request_encoder;
 
 #endif

@@ -243,6 +243,8 @@ on_member(struct request_facts *r, struct scan_state *st, enum json_token t, con
 			r->tool_uses = (uint32_t)v;
 		break;
 	}
+	case NODE_BEST_OF:
+		return on_count(t, ev, REQUEST_N_MAX, REQUEST_BAD_BEST_OF, &r->best_of);
 	case NODE_SEARCH_OPTIONS:
 		r->server_tools |= (uint8_t)((unsigned)given << TOOL_web_search);
 		break;
@@ -466,6 +468,10 @@ on_inner(struct request_facts *r, struct scan_state *st, enum json_token t, cons
 		return on_repeated_model(r, t, ev);
 	case NODE_OBJECT:
 		return on_object_name(r, t, ev);
+	case NODE_PROMPT:
+		r->prompts += t == JSON_STRING || t == JSON_ARRAY;
+		r->prompt_tokens += t == JSON_NUMBER;
+		break;
 	case NODE_PART_TYPE:
 		return on_part_type(r, t, ev);
 	case NODE_FILE_URI:
@@ -567,6 +573,17 @@ choose_cap(struct request_facts *r, const struct scan_state *st)
 	r->cap_bytes = st->caps_bytes[i];
 }
 
+/* Each prompt has as many answers as are chosen from. */
+static bool
+count_answers(struct request_facts *r)
+{
+	uint64_t each = r->best_of > r->n ? r->best_of : r->n, all = each * (r->prompts ? r->prompts : 1);
+	if (all > REQUEST_N_MAX)
+		return false;
+	r->n = (uint32_t)all;
+	return true;
+}
+
 enum request_error
 request_scan_finish(struct request_scan *s)
 {
@@ -590,6 +607,8 @@ request_scan_finish(struct request_scan *s)
 		s->error = REQUEST_NO_MAX_TOKENS;
 	else if (l->one_in_a_stream && r->stream && r->n > 1)
 		s->error = REQUEST_STREAM_OF_MANY;
+	else if (!count_answers(r))
+		s->error = REQUEST_TOO_MANY_ANSWERS;
 	return s->error;
 }
 

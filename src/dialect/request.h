@@ -54,6 +54,8 @@ enum {
 	X(BAD_FORM, "The request body is not a valid form.", "") \
 	X(BAD_FORM_FIELD, "model, stream, n and response_format must be plain fields of the form, without brackets and no files.", "") \
 	X(NO_PROMPT, "You must provide a prompt parameter.", "prompt") \
+	X(BAD_BEST_OF, "best_of must be an integer between 1 and 128.", "best_of") \
+	X(TOO_MANY_ANSWERS, "n (or best_of) times the number of prompts may be at most 128.", "n") \
 	X(STREAM_OF_MANY, "stream: true makes one image at a time; leave n out.", "n") \
 	X(UNBILLED_FORMAT, \
 		"An answer of this format does not say how long the audio is, which this model is billed by: use json, verbose_json or diarized_json.", \
@@ -83,7 +85,9 @@ struct request_facts {
 	uint8_t tier; /* enum service_tier that was asked; standard when nothing or the provider's choice */
 	uint8_t server_tools; /* bit per enum tool_kind that the provider may use and bill */
 	uint32_t tool_uses; /* bound that the caller gave them, 0: none */
-	uint32_t cap, n;
+	uint32_t cap, n; /* n: answers that are made, for all prompts together */
+	uint32_t best_of, prompts; /* completions: 0 when none is said; texts or lists of tokens in a list */
+	uint32_t prompt_tokens; /* … that stand there as numbers */
 	uint32_t images, audios, files; /* content parts of those kinds, at any depth */
 	uint64_t inline_media_bytes; /* bytes inside data: URLs and base64 data: part of the body, not text */
 	uint64_t body_bytes;

@@ -50,6 +50,25 @@ static const struct json_node chat_nodes[NODE_COUNT] = {
 	[NODE_FILE_PART] = {EDGES(file_part)},
 };
 
+/* ---- OpenAI completions, the old ones ---- */
+
+static const struct json_edge completions_root[] = {
+	EDGE("model", NODE_MODEL),
+	EDGE("stream", NODE_STREAM),
+	EDGE("stream_options", NODE_STREAM_OPTIONS),
+	EDGE("max_tokens", NODE_CAP),
+	EDGE("n", NODE_N),
+	EDGE("best_of", NODE_BEST_OF),
+	EDGE("prompt", NODE_CONTENT),
+};
+static const struct json_node completions_nodes[NODE_COUNT] = {
+	[NODE_ROOT] = {EDGES(completions_root)},
+	[NODE_MODEL] = {.text = true},
+	[NODE_STREAM_OPTIONS] = {EDGES(stream_options)},
+	[NODE_CONTENT] = {.element = NODE_PROMPT},
+	[NODE_PROMPT] = {.element = NODE_PROMPT},
+};
+
 /* ---- OpenAI responses ---- */
 
 static const struct json_edge responses_root[] = {
@@ -272,6 +291,14 @@ static const struct request_language chat = {
 	.completion_cap = true,
 	.cap_member = SPAN_INIT("max_completion_tokens"),
 };
+static const struct request_language completions = {
+	.nodes = completions_nodes,
+	.bad_cap = REQUEST_BAD_MAX_TOKENS,
+	.bad_n = REQUEST_BAD_N,
+	.no_content = REQUEST_NO_PROMPT,
+	.cap_may_be_zero = true, /* with echo: to have the prompt scored */
+	.cap_member = SPAN_INIT("max_tokens"),
+};
 static const struct request_language responses = {
 	.nodes = responses_nodes,
 	.bad_cap = REQUEST_BAD_MAX_OUTPUT_TOKENS,
@@ -312,6 +339,7 @@ static const struct request_language gemini = {
 
 static const struct request_language *const languages[ENDPOINT_COUNT] = {
 	[ENDPOINT_CHAT_COMPLETIONS] = &chat,
+	[ENDPOINT_COMPLETIONS] = &completions,
 	[ENDPOINT_RESPONSES] = &responses,
 	[ENDPOINT_EMBEDDINGS] = &embeddings,
 	[ENDPOINT_MODERATIONS] = &moderations,

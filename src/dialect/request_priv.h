@@ -24,6 +24,7 @@ enum request_node {
 	NODE_BACKGROUND,
 	NODE_TOOL_CALLS_MAX,
 	NODE_SEARCH_OPTIONS,
+	NODE_BEST_OF,
 	NODE_ONCE, /* those before may stand at most once in a body */
 	NODE_INCLUDE_USAGE = NODE_ONCE,
 	NODE_SPEED,
@@ -39,6 +40,7 @@ enum request_node {
 	NODE_ITEM_SEALED, /* encrypted_content */
 	NODE_ITEM_RESULT,
 	NODE_ITEM_OTHER,
+	NODE_PROMPT, /* completions: a text, or what tokens stand for one */
 	NODE_MESSAGE,
 	NODE_PART, /* anything inside of a message, at any depth */
 	NODE_PART_TYPE,

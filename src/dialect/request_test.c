@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -382,6 +383,42 @@ what_costs_is_found_in_each_language(void **state)
 	}
 }
 
+/* Each prompt has answers of its own, and those that are only chosen from cost as well. */
+static void
+old_completions_count_what_is_made(void **state)
+{
+	static const struct {
+		const char *rest;
+		enum request_error error;
+		uint32_t n, prompts, tokens;
+	} rows[] = {
+		{"\"prompt\":\"hi\"", REQUEST_OK, 1, 0, 0},
+		{"\"prompt\":[\"a\",\"b\",\"c\"],\"n\":2", REQUEST_OK, 6, 3, 0},
+		{"\"prompt\":[11,12],\"n\":2,\"best_of\":5,\"max_tokens\":0", REQUEST_OK, 5, 0, 2},
+		{"\"prompt\":[[1,2],[3]],\"best_of\":null", REQUEST_OK, 2, 2, 3},
+		{"\"prompt\":[\"a\",\"b\"],\"n\":64", REQUEST_OK, 128, 2, 0},
+		{"\"prompt\":[\"a\",\"b\"],\"best_of\":65", REQUEST_TOO_MANY_ANSWERS},
+		{"\"prompt\":\"a\",\"best_of\":129", REQUEST_BAD_BEST_OF},
+		{"\"prompt\":\"a\",\"best_of\":2,\"best_of\":1", REQUEST_DUPLICATE},
+		{"\"prompt\":null", REQUEST_NO_PROMPT},
+		{"\"messages\":[]", REQUEST_NO_PROMPT},
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char body[200];
+		enum request_error error;
+		snprintf(body, sizeof body, "{\"model\":\"m\",%s}", rows[i].rest);
+		struct request_scan *s = scanned(ENDPOINT_COMPLETIONS, body, &error);
+		assert_int_equal(error, rows[i].error);
+		if (error == REQUEST_OK) {
+			assert_int_equal(s->result.n, rows[i].n);
+			assert_int_equal(s->result.prompts, rows[i].prompts);
+			assert_int_equal(s->result.prompt_tokens, rows[i].tokens);
+		}
+		free(s);
+	}
+}
+
 /* The caller's objects are named by place; what is no name is refused, as is one too many. */
 static void
 objects_are_found_wherever_they_are_named(void **state)
@@ -496,6 +533,7 @@ main(void)
 		cmocka_unit_test(media_are_counted_at_any_depth),
 		cmocka_unit_test(each_language_refuses_for_the_right_reason),
 		cmocka_unit_test(what_costs_is_found_in_each_language),
+		cmocka_unit_test(old_completions_count_what_is_made),
 		cmocka_unit_test(objects_are_found_wherever_they_are_named),
 		cmocka_unit_test(edits_change_what_was_wished_and_nothing_else),
 	};

@@ -18,11 +18,12 @@ static const struct answer_decoder *const decoders[LANGUAGE_COUNT] = {
 	[LANGUAGE_GEMINI] = &answer_from_gemini,
 };
 
-static const struct answer_encoder *const encoders[LANGUAGE_COUNT] = {
+static const struct answer_encoder *const encoders[LANGUAGE_ALL] = {
 	[LANGUAGE_CHAT] = &answer_to_chat,
 	[LANGUAGE_RESPONSES] = &answer_to_responses,
 	[LANGUAGE_MESSAGES] = &answer_to_messages,
 	[LANGUAGE_GEMINI] = &answer_to_gemini,
+	[LANGUAGE_COMPLETIONS] = &answer_to_completions,
 };
 
 /* ---- what decoders say ---- */
@@ -443,7 +444,7 @@ void
 translation_begin(struct translation *t, const struct translate_answer_facts *facts)
 {
 	struct telling *g = state_of(t);
-	assert(facts->from < LANGUAGE_COUNT && decoders[facts->from] && facts->to < LANGUAGE_COUNT && encoders[facts->to]);
+	assert(facts->from < LANGUAGE_COUNT && decoders[facts->from] && facts->to < LANGUAGE_ALL && encoders[facts->to]);
 	memset(g, 0, sizeof *g);
 	t->facts = *facts;
 	t->error_text = (struct span){0};

@@ -182,7 +182,7 @@ struct answer_encoder {
 };
 
 extern const struct answer_decoder answer_from_chat, answer_from_messages, answer_from_gemini, answer_from_responses;
-extern const struct answer_encoder answer_to_chat, answer_to_messages, answer_to_gemini, answer_to_responses;
+extern const struct answer_encoder answer_to_chat, answer_to_messages, answer_to_gemini, answer_to_responses, answer_to_completions;
 
 /* ---- for decoders ---- */
 
@@ -228,6 +228,11 @@ uint64_t telling_tokens_written(const struct usage *u);
 uint64_t telling_tokens_out(const struct usage *u);
 /* What it ends by, all considered: a stop after calls is FINISH_CALLS. */
 enum finish telling_finish_of(const struct telling *g, unsigned choice);
+
+/* ---- chat_answer.c, for completions as well ---- */
+
+void chat_write_usage(struct sink *out, const struct usage *u);
+extern const char *const chat_finish_words[]; /* by enum finish */
 
 /* ---- telling_calls.c ---- */
 

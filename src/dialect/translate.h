@@ -24,7 +24,9 @@ enum language { LANGUAGE_NONE, /* not translated: embeddings, audio, … */
 	LANGUAGE_RESPONSES,
 	LANGUAGE_MESSAGES,
 	LANGUAGE_GEMINI,
-	LANGUAGE_COUNT };
+	LANGUAGE_COUNT, /* those before are spoken in both directions */
+	LANGUAGE_COMPLETIONS = LANGUAGE_COUNT, /* OpenAI's old ones: callers ask in it, no provider is told in it */
+	LANGUAGE_ALL };
 
 /* That of an endpoint that is translated, else LANGUAGE_NONE. */
 enum language translate_language(enum endpoint endpoint);

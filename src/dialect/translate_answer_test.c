@@ -248,6 +248,37 @@ choices_keep_their_index(void **state)
 	free(r.all);
 }
 
+/* Text alone, in the form that the oldest of OpenAI's SDKs read. */
+static void
+the_old_completions_are_told_text_alone(void **state)
+{
+#define HEAD "{\"id\":\"cmpl-msg_1\",\"object\":\"text_completion\",\"created\":1700000000,\"model\":\"alias\",\"choices\":["
+#define CHOICE(text, finish) "{\"text\":\"" text "\",\"index\":0,\"logprobs\":null,\"finish_reason\":" finish "}]"
+#define USED \
+	",\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":9,\"total_tokens\":29,\"prompt_tokens_details\":{\"cached_tokens\":5,\"cache_write_tokens\":3," \
+	"\"audio_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":0,\"audio_tokens\":0,\"accepted_prediction_tokens\":0," \
+	"\"rejected_prediction_tokens\":0}}}"
+	static const char streamed[] = "data: " HEAD CHOICE("Hel", "null") ",\"usage\":null}\n\ndata: " HEAD CHOICE("\\\"lo", "null") ",\"usage\":null}\n\n"
+																																  "data: " HEAD CHOICE("", "\"stop\"") ",\"usage\":null}\n\ndata: " HEAD "]" USED "\n\ndata: [DONE]\n\n";
+	static const char plain[] = HEAD CHOICE("Hel\\\"lo", "\"length\"") USED;
+	static const char body[] = MESSAGE_PLAIN("{\"type\":\"thinking\",\"thinking\":\"hmm\",\"signature\":\"s\"},{\"type\":\"text\",\"text\":\"Hel\"},{\"type\":\"text\",\"text\":\"\\\"lo\"}", "\"max_tokens\"");
+	struct translate_answer_facts facts = facts_of(LANGUAGE_MESSAGES, LANGUAGE_COMPLETIONS, true);
+	(void)state;
+	struct run r = translated(&facts, messages_think, strlen(messages_think), 11);
+	assert_int_equal(r.result, TRANSLATE_END);
+	assert_string_equal(r.all, streamed);
+	free(r.all);
+	facts.include_usage = false;
+	r = translated(&facts, messages_think, strlen(messages_think), 11);
+	assert_null(strstr(r.all, "usage"));
+	free(r.all);
+	facts = facts_of(LANGUAGE_MESSAGES, LANGUAGE_COMPLETIONS, false);
+	r = translated(&facts, body, sizeof body - 1, 11);
+	assert_int_equal(r.result, TRANSLATE_END);
+	assert_string_equal(r.all, plain);
+	free(r.all);
+}
+
 /* However long the answer: nothing is kept, except towards Responses, where the end repeats it. */
 static void
 nothing_is_kept_that_need_not_be(void **state)
@@ -343,6 +374,7 @@ main(void)
 		cmocka_unit_test(reasoning_is_not_shown_to_who_may_not_see_it),
 		cmocka_unit_test(a_gemini_caller_without_sse_gets_one_array),
 		cmocka_unit_test(choices_keep_their_index),
+		cmocka_unit_test(the_old_completions_are_told_text_alone),
 		cmocka_unit_test(nothing_is_kept_that_need_not_be),
 		cmocka_unit_test(an_event_without_end_is_refused),
 		cmocka_unit_test(a_providers_sentence_is_found_in_any_shape),

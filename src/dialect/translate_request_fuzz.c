@@ -141,7 +141,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	uint8_t flags = data[1];
 	const struct translate_wish wish = {
-		.from = (enum language)(1 + data[0] / LANGUAGES % LANGUAGES),
+		.from = (enum language)(1 + data[0] / LANGUAGES % (LANGUAGE_ALL - 1)),
 		.to = (enum language)(1 + data[0] % LANGUAGES),
 		.model = SPAN("m"),
 		.lenient = flags & 1,

@@ -84,6 +84,7 @@ struct cell {
 #define MESSAGES LANGUAGE_MESSAGES
 #define GEMINI LANGUAGE_GEMINI
 #define RESPONSES LANGUAGE_RESPONSES
+#define COMPLETIONS LANGUAGE_COMPLETIONS
 #define LENIENT \
 	{ \
 		.lenient = true, .output_tokens = 4096 \

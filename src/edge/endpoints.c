@@ -123,6 +123,7 @@ static const struct {
 } endpoints[ENDPOINT_COUNT] = {
 #define OF(NAME, text, has_output) [ENDPOINT_##NAME].upstream = {text, sizeof(text) - 1}, [ENDPOINT_##NAME].output = has_output
 	OF(CHAT_COMPLETIONS, "/chat/completions", true),
+	OF(COMPLETIONS, "/completions", true),
 	OF(RESPONSES, "/responses", true),
 	OF(EMBEDDINGS, "/embeddings", false),
 	OF(MODERATIONS, "/moderations", false),

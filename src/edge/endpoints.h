@@ -22,6 +22,7 @@ enum goes { GOES_BODY,
 /* X(path, its form, method, how it goes on, endpoint, dialect) */
 #define PATHS(X) \
 	X("/v1/chat/completions", WHOLE, POST, BODY, CHAT_COMPLETIONS, OPENAI) \
+	X("/v1/completions", WHOLE, POST, BODY, COMPLETIONS, OPENAI) \
 	X("/v1/responses", WHOLE, POST, BODY, RESPONSES, OPENAI) \
 	X("/v1/embeddings", WHOLE, POST, BODY, EMBEDDINGS, OPENAI) \
 	X("/v1/moderations", WHOLE, POST, BODY, MODERATIONS, OPENAI) \

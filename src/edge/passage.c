@@ -15,11 +15,12 @@ enum { BLOCK_FIRST = 4 << 10,
 /* ---- who can be asked ---- */
 
 /* Those that there is a codec for. */
-static const bool known[LANGUAGE_COUNT] = {
+static const bool known[LANGUAGE_ALL] = {
 	[LANGUAGE_CHAT] = true,
 	[LANGUAGE_RESPONSES] = true,
 	[LANGUAGE_MESSAGES] = true,
 	[LANGUAGE_GEMINI] = true,
+	[LANGUAGE_COMPLETIONS] = true,
 };
 
 /* In which language a provider is asked what came in that one. */
@@ -28,6 +29,8 @@ language_at(const struct catalogue_provider *p, enum language from)
 {
 	switch ((enum dialect)p->dialect) {
 	case DIALECT_OPENAI:
+		if (from == LANGUAGE_COMPLETIONS && p->completions)
+			return LANGUAGE_COMPLETIONS;
 		return from == LANGUAGE_RESPONSES && !p->no_responses ? LANGUAGE_RESPONSES : LANGUAGE_CHAT;
 	case DIALECT_ANTHROPIC:
 		return LANGUAGE_MESSAGES;
@@ -80,8 +83,9 @@ endpoint_of(enum language language, bool stream)
 		return ENDPOINT_MESSAGES;
 	case LANGUAGE_GEMINI:
 		return stream ? ENDPOINT_STREAM_GENERATE_CONTENT : ENDPOINT_GENERATE_CONTENT;
+	case LANGUAGE_COMPLETIONS: /* told to nobody */
 	case LANGUAGE_NONE:
-	case LANGUAGE_COUNT:
+	case LANGUAGE_ALL:
 		break;
 	}
 	return ENDPOINT_NONE;

@@ -212,8 +212,8 @@ edit_own(struct exchange *x)
 		r->total = r->body_bytes;
 		return true;
 	}
-	bool chat = x->endpoint == ENDPOINT_CHAT_COMPLETIONS;
-	x->hide = chat && f->stream && !f->include_usage && p->inject_usage;
+	bool chat = x->endpoint == ENDPOINT_CHAT_COMPLETIONS, asks_usage = chat || x->endpoint == ENDPOINT_COMPLETIONS;
+	x->hide = asks_usage && f->stream && !f->include_usage && p->inject_usage;
 	struct request_wish wish = {
 		.model = {x->route.target->upstream_id, strlen(x->route.target->upstream_id)},
 		.ask_usage = x->hide,

@@ -120,6 +120,8 @@
 		"All of its keys must belong to one project, or a file would be missing for some of them") \
 	X("responses", responses, FLAG, "true", 0, 1, \
 		"openai: it has the Responses API; without it requests at /v1/responses are translated for its chat completions") \
+	X("completions", completions, FLAG, "false", 0, 1, \
+		"openai: it has the old completions for its models; without it requests at /v1/completions are translated for its chat completions") \
 	X("inject_usage", inject_usage, FLAG, "true", 0, 1, \
 		"ask for token counts in streams (stream_options.include_usage) when the client did not; the extra event is cut out again") \
 	X("on_client_gone", on_client_gone, CLIENT_GONE, "cancel", 0, 1, \

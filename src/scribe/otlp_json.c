@@ -25,6 +25,7 @@ static const char *const endpoints[256] = {
 /* Where the conventions have a word of their own for what an endpoint does. */
 static const char *const operations[256] = {
 	[ENDPOINT_CHAT_COMPLETIONS] = "chat",
+	[ENDPOINT_COMPLETIONS] = "text_completion",
 	[ENDPOINT_RESPONSES] = "chat",
 	[ENDPOINT_MESSAGES] = "chat",
 	[ENDPOINT_REALTIME] = "chat",

@@ -33,7 +33,8 @@ enum dialect { DIALECT_OPENAI,
 	X(IMAGES_EDITS, 15, OPENAI, "images.edits", true) \
 	X(IMAGES_VARIATIONS, 16, OPENAI, "images.variations", true) \
 	X(REALTIME, 17, OPENAI, "realtime", true) \
-	X(FILES, 18, OPENAI, "files", false)
+	X(FILES, 18, OPENAI, "files", false) \
+	X(COMPLETIONS, 19, OPENAI, "completions", true)
 
 enum endpoint {
 #define X(NAME, number, dialect, word, billed) ENDPOINT_##NAME = number,

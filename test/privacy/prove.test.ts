@@ -50,7 +50,7 @@ describe("lethe prove", () => {
 	test("has sent marks in every way and looked everywhere", () => {
 		expect(report["marks"]).toBeGreaterThan(1000);
 		expect(report["ways"]).toBeGreaterThan(40);
-		expect(report["endpoints"]).toBe(43);
+		expect(report["endpoints"]).toBe(45);
 		const places = new Set(rows(report, "places").map((row) => row["place"]));
 		for (const role of ["edge", "super", "dialer", "ledger", "scribe"]) expect(places).toContain(`memory of lethe-${role}`);
 		for (const place of ["data, log and working folder", "metrics", "/tmp"]) expect(places).toContain(place);
