@@ -50,7 +50,7 @@ take_lock(int fd, const char *path, char ret_why[STORE_WHY_MAX])
 }
 
 enum ledger_open
-ledger_lock(const char *data_dir, int *ret_fd, char ret_why[STORE_WHY_MAX])
+ledger_lock_to_restore(const char *data_dir, int *ret_fd, char ret_why[STORE_WHY_MAX])
 {
 	char path[512];
 	if (mkdir(data_dir, 0700) != 0 && errno != EEXIST) {
@@ -68,6 +68,31 @@ ledger_lock(const char *data_dir, int *ret_fd, char ret_why[STORE_WHY_MAX])
 		*ret_fd = fd;
 	else
 		close(fd);
+	return locked;
+}
+
+bool
+ledger_is_half_restored(const char *data_dir, char ret_why[STORE_WHY_MAX])
+{
+	char path[512];
+	snprintf(path, sizeof(path), "%s/" LEDGER_RESTORE_READY, data_dir);
+	if (access(path, F_OK) != 0)
+		return false;
+	snprintf(ret_why, STORE_WHY_MAX, "%.100s: a backup was being put in place when that was interrupted: give `lethe restore` again, with --replace", path);
+	return true;
+}
+
+enum ledger_open
+ledger_lock(const char *data_dir, int *ret_fd, char ret_why[STORE_WHY_MAX])
+{
+	int fd;
+	enum ledger_open locked = ledger_lock_to_restore(data_dir, &fd, ret_why);
+	if (locked == LEDGER_OPENED && ledger_is_half_restored(data_dir, ret_why)) {
+		close(fd);
+		return LEDGER_FAILED;
+	}
+	if (locked == LEDGER_OPENED)
+		*ret_fd = fd;
 	return locked;
 }
 

@@ -68,6 +68,13 @@ struct ledger_options {
  * while a ledger is being replaced nobody else may book beside the board.
  */
 must_check enum ledger_open ledger_lock(const char *data_dir, int *ret_fd, char ret_why[256]);
+/*
+ * The same for who puts a backup in the ledger's place. While DIR/restore.ready is there that is half done, and ledger_lock() refuses: an empty ledger
+ * would begin where the books were.
+ */
+#define LEDGER_RESTORE_READY "restore.ready"
+bool ledger_is_half_restored(const char *data_dir, char ret_why[256]);
+must_check enum ledger_open ledger_lock_to_restore(const char *data_dir, int *ret_fd, char ret_why[256]);
 
 /*
  * Open (create, migrate) DIR/ledger.db under an exclusive lock. ret_why: a sentence for the

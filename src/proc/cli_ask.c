@@ -113,8 +113,8 @@ converse(int fd, const json_t *request)
  * Root would leave files that the server can't write: take the identity of the directory's owner, who can do the
  * same.
  */
-static bool
-become_owner(const struct cli *cli, int dir)
+bool
+cli_become_owner(const struct cli *cli, int dir)
 {
 	struct stat st;
 	if (geteuid() != 0 || fstat(dir, &st) != 0 || st.st_uid == 0)
@@ -202,7 +202,7 @@ cli_ask(const struct cli *cli, const json_t *request)
 	} else if (errno != ENOENT && errno != ECONNREFUSED)
 		cli_fail(cli, CLI_UNREACHABLE, "control_socket",
 			"%s/control.sock: %s – run this command as the server's user or as root", cli->data_dir, strerror(errno));
-	else if (become_owner(cli, dir))
+	else if (cli_become_owner(cli, dir))
 		answer = be_the_ledger(cli, request);
 	if (fd >= 0)
 		close(fd);

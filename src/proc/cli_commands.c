@@ -524,6 +524,33 @@ const struct cli_command cli_commands[] = {
 		.empty = "Nothing to check.",
 	},
 	{
+		.name = "backup",
+		.run = cli_backup,
+		.summary = "copy the ledger and its secrets into a folder, while the server runs",
+		.words =
+			"The copy is the ledger at one moment; the server goes on booking meanwhile. Keep the folder where nobody else reads: with the secrets in it, guesses of\n"
+			"keys can be checked. --no-secrets leaves them out, to be kept elsewhere: without DIR/pepper no API key works.",
+		.examples = "lethe backup /var/backups/lethe/monday --data /var/lib/lethe\n",
+		.args = {{"FOLDER", NULL, "folder", true, false, "where to; it must not exist", CLI_DIR},
+			{"--no-secrets", NULL, "no_secrets", false, false, "without pepper and receipt.key"}},
+		.columns = "backup,time,tickets,bookings,last_booking,bytes,secrets",
+		.uses_data = true,
+	},
+	{
+		.name = "restore",
+		.run = cli_restore,
+		.summary = "put a backup in the place of the ledger",
+		.words =
+			"No server may run on the data directory. The backup is copied beside, compared with what was written when it was made, and its books are derived again, as\n"
+			"`lethe ledger verify` does; only then it takes the place, and what was there is kept under before-restore-TIME. What was booked after the backup is not in it.",
+		.examples = "lethe restore /var/backups/lethe/monday --check\nlethe restore /var/backups/lethe/monday --data /var/lib/lethe --replace\n",
+		.args = {{"FOLDER", NULL, "folder", true, false, "what `lethe backup` made", CLI_DIR},
+			{"--replace", NULL, "replace", false, false, "although there is a ledger already, which is kept"},
+			{"--check", NULL, "check", false, false, "look whether it could be restored, and change nothing"}},
+		.columns = "restored,from,time,sound,tickets,bookings,accounts,kept",
+		.uses_data = true,
+	},
+	{
 		.name = "status",
 		.op = "status",
 		.summary = "what the ledger is doing",

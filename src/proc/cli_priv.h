@@ -119,6 +119,8 @@ void cli_man(const char *what, FILE *to);
 must_check json_t *cli_ask(const struct cli *cli, const json_t *request);
 /* The command by its op, and its answer shown. Returns the exit status. (cli.c) */
 int cli_run_op(struct cli *cli, json_t *request);
+/* Root becomes the owner of the data directory, whose descriptor it is. False: it can't, said. */
+must_check bool cli_become_owner(const struct cli *cli, int dir);
 /* Of a server that runs, soon and in silence; NULL: none answers. errno says why it could not be reached, or is 0. */
 must_check json_t *cli_ask_quietly(const struct cli *cli, const json_t *request);
 
@@ -200,6 +202,11 @@ int cli_catalogue_import(struct cli *cli, json_t *request);
 /* ---- cli_prove.c ---- */
 
 int cli_prove(struct cli *cli, json_t *request);
+
+/* ---- cli_backup.c ---- */
+
+int cli_backup(struct cli *cli, json_t *request);
+int cli_restore(struct cli *cli, json_t *request);
 
 /* ---- cli_receipt.c ---- */
 

@@ -1,5 +1,6 @@
 #include "proc/serve.h"
 
+#include "ledger/ledger.h"
 #include "proc/activation.h"
 #include "proc/catalogue_compile.h"
 #include "proc/config_print.h"
@@ -107,6 +108,11 @@ lock_data_dir(struct supervisor_plan *plan)
 			return false;
 		}
 		wait_a_little();
+	}
+	char why[256];
+	if (ledger_is_half_restored(plan->data_dir, why)) {
+		fprintf(to, "lethe: %s\n", why);
+		return false;
 	}
 	int len = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
 	return ftruncate(plan->lock_fd, 0) == 0 && pwrite(plan->lock_fd, pid, (size_t)len, 0) == len;
