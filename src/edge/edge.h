@@ -28,6 +28,7 @@ struct edge_timeouts { /* milliseconds */
 	uint32_t head, body, idle, connect, first_byte, between_bytes, client_write, drain;
 	uint32_t request; /* 0: no limit */
 	uint32_t websocket_idle, websocket_close;
+	uint32_t keep_alive; /* of a stream that says nothing; 0: never */
 	uint32_t target; /* first byte, while another target is left; 0: no limit of its own */
 };
 

@@ -2,6 +2,7 @@
 
 #include "edge/duplex.h"
 #include "edge/h2_up.h"
+#include "edge/keep_alive.h"
 #include "edge/object.h"
 #include "edge/passage.h"
 
@@ -71,6 +72,11 @@ exchange_late(struct timer *t)
 	struct exchange *x = container_of(t, struct exchange, timer);
 	struct edge *e = x->edge;
 	bool over = e->loop.now_ms >= limit_ms(x);
+	if (!over && e->loop.now_ms >= keep_alive_at_ms(x)) {
+		keep_alive_tell(x);
+		if (x->step == STEP_DONE)
+			return;
+	}
 	if (!over && e->loop.now_ms < x->deadline_ms) {
 		exchange_rearm(x);
 		return;
@@ -90,10 +96,16 @@ exchange_late(struct timer *t)
 		exchange_end(x, over && x->step == STEP_RELAY ? END_REQUEST_TIMEOUT : (enum end_reason)steps[x->step].late);
 }
 
+static uint64_t
+look_at_ms(const struct exchange *x)
+{
+	return first_of(first_of(x->deadline_ms, limit_ms(x)), keep_alive_at_ms(x));
+}
+
 void
 exchange_rearm(struct exchange *x)
 {
-	timer_arm(&x->edge->loop, &x->timer, first_of(x->deadline_ms, limit_ms(x)), exchange_late);
+	timer_arm(&x->edge->loop, &x->timer, look_at_ms(x), exchange_late);
 }
 
 /* Steps only go forward, but for the ways back to CONNECT: a kept connection that turned out to be closed, and another target. */
@@ -107,7 +119,8 @@ exchange_step(struct exchange *x, enum exchange_step step)
 	if (step == STEP_AWAIT && e->p->timeouts.target && e->p->timeouts.target < ms && route_has_more(x))
 		ms = e->p->timeouts.target;
 	x->deadline_ms = ms ? e->loop.now_ms + ms : UINT64_MAX;
-	uint64_t at_ms = first_of(x->deadline_ms, limit_ms(x));
+	x->said_ms = e->loop.now_ms;
+	uint64_t at_ms = look_at_ms(x);
 	if (at_ms != UINT64_MAX && (!x->timer.link || x->timer.at_ms > at_ms))
 		exchange_rearm(x);
 }

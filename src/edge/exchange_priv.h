@@ -167,6 +167,8 @@ struct exchange {
 	struct http1_chunked chunked;
 	uint64_t id, deadline_ms, started_ms;
 	uint64_t answer_left;
+	uint64_t said_ms; /* a stream: when something last went to the client */
+	char tail[4]; /* … and how that ended */
 	uint64_t account_row, key;
 	uint64_t receipt_of; /* the request whose receipt is asked for */
 	uint64_t wait_rounds; /* booking round to wait for */

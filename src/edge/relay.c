@@ -6,6 +6,7 @@
 
 #include "edge/duplex.h"
 #include "edge/h2_up.h"
+#include "edge/keep_alive.h"
 #include "edge/object.h"
 #include "edge/passage.h"
 
@@ -259,6 +260,7 @@ relay_data(struct exchange *x, char *data, size_t len, bool eof, struct span hea
 	reply(x, head, told.at, told.len, false);
 	if (x->step != STEP_RELAY)
 		return;
+	keep_alive_said(x, told);
 	if (translated)
 		passage_told(x);
 	x->deadline_ms = x->edge->loop.now_ms + x->edge->p->timeouts.between_bytes;

@@ -70,6 +70,8 @@
 	X("first_byte", first_byte_ms, MS, "600s", 100, 24 * HOUR_MS, "until a provider's answer begins; plain answers of slow models need minutes") \
 	X("target", target_ms, MS, "0", 0, 24 * HOUR_MS, "until a provider's answer begins, while another target of the model is left to ask; 0: no limit besides `first_byte`") \
 	X("between_bytes", between_bytes_ms, MS, "120s", 100, 24 * HOUR_MS, "between two pieces of a provider's answer") \
+	X("keep_alive", keep_alive_ms, MS, "15s", 0, HOUR_MS, \
+		"a stream in which a provider says nothing for so long, once its answer has begun, is kept alive towards the client: by an SSE comment, Anthropic's `ping`, for Gemini an empty line; 0: never") \
 	X("client_write", client_write_ms, MS, "60s", 100, HOUR_MS, "a client that takes nothing for this long is gone") \
 	X("request", request_ms, MS, "0", 0, 24 * HOUR_MS, "from a request's head until its answer is complete, whatever happens in between; 0: no limit") \
 	X("websocket_idle", websocket_idle_ms, MS, "15m", 100, 24 * HOUR_MS, "a realtime session in which neither side says anything, pings not counted") \

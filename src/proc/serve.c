@@ -214,6 +214,7 @@ plan_timeouts(const struct config_timeouts *from, struct edge_timeouts *ret)
 		.drain = (uint32_t)from->drain_ms,
 		.request = (uint32_t)from->request_ms,
 		.websocket_idle = (uint32_t)from->websocket_idle_ms,
+		.keep_alive = (uint32_t)from->keep_alive_ms,
 		.websocket_close = (uint32_t)from->websocket_close_ms,
 		.target = (uint32_t)from->target_ms,
 	};
