@@ -27,6 +27,7 @@ enum { HTTP1_FIELDS_MAX = 100 };
 	X(HOST, "host") \
 	X(KEEP_ALIVE, "keep-alive") \
 	X(LETHE_LANE, "lethe-lane") \
+	X(LETHE_MODEL, "lethe-model") \
 	X(LETHE_POLICY, "lethe-policy") \
 	X(LETHE_TRANSLATE, "lethe-translate") \
 	X(ORIGIN, "origin") \

@@ -35,6 +35,22 @@ form_scan_init(struct form_scan *f, struct request_scan *s, struct span content_
 	return REQUEST_OK;
 }
 
+bool
+form_scan_told(struct form_scan *f, struct request_scan *s, struct span model)
+{
+	if (model.len == 0 || model.len > REQUEST_MODEL_MAX)
+		return false;
+	memcpy(s->result.model, model.at, model.len);
+	s->result.model_len = (uint8_t)model.len;
+	return f->told = true;
+}
+
+uint64_t
+form_scan_settled(const struct form_scan *f, const struct request_scan *s)
+{
+	return f->field == FIELD_MODEL + 1 && !s->result.model_bytes ? f->value_at : f->multipart.offset;
+}
+
 /* Servers that read "model[]" or "model[0]" take it for a model as well: a second one is not let through under such a name. */
 static bool
 is_field(struct span name, struct span field)
@@ -111,6 +127,8 @@ field_ends(const struct form_scan *f, struct request_facts *r)
 	case FIELD_MODEL:
 		if (!f->value_len)
 			return REQUEST_NO_MODEL;
+		if (f->told && (f->value_len != r->model_len || memcmp(f->value, r->model, r->model_len) != 0))
+			return REQUEST_OTHER_MODEL;
 		memcpy(r->model, f->value, f->value_len);
 		r->model_len = f->value_len;
 		r->model_at = f->value_at;
@@ -172,7 +190,7 @@ form_scan_finish(struct form_scan *f, struct request_scan *s)
 		s->error = REQUEST_BAD_FORM;
 	else if (s->result.endpoint == ENDPOINT_FILES) /* what else it has to say differs between providers */
 		s->error = s->result.files == 1 ? REQUEST_OK : REQUEST_NO_FILE;
-	else if (!s->result.model_len)
+	else if (!s->result.model_bytes)
 		s->error = REQUEST_NO_MODEL;
 	else if (s->result.stream && s->result.n > 1)
 		s->error = REQUEST_STREAM_OF_MANY;

@@ -23,6 +23,7 @@ struct form_scan {
 	uint8_t field; /* that is being read; one more than its number, 0: none of them */
 	uint8_t seen; /* bit for each */
 	bool file; /* a file is being read */
+	bool told; /* the model was named before: the form has to name the same */
 	uint8_t value_len;
 	uint64_t value_at;
 	char value[REQUEST_MODEL_MAX];
@@ -33,6 +34,10 @@ bool form_endpoint(enum endpoint endpoint);
 
 /* The scan is initialised for the endpoint. REQUEST_NOT_FORM: by its type the body is none. */
 must_check enum request_error form_scan_init(struct form_scan *f, struct request_scan *s, struct span content_type);
+/* After that: the request says outside of the form which model it names. False: that is no name of one. */
+must_check bool form_scan_told(struct form_scan *f, struct request_scan *s, struct span model);
+/* Bytes of the form that nothing which follows can change: behind them a model's name is being read. */
+uint64_t form_scan_settled(const struct form_scan *f, const struct request_scan *s);
 /* False when the body is already known to be bad: s->error; with REQUEST_BAD_FORM f->multipart.error says why. */
 must_check bool form_scan_feed(struct form_scan *f, struct request_scan *s, const char *bytes, size_t len);
 must_check enum request_error form_scan_finish(struct form_scan *f, struct request_scan *s);

@@ -53,6 +53,7 @@ enum {
 	X(NOT_FORM, "This endpoint takes a form: Content-Type: multipart/form-data with a boundary.", "") \
 	X(BAD_FORM, "The request body is not a valid form.", "") \
 	X(BAD_FORM_FIELD, "model, stream, n and response_format must be plain fields of the form, without brackets and no files.", "") \
+	X(OTHER_MODEL, "The form names another model than the header lethe-model.", "model") \
 	X(NO_PROMPT, "You must provide a prompt parameter.", "prompt") \
 	X(BAD_BEST_OF, "best_of must be an integer between 1 and 128.", "best_of") \
 	X(TOO_MANY_ANSWERS, "n (or best_of) times the number of prompts may be at most 128.", "n") \

@@ -7,6 +7,7 @@
 #include "edge/edge_priv.h"
 
 #include "edge/h2.h"
+#include "edge/upload.h"
 
 enum { PIECE_LEAST = READ_BYTES,
 	PIECE_MOST = 1 << 20,
@@ -100,8 +101,9 @@ bool
 admit_body(struct exchange *x)
 {
 	struct request *r = x->req;
-	uint64_t bytes = r->body_chunked ? PIECE_LEAST : r->body_left;
-	r->piecewise = r->body_chunked;
+	uint64_t bytes = r->upload ? UPLOAD_WINDOW : r->body_chunked ? PIECE_LEAST
+																 : r->body_left;
+	r->piecewise = r->body_chunked || r->upload;
 	if (!x->edge->wait_memory && is_mapped(x->edge, bytes) && in_budget(x, bytes))
 		return true;
 	return wait(x, bytes); /* behind those who came before, whose turn may come at the end of this one */

@@ -5,6 +5,7 @@
 #include "edge/route.h"
 #include "edge/object.h"
 #include "edge/passage.h"
+#include "edge/upload.h"
 
 /* ---- what comes down ---- */
 
@@ -170,7 +171,7 @@ begin(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bo
 		route_good(x);
 	if (x->duplex && h->status == 101)
 		duplex_begin(x, h, rest, len, eof);
-	else if (x->duplex && h->status < 300)
+	else if ((x->duplex && h->status < 300) || !upload_may_be_answered(x, h->status))
 		route_fail(x, ROUTE_MALFORMED, END_PROVIDER_MALFORMED);
 	else if (h->status < 200 || h->status == 204 || h->status == 205 || (h->status >= 300 && h->status < 400)) /* no answer to this question */
 		route_fail(x, ROUTE_MALFORMED, END_PROVIDER_MALFORMED);
@@ -192,7 +193,7 @@ begin(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bo
 static bool
 try_again(struct exchange *x)
 {
-	if (!x->up->reused || x->route.fresh || x->interim || !x->client)
+	if (!x->up->reused || x->route.fresh || x->interim || !x->client || upload_has_left(x))
 		return false;
 	route_asks_again(x);
 	x->route.fresh = true;

@@ -3,6 +3,7 @@
 #include "edge/door.h"
 #include "edge/duplex.h"
 #include "edge/h2.h"
+#include "edge/upload.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -457,6 +458,9 @@ exchange_ready(struct client *c)
 	else if (c->x->step == STEP_READ_BODY) {
 		if (c->pending_len || c->x->req->expects || flags & (LOOP_READABLE | LOOP_HANGUP))
 			read_body_more(c->x);
+	} else if (upload_is_coming(c->x)) { /* that it has gone shows where its bytes end */
+		if (flags & (LOOP_READABLE | LOOP_HANGUP))
+			upload_client_ready(c->x);
 	} else if (flags & LOOP_HANGUP && (c->x->duplex || !listens_still(c)))
 		client_lost(c);
 }
@@ -535,6 +539,6 @@ client_ready(struct watch *w)
 		exchange_ready(c);
 	else if (!c->closing && !c->conn.out.at && (c->pending_len || w->flags & (LOOP_READABLE | LOOP_HANGUP)))
 		client_read(c);
-	if (c->x && w->flags & LOOP_HANGUP && !c->half_closed) /* who sent the last byte and went at once is reported only once */
+	if (c->x && w->flags & LOOP_HANGUP && !c->half_closed && !upload_is_coming(c->x)) /* who sent the last byte and went at once is reported only once */
 		loop_again(&c->edge->loop, w);
 }

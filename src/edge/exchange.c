@@ -5,6 +5,7 @@
 #include "edge/keep_alive.h"
 #include "edge/object.h"
 #include "edge/passage.h"
+#include "edge/upload.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -88,6 +89,8 @@ exchange_late(struct timer *t)
 	}
 	if (x->duplex && x->step == STEP_RELAY && !over)
 		duplex_late(x);
+	else if (!over && upload_waits(x))
+		exchange_end(x, END_BODY_TIMEOUT);
 	else if (waits_for_our_memory(x))
 		exchange_end(x, END_OVERLOADED);
 	else if (!over && awaits_provider(x) && route_failed(x, ROUTE_TIMEOUT, 0))
@@ -192,6 +195,7 @@ request_free(struct exchange *x)
 	}
 	passage_free_original(x);
 	vault_free(e->vault, r->form, sizeof *r->form);
+	vault_free(e->vault, r->upload, sizeof *r->upload);
 	vault_free(e->vault, r->headers, r->headers_len);
 	vault_free(e->vault, r->head, r->head_len);
 	if (r->edits_cap)
@@ -261,7 +265,7 @@ exchange_end(struct exchange *x, enum end_reason reason)
 		return;
 	exchange_stop_waiting(x);
 	settle(x, reason);
-	if (x->client && x->step == STEP_READ_BODY && !x->answered) { /* what is left of the body must never be read as a request */
+	if (x->client && (x->step == STEP_READ_BODY || upload_is_coming(x)) && !x->answered) { /* what is left of the body must never be read as a request */
 		x->keep_client = false;
 		x->client->linger = true;
 	}

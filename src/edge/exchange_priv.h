@@ -26,6 +26,7 @@ struct client;
 struct duplex;
 struct object;
 struct passage;
+struct upload;
 struct upstream;
 struct visitor;
 
@@ -120,6 +121,7 @@ struct limited {
 struct request {
 	struct request_scan scan;
 	struct form_scan *form; /* the body is a form */
+	struct upload *upload; /* … that may go up while it comes (upload.h) */
 	struct http1_chunked chunked;
 	struct block *body, *body_last;
 	struct block *body_fill; /* the first that is not full; those behind it were made ahead */

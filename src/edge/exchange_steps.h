@@ -6,6 +6,7 @@
  *   door.c    read_head.c  authenticate.c       read_body.c reserve.c route.c connect.c send.c  await.c relay.c settle.c
  *
  * X(STEP, waits for, time-out (a member of struct edge_timeouts, or none), end reason at the time-out, end reason when the client goes)
+ * A large form is read in SEND, while it goes up (upload.h): its time-out is that of READ_BODY then, as long as the client is waited for.
  * Steps that wait for nothing run through within the same turn and appear for the map's sake.
  */
 #ifndef EDGE_EXCHANGE_STEPS_H

@@ -2,6 +2,7 @@
 
 #include "edge/duplex.h"
 #include "edge/h2_priv.h"
+#include "edge/upload.h"
 
 #include <assert.h>
 
@@ -458,12 +459,57 @@ session_resume(struct h2_stream *s)
 	write_soon(s->h2);
 }
 
+/* A form that goes up while it comes: what there is no room for waits here, as far as the window lets it in. */
+static void
+upload_bytes(struct h2_stream *s, const char *bytes, size_t len)
+{
+	size_t n = s->held_len ? 0 : upload_push(s->client.x, bytes, len);
+	used(s, n);
+	if (n == len || (s->client.x && hold(s, bytes + n, len - n)))
+		return;
+	used(s, len - n);
+	if (s->client.x)
+		exchange_end(s->client.x, END_OVERLOADED);
+}
+
+static void
+upload_resume(struct h2_stream *s)
+{
+	size_t n = upload_push(s->client.x, s->held, s->held_len);
+	if (n == 0 && s->client.x)
+		return;
+	if (!s->client.x) /* it has ended: nobody reads the rest */
+		n = s->held_len;
+	used(s, n);
+	if (n == s->held_len)
+		held_free(s);
+	else {
+		memmove(s->held, s->held + n, s->held_len - n);
+		explicit_bzero(s->held + s->held_len - n, n);
+		s->held_len -= (uint32_t)n;
+	}
+	write_soon(s->h2);
+}
+
+void
+h2_upload_room(struct client *c)
+{
+	struct h2_stream *s = stream_of(c);
+	s->h2->look = s->h2->look || s->held_len;
+	if (s->held_len)
+		write_soon(s->h2);
+}
+
 static void
 body_bytes(struct h2_stream *s, const char *bytes, size_t len)
 {
 	count_add(s->client.edge->p->counters, bytes_from_clients, len);
 	if (s->client.x && s->client.x->duplex) {
 		session_bytes(s, bytes, len);
+		return;
+	}
+	if (s->client.x && upload_is_coming(s->client.x)) {
+		upload_bytes(s, bytes, len);
 		return;
 	}
 	if (!wants_body(s)) { /* already answered: what still comes is read and dropped */
@@ -800,7 +846,9 @@ look_at_streams(struct h2 *h)
 			timer_cancel(&e->loop, &s->client.timer);
 		else if (!s->client.timer.link)
 			timer_arm(&e->loop, &s->client.timer, e->loop.now_ms + e->p->timeouts.client_write, stream_late);
-		if (x && x->up && !h2_is_full(&s->client))
+		if (x && s->held_len && upload_is_coming(x))
+			upload_resume(s);
+		else if (x && x->up && !h2_is_full(&s->client))
 			relay_read(x); /* may end x, but not s: nghttp2 closes streams, and not in here */
 	}
 }

@@ -3,6 +3,7 @@
 #include "edge/h2.h"
 #include "edge/h2_priv.h"
 #include "edge/object.h"
+#include "edge/upload.h"
 
 #include <assert.h>
 
@@ -199,8 +200,11 @@ more_of_request(nghttp2_session *session, int32_t id, uint8_t *to, size_t most, 
 	const struct exchange *x = asking(source->ptr);
 	if (!x)
 		return NGHTTP2_ERR_DEFERRED;
-	uint64_t left = x->req->total - x->req->sent;
-	*flags |= NGHTTP2_DATA_FLAG_NO_COPY | (left <= most ? NGHTTP2_DATA_FLAG_EOF : 0);
+	const struct request *r = x->req;
+	uint64_t left = (r->upload ? upload_ready(r) : r->total) - r->sent;
+	if (left == 0 && r->sent < r->total)
+		return NGHTTP2_ERR_DEFERRED;
+	*flags |= NGHTTP2_DATA_FLAG_NO_COPY | (left <= most && r->sent + left == r->total ? NGHTTP2_DATA_FLAG_EOF : 0);
 	return (ssize_t)(left < most ? left : most);
 }
 
@@ -219,8 +223,17 @@ write_request(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *hea
 	if (x->req->sent == x->req->total) {
 		s->asked = true;
 		exchange_step(x, STEP_AWAIT);
-	}
+	} else
+		upload_went(x);
 	return 0;
+}
+
+void
+h2_up_more(struct exchange *x)
+{
+	struct h2_up_stream *s = stream_of(x->up);
+	(void)!nghttp2_session_resume_data(s->h2->session, s->id); /* fails when nothing is deferred: then it goes on by itself */
+	write_soon(s->h2);
 }
 
 void
@@ -439,7 +452,7 @@ static bool
 ask_again(struct h2_up_stream *s, uint32_t error)
 {
 	struct exchange *x = s->up.x;
-	if (error != NGHTTP2_REFUSED_STREAM || x->step > STEP_AWAIT || !x->req || x->route.fresh || x->interim || !x->client)
+	if (error != NGHTTP2_REFUSED_STREAM || x->step > STEP_AWAIT || !x->req || x->route.fresh || x->interim || !x->client || upload_has_left(x))
 		return false;
 	x->route.fresh = true;
 	s->up.x = NULL;

@@ -35,6 +35,8 @@ struct upstream *h2_up_stream(struct edge *e, uint32_t provider);
 
 /* The head as for HTTP/1.1; the body is taken from the exchange's request as the provider can take it. */
 void h2_up_send(struct exchange *x, struct span head);
+/* More of the body has come. */
+void h2_up_more(struct exchange *x);
 /* What is kept is pushed on, as far as the client takes it. */
 void h2_up_pull(struct upstream *stream);
 /* Its exchange no longer needs it. whole: all of the answer has come, so that nothing is broken off. */

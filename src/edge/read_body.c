@@ -4,6 +4,7 @@
 #include "edge/h2.h"
 #include "edge/object.h"
 #include "edge/passage.h"
+#include "edge/upload.h"
 
 #include <assert.h>
 
@@ -104,8 +105,9 @@ add_block(struct exchange *x, uint64_t ahead)
 	struct request *r = x->req;
 	uint64_t grown = r->body_bytes + ahead;
 	uint64_t want = r->body_chunked ? (grown < BLOCK_CHUNKED_FIRST ? BLOCK_CHUNKED_FIRST : grown) : r->body_left - ahead;
-	if (want > BLOCK_BODY_MAX - sizeof(struct block))
-		want = BLOCK_BODY_MAX - sizeof(struct block);
+	uint64_t most = (r->upload ? UPLOAD_BLOCK : BLOCK_BODY_MAX) - sizeof(struct block);
+	if (want > most)
+		want = most;
 	struct block *b = vault_alloc(x->edge->vault, sizeof *b + want);
 	if (!b)
 		return NULL;
@@ -116,6 +118,12 @@ add_block(struct exchange *x, uint64_t ahead)
 		r->body = r->body_fill = b;
 	r->body_last = b;
 	return b;
+}
+
+struct block *
+body_add_block(struct exchange *x)
+{
+	return add_block(x, 0);
 }
 
 /* Who was let in at the same time may have taken it first. */
@@ -149,8 +157,7 @@ scan(struct request *r, const char *at, size_t len)
 	return r->form ? form_scan_feed(r->form, &r->scan, at, len) : request_scan_feed(&r->scan, at, len);
 }
 
-/* `len` new bytes stand at the end of b. */
-static bool
+bool
 body_grew(struct exchange *x, struct block *b, size_t len)
 {
 	struct request *r = x->req;
@@ -286,6 +293,10 @@ begin_reading(struct exchange *x, const char *rest, size_t len)
 	}
 	if (x->step == STEP_DONE)
 		return;
+	if (!x->wait_link && upload_is_due(x)) {
+		upload_begin(x);
+		return;
+	}
 	struct client *c = x->client;
 	if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP))
 		loop_again(&x->edge->loop, &c->conn.watch);
@@ -300,7 +311,12 @@ prepare_form(struct exchange *x, const struct http1_head *h)
 	if (!r->form)
 		return END_OVERLOADED;
 	enum request_error error = form_scan_init(r->form, &r->scan, f ? http1_field_value(h, f) : (struct span){0});
-	return error == REQUEST_OK ? END_NONE : END_BAD_BODY;
+	if (error != REQUEST_OK)
+		return END_BAD_BODY;
+	if (upload_prepare(x, h))
+		return END_NONE;
+	r->scan.error = REQUEST_BAD_MODEL;
+	return END_BAD_BODY;
 }
 
 static enum end_reason
@@ -376,6 +392,10 @@ take_kept(struct exchange *x)
 		body_complete(x);
 		return false;
 	}
+	if (x->step == STEP_READ_BODY && !x->wait_link && upload_is_due(x)) {
+		upload_begin(x);
+		return false;
+	}
 	return x->step == STEP_READ_BODY && !x->wait_link;
 }
 
@@ -408,6 +428,8 @@ read_straight(struct exchange *x)
 		read_body_failed(x, END_BAD_BODY);
 	else if (x->req->body_left == 0)
 		body_complete(x);
+	else if (upload_is_due(x))
+		upload_begin(x);
 	else if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP))
 		loop_again(&e->loop, &c->conn.watch);
 }
@@ -462,6 +484,8 @@ read_body_push(struct exchange *x, const char *bytes, size_t len, bool end)
 		read_body_failed(x, reason);
 	else if (end)
 		body_complete(x);
+	else if (r->body_left && upload_is_due(x))
+		upload_begin(x);
 }
 
 void

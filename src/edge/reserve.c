@@ -17,6 +17,7 @@
 #include "edge/limit.h"
 #include "edge/object.h"
 #include "edge/quote.h"
+#include "edge/upload.h"
 #include "ticket/price.h"
 
 enum { AUDIO_BYTES_PER_SECOND_LEAST = 1000, /* 8 kbit/s: what speech is stored with at least */
@@ -257,19 +258,53 @@ take(struct exchange *x)
 	}
 }
 
+/* Can an answer of the format that is asked for be charged? False: the exchange has ended. */
+static bool
+format_is_billed(struct exchange *x)
+{
+	x->plain_answer = x->req->scan.result.plain_answer;
+	if (!x->plain_answer || !endpoint_of_audio((enum endpoint)x->endpoint) || x->price->request_nano || is_free(x->price))
+		return true;
+	answer_request_error(x, REQUEST_UNBILLED_FORMAT);
+	exchange_end(x, END_BAD_BODY);
+	return false;
+}
+
 void
 reserve(struct exchange *x)
 {
 	x->step = STEP_RESERVE;
-	if (!(x->object ? object_route(x) : route_model(x)))
-		return;
-	x->plain_answer = x->req->scan.result.plain_answer;
-	if (x->plain_answer && endpoint_of_audio((enum endpoint)x->endpoint) && !x->price->request_nano && !is_free(x->price)) {
-		answer_request_error(x, REQUEST_UNBILLED_FORMAT);
-		exchange_end(x, END_BAD_BODY);
-		return;
+	if ((x->object ? object_route(x) : route_model(x)) && format_is_billed(x))
+		take(x);
+}
+
+/* By the same rules as before, which for a form know no cap. */
+bool
+reserve_confirm(struct exchange *x)
+{
+	const struct request_facts *r = &x->req->scan.result;
+	if (x->object)
+		return true;
+	if (!format_is_billed(x))
+		return false;
+	uint64_t input = reserve_input(x->model, r), output = max64(output_most(x), r->n);
+	x->bound = route_bound(x, input);
+	if (!x->bound) {
+		exchange_end(x, END_OVERLOADED);
+		return false;
 	}
-	take(x);
+	struct nano have = ticket_hold(x->ticket), need = price_upper_bound(x->bound, input, output);
+	need.v = need.v > INT64_MAX / 2 ? need.v : need.v + tool_fees(x);
+	if (need.v > have.v && ticket_extend(x->edge->desk, x->ticket, need) != MOVED) {
+		answer_money_short(x, need, available(x));
+		exchange_end(x, END_NO_MONEY);
+		return false;
+	}
+	x->hold_input = input;
+	x->hold_output = output;
+	x->pieces = r->n;
+	x->ticket->facts.flags = (uint16_t)((x->ticket->facts.flags & ~TICKET_STREAMED) | (r->stream ? TICKET_STREAMED : 0));
+	return true;
 }
 
 void

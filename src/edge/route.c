@@ -6,6 +6,7 @@
 #include "edge/object.h"
 #include "edge/passage.h"
 #include "edge/route.h"
+#include "edge/upload.h"
 
 /* ---- which model, in which lane ---- */
 
@@ -209,7 +210,7 @@ edit_own(struct exchange *x)
 	const struct catalogue_provider *p = provider_of(x);
 	struct text room = text_on(r->edit_text, sizeof r->edit_text);
 	if (x->object) { /* as it came */
-		r->total = r->body_bytes;
+		r->total = r->upload ? upload_total(x) : r->body_bytes;
 		return true;
 	}
 	bool chat = x->endpoint == ENDPOINT_CHAT_COMPLETIONS, asks_usage = chat || x->endpoint == ENDPOINT_COMPLETIONS;
@@ -241,6 +242,8 @@ edit_own(struct exchange *x)
 	r->total = r->body_bytes;
 	for (uint32_t i = 0; i < r->edit_count; i++)
 		r->total += r->edits[i].text_len - (uint64_t)r->edits[i].remove;
+	if (r->upload)
+		r->total = upload_total(x);
 	return true;
 }
 

@@ -3,6 +3,7 @@
 
 #include "edge/duplex.h"
 #include "edge/route.h"
+#include "edge/upload.h"
 #include "ticket/circuit.h"
 
 enum { TRIES_MAX = 6 }; /* attempts of one request */
@@ -109,7 +110,7 @@ route_failed(struct exchange *x, enum route_flaw flaw, uint64_t rest_ms)
 	if (!r->target || r->count == 0 || !x->ticket)
 		return false;
 	bool of_key = note(x, flaw, rest_ms);
-	if (!x->req || !x->client || x->head_sent || e->draining || r->tries + 1 >= TRIES_MAX || !route_has_more(x))
+	if (!x->req || !x->client || x->head_sent || upload_has_left(x) || e->draining || r->tries + 1 >= TRIES_MAX || !route_has_more(x))
 		return false;
 	struct ticket_facts before = x->ticket->facts;
 	bool asked = went_up_whole(x);

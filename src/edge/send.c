@@ -6,6 +6,7 @@
 #include "edge/h2_up.h"
 #include "edge/object.h"
 #include "edge/passage.h"
+#include "edge/upload.h"
 
 #include <assert.h>
 
@@ -125,10 +126,16 @@ add_part(struct parts *p, const char *at, uint64_t len)
 	return true;
 }
 
-/* Original bytes [from, to) of the body; *b and *b_at remember the block that was reached. */
+/* Original bytes [from, to) of the body; *b and *b_at remember the block that was reached. What stood in front of the first one has been sent. */
 static bool
 add_body(struct parts *p, const struct block **b, uint64_t *b_at, uint64_t from, uint64_t to)
 {
+	if (from < *b_at) {
+		uint64_t gone = (to < *b_at ? to : *b_at) - from;
+		assert(p->skip >= gone);
+		p->skip -= gone;
+		from += gone;
+	}
 	while (from < to) {
 		while (from >= *b_at + (*b)->len) {
 			*b_at += (*b)->len;
@@ -146,18 +153,20 @@ static void
 gather(const struct request *r, struct span head, struct parts *p)
 {
 	const struct block *b = r->body;
-	uint64_t b_at = 0, at = 0;
+	uint64_t b_at = r->upload ? r->upload->dropped : 0, at = 0, end = r->upload ? upload_end(r) : r->body_bytes;
 	p->count = 0;
 	p->skip = r->sent;
 	if (!add_part(p, head.at, head.len))
 		return;
-	for (uint32_t i = 0; i < r->edit_count; i++) {
+	for (uint32_t i = 0; i < r->edit_count && r->edits[i].at <= end; i++) {
 		const struct request_edit *d = &r->edits[i];
+		if (d->at + d->remove > end)
+			break;
 		if (!add_body(p, &b, &b_at, at, d->at) || !add_part(p, d->text, d->text_len))
 			return;
 		at = d->at + d->remove;
 	}
-	(void)add_body(p, &b, &b_at, at, r->body_bytes);
+	(void)add_body(p, &b, &b_at, at, end);
 }
 
 /* ---- writing ---- */
@@ -187,7 +196,7 @@ push(struct exchange *x, struct span head)
 static void
 send_broken(struct exchange *x)
 {
-	bool again = x->up->reused && !x->route.fresh && !x->interim && !x->carry_len;
+	bool again = x->up->reused && !x->route.fresh && !x->interim && !x->carry_len && !upload_has_left(x);
 	struct upstream *u = x->up;
 	if (u->conn.watch.flags & LOOP_READABLE) { /* it may have answered before it closed */
 		relay_read(x);
@@ -229,9 +238,9 @@ send_request(struct exchange *x)
 		return;
 	}
 	struct span head = r->head ? (struct span){r->head, r->head_len} : build_head(x);
-	uint64_t total = head.len + r->total;
+	uint64_t total = head.len + r->total, ready = head.len + (r->upload ? upload_ready(r) : r->total);
 	exchange_step(x, STEP_SEND);
-	while (r->sent < total) {
+	while (r->sent < ready) {
 		ssize_t n = push(x, head);
 		if (n < 0) {
 			send_broken(x);
@@ -243,8 +252,12 @@ send_request(struct exchange *x)
 			exchange_end(x, END_OVERLOADED);
 			return;
 		}
-		if (n == 0)
-			return; /* writable again: here again */
+		if (n == 0) /* writable again: here again */
+			break;
+	}
+	if (r->sent < total) {
+		upload_went(x);
+		return;
 	}
 	exchange_step(x, STEP_AWAIT);
 }

@@ -69,6 +69,21 @@ describe("audio", () => {
 		await cost("0.007035"); // 14 x $2.50 + 1,000 x $6 + 100 x $10
 	});
 
+	test.each([
+		["named in front of the file", (file: File) => client().audio.transcriptions.create({ model: "transcribe", language: "en", file })],
+		["named by a header", (file: File) => client().audio.transcriptions.create({ file, model: "transcribe", language: "en" }, { headers: { "lethe-model": "transcribe" } })],
+	] as const)("60 MB of a model that is %s go up while they come", async (_, send) => {
+		p.answers(json({ text: "Hello", usage: tokens }));
+		const audio = randomBytes(60_000_000);
+		const said = await send(await toFile(audio, "speech.mp3", { type: "audio/mpeg" }) as File);
+		expect(said.text).toBe("Hello");
+		const boundary = p.last.headers["content-type"]!.match(/boundary=(.*)$/)![1]!;
+		const form = await new Response(p.last.bytes, { headers: { "content-type": `multipart/form-data; boundary=${boundary}` } }).formData();
+		expect(form.get("model")).toBe("gpt-4o-transcribe");
+		expect(Buffer.from(await (form.get("file") as File).arrayBuffer()).equals(audio)).toBe(true);
+		await cost("0.007035");
+	});
+
 	test("a streamed transcript", async () => {
 		p.answers(events([
 			{ type: "transcript.text.delta", delta: "Hel" },
@@ -220,6 +235,32 @@ describe("64 MiB", () => {
 		expect(p.seen.length).toBe(before);
 	});
 });
+
+test("forms that go up while they come need no memory for all of them", async () => {
+	const small = await Lethe.start({
+		config: {
+			edges: 1,
+			limits: { body_bytes: "64MiB", content_memory: "80MiB" },
+			providers: [{ name: "openai", url: `${p.url}/v1`, keys: [{ env: "SIM_API_KEY" }] }],
+			models: [{ id: "whisper", upstream: "whisper-1", provider: "openai", context: 1, output: 1, prices: [{ from: "2026-01-01", input: "0", output: "0", audio_second: "0.0001" }] }],
+		},
+	});
+	try {
+		const person = await small.account("uploads", "100"), before = p.seen.length;
+		const sdk = new OpenAI({ apiKey: person.key, baseURL: `${small.url}/v1`, maxRetries: 0 });
+		const file = await toFile(randomBytes(60_000_000), "a.mp3");
+		p.answers({ silent: true, pieces: [] });
+		const ends = Promise.allSettled([1, 2, 3].map(() => sdk.audio.transcriptions.create({ model: "whisper", file })));
+		await until("all of them have come through, and none has been answered", () => p.seen.length === before + 3);
+		p.letGo();
+		for (const end of await ends) expect(end.status).toBe("rejected");
+		p.answers(json({ text: "Hello", usage: { type: "duration", seconds: 30 } }));
+		expect((await sdk.audio.transcriptions.create({ model: "whisper", file })).text).toBe("Hello");
+		await until("it is booked", async () => (await small.balance(person.id)) === nano("100") - nano("0.003"));
+	} finally {
+		await small.finish();
+	}
+}, 60_000);
 
 test("more than the memory for content holds: some wait and are told to come again, others' small requests don't notice, and nothing breaks", async () => {
 	const small = await Lethe.start({

@@ -62,6 +62,7 @@ on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *byte
 	struct peer *p = arg;
 	struct peer_stream *s = nghttp2_session_get_stream_user_data(session, id);
 	if (s) {
+		assert(!p->expects || memcmp(p->expects + s->bytes, bytes, len) == 0);
 		size_t room = s->bytes < sizeof s->text - 1 ? sizeof s->text - 1 - s->bytes : 0;
 		memcpy(s->text + s->bytes * (room > 0), bytes, len < room ? len : room);
 		s->bytes += len;
@@ -240,6 +241,24 @@ peer_ask(struct peer *p, const char *body, size_t len, const char *expect, bool 
 	s->id = nghttp2_submit_request(p->session, NULL, fields, expect ? 7 : stays ? 5
 																				: 6,
 		&data, s);
+	assert(s->id > 0);
+	peer_turn(p);
+	return s;
+}
+
+struct peer_stream *
+peer_ask_form(struct peer *p, const char *path, const char *body, size_t len)
+{
+	char key[API_KEY_BYTES + 16], length[24];
+	struct peer_stream *s = stream_begin(p, -1);
+	const nghttp2_data_provider data = {.source.ptr = s, .read_callback = more};
+	snprintf(length, sizeof length, "%zu", len);
+	snprintf(key, sizeof key, "Bearer %s", p->r->key);
+	s->say = body;
+	s->say_len = len;
+	const nghttp2_nv fields[] = {field(":method", "POST"), field(":scheme", "https"), field(":authority", "x"), field(":path", path),
+		field("authorization", key), field("content-length", length), field("content-type", "multipart/form-data; boundary=bnd")};
+	s->id = nghttp2_submit_request(p->session, NULL, fields, ARRAY_LEN(fields), &data, s);
 	assert(s->id > 0);
 	peer_turn(p);
 	return s;

@@ -28,6 +28,7 @@ struct peer {
 	nghttp2_session *session;
 	struct peer_stream streams[PEER_STREAMS];
 	int count;
+	const char *expects; /* what each body that comes has to be, or NULL */
 	bool greedy; /* opens windows at once */
 	bool deaf; /* reads nothing */
 	bool eof, gone_away;
@@ -45,6 +46,8 @@ void peer_close(struct peer *p);
 void peer_turn(struct peer *p);
 /* A chat request. stays: it is not ended; with NULL for a body, and expect, `len` bytes are announced. Returns its stream. */
 struct peer_stream *peer_ask(struct peer *p, const char *body, size_t len, const char *expect, bool stays);
+/* The same with a form (boundary: bnd) of so many bytes, all that is said. */
+struct peer_stream *peer_ask_form(struct peer *p, const char *path, const char *body, size_t len);
 /* An answer's head, and data that stands until it was said. stays: the stream is not ended behind it. */
 void peer_answer(struct peer *p, struct peer_stream *s, const char *status, const char *data, size_t len, bool stays);
 /* More data, and whether it stays at that. */
