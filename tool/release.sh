@@ -123,6 +123,9 @@ make() {
 		tool/sbom.sh >build/lethe.spdx.json
 		for line in build/lethe build/lethe_*.deb build/lethe.spdx.json; do [ -f "$line" ] && files+=("$line"); done
 	fi
+	for line in "${files[@]}"; do
+		! grep -qaF 'built without lockdown, secret memory and wiping' "$line" || die "$line is a build for measuring (meson option bare): it keeps nothing back"
+	done
 	[ ${#files[@]} -gt 0 ] || die "nothing to release: ./dev build first"
 	version=$(sed -nE "s/^ *version: '([^']+)'.*/\1/p" meson.build | head -n 1)
 	commit=$(git rev-parse HEAD)

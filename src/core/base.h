@@ -6,6 +6,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * Builds that keep nothing back: they show what lockdown, secret memory and wiping cost (meson option `bare`, ./dev bench lockdown). They say so, and nothing of
+ * them is released.
+ */
+#ifdef LETHE_BARE
+#include <string.h>
+#define BARE true
+#define explicit_bzero(at, bytes) ((void)(at), (void)(bytes))
+#else
+#define BARE false
+#endif
+
 #define must_check __attribute__((warn_unused_result))
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

@@ -278,7 +278,7 @@ sandbox_enter(const struct sandbox *s, struct sandbox_facts *ret_facts)
 	};
 
 	*ret_facts = (struct sandbox_facts){0};
-	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+	for (size_t i = 0; i < ARRAY_LEN(steps) && !BARE; i++)
 		if (!steps[i].take(s, ret_facts)) {
 			ret_facts->failed = steps[i].name;
 			return false;
@@ -289,6 +289,5 @@ sandbox_enter(const struct sandbox *s, struct sandbox_facts *ret_facts)
 bool
 sandbox_basics(void)
 {
-	return limit(RLIMIT_CORE, 1) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
+	return BARE || (limit(RLIMIT_CORE, 1) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
 }

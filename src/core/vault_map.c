@@ -122,7 +122,10 @@ vault_grade_available(size_t bytes, const char **ret_why)
 	const char *why = NULL;
 	enum vault_grade grade = VAULT_SEALED;
 
-	if (!can_seal(bytes)) {
+	if (BARE) {
+		why = "this build is for measuring";
+		grade = VAULT_PLAIN;
+	} else if (!can_seal(bytes)) {
 		why = why_not_sealed(errno);
 		grade = VAULT_LOCKED;
 		if (!vault_can_lock(bytes)) {

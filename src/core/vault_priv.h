@@ -113,6 +113,8 @@ vault_slot_at(const struct vault *v, size_t slot)
 static inline void
 vault_wipe(void *at, size_t bytes)
 {
+	if (BARE)
+		return;
 	__builtin_memset(at, 0, bytes);
 	__asm__ volatile(""
 					 :

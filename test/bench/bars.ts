@@ -29,6 +29,10 @@ function quotient(a: number | undefined, b: number | undefined): number | undefi
 	return a === undefined || !b ? undefined : a / b;
 }
 
+function difference(a: number | undefined, b: number | undefined): number | undefined {
+	return a === undefined || b === undefined ? undefined : a - b;
+}
+
 const row = (name: string, limit: Limit, cells: string | string[], take: Row["take"]): Row => ({ name, cells: [cells].flat(), take, ...limit });
 
 const rows: Row[] = [
@@ -60,6 +64,10 @@ const rows: Row[] = [
 	// A second of CPU time holds as many more handshakes as one of them costs less.
 	row("TLS, handshakes a CPU second, all processes, to nginx", { least: 0.9 }, "tls_handshakes", (run) =>
 		quotient(1, run.ratio("tls_handshakes", "lethe all")),
+	),
+	row("lockdown, secret memory and wiping, 1 KB request, CPU to a build without", { most: 1.03 }, "lockdown", (run) => run.between("lockdown", "lethe", "lethe-bare")),
+	row("lockdown, secret memory and wiping, 4,000 requests a second, p50 beyond a build without, µs", { most: 10 }, "lockdown_paced", (run) =>
+		difference(run.added("lockdown_paced", "lethe all", "addedP50"), run.added("lockdown_paced", "lethe-bare all", "addedP50")),
 	),
 	row("18,000 slow streams, errors", { most: 0 }, "stream_slow", (run) => run.errors("stream_slow", "lethe-2")),
 	row("18,000 slow streams, CPU a chunk to that of 1,000 streams", { most: 1.15 }, ["stream_slow", "stream"], (run) =>

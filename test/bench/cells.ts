@@ -176,6 +176,17 @@ const byTls: Cell[] = [
 	}),
 ];
 
+// What lockdown, secret memory and wiping cost: beside a build without them.
+const bareTargets: TargetName[] = ["direct", "lethe", "lethe-bare"];
+const lockdown: Cell[] = [
+	cell("lockdown", "with lockdown, secret memory and wiping, and without: 1 KB, 64 connections, closed loop", "request", (e) => [...requests(1024), ...time(e, 0.5)], {
+		targets: bareTargets, yardstick: "lethe-bare",
+	}),
+	cell("lockdown_paced", "the same, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...time(e, 0.5)], {
+		targets: bareTargets, yardstick: "lethe-bare",
+	}),
+];
+
 const noH2load = (tools: Tools) => (tools.h2load ? undefined : "h2load is not installed: apt-get install nghttp2-client");
 
 const http2: Cell[] = [
@@ -204,7 +215,7 @@ const uring = [http1[0]!, http1[1]!, http1[5]!].map(
 	(of): Cell => ({ ...of, name: `uring_${of.name}`, title: `epoll and io_uring: ${of.title}`, targets: uringTargets, yardstick: "relay", extra: true }),
 );
 
-export const cells: Cell[] = [...http1, ...shares, ...byTls, ...http2, ...uring];
+export const cells: Cell[] = [...http1, ...lockdown, ...shares, ...byTls, ...http2, ...uring];
 
 export const memoryCells: MemoryCell[] = [
 	{ name: "memory", setup: plain, targets: ["relay", "nginx", "haproxy", "lethe"] },

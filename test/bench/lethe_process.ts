@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { commandName, family, proxyProcessors, type Running, start, until } from "./processes.ts";
 import type { Certificates } from "../harness/certificates.ts";
-import type { Target, Tools } from "./targets.ts";
+import type { Target } from "./targets.ts";
 
 const upstreamKey = "sk-bench-upstream-0123456789abcdef";
 
@@ -30,6 +30,7 @@ function config(o: Serve): object {
 	return {
 		...(identity ?? { listen }),
 		edges: o.edges,
+		allow_plain_memory: true,
 		limits: { streams_per_account_percent: 100, streams_per_edge, connections_per_edge: 19_600 },
 		log: { file: o.log },
 		providers: [{ name: "sim", url, ...authority, keys: [{ env: "SIM_API_KEY" }], pass_headers: ["x-sim"], inject_usage: true }],
@@ -57,8 +58,8 @@ function groups(root: number): Record<string, number[]> {
 	return found;
 }
 
-export async function serve(tools: Tools, o: Serve): Promise<{ running: Running; addresses: string[]; groups: Record<string, number[]> }> {
-	const command = tools.lethe!.split(/\s+/);
+export async function serve(lethe: string, o: Serve): Promise<{ running: Running; addresses: string[]; groups: Record<string, number[]> }> {
+	const command = lethe.split(/\s+/);
 	const file = `${o.log}.yaml`;
 	const endpoint = join(o.data, "endpoint");
 	rmSync(endpoint, { force: true });

@@ -84,6 +84,7 @@ function findTools(build: string, lethe: string | undefined): Tools {
 		haproxy: installed("haproxy"),
 		h2load: installed("h2load"),
 		lethe: letheCommand(lethe, build),
+		bare: [join(root, "build-bare/lethe")].find(existsSync),
 		templates: import.meta.dirname,
 	};
 }

@@ -79,7 +79,7 @@ export async function accountsStore(tools: Tools, upstream: Target, folder: stri
 	const began = Date.now();
 	note(`making a store of ${accounts} accounts, once`);
 	return make(home, async (part) => {
-		const served = await serve(tools, { upstream, edges: 1, data: part, log: join(part, "log") });
+		const served = await serve(tools.lethe!, { upstream, edges: 1, data: part, log: join(part, "log") });
 		try {
 			return await makeAccounts(join(part, "control.sock"), accounts);
 		} finally {

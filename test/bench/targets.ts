@@ -32,6 +32,8 @@ export type Tools = {
 	haproxy: string | undefined;
 	h2load: string | undefined;
 	lethe: string | undefined;
+	// A build of it without lockdown, secret memory and wiping.
+	bare: string | undefined;
 	templates: string;
 };
 
@@ -228,7 +230,7 @@ async function startHaproxy(o: Start, name: string, processes: number): Promise<
 
 // ---- Lethe
 
-async function startLethe(o: Start, name: string, processes: number): Promise<Target> {
+async function startLethe(o: Start, name: string, processes: number, command = o.tools.lethe!): Promise<Target> {
 	const path = folder();
 	const data = join(path, "data");
 	const { setup, certificates, store } = o;
@@ -237,7 +239,7 @@ async function startLethe(o: Start, name: string, processes: number): Promise<Ta
 	const own = setup.tlsIn ? certificates : undefined;
 	// One address has not the ports for a crowd of clients.
 	const listeners = setup.crowd && crowdProcesses;
-	const served = await serve(o.tools, { upstream: o.upstream, certificates: own, edges: processes, listeners, data, log: join(path, "lethe.log") });
+	const served = await serve(command, { upstream: o.upstream, certificates: own, edges: processes, listeners, data, log: join(path, "lethe.log") });
 	const keys = store?.keys ?? (await makeAccounts(join(data, "control.sock"), 1));
 	if (ended(served.running)) throw new Error(`lethe ended: ${served.running.output()}`);
 	const keysFile = setup.accounts > 1 ? store?.keysFile : undefined;
@@ -261,6 +263,10 @@ const haproxy = (processes: number): Kind => ({
 const lethe = (processes: number): Kind => ({
 	processes, missing: (tools) => (tools.lethe ? undefined : "it was not built, or not wanted"), start: startLethe,
 });
+const bare: Kind = {
+	processes: 1, missing: (tools) => (tools.bare ? undefined : "build-bare/lethe is not built"),
+	start: (o, name, processes) => startLethe(o, name, processes, o.tools.bare),
+};
 
 // By name; -2: two processes of it, and so on. The direct path is the provider itself, and started before all.
 export const kinds = {
@@ -274,6 +280,7 @@ export const kinds = {
 	lethe: lethe(1),
 	"lethe-2": lethe(2),
 	"lethe-7": lethe(7),
+	"lethe-bare": bare,
 } satisfies Record<string, Kind>;
 
 export type TargetName = "direct" | keyof typeof kinds;

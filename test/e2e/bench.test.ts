@@ -172,3 +172,15 @@ test("a plot's whiskers reach from the least to the most, its bar to the median"
 	expect(svg).toContain('d="M260.0 16H530.0M260.0 12v8M530.0 12v8"');
 	expect(plot("t", [])).toBe("");
 });
+
+test("what lockdown costs is taken from rounds with a build without it", () => {
+	const bare = { "lethe-bare": { all: 20 }, "lethe-bare-again": { all: 20 } };
+	const name = "lockdown, secret memory and wiping, 1 KB request, CPU to a build without";
+	const of = (all: number) => verdict([report("lockdown", { direct: { all: 5 }, lethe: { all, edge: 15 }, ...bare })], {}, name);
+	expect(of(20.5)).toMatch(/^pass .*1\.0[23]/);
+	expect(of(21)).toMatch(/^FAIL .*1\.05/);
+	const delay = "lockdown, secret memory and wiping, 4,000 requests a second, p50 beyond a build without, µs";
+	const paced = rounds({ direct: { all: 5 }, lethe: { all: 20, edge: 15 }, "lethe-bare": { all: 20, edge: 15 }, "lethe-bare-again": { all: 20, edge: 15 } });
+	for (const one of paced["lethe"]!) one.p50 = 112;
+	expect(verdict([reportCell(cellOf("lockdown_paced"), paced)], {}, delay)).toMatch(/^FAIL .*12\.00/);
+});
