@@ -126,6 +126,18 @@ on_cap(struct scan_state *st, enum json_token t, const struct json_event *ev)
 	return error;
 }
 
+static void
+on_place(struct request_place *p, enum json_token t, const struct json_event *ev)
+{
+	*p = (struct request_place){0};
+	if (t != JSON_STRING || ev->end - ev->at <= 2)
+		return;
+	*p = (struct request_place){ev->at, ev->end - ev->at, 0xcbf29ce484222325};
+	for (size_t i = 0; i < ev->text.len; i++)
+		p->hash = (p->hash ^ (unsigned char)ev->text.at[i]) * 0x100000001b3;
+	p->hash ^= ev->cut ? p->bytes : 0;
+}
+
 /* stream_options, generationConfig. */
 static enum request_error
 on_object(struct request_object *o, enum json_token t, const struct json_event *ev, enum request_error error)
@@ -198,10 +210,11 @@ on_root(struct request_facts *r, enum json_token t, const struct json_event *ev)
 }
 
 static void
-on_content(struct request_facts *r, struct scan_state *st, enum json_token t)
+on_content(struct request_facts *r, struct scan_state *st, enum json_token t, const struct json_event *ev)
 {
 	bool list = st->language->no_content == REQUEST_NO_MESSAGES;
-	(void)r;
+	if (!is_end(t) && !r->begins_at)
+		r->begins_at = ev->at;
 	st->content_given |= list ? t == JSON_ARRAY : t != JSON_NULL && !is_end(t);
 }
 
@@ -245,11 +258,26 @@ on_member(struct request_facts *r, struct scan_state *st, enum json_token t, con
 	}
 	case NODE_BEST_OF:
 		return on_count(t, ev, REQUEST_N_MAX, REQUEST_BAD_BEST_OF, &r->best_of);
+	case NODE_CACHE_KEY:
+		on_place(&r->cache_key, t, ev);
+		break;
+	case NODE_USER:
+		on_place(&r->user, t, ev);
+		break;
+	case NODE_SAFETY:
+		on_place(&r->safety, t, ev);
+		break;
+	case NODE_METADATA: /* its form is the provider's to judge */
+		return on_object(&r->metadata, t, ev, REQUEST_OK);
+	case NODE_SYSTEM:
+		if (t == JSON_STRING || t == JSON_ARRAY || t == JSON_OBJECT)
+			r->begins_at = ev->at;
+		break;
 	case NODE_SEARCH_OPTIONS:
 		r->server_tools |= (uint8_t)((unsigned)given << TOOL_web_search);
 		break;
 	case NODE_CONTENT:
-		on_content(r, st, t);
+		on_content(r, st, t, ev);
 		break;
 	default:
 		break;
@@ -468,6 +496,9 @@ on_inner(struct request_facts *r, struct scan_state *st, enum json_token t, cons
 		return on_repeated_model(r, t, ev);
 	case NODE_OBJECT:
 		return on_object_name(r, t, ev);
+	case NODE_USER_ID:
+		on_place(&r->user_id, t, ev);
+		break;
 	case NODE_PROMPT:
 		r->prompts += t == JSON_STRING || t == JSON_ARRAY;
 		r->prompt_tokens += t == JSON_NUMBER;

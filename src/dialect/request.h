@@ -106,6 +106,12 @@ struct request_facts {
 		bool empty;
 	} stream_options, config;
 	uint64_t include_usage_at, include_usage_bytes; /* value of stream_options.include_usage, when present */
+	/* Whose requests belong together (route_hint.c), and by what the provider tells users apart: strings with their quotes, when they are present and say something. */
+	struct request_place {
+		uint64_t at, bytes, hash;
+	} cache_key, user, safety, user_id;
+	struct request_object metadata;
+	uint64_t begins_at; /* the value of the system text, else of the turns */
 	uint32_t object_count;
 	/* Ids of objects that the caller may have: strings with their quotes. */
 	struct request_object_name {

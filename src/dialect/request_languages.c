@@ -20,6 +20,9 @@ static const struct json_edge chat_root[] = {
 	EDGE("functions", NODE_FUNCTIONS),
 	EDGE("messages", NODE_CONTENT),
 	EDGE("web_search_options", NODE_SEARCH_OPTIONS),
+	EDGE("prompt_cache_key", NODE_CACHE_KEY),
+	EDGE("user", NODE_USER),
+	EDGE("safety_identifier", NODE_SAFETY),
 };
 static const struct json_edge stream_options[] = {EDGE("include_usage", NODE_INCLUDE_USAGE)};
 /* A stored audio answer is named by a message itself; media stand in its parts. */
@@ -36,6 +39,9 @@ static const struct json_edge audio_part[] = {EDGE("data", NODE_MEDIA_DATA)};
 static const struct json_edge file_part[] = {EDGE("file_id", NODE_OBJECT), EDGE("file_data", NODE_MEDIA_DATA)};
 
 static const struct json_node chat_nodes[NODE_COUNT] = {
+	[NODE_CACHE_KEY] = {.text = true},
+	[NODE_USER] = {.text = true},
+	[NODE_SAFETY] = {.text = true},
 	[NODE_TIER] = {.text = true},
 	[NODE_ROOT] = {EDGES(chat_root)},
 	[NODE_MODEL] = {.text = true},
@@ -59,9 +65,11 @@ static const struct json_edge completions_root[] = {
 	EDGE("max_tokens", NODE_CAP),
 	EDGE("n", NODE_N),
 	EDGE("best_of", NODE_BEST_OF),
+	EDGE("user", NODE_USER),
 	EDGE("prompt", NODE_CONTENT),
 };
 static const struct json_node completions_nodes[NODE_COUNT] = {
+	[NODE_USER] = {.text = true},
 	[NODE_ROOT] = {EDGES(completions_root)},
 	[NODE_MODEL] = {.text = true},
 	[NODE_STREAM_OPTIONS] = {EDGES(stream_options)},
@@ -85,6 +93,10 @@ static const struct json_edge responses_root[] = {
 	EDGE("previous_response_id", NODE_FOREIGN),
 	EDGE("conversation", NODE_FOREIGN),
 	EDGE("prompt", NODE_FOREIGN),
+	EDGE("prompt_cache_key", NODE_CACHE_KEY),
+	EDGE("user", NODE_USER),
+	EDGE("safety_identifier", NODE_SAFETY),
+	EDGE("instructions", NODE_SYSTEM),
 };
 /* What an item of the input says, and what stands anywhere inside of it. */
 #define RESPONSES_INSIDE \
@@ -123,6 +135,9 @@ static const struct json_edge responses_tool_inside[] = {
 	EDGE("skill_id", NODE_FOREIGN),
 };
 static const struct json_node responses_nodes[NODE_COUNT] = {
+	[NODE_CACHE_KEY] = {.text = true},
+	[NODE_USER] = {.text = true},
+	[NODE_SAFETY] = {.text = true},
 	[NODE_TIER] = {.text = true},
 	[NODE_ROOT] = {EDGES(responses_root)},
 	[NODE_MODEL] = {.text = true},
@@ -177,11 +192,13 @@ static const struct json_edge messages_root[] = {
 	EDGE("thinking", NODE_EFFORT),
 	EDGE("tools", NODE_TOOLS),
 	EDGE("messages", NODE_CONTENT),
-	EDGE("system", NODE_PART),
+	EDGE("system", NODE_SYSTEM),
+	EDGE("metadata", NODE_METADATA),
 	EDGE("container", NODE_FOREIGN),
 	EDGE("speed", NODE_SPEED),
 	EDGE("inference_geo", NODE_GEO),
 };
+static const struct json_edge messages_metadata[] = {EDGE("user_id", NODE_USER_ID)};
 static const struct json_edge messages_part[] = {
 	EDGE("type", NODE_PART_TYPE),
 	EDGE("source", NODE_SOURCE),
@@ -195,6 +212,9 @@ static const struct json_edge source[] = {
 };
 static const struct json_edge messages_tool[] = {EDGE("type", NODE_TOOL_TYPE), EDGE("max_uses", NODE_TOOL_USES)};
 static const struct json_node messages_nodes[NODE_COUNT] = {
+	[NODE_METADATA] = {EDGES(messages_metadata)},
+	[NODE_USER_ID] = {.text = true},
+	[NODE_SYSTEM] = {EDGES(messages_part), .other = NODE_PART, .element = NODE_PART},
 	[NODE_SPEED] = {.text = true},
 	[NODE_GEO] = {.text = true},
 	[NODE_ROOT] = {EDGES(messages_root)},
@@ -215,8 +235,8 @@ static const struct json_edge gemini_root[] = {
 	EDGE("contents", NODE_CONTENT),
 	EDGE("content", NODE_CONTENT), /* embedContent */
 	EDGE("requests", NODE_CONTENT), /* batchEmbedContents */
-	EDGE("systemInstruction", NODE_PART),
-	EDGE("system_instruction", NODE_PART),
+	EDGE("systemInstruction", NODE_SYSTEM),
+	EDGE("system_instruction", NODE_SYSTEM),
 	EDGE("generateContentRequest", NODE_CONTENT), /* countTokens */
 	EDGE("generate_content_request", NODE_CONTENT),
 	EDGE("generationConfig", NODE_CONFIG),
@@ -270,6 +290,7 @@ static const struct json_edge gemini_tool_files[] = {
 static const struct json_node gemini_nodes[NODE_COUNT] = {
 	[NODE_TIER] = {.text = true},
 	[NODE_ROOT] = {EDGES(gemini_root)},
+	[NODE_SYSTEM] = {EDGES(gemini_part), .other = NODE_PART, .element = NODE_PART},
 	[NODE_CONTENT] = {EDGES(gemini_part), .other = NODE_PART, .element = NODE_PART},
 	[NODE_PART] = {EDGES(gemini_part), .other = NODE_PART, .element = NODE_PART},
 	[NODE_CONFIG] = {EDGES(gemini_config)},

@@ -25,8 +25,14 @@ enum request_node {
 	NODE_TOOL_CALLS_MAX,
 	NODE_SEARCH_OPTIONS,
 	NODE_BEST_OF,
+	NODE_CACHE_KEY,
+	NODE_USER,
+	NODE_SAFETY, /* safety_identifier */
+	NODE_METADATA,
+	NODE_SYSTEM, /* what stands in front of all turns */
 	NODE_ONCE, /* those before may stand at most once in a body */
 	NODE_INCLUDE_USAGE = NODE_ONCE,
+	NODE_USER_ID, /* metadata.user_id */
 	NODE_SPEED,
 	NODE_GEO,
 	NODE_FOREIGN, /* names an object at the provider, unless null */

@@ -2,7 +2,7 @@
  * ROUTE: model, lane and policy → targets, and which of them is asked next. Edge only; no allocation but where prices differ.
  *
  * Candidates are the rows of the model's lane in the catalogue, at most CATALOGUE_TARGETS_MAX; what was tried, or can't serve this request, is a bit.
- * Among those of the lowest rank that are left, the place in a hash of who asks decides (the provider's prompt cache is warm there), by weight, unless
+ * Among those of the lowest rank that are left a hash of what belongs together decides (the provider's prompt cache is warm there), by weight, unless
  * that one has much more to do than its share.
  */
 #ifndef EDGE_ROUTE_H
@@ -28,6 +28,7 @@ struct route_wish {
 struct route {
 	const struct catalogue_target *target; /* who is asked */
 	struct catalogue_price *dearest; /* vault; what the hold is counted by where the candidates' prices differ */
+	uint64_t hint; /* route_hint(), once it was wanted */
 	uint32_t first; /* of the candidates, in the catalogue's targets[] */
 	uint16_t count; /* of the candidates */
 	uint16_t out; /* a bit for each of them that can't serve, or has failed */
@@ -83,6 +84,11 @@ must_check bool route_next(struct exchange *x);
 must_check bool route_skip(struct exchange *x);
 /* Is there anybody else to ask, should this one fail? */
 bool route_has_more(const struct exchange *x);
+
+/* ---- route_hint.c ---- */
+
+/* Requests with the same number go to one place, as far as that can be. */
+uint64_t route_hint(const struct exchange *x, enum sticky sticky);
 
 /* ---- route_fail.c ---- */
 

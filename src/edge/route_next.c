@@ -69,7 +69,7 @@ enum { CHOICES_MAX = CATALOGUE_TARGETS_MAX > CATALOGUE_KEYS_MAX ? CATALOGUE_TARG
 
 struct choice {
 	uint32_t weight, load;
-	uint32_t index;
+	uint32_t index, name;
 };
 
 static uint64_t
@@ -92,6 +92,38 @@ idlest(const struct choice *c, unsigned count)
 	return best;
 }
 
+/* -log2(1 - t / 2) for 0 <= t <= 1: its series, the last term with all those behind it, so that both ends are right; no share is known better than that. */
+static double
+bits_below(double t)
+{
+	return t * (0.72135 + t * (0.18034 + t * (0.06011 + t * (0.02254 + t * 0.01566))));
+}
+
+/* Rendezvous: each draws a number from the hash and its own name, and the one whose share is the largest has it. Who leaves takes only what was its own. */
+static double
+draw(const struct choice *c, uint64_t hash)
+{
+	uint64_t h = mix(hash ^ mix(c->name)) | 1; /* of 2^64, and never nothing */
+	int zeros = __builtin_clzll(h);
+	double t = 2 - (double)(h << zeros >> 11) / (double)(1ULL << 52);
+	return c->weight / (zeros + bits_below(t)); /* weight / -log2(h / 2^64) */
+}
+
+static unsigned
+luckiest(const struct choice *c, unsigned count, uint64_t hash)
+{
+	unsigned best = 0;
+	double most = draw(&c[0], hash);
+	for (unsigned i = 1; i < count; i++) {
+		double d = draw(&c[i], hash);
+		if (d > most) {
+			most = d;
+			best = i;
+		}
+	}
+	return best;
+}
+
 /*
  * The place of the hash by weight; but who has a quarter more than its share of what is running, and four, is passed over for the one that has least
  * (consistent hashing with bounded loads).
@@ -101,25 +133,22 @@ choose(const struct choice *c, unsigned count, uint64_t hash)
 {
 	enum { SLACK = 4 };
 	uint64_t weights = 0, load = 0;
-	if (count == 1)
-		return c->index;
 	for (unsigned i = 0; i < count; i++) {
 		weights += c[i].weight;
 		load += c[i].load;
 	}
-	uint64_t at = hash % weights;
-	unsigned i = 0;
-	while (at >= c[i].weight)
-		at -= c[i++].weight;
-	uint64_t share = (load + 1) * c[i].weight * 5 / 4;
-	return c[i].load * weights > share + SLACK * weights ? idlest(c, count)->index : c[i].index;
+	const struct choice *best = &c[luckiest(c, count, hash)];
+	uint64_t share = (load + 1) * best->weight * 5 / 4;
+	return best->load * weights > share + SLACK * weights ? idlest(c, count)->index : best->index;
 }
 
-/* Whose requests belong together: the provider's prompt cache is by account, so those of one key go to one place. */
 static uint64_t
-hint(const struct exchange *x)
+hint(struct exchange *x)
 {
-	return x->ticket->facts.key;
+	const struct catalogue *c = x->edge->p->catalogue;
+	if (!x->route.hint)
+		x->route.hint = route_hint(x, (enum sticky)catalogue_lane(c, x->route.target ? x->route.target->lane : catalogue_target(c, x->route.first)->lane)->sticky);
+	return x->route.hint;
 }
 
 /* ---- whose turn it is ---- */
@@ -177,7 +206,7 @@ awake(const struct exchange *x, uint32_t left)
 }
 
 static uint32_t
-pick_target(const struct exchange *x, uint32_t left)
+pick_target(struct exchange *x, uint32_t left)
 {
 	const struct edge *e = x->edge;
 	struct choice c[CHOICES_MAX];
@@ -188,14 +217,14 @@ pick_target(const struct exchange *x, uint32_t left)
 			continue;
 		count = t->rank < rank ? 0 : count;
 		rank = t->rank;
-		c[count++] = (struct choice){t->weight, e->routes->target[x->route.first + i], i};
+		c[count++] = (struct choice){t->weight, e->routes->target[x->route.first + i], i, t->id};
 	}
-	return choose(c, count, mix(hint(x) ^ x->model->id));
+	return count == 1 ? c->index : choose(c, count, hint(x) ^ x->model->id);
 }
 
 /* Of those that were handed over. */
 static uint32_t
-pick_key(const struct exchange *x)
+pick_key(struct exchange *x)
 {
 	const struct edge *e = x->edge;
 	uint32_t provider = x->route.target->provider, keys = catalogue_provider(e->p->catalogue, provider)->key_count;
@@ -206,12 +235,12 @@ pick_key(const struct exchange *x)
 	for (int resting = 0; resting < 2 && !count; resting++)
 		for (uint32_t k = 0; k < keys; k++)
 			if (e->key[provider][k].at && !(x->route.keys_out >> k & 1) && (resting || circuit_may(e->routes->of_key[provider][k], e->loop.now_ms)))
-				c[count++] = (struct choice){1, e->routes->key[provider][k], k};
+				c[count++] = (struct choice){1, e->routes->key[provider][k], k, k + 1};
 	if (!count)
 		return 0;
 	if (x->object || x->req->scan.result.object_count) /* what an account keeps lies where one of its keys has put it */
 		return c[mix(x->account_row) % count].index;
-	return choose(c, count, mix(hint(x)));
+	return count == 1 ? c->index : choose(c, count, hint(x));
 }
 
 static void

@@ -2,6 +2,7 @@
 
 #include "core/forwarded.h"
 #include "core/tls.h"
+#include "ticket/catalogue.h"
 #include "ticket/endpoints.h"
 #include "ticket/severities.h"
 #include "ticket/usage.h"
@@ -252,6 +253,9 @@ config_number(enum setting_kind kind, struct span text, int64_t *ret)
 	case SETTING_RETENTION: /* enum retention */
 		*ret = RETENTION_ZERO;
 		return equals(text, "zero") || (*ret = RETENTION_KEPT, equals(text, "kept"));
+	case SETTING_STICKY: /* enum sticky */
+		*ret = STICKY_NONE;
+		return equals(text, "none") || choice(text, "cache", "key", ret);
 	case SETTING_THINKING: /* enum thinking_way, and behind it: as the model is */
 		*ret = equals(text, "budget") ? 2 : 3;
 		return equals(text, "budget") || equals(text, "auto") || choice(text, "none", "effort", ret);

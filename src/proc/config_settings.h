@@ -141,7 +141,10 @@
 
 #define CONFIG_LANE(X) \
 	X("name", name, TEXT, NULL, 1, 31, "what clients call it, in the header `lethe-lane` or behind the model's name, `model:lane`: small letters, digits, '-', '_', '.'") \
-	X("times", times_x100, RATIO, "1", 1, 100000, "what everything costs in it, so many times: '0.5' is half")
+	X("times", times_x100, RATIO, "1", 1, 100000, "what everything costs in it, so many times: '0.5' is half") \
+	X("sticky", sticky, STICKY, "cache", 0, 2, \
+		"which requests go to one of several equal targets, and to one of a provider's keys, for its prompt cache is warm there: `cache` those of an account that say the same " \
+		"`prompt_cache_key`, else of the same user, else those that begin alike; `key` all of one key; `none`: each may go anywhere")
 
 #define CONFIG_TARGET(X) \
 	X("provider", provider, TEXT, NULL, 1, 64, "name of one of the providers") \

@@ -69,10 +69,16 @@ struct catalogue_price {
 	uint8_t tier; /* enum service_tier */
 };
 
+/* Which requests go to one place among equals. */
+enum sticky { STICKY_CACHE, /* those that can hit one prompt cache */
+	STICKY_KEY, /* those of one key */
+	STICKY_NONE };
+
 /* A way of delivery, with an order: the first is the default. */
 struct catalogue_lane {
 	char name[CATALOGUE_LANE_NAME_MAX];
 	uint16_t id; /* what tickets bear: a hash of the name; 0 for "direct" */
+	uint8_t sticky; /* enum sticky */
 };
 
 /*

@@ -22,7 +22,7 @@ static const char catalogue[] =
 	"listen: [\"127.0.0.1:0\"]\n"
 	"expose_route: true\n"
 	"timeouts: {target: 20s}\n"
-	"lanes: [{name: direct}, {name: economy, times: \"0.5\"}, {name: rare}]\n"
+	"lanes: [{name: direct}, {name: economy, times: \"0.5\"}, {name: rare}, {name: keyed, sticky: key}, {name: loose, sticky: none}]\n"
 	"providers:\n"
 	"  - {name: one, url: \"http://127.0.0.1:1/v1\", keys: [{env: RIG_KEY}, {env: RIG_KEY}], retention: zero, region: eu}\n"
 	"  - {name: two, url: \"http://127.0.0.1:2/v1\"}\n"
@@ -32,7 +32,7 @@ static const char catalogue[] =
 	"  - id: ranked\n" SIZE PRICES("1", "2") "    targets:\n"
 											 "      - {provider: two, upstream: at-two, rank: 2, lanes: [direct, economy]}\n"
 											 "      - {provider: one, upstream: at-one, lanes: [direct, economy]}\n"
-											 "  - id: shared\n" SIZE PRICES("1", "2") "    targets: [{provider: one, lanes: [direct]}, {provider: two, lanes: [direct]}]\n"
+											 "  - id: shared\n" SIZE PRICES("1", "2") "    targets: [{provider: one, lanes: [direct, keyed, loose]}, {provider: two, lanes: [direct, keyed, loose]}]\n"
 																					  "  - id: dear\n" SIZE PRICES("1", "2") "    targets: [{provider: one}, {provider: two, rank: 2, prices: [{from: 2020-01-01, input: \"100\", output: \"200\"}]}]\n"
 																															 "  - id: mixed\n" SIZE PRICES("1", "2") "    targets: [{provider: other}, {provider: three, rank: 2}]\n"
 																																									 "  - id: crossed\n" SIZE PRICES("1", "2") "    targets: [{provider: three, upstream: at-three}, {provider: other, rank: 2}]\n";
@@ -146,7 +146,7 @@ what_is_not_known_is_named(void **state)
 	static const struct {
 		const char *body, *headers, *begins, *says;
 	} rows[] = {
-		{BODY("ranked"), "lethe-lane: fast\r\n", "HTTP/1.1 400", "There is no lane `fast`. lethe-lane is one of: direct, economy, rare."},
+		{BODY("ranked"), "lethe-lane: fast\r\n", "HTTP/1.1 400", "There is no lane `fast`. lethe-lane is one of: direct, economy, rare, keyed, loose."},
 		{BODY("ranked"), "lethe-lane: rare\r\n", "HTTP/1.1 400", "The model `ranked` has no lane `rare`. It has: direct, economy."},
 		{BODY("ranked:fast"), "", "HTTP/1.1 400", "The model `ranked` has no lane `fast`. It has: direct, economy."},
 		{BODY("nobody:economy"), "", "HTTP/1.1 404", "nobody:economy"},
@@ -215,6 +215,83 @@ one_key_stays_at_one_target_until_that_is_busy(void **state)
 		close(client[i]);
 		close(provider[i]);
 	}
+}
+
+/* Which of the two is asked, once nobody is busy. */
+static bool
+goes_to_one(const char *lane, const char *rest)
+{
+	char body[400], headers[64];
+	snprintf(body, sizeof body, "{\"model\":\"shared\",%s}", rest);
+	snprintf(headers, sizeof headers, "lethe-lane: %s\r\n", lane);
+	int c = ask(body, headers), p = asked("shared");
+	bool one = strstr(out, "host: 127.0.0.1:1\r\n") != NULL;
+	answer(p);
+	told(c, "HTTP/1.1 200", "Hello.");
+	close(c);
+	close(p);
+	rig_turn(&r);
+	return one;
+}
+
+#define HI(text) "\"messages\":[{\"role\":\"system\",\"content\":\"" text "\"},{\"role\":\"user\",\"content\":\"hi\"}]"
+#define HI_AGAIN(text) "\"messages\": [ {\"role\":\"system\", \"content\":\"" text "\"},{\"role\":\"user\",\"content\":\"other\"},{\"role\":\"user\",\"content\":\"more\"}]"
+
+/* What can hit one prompt cache goes to one place; and there are several places. */
+static void
+who_says_the_same_hint_goes_the_same_way(void **state)
+{
+	enum { MANY = 11 };
+	(void)state;
+	int at_one = 0;
+	for (int i = 0; i < MANY; i++) {
+		char first[300], again[300];
+		/* of the three, the first that is said counts: the rest changes */
+		snprintf(first, sizeof first, "\"prompt_cache_key\":\"k%d\",\"user\":\"a\"," HI("A"), i);
+		snprintf(again, sizeof again, "%s,\"user\":\"b%d\",\"prompt_cache_key\":\"\\u006b%d\"", HI("B"), i, i);
+		bool one = goes_to_one("direct", first);
+		assert_true(goes_to_one("direct", again) == one);
+		at_one += one;
+		snprintf(first, sizeof first, "\"user\":\"u%d\"," HI("A"), i);
+		snprintf(again, sizeof again, "\"user\":\"u%d\",\"prompt_cache_key\":\"\"," HI("B"), i);
+		one = goes_to_one("direct", first);
+		assert_true(goes_to_one("direct", again) == one);
+		at_one += one;
+	}
+	assert_in_range(at_one, 1, 2 * MANY - 1);
+}
+
+static void
+conversations_that_begin_alike_go_the_same_way(void **state)
+{
+	enum { MANY = 20 };
+	(void)state;
+	int at_one = 0;
+	for (int i = 0; i < MANY; i++) {
+		char first[300], again[300];
+		snprintf(first, sizeof first, HI("You are number %d, \\\" and so on"), i);
+		snprintf(again, sizeof again, HI_AGAIN("You are number %d, \\\" and so on"), i);
+		bool one = goes_to_one("direct", first);
+		assert_true(goes_to_one("direct", again) == one);
+		at_one += one;
+	}
+	assert_in_range(at_one, 1, MANY - 1);
+}
+
+static void
+a_lane_says_what_belongs_together(void **state)
+{
+	enum { MANY = 30 };
+	(void)state;
+	int keyed = 0, loose = 0;
+	for (int i = 0; i < MANY; i++) {
+		char hint[200];
+		snprintf(hint, sizeof hint, "\"prompt_cache_key\":\"k%d\"," HI("A"), i);
+		keyed += goes_to_one("keyed", hint);
+		loose += goes_to_one("loose", HI("A"));
+	}
+	assert_true(keyed == 0 || keyed == MANY);
+	assert_in_range(loose, 1, MANY - 1);
 }
 
 /* The dearest of all that may be asked: 4,000 tokens of output at $200 are $0.80 of the dollar. */
@@ -582,6 +659,9 @@ main(void)
 		TEST(a_policy_reaches_only_those_that_are_declared_so),
 		TEST(who_speaks_another_api_is_asked_in_it),
 		TEST(one_key_stays_at_one_target_until_that_is_busy),
+		TEST(who_says_the_same_hint_goes_the_same_way),
+		TEST(conversations_that_begin_alike_go_the_same_way),
+		TEST(a_lane_says_what_belongs_together),
 		TEST(the_hold_covers_the_dearest_target),
 		cmocka_unit_test(whoever_fails_before_the_first_byte_is_not_noticed),
 		TEST(what_the_caller_did_wrong_is_told_by_the_first),
