@@ -300,7 +300,7 @@ DELETE FROM limits WHERE subject = ?1 AND kind = ?2
 INSERT INTO limits (subject, kind, amount, number) SELECT ?2, kind, amount, number FROM limits WHERE subject = ?1
 
 -- name: limits_subjects
-SELECT subject, coalesce((SELECT account FROM key WHERE id = subject), subject) FROM (SELECT subject FROM limits UNION SELECT subject FROM allowed) AS limited
+SELECT subject, coalesce((SELECT account FROM key WHERE id = subject), subject) FROM (SELECT subject FROM limits UNION SELECT subject FROM allowed UNION SELECT account FROM byok WHERE removed_us = 0) AS limited
 ORDER BY (SELECT account FROM key WHERE id = subject) IS NOT NULL, subject
 
 -- name: limits_last
@@ -351,3 +351,21 @@ DELETE FROM budget WHERE id = ?1
 
 -- name: trigger_there
 SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = ?1 AND sql LIKE '%raise(ABORT%'
+
+-- name: byok_of
+SELECT id, provider, fallback FROM byok WHERE account = ?1 AND removed_us = 0 ORDER BY id
+
+-- name: byok_at
+SELECT id FROM byok WHERE account = ?1 AND provider = ?2 AND removed_us = 0
+
+-- name: byok_insert
+INSERT INTO byok (id, account, provider, fallback, last4, master, box, created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+
+-- name: byok_remove
+UPDATE byok SET removed_us = ?2, box = NULL WHERE id = ?1
+
+-- name: byok_box
+SELECT account, provider, box FROM byok WHERE id = ?1 AND removed_us = 0
+
+-- name: byok_list
+SELECT id, account, provider, fallback, last4, master, created_us FROM byok WHERE removed_us = 0 AND (?1 = 0 OR account = ?1) AND id > ?2 ORDER BY id LIMIT ?3

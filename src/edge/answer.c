@@ -426,6 +426,8 @@ bool
 answer_is_private(const struct exchange *x, struct span body)
 {
 	const struct edge *e = x->edge;
+	if (x->route.byok) /* about their own account */
+		return object_is_told(x, body);
 	for (size_t i = 0; i < ARRAY_LEN(private_words); i++)
 		if (contains(body, private_words[i], strlen(private_words[i])))
 			return true;
@@ -522,7 +524,10 @@ answer_provider_error(struct exchange *x)
 	struct edge *e = x->edge;
 	const char *kept = x->carry ? x->carry : ""; /* neither a line nor a body */
 	struct span lines = {kept, x->collect_at}, body = {kept + x->collect_at, x->carry_len - x->collect_at};
-	if (about_our_account(x, body)) {
+	bool refused = x->up_status == 401 || x->up_status == 402 || x->up_status == 403;
+	if (x->route.byok ? refused && route_failed(x, ROUTE_ACCOUNT, 0) : false)
+		return;
+	if (!x->route.byok && about_our_account(x, body)) {
 		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, x->up_status);
 		route_fail(x, x->up_status == 429 ? ROUTE_ACCOUNT : ROUTE_WORDS, END_PROVIDER_ACCOUNT);
 		return;

@@ -4,6 +4,7 @@
 #include "edge/door.h"
 #include "edge/duplex.h"
 #include "edge/h2.h"
+#include "edge/byok.h"
 #include "edge/receipt.h"
 #include "ticket/receipt.h"
 
@@ -233,6 +234,7 @@ tick(struct timer *t)
 	refresh_date(e);
 	vault_tend(e->vault, e->loop.now_ms);
 	visitors_tend(e->visitors, e->loop.now_ms);
+	byok_tend(e);
 	admit_tick(e);
 	door_tell(e);
 	vault_facts(e->vault, &facts);
@@ -317,7 +319,7 @@ static void
 keep_secret(struct edge *e, const struct message_secret *m)
 {
 	assert(m->secret_bytes <= SECRET_BYTES_MAX);
-	if (m->kind >= SECRET_CERTIFICATE) {
+	if (m->kind >= SECRET_CERTIFICATE && m->kind != SECRET_BYOK) {
 		identity_take(e, m);
 		return;
 	}
@@ -334,6 +336,11 @@ keep_secret(struct edge *e, const struct message_secret *m)
 		e->receipt_key = (uint8_t *)at;
 		return;
 	}
+	if (m->kind == SECRET_BYOK) {
+		assert(m->secret_bytes == BYOK_SEED_BYTES);
+		e->byok_seed = (uint8_t *)at;
+		return;
+	}
 	assert(m->kind == SECRET_PROVIDER_KEY && m->provider < PROVIDERS_MAX && m->key < CATALOGUE_KEYS_MAX);
 	e->key[m->provider][m->key] = (struct secret){at, m->secret_bytes};
 }
@@ -347,7 +354,7 @@ go(struct edge *e)
 	e->head_out = vault_alloc(e->vault, HEAD_OUT_BYTES);
 	e->together = vault_alloc(e->vault, TOGETHER_MAX);
 	e->listeners = calloc(p->listen_count, sizeof *e->listeners);
-	if (!e->in || !e->head_out || !e->together || !e->pepper || !e->receipt_key || !e->identity || !e->listeners || !models_prepare(e) || !identity_use(e))
+	if (!e->in || !e->head_out || !e->together || !e->pepper || !e->receipt_key || !e->byok_seed || !e->identity || !e->listeners || !models_prepare(e) || !identity_use(e))
 		return false;
 	tick(&e->tick);
 	p->lock_down(p->lock_down_arg);
@@ -389,6 +396,7 @@ new_peer(struct edge *e, const struct message_peer *m, int fd)
 	else {
 		reserve_ask_again(e);
 		receipt_ask_again(e);
+		byok_ask_again(e);
 	}
 }
 
@@ -500,6 +508,8 @@ from_ledger(struct edge *e, const void *message, int fd)
 	const struct message_head *h = message;
 	if (h->type == MESSAGE_RECEIPT)
 		receipt_came(e, message);
+	else if (h->type == MESSAGE_BYOK)
+		byok_came(e, message);
 	else
 		reserve_row_loaded(e, message);
 }
@@ -565,6 +575,7 @@ edge_close(struct edge **e)
 		free((void *)(*e)->models_json[d].at);
 	free((*e)->listeners);
 	free((*e)->shares);
+	byok_close(*e);
 	route_close(*e);
 	visitors_close(&(*e)->visitors);
 	free((*e)->desk_memory);

@@ -43,7 +43,6 @@ enum {
 };
 
 struct listener;
-struct share;
 struct provider_pool {
 	struct upstream *idle;
 	struct upstream *fresh; /* idle as well, since this turn */
@@ -70,17 +69,18 @@ struct edge {
 	char *together; /* TOGETHER_MAX: parts of a short message, one behind the other */
 	char *h2_in, *h2_out; /* the same for connections of HTTP/2, once there is one */
 	uint32_t h2_out_len; /* gathered there */
-	uint8_t *pepper, *receipt_key; /* key of the code in lethe-receipt */
+	uint8_t *pepper, *receipt_key, *byok_seed; /* … key of the code in lethe-receipt; what opens own keys (byok.h) */
 	struct identity *identity;
 	struct secret key[PROVIDERS_MAX][CATALOGUE_KEYS_MAX];
 	struct routes *routes;
 	struct provider_pool pool[PROVIDERS_MAX];
 	struct client *clients;
 	struct exchange *exchanges;
-	struct exchange *wait_memory, *wait_room, *wait_dialer, *wait_booking, *wait_row, *wait_booked, *wait_receipt;
+	struct exchange *wait_memory, *wait_room, *wait_dialer, *wait_booking, *wait_row, *wait_booked, *wait_receipt, *wait_byok;
 	struct span models_json[DIALECT_COUNT];
 	uint64_t up_lengths[DIALECT_COUNT]; /* bit per length (modulo 64) that the name of a header field that may go up has */
 	struct visitors *visitors;
+	struct byok_keys *byok;
 	struct {
 		uint64_t connections, keys, told_ms; /* that limits by address have refused since */
 	} turned_away;

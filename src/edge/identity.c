@@ -64,6 +64,7 @@ pem_of(struct identity *i, const struct message_secret *m)
 	case SECRET_PEPPER:
 	case SECRET_PROVIDER_KEY:
 	case SECRET_RECEIPT:
+	case SECRET_BYOK:
 	case SECRET_TICKET_KEY:
 		break;
 	}

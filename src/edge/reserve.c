@@ -12,6 +12,7 @@
 #include "edge/edge_priv.h"
 
 #include "core/ipc.h"
+#include "edge/byok.h"
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
 #include "edge/limit.h"
@@ -165,7 +166,7 @@ reserved(struct exchange *x, uint64_t input, uint64_t output)
 	x->hold_input = input;
 	x->hold_output = output;
 	x->pieces = r->n;
-	x->ticket->facts.flags = (uint16_t)((r->stream ? TICKET_STREAMED : 0) | (x->capped ? TICKET_CAPPED : 0));
+	x->ticket->facts.flags = (uint16_t)((r->stream ? TICKET_STREAMED : 0) | (x->capped ? TICKET_CAPPED : 0) | (x->route.byok ? TICKET_OWN_KEY : 0));
 	if (x->duplex || route_edit(x))
 		connect_upstream(x);
 	else
@@ -274,7 +275,7 @@ void
 reserve(struct exchange *x)
 {
 	x->step = STEP_RESERVE;
-	if ((x->object ? object_route(x) : route_model(x)) && format_is_billed(x))
+	if (byok_ready(x) && (x->object ? object_route(x) : route_model(x)) && format_is_billed(x))
 		take(x);
 }
 

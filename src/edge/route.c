@@ -1,6 +1,7 @@
 /* ROUTE: which model and price, who is asked, and which bytes of the body change for it. */
 #include "edge/edge_priv.h"
 
+#include "edge/byok.h"
 #include "edge/endpoints.h"
 #include "edge/limit.h"
 #include "edge/object.h"
@@ -143,6 +144,12 @@ nobody(struct exchange *x, enum route_lack lack)
 	case LACK_RETENTION:
 		no_target(x);
 		return;
+	case LACK_OWN_KEY:
+		answer_sentence(x, END_NO_TARGET, NULL,
+			SPAN("This workspace has its own key at a provider of this model, and no other may be used; but it can't be used for this request. Nothing was sent. "
+				 "Whoever runs this gateway can look (lethe byok list), add the key anew, or allow others beside it (--fallback)."));
+		exchange_end(x, END_NO_TARGET);
+		return;
 	case LACK_PRICE:
 	case LACK_NOTHING:
 		exchange_end(x, END_NO_PRICE);
@@ -150,20 +157,41 @@ nobody(struct exchange *x, enum route_lack lack)
 	}
 }
 
+/* A candidate that the account has an own key for: asked by that first, and by ours only if it may be. */
+static enum route_lack
+look_for_own(struct exchange *x, uint32_t i, bool *strict)
+{
+	struct route *r = &x->route;
+	bool only;
+	enum byok_state state = byok_at(x, catalogue_target(x->edge->p->catalogue, r->first + i)->provider, &only);
+	*strict |= only;
+	r->own |= state == BYOK_USABLE ? (uint16_t)(1u << i) : 0;
+	r->own_only |= only ? (uint16_t)(1u << i) : 0;
+	return state == BYOK_BROKEN && only ? LACK_OWN_KEY : LACK_NOTHING;
+}
+
 /* False: none can, and it has been said why. */
 static bool
 sort_out(struct exchange *x)
 {
 	enum route_lack nearest = LACK_ENDPOINT;
+	bool strict = false;
+	x->route.own = x->route.own_only = 0;
 	uint64_t wall_ms = edge_wall_ms(x->edge);
 	int64_t home = object_home(x);
 	x->route.out = (uint16_t) ~((1u << x->route.count) - 1);
 	for (uint32_t i = 0; i < x->route.count; i++) {
-		enum route_lack lack = lack_of(x, catalogue_target(x->edge->p->catalogue, x->route.first + i), home, wall_ms);
+		enum route_lack lack = lack_of(x, catalogue_target(x->edge->p->catalogue, x->route.first + i), home, wall_ms), own = look_for_own(x, i, &strict);
+		lack = lack == LACK_NOTHING ? own : lack;
 		if (lack == LACK_NOTHING)
 			continue;
 		x->route.out |= (uint16_t)(1u << i);
 		nearest = lack > nearest ? lack : nearest;
+	}
+	x->route.own &= (uint16_t)~x->route.out;
+	if (strict && (x->route.out | x->route.own) != UINT16_MAX) { /* who wants only the own keys doesn't want the others' targets either */
+		x->route.out |= (uint16_t)~x->route.own;
+		nearest = LACK_OWN_KEY;
 	}
 	if (x->route.out != UINT16_MAX)
 		return true;

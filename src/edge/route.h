@@ -12,6 +12,7 @@
 #include "ticket/catalogue.h"
 #include "ticket/end_reasons.h"
 
+struct byok_key;
 struct edge;
 struct exchange;
 struct ticket_facts;
@@ -32,9 +33,13 @@ struct route {
 	uint32_t first; /* of the candidates, in the catalogue's targets[] */
 	uint16_t count; /* of the candidates */
 	uint16_t out; /* a bit for each of them that can't serve, or has failed */
+	uint16_t own; /* … that is asked by the account's own key at its provider, before those that are asked by ours */
+	uint16_t own_only; /* … that our key is not used for */
+	struct byok_key *byok; /* vault: the account's own key, which is used; NULL: ours is */
 	uint32_t keys_out; /* a bit for each key of target's provider that has failed */
 	uint8_t key; /* which one is used */
 	uint8_t tries; /* others that were asked before */
+	uint8_t byok_asks; /* own keys that were asked for */
 	bool loaded; /* it is counted with the target */
 	bool probes; /* it has claimed the target's circuit, and has not asked yet */
 	bool fresh; /* no kept connection: one was closed as it was used */
@@ -47,7 +52,8 @@ enum route_lack { LACK_NOTHING,
 	LACK_OBJECT, /* what the body names is kept at another provider */
 	LACK_REGION,
 	LACK_RETENTION,
-	LACK_PRICE };
+	LACK_PRICE,
+	LACK_OWN_KEY }; /* the account's own key can't be used, or this is another's, and ours may not */
 
 /*
  * How an attempt failed before its answer began. X(NAME, how the attempt's own ticket ends, may the provider charge for it)
@@ -108,6 +114,8 @@ uint64_t route_rest_ms(struct span lines, struct span body);
 
 /* ---- route_next.c, for route_fail.c ---- */
 
+/* By the account's own key it failed: the next candidate is taken, which may be the same one by our key. False: there is none. */
+must_check bool route_own_failed(struct exchange *x, enum route_flaw flaw);
 /* Another key of the same provider, if there is one left. */
 must_check bool route_next_key(struct exchange *x);
 struct circuit *route_target_circuit(const struct exchange *x);

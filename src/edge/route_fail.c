@@ -27,7 +27,7 @@ void
 route_good(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	if (x->route.count == 0)
+	if (x->route.count == 0 || x->route.byok)
 		return;
 	struct circuit *target = route_target_circuit(x), *key = route_key_circuit(x);
 	if (unlikely(circuit_good(target)))
@@ -109,13 +109,16 @@ route_failed(struct exchange *x, enum route_flaw flaw, uint64_t rest_ms)
 	struct route *r = &x->route;
 	if (!r->target || r->count == 0 || !x->ticket)
 		return false;
-	bool of_key = note(x, flaw, rest_ms);
+	bool own = r->byok, of_key = !own && note(x, flaw, rest_ms);
 	if (!x->req || !x->client || x->head_sent || upload_has_left(x) || e->draining || r->tries + 1 >= TRIES_MAX || !route_has_more(x))
 		return false;
 	struct ticket_facts before = x->ticket->facts;
 	bool asked = went_up_whole(x);
 	before.attempts = x->attempts;
-	if (!of_key || !route_next_key(x)) {
+	if (own) {
+		if (!route_own_failed(x, flaw))
+			return false;
+	} else if (!of_key || !route_next_key(x)) {
 		r->out |= (uint16_t)(1u << (r->target - catalogue_target(e->p->catalogue, r->first)));
 		if (!route_next(x))
 			return false;

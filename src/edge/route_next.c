@@ -1,6 +1,7 @@
 /* ROUTE: whose turn it is among the targets that are left, and what all of them can cost at most. */
 #include "edge/edge_priv.h"
 
+#include "edge/byok.h"
 #include "edge/route.h"
 #include "ticket/circuit.h"
 #include "ticket/price.h"
@@ -181,6 +182,8 @@ may(const struct exchange *x, uint32_t at)
 	uint32_t keys = catalogue_provider(e->p->catalogue, t->provider)->key_count;
 	if (!circuit_may(e->routes->of_target[x->route.first + at], now))
 		return false;
+	if (x->route.own >> at & 1)
+		return true;
 	for (uint32_t k = 0; k < keys; k++)
 		if (e->key[t->provider][k].at && circuit_may(e->routes->of_key[t->provider][k], now))
 			return true;
@@ -250,11 +253,22 @@ unload(struct exchange *x)
 	if (r->probes) /* it can't pay, or can't be translated: the next one asks */
 		circuit_unclaim(route_target_circuit(x), x->edge->loop.now_ms);
 	r->probes = false;
+	bool own = r->byok;
+	byok_drop(x);
 	if (!r->loaded)
 		return;
 	r->loaded = false;
 	x->edge->routes->target[index_of(x, r->target)]--;
-	x->edge->routes->key[r->target->provider][r->key]--;
+	if (!own)
+		x->edge->routes->key[r->target->provider][r->key]--;
+}
+
+static const struct catalogue_price *
+price_of(const struct exchange *x, const struct catalogue_target *t, bool own)
+{
+	const struct catalogue *c = x->edge->p->catalogue;
+	uint64_t wall_ms = edge_wall_ms(x->edge);
+	return own ? catalogue_target_fee_now(c, t, wall_ms) : catalogue_target_price_now(c, t, wall_ms);
 }
 
 static void
@@ -263,12 +277,14 @@ use(struct exchange *x)
 	struct edge *e = x->edge;
 	struct route *r = &x->route;
 	struct ticket_facts *f = &x->ticket->facts;
-	const struct catalogue_price *price = catalogue_target_price_now(e->p->catalogue, r->target, edge_wall_ms(e));
+	const struct catalogue_price *price = price_of(x, r->target, r->byok);
 	assert(price); /* it was looked at, and prices don't end */
-	r->key = (uint8_t)pick_key(x);
+	r->key = r->byok ? 0 : (uint8_t)pick_key(x);
 	r->loaded = true;
 	e->routes->target[index_of(x, r->target)]++;
-	e->routes->key[r->target->provider][r->key]++;
+	if (!r->byok)
+		e->routes->key[r->target->provider][r->key]++;
+	f->flags = (uint16_t)((f->flags & ~TICKET_OWN_KEY) | (r->byok ? TICKET_OWN_KEY : 0));
 	x->price = price;
 	f->price = price->id;
 	f->provider = catalogue_provider(e->p->catalogue, r->target->provider)->id;
@@ -281,11 +297,35 @@ left_of(const struct exchange *x)
 	return (uint16_t)~x->route.out;
 }
 
+/* Circuits are about our own requests, and have no part in this; those that are open are only asked last. False: none of these is left. */
+static bool
+next_own(struct exchange *x, uint32_t left)
+{
+	struct route *r = &x->route;
+	while (left) {
+		uint32_t some = left & (left - 1) ? awake(x, left) : left;
+		uint32_t at = some & (some - 1) ? pick_target(x, some) : (uint32_t)__builtin_ctz(some);
+		left &= ~(1u << at);
+		r->own &= (uint16_t) ~(1u << at);
+		unload(x);
+		r->target = catalogue_target(x->edge->p->catalogue, r->first + at);
+		r->keys_out = 0;
+		if (byok_take(x, r->target->provider)) {
+			use(x);
+			return true;
+		}
+		r->out |= r->own_only & (uint16_t)(1u << at);
+	}
+	return false;
+}
+
 bool
 route_next(struct exchange *x)
 {
 	struct route *r = &x->route;
 	uint32_t left = left_of(x);
+	if (left & r->own)
+		return next_own(x, left & r->own) || route_next(x);
 	while (left) {
 		uint32_t some = left & (left - 1) ? awake(x, left) : left;
 		uint32_t at = some & (some - 1) ? pick_target(x, some) : (uint32_t)__builtin_ctz(some);
@@ -325,6 +365,17 @@ route_next_key(struct exchange *x)
 	return true;
 }
 
+/* What was about the key says nothing of the target. */
+bool
+route_own_failed(struct exchange *x, enum route_flaw flaw)
+{
+	struct route *r = &x->route;
+	uint16_t at = (uint16_t)(1u << (index_of(x, r->target) - r->first));
+	bool of_key = flaw == ROUTE_ACCOUNT || flaw == ROUTE_FORBIDDEN || flaw == ROUTE_WORDS || flaw == ROUTE_RATE;
+	r->out |= of_key ? r->own_only & at : at;
+	return route_next(x);
+}
+
 bool
 route_skip(struct exchange *x)
 {
@@ -341,6 +392,8 @@ route_has_more(const struct exchange *x)
 	if (r->count == 0)
 		return false;
 	uint32_t others = left_of(x) & ~(1u << (index_of(x, r->target) - r->first));
+	if (r->byok) /* the same by our key */
+		return others || !(r->own_only >> (index_of(x, r->target) - r->first) & 1);
 	return others || (keys_left(x) & ~(1u << r->key)) != 0;
 }
 
@@ -350,7 +403,7 @@ route_only(struct exchange *x, const struct catalogue_target *t)
 	struct ticket_facts *f = &x->ticket->facts;
 	x->route.target = t;
 	x->route.out = UINT16_MAX;
-	x->route.key = (uint8_t)pick_key(x);
+	x->route.key = byok_take(x, t->provider) ? 0 : (uint8_t)pick_key(x);
 	f->provider = catalogue_provider(x->edge->p->catalogue, t->provider)->id;
 	f->target = x->route.key;
 }
@@ -396,6 +449,23 @@ raise(struct catalogue_price *to, const struct catalogue_price *p)
 	to->geo_us_x100 = to->geo_us_x100 > p->geo_us_x100 ? to->geo_us_x100 : p->geo_us_x100;
 }
 
+/* False: no memory. */
+static bool
+raise_by(struct exchange *x, const struct catalogue_target *t, const struct catalogue_price *base, const struct catalogue_price *own, uint64_t input)
+{
+	struct route *r = &x->route;
+	if (base == x->price)
+		return true;
+	if (!r->dearest) {
+		r->dearest = vault_alloc(x->edge->vault, sizeof *r->dearest);
+		if (!r->dearest)
+			return false;
+		*r->dearest = *own;
+	}
+	raise(r->dearest, dearer_row(x, t, base, input));
+	return true;
+}
+
 /* Where the candidates have one price list, its row; else a row of the dearest amounts, for it may come to any of them. */
 const struct catalogue_price *
 route_bound(struct exchange *x, uint64_t input)
@@ -404,16 +474,12 @@ route_bound(struct exchange *x, uint64_t input)
 	struct route *r = &x->route;
 	const struct catalogue_price *own = dearer_row(x, r->target, x->price, input);
 	for (uint32_t left = left_of(x); left; left &= left - 1) {
-		const struct catalogue_target *t = catalogue_target(e->p->catalogue, r->first + (uint32_t)__builtin_ctz(left));
-		if (t->price_at == r->target->price_at)
-			continue;
-		if (!r->dearest) {
-			r->dearest = vault_alloc(e->vault, sizeof *r->dearest);
-			if (!r->dearest)
-				return NULL;
-			*r->dearest = *own;
-		}
-		raise(r->dearest, dearer_row(x, t, catalogue_target_price_now(e->p->catalogue, t, edge_wall_ms(e)), input));
+		uint32_t at = (uint32_t)__builtin_ctz(left);
+		const struct catalogue_target *t = catalogue_target(e->p->catalogue, r->first + at);
+		if (r->own >> at & 1 && !raise_by(x, t, price_of(x, t, true), own, input))
+			return NULL;
+		if (!(r->own_only >> at & 1) && !raise_by(x, t, price_of(x, t, false), own, input))
+			return NULL;
 	}
 	return r->dearest ? r->dearest : own;
 }

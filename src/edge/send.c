@@ -1,6 +1,7 @@
 /* SEND: our own head, then the body with its edits, straight from the vault's blocks. Sent again from the start when a kept connection was closed. */
 #include "edge/edge_priv.h"
 
+#include "edge/byok.h"
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
 #include "edge/h2_up.h"
@@ -70,7 +71,7 @@ build_head(struct exchange *x)
 	struct edge *e = x->edge;
 	const struct catalogue_provider *p = catalogue_provider(e->p->catalogue, x->route.target->provider);
 	struct text t = text_on(e->head_out, HEAD_OUT_BYTES);
-	const struct secret key = e->key[x->route.target->provider][x->route.key];
+	const struct secret key = x->route.byok ? byok_secret(x->route.byok) : e->key[x->route.target->provider][x->route.key];
 	text_span(&t, x->object ? object_method(x) : x->duplex ? SPAN("GET ")
 														   : SPAN("POST "));
 	add_target(&t, x, p);

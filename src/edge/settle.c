@@ -61,7 +61,7 @@ write_usage(struct ticket_facts *f, const struct usage *u)
 	TOOL_KINDS(X)
 #undef X
 	f->tier = u->tier;
-	f->flags = (uint16_t)((f->flags & (TICKET_STREAMED | TICKET_CAPPED)) | (u->flags & USAGE_ESTIMATED ? TICKET_ESTIMATED : 0) |
+	f->flags = (uint16_t)((f->flags & (TICKET_STREAMED | TICKET_CAPPED | TICKET_OWN_KEY)) | (u->flags & USAGE_ESTIMATED ? TICKET_ESTIMATED : 0) |
 		(u->flags & USAGE_ABSURD ? TICKET_ABSURD : 0) | (u->flags & USAGE_GEO_US ? TICKET_GEO_US : 0));
 }
 
@@ -111,7 +111,9 @@ static const struct catalogue_price *
 leg_price(const struct exchange *x, const struct catalogue_target *t, const struct usage *u)
 {
 	struct edge *e = x->edge;
-	const struct catalogue_price *p = t ? catalogue_target_price_now(e->p->catalogue, t, edge_wall_ms(e)) : NULL;
+	bool own = x->ticket->facts.flags & TICKET_OWN_KEY;
+	const struct catalogue_price *p = !t ? NULL : own ? catalogue_target_fee_now(e->p->catalogue, t, edge_wall_ms(e))
+													  : catalogue_target_price_now(e->p->catalogue, t, edge_wall_ms(e));
 	return p ? price_of(x, t, p, u) : price_of(x, x->route.target, x->price, u); /* an unknown model is not free: it costs what the asked one does */
 }
 
@@ -190,7 +192,8 @@ void
 settle_attempt(struct exchange *x, const struct ticket_facts *facts, enum end_reason reason)
 {
 	struct edge *e = x->edge;
-	struct ticket *t = endpoint_billed((enum endpoint)x->endpoint) ? ticket_pick(e->desk) : NULL;
+	bool ours = endpoint_billed((enum endpoint)x->endpoint) && !(facts->flags & TICKET_OWN_KEY); /* else it is the customer's own bill at the provider */
+	struct ticket *t = ours ? ticket_pick(e->desk) : NULL;
 	struct usage u = {.flags = USAGE_ESTIMATED};
 	if (!t)
 		return;

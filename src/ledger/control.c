@@ -19,6 +19,10 @@
 	X("key.rotate", control_key_rotate) \
 	X("key.revoke", control_key_revoke) \
 	X("key.release", control_key_release) \
+	X("byok.public", control_byok_public) \
+	X("byok.add", control_byok_add) \
+	X("byok.list", control_byok_list) \
+	X("byok.remove", control_byok_remove) \
 	X("account.statement", control_account_statement) \
 	X("credit.add", control_credit_add) \
 	X("credit.top_up", control_credit_top_up) \
@@ -64,7 +68,7 @@ static const struct {
 static json_t *
 unknown_op(const char *name)
 {
-	char known[760] = "";
+	char known[820] = "";
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
 		strncat(known, i == 0 ? "" : ", ", sizeof(known) - strlen(known) - 1);
 		strncat(known, ops[i].name, sizeof(known) - strlen(known) - 1);

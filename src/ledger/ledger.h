@@ -49,6 +49,7 @@ struct ledger_options {
 	const char *data_dir;
 	const uint8_t *pepper; /* API_KEY_PEPPER_BYTES */
 	const uint8_t *receipt_seed; /* RECEIPT_SEED_BYTES: what receipts are signed by comes from it */
+	const uint8_t *byok_public; /* BYOK_PUBLIC_BYTES: what own keys at providers are sealed for; NULL: none can be added */
 	uint32_t node;
 	uint32_t batch_window_ms; /* 50 */
 	bool spans; /* each ticket that is booked is told to the scribe */
@@ -101,6 +102,9 @@ bool ledger_may_sleep(const struct ledger *l);
 
 /* LOAD of an edge. */
 uint32_t ledger_load_row(struct ledger *l, uint64_t row, uint32_t *ret_slot);
+struct message_byok;
+/* BYOK_WANTED of an edge: the box of an own key, as it is kept, or that there is none. */
+void ledger_byok(struct ledger *l, uint64_t id, struct message_byok *ret);
 
 /*
  * One control request → one answer. Requests are objects {"op": "...", ...}; answers {"ok": true, ...} or

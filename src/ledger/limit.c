@@ -130,9 +130,11 @@ publish_row(struct ledger *l, uint64_t subject, uint64_t account)
 {
 	struct limit_amounts a;
 	struct limit_lists lists;
-	if (!limits_read(l, subject, &a) || !read_lists(l, subject, &lists))
+	struct limit_byok_one own[LIMIT_BYOK_MAX];
+	int own_count = subject == account ? byok_read(l, account, own) : 0;
+	if (own_count < 0 || !limits_read(l, subject, &a) || !read_lists(l, subject, &lists))
 		return false;
-	bool any = lists.named != 0;
+	bool any = lists.named != 0 || own_count > 0;
 	for (int k = 1; k < LIMIT_KIND_COUNT; k++)
 		any |= a.amount[k] != 0;
 	if (!any && limit_find(l->o.board, subject) == 0)
@@ -151,6 +153,7 @@ publish_row(struct ledger *l, uint64_t subject, uint64_t account)
 		atomic_store(&r->number[k], a.number[k]);
 		atomic_store(&r->amount[k], a.amount[k]);
 	}
+	limit_set_byok(r, own, (unsigned)own_count);
 	if (subject != account)
 		atomic_store(&r->parent, limit_find(l->o.board, account));
 	return true;

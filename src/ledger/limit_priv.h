@@ -29,6 +29,8 @@ struct limit_amounts {
 	uint64_t number[LIMIT_KIND_COUNT];
 };
 must_check bool limits_read(struct ledger *l, uint64_t subject, struct limit_amounts *ret);
+/* byok.c: an account's own keys at providers, for its row. How many; -1: the store failed. */
+int byok_read(struct ledger *l, uint64_t account, struct limit_byok_one ret[LIMIT_BYOK_MAX]);
 /* Spent in this window by a key or account, as far as days are summed up. */
 int64_t limits_spent(struct ledger *l, uint64_t subject, enum limit_kind kind, uint32_t window, int64_t *ret_requests);
 

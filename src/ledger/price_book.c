@@ -33,13 +33,27 @@ put_name(struct ledger *l, enum sql name, uint32_t id, const char *text)
 	return sql_done(&l->store, st);
 }
 
+/* What the same costs by a customer's own key: the rows behind the list. */
+static bool
+insert_fees(struct ledger *l, uint32_t owner, const char *name, uint32_t at, uint32_t count)
+{
+	char fees[CATALOGUE_OWNER_MAX];
+	if (!l->o.catalogue->byok)
+		return true;
+	snprintf(fees, sizeof(fees), "%s" CATALOGUE_BYOK, name);
+	bool ok = put_name(l, SQL_model_put, owner, fees);
+	for (uint32_t i = 0; ok && i < count; i++)
+		ok = insert_price(l, owner, catalogue_price(l->o.catalogue, at + count + i));
+	return ok;
+}
+
 static bool
 insert_model(struct ledger *l, const struct catalogue_model *m)
 {
 	bool ok = put_name(l, SQL_model_put, m->id, m->public_id);
 	for (uint32_t i = 0; ok && i < m->price_count; i++)
 		ok = insert_price(l, m->id, catalogue_price(l->o.catalogue, m->price_at + i));
-	return ok;
+	return ok && insert_fees(l, m->byok_owner, m->public_id, m->price_at, m->price_count);
 }
 
 /* What a lane or a target charges by a list of its own. */
@@ -53,7 +67,7 @@ insert_target(struct ledger *l, const struct catalogue_target *t)
 	bool ok = put_name(l, SQL_model_put, t->price_owner, owner);
 	for (uint32_t i = 0; ok && i < t->price_count; i++)
 		ok = insert_price(l, t->price_owner, catalogue_price(l->o.catalogue, t->price_at + i));
-	return ok;
+	return ok && insert_fees(l, t->byok_owner, owner, t->price_at, t->price_count);
 }
 
 static bool

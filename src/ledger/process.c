@@ -242,6 +242,16 @@ give_receipt(struct process *p, struct edge_arrow *e, const struct message_recei
 }
 
 static void
+give_byok(struct process *p, struct edge_arrow *e, const struct message_byok_wanted *m)
+{
+	struct message_byok answer;
+	ledger_byok(p->ledger, m->id, &answer);
+	/* Not sent: the edge asks for each but once at a time, and those who wait for it wait only so long. */
+	if (ipc_send(e->fd, &answer, sizeof(answer), -1) == IPC_CLOSED)
+		replace(&e->fd, -1);
+}
+
+static void
 load(struct process *p, struct edge_arrow *e, const struct message_row *m)
 {
 	e->answer = MESSAGE_INIT(LOADED, message_row);
@@ -274,6 +284,8 @@ edge_ready(struct process *p, struct edge_arrow *e)
 			load(p, e, (const void *)buf);
 		else if (type == MESSAGE_RECEIPT_WANTED)
 			give_receipt(p, e, (const void *)buf);
+		else if (type == MESSAGE_BYOK_WANTED)
+			give_byok(p, e, (const void *)buf);
 		else {
 			replace(&e->fd, -1);
 			return;

@@ -10,13 +10,14 @@
 #include <sodium.h>
 
 enum { BACKUP_WHY_MAX = 600,
-	BACKUP_PARTS = 3 };
+	BACKUP_PARTS = 4 };
 
 /* X(NAME, file, secret, meaning) */
 #define BACKUP_FILES(X) \
 	X(STORE, "ledger.db", false, "the store") \
 	X(PEPPER, "pepper", true, "under which keys are hashed") \
-	X(RECEIPT_KEY, "receipt.key", true, "by which receipts are signed")
+	X(RECEIPT_KEY, "receipt.key", true, "by which receipts are signed") \
+	X(MASTER_KEY, "master.key", true, "under which customers' own keys at providers are sealed")
 
 enum backup_part {
 #define X(NAME, file, secret, meaning) BACKUP_##NAME,

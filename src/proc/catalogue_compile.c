@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +81,7 @@ lay_out(const struct config *c, struct catalogue_block *b)
 		.provider_count = c->provider_count,
 		.model_count = c->model_count,
 		.price_count = (uint32_t)prices,
+		.byok = c->byok_fee.on,
 		.name_count = (uint32_t)names,
 		.lane_count = c->lane_count,
 		.target_count = (uint32_t)targets};
@@ -190,6 +192,56 @@ catalogue_fill_prices(const struct config_price *rows, uint32_t count, const cha
 	qsort(out, count, sizeof *out, newest_first);
 }
 
+static uint32_t
+byok_owner(const char *model)
+{
+	char name[CATALOGUE_NAME_MAX + sizeof CATALOGUE_BYOK];
+	snprintf(name, sizeof name, "%s" CATALOGUE_BYOK, model);
+	return catalogue_name_id("model", name);
+}
+
+uint32_t
+catalogue_list_rows(const struct config *c, uint32_t count)
+{
+	return c->byok_fee.on ? 2 * count : count;
+}
+
+/* Rounded up. */
+static int64_t
+part(int64_t amount, uint64_t percent_x100)
+{
+	unsigned __int128 product = ((unsigned __int128)(uint64_t)amount * percent_x100 + 9999) / 10000;
+	return product > INT64_MAX ? INT64_MAX : (int64_t)product;
+}
+
+static int64_t
+sum(int64_t a, int64_t b)
+{
+	return a > INT64_MAX - b ? INT64_MAX : a + b;
+}
+
+void
+catalogue_fill_fees(const struct config_byok_fee *fee, const char *owner, uint32_t count, struct catalogue_price *list)
+{
+	char name[CATALOGUE_OWNER_MAX + CATALOGUE_NAME_MAX];
+	size_t len = strlen(owner);
+	if (!fee->on)
+		return;
+	assert(len + sizeof CATALOGUE_BYOK <= sizeof name);
+	memcpy(name, owner, len);
+	memcpy(name + len, CATALOGUE_BYOK, sizeof CATALOGUE_BYOK);
+	for (uint32_t i = 0; i < count; i++) {
+		struct catalogue_price *p = &list[count + i];
+		*p = list[i];
+		p->request_nano = sum(part(p->request_nano, fee->percent_x100), (int64_t)fee->per_request_nano);
+		for (unsigned k = 0; k < TOOL_KIND_COUNT; k++)
+			p->tool_nano[k] = part(p->tool_nano[k], fee->percent_x100);
+		for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
+			p->pico[k] = part(p->pico[k], fee->percent_x100);
+		p->id = catalogue_price_id(name, p);
+	}
+}
+
 static void
 fill_model(const struct config_model *m, struct catalogue_model *out)
 {
@@ -205,6 +257,7 @@ fill_model(const struct config_model *m, struct catalogue_model *out)
 	out->file_tokens = (uint32_t)m->file_tokens;
 	out->price_count = m->price_count;
 	out->created_s = m->created_ms / 1000;
+	out->byok_owner = byok_owner(m->id);
 }
 
 static struct catalogue_name *
@@ -242,7 +295,8 @@ fill(const struct config *c, struct catalogue_block *b)
 		fill_model(m, &b->model[i]);
 		b->model[i].price_at = price_at;
 		catalogue_fill_prices(m->prices, m->price_count, m->id, 100, &b->price[price_at]);
-		price_at += m->price_count;
+		catalogue_fill_fees(&c->byok_fee, m->id, m->price_count, &b->price[price_at]);
+		price_at += catalogue_list_rows(c, m->price_count);
 		name = add_name(name, m->id, i, false);
 		for (uint32_t k = 0; k < m->alias_count; k++)
 			name = add_name(name, m->aliases[k], i, true);

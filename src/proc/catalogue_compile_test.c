@@ -353,6 +353,44 @@ targets_stand_by_lane_and_rank_with_what_they_cost_there(void **state)
 	free(c);
 }
 
+static void
+behind_each_list_stand_the_fees_of_own_keys(void **state)
+{
+	static const struct {
+		const char *fee;
+		int64_t input, output, request;
+	} rows[] = {
+		{"{percent: '5', per_request: '0.01'}", 150000, 200000, 11000000},
+		{"{percent: '0.01'}", 300, 400, 2000},
+		{"{percent: '33.33'}", 999900, 1333200, 6666000},
+		{"{per_request: '0.01'}", 0, 0, 10000000},
+		{"{}", 0, 0, 0},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char yaml[sizeof text + 80];
+		struct problems p;
+		snprintf(yaml, sizeof yaml, "byok_fee: %s\n%s", rows[i].fee, text);
+		struct catalogue *c = compile(yaml, in_2026, &p);
+		const struct catalogue_model *m = catalogue_find_model(c, name("m-b"));
+		const struct catalogue_target *t = catalogue_first_target(c, m);
+		const struct catalogue_price *list = catalogue_target_price_now(c, t, in_2026), *fee = catalogue_target_fee_now(c, t, in_2026);
+		struct usage u = {.tokens = {[TOKEN_input] = 1}};
+		bool unpriced;
+		assert_int_equal(list->pico[TOKEN_input], 3000000);
+		assert_int_equal(fee->pico[TOKEN_input], rows[i].input);
+		assert_int_equal(fee->pico[TOKEN_output], rows[i].output);
+		assert_int_equal(fee->request_nano, rows[i].request);
+		assert_true(fee->id != list->id);
+		assert_ptr_equal(catalogue_price_for(c, t, fee, &u, &unpriced), fee);
+		assert_ptr_equal(catalogue_price_for(c, t, list, &u, &unpriced), list);
+		free(c);
+	}
+	struct problems p;
+	struct catalogue *c = compile(text, in_2026, &p);
+	assert_null(catalogue_target_fee_now(c, catalogue_first_target(c, catalogue_find_model(c, name("m-b"))), in_2026));
+	free(c);
+}
+
 int
 main(void)
 {
@@ -367,6 +405,7 @@ main(void)
 		cmocka_unit_test(a_price_has_rows_for_tiers_and_sizes),
 		cmocka_unit_test(prices_that_fit_no_request_are_refused),
 		cmocka_unit_test(the_examples_compile),
+		cmocka_unit_test(behind_each_list_stand_the_fees_of_own_keys),
 		cmocka_unit_test(targets_stand_by_lane_and_rank_with_what_they_cost_there),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

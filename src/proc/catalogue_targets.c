@@ -31,12 +31,12 @@ catalogue_targets_count(const struct config *c, size_t *ret_prices)
 	size_t count = 0, prices = 0;
 	for (uint32_t i = 0; i < c->model_count; i++) {
 		const struct config_model *m = &c->models[i];
-		prices += m->price_count;
+		prices += catalogue_list_rows(c, m->price_count);
 		for (uint32_t lane = 0; lane < c->lane_count; lane++) {
-			prices += lane_has_list(c, m, lane) ? m->price_count : 0;
+			prices += lane_has_list(c, m, lane) ? catalogue_list_rows(c, m->price_count) : 0;
 			for (uint32_t k = 0; k < m->target_count; k++) {
 				count += is_in(&m->targets[k], lane);
-				prices += is_in(&m->targets[k], lane) ? m->targets[k].price_count : 0;
+				prices += is_in(&m->targets[k], lane) ? catalogue_list_rows(c, m->targets[k].price_count) : 0;
 			}
 		}
 	}
@@ -64,6 +64,9 @@ add_list(struct filling *f, const struct config_price *rows, uint32_t count, uin
 	char owner[CATALOGUE_OWNER_MAX + CATALOGUE_NAME_MAX];
 	size_t len = catalogue_price_owner(f->b->head, t, owner);
 	t->price_owner = catalogue_name_id("model", owner);
+	memcpy(owner + len, CATALOGUE_BYOK, sizeof CATALOGUE_BYOK);
+	t->byok_owner = catalogue_name_id("model", owner);
+	owner[len] = '\0';
 	if (t->own_prices) { /* two targets at one provider may differ */
 		assert(len + 1 + strlen(t->upstream_id) < sizeof owner);
 		owner[len] = '/';
@@ -72,7 +75,8 @@ add_list(struct filling *f, const struct config_price *rows, uint32_t count, uin
 	t->price_at = f->price_at;
 	t->price_count = count;
 	catalogue_fill_prices(rows, count, owner, times_x100, &f->b->price[f->price_at]);
-	f->price_at += count;
+	catalogue_fill_fees(&f->c->byok_fee, owner, count, &f->b->price[f->price_at]);
+	f->price_at += catalogue_list_rows(f->c, count);
 }
 
 static void
@@ -103,6 +107,7 @@ fill_target(struct filling *f, uint32_t model, uint32_t lane, uint32_t number, c
 		t->price_at = shared->price_at;
 		t->price_count = shared->price_count;
 		t->price_owner = shared->price_owner;
+		t->byok_owner = shared->byok_owner;
 	} else
 		add_list(f, m->prices, m->price_count, times, t);
 }

@@ -29,6 +29,14 @@ void catalogue_copy_text(char *out, size_t cap, const char *text);
 /* A price list, every amount × times_x100 / 100, rounded up; its rows' ids are the owner's. */
 void catalogue_fill_prices(const struct config_price *rows, uint32_t count, const char *owner, uint64_t times_x100, struct catalogue_price *out);
 
+/*
+ * Behind a list that was filled in: the fees of the same rows, of which the owner is the list's with CATALOGUE_BYOK behind it. Nothing where own keys
+ * are not taken.
+ */
+void catalogue_fill_fees(const struct config_byok_fee *fee, const char *owner, uint32_t count, struct catalogue_price *list);
+/* What a list takes, with its fees. */
+uint32_t catalogue_list_rows(const struct config *c, uint32_t count);
+
 /* ---- catalogue_targets.c ---- */
 
 /* How many rows of targets there will be, and of prices with those of models. */

@@ -62,6 +62,20 @@ send_receipt_key(struct child *c)
 	return sent;
 }
 
+/* Edges open customers' own keys; the ledger, which keeps them, learns only what others seal them for. */
+static bool
+send_master(struct child *c)
+{
+	struct plan_key key = {.secret_bytes = BYOK_SEED_BYTES};
+	if (child_is_edge(c))
+		memcpy(key.secret, c->s->plan->master, BYOK_SEED_BYTES);
+	else
+		byok_public(c->s->plan->master, (uint8_t *)key.secret);
+	bool sent = send_secret(c, SECRET_BYOK, &key);
+	explicit_bzero(&key, sizeof key);
+	return sent;
+}
+
 static bool
 send_segment(struct child *c, size_t bytes)
 {
@@ -86,7 +100,7 @@ send_all(struct child *c)
 		return false;
 	if (tls && (!send_segment(c, VAULT_SEGMENT) || !tls_hand_over(c))) /* a list of authorities is megabytes, once read */
 		return false;
-	if ((is_edge || c->role->end == END_OF_LEDGER) && !(send_pepper(c) && send_receipt_key(c)))
+	if ((is_edge || c->role->end == END_OF_LEDGER) && !(send_pepper(c) && send_receipt_key(c) && send_master(c)))
 		return false;
 	for (uint32_t i = 0; is_edge && i < plan->key_count; i++)
 		if (!send_secret(c, SECRET_PROVIDER_KEY, &plan->keys[i]))

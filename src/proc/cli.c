@@ -20,8 +20,8 @@ has_broken_row(const json_t *answer)
 	return false;
 }
 
-static int
-show_answer(const struct cli *cli, const json_t *answer)
+int
+cli_show_answer(const struct cli *cli, const json_t *answer)
 {
 	const json_t *error = json_object_get(answer, "error");
 	const char *message = json_string_value(json_object_get(error, "message"));
@@ -77,7 +77,7 @@ cli_run_op(struct cli *cli, json_t *request)
 	json_t *answer = cli_ask(cli, request);
 	if (answer == NULL)
 		return CLI_UNREACHABLE;
-	int status = show_answer(cli, answer);
+	int status = cli_show_answer(cli, answer);
 	json_decref(answer);
 	return status;
 }

@@ -131,15 +131,18 @@ cli_become_owner(const struct cli *cli, int dir)
 static json_t *
 be_the_ledger(const struct cli *cli, const json_t *request)
 {
-	uint8_t pepper[API_KEY_PEPPER_BYTES], seed[RECEIPT_SEED_BYTES];
+	uint8_t pepper[API_KEY_PEPPER_BYTES], seed[RECEIPT_SEED_BYTES], master[BYOK_SEED_BYTES], byok[BYOK_PUBLIC_BYTES];
 	char why[PEPPER_WHY_MAX] = "";
 	struct ledger *ledger = NULL;
 	json_t *answer = NULL;
-	if (!pepper_load_or_create(cli->data_dir, pepper, why) || !receipt_seed_load_or_create(cli->data_dir, seed, why)) {
+	if (!pepper_load_or_create(cli->data_dir, pepper, why) || !receipt_seed_load_or_create(cli->data_dir, seed, why) ||
+		!master_load_or_create(cli->data_dir, master, why)) {
 		cli_fail(cli, CLI_UNREACHABLE, "secret", "%s", why);
 		return NULL;
 	}
-	struct ledger_options options = {.data_dir = cli->data_dir, .pepper = pepper, .receipt_seed = seed, .batch_window_ms = 50};
+	byok_public(master, byok);
+	sodium_memzero(master, sizeof master);
+	struct ledger_options options = {.data_dir = cli->data_dir, .pepper = pepper, .receipt_seed = seed, .byok_public = byok, .batch_window_ms = 50};
 	enum ledger_open opened = ledger_open(&options, &ledger, why);
 	if (opened == LEDGER_OPENED)
 		answer = ledger_control(ledger, request);

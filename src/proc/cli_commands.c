@@ -5,6 +5,7 @@
 #include "ticket/usage.h"
 
 #define ACCOUNT_ARG "ACCOUNT", NULL, "account", true, false, "name or id (acc_…) of the account", CLI_ACCOUNT
+#define PROVIDER_ARG "PROVIDER", NULL, "provider", true, false, "name of a provider of the configuration"
 #define FILE_ARG "FILE", NULL, "file", true, false, "path of the configuration file", CLI_FILE
 #define KEY_MEANING "id (key_…) or the key itself; '-' reads it from standard input, so that no list of processes shows it"
 #define KEY_ARG "KEY", NULL, "key", true, false, KEY_MEANING, CLI_KEY
@@ -210,6 +211,41 @@ const struct cli_command cli_commands[] = {
 		.examples = "lethe key list\nlethe key release key_0123456789\n",
 		.args = {{KEY_ARG}},
 		.columns = "key,account,name,state",
+	},
+	{
+		.name = "byok add",
+		.op = "byok.add",
+		.run = cli_byok_add,
+		.summary = "let an account use its own key at a provider",
+		.words =
+			"The key is sealed here under the server's master key (DIR/master.key): the store keeps what only the server's edges can open. From then on the account's\n"
+			"requests for models that this provider serves go by its own key, are billed by the provider to the account's owner, and cost here the configuration's\n"
+			"`byok_fee`. What the provider says of that key (401, 403, its limits) is passed on. The operator's keys are not used in its place, and no other target of\n"
+			"such a model, unless --fallback allows it: then they are asked when the own key's request fails, at the list price, which is what is reserved. Adding\n"
+			"another key for the same provider takes the first one's place at once.",
+		.examples = "lethe byok add acme openai - < key.txt\nlethe byok add acme anthropic - --fallback < key.txt\n",
+		.args = {{ACCOUNT_ARG}, {PROVIDER_ARG}, {"SECRET", NULL, "secret", true, false, "the key; '-' reads it from standard input, so that no list of processes shows it"},
+			{"--fallback", NULL, "fallback", false, false, "the operator's keys and other providers may be used when it fails"}},
+		.columns = "byok,account_name,provider,last4,fallback",
+	},
+	{
+		.name = "byok list",
+		.op = "byok.list",
+		.summary = "which accounts have own keys at which providers",
+		.words = "A key that is `sealed for another master key` can't be opened any more: DIR/master.key was lost. Add it again.",
+		.examples = "lethe byok list\nlethe byok list --account acme --json\n",
+		.args = {{ACCOUNT_FILTER}, {LIMIT_ARG}, {AFTER_ARG}},
+		.columns = "byok,account_name,provider,last4,fallback,state,created",
+		.empty = "No own keys.",
+	},
+	{
+		.name = "byok remove",
+		.op = "byok.remove",
+		.summary = "forget an account's own key at a provider",
+		.words = "When this returns no request begins with it any more; those that run end as they would. The store's copy is gone, and edges wipe theirs within a second.",
+		.examples = "lethe byok remove acme openai\n",
+		.args = {{ACCOUNT_ARG}, {PROVIDER_ARG}},
+		.columns = "byok,account_name,provider,state",
 	},
 	{
 		.name = "credit add",
@@ -532,7 +568,7 @@ const struct cli_command cli_commands[] = {
 			"keys can be checked. --no-secrets leaves them out, to be kept elsewhere: without DIR/pepper no API key works.",
 		.examples = "lethe backup /var/backups/lethe/monday --data /var/lib/lethe\n",
 		.args = {{"FOLDER", NULL, "folder", true, false, "where to; it must not exist", CLI_DIR},
-			{"--no-secrets", NULL, "no_secrets", false, false, "without pepper and receipt.key"}},
+			{"--no-secrets", NULL, "no_secrets", false, false, "without pepper, receipt.key and master.key"}},
 		.columns = "backup,time,tickets,bookings,last_booking,bytes,secrets",
 		.uses_data = true,
 	},

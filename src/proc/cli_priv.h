@@ -121,6 +121,8 @@ must_check json_t *cli_ask(const struct cli *cli, const json_t *request);
 int cli_run_op(struct cli *cli, json_t *request);
 /* Root becomes the owner of the data directory, whose descriptor it is. False: it can't, said. */
 must_check bool cli_become_owner(const struct cli *cli, int dir);
+/* An answer as the command shows it, or what it refuses. Returns the exit status. (cli.c) */
+int cli_show_answer(const struct cli *cli, const json_t *answer);
 /* Of a server that runs, soon and in silence; NULL: none answers. errno says why it could not be reached, or is 0. */
 must_check json_t *cli_ask_quietly(const struct cli *cli, const json_t *request);
 
@@ -182,6 +184,10 @@ void cli_show_key(const struct cli *cli, const json_t *answer);
 
 int cli_price_show(struct cli *cli, json_t *request);
 void cli_show_price(const struct cli *cli, const json_t *answer);
+
+/* ---- cli_byok.c ---- */
+
+int cli_byok_add(struct cli *cli, json_t *request);
 
 /* ---- cli_provider.c ---- */
 

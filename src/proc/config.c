@@ -351,6 +351,8 @@ convert_top(struct reading *r, const struct raw_top *raw, struct config *c)
 	convert_section(r, SECTION_TIMEOUTS, raw->timeouts, &c->timeouts, config_yaml_get(r->y, root, "timeouts"));
 	convert_section(r, SECTION_METRICS, raw->metrics, &c->metrics, config_yaml_get(r->y, root, "metrics"));
 	convert_section(r, SECTION_TELEMETRY, raw->telemetry, &c->telemetry, config_yaml_get(r->y, root, "telemetry"));
+	convert_section(r, SECTION_BYOK_FEE, raw->byok_fee, &c->byok_fee, config_yaml_get(r->y, root, "byok_fee"));
+	c->byok_fee.on = raw->byok_fee != NULL;
 	convert_section(r, SECTION_LOG, raw->log, &c->log, config_yaml_get(r->y, root, "log"));
 	convert_tls(r, raw->tls, &c->tls, config_yaml_get(r->y, root, "tls"));
 	c->listen = convert_listen(r, raw->listen, raw->listen_count, config_yaml_get(r->y, root, "listen"), "listen");

@@ -57,6 +57,12 @@ struct config_telemetry {
 	CONFIG_TELEMETRY(CONFIG_MEMBER) /* "": off */
 };
 
+/* What requests by customers' own keys at providers cost. */
+struct config_byok_fee {
+	CONFIG_BYOK_FEE(CONFIG_MEMBER)
+	bool on; /* own keys are taken */
+};
+
 struct config_log {
 	CONFIG_LOG(CONFIG_MEMBER) /* "": standard error */
 };
@@ -129,6 +135,7 @@ struct config {
 	struct config_metrics metrics;
 	struct config_telemetry telemetry;
 	struct config_log log;
+	struct config_byok_fee byok_fee;
 	struct config_address *listen;
 	struct config_listener *listeners;
 	char **trusted_texts; /* as the file has them */

@@ -231,6 +231,8 @@ config_json(const struct config *c)
 	json_object_set_new(o, "metrics", section_json(SECTION_METRICS, &c->metrics));
 	json_object_set_new(o, "telemetry", section_json(SECTION_TELEMETRY, &c->telemetry));
 	json_object_set_new(o, "log", section_json(SECTION_LOG, &c->log));
+	if (c->byok_fee.on)
+		json_object_set_new(o, "byok_fee", section_json(SECTION_BYOK_FEE, &c->byok_fee));
 	json_object_set_new(o, "lanes", lanes);
 	json_object_set_new(o, "providers", providers);
 	json_object_set_new(o, "models", models);

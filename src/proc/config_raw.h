@@ -43,6 +43,10 @@ struct raw_telemetry {
 	CONFIG_TELEMETRY(RAW_MEMBER)
 };
 
+struct raw_byok_fee {
+	CONFIG_BYOK_FEE(RAW_MEMBER)
+};
+
 struct raw_log {
 	CONFIG_LOG(RAW_MEMBER)
 };
@@ -92,6 +96,7 @@ struct raw_top {
 	struct raw_metrics *metrics;
 	struct raw_telemetry *telemetry;
 	struct raw_log *log;
+	struct raw_byok_fee *byok_fee;
 	struct raw_lane *lanes;
 	struct raw_provider *providers;
 	struct raw_model *models;

@@ -11,7 +11,7 @@ struct part {
 	const char *words;
 	struct {
 		const char *key, *kind, *fallback, *meaning;
-	} lists[12];
+	} lists[14];
 };
 
 static const struct part parts[] = {
@@ -25,6 +25,7 @@ static const struct part parts[] = {
 			{"metrics", "section", "", "see below"},
 			{"telemetry", "section", "", "see below"},
 			{"log", "section", "", "see below"},
+			{"byok_fee", "section", "none: own keys are not taken", "see below"},
 			{"lanes", "list", "one, `direct`", "ways of delivery, see below; the first is the default"},
 			{"providers", "list", "required, here or in `catalogue`", "see below"},
 			{"models", "list", "required, here or in `catalogue`", "see below"}}},
@@ -38,6 +39,7 @@ static const struct part parts[] = {
 		"One entry for each certificate; it stands for the DNS names in it. Two for the same names, with keys of different kinds (ECDSA, RSA), go together.", {{NULL}}},
 	{SECTION_METRICS, "metrics", "", {{NULL}}},
 	{SECTION_TELEMETRY, "telemetry", "", {{NULL}}},
+	{SECTION_BYOK_FEE, "byok_fee", "What a request costs that goes by a customer's own key at the provider (`lethe byok add`): these two together. Without this section no such keys are taken or used.", {{NULL}}},
 	{SECTION_LOG, "log", "", {{NULL}}},
 	{SECTION_PROVIDER, "providers", "One entry for each provider account.",
 		{{"keys", "list", "none", "its API keys, see below; none for providers that want none"},

@@ -56,6 +56,11 @@ static const struct setting metrics_rows[] = {CONFIG_METRICS(ROW)};
 static const struct setting telemetry_rows[] = {CONFIG_TELEMETRY(ROW)};
 #undef RAW
 #undef VALUE
+#define RAW struct raw_byok_fee
+#define VALUE struct config_byok_fee
+static const struct setting byok_fee_rows[] = {CONFIG_BYOK_FEE(ROW)};
+#undef RAW
+#undef VALUE
 #define RAW struct raw_log
 #define VALUE struct config_log
 static const struct setting log_rows[] = {CONFIG_LOG(ROW)};
@@ -139,6 +144,9 @@ static const cyaml_schema_field_t metrics_fields[] = {CONFIG_METRICS(FIELD) CYAM
 #define RAW struct raw_telemetry
 static const cyaml_schema_field_t telemetry_fields[] = {CONFIG_TELEMETRY(FIELD) CYAML_FIELD_END};
 #undef RAW
+#define RAW struct raw_byok_fee
+static const cyaml_schema_field_t byok_fee_fields[] = {CONFIG_BYOK_FEE(FIELD) CYAML_FIELD_END};
+#undef RAW
 #define RAW struct raw_log
 static const cyaml_schema_field_t log_fields[] = {CONFIG_LOG(FIELD) CYAML_FIELD_END};
 #undef RAW
@@ -195,6 +203,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	PART("metrics", metrics, metrics_fields, CYAML_FLAG_OPTIONAL),
 	PART("telemetry", telemetry, telemetry_fields, CYAML_FLAG_OPTIONAL),
 	PART("log", log, log_fields, CYAML_FLAG_OPTIONAL),
+	PART("byok_fee", byok_fee, byok_fee_fields, CYAML_FLAG_OPTIONAL),
 	LIST("lanes", lanes, lane_value, CYAML_FLAG_OPTIONAL, 1, CATALOGUE_LANES_MAX),
 	LIST("providers", providers, provider_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_PROVIDERS_MAX),
 	LIST("models", models, model_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_MODELS_MAX),

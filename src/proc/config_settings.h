@@ -101,6 +101,10 @@
 		"where an OpenTelemetry collector takes OTLP over HTTP, for example http://127.0.0.1:4318: a span for each request that is booked; off without it. An address of " \
 		"this machine or a private network, as the spans go there in clear text; a collector sends them further, with TLS and whatever headers its service wants")
 
+#define CONFIG_BYOK_FEE(X) \
+	X("percent", percent_x100, RATIO, "0", 0, 100000, "of the list price: everything that the request would cost without the own key, in percent, for example '5'") \
+	X("per_request", per_request_nano, DOLLARS, "0", 0, DOLLARS_MOST, "added to each request")
+
 #define CONFIG_LOG(X) \
 	X("file", file, TEXT, "", 0, 4000, "path of the log (JSON lines, never content); standard error without it") \
 	X("level", level, LOG_LEVEL, "info", 0, 3, "events below this are counted in metrics and not written; what a process says as it dies always is")
@@ -211,6 +215,7 @@
 	X(CERTIFICATE, certificate) \
 	X(METRICS, metrics) \
 	X(TELEMETRY, telemetry) \
+	X(BYOK_FEE, byok_fee) \
 	X(LOG, log) \
 	X(PROVIDER, provider) \
 	X(KEY, key) \

@@ -19,9 +19,9 @@ struct kept {
 };
 
 static const struct kept pepper_kept = {"pepper", "without it no API key works that is in", API_KEY_PEPPER_BYTES},
-						 receipt_kept = {"receipt.key", NULL, RECEIPT_SEED_BYTES};
+						 receipt_kept = {"receipt.key", NULL, RECEIPT_SEED_BYTES}, master_kept = {"master.key", NULL, BYOK_SEED_BYTES};
 enum { KEPT_MAX = 32 };
-_Static_assert((int)API_KEY_PEPPER_BYTES <= (int)KEPT_MAX && (int)RECEIPT_SEED_BYTES <= (int)KEPT_MAX, "room for either");
+_Static_assert((int)API_KEY_PEPPER_BYTES <= (int)KEPT_MAX && (int)RECEIPT_SEED_BYTES <= (int)KEPT_MAX && (int)BYOK_SEED_BYTES <= (int)KEPT_MAX, "room for each");
 
 static enum loaded
 load(int dir, const char *dir_name, const struct kept *k, uint8_t *ret, char *ret_why)
@@ -121,4 +121,10 @@ bool
 receipt_seed_load_or_create(const char *dir_name, uint8_t ret[RECEIPT_SEED_BYTES], char ret_why[PEPPER_WHY_MAX])
 {
 	return load_or_create(dir_name, &receipt_kept, ret, ret_why);
+}
+
+bool
+master_load_or_create(const char *dir_name, uint8_t ret[BYOK_SEED_BYTES], char ret_why[PEPPER_WHY_MAX])
+{
+	return load_or_create(dir_name, &master_kept, ret, ret_why);
 }

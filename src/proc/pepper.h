@@ -1,12 +1,14 @@
 /*
  * What a data directory keeps secret: the pepper, under which API keys are hashed, DIR/pepper (without it no key that was ever given
- * out works); the seed of what receipts are signed by, DIR/receipt.key (docs/decisions/0024-receipts.md). Read by the supervisor,
+ * out works); the seed of what receipts are signed by, DIR/receipt.key (docs/decisions/0024-receipts.md); the master key, under which customers' own keys
+ * at providers are sealed, DIR/master.key (docs/decisions/0056-own-keys.md). Read by the supervisor,
  * which sends them to edges and ledger, and by the command line when it is the ledger itself. The caller owns the bytes and wipes them.
  */
 #ifndef PROC_PEPPER_H
 #define PROC_PEPPER_H
 
 #include "ticket/api_key.h"
+#include "ticket/byok.h"
 #include "ticket/receipt.h"
 
 enum { PEPPER_WHY_MAX = 600 };
@@ -21,5 +23,11 @@ must_check bool pepper_load_or_create(
 /* The same for DIR/receipt.key, which may be made anew at any time: the next heads are signed by the new key, and the log says so. */
 must_check bool receipt_seed_load_or_create(
 	const char *dir, uint8_t ret[RECEIPT_SEED_BYTES], char ret_why[PEPPER_WHY_MAX]);
+
+/*
+ * The same for DIR/master.key. Made anew, it opens none of the own keys that were sealed before: `lethe byok list` shows which, and they have to be added
+ * again.
+ */
+must_check bool master_load_or_create(const char *dir, uint8_t ret[BYOK_SEED_BYTES], char ret_why[PEPPER_WHY_MAX]);
 
 #endif

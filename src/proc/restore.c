@@ -148,7 +148,7 @@ move_all(int from, int to, const char *const *names, size_t count)
 static bool
 keep_old(const struct place *p, const char *kept)
 {
-	static const char *const secrets[] = {"pepper", "receipt.key"};
+	static const char *const secrets[] = {"pepper", "receipt.key", "master.key"};
 	int dir = openat(p->data, kept, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool ok = dir >= 0 && move_all(p->data, dir, store_files, ARRAY_LEN(store_files)) && move_all(p->data, dir, secrets, ARRAY_LEN(secrets)) && fsync(dir) == 0;
 	if (dir >= 0)
@@ -171,7 +171,7 @@ begin_change(const struct place *p)
 static bool
 put(const struct place *p, const char *kept)
 {
-	static const char *const order[] = {"pepper", "receipt.key", "ledger.db"};
+	static const char *const order[] = {"pepper", "receipt.key", "master.key", "ledger.db"};
 	if (!begin_change(p))
 		return false;
 	if (kept[0] != '\0' && !keep_old(p, kept))
@@ -209,7 +209,7 @@ restore_locked(const struct place *p, const struct backup_source *s, json_t **re
 		remove_staged(p->data, PART);
 		return true;
 	}
-	bool old = is_there(p->data, "ledger.db") || is_there(p->data, "pepper") || is_there(p->data, "receipt.key");
+	bool old = is_there(p->data, "ledger.db") || is_there(p->data, "pepper") || is_there(p->data, "receipt.key") || is_there(p->data, "master.key");
 	if (old && !make_kept(p, kept)) {
 		remove_staged(p->data, PART);
 		return fail(why, "a folder for what is there can't be made in %.300s: %s", p->o->data, strerror(errno));

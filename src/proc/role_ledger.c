@@ -11,7 +11,7 @@
 
 enum { PREDECESSOR_MS = 15000 };
 
-/* The first messages are the pepper and the receipts' seed; those behind them are ledger_main's. False: the supervisor is gone. */
+/* The first messages are the pepper, the receipts' seed and what own keys are sealed for; those behind them are ledger_main's. False: the supervisor is gone. */
 static bool
 receive_secret(int fd, enum secret_kind kind, uint8_t *ret, size_t secret_bytes)
 {
@@ -54,7 +54,7 @@ await_predecessor(int pidfd)
 int
 role_ledger(struct handover *h)
 {
-	static uint8_t pepper[API_KEY_PEPPER_BYTES], seed[RECEIPT_SEED_BYTES];
+	static uint8_t pepper[API_KEY_PEPPER_BYTES], seed[RECEIPT_SEED_BYTES], byok[BYOK_PUBLIC_BYTES];
 	int edge_fds[BOARD_EDGES_MAX];
 	for (uint32_t i = 0; i < h->edges; i++)
 		edge_fds[i] = handover_peer_fd(h, END_OF_EDGE, i);
@@ -65,6 +65,7 @@ role_ledger(struct handover *h)
 			.data_dir = h->ledger_data_dir,
 			.pepper = pepper,
 			.receipt_seed = seed,
+			.byok_public = byok,
 			.node = h->ledger_node,
 			.spans = h->ledger_spans,
 			.batch_window_ms = h->ledger_batch_window_ms,
@@ -90,7 +91,8 @@ role_ledger(struct handover *h)
 	};
 	if (!catalogue || !p.options.tally || !p.options.counters || !p.options.board || !p.options.keys)
 		return role_fail("shared memory");
-	if (!receive_secret(h->supervisor_fd, SECRET_PEPPER, pepper, sizeof pepper) || !receive_secret(h->supervisor_fd, SECRET_RECEIPT, seed, sizeof seed))
+	if (!receive_secret(h->supervisor_fd, SECRET_PEPPER, pepper, sizeof pepper) || !receive_secret(h->supervisor_fd, SECRET_RECEIPT, seed, sizeof seed) ||
+		!receive_secret(h->supervisor_fd, SECRET_BYOK, byok, sizeof byok))
 		return 0;
 	if (!await_predecessor(h->grant_fd[GRANT_PREDECESSOR]))
 		return role_fail("the ledger before does not end");

@@ -359,7 +359,8 @@ static bool
 plan_secrets(const struct config *c, struct supervisor_plan *plan)
 {
 	char why[PEPPER_WHY_MAX];
-	if (!pepper_load_or_create(plan->data_dir, plan->pepper, why) || !receipt_seed_load_or_create(plan->data_dir, plan->receipt_seed, why))
+	if (!pepper_load_or_create(plan->data_dir, plan->pepper, why) || !receipt_seed_load_or_create(plan->data_dir, plan->receipt_seed, why) ||
+		!master_load_or_create(plan->data_dir, plan->master, why))
 		return refuse(why, "");
 	bool kept = environment_keep(), read = plan_tls(c, plan) && plan_keys(c, plan);
 	config_clear_environment(c);
@@ -513,6 +514,7 @@ plan_of_process(const struct supervisor_plan *old, struct supervisor_plan *plan)
 	memcpy(plan->data_dir, old->data_dir, sizeof plan->data_dir);
 	memcpy(plan->pepper, old->pepper, sizeof plan->pepper);
 	memcpy(plan->receipt_seed, old->receipt_seed, sizeof plan->receipt_seed);
+	memcpy(plan->master, old->master, sizeof plan->master);
 	plan->generations = old->generations;
 	plan->metrics_on = old->metrics_on;
 	plan->metrics = old->metrics;
@@ -625,7 +627,7 @@ plan_like(struct served *v, struct served *now)
 	now->settings = now->plan.settings;
 	bool back = takeover_mode() == TAKEOVER_BACK;
 	if (!(back || takeover_fits(why)) || !pepper_load_or_create(now->plan.data_dir, now->plan.pepper, why) ||
-		!receipt_seed_load_or_create(now->plan.data_dir, now->plan.receipt_seed, why))
+		!receipt_seed_load_or_create(now->plan.data_dir, now->plan.receipt_seed, why) || !master_load_or_create(now->plan.data_dir, now->plan.master, why))
 		return refuse(why, "");
 	if (!plan_anew(v, now, &report))
 		return false;

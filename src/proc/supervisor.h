@@ -78,6 +78,7 @@ struct supervisor_plan {
 	bool metrics_on;
 	struct plan_address metrics;
 	uint8_t pepper[API_KEY_PEPPER_BYTES];
+	uint8_t master[BYOK_SEED_BYTES];
 	uint8_t receipt_seed[RECEIPT_SEED_BYTES];
 	struct plan_key *keys;
 	uint32_t key_count;

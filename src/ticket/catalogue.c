@@ -143,6 +143,12 @@ catalogue_target_price_now(const struct catalogue *c, const struct catalogue_tar
 	return price_at(c, t->price_at, t->price_count, now_ms);
 }
 
+const struct catalogue_price *
+catalogue_target_fee_now(const struct catalogue *c, const struct catalogue_target *t, uint64_t now_ms)
+{
+	return c->byok ? price_at(c, t->price_at + t->price_count, t->price_count, now_ms) : NULL;
+}
+
 static uint64_t
 prompt_tokens(const struct usage *u)
 {
@@ -164,6 +170,7 @@ catalogue_price_for(
 	const struct catalogue *c, const struct catalogue_target *t, const struct catalogue_price *base, const struct usage *u, bool *ret_unpriced)
 {
 	const struct catalogue_price *end = catalogue_price(c, t->price_at) + t->price_count, *standard = base, *own = NULL;
+	end += base >= end ? t->price_count : 0; /* a fee's */
 	uint64_t prompt = prompt_tokens(u);
 	for (const struct catalogue_price *p = base; p < end && p->from_ms == base->from_ms; p++) {
 		if (prompt <= p->above_tokens && p->above_tokens)
@@ -266,6 +273,13 @@ prices_ordered(const struct catalogue *c, uint32_t first_row, uint32_t count)
 	return true;
 }
 
+/* The list, and behind it the fees, if there are any. */
+static bool
+list_ok(const struct catalogue *c, uint32_t first_row, uint32_t count)
+{
+	return prices_ordered(c, first_row, count) && (!c->byok || prices_ordered(c, first_row + count, count));
+}
+
 static bool
 lane_ok(const struct catalogue_lane *l)
 {
@@ -278,7 +292,7 @@ target_ok(const struct catalogue *c, const struct catalogue_target *t)
 	if (t->model >= c->model_count || t->provider >= c->provider_count || t->lane >= c->lane_count || t->weight == 0 || !bool_ok(&t->zero_retention) ||
 		!bool_ok(&t->own_prices))
 		return false;
-	return prices_ordered(c, t->price_at, t->price_count) && text_ok(t->upstream_id, sizeof t->upstream_id) &&
+	return list_ok(c, t->price_at, t->price_count) && text_ok(t->upstream_id, sizeof t->upstream_id) &&
 		memchr(t->region, '\0', sizeof t->region) != NULL;
 }
 
@@ -303,7 +317,7 @@ model_ok(const struct catalogue *c, uint32_t index)
 	if (m->target_count == 0 || m->target_at > c->target_count || m->target_count > c->target_count - m->target_at ||
 		m->target_count > CATALOGUE_TARGETS_MAX * CATALOGUE_LANES_MAX)
 		return false;
-	return prices_ordered(c, m->price_at, m->price_count) && targets_ordered(c, m, index) && text_ok(m->public_id, sizeof m->public_id);
+	return list_ok(c, m->price_at, m->price_count) && targets_ordered(c, m, index) && text_ok(m->public_id, sizeof m->public_id);
 }
 
 static bool
@@ -351,7 +365,7 @@ catalogue_attach(const void *memory, size_t bytes)
 	const struct catalogue *c = memory;
 	if (bytes < sizeof *c || (uintptr_t)memory % 8 != 0 || c->magic != CATALOGUE_MAGIC)
 		return NULL;
-	if (c->bytes < sizeof *c || c->bytes > bytes || !sections_ok(c))
+	if (c->bytes < sizeof *c || c->bytes > bytes || c->byok > 1 || !sections_ok(c))
 		return NULL;
 	for (uint32_t i = 0; i < c->provider_count; i++)
 		if (!provider_ok(catalogue_provider(c, i)))

@@ -93,6 +93,7 @@ struct catalogue_target {
 	uint16_t lane; /* index */
 	uint16_t rank, weight;
 	bool own_prices; /* by a list of its own, not by the lane's factor alone */
+	uint32_t byok_owner; /* own rows: as whose the book has the fees */
 	uint16_t number; /* among the model's, in the order of the file */
 	bool zero_retention; /* it is declared to keep nothing */
 	char region[CATALOGUE_REGION_MAX]; /* as declared; may be empty */
@@ -109,6 +110,7 @@ struct catalogue_model {
 	uint32_t bytes_per_token_x100; /* floor: the fewest bytes a prompt token can have, × 100 */
 	uint32_t image_tokens, audio_tokens, file_tokens; /* upper bound of input tokens per such part */
 	uint32_t price_at, price_count; /* rows in prices[] */
+	uint32_t byok_owner; /* as whose the book has the fees */
 	uint64_t created_s;
 };
 
@@ -127,11 +129,13 @@ struct catalogue_price_ref {
 	uint32_t zero;
 };
 
-#define CATALOGUE_MAGIC 0x0363656874654c43ULL
+#define CATALOGUE_MAGIC 0x0463656874654c43ULL
 
 struct catalogue {
 	uint64_t magic, bytes, version; /* version: hash of everything behind */
 	uint32_t provider_count, model_count, price_count, name_count, lane_count, target_count;
+	uint32_t byok; /* 1: behind each price list stand as many rows, what the same costs by the customer's own key at the provider */
+	uint32_t zero;
 	uint64_t provider_at, model_at, price_at, name_at, price_ref_at, lane_at, target_at; /* offsets from the start */
 };
 
@@ -161,7 +165,8 @@ catalogue_target_has_prices(const struct catalogue *c, const struct catalogue_ta
 {
 	return t->price_at != catalogue_model(c, t->model)->price_at;
 }
-enum { CATALOGUE_OWNER_MAX = 2 * CATALOGUE_NAME_MAX + CATALOGUE_LANE_NAME_MAX + 8 };
+#define CATALOGUE_BYOK " (own key)" /* behind an owner's name: whose the fees are */
+enum { CATALOGUE_OWNER_MAX = 2 * CATALOGUE_NAME_MAX + CATALOGUE_LANE_NAME_MAX + 8 + sizeof(CATALOGUE_BYOK) };
 size_t catalogue_price_owner(const struct catalogue *c, const struct catalogue_target *t, char ret[CATALOGUE_OWNER_MAX]);
 
 /* By its name, in any case of letters; the index or -1. */
@@ -178,6 +183,9 @@ const struct catalogue_model *catalogue_find_model(const struct catalogue *c, st
 const struct catalogue_price *catalogue_price_now(
 	const struct catalogue *c, const struct catalogue_model *m, uint64_t now_ms);
 const struct catalogue_price *catalogue_target_price_now(
+	const struct catalogue *c, const struct catalogue_target *t, uint64_t now_ms);
+/* The same by a customer's own key: the fee. NULL: there is none, and no such key is used. */
+const struct catalogue_price *catalogue_target_fee_now(
 	const struct catalogue *c, const struct catalogue_target *t, uint64_t now_ms);
 /*
  * The row of the base's group that this usage is charged by. A tier without a row of its own is charged as standard, and *ret_unpriced says so. The list

@@ -16,6 +16,7 @@ enum { ID_DIGITS = 11,
 #define ID_ACCOUNT "acc_"
 #define ID_KEY "key_"
 #define ID_BOOKING "bkg_"
+#define ID_BYOK "byok_"
 
 /* Writes prefix, digits and a terminator to out[ID_TEXT_MAX]; returns the length without it. */
 size_t id_text(const char *prefix, uint64_t id, char *out);

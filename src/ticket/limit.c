@@ -342,3 +342,54 @@ limit_set_lists(struct limit_row *r, const struct limit_lists *l)
 	}
 	atomic_store_explicit(&r->version, version, memory_order_release);
 }
+
+/* ---- own keys ---- */
+
+bool
+limit_byok_at(const struct limit_row *r, unsigned n, struct limit_byok_one *ret)
+{
+	const struct limit_byok *b = &r->byok[n];
+	uint64_t id = atomic_load_explicit(&b->id, memory_order_acquire);
+	if (!id)
+		return false;
+	*ret = (struct limit_byok_one){id, atomic_load(&b->provider), atomic_load(&b->fallback) == 1};
+	return atomic_load(&b->id) == id; /* else it was taken away in between */
+}
+
+static bool
+is_among(uint64_t id, const struct limit_byok_one *all, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (all[i].id == id)
+			return true;
+	return false;
+}
+
+static bool
+is_there(const struct limit_row *r, uint64_t id)
+{
+	for (unsigned n = 0; n < LIMIT_BYOK_MAX; n++)
+		if (atomic_load(&r->byok[n].id) == id)
+			return true;
+	return false;
+}
+
+/* What is new gets a place after what is old has left its own: a provider never has two. */
+void
+limit_set_byok(struct limit_row *r, const struct limit_byok_one *all, unsigned count)
+{
+	for (unsigned n = 0; n < LIMIT_BYOK_MAX; n++)
+		if (!is_among(atomic_load(&r->byok[n].id), all, count))
+			atomic_store(&r->byok[n].id, 0);
+	for (unsigned i = 0, n = 0; i < count; i++) {
+		if (is_there(r, all[i].id))
+			continue;
+		while (n < LIMIT_BYOK_MAX && atomic_load(&r->byok[n].id))
+			n++;
+		if (n == LIMIT_BYOK_MAX)
+			return;
+		atomic_store(&r->byok[n].provider, all[i].provider);
+		atomic_store(&r->byok[n].fallback, all[i].fallback);
+		atomic_store_explicit(&r->byok[n].id, all[i].id, memory_order_release);
+	}
+}

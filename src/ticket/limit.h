@@ -21,6 +21,7 @@ enum {
 	LIMIT_EDGES = 128,
 	LIMIT_MODELS_MAX = 192,
 	LIMIT_ADDRESSES_MAX = 32,
+	LIMIT_BYOK_MAX = 16, /* own keys of an account */
 	LIMIT_BUDGETS_MAX = TICKET_LEGS_MAX - 1, /* limits of money that one exchange can be under */
 	LIMIT_ROWS = 16384, /* of a server's board: sparse, a page each */
 };
@@ -37,6 +38,16 @@ struct limit_list {
 enum limit_named { LIMIT_MODELS = 1,
 	LIMIT_ADDRESSES = 2 };
 
+/*
+ * An account's own key at a provider (byok.h), which only its number is told of. The number is written last and taken away first; another key has
+ * another number.
+ */
+struct limit_byok {
+	_Atomic uint64_t id; /* 0: none */
+	_Atomic uint32_t provider; /* catalogue id */
+	_Atomic uint32_t fallback; /* 1: ours may be used when it is refused */
+};
+
 struct limit_row {
 	_Atomic uint64_t subject; /* id of a key or an account */
 	_Atomic uint32_t parent; /* the row of the key's account */
@@ -48,6 +59,7 @@ struct limit_row {
 	_Atomic uint64_t day; /* day << 40 | requests */
 	_Atomic uint16_t streams[LIMIT_EDGES];
 	struct limit_list lists[2];
+	struct limit_byok byok[LIMIT_BYOK_MAX]; /* of an account */
 } __attribute__((aligned(4096)));
 
 _Static_assert(sizeof(struct limit_row) == 4096, "a limited key is a page");
@@ -111,5 +123,17 @@ struct limit_lists {
 	struct address_range addresses[LIMIT_ADDRESSES_MAX];
 };
 void limit_set_lists(struct limit_row *r, const struct limit_lists *l);
+
+/* ---- own keys ---- */
+
+struct limit_byok_one {
+	uint64_t id;
+	uint32_t provider;
+	bool fallback;
+};
+/* The n-th place. False: no key is there. */
+must_check bool limit_byok_at(const struct limit_row *r, unsigned n, struct limit_byok_one *ret);
+/* Ledger: these, and no others from here on. */
+void limit_set_byok(struct limit_row *r, const struct limit_byok_one *all, unsigned count);
 
 #endif

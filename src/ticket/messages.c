@@ -7,8 +7,8 @@
 #define FROM_SUPERVISOR(type) true
 #define FROM_EDGE(type) (sizeof(struct type) <= sizeof(struct message_event))
 #define FROM_DIALER(type) FROM_EDGE(type)
-/* It sees no content: a ticket is numbers, a receipt what it wrote itself. */
-#define FROM_LEDGER(type) (sizeof(struct type) <= sizeof(struct message_span) || sizeof(struct type) == sizeof(struct message_receipt))
+/* It sees no content: a ticket is numbers, a receipt what it wrote itself, an own key a box that it can't open. */
+#define FROM_LEDGER(type) (sizeof(struct type) <= sizeof(struct message_span) || sizeof(struct type) == sizeof(struct message_receipt) || sizeof(struct type) == sizeof(struct message_byok))
 #define FROM_SCRIBE(type) FROM_EDGE(type)
 #define FROM_ANY(type) FROM_EDGE(type)
 #define X(name, sender, receiver, type, fd) _Static_assert(FROM_##sender(type), #name " has room for text");

@@ -9,6 +9,7 @@
 #define TICKET_MESSAGES_H
 
 #include "core/base.h"
+#include "ticket/byok.h"
 #include "ticket/ticket.h"
 
 #define MESSAGES(X) \
@@ -37,7 +38,9 @@
 	X(RECEIPT, LEDGER, EDGE, message_receipt, false) /* a piece of it, in order; or that there is none */ \
 	X(SPAN, LEDGER, SCRIBE, message_span, false) /* what was booked, when OpenTelemetry is wanted */ \
 	X(COLLECTOR_WANTED, SCRIBE, SUPERVISOR, message_plain, false) \
-	X(COLLECTOR, SUPERVISOR, SCRIBE, message_plain, true) /* a socket that is being connected to it */
+	X(COLLECTOR, SUPERVISOR, SCRIBE, message_plain, true) /* a socket that is being connected to it */ \
+	X(BYOK_WANTED, EDGE, LEDGER, message_byok_wanted, false) /* the box of an own key at a provider (byok.h) */ \
+	X(BYOK, LEDGER, EDGE, message_byok, false) /* it, or that there is none */
 
 enum message_type {
 	MESSAGE_NONE,
@@ -65,6 +68,7 @@ enum secret_kind {
 	SECRET_CLIENT_CA, /* who may have signed certificates of clients */
 	SECRET_TRUST, /* by number: who may have signed a provider's; catalogue_provider.trust */
 	SECRET_TICKET_KEY, /* TICKET_KEY_BYTES: seals session tickets from now on; in force at once */
+	SECRET_BYOK, /* BYOK_SEED_BYTES to edges, which open customers' own provider keys by it; BYOK_PUBLIC_BYTES to the ledger, which can't */
 };
 
 struct message_head {
@@ -175,6 +179,20 @@ struct message_receipt {
 	uint16_t text_bytes, result; /* enum receipt_result */
 	uint32_t zero;
 	char text[RECEIPT_PIECE];
+};
+
+/* An own key at a provider, sealed for edges. */
+struct message_byok_wanted {
+	struct message_head head;
+	uint64_t id;
+};
+
+struct message_byok {
+	struct message_head head;
+	uint64_t id, account;
+	uint32_t provider;
+	uint32_t result; /* 0: here it is; 1: there is none */
+	uint8_t box[BYOK_BOX_BYTES];
 };
 
 /* What a process reports: an event id and numbers from a table (ticket/events.h). */

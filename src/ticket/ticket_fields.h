@@ -55,6 +55,7 @@ enum ticket_flag {
 	TICKET_ABSURD = 8,
 	TICKET_GEO_US = 16,
 	TICKET_TIER_UNPRICED = 32, /* the answer's tier has no price of its own: charged as standard */
+	TICKET_OWN_KEY = 64, /* by the account's own key at the provider: the fee is charged */
 };
 
 enum client_family {

@@ -27,7 +27,7 @@ function on(data: string, ...args: string[]): Promise<{ status: number; json: Re
 const message = (said: { json: Record<string, any> }) => said.json["error"]?.message as string;
 // What a restore may change.
 const contents = (data: string) =>
-	readdirSync(data).filter((name) => /^(ledger|pepper|receipt|restore|before)/.test(name)).sort()
+	readdirSync(data).filter((name) => /^(ledger|master|pepper|receipt|restore|before)/.test(name)).sort()
 		.map((name) => [name, statSync(join(data, name)).isFile() ? createHash("sha256").update(readFileSync(join(data, name))).digest("hex") : "folder"]);
 
 test("beside a server under load: one moment of it, in a folder that only its owner reads", async () => {
@@ -40,7 +40,7 @@ test("beside a server under load: one moment of it, in a folder that only its ow
 	expect(made["tickets"]).toBeGreaterThan(0);
 	expect(made["tickets"]).toBeLessThan(tickets(w.lethe).length);
 	expect(statSync(at("monday")).mode & 0o777).toBe(0o700);
-	expect(modes(at("monday"))).toEqual({ "backup.json": 0o600, "ledger.db": 0o600, pepper: 0o600, "receipt.key": 0o600 });
+	expect(modes(at("monday"))).toEqual({ "backup.json": 0o600, "ledger.db": 0o600, "master.key": 0o600, pepper: 0o600, "receipt.key": 0o600 });
 	expect(existsSync(at("monday.part"))).toBe(false);
 	expect(message(await w.lethe.run("backup", at("monday")))).toMatch(/is there already/);
 	expect(message(await w.lethe.run("backup", at("no/such/parent")))).toMatch(/make its parent/);
@@ -62,7 +62,7 @@ test("a restored ledger is the one of that moment, and its keys work", async () 
 	expect(done["tickets"]).toBeGreaterThanOrEqual(made.tickets);
 	expect(done["tickets"]).toBeLessThan(before);
 	expect(tickets(w.lethe).length).toBe(done["tickets"]);
-	expect(readdirSync(join(w.lethe.data, done["kept"])).sort()).toEqual(expect.arrayContaining(["ledger.db", "pepper", "receipt.key"]));
+	expect(readdirSync(join(w.lethe.data, done["kept"])).sort()).toEqual(expect.arrayContaining(["ledger.db", "master.key", "pepper", "receipt.key"]));
 	expect(readdirSync(w.lethe.data).filter((name) => name.startsWith("restore"))).toEqual([]);
 	await w.lethe.up();
 	await w.lethe.client(w.customer.key).chat.completions.create({ model: "exact", messages: [{ role: "user", content: "hi" }] });
@@ -88,7 +88,7 @@ test("a backup that was changed, or whose books are wrong, changes nothing", asy
 		expect(contents(w.lethe.data)).toEqual(old);
 		return message(said);
 	};
-	for (const name of ["ledger.db", "pepper", "receipt.key"])
+	for (const name of ["ledger.db", "master.key", "pepper", "receipt.key"])
 		expect(await restored((folder) => {
 			const bytes = readFileSync(join(folder, name));
 			bytes[bytes.length >> 1]! ^= 1;

@@ -121,6 +121,7 @@ static void
 make_ledger(struct rig *r, const char *dollars)
 {
 	char why[256] = "";
+	byok_public(r->pepper, r->byok_public);
 	strcpy(r->dir, "/tmp/lethe-rig-XXXXXX");
 	char *made = mkdtemp(r->dir);
 	assert(made);
@@ -129,6 +130,7 @@ make_ledger(struct rig *r, const char *dollars)
 		.data_dir = r->dir,
 		.pepper = r->pepper,
 		.receipt_seed = r->pepper,
+		.byok_public = r->byok_public,
 		.batch_window_ms = 50,
 		.catalogue = r->catalogue,
 		.board = r->ledger_board,
@@ -166,6 +168,8 @@ hand_over(struct rig *r)
 	memcpy(secret.secret, r->pepper, API_KEY_PEPPER_BYTES);
 	sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
 	secret.kind = SECRET_RECEIPT; /* the same bytes do */
+	sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
+	secret.kind = SECRET_BYOK;
 	sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
 	secret.kind = SECRET_PROVIDER_KEY;
 	secret.secret_bytes = 24;
@@ -324,6 +328,13 @@ answer_loads(struct rig *r)
 	size_t bytes;
 	int fd;
 	while (ipc_recv(r->ledger_end, buf, &bytes, &fd) == IPC_OK) {
+		if (((struct message_head *)buf)->type == MESSAGE_BYOK_WANTED) {
+			struct message_byok answer;
+			ledger_byok(r->ledger, ((struct message_byok_wanted *)buf)->id, &answer);
+			bool told = ipc_send(r->ledger_end, &answer, sizeof answer, -1) == IPC_OK;
+			assert(told);
+			continue;
+		}
 		struct message_row m = *(struct message_row *)buf;
 		m.head.type = MESSAGE_LOADED;
 		m.result = ledger_load_row(r->ledger, m.row, &m.slot);
@@ -468,16 +479,22 @@ rig_request(const struct rig *r, const char *body, const char *headers, char *ou
 
 /* ---- money ---- */
 
-int64_t
-rig_balance(struct rig *r)
+static int64_t
+balance_in(struct rig *r, const char *account)
 {
-	json_t *a = rig_control(r, json_pack("{s:s,s:s}", "op", "account.show", "account", r->account));
+	json_t *a = rig_control(r, json_pack("{s:s,s:s}", "op", "account.show", "account", account));
 	const char *text = json_string_value(json_object_get(a, "balance"));
 	struct nano n = {0};
 	bool parsed = text && nano_parse((struct span){text, strlen(text)}, &n);
 	assert(parsed);
 	json_decref(a);
 	return n.v;
+}
+
+int64_t
+rig_balance(struct rig *r)
+{
+	return balance_in(r, r->account);
 }
 
 long
@@ -495,7 +512,9 @@ balance_of(void *arg, uint64_t row, struct nano *ret)
 	struct rig *r = arg;
 	if (row & LIMIT_BUDGET_ROW)
 		return budget_balance(r->ledger, row, ret);
-	ret->v = rig_balance(r);
+	char account[ID_TEXT_MAX];
+	id_text(ID_ACCOUNT, row, account);
+	ret->v = balance_in(r, account);
 	return true;
 }
 

@@ -8,6 +8,7 @@
 #include "edge/edge_priv.h"
 #include "ledger/ledger.h"
 #include "proc/config.h"
+#include "ticket/byok.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -28,7 +29,8 @@ struct rig {
 	char dir[64];
 	char key[API_KEY_BYTES + 1];
 	char account[32];
-	uint8_t pepper[API_KEY_PEPPER_BYTES];
+	uint8_t pepper[API_KEY_PEPPER_BYTES]; /* and the master key */
+	uint8_t byok_public[BYOK_PUBLIC_BYTES];
 	int supervisor, dialer, scribe, ledger_end; /* our ends */
 	int provider[RIG_DIALS_MAX]; /* connections that the edge has asked for, in order */
 	int dials;

@@ -1,0 +1,408 @@
+/* Customers' own keys at providers: whose key is sent, what it costs, what is said when it is refused, and that ours is never used in its place. */
+#include "loopback/rig.h"
+
+#include "core/ipc.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sodium.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct rig r;
+static char in[RIG_OUT_MAX], out[RIG_OUT_MAX];
+
+#define PRICES "    context: 100000\n    output: 4000\n    prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]\n"
+
+static const char catalogue[] =
+	"listen: [\"127.0.0.1:0\"]\n"
+	"byok_fee: {percent: '5', per_request: '0.00001'}\n"
+	"providers:\n"
+	"  - {name: one, url: \"http://127.0.0.1:1/v1\", keys: [{env: RIG_KEY}]}\n"
+	"  - {name: two, url: \"http://127.0.0.1:2/v1\", keys: [{env: RIG_KEY}]}\n"
+	"  - {name: other, url: \"http://127.0.0.1:4\", dialect: anthropic, keys: [{env: RIG_KEY}]}\n"
+	"models:\n"
+	"  - id: m\n" PRICES "    provider: one\n"
+	"  - id: pair\n" PRICES "    targets: [{provider: one}, {provider: two, rank: 2}]\n"
+	"  - id: crossed\n" PRICES "    provider: other\n";
+
+#define BODY(model) "{\"model\":\"" model "\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
+#define ANSWER "{\"id\":\"c\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"Hello.\"},\"finish_reason\":\"stop\"}]," \
+			   "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}"
+#define REFUSAL "{\"error\":{\"message\":\"Incorrect API key provided: sk-the****owns.\",\"type\":\"invalid_request_error\",\"code\":\"invalid_api_key\"}}"
+
+enum { LIST = 20000,
+	FEE = 1000 + 10000 }; /* nano: 5 %, and what each request costs */
+
+static const char ours[] = "sk-rig-";
+
+static int
+begin(void **state)
+{
+	rig_open_with(&r, catalogue, "1.00", DURABILITY_BATCHED);
+	return 0;
+}
+
+static int
+end(void **state)
+{
+	rig_check_books(&r);
+	rig_close(&r);
+	return 0;
+}
+
+/* ---- orders ---- */
+
+static json_t *
+told_ok(json_t *answer)
+{
+	if (!json_is_true(json_object_get(answer, "ok")))
+		fail_msg("%s", json_dumps(answer, 0));
+	return answer;
+}
+
+/* As `lethe byok add` does it. */
+static void
+add_sealed(const char *account, const char *provider, const char *secret, bool fallback, const uint8_t *master)
+{
+	uint8_t box[BYOK_BOX_BYTES], public_key[BYOK_PUBLIC_BYTES];
+	char hex[BYOK_BOX_TEXT + 1];
+	json_t *a = told_ok(rig_control(&r, json_pack("{s:s, s:s, s:s}", "op", "byok.public", "account", account, "provider", provider)));
+	struct byok_owner owner = {strtoull(json_string_value(json_object_get(a, "account_number")), NULL, 10), (uint32_t)json_integer_value(json_object_get(a, "provider_number"))};
+	assert_int_equal(sodium_hex2bin(public_key, sizeof public_key, json_string_value(json_object_get(a, "public")), BYOK_PUBLIC_TEXT, NULL, NULL, NULL), 0);
+	json_decref(a);
+	if (master)
+		byok_public(master, public_key);
+	assert_true(byok_seal(public_key, &owner, (struct span){secret, strlen(secret)}, box));
+	sodium_bin2hex(hex, sizeof hex, box, sizeof box);
+	json_decref(told_ok(rig_control(&r, json_pack("{s:s, s:s, s:s, s:s, s:b}", "op", "byok.add", "account", account, "provider", provider, "box", hex, "fallback", fallback))));
+}
+
+static void
+add(const char *account, const char *provider, const char *secret, bool fallback)
+{
+	add_sealed(account, provider, secret, fallback, NULL);
+}
+
+static void
+drop(const char *account, const char *provider)
+{
+	json_decref(told_ok(rig_control(&r, json_pack("{s:s, s:s, s:s}", "op", "byok.remove", "account", account, "provider", provider))));
+}
+
+/* Another customer's key from here on; the first one's comes back with the end of the test. */
+static void
+be_somebody_else(void)
+{
+	json_decref(told_ok(rig_control(&r, json_pack("{s:s, s:s}", "op", "account.create", "name", "else"))));
+	json_decref(told_ok(rig_control(&r, json_pack("{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "else", "amount", "1.00", "reason", "t"))));
+	json_t *a = told_ok(rig_control(&r, json_pack("{s:s, s:s}", "op", "key.create", "account", "else")));
+	snprintf(r.key, sizeof r.key, "%s", json_string_value(json_object_get(a, "secret")));
+	snprintf(r.account, sizeof r.account, "%s", json_string_value(json_object_get(a, "account")));
+	json_decref(a);
+}
+
+static int64_t
+nano_of(const char *member)
+{
+	struct nano n = {0};
+	json_t *a = told_ok(rig_control(&r, json_pack("{s:s, s:s}", "op", "account.show", "account", r.account)));
+	const char *text = json_string_value(json_object_get(a, member));
+	assert_true(text && nano_parse((struct span){text, strlen(text)}, &n));
+	json_decref(a);
+	return n.v;
+}
+
+/* ---- exchanges ---- */
+
+/* Connections that were asked for before are not looked at again. */
+static int seen;
+
+static int
+ask(const char *body)
+{
+	int fd = rig_client(&r);
+	seen = r.dials;
+	rig_send(&r, fd, in, rig_request(&r, body, "", in));
+	return fd;
+}
+
+/* The next connection to a provider has got a request with a key that begins so. */
+static int
+asked_by(const char *key)
+{
+	char want[80];
+	bool eof;
+	int fd = rig_provider(&r, seen++);
+	assert_true(fd >= 0);
+	rig_read(&r, fd, out, &eof);
+	snprintf(want, sizeof want, "authorization: Bearer %s", key);
+	char anthropic[80];
+	snprintf(anthropic, sizeof anthropic, "x-api-key: %s", key);
+	if (!strstr(out, want) && !strstr(out, anthropic))
+		fail_msg("asked by another key than %s: %s", key, out);
+	return fd;
+}
+
+static void
+say(int fd, const char *status, const char *headers, const char *body)
+{
+	char text[1024];
+	int len = snprintf(text, sizeof text, "HTTP/1.1 %s\r\ncontent-type: application/json\r\n%sconnection: close\r\ncontent-length: %zu\r\n\r\n%s", status, headers, strlen(body), body);
+	rig_send(&r, fd, text, (size_t)len);
+}
+
+static void
+told(int fd, const char *begins, const char *has)
+{
+	bool eof;
+	rig_read(&r, fd, out, &eof);
+	if (strncmp(out, begins, strlen(begins)) != 0 || !strstr(out, has))
+		fail_msg("wanted %s … %s, got: %s", begins, has, out);
+	close(fd);
+	rig_turn(&r);
+}
+
+/* A request that is answered, by that key at that price. */
+static void
+answered(const char *body, const char *key, int64_t cost)
+{
+	rig_book(&r);
+	int64_t before = nano_of("balance");
+	int c = ask(body), p = asked_by(key);
+	say(p, "200 OK", "", ANSWER);
+	told(c, "HTTP/1.1 200", "Hello.");
+	rig_book(&r);
+	assert_int_equal(before - nano_of("balance"), cost);
+	close(p);
+	rig_turn(&r);
+}
+
+/* Was any event of this kind told to the scribe? */
+static bool
+reported(enum event_id event)
+{
+	_Alignas(8) char buf[IPC_MESSAGE_MAX];
+	size_t bytes;
+	int fd;
+	bool found = false;
+	while (ipc_recv(r.scribe, buf, &bytes, &fd) == IPC_OK)
+		found |= ((struct message_event *)buf)->head.type == MESSAGE_EVENT && ((struct message_event *)buf)->event == event;
+	return found;
+}
+
+/* ---- what it is used for, and what it costs ---- */
+
+static void
+a_request_goes_by_the_own_key_and_costs_the_fee(void **state)
+{
+	answered(BODY("m"), ours, LIST);
+	add("rig", "one", "sk-theirs-1", false);
+	answered(BODY("m"), "sk-theirs-1\r", FEE);
+	answered(BODY("pair"), "sk-theirs-1\r", FEE);
+	answered(BODY("m"), "sk-theirs-1\r", FEE);
+}
+
+static void
+the_hold_is_counted_by_the_fee(void **state)
+{
+	int64_t holds[3];
+	for (int i = 0; i < 3; i++) {
+		if (i > 0)
+			add("rig", "one", "sk-theirs-1", i == 2);
+		rig_book(&r);
+		int c = ask(BODY("m")), p = asked_by(i ? "sk-theirs-1\r" : ours);
+		holds[i] = nano_of("held");
+		say(p, "200 OK", "", ANSWER);
+		told(c, "HTTP/1.1 200", "Hello.");
+		close(p);
+		rig_turn(&r);
+		rig_book(&r);
+	}
+	assert_int_equal(holds[1], holds[0] / 20 + 10000);
+	assert_int_equal(holds[2], holds[0] + 10000); /* it may come to ours: the dearer of each amount */
+}
+
+static void
+nobody_elses_key_is_used(void **state)
+{
+	add("rig", "one", "sk-theirs-1", false);
+	answered(BODY("m"), "sk-theirs-1\r", FEE);
+	be_somebody_else();
+	answered(BODY("m"), ours, LIST);
+	add("else", "one", "sk-elses-22", false);
+	answered(BODY("m"), "sk-elses-22\r", FEE);
+	drop("rig", "one");
+	answered(BODY("m"), "sk-elses-22\r", FEE);
+	drop("else", "one");
+	answered(BODY("m"), ours, LIST);
+}
+
+static void
+another_key_and_its_removal_hold_at_once(void **state)
+{
+	add("rig", "one", "sk-theirs-1", false);
+	answered(BODY("m"), "sk-theirs-1\r", FEE);
+	int c = ask(BODY("m")), p = asked_by("sk-theirs-1\r"); /* under way while it is replaced */
+	add("rig", "one", "sk-theirs-2", false);
+	say(p, "200 OK", "", ANSWER);
+	told(c, "HTTP/1.1 200", "Hello.");
+	close(p);
+	rig_turn(&r);
+	answered(BODY("m"), "sk-theirs-2\r", FEE);
+	drop("rig", "one");
+	answered(BODY("m"), ours, LIST);
+	rig_pass(&r, 2100);
+	answered(BODY("m"), ours, LIST);
+}
+
+static void
+a_ticket_says_that_it_was_an_own_key(void **state)
+{
+	add("rig", "one", "sk-theirs-1", false);
+	answered(BODY("m"), "sk-theirs-1\r", FEE);
+	char *id = strstr(out, "lethe-receipt: req_");
+	assert_non_null(id);
+	char request[16];
+	memcpy(request, id + 15, 15);
+	request[15] = '\0';
+	json_t *t = told_ok(rig_control(&r, json_pack("{s:s, s:s}", "op", "ticket.show", "id", request)));
+	assert_true(json_is_true(json_object_get(t, "own_key")));
+	assert_string_equal(json_string_value(json_object_get(t, "model")), "m");
+	json_decref(t);
+}
+
+/* ---- when it is refused ---- */
+
+static void
+a_refused_key_is_told_and_costs_nothing_and_ours_goes_on(void **state)
+{
+	static const char *const statuses[] = {"401 Unauthorized", "403 Forbidden", "402 Payment Required", "429 Too Many Requests"};
+	add("rig", "one", "sk-theirs-1", false);
+	(void)reported(EVENT_PROVIDER_ACCOUNT);
+	for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
+		char line[40];
+		int64_t before = nano_of("balance");
+		int c = ask(BODY("pair")), p = asked_by("sk-theirs-1\r");
+		say(p, statuses[i], "retry-after: 60\r\n", i == 3 ? "{\"error\":{\"message\":\"You exceeded your current quota, sk-the****owns.\",\"code\":\"insufficient_quota\"}}" : REFUSAL);
+		snprintf(line, sizeof line, "HTTP/1.1 %.3s", statuses[i]);
+		told(c, line, "sk-the****owns.");
+		assert_int_equal(rig_provider(&r, seen), -1);
+		rig_book(&r);
+		assert_int_equal(nano_of("balance"), before);
+		close(p);
+		rig_turn(&r);
+	}
+	assert_false(reported(EVENT_PROVIDER_ACCOUNT));
+	be_somebody_else();
+	answered(BODY("pair"), "sk-rig-0", LIST); /* at the first target: its circuits are closed */
+}
+
+static void
+the_refusal_is_told_in_the_callers_dialect(void **state)
+{
+	add("rig", "other", "sk-ant-theirs", false);
+	int c = ask(BODY("crossed")), p = asked_by("sk-ant-theirs\r");
+	say(p, "401 Unauthorized", "", "{\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"invalid x-api-key\"}}");
+	told(c, "HTTP/1.1 401", "invalid x-api-key");
+	assert_non_null(strstr(out, "\"param\":"));
+	assert_null(strstr(out, "\"type\":\"error\""));
+	close(p);
+}
+
+static void
+what_fails_does_not_fall_back_unless_it_may(void **state)
+{
+	add("rig", "one", "sk-theirs-1", false);
+	int c = ask(BODY("pair")), p = asked_by("sk-theirs-1\r");
+	say(p, "500 Oops", "", "{\"error\":{\"message\":\"no\"}}");
+	told(c, "HTTP/1.1 500", "");
+	assert_int_equal(rig_provider(&r, seen), -1);
+	close(p);
+	r.refuse = 1;
+	c = ask(BODY("pair"));
+	told(c, "HTTP/1.1 50", "");
+	assert_int_equal(r.dials, seen);
+	r.refuse = 0;
+}
+
+static void
+with_leave_our_key_and_other_targets_are_asked_next_at_their_price(void **state)
+{
+	add("rig", "one", "sk-theirs-1", true);
+	answered(BODY("pair"), "sk-theirs-1\r", FEE);
+	int64_t before = nano_of("balance");
+	int c = ask(BODY("pair")), p = asked_by("sk-theirs-1\r");
+	say(p, "401 Unauthorized", "", REFUSAL);
+	int q = asked_by(ours);
+	say(q, "500 Oops", "", "{\"error\":{\"message\":\"no\"}}");
+	int s = asked_by("sk-rig-1"); /* the second provider's, ours too */
+	say(s, "200 OK", "", ANSWER);
+	told(c, "HTTP/1.1 200", "Hello.");
+	rig_book(&r);
+	assert_int_equal(before - nano_of("balance"), LIST);
+	close(p);
+	close(q);
+	close(s);
+	rig_turn(&r);
+	answered(BODY("pair"), "sk-theirs-1\r", FEE);
+}
+
+static void
+a_key_that_no_edge_can_open_is_said_and_nobody_is_asked(void **state)
+{
+	static const uint8_t lost[BYOK_SEED_BYTES] = {9};
+	add_sealed("rig", "one", "sk-theirs-1", false, lost);
+	int c = ask(BODY("pair"));
+	told(c, "HTTP/1.1 4", "own key");
+	assert_int_equal(r.dials, seen);
+	add_sealed("rig", "one", "sk-theirs-1", true, lost);
+	answered(BODY("pair"), ours, LIST);
+}
+
+/* ---- what is kept ---- */
+
+static void
+the_store_never_has_it_in_the_clear(void **state)
+{
+	static const char *const files[] = {"ledger.db", "ledger.db-wal"};
+	add("rig", "one", "sk-theirs-in-the-clear", false);
+	answered(BODY("m"), "sk-theirs-in-the-clear\r", FEE);
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		char path[128];
+		snprintf(path, sizeof path, "%s/%s", r.dir, files[i]);
+		FILE *f = fopen(path, "r");
+		assert_true(f || i == 1);
+		size_t len = f ? fread(in, 1, sizeof in, f) : 0;
+		assert_true(len < sizeof in);
+		assert_null(memmem(in, len, "theirs-in-the-clear", 19));
+		if (f)
+			fclose(f);
+	}
+	drop("rig", "one");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
+		T(a_request_goes_by_the_own_key_and_costs_the_fee),
+		T(the_hold_is_counted_by_the_fee),
+		T(nobody_elses_key_is_used),
+		T(another_key_and_its_removal_hold_at_once),
+		T(a_ticket_says_that_it_was_an_own_key),
+		T(a_refused_key_is_told_and_costs_nothing_and_ours_goes_on),
+		T(the_refusal_is_told_in_the_callers_dialect),
+		T(what_fails_does_not_fall_back_unless_it_may),
+		T(with_leave_our_key_and_other_targets_are_asked_next_at_their_price),
+		T(a_key_that_no_edge_can_open_is_said_and_nobody_is_asked),
+		T(the_store_never_has_it_in_the_clear),
+#undef T
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
