@@ -518,22 +518,30 @@ answer_rewritten(struct exchange *x, struct span lines, struct span body)
 	exchange_end(x, END_COMPLETED);
 }
 
+/* What it says is no answer for the customer, or not yet. True: another one is asked, or it has ended. */
+static bool
+asks_elsewhere(struct exchange *x, struct span lines, struct span body)
+{
+	struct edge *e = x->edge;
+	uint32_t status = x->up_status;
+	bool rate = status == 429, own = x->route.byok;
+	if (own && (status == 401 || status == 402 || status == 403)) /* their account: if nobody else may be asked, it is theirs to know */
+		return route_failed(x, ROUTE_ACCOUNT, 0);
+	if (!own && about_our_account(x, body)) {
+		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, status);
+		route_fail(x, rate ? ROUTE_ACCOUNT : ROUTE_WORDS, END_PROVIDER_ACCOUNT);
+		return true;
+	}
+	return (rate || status >= 500) && route_failed(x, rate ? ROUTE_RATE : ROUTE_BUSY, route_rest_ms(lines, body));
+}
+
 void
 answer_provider_error(struct exchange *x)
 {
 	struct edge *e = x->edge;
 	const char *kept = x->carry ? x->carry : ""; /* neither a line nor a body */
 	struct span lines = {kept, x->collect_at}, body = {kept + x->collect_at, x->carry_len - x->collect_at};
-	bool refused = x->up_status == 401 || x->up_status == 402 || x->up_status == 403;
-	if (x->route.byok ? refused && route_failed(x, ROUTE_ACCOUNT, 0) : false)
-		return;
-	if (!x->route.byok && about_our_account(x, body)) {
-		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, x->up_status);
-		route_fail(x, x->up_status == 429 ? ROUTE_ACCOUNT : ROUTE_WORDS, END_PROVIDER_ACCOUNT);
-		return;
-	}
-	bool rate = x->up_status == 429;
-	if ((rate || x->up_status >= 500) && route_failed(x, rate ? ROUTE_RATE : ROUTE_BUSY, route_rest_ms(lines, body)))
+	if (asks_elsewhere(x, lines, body))
 		return;
 	if (x->passage) {
 		passage_error(x, lines, body);

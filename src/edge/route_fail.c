@@ -102,6 +102,18 @@ route_asks_again(struct exchange *x)
 	settle_attempt(x, &before, flaws[ROUTE_CUT].end);
 }
 
+static bool
+take_next(struct exchange *x, enum route_flaw flaw, bool of_key)
+{
+	struct route *r = &x->route;
+	if (r->byok)
+		return route_own_failed(x, flaw);
+	if (of_key && route_next_key(x))
+		return true;
+	r->out |= (uint16_t)(1u << (r->target - catalogue_target(x->edge->p->catalogue, r->first)));
+	return route_next(x);
+}
+
 bool
 route_failed(struct exchange *x, enum route_flaw flaw, uint64_t rest_ms)
 {
@@ -109,20 +121,14 @@ route_failed(struct exchange *x, enum route_flaw flaw, uint64_t rest_ms)
 	struct route *r = &x->route;
 	if (!r->target || r->count == 0 || !x->ticket)
 		return false;
-	bool own = r->byok, of_key = !own && note(x, flaw, rest_ms);
+	bool of_key = !r->byok && note(x, flaw, rest_ms);
 	if (!x->req || !x->client || x->head_sent || upload_has_left(x) || e->draining || r->tries + 1 >= TRIES_MAX || !route_has_more(x))
 		return false;
 	struct ticket_facts before = x->ticket->facts;
 	bool asked = went_up_whole(x);
 	before.attempts = x->attempts;
-	if (own) {
-		if (!route_own_failed(x, flaw))
-			return false;
-	} else if (!of_key || !route_next_key(x)) {
-		r->out |= (uint16_t)(1u << (r->target - catalogue_target(e->p->catalogue, r->first)));
-		if (!route_next(x))
-			return false;
-	}
+	if (!take_next(x, flaw, of_key))
+		return false;
 	if (flaws[flaw].charges && asked)
 		settle_attempt(x, &before, flaws[flaw].end);
 	r->tries++;

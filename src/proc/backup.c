@@ -269,7 +269,7 @@ backup_make(const char *data, const char *to, bool secrets, struct backup *ret, 
 bool
 backup_open(const char *from, struct backup_source *ret, char ret_why[BACKUP_WHY_MAX])
 {
-	struct backup_source s = {.fds = {-1, -1, -1}};
+	struct backup_source s = {.fds = {-1, -1, -1, -1}};
 	int dir = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return fail(ret_why, "%.300s can't be opened: %s – give the folder that `lethe backup` made", from, strerror(errno));
@@ -315,5 +315,5 @@ backup_close(struct backup_source *s)
 	for (int i = 0; i < BACKUP_PARTS; i++)
 		if (s->fds[i] >= 0)
 			close(s->fds[i]);
-	*s = (struct backup_source){.fds = {-1, -1, -1}};
+	*s = (struct backup_source){.fds = {-1, -1, -1, -1}};
 }

@@ -1,7 +1,7 @@
 /*
  * What a data directory keeps secret: the pepper, under which API keys are hashed, DIR/pepper (without it no key that was ever given
  * out works); the seed of what receipts are signed by, DIR/receipt.key (docs/decisions/0024-receipts.md); the master key, under which customers' own keys
- * at providers are sealed, DIR/master.key (docs/decisions/0056-own-keys.md). Read by the supervisor,
+ * at providers are sealed, DIR/master.key (docs/decisions/0027-own-keys.md). Read by the supervisor,
  * which sends them to edges and ledger, and by the command line when it is the ledger itself. The caller owns the bytes and wipes them.
  */
 #ifndef PROC_PEPPER_H
