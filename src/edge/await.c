@@ -153,6 +153,13 @@ begin_collect(struct exchange *x, const struct http1_head *h, char *rest, size_t
 	relay_body(x, rest, 0, len, eof, (struct span){0});
 }
 
+/* With an own key it is the customer's account that it speaks of. */
+static bool
+refuses_us(const struct exchange *x, uint32_t status)
+{
+	return (status == 401 || status == 402 || status == 403) && !x->route.byok;
+}
+
 /* Whatever it says, it is there and takes requests of ours. */
 static bool
 is_answer(uint32_t status)
@@ -175,7 +182,7 @@ begin(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bo
 		route_fail(x, ROUTE_MALFORMED, END_PROVIDER_MALFORMED);
 	else if (h->status < 200 || h->status == 204 || h->status == 205 || (h->status >= 300 && h->status < 400)) /* no answer to this question */
 		route_fail(x, ROUTE_MALFORMED, END_PROVIDER_MALFORMED);
-	else if ((h->status == 401 || h->status == 402 || h->status == 403) && !x->route.byok) {
+	else if (refuses_us(x, h->status)) {
 		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, h->status);
 		route_fail(x, h->status == 403 ? ROUTE_FORBIDDEN : ROUTE_ACCOUNT, END_PROVIDER_ACCOUNT);
 	} else if (encoded(h))
