@@ -289,5 +289,8 @@ sandbox_enter(const struct sandbox *s, struct sandbox_facts *ret_facts)
 bool
 sandbox_basics(void)
 {
-	return BARE || (limit(RLIMIT_CORE, 1) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
+	if (BARE)
+		return true;
+	return limit(RLIMIT_CORE, 1) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
 }
