@@ -391,7 +391,7 @@ answer_stream_error(struct exchange *x, enum end_reason reason)
 	struct error_says e = answer_says(reason);
 	char id[ID_TEXT_MAX];
 	e.request_id = (struct span){id, id_text(ID_REQUEST, x->id, id)};
-	error_write_event(&body, (enum endpoint)x->endpoint, &e);
+	passage_write_event(x, &body, &e);
 	x->answered = true;
 	reply(x, (struct span){0}, body.at, body.len, true);
 }

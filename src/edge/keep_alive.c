@@ -2,6 +2,8 @@
 
 #include "edge/edge_priv.h"
 
+#include "edge/passage.h"
+
 /*
  * Anthropic has an event for it. Comments are legal in every stream of events, and OpenAI's clients pass over them; some of Google's read each line that is
  * not empty as JSON: an empty one says as much to a proxy.
@@ -32,6 +34,8 @@ static bool
 is_between_events(const struct exchange *x)
 {
 	const char *t = x->tail;
+	if (x->passage && x->passage->as_array) /* whole elements; white space may stand anywhere between */
+		return true;
 	return !t[3] || (t[3] == '\n' && (t[2] == '\n' || (t[2] == '\r' && t[1] == '\n'))) || (t[3] == '\r' && t[2] == '\r');
 }
 

@@ -351,6 +351,7 @@ prepare(struct exchange *x, const struct catalogue_provider *to)
 	p->to = language_at(to, p->from);
 	p->endpoint = (uint8_t)endpoint_of(p->to, f->stream);
 	p->include_usage = f->include_usage;
+	p->as_array = x->endpoint == ENDPOINT_STREAM_GENERATE_CONTENT && !x->sse_asked;
 	p->model_len = f->model_len;
 	memcpy(p->model, f->model, f->model_len);
 	p->id_len = (uint8_t)id_text(ID_REQUEST, x->id, p->id);
@@ -399,29 +400,6 @@ put_in_place(struct exchange *x, struct passage_blocks *made, const struct trans
 		passage_free_original(x);
 }
 
-/* Told is a stream of events: Google's other form, one array that grows, is for who asked Google. */
-static bool
-wants_array(const struct exchange *x)
-{
-	return x->endpoint == ENDPOINT_STREAM_GENERATE_CONTENT && !x->sse_asked;
-}
-
-static void
-refuse_array(struct exchange *x)
-{
-	if (is_passed_on(x))
-		return;
-	struct error_says says = {
-		.status = 400,
-		.message = SPAN("A stream of this model comes as server-sent events: call streamGenerateContent?alt=sse."),
-		.type = "invalid_request_error",
-		.code = "unsupported_parameter",
-		.param = "alt",
-	};
-	answer_send_error(x, &says);
-	exchange_end(x, END_BAD_BODY);
-}
-
 bool
 passage_request(struct exchange *x, const struct catalogue_provider *to, const char *upstream_id)
 {
@@ -431,10 +409,6 @@ passage_request(struct exchange *x, const struct catalogue_provider *to, const c
 	if (r->scan.result.object_count) { /* it lies at a provider, and not at this one */
 		answer_request_error(x, REQUEST_FOREIGN_OBJECT);
 		exchange_end(x, END_BAD_BODY);
-		return false;
-	}
-	if (wants_array(x)) {
-		refuse_array(x);
 		return false;
 	}
 	if (!prepare(x, to)) {

@@ -10,6 +10,7 @@
 
 #include "core/sink.h"
 #include "core/text.h"
+#include "dialect/error.h"
 #include "dialect/translate.h"
 #include "ticket/catalogue.h"
 #include "ticket/ids.h"
@@ -30,6 +31,7 @@ struct passage {
 	enum language from, to; /* the caller's, the provider's */
 	uint8_t endpoint; /* enum endpoint: where the provider is asked */
 	bool include_usage; /* chat: the caller wants the usage event */
+	bool as_array; /* Gemini without alt=sse: the stream is one array that grows */
 	bool ended; /* the answer is complete, and told */
 	bool held; /* … but its last part is kept back (durability: strict) */
 	struct block *original, *original_last; /* the caller's own body, while the translated one stands in its place */
@@ -73,6 +75,8 @@ void passage_add_headers(struct text *t, const struct exchange *x); /* of our an
 void passage_begin(struct exchange *x, char *rest, size_t len, bool eof);
 /* Metered bytes → what goes to the caller, head included where it was not known before. False: the exchange has ended. */
 must_check bool passage_translate(struct exchange *x, struct span *data, bool last, struct span *head);
+/* The words that end a stream which has begun, in the caller's form. */
+void passage_write_event(const struct exchange *x, struct text *t, const struct error_says *e);
 void passage_told(struct exchange *x); /* what was given out is no longer needed */
 /* A provider's error answer in the caller's words. lines: header lines that came with it. */
 void passage_error(struct exchange *x, struct span lines, struct span body);

@@ -5,6 +5,8 @@
 
 #include "edge/answer.h"
 #include "edge/endpoints.h"
+#include "edge/keep_alive.h"
+#include "edge/route.h"
 
 enum { OUT_LEAST = 2 << 10,
 	OUT_MOST = 8 << 20, /* told at once: the last event of some languages repeats the whole answer */
@@ -92,7 +94,7 @@ static void
 stream_head(struct exchange *x, struct text *t)
 {
 	answer_head(x, t, 200);
-	text_lit(t, "content-type: text/event-stream; charset=utf-8\r\n");
+	text_str(t, x->passage->as_array ? "content-type: application/json; charset=UTF-8\r\n" : "content-type: text/event-stream; charset=utf-8\r\n");
 	if (x->client && x->client->http10)
 		x->keep_client = false;
 	else {
@@ -121,6 +123,7 @@ passage_begin(struct exchange *x, char *rest, size_t len, bool eof)
 		.streamed = x->streamed,
 		.include_usage = p->include_usage,
 		.show_reasoning = true,
+		.as_array = p->as_array,
 	};
 	translation_begin(p->translation, &facts);
 	p->translation->keep = keep;
@@ -186,28 +189,6 @@ error_for(const struct exchange *x, uint32_t theirs, struct span sentence)
 	return e;
 }
 
-/* Whole seconds of a retry-after line, 0: none. */
-static uint32_t
-wait_of(struct span lines)
-{
-	static const char name[] = "retry-after:";
-	for (const char *at = lines.at, *end = lines.at + lines.len; at < end;) {
-		const char *next = memchr(at, '\n', (size_t)(end - at));
-		if (!next)
-			break;
-		if ((size_t)(next - at) > sizeof name && !strncasecmp(at, name, sizeof name - 1)) {
-			uint32_t seconds = 0;
-			for (at += sizeof name - 1; at < next && *at == ' ';)
-				at++;
-			for (; at < next && *at >= '0' && *at <= '9' && seconds < 100000; at++)
-				seconds = seconds * 10 + (uint32_t)(*at - '0');
-			return seconds;
-		}
-		at = next + 1;
-	}
-	return 0;
-}
-
 void
 passage_error(struct exchange *x, struct span lines, struct span body)
 {
@@ -217,7 +198,7 @@ passage_error(struct exchange *x, struct span lines, struct span body)
 		translate_error(body.at, body.len, &t);
 	struct span told = {t.at, answer_is_private(x, body) ? 0 : t.len};
 	struct error_says e = error_for(x, x->up_status, told);
-	e.wait_s = wait_of(lines);
+	e.wait_s = (uint32_t)((route_rest_ms(lines, body) + 999) / 1000);
 	answer_send_error(x, &e);
 	explicit_bzero(sentence, sizeof sentence);
 	exchange_end(x, END_PROVIDER_ERROR);
@@ -231,6 +212,19 @@ end_private(struct exchange *x, struct span head)
 	x->head_sent = x->head_sent && !head.len;
 	exchange_end(x, x->head_sent ? END_PROVIDER_CUT : END_PROVIDER_ACCOUNT);
 	return false;
+}
+
+/* In an array it is one more element, as Google has it, and the last. */
+void
+passage_write_event(const struct exchange *x, struct text *t, const struct error_says *e)
+{
+	if (!x->passage || !x->passage->as_array) {
+		error_write_event(t, (enum endpoint)x->endpoint, e);
+		return;
+	}
+	text_str(t, x->tail[3] ? ",\r\n" : "[");
+	error_write(t, DIALECT_GEMINI, e);
+	text_lit(t, "]\r\n");
 }
 
 /* An error within a 200: with a status of its own as long as nothing has been told, else as the last event. */
@@ -255,7 +249,8 @@ end_by_error(struct exchange *x, struct span head)
 		if (x->step == STEP_DONE)
 			return false;
 		struct text t = text_on(e->head_out + HEAD_OUT_BYTES / 2, HEAD_OUT_BYTES / 2);
-		error_write_event(&t, (enum endpoint)x->endpoint, &says);
+		keep_alive_said(x, (struct span){p->out.at, p->out.len});
+		passage_write_event(x, &t, &says);
 		x->answered = true;
 		reply(x, (struct span){0}, t.at, t.len, true);
 	}
@@ -273,6 +268,7 @@ end_after(struct exchange *x, struct span head, enum end_reason reason)
 		reply(x, head, p->out.at, p->out.len, false);
 		if (x->step == STEP_DONE)
 			return false;
+		keep_alive_said(x, (struct span){p->out.at, p->out.len});
 	}
 	exchange_end(x, reason);
 	return false;

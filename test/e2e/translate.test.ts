@@ -221,10 +221,40 @@ describe("what can't be said in the other language", () => {
 		await s.booked([turns.costs.messages]);
 	});
 
-	test("a stream as one growing array is for who asks Google", async () => {
-		const answer = await post("/v1beta/models/gpt:streamGenerateContent", { contents: [{ role: "user", parts: [{ text: "hi" }] }] });
-		expect(answer.status).toBe(400);
-		expect(((await answer.json()) as Json)["error"].message).toContain("?alt=sse");
+	const hello = { contents: [{ role: "user", parts: [{ text: words }] }] };
+	const textOf = (list: any[]) => list.flatMap((answer) => answer.candidates?.[0]?.content?.parts ?? []).map((part: any) => part.text ?? "").join("");
+
+	test.each([{ to: chat }, { to: messages }])("a Gemini stream without alt=sse is one array that grows, from $to.name", async ({ to }) => {
+		s.provider.answers(to.say({ text: said }, true));
+		const answer = await post(`/v1beta/models/${to.model}:streamGenerateContent`, hello);
+		expect(answer.status).toBe(200);
+		expect(answer.headers.get("content-type")).toContain("application/json");
+		const list = (await answer.json()) as any[];
+		expect(list.length).toBeGreaterThan(2);
+		expect(textOf(list)).toBe(said);
+		expect(list.at(-1).candidates[0].finishReason).toBe("STOP");
+		expect(list.at(-1).usageMetadata.totalTokenCount).toBeGreaterThan(0);
+		await s.booked([to.costs]);
+	});
+
+	test.each([
+		{ what: "an error", of: (to: Language) => to.inside("Something broke.") },
+		{ what: "a cut", of: (to: Language) => ({ ...to.half, cut: true }) },
+	])("$what ends such an array as its last element", async ({ of }) => {
+		for (const to of [chat, messages]) {
+			s.provider.answers(of(to));
+			const list = (await (await post(`/v1beta/models/${to.model}:streamGenerateContent`, hello)).json()) as any[];
+			expect(textOf(list)).toMatch(/^so fa/);
+			expect(list.at(-1).error.message).toBeTruthy();
+			expect(list.filter((element) => element.error)).toHaveLength(1);
+		}
+	});
+
+	test("when to come again is told by a provider's body as well", async () => {
+		s.provider.answers(json({ error: { code: 429, message: "Slow down.", status: "RESOURCE_EXHAUSTED", details: [{ "@type": "type.googleapis.com/google.rpc.RetryInfo", retryDelay: "6.5s" }] } }, 429));
+		const answer = await post("/v1/chat/completions", { model: "gemini", messages: [{ role: "user", content: "hi" }] });
+		expect(answer.status).toBe(429);
+		expect(answer.headers.get("retry-after")).toBe("7");
 	});
 
 	test("an unknown wish is refused", async () => {
