@@ -5,6 +5,7 @@
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
 #include "edge/h2.h"
+#include "edge/known_keys.h"
 #include "edge/limit.h"
 
 static bool
@@ -74,14 +75,18 @@ static enum end_reason
 look_up(struct exchange *x, struct span key, struct key_facts *ret)
 {
 	struct edge *e = x->edge;
-	uint8_t hash[API_KEY_HASH_BYTES];
+	struct known_key known;
 	if (!key.len)
 		return END_NO_KEY;
 	if (key.len != API_KEY_BYTES)
 		return END_BAD_KEY;
-	api_key_hash(e->pepper, key, hash);
-	if (!key_table_find(e->p->keys, hash, ret)) /* what is in the table is well-formed: the checksum costs more than the look-up, and only those that aren't */
+	bool is_known = known_key_find(e->known_keys, key, &known);
+	if (!is_known)
+		api_key_hash(e->pepper, key, known.hash);
+	if (!key_table_find(e->p->keys, known.hash, ret)) /* what is in the table is well-formed: the checksum costs more than the look-up, and only those that aren't */
 		return api_key_well_formed(key) && atomic_load(board_gate(e->p->board)) == BOARD_STARTING ? END_LEDGER_AWAY : END_BAD_KEY;
+	if (!is_known) /* keys that are guessed take nobody's place */
+		known_key_keep(e->known_keys, &known);
 	if (ret->state == KEY_QUARANTINED)
 		return END_KEY_QUARANTINED;
 	if (ret->state != KEY_ACTIVE || (ret->expires_ms && ret->expires_ms <= edge_wall_ms(e)))

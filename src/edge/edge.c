@@ -5,6 +5,7 @@
 #include "edge/duplex.h"
 #include "edge/h2.h"
 #include "edge/byok.h"
+#include "edge/known_keys.h"
 #include "edge/receipt.h"
 #include "ticket/receipt.h"
 
@@ -332,7 +333,7 @@ keep_secret(struct edge *e, const struct message_secret *m)
 		return;
 	}
 	if (m->kind == SECRET_RECEIPT) {
-		assert(m->secret_bytes == RECEIPT_KEY_BYTES);
+		assert(m->secret_bytes == RECEIPT_CODE_KEY_BYTES);
 		e->receipt_key = (uint8_t *)at;
 		return;
 	}
@@ -546,7 +547,8 @@ set_up(struct edge *e)
 	e->several = size.edges > 1;
 	const struct visitors_limits by_address = {p->limits.connections_per_address, p->limits.bad_keys_per_minute};
 	e->visitors = visitors_open(p->limits.connections, &by_address);
-	if (!e->visitors || !share_open(e, size.tickets_per_edge) || !route_open(e))
+	e->known_keys = known_keys_open();
+	if (!e->visitors || !e->known_keys || !share_open(e, size.tickets_per_edge) || !route_open(e))
 		return false;
 	e->wall_offset_ms = clock_wall_us() / 1000 - e->loop.now_ms;
 	return loop_watch(&e->loop, &e->supervisor, p->supervisor_fd, supervisor_ready) &&
@@ -578,6 +580,7 @@ edge_close(struct edge **e)
 	byok_close(*e);
 	route_close(*e);
 	visitors_close(&(*e)->visitors);
+	known_keys_close(&(*e)->known_keys);
 	free((*e)->desk_memory);
 	free(*e);
 	*e = NULL;

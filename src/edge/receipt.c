@@ -14,8 +14,10 @@ receipt_head_line(const struct exchange *x, struct text *t)
 	if (!x->held && !x->settled)
 		return;
 	receipt_code(x->edge->receipt_key, &ids, code);
-	for (size_t i = 0; i < sizeof hex; i++)
-		hex[i] = digits[code[i / 2] >> (i % 2 ? 0 : 4) & 15];
+	for (size_t i = 0; i < sizeof code; i++) {
+		hex[2 * i] = digits[code[i] >> 4];
+		hex[2 * i + 1] = digits[code[i] & 15];
+	}
 	text_lit(t, "lethe-receipt: ");
 	text_add(t, id, id_text(ID_REQUEST, x->id, id));
 	text_lit(t, ".");

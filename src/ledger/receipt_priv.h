@@ -94,7 +94,6 @@ struct receipts {
 	struct chain_known *chains; /* by account; a place is one account's at a time */
 	int64_t key; /* in the store */
 	uint8_t public[crypto_sign_PUBLICKEYBYTES], secret[crypto_sign_SECRETKEYBYTES];
-	uint8_t code_key[RECEIPT_KEY_BYTES];
 	char origin[RECEIPT_ORIGIN_MAX];
 	double tokens; /* how many receipts may be asked for now */
 	uint64_t tokens_ms;

@@ -187,7 +187,6 @@ receipts_open(struct ledger *l, char ret_why[STORE_WHY_MAX])
 	assert(l->o.receipt_seed != NULL);
 	r->chains = calloc(CHAINS_KNOWN, sizeof(*r->chains));
 	assert(r->chains != NULL);
-	receipt_code_key(l->o.receipt_seed, r->code_key);
 	receipt_signing_seed(l->o.receipt_seed, seed);
 	crypto_sign_seed_keypair(r->public, r->secret, seed);
 	sodium_memzero(seed, sizeof(seed));

@@ -52,8 +52,9 @@ send_pepper(struct child *c)
 static bool
 send_receipt_key(struct child *c)
 {
-	struct plan_key key = {.secret_bytes = RECEIPT_SEED_BYTES};
-	if (child_is_edge(c))
+	bool is_edge = child_is_edge(c);
+	struct plan_key key = {.secret_bytes = is_edge ? RECEIPT_CODE_KEY_BYTES : RECEIPT_SEED_BYTES};
+	if (is_edge)
 		receipt_code_key(c->s->plan->receipt_seed, (uint8_t *)key.secret);
 	else
 		memcpy(key.secret, c->s->plan->receipt_seed, RECEIPT_SEED_BYTES);

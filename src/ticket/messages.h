@@ -61,7 +61,7 @@ enum message_end { END_OF_NOBODY,
 enum secret_kind {
 	SECRET_PEPPER, /* API_KEY_PEPPER_BYTES: edges and ledger */
 	SECRET_PROVIDER_KEY, /* by provider index and key index: edges */
-	SECRET_RECEIPT, /* RECEIPT_KEY_BYTES: key of the code in an answer's head, to edges; RECEIPT_SEED_BYTES: the seed of all, to the ledger */
+	SECRET_RECEIPT, /* RECEIPT_CODE_KEY_BYTES: key of the code in an answer's head, to edges; RECEIPT_SEED_BYTES: the seed of all, to the ledger */
 	/* TLS, for edges, in force with GO or TLS_RENEWED. PEM texts come in pieces: `key` counts them, `more` is set in all but the last. */
 	SECRET_CERTIFICATE, /* by number: chain of a certificate of ours */
 	SECRET_CERTIFICATE_KEY, /* by number: its key */

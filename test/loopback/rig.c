@@ -167,7 +167,8 @@ hand_over(struct rig *r)
 	secret.secret_bytes = API_KEY_PEPPER_BYTES;
 	memcpy(secret.secret, r->pepper, API_KEY_PEPPER_BYTES);
 	sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
-	secret.kind = SECRET_RECEIPT; /* the same bytes do */
+	secret.kind = SECRET_RECEIPT; /* some of the same bytes do */
+	secret.secret_bytes = RECEIPT_CODE_KEY_BYTES;
 	sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
 	secret.kind = SECRET_BYOK;
 	sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
