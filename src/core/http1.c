@@ -248,6 +248,7 @@ http1_fields_parse(const char *buf, size_t at, size_t end, struct http1_head *h,
 	const char *p = buf + at, *stop = buf + end - 2;
 	*seen = (struct http1_seen){0};
 	h->field_count = 0;
+	h->present = ~UINT64_C(0); /* as long as it is not known */
 	while (p < stop) {
 		if (unlikely(h->field_count == HTTP1_FIELDS_MAX))
 			return HTTP1_E_TOO_MANY_FIELDS;
@@ -258,12 +259,15 @@ http1_fields_parse(const char *buf, size_t at, size_t end, struct http1_head *h,
 		if (f->id && (e = note(seen, buf + f->value_at, f)) != HTTP1_E_OK)
 			return e;
 	}
+	h->present = seen->ids;
 	return HTTP1_E_OK;
 }
 
 const struct http1_field *
 http1_field_find(const struct http1_head *h, enum http1_field_id id)
 {
+	if (!(h->present >> id & 1)) /* most of those that are asked for are not there */
+		return NULL;
 	for (size_t i = 0; i < h->field_count; i++)
 		if (h->fields[i].id == id)
 			return &h->fields[i];

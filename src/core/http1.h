@@ -109,6 +109,7 @@ struct http1_head {
 	uint64_t content_length;
 	uint32_t bytes; /* length of the whole head, final empty line included */
 	uint16_t field_count;
+	uint64_t present; /* bit per enum http1_field_id that some field may have: none of another */
 	const char *base; /* the head's first byte: field offsets count from it */
 	struct http1_field fields[HTTP1_FIELDS_MAX];
 };

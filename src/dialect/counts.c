@@ -37,21 +37,21 @@ enum service_tier
 counts_tier(struct span word)
 {
 	static const struct {
-		const char *word;
+		struct span word;
 		enum service_tier tier;
 	} rows[] = {
-		{"flex", TIER_flex},
-		{"priority", TIER_priority},
-		{"fast", TIER_priority}, /* OpenAI; Anthropic's speed has a member of its own */
-		{"batch", TIER_batch},
-		{"FLEX", TIER_flex},
-		{"PRIORITY", TIER_priority},
-		{"BATCH", TIER_batch},
-		{"ON_DEMAND_FLEX", TIER_flex},
-		{"ON_DEMAND_PRIORITY", TIER_priority},
+		{{"flex", 4}, TIER_flex},
+		{{"priority", 8}, TIER_priority},
+		{{"fast", 4}, TIER_priority}, /* OpenAI; Anthropic's speed has a member of its own */
+		{{"batch", 5}, TIER_batch},
+		{{"FLEX", 4}, TIER_flex},
+		{{"PRIORITY", 8}, TIER_priority},
+		{{"BATCH", 5}, TIER_batch},
+		{{"ON_DEMAND_FLEX", 14}, TIER_flex},
+		{{"ON_DEMAND_PRIORITY", 18}, TIER_priority},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (word.len == strlen(rows[i].word) && !memcmp(word.at, rows[i].word, word.len))
+		if (word.len == rows[i].word.len && *word.at == *rows[i].word.at && !memcmp(word.at, rows[i].word.at, word.len))
 			return rows[i].tier;
 	return TIER_standard;
 }

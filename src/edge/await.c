@@ -22,7 +22,7 @@ comes_down(struct span name)
 	if (name.len > 63 || !(down_lengths >> name.len & 1))
 		return false;
 #define X(direction, of, text, why) \
-	if (HEADER_##direction == HEADER_DOWN && name.len == sizeof(text) - 1 && !strncasecmp(name.at, text, sizeof(text) - 1)) \
+	if (HEADER_##direction == HEADER_DOWN && name.len == sizeof(text) - 1 && (name.at[0] | 0x20) == (text)[0] && !strncasecmp(name.at, text, sizeof(text) - 1)) \
 		return true;
 	HEADERS(X)
 #undef X

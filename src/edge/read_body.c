@@ -15,7 +15,7 @@ enum { BLOCK_CHUNKED_FIRST = (2 << 10) - sizeof(struct block) }; /* doubled with
 static bool
 name_is(struct span a, const char *b, size_t len)
 {
-	return a.len == len && !strncasecmp(a.at, b, len);
+	return a.len == len && (a.at[0] | 0x20) == (b[0] | 0x20) && !strncasecmp(a.at, b, len); /* a name has a first byte */
 }
 
 static bool

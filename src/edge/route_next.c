@@ -429,6 +429,8 @@ dearer_row(const struct exchange *x, const struct catalogue_target *t, const str
 	const struct catalogue_price *standard = catalogue_price_for(c, t, base, &u, &unpriced);
 	u.tier = x->req->scan.result.tier;
 	const struct catalogue_price *asked = catalogue_price_for(c, t, base, &u, &unpriced);
+	if (asked == standard)
+		return standard;
 	return price_upper_bound(asked, input, 1000).v > price_upper_bound(standard, input, 1000).v ? asked : standard;
 }
 
