@@ -171,6 +171,7 @@ hand_over(struct rig *r)
 	secret.secret_bytes = RECEIPT_CODE_KEY_BYTES;
 	sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
 	secret.kind = SECRET_BYOK;
+	secret.secret_bytes = BYOK_SEED_BYTES;
 	sent &= ipc_send(r->supervisor, &secret, sizeof secret, -1) == IPC_OK;
 	secret.kind = SECRET_PROVIDER_KEY;
 	secret.secret_bytes = 24;
