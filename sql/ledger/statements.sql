@@ -173,7 +173,23 @@ INSERT INTO change (number, time_us, what, subject) VALUES ((SELECT 1 + coalesce
 
 -- name: ids_last
 SELECT coalesce(max(id), 0) FROM (SELECT max(id) AS id FROM account UNION ALL SELECT max(id) FROM key UNION ALL SELECT max(id) FROM intent UNION ALL SELECT max(id) FROM item
-	UNION ALL SELECT max(intent) FROM booking WHERE intent IS NOT NULL) AS ids
+	UNION ALL SELECT max(id) FROM proposal UNION ALL SELECT max(intent) FROM booking WHERE intent IS NOT NULL) AS ids
+
+-- name: proposal_insert
+INSERT INTO proposal (id, account, amount_nano, day, created_us, provider, model, ref, reason, actor) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+
+-- name: proposal_by_id
+SELECT id, account, amount_nano, day, created_us, provider, model, reason, actor FROM proposal WHERE id = ?1
+
+-- name: proposals_list
+SELECT id, account, amount_nano, day, created_us, provider, model, reason, actor FROM proposal
+WHERE id > ?1 AND (?2 = 0 OR account = ?2) AND (?3 = 0 OR NOT EXISTS (SELECT 1 FROM operation WHERE operation.ref = proposal.ref)) ORDER BY id LIMIT ?4
+
+-- name: reconciliation_insert
+INSERT INTO reconciliation (id, time_us, bookings, tickets, charged_nano, balances_nano, broken) VALUES ((SELECT coalesce(max(id), 0) + 1 FROM reconciliation), ?1, ?2, ?3, ?4, ?5, ?6)
+
+-- name: reconciliations
+SELECT id, time_us, bookings, tickets, charged_nano, balances_nano, broken FROM reconciliation ORDER BY id DESC LIMIT ?1
 
 -- name: boot_ceiling
 SELECT coalesce(max(ceiling_ms), 0) FROM boot

@@ -51,6 +51,13 @@
 	X("receipt.growth", control_receipt_growth) \
 	X("receipt.code", control_receipt_code) \
 	X("ledger.verify", control_ledger_verify) \
+	X("reconcile.run", control_reconcile_run) \
+	X("reconcile.list", control_reconcile_list) \
+	X("reconcile.names", control_reconcile_names) \
+	X("proposal.create", control_proposal_create) \
+	X("proposal.accept", control_proposal_accept) \
+	X("proposal.reject", control_proposal_reject) \
+	X("proposal.list", control_proposal_list) \
 	X("price.list", control_price_list) \
 	X("price.show", control_price_show) \
 	X("status", control_status) \
@@ -68,7 +75,7 @@ static const struct {
 static json_t *
 unknown_op(const char *name)
 {
-	char known[820] = "";
+	char known[960] = "";
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
 		strncat(known, i == 0 ? "" : ", ", sizeof(known) - strlen(known) - 1);
 		strncat(known, ops[i].name, sizeof(known) - strlen(known) - 1);

@@ -27,6 +27,7 @@
  *          booking's head is that of the tree at that size, signed by a key of the log
  *   INV-15 the tickets of an account are one chain: places from 1 without a gap, each with the hash of
  *          the one before; the account names the last
+ *   INV-16 what a proposal gives back is booked once, for what it says, or rejected; nothing else gives back so
  * A ticket is its customer's posting of −cost (docs/decisions/0020-one-row-a-ticket.md).
  */
 #ifndef LEDGER_LEDGER_H

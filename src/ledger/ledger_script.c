@@ -38,6 +38,10 @@ enum { FILLED_MAX = 512 };
 	X(dispute_short, "'op':'dispute.open','payment':'$top_up_bob','amount':'28'") \
 	X(lost_short, "'op':'dispute.lost','dispute':'$dispute_short'") \
 	X(top_up_debt, "'op':'credit.top_up','account':'bob','amount':'29'") \
+	X(proposal, "'op':'proposal.create','account':'bob','amount':'0.3','day':'2026-01-31','provider':'sim','model':'m','reason':'counted less'") \
+	X(accept, "'op':'proposal.accept','proposal':'$proposal'") \
+	X(proposal_two, "'op':'proposal.create','account':'bob','amount':'0.1','day':'2026-01-31','provider':'sim','model':'m'") \
+	X(reject, "'op':'proposal.reject','proposal':'$proposal_two'") \
 	X(account, "'op':'account.create','name':'dora'")
 
 static const char *const requests[] = {
@@ -178,10 +182,10 @@ static const struct {
 } balances[] = {
 	/* 50 + 7 − 0.5 + 20 − 3 + 2 − 6.25 − 1 − 1.5 − 0.75 − 10 + 34 */
 	{"alice", 9000},
-	/* 6.25 + 4 − 0.25 + 30 − 34 = 6; the dispute takes all of it, 22 are owed, and paid by the next top-up: 7 */
-	{"bob", 700},
+	/* 6.25 + 4 − 0.25 + 30 − 34 = 6; the dispute takes all of it, 22 are owed, and paid by the next top-up: 7; 0.3 are given back */
+	{"bob", 730},
 	{"carl", 100},
-	{"revenue", 175},
+	{"revenue", 145},
 	/* −20 + 3 + 10 − 30 + 28 − 29 */
 	{"clearing", -3800},
 	/* −50 − 7 + 0.5 − 4 − 9 + 9 − 1 */
@@ -204,8 +208,8 @@ script_is_done(struct world *w, int64_t spent)
 		if (balance_of(w, balances[i].name) != nano)
 			fail_msg("%s has %lld, not %lld", balances[i].name, (long long)balance_of(w, balances[i].name), (long long)nano);
 	}
-	/* The first credit, each step but the account, and three arrivals. */
-	assert_int_equal(world_sql(w, "SELECT count(*) FROM booking WHERE kind <> 1"), 1 + script_steps - 1 + 3);
+	/* The first credit, each step but the account, two proposals and one that is rejected, and three arrivals. */
+	assert_int_equal(world_sql(w, "SELECT count(*) FROM booking WHERE kind <> 1"), 1 + script_steps - 4 + 3);
 	assert_int_equal(world_sql(w, "SELECT count(*) FROM operation"), script_steps + 3);
 	assert_int_equal(world_sql(w, "SELECT count(*) FROM intent"), 0);
 	assert_int_equal(world_sql(w, "SELECT count(*) FROM item WHERE state = 0"), 0);

@@ -1,6 +1,7 @@
 /* The ledger's process: rounds, the supervisor's orders, edges' requests for rows, the control socket. */
 #include "ledger/control_clients.h"
 #include "ledger/ledger_priv.h"
+#include "ledger/verify.h"
 
 #include "core/ipc.h"
 #include "ticket/messages.h"
@@ -403,6 +404,8 @@ serve(struct process *p)
 			ledger_round(p->ledger, now_ms);
 		if (p->mood == SERVING)
 			ledger_chores_when_due(p->ledger, now_ms);
+		if (p->mood == SERVING)
+			ledger_reconcile_when_due(p->ledger, now_ms);
 		if (is_over(p))
 			return;
 		wait_for_something(p);

@@ -2,6 +2,8 @@
  * `ledger verify`: every balance derived again from the rows, every invariant of ledger.h checked.
  * Reads a snapshot through a second, read-only connection, so that rounds go on in between.
  */
+#include "ledger/verify.h"
+
 #include "ledger/order_priv.h"
 #include "ticket/ticket_id.h"
 
@@ -27,6 +29,7 @@
 	X(INV_13, "INV-13", "amounts lie within bounds, what is owed is on its account") \
 	X(INV_14, "INV-14", "every ticket is a leaf of the tree of receipts, and every head is the tree's and signed") \
 	X(INV_15, "INV-15", "every account's tickets are one chain") \
+	X(INV_16, "INV-16", "what proposals give back was accepted, once, for what they say") \
 	X(INV_FILE, "FILE", "the file is whole")
 
 enum invariant {
@@ -66,6 +69,7 @@ struct audit {
 	size_t account_count, booking_count, boot_count;
 	struct usage_sums usage;
 	int64_t open_nano[ITEM_KIND_COUNT]; /* of items, by kind */
+	int64_t charged_nano, booked_nano; /* by tickets; by bookings */
 	int64_t tickets, explained, unexplained; /* tickets; with a difference that a loss account bears; without */
 	struct receipt_audit *receipts;
 	bool unread; /* something to compare with could not be read */
@@ -251,6 +255,7 @@ add_to_booking(struct audit *a, struct query *st, const struct ticket_copy *t)
 	if (b == NULL || payer == NULL)
 		return;
 	payer->derived_nano -= t->cost.v;
+	a->charged_nano += t->cost.v;
 	b->ticket_nano += t->cost.v;
 	b->loss_nano += column(st, 5) != HOUSE_NONE ? column(st, 4) : 0;
 	b->tickets++;
@@ -318,6 +323,7 @@ static void
 check_booking(struct audit *a, struct query *st)
 {
 	const struct audit_booking *b = booking_of(a, column(st, 0));
+	a->booked_nano += column(st, 5);
 	bool tickets = column(st, 1) == BOOKING_TICKETS;
 	bool holds = b != NULL && b->posted_nano == b->ticket_nano && b->tickets == column(st, 2) && b->ticket_nano == column(st, 5);
 	if (holds && tickets)
@@ -382,7 +388,8 @@ static const char *const triggers[] = {"posting_is_final", "posting_stays", "tic
 	"posting_in_time", "booking_is_final",
 	"booking_stays", "booking_closes", "operation_is_final", "operation_stays", "operation_is_one", "price_is_final", "price_stays",
 	"change_is_final", "change_stays", "account_stays", "account_is_one", "item_stays", "item_is_one", "item_resolves_once",
-	"receipt_key_is_final", "receipt_key_stays", "receipt_batch_is_final", "receipt_batch_stays", "receipt_batch_follows", "receipt_node_is_final", "receipt_node_stays"};
+	"receipt_key_is_final", "receipt_key_stays", "receipt_batch_is_final", "receipt_batch_stays", "receipt_batch_follows", "receipt_node_is_final", "receipt_node_stays",
+	"reconciliation_is_final", "reconciliation_stays", "proposal_is_final", "proposal_stays"};
 
 static bool
 check_triggers(struct audit *a)
@@ -440,7 +447,7 @@ check_orders(struct audit *a)
 	return each(a,
 			   "SELECT ref, EXISTS (SELECT 1 FROM account WHERE id = subject AND kind = 0) + EXISTS "
 			   "(SELECT 1 FROM key WHERE id = subject)"
-			   " + EXISTS (SELECT 1 FROM booking WHERE id = subject AND kind <> 1 AND subject > 0) FROM operation",
+			   " + EXISTS (SELECT 1 FROM booking WHERE id = subject AND kind <> 1 AND subject > 0) + EXISTS (SELECT 1 FROM proposal WHERE id = subject) FROM operation",
 			   check_operation) &&
 		each(a,
 			"SELECT booking.id, EXISTS (SELECT 1 FROM intent WHERE intent.id = booking.intent) "
@@ -456,6 +463,36 @@ read_all(struct audit *a)
 		each(a, "SELECT number, floor_ms, ceiling_ms FROM boot ORDER BY number", read_boot) &&
 		each(a, "SELECT booking FROM usage_mark", read_mark) && price_book_load(&a->store, &a->prices) &&
 		read_tickets(a) && each(a, "SELECT booking, account, amount_nano FROM posting", read_posting);
+}
+
+/* ---- proposals ---- */
+
+static void
+check_proposal(struct audit *a, struct query *st)
+{
+	int64_t account = column(st, 1), subject = column(st, 3);
+	bool rejected = subject == account, given = column(st, 4) == ORDER_CORRECTION && column(st, 5) == column(st, 2);
+	expect(a, INV_16, rejected || given, "proposal %lld of %lld was decided, and booking %lld gives %lld", (long long)column(st, 0), (long long)column(st, 2), (long long)subject,
+		(long long)column(st, 5));
+}
+
+static void
+check_correction(struct audit *a, struct query *st)
+{
+	expect(a, INV_16, column(st, 1) == 1, "booking %lld gives back what %lld proposals say", (long long)column(st, 0), (long long)column(st, 1));
+}
+
+static bool
+check_proposals(struct audit *a)
+{
+	return each(a,
+			   "SELECT p.id, p.account, p.amount_nano, o.subject, coalesce((SELECT what FROM booking WHERE booking.id = o.subject), -1), "
+			   "coalesce((SELECT amount_nano FROM posting WHERE posting.booking = o.subject AND posting.account = p.account), 0) "
+			   "FROM proposal AS p JOIN operation AS o ON o.ref = p.ref",
+			   check_proposal) &&
+		each(a,
+			"SELECT booking.id, (SELECT count(*) FROM operation AS o JOIN proposal AS p ON p.ref = o.ref WHERE o.subject = booking.id) FROM booking WHERE what = 19",
+			check_correction);
 }
 
 /* ---- what is set aside ---- */
@@ -565,7 +602,7 @@ audit(struct ledger *l, struct audit *a, char why[STORE_WHY_MAX])
 	store_breathe(&a->store, breathe, l);
 	bool ok = store_snapshot(&a->store) && read_all(a) &&
 		each(a, "SELECT id, kind, tickets, first_ticket, last_ticket, tickets_nano FROM booking", check_booking) &&
-		check_usage(a) && check_triggers(a) && check_orders(a) && check_items(a) && check_whole_file(l, a);
+		check_usage(a) && check_triggers(a) && check_orders(a) && check_items(a) && check_proposals(a) && check_whole_file(l, a);
 	if (ok) {
 		check_balances(a);
 		check_houses(a);
@@ -631,15 +668,35 @@ answer(const struct audit *a)
 	return o;
 }
 
+static void
+sum_up(const struct audit *a, struct verify_sums *s)
+{
+	*s = (struct verify_sums){.tickets = a->tickets, .bookings = (int64_t)a->booking_count, .charged_nano = a->charged_nano, .booked_nano = a->booked_nano};
+	for (int i = 0; i < INVARIANT_COUNT; i++)
+		s->broken += a->checks[i].broken;
+	for (size_t i = 0; i < a->account_count; i++) {
+		s->derived_nano += a->accounts[i].kind == 0 ? a->accounts[i].derived_nano : 0;
+		s->balances_nano += a->accounts[i].kind == 0 ? a->accounts[i].balance_nano : 0;
+	}
+}
+
 json_t *
-control_ledger_verify(struct ledger *l, const json_t *request)
+verify_books(struct ledger *l, struct verify_sums *ret)
 {
 	char why[STORE_WHY_MAX] = "";
 	struct audit *a = calloc(1, sizeof(*a));
 	if (a == NULL)
 		abort();
 	json_t *o = audit(l, a, why) ? answer(a) : control_error("store_failed", "%s", why);
+	sum_up(a, ret);
 	audit_free(a);
 	free(a);
 	return o;
+}
+
+json_t *
+control_ledger_verify(struct ledger *l, const json_t *request)
+{
+	struct verify_sums s;
+	return verify_books(l, &s);
 }

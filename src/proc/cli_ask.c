@@ -158,7 +158,7 @@ be_the_ledger(const struct cli *cli, const json_t *request)
 static int
 patience(const char *op)
 {
-	return strcmp(op, "ledger.verify") == 0 || strcmp(op, "usage") == 0 ? PATIENCE_LONG_S : PATIENCE_S;
+	return strcmp(op, "ledger.verify") == 0 || strcmp(op, "usage") == 0 || strcmp(op, "reconcile.run") == 0 ? PATIENCE_LONG_S : PATIENCE_S;
 }
 
 json_t *

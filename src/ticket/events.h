@@ -43,7 +43,9 @@
 	X(TARGET_FAILS, WARN, "provider {0} fails at its model {1}; others are asked before it for {2} ms") \
 	X(TARGET_BACK, INFO, "provider {0} answers again at its model {1}") \
 	X(KEY_REFUSED, ALARM, "provider {0} refuses our account by its key number {1}; others are asked before it for {2} ms") \
-	X(KEY_BACK, INFO, "provider {0} takes its key number {1} again")
+	X(KEY_BACK, INFO, "provider {0} takes its key number {1} again") \
+	X(BOOKS_RIGHT, INFO, "the books were derived again and are right: {0} tickets, {1} bookings") \
+	X(BOOKS_WRONG, ALARM, "the books are not right: {0} comparisons do not hold; `lethe ledger verify` says which")
 
 enum event_id {
 	EVENT_NONE,

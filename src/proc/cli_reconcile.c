@@ -1,0 +1,501 @@
+/*
+ * lethe reconcile import: a provider's own count beside ours, by day and model. Where more was charged than it counted, what would be given back to whom; with --propose
+ * that is proposed to the ledger, where an operator accepts or rejects it.
+ */
+#include "proc/cli_priv.h"
+
+#include "proc/usage_export.h"
+#include "ticket/nano.h"
+#include "ticket/usage.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { DAY_S = 86400,
+	NAMES_MAX = 4096,
+	ROWS_MAX = 10000, /* of one answer of the ledger's */
+	ID_BYTES = 16 };
+
+struct name {
+	const char *upstream, *model; /* of `names` */
+};
+
+/* One day of one model, as the provider names it. */
+struct pair {
+	int64_t day;
+	char model[EXPORT_MODEL_MAX + 1];
+	struct export_row ours, theirs;
+	const char *dearest; /* of our models that are this one of theirs, the one that cost most; of `usage` */
+	int64_t dearest_nano;
+	int64_t over_nano; /* charged beyond their count */
+};
+
+struct reconciler {
+	struct cli *cli;
+	const char *provider;
+	int64_t tolerance; /* in thousandths of a per cent */
+	struct usage_export export;
+	json_t *names_json, *usage;
+	struct name names[NAMES_MAX];
+	size_t name_count;
+	struct pair *pairs;
+	size_t pair_count;
+	json_t *rows, *proposals;
+};
+
+static int64_t
+number(const json_t *o, const char *name)
+{
+	return json_integer_value(json_object_get(o, name));
+}
+
+static const char *
+text_of(const json_t *o, const char *name)
+{
+	const char *text = json_string_value(json_object_get(o, name));
+	return text != NULL ? text : "";
+}
+
+static int64_t
+nano_of(const json_t *o, const char *name)
+{
+	struct nano n = {0};
+	const char *text = text_of(o, name);
+	return nano_parse((struct span){text, strlen(text)}, &n) ? n.v : 0;
+}
+
+static void
+put_nano(json_t *o, const char *name, int64_t nano)
+{
+	char text[NANO_TEXT_MAX];
+	nano_text((struct nano){nano}, text);
+	json_object_set_new(o, name, json_string(text));
+}
+
+static void
+day_text(int64_t day, char ret[16])
+{
+	time_t s = (time_t)(day * DAY_S);
+	struct tm tm;
+	strftime(ret, 16, "%Y-%m-%d", gmtime_r(&s, &tm));
+}
+
+/* An answer that is ok, the caller's; NULL: said why not. request is given away. */
+static json_t *
+ask(struct reconciler *r, json_t *request)
+{
+	json_t *answer = cli_ask(r->cli, request);
+	json_decref(request);
+	if (answer == NULL || json_is_true(json_object_get(answer, "ok")))
+		return answer;
+	cli_fail(r->cli, CLI_REFUSED, "refused", "%s", text_of(json_object_get(answer, "error"), "message"));
+	json_decref(answer);
+	return NULL;
+}
+
+/* ---- names: ours and theirs ---- */
+
+static bool
+read_names(struct reconciler *r)
+{
+	const json_t *row;
+	size_t i;
+	r->names_json = ask(r, json_pack("{s:s, s:s}", "op", "reconcile.names", "provider", r->provider));
+	if (r->names_json == NULL)
+		return false;
+	json_array_foreach(json_object_get(r->names_json, "names"), i, row) if (r->name_count < NAMES_MAX)
+		r->names[r->name_count++] = (struct name){text_of(row, "upstream"), text_of(row, "model")};
+	return true;
+}
+
+/* The name of a snapshot without its date: gpt-4o-2024-08-06, claude-sonnet-4-20250514. */
+static size_t
+without_date(const char *name)
+{
+	static const char *const forms[] = {"-dddd-dd-dd", "-dddddddd"};
+	size_t len = strlen(name);
+	for (size_t f = 0; f < ARRAY_LEN(forms); f++) {
+		size_t tail = strlen(forms[f]), i = 0;
+		if (len <= tail)
+			continue;
+		while (i < tail && (forms[f][i] == 'd' ? name[len - tail + i] >= '0' && name[len - tail + i] <= '9' : name[len - tail + i] == '-'))
+			i++;
+		if (i == tail)
+			return len - tail;
+	}
+	return len;
+}
+
+static bool
+is_name(const char *a, const char *b, size_t len)
+{
+	return strlen(a) == len && strncmp(a, b, len) == 0;
+}
+
+/* What the catalogue asks the provider for, when it is that, as it stands or a snapshot of it; else the name itself. */
+static const char *
+canonical(const struct reconciler *r, const char *theirs)
+{
+	size_t whole = strlen(theirs), base = without_date(theirs);
+	for (size_t i = 0; i < r->name_count; i++)
+		if (is_name(r->names[i].upstream, theirs, whole))
+			return r->names[i].upstream;
+	for (size_t i = 0; i < r->name_count; i++)
+		if (is_name(r->names[i].upstream, theirs, base))
+			return r->names[i].upstream;
+	return theirs;
+}
+
+static const char *
+canonical_of_ours(const struct reconciler *r, const char *model)
+{
+	for (size_t i = 0; i < r->name_count; i++)
+		if (strcmp(r->names[i].model, model) == 0)
+			return canonical(r, r->names[i].upstream);
+	return model;
+}
+
+/* Without a catalogue a snapshot is the model of ours that has the name without the date, if there is one. */
+static struct pair *
+pair_of(struct reconciler *r, int64_t day, const char *model)
+{
+	for (size_t i = r->pair_count; i-- > 0;)
+		if (r->pairs[i].day == day && (strcmp(r->pairs[i].model, model) == 0 || is_name(r->pairs[i].model, model, without_date(model))))
+			return &r->pairs[i];
+	struct pair *p = &r->pairs[r->pair_count++];
+	*p = (struct pair){.day = day, .dearest_nano = -1};
+	snprintf(p->model, sizeof p->model, "%s", model);
+	return p;
+}
+
+/* ---- both counts ---- */
+
+static void
+add_tokens(const struct reconciler *r, const json_t *tokens, struct export_row *to)
+{
+	static const struct {
+		const char *name;
+		enum export_kind kind;
+	} kinds[] = {{"input", EXPORT_input}, {"audio_in", EXPORT_input}, {"image_in", EXPORT_input}, {"video_in", EXPORT_input}, {"cached", EXPORT_cached}, {"cached_audio", EXPORT_cached},
+		{"cached_image", EXPORT_cached}, {"cache_write", EXPORT_cache_write}, {"cache_write_1h", EXPORT_cache_write_1h}, {"output", EXPORT_output}, {"reasoning", EXPORT_output},
+		{"audio_out", EXPORT_output}, {"image_out", EXPORT_output}};
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		bool write = kinds[i].kind == EXPORT_cache_write || kinds[i].kind == EXPORT_cache_write_1h;
+		to->tokens[write && !r->export.cache_writes ? EXPORT_input : kinds[i].kind] += number(tokens, kinds[i].name);
+	}
+}
+
+static int64_t
+day_of(const char *text)
+{
+	struct tm tm = {0};
+	return strptime(text, "%Y-%m-%d", &tm) != NULL ? (int64_t)(timegm(&tm) / DAY_S) : -1;
+}
+
+static bool
+read_usage(struct reconciler *r)
+{
+	char since[16], until[16];
+	const json_t *row;
+	size_t i;
+	day_text(r->export.rows[0].day, since);
+	day_text(r->export.rows[r->export.count - 1].day, until);
+	r->usage = ask(r, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "op", "usage", "group", "day,model", "provider", r->provider, "since", since, "until", until, "limit", ROWS_MAX));
+	if (r->usage == NULL)
+		return false;
+	if (json_is_true(json_object_get(r->usage, "more"))) {
+		cli_fail(r->cli, CLI_REFUSED, "too_many", "that are more than %d days and models of ours: give an export of fewer days", ROWS_MAX);
+		return false;
+	}
+	const json_t *rows = json_object_get(r->usage, "rows");
+	r->pairs = calloc(r->export.count + json_array_size(rows) + 1, sizeof *r->pairs);
+	if (r->pairs == NULL)
+		abort();
+	json_array_foreach(rows, i, row)
+	{
+		const char *model = text_of(row, "model");
+		struct pair *p = pair_of(r, day_of(text_of(row, "day")), canonical_of_ours(r, model));
+		int64_t cost = nano_of(row, "cost");
+		p->ours.requests += number(row, "requests") - number(row, "failed");
+		p->ours.cost_nano += cost;
+		add_tokens(r, json_object_get(row, "tokens"), &p->ours);
+		if (cost > p->dearest_nano) {
+			p->dearest = model;
+			p->dearest_nano = cost;
+		}
+	}
+	return true;
+}
+
+static void
+take_theirs(struct reconciler *r)
+{
+	for (size_t i = 0; i < r->export.count; i++) {
+		const struct export_row *row = &r->export.rows[i];
+		struct pair *p = pair_of(r, row->day, canonical(r, row->model));
+		p->theirs.requests += row->requests;
+		p->theirs.cost_nano += row->cost_nano;
+		for (int k = 0; k < EXPORT_KIND_COUNT; k++)
+			p->theirs.tokens[k] += row->tokens[k];
+	}
+}
+
+/* ---- what was charged beyond their count ---- */
+
+static int64_t
+sum(const struct export_row *row)
+{
+	int64_t n = 0;
+	for (int k = 0; k < EXPORT_KIND_COUNT; k++)
+		n += row->tokens[k];
+	return n;
+}
+
+/* At the standard price of that day: pico-dollars for each kind. */
+static bool
+read_price(struct reconciler *r, const struct pair *p, int64_t ret[EXPORT_KIND_COUNT])
+{
+	static const char *const names[] = {
+#define X(name) #name,
+		EXPORT_KINDS(X)
+#undef X
+	};
+	char at[16];
+	day_text(p->day, at);
+	json_t *price = ask(r, json_pack("{s:s, s:s, s:s}", "op", "price.show", "model", p->dearest, "at", at));
+	if (price == NULL)
+		return false;
+	const json_t *per_million = json_object_get(json_array_get(json_object_get(price, "rows"), 0), "dollars_per_million_tokens");
+	for (int k = 0; k < EXPORT_KIND_COUNT; k++)
+		ret[k] = nano_of(per_million, names[k]) / 1000;
+	json_decref(price);
+	return true;
+}
+
+/* More than was charged is not given back, and what may be the clock's fault is not taken for a mistake. */
+static bool
+judge(struct reconciler *r, struct pair *p)
+{
+	int64_t pico[EXPORT_KIND_COUNT], ours = sum(&p->ours), theirs = sum(&p->theirs);
+	__int128 over = 0;
+	if (!r->export.counts || p->dearest == NULL || ours <= theirs || (__int128)(ours - theirs) * 100000 <= (__int128)theirs * r->tolerance)
+		return true;
+	if (!read_price(r, p, pico))
+		return false;
+	for (int k = 0; k < EXPORT_KIND_COUNT; k++)
+		over += (__int128)(p->ours.tokens[k] - p->theirs.tokens[k]) * pico[k];
+	over /= 1000;
+	if (over > p->ours.cost_nano)
+		over = p->ours.cost_nano;
+	p->over_nano = over > 0 ? (int64_t)over : 0;
+	return true;
+}
+
+/* "+1.25", of theirs. */
+static json_t *
+drift_of(const struct pair *p)
+{
+	char text[32];
+	int64_t theirs = sum(&p->theirs), difference = sum(&p->ours) - theirs;
+	if (theirs == 0)
+		return difference == 0 ? json_string("0.00") : json_null();
+	snprintf(text, sizeof text, "%+.2f", 100.0 * (double)difference / (double)theirs);
+	return json_string(text);
+}
+
+static void
+put_row(struct reconciler *r, const struct pair *p)
+{
+	char day[16];
+	day_text(p->day, day);
+	json_t *o = json_pack("{s:s, s:s, s:I}", "day", day, "model", p->model, "requests", (json_int_t)p->ours.requests);
+	put_nano(o, "charged", p->ours.cost_nano);
+	if (r->export.costs) {
+		put_nano(o, "provider_charged", p->theirs.cost_nano);
+	} else {
+		const int64_t *a = p->ours.tokens, *b = p->theirs.tokens;
+		json_object_set_new(o, "provider_requests", json_integer(p->theirs.requests));
+		json_object_set_new(o, "prompt", json_integer(sum(&p->ours) - a[EXPORT_output]));
+		json_object_set_new(o, "provider_prompt", json_integer(sum(&p->theirs) - b[EXPORT_output]));
+		json_object_set_new(o, "cached", json_integer(a[EXPORT_cached]));
+		json_object_set_new(o, "provider_cached", json_integer(b[EXPORT_cached]));
+		json_object_set_new(o, "output", json_integer(a[EXPORT_output]));
+		json_object_set_new(o, "provider_output", json_integer(b[EXPORT_output]));
+		json_object_set_new(o, "drift_percent", drift_of(p));
+		put_nano(o, "over", p->over_nano);
+	}
+	json_array_append_new(r->rows, o);
+}
+
+/* ---- proposed ---- */
+
+/* The same export, given again, proposes nothing anew. */
+static void
+own_id(const struct reconciler *r, const struct pair *p, const char *account, char ret[2 * ID_BYTES + 16])
+{
+	char text[600], hex[2 * ID_BYTES + 1];
+	unsigned char hash[ID_BYTES];
+	snprintf(text, sizeof text, "%s\n%lld\n%s\n%s", r->provider, (long long)p->day, p->model, account);
+	crypto_generichash(hash, sizeof hash, (const unsigned char *)text, strlen(text), NULL, 0);
+	sodium_bin2hex(hex, sizeof hex, hash, sizeof hash);
+	snprintf(ret, 2 * ID_BYTES + 16, "reconcile:%s", hex);
+}
+
+static bool
+propose_one(struct reconciler *r, const struct pair *p, const json_t *payer, int64_t nano)
+{
+	char day[16], amount[NANO_TEXT_MAX], id[2 * ID_BYTES + 16], reason[256];
+	const char *account = text_of(payer, "account");
+	day_text(p->day, day);
+	nano_text((struct nano){nano}, amount);
+	own_id(r, p, account, id);
+	snprintf(reason, sizeof reason, "%s counted %lld tokens, %lld were charged", r->provider, (long long)sum(&p->theirs), (long long)sum(&p->ours));
+	json_t *o = ask(r, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "op", "proposal.create", "account", account, "amount", amount, "day", day, "provider", r->provider, "model", p->model, "reason", reason, "id", id));
+	if (o == NULL)
+		return false;
+	json_object_del(o, "ok");
+	json_array_append_new(r->proposals, o);
+	return true;
+}
+
+/* Who paid for that model that day, of ours: rows with account and cost. */
+static bool
+read_payers(struct reconciler *r, const struct pair *p, json_t *payers)
+{
+	const json_t *row, *payer;
+	char day[16];
+	size_t i, k;
+	day_text(p->day, day);
+	json_array_foreach(json_object_get(r->usage, "rows"), i, row)
+	{
+		const char *model = text_of(row, "model");
+		if (day_of(text_of(row, "day")) != p->day || strcmp(canonical_of_ours(r, model), p->model) != 0)
+			continue;
+		json_t *o = ask(r, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "op", "usage", "group", "account", "model", model, "provider", r->provider, "since", day, "until", day, "limit", ROWS_MAX));
+		if (o == NULL)
+			return false;
+		json_array_foreach(json_object_get(o, "rows"), k, payer) json_array_append(payers, (json_t *)payer);
+		json_decref(o);
+	}
+	return true;
+}
+
+/* By what each paid; what division leaves goes to nobody: less than a nano-dollar each. */
+static bool
+propose(struct reconciler *r, const struct pair *p)
+{
+	json_t *payers = json_array(), *shares = json_object();
+	const json_t *payer;
+	size_t i;
+	__int128 all = 0;
+	bool ok = read_payers(r, p, payers);
+	json_array_foreach(payers, i, payer) all += nano_of(payer, "cost");
+	/* One account may have used two of our models that are one of theirs. */
+	json_array_foreach(payers, i, payer)
+	{
+		const char *account = text_of(payer, "account");
+		json_object_set_new(shares, account, json_integer(number(shares, account) + nano_of(payer, "cost")));
+	}
+	json_array_foreach(payers, i, payer)
+	{
+		const char *account = text_of(payer, "account");
+		int64_t nano = all > 0 ? (int64_t)((__int128)p->over_nano * number(shares, account) / all) : 0;
+		if (ok && nano > 0)
+			ok = propose_one(r, p, payer, nano);
+		json_object_del(shares, account);
+	}
+	json_decref(payers);
+	json_decref(shares);
+	return ok;
+}
+
+/* ---- the command ---- */
+
+static bool
+read_file(struct reconciler *r, const char *path)
+{
+	char why[EXPORT_WHY_MAX] = "";
+	bool is_stdin = strcmp(path, "-") == 0;
+	FILE *f = is_stdin ? stdin : fopen(path, "re");
+	char *text = f != NULL ? malloc((size_t)EXPORT_BYTES_MAX + 1) : NULL;
+	if (f == NULL || text == NULL) {
+		cli_fail(r->cli, CLI_REFUSED, "file", "%s can't be read: %s", path, strerror(errno));
+		free(text);
+		return false;
+	}
+	size_t len = fread(text, 1, (size_t)EXPORT_BYTES_MAX + 1, f);
+	if (!is_stdin)
+		fclose(f);
+	bool ok = len <= EXPORT_BYTES_MAX && usage_export_read((struct span){text, len}, &r->export, why);
+	if (!ok)
+		cli_fail(r->cli, CLI_REFUSED, "export", "%s: %s", path, why[0] != '\0' ? why : "it has more than 64 MiB: take fewer days");
+	free(text);
+	return ok;
+}
+
+static bool
+read_tolerance(struct reconciler *r, const json_t *request)
+{
+	const char *text = json_string_value(json_object_get(request, "tolerance"));
+	struct nano n = {NANO_PER_DOLLAR};
+	if (text != NULL && (!nano_parse((struct span){text, strlen(text)}, &n) || n.v < 0 || n.v > 100 * NANO_PER_DOLLAR)) {
+		cli_fail(r->cli, CLI_USAGE, "usage", "--tolerance takes per cent from 0 to 100, for example 0.5");
+		return false;
+	}
+	r->tolerance = n.v / (NANO_PER_DOLLAR / 1000);
+	return true;
+}
+
+static bool
+reconcile(struct reconciler *r, bool proposing)
+{
+	bool ok = read_names(r) && read_usage(r);
+	if (ok)
+		take_theirs(r);
+	for (size_t i = 0; ok && i < r->pair_count; i++) {
+		ok = judge(r, &r->pairs[i]);
+		if (ok && proposing && r->pairs[i].over_nano > 0)
+			ok = propose(r, &r->pairs[i]);
+		if (ok)
+			put_row(r, &r->pairs[i]);
+	}
+	return ok;
+}
+
+static void
+finish(struct reconciler *r)
+{
+	usage_export_free(&r->export);
+	json_decref(r->names_json);
+	json_decref(r->usage);
+	json_decref(r->rows);
+	json_decref(r->proposals);
+	free(r->pairs);
+	free(r);
+}
+
+int
+cli_reconcile_import(struct cli *cli, json_t *request)
+{
+	struct reconciler *r = calloc(1, sizeof *r);
+	if (r == NULL)
+		abort();
+	*r = (struct reconciler){.cli = cli, .provider = text_of(request, "provider"), .rows = json_array(), .proposals = json_array()};
+	bool ok = read_tolerance(r, request) && read_file(r, text_of(request, "file")) && reconcile(r, json_is_true(json_object_get(request, "propose")));
+	if (ok) {
+		json_t *answer = json_pack("{s:b, s:s, s:O, s:O}", "ok", 1, "provider", r->provider, "rows", r->rows, "proposals", r->proposals);
+		if (cli->json) {
+			cli_print_json(answer);
+		} else {
+			cli_show(cli, answer);
+			if (json_array_size(r->proposals) > 0)
+				printf("\n%zu proposed: lethe reconcile proposals\n", json_array_size(r->proposals));
+		}
+		json_decref(answer);
+	}
+	finish(r);
+	return ok ? CLI_OK : CLI_REFUSED;
+}
