@@ -5,8 +5,8 @@ import type { Held } from "./sample.ts";
 import { median, ratios, spread } from "./statistics.ts";
 
 type Limit = { most: number } | { least: number };
-// passed undefined: its cell was not asked for.
-export type Bar = { name: string; value: number | undefined; passed: boolean | undefined; skipped?: string } & Limit;
+// passed undefined: its cell was not asked for. void: why this run can't tell; that is no pass.
+export type Bar = { name: string; value: number | undefined; passed: boolean | undefined; skipped?: string; void?: string } & Limit;
 
 // Where a value comes from: undefined when the cell is void or has none.
 type Run = {
@@ -20,7 +20,8 @@ type Run = {
 	held: (cell: string, what: (held: Held) => number) => number | undefined;
 };
 
-type Row = { name: string; cells: string[]; take: (run: Run) => number | undefined } & Limit;
+type Doubt = (run: Run) => string | undefined;
+type Row = { name: string; cells: string[]; take: (run: Run) => number | undefined; doubt: Doubt | undefined } & Limit;
 
 // What the agreed memory bars are about.
 const barStreams = 5000;
@@ -33,7 +34,27 @@ function difference(a: number | undefined, b: number | undefined): number | unde
 	return a === undefined || b === undefined ? undefined : a - b;
 }
 
-const row = (name: string, limit: Limit, cells: string | string[], take: Row["take"]): Row => ({ name, cells: [cells].flat(), take, ...limit });
+const row = (name: string, limit: Limit, cells: string | string[], take: Row["take"], doubt?: Doubt): Row => ({ name, cells: [cells].flat(), take, doubt, ...limit });
+
+// ---- delays, which a machine that is not quiet changes far more than it changes CPU time
+
+type Percentile = "addedP50" | "addedP99";
+const addedSelfDifferenceMost = 0.25;
+const addedTo = (cell: string, percentile: Percentile) => (run: Run) => {
+	const [once, again] = [run.added(cell, "nginx", percentile), run.added(cell, "nginx-again", percentile)];
+	return once === undefined || again === undefined ? undefined : quotient(run.added(cell, "lethe all", percentile), (once + again) / 2);
+};
+
+// The same program twice, and the least that any proxy adds, say how much of a figure is the machine's.
+function unsure(cell: string, percentile: Percentile, most = Infinity): Doubt {
+	return (run) => {
+		const [once, again, relay] = ["nginx", "nginx-again", "relay"].map((name) => run.added(cell, name, percentile));
+		if (once === undefined || again === undefined) return undefined;
+		const [less, more] = [Math.min(once, again), Math.max(once, again)];
+		if (less <= 0 || more / less - 1 > addedSelfDifferenceMost) return `nginx adds ${once.toFixed(0)} µs, and when measured again ${again.toFixed(0)}`;
+		return relay !== undefined && relay > most ? `the bare relay alone adds ${relay.toFixed(0)} µs` : undefined;
+	};
+}
 
 const rows: Row[] = [
 	row("1 KB request, edge alone, CPU to nginx", { most: 1.0 }, "request_1k", (run) => run.ratio("request_1k", "lethe edge")),
@@ -43,14 +64,10 @@ const rows: Row[] = [
 	row("1 KB request, ledger, µs a ticket", { most: 3 }, "request_1k", (run) => run.cpu("request_1k", "lethe ledger")),
 	row("32 KB request, edge alone, CPU to nginx", { most: 0.8 }, "request_32k", (run) => run.ratio("request_32k", "lethe edge")),
 	row("chunk, 1,000 streams, all processes, CPU to nginx", { most: 0.95 }, "stream", (run) => run.ratio("stream", "lethe all")),
-	row("chunk, 1,000 streams, added delay p50, µs", { most: 20 }, "stream", (run) => run.added("stream", "lethe all", "addedP50")),
-	row("4,000 requests a second, added delay p50, to nginx's", { most: 1 }, "request_paced", (run) =>
-		quotient(run.added("request_paced", "lethe all", "addedP50"), run.added("request_paced", "nginx", "addedP50")),
-	),
-	row("4,000 requests a second, added delay p99, to nginx's", { most: 1.2 }, "request_paced", (run) =>
-		quotient(run.added("request_paced", "lethe all", "addedP99"), run.added("request_paced", "nginx", "addedP99")),
-	),
-	row("first streamed byte, added delay p99, µs", { most: 200 }, "first_byte", (run) => run.added("first_byte", "lethe all", "addedP99")),
+	row("chunk, 1,000 streams, added delay p50, µs", { most: 20 }, "stream", (run) => run.added("stream", "lethe all", "addedP50"), unsure("stream", "addedP50", 20)),
+	row("4,000 requests a second, added delay p50, to nginx's", { most: 1 }, "request_paced", addedTo("request_paced", "addedP50"), unsure("request_paced", "addedP50")),
+	row("4,000 requests a second, added delay p99, to nginx's", { most: 1.2 }, "request_paced", addedTo("request_paced", "addedP99"), unsure("request_paced", "addedP99")),
+	row("first streamed byte, added delay p99, µs", { most: 200 }, "first_byte", (run) => run.added("first_byte", "lethe all", "addedP99"), unsure("first_byte", "addedP99", 200)),
 	row("HTTP/2 by TLS, 1 KB request, all processes, CPU to HAProxy", { most: 1.2 }, "h2_tls_request_1k", (run) =>
 		run.between("h2_tls_request_1k", "lethe", "haproxy"),
 	),
@@ -119,19 +136,19 @@ function reader(reports: CellReport[], memories: Memories): Run {
 export function bars(reports: CellReport[], memories: Memories): Bar[] {
 	const run = reader(reports, memories);
 	const asked = (cell: string) => cell in memories || reports.some((one) => one.cell === cell);
-	return rows.map(({ name, cells, take, ...limit }) => {
-		const value = take(run);
+	return rows.map(({ name, cells, take, doubt, ...limit }) => {
+		const value = take(run), why = doubt?.(run);
 		const skipped = reports.find((one) => cells.includes(one.cell) && one.skipped)?.skipped;
 		const good = value !== undefined && ("most" in limit ? value <= limit.most : value >= limit.least);
-		return { name, value, passed: cells.every(asked) ? good : undefined, ...(skipped && { skipped }), ...limit };
+		return { name, value, passed: cells.every(asked) ? good && !why : undefined, ...(skipped && { skipped }), ...(why && { void: why }), ...limit };
 	});
 }
 
 export function barText(bar: Bar): string {
 	const value = bar.skipped ? `skipped: ${bar.skipped}` : bar.value === undefined ? "not measured" : bar.value.toFixed(2);
 	const limit = "most" in bar ? `at most ${bar.most}` : `at least ${bar.least}`;
-	const verdict = bar.passed === undefined ? "----" : bar.passed ? "pass" : "FAIL";
-	return `${verdict}  ${bar.name}: ${value}, ${limit}`;
+	const verdict = bar.passed === undefined ? "----" : bar.void ? "VOID" : bar.passed ? "pass" : "FAIL";
+	return `${verdict}  ${bar.name}: ${value}, ${limit}${bar.void ? `; this run can't tell: ${bar.void}` : ""}`;
 }
 
 export function barsText(all: Bar[]): string {

@@ -213,7 +213,9 @@ async function main(): Promise<number> {
 	writeFileSync(html, page({ when, about: about(o, machine(), versions), void: void_, reports, memories, bars: verdicts }));
 	note(`written: ${o.output}, ${html}`);
 	if (void_.length) return 3;
-	return o.bars && verdicts.some((bar) => bar.passed === false) ? 1 : 0;
+	if (!o.bars) return 0;
+	if (verdicts.some((bar) => bar.passed === false && !bar.void)) return 1;
+	return verdicts.some((bar) => bar.void) ? 3 : 0;
 }
 
 process.exitCode = await main();

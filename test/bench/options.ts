@@ -18,7 +18,7 @@ Only by name:
   ${names(cells, true).join(", ")}
 
   --bars          print every agreed bar as pass or fail, and fail with them; ---- is one whose cell was not named.
-                  Unless some are named, the cells that a bar is taken from: some 35 minutes
+                  Unless some are named, the cells that a bar is taken from: some 40 minutes
   --quick         one short round: to see that it runs, not to quote
   --rounds N      rounds, 7 unless told
   --seconds S     of measuring per cell and target, 2 unless told

@@ -26,6 +26,10 @@ function report(name: string, costs: Record<string, Record<string, number>> = us
 	return reportCell(cellOf(name), rounds(costs));
 }
 
+function delays(of: Rounds, all: Record<string, [number, number]>): void {
+	for (const [target, [p50, p99]] of Object.entries(all)) for (const one of of[target]!) Object.assign(one, { p50, p99 });
+}
+
 function held(perStreamKiB: number, streams: number): Held[] {
 	return [{ perStreamKiB, streams, idleKiB: 0, idleLargestKiB: 9 * 1024, totalKiB: 0, kind: "PSS" }];
 }
@@ -89,11 +93,39 @@ test("bars between targets and between cells", () => {
 
 test("added delay is measured against the direct path and nginx's", () => {
 	const paced = rounds({ direct: { all: 1 }, ...usual });
-	for (const [target, p50, p99] of [["direct", 50, 90], ["nginx", 80, 140], ["lethe", 74, 165]] as const)
-		for (const one of paced[target]!) Object.assign(one, { p50, p99 });
+	delays(paced, { direct: [50, 90], nginx: [80, 140], "nginx-again": [80, 140], lethe: [74, 165] });
 	const reports = [reportCell(cellOf("request_paced"), paced)];
 	expect(verdict(reports, {}, "4,000 requests a second, added delay p50, to nginx's")).toBe("pass : 0.80, at most 1");
 	expect(verdict(reports, {}, "4,000 requests a second, added delay p99, to nginx's")).toBe("FAIL : 1.50, at most 1.2");
+});
+
+test("a delay is not judged where nginx does not find itself again, or the bare relay can't keep the bar either", () => {
+	const paced = rounds({ direct: { all: 1 }, ...usual });
+	const [p50, p99] = ["p50", "p99"].map((which) => `4,000 requests a second, added delay ${which}, to nginx's`) as [string, string];
+	const of = (name: string) => [reportCell(cellOf(name), paced)];
+	delays(paced, { direct: [50, 90], nginx: [80, 140], "nginx-again": [87, 152], lethe: [70, 140] });
+	expect(verdict(of("request_paced"), {}, p99)).toBe("pass : 0.89, at most 1.2");
+	delays(paced, { "nginx-again": [81, 153] });
+	expect(verdict(of("request_paced"), {}, p50)).toBe("pass : 0.66, at most 1");
+	expect(verdict(of("request_paced"), {}, p99)).toBe("VOID : 0.88, at most 1.2; this run can't tell: nginx adds 50 µs, and when measured again 63");
+	expect(bars(of("request_paced"), {}).find((bar) => bar.name === p99)!.passed).toBe(false);
+
+	const chunk = "chunk, 1,000 streams, added delay p50, µs";
+	delays(paced, { relay: [67, 240], nginx: [80, 140], "nginx-again": [80, 140], lethe: [74, 200] });
+	expect(verdict(of("stream"), {}, chunk)).toBe("FAIL : 24.00, at most 20");
+	expect(verdict(of("first_byte"), {}, "first streamed byte, added delay p99, µs")).toBe("pass : 110.00, at most 200");
+	delays(paced, { relay: [71, 1114] });
+	expect(verdict(of("stream"), {}, chunk)).toBe("VOID : 24.00, at most 20; this run can't tell: the bare relay alone adds 21 µs");
+	expect(verdict(of("first_byte"), {}, "first streamed byte, added delay p99, µs")).toContain("VOID : 110.00, at most 200; this run can't tell: the bare relay alone adds 1024 µs");
+});
+
+test("what a 99th percentile is taken from lasts four times as long", () => {
+	const seconds = (name: string, quick: boolean) => {
+		const args = cellOf(name).args({ seconds: 2, warmup: 1, quick });
+		return args[args.indexOf("--seconds") + 1];
+	};
+	expect(["request_1k", "request_paced", "first_byte"].map((name) => seconds(name, false))).toEqual(["2", "8", "8"]);
+	expect(["request_paced", "first_byte"].map((name) => seconds(name, true))).toEqual(["2", "2"]);
 });
 
 test("memory is judged with as many streams as were agreed", () => {
