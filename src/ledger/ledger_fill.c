@@ -3,6 +3,9 @@
  * all models that have a price, booked by the ledger's own code (batch_book), so that `lethe ledger verify` finds nothing. For the
  * bench: a store's size is part of what booking costs.
  *
+ * lethe-fill DIR --book N: how fast N more are booked on a store that has tickets, as a server books them (write-ahead log, synced at each commit), in full batches. A
+ * model of its own, an array of balances, takes each ticket's cost as well; at the end every balance must be the model's.
+ *
  * The store is one that a server has had: with accounts, keys, credit and a price book, and no ticket yet. While this runs nothing is
  * safe in it (no journal, no sync): whoever calls it works on a copy.
  */
@@ -17,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -30,8 +34,19 @@ struct payer {
 	uint64_t key, account;
 };
 
+/* A customer's balance as the model has it. */
+struct modelled {
+	uint64_t account;
+	int64_t nano;
+};
+
 struct fill {
 	struct ledger *l;
+	struct modelled *model; /* by account; NULL: none is kept */
+	size_t model_count;
+	uint32_t batch;
+	uint64_t span_ms; /* that the tickets are spread over */
+	double wall_s, cpu_s; /* of booking alone */
 	struct payer *payers;
 	size_t payer_count;
 	uint64_t provider, tickets, made;
@@ -74,11 +89,12 @@ number(struct fill *f, const char *sql)
 }
 
 static void
-read_payers(struct fill *f)
+read_payers(struct fill *f, int64_t least_nano)
 {
-	static const char SQL[] = "SELECT key.id, account FROM key JOIN account ON account.id = account WHERE revoked_us = 0 AND balance_nano > 0 ORDER BY key.id";
+	static const char SQL[] = "SELECT key.id, account FROM key JOIN account ON account.id = account WHERE revoked_us = 0 AND balance_nano > ?1 ORDER BY key.id";
 	struct query *st = NULL;
 	must(f, (st = sql_prepare(&f->l->store, SQL)) != NULL, "keys");
+	sql_bind(st, least_nano);
 	f->payers = calloc((size_t)number(f, "SELECT count(*) FROM key") + 1, sizeof *f->payers);
 	if (!f->payers)
 		abort();
@@ -89,8 +105,6 @@ read_payers(struct fill *f)
 		die("the store", "no account with a key and credit");
 	if (!f->l->prices.count)
 		die("the store", "no prices: a server with a catalogue has to have run on it");
-	if (number(f, "SELECT count(*) FROM (SELECT 1 FROM ticket LIMIT 1)"))
-		die("the store", "it has tickets already");
 }
 
 /*
@@ -103,8 +117,21 @@ choose_ids(struct fill *f, uint64_t days)
 	uint64_t first_ms = (uint64_t)number(f, "SELECT min(started_us) / 1000 FROM boot");
 	f->ids.ceiling_ms = first_ms - AN_HOUR_MS;
 	f->ids.floor_ms = f->ids.ceiling_ms - days * DAY_MS;
+	f->span_ms = f->ids.ceiling_ms - f->ids.floor_ms;
 	if (!first_ms || f->ids.floor_ms < TICKET_ID_EPOCH_MS || f->ids.floor_ms < (uint64_t)number(f, "SELECT min(floor_ms) FROM boot"))
 		die("the store", "no server has run on it, or so many days do not fit before that");
+}
+
+/* Those that are booked on top follow these at once, a thousand a millisecond, in what is left of the first boot's range. */
+static void
+choose_ids_on_top(struct fill *f)
+{
+	uint64_t last_ms = ticket_id_unix_ms((uint64_t)number(f, "SELECT max(id) FROM ticket"));
+	f->ids.ceiling_ms = (uint64_t)number(f, "SELECT min(ceiling_ms) FROM boot");
+	f->ids.floor_ms = last_ms + 1;
+	f->span_ms = f->tickets / 1000 + 1;
+	if (!last_ms || f->ids.floor_ms + f->span_ms >= f->ids.ceiling_ms)
+		die("the store", "it has tickets of a server's: take a copy of one that only lethe-fill filled");
 }
 
 /* ---- a ticket ---- */
@@ -126,8 +153,7 @@ choose_payer(struct fill *f)
 static void
 make_ticket(struct fill *f, struct ticket_copy *t)
 {
-	uint64_t span_ms = f->ids.ceiling_ms - f->ids.floor_ms;
-	uint64_t at_ms = f->ids.floor_ms + (uint64_t)((double)span_ms * (double)f->made / (double)f->tickets);
+	uint64_t at_ms = f->ids.floor_ms + (uint64_t)((double)f->span_ms * (double)f->made / (double)f->tickets);
 	const struct payer *who = choose_payer(f);
 	const struct price_row *price = &f->l->prices.rows[below(f, f->l->prices.count)];
 	bool failed = below(f, FAILED_OF) == 0;
@@ -158,17 +184,75 @@ make_ticket(struct fill *f, struct ticket_copy *t)
 	f->made++;
 }
 
+/* ---- the model ---- */
+
+static void
+read_model(struct fill *f)
+{
+	struct query *st = sql_prepare(&f->l->store, "SELECT id, balance_nano FROM account WHERE kind = 0 ORDER BY id");
+	must(f, st != NULL, "accounts");
+	f->model = calloc((size_t)number(f, "SELECT count(*) FROM account") + 1, sizeof *f->model);
+	if (!f->model)
+		abort();
+	while (sql_step(&f->l->store, st) == SQL_ROW)
+		f->model[f->model_count++] = (struct modelled){(uint64_t)sql_int(st, 0), sql_int(st, 1)};
+	sql_free(st);
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	uint64_t x = ((const struct modelled *)a)->account, y = ((const struct modelled *)b)->account;
+	return (x > y) - (x < y);
+}
+
+static void
+charge_model(struct fill *f, const struct ticket_copy *t)
+{
+	struct modelled *m = bsearch(&(struct modelled){.account = t->facts.account}, f->model, f->model_count, sizeof *f->model, by_id);
+	if (!m)
+		die("the model", "a ticket's account is not in it");
+	m->nano -= t->cost.v;
+}
+
+static void
+compare_model(struct fill *f)
+{
+	struct query *st = sql_prepare(&f->l->store, "SELECT id, balance_nano FROM account WHERE kind = 0 ORDER BY id");
+	size_t i = 0;
+	must(f, st != NULL, "accounts");
+	for (; sql_step(&f->l->store, st) == SQL_ROW; i++)
+		if (i >= f->model_count || f->model[i].account != (uint64_t)sql_int(st, 0) || f->model[i].nano != sql_int(st, 1))
+			die("the model", "a balance is not what the tickets leave of it");
+	sql_free(st);
+	if (i != f->model_count)
+		die("the model", "an account is missing");
+}
+
+static double
+seconds(clockid_t clock)
+{
+	struct timespec t;
+	clock_gettime(clock, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 /* ---- all of them ---- */
 
 static void
 book_one_batch(struct fill *f)
 {
 	struct batch *b = f->l->batch;
-	for (b->count = 0; b->count < BATCH && f->made < f->tickets; b->count++) {
+	for (b->count = 0; b->count < f->batch && f->made < f->tickets; b->count++) {
 		make_ticket(f, &b->tickets[b->count]);
+		if (f->model)
+			charge_model(f, &b->tickets[b->count]);
 		b->fates[b->count] = FATE_OPEN;
 	}
+	double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
 	must(f, batch_book(f->l), "booking");
+	f->wall_s += seconds(CLOCK_MONOTONIC) - wall;
+	f->cpu_s += seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 	b->count = 0;
 	if (f->l->stats.quarantined || f->l->stats.mismatched)
 		die("a ticket", "the ledger does not take it as it is; has each account enough credit?");
@@ -206,7 +290,30 @@ open_store(struct fill *f, const char *dir)
 	char why[STORE_WHY_MAX];
 	if (ledger_open(&o, &f->l, why) != LEDGER_OPENED)
 		die(dir, why);
+}
+
+static void
+make_history(struct fill *f, uint64_t days)
+{
 	must(f, store_exec(&f->l->store, "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF; PRAGMA cache_size = -262144"), "pragma");
+	if (number(f, "SELECT count(*) FROM (SELECT 1 FROM ticket LIMIT 1)"))
+		die("the store", "it has tickets already");
+	choose_ids(f, days);
+	fill(f);
+	must(f, store_exec(&f->l->store, "PRAGMA journal_mode = WAL"), "pragma");
+}
+
+static void
+book_on_top(struct fill *f)
+{
+	int64_t before = number(f, "SELECT coalesce(sum(tickets), 0) FROM booking");
+	choose_ids_on_top(f);
+	read_model(f);
+	f->batch = BATCH_MAX;
+	fill(f);
+	compare_model(f);
+	printf("%llu tickets on a store of %lld, of %zu accounts, in batches of %u: %.0f a second, %.2f us of processor each; the model explains all %zu balances\n", (unsigned long long)f->made,
+		(long long)before, f->payer_count, f->batch, (double)f->made / f->wall_s, f->cpu_s * 1e6 / (double)f->made, f->model_count);
 }
 
 static uint64_t
@@ -222,28 +329,35 @@ whole(const char *text)
 int
 main(int argc, char **argv)
 {
-	static const struct option LONG[] = {{"tickets", 1, NULL, 't'}, {"days", 1, NULL, 'd'}, {0}};
-	struct fill f = {.random = 1};
-	uint64_t days = 60;
+	static const struct option LONG[] = {{"tickets", 1, NULL, 't'}, {"days", 1, NULL, 'd'}, {"book", 1, NULL, 'b'}, {"payers", 1, NULL, 'p'}, {0}};
+	struct fill f = {.random = 1, .batch = BATCH};
+	bool book = false;
+	uint64_t days = 60, payers = 0;
 	for (int c; (c = getopt_long(argc, argv, "", LONG, NULL)) != -1;) {
 		if (c == '?')
 			return 2;
-		*(c == 't' ? &f.tickets : &days) = whole(optarg);
+		*(c == 'd' ? &days : c == 'p' ? &payers
+									  : &f.tickets) = whole(optarg);
+		book |= c == 'b';
 	}
 	if (optind + 1 != argc || !f.tickets) {
-		fputs("usage: lethe-fill DIR --tickets N [--days 60]\n", stderr);
+		fputs("usage: lethe-fill DIR --tickets N [--days 60] | lethe-fill DIR --book N [--payers N]\n", stderr);
 		return 2;
 	}
 	open_store(&f, argv[optind]);
-	read_payers(&f);
+	read_payers(&f, book ? 1000 * NANO_PER_DOLLAR : 0); /* those that history used up pay for nothing on top */
 	f.provider = (uint64_t)number(&f, "SELECT ifnull(min(id), 0) FROM provider");
-	choose_ids(&f, days);
-	fill(&f);
-	must(&f, store_exec(&f.l->store, "PRAGMA journal_mode = WAL"), "pragma");
+	if (payers && payers < f.payer_count)
+		f.payer_count = payers;
+	if (book)
+		book_on_top(&f);
+	else
+		make_history(&f, days);
 	char path[sizeof f.l->path];
 	memcpy(path, f.l->path, sizeof path);
 	ledger_close(&f.l);
 	sync_file(path);
 	free(f.payers);
+	free(f.model);
 	return 0;
 }

@@ -1,4 +1,5 @@
 // Stores of the bench: many accounts through the control socket, many tickets by lethe-fill, and the ledger finds nothing.
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +25,15 @@ test("a store is made once, has its keys, and its tickets pass lethe ledger veri
 	const before = said.length;
 	expect(await ticketsStore(tools, accounts, folder, 4500, (text) => said.push(text))).toEqual(filled);
 	expect(said.length).toBe(before);
+});
+
+test("more are booked on top, and a model of its own explains every balance", async () => {
+	const accounts = await accountsStore(tools, upstream, folder, 30, () => {});
+	const { data } = await ticketsStore(tools, accounts, folder, 4500, () => {});
+	const said = execFileSync(tools.fill, [data, "--book", "5000", "--payers", "7"], { encoding: "utf8" });
+	expect(said).toMatch(/^5000 tickets on a store of 4500, of 7 accounts, in batches of 4096: \d+ a second, .* the model explains all 30 balances\n$/);
+	const verified = JSON.parse(execFileSync(tools.lethe!, ["ledger", "verify", "--data", data, "--json"], { encoding: "utf8" }));
+	expect(verified).toMatchObject({ sound: true, tickets: 9500 });
 });
 
 test("a fill that fails leaves no store behind", async () => {
