@@ -217,6 +217,12 @@ void
 put_user(struct conversation *c, uint32_t most)
 {
 	struct json_value v = setting(c, SETTING_USER)->value;
+	if (c->wish->user.len) {
+		sink_lit(c->out, "\"");
+		sink_span(c->out, c->wish->user);
+		sink_lit(c->out, "\"");
+		return;
+	}
 	if (is_empty(v))
 		v = setting(c, SETTING_OLD_USER)->value;
 	if (fits(c, v, most, false))
@@ -228,7 +234,7 @@ put_user(struct conversation *c, uint32_t most)
 bool
 user_said(const struct conversation *c)
 {
-	return !is_empty(setting(c, SETTING_USER)->value) || !is_empty(setting(c, SETTING_OLD_USER)->value);
+	return c->wish->user.len || !is_empty(setting(c, SETTING_USER)->value) || !is_empty(setting(c, SETTING_OLD_USER)->value);
 }
 
 /* Where the schema came from a language that always holds to it, OpenAI's must be told to. */

@@ -129,13 +129,16 @@ on_cap(struct scan_state *st, enum json_token t, const struct json_event *ev)
 static void
 on_place(struct request_place *p, enum json_token t, const struct json_event *ev)
 {
-	*p = (struct request_place){0};
-	if (t != JSON_STRING || ev->end - ev->at <= 2)
+	if (t == JSON_OBJECT || t == JSON_ARRAY || is_end(t)) /* none that a provider takes */
 		return;
-	*p = (struct request_place){ev->at, ev->end - ev->at, 0xcbf29ce484222325};
+	*p = (struct request_place){ev->at, ev->end - ev->at, 0};
+	if (t != JSON_STRING || p->bytes <= 2)
+		return;
+	p->hash = 0xcbf29ce484222325;
 	for (size_t i = 0; i < ev->text.len; i++)
 		p->hash = (p->hash ^ (unsigned char)ev->text.at[i]) * 0x100000001b3;
 	p->hash ^= ev->cut ? p->bytes : 0;
+	p->hash |= !p->hash;
 }
 
 /* stream_options, generationConfig. */
@@ -497,6 +500,8 @@ on_inner(struct request_facts *r, struct scan_state *st, enum json_token t, cons
 	case NODE_OBJECT:
 		return on_object_name(r, t, ev);
 	case NODE_USER_ID:
+		if (r->user_id.bytes) /* ours to edit would be only one of them */
+			return REQUEST_DUPLICATE;
 		on_place(&r->user_id, t, ev);
 		break;
 	case NODE_PROMPT:
@@ -751,10 +756,47 @@ edit_store(struct edits *e, const struct request_facts *r)
 		add(e, r->object_at, 0, member);
 }
 
+/* `before` and `behind` around the text, between quotes. */
+static struct span
+user_text(struct edits *e, const char *before, struct span user, const char *behind)
+{
+	size_t from = e->room->len;
+	text_str(e->room, before);
+	text_lit(e->room, "\"");
+	text_span(e->room, user);
+	text_lit(e->room, "\"");
+	text_str(e->room, behind);
+	return made(e, from);
+}
+
+static void
+edit_user(struct edits *e, const struct request_facts *r, const struct request_language *l, struct span user)
+{
+	const struct request_object *o = &r->metadata;
+	const struct request_place *p = l->user == USER_IN_METADATA ? &r->user_id : l->user == USER_AS_SAFETY ? &r->safety
+																										  : &r->user;
+	if (l->user == USER_NOWHERE)
+		return;
+	if (l->user == USER_AS_SAFETY && r->user.bytes)
+		add(e, r->user.at, r->user.bytes, user_text(e, "", user, ""));
+	if (p->bytes)
+		add(e, p->at, p->bytes, user_text(e, "", user, ""));
+	else if (l->user == USER_AS_SAFETY)
+		add(e, r->object_at, 0, user_text(e, "\"safety_identifier\":", user, ","));
+	else if (l->user == USER_PLAIN)
+		add(e, r->object_at, 0, user_text(e, "\"user\":", user, ","));
+	else if (o->inner_at)
+		add(e, o->inner_at, 0, user_text(e, "\"user_id\":", user, o->empty ? "" : ","));
+	else if (o->bytes) /* null */
+		add(e, o->at, o->bytes, user_text(e, "{\"user_id\":", user, "}"));
+	else
+		add(e, r->object_at, 0, user_text(e, "\"metadata\":{\"user_id\":", user, "},"));
+}
+
 uint32_t
 request_edit_count(const struct request_facts *r)
 {
-	return r->model_count + r->object_count + 4;
+	return r->model_count + r->object_count + 6;
 }
 
 uint32_t
@@ -770,6 +812,8 @@ request_edits(const struct request_facts *r, const struct request_wish *wish, st
 		edit_usage(&e, r);
 	if (wish->cap)
 		edit_cap(&e, r, l, wish);
+	if (wish->user.len)
+		edit_user(&e, r, l, wish->user);
 	if (wish->no_store && !(r->store_bytes && r->store_bytes == 5))
 		edit_store(&e, r);
 	assert(!room->cut); /* the catalogue bounds names and refuses what would need escaping */

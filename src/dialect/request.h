@@ -19,8 +19,8 @@ enum {
 	REQUEST_N_MAX = 128, /* answers to one request */
 	REQUEST_MODELS_MAX = 128, /* places where a body names its model: requests of one batchEmbedContents */
 	REQUEST_OBJECTS_MAX = 32, /* places where a body names an object of the caller's */
-	REQUEST_EDITS_MAX = REQUEST_MODELS_MAX + REQUEST_OBJECTS_MAX + 4,
-	REQUEST_EDIT_TEXT_MAX = 384, /* room that request_edits() needs */
+	REQUEST_EDITS_MAX = REQUEST_MODELS_MAX + REQUEST_OBJECTS_MAX + 6,
+	REQUEST_EDIT_TEXT_MAX = 640, /* room that request_edits() needs */
 };
 
 /* Why a request body is refused: X(name, sentence, param that the error names or "") */
@@ -106,9 +106,9 @@ struct request_facts {
 		bool empty;
 	} stream_options, config;
 	uint64_t include_usage_at, include_usage_bytes; /* value of stream_options.include_usage, when present */
-	/* Whose requests belong together (route_hint.c), and by what the provider tells users apart: strings with their quotes, when they are present and say something. */
+	/* Whose requests belong together (route_hint.c), and by what the provider tells users apart: values with their quotes, when they are present. */
 	struct request_place {
-		uint64_t at, bytes, hash;
+		uint64_t at, bytes, hash; /* hash: 0 when it is no string, or an empty one */
 	} cache_key, user, safety, user_id;
 	struct request_object metadata;
 	uint64_t begins_at; /* the value of the system text, else of the turns */
@@ -150,6 +150,7 @@ struct request_wish {
 	bool old_cap; /* chat: the provider knows max_tokens only */
 	bool no_store; /* responses: store: false, where the default would keep the answer */
 	uint32_t cap; /* 0: none */
+	struct span user; /* … put in place of who the caller says that asks, or where it says nothing; needs no escaping; empty: the caller's stands */
 	const struct span *objects; /* what stands in the places of facts.objects, as JSON strings */
 };
 

@@ -310,6 +310,7 @@ static const struct request_language chat = {
 	.bad_n = REQUEST_BAD_N,
 	.no_content = REQUEST_NO_MESSAGES,
 	.completion_cap = true,
+	.user = USER_AS_SAFETY,
 	.cap_member = SPAN_INIT("max_completion_tokens"),
 };
 static const struct request_language completions = {
@@ -318,6 +319,7 @@ static const struct request_language completions = {
 	.bad_n = REQUEST_BAD_N,
 	.no_content = REQUEST_NO_PROMPT,
 	.cap_may_be_zero = true, /* with echo: to have the prompt scored */
+	.user = USER_PLAIN,
 	.cap_member = SPAN_INIT("max_tokens"),
 };
 static const struct request_language responses = {
@@ -325,6 +327,7 @@ static const struct request_language responses = {
 	.bad_cap = REQUEST_BAD_MAX_OUTPUT_TOKENS,
 	.no_content = REQUEST_NO_INPUT,
 	.cap_member = SPAN_INIT("max_output_tokens"),
+	.user = USER_AS_SAFETY,
 };
 static const struct request_language embeddings = {.nodes = embeddings_nodes, .no_content = REQUEST_NO_INPUT};
 static const struct request_language moderations = {.nodes = embeddings_nodes, .no_content = REQUEST_NO_INPUT, .model_optional = true};
@@ -339,6 +342,7 @@ static const struct request_language messages = {
 	.bad_cap = REQUEST_BAD_MAX_TOKENS,
 	.no_content = REQUEST_NO_MESSAGES,
 	.cap_required = true,
+	.user = USER_IN_METADATA,
 	.cap_may_be_zero = true,
 	.cap_member = SPAN_INIT("max_tokens"),
 };

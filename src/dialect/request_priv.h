@@ -72,6 +72,12 @@ enum request_node {
 	NODE_COUNT,
 };
 
+/* Where a language says who asks. */
+enum user_said { USER_NOWHERE,
+	USER_PLAIN, /* user */
+	USER_AS_SAFETY, /* safety_identifier, and user, which it took the place of */
+	USER_IN_METADATA /* metadata.user_id */ };
+
 struct request_language {
 	const struct json_node *nodes; /* NODE_COUNT of them */
 	enum request_error bad_cap, bad_n, no_content;
@@ -80,6 +86,7 @@ struct request_language {
 	/* How a cap is said where none stands: member of the body, or of the options object `config`. */
 	struct span cap_member;
 	bool cap_in_config;
+	uint8_t user; /* enum user_said */
 };
 
 const struct request_language *request_language(enum endpoint endpoint);

@@ -515,6 +515,20 @@ edits_change_what_was_wished_and_nothing_else(void **state)
 			"{\"contents\":[],\"generationConfig\":{\"maxOutputTokens\":6}}"},
 		{ENDPOINT_BATCH_EMBED_CONTENTS, {.model = SPAN_INIT("up")}, "{\"requests\":[{\"model\":\"models/a\"},{\"content\":{},\"model\":\"models/a\"}]}",
 			"{\"requests\":[{\"model\":\"models/up\"},{\"content\":{},\"model\":\"models/up\"}]}"},
+#define AS .user = SPAN_INIT("U"), .model = SPAN_INIT("m")
+		{ENDPOINT_CHAT_COMPLETIONS, {AS}, BASE "}", "{\"safety_identifier\":\"U\",\"model\":\"m\"," M "}"},
+		{ENDPOINT_CHAT_COMPLETIONS, {AS}, BASE ",\"user\":\"a\"}", "{\"safety_identifier\":\"U\",\"model\":\"m\"," M ",\"user\":\"U\"}"},
+		{ENDPOINT_CHAT_COMPLETIONS, {AS}, BASE ",\"safety_identifier\":\"b\",\"user\":\"\"}", BASE ",\"safety_identifier\":\"U\",\"user\":\"U\"}"},
+		{ENDPOINT_RESPONSES, {AS}, "{\"model\":\"m\",\"input\":1,\"safety_identifier\":null}", "{\"model\":\"m\",\"input\":1,\"safety_identifier\":\"U\"}"},
+		{ENDPOINT_COMPLETIONS, {AS}, "{\"model\":\"m\",\"prompt\":\"\"}", "{\"user\":\"U\",\"model\":\"m\",\"prompt\":\"\"}"},
+		{ENDPOINT_COMPLETIONS, {AS}, "{\"model\":\"m\",\"prompt\":\"\",\"user\":\"x\"}", "{\"model\":\"m\",\"prompt\":\"\",\"user\":\"U\"}"},
+		{ENDPOINT_MESSAGES, {AS}, BASE ",\"max_tokens\":1}", "{\"metadata\":{\"user_id\":\"U\"},\"model\":\"m\"," M ",\"max_tokens\":1}"},
+		{ENDPOINT_MESSAGES, {AS}, BASE ",\"max_tokens\":1,\"metadata\":{}}", BASE ",\"max_tokens\":1,\"metadata\":{\"user_id\":\"U\"}}"},
+		{ENDPOINT_MESSAGES, {AS}, BASE ",\"max_tokens\":1,\"metadata\":null}", BASE ",\"max_tokens\":1,\"metadata\":{\"user_id\":\"U\"}}"},
+		{ENDPOINT_MESSAGES, {AS}, BASE ",\"max_tokens\":1,\"metadata\":{\"a\":1}}", BASE ",\"max_tokens\":1,\"metadata\":{\"user_id\":\"U\",\"a\":1}}"},
+		{ENDPOINT_MESSAGES, {AS}, BASE ",\"max_tokens\":1,\"metadata\":{\"user_id\":\"me\"}}", BASE ",\"max_tokens\":1,\"metadata\":{\"user_id\":\"U\"}}"},
+		{ENDPOINT_MESSAGES_COUNT_TOKENS, {AS}, BASE "}", BASE "}"},
+		{ENDPOINT_GENERATE_CONTENT, {.user = SPAN_INIT("U"), .model = SPAN_INIT("up")}, "{\"contents\":[]}", "{\"contents\":[]}"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		assert_edited(rows[i].endpoint, rows[i].wish, rows[i].body, rows[i].expected);

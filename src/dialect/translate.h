@@ -45,6 +45,7 @@ enum thinking_way {
 struct translate_wish {
 	enum language from, to;
 	struct span model; /* the provider's name for it; needs no escaping */
+	struct span user; /* who asks, in place of whom the caller names; needs no escaping; empty: the caller's stands */
 	uint32_t cap; /* bound on the output to be set in place of the caller's; 0: the caller's stands */
 	uint32_t output_tokens; /* the model's most: where the provider wants a bound and the caller gave none */
 	bool stream; /* the answer is asked for as a stream */

@@ -101,7 +101,7 @@ enum framing { FRAMING_NONE,
 	FRAMING_CHUNKED,
 	FRAMING_CLOSE };
 
-enum { EDITS_FEW = 4 };
+enum { EDITS_FEW = 6 };
 
 /* What its key and account are limited in (limit.h). */
 struct limited {

@@ -6,6 +6,7 @@
 #include "edge/endpoints.h"
 #include "edge/quote.h"
 #include "edge/route.h"
+#include "edge/safety.h"
 
 #include <assert.h>
 
@@ -418,6 +419,8 @@ passage_request(struct exchange *x, const struct catalogue_provider *to, const c
 	struct passage_blocks made = {.sink = {.grow = grow_request}, .x = x, .most = 2 * r->body_bytes + BODY_EXTRA};
 	struct translate_notes notes = {0};
 	struct translate_wish wish = wish_of(x, to, upstream_id);
+	char user[SAFETY_TEXT_BYTES + 1];
+	wish.user = safety_identifier(x, user);
 	if (make(x, &wish, &made, &notes)) {
 		put_in_place(x, &made, &notes);
 		return true;

@@ -7,6 +7,7 @@
 #include "edge/object.h"
 #include "edge/passage.h"
 #include "edge/route.h"
+#include "edge/safety.h"
 #include "edge/upload.h"
 
 /* ---- which model, in which lane ---- */
@@ -237,6 +238,7 @@ edit_own(struct exchange *x)
 	const struct request_facts *f = &r->scan.result;
 	const struct catalogue_provider *p = provider_of(x);
 	struct text room = text_on(r->edit_text, sizeof r->edit_text);
+	char user[SAFETY_TEXT_BYTES + 1];
 	if (x->object) { /* as it came */
 		r->total = r->upload ? upload_total(x) : r->body_bytes;
 		return true;
@@ -250,6 +252,7 @@ edit_own(struct exchange *x)
 		.no_store = x->endpoint == ENDPOINT_RESPONSES && !p->store,
 		.cap = x->capped,
 	};
+	wish.user = safety_identifier(x, user); /* it is copied into the room */
 	uint32_t most = request_edit_count(f);
 	if (r->edits_cap) /* another target's */
 		vault_free(x->edge->vault, r->edits, r->edits_cap * sizeof *r->edits);

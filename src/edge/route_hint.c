@@ -57,7 +57,7 @@ of_request(const struct exchange *x)
 	const struct request_facts *f = &x->req->scan.result;
 	const struct request_place *said[] = {&f->cache_key, &f->user_id, &f->safety, &f->user};
 	for (size_t i = 0; i < ARRAY_LEN(said); i++)
-		if (said[i]->bytes)
+		if (said[i]->hash)
 			return said[i]->hash;
 	return beginning_of(x->req->body, f->begins_at);
 }

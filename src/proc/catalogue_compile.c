@@ -127,6 +127,7 @@ fill_provider(const struct config_provider *p, struct catalogue_provider *out)
 	out->objects = p->objects;
 	out->no_responses = !p->responses;
 	out->completions = p->completions;
+	out->safety = p->safety_identifier;
 	out->http2 = p->http2;
 	out->trust = (uint8_t)p->trust;
 	out->inner = config_host_is_private(p->target.host);

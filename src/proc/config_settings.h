@@ -128,6 +128,9 @@
 		"openai: it has the Responses API; without it requests at /v1/responses are translated for its chat completions") \
 	X("completions", completions, FLAG, "false", 0, 1, \
 		"openai: it has the old completions for its models; without it requests at /v1/completions are translated for its chat completions") \
+	X("safety_identifier", safety_identifier, FLAG, "false", 0, 1, \
+		"`openai` and `anthropic`: tell it with each request to a model of language who asks, as a hash under your pepper of the account and of what the caller says of its user " \
+		"(`safety_identifier`, `user`, `metadata.user_id`), which goes up in no other form; so that it can hold one user to account, and not all of you") \
 	X("inject_usage", inject_usage, FLAG, "true", 0, 1, \
 		"ask for token counts in streams (stream_options.include_usage) when the client did not; the extra event is cut out again") \
 	X("on_client_gone", on_client_gone, CLIENT_GONE, "cancel", 0, 1, \

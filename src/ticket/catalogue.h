@@ -44,6 +44,7 @@ struct catalogue_provider {
 	bool store; /* it may keep answers (store: true) */
 	bool objects; /* customers may keep files there */
 	bool no_responses; /* openai: it has no Responses API */
+	bool safety; /* it is told who asks, as a hash */
 	bool completions; /* openai: it has the old completions */
 	bool http2; /* tls: offered, and spoken if the provider chooses it */
 	uint8_t trust; /* tls: whose word about its certificate is taken; number of a SECRET_TRUST */
