@@ -28,6 +28,14 @@ json_run(struct json_source *s, uint64_t at, uint64_t end)
 	return (struct span){s->pieces[s->at_piece].at + in, len < end - at ? len : (size_t)(end - at)};
 }
 
+/* False: that was one too many. */
+static bool
+step(struct json_source *s)
+{
+	s->steps++;
+	return !json_is_tired(s);
+}
+
 static char
 byte_at(struct json_source *s, uint64_t at)
 {
@@ -68,6 +76,8 @@ skip_string(struct json_source *s, uint64_t at, uint64_t end)
 		if (*p == '"')
 			return at + 1;
 		at += *p == '\\' ? 2 : 1;
+		if (!step(s))
+			return end;
 	}
 }
 
@@ -87,6 +97,8 @@ skip_container(struct json_source *s, uint64_t at, uint64_t end)
 			else if ((c == '}' || c == ']') && --depth == 0)
 				return at + i;
 		}
+		if (i < r.len && !step(s))
+			return end;
 		at = i < r.len ? skip_string(s, at + i, end) : at + i;
 	}
 }
@@ -155,7 +167,10 @@ json_walk(struct json_value in)
 bool
 json_next_element(struct json_source *s, struct json_walk *w, struct json_value *ret)
 {
-	*ret = value_at(s, skip_between(s, w->at, w->end), w->end);
+	if (step(s))
+		*ret = value_at(s, skip_between(s, w->at, w->end), w->end);
+	else
+		*ret = (struct json_value){w->end, w->end, JSON_MORE};
 	w->at = ret->end;
 	return ret->kind != JSON_MORE;
 }
@@ -234,6 +249,10 @@ json_next_text(struct json_source *s, struct json_text_walk *w)
 	struct span r = json_run(s, w->at, w->end);
 	if (!r.len)
 		return r;
+	if (!step(s)) {
+		w->at = w->end;
+		return (struct span){0};
+	}
 	if (*r.at == '\\')
 		return (struct span){w->room, unescape(s, &w->at, w->room)};
 	const char *stop = memchr(r.at, '\\', r.len);

@@ -16,6 +16,7 @@ struct json_source {
 	uint32_t at_piece; /* where the last look was: neighbours are found at once */
 	uint64_t at_offset;
 	uint64_t bytes; /* of all pieces */
+	uint64_t steps, steps_most; /* values and escapes that were looked at; beyond the most (0: none) every walk ends: json_is_tired() */
 };
 
 /* A value: offsets of its first byte and after its last; strings with their quotes. JSON_MORE: there is none. */
@@ -25,6 +26,13 @@ struct json_value {
 };
 
 struct json_source json_source(const struct span *pieces, uint32_t count);
+/* More was to be looked at than may be: what was found is of no use. */
+static inline bool
+json_is_tired(const struct json_source *s)
+{
+	return s->steps_most && s->steps > s->steps_most;
+}
+
 /* The outermost value. */
 struct json_value json_whole_value(struct json_source *s);
 

@@ -580,6 +580,12 @@ translate_request(struct json_source *body, const struct translate_wish *wish, s
 		return refuse(&c, TRANSLATE_CANT, "Name a model whose provider speaks the language of this endpoint.");
 	bool well = converse(&c);
 	hand_over(&c.room);
+	if (json_is_tired(body)) {
+		c.place_count = 0;
+		ret_notes->refusal = TRANSLATE_NONE;
+		ret_notes->path = text_on(ret_notes->path_room, sizeof ret_notes->path_room);
+		return refuse(&c, TRANSLATE_TOO_MUCH, NULL);
+	}
 	if (!well || !c.out->full)
 		return well;
 	c.place_count = 0;

@@ -66,6 +66,7 @@ enum { TRANSLATE_PATH_MAX = 160 };
 	X(CANT, "can't be said in the language of this model's provider") \
 	X(INVALID, "is not valid") \
 	X(MISSING, "is required") \
+	X(TOO_MUCH, "") /* the source is tired */ \
 	X(NO_MEMORY, "")
 enum translate_refusal {
 #define X(NAME, sentence) TRANSLATE_##NAME,

@@ -7,6 +7,7 @@
 #include "edge/edge_priv.h"
 
 #include "edge/h2.h"
+#include "edge/passage.h"
 #include "edge/upload.h"
 
 enum { PIECE_LEAST = READ_BYTES,
@@ -54,22 +55,29 @@ in_budget(struct exchange *x, uint64_t bytes)
 
 /* Mapped: a segment that is on its way is waited for. */
 static bool
-is_mapped(const struct edge *e, uint64_t bytes)
+is_mapped_whole(const struct edge *e, uint64_t bytes)
 {
 	struct vault_facts facts;
 	vault_facts(e->vault, &facts);
-	uint64_t next = bytes < BLOCK_BODY_MAX ? bytes : BLOCK_BODY_MAX;
-	return facts.mapped_bytes - facts.used_bytes > next + BLOCK_BODY_MAX + READ_BYTES; /* the last block is rounded up */
+	return facts.mapped_bytes - facts.used_bytes > bytes + BLOCK_BODY_MAX + READ_BYTES; /* the last block is rounded up */
+}
+
+/* … of what comes next. */
+static bool
+is_mapped(const struct edge *e, uint64_t bytes)
+{
+	return is_mapped_whole(e, bytes < BLOCK_BODY_MAX ? bytes : BLOCK_BODY_MAX);
 }
 
 static bool
 fits_budget(const struct exchange *x)
 {
 	const struct request *r = x->req;
-	uint64_t have = r->admitted - r->body_bytes;
+	uint64_t have = r->translates ? 0 : r->admitted - r->body_bytes;
 	if (have >= r->wants)
 		return true;
-	uint64_t least = r->piecewise ? r->wants - have : piece(r, r->wants) - have;
+	uint64_t least = r->translates ? r->wants : r->piecewise ? r->wants - have
+															 : piece(r, r->wants) - have;
 	if (!vault_admit(x->edge->vault, least))
 		return false;
 	vault_release(x->edge->vault, least);
@@ -77,7 +85,7 @@ fits_budget(const struct exchange *x)
 }
 
 static bool
-wait(struct exchange *x, uint64_t bytes)
+join(struct exchange *x, uint64_t bytes)
 {
 	struct edge *e = x->edge;
 	struct request *r = x->req;
@@ -89,12 +97,34 @@ wait(struct exchange *x, uint64_t bytes)
 		edge_report(e, EVENT_VAULT_FULL, e->p->index, e->p->limits.content_bytes);
 	if (!r->wait_until_ms)
 		r->wait_until_ms = e->loop.now_ms + MEMORY_WAIT_MS;
-	r->wants = at_least(r, bytes);
+	r->wants = bytes;
 	exchange_wait(x, &e->wait_memory);
 	e->waiting_memory++;
 	x->deadline_ms = r->wait_until_ms;
 	exchange_rearm(x);
 	return false;
+}
+
+static bool
+wait(struct exchange *x, uint64_t bytes)
+{
+	return join(x, at_least(x->req, bytes));
+}
+
+/* The body is all here. What is made of it is about as large; where that was not enough there has to be twice as much. */
+void
+admit_translation(struct exchange *x)
+{
+	struct request *r = x->req;
+	uint64_t most = x->edge->p->limits.content_bytes / 2, wants = r->tried ? 2 * r->tried : r->body_bytes + r->body_bytes / 4 + BLOCK_BODY_MAX;
+	bool late = r->wait_until_ms && x->edge->loop.now_ms >= r->wait_until_ms;
+	if (late || r->tried >= most) {
+		exchange_end(x, END_OVERLOADED);
+		return;
+	}
+	r->tried = wants < most ? wants : most;
+	r->translates = true;
+	(void)!join(x, r->tried);
 }
 
 bool
@@ -156,7 +186,7 @@ choose(struct edge *e)
 		e->waiting_memory++;
 		if (!share_may_look(e, x->account_row, e->admit_round, &has) || (best && has >= least))
 			continue;
-		bool fits = fits_budget(x), mapped = is_mapped(e, x->req->wants);
+		bool fits = fits_budget(x), mapped = x->req->translates ? is_mapped_whole(e, x->req->wants) : is_mapped(e, x->req->wants);
 		e->short_of_segments |= fits && !mapped;
 		if (fits && mapped) {
 			best = x;
@@ -171,9 +201,14 @@ void
 admit_turn(struct edge *e)
 {
 	struct exchange *x;
-	while (e->wait_memory && (x = choose(e)) && in_budget(x, x->req->wants)) {
+	while (e->wait_memory && (x = choose(e)) && (x->req->translates || in_budget(x, x->req->wants))) {
 		exchange_stop_waiting(x);
 		e->waiting_memory--;
+		if (x->req->translates) {
+			x->req->translates = false;
+			passage_resume(x);
+			continue;
+		}
 		exchange_step(x, STEP_READ_BODY);
 		if (x->client->is_stream)
 			h2_resume(x->client);

@@ -226,7 +226,7 @@ must_check bool reserve_extend(struct exchange *x);
 void headers_prepare(struct edge *e);
 bool header_goes_up(const struct catalogue_provider *p, enum dialect dialect, struct span name);
 bool route_model(struct exchange *x);
-must_check bool route_edit(struct exchange *x); /* maybe for another target; false: no memory, or the exchange has ended */
+must_check bool route_edit(struct exchange *x); /* maybe for another target; false: no memory, or it waits for some, or the exchange has ended */
 void connect_upstream(struct exchange *x);
 void connect_handshake(struct exchange *x); /* one step of it; then the request is sent */
 void connect_in_room(struct edge *e); /* those that waited for memory for TLS, as far as there is some */

@@ -42,7 +42,7 @@ waits_for_our_memory(const struct exchange *x)
 	const struct exchange *w = x->edge->wait_room;
 	while (w && w != x)
 		w = w->wait_next;
-	return w || (x->step == STEP_READ_BODY && x->wait_link);
+	return w || (x->wait_link && (x->step == STEP_READ_BODY || (x->req && x->req->translates)));
 }
 
 /* When it must be over, whatever it waits for. */
@@ -66,6 +66,16 @@ awaits_provider(const struct exchange *x)
 	return (x->step >= STEP_CONNECT && x->step <= STEP_AWAIT) || (x->step == STEP_RELAY && x->collect);
 }
 
+static enum end_reason
+reason_of_late(const struct exchange *x, bool over)
+{
+	if (waits_for_our_memory(x))
+		return END_OVERLOADED;
+	if (upload_waits(x) && !over)
+		return END_BODY_TIMEOUT;
+	return over && x->step == STEP_RELAY ? END_REQUEST_TIMEOUT : (enum end_reason)steps[x->step].late;
+}
+
 /* The timer isn't moved for each byte: the deadline is, and the timer looks at it when it fires. */
 static void
 exchange_late(struct timer *t)
@@ -87,16 +97,11 @@ exchange_late(struct timer *t)
 		exchange_rearm(x);
 		return;
 	}
+	bool ours = waits_for_our_memory(x) || upload_waits(x);
 	if (x->duplex && x->step == STEP_RELAY && !over)
 		duplex_late(x);
-	else if (!over && upload_waits(x))
-		exchange_end(x, END_BODY_TIMEOUT);
-	else if (waits_for_our_memory(x))
-		exchange_end(x, END_OVERLOADED);
-	else if (!over && awaits_provider(x) && route_failed(x, ROUTE_TIMEOUT, 0))
-		return;
-	else
-		exchange_end(x, over && x->step == STEP_RELAY ? END_REQUEST_TIMEOUT : (enum end_reason)steps[x->step].late);
+	else if (over || ours || !awaits_provider(x) || !route_failed(x, ROUTE_TIMEOUT, 0))
+		exchange_end(x, reason_of_late(x, over));
 }
 
 static uint64_t

@@ -129,6 +129,7 @@ struct request {
 	uint64_t admitted; /* of the budget for content: never less than body_bytes */
 	uint64_t wants; /* while it waits for memory: bytes */
 	uint64_t wait_until_ms; /* since the body last grew */
+	uint64_t tried; /* to be translated with so much memory */
 	uint64_t bytes_then; /* at the last look for slow senders */
 	char *headers; /* "name: value\r\n" of what goes up */
 	uint32_t headers_len;
@@ -144,6 +145,7 @@ struct request {
 	bool piecewise; /* memory is had as the body comes */
 	bool looked_at;
 	bool expects; /* the client waits for 100 Continue, and we for memory */
+	bool translates; /* it waits for memory to be translated, and not for more of the body */
 	bool lenient; /* lethe-translate */
 };
 

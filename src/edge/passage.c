@@ -152,38 +152,44 @@ free_blocks(struct edge *e, struct block *b)
 	}
 }
 
-/* What was written stays where it is, and a block follows that is a quarter of all that there are: at most so much of the memory is not used. */
-static bool
-grow_request(struct sink *s)
+bool
+passage_add_block(struct passage_blocks *k, uint64_t want)
 {
-	struct passage_blocks *k = container_of(s, struct passage_blocks, sink);
 	struct exchange *x = k->x;
 	struct edge *e = x->edge;
-	size_t want = k->room / 4 < BLOCK_FIRST ? BLOCK_FIRST : k->room / 4 > BLOCK_BODY_MAX ? BLOCK_BODY_MAX
-																						 : (size_t)(k->room / 4);
-	want = vault_block_bytes(want) - sizeof(struct block);
-	if (k->room + want > k->most || !vault_admit(e->vault, want))
+	want = want < BLOCK_FIRST ? BLOCK_FIRST : want > BLOCK_BODY_MAX ? BLOCK_BODY_MAX
+																	: want;
+	size_t cap = vault_block_bytes((size_t)want) - sizeof(struct block);
+	if (k->room + cap > k->most || !vault_admit(e->vault, cap))
 		return false;
-	struct block *b = vault_alloc(e->vault, sizeof *b + want);
+	struct block *b = vault_alloc(e->vault, sizeof *b + cap);
 	if (!b) {
-		vault_release(e->vault, want);
+		vault_release(e->vault, cap);
 		return false;
 	}
-	share_content(e, x->account_row, (int64_t)want);
-	x->req->admitted += want;
-	b->cap = (uint32_t)want;
+	share_content(e, x->account_row, (int64_t)cap);
+	*k->admitted += cap;
+	b->cap = (uint32_t)cap;
 	if (k->last) {
-		k->last->len = (uint32_t)s->len;
-		k->bytes += s->len;
+		k->last->len = (uint32_t)k->sink.len;
+		k->bytes += k->sink.len;
 		k->last->next = b;
 	} else
 		k->first = b;
 	k->last = b;
-	k->room += want;
-	s->at = b->bytes;
-	s->len = 0;
-	s->cap = want;
+	k->room += cap;
+	k->sink.at = b->bytes;
+	k->sink.len = 0;
+	k->sink.cap = cap;
 	return true;
+}
+
+/* A quarter of all that there is: at most so much of the memory is not used. */
+static bool
+grow_request(struct sink *s)
+{
+	struct passage_blocks *k = container_of(s, struct passage_blocks, sink);
+	return passage_add_block(k, k->room / 4);
 }
 
 static void
@@ -295,11 +301,29 @@ is_passed_on(struct exchange *x)
 }
 
 static void
+answer_too_much(struct exchange *x)
+{
+	struct error_says says = {
+		.status = 413,
+		.message = SPAN("This request has too many small parts to be translated into the language of this model's provider. Send fewer of them at a time, or ask a model whose provider speaks the language of this endpoint."),
+		.type = "invalid_request_error",
+		.code = "request_too_large",
+	};
+	answer_send_error(x, &says);
+	exchange_end(x, END_BODY_TOO_LARGE);
+}
+
+static void
 refused(struct exchange *x, struct translate_notes *n)
 {
-	if (n->refusal == TRANSLATE_NO_MEMORY || n->refusal == TRANSLATE_NONE)
-		exchange_end(x, END_OVERLOADED);
-	else if (!is_passed_on(x))
+	if (n->refusal == TRANSLATE_NO_MEMORY || n->refusal == TRANSLATE_NONE) {
+		passage_free(x);
+		admit_translation(x);
+	} else if (is_passed_on(x))
+		;
+	else if (n->refusal == TRANSLATE_TOO_MUCH)
+		answer_too_much(x);
+	else
 		answer_refusal(x, n);
 	explicit_bzero(n, sizeof *n); /* the path has the caller's own names */
 }
@@ -370,12 +394,20 @@ make(struct exchange *x, const struct translate_wish *wish, struct passage_block
 		return false;
 	}
 	struct json_source source = json_source(pieces, count);
+	source.steps_most = e->p->limits.translation_steps;
 	bool done = translate_request(&source, wish, &made->sink, notes) && !made->sink.full;
 	if (!done && made->sink.full)
 		notes->refusal = TRANSLATE_NO_MEMORY;
 	close_blocks(made);
 	vault_free(e->vault, pieces, (count + 1) * sizeof *pieces);
 	return done;
+}
+
+void
+passage_resume(struct exchange *x)
+{
+	edge_works_for(x);
+	route_edited(x);
 }
 
 /* It stands where the caller's own did: what sends knows no difference. */
@@ -413,10 +445,10 @@ passage_request(struct exchange *x, const struct catalogue_provider *to, const c
 		return false;
 	}
 	if (!prepare(x, to)) {
-		exchange_end(x, END_OVERLOADED);
+		admit_translation(x);
 		return false;
 	}
-	struct passage_blocks made = {.sink = {.grow = grow_request}, .x = x, .most = 2 * r->body_bytes + BODY_EXTRA};
+	struct passage_blocks made = {.sink = {.grow = grow_request}, .x = x, .admitted = &r->admitted, .most = 2 * r->body_bytes + BODY_EXTRA};
 	struct translate_notes notes = {0};
 	struct translate_wish wish = wish_of(x, to, upstream_id);
 	char user[SAFETY_TEXT_BYTES + 1];

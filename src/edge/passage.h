@@ -23,6 +23,7 @@ struct http1_head;
 struct passage_blocks {
 	struct sink sink; /* first: what grow() is given */
 	struct exchange *x;
+	uint64_t *admitted; /* counts what it takes of the content budget */
 	struct block *first, *last;
 	uint64_t bytes, room, most; /* written; room of all blocks; bound of both */
 };
@@ -37,7 +38,7 @@ struct passage {
 	struct block *original, *original_last; /* the caller's own body, while the translated one stands in its place */
 	uint64_t original_bytes;
 	struct passage_blocks answer; /* a plain one, until it is whole */
-	uint64_t admitted; /* of the content budget, for it */
+	uint64_t admitted; /* of the content budget, for all that the answer needs here */
 	struct translation *translation; /* from the answer's beginning on */
 	char *rest; /* the beginning of an event */
 	size_t rest_len, rest_cap;
@@ -81,6 +82,12 @@ void passage_told(struct exchange *x); /* what was given out is no longer needed
 /* A provider's error answer in the caller's words. lines: header lines that came with it. */
 void passage_error(struct exchange *x, struct span lines, struct span body);
 
+/* For a sink over blocks: what was written stays where it is, and a block of about `want` bytes follows. False: there is no memory, or too much. */
+must_check bool passage_add_block(struct passage_blocks *k, uint64_t want);
+/* admit.c: there was no memory for the translation: it waits in turn, or the exchange has ended. */
+void admit_translation(struct exchange *x);
+/* … and may be tried again. */
+void passage_resume(struct exchange *x);
 void passage_free_original(struct exchange *x);
 void passage_free(struct exchange *x);
 

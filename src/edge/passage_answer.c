@@ -11,10 +11,52 @@
 enum { OUT_LEAST = 2 << 10,
 	OUT_MOST = 8 << 20, /* told at once: the last event of some languages repeats the whole answer */
 	KEPT_MOST = 2 << 20, /* what must wait: arguments of calls that run side by side */
-	BLOCK_FIRST = 4 << 10,
+	OUT_SMALL = 16 << 10, /* is of the memory that a connection may have: more is content */
 	SENTENCE_MAX = 1 << 10 };
 
 /* ---- memory ---- */
+
+static bool
+admit(struct exchange *x, size_t bytes)
+{
+	if (bytes <= OUT_SMALL)
+		return true;
+	if (!vault_admit(x->edge->vault, bytes))
+		return false;
+	share_content(x->edge, x->account_row, (int64_t)bytes);
+	x->passage->admitted += bytes;
+	return true;
+}
+
+static void
+give_back(struct exchange *x, size_t bytes)
+{
+	if (bytes <= OUT_SMALL)
+		return;
+	vault_release(x->edge->vault, bytes);
+	share_content(x->edge, x->account_row, -(int64_t)bytes);
+	x->passage->admitted -= bytes;
+}
+
+/* Of the content budget as well. */
+static void *
+alloc(struct exchange *x, size_t bytes)
+{
+	if (!admit(x, bytes))
+		return NULL;
+	void *at = vault_alloc(x->edge->vault, bytes);
+	if (!at)
+		give_back(x, bytes);
+	return at;
+}
+
+static void
+release(struct exchange *x, void *at, size_t bytes)
+{
+	vault_free(x->edge->vault, at, bytes);
+	if (at)
+		give_back(x, bytes);
+}
 
 static void *
 keep(void *owner, size_t bytes)
@@ -23,7 +65,7 @@ keep(void *owner, size_t bytes)
 	struct passage *p = x->passage;
 	if (bytes > KEPT_MOST - p->kept)
 		return NULL;
-	void *at = vault_alloc(x->edge->vault, bytes);
+	void *at = alloc(x, bytes);
 	if (at)
 		p->kept += bytes;
 	return at;
@@ -33,7 +75,7 @@ static void
 drop(void *owner, void *at, size_t bytes)
 {
 	struct exchange *x = owner;
-	vault_free(x->edge->vault, at, bytes);
+	release(x, at, bytes);
 	x->passage->kept -= bytes;
 }
 
@@ -41,7 +83,7 @@ drop(void *owner, void *at, size_t bytes)
 
 struct telling_room {
 	struct sink sink; /* first */
-	struct edge *edge;
+	struct exchange *x;
 	size_t cap;
 };
 
@@ -50,22 +92,22 @@ grow_out(struct sink *s)
 {
 	struct telling_room *r = container_of(s, struct telling_room, sink);
 	size_t cap = vault_block_bytes(2 * r->cap);
-	char *at = cap <= OUT_MOST ? vault_alloc(r->edge->vault, cap) : NULL;
+	char *at = cap <= OUT_MOST ? alloc(r->x, cap) : NULL;
 	if (!at)
 		return false;
 	memcpy(at, s->at, s->len);
-	vault_free(r->edge->vault, s->at, r->cap);
+	release(r->x, s->at, r->cap);
 	s->at = at;
 	s->cap = r->cap = cap;
 	return true;
 }
 
 static bool
-room_open(struct telling_room *r, struct edge *e, size_t bytes)
+room_open(struct telling_room *r, struct exchange *x, size_t bytes)
 {
-	r->edge = e;
+	r->x = x;
 	r->cap = vault_block_bytes(bytes < OUT_LEAST ? OUT_LEAST : bytes);
-	r->sink = (struct sink){.grow = grow_out, .at = vault_alloc(e->vault, r->cap), .cap = r->cap};
+	r->sink = (struct sink){.grow = grow_out, .at = alloc(x, r->cap), .cap = r->cap};
 	return r->sink.at;
 }
 
@@ -83,7 +125,7 @@ passage_told(struct exchange *x)
 	struct passage *p = x->passage;
 	if (!p->out_cap || p->held)
 		return;
-	vault_free(x->edge->vault, p->out.at, p->out_cap);
+	release(x, p->out.at, p->out_cap);
 	p->out = (struct sink){0};
 	p->out_cap = 0;
 }
@@ -165,9 +207,9 @@ code_for(uint16_t status, struct span sentence)
 	if (status == 400 && (says(sentence, "prompt is too long") || says(sentence, "context length") || says(sentence, "maximum number of tokens")))
 		return "context_length_exceeded";
 	return status == 429 ? "rate_limit_exceeded" : status == 404 ? "model_not_found"
-		: status == 413                                         ? "request_too_large"
-		: status == 503 || status == 529                        ? "server_is_overloaded"
-																: "upstream_error";
+		: status == 413                                          ? "request_too_large"
+		: status == 503 || status == 529                         ? "server_is_overloaded"
+																 : "upstream_error";
 }
 
 static struct error_says
@@ -292,12 +334,12 @@ keep_rest(struct exchange *x, const char *at, size_t len)
 		return false;
 	if (p->rest_len + len > p->rest_cap) {
 		size_t cap = vault_block_bytes(p->rest_len + len + p->rest_len / 2);
-		char *more = vault_alloc(e->vault, cap);
+		char *more = alloc(x, cap);
 		if (!more)
 			return false;
 		if (p->rest_len)
 			memcpy(more, p->rest, p->rest_len);
-		vault_free(e->vault, p->rest, p->rest_cap);
+		release(x, p->rest, p->rest_cap);
 		p->rest = more;
 		p->rest_cap = cap;
 	}
@@ -310,7 +352,7 @@ static void
 drop_rest(struct exchange *x)
 {
 	struct passage *p = x->passage;
-	vault_free(x->edge->vault, p->rest, p->rest_cap);
+	release(x, p->rest, p->rest_cap);
 	p->rest = NULL;
 	p->rest_len = p->rest_cap = 0;
 }
@@ -357,7 +399,7 @@ translate_events(struct exchange *x, struct span *data, bool last, struct span h
 	struct telling_room room;
 	if (p->ended)
 		return after_the_end(x, data, last);
-	if (!room_open(&room, x->edge, 2 * data->len)) {
+	if (!room_open(&room, x, 2 * data->len)) {
 		exchange_end(x, x->head_sent && !head.len ? END_PROVIDER_CUT : END_OVERLOADED);
 		return false;
 	}
@@ -390,32 +432,7 @@ static bool
 grow_answer(struct sink *s)
 {
 	struct passage_blocks *k = container_of(s, struct passage_blocks, sink);
-	struct exchange *x = k->x;
-	struct edge *e = x->edge;
-	size_t want = k->room < BLOCK_FIRST ? BLOCK_FIRST : k->room > BLOCK_BODY_MAX ? BLOCK_BODY_MAX
-																				 : (size_t)k->room;
-	want = vault_block_bytes(want) - sizeof(struct block);
-	if (k->room + want > k->most || !vault_admit(e->vault, want))
-		return false;
-	struct block *b = vault_alloc(e->vault, sizeof *b + want);
-	if (!b) {
-		vault_release(e->vault, want);
-		return false;
-	}
-	share_content(e, x->account_row, (int64_t)want);
-	x->passage->admitted += want;
-	b->cap = (uint32_t)want;
-	if (k->last) {
-		k->last->len = (uint32_t)s->len;
-		k->last->next = b;
-	} else
-		k->first = b;
-	k->last = b;
-	k->room += want;
-	s->at = b->bytes;
-	s->len = 0;
-	s->cap = want;
-	return true;
+	return passage_add_block(k, k->room);
 }
 
 static bool
@@ -424,6 +441,7 @@ collect(struct exchange *x, struct span data)
 	struct passage_blocks *k = &x->passage->answer;
 	if (!k->x) {
 		k->x = x;
+		k->admitted = &x->passage->admitted;
 		k->sink.grow = grow_answer;
 		k->most = x->edge->p->limits.body_bytes + BLOCK_BODY_MAX;
 	}
@@ -495,7 +513,7 @@ tell_whole(struct exchange *x, struct span *data, struct span *head)
 {
 	struct passage *p = x->passage;
 	struct telling_room room;
-	if (!room_open(&room, x->edge, p->answer.room)) {
+	if (!room_open(&room, x, p->answer.room)) {
 		exchange_end(x, END_OVERLOADED);
 		return false;
 	}

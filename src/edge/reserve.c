@@ -167,10 +167,7 @@ reserved(struct exchange *x, uint64_t input, uint64_t output)
 	x->hold_output = output;
 	x->pieces = r->n;
 	x->ticket->facts.flags = (uint16_t)((r->stream ? TICKET_STREAMED : 0) | (x->capped ? TICKET_CAPPED : 0) | (x->route.byok ? TICKET_OWN_KEY : 0));
-	if (x->duplex || route_edit(x))
-		connect_upstream(x);
-	else
-		exchange_end(x, END_OVERLOADED); /* unless it has ended */
+	route_edited(x);
 }
 
 static struct nano

@@ -285,8 +285,17 @@ route_edit(struct exchange *x)
 	while (passage_is_due(x, provider_of(x))) {
 		if (passage_request(x, provider_of(x), x->route.target->upstream_id))
 			return true;
-		if (x->step == STEP_DONE)
+		if (x->step == STEP_DONE || x->wait_link)
 			return false;
 	}
 	return edit_own(x);
+}
+
+void
+route_edited(struct exchange *x)
+{
+	if (x->duplex || route_edit(x))
+		connect_upstream(x);
+	else if (x->step != STEP_DONE && !x->wait_link)
+		exchange_end(x, END_OVERLOADED);
 }

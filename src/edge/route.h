@@ -130,6 +130,8 @@ void route_end(struct exchange *x); /* its load is taken off; what it holds is l
 /* answer.c: a reason's error with another sentence; param: the field that it names, or NULL. */
 void answer_sentence(struct exchange *x, enum end_reason reason, const char *param, struct span sentence);
 
+/* The body is edited for the target, which is then asked; the exchange waits for memory, or has ended. */
+void route_edited(struct exchange *x);
 must_check bool route_open(struct edge *e); /* before the lock-down */
 void route_close(struct edge *e);
 

@@ -134,10 +134,7 @@ route_failed(struct exchange *x, enum route_flaw flaw, uint64_t rest_ms)
 	r->tries++;
 	count_add(e->p->counters, upstream_failovers, 1);
 	forget_attempt(x);
-	if (x->duplex || route_edit(x))
-		connect_upstream(x);
-	else if (x->step != STEP_DONE)
-		exchange_end(x, END_OVERLOADED);
+	route_edited(x);
 	return true;
 }
 

@@ -256,6 +256,7 @@ plan_numbers(const struct config *c, struct supervisor_plan *plan)
 		.bad_keys_per_minute = (uint32_t)c->limits.bad_keys_per_minute,
 		.websocket_message_bytes = c->limits.websocket_message_bytes,
 		.websocket_frames_per_second = (uint32_t)c->limits.websocket_frames_per_second,
+		.translation_steps = (uint32_t)c->limits.translation_steps,
 		.content_bytes = c->limits.content_memory_bytes,
 		.library_bytes = c->limits.library_memory_bytes,
 	};

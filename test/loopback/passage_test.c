@@ -254,7 +254,9 @@ a_slow_reader_stops_the_provider(void **state)
 static void
 a_body_for_which_there_is_no_room_is_503(void **state)
 {
-	enum { LONG = 900000, CONTENT = 8 << 20, LEFT = LONG + LONG / 2 };
+	enum { LONG = 900000,
+		CONTENT = 8 << 20,
+		LEFT = LONG + LONG / 2 };
 	bool eof;
 	char *body = malloc(LONG + 256);
 	size_t n = (size_t)sprintf(body, "{\"model\":\"c\",\"messages\":[{\"role\":\"user\",\"content\":\"");
@@ -264,6 +266,7 @@ a_body_for_which_there_is_no_room_is_503(void **state)
 	assert_true(vault_admit(r.edge->vault, CONTENT - LEFT)); /* somebody else has it */
 	int c = rig_client(&r);
 	rig_send(&r, c, request, rig_request(&r, body, "", request));
+	rig_pass(&r, MEMORY_WAIT_MS + 1000);
 	rig_read(&r, c, out, &eof);
 	assert_non_null(strstr(out, "HTTP/1.1 503 "));
 	assert_int_equal(r.dials, 0);
@@ -322,6 +325,98 @@ the_end_waits_for_the_disk(void **state)
 	close(c);
 }
 
+/* ---- memory and time ---- */
+
+/* All of the budget but so much. */
+static size_t
+take_budget(size_t but)
+{
+	size_t taken = 0;
+	for (size_t some = 1 << 20; some >= 1024; some /= 2)
+		while (vault_admit(r.edge->vault, some))
+			taken += some;
+	vault_release(r.edge->vault, but);
+	return taken - but;
+}
+
+static void
+a_translation_waits_for_memory_in_turn(void **state)
+{
+	bool eof;
+	static char body[300000];
+	size_t n = (size_t)sprintf(body, "{\"model\":\"c\",\"messages\":[{\"role\":\"user\",\"content\":\"");
+	memset(body + n, 'x', 200000);
+	strcpy(body + n + 200000, "\"}]}");
+	size_t taken = take_budget(250000);
+	int c = ask(body, "");
+	assert_int_equal(r.dials, 0);
+	assert_non_null(r.edge->wait_memory);
+	int other = ask(hi, ""); /* behind it, of the same account */
+	assert_int_equal(r.dials, 0);
+	vault_release(r.edge->vault, taken);
+	int p = rig_provider(&r, 0);
+	assert_true(p >= 0);
+	assert_null(r.edge->wait_memory);
+	rig_read(&r, p, out, &eof);
+	assert_non_null(strstr(out, "xxxx\"}]"));
+	say_plain(p, plain);
+	rig_read(&r, c, out, &eof);
+	assert_memory_equal(out, "HTTP/1.1 200 ", 13);
+	close(c);
+	close(other);
+	rig_turn(&r);
+}
+
+static void
+a_translation_without_memory_is_told_to_come_again(void **state)
+{
+	bool eof;
+	static char body[300000];
+	size_t n = (size_t)sprintf(body, "{\"model\":\"c\",\"messages\":[{\"role\":\"user\",\"content\":\"");
+	memset(body + n, 'x', 200000);
+	strcpy(body + n + 200000, "\"}]}");
+	size_t taken = take_budget(250000);
+	int c = ask(body, ""), left = ask(body, "");
+	close(left); /* who goes while waiting is let go */
+	rig_turn(&r);
+	rig_pass(&r, MEMORY_WAIT_MS + 1000);
+	rig_read(&r, c, out, &eof);
+	assert_memory_equal(out, "HTTP/1.1 503 ", 13);
+	assert_non_null(strstr(out, "retry-after: "));
+	assert_null(r.edge->exchanges);
+	vault_release(r.edge->vault, taken);
+	close(c);
+	rig_turn(&r);
+	assert_int_equal(r.dials, 0);
+	books_after(0, 1); /* the one that left was not let in */
+}
+
+static void
+too_many_small_parts_are_refused(void **state)
+{
+	bool eof;
+	static char body[900000];
+	size_t n = (size_t)sprintf(body, "{\"model\":\"c\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}");
+	while (n < 600000)
+		n += (size_t)sprintf(body + n, ",{\"role\":\"user\",\"content\":\"a\"}");
+	strcpy(body + n, "]}");
+	int c = ask(body, "");
+	rig_read(&r, c, out, &eof);
+	assert_memory_equal(out, "HTTP/1.1 413 ", 13);
+	assert_non_null(strstr(out, "too many small parts"));
+	close(c);
+	n = (size_t)sprintf(body, "{\"model\":\"c\",\"messages\":[{\"role\":\"user\",\"content\":\"");
+	while (n < 600000)
+		n += (size_t)sprintf(body + n, "\\n\\n");
+	strcpy(body + n, "\"}]}");
+	c = ask(body, "");
+	rig_read(&r, c, out, &eof);
+	assert_memory_equal(out, "HTTP/1.1 413 ", 13);
+	assert_int_equal(r.dials, 0);
+	close(c);
+	books_after(0, 2);
+}
+
 int
 main(void)
 {
@@ -335,6 +430,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_body_for_which_there_is_no_room_is_503, opened, closed),
 		cmocka_unit_test_setup_teardown(what_cant_be_said_is_refused_and_costs_nothing, opened, closed),
 		cmocka_unit_test_setup_teardown(the_end_waits_for_the_disk, strict, closed),
+		cmocka_unit_test_setup_teardown(a_translation_waits_for_memory_in_turn, opened, closed),
+		cmocka_unit_test_setup_teardown(a_translation_without_memory_is_told_to_come_again, opened, closed),
+		cmocka_unit_test_setup_teardown(too_many_small_parts_are_refused, opened, closed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

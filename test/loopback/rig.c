@@ -229,7 +229,7 @@ rig_open_with(struct rig *r, const char *catalogue, const char *dollars, enum du
 		.incarnation = 1,
 		.grade = VAULT_PLAIN,
 		.durability = durability,
-		.limits = {.head_bytes = 32768, .body_bytes = 1 << 20, .connections = 1000, .tickets_per_account_percent = 50, .websocket_message_bytes = 1 << 20, .websocket_frames_per_second = 100, .content_bytes = 8 << 20, .library_bytes = 32 << 20},
+		.limits = {.head_bytes = 32768, .body_bytes = 1 << 20, .connections = 1000, .tickets_per_account_percent = 50, .websocket_message_bytes = 1 << 20, .websocket_frames_per_second = 100, .translation_steps = 100000, .content_bytes = 8 << 20, .library_bytes = 32 << 20},
 		.timeouts = {.head = 10000, .body = 20000, .idle = 75000, .connect = 5000, .first_byte = 600000, .between_bytes = 60000, .client_write = 30000, .drain = 10000, .websocket_idle = 300000, .websocket_close = 5000},
 		.board = r->process.board,
 		.keys = r->process.keys,
