@@ -316,7 +316,7 @@ DELETE FROM limits WHERE subject = ?1 AND kind = ?2
 INSERT INTO limits (subject, kind, amount, number) SELECT ?2, kind, amount, number FROM limits WHERE subject = ?1
 
 -- name: limits_subjects
-SELECT subject, coalesce((SELECT account FROM key WHERE id = subject), subject) FROM (SELECT subject FROM limits UNION SELECT subject FROM allowed UNION SELECT account FROM byok WHERE removed_us = 0) AS limited
+SELECT subject, coalesce((SELECT account FROM key WHERE id = subject), subject) FROM (SELECT subject FROM limits UNION SELECT subject FROM allowed UNION SELECT account FROM byok WHERE removed_us = 0 UNION SELECT subject FROM policy) AS limited
 ORDER BY (SELECT account FROM key WHERE id = subject) IS NOT NULL, subject
 
 -- name: limits_last
@@ -367,6 +367,18 @@ DELETE FROM budget WHERE id = ?1
 
 -- name: trigger_there
 SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = ?1 AND sql LIKE '%raise(ABORT%'
+
+-- name: policy_of
+SELECT zero_retention, region FROM policy WHERE subject = ?1
+
+-- name: policy_delete
+DELETE FROM policy WHERE subject = ?1
+
+-- name: policy_insert
+INSERT INTO policy (subject, zero_retention, region) VALUES (?1, ?2, ?3)
+
+-- name: policy_copy
+INSERT INTO policy (subject, zero_retention, region) SELECT ?2, zero_retention, region FROM policy WHERE subject = ?1
 
 -- name: byok_of
 SELECT id, provider, fallback FROM byok WHERE account = ?1 AND removed_us = 0 ORDER BY id

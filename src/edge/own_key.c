@@ -131,6 +131,28 @@ works_from_some_only(const struct exchange *x)
 	return false;
 }
 
+/* What holds whatever a request says: null, or words of lethe-policy. */
+static void
+add_policy(struct text *t, const struct exchange *x)
+{
+	struct limit_policy p;
+	unsigned words = 0;
+	text_lit(t, ",\"policy\":");
+	for (unsigned of = 0; of < 2; of++) {
+		const struct limit_row *r = limit_row(x->edge->p->board, x->limited.rows[of]);
+		if (!r)
+			continue;
+		limit_policy(r, &p);
+		if (p.zero_retention)
+			text_str(t, words++ ? ",zero-retention" : "\"zero-retention");
+		if (p.region[0]) {
+			text_str(t, words++ ? ",region=" : "\"region=");
+			text_str(t, p.region);
+		}
+	}
+	text_str(t, words ? "\"" : "null");
+}
+
 void
 own_key_answer(struct exchange *x, const struct http1_head *h)
 {
@@ -157,6 +179,7 @@ own_key_answer(struct exchange *x, const struct http1_head *h)
 		text_lit(&t, "null");
 	add_scopes(&t, f.scopes);
 	text_str(&t, works_from_some_only(x) ? ",\"addresses\":\"some\"" : ",\"addresses\":\"any\"");
+	add_policy(&t, x);
 	add_limits(&t, x);
 	add_models(&t, x);
 	text_lit(&t, "}");

@@ -97,6 +97,8 @@ lack_of(const struct exchange *x, const struct catalogue_target *t, int64_t home
 		return LACK_STORE;
 	if (home >= 0 && t->provider != home)
 		return LACK_OBJECT;
+	if (w->region_too[0])
+		return LACK_REGION;
 	if (w->region[0] && strcmp(w->region, t->region) != 0)
 		return LACK_REGION;
 	if (w->zero_retention && !t->zero_retention)
@@ -108,7 +110,7 @@ static void
 no_target(struct exchange *x)
 {
 	const struct route_wish *w = &x->req->wish;
-	char room[400];
+	char room[500];
 	struct text t = text_on(room, sizeof room);
 	text_lit(&t, "No provider of the model `");
 	text_str(&t, x->model->public_id);
@@ -118,6 +120,10 @@ no_target(struct exchange *x)
 	if (w->region[0]) {
 		text_str(&t, w->zero_retention ? ", region=" : " region=");
 		text_str(&t, w->region);
+	}
+	if (w->region_too[0]) {
+		text_lit(&t, ", region=");
+		text_str(&t, w->region_too);
 	}
 	text_lit(&t, ". Nothing was sent to any. Choose another model or lane, or leave that demand out.");
 	answer_sentence(x, END_NO_TARGET, NULL, (struct span){t.at, t.len});

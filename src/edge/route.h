@@ -23,6 +23,7 @@ struct route_wish {
 	uint8_t lane; /* index + 1; 0: not said */
 	bool zero_retention;
 	char region[CATALOGUE_REGION_MAX]; /* "": any */
+	char region_too[CATALOGUE_REGION_MAX]; /* another one, which its key or workspace demands: no place is both */
 };
 
 /* In struct exchange. */

@@ -2,6 +2,9 @@
 #include "edge/edge_priv.h"
 
 #include "edge/route.h"
+#include "ticket/limit.h"
+
+_Static_assert(sizeof(((struct limit_policy *)0)->region) == CATALOGUE_REGION_MAX, "the same words");
 
 static bool
 is(struct span s, const char *word)
@@ -80,6 +83,24 @@ policy_flaw(struct request *r, struct span policy, struct span *ret)
 	return false;
 }
 
+/* What key and workspace demand holds besides. */
+static void
+add_policy(const struct exchange *x, struct route_wish *w)
+{
+	struct limit_policy p;
+	for (unsigned of = 0; of < 2 && x->limited.rows[of]; of++) {
+		const struct limit_row *r = limit_row(x->edge->p->board, x->limited.rows[of]);
+		if (!r)
+			continue;
+		limit_policy(r, &p);
+		w->zero_retention |= p.zero_retention;
+		if (p.region[0] && !w->region[0])
+			memcpy(w->region, p.region, sizeof w->region);
+		else if (p.region[0] && strcmp(w->region, p.region) != 0)
+			memcpy(w->region_too, p.region, sizeof w->region_too);
+	}
+}
+
 bool
 route_read_wish(struct exchange *x, const struct http1_head *h)
 {
@@ -90,7 +111,10 @@ route_read_wish(struct exchange *x, const struct http1_head *h)
 			return false;
 		x->req->wish.lane = (uint8_t)(index + 1);
 	}
-	return !policy_flaw(x->req, policy, &flaw);
+	if (policy_flaw(x->req, policy, &flaw))
+		return false;
+	add_policy(x, &x->req->wish);
+	return true;
 }
 
 void

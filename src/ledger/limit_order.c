@@ -27,6 +27,8 @@ struct wish {
 	bool given[LIMIT_KIND_COUNT];
 	int64_t amount[LIMIT_KIND_COUNT]; /* 0: no limit any more */
 	const char *models, *addresses; /* "": as it is */
+	bool policy_given;
+	struct limit_policy policy;
 	bool scopes_given;
 	int64_t scopes;
 };
@@ -100,6 +102,19 @@ read_scopes(const json_t *request, struct wish *ret, json_t **ret_error)
 }
 
 static bool
+read_policy(const json_t *request, struct wish *ret, json_t **ret_error)
+{
+	const char *text;
+	if (!control_text(request, &(struct text_rule){"policy", 80, false}, &text, ret_error))
+		return false;
+	ret->policy_given = text[0] != '\0';
+	if (!ret->policy_given || policy_parse(text, &ret->policy))
+		return true;
+	*ret_error = control_error("bad_request", "\"policy\" must be none, or of zero-retention and one region=WORD (small letters, digits, - and _, at most 15) with a comma between, not \"%s\"", text);
+	return false;
+}
+
+static bool
 read_wish(const json_t *request, struct wish *ret, json_t **ret_error)
 {
 	*ret = (struct wish){0};
@@ -107,7 +122,8 @@ read_wish(const json_t *request, struct wish *ret, json_t **ret_error)
 		if (!read_kind(request, k, ret, ret_error))
 			return false;
 	return control_text(request, &(struct text_rule){"models", TEXTS_MAX, false}, &ret->models, ret_error) &&
-		control_text(request, &(struct text_rule){"addresses", TEXTS_MAX, false}, &ret->addresses, ret_error) && read_scopes(request, ret, ret_error);
+		control_text(request, &(struct text_rule){"addresses", TEXTS_MAX, false}, &ret->addresses, ret_error) && read_scopes(request, ret, ret_error) &&
+		read_policy(request, ret, ret_error);
 }
 
 /* ---- lists ---- */
@@ -264,6 +280,8 @@ write_all(struct ledger *l, uint64_t subject, bool of_key, const struct wish *w,
 		if (changes[k].given)
 			ok = write_kind(l, subject, k, &changes[k]);
 	ok = ok && write_list(l, subject, LIMIT_MODELS, w->models) && write_list(l, subject, LIMIT_ADDRESSES, w->addresses);
+	if (ok && w->policy_given)
+		ok = policy_write(l, subject, &w->policy);
 	if (ok && of_key && w->scopes_given) {
 		struct query *st = store_sql(&l->store, SQL_key_scopes);
 		sql_bind(st, (int64_t)subject, w->scopes);
@@ -312,7 +330,7 @@ limits_set(struct ledger *l, const json_t *request, uint64_t subject, uint64_t a
 bool
 limits_copy(struct ledger *l, uint64_t from, uint64_t to)
 {
-	static const enum sql copies[] = {SQL_limits_copy, SQL_allowed_copy, SQL_key_scopes_copy};
+	static const enum sql copies[] = {SQL_limits_copy, SQL_allowed_copy, SQL_key_scopes_copy, SQL_policy_copy};
 	bool ok = true;
 	for (size_t i = 0; ok && i < ARRAY_LEN(copies); i++) {
 		struct query *st = store_sql(&l->store, copies[i]);
@@ -386,4 +404,5 @@ limits_put(struct ledger *l, json_t *o, uint64_t subject)
 	json_object_set_new(o, "limits", limits);
 	json_object_set_new(o, "used", used);
 	put_lists(l, o, subject);
+	policy_put(l, o, subject);
 }

@@ -29,6 +29,11 @@ struct limit_amounts {
 	uint64_t number[LIMIT_KIND_COUNT];
 };
 must_check bool limits_read(struct ledger *l, uint64_t subject, struct limit_amounts *ret);
+/* policy.c: "none", or words with commas between: zero-retention, region=WORD. */
+must_check bool policy_parse(const char *text, struct limit_policy *ret);
+must_check bool policy_read(struct ledger *l, uint64_t subject, struct limit_policy *ret);
+must_check bool policy_write(struct ledger *l, uint64_t subject, const struct limit_policy *p);
+void policy_put(struct ledger *l, json_t *o, uint64_t subject);
 /* byok.c: an account's own keys at providers, for its row. How many; -1: the store failed. */
 int byok_read(struct ledger *l, uint64_t account, struct limit_byok_one ret[LIMIT_BYOK_MAX]);
 /* Spent in this window by a key or account, as far as days are summed up. */

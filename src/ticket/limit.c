@@ -343,6 +343,27 @@ limit_set_lists(struct limit_row *r, const struct limit_lists *l)
 	atomic_store_explicit(&r->version, version, memory_order_release);
 }
 
+/* ---- where to ---- */
+
+void
+limit_set_policy(struct limit_row *r, const struct limit_policy *p)
+{
+	uint64_t words[2];
+	memcpy(words, p->region, sizeof words);
+	atomic_store(&r->region[0], words[0]);
+	atomic_store(&r->region[1], words[1]);
+	atomic_store(&r->zero_retention, p->zero_retention);
+}
+
+void
+limit_policy(const struct limit_row *r, struct limit_policy *ret)
+{
+	uint64_t words[2] = {atomic_load(&r->region[0]), atomic_load(&r->region[1])};
+	memcpy(ret->region, words, sizeof words);
+	ret->region[sizeof ret->region - 1] = '\0';
+	ret->zero_retention = atomic_load(&r->zero_retention) != 0;
+}
+
 /* ---- own keys ---- */
 
 bool

@@ -48,6 +48,12 @@ struct limit_byok {
 	_Atomic uint32_t fallback; /* 1: ours may be used when it is refused */
 };
 
+/* Where requests may go, whatever they say themselves. The region is the operator's word; read while it changes it is no region's. */
+struct limit_policy {
+	bool zero_retention;
+	char region[16]; /* with terminator; "": any */
+};
+
 struct limit_row {
 	_Atomic uint64_t subject; /* id of a key or an account */
 	_Atomic uint32_t parent; /* the row of the key's account */
@@ -60,6 +66,8 @@ struct limit_row {
 	_Atomic uint16_t streams[LIMIT_EDGES];
 	struct limit_list lists[2];
 	struct limit_byok byok[LIMIT_BYOK_MAX]; /* of an account */
+	_Atomic uint32_t zero_retention;
+	_Atomic uint64_t region[2];
 } __attribute__((aligned(4096)));
 
 _Static_assert(sizeof(struct limit_row) == 4096, "a limited key is a page");
@@ -123,6 +131,11 @@ struct limit_lists {
 	struct address_range addresses[LIMIT_ADDRESSES_MAX];
 };
 void limit_set_lists(struct limit_row *r, const struct limit_lists *l);
+
+/* ---- where to ---- */
+
+void limit_set_policy(struct limit_row *r, const struct limit_policy *p);
+void limit_policy(const struct limit_row *r, struct limit_policy *ret);
 
 /* ---- own keys ---- */
 

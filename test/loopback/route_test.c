@@ -116,6 +116,72 @@ cost_of(int64_t before)
 
 /* ---- lanes, policies, prices ---- */
 
+static bool
+set_policy(bool of_key, const char *policy)
+{
+	json_t *a = rig_control(&r, json_pack("{s:s, s:s, s:s}", "op", of_key ? "key.limit" : "account.limit", of_key ? "key" : "account", of_key ? r.key : r.account, "policy", policy));
+	bool ok = json_is_true(json_object_get(a, "ok"));
+	assert_true(!ok || strcmp(policy, "none") == 0 || strcmp(json_string_value(json_object_get(a, "policy")), policy) == 0);
+	json_decref(a);
+	return ok;
+}
+
+static void
+refused(const char *model, const char *headers, const char *why)
+{
+	char body[200];
+	snprintf(body, sizeof body, BODY("%s"), model);
+	int c = ask(body, headers);
+	told(c, "HTTP/1.1 4", why);
+	assert_int_equal(r.dials, seen);
+	close(c);
+	rig_turn(&r);
+}
+
+static void
+served(const char *model, const char *headers, const char *upstream)
+{
+	char body[200];
+	snprintf(body, sizeof body, BODY("%s"), model);
+	int c = ask(body, headers), p = asked(upstream);
+	answer(p);
+	told(c, "HTTP/1.1 200", "Hello.");
+	close(c);
+	close(p);
+	rig_turn(&r);
+}
+
+static void
+what_a_key_and_its_workspace_demand_holds_whatever_a_request_says(void **state)
+{
+	static const char *const wrong[] = {"region=", "region=EU", "region=eu,region=us", "eu", "zero-retention,", ",", "region=longer-than-a-region-is", "zero-retention region=eu"};
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		assert_false(set_policy(true, wrong[i]));
+	assert_true(set_policy(true, "region=eu"));
+	served("ranked", "", "at-one");
+	served("ranked", "lethe-policy: region=eu\r\n", "at-one");
+	served("ranked", "lethe-policy: as-is\r\n", "at-one");
+	refused("ranked", "lethe-policy: region=us\r\n", "region=us, region=eu");
+	refused("crossed", "", "region=eu");
+	assert_true(set_policy(false, "zero-retention"));
+	served("ranked", "", "at-one");
+	refused("crossed", "", "zero-retention, region=eu");
+	assert_true(set_policy(true, "none"));
+	refused("crossed", "", "zero-retention");
+	assert_true(set_policy(false, "zero-retention,region=us"));
+	refused("ranked", "", "region=us");
+	assert_true(set_policy(true, "region=eu"));
+	refused("ranked", "", "region=eu, region=us"); /* no place is both */
+	assert_true(set_policy(false, "none"));
+	int c = ask(BODY("ranked"), ""), p = asked("at-one"); /* and a failure does not lead out of it */
+	close(p);
+	told(c, "HTTP/1.1 50", "");
+	assert_int_equal(rig_provider(&r, seen), -1);
+	close(c);
+	assert_true(set_policy(true, "none"));
+	served("crossed", "", "at-three");
+}
+
 static void
 the_lowest_rank_is_asked_and_a_lane_has_its_price(void **state)
 {
@@ -655,6 +721,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
 		TEST(the_lowest_rank_is_asked_and_a_lane_has_its_price),
+		TEST(what_a_key_and_its_workspace_demand_holds_whatever_a_request_says),
 		TEST(what_is_not_known_is_named),
 		TEST(a_policy_reaches_only_those_that_are_declared_so),
 		TEST(who_speaks_another_api_is_asked_in_it),
