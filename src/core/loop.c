@@ -1,5 +1,7 @@
 #include "core/loop.h"
 
+#include "core/registers.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
@@ -258,6 +260,7 @@ loop_turn(struct loop *l, int max_wait_ms)
 	int wait = wait_ms(l);
 	if (max_wait_ms >= 0 && (wait < 0 || wait > max_wait_ms))
 		wait = max_wait_ms;
+	registers_wipe();
 	int n = epoll_wait(l->epoll_fd, e, EVENTS_PER_TURN, wait);
 	assert(n >= 0 || errno == EINTR);
 	l->now_ms = l->clock_ms();

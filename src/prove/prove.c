@@ -121,6 +121,7 @@ go_through(struct traffic *t)
 		if (!t->i->kind->readable)
 			attack_edges(p, t->i);
 		look_in_flight(t);
+		dump_run(t, strcmp(grade_of(t->i), "sealed") == 0);
 	}
 	prove_step(p, "afterwards");
 	bool quiet = instance_await_quiet(t->i);
@@ -205,7 +206,7 @@ prove_run(const struct prove_options *o, char why[600])
 	p.places = json_object_get(p.report, "places");
 	p.findings = json_object_get(p.report, "findings");
 	for (size_t k = 0; k < ARRAY_LEN(kinds) && !o->target; k++)
-		p.steps += is_run(o, k) ? traffic_steps(o) + 7 : 0;
+		p.steps += is_run(o, k) ? traffic_steps(o) + 8 : 0;
 	prove_control(&p);
 	canaries_open(&p.canaries);
 	if (o->target) {

@@ -83,6 +83,11 @@ must_check bool target_run(struct prove *p, char why[600]);
 /* Forbidden calls made by an edge itself, and a debugger. As root. */
 void attack_edges(struct prove *p, struct instance *i);
 
+/* ---- dump.c ---- */
+
+/* A debugger that dumps an edge while content is in flight. As root; sealed: the grade of the instance's content memory. */
+void dump_run(struct traffic *t, bool sealed);
+
 /* ---- look.c ---- */
 
 /* All processes of an instance. edges_hold: content is in flight and their memory can be read, so it is there. Returns the marks found in edges. */
