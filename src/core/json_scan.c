@@ -66,8 +66,9 @@ static const char escape_value[256] = {
 
 static const struct {
 	const char *word;
+	uint8_t len;
 	enum json_token token;
-} literals[] = {{"true", JSON_TRUE}, {"false", JSON_FALSE}, {"null", JSON_NULL}};
+} literals[] = {{"true", 4, JSON_TRUE}, {"false", 5, JSON_FALSE}, {"null", 4, JSON_NULL}};
 
 static inline bool
 is_blank(char c)
@@ -462,6 +463,9 @@ number_go_on(struct json_scan *s, struct json_event *ret)
 {
 	const char *start = s->p, *p = start;
 	uint8_t state = s->number_state, class;
+	if (state == N_START && p < s->end && *p >= '1' && *p <= '9') /* nearly all of them are whole and positive */
+		for (state = N_INT, p++; p < s->end && (unsigned char)(*p - '0') <= 9;)
+			p++;
 	for (; p < s->end && (class = number_class[(unsigned char)*p]) != C_END; p++)
 		if ((state = number_next[state][class]) == N_BAD)
 			return broken(s, JSON_E_SYNTAX);
@@ -497,8 +501,12 @@ literal_go_on(struct json_scan *s, struct json_event *ret)
 static enum json_token
 literal_begin(struct json_scan *s, struct json_event *ret, char c)
 {
-	s->literal = c == 't' ? 0 : c == 'f' ? 1
+	unsigned i = c == 't' ? 0 : c == 'f' ? 1
 										 : 2;
+	size_t len = literals[i].len;
+	if (likely((size_t)(s->end - s->p) >= 5) && !memcmp(s->p, literals[i].word, 4) && (len == 4 || s->p[4] == 'e'))
+		return scalar(s, ret, literals[i].token, s->p + len);
+	s->literal = (uint8_t)i;
 	s->literal_at = 0;
 	s->state = IN_LITERAL;
 	return literal_go_on(s, ret);

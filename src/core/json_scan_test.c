@@ -123,7 +123,7 @@ what_is_no_json_is_refused(void **state)
 	static const struct span rows[] = {
 		SPAN("}"), SPAN("{,}"), SPAN("{\"a\"}"), SPAN("{\"a\":}"), SPAN("{\"a\":1,}"), SPAN("{a:1}"), SPAN("{\"a\":1 \"b\":2}"), SPAN("{\"a\" 1}"),
 		SPAN("{1:2}"), SPAN("[1,]"), SPAN("[,1]"), SPAN("[1 2]"), SPAN("[1}"), SPAN("{\"a\":1]"), SPAN("[]]"), SPAN("{}{}"), SPAN("1 2"),
-		SPAN("tru "), SPAN("trues"), SPAN("nul\n"), SPAN("True"), SPAN("NaN"), SPAN("01 "), SPAN("-"  " "), SPAN("+1"), SPAN(".1"), SPAN("1. "),
+		SPAN("tru "), SPAN("trues"), SPAN("nul\n"), SPAN("[fals,1]"), SPAN("[falsE,1]"), SPAN("[nulll,1]"), SPAN("[nul,1]"), SPAN("[12345678901x]"), SPAN("[10-1]"), SPAN("True"), SPAN("NaN"), SPAN("01 "), SPAN("-"  " "), SPAN("+1"), SPAN(".1"), SPAN("1. "),
 		SPAN("1e "), SPAN("1e+ "), SPAN("1.e1"), SPAN("--1"), SPAN("1-1"), SPAN("0x1"), SPAN("-01"), SPAN("1ee1"), SPAN("1.1.1"),
 		SPAN("\"\n\""), SPAN("\"\x1f\""), SPAN("\"a\0b\""), SPAN("\"\\x\""), SPAN("\"\\u12g4\""), SPAN("\"\\\n\""), SPAN("'a'"), SPAN("\xef\xbb\xbf{}"),
 		SPAN("[\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789\x01 0123456789abcdef0123456789abcdef\"]"),

@@ -55,10 +55,13 @@ struct nano
 price_cost(const struct catalogue_price *p, const struct usage *u)
 {
 	u128 pico = times(PICO_PER_NANO, p->request_nano), tokens = 0;
+	/* Most counts are zero, and this is computed for each chunk of a stream. */
 	for (unsigned k = 0; k < TOOL_KIND_COUNT; k++)
-		pico = add(pico, times((uint64_t)u->tools[k] * PICO_PER_NANO, p->tool_nano[k]));
+		if (u->tools[k])
+			pico = add(pico, times((uint64_t)u->tools[k] * PICO_PER_NANO, p->tool_nano[k]));
 	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
-		tokens = add(tokens, times(u->tokens[k], p->pico[k]));
+		if (u->tokens[k])
+			tokens = add(tokens, times(u->tokens[k], p->pico[k]));
 	/* Hundredths of a pico-dollar go up with the rest: there is one rounding in effect, since a nano is 1000 pico. */
 	return nano_from_pico_up(add(pico, scaled(tokens, u->flags & USAGE_GEO_US ? p->geo_us_x100 : 100)));
 }
