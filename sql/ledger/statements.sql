@@ -325,6 +325,13 @@ SELECT coalesce(max(number), 0) FROM (SELECT max(number) AS number FROM limits U
 -- name: limits_spent
 SELECT coalesce(sum(cost_nano), 0), coalesce(sum(requests), 0) FROM usage_day WHERE day >= ?2 AND (key = ?1 OR account = ?1)
 
+-- name: key_root
+WITH RECURSIVE up(id) AS (SELECT ?1 UNION SELECT key.id FROM key JOIN up ON key.replaced_by = up.id AND key.replaced_by <> 0) SELECT min(id) FROM up
+
+-- name: limits_requests
+WITH RECURSIVE down(id) AS (SELECT ?1 UNION SELECT key.replaced_by FROM key JOIN down ON key.id = down.id WHERE key.replaced_by <> 0)
+SELECT coalesce(sum(requests), 0) FROM usage_day WHERE day >= ?2 AND (account = ?1 OR key IN (SELECT id FROM down))
+
 -- name: limits_money_around
 SELECT CASE WHEN ?1 = ?2 THEN coalesce((SELECT max(n) FROM (SELECT count(*) AS n FROM limits JOIN key ON key.id = subject WHERE account = ?2 AND kind >= ?3 AND revoked_us = 0 GROUP BY subject) AS counts), 0)
 	ELSE (SELECT count(*) FROM limits WHERE subject = ?2 AND kind >= ?3) END

@@ -14,6 +14,13 @@ row_of(const struct exchange *x, unsigned of)
 	return limit_row(x->edge->p->board, x->limited.rows[of]);
 }
 
+/* Amounts are a row's own; keys that took each other's place count together. */
+static struct limit_row *
+counting(const struct exchange *x, struct limit_row *r)
+{
+	return limit_counting(x->edge->p->board, r);
+}
+
 static uint64_t
 now_ns(const struct exchange *x)
 {
@@ -102,12 +109,13 @@ static bool
 take_requests(struct exchange *x, unsigned of, struct limit_row *r)
 {
 	struct limited *l = &x->limited;
+	struct limit_row *c = counting(x, r);
 	uint64_t wait_ns;
 	int64_t minute = amount_of(r, LIMIT_REQUESTS_MINUTE), day = amount_of(r, LIMIT_REQUESTS_DAY);
-	if (minute && !limit_rate_take(&r->rate[LIMIT_REQUESTS_MINUTE - 1], minute, 1, now_ns(x), &wait_ns))
+	if (minute && !limit_rate_take(&c->rate[LIMIT_REQUESTS_MINUTE - 1], minute, 1, now_ns(x), &wait_ns))
 		return refuse(x, of, LIMIT_REQUESTS_MINUTE, seconds(wait_ns));
 	l->taken[of] |= minute ? TAKEN_MINUTE : 0;
-	if (day && !limit_day_take(&r->day, day, limit_window(LIMIT_REQUESTS_DAY, now_s(x))))
+	if (day && !limit_day_take(&c->day, day, limit_window(LIMIT_REQUESTS_DAY, now_s(x))))
 		return refuse(x, of, LIMIT_REQUESTS_DAY, until_next(x, LIMIT_REQUESTS_DAY));
 	l->taken[of] |= day ? TAKEN_DAY : 0;
 	if (amount_of(r, LIMIT_STREAMS)) {
@@ -125,9 +133,9 @@ give_requests(struct exchange *x, unsigned of, struct limit_row *r)
 	uint8_t taken = x->limited.taken[of];
 	int64_t minute = amount_of(r, LIMIT_REQUESTS_MINUTE);
 	if (taken & TAKEN_MINUTE && minute)
-		limit_rate_correct(&r->rate[LIMIT_REQUESTS_MINUTE - 1], minute, 1, 0);
+		limit_rate_correct(&counting(x, r)->rate[LIMIT_REQUESTS_MINUTE - 1], minute, 1, 0);
 	if (taken & TAKEN_DAY)
-		limit_day_give(&r->day, limit_window(LIMIT_REQUESTS_DAY, now_s(x)));
+		limit_day_give(&counting(x, r)->day, limit_window(LIMIT_REQUESTS_DAY, now_s(x)));
 	if (taken & TAKEN_STREAM)
 		limit_stream_give(r, x->edge->p->index);
 	x->limited.taken[of] = 0;
@@ -167,7 +175,7 @@ take_tokens(struct exchange *x, unsigned of, enum limit_kind kind)
 	struct limit_row *r = row_of(x, of);
 	int64_t amount = r ? amount_of(r, kind) : 0;
 	uint64_t wait_ns;
-	if (!amount || limit_rate_take(&r->rate[kind - 1], amount, tokens_of(&x->limited, kind), now_ns(x), &wait_ns))
+	if (!amount || limit_rate_take(&counting(x, r)->rate[kind - 1], amount, tokens_of(&x->limited, kind), now_ns(x), &wait_ns))
 		return true;
 	return refuse(x, of, kind, seconds(wait_ns));
 }
@@ -178,7 +186,7 @@ correct_tokens(struct exchange *x, unsigned of, enum limit_kind kind, uint64_t u
 	struct limit_row *r = row_of(x, of);
 	int64_t amount = r ? amount_of(r, kind) : 0;
 	if (amount)
-		limit_rate_correct(&r->rate[kind - 1], amount, tokens_of(&x->limited, kind), used);
+		limit_rate_correct(&counting(x, r)->rate[kind - 1], amount, tokens_of(&x->limited, kind), used);
 }
 
 /* Both kinds of both rows, or none: by number, kind and row. */
@@ -348,21 +356,21 @@ look_at_money(const struct exchange *x, unsigned of, enum limit_kind kind, struc
 bool
 limit_look(const struct exchange *x, unsigned of, enum limit_kind kind, struct limit_standing *ret)
 {
-	const struct limit_row *r = row_of(x, of);
+	struct limit_row *r = row_of(x, of);
 	int64_t amount = r ? amount_of(r, kind) : 0;
 	uint64_t used, reset_ns;
 	if (!amount)
 		return false;
 	*ret = (struct limit_standing){.amount = amount, .known = true};
 	if (kind <= (int)LIMIT_RATES) {
-		limit_rate_look(&r->rate[kind - 1], amount, now_ns(x), &ret->remaining, &reset_ns);
+		limit_rate_look(&counting(x, r)->rate[kind - 1], amount, now_ns(x), &ret->remaining, &reset_ns);
 		ret->reset_ms = (reset_ns + 999999) / 1000000;
 		return true;
 	}
 	if (kind >= (int)LIMIT_MONEY_FIRST) {
 		look_at_money(x, of, kind, ret);
 	} else {
-		used = kind == LIMIT_STREAMS ? limit_streams(r) : limit_day_count(&r->day, limit_window(kind, now_s(x)));
+		used = kind == LIMIT_STREAMS ? limit_streams(r) : limit_day_count(&counting(x, r)->day, limit_window(kind, now_s(x)));
 		ret->remaining = used < (uint64_t)amount ? (uint64_t)amount - used : 0;
 	}
 	ret->reset_ms = kind == LIMIT_STREAMS ? 0 : (uint64_t)until_next(x, kind) * 1000;

@@ -125,6 +125,32 @@ limits_row_of(const struct ledger *l, uint64_t key, uint64_t account)
 	return row != 0 ? row : limit_find(l->o.board, account);
 }
 
+/* Of the keys that took each other's place the one that came first; ids are in the order of time. */
+static uint64_t
+first_of(struct ledger *l, uint64_t key)
+{
+	int64_t first = (int64_t)key;
+	struct query *st = store_sql(&l->store, SQL_key_root);
+	sql_bind(st, (int64_t)key);
+	return sql_number(&l->store, st, &first) ? (uint64_t)first : key;
+}
+
+/* What was booked today, on a board on which nobody has counted yet. */
+static void
+recall_day(struct ledger *l, uint64_t first, struct limit_row *r)
+{
+	int64_t requests = 0;
+	uint32_t today = (uint32_t)(clock_wall_us() / 1000000 / 86400);
+	if (atomic_load(&r->day) != 0)
+		return;
+	if (!usage_flush(l))
+		l->usage_due_ms = 0;
+	struct query *st = store_sql(&l->store, SQL_limits_requests);
+	sql_bind(st, (int64_t)first, today);
+	if (sql_number(&l->store, st, &requests))
+		limit_day_recall(&r->day, today, (uint64_t)requests);
+}
+
 static bool
 publish_row(struct ledger *l, uint64_t subject, uint64_t account)
 {
@@ -143,12 +169,11 @@ publish_row(struct ledger *l, uint64_t subject, uint64_t account)
 	struct limit_row *r = limit_row(l->o.board, limit_make(l->o.board, subject));
 	if (r == NULL)
 		return false;
-	int64_t requests = 0;
-	uint32_t today = (uint32_t)(clock_wall_us() / 1000000 / 86400);
-	if (a.amount[LIMIT_REQUESTS_DAY] != 0 && atomic_load(&r->day) == 0) {
-		(void)limits_spent(l, subject, LIMIT_REQUESTS_DAY, today, &requests);
-		limit_day_recall(&r->day, today, (uint64_t)requests);
-	}
+	uint64_t first = subject == account ? subject : first_of(l, subject);
+	if (first != subject)
+		atomic_store(&r->counts, limit_make(l->o.board, first)); /* no room: it counts by itself */
+	if (a.amount[LIMIT_REQUESTS_DAY] != 0)
+		recall_day(l, first, limit_counting(l->o.board, r));
 	limit_set_lists(r, &lists);
 	for (int k = 1; k < LIMIT_KIND_COUNT; k++) {
 		atomic_store(&r->number[k], a.number[k]);

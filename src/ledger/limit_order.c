@@ -374,14 +374,14 @@ static void
 put_used(struct ledger *l, json_t *o, uint64_t subject, int kind, const struct limit_amounts *a)
 {
 	uint32_t window = limit_window((enum limit_kind)kind, clock_wall_us() / 1000000);
-	const struct limit_row *r = l->o.board != NULL ? limit_row(l->o.board, limit_find(l->o.board, subject)) : NULL;
+	struct limit_row *r = l->o.board != NULL ? limit_row(l->o.board, limit_find(l->o.board, subject)) : NULL;
 	int64_t requests = 0;
 	if (kind >= LIMIT_MONEY_FIRST)
 		control_put_nano(o, kinds[kind].member, budget_used(l, limit_budget_row(a->number[kind], window), a->amount[kind]));
 	else if (kind == LIMIT_REQUESTS_DAY) {
 		if (r == NULL)
 			(void)limits_spent(l, subject, LIMIT_REQUESTS_DAY, window, &requests);
-		json_object_set_new(o, kinds[kind].member, json_integer(r != NULL ? (json_int_t)limit_day_count(&r->day, window) : requests));
+		json_object_set_new(o, kinds[kind].member, json_integer(r != NULL ? (json_int_t)limit_day_count(&limit_counting(l->o.board, r)->day, window) : requests));
 	} else if (kind == LIMIT_STREAMS)
 		json_object_set_new(o, kinds[kind].member, json_integer(r != NULL ? limit_streams(r) : 0));
 }

@@ -17,6 +17,13 @@ limit_row(const struct board *b, uint32_t index)
 	return t && index && index <= board_limit_rows(b) ? &limit_rows(t, board_limit_rows(b))[index - 1] : NULL;
 }
 
+struct limit_row *
+limit_counting(const struct board *b, struct limit_row *r)
+{
+	struct limit_row *first = limit_row(b, atomic_load_explicit(&r->counts, memory_order_relaxed));
+	return first ? first : r;
+}
+
 uint32_t
 limit_count(const struct board *b)
 {

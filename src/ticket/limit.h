@@ -66,6 +66,7 @@ struct limit_row {
 	_Atomic uint16_t streams[LIMIT_EDGES];
 	struct limit_list lists[2];
 	struct limit_byok byok[LIMIT_BYOK_MAX]; /* of an account */
+	_Atomic uint32_t counts; /* of a key that took another's place: the row of the first of them, which has the rates and the day of all; 0: this one has */
 	_Atomic uint32_t zero_retention;
 	_Atomic uint64_t region[2];
 } __attribute__((aligned(4096)));
@@ -75,6 +76,8 @@ _Static_assert((int)LIMIT_EDGES >= (int)BOARD_EDGES_MAX, "each edge has its word
 
 /* NULL: no such row. */
 struct limit_row *limit_row(const struct board *b, uint32_t index);
+/* The one in which its rates and its day are counted. */
+struct limit_row *limit_counting(const struct board *b, struct limit_row *r);
 /* Ledger: whose row it is. 0: it has none; make: there is no room for another. */
 uint32_t limit_find(const struct board *b, uint64_t subject);
 must_check uint32_t limit_make(struct board *b, uint64_t subject);

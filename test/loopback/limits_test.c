@@ -133,6 +133,43 @@ a_key_without_limits_hears_of_none(void **state)
 	assert_false(says("x-ratelimit"));
 }
 
+/* The rig's key from here on is the next one; the one before, in old. */
+static void
+rotate(char old[API_KEY_BYTES + 1])
+{
+	memcpy(old, r.key, API_KEY_BYTES + 1);
+	json_t *answer = rig_control(&r, json_pack("{s:s, s:s}", "op", "key.rotate", "key", r.key));
+	const char *secret = json_string_value(json_object_get(answer, "secret"));
+	assert_non_null(secret);
+	snprintf(r.key, sizeof r.key, "%s", secret);
+	json_decref(answer);
+}
+
+/* As it was before the rotation, in the middle of it, and after the second one: never more than the limit, whichever of them asks. */
+static void
+a_rotated_key_counts_on(void **state)
+{
+	static const char *const members[] = {"requests_per_minute", "requests_per_day"};
+	char old[API_KEY_BYTES + 1], newest[API_KEY_BYTES + 1];
+	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+		limit_of("key.limit", members[i], i == 0 ? "4" : "9"); /* five were booked today */
+		assert_int_equal(exchange(hi), 200);
+		assert_int_equal(exchange(hi), 200);
+		rotate(old);
+		assert_int_equal(exchange(hi), 200);
+		rotate(newest); /* two of them back now */
+		memcpy(newest, r.key, sizeof newest);
+		assert_int_equal(exchange(hi), 200);
+		assert_int_equal(exchange(hi), 429);
+		memcpy(r.key, old, sizeof old);
+		assert_int_equal(exchange(hi), 429);
+		memcpy(r.key, newest, sizeof newest);
+		limit_of("key.limit", members[i], "none");
+		assert_int_equal(exchange(hi), 200);
+		rig_book(&r);
+	}
+}
+
 static void
 requests_a_minute_are_counted_and_come_back(void **state)
 {
@@ -435,6 +472,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_key_without_limits_hears_of_none),
 		TEST(requests_a_minute_are_counted_and_come_back),
+		TEST(a_rotated_key_counts_on),
 		TEST(the_account_s_limit_holds_for_all_its_keys),
 		TEST(refused_by_one_limit_is_not_counted_by_the_other),
 		TEST(so_many_run_at_the_same_time),
