@@ -227,6 +227,10 @@ audio_and_images_say_what_they_cost(void **state)
 			EVENT("image_generation.partial_image", "\"b64_json\":\"A\"")
 				EVENT("image_generation.completed", "\"usage\":{\"input_tokens\":3,\"output_tokens\":7,\"output_tokens_details\":{\"image_tokens\":5,\"text_tokens\":2}}"),
 			"reported input=3 output=2 image_out=5 finished"},
+		{ENDPOINT_AUDIO_SPEECH, true,
+			EVENT("speech.audio.delta", "\"audio\":\"AAAA\"") EVENT("speech.audio.done", "\"usage\":{\"input_tokens\":14,\"output_tokens\":101,\"total_tokens\":115}"),
+			"reported input=14 audio_out=101 finished"},
+		{ENDPOINT_AUDIO_SPEECH, true, EVENT("speech.audio.delta", "\"audio\":\"AAAA\""), "none"},
 		{ENDPOINT_IMAGES_VARIATIONS, false, "{\"data\":[{\"url\":\"a\"},{\"url\":\"b\"}]}", "none finished"},
 		{ENDPOINT_IMAGES_VARIATIONS, false, "{\"usage\":{\"input_tokens\":3,\"input_tokens_details\":{\"image_tokens\":9},\"output_tokens\":1}}",
 			"reported image_in=3 image_out=1 absurd finished"},

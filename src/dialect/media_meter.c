@@ -7,7 +7,9 @@
  *     text.
  *  3. usage of the type `duration` counts seconds, and so does `duration` of a verbose_json answer that has no usage: whole ones, a part counts as one.
  *  4. Images that came are counted, for models whose answers have no usage.
- *  5. Text, subtitles: nothing is reported. What is due for them is known from the request.
+ *  5. Speech in events (stream_format: sse): speech.audio.done has usage; all of its output is audio. An event of audio counts as one token while nothing is
+ *     reported: how many bytes of it are a token depends on its format.
+ *  6. Text, subtitles, audio as such: nothing is reported. What is due for them is known from the request.
  */
 #include "dialect/counts.h"
 #include "dialect/reader.h"
@@ -39,6 +41,7 @@ enum node {
 	TYPE,
 	ERROR,
 	WORDS,
+	SOUND,
 	LIST,
 	IMAGE,
 	USAGE,
@@ -60,6 +63,7 @@ static const struct json_edge root_edges[] = {
 	EDGE("duration", DURATION),
 	EDGE("text", WORDS),
 	EDGE("delta", WORDS),
+	EDGE("audio", SOUND),
 	EDGE("data", LIST),
 };
 static const struct json_edge usage_edges[] = {
@@ -104,7 +108,7 @@ struct state {
 	struct counts counts;
 	uint64_t seconds, duration, words;
 	enum type type;
-	bool has_seconds, has_duration, has_error, absurd;
+	bool has_seconds, has_duration, has_error, has_sound, absurd;
 };
 _Static_assert(sizeof(struct state) <= sizeof((struct meter *)0)->state, "the state fits its room");
 
@@ -158,7 +162,9 @@ of_tokens(const struct meter *m, const struct counts *c)
 	if (of_images(m)) {
 		counts_carve(&output, counts_given(c, IMAGE_OUT) ? c->value[IMAGE_OUT] : output - (c->value[TEXT_OUT] < output ? c->value[TEXT_OUT] : output),
 			&u.tokens[TOKEN_image_out]);
-	} else
+	} else if (m->endpoint == ENDPOINT_AUDIO_SPEECH)
+		counts_carve(&output, output, &u.tokens[TOKEN_audio_out]);
+	else
 		counts_carve(&output, c->value[IMAGE_OUT], &u.tokens[TOKEN_image_out]);
 	u.tokens[TOKEN_output] = output;
 	return u;
@@ -185,7 +191,7 @@ on_document(struct meter *m)
 	if (!st->reader.streamed || st->type == TYPE_DELTA)
 		m->content_bytes += st->words;
 	m->images += st->reader.streamed && st->type == TYPE_END && of_images(m);
-	if (st->words || m->images) {
+	if (st->words || st->has_sound || m->images) {
 		m->events++;
 		meter_raise(m, ANSWER_CONTENT);
 	}
@@ -215,6 +221,7 @@ type_of(const struct json_event *ev)
 	} rows[] = {
 		{".delta", TYPE_DELTA},
 		{"transcript.text.done", TYPE_END},
+		{"speech.audio.done", TYPE_END},
 		{".completed", TYPE_END},
 		{"error", TYPE_ERROR},
 	};
@@ -239,6 +246,9 @@ on_event(struct meter *m, enum json_token t, const struct json_event *ev)
 	case WORDS:
 		if (t == JSON_STRING)
 			st->words += ev->end - ev->at - 2;
+		break;
+	case SOUND:
+		st->has_sound |= t == JSON_STRING && m->endpoint == ENDPOINT_AUDIO_SPEECH;
 		break;
 	case IMAGE:
 		m->images += t == JSON_OBJECT && of_images(m);

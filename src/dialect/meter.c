@@ -15,6 +15,7 @@ static const struct meter_language *const languages[ENDPOINT_COUNT] = {
 	[ENDPOINT_BATCH_EMBED_CONTENTS] = &meter_gemini,
 	[ENDPOINT_AUDIO_TRANSCRIPTIONS] = &meter_media,
 	[ENDPOINT_AUDIO_TRANSLATIONS] = &meter_media,
+	[ENDPOINT_AUDIO_SPEECH] = &meter_media,
 	[ENDPOINT_IMAGES_GENERATIONS] = &meter_media,
 	[ENDPOINT_IMAGES_EDITS] = &meter_media,
 	[ENDPOINT_IMAGES_VARIATIONS] = &meter_media,

@@ -230,6 +230,9 @@ on_member(struct request_facts *r, struct scan_state *st, enum json_token t, con
 		return on_model(r, t, ev);
 	case NODE_STREAM:
 		return on_flag(t, REQUEST_BAD_STREAM, &r->stream);
+	case NODE_STREAM_FORMAT:
+		r->stream = t == JSON_STRING && says(ev, "sse");
+		return r->stream || t == JSON_NULL || (t == JSON_STRING && says(ev, "audio")) ? REQUEST_OK : REQUEST_BAD_STREAM_FORMAT;
 	case NODE_STREAM_OPTIONS:
 		return on_stream_options(r, t, ev);
 	case NODE_CAP:
@@ -629,6 +632,7 @@ request_scan_finish(struct request_scan *s)
 	if (s->error != REQUEST_OK)
 		return s->error;
 	choose_cap(r, st);
+	r->plain_answer = r->endpoint == ENDPOINT_AUDIO_SPEECH && !r->stream;
 	if (!json_scan_complete(&st->json))
 		s->error = REQUEST_NOT_JSON;
 	else if (!r->object_at)

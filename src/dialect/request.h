@@ -61,6 +61,10 @@ enum {
 	X(UNBILLED_FORMAT, \
 		"An answer of this format does not say how long the audio is, which this model is billed by: use json, verbose_json or diarized_json.", \
 		"response_format") \
+	X(BAD_STREAM_FORMAT, "stream_format must be sse or audio.", "stream_format") \
+	X(UNBILLED_SPEECH, \
+		"Audio as such does not say what it costs, which this model is billed by: use stream_format: sse.", \
+		"stream_format") \
 	X(STORE, "store: true would keep the answer at the provider, under an account that is not yours; leave it out.", "store")
 
 enum request_error {
@@ -81,7 +85,7 @@ struct request_facts {
 	bool has_reasoning_effort, has_service_tier, has_tools;
 	bool has_cap, cap_is_completion; /* chat: max_completion_tokens (wins) or max_tokens; null counts as absent */
 	bool form; /* multipart/form-data: values stand without quotes */
-	bool plain_answer; /* text or subtitles were asked for: an answer without usage */
+	bool plain_answer; /* text, subtitles or the sound itself were asked for: an answer without usage */
 	bool geo_us; /* inference in one country was asked, which costs more */
 	uint8_t tier; /* enum service_tier that was asked; standard when nothing or the provider's choice */
 	uint8_t server_tools; /* bit per enum tool_kind that the provider may use and bill */

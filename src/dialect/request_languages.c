@@ -177,6 +177,16 @@ static const struct json_edge images_root[] = {
 	EDGE("n", NODE_N),
 	EDGE("prompt", NODE_CONTENT),
 };
+static const struct json_edge speech_root[] = {
+	EDGE("model", NODE_MODEL),
+	EDGE("stream_format", NODE_STREAM_FORMAT),
+	EDGE("input", NODE_CONTENT),
+};
+static const struct json_node speech_nodes[NODE_COUNT] = {
+	[NODE_ROOT] = {EDGES(speech_root)},
+	[NODE_MODEL] = {.text = true},
+	[NODE_STREAM_FORMAT] = {.text = true},
+};
 static const struct json_node images_nodes[NODE_COUNT] = {
 	[NODE_ROOT] = {EDGES(images_root)},
 	[NODE_MODEL] = {.text = true},
@@ -331,6 +341,7 @@ static const struct request_language responses = {
 };
 static const struct request_language embeddings = {.nodes = embeddings_nodes, .no_content = REQUEST_NO_INPUT};
 static const struct request_language moderations = {.nodes = embeddings_nodes, .no_content = REQUEST_NO_INPUT, .model_optional = true};
+static const struct request_language speech = {.nodes = speech_nodes, .no_content = REQUEST_NO_INPUT};
 static const struct request_language images = {
 	.nodes = images_nodes,
 	.bad_n = REQUEST_BAD_N,
@@ -377,6 +388,7 @@ static const struct request_language *const languages[ENDPOINT_COUNT] = {
 	[ENDPOINT_BATCH_EMBED_CONTENTS] = &gemini,
 	[ENDPOINT_AUDIO_TRANSCRIPTIONS] = &images,
 	[ENDPOINT_AUDIO_TRANSLATIONS] = &images,
+	[ENDPOINT_AUDIO_SPEECH] = &speech,
 	[ENDPOINT_IMAGES_GENERATIONS] = &images,
 	[ENDPOINT_IMAGES_EDITS] = &images,
 	[ENDPOINT_IMAGES_VARIATIONS] = &images,

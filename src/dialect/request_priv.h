@@ -30,6 +30,7 @@ enum request_node {
 	NODE_SAFETY, /* safety_identifier */
 	NODE_METADATA,
 	NODE_SYSTEM, /* what stands in front of all turns */
+	NODE_STREAM_FORMAT, /* speech: sse, or the audio itself */
 	NODE_ONCE, /* those before may stand at most once in a body */
 	NODE_INCLUDE_USAGE = NODE_ONCE,
 	NODE_USER_ID, /* metadata.user_id */

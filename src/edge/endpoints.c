@@ -136,6 +136,7 @@ static const struct {
 	OF(BATCH_EMBED_CONTENTS, "batchEmbedContents", false),
 	OF(AUDIO_TRANSCRIPTIONS, "/audio/transcriptions", true),
 	OF(AUDIO_TRANSLATIONS, "/audio/translations", true),
+	OF(AUDIO_SPEECH, "/audio/speech", true),
 	OF(IMAGES_GENERATIONS, "/images/generations", true),
 	OF(IMAGES_EDITS, "/images/edits", true),
 	OF(IMAGES_VARIATIONS, "/images/variations", true),

@@ -27,6 +27,7 @@ enum goes { GOES_BODY,
 	X("/v1/embeddings", WHOLE, POST, BODY, EMBEDDINGS, OPENAI) \
 	X("/v1/moderations", WHOLE, POST, BODY, MODERATIONS, OPENAI) \
 	X("/v1/audio/transcriptions", WHOLE, POST, BODY, AUDIO_TRANSCRIPTIONS, OPENAI) \
+	X("/v1/audio/speech", WHOLE, POST, BODY, AUDIO_SPEECH, OPENAI) \
 	X("/v1/audio/translations", WHOLE, POST, BODY, AUDIO_TRANSLATIONS, OPENAI) \
 	X("/v1/images/generations", WHOLE, POST, BODY, IMAGES_GENERATIONS, OPENAI) \
 	X("/v1/images/edits", WHOLE, POST, BODY, IMAGES_EDITS, OPENAI) \

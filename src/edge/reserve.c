@@ -80,7 +80,7 @@ tool_fees(const struct exchange *x)
 static bool
 no_cap(const struct exchange *x)
 {
-	return endpoint_of_audio((enum endpoint)x->endpoint) || endpoint_of_images((enum endpoint)x->endpoint);
+	return endpoint_of_audio((enum endpoint)x->endpoint) || endpoint_of_images((enum endpoint)x->endpoint) || x->endpoint == ENDPOINT_AUDIO_SPEECH;
 }
 
 static bool
@@ -256,14 +256,24 @@ take(struct exchange *x)
 	}
 }
 
+/* Nothing but the request costs. */
+static bool
+is_flat(const struct catalogue_price *p)
+{
+	return price_upper_bound(p, 1000, 1000).v == p->request_nano;
+}
+
 /* Can an answer of the format that is asked for be charged? False: the exchange has ended. */
 static bool
 format_is_billed(struct exchange *x)
 {
+	bool speech = x->endpoint == ENDPOINT_AUDIO_SPEECH;
 	x->plain_answer = x->req->scan.result.plain_answer;
-	if (!x->plain_answer || !endpoint_of_audio((enum endpoint)x->endpoint) || x->price->request_nano || is_free(x->price))
+	if (!x->plain_answer || !(speech || endpoint_of_audio((enum endpoint)x->endpoint)))
 		return true;
-	answer_request_error(x, REQUEST_UNBILLED_FORMAT);
+	if (speech ? is_flat(x->price) : x->price->request_nano || is_free(x->price))
+		return true;
+	answer_request_error(x, speech ? REQUEST_UNBILLED_SPEECH : REQUEST_UNBILLED_FORMAT);
 	exchange_end(x, END_BAD_BODY);
 	return false;
 }

@@ -34,7 +34,8 @@ enum dialect { DIALECT_OPENAI,
 	X(IMAGES_VARIATIONS, 16, OPENAI, "images.variations", true) \
 	X(REALTIME, 17, OPENAI, "realtime", true) \
 	X(FILES, 18, OPENAI, "files", false) \
-	X(COMPLETIONS, 19, OPENAI, "completions", true)
+	X(COMPLETIONS, 19, OPENAI, "completions", true) \
+	X(AUDIO_SPEECH, 20, OPENAI, "audio.speech", true)
 
 enum endpoint {
 #define X(NAME, number, dialect, word, billed) ENDPOINT_##NAME = number,

@@ -24,6 +24,7 @@ beforeAll(async () => {
 			models: [
 				model("transcribe", { upstream: "gpt-4o-transcribe", prices: [{ from: "2026-01-01", input: "2.50", audio_in: "6.00", output: "10.00" }] }),
 				model("whisper", { upstream: "whisper-1", prices: [{ from: "2026-01-01", input: "0", output: "0", audio_second: "0.0001" }] }),
+				model("speaks", { upstream: "gpt-4o-mini-tts", prices: [{ from: "2026-01-01", input: "0.60", audio_out: "12.00", output: "12.00" }] }),
 				model("flat", { prices: [{ from: "2026-01-01", input: "0", output: "0", per_request: "0.01" }] }),
 				model("image", { upstream: "gpt-image-1", prices: [{ from: "2026-01-01", input: "5.00", image_in: "10.00", output: "40.00" }] }),
 				model("dall", { upstream: "dall-e-2", prices: [{ from: "2026-01-01", input: "0", output: "0", image: "0.02" }] }),
@@ -111,6 +112,33 @@ describe("audio", () => {
 		expect(refused).toBeInstanceOf(OpenAI.BadRequestError);
 		expect(refused.param).toBe("response_format");
 		expect(await client().audio.transcriptions.create({ file: await file(), model: "flat", response_format: "text" })).toBe("Hello\n");
+		await cost("0.01");
+	});
+});
+
+describe("speech", () => {
+	test("in events, by what they report", async () => {
+		p.answers(events([
+			{ type: "speech.audio.delta", audio: "AAAA" },
+			{ type: "speech.audio.delta", audio: "BBBB" },
+			{ type: "speech.audio.done", usage: { input_tokens: 14, output_tokens: 100, total_tokens: 114 } },
+		]));
+		const said = await client().audio.speech.create({ model: "speaks", voice: "alloy", input: "Hello", stream_format: "sse" });
+		expect(await said.text()).toContain("speech.audio.done");
+		expect(p.last.url).toBe("/v1/audio/speech");
+		expect(p.last.body).toEqual({ model: "gpt-4o-mini-tts", voice: "alloy", input: "Hello", stream_format: "sse" });
+		await cost("0.0012084"); // 14 x $0.60 + 100 x $12
+	});
+
+	test("as such it says nothing of its cost: where only the request has a price it comes byte by byte, else it is refused and says why", async () => {
+		const sound = randomBytes(300_000);
+		p.answers({ headers: { "content-type": "audio/mpeg" }, pieces: [sound.subarray(0, 1000), sound.subarray(1000)] });
+		const refused = await client().audio.speech.create({ model: "speaks", voice: "alloy", input: "Hello" }).catch((e) => e);
+		expect(refused).toBeInstanceOf(OpenAI.BadRequestError);
+		expect(refused.param).toBe("stream_format");
+		const said = await client().audio.speech.create({ model: "flat", voice: "alloy", input: "Hello" });
+		expect(said.headers.get("content-type")).toBe("audio/mpeg");
+		expect(Buffer.from(await said.arrayBuffer()).equals(sound)).toBe(true);
 		await cost("0.01");
 	});
 });
