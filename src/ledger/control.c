@@ -60,6 +60,7 @@
 	X("proposal.list", control_proposal_list) \
 	X("price.list", control_price_list) \
 	X("price.show", control_price_show) \
+	X("provider.list", control_provider_list) \
 	X("status", control_status) \
 	X("top", control_top)
 

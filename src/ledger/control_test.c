@@ -4,6 +4,7 @@
  */
 #include "ledger/ledger_world.h"
 
+#include "ticket/circuit.h"
 #include "ticket/messages.h"
 #include "ticket/end_reasons.h"
 
@@ -918,6 +919,45 @@ top_shows_what_runs_and_what_was_booked(void **state)
 	world_end(&w);
 }
 
+/* Who is put behind the others is seen before customers notice. */
+static void
+providers_are_shown_with_their_circuits(void **state)
+{
+	static struct circuits all;
+	struct world w;
+	(void)state;
+	world_begin(&w);
+	world_refused(&w, "no_server", "{s:s}", "op", "provider.list");
+	world_close(&w);
+	w.circuits = &all;
+	world_open(&w, true);
+	const struct catalogue_provider *p = catalogue_provider(&w.catalogue.head, 0);
+	uint32_t target = catalogue_target(&w.catalogue.head, 0)->id;
+	json_t *quiet = world_must(&w, "{s:s}", "op", "provider.list"), *rows = json_object_get(quiet, "providers");
+	size_t many = json_array_size(rows), i;
+	json_t *row;
+	assert_true(many >= 1);
+	json_array_foreach(rows, i, row) assert_string_equal(text(row, "state"), "closed");
+	json_decref(quiet);
+	for (int k = 0; k < CIRCUIT_FAILURES; k++)
+		(void)circuit_failed(circuit_of(&all, circuit_target_id(target)), clock_monotonic_ms());
+	json_t *loud = world_must(&w, "{s:s, s:s}", "op", "provider.list", "provider", p->name);
+	int open = 0;
+	json_array_foreach(json_object_get(loud, "providers"), i, row)
+	{
+		bool is = strcmp(text(row, "state"), "open") == 0;
+		open += is;
+		if (is) {
+			assert_in_range(count(row, "asked_again_in_ms"), 1, CIRCUIT_OPEN_MS);
+			assert_int_equal(count(row, "opened"), 1);
+		}
+	}
+	assert_int_equal(open, 1);
+	json_decref(loud);
+	world_refused(&w, "no_such_provider", "{s:s, s:s}", "op", "provider.list", "provider", "nobody");
+	world_end(&w);
+}
+
 int
 main(void)
 {
@@ -950,6 +990,7 @@ main(void)
 		cmocka_unit_test(prices_are_listed_as_people_write_them),
 		cmocka_unit_test(a_price_row_that_changed_its_contents_is_refused_at_start),
 		cmocka_unit_test(top_shows_what_runs_and_what_was_booked),
+		cmocka_unit_test(providers_are_shown_with_their_circuits),
 		cmocka_unit_test(every_refusal_says_why),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

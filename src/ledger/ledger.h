@@ -61,6 +61,7 @@ struct ledger_options {
 	struct tally *tally; /* sums for metrics and `lethe top`; may be NULL */
 	const void *counters; /* of the edges, a block each and one of the processes behind them; may be NULL */
 	size_t counters_stride;
+	const struct circuits *circuits; /* what edges know of providers; may be NULL */
 	int lock_fd; /* > 0: DIR/lock, held by the caller (ledger_lock); 0: ledger_open takes it */
 };
 

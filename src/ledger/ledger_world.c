@@ -163,6 +163,7 @@ world_try_open(struct world *w, bool with_board, char why[256])
 		.catalogue = &w->catalogue.head,
 		.board = with_board ? w->ledger_board : NULL,
 		.tally = with_board ? w->tally : NULL,
+		.circuits = with_board ? w->circuits : NULL,
 		.counters = with_board ? w->counters : NULL,
 		.counters_stride = WORLD_COUNTERS,
 		.keys = with_board ? key_table_attach(w->keys_memory, key_table_bytes()) : NULL};

@@ -35,6 +35,7 @@ struct world {
 	struct board_size size;
 	void *board_memory, *keys_memory, *desk_memory, *tally_memory, *counters; /* counters: WORLD_COUNTERS apart, of the edge and, two of them, of the processes */
 	struct tally *tally;
+	struct circuits *circuits; /* NULL: there are none */
 	struct board *edge_board, *ledger_board;
 	struct ticket_desk *desk;
 	uint32_t incarnation;

@@ -745,6 +745,27 @@ const struct cli_command cli_commands[] = {
 			{"--output", "FILE", "output", false, false, "write the changed file there, too; with `catalogue:` that is the catalogue's", .words = CLI_FILE}},
 	},
 	{
+		.name = "provider list",
+		.op = "provider.list",
+		.summary = "each key and each target of the providers: is it asked, or put behind the others?",
+		.words = "As the running server knows it. `refused`: the account of this key is refused (an alarm, KEY_REFUSED): top it up or replace the key. `open`: it failed three\n"
+				 "times in a row. `resting`: it said when to come again. `probing`: one request finds out. Keys count from 0, in the order of the configuration.",
+		.examples = "lethe provider list\nlethe provider list openai --json\n",
+		.args = {{"PROVIDER", NULL, "provider", false, false, "name of one of them; all without it"}},
+		.columns = "provider,key,upstream,state,asked_again_in_ms,opened",
+		.empty = "No provider is in the configuration.",
+	},
+	{
+		.name = "provider show",
+		.op = "provider.list",
+		.summary = "the same of one provider",
+		.words = "As `lethe provider list`.",
+		.examples = "lethe provider show openai\n",
+		.args = {{"PROVIDER", NULL, "provider", true, false, "its name"}},
+		.columns = "provider,key,upstream,state,asked_again_in_ms,opened",
+		.empty = "It has neither keys nor targets.",
+	},
+	{
 		.name = "provider check",
 		.run = cli_provider_check,
 		.summary = "ask each provider once with each of its keys, and say which work",

@@ -89,6 +89,7 @@ role_ledger(struct handover *h)
 		.lock_down = role_lock_down,
 		.lock_down_arg = h,
 	};
+	p.options.circuits = circuits;
 	if (!catalogue || !p.options.tally || !p.options.counters || !p.options.board || !p.options.keys)
 		return role_fail("shared memory");
 	if (!receive_secret(h->supervisor_fd, SECRET_PEPPER, pepper, sizeof pepper) || !receive_secret(h->supervisor_fd, SECRET_RECEIPT, seed, sizeof seed) ||
