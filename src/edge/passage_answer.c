@@ -329,7 +329,6 @@ static bool
 keep_rest(struct exchange *x, const char *at, size_t len)
 {
 	struct passage *p = x->passage;
-	struct edge *e = x->edge;
 	if (p->rest_len + len > TRANSLATE_EVENT_MAX + READ_BYTES)
 		return false;
 	if (p->rest_len + len > p->rest_cap) {

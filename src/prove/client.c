@@ -201,9 +201,10 @@ send_too_much(struct link *l, const struct request *r)
 static size_t
 write_head(const struct exchange *x, const struct request *r, uint32_t number, char *ret, size_t cap)
 {
-	char length[64];
+	char length[64] = "";
 	size_t bytes = x->way->client == CLIENT_TOO_LARGE ? 2 * PROVE_BODY_LIMIT : r->body_len;
-	snprintf(length, sizeof length, bytes ? "content-length: %zu\r\n" : "", bytes);
+	if (bytes)
+		snprintf(length, sizeof length, "content-length: %zu\r\n", bytes);
 	int n = snprintf(ret, cap, "%s %s HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: %s\r\n"
 							   "anthropic-version: 2023-06-01\r\nauthorization: Bearer %.120s\r\n" PROVE_HEADER ": %u\r\n%s%s\r\n",
 		prove_forms[x->endpoint].method, r->path, prove_content_type(x->endpoint), r->key, number, r->more, x->way->client == CLIENT_ASKS_IN_PIECES ? "transfer-encoding: chunked\r\n" : length);
