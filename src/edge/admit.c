@@ -131,8 +131,9 @@ bool
 admit_body(struct exchange *x)
 {
 	struct request *r = x->req;
-	uint64_t bytes = r->upload ? UPLOAD_WINDOW : r->body_chunked ? PIECE_LEAST
-																 : r->body_left;
+	uint64_t window = x->client->is_stream ? UPLOAD_WINDOW + H2_STREAM_WINDOW : UPLOAD_WINDOW; /* what its own window lets in waits here as well */
+	uint64_t bytes = r->upload ? window : r->body_chunked ? PIECE_LEAST
+														  : r->body_left;
 	r->piecewise = r->body_chunked || r->upload;
 	if (!x->edge->wait_memory && is_mapped(x->edge, bytes) && in_budget(x, bytes))
 		return true;
