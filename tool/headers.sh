@@ -4,7 +4,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 build=${1:-build}
 
-flags="-std=gnu17 -D_GNU_SOURCE -mcx16 -Wall -Wextra -Wno-unused-parameter -Wno-unused-function -Wno-unused-const-variable -Werror -Isrc -I$build/src $(pkg-config --cflags libsodium jansson sqlite3)"
+flags="-std=gnu17 -D_GNU_SOURCE -mcx16 -Wall -Wextra -Wno-unused-parameter -Wno-unused-function -Wno-unused-const-variable -Werror -Isrc -I$build/src $(pkg-config --cflags libsodium jansson sqlite3 libpq)"
 bad=0
 for header in $(git ls-files --cached --others --exclude-standard 'src/*.h'); do
 	room=$(dirname "$header")

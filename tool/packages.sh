@@ -1,7 +1,7 @@
 # Sourced by ./dev: the one list of Debian packages, by what needs them, and how a missing one is installed.
 # An entry is a package, or package=command where any provider of the command will do.
 
-packages_build="gcc libc6-dev make=make meson ninja-build pkg-config=pkg-config curl=curl libsodium-dev libsqlite3-dev
+packages_build="gcc libc6-dev make=make meson ninja-build pkg-config=pkg-config curl=curl libsodium-dev libsqlite3-dev libpq-dev postgresql-15
 	libcyaml-dev libyaml-dev zlib1g-dev libjansson-dev libc-ares-dev libcmocka-dev libssl-dev libnghttp2-dev
 	openssl=openssl"
 packages_clang="clang-14 llvm-14 libclang-rt-14-dev clang=clang llvm=llvm-cov patch=patch"

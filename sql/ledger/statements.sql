@@ -2,6 +2,8 @@
 
 -- name: begin
 BEGIN IMMEDIATE
+-- postgres:
+BEGIN
 
 -- name: commit
 COMMIT
@@ -374,6 +376,9 @@ DELETE FROM budget WHERE id = ?1
 
 -- name: trigger_there
 SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = ?1 AND sql LIKE '%raise(ABORT%'
+-- postgres:
+SELECT count(*) FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+WHERE tgname = ?1 AND NOT tgisinternal AND tgenabled IN ('O', 'A') AND tgparentid = 0 AND pg_class.relnamespace = current_schema()::regnamespace
 
 -- name: policy_of
 SELECT zero_retention, region FROM policy WHERE subject = ?1

@@ -79,16 +79,15 @@ sums_add(struct batch *b, struct account_sum *s, const struct ticket_copy *t, co
 
 /* ---- one ticket ---- */
 
-static bool
+static enum sql_put
 insert_ticket(struct ledger *l, const struct ticket_copy *t, const struct appraisal *a, const struct chain_end *before)
 {
-	struct query *st = store_sql(&l->store, SQL_ticket_insert);
 	const struct ticket_facts *f = &t->facts;
 #define X(name, type, unit, meaning, promise) (int64_t) f->name,
-	sql_bind(st, (int64_t)t->id, l->next_booking, t->cost.v, t->hold.v, a->difference_nano, a->loss,
-		(int64_t)l->receipts.next.size, before->leaf, (int64_t)before->place + 1, TICKET_FIELDS(X));
+	const int64_t values[] = {(int64_t)t->id, l->next_booking, t->cost.v, t->hold.v, a->difference_nano, a->loss,
+		(int64_t)l->receipts.next.size, before->leaf, (int64_t)before->place + 1, TICKET_FIELDS(X)};
 #undef X
-	return sql_done(&l->store, st);
+	return store_bulk_put(&l->store, values, ARRAY_LEN(values));
 }
 
 /*
@@ -161,9 +160,12 @@ book_exchange(struct ledger *l, struct batch *b, uint16_t i)
 	}
 	b->appraisals[i] = appraise(&l->prices, t);
 	struct account_sum *s = sum_of(b, t->facts.account);
-	if (!find_chain(l, b, s) || !insert_ticket(l, t, &b->appraisals[i], &b->chains[s->chain]))
+	if (!find_chain(l, b, s))
 		return TRIED_FAILED;
-	b->fates[i] = sql_changes(&l->store) == 1 ? FATE_BOOKED : known_or_forged(l, t);
+	enum sql_put put = insert_ticket(l, t, &b->appraisals[i], &b->chains[s->chain]);
+	if (put == SQL_PUT_FAILED)
+		return TRIED_FAILED;
+	b->fates[i] = put == SQL_PUT_NEW ? FATE_BOOKED : known_or_forged(l, t);
 	if (b->fates[i] == FATE_BOOKED) {
 		chain(l, b, s, t);
 		sums_add(b, s, t, &b->appraisals[i]);
@@ -263,47 +265,72 @@ by_account(const void *x, const void *y, void *arg)
 	return a < c ? -1 : a > c;
 }
 
-/* INV-2: one conditional statement an account; that it does not hold means that board and store disagree. */
-static enum tried
-pay_all(struct ledger *l, struct batch *b)
+struct paying {
+	struct batch *b;
+	bool refused;
+};
+
+/* INV-2: one conditional statement an account; that it does not hold means that board and store disagree. Who has no ticket here has nothing to pay. */
+static void
+fill_charge(void *arg, size_t i, struct query *st)
 {
-	struct query *st = store_sql(&l->store, SQL_account_charge);
-	enum tried tried = TRIED_BOOKED;
-	/* Neighbours lie on the same page. */
-	qsort_r(b->sums_used, b->sum_count, sizeof(b->sums_used[0]), by_account, b);
-	for (size_t i = 0; i < b->sum_count; i++) {
-		const struct account_sum *s = &b->sums[b->sums_used[i]];
-		const struct chain_end *end = &b->chains[s->chain];
-		if (!s->chained)
-			continue;
-		sql_bind(st, (int64_t)s->account, s->nano, (int64_t)end->place, end->leaf);
-		if (!sql_done(&l->store, st))
-			return TRIED_FAILED;
-		if (sql_changes(&l->store) != 1) {
-			refuse_row(b, s->account);
-			tried = TRIED_AGAIN;
-		}
-	}
-	return tried;
+	const struct batch *b = ((struct paying *)arg)->b;
+	const struct account_sum *s = &b->sums[b->sums_used[i]];
+	const struct chain_end *end = &b->chains[s->chain];
+	sql_bind(st, (int64_t)s->account, s->nano, (int64_t)end->place, end->leaf);
+}
+
+static void
+take_charge(void *arg, size_t i, int changes)
+{
+	struct paying *p = arg;
+	if (changes == 1)
+		return;
+	refuse_row(p->b, p->b->sums[p->b->sums_used[i]].account);
+	p->refused = true;
+}
+
+static void
+forget_unchained(struct batch *b)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < b->sum_count; i++)
+		if (b->sums[b->sums_used[i]].chained)
+			b->sums_used[count++] = b->sums_used[i];
+	b->sum_count = count;
 }
 
 /* What was spent of limits of money, in the same transaction. */
-static enum tried
-pay_budgets(struct ledger *l, struct batch *b)
+static void
+fill_budget(void *arg, size_t i, struct query *st)
 {
-	enum tried tried = TRIED_BOOKED;
-	for (size_t i = 0; i < b->budget_count; i++) {
-		const struct budget_sum *s = &b->budgets[b->budgets_used[i]];
-		struct query *st = store_sql(&l->store, SQL_budget_pay);
-		sql_bind(st, (int64_t)s->row, s->nano);
-		if (!sql_done(&l->store, st))
-			return TRIED_FAILED;
-		if (sql_changes(&l->store) != 1) {
-			refuse_row(b, s->row);
-			tried = TRIED_AGAIN;
-		}
-	}
-	return tried;
+	const struct batch *b = ((struct paying *)arg)->b;
+	const struct budget_sum *s = &b->budgets[b->budgets_used[i]];
+	sql_bind(st, (int64_t)s->row, s->nano);
+}
+
+static void
+take_budget(void *arg, size_t i, int changes)
+{
+	struct paying *p = arg;
+	if (changes == 1)
+		return;
+	refuse_row(p->b, p->b->budgets[p->b->budgets_used[i]].row);
+	p->refused = true;
+}
+
+static enum tried
+pay_all(struct ledger *l, struct batch *b)
+{
+	struct paying p = {.b = b};
+	forget_unchained(b);
+	/* Neighbours lie on the same page. */
+	qsort_r(b->sums_used, b->sum_count, sizeof(b->sums_used[0]), by_account, b);
+	if (!sql_many(&l->store, store_sql(&l->store, SQL_account_charge), b->sum_count, fill_charge, take_charge, &p))
+		return TRIED_FAILED;
+	if (!p.refused && !sql_many(&l->store, store_sql(&l->store, SQL_budget_pay), b->budget_count, fill_budget, take_budget, &p))
+		return TRIED_FAILED;
+	return p.refused ? TRIED_AGAIN : TRIED_BOOKED;
 }
 
 static enum tried
@@ -312,8 +339,6 @@ close_booking(struct ledger *l, struct batch *b)
 	if (b->inserted == 0)
 		return TRIED_BOOKED;
 	enum tried tried = pay_all(l, b);
-	if (tried == TRIED_BOOKED)
-		tried = pay_budgets(l, b);
 	if (tried != TRIED_BOOKED)
 		return tried;
 	if (!post_houses(l, b) || !insert_booking(l, b) || !receipts_sign(l, b->leaves, b->inserted))
@@ -322,13 +347,31 @@ close_booking(struct ledger *l, struct batch *b)
 	return TRIED_BOOKED;
 }
 
+/* Their ids, in order: PostgreSQL asks for all of them at once which it has. */
+static bool
+announce_tickets(struct ledger *l, const struct batch *b)
+{
+	static int64_t ids[BATCH_MAX];
+	size_t count = 0;
+	for (size_t i = 0; i < b->count; i++) {
+		const struct ticket_copy *t = &b->tickets[b->order[i]];
+		if (b->fates[b->order[i]] != FATE_REFUSED && !is_order(l, t) && is_sound(t))
+			ids[count++] = (int64_t)t->id;
+	}
+	return count == 0 || store_bulk_begin(&l->store, ids, count);
+}
+
 /* Orders first: each is a booking of its own, and the one booking of all tickets has the number after them. */
 static enum tried
 fill_transaction(struct ledger *l, struct batch *b)
 {
 	enum tried tried = book_those(l, b, true);
+	if (tried == TRIED_BOOKED && !announce_tickets(l, b))
+		return TRIED_FAILED;
 	if (tried == TRIED_BOOKED)
 		tried = book_those(l, b, false);
+	if (tried == TRIED_BOOKED && !store_bulk_end(&l->store))
+		return TRIED_FAILED;
 	return tried == TRIED_BOOKED ? close_booking(l, b) : tried;
 }
 

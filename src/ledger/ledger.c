@@ -1,5 +1,6 @@
 #include "ledger/ledger_priv.h"
 #include "ledger/limit_priv.h"
+#include "ledger/store_address.h"
 
 #include "core/ipc.h"
 #include "ticket/messages.h"
@@ -152,17 +153,29 @@ read_counters(struct ledger *l)
 }
 
 static bool
+open_store(struct ledger *l, char ret_why[STORE_WHY_MAX])
+{
+	char address[STORE_ADDRESS_MAX] = "";
+	if (l->o.store == NULL && !store_address_read(l->o.data_dir, address, ret_why))
+		return false;
+	if (l->o.store == NULL && address[0] == '\0')
+		snprintf(address, sizeof(address), "%s/ledger.db", l->o.data_dir);
+	bool opened = store_open(&l->store, l->o.store != NULL ? l->o.store : address, ret_why);
+	sodium_memzero(address, sizeof(address)); /* it may have a password */
+	return opened;
+}
+
+static bool
 open_parts(struct ledger *l, char ret_why[STORE_WHY_MAX])
 {
-	snprintf(l->path, sizeof(l->path), "%s/ledger.db", l->o.data_dir);
-	if (!store_open(&l->store, l->path, ret_why) || !price_book_open(l, ret_why))
+	if (!open_store(l, ret_why) || !price_book_open(l, ret_why))
 		return false;
 	if (!receipts_open(l, ret_why))
 		return false;
-	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be read", l->path);
+	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be read", l->store.name);
 	if (!read_counters(l) || !usage_recover(l) || !observe_open(l))
 		return false;
-	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be brought up to date", l->path);
+	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be brought up to date", l->store.name);
 	return l->o.board != NULL ? attach_board(l) : settle_what_was_left(l);
 }
 

@@ -48,6 +48,7 @@ enum ledger_open { LEDGER_OPENED,
 
 struct ledger_options {
 	const char *data_dir;
+	const char *store; /* postgres://…; NULL: what DIR/store says (store_address.h), or DIR/ledger.db */
 	const uint8_t *pepper; /* API_KEY_PEPPER_BYTES */
 	const uint8_t *receipt_seed; /* RECEIPT_SEED_BYTES: what receipts are signed by comes from it */
 	const uint8_t *byok_public; /* BYOK_PUBLIC_BYTES: what own keys at providers are sealed for; NULL: none can be added */

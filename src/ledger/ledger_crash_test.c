@@ -242,7 +242,7 @@ killed_before_any_call_and_the_board_lost_the_books_are_sound(void **state)
 		world_open(&c.w, true);
 		world_is_sound(&c.w);
 		assert_int_equal(world_sql(&c.w, "SELECT count(*) FROM progress"), 0);
-		assert_int_equal(world_sql(&c.w, "SELECT used_nano FROM budget"), world_sql(&c.w, "SELECT ifnull(sum(cost_nano), 0) FROM ticket"));
+		assert_int_equal(world_sql(&c.w, "SELECT used_nano FROM budget"), world_sql(&c.w, "SELECT coalesce(sum(cost_nano), 0) FROM ticket"));
 		assert_int_equal(board_check(c.w.ledger_board, balance, &c.w), 0);
 		end(&c);
 	}

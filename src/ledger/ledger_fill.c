@@ -346,15 +346,15 @@ main(int argc, char **argv)
 	}
 	open_store(&f, argv[optind]);
 	read_payers(&f, book ? 1000 * NANO_PER_DOLLAR : 0); /* those that history used up pay for nothing on top */
-	f.provider = (uint64_t)number(&f, "SELECT ifnull(min(id), 0) FROM provider");
+	f.provider = (uint64_t)number(&f, "SELECT coalesce(min(id), 0) FROM provider");
 	if (payers && payers < f.payer_count)
 		f.payer_count = payers;
 	if (book)
 		book_on_top(&f);
 	else
 		make_history(&f, days);
-	char path[sizeof f.l->path];
-	memcpy(path, f.l->path, sizeof path);
+	char path[sizeof f.l->store.name];
+	memcpy(path, f.l->store.name, sizeof path);
 	ledger_close(&f.l);
 	sync_file(path);
 	free(f.payers);

@@ -186,7 +186,6 @@ struct ledger_stats {
 struct ledger {
 	struct ledger_options o;
 	struct store store;
-	char path[512]; /* of ledger.db */
 	int lock_fd;
 	int scribe_fd; /* -1: nobody listens */
 	uint64_t spans_lost; /* that it had no room for */

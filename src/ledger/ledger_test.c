@@ -387,6 +387,8 @@ a_row_that_is_not_there_or_finds_no_room_is_not_loaded(void **state)
 static void
 an_older_store_is_brought_up_to_date(void **state)
 {
+	if (world_on_postgres())
+		skip(); /* there was none */
 	struct world w;
 	world_begin(&w);
 	world_make_old(&w);
@@ -467,12 +469,13 @@ every_damage_to_the_books_is_found(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
 		struct world w;
+		if (world_on_postgres() && strcmp(damages[i].inv, "FILE") == 0)
+			continue; /* its files are its own affair */
 		begin_some_business(&w);
 		world_close(&w);
 		world_open(&w, false);
 		world_is_sound(&w);
-		if (!store_exec(&w.ledger->store, damages[i].sql))
-			fail_msg("%s: %s", damages[i].sql, store_error(&w.ledger->store));
+		world_damage(&w, damages[i].sql);
 		if (!world_is_broken(&w, damages[i].inv))
 			fail_msg("not found: %s", damages[i].sql);
 		world_end(&w);
@@ -544,6 +547,8 @@ static void
 an_order_is_answered_while_edges_hand_in_without_a_pause(void **state)
 {
 	struct world w;
+	if (world_on_postgres())
+		skip(); /* it looks in on SQLite's commit */
 	world_begin(&w);
 	uint64_t a = world_account(&w, "alice", "100");
 	struct busy_edge e = {
@@ -573,7 +578,7 @@ progress_that_can_not_be_booked_does_not_stop_the_start(void **state)
 	snprintf(sql, sizeof(sql),
 		"INSERT INTO progress (id, board_index, cost_nano, hold_nano, account, model, provider, price, started_us) "
 		"SELECT column1, 1, column2, column3, account, model, provider, price, started_us FROM ticket, "
-		"(VALUES (%llu, 7, 8), (5, -7, 8), (6, -9, -8))",
+		"(VALUES (%llu, 7, 8), (5, -7, 8), (6, -9, -8)) AS three",
 		(unsigned long long)id);
 	if (!store_exec(&w.ledger->store, sql))
 		fail_msg("%s", store_error(&w.ledger->store));

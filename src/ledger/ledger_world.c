@@ -1,4 +1,5 @@
 #include "ledger/ledger_world.h"
+#include "ledger/postgres.h"
 
 #include "ticket/limit.h"
 #include "ticket/end_reasons.h"
@@ -156,6 +157,7 @@ world_try_open(struct world *w, bool with_board, char why[256])
 		fresh = tally_booking(w->tally) < 0;
 	}
 	struct ledger_options o = {.data_dir = w->dir,
+		.store = w->store[0] != '\0' ? w->store : NULL,
 		.pepper = w->pepper,
 		.receipt_seed = w->pepper,
 		.batch_window_ms = 50,
@@ -206,6 +208,74 @@ world_kill_ledger(struct world *w)
 	world_close(w);
 }
 
+/* ---- PostgreSQL ---- */
+
+bool
+world_on_postgres(void)
+{
+	return getenv("LETHE_TEST_POSTGRES") != NULL;
+}
+
+static void
+new_schema(struct world *w)
+{
+	static unsigned schemas;
+	char why[STORE_WHY_MAX], schema[40], sql[240];
+	const char *address = getenv("LETHE_TEST_POSTGRES");
+	const char *names[] = {"dbname", NULL}, *values[] = {address, NULL};
+	if (!postgres_load(why))
+		fail_msg("%s", why);
+	PGconn *conn = pq.PQconnectdbParams(names, values, 1);
+	snprintf(schema, sizeof(schema), "w%ld_%u", (long)getpid(), ++schemas);
+	snprintf(sql, sizeof(sql), "CREATE SCHEMA %s; CREATE FUNCTION %s.zeroblob(bigint) RETURNS bytea LANGUAGE sql AS $$ SELECT decode(repeat('00', $1::integer), 'hex') $$", schema, schema);
+	assert_int_equal(pq.PQsendQuery(conn, sql), 1);
+	PGresult *r;
+	while ((r = pq.PQgetResult(conn)) != NULL) {
+		assert_int_equal(pq.PQresultStatus(r), PGRES_COMMAND_OK);
+		pq.PQclear(r);
+	}
+	pq.PQfinish(conn);
+	snprintf(w->store, sizeof(w->store), "%.140s&options=-csearch_path%%3D%s", address, schema);
+}
+
+/* By the table whose name its own begins with. */
+static int
+table_of_trigger(const char *name)
+{
+	static const char *const longer[] = {"receipt_batch", "receipt_key", "receipt_node"};
+	for (size_t i = 0; i < ARRAY_LEN(longer); i++)
+		if (strncmp(name, longer[i], strlen(longer[i])) == 0)
+			return (int)strlen(longer[i]);
+	return (int)strcspn(name, "_");
+}
+
+/* Foreign keys are triggers there, and a trigger is dropped from a table. */
+void
+world_damage(struct world *w, const char *sql)
+{
+	static const char drop[] = "DROP TRIGGER ", exists[] = "IF EXISTS ", keys[] = "PRAGMA foreign_keys = OFF", blob[] = "x'00'";
+	char text[700];
+	size_t len = 0, cap = sizeof(text) - 100;
+	for (const char *at = sql; *at != '\0' && len < cap;) {
+		const char *name = at + strlen(drop);
+		if (world_on_postgres() && strncmp(at, drop, strlen(drop)) == 0) {
+			name += strncmp(name, exists, strlen(exists)) == 0 ? strlen(exists) : 0;
+			at = name + strspn(name, "abcdefghijklmnopqrstuvwxyz_");
+			len += (size_t)snprintf(text + len, 90, "DROP TRIGGER IF EXISTS %.*s ON %.*s", (int)(at - name), name, table_of_trigger(name), name);
+		} else if (world_on_postgres() && strncmp(at, keys, strlen(keys)) == 0) {
+			len += (size_t)snprintf(text + len, 90, "SET session_replication_role = replica");
+			at += strlen(keys);
+		} else if (world_on_postgres() && strncmp(at, blob, strlen(blob)) == 0) {
+			len += (size_t)snprintf(text + len, 90, "'\\x00'");
+			at += strlen(blob);
+		} else
+			text[len++] = *at++;
+	}
+	text[len] = '\0';
+	if (!store_exec(&w->ledger->store, text))
+		fail_msg("%s: %s", text, store_error(&w->ledger->store));
+}
+
 void
 world_begin_sized(struct world *w, uint32_t slots)
 {
@@ -217,6 +287,8 @@ world_begin_sized(struct world *w, uint32_t slots)
 	snprintf(w->dir, sizeof(w->dir), "%.40s/lethe-ledger-XXXXXX", tmp != NULL ? tmp : "/tmp");
 	assert_non_null(mkdtemp(w->dir));
 	memset(w->pepper, 7, sizeof(w->pepper));
+	if (world_on_postgres())
+		new_schema(w);
 	fill_catalogue(&w->catalogue);
 	assert_non_null(catalogue_attach(&w->catalogue, sizeof(w->catalogue)));
 	new_board(w);
@@ -342,7 +414,7 @@ static int64_t
 booked(struct world *w, const char *what, uint32_t model)
 {
 	char sql[200];
-	snprintf(sql, sizeof(sql), "SELECT ifnull(sum(%s), 0) FROM ticket WHERE model = %u AND parent = 0 AND booking > %lld", what, model,
+	snprintf(sql, sizeof(sql), "SELECT coalesce(sum(%s), 0) FROM ticket WHERE model = %u AND parent = 0 AND booking > %lld", what, model,
 		(long long)*tally_from(w));
 	return world_sql(w, sql);
 }

@@ -30,6 +30,7 @@ struct world_catalogue {
 
 struct world {
 	char dir[64];
+	char store[256]; /* PostgreSQL's address, with a schema of this world's own; "": the file in dir */
 	uint8_t pepper[API_KEY_PEPPER_BYTES];
 	struct world_catalogue catalogue;
 	struct board_size size;
@@ -57,6 +58,10 @@ void world_kill_ledger(struct world *w);
 void world_open(struct world *w, bool with_board);
 /* False: it can't be opened or started. */
 must_check bool world_try_open(struct world *w, bool with_board, char why[256]);
+/* The tests run beside a PostgreSQL, whose address is in LETHE_TEST_POSTGRES (tool/with_postgres.sh): the worlds' stores are in it. */
+bool world_on_postgres(void);
+/* A statement that damages the store, as SQLite has it. */
+void world_damage(struct world *w, const char *sql);
 /* In place of its file, one of an older schema: "old" has seven dollars. The board is new. */
 void world_make_old(struct world *w);
 /* The board is lost, as by a power cut; the next one is new. */

@@ -133,7 +133,7 @@ bool
 price_book_load(struct store *s, struct price_book *ret)
 {
 	struct price_book b = {0};
-	struct query *st = sql_prepare(s, sql_text(SQL_price_all));
+	struct query *st = sql_prepare(s, sql_text(s, SQL_price_all));
 	if (st == NULL)
 		return false;
 	bool ok = read_all(s, st, &b);

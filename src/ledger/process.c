@@ -380,6 +380,8 @@ anything_runs(const struct process *p)
 static bool
 is_over(const struct process *p)
 {
+	if (p->ledger->store.lost)
+		return true;
 	switch (p->mood) {
 	case SERVING:
 		return false;
@@ -431,6 +433,8 @@ start(struct process *p)
 	while (!ledger_start(p->ledger)) {
 		struct pollfd wait = {.fd = p->supervisor_fd, .events = POLLIN};
 		ledger_event(p->ledger, EVENT_STORE_FAILED, (uint64_t)p->ledger->store.code, 0);
+		if (p->ledger->store.lost) /* nobody can connect after the lock-down: the next one does */
+			return false;
 		if (poll(&wait, 1, START_AGAIN_MS) > 0)
 			supervisor_ready(p);
 		if (p->mood != SERVING)

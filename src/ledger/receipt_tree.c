@@ -190,10 +190,10 @@ receipts_open(struct ledger *l, char ret_why[STORE_WHY_MAX])
 	receipt_signing_seed(l->o.receipt_seed, seed);
 	crypto_sign_seed_keypair(r->public, r->secret, seed);
 	sodium_memzero(seed, sizeof(seed));
-	snprintf(ret_why, STORE_WHY_MAX, "%.120s: the tree of receipts is not the one that was signed – restore the store from a backup", l->path);
+	snprintf(ret_why, STORE_WHY_MAX, "%.120s: the tree of receipts is not the one that was signed – restore the store from a backup", l->store.name);
 	if (!read_edge(l))
 		return false;
-	snprintf(ret_why, STORE_WHY_MAX, "%.160s: the receipts' key can't be written", l->path);
+	snprintf(ret_why, STORE_WHY_MAX, "%.160s: the receipts' key can't be written", l->store.name);
 	return find_key(l) && find_origin(l);
 }
 

@@ -56,7 +56,7 @@ check_node(void *arg, unsigned level, uint64_t number, const struct merkle_hash 
 	struct receipt_audit *a = arg;
 	if (level < RECEIPT_NODE_LEVEL)
 		return;
-	struct query *st = sql_prepare(a->store, sql_text(SQL_receipt_node_get));
+	struct query *st = sql_prepare(a->store, sql_text(a->store, SQL_receipt_node_get));
 	if (st == NULL) {
 		a->read = false;
 		return;

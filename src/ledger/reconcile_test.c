@@ -48,7 +48,7 @@ what_is_wrong_is_counted(void **state)
 		world_begin(&w);
 		script_begin(&w);
 		script_all(&w, &a);
-		assert_true(store_exec(&w.ledger->store, mistakes[i]));
+		world_damage(&w, mistakes[i]);
 		json_t *answer = world_ask(&w, "{s:s}", "op", "reconcile.run");
 		if (!json_is_false(json_object_get(answer, "sound")) || world_sql(&w, "SELECT broken FROM reconciliation") == 0)
 			fail_msg("%s: %s", mistakes[i], json_dumps(answer, 0));

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const texts[] = {
 #define X(name, text) [SQL_##name] = text,
@@ -12,8 +13,10 @@ static const char *const texts[] = {
 };
 
 const char *
-sql_text(enum sql name)
+sql_text(const struct store *s, enum sql name)
 {
+	if (s->kind->texts != NULL && s->kind->texts[name] != NULL)
+		return s->kind->texts[name];
 	return name < ARRAY_LEN(texts) ? texts[name] : ticket_sql(name);
 }
 
@@ -176,6 +179,30 @@ sql_changes(struct store *s)
 }
 
 bool
+sql_many(struct store *s, struct query *st, size_t count, sql_filler *fill, sql_taker *take, void *arg)
+{
+	return s->kind->many(s, st, count, fill, take, arg);
+}
+
+bool
+store_bulk_begin(struct store *s, const int64_t *ids, size_t count)
+{
+	return s->kind->bulk_begin(s, ids, count);
+}
+
+enum sql_put
+store_bulk_put(struct store *s, const int64_t *values, size_t count)
+{
+	return s->kind->bulk_put(s, values, count);
+}
+
+bool
+store_bulk_end(struct store *s)
+{
+	return s->kind->bulk_end(s);
+}
+
+bool
 store_leaf(struct store *s, struct store_leaves *x, int64_t first, int64_t leaf, void *ret)
 {
 	return s->kind->leaf(s, x, first, leaf, ret);
@@ -201,7 +228,7 @@ store_begin(struct store *s)
 bool
 store_commit(struct store *s)
 {
-	if (sql_done(s, store_sql(s, SQL_commit)))
+	if (!s->lost && sql_done(s, store_sql(s, SQL_commit)))
 		return true;
 	int code = s->code;
 	store_rollback(s);
@@ -241,30 +268,36 @@ prepare_all(struct store *s)
 {
 	for (unsigned i = 0; i < SQL_COUNT; i++) {
 		s->statements[i].store = s;
-		if (!s->kind->prepare(s, sql_text(i), &s->statements[i]))
+		if (!s->kind->prepare(s, sql_text(s, i), &s->statements[i]))
 			return false;
 	}
 	return true;
 }
 
 bool
-store_open(struct store *s, const char *path, char ret_why[STORE_WHY_MAX])
+store_is_postgres(const char *address)
 {
-	*s = (struct store){.kind = &store_sqlite};
-	if (s->kind->open(s, path, ret_why)) {
+	return strncmp(address, "postgres://", 11) == 0 || strncmp(address, "postgresql://", 13) == 0;
+}
+
+bool
+store_open(struct store *s, const char *address, char ret_why[STORE_WHY_MAX])
+{
+	*s = (struct store){.kind = store_is_postgres(address) ? &store_postgres : &store_sqlite};
+	if (s->kind->open(s, address, ret_why)) {
 		if (prepare_all(s))
 			return true;
-		snprintf(ret_why, STORE_WHY_MAX, "%s: does not fit this lethe: %s", path, store_error(s));
+		snprintf(ret_why, STORE_WHY_MAX, "%.160s: does not fit this lethe: %.60s", s->name, store_error(s));
 	}
 	store_close(s);
 	return false;
 }
 
 bool
-store_open_reader(struct store *s, const char *path, char ret_why[STORE_WHY_MAX])
+store_open_reader(struct store *s, struct store *writer, char ret_why[STORE_WHY_MAX])
 {
-	*s = (struct store){.kind = &store_sqlite};
-	if (s->kind->open_reader(s, path, ret_why))
+	*s = (struct store){.kind = writer->kind};
+	if (s->kind->open_reader(s, writer, ret_why))
 		return true;
 	store_close(s);
 	return false;

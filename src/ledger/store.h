@@ -41,6 +41,8 @@ struct store {
 	const struct store_kind *kind; /* NULL: closed */
 	void *own; /* the kind's connection */
 	int code; /* of the last failure, the kind's */
+	bool lost; /* the connection is gone for good: nothing works until a next ledger opens the store */
+	char name[512]; /* for people */
 	void (*breathe)(void *arg);
 	void *breathe_arg;
 	struct query statements[SQL_COUNT];
@@ -49,12 +51,14 @@ struct store {
 enum { STORE_WHY_MAX = 256 };
 
 /* Open, create, migrate. ret_why: a sentence for the operator on failure. */
-must_check bool store_open(struct store *s, const char *path, char ret_why[STORE_WHY_MAX]);
+/* address: a path, or postgres://… */
+must_check bool store_open(struct store *s, const char *address, char ret_why[STORE_WHY_MAX]);
+bool store_is_postgres(const char *address);
 /*
  * A second connection that can only read (and never checkpoints), with no statement prepared: for
- * checks of the whole.
+ * checks of the whole. One at a time.
  */
-must_check bool store_open_reader(struct store *s, const char *path, char ret_why[STORE_WHY_MAX]);
+must_check bool store_open_reader(struct store *s, struct store *writer, char ret_why[STORE_WHY_MAX]);
 void store_close(struct store *s);
 /* What went wrong last, for people: a few words, or all that the database says. */
 const char *store_trouble(const struct store *s);
@@ -76,7 +80,7 @@ must_check bool store_end(struct store *s, bool ok);
 must_check bool store_snapshot(struct store *s);
 
 struct query *store_sql(struct store *s, enum sql name);
-const char *sql_text(enum sql name);
+const char *sql_text(const struct store *s, enum sql name);
 /* A statement for once, with parameters ?1, ?2 …; NULL: failed. Given back by sql_free, as is NULL. */
 must_check struct query *sql_prepare(struct store *s, const char *text);
 void sql_free(struct query *st);
@@ -109,6 +113,22 @@ void sql_reset(struct query *st);
 must_check bool sql_number(struct store *s, struct query *st, int64_t *ret);
 /* Rows that the last statement changed. */
 int sql_changes(struct store *s);
+
+/* The same statement for each i below count, in turn or at once: filled in by `fill`; what it changed is told to `take`, if there is one. */
+typedef void sql_filler(void *arg, size_t i, struct query *st);
+typedef void sql_taker(void *arg, size_t i, int changes);
+must_check bool sql_many(struct store *s, struct query *st, size_t count, sql_filler *fill, sql_taker *take, void *arg);
+
+/*
+ * Tickets into the store, in the order of their ids, within a transaction. begin: ids of those that will follow. put: values as in ticket_insert.
+ * After `end` all of them are there.
+ */
+enum sql_put { SQL_PUT_NEW,
+	SQL_PUT_THERE,
+	SQL_PUT_FAILED };
+must_check bool store_bulk_begin(struct store *s, const int64_t *ids, size_t count);
+must_check enum sql_put store_bulk_put(struct store *s, const int64_t *values, size_t count);
+must_check bool store_bulk_end(struct store *s);
 
 /* One-off text without parameters. */
 must_check bool store_exec(struct store *s, const char *sql);

@@ -5,9 +5,14 @@
 #include "ledger/store.h"
 
 struct store_kind {
-	/* Opened, brought up to date; its statements are prepared afterwards. */
-	bool (*open)(struct store *s, const char *path, char ret_why[STORE_WHY_MAX]);
-	bool (*open_reader)(struct store *s, const char *path, char ret_why[STORE_WHY_MAX]);
+	const char *const *texts; /* by name, where it says a thing differently; NULL: nowhere */
+	const char *integer; /* a column's type: 64 bits */
+	/* Months since the year 0 of an expression that gives Unix seconds, as an expression. */
+	void (*month_of)(const char *seconds, char *ret, size_t cap);
+	const char *whole[2]; /* statements that check the files; NULL: that is the database's own affair */
+	/* Opened, named, brought up to date; its statements are prepared afterwards. */
+	bool (*open)(struct store *s, const char *address, char ret_why[STORE_WHY_MAX]);
+	bool (*open_reader)(struct store *s, struct store *writer, char ret_why[STORE_WHY_MAX]);
 	void (*close)(struct store *s);
 	const char *(*trouble)(const struct store *s);
 	const char *(*error)(const struct store *s);
@@ -33,10 +38,15 @@ struct store_kind {
 	bool (*get_null)(struct query *st, int at);
 	int (*changes)(const struct store *s);
 
+	bool (*many)(struct store *s, struct query *st, size_t count, sql_filler *fill, sql_taker *take, void *arg);
+	bool (*bulk_begin)(struct store *s, const int64_t *ids, size_t count);
+	enum sql_put (*bulk_put)(struct store *s, const int64_t *values, size_t count);
+	bool (*bulk_end)(struct store *s);
+
 	bool (*leaf)(struct store *s, struct store_leaves *x, int64_t first, int64_t leaf, void *ret);
 	void (*leaves_close)(struct store_leaves *x);
 };
 
-extern const struct store_kind store_sqlite;
+extern const struct store_kind store_sqlite, store_postgres;
 
 #endif

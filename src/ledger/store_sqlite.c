@@ -171,6 +171,49 @@ changes(const struct store *s)
 	return sqlite3_changes(s->own);
 }
 
+/* ---- many at once ---- */
+
+static bool
+many(struct store *s, struct query *st, size_t count, sql_filler *fill, sql_taker *take, void *arg)
+{
+	for (size_t i = 0; i < count; i++) {
+		fill(arg, i, st);
+		if (!sql_done(s, st))
+			return false;
+		if (take != NULL)
+			take(arg, i, changes(s));
+	}
+	return true;
+}
+
+static bool
+bulk_begin(struct store *s, const int64_t *ids, size_t count)
+{
+	return true;
+}
+
+static enum sql_put
+bulk_put(struct store *s, const int64_t *values, size_t count)
+{
+	struct query *st = store_sql(s, SQL_ticket_insert);
+	sql_bind_ints(st, 1, values, count);
+	if (!sql_done(s, st))
+		return SQL_PUT_FAILED;
+	return changes(s) == 1 ? SQL_PUT_NEW : SQL_PUT_THERE;
+}
+
+static bool
+bulk_end(struct store *s)
+{
+	return true;
+}
+
+static void
+month_of(const char *seconds, char *ret, size_t cap)
+{
+	snprintf(ret, cap, "strftime('%%Y', %s, 'unixepoch') * 12 + strftime('%%m', %s, 'unixepoch') - 1", seconds, seconds);
+}
+
 /* ---- leaves ---- */
 
 static bool
@@ -200,7 +243,7 @@ static bool
 explain(struct store *s, const char *path, const char *what, char ret_why[STORE_WHY_MAX])
 {
 	snprintf(
-		ret_why, STORE_WHY_MAX, "%s: %s: %s", path, what, error(s));
+		ret_why, STORE_WHY_MAX, "%.120s: %s: %.80s", path, what, error(s));
 	return false;
 }
 
@@ -293,6 +336,7 @@ connect_file(struct store *s, const char *path, int flags)
 static bool
 open_writer(struct store *s, const char *path, char ret_why[STORE_WHY_MAX])
 {
+	snprintf(s->name, sizeof(s->name), "%s", path);
 	if (!create_private(path)) {
 		snprintf(ret_why, STORE_WHY_MAX, "%s can't be created: %m", path);
 		return false;
@@ -303,8 +347,10 @@ open_writer(struct store *s, const char *path, char ret_why[STORE_WHY_MAX])
 }
 
 static bool
-open_reader(struct store *s, const char *path, char ret_why[STORE_WHY_MAX])
+open_reader(struct store *s, struct store *writer, char ret_why[STORE_WHY_MAX])
 {
+	const char *path = writer->name;
+	snprintf(s->name, sizeof(s->name), "%s", path);
 	return (connect_file(s, path, SQLITE_OPEN_READONLY) && exec(s, "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY")) ||
 		explain(s, path, "can't be read", ret_why);
 }
@@ -316,6 +362,9 @@ close_file(struct store *s)
 }
 
 const struct store_kind store_sqlite = {
+	.integer = "INTEGER",
+	.month_of = month_of,
+	.whole = {"PRAGMA integrity_check(1)", "PRAGMA foreign_key_check"},
 	.open = open_writer,
 	.open_reader = open_reader,
 	.close = close_file,
@@ -340,6 +389,10 @@ const struct store_kind store_sqlite = {
 	.get_len = get_len,
 	.get_null = get_null,
 	.changes = changes,
+	.many = many,
+	.bulk_begin = bulk_begin,
+	.bulk_put = bulk_put,
+	.bulk_end = bulk_end,
 	.leaf = leaf,
 	.leaves_close = leaves_close,
 };

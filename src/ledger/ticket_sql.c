@@ -52,14 +52,14 @@ static bool
 add_column(struct store *s, const char *table, const char *name)
 {
 	char sql[160];
-	snprintf(sql, sizeof(sql), "ALTER TABLE %s ADD COLUMN \"%s\" INTEGER NOT NULL DEFAULT 0", table, name);
+	snprintf(sql, sizeof(sql), "ALTER TABLE %s ADD COLUMN \"%s\" %s NOT NULL DEFAULT 0", table, name, s->kind->integer);
 	return s->kind->has_column(s, table, name) || store_exec(s, sql);
 }
 
 bool
 ticket_sql_add_columns(struct store *s)
 {
-	bool ok = store_exec(s, "BEGIN IMMEDIATE");
+	bool ok = store_exec(s, sql_text(s, SQL_begin));
 	for (size_t i = 0; ok && i < ARRAY_LEN(names); i++)
 		ok = add_column(s, "ticket", names[i]) && add_column(s, "progress", names[i]);
 	if (ok && store_exec(s, "COMMIT"))

@@ -180,13 +180,12 @@ usage_recover(struct ledger *l)
 	return tickets_after(l, l->usage.mark, take_again);
 }
 
-static bool
-write_sum(struct ledger *l, const struct usage_sum *s)
+static void
+fill_sum(void *arg, size_t i, struct query *st)
 {
-	struct query *st = store_sql(&l->store, SQL_usage_add);
+	const struct usage_sum *s = (const struct usage_sum *)arg + i;
 	sql_bind(st, s->day, s->account, s->key, s->model);
 	sql_bind_ints(st, 5, s->counts, USAGE_COUNTS);
-	return sql_done(&l->store, st);
 }
 
 static int
@@ -225,10 +224,8 @@ write_all(struct ledger *l, bool *ret_moved)
 	*ret_moved = sql_changes(&l->store) == 1;
 	if (!*ret_moved)
 		return true;
-	bool ok = true;
 	struct usage_sum *list = sorted(u);
-	for (size_t i = 0; ok && i < u->count; i++)
-		ok = write_sum(l, &list[i]);
+	bool ok = sql_many(&l->store, store_sql(&l->store, SQL_usage_add), u->count, fill_sum, NULL, list);
 	free(list);
 	return ok;
 }

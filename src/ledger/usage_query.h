@@ -7,12 +7,9 @@
 
 #include "ledger/ledger_priv.h"
 
-#define MONTH_OF(seconds) \
-	"strftime('%Y', " seconds ", 'unixepoch') * 12 + strftime('%m', " seconds ", 'unixepoch') - 1"
-
-/* X(NAME, in requests and rows, over usage_day or NULL: it does not know, over ticket) */
+/* X(NAME, in requests and rows, over usage_day or NULL: it does not know, over ticket). Of MONTH: seconds, which each database makes months of. */
 #define USAGE_DIMENSIONS(X) \
-	X(MONTH, "month", MONTH_OF("day * 86400"), MONTH_OF("started_us / 1000000")) \
+	X(MONTH, "month", "day * 86400", "started_us / 1000000") \
 	X(DAY, "day", "day", "started_us / 86400000000") \
 	X(HOUR, "hour", NULL, "started_us / 3600000000") \
 	X(ACCOUNT, "account", "account", "account") \

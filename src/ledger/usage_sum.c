@@ -2,6 +2,7 @@
  * The rows of the store, summed up: those per day where they know enough, else the tickets themselves. In a table of our own: SQLite would
  * sort all rows to group them, and in memory, since the ledger may write no other file.
  */
+#include "ledger/store_kind.h"
 #include "ledger/usage_query.h"
 #include "ticket/billing.h"
 #include "ticket/end_reasons.h"
@@ -127,8 +128,8 @@ put_in_order(struct table *t, const struct usage_query *q)
 /* Any other leg is a request, too, without cost. */
 #define OF_TICKETS \
 	"1, end_reason <> 1, cost_nano" TOKEN_KINDS(COLUMN) ", 0" SERVER_TOOLS(TOOL) " FROM ticket" \
-																			   " WHERE id >= ?7 AND started_us >= ?1 AND started_us < ?2 AND (?6 < 0 OR provider = ?6)" \
-																			   " AND (?8 < 0 OR end_reason = ?8) AND (?9 < 0 OR status = ?9)" NO_FREE_LEG
+																				 " WHERE id >= ?7 AND started_us >= ?1 AND started_us < ?2 AND (?6 < 0 OR provider = ?6)" \
+																				 " AND (?8 < 0 OR end_reason = ?8) AND (?9 < 0 OR status = ?9)" NO_FREE_LEG
 #define OF_BOTH " AND (?3 = 0 OR account = ?3) AND (?4 = 0 OR key = ?4) AND (?5 < 0 OR model = ?5)"
 _Static_assert(END_COMPLETED == 1, "OF_TICKETS counts what failed");
 
@@ -145,13 +146,18 @@ days_are_enough(const struct usage_query *q)
 
 /* Only texts of these files get into the statement. */
 static void
-statement(const struct usage_query *q, bool days, char *out, size_t cap)
+statement(const struct store *s, const struct usage_query *q, bool days, char *out, size_t cap)
 {
 	size_t len = (size_t)snprintf(out, cap, "SELECT ");
 	for (unsigned i = 0; i < USAGE_BY_MAX; i++) {
 		const char *column = i >= q->by_count ? "0" : days ? q->by[i]->over_day
 														   : q->by[i]->over_ticket;
-		len += (size_t)snprintf(out + len, cap - len, "%s, ", column);
+		if (i < q->by_count && q->by[i]->by == BY_MONTH)
+			s->kind->month_of(column, out + len, cap - len);
+		else
+			snprintf(out + len, cap - len, "%s", column);
+		len += strlen(out + len);
+		len += (size_t)snprintf(out + len, cap - len, ", ");
 	}
 	snprintf(out + len, cap - len, "%s%s", days ? OF_DAYS : OF_TICKETS, OF_BOTH);
 }
@@ -175,7 +181,7 @@ read_rows(struct store *s, const struct usage_query *q, struct table *t, struct 
 {
 	char text[2048];
 	bool days = days_are_enough(q), fits = true;
-	statement(q, days, text, sizeof(text));
+	statement(s, q, days, text, sizeof(text));
 	struct query *st = sql_prepare(s, text);
 	if (st == NULL)
 		return USAGE_STORE_FAILED;
@@ -197,7 +203,7 @@ usage_sum_up(struct ledger *l, const struct usage_query *q, struct usage_groups 
 	struct store reader;
 	struct table t = {0};
 	struct usage_group total = {0};
-	if (!store_open_reader(&reader, l->path, why))
+	if (!store_open_reader(&reader, &l->store, why))
 		return USAGE_STORE_FAILED;
 	store_breathe(&reader, breathe, l);
 	enum usage_summed summed = read_rows(&reader, q, &t, &total);

@@ -5,6 +5,7 @@
 #include "ledger/verify.h"
 
 #include "ledger/order_priv.h"
+#include "ledger/store_kind.h"
 #include "ticket/ticket_id.h"
 
 #include <stdarg.h>
@@ -291,7 +292,7 @@ read_tickets(struct audit *a)
 	a->receipts = receipt_audit_begin(&a->store, say_receipt, a);
 	if (a->receipts == NULL)
 		return false;
-	struct query *st = sql_prepare(&a->store, sql_text(SQL_tickets_from));
+	struct query *st = sql_prepare(&a->store, sql_text(&a->store, SQL_tickets_from));
 	if (st == NULL)
 		return false;
 	sql_bind(st, INT64_MIN, -1);
@@ -394,7 +395,7 @@ static const char *const triggers[] = {"posting_is_final", "posting_stays", "tic
 static bool
 check_triggers(struct audit *a)
 {
-	struct query *st = sql_prepare(&a->store, sql_text(SQL_trigger_there));
+	struct query *st = sql_prepare(&a->store, sql_text(&a->store, SQL_trigger_there));
 	bool ok = st != NULL;
 	for (size_t i = 0; ok && i < ARRAY_LEN(triggers); i++) {
 		int64_t there = 0;
@@ -436,18 +437,16 @@ check_foreign_key(struct audit *a, struct query *st)
 static bool
 check_whole_file(struct ledger *l, struct audit *a)
 {
-	return l->o.board != NULL ||
-		(each(a, "PRAGMA integrity_check(1)", check_file) &&
-			each(a, "PRAGMA foreign_key_check", check_foreign_key));
+	const char *const *whole = l->store.kind->whole;
+	return l->o.board != NULL || whole[0] == NULL || (each(a, whole[0], check_file) && each(a, whole[1], check_foreign_key));
 }
 
 static bool
 check_orders(struct audit *a)
 {
 	return each(a,
-			   "SELECT ref, EXISTS (SELECT 1 FROM account WHERE id = subject AND kind = 0) + EXISTS "
-			   "(SELECT 1 FROM key WHERE id = subject)"
-			   " + EXISTS (SELECT 1 FROM booking WHERE id = subject AND kind <> 1 AND subject > 0) + EXISTS (SELECT 1 FROM proposal WHERE id = subject) FROM operation",
+			   "SELECT ref, (SELECT count(*) FROM account WHERE id = subject AND kind = 0) + (SELECT count(*) FROM key WHERE id = subject)"
+			   " + (SELECT count(*) FROM booking WHERE id = subject AND kind <> 1 AND subject > 0) + (SELECT count(*) FROM proposal WHERE id = subject) FROM operation",
 			   check_operation) &&
 		each(a,
 			"SELECT booking.id, EXISTS (SELECT 1 FROM intent WHERE intent.id = booking.intent) "
@@ -580,9 +579,9 @@ check_items(struct audit *a)
 	return each(a, "SELECT id, kind, state, amount_nano, open_nano, used_nano FROM item", check_item) &&
 		each(a, items_sql(), check_item_bookings) &&
 		each(a,
-			"SELECT id, amount_nano - open_nano, -(SELECT ifnull(sum(posting.amount_nano), 0) FROM booking JOIN posting ON posting.booking = "
+			"SELECT id, amount_nano - open_nano, -(SELECT coalesce(sum(posting.amount_nano), 0) FROM booking JOIN posting ON posting.booking = "
 			"booking.id AND posting.account = item.account WHERE booking.item = item.id AND booking.item <> 0 AND what = 2), "
-			"(SELECT ifnull(sum(amount_nano), 0) FROM item AS d WHERE d.account = item.account AND d.kind = 5 AND d.peer = item.id AND d.state IN (1, 2)) "
+			"(SELECT coalesce(sum(amount_nano), 0) FROM item AS d WHERE d.account = item.account AND d.kind = 5 AND d.peer = item.id AND d.state IN (1, 2)) "
 			"FROM item WHERE kind = 1 AND state = 1",
 			check_payment) &&
 		each(a, "SELECT booking, count(*) FROM posting WHERE account > 99 GROUP BY booking", check_two_customers);
@@ -597,7 +596,7 @@ breathe(void *arg)
 static bool
 audit(struct ledger *l, struct audit *a, char why[STORE_WHY_MAX])
 {
-	if (!store_open_reader(&a->store, l->path, why))
+	if (!store_open_reader(&a->store, &l->store, why))
 		return false;
 	store_breathe(&a->store, breathe, l);
 	bool ok = store_snapshot(&a->store) && read_all(a) &&
@@ -607,7 +606,7 @@ audit(struct ledger *l, struct audit *a, char why[STORE_WHY_MAX])
 		check_balances(a);
 		check_houses(a);
 	} else
-		snprintf(why, STORE_WHY_MAX, "%.100s can't be read: %.100s", l->path, store_error(&a->store));
+		snprintf(why, STORE_WHY_MAX, "%.100s can't be read: %.100s", l->store.name, store_error(&a->store));
 	return ok;
 }
 

@@ -1,10 +1,12 @@
 /* lethe backup, restore. */
 #include "proc/cli_priv.h"
 
+#include "ledger/store_address.h"
 #include "proc/restore.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -33,6 +35,22 @@ time_json(int64_t us)
 	return json_string(text);
 }
 
+/* What is in PostgreSQL is backed up by PostgreSQL's own tools. */
+static bool
+is_here(struct cli *cli, const char *what)
+{
+	char address[STORE_ADDRESS_MAX], why[STORE_ADDRESS_WHY_MAX];
+	if (!store_address_read(cli->data_dir, address, why)) {
+		cli_fail(cli, CLI_REFUSED, "store", "%s", why);
+		return false;
+	}
+	bool here = address[0] == '\0';
+	sodium_memzero(address, sizeof address);
+	if (!here)
+		cli_fail(cli, CLI_REFUSED, "store", "the books of %s are in PostgreSQL: %s, and keep the directory's secrets with it", cli->data_dir, what);
+	return here;
+}
+
 int
 cli_backup(struct cli *cli, json_t *request)
 {
@@ -40,6 +58,8 @@ cli_backup(struct cli *cli, json_t *request)
 	char why[BACKUP_WHY_MAX] = "";
 	const char *folder = json_string_value(json_object_get(request, "folder"));
 	uint64_t bytes = 0;
+	if (!is_here(cli, "back them up by pg_basebackup or pg_dump"))
+		return CLI_REFUSED;
 	if (!backup_make(cli->data_dir, folder, !json_is_true(json_object_get(request, "no_secrets")), &b, why))
 		return cli_fail(cli, CLI_REFUSED, "backup", "%s", why);
 	for (int i = 0; i < BACKUP_PARTS; i++)
@@ -73,6 +93,8 @@ cli_restore(struct cli *cli, json_t *request)
 	struct restore_options o = {
 		.data = cli->data_dir, .replace = json_is_true(json_object_get(request, "replace")), .check_only = json_is_true(json_object_get(request, "check"))};
 	json_t *verified = NULL;
+	if (!is_here(cli, "restore them by PostgreSQL's tools"))
+		return CLI_REFUSED;
 	if (!backup_open(folder, &source, why))
 		return cli_fail(cli, CLI_REFUSED, "backup", "%s", why);
 	if (!reach(cli)) {

@@ -58,7 +58,9 @@ const struct cli_command cli_commands[] = {
 		.examples = "lethe serve --config /etc/lethe/lethe.yaml --data /var/lib/lethe\n",
 		.args = {{"--config", "FILE", "file", true, false, "path of the configuration file", CLI_FILE},
 			{"--allow-plain-memory", NULL, "allow_plain_memory", false, false,
-				"start although content can be swapped out or read by root"}},
+				"start although content can be swapped out or read by root"},
+			{"--store", "ADDRESS", "store", false, false,
+				"keep the books of this data directory in PostgreSQL (postgres://user@host/database), from the first start on; LETHE_STORE too", NULL}},
 		.uses_data = true,
 	},
 	{

@@ -1,5 +1,6 @@
 #include "proc/cli_priv.h"
 
+#include "ledger/store_address.h"
 #include "proc/catalogue_compile.h"
 #include "proc/config_print.h"
 #include "proc/serve.h"
@@ -8,6 +9,7 @@
 #include "ticket/nano.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -249,6 +251,24 @@ cli_catalogue_check(struct cli *cli, json_t *request)
 
 /* ---- serve ---- */
 
+/* From the first start on the data directory knows it: commands and later starts need not be told. */
+static bool
+keep_store(const struct cli *cli, const json_t *request)
+{
+	const char *said = json_string_value(json_object_get(request, "store")), *address = said != NULL ? said : getenv("LETHE_STORE");
+	char why[STORE_ADDRESS_WHY_MAX];
+	if (address == NULL || address[0] == '\0')
+		return true;
+	if (said != NULL && store_address_has_password(said)) {
+		cli_fail(cli, CLI_USAGE, "store", "a password on the command line can be read by every user of this machine: put the address into LETHE_STORE, or the password into a file (?passfile=…)");
+		return false;
+	}
+	if (store_address_keep(cli->data_dir, address, why))
+		return true;
+	cli_fail(cli, CLI_REFUSED, "store", "%s", why);
+	return false;
+}
+
 int
 cli_serve(struct cli *cli, json_t *request)
 {
@@ -265,7 +285,7 @@ cli_serve(struct cli *cli, json_t *request)
 		cli_fail(cli, status, "data_dir",
 			"the data directory %s can't be made: %s – make its parent, or give another with --data", cli->data_dir,
 			strerror(errno));
-	else
+	else if (keep_store(cli, request))
 		status = serve_main(c, cli->data_dir);
 	config_free(&c);
 	return status;

@@ -68,11 +68,13 @@ man_tail(FILE *to)
 				.meaning = "data directory, when `--data` is not given; without either " CLI_DATA_HERE
 						   " or " CLI_DATA_INSTALLED},
 		to);
+	man_arg(&(struct cli_arg){.name = "LETHE_STORE", .meaning = "of `serve`, when `--store` is not given: PostgreSQL's address, which may have a password here"}, to);
 	man_arg(
 		&(struct cli_arg){.name = "NO_COLOR", .meaning = "set and not empty: no colours, unless --color=always"}, to);
 	fprintf(to, ".SH FILES\n");
 	man_arg(
 		&(struct cli_arg){.name = "DIR/ledger.db", .meaning = "the ledger: accounts, keys, bookings, tickets"}, to);
+	man_arg(&(struct cli_arg){.name = "DIR/store", .meaning = "one line, PostgreSQL's address, when the ledger is there"}, to);
 	man_arg(
 		&(struct cli_arg){.name = "DIR/control.sock", .meaning = "where the running server answers commands"}, to);
 	man_arg(&(struct cli_arg){.name = "DIR/pepper",

@@ -186,7 +186,7 @@ export class Lethe {
 	// A command with --json; what it refuses comes back as well.
 	run(...args: string[]): Promise<CommandResult> {
 		return new Promise((resolve) => {
-			execFile(letheBinary, [...args, "--data", this.data, "--json"], { env: { PATH: process.env["PATH"] } }, (error, stdout, stderr) => {
+			execFile(letheBinary, [...args, ...(args.includes("--data") ? [] : ["--data", this.data]), "--json"], { env: { PATH: process.env["PATH"] } }, (error, stdout, stderr) => {
 				let json: Json = {};
 				try {
 					json = JSON.parse(stdout || stderr);

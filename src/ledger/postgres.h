@@ -1,0 +1,110 @@
+/*
+ * PostgreSQL, between the files that make it a kind of store. Ledger only. libpq is loaded when it is asked for, by the process that needs
+ * it: the same executable is the edges, and must map nothing more for it (docs/decisions/0002-static-libraries.md).
+ */
+#ifndef LEDGER_POSTGRES_H
+#define LEDGER_POSTGRES_H
+
+#include "ledger/store_kind.h"
+
+#include <libpq-fe.h>
+
+#define POSTGRES_FUNCTIONS(X) \
+	X(PQclear) \
+	X(PQcmdStatus) \
+	X(PQcmdTuples) \
+	X(PQconnectdbParams) \
+	X(PQconninfoFree) \
+	X(PQconninfoParse) \
+	X(PQconsumeInput) \
+	X(PQenterPipelineMode) \
+	X(PQerrorMessage) \
+	X(PQexitPipelineMode) \
+	X(PQfinish) \
+	X(PQfreemem) \
+	X(PQftype) \
+	X(PQgetResult) \
+	X(PQgetisnull) \
+	X(PQgetlength) \
+	X(PQgetvalue) \
+	X(PQisBusy) \
+	X(PQntuples) \
+	X(PQpipelineSync) \
+	X(PQputCopyData) \
+	X(PQputCopyEnd) \
+	X(PQresultErrorField) \
+	X(PQresultStatus) \
+	X(PQsendPrepare) \
+	X(PQsendQuery) \
+	X(PQsendQueryParams) \
+	X(PQsendQueryPrepared) \
+	X(PQserverVersion) \
+	X(PQsocket) \
+	X(PQstatus) \
+	X(PQtransactionStatus)
+
+/* pq.PQexec(...): libpq's, once postgres_load() went well. */
+struct postgres_functions {
+#define X(name) __typeof__(&name) name;
+	POSTGRES_FUNCTIONS(X)
+#undef X
+};
+extern struct postgres_functions pq;
+must_check bool postgres_load(char ret_why[STORE_WHY_MAX]);
+
+/* Object ids of the types that are spoken here; always the same. */
+enum { POSTGRES_BOOL = 16,
+	POSTGRES_BYTEA = 17,
+	POSTGRES_INT8 = 20,
+	POSTGRES_INT2 = 21,
+	POSTGRES_INT4 = 23,
+	POSTGRES_TEXT = 25,
+	POSTGRES_INT8_ARRAY = 1016,
+	POSTGRES_NUMERIC = 1700 };
+
+struct postgres_bulk {
+	char *rows; /* of COPY, binary, not sent yet */
+	size_t len, cap;
+	int64_t *known; /* ids that are in the store, sorted */
+	size_t known_count;
+	int64_t last; /* id that was put last */
+	bool any; /* of this transaction */
+};
+
+struct postgres {
+	PGconn *conn;
+	PGconn *spare; /* the reader's: made before the lock-down, after which nobody can connect */
+	struct store *lender; /* of a reader: whose spare it is */
+	unsigned names; /* of prepared statements and cursors */
+	int changes;
+	char trouble[160]; /* what the server said last, without its details: these show rows */
+	struct postgres_bulk bulk;
+	int64_t months[2]; /* partitions that were seen last; 0: none */
+};
+
+/* ---- postgres.c: one round trip ---- */
+
+/* All results are read. The last or the first failed one; NULL: nothing came, the connection is lost. False in *ret_ok: failed, code and trouble set. */
+PGresult *postgres_await(struct store *s, bool *ret_ok);
+must_check bool postgres_exec(struct store *s, const char *sql);
+/* A number that the statement gives; parameters are bigints. */
+must_check bool postgres_number(struct store *s, const char *sql, const int64_t *values, size_t count, int64_t *ret);
+bool postgres_failed(struct store *s, const PGresult *r);
+void postgres_put64(char *to, int64_t v);
+int64_t postgres_get64(const char *from);
+
+/* ---- postgres_open.c ---- */
+
+must_check bool postgres_open(struct store *s, const char *url, char ret_why[STORE_WHY_MAX]);
+must_check bool postgres_open_reader(struct store *s, struct store *writer, char ret_why[STORE_WHY_MAX]);
+void postgres_close(struct store *s);
+
+/* ---- postgres_bulk.c ---- */
+
+must_check bool postgres_bulk_begin(struct store *s, const int64_t *ids, size_t count);
+enum sql_put postgres_bulk_put(struct store *s, const int64_t *values, size_t count);
+must_check bool postgres_bulk_end(struct store *s);
+/* The partition of that time and of the month after it are there. */
+must_check bool postgres_partitions(struct store *s, uint64_t unix_ms);
+
+#endif

@@ -1,0 +1,261 @@
+/* PostgreSQL: who connects how, that one ledger has the store at a time, and that its tables are of this version. */
+#include "ledger/postgres.h"
+#include "ledger/store_schema.h"
+#include "core/loop.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_MIGRATION = 7, /* the tables as SQLite's first seven migrations leave them */
+	VERSION_MIN = 150000,
+	LOCK_MS = 10000, /* a ledger that was killed is gone for the server within this */
+	LOCK_NUMBER = 0x1e78e };
+
+static const char *const migrations[] = {
+#define X(text) text,
+	LEDGER_POSTGRES_MIGRATIONS(X)
+#undef X
+};
+
+/* A migration of one kind of store needs its twin of the other. */
+enum { MIGRATIONS = 0
+#define X(text) +1
+	LEDGER_MIGRATIONS(X)
+#undef X
+};
+_Static_assert(ARRAY_LEN(migrations) + FIRST_MIGRATION - 1 == MIGRATIONS, "sql/ledger has a migration that sql/ledger/postgres lacks, or the other way round");
+
+static bool
+explain(struct store *s, const char *what, const char *why, char ret_why[STORE_WHY_MAX])
+{
+	snprintf(ret_why, STORE_WHY_MAX, "%.90s: %s: %.120s", s->name, what, why);
+	return false;
+}
+
+/* ---- where it is ---- */
+
+static const char *
+option(const PQconninfoOption *o, const char *name)
+{
+	for (; o != NULL && o->keyword != NULL; o++)
+		if (strcmp(o->keyword, name) == 0)
+			return o->val != NULL ? o->val : "";
+	return "";
+}
+
+/* Without a password: for people. */
+static void
+name_it(struct store *s, const PQconninfoOption *o)
+{
+	const char *host = option(o, "host"), *port = option(o, "port"), *user = option(o, "user");
+	snprintf(s->name, sizeof(s->name), "postgres://%.60s%s%.100s%s%.8s/%.60s", user, user[0] != '\0' ? "@" : "", host, port[0] != '\0' ? ":" : "", port, option(o, "dbname"));
+}
+
+/* Over a network what is neither encrypted nor known to be the server is refused, unless the address says that it may be. */
+static bool
+is_far(const PQconninfoOption *o)
+{
+	const char *host = option(o, "hostaddr")[0] != '\0' ? option(o, "hostaddr") : option(o, "host");
+	return host[0] != '\0' && host[0] != '/' && host[0] != '@' && strcmp(host, "localhost") != 0 && strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0;
+}
+
+static PGconn *
+connect_to(const char *url, bool far)
+{
+	/* The address' own words come later, and count. */
+	const char *names[] = {far ? "sslmode" : "connect_timeout", far ? "sslrootcert" : "connect_timeout", "connect_timeout", "tcp_user_timeout", "keepalives_idle",
+		"dbname", "client_encoding", "application_name", NULL};
+	const char *values[] = {far ? "verify-full" : "5", far ? "/etc/ssl/certs/ca-certificates.crt" : "5", "5", "20000", "10",
+		url, "UTF8", "lethe-ledger", NULL};
+	return pq.PQconnectdbParams(names, values, 1);
+}
+
+static bool
+connected(struct store *s, PGconn *conn, char ret_why[STORE_WHY_MAX])
+{
+	char text[160];
+	if (conn != NULL && pq.PQstatus(conn) == CONNECTION_OK)
+		return true;
+	snprintf(text, sizeof(text), "%s", conn != NULL ? pq.PQerrorMessage(conn) : "out of memory");
+	for (char *at = text; *at != '\0'; at++)
+		*at = *at == '\n' ? ' ' : *at;
+	return explain(s, "no connection", text, ret_why);
+}
+
+static bool
+fits(struct store *s, char ret_why[STORE_WHY_MAX])
+{
+	struct postgres *g = s->own;
+	int64_t utf8 = 0;
+	if (pq.PQserverVersion(g->conn) < VERSION_MIN)
+		return explain(s, "the server is too old", "PostgreSQL 15 or later is needed", ret_why);
+	if (!postgres_number(s, "SELECT count(*) FROM pg_database WHERE datname = current_database() AND pg_encoding_to_char(encoding) = 'UTF8'", NULL, 0, &utf8))
+		return explain(s, "can't be read", g->trouble, ret_why);
+	if (utf8 != 1)
+		return explain(s, "the database's encoding is not UTF8", "createdb --encoding=UTF8 makes one that is", ret_why);
+	if (!postgres_exec(s, "SET timezone = 'UTC'; SET jit = off; SET default_transaction_isolation = 'read committed'; SET statement_timeout = 0; "
+						  "SET idle_in_transaction_session_timeout = 0; SET standard_conforming_strings = on"))
+		return explain(s, "can't be set up", g->trouble, ret_why);
+	/* A commit that is not on disk is none; what waits for standbys stays as the server has it. */
+	return postgres_exec(s, "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')") ||
+		explain(s, "can't be set up", g->trouble, ret_why);
+}
+
+/* ---- one ledger at a time ---- */
+
+/*
+ * The lock belongs to the session: it is free when the server has ended what a predecessor's last statement began, so that whether that was
+ * committed can be read from then on.
+ */
+static bool
+lock(struct store *s, char ret_why[STORE_WHY_MAX])
+{
+	char sql[200];
+	snprintf(sql, sizeof(sql), "SET lock_timeout = %d; SELECT pg_advisory_lock(%d, hashtext(current_schema())); SET lock_timeout = 0", LOCK_MS, LOCK_NUMBER);
+	if (postgres_exec(s, sql))
+		return true;
+	const struct postgres *g = s->own;
+	enum { LOCK_NOT_AVAILABLE = ((((5 * 36 + 5) * 36 + 25) * 36 + 0) * 36) + 3 }; /* 55P03 */
+	if (s->code == LOCK_NOT_AVAILABLE)
+		return explain(s, "another ledger has this store", "a server that runs on it, here or elsewhere: stop that first, or give another database", ret_why);
+	return explain(s, "can't be locked", g->trouble, ret_why);
+}
+
+/* ---- its tables ---- */
+
+static bool
+version_of(struct store *s, int64_t *ret)
+{
+	int64_t there = 0;
+	*ret = 0;
+	if (!postgres_number(s, "SELECT count(*) FROM pg_class WHERE oid = to_regclass('store_schema')", NULL, 0, &there))
+		return false;
+	return there == 0 || postgres_number(s, "SELECT version FROM store_schema", NULL, 0, ret);
+}
+
+static bool
+end(struct store *s, bool ok)
+{
+	int code = s->code;
+	char trouble[sizeof(((struct postgres *)0)->trouble)];
+	struct postgres *g = s->own;
+	if (ok && postgres_exec(s, "COMMIT"))
+		return true;
+	memcpy(trouble, g->trouble, sizeof(trouble));
+	if (!s->lost && !postgres_exec(s, "ROLLBACK"))
+		return false;
+	memcpy(g->trouble, trouble, sizeof(trouble));
+	s->code = ok ? s->code : code;
+	return false;
+}
+
+static bool
+migrate_one(struct store *s, int64_t number)
+{
+	char version[80];
+	snprintf(version, sizeof(version), "UPDATE store_schema SET version = %lld", (long long)number);
+	return postgres_exec(s, "BEGIN") && end(s, postgres_exec(s, migrations[number - FIRST_MIGRATION]) && postgres_exec(s, version));
+}
+
+static bool
+migrate(struct store *s, char ret_why[STORE_WHY_MAX])
+{
+	struct postgres *g = s->own;
+	int64_t version = 0, newest = MIGRATIONS;
+	char text[120];
+	if (!version_of(s, &version))
+		return explain(s, "can't be read", g->trouble, ret_why);
+	if (version > newest) {
+		snprintf(text, sizeof(text), "schema %lld, this one knows %lld: run that one", (long long)version, (long long)newest);
+		return explain(s, "was written by a newer lethe", text, ret_why);
+	}
+	for (version = version < FIRST_MIGRATION ? FIRST_MIGRATION - 1 : version; version < newest; version++)
+		if (!migrate_one(s, version + 1))
+			return explain(s, "can't be brought up to date", g->trouble, ret_why);
+	return ticket_sql_add_columns(s) || explain(s, "can't be brought up to date", g->trouble, ret_why);
+}
+
+static bool
+begin(struct store *s, char ret_why[STORE_WHY_MAX])
+{
+	struct postgres *g = s->own;
+	return (postgres_exec(s, "UPDATE store_schema SET writer = writer + 1") && postgres_exec(s, "BEGIN") &&
+			   end(s, postgres_partitions(s, clock_wall_us() / 1000))) ||
+		explain(s, "can't be brought up to date", g->trouble, ret_why);
+}
+
+bool
+postgres_open(struct store *s, const char *url, char ret_why[STORE_WHY_MAX])
+{
+	char *wrong = NULL;
+	if (!postgres_load(ret_why))
+		return false;
+	struct postgres *g = calloc(1, sizeof(*g));
+	if (g == NULL)
+		abort();
+	s->own = g;
+	PQconninfoOption *o = pq.PQconninfoParse(url, &wrong);
+	if (o == NULL) {
+		/* What libpq says repeats the address, password and all. */
+		snprintf(ret_why, STORE_WHY_MAX, "the store's address can't be read: it is like postgres://user@host:5432/database?sslmode=verify-full");
+		pq.PQfreemem(wrong);
+		return false;
+	}
+	name_it(s, o);
+	bool far = is_far(o);
+	pq.PQconninfoFree(o);
+	g->conn = connect_to(url, far);
+	if (!connected(s, g->conn, ret_why) || !fits(s, ret_why) || !lock(s, ret_why) || !migrate(s, ret_why) || !begin(s, ret_why))
+		return false;
+	g->spare = connect_to(url, far);
+	return connected(s, g->spare, ret_why);
+}
+
+bool
+postgres_open_reader(struct store *s, struct store *writer, char ret_why[STORE_WHY_MAX])
+{
+	struct postgres *g = calloc(1, sizeof(*g)), *from = writer->own;
+	if (g == NULL)
+		abort();
+	s->own = g;
+	snprintf(s->name, sizeof(s->name), "%s", writer->name);
+	g->lender = writer;
+	g->conn = from->spare;
+	from->spare = NULL;
+	if (g->conn != NULL)
+		return true;
+	g->lender = NULL;
+	return explain(s, "can't be read", "another check is running", ret_why);
+}
+
+/* A reader whose connection is lost takes the writer's along: nobody can connect any more, but the next ledger can. */
+static void
+give_back(struct store *s, struct postgres *g)
+{
+	struct postgres *from = g->lender->own;
+	if (!s->lost && pq.PQtransactionStatus(g->conn) != PQTRANS_IDLE && !postgres_exec(s, "ROLLBACK"))
+		s->lost = true;
+	if (s->lost)
+		g->lender->lost = true;
+	from->spare = g->conn;
+}
+
+void
+postgres_close(struct store *s)
+{
+	struct postgres *g = s->own;
+	if (g == NULL)
+		return;
+	if (g->lender != NULL) {
+		give_back(s, g);
+	} else {
+		if (g->conn != NULL)
+			pq.PQfinish(g->conn);
+		if (g->spare != NULL)
+			pq.PQfinish(g->spare);
+	}
+	free(g->bulk.rows);
+	free(g->bulk.known);
+	free(g);
+}

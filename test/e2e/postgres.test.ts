@@ -1,0 +1,136 @@
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Lethe, nano, sim, upstreamKey } from "../harness/lethe.ts";
+import { Postgres } from "../harness/postgres.ts";
+import { removeFolder, temporaryFolder } from "../harness/paths.ts";
+import { Sim } from "../harness/sim.ts";
+import { until } from "../harness/until.ts";
+
+let postgres: Postgres;
+let provider: Sim;
+beforeAll(async () => {
+	postgres = await Postgres.start();
+	provider = await Sim.start({ key: upstreamKey });
+});
+afterAll(async () => {
+	provider?.stop();
+	await postgres?.stop();
+});
+
+const hi = [{ role: "user" as const, content: "hi" }];
+// 100 x $1.00 + 10 x $10.00 per million
+const use = sim("prompt_tokens=100,completion_tokens=10");
+const price = nano("0.0002");
+
+async function serve(address: string): Promise<Lethe> {
+	return Lethe.start({ sim: provider, environment: { LETHE_STORE: address } });
+}
+
+async function isSound(lethe: Lethe): Promise<void> {
+	const verified = await lethe.verify();
+	expect(verified.json["invariants"]?.filter((i: { ok: boolean }) => !i.ok)).toEqual([]);
+	expect(verified.json["sound"]).toBe(true);
+}
+
+// False: there was none, or it ended by itself meanwhile.
+function killed(pids: number[]): boolean {
+	try {
+		return pids.map((pid) => process.kill(pid, "SIGKILL")).length > 0;
+	} catch {
+		return false;
+	}
+}
+
+describe("a ledger in PostgreSQL", () => {
+	test("charges, pays and proves as one in a file, and leaves no file", async () => {
+		const address = await postgres.database();
+		const lethe = await serve(address);
+		try {
+			const a = await lethe.account("alice", "5.00");
+			const stream = lethe.client(a.key).chat.completions.stream({ model: "exact", messages: hi }, use);
+			await stream.done();
+			await lethe.client(a.key).chat.completions.create({ model: "exact", messages: hi }, use);
+			await until("both are booked", async () => (await lethe.balance(a.id)) === nano("5.00") - 2 * price);
+			expect((await lethe.usage(a.id))["requests"]).toBe(2);
+			expect((await lethe.command("usage", "--account", a.id, "--by", "month,model"))["rows"]).toMatchObject([{ model: "exact", requests: 2 }]);
+			await isSound(lethe);
+			expect(existsSync(join(lethe.data, "ledger.db"))).toBe(false);
+			expect(readFileSync(join(lethe.data, "store"), "utf8")).toBe(`${address}\n`);
+			expect(statSync(join(lethe.data, "store")).mode & 0o777).toBe(0o600);
+			expect(await postgres.ask(address, "SELECT count(*) FROM ticket")).toBe("2");
+			// Nobody who is not stopped by PostgreSQL itself changes what was booked.
+			await expect(postgres.ask(address, "UPDATE ticket SET cost_nano = 0")).rejects.toThrow("INV-5");
+			await expect(postgres.ask(address, "TRUNCATE ticket CASCADE")).rejects.toThrow("INV-5");
+			expect(await lethe.stop()).toBe(0);
+			// Without a server the commands are the ledger, and know where it is.
+			expect(await lethe.balance(a.id)).toBe(nano("5.00") - 2 * price);
+			await isSound(lethe);
+			const backup = await lethe.run("backup", join(lethe.dir, "copy"));
+			expect(backup.status).not.toBe(0);
+			expect(backup.json["error"]?.message).toContain("pg_dump");
+		} finally {
+			await lethe.finish();
+		}
+	});
+
+	test("whose connection is cut, or which is killed, again and again under load, books each request once", async () => {
+		const address = await postgres.database();
+		const lethe = await serve(address);
+		try {
+			const a = await lethe.account("alice", "50.00");
+			const client = lethe.client(a.key);
+			// A bound, and words enough for the tokens: what waits for the ledger keeps its hold, which must not be all that there is.
+			const body = { model: "exact", messages: [{ role: "user" as const, content: "hi ".repeat(200) }], max_completion_tokens: 10 };
+			let served = 0;
+			let stop = false;
+			const one = async () => {
+				while (!stop)
+					await client.chat.completions.create(body, use).then(
+						() => served++,
+						(e) => expect([503]).toContain(e.status),
+					);
+			};
+			const load = Promise.all(Array.from({ length: 4 }, one));
+			for (let i = 0; i < 6; i++) {
+				const before = served;
+				await until("requests are served", () => served > before + 20, 60_000);
+				if (i % 2 === 0) await until("a connection is cut", async () => (await postgres.cut(address)) !== "0");
+				else await until("a ledger is killed", () => killed(lethe.children("ledger")));
+			}
+			const last = served;
+			await until("requests are served again", () => served > last + 20, 60_000);
+			stop = true;
+			await load;
+			let booked = -1;
+			await until("all are booked", async () => (booked = (nano("50.00") - (await lethe.balance(a.id))) / price) === served, 30_000).catch(() => {
+				throw new Error(`${booked} are booked of ${served}`);
+			});
+			await isSound(lethe);
+			expect(await lethe.stop()).toBe(0);
+			expect(await postgres.ask(address, "SELECT count(*), count(DISTINCT id), sum(cost_nano) FROM ticket")).toBe(`${served}|${served}|${served * price}`);
+		} finally {
+			await lethe.finish();
+		}
+	}, 180_000);
+
+	test("is one server's at a time, and a data directory's for good", async () => {
+		const address = await postgres.database();
+		const lethe = await serve(address);
+		try {
+			const elsewhere = temporaryFolder();
+			writeFileSync(join(elsewhere, "store"), `${address}\n`);
+			const second = await lethe.run("account", "list", "--data", elsewhere);
+			removeFolder(elsewhere);
+			expect(second.status).not.toBe(0);
+			expect(second.json["error"]?.message).toContain("another ledger has this store");
+			expect(await lethe.stop()).toBe(0);
+			const other = await lethe.run("serve", "--config", join(lethe.dir, "lethe.yaml"), "--store", address.replace("store_", "other_"));
+			expect(other.json["error"]?.message).toContain("at another address");
+			const seen = await lethe.run("serve", "--config", join(lethe.dir, "lethe.yaml"), "--store", "postgres://lethe:secret@127.0.0.1/lethe");
+			expect(seen.json["error"]?.message).toContain("LETHE_STORE");
+		} finally {
+			await lethe.finish();
+		}
+	}, 60_000);
+});

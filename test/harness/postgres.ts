@@ -1,0 +1,51 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { root } from "./paths.ts";
+
+// A PostgreSQL of the test's own, in a temporary folder, behind a Unix socket.
+export class Postgres {
+	readonly #child: ChildProcess;
+	readonly #address: string;
+	#databases = 0;
+
+	private constructor(child: ChildProcess, address: string) {
+		this.#child = child;
+		this.#address = address;
+	}
+
+	static async start(): Promise<Postgres> {
+		const child = spawn(join(root, "tool/with_postgres.sh"), ["sh", "-c", 'echo "$LETHE_TEST_POSTGRES" && exec cat'], { stdio: ["pipe", "pipe", "inherit"] });
+		for await (const line of createInterface({ input: child.stdout! })) return new Postgres(child, line);
+		throw new Error("PostgreSQL does not start");
+	}
+
+	// The address of a new database.
+	async database(): Promise<string> {
+		const name = `store_${++this.#databases}`;
+		await this.ask(this.#address, `CREATE DATABASE ${name}`);
+		return this.#address.replace("/postgres?", `/${name}?`);
+	}
+
+	ask(address: string, sql: string): Promise<string> {
+		return new Promise((resolve, reject) => {
+			execFile("psql", ["--no-psqlrc", "--tuples-only", "--no-align", "--command", sql, address], (error, stdout, stderr) =>
+				error ? reject(new Error(stderr)) : resolve(stdout.trim()),
+			);
+		});
+	}
+
+	// Every connection that a ledger has to this database is cut.
+	cut(address: string): Promise<string> {
+		return this.ask(
+			address,
+			"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'lethe-ledger' AND datname = current_database()",
+		);
+	}
+
+	stop(): Promise<unknown> {
+		const ended = new Promise((resolve) => this.#child.once("exit", resolve));
+		this.#child.stdin!.end();
+		return ended;
+	}
+}
