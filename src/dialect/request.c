@@ -612,10 +612,13 @@ choose_cap(struct request_facts *r, const struct scan_state *st)
 	r->cap_bytes = st->caps_bytes[i];
 }
 
-/* Each prompt has as many answers as are chosen from. */
+/* Each prompt has as many answers as are chosen from; those that are only embedded have none. */
 static bool
-count_answers(struct request_facts *r)
+count_answers(struct request_facts *r, const struct request_language *l)
 {
+	if (!l->cap_member.len)
+		return true;
+
 	uint64_t each = r->best_of > r->n ? r->best_of : r->n, all = each * (r->prompts ? r->prompts : 1);
 	if (all > REQUEST_N_MAX)
 		return false;
@@ -647,7 +650,7 @@ request_scan_finish(struct request_scan *s)
 		s->error = REQUEST_NO_MAX_TOKENS;
 	else if (l->one_in_a_stream && r->stream && r->n > 1)
 		s->error = REQUEST_STREAM_OF_MANY;
-	else if (!count_answers(r))
+	else if (!count_answers(r, l))
 		s->error = REQUEST_TOO_MANY_ANSWERS;
 	return s->error;
 }

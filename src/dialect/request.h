@@ -91,7 +91,7 @@ struct request_facts {
 	uint8_t server_tools; /* bit per enum tool_kind that the provider may use and bill */
 	uint32_t tool_uses; /* bound that the caller gave them, 0: none */
 	uint32_t cap, n; /* n: answers that are made, for all prompts together */
-	uint32_t best_of, prompts; /* completions: 0 when none is said; texts or lists of tokens in a list */
+	uint32_t best_of, prompts; /* best_of: 0 when none is said; prompts: texts or lists of tokens in a list, of completions or embeddings */
 	uint32_t prompt_tokens; /* … that stand there as numbers */
 	uint32_t images, audios, files; /* content parts of those kinds, at any depth */
 	uint64_t inline_media_bytes; /* bytes inside data: URLs and base64 data: part of the body, not text */

@@ -163,7 +163,8 @@ static const struct json_edge embeddings_part[] = {EDGE("image_url", NODE_IMAGE_
 static const struct json_node embeddings_nodes[NODE_COUNT] = {
 	[NODE_ROOT] = {EDGES(embeddings_root)},
 	[NODE_MODEL] = {.text = true},
-	[NODE_CONTENT] = {.element = NODE_PART},
+	[NODE_CONTENT] = {.element = NODE_PROMPT},
+	[NODE_PROMPT] = {EDGES(embeddings_part), .other = NODE_PART, .element = NODE_PROMPT},
 	[NODE_PART] = {EDGES(embeddings_part), .other = NODE_PART, .element = NODE_PART},
 	[NODE_IMAGE_URL] = {EDGES(image_url), .text = true},
 	[NODE_IMAGE_DATA] = {.text = true},

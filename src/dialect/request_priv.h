@@ -47,7 +47,7 @@ enum request_node {
 	NODE_ITEM_SEALED, /* encrypted_content */
 	NODE_ITEM_RESULT,
 	NODE_ITEM_OTHER,
-	NODE_PROMPT, /* completions: a text, or what tokens stand for one */
+	NODE_PROMPT, /* completions, embeddings: a text, or what tokens stand for one */
 	NODE_MESSAGE,
 	NODE_PART, /* anything inside of a message, at any depth */
 	NODE_PART_TYPE,

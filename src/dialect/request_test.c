@@ -419,6 +419,32 @@ old_completions_count_what_is_made(void **state)
 	}
 }
 
+/* Texts that are embedded together are many, and no answers: 2,048 of them are allowed. */
+static void
+embeddings_count_their_texts(void **state)
+{
+	enum request_error error;
+	static char body[2048 * 4 + 100];
+	(void)state;
+	strcpy(body, "{\"model\":\"m\",\"input\":[\"a\"");
+	for (int i = 1; i < 2048; i++)
+		strcat(body, ",\"a\"");
+	strcat(body, "]}");
+	struct request_scan *s = scanned(ENDPOINT_EMBEDDINGS, body, &error);
+	assert_int_equal(error, REQUEST_OK);
+	assert_int_equal(s->result.prompts, 2048);
+	assert_int_equal(s->result.n, 1);
+	free(s);
+	s = scanned(ENDPOINT_EMBEDDINGS, "{\"model\":\"m\",\"input\":[[1,2],[3]]}", &error);
+	assert_int_equal(s->result.prompts, 2);
+	assert_int_equal(s->result.prompt_tokens, 3);
+	free(s);
+	s = scanned(ENDPOINT_MODERATIONS, "{\"input\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:,12\"}}]}", &error);
+	assert_int_equal(error, REQUEST_OK);
+	assert_int_equal(s->result.images, 1);
+	free(s);
+}
+
 /* The caller's objects are named by place; what is no name is refused, as is one too many. */
 static void
 objects_are_found_wherever_they_are_named(void **state)
@@ -548,6 +574,7 @@ main(void)
 		cmocka_unit_test(each_language_refuses_for_the_right_reason),
 		cmocka_unit_test(what_costs_is_found_in_each_language),
 		cmocka_unit_test(old_completions_count_what_is_made),
+		cmocka_unit_test(embeddings_count_their_texts),
 		cmocka_unit_test(objects_are_found_wherever_they_are_named),
 		cmocka_unit_test(edits_change_what_was_wished_and_nothing_else),
 	};

@@ -49,7 +49,9 @@ reserve_input(const struct catalogue_model *m, const struct request_facts *r)
 	uint64_t text = r->body_bytes - min64(r->body_bytes, r->inline_media_bytes);
 	uint64_t tokens = text * 100 / m->bytes_per_token_x100 + 1 + r->prompt_tokens;
 	tokens += (uint64_t)r->images * m->image_tokens + (uint64_t)r->audios * m->audio_tokens + (uint64_t)r->files * m->file_tokens;
-	return min64(tokens, (uint64_t)m->context_tokens * (r->prompts ? r->prompts : 1));
+	/* Each of several texts, or requests in one, may fill a window of its own. */
+	uint64_t texts = max64(max64(r->prompts, r->model_count), 1);
+	return min64(tokens, m->context_tokens * texts);
 }
 
 /* Output tokens that the model can give to this request. */
