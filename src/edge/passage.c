@@ -472,13 +472,13 @@ passage_free(struct exchange *x)
 		return;
 	free_blocks(e, p->original);
 	free_blocks(e, p->answer.first);
+	if (p->translation) {
+		translation_end(p->translation); /* gives back what it kept */
+		vault_free(e->vault, p->translation, sizeof *p->translation);
+	}
 	if (p->admitted) {
 		vault_release(e->vault, p->admitted);
 		share_content(e, x->account_row, -(int64_t)p->admitted);
-	}
-	if (p->translation) {
-		translation_end(p->translation);
-		vault_free(e->vault, p->translation, sizeof *p->translation);
 	}
 	vault_free(e->vault, p->rest, p->rest_cap);
 	if (p->out_cap)
