@@ -175,6 +175,33 @@ a_new_ledger_books_what_the_dead_one_left(void **state)
 }
 
 static void
+an_id_that_was_booked_with_other_content_is_not_taken_for_it(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00");
+	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = -1};
+	struct batch *b = w.ledger->batch;
+	uint32_t quarantined = 0;
+	world_exchange(&w, e);
+	b->count = board_collect(w.ledger_board, b->tickets, BATCH_MAX, &quarantined);
+	assert_true(b->count == 1 && batch_book(w.ledger));
+	for (int more = 1; more >= 0; more--) {
+		b->tickets[0].cost.v += more ? 1 : -1;
+		b->tickets[0].hold.v += more ? 1 : -1;
+		b->fates[0] = FATE_OPEN;
+		assert_true(batch_book(w.ledger));
+		assert_int_equal(b->fates[0], more ? FATE_REFUSED : FATE_KNOWN);
+	}
+	assert_int_equal(w.ledger->stats.quarantined, 1);
+	assert_int_equal(world_balance(&w, a), 5 * NANO_PER_DOLLAR - world_cost(&w, &e));
+	assert_int_equal(world_round(&w), 1);
+	assert_int_equal(board_check(w.ledger_board, balance, &w), 0);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
 booked_but_not_given_back_is_not_booked_again(void **state)
 {
 	struct world w;
@@ -634,6 +661,7 @@ main(void)
 		cmocka_unit_test(a_ticket_that_names_another_account_is_not_booked),
 		cmocka_unit_test(an_account_that_the_store_says_is_poorer_stops_its_own_tickets_only),
 		cmocka_unit_test(a_new_ledger_books_what_the_dead_one_left),
+		cmocka_unit_test(an_id_that_was_booked_with_other_content_is_not_taken_for_it),
 		cmocka_unit_test(booked_but_not_given_back_is_not_booked_again),
 		cmocka_unit_test(an_exchange_of_a_dead_edge_is_booked_as_interrupted),
 		cmocka_unit_test(after_a_power_cut_held_exchanges_are_booked_from_their_progress),
