@@ -409,3 +409,30 @@ SELECT account, provider, box FROM byok WHERE id = ?1 AND removed_us = 0
 
 -- name: byok_list
 SELECT id, account, provider, fallback, last4, master, created_us FROM byok WHERE removed_us = 0 AND (?1 = 0 OR account = ?1) AND id > ?2 ORDER BY id LIMIT ?3
+
+-- name: work_insert
+INSERT INTO work (id, account, state, nano, created_us, due_us) VALUES (?1, ?2, 0, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING
+
+-- name: work_by_id
+SELECT id, account, state, nano, hold, object, looks FROM work WHERE id = ?1
+
+-- name: work_due
+SELECT id, account, state, nano, hold, object, looks FROM work WHERE state < 3 AND due_us <= ?1 ORDER BY due_us LIMIT 1
+
+-- name: work_next
+SELECT coalesce(min(due_us), 0) FROM work WHERE state < 3
+
+-- name: work_held
+UPDATE work SET state = 1, hold = ?2 WHERE id = ?1 AND state = 0
+
+-- name: work_named
+UPDATE work SET state = 2, due_us = ?2, object = ?3 WHERE id = ?1 AND state = 1
+
+-- name: work_looked
+UPDATE work SET due_us = ?2, looks = looks + 1 WHERE id = ?1 AND state < 3
+
+-- name: work_ended
+UPDATE work SET state = 3, due_us = ?2 WHERE id = ?1 AND state < 3 AND state > 0
+
+-- name: work_drop
+DELETE FROM work WHERE id = ?1 AND state = 0

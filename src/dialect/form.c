@@ -1,5 +1,7 @@
 #include "dialect/form.h"
 
+#include "dialect/lines.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -90,6 +92,8 @@ on_data(struct form_scan *f, struct request_facts *r, struct span data)
 {
 	if (f->file)
 		r->inline_media_bytes += data.len;
+	if (f->file && f->lines)
+		(void)lines_feed(f->lines, data.at, data.len); /* whether it is one may only be said behind it */
 	if (!f->field)
 		return REQUEST_OK;
 	if (data.len > sizeof f->value - f->value_len)
@@ -121,7 +125,7 @@ on_n(const struct form_scan *f, uint32_t *ret)
 }
 
 static enum request_error
-field_ends(const struct form_scan *f, struct request_facts *r)
+field_ends(struct form_scan *f, struct request_facts *r)
 {
 	switch ((enum field)(f->field - 1)) {
 	case FIELD_MODEL:
@@ -141,6 +145,9 @@ field_ends(const struct form_scan *f, struct request_facts *r)
 		return on_n(f, &r->n);
 	case FIELD_RESPONSE_FORMAT:
 		r->plain_answer = says(f, "text") || says(f, "srt") || says(f, "vtt");
+		return REQUEST_OK;
+	case FIELD_PURPOSE:
+		f->batch = says(f, "batch");
 		return REQUEST_OK;
 	case FIELD_COUNT:
 		break;

@@ -16,7 +16,10 @@
 	X(MODEL, "model") \
 	X(STREAM, "stream") \
 	X(N, "n") \
-	X(RESPONSE_FORMAT, "response_format")
+	X(RESPONSE_FORMAT, "response_format") \
+	X(PURPOSE, "purpose")
+
+struct lines_scan;
 
 struct form_scan {
 	struct multipart multipart;
@@ -24,6 +27,8 @@ struct form_scan {
 	uint8_t seen; /* bit for each */
 	bool file; /* a file is being read */
 	bool told; /* the model was named before: the form has to name the same */
+	bool batch; /* what is uploaded is a file of requests */
+	struct lines_scan *lines; /* the caller's, for files of requests; NULL: none are looked at */
 	uint8_t value_len;
 	uint64_t value_at;
 	char value[REQUEST_MODEL_MAX];

@@ -44,6 +44,8 @@ enum {
 	X(NO_MESSAGES, "You must provide a messages parameter.", "messages") \
 	X(NO_INPUT, "You must provide an input parameter.", "input") \
 	X(NO_CONTENTS, "You must provide contents.", "contents") \
+	X(NO_ENDPOINT, "You must provide an endpoint parameter.", "endpoint") \
+	X(NO_INPUT_FILE, "You must provide input_file_id, once: a file that was uploaded here with purpose batch.", "input_file_id") \
 	X(TOO_MANY_MODELS, "A batch may hold at most 128 requests.", "requests") \
 	X(FOREIGN_OBJECT, \
 		"This request names an object stored at the provider (a file, an earlier response, a conversation, a cache); these are not available here.", "") \
@@ -52,7 +54,7 @@ enum {
 	X(BACKGROUND, "background: true is not available here; leave it out and stream the answer.", "background") \
 	X(NOT_FORM, "This endpoint takes a form: Content-Type: multipart/form-data with a boundary.", "") \
 	X(BAD_FORM, "The request body is not a valid form.", "") \
-	X(BAD_FORM_FIELD, "model, stream, n and response_format must be plain fields of the form, without brackets and no files.", "") \
+	X(BAD_FORM_FIELD, "model, stream, n, response_format and purpose must be plain fields of the form, without brackets and no files.", "") \
 	X(OTHER_MODEL, "The form names another model than the header lethe-model.", "model") \
 	X(NO_PROMPT, "You must provide a prompt parameter.", "prompt") \
 	X(BAD_BEST_OF, "best_of must be an integer between 1 and 128.", "best_of") \

@@ -343,6 +343,10 @@ static const struct request_language responses = {
 static const struct request_language embeddings = {.nodes = embeddings_nodes, .no_content = REQUEST_NO_INPUT};
 static const struct request_language moderations = {.nodes = embeddings_nodes, .no_content = REQUEST_NO_INPUT, .model_optional = true};
 static const struct request_language speech = {.nodes = speech_nodes, .no_content = REQUEST_NO_INPUT};
+/* What the file of requests asks for was looked at when it was uploaded (lines.h). */
+static const struct json_edge batches_root[] = {EDGE("input_file_id", NODE_OBJECT), EDGE("endpoint", NODE_CONTENT)};
+static const struct json_node batches_nodes[NODE_COUNT] = {[NODE_ROOT] = {EDGES(batches_root)}};
+static const struct request_language batches = {.nodes = batches_nodes, .no_content = REQUEST_NO_ENDPOINT, .model_optional = true};
 static const struct request_language images = {
 	.nodes = images_nodes,
 	.bad_n = REQUEST_BAD_N,
@@ -395,6 +399,7 @@ static const struct request_language *const languages[ENDPOINT_COUNT] = {
 	[ENDPOINT_IMAGES_VARIATIONS] = &images,
 	[ENDPOINT_REALTIME] = &moderations, /* it has no body: nothing is read by it */
 	[ENDPOINT_FILES] = &moderations, /* a form, or no body */
+	[ENDPOINT_BATCHES] = &batches,
 };
 
 const struct request_language *

@@ -7,6 +7,7 @@
 #include "edge/byok.h"
 #include "edge/known_keys.h"
 #include "edge/receipt.h"
+#include "edge/work.h"
 #include "ticket/receipt.h"
 
 #include <assert.h>
@@ -398,6 +399,7 @@ new_peer(struct edge *e, const struct message_peer *m, int fd)
 		reserve_ask_again(e);
 		receipt_ask_again(e);
 		byok_ask_again(e);
+		work_ask_again(e);
 	}
 }
 
@@ -511,6 +513,10 @@ from_ledger(struct edge *e, const void *message, int fd)
 		receipt_came(e, message);
 	else if (h->type == MESSAGE_BYOK)
 		byok_came(e, message);
+	else if (h->type == MESSAGE_WORK_ANSWER)
+		work_answered(e, message);
+	else if (h->type == MESSAGE_ERRAND)
+		work_errand(e, message);
 	else
 		reserve_row_loaded(e, message);
 }

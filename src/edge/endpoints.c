@@ -142,6 +142,7 @@ static const struct {
 	OF(IMAGES_VARIATIONS, "/images/variations", true),
 	OF(REALTIME, "/realtime", true),
 	OF(FILES, "/files", false),
+	OF(BATCHES, "/batches", false),
 #undef OF
 #define X(NAME, number, of, word, is_billed) [number].billed = is_billed, [number].dialect = DIALECT_##of,
 	ENDPOINTS(X)

@@ -55,7 +55,10 @@ enum goes { GOES_BODY,
 	X("/v1/files", WHOLE, POST, FILES, OPENAI, FILE_CREATE) \
 	X("/v1/files/*", STAR, GET, FILES, OPENAI, FILE_GET) \
 	X("/v1/files/*", STAR, DELETE, FILES, OPENAI, FILE_DELETE) \
-	X("/v1/files/*/content", STAR, GET, FILES, OPENAI, FILE_CONTENT)
+	X("/v1/files/*/content", STAR, GET, FILES, OPENAI, FILE_CONTENT) \
+	X("/v1/batches", WHOLE, POST, BATCHES, OPENAI, BATCH_CREATE) \
+	X("/v1/batches/*", STAR, GET, BATCHES, OPENAI, BATCH_GET) \
+	X("/v1/batches/*/cancel", STAR, POST, BATCHES, OPENAI, BATCH_CANCEL)
 
 enum object_operation {
 	OPERATION_NONE,

@@ -6,6 +6,7 @@
 #include "edge/object.h"
 #include "edge/passage.h"
 #include "edge/upload.h"
+#include "edge/work.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -134,14 +135,12 @@ exchange_step(struct exchange *x, enum exchange_step step)
 }
 
 struct exchange *
-exchange_begin(struct client *c)
+exchange_of_nobody(struct edge *e)
 {
-	struct edge *e = c->edge;
 	struct exchange *x = vault_alloc(e->vault, sizeof *x);
 	if (!x)
 		return NULL;
 	x->edge = e;
-	x->client = c;
 	x->step = STEP_READ_HEAD;
 	x->id = ticket_next_id(e->desk, edge_wall_ms(e));
 	x->started_ms = e->loop.now_ms;
@@ -150,8 +149,18 @@ exchange_begin(struct client *c)
 	if (x->next)
 		x->next->link = &x->next;
 	e->exchanges = x;
-	c->x = x;
 	count_add(e->p->counters, exchanges_open, 1);
+	return x;
+}
+
+struct exchange *
+exchange_begin(struct client *c)
+{
+	struct exchange *x = exchange_of_nobody(c->edge);
+	if (!x)
+		return NULL;
+	x->client = c;
+	c->x = x;
 	return x;
 }
 
@@ -199,6 +208,8 @@ request_free(struct exchange *x)
 		vault_free_dirty(e->vault, b, sizeof *b + b->cap, sizeof *b + b->len);
 	}
 	passage_free_original(x);
+	if (r->form && r->form->lines)
+		vault_free(e->vault, r->form->lines, sizeof *r->form->lines);
 	vault_free(e->vault, r->form, sizeof *r->form);
 	vault_free(e->vault, r->upload, sizeof *r->upload);
 	vault_free(e->vault, r->headers, r->headers_len);
@@ -268,6 +279,7 @@ exchange_end(struct exchange *x, enum end_reason reason)
 	struct edge *e = x->edge;
 	if (x->step == STEP_DONE)
 		return;
+	work_leave(x);
 	exchange_stop_waiting(x);
 	settle(x, reason);
 	if (x->client && (x->step == STEP_READ_BODY || upload_is_coming(x)) && !x->answered) { /* what is left of the body must never be read as a request */
@@ -307,7 +319,7 @@ exchange_client_gone(struct exchange *x)
 		reason = duplex_is_closed(x) ? END_COMPLETED : reason;
 	} else if (x->duplex)
 		running = false;
-	if (!running || e->draining || catalogue_provider(e->p->catalogue, x->route.target->provider)->cancel != DRAIN_UPSTREAM) {
+	if (!running || e->draining || (!work_runs(x) && catalogue_provider(e->p->catalogue, x->route.target->provider)->cancel != DRAIN_UPSTREAM)) {
 		exchange_end(x, reason);
 		return;
 	}

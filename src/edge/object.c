@@ -1,5 +1,8 @@
 #include "edge/object.h"
 
+#include "edge/batch.h"
+#include "edge/upload.h"
+
 static const struct operation {
 	struct span method, path, behind; /* at the provider: path, the id when there is one, what stands behind it */
 	bool whole; /* the answer is a JSON document about the object, which is read whole */
@@ -8,6 +11,9 @@ static const struct operation {
 	[OPERATION_FILE_GET] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
 	[OPERATION_FILE_DELETE] = {SPAN_INIT("DELETE "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
 	[OPERATION_FILE_CONTENT] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT("/content"), false},
+	[OPERATION_BATCH_CREATE] = {SPAN_INIT("POST "), SPAN_INIT("/batches"), SPAN_INIT(""), true},
+	[OPERATION_BATCH_GET] = {SPAN_INIT("GET "), SPAN_INIT("/batches/"), SPAN_INIT(""), true},
+	[OPERATION_BATCH_CANCEL] = {SPAN_INIT("POST "), SPAN_INIT("/batches/"), SPAN_INIT("/cancel"), true},
 };
 
 /* Whose file it would be, by whose words it is asked for. */
@@ -26,7 +32,7 @@ object_asked(struct exchange *x, const struct http1_head *h, enum object_operati
 		reason = END_OVERLOADED;
 	else if (named.len > SEAL_TEXT_MAX)
 		reason = END_NO_OBJECT;
-	else if (h->method != HTTP1_POST && (h->chunked || (h->has_length && h->content_length)))
+	else if ((h->method != HTTP1_POST || named.len) && (h->chunked || (h->has_length && h->content_length)))
 		reason = END_BAD_BODY;
 	if (reason != END_NONE) {
 		read_head_skip_body(x, h, rest.at, rest.len);
@@ -34,7 +40,7 @@ object_asked(struct exchange *x, const struct http1_head *h, enum object_operati
 		return false;
 	}
 	x->object->operation = (uint8_t)operation;
-	x->object->kind = (uint8_t)kind_of(x);
+	x->object->kind = (uint8_t)(x->endpoint == ENDPOINT_BATCHES ? OBJECT_BATCH : kind_of(x));
 	x->object->text_len = (uint8_t)named.len;
 	if (named.len)
 		memcpy(x->object->text, named.at, named.len);
@@ -44,7 +50,7 @@ object_asked(struct exchange *x, const struct http1_head *h, enum object_operati
 bool
 object_is_bodiless(const struct exchange *x)
 {
-	return x->object && x->method != HTTP1_POST;
+	return x->object && (x->method != HTTP1_POST || x->object->text_len);
 }
 
 /* ---- where it lies ---- */
@@ -84,25 +90,37 @@ may_be_made(struct exchange *x)
 	if (!w->zero_retention && !w->region[0])
 		return true;
 	answer_sentence(x, END_NO_TARGET, NULL,
-		SPAN("A file stays with its provider until it is deleted, which lethe-policy forbids here. Nothing was sent to any. Send the content inline, or leave that demand out."));
+		SPAN("A file or a batch stays with its provider until it is deleted, which lethe-policy forbids here. Nothing was sent to any. Send the content inline, or leave that demand out."));
 	exchange_end(x, END_NO_TARGET);
 	return false;
+}
+
+/* Index of the provider that is asked; -1: the exchange has ended. */
+static int64_t
+home_of(struct exchange *x)
+{
+	struct object *o = x->object;
+	if (o->operation == OPERATION_BATCH_CREATE)
+		return batch_route(x);
+	struct span text = {o->text, o->text_len};
+	bool made = text.len == 0;
+	bool opened = made || unseal(x->edge->pepper, x->account_row, (enum object_kind)o->kind, text, &o->opened);
+	int64_t provider = !opened ? -1 : made ? keeper(x)
+										   : provider_of(x, &o->opened);
+	if (provider < 0)
+		exchange_end(x, made ? END_NOT_FOUND : END_NO_OBJECT);
+	else if (o->operation == OPERATION_FILE_CREATE && !upload_is_coming(x) && !batch_judge_upload(x, (uint32_t)provider))
+		return -1;
+	return provider;
 }
 
 bool
 object_route(struct exchange *x)
 {
 	struct object *o = x->object;
-	struct span text = {o->text, o->text_len};
-	bool made = text.len == 0;
-	bool opened = made || unseal(x->edge->pepper, x->account_row, (enum object_kind)o->kind, text, &o->opened);
-	int64_t provider = !opened ? -1 : made ? keeper(x)
-										   : provider_of(x, &o->opened);
-	if (provider < 0) {
-		exchange_end(x, made ? END_NOT_FOUND : END_NO_OBJECT);
-		return false;
-	}
-	if (made && !may_be_made(x))
+	bool made = o->text_len == 0;
+	int64_t provider = home_of(x);
+	if (provider < 0 || (made && !may_be_made(x)))
 		return false;
 	o->stand_in = (struct catalogue_model){.context_tokens = 1, .output_tokens = 1, .bytes_per_token_x100 = 100};
 	o->stand_in_target = (struct catalogue_target){.provider = (uint32_t)provider, .weight = 1};
@@ -160,6 +178,37 @@ open_one(const struct exchange *x, const struct request_object_name *n, struct s
 		return false;
 	copy_of_body(x->req, n->at, n->bytes, text);
 	return unseal(x->edge->pepper, x->account_row, kind_of(x), (struct span){text + 1, n->bytes - 2u}, ret) && provider_of(x, ret) >= 0;
+}
+
+int64_t
+object_open_first(const struct exchange *x, struct sealed *ret)
+{
+	return open_one(x, &x->req->scan.result.objects[0], ret) ? provider_of(x, ret) : -1;
+}
+
+bool
+object_edit(struct exchange *x)
+{
+	x->req->total = x->req->upload ? upload_total(x) : x->req->body_bytes; /* as it came */
+	return x->object->operation != OPERATION_BATCH_CREATE || batch_edit(x);
+}
+
+bool
+object_confirm(struct exchange *x)
+{
+	return x->object->operation != OPERATION_FILE_CREATE || batch_judge_upload(x, x->route.target->provider);
+}
+
+bool
+object_is_batch(const struct exchange *x)
+{
+	return x->object && x->object->kind == OBJECT_BATCH;
+}
+
+bool
+object_is_errand(const struct exchange *x)
+{
+	return x->object && x->object->errand;
 }
 
 int64_t

@@ -1,5 +1,5 @@
 /*
- * What is kept at a provider beyond an exchange (files), and the exchanges that are about it: whose it is, under which id it goes up, and what id comes
+ * What is kept at a provider beyond an exchange (files, batches), and the exchanges that are about it: whose it is, under which id it goes up, and what id comes
  * down. Private to src/edge; struct object lies in the vault.
  *
  *   seal.h           the ids that customers have
@@ -15,7 +15,19 @@
 #include "edge/endpoints.h"
 #include "edge/seal.h"
 
+/* How far work that outlives this exchange has come (work.h). */
+enum object_work { OBJECT_WORK_NONE,
+	OBJECT_WORK_ASKED, /* the ledger, for its money */
+	OBJECT_WORK_HELD,
+	OBJECT_WORK_TELLING, /* it runs: the ledger hears under which id */
+	OBJECT_WORK_TOLD };
+
 struct object {
+	uint8_t work; /* enum object_work */
+	bool errand; /* nobody waits for the answer */
+	uint64_t nano; /* the most that it can cost; 0: it is no work */
+	struct sealed input; /* the file that it is made of */
+	struct sealed_lines lines; /* of an upload: what its requests can cost */
 	uint8_t operation; /* enum object_operation */
 	uint8_t kind; /* enum object_kind */
 	uint8_t text_len;
@@ -47,11 +59,26 @@ must_check bool object_open_named(struct exchange *x, char *room, struct span *t
 /* ---- object_answer.c ---- */
 
 /* Is the answer, whose status is good, read whole before any of it goes down? */
+/* What runs at the operator's expense is looked after by the operator's key. */
+bool object_is_batch(const struct exchange *x);
+/* Nobody waits for its answer. */
+bool object_is_errand(const struct exchange *x);
+/* What the first id in the body stands for, and the provider's index; -1: nothing of this account's. */
+int64_t object_open_first(const struct exchange *x, struct sealed *ret);
+/* All of a body that went up while it came is known. False: the exchange has ended. */
+must_check bool object_confirm(struct exchange *x);
+/* The body for the provider. */
+must_check bool object_edit(struct exchange *x);
 bool object_is_read_whole(const struct exchange *x);
 /* It has been: carry has its header lines, then its body. */
 void object_answer(struct exchange *x);
 /* Does this text say an id that only the provider and we know? */
 bool object_is_told(const struct exchange *x, struct span text);
+
+/* ---- exchange.c ---- */
+
+/* One that no client has asked for; NULL: no memory. */
+struct exchange *exchange_of_nobody(struct edge *e);
 
 /* ---- answer.c ---- */
 

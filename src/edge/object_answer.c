@@ -2,77 +2,253 @@
 #include "edge/object.h"
 
 #include "core/json_scan.h"
+#include "edge/work.h"
 
 enum { IDS_MAX = 4 }; /* of one answer */
 
 enum node {
 	NODE_ROOT = JSON_NODE_ROOT,
 	NODE_ID, /* of the object itself */
+	NODE_FILE, /* of a file that it is about */
+	NODE_STATUS,
+	NODE_USAGE,
+	NODE_INPUT,
+	NODE_INPUT_DETAILS,
+	NODE_CACHED,
+	NODE_OUTPUT,
+	NODE_OUTPUT_DETAILS,
+	NODE_REASONING,
+	NODE_COUNTS,
+	NODE_COMPLETED,
 	NODE_COUNT,
 };
 
-static const struct json_edge root[] = {JSON_EDGE("id", NODE_ID)};
-static const struct json_node nodes[NODE_COUNT] = {
-	[NODE_ROOT] = {.edges = root, .edge_count = ARRAY_LEN(root)},
+static const struct json_edge file_root[] = {JSON_EDGE("id", NODE_ID)};
+static const struct json_node file_nodes[NODE_COUNT] = {
+	[NODE_ROOT] = {.edges = file_root, .edge_count = ARRAY_LEN(file_root)},
 	[NODE_ID] = {.text = true},
 };
 
-struct rewriting {
-	struct text t;
+static const struct json_edge batch_root[] = {
+	JSON_EDGE("id", NODE_ID),
+	JSON_EDGE("input_file_id", NODE_FILE),
+	JSON_EDGE("output_file_id", NODE_FILE),
+	JSON_EDGE("error_file_id", NODE_FILE),
+	JSON_EDGE("status", NODE_STATUS),
+	JSON_EDGE("usage", NODE_USAGE),
+	JSON_EDGE("request_counts", NODE_COUNTS),
+};
+static const struct json_edge usage[] = {
+	JSON_EDGE("input_tokens", NODE_INPUT),
+	JSON_EDGE("input_tokens_details", NODE_INPUT_DETAILS),
+	JSON_EDGE("output_tokens", NODE_OUTPUT),
+	JSON_EDGE("output_tokens_details", NODE_OUTPUT_DETAILS),
+};
+static const struct json_edge input_details[] = {JSON_EDGE("cached_tokens", NODE_CACHED)};
+static const struct json_edge output_details[] = {JSON_EDGE("reasoning_tokens", NODE_REASONING)};
+static const struct json_edge counts[] = {JSON_EDGE("completed", NODE_COMPLETED)};
+#define EDGES(e) .edges = (e), .edge_count = ARRAY_LEN(e)
+static const struct json_node batch_nodes[NODE_COUNT] = {
+	[NODE_ROOT] = {EDGES(batch_root)},
+	[NODE_ID] = {.text = true},
+	[NODE_FILE] = {.text = true},
+	[NODE_STATUS] = {.text = true},
+	[NODE_USAGE] = {EDGES(usage)},
+	[NODE_INPUT_DETAILS] = {EDGES(input_details)},
+	[NODE_OUTPUT_DETAILS] = {EDGES(output_details)},
+	[NODE_COUNTS] = {EDGES(counts)},
+};
+
+struct reading {
+	struct text t; /* what is told */
 	struct span from;
 	uint64_t at; /* bytes of `from` that have been written */
 	bool named; /* its own id came */
+	struct sealed own; /* and is this */
+	struct batch_seen seen;
+	struct span raw[IDS_MAX]; /* the provider's ids */
+	unsigned raw_count;
 };
 
-/* The id that the account gets for one of the provider's. 0: it is none that can be given. */
-static size_t
-id_for(const struct exchange *x, struct span id, char ret[SEAL_TEXT_MAX])
+/* ---- ids ---- */
+
+static bool
+take_id(const struct exchange *x, enum object_kind kind, struct span id, struct sealed *ret)
 {
-	const struct object *o = x->object;
-	const struct edge *e = x->edge;
-	if (o->text_len) { /* of what was asked for: as the caller knows it */
-		bool same = id.len == o->opened.id_len && !memcmp(id.at, o->opened.id, id.len);
-		memcpy(ret, o->text, o->text_len);
-		return same ? o->text_len : 0;
-	}
-	struct sealed s = {.kind = o->kind, .provider = catalogue_provider(e->p->catalogue, x->route.target->provider)->id};
-	if (id.len > SEAL_ID_MAX)
-		return 0;
-	s.id_len = (uint8_t)id.len;
-	memcpy(s.id, id.at, id.len);
-	return seal(e->pepper, x->account_row, &s, ret);
+	*ret = (struct sealed){.kind = (uint8_t)kind, .provider = catalogue_provider(x->edge->p->catalogue, x->route.target->provider)->id};
+	if (!id.len || id.len > SEAL_ID_MAX)
+		return false;
+	ret->id_len = (uint8_t)id.len;
+	memcpy(ret->id, id.at, id.len);
+	return true;
 }
 
 static bool
-on_id(const struct exchange *x, struct rewriting *r, enum json_token t, const struct json_event *ev)
+same_id(const struct sealed *a, const struct sealed *b)
+{
+	return a->id_len == b->id_len && !memcmp(a->id, b->id, a->id_len);
+}
+
+/* The id that the account gets for this one. 0: it is none that can be given. */
+static size_t
+own_id(const struct exchange *x, struct sealed *s, char ret[SEAL_TEXT_MAX])
+{
+	const struct object *o = x->object;
+	if (o->text_len) { /* of what was asked for: as the caller knows it */
+		memcpy(ret, o->text, o->text_len);
+		return same_id(s, &o->opened) ? o->text_len : 0;
+	}
+	s->lines = o->lines;
+	if (object_is_batch(x)) {
+		s->ticket = x->id;
+		s->price = o->input.price;
+		s->lines = o->input.lines;
+	}
+	return seal(x->edge->pepper, x->account_row, s, ret);
+}
+
+/* Of the file that a batch is made of, as it was when it was uploaded; or of what the provider has made. */
+static size_t
+file_id(const struct exchange *x, struct sealed *s, bool input, char ret[SEAL_TEXT_MAX])
+{
+	if (input)
+		s->lines = x->object->opened.ticket ? x->object->opened.lines : x->object->input.lines;
+	return seal(x->edge->pepper, x->account_row, s, ret);
+}
+
+/* ---- one reading ---- */
+
+static bool
+put_id(struct exchange *x, struct reading *r, const struct json_event *ev, bool input)
 {
 	char text[SEAL_TEXT_MAX];
-	size_t len = t == JSON_STRING && !ev->cut && !r->named ? id_for(x, ev->text, text) : 0;
+	bool own = ev->node == NODE_ID;
+	struct sealed s;
+	if (ev->cut || (own && r->named) || r->raw_count == IDS_MAX || !take_id(x, own ? (enum object_kind)x->object->kind : OBJECT_FILE, ev->text, &s))
+		return false;
+	size_t len = own ? own_id(x, &s, text) : file_id(x, &s, input, text);
+	r->raw[r->raw_count++] = (struct span){r->from.at + ev->at + 1, s.id_len};
 	text_add(&r->t, r->from.at + r->at, (size_t)(ev->at - r->at));
 	text_lit(&r->t, "\"");
 	text_add(&r->t, text, len);
 	text_lit(&r->t, "\"");
 	r->at = ev->end;
-	r->named = true;
+	if (own) {
+		r->own = s;
+		r->named = true;
+	}
 	return len != 0;
+}
+
+static void
+take_number(const struct json_event *ev, enum json_token t, uint64_t *ret)
+{
+	if (t != JSON_NUMBER || !json_whole(ev, UINT64_C(1) << 48, ret))
+		*ret = 0;
+}
+
+static bool
+has_ended(struct span status)
+{
+	static const struct span ends[] = {SPAN_INIT("completed"), SPAN_INIT("failed"), SPAN_INIT("expired"), SPAN_INIT("cancelled")};
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		if (status.len == ends[i].len && !memcmp(status.at, ends[i].at, status.len))
+			return true;
+	return false;
+}
+
+static bool
+is_input(const struct reading *r, const struct json_event *ev)
+{
+	static const struct span key = SPAN_INIT("\"input_file_id\"");
+	return ev->key_at != JSON_NO_OFFSET && ev->key_at + key.len <= r->from.len && !memcmp(r->from.at + ev->key_at, key.at, key.len);
+}
+
+static bool
+on_event(struct exchange *x, struct reading *r, enum json_token t, const struct json_event *ev)
+{
+	struct batch_seen *seen = &r->seen;
+	switch ((enum node)ev->node) {
+	case NODE_ID:
+		return t == JSON_STRING && put_id(x, r, ev, false);
+	case NODE_FILE:
+		return t == JSON_NULL || (t == JSON_STRING && put_id(x, r, ev, is_input(r, ev)));
+	case NODE_STATUS:
+		seen->ended = t == JSON_STRING && has_ended(ev->text);
+		return true;
+	case NODE_USAGE:
+		seen->has_usage |= t == JSON_OBJECT;
+		return true;
+	case NODE_COUNTS:
+		seen->has_counts |= t == JSON_OBJECT;
+		return true;
+	case NODE_INPUT:
+		take_number(ev, t, &seen->input);
+		return true;
+	case NODE_CACHED:
+		take_number(ev, t, &seen->cached);
+		return true;
+	case NODE_OUTPUT:
+		take_number(ev, t, &seen->output);
+		return true;
+	case NODE_REASONING:
+		take_number(ev, t, &seen->reasoning);
+		return true;
+	case NODE_COMPLETED:
+		take_number(ev, t, &seen->completed);
+		return true;
+	case NODE_ROOT:
+	case NODE_INPUT_DETAILS:
+	case NODE_OUTPUT_DETAILS:
+	case NODE_COUNT:
+		break;
+	}
+	return true;
+}
+
+/* What else it says in words may name them as well. */
+static void
+hide_ids(struct reading *r)
+{
+	for (unsigned i = 0; i < r->raw_count; i++)
+		for (char *at = (char *)r->t.at; (at = memmem(at, r->t.len - (size_t)(at - r->t.at), r->raw[i].at, r->raw[i].len)); at += r->raw[i].len)
+			memset(at, 'x', r->raw[i].len);
 }
 
 /* False: it is no JSON object with one id, which is the right one. */
 static bool
-rewrite(const struct exchange *x, struct rewriting *r)
+rewrite(struct exchange *x, struct reading *r)
 {
 	struct json_scan scan;
 	struct json_event ev;
 	enum json_token t;
-	json_scan_init(&scan, nodes);
+	json_scan_init(&scan, object_is_batch(x) ? batch_nodes : file_nodes);
 	json_scan_feed(&scan, r->from.at, r->from.len, 0);
 	bool ok = true;
 	while (ok && (t = json_scan_next(&scan, &ev)) != JSON_MORE)
-		ok = t != JSON_BAD && (ev.node != NODE_ID || on_id(x, r, t, &ev));
+		ok = t != JSON_BAD && on_event(x, r, t, &ev);
 	text_add(&r->t, r->from.at + r->at, r->from.len - (size_t)r->at);
 	ok = ok && json_scan_complete(&scan) && r->named && !r->t.cut;
 	explicit_bzero(&scan, sizeof scan);
 	return ok;
+}
+
+/* ---- the answer ---- */
+
+static void
+tell(struct exchange *x, struct reading *r)
+{
+	if (object_is_batch(x) && work_is_told(x, &r->own)) /* here again when the ledger knows it */
+		return;
+	if (object_is_batch(x) && r->seen.ended)
+		work_has_ended(x, &r->seen);
+	if (!x->client) {
+		exchange_end(x, END_COMPLETED);
+		return;
+	}
+	if (object_is_batch(x))
+		hide_ids(r);
+	answer_rewritten(x, (struct span){x->carry, x->collect_at}, (struct span){r->t.at, r->t.len});
 }
 
 void
@@ -89,12 +265,13 @@ object_answer(struct exchange *x)
 		exchange_end(x, END_OVERLOADED);
 		return;
 	}
-	struct rewriting r = {.t = text_on(memory, cap), .from = {x->carry + x->collect_at, x->carry_len - x->collect_at}};
+	struct reading r = {.t = text_on(memory, cap), .from = {x->carry + x->collect_at, x->carry_len - x->collect_at}};
 	if (rewrite(x, &r))
-		answer_rewritten(x, (struct span){x->carry, x->collect_at}, (struct span){r.t.at, r.t.len});
+		tell(x, &r);
 	else
 		exchange_end(x, END_PROVIDER_MALFORMED);
 	vault_free(e->vault, memory, cap);
+	explicit_bzero(&r, sizeof r);
 }
 
 bool

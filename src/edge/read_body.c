@@ -1,6 +1,7 @@
 /* READ_BODY: the body goes into vault blocks, bounded in itself and in total, and the scanner reads along. */
 #include "edge/edge_priv.h"
 
+#include "edge/batch.h"
 #include "edge/h2.h"
 #include "edge/object.h"
 #include "edge/passage.h"
@@ -313,6 +314,8 @@ prepare_form(struct exchange *x, const struct http1_head *h)
 	enum request_error error = form_scan_init(r->form, &r->scan, f ? http1_field_value(h, f) : (struct span){0});
 	if (error != REQUEST_OK)
 		return END_BAD_BODY;
+	if (x->object && !(r->form->lines = batch_lines(x)))
+		return END_OVERLOADED;
 	if (upload_prepare(x, h))
 		return END_NONE;
 	r->scan.error = REQUEST_BAD_MODEL;

@@ -281,6 +281,8 @@ collect_data(struct exchange *x, const char *data, size_t len, bool eof)
 		return;
 	if (x->up_status < 300)
 		object_answer(x);
+	else if (object_is_errand(x))
+		exchange_end(x, END_PROVIDER_ERROR);
 	else
 		answer_provider_error(x);
 }

@@ -294,7 +294,7 @@ reserve_confirm(struct exchange *x)
 {
 	const struct request_facts *r = &x->req->scan.result;
 	if (x->object)
-		return true;
+		return object_confirm(x);
 	if (!format_is_billed(x))
 		return false;
 	uint64_t input = reserve_input(x->model, r), output = max64(output_most(x), r->n);

@@ -9,6 +9,7 @@
 #include "edge/route.h"
 #include "edge/safety.h"
 #include "edge/upload.h"
+#include "edge/work.h"
 
 /* ---- which model, in which lane ---- */
 
@@ -245,10 +246,8 @@ edit_own(struct exchange *x)
 	const struct catalogue_provider *p = provider_of(x);
 	struct text room = text_on(r->edit_text, sizeof r->edit_text);
 	char user[SAFETY_TEXT_BYTES + 1];
-	if (x->object) { /* as it came */
-		r->total = r->upload ? upload_total(x) : r->body_bytes;
-		return true;
-	}
+	if (x->object)
+		return object_edit(x);
 	bool chat = x->endpoint == ENDPOINT_CHAT_COMPLETIONS, asks_usage = chat || x->endpoint == ENDPOINT_COMPLETIONS;
 	x->hide = asks_usage && f->stream && !f->include_usage && p->inject_usage;
 	struct request_wish wish = {
@@ -300,8 +299,9 @@ route_edit(struct exchange *x)
 void
 route_edited(struct exchange *x)
 {
-	if (x->duplex || route_edit(x))
+	bool ready = x->duplex || route_edit(x);
+	if (ready && !work_begins(x))
 		connect_upstream(x);
-	else if (x->step != STEP_DONE && !x->wait_link)
+	else if (!ready && x->step != STEP_DONE && !x->wait_link)
 		exchange_end(x, END_OVERLOADED);
 }

@@ -2,6 +2,7 @@
 #include "edge/edge_priv.h"
 
 #include "edge/byok.h"
+#include "edge/object.h"
 #include "edge/route.h"
 #include "ticket/circuit.h"
 #include "ticket/price.h"
@@ -403,7 +404,7 @@ route_only(struct exchange *x, const struct catalogue_target *t)
 	struct ticket_facts *f = &x->ticket->facts;
 	x->route.target = t;
 	x->route.out = UINT16_MAX;
-	x->route.key = byok_take(x, t->provider) ? 0 : (uint8_t)pick_key(x);
+	x->route.key = !object_is_batch(x) && byok_take(x, t->provider) ? 0 : (uint8_t)pick_key(x);
 	f->provider = catalogue_provider(x->edge->p->catalogue, t->provider)->id;
 	f->target = x->route.key;
 }

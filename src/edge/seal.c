@@ -5,10 +5,12 @@
 
 enum {
 	VERSION = 1,
+	VERSION_LINES = 2, /* what is asked for stands behind the fixed part */
 	NONCE_BYTES = 16, /* what HChaCha20 takes of a nonce; the other eight bytes are zero */
 	TAG_BYTES = crypto_aead_xchacha20poly1305_ietf_ABYTES,
 	FIXED_BYTES = 2 + 4 + 8, /* version, kind, provider, ticket */
-	PLAIN_MAX = FIXED_BYTES + SEAL_ID_MAX,
+	LINES_BYTES = 8 + 4 + 4 + 1 + 8 + 8,
+	PLAIN_MAX = FIXED_BYTES + LINES_BYTES + SEAL_ID_MAX,
 	SEALED_MAX = NONCE_BYTES + PLAIN_MAX + TAG_BYTES,
 };
 
@@ -80,31 +82,62 @@ is_id(const char *at, size_t len)
 	return len > 0 && len <= SEAL_ID_MAX;
 }
 
+static void
+put(uint8_t **at, uint64_t number, unsigned bytes)
+{
+	for (unsigned i = 0; i < bytes; i++)
+		*(*at)++ = (uint8_t)(number >> 8 * i);
+}
+
+static uint64_t
+get(const uint8_t **at, unsigned bytes)
+{
+	uint64_t number = 0;
+	for (unsigned i = 0; i < bytes; i++)
+		number |= (uint64_t) * (*at)++ << 8 * i;
+	return number;
+}
+
 static size_t
 pack(const struct sealed *s, uint8_t ret[PLAIN_MAX])
 {
-	ret[0] = VERSION;
-	ret[1] = s->kind;
-	for (int i = 0; i < 4; i++)
-		ret[2 + i] = (uint8_t)(s->provider >> 8 * i);
-	for (int i = 0; i < 8; i++)
-		ret[6 + i] = (uint8_t)(s->ticket >> 8 * i);
-	memcpy(ret + FIXED_BYTES, s->id, s->id_len);
-	return FIXED_BYTES + s->id_len;
+	uint8_t *at = ret;
+	put(&at, s->lines.model ? VERSION_LINES : VERSION, 1);
+	put(&at, s->kind, 1);
+	put(&at, s->provider, 4);
+	put(&at, s->ticket, 8);
+	if (s->lines.model) {
+		put(&at, s->price, 8);
+		put(&at, s->lines.model, 4);
+		put(&at, s->lines.count, 4);
+		put(&at, s->lines.endpoint, 1);
+		put(&at, s->lines.input, 8);
+		put(&at, s->lines.output, 8);
+	}
+	memcpy(at, s->id, s->id_len);
+	return (size_t)(at - ret) + s->id_len;
 }
 
 static bool
 unpack(const uint8_t *plain, size_t len, enum object_kind kind, struct sealed *ret)
 {
-	const char *id = (const char *)plain + FIXED_BYTES;
-	if (len <= FIXED_BYTES || plain[0] != VERSION || plain[1] != kind || !is_id(id, len - FIXED_BYTES))
+	bool lines = len > 0 && plain[0] == VERSION_LINES;
+	size_t fixed = FIXED_BYTES + (lines ? LINES_BYTES : 0);
+	const uint8_t *at = plain + 2;
+	if (len <= fixed || (plain[0] != VERSION && !lines) || plain[1] != kind || !is_id((const char *)plain + fixed, len - fixed))
 		return false;
-	*ret = (struct sealed){.kind = plain[1], .id_len = (uint8_t)(len - FIXED_BYTES)};
-	for (int i = 0; i < 4; i++)
-		ret->provider |= (uint32_t)plain[2 + i] << 8 * i;
-	for (int i = 0; i < 8; i++)
-		ret->ticket |= (uint64_t)plain[6 + i] << 8 * i;
-	memcpy(ret->id, id, ret->id_len);
+	*ret = (struct sealed){.kind = plain[1], .id_len = (uint8_t)(len - fixed)};
+	ret->provider = (uint32_t)get(&at, 4);
+	ret->ticket = get(&at, 8);
+	if (lines) {
+		ret->price = get(&at, 8);
+		ret->lines.model = (uint32_t)get(&at, 4);
+		ret->lines.count = (uint32_t)get(&at, 4);
+		ret->lines.endpoint = (uint8_t)get(&at, 1);
+		ret->lines.input = get(&at, 8);
+		ret->lines.output = get(&at, 8);
+	}
+	memcpy(ret->id, at, ret->id_len);
 	return true;
 }
 

@@ -4,7 +4,7 @@
  * caller owns all memory.
  *
  *   text   prefix of its kind, then base64url of: 16 bytes synthetic nonce, ciphertext, 16 bytes tag
- *   sealed version, kind, provider (hash of its name), ticket of the exchange that made it or 0, the provider's id
+ *   sealed version, kind, provider (hash of its name), ticket of the exchange that made it or 0, what a batch file asks for (version 2), the provider's id
  *   bound  the account (additional data)
  *
  * XChaCha20-Poly1305; keys and nonce come from the pepper by BLAKE2b, the nonce from all that is sealed: the same object always has the same id, as SDKs
@@ -33,11 +33,21 @@ enum object_kind {
 
 enum {
 	SEAL_ID_MAX = 96, /* bytes of a provider's id */
-	SEAL_TEXT_MAX = 216, /* bytes of ours; no terminator */
+	SEAL_TEXT_MAX = 240, /* bytes of ours; no terminator */
+};
+
+/* What a file of requests can cost at most, counted when it was uploaded; a batch of them has it from there. */
+struct sealed_lines {
+	uint32_t model; /* of the catalogue; 0: it is no such file */
+	uint32_t count; /* of requests */
+	uint8_t endpoint; /* enum endpoint: of all of them */
+	uint64_t input, output; /* tokens */
 };
 
 struct sealed {
 	uint64_t ticket; /* 0: none */
+	uint64_t price; /* of a batch: row of the price book */
+	struct sealed_lines lines;
 	uint32_t provider;
 	uint8_t kind; /* enum object_kind */
 	uint8_t id_len;

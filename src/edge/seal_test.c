@@ -43,6 +43,33 @@ what_is_sealed_opens_for_its_account(void **state)
 	}
 }
 
+/* What a file of requests can cost is sealed with it, bound like the rest: another sum is another id. */
+static void
+what_its_lines_can_cost_is_sealed(void **state)
+{
+	struct sealed s = object(OBJECT_BATCH, "batch_67a8"), back = {0};
+	char text[SEAL_TEXT_MAX], other[SEAL_TEXT_MAX];
+	s.price = UINT64_MAX - 1;
+	s.lines = (struct sealed_lines){.model = 0xfedcba98, .count = 50000, .endpoint = 7, .input = UINT64_MAX - 2, .output = 1ULL << 40};
+	s.id_len = SEAL_ID_MAX;
+	memset(s.id, 97, SEAL_ID_MAX);
+	size_t len = seal(pepper, 7, &s, text);
+	assert_true(len > 0 && len <= SEAL_TEXT_MAX);
+	assert_true(unseal(pepper, 7, OBJECT_BATCH, (struct span){text, len}, &back));
+	assert_int_equal(back.price, s.price);
+	assert_int_equal(back.lines.model, s.lines.model);
+	assert_int_equal(back.lines.count, s.lines.count);
+	assert_int_equal(back.lines.endpoint, s.lines.endpoint);
+	assert_int_equal(back.lines.input, s.lines.input);
+	assert_int_equal(back.lines.output, s.lines.output);
+	assert_int_equal(back.id_len, SEAL_ID_MAX);
+	assert_memory_equal(back.id, s.id, SEAL_ID_MAX);
+	assert_false(unseal(pepper, 8, OBJECT_BATCH, (struct span){text, len}, &back));
+	s.lines.output--;
+	assert_int_equal(seal(pepper, 7, &s, other), len);
+	assert_memory_not_equal(text, other, len);
+}
+
 static void
 ids_that_no_provider_gives_are_not_sealed(void **state)
 {
@@ -107,6 +134,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_sealed_opens_for_its_account),
+		cmocka_unit_test(what_its_lines_can_cost_is_sealed),
 		cmocka_unit_test(ids_that_no_provider_gives_are_not_sealed),
 		cmocka_unit_test(nobody_elses_and_nothing_else_opens),
 		cmocka_unit_test(every_flipped_bit_and_every_other_length_opens_nothing),

@@ -89,7 +89,7 @@ build_head(struct exchange *x)
 	text_lit(&t, "\r\nuser-agent: lethe\r\naccept-encoding: identity\r\n");
 	if (x->duplex)
 		duplex_add_handshake(&t, x);
-	else if (!object_is_bodiless(x)) {
+	else if (!object_is_bodiless(x) || x->method == HTTP1_POST) {
 		text_lit(&t, "content-length: ");
 		text_u64(&t, x->req->total);
 		text_lit(&t, "\r\n");

@@ -202,6 +202,7 @@ struct ledger {
 	uint32_t back_off_ms;
 	uint64_t round_due_ms, usage_due_ms, chores_due_ms;
 	uint64_t reconcile_due_ms; /* when to look whether it is night */
+	uint64_t work_due_ms; /* some may be due (work.h); UINT64_MAX: not before an edge says something */
 	struct ledger_stats stats;
 	struct ledger_stats before; /* of the ledgers that had this board before */
 	struct observed observed;

@@ -2,6 +2,7 @@
 #include "ledger/control_clients.h"
 #include "ledger/ledger_priv.h"
 #include "ledger/verify.h"
+#include "ledger/work.h"
 
 #include "core/ipc.h"
 #include "ticket/messages.h"
@@ -13,6 +14,8 @@
 enum {
 	ORPHAN_PATIENCE_MS = 4000, /* supervisor gone: so long may edges take to end */
 	START_AGAIN_MS = 1000,
+	ERRANDS_AT_ONCE = 16,
+	ERRANDS_AGAIN_MS = 1000,
 	STARTED_CLOSED = 1, /* exit statuses: not all is booked */
 	STARTED_NEVER = 2,
 };
@@ -44,6 +47,7 @@ struct process {
 	bool handed; /* edges may be another's by now: what their arrows say here means nothing */
 	uint64_t orphaned_ms;
 	int supervisor_fd, wake_fd, control_fd;
+	uint32_t errands; /* that were sent: whose turn it is */
 	uint32_t edge_count;
 	struct edge_arrow edges[BOARD_EDGES_MAX];
 	struct clients clients;
@@ -263,9 +267,61 @@ load(struct process *p, struct edge_arrow *e, const struct message_row *m)
 }
 
 static void
+answer_work(struct edge_arrow *e, const struct message_work *m, enum work_result result)
+{
+	struct message_work answer = *m;
+	answer.head = MESSAGE_INIT(WORK_ANSWER, message_work).head;
+	answer.result = (uint16_t)result;
+	/* Not sent: it waits only so long, and what was done is done once. */
+	if (ipc_send(e->fd, &answer, sizeof(answer), -1) == IPC_CLOSED)
+		replace(&e->fd, -1);
+}
+
+static void
+name_work(struct process *p, struct edge_arrow *e, const struct message_work_named *m)
+{
+	const struct message_work answer = {.work = m->work, .account = m->account};
+	answer_work(e, &answer, ledger_work_named(p->ledger, m));
+}
+
+/* Looking is free and may be done twice: any edge will do. */
+static bool
+send_errand(struct process *p, const struct message_errand *m)
+{
+	for (uint32_t n = 0; n < p->edge_count; n++) {
+		struct edge_arrow *e = &p->edges[(p->errands + n) % p->edge_count];
+		if (e->fd >= 0 && !e->answers && ipc_send(e->fd, m, sizeof(*m), -1) == IPC_OK) {
+			p->errands += n + 1;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+run_errands(struct process *p, uint64_t now_ms)
+{
+	struct ledger *l = p->ledger;
+	struct message_errand m;
+	uint64_t next_us, now_us = clock_wall_us();
+	if (l->back_off_ms != 0 || now_ms < l->work_due_ms)
+		return;
+	for (int n = 0; n < ERRANDS_AT_ONCE; n++) {
+		bool due = ledger_work_due(l, now_us, &m, &next_us);
+		if (!due) {
+			l->work_due_ms = next_us == 0 ? UINT64_MAX : now_ms + (next_us > now_us ? (next_us - now_us) / 1000 + 1 : 0);
+			return;
+		}
+		if (!send_errand(p, &m))
+			break;
+	}
+	l->work_due_ms = now_ms + ERRANDS_AGAIN_MS;
+}
+
+static void
 edge_ready(struct process *p, struct edge_arrow *e)
 {
-	_Alignas(struct message_row) char buf[IPC_MESSAGE_MAX];
+	_Alignas(struct message_work_named) char buf[IPC_MESSAGE_MAX];
 	size_t bytes;
 	int fd;
 	if (e->answers)
@@ -287,6 +343,10 @@ edge_ready(struct process *p, struct edge_arrow *e)
 			give_receipt(p, e, (const void *)buf);
 		else if (type == MESSAGE_BYOK_WANTED)
 			give_byok(p, e, (const void *)buf);
+		else if (type == MESSAGE_WORK)
+			answer_work(e, (const void *)buf, ledger_work(p->ledger, (const void *)buf));
+		else if (type == MESSAGE_WORK_NAMED)
+			name_work(p, e, (const void *)buf);
 		else {
 			replace(&e->fd, -1);
 			return;
@@ -404,10 +464,11 @@ serve(struct process *p)
 		uint64_t now_ms = clock_monotonic_ms();
 		if (ledger_wait_ms(p->ledger, now_ms) == 0)
 			ledger_round(p->ledger, now_ms);
-		if (p->mood == SERVING)
+		if (p->mood == SERVING) {
 			ledger_chores_when_due(p->ledger, now_ms);
-		if (p->mood == SERVING)
 			ledger_reconcile_when_due(p->ledger, now_ms);
+			run_errands(p, now_ms);
+		}
 		if (is_over(p))
 			return;
 		wait_for_something(p);

@@ -35,7 +35,8 @@ enum dialect { DIALECT_OPENAI,
 	X(REALTIME, 17, OPENAI, "realtime", true) \
 	X(FILES, 18, OPENAI, "files", false) \
 	X(COMPLETIONS, 19, OPENAI, "completions", true) \
-	X(AUDIO_SPEECH, 20, OPENAI, "audio.speech", true)
+	X(AUDIO_SPEECH, 20, OPENAI, "audio.speech", true) \
+	X(BATCHES, 21, OPENAI, "batches", false)
 
 enum endpoint {
 #define X(NAME, number, dialect, word, billed) ENDPOINT_##NAME = number,

@@ -45,7 +45,9 @@
 	X(KEY_REFUSED, ALARM, "provider {0} refuses our account by its key number {1}; others are asked before it for {2} ms") \
 	X(KEY_BACK, INFO, "provider {0} takes its key number {1} again") \
 	X(BOOKS_RIGHT, INFO, "the books were derived again and are right: {0} tickets, {1} bookings") \
-	X(BOOKS_WRONG, ALARM, "the books are not right: {0} comparisons do not hold; `lethe ledger verify` says which")
+	X(BOOKS_WRONG, ALARM, "the books are not right: {0} comparisons do not hold; `lethe ledger verify` says which") \
+	X(WORK_UNMEASURED, ALARM, "the batch of request {0} has ended, and provider {1} does not say what it used: settle its hold by hand, `lethe hold settle`") \
+	X(WORK_ORPHANED, ALARM, "provider {1} may have begun a batch for request {0}, which nobody pays for: its id was not learned")
 
 enum event_id {
 	EVENT_NONE,

@@ -1,14 +1,19 @@
 #include "ticket/messages.h"
 
+/* Those that are longer are bytes that only an edge can read (docs/decisions/0065). */
+#define IS_SEALED(type) _Generic((struct type *)0, struct message_work_named * \
+								 : true, struct message_errand * \
+								 : true, default \
+								 : false)
 /*
  * Who sees content sends numbers: nothing that an edge may send has room for a sentence. Only the supervisor's messages are longer, with
  * the operator's own secrets in them.
  */
 #define FROM_SUPERVISOR(type) true
-#define FROM_EDGE(type) (sizeof(struct type) <= sizeof(struct message_event))
+#define FROM_EDGE(type) (sizeof(struct type) <= sizeof(struct message_event) || IS_SEALED(type))
 #define FROM_DIALER(type) FROM_EDGE(type)
 /* It sees no content: a ticket is numbers, a receipt what it wrote itself, an own key a box that it can't open. */
-#define FROM_LEDGER(type) (sizeof(struct type) <= sizeof(struct message_span) || sizeof(struct type) == sizeof(struct message_receipt) || sizeof(struct type) == sizeof(struct message_byok))
+#define FROM_LEDGER(type) (sizeof(struct type) <= sizeof(struct message_span) || sizeof(struct type) == sizeof(struct message_receipt) || sizeof(struct type) == sizeof(struct message_byok) || IS_SEALED(type))
 #define FROM_SCRIBE(type) FROM_EDGE(type)
 #define FROM_ANY(type) FROM_EDGE(type)
 #define X(name, sender, receiver, type, fd) _Static_assert(FROM_##sender(type), #name " has room for text");

@@ -40,7 +40,11 @@
 	X(COLLECTOR_WANTED, SCRIBE, SUPERVISOR, message_plain, false) \
 	X(COLLECTOR, SUPERVISOR, SCRIBE, message_plain, true) /* a socket that is being connected to it */ \
 	X(BYOK_WANTED, EDGE, LEDGER, message_byok_wanted, false) /* the box of an own key at a provider (byok.h) */ \
-	X(BYOK, LEDGER, EDGE, message_byok, false) /* it, or that there is none */
+	X(BYOK, LEDGER, EDGE, message_byok, false) /* it, or that there is none */ \
+	X(WORK, EDGE, LEDGER, message_work, false) /* work that outlives its connection: set money aside, or pay it */ \
+	X(WORK_NAMED, EDGE, LEDGER, message_work_named, false) /* it runs under this sealed id */ \
+	X(WORK_ANSWER, LEDGER, EDGE, message_work, false) \
+	X(ERRAND, LEDGER, EDGE, message_errand, false) /* look whether this has ended */
 
 enum message_type {
 	MESSAGE_NONE,
@@ -155,6 +159,39 @@ struct message_row {
 	uint64_t row;
 	uint32_t slot;
 	uint32_t result; /* 0: loaded, 1: no such row, 2: no slot is idle */
+};
+
+enum work_order { WORK_BEGIN,
+	WORK_END };
+
+enum work_result { WORK_DONE,
+	WORK_SHORT, /* the balance does not cover it */
+	WORK_REFUSED,
+	WORK_LATER };
+
+enum { WORK_OBJECT_MAX = 240 };
+
+/* The request that began it names it. nano: what it can cost at most, or did cost. */
+struct message_work {
+	struct message_head head;
+	uint64_t work, account, nano;
+	uint16_t order, result; /* enum work_order; of the answer, enum work_result */
+	uint32_t zero;
+};
+
+/* Its id at the provider, sealed: nobody but an edge reads it, and what was not sealed by one opens nothing (edge/seal.h). */
+struct message_work_named {
+	struct message_head head;
+	uint64_t work, account;
+	uint16_t object_bytes, zero[3];
+	uint8_t object[WORK_OBJECT_MAX];
+};
+
+struct message_errand {
+	struct message_head head;
+	uint64_t work, account;
+	uint16_t object_bytes, zero[3];
+	uint8_t object[WORK_OBJECT_MAX];
 };
 
 struct message_receipt_wanted {

@@ -27,6 +27,14 @@ export class Files {
 		return json(this.#shown(file));
 	}
 
+	/** A file that the provider makes by itself; its id. */
+	keep(filename: string, purpose: string, words: string): string {
+		const content = Buffer.from(words);
+		const id = `file-${(++this.#count).toString().padStart(4, "0")}SecretOfTheProvider`;
+		this.kept.set(id, { id, object: "file", bytes: content.length, created_at: 1_790_000_000, filename, purpose, content });
+		return id;
+	}
+
 	#upload(request: Seen): Answer {
 		const boundary = /boundary=([^;]+)/.exec(request.headers["content-type"] ?? "")?.[1];
 		const parts = boundary ? split(request.bytes, boundary) : [];

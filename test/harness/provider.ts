@@ -49,7 +49,11 @@ export class Provider {
 
 	async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
 		const parts: Buffer[] = [];
-		for await (const part of request) parts.push(part as Buffer);
+		try {
+			for await (const part of request) parts.push(part as Buffer);
+		} catch {
+			return; // cut in the middle: no request
+		}
 		const bytes = Buffer.concat(parts);
 		const raw = bytes.length > 1 << 20 ? "" : bytes.toString();
 		const seen = { method: request.method!, url: request.url!, headers: request.headers as Record<string, string>, body: parsed(raw), raw, bytes };

@@ -1,5 +1,7 @@
 #include "loopback/rig.h"
 
+#include "ledger/work.h"
+
 #include "core/ipc.h"
 #include "edge/door.h"
 #include "ledger/limit_priv.h"
@@ -324,25 +326,72 @@ answer_dialer(struct rig *r)
 }
 
 static void
+answer_load(struct rig *r, struct message_row m)
+{
+	m.head.type = MESSAGE_LOADED;
+	m.result = ledger_load_row(r->ledger, m.row, &m.slot);
+	bool sent = ipc_send(r->ledger_end, &m, sizeof m, -1) == IPC_OK;
+	assert(sent);
+}
+
+static void
+answer_work(struct rig *r, struct message_work m, enum work_result result)
+{
+	m.head = MESSAGE_INIT(WORK_ANSWER, message_work).head;
+	m.result = (uint16_t)result;
+	bool sent = ipc_send(r->ledger_end, &m, sizeof m, -1) == IPC_OK;
+	assert(sent);
+}
+
+static void
+answer_byok(struct rig *r, const struct message_byok_wanted *m)
+{
+	struct message_byok answer;
+	ledger_byok(r->ledger, m->id, &answer);
+	bool told = ipc_send(r->ledger_end, &answer, sizeof answer, -1) == IPC_OK;
+	assert(told);
+}
+
+static void
+answer_edge(struct rig *r, const void *message)
+{
+	const struct message_head *h = message;
+	const struct message_work *work = message;
+	const struct message_work_named *named = message;
+	if (h->type == MESSAGE_WORK)
+		answer_work(r, *work, ledger_work(r->ledger, work));
+	else if (h->type == MESSAGE_WORK_NAMED)
+		answer_work(r, (struct message_work){.work = named->work, .account = named->account}, ledger_work_named(r->ledger, named));
+	else if (h->type == MESSAGE_BYOK_WANTED)
+		answer_byok(r, message);
+	else
+		answer_load(r, *(const struct message_row *)message);
+}
+
+static void
 answer_loads(struct rig *r)
 {
 	_Alignas(8) char buf[IPC_MESSAGE_MAX];
 	size_t bytes;
 	int fd;
-	while (ipc_recv(r->ledger_end, buf, &bytes, &fd) == IPC_OK) {
-		if (((struct message_head *)buf)->type == MESSAGE_BYOK_WANTED) {
-			struct message_byok answer;
-			ledger_byok(r->ledger, ((struct message_byok_wanted *)buf)->id, &answer);
-			bool told = ipc_send(r->ledger_end, &answer, sizeof answer, -1) == IPC_OK;
-			assert(told);
-			continue;
-		}
-		struct message_row m = *(struct message_row *)buf;
-		m.head.type = MESSAGE_LOADED;
-		m.result = ledger_load_row(r->ledger, m.row, &m.slot);
-		bool sent = ipc_send(r->ledger_end, &m, sizeof m, -1) == IPC_OK;
-		assert(sent);
+	while (!r->deaf && ipc_recv(r->ledger_end, buf, &bytes, &fd) == IPC_OK) {
+		bool known = message_check(buf, bytes, END_OF_EDGE, END_OF_LEDGER, fd >= 0);
+		assert(known);
+		answer_edge(r, buf);
 	}
+}
+
+bool
+rig_errand(struct rig *r, uint64_t later_ms)
+{
+	struct message_errand m;
+	uint64_t next;
+	if (!ledger_work_due(r->ledger, clock_wall_us() + later_ms * 1000, &m, &next))
+		return false;
+	bool sent = ipc_send(r->ledger_end, &m, sizeof m, -1) == IPC_OK;
+	assert(sent);
+	rig_turn(r);
+	return true;
 }
 
 void

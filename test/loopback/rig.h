@@ -34,6 +34,7 @@ struct rig {
 	int supervisor, dialer, scribe, ledger_end; /* our ends */
 	int provider[RIG_DIALS_MAX]; /* connections that the edge has asked for, in order */
 	int dials;
+	bool deaf; /* the ledger hears nothing of edges */
 	bool refuse_dials;
 	uint32_t refuse, leave; /* a bit for each provider: its connections are refused, or nobody answers */
 	bool tls; /* on both sides of the edge (rig_tls.h) */
@@ -56,6 +57,9 @@ void rig_tell(struct rig *r, enum message_type type);
 void rig_renew(struct rig *r, enum message_end role);
 /* Let time pass; timers fire. */
 void rig_pass(struct rig *r, uint64_t ms);
+
+/* What the ledger would send an edge to look at after so long. False: nothing. */
+must_check bool rig_errand(struct rig *r, uint64_t later_ms);
 
 /* A new client connection: our end, non-blocking. */
 int rig_client(struct rig *r);

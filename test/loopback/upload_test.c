@@ -321,7 +321,7 @@ a_file_in_front_of_the_model_is_held_until_it_is_known(void **state)
 static void
 a_file_to_keep_needs_no_model(void **state)
 {
-	struct form f = form("file", FIELD("purpose", "batch"), LARGE, "", FIELD("purpose", "batch"), "");
+	struct form f = form("file", FIELD("purpose", "user_data"), LARGE, "", FIELD("purpose", "user_data"), "");
 	begin(&f, "/v1/files", "");
 	say(&f, 2 * MEGA);
 	assert_int_equal(r.dials, 1);

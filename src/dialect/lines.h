@@ -1,0 +1,75 @@
+/*
+ * What a file of requests asks for (JSON lines, as OpenAI's batches take them): each line is looked at like a request of its own, and the sums say what all of
+ * them can cost. The file goes up as it came, so nothing in it may need a change: what would is refused, with the line's number.
+ *
+ * Pure and resumable at any byte, fixed state, no allocation: the caller embeds the struct in vault memory. Run by the edge.
+ * Format: platform.openai.com/docs/guides/batch.
+ */
+#ifndef DIALECT_LINES_H
+#define DIALECT_LINES_H
+
+#include "core/json_scan.h"
+#include "dialect/request.h"
+
+enum { LINES_MAX = 50000, /* the provider's bound */
+	LINES_WHY_MAX = 512 };
+
+/* X(NAME, sentence behind "Line N of the file: ") */
+#define LINES_ERRORS(X) \
+	X(OK, "") \
+	X(NOT_JSON, "it is not one JSON object.") \
+	X(NO_URL, "it needs \"url\" in front of \"body\": one of /v1/chat/completions, /v1/responses, /v1/embeddings.") \
+	X(NO_ID, "it needs a \"custom_id\", a string.") \
+	X(NO_METHOD, "its \"method\" must be \"POST\".") \
+	X(NO_BODY, "it needs one \"body\", an object.") \
+	X(OTHER_URL, "its \"url\" is another than that of the lines before; all must be the same.") \
+	X(OTHER_MODEL, "its model is another than that of the lines before; all must be the same.") \
+	X(STREAM, "\"stream\" is of no use in a batch; leave it out.") \
+	X(OBJECTS, "a request of a batch can't name files; put their content into it.") \
+	X(TOOLS, "the provider's own tools can't be used in a batch here; leave them out.") \
+	X(STORE, "the answer would be kept at the provider; put \"store\": false into its body.") \
+	X(TOO_MANY, "a batch has 50,000 requests at most.") \
+	X(BODY, "")
+
+enum lines_error {
+#define X(name, text) LINES_##name,
+	LINES_ERRORS(X)
+#undef X
+};
+
+struct lines_facts {
+	char model[REQUEST_MODEL_MAX]; /* of all of them */
+	uint8_t model_len;
+	uint8_t endpoint; /* enum endpoint, of all of them */
+	uint32_t count;
+	uint64_t text_bytes, largest_bytes; /* of bodies without media in them; of the largest */
+	uint64_t images, audios, files;
+	uint64_t capped; /* output tokens, of requests that say how many */
+	uint64_t open; /* answers to requests that do not */
+};
+
+struct lines_scan {
+	struct lines_facts result;
+	enum lines_error error;
+	/* The scanner's own from here on. */
+	enum request_error inner; /* LINES_BODY: why */
+	uint32_t line;
+	uint64_t at, body_from;
+	bool begun, id, method, in_body, had_body;
+	uint8_t endpoint; /* of this line */
+	struct json_scan json;
+	struct request_scan request;
+};
+
+void lines_init(struct lines_scan *s);
+/* False when it is already known to be bad. */
+bool lines_feed(struct lines_scan *s, const char *bytes, size_t len);
+/* After the last byte. */
+must_check enum lines_error lines_finish(struct lines_scan *s);
+/* A sentence about what is wrong; the room is the caller's. */
+struct span lines_why(const struct lines_scan *s, char room[LINES_WHY_MAX]);
+
+/* "/v1/…" as a batch may be of; ENDPOINT_NONE: it is none of these. */
+enum endpoint lines_endpoint(struct span url);
+
+#endif

@@ -1,0 +1,281 @@
+#include "edge/batch.h"
+
+#include "core/json_scan.h"
+#include "edge/byok.h"
+#include "edge/endpoints.h"
+#include "edge/limit.h"
+#include "ticket/price.h"
+
+struct lines_scan *
+batch_lines(struct exchange *x)
+{
+	struct lines_scan *s = vault_alloc(x->edge->vault, sizeof *s);
+	if (s)
+		lines_init(s);
+	return s;
+}
+
+static void
+refuse(struct exchange *x, const char *param, struct span sentence)
+{
+	answer_sentence(x, END_BAD_BODY, param, sentence);
+	exchange_end(x, END_BAD_BODY);
+}
+
+/* ---- the file ---- */
+
+/* Under its own name at the provider: nothing in the file is changed. */
+static const struct catalogue_target *
+target_named(const struct exchange *x, const struct catalogue_model *m, uint32_t provider, struct span name)
+{
+	const struct catalogue *c = x->edge->p->catalogue;
+	for (uint32_t i = m->target_at; i < m->target_at + m->target_count; i++) {
+		const struct catalogue_target *t = catalogue_target(c, i);
+		if (t->provider == provider && strlen(t->upstream_id) == name.len && !memcmp(t->upstream_id, name.at, name.len))
+			return t;
+	}
+	return NULL;
+}
+
+/* The row for batches, from the first token on or for a prompt of this size. NULL: the model has no price now. */
+static const struct catalogue_price *
+row_for(const struct exchange *x, const struct catalogue_target *t, uint64_t prompt)
+{
+	struct edge *e = x->edge;
+	bool unpriced;
+	const struct usage u = {.tokens = {[TOKEN_input] = prompt}, .tier = TIER_batch};
+	const struct catalogue_price *base = catalogue_target_price_now(e->p->catalogue, t, edge_wall_ms(e));
+	return base ? catalogue_price_for(e->p->catalogue, t, base, &u, &unpriced) : NULL;
+}
+
+static uint64_t
+media_tokens(const struct catalogue_model *m, const struct lines_facts *f)
+{
+	return f->images * m->image_tokens + f->audios * m->audio_tokens + f->files * m->file_tokens;
+}
+
+static void
+no_such_model(struct exchange *x, const struct lines_facts *f)
+{
+	char room[512];
+	struct text t = text_on(room, sizeof room);
+	text_lit(&t, "The requests of this file ask for the model `");
+	text_add(&t, f->model, f->model_len);
+	text_lit(&t, "`. The provider that takes batches here has no model of that name, or this key may not use it; a batch is not translated to others.");
+	refuse(x, "model", (struct span){t.at, t.len});
+	explicit_bzero(room, sizeof room);
+}
+
+static uint64_t
+least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+bool
+batch_judge_upload(struct exchange *x, uint32_t provider)
+{
+	struct form_scan *form = x->req->form;
+	char room[LINES_WHY_MAX];
+	if (!form->batch || x->dialect != DIALECT_OPENAI)
+		return true;
+	if (lines_finish(form->lines) != LINES_OK) {
+		refuse(x, "file", lines_why(form->lines, room));
+		return false;
+	}
+	const struct lines_facts *f = &form->lines->result;
+	struct span name = {f->model, f->model_len};
+	const struct catalogue_model *m = catalogue_find_model(x->edge->p->catalogue, name);
+	const struct catalogue_target *t = m && limit_allows(x, m) ? target_named(x, m, provider, name) : NULL;
+	if (!t) {
+		no_such_model(x, f);
+		return false;
+	}
+	uint64_t largest = f->largest_bytes * 100 / m->bytes_per_token_x100 + 1 + media_tokens(m, f);
+	if (row_for(x, t, 0) != row_for(x, t, largest)) {
+		refuse(x, "file", SPAN("A request of this file can be so large that the model costs more from there on, which a batch is not told apart by. Send large requests by themselves."));
+		return false;
+	}
+	struct sealed_lines *s = &x->object->lines;
+	s->model = m->id;
+	s->count = f->count;
+	s->endpoint = f->endpoint;
+	s->input = least(f->text_bytes * 100 / m->bytes_per_token_x100 + f->count + media_tokens(m, f), (uint64_t)f->count * m->context_tokens);
+	s->output = f->capped + f->open * m->output_tokens;
+	return true;
+}
+
+/* ---- creation ---- */
+
+enum node {
+	NODE_ROOT = JSON_NODE_ROOT,
+	NODE_ENDPOINT,
+	NODE_COUNT,
+};
+static const struct json_edge members[] = {JSON_EDGE("endpoint", NODE_ENDPOINT)};
+static const struct json_node nodes[NODE_COUNT] = {
+	[NODE_ROOT] = {.edges = members, .edge_count = ARRAY_LEN(members)},
+	[NODE_ENDPOINT] = {.text = true},
+};
+
+/* The one that the body names; it has been scanned before. */
+static enum endpoint
+endpoint_asked(const struct exchange *x)
+{
+	struct json_scan scan;
+	struct json_event ev;
+	enum json_token t;
+	enum endpoint found = ENDPOINT_NONE;
+	uint64_t at = 0;
+	json_scan_init(&scan, nodes);
+	for (const struct block *b = x->req->body; b; b = b->next) {
+		json_scan_feed(&scan, b->bytes, b->len, at);
+		at += b->len;
+		while ((t = json_scan_next(&scan, &ev)) != JSON_MORE && t != JSON_BAD)
+			if (ev.node == NODE_ENDPOINT)
+				found = t == JSON_STRING && !ev.cut ? lines_endpoint(ev.text) : ENDPOINT_NONE;
+	}
+	explicit_bzero(&scan, sizeof scan);
+	return found;
+}
+
+static const struct catalogue_target *
+target_of(const struct exchange *x, const struct sealed *file, int64_t provider, const struct catalogue_model **ret_model)
+{
+	const struct catalogue *c = x->edge->p->catalogue;
+	for (uint32_t i = 0; i < c->target_count; i++) {
+		const struct catalogue_target *t = catalogue_target(c, i);
+		*ret_model = catalogue_model(c, t->model);
+		if ((*ret_model)->id == file->lines.model && t->provider == provider)
+			return t;
+	}
+	return NULL;
+}
+
+/* The most that it can cost, and a nano more: so a hold is never settled for nothing less. */
+static bool
+count_most(struct exchange *x, const struct catalogue_target *t)
+{
+	struct object *o = x->object;
+	const struct sealed_lines *l = &o->input.lines;
+	const struct catalogue_price *row = row_for(x, t, 0);
+	if (!row)
+		return false;
+	struct nano most = price_upper_bound(row, l->input, l->output);
+	unsigned __int128 all = (unsigned __int128)(uint64_t)most.v + (unsigned __int128)(uint64_t)row->request_nano * l->count + 1;
+	o->input.price = row->id;
+	o->nano = all > INT64_MAX / 4 ? INT64_MAX / 4 : (uint64_t)all;
+	return true;
+}
+
+/* Its money is set aside apart from the key's windows, which would not see it. */
+static bool
+has_money_limit(struct exchange *x)
+{
+	struct ticket_leg legs[TICKET_LEGS_MAX];
+	return x->limited.rows[0] && limit_legs(x, legs) > 0;
+}
+
+/* The file lies in an account that is not the operator's. */
+static bool
+has_own_key(struct exchange *x, int64_t provider)
+{
+	bool only;
+	return x->limited.rows[0] && byok_at(x, (uint32_t)provider, &only) != BYOK_NONE;
+}
+
+static bool
+may_be_begun(struct exchange *x, int64_t provider)
+{
+	const struct catalogue_model *m = NULL;
+	const struct sealed *file = &x->object->input;
+	const struct catalogue_target *t = target_of(x, file, provider, &m);
+	if (!t || !limit_allows(x, m)) {
+		refuse(x, "input_file_id", SPAN("The model that this file's requests ask for is not served any more, or this key may not use it."));
+		return false;
+	}
+	if (endpoint_asked(x) != (enum endpoint)file->lines.endpoint) {
+		refuse(x, "endpoint", SPAN("endpoint must be the url of the requests in the file: one of /v1/chat/completions, /v1/responses, /v1/embeddings."));
+		return false;
+	}
+	if (has_own_key(x, provider)) {
+		refuse(x, NULL, SPAN("This account's own key is used at the provider, and what a batch costs there can't be told apart. Begin it at the provider, with that key."));
+		return false;
+	}
+	if (has_money_limit(x)) {
+		refuse(x, NULL, SPAN("This key, or its account, is limited in money by time, which a batch can't be counted in. Use a key without such a limit."));
+		return false;
+	}
+	if (count_most(x, t))
+		return true;
+	exchange_end(x, END_NO_PRICE);
+	return false;
+}
+
+int64_t
+batch_route(struct exchange *x)
+{
+	struct object *o = x->object;
+	const struct request_facts *f = &x->req->scan.result;
+	if (f->object_count != 1) {
+		answer_request_error(x, REQUEST_NO_INPUT_FILE);
+		exchange_end(x, END_BAD_BODY);
+		return -1;
+	}
+	int64_t provider = object_open_first(x, &o->input);
+	if (provider < 0) {
+		exchange_end(x, END_NO_OBJECT);
+		return -1;
+	}
+	if (!o->input.lines.model) {
+		answer_request_error(x, REQUEST_NO_INPUT_FILE);
+		exchange_end(x, END_BAD_BODY);
+		return -1;
+	}
+	return may_be_begun(x, provider) ? provider : -1;
+}
+
+bool
+batch_edit(struct exchange *x)
+{
+	struct request *r = x->req;
+	const struct sealed *file = &x->object->input;
+	const struct request_object_name *place = &r->scan.result.objects[0];
+	struct text t = text_on(r->edit_text, sizeof r->edit_text);
+	text_lit(&t, "\"");
+	text_add(&t, file->id, file->id_len);
+	text_lit(&t, "\"");
+	r->edits = r->few;
+	r->edits[0] = (struct request_edit){.at = place->at, .remove = place->bytes, .text = t.at, .text_len = (uint32_t)t.len};
+	r->edit_count = 1;
+	r->total = r->body_bytes + t.len - place->bytes;
+	x->names_objects = true;
+	return !t.cut;
+}
+
+/* ---- its end ---- */
+
+bool
+batch_cost(const struct exchange *x, const struct batch_seen *seen, uint64_t *ret_nano)
+{
+	const struct sealed *s = &x->object->opened;
+	const struct catalogue_price *row = catalogue_price_by_id(x->edge->p->catalogue, s->price);
+	*ret_nano = 0;
+	if (!seen->has_usage)
+		return seen->has_counts && !seen->completed;
+	if (!row)
+		return false;
+	struct usage u = {.flags = USAGE_REPORTED, .tier = TIER_batch};
+	uint64_t cached = least(seen->cached, seen->input), reasoning = least(seen->reasoning, seen->output);
+	u.tokens[TOKEN_input] = seen->input - cached;
+	u.tokens[TOKEN_cached] = cached;
+	u.tokens[TOKEN_output] = seen->output - reasoning;
+	u.tokens[TOKEN_reasoning] = reasoning;
+	if (!seen->input && !seen->output)
+		return true;
+	unsigned __int128 cost = (unsigned __int128)(uint64_t)price_cost(row, &u).v;
+	if (seen->completed > 1) /* one request's fee is in it */
+		cost += (unsigned __int128)(uint64_t)row->request_nano * (seen->completed - 1);
+	*ret_nano = cost > INT64_MAX / 2 ? INT64_MAX / 2 : (uint64_t)cost;
+	return true;
+}

@@ -1,0 +1,32 @@
+/*
+ * OpenAI's batches: a file of requests, uploaded before, that the provider answers within a day, at its own price. Private to src/edge.
+ *
+ *   upload   the file is looked at line by line (lines.h); what all of it can cost at most is sealed into its id
+ *   create   that much is set aside by the ledger (work.h) before the provider is asked
+ *   answers  of creation, look and cancel: the ids in them are sealed; once the batch has ended, its usage says what is to be paid
+ */
+#ifndef EDGE_BATCH_H
+#define EDGE_BATCH_H
+
+#include "dialect/lines.h"
+#include "edge/object.h"
+
+/* What an answer says about a batch, as far as money goes. */
+struct batch_seen {
+	uint64_t input, cached, output, reasoning, completed;
+	bool ended, has_usage, has_counts;
+};
+
+/* For the upload's form; NULL: no memory. The request frees it. */
+must_check struct lines_scan *batch_lines(struct exchange *x);
+/* ROUTE of an upload, at this provider: what its lines can cost. False: it has been answered, and has ended. */
+must_check bool batch_judge_upload(struct exchange *x, uint32_t provider);
+/* ROUTE of a creation: the provider that has its file, -1: it has been answered, and has ended. */
+int64_t batch_route(struct exchange *x);
+/* Its body, with the provider's id of the file. */
+must_check bool batch_edit(struct exchange *x);
+
+/* What has ended, costs. False: that can't be told. */
+must_check bool batch_cost(const struct exchange *x, const struct batch_seen *seen, uint64_t *ret_nano);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * Work that outlives its connection (a batch), as the edge does it: the ledger sets its money aside before the provider is asked, learns under which
+ * id it runs before the caller does, and is told what it cost by whoever sees its end first, a caller or an errand of the ledger's. Private to src/edge.
+ */
+#ifndef EDGE_WORK_H
+#define EDGE_WORK_H
+
+#include "edge/batch.h"
+
+/* RESERVE: does this begin such work? Then it goes on by itself. */
+must_check bool work_begins(struct exchange *x);
+/* The provider's good answer about it has come: carry has it. True: the ledger is told first, and the exchange goes on by itself. */
+must_check bool work_is_told(struct exchange *x, const struct sealed *s);
+/* It has ended. */
+void work_has_ended(struct exchange *x, const struct batch_seen *seen);
+/* It must not be given up half way because its client has. */
+bool work_runs(const struct exchange *x);
+/* The exchange ends. */
+void work_leave(struct exchange *x);
+
+/* WORK_ANSWER and ERRAND of the ledger; and there is another ledger: who waits asks it. */
+void work_answered(struct edge *e, const void *message);
+void work_errand(struct edge *e, const void *message);
+void work_ask_again(struct edge *e);
+
+#endif

@@ -1,0 +1,276 @@
+#include "ledger/work.h"
+
+#include "ledger/orders.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum work_state { WORK_NEW,
+	WORK_HELD,
+	WORK_NAMED,
+	WORK_ENDED };
+
+enum {
+	FIRST_LOOK_S = 15,
+	LOOKS_DOUBLE = 6, /* then it is looked at every 16 minutes */
+	UNNAMED_S = 3600,
+	REF_MAX = 48,
+};
+#define SECOND_US UINT64_C(1000000)
+
+struct work {
+	uint64_t id, account, hold;
+	enum work_state state;
+	int64_t nano;
+	int looks;
+	uint16_t object_bytes;
+	uint8_t object[WORK_OBJECT_MAX];
+};
+
+/* ---- the row ---- */
+
+static enum sql_step
+read_work(struct ledger *l, struct query *st, struct work *ret)
+{
+	enum sql_step step = sql_step(&l->store, st);
+	if (step != SQL_ROW)
+		return step;
+	ret->id = (uint64_t)sql_int(st, 0);
+	ret->account = (uint64_t)sql_int(st, 1);
+	ret->state = (enum work_state)sql_int(st, 2);
+	ret->nano = sql_int(st, 3);
+	ret->hold = (uint64_t)sql_int(st, 4);
+	const void *object = sql_blob(st, 5);
+	ret->object_bytes = (uint16_t)sql_len(st, 5);
+	if (ret->object_bytes != 0)
+		memcpy(ret->object, object, ret->object_bytes);
+	ret->looks = (int)sql_int(st, 6);
+	sql_reset(st);
+	return SQL_ROW;
+}
+
+static enum sql_step
+find(struct ledger *l, uint64_t id, struct work *ret)
+{
+	struct query *st = store_sql(&l->store, SQL_work_by_id);
+	sql_bind(st, (int64_t)id);
+	return read_work(l, st, ret);
+}
+
+/* One statement is a transaction of its own. */
+static bool
+change(struct ledger *l, enum sql name, uint64_t id, uint64_t number)
+{
+	struct query *st = store_sql(&l->store, name);
+	sql_bind(st, (int64_t)id, (int64_t)number);
+	return store_begin(&l->store) && store_end(&l->store, sql_done(&l->store, st));
+}
+
+static bool
+drop(struct ledger *l, uint64_t id)
+{
+	struct query *st = store_sql(&l->store, SQL_work_drop);
+	sql_bind(st, (int64_t)id);
+	return store_begin(&l->store) && store_end(&l->store, sql_done(&l->store, st));
+}
+
+/* ---- its money: orders by the work's own id ---- */
+
+static void
+reference(const struct work *w, const char *what, char ret[REF_MAX])
+{
+	char id[ID_TEXT_MAX];
+	id_text(ID_REQUEST, w->id, id);
+	snprintf(ret, REF_MAX, "work:%s:%s", id, what);
+}
+
+/* Takes the answer. */
+static enum work_result
+result_of(json_t *answer)
+{
+	enum work_result result = WORK_LATER;
+	const char *code = json_string_value(json_object_get(json_object_get(answer, "error"), "code"));
+	if (json_is_true(json_object_get(answer, "ok")))
+		result = WORK_DONE;
+	else if (code != NULL && strcmp(code, "insufficient_balance") == 0)
+		result = WORK_SHORT;
+	else if (code != NULL && strcmp(code, "store_failed") != 0 && strcmp(code, "busy") != 0)
+		result = WORK_REFUSED;
+	json_decref(answer);
+	return result;
+}
+
+static enum work_result
+set_aside(struct ledger *l, struct work *w)
+{
+	char ref[REF_MAX], amount[NANO_TEXT_MAX], account[ID_TEXT_MAX];
+	reference(w, "hold", ref);
+	nano_text((struct nano){w->nano}, amount);
+	id_text(ID_ACCOUNT, w->account, account);
+	json_t *request = json_pack("{s:s,s:s,s:s,s:s}", "account", account, "amount", amount, "id", ref, "reason", "batch");
+	json_t *answer = control_hold_create(l, request);
+	json_decref(request);
+	const char *item = json_string_value(json_object_get(answer, "item"));
+	bool known = item != NULL && id_parse("hold_", (struct span){item, strlen(item)}, &w->hold);
+	enum work_result result = result_of(answer);
+	return result == WORK_DONE && !known ? WORK_LATER : result;
+}
+
+/* Somebody may have resolved the hold by hand: then it is paid as he said. */
+static enum work_result
+pay(struct ledger *l, const struct work *w, int64_t nano)
+{
+	char ref[REF_MAX], cost[NANO_TEXT_MAX], hold[ID_TEXT_MAX];
+	reference(w, "end", ref);
+	nano_text((struct nano){nano}, cost);
+	id_text("hold_", w->hold, hold);
+	json_t *request = json_pack("{s:s,s:s,s:s}", "hold", hold, "id", ref, "reason", "batch");
+	if (nano != 0)
+		json_object_set_new(request, "cost", json_string(cost));
+	json_t *answer = nano != 0 ? control_hold_settle(l, request) : control_hold_release(l, request);
+	json_decref(request);
+	enum work_result result = result_of(answer);
+	return result == WORK_LATER ? WORK_LATER : WORK_DONE;
+}
+
+/* ---- what edges ask ---- */
+
+static enum work_result
+hold(struct ledger *l, struct work *w)
+{
+	enum work_result result = set_aside(l, w);
+	if (result == WORK_DONE)
+		return change(l, SQL_work_held, w->id, w->hold) ? WORK_DONE : WORK_LATER;
+	if (result != WORK_LATER)
+		(void)!drop(l, w->id); /* else it goes with those that were never begun */
+	return result;
+}
+
+static bool
+write_down(struct ledger *l, const struct message_work *m)
+{
+	uint64_t now_us = clock_wall_us();
+	struct query *st = store_sql(&l->store, SQL_work_insert);
+	sql_bind(st, (int64_t)m->work, (int64_t)m->account, (int64_t)m->nano, (int64_t)now_us, (int64_t)(now_us + UNNAMED_S * SECOND_US));
+	return store_begin(&l->store) && store_end(&l->store, sql_done(&l->store, st));
+}
+
+static enum work_result
+begin(struct ledger *l, const struct message_work *m)
+{
+	struct work w;
+	if (m->nano == 0 || m->nano > (uint64_t)ORDER_NANO_MAX)
+		return WORK_REFUSED;
+	if (!write_down(l, m) || find(l, m->work, &w) != SQL_ROW)
+		return WORK_LATER;
+	if (w.account != m->account || w.nano != (int64_t)m->nano || w.state > WORK_HELD)
+		return WORK_REFUSED;
+	return w.state == WORK_HELD ? WORK_DONE : hold(l, &w);
+}
+
+static enum work_result
+finish(struct ledger *l, struct work *w, int64_t nano)
+{
+	if (w->state == WORK_NEW) { /* was it set aside, or not? Now it is. */
+		enum work_result held = hold(l, w);
+		if (held != WORK_DONE)
+			return held == WORK_LATER ? WORK_LATER : WORK_DONE;
+	}
+	enum work_result paid = pay(l, w, nano);
+	if (paid != WORK_DONE)
+		return paid;
+	return change(l, SQL_work_ended, w->id, clock_wall_us()) ? WORK_DONE : WORK_LATER;
+}
+
+static enum work_result
+end(struct ledger *l, const struct message_work *m)
+{
+	struct work w;
+	enum sql_step step = find(l, m->work, &w);
+	if (step != SQL_ROW)
+		return step == SQL_END ? WORK_REFUSED : WORK_LATER;
+	if (w.account != m->account || (w.state < WORK_NAMED && m->nano != 0))
+		return WORK_REFUSED;
+	if (w.state == WORK_ENDED)
+		return WORK_DONE;
+	/* What goes beyond the hold is the operator's. */
+	return finish(l, &w, m->nano > (uint64_t)w.nano ? w.nano : (int64_t)m->nano);
+}
+
+enum work_result
+ledger_work(struct ledger *l, const struct message_work *m)
+{
+	l->work_due_ms = 0;
+	switch ((enum work_order)m->order) {
+	case WORK_BEGIN:
+		return begin(l, m);
+	case WORK_END:
+		return end(l, m);
+	}
+	return WORK_REFUSED;
+}
+
+enum work_result
+ledger_work_named(struct ledger *l, const struct message_work_named *m)
+{
+	struct work w;
+	l->work_due_ms = 0;
+	if (m->object_bytes == 0 || m->object_bytes > sizeof(m->object))
+		return WORK_REFUSED;
+	enum sql_step step = find(l, m->work, &w);
+	if (step != SQL_ROW)
+		return step == SQL_END ? WORK_REFUSED : WORK_LATER;
+	if (w.account != m->account || w.state == WORK_NEW)
+		return WORK_REFUSED;
+	if (w.state >= WORK_NAMED) /* asked again, since the answer was lost */
+		return w.object_bytes == m->object_bytes && memcmp(w.object, m->object, m->object_bytes) == 0 ? WORK_DONE : WORK_REFUSED;
+	struct query *st = store_sql(&l->store, SQL_work_named);
+	sql_bind(st, (int64_t)m->work, (int64_t)(clock_wall_us() + FIRST_LOOK_S * SECOND_US));
+	sql_bind_blob(st, 3, m->object, m->object_bytes);
+	return store_begin(&l->store) && store_end(&l->store, sql_done(&l->store, st)) ? WORK_DONE : WORK_LATER;
+}
+
+/* ---- what time brings ---- */
+
+static uint64_t
+patience_us(const struct work *w)
+{
+	int doubled = w->looks < LOOKS_DOUBLE ? w->looks : LOOKS_DOUBLE;
+	return (FIRST_LOOK_S * SECOND_US) << doubled;
+}
+
+static void
+fill_errand(const struct work *w, struct message_errand *ret)
+{
+	*ret = MESSAGE_INIT(ERRAND, message_errand);
+	ret->work = w->id;
+	ret->account = w->account;
+	ret->object_bytes = w->object_bytes;
+	memcpy(ret->object, w->object, w->object_bytes);
+}
+
+bool
+ledger_work_due(struct ledger *l, uint64_t now_us, struct message_errand *ret, uint64_t *ret_next_us)
+{
+	struct work w;
+	*ret_next_us = now_us + SECOND_US; /* the store failed */
+	for (;;) {
+		struct query *st = store_sql(&l->store, SQL_work_due);
+		sql_bind(st, (int64_t)now_us);
+		enum sql_step step = read_work(l, st, &w);
+		if (step != SQL_ROW) {
+			int64_t next = 0;
+			st = store_sql(&l->store, SQL_work_next);
+			if (step == SQL_END && sql_number(&l->store, st, &next))
+				*ret_next_us = (uint64_t)next;
+			return false;
+		}
+		if (!change(l, SQL_work_looked, w.id, now_us + patience_us(&w)))
+			return false;
+		if (w.state == WORK_NAMED) {
+			fill_errand(&w, ret);
+			return true;
+		}
+		(void)!finish(l, &w, 0);
+	}
+}

@@ -1,0 +1,28 @@
+/*
+ * Work at a provider that outlives its connection (a batch). What it can cost at most is set aside before it is begun, and it is paid once, when it has ended.
+ *
+ *   NEW     it is written down; its money may be set aside, or not
+ *   HELD    it is: now the provider is asked
+ *   NAMED   it runs under this id, which edges can read and nobody else: every now and then one of them is sent to look (an errand)
+ *   ENDED   what it cost is paid, the rest has come back
+ *
+ * Each step is repeatable by the work's id, whoever is killed in between. What stays below NAMED for an hour was never begun as far as anybody
+ * knows: its edge died over it. The hold comes back. Ledger only.
+ */
+#ifndef LEDGER_WORK_H
+#define LEDGER_WORK_H
+
+#include "ledger/ledger_priv.h"
+#include "ticket/messages.h"
+
+/* What an edge asks, what it is answered: m.result. */
+enum work_result ledger_work(struct ledger *l, const struct message_work *m);
+enum work_result ledger_work_named(struct ledger *l, const struct message_work_named *m);
+
+/*
+ * True: somebody is to look at this; it is due again later, however that goes. Call until it is false; *ret_next_us: when there may be something again, 0: not
+ * before an edge has said something.
+ */
+must_check bool ledger_work_due(struct ledger *l, uint64_t now_us, struct message_errand *ret, uint64_t *ret_next_us);
+
+#endif
