@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { PARAMETERS_MAX = 80,
+	TEXT_GROWS = 3, /* "?" becomes "$80" at most */
 	FETCH_ROWS = 1000 };
 
 struct parameter {
@@ -77,7 +78,7 @@ translate(const char *text, struct statement *x)
 		}
 		int number = isdigit((unsigned char)from[1]) ? (int)strtol(from + 1, NULL, 10) : x->count + 1;
 		x->count = number > x->count ? number : x->count;
-		to += sprintf(to, "$%d", number);
+		to += snprintf(to, sizeof("$99"), "$%d", number);
 		while (isdigit((unsigned char)from[1]))
 			from++;
 	}
@@ -88,8 +89,7 @@ static bool
 prepare(struct store *s, const char *text, struct query *st)
 {
 	struct statement *x = calloc(1, sizeof(*x));
-	x->text = malloc(4 * strlen(text) + 1);
-	if (x == NULL || x->text == NULL)
+	if (x == NULL || (x->text = malloc(TEXT_GROWS * strlen(text) + 1)) == NULL)
 		abort();
 	const struct postgres *g = s->own;
 	translate(text, x);
@@ -154,6 +154,12 @@ parameters_of(const struct statement *x, struct arrays *ret)
 	}
 }
 
+static int
+rows_touched(PGresult *r)
+{
+	return (int)strtol(pq.PQcmdTuples(r), NULL, 10);
+}
+
 static bool
 keep(struct store *s, struct statement *x, PGresult *r, bool ok)
 {
@@ -162,7 +168,7 @@ keep(struct store *s, struct statement *x, PGresult *r, bool ok)
 		pq.PQclear(r);
 		return false;
 	}
-	g->changes = atoi(pq.PQcmdTuples(r));
+	g->changes = rows_touched(r);
 	x->rows = r;
 	x->row = -1;
 	x->open = true;
@@ -237,10 +243,11 @@ declare(struct store *s, struct statement *x)
 		return false;
 	x->open = true;
 	snprintf(x->name, sizeof(x->name), "c%u", ++g->names);
-	char *sql = malloc(strlen(x->text) + 64);
+	size_t room = strlen(x->text) + sizeof("DECLARE  NO SCROLL CURSOR FOR ") + sizeof(x->name);
+	char *sql = malloc(room);
 	if (sql == NULL)
 		abort();
-	sprintf(sql, "DECLARE %s NO SCROLL CURSOR FOR %s", x->name, x->text);
+	snprintf(sql, room, "DECLARE %s NO SCROLL CURSOR FOR %s", x->name, x->text);
 	parameters_of(x, &a);
 	if (!pq.PQsendQueryParams(g->conn, sql, x->count, a.types, a.at, a.lengths, a.binary, 1))
 		ok = postgres_failed(s, NULL);
@@ -422,7 +429,7 @@ take_some(struct store *s, size_t from, size_t to, sql_taker *take, void *arg)
 	for (size_t i = from; i < to; i++) {
 		PGresult *r = postgres_await(s, &fine);
 		if (fine && ok && take != NULL)
-			take(arg, i, atoi(pq.PQcmdTuples(r)));
+			take(arg, i, rows_touched(r));
 		ok = ok && fine;
 		pq.PQclear(r);
 		if (s->lost)
