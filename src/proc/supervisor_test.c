@@ -509,7 +509,8 @@ static void
 server_free(struct server *s)
 {
 	char path[128];
-	static const char *const files[] = {"control.sock", "endpoint", "log", "reload", "upgrade"};
+	/* What is .new was being written as the supervisor was killed. */
+	static const char *const files[] = {"control.sock", "endpoint", "endpoint.new", "log", "reload", "reload.new", "upgrade", "upgrade.new"};
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		snprintf(path, sizeof path, "%s/%s", s->dir, files[i]);
 		unlink(path);
