@@ -61,7 +61,7 @@ describe("what Lethe refuses is the SDK's own error", () => {
 	});
 
 	test("an endpoint that is not there: NotFoundError", async () => {
-		expect(await failure(client.audio.speech.create({ model: "exact", input: "x", voice: "alloy" }))).toBeInstanceOf(NotFoundError);
+		expect(await failure(client.videos.create({ model: "exact", prompt: "x" }))).toBeInstanceOf(NotFoundError);
 	});
 
 	test("a model without a price in force is refused, not free", async () => {
