@@ -214,6 +214,38 @@ a_client_that_goes_is_charged_once(void **state)
 	assert_int_equal(rig_balance(&r), left - PRICE);
 }
 
+/* What is kept of a tool's arguments counts as content; it is given back once, whoever ends the exchange. */
+static void
+arguments_that_are_never_whole_are_given_back_once(void **state)
+{
+	static const char body[] = "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]}],\"tools\":[{\"functionDeclarations\":[{\"name\":\"f\",\"description\":\"d\"}]}]}";
+	static const char tool[] = "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":"
+							   "{\"type\":\"tool_use\",\"id\":\"toolu_1\",\"name\":\"f\",\"input\":{}}}\n\n";
+	enum { PIECES = 24, PIECE = 4000 };
+	char piece[PIECE + 256];
+	struct vault_facts before, while_kept, after;
+	vault_facts(r.edge->vault, &before);
+	int c = rig_client(&r);
+	rig_send(&r, c, in, (size_t)sprintf(in, "POST /v1beta/models/c:streamGenerateContent?alt=sse HTTP/1.1\r\nHost: t\r\nx-goog-api-key: %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", r.key, sizeof body - 1, body));
+	int p = rig_provider(&r, 0);
+	rig_send(&r, p, HEAD, sizeof HEAD - 1);
+	say(p, "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude-up\","
+		   "\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":10,\"output_tokens\":1}}}\n\n");
+	say(p, tool);
+	for (unsigned i = 0; i < PIECES; i++) {
+		sprintf(piece, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"%s%0*d\"}}\n\n", i ? "" : "{\\\"a\\\":\\\"", PIECE, 0);
+		say(p, piece);
+	}
+	vault_facts(r.edge->vault, &while_kept);
+	assert_true(while_kept.used_bytes > before.used_bytes + PIECES * PIECE / 2);
+	close(c);
+	rig_turn(&r);
+	rig_book(&r);
+	rig_check_books(&r);
+	vault_facts(r.edge->vault, &after);
+	assert_true(after.used_bytes < while_kept.used_bytes - PIECES * PIECE / 2); /* and no assert of the budget ended us */
+}
+
 /* A client that does not read stops the provider; when it reads, everything is there. */
 static void
 a_slow_reader_stops_the_provider(void **state)
@@ -426,6 +458,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(an_answer_may_be_cut_anywhere, opened, closed),
 		cmocka_unit_test_setup_teardown(a_stream_that_breaks_off_says_so, opened, closed),
 		cmocka_unit_test_setup_teardown(a_client_that_goes_is_charged_once, opened, closed),
+		cmocka_unit_test_setup_teardown(arguments_that_are_never_whole_are_given_back_once, opened, closed),
 		cmocka_unit_test_setup_teardown(a_slow_reader_stops_the_provider, opened, closed),
 		cmocka_unit_test_setup_teardown(a_body_for_which_there_is_no_room_is_503, opened, closed),
 		cmocka_unit_test_setup_teardown(what_cant_be_said_is_refused_and_costs_nothing, opened, closed),
