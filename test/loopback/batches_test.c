@@ -96,16 +96,16 @@ static void
 upload(const char *key, const char *form, char ret[256])
 {
 	int c = ask(key, "POST /v1/files", FORM, form), p = provider_sees("POST /v1/files HTTP/1.1\r\n");
-	provider_says(p, "200 OK", "{\"object\":\"file\",\"id\":\"file-RAWin\",\"bytes\":13}");
+	provider_says(p, "200 OK", "{\"object\":\"file\",\"id\":\"file-UNSEALEDin\",\"bytes\":13}");
 	member(client_gets(c, "200"), "id", ret);
-	assert_null(strstr(out, "RAW"));
+	assert_null(strstr(out, "UNSEALED"));
 }
 
 #define CREATE "{\"input_file_id\":\"%s\",\"endpoint\":\"/v1/chat/completions\",\"completion_window\":\"24h\"}"
-#define BATCH(status, more) "{\"id\":\"batch_RAWb\",\"object\":\"batch\",\"endpoint\":\"/v1/chat/completions\",\"input_file_id\":\"file-RAWin\",\"status\":\"" status "\"" more "}"
+#define BATCH(status, more) "{\"id\":\"batch_UNSEALEDb\",\"object\":\"batch\",\"endpoint\":\"/v1/chat/completions\",\"input_file_id\":\"file-UNSEALEDin\",\"status\":\"" status "\"" more "}"
 #define RUNS BATCH("validating", ",\"output_file_id\":null,\"request_counts\":{\"total\":2,\"completed\":0,\"failed\":0}")
 #define USAGE ",\"request_counts\":{\"total\":2,\"completed\":2,\"failed\":0},\"usage\":{\"input_tokens\":1000,\"input_tokens_details\":{\"cached_tokens\":200},\"output_tokens\":100,\"output_tokens_details\":{\"reasoning_tokens\":40},\"total_tokens\":1100}"
-#define DONE BATCH("completed", ",\"output_file_id\":\"file-RAWout\",\"error_file_id\":null" USAGE)
+#define DONE BATCH("completed", ",\"output_file_id\":\"file-UNSEALEDout\",\"error_file_id\":null" USAGE)
 enum { DOLLAR = 1000000000,
 	COST = (1000 * 1 + 100 * 2) * 500 }; /* half of $1 and $2 a million */
 
@@ -149,11 +149,11 @@ create(char batch[256], char file[256])
 	char again[256];
 	upload(r.key, PURPOSE("batch") CONTENT(TWO), file);
 	int c = ask_to_create(r.key, file), p = provider_sees("POST /v1/batches HTTP/1.1\r\n");
-	assert_non_null(strstr(out, "{\"input_file_id\":\"file-RAWin\",\"endpoint\":\"/v1/chat/completions\",\"completion_window\":\"24h\"}"));
+	assert_non_null(strstr(out, "{\"input_file_id\":\"file-UNSEALEDin\",\"endpoint\":\"/v1/chat/completions\",\"completion_window\":\"24h\"}"));
 	assert_true(set_aside() >= 2 * 1000 * 1000); /* before it is asked */
 	provider_says(p, "200 OK", RUNS);
 	const char *body = client_gets(c, "200");
-	assert_null(strstr(out, "RAW"));
+	assert_null(strstr(out, "UNSEALED"));
 	member(body, "id", batch);
 	member(body, "input_file_id", again);
 	assert_string_equal(again, file);
@@ -165,7 +165,7 @@ look(const char *batch, const char *answer)
 {
 	char line[300];
 	sprintf(line, "GET /v1/batches/%s", batch);
-	int c = ask(r.key, line, "", NULL), p = provider_sees("GET /v1/batches/batch_RAWb HTTP/1.1\r\n");
+	int c = ask(r.key, line, "", NULL), p = provider_sees("GET /v1/batches/batch_UNSEALEDb HTTP/1.1\r\n");
 	provider_says(p, "200 OK", answer);
 	return client_gets(c, "200");
 }
@@ -208,7 +208,7 @@ a_batch_is_paid_once_by_who_sees_its_end(void **state)
 	balance_is(DOLLAR - held);
 	for (int i = 0; i < 3; i++) {
 		const char *body = look(batch, DONE);
-		assert_null(strstr(out, "RAW"));
+		assert_null(strstr(out, "UNSEALED"));
 		member(body, "id", seen);
 		assert_string_equal(seen, batch);
 		member(body, "input_file_id", seen);
@@ -217,7 +217,7 @@ a_batch_is_paid_once_by_who_sees_its_end(void **state)
 		balance_is(DOLLAR - COST);
 	}
 	sprintf(line, "GET /v1/files/%s/content", seen);
-	int c = ask(r.key, line, "", NULL), p = provider_sees("GET /v1/files/file-RAWout/content HTTP/1.1\r\n");
+	int c = ask(r.key, line, "", NULL), p = provider_sees("GET /v1/files/file-UNSEALEDout/content HTTP/1.1\r\n");
 	provider_says(p, "200 OK", "lines");
 	assert_string_equal(client_gets(c, "200"), "lines");
 	client_gets(ask(other_key, line, "", NULL), "404");
@@ -233,21 +233,21 @@ an_errand_pays_it_when_nobody_looks(void **state)
 	create(batch, file);
 	assert_false(rig_errand(&r, 1000));
 	assert_true(rig_errand(&r, 16000));
-	provider_says(provider_sees("GET /v1/batches/batch_RAWb HTTP/1.1\r\n"), "200 OK", RUNS);
+	provider_says(provider_sees("GET /v1/batches/batch_UNSEALEDb HTTP/1.1\r\n"), "200 OK", RUNS);
 	assert_true(set_aside() > 0);
 	static const struct {
 		const char *status, *body;
 	} bad[] = {{"404 Not Found", "{}"}, {"500 Oops", "x"}, {"401 Unauthorized", "{}"}, {"200 OK", "{"}, {"200 OK", "{\"id\":\"batch_other\",\"status\":\"completed\"}"}};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		assert_true(rig_errand(&r, later *= 2));
-		provider_says(provider_sees("GET /v1/batches/batch_RAWb HTTP/1.1\r\n"), bad[i].status, bad[i].body);
+		provider_says(provider_sees("GET /v1/batches/batch_UNSEALEDb HTTP/1.1\r\n"), bad[i].status, bad[i].body);
 		assert_true(set_aside() > 0);
 	}
 	assert_true(rig_errand(&r, later *= 2));
-	close(provider_sees("GET /v1/batches/batch_RAWb HTTP/1.1\r\n")); /* cut */
+	close(provider_sees("GET /v1/batches/batch_UNSEALEDb HTTP/1.1\r\n")); /* cut */
 	rig_turn(&r);
 	assert_true(rig_errand(&r, later *= 2));
-	provider_says(provider_sees("GET /v1/batches/batch_RAWb HTTP/1.1\r\n"), "200 OK", DONE);
+	provider_says(provider_sees("GET /v1/batches/batch_UNSEALEDb HTTP/1.1\r\n"), "200 OK", DONE);
 	balance_is(DOLLAR - COST);
 	assert_false(rig_errand(&r, later *= 2));
 	look(batch, DONE);
@@ -268,7 +268,7 @@ an_account_with_nothing_left_is_settled_as_well(void **state)
 	json_decref(a);
 	int64_t held = set_aside();
 	assert_true(rig_errand(&r, 16000));
-	provider_says(provider_sees("GET /v1/batches/batch_RAWb HTTP/1.1\r\n"), "200 OK", DONE);
+	provider_says(provider_sees("GET /v1/batches/batch_UNSEALEDb HTTP/1.1\r\n"), "200 OK", DONE);
 	balance_is(held - COST);
 }
 
@@ -279,7 +279,7 @@ every_way_to_end_costs_what_was_done(void **state)
 		const char *answer;
 		int64_t cost; /* -1: it stays set aside */
 	} rows[] = {
-		{BATCH("failed", ",\"errors\":{\"data\":[{\"message\":\"file-RAWin is bad, so is batch_RAWb\"}]},\"request_counts\":{\"total\":0,\"completed\":0,\"failed\":0}"), 0},
+		{BATCH("failed", ",\"errors\":{\"data\":[{\"message\":\"file-UNSEALEDin is bad, so is batch_UNSEALEDb\"}]},\"request_counts\":{\"total\":0,\"completed\":0,\"failed\":0}"), 0},
 		{BATCH("expired", USAGE), COST},
 		{BATCH("cancelled", USAGE), COST},
 		{BATCH("cancelled", ",\"request_counts\":{\"total\":2,\"completed\":0,\"failed\":0}"), 0},
@@ -294,7 +294,7 @@ every_way_to_end_costs_what_was_done(void **state)
 		create(batch, file);
 		int64_t held = set_aside();
 		look(batch, rows[i].answer);
-		assert_null(strstr(out, "RAW"));
+		assert_null(strstr(out, "UNSEALED"));
 		balance_is(DOLLAR - (rows[i].cost < 0 ? held : rows[i].cost));
 		closed(NULL);
 		opened(NULL);
@@ -318,7 +318,7 @@ it_is_cancelled(void **state)
 	char batch[256], file[256], line[300];
 	create(batch, file);
 	sprintf(line, "POST /v1/batches/%s/cancel", batch);
-	int c = ask(r.key, line, "content-length: 0\r\n", NULL), p = provider_sees("POST /v1/batches/batch_RAWb/cancel HTTP/1.1\r\n");
+	int c = ask(r.key, line, "content-length: 0\r\n", NULL), p = provider_sees("POST /v1/batches/batch_UNSEALEDb/cancel HTTP/1.1\r\n");
 	assert_non_null(strstr(out, "\r\ncontent-length: 0\r\n"));
 	provider_says(p, "200 OK", BATCH("cancelling", ""));
 	assert_non_null(strstr(client_gets(c, "200"), batch));
@@ -335,12 +335,12 @@ what_the_provider_does_not_begin_comes_back(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
 		int c = ask_to_create(r.key, file), p = provider_sees("POST /v1/batches HTTP/1.1\r\n");
 		assert_true(set_aside() > 0);
-		provider_says(p, answers[i], "{\"error\":{\"message\":\"file-RAWin\"}}");
+		provider_says(p, answers[i], "{\"error\":{\"message\":\"file-UNSEALEDin\"}}");
 		client_gets(c, i == 0 ? "400" : i == 1 ? "429"
 				: i == 2                       ? "500"
 				: i == 3                       ? "503"
 											   : "502");
-		assert_null(strstr(out, "RAW"));
+		assert_null(strstr(out, "UNSEALED"));
 		balance_is(DOLLAR);
 	}
 	int c = ask_to_create(r.key, file);
@@ -379,7 +379,7 @@ a_client_that_goes_leaves_a_batch_that_is_paid(void **state)
 	assert_true(set_aside() > 0);
 	provider_says(p, "200 OK", RUNS);
 	assert_true(rig_errand(&r, 16000));
-	provider_says(provider_sees("GET /v1/batches/batch_RAWb HTTP/1.1\r\n"), "200 OK", DONE);
+	provider_says(provider_sees("GET /v1/batches/batch_UNSEALEDb HTTP/1.1\r\n"), "200 OK", DONE);
 	balance_is(DOLLAR - COST);
 }
 
@@ -433,7 +433,7 @@ another_account_and_every_altered_id_get_404(void **state)
 	char batch[256], file[256], line[400], changed[256];
 	create(batch, file);
 	for (size_t w = 0; w < ARRAY_LEN(ways); w++) {
-		const char *const ids[] = {"batch_RAWb", "batch_made_up", file};
+		const char *const ids[] = {"batch_UNSEALEDb", "batch_made_up", file};
 		sprintf(line, "%s%s%s", ways[w].before, batch, ways[w].behind);
 		client_gets(ask(other_key, line, "", NULL), "404");
 		for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
@@ -448,7 +448,7 @@ another_account_and_every_altered_id_get_404(void **state)
 		}
 	}
 	client_gets(ask_to_create(other_key, file), "404");
-	client_gets(ask_to_create(r.key, "file-RAWin"), "404");
+	client_gets(ask_to_create(r.key, "file-UNSEALEDin"), "404");
 	client_gets(ask_to_create(r.key, batch), "404");
 	sprintf(line, "GET /v1/files/%s", batch);
 	client_gets(ask(r.key, line, "", NULL), "404");
