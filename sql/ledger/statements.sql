@@ -318,7 +318,7 @@ DELETE FROM limits WHERE subject = ?1 AND kind = ?2
 INSERT INTO limits (subject, kind, amount, number) SELECT ?2, kind, amount, number FROM limits WHERE subject = ?1
 
 -- name: limits_subjects
-SELECT subject, coalesce((SELECT account FROM key WHERE id = subject), subject) FROM (SELECT subject FROM limits UNION SELECT subject FROM allowed UNION SELECT account FROM byok WHERE removed_us = 0 UNION SELECT subject FROM policy) AS limited
+SELECT subject, coalesce((SELECT account FROM key WHERE id = subject), subject) FROM (SELECT subject FROM limits UNION SELECT subject FROM allowed UNION SELECT account FROM byok WHERE removed_us = 0 UNION SELECT subject FROM policy UNION SELECT subject FROM lane) AS limited
 ORDER BY (SELECT account FROM key WHERE id = subject) IS NOT NULL, subject
 
 -- name: limits_last
@@ -391,6 +391,18 @@ INSERT INTO policy (subject, zero_retention, region) VALUES (?1, ?2, ?3)
 
 -- name: policy_copy
 INSERT INTO policy (subject, zero_retention, region) SELECT ?2, zero_retention, region FROM policy WHERE subject = ?1
+
+-- name: lane_of
+SELECT name FROM lane WHERE subject = ?1
+
+-- name: lane_delete
+DELETE FROM lane WHERE subject = ?1
+
+-- name: lane_insert
+INSERT INTO lane (subject, name) VALUES (?1, ?2)
+
+-- name: lane_copy
+INSERT INTO lane (subject, name) SELECT ?2, name FROM lane WHERE subject = ?1
 
 -- name: byok_of
 SELECT id, provider, fallback FROM byok WHERE account = ?1 AND removed_us = 0 ORDER BY id

@@ -81,6 +81,19 @@ limit_has_list(const struct exchange *x)
 	return false;
 }
 
+bool
+limit_own_lane(const struct exchange *x, struct limit_lane *ret)
+{
+	for (unsigned of = 0; of < 2 && x->limited.rows[of]; of++) {
+		const struct limit_row *r = row_of(x, of);
+		if (r)
+			limit_lane(r, ret);
+		if (r && ret->name[0])
+			return true;
+	}
+	return false;
+}
+
 /* ---- requests ---- */
 
 static uint32_t

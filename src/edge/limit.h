@@ -26,6 +26,8 @@ must_check bool limit_tokens(struct exchange *x);
 bool limit_allows(const struct exchange *x, const struct catalogue_model *m);
 /* Its model list is one of its own. */
 bool limit_has_list(const struct exchange *x);
+/* The lane of its requests that name none: its key's, else its account's. False: neither has one. */
+must_check bool limit_own_lane(const struct exchange *x, struct limit_lane *ret);
 /* The windows that its hold is taken from, before the account. */
 unsigned limit_legs(struct exchange *x, struct ticket_leg ret[LIMIT_BUDGETS_MAX]);
 /* The least that its account and its windows have; a window that is not on the board yet is not known. */

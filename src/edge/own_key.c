@@ -153,6 +153,18 @@ add_policy(struct text *t, const struct exchange *x)
 	text_str(t, words ? "\"" : "null");
 }
 
+/* Of requests that name none; null: the first that the model has. */
+static void
+add_lane(struct text *t, const struct exchange *x)
+{
+	struct limit_lane lane;
+	bool any = limit_own_lane(x, &lane);
+	text_str(t, any ? ",\"lane\":\"" : ",\"lane\":null");
+	if (any)
+		text_json(t, (struct span){lane.name, strlen(lane.name)});
+	text_str(t, any ? "\"" : "");
+}
+
 void
 own_key_answer(struct exchange *x, const struct http1_head *h)
 {
@@ -180,6 +192,7 @@ own_key_answer(struct exchange *x, const struct http1_head *h)
 	add_scopes(&t, f.scopes);
 	text_str(&t, works_from_some_only(x) ? ",\"addresses\":\"some\"" : ",\"addresses\":\"any\"");
 	add_policy(&t, x);
+	add_lane(&t, x);
 	add_limits(&t, x);
 	add_models(&t, x);
 	text_lit(&t, "}");

@@ -40,8 +40,9 @@ enter_lane(struct exchange *x, int lane)
 	return x->route.count > 0;
 }
 
+/* own: it was not asked for, but is what the key, or its account, goes by. */
 static void
-no_lane(struct exchange *x, struct span name)
+no_lane(struct exchange *x, struct span name, bool own)
 {
 	const struct catalogue *c = x->edge->p->catalogue;
 	char room[1200];
@@ -58,6 +59,8 @@ no_lane(struct exchange *x, struct span name)
 		text_str(&t, catalogue_lane(c, i)->name);
 	}
 	text_lit(&t, ".");
+	if (own)
+		text_lit(&t, " Requests of this key go by that lane when they name none: name another one in lethe-lane, or have whoever runs this gateway set another.");
 	answer_sentence(x, END_BAD_LANE, NULL, (struct span){t.at, t.len});
 	explicit_bzero(room, sizeof room);
 	exchange_end(x, END_BAD_LANE);
@@ -67,15 +70,20 @@ int
 route_lane(struct exchange *x, struct span suffix)
 {
 	const struct catalogue *c = x->edge->p->catalogue;
-	int lane = x->req->wish.lane ? x->req->wish.lane - 1 : -1;
-	if (lane < 0 && suffix.at)
-		lane = catalogue_find_lane(c, suffix);
-	else if (lane < 0)
-		lane = catalogue_first_target(c, x->model)->lane;
+	struct limit_lane own = {0};
+	struct span name = suffix;
+	int lane;
+	if (!x->req->wish.lane && !suffix.at && limit_own_lane(x, &own))
+		name = (struct span){own.name, strlen(own.name)};
+	if (x->req->wish.lane)
+		lane = x->req->wish.lane - 1;
+	else
+		lane = name.at ? catalogue_find_lane(c, name) : catalogue_first_target(c, x->model)->lane;
 	if (lane >= 0 && enter_lane(x, lane))
 		return lane;
-	const char *name = lane >= 0 ? catalogue_lane(c, (uint32_t)lane)->name : NULL;
-	no_lane(x, name ? (struct span){name, strlen(name)} : suffix);
+	if (lane >= 0)
+		name = (struct span){catalogue_lane(c, (uint32_t)lane)->name, strlen(catalogue_lane(c, (uint32_t)lane)->name)};
+	no_lane(x, name, own.name[0]);
 	return -1;
 }
 

@@ -158,10 +158,11 @@ publish_row(struct ledger *l, uint64_t subject, uint64_t account)
 	struct limit_lists lists;
 	struct limit_byok_one own[LIMIT_BYOK_MAX];
 	struct limit_policy policy;
+	struct limit_lane lane;
 	int own_count = subject == account ? byok_read(l, account, own) : 0;
-	if (own_count < 0 || !policy_read(l, subject, &policy) || !limits_read(l, subject, &a) || !read_lists(l, subject, &lists))
+	if (own_count < 0 || !policy_read(l, subject, &policy) || !lane_read(l, subject, &lane) || !limits_read(l, subject, &a) || !read_lists(l, subject, &lists))
 		return false;
-	bool any = lists.named != 0 || own_count > 0 || policy.zero_retention || policy.region[0] != '\0';
+	bool any = lists.named != 0 || own_count > 0 || policy.zero_retention || policy.region[0] != '\0' || lane.name[0] != '\0';
 	for (int k = 1; k < LIMIT_KIND_COUNT; k++)
 		any |= a.amount[k] != 0;
 	if (!any && limit_find(l->o.board, subject) == 0)
@@ -180,6 +181,7 @@ publish_row(struct ledger *l, uint64_t subject, uint64_t account)
 		atomic_store(&r->amount[k], a.amount[k]);
 	}
 	limit_set_policy(r, &policy);
+	limit_set_lane(r, &lane);
 	limit_set_byok(r, own, (unsigned)own_count);
 	if (subject != account)
 		atomic_store(&r->parent, limit_find(l->o.board, account));

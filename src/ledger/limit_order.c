@@ -29,6 +29,7 @@ struct wish {
 	const char *models, *addresses; /* "": as it is */
 	bool policy_given;
 	struct limit_policy policy;
+	struct lane_wish lane;
 	bool scopes_given;
 	int64_t scopes;
 };
@@ -115,7 +116,7 @@ read_policy(const json_t *request, struct wish *ret, json_t **ret_error)
 }
 
 static bool
-read_wish(const json_t *request, struct wish *ret, json_t **ret_error)
+read_wish(struct ledger *l, const json_t *request, struct wish *ret, json_t **ret_error)
 {
 	*ret = (struct wish){0};
 	for (int k = 1; k < LIMIT_KIND_COUNT; k++)
@@ -123,7 +124,7 @@ read_wish(const json_t *request, struct wish *ret, json_t **ret_error)
 			return false;
 	return control_text(request, &(struct text_rule){"models", TEXTS_MAX, false}, &ret->models, ret_error) &&
 		control_text(request, &(struct text_rule){"addresses", TEXTS_MAX, false}, &ret->addresses, ret_error) && read_scopes(request, ret, ret_error) &&
-		read_policy(request, ret, ret_error);
+		read_policy(request, ret, ret_error) && lane_wanted(l, request, &ret->lane, ret_error);
 }
 
 /* ---- lists ---- */
@@ -282,6 +283,8 @@ write_all(struct ledger *l, uint64_t subject, bool of_key, const struct wish *w,
 	ok = ok && write_list(l, subject, LIMIT_MODELS, w->models) && write_list(l, subject, LIMIT_ADDRESSES, w->addresses);
 	if (ok && w->policy_given)
 		ok = policy_write(l, subject, &w->policy);
+	if (ok && w->lane.given)
+		ok = lane_write(l, subject, &w->lane.lane);
 	if (ok && of_key && w->scopes_given) {
 		struct query *st = store_sql(&l->store, SQL_key_scopes);
 		sql_bind(st, (int64_t)subject, w->scopes);
@@ -315,7 +318,7 @@ limits_set(struct ledger *l, const json_t *request, uint64_t subject, uint64_t a
 	struct wish w;
 	struct change changes[LIMIT_KIND_COUNT];
 	json_t *error;
-	if (!read_wish(request, &w, &error))
+	if (!read_wish(l, request, &w, &error))
 		return error;
 	if ((error = check_lists(l, &w)) != NULL || (error = check_money(l, subject, account, &w)) != NULL)
 		return error;
@@ -330,7 +333,7 @@ limits_set(struct ledger *l, const json_t *request, uint64_t subject, uint64_t a
 bool
 limits_copy(struct ledger *l, uint64_t from, uint64_t to)
 {
-	static const enum sql copies[] = {SQL_limits_copy, SQL_allowed_copy, SQL_key_scopes_copy, SQL_policy_copy};
+	static const enum sql copies[] = {SQL_limits_copy, SQL_allowed_copy, SQL_key_scopes_copy, SQL_policy_copy, SQL_lane_copy};
 	bool ok = true;
 	for (size_t i = 0; ok && i < ARRAY_LEN(copies); i++) {
 		struct query *st = store_sql(&l->store, copies[i]);
@@ -405,4 +408,5 @@ limits_put(struct ledger *l, json_t *o, uint64_t subject)
 	json_object_set_new(o, "used", used);
 	put_lists(l, o, subject);
 	policy_put(l, o, subject);
+	lane_put(l, o, subject);
 }

@@ -34,6 +34,19 @@ must_check bool policy_parse(const char *text, struct limit_policy *ret);
 must_check bool policy_read(struct ledger *l, uint64_t subject, struct limit_policy *ret);
 must_check bool policy_write(struct ledger *l, uint64_t subject, const struct limit_policy *p);
 void policy_put(struct ledger *l, json_t *o, uint64_t subject);
+
+/* ---- lane.c: by which lane requests go that name none ---- */
+
+struct lane_wish {
+	bool given;
+	struct limit_lane lane; /* "": none any more */
+};
+/* Member `lane`: one of the catalogue's, where there is one, or none. *ret is zeroed before. False: *ret_error. */
+must_check bool lane_wanted(struct ledger *l, const json_t *request, struct lane_wish *ret, json_t **ret_error);
+must_check bool lane_read(struct ledger *l, uint64_t subject, struct limit_lane *ret);
+must_check bool lane_write(struct ledger *l, uint64_t subject, const struct limit_lane *lane);
+void lane_put(struct ledger *l, json_t *o, uint64_t subject);
+
 /* byok.c: an account's own keys at providers, for its row. How many; -1: the store failed. */
 int byok_read(struct ledger *l, uint64_t account, struct limit_byok_one ret[LIMIT_BYOK_MAX]);
 /* Spent in this window by a key or account, as far as days are summed up. */

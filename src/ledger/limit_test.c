@@ -184,6 +184,49 @@ lists_name_models_by_pattern(void **state)
 	assert_true(limit_names(r, LIMIT_ADDRESSES));
 }
 
+/* Of the key's row, or its account's if it has none. */
+static const char *
+lane_of(const struct made *m)
+{
+	static struct limit_lane lane;
+	limit_lane(row_of(m), &lane);
+	return lane.name;
+}
+
+static void
+a_lane_stands_on_the_board_and_in_the_store_until_it_is_taken_off(void **state)
+{
+	struct made m = make("acme"), other = make("other"), next = m;
+	world_refused(&w, "no_such_lane", "{s:s, s:s, s:s}", "op", "key.limit", "key", m.key_text, "lane", "econom");
+	world_refused(&w, "bad_request", "{s:s, s:s, s:s}", "op", "key.limit", "key", m.key_text, "lane", "a-name-that-is-longer-than-any-lane");
+	assert_int_equal(facts_of(&m).limits, 0);
+	set("account.limit", "acme", "lane", "Direct");
+	assert_string_equal(lane_of(&m), "direct");
+	json_t *shown = world_must(&w, "{s:s, s:s}", "op", "account.show", "account", "acme");
+	assert_string_equal(json_string_value(json_object_get(shown, "lane")), "direct");
+	json_decref(shown);
+	shown = world_must(&w, "{s:s, s:s}", "op", "key.show", "key", m.key_text);
+	assert_true(json_is_null(json_object_get(shown, "lane"))); /* not its own */
+	json_decref(shown);
+	set("key.limit", m.key_text, "lane", "direct");
+	set("account.limit", "acme", "lane", "none");
+	world_kill_ledger(&w);
+	world_lose_board(&w);
+	world_open(&w, true);
+	assert_string_equal(lane_of(&m), "direct");
+	assert_int_equal(row_of(&m)->parent, 0);
+	assert_int_equal(facts_of(&other).limits, 0);
+	json_t *answer = world_must(&w, "{s:s, s:s}", "op", "key.rotate", "key", m.key_text);
+	snprintf(next.secret, sizeof next.secret, "%s", json_string_value(json_object_get(answer, "secret")));
+	json_decref(answer);
+	assert_string_equal(lane_of(&next), "direct");
+	set("key.limit", m.key_text, "requests_per_minute", "5"); /* what is not named stays as it is */
+	assert_string_equal(lane_of(&m), "direct");
+	set("key.limit", m.key_text, "lane", "none");
+	assert_string_equal(lane_of(&m), "");
+	assert_string_equal(lane_of(&next), "direct");
+}
+
 static void
 a_rotated_key_has_the_limits_and_shares_the_windows(void **state)
 {
@@ -344,6 +387,7 @@ main(void)
 		TEST(a_key_that_is_made_later_is_under_its_account_s_limits),
 		TEST(what_makes_no_sense_is_refused_with_what_to_do),
 		TEST(lists_name_models_by_pattern),
+		TEST(a_lane_stands_on_the_board_and_in_the_store_until_it_is_taken_off),
 		TEST(a_rotated_key_has_the_limits_and_shares_the_windows),
 		TEST(a_window_has_what_the_limit_is_and_pays_what_requests_cost),
 		TEST(a_dead_edge_s_hold_comes_back_to_its_window),

@@ -37,6 +37,7 @@
 		{"--dollars-per-week", "AMOUNT", "dollars_per_week", false, false, "… a week, from Monday (UTC)"}, \
 		{"--dollars-per-month", "AMOUNT", "dollars_per_month", false, false, "… a month (UTC)"}, \
 		{"--policy", "LIST", "policy", false, false, "only to targets declared so, whatever a request says: zero-retention, region=WORD, with a comma between; none: any"}, \
+		{"--lane", "LANE", "lane", false, false, "by which lane requests go that name none; none: the first that the model has"}, \
 		{"--models", "LIST", "models", false, false, "only these: ids or aliases with commas between, '*' for any characters; any: all"}, \
 	{ \
 		"--addresses", "LIST", "addresses", false, false, "only from these: addresses and ranges with commas between, 10.0.0.0/8; any: all" \

@@ -81,6 +81,8 @@ show_limits(const struct cli *cli, const json_t *answer)
 		snprintf(text, sizeof text, spent != NULL ? "%s: at most %s, %s used" : "%s: at most %s", title, cell, used);
 		line(cli, "limit", text);
 	}
+	member(cli, answer, "policy", NULL);
+	member(cli, answer, "lane", NULL);
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		char text[CLI_CELL_MAX] = "";
 		size_t at;

@@ -20,7 +20,8 @@ struct row {
 	_Atomic uint32_t slot;
 	_Atomic uint32_t state; /* KEY_NONE: the row is not in use; stored last, with release */
 	_Atomic uint32_t limits;
-	_Atomic uint16_t lane, scopes;
+	uint16_t unused; /* 0 */
+	_Atomic uint16_t scopes;
 };
 
 _Static_assert(sizeof(struct row) == 64, "a key is one cache line");
@@ -50,7 +51,7 @@ key_table_layout(void)
 {
 	return KEY_TABLE_MAGIC ^ (uint64_t)LOG2_FIRST << 56 ^ (uint64_t)LOG2_LAST << 48 ^ offsetof(struct row, key) << 40 ^
 		offsetof(struct row, account) << 32 ^ offsetof(struct row, expires_ms) << 24 ^ offsetof(struct row, slot) << 16 ^
-		offsetof(struct row, state) << 8 ^ offsetof(struct row, limits) << 52 ^ offsetof(struct row, lane) << 44 ^ offsetof(struct row, scopes) << 36 ^
+		offsetof(struct row, state) << 8 ^ offsetof(struct row, limits) << 52 ^ offsetof(struct row, unused) << 44 ^ offsetof(struct row, scopes) << 36 ^
 		KEY_QUARANTINED;
 }
 
@@ -117,7 +118,6 @@ key_table_find(const struct key_table *t, const uint8_t hash[API_KEY_HASH_BYTES]
 	ret->slot = atomic_load_explicit(&r->slot, memory_order_relaxed);
 	ret->state = state;
 	ret->limits = atomic_load_explicit(&r->limits, memory_order_relaxed);
-	ret->lane = atomic_load_explicit(&r->lane, memory_order_relaxed);
 	ret->scopes = atomic_load_explicit(&r->scopes, memory_order_relaxed);
 	return true;
 }
@@ -129,7 +129,6 @@ row_facts(struct row *r, const struct key_facts *f)
 	atomic_store_explicit(&r->expires_ms, f->expires_ms, memory_order_relaxed);
 	atomic_store_explicit(&r->slot, f->slot, memory_order_relaxed);
 	atomic_store_explicit(&r->limits, f->limits, memory_order_relaxed);
-	atomic_store_explicit(&r->lane, f->lane, memory_order_relaxed);
 	atomic_store_explicit(&r->scopes, f->scopes, memory_order_relaxed);
 }
 
@@ -155,7 +154,6 @@ row_copy(struct row *rows, uint32_t log2, const struct row *from)
 		.slot = atomic_load(&from->slot),
 		.state = atomic_load(&from->state),
 		.limits = atomic_load(&from->limits),
-		.lane = atomic_load(&from->lane),
 		.scopes = atomic_load(&from->scopes),
 	};
 	uint32_t state;

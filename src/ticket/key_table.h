@@ -43,7 +43,6 @@ struct key_facts { /* what authentication learns */
 	uint32_t slot; /* hint: where the account's row is on the board; UINT32_MAX: not there */
 	uint32_t state; /* enum key_state */
 	uint32_t limits; /* its row of limits, or its account's (limit.h); 0: there are none */
-	uint16_t lane; /* of requests that don't name one; 0: the workspace's */
 	uint16_t scopes; /* bits of enum key_scope; 0: all */
 };
 

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+_Static_assert(sizeof(((struct limit_row *)0)->lane[0]) == sizeof(struct limit_lane), "a name is so many words");
+
 enum { DAY_SHIFT = 40 };
 #define A_MINUTE_NS 60000000000ULL
 #define BEHIND_MOST_NS (10 * A_MINUTE_NS) /* an answer that was longer than expected is paid for with so much time */
@@ -369,6 +371,35 @@ limit_policy(const struct limit_row *r, struct limit_policy *ret)
 	memcpy(ret->region, words, sizeof words);
 	ret->region[sizeof ret->region - 1] = '\0';
 	ret->zero_retention = atomic_load(&r->zero_retention) != 0;
+}
+
+void
+limit_set_lane(struct limit_row *r, const struct limit_lane *lane)
+{
+	uint32_t version = atomic_load(&r->lane_version) + 1;
+	uint64_t words[ARRAY_LEN(r->lane[0])];
+	memcpy(words, lane->name, sizeof words);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		atomic_store(&r->lane[version & 1][i], words[i]);
+	atomic_store_explicit(&r->lane_version, version, memory_order_release);
+}
+
+void
+limit_lane(const struct limit_row *r, struct limit_lane *ret)
+{
+	uint64_t words[ARRAY_LEN(r->lane[0])];
+	for (int tries = 0; tries < LIST_TRIES; tries++) {
+		uint32_t version = atomic_load_explicit(&r->lane_version, memory_order_acquire);
+		for (size_t i = 0; i < ARRAY_LEN(words); i++)
+			words[i] = atomic_load_explicit(&r->lane[version & 1][i], memory_order_relaxed);
+		atomic_thread_fence(memory_order_acquire);
+		if (atomic_load_explicit(&r->lane_version, memory_order_relaxed) != version)
+			continue;
+		memcpy(ret->name, words, sizeof words);
+		ret->name[sizeof ret->name - 1] = '\0';
+		return;
+	}
+	*ret = (struct limit_lane){"?"}; /* no lane's name: refused rather than sent by another */
 }
 
 /* ---- own keys ---- */

@@ -15,6 +15,7 @@
 
 #include "core/address.h"
 #include "ticket/board.h"
+#include "ticket/catalogue.h"
 #include "ticket/limit_kinds.h"
 
 enum {
@@ -54,6 +55,11 @@ struct limit_policy {
 	char region[16]; /* with terminator; "": any */
 };
 
+/* By which lane requests go that name none. "": by none of its own. */
+struct limit_lane {
+	char name[CATALOGUE_LANE_NAME_MAX]; /* with terminator */
+};
+
 struct limit_row {
 	_Atomic uint64_t subject; /* id of a key or an account */
 	_Atomic uint32_t parent; /* the row of the key's account */
@@ -69,6 +75,8 @@ struct limit_row {
 	_Atomic uint32_t counts; /* of a key that took another's place: the row of the first of them, which has the rates and the day of all; 0: this one has */
 	_Atomic uint32_t zero_retention;
 	_Atomic uint64_t region[2];
+	_Atomic uint32_t lane_version; /* lane[lane_version & 1] is in force */
+	_Atomic uint64_t lane[2][4];
 } __attribute__((aligned(4096)));
 
 _Static_assert(sizeof(struct limit_row) == 4096, "a limited key is a page");
@@ -139,6 +147,9 @@ void limit_set_lists(struct limit_row *r, const struct limit_lists *l);
 
 void limit_set_policy(struct limit_row *r, const struct limit_policy *p);
 void limit_policy(const struct limit_row *r, struct limit_policy *ret);
+
+void limit_set_lane(struct limit_row *r, const struct limit_lane *lane);
+void limit_lane(const struct limit_row *r, struct limit_lane *ret);
 
 /* ---- own keys ---- */
 

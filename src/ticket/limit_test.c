@@ -1,6 +1,7 @@
 #include "ticket/limit.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -386,6 +387,39 @@ lists_allow_what_they_name_and_all_when_they_are_none(void **state)
 	assert_true(limit_allows_model(r, 5));
 }
 
+/* However it is changed meanwhile, what is read is a name that was set. */
+static void
+a_lane_is_read_as_a_whole(void **state)
+{
+	enum { READS = 200000 };
+	static const struct limit_lane names[2] = {{"economy-economy-economy-economy"}, {"premium-premium-premium-premium"}};
+	struct limit_row *r = a_row();
+	struct limit_lane lane;
+	limit_lane(r, &lane);
+	assert_string_equal(lane.name, "");
+	limit_set_lane(r, &names[0]);
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		for (unsigned i = 1;; i++)
+			limit_set_lane(r, &names[i & 1]);
+	unsigned seen[2] = {0}, others = 0;
+	for (unsigned i = 0; i < READS; i++) {
+		limit_lane(r, &lane);
+		bool first = strcmp(lane.name, names[0].name) == 0, second = strcmp(lane.name, names[1].name) == 0;
+		seen[0] += first;
+		seen[1] += second;
+		others += !first && !second && strcmp(lane.name, "?") != 0;
+	}
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(others, 0);
+	assert_true(seen[0] + seen[1] > 0);
+	limit_set_lane(r, &(struct limit_lane){0});
+	limit_lane(r, &lane);
+	assert_string_equal(lane.name, "");
+}
+
 int
 main(void)
 {
@@ -406,6 +440,7 @@ main(void)
 		TEST(what_an_earlier_board_counted_is_recalled_once),
 		TEST(windows_are_the_calendar_s),
 		TEST(lists_allow_what_they_name_and_all_when_they_are_none),
+		TEST(a_lane_is_read_as_a_whole),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

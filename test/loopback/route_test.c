@@ -127,6 +127,16 @@ set_policy(bool of_key, const char *policy)
 }
 
 static void
+set_lane(bool of_key, const char *lane)
+{
+	json_t *a = rig_control(&r, json_pack("{s:s, s:s, s:s}", "op", of_key ? "key.limit" : "account.limit", of_key ? "key" : "account", of_key ? r.key : r.account, "lane", lane));
+	assert_true(json_is_true(json_object_get(a, "ok")));
+	const char *is = json_string_value(json_object_get(a, "lane"));
+	assert_string_equal(is ? is : "none", lane);
+	json_decref(a);
+}
+
+static void
 refused(const char *model, const char *headers, const char *why)
 {
 	char body[200];
@@ -180,6 +190,46 @@ what_a_key_and_its_workspace_demand_holds_whatever_a_request_says(void **state)
 	close(c);
 	assert_true(set_policy(true, "none"));
 	served("crossed", "", "at-three");
+}
+
+/* The header's, else the name's, else the key's, else its account's, else the first that the model has. */
+static void
+who_names_no_lane_goes_by_the_key_s_or_the_workspace_s(void **state)
+{
+	static const struct {
+		const char *key, *account, *body, *headers;
+		int64_t cost;
+		const char *refused; /* NULL: it is served */
+	} rows[] = {
+		{"none", "none", BODY("ranked"), "", 20000, NULL},
+		{"none", "economy", BODY("ranked"), "", 10000, NULL},
+		{"direct", "economy", BODY("ranked"), "", 20000, NULL},
+		{"economy", "direct", BODY("ranked"), "", 10000, NULL},
+		{"economy", "none", BODY("ranked:direct"), "", 20000, NULL},
+		{"economy", "none", BODY("ranked"), "lethe-lane: direct\r\n", 20000, NULL},
+		{"direct", "direct", BODY("ranked:direct"), "lethe-lane: economy\r\n", 10000, NULL},
+		{"none", "rare", BODY("ranked"), "", 0, "The model `ranked` has no lane `rare`. It has: direct, economy. Requests of this key go by that lane when they name none"},
+		{"rare", "economy", BODY("ranked"), "", 0, "The model `ranked` has no lane `rare`."}, /* and not by the account's */
+		{"rare", "none", BODY("ranked:keyed"), "", 0, "The model `ranked` has no lane `keyed`. It has: direct, economy.\""},
+		{"rare", "none", BODY("ranked:economy"), "", 10000, NULL},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		set_lane(true, rows[i].key);
+		set_lane(false, rows[i].account);
+		int64_t before = rig_balance(&r);
+		int c = ask(rows[i].body, rows[i].headers), p = -1;
+		if (rows[i].refused)
+			told(c, "HTTP/1.1 400", rows[i].refused);
+		else {
+			answer(p = asked("at-one"));
+			told(c, "HTTP/1.1 200", rows[i].cost == 10000 ? "lethe-lane: economy" : "lethe-lane: direct");
+			close(p);
+		}
+		assert_int_equal(r.dials, seen); /* who is refused is sent to nobody */
+		assert_int_equal(cost_of(before), rows[i].cost);
+		close(c);
+		rig_turn(&r);
+	}
 }
 
 static void
@@ -722,6 +772,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_lowest_rank_is_asked_and_a_lane_has_its_price),
 		TEST(what_a_key_and_its_workspace_demand_holds_whatever_a_request_says),
+		TEST(who_names_no_lane_goes_by_the_key_s_or_the_workspace_s),
 		TEST(what_is_not_known_is_named),
 		TEST(a_policy_reaches_only_those_that_are_declared_so),
 		TEST(who_speaks_another_api_is_asked_in_it),
