@@ -2,6 +2,7 @@
 
 #include "prove/h2_client.h"
 #include "prove/provider.h"
+#include "prove/session.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -42,6 +43,8 @@ name_no_model(const struct exchange *x, struct request *r)
 	plain_mark(x, mark);
 	if (is_gemini(x))
 		snprintf(r->path, sizeof r->path, "/v1beta/models/%s%s", mark, strchr(prove_forms[x->endpoint].path, ':'));
+	if (prove_forms[x->endpoint].duplex)
+		snprintf(r->path, sizeof r->path, "/v1/realtime?model=%s", mark);
 	r->body_len = (size_t)snprintf(r->body, sizeof r->body, "{\"model\":\"%s\",\"max_tokens\":9,\"input\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}",
 		mark, x->asked, x->asked);
 }
@@ -103,6 +106,8 @@ name_model(const struct client *c, const struct exchange *x, struct request *r)
 {
 	static const char member[] = "\"model\":\"";
 	char *at = strstr(r->body, member), rest[SENT_MAX];
+	if (prove_forms[x->endpoint].duplex)
+		snprintf(r->path, sizeof r->path, "/v1/realtime?model=%.120s", c->model);
 	if (is_gemini(x))
 		snprintf(r->path, sizeof r->path, "/v1beta/models/%.120s%s", c->model, strchr(prove_forms[x->endpoint].path, ':'));
 	if (!at || at[sizeof member] != '"')
@@ -243,7 +248,7 @@ by_h2(const struct client *c, const struct exchange *x, uint32_t number)
 	case CLIENT_TOO_LARGE:
 		return false;
 	default:
-		return c->h2_alone || (c->h2 && ((number >> 1 ^ number >> 3) & 1));
+		return !prove_forms[x->endpoint].duplex && (c->h2_alone || (c->h2 && ((number >> 1 ^ number >> 3) & 1)));
 	}
 }
 
@@ -253,6 +258,12 @@ begin_h2(struct link *l, const struct exchange *x, const struct request *r, uint
 	char digits[16];
 	snprintf(digits, sizeof digits, "%u", number);
 	return h2_client_begin(l, &(struct h2_request){prove_forms[x->endpoint].method, r->path, r->key, digits, r->more, prove_content_type(x->endpoint), r->body, r->body_len});
+}
+
+static bool
+begin_session(struct link *l, const struct exchange *x, const struct request *r, uint32_t number)
+{
+	return session_ask(l, x, &(struct session_request){r->path, r->key, r->more, r->body, r->body_len, number});
 }
 
 static bool
@@ -271,7 +282,8 @@ client_begin(const struct client *c, struct exchange *x, uint32_t number, struct
 	assert(r);
 	put_together(c, x, r);
 	bool sent = link_connect(l, c->port, c->tls, h2);
-	if (sent && !(h2 ? begin_h2(l, x, r, number) : begin_h1(l, x, r, number))) {
+	if (sent && !(h2 ? begin_h2 : prove_forms[x->endpoint].duplex ? begin_session
+																  : begin_h1)(l, x, r, number)) {
 		link_close(l);
 		sent = false;
 	}
@@ -351,6 +363,14 @@ read_all_h2(struct exchange *x, struct link *l)
 	return o;
 }
 
+static struct outcome
+hear_all(struct exchange *x, struct link *l)
+{
+	struct outcome o = {.passed = session_hear(l, x), .silent = l->silent};
+	link_close(l);
+	return o;
+}
+
 struct outcome
 client_end(struct exchange *x, struct link *l)
 {
@@ -369,7 +389,8 @@ client_end(struct exchange *x, struct link *l)
 		link_reset(l);
 		return gone;
 	default:
-		return l->h2 ? read_all_h2(x, l) : read_all(x, l);
+		return l->h2 ? read_all_h2(x, l) : prove_forms[x->endpoint].duplex ? hear_all(x, l)
+																		   : read_all(x, l);
 	}
 }
 

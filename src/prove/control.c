@@ -1,3 +1,4 @@
+#include "prove/guard.h"
 #include "prove/prove_priv.h"
 
 #include <fcntl.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -61,6 +63,7 @@ in_a_file(struct prove *p, const struct canaries *c, const struct planted *plant
 	snprintf(folder, sizeof folder, "%s/lethe-prove-XXXXXX", temporary && *temporary == '/' ? temporary : "/tmp");
 	search_open(&s, c);
 	bool made = mkdtemp(folder) != NULL;
+	guard_holds(made ? folder : "", 0);
 	snprintf(path, sizeof path, "%s/control", folder);
 	snprintf(name, sizeof name, "%s/%s", folder, c->all[0].text);
 	int fd = made ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
@@ -78,6 +81,7 @@ in_a_file(struct prove *p, const struct canaries *c, const struct planted *plant
 	(void)rmdir(name);
 	(void)unlink(path);
 	(void)rmdir(folder);
+	guard_holds("", 0);
 }
 
 /* Another process that keeps them in a pipe or in its memory, until it is ended. It forgets what it has from its parent. */
@@ -87,6 +91,7 @@ keeper(const struct planted *planted, const struct canaries *c, bool in_pipe, in
 	pid_t pid = fork();
 	if (pid != 0)
 		return pid;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* whoever interrupts the search leaves nobody behind */
 	int ends[2];
 	static char *volatile kept; /* read by nobody here: a compiler would drop it */
 	kept = malloc(planted->len);

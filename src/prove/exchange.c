@@ -14,7 +14,7 @@ const struct prove_way prove_way_running = {"running", CLIENT_ASKS, PROVIDER_GOE
 const struct prove_way prove_way_waiting = {"waiting", CLIENT_GONE_WAITING, PROVIDER_SILENT};
 
 const struct prove_form prove_forms[PROVE_ENDPOINT_COUNT] = {
-#define X(name, words, method, path, how, all) {words, #method, path, ANSWERED_##how == ANSWERED_STREAM, ANSWERED_##how == ANSWERED_HERE, all},
+#define X(name, words, method, path, how, all) {words, #method, path, ANSWERED_##how == ANSWERED_STREAM, ANSWERED_##how == ANSWERED_DUPLEX, ANSWERED_##how == ANSWERED_HERE, all},
 	PROVE_ENDPOINTS(X)
 #undef X
 };
@@ -108,6 +108,19 @@ static const struct texts texts[PROVE_ENDPOINT_COUNT] = {
 	[PROVE_EMBED] = {"{\"content\":{\"parts\":[{\"text\":\"%s\"}]}}", "{\"embedding\":{\"values\":[0.25]},\"note\":\"%s\"}"},
 	[PROVE_EMBED_BATCH] = {"{\"requests\":[{\"model\":\"models/g\",\"content\":{\"parts\":[{\"text\":\"%s\"}]}}]}",
 		"{\"embeddings\":[{\"values\":[0.25]}],\"note\":\"%s\"}"},
+	[PROVE_SPEECH] = {"{\"model\":\"f\",\"voice\":\"alloy\",\"input\":\"%s\"}", "RIFF%s"},
+	[PROVE_SPEECH_STREAM] = {"{\"model\":\"c\",\"voice\":\"alloy\",\"stream_format\":\"sse\",\"input\":\"%s\"}",
+		"{\"audio\":\"%s\"}", "", "data: {\"type\":\"speech.audio.delta\",\"audio\":\"%s\"}\n\n",
+		"data: {\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":9,\"output_tokens\":9,\"total_tokens\":18}}\n\n"},
+	/* Messages of a session: what is asked, what greets, what answers and what ends the answer. */
+	[PROVE_REALTIME] = {"{\"type\":\"conversation.item.create\",\"item\":{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"%s\"}]}}",
+		"{\"type\":\"error\",\"event_id\":\"event_4\",\"error\":{\"type\":\"server_error\",\"code\":null,\"message\":\"%s\",\"param\":null,\"event_id\":null}}",
+		"{\"type\":\"session.created\",\"event_id\":\"event_1\",\"session\":{\"type\":\"realtime\",\"model\":\"c\"}}",
+		"{\"type\":\"response.output_text.delta\",\"event_id\":\"event_2\",\"response_id\":\"resp_1\",\"item_id\":\"i\",\"output_index\":0,\"content_index\":0,"
+		"\"delta\":\"%s\"}",
+		"{\"type\":\"response.done\",\"event_id\":\"event_3\",\"response\":{\"object\":\"realtime.response\",\"id\":\"resp_1\",\"status\":\"completed\",\"output\":[],"
+		"\"usage\":{\"total_tokens\":18,\"input_tokens\":9,\"output_tokens\":9,\"input_token_details\":{\"text_tokens\":9,\"audio_tokens\":0,\"cached_tokens\":0},"
+		"\"output_token_details\":{\"text_tokens\":9,\"audio_tokens\":0}}}}"},
 	[PROVE_TRANSCRIPTIONS] = {PART("file\"; filename=\"a.wav") "RIFF%s\r\n" PART("model") "c\r\n--" BOUNDARY "--",
 		"{\"text\":\"%s\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":9,\"output_tokens\":9,\"total_tokens\":18}}"},
 	[PROVE_TRANSLATIONS] = {PART("model") "c\r\n" PART("file\"; filename=\"a.wav") "RIFF%s\r\n--" BOUNDARY "--", "{\"text\":\"%s\"}"},

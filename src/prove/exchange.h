@@ -12,7 +12,7 @@
 
 /*
  * X(NAME, words, method, path, how it is answered, ends in all ways)
- * In a path {file} and {request} stand for what an earlier answer named. Answered: whole or as a stream of events by the provider, or by Lethe itself.
+ * In a path {file} and {request} stand for what an earlier answer named. Answered: whole as a stream of events or as a WebSocket by the provider, or by Lethe itself.
  */
 #define PROVE_ENDPOINTS(X) \
 	X(CHAT, "chat.completions", POST, "/v1/chat/completions", WHOLE, true) \
@@ -47,6 +47,9 @@
 	X(COUNT_GEMINI, "countTokens", POST, "/v1beta/models/g:countTokens", WHOLE, false) \
 	X(EMBED, "embedContent", POST, "/v1beta/models/g:embedContent", WHOLE, false) \
 	X(EMBED_BATCH, "batchEmbedContents", POST, "/v1beta/models/g:batchEmbedContents", WHOLE, false) \
+	X(SPEECH, "audio.speech", POST, "/v1/audio/speech", WHOLE, false) \
+	X(SPEECH_STREAM, "audio.speech, in events", POST, "/v1/audio/speech", STREAM, true) \
+	X(REALTIME, "realtime", GET, "/v1/realtime?model=c", DUPLEX, true) \
 	X(TRANSCRIPTIONS, "audio.transcriptions", POST, "/v1/audio/transcriptions", WHOLE, true) \
 	X(TRANSLATIONS, "audio.translations", POST, "/v1/audio/translations", WHOLE, false) \
 	X(IMAGES, "images.generations", POST, "/v1/images/generations", WHOLE, false) \
@@ -63,6 +66,7 @@
 
 enum prove_answered { ANSWERED_WHOLE,
 	ANSWERED_STREAM,
+	ANSWERED_DUPLEX,
 	ANSWERED_HERE };
 
 enum prove_endpoint {
@@ -164,7 +168,7 @@ extern const struct prove_way prove_way_running, prove_way_waiting;
 
 struct prove_form {
 	const char *words, *method, *path;
-	bool streams, here, in_all_ways;
+	bool streams, duplex, here, in_all_ways;
 };
 extern const struct prove_form prove_forms[PROVE_ENDPOINT_COUNT];
 

@@ -1,6 +1,7 @@
 #include "prove/instance.h"
 
-#include <dirent.h>
+#include "prove/guard.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -62,6 +63,14 @@ model_json(const char *id, const char *provider)
 		"2026-01-01", "input", "1.00", "output", "2.00");
 }
 
+/* Of what it answers nothing can be counted: audio as such. */
+static json_t *
+flat_model_json(const char *id, const char *provider)
+{
+	return json_pack("{s:s, s:s, s:i, s:i, s:[{s:s, s:s, s:s, s:s}]}", "id", id, "provider", provider, "context", 100000, "output", 10000, "prices", "from", "2026-01-01",
+		"input", "0", "output", "0", "per_request", "0.01");
+}
+
 static json_t *
 listen_json(const struct instance *i)
 {
@@ -80,10 +89,10 @@ write_config(const struct instance *i)
 	snprintf(drain, sizeof drain, "%ums", 1000 + i->version);
 	snprintf(path, sizeof path, "%s/lethe.yaml", i->folder);
 	snprintf(log, sizeof log, "%s/lethe.log", i->folder);
-	json_t *c = json_pack("{s:i, s:{s:s, s:s}, s:{s:s}, s:{s:i}, s:{s:s, s:s, s:s}, s:[o,o,o], s:[o,o,o,o]}", "edges", INSTANCE_EDGES, "log", "file", log,
-		"level", "info", "metrics", "listen", "127.0.0.1:0", "limits", "body_bytes", PROVE_BODY_LIMIT, "timeouts", "first_byte", "4s", "between_bytes", "2s",
-		"drain", drain, "providers", provider_json(i, "openai", "/v1"), provider_json(i, "anthropic", "/v1"), provider_json(i, "gemini", "/v1beta"), "models",
-		model_json("c", "openai"), model_json("r", "openai"), model_json("m", "anthropic"), model_json("g", "gemini"));
+	json_t *c = json_pack("{s:i, s:{s:s, s:s}, s:{s:s}, s:{s:i, s:i}, s:{s:s, s:s, s:s, s:s, s:s}, s:[o,o,o], s:[o,o,o,o,o]}", "edges", INSTANCE_EDGES, "log", "file", log,
+		"level", "info", "metrics", "listen", "127.0.0.1:0", "limits", "body_bytes", PROVE_BODY_LIMIT, "websocket_message_bytes", PROVE_BODY_LIMIT, "timeouts", "first_byte", "4s", "between_bytes", "2s",
+		"drain", drain, "websocket_idle", "2s", "websocket_close", "1s", "providers", provider_json(i, "openai", "/v1"), provider_json(i, "anthropic", "/v1"), provider_json(i, "gemini", "/v1beta"), "models",
+		model_json("c", "openai"), model_json("r", "openai"), model_json("m", "anthropic"), model_json("g", "gemini"), flat_model_json("f", "openai"));
 	json_t *listen = listen_json(i);
 	bool written = c && listen && json_object_update(c, listen) == 0;
 	if (written) /* the report says which memory it was */
@@ -106,23 +115,6 @@ give_away(const struct instance *i)
 			return false;
 	}
 	return true;
-}
-
-static void
-remove_folder(const char *path)
-{
-	char below[PATH_MAX];
-	struct dirent *entry;
-	DIR *dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || (size_t)snprintf(below, sizeof below, "%s/%s", path, entry->d_name) >= sizeof below)
-			continue;
-		if (unlink(below) != 0)
-			remove_folder(below);
-	}
-	if (dir)
-		closedir(dir);
-	(void)rmdir(path);
 }
 
 /* ---- its processes ---- */
@@ -210,8 +202,10 @@ start(struct instance *i)
 		become_server(i, self);
 	if (self >= 0)
 		close(self);
-	if (i->pid > 0)
+	if (i->pid > 0) {
+		guard_holds(i->folder, i->pid);
 		return await_start(i);
+	}
 	snprintf(i->why, sizeof i->why, "the server can't be started: %s", strerror(errno));
 	return false;
 }
@@ -225,6 +219,7 @@ make_files(struct instance *i)
 		i->folder[0] = '\0';
 		return false;
 	}
+	guard_holds(i->folder, 0);
 	snprintf(i->data, sizeof i->data, "%s/data", i->folder);
 	if (link_certificate_make(i->folder, &i->certificate))
 		return true;
@@ -286,6 +281,7 @@ instance_stop(struct instance *i)
 		waitpid(i->pid, NULL, 0);
 		i->pid = 0;
 	}
+	guard_holds(i->folder, 0);
 }
 
 void
@@ -299,6 +295,7 @@ instance_close(struct instance *i)
 	if (i->folder[0] != '\0')
 		remove_folder(i->folder);
 	i->folder[0] = '\0';
+	guard_holds("", 0);
 }
 
 /* ---- commands ---- */

@@ -1,7 +1,9 @@
 #include "prove/prove.h"
 
+#include "prove/guard.h"
 #include "prove/prove_priv.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -201,6 +203,10 @@ prove_run(const struct prove_options *o, char why[600])
 	struct prove p = {.o = o, .begun = time(NULL)};
 	bool tried = true;
 	signal(SIGPIPE, SIG_IGN);
+	if (!guard_open()) {
+		snprintf(why, 600, "no process can be started that clears up: %s", strerror(errno));
+		return NULL;
+	}
 	p.report = begin_report(o);
 	p.facts = json_object_get(p.report, "facts");
 	p.places = json_object_get(p.report, "places");
@@ -218,6 +224,7 @@ prove_run(const struct prove_options *o, char why[600])
 			tried = run_instance(&p, &kinds[k], why);
 	end_report(&p);
 	canaries_close(&p.canaries);
+	guard_close();
 	if (tried)
 		return p.report;
 	json_decref(p.report);

@@ -1,5 +1,7 @@
 #include "prove/provider.h"
 
+#include "prove/session.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -289,6 +291,11 @@ serve_one(struct provider *p, struct link *l, char *head)
 		return false;
 	struct exchange *x = &p->exchanges[id];
 	atomic_fetch_add(&p->requests, 1);
+	const char *session = prove_forms[x->endpoint].duplex && session_is_agreed(x->way->provider) ? field(head, "sec-websocket-key") : NULL;
+	if (session) {
+		session_serve(l, x, session, &p->stop);
+		return false;
+	}
 	if (x->way->provider == PROVIDER_EARLY)
 		return answer(p, l, x) && false;
 	if (!read_body(l, head, len - head_len, head + head_len))

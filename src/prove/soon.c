@@ -64,7 +64,7 @@ static bool
 try_group(struct traffic *t, const struct client *c, enum prove_endpoint first, unsigned count, bool last, struct seen *seen)
 {
 	uint64_t from = now_us(), look = from + LOOK_MS * 1000;
-	unsigned passed = traffic_answered(t, c, first, count);
+	unsigned h2_before = t->passed_h2, passed = traffic_answered(t, c, first, count), by_h2 = t->passed_h2 - h2_before;
 	for (uint64_t now = now_us(); now < look; now = now_us()) {
 		const struct timespec pause = {.tv_nsec = (long)(look - now) * 1000};
 		nanosleep(&pause, NULL);
@@ -80,7 +80,7 @@ try_group(struct traffic *t, const struct client *c, enum prove_endpoint first, 
 	seen->again += !done;
 	if (done) {
 		seen->answered += passed;
-		seen->by_h2 += c->h2_alone ? passed : 0;
+		seen->by_h2 += by_h2;
 		seen->oldest_us = age > seen->oldest_us ? age : seen->oldest_us;
 		seen->left = seen->left || left;
 	}

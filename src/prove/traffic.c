@@ -159,7 +159,7 @@ traffic_begin_running(struct traffic *t, const char *key, const struct prove_way
 	memcpy(c.key, key, PROVE_KEY_MAX);
 	ret->count = 0;
 	for (unsigned n = 0, e = 0; n < RUNNING_MAX; e = (e + 1) % PROVE_ENDPOINT_COUNT) {
-		if (!prove_forms[e].streams)
+		if (!prove_forms[e].streams && !prove_forms[e].duplex)
 			continue;
 		n++;
 		t->passed += begin_running(t, &c, (enum prove_endpoint)e, way, ret) && way == &prove_way_running;

@@ -3,9 +3,10 @@ import { randomBytes } from "node:crypto";
 import { request } from "node:http";
 import { connect } from "node:http2";
 import OpenAI, { toFile } from "openai";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type Account, type Json, Lethe, nano } from "../harness/lethe.ts";
 import { type Answer, events, json, Provider } from "../harness/provider.ts";
+import { Sim } from "../harness/sim.ts";
 import { until } from "../harness/until.ts";
 
 let p: Provider;
@@ -128,6 +129,32 @@ describe("speech", () => {
 		expect(p.last.url).toBe("/v1/audio/speech");
 		expect(p.last.body).toEqual({ model: "gpt-4o-mini-tts", voice: "alloy", input: "Hello", stream_format: "sse" });
 		await cost("0.0012084"); // 14 x $0.60 + 100 x $12
+	});
+
+	test("from the simulated provider, in events and as such", async () => {
+		const sim = await Sim.start();
+		onTestFinished(() => sim.stop());
+		const kind = { provider: "openai", context: 100_000, output: 4_000 };
+		const other = await Lethe.start({
+			config: {
+				providers: [{ name: "openai", url: `${sim.url}/v1`, keys: [{ env: "SIM_API_KEY" }], pass_headers: ["x-sim"] }],
+				models: [
+					{ ...kind, id: "speaks", prices: [{ from: "2026-01-01", input: "0.60", audio_out: "12.00", output: "12.00" }] },
+					{ ...kind, id: "flat", prices: [{ from: "2026-01-01", input: "0", output: "0", per_request: "0.01" }] },
+				],
+			},
+		});
+		onTestFinished(() => other.finish());
+		const b = await other.account("listener", "100");
+		const speak = (name: string, script: string, format: "sse" | "audio") => new OpenAI({ apiKey: b.key, baseURL: `${other.url}/v1`, maxRetries: 0 })
+			.audio.speech.create({ model: name, voice: "alloy", input: "Hello", stream_format: format }, { headers: { "x-sim": script } });
+		const events = await (await speak("speaks", "chunks=3, prompt_tokens=14, completion_tokens=100", "sse")).text();
+		expect(events.match(/speech\.audio\.delta/g)).toHaveLength(3);
+		const sound = await speak("flat", "body_bytes=100000", "audio");
+		expect(sound.headers.get("content-type")).toBe("audio/mpeg");
+		expect(await sound.arrayBuffer()).toHaveProperty("byteLength", 100_000);
+		await until("both are booked", async () => (await other.usage(b.id))["requests"] === 2);
+		expect(nano("100") - (await other.balance(b.id))).toBe(nano("0.0112084")); // 14 x $0.60 + 100 x $12 of a million, and $0.01
 	});
 
 	test("as such it says nothing of its cost: where only the request has a price it comes byte by byte, else it is refused and says why", async () => {

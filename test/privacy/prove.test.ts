@@ -1,10 +1,11 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createPublicKey, verify } from "node:crypto";
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Json, letheGives } from "../harness/lethe.ts";
 import { letheBinary, removeFolder, root, temporaryFolder } from "../harness/paths.ts";
+import { until } from "../harness/until.ts";
 import { world } from "../harness/world.ts";
 
 const isRoot = process.getuid!() === 0;
@@ -44,13 +45,13 @@ describe("lethe prove", () => {
 		expect(rows(report, "facts").filter((row) => row["instance"] === "control")).toHaveLength(4);
 		const soon = rows(report, "facts").filter((row) => String(row["fact"]).startsWith("right behind the last byte"));
 		expect(soon).toHaveLength(isRoot ? 1 : 0);
-		for (const row of soon) expect(row["seen"]).toMatch(/^90 answers, 45 by HTTP\/2/);
+		for (const row of soon) expect(row["seen"]).toMatch(/^96 answers, 47 by HTTP\/2/);
 	});
 
 	test("has sent marks in every way and looked everywhere", () => {
 		expect(report["marks"]).toBeGreaterThan(1000);
 		expect(report["ways"]).toBeGreaterThan(40);
-		expect(report["endpoints"]).toBe(45);
+		expect(report["endpoints"]).toBe(48);
 		const places = new Set(rows(report, "places").map((row) => row["place"]));
 		for (const role of ["edge", "super", "dialer", "ledger", "scribe"]) expect(places).toContain(`memory of lethe-${role}`);
 		for (const place of ["data, log and working folder", "metrics", "/tmp"]) expect(places).toContain(place);
@@ -95,6 +96,30 @@ test.skipIf(!isRoot)("without root it searches what it may, and says so", () => 
 	expect(report["root"]).toBe(false);
 	const memory = rows(report, "places").filter((row) => String(row["place"]).startsWith("memory"));
 	expect(memory.every((row) => row["closed"] > 0)).toBe(true);
+}, 120_000);
+
+/** Command lines of processes that name a folder. */
+const namedBy = (folder: string) => readdirSync("/proc").filter((pid) => {
+	try {
+		return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(folder);
+	} catch {
+		return false; // it has ended meanwhile
+	}
+});
+
+test.each(["SIGTERM", "SIGINT", "SIGKILL"] as const)("ended by %s it leaves neither files nor processes", async (signal) => {
+	const own = temporaryFolder();
+	chmodSync(own, 0o777);
+	const run = spawn(letheBinary, ["prove", "--quick", "--json"], { env: { ...process.env, TMPDIR: own }, stdio: ["ignore", "pipe", "inherit"] });
+	// Its output ends with the last process that has it: the one that clears up.
+	const over = new Promise((ended) => run.on("close", ended));
+	run.stdout.resume();
+	await until("its server serves", () => readdirSync(own).some((name) => existsSync(join(own, name, "data", "endpoint"))), 60_000);
+	run.kill(signal);
+	await over;
+	expect(readdirSync(own)).toEqual([]);
+	expect(namedBy(own)).toEqual([]);
+	removeFolder(own);
 }, 120_000);
 
 test("a server that runs is searched as well, and goes on running", async () => {

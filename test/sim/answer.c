@@ -110,6 +110,14 @@ made_up_piece(const struct sim_run *r, uint64_t index, uint64_t now_ns, struct t
 		text_str(t, WORDS[index % ARRAY_LEN(WORDS)]);
 }
 
+/* A stand-in for sound: letters, so that they are base64 as well. What is echoed is `said` as it was written. */
+static void
+sound(const struct sim_run *r, uint64_t index, size_t bytes, struct text *t)
+{
+	for (size_t i = 0; i < bytes && !t->cut; i++)
+		text_add(t, "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + (index + i) % 26, 1);
+}
+
 /* ---- decisions ---- */
 
 static void
@@ -178,6 +186,7 @@ sim_run_init(struct sim_run *r, const struct sim_request *q, uint64_t id, uint64
 	r->n = q->n ? q->n : 1;
 	decide_content(r, q);
 	decide_counts(r, q);
+	r->phase = r->speech ? SIM_PHASE_CONTENT : SIM_PHASE_ROLE;
 }
 
 void
@@ -347,11 +356,36 @@ plain_body(const struct sim_run *r, size_t room, uint64_t now_ns, struct text *t
 	text_lit(t, "  \"service_tier\": \"default\",\n  \"system_fingerprint\": \"fp_de604bd877\"\n}\n");
 }
 
+enum { SOUND_BYTES = 3000,
+	SOUND_PIECE = 64 };
+
+static size_t
+sound_piece(const struct sim_run *r)
+{
+	return or_default(r->script.chunk_bytes, SOUND_PIECE);
+}
+
+/* Audio as such. */
+static void
+speech_body(const struct sim_run *r, struct text *t)
+{
+	if (r->said_len)
+		text_span(t, said(r));
+	else if (r->script.chunks >= 0)
+		sound(r, 0, (size_t)r->chunks * sound_piece(r), t);
+	else
+		sound(r, 0, or_default(r->script.body_bytes, SOUND_BYTES), t);
+}
+
 /* A wished size is met exactly: the body is measured with no filler first. */
 void
 sim_run_body(const struct sim_run *r, uint64_t now_ns, struct text *t)
 {
 	size_t before = t->len, room = 0;
+	if (r->speech) {
+		speech_body(r, t);
+		return;
+	}
 	if (r->script.body_bytes >= 0 && !r->said_len && !r->tool_calls) {
 		plain_body(r, 0, now_ns, t);
 		size_t empty = t->len - before;
@@ -366,6 +400,8 @@ sim_run_body(const struct sim_run *r, uint64_t now_ns, struct text *t)
 size_t
 sim_run_body_most(const struct sim_run *r)
 {
+	if (r->speech)
+		return BODY_OVERHEAD + r->said_len + SOUND_BYTES + or_default(r->script.body_bytes, 0) + (size_t)r->chunks * sound_piece(r);
 	size_t content = or_default(r->script.body_bytes, 0) + r->said_len + sizeof PLAIN_TEXT + r->tool_calls * 400u;
 	if (r->script.chunks >= 0)
 		content += (size_t)r->chunks * (or_default(r->script.chunk_bytes, 16) + 24);
@@ -659,6 +695,50 @@ say(struct sim_run *r, uint64_t now_ns, struct text *t)
 	}
 }
 
+static void
+speech_end(const struct sim_run *r, struct text *t)
+{
+	text_lit(t, "data: {\"type\":\"speech.audio.done\"");
+	if (r->script.usage != SIM_USAGE_none) {
+		text_lit(t, ",\"usage\":{\"input_tokens\":");
+		amount(r, r->prompt_tokens, t);
+		text_lit(t, ",\"output_tokens\":");
+		amount(r, r->completion_tokens, t);
+		text_lit(t, ",\"total_tokens\":");
+		amount(r, r->prompt_tokens + r->completion_tokens, t);
+		text_lit(t, "}");
+	}
+	text_lit(t, "}");
+	line_end(r, t);
+	line_end(r, t);
+}
+
+/* Without [DONE]: the last event says that it is the last. */
+static void
+say_speech(struct sim_run *r, struct text *t)
+{
+	switch (r->phase == SIM_PHASE_CONTENT ? content_or_later(r) : r->phase) {
+	case SIM_PHASE_CONTENT:
+		text_lit(t, "data: {\"type\":\"speech.audio.delta\",\"audio\":\"");
+		if (said(r).len)
+			text_span(t, next_said_piece(r));
+		else
+			sound(r, r->index, sound_piece(r), t);
+		text_lit(t, "\"}");
+		line_end(r, t);
+		line_end(r, t);
+		content_advance(r);
+		return;
+	case SIM_PHASE_ERROR:
+		error_event(r, t);
+		break;
+	default:
+		speech_end(r, t);
+		break;
+	}
+	r->phase = SIM_PHASE_END;
+}
+
 bool
 sim_run_event(struct sim_run *r, uint64_t now_ns, struct text *t)
 {
@@ -669,7 +749,10 @@ sim_run_event(struct sim_run *r, uint64_t now_ns, struct text *t)
 	}
 	if (r->script.malformed == SIM_MALFORMED_sse && r->events == 2)
 		bare_json(r, t);
-	say(r, now_ns, t);
+	if (r->speech)
+		say_speech(r, t);
+	else
+		say(r, now_ns, t);
 	r->events++;
 	return r->phase != SIM_PHASE_END;
 }

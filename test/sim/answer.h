@@ -26,6 +26,7 @@ struct sim_run {
 	struct sim_script script;
 	uint64_t id, created;
 	char model[96], tool[65];
+	bool speech; /* audio, as such or in events; else a chat completion. Set before sim_run_init() */
 	bool stream, include_usage, obfuscation;
 	uint32_t n, tool_calls;
 	uint64_t chunks, prompt_tokens, completion_tokens;
@@ -41,7 +42,7 @@ struct sim_run {
 	size_t at; /* what was said of `said`, or of a call's arguments */
 };
 
-/* Decides everything about the answer. r: zeroed but for its script. created: Unix time. */
+/* Decides everything about the answer. r: zeroed but for its script and what kind it is. created: Unix time. */
 void sim_run_init(struct sim_run *r, const struct sim_request *q, uint64_t id, uint64_t created);
 void sim_run_finish(struct sim_run *r);
 

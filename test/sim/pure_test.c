@@ -193,12 +193,15 @@ a_gzip_stream_ends_with_its_sum_and_length(void **state)
 
 /* ---- answers ---- */
 
+static bool spoken; /* answers are speech */
+
 static void
 answer(const char *script, const char *body, struct sim_run *ret)
 {
 	struct sim_request q;
 	struct span bad;
 	memset(ret, 0, sizeof *ret);
+	ret->speech = spoken;
 	assert_true(sim_script_parse(of(script), &ret->script, &bad));
 	assert_true(sim_request_scan(of(body), &q));
 	sim_run_init(ret, &q, 1, 1770933892);
@@ -343,6 +346,48 @@ a_stream_is_what_the_script_asks(void **state)
 	}
 }
 
+#define SPEAK "{\"model\":\"m\",\"voice\":\"v\",\"input\":\"12345678\""
+
+static const struct expectation SPOKEN[] = {
+	{"", "", "speech.audio.delta", 8},
+	{"chunks=3,chunk_bytes=5", "", "\"audio\":\"ABCDE\"", 1},
+	{"chunks=3,chunk_bytes=5", "", "\"audio\":\"CDEFG\"", 1},
+	{"chunks=3", "", "{\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":2,\"output_tokens\":3,\"total_tokens\":5}}\n\n", 1},
+	{"", "", "[DONE]", 0},
+	{"prompt_tokens=14,completion_tokens=100", "", "\"input_tokens\":14,\"output_tokens\":100,", 1},
+	{"usage=none", "", "usage", 0},
+	{"usage=none", "", "speech.audio.done", 1},
+	{"echo=1,chunks=2", "", "\"audio\":\"1234\"", 1},
+	{"mid_error=3", "", "speech.audio.delta", 3},
+	{"mid_error=3", "", "speech.audio.done", 0},
+	{"mid_error=3", "", "data: {\"error\":", 1},
+};
+
+static void
+speech_in_events_is_what_the_script_asks(void **state)
+{
+	spoken = true;
+	for (size_t i = 0; i < ARRAY_LEN(SPOKEN); i++)
+		check(&SPOKEN[i], streamed(SPOKEN[i].script, SPEAK ",\"stream_format\":\"sse\"}"));
+	spoken = false;
+}
+
+static void
+speech_as_such_has_the_wished_size(void **state)
+{
+	static const struct {
+		const char *script;
+		size_t bytes;
+	} wished[] = {{"body_bytes=1", 1}, {"body_bytes=100000", 100000}, {"chunks=7,chunk_bytes=100", 700}, {"echo=1", 8}};
+	spoken = true;
+	for (size_t i = 0; i < ARRAY_LEN(wished); i++) {
+		char *got = plain(wished[i].script, SPEAK ",\"stream_format\":\"audio\"}");
+		assert_int_equal(strlen(got), wished[i].bytes);
+		free(got);
+	}
+	spoken = false;
+}
+
 static void
 tool_arguments_come_back_together(void **state)
 {
@@ -379,6 +424,8 @@ main(void)
 		cmocka_unit_test(a_plain_answer_is_what_the_script_asks),
 		cmocka_unit_test(a_stream_is_what_the_script_asks),
 		cmocka_unit_test(tool_arguments_come_back_together),
+		cmocka_unit_test(speech_in_events_is_what_the_script_asks),
+		cmocka_unit_test(speech_as_such_has_the_wished_size),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -267,6 +267,16 @@ tool_choice(struct scan *s, struct sim_request *r, struct span *ret_chosen)
 	r->tool_forced = is(choice, "required");
 }
 
+/* Audio is as it is, unless it is asked for in events. */
+static void
+stream_format(struct scan *s, bool *ret_stream)
+{
+	struct span format = {0};
+	uint64_t unused = 0;
+	text_value(s, &format, &unused);
+	*ret_stream = is(format, "sse");
+}
+
 static void
 top_level(struct scan *s, struct span key, struct sim_request *r, struct span *chosen)
 {
@@ -279,6 +289,10 @@ top_level(struct scan *s, struct span key, struct sim_request *r, struct span *c
 			message(s, r);
 	else if (is(key, "stream"))
 		flag(s, &r->stream);
+	else if (is(key, "input"))
+		text_value(s, &r->last_user, &r->text_bytes);
+	else if (is(key, "stream_format"))
+		stream_format(s, &r->stream);
 	else if (is(key, "stream_options"))
 		stream_options(s, r);
 	else if (is(key, "n")) {

@@ -1,5 +1,5 @@
 /*
- * What the simulator reads of a chat completion request, in one pass without a tree. Pure; the
+ * What the simulator reads of a chat completion or speech request, in one pass without a tree. Pure; the
  * spans point into the caller's body.
  */
 #ifndef SIM_SCAN_H
@@ -9,7 +9,7 @@
 
 struct sim_request {
 	struct span model; /* as written in the JSON string, escapes included; empty: not given */
-	struct span last_user; /* text of the last user message, as written; empty: none */
+	struct span last_user; /* text of the last user message, or what is to be spoken, as written; empty: none */
 	struct span tool; /* name of the tool that tool_choice names, else of the first tool */
 	bool stream, include_usage;
 	bool obfuscation; /* stream_options.include_obfuscation, on unless it says false */

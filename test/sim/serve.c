@@ -11,7 +11,7 @@ enum {
 };
 static const size_t ANSWER_MOST = 256u << 20;
 
-static const char JSON_TYPE[] = "application/json";
+static const char JSON_TYPE[] = "application/json", AUDIO_TYPE[] = "audio/mpeg";
 
 /* ---- exchanges ---- */
 
@@ -138,7 +138,7 @@ send_whole(struct sim_conn *c, unsigned status, char *bytes, size_t len)
 	struct span body = coded(x, (struct span){bytes + HEAD_ROOM, len}, true, room, coded_most(len));
 	char head_bytes[HEAD_ROOM];
 	struct text head = text_on(head_bytes, sizeof head_bytes);
-	write_head(c, status, JSON_TYPE, body.len, &head);
+	write_head(c, status, x->run.speech && status < 300 ? AUDIO_TYPE : JSON_TYPE, body.len, &head);
 	arm_cut(c, head.len);
 	if (s->malformed == SIM_MALFORMED_chunk)
 		text_lit(&head, "zz\r\n");
@@ -359,7 +359,7 @@ understand(const struct sim_conn *c, struct span body, struct sim_request *ret)
 }
 
 static void
-chat(struct sim_conn *c, const struct http1_head *h, struct span body)
+answer(struct sim_conn *c, const struct http1_head *h, struct span body, bool speech)
 {
 	struct sim_exchange *x = c->exchange;
 	struct sim_request q;
@@ -376,6 +376,7 @@ chat(struct sim_conn *c, const struct http1_head *h, struct span body)
 		return;
 	}
 	const struct sim_script *s = &x->run.script;
+	x->run.speech = speech;
 	sim_run_init(&x->run, &q, ++c->server->next_id, c->server->unix_time);
 	if (!x->run.stream && sim_run_body_most(&x->run) > ANSWER_MOST)
 		send_error(c, 400, "x-sim: the answer would be too large for the simulator");
@@ -502,13 +503,13 @@ route(struct sim_conn *c, const struct http1_head *h, struct span body)
 	const char *mark = memchr(h->target.at, '?', h->target.len);
 	struct span path = {h->target.at, mark ? (size_t)(mark - h->target.at) : h->target.len};
 	struct span query = {mark ? mark + 1 : NULL, mark ? h->target.len - path.len - 1 : 0};
-	bool is_chat = is(path, SPAN("/v1/chat/completions"));
+	bool is_speech = is(path, SPAN("/v1/audio/speech")), is_chat = is(path, SPAN("/v1/chat/completions")) || is_speech;
 	if (path.len > 4 && memcmp(path.at, "/v1/", 4) == 0 && !authorized(c, h))
 		send_error(c, 401, NULL);
 	else if (is(path, SPAN("/v1/realtime")))
 		realtime(c, h, query);
 	else if (is_chat && h->method == HTTP1_POST)
-		chat(c, h, body);
+		answer(c, h, body, is_speech);
 	else if (is_chat)
 		send_error(c, 405, NULL);
 	else if (h->method != HTTP1_GET || !get(c, path, query))
