@@ -112,6 +112,12 @@ json_scan_complete(const struct json_scan *s)
 	return s->state == DONE || (s->state == IN_NUMBER && s->depth == 0 && number_may_end(s->number_state));
 }
 
+uint64_t
+json_scan_open_text(const struct json_scan *s)
+{
+	return s->state == IN_STRING && s->capture ? s->value_at : JSON_NO_OFFSET;
+}
+
 static inline uint64_t
 offset_of(const struct json_scan *s, const char *p)
 {

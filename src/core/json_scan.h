@@ -115,6 +115,9 @@ void json_scan_want_separator(struct json_scan *s);
  */
 bool json_scan_complete(const struct json_scan *s);
 
+/* At the end of the input: where the string begins that it has cut, if its text is to be shown; else JSON_NO_OFFSET. */
+uint64_t json_scan_open_text(const struct json_scan *s);
+
 /*
  * A number's text as a whole number from 0 to max. False when it is negative, fractional, has an exponent or
  * is larger.

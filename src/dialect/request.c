@@ -426,6 +426,18 @@ on_file_uri(enum json_token t, const struct json_event *ev)
 	return t == JSON_STRING && is_stored_at_google(ev->text, ev->cut) ? REQUEST_FOREIGN_OBJECT : REQUEST_OK;
 }
 
+/* Tools that the caller runs itself, and those of the provider's that make no files: by how their names begin. */
+static bool
+names_nothing(const struct json_event *ev)
+{
+	static const char *const known[] = {"function", "custom", "web_search", "web_fetch", "image_generation", "local_shell", "apply_patch", "computer", "bash_",
+		"text_editor", "memory", "tool_search", "mcp"};
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (begins(ev, known[i]))
+			return true;
+	return false;
+}
+
 static enum request_error
 on_tool_type(struct request_facts *r, enum json_token t, const struct json_event *ev)
 {
@@ -434,6 +446,7 @@ on_tool_type(struct request_facts *r, enum json_token t, const struct json_event
 	unsigned tools = (unsigned)begins(ev, "web_search") << TOOL_web_search | (unsigned)begins(ev, "file_search") << TOOL_file_search |
 		(unsigned)begins(ev, "code_interpreter") << TOOL_code_session;
 	r->server_tools |= (uint8_t)tools;
+	r->may_name |= !names_nothing(ev);
 	return REQUEST_OK;
 }
 
@@ -490,18 +503,28 @@ on_object_name(struct request_facts *r, enum json_token t, const struct json_eve
 	return REQUEST_OK;
 }
 
+static void
+on_cited(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	if (t == JSON_STRING && r->cited_count < REQUEST_CITED_MAX && ev->end - ev->at <= UINT32_MAX)
+		r->cited[r->cited_count++] = (struct request_object_name){ev->at, (uint32_t)(ev->end - ev->at)};
+}
+
 static enum request_error
 on_inner(struct request_facts *r, struct scan_state *st, enum json_token t, const struct json_event *ev)
 {
 	switch ((enum request_node)ev->node) {
 	case NODE_FOREIGN:
 		return t == JSON_NULL ? REQUEST_OK : REQUEST_FOREIGN_OBJECT;
-	case NODE_FOREIGN_TEXT:
-		return t == JSON_STRING ? REQUEST_FOREIGN_OBJECT : REQUEST_OK;
 	case NODE_REPEATED_MODEL:
 		return on_repeated_model(r, t, ev);
 	case NODE_OBJECT:
 		return on_object_name(r, t, ev);
+	case NODE_OBJECT_OR_MORE:
+		return t == JSON_STRING ? on_object_name(r, t, ev) : REQUEST_OK;
+	case NODE_CITED:
+		on_cited(r, t, ev);
+		break;
 	case NODE_USER_ID:
 		if (r->user_id.bytes) /* ours to edit would be only one of them */
 			return REQUEST_DUPLICATE;
@@ -803,7 +826,7 @@ edit_user(struct edits *e, const struct request_facts *r, const struct request_l
 uint32_t
 request_edit_count(const struct request_facts *r)
 {
-	return r->model_count + r->object_count + 6;
+	return r->model_count + r->object_count + r->cited_count + 6;
 }
 
 uint32_t
@@ -815,6 +838,9 @@ request_edits(const struct request_facts *r, const struct request_wish *wish, st
 	edit_repeated_models(&e, r, wish->model);
 	for (uint32_t i = 0; i < r->object_count; i++)
 		add(&e, r->objects[i].at, r->objects[i].bytes, wish->objects[i]);
+	for (uint32_t i = 0; wish->cited && i < r->cited_count; i++)
+		if (wish->cited[i].len)
+			add(&e, r->cited[i].at, r->cited[i].bytes, wish->cited[i]);
 	if (wish->ask_usage)
 		edit_usage(&e, r);
 	if (wish->cap)

@@ -19,7 +19,8 @@ enum {
 	REQUEST_N_MAX = 128, /* answers to one request */
 	REQUEST_MODELS_MAX = 128, /* places where a body names its model: requests of one batchEmbedContents */
 	REQUEST_OBJECTS_MAX = 32, /* places where a body names an object of the caller's */
-	REQUEST_EDITS_MAX = REQUEST_MODELS_MAX + REQUEST_OBJECTS_MAX + 6,
+	REQUEST_CITED_MAX = 64, /* … where an earlier answer did, as far as they are looked at */
+	REQUEST_EDITS_MAX = REQUEST_MODELS_MAX + REQUEST_OBJECTS_MAX + REQUEST_CITED_MAX + 6,
 	REQUEST_EDIT_TEXT_MAX = 640, /* room that request_edits() needs */
 };
 
@@ -90,6 +91,7 @@ struct request_facts {
 	bool plain_answer; /* text, subtitles or the sound itself were asked for: an answer without usage */
 	bool geo_us; /* inference in one country was asked, which costs more */
 	uint8_t tier; /* enum service_tier that was asked; standard when nothing or the provider's choice */
+	bool may_name; /* a tool of the provider's may be used whose answers name files (naming.h) */
 	uint8_t server_tools; /* bit per enum tool_kind that the provider may use and bill */
 	uint32_t tool_uses; /* bound that the caller gave them, 0: none */
 	uint32_t cap, n; /* n: answers that are made, for all prompts together */
@@ -124,6 +126,9 @@ struct request_facts {
 		uint64_t at;
 		uint32_t bytes;
 	} objects[REQUEST_OBJECTS_MAX];
+	/* The same in what the provider said before: they may be anything. */
+	uint32_t cited_count;
+	struct request_object_name cited[REQUEST_CITED_MAX];
 	uint32_t model_count; /* Gemini: places that repeat the path's model, each of models_bytes[i] bytes */
 	uint32_t models_at[REQUEST_MODELS_MAX];
 	uint16_t models_bytes[REQUEST_MODELS_MAX];
@@ -158,6 +163,7 @@ struct request_wish {
 	uint32_t cap; /* 0: none */
 	struct span user; /* … put in place of who the caller says that asks, or where it says nothing; needs no escaping; empty: the caller's stands */
 	const struct span *objects; /* what stands in the places of facts.objects, as JSON strings */
+	const struct span *cited; /* the same for facts.cited; empty ones, and all of them if this is NULL: the caller's stands */
 };
 
 /*

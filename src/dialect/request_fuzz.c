@@ -77,7 +77,7 @@ check_repeated(struct span out, const struct request_facts *o)
 static void
 check_objects(struct span out, const struct request_facts *r, const struct request_facts *o)
 {
-	assert(o->object_count == r->object_count);
+	assert(o->object_count == r->object_count && o->cited_count == r->cited_count && o->may_name == r->may_name);
 	for (uint32_t i = 0; i < o->object_count; i++)
 		assert(o->objects[i].bytes == 8 && o->objects[i].at + 8 <= out.len && !memcmp(out.at + o->objects[i].at, "\"file-1\"", 8));
 }

@@ -101,8 +101,8 @@ static const struct json_edge responses_root[] = {
 /* What an item of the input says, and what stands anywhere inside of it. */
 #define RESPONSES_INSIDE \
 	EDGE("image_url", NODE_IMAGE_DATA), EDGE("file_data", NODE_MEDIA_DATA), EDGE("file_id", NODE_OBJECT), EDGE("data", NODE_MEDIA_DATA), \
-		EDGE("container", NODE_FOREIGN_TEXT), EDGE("container_id", NODE_FOREIGN), EDGE("vector_store_ids", NODE_FOREIGN), \
-		EDGE("annotations", NODE_NONE), /* of earlier answers: they may name files that the provider made for them */ \
+		EDGE("container", NODE_OBJECT_OR_MORE), EDGE("container_id", NODE_OBJECT), EDGE("vector_store_ids", NODE_FOREIGN), \
+		EDGE("annotations", NODE_CITATIONS), /* of earlier answers: they may name files that the provider made for them */ \
 		EDGE("results", NODE_NONE), EDGE("parameters", NODE_NONE), EDGE("input_schema", NODE_NONE) /* schemas, as in tools */
 static const struct json_edge responses_item[] = {
 	EDGE("type", NODE_ITEM_TYPE),
@@ -124,16 +124,17 @@ static const struct json_edge responses_part[] = {
 static const struct json_edge responses_tool[] = {
 	EDGE("type", NODE_TOOL_TYPE),
 	EDGE("vector_store_ids", NODE_FOREIGN),
-	EDGE("container", NODE_FOREIGN_TEXT),
+	EDGE("container", NODE_OBJECT_OR_MORE),
 	EDGE("parameters", NODE_NONE), /* a function's schema: its members have the caller's own names */
 };
 static const struct json_edge responses_tool_inside[] = {
-	EDGE("file_id", NODE_FOREIGN),
-	EDGE("file_ids", NODE_FOREIGN),
-	EDGE("container_id", NODE_FOREIGN),
+	EDGE("file_id", NODE_OBJECT),
+	EDGE("file_ids", NODE_OBJECTS),
+	EDGE("container_id", NODE_OBJECT),
 	EDGE("vector_store_ids", NODE_FOREIGN),
 	EDGE("skill_id", NODE_FOREIGN),
 };
+static const struct json_edge responses_citation[] = {EDGE("file_id", NODE_CITED), EDGE("container_id", NODE_CITED)};
 static const struct json_node responses_nodes[NODE_COUNT] = {
 	[NODE_CACHE_KEY] = {.text = true},
 	[NODE_USER] = {.text = true},
@@ -152,7 +153,10 @@ static const struct json_node responses_nodes[NODE_COUNT] = {
 	[NODE_TOOLS] = {.element = NODE_TOOL},
 	[NODE_TOOL] = {EDGES(responses_tool), .other = NODE_TOOL_INSIDE},
 	[NODE_TOOL_INSIDE] = {EDGES(responses_tool_inside), .other = NODE_TOOL_INSIDE, .element = NODE_TOOL_INSIDE},
-	[NODE_FOREIGN_TEXT] = {EDGES(responses_tool_inside), .other = NODE_TOOL_INSIDE, .element = NODE_TOOL_INSIDE},
+	[NODE_OBJECT_OR_MORE] = {EDGES(responses_tool_inside), .other = NODE_TOOL_INSIDE, .element = NODE_TOOL_INSIDE},
+	[NODE_OBJECTS] = {.element = NODE_OBJECT},
+	[NODE_CITATIONS] = {.element = NODE_CITATION},
+	[NODE_CITATION] = {EDGES(responses_citation)},
 	[NODE_TOOL_TYPE] = {.text = true},
 };
 
@@ -213,6 +217,7 @@ static const struct json_edge messages_metadata[] = {EDGE("user_id", NODE_USER_I
 static const struct json_edge messages_part[] = {
 	EDGE("type", NODE_PART_TYPE),
 	EDGE("source", NODE_SOURCE),
+	EDGE("file_id", NODE_CITED), /* of an earlier answer: of what a tool has made, or in a citation */
 	EDGE("input", NODE_NONE), /* a tool's arguments: the caller's own members */
 };
 static const struct json_edge source[] = {

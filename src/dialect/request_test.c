@@ -261,14 +261,6 @@ each_language_refuses_for_the_right_reason(void **state)
 			"{\"model\":\"m\",\"input\":\"hi\",\"tools\":[{\"type\":\"file_search\",\"vector_store_ids\":[\"v\"]}]}"},
 		{ENDPOINT_RESPONSES, REQUEST_OK,
 			"{\"model\":\"m\",\"input\":\"hi\",\"tools\":[{\"type\":\"code_interpreter\",\"container\":{\"type\":\"auto\"}}]}"},
-		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT,
-			"{\"model\":\"m\",\"input\":\"hi\",\"tools\":[{\"type\":\"code_interpreter\",\"container\":\"cntr_1\"}]}"},
-		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT,
-			"{\"model\":\"m\",\"input\":\"hi\",\"tools\":[{\"type\":\"code_interpreter\",\"container\":{\"type\":\"auto\",\"file_ids\":[\"f\"]}}]}"},
-		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT,
-			"{\"model\":\"m\",\"input\":\"hi\",\"tools\":[{\"type\":\"shell\",\"environment\":{\"type\":\"container_reference\",\"container_id\":\"c\"}}]}"},
-		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT,
-			"{\"model\":\"m\",\"input\":\"hi\",\"tools\":[{\"type\":\"image_generation\",\"input_image_mask\":{\"file_id\":\"f\"}}]}"},
 		{ENDPOINT_RESPONSES, REQUEST_OK, /* a function's own argument of that name */
 			"{\"model\":\"m\",\"input\":\"hi\",\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"parameters\":{\"properties\":{\"file_id\":{\"type\":\"string\"}}}}]}"},
 		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"id\":\"x\"")},
@@ -282,9 +274,6 @@ each_language_refuses_for_the_right_reason(void **state)
 		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"image_generation_call\",\"id\":\"ig_1\",\"status\":\"completed\",\"quality\":\"high\",\"result\":null")},
 		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"web_search_call\",\"id\":\"ws_1\",\"status\":\"completed\"")},
 		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"message\",\"id\":\"msg_1\",\"role\":\"assistant\"")},
-		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"code_interpreter_call\",\"id\":\"ci_1\",\"container_id\":\"cntr_1\",\"code\":\"1\",\"outputs\":[]")},
-		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"shell_call\",\"call_id\":\"c\",\"environment\":{\"type\":\"container_reference\",\"container_id\":\"c\"}")},
-		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"tool_search_output\",\"tools\":[{\"type\":\"code_interpreter\",\"container\":\"c\"}]")},
 		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, ITEM("\"type\":\"tool_search_output\",\"tools\":[{\"type\":\"file_search\",\"vector_store_ids\":[\"v\"]}]")},
 		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"role\":\"user\",\"content\":\"hi\"")},
 		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"id\":\"msg_1\",\"role\":\"user\",\"content\":\"hi\"")},
@@ -452,7 +441,7 @@ objects_are_found_wherever_they_are_named(void **state)
 	static const struct {
 		enum endpoint endpoint;
 		const char *body;
-		const char *names[3];
+		const char *names[4], *cited[3];
 	} rows[] = {
 		{ENDPOINT_CHAT_COMPLETIONS, "{\"model\":\"m\",\"messages\":[{\"content\":[{\"type\":\"file\",\"file\":{\"file_id\":\"file-1\"}}]}]}", {"\"file-1\""}},
 		{ENDPOINT_CHAT_COMPLETIONS, "{\"model\":\"m\",\"messages\":[{\"content\":[[{\"x\":{\"file\":{\"file\\u005fid\":\"a\",\"file_id\":\"b\"}}}]]}]}", {"\"a\"", "\"b\""}},
@@ -460,18 +449,26 @@ objects_are_found_wherever_they_are_named(void **state)
 		{ENDPOINT_RESPONSES,
 			"{\"input\":[{\"content\":[{\"type\":\"input_file\",\"file_id\":\"a\"},{\"type\":\"input_image\",\"file_id\":\"\\u0062\"}]}],\"model\":\"m\"}", {"\"a\"", "\"\\u0062\""}},
 		{ENDPOINT_MESSAGES, "{\"model\":\"m\",\"max_tokens\":1,\"messages\":[{\"content\":[{\"type\":\"document\",\"source\":{\"type\":\"file\",\"file_id\":\"a\"}}]}]}", {"\"a\""}},
-		{ENDPOINT_RESPONSES, "{\"model\":\"m\",\"input\":[{\"content\":[{\"annotations\":[{\"file_id\":\"f\"}]}]}]}", {NULL}},
+		{ENDPOINT_RESPONSES, "{\"model\":\"m\",\"input\":[{\"content\":[{\"annotations\":[{\"file_id\":\"f\"}]}]}]}", {NULL}, {"\"f\""}},
+		{ENDPOINT_RESPONSES, "{\"model\":\"m\",\"input\":[{\"type\":\"code_interpreter_call\",\"container_id\":\"c\"},{\"environment\":{\"container_id\":\"d\"}}]}", {"\"c\"", "\"d\""}},
+		{ENDPOINT_RESPONSES, "{\"model\":\"m\",\"input\":\"\",\"tools\":[{\"container\":\"c\"},{\"container\":{\"type\":\"auto\",\"file_ids\":[\"a\",\"b\"]}}]}", {"\"c\"", "\"a\"", "\"b\""}},
+		{ENDPOINT_RESPONSES, "{\"model\":\"m\",\"input\":\"\",\"tools\":[{\"environment\":{\"container_id\":\"c\"}},{\"input_image_mask\":{\"file_id\":\"f\"}},{\"parameters\":{\"file_id\":\"p\"}}]}", {"\"c\"", "\"f\""}},
+		{ENDPOINT_RESPONSES, "{\"model\":\"m\",\"input\":[{\"type\":\"tool_search_output\",\"tools\":[{\"container\":\"c\",\"parameters\":{\"file_id\":\"p\"}}]}]}", {"\"c\""}},
+		{ENDPOINT_MESSAGES, "{\"model\":\"m\",\"max_tokens\":1,\"messages\":[{\"content\":[{\"citations\":[{\"file_id\":\"a\"}]},{\"content\":{\"content\":[{\"file_id\":\"b\"}]}},{\"input\":{\"file_id\":\"c\"}}]}]}", {NULL}, {"\"a\"", "\"b\""}},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		enum request_error error;
 		struct request_scan *s = scanned(rows[i].endpoint, rows[i].body, &error);
 		uint32_t n = 0;
 		assert_int_equal(error, REQUEST_OK);
-		for (; n < 3 && rows[i].names[n]; n++) {
+		for (; rows[i].names[n]; n++) {
 			assert_int_equal(s->result.objects[n].bytes, strlen(rows[i].names[n]));
 			assert_memory_equal(rows[i].body + s->result.objects[n].at, rows[i].names[n], s->result.objects[n].bytes);
 		}
 		assert_int_equal(s->result.object_count, n);
+		for (n = 0; rows[i].cited[n]; n++)
+			assert_memory_equal(rows[i].body + s->result.cited[n].at, rows[i].cited[n], strlen(rows[i].cited[n]));
+		assert_int_equal(s->result.cited_count, n);
 		free(s);
 	}
 	for (int many = REQUEST_OBJECTS_MAX; many <= REQUEST_OBJECTS_MAX + 1; many++) {

@@ -1,6 +1,7 @@
 /* AWAIT: the head of the provider's answer. A good one begins the relay; an error is read whole before anything of it is passed on. */
 #include "edge/edge_priv.h"
 
+#include "edge/citing.h"
 #include "edge/duplex.h"
 #include "edge/route.h"
 #include "edge/object.h"
@@ -79,7 +80,7 @@ remember_framing(struct exchange *x, const struct http1_head *h)
 static void
 add_framing(struct exchange *x, struct text *t)
 {
-	bool length = x->framing == FRAMING_LENGTH && !x->hide;
+	bool length = x->framing == FRAMING_LENGTH && !x->hide && !x->citing;
 	if (length) {
 		text_lit(t, "content-length: ");
 		text_u64(t, x->answer_left);
@@ -97,12 +98,12 @@ static void
 begin_relay(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bool eof)
 {
 	struct edge *e = x->edge;
+	x->streamed = !x->object && value_begins(h, HTTP1_CONTENT_TYPE, SPAN("text/event-stream"));
 	x->meter = vault_alloc(e->vault, meter_bytes(passage_endpoint(x)));
-	if (!x->meter) {
+	if (!x->meter || !citing_begin(x)) {
 		exchange_end(x, END_OVERLOADED);
 		return;
 	}
-	x->streamed = !x->object && value_begins(h, HTTP1_CONTENT_TYPE, SPAN("text/event-stream"));
 	x->hide = x->hide && x->streamed;
 	if (x->object) /* content is anything */
 		meter_init_plain(x->meter, (enum endpoint)x->endpoint);

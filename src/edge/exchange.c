@@ -3,6 +3,7 @@
 #include "edge/duplex.h"
 #include "edge/h2_up.h"
 #include "edge/keep_alive.h"
+#include "edge/citing.h"
 #include "edge/object.h"
 #include "edge/passage.h"
 #include "edge/upload.h"
@@ -248,6 +249,7 @@ exchange_free(struct exchange *x)
 		vault_free(e->vault, x->object, sizeof *x->object);
 	x->object = NULL;
 	passage_free(x);
+	citing_free(x);
 	*x->link = x->next;
 	if (x->next)
 		x->next->link = x->link;

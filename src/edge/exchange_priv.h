@@ -22,6 +22,7 @@
 
 struct edge;
 struct exchange;
+struct citing;
 struct client;
 struct duplex;
 struct object;
@@ -157,6 +158,7 @@ struct exchange {
 	struct upstream *up;
 	struct request *req;
 	struct meter *meter;
+	struct citing *citing; /* its answer may name what is kept at the provider (citing.h) */
 	struct duplex *duplex; /* a WebSocket, asked for or running */
 	struct object *object; /* it is about something that is kept at a provider (object.h) */
 	struct passage *passage; /* its provider speaks another language (passage.h) */

@@ -23,6 +23,19 @@ kind_of(const struct exchange *x)
 	return x->dialect == DIALECT_ANTHROPIC ? OBJECT_ANTHROPIC_FILE : OBJECT_FILE;
 }
 
+/* Of a name in a body: files, and where their sandboxes are. */
+enum object_kind
+object_kind_of(const struct exchange *x, struct span name)
+{
+	static const enum object_kind others[] = {OBJECT_CONTAINER, OBJECT_CONTAINER_FILE};
+	for (size_t i = 0; i < ARRAY_LEN(others) && x->dialect == DIALECT_OPENAI; i++) {
+		struct span prefix = object_prefix(others[i]);
+		if (name.len > prefix.len && !memcmp(name.at, prefix.at, prefix.len))
+			return others[i];
+	}
+	return kind_of(x);
+}
+
 bool
 object_asked(struct exchange *x, const struct http1_head *h, enum object_operation operation, struct span named, struct span rest)
 {
@@ -177,7 +190,8 @@ open_one(const struct exchange *x, const struct request_object_name *n, struct s
 	if (n->bytes > sizeof text || n->bytes < 2)
 		return false;
 	copy_of_body(x->req, n->at, n->bytes, text);
-	return unseal(x->edge->pepper, x->account_row, kind_of(x), (struct span){text + 1, n->bytes - 2u}, ret) && provider_of(x, ret) >= 0;
+	struct span id = {text + 1, n->bytes - 2u};
+	return unseal(x->edge->pepper, x->account_row, object_kind_of(x, id), id, ret) && provider_of(x, ret) >= 0;
 }
 
 int64_t
@@ -227,6 +241,30 @@ open_for_target(const struct exchange *x, const struct request_object_name *n, s
 	return provider_of(x, ret) == x->route.target->provider ? END_NONE : END_OTHER_PROVIDER;
 }
 
+/* As a JSON string. */
+static struct span
+put_id(char **room, const struct sealed *s)
+{
+	struct span text = {*room, s->id_len + 2u};
+	*(*room)++ = '"';
+	memcpy(*room, s->id, s->id_len);
+	*room += s->id_len;
+	*(*room)++ = '"';
+	return text;
+}
+
+/* Nothing is found by what was cited, and it may be anybody's words: what is not the account's goes up as it is. */
+static void
+open_cited(struct exchange *x, char *room, struct span *texts)
+{
+	const struct request_facts *f = &x->req->scan.result;
+	for (uint32_t i = 0; i < f->cited_count; i++) {
+		struct sealed s;
+		texts[i] = open_for_target(x, &f->cited[i], &s) == END_NONE ? put_id(&room, &s) : (struct span){0};
+		x->names_objects |= texts[i].len != 0;
+	}
+}
+
 bool
 object_open_named(struct exchange *x, char *room, struct span *texts)
 {
@@ -238,12 +276,9 @@ object_open_named(struct exchange *x, char *room, struct span *texts)
 			exchange_end(x, reason);
 			return false;
 		}
-		texts[i] = (struct span){room, s.id_len + 2u};
-		*room++ = '"';
-		memcpy(room, s.id, s.id_len);
-		room += s.id_len;
-		*room++ = '"';
+		texts[i] = put_id(&room, &s);
 	}
 	x->names_objects = f->object_count != 0;
+	open_cited(x, room, texts + f->object_count);
 	return true;
 }

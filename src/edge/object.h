@@ -51,10 +51,12 @@ int64_t object_home(const struct exchange *x);
 struct span object_method(const struct exchange *x);
 void object_add_path(struct text *t, const struct exchange *x);
 /*
- * The ids of objects that the body names, opened, as JSON strings; `texts` has a place for each of them and `room` REQUEST_OBJECT_TEXT_MAX bytes. False: the
- * exchange has ended, since one of them is not the account's, or lies elsewhere than the model.
+ * The ids of objects that the body names, opened, as JSON strings, then those that it cites (empty: as they are); `texts` has a place for each of them and `room`
+ * SEAL_ID_MAX + 2 bytes. False: the exchange has ended, since one of those named is not the account's, or lies elsewhere than the model.
  */
 must_check bool object_open_named(struct exchange *x, char *room, struct span *texts);
+/* Of which kind is that name? */
+enum object_kind object_kind_of(const struct exchange *x, struct span name);
 
 /* ---- object_answer.c ---- */
 
@@ -72,6 +74,8 @@ must_check bool object_edit(struct exchange *x);
 bool object_is_read_whole(const struct exchange *x);
 /* It has been: carry has its header lines, then its body. */
 void object_answer(struct exchange *x);
+/* The account's own id for one that an answer names, to stand in a string. 0: it is none. */
+size_t object_seal_name(const struct exchange *x, struct span name, char ret[SEAL_TEXT_MAX]);
 /* Does this text say an id that only the provider and we know? */
 bool object_is_told(const struct exchange *x, struct span text);
 

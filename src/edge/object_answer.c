@@ -116,6 +116,13 @@ file_id(const struct exchange *x, struct sealed *s, bool input, char ret[SEAL_TE
 	return seal(x->edge->pepper, x->account_row, s, ret);
 }
 
+size_t
+object_seal_name(const struct exchange *x, struct span name, char ret[SEAL_TEXT_MAX])
+{
+	struct sealed s;
+	return take_id(x, object_kind_of(x, name), name, &s) ? seal(x->edge->pepper, x->account_row, &s, ret) : 0;
+}
+
 /* ---- one reading ---- */
 
 static bool

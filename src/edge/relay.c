@@ -4,6 +4,7 @@
  */
 #include "edge/edge_priv.h"
 
+#include "edge/citing.h"
 #include "edge/duplex.h"
 #include "edge/h2_up.h"
 #include "edge/keep_alive.h"
@@ -251,6 +252,11 @@ relay_data(struct exchange *x, char *data, size_t len, bool eof, struct span hea
 		return;
 	if (!translated && x->meter->answer == ANSWER_ERROR && answer_is_private(x, told)) {
 		end_private(x, head);
+		return;
+	}
+	if (x->citing && x->client && !citing_tell(x, &told, last)) {
+		x->head_sent = x->head_sent && !head.len;
+		exchange_end(x, END_OVERLOADED);
 		return;
 	}
 	if (last) {

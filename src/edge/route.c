@@ -272,16 +272,17 @@ edit_own(struct exchange *x)
 	r->edits_cap = 0;
 	r->edits = r->few;
 	if (most > EDITS_FEW) { /* opened ids lie behind the edits that put them in */
-		uint32_t cap = most + (uint32_t)((f->object_count * (SEAL_ID_MAX + 2) + sizeof *r->edits - 1) / sizeof *r->edits);
+		uint32_t cap = most + (uint32_t)(((f->object_count + f->cited_count) * (SEAL_ID_MAX + 2) + sizeof *r->edits - 1) / sizeof *r->edits);
 		r->edits = vault_alloc(x->edge->vault, cap * sizeof *r->edits);
 		if (!r->edits)
 			return false;
 		r->edits_cap = cap;
 	}
-	struct span opened[REQUEST_OBJECTS_MAX];
+	struct span opened[REQUEST_OBJECTS_MAX + REQUEST_CITED_MAX];
 	if (!object_open_named(x, (char *)(r->edits + most), opened))
 		return false;
 	wish.objects = opened;
+	wish.cited = opened + f->object_count;
 	r->edit_count = request_edits(f, &wish, &room, r->edits);
 	r->total = r->body_bytes;
 	for (uint32_t i = 0; i < r->edit_count; i++)

@@ -21,7 +21,9 @@
 	X(FILE, 1, "file-") \
 	X(BATCH, 2, "batch_") \
 	X(RESPONSE, 3, "resp_") \
-	X(ANTHROPIC_FILE, 4, "file_")
+	X(ANTHROPIC_FILE, 4, "file_") \
+	X(CONTAINER, 8, "cntr_") \
+	X(CONTAINER_FILE, 9, "cfile_")
 
 enum object_kind {
 	OBJECT_NONE,

@@ -4,7 +4,7 @@ import OpenAI, { BadRequestError, NotFoundError, toFile } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Files } from "../harness/files.ts";
 import { type Account, Lethe } from "../harness/lethe.ts";
-import { json, message, Provider, response } from "../harness/provider.ts";
+import { type Answer, events, json, message, Provider, response, responseEvents, type Seen } from "../harness/provider.ts";
 import { until } from "../harness/until.ts";
 
 // Files at a provider whose account all customers share, through the official SDK.
@@ -20,15 +20,17 @@ const scholarly = new Files("anthropic");
 const price = { from: "2026-01-01", input: "1.00", output: "10.00" };
 const model = (id: string, provider: string) => ({ id, provider, context: 100_000, output: 4_000, prices: [price] });
 
+const asUsual = (request: Seen): Answer => {
+	if (request.headers["anthropic-version"]) return request.url.startsWith("/v1/files") ? scholarly.answer(request) : json(message());
+	if (request.url.startsWith("/v1/files")) return files.answer(request);
+	const named = /"file_id":"(file-[^"]*)"/.exec(request.raw)?.[1];
+	if (named && !files.kept.has(named)) return json({ error: { message: `${named} is not known` } }, 400);
+	return json(response());
+};
+
 beforeAll(async () => {
 	[p, other] = [await Provider.start(), await Provider.start()];
-	p.answers((request) => {
-		if (request.headers["anthropic-version"]) return request.url.startsWith("/v1/files") ? scholarly.answer(request) : json(message());
-		if (request.url.startsWith("/v1/files")) return files.answer(request);
-		const named = /"file_id":"(file-[^"]*)"/.exec(request.raw)?.[1];
-		if (named && !files.kept.has(named)) return json({ error: { message: `${named} is not known` } }, 400);
-		return json(response());
-	});
+	p.answers(asUsual);
 	const keys = [{ env: "SIM_API_KEY" }];
 	lethe = await Lethe.start({
 		config: {
@@ -147,6 +149,71 @@ test("Anthropic's SDK: a file is uploaded, named in a message, read and deleted;
 		expect(error).toBeInstanceOf(Anthropic.NotFoundError);
 	}
 	expect(p.seen.length).toBe(before + 1);
+});
+
+describe("ids in answers", () => {
+	afterAll(() => p.answers(asUsual));
+	const sandbox = [{ type: "code_interpreter" as const, container: { type: "auto" as const } }];
+	const citation = { type: "container_file_citation", container_id: "cntr_SecretOfTheProvider", file_id: "cfile_SecretOfTheProvider", filename: "plot.png", start_index: 0, end_index: 1 };
+	const call = { id: "ci_1", type: "code_interpreter_call", status: "completed", container_id: "cntr_SecretOfTheProvider", code: "plot()", outputs: [] };
+	const made = response({
+		output: [call, { id: "msg_1", type: "message", status: "completed", role: "assistant", content: [{ type: "output_text", text: "Hello there", annotations: [citation] }] }],
+	});
+	const annotated = [...responseEvents(made).slice(0, -1), { type: "response.output_text.annotation.added", item_id: "msg_1", output_index: 1, content_index: 0, annotation_index: 0, sequence_number: 99, annotation: citation }, { type: "response.completed", sequence_number: 100, response: made }];
+	const own = { container_id: expect.stringMatching(/^cntr_[\w-]{40,}$/), file_id: expect.stringMatching(/^cfile_[\w-]{40,}$/) };
+
+	test("OpenAI's: what a sandbox has made is named by ids of one's own, plain and streamed, and goes back up opened", async () => {
+		const [answers, seen] = [files.answer.bind(files), p.seen.length];
+		p.answers((request) => (request.url !== "/v1/responses" ? answers(request) : request.body["stream"] ? events(annotated, { named: true }) : json(made)));
+		const plain = await mine.responses.create({ model: "gpt", input: "plot", tools: sandbox });
+		expect(plain.output[0]).toMatchObject({ ...call, container_id: own.container_id });
+		const [text] = (plain.output[1] as OpenAI.Responses.ResponseOutputMessage).content as OpenAI.Responses.ResponseOutputText[];
+		expect(text!.annotations).toEqual([{ ...citation, ...own }]);
+		expect(JSON.stringify(plain)).not.toContain("SecretOfTheProvider");
+
+		const told = [];
+		for await (const event of await mine.responses.create({ model: "gpt", input: "plot", tools: sandbox, stream: true })) told.push(event);
+		expect(told).toHaveLength(annotated.length);
+		expect(JSON.stringify(told)).not.toContain("SecretOfTheProvider");
+		expect(told.at(-2)).toMatchObject({ annotation: text!.annotations[0] });
+		expect((told.at(-1) as OpenAI.Responses.ResponseCompletedEvent).response.output).toEqual(plain.output);
+
+		const container = (plain.output[0] as OpenAI.Responses.ResponseCodeInterpreterToolCall).container_id;
+		const again = { model: "gpt", input: [...(plain.output as OpenAI.Responses.ResponseInputItem[]), { role: "user" as const, content: "again" }], tools: [{ type: "code_interpreter" as const, container }] };
+		await mine.responses.create(again);
+		expect(p.last.body["input"].slice(0, 2)).toEqual(made["output"]);
+		expect(p.last.body["tools"][0].container).toBe("cntr_SecretOfTheProvider");
+		expect(p.seen.length).toBe(seen + 3);
+		expect(await failure(theirs.responses.create(again))).toBeInstanceOf(NotFoundError);
+		expect(p.seen.length).toBe(seen + 3);
+	});
+
+	test("Anthropic's: a file that was cited is the one that was sent, one that was made can be read, and arguments stay as they are", async () => {
+		const claude = new Anthropic({ apiKey: alice.key, baseURL: lethe.url, maxRetries: 0 });
+		const produced = scholarly.keep("plot.csv", "", "1,2,3");
+		let content: object[] = [];
+		p.answers((request) => (request.url.startsWith("/v1/files") ? scholarly.answer(request) : json(message({ content }))));
+		const file = await claude.beta.files.upload({ file: await toFile(Buffer.from("words of mine"), "a.txt") });
+		const sent = [...scholarly.kept.keys()].at(-1)!;
+		const cited = { type: "char_location", cited_text: "words", document_index: 0, document_title: null, start_char_index: 0, end_char_index: 5, file_id: sent };
+		const output = { type: "bash_code_execution_output", file_id: produced };
+		const result = { type: "bash_code_execution_result", stdout: "", stderr: "", return_code: 0, content: [output] };
+		content = [
+			{ type: "text", text: "so", citations: [cited] },
+			{ type: "bash_code_execution_tool_result", tool_use_id: "srvtoolu_1", content: result },
+			{ type: "tool_use", id: "toolu_1", name: "open", input: { file_id: "file_of_my_own" } },
+		];
+		const user = { role: "user" as const, content: [{ type: "document" as const, source: { type: "file" as const, file_id: file.id } }] };
+		const ask = (messages: Anthropic.Beta.BetaMessageParam[]) => claude.beta.messages.create({ model: "claude", max_tokens: 100, betas: ["files-api-2025-04-14"], messages });
+		const answer = await ask([user]);
+		expect(JSON.stringify(answer)).not.toContain("SecretOfTheProvider");
+		expect(answer.content[0]).toEqual({ type: "text", text: "so", citations: [{ ...cited, file_id: file.id }] });
+		expect(answer.content[2]).toEqual(content[2]);
+		const own = (answer.content[1] as { content: { content: { file_id: string }[] } }).content.content[0]!.file_id;
+		expect(await (await claude.beta.files.download(own)).text()).toBe("1,2,3");
+		await ask([user, { role: "assistant", content: answer.content as Anthropic.Beta.BetaContentBlockParam[] }, { role: "user", content: "go on" }]);
+		expect(p.last.body["messages"][1].content).toEqual(content);
+	});
 });
 
 test("files cost nothing, and the books balance", async () => {

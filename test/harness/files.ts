@@ -30,7 +30,7 @@ export class Files {
 	/** A file that the provider makes by itself; its id. */
 	keep(filename: string, purpose: string, words: string): string {
 		const content = Buffer.from(words);
-		const id = `file-${(++this.#count).toString().padStart(4, "0")}SecretOfTheProvider`;
+		const id = `file${this.#anthropic ? "_" : "-"}${(++this.#count).toString().padStart(4, "0")}SecretOfTheProvider`;
 		this.kept.set(id, { id, object: "file", bytes: content.length, created_at: 1_790_000_000, filename, purpose, content });
 		return id;
 	}

@@ -360,6 +360,175 @@ anthropics_files_are_another_kind(void **state)
 	assert_non_null(strstr(client_gets(c, "200"), id));
 }
 
+/* ---- ids in answers that pass ---- */
+
+/* The chunks' sizes taken out of an answer's body, in place. */
+static char *
+whole_body(void)
+{
+	char *body = strstr(out, "\r\n\r\n") + 4, *to = body, *at = body;
+	if (!strstr(out, "transfer-encoding: chunked\r\n"))
+		return body;
+	for (size_t len; (len = strtoul(at, &at, 16)) != 0; at += len + 2) {
+		memmove(to, at += 2, len);
+		to += len;
+	}
+	*to = 0;
+	return body;
+}
+
+/* The value of that member, wherever it first stands. */
+static void
+member(const char *body, const char *name, char ret[256])
+{
+	char key[64];
+	sprintf(key, "\"%s\":\"", name);
+	const char *at = strstr(body, key);
+	assert_non_null(at);
+	at += strlen(key);
+	size_t len = strcspn(at, "\"");
+	assert_true(len < 256);
+	memcpy(ret, at, len);
+	ret[len] = 0;
+}
+
+#define SANDBOX_TOOL ",\"tools\":[{\"type\":\"code_interpreter\",\"container\":{\"type\":\"auto\"}}]"
+#define MADE(container, file) \
+	"{\"type\":\"code_interpreter_call\",\"id\":\"ci_1\",\"container_id\":\"" container "\",\"code\":\"1\",\"outputs\":null}," \
+	"{\"type\":\"message\",\"content\":[{\"type\":\"output_text\",\"text\":\"see file-abc123\",\"annotations\":[{\"type\":\"container_file_citation\",\"container_id\":\"" container "\",\"file_id\":\"" file "\"}]}]}"
+#define RESPONSE "{\"id\":\"resp_1\",\"object\":\"response\",\"status\":\"completed\",\"metadata\":{\"file_id\":\"file-mine\"},\"output\":[" MADE("cntr_77aa", "cfile_88bb") "],\"usage\":{\"input_tokens\":1000,\"output_tokens\":1,\"total_tokens\":1001}}"
+#define STREAM "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"metadata\":{\"file_id\":\"file-mine\"},\"output\":[]}}\n\n" \
+			   "event: response.output_text.annotation.added\ndata: {\"type\":\"response.output_text.annotation.added\",\"annotation\":{\"type\":\"container_file_citation\",\"container_id\":\"cntr_77aa\",\"file_id\":\"cfile_88bb\"}}\n\n" \
+			   "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":" RESPONSE "}\n\n"
+
+/* The text, with what stands for these two put in their places. */
+static const char *
+with_ids(const char *text, const char *container, const char *file)
+{
+	static char made[8192];
+	size_t n = 0;
+	for (const char *at = text; *at;) {
+		const char *name = !strncmp(at, "cntr_77aa", 9) ? container : !strncmp(at, "cfile_88bb", 10) ? file
+																									 : NULL;
+		if (name) {
+			n += (size_t)sprintf(made + n, "%s", name);
+			at += *name == 'c' && at[1] == 'f' ? 10 : 9;
+		} else
+			made[n++] = *at++;
+	}
+	made[n] = 0;
+	return made;
+}
+
+static void
+says_whole(int p, const char *type, const char *body)
+{
+	size_t n = (size_t)sprintf(in, "HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %zu\r\n\r\n%s", type, strlen(body), body);
+	rig_send(&r, p, in, n);
+}
+
+/* Bytes otherwise unchanged; what opens them is the next request's own. */
+static void
+answers_name_files_by_the_accounts_own_ids(void **state)
+{
+	char container[256], file[256], body[4096], expected[8192];
+	bool eof;
+	int c = ask(r.key, "POST /v1/responses", JSON, "{\"model\":\"m\",\"input\":\"hi\",\"max_output_tokens\":10" SANDBOX_TOOL "}");
+	int p = provider_sees("POST /v1/responses HTTP/1.1\r\n");
+	says_whole(p, "application/json", RESPONSE);
+	rig_read(&r, c, out, &eof);
+	char *told = whole_body();
+	member(told, "container_id", container);
+	member(strstr(told, "container_file_citation"), "file_id", file);
+	assert_memory_equal(container, "cntr_", 5);
+	assert_memory_equal(file, "cfile_", 6);
+	assert_true(strlen(container) > 40 && strlen(file) > 40);
+	strcpy(expected, with_ids(RESPONSE, container, file));
+	assert_string_equal(told, expected);
+	close(c);
+
+	/* As a stream, cut in each place of an event. */
+	strcpy(expected, with_ids(STREAM, container, file));
+	for (size_t cut = 0; cut < sizeof STREAM; cut += 7) {
+		c = ask(r.key, "POST /v1/responses", JSON, "{\"model\":\"m\",\"input\":\"hi\",\"stream\":true,\"max_output_tokens\":10" SANDBOX_TOOL "}");
+		rig_turn(&r);
+		size_t n = (size_t)sprintf(in, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %zu\r\n\r\n", sizeof STREAM - 1);
+		rig_send(&r, p, in, n);
+		rig_send(&r, p, STREAM, cut);
+		rig_turn(&r);
+		rig_send(&r, p, &STREAM[cut], sizeof STREAM - 1 - cut);
+		rig_read(&r, c, out, &eof);
+		assert_string_equal(whole_body(), expected);
+		close(c);
+		rig_book(&r);
+	}
+
+	/* What was named comes back in the conversation, and is the provider's again. */
+#define TURN(model, container, file) "{\"model\":\"" model "\",\"input\":[" MADE(container, file) ",{\"role\":\"user\",\"content\":\"hi\"}],\"store\":false,\"max_output_tokens\":10}"
+	rig_read(&r, p, out, &eof);
+	strcpy(body, with_ids(TURN("m", "cntr_77aa", "cfile_88bb"), container, file));
+	c = ask(r.key, "POST /v1/responses", JSON, body);
+	rig_read(&r, p, out, &eof);
+	assert_string_equal(strstr(out, "\r\n\r\n") + 4, TURN("up-m", "cntr_77aa", "cfile_88bb"));
+	says_whole(p, "application/json", RESPONSE);
+	rig_read(&r, c, out, &eof);
+	assert_null(strstr(out, "cntr_77aa"));
+	close(c);
+
+	/* A sandbox that is not the account's is none; what was cited may be anything. */
+	expect_no_object(ask(other_key, "POST /v1/responses", JSON, body));
+	expect_no_object(ask(r.key, "POST /v1/responses", JSON, TURN("m", "cntr_77aa", "cfile_88bb")));
+#define CITED "{\"model\":\"%sm\",\"input\":[{\"type\":\"message\",\"role\":\"assistant\",\"content\":[{\"annotations\":[{\"file_id\":\"%s\"},{\"file_id\":\"file-else\"}]}]}],\"store\":false,\"max_output_tokens\":10}"
+	sprintf(body, CITED, "", file);
+	c = ask(r.key, "POST /v1/responses", JSON, body);
+	rig_read(&r, p, out, &eof);
+	sprintf(expected, CITED, "up-", "cfile_88bb");
+	assert_string_equal(strstr(out, "\r\n\r\n") + 4, expected);
+	close(c);
+	close(p);
+}
+
+/* Where no tool can have made a file, and none was named, nothing is looked at: members of that name are the caller's, and the length stands. */
+static void
+other_answers_are_not_touched(void **state)
+{
+	bool eof;
+	int c = ask(r.key, "POST /v1/responses", JSON, "{\"model\":\"m\",\"input\":\"hi\",\"max_output_tokens\":10,\"tools\":[{\"type\":\"function\",\"name\":\"f\"},{\"type\":\"web_search\"}]}");
+	int p = provider_sees("POST /v1/responses HTTP/1.1\r\n");
+	char length[64];
+	says_whole(p, "application/json", RESPONSE);
+	rig_read(&r, c, out, &eof);
+	sprintf(length, "content-length: %zu\r\n", strlen(RESPONSE));
+	assert_non_null(strstr(out, length));
+	assert_string_equal(whole_body(), RESPONSE);
+	close(c);
+	close(p);
+}
+
+#define CITATION(id) "{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"so\",\"citations\":[{\"type\":\"char_location\",\"file_id\":\"" id "\"}]}," \
+					 "{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{\"file_id\":\"file_mine\"}}],\"stop_reason\":\"end_turn\",\"usage\":{\"input_tokens\":1,\"output_tokens\":1}}"
+
+static void
+a_citation_names_the_file_that_was_sent(void **state)
+{
+	char id[256], body[1024], cited[256];
+	bool eof;
+	int c = ask(r.key, "POST /v1/files", FORM ANTHROPIC, CONTENT END), p = provider_sees("POST /v1/files HTTP/1.1\r\n");
+	provider_says(p, "200 OK", "application/json", "{\"id\":\"file_011CNabc\",\"type\":\"file\"}");
+	member(client_gets(c, "200"), "id", id);
+	sprintf(body, MESSAGE_WITH("s"), id);
+	c = ask(r.key, "POST /v1/messages", JSON ANTHROPIC, body);
+	p = provider_sees("POST /v1/messages HTTP/1.1\r\n");
+	says_whole(p, "application/json", CITATION("file_011CNabc"));
+	rig_read(&r, c, out, &eof);
+	member(whole_body(), "file_id", cited);
+	assert_string_equal(cited, id);
+	assert_non_null(strstr(out, "\"input\":{\"file_id\":\"file_mine\"}"));
+	assert_null(strstr(out, "011CNabc"));
+	close(c);
+	close(p);
+}
+
 /* The provider's own id is told to nobody, also not by its errors. */
 static void
 errors_about_an_object_do_not_name_it(void **state)
@@ -461,6 +630,9 @@ main(void)
 		KEPT(a_request_names_a_file_by_that_id),
 		KEPT(a_file_of_another_account_is_not_named),
 		KEPT(anthropics_files_are_another_kind),
+		KEPT(answers_name_files_by_the_accounts_own_ids),
+		KEPT(other_answers_are_not_touched),
+		KEPT(a_citation_names_the_file_that_was_sent),
 		KEPT(errors_about_an_object_do_not_name_it),
 		KEPT(ids_that_can_not_be_given_are_refused),
 		KEPT(what_is_wrong_with_an_upload_is_said),

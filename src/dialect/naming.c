@@ -1,0 +1,197 @@
+#include "dialect/naming.h"
+
+#include <string.h>
+
+enum node {
+	ROOT = JSON_NODE_ROOT,
+	NAME, /* a string */
+	NAMES, /* a list of them */
+	ANSWER, /* the members of an answer, or of an event: what is not listed is of no interest */
+	LIST,
+	ENTRY,
+	INSIDE, /* anything that the provider made, at any depth */
+	NODES,
+};
+
+#define EDGE JSON_EDGE
+#define EDGES(e) .edges = (e), .edge_count = ARRAY_LEN(e)
+
+
+/* ---- OpenAI responses: `response` repeats the request's own metadata, tools and schemas, so only its output is looked at ---- */
+
+#define RESPONSES_ROOT EDGE("output", LIST)
+static const struct json_edge responses_root[] = {
+	EDGE("response", ANSWER),
+	EDGE("item", INSIDE),
+	EDGE("part", INSIDE),
+	EDGE("annotation", INSIDE),
+	RESPONSES_ROOT,
+};
+static const struct json_edge responses_answer[] = {RESPONSES_ROOT};
+static const struct json_edge responses_inside[] = {
+	EDGE("file_id", NAME),
+	EDGE("container_id", NAME),
+	EDGE("file_ids", NAMES),
+	EDGE("arguments", JSON_NODE_NONE),
+	EDGE("input", JSON_NODE_NONE),
+	EDGE("tools", JSON_NODE_NONE),
+	EDGE("action", JSON_NODE_NONE),
+};
+static const struct json_node responses_nodes[NODES] = {
+	[ROOT] = {EDGES(responses_root)},
+	[NAME] = {.text = true},
+	[NAMES] = {.element = NAME},
+	[ANSWER] = {EDGES(responses_answer)},
+	[LIST] = {.element = INSIDE},
+	[INSIDE] = {EDGES(responses_inside), .other = INSIDE, .element = INSIDE},
+};
+
+/* ---- OpenAI chat completions ---- */
+
+static const struct json_edge chat_root[] = {EDGE("choices", LIST)};
+static const struct json_edge chat_choice[] = {EDGE("message", INSIDE), EDGE("delta", INSIDE)};
+static const struct json_edge chat_inside[] = {EDGE("file_id", NAME), EDGE("tool_calls", JSON_NODE_NONE), EDGE("function_call", JSON_NODE_NONE)};
+static const struct json_node chat_nodes[NODES] = {
+	[ROOT] = {EDGES(chat_root)},
+	[NAME] = {.text = true},
+	[LIST] = {.element = ENTRY},
+	[ENTRY] = {EDGES(chat_choice)},
+	[INSIDE] = {EDGES(chat_inside), .other = INSIDE, .element = INSIDE},
+};
+
+/* ---- Anthropic messages ---- */
+
+static const struct json_edge messages_root[] = {
+	EDGE("message", ANSWER),
+	EDGE("content_block", INSIDE),
+	EDGE("delta", INSIDE),
+	EDGE("content", LIST),
+};
+static const struct json_edge messages_answer[] = {EDGE("content", LIST)};
+static const struct json_edge messages_inside[] = {EDGE("file_id", NAME), EDGE("input", JSON_NODE_NONE)};
+static const struct json_node messages_nodes[NODES] = {
+	[ROOT] = {EDGES(messages_root)},
+	[NAME] = {.text = true},
+	[ANSWER] = {EDGES(messages_answer)},
+	[LIST] = {.element = INSIDE},
+	[INSIDE] = {EDGES(messages_inside), .other = INSIDE, .element = INSIDE},
+};
+
+/* ---- Gemini; a stream without alt=sse is an array of answers ---- */
+
+static const struct json_edge gemini_root[] = {EDGE("candidates", LIST)};
+static const struct json_edge gemini_candidate[] = {EDGE("content", INSIDE)};
+static const struct json_edge gemini_inside[] = {
+	EDGE("fileUri", NAME),
+	EDGE("file_uri", NAME),
+	EDGE("args", JSON_NODE_NONE),
+	EDGE("response", JSON_NODE_NONE),
+};
+static const struct json_node gemini_nodes[NODES] = {
+	[ROOT] = {EDGES(gemini_root), .element = ANSWER},
+	[NAME] = {.text = true},
+	[ANSWER] = {EDGES(gemini_root)},
+	[LIST] = {.element = ENTRY},
+	[ENTRY] = {EDGES(gemini_candidate)},
+	[INSIDE] = {EDGES(gemini_inside), .other = INSIDE, .element = INSIDE},
+};
+
+static const struct json_node *const languages[ENDPOINT_COUNT] = {
+	[ENDPOINT_CHAT_COMPLETIONS] = chat_nodes,
+	[ENDPOINT_RESPONSES] = responses_nodes,
+	[ENDPOINT_MESSAGES] = messages_nodes,
+	[ENDPOINT_GENERATE_CONTENT] = gemini_nodes,
+	[ENDPOINT_STREAM_GENERATE_CONTENT] = gemini_nodes,
+};
+
+bool
+naming_init(struct naming *n, enum endpoint endpoint, bool streamed)
+{
+	n->nodes = languages[endpoint];
+	n->settled = n->parsed = 0;
+	n->document = NAMING_NONE;
+	n->streamed = streamed;
+	sse_init(&n->sse);
+	return n->nodes != NULL;
+}
+
+/* ---- documents ---- */
+
+struct looking {
+	struct naming *n;
+	void (*found)(void *owner, const struct naming_found *f);
+	void *owner;
+};
+
+static void
+json_bytes(const struct looking *l, struct span bytes, uint64_t offset)
+{
+	struct naming *n = l->n;
+	struct json_event ev;
+	enum json_token t;
+	json_scan_feed(&n->json, bytes.at, bytes.len, offset);
+	while ((t = json_scan_next(&n->json, &ev)) != JSON_MORE) {
+		if (t == JSON_BAD) {
+			n->document = NAMING_OTHER;
+			return;
+		}
+		if (t != JSON_STRING || ev.node != NAME || ev.cut || ev.at < n->settled)
+			continue;
+		const struct naming_found f = {(size_t)(ev.at - n->settled), (size_t)(ev.end - n->settled), ev.text};
+		l->found(l->owner, &f);
+	}
+}
+
+static void
+document_bytes(const struct looking *l, struct span bytes, uint64_t offset)
+{
+	struct naming *n = l->n;
+	if (n->document == NAMING_NONE) {
+		size_t i = 0;
+		while (i < bytes.len && memchr(" \t\r\n", bytes.at[i], 4))
+			i++;
+		if (i == bytes.len)
+			return;
+		bool json = bytes.at[i] == '{' || (bytes.at[i] == '[' && !n->streamed);
+		n->document = json ? NAMING_JSON : NAMING_OTHER;
+		if (json)
+			json_scan_init(&n->json, n->nodes);
+	}
+	if (n->document == NAMING_JSON)
+		json_bytes(l, bytes, offset);
+}
+
+/* Lines of data are joined by what JSON takes for a blank: no string goes over the end of one. */
+static void
+stream_bytes(const struct looking *l, struct span in)
+{
+	struct naming *n = l->n;
+	struct span value = {in.at, 0};
+	enum sse_token t;
+	sse_feed(&n->sse, in.at, in.len);
+	while ((t = sse_next(&n->sse, &value)) != SSE_MORE) {
+		uint64_t end = n->parsed + (uint64_t)(n->sse.p - in.at);
+		if (t == SSE_VALUE && n->sse.field == SSE_FIELD_DATA)
+			document_bytes(l, value, end - value.len);
+		else if (t == SSE_DISPATCH)
+			n->document = NAMING_NONE;
+	}
+}
+
+size_t
+naming_feed(struct naming *n, struct span in, bool last, void (*found)(void *owner, const struct naming_found *f), void *owner)
+{
+	const struct looking l = {n, found, owner};
+	size_t held = (size_t)(n->parsed - n->settled);
+	struct span fresh = {in.at + held, in.len - held};
+	if (n->streamed)
+		stream_bytes(&l, fresh);
+	else
+		document_bytes(&l, fresh, n->parsed);
+	n->parsed += fresh.len;
+	uint64_t open = n->document == NAMING_JSON ? json_scan_open_text(&n->json) : JSON_NO_OFFSET;
+	bool begun = !last && open != JSON_NO_OFFSET && open >= n->settled && n->parsed - open <= NAMING_HOLD_MAX + 2;
+	size_t settled = begun ? (size_t)(open - n->settled) : in.len;
+	n->settled += settled;
+	return settled;
+}
