@@ -102,10 +102,10 @@ SELECT id, content FROM intent WHERE ref = ?1
 DELETE FROM intent WHERE id = ?1
 
 -- name: intents_drop
-DELETE FROM intent
+DELETE FROM intent WHERE ?1 < 0 OR (id >> 7 & 255) = ?1
 
 -- name: items_drop
-DELETE FROM item WHERE state = 0
+DELETE FROM item WHERE state = 0 AND (?1 < 0 OR (id >> 7 & 255) = ?1)
 
 -- name: account_owe
 UPDATE account SET owed_nano = owed_nano + ?2 WHERE id = ?1 AND owed_nano BETWEEN -?2 AND 4000000000000000000 - ?2
@@ -194,13 +194,13 @@ INSERT INTO reconciliation (id, time_us, bookings, tickets, charged_nano, balanc
 SELECT id, time_us, bookings, tickets, charged_nano, balances_nano, broken FROM reconciliation ORDER BY id DESC LIMIT ?1
 
 -- name: boot_ceiling
-SELECT coalesce(max(ceiling_ms), 0) FROM boot
+SELECT coalesce(max(ceiling_ms), 0) FROM boot WHERE ?1 < 0 OR node = ?1
 
 -- name: boot_insert
 INSERT INTO boot (number, node, started_us, floor_ms, ceiling_ms) VALUES ((SELECT 1 + coalesce(max(number), 0) FROM boot), ?1, ?2, ?3, ?4)
 
 -- name: boot_raise
-UPDATE boot SET ceiling_ms = CASE WHEN ceiling_ms < ?1 THEN ?1 ELSE ceiling_ms END WHERE number = (SELECT max(number) FROM boot)
+UPDATE boot SET ceiling_ms = CASE WHEN ceiling_ms < ?1 THEN ?1 ELSE ceiling_ms END WHERE number = (SELECT max(number) FROM boot WHERE ?2 < 0 OR node = ?2)
 
 -- name: price_insert
 INSERT INTO price (id, model, from_ms, added_us, request_nano, tier, above_tokens, geo_us_x100,
@@ -243,7 +243,7 @@ SELECT name FROM key WHERE id = ?1
 DELETE FROM progress WHERE id = ?1
 
 -- name: progress_places
-SELECT board_index, id FROM progress
+SELECT board_index, id FROM progress WHERE ?1 < 0 OR (id >> 7 & 255) = ?1
 
 -- name: usage_add
 INSERT INTO usage_day (day, account, key, model, requests, failed, cost_nano,
@@ -264,10 +264,14 @@ ON CONFLICT (day, account, key, model) DO UPDATE SET
 	tool_calls = usage_day.tool_calls + excluded.tool_calls
 
 -- name: usage_mark
-SELECT booking FROM usage_mark
+SELECT booking FROM usage_mark WHERE ?1 < 0
+-- postgres:
+SELECT booking FROM usage_node WHERE node = ?1
 
 -- name: usage_mark_move
-UPDATE usage_mark SET booking = ?2 WHERE booking = ?1
+UPDATE usage_mark SET booking = ?2 WHERE booking = ?1 AND ?3 < 0
+-- postgres:
+UPDATE usage_node SET booking = ?2 WHERE booking = ?1 AND node = ?3
 
 -- name: usage_first_ticket
 SELECT min(first_ticket) FROM booking WHERE kind = 1 AND id > ?1
@@ -448,3 +452,6 @@ UPDATE work SET state = 3, due_us = ?2 WHERE id = ?1 AND state < 3 AND state > 0
 
 -- name: work_drop
 DELETE FROM work WHERE id = ?1 AND state = 0
+
+-- name: boot_of_node
+SELECT floor_ms FROM boot WHERE ?1 < 0 OR node = ?1 ORDER BY number DESC LIMIT 1

@@ -378,12 +378,12 @@ fill_transaction(struct ledger *l, struct batch *b)
 static enum tried
 book_once(struct ledger *l, struct batch *b)
 {
-	int64_t booking = l->next_booking;
 	sums_start(b);
 	for (size_t i = 0; i < b->count; i++)
 		b->fates[i] = b->fates[i] == FATE_REFUSED ? FATE_REFUSED : FATE_OPEN;
-	if (!store_begin(&l->store))
+	if (!ledger_begin(l))
 		return TRIED_FAILED;
+	int64_t booking = l->next_booking;
 	enum tried tried = receipts_begin(l) ? fill_transaction(l, b) : TRIED_FAILED;
 	if (tried == TRIED_BOOKED && store_commit(&l->store))
 		return TRIED_BOOKED;

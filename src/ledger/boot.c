@@ -32,7 +32,9 @@ bool
 boot_begin(struct ledger *l)
 {
 	int64_t before = 0;
-	if (!sql_number(&l->store, store_sql(&l->store, SQL_boot_ceiling), &before))
+	struct query *st = store_sql(&l->store, SQL_boot_ceiling);
+	sql_bind(st, l->store.node);
+	if (!sql_number(&l->store, st, &before))
 		return false;
 	uint64_t floor_ms = later((uint64_t)before + 1, TICKET_ID_EPOCH_MS);
 	uint64_t ceiling_ms = later(floor_ms, clock_wall_us() / 1000) + AHEAD_MS;
@@ -53,7 +55,7 @@ boot_raise(struct ledger *l)
 	if (used + RENEW_MS < l->ceiling_ms)
 		return true;
 	struct query *st = store_sql(&l->store, SQL_boot_raise);
-	sql_bind(st, (int64_t)(used + AHEAD_MS));
+	sql_bind(st, (int64_t)(used + AHEAD_MS), l->store.node);
 	if (!sql_done(&l->store, st))
 		return false;
 	l->ceiling_ms = used + AHEAD_MS;

@@ -127,7 +127,10 @@ attach_board(struct ledger *l)
 static bool
 forget_orders(struct ledger *l)
 {
-	return sql_done(&l->store, store_sql(&l->store, SQL_intents_drop)) && sql_done(&l->store, store_sql(&l->store, SQL_items_drop));
+	struct query *intents = store_sql(&l->store, SQL_intents_drop), *items = store_sql(&l->store, SQL_items_drop);
+	sql_bind(intents, l->store.node);
+	sql_bind(items, l->store.node);
+	return sql_done(&l->store, intents) && sql_done(&l->store, items);
 }
 
 /* Without a board, what was held or ordered when the last one went is settled now: nobody else can. */
@@ -152,6 +155,24 @@ read_counters(struct ledger *l)
 	return true;
 }
 
+bool
+ledger_begin(struct ledger *l)
+{
+	int64_t last = 0;
+	if (!store_begin(&l->store))
+		return false;
+	if (!l->store.turned)
+		return true;
+	if (!sql_number(&l->store, store_sql(&l->store, SQL_booking_last), &last)) {
+		store_rollback(&l->store);
+		return false;
+	}
+	l->next_booking = last + 1;
+	receipts_unknown(l);
+	l->store.turned = false;
+	return true;
+}
+
 static bool
 open_store(struct ledger *l, char ret_why[STORE_WHY_MAX])
 {
@@ -160,7 +181,7 @@ open_store(struct ledger *l, char ret_why[STORE_WHY_MAX])
 		return false;
 	if (l->o.store == NULL && address[0] == '\0')
 		snprintf(address, sizeof(address), "%s/ledger.db", l->o.data_dir);
-	bool opened = store_open(&l->store, l->o.store != NULL ? l->o.store : address, ret_why);
+	bool opened = store_open(&l->store, l->o.store != NULL ? l->o.store : address, l->o.node, ret_why);
 	sodium_memzero(address, sizeof(address)); /* it may have a password */
 	return opened;
 }
@@ -168,7 +189,7 @@ open_store(struct ledger *l, char ret_why[STORE_WHY_MAX])
 static bool
 open_parts(struct ledger *l, char ret_why[STORE_WHY_MAX])
 {
-	if (!open_store(l, ret_why) || !price_book_open(l, ret_why))
+	if (!open_store(l, ret_why) || !node_open(l, ret_why) || !price_book_open(l, ret_why))
 		return false;
 	if (!receipts_open(l, ret_why))
 		return false;
@@ -206,6 +227,8 @@ ledger_close(struct ledger **l)
 		return;
 	if (x->store.kind != NULL && !usage_flush(x))
 		x->stats.store_failures++; /* the sums are made again from the tickets */
+	if (x->store.kind != NULL)
+		node_leave(x);
 	store_close(&x->store);
 	price_book_free(&x->prices);
 	free(x->usage.sums);

@@ -28,6 +28,7 @@
  *   INV-15 the tickets of an account are one chain: places from 1 without a gap, each with the hash of
  *          the one before; the account names the last
  *   INV-16 what a proposal gives back is booked once, for what it says, or rejected; nothing else gives back so
+ *   INV-17 a node writes only with the fence that it was given last, and while its node is there: each transaction that writes begins by showing it
  * A ticket is its customer's posting of −cost (docs/decisions/0020-one-row-a-ticket.md).
  */
 #ifndef LEDGER_LEDGER_H
@@ -46,13 +47,15 @@ enum ledger_open { LEDGER_OPENED,
 	LEDGER_LOCKED,
 	LEDGER_FAILED };
 
+enum { LEDGER_NODE_COMMANDS = 255 };
+
 struct ledger_options {
 	const char *data_dir;
 	const char *store; /* postgres://…; NULL: what DIR/store says (store_address.h), or DIR/ledger.db */
 	const uint8_t *pepper; /* API_KEY_PEPPER_BYTES */
 	const uint8_t *receipt_seed; /* RECEIPT_SEED_BYTES: what receipts are signed by comes from it */
 	const uint8_t *byok_public; /* BYOK_PUBLIC_BYTES: what own keys at providers are sealed for; NULL: none can be added */
-	uint32_t node;
+	uint32_t node; /* of a store that several servers share; LEDGER_NODE_COMMANDS: a command without a server */
 	uint32_t batch_window_ms; /* 50 */
 	bool spans; /* each ticket that is booked is told to the scribe */
 	uint32_t streams_per_account; /* that one account may have open on each edge: shown, not enforced here */

@@ -141,7 +141,7 @@ const struct usage_sum *usage_find(const struct usage_sums *u, const struct usag
 must_check bool usage_flush(struct ledger *l);
 int64_t usage_day_of(uint64_t us);
 /*
- * Every ticket of the bookings after this one, in no particular order. False: the store failed.
+ * Every ticket of this node in the bookings after this one, in no particular order. False: the store failed.
  */
 typedef void ticket_taker(struct ledger *l, const struct ticket_copy *t, int64_t booking);
 must_check bool tickets_after(struct ledger *l, int64_t booking, ticket_taker *take);
@@ -209,6 +209,16 @@ struct ledger {
 	struct receipts receipts;
 };
 
+/* ---- node.c: which of the servers on one store this is ---- */
+
+enum node_state { NODE_UP = 1,
+	NODE_LEFT = 2, /* it has ended in order */
+	NODE_FORGOTTEN = 3 };
+/* The others have the same pepper, or else no key of theirs works here. ret_why: a sentence. */
+must_check bool node_open(struct ledger *l, char ret_why[STORE_WHY_MAX]);
+/* It ends in order, and everything is booked. */
+void node_leave(struct ledger *l);
+
 /* ---- key.c ---- */
 
 enum key_state key_state_of(int64_t revoked_us, int64_t quarantined_us);
@@ -225,6 +235,8 @@ void ledger_chores_when_due(struct ledger *l, uint64_t now_monotonic_ms);
 void ledger_chores_soon(struct ledger *l);
 /* There is work after all: the next round is due when the batch window says so. */
 void ledger_woken(struct ledger *l);
+/* A transaction in which something is booked: what another node has booked since is known first. False: not begun. */
+must_check bool ledger_begin(struct ledger *l);
 void ledger_event(struct ledger *l, enum event_id event, uint64_t a, uint64_t b);
 /* The account onto the board if there is room; hints of its keys. */
 uint32_t ledger_load_account(struct ledger *l, uint64_t account, int64_t balance_nano);

@@ -249,9 +249,9 @@ write_fresh(struct ledger *l, struct order *o)
 static json_t *
 book_at_once(struct ledger *l, struct order *o)
 {
-	int64_t booking = l->next_booking;
-	if (!store_begin(&l->store))
+	if (!ledger_begin(l))
 		return control_store_failed(l);
+	int64_t booking = l->next_booking;
 	enum ordered booked = write_fresh(l, o) ? book(l, o, ledger_next_id(l)) : ORDER_FAILED;
 	if (!store_end(&l->store, booked == ORDER_BOOKED)) {
 		l->next_booking = booking;

@@ -5,6 +5,7 @@
 #include <endian.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct postgres_functions pq;
@@ -55,6 +56,8 @@ code_of(const char *state)
 	return code;
 }
 
+#define FENCED "LF001" /* lethe_pen() */
+
 bool
 postgres_failed(struct store *s, const PGresult *r)
 {
@@ -63,6 +66,8 @@ postgres_failed(struct store *s, const PGresult *r)
 	const char *text = r != NULL ? pq.PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
 	if (pq.PQstatus(g->conn) != CONNECTION_OK)
 		s->lost = true;
+	if (state != NULL && strcmp(state, FENCED) == 0)
+		s->lost = s->fenced = true;
 	s->code = code_of(state != NULL ? state : "08006"); /* connection_failure */
 	snprintf(g->trouble, sizeof(g->trouble), "%s", text != NULL ? text : "the connection to the database is lost");
 	g->trouble[strcspn(g->trouble, "\n")] = '\0';
@@ -139,8 +144,36 @@ postgres_exec(struct store *s, const char *sql)
 	/* An aborted transaction is ended by COMMIT, too, and the answer says by what it was. */
 	if (ok && strncmp(sql, "COMMIT", 6) == 0 && strcmp(pq.PQcmdStatus(r), "COMMIT") != 0)
 		ok = postgres_failed(s, r);
+	/* Its turn is given again, perhaps to somebody else. */
+	if (strncmp(sql, "ROLLBACK", 8) == 0 || (!ok && strncmp(sql, "COMMIT", 6) == 0))
+		s->turn = -2;
 	pq.PQclear(r);
 	return ok;
+}
+
+bool
+postgres_turn(struct store *s)
+{
+	struct postgres *g = s->own;
+	char sql[120];
+	bool ok;
+	snprintf(sql, sizeof(sql), "BEGIN; SELECT lethe_pen(%lld, %lld)", (long long)s->node, (long long)s->fence);
+	if (!pq.PQsendQuery(g->conn, sql))
+		return postgres_failed(s, NULL);
+	PGresult *r = postgres_await(s, &ok);
+	int64_t turn = ok && pq.PQntuples(r) == 1 ? strtoll(pq.PQgetvalue(r, 0, 0), NULL, 10) : 0;
+	pq.PQclear(r);
+	if (!ok) {
+		/* The first of the two may have gone well. */
+		int code = s->code;
+		if (!s->lost && !postgres_exec(s, "ROLLBACK"))
+			s->lost = true;
+		s->code = code;
+		return false;
+	}
+	s->turned |= turn != s->turn + 1;
+	s->turn = turn;
+	return true;
 }
 
 bool

@@ -87,6 +87,8 @@ struct postgres {
 /* All results are read. The last or the first failed one; NULL: nothing came, the connection is lost. False in *ret_ok: failed, code and trouble set. */
 PGresult *postgres_await(struct store *s, bool *ret_ok);
 must_check bool postgres_exec(struct store *s, const char *sql);
+/* Begin a transaction that writes, when it is this node's turn: others' are over. Refused for ever when another has taken its place (store.fenced). */
+must_check bool postgres_turn(struct store *s);
 /* A number that the statement gives; parameters are bigints. */
 must_check bool postgres_number(struct store *s, const char *sql, const int64_t *values, size_t count, int64_t *ret);
 bool postgres_failed(struct store *s, const PGresult *r);

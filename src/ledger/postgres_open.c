@@ -95,7 +95,7 @@ fits(struct store *s, char ret_why[STORE_WHY_MAX])
 	if (utf8 != 1)
 		return explain(s, "the database's encoding is not UTF8", "createdb --encoding=UTF8 makes one that is", ret_why);
 	if (!postgres_exec(s, "SET timezone = 'UTC'; SET jit = off; SET default_transaction_isolation = 'read committed'; SET statement_timeout = 0; "
-						  "SET idle_in_transaction_session_timeout = 0; SET standard_conforming_strings = on"))
+						  "SET idle_in_transaction_session_timeout = '10s'; SET standard_conforming_strings = on"))
 		return explain(s, "can't be set up", g->trouble, ret_why);
 	/* A commit that is not on disk is none; what waits for standbys stays as the server has it. */
 	return postgres_exec(s, "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')") ||
@@ -176,13 +176,22 @@ migrate(struct store *s, char ret_why[STORE_WHY_MAX])
 	return ticket_sql_add_columns(s) || explain(s, "can't be brought up to date", g->trouble, ret_why);
 }
 
+/* A new fence: whoever wrote as this node before writes no more. */
+static bool
+join(struct store *s, char ret_why[STORE_WHY_MAX])
+{
+	struct postgres *g = s->own;
+	return postgres_number(s, "SELECT lethe_join($1)", &s->node, 1, &s->fence) || explain(s, "can't be joined", g->trouble, ret_why);
+}
+
 static bool
 begin(struct store *s, char ret_why[STORE_WHY_MAX])
 {
 	struct postgres *g = s->own;
-	return (postgres_exec(s, "UPDATE store_schema SET writer = writer + 1") && postgres_exec(s, "BEGIN") &&
-			   end(s, postgres_partitions(s, clock_wall_us() / 1000))) ||
-		explain(s, "can't be brought up to date", g->trouble, ret_why);
+	if (!postgres_turn(s) || !end(s, postgres_exec(s, "UPDATE store_schema SET writer = writer + 1") && postgres_partitions(s, clock_wall_us() / 1000)))
+		return explain(s, "can't be brought up to date", g->trouble, ret_why);
+	s->turned = false; /* nothing has been read yet */
+	return true;
 }
 
 bool
@@ -206,7 +215,7 @@ postgres_open(struct store *s, const char *url, char ret_why[STORE_WHY_MAX])
 	bool far = is_far(o);
 	pq.PQconninfoFree(o);
 	g->conn = connect_to(url, far);
-	if (!connected(s, g->conn, ret_why) || !fits(s, ret_why) || !lock(s, ret_why) || !migrate(s, ret_why) || !begin(s, ret_why))
+	if (!connected(s, g->conn, ret_why) || !fits(s, ret_why) || !lock(s, ret_why) || !migrate(s, ret_why) || !join(s, ret_why) || !begin(s, ret_why))
 		return false;
 	g->spare = connect_to(url, far);
 	return connected(s, g->spare, ret_why);

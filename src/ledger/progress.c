@@ -78,6 +78,7 @@ bool
 progress_recall(struct ledger *l)
 {
 	struct query *st = store_sql(&l->store, SQL_progress_places);
+	sql_bind(st, l->store.node);
 	enum sql_step step;
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
 		int64_t index = sql_int(st, 0);
@@ -92,7 +93,7 @@ static bool
 read_rows(struct ledger *l, struct batch *b)
 {
 	struct query *st = store_sql(&l->store, SQL_progress_all);
-	sql_bind(st, BATCH_MAX);
+	sql_bind(st, BATCH_MAX, l->store.node);
 	b->count = 0;
 	enum sql_step step;
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {

@@ -281,9 +281,10 @@ store_is_postgres(const char *address)
 }
 
 bool
-store_open(struct store *s, const char *address, char ret_why[STORE_WHY_MAX])
+store_open(struct store *s, const char *address, uint32_t node, char ret_why[STORE_WHY_MAX])
 {
-	*s = (struct store){.kind = store_is_postgres(address) ? &store_postgres : &store_sqlite};
+	bool shared = store_is_postgres(address);
+	*s = (struct store){.kind = shared ? &store_postgres : &store_sqlite, .node = shared ? (int64_t)node : -1};
 	if (s->kind->open(s, address, ret_why)) {
 		if (prepare_all(s))
 			return true;
@@ -296,7 +297,7 @@ store_open(struct store *s, const char *address, char ret_why[STORE_WHY_MAX])
 bool
 store_open_reader(struct store *s, struct store *writer, char ret_why[STORE_WHY_MAX])
 {
-	*s = (struct store){.kind = writer->kind};
+	*s = (struct store){.kind = writer->kind, .node = writer->node};
 	if (s->kind->open_reader(s, writer, ret_why))
 		return true;
 	store_close(s);

@@ -42,6 +42,11 @@ struct store {
 	void *own; /* the kind's connection */
 	int code; /* of the last failure, the kind's */
 	bool lost; /* the connection is gone for good: nothing works until a next ledger opens the store */
+	int64_t node; /* that writes here; -1: the store has one writer only, and keeps no list of them */
+	int64_t fence; /* what each of its transactions shows (INV-17) */
+	int64_t turn; /* of all transactions that wrote, the one that this connection committed or began last */
+	bool turned; /* since the one before another node has written: what is remembered of the store is read again */
+	bool fenced; /* this node has lost its right to write: a transaction was refused, and all will be */
 	char name[512]; /* for people */
 	void (*breathe)(void *arg);
 	void *breathe_arg;
@@ -51,8 +56,8 @@ struct store {
 enum { STORE_WHY_MAX = 256 };
 
 /* Open, create, migrate. ret_why: a sentence for the operator on failure. */
-/* address: a path, or postgres://… */
-must_check bool store_open(struct store *s, const char *address, char ret_why[STORE_WHY_MAX]);
+/* address: a path, or postgres://…; node: which of the servers on it, where there can be several */
+must_check bool store_open(struct store *s, const char *address, uint32_t node, char ret_why[STORE_WHY_MAX]);
 bool store_is_postgres(const char *address);
 /*
  * A second connection that can only read (and never checkpoints), with no statement prepared: for

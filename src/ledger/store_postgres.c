@@ -192,16 +192,17 @@ prepare_there(struct store *s, struct statement *x, const struct arrays *a)
 }
 
 static bool
-run(struct store *s, struct statement *x)
+begins_with(const struct statement *x, const char *word)
+{
+	return strncmp(x->text, word, strlen(word)) == 0;
+}
+
+static bool
+run_prepared(struct store *s, struct statement *x)
 {
 	struct postgres *g = s->own;
 	struct arrays a;
 	bool ok;
-	/* These three are not worth a plan, and must work in a transaction that was aborted. */
-	if (x->count == 0 && (strncmp(x->text, "BEGIN", 5) == 0 || strncmp(x->text, "COMMIT", 6) == 0 || strncmp(x->text, "ROLLBACK", 8) == 0)) {
-		x->open = x->last = postgres_exec(s, x->text);
-		return x->open;
-	}
 	parameters_of(x, &a);
 	if (!prepare_there(s, x, &a))
 		return false;
@@ -210,6 +211,37 @@ run(struct store *s, struct statement *x)
 	PGresult *r = postgres_await(s, &ok);
 	x->last = true;
 	return keep(s, x, r, ok);
+}
+
+/* What writes by itself is a transaction like any other: only this node's turn, only while it may. */
+static bool
+run_in_turn(struct store *s, struct statement *x)
+{
+	if (!postgres_turn(s))
+		return false;
+	bool ok = run_prepared(s, x);
+	int code = s->code;
+	if (ok)
+		return postgres_exec(s, "COMMIT");
+	if (!s->lost && !postgres_exec(s, "ROLLBACK"))
+		s->lost = true;
+	s->code = code;
+	return false;
+}
+
+static bool
+run(struct store *s, struct statement *x)
+{
+	const struct postgres *g = s->own;
+	/* These three are not worth a plan, and must work in a transaction that was aborted. */
+	if (begins_with(x, "BEGIN"))
+		return x->open = x->last = postgres_turn(s);
+	if (begins_with(x, "COMMIT") || begins_with(x, "ROLLBACK"))
+		return x->open = x->last = postgres_exec(s, x->text);
+	bool writes = begins_with(x, "INSERT") || begins_with(x, "UPDATE") || begins_with(x, "DELETE");
+	if (writes && g->lender == NULL && !in_transaction(s))
+		return run_in_turn(s, x);
+	return run_prepared(s, x);
 }
 
 /* ---- rows by and by ---- */

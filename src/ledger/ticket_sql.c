@@ -25,7 +25,7 @@ static const char *const texts[SQL_COUNT] = {
 		"excluded.hold_nano" TICKET_FIELDS(
 			OVERWRITE),
 	[SQL_progress_all] =
-		"SELECT id, board_index, cost_nano, hold_nano, 0, 0" COLUMNS " FROM progress ORDER BY id LIMIT ?1",
+		"SELECT id, board_index, cost_nano, hold_nano, 0, 0" COLUMNS " FROM progress WHERE ?2 < 0 OR (id >> 7 & 255) = ?2 ORDER BY id LIMIT ?1",
 	[SQL_progress_by_id] =
 		"SELECT id, board_index, cost_nano, hold_nano, 0, 0" COLUMNS " FROM progress WHERE id = ?1",
 };
@@ -59,7 +59,7 @@ add_column(struct store *s, const char *table, const char *name)
 bool
 ticket_sql_add_columns(struct store *s)
 {
-	bool ok = store_exec(s, sql_text(s, SQL_begin));
+	bool ok = store_exec(s, sql_text(s, SQL_begin)); /* the database's own word: nobody has joined yet */
 	for (size_t i = 0; ok && i < ARRAY_LEN(names); i++)
 		ok = add_column(s, "ticket", names[i]) && add_column(s, "progress", names[i]);
 	if (ok && store_exec(s, "COMMIT"))

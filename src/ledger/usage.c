@@ -1,6 +1,7 @@
 #include "ledger/ledger_priv.h"
 #include "ticket/billing.h"
 #include "ticket/end_reasons.h"
+#include "ticket/ticket_id.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +110,9 @@ forget_all(struct usage_sums *u)
 static bool
 read_mark(struct ledger *l, int64_t *ret)
 {
-	return sql_number(&l->store, store_sql(&l->store, SQL_usage_mark), ret);
+	struct query *st = store_sql(&l->store, SQL_usage_mark);
+	sql_bind(st, l->store.node);
+	return sql_number(&l->store, st, ret);
 }
 
 void
@@ -143,6 +146,13 @@ first_new_ticket(struct ledger *l, int64_t booking, int64_t *ret)
 	return true;
 }
 
+/* Other nodes sum up theirs. */
+static bool
+is_ours(const struct ledger *l, const struct ticket_copy *t)
+{
+	return l->store.node < 0 || l->store.node == ticket_id_node(t->id);
+}
+
 bool
 tickets_after(struct ledger *l, int64_t booking, ticket_taker *take)
 {
@@ -157,7 +167,8 @@ tickets_after(struct ledger *l, int64_t booking, ticket_taker *take)
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
 		struct ticket_copy t;
 		ticket_of_row(st, &t);
-		take(l, &t, sql_int(st, 1));
+		if (is_ours(l, &t))
+			take(l, &t, sql_int(st, 1));
 	}
 	return step == SQL_END;
 }
@@ -218,7 +229,7 @@ write_all(struct ledger *l, bool *ret_moved)
 {
 	struct usage_sums *u = &l->usage;
 	struct query *st = store_sql(&l->store, SQL_usage_mark_move);
-	sql_bind(st, u->mark, u->last);
+	sql_bind(st, u->mark, u->last, l->store.node);
 	if (!sql_done(&l->store, st))
 		return false;
 	*ret_moved = sql_changes(&l->store) == 1;

@@ -31,6 +31,7 @@
 	X(INV_14, "INV-14", "every ticket is a leaf of the tree of receipts, and every head is the tree's and signed") \
 	X(INV_15, "INV-15", "every account's tickets are one chain") \
 	X(INV_16, "INV-16", "what proposals give back was accepted, once, for what they say") \
+	X(INV_17, "INV-17", "every node writes with the fence that it was given last, and none is above the highest") \
 	X(INV_FILE, "FILE", "the file is whole")
 
 enum invariant {
@@ -58,6 +59,7 @@ struct audit_booking {
 };
 
 struct audit_boot {
+	int64_t node;
 	uint64_t floor_ms, ceiling_ms;
 };
 
@@ -69,6 +71,7 @@ struct audit {
 	struct audit_boot *boots;
 	size_t account_count, booking_count, boot_count;
 	struct usage_sums usage;
+	int64_t marks[TICKET_ID_NODES_MAX]; /* by node; a store with one writer has one */
 	int64_t open_nano[ITEM_KIND_COUNT]; /* of items, by kind */
 	int64_t charged_nano, booked_nano; /* by tickets; by bookings */
 	int64_t tickets, explained, unexplained; /* tickets; with a difference that a loss account bears; without */
@@ -168,8 +171,9 @@ read_booking(struct audit *a, struct query *st)
 static void
 read_boot(struct audit *a, struct query *st)
 {
-	struct audit_boot boot = {(uint64_t)column(st, 1), (uint64_t)column(st, 2)};
-	expect(a, INV_7, a->boot_count == 0 || boot.floor_ms > a->boots[a->boot_count - 1].ceiling_ms,
+	struct audit_boot boot = {a->store.node < 0 ? -1 : column(st, 3), (uint64_t)column(st, 1), (uint64_t)column(st, 2)};
+	const struct audit_boot *before = a->boot_count != 0 ? &a->boots[a->boot_count - 1] : NULL;
+	expect(a, INV_7, before == NULL || before->node != boot.node || boot.floor_ms > before->ceiling_ms,
 		"boot %lld begins below its predecessor's ceiling", (long long)column(st, 0));
 	a->boots = more(a->boots, a->boot_count, sizeof(*a->boots));
 	a->boots[a->boot_count++] = boot;
@@ -182,7 +186,7 @@ in_a_boot(const struct audit *a, uint64_t id)
 {
 	uint64_t ms = ticket_id_unix_ms(id);
 	for (size_t i = a->boot_count; i-- > 0;)
-		if (ms >= a->boots[i].floor_ms)
+		if (ms >= a->boots[i].floor_ms && (a->boots[i].node < 0 || a->boots[i].node == ticket_id_node(id)))
 			return ms <= a->boots[i].ceiling_ms;
 	return false;
 }
@@ -276,8 +280,8 @@ read_ticket(struct audit *a, struct query *st)
 	add_to_booking(a, st, &t);
 	if (!receipt_audit_ticket(a->receipts, st, &t, price_book_find(&a->prices, t.facts.price)))
 		a->unread = true;
-	if (column(st, 1) <= a->usage.mark)
-		usage_add(&a->usage, &t, a->usage.mark);
+	if (column(st, 1) <= a->marks[a->store.node < 0 ? 0 : ticket_id_node(t.id)])
+		usage_add(&a->usage, &t, 0);
 }
 
 static void
@@ -370,7 +374,7 @@ check_usage_row(struct audit *a, struct query *st)
 static void
 read_mark(struct audit *a, struct query *st)
 {
-	a->usage.mark = column(st, 0);
+	a->marks[column(st, 0) & (TICKET_ID_NODES_MAX - 1)] = column(st, 1);
 }
 
 static bool
@@ -459,8 +463,8 @@ read_all(struct audit *a)
 {
 	return each(a, "SELECT id, kind, balance_nano, owed_nano FROM account ORDER BY id", read_account) &&
 		each(a, "SELECT id FROM booking ORDER BY id", read_booking) &&
-		each(a, "SELECT number, floor_ms, ceiling_ms FROM boot ORDER BY number", read_boot) &&
-		each(a, "SELECT booking FROM usage_mark", read_mark) && price_book_load(&a->store, &a->prices) &&
+		each(a, a->store.node < 0 ? "SELECT number, floor_ms, ceiling_ms FROM boot ORDER BY number" : "SELECT number, floor_ms, ceiling_ms, node FROM boot ORDER BY node, number", read_boot) &&
+		each(a, a->store.node < 0 ? "SELECT 0, booking FROM usage_mark" : "SELECT node, booking FROM usage_node", read_mark) && price_book_load(&a->store, &a->prices) &&
 		read_tickets(a) && each(a, "SELECT booking, account, amount_nano FROM posting", read_posting);
 }
 
@@ -602,6 +606,19 @@ breathe(void *arg)
 	ledger_breathe(arg);
 }
 
+static void
+check_node(struct audit *a, struct query *st)
+{
+	expect(a, INV_17, column(st, 1) <= column(st, 2), "node %lld has fence %lld, the highest is %lld", (long long)column(st, 0), (long long)column(st, 1), (long long)column(st, 2));
+}
+
+/* Only where there can be several. */
+static bool
+check_nodes(struct audit *a)
+{
+	return a->store.node < 0 || each(a, "SELECT id, fence, (SELECT fence FROM pen) FROM node", check_node);
+}
+
 static bool
 audit(struct ledger *l, struct audit *a, char why[STORE_WHY_MAX])
 {
@@ -610,7 +627,7 @@ audit(struct ledger *l, struct audit *a, char why[STORE_WHY_MAX])
 	store_breathe(&a->store, breathe, l);
 	bool ok = store_snapshot(&a->store) && read_all(a) &&
 		each(a, "SELECT id, kind, tickets, first_ticket, last_ticket, tickets_nano FROM booking", check_booking) &&
-		check_usage(a) && check_triggers(a) && check_orders(a) && check_items(a) && check_proposals(a) && check_whole_file(l, a);
+		check_usage(a) && check_triggers(a) && check_orders(a) && check_items(a) && check_proposals(a) && check_nodes(a) && check_whole_file(l, a);
 	if (ok) {
 		check_balances(a);
 		check_houses(a);

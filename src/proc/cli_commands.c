@@ -748,6 +748,15 @@ const struct cli_command cli_commands[] = {
 			{"--output", "FILE", "output", false, false, "write the changed file there, too; with `catalogue:` that is the catalogue's", .words = CLI_FILE}},
 	},
 	{
+		.name = "node list",
+		.op = "node.list",
+		.summary = "servers on this store",
+		.words = "`away`: nothing was heard of it for longer than its lease, 30 s. `left`: it has ended in order. A store in a file has one server, with no list.",
+		.examples = "lethe node list\n",
+		.columns = "node,state,fence,joined,seen",
+		.empty = "The books are in a file, which has one server: `lethe status` shows it.",
+	},
+	{
 		.name = "provider list",
 		.op = "provider.list",
 		.summary = "each key and each target of the providers: is it asked, or put behind the others?",

@@ -17,7 +17,7 @@
 
 #define CONFIG_TOP(X) \
 	X("edges", edges, COUNT, "0", 0, 60, "edge processes; 0: as many as there are processors") \
-	X("node", node, COUNT, "0", 0, 255, "number of this machine; part of every request id, so no two machines may share it") \
+	X("node", node, COUNT, "0", 0, 254, "number of this machine; part of every request id, so no two machines may share it") \
 	X("durability", durability, DURABILITY, "batched", 0, 1, \
 		"when a request's cost is on disk: `batched` within the batch window, `strict` before the answer's last byte is sent") \
 	X("http2", http2, FLAG, "true", 0, 1, "HTTP/2 for clients that choose it: over TLS by ALPN, in clear text from this machine only") \

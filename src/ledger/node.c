@@ -1,0 +1,113 @@
+/* Which of the servers on one store this is, and which there are (docs/decisions/0070-nodes.md). A store in a file has one, and none of this. */
+#include "ledger/ledger_priv.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LEASE_US = 30000000, /* edges take no new holds long before: BOARD_STALE_MS */
+	MARK_BYTES = 16 };
+
+/* A server that is alone may begin with another pepper: then all keys are made anew. */
+static bool
+put_mark(struct ledger *l, const uint8_t mark[MARK_BYTES])
+{
+	struct query *st = sql_prepare(&l->store,
+		"UPDATE pen SET pepper = ?1 WHERE pepper IS NULL OR (?2 <> 255 AND NOT EXISTS (SELECT 1 FROM node WHERE state = 1 AND id <> ?2))");
+	if (st == NULL)
+		return false;
+	sql_bind_blob(st, 1, mark, MARK_BYTES);
+	sql_bind_int(st, 2, l->store.node);
+	bool ok = sql_done(&l->store, st);
+	sql_free(st);
+	return ok;
+}
+
+static bool
+same_mark(struct ledger *l, const uint8_t mark[MARK_BYTES], bool *ret_same)
+{
+	struct query *st = sql_prepare(&l->store, "SELECT pepper FROM pen");
+	if (st == NULL)
+		return false;
+	bool there = sql_step(&l->store, st) == SQL_ROW;
+	*ret_same = there && !sql_is_null(st, 0) && sql_len(st, 0) == MARK_BYTES && memcmp(sql_blob(st, 0), mark, MARK_BYTES) == 0;
+	sql_reset(st);
+	sql_free(st);
+	return there;
+}
+
+bool
+node_open(struct ledger *l, char ret_why[STORE_WHY_MAX])
+{
+	static const uint8_t what[] = "pepper of the store";
+	uint8_t mark[MARK_BYTES];
+	bool same = false;
+	if (l->store.node < 0)
+		return true;
+	crypto_generichash(mark, sizeof(mark), what, sizeof(what), l->o.pepper, API_KEY_PEPPER_BYTES);
+	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be joined", l->store.name);
+	if (!put_mark(l, mark) || !same_mark(l, mark, &same))
+		return false;
+	snprintf(ret_why, STORE_WHY_MAX, "%.90s was made with another pepper, and no API key would work here: copy pepper, receipt.key and master.key from the store's first server", l->store.name);
+	return same;
+}
+
+void
+node_leave(struct ledger *l)
+{
+	if (l->store.node < 0 || l->store.lost)
+		return;
+	struct query *st = sql_prepare(&l->store, "UPDATE node SET state = 2 WHERE id = ?1 AND fence = ?2 AND state = 1");
+	if (st == NULL)
+		return;
+	sql_bind(st, l->store.node, l->store.fence);
+	(void)!sql_done(&l->store, st); /* not written: it is away, and has not left */
+	sql_free(st);
+}
+
+/* ---- node.list ---- */
+
+static const char *
+state_word(int64_t state, int64_t silent_us)
+{
+	switch ((enum node_state)state) {
+	case NODE_UP:
+		return silent_us > LEASE_US ? "away" : "up";
+	case NODE_LEFT:
+		return "left";
+	case NODE_FORGOTTEN:
+		return "forgotten";
+	}
+	return "unknown";
+}
+
+static json_t *
+node_json(struct query *st)
+{
+	json_t *o = json_object();
+	json_object_set_new(o, "node", json_integer(sql_int(st, 0)));
+	json_object_set_new(o, "state", json_string(state_word(sql_int(st, 2), sql_int(st, 5))));
+	json_object_set_new(o, "fence", json_integer(sql_int(st, 1)));
+	control_put_time(o, "joined", sql_int(st, 3));
+	control_put_time(o, "seen", sql_int(st, 4));
+	return o;
+}
+
+json_t *
+control_node_list(struct ledger *l, const json_t *request)
+{
+	json_t *answer = control_ok(), *rows = json_array();
+	json_object_set_new(answer, "rows", rows);
+	if (l->store.node < 0)
+		return answer;
+	struct query *st = sql_prepare(&l->store,
+		"SELECT id, fence, state, joined_us, seen_us, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - seen_us FROM node WHERE id <> 255 ORDER BY id");
+	enum sql_step step = SQL_FAILED;
+	while (st != NULL && (step = sql_step(&l->store, st)) == SQL_ROW)
+		json_array_append_new(rows, node_json(st));
+	sql_free(st);
+	if (step == SQL_END)
+		return answer;
+	json_decref(answer);
+	return control_store_failed(l);
+}
