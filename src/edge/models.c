@@ -1,123 +1,94 @@
 /* GET models, in each dialect's shape: made once from the catalogue, which is the operator's own and no content. */
-#include "edge/limit.h"
+#include "edge/models.h"
 
+#include "edge/limit.h"
 #include "edge/passage.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
-enum { MODEL_JSON_MAX = CATALOGUE_NAME_MAX * 6 * 4 + 1024 };
-
-/* ---- prices, in dollars per million tokens ---- */
-
-static void
-add_price(struct text *t, const char *before, int64_t pico)
-{
-	char digits[6];
-	size_t len = sizeof digits;
-	uint64_t rest = (uint64_t)pico % 1000000;
-	for (size_t i = len; i-- > 0; rest /= 10)
-		digits[i] = (char)('0' + rest % 10);
-	while (len > 2 && digits[len - 1] == '0')
-		len--;
-	text_str(t, before);
-	text_u64(t, (uint64_t)pico / 1000000);
-	text_lit(t, ".");
-	text_add(t, digits, len);
-	text_lit(t, "\"");
-}
-
-/* Of the standard tier, now. */
-static void
-add_pricing(struct text *t, const struct catalogue_price *p)
-{
-	if (!p)
-		return;
-	add_price(t, ",\"pricing\":{\"unit\":\"dollars per million tokens\",\"input\":\"", p->pico[TOKEN_input]);
-	add_price(t, ",\"cached_input\":\"", p->pico[TOKEN_cached]);
-	add_price(t, ",\"cache_write\":\"", p->pico[TOKEN_cache_write]);
-	add_price(t, ",\"output\":\"", p->pico[TOKEN_output]);
-	text_lit(t, "}");
-}
-
-static void
-add_numbers(struct text *t, const struct catalogue_model *m)
-{
-	text_lit(t, ",\"context_window\":");
-	text_u64(t, m->context_tokens);
-	text_lit(t, ",\"max_output_tokens\":");
-	text_u64(t, m->output_tokens);
-	text_str(t, m->reasoning ? ",\"reasoning\":true" : ",\"reasoning\":false");
-}
-
-/* ---- a model in each shape ---- */
-
-static void
-openai_model(struct text *t, const struct catalogue_model *m, const struct catalogue_price *p, struct span id)
-{
-	text_lit(t, "{\"id\":\"");
-	text_json(t, id);
-	text_lit(t, "\",\"object\":\"model\",\"created\":");
-	text_u64(t, m->created_s);
-	text_lit(t, ",\"owned_by\":\"lethe\"");
-	add_numbers(t, m);
-	add_pricing(t, p);
-	text_lit(t, "}");
-}
-
-static void
-anthropic_model(struct text *t, const struct catalogue_model *m, const struct catalogue_price *p, struct span id)
-{
-	text_lit(t, "{\"type\":\"model\",\"id\":\"");
-	text_json(t, id);
-	text_lit(t, "\",\"display_name\":\"");
-	text_json(t, id);
-	text_lit(t, "\",\"created_at\":\"");
-	text_time(t, m->created_s);
-	text_lit(t, "\",\"max_input_tokens\":");
-	text_u64(t, m->context_tokens);
-	text_lit(t, ",\"max_tokens\":");
-	text_u64(t, m->output_tokens);
-	add_pricing(t, p);
-	text_lit(t, "}");
-}
-
-static void
-gemini_model(struct text *t, const struct catalogue_model *m, const struct catalogue_price *p, struct span id)
-{
-	text_lit(t, "{\"name\":\"models/");
-	text_json(t, id);
-	text_lit(t, "\",\"baseModelId\":\"");
-	text_json(t, id);
-	text_lit(t, "\",\"version\":\"1\",\"displayName\":\"");
-	text_json(t, id);
-	text_lit(t, "\",\"inputTokenLimit\":");
-	text_u64(t, m->context_tokens);
-	text_lit(t, ",\"outputTokenLimit\":");
-	text_u64(t, m->output_tokens);
-	text_lit(t, ",\"supportedGenerationMethods\":[\"generateContent\",\"countTokens\",\"embedContent\",\"batchEmbedContents\"]");
-	text_str(t, m->reasoning ? ",\"thinking\":true" : "");
-	add_pricing(t, p);
-	text_lit(t, "}");
-}
-
 static const struct list {
-	void (*model)(struct text *t, const struct catalogue_model *m, const struct catalogue_price *p, struct span id);
+	void (*model)(struct text *t, const struct model_view *v);
 	struct span begin, end;
 	bool ends_named; /* first and last id stand at the end */
 } lists[DIALECT_COUNT] = {
-	[DIALECT_OPENAI] = {openai_model, SPAN_INIT("{\"object\":\"list\",\"data\":["), SPAN_INIT("]}"), false},
-	[DIALECT_ANTHROPIC] = {anthropic_model, SPAN_INIT("{\"data\":["), SPAN_INIT("],\"has_more\":false"), true},
-	[DIALECT_GEMINI] = {gemini_model, SPAN_INIT("{\"models\":["), SPAN_INIT("]}"), false},
+	[DIALECT_OPENAI] = {models_shape_openai, SPAN_INIT("{\"object\":\"list\",\"data\":["), SPAN_INIT("]}"), false},
+	[DIALECT_ANTHROPIC] = {models_shape_anthropic, SPAN_INIT("{\"data\":["), SPAN_INIT("],\"has_more\":false"), true},
+	[DIALECT_GEMINI] = {models_shape_gemini, SPAN_INIT("{\"models\":["), SPAN_INIT("]}"), false},
 };
 
-static bool
-speaks(const struct catalogue *c, const struct catalogue_model *m, enum dialect dialect)
+/* ---- who may use what ---- */
+
+/* Who asks: what holds for all requests of its key. */
+struct viewer {
+	const struct exchange *x; /* NULL: anybody */
+	struct limit_lane lane; /* "": the first that the model has */
+	struct limit_policy policy[2];
+	uint64_t now_ms;
+	enum dialect dialect;
+};
+
+static struct viewer
+viewer_of(const struct edge *e, enum dialect dialect, const struct exchange *x)
 {
-	for (uint32_t i = 0; i < m->target_count; i++)
-		if (passage_reaches(catalogue_provider(c, catalogue_target(c, m->target_at + i)->provider), dialect))
-			return true;
-	return false;
+	struct viewer w = {.x = x, .dialect = dialect, .now_ms = edge_wall_ms(e)};
+	if (!x)
+		return w;
+	for (unsigned of = 0; of < 2; of++) {
+		const struct limit_row *r = limit_row(e->p->board, x->limited.rows[of]);
+		if (r)
+			limit_policy(r, &w.policy[of]);
+	}
+	if (!limit_own_lane(x, &w.lane))
+		w.lane.name[0] = '\0';
+	return w;
 }
+
+static bool
+may_ask(const struct catalogue *c, const struct viewer *w, const struct catalogue_target *t)
+{
+	for (unsigned of = 0; of < 2; of++)
+		if ((w->policy[of].zero_retention && !t->zero_retention) || (w->policy[of].region[0] && strcmp(w->policy[of].region, t->region) != 0))
+			return false;
+	return passage_reaches(catalogue_provider(c, t->provider), w->dialect) && catalogue_target_price_now(c, t, w->now_ms);
+}
+
+/* False: no request for it could be served, whatever lane it names. */
+static bool
+look_at(const struct catalogue *c, const struct viewer *w, const struct catalogue_model *m, struct span id, struct model_view *ret)
+{
+	bool any = false;
+	*ret = (struct model_view){.catalogue = c, .model = m, .id = id, .now_ms = w->now_ms};
+	if (w->x && !limit_allows(w->x, m))
+		return false;
+	for (uint32_t i = 0; i < m->target_count; i++) {
+		const struct catalogue_target *t = catalogue_target(c, m->target_at + i);
+		if (ret->first[t->lane] || !may_ask(c, w, t))
+			continue;
+		ret->first[t->lane] = t;
+		any = true;
+	}
+	if (w->lane.name[0])
+		ret->lane = catalogue_find_lane(c, (struct span){w->lane.name, strlen(w->lane.name)});
+	else
+		ret->lane = catalogue_first_target(c, m)->lane;
+	if (ret->lane >= 0 && !ret->first[ret->lane])
+		ret->lane = -1;
+	return any;
+}
+
+/* Has it a list of its own? */
+static bool
+has_view(const struct exchange *x)
+{
+	struct viewer w = viewer_of(x->edge, DIALECT_OPENAI, x);
+	bool policy = false;
+	for (unsigned of = 0; of < 2; of++)
+		policy |= w.policy[of].zero_retention || w.policy[of].region[0];
+	return policy || w.lane.name[0] || limit_has_list(x);
+}
+
+/* ---- lists ---- */
 
 static void
 add_end(struct text *t, const char *member, struct span id)
@@ -134,28 +105,31 @@ add_end(struct text *t, const char *member, struct span id)
 static size_t
 room_for(const struct catalogue *c)
 {
-	return 64 + 4 * CATALOGUE_NAME_MAX + (size_t)c->name_count * MODEL_JSON_MAX;
+	size_t room = 64 + 2 * CATALOGUE_NAME_MAX * 6;
+	for (uint32_t i = 0; i < c->name_count; i++)
+		room += models_shape_most(c, catalogue_name_row(c, i)->name_len);
+	return room;
 }
 
-/* Those that can be called in this dialect, by x; NULL: by anybody. */
+/* Those that can be asked for in this dialect by their names alone, by x; NULL: by anybody. */
 static void
 list_models(struct edge *e, enum dialect dialect, const struct exchange *x, struct text *t)
 {
 	const struct catalogue *c = e->p->catalogue;
 	const struct list *l = &lists[dialect];
-	uint64_t now_ms = edge_wall_ms(e);
+	const struct viewer w = viewer_of(e, dialect, x);
 	struct span first = {0}, last = {0};
+	struct model_view v;
 	text_span(t, l->begin);
 	for (uint32_t i = 0; i < c->name_count; i++) {
 		const struct catalogue_name *n = catalogue_name_row(c, i);
-		const struct catalogue_model *m = catalogue_model(c, n->model);
-		if (!speaks(c, m, dialect) || (x && !limit_allows(x, m)))
+		if (!look_at(c, &w, catalogue_model(c, n->model), (struct span){n->name, n->name_len}, &v) || v.lane < 0)
 			continue;
 		if (last.len)
 			text_lit(t, ",");
-		last = (struct span){n->name, n->name_len};
+		last = v.id;
 		first = first.len ? first : last;
-		l->model(t, m, catalogue_price_now(c, m, now_ms), last);
+		l->model(t, &v);
 	}
 	text_span(t, l->end);
 	if (l->ends_named) {
@@ -185,6 +159,7 @@ make_lists(struct edge *e)
 	for (int d = 0; d < DIALECT_COUNT; d++) {
 		struct text t = text_on((char *)e->models_json[d].at, room_for(e->p->catalogue));
 		list_models(e, (enum dialect)d, NULL, &t);
+		assert(!t.cut);
 		e->models_json[d].len = t.len;
 	}
 	e->models_until_ms = prices_until(e);
@@ -209,7 +184,7 @@ answer_list(struct exchange *x)
 	struct edge *e = x->edge;
 	if (edge_wall_ms(e) >= e->models_until_ms)
 		make_lists(e);
-	if (!limit_has_list(x)) {
+	if (!has_view(x)) {
 		answer_json(x, 200, e->models_json[x->dialect]);
 		return;
 	}
@@ -235,14 +210,22 @@ models_answer(struct exchange *x, struct span id)
 		return;
 	}
 	const struct catalogue_model *m = catalogue_find_model(c, id);
-	if (!m || !speaks(c, m, dialect) || !limit_allows(x, m)) {
+	const struct viewer w = viewer_of(x->edge, dialect, x);
+	struct model_view v;
+	if (!m || !look_at(c, &w, m, id, &v)) {
 		if (id.len <= REQUEST_MODEL_MAX)
 			answer_error(x, END_NO_MODEL, "model", id);
 		exchange_end(x, END_NO_MODEL);
 		return;
 	}
-	char room[MODEL_JSON_MAX];
-	struct text t = text_on(room, sizeof room);
-	lists[dialect].model(&t, m, catalogue_price_now(c, m, edge_wall_ms(x->edge)), id);
+	size_t cap = models_shape_most(c, id.len);
+	char *room = vault_alloc(x->edge->vault, cap);
+	if (!room) {
+		exchange_end(x, END_OVERLOADED);
+		return;
+	}
+	struct text t = text_on(room, cap);
+	lists[dialect].model(&t, &v);
 	answer_json(x, 200, (struct span){t.at, t.len});
+	vault_free(x->edge->vault, room, cap);
 }

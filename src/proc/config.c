@@ -335,6 +335,8 @@ convert_models(struct reading *r, const struct raw_top *raw, struct config *c)
 		m->line = config_yaml_line(node);
 		m->aliases = raw->models[i].aliases;
 		m->alias_count = raw->models[i].aliases_count;
+		m->capability_texts = raw->models[i].capabilities;
+		m->capability_count = raw->models[i].capabilities_count;
 		convert_section(r, SECTION_MODEL, &raw->models[i], m, node);
 		m->prices = convert_prices(r, raw->models[i].prices, raw->models[i].prices_count, node);
 		m->price_count = raw->models[i].prices_count;

@@ -111,9 +111,11 @@ struct config_model {
 	uint32_t line;
 	uint32_t provider_index; /* of the first target */
 	char **aliases;
+	char **capability_texts; /* as the file has them */
 	struct config_price *prices; /* in the order of the file */
 	struct config_target *targets;
-	uint32_t alias_count, price_count, target_count;
+	uint32_t alias_count, capability_count, price_count, target_count;
+	uint16_t capabilities; /* bits of enum capability */
 	bool short_form; /* the file has no `targets` */
 };
 

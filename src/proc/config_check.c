@@ -1,5 +1,6 @@
 #include "proc/config_priv.h"
 
+#include "ticket/capabilities.h"
 #include "ticket/catalogue.h"
 
 #include <stdlib.h>
@@ -661,6 +662,28 @@ check_targets(struct check *k, struct config_model *m, const yaml_node_t *node)
 	m->provider_index = m->targets[0].provider_index;
 }
 
+static uint16_t
+capability_named(struct check *k, const char *name, uint32_t line)
+{
+#define X(NAME, bit, word, meaning) \
+	if (strcmp(name, word) == 0) \
+		return bit;
+	CAPABILITIES(X)
+#undef X
+#define X(NAME, bit, word, meaning) " `" word "`"
+	problems_error(k->problems, line, "`capabilities`: there is no `%.40s` – write some of" CAPABILITIES(X), name);
+#undef X
+	return 0;
+}
+
+static void
+check_capabilities(struct check *k, struct config_model *m, const yaml_node_t *node)
+{
+	const yaml_node_t *list = config_yaml_get(k->y, node, "capabilities");
+	for (uint32_t i = 0; i < m->capability_count; i++)
+		m->capabilities |= capability_named(k, m->capability_texts[i], config_yaml_line(config_yaml_item(k->y, list, i)));
+}
+
 static void
 check_model(struct check *k, uint32_t index)
 {
@@ -671,6 +694,7 @@ check_model(struct check *k, uint32_t index)
 	else
 		check_model_name(k, m->upstream, "upstream", line_of(k, node, "upstream"));
 	check_model_name(k, m->id, "id", line_of(k, node, "id"));
+	check_capabilities(k, m, node);
 	check_targets(k, m, node);
 	if (m->output_tokens > m->context_tokens)
 		problems_error(k->problems, line_of(k, node, "output"),

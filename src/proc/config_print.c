@@ -200,6 +200,7 @@ model_json(const struct config_model *m)
 {
 	json_t *o = section_json(SECTION_MODEL, m), *targets = json_array();
 	json_object_set_new(o, "aliases", texts_json(m->aliases, m->alias_count));
+	json_object_set_new(o, "capabilities", texts_json(m->capability_texts, m->capability_count));
 	json_object_set_new(o, "prices", prices_json(m->prices, m->price_count));
 	for (uint32_t i = 0; i < m->target_count && !m->short_form; i++)
 		json_array_append_new(targets, target_json(&m->targets[i]));

@@ -30,7 +30,7 @@ static const char rich[] =
 	"  - {name: '123', url: 'http://127.0.0.1:1'}\n"
 	"models:\n"
 	"  - {id: 'true', upstream: 'org/model:free', provider: a, context: 1000, output: 100, reasoning: true, bytes_per_token: '0.01',\n"
-	"     image_tokens: 0, created: 2026-01-31T12:00:01Z, aliases: ['1e5', 'a@b', '0x10'], prices: [\n"
+	"     image_tokens: 0, created: 2026-01-31T12:00:01Z, aliases: ['1e5', 'a@b', '0x10'], capabilities: [tools, images], prices: [\n"
 	"      {from: 2020-01-01, input: '0.000001', cached: '0', output: '1000000', geo_us: '1.10', per_request: '0.000000001', web_search: '10'},\n"
 	"      {from: 2020-01-01, above: 500, input: '3', output: '4', reasoning: '5', audio_in: '7'},\n"
 	"      {from: 2020-01-01, tier: flex, times: '0.33'}, {from: 2020-01-01, tier: batch, input: '1', output: '1'},\n"

@@ -79,10 +79,10 @@ struct raw_target {
 
 struct raw_model {
 	CONFIG_MODEL(RAW_MEMBER)
-	char **aliases;
+	char **aliases, **capabilities;
 	struct raw_price *prices;
 	struct raw_target *targets;
-	uint32_t aliases_count, prices_count, targets_count;
+	uint32_t aliases_count, capabilities_count, prices_count, targets_count;
 };
 
 struct raw_top {

@@ -1,6 +1,7 @@
 #include "proc/config_priv.h"
 #include "proc/config_raw.h"
 #include "proc/roff.h"
+#include "ticket/capabilities.h"
 
 #include <string.h>
 
@@ -14,6 +15,7 @@ struct part {
 	} lists[14];
 };
 
+#define WORD(NAME, bit, word, meaning) "`" word "` (" meaning "), "
 static const struct part parts[] = {
 	{SECTION_TOP, "Top level", "",
 		{{"listen", "list of addresses", "required without `tls.listen` and `listeners`", "where clients connect in clear text: `127.0.0.1:8080`, `0.0.0.0:8080`, `[::1]:8080`, `unix:/run/lethe/lethe.sock`; port 0 lets the kernel choose"},
@@ -48,6 +50,7 @@ static const struct part parts[] = {
 	{SECTION_LANE, "lanes", "One entry for each way in which models may be delivered; `models.targets` says who serves in which.", {{NULL}}},
 	{SECTION_MODEL, "models", "One entry for each model that clients may name.",
 		{{"aliases", "list of names", "none", "other names that clients may use"},
+			{"capabilities", "list of words", "none", "what lists of models say that it can do, some of: " CAPABILITIES(WORD) "`reasoning` is told without being named"},
 			{"targets", "list", "one, `provider` and `upstream`", "where it is served, see below"},
 			{"prices", "list", "required", "the price book, see below; a model without a price is refused"}}},
 	{SECTION_TARGET, "models.targets",

@@ -1,6 +1,7 @@
 #include "proc/config.h"
 #include "proc/config_raw.h"
 
+#include "ticket/capabilities.h"
 #include "ticket/catalogue.h"
 
 /* The price columns are read as one array indexed by token kind. */
@@ -186,6 +187,7 @@ static const cyaml_schema_value_t target_value = {CYAML_VALUE_MAPPING(CYAML_FLAG
 static const cyaml_schema_field_t model_fields[] = {
 	LIST("targets", targets, target_value, CYAML_FLAG_OPTIONAL, 1, CATALOGUE_TARGETS_MAX),
 	LIST("aliases", aliases, text_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_ALIASES_MAX),
+	LIST("capabilities", capabilities, text_value, CYAML_FLAG_OPTIONAL, 0, CAPABILITIES_MAX),
 	LIST("prices", prices, price_value, CYAML_FLAG_OPTIONAL, 0, CONFIG_PRICES_MAX),
 	CONFIG_MODEL(FIELD) CYAML_FIELD_END,
 };

@@ -1,6 +1,7 @@
 #include "proc/config.h"
 
 #include "core/forwarded.h"
+#include "ticket/capabilities.h"
 #include "ticket/catalogue.h"
 
 #include <setjmp.h>
@@ -326,6 +327,23 @@ all_mistakes_are_told_at_once(void **state)
 	assert_int_equal(p.errors, 4);
 	for (uint32_t i = 1; i < p.count; i++)
 		assert_true(p.row[i - 1].line <= p.row[i].line);
+}
+
+static void
+what_a_model_can_do_is_named_by_words_that_are_known(void **state)
+{
+	struct problems p;
+	char *text = replaced("    context: 1000\n", "    context: 1000\n    capabilities: [tools, json_schema]\n");
+	struct config *c = load(text, strlen(text), &p);
+	assert_non_null(c);
+	assert_int_equal(c->models[0].capabilities, CAPABILITY_TOOLS | CAPABILITY_JSON_SCHEMA);
+	config_free(&c);
+	free(text);
+	text = replaced("    context: 1000\n", "    context: 1000\n    capabilities: [tools, telepathy]\n");
+	assert_null(load(text, strlen(text), &p));
+	assert_int_equal(p.errors, 1);
+	assert_non_null(strstr(p.row[0].text, "there is no `telepathy` – write some of `images` `audio`"));
+	free(text);
 }
 
 static void
@@ -679,7 +697,7 @@ the_reference_lists_every_setting(void **state)
 		CONFIG_KEY(X) CONFIG_MODEL(X) CONFIG_PRICE(X)
 #undef X
 	};
-	static const char *const lists[] = {"listen", "listeners", "trusted_proxies", "aliases", "pass_headers", "keys", "prices", "models", "providers"};
+	static const char *const lists[] = {"listen", "listeners", "trusted_proxies", "aliases", "capabilities", "pass_headers", "keys", "prices", "models", "providers"};
 	for (size_t i = 0; i < ARRAY_LEN(more); i++)
 		if (strstr(text, more[i]) == NULL)
 			fail_msg("not in the reference: %s", more[i]);
@@ -706,6 +724,7 @@ main(void)
 		cmocka_unit_test(a_price_that_is_not_given_is_that_of_its_fallback),
 		cmocka_unit_test(each_mistake_is_named_with_its_line_and_a_remedy),
 		cmocka_unit_test(all_mistakes_are_told_at_once),
+		cmocka_unit_test(what_a_model_can_do_is_named_by_words_that_are_known),
 		cmocka_unit_test(more_mistakes_than_fit_are_counted),
 		cmocka_unit_test(plain_http_goes_to_private_places_only),
 		cmocka_unit_test(empty_files_and_missing_files_have_a_remedy),

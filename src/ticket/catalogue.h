@@ -108,6 +108,7 @@ struct catalogue_model {
 	uint32_t context_tokens, output_tokens; /* window; most output */
 	bool reasoning; /* hides output: an uncapped stream can't be metered in steps */
 	uint8_t thinking; /* enum thinking_way: how it is told to think */
+	uint16_t capabilities; /* bits of enum capability */
 	uint32_t bytes_per_token_x100; /* floor: the fewest bytes a prompt token can have, × 100 */
 	uint32_t image_tokens, audio_tokens, file_tokens; /* upper bound of input tokens per such part */
 	uint32_t price_at, price_count; /* rows in prices[] */
