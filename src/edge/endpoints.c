@@ -114,6 +114,24 @@ endpoint_methods(struct span path)
 	return (uint8_t)(methods ? methods : all);
 }
 
+struct span
+endpoint_advice(struct span path, enum dialect dialect)
+{
+	static const struct {
+		struct endpoint_path path;
+		struct span words, gemini;
+	} rows[] = {
+#define X(text, where, advice, google) {{.path = {text, sizeof(text) - 1}, .form = PATH_##where}, {advice, sizeof(advice) - 1}, {google, sizeof(google) - 1}},
+		ELSEWHERE(X)
+#undef X
+	};
+	struct span rest;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (path_fits(&rows[i].path, path, &rest))
+			return dialect == DIALECT_GEMINI ? rows[i].gemini : rows[i].words;
+	return (struct span){0};
+}
+
 /* ---- what is known of an endpoint ---- */
 
 static const struct {

@@ -100,6 +100,22 @@ bool endpoint_of_audio(enum endpoint endpoint);
 bool endpoint_of_images(enum endpoint endpoint);
 enum dialect endpoint_dialect(enum endpoint endpoint);
 
+/* What is not here, and what to do instead: where callers look for it by their provider's reference. X(path, whole or what lies under it as well, words, in Gemini's) */
+#define ELSEWHERE(X) \
+	X("/v1/files", WHOLE, ELSEWHERE_LIST, ELSEWHERE_GEMINI) \
+	X("/v1/uploads", WHOLE, ELSEWHERE_UPLOADS, ELSEWHERE_UPLOADS) \
+	X("/v1/uploads/", PREFIX, ELSEWHERE_UPLOADS, ELSEWHERE_UPLOADS) \
+	X("/v1beta/files", WHOLE, ELSEWHERE_GEMINI, ELSEWHERE_GEMINI) \
+	X("/v1beta/files/", PREFIX, ELSEWHERE_GEMINI, ELSEWHERE_GEMINI) \
+	X("/upload/", PREFIX, ELSEWHERE_GEMINI, ELSEWHERE_GEMINI)
+#define ELSEWHERE_LIST \
+	"There is no list of files here: whose a file is, only its id says, and the provider's list is of all customers. Keep the ids that uploads return: with them files are shown, read and deleted."
+#define ELSEWHERE_UPLOADS "There are no uploads in parts here: send the file whole to POST /v1/files. A large one goes on while it comes."
+#define ELSEWHERE_GEMINI "There are no files of Gemini's here: send the content inline (inlineData)."
+
+/* For a path, or a method of one, that is not there; empty: nothing to say. */
+struct span endpoint_advice(struct span path, enum dialect dialect);
+
 /* The part of the target before the query, and one argument of the query ("" when absent); percent-escapes stay as they are. */
 struct span target_path(struct span target);
 struct span target_argument(struct span target, struct span name);

@@ -46,8 +46,10 @@ argument_is(struct span target, struct span name, struct span value)
 static enum dialect
 dialect_of(const struct endpoint_path *r, const struct http1_head *h)
 {
-	if (r && r->goes == GOES_OBJECT) /* a path that two of them have */
-		return http1_field_find(h, HTTP1_ANTHROPIC_VERSION) ? DIALECT_ANTHROPIC : r->dialect;
+	if (r && r->goes == GOES_OBJECT) /* a path that all of them have */
+		return http1_field_find(h, HTTP1_ANTHROPIC_VERSION) ? DIALECT_ANTHROPIC
+			: http1_field_find(h, HTTP1_X_GOOG_API_KEY)     ? DIALECT_GEMINI
+															: r->dialect;
 	bool told = r && (r->endpoint != ENDPOINT_NONE || r->dialect == DIALECT_GEMINI);
 	if (told)
 		return r->dialect;
@@ -109,6 +111,15 @@ go_on(struct exchange *x, const struct endpoint_path *r, const struct http1_head
 	}
 }
 
+static void
+not_here(struct exchange *x, struct span path, enum end_reason reason)
+{
+	struct span advice = endpoint_advice(path, (enum dialect)x->dialect);
+	if (advice.len)
+		answer_sentence(x, reason, NULL, advice);
+	exchange_end(x, reason);
+}
+
 void
 read_head(struct client *c, const char *bytes, size_t len)
 {
@@ -136,7 +147,7 @@ read_head(struct client *c, const char *bytes, size_t len)
 	} else if (!r || !endpoint_takes(r, h->method)) {
 		read_head_skip_body(x, h, rest.at, rest.len);
 		x->takes = endpoint_methods(target_path(h->target));
-		exchange_end(x, r ? END_BAD_METHOD : END_NOT_FOUND);
+		not_here(x, target_path(h->target), r ? END_BAD_METHOD : END_NOT_FOUND);
 	} else
 		go_on(x, r, h, named, rest);
 }

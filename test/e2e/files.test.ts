@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import Anthropic from "@anthropic-ai/sdk";
+import { GoogleGenAI } from "@google/genai";
 import OpenAI, { BadRequestError, NotFoundError, toFile } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Files } from "../harness/files.ts";
@@ -87,6 +88,18 @@ describe("files through the official SDK", () => {
 		expect(p.last.raw).not.toContain(file.id);
 		expect(JSON.stringify(answer)).not.toContain("SecretOfTheProvider");
 	});
+});
+
+test("there are no lists and no uploads in parts; what to do instead is said at once", async () => {
+	const [claude, google] = [new Anthropic({ apiKey: alice.key, baseURL: lethe.url }), new GoogleGenAI({ apiKey: alice.key, httpOptions: { baseUrl: lethe.url } })];
+	const before = p.seen.length;
+	const said = async (promise: Promise<unknown>) => (await promise.then(() => expect.fail("it went through"), (e) => e as Error & { status: number }));
+	for (const list of [() => lethe.client(alice.key).files.list(), () => claude.beta.files.list()]) expect(await said(list())).toMatchObject({ status: 405, message: expect.stringContaining("Keep the ids that uploads return") });
+	expect(await said(mine.uploads.create({ bytes: 1, filename: "a", mime_type: "text/plain", purpose: "assistants" }))).toMatchObject({ status: 404, message: expect.stringContaining("send the file whole") });
+	for (const attempt of [() => google.files.list(), () => google.files.upload({ file: new Blob(["x"]), config: { mimeType: "text/plain" } })])
+		expect((await said(attempt())).message).toContain("inlineData");
+	expect(await said(google.files.get({ name: "files/abc" }))).toMatchObject({ status: 404 });
+	expect(p.seen.length).toBe(before);
 });
 
 describe("nobody else's", () => {
