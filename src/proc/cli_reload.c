@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 enum { LOOK_MS = 20,
+	NAMED_WITHIN_MS = 5000, /* a supervisor that becomes another binary has no name of its own for a moment */
 	RESULT_MAX = 32 << 10 };
 
 struct result {
@@ -49,6 +50,12 @@ is_held(const struct cli *cli)
 	return held;
 }
 
+static void
+look_again_later(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+}
+
 /* False only where it can be seen: a unit with ProtectProc= shows nobody a process that lets nobody look. */
 static bool
 may_be_supervisor(pid_t pid)
@@ -68,10 +75,15 @@ static pid_t
 server(const struct cli *cli)
 {
 	char text[32], endpoint[8];
-	if (read_file(cli, "lock", text, sizeof text) <= 0 || read_file(cli, "endpoint", endpoint, sizeof endpoint) < 0 || !is_held(cli))
-		return 0;
-	long pid = strtol(text, NULL, 10);
-	return pid > 1 && may_be_supervisor((pid_t)pid) ? (pid_t)pid : 0;
+	for (int waited = 0; waited < NAMED_WITHIN_MS; waited += LOOK_MS) {
+		if (read_file(cli, "lock", text, sizeof text) <= 0 || read_file(cli, "endpoint", endpoint, sizeof endpoint) < 0 || !is_held(cli))
+			return 0;
+		long pid = strtol(text, NULL, 10);
+		if (pid > 1 && may_be_supervisor((pid_t)pid))
+			return (pid_t)pid;
+		look_again_later();
+	}
+	return 0;
 }
 
 /* False: no such file. */
@@ -103,14 +115,13 @@ read_result(const struct cli *cli, const char *name, struct result *ret)
 static bool
 await(const struct cli *cli, const char *name, uint64_t beyond, struct result *ret)
 {
-	const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
 	for (;;) {
 		(void)!read_result(cli, name, ret);
 		if (ret->done > beyond)
 			return true;
 		if (!is_held(cli))
 			return false;
-		nanosleep(&pause, NULL);
+		look_again_later();
 	}
 }
 

@@ -333,7 +333,7 @@ test("more than the memory for content holds: some wait and are told to come aga
 		const body = withImage(64 * megabytes), before = p.seen.length;
 		p.answers((seen) => (seen.bytes.length > megabytes ? { silent: true, pieces: [] } : completion));
 		const ends = Array.from({ length: 8 }, () => post(greedy.key, body).catch((e: Error) => ({ status: 0, retryAfter: undefined, text: String(e) })));
-		await until("two have come through", () => p.seen.length === before + 2);
+		await until("two have come through", () => p.seen.length === before + 2, 40_000);
 		for (let i = 0; i < 5; i++) expect((await post(modest.key, withImage(1000))).status).toBe(200);
 		const told = await Promise.race([Promise.all(ends), until("the others are told", async () => (await Promise.all(ends.map((e) => Promise.race([e, null])))).filter((s) => s).length === 6)]);
 		expect(told).toBe(true);

@@ -4,7 +4,7 @@ import { scheduler } from "node:timers/promises";
 export async function until<T>(
 	what: string,
 	probe: () => T | undefined | false | Promise<T | undefined | false>,
-	withinMs = 10_000,
+	withinMs = 20_000,
 ): Promise<T> {
 	const deadline = performance.now() + withinMs;
 	for (;;) {
