@@ -447,6 +447,9 @@ UPDATE work SET state = 2, due_us = ?2, object = ?3 WHERE id = ?1 AND state = 1
 -- name: work_looked
 UPDATE work SET due_us = ?2, looks = looks + 1 WHERE id = ?1 AND state < 3
 
+-- name: work_hasten
+UPDATE work SET due_us = ?2 WHERE id = ?1 AND state = 2 AND due_us > ?2
+
 -- name: work_ended
 UPDATE work SET state = 3, due_us = ?2 WHERE id = ?1 AND state < 3 AND state > 0
 

@@ -8,6 +8,8 @@ enum node {
 	NODE_METHOD,
 	NODE_URL,
 	NODE_BODY,
+	NODE_LIST,
+	NODE_ITEM,
 	NODE_COUNT,
 };
 
@@ -21,6 +23,14 @@ static const struct json_node nodes[NODE_COUNT] = {
 	[NODE_LINE] = {.edges = members, .edge_count = ARRAY_LEN(members)},
 	[NODE_METHOD] = {.text = true},
 	[NODE_URL] = {.text = true},
+};
+
+static const struct json_edge list[] = {JSON_EDGE("requests", NODE_LIST)};
+static const struct json_edge item[] = {JSON_EDGE("custom_id", NODE_ID), JSON_EDGE("params", NODE_BODY)};
+static const struct json_node listed[NODE_COUNT] = {
+	[NODE_LINE] = {.edges = list, .edge_count = ARRAY_LEN(list)},
+	[NODE_LIST] = {.element = NODE_ITEM},
+	[NODE_ITEM] = {.edges = item, .edge_count = ARRAY_LEN(item)},
 };
 
 static const struct {
@@ -48,6 +58,14 @@ lines_init(struct lines_scan *s)
 	s->line = 1;
 }
 
+void
+lines_init_listed(struct lines_scan *s)
+{
+	memset(s, 0, sizeof *s);
+	s->listed = s->begun = true;
+	json_scan_init(&s->json, listed);
+}
+
 /* ---- one request ---- */
 
 static enum lines_error
@@ -62,10 +80,14 @@ judge(const struct lines_scan *s, const struct request_facts *f)
 		return LINES_TOOLS;
 	if (f->store || (s->endpoint == ENDPOINT_RESPONSES && !f->store_bytes))
 		return LINES_STORE;
+	if (s->listed && f->tier == TIER_fast)
+		return LINES_FAST;
 	if (r->count && s->endpoint != r->endpoint)
 		return LINES_OTHER_URL;
 	if (r->count && (f->model_len != r->model_len || memcmp(f->model, r->model, f->model_len) != 0))
 		return LINES_OTHER_MODEL;
+	if (s->listed)
+		return r->count < LINES_LISTED_MAX ? LINES_OK : LINES_TOO_MANY_LISTED;
 	return r->count < LINES_MAX ? LINES_OK : LINES_TOO_MANY;
 }
 
@@ -106,6 +128,28 @@ body_ends(struct lines_scan *s)
 /* ---- one line ---- */
 
 static enum lines_error
+no_body(const struct lines_scan *s)
+{
+	return s->listed ? LINES_NO_PARAMS : LINES_NO_BODY;
+}
+
+/* Of a list. */
+static enum lines_error
+on_item(struct lines_scan *s, enum json_token t)
+{
+	s->line += t != JSON_OBJECT_END;
+	if (t == JSON_OBJECT) {
+		s->id = s->had_body = false;
+		s->endpoint = ENDPOINT_MESSAGES;
+		return LINES_OK;
+	}
+	if (t != JSON_OBJECT_END)
+		return LINES_NOT_JSON;
+	return !s->had_body ? LINES_NO_PARAMS : s->id ? LINES_OK
+												  : LINES_NO_ID;
+}
+
+static enum lines_error
 on_event(struct lines_scan *s, enum json_token t, const struct json_event *ev)
 {
 	bool string = t == JSON_STRING && !ev->cut;
@@ -131,13 +175,16 @@ on_event(struct lines_scan *s, enum json_token t, const struct json_event *ev)
 		if (t == JSON_OBJECT_END)
 			return LINES_OK; /* its end: lines_feed() has fed it */
 		if (t != JSON_OBJECT || s->had_body || s->in_body)
-			return LINES_NO_BODY;
+			return no_body(s);
 		if (!s->endpoint)
 			return LINES_NO_URL;
 		request_scan_init(&s->request, (enum endpoint)s->endpoint);
 		s->body_from = ev->at;
 		s->in_body = true;
 		return LINES_OK;
+	case NODE_ITEM:
+		return on_item(s, t);
+	case NODE_LIST:
 	case NODE_COUNT:
 		break;
 	}
@@ -219,7 +266,9 @@ line_ends(struct lines_scan *s)
 bool
 lines_feed(struct lines_scan *s, const char *bytes, size_t len)
 {
-	while (len && s->error == LINES_OK) {
+	if (s->listed && s->error == LINES_OK)
+		s->error = feed_line(s, bytes, len);
+	while (!s->listed && len && s->error == LINES_OK) {
 		const char *end = memchr(bytes, '\n', len);
 		size_t piece = end ? (size_t)(end - bytes) : len;
 		s->error = more_of_line(s, bytes, piece);
@@ -236,10 +285,12 @@ lines_feed(struct lines_scan *s, const char *bytes, size_t len)
 enum lines_error
 lines_finish(struct lines_scan *s)
 {
-	if (s->error == LINES_OK)
+	if (s->error == LINES_OK && s->listed && !json_scan_complete(&s->json))
+		s->error = LINES_NOT_JSON;
+	else if (s->error == LINES_OK && !s->listed)
 		s->error = line_ends(s);
 	if (s->error == LINES_OK && !s->result.count)
-		s->error = LINES_NO_BODY;
+		s->error = no_body(s);
 	return s->error;
 }
 
@@ -257,9 +308,9 @@ lines_why(const struct lines_scan *s, char room[LINES_WHY_MAX])
 #undef X
 	};
 	struct text t = text_on(room, LINES_WHY_MAX);
-	text_lit(&t, "Line ");
-	text_u64(&t, s->line);
-	text_lit(&t, " of the file: ");
+	text_str(&t, s->listed ? "requests." : "Line ");
+	text_u64(&t, s->listed && s->line ? s->line - 1 : s->line); /* the one counts from 0, as its errors do */
+	text_str(&t, s->listed ? ": " : " of the file: ");
 	text_span(&t, s->error == LINES_BODY ? inner[s->inner] : sentences[s->error]);
 	return (struct span){t.at, t.len};
 }

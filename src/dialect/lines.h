@@ -1,9 +1,12 @@
 /*
- * What a file of requests asks for (JSON lines, as OpenAI's batches take them): each line is looked at like a request of its own, and the sums say what all of
- * them can cost. The file goes up as it came, so nothing in it may need a change: what would is refused, with the line's number.
+ * What a batch of requests asks for: each is looked at like a request of its own, and the sums say what all of them can cost. They go up as they came, so nothing in
+ * them may need a change: what would is refused, with the request's number.
+ *
+ *   a file   JSON lines, as OpenAI's batches take them
+ *   a list   the member "requests" of one JSON object, as Anthropic's do
  *
  * Pure and resumable at any byte, fixed state, no allocation: the caller embeds the struct in vault memory. Run by the edge.
- * Format: platform.openai.com/docs/guides/batch.
+ * Formats: platform.openai.com/docs/guides/batch, platform.claude.com/docs/en/api/creating-message-batches.
  */
 #ifndef DIALECT_LINES_H
 #define DIALECT_LINES_H
@@ -11,10 +14,11 @@
 #include "core/json_scan.h"
 #include "dialect/request.h"
 
-enum { LINES_MAX = 50000, /* the provider's bound */
+enum { LINES_MAX = 50000, /* the providers' bounds */
+	LINES_LISTED_MAX = 100000,
 	LINES_WHY_MAX = 512 };
 
-/* X(NAME, sentence behind "Line N of the file: ") */
+/* X(NAME, sentence behind "Line N of the file: " or "requests.N: ") */
 #define LINES_ERRORS(X) \
 	X(OK, "") \
 	X(NOT_JSON, "it is not one JSON object.") \
@@ -22,13 +26,16 @@ enum { LINES_MAX = 50000, /* the provider's bound */
 	X(NO_ID, "it needs a \"custom_id\", a string.") \
 	X(NO_METHOD, "its \"method\" must be \"POST\".") \
 	X(NO_BODY, "it needs one \"body\", an object.") \
+	X(NO_PARAMS, "it needs one \"params\", an object.") \
 	X(OTHER_URL, "its \"url\" is another than that of the lines before; all must be the same.") \
-	X(OTHER_MODEL, "its model is another than that of the lines before; all must be the same.") \
+	X(OTHER_MODEL, "its model is another than that of the requests before; all must be the same. Make a batch for each model.") \
 	X(STREAM, "\"stream\" is of no use in a batch; leave it out.") \
 	X(OBJECTS, "a request of a batch can't name files; put their content into it.") \
 	X(TOOLS, "the provider's own tools can't be used in a batch here; leave them out.") \
 	X(STORE, "the answer would be kept at the provider; put \"store\": false into its body.") \
+	X(FAST, "\"speed\" has no meaning in a batch; leave it out.") \
 	X(TOO_MANY, "a batch has 50,000 requests at most.") \
+	X(TOO_MANY_LISTED, "a batch has 100,000 requests at most.") \
 	X(BODY, "")
 
 enum lines_error {
@@ -53,15 +60,17 @@ struct lines_scan {
 	enum lines_error error;
 	/* The scanner's own from here on. */
 	enum request_error inner; /* LINES_BODY: why */
-	uint32_t line;
+	uint32_t line; /* or how many items of the list have begun */
 	uint64_t at, body_from;
-	bool begun, id, method, in_body, had_body;
+	bool listed, begun, id, method, in_body, had_body;
 	uint8_t endpoint; /* of this line */
 	struct json_scan json;
 	struct request_scan request;
 };
 
 void lines_init(struct lines_scan *s);
+/* … of a list. That the object around it is one, and has it once, is for others to judge. */
+void lines_init_listed(struct lines_scan *s);
 /* False when it is already known to be bad. */
 bool lines_feed(struct lines_scan *s, const char *bytes, size_t len);
 /* After the last byte. */

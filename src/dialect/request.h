@@ -42,6 +42,7 @@ enum {
 	X(BAD_N, "n must be an integer between 1 and 128.", "n") \
 	X(BAD_CANDIDATES, "candidateCount must be an integer between 1 and 128.", "generationConfig.candidateCount") \
 	X(BAD_STREAM_OPTIONS, "stream_options must be an object, and is only allowed with stream: true.", "stream_options") \
+	X(NO_REQUESTS, "requests: Field required", "requests") \
 	X(NO_MESSAGES, "You must provide a messages parameter.", "messages") \
 	X(NO_INPUT, "You must provide an input parameter.", "input") \
 	X(NO_CONTENTS, "You must provide contents.", "contents") \

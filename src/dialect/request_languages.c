@@ -352,6 +352,10 @@ static const struct request_language speech = {.nodes = speech_nodes, .no_conten
 static const struct json_edge batches_root[] = {EDGE("input_file_id", NODE_OBJECT), EDGE("endpoint", NODE_CONTENT)};
 static const struct json_node batches_nodes[NODE_COUNT] = {[NODE_ROOT] = {EDGES(batches_root)}};
 static const struct request_language batches = {.nodes = batches_nodes, .no_content = REQUEST_NO_ENDPOINT, .model_optional = true};
+/* Each of them is looked at by itself (lines.h). */
+static const struct json_edge listed_root[] = {EDGE("requests", NODE_CONTENT)};
+static const struct json_node listed_nodes[NODE_COUNT] = {[NODE_ROOT] = {EDGES(listed_root)}};
+static const struct request_language listed = {.nodes = listed_nodes, .no_content = REQUEST_NO_REQUESTS, .model_optional = true};
 static const struct request_language images = {
 	.nodes = images_nodes,
 	.bad_n = REQUEST_BAD_N,
@@ -405,6 +409,7 @@ static const struct request_language *const languages[ENDPOINT_COUNT] = {
 	[ENDPOINT_REALTIME] = &moderations, /* it has no body: nothing is read by it */
 	[ENDPOINT_FILES] = &moderations, /* a form, or no body */
 	[ENDPOINT_BATCHES] = &batches,
+	[ENDPOINT_MESSAGES_BATCHES] = &listed,
 };
 
 const struct request_language *

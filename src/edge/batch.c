@@ -1,9 +1,11 @@
 #include "edge/batch.h"
 
 #include "core/json_scan.h"
+#include "dialect/results.h"
 #include "edge/byok.h"
 #include "edge/endpoints.h"
 #include "edge/limit.h"
+#include "edge/work.h"
 #include "ticket/price.h"
 
 struct lines_scan *
@@ -22,7 +24,7 @@ refuse(struct exchange *x, const char *param, struct span sentence)
 	exchange_end(x, END_BAD_BODY);
 }
 
-/* ---- the file ---- */
+/* ---- what is asked for ---- */
 
 /* Under its own name at the provider: nothing in the file is changed. */
 static const struct catalogue_target *
@@ -59,7 +61,7 @@ no_such_model(struct exchange *x, const struct lines_facts *f)
 {
 	char room[512];
 	struct text t = text_on(room, sizeof room);
-	text_lit(&t, "The requests of this file ask for the model `");
+	text_lit(&t, "The requests of this batch ask for the model `");
 	text_add(&t, f->model, f->model_len);
 	text_lit(&t, "`. The provider that takes batches here has no model of that name, or this key may not use it; a batch is not translated to others.");
 	refuse(x, "model", (struct span){t.at, t.len});
@@ -72,37 +74,47 @@ least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-bool
-batch_judge_upload(struct exchange *x, uint32_t provider)
+/* What all of them can cost at most. NULL: it can't be told, which has been answered. */
+static const struct catalogue_target *
+judge(struct exchange *x, uint32_t provider, const struct lines_facts *f, const char *param, struct sealed_lines *s)
 {
-	struct form_scan *form = x->req->form;
-	char room[LINES_WHY_MAX];
-	if (!form->batch || x->dialect != DIALECT_OPENAI)
-		return true;
-	if (lines_finish(form->lines) != LINES_OK) {
-		refuse(x, "file", lines_why(form->lines, room));
-		return false;
-	}
-	const struct lines_facts *f = &form->lines->result;
 	struct span name = {f->model, f->model_len};
 	const struct catalogue_model *m = catalogue_find_model(x->edge->p->catalogue, name);
 	const struct catalogue_target *t = m && limit_allows(x, m) ? target_named(x, m, provider, name) : NULL;
 	if (!t) {
 		no_such_model(x, f);
-		return false;
+		return NULL;
 	}
 	uint64_t largest = f->largest_bytes * 100 / m->bytes_per_token_x100 + 1 + media_tokens(m, f);
 	if (row_for(x, t, 0) != row_for(x, t, largest)) {
-		refuse(x, "file", SPAN("A request of this file can be so large that the model costs more from there on, which a batch is not told apart by. Send large requests by themselves."));
-		return false;
+		refuse(x, param, SPAN("A request of this batch can be so large that the model costs more from there on, which a batch is not told apart by. Send large requests by themselves."));
+		return NULL;
 	}
-	struct sealed_lines *s = &x->object->lines;
 	s->model = m->id;
 	s->count = f->count;
 	s->endpoint = f->endpoint;
 	s->input = least(f->text_bytes * 100 / m->bytes_per_token_x100 + f->count + media_tokens(m, f), (uint64_t)f->count * m->context_tokens);
 	s->output = f->capped + f->open * m->output_tokens;
-	return true;
+	return t;
+}
+
+static bool
+whole(struct exchange *x, struct lines_scan *s, const char *param)
+{
+	char room[LINES_WHY_MAX];
+	if (lines_finish(s) == LINES_OK)
+		return true;
+	refuse(x, param, lines_why(s, room));
+	return false;
+}
+
+bool
+batch_judge_upload(struct exchange *x, uint32_t provider)
+{
+	struct form_scan *form = x->req->form;
+	if (!form->batch || x->dialect != DIALECT_OPENAI)
+		return true;
+	return whole(x, form->lines, "file") && judge(x, provider, &form->lines->result, "file", &x->object->lines);
 }
 
 /* ---- creation ---- */
@@ -184,6 +196,24 @@ has_own_key(struct exchange *x, int64_t provider)
 	return x->limited.rows[0] && byok_at(x, (uint32_t)provider, &only) != BYOK_NONE;
 }
 
+/* Its money, when it is known what it asks for. */
+static bool
+may_be_paid(struct exchange *x, const struct catalogue_target *t)
+{
+	if (has_own_key(x, t->provider)) {
+		refuse(x, NULL, SPAN("This account's own key is used at the provider, and what a batch costs there can't be told apart. Begin it at the provider, with that key."));
+		return false;
+	}
+	if (has_money_limit(x)) {
+		refuse(x, NULL, SPAN("This key, or its account, is limited in money by time, which a batch can't be counted in. Use a key without such a limit."));
+		return false;
+	}
+	if (count_most(x, t))
+		return true;
+	exchange_end(x, END_NO_PRICE);
+	return false;
+}
+
 static bool
 may_be_begun(struct exchange *x, int64_t provider)
 {
@@ -198,18 +228,7 @@ may_be_begun(struct exchange *x, int64_t provider)
 		refuse(x, "endpoint", SPAN("endpoint must be the url of the requests in the file: one of /v1/chat/completions, /v1/responses, /v1/embeddings."));
 		return false;
 	}
-	if (has_own_key(x, provider)) {
-		refuse(x, NULL, SPAN("This account's own key is used at the provider, and what a batch costs there can't be told apart. Begin it at the provider, with that key."));
-		return false;
-	}
-	if (has_money_limit(x)) {
-		refuse(x, NULL, SPAN("This key, or its account, is limited in money by time, which a batch can't be counted in. Use a key without such a limit."));
-		return false;
-	}
-	if (count_most(x, t))
-		return true;
-	exchange_end(x, END_NO_PRICE);
-	return false;
+	return may_be_paid(x, t);
 }
 
 int64_t
@@ -236,6 +255,52 @@ batch_route(struct exchange *x)
 }
 
 bool
+batch_prepare(struct exchange *x)
+{
+	struct object *o = x->object;
+	if (!o || o->operation != OPERATION_MESSAGES_BATCH_CREATE)
+		return true;
+	o->asks = vault_alloc(x->edge->vault, sizeof *o->asks);
+	if (o->asks)
+		lines_init_listed(o->asks);
+	return o->asks;
+}
+
+/* Of several that have it under this name the first, in the configuration's order; any that keeps batches, when none has. */
+static int64_t
+provider_with(const struct exchange *x, const struct lines_facts *f)
+{
+	const struct catalogue *c = x->edge->p->catalogue;
+	struct span name = {f->model, f->model_len};
+	const struct catalogue_model *m = catalogue_find_model(c, name);
+	int64_t any = -1;
+	for (uint32_t i = 0; i < c->provider_count; i++) {
+		if (!object_keeps(x, i))
+			continue;
+		any = any < 0 ? i : any;
+		if (m && target_named(x, m, i, name))
+			return i;
+	}
+	return any;
+}
+
+int64_t
+batch_route_listed(struct exchange *x)
+{
+	struct object *o = x->object;
+	if (!whole(x, o->asks, "requests"))
+		return -1;
+	const struct lines_facts *f = &o->asks->result;
+	int64_t provider = provider_with(x, f);
+	if (provider < 0) {
+		exchange_end(x, END_NOT_FOUND);
+		return -1;
+	}
+	const struct catalogue_target *t = judge(x, (uint32_t)provider, f, "requests", &o->input.lines);
+	return t && may_be_paid(x, t) ? provider : -1;
+}
+
+bool
 batch_edit(struct exchange *x)
 {
 	struct request *r = x->req;
@@ -255,6 +320,15 @@ batch_edit(struct exchange *x)
 
 /* ---- its end ---- */
 
+/* One request's fee is in what usage costs; each that was answered has one. */
+static uint64_t
+with_fees(const struct catalogue_price *row, unsigned __int128 cost, uint64_t answered, uint64_t counted)
+{
+	if (answered > counted)
+		cost += (unsigned __int128)(uint64_t)row->request_nano * (answered - counted);
+	return cost > INT64_MAX / 2 ? INT64_MAX / 2 : (uint64_t)cost;
+}
+
 bool
 batch_cost(const struct exchange *x, const struct batch_seen *seen, uint64_t *ret_nano)
 {
@@ -271,11 +345,58 @@ batch_cost(const struct exchange *x, const struct batch_seen *seen, uint64_t *re
 	u.tokens[TOKEN_cached] = cached;
 	u.tokens[TOKEN_output] = seen->output - reasoning;
 	u.tokens[TOKEN_reasoning] = reasoning;
-	if (!seen->input && !seen->output)
-		return true;
-	unsigned __int128 cost = (unsigned __int128)(uint64_t)price_cost(row, &u).v;
-	if (seen->completed > 1) /* one request's fee is in it */
-		cost += (unsigned __int128)(uint64_t)row->request_nano * (seen->completed - 1);
-	*ret_nano = cost > INT64_MAX / 2 ? INT64_MAX / 2 : (uint64_t)cost;
+	if (seen->input || seen->output)
+		*ret_nano = with_fees(row, (uint64_t)price_cost(row, &u).v, seen->completed, 1);
 	return true;
+}
+
+static bool
+has_tokens(const struct usage *u)
+{
+	uint64_t any = 0;
+	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
+		any |= u->tokens[k];
+	return any;
+}
+
+/* There is a result for each request, or they are not all. */
+static bool
+results_cost(const struct exchange *x, struct results_scan *r, uint64_t *ret_nano)
+{
+	const struct sealed *s = &x->object->opened;
+	const struct results_facts *f = &r->result;
+	const struct catalogue_price *row = catalogue_price_by_id(x->edge->p->catalogue, s->price);
+	unsigned __int128 cost = 0;
+	unsigned counted = 0;
+	if (!results_finish(r) || f->lines != s->lines.count || !row)
+		return false;
+	for (unsigned geo = 0; geo < 2; geo++) {
+		if (!has_tokens(&f->usage[geo]))
+			continue;
+		cost += (uint64_t)price_cost(row, &f->usage[geo]).v;
+		counted++;
+	}
+	*ret_nano = counted ? with_fees(row, cost, f->answered, counted) : 0;
+	return true;
+}
+
+void
+batch_passes(struct exchange *x, struct span piece, bool last)
+{
+	struct object *o = x->object;
+	uint64_t nano;
+	if (o->operation != OPERATION_MESSAGES_BATCH_RESULTS || !o->opened.ticket || o->uncounted)
+		return;
+	if (!o->results) {
+		o->results = vault_alloc(x->edge->vault, sizeof *o->results);
+		o->uncounted = !o->results; /* an errand will count them */
+		if (o->uncounted)
+			return;
+		results_init(o->results);
+	}
+	results_feed(o->results, piece.at, piece.len);
+	if (last && results_cost(x, o->results, &nano))
+		work_costs(x, nano);
+	else if (last)
+		work_is_unmeasured(x);
 }

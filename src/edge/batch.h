@@ -1,9 +1,12 @@
 /*
- * OpenAI's batches: a file of requests, uploaded before, that the provider answers within a day, at its own price. Private to src/edge.
+ * Batches: requests that the provider answers within a day, at its own price. Private to src/edge.
  *
- *   upload   the file is looked at line by line (lines.h); what all of it can cost at most is sealed into its id
- *   create   that much is set aside by the ledger (work.h) before the provider is asked
- *   answers  of creation, look and cancel: the ids in them are sealed; once the batch has ended, its usage says what is to be paid
+ *           OpenAI's                                                        Anthropic's
+ *   asks    in a file, uploaded before; what all of it can cost             in the body of the creation
+ *           at most is sealed into its id (lines.h)
+ *   create  that much is set aside by the ledger (work.h) before the provider is asked
+ *   look    the ids in the answer are sealed; once the batch has ended …
+ *   pay     … its usage says what is to be paid                             … its results do, by whoever reads them to their end (results.h)
  */
 #ifndef EDGE_BATCH_H
 #define EDGE_BATCH_H
@@ -23,9 +26,15 @@ must_check struct lines_scan *batch_lines(struct exchange *x);
 must_check bool batch_judge_upload(struct exchange *x, uint32_t provider);
 /* ROUTE of a creation: the provider that has its file, -1: it has been answered, and has ended. */
 int64_t batch_route(struct exchange *x);
+/* What is needed before the body of a creation is read; false: no memory. */
+must_check bool batch_prepare(struct exchange *x);
+/* The same for requests in its body. */
+int64_t batch_route_listed(struct exchange *x);
 /* Its body, with the provider's id of the file. */
 must_check bool batch_edit(struct exchange *x);
 
+/* A piece of an answer passes; last: no more comes, and it came whole. Of results, it says what was used. */
+void batch_passes(struct exchange *x, struct span piece, bool last);
 /* What has ended, costs. False: that can't be told. */
 must_check bool batch_cost(const struct exchange *x, const struct batch_seen *seen, uint64_t *ret_nano);
 

@@ -161,6 +161,7 @@ static const struct {
 	OF(REALTIME, "/realtime", true),
 	OF(FILES, "/files", false),
 	OF(BATCHES, "/batches", false),
+	OF(MESSAGES_BATCHES, "/messages/batches", false),
 #undef OF
 #define X(NAME, number, of, word, is_billed) [number].billed = is_billed, [number].dialect = DIALECT_##of,
 	ENDPOINTS(X)

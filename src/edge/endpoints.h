@@ -58,7 +58,12 @@ enum goes { GOES_BODY,
 	X("/v1/files/*/content", STAR, GET, FILES, OPENAI, FILE_CONTENT) \
 	X("/v1/batches", WHOLE, POST, BATCHES, OPENAI, BATCH_CREATE) \
 	X("/v1/batches/*", STAR, GET, BATCHES, OPENAI, BATCH_GET) \
-	X("/v1/batches/*/cancel", STAR, POST, BATCHES, OPENAI, BATCH_CANCEL)
+	X("/v1/batches/*/cancel", STAR, POST, BATCHES, OPENAI, BATCH_CANCEL) \
+	X("/v1/messages/batches", WHOLE, POST, MESSAGES_BATCHES, ANTHROPIC, MESSAGES_BATCH_CREATE) \
+	X("/v1/messages/batches/*", STAR, GET, MESSAGES_BATCHES, ANTHROPIC, MESSAGES_BATCH_GET) \
+	X("/v1/messages/batches/*", STAR, DELETE, MESSAGES_BATCHES, ANTHROPIC, MESSAGES_BATCH_DELETE) \
+	X("/v1/messages/batches/*/results", STAR, GET, MESSAGES_BATCHES, ANTHROPIC, MESSAGES_BATCH_RESULTS) \
+	X("/v1/messages/batches/*/cancel", STAR, POST, MESSAGES_BATCHES, ANTHROPIC, MESSAGES_BATCH_CANCEL)
 
 enum object_operation {
 	OPERATION_NONE,

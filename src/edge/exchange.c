@@ -245,9 +245,7 @@ exchange_free(struct exchange *x)
 	if (x->duplex)
 		vault_free(e->vault, x->duplex, sizeof *x->duplex);
 	x->duplex = NULL;
-	if (x->object)
-		vault_free(e->vault, x->object, sizeof *x->object);
-	x->object = NULL;
+	object_free(x);
 	passage_free(x);
 	citing_free(x);
 	*x->link = x->next;

@@ -743,6 +743,12 @@ submit(struct h2_stream *s, struct span head, bool body)
 	return nghttp2_submit_response(s->h2->session, s->id, fields, count, body ? &provider : NULL) == 0;
 }
 
+bool
+h2_is_private(const struct client *c)
+{
+	return stream_of(c)->h2->connection->conn.tls != NULL;
+}
+
 void
 h2_reply(struct client *c, struct span head, const char *data, size_t len, bool last)
 {

@@ -50,6 +50,7 @@ void h2_retire(struct client *c);
 /* head: a status line and fields as HTTP/1.1 has them, or empty; then bytes of the body; last: that was all. */
 void h2_reply(struct client *stream, struct span head, const char *data, size_t len, bool last);
 void h2_continue(struct client *stream); /* 100 */
+bool h2_is_private(const struct client *stream); /* within TLS */
 bool h2_is_full(const struct client *stream); /* no more for now */
 size_t h2_read_most(const struct client *stream); /* bytes that the provider is read by; only while it is not full */
 bool h2_has_unsent(const struct client *stream);

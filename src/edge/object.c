@@ -1,6 +1,8 @@
 #include "edge/object.h"
 
+#include "dialect/results.h"
 #include "edge/batch.h"
+#include "edge/h2.h"
 #include "edge/upload.h"
 
 static const struct operation {
@@ -14,6 +16,11 @@ static const struct operation {
 	[OPERATION_BATCH_CREATE] = {SPAN_INIT("POST "), SPAN_INIT("/batches"), SPAN_INIT(""), true},
 	[OPERATION_BATCH_GET] = {SPAN_INIT("GET "), SPAN_INIT("/batches/"), SPAN_INIT(""), true},
 	[OPERATION_BATCH_CANCEL] = {SPAN_INIT("POST "), SPAN_INIT("/batches/"), SPAN_INIT("/cancel"), true},
+	[OPERATION_MESSAGES_BATCH_CREATE] = {SPAN_INIT("POST "), SPAN_INIT("/messages/batches"), SPAN_INIT(""), true},
+	[OPERATION_MESSAGES_BATCH_GET] = {SPAN_INIT("GET "), SPAN_INIT("/messages/batches/"), SPAN_INIT(""), true},
+	[OPERATION_MESSAGES_BATCH_DELETE] = {SPAN_INIT("DELETE "), SPAN_INIT("/messages/batches/"), SPAN_INIT(""), true},
+	[OPERATION_MESSAGES_BATCH_RESULTS] = {SPAN_INIT("GET "), SPAN_INIT("/messages/batches/"), SPAN_INIT("/results"), false},
+	[OPERATION_MESSAGES_BATCH_CANCEL] = {SPAN_INIT("POST "), SPAN_INIT("/messages/batches/"), SPAN_INIT("/cancel"), true},
 };
 
 /* Whose file it would be, by whose words it is asked for. */
@@ -36,6 +43,35 @@ object_kind_of(const struct exchange *x, struct span name)
 	return kind_of(x);
 }
 
+static enum object_kind
+kind_asked(const struct exchange *x)
+{
+	switch ((enum endpoint)x->endpoint) {
+	case ENDPOINT_BATCHES:
+		return OBJECT_BATCH;
+	case ENDPOINT_MESSAGES_BATCHES:
+		return OBJECT_MESSAGES_BATCH;
+	default:
+		return kind_of(x);
+	}
+}
+
+/* Behind a proxy it was TLS, or the proxy would not be there; the parser has seen that a host has no quotes. None is said: SDKs put their own in front. */
+static void
+keep_base(struct exchange *x, const struct http1_head *h)
+{
+	struct object *o = x->object;
+	const struct client *c = x->client;
+	const struct http1_field *f = http1_field_find(h, HTTP1_HOST);
+	struct span host = f ? http1_field_value(h, f) : (struct span){0};
+	struct text t = text_on(o->base, sizeof o->base);
+	if (!host.len)
+		return;
+	text_str(&t, (c->is_stream ? h2_is_private(c) : c->conn.tls != NULL) || c->trusted ? "https://" : "http://");
+	text_span(&t, host);
+	o->base_len = t.cut ? 0 : (uint8_t)t.len;
+}
+
 bool
 object_asked(struct exchange *x, const struct http1_head *h, enum object_operation operation, struct span named, struct span rest)
 {
@@ -53,7 +89,8 @@ object_asked(struct exchange *x, const struct http1_head *h, enum object_operati
 		return false;
 	}
 	x->object->operation = (uint8_t)operation;
-	x->object->kind = (uint8_t)(x->endpoint == ENDPOINT_BATCHES ? OBJECT_BATCH : kind_of(x));
+	x->object->kind = (uint8_t)kind_asked(x);
+	keep_base(x, h);
 	x->object->text_len = (uint8_t)named.len;
 	if (named.len)
 		memcpy(x->object->text, named.at, named.len);
@@ -72,6 +109,12 @@ static bool
 keeps(const struct catalogue_provider *p, const struct exchange *x)
 {
 	return p->objects && p->dialect == x->dialect;
+}
+
+bool
+object_keeps(const struct exchange *x, uint32_t provider)
+{
+	return keeps(catalogue_provider(x->edge->p->catalogue, provider), x);
 }
 
 /* The first that may: which one stands in the configuration's order. -1: none. */
@@ -115,6 +158,8 @@ home_of(struct exchange *x)
 	struct object *o = x->object;
 	if (o->operation == OPERATION_BATCH_CREATE)
 		return batch_route(x);
+	if (o->operation == OPERATION_MESSAGES_BATCH_CREATE)
+		return batch_route_listed(x);
 	struct span text = {o->text, o->text_len};
 	bool made = text.len == 0;
 	bool opened = made || unseal(x->edge->pepper, x->account_row, (enum object_kind)o->kind, text, &o->opened);
@@ -216,7 +261,22 @@ object_confirm(struct exchange *x)
 bool
 object_is_batch(const struct exchange *x)
 {
-	return x->object && x->object->kind == OBJECT_BATCH;
+	return x->object && (x->object->kind == OBJECT_BATCH || x->object->kind == OBJECT_MESSAGES_BATCH);
+}
+
+void
+object_free(struct exchange *x)
+{
+	struct vault *v = x->edge->vault;
+	struct object *o = x->object;
+	if (!o)
+		return;
+	if (o->asks)
+		vault_free(v, o->asks, sizeof *o->asks);
+	if (o->results)
+		vault_free(v, o->results, sizeof *o->results);
+	vault_free(v, o, sizeof *o);
+	x->object = NULL;
 }
 
 bool

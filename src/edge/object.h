@@ -20,7 +20,13 @@ enum object_work { OBJECT_WORK_NONE,
 	OBJECT_WORK_ASKED, /* the ledger, for its money */
 	OBJECT_WORK_HELD,
 	OBJECT_WORK_TELLING, /* it runs: the ledger hears under which id */
-	OBJECT_WORK_TOLD };
+	OBJECT_WORK_TOLD,
+	OBJECT_WORK_LOOKING /* it is to be deleted: has it been paid? */ };
+
+enum { OBJECT_BASE_MAX = 200 };
+
+struct lines_scan;
+struct results_scan;
 
 struct object {
 	uint8_t work; /* enum object_work */
@@ -28,6 +34,11 @@ struct object {
 	uint64_t nano; /* the most that it can cost; 0: it is no work */
 	struct sealed input; /* the file that it is made of */
 	struct sealed_lines lines; /* of an upload: what its requests can cost */
+	struct lines_scan *asks; /* requests in the body */
+	struct results_scan *results; /* in the answer */
+	bool uncounted; /* … for want of memory */
+	char base[OBJECT_BASE_MAX]; /* where the caller has found us, as URLs in answers begin */
+	uint8_t base_len;
 	uint8_t operation; /* enum object_operation */
 	uint8_t kind; /* enum object_kind */
 	uint8_t text_len;
@@ -60,9 +71,11 @@ enum object_kind object_kind_of(const struct exchange *x, struct span name);
 
 /* ---- object_answer.c ---- */
 
-/* Is the answer, whose status is good, read whole before any of it goes down? */
 /* What runs at the operator's expense is looked after by the operator's key. */
 bool object_is_batch(const struct exchange *x);
+/* Does this provider keep what is asked for, in the caller's language? */
+bool object_keeps(const struct exchange *x, uint32_t provider);
+void object_free(struct exchange *x);
 /* Nobody waits for its answer. */
 bool object_is_errand(const struct exchange *x);
 /* What the first id in the body stands for, and the provider's index; -1: nothing of this account's. */
@@ -71,6 +84,7 @@ int64_t object_open_first(const struct exchange *x, struct sealed *ret);
 must_check bool object_confirm(struct exchange *x);
 /* The body for the provider. */
 must_check bool object_edit(struct exchange *x);
+/* Is the answer, whose status is good, read whole before any of it goes down? */
 bool object_is_read_whole(const struct exchange *x);
 /* It has been: carry has its header lines, then its body. */
 void object_answer(struct exchange *x);

@@ -10,6 +10,7 @@ enum node {
 	NODE_ROOT = JSON_NODE_ROOT,
 	NODE_ID, /* of the object itself */
 	NODE_FILE, /* of a file that it is about */
+	NODE_URL, /* where its results are */
 	NODE_STATUS,
 	NODE_USAGE,
 	NODE_INPUT,
@@ -38,6 +39,11 @@ static const struct json_edge batch_root[] = {
 	JSON_EDGE("usage", NODE_USAGE),
 	JSON_EDGE("request_counts", NODE_COUNTS),
 };
+static const struct json_edge listed_root[] = {
+	JSON_EDGE("id", NODE_ID),
+	JSON_EDGE("processing_status", NODE_STATUS),
+	JSON_EDGE("results_url", NODE_URL),
+};
 static const struct json_edge usage[] = {
 	JSON_EDGE("input_tokens", NODE_INPUT),
 	JSON_EDGE("input_tokens_details", NODE_INPUT_DETAILS),
@@ -58,6 +64,11 @@ static const struct json_node batch_nodes[NODE_COUNT] = {
 	[NODE_OUTPUT_DETAILS] = {EDGES(output_details)},
 	[NODE_COUNTS] = {EDGES(counts)},
 };
+static const struct json_node listed_nodes[NODE_COUNT] = {
+	[NODE_ROOT] = {EDGES(listed_root)},
+	[NODE_ID] = {.text = true},
+	[NODE_STATUS] = {.text = true},
+};
 
 struct reading {
 	struct text t; /* what is told */
@@ -65,6 +76,8 @@ struct reading {
 	uint64_t at; /* bytes of `from` that have been written */
 	bool named; /* its own id came */
 	struct sealed own; /* and is this */
+	char text[SEAL_TEXT_MAX]; /* … as the account knows it */
+	size_t text_len;
 	struct batch_seen seen;
 	struct span raw[IDS_MAX]; /* the provider's ids */
 	unsigned raw_count;
@@ -143,8 +156,28 @@ put_id(struct exchange *x, struct reading *r, const struct json_event *ev, bool 
 	if (own) {
 		r->own = s;
 		r->named = true;
+		memcpy(r->text, text, len);
+		r->text_len = len;
 	}
 	return len != 0;
+}
+
+/* The same place here. Before its id is known there is none: what has just begun has no results. */
+static bool
+put_url(struct exchange *x, struct reading *r, const struct json_event *ev)
+{
+	const struct object *o = x->object;
+	struct span own = o->text_len ? (struct span){o->text, o->text_len} : (struct span){r->text, r->text_len};
+	if (!own.len)
+		return false;
+	text_add(&r->t, r->from.at + r->at, (size_t)(ev->at - r->at));
+	text_lit(&r->t, "\"");
+	text_add(&r->t, o->base, o->base_len);
+	text_lit(&r->t, "/v1/messages/batches/");
+	text_span(&r->t, own);
+	text_lit(&r->t, "/results\"");
+	r->at = ev->end;
+	return true;
 }
 
 static void
@@ -157,7 +190,7 @@ take_number(const struct json_event *ev, enum json_token t, uint64_t *ret)
 static bool
 has_ended(struct span status)
 {
-	static const struct span ends[] = {SPAN_INIT("completed"), SPAN_INIT("failed"), SPAN_INIT("expired"), SPAN_INIT("cancelled")};
+	static const struct span ends[] = {SPAN_INIT("completed"), SPAN_INIT("failed"), SPAN_INIT("expired"), SPAN_INIT("cancelled"), SPAN_INIT("ended")};
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
 		if (status.len == ends[i].len && !memcmp(status.at, ends[i].at, status.len))
 			return true;
@@ -180,6 +213,8 @@ on_event(struct exchange *x, struct reading *r, enum json_token t, const struct 
 		return t == JSON_STRING && put_id(x, r, ev, false);
 	case NODE_FILE:
 		return t == JSON_NULL || (t == JSON_STRING && put_id(x, r, ev, is_input(r, ev)));
+	case NODE_URL:
+		return t == JSON_NULL || (t == JSON_STRING && put_url(x, r, ev));
 	case NODE_STATUS:
 		seen->ended = t == JSON_STRING && has_ended(ev->text);
 		return true;
@@ -222,6 +257,13 @@ hide_ids(struct reading *r)
 			memset(at, 'x', r->raw[i].len);
 }
 
+static const struct json_node *
+nodes_of(const struct exchange *x)
+{
+	return x->object->kind == OBJECT_BATCH ? batch_nodes : x->object->kind == OBJECT_MESSAGES_BATCH ? listed_nodes
+																									: file_nodes;
+}
+
 /* False: it is no JSON object with one id, which is the right one. */
 static bool
 rewrite(struct exchange *x, struct reading *r)
@@ -229,7 +271,7 @@ rewrite(struct exchange *x, struct reading *r)
 	struct json_scan scan;
 	struct json_event ev;
 	enum json_token t;
-	json_scan_init(&scan, object_is_batch(x) ? batch_nodes : file_nodes);
+	json_scan_init(&scan, nodes_of(x));
 	json_scan_feed(&scan, r->from.at, r->from.len, 0);
 	bool ok = true;
 	while (ok && (t = json_scan_next(&scan, &ev)) != JSON_MORE)
@@ -247,8 +289,10 @@ tell(struct exchange *x, struct reading *r)
 {
 	if (object_is_batch(x) && work_is_told(x, &r->own)) /* here again when the ledger knows it */
 		return;
-	if (object_is_batch(x) && r->seen.ended)
+	if (x->object->kind == OBJECT_BATCH && r->seen.ended)
 		work_has_ended(x, &r->seen);
+	else if (object_is_batch(x) && r->seen.ended) /* what it used stands in its results */
+		work_is_to_be_looked_at(x);
 	if (!x->client) {
 		exchange_end(x, END_COMPLETED);
 		return;
@@ -262,7 +306,7 @@ void
 object_answer(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	size_t cap = x->carry_len + IDS_MAX * SEAL_TEXT_MAX;
+	size_t cap = x->carry_len + IDS_MAX * SEAL_TEXT_MAX + OBJECT_BASE_MAX;
 	if (!x->up_done) { /* cut, or longer than an answer about an object can be */
 		exchange_end(x, END_PROVIDER_MALFORMED);
 		return;

@@ -153,8 +153,11 @@ room(struct request *r)
 }
 
 static bool
-scan(struct request *r, const char *at, size_t len)
+scan(struct exchange *x, const char *at, size_t len)
 {
+	struct request *r = x->req;
+	if (x->object && x->object->asks)
+		(void)lines_feed(x->object->asks, at, len); /* which of them is bad is said when it is known who may ask */
 	return r->form ? form_scan_feed(r->form, &r->scan, at, len) : request_scan_feed(&r->scan, at, len);
 }
 
@@ -168,7 +171,7 @@ body_grew(struct exchange *x, struct block *b, size_t len)
 	r->wait_until_ms = 0;
 	if (!r->body_chunked)
 		r->body_left -= len;
-	return scan(r, at, len);
+	return scan(x, at, len);
 }
 
 /* There is room for it. */
@@ -338,7 +341,7 @@ prepare(struct exchange *x, const struct http1_head *h, struct span named)
 	http1_chunked_init(&r->chunked);
 	if (!route_read_wish(x, h) || !passage_read_wish(x, h))
 		return END_BAD_HEADER;
-	if (!keep_headers(x, h))
+	if (!keep_headers(x, h) || !batch_prepare(x))
 		return END_OVERLOADED;
 	return form_endpoint((enum endpoint)x->endpoint) && !object_is_bodiless(x) ? prepare_form(x, h) : END_NONE;
 }

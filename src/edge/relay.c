@@ -4,6 +4,7 @@
  */
 #include "edge/edge_priv.h"
 
+#include "edge/batch.h"
 #include "edge/citing.h"
 #include "edge/duplex.h"
 #include "edge/h2_up.h"
@@ -259,6 +260,8 @@ relay_data(struct exchange *x, char *data, size_t len, bool eof, struct span hea
 		exchange_end(x, END_OVERLOADED);
 		return;
 	}
+	if (x->object)
+		batch_passes(x, told, last && x->up_done);
 	if (last) {
 		finish(x, head, told.at, told.len);
 		return;

@@ -22,6 +22,7 @@
 	X(BATCH, 2, "batch_") \
 	X(RESPONSE, 3, "resp_") \
 	X(ANTHROPIC_FILE, 4, "file_") \
+	X(MESSAGES_BATCH, 5, "msgbatch_") \
 	X(CONTAINER, 8, "cntr_") \
 	X(CONTAINER_FILE, 9, "cfile_")
 
@@ -34,7 +35,7 @@ enum object_kind {
 };
 
 enum {
-	SEAL_ID_MAX = 96, /* bytes of a provider's id */
+	SEAL_ID_MAX = 93, /* bytes of a provider's id */
 	SEAL_TEXT_MAX = 240, /* bytes of ours; no terminator */
 };
 

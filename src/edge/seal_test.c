@@ -27,7 +27,8 @@ what_is_sealed_opens_for_its_account(void **state)
 		{OBJECT_FILE, "file-abc123XYZ", "file-"},
 		{OBJECT_FILE, "x", "file-"},
 		{OBJECT_BATCH, "batch_67a8.b-c", "batch_"},
-		{OBJECT_RESPONSE, "resp_0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890", "resp_"},
+		{OBJECT_MESSAGES_BATCH, "msgbatch_013Zva2CMHLNnXjNJJKqJ2EF", "msgbatch_"},
+		{OBJECT_RESPONSE, "resp_0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567", "resp_"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct sealed s = object(rows[i].kind, rows[i].id), back = {0};

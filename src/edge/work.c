@@ -16,36 +16,46 @@ ask(const struct exchange *x)
 		memcpy(n.object, o->text, o->text_len);
 		return ipc_send(x->edge->ledger.fd, &n, sizeof n, -1);
 	}
+	bool looking = o->work == OBJECT_WORK_LOOKING;
 	struct message_work m = MESSAGE_INIT(WORK, message_work);
-	m.work = x->id;
+	m.work = looking ? o->opened.ticket : x->id;
 	m.account = x->account_row;
 	m.nano = o->nano;
-	m.order = WORK_BEGIN;
+	m.order = looking ? WORK_LOOK : WORK_BEGIN;
 	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
 }
 
-static bool
-tell_end(struct exchange *x, uint64_t work, uint64_t nano)
+/* Nobody waits for the answer. When it can't be said: an errand will see it again. */
+static void
+tell(struct exchange *x, enum work_order order, uint64_t work, uint64_t nano)
 {
 	struct message_work m = MESSAGE_INIT(WORK, message_work);
 	m.work = work;
 	m.account = x->account_row;
 	m.nano = nano;
-	m.order = WORK_END;
-	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1) == IPC_OK; /* if not: an errand will see it again */
+	m.order = (uint16_t)order;
+	(void)!ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
+}
+
+/* What was not paid yet could never be counted when its results are gone. */
+static bool
+is_looked_for(const struct object *o)
+{
+	return o->operation == OPERATION_MESSAGES_BATCH_DELETE && o->opened.ticket;
 }
 
 bool
 work_begins(struct exchange *x)
 {
 	struct object *o = x->object;
-	if (!o || !o->nano)
+	if (!o || (!o->nano && !is_looked_for(o)))
 		return false;
+	o->work = o->nano ? OBJECT_WORK_ASKED : OBJECT_WORK_LOOKING;
 	if (ask(x) == IPC_AGAIN) {
+		o->work = OBJECT_WORK_NONE;
 		exchange_end(x, END_LEDGER_AWAY);
 		return true;
 	}
-	o->work = OBJECT_WORK_ASKED;
 	exchange_step(x, STEP_RESERVE);
 	exchange_wait(x, &x->edge->wait_work);
 	return true;
@@ -87,9 +97,29 @@ work_has_ended(struct exchange *x, const struct batch_seen *seen)
 	if (!o->opened.ticket)
 		return;
 	if (batch_cost(x, seen, &nano))
-		(void)!tell_end(x, o->opened.ticket, nano);
+		work_costs(x, nano);
 	else
-		edge_report(x->edge, EVENT_WORK_UNMEASURED, o->opened.ticket, o->opened.provider);
+		work_is_unmeasured(x);
+}
+
+void
+work_costs(struct exchange *x, uint64_t nano)
+{
+	tell(x, WORK_END, x->object->opened.ticket, nano);
+}
+
+void
+work_is_unmeasured(struct exchange *x)
+{
+	const struct sealed *s = &x->object->opened;
+	edge_report(x->edge, EVENT_WORK_UNMEASURED, s->ticket, s->provider);
+}
+
+void
+work_is_to_be_looked_at(struct exchange *x)
+{
+	if (x->object->opened.ticket && !x->object->errand)
+		tell(x, WORK_LOOK, x->object->opened.ticket, 0);
 }
 
 bool
@@ -109,7 +139,7 @@ work_leave(struct exchange *x)
 	o->work = OBJECT_WORK_NONE;
 	if (asked)
 		edge_report(e, EVENT_WORK_ORPHANED, x->id, catalogue_provider(e->p->catalogue, x->route.target->provider)->id);
-	(void)!tell_end(x, x->id, 0);
+	tell(x, WORK_END, x->id, 0);
 }
 
 /* ---- its answers ---- */
@@ -140,15 +170,43 @@ begun(struct exchange *x, enum work_result result)
 	exchange_end(x, END_LEDGER_AWAY);
 }
 
+static bool
+is_answered(const struct exchange *x, const struct message_work *m)
+{
+	return m->order == WORK_LOOK ? x->object->work == OBJECT_WORK_LOOKING && x->object->opened.ticket == m->work : x->id == m->work;
+}
+
+static void
+looked(struct exchange *x, enum work_result result)
+{
+	x->object->work = OBJECT_WORK_NONE;
+	exchange_stop_waiting(x);
+	if (result == WORK_DONE) {
+		connect_upstream(x);
+		return;
+	}
+	if (result != WORK_SHORT) {
+		exchange_end(x, END_LEDGER_AWAY);
+		return;
+	}
+	answer_sentence(x, END_BAD_BODY, NULL,
+		SPAN("This batch has not been paid for yet: what it used is only known from its results. Once it has ended, read them, or wait some minutes, and delete it then."));
+	exchange_end(x, END_BAD_BODY);
+}
+
 void
 work_answered(struct edge *e, const void *message)
 {
 	const struct message_work *m = message;
 	struct exchange *x = e->wait_work;
-	while (x && x->id != m->work)
+	while (x && !is_answered(x, m))
 		x = x->wait_next;
 	if (!x)
 		return;
+	if (m->order == WORK_LOOK) {
+		looked(x, (enum work_result)m->result);
+		return;
+	}
 	bool told = x->object->work == OBJECT_WORK_TELLING;
 	if (told && m->order == WORK_BEGIN && m->nano) /* of before the ledger was started anew */
 		return;
@@ -168,6 +226,27 @@ work_answered(struct edge *e, const void *message)
 
 /* ---- errands ---- */
 
+/* How each kind of work is looked at. */
+static const struct errand {
+	enum object_kind kind;
+	enum object_operation operation;
+	enum endpoint endpoint;
+} errands[] = {
+	{OBJECT_BATCH, OPERATION_BATCH_GET, ENDPOINT_BATCHES},
+	{OBJECT_MESSAGES_BATCH, OPERATION_MESSAGES_BATCH_RESULTS, ENDPOINT_MESSAGES_BATCHES},
+};
+
+static const struct errand *
+errand_of(const struct message_errand *m)
+{
+	for (size_t i = 0; i < ARRAY_LEN(errands); i++) {
+		struct span prefix = object_prefix(errands[i].kind);
+		if (m->object_bytes > prefix.len && !memcmp(m->object, prefix.at, prefix.len))
+			return &errands[i];
+	}
+	return NULL;
+}
+
 /* An exchange of nobody's: it holds nothing, its ticket is never handed in. */
 static bool
 prepare(struct exchange *x, const struct message_errand *m)
@@ -176,8 +255,11 @@ prepare(struct exchange *x, const struct message_errand *m)
 	struct object *o = x->object = vault_alloc(e->vault, sizeof *o);
 	x->account_row = m->account;
 	x->method = HTTP1_GET;
-	x->endpoint = ENDPOINT_BATCHES;
-	x->dialect = DIALECT_OPENAI;
+	const struct errand *how = errand_of(m);
+	if (!how)
+		return false;
+	x->endpoint = (uint8_t)how->endpoint;
+	x->dialect = (uint8_t)endpoint_dialect(how->endpoint);
 	if (!o || m->object_bytes > sizeof o->text || !request_begin(x) || !share_take(e, x->account_row))
 		return false;
 	x->ticket = ticket_pick(e->desk);
@@ -186,8 +268,8 @@ prepare(struct exchange *x, const struct message_errand *m)
 		return false;
 	}
 	x->ticket->facts = (struct ticket_facts){.account = m->account, .endpoint = x->endpoint};
-	o->operation = OPERATION_BATCH_GET;
-	o->kind = OBJECT_BATCH;
+	o->operation = (uint8_t)how->operation;
+	o->kind = (uint8_t)how->kind;
 	o->errand = true;
 	o->text_len = (uint8_t)m->object_bytes;
 	memcpy(o->text, m->object, m->object_bytes);

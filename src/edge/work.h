@@ -13,6 +13,10 @@ must_check bool work_begins(struct exchange *x);
 must_check bool work_is_told(struct exchange *x, const struct sealed *s);
 /* It has ended. */
 void work_has_ended(struct exchange *x, const struct batch_seen *seen);
+/* … and costs so much; or what it costs can't be told from what came; or somebody has to look at what it has made. */
+void work_costs(struct exchange *x, uint64_t nano);
+void work_is_unmeasured(struct exchange *x);
+void work_is_to_be_looked_at(struct exchange *x);
 /* It must not be given up half way because its client has. */
 bool work_runs(const struct exchange *x);
 /* The exchange ends. */

@@ -213,7 +213,8 @@ superseded(const struct audit *a, const struct price_row *r, uint64_t started_us
 static bool
 asks_no_model(const struct ticket_copy *t)
 {
-	return (t->facts.endpoint == ENDPOINT_FILES || t->facts.endpoint == ENDPOINT_BATCHES) && t->facts.model == 0 && t->facts.price == 0;
+	enum endpoint of = (enum endpoint)t->facts.endpoint;
+	return (of == ENDPOINT_FILES || of == ENDPOINT_BATCHES || of == ENDPOINT_MESSAGES_BATCHES) && t->facts.model == 0 && t->facts.price == 0;
 }
 
 static void

@@ -15,6 +15,7 @@ enum {
 	LOOKS_DOUBLE = 6, /* then it is looked at every 16 minutes */
 	UNNAMED_S = 3600,
 	REF_MAX = 48,
+	HASTE_US = 1000000,
 };
 #define SECOND_US UINT64_C(1000000)
 
@@ -197,6 +198,21 @@ end(struct ledger *l, const struct message_work *m)
 	return finish(l, &w, m->nano > (uint64_t)w.nano ? w.nano : (int64_t)m->nano);
 }
 
+/* An edge has seen that it has ended, but not what it cost; or somebody wants it gone. Who asks again and again is not obeyed each time. */
+static enum work_result
+look(struct ledger *l, const struct message_work *m)
+{
+	struct work w;
+	enum sql_step step = find(l, m->work, &w);
+	if (step != SQL_ROW)
+		return step == SQL_END ? WORK_DONE : WORK_LATER;
+	if (w.account != m->account)
+		return WORK_REFUSED;
+	if (w.state == WORK_ENDED)
+		return WORK_DONE;
+	return change(l, SQL_work_hasten, w.id, clock_wall_us() + HASTE_US) ? WORK_SHORT : WORK_LATER;
+}
+
 enum work_result
 ledger_work(struct ledger *l, const struct message_work *m)
 {
@@ -206,6 +222,8 @@ ledger_work(struct ledger *l, const struct message_work *m)
 		return begin(l, m);
 	case WORK_END:
 		return end(l, m);
+	case WORK_LOOK:
+		return look(l, m);
 	}
 	return WORK_REFUSED;
 }

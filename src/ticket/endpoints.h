@@ -36,7 +36,8 @@ enum dialect { DIALECT_OPENAI,
 	X(FILES, 18, OPENAI, "files", false) \
 	X(COMPLETIONS, 19, OPENAI, "completions", true) \
 	X(AUDIO_SPEECH, 20, OPENAI, "audio.speech", true) \
-	X(BATCHES, 21, OPENAI, "batches", false)
+	X(BATCHES, 21, OPENAI, "batches", false) \
+	X(MESSAGES_BATCHES, 22, ANTHROPIC, "messages.batches", false)
 
 enum endpoint {
 #define X(NAME, number, dialect, word, billed) ENDPOINT_##NAME = number,

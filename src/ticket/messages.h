@@ -162,7 +162,8 @@ struct message_row {
 };
 
 enum work_order { WORK_BEGIN,
-	WORK_END };
+	WORK_END,
+	WORK_LOOK /* it may have ended: send somebody. DONE: it is paid; SHORT: not yet */ };
 
 enum work_result { WORK_DONE,
 	WORK_SHORT, /* the balance does not cover it */
