@@ -432,7 +432,7 @@ take_note(struct ledger *l, struct batch *b, int64_t booking)
 	for (size_t i = 0; i < b->count; i++) {
 		const struct ticket_copy *t = &b->tickets[i];
 		refused += b->fates[i] == FATE_REFUSED;
-		if (b->fates[i] == FATE_BOOKED)
+		if (b->fates[i] == FATE_BOOKED && ledger_is_ours(l, t))
 			usage_add(&l->usage, t, booking);
 		if (b->fates[i] != FATE_REFUSED && t->index < l->progress.count)
 			l->progress.places[t->index] = (struct progress_place){0};

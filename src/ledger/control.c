@@ -62,6 +62,7 @@
 	X("price.show", control_price_show) \
 	X("provider.list", control_provider_list) \
 	X("node.list", control_node_list) \
+	X("node.forget", control_node_forget) \
 	X("status", control_status) \
 	X("top", control_top)
 

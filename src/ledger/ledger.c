@@ -123,13 +123,12 @@ attach_board(struct ledger *l)
 	return l->progress.places != NULL;
 }
 
-/* What was ordered and is on no board was never answered; its giver asks again. */
-static bool
-forget_orders(struct ledger *l)
+bool
+ledger_forget_orders(struct ledger *l, int64_t node)
 {
 	struct query *intents = store_sql(&l->store, SQL_intents_drop), *items = store_sql(&l->store, SQL_items_drop);
-	sql_bind(intents, l->store.node);
-	sql_bind(items, l->store.node);
+	sql_bind(intents, node);
+	sql_bind(items, node);
 	return sql_done(&l->store, intents) && sql_done(&l->store, items);
 }
 
@@ -137,7 +136,7 @@ forget_orders(struct ledger *l)
 static bool
 settle_what_was_left(struct ledger *l)
 {
-	if (!progress_settle(l) || !forget_orders(l))
+	if (!progress_settle(l, l->store.node) || !ledger_forget_orders(l, l->store.node))
 		return false;
 	ledger_chores(l, clock_wall_us()); /* what it can't do now is done later */
 	return true;
@@ -193,6 +192,7 @@ open_parts(struct ledger *l, char ret_why[STORE_WHY_MAX])
 		return false;
 	if (!receipts_open(l, ret_why))
 		return false;
+	l->usage.node = l->store.node;
 	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be read", l->store.name);
 	if (!read_counters(l) || !usage_recover(l) || !observe_open(l))
 		return false;
@@ -360,7 +360,7 @@ take_over(struct ledger *l)
 {
 	l->floor_ms = atomic_load(board_id_floor_ms(l->o.board));
 	l->ceiling_ms = atomic_load(board_id_ceiling_ms(l->o.board));
-	return progress_recall(l) && ledger_drain(l);
+	return node_has_board(l) && progress_recall(l) && ledger_drain(l);
 }
 
 bool
@@ -371,9 +371,9 @@ ledger_start(struct ledger *l)
 	bool fresh = boot_is_new_board(l);
 	board_sweep_start(b);
 	board_set_balance(b, balance_of, l);
-	if (fresh ? !(progress_settle(l) && ledger_drain(l)) : !take_over(l))
+	if (fresh ? !(progress_settle(l, l->store.node) && ledger_drain(l)) : !take_over(l))
 		return false;
-	if (!forget_orders(l))
+	if (!ledger_forget_orders(l, l->store.node))
 		return false;
 	if (!load_accounts(l) || !limits_start(l) || !fill_keys(l) || !(fresh ? boot_begin(l) : boot_raise(l)))
 		return false;

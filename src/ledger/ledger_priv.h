@@ -129,6 +129,7 @@ struct usage_sums {
 	size_t size, count;
 	int64_t mark; /* bookings up to here are in the store's sums */
 	int64_t last; /* booking that was last added here */
+	int64_t node; /* whose tickets; -1: all */
 };
 
 /* Sums of what was booked after the mark, from the tickets. */
@@ -139,6 +140,10 @@ void usage_add(struct usage_sums *u, const struct ticket_copy *t, int64_t bookin
 const struct usage_sum *usage_find(const struct usage_sums *u, const struct usage_sum *group);
 /* Into the store. False: failed, they stay here. */
 must_check bool usage_flush(struct ledger *l);
+/* Of a node that has gone: what it had not written. */
+must_check bool usage_flush_of(struct ledger *l, int64_t node);
+/* A ticket of this node: not one that another left, which is in its sums. */
+bool ledger_is_ours(const struct ledger *l, const struct ticket_copy *t);
 int64_t usage_day_of(uint64_t us);
 /*
  * Every ticket of this node in the bookings after this one, in no particular order. False: the store failed.
@@ -166,8 +171,8 @@ struct progress {
 must_check bool progress_write(struct ledger *l, uint64_t now_ms);
 /* Board survived: which rows there are. */
 must_check bool progress_recall(struct ledger *l);
-/* Board gone: what was held is booked as interrupted. */
-must_check bool progress_settle(struct ledger *l);
+/* Board gone: what was held of this node is booked as interrupted. */
+must_check bool progress_settle(struct ledger *l, int64_t node);
 
 /* ---- boot.c ---- */
 
@@ -216,6 +221,8 @@ enum node_state { NODE_UP = 1,
 	NODE_FORGOTTEN = 3 };
 /* The others have the same pepper, or else no key of theirs works here. ret_why: a sentence. */
 must_check bool node_open(struct ledger *l, char ret_why[STORE_WHY_MAX]);
+/* The board is that of the node's last boot. False: the node was forgotten meanwhile, and what the board says is settled without it (store.fenced); or the store failed. */
+must_check bool node_has_board(struct ledger *l);
 /* It ends in order, and everything is booked. */
 void node_leave(struct ledger *l);
 
@@ -225,6 +232,8 @@ enum key_state key_state_of(int64_t revoked_us, int64_t quarantined_us);
 /* Supervisor: edges have died while they served it. */
 void ledger_quarantine_key(struct ledger *l, uint64_t key);
 
+/* What was ordered and is on no board was never answered; its giver asks again. */
+must_check bool ledger_forget_orders(struct ledger *l, int64_t node);
 /* Rounds until all is booked that had been handed in before. False: the store failed. */
 must_check bool ledger_drain(struct ledger *l);
 /* Heartbeat and, when due, a round: called from long work. */

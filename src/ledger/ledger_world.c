@@ -158,6 +158,7 @@ world_try_open(struct world *w, bool with_board, char why[256])
 	}
 	struct ledger_options o = {.data_dir = w->dir,
 		.store = w->store[0] != '\0' ? w->store : NULL,
+		.node = w->size.node,
 		.pepper = w->pepper,
 		.receipt_seed = w->pepper,
 		.batch_window_ms = 50,

@@ -3,6 +3,7 @@
 
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { LEASE_US = 30000000, /* edges take no new holds long before: BOARD_STALE_MS */
@@ -65,6 +66,29 @@ node_leave(struct ledger *l)
 	sql_free(st);
 }
 
+bool
+node_has_board(struct ledger *l)
+{
+	int64_t floor_ms = -1;
+	if (l->store.node < 0)
+		return true;
+	struct query *st = store_sql(&l->store, SQL_boot_of_node);
+	sql_bind(st, l->store.node);
+	if (!sql_number(&l->store, st, &floor_ms))
+		return false;
+	if ((uint64_t)floor_ms == l->floor_ms)
+		return true;
+	st = sql_prepare(&l->store, "UPDATE node SET state = 3 WHERE id = ?1 AND fence = ?2");
+	if (st == NULL)
+		return false;
+	sql_bind(st, l->store.node, l->store.fence);
+	bool said = sql_done(&l->store, st);
+	sql_free(st);
+	/* No other ledger over this board will do either: it has to go. */
+	l->store.lost = l->store.fenced = said;
+	return false;
+}
+
 /* ---- node.list ---- */
 
 static const char *
@@ -110,4 +134,69 @@ control_node_list(struct ledger *l, const json_t *request)
 		return answer;
 	json_decref(answer);
 	return control_store_failed(l);
+}
+
+/* ---- node.forget ---- */
+
+enum forgotten { FORGOTTEN,
+	FORGOTTEN_NONE,
+	FORGOTTEN_UP };
+
+/* From here on it writes nothing: what it left is settled without it. */
+static bool
+fence_off(struct ledger *l, int64_t node, int64_t *ret)
+{
+	struct query *st = sql_prepare(&l->store, "SELECT lethe_forget(?1, ?2)");
+	if (st == NULL)
+		return false;
+	sql_bind(st, node, (int64_t)LEASE_US);
+	bool ok = store_begin(&l->store) && store_end(&l->store, sql_number(&l->store, st, ret));
+	sql_free(st);
+	return ok;
+}
+
+/* As after a power cut there. Each part can be done again. */
+static bool
+settle(struct ledger *l, int64_t node)
+{
+	if (l->o.board != NULL && (!ledger_drain(l) || l->batch->count != 0))
+		return false;
+	return progress_settle(l, node) && ledger_forget_orders(l, node) && usage_flush_of(l, node);
+}
+
+static bool
+read_node(const struct ledger *l, const json_t *request, int64_t *ret, json_t **ret_error)
+{
+	const char *text;
+	char *end;
+	if (!control_text(request, &(struct text_rule){"node", 8, true}, &text, ret_error))
+		return false;
+	*ret = strtol(text, &end, 10);
+	if (end == text || *end != '\0' || *ret < 0 || *ret >= LEDGER_NODE_COMMANDS)
+		*ret_error = control_error("bad_request", "\"node\" must be the number of a node, 0 to %d: `lethe node list` shows them", LEDGER_NODE_COMMANDS - 1);
+	else if (l->store.node < 0)
+		*ret_error = control_error("no_nodes", "the books are in a file, which has one server: there is no other to forget");
+	else if (*ret == l->store.node)
+		*ret_error = control_error("own_node", "node %lld is the server that was asked: ask another one, or stop it first", (long long)*ret);
+	else
+		return true;
+	return false;
+}
+
+json_t *
+control_node_forget(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	int64_t node, outcome = FORGOTTEN_NONE;
+	if (!read_node(l, request, &node, &error))
+		return error;
+	if (!fence_off(l, node, &outcome))
+		return control_store_failed(l);
+	if (outcome == FORGOTTEN_NONE)
+		return control_error("no_such_node", "there is no node %lld: `lethe node list` shows them", (long long)node);
+	if (outcome == FORGOTTEN_UP)
+		return control_error("node_is_up", "node %lld was heard of less than %d s ago: stop it, or ask again when it has been silent for so long", (long long)node, LEASE_US / 1000000);
+	if (!settle(l, node))
+		return control_store_failed(l);
+	return control_node_list(l, request);
 }

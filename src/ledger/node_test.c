@@ -83,6 +83,65 @@ another_pepper_is_refused_while_others_run(void **state)
 	world_end(&w);
 }
 
+/* One more server on the store of another, which is not open now: a ledger at a time has it. */
+static void
+begin_beside(struct world *ret, const struct world *first, uint32_t node)
+{
+	world_begin(ret);
+	world_lose_board(ret);
+	memcpy(ret->store, first->store, sizeof(ret->store));
+	ret->size.node = node;
+	world_lose_board(ret);
+	world_open(ret, true);
+}
+
+static void
+what_a_forgotten_node_left_is_settled_once(void **state)
+{
+	struct world a, b;
+	char why[256];
+	world_begin(&a);
+	uint64_t account = world_account(&a, "alice", "5.00");
+	struct ticket *t = world_hold(&a, &(struct world_exchange){.account = account, .input = 100, .output = 50, .cost = 20});
+	uint64_t booked = world_exchange(&a, (struct world_exchange){.account = account, .input = 10, .cost = -1});
+	a.now_ms += PROGRESS_PERIOD_MS;
+	world_round(&a);
+	int64_t balance = world_balance(&a, account);
+	a.ledger->store.lost = true; /* no last words */
+	world_kill_ledger(&a); /* it had booked one, and its sums of usage are not in the store */
+	begin_beside(&b, &a, 1);
+	assert_int_equal(world_sql(&b, "SELECT count(*) FROM progress"), 1); /* it may come back */
+	world_refused(&b, "node_is_up", "{s:s, s:s}", "op", "node.forget", "node", "0");
+	world_refused(&b, "own_node", "{s:s, s:s}", "op", "node.forget", "node", "1");
+	world_refused(&b, "no_such_node", "{s:s, s:s}", "op", "node.forget", "node", "7");
+	world_refused(&b, "bad_request", "{s:s, s:s}", "op", "node.forget", "node", "255");
+	world_sql(&b, "UPDATE node SET seen_us = seen_us - 31000000 WHERE id = 0 RETURNING id");
+	for (int again = 0; again < 2; again++) {
+		json_decref(world_must(&b, "{s:s, s:s}", "op", "node.forget", "node", "0"));
+		assert_int_equal(world_balance(&b, account), balance - 20);
+		assert_int_equal(world_sql(&b, "SELECT count(*) FROM ticket"), 2);
+		assert_int_equal(world_sql(&b, "SELECT sum(cost_nano)::bigint FROM usage_day"), 5 * NANO_PER_DOLLAR - balance + 20);
+		world_is_sound(&b);
+	}
+	assert_true(world_sql(&b, "SELECT count(*) FROM ticket WHERE cost_nano = 20") == 1 && booked != 0);
+	/* Its machine lives after all: what its board says does not count any more. */
+	world_kill_ledger(&b);
+	ticket_settle(a.desk, t);
+	assert_false(world_try_open(&a, true, why));
+	assert_true(a.ledger->store.fenced);
+	world_kill_ledger(&a);
+	assert_false(world_try_open(&a, true, why));
+	world_lose_board(&a);
+	world_open(&a, true);
+	assert_int_equal(world_sql(&a, "SELECT count(*) FROM ticket"), 2);
+	assert_int_equal(world_balance(&a, account), balance - 20);
+	assert_true(world_exchange(&a, (struct world_exchange){.account = account, .input = 10, .cost = -1}) != 0);
+	world_round(&a);
+	world_is_sound(&a);
+	world_end(&a);
+	world_end(&b);
+}
+
 int
 main(void)
 {
@@ -90,6 +149,7 @@ main(void)
 		cmocka_unit_test(a_node_that_was_replaced_writes_no_more),
 		cmocka_unit_test(each_statement_that_writes_shows_the_fence),
 		cmocka_unit_test(the_list_says_who_is_up_away_and_gone),
+		cmocka_unit_test(what_a_forgotten_node_left_is_settled_once),
 		cmocka_unit_test(another_pepper_is_refused_while_others_run),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;

@@ -555,7 +555,8 @@ ledger_main(struct ledger_process *arg)
 		booked = last_rounds(p);
 	}
 	if (l->store.fenced)
-		say("this node may write no more: another server has begun as the same node, or `lethe node forget` was given; what was not booked by then is the house's loss");
+		say("this node may write no more: another server has begun as the same node, or `lethe node forget` was given while this one was away. When this is said again and again, "
+			"stop this server and start it anew: what it had not booked by then is the house's loss");
 	clients_finish(&p->clients);
 	ledger_close(&l);
 	return booked ? 0 : STARTED_CLOSED;

@@ -90,10 +90,10 @@ progress_recall(struct ledger *l)
 }
 
 static bool
-read_rows(struct ledger *l, struct batch *b)
+read_rows(struct ledger *l, struct batch *b, int64_t node)
 {
 	struct query *st = store_sql(&l->store, SQL_progress_all);
-	sql_bind(st, BATCH_MAX, l->store.node);
+	sql_bind(st, BATCH_MAX, node);
 	b->count = 0;
 	enum sql_step step;
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
@@ -152,12 +152,12 @@ forget_rest(struct ledger *l, struct batch *b)
 }
 
 bool
-progress_settle(struct ledger *l)
+progress_settle(struct ledger *l, int64_t node)
 {
 	struct batch *b = l->batch;
 	bool ok;
 	do
-		ok = read_rows(l, b);
+		ok = read_rows(l, b, node);
 	while (ok && b->count != 0 && (ok = batch_book(l) && settle_free_of_charge(l, b) && forget_rest(l, b)));
 	b->count = 0;
 	return ok;

@@ -111,7 +111,7 @@ static bool
 read_mark(struct ledger *l, int64_t *ret)
 {
 	struct query *st = store_sql(&l->store, SQL_usage_mark);
-	sql_bind(st, l->store.node);
+	sql_bind(st, l->usage.node);
 	return sql_number(&l->store, st, ret);
 }
 
@@ -146,11 +146,17 @@ first_new_ticket(struct ledger *l, int64_t booking, int64_t *ret)
 	return true;
 }
 
-/* Other nodes sum up theirs. */
+/* Each node sums up its own. */
 static bool
-is_ours(const struct ledger *l, const struct ticket_copy *t)
+is_of(int64_t node, const struct ticket_copy *t)
 {
-	return l->store.node < 0 || l->store.node == ticket_id_node(t->id);
+	return node < 0 || node == ticket_id_node(t->id);
+}
+
+bool
+ledger_is_ours(const struct ledger *l, const struct ticket_copy *t)
+{
+	return is_of(l->store.node, t);
 }
 
 bool
@@ -167,7 +173,7 @@ tickets_after(struct ledger *l, int64_t booking, ticket_taker *take)
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
 		struct ticket_copy t;
 		ticket_of_row(st, &t);
-		if (is_ours(l, &t))
+		if (is_of(l->usage.node, &t))
 			take(l, &t, sql_int(st, 1));
 	}
 	return step == SQL_END;
@@ -229,7 +235,7 @@ write_all(struct ledger *l, bool *ret_moved)
 {
 	struct usage_sums *u = &l->usage;
 	struct query *st = store_sql(&l->store, SQL_usage_mark_move);
-	sql_bind(st, u->mark, u->last, l->store.node);
+	sql_bind(st, u->mark, u->last, u->node);
 	if (!sql_done(&l->store, st))
 		return false;
 	*ret_moved = sql_changes(&l->store) == 1;
@@ -238,6 +244,17 @@ write_all(struct ledger *l, bool *ret_moved)
 	struct usage_sum *list = sorted(u);
 	bool ok = sql_many(&l->store, store_sql(&l->store, SQL_usage_add), u->count, fill_sum, NULL, list);
 	free(list);
+	return ok;
+}
+
+bool
+usage_flush_of(struct ledger *l, int64_t node)
+{
+	struct usage_sums own = l->usage;
+	l->usage = (struct usage_sums){.node = node};
+	bool ok = usage_recover(l) && usage_flush(l);
+	forget_all(&l->usage);
+	l->usage = own;
 	return ok;
 }
 

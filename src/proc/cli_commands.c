@@ -757,6 +757,16 @@ const struct cli_command cli_commands[] = {
 		.empty = "The books are in a file, which has one server: `lethe status` shows it.",
 	},
 	{
+		.name = "node forget",
+		.op = "node.forget",
+		.summary = "settle what a server left that will not come back",
+		.words = "What its requests had cost by the last word of it, at most 5 s before its end, is booked as interrupted; from then on it can write nothing. For one that was silent for 30 s or has\n"
+				 "ended. Should its machine live after all, its server takes no requests until it is started anew, and what it had not booked is the house's loss.",
+		.examples = "lethe node forget 3\n",
+		.args = {{"NODE", NULL, "node", true, false, "its number"}},
+		.columns = "node,state,fence,joined,seen",
+	},
+	{
 		.name = "provider list",
 		.op = "provider.list",
 		.summary = "each key and each target of the providers: is it asked, or put behind the others?",
