@@ -376,6 +376,23 @@ escape_length(const char *p)
 	return hex_digit[u[2]] && hex_digit[u[3]] && hex_digit[u[4]] && hex_digit[u[5]] ? 6 : 0;
 }
 
+const char *
+json_string_end(const char *p, const char *end)
+{
+	enum { ESCAPE_MAX = 6 };
+	for (;;) {
+		p = bytes_find_string_end(p, end);
+		if (p == end)
+			return NULL;
+		if (*p == '"')
+			return p;
+		size_t len = *p == '\\' && end - p >= ESCAPE_MAX ? escape_length(p) : 0;
+		if (len == 0)
+			return NULL;
+		p += len;
+	}
+}
+
 /*
  * Long strings that nobody wants to read, such as chat messages, with an escape every few words: whole blocks,
  * their escapes found by one look. Stops before whatever is not plainly good, and short of the input's end;

@@ -119,6 +119,12 @@ bool json_scan_complete(const struct json_scan *s);
 uint64_t json_scan_open_text(const struct json_scan *s);
 
 /*
+ * The closing quote of the string whose inside begins at p. NULL: it is not before `end`, or what stands there is no string, or an escape stands too near
+ * to the end to be judged.
+ */
+must_check const char *json_string_end(const char *p, const char *end);
+
+/*
  * A number's text as a whole number from 0 to max. False when it is negative, fractional, has an exponent or
  * is larger.
  */

@@ -38,6 +38,12 @@ sse_feed(struct sse *s, const char *in, size_t len)
 	s->end = in + len;
 }
 
+bool
+sse_at_line(const struct sse *s)
+{
+	return s->state == NAME && s->name_len == 0 && !s->after_cr;
+}
+
 static enum sse_field
 field_of(const struct sse *s, bool colon)
 {

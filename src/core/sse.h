@@ -39,6 +39,9 @@ void sse_init(struct sse *s);
 /* Give the next bytes, once sse_next() said SSE_MORE. */
 void sse_feed(struct sse *s, const char *in, size_t len);
 
+/* Does a line begin with the next byte? A reader that knows whole lines may then step over them: s->p moves behind their last LF. */
+must_check bool sse_at_line(const struct sse *s);
+
 /*
  * *ret is set on SSE_VALUE. At the stream's end an event without its empty line has not happened (the standard
  * drops it).

@@ -20,13 +20,15 @@
  *  8. content_bytes and reasoning_bytes are the escaped lengths of what the model said: the ground for
  *     estimates (no usage came).
  *  9. The tier is service_tier as the answer names it.
- * 10. Hiding: an event whose object has a usage object and no choices and no error goes, with its empty line.
+ * 10. An event that says the same as the one before (echo.h) counts as that one did, with the lengths of its own words.
+ * 11. Hiding: an event whose object has a usage object and no choices and no error goes, with its empty line.
  *     From the others each top-level `usage` that is null or an object goes, with one comma. Events over
  *     METER_HOLD_MAX and those with a bare JSON line between stay as they are. Everything else passes byte for byte.
  */
 #include "core/json_scan.h"
 #include "core/sse.h"
 #include "dialect/chat_priv.h"
+#include "dialect/echo.h"
 #include "dialect/meter_priv.h"
 
 #include <string.h>
@@ -37,6 +39,7 @@ enum node {
 	ERROR,
 	X_GROQ,
 	TIER,
+	FILLER, /* of any length, so that the length of an event doesn't tell that of its words */
 	USAGE, /* top level: this one can be hidden */
 	USAGE_INNER,
 	PROMPT_DETAILS,
@@ -66,6 +69,7 @@ static const struct json_edge root_edges[] = {
 	EDGE("error", ERROR),
 	EDGE("x_groq", X_GROQ),
 	EDGE("service_tier", TIER),
+	EDGE("obfuscation", FILLER),
 };
 static const struct json_edge x_groq_edges[] = {EDGE("usage", USAGE_INNER)};
 static const struct json_edge usage_edges[] = {
@@ -145,6 +149,8 @@ enum {
 	 * One token of the stream settles one event: at most so many spans. Two more events may end after the last
 	 * token.
 	 */
+	ECHO_CUTS_MAX = 2, /* an event with more is not remembered */
+	HOLES_TOO_MANY = ECHO_HOLES_MAX + 1,
 	SPANS_PER_EVENT = CUTS_MAX + 1,
 	SPANS_SPARE = 3 * SPANS_PER_EVENT,
 };
@@ -162,10 +168,17 @@ struct cut {
 	uint64_t from, to;
 };
 
+/* What the event that is remembered means. Its cuts are of the text without the insides of holes. */
+struct echo_meaning {
+	struct echo_hole cuts[ECHO_CUTS_MAX];
+	uint8_t cut_holes[ECHO_CUTS_MAX]; /* so many of the holes stand before it */
+	uint8_t cut_count;
+	uint8_t kinds[ECHO_HOLES_MAX]; /* enum node of each hole */
+	bool has_choice;
+};
+
 struct meter_state {
 	struct sse sse;
-	struct json_scan json;
-	struct counts raw;
 	uint8_t tier;
 	bool streamed, hide, ended;
 	/* The current event; offsets count from the stream's first byte. */
@@ -183,7 +196,24 @@ struct meter_state {
 	uint64_t settled; /* what was forwarded or cut so far; the input begins here */
 	uint64_t parsed; /* >= settled: an event that is held back is not read again */
 	bool last_cut; /* the event before was hidden */
+	bool remembers; /* the event before, in echo */
+	bool is_once; /* it reports usage or an error: not to be repeated by rote */
+	uint8_t hole_count;
+	struct echo_hole holes[ECHO_HOLES_MAX]; /* of the current event */
+	uint8_t kinds[ECHO_HOLES_MAX];
+	/* While a document is read the one before is forgotten: it costs a stream no memory of its own. */
+	union {
+		struct {
+			struct json_scan json;
+			struct counts raw;
+		};
+		struct {
+			struct echo_meaning meaning;
+			struct echo echo;
+		};
+	};
 };
+_Static_assert(offsetof(struct meter, state) + sizeof(struct meter_state) <= 1024, "a stream's meter takes one block of a KiB");
 _Static_assert(sizeof(struct meter_state) <= sizeof((struct meter *)0)->state, "the state fits its room");
 
 static struct meter_state *
@@ -199,7 +229,8 @@ event_reset(struct meter_state *st, uint64_t at)
 	st->document = DOC_NONE;
 	st->done_mark_at = 0;
 	st->data_line_ended = st->has_lines = st->has_choice = st->has_usage = st->has_error = st->has_bare = st->comma_wanted = false;
-	st->cut_count = 0;
+	st->is_once = false;
+	st->cut_count = st->hole_count = 0;
 	st->event_at = at;
 }
 
@@ -253,6 +284,7 @@ on_usage(struct meter *m, struct meter_state *st, enum json_token t, const struc
 	if (t == JSON_OBJECT_END)
 		usage_end(m, st, ev);
 	else if (t == JSON_OBJECT) {
+		st->is_once = true;
 		st->raw = (struct counts){0};
 		if (ev->node == USAGE) {
 			st->has_usage = true;
@@ -271,20 +303,42 @@ on_error(struct meter *m, struct meter_state *st, enum json_token t, const struc
 		(t == JSON_NUMBER && !json_whole(ev, 0, &zero));
 	if (!truthy)
 		return;
-	st->has_error = true;
+	st->has_error = st->is_once = true;
 	m->answer = m->answer == ANSWER_FINISHED ? ANSWER_FINISHED : ANSWER_ERROR;
 }
 
+/* Its inside may be another in the next event, without meaning anything else. */
 static void
-on_words(struct meter *m, enum json_token t, const struct json_event *ev)
+note_hole(struct meter_state *st, const struct json_event *ev)
 {
-	if (t != JSON_STRING || ev->end - ev->at == 2)
+	uint64_t from = ev->at + 1 - st->event_at, to = ev->end - 1 - st->event_at;
+	if (st->hole_count >= ECHO_HOLES_MAX || to > ECHO_EVENT_MAX) {
+		st->hole_count = HOLES_TOO_MANY;
+		return;
+	}
+	st->holes[st->hole_count] = (struct echo_hole){(uint16_t)from, (uint16_t)to};
+	st->kinds[st->hole_count++] = ev->node;
+}
+
+static void
+count_words(struct meter *m, unsigned node, uint64_t bytes)
+{
+	if (bytes == 0 || node == FILLER)
 		return;
 	meter_raise(m, ANSWER_CONTENT);
-	if (ev->node == REASONING_TEXT)
-		m->reasoning_bytes += ev->end - ev->at - 2;
+	if (node == REASONING_TEXT)
+		m->reasoning_bytes += bytes;
 	else
-		m->content_bytes += ev->end - ev->at - 2;
+		m->content_bytes += bytes;
+}
+
+static void
+on_words(struct meter *m, struct meter_state *st, enum json_token t, const struct json_event *ev)
+{
+	if (t != JSON_STRING)
+		return;
+	note_hole(st, ev);
+	count_words(m, ev->node, ev->end - ev->at - 2);
 }
 
 static void
@@ -333,9 +387,10 @@ on_event(struct meter *m, struct meter_state *st, enum json_token t, const struc
 		if (t == JSON_OBJECT)
 			meter_raise(m, ANSWER_CONTENT);
 		break;
+	case FILLER:
 	case CONTENT:
 	case REASONING_TEXT:
-		on_words(m, t, ev);
+		on_words(m, st, t, ev);
 		break;
 	default: /* on the way to others */
 		break;
@@ -378,6 +433,7 @@ document_begin(struct meter *m, struct meter_state *st, char c)
 {
 	meter_raise(m, ANSWER_STARTED);
 	if (c == '{') {
+		st->remembers = false;
 		json_scan_init(&st->json, nodes);
 		st->document = DOC_JSON;
 	} else if (c == '[')
@@ -481,6 +537,75 @@ settle(struct meter_state *st, struct output *o, uint64_t to, bool with_cuts)
 	st->settled = to;
 }
 
+/* ---- events like the one before ---- */
+
+/*
+ * The document is read: its scanner's place is free. Whatever else than words it said must not change when it is said again: usage is taken once, and
+ * a CR at the end may belong to an LF behind it.
+ */
+static void
+remember(struct meter_state *st, const struct output *o, uint64_t end)
+{
+	if (st->ended || st->is_once || st->has_bare || st->event_at < o->base || st->cut_count > ECHO_CUTS_MAX || o->in[end - o->base - 1] != '\n')
+		return;
+	struct span event = {o->in + (st->event_at - o->base), (size_t)(end - st->event_at)};
+	if (!echo_learn(&st->echo, event, st->holes, st->hole_count))
+		return;
+	struct echo_meaning *e = &st->meaning;
+	e->has_choice = st->has_choice;
+	e->cut_count = st->cut_count;
+	memcpy(e->kinds, st->kinds, sizeof e->kinds);
+	for (size_t i = 0; i < st->cut_count; i++) {
+		uint64_t from = st->cuts[i].from - st->event_at, len = st->cuts[i].to - st->cuts[i].from;
+		uint8_t holes = 0;
+		uint16_t inside = 0;
+		for (; holes < st->hole_count && st->holes[holes].to <= from; holes++)
+			inside = (uint16_t)(inside + st->holes[holes].to - st->holes[holes].from);
+		e->cut_holes[i] = holes;
+		e->cuts[i] = (struct echo_hole){(uint16_t)(from - inside), (uint16_t)(from - inside + len)};
+	}
+	st->remembers = true;
+}
+
+/* What is to be cut from this one, which begins at st->event_at. */
+static void
+echo_cuts(struct meter_state *st, const struct span *insides)
+{
+	const struct echo_meaning *e = &st->meaning;
+	uint64_t at = st->event_at;
+	st->cut_count = e->cut_count;
+	for (size_t i = 0, hole = 0; i < e->cut_count; i++) {
+		for (; hole < e->cut_holes[i]; hole++)
+			at += insides[hole].len;
+		st->cuts[i] = (struct cut){at + e->cuts[i].from, at + e->cuts[i].to};
+	}
+}
+
+/* If the next event is like the one before, take it. */
+static bool
+take_echo(struct meter *m, struct meter_state *st, struct output *o)
+{
+	struct span rest = {st->sse.p, (size_t)(st->sse.end - st->sse.p)}, insides[ECHO_HOLES_MAX];
+	if (!st->remembers || o->base + (uint64_t)(rest.at - o->in) != st->event_at || !sse_at_line(&st->sse))
+		return false;
+	size_t len = echo_match(&st->echo, rest, insides);
+	if (len == 0 || len > METER_HOLD_MAX)
+		return false;
+	uint64_t end = st->event_at + len;
+	for (size_t i = 0; i < st->echo.hole_count; i++)
+		count_words(m, st->meaning.kinds[i], insides[i].len);
+	m->events += st->meaning.has_choice;
+	m->echoes++;
+	st->last_cut = false;
+	if (st->hide) {
+		echo_cuts(st, insides);
+		settle(st, o, end, true);
+	}
+	event_reset(st, end);
+	st->sse.p += len;
+	return true;
+}
+
 static void
 event_end(struct meter *m, struct meter_state *st, struct output *o, uint64_t end)
 {
@@ -492,6 +617,8 @@ event_end(struct meter *m, struct meter_state *st, struct output *o, uint64_t en
 		st->settled = end;
 	else if (st->hide)
 		settle(st, o, end, edit);
+	if (whole)
+		remember(st, o, end);
 	event_reset(st, end);
 }
 
@@ -568,8 +695,13 @@ feed_stream(struct meter *m, struct meter_state *st, struct output *o, size_t le
 	struct span value = {o->in, 0};
 	size_t known = (size_t)(st->parsed - st->settled);
 	sse_feed(&st->sse, o->in + known, len - known);
-	while (o->count <= METER_SPANS_MAX - SPANS_SPARE && (t = sse_next(&st->sse, &value)) != SSE_MORE)
+	while (o->count <= METER_SPANS_MAX - SPANS_SPARE) {
+		if (take_echo(m, st, o))
+			continue;
+		if ((t = sse_next(&st->sse, &value)) == SSE_MORE)
+			break;
 		on_token(m, st, o, t, value);
+	}
 	st->parsed = o->base + (uint64_t)(st->sse.p - o->in);
 	if (t == SSE_MORE && last && !st->ended) {
 		st->ended = true;

@@ -57,6 +57,7 @@ assert_same(const struct run *a, const struct run *b)
 	assert_int_equal(a->meter.content_bytes, b->meter.content_bytes);
 	assert_int_equal(a->meter.reasoning_bytes, b->meter.reasoning_bytes);
 	assert_int_equal(a->meter.events, b->meter.events);
+	assert_int_equal(a->meter.content_reported, b->meter.content_reported);
 	assert_int_equal(a->out_len, b->out_len);
 	assert_memory_equal(a->out, b->out, a->out_len);
 }
@@ -406,6 +407,68 @@ a_huge_event_is_not_held_back(void **state)
 	}
 }
 
+#define WORDS(content, after) "data: {\"id\":\"c1\",\"service_tier\":\"flex\",\"choices\":[{\"delta\":{\"content\":\"" content "\"}}]" after "}\n\n"
+#define FILLED(content, filler) WORDS(content, ",\"usage\":null,\"obfuscation\":\"" filler "\"")
+
+/* What an event means that says what the one before said: the same, with the length of its own words. */
+static const struct {
+	const char *in;
+	uint32_t echoes; /* when it comes whole */
+	uint64_t events, content, reasoning;
+	const char *out;
+} echoes[] = {
+	{WORDS("ab", "") WORDS("c", "") WORDS("", "") WORDS("\\n\\u00e9\\\"", ""), 3, 4, 13, 0,
+		WORDS("ab", "") WORDS("c", "") WORDS("", "") WORDS("\\n\\u00e9\\\"", "")},
+	{FILLED("ab", "x") FILLED("longer than sixteen bytes", "xyzxyzxyzxyzxyzxyzxyz") FILLED("", ""), 2, 3, 27, 0,
+		WORDS("ab", ",\"obfuscation\":\"x\"") WORDS("longer than sixteen bytes", ",\"obfuscation\":\"xyzxyzxyzxyzxyzxyzxyz\"")
+			WORDS("", ",\"obfuscation\":\"\"")},
+	/* what is cut may stand first, and twice */
+	{"data: {\"usage\":null,\"choices\":[{\"text\":\"a\"}],\"usage\":null}\n\ndata: {\"usage\":null,\"choices\":[{\"text\":\"bcd\"}],\"usage\":null}\n\n", 1, 2, 4, 0,
+		"data: {\"choices\":[{\"text\":\"a\"}]}\n\ndata: {\"choices\":[{\"text\":\"bcd\"}]}\n\n"},
+	/* usage counts each time, and with it what came before it */
+	{WORDS("a", ",\"x_groq\":{\"usage\":{\"total_tokens\":3}}") WORDS("bc", ",\"x_groq\":{\"usage\":{\"total_tokens\":3}}"), 0, 2, 3, 0,
+		WORDS("a", ",\"x_groq\":{\"usage\":{\"total_tokens\":3}}") WORDS("bc", ",\"x_groq\":{\"usage\":{\"total_tokens\":3}}")},
+	{WORDS("a", "") WORDS("a", ",\"usage\":{\"total_tokens\":3}") WORDS("b", ",\"usage\":{\"total_tokens\":3}") WORDS("c", ""), 0, 4, 4, 0,
+		WORDS("a", "") WORDS("a", "") WORDS("b", "") WORDS("c", "")},
+	/* other lines and other ends of lines; a comment belongs to nothing */
+	{"event: x\r\ndata: {\"choices\":[{\"delta\":{\"reasoning\":\"ab\",\"content\":null}}]}\r\n\r\n"
+	 ": still here\r\n\r\n"
+	 "event: x\r\ndata: {\"choices\":[{\"delta\":{\"reasoning\":\"abc\",\"content\":null}}]}\r\n\r\ndata: [DONE]\n\n",
+		1, 2, 0, 5,
+		"event: x\r\ndata: {\"choices\":[{\"delta\":{\"reasoning\":\"ab\",\"content\":null}}]}\r\n\r\n"
+		": still here\r\n\r\n"
+		"event: x\r\ndata: {\"choices\":[{\"delta\":{\"reasoning\":\"abc\",\"content\":null}}]}\r\n\r\ndata: [DONE]\n\n"},
+	/* a lone CR may have an LF behind it */
+	{"data: {\"choices\":[{\"text\":\"a\"}]}\r\rdata: {\"choices\":[{\"text\":\"a\"}]}\r\r\ndata: {}\n\n", 0, 2, 2, 0,
+		"data: {\"choices\":[{\"text\":\"a\"}]}\r\rdata: {\"choices\":[{\"text\":\"a\"}]}\r\r\ndata: {}\n\n"},
+	/* more words in one event than are remembered */
+	{"data: {\"choices\":[{\"text\":\"a\"},{\"text\":\"a\"},{\"text\":\"a\"},{\"text\":\"a\"},{\"text\":\"a\"}]}\n\n"
+	 "data: {\"choices\":[{\"text\":\"a\"},{\"text\":\"a\"},{\"text\":\"a\"},{\"text\":\"a\"},{\"text\":\"a\"}]}\n\n",
+		0, 2, 10, 0,
+		"data: {\"choices\":[{\"text\":\"a\"},{\"text\":\"a\"},{\"text\":\"a\"},{\"text\":\"a\"},{\"text\":\"a\"}]}\n\n"
+		"data: {\"choices\":[{\"text\":\"a\"},{\"text\":\"a\"},{\"text\":\"a\"},{\"text\":\"a\"},{\"text\":\"a\"}]}\n\n"},
+};
+
+static void
+an_event_like_the_one_before_counts_as_that_did(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(echoes); i++) {
+		struct span in = {echoes[i].in, strlen(echoes[i].in)};
+		struct run *r = run_every_way(in, true, true), *open = run_every_way(in, true, false);
+		assert_int_equal(r->meter.echoes, echoes[i].echoes);
+		assert_int_equal(r->meter.events, echoes[i].events);
+		assert_int_equal(r->meter.content_bytes, echoes[i].content);
+		assert_int_equal(r->meter.reasoning_bytes, echoes[i].reasoning);
+		assert_int_equal(r->out_len, strlen(echoes[i].out));
+		assert_memory_equal(r->out, echoes[i].out, r->out_len);
+		assert_int_equal(open->meter.echoes, echoes[i].echoes);
+		assert_int_equal(open->meter.content_bytes, echoes[i].content);
+		assert_false(r->meter.malformed || open->meter.malformed);
+		free(r);
+		free(open);
+	}
+}
+
 int
 main(void)
 {
@@ -418,6 +481,7 @@ main(void)
 		cmocka_unit_test(comments_do_not_wait_for_an_event),
 		cmocka_unit_test(many_events_in_one_call_settle_in_several),
 		cmocka_unit_test(a_huge_event_is_not_held_back),
+		cmocka_unit_test(an_event_like_the_one_before_counts_as_that_did),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

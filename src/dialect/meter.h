@@ -50,6 +50,7 @@ struct meter {
 	uint64_t content_reported, reasoning_reported; /* those of them that came before `usage` last counted such output */
 	uint64_t events; /* events that carried output */
 	uint32_t images; /* that came */
+	uint32_t echoes; /* events that were like the one before them (echo.h) */
 	_Alignas(16) unsigned char state[METER_STATE_MAX];
 };
 
