@@ -30,6 +30,7 @@ struct route_wish {
 struct route {
 	const struct catalogue_target *target; /* who is asked */
 	struct catalogue_price *dearest; /* vault; what the hold is counted by where the candidates' prices differ */
+	uint64_t asked_ms; /* when target was chosen */
 	uint64_t hint; /* route_hint(), once it was wanted */
 	uint32_t first; /* of the candidates, in the catalogue's targets[] */
 	uint16_t count; /* of the candidates */
@@ -119,6 +120,8 @@ uint64_t route_rest_ms(struct span lines, struct span body);
 must_check bool route_own_failed(struct exchange *x, enum route_flaw flaw);
 /* Another key of the same provider, if there is one left. */
 must_check bool route_next_key(struct exchange *x);
+/* What target took until its answer began, or until it failed: so fast is it taken to be. */
+void route_timed(struct exchange *x, bool failed);
 struct circuit *route_target_circuit(const struct exchange *x);
 struct circuit *route_key_circuit(const struct exchange *x); /* NULL: the provider has no keys */
 

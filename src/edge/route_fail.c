@@ -29,6 +29,7 @@ route_good(struct exchange *x)
 	struct edge *e = x->edge;
 	if (x->route.count == 0 || x->route.byok)
 		return;
+	route_timed(x, false);
 	struct circuit *target = route_target_circuit(x), *key = route_key_circuit(x);
 	if (unlikely(circuit_good(target)))
 		edge_report(e, EVENT_TARGET_BACK, provider_id(x), x->route.target->id);
@@ -121,6 +122,8 @@ route_failed(struct exchange *x, enum route_flaw flaw, uint64_t rest_ms)
 	struct route *r = &x->route;
 	if (!r->target || r->count == 0 || !x->ticket)
 		return false;
+	if (!r->byok)
+		route_timed(x, true);
 	bool of_key = !r->byok && note(x, flaw, rest_ms);
 	if (!x->req || !x->client || x->head_sent || upload_has_left(x) || e->draining || r->tries + 1 >= TRIES_MAX || !route_has_more(x))
 		return false;

@@ -10,9 +10,16 @@
 #include <assert.h>
 #include <stdlib.h>
 
+/* How soon answers began, of late. */
+struct pace {
+	uint64_t at_ms; /* the last one; 0: none yet */
+	uint32_t ms_x16; /* weighted mean: the last one counts a quarter */
+};
+
 /* Exchanges in progress, by row of the catalogue and by key: this edge's own, for what it has to compare is its own choice. */
 struct routes {
 	uint32_t *target;
+	struct pace (*pace)[2]; /* of each target: of plain answers, of streams */
 	uint32_t key[PROVIDERS_MAX][CATALOGUE_KEYS_MAX];
 	/* What all edges know; where their table is full, nobody's row: it is as if nothing had ever failed. */
 	struct circuit **of_target, *of_key[PROVIDERS_MAX][CATALOGUE_KEYS_MAX];
@@ -45,9 +52,10 @@ route_open(struct edge *e)
 	if (!r)
 		return false;
 	r->target = calloc(targets, sizeof *r->target);
+	r->pace = calloc(targets, sizeof *r->pace);
 	r->of_target = calloc(targets, sizeof *r->of_target);
 	r->own = e->p->circuits ? NULL : calloc(1, sizeof *r->own);
-	if (!r->target || !r->of_target || !(r->own || e->p->circuits))
+	if (!r->target || !r->pace || !r->of_target || !(r->own || e->p->circuits))
 		return false;
 	find_circuits(e->p->catalogue, r->own ? r->own : e->p->circuits, r);
 	return true;
@@ -58,6 +66,7 @@ route_close(struct edge *e)
 {
 	if (e->routes) {
 		free(e->routes->target);
+		free(e->routes->pace);
 		free(e->routes->of_target);
 		free(e->routes->own);
 	}
@@ -144,6 +153,74 @@ choose(const struct choice *c, unsigned count, uint64_t hash)
 	return best->load * weights > share + SLACK * weights ? idlest(c, count)->index : best->index;
 }
 
+static enum choice_rule
+rule_of(const struct exchange *x)
+{
+	const struct catalogue *c = x->edge->p->catalogue;
+	return (enum choice_rule)catalogue_lane(c, catalogue_target(c, x->route.first)->lane)->choice;
+}
+
+/*
+ * What a pace is worth now: halved with each ten seconds since it was taken, so that who was slow is asked again one day. Never 0: that is who has none.
+ */
+static uint64_t
+pace_now(const struct pace *p, uint64_t now_ms)
+{
+	enum { HALF_MS = 10000 };
+	uint64_t halves = (now_ms - p->at_ms) / HALF_MS, ms = halves < 32 ? p->ms_x16 >> halves : 0;
+	return p->at_ms ? ms + 1 : 0;
+}
+
+/*
+ * Peak EWMA: what it took of late, times what it has in progress, and this. Who is not known yet is asked by one, and by others only when it has answered
+ * that: how soon is to be found out, not to be bet on.
+ */
+static uint64_t
+price_in_time(const struct exchange *x, const struct choice *c)
+{
+	const struct pace *p = &x->edge->routes->pace[x->route.first + c->index][x->req->scan.result.stream];
+	uint64_t ms = pace_now(p, x->edge->loop.now_ms);
+	if (!ms)
+		return c->load ? UINT64_MAX : 0;
+	return ms * (c->load + 1) * 1024 / c->weight;
+}
+
+static uint64_t
+price_in_load(const struct choice *c)
+{
+	return (uint64_t)c->load * 65536 / c->weight;
+}
+
+/* Of those that are as good as the best, the place of the hash: where nothing speaks against it, what belongs together stays together. */
+static uint32_t
+choose_by(struct exchange *x, struct choice *c, unsigned count, enum choice_rule rule, uint64_t hash)
+{
+	uint64_t least = UINT64_MAX;
+	unsigned good = 0;
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t price = rule == CHOICE_SPEED ? price_in_time(x, &c[i]) : price_in_load(&c[i]);
+		if (price > least)
+			continue;
+		good = price < least ? 0 : good;
+		least = price;
+		c[good++] = c[i];
+	}
+	return c[luckiest(c, good, hash)].index;
+}
+
+void
+route_timed(struct exchange *x, bool failed)
+{
+	enum { FAILED_MS = 1000 };
+	const struct edge *e = x->edge;
+	if (x->route.count == 0 || !x->req || x->req->upload || rule_of(x) != CHOICE_SPEED) /* an upload takes as long as its sender */
+		return;
+	struct pace *p = &e->routes->pace[x->route.target - catalogue_target(e->p->catalogue, 0)][x->req->scan.result.stream];
+	uint64_t ms = e->loop.now_ms - x->route.asked_ms + (failed ? FAILED_MS : 0), was = pace_now(p, e->loop.now_ms);
+	uint64_t is = ms < UINT32_MAX / 64 ? ms * 16 : UINT32_MAX / 4;
+	*p = (struct pace){e->loop.now_ms, (uint32_t)(was && is < was ? was - (was - is) / 4 : is)}; /* who is slower is so at once */
+}
+
 static uint64_t
 hint(struct exchange *x)
 {
@@ -223,7 +300,10 @@ pick_target(struct exchange *x, uint32_t left)
 		rank = t->rank;
 		c[count++] = (struct choice){t->weight, e->routes->target[x->route.first + i], i, t->id};
 	}
-	return count == 1 ? c->index : choose(c, count, hint(x) ^ x->model->id);
+	if (count == 1)
+		return c->index;
+	uint64_t hash = hint(x) ^ x->model->id;
+	return rule_of(x) == CHOICE_WEIGHT ? choose(c, count, hash) : choose_by(x, c, count, rule_of(x), hash);
 }
 
 /* Of those that were handed over. */
@@ -282,6 +362,7 @@ use(struct exchange *x)
 	assert(price); /* it was looked at, and prices don't end */
 	r->key = r->byok ? 0 : (uint8_t)pick_key(x);
 	r->loaded = true;
+	r->asked_ms = e->loop.now_ms;
 	e->routes->target[index_of(x, r->target)]++;
 	if (!r->byok)
 		e->routes->key[r->target->provider][r->key]++;

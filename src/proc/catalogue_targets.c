@@ -138,6 +138,7 @@ catalogue_targets_fill(const struct config *c, struct catalogue_block *b, uint32
 	for (uint32_t i = 0; i < c->lane_count; i++) {
 		b->lane[i].id = lane_id(c->lanes[i].name);
 		b->lane[i].sticky = (uint8_t)c->lanes[i].sticky;
+		b->lane[i].choice = (uint8_t)c->lanes[i].choice;
 		catalogue_copy_text(b->lane[i].name, sizeof b->lane[i].name, c->lanes[i].name);
 	}
 	for (uint32_t i = 0; i < c->model_count; i++) {

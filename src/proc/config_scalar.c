@@ -256,6 +256,9 @@ config_number(enum setting_kind kind, struct span text, int64_t *ret)
 	case SETTING_STICKY: /* enum sticky */
 		*ret = STICKY_NONE;
 		return equals(text, "none") || choice(text, "cache", "key", ret);
+	case SETTING_CHOICE: /* enum choice_rule */
+		*ret = CHOICE_SPEED;
+		return equals(text, "speed") || choice(text, "weight", "load", ret);
 	case SETTING_THINKING: /* enum thinking_way, and behind it: as the model is */
 		*ret = equals(text, "budget") ? 2 : 3;
 		return equals(text, "budget") || equals(text, "auto") || choice(text, "none", "effort", ret);

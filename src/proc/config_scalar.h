@@ -30,6 +30,7 @@
 	X(CLIENT_ADDRESS, uint64_t, "`x-forwarded-for`, `forwarded` or `cf-connecting-ip`", "write x-forwarded-for, forwarded or cf-connecting-ip") \
 	X(RETENTION, uint64_t, "`kept` or `zero`", "write kept or zero") \
 	X(STICKY, uint64_t, "`cache`, `key` or `none`", "write cache, key or none") \
+	X(CHOICE, uint64_t, "`weight`, `load` or `speed`", "write weight, load or speed") \
 	X(THINKING, uint64_t, "`none`, `effort`, `budget` or `auto`", "write none, effort, budget or auto") \
 	X(CAP_FIELD, uint64_t, "`max_completion_tokens` or `max_tokens`", "write max_completion_tokens or max_tokens")
 

@@ -153,7 +153,10 @@
 	X("times", times_x100, RATIO, "1", 1, 100000, "what everything costs in it, so many times: '0.5' is half") \
 	X("sticky", sticky, STICKY, "cache", 0, 2, \
 		"which requests go to one of several equal targets, and to one of a provider's keys, for its prompt cache is warm there: `cache` those of an account that say the same " \
-		"`prompt_cache_key`, else of the same user, else those that begin alike; `key` all of one key; `none`: each may go anywhere")
+		"`prompt_cache_key`, else of the same user, else those that begin alike; `key` all of one key; `none`: each may go anywhere") \
+	X("choice", choice, CHOICE, "weight", 0, 2, \
+		"which of several targets of one rank is asked: `weight`: each has its share of the requests; `load`: the one with the least in progress for its `weight`; `speed`: " \
+		"the one whose answers began soonest of late, for what it has in progress. Each edge counts for itself")
 
 #define CONFIG_TARGET(X) \
 	X("provider", provider, TEXT, NULL, 1, 64, "name of one of the providers") \

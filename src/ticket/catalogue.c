@@ -283,7 +283,7 @@ list_ok(const struct catalogue *c, uint32_t first_row, uint32_t count)
 static bool
 lane_ok(const struct catalogue_lane *l)
 {
-	return text_ok(l->name, sizeof l->name);
+	return text_ok(l->name, sizeof l->name) && l->choice < CHOICE_RULES;
 }
 
 static bool

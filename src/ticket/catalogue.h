@@ -75,11 +75,18 @@ enum sticky { STICKY_CACHE, /* those that can hit one prompt cache */
 	STICKY_KEY, /* those of one key */
 	STICKY_NONE };
 
+/* Which of several targets of one rank is asked. */
+enum choice_rule { CHOICE_WEIGHT, /* its share of the requests, by weight; of those that belong together the same */
+	CHOICE_LOAD, /* the one with the least in progress, for its weight */
+	CHOICE_SPEED, /* the one that has answered soonest of late, for what it has in progress */
+	CHOICE_RULES };
+
 /* A way of delivery, with an order: the first is the default. */
 struct catalogue_lane {
 	char name[CATALOGUE_LANE_NAME_MAX];
 	uint16_t id; /* what tickets bear: a hash of the name; 0 for "direct" */
 	uint8_t sticky; /* enum sticky */
+	uint8_t choice; /* enum choice_rule */
 };
 
 /*

@@ -209,6 +209,7 @@ static const struct damage {
 	DAMAGE(target[0].upstream_id[0], 0),
 	DAMAGE(target[0].zero_retention, 2),
 	DAMAGE(lane[1].name[0], 0),
+	DAMAGE(lane[1].choice, CHOICE_RULES),
 	DAMAGE(head.lane_count, CATALOGUE_LANES_MAX + 1),
 	DAMAGE(head.target_count, 2),
 	DAMAGE(model[0].target_count, 0),

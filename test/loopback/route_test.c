@@ -22,7 +22,7 @@ static const char catalogue[] =
 	"listen: [\"127.0.0.1:0\"]\n"
 	"expose_route: true\n"
 	"timeouts: {target: 20s}\n"
-	"lanes: [{name: direct}, {name: economy, times: \"0.5\"}, {name: rare}, {name: keyed, sticky: key}, {name: loose, sticky: none}]\n"
+	"lanes: [{name: direct}, {name: economy, times: \"0.5\"}, {name: rare}, {name: keyed, sticky: key}, {name: loose, sticky: none}, {name: even, choice: load}, {name: quick, choice: speed}]\n"
 	"providers:\n"
 	"  - {name: one, url: \"http://127.0.0.1:1/v1\", keys: [{env: RIG_KEY}, {env: RIG_KEY}], retention: zero, region: eu}\n"
 	"  - {name: two, url: \"http://127.0.0.1:2/v1\"}\n"
@@ -33,9 +33,11 @@ static const char catalogue[] =
 											 "      - {provider: two, upstream: at-two, rank: 2, lanes: [direct, economy]}\n"
 											 "      - {provider: one, upstream: at-one, lanes: [direct, economy]}\n"
 											 "  - id: shared\n" SIZE PRICES("1", "2") "    targets: [{provider: one, lanes: [direct, keyed, loose]}, {provider: two, lanes: [direct, keyed, loose]}]\n"
-																					  "  - id: dear\n" SIZE PRICES("1", "2") "    targets: [{provider: one}, {provider: two, rank: 2, prices: [{from: 2020-01-01, input: \"100\", output: \"200\"}]}]\n"
-																															 "  - id: mixed\n" SIZE PRICES("1", "2") "    targets: [{provider: other}, {provider: three, rank: 2}]\n"
-																																									 "  - id: crossed\n" SIZE PRICES("1", "2") "    targets: [{provider: three, upstream: at-three}, {provider: other, rank: 2}]\n";
+																					  "  - id: shares\n" SIZE PRICES("1", "2") "    targets: [{provider: one, lanes: [even]}, {provider: two, weight: 3, lanes: [even]}]\n"
+																															   "  - id: races\n" SIZE PRICES("1", "2") "    targets: [{provider: one, lanes: [quick]}, {provider: two, lanes: [quick]}]\n"
+																																									   "  - id: dear\n" SIZE PRICES("1", "2") "    targets: [{provider: one}, {provider: two, rank: 2, prices: [{from: 2020-01-01, input: \"100\", output: \"200\"}]}]\n"
+																																																			  "  - id: mixed\n" SIZE PRICES("1", "2") "    targets: [{provider: other}, {provider: three, rank: 2}]\n"
+																																																													  "  - id: crossed\n" SIZE PRICES("1", "2") "    targets: [{provider: three, upstream: at-three}, {provider: other, rank: 2}]\n";
 
 #define BODY(model) "{\"model\":\"" model "\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
 #define ANSWER "{\"id\":\"c\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"Hello.\"},\"finish_reason\":\"stop\"}]," \
@@ -262,7 +264,7 @@ what_is_not_known_is_named(void **state)
 	static const struct {
 		const char *body, *headers, *begins, *says;
 	} rows[] = {
-		{BODY("ranked"), "lethe-lane: fast\r\n", "HTTP/1.1 400", "There is no lane `fast`. lethe-lane is one of: direct, economy, rare, keyed, loose."},
+		{BODY("ranked"), "lethe-lane: fast\r\n", "HTTP/1.1 400", "There is no lane `fast`. lethe-lane is one of: direct, economy, rare, keyed, loose, even, quick."},
 		{BODY("ranked"), "lethe-lane: rare\r\n", "HTTP/1.1 400", "The model `ranked` has no lane `rare`. It has: direct, economy."},
 		{BODY("ranked:fast"), "", "HTTP/1.1 400", "The model `ranked` has no lane `fast`. It has: direct, economy."},
 		{BODY("nobody:economy"), "", "HTTP/1.1 404", "nobody:economy"},
@@ -408,6 +410,85 @@ a_lane_says_what_belongs_together(void **state)
 	}
 	assert_true(keyed == 0 || keyed == MANY);
 	assert_in_range(loose, 1, MANY - 1);
+}
+
+/* Begins one; to whom it went is *ret_one. */
+static int
+begun(const char *body, const char *upstream, int *ret_client, bool *ret_one)
+{
+	*ret_client = ask(body, "");
+	int p = asked(upstream);
+	*ret_one = strstr(out, "host: 127.0.0.1:1\r\n") != NULL;
+	return p;
+}
+
+static void
+finished(int client, int provider)
+{
+	answer(provider);
+	told(client, "HTTP/1.1 200", "Hello.");
+	close(client);
+	close(provider);
+	rig_turn(&r);
+}
+
+static void
+who_has_the_least_in_progress_for_its_weight_is_asked(void **state)
+{
+	enum { MANY = 24 };
+	int client[MANY], provider[MANY], at_one = 0;
+	bool one[MANY];
+	for (int i = 0; i < MANY; i++) {
+		provider[i] = begun(BODY("shares"), "shares", &client[i], &one[i]);
+		at_one += one[i];
+		if (i % 4 == 3)
+			assert_int_equal(at_one, (i + 1) / 4); /* one for three of the other's */
+	}
+	for (int i = 0; i < MANY; i++)
+		if (one[i])
+			finished(client[i], provider[i]);
+	for (int i = 0; i < MANY; i++) { /* it has nothing to do: it is asked until it has its share again */
+		if (!one[i])
+			continue;
+		provider[i] = begun(BODY("shares"), "shares", &client[i], &one[i]);
+		assert_true(one[i]);
+	}
+	for (int i = 0; i < MANY; i++)
+		finished(client[i], provider[i]);
+}
+
+/* One that took half a second, the other a fifth of it; both are found out by one request each. */
+static void
+who_answered_soonest_of_late_is_asked(void **state)
+{
+	enum { MANY = 6 };
+	int client[MANY], provider[MANY], second;
+	bool slow, one;
+	provider[0] = begun(BODY("races"), "races", &client[0], &slow);
+	provider[1] = begun(BODY("races"), "races", &client[1], &one);
+	assert_true(one != slow); /* nobody bets on who is not known */
+	rig_pass(&r, 100);
+	finished(client[1], provider[1]);
+	rig_pass(&r, 400);
+	finished(client[0], provider[0]);
+	for (int i = 0; i < MANY; i++) { /* until it has so much to do that the slow one is no slower */
+		provider[i] = begun(BODY("races"), "races", &client[i], &one);
+		assert_true((one == slow) == (i == 4));
+	}
+	for (int i = 0; i < MANY; i++)
+		finished(client[i], provider[i]);
+	provider[0] = begun(BODY("races"), "races", &client[0], &one);
+	assert_true(one != slow);
+	say(provider[0], "HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\n{}");
+	second = asked("races");
+	finished(client[0], second);
+	close(provider[0]);
+	for (int i = 0; i < 2; i++) { /* who has failed isn't quick */
+		provider[0] = begun(BODY("races"), "races", &client[0], &one);
+		assert_true(one == slow);
+		rig_pass(&r, 300);
+		finished(client[0], provider[0]);
+	}
 }
 
 /* The dearest of all that may be asked: 4,000 tokens of output at $200 are $0.80 of the dollar. */
@@ -780,6 +861,8 @@ main(void)
 		TEST(who_says_the_same_hint_goes_the_same_way),
 		TEST(conversations_that_begin_alike_go_the_same_way),
 		TEST(a_lane_says_what_belongs_together),
+		TEST(who_has_the_least_in_progress_for_its_weight_is_asked),
+		TEST(who_answered_soonest_of_late_is_asked),
 		TEST(the_hold_covers_the_dearest_target),
 		cmocka_unit_test(whoever_fails_before_the_first_byte_is_not_noticed),
 		TEST(what_the_caller_did_wrong_is_told_by_the_first),
