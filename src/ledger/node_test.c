@@ -142,6 +142,73 @@ what_a_forgotten_node_left_is_settled_once(void **state)
 	world_end(&b);
 }
 
+/* Each has an account of its own, for balances are not shared: all else of the books is. */
+static void
+two_ledgers_take_turns_at_one_set_of_books(void **state)
+{
+	enum { TURNS = 40 };
+	struct world a, b;
+	world_begin(&a);
+	uint64_t alice = world_account(&a, "alice", "5.00"), bob = world_account(&a, "bob", "5.00");
+	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
+	world_sql(&a, "UPDATE pen SET many = 1 RETURNING many");
+	world_kill_ledger(&a);
+	world_open(&a, true);
+	begin_beside(&b, &a, 1);
+	for (int i = 0; i < TURNS; i++) {
+		assert_true(world_exchange(&a, (struct world_exchange){.account = alice, .input = 10, .cost = -1}) != 0);
+		assert_true(world_exchange(&b, (struct world_exchange){.account = bob, .input = 10, .cost = -1}) != 0);
+		/* Now one, now the other, now twice; and what is not a booking in between. */
+		if (i % 3 != 1)
+			assert_true(world_round(&a) >= 0);
+		if (i % 4 == 2)
+			json_decref(world_must(&b, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "bob", "amount", "1.00", "reason", "more"));
+		if (i % 5 == 3) {
+			b.now_ms += PROGRESS_PERIOD_MS;
+			assert_true(world_round(&b) >= 0);
+		}
+	}
+	while (world_round(&a) > 0 || world_round(&b) > 0)
+		;
+	assert_int_equal(world_sql(&a, "SELECT count(*) FROM ticket"), 2 * TURNS);
+	assert_int_equal(world_balance(&b, alice), 5 * NANO_PER_DOLLAR - TURNS * cost);
+	assert_int_equal(world_balance(&a, bob), 15 * NANO_PER_DOLLAR - TURNS * cost);
+	/* One falls away in the middle of its sums; the other does not take them for its own. */
+	a.ledger->store.lost = true;
+	world_kill_ledger(&a);
+	world_open(&a, true);
+	assert_true(usage_flush(a.ledger) && usage_flush(b.ledger));
+	assert_int_equal(world_sql(&b, "SELECT sum(requests)::bigint FROM usage_day"), 2 * TURNS);
+	json_t *verified = world_must(&b, "{s:s}", "op", "ledger.verify");
+	assert_true(json_is_true(json_object_get(verified, "sound")));
+	json_decref(verified);
+	world_end(&b);
+	json_t *again = world_must(&a, "{s:s}", "op", "ledger.verify");
+	assert_true(json_is_true(json_object_get(again, "sound")));
+	json_decref(again);
+	world_end(&a);
+}
+
+static void
+no_two_have_one_number(void **state)
+{
+	struct world a, b;
+	char why[256];
+	world_begin(&a);
+	world_sql(&a, "UPDATE pen SET many = 1 RETURNING many");
+	world_kill_ledger(&a);
+	world_open(&a, true);
+	begin_beside(&b, &a, 1);
+	world_lose_board(&b);
+	b.size.node = 0;
+	world_lose_board(&b);
+	assert_false(world_try_open(&b, true, why)); /* after ten seconds: the first may be on its way out */
+	assert_non_null(strstr(why, "another ledger is node 0 here"));
+	assert_true(world_round(&a) >= 0);
+	world_end(&b);
+	world_end(&a);
+}
+
 int
 main(void)
 {
@@ -150,6 +217,8 @@ main(void)
 		cmocka_unit_test(each_statement_that_writes_shows_the_fence),
 		cmocka_unit_test(the_list_says_who_is_up_away_and_gone),
 		cmocka_unit_test(what_a_forgotten_node_left_is_settled_once),
+		cmocka_unit_test(two_ledgers_take_turns_at_one_set_of_books),
+		cmocka_unit_test(no_two_have_one_number),
 		cmocka_unit_test(another_pepper_is_refused_while_others_run),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;

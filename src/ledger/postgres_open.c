@@ -104,22 +104,32 @@ fits(struct store *s, char ret_why[STORE_WHY_MAX])
 
 /* ---- one ledger at a time ---- */
 
-/*
- * The lock belongs to the session: it is free when the server has ended what a predecessor's last statement began, so that whether that was
- * committed can be read from then on.
- */
 static bool
-lock(struct store *s, char ret_why[STORE_WHY_MAX])
+lock_as(struct store *s, const char *kind, int number, const char *what, const char *why, char ret_why[STORE_WHY_MAX])
 {
 	char sql[200];
-	snprintf(sql, sizeof(sql), "SET lock_timeout = %d; SELECT pg_advisory_lock(%d, hashtext(current_schema())); SET lock_timeout = 0", LOCK_MS, LOCK_NUMBER);
+	snprintf(sql, sizeof(sql), "SET lock_timeout = %d; SELECT %s(%d, hashtext(current_schema())); SET lock_timeout = 0", LOCK_MS, kind, number);
 	if (postgres_exec(s, sql))
 		return true;
 	const struct postgres *g = s->own;
 	enum { LOCK_NOT_AVAILABLE = ((((5 * 36 + 5) * 36 + 25) * 36 + 0) * 36) + 3 }; /* 55P03 */
 	if (s->code == LOCK_NOT_AVAILABLE)
-		return explain(s, "another ledger has this store", "a server that runs on it, here or elsewhere: stop that first, or give another database", ret_why);
+		return explain(s, what, why, ret_why);
 	return explain(s, "can't be locked", g->trouble, ret_why);
+}
+
+/*
+ * The locks belong to the session: they are free when the server has ended what a predecessor's last statement began, so that whether that was
+ * committed can be read from then on. Where several may be open, each is alone as its node; and no one is where one is that wants to be alone.
+ */
+static bool
+lock(struct store *s, bool many, char ret_why[STORE_WHY_MAX])
+{
+	const char *alone = many ? "pg_advisory_lock_shared" : "pg_advisory_lock";
+	char what[64];
+	snprintf(what, sizeof(what), "another ledger is node %lld here", (long long)s->node);
+	return lock_as(s, alone, LOCK_NUMBER, "another ledger has this store", "a server that runs on it, here or elsewhere: stop that first, or give another database", ret_why) &&
+		(!many || lock_as(s, "pg_advisory_lock", LOCK_NUMBER + 1 + (int)s->node, what, "no two servers may have one number: give another `node`", ret_why));
 }
 
 /* ---- its tables ---- */
@@ -151,6 +161,39 @@ end(struct store *s, bool ok)
 }
 
 static bool
+is_many(struct store *s, bool *ret)
+{
+	int64_t there = 0, many = 0;
+	if (!postgres_number(s, "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('pen') AND attname = 'many'", NULL, 0, &there))
+		return false;
+	if (there != 0 && !postgres_number(s, "SELECT many FROM pen", NULL, 0, &many))
+		return false;
+	*ret = many == 1;
+	return true;
+}
+
+/* Tables change while nobody else has them open: they would be another version's to him. */
+static bool
+be_alone(struct store *s, char ret_why[STORE_WHY_MAX])
+{
+	const struct postgres *g = s->own;
+	char sql[120];
+	int64_t got = 0;
+	snprintf(sql, sizeof(sql), "SELECT pg_try_advisory_lock(%d, hashtext(current_schema()))::integer::bigint", LOCK_NUMBER);
+	if (!postgres_number(s, sql, NULL, 0, &got))
+		return explain(s, "can't be locked", g->trouble, ret_why);
+	return got == 1 || explain(s, "has to be brought up to date", "other servers run on it with an older lethe: stop them first", ret_why);
+}
+
+static bool
+be_beside(struct store *s)
+{
+	char sql[120];
+	snprintf(sql, sizeof(sql), "SELECT pg_advisory_unlock(%d, hashtext(current_schema()))", LOCK_NUMBER);
+	return postgres_exec(s, sql);
+}
+
+static bool
 migrate_one(struct store *s, int64_t number)
 {
 	char version[80];
@@ -159,7 +202,7 @@ migrate_one(struct store *s, int64_t number)
 }
 
 static bool
-migrate(struct store *s, char ret_why[STORE_WHY_MAX])
+migrate(struct store *s, bool many, char ret_why[STORE_WHY_MAX])
 {
 	struct postgres *g = s->own;
 	int64_t version = 0, newest = MIGRATIONS;
@@ -170,10 +213,13 @@ migrate(struct store *s, char ret_why[STORE_WHY_MAX])
 		snprintf(text, sizeof(text), "schema %lld, this one knows %lld: run that one", (long long)version, (long long)newest);
 		return explain(s, "was written by a newer lethe", text, ret_why);
 	}
+	many = many && version < newest;
+	if (many && !be_alone(s, ret_why))
+		return false;
 	for (version = version < FIRST_MIGRATION ? FIRST_MIGRATION - 1 : version; version < newest; version++)
 		if (!migrate_one(s, version + 1))
 			return explain(s, "can't be brought up to date", g->trouble, ret_why);
-	return ticket_sql_add_columns(s) || explain(s, "can't be brought up to date", g->trouble, ret_why);
+	return (ticket_sql_add_columns(s) && (!many || be_beside(s))) || explain(s, "can't be brought up to date", g->trouble, ret_why);
 }
 
 /* A new fence: whoever wrote as this node before writes no more. */
@@ -192,6 +238,16 @@ begin(struct store *s, char ret_why[STORE_WHY_MAX])
 		return explain(s, "can't be brought up to date", g->trouble, ret_why);
 	s->turned = false; /* nothing has been read yet */
 	return true;
+}
+
+static bool
+enter(struct store *s, char ret_why[STORE_WHY_MAX])
+{
+	const struct postgres *g = s->own;
+	bool many;
+	if (!is_many(s, &many))
+		return explain(s, "can't be read", g->trouble, ret_why);
+	return lock(s, many, ret_why) && migrate(s, many, ret_why) && join(s, ret_why) && begin(s, ret_why);
 }
 
 bool
@@ -215,7 +271,7 @@ postgres_open(struct store *s, const char *url, char ret_why[STORE_WHY_MAX])
 	bool far = is_far(o);
 	pq.PQconninfoFree(o);
 	g->conn = connect_to(url, far);
-	if (!connected(s, g->conn, ret_why) || !fits(s, ret_why) || !lock(s, ret_why) || !migrate(s, ret_why) || !join(s, ret_why) || !begin(s, ret_why))
+	if (!connected(s, g->conn, ret_why) || !fits(s, ret_why) || !enter(s, ret_why))
 		return false;
 	g->spare = connect_to(url, far);
 	return connected(s, g->spare, ret_why);
