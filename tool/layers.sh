@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Who may include whom: core <- ticket <- ledger, dialect <- edge, dialer, scribe, console, lab <- proc. Nobody else's _priv.h.
+# Who may include whom: core <- ticket <- ledger, dialect <- edge, dialer, signer, scribe, console, lab <- proc. Nobody else's _priv.h.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,11 +10,12 @@ declare -A may=(
 	[dialect]="core ticket dialect"
 	[edge]="core ticket dialect edge"
 	[dialer]="core ticket dialer"
+	[signer]="core ticket signer"
 	[scribe]="core ticket scribe"
 	[console]="core ticket ledger console"
 	[lab]="core ticket dialect lab"
 	[prove]="core prove"
-	[proc]="core ticket ledger dialect edge dialer scribe prove console lab proc"
+	[proc]="core ticket ledger dialect edge dialer signer scribe prove console lab proc"
 )
 
 bad=0

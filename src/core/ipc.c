@@ -1,6 +1,7 @@
 #include "core/ipc.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -78,6 +79,27 @@ ipc_recv(int fd, void *buf, size_t *ret_bytes, int *ret_fd)
 	if (n == 0)
 		return IPC_CLOSED;
 	*ret_fd = passed_fd(&m);
+	*ret_bytes = (size_t)n;
+	return IPC_OK;
+}
+
+bool
+ipc_may_wait(int fd, uint32_t ms)
+{
+	const struct timeval most = {ms / 1000, (suseconds_t)(ms % 1000 * 1000)};
+	int flags = fcntl(fd, F_GETFL);
+	return flags >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most) == 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0;
+}
+
+enum ipc_result
+ipc_wait(int fd, void *buf, size_t *ret_bytes)
+{
+	ssize_t n;
+	do
+		n = recv(fd, buf, IPC_MESSAGE_MAX, 0);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return n < 0 && errno == EAGAIN ? IPC_AGAIN : IPC_CLOSED;
 	*ret_bytes = (size_t)n;
 	return IPC_OK;
 }

@@ -23,4 +23,12 @@ must_check enum ipc_result ipc_send(int fd, const void *message, size_t bytes, i
 /* Receive one message into buf (≥ IPC_MESSAGE_MAX). ret_fd: -1 or a descriptor that the caller now owns. */
 must_check enum ipc_result ipc_recv(int fd, void *buf, size_t *ret_bytes, int *ret_fd);
 
+/*
+ * For a question whose answer is waited for. From now on ipc_wait() on this end waits so long at most. The supervisor sets it before the end is
+ * handed over: who is locked down can't. False: errno.
+ */
+must_check bool ipc_may_wait(int fd, uint32_t ms);
+/* As ipc_recv(), for a message that carries no descriptor. IPC_AGAIN: the time is over. */
+must_check enum ipc_result ipc_wait(int fd, void *buf, size_t *ret_bytes);
+
 #endif

@@ -61,7 +61,7 @@ must_check bool tls_memory_in(struct vault *v);
 
 struct tls_identity {
 	struct span certificate_pem; /* the certificate, then those between it and the root */
-	struct span key_pem; /* without passphrase */
+	struct span key_pem; /* without passphrase; not looked at when a signer has it */
 };
 
 enum tls_ask { TLS_ASK_NOT,
@@ -78,7 +78,10 @@ struct tls_ticket_keys {
 	struct tls_ticket_key key[TLS_TICKET_KEYS];
 };
 
+struct tls_signer;
+
 struct tls_server_options {
+	const struct tls_signer *signer; /* has the keys (tls_sign.h); NULL: they are here */
 	bool tls13_only;
 	enum tls_ask ask; /* for a certificate of the client */
 	struct span client_ca_pem; /* who may have signed it */

@@ -1,5 +1,6 @@
 /* Certificates of ours, chosen by SNI; session tickets with keys that all edges share. */
 #include "core/tls_priv.h"
+#include "core/tls_sign_priv.h"
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -146,25 +147,16 @@ name_sessions(SSL_CTX *ctx, const struct tls_server_options *o)
 
 /* ---- one identity ---- */
 
-static EVP_PKEY *
-read_key(struct span pem)
-{
-	static char none[] = ""; /* a passphrase is never asked for at the terminal */
-	BIO *in = pem.len ? BIO_new_mem_buf(pem.at, (int)pem.len) : NULL;
-	EVP_PKEY *key = in ? PEM_read_bio_PrivateKey(in, NULL, NULL, none) : NULL;
-	BIO_free(in);
-	return key;
-}
-
 /* The chain and its key into the context. */
 static bool
-use_identity(SSL_CTX *ctx, STACK_OF(X509) * chain, struct span key_pem, char ret_why[TLS_WHY_MAX])
+use_identity(SSL_CTX *ctx, STACK_OF(X509) * chain, struct span key_pem, const struct tls_signer *signer, char ret_why[TLS_WHY_MAX])
 {
 	X509 *own = sk_X509_value(chain, 0);
-	EVP_PKEY *key = read_key(key_pem);
+	EVP_PKEY *key = !signer ? tls_private_key(key_pem) : X509_get0_pubkey(own) ? tls_key_elsewhere(signer, X509_get0_pubkey(own))
+																			   : NULL;
 	bool used = false;
 	if (!key)
-		tls_why(ret_why, "its key can't be read (PEM, without a passphrase)");
+		tls_why(ret_why, signer ? "keys of its kind can't be used" : "its key can't be read (PEM, without a passphrase)");
 	else if (X509_check_private_key(own, key) != 1)
 		tls_why(ret_why, "the key is not that of the certificate");
 	else if (SSL_CTX_use_certificate(ctx, own) != 1 || SSL_CTX_use_PrivateKey(ctx, key) != 1)
@@ -322,10 +314,10 @@ add_identity(struct tls_server *s, const struct tls_identity *from, const struct
 		tls_why(ret_why, "its names can't be used");
 	else if ((ctx = partner(s, s->count, own))) {
 		drop_names(s, s->count);
-		added = use_identity(ctx, chain, from->key_pem, ret_why);
+		added = use_identity(ctx, chain, from->key_pem, o->signer, ret_why);
 	} else if ((ctx = new_context(s, o))) {
 		s->ctx[s->count++] = ctx;
-		added = use_identity(ctx, chain, from->key_pem, ret_why);
+		added = use_identity(ctx, chain, from->key_pem, o->signer, ret_why);
 	} else
 		tls_why(ret_why, "there is no memory for it");
 	sk_X509_pop_free(chain, X509_free);

@@ -384,6 +384,12 @@ new_peer(struct edge *e, const struct message_peer *m, int fd)
 		e->p->scribe_fd = fd;
 		return;
 	}
+	if (m->role == END_OF_SIGNER) { /* read only when something was asked */
+		close(e->p->signer_fd);
+		e->p->signer_fd = fd;
+		sign_line_renewed(&e->identity->line);
+		return;
+	}
 	assert(m->role == END_OF_DIALER || m->role == END_OF_LEDGER);
 	struct watch *w = m->role == END_OF_DIALER ? &e->dialer : &e->ledger;
 	if (w->fd >= 0) {

@@ -76,6 +76,7 @@ struct edge_process {
 	const int *listen_fds;
 	uint32_t listen_count;
 	int supervisor_fd, dialer_fd, ledger_fd, scribe_fd, wake_fd;
+	int signer_fd; /* -1: there is none */
 	/* Called after loop, vault and listeners are set up and the secrets have come, before the first byte is accepted. */
 	void (*lock_down)(void *arg);
 	void *lock_down_arg;

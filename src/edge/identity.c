@@ -6,34 +6,6 @@
 
 /* ---- taking ---- */
 
-static void
-pem_drop(struct edge *e, struct pem *p)
-{
-	vault_free_dirty(e->vault, p->at, p->cap, p->len);
-	*p = (struct pem){0};
-}
-
-static bool
-pem_add(struct edge *e, struct pem *p, const void *bytes, size_t len)
-{
-	if (p->len + len > VAULT_BLOCK_MAX)
-		return false;
-	if (p->len + len > p->cap) {
-		uint32_t cap = (uint32_t)vault_block_bytes(p->len + len);
-		char *at = vault_alloc(e->vault, cap);
-		if (!at)
-			return false;
-		if (p->len)
-			memcpy(at, p->at, p->len);
-		vault_free_dirty(e->vault, p->at, p->cap, p->len);
-		p->at = at;
-		p->cap = cap;
-	}
-	memcpy(p->at + p->len, bytes, len);
-	p->len += (uint32_t)len;
-	return true;
-}
-
 /* The newest in front; the oldest opens nothing any more. */
 static void
 take_ticket_key(struct tls_ticket_keys *t, const struct message_secret *m)
@@ -46,7 +18,7 @@ take_ticket_key(struct tls_ticket_keys *t, const struct message_secret *m)
 		t->count++;
 }
 
-static struct pem *
+static struct pem_text *
 pem_of(struct identity *i, const struct message_secret *m)
 {
 	uint32_t most = m->kind == SECRET_CLIENT_CA ? 1 : m->kind == SECRET_TRUST ? TRUSTS_MAX
@@ -55,12 +27,11 @@ pem_of(struct identity *i, const struct message_secret *m)
 	switch ((enum secret_kind)m->kind) {
 	case SECRET_CERTIFICATE:
 		return &i->certificate[m->provider];
-	case SECRET_CERTIFICATE_KEY:
-		return &i->key[m->provider];
 	case SECRET_TRUST:
 		return &i->pending_trust[m->provider];
 	case SECRET_CLIENT_CA:
 		return &i->client_ca;
+	case SECRET_CERTIFICATE_KEY: /* the signer's */
 	case SECRET_PEPPER:
 	case SECRET_PROVIDER_KEY:
 	case SECRET_RECEIPT:
@@ -79,21 +50,15 @@ identity_take(struct edge *e, const struct message_secret *m)
 		take_ticket_key(&i->tickets, m);
 		return;
 	}
-	struct pem *p = pem_of(i, m);
+	struct pem_text *p = pem_of(i, m);
 	assert(p);
 	if (m->key == 0) /* its first piece: what is here was never finished */
-		pem_drop(e, p);
-	if (!i->short_of_memory && !pem_add(e, p, m->secret, m->secret_bytes))
+		pem_text_drop(e->vault, p);
+	if (!i->short_of_memory && !pem_text_add(e->vault, p, m->secret, m->secret_bytes))
 		i->short_of_memory = true;
 }
 
 /* ---- using ---- */
-
-static struct span
-text_of(const struct pem *p)
-{
-	return (struct span){p->at, p->len};
-}
 
 static bool
 use_certificates(struct edge *e)
@@ -103,15 +68,17 @@ use_certificates(struct edge *e)
 	char why[TLS_WHY_MAX]; /* told already by who read the files */
 	uint32_t count = 0;
 	while (count < TLS_IDENTITIES_MAX && i->certificate[count].len) {
-		all[count] = (struct tls_identity){text_of(&i->certificate[count]), text_of(&i->key[count])};
+		all[count] = (struct tls_identity){.certificate_pem = pem_text_span(&i->certificate[count])};
 		count++;
 	}
 	if (count == 0)
 		return true;
+	sign_line_open(&i->line, e);
 	const struct tls_server_options options = {
+		.signer = &i->line.signer,
 		.tls13_only = e->p->tls.tls13_only,
 		.ask = (enum tls_ask)e->p->tls.ask,
-		.client_ca_pem = text_of(&i->client_ca),
+		.client_ca_pem = pem_text_span(&i->client_ca),
 		.tickets = &i->tickets,
 		.h2 = e->p->http2,
 	};
@@ -130,7 +97,7 @@ use_trust(struct identity *i)
 	for (uint32_t k = 0; k < TRUSTS_MAX; k++) {
 		if (!i->pending_trust[k].len)
 			continue;
-		struct tls_client *client = tls_client_create(text_of(&i->pending_trust[k]), why);
+		struct tls_client *client = tls_client_create(pem_text_span(&i->pending_trust[k]), why);
 		if (!client)
 			return false;
 		tls_client_unref(&i->trust[k]);
@@ -152,13 +119,11 @@ static void
 drop_pending(struct edge *e)
 {
 	struct identity *i = e->identity;
-	for (uint32_t k = 0; k < TLS_IDENTITIES_MAX; k++) {
-		pem_drop(e, &i->certificate[k]);
-		pem_drop(e, &i->key[k]);
-	}
+	for (uint32_t k = 0; k < TLS_IDENTITIES_MAX; k++)
+		pem_text_drop(e->vault, &i->certificate[k]);
 	for (uint32_t k = 0; k < TRUSTS_MAX; k++)
-		pem_drop(e, &i->pending_trust[k]);
-	pem_drop(e, &i->client_ca);
+		pem_text_drop(e->vault, &i->pending_trust[k]);
+	pem_text_drop(e->vault, &i->client_ca);
 	i->short_of_memory = false;
 }
 

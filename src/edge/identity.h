@@ -1,10 +1,12 @@
 /*
- * What an edge is given for TLS: certificates and keys of ours, whom to trust, keys of session tickets. Edge only; all of it lies in the vault.
+ * What an edge is given for TLS: certificates of ours (their keys are the signer's), whom to trust, keys of session tickets. Edge only; all of it lies in the vault.
  */
 #ifndef EDGE_IDENTITY_H
 #define EDGE_IDENTITY_H
 
+#include "core/pem_text.h"
 #include "core/tls.h"
+#include "edge/sign.h"
 #include "ticket/messages.h"
 
 struct edge;
@@ -12,19 +14,14 @@ struct edge;
 enum { TRUSTS_MAX = 16,
 	IDENTITY_PROVIDERS_MAX = 64 };
 
-/* A PEM text on its way. */
-struct pem {
-	char *at;
-	uint32_t len, cap;
-};
-
 struct identity {
 	struct tls_ticket_keys tickets;
+	struct sign_line line;
 	struct tls_server *server; /* NULL: no certificates */
 	struct tls_client *trust[TRUSTS_MAX];
 	struct tls_sessions *sessions[IDENTITY_PROVIDERS_MAX];
 	/* Handed over, not yet in use. */
-	struct pem certificate[TLS_IDENTITIES_MAX], key[TLS_IDENTITIES_MAX], pending_trust[TRUSTS_MAX], client_ca;
+	struct pem_text certificate[TLS_IDENTITIES_MAX], pending_trust[TRUSTS_MAX], client_ca;
 	bool short_of_memory; /* for a piece of it: nothing of it is used */
 };
 

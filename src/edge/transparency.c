@@ -45,6 +45,9 @@ json_facts(struct text *t, const struct machine *m)
 	}
 }
 
+/* No edge has one. */
+static const char *const key_places[] = {"none", "in the signer alone"};
+
 static void
 write_json(struct text *t, const struct edge_process *p)
 {
@@ -52,6 +55,8 @@ write_json(struct text *t, const struct edge_process *p)
 	text_str(t, grades[p->grade]);
 	text_lit(t, "\",\"binary_sha256\":\"");
 	add_binary(t, p->binary);
+	text_lit(t, "\",\"tls_private_keys\":\"");
+	text_str(t, key_places[p->tls.listeners != 0]);
 	text_lit(t, "\",\"looked_at\":");
 	text_u64(t, p->machine.looked_ms / 1000);
 	text_lit(t, ",\"facts\":[");
@@ -87,7 +92,9 @@ write_html(struct text *t, const struct edge_process *p)
 	text_str(t, grades[p->grade]);
 	text_lit(t, "</b>. What passes through it is kept nowhere.<p>SHA-256 of the program: <code>");
 	add_binary(t, p->binary);
-	text_lit(t, "</code><h2>This machine</h2><table>");
+	text_lit(t, "</code><p>Private keys of TLS: <b>");
+	text_str(t, key_places[p->tls.listeners != 0]);
+	text_lit(t, "</b>.<h2>This machine</h2><table>");
 	for (size_t i = 0; i < MACHINE_FACT_COUNT; i++)
 		html_row(t, labels[i], states[p->machine.fact[i].state], p->machine.fact[i].number);
 	text_lit(t, "</table><p>Looked at: ");

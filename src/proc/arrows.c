@@ -52,6 +52,13 @@ pass_end(struct child *to, const struct child *fresh, int *end)
 		drop_end(end);
 }
 
+/* Who asks the signer waits for its answer; everybody else never waits. */
+static bool
+may_wait(const struct child *c, const struct child *other, int fd)
+{
+	return !child_is_edge(c) || other->role->end != END_OF_SIGNER || ipc_may_wait(fd, SIGNER_WAIT_MS);
+}
+
 static bool
 take_end(struct arrow *a, int mine, int *ret_fd)
 {
@@ -66,8 +73,14 @@ take_end(struct arrow *a, int mine, int *ret_fd)
 		*ret_fd = -1;
 		return true;
 	}
+	const struct child *me = a->child[mine], *other = a->child[!mine];
 	if (ipc_pair(pair) != 0)
 		return false;
+	if (!may_wait(me, other, pair[0]) || !may_wait(other, me, pair[1])) {
+		close(pair[0]);
+		close(pair[1]);
+		return false;
+	}
 	*ret_fd = pair[0];
 	a->end[!mine] = pair[1];
 	pass_end(a->child[!mine], a->child[mine], &a->end[!mine]);

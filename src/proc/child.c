@@ -5,6 +5,8 @@
 #include "proc/machine.h"
 #include "proc/role_main.h"
 #include "proc/spawn.h"
+#include "proc/tls_hand.h"
+#include "signer/signer.h"
 #include "ticket/limit.h"
 
 #include <assert.h>
@@ -81,6 +83,8 @@ static bool
 send_segment(struct child *c, size_t bytes)
 {
 	struct message_segment m = MESSAGE_INIT(SEGMENT, message_segment);
+	if (c->role->end == END_OF_SIGNER)
+		m.head.type = MESSAGE_SIGNER_SEGMENT;
 	int fd = vault_segment_create(child_generation(c)->plan->grade, bytes);
 	if (fd < 0)
 		return false;
@@ -98,6 +102,8 @@ send_all(struct child *c)
 	const struct supervisor_plan *plan = child_generation(c)->plan;
 	bool is_edge = child_is_edge(c), tls = is_edge && c->own->tls && c->own->tls->count > 0;
 	if (is_edge && !send_segment(c, VAULT_FIRST_SEGMENT))
+		return false;
+	if (c->role->end == END_OF_SIGNER && (!send_segment(c, SIGNER_SEGMENT) || !tls_hand_over(c)))
 		return false;
 	if (tls && (!send_segment(c, VAULT_SEGMENT) || !tls_hand_over(c))) /* a list of authorities is megabytes, once read */
 		return false;
@@ -118,7 +124,16 @@ told_of(const struct child *c)
 	return supervisor_processes(c->s);
 }
 
-#define TELL(c, name, value) atomic_store_explicit(&told_of(c)->process[(c) - (c)->s->child].name, (value), memory_order_relaxed)
+/* There is room for all but the last few that there could be. */
+static struct process_numbers *
+row_of(const struct child *c)
+{
+	static struct process_numbers nowhere;
+	size_t i = (size_t)(c - c->s->child);
+	return i < PROCESSES_MAX ? &told_of(c)->process[i] : &nowhere;
+}
+
+#define TELL(c, name, value) atomic_store_explicit(&row_of(c)->name, (value), memory_order_relaxed)
 
 static void
 tell_started(const struct child *c)
@@ -178,6 +193,8 @@ port_message(struct port *p, const void *message, int pass_fd)
 		generation_adopted(c->s, message);
 	} else if (h->type == MESSAGE_SEGMENT_WANTED) {
 		segment_wanted(c, message);
+	} else if (h->type == MESSAGE_KEYS_HELD) {
+		tls_keys_held(c, message);
 	} else if (h->type == MESSAGE_COLLECTOR_WANTED) {
 		collector_wanted(c);
 	} else if (h->type != MESSAGE_READY) {
@@ -283,6 +300,8 @@ fill_slices(const struct child *c, struct handover *h)
 		machine_hand_over(c->s, h);
 		h->vault_grade = plan->grade;
 		h->durability = plan->durability;
+	} else if (c->role->end == END_OF_SIGNER) {
+		h->vault_grade = plan->grade;
 	} else if (c->role->end == END_OF_SCRIBE) {
 		h->log_level = plan->log_level;
 		memcpy(h->otlp_host, plan->otlp_host, sizeof h->otlp_host);

@@ -45,7 +45,7 @@ say_age(const struct tls_file *one, int64_t left_s, struct fact *f)
 	if (left_s <= 0)
 		doctor_say(f, FACT_BAD, "%.100s has expired", one->path);
 	else
-		doctor_say(f, left_s < SOON_S ? FACT_WARN : FACT_OK, "good for %lld more days (%.90s)", days, one->path);
+		doctor_say(f, left_s < SOON_S ? FACT_WARN : FACT_OK, "good for %lld more days (%.90s); private keys are the signer's alone", days, one->path);
 	f->number = left_s > 0 ? (uint64_t)left_s : 0;
 	if (f->state != FACT_OK)
 		doctor_advise(f, "renew it (certbot renew, or your authority's own way), then systemctl reload lethe");

@@ -11,6 +11,8 @@
  */
 #include "proc/supervisor_priv.h"
 
+#include "proc/tls_hand.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -122,6 +124,7 @@ release(struct generation *g)
 	g->plan = NULL;
 	g->tls = NULL;
 	g->foreign = false;
+	g->keys_awaited = 0;
 	g->state = GENERATION_FREE;
 	supervisor_report(s, EVENT_RETIRED, NUMBERS(index_of(g)));
 	reload_go_on(s);
@@ -210,7 +213,8 @@ generation_child_ended(struct child *c)
 {
 	struct supervisor *s = c->s;
 	if (c->own == s->next)
-		generation_give_up(s, child_is_edge(c) ? "an edge with it ended at its start; the log says how" : "its dialer ended at its start; the log says how");
+		generation_give_up(s, child_is_edge(c) ? "an edge with it ended at its start; the log says how" : c->role->end == END_OF_SIGNER ? "its signer ended at its start; the log says how"
+																																		: "its dialer ended at its start; the log says how");
 	else
 		look_whether_over(c->own);
 }
@@ -285,10 +289,10 @@ begin_children(struct generation *g)
 	for (uint32_t i = 0; i < s->child_count; i++)
 		if (s->child[i].own == g) {
 			assert(s->child[i].state == CHILD_UNUSED);
-			s->child[i].state = CHILD_DOWN; /* its neighbours keep an end for it */
+			s->child[i].state = child_is_wanted(&s->child[i]) ? CHILD_DOWN : CHILD_UNUSED; /* its neighbours keep an end for it */
 		}
 	for (uint32_t i = 0; i < s->child_count; i++)
-		if (s->child[i].own == g)
+		if (s->child[i].own == g && s->child[i].state == CHILD_DOWN)
 			child_start(&s->child[i]);
 }
 
@@ -346,7 +350,7 @@ look_whether_ready(struct supervisor *s)
 	for (uint32_t i = 0; i < s->child_count; i++)
 		if (s->child[i].own == g) {
 			begun = begun || s->child[i].state != CHILD_UNUSED;
-			ready = ready && s->child[i].state == CHILD_UP;
+			ready = ready && (s->child[i].state == CHILD_UP || !child_is_wanted(&s->child[i]));
 		}
 	if (!begun)
 		begin_children(g);
@@ -357,6 +361,8 @@ look_whether_ready(struct supervisor *s)
 void
 generation_child_ready(struct supervisor *s, struct child *c)
 {
+	if (c->role->end == END_OF_SIGNER)
+		tls_signer_ready(c);
 	if (c->role->end == END_OF_LEDGER) {
 		s->ledger_has = child_generation(c);
 		poison_tell(s);

@@ -14,7 +14,7 @@
 enum {
 	HANDOVER_FD = 3,
 	HANDOVER_LISTENERS_MAX = 16,
-	HANDOVER_PEERS_MAX = BOARD_EDGES_MAX + GENERATIONS_MAX + 1,
+	HANDOVER_PEERS_MAX = BOARD_EDGES_MAX + 2 * GENERATIONS_MAX + 1,
 };
 
 #define HANDOVER_MAGIC 0x7265766f646e6148ULL
@@ -42,7 +42,8 @@ struct handover {
 	bool http2, transparency, expose_route;
 	struct machine machine; /* edge */
 	uint8_t binary[EDGE_BINARY_BYTES];
-	uint32_t vault_grade, durability; /* edge */
+	uint32_t vault_grade; /* edge, signer */
+	uint32_t durability; /* edge */
 	uint32_t log_level; /* scribe */
 	char otlp_host[64], otlp_path[128]; /* scribe; "": no spans */
 	bool ledger_spans;

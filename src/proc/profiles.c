@@ -262,6 +262,18 @@ static const struct sandbox_rule scribe_rules[] = {
 	NO_FILES SANITIZER,
 };
 
+/* Questions in, signatures out. It has the keys: nothing else is in its reach. */
+static const struct sandbox_rule signer_rules[] = {
+	SENDING,
+	CALL(recvmsg),
+	CALL(write),
+	CALL(close),
+	WAITING,
+	MEMORY,
+	LIFE,
+	NO_FILES SANITIZER,
+};
+
 /*
  * Links are followed now: what matters is the file behind resolv.conf as it is when the dialer
  * starts.
@@ -331,6 +343,13 @@ prepare_scribe(const struct profile_settings *settings, struct profile *p)
 	add_rules(p, "scribe", scribe_rules, ARRAY_LEN(scribe_rules));
 }
 
+static void
+prepare_signer(const struct profile_settings *settings, struct profile *p)
+{
+	add_rules(p, "signer", signer_rules, ARRAY_LEN(signer_rules));
+	p->sandbox.fsize_zero = true;
+}
+
 void
 profile_prepare(
 	enum profile_role role, const struct profile_settings *settings, struct profile *ret)
@@ -340,6 +359,7 @@ profile_prepare(
 		[PROFILE_DIALER] = prepare_dialer,
 		[PROFILE_LEDGER] = prepare_ledger,
 		[PROFILE_SCRIBE] = prepare_scribe,
+		[PROFILE_SIGNER] = prepare_signer,
 	};
 
 	assert(role < PROFILE_ROLES);

@@ -48,7 +48,7 @@ enum outcome {
 };
 
 static const char *const outcome_names[] = {"allowed", "refused", "killed", "neither"};
-static const char *const role_names[PROFILE_ROLES] = {"edge", "dialer", "ledger", "scribe"};
+static const char *const role_names[PROFILE_ROLES] = {"edge", "dialer", "ledger", "scribe", "signer"};
 
 struct probe {
 	long nr;
@@ -316,6 +316,7 @@ the_promises_of_the_design_hold(void **state)
 		SYS_openat2, SYS_creat, SYS_memfd_create, SYS_unlink, SYS_rename, SYS_mkdir, SYS_ioctl,
 		SYS_poll, SYS_pwrite64, SYS_ftruncate};
 	static const long not_ledger[] = {SYS_socket, SYS_connect, SYS_bind};
+	static const long not_signer[] = {SYS_accept4, SYS_setsockopt, SYS_getsockopt, SYS_fcntl, SYS_sendfile, SYS_readv, SYS_writev};
 	struct profile p[PROFILE_ROLES];
 
 	for (enum profile_role role = 0; role < PROFILE_ROLES; role++) {
@@ -327,11 +328,15 @@ the_promises_of_the_design_hold(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(not_edge); i++) {
 		assert_false(can_call(&p[PROFILE_EDGE].sandbox, not_edge[i]));
 		assert_false(can_call(&p[PROFILE_SCRIBE].sandbox, not_edge[i]) && not_edge[i] != SYS_poll);
+		assert_false(can_call(&p[PROFILE_SIGNER].sandbox, not_edge[i]));
 	}
 	for (size_t i = 0; i < ARRAY_LEN(not_ledger); i++)
 		assert_false(can_call(&p[PROFILE_LEDGER].sandbox, not_ledger[i]));
 	assert_int_equal(p[PROFILE_EDGE].sandbox.path_count, 0);
 	assert_int_equal(p[PROFILE_SCRIBE].sandbox.path_count, 0);
+	assert_int_equal(p[PROFILE_SIGNER].sandbox.path_count, 0);
+	for (size_t i = 0; i < ARRAY_LEN(not_signer); i++)
+		assert_false(can_call(&p[PROFILE_SIGNER].sandbox, not_signer[i]));
 	for (size_t i = 0; i < p[PROFILE_DIALER].sandbox.path_count; i++)
 		assert_int_equal(p[PROFILE_DIALER].sandbox.paths[i].rights, SANDBOX_READ);
 	assert_false(can_call(&p[PROFILE_DIALER].sandbox, SYS_accept4));

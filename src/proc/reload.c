@@ -8,6 +8,7 @@
 #include "proc/supervisor_priv.h"
 
 #include "core/text.h"
+#include "proc/tls_hand.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -31,6 +31,7 @@ role_edge(struct handover *h)
 		.dialer_fd = handover_only_peer_fd(h, END_OF_DIALER),
 		.ledger_fd = handover_peer_fd(h, END_OF_LEDGER, 0),
 		.scribe_fd = handover_peer_fd(h, END_OF_SCRIBE, 0),
+		.signer_fd = handover_only_peer_fd(h, END_OF_SIGNER),
 		.wake_fd = h->grant_fd[GRANT_WAKE],
 		.lock_down = role_lock_down,
 		.lock_down_arg = h,

@@ -1,5 +1,5 @@
 /*
- * What the lives of the roles share (role_edge.c, role_dialer.c, role_ledger.c, role_scribe.c). Run by each
+ * What the lives of the roles share (role_edge.c, role_dialer.c, role_ledger.c, role_scribe.c, role_signer.c). Run by each
  * child; owns nothing.
  */
 #ifndef PROC_ROLE_PRIV_H

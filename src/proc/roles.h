@@ -43,31 +43,35 @@ enum grant {
 #define GRANTED(name) (1u << GRANT_##name)
 
 /*
- * X(ROLE, name, how many, listeners of the public?, grants). The order is the order of starting; profile and
+ * X(ROLE, name, how many, listeners of the public?, grants). The order is the order of starting, and of the list of processes that outlives an
+ * upgrade: new ones are appended; profile and
  * main function go by the name: PROFILE_<ROLE>, role_<name>().
  */
 #define ROLES(X) \
 	X(SCRIBE, scribe, 1, false, GRANTED(CATALOGUE) | GRANTED(COUNTERS_READ) | GRANTED(TALLY_READ) | GRANTED(LOG) | GRANTED(METRICS)) \
 	X(LEDGER, ledger, 1, false, GRANTED(BOARD) | GRANTED(KEYS_WRITE) | GRANTED(CATALOGUE) | GRANTED(COUNTERS_READ) | GRANTED(TALLY) | GRANTED(WAKE) | GRANTED(CONTROL) | GRANTED(LOCK) | GRANTED(PREDECESSOR)) \
 	X(DIALER, dialer, ROLE_PER_GENERATION, false, GRANTED(CATALOGUE)) \
-	X(EDGE, edge, ROLE_PER_EDGE, true, GRANTED(BOARD) | GRANTED(KEYS) | GRANTED(CATALOGUE) | GRANTED(COUNTERS) | GRANTED(WAKE))
+	X(EDGE, edge, ROLE_PER_EDGE, true, GRANTED(BOARD) | GRANTED(KEYS) | GRANTED(CATALOGUE) | GRANTED(COUNTERS) | GRANTED(WAKE)) \
+	X(SIGNER, signer, ROLE_PER_GENERATION, false, 0)
 
 /* X(ROLE, ROLE): a socket pair between each instance of the one and each of the other; those of a generation know its own only. */
 #define ARROWS(X) \
 	X(EDGE, DIALER) \
 	X(EDGE, LEDGER) \
 	X(EDGE, SCRIBE) \
+	X(EDGE, SIGNER) \
 	X(DIALER, SCRIBE) \
-	X(LEDGER, SCRIBE)
+	X(LEDGER, SCRIBE) \
+	X(SIGNER, SCRIBE)
 
 enum {
 	ROLE_PER_EDGE = 0, /* and generation */
 	ROLE_PER_GENERATION = UINT16_MAX,
 	GENERATIONS_MAX = 3, /* of edges: one that serves, and those whose exchanges are still running */
-	CHILDREN_MAX = BOARD_EDGES_MAX + GENERATIONS_MAX + 2,
-	ARROWS_MAX = 3 * BOARD_EDGES_MAX + GENERATIONS_MAX + 1,
+	CHILDREN_MAX = BOARD_EDGES_MAX + 2 * GENERATIONS_MAX + 2,
+	ARROWS_MAX = 4 * BOARD_EDGES_MAX + 2 * GENERATIONS_MAX + 1,
 };
-_Static_assert((int)CHILDREN_MAX <= (int)PROCESSES_MAX, "each child is told of");
+_Static_assert(CHILDREN_MAX - GENERATIONS_MAX <= (int)PROCESSES_MAX, "each child is told of, but for the signers beside a hundred edges");
 
 struct handover;
 

@@ -3,6 +3,7 @@
 #include "core/text.h"
 #include "proc/machine.h"
 #include "proc/notify.h"
+#include "proc/tls_hand.h"
 #include "scribe/line.h"
 #include "ticket/limit.h"
 
@@ -133,6 +134,7 @@ advance(struct supervisor *s)
 		 */
 		enter(s, SUPERVISOR_BOOKING, BOOK_MS);
 		end_role(s, END_OF_DIALER, MESSAGE_STOP);
+		end_role(s, END_OF_SIGNER, MESSAGE_STOP);
 		/*
 		 * An end that is kept for an edge that will not start again looks to the ledger like an edge that
 		 * lives; also one that is made for a ledger that is only started now.
@@ -159,6 +161,7 @@ close_rest(struct supervisor *s)
 	enter(s, SUPERVISOR_CLOSING, CLOSE_MS);
 	end_role(s, END_OF_LEDGER, MESSAGE_STOP);
 	end_role(s, END_OF_DIALER, MESSAGE_STOP);
+	end_role(s, END_OF_SIGNER, MESSAGE_STOP);
 	end_role(s, END_OF_SCRIBE, MESSAGE_STOP);
 }
 
@@ -379,7 +382,7 @@ supervisor_init_children(struct supervisor *s)
 			struct child *c = &s->child[s->child_count++];
 			child_init(c, s, role, i);
 			c->own = own ? &s->generation[i / own] : NULL;
-			if (c->own && c->own != s->now)
+			if (c->own && (c->own != s->now || !child_is_wanted(c)))
 				c->state = CHILD_UNUSED;
 		}
 	}

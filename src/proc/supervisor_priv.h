@@ -6,6 +6,7 @@
  *   reload.c      what SIGHUP does
  *   poison.c      keys that edges die of
  *   generation.c  from one configuration to the next: new edges, and the end of the old ones
+ *   tls_hand.c    certificates and keys (tls_hand.h)
  *   upgrade.c     from one binary to the next (upgrade_priv.h)
  */
 #ifndef PROC_SUPERVISOR_PRIV_H
@@ -45,6 +46,7 @@ struct generation {
 	enum generation_state state;
 	const struct supervisor_plan *plan;
 	struct tls_files *tls; /* in force; the plan's, or what was read since */
+	uint32_t keys_awaited; /* renewals whose keys the signer does not hold yet: the edges have the certificates before */
 	struct shared_catalogue memory;
 	int listen_fd[HANDOVER_LISTENERS_MAX]; /* -1: none; those of one address are the same in all generations */
 	struct timer limit; /* how long the state may last */
@@ -209,14 +211,6 @@ void arrows_init(struct supervisor *s);
 must_check bool arrows_take(struct supervisor *s, const struct child *c, struct handover *h);
 /* It is dead: what was kept for its neighbours leads nowhere. */
 void arrows_drop(struct supervisor *s, const struct child *c);
-
-/* ---- tls_hand.c ---- */
-/* The first key for session tickets, once there is a listener with TLS. */
-void tls_begin(struct supervisor *s, const struct supervisor_plan *plan);
-/* To an edge that starts, before its GO. */
-must_check bool tls_hand_over(struct child *c);
-/* SIGHUP: what has changed on disk is handed to all edges that serve. False: it can't be used, and is told. */
-must_check bool tls_renew(struct supervisor *s);
 
 /* ---- generation.c ---- */
 void generations_init(struct supervisor *s);

@@ -3,6 +3,7 @@
 
 #include "proc/environment.h"
 #include "proc/takeover_priv.h"
+#include "proc/tls_hand.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -143,6 +144,7 @@ takeover_begin(void)
 		return;
 	if (mode != TAKEOVER_CHECK)
 		prctl(PR_SET_NAME, "lethe-super");
+	t->knows_signers = json_object_get(t->state, "signers") != NULL;
 	t->exe_fd = (int)takeover_number(json_object_get(t->state, "upgrade"), "exe_fd");
 	bool kept = sodium_init() >= 0 && environment_keep(), whole = take_fds(t);
 	t->mode = mode;
@@ -224,7 +226,7 @@ be_back(struct supervisor *s)
 	for (uint32_t i = 0; i < s->child_count; i++) {
 		struct child *c = &s->child[i];
 		bool serves = !c->own || c->own == s->now;
-		if (!serves || c->pid > 0)
+		if (!serves || c->pid > 0 || !child_is_wanted(c))
 			continue;
 		c->state = CHILD_DOWN;
 		child_start(c);
@@ -232,6 +234,7 @@ be_back(struct supervisor *s)
 	if (now_taking.crashed && child_find(s, END_OF_LEDGER, 0)->state == CHILD_UP)
 		s->ledger_has = s->now;
 	tls_begin(s, s->plan);
+	(void)!tls_renew(s); /* signer and edges have what was read last: they are to have the same */
 	upgrade_over(s, now_taking.crashed ? "the new binary ended before it could take over" : "the new binary did not come up, see above");
 }
 
@@ -286,6 +289,17 @@ flush_all(struct supervisor *s)
 	}
 }
 
+/* The old binary has edges with keys of their own, and would not know who these are. */
+static void
+end_signers(struct supervisor *s)
+{
+	for (uint32_t i = 0; i < s->child_count; i++)
+		if (s->child[i].role->end == END_OF_SIGNER && s->child[i].pid > 0) {
+			kill(s->child[i].pid, SIGKILL);
+			child_leave(&s->child[i]);
+		}
+}
+
 void
 takeover_go_back(struct supervisor *s)
 {
@@ -299,6 +313,8 @@ takeover_go_back(struct supervisor *s)
 			;
 		upgrade_predecessor_ended(s);
 	}
+	if (!now_taking.knows_signers)
+		end_signers(s);
 	/* Edges that came up finish what they have, as children of the old binary's. */
 	flush_all(s);
 	int state_fd = upgrade_state_write(s, &fds);

@@ -8,6 +8,7 @@
 struct takeover {
 	enum takeover_mode mode;
 	bool crashed; /* BACK: the new binary never was the supervisor */
+	bool knows_signers; /* the binary that this one was taken over from */
 	int state_fd, exe_fd; /* of the old binary; -1: this is the old one */
 	json_t *state;
 	struct upgrade_fds fds; /* all that it names */

@@ -69,6 +69,8 @@ takeover_list_fds(const json_t *state, struct upgrade_fds *ret)
 	add_fds(json_object_get(state, "upgrade"), upgrade, ret);
 	json_array_foreach(json_object_get(state, "children"), i, o)
 		add_fds(o, child, ret);
+	json_array_foreach(json_object_get(state, "signers"), i, o)
+		add_fds(o, child, ret);
 	json_array_foreach(json_object_get(state, "generations"), i, o)
 	{
 		add_fds(o, generation, ret);
@@ -337,7 +339,6 @@ restore_children(struct supervisor *s, const json_t *list)
 {
 	size_t i;
 	json_t *o;
-	supervisor_init_children(s);
 	json_array_foreach(list, i, o)
 	{
 		struct child *c = find(s, o);
@@ -400,5 +401,6 @@ takeover_restore(struct supervisor *s, struct supervisor_plan *now, char ret_why
 		return wrong(ret_why, "the generations of edges", "");
 	if (!restore_memory(s, json_object_get(state, "memory")))
 		return wrong(ret_why, "the shared memory: ", strerror(errno));
-	return restore_children(s, json_object_get(state, "children")) || wrong(ret_why, "the processes: ", strerror(errno));
+	supervisor_init_children(s);
+	return (restore_children(s, json_object_get(state, "children")) && restore_children(s, json_object_get(state, "signers"))) || wrong(ret_why, "the processes: ", strerror(errno));
 }

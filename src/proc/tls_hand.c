@@ -1,5 +1,4 @@
-/* The supervisor's part of TLS: it hands certificates, keys and trust to the edges, and makes the keys that seal session tickets. */
-#include "proc/supervisor_priv.h"
+#include "proc/tls_hand.h"
 
 #include <sodium.h>
 #include <string.h>
@@ -20,11 +19,18 @@ send_piece(struct child *c, const struct tls_file *f, size_t at)
 	return sent;
 }
 
+/* Private keys are for the signer, all else is for edges. */
+static bool
+is_for(const struct child *c, const struct tls_file *f)
+{
+	return (f->kind == SECRET_CERTIFICATE_KEY) == (c->role->end == END_OF_SIGNER);
+}
+
 static bool
 send_files(struct child *c, const struct tls_files *files)
 {
 	for (uint32_t i = 0; i < files->count; i++)
-		for (size_t at = 0; at < files->file[i].len; at += SECRET_BYTES_MAX)
+		for (size_t at = 0; is_for(c, &files->file[i]) && at < files->file[i].len; at += SECRET_BYTES_MAX)
 			if (!send_piece(c, &files->file[i], at))
 				return false;
 	return true;
@@ -48,6 +54,8 @@ tls_hand_over(struct child *c)
 	struct supervisor *s = c->s;
 	if (!send_files(c, c->own->tls))
 		return false;
+	if (c->role->end == END_OF_SIGNER)
+		return true;
 	for (uint32_t i = s->tickets.count; i > 0; i--) /* the newest last: that one seals */
 		if (!send_ticket_key(c, &s->tickets.key[i - 1]))
 			return false;
@@ -101,6 +109,71 @@ read_again(struct supervisor *s)
 	return NULL;
 }
 
+static struct child *
+signer_of(struct generation *g)
+{
+	struct supervisor *s = g->s;
+	for (uint32_t i = 0; i < s->child_count; i++)
+		if (s->child[i].role->end == END_OF_SIGNER && s->child[i].own == g)
+			return &s->child[i];
+	return NULL;
+}
+
+static void
+renew_edges(struct generation *g)
+{
+	struct supervisor *s = g->s;
+	g->keys_awaited = 0;
+	for (uint32_t i = 0; i < s->child_count; i++) {
+		struct child *c = &s->child[i];
+		if (!child_is_edge(c) || c->pid == 0 || c->own != g)
+			continue;
+		if (send_files(c, g->tls))
+			child_tell(c, MESSAGE_TLS_RENEWED);
+	}
+}
+
+/* First the keys, and when they are held the certificates: an edge never shows one that nobody can sign for. A signer that is away gets them at its start. */
+static void
+renew_all(struct generation *g)
+{
+	struct child *signer = signer_of(g);
+	if (!signer || !child_is_wanted(signer)) {
+		renew_edges(g);
+		return;
+	}
+	g->keys_awaited++;
+	if (signer->pid > 0 && send_files(signer, g->tls))
+		child_tell(signer, MESSAGE_KEYS_RENEWED);
+}
+
+void
+tls_keys_held(struct child *signer, const struct message_held *m)
+{
+	struct generation *g = signer->own;
+	if (g->keys_awaited > 0 && --g->keys_awaited == 0 && !m->refused)
+		renew_edges(g);
+}
+
+void
+tls_signer_ready(struct child *signer)
+{
+	if (signer->own->keys_awaited > 0)
+		renew_edges(signer->own);
+}
+
+bool
+child_is_wanted(const struct child *c)
+{
+	if (c->role->end != END_OF_SIGNER)
+		return true;
+	const struct tls_files *f = c->own->tls;
+	for (uint32_t i = 0; f && i < f->count; i++)
+		if (f->file[i].kind == SECRET_CERTIFICATE_KEY)
+			return true;
+	return false;
+}
+
 bool
 tls_renew(struct supervisor *s)
 {
@@ -113,12 +186,6 @@ tls_renew(struct supervisor *s)
 	if (g->tls != g->plan->tls)
 		tls_files_free(&g->tls);
 	g->tls = fresh;
-	for (uint32_t i = 0; i < s->child_count; i++) {
-		struct child *c = &s->child[i];
-		if (!child_is_edge(c) || c->pid == 0 || c->own != g)
-			continue;
-		if (send_files(c, g->tls))
-			child_tell(c, MESSAGE_TLS_RENEWED);
-	}
+	renew_all(g);
 	return true;
 }

@@ -15,6 +15,7 @@
 #include "proc/environment.h"
 #include "proc/spawn.h"
 #include "proc/takeover.h"
+#include "proc/tls_hand.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -148,7 +149,7 @@ is_calm(const struct child *c)
 		return false;
 	if (c->own && c->own->state != GENERATION_SERVING)
 		return c->state == CHILD_UNUSED || c->pid > 0;
-	return c->state == CHILD_UP;
+	return c->state == CHILD_UP || (c->state == CHILD_UNUSED && !child_is_wanted(c));
 }
 
 /* Nothing is begun and not finished: no process is away, no message is half sent, no end of an arrow waits for its process. */

@@ -143,12 +143,13 @@ child_json(const struct child *c, struct upgrade_fds *fds)
 	return o;
 }
 
+/* Signers are a list of their own, which a build that knows of none does not read. */
 static json_t *
-children_json(const struct supervisor *s, struct upgrade_fds *fds)
+children_json(const struct supervisor *s, bool signers, struct upgrade_fds *fds)
 {
 	json_t *list = json_array();
 	for (uint32_t i = 0; i < s->child_count; i++)
-		if (s->child[i].incarnation > 0)
+		if (s->child[i].incarnation > 0 && (s->child[i].role->end == END_OF_SIGNER) == signers)
 			json_array_append_new(list, child_json(&s->child[i], fds));
 	return list;
 }
@@ -211,7 +212,8 @@ state_json(const struct supervisor *s, struct upgrade_fds *fds)
 	json_object_set_new(o, "plan", plan_json(s->plan, fds));
 	json_object_set_new(o, "memory", memory_json(s, fds));
 	json_object_set_new(o, "generations", generations_json(s, fds));
-	json_object_set_new(o, "children", children_json(s, fds));
+	json_object_set_new(o, "children", children_json(s, false, fds));
+	json_object_set_new(o, "signers", children_json(s, true, fds));
 	json_object_set_new(o, "deaths", deaths_json(s));
 	json_object_set_new(o, "quarantine", keys_json(s->quarantine, s->quarantine_count));
 	json_object_set_new(o, "reload", json_pack("[I, I]", (json_int_t)s->reload.begun, (json_int_t)s->reload.done));

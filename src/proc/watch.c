@@ -158,10 +158,11 @@ watch_tracers(struct supervisor *s)
 	for (uint32_t i = 0; i < s->child_count; i++) {
 		struct child *c = &s->child[i];
 		report_said(c);
-		if (!child_is_edge(c) || c->pid == 0 || c->traced || !tracer_of(c->pid))
+		bool has_secrets = child_is_edge(c) || c->role->end == END_OF_SIGNER;
+		if (!has_secrets || c->pid == 0 || c->traced || !tracer_of(c->pid))
 			continue;
 		c->traced = true;
-		supervisor_report(s, EVENT_TRACED, NUMBERS(c->instance));
+		supervisor_report(s, child_is_edge(c) ? EVENT_TRACED : EVENT_SIGNER_TRACED, NUMBERS(c->instance));
 		child_tell(c, MESSAGE_STOP);
 		child_kill_after(c, TRACED_GRACE_MS); /* a stopped one can't obey */
 	}

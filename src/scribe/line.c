@@ -23,6 +23,7 @@ static const char *const roles[] = {
 	[END_OF_LEDGER] = "ledger",
 	[END_OF_SCRIBE] = "scribe",
 	[END_OF_ANY] = "?",
+	[END_OF_SIGNER] = "signer",
 };
 
 static const char *const houses[HOUSE_COUNT] = {
@@ -122,7 +123,7 @@ write_begin(struct text *t, uint64_t wall_us, const char *severity, enum message
 static void
 write_role(struct text *t, uint64_t number, const struct catalogue *c)
 {
-	text_str(t, line_role(number < END_OF_ANY ? (enum message_end)number : END_OF_ANY));
+	text_str(t, line_role(number < END_COUNT ? (enum message_end)number : END_OF_ANY));
 }
 
 static void

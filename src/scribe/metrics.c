@@ -472,7 +472,7 @@ begin_process(const struct metrics *m, uint32_t *i, struct exposition *x)
 		return false;
 	uint64_t role = get(&p->process[*i].role);
 	expose_begin(x, "");
-	expose_label(x, "role", line_role(role < END_OF_ANY ? (enum message_end)role : END_OF_ANY));
+	expose_label(x, "role", line_role(role < END_COUNT ? (enum message_end)role : END_OF_ANY));
 	expose_label_number(x, "instance", get(&p->process[*i].instance));
 	return true;
 }

@@ -22,7 +22,7 @@ struct metrics {
 	const struct catalogue *catalogue;
 	struct tally *tally;
 	struct tally_view view; /* of the answer that is being written */
-	uint64_t events[END_OF_ANY][EVENT_COUNT]; /* reported by processes of that role */
+	uint64_t events[END_COUNT][EVENT_COUNT]; /* reported by processes of that role */
 	uint64_t lines_dropped;
 };
 

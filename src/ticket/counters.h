@@ -69,7 +69,7 @@ struct process_counters {
 	_Atomic uint64_t generation; /* of the edges that serve: 1, 2, … since the start */
 	_Atomic uint64_t upgrades; /* to another binary, since the start */
 	_Atomic uint64_t edges_known[2]; /* a bit for each that was ever started */
-	struct {
+	struct process_numbers {
 #define X(name, kind, meaning) _Atomic uint64_t name;
 		PROCESS_COUNTERS(X)
 #undef X

@@ -5,16 +5,22 @@
 								 : true, struct message_errand * \
 								 : true, default \
 								 : false)
+/* Goes to who can write it down nowhere, and signs it only when it is the statement of a handshake. */
+#define IS_STATEMENT(type) _Generic((struct type *)0, struct message_sign * \
+									: true, default \
+									: false)
 /*
  * Who sees content sends numbers: nothing that an edge may send has room for a sentence. Only the supervisor's messages are longer, with
  * the operator's own secrets in them.
  */
 #define FROM_SUPERVISOR(type) true
-#define FROM_EDGE(type) (sizeof(struct type) <= sizeof(struct message_event) || IS_SEALED(type))
+#define FROM_EDGE(type) (sizeof(struct type) <= sizeof(struct message_event) || IS_SEALED(type) || IS_STATEMENT(type))
 #define FROM_DIALER(type) FROM_EDGE(type)
 /* It sees no content: a ticket is numbers, a receipt what it wrote itself, an own key a box that it can't open. */
 #define FROM_LEDGER(type) (sizeof(struct type) <= sizeof(struct message_span) || sizeof(struct type) == sizeof(struct message_receipt) || sizeof(struct type) == sizeof(struct message_byok) || IS_SEALED(type))
 #define FROM_SCRIBE(type) FROM_EDGE(type)
+/* It sees no content: what it gives out are signatures. */
+#define FROM_SIGNER(type) (FROM_EDGE(type) || sizeof(struct type) == sizeof(struct message_signed))
 #define FROM_ANY(type) FROM_EDGE(type)
 #define X(name, sender, receiver, type, fd) _Static_assert(FROM_##sender(type), #name " has room for text");
 MESSAGES(X)

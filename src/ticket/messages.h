@@ -9,6 +9,7 @@
 #define TICKET_MESSAGES_H
 
 #include "core/base.h"
+#include "core/tls_sign.h"
 #include "ticket/byok.h"
 #include "ticket/ticket.h"
 
@@ -44,7 +45,12 @@
 	X(WORK, EDGE, LEDGER, message_work, false) /* work that outlives its connection: set money aside, or pay it */ \
 	X(WORK_NAMED, EDGE, LEDGER, message_work_named, false) /* it runs under this sealed id */ \
 	X(WORK_ANSWER, LEDGER, EDGE, message_work, false) \
-	X(ERRAND, LEDGER, EDGE, message_errand, false) /* look whether this has ended */
+	X(ERRAND, LEDGER, EDGE, message_errand, false) /* look whether this has ended */ \
+	X(SIGNER_SEGMENT, SUPERVISOR, SIGNER, message_segment, true) \
+	X(KEYS_RENEWED, SUPERVISOR, SIGNER, message_plain, false) /* private keys are handed over anew: use them, and for a while those before */ \
+	X(KEYS_HELD, SIGNER, SUPERVISOR, message_held, false) /* or could not be read */ \
+	X(SIGN, EDGE, SIGNER, message_sign, false) /* the edge waits for the answer, a moment */ \
+	X(SIGNED, SIGNER, EDGE, message_signed, false)
 
 enum message_type {
 	MESSAGE_NONE,
@@ -60,15 +66,17 @@ enum message_end { END_OF_NOBODY,
 	END_OF_DIALER,
 	END_OF_LEDGER,
 	END_OF_SCRIBE,
-	END_OF_ANY };
+	END_OF_ANY,
+	END_OF_SIGNER, /* behind it: numbers stay what they were (layout.h) */
+	END_COUNT };
 
 enum secret_kind {
 	SECRET_PEPPER, /* API_KEY_PEPPER_BYTES: edges and ledger */
 	SECRET_PROVIDER_KEY, /* by provider index and key index: edges */
 	SECRET_RECEIPT, /* RECEIPT_CODE_KEY_BYTES: key of the code in an answer's head, to edges; RECEIPT_SEED_BYTES: the seed of all, to the ledger */
-	/* TLS, for edges, in force with GO or TLS_RENEWED. PEM texts come in pieces: `key` counts them, `more` is set in all but the last. */
-	SECRET_CERTIFICATE, /* by number: chain of a certificate of ours */
-	SECRET_CERTIFICATE_KEY, /* by number: its key */
+	/* TLS, in force with GO, TLS_RENEWED, KEYS_RENEWED. PEM texts come in pieces: `key` counts them, `more` is set in all but the last. */
+	SECRET_CERTIFICATE, /* by number: chain of a certificate of ours, to edges */
+	SECRET_CERTIFICATE_KEY, /* by number: its key, to the signer and nobody else */
 	SECRET_CLIENT_CA, /* who may have signed certificates of clients */
 	SECRET_TRUST, /* by number: who may have signed a provider's; catalogue_provider.trust */
 	SECRET_TICKET_KEY, /* TICKET_KEY_BYTES: seals session tickets from now on; in force at once */
@@ -131,6 +139,29 @@ struct message_key {
 struct message_segment {
 	struct message_head head;
 	uint64_t segment_bytes;
+};
+
+struct message_held {
+	struct message_head head;
+	uint32_t keys;
+	uint32_t refused; /* 1: those before stay in force */
+};
+
+enum { SIGNER_WAIT_MS = 1000 }; /* an edge waits so long at most; the supervisor sets it on the line */
+
+/* What a handshake wants to have signed (core/tls_sign.h). */
+struct message_sign {
+	struct message_head head;
+	uint64_t token; /* the edge's; comes back */
+	struct tls_sign what;
+};
+
+struct message_signed {
+	struct message_head head;
+	uint64_t token;
+	uint32_t signature_bytes; /* 0: refused */
+	uint32_t zero;
+	uint8_t signature[TLS_SIGNATURE_MAX];
 };
 
 struct message_connect {

@@ -1,6 +1,7 @@
 #include "ticket/port.h"
 
 #include <assert.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { MESSAGES_PER_TURN = 64 };
@@ -38,6 +39,8 @@ take_one(struct port *p)
 	}
 	uint32_t generation = p->generation;
 	p->message(p, buf, fd);
+	if (((const struct message_head *)buf)->type == MESSAGE_SECRET)
+		explicit_bzero(buf, bytes);
 	return p->generation == generation;
 }
 

@@ -12,6 +12,7 @@ let w: World;
 type Page = {
 	version: string;
 	content_memory: string;
+	tls_private_keys: string;
 	binary_sha256: string;
 	looked_at: number;
 	facts: { fact: string; state: string; number: number }[];
@@ -32,6 +33,7 @@ test("anybody reads which program runs, in which memory, and what is kept", asyn
 	expect(answer.headers.get("vary")).toBe("accept");
 	const told = (await answer.json()) as Page;
 	expect(["sealed", "locked", "plain"]).toContain(told.content_memory);
+	expect(told.tls_private_keys).toBe("none"); // nobody speaks TLS here
 	expect(told.binary_sha256).toBe(createHash("sha256").update(readFileSync(letheBinary)).digest("hex"));
 	const fields = readFileSync(join(root, "src/ticket/ticket_fields.h"), "utf8");
 	expect(told.kept_per_request).toEqual([...fields.matchAll(/^\tX\((\w+), uint/gm)].map((m) => m[1]));

@@ -246,6 +246,7 @@ rig_open_with(struct rig *r, const char *catalogue, const char *dollars, enum du
 		.dialer_fd = arrow(&r->dialer),
 		.ledger_fd = arrow(&r->ledger_end),
 		.scribe_fd = arrow(&r->scribe),
+		.signer_fd = r->tls ? rig_tls_signer_line() : -1,
 		.wake_fd = -1,
 		.lock_down = nothing,
 	};
@@ -283,7 +284,7 @@ rig_close(struct rig *r)
 	board_detach(&r->ledger_board);
 	munmap(r->board_memory, board_bytes(&rig_board));
 	/* An edge that drained has closed its listener. */
-	const int fds[] = {r->supervisor, r->dialer, r->scribe, r->ledger_end, r->process.listen_count ? r->listener : -1};
+	const int fds[] = {r->supervisor, r->dialer, r->scribe, r->ledger_end, r->process.signer_fd, r->process.listen_count ? r->listener : -1};
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		close(fds[i]);
 	for (int i = 0; i < r->dials; i++)

@@ -2,6 +2,7 @@
 
 #include "core/ipc.h"
 #include "core/tls.h"
+#include "signer/signer.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,13 +14,15 @@
 enum { PEM_MAX = 16 << 10,
 	BRIDGES_MAX = 256,
 	PIECE = 16 << 10,
-	SEALED_MAX = 256 << 10 };
+	SEALED_MAX = 256 << 10,
+	SIGNATURE_MS = 60000 }; /* a loaded machine is no reason */
 
 static struct {
 	struct vault *vault;
 	char ca[PEM_MAX], chain[PEM_MAX], key[PEM_MAX];
 	struct tls_server *server;
 	struct tls_client *client;
+	int signer; /* our end of its supervisor's line */
 } own;
 
 struct bridge {
@@ -52,6 +55,72 @@ text(const char *s)
 	return (struct span){s, strlen(s)};
 }
 
+/* ---- the signer ---- */
+
+static void
+nothing(void *arg)
+{
+}
+
+static void
+hand_piece(int line, enum secret_kind kind, const char *pem)
+{
+	size_t len = strlen(pem);
+	for (size_t at = 0; at < len; at += SECRET_BYTES_MAX) {
+		struct message_secret m = MESSAGE_INIT(SECRET, message_secret);
+		m.kind = (uint16_t)kind;
+		m.key = (uint16_t)(at / SECRET_BYTES_MAX);
+		m.secret_bytes = (uint16_t)(len - at < SECRET_BYTES_MAX ? len - at : SECRET_BYTES_MAX);
+		memcpy(m.secret, pem + at, m.secret_bytes);
+		bool sent = ipc_send(line, &m, sizeof m, -1) == IPC_OK;
+		assert(sent);
+	}
+}
+
+static _Noreturn void
+be_signer(int supervisor_fd)
+{
+	const int edge_fd = -1;
+	struct signer_process p = {.grade = VAULT_PLAIN, .supervisor_fd = supervisor_fd, .scribe_fd = -1, .edge_fds = &edge_fd, .edge_count = 1, .lock_down = nothing};
+	_exit(signer_main(&p));
+}
+
+/* The real one, in a process of its own as ever: an edge waits for it. Before OpenSSL has any memory. It ends with its supervisor, which is us. */
+static void
+start_signer(void)
+{
+	struct message_segment segment = MESSAGE_INIT(SIGNER_SEGMENT, message_segment);
+	struct message_plain go = MESSAGE_INIT(GO, message_plain);
+	int pair[2], made = ipc_pair(pair), fd = vault_segment_create(VAULT_PLAIN, SIGNER_SEGMENT);
+	assert(made == 0 && fd >= 0);
+	pid_t pid = fork();
+	assert(pid >= 0);
+	if (pid == 0) {
+		close(pair[0]);
+		be_signer(pair[1]);
+	}
+	close(pair[1]);
+	own.signer = pair[0];
+	segment.segment_bytes = SIGNER_SEGMENT;
+	bool sent = ipc_send(own.signer, &segment, sizeof segment, fd) == IPC_OK;
+	hand_piece(own.signer, SECRET_CERTIFICATE_KEY, own.key);
+	sent = sent && ipc_send(own.signer, &go, sizeof go, -1) == IPC_OK;
+	assert(sent);
+	close(fd);
+}
+
+int
+rig_tls_signer_line(void)
+{
+	struct message_peer m = MESSAGE_INIT(PEER, message_peer);
+	int pair[2], made = ipc_pair(pair);
+	m.role = END_OF_EDGE;
+	bool sent = made == 0 && ipc_may_wait(pair[0], SIGNATURE_MS) && ipc_send(own.signer, &m, sizeof m, pair[1]) == IPC_OK;
+	assert(sent);
+	close(pair[1]);
+	return pair[0];
+}
+
 bool
 rig_tls_is_h2(void)
 {
@@ -74,6 +143,7 @@ make_certificates(void)
 	snprintf(command, sizeof command, "rm -r %s", dir);
 	status = system(command);
 	assert(status == 0);
+	start_signer();
 	own.vault = vault_open(VAULT_PLAIN, 8 << 20, 120 << 20);
 	for (int i = 0; i < 4; i++) {
 		bool added = own.vault && vault_add_segment(own.vault, -1, VAULT_SEGMENT);
@@ -100,16 +170,7 @@ rig_tls_wanted(void)
 void
 rig_tls_hand(struct rig *r, enum secret_kind kind, const char *pem)
 {
-	size_t len = strlen(pem);
-	for (size_t at = 0; at < len; at += SECRET_BYTES_MAX) {
-		struct message_secret m = MESSAGE_INIT(SECRET, message_secret);
-		m.kind = (uint16_t)kind;
-		m.key = (uint16_t)(at / SECRET_BYTES_MAX);
-		m.secret_bytes = (uint16_t)(len - at < SECRET_BYTES_MAX ? len - at : SECRET_BYTES_MAX);
-		memcpy(m.secret, pem + at, m.secret_bytes);
-		bool sent = ipc_send(r->supervisor, &m, sizeof m, -1) == IPC_OK;
-		assert(sent);
-	}
+	hand_piece(r->supervisor, kind, pem);
 }
 
 void
@@ -120,7 +181,6 @@ rig_tls_hand_over(struct rig *r)
 	assert(r->edge->identity);
 	r->edge->identity->trust[0] = tls_client_create(text(own.ca), why); /* who has one finds OpenSSL's memory in its place */
 	rig_tls_hand(r, SECRET_CERTIFICATE, own.chain);
-	rig_tls_hand(r, SECRET_CERTIFICATE_KEY, own.key);
 	rig_tls_hand(r, SECRET_TRUST, own.ca);
 }
 
@@ -288,6 +348,5 @@ rig_tls_client(void)
 const char *
 rig_tls_pem(enum secret_kind kind)
 {
-	return kind == SECRET_CERTIFICATE ? own.chain : kind == SECRET_CERTIFICATE_KEY ? own.key
-																				   : own.ca;
+	return kind == SECRET_CERTIFICATE ? own.chain : own.ca;
 }

@@ -23,6 +23,8 @@ void rig_tls_close(struct rig *r);
 /* For tests that are an end of TLS themselves. */
 struct tls_server *rig_tls_server(void);
 struct tls_client *rig_tls_client(void);
+/* The edge's end of a line to the signer, which has the key of the rig's certificate. The caller owns it. */
+int rig_tls_signer_line(void);
 /* A piece of what the edge is handed over. */
 void rig_tls_hand(struct rig *r, enum secret_kind kind, const char *pem);
 const char *rig_tls_pem(enum secret_kind kind);

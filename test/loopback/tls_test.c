@@ -580,19 +580,153 @@ a_renewal_without_memory_is_refused_and_the_next_is_taken(void **state)
 {
 	hoard_all_but(0);
 	rig_tls_hand(&r, SECRET_CERTIFICATE, rig_tls_pem(SECRET_CERTIFICATE));
-	rig_tls_hand(&r, SECRET_CERTIFICATE_KEY, rig_tls_pem(SECRET_CERTIFICATE_KEY));
 	rig_tell(&r, MESSAGE_TLS_RENEWED);
 	rig_turn(&r);
 	assert_int_equal(events(EVENT_TLS_REFUSED), 1);
 	give_back();
 	rig_tls_hand(&r, SECRET_CERTIFICATE, "-----BEGIN CERTIFICATE-----\n"); /* one that was never finished */
 	rig_tls_hand(&r, SECRET_CERTIFICATE, rig_tls_pem(SECRET_CERTIFICATE));
-	rig_tls_hand(&r, SECRET_CERTIFICATE_KEY, rig_tls_pem(SECRET_CERTIFICATE_KEY));
 	rig_tell(&r, MESSAGE_TLS_RENEWED);
 	rig_turn(&r);
 	assert_int_equal(events(EVENT_TLS_RENEWED), 1);
 	struct end c = shaken_client();
 	leave(&c);
+}
+
+/* ---- the signer ---- */
+
+enum { SHORT_WAIT_MS = 20 };
+
+/* A line to nobody, for the edge; returns our end. */
+static int
+deaf_signer(void)
+{
+	struct message_peer m = MESSAGE_INIT(PEER, message_peer);
+	int pair[2];
+	m.role = END_OF_SIGNER;
+	assert_int_equal(ipc_pair(pair), 0);
+	assert_true(ipc_may_wait(pair[0], SHORT_WAIT_MS));
+	assert_int_equal(ipc_send(r.supervisor, &m, sizeof m, pair[0]), IPC_OK);
+	close(pair[0]);
+	rig_turn(&r);
+	return pair[1];
+}
+
+static void
+signer_is_back(void)
+{
+	struct message_peer m = MESSAGE_INIT(PEER, message_peer);
+	int fd = rig_tls_signer_line();
+	m.role = END_OF_SIGNER;
+	assert_int_equal(ipc_send(r.supervisor, &m, sizeof m, fd), IPC_OK);
+	close(fd);
+	rig_turn(&r);
+}
+
+static bool
+question_of(int signer, struct message_sign *ret)
+{
+	_Alignas(8) char buf[IPC_MESSAGE_MAX];
+	size_t bytes;
+	int fd;
+	if (ipc_recv(signer, buf, &bytes, &fd) != IPC_OK)
+		return false;
+	assert_true(message_check(buf, bytes, END_OF_EDGE, END_OF_SIGNER, false));
+	memcpy(ret, buf, sizeof *ret);
+	return true;
+}
+
+static void
+refused(struct end *e)
+{
+	enum tls_result result = TLS_AGAIN;
+	for (int i = 0; i < 20 && result == TLS_AGAIN; i++) {
+		result = tls_handshake(e->tls);
+		flush(e);
+		rig_turn(&r);
+	}
+	assert_true(result == TLS_FAILED || result == TLS_CUT);
+	leave(e);
+}
+
+static void
+still_served(struct end *c)
+{
+	size_t len;
+	say(c, HEALTH, strlen(HEALTH));
+	rig_turn(&r);
+	(void)hear(c, out, &len);
+	assert_memory_equal(out, "HTTP/1.1 200", 12);
+}
+
+/* Nobody waits for it but the one handshake; whoever is connected is served, and a session is resumed. */
+static void
+a_silent_signer_costs_one_wait_and_new_handshakes_only(void **state)
+{
+	struct message_sign first, other;
+	struct end before = shaken_client(), e;
+	int signer = deaf_signer();
+	(void)events(EVENT_NONE);
+	e = client();
+	refused(&e);
+	assert_true(question_of(signer, &first));
+	assert_int_equal(events(EVENT_SIGNER_SILENT), 1);
+	still_served(&before);
+	e = client();
+	refused(&e);
+	assert_false(question_of(signer, &other)); /* it was not even asked */
+	assert_int_equal(events(EVENT_SIGNER_SILENT), 0);
+	/* What was owed comes: the next is asked again, and what came is not taken for its answer. */
+	struct message_signed late = MESSAGE_INIT(SIGNED, message_signed);
+	late.token = first.token;
+	late.signature_bytes = 64;
+	assert_int_equal(ipc_send(signer, &late, sizeof late, -1), IPC_OK);
+	e = client();
+	refused(&e);
+	assert_true(question_of(signer, &other));
+	assert_int_equal(other.token, first.token + 1);
+	signer_is_back();
+	e = shaken_client();
+	still_served(&e);
+	still_served(&before);
+	leave(&e);
+	leave(&before);
+	close(signer);
+}
+
+static void
+a_signer_that_has_gone_is_not_waited_for(void **state)
+{
+	struct end before = shaken_client(), e;
+	(void)events(EVENT_NONE);
+	close(deaf_signer());
+	e = client();
+	refused(&e);
+	assert_int_equal(events(EVENT_SIGNER_SILENT), 0);
+	still_served(&before);
+	signer_is_back();
+	e = shaken_client();
+	leave(&e);
+	leave(&before);
+}
+
+/* It has other keys than the edge has certificates for, or refuses: this handshake is over, and nothing else. */
+static void
+a_signature_that_is_refused_or_wrong_ends_its_handshake_only(void **state)
+{
+	for (uint32_t bytes = 0; bytes <= 64; bytes += 64) {
+		struct end before = shaken_client(), e = client();
+		struct message_signed answer = MESSAGE_INIT(SIGNED, message_signed);
+		int signer = deaf_signer();
+		answer.token = r.edge->identity->line.token + 1;
+		answer.signature_bytes = bytes;
+		assert_int_equal(ipc_send(signer, &answer, sizeof answer, -1), IPC_OK); /* before it is asked */
+		refused(&e);
+		still_served(&before);
+		leave(&before);
+		signer_is_back();
+		close(signer);
+	}
 }
 
 int
@@ -616,6 +750,9 @@ main(void)
 		T(handshakes_have_a_share_of_the_memory),
 		T(who_finds_no_room_for_a_handshake_is_told_of_our_load),
 		T(a_renewal_without_memory_is_refused_and_the_next_is_taken),
+		T(a_silent_signer_costs_one_wait_and_new_handshakes_only),
+		T(a_signer_that_has_gone_is_not_waited_for),
+		T(a_signature_that_is_refused_or_wrong_ends_its_handshake_only),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
