@@ -101,4 +101,7 @@ enum ordered { ORDER_BOOKED,
 	ORDER_FAILED };
 enum ordered order_book(struct ledger *l, uint64_t intent);
 
+/* provider_show.c: `providers`, of all their keys and targets those that are asked after the others. */
+void provider_put_troubles(const struct ledger *l, json_t *o);
+
 #endif

@@ -34,6 +34,12 @@ is_repeated(const struct catalogue *c, uint32_t at)
 	return false;
 }
 
+static bool
+is_well(const json_t *row)
+{
+	return strcmp(json_string_value(json_object_get(row, "state")), states[CIRCUIT_CLOSED]) == 0;
+}
+
 static void
 add_provider(const struct ledger *l, json_t *list, uint32_t provider)
 {
@@ -46,6 +52,18 @@ add_provider(const struct ledger *l, json_t *list, uint32_t provider)
 		if (t->provider == provider && !is_repeated(c, i))
 			add_row(l, list, p, circuit_target_id(t->id), json_null(), json_string(t->upstream_id));
 	}
+}
+
+void
+provider_put_troubles(const struct ledger *l, json_t *o)
+{
+	json_t *list = json_array();
+	for (uint32_t i = 0; l->o.circuits != NULL && i < l->o.catalogue->provider_count; i++)
+		add_provider(l, list, i);
+	for (size_t i = json_array_size(list); i-- > 0;)
+		if (is_well(json_array_get(list, i)))
+			json_array_remove(list, i);
+	json_object_set_new(o, "providers", list);
 }
 
 json_t *

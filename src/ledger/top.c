@@ -268,6 +268,7 @@ control_top(struct ledger *l, const json_t *request)
 		free(now.block);
 	}
 	put_ledger(l, o);
+	provider_put_troubles(l, o);
 	if (ok && put_balances(l, o))
 		return o;
 	json_decref(o);

@@ -14,6 +14,7 @@ enum {
 	TOP_NAME_MAX = 64, /* longer ones are cut */
 	TOP_EDGES_MAX = 64,
 	TOP_REASONS_MAX = 64,
+	TOP_TROUBLES_MAX = 6, /* that are told one by one */
 	TOP_SAMPLES = 6, /* rates are over the time from the oldest to the newest */
 };
 
@@ -34,6 +35,12 @@ struct top_edge {
 	double number, exchanges, streams, connections, upstream, tickets, vault_used, vault_mapped;
 };
 
+/* A key of a provider (number), or what is served there (upstream), that is asked after the others. */
+struct top_trouble {
+	char provider[TOP_NAME_MAX], upstream[TOP_NAME_MAX], state[16];
+	double key, again_ms; /* 0: when the next request comes */
+};
+
 struct top_ledger {
 	char gate[16], store[48];
 	double bookings, booked, commit_us, quarantined, mismatched, interrupted, store_failures, slots, slots_used;
@@ -52,6 +59,8 @@ struct top_sample {
 	size_t row_count;
 	struct top_reason reasons[TOP_REASONS_MAX];
 	size_t reason_count;
+	struct top_trouble troubles[TOP_TROUBLES_MAX]; /* refused keys first */
+	size_t trouble_count, troubles_all;
 	struct top_edge edges[TOP_EDGES_MAX];
 	size_t edge_count;
 };

@@ -89,6 +89,34 @@ read_reasons(const json_t *list, struct top_sample *ret)
 	}
 }
 
+static bool
+is_refused(const json_t *o)
+{
+	const char *state = json_string_value(json_object_get(o, "state"));
+	return state != NULL && strcmp(state, "refused") == 0;
+}
+
+/* Of providers in trouble those that somebody has to do something about come first. */
+static void
+read_troubles(const json_t *list, struct top_sample *ret)
+{
+	size_t i;
+	json_t *o;
+	ret->troubles_all = json_array_size(list);
+	for (int refused = 1; refused >= 0; refused--)
+		json_array_foreach(list, i, o)
+		{
+			if (is_refused(o) != (refused == 1) || ret->trouble_count == TOP_TROUBLES_MAX)
+				continue;
+			struct top_trouble *t = &ret->troubles[ret->trouble_count++];
+			copy_text(o, "provider", t->provider, sizeof t->provider);
+			copy_text(o, "upstream", t->upstream, sizeof t->upstream);
+			copy_text(o, "state", t->state, sizeof t->state);
+			t->key = number(o, "key");
+			t->again_ms = number(o, "asked_again_in_ms");
+		}
+}
+
 static void
 read_edges(const json_t *list, struct top_sample *ret)
 {
@@ -153,6 +181,7 @@ top_sample_read(const json_t *answer, struct top_sample *ret)
 	read_ledger(json_object_get(answer, "ledger"), &ret->ledger);
 	read_rows(json_object_get(answer, "models"), ret);
 	read_reasons(json_object_get(answer, "reasons"), ret);
+	read_troubles(json_object_get(answer, "providers"), ret);
 	read_edges(json_object_get(answer, "edges"), ret);
 }
 

@@ -299,6 +299,26 @@ add_ended(struct page *p, const struct top_history *h)
 	add(p, ours ? CLI_BAD : CLI_PLAIN, "%s", text);
 }
 
+/* Providers that are asked after the others. */
+static void
+add_troubles(struct page *p, const struct top_sample *n)
+{
+	for (size_t i = 0; i < n->trouble_count; i++) {
+		const struct top_trouble *t = &n->troubles[i];
+		bool refused = strcmp(t->state, "refused") == 0;
+		char what[TOP_NAME_MAX + 8], again[48];
+		if (t->upstream[0] != '\0')
+			snprintf(what, sizeof what, "%s", t->upstream);
+		else
+			snprintf(what, sizeof what, "key %ld", (long)t->key);
+		snprintf(again, sizeof again, t->again_ms > 0 ? ", asked again in %ld s" : ", asked again by the next", (long)((t->again_ms + 999) / 1000)); /* begun ones count */
+		add(p, refused ? CLI_BAD : CLI_DOUBTFUL, "%s%s %s: %s%s", i == 0 ? "provider  " : "          ", t->provider, what,
+			refused ? "refused, top up its account or replace it" : t->state, again);
+	}
+	if (n->troubles_all > n->trouble_count)
+		add(p, CLI_DOUBTFUL, "          and %zu more: lethe provider list", n->troubles_all - n->trouble_count);
+}
+
 static int
 name_columns(const struct table *t, bool provider)
 {
@@ -404,6 +424,7 @@ add_all(struct page *p, const struct top_screen *s, const struct top_history *h)
 		add_traffic(p, h, &sum);
 		add_ledger(p, h);
 		add_ended(p, h);
+		add_troubles(p, top_newest(h));
 		/* Edges are few; where the screen is short, the table of models is what is cut. */
 		size_t room = p->room, edges = top_newest(h)->edge_count + 3;
 		if (s->lines > 0 && room > p->count + edges + 4)

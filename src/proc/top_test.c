@@ -206,6 +206,36 @@ what_is_wrong_stands_out(void **state)
 	top_history_free(&h);
 }
 
+/* Those first that somebody has to do something about; and not so many that the models have no place. */
+static void
+providers_in_trouble_are_told(void **state)
+{
+	struct top_history h = {0};
+	struct top_sample sample;
+	struct top_screen s = {.columns = 160};
+	size_t count, told = 0, bad = 0;
+	push(&h, 1, 0);
+	draw(&s, &h, &count);
+	assert_null(strstr(page, "provider  "));
+	json_t *answer = answer_of(2, 0), *list = json_pack("[{s:s, s:n, s:s, s:s, s:i}, {s:s, s:i, s:n, s:s, s:n}]", "provider", "slow", "key", "upstream", "large-1", "state", "open", "asked_again_in_ms", 4200, "provider", "poor", "key", 1, "upstream", "state", "refused", "asked_again_in_ms");
+	for (int i = 0; i < 7; i++)
+		json_array_append_new(list, json_pack("{s:s, s:n, s:s, s:s, s:i}", "provider", "slow", "key", "upstream", "small", "state", "resting", "asked_again_in_ms", 1000));
+	json_object_set_new(answer, "providers", list);
+	top_sample_read(answer, &sample);
+	top_history_push(&h, &sample);
+	const struct top_line *l = draw(&s, &h, &count);
+	says("\nprovider  poor key 1: refused, top up its account or replace it, asked again by the next\n          slow large-1: open, asked again in 5 s\n          slow small: resting, asked again in 1 s\n");
+	says("          and 3 more: lethe provider list\n");
+	for (size_t i = 0; i < count; i++) {
+		bad += strncmp(l[i].text, "provider  poor", 14) == 0 && l[i].paint == CLI_BAD;
+		told += strstr(l[i].text, "asked again") != NULL;
+	}
+	assert_int_equal(bad, 1);
+	assert_int_equal(told, TOP_TROUBLES_MAX);
+	json_decref(answer);
+	top_history_free(&h);
+}
+
 /* ---- the terminal ---- */
 
 static char dir[64];
@@ -529,6 +559,7 @@ main(void)
 		cmocka_unit_test(the_order_is_the_one_that_was_asked_for),
 		cmocka_unit_test(a_picture_fits_any_screen),
 		cmocka_unit_test(what_is_wrong_stands_out),
+		cmocka_unit_test(providers_in_trouble_are_told),
 		WITH_SERVER(keys_change_the_picture_and_q_gives_the_terminal_back),
 		WITH_SERVER(signals_give_the_terminal_back_and_end_it),
 		WITH_SERVER(a_stop_gives_the_terminal_back_and_going_on_takes_it_again),

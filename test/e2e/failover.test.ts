@@ -121,6 +121,9 @@ test("all edges pass it over, the metrics say so, and it is found well again", a
 	const state = (families: Awaited<ReturnType<typeof scrape>>, model: string) =>
 		families.get("lethe_circuit_state")!.samples.find((s) => s.labels["model"] === model && s.labels["provider"] !== "sim")!.value;
 	expect(state(await scrape(), "half")).toBe("2");
+	const troubled = (await w.lethe.command("top"))["providers"] as Json[];
+	expect(troubled).toContainEqual(expect.objectContaining({ provider: "nobody", upstream: "exact", key: null, state: "open" }));
+	expect(troubled.filter((p) => p["provider"] === "sim" || p["state"] === "closed")).toEqual([]);
 	const seen = first.seen.length;
 	first.answers({ ...json({ id: "c", choices: [], usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 } }) });
 	const back = await until("a probe finds it well", async () => {
