@@ -448,10 +448,19 @@ UPDATE work SET state = 2, due_us = ?2, object = ?3 WHERE id = ?1 AND state = 1
 UPDATE work SET due_us = ?2, looks = looks + 1 WHERE id = ?1 AND state < 3
 
 -- name: work_hasten
-UPDATE work SET due_us = ?2 WHERE id = ?1 AND state = 2 AND due_us > ?2
+UPDATE work SET due_us = ?2 WHERE id = ?1 AND state = 2 AND trouble = 0 AND due_us > ?2
+
+-- name: work_trouble
+UPDATE work SET trouble = ?2 WHERE id = ?1 AND state < 3 AND trouble <> ?2
+
+-- name: work_by_hold
+SELECT id, state, trouble FROM work WHERE hold = ?1
+
+-- name: work_troubled
+SELECT count(*) FROM work JOIN item ON item.id = work.hold WHERE work.state < 3 AND trouble = ?1 AND item.state = 1
 
 -- name: work_ended
-UPDATE work SET state = 3, due_us = ?2 WHERE id = ?1 AND state < 3 AND state > 0
+UPDATE work SET state = 3, trouble = 0, due_us = ?2 WHERE id = ?1 AND state < 3 AND state > 0
 
 -- name: work_drop
 DELETE FROM work WHERE id = ?1 AND state = 0

@@ -113,6 +113,7 @@ work_is_unmeasured(struct exchange *x)
 {
 	const struct sealed *s = &x->object->opened;
 	edge_report(x->edge, EVENT_WORK_UNMEASURED, s->ticket, s->provider);
+	tell(x, WORK_UNMEASURED, s->ticket, 0);
 }
 
 void

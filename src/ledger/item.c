@@ -1,5 +1,6 @@
 /* Items: what is set aside until it is resolved, once. */
 #include "ledger/order_priv.h"
+#include "ledger/work.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -221,6 +222,8 @@ item_put(struct ledger *l, json_t *o, const struct item *i)
 	control_put_time(o, "expires", i->expires_ms * 1000);
 	if (i->account != 0)
 		control_put_name(l, o, "account_name", SQL_account_name, (int64_t)i->account);
+	if (i->kind == ITEM_HOLD)
+		work_put(l, o, i->id);
 }
 
 /* ---- before a ticket is made of it ---- */

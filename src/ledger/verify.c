@@ -6,6 +6,7 @@
 
 #include "ledger/order_priv.h"
 #include "ledger/store_kind.h"
+#include "ledger/work.h"
 #include "ticket/ticket_id.h"
 
 #include <stdarg.h>
@@ -713,7 +714,10 @@ verify_books(struct ledger *l, struct verify_sums *ret)
 	struct audit *a = calloc(1, sizeof(*a));
 	if (a == NULL)
 		abort();
-	json_t *o = audit(l, a, why) ? answer(a) : control_error("store_failed", "%s", why);
+	bool read = audit(l, a, why);
+	json_t *o = read ? answer(a) : control_error("store_failed", "%s", why);
+	if (read)
+		work_put_troubles(l, o);
 	sum_up(a, ret);
 	audit_free(a);
 	free(a);

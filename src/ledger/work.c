@@ -1,6 +1,6 @@
 #include "ledger/work.h"
 
-#include "ledger/orders.h"
+#include "ledger/order_priv.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +9,12 @@ enum work_state { WORK_NEW,
 	WORK_HELD,
 	WORK_NAMED,
 	WORK_ENDED };
+
+enum work_trouble {
+#define X(name, number, word, meaning) WORK_TROUBLE_##name = number,
+	WORK_TROUBLES(X)
+#undef X
+};
 
 enum {
 	FIRST_LOOK_S = 15,
@@ -117,7 +123,29 @@ set_aside(struct ledger *l, struct work *w)
 	return result == WORK_DONE && !known ? WORK_LATER : result;
 }
 
-/* Somebody may have resolved the hold by hand: then it is paid as he said. */
+/* UNCERTAIN: the store does not say. */
+enum resolved { RESOLVED_NO,
+	RESOLVED_YES,
+	RESOLVED_UNCERTAIN };
+
+static enum resolved
+is_resolved(struct ledger *l, const struct work *w)
+{
+	struct item i;
+	enum sql_step step = item_find(l, w->hold, &i);
+	if (step == SQL_FAILED)
+		return RESOLVED_UNCERTAIN;
+	return step == SQL_ROW && i.state > ITEM_OPEN ? RESOLVED_YES : RESOLVED_NO;
+}
+
+/* It stays as it is, for a reason. */
+static enum work_result
+is_stuck(struct ledger *l, const struct work *w, enum work_trouble why)
+{
+	return change(l, SQL_work_trouble, w->id, why) ? WORK_REFUSED : WORK_LATER;
+}
+
+/* Somebody may have resolved the hold by hand: then it is paid as he said. Any other refusal would come again: nothing is taken for paid that is not. */
 static enum work_result
 pay(struct ledger *l, const struct work *w, int64_t nano)
 {
@@ -131,7 +159,17 @@ pay(struct ledger *l, const struct work *w, int64_t nano)
 	json_t *answer = nano != 0 ? control_hold_settle(l, request) : control_hold_release(l, request);
 	json_decref(request);
 	enum work_result result = result_of(answer);
-	return result == WORK_LATER ? WORK_LATER : WORK_DONE;
+	if (result == WORK_DONE || result == WORK_LATER)
+		return result;
+	switch (is_resolved(l, w)) {
+	case RESOLVED_YES:
+		return WORK_DONE;
+	case RESOLVED_NO:
+		return is_stuck(l, w, WORK_TROUBLE_REFUSED);
+	case RESOLVED_UNCERTAIN:
+		break;
+	}
+	return WORK_LATER;
 }
 
 /* ---- what edges ask ---- */
@@ -198,6 +236,26 @@ end(struct ledger *l, const struct message_work *m)
 	return finish(l, &w, m->nano > (uint64_t)w.nano ? w.nano : (int64_t)m->nano);
 }
 
+/* Work is not over when it can't be counted: a provider may say later what it used, and somebody may settle its hold by hand. */
+static enum work_result
+unmeasured(struct ledger *l, const struct message_work *m)
+{
+	struct work w;
+	enum sql_step step = find(l, m->work, &w);
+	if (step != SQL_ROW)
+		return step == SQL_END ? WORK_REFUSED : WORK_LATER;
+	if (w.account != m->account || w.state != WORK_NAMED)
+		return WORK_REFUSED;
+	return is_stuck(l, &w, WORK_TROUBLE_UNMEASURED);
+}
+
+/* By hand. */
+static bool
+ends_by_hand(struct ledger *l, const struct work *w)
+{
+	return w->state > WORK_NEW && w->state < WORK_ENDED && is_resolved(l, w) == RESOLVED_YES && change(l, SQL_work_ended, w->id, clock_wall_us());
+}
+
 /* An edge has seen that it has ended, but not what it cost; or somebody wants it gone. Who asks again and again is not obeyed each time. */
 static enum work_result
 look(struct ledger *l, const struct message_work *m)
@@ -208,7 +266,7 @@ look(struct ledger *l, const struct message_work *m)
 		return step == SQL_END ? WORK_DONE : WORK_LATER;
 	if (w.account != m->account)
 		return WORK_REFUSED;
-	if (w.state == WORK_ENDED)
+	if (w.state == WORK_ENDED || ends_by_hand(l, &w))
 		return WORK_DONE;
 	return change(l, SQL_work_hasten, w.id, clock_wall_us() + HASTE_US) ? WORK_SHORT : WORK_LATER;
 }
@@ -224,6 +282,8 @@ ledger_work(struct ledger *l, const struct message_work *m)
 		return end(l, m);
 	case WORK_LOOK:
 		return look(l, m);
+	case WORK_UNMEASURED:
+		return unmeasured(l, m);
 	}
 	return WORK_REFUSED;
 }
@@ -285,10 +345,51 @@ ledger_work_due(struct ledger *l, uint64_t now_us, struct message_errand *ret, u
 		}
 		if (!change(l, SQL_work_looked, w.id, now_us + patience_us(&w)))
 			return false;
+		if (ends_by_hand(l, &w))
+			continue;
 		if (w.state == WORK_NAMED) {
 			fill_errand(&w, ret);
 			return true;
 		}
 		(void)!finish(l, &w, 0);
+	}
+}
+
+/* ---- what people see ---- */
+
+static const char *const troubles[] = {
+#define X(name, number, word, meaning) [number] = word,
+	WORK_TROUBLES(X)
+#undef X
+};
+
+void
+work_put(struct ledger *l, json_t *o, uint64_t hold)
+{
+	struct query *st = store_sql(&l->store, SQL_work_by_hold);
+	sql_bind(st, (int64_t)hold);
+	if (sql_step(&l->store, st) == SQL_ROW) {
+		enum work_state state = (enum work_state)sql_int(st, 1);
+		const char *word = state == WORK_ENDED ? "paid" : state < WORK_NAMED ? "begun"
+																			 : troubles[sql_int(st, 2)];
+		control_put_id(o, "request", ID_REQUEST, (uint64_t)sql_int(st, 0));
+		json_object_set_new(o, "work", json_string(word));
+	}
+	sql_reset(st);
+}
+
+void
+work_put_troubles(struct ledger *l, json_t *o)
+{
+	static const struct {
+		enum work_trouble trouble;
+		const char *member;
+	} rows[] = {{WORK_TROUBLE_UNMEASURED, "holds_of_unmeasured_work"}, {WORK_TROUBLE_REFUSED, "holds_of_refused_work"}};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int64_t count = -1; /* the store failed */
+		struct query *st = store_sql(&l->store, SQL_work_troubled);
+		sql_bind(st, rows[i].trouble);
+		(void)!sql_number(&l->store, st, &count);
+		json_object_set_new(o, rows[i].member, json_integer((json_int_t)count));
 	}
 }

@@ -6,6 +6,9 @@
  *   NAMED   it runs under this id, which edges can read and nobody else: every now and then one of them is sent to look (an errand)
  *   ENDED   what it cost is paid, the rest has come back
  *
+ * What has ended and can't be paid stays NAMED, and its hold open, for a reason that people see beside the hold (WORK_TROUBLES). It is looked at again, seldom: until
+ * that pays it, or somebody resolves the hold by hand. Then it is paid as he said.
+ *
  * Each step is repeatable by the work's id, whoever is killed in between. What stays below NAMED for an hour was never begun as far as anybody
  * knows: its edge died over it. The hold comes back. Ledger only.
  */
@@ -14,6 +17,17 @@
 
 #include "ledger/ledger_priv.h"
 #include "ticket/messages.h"
+
+/* X(NAME, number in the store, word, what it means) */
+#define WORK_TROUBLES(X) \
+	X(FINE, 0, "runs", "it has not ended yet, as far as anybody knows") \
+	X(UNMEASURED, 1, "unmeasured", "it has ended, and the provider does not say what it used") \
+	X(REFUSED, 2, "refused", "the ledger did not take what it cost")
+
+/* Beside a hold: whose work it is for, and how far that has come. */
+void work_put(struct ledger *l, json_t *o, uint64_t hold);
+/* Into a report of the ledger: how many holds stand for want of a settlement. */
+void work_put_troubles(struct ledger *l, json_t *o);
 
 /* What an edge asks, what it is answered: m.result. */
 enum work_result ledger_work(struct ledger *l, const struct message_work *m);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -120,6 +121,102 @@ nobody_ends_anothers(void **state)
 	assert_int_equal(ask(WORK_BEGIN, 13, CENT), WORK_REFUSED);
 	account = mine;
 	balance_is(99 * CENT);
+}
+
+/* ---- what can't be paid ---- */
+
+/* The one hold, as people see it. */
+static void
+hold_is(const char *state, const char *work, char ret_item[64])
+{
+	json_t *answer = world_must(&w, "{s:s}", "op", "hold.list"), *items = json_object_get(answer, "items");
+	assert_int_equal(json_array_size(items), 1);
+	json_t *o = json_array_get(items, 0);
+	assert_string_equal(json_string_value(json_object_get(o, "state")), state);
+	assert_string_equal(json_string_value(json_object_get(o, "work")), work);
+	assert_memory_equal(json_string_value(json_object_get(o, "request")), "req_", 4);
+	snprintf(ret_item, 64, "%s", json_string_value(json_object_get(o, "item")));
+	json_decref(answer);
+}
+
+static void
+troubles_are(int unmeasured, int refused)
+{
+	json_t *o = json_object();
+	work_put_troubles(w.ledger, o);
+	assert_int_equal(json_integer_value(json_object_get(o, "holds_of_unmeasured_work")), unmeasured);
+	assert_int_equal(json_integer_value(json_object_get(o, "holds_of_refused_work")), refused);
+	json_decref(o);
+}
+
+static void
+what_can_not_be_measured_says_so_until_somebody_settles_it(void **state)
+{
+	struct message_errand m;
+	uint64_t next;
+	char hold[64];
+	assert_int_equal(ask(WORK_BEGIN, 7, 10 * CENT), WORK_DONE);
+	hold_is("open", "begun", hold);
+	assert_int_equal(ask(WORK_UNMEASURED, 7, 0), WORK_REFUSED); /* it does not run */
+	assert_int_equal(name(7, "batch_x"), WORK_DONE);
+	hold_is("open", "runs", hold);
+	troubles_are(0, 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(ask(WORK_UNMEASURED, 7, 0), WORK_REFUSED);
+		hold_is("open", "unmeasured", hold);
+		troubles_are(1, 0);
+		balance_is(90 * CENT);
+	}
+	assert_int_equal(ask(WORK_LOOK, 7, 0), WORK_SHORT);
+	json_decref(world_must(&w, "{s:s,s:s,s:s,s:s,s:s}", "op", "hold.settle", "hold", hold, "cost", "0.04", "id", "by-hand", "reason", "the provider's bill"));
+	troubles_are(0, 0);
+	balance_is(96 * CENT);
+	assert_false(ledger_work_due(w.ledger, clock_wall_us() + 10000000000, &m, &next)); /* nobody is sent any more */
+	assert_int_equal(next, 0);
+	hold_is("settled", "paid", hold);
+	assert_int_equal(ask(WORK_LOOK, 7, 0), WORK_DONE);
+	assert_int_equal(ask(WORK_END, 7, 3 * CENT), WORK_DONE);
+	balance_is(96 * CENT);
+}
+
+static void
+what_was_not_measured_is_paid_when_it_is(void **state)
+{
+	char hold[64];
+	assert_int_equal(ask(WORK_BEGIN, 7, 10 * CENT), WORK_DONE);
+	assert_int_equal(name(7, "batch_x"), WORK_DONE);
+	assert_int_equal(ask(WORK_UNMEASURED, 7, 0), WORK_REFUSED);
+	assert_int_equal(ask(WORK_END, 7, 3 * CENT), WORK_DONE);
+	hold_is("settled", "paid", hold);
+	troubles_are(0, 0);
+	balance_is(97 * CENT);
+}
+
+/* The order's name is taken, by an order of other content: it will be refused each time. */
+static void
+what_is_refused_stays_open_and_says_so(void **state)
+{
+	struct message_errand m;
+	uint64_t next;
+	char hold[64], id[ID_TEXT_MAX], ref[80], account_id[ID_TEXT_MAX];
+	id_text(ID_REQUEST, 7, id);
+	id_text(ID_ACCOUNT, account, account_id);
+	snprintf(ref, sizeof ref, "work:%s:end", id);
+	json_decref(world_must(&w, "{s:s,s:s,s:s,s:s,s:s}", "op", "credit.add", "account", account_id, "amount", "0.01", "id", ref, "reason", "x"));
+	assert_int_equal(ask(WORK_BEGIN, 7, 10 * CENT), WORK_DONE);
+	assert_int_equal(name(7, "batch_x"), WORK_DONE);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(ask(WORK_END, 7, 3 * CENT), WORK_REFUSED);
+		hold_is("open", "refused", hold);
+		troubles_are(0, 1);
+		balance_is(91 * CENT);
+	}
+	assert_true(ledger_work_due(w.ledger, clock_wall_us() + 16000000, &m, &next)); /* somebody looks still */
+	json_decref(world_must(&w, "{s:s,s:s,s:s,s:s}", "op", "hold.release", "hold", hold, "id", "by-hand", "reason", "x"));
+	assert_int_equal(ask(WORK_END, 7, 3 * CENT), WORK_DONE);
+	hold_is("released", "paid", hold);
+	troubles_are(0, 0);
+	balance_is(101 * CENT);
 }
 
 /* ---- errands ---- */
@@ -256,6 +353,9 @@ main(void)
 		TEST(what_costs_nothing_comes_back),
 		TEST(nobody_pays_more_than_was_set_aside),
 		TEST(nobody_ends_anothers),
+		TEST(what_can_not_be_measured_says_so_until_somebody_settles_it),
+		TEST(what_was_not_measured_is_paid_when_it_is),
+		TEST(what_is_refused_stays_open_and_says_so),
 		TEST(it_is_looked_at_less_and_less_often),
 		TEST(what_never_got_a_name_comes_back),
 		cmocka_unit_test(killed_anywhere_it_is_paid_once),

@@ -404,10 +404,11 @@ const struct cli_command cli_commands[] = {
 		.name = "hold list",
 		.op = "hold.list",
 		.summary = "standing holds and what became of them",
-		.words = "What running requests hold is not in it: `lethe account show` has that.",
+		.words = "What running requests hold is not in it: `lethe account show` has that. Holds of batches have `work`: begun, runs, paid; or why they stand although the batch has ended: "
+				 "unmeasured (the provider doesn't say what it used) or refused (the ledger did not take it). Look up what it cost there, and `lethe hold settle` it, or `lethe hold release` it.",
 		.examples = "lethe hold list --open\n",
 		.args = {{ACCOUNT_FILTER}, {OPEN_ARG}, {LIMIT_ARG}, {AFTER_ARG}},
-		.columns = "item,account_name,state,worth,open,charged,created,expires",
+		.columns = "item,account_name,state,work,worth,open,charged,created,expires",
 		.empty = "No standing holds.",
 	},
 	{

@@ -194,7 +194,8 @@ struct message_row {
 
 enum work_order { WORK_BEGIN,
 	WORK_END,
-	WORK_LOOK /* it may have ended: send somebody. DONE: it is paid; SHORT: not yet */ };
+	WORK_LOOK, /* it may have ended: send somebody. DONE: it is paid; SHORT: not yet */
+	WORK_UNMEASURED /* it has ended, and what it cost can't be told */ };
 
 enum work_result { WORK_DONE,
 	WORK_SHORT, /* the balance does not cover it */
