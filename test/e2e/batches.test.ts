@@ -146,16 +146,22 @@ describe("whoever dies", () => {
 		await sound();
 	});
 
-	test("a ledger that is killed while batches end pays each of them once", { timeout: 60_000 }, async () => {
+	test("ledger and edges that are killed while batches are being paid pay each of them once, through an upgrade too", { timeout: 90_000 }, async () => {
 		const before = await lethe.balance(alice.id);
-		const made = [];
+		const made: { id: string }[] = [];
 		for (let i = 0; i < 8; i++) made.push(await create(client()));
 		batches.finish("completed", { input: 10, output: 100 });
-		const looked = made.map(({ id }) => client().batches.retrieve(id));
+		const looks = () => Promise.allSettled(made.map(({ id }) => client().batches.retrieve(id)));
+		const looked = looks();
 		await killed("ledger");
-		for (const batch of await Promise.all(looked)) expect(batch.status).toBe("completed");
+		await killed("edge");
+		await looked;
+		const again = looks();
+		const upgraded = await lethe.upgrade();
+		expect(upgraded.json["result"], upgraded.stdout).toBe("applied");
+		await again;
 		await killed("ledger");
-		for (const { id } of made) await client().batches.retrieve(id);
+		for (const { id } of made) expect((await client().batches.retrieve(id)).status).toBe("completed");
 		await until("each is paid", async () => before - (await lethe.balance(alice.id)) === 8 * per_batch, 40_000); // what a dead ledger was told is lost: an errand tells the next
 		await sound();
 	});
