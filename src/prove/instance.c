@@ -44,11 +44,11 @@ temporary_folder(void)
 }
 
 static json_t *
-provider_json(const struct instance *i, const char *name, const char *path)
+provider_json(const struct instance *i, const char *name, const char *dialect, const char *path)
 {
 	char url[100], ca[INSTANCE_PATH_MAX + 32];
 	snprintf(url, sizeof url, "%s://127.0.0.1:%u%s", i->kind->tls ? "https" : "http", i->provider.port, path);
-	json_t *p = json_pack("{s:s, s:s, s:s, s:b, s:b, s:[{s:s}], s:[s]}", "name", name, "dialect", name, "url", url, "objects", strcmp(name, "gemini") != 0, "completions", !strcmp(name, "openai"), "keys", "env", KEY_VARIABLE,
+	json_t *p = json_pack("{s:s, s:s, s:s, s:b, s:b, s:[{s:s}], s:[s]}", "name", name, "dialect", dialect, "url", url, "objects", strcmp(dialect, "gemini") != 0, "completions", !strcmp(dialect, "openai"), "keys", "env", KEY_VARIABLE,
 		"pass_headers", PROVE_HEADER);
 	snprintf(ca, sizeof ca, "%s/certificate.pem", i->folder);
 	if (i->kind->tls)
@@ -61,6 +61,14 @@ model_json(const char *id, const char *provider)
 {
 	return json_pack("{s:s, s:s, s:i, s:i, s:[{s:s, s:s, s:s}]}", "id", id, "provider", provider, "context", 100000, "output", 10000, "prices", "from",
 		"2026-01-01", "input", "1.00", "output", "2.00");
+}
+
+/* One that fails before the first byte of its answer is followed by the other, and what it said is forgotten. */
+static json_t *
+two_targets_json(const char *id, const char *first, const char *second)
+{
+	return json_pack("{s:s, s:i, s:i, s:[{s:s, s:s, s:s}], s:[{s:s}, {s:s}]}", "id", id, "context", 100000, "output", 10000, "prices", "from", "2026-01-01", "input",
+		"1.00", "output", "2.00", "targets", "provider", first, "provider", second);
 }
 
 /* Of what it answers nothing can be counted: audio as such. */
@@ -89,10 +97,11 @@ write_config(const struct instance *i)
 	snprintf(drain, sizeof drain, "%ums", 1000 + i->version);
 	snprintf(path, sizeof path, "%s/lethe.yaml", i->folder);
 	snprintf(log, sizeof log, "%s/lethe.log", i->folder);
-	json_t *c = json_pack("{s:i, s:{s:s, s:s}, s:{s:s}, s:{s:i, s:i}, s:{s:s, s:s, s:s, s:s, s:s}, s:[o,o,o], s:[o,o,o,o,o]}", "edges", INSTANCE_EDGES, "log", "file", log,
+	json_t *c = json_pack("{s:i, s:{s:s, s:s}, s:{s:s}, s:{s:i, s:i}, s:{s:s, s:s, s:s, s:s, s:s}, s:[o,o,o,o], s:[o,o,o,o,o,o]}", "edges", INSTANCE_EDGES, "log", "file", log,
 		"level", "info", "metrics", "listen", "127.0.0.1:0", "limits", "body_bytes", PROVE_BODY_LIMIT, "websocket_message_bytes", PROVE_BODY_LIMIT, "timeouts", "first_byte", "4s", "between_bytes", "2s",
-		"drain", drain, "websocket_idle", "2s", "websocket_close", "1s", "providers", provider_json(i, "openai", "/v1"), provider_json(i, "anthropic", "/v1"), provider_json(i, "gemini", "/v1beta"), "models",
-		model_json("c", "openai"), model_json("r", "openai"), model_json("m", "anthropic"), model_json("g", "gemini"), flat_model_json("f", "openai"));
+		"drain", drain, "websocket_idle", "2s", "websocket_close", "1s", "providers", provider_json(i, "openai", "openai", "/v1"), provider_json(i, "second", "openai", "/v1"), provider_json(i, "anthropic", "anthropic", "/v1"),
+		provider_json(i, "gemini", "gemini", "/v1beta"), "models",
+		model_json("c", "openai"), model_json("r", "openai"), model_json("m", "anthropic"), model_json("g", "gemini"), flat_model_json("f", "openai"), two_targets_json("t", "openai", "second"));
 	json_t *listen = listen_json(i);
 	bool written = c && listen && json_object_update(c, listen) == 0;
 	if (written) /* the report says which memory it was */
