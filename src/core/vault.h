@@ -24,7 +24,7 @@ enum vault_grade {
 enum {
 	VAULT_BLOCK_MIN = 64,
 	VAULT_BLOCK_MAX = 1 << 20,
-	VAULT_FIRST_SEGMENT = 2 << 20, /* small, so that an idle edge stays small */
+	VAULT_FIRST_SEGMENT = 1 << 20, /* small, so that an idle edge stays small */
 	VAULT_SEGMENT = 16 << 20,
 	VAULT_IDLE_MS = 30000, /* an empty segment (never the first) is given back after this */
 };
@@ -75,6 +75,8 @@ must_check bool vault_add_segment(struct vault *v, int fd, size_t bytes);
  * caller remembers that it has asked.
  */
 size_t vault_wants_segment(const struct vault *v);
+/* Segments behind the first are mapped, and all that is used, with some room, would fit into that one. */
+bool vault_is_spread(const struct vault *v);
 /* One more segment would be taken: the bound is not reached. */
 bool vault_can_grow(const struct vault *v);
 

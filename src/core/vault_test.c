@@ -171,7 +171,7 @@ blocks_stay_apart_and_come_zeroed_in_any_order_of_use(void **state)
 	assert_int_equal(facts_of(v).used_bytes, 0);
 	assert_true(facts_of(v).peak_bytes > MIB);
 	vault_slabs_trim(v);
-	for (int i = 0; i < 2 + 16 + 3; i++)
+	for (int i = 0; i < (VAULT_FIRST_SEGMENT + VAULT_SEGMENT + 3 * MIB) / VAULT_BLOCK_MAX; i++)
 		assert_non_null(vault_alloc(v, VAULT_BLOCK_MAX)); /* all has grown together again */
 	assert_null(vault_alloc(v, 1));
 	vault_close(&v);
@@ -264,17 +264,15 @@ nobody_can_shrink_a_segment_that_was_handed_over(void **state)
 static void
 a_vault_asks_for_segments_while_room_is_low_and_up_to_its_bound(void **state)
 {
-	struct vault *v = vault_open(VAULT_PLAIN, 16 * MIB, 2 * MIB);
-	void *held[18];
+	struct vault *v = vault_open(VAULT_PLAIN, VAULT_SEGMENT, VAULT_FIRST_SEGMENT);
+	void *held[(VAULT_FIRST_SEGMENT + VAULT_SEGMENT) / VAULT_BLOCK_MAX];
 	size_t count = 0;
 
 	assert_int_equal(vault_wants_segment(v), VAULT_FIRST_SEGMENT);
 	assert_null(vault_alloc(v, 100));
 	assert_true(vault_add_segment(v, -1, VAULT_FIRST_SEGMENT));
-	assert_int_equal(vault_wants_segment(v), 0);
-	held[count++] = vault_alloc(v, VAULT_BLOCK_MAX);
-	assert_int_equal(vault_wants_segment(v), 0);
-	held[count++] = vault_alloc(v, VAULT_BLOCK_MAX);
+	for (; count < VAULT_FIRST_SEGMENT / VAULT_BLOCK_MAX; held[count++] = vault_alloc(v, VAULT_BLOCK_MAX))
+		assert_int_equal(vault_wants_segment(v), 0);
 	assert_int_equal(vault_wants_segment(v), VAULT_SEGMENT);
 	assert_null(vault_alloc(v, 1));
 	assert_true(vault_add_segment(v, -1, VAULT_SEGMENT));
@@ -311,12 +309,11 @@ static void
 an_empty_segment_is_given_back_after_its_time_but_never_the_first(void **state)
 {
 	struct vault *v = vault_with(VAULT_PLAIN, 64 * MIB, 0, VAULT_FIRST_SEGMENT);
-	void *low[2] = {vault_alloc(v, VAULT_BLOCK_MAX), vault_alloc(v, VAULT_BLOCK_MAX)};
+	void *low = vault_alloc(v, VAULT_FIRST_SEGMENT);
 
 	assert_true(vault_add_segment(v, -1, VAULT_SEGMENT));
 	char *high = vault_alloc(v, 100);
-	vault_free(v, low[0], VAULT_BLOCK_MAX);
-	vault_free(v, low[1], VAULT_BLOCK_MAX);
+	vault_free(v, low, VAULT_FIRST_SEGMENT);
 	vault_tend(v, 1000);
 	vault_tend(v, 1000 + 2 * VAULT_IDLE_MS);
 	assert_int_equal(facts_of(v).segments, 2); /* not empty */
@@ -333,7 +330,7 @@ an_empty_segment_is_given_back_after_its_time_but_never_the_first(void **state)
 	assert_int_equal(facts_of(v).segments, 1);
 
 	assert_true(vault_add_segment(v, -1, VAULT_SEGMENT)); /* the slot can be used again */
-	for (int i = 0; i < 18; i++)
+	for (int i = 0; i < (VAULT_FIRST_SEGMENT + VAULT_SEGMENT) / VAULT_BLOCK_MAX; i++)
 		assert_non_null(vault_alloc(v, VAULT_BLOCK_MAX));
 	vault_close(&v);
 }

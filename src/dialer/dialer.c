@@ -5,10 +5,12 @@
 #include "ticket/port.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LINGER_MS = 3500 }; /* after the supervisor: as long as edges may need connections for what still runs */
+enum { LINGER_MS = 3500, /* after the supervisor: as long as edges may need connections for what still runs */
+	REST_MS = 10000 /* nobody is dialled for so long: memory goes back */ };
 
 struct edge_peer {
 	struct port port;
@@ -23,7 +25,7 @@ struct dialer {
 	struct port supervisor, scribe;
 	struct edge_peer *edge;
 	uint32_t edge_count;
-	struct timer linger;
+	struct timer linger, rest;
 	bool orphaned;
 };
 
@@ -36,6 +38,13 @@ report(struct dialer *d, enum event_id event, uint64_t number)
 	m.numbers[0] = number;
 	(void)!port_send(
 		&d->scribe, &m, sizeof m, -1); /* a report that can't be taken is lost; nothing depends on it */
+}
+
+/* What many dials at once have taken of memory goes back to the kernel behind them. */
+static void
+rested(struct timer *t)
+{
+	(void)malloc_trim(0);
 }
 
 /* ---- edges ---- */
@@ -61,6 +70,7 @@ edge_answer(struct dials *dials, void *asker, const struct message_connected *m,
 {
 	struct dialer *d = container_of(dials, struct dialer, dials);
 	struct edge_peer *e = asker;
+	timer_arm(&d->loop, &d->rest, d->loop.now_ms + REST_MS, rested);
 	e->dialing--;
 	if (m->result == CONNECT_NAME && d->names.name[m->provider].refused_inner)
 		report(d, EVENT_ADDRESS_REFUSED, catalogue_provider(d->catalogue, m->provider)->id);

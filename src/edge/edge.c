@@ -1,4 +1,5 @@
 #include "edge/edge_priv.h"
+#include "edge/upstream.h"
 
 #include "core/ipc.h"
 #include "edge/door.h"
@@ -234,6 +235,7 @@ tick(struct timer *t)
 	struct vault_facts facts;
 	e->wall_offset_ms = clock_wall_us() / 1000 - e->loop.now_ms;
 	refresh_date(e);
+	upstream_thin(e);
 	vault_tend(e->vault, e->loop.now_ms);
 	visitors_tend(e->visitors, e->loop.now_ms);
 	byok_tend(e);

@@ -1,4 +1,5 @@
 #include "edge/edge_priv.h"
+#include "edge/upstream.h"
 
 #include "edge/duplex.h"
 #include "edge/h2_up.h"
@@ -180,6 +181,24 @@ upstream_rest(struct edge *e)
 			list_add(&pool->idle, u);
 		}
 	}
+}
+
+/*
+ * A connection that nobody has used for a while may be all that lies in a segment: 16 MiB that can't be given back as long as it does. What is in use
+ * keeps a busy edge from coming here.
+ */
+void
+upstream_thin(struct edge *e)
+{
+	enum { RESTED_MS = 10000 };
+	if (!vault_is_spread(e->vault))
+		return;
+	for (uint32_t i = 0; i < e->p->catalogue->provider_count; i++)
+		for (struct upstream *u = e->pool[i].idle, *next; u; u = next) {
+			next = u->next;
+			if (u->timer.at_ms <= e->loop.now_ms + UPSTREAM_IDLE_MS - RESTED_MS)
+				upstream_close(u);
+		}
 }
 
 void

@@ -7,11 +7,13 @@
 #include "core/ipc.h"
 #include "ticket/messages.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
+	REST_MS = 10000, /* nothing to book for so long: memory goes back */
 	ORPHAN_PATIENCE_MS = 4000, /* supervisor gone: so long may edges take to end */
 	START_AGAIN_MS = 1000,
 	ERRANDS_AT_ONCE = 16,
@@ -46,6 +48,7 @@ struct process {
 	enum mood mood;
 	bool handed; /* edges may be another's by now: what their arrows say here means nothing */
 	uint64_t orphaned_ms;
+	uint64_t rest_due_ms; /* 0: nothing was booked since the last */
 	int supervisor_fd, wake_fd, control_fd;
 	uint32_t errands; /* that were sent: whose turn it is */
 	uint32_t edge_count;
@@ -405,6 +408,25 @@ look_at_polls(struct process *p, const struct pollfd *polls, size_t count)
 	clients_tend(&p->clients, now_ms);
 }
 
+/* What many tickets at once have taken of memory goes back to the kernel when none has come for a while. */
+static void
+rest(struct process *p, uint64_t now_ms)
+{
+	if (p->rest_due_ms == 0 || now_ms < p->rest_due_ms)
+		return;
+	p->rest_due_ms = 0;
+	(void)malloc_trim(0);
+}
+
+static int
+until_rest(const struct process *p, uint64_t now_ms, int wait_ms)
+{
+	if (p->rest_due_ms == 0)
+		return wait_ms;
+	int left_ms = p->rest_due_ms > now_ms ? (int)(p->rest_due_ms - now_ms) : 0;
+	return wait_ms < 0 || left_ms < wait_ms ? left_ms : wait_ms;
+}
+
 static void
 wait_for_something(struct process *p)
 {
@@ -415,7 +437,7 @@ wait_for_something(struct process *p)
 	uint64_t now_ms = clock_monotonic_ms();
 	int wait_ms = ledger_wait_ms(p->ledger, now_ms);
 	size_t count = fill_polls(p, polls, now_ms, &wait_ms);
-	int ready = poll(polls, count, wait_ms);
+	int ready = poll(polls, count, until_rest(p, now_ms, wait_ms));
 	if (sleeps)
 		board_sleep_end(p->board);
 	if (ready > 0)
@@ -462,8 +484,11 @@ serve(struct process *p)
 {
 	for (;;) {
 		uint64_t now_ms = clock_monotonic_ms();
-		if (ledger_wait_ms(p->ledger, now_ms) == 0)
+		if (ledger_wait_ms(p->ledger, now_ms) == 0) {
 			ledger_round(p->ledger, now_ms);
+			p->rest_due_ms = now_ms + REST_MS;
+		}
+		rest(p, now_ms);
 		if (p->mood == SERVING) {
 			ledger_chores_when_due(p->ledger, now_ms);
 			ledger_reconcile_when_due(p->ledger, now_ms);

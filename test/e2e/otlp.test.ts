@@ -1,7 +1,7 @@
 // Spans: what a collector of OpenTelemetry gets, and what becomes of them while it is away, slow, or refuses.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { tickets } from "../harness/books.ts";
@@ -137,6 +137,30 @@ test("each request that is booked is a span, with the numbers of its ticket and 
 	expect(value(bad, "error.type")).toEqual({ stringValue: "PROVIDER_ERROR" });
 	expect(collector.bodies.join()).not.toContain(mark);
 	await until("they are counted", async () => (await counter(at, "lethe_otlp_spans_sent_total")) === 2);
+});
+
+test("the client's trace context goes on to the provider as it is, and is kept nowhere", async () => {
+	const at = await begin();
+	const trace = "4bf92f3577b34da6a3ce929d0e0e4736", parent = "00f067aa0ba902b7", state = "vendorspecific=t61rcWkgMzE";
+	const headers = { traceparent: `00-${trace}-${parent}-01`, tracestate: state };
+	const streamed = await at.lethe.client(at.customer.key).chat.completions.create({ model: "exact", stream: true, messages: [{ role: "user", content: "hi" }] }, { headers: { ...headers, "x-sim": "tag=traced" } });
+	for await (const chunk of streamed) expect(chunk.object).toBe("chat.completion.chunk");
+	await at.lethe.client(at.customer.key).chat.completions.create({ model: "exact", messages: [{ role: "user", content: "hi" }] }, { headers: { ...headers, "x-sim": "status=500" } }).catch(() => undefined);
+	const head = (await at.sim.last("traced")).head.toLowerCase();
+	expect(head).toContain(`\r\ntraceparent: ${headers.traceparent}\r\n`);
+	expect(head).toContain(`\r\ntracestate: ${state.toLowerCase()}\r\n`);
+	await until("both spans are there", () => collector.spans.length >= 2);
+	await until("both are booked", () => tickets(at.lethe).length >= 2);
+	const metrics = await (await fetch(`${readFileSync(join(at.lethe.data, "endpoint.metrics"), "utf8").trim()}/metrics`)).text();
+	const written = readdirSync(at.lethe.dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+	expect(written.length).toBeGreaterThan(3);
+	// As text, and a trace's and a span's id as the bytes that they stand for.
+	const forms = [trace, parent, state].map((text) => Buffer.from(text)).concat([trace, parent].map((hex) => Buffer.from(hex, "hex")));
+	for (const form of forms) {
+		expect(Buffer.from(collector.bodies.join()).includes(form)).toBe(false);
+		expect(Buffer.from(metrics).includes(form)).toBe(false);
+		for (const path of written) expect(readFileSync(path).includes(form), path).toBe(false);
+	}
 });
 
 test("while it is away or says that it is busy, spans wait, and none is lost", async () => {
