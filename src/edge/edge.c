@@ -235,12 +235,12 @@ tick(struct timer *t)
 	struct vault_facts facts;
 	e->wall_offset_ms = clock_wall_us() / 1000 - e->loop.now_ms;
 	refresh_date(e);
-	upstream_thin(e);
 	vault_tend(e->vault, e->loop.now_ms);
 	visitors_tend(e->visitors, e->loop.now_ms);
 	byok_tend(e);
 	admit_tick(e);
 	door_tell(e);
+	upstream_thin(e);
 	vault_facts(e->vault, &facts);
 	count_set(e->p->counters, vault_used_bytes, facts.used_bytes);
 	count_set(e->p->counters, vault_mapped_bytes, facts.mapped_bytes);

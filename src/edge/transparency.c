@@ -1,5 +1,6 @@
 #include "edge/transparency.h"
 
+#include "ticket/circuit.h"
 #include "ticket/ticket_fields.h"
 
 #include <assert.h>
@@ -127,11 +128,17 @@ transparency_answer(struct exchange *x, const struct http1_head *h)
 		exchange_end(x, END_NOT_FOUND);
 		return;
 	}
+	/* The machine is as it was when this process began; who answers changes, and is known here. */
+	struct edge_process now = *p;
+	if (p->circuits) {
+		now.machine.fact[MACHINE_PROVIDERS].number = circuits_troubled(p->circuits, p->catalogue, x->edge->loop.now_ms);
+		now.machine.fact[MACHINE_PROVIDERS].state = now.machine.fact[MACHINE_PROVIDERS].number ? FACT_WARN : FACT_OK;
+	}
 	struct text body = text_on(x->edge->head_out + HEAD_OUT_BYTES / 2, HEAD_OUT_BYTES / 2);
 	if (html)
-		write_html(&body, p);
+		write_html(&body, &now);
 	else
-		write_json(&body, p);
+		write_json(&body, &now);
 	assert(!body.cut);
 	answer_page(x, html ? SPAN("content-type: text/html; charset=utf-8\r\ncontent-security-policy: default-src 'none'; style-src 'unsafe-inline'\r\n") : SPAN("content-type: application/json\r\n"),
 		(struct span){body.at, body.len});

@@ -415,6 +415,7 @@ rest(struct process *p, uint64_t now_ms)
 	if (p->rest_due_ms == 0 || now_ms < p->rest_due_ms)
 		return;
 	p->rest_due_ms = 0;
+	store_rest(&p->ledger->store);
 	(void)malloc_trim(0);
 }
 
@@ -484,10 +485,8 @@ serve(struct process *p)
 {
 	for (;;) {
 		uint64_t now_ms = clock_monotonic_ms();
-		if (ledger_wait_ms(p->ledger, now_ms) == 0) {
-			ledger_round(p->ledger, now_ms);
+		if (ledger_wait_ms(p->ledger, now_ms) == 0 && ledger_round(p->ledger, now_ms) > 0)
 			p->rest_due_ms = now_ms + REST_MS;
-		}
 		rest(p, now_ms);
 		if (p->mood == SERVING) {
 			ledger_chores_when_due(p->ledger, now_ms);

@@ -45,6 +45,13 @@ store_error(const struct store *s)
 }
 
 void
+store_rest(struct store *s)
+{
+	if (s->kind != NULL && s->kind->rest != NULL)
+		(void)!s->kind->exec(s, s->kind->rest);
+}
+
+void
 store_breathe(struct store *s, void (*breathe)(void *arg), void *arg)
 {
 	s->breathe = breathe;

@@ -71,6 +71,9 @@ const char *store_error(const struct store *s);
 /* Called every now and then while a statement of this connection takes long. */
 void store_breathe(struct store *s, void (*breathe)(void *arg), void *arg);
 
+/* Between transactions, when nothing is to be done for a while: what is cached goes back to malloc. */
+void store_rest(struct store *s);
+
 /* False: not begun; nothing to roll back. */
 must_check bool store_begin(struct store *s);
 /*

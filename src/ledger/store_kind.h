@@ -19,6 +19,7 @@ struct store_kind {
 	void (*breathe)(struct store *s); /* from now on, during long statements */
 
 	bool (*exec)(struct store *s, const char *sql);
+	const char *rest; /* gives cached memory back; NULL: there is none */
 	bool (*in_transaction)(const struct store *s);
 	const char *snapshot; /* begins one */
 	bool (*has_column)(struct store *s, const char *table, const char *name);

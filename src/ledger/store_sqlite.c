@@ -373,6 +373,7 @@ const struct store_kind store_sqlite = {
 	.breathe = set_breathe,
 	.exec = exec,
 	.in_transaction = in_transaction,
+	.rest = "PRAGMA shrink_memory",
 	.snapshot = "BEGIN",
 	.has_column = has_column,
 	.prepare = prepare,

@@ -290,6 +290,7 @@ static const struct {
 	LOOK(DATA_STORE, "data on disk", doctor_look_at_store),
 	LOOK(CLOCK, "clock", look_at_clock),
 	LOOK(CERTIFICATES, "certificates", doctor_look_at_certificates),
+	LOOK(PROVIDERS, "providers", doctor_look_at_providers),
 };
 
 void

@@ -5,6 +5,7 @@
 #ifndef PROC_DOCTOR_H
 #define PROC_DOCTOR_H
 
+#include "ticket/circuit.h"
 #include "ticket/machine.h"
 
 struct tls_files;
@@ -22,6 +23,9 @@ struct doctor {
 	const char *data_dir; /* may not exist yet */
 	const struct tls_files *tls; /* certificates and keys of ours; NULL: no configuration to look at, or no TLS in it */
 	bool configured; /* a configuration was looked at */
+	/* What edges know of providers; NULL: no server of ours runs here. */
+	const struct catalogue *catalogue;
+	const struct circuits *circuits;
 	const char *tls_why; /* its files can't be read: why; NULL: they can */
 };
 

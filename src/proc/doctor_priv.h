@@ -19,6 +19,7 @@ void doctor_look_at_mode(const struct doctor *d, struct fact *f);
 void doctor_look_at_store(const struct doctor *d, struct fact *f);
 
 /* doctor_tls.c */
+void doctor_look_at_providers(const struct doctor *d, struct fact *f);
 void doctor_look_at_certificates(const struct doctor *d, struct fact *f);
 
 #endif

@@ -180,6 +180,23 @@ what_changes_is_looked_at_again_and_the_rest_stays(void **state)
 	assert_int_equal(m.fact[MACHINE_SWAP].state, FACT_WARN);
 }
 
+static void
+providers_are_asked_by_nobody_and_counted_where_a_server_knows_of_them(void **state)
+{
+	static struct circuits circuits;
+	static const struct catalogue catalogue; /* no provider: nobody who could fail */
+	struct fact f[MACHINE_FACT_COUNT];
+	struct doctor d = {.root = root, .data_dir = data_dir};
+	doctor_facts(&d, f);
+	assert_int_equal(f[MACHINE_PROVIDERS].state, FACT_OK);
+	assert_non_null(strstr(f[MACHINE_PROVIDERS].value, "--network"));
+	d.catalogue = &catalogue;
+	d.circuits = &circuits;
+	doctor_facts(&d, f);
+	assert_int_equal(f[MACHINE_PROVIDERS].number, 0);
+	assert_null(strstr(f[MACHINE_PROVIDERS].value, "--network"));
+}
+
 int
 main(void)
 {
@@ -189,6 +206,7 @@ main(void)
 		cmocka_unit_test(the_data_directory_is_closed_to_others_and_keeps_what_it_is_given),
 		cmocka_unit_test(a_certificate_that_ends_soon_or_whose_key_is_open_is_told_of),
 		cmocka_unit_test(what_changes_is_looked_at_again_and_the_rest_stays),
+		cmocka_unit_test(providers_are_asked_by_nobody_and_counted_where_a_server_knows_of_them),
 	};
 	setenv("LETHE_TEST_KEY", "x", 1);
 	if (sodium_init() < 0 || !mkdtemp(root))

@@ -63,7 +63,7 @@ machine_watch(struct supervisor *s)
 	/* A clock that was set back makes it look as well. */
 	if (!s->plan->look || (m.looked_ms && now_ms - m.looked_ms < MACHINE_AGAIN_MS))
 		return;
-	s->plan->look(s->plan, s->now ? s->now->tls : NULL, m.looked_ms != 0, &m);
+	s->plan->look(s->plan, s->now ? s->now->tls : NULL, shared_circuits(&s->shared, s->plan->edges * s->generation_count), m.looked_ms != 0, &m);
 	tell(&m, told);
 }
 

@@ -228,9 +228,9 @@ min32(uint32_t a, uint32_t b)
 
 /* For the supervisor, which links neither command line nor doctor. */
 static void
-look(const struct supervisor_plan *plan, const struct tls_files *tls, bool again, struct machine *ret)
+look(const struct supervisor_plan *plan, const struct tls_files *tls, const struct circuits *circuits, bool again, struct machine *ret)
 {
-	doctor_look(&(struct doctor){.root = "", .data_dir = plan->data_dir, .tls = tls, .configured = true}, again, ret);
+	doctor_look(&(struct doctor){.root = "", .data_dir = plan->data_dir, .tls = tls, .configured = true, .catalogue = plan->catalogue, .circuits = circuits}, again, ret);
 }
 
 static bool

@@ -206,6 +206,15 @@ shared_processes(const struct shared *s, uint32_t edges)
 	return (void *)((char *)s->counters + (size_t)edges * COUNTERS_STRIDE);
 }
 
+const struct circuits *
+shared_circuits(const struct shared *s, uint32_t edges)
+{
+	struct stat st;
+	if (fstat(s->counters_fd, &st) != 0 || (size_t)st.st_size != counters_bytes(edges))
+		return NULL;
+	return (const void *)((const char *)s->counters + circuits_at(edges));
+}
+
 /* ---- children ---- */
 
 static void *

@@ -57,6 +57,8 @@ must_check struct tally *shared_map_tally(int fd, const struct catalogue *c, boo
  * nothing is left mapped.
  */
 must_check bool shared_map_pair(const int fds[2], const size_t bytes[2], bool write, const struct catalogue **ret_catalogue, struct tally **ret_tally);
+/* Of the supervisor itself; NULL: an older build made the memory, without them. */
+const struct circuits *shared_circuits(const struct shared *s, uint32_t edges);
 void shared_unmap_pair(const struct catalogue *c, struct tally **t);
 
 #endif

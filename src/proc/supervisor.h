@@ -96,7 +96,7 @@ struct supervisor_plan {
 	struct supervisor_plan *(*again)(const struct supervisor_plan *now, struct plan_report *report);
 	void (*drop)(struct supervisor_plan *plan);
 	/* What the machine gives; again: only what changes in it. tls: the files in force. NULL: nobody looks. */
-	void (*look)(const struct supervisor_plan *plan, const struct tls_files *tls, bool again, struct machine *ret);
+	void (*look)(const struct supervisor_plan *plan, const struct tls_files *tls, const struct circuits *circuits, bool again, struct machine *ret);
 };
 
 /*

@@ -195,3 +195,32 @@ circuit_rest(struct circuit *c, uint64_t now_ms, uint64_t rest_ms)
 		if (swap(c, &word, to)) /* who says when to come again answers: a probe has found that out */
 			return;
 }
+
+static bool
+is_troubled(const struct circuits *all, uint64_t id, uint64_t now_ms)
+{
+	const struct circuit *c = circuit_find(all, id);
+	switch (c ? circuit_state(c, now_ms) : CIRCUIT_CLOSED) {
+	case CIRCUIT_OPEN:
+	case CIRCUIT_REFUSED:
+	case CIRCUIT_PROBING:
+		return true;
+	case CIRCUIT_CLOSED:
+	case CIRCUIT_RESTING: /* it answers, and says when again */
+	case CIRCUIT_STATE_COUNT:
+		return false;
+	}
+	return false;
+}
+
+uint32_t
+circuits_troubled(const struct circuits *all, const struct catalogue *c, uint64_t now_ms)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < c->target_count; i++)
+		count += is_troubled(all, circuit_target_id(catalogue_target(c, i)->id), now_ms);
+	for (uint32_t i = 0; i < c->provider_count; i++)
+		for (uint32_t k = 0; k < catalogue_provider(c, i)->key_count; k++)
+			count += is_troubled(all, circuit_key_id(catalogue_provider(c, i)->id, k), now_ms);
+	return count;
+}

@@ -8,6 +8,7 @@
 #define TICKET_CIRCUIT_H
 
 #include "core/base.h"
+#include "ticket/catalogue.h"
 
 #include <stdatomic.h>
 
@@ -62,6 +63,9 @@ circuit_key_id(uint32_t provider, uint32_t key)
 struct circuit *circuit_of(struct circuits *c, uint64_t id);
 /* The row of this id, or NULL. */
 const struct circuit *circuit_find(const struct circuits *c, uint64_t id);
+
+/* How many targets and keys of this catalogue are open, refused or being probed: asked after others, if at all. */
+uint32_t circuits_troubled(const struct circuits *all, const struct catalogue *c, uint64_t now_ms);
 
 /* May it be asked before those that may not? True as well when the time has come for a probe, which circuit_claim() takes. */
 bool circuit_may(const struct circuit *c, uint64_t now_ms);

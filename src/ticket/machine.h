@@ -25,7 +25,8 @@
 	X(DATA_MODE, "data_directory", AGAIN, "its permission bits") \
 	X(DATA_STORE, "data_store", ONCE, "microseconds that the data directory's disk takes to keep a page for good; 0: it does not keep it") \
 	X(CLOCK, "clock", AGAIN, "1: synchronised") \
-	X(CERTIFICATES, "certificates", AGAIN, "seconds until the first of our certificates expires; 0: expired, or there is none")
+	X(CERTIFICATES, "certificates", AGAIN, "seconds until the first of our certificates expires; 0: expired, or there is none") \
+	X(PROVIDERS, "providers", AGAIN, "targets and keys of providers that fail or refuse now; 0: none")
 
 enum machine_fact {
 #define X(NAME, label, when, number) MACHINE_##NAME,

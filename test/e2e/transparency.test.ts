@@ -60,6 +60,23 @@ test("its facts are the doctor's numbers and those of the metrics", async () => 
 	expect(numbers.get("kernel")).toBe(told.facts.find((f) => f.fact === "kernel")!.number);
 });
 
+test("who does not answer is counted, until it does", async () => {
+	const ask = (script: string) =>
+		fetch(`${w.lethe.url}/v1/chat/completions`, {
+			method: "POST",
+			headers: { authorization: `Bearer ${w.customer.key}`, "content-type": "application/json", "x-sim": script },
+			body: JSON.stringify({ model: "exact", messages: [{ role: "user", content: "hi" }] }),
+		}).then((answer) => answer.text());
+	const providers = async () => ((await (await page()).json()) as Page).facts.find((f) => f.fact === "providers");
+	expect(await providers()).toEqual({ fact: "providers", state: "ok", number: 0 });
+	for (let i = 0; i < 3; i++) await ask("status=500");
+	expect(await providers()).toEqual({ fact: "providers", state: "warn", number: 1 });
+	await until("it is found well again", async () => {
+		await ask("chunks=1");
+		return (await providers())!.number === 0;
+	}, 30_000);
+});
+
 test("a browser gets a page without anything to load or run", async () => {
 	const answer = await page("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8");
 	expect(answer.headers.get("content-type")).toBe("text/html; charset=utf-8");
