@@ -191,6 +191,7 @@ error_write_event(struct text *t, enum endpoint endpoint, const struct error_say
 {
 	switch (endpoint) {
 	case ENDPOINT_RESPONSES:
+	case ENDPOINT_RESPONSES_KEPT:
 		responses_event(t, e);
 		return;
 	case ENDPOINT_REALTIME:

@@ -72,7 +72,7 @@ static enum lines_error
 judge(const struct lines_scan *s, const struct request_facts *f)
 {
 	const struct lines_facts *r = &s->result;
-	if (f->stream)
+	if (f->stream || f->background)
 		return LINES_STREAM;
 	if (f->object_count)
 		return LINES_OBJECTS;

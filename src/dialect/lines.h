@@ -29,8 +29,8 @@ enum { LINES_MAX = 50000, /* the providers' bounds */
 	X(NO_PARAMS, "it needs one \"params\", an object.") \
 	X(OTHER_URL, "its \"url\" is another than that of the lines before; all must be the same.") \
 	X(OTHER_MODEL, "its model is another than that of the requests before; all must be the same. Make a batch for each model.") \
-	X(STREAM, "\"stream\" is of no use in a batch; leave it out.") \
-	X(OBJECTS, "a request of a batch can't name files; put their content into it.") \
+	X(STREAM, "\"stream\" and \"background\" are of no use in a batch; leave them out.") \
+	X(OBJECTS, "a request of a batch can't name files, or earlier responses; put their content into it.") \
 	X(TOOLS, "the provider's own tools can't be used in a batch here; leave them out.") \
 	X(STORE, "the answer would be kept at the provider; put \"store\": false into its body.") \
 	X(FAST, "\"speed\" has no meaning in a batch; leave it out.") \

@@ -64,7 +64,7 @@ what_would_have_to_be_changed_is_refused(void **state)
 		{CHAT(HI) "\n" CHAT("{\"model\":\"n\",\"messages\":[{\"role\":\"user\",\"content\":\"\"}]}"), LINES_OTHER_MODEL, NULL},
 		{CHAT(HI) "\n{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\"body\":{\"model\":\"m\",\"input\":\"x\"}}", LINES_OTHER_URL, NULL},
 		{"{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/responses\",\"body\":{\"model\":\"m\",\"input\":\"x\"}}", LINES_STORE, NULL},
-		{"{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/responses\",\"body\":{\"model\":\"m\",\"input\":\"x\",\"store\":false,\"previous_response_id\":\"resp_1\"}}", LINES_BODY, NULL},
+		{"{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/responses\",\"body\":{\"model\":\"m\",\"input\":\"x\",\"store\":false,\"previous_response_id\":\"resp_1\"}}", LINES_OBJECTS, NULL},
 		{"{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/responses\",\"body\":{\"model\":\"m\",\"input\":\"x\",\"store\":false}}", LINES_OK, NULL},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)

@@ -6,6 +6,7 @@
 static const struct meter_language *const languages[ENDPOINT_COUNT] = {
 	[ENDPOINT_CHAT_COMPLETIONS] = &meter_chat,
 	[ENDPOINT_RESPONSES] = &meter_responses,
+	[ENDPOINT_RESPONSES_KEPT] = &meter_responses,
 	[ENDPOINT_MESSAGES] = &meter_messages,
 	[ENDPOINT_MESSAGES_COUNT_TOKENS] = &meter_messages,
 	[ENDPOINT_GENERATE_CONTENT] = &meter_gemini,

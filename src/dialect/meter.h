@@ -34,6 +34,16 @@ struct meter_leg {
 	uint8_t model_len;
 };
 
+/* A response as the provider keeps it: ids that stand in the response itself, none that its content says. Lengths are 0 where none came. */
+struct meter_stored {
+	struct meter_id {
+		uint8_t len;
+		char at[METER_MODEL_MAX];
+	} own, previous, conversation;
+	bool ended; /* by its status nothing more comes of it */
+	bool failed;
+};
+
 struct meter {
 	struct usage usage; /* last word on what the asked model consumed, normalised; USAGE_REPORTED says whether there was one */
 	const struct meter_leg *legs; /* within state */
@@ -51,6 +61,7 @@ struct meter {
 	uint64_t events; /* events that carried output */
 	uint32_t images; /* that came */
 	uint32_t echoes; /* events that were like the one before them (echo.h) */
+	const struct meter_stored *stored; /* responses: what the answer says of what is kept at the provider; within state */
 	_Alignas(16) unsigned char state[METER_STATE_MAX];
 };
 

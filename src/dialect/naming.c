@@ -10,6 +10,8 @@ enum node {
 	LIST,
 	ENTRY,
 	INSIDE, /* anything that the provider made, at any depth */
+	ASKED, /* items that the caller has sent */
+	SAID,
 	NODES,
 };
 
@@ -44,6 +46,40 @@ static const struct json_node responses_nodes[NODES] = {
 	[ANSWER] = {EDGES(responses_answer)},
 	[LIST] = {.element = INSIDE},
 	[INSIDE] = {EDGES(responses_inside), .other = INSIDE, .element = INSIDE},
+};
+
+/* ---- … that are kept: what was asked as well. What the caller said that an answer had cited may be anybody's, and stays ---- */
+
+static const struct json_edge kept_root[] = {
+	EDGE("response", ANSWER),
+	EDGE("item", INSIDE),
+	EDGE("part", INSIDE),
+	EDGE("annotation", INSIDE),
+	EDGE("data", ASKED),
+	RESPONSES_ROOT,
+};
+static const struct json_edge kept_said[] = {
+	EDGE("file_id", NAME),
+	EDGE("container_id", NAME),
+	EDGE("annotations", JSON_NODE_NONE),
+	EDGE("results", JSON_NODE_NONE),
+	EDGE("result", JSON_NODE_NONE),
+	EDGE("parameters", JSON_NODE_NONE),
+	EDGE("input_schema", JSON_NODE_NONE),
+	EDGE("arguments", JSON_NODE_NONE),
+	EDGE("input", JSON_NODE_NONE),
+	EDGE("tools", JSON_NODE_NONE),
+	EDGE("action", JSON_NODE_NONE),
+};
+static const struct json_node kept_nodes[NODES] = {
+	[ROOT] = {EDGES(kept_root)},
+	[NAME] = {.text = true},
+	[NAMES] = {.element = NAME},
+	[ANSWER] = {EDGES(responses_answer)},
+	[LIST] = {.element = INSIDE},
+	[INSIDE] = {EDGES(responses_inside), .other = INSIDE, .element = INSIDE},
+	[ASKED] = {.element = SAID},
+	[SAID] = {EDGES(kept_said), .other = SAID, .element = SAID},
 };
 
 /* ---- OpenAI chat completions ---- */
@@ -99,6 +135,7 @@ static const struct json_node gemini_nodes[NODES] = {
 static const struct json_node *const languages[ENDPOINT_COUNT] = {
 	[ENDPOINT_CHAT_COMPLETIONS] = chat_nodes,
 	[ENDPOINT_RESPONSES] = responses_nodes,
+	[ENDPOINT_RESPONSES_KEPT] = kept_nodes,
 	[ENDPOINT_MESSAGES] = messages_nodes,
 	[ENDPOINT_GENERATE_CONTENT] = gemini_nodes,
 	[ENDPOINT_STREAM_GENERATE_CONTENT] = gemini_nodes,

@@ -245,7 +245,7 @@ on_member(struct request_facts *r, struct scan_state *st, enum json_token t, con
 	case NODE_CONFIG:
 		return on_object(&r->config, t, ev, REQUEST_BAD_GENERATION_CONFIG);
 	case NODE_BACKGROUND:
-		return given && t != JSON_FALSE ? REQUEST_BACKGROUND : REQUEST_OK;
+		return on_flag(t, REQUEST_BACKGROUND, &r->background);
 	case NODE_TIER:
 		on_tier(r, t, ev);
 		break;
@@ -491,7 +491,7 @@ on_tool_uses(struct request_facts *r, enum json_token t, const struct json_event
 
 /* Whose it is, the edge finds out. */
 static enum request_error
-on_object_name(struct request_facts *r, enum json_token t, const struct json_event *ev)
+on_object_name(struct request_facts *r, enum request_object_kind kind, enum json_token t, const struct json_event *ev)
 {
 	if (t == JSON_NULL)
 		return REQUEST_OK;
@@ -499,7 +499,7 @@ on_object_name(struct request_facts *r, enum json_token t, const struct json_eve
 		return REQUEST_FOREIGN_OBJECT;
 	if (r->object_count == REQUEST_OBJECTS_MAX)
 		return REQUEST_TOO_MANY_OBJECTS;
-	r->objects[r->object_count++] = (struct request_object_name){ev->at, (uint32_t)(ev->end - ev->at)};
+	r->objects[r->object_count++] = (struct request_object_name){ev->at, (uint32_t)(ev->end - ev->at), kind};
 	return REQUEST_OK;
 }
 
@@ -519,12 +519,18 @@ on_inner(struct request_facts *r, struct scan_state *st, enum json_token t, cons
 	case NODE_REPEATED_MODEL:
 		return on_repeated_model(r, t, ev);
 	case NODE_OBJECT:
-		return on_object_name(r, t, ev);
+		return on_object_name(r, REQUEST_FILE, t, ev);
 	case NODE_OBJECT_OR_MORE:
-		return t == JSON_STRING ? on_object_name(r, t, ev) : REQUEST_OK;
+		return t == JSON_STRING ? on_object_name(r, REQUEST_FILE, t, ev) : REQUEST_OK;
 	case NODE_CITED:
 		on_cited(r, t, ev);
 		break;
+	case NODE_PREVIOUS:
+		return on_object_name(r, REQUEST_RESPONSE, t, ev);
+	case NODE_CONVERSATION: /* an object has the id inside */
+		return t == JSON_OBJECT || t == JSON_OBJECT_END ? REQUEST_OK : on_object_name(r, REQUEST_CONVERSATION, t, ev);
+	case NODE_CONVERSATION_ID:
+		return on_object_name(r, REQUEST_CONVERSATION, t, ev);
 	case NODE_USER_ID:
 		if (r->user_id.bytes) /* ours to edit would be only one of them */
 			return REQUEST_DUPLICATE;

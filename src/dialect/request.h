@@ -24,6 +24,11 @@ enum {
 	REQUEST_EDIT_TEXT_MAX = 640, /* room that request_edits() needs */
 };
 
+/* What an id in a body is of. */
+enum request_object_kind { REQUEST_FILE,
+	REQUEST_RESPONSE, /* previous_response_id */
+	REQUEST_CONVERSATION };
+
 /* Why a request body is refused: X(name, sentence, param that the error names or "") */
 #define REQUEST_ERRORS(X) \
 	X(OK, "", "") \
@@ -50,10 +55,10 @@ enum {
 	X(NO_INPUT_FILE, "You must provide input_file_id, once: a file that was uploaded here with purpose batch.", "input_file_id") \
 	X(TOO_MANY_MODELS, "A batch may hold at most 128 requests.", "requests") \
 	X(FOREIGN_OBJECT, \
-		"This request names an object stored at the provider (a file, an earlier response, a conversation, a cache); these are not available here.", "") \
+		"This request names an object stored at the provider (an item, a container, a prompt, a cache); these are not available here.", "") \
 	X(TOO_MANY_OBJECTS, "A request may name files in at most 32 places.", "") \
 	X(NO_FILE, "A file is uploaded as the form's field `file`, with a file name.", "file") \
-	X(BACKGROUND, "background: true is not available here; leave it out and stream the answer.", "background") \
+	X(BACKGROUND, "background must be a boolean.", "background") \
 	X(NOT_FORM, "This endpoint takes a form: Content-Type: multipart/form-data with a boundary.", "") \
 	X(BAD_FORM, "The request body is not a valid form.", "") \
 	X(BAD_FORM_FIELD, "model, stream, n, response_format and purpose must be plain fields of the form, without brackets and no files.", "") \
@@ -86,6 +91,7 @@ struct request_facts {
 	bool include_usage; /* chat: the caller asked for the usage chunk itself */
 	bool has_stream_options; /* an object stands there (stream_options: null counts as absent for this flag) */
 	bool store; /* store: true was asked */
+	bool background; /* responses: it goes on without this connection */
 	bool has_reasoning_effort, has_service_tier, has_tools;
 	bool has_cap, cap_is_completion; /* chat: max_completion_tokens (wins) or max_tokens; null counts as absent */
 	bool form; /* multipart/form-data: values stand without quotes */
@@ -126,6 +132,7 @@ struct request_facts {
 	struct request_object_name {
 		uint64_t at;
 		uint32_t bytes;
+		uint32_t kind; /* enum request_object_kind */
 	} objects[REQUEST_OBJECTS_MAX];
 	/* The same in what the provider said before: they may be anything. */
 	uint32_t cited_count;

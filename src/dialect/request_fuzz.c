@@ -157,10 +157,10 @@ check_foreign(struct span in, const struct request_facts *r)
 		enum endpoint endpoint;
 		struct span member;
 	} rows[] = {
-		{ENDPOINT_RESPONSES, SPAN_INIT("\"previous_response_id\":\"resp_1\",")},
-		{ENDPOINT_RESPONSES, SPAN_INIT("\"conversation\":{\"id\":\"conv_1\"},")},
+		{ENDPOINT_RESPONSES, SPAN_INIT("\"previous_response_id\":{\"id\":\"resp_1\"},")},
+		{ENDPOINT_RESPONSES, SPAN_INIT("\"conversation\":[\"conv_1\"],")},
 		{ENDPOINT_RESPONSES, SPAN_INIT("\"prompt\":{},")},
-		{ENDPOINT_RESPONSES, SPAN_INIT("\"background\":true,")},
+		{ENDPOINT_RESPONSES, SPAN_INIT("\"background\":1,")},
 		{ENDPOINT_RESPONSES, SPAN_INIT("\"input\":[{\"type\":\"item_reference\",\"id\":\"msg_1\"}],")},
 		{ENDPOINT_RESPONSES, SPAN_INIT("\"tools\":[{\"type\":\"file_search\",\"vector_store_ids\":[\"vs_1\"]}],")},
 		{ENDPOINT_RESPONSES, SPAN_INIT("\"tools\":[{\"container\":{\"type\":\"auto\",\"file_ids\":[]}}],")},

@@ -90,8 +90,8 @@ static const struct json_edge responses_root[] = {
 	EDGE("reasoning", NODE_EFFORT),
 	EDGE("input", NODE_CONTENT),
 	EDGE("background", NODE_BACKGROUND),
-	EDGE("previous_response_id", NODE_FOREIGN),
-	EDGE("conversation", NODE_FOREIGN),
+	EDGE("previous_response_id", NODE_PREVIOUS),
+	EDGE("conversation", NODE_CONVERSATION),
 	EDGE("prompt", NODE_FOREIGN),
 	EDGE("prompt_cache_key", NODE_CACHE_KEY),
 	EDGE("user", NODE_USER),
@@ -135,7 +135,9 @@ static const struct json_edge responses_tool_inside[] = {
 	EDGE("skill_id", NODE_FOREIGN),
 };
 static const struct json_edge responses_citation[] = {EDGE("file_id", NODE_CITED), EDGE("container_id", NODE_CITED)};
+static const struct json_edge responses_conversation[] = {EDGE("id", NODE_CONVERSATION_ID)};
 static const struct json_node responses_nodes[NODE_COUNT] = {
+	[NODE_CONVERSATION] = {EDGES(responses_conversation)},
 	[NODE_CACHE_KEY] = {.text = true},
 	[NODE_USER] = {.text = true},
 	[NODE_SAFETY] = {.text = true},
@@ -410,6 +412,7 @@ static const struct request_language *const languages[ENDPOINT_COUNT] = {
 	[ENDPOINT_FILES] = &moderations, /* a form, or no body */
 	[ENDPOINT_BATCHES] = &batches,
 	[ENDPOINT_MESSAGES_BATCHES] = &listed,
+	[ENDPOINT_RESPONSES_KEPT] = &moderations, /* no body */
 };
 
 const struct request_language *

@@ -37,12 +37,15 @@ enum request_node {
 	NODE_SPEED,
 	NODE_GEO,
 	NODE_FOREIGN, /* names an object at the provider, unless null */
-	NODE_OBJECT, /* names an object that may be the caller's */
+	NODE_OBJECT, /* names a file or a sandbox that may be the caller's */
 	NODE_OBJECTS, /* a list of such */
 	NODE_OBJECT_OR_MORE, /* such a name, or an object with whatever */
 	NODE_CITATIONS,
 	NODE_CITATION,
 	NODE_CITED, /* a name in what a provider said before */
+	NODE_PREVIOUS, /* names an earlier response that may be the caller's */
+	NODE_CONVERSATION, /* … a conversation, by its id or an object with it */
+	NODE_CONVERSATION_ID,
 	NODE_ITEM, /* of Responses' input; what it consists of says whether it only names one that is stored */
 	NODE_ITEM_TYPE,
 	NODE_ITEM_ID,

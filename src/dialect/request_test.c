@@ -249,9 +249,9 @@ each_language_refuses_for_the_right_reason(void **state)
 		{ENDPOINT_RESPONSES, REQUEST_NO_INPUT, "{\"model\":\"m\",\"input\":null}"},
 		{ENDPOINT_RESPONSES, REQUEST_NO_MODEL, "{\"input\":\"hi\"}"},
 		{ENDPOINT_RESPONSES, REQUEST_BAD_MAX_OUTPUT_TOKENS, "{\"model\":\"m\",\"input\":\"hi\",\"max_output_tokens\":0}"},
-		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, "{\"model\":\"m\",\"input\":\"hi\",\"previous_response_id\":\"resp_1\"}"},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, "{\"model\":\"m\",\"input\":\"hi\",\"previous_response_id\":[\"resp_1\"]}"},
 		{ENDPOINT_RESPONSES, REQUEST_OK, "{\"model\":\"m\",\"input\":\"hi\",\"previous_response_id\":null,\"background\":false}"},
-		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, "{\"model\":\"m\",\"input\":\"hi\",\"conversation\":{\"id\":\"c\"}}"},
+		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, "{\"model\":\"m\",\"input\":\"hi\",\"conversation\":{\"id\":{}}}"},
 		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT, "{\"model\":\"m\",\"input\":[{\"type\":\"item_reference\",\"id\":\"x\"}]}"},
 		{ENDPOINT_RESPONSES, REQUEST_FOREIGN_OBJECT,
 			"{\"model\":\"m\",\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_file\",\"file_id\":{\"id\":\"f\"}}]}]}"},
@@ -288,7 +288,7 @@ each_language_refuses_for_the_right_reason(void **state)
 		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"type\":\"tool_search_output\",\"tools\":[{\"type\":\"code_interpreter\",\"container\":{\"type\":\"auto\"}}]")},
 		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"type\":\"web_search_call\",\"id\":\"ws_1\",\"status\":\"completed\",\"action\":{\"type\":\"search\"}")},
 		{ENDPOINT_RESPONSES, REQUEST_OK, ITEM("\"type\":\"mcp_list_tools\",\"id\":\"m\",\"tools\":[{\"input_schema\":{\"properties\":{\"container_id\":{\"type\":\"string\"}}}}]")},
-		{ENDPOINT_RESPONSES, REQUEST_BACKGROUND, "{\"model\":\"m\",\"input\":\"hi\",\"background\":true}"},
+		{ENDPOINT_RESPONSES, REQUEST_OK, "{\"model\":\"m\",\"input\":\"hi\",\"background\":true,\"conversation\":null}"},
 		{ENDPOINT_EMBEDDINGS, REQUEST_NO_INPUT, "{\"model\":\"m\"}"},
 		{ENDPOINT_EMBEDDINGS, REQUEST_OK, "{\"model\":\"m\",\"input\":[[1,2],[3]]}"},
 		{ENDPOINT_MODERATIONS, REQUEST_OK, "{\"input\":\"hi\"}"},
@@ -455,6 +455,8 @@ objects_are_found_wherever_they_are_named(void **state)
 		{ENDPOINT_RESPONSES, "{\"model\":\"m\",\"input\":\"\",\"tools\":[{\"environment\":{\"container_id\":\"c\"}},{\"input_image_mask\":{\"file_id\":\"f\"}},{\"parameters\":{\"file_id\":\"p\"}}]}", {"\"c\"", "\"f\""}},
 		{ENDPOINT_RESPONSES, "{\"model\":\"m\",\"input\":[{\"type\":\"tool_search_output\",\"tools\":[{\"container\":\"c\",\"parameters\":{\"file_id\":\"p\"}}]}]}", {"\"c\""}},
 		{ENDPOINT_MESSAGES, "{\"model\":\"m\",\"max_tokens\":1,\"messages\":[{\"content\":[{\"citations\":[{\"file_id\":\"a\"}]},{\"content\":{\"content\":[{\"file_id\":\"b\"}]}},{\"input\":{\"file_id\":\"c\"}}]}]}", {NULL}, {"\"a\"", "\"b\""}},
+		{ENDPOINT_RESPONSES, "{\"model\":\"m\",\"input\":\"hi\",\"previous_response_id\":\"a\",\"conversation\":null}", {"\"a\""}},
+		{ENDPOINT_RESPONSES, "{\"model\":\"m\",\"input\":\"hi\",\"conversation\":{\"\\u0069d\":\"a\",\"x\":{\"id\":\"b\"}},\"conversation\":\"c\"}", {"\"a\"", "\"c\""}},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		enum request_error error;

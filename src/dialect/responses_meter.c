@@ -10,7 +10,8 @@
  *     final response, else those that were done. File searches and sandboxes (distinct container ids) are counted from the items alike.
  *  4. Tokens of the image tool (tool_usage.image_gen) are not in usage: a leg on the image model.
  *  5. The tier is the response's service_tier.
- *  6. The proper end is response.completed, .incomplete or .failed, or the close of a plain body. `error` events, response.failed and a status
+ *  6. A response is kept under the ids that stand in it; it has ended when its status is completed, incomplete, failed or cancelled.
+ *  7. The proper end is response.completed, .incomplete or .failed, or the close of a plain body. `error` events, response.failed and a status
  *     of failed make the answer an error.
  */
 #include "dialect/counts.h"
@@ -45,6 +46,10 @@ enum node {
 	ELEMENT = READER_ELEMENT,
 	TYPE,
 	RESPONSE,
+	ID,
+	PREVIOUS,
+	CONVERSATION,
+	CONVERSATION_ID,
 	STATUS,
 	TIER,
 	ERROR,
@@ -77,7 +82,7 @@ enum node {
 #define EDGES(e) .edges = (e), .edge_count = ARRAY_LEN(e)
 
 #define RESPONSE_EDGES \
-	EDGE("status", STATUS), EDGE("error", ERROR), EDGE("output", OUTPUT_LIST), EDGE("usage", USAGE), EDGE("tool_usage", TOOL_USAGE), \
+	EDGE("id", ID), EDGE("previous_response_id", PREVIOUS), EDGE("conversation", CONVERSATION), EDGE("status", STATUS), EDGE("error", ERROR), EDGE("output", OUTPUT_LIST), EDGE("usage", USAGE), EDGE("tool_usage", TOOL_USAGE), \
 		EDGE("service_tier", TIER)
 static const struct json_edge root_edges[] = {
 	EDGE("type", TYPE),
@@ -87,6 +92,7 @@ static const struct json_edge root_edges[] = {
 	RESPONSE_EDGES,
 };
 static const struct json_edge response_edges[] = {RESPONSE_EDGES};
+static const struct json_edge conversation_edges[] = {EDGE("id", CONVERSATION_ID)};
 static const struct json_edge item_edges[] = {
 	EDGE("type", ITEM_TYPE),
 	EDGE("action", ACTION),
@@ -128,6 +134,10 @@ static const struct json_node nodes[NODES] = {
 	[ROOT] = {EDGES(root_edges)},
 	[TYPE] = {.text = true},
 	[RESPONSE] = {EDGES(response_edges)},
+	[ID] = {.text = true},
+	[PREVIOUS] = {.text = true},
+	[CONVERSATION] = {EDGES(conversation_edges), .text = true},
+	[CONVERSATION_ID] = {.text = true},
 	[STATUS] = {.text = true},
 	[TIER] = {.text = true},
 	[ITEM] = {EDGES(item_edges)},
@@ -170,12 +180,13 @@ struct state {
 	struct reader reader;
 	struct meter_leg drawn;
 	struct pieces done; /* by events */
+	struct meter_stored stored;
 	uint8_t tier;
 	/* The current document. */
 	struct counts counts;
 	struct pieces listed; /* in its list of output */
 	enum type type;
-	bool has_usage, has_list, has_error, failed, tier_given;
+	bool has_usage, has_list, has_error, failed, ended, tier_given;
 	uint8_t tier_here;
 	uint64_t delta, words, thoughts;
 	/* The current item. */
@@ -344,6 +355,8 @@ on_document(struct meter *m)
 	if (st->has_usage && (counts_given(&st->counts, INPUT) || counts_given(&st->counts, OUTPUT) || counts_given(&st->counts, TOTAL)))
 		take_usage(m, st);
 	m->usage.tier = st->tier;
+	st->stored.ended |= st->ended || st->failed;
+	st->stored.failed |= st->failed;
 	if (st->type == TYPE_ERROR || st->type == TYPE_FAILED || st->failed || (st->has_error && !st->reader.streamed))
 		m->answer = ANSWER_ERROR;
 	if (st->reader.streamed && (st->type == TYPE_END || st->type == TYPE_FAILED)) {
@@ -383,11 +396,31 @@ type_of(const struct json_event *ev)
 }
 
 static void
+take_id(struct meter_id *id, enum json_token t, const struct json_event *ev)
+{
+	if (t != JSON_STRING || ev->cut || ev->text.len > sizeof id->at)
+		return;
+	id->len = (uint8_t)ev->text.len;
+	memcpy(id->at, ev->text.at, ev->text.len);
+}
+
+static void
 on_response(struct state *st, enum json_token t, const struct json_event *ev)
 {
 	switch ((enum node)ev->node) {
+	case ID:
+		take_id(&st->stored.own, t, ev);
+		break;
+	case PREVIOUS:
+		take_id(&st->stored.previous, t, ev);
+		break;
+	case CONVERSATION:
+	case CONVERSATION_ID:
+		take_id(&st->stored.conversation, t, ev);
+		break;
 	case STATUS:
 		st->failed |= t == JSON_STRING && says(ev, "failed");
+		st->ended |= t == JSON_STRING && (says(ev, "completed") || says(ev, "incomplete") || says(ev, "cancelled"));
 		break;
 	case TIER:
 		st->tier_given |= t == JSON_STRING;
@@ -449,6 +482,7 @@ begin(struct meter *m, bool streamed, bool hide)
 {
 	(void)hide;
 	reader_begin(m, &state_of(m)->reader, &language, streamed);
+	m->stored = &state_of(m)->stored;
 }
 
 static size_t

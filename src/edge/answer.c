@@ -8,6 +8,7 @@
 #include "edge/object.h"
 #include "edge/passage.h"
 #include "edge/receipt.h"
+#include "edge/stored.h"
 #include "edge/transparency.h"
 #include "ticket/ids.h"
 
@@ -381,7 +382,7 @@ answer_cut(struct exchange *x)
 void
 answer_stream_error(struct exchange *x, enum end_reason reason)
 {
-	bool length_given = x->framing == FRAMING_LENGTH && !x->hide && !x->passage;
+	bool length_given = x->framing == FRAMING_LENGTH && !x->hide && !x->passage && !stored_rewrites(x);
 	bool can_end = x->client_chunked || (x->client->http10 && !length_given);
 	if (!*reasons[reason].text || !can_end) {
 		answer_cut(x);
@@ -547,7 +548,7 @@ answer_provider_error(struct exchange *x)
 		passage_error(x, lines, body);
 		return;
 	}
-	if (x->object && x->up_status == 404) { /* it was there once: in the words that say the same of others' */
+	if ((object_is_subject(x) && x->up_status == 404) || stored_is_gone(x, body)) { /* it was there once: in the words that say the same of others' */
 		exchange_end(x, END_NO_OBJECT);
 		return;
 	}

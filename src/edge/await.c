@@ -6,6 +6,7 @@
 #include "edge/route.h"
 #include "edge/object.h"
 #include "edge/passage.h"
+#include "edge/stored.h"
 #include "edge/upload.h"
 
 /* ---- what comes down ---- */
@@ -80,7 +81,7 @@ remember_framing(struct exchange *x, const struct http1_head *h)
 static void
 add_framing(struct exchange *x, struct text *t)
 {
-	bool length = x->framing == FRAMING_LENGTH && !x->hide && !x->citing;
+	bool length = x->framing == FRAMING_LENGTH && !x->hide && !x->citing && !stored_rewrites(x);
 	if (length) {
 		text_lit(t, "content-length: ");
 		text_u64(t, x->answer_left);
@@ -98,14 +99,14 @@ static void
 begin_relay(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bool eof)
 {
 	struct edge *e = x->edge;
-	x->streamed = !x->object && value_begins(h, HTTP1_CONTENT_TYPE, SPAN("text/event-stream"));
+	x->streamed = !object_is_plain(x) && value_begins(h, HTTP1_CONTENT_TYPE, SPAN("text/event-stream"));
 	x->meter = vault_alloc(e->vault, meter_bytes(passage_endpoint(x)));
 	if (!x->meter || !citing_begin(x)) {
 		exchange_end(x, END_OVERLOADED);
 		return;
 	}
 	x->hide = x->hide && x->streamed;
-	if (x->object) /* content is anything */
+	if (object_is_plain(x)) /* content is anything */
 		meter_init_plain(x->meter, (enum endpoint)x->endpoint);
 	else if (x->plain_answer && !x->streamed && !value_begins(h, HTTP1_CONTENT_TYPE, SPAN("application/json")))
 		meter_init_plain(x->meter, (enum endpoint)x->endpoint);

@@ -180,9 +180,8 @@ count_most(struct exchange *x, const struct catalogue_target *t)
 	return true;
 }
 
-/* Its money is set aside apart from the key's windows, which would not see it. */
-static bool
-has_money_limit(struct exchange *x)
+bool
+batch_has_money_limit(struct exchange *x)
 {
 	struct ticket_leg legs[TICKET_LEGS_MAX];
 	return x->limited.rows[0] && limit_legs(x, legs) > 0;
@@ -204,7 +203,7 @@ may_be_paid(struct exchange *x, const struct catalogue_target *t)
 		refuse(x, NULL, SPAN("This account's own key is used at the provider, and what a batch costs there can't be told apart. Begin it at the provider, with that key."));
 		return false;
 	}
-	if (has_money_limit(x)) {
+	if (batch_has_money_limit(x)) {
 		refuse(x, NULL, SPAN("This key, or its account, is limited in money by time, which a batch can't be counted in. Use a key without such a limit."));
 		return false;
 	}

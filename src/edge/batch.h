@@ -38,4 +38,7 @@ void batch_passes(struct exchange *x, struct span piece, bool last);
 /* What has ended, costs. False: that can't be told. */
 must_check bool batch_cost(const struct exchange *x, const struct batch_seen *seen, uint64_t *ret_nano);
 
+/* What ends later is set aside apart from the key's windows of money, which would not see it. */
+bool batch_has_money_limit(struct exchange *x);
+
 #endif

@@ -14,7 +14,8 @@ bool
 citing_begin(struct exchange *x)
 {
 	const struct request_facts *f = &x->req->scan.result;
-	if (x->passage || x->object || !x->client || (!f->may_name && !x->names_objects))
+	bool may = object_is_subject(x) ? x->endpoint == ENDPOINT_RESPONSES_KEPT : f->may_name || x->names_objects;
+	if (x->passage || !x->client || !may)
 		return true;
 	struct citing *c = vault_alloc(x->edge->vault, sizeof *c);
 	if (!c)

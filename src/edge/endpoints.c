@@ -162,6 +162,7 @@ static const struct {
 	OF(FILES, "/files", false),
 	OF(BATCHES, "/batches", false),
 	OF(MESSAGES_BATCHES, "/messages/batches", false),
+	OF(RESPONSES_KEPT, "/responses", false),
 #undef OF
 #define X(NAME, number, of, word, is_billed) [number].billed = is_billed, [number].dialect = DIALECT_##of,
 	ENDPOINTS(X)

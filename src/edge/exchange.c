@@ -6,6 +6,7 @@
 #include "edge/citing.h"
 #include "edge/object.h"
 #include "edge/passage.h"
+#include "edge/stored.h"
 #include "edge/upload.h"
 #include "edge/work.h"
 
@@ -245,6 +246,7 @@ exchange_free(struct exchange *x)
 	if (x->duplex)
 		vault_free(e->vault, x->duplex, sizeof *x->duplex);
 	x->duplex = NULL;
+	stored_free(x);
 	object_free(x);
 	passage_free(x);
 	citing_free(x);

@@ -3,6 +3,7 @@
 #include "edge/h2.h"
 #include "edge/h2_priv.h"
 #include "edge/object.h"
+#include "edge/stored.h"
 #include "edge/upload.h"
 
 #include <assert.h>
@@ -283,7 +284,7 @@ hold(struct h2_up_stream *s, const char *bytes, size_t len)
 static bool
 takes_more(const struct exchange *x)
 {
-	return x->step == STEP_RELAY && !(x->client && reply_is_full(x->client));
+	return x->step == STEP_RELAY && !(x->client && reply_is_full(x->client)) && !stored_waits(x);
 }
 
 /* The answer's end, or what is left of a stream that broke. */

@@ -3,6 +3,7 @@
 #include "edge/edge_priv.h"
 
 #include "edge/passage.h"
+#include "edge/stored.h"
 
 /*
  * Anthropic has an event for it. Comments are legal in every stream of events, and OpenAI's clients pass over them; some of Google's read each line that is
@@ -25,7 +26,7 @@ uint64_t
 keep_alive_at_ms(const struct exchange *x)
 {
 	uint32_t every_ms = x->edge->p->timeouts.keep_alive;
-	bool quiet = every_ms && x->step == STEP_RELAY && x->streamed && x->client;
+	bool quiet = every_ms && x->step == STEP_RELAY && x->streamed && x->client && !stored_keeps_back(x);
 	return quiet ? x->said_ms + every_ms : UINT64_MAX;
 }
 

@@ -3,6 +3,7 @@
 #include "dialect/results.h"
 #include "edge/batch.h"
 #include "edge/h2.h"
+#include "edge/stored.h"
 #include "edge/upload.h"
 
 static const struct operation {
@@ -21,7 +22,45 @@ static const struct operation {
 	[OPERATION_MESSAGES_BATCH_DELETE] = {SPAN_INIT("DELETE "), SPAN_INIT("/messages/batches/"), SPAN_INIT(""), true},
 	[OPERATION_MESSAGES_BATCH_RESULTS] = {SPAN_INIT("GET "), SPAN_INIT("/messages/batches/"), SPAN_INIT("/results"), false},
 	[OPERATION_MESSAGES_BATCH_CANCEL] = {SPAN_INIT("POST "), SPAN_INIT("/messages/batches/"), SPAN_INIT("/cancel"), true},
+	[OPERATION_RESPONSE_GET] = {SPAN_INIT("GET "), SPAN_INIT("/responses/"), SPAN_INIT(""), false},
+	[OPERATION_RESPONSE_DELETE] = {SPAN_INIT("DELETE "), SPAN_INIT("/responses/"), SPAN_INIT(""), false},
+	[OPERATION_RESPONSE_CANCEL] = {SPAN_INIT("POST "), SPAN_INIT("/responses/"), SPAN_INIT("/cancel"), false},
+	[OPERATION_RESPONSE_ITEMS] = {SPAN_INIT("GET "), SPAN_INIT("/responses/"), SPAN_INIT("/input_items"), false},
 };
+
+/* Arguments of a query that go up, of responses. */
+static const struct span arguments[] = {SPAN_INIT("stream"), SPAN_INIT("starting_after"), SPAN_INIT("include_obfuscation"), SPAN_INIT("include"), SPAN_INIT("include[]"),
+	SPAN_INIT("include%5B%5D"), SPAN_INIT("include%5b%5d"), SPAN_INIT("limit"), SPAN_INIT("order"), SPAN_INIT("after")};
+
+static bool
+goes_up(struct span argument)
+{
+	const char *equals = memchr(argument.at, '=', argument.len);
+	size_t len = equals ? (size_t)(equals - argument.at) : 0;
+	for (size_t i = 0; len && i < ARRAY_LEN(arguments); i++)
+		if (arguments[i].len == len && !memcmp(arguments[i].at, argument.at, len))
+			return true;
+	return false;
+}
+
+/* False: there is more of it than there are ways to ask. */
+static bool
+keep_query(struct object *o, struct span target)
+{
+	const char *end = target.at + target.len, *p = memchr(target.at, '?', target.len);
+	struct text t = text_on(o->query, sizeof o->query);
+	while (p && ++p < end) {
+		const char *next = memchr(p, '&', (size_t)(end - p));
+		struct span argument = {p, (size_t)((next ? next : end) - p)};
+		if (goes_up(argument)) {
+			text_str(&t, t.len ? "&" : "?");
+			text_span(&t, argument);
+		}
+		p = next;
+	}
+	o->query_len = (uint8_t)t.len;
+	return !t.cut;
+}
 
 /* Whose file it would be, by whose words it is asked for. */
 static enum object_kind
@@ -44,6 +83,14 @@ object_kind_of(const struct exchange *x, struct span name)
 }
 
 static enum object_kind
+kind_named(const struct exchange *x, uint32_t kind, struct span name)
+{
+	if (kind == REQUEST_FILE)
+		return object_kind_of(x, name);
+	return kind == REQUEST_RESPONSE ? OBJECT_RESPONSE : OBJECT_CONVERSATION;
+}
+
+static enum object_kind
 kind_asked(const struct exchange *x)
 {
 	switch ((enum endpoint)x->endpoint) {
@@ -51,6 +98,8 @@ kind_asked(const struct exchange *x)
 		return OBJECT_BATCH;
 	case ENDPOINT_MESSAGES_BATCHES:
 		return OBJECT_MESSAGES_BATCH;
+	case ENDPOINT_RESPONSES_KEPT:
+		return OBJECT_RESPONSE;
 	default:
 		return kind_of(x);
 	}
@@ -83,6 +132,8 @@ object_asked(struct exchange *x, const struct http1_head *h, enum object_operati
 		reason = END_NO_OBJECT;
 	else if ((h->method != HTTP1_POST || named.len) && (h->chunked || (h->has_length && h->content_length)))
 		reason = END_BAD_BODY;
+	else if (x->endpoint == ENDPOINT_RESPONSES_KEPT && !keep_query(x->object, h->target))
+		reason = END_BAD_HTTP;
 	if (reason != END_NONE) {
 		read_head_skip_body(x, h, rest.at, rest.len);
 		exchange_end(x, reason);
@@ -100,7 +151,7 @@ object_asked(struct exchange *x, const struct http1_head *h, enum object_operati
 bool
 object_is_bodiless(const struct exchange *x)
 {
-	return x->object && (x->method != HTTP1_POST || x->object->text_len);
+	return object_is_subject(x) && (x->method != HTTP1_POST || x->object->text_len);
 }
 
 /* ---- where it lies ---- */
@@ -108,7 +159,7 @@ object_is_bodiless(const struct exchange *x)
 static bool
 keeps(const struct catalogue_provider *p, const struct exchange *x)
 {
-	return p->objects && p->dialect == x->dialect;
+	return p->objects && p->dialect == x->dialect && (x->endpoint != ENDPOINT_RESPONSES_KEPT || stored_keeps(p));
 }
 
 bool
@@ -183,6 +234,10 @@ object_route(struct exchange *x)
 	o->stand_in = (struct catalogue_model){.context_tokens = 1, .output_tokens = 1, .bytes_per_token_x100 = 100};
 	o->stand_in_target = (struct catalogue_target){.provider = (uint32_t)provider, .weight = 1};
 	x->model = &o->stand_in;
+	if (x->endpoint == ENDPOINT_RESPONSES_KEPT && !stored_named(x)) {
+		exchange_end(x, END_OVERLOADED);
+		return false;
+	}
 	route_only(x, &o->stand_in_target);
 	return true;
 }
@@ -200,12 +255,19 @@ object_add_path(struct text *t, const struct exchange *x)
 	text_span(t, p->path);
 	text_add(t, x->object->opened.id, x->object->opened.id_len);
 	text_span(t, p->behind);
+	text_add(t, x->object->query, x->object->query_len);
 }
 
 bool
 object_is_read_whole(const struct exchange *x)
 {
 	return x->object && operations[x->object->operation].whole;
+}
+
+bool
+object_is_plain(const struct exchange *x)
+{
+	return object_is_subject(x) && x->endpoint != ENDPOINT_RESPONSES_KEPT;
 }
 
 /* ---- in a body ---- */
@@ -236,7 +298,18 @@ open_one(const struct exchange *x, const struct request_object_name *n, struct s
 		return false;
 	copy_of_body(x->req, n->at, n->bytes, text);
 	struct span id = {text + 1, n->bytes - 2u};
-	return unseal(x->edge->pepper, x->account_row, object_kind_of(x, id), id, ret) && provider_of(x, ret) >= 0;
+	return unseal(x->edge->pepper, x->account_row, kind_named(x, n->kind, id), id, ret) && provider_of(x, ret) >= 0;
+}
+
+bool
+object_open_one(const struct exchange *x, uint32_t i, struct sealed *ret, char *text)
+{
+	const struct request_object_name *n = &x->req->scan.result.objects[i];
+	if (!open_one(x, n, ret))
+		return false;
+	if (text)
+		copy_of_body(x->req, n->at, n->bytes, text);
+	return true;
 }
 
 int64_t

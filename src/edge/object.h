@@ -13,7 +13,12 @@
 
 #include "edge/edge_priv.h"
 #include "edge/endpoints.h"
+#include "edge/exchange_priv.h"
 #include "edge/seal.h"
+
+struct stored;
+
+enum { OBJECT_QUERY_MAX = 200 };
 
 /* How far work that outlives this exchange has come (work.h). */
 enum object_work { OBJECT_WORK_NONE,
@@ -31,6 +36,9 @@ struct results_scan;
 struct object {
 	uint8_t work; /* enum object_work */
 	bool errand; /* nobody waits for the answer */
+	uint8_t query_len;
+	char query[OBJECT_QUERY_MAX]; /* what goes up of the caller's, question mark included */
+	struct stored *stored; /* the answer is about a response that is kept (stored.h) */
 	uint64_t nano; /* the most that it can cost; 0: it is no work */
 	struct sealed input; /* the file that it is made of */
 	struct sealed_lines lines; /* of an upload: what its requests can cost */
@@ -71,6 +79,13 @@ enum object_kind object_kind_of(const struct exchange *x, struct span name);
 
 /* ---- object_answer.c ---- */
 
+/* Is the request, by its path, about something that is kept? Else an object stands for what it leaves behind. */
+static inline bool
+object_is_subject(const struct exchange *x)
+{
+	return x->object && x->object->operation != OPERATION_NONE;
+}
+
 /* What runs at the operator's expense is looked after by the operator's key. */
 bool object_is_batch(const struct exchange *x);
 /* Does this provider keep what is asked for, in the caller's language? */
@@ -79,6 +94,8 @@ void object_free(struct exchange *x);
 /* Nobody waits for its answer. */
 bool object_is_errand(const struct exchange *x);
 /* What the first id in the body stands for, and the provider's index; -1: nothing of this account's. */
+/* The same of any of them, if it is kept where the catalogue knows; text: NULL, or room for it with its quotes, SEAL_TEXT_MAX + 2 bytes. */
+must_check bool object_open_one(const struct exchange *x, uint32_t i, struct sealed *ret, char *text);
 int64_t object_open_first(const struct exchange *x, struct sealed *ret);
 /* All of a body that went up while it came is known. False: the exchange has ended. */
 must_check bool object_confirm(struct exchange *x);
@@ -86,6 +103,8 @@ must_check bool object_confirm(struct exchange *x);
 must_check bool object_edit(struct exchange *x);
 /* Is the answer, whose status is good, read whole before any of it goes down? */
 bool object_is_read_whole(const struct exchange *x);
+/* Content, which is anything; else its answers are read along. */
+bool object_is_plain(const struct exchange *x);
 /* It has been: carry has its header lines, then its body. */
 void object_answer(struct exchange *x);
 /* The account's own id for one that an answer names, to stand in a string. 0: it is none. */

@@ -11,6 +11,7 @@
 #include "edge/keep_alive.h"
 #include "edge/object.h"
 #include "edge/passage.h"
+#include "edge/stored.h"
 
 #include <assert.h>
 
@@ -143,7 +144,7 @@ reason_of_end(const struct exchange *x)
 	const struct meter *m = x->meter;
 	if (m->answer == ANSWER_ERROR)
 		return END_PROVIDER_ERROR_INSIDE;
-	bool whole = x->up_done || (x->framing != FRAMING_LENGTH && !x->object);
+	bool whole = x->up_done || (x->framing != FRAMING_LENGTH && !object_is_subject(x));
 	return m->finished && whole ? END_COMPLETED : END_PROVIDER_CUT;
 }
 
@@ -180,7 +181,7 @@ static void
 finish(struct exchange *x, struct span head, const char *data, size_t len)
 {
 	enum end_reason reason = reason_of_end(x);
-	bool complete = x->up_done || (x->meter->finished && x->client_chunked && !x->object); /* behind [DONE] a cut changes nothing for the client */
+	bool complete = x->up_done || (x->meter->finished && x->client_chunked && !object_is_subject(x)); /* behind [DONE] a cut changes nothing for the client */
 	if (x->edge->p->durability == DURABILITY_STRICT && x->client) {
 		finish_strict(x, head, data, len, complete);
 		return;
@@ -231,26 +232,11 @@ end_private(struct exchange *x, struct span head)
 	exchange_end(x, x->head_sent ? END_PROVIDER_CUT : END_PROVIDER_ACCOUNT);
 }
 
+/* What was metered goes to the caller. */
 static void
-relay_data(struct exchange *x, char *data, size_t len, bool eof, struct span head)
+pass_on(struct exchange *x, struct span told, bool last, struct span head)
 {
-	bool last = x->up_done || eof;
-	char *out;
-	size_t out_len;
-	if (!meter(x, data, len, last, &out, &out_len)) {
-		x->head_sent = x->head_sent && !head.len;
-		exchange_end(x, END_OVERLOADED);
-		return;
-	}
-	if (x->meter->packed) { /* nothing of it was passed on, and nothing is: what can't be read can't be counted */
-		x->head_sent = x->head_sent && !head.len;
-		exchange_end(x, END_PROVIDER_MALFORMED);
-		return;
-	}
-	struct span told = {out, out_len};
 	bool translated = x->passage && x->client;
-	if (translated && !passage_translate(x, &told, last, &head))
-		return;
 	if (!translated && x->meter->answer == ANSWER_ERROR && answer_is_private(x, told)) {
 		end_private(x, head);
 		return;
@@ -275,6 +261,43 @@ relay_data(struct exchange *x, char *data, size_t len, bool eof, struct span hea
 	x->deadline_ms = x->edge->loop.now_ms + x->edge->p->timeouts.between_bytes;
 	if (!still_paid(x))
 		exchange_end(x, END_BUDGET_EXHAUSTED);
+}
+
+static void
+relay_data(struct exchange *x, char *data, size_t len, bool eof, struct span head)
+{
+	bool last = x->up_done || eof;
+	char *out;
+	size_t out_len;
+	if (!meter(x, data, len, last, &out, &out_len)) {
+		x->head_sent = x->head_sent && !head.len;
+		exchange_end(x, END_OVERLOADED);
+		return;
+	}
+	if (x->meter->packed) { /* nothing of it was passed on, and nothing is: what can't be read can't be counted */
+		x->head_sent = x->head_sent && !head.len;
+		exchange_end(x, END_PROVIDER_MALFORMED);
+		return;
+	}
+	struct span told = {out, out_len};
+	bool translated = x->passage && x->client;
+	if (translated && !passage_translate(x, &told, last, &head))
+		return;
+	if (stored_rewrites(x) && !stored_pass(x, &told, last, head))
+		return;
+	pass_on(x, told, last, head);
+}
+
+void
+relay_kept(struct exchange *x, struct span told, bool last, struct span head)
+{
+	pass_on(x, told, last, head);
+	if (x->step != STEP_RELAY || !x->up || last)
+		return;
+	if (x->up->is_stream)
+		h2_up_wake(x->up);
+	else
+		loop_again(&x->edge->loop, &x->up->conn.watch);
 }
 
 /* An error answer is kept until it is whole; what doesn't fit is not needed. */
@@ -377,7 +400,7 @@ relay_read(struct exchange *x)
 {
 	struct edge *e = x->edge;
 	edge_works_for(x);
-	if (!x->up || x->step < STEP_SEND || x->step > STEP_RELAY || (x->client && reply_is_full(x->client)))
+	if (!x->up || x->step < STEP_SEND || x->step > STEP_RELAY || (x->client && reply_is_full(x->client)) || stored_waits(x))
 		return;
 	if (x->duplex && x->step == STEP_RELAY) {
 		duplex_provider_ready(x);

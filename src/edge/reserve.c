@@ -18,6 +18,7 @@
 #include "edge/limit.h"
 #include "edge/object.h"
 #include "edge/quote.h"
+#include "edge/stored.h"
 #include "edge/upload.h"
 #include "ticket/price.h"
 
@@ -89,7 +90,7 @@ static bool
 watchable(const struct exchange *x)
 {
 	const struct request_facts *r = &x->req->scan.result;
-	return x->duplex || (r->stream && !x->model->reasoning && !no_cap(x));
+	return x->duplex || (r->stream && !x->model->reasoning && !no_cap(x) && !r->background);
 }
 
 /* Output tokens that the hold is to cover, as far as the balance is known. */
@@ -199,6 +200,26 @@ reserve_most(const struct exchange *x, uint64_t input, uint64_t *ret_output)
 	return cost;
 }
 
+/* A hold is at least one nano: docs/ticket-protocol.md T2. */
+static struct nano
+most_of(const struct exchange *x, uint64_t input, uint64_t output)
+{
+	struct nano need = price_upper_bound(x->bound, input, output);
+	need.v = need.v > INT64_MAX / 2 ? need.v : need.v + tool_fees(x);
+	return need.v < 1 ? (struct nano){1} : need;
+}
+
+/* What goes on in the background the ledger holds, and not the board. False: it has been answered, and has ended. */
+static bool
+take_apart(struct exchange *x, struct nano *need)
+{
+	if (x->req->scan.result.background && !x->object && !stored_begins(x, *need))
+		return false;
+	if (x->object)
+		need->v = 1;
+	return true;
+}
+
 static void
 take(struct exchange *x)
 {
@@ -215,13 +236,7 @@ take(struct exchange *x)
 		}
 	}
 	uint64_t output = output_due ? max64(output_wanted(x, input, have), x->req->scan.result.n) : 0;
-	struct nano need = {0};
-	if (billed) {
-		need = price_upper_bound(x->bound, input, output);
-		need.v = need.v > INT64_MAX / 2 ? need.v : need.v + tool_fees(x);
-	}
-	if (need.v < 1)
-		need.v = 1; /* a hold is at least one nano: docs/ticket-protocol.md T2 */
+	struct nano need = billed ? most_of(x, input, output) : (struct nano){1};
 	if (x->quote && (x->loaded || board_has(e->p->board, x->slot, x->account_row))) {
 		quote(x, input, output, need);
 		return;
@@ -230,6 +245,8 @@ take(struct exchange *x)
 		ask_for_row(x);
 		return;
 	}
+	if (!take_apart(x, &need))
+		return;
 	if (x->limited.rows[0] && !limit_tokens(x)) {
 		exchange_end(x, END_RATE_LIMITED);
 		return;
@@ -284,7 +301,7 @@ void
 reserve(struct exchange *x)
 {
 	x->step = STEP_RESERVE;
-	if (byok_ready(x) && (x->object ? object_route(x) : route_model(x)) && format_is_billed(x))
+	if (byok_ready(x) && (object_is_subject(x) ? object_route(x) : route_model(x)) && format_is_billed(x))
 		take(x);
 }
 
@@ -293,7 +310,7 @@ bool
 reserve_confirm(struct exchange *x)
 {
 	const struct request_facts *r = &x->req->scan.result;
-	if (x->object)
+	if (object_is_subject(x))
 		return object_confirm(x);
 	if (!format_is_billed(x))
 		return false;

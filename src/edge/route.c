@@ -8,6 +8,7 @@
 #include "edge/passage.h"
 #include "edge/route.h"
 #include "edge/safety.h"
+#include "edge/stored.h"
 #include "edge/upload.h"
 #include "edge/work.h"
 
@@ -102,7 +103,7 @@ lack_of(const struct exchange *x, const struct catalogue_target *t, int64_t home
 	const struct route_wish *w = &x->req->wish;
 	if (!route_target_serves(x->edge, t, x))
 		return LACK_ENDPOINT;
-	if (x->req->scan.result.store && !catalogue_provider(c, t->provider)->store) /* what is kept there would be nobody's: it can't be named again from here */
+	if (stored_lacks(x, catalogue_provider(c, t->provider))) /* what is kept there would be nobody's: it can't be named again from here */
 		return LACK_STORE;
 	if (home >= 0 && t->provider != home)
 		return LACK_OBJECT;
@@ -150,11 +151,10 @@ nobody(struct exchange *x, enum route_lack lack)
 		exchange_end(x, END_NO_MODEL);
 		return;
 	case LACK_STORE:
-		answer_request_error(x, REQUEST_STORE);
-		exchange_end(x, END_BAD_BODY);
+		stored_refuse(x, false);
 		return;
 	case LACK_OBJECT:
-		exchange_end(x, END_OTHER_PROVIDER);
+		stored_refuse(x, true);
 		return;
 	case LACK_REGION:
 	case LACK_RETENTION:
@@ -232,7 +232,7 @@ route_model(struct exchange *x)
 	}
 	x->ticket->facts.model = x->model->id;
 	int lane = route_lane(x, suffix);
-	if (lane < 0 || !sort_out(x))
+	if (lane < 0 || !stored_may(x) || !sort_out(x))
 		return false;
 	x->ticket->facts.lane = catalogue_lane(x->edge->p->catalogue, (uint32_t)lane)->id;
 	return route_next(x);
@@ -254,7 +254,7 @@ edit_own(struct exchange *x)
 	const struct catalogue_provider *p = provider_of(x);
 	struct text room = text_on(r->edit_text, sizeof r->edit_text);
 	char user[SAFETY_TEXT_BYTES + 1];
-	if (x->object)
+	if (object_is_subject(x))
 		return object_edit(x);
 	bool chat = x->endpoint == ENDPOINT_CHAT_COMPLETIONS, asks_usage = chat || x->endpoint == ENDPOINT_COMPLETIONS;
 	x->hide = asks_usage && f->stream && !f->include_usage && p->inject_usage;
@@ -262,7 +262,7 @@ edit_own(struct exchange *x)
 		.model = {x->route.target->upstream_id, strlen(x->route.target->upstream_id)},
 		.ask_usage = x->hide,
 		.old_cap = chat && p->old_cap,
-		.no_store = x->endpoint == ENDPOINT_RESPONSES && !p->store,
+		.no_store = x->endpoint == ENDPOINT_RESPONSES && !stored_is_kept(x, p),
 		.cap = x->capped,
 	};
 	wish.user = safety_identifier(x, user); /* it is copied into the room */
@@ -283,6 +283,8 @@ edit_own(struct exchange *x)
 		return false;
 	wish.objects = opened;
 	wish.cited = opened + f->object_count;
+	if (!stored_ready(x))
+		return false;
 	r->edit_count = request_edits(f, &wish, &room, r->edits);
 	r->total = r->body_bytes;
 	for (uint32_t i = 0; i < r->edit_count; i++)

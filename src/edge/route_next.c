@@ -4,6 +4,7 @@
 #include "edge/byok.h"
 #include "edge/object.h"
 #include "edge/route.h"
+#include "edge/stored.h"
 #include "ticket/circuit.h"
 #include "ticket/price.h"
 
@@ -322,7 +323,8 @@ pick_key(struct exchange *x)
 				c[count++] = (struct choice){1, e->routes->key[provider][k], k, k + 1};
 	if (!count)
 		return 0;
-	if (x->object || x->req->scan.result.object_count) /* what an account keeps lies where one of its keys has put it */
+	bool kept = stored_is_kept(x, catalogue_provider(e->p->catalogue, provider));
+	if (x->object || x->req->scan.result.object_count || kept) /* what an account keeps lies where one of its keys has put it */
 		return c[mix(x->account_row) % count].index;
 	return count == 1 ? c->index : choose(c, count, hint(x));
 }
@@ -485,7 +487,7 @@ route_only(struct exchange *x, const struct catalogue_target *t)
 	struct ticket_facts *f = &x->ticket->facts;
 	x->route.target = t;
 	x->route.out = UINT16_MAX;
-	x->route.key = !object_is_batch(x) && byok_take(x, t->provider) ? 0 : (uint8_t)pick_key(x);
+	x->route.key = !object_is_batch(x) && !x->object->opened.ticket && byok_take(x, t->provider) ? 0 : (uint8_t)pick_key(x);
 	f->provider = catalogue_provider(x->edge->p->catalogue, t->provider)->id;
 	f->target = x->route.key;
 }

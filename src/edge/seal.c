@@ -6,10 +6,12 @@
 enum {
 	VERSION = 1,
 	VERSION_LINES = 2, /* what is asked for stands behind the fixed part */
+	VERSION_RUNS = 3, /* … what it is charged by */
 	NONCE_BYTES = 16, /* what HChaCha20 takes of a nonce; the other eight bytes are zero */
 	TAG_BYTES = crypto_aead_xchacha20poly1305_ietf_ABYTES,
 	FIXED_BYTES = 2 + 4 + 8, /* version, kind, provider, ticket */
 	LINES_BYTES = 8 + 4 + 4 + 1 + 8 + 8,
+	RUNS_BYTES = 8 + 4 + 4,
 	PLAIN_MAX = FIXED_BYTES + LINES_BYTES + SEAL_ID_MAX,
 	SEALED_MAX = NONCE_BYTES + PLAIN_MAX + TAG_BYTES,
 };
@@ -102,7 +104,9 @@ static size_t
 pack(const struct sealed *s, uint8_t ret[PLAIN_MAX])
 {
 	uint8_t *at = ret;
-	put(&at, s->lines.model ? VERSION_LINES : VERSION, 1);
+	put(&at, s->lines.model ? VERSION_LINES : s->target ? VERSION_RUNS
+														: VERSION,
+		1);
 	put(&at, s->kind, 1);
 	put(&at, s->provider, 4);
 	put(&at, s->ticket, 8);
@@ -113,6 +117,10 @@ pack(const struct sealed *s, uint8_t ret[PLAIN_MAX])
 		put(&at, s->lines.endpoint, 1);
 		put(&at, s->lines.input, 8);
 		put(&at, s->lines.output, 8);
+	} else if (s->target) {
+		put(&at, s->price, 8);
+		put(&at, s->target, 4);
+		put(&at, s->input, 4);
 	}
 	memcpy(at, s->id, s->id_len);
 	return (size_t)(at - ret) + s->id_len;
@@ -121,10 +129,11 @@ pack(const struct sealed *s, uint8_t ret[PLAIN_MAX])
 static bool
 unpack(const uint8_t *plain, size_t len, enum object_kind kind, struct sealed *ret)
 {
-	bool lines = len > 0 && plain[0] == VERSION_LINES;
-	size_t fixed = FIXED_BYTES + (lines ? LINES_BYTES : 0);
+	bool lines = len > 0 && plain[0] == VERSION_LINES, runs = len > 0 && plain[0] == VERSION_RUNS;
+	size_t fixed = FIXED_BYTES + (lines ? LINES_BYTES : runs ? RUNS_BYTES
+															 : 0);
 	const uint8_t *at = plain + 2;
-	if (len <= fixed || (plain[0] != VERSION && !lines) || plain[1] != kind || !is_id((const char *)plain + fixed, len - fixed))
+	if (len <= fixed || (plain[0] != VERSION && !lines && !runs) || plain[1] != kind || !is_id((const char *)plain + fixed, len - fixed))
 		return false;
 	*ret = (struct sealed){.kind = plain[1], .id_len = (uint8_t)(len - fixed)};
 	ret->provider = (uint32_t)get(&at, 4);
@@ -136,6 +145,10 @@ unpack(const uint8_t *plain, size_t len, enum object_kind kind, struct sealed *r
 		ret->lines.endpoint = (uint8_t)get(&at, 1);
 		ret->lines.input = get(&at, 8);
 		ret->lines.output = get(&at, 8);
+	} else if (runs) {
+		ret->price = get(&at, 8);
+		ret->target = (uint32_t)get(&at, 4);
+		ret->input = (uint32_t)get(&at, 4);
 	}
 	memcpy(ret->id, at, ret->id_len);
 	return true;

@@ -4,7 +4,8 @@
  * caller owns all memory.
  *
  *   text   prefix of its kind, then base64url of: 16 bytes synthetic nonce, ciphertext, 16 bytes tag
- *   sealed version, kind, provider (hash of its name), ticket of the exchange that made it or 0, what a batch file asks for (version 2), the provider's id
+ *   sealed version, kind, provider (hash of its name), ticket of the exchange that made it or 0, what a batch file asks for (version 2) or what a response
+ *          that runs is charged by (version 3), the provider's id
  *   bound  the account (additional data)
  *
  * XChaCha20-Poly1305; keys and nonce come from the pepper by BLAKE2b, the nonce from all that is sealed: the same object always has the same id, as SDKs
@@ -23,6 +24,7 @@
 	X(RESPONSE, 3, "resp_") \
 	X(ANTHROPIC_FILE, 4, "file_") \
 	X(MESSAGES_BATCH, 5, "msgbatch_") \
+	X(CONVERSATION, 6, "conv_") \
 	X(CONTAINER, 8, "cntr_") \
 	X(CONTAINER_FILE, 9, "cfile_")
 
@@ -49,7 +51,9 @@ struct sealed_lines {
 
 struct sealed {
 	uint64_t ticket; /* 0: none */
-	uint64_t price; /* of a batch: row of the price book */
+	uint64_t price; /* of a batch, or a response that runs: row of the price book */
+	uint32_t target; /* of a response that runs, of the catalogue */
+	uint32_t input; /* … tokens that it was asked with, should its provider not say */
 	struct sealed_lines lines;
 	uint32_t provider;
 	uint8_t kind; /* enum object_kind */

@@ -72,6 +72,32 @@ what_its_lines_can_cost_is_sealed(void **state)
 }
 
 static void
+what_a_response_is_charged_by_is_sealed(void **state)
+{
+	struct sealed s = object(OBJECT_RESPONSE, "resp_67a8"), back = {0};
+	char text[SEAL_TEXT_MAX], other[SEAL_TEXT_MAX];
+	s.price = UINT64_MAX - 1;
+	s.target = 0xfedcba98;
+	s.input = UINT32_MAX;
+	s.id_len = SEAL_ID_MAX;
+	memset(s.id, 97, SEAL_ID_MAX);
+	size_t len = seal(pepper, 7, &s, text);
+	assert_true(len > 0 && len <= SEAL_TEXT_MAX);
+	assert_true(unseal(pepper, 7, OBJECT_RESPONSE, (struct span){text, len}, &back));
+	assert_int_equal(back.price, s.price);
+	assert_int_equal(back.target, s.target);
+	assert_int_equal(back.input, s.input);
+	assert_int_equal(back.ticket, s.ticket);
+	assert_int_equal(back.id_len, SEAL_ID_MAX);
+	assert_memory_equal(back.id, s.id, SEAL_ID_MAX);
+	assert_false(unseal(pepper, 8, OBJECT_RESPONSE, (struct span){text, len}, &back));
+	assert_false(unseal(pepper, 7, OBJECT_CONVERSATION, (struct span){text, len}, &back));
+	s.input--;
+	assert_int_equal(seal(pepper, 7, &s, other), len);
+	assert_memory_not_equal(text, other, len);
+}
+
+static void
 ids_that_no_provider_gives_are_not_sealed(void **state)
 {
 	static const char *const bad[] = {"", "a/b", "a b", "a?b", "../x", "..", ".", "a\r\nb", "a%41", "\xc3\xa4"};
@@ -136,6 +162,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_sealed_opens_for_its_account),
 		cmocka_unit_test(what_its_lines_can_cost_is_sealed),
+		cmocka_unit_test(what_a_response_is_charged_by_is_sealed),
 		cmocka_unit_test(ids_that_no_provider_gives_are_not_sealed),
 		cmocka_unit_test(nobody_elses_and_nothing_else_opens),
 		cmocka_unit_test(every_flipped_bit_and_every_other_length_opens_nothing),

@@ -53,7 +53,7 @@ add_target(struct text *t, const struct exchange *x, const struct catalogue_prov
 		text_str(t, x->route.target->upstream_id);
 		text_lit(t, ":");
 	}
-	if (x->object)
+	if (object_is_subject(x))
 		object_add_path(t, x);
 	else
 		text_span(t, endpoint_upstream(passage_endpoint(x)));
@@ -72,8 +72,8 @@ build_head(struct exchange *x)
 	const struct catalogue_provider *p = catalogue_provider(e->p->catalogue, x->route.target->provider);
 	struct text t = text_on(e->head_out, HEAD_OUT_BYTES);
 	const struct secret key = x->route.byok ? byok_secret(x->route.byok) : e->key[x->route.target->provider][x->route.key];
-	text_span(&t, x->object ? object_method(x) : x->duplex ? SPAN("GET ")
-														   : SPAN("POST "));
+	text_span(&t, object_is_subject(x) ? object_method(x) : x->duplex ? SPAN("GET ")
+																	  : SPAN("POST "));
 	add_target(&t, x, p);
 	text_lit(&t, " HTTP/1.1\r\nhost: ");
 	text_str(&t, p->host);

@@ -7,6 +7,8 @@
 #include "dialect/realtime.h"
 #include "edge/endpoints.h"
 #include "edge/limit.h"
+#include "edge/object.h"
+#include "edge/stored.h"
 #include "ticket/billing.h"
 #include "ticket/price.h"
 
@@ -308,6 +310,38 @@ usage_now(const struct exchange *x, struct usage *ret)
 	}
 }
 
+struct nano
+settle_elsewhere(struct exchange *x, const struct catalogue_target *t, const struct catalogue_price *row, uint64_t input)
+{
+	const struct catalogue_target *asked = x->route.target;
+	const struct catalogue_price *price = x->price;
+	struct usage u = x->meter->usage;
+	if (!(u.flags & USAGE_REPORTED)) {
+		u.tokens[TOKEN_input] = input;
+		u.tokens[TOKEN_output] = tokens_of_bytes(x->meter->content_bytes);
+		u.tokens[TOKEN_reasoning] = tokens_of_bytes(x->meter->reasoning_bytes);
+	}
+	x->route.target = t;
+	x->price = row;
+	for (unsigned i = 0; i < leg_count(x); i++)
+		if (leg_target(x, &x->meter->legs[i]) == t) {
+			struct usage own = leg_usage(x, t, &x->meter->legs[i]);
+			add_usage(&u, &own);
+		}
+	struct nano cost = price_cost(price_of(x, t, row, &u), &u), legs = legs_cost(x);
+	x->route.target = asked;
+	x->price = price;
+	cost.v = legs.v > INT64_MAX / 4 - cost.v ? INT64_MAX / 4 : cost.v + legs.v;
+	return cost;
+}
+
+/* What the ledger holds for it is paid another time (work.h). */
+static bool
+is_billed(const struct exchange *x)
+{
+	return endpoint_billed((enum endpoint)x->endpoint) && !(x->object && x->object->nano);
+}
+
 static struct nano
 state(struct exchange *x, const struct usage *u)
 {
@@ -332,7 +366,7 @@ void
 settle_state_cost(struct exchange *x)
 {
 	struct usage u;
-	if (!x->held || !has_output(x) || !endpoint_billed((enum endpoint)x->endpoint))
+	if (!x->held || !has_output(x) || !is_billed(x))
 		return;
 	usage_now(x, &u);
 	(void)state(x, &u);
@@ -342,7 +376,7 @@ settle_state_cost(struct exchange *x)
 static bool
 charged(struct exchange *x, enum end_reason reason, struct usage *ret)
 {
-	if (billing_of((uint8_t)reason) == BILLING_NONE || !endpoint_billed((enum endpoint)x->endpoint))
+	if (billing_of((uint8_t)reason) == BILLING_NONE || !is_billed(x))
 		return false;
 	if (x->req && x->model)
 		request_estimate(x);

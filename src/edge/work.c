@@ -1,6 +1,7 @@
 #include "edge/work.h"
 
 #include "core/ipc.h"
+#include "edge/stored.h"
 
 /* ---- asking the ledger ---- */
 
@@ -41,14 +42,14 @@ tell(struct exchange *x, enum work_order order, uint64_t work, uint64_t nano)
 static bool
 is_looked_for(const struct object *o)
 {
-	return o->operation == OPERATION_MESSAGES_BATCH_DELETE && o->opened.ticket;
+	return (o->operation == OPERATION_MESSAGES_BATCH_DELETE || o->operation == OPERATION_RESPONSE_DELETE) && o->opened.ticket;
 }
 
 bool
 work_begins(struct exchange *x)
 {
 	struct object *o = x->object;
-	if (!o || (!o->nano && !is_looked_for(o)))
+	if (!o || (!o->nano && !is_looked_for(o)) || o->work == OBJECT_WORK_HELD)
 		return false;
 	o->work = o->nano ? OBJECT_WORK_ASKED : OBJECT_WORK_LOOKING;
 	if (ask(x) == IPC_AGAIN) {
@@ -61,24 +62,30 @@ work_begins(struct exchange *x)
 	return true;
 }
 
-bool
-work_is_told(struct exchange *x, const struct sealed *s)
+void
+work_tell(struct exchange *x, const struct sealed *s)
 {
 	struct object *o = x->object;
-	struct upstream *u = x->up;
-	if (o->work != OBJECT_WORK_HELD)
-		return false;
 	o->opened = *s;
 	o->text_len = (uint8_t)seal(x->edge->pepper, x->account_row, s, o->text);
 	o->work = OBJECT_WORK_TELLING;
-	x->up = NULL;
-	upstream_release(u, x->up_done && x->keep_upstream);
 	if (ask(x) == IPC_AGAIN) {
 		o->work = OBJECT_WORK_HELD;
 		exchange_end(x, END_LEDGER_AWAY);
-		return true;
+		return;
 	}
 	exchange_wait(x, &x->edge->wait_work);
+}
+
+bool
+work_is_told(struct exchange *x, const struct sealed *s)
+{
+	struct upstream *u = x->up;
+	if (x->object->work != OBJECT_WORK_HELD)
+		return false;
+	x->up = NULL;
+	upstream_release(u, x->up_done && x->keep_upstream);
+	work_tell(x, s);
 	return true;
 }
 
@@ -126,7 +133,7 @@ work_is_to_be_looked_at(struct exchange *x)
 bool
 work_runs(const struct exchange *x)
 {
-	return x->object && x->object->work;
+	return x->object && x->object->work && x->object->work != OBJECT_WORK_TOLD;
 }
 
 void
@@ -191,7 +198,9 @@ looked(struct exchange *x, enum work_result result)
 		return;
 	}
 	answer_sentence(x, END_BAD_BODY, NULL,
-		SPAN("This batch has not been paid for yet: what it used is only known from its results. Once it has ended, read them, or wait some minutes, and delete it then."));
+		x->object->kind == OBJECT_RESPONSE
+			? SPAN("This response has not been counted yet. Cancel it or wait for its end, look at it once, and delete it then.")
+			: SPAN("This batch has not been paid for yet: what it used is only known from its results. Once it has ended, read them, or wait some minutes, and delete it then."));
 	exchange_end(x, END_BAD_BODY);
 }
 
@@ -218,7 +227,10 @@ work_answered(struct edge *e, const void *message)
 	}
 	if (m->result == WORK_DONE) {
 		x->object->work = OBJECT_WORK_TOLD;
-		object_answer(x);
+		if (x->object->stored)
+			stored_told(x);
+		else
+			object_answer(x);
 		return;
 	}
 	x->object->work = OBJECT_WORK_HELD; /* nobody will ever look for it */
@@ -235,6 +247,7 @@ static const struct errand {
 } errands[] = {
 	{OBJECT_BATCH, OPERATION_BATCH_GET, ENDPOINT_BATCHES},
 	{OBJECT_MESSAGES_BATCH, OPERATION_MESSAGES_BATCH_RESULTS, ENDPOINT_MESSAGES_BATCHES},
+	{OBJECT_RESPONSE, OPERATION_RESPONSE_GET, ENDPOINT_RESPONSES_KEPT},
 };
 
 static const struct errand *

@@ -11,7 +11,9 @@
 must_check bool work_begins(struct exchange *x);
 /* The provider's good answer about it has come: carry has it. True: the ledger is told first, and the exchange goes on by itself. */
 must_check bool work_is_told(struct exchange *x, const struct sealed *s);
-/* It has ended. */
+/* It runs under this id: the ledger hears of it, and the exchange waits, or has ended. */
+void work_tell(struct exchange *x, const struct sealed *s);
+/* A batch has. */
 void work_has_ended(struct exchange *x, const struct batch_seen *seen);
 /* … and costs so much; or what it costs can't be told from what came; or somebody has to look at what it has made. */
 void work_costs(struct exchange *x, uint64_t nano);

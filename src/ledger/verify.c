@@ -214,8 +214,15 @@ superseded(const struct audit *a, const struct price_row *r, uint64_t started_us
 static bool
 asks_no_model(const struct ticket_copy *t)
 {
-	enum endpoint of = (enum endpoint)t->facts.endpoint;
-	return (of == ENDPOINT_FILES || of == ENDPOINT_BATCHES || of == ENDPOINT_MESSAGES_BATCHES) && t->facts.model == 0 && t->facts.price == 0;
+	switch ((enum endpoint)t->facts.endpoint) {
+	case ENDPOINT_FILES:
+	case ENDPOINT_BATCHES:
+	case ENDPOINT_MESSAGES_BATCHES:
+	case ENDPOINT_RESPONSES_KEPT:
+		return t->facts.model == 0 && t->facts.price == 0;
+	default:
+		return false;
+	}
 }
 
 static void

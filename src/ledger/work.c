@@ -114,7 +114,7 @@ set_aside(struct ledger *l, struct work *w)
 	reference(w, "hold", ref);
 	nano_text((struct nano){w->nano}, amount);
 	id_text(ID_ACCOUNT, w->account, account);
-	json_t *request = json_pack("{s:s,s:s,s:s,s:s}", "account", account, "amount", amount, "id", ref, "reason", "batch");
+	json_t *request = json_pack("{s:s,s:s,s:s,s:s}", "account", account, "amount", amount, "id", ref, "reason", "batch or background response");
 	json_t *answer = control_hold_create(l, request);
 	json_decref(request);
 	const char *item = json_string_value(json_object_get(answer, "item"));
@@ -153,7 +153,7 @@ pay(struct ledger *l, const struct work *w, int64_t nano)
 	reference(w, "end", ref);
 	nano_text((struct nano){nano}, cost);
 	id_text("hold_", w->hold, hold);
-	json_t *request = json_pack("{s:s,s:s,s:s}", "hold", hold, "id", ref, "reason", "batch");
+	json_t *request = json_pack("{s:s,s:s,s:s}", "hold", hold, "id", ref, "reason", "batch or background response");
 	if (nano != 0)
 		json_object_set_new(request, "cost", json_string(cost));
 	json_t *answer = nano != 0 ? control_hold_settle(l, request) : control_hold_release(l, request);

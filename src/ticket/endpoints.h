@@ -37,7 +37,8 @@ enum dialect { DIALECT_OPENAI,
 	X(COMPLETIONS, 19, OPENAI, "completions", true) \
 	X(AUDIO_SPEECH, 20, OPENAI, "audio.speech", true) \
 	X(BATCHES, 21, OPENAI, "batches", false) \
-	X(MESSAGES_BATCHES, 22, ANTHROPIC, "messages.batches", false)
+	X(MESSAGES_BATCHES, 22, ANTHROPIC, "messages.batches", false) \
+	X(RESPONSES_KEPT, 23, OPENAI, "responses.kept", false) /* what is done with a response that is there */
 
 enum endpoint {
 #define X(NAME, number, dialect, word, billed) ENDPOINT_##NAME = number,

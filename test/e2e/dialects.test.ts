@@ -166,13 +166,13 @@ describe("OpenAI responses", () => {
 	});
 
 	test.each([
-		["previous_response_id", { previous_response_id: "resp_x" }],
-		["store", { store: true }],
-		["background", { background: true }],
-	])("what would be kept at the provider is refused: %s", async (_, more) => {
+		["previous_response_id", { previous_response_id: "resp_x" }, OpenAI.NotFoundError],
+		["store", { store: true }, OpenAI.BadRequestError],
+		["background", { background: true }, OpenAI.BadRequestError],
+	])("what would be kept at the provider is refused: %s", async (_, more, kind) => {
 		const before = p.seen.length;
 		const error = await refusal(openai().responses.create({ model: "gpt", input: "hi", ...more }));
-		expect(error).toBeInstanceOf(OpenAI.BadRequestError);
+		expect(error).toBeInstanceOf(kind);
 		expect(p.seen.length).toBe(before);
 	});
 

@@ -35,7 +35,7 @@ type Trouble = {
 
 const gone: Record<Dialect, string> = { openai: "gone-gpt", anthropic: "gone-claude", google: "gone-gemini" };
 const stored: Record<Dialect, Json> = {
-	openai: { previous_response_id: "resp_1" },
+	openai: { prompt: { id: "pmpt_1" } },
 	anthropic: { container: "container_1" },
 	google: { cachedContent: "cachedContents/1" },
 };
