@@ -547,6 +547,27 @@ an_id_in_what_is_said_is_sealed_for_nobody(void **state)
 	assert_non_null(strstr(client_gets(c, "200"), "{\"id\":\"resp_ofsomebody\",\"previous_response_id\":\"resp_ofsomebody\"}"));
 }
 
+/* Of what was asked and answered; but what the caller said that an answer cited may be anybody's. */
+static void
+files_in_it_are_sealed_as_well(void **state)
+{
+	char id[256], line[400], seen[256];
+	keep(id);
+	look(id, RESPONSE("completed", USAGE, ",\"tools\":[{\"container\":{\"file_ids\":[\"file-asked\"]}}],\"output\":[{\"content\":[{\"annotations\":[{\"file_id\":\"file-UNSEALEDc\"}]}]}]"));
+	assert_null(strstr(out, "UNSEALED"));
+	member(out, "file_id", seen);
+	sprintf(line, "GET /v1/files/%s/content", seen);
+	int c = ask(r.key, line, "", NULL);
+	provider_says(provider_sees("GET /v1/files/file-UNSEALEDc/content HTTP/1.1\r\n"), "200 OK", "cited");
+	assert_string_equal(client_gets(c, "200"), "cited");
+	sprintf(line, "GET /v1/responses/%s/input_items", id);
+	c = ask(r.key, line, "", NULL);
+	provider_says(provider_sees("GET /v1/responses/resp_UNSEALEDr/input_items HTTP/1.1\r\n"), "200 OK",
+		"{\"object\":\"list\",\"data\":[{\"content\":[{\"type\":\"input_file\",\"file_id\":\"file-UNSEALEDi\"},{\"annotations\":[{\"file_id\":\"file-ofsomebody\"}]}]}]}");
+	assert_non_null(strstr(client_gets(c, "200"), "[{\"file_id\":\"file-ofsomebody\"}]"));
+	assert_null(strstr(out, "UNSEALED"));
+}
+
 static void
 another_account_and_every_altered_id_get_404(void **state)
 {
@@ -657,6 +678,7 @@ main(void)
 		TEST(what_is_not_covered_is_not_begun),
 		TEST(a_response_is_named_by_the_next_and_looked_at_for_nothing),
 		TEST(an_id_in_what_is_said_is_sealed_for_nobody),
+		TEST(files_in_it_are_sealed_as_well),
 		TEST(another_account_and_every_altered_id_get_404),
 		TEST(what_cannot_be_kept_is_refused_and_the_field_is_named),
 		TEST(what_policy_forbids_to_keep_is_not_kept),
