@@ -115,7 +115,7 @@ static void
 sound(const struct sim_run *r, uint64_t index, size_t bytes, struct text *t)
 {
 	for (size_t i = 0; i < bytes && !t->cut; i++)
-		text_add(t, "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + (index + i) % 26, 1);
+		text_add(t, &"ABCDEFGHIJKLMNOPQRSTUVWXYZ"[(index + i) % 26], 1);
 }
 
 /* ---- decisions ---- */
