@@ -228,6 +228,7 @@ be_back(struct supervisor *s)
 		bool serves = !c->own || c->own == s->now;
 		if (!serves || c->pid > 0 || !child_is_wanted(c))
 			continue;
+		timer_cancel(&s->loop, &c->restart); /* whose end was seen just now would be started a second time */
 		c->state = CHILD_DOWN;
 		child_start(c);
 	}

@@ -3,6 +3,7 @@ import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "node:tls";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { patched } from "../harness/binaries.ts";
 import { certificates, trustAuthority } from "../harness/certificates.ts";
 import { Lethe, letheGives } from "../harness/lethe.ts";
 import { removeFolder, temporaryFolder } from "../harness/paths.ts";
@@ -121,7 +122,7 @@ describe("the signer", () => {
 		await stream.when("its end", () => stream.received.includes("[DONE]"), 30_000);
 		stream.close();
 		expect(w.lethe.children("edge")).toEqual(edges);
-		expect(w.lethe.events("CHILD_DIED")).toBe(2);
+		await until("both deaths are told, and no other", () => w.lethe.events("CHILD_DIED") === 2);
 	});
 
 	test("that stands still holds up one handshake of each edge, and who is connected is served; then it goes on", async () => {
@@ -180,5 +181,28 @@ describe("no handshake fails", () => {
 		await load.stop();
 		expect(load.failed).toBe(0);
 		expect(w.lethe.events("CHILD_DIED")).toBe(0);
+	});
+
+	test.each([
+		["whose children can't be started", "/proc/self/exe", "/proc/self/exf"],
+		["whose supervisor ends before it is one", "wake_eventfd", "wake_eventfb"],
+	])("while a binary is tried %s, and afterwards", async (_, from, to) => {
+		const load = new Handshakes(w.lethe.url);
+		await load.more(4);
+		const signers = w.lethe.children("signer");
+		expect((await w.lethe.upgrade(patched(w.lethe.dir, "bad", from, to))).status).toBe(1);
+		expect(w.lethe.children("signer")).toEqual(signers);
+		await load.more(4);
+		// What the old binary has become hands over renewed keys, and starts who dies.
+		use({ certificate: join(other, "server.pem"), key: join(other, "server-key.pem") });
+		const before = load.serials.size;
+		w.lethe.signal("SIGHUP");
+		await until("the new certificate is shown", () => load.serials.size > before);
+		await load.more(8);
+		await load.stop();
+		expect(load.failed).toBe(0);
+		process.kill(signers[0]!, "SIGKILL");
+		await until("it signs", async () => (await handshake(w.lethe.url)) !== undefined);
+		expect(w.lethe.children("signer")).not.toEqual(signers);
 	});
 });
