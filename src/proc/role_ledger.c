@@ -2,6 +2,7 @@
 #include "ledger/ledger.h"
 #include "proc/role_priv.h"
 #include "proc/shared.h"
+#include "proc/slice.h"
 #include "ticket/receipt.h"
 
 #include <assert.h>
@@ -97,5 +98,6 @@ role_ledger(struct handover *h)
 		return 0;
 	if (!await_predecessor(h->grant_fd[GRANT_PREDECESSOR]))
 		return role_fail("the ledger before does not end");
+	slice_in_background();
 	return ledger_main(&p);
 }

@@ -1,5 +1,6 @@
 #include "proc/role_priv.h"
 #include "proc/shared.h"
+#include "proc/slice.h"
 #include "scribe/scribe.h"
 
 static bool
@@ -39,5 +40,6 @@ role_scribe(struct handover *h)
 	};
 	if (!p.counters || !p.tally)
 		return role_fail("the counters");
+	slice_in_background();
 	return scribe_main(&p);
 }

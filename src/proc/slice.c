@@ -1,5 +1,6 @@
 #include "proc/slice.h"
 
+#include <sched.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,14 +14,15 @@ struct attributes {
 	uint64_t runtime_ns, deadline_ns, period_ns;
 };
 
-enum { SHORTEST_NS = 100000 };
+enum { SHORTEST_NS = 100000 }; /* the kernel's least */
 
 void
-slice_shortest(void)
+slice_in_background(void)
 {
 	struct attributes a = {.size = sizeof a};
-	if (syscall(SYS_sched_getattr, 0, &a, sizeof a, 0) != 0 || a.policy != 0 /* the administrator's choice stands */)
+	if (syscall(SYS_sched_getattr, 0, &a, sizeof a, 0) != 0 || a.policy != SCHED_OTHER)
 		return;
+	a.policy = SCHED_BATCH;
 	a.runtime_ns = SHORTEST_NS;
 	(void)syscall(SYS_sched_setattr, 0, &a, 0);
 }

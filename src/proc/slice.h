@@ -1,13 +1,16 @@
 /*
- * How long a process may run before another that has just become ready takes its turn (Linux 6.12 and later: a slice of one's own in the fair
- * scheduler, sched_setattr(2)). Who asks for a short one runs soon after it wakes, in exchange for shorter turns; its share of the processor stays the same.
+ * How a process takes its turns on a processor that it shares with an edge (Linux's fair scheduler; sched_setattr(2)). Its share stays what it was.
  *
- * Asked for by the edge, before it locks itself down: on a processor that it shares with the ledger, a request does not wait for the end of a commit.
+ * Asked for by the ledger and the scribe, before they lock themselves down: a commit is half a millisecond of work and more, and a request must not wait for
+ * the end of it. Decision 0039.
  */
 #ifndef PROC_SLICE_H
 #define PROC_SLICE_H
 
-/* The shortest that there is, 0.1 ms. Older kernels take no notice. */
-void slice_shortest(void);
+/*
+ * From now on it interrupts nobody when it wakes, and whoever wakes while it has run for 0.1 ms interrupts it. The administrator's choice of another policy
+ * stands. Kernels before 6.12 know no such short turns, and do only the first.
+ */
+void slice_in_background(void);
 
 #endif
