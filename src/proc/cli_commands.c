@@ -793,11 +793,12 @@ const struct cli_command cli_commands[] = {
 		.run = cli_provider_check,
 		.summary = "ask each provider once with each of its keys, and say which work",
 		.words = "Asks for the list of models, which costs nothing; with --spend for one token of the provider's cheapest model, which also finds an account\n"
-				 "without credit. TLS, trust and addresses are those that the server would use. Exit status 1 when a key does not work.",
+				 "without credit. Where a provider tells what the account has left (DeepSeek, OpenRouter; `balance` in the configuration) that is shown, and less than its\n"
+				 "`low_balance` is a failure, for a timer to tell. TLS, trust and addresses are those that the server would use. Exit status 1 when a key does not work.",
 		.examples = "lethe provider check /etc/lethe/lethe.yaml\nlethe provider check /etc/lethe/lethe.yaml --provider openai --spend\n",
 		.args = {{FILE_ARG}, {"--provider", "NAME", "provider", false, false, "this one only"},
 			{"--spend", NULL, "spend", false, false, "ask for one token of an answer, and pay for it"}},
-		.columns = "provider,key,result,status,tls,milliseconds",
+		.columns = "provider,key,result,status,balance?,tls,milliseconds",
 		.empty = "No provider to ask: the configuration has none, or none with a key.",
 	},
 	{

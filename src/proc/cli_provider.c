@@ -40,6 +40,10 @@ probe_json(const struct config *c, uint32_t p, uint32_t k, const struct probe *r
 		"result", probe_word(r->result), "milliseconds", (int)r->milliseconds);
 	json_object_set_new(row, "status", r->status ? json_integer(r->status) : json_null());
 	json_object_set_new(row, "tls", r->tls[0] != '\0' ? json_string(r->tls) : json_null());
+	char balance[NANO_TEXT_MAX + 8] = "";
+	if (r->has_balance)
+		snprintf(balance, sizeof balance, "%s%lld.%02lld %s", r->balance_nano < 0 ? "-" : "", llabs(r->balance_nano) / 1000000000, llabs(r->balance_nano) / 10000000 % 100, r->currency);
+	json_object_set_new(row, "balance", r->has_balance ? json_string(balance) : json_null());
 	json_object_set_new(row, "words", r->words[0] != '\0' ? json_string(r->words) : json_null());
 	return row;
 }
@@ -63,6 +67,8 @@ check_one(const struct cli *cli, const struct config *c, uint32_t p, const struc
 	for (uint32_t k = 0; k < (provider->key_count ? provider->key_count : 1); k++) {
 		struct probe r;
 		probe_provider(c, p, k, model, cli_provider_trust(files, provider), &r);
+		if (r.result == PROBE_OK)
+			probe_balance(c, p, k, cli_provider_trust(files, provider), &r);
 		json_array_append_new(rows, probe_json(c, p, k, &r));
 		good = good && (r.result == PROBE_OK || r.result == PROBE_LIMITED);
 		if (r.words[0] != '\0' && !cli->json)

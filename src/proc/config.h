@@ -119,6 +119,9 @@ struct config_model {
 	bool short_form; /* the file has no `targets` */
 };
 
+/* How it is asked what its account has left; BALANCE_NONE: it is not. */
+enum balance_wire config_balance_wire(const struct config_provider *p);
+
 /* The first target there; NULL: none. */
 static inline const struct config_target *
 config_target_at(const struct config_model *m, uint32_t provider)

@@ -370,6 +370,16 @@ check_pass_header(struct check *k, char *name, uint32_t line)
 			name);
 }
 
+enum balance_wire
+config_balance_wire(const struct config_provider *p)
+{
+	if (p->balance != BALANCE_AUTO)
+		return (enum balance_wire)p->balance;
+	if (strcmp(p->target.host, "api.deepseek.com") == 0)
+		return BALANCE_DEEPSEEK;
+	return strcmp(p->target.host, "openrouter.ai") == 0 ? BALANCE_OPENROUTER : BALANCE_NONE;
+}
+
 static void
 check_provider(struct check *k, uint32_t index)
 {
@@ -383,6 +393,8 @@ check_provider(struct check *k, uint32_t index)
 		problems_error(k->problems, line_of(k, node, "objects"), "`objects`: files of `dialect: gemini` can't be kept here yet – leave it out");
 	check_url(k, p, node);
 	check_trust(k, p, node);
+	if (p->low_balance_nano > 0 && config_balance_wire(p) == BALANCE_NONE)
+		problems_error(k->problems, line_of(k, node, "low_balance"), "`low_balance`: this provider is not asked what its account has left – say how with `balance`, or leave it out");
 	check_region(k, p->region, line_of(k, node, "region"));
 	check_key_sources(k, p);
 	for (uint32_t i = 0; i < p->pass_header_count; i++)

@@ -256,6 +256,9 @@ config_number(enum setting_kind kind, struct span text, int64_t *ret)
 	case SETTING_STICKY: /* enum sticky */
 		*ret = STICKY_NONE;
 		return equals(text, "none") || choice(text, "cache", "key", ret);
+	case SETTING_BALANCE: /* enum balance_wire */
+		*ret = equals(text, "deepseek") ? BALANCE_DEEPSEEK : BALANCE_OPENROUTER;
+		return equals(text, "deepseek") || equals(text, "openrouter") || choice(text, "auto", "none", ret);
 	case SETTING_CHOICE: /* enum choice_rule */
 		*ret = CHOICE_SPEED;
 		return equals(text, "speed") || choice(text, "weight", "load", ret);

@@ -30,6 +30,7 @@
 	X(CLIENT_ADDRESS, uint64_t, "`x-forwarded-for`, `forwarded` or `cf-connecting-ip`", "write x-forwarded-for, forwarded or cf-connecting-ip") \
 	X(RETENTION, uint64_t, "`kept` or `zero`", "write kept or zero") \
 	X(STICKY, uint64_t, "`cache`, `key` or `none`", "write cache, key or none") \
+	X(BALANCE, uint64_t, "`auto`, `none`, `deepseek` or `openrouter`", "write auto, none, deepseek or openrouter") \
 	X(CHOICE, uint64_t, "`weight`, `load` or `speed`", "write weight, load or speed") \
 	X(THINKING, uint64_t, "`none`, `effort`, `budget` or `auto`", "write none, effort, budget or auto") \
 	X(CAP_FIELD, uint64_t, "`max_completion_tokens` or `max_tokens`", "write max_completion_tokens or max_tokens")
@@ -38,6 +39,14 @@
 enum retention {
 	RETENTION_KEPT = 1,
 	RETENTION_ZERO,
+};
+
+/* How a provider tells what its account has left. */
+enum balance_wire {
+	BALANCE_AUTO, /* by its host */
+	BALANCE_NONE,
+	BALANCE_DEEPSEEK, /* GET /user/balance */
+	BALANCE_OPENROUTER, /* GET credits, behind the base path */
 };
 
 /* The values of MEMORY_GRADE. */

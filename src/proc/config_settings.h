@@ -140,6 +140,9 @@
 	X("retention", retention, RETENTION, "kept", 0, 2, \
 		"`zero`: it has promised to keep nothing of requests and answers; only such ones are asked for requests that say `lethe-policy: zero-retention`") \
 	X("region", region, TEXT, "", 1, 15, "where it processes, for example eu: only those with that word are asked for requests that say `lethe-policy: region=eu`") \
+	X("balance", balance, BALANCE, "auto", 0, 3, \
+		"how it tells what your account there has left, for `lethe provider check`: `deepseek` (GET /user/balance), `openrouter` (GET credits; the key must be allowed to), `none`: not; `auto`: by its host") \
+	X("low_balance", low_balance_nano, DOLLARS, "0", 0, DOLLARS_MOST, "`lethe provider check` fails when the account has less than this left") \
 	X("optional", optional, FLAG, "false", 0, 1, \
 		"while none of its keys is there (variable unset, file absent) the provider is off: its models are neither served nor listed, and the start says so; otherwise a missing key refuses the start")
 

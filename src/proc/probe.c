@@ -31,6 +31,7 @@ struct call {
 	char answer[ANSWER_MAX];
 	size_t answer_len;
 	struct probe *ret;
+	enum balance_wire balance; /* BALANCE_AUTO: that is not what is asked */
 };
 
 const char *
@@ -197,10 +198,14 @@ add_question(struct text *t, const struct config_provider *p, const char *model)
 }
 
 static void
-add_target(struct text *t, const struct config_provider *p, const char *model)
+add_target(struct text *t, const struct call *c, const char *model)
 {
-	text_str(t, p->target.base_path);
-	if (!model)
+	const struct config_provider *p = c->p;
+	if (c->balance != BALANCE_DEEPSEEK)
+		text_str(t, p->target.base_path);
+	if (c->balance)
+		text_str(t, c->balance == BALANCE_DEEPSEEK ? "/user/balance" : "/credits");
+	else if (!model)
 		text_lit(t, "/models");
 	else if (p->dialect == DIALECT_GEMINI) {
 		text_lit(t, "/models/");
@@ -219,7 +224,7 @@ build_request(struct call *c, const char *model, const uint8_t *key, int key_len
 	if (model)
 		add_question(&q, p, model);
 	text_str(&t, model ? "POST " : "GET ");
-	add_target(&t, p, model);
+	add_target(&t, c, model);
 	text_lit(&t, " HTTP/1.1\r\nhost: ");
 	text_str(&t, p->target.host);
 	if (p->target.port != (p->target.tls ? 443 : 80)) {
@@ -310,6 +315,30 @@ judge(struct call *c, uint16_t status)
 	return say(c, PROBE_WRONG, "status %u is not what this API answers – check `url` and `dialect`", status);
 }
 
+/* The body as far as it has come, without its chunks' frames. */
+static struct span
+body_of(struct call *c, const struct http1_head *head)
+{
+	char *at = c->answer + head->bytes, *to = at;
+	size_t left = c->answer_len - head->bytes, used;
+	struct http1_chunked chunks;
+	http1_chunked_init(&chunks);
+	while (head->chunked && left) {
+		struct span data = {0};
+		enum http1_result r = http1_chunked_feed(&chunks, at, left, &used, &data);
+		if (data.len)
+			memmove(to, data.at, data.len);
+		to += data.len;
+		at += used;
+		left -= used;
+		if (r == HTTP1_BAD || r == HTTP1_DONE || !used)
+			break;
+	}
+	if (!head->chunked)
+		to += left;
+	return (struct span){c->answer + head->bytes, (size_t)(to - (c->answer + head->bytes))};
+}
+
 static bool
 read_answer(struct call *c)
 {
@@ -322,8 +351,10 @@ read_answer(struct call *c)
 		if (r == HTTP1_BAD)
 			return say(c, PROBE_WRONG, "what it answers is not HTTP/1.1 – check `url`");
 		if (r == HTTP1_DONE) {
-			while (head.status >= 400 && read_some(c))
+			while ((head.status >= 400 || c->balance) && read_some(c))
 				;
+			if (c->balance && head.status == 200)
+				return probe_balance_read(c->balance, body_of(c, &head), c->ret);
 			return judge(c, head.status);
 		}
 		if (!more)
@@ -333,15 +364,15 @@ read_answer(struct call *c)
 
 /* ---- all of it ---- */
 
-void
-probe_provider(const struct config *config, uint32_t p, uint32_t k, const char *model, struct span trust, struct probe *ret)
+static void
+ask(const struct config *config, uint32_t p, uint32_t k, const char *model, enum balance_wire balance, struct span trust, struct probe *ret)
 {
 	static struct call call;
 	uint8_t key[CONFIG_SECRET_MAX];
 	char why[CONFIG_WHY_MAX];
 	struct call *c = &call;
 	uint64_t began_ms = clock_monotonic_ms();
-	*c = (struct call){.p = &config->providers[p], .until_ms = began_ms + PROBE_TIMEOUT_MS, .fd = -1, .ret = ret};
+	*c = (struct call){.p = &config->providers[p], .until_ms = began_ms + PROBE_TIMEOUT_MS, .fd = -1, .ret = ret, .balance = balance};
 	*ret = (struct probe){0};
 	tls_wipe_freed(); /* what was sealed has a key in it */
 	int len = c->p->key_count > 0 ? config_provider_key(config, p, k, key, sizeof key, why) : 0;
@@ -362,4 +393,33 @@ probe_provider(const struct config *config, uint32_t p, uint32_t k, const char *
 		close(c->fd);
 	sodium_memzero(key, sizeof key);
 	sodium_memzero(c, sizeof *c);
+}
+
+void
+probe_provider(const struct config *c, uint32_t p, uint32_t k, const char *model, struct span trust, struct probe *ret)
+{
+	ask(c, p, k, model, BALANCE_AUTO, trust, ret);
+}
+
+/* A key that may not ask, or a provider that does not answer this, leaves the account unknown: nothing is wrong with the key. */
+void
+probe_balance(const struct config *c, uint32_t p, uint32_t k, struct span trust, struct probe *ret)
+{
+	struct probe told;
+	enum balance_wire wire = config_balance_wire(&c->providers[p]);
+	int64_t low = c->providers[p].low_balance_nano;
+	if (wire == BALANCE_NONE)
+		return;
+	ask(c, p, k, NULL, wire, trust, &told);
+	if (!told.has_balance && low)
+		snprintf(ret->words, sizeof ret->words, "what the account has left could not be asked for (%s) – may this key ask?", told.status ? "another answer" : probe_word(told.result));
+	if (!told.has_balance)
+		return;
+	ret->has_balance = true;
+	ret->balance_nano = told.balance_nano;
+	memcpy(ret->currency, told.currency, sizeof ret->currency);
+	if (told.balance_nano >= low)
+		return;
+	ret->result = PROBE_LOW;
+	snprintf(ret->words, sizeof ret->words, "the account has less left than `low_balance` – top it up at the provider");
 }

@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { request as httpsRequest, Agent } from "node:https";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { certificates, trustAuthority } from "../harness/certificates.ts";
 import { type Json, Lethe, sim, tag, upstreamKey } from "../harness/lethe.ts";
 import { Nobody } from "../harness/nobody.ts";
 import { letheBinary, removeFolder, temporaryFolder } from "../harness/paths.ts";
+import { json, Provider } from "../harness/provider.ts";
 import { post, Raw } from "../harness/raw.ts";
 import { until } from "../harness/until.ts";
 import { world, type World } from "../harness/world.ts";
@@ -323,6 +324,51 @@ describe("provider check", () => {
 		expect(results(upstreamKey)).toEqual({ good: "ok", untrusted: "no TLS", away: "unreachable", unset: "no key" });
 		expect(results("sk-another", "--provider", "good")).toEqual({ good: "refused" });
 		expect(results(upstreamKey, "--provider", "good", "--spend")).toEqual({ good: "ok" });
+	});
+
+	test("tells what the account has left where the provider does, and fails when that is too little", async () => {
+		const provider = await Provider.start();
+		onTestFinished(() => provider.stop());
+		const file = join(other, "balance.yaml");
+		const answers: Record<string, unknown> = {
+			"/user/balance": { is_available: true, balance_infos: [{ currency: "CNY", total_balance: "110.00" }, { currency: "USD", total_balance: "3.205" }] },
+			"/api/v1/credits": { data: { total_credits: 100.5, total_usage: 25.75 } },
+			"/poor/credits": { data: { total_credits: 1, total_usage: 3.5 } },
+		};
+		const asked: string[] = [];
+		provider.answers((request) => {
+			asked.push(request.url);
+			if (request.url.endsWith("/models")) return json({ object: "list", data: [] });
+			return answers[request.url] ? json(answers[request.url] as Json) : json({ error: { message: "no" } }, 404);
+		});
+		const one = (name: string, path: string, more: Json) => ({ name, url: `${provider.url}${path}`, keys: [{ env: "CHECK_KEY" }], ...more });
+		const check = (providers: Json[]) => {
+			const models = [{ id: "m", provider: providers[0]!["name"], context: 1000, output: 100, prices: [{ from: "2026-01-01", input: "1", output: "1" }] }];
+			writeFileSync(file, JSON.stringify({ listen: ["127.0.0.1:0"], providers, models }));
+			return new Promise<{ status: number; out: string }>((resolve) => {
+				execFile(letheBinary, ["provider", "check", file, "--json"], { env: { CHECK_KEY: "sk-1" } }, (error, stdout, stderr) => resolve({ status: error ? Number(error.code) : 0, out: stdout + stderr }));
+			});
+		};
+		const fine = await check([
+			one("plain", "/v1", {}),
+			one("deep", "/beta", { balance: "deepseek", low_balance: "3.20" }),
+			one("router", "/api/v1", { balance: "openrouter" }),
+			one("mute", "/mute", { balance: "openrouter" }),
+		]);
+		expect(JSON.parse(fine.out).providers).toMatchObject([
+			{ provider: "plain", result: "ok", balance: null },
+			{ provider: "deep", result: "ok", balance: "3.20 USD" },
+			{ provider: "router", result: "ok", balance: "74.75 USD" },
+			{ provider: "mute", result: "ok", balance: null },
+		]);
+		expect(fine.status).toBe(0);
+		expect(asked).toEqual(["/v1/models", "/beta/models", "/user/balance", "/api/v1/models", "/api/v1/credits", "/mute/models", "/mute/credits"]);
+		const low = await check([one("deep", "/v1", { balance: "deepseek", low_balance: "3.21" }), one("router", "/poor", { balance: "openrouter", low_balance: "0.01" })]);
+		expect(JSON.parse(low.out).providers).toMatchObject([{ result: "low balance", balance: "3.20 USD" }, { result: "low balance", balance: "-2.50 USD" }]);
+		expect(low.status).toBe(1);
+		const wrong = await check([one("plain", "/v1", { low_balance: "1.00" })]);
+		expect(wrong.status).toBe(1);
+		expect(wrong.out).toContain("is not asked what its account has left");
 	});
 });
 
