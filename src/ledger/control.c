@@ -61,6 +61,7 @@
 	X("price.list", control_price_list) \
 	X("price.show", control_price_show) \
 	X("provider.list", control_provider_list) \
+	X("provider.low", control_provider_low) \
 	X("node.list", control_node_list) \
 	X("node.forget", control_node_forget) \
 	X("status", control_status) \

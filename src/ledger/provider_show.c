@@ -88,3 +88,24 @@ control_provider_list(struct ledger *l, const json_t *request)
 	json_decref(answer);
 	return control_error("no_such_provider", "there is no provider \"%s\": `lethe provider list` shows all", name);
 }
+
+/* Whoever asked the provider tells: the log and the metrics say it to those who watch them. */
+json_t *
+control_provider_low(struct ledger *l, const json_t *request)
+{
+	const char *name;
+	json_t *error = NULL;
+	const json_t *cents = json_object_get(request, "cents");
+	if (!control_text(request, &(struct text_rule){"provider", 128, true}, &name, &error))
+		return error;
+	if (!json_is_integer(cents) || json_integer_value(cents) < 0)
+		return control_error("bad_request", "\"cents\" must be a whole number from 0 on");
+	for (uint32_t i = 0; l->o.catalogue != NULL && i < l->o.catalogue->provider_count; i++) {
+		const struct catalogue_provider *p = catalogue_provider(l->o.catalogue, i);
+		if (strcmp(name, p->name) != 0)
+			continue;
+		ledger_event(l, EVENT_PROVIDER_LOW, p->id, (uint64_t)json_integer_value(cents));
+		return control_ok();
+	}
+	return control_error("no_such_provider", "the server's configuration has no provider \"%s\": `lethe provider list` shows all", name);
+}

@@ -794,10 +794,11 @@ const struct cli_command cli_commands[] = {
 		.summary = "ask each provider once with each of its keys, and say which work",
 		.words = "Asks for the list of models, which costs nothing; with --spend for one token of the provider's cheapest model, which also finds an account\n"
 				 "without credit. Where a provider tells what the account has left (DeepSeek, OpenRouter; `balance` in the configuration) that is shown, and less than its\n"
-				 "`low_balance` is a failure, for a timer to tell. TLS, trust and addresses are those that the server would use. Exit status 1 when a key does not work.",
+				 "`low_balance` is a failure: run it by a timer, and a server that runs on --data raises the alarm PROVIDER_LOW in its log and metrics. TLS, trust and addresses are those that the server would use. Exit status 1 when a key does not work.",
 		.examples = "lethe provider check /etc/lethe/lethe.yaml\nlethe provider check /etc/lethe/lethe.yaml --provider openai --spend\n",
 		.args = {{FILE_ARG}, {"--provider", "NAME", "provider", false, false, "this one only"},
 			{"--spend", NULL, "spend", false, false, "ask for one token of an answer, and pay for it"}},
+		.uses_data = true,
 		.columns = "provider,key,result,status,balance?,tls,milliseconds",
 		.empty = "No provider to ask: the configuration has none, or none with a key.",
 	},

@@ -57,6 +57,16 @@ cli_provider_trust(const struct tls_files *f, const struct config_provider *p)
 	return (struct span){0};
 }
 
+/* A server that runs on the data directory raises the alarm: in its log and its metrics. */
+static void
+tell_server(const struct cli *cli, const char *provider, const struct probe *r)
+{
+	json_int_t cents = r->balance_nano > 0 ? r->balance_nano / 10000000 : 0;
+	json_t *request = json_pack("{s:s, s:s, s:I}", "op", "provider.low", "provider", provider, "cents", cents);
+	json_decref(cli_ask_quietly(cli, request));
+	json_decref(request);
+}
+
 /* Rows of one provider; false when one of its keys does not work. */
 static bool
 check_one(const struct cli *cli, const struct config *c, uint32_t p, const struct tls_files *files, bool spend, json_t *rows)
@@ -69,6 +79,8 @@ check_one(const struct cli *cli, const struct config *c, uint32_t p, const struc
 		probe_provider(c, p, k, model, cli_provider_trust(files, provider), &r);
 		if (r.result == PROBE_OK)
 			probe_balance(c, p, k, cli_provider_trust(files, provider), &r);
+		if (r.result == PROBE_LOW)
+			tell_server(cli, provider->name, &r);
 		json_array_append_new(rows, probe_json(c, p, k, &r));
 		good = good && (r.result == PROBE_OK || r.result == PROBE_LIMITED);
 		if (r.words[0] != '\0' && !cli->json)

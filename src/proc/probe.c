@@ -364,21 +364,27 @@ read_answer(struct call *c)
 
 /* ---- all of it ---- */
 
+/* What is asked for. */
+struct question {
+	const char *model; /* one token of its answer */
+	enum balance_wire balance; /* what the account has left; without both: the list of models */
+};
+
 static void
-ask(const struct config *config, uint32_t p, uint32_t k, const char *model, enum balance_wire balance, struct span trust, struct probe *ret)
+ask(const struct config *config, uint32_t p, uint32_t k, struct question q, struct span trust, struct probe *ret)
 {
 	static struct call call;
 	uint8_t key[CONFIG_SECRET_MAX];
 	char why[CONFIG_WHY_MAX];
 	struct call *c = &call;
 	uint64_t began_ms = clock_monotonic_ms();
-	*c = (struct call){.p = &config->providers[p], .until_ms = began_ms + PROBE_TIMEOUT_MS, .fd = -1, .ret = ret, .balance = balance};
+	*c = (struct call){.p = &config->providers[p], .until_ms = began_ms + PROBE_TIMEOUT_MS, .fd = -1, .ret = ret, .balance = q.balance};
 	*ret = (struct probe){0};
 	tls_wipe_freed(); /* what was sealed has a key in it */
 	int len = c->p->key_count > 0 ? config_provider_key(config, p, k, key, sizeof key, why) : 0;
 	if (len < 0)
 		(void)!say(c, PROBE_NO_KEY, "%.290s", why);
-	else if (!build_request(c, model, key, len))
+	else if (!build_request(c, q.model, key, len))
 		(void)!say(c, PROBE_WRONG, "the request does not fit");
 	else if (connect_to(c) && (!c->p->target.tls || shake_hands(c, trust))) {
 		if (send_request(c))
@@ -398,7 +404,7 @@ ask(const struct config *config, uint32_t p, uint32_t k, const char *model, enum
 void
 probe_provider(const struct config *c, uint32_t p, uint32_t k, const char *model, struct span trust, struct probe *ret)
 {
-	ask(c, p, k, model, BALANCE_AUTO, trust, ret);
+	ask(c, p, k, (struct question){.model = model}, trust, ret);
 }
 
 /* A key that may not ask, or a provider that does not answer this, leaves the account unknown: nothing is wrong with the key. */
@@ -410,7 +416,7 @@ probe_balance(const struct config *c, uint32_t p, uint32_t k, struct span trust,
 	int64_t low = c->providers[p].low_balance_nano;
 	if (wire == BALANCE_NONE)
 		return;
-	ask(c, p, k, NULL, wire, trust, &told);
+	ask(c, p, k, (struct question){.balance = wire}, trust, &told);
 	if (!told.has_balance && low)
 		snprintf(ret->words, sizeof ret->words, "what the account has left could not be asked for (%s) – may this key ask?", told.status ? "another answer" : probe_word(told.result));
 	if (!told.has_balance)

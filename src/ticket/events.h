@@ -50,7 +50,8 @@
 	X(WORK_ORPHANED, ALARM, "provider {1} may have begun a batch or response for request {0}, which nobody pays for: its id was not learned") \
 	X(SIGNER_SILENT, ALARM, "edge {0} got no signature within {1} ms; new TLS handshakes fail until the signer answers again") \
 	X(KEYS_REFUSED, ALARM, "the signer can't use the renewed private keys; certificates are not renewed") \
-	X(SIGNER_TRACED, ALARM, "signer {0} is being traced; it wipes and ends")
+	X(SIGNER_TRACED, ALARM, "signer {0} is being traced; it wipes and ends") \
+	X(PROVIDER_LOW, ALARM, "our account at provider {0} has {1} cents left, less than its low_balance; `lethe provider check` found it")
 
 enum event_id {
 	EVENT_NONE,

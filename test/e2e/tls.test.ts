@@ -342,11 +342,11 @@ describe("provider check", () => {
 			return answers[request.url] ? json(answers[request.url] as Json) : json({ error: { message: "no" } }, 404);
 		});
 		const one = (name: string, path: string, more: Json) => ({ name, url: `${provider.url}${path}`, keys: [{ env: "CHECK_KEY" }], ...more });
-		const check = (providers: Json[]) => {
+		const check = (providers: Json[], ...args: string[]) => {
 			const models = [{ id: "m", provider: providers[0]!["name"], context: 1000, output: 100, prices: [{ from: "2026-01-01", input: "1", output: "1" }] }];
 			writeFileSync(file, JSON.stringify({ listen: ["127.0.0.1:0"], providers, models }));
 			return new Promise<{ status: number; out: string }>((resolve) => {
-				execFile(letheBinary, ["provider", "check", file, "--json"], { env: { CHECK_KEY: "sk-1" } }, (error, stdout, stderr) => resolve({ status: error ? Number(error.code) : 0, out: stdout + stderr }));
+				execFile(letheBinary, ["provider", "check", file, "--json", ...args], { env: { CHECK_KEY: "sk-1" } }, (error, stdout, stderr) => resolve({ status: error ? Number(error.code) : 0, out: stdout + stderr }));
 			});
 		};
 		const fine = await check([
@@ -366,6 +366,12 @@ describe("provider check", () => {
 		const low = await check([one("deep", "/v1", { balance: "deepseek", low_balance: "3.21" }), one("router", "/poor", { balance: "openrouter", low_balance: "0.01" })]);
 		expect(JSON.parse(low.out).providers).toMatchObject([{ result: "low balance", balance: "3.20 USD" }, { result: "low balance", balance: "-2.50 USD" }]);
 		expect(low.status).toBe(1);
+		// A server whose provider has that name raises the alarm.
+		const before = w.lethe.events("PROVIDER_LOW");
+		await check([one("sim", "/v1", { balance: "deepseek", low_balance: "3.21" })], "--data", w.lethe.data);
+		await until("the alarm stands in the log", () => w.lethe.events("PROVIDER_LOW") === before + 1);
+		expect(w.lethe.log()).toMatch(/"severity":"alarm"[^\n]*PROVIDER_LOW|PROVIDER_LOW[^\n]*"severity":"alarm"/);
+		expect(w.lethe.log()).toMatch(/ 320 cents left/);
 		const wrong = await check([one("plain", "/v1", { low_balance: "1.00" })]);
 		expect(wrong.status).toBe(1);
 		expect(wrong.out).toContain("is not asked what its account has left");
