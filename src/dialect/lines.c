@@ -1,5 +1,6 @@
 #include "dialect/lines.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum node {
@@ -196,10 +197,20 @@ static enum lines_error
 feed_body(struct lines_scan *s, const char *bytes, uint64_t until)
 {
 	uint64_t from = s->body_from > s->at ? s->body_from : s->at;
+	assert(from <= until);
 	if (request_scan_feed(&s->request, bytes + (from - s->at), (size_t)(until - from)))
 		return LINES_OK;
 	s->inner = s->request.error;
 	return LINES_BODY;
+}
+
+/* What is wrong with the body in front of that place is said first, in whatever pieces it came. */
+static enum lines_error
+broken(struct lines_scan *s, const char *bytes)
+{
+	uint64_t at = s->at + (uint64_t)(s->json.p - bytes);
+	enum lines_error error = s->in_body ? feed_body(s, bytes, at) : LINES_OK;
+	return error == LINES_OK ? LINES_NOT_JSON : error;
 }
 
 static enum lines_error
@@ -211,7 +222,7 @@ feed_line(struct lines_scan *s, const char *bytes, size_t len)
 	json_scan_feed(&s->json, bytes, len, s->at);
 	while (error == LINES_OK && (t = json_scan_next(&s->json, &ev)) != JSON_MORE) {
 		if (t == JSON_BAD)
-			return LINES_NOT_JSON;
+			return broken(s, bytes);
 		error = on_event(s, t, &ev);
 		if (error == LINES_OK && ev.node == NODE_BODY && t == JSON_OBJECT_END) {
 			error = feed_body(s, bytes, ev.end);

@@ -56,6 +56,7 @@ what_would_have_to_be_changed_is_refused(void **state)
 		{"{\"custom_id\":\"a\",\"method\":\"GET\",\"url\":\"/v1/chat/completions\",\"body\":" HI "}", LINES_NO_METHOD, NULL},
 		{"{\"custom_id\":\"a\",\"url\":\"/v1/chat/completions\",\"body\":" HI "}", LINES_NO_METHOD, NULL},
 		{"{\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":" HI "}", LINES_NO_ID, NULL},
+		{CHAT("{\"model\":\"m\",\"max_tokens\":-1,$"), LINES_BODY, NULL},
 		{CHAT("{\"messages\":[]}"), LINES_BODY, "Line 1 of the file: You must provide a model parameter."},
 		{CHAT("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"file\":{\"file_id\":\"file-1\"}}]}]}"), LINES_OBJECTS, NULL},
 		{CHAT("{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"\"}]}"), LINES_STREAM, NULL},

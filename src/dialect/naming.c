@@ -172,7 +172,7 @@ json_bytes(const struct looking *l, struct span bytes, uint64_t offset)
 			n->document = NAMING_OTHER;
 			return;
 		}
-		if (t != JSON_STRING || ev.node != NAME || ev.cut || ev.at < n->settled)
+		if (t != JSON_STRING || ev.node != NAME || ev.cut || ev.end - ev.at > NAMING_HOLD_MAX + 2)
 			continue;
 		const struct naming_found f = {(size_t)(ev.at - n->settled), (size_t)(ev.end - n->settled), ev.text};
 		l->found(l->owner, &f);

@@ -25,8 +25,8 @@
 	X(ANTHROPIC_FILE, 4, "file_") \
 	X(MESSAGES_BATCH, 5, "msgbatch_") \
 	X(CONVERSATION, 6, "conv_") \
-	X(CONTAINER, 8, "cntr_") \
-	X(CONTAINER_FILE, 9, "cfile_")
+	X(CONTAINER, 7, "cntr_") \
+	X(CONTAINER_FILE, 8, "cfile_")
 
 enum object_kind {
 	OBJECT_NONE,

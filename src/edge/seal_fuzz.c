@@ -34,6 +34,8 @@ seal_and_change(const uint8_t *data, size_t size)
 	uint64_t account = data[3];
 	s.id_len = (uint8_t)(size - 8 < SEAL_ID_MAX ? size - 8 : SEAL_ID_MAX);
 	memcpy(s.id, data + 8, s.id_len);
+	if (!object_prefix((enum object_kind)s.kind).len) /* a number that no kind has */
+		return;
 	size_t len = seal(pepper, account, &s, text);
 	assert(len <= sizeof text);
 	if (!len)
@@ -43,8 +45,10 @@ seal_and_change(const uint8_t *data, size_t size)
 	assert(unseal(pepper, account, (enum object_kind)s.kind, (struct span){text, len}, &back) && !memcmp(&s, &back, sizeof s));
 	assert(!unseal(pepper, account + 1, (enum object_kind)s.kind, (struct span){text, len}, &back));
 	for (int kind = OBJECT_FILE; kind < OBJECT_KIND_COUNT; kind++) {
-		char other[SEAL_TEXT_MAX + 8];
+		char other[SEAL_TEXT_MAX + 16];
 		struct span begins = object_prefix((enum object_kind)kind);
+		if (!begins.len)
+			continue;
 		memcpy(other, begins.at, begins.len);
 		memcpy(other + begins.len, text + prefix.len, len - prefix.len);
 		assert(unseal(pepper, account, (enum object_kind)kind, (struct span){other, begins.len + len - prefix.len}, &back) == (kind == s.kind));
