@@ -68,7 +68,8 @@ look(struct citing *c, struct span in, bool last)
 	c->in = in;
 	c->in_at = 0;
 	size_t settled = naming_feed(&c->naming, in, last, found, c);
-	sink_add(&c->out, in.at + c->in_at, settled - c->in_at);
+	if (settled > c->in_at)
+		sink_add(&c->out, in.at + c->in_at, settled - c->in_at);
 	c->held_len = (uint32_t)(in.len - settled);
 	assert(c->held_len <= sizeof c->held);
 	memmove(c->held, in.at + settled, c->held_len);
@@ -85,6 +86,8 @@ citing_tell(struct exchange *x, struct span *data, bool last)
 	char *joined = NULL;
 	c->out.grow = grow;
 	c->out.len = 0;
+	if (!in.len && !c->held_len)
+		return true;
 	if (c->held_len) { /* the beginning of a name goes in front */
 		cap = c->held_len + in.len;
 		joined = vault_alloc(e->vault, cap);
