@@ -456,6 +456,11 @@ UPDATE work SET trouble = ?2 WHERE id = ?1 AND state < 3 AND trouble <> ?2
 -- name: work_by_hold
 SELECT id, state, trouble FROM work WHERE hold = ?1
 
+-- name: work_list
+SELECT id, object FROM work WHERE account = ?1 AND state >= 2 AND (id < ?2 OR ?2 = 0) AND substr(object, 1, ?3) = ?4 ORDER BY id DESC LIMIT ?5
+-- postgres:
+SELECT id, object FROM work WHERE account = ?1 AND state >= 2 AND (id < ?2 OR ?2 = 0) AND substr(object, 1, CAST(?3 AS int)) = ?4 ORDER BY id DESC LIMIT ?5
+
 -- name: work_troubled
 SELECT count(*) FROM work JOIN item ON item.id = work.hold WHERE work.state < 3 AND trouble = ?1 AND item.state = 1
 

@@ -523,6 +523,8 @@ from_ledger(struct edge *e, const void *message, int fd)
 		byok_came(e, message);
 	else if (h->type == MESSAGE_WORK_ANSWER)
 		work_answered(e, message);
+	else if (h->type == MESSAGE_WORK_LISTED)
+		object_listed(e, message);
 	else if (h->type == MESSAGE_ERRAND)
 		work_errand(e, message);
 	else

@@ -15,9 +15,11 @@ static const struct operation {
 	[OPERATION_FILE_DELETE] = {SPAN_INIT("DELETE "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
 	[OPERATION_FILE_CONTENT] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT("/content"), false},
 	[OPERATION_BATCH_CREATE] = {SPAN_INIT("POST "), SPAN_INIT("/batches"), SPAN_INIT(""), true},
+	[OPERATION_BATCH_LIST] = {SPAN_INIT("GET "), SPAN_INIT("/batches/"), SPAN_INIT(""), true}, /* one after the other */
 	[OPERATION_BATCH_GET] = {SPAN_INIT("GET "), SPAN_INIT("/batches/"), SPAN_INIT(""), true},
 	[OPERATION_BATCH_CANCEL] = {SPAN_INIT("POST "), SPAN_INIT("/batches/"), SPAN_INIT("/cancel"), true},
 	[OPERATION_MESSAGES_BATCH_CREATE] = {SPAN_INIT("POST "), SPAN_INIT("/messages/batches"), SPAN_INIT(""), true},
+	[OPERATION_MESSAGES_BATCH_LIST] = {SPAN_INIT("GET "), SPAN_INIT("/messages/batches/"), SPAN_INIT(""), true},
 	[OPERATION_MESSAGES_BATCH_GET] = {SPAN_INIT("GET "), SPAN_INIT("/messages/batches/"), SPAN_INIT(""), true},
 	[OPERATION_MESSAGES_BATCH_DELETE] = {SPAN_INIT("DELETE "), SPAN_INIT("/messages/batches/"), SPAN_INIT(""), true},
 	[OPERATION_MESSAGES_BATCH_RESULTS] = {SPAN_INIT("GET "), SPAN_INIT("/messages/batches/"), SPAN_INIT("/results"), false},
@@ -145,7 +147,8 @@ object_asked(struct exchange *x, const struct http1_head *h, enum object_operati
 	x->object->text_len = (uint8_t)named.len;
 	if (named.len)
 		memcpy(x->object->text, named.at, named.len);
-	return true;
+	bool list = operation == OPERATION_BATCH_LIST || operation == OPERATION_MESSAGES_BATCH_LIST;
+	return !list || object_list_asked(x, h, rest);
 }
 
 bool
@@ -179,8 +182,8 @@ keeper(const struct exchange *x)
 	return -1;
 }
 
-static int64_t
-provider_of(const struct exchange *x, const struct sealed *s)
+int64_t
+object_provider_of(const struct exchange *x, const struct sealed *s)
 {
 	const struct catalogue *c = x->edge->p->catalogue;
 	for (uint32_t i = 0; i < c->provider_count; i++)
@@ -215,7 +218,7 @@ home_of(struct exchange *x)
 	bool made = text.len == 0;
 	bool opened = made || unseal(x->edge->pepper, x->account_row, (enum object_kind)o->kind, text, &o->opened);
 	int64_t provider = !opened ? -1 : made ? keeper(x)
-										   : provider_of(x, &o->opened);
+										   : object_provider_of(x, &o->opened);
 	if (provider < 0)
 		exchange_end(x, made ? END_NOT_FOUND : END_NO_OBJECT);
 	else if (o->operation == OPERATION_FILE_CREATE && !upload_is_coming(x) && !batch_judge_upload(x, (uint32_t)provider))
@@ -227,19 +230,26 @@ bool
 object_route(struct exchange *x)
 {
 	struct object *o = x->object;
-	bool made = o->text_len == 0;
-	int64_t provider = home_of(x);
+	bool made = o->text_len == 0 && !o->list;
+	int64_t provider = o->list ? object_list_route(x, keeper(x)) : home_of(x);
 	if (provider < 0 || (made && !may_be_made(x)))
 		return false;
-	o->stand_in = (struct catalogue_model){.context_tokens = 1, .output_tokens = 1, .bytes_per_token_x100 = 100};
-	o->stand_in_target = (struct catalogue_target){.provider = (uint32_t)provider, .weight = 1};
-	x->model = &o->stand_in;
 	if (x->endpoint == ENDPOINT_RESPONSES_KEPT && !stored_named(x)) {
 		exchange_end(x, END_OVERLOADED);
 		return false;
 	}
-	route_only(x, &o->stand_in_target);
+	object_go_to(x, (uint32_t)provider);
 	return true;
+}
+
+void
+object_go_to(struct exchange *x, uint32_t provider)
+{
+	struct object *o = x->object;
+	o->stand_in = (struct catalogue_model){.context_tokens = 1, .output_tokens = 1, .bytes_per_token_x100 = 100};
+	o->stand_in_target = (struct catalogue_target){.provider = provider, .weight = 1};
+	x->model = &o->stand_in;
+	route_only(x, &o->stand_in_target);
 }
 
 struct span
@@ -298,7 +308,7 @@ open_one(const struct exchange *x, const struct request_object_name *n, struct s
 		return false;
 	copy_of_body(x->req, n->at, n->bytes, text);
 	struct span id = {text + 1, n->bytes - 2u};
-	return unseal(x->edge->pepper, x->account_row, kind_named(x, n->kind, id), id, ret) && provider_of(x, ret) >= 0;
+	return unseal(x->edge->pepper, x->account_row, kind_named(x, n->kind, id), id, ret) && object_provider_of(x, ret) >= 0;
 }
 
 bool
@@ -315,7 +325,7 @@ object_open_one(const struct exchange *x, uint32_t i, struct sealed *ret, char *
 int64_t
 object_open_first(const struct exchange *x, struct sealed *ret)
 {
-	return open_one(x, &x->req->scan.result.objects[0], ret) ? provider_of(x, ret) : -1;
+	return open_one(x, &x->req->scan.result.objects[0], ret) ? object_provider_of(x, ret) : -1;
 }
 
 bool
@@ -346,6 +356,7 @@ object_free(struct exchange *x)
 		return;
 	if (o->asks)
 		vault_free(v, o->asks, sizeof *o->asks);
+	object_list_free(x);
 	if (o->results)
 		vault_free(v, o->results, sizeof *o->results);
 	vault_free(v, o, sizeof *o);
@@ -363,7 +374,7 @@ object_home(const struct exchange *x)
 {
 	const struct request_facts *f = &x->req->scan.result;
 	struct sealed s;
-	return f->object_count && open_one(x, &f->objects[0], &s) ? provider_of(x, &s) : -1;
+	return f->object_count && open_one(x, &f->objects[0], &s) ? object_provider_of(x, &s) : -1;
 }
 
 static enum end_reason
@@ -371,7 +382,7 @@ open_for_target(const struct exchange *x, const struct request_object_name *n, s
 {
 	if (!open_one(x, n, ret))
 		return END_NO_OBJECT;
-	return provider_of(x, ret) == x->route.target->provider ? END_NONE : END_OTHER_PROVIDER;
+	return object_provider_of(x, ret) == x->route.target->provider ? END_NONE : END_OTHER_PROVIDER;
 }
 
 /* As a JSON string. */

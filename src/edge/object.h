@@ -11,6 +11,7 @@
 #ifndef EDGE_OBJECT_H
 #define EDGE_OBJECT_H
 
+#include "core/ipc.h"
 #include "edge/edge_priv.h"
 #include "edge/endpoints.h"
 #include "edge/exchange_priv.h"
@@ -26,12 +27,14 @@ enum object_work { OBJECT_WORK_NONE,
 	OBJECT_WORK_HELD,
 	OBJECT_WORK_TELLING, /* it runs: the ledger hears under which id */
 	OBJECT_WORK_TOLD,
+	OBJECT_WORK_LISTING, /* the ledger is asked for a page */
 	OBJECT_WORK_LOOKING /* it is to be deleted: has it been paid? */ };
 
 enum { OBJECT_BASE_MAX = 200 };
 
 struct lines_scan;
 struct results_scan;
+struct object_list;
 
 struct object {
 	uint8_t work; /* enum object_work */
@@ -44,6 +47,7 @@ struct object {
 	struct sealed_lines lines; /* of an upload: what its requests can cost */
 	struct lines_scan *asks; /* requests in the body */
 	struct results_scan *results; /* in the answer */
+	struct object_list *list; /* the answer is one: of these, one after the other */
 	bool uncounted; /* … for want of memory */
 	char base[OBJECT_BASE_MAX]; /* where the caller has found us, as URLs in answers begin */
 	uint8_t base_len;
@@ -76,6 +80,21 @@ void object_add_path(struct text *t, const struct exchange *x);
 must_check bool object_open_named(struct exchange *x, char *room, struct span *texts);
 /* Of which kind is that name? */
 enum object_kind object_kind_of(const struct exchange *x, struct span name);
+
+/* Index of the provider; -1: it is gone, or keeps nothing. */
+int64_t object_provider_of(const struct exchange *x, const struct sealed *s);
+/* The exchange asks that one. */
+void object_go_to(struct exchange *x, uint32_t provider);
+
+/* ---- object_list.c: lists are the ledger's, what stands in them is the providers' ---- */
+
+must_check bool object_list_asked(struct exchange *x, const struct http1_head *h, struct span rest); /* false: it has ended */
+int64_t object_list_route(struct exchange *x, int64_t provider); /* -1: it has ended */
+must_check enum ipc_result object_list_ask(const struct exchange *x);
+void object_listed(struct edge *e, const void *message);
+/* One more is there; or is not any more. The exchange goes on by itself. */
+void object_list_add(struct exchange *x, struct span body);
+void object_list_free(struct exchange *x);
 
 /* ---- object_answer.c ---- */
 

@@ -299,6 +299,10 @@ tell(struct exchange *x, struct reading *r)
 	}
 	if (object_is_batch(x))
 		hide_ids(r);
+	if (x->object->list) {
+		object_list_add(x, (struct span){r->t.at, r->t.len});
+		return;
+	}
 	answer_rewritten(x, (struct span){x->carry, x->collect_at}, (struct span){r->t.at, r->t.len});
 }
 

@@ -232,6 +232,15 @@ end_private(struct exchange *x, struct span head)
 	exchange_end(x, x->head_sent ? END_PROVIDER_CUT : END_PROVIDER_ACCOUNT);
 }
 
+/* What is about to be told names objects, or says what a batch has used. False: no memory. */
+static bool
+read_along(struct exchange *x, struct span *told, bool last)
+{
+	if (x->object)
+		batch_passes(x, *told, last && x->up_done);
+	return !x->citing || !x->client || citing_tell(x, told, last);
+}
+
 /* What was metered goes to the caller. */
 static void
 pass_on(struct exchange *x, struct span told, bool last, struct span head)
@@ -241,13 +250,11 @@ pass_on(struct exchange *x, struct span told, bool last, struct span head)
 		end_private(x, head);
 		return;
 	}
-	if (x->citing && x->client && !citing_tell(x, &told, last)) {
+	if (!read_along(x, &told, last)) {
 		x->head_sent = x->head_sent && !head.len;
 		exchange_end(x, END_OVERLOADED);
 		return;
 	}
-	if (x->object)
-		batch_passes(x, told, last && x->up_done);
 	if (last) {
 		finish(x, head, told.at, told.len);
 		return;
@@ -315,6 +322,8 @@ collect_data(struct exchange *x, const char *data, size_t len, bool eof)
 		object_answer(x);
 	else if (object_is_errand(x))
 		exchange_end(x, END_PROVIDER_ERROR);
+	else if (x->object && x->object->list && x->up_status == 404) /* deleted, or expired: it is in no list */
+		object_list_add(x, (struct span){0});
 	else
 		answer_provider_error(x);
 }

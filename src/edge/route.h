@@ -106,6 +106,7 @@ void route_good(struct exchange *x);
  * It has failed, nothing has gone to the client, and it wants to be left alone for rest_ms (0: it did not say). True: somebody else is asked now, and the
  * exchange goes on, or has ended on that way.
  */
+void route_forget_attempt(struct exchange *x); /* what was asked last is over: somebody is asked anew */
 must_check bool route_failed(struct exchange *x, enum route_flaw flaw, uint64_t rest_ms);
 /* The same; if nobody else is left, the exchange ends so. */
 void route_fail(struct exchange *x, enum route_flaw flaw, enum end_reason reason);

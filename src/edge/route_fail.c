@@ -63,8 +63,8 @@ note(struct exchange *x, enum route_flaw flaw, uint64_t rest_ms)
 	return false;
 }
 
-static void
-forget_attempt(struct exchange *x)
+void
+route_forget_attempt(struct exchange *x)
 {
 	struct edge *e = x->edge;
 	struct request *r = x->req;
@@ -136,7 +136,7 @@ route_failed(struct exchange *x, enum route_flaw flaw, uint64_t rest_ms)
 		settle_attempt(x, &before, flaws[flaw].end);
 	r->tries++;
 	count_add(e->p->counters, upstream_failovers, 1);
-	forget_attempt(x);
+	route_forget_attempt(x);
 	route_edited(x);
 	return true;
 }

@@ -9,6 +9,8 @@ static enum ipc_result
 ask(const struct exchange *x)
 {
 	const struct object *o = x->object;
+	if (o->work == OBJECT_WORK_LISTING)
+		return object_list_ask(x);
 	if (o->work == OBJECT_WORK_TELLING) {
 		struct message_work_named n = MESSAGE_INIT(WORK_NAMED, message_work_named);
 		n.work = x->id;
@@ -49,9 +51,10 @@ bool
 work_begins(struct exchange *x)
 {
 	struct object *o = x->object;
-	if (!o || (!o->nano && !is_looked_for(o)) || o->work == OBJECT_WORK_HELD)
+	if (!o || (!o->nano && !o->list && !is_looked_for(o)) || o->work == OBJECT_WORK_HELD)
 		return false;
-	o->work = o->nano ? OBJECT_WORK_ASKED : OBJECT_WORK_LOOKING;
+	o->work = o->nano ? OBJECT_WORK_ASKED : o->list ? OBJECT_WORK_LISTING
+													: OBJECT_WORK_LOOKING;
 	if (ask(x) == IPC_AGAIN) {
 		o->work = OBJECT_WORK_NONE;
 		exchange_end(x, END_LEDGER_AWAY);

@@ -287,6 +287,15 @@ name_work(struct process *p, struct edge_arrow *e, const struct message_work_nam
 	answer_work(e, &answer, ledger_work_named(p->ledger, m));
 }
 
+static void
+list_work(struct process *p, struct edge_arrow *e, const struct message_work_list_wanted *m)
+{
+	struct message_work_listed answer;
+	ledger_work_list(p->ledger, m, &answer);
+	if (ipc_send(e->fd, &answer, sizeof(answer), -1) == IPC_CLOSED) /* not sent: it waits only so long */
+		replace(&e->fd, -1);
+}
+
 /* Looking is free and may be done twice: any edge will do. */
 static bool
 send_errand(struct process *p, const struct message_errand *m)
@@ -348,6 +357,8 @@ edge_ready(struct process *p, struct edge_arrow *e)
 			give_byok(p, e, (const void *)buf);
 		else if (type == MESSAGE_WORK)
 			answer_work(e, (const void *)buf, ledger_work(p->ledger, (const void *)buf));
+		else if (type == MESSAGE_WORK_LIST_WANTED)
+			list_work(p, e, (const void *)buf);
 		else if (type == MESSAGE_WORK_NAMED)
 			name_work(p, e, (const void *)buf);
 		else {

@@ -308,6 +308,29 @@ ledger_work_named(struct ledger *l, const struct message_work_named *m)
 	return store_begin(&l->store) && store_end(&l->store, sql_done(&l->store, st)) ? WORK_DONE : WORK_LATER;
 }
 
+void
+ledger_work_list(struct ledger *l, const struct message_work_list_wanted *m, struct message_work_listed *ret)
+{
+	uint16_t most = m->most < WORK_PAGE ? m->most : WORK_PAGE, prefix = m->prefix_bytes < WORK_PREFIX_MAX ? m->prefix_bytes : WORK_PREFIX_MAX;
+	enum sql_step step;
+	*ret = MESSAGE_INIT(WORK_LISTED, message_work_listed);
+	ret->token = m->token;
+	struct query *st = store_sql(&l->store, SQL_work_list);
+	sql_bind(st, (int64_t)m->account, (int64_t)m->beyond, (int64_t)prefix);
+	sql_bind_blob(st, 4, m->prefix, prefix);
+	sql_bind_ints(st, 5, (const int64_t[]){most + 1}, 1);
+	while ((step = sql_step(&l->store, st)) == SQL_ROW && ret->count < most) {
+		struct message_work_row *row = &ret->rows[ret->count++];
+		row->work = (uint64_t)sql_int(st, 0);
+		const void *object = sql_blob(st, 1);
+		row->object_bytes = (uint16_t)sql_len(st, 1);
+		memcpy(row->object, object, row->object_bytes);
+	}
+	ret->more = step == SQL_ROW;
+	ret->failed = step == SQL_FAILED;
+	sql_reset(st);
+}
+
 /* ---- what time brings ---- */
 
 static uint64_t

@@ -33,6 +33,9 @@ void work_put_troubles(struct ledger *l, json_t *o);
 enum work_result ledger_work(struct ledger *l, const struct message_work *m);
 enum work_result ledger_work_named(struct ledger *l, const struct message_work_named *m);
 
+/* A page of an account's work of one kind, the youngest first: what was ever known by a name, paid or not. */
+void ledger_work_list(struct ledger *l, const struct message_work_list_wanted *m, struct message_work_listed *ret);
+
 /*
  * True: somebody is to look at this; it is due again later, however that goes. Call until it is false; *ret_next_us: when there may be something again, 0: not
  * before an edge has said something.

@@ -219,6 +219,49 @@ what_is_refused_stays_open_and_says_so(void **state)
 	balance_is(101 * CENT);
 }
 
+/* ---- lists ---- */
+
+static void
+list_is(const char *prefix, uint64_t beyond, uint16_t most, const uint64_t *ids, uint16_t count, bool more)
+{
+	struct message_work_list_wanted m = MESSAGE_INIT(WORK_LIST_WANTED, message_work_list_wanted);
+	struct message_work_listed found;
+	m.token = 5;
+	m.account = account;
+	m.beyond = beyond;
+	m.most = most;
+	m.prefix_bytes = (uint16_t)strlen(prefix);
+	memcpy(m.prefix, prefix, m.prefix_bytes);
+	ledger_work_list(w.ledger, &m, &found);
+	assert_false(found.failed);
+	assert_int_equal(found.token, 5);
+	assert_int_equal(found.more, more);
+	assert_int_equal(found.count, count);
+	for (int i = 0; i < count; i++) {
+		assert_int_equal(found.rows[i].work, ids[i]);
+		assert_int_equal(found.rows[i].object_bytes, 7);
+	}
+}
+
+static void
+an_accounts_work_of_a_kind_is_listed_from_the_youngest_on(void **state)
+{
+	for (uint64_t id = 20; id < 40; id++) {
+		assert_int_equal(ask(WORK_BEGIN, id, CENT), WORK_DONE);
+		if (id != 30)
+			assert_int_equal(name(id, id & 1 ? "batch_x" : "msgbatc"), WORK_DONE);
+	}
+	assert_int_equal(ask(WORK_END, 37, CENT), WORK_DONE);
+	list_is("batch_", 0, 3, (const uint64_t[]){39, 37, 35}, 3, true);
+	list_is("batch_", 25, 3, (const uint64_t[]){23, 21}, 2, false);
+	list_is("batch_", 27, 3, (const uint64_t[]){25, 23, 21}, 3, false);
+	list_is("msgbat", 34, 2, (const uint64_t[]){32, 28}, 2, true);
+	list_is("resp_", 0, 3, NULL, 0, false);
+	list_is("batch_", 0, 1000, (const uint64_t[]){39, 37, 35, 33, 31, 29, 27, 25, 23, 21}, 10, false);
+	account = world_account(&w, "other", "1.00");
+	list_is("batch_", 0, 3, NULL, 0, false);
+}
+
 /* ---- errands ---- */
 
 #define SECOND UINT64_C(1000000)
@@ -356,6 +399,7 @@ main(void)
 		TEST(what_can_not_be_measured_says_so_until_somebody_settles_it),
 		TEST(what_was_not_measured_is_paid_when_it_is),
 		TEST(what_is_refused_stays_open_and_says_so),
+		TEST(an_accounts_work_of_a_kind_is_listed_from_the_youngest_on),
 		TEST(it_is_looked_at_less_and_less_often),
 		TEST(what_never_got_a_name_comes_back),
 		cmocka_unit_test(killed_anywhere_it_is_paid_once),

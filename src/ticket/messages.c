@@ -3,6 +3,7 @@
 /* Those that are longer are bytes that only an edge can read (docs/decisions/0065). */
 #define IS_SEALED(type) _Generic((struct type *)0, struct message_work_named * \
 								 : true, struct message_errand * \
+								 : true, struct message_work_listed * \
 								 : true, default \
 								 : false)
 /* Goes to who can write it down nowhere, and signs it only when it is the statement of a handshake. */

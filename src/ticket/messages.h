@@ -11,6 +11,7 @@
 #include "core/base.h"
 #include "core/tls_sign.h"
 #include "ticket/byok.h"
+#include "ticket/messages_work.h"
 #include "ticket/ticket.h"
 
 #define MESSAGES(X) \
@@ -50,7 +51,9 @@
 	X(KEYS_RENEWED, SUPERVISOR, SIGNER, message_plain, false) /* private keys are handed over anew: use them, and for a while those before */ \
 	X(KEYS_HELD, SIGNER, SUPERVISOR, message_held, false) /* or could not be read */ \
 	X(SIGN, EDGE, SIGNER, message_sign, false) /* the edge waits for the answer, a moment */ \
-	X(SIGNED, SIGNER, EDGE, message_signed, false)
+	X(SIGNED, SIGNER, EDGE, message_signed, false) \
+	X(WORK_LIST_WANTED, EDGE, LEDGER, message_work_list_wanted, false) /* what of an account's work, from the youngest on */ \
+	X(WORK_LISTED, LEDGER, EDGE, message_work_listed, false)
 
 enum message_type {
 	MESSAGE_NONE,
@@ -81,12 +84,6 @@ enum secret_kind {
 	SECRET_TRUST, /* by number: who may have signed a provider's; catalogue_provider.trust */
 	SECRET_TICKET_KEY, /* TICKET_KEY_BYTES: seals session tickets from now on; in force at once */
 	SECRET_BYOK, /* BYOK_SEED_BYTES to edges, which open customers' own provider keys by it; BYOK_PUBLIC_BYTES to the ledger, which can't */
-};
-
-struct message_head {
-	uint16_t type;
-	uint16_t zero;
-	uint32_t bytes; /* of the whole message */
 };
 
 struct message_plain {
@@ -190,41 +187,6 @@ struct message_row {
 	uint64_t row;
 	uint32_t slot;
 	uint32_t result; /* 0: loaded, 1: no such row, 2: no slot is idle */
-};
-
-enum work_order { WORK_BEGIN,
-	WORK_END,
-	WORK_LOOK, /* it may have ended: send somebody. DONE: it is paid; SHORT: not yet */
-	WORK_UNMEASURED /* it has ended, and what it cost can't be told */ };
-
-enum work_result { WORK_DONE,
-	WORK_SHORT, /* the balance does not cover it */
-	WORK_REFUSED,
-	WORK_LATER };
-
-enum { WORK_OBJECT_MAX = 240 };
-
-/* The request that began it names it. nano: what it can cost at most, or did cost. */
-struct message_work {
-	struct message_head head;
-	uint64_t work, account, nano;
-	uint16_t order, result; /* enum work_order; of the answer, enum work_result */
-	uint32_t zero;
-};
-
-/* Its id at the provider, sealed: nobody but an edge reads it, and what was not sealed by one opens nothing (edge/seal.h). */
-struct message_work_named {
-	struct message_head head;
-	uint64_t work, account;
-	uint16_t object_bytes, zero[3];
-	uint8_t object[WORK_OBJECT_MAX];
-};
-
-struct message_errand {
-	struct message_head head;
-	uint64_t work, account;
-	uint16_t object_bytes, zero[3];
-	uint8_t object[WORK_OBJECT_MAX];
 };
 
 struct message_receipt_wanted {

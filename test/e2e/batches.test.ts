@@ -106,6 +106,19 @@ describe("a batch through the official SDK", () => {
 	});
 });
 
+test("a list has the account's own, page by page", async () => {
+	const client = lethe.client((await lethe.account("carol", "100")).key, { maxRetries: 0 });
+	const made = [];
+	for (let i = 0; i < 5; i++) made.push((await create(client)).id);
+	const listed = [];
+	for await (const batch of client.batches.list({ limit: 2 })) listed.push(batch.id);
+	expect(listed).toEqual(made.reverse());
+	expect((await theirs.batches.list()).data).toEqual([]);
+	expect(JSON.stringify(await client.batches.list())).not.toContain("SecretOfTheProvider");
+	batches.finish("failed", { input: 0, output: 0 });
+	await client.batches.list(); // sees that they have ended
+});
+
 test("nobody else's: each way to another account's batch is a NotFoundError, and the provider is not asked", async () => {
 	const batch = await create(mine);
 	const seen = p.seen.length;

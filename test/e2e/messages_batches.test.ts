@@ -103,6 +103,20 @@ describe("a batch through the official SDK", () => {
 	});
 });
 
+test("a list has the account's own, page by page", async () => {
+	const carol = await lethe.account("carol", "100");
+	const client = new Anthropic({ apiKey: carol.key, baseURL: lethe.url, maxRetries: 0 });
+	const made = [];
+	for (let i = 0; i < 20; i++) made.push((await create(client)).id);
+	const listed = [];
+	for await (const batch of client.messages.batches.list({ limit: 4 })) listed.push(batch.id);
+	expect(listed).toEqual(made.reverse());
+	expect((await client.messages.batches.list()).data.map(({ id }) => id)).toEqual(made.slice(0, 15));
+	expect((await theirs.messages.batches.list()).data).toEqual([]);
+	batches.finish("canceled", { input: 0, output: 0 });
+	await client.messages.batches.list(); // sees that they have ended
+});
+
 test("nobody else's: each way to another account's batch is a NotFoundError, and the provider is not asked", async () => {
 	const batch = await create();
 	const seen = p.seen.length;

@@ -377,6 +377,143 @@ another_account_and_every_altered_id_get_404(void **state)
 	assert_int_equal(r.dials, asked);
 }
 
+/* ---- lists ---- */
+
+/* The provider is asked about the one that it knows by that number. */
+static int
+asked_about(const char *number)
+{
+	char line[100];
+	sprintf(line, "GET /v1/messages/batches/msgbatch_UNSEALED%s HTTP/1.1\r\n", number);
+	return provider_sees(line);
+}
+
+static void
+create_numbered(const char *number, char ret[256])
+{
+	char answer[300];
+	int c = ask(r.key, "POST /v1/messages/batches", JSON, TWO), p = provider_sees("POST /v1/messages/batches HTTP/1.1\r\n");
+	sprintf(answer, "{\"id\":\"msgbatch_UNSEALED%s\",\"processing_status\":\"in_progress\",\"results_url\":null}", number);
+	provider_says(p, "200 OK", answer);
+	id_of(client_gets(c, "200"), ret);
+}
+
+static void
+says_numbered(int p, const char *number)
+{
+	char answer[300];
+	sprintf(answer, "{\"id\":\"msgbatch_UNSEALED%s\",\"processing_status\":\"in_progress\",\"results_url\":null}", number);
+	provider_says(p, "200 OK", answer);
+}
+
+static void
+a_list_has_the_accounts_own_from_the_youngest_on(void **state)
+{
+	char ids[3][256], line[400], expected[1600];
+	for (int i = 0; i < 3; i++)
+		create_numbered((const char *const[]){"0", "1", "2"}[i], ids[i]);
+	int c = ask(r.key, "GET /v1/messages/batches?limit=2", "", NULL);
+	says_numbered(asked_about("2"), "2");
+	says_numbered(asked_about("1"), "1");
+#define ONE "{\"id\":\"%s\",\"processing_status\":\"in_progress\",\"results_url\":null}"
+	sprintf(expected, "{\"data\":[" ONE "," ONE "],\"first_id\":\"%s\",\"last_id\":\"%s\",\"has_more\":true}", ids[2], ids[1], ids[2], ids[1]);
+	assert_string_equal(client_gets(c, "200"), expected);
+	sprintf(line, "GET /v1/messages/batches?after_id=%s&limit=2", ids[1]);
+	c = ask(r.key, line, "", NULL);
+	says_numbered(asked_about("0"), "0");
+	sprintf(expected, "{\"data\":[" ONE "],\"first_id\":\"%s\",\"last_id\":\"%s\",\"has_more\":false}", ids[0], ids[0], ids[0]);
+	assert_string_equal(client_gets(c, "200"), expected);
+	assert_string_equal(client_gets(ask(other_key, "GET /v1/messages/batches", "", NULL), "200"), "{\"data\":[],\"first_id\":null,\"last_id\":null,\"has_more\":false}");
+	client_gets(ask(other_key, line, "", NULL), "404");
+	client_gets(ask(r.key, "GET /v1/messages/batches?after_id=msgbatch_UNSEALED1", "", NULL), "404");
+	client_gets(ask(r.key, "GET /v1/messages/batches?limit=0", "", NULL), "400");
+	client_gets(ask(r.key, "GET /v1/messages/batches?limit=many", "", NULL), "400");
+	assert_non_null(strstr(client_gets(ask(r.key, "GET /v1/messages/batches?before_id=x", "", NULL), "400"), "after_id"));
+	assert_int_equal(r.dials, asked);
+	balance_is(rig_balance(&r));
+}
+
+/* What is gone is in no list, and an empty page is no end while there is more. */
+static void
+a_list_goes_on_behind_what_is_gone(void **state)
+{
+	char ids[3][256];
+	for (int i = 0; i < 3; i++)
+		create_numbered((const char *const[]){"0", "1", "2"}[i], ids[i]);
+	int c = ask(r.key, "GET /v1/messages/batches?limit=1", "", NULL);
+	provider_says(asked_about("2"), "404 Not Found", "{}");
+	provider_says(asked_about("1"), "404 Not Found", "{}");
+	says_numbered(asked_about("0"), "0");
+	const char *body = client_gets(c, "200");
+	assert_non_null(strstr(body, ids[0]));
+	assert_null(strstr(body, ids[1]));
+	assert_non_null(strstr(body, "\"has_more\":false"));
+}
+
+static void
+a_list_that_fails_half_way_is_an_error(void **state)
+{
+	static const struct {
+		const char *provider, *client;
+	} rows[] = {{"500 Oops", "500"}, {"401 Unauthorized", "503"}, {"200 OK", "502"}};
+	char ids[2][256];
+	create_numbered("0", ids[0]);
+	create_numbered("1", ids[1]);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int c = ask(r.key, "GET /v1/messages/batches", "", NULL);
+		says_numbered(asked_about("1"), "1");
+		provider_says(asked_about("0"), rows[i].provider, "{\"id\":\"msgbatch_another\"}");
+		client_gets(c, rows[i].client);
+	}
+	int c = ask(r.key, "GET /v1/messages/batches", "", NULL);
+	says_numbered(asked_about("1"), "1");
+	close(asked_about("0"));
+	client_gets(c, "502");
+	c = ask(r.key, "GET /v1/messages/batches", "", NULL);
+	int p = asked_about("1");
+	close(c);
+	rig_turn(&r);
+	close(p);
+	rig_turn(&r);
+	r.deaf = true;
+	c = ask(r.key, "GET /v1/messages/batches", "", NULL);
+	rig_pass(&r, 20000);
+	client_gets(c, "503");
+	c = ask(r.key, "GET /v1/messages/batches?limit=1", "", NULL);
+	rig_renew(&r, END_OF_LEDGER);
+	r.deaf = false;
+	rig_turn(&r);
+	says_numbered(asked_about("1"), "1");
+	assert_non_null(strstr(client_gets(c, "200"), ids[1]));
+	balance_is(rig_balance(&r));
+}
+
+/* One connection carries all of them. */
+static void
+a_list_is_asked_for_over_one_connection(void **state)
+{
+	char ids[2][256], answer[300];
+	bool eof;
+	create_numbered("0", ids[0]);
+	create_numbered("1", ids[1]);
+	int c = ask(r.key, "GET /v1/messages/batches", "", NULL), p = asked_about("1");
+	for (int i = 1; i >= 0; i--) {
+		sprintf(answer, "{\"id\":\"msgbatch_UNSEALED%d\",\"processing_status\":\"in_progress\",\"results_url\":null}", i);
+		size_t n = (size_t)sprintf(in, "HTTP/1.1 200 OK\r\ncontent-length: %zu\r\n\r\n%s", strlen(answer), answer);
+		rig_send(&r, p, in, n);
+		rig_turn(&r);
+		if (i) {
+			rig_read(&r, p, out, &eof);
+			assert_non_null(strstr(out, "GET /v1/messages/batches/msgbatch_UNSEALED0 HTTP/1.1\r\n"));
+		}
+	}
+	const char *body = client_gets(c, "200");
+	assert_non_null(strstr(body, ids[0]));
+	assert_non_null(strstr(body, ids[1]));
+	assert_int_equal(r.dials, asked);
+	close(p);
+}
+
 static void
 what_is_wrong_is_said_before_anything_is_sent(void **state)
 {
@@ -424,6 +561,10 @@ main(void)
 		TEST(what_the_provider_does_not_begin_comes_back),
 		TEST(a_client_that_goes_leaves_a_batch_that_is_paid),
 		TEST(another_account_and_every_altered_id_get_404),
+		TEST(a_list_has_the_accounts_own_from_the_youngest_on),
+		TEST(a_list_goes_on_behind_what_is_gone),
+		TEST(a_list_that_fails_half_way_is_an_error),
+		TEST(a_list_is_asked_for_over_one_connection),
 		TEST(what_is_wrong_is_said_before_anything_is_sent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

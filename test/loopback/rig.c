@@ -363,7 +363,12 @@ answer_edge(struct rig *r, const void *message)
 		answer_work(r, *work, ledger_work(r->ledger, work));
 	else if (h->type == MESSAGE_WORK_NAMED)
 		answer_work(r, (struct message_work){.work = named->work, .account = named->account}, ledger_work_named(r->ledger, named));
-	else if (h->type == MESSAGE_BYOK_WANTED)
+	else if (h->type == MESSAGE_WORK_LIST_WANTED) {
+		struct message_work_listed listed;
+		ledger_work_list(r->ledger, message, &listed);
+		bool sent = ipc_send(r->ledger_end, &listed, sizeof listed, -1) == IPC_OK;
+		assert(sent);
+	} else if (h->type == MESSAGE_BYOK_WANTED)
 		answer_byok(r, message);
 	else
 		answer_load(r, *(const struct message_row *)message);

@@ -1,0 +1,73 @@
+/*
+ * Messages between edges and the ledger about work that outlives its connection (docs/decisions/0065), and how every message begins. The list of all of them is
+ * messages.h.
+ */
+#ifndef TICKET_MESSAGES_WORK_H
+#define TICKET_MESSAGES_WORK_H
+
+#include "core/base.h"
+
+struct message_head {
+	uint16_t type;
+	uint16_t zero;
+	uint32_t bytes; /* of the whole message */
+};
+
+enum work_order { WORK_BEGIN,
+	WORK_END,
+	WORK_LOOK, /* it may have ended: send somebody. DONE: it is paid; SHORT: not yet */
+	WORK_UNMEASURED /* it has ended, and what it cost can't be told */ };
+
+enum work_result { WORK_DONE,
+	WORK_SHORT, /* the balance does not cover it */
+	WORK_REFUSED,
+	WORK_LATER };
+
+enum { WORK_OBJECT_MAX = 240 };
+
+/* The request that began it names it. nano: what it can cost at most, or did cost. */
+struct message_work {
+	struct message_head head;
+	uint64_t work, account, nano;
+	uint16_t order, result; /* enum work_order; of the answer, enum work_result */
+	uint32_t zero;
+};
+
+/* Its id at the provider, sealed: nobody but an edge reads it, and what was not sealed by one opens nothing (edge/seal.h). */
+struct message_work_named {
+	struct message_head head;
+	uint64_t work, account;
+	uint16_t object_bytes, zero[3];
+	uint8_t object[WORK_OBJECT_MAX];
+};
+
+enum { WORK_PAGE = 15,
+	WORK_PREFIX_MAX = 8 };
+
+struct message_work_list_wanted {
+	struct message_head head;
+	uint64_t token; /* the edge's; comes back */
+	uint64_t account, beyond; /* older than this work; 0: from the youngest on */
+	char prefix[WORK_PREFIX_MAX]; /* how the sealed ids of the kind begin, as far as there is room */
+	uint16_t prefix_bytes, most, zero[2];
+};
+
+struct message_work_listed {
+	struct message_head head;
+	uint64_t token;
+	uint16_t count, more, failed, zero;
+	struct message_work_row {
+		uint64_t work;
+		uint16_t object_bytes, zero[3];
+		uint8_t object[WORK_OBJECT_MAX];
+	} rows[WORK_PAGE];
+};
+
+struct message_errand {
+	struct message_head head;
+	uint64_t work, account;
+	uint16_t object_bytes, zero[3];
+	uint8_t object[WORK_OBJECT_MAX];
+};
+
+#endif
