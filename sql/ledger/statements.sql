@@ -31,6 +31,8 @@ SELECT id, balance_nano FROM account WHERE kind = 0 AND balance_nano > 0 ORDER B
 
 -- name: account_pay
 UPDATE account SET balance_nano = balance_nano - ?2 WHERE id = ?1 AND kind = 0 AND balance_nano >= ?2
+-- postgres:
+UPDATE account SET balance_nano = balance_nano - ?2 WHERE id = ?1 AND kind = 0 AND balance_nano - lent_nano >= ?2
 
 -- name: account_credit
 UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind = 0 AND balance_nano <= 4000000000000000000 - ?2
@@ -472,3 +474,19 @@ DELETE FROM work WHERE id = ?1 AND state = 0
 
 -- name: boot_of_node
 SELECT floor_ms FROM boot WHERE ?1 < 0 OR node = ?1 ORDER BY number DESC LIMIT 1
+
+-- name: account_free
+SELECT balance_nano FROM account WHERE id = ?1 AND kind = 0
+-- postgres:
+SELECT balance_nano - lent_nano FROM account WHERE id = ?1 AND kind = 0
+
+-- name: share_of
+SELECT 0 WHERE ?1 < ?2
+-- postgres:
+SELECT nano FROM share WHERE account = ?1 AND node = ?2
+
+-- name: share_charge
+SELECT ?1, ?2, ?3, ?4, ?5
+-- postgres:
+WITH own AS (UPDATE share SET nano = nano - ?2 WHERE account = ?1 AND node = ?5 AND nano >= ?2 RETURNING account)
+UPDATE account SET balance_nano = balance_nano - ?2, lent_nano = lent_nano - ?2, chain_place = ?3, chain_leaf = ?4 FROM own WHERE id = own.account AND kind = 0

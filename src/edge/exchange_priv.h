@@ -219,6 +219,7 @@ struct exchange {
 	bool quote; /* it is told what it would cost, and goes no further */
 	bool held; /* the ticket is HELD */
 	bool loaded; /* the row was asked for once */
+	uint32_t lacking; /* and once more, for so much (LOAD_NEED_NANO) */
 	bool extendable;
 	bool up_done; /* the provider's answer is complete */
 	bool up_cut; /* its connection broke: where only the end of the connection ends the answer, it is not complete */

@@ -131,6 +131,7 @@ ask_ledger(struct exchange *x)
 	struct message_row m = MESSAGE_INIT(LOAD, message_row);
 	m.token = x->id;
 	m.row = x->limited.asked ? x->limited.asked : x->account_row;
+	m.slot = x->limited.asked ? 0 : x->lacking;
 	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
 }
 
@@ -181,6 +182,21 @@ available(const struct exchange *x)
 	if (x->limited.rows[0])
 		have = limit_left(x, have);
 	return have.v < 0 ? (struct nano){0} : have; /* closed, or a hint that is out of date: only the move decides */
+}
+
+/* What this server has of the balance is used up: other servers may have some of it that they don't need. Once; where there are none the answer is at once the same. */
+static bool
+ask_for_more(struct exchange *x, struct nano need)
+{
+	int64_t lacking = need.v / LOAD_NEED_NANO + 1;
+	if (x->lacking || !atomic_load_explicit(board_many(x->edge->p->board), memory_order_relaxed))
+		return false;
+	x->lacking = lacking < UINT32_MAX ? (uint32_t)lacking : UINT32_MAX;
+	if (ask_ledger(x) == IPC_AGAIN)
+		return false;
+	exchange_step(x, STEP_RESERVE);
+	exchange_wait(x, &x->edge->wait_row);
+	return true;
 }
 
 static bool
@@ -260,6 +276,8 @@ take(struct exchange *x)
 		reserved(x, input, output);
 		return;
 	case SHORT:
+		if (ask_for_more(x, need))
+			return;
 		if (!wait_for_round(x)) {
 			if (x->limited.rows[0] && limit_is_short(x, need)) {
 				exchange_end(x, END_LIMIT_SPENT);

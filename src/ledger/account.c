@@ -1,5 +1,6 @@
 #include "ledger/ledger_priv.h"
 #include "ledger/limit_priv.h"
+#include "ledger/share_priv.h"
 
 #include <string.h>
 
@@ -11,16 +12,21 @@ state_name(int state)
 
 /* With a board: what is not held by exchanges that run. */
 static int64_t
-available_of(const struct ledger *l, const struct account_row *a)
+available_of(struct ledger *l, const struct account_row *a)
 {
 	uint32_t slot;
-	if (l->o.board == NULL || !board_find(l->o.board, a->id, &slot))
-		return a->balance_nano;
-	return board_available(l->o.board, slot).v;
+	bool here = l->o.board != NULL && board_find(l->o.board, a->id, &slot);
+	int64_t idle = here ? board_available(l->o.board, slot).v : 0, unlent = 0;
+	if (!share_on(l))
+		return here ? idle : a->balance_nano;
+	/* Other nodes' shares count as held. */
+	struct query *st = store_sql(&l->store, SQL_account_free);
+	sql_bind(st, (int64_t)a->id);
+	return sql_number(&l->store, st, &unlent) ? unlent + idle : idle;
 }
 
 static json_t *
-account_json(const struct ledger *l, const struct account_row *a)
+account_json(struct ledger *l, const struct account_row *a)
 {
 	json_t *o = json_object();
 	control_put_id(o, "account", ID_ACCOUNT, a->id);

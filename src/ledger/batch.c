@@ -1,4 +1,5 @@
 #include "ledger/limit_priv.h"
+#include "ledger/share_priv.h"
 #include "ticket/end_reasons.h"
 #include "ticket/ticket_id.h"
 
@@ -176,7 +177,13 @@ book_exchange(struct ledger *l, struct batch *b, uint16_t i)
 static enum tried
 book_order(struct ledger *l, struct batch *b, uint16_t i)
 {
-	switch (order_book(l, b->tickets[i].id)) {
+	enum ordered booked = share_on(l) ? share_book(l, &b->tickets[i]) : order_book(l, b->tickets[i].id);
+	/* A move is REFUSED only when it was never booked, and then nothing has come of it. */
+	if (booked == ORDER_REFUSED && share_on(l) && b->tickets[i].cost.v < 0) {
+		b->fates[i] = FATE_DROPPED;
+		return TRIED_AGAIN;
+	}
+	switch (booked) {
 	case ORDER_BOOKED:
 	case ORDER_KNOWN:
 		b->fates[i] = FATE_ORDER;
@@ -202,7 +209,7 @@ book_those(struct ledger *l, struct batch *b, bool orders)
 	enum tried tried = TRIED_BOOKED;
 	for (size_t i = 0; i < b->count && tried == TRIED_BOOKED; i++) {
 		uint16_t at = b->order[i];
-		if (b->fates[at] != FATE_REFUSED && is_order(l, &b->tickets[at]) == orders)
+		if (b->fates[at] != FATE_REFUSED && b->fates[at] != FATE_DROPPED && is_order(l, &b->tickets[at]) == orders)
 			tried = orders ? book_order(l, b, at) : book_exchange(l, b, at);
 	}
 	return tried;
@@ -278,6 +285,8 @@ fill_charge(void *arg, size_t i, struct query *st)
 	const struct account_sum *s = &b->sums[b->sums_used[i]];
 	const struct chain_end *end = &b->chains[s->chain];
 	sql_bind(st, (int64_t)s->account, s->nano, (int64_t)end->place, end->leaf);
+	if (b->node >= 0)
+		sql_bind_int(st, 5, b->node);
 }
 
 static void
@@ -326,7 +335,7 @@ pay_all(struct ledger *l, struct batch *b)
 	forget_unchained(b);
 	/* Neighbours lie on the same page. */
 	qsort_r(b->sums_used, b->sum_count, sizeof(b->sums_used[0]), by_account, b);
-	if (!sql_many(&l->store, store_sql(&l->store, SQL_account_charge), b->sum_count, fill_charge, take_charge, &p))
+	if (!sql_many(&l->store, store_sql(&l->store, b->node >= 0 ? SQL_share_charge : SQL_account_charge), b->sum_count, fill_charge, take_charge, &p))
 		return TRIED_FAILED;
 	if (!p.refused && !sql_many(&l->store, store_sql(&l->store, SQL_budget_pay), b->budget_count, fill_budget, take_budget, &p))
 		return TRIED_FAILED;
@@ -380,7 +389,7 @@ book_once(struct ledger *l, struct batch *b)
 {
 	sums_start(b);
 	for (size_t i = 0; i < b->count; i++)
-		b->fates[i] = b->fates[i] == FATE_REFUSED ? FATE_REFUSED : FATE_OPEN;
+		b->fates[i] = b->fates[i] == FATE_REFUSED || b->fates[i] == FATE_DROPPED ? b->fates[i] : FATE_OPEN;
 	if (!ledger_begin(l))
 		return TRIED_FAILED;
 	int64_t booking = l->next_booking;

@@ -64,6 +64,7 @@
 	X("provider.low", control_provider_low) \
 	X("node.list", control_node_list) \
 	X("node.forget", control_node_forget) \
+	X("node.share", control_node_share) \
 	X("status", control_status) \
 	X("top", control_top)
 

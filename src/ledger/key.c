@@ -348,6 +348,17 @@ control_key_list(struct ledger *l, const json_t *request)
 	return answer;
 }
 
+bool
+ledger_publish_key(struct ledger *l, uint64_t key)
+{
+	struct key_row k;
+	struct query *st = store_sql(&l->store, SQL_key_by_id);
+	sql_bind(st, (int64_t)key);
+	bool found = read_key(l, st, &k);
+	sql_reset(st);
+	return found && limits_publish(l, k.id, k.account) && publish(l, &k);
+}
+
 /* ---- key.revoke ---- */
 
 /* By id, or by the key itself: who finds a leaked one has nothing else. */

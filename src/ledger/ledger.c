@@ -1,5 +1,6 @@
 #include "ledger/ledger_priv.h"
 #include "ledger/limit_priv.h"
+#include "ledger/share_priv.h"
 #include "ledger/store_address.h"
 
 #include "core/ipc.h"
@@ -105,6 +106,8 @@ balance_of(void *arg, uint64_t row, struct nano *ret)
 	struct ledger *l = arg;
 	if (row & LIMIT_BUDGET_ROW)
 		return budget_balance(l, row, ret);
+	if (share_on(l))
+		return share_balance(l, row, ret);
 	struct query *st = store_sql(&l->store, SQL_account_balance);
 	sql_bind(st, (int64_t)row);
 	int64_t nano = -1;
@@ -193,6 +196,7 @@ open_parts(struct ledger *l, char ret_why[STORE_WHY_MAX])
 	if (!receipts_open(l, ret_why))
 		return false;
 	l->usage.node = l->store.node;
+	l->batch->node = l->store.many ? l->store.node : -1;
 	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be read", l->store.name);
 	if (!read_counters(l) || !usage_recover(l) || !observe_open(l))
 		return false;
@@ -301,15 +305,21 @@ ledger_load_account(struct ledger *l, uint64_t account, int64_t balance_nano)
 }
 
 uint32_t
-ledger_load_row(struct ledger *l, uint64_t row, uint32_t *ret_slot)
+ledger_load_row(struct ledger *l, uint64_t row, int64_t need_nano, uint32_t *ret_slot)
 {
 	struct nano balance;
 	*ret_slot = UINT32_MAX;
 	if (row & LIMIT_BUDGET_ROW)
 		return budget_load(l, row, ret_slot);
-	if (row == 0 || !balance_of(l, row, &balance))
+	uint32_t refused = 0;
+	if (row == 0 || (!share_on(l) && !balance_of(l, row, &balance)))
 		return 1;
-	*ret_slot = ledger_load_account(l, row, balance.v);
+	if (share_on(l))
+		refused = share_load(l, row, need_nano, ret_slot);
+	else
+		*ret_slot = ledger_load_account(l, row, balance.v);
+	if (refused != 0)
+		return refused;
 	/* Also when it was on the board already: the asker's hint was stale. */
 	if (*ret_slot != UINT32_MAX)
 		hint_keys(l, row, *ret_slot);
@@ -375,8 +385,12 @@ ledger_start(struct ledger *l)
 		return false;
 	if (!ledger_forget_orders(l, l->store.node))
 		return false;
-	if (!load_accounts(l) || !limits_start(l) || !fill_keys(l) || !(fresh ? boot_begin(l) : boot_raise(l)))
+	/* What this node had on the board before is on none now. */
+	if (share_on(l) && (!share_begin(l) || (fresh && !share_return_all(l, l->store.node))))
 		return false;
+	if (!(share_on(l) || load_accounts(l)) || !limits_start(l) || !fill_keys(l) || !(fresh ? boot_begin(l) : boot_raise(l)))
+		return false;
+	atomic_store(board_many(b), l->store.many);
 	atomic_store(board_gate(b), BOARD_OPEN);
 	return true;
 }

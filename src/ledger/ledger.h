@@ -29,6 +29,7 @@
  *          the one before; the account names the last
  *   INV-16 what a proposal gives back is booked once, for what it says, or rejected; nothing else gives back so
  *   INV-17 a node writes only with the fence that it was given last, and while its node is there: each transaction that writes begins by showing it
+ *   INV-18 on a store of several servers a slot has the node's share of the account; the shares are what is lent of it, and that is never more than its balance
  * A ticket is its customer's posting of −cost (docs/decisions/0020-one-row-a-ticket.md).
  */
 #ifndef LEDGER_LEDGER_H
@@ -106,8 +107,8 @@ int ledger_round(struct ledger *l, uint64_t now_monotonic_ms);
 int ledger_wait_ms(const struct ledger *l, uint64_t now_monotonic_ms);
 bool ledger_may_sleep(const struct ledger *l);
 
-/* LOAD of an edge. */
-uint32_t ledger_load_row(struct ledger *l, uint64_t row, uint32_t *ret_slot);
+/* LOAD of an edge that needs so much; 0: not known. */
+uint32_t ledger_load_row(struct ledger *l, uint64_t row, int64_t need_nano, uint32_t *ret_slot);
 struct message_byok;
 /* BYOK_WANTED of an edge: the box of an own key, as it is kept, or that there is none. */
 void ledger_byok(struct ledger *l, uint64_t id, struct message_byok *ret);

@@ -71,6 +71,7 @@ enum fate { FATE_OPEN,
 	FATE_BOOKED,
 	FATE_KNOWN,
 	FATE_ORDER,
+	FATE_DROPPED, /* a move that can't be made: nothing is given back */
 	FATE_REFUSED };
 
 struct account_sum {
@@ -94,6 +95,7 @@ struct batch {
 	struct appraisal appraisals[BATCH_MAX];
 	uint8_t fates[BATCH_MAX]; /* enum fate */
 	uint16_t order[BATCH_MAX]; /* by id */
+	int64_t node; /* whose shares pay */
 	uint32_t number;
 	uint16_t sums_used[BATCH_MAX];
 	size_t sum_count;
@@ -182,6 +184,14 @@ must_check bool boot_begin(struct ledger *l);
 must_check bool boot_raise(struct ledger *l);
 uint64_t ledger_next_id(struct ledger *l);
 
+/* ---- share.c ---- */
+
+enum { SHARE_REFUSALS = 256 }; /* power of two */
+/* There was nothing more of this account a moment ago: it is not asked for again with each request that can't be paid. */
+struct share_refusal {
+	uint64_t account, until_ms;
+};
+
 /* ---- ledger.c ---- */
 
 struct ledger_stats {
@@ -207,6 +217,9 @@ struct ledger {
 	uint32_t back_off_ms;
 	uint64_t round_due_ms, usage_due_ms, chores_due_ms;
 	uint64_t reconcile_due_ms; /* when to look whether it is night */
+	uint64_t share_due_ms, count_due_ms; /* share_priv.h */
+	struct share_refusal refusals[SHARE_REFUSALS];
+	int64_t others, change_seen; /* other nodes that are up; the last change that is known here */
 	uint64_t work_due_ms; /* some may be due (work.h); UINT64_MAX: not before an edge says something */
 	struct ledger_stats stats;
 	struct ledger_stats before; /* of the ledgers that had this board before */
@@ -229,6 +242,8 @@ void node_leave(struct ledger *l);
 /* ---- key.c ---- */
 
 enum key_state key_state_of(int64_t revoked_us, int64_t quarantined_us);
+/* Another node has changed it. */
+must_check bool ledger_publish_key(struct ledger *l, uint64_t key);
 /* Supervisor: edges have died while they served it. */
 void ledger_quarantine_key(struct ledger *l, uint64_t key);
 

@@ -394,16 +394,16 @@ a_row_that_is_not_there_or_finds_no_room_is_not_loaded(void **state)
 	uint64_t a = world_account(&w, "alice", "5.00"), b = world_account(&w, "bob", "5.00");
 	uint32_t slot;
 	struct world_exchange e = {.account = a, .input = 10, .output = 10, .cost = -1};
-	assert_int_equal(ledger_load_row(w.ledger, 12345, &slot), 1);
-	assert_int_equal(ledger_load_row(w.ledger, HOUSE_REVENUE, &slot), 1);
-	assert_int_equal(ledger_load_row(w.ledger, a, &slot), 0);
+	assert_int_equal(ledger_load_row(w.ledger, 12345, 0, &slot), 1);
+	assert_int_equal(ledger_load_row(w.ledger, HOUSE_REVENUE, 0, &slot), 1);
+	assert_int_equal(ledger_load_row(w.ledger, a, 0, &slot), 0);
 	struct ticket *t = world_hold(&w, &e);
-	assert_int_equal(ledger_load_row(w.ledger, b, &slot), 2);
+	assert_int_equal(ledger_load_row(w.ledger, b, 0, &slot), 2);
 	ticket_settle(w.desk, t);
 	world_round(&w);
-	assert_int_equal(ledger_load_row(w.ledger, b, &slot), 0);
+	assert_int_equal(ledger_load_row(w.ledger, b, 0, &slot), 0);
 	assert_int_equal(slot, 0);
-	assert_int_equal(ledger_load_row(w.ledger, a, &slot), 0);
+	assert_int_equal(ledger_load_row(w.ledger, a, 0, &slot), 0);
 	assert_int_equal(board_check(w.ledger_board, balance, &w), 0);
 	world_end(&w);
 }

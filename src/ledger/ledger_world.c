@@ -522,7 +522,7 @@ world_hold(struct world *w, const struct world_exchange *e)
 	legs[count++].row = e->account;
 	for (unsigned k = 0; k < count; k++)
 		if (!board_find(w->ledger_board, legs[k].row, &legs[k].slot))
-			assert_int_equal(ledger_load_row(w->ledger, legs[k].row, &legs[k].slot), 0);
+			assert_int_equal(ledger_load_row(w->ledger, legs[k].row, 0, &legs[k].slot), 0);
 	struct nano hold = {e->hold != 0 ? e->hold : cost + 1000};
 	if (ticket_take(w->desk, t, id, legs, count, hold, &available) != MOVED) {
 		ticket_unpick(w->desk, t);

@@ -74,7 +74,7 @@ static uint32_t
 load(uint64_t row)
 {
 	uint32_t slot = UINT32_MAX;
-	assert_int_equal(ledger_load_row(w.ledger, row, &slot), 0);
+	assert_int_equal(ledger_load_row(w.ledger, row, 0, &slot), 0);
 	return slot;
 }
 
@@ -355,10 +355,10 @@ windows_of_other_times_and_numbers_are_not_opened(void **state)
 	uint32_t slot;
 	set("key.limit", m.key_text, "dollars_per_day", "1.00");
 	uint64_t row = window_row(row_of(&m), LIMIT_MONEY_DAY);
-	assert_int_equal(ledger_load_row(w.ledger, row + 5, &slot), 1);
-	assert_int_equal(ledger_load_row(w.ledger, row + (1ULL << 32), &slot), 1);
-	assert_int_equal(ledger_load_row(w.ledger, LIMIT_BUDGET_ROW, &slot), 1);
-	assert_int_equal(ledger_load_row(w.ledger, row + 1, &slot), 0); /* by the edge's clock it may be tomorrow */
+	assert_int_equal(ledger_load_row(w.ledger, row + 5, 0, &slot), 1);
+	assert_int_equal(ledger_load_row(w.ledger, row + (1ULL << 32), 0, &slot), 1);
+	assert_int_equal(ledger_load_row(w.ledger, LIMIT_BUDGET_ROW, 0, &slot), 1);
+	assert_int_equal(ledger_load_row(w.ledger, row + 1, 0, &slot), 0); /* by the edge's clock it may be tomorrow */
 }
 
 static void

@@ -1,5 +1,6 @@
 /* Which of the servers on one store this is, and which there are (docs/decisions/0070-nodes.md). A store in a file has one, and none of this. */
 #include "ledger/ledger_priv.h"
+#include "ledger/share_priv.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -76,7 +77,9 @@ node_has_board(struct ledger *l)
 	sql_bind(st, l->store.node);
 	if (!sql_number(&l->store, st, &floor_ms))
 		return false;
-	if ((uint64_t)floor_ms == l->floor_ms)
+	/* What its slots have is the balances, or shares of them. */
+	bool alike = (atomic_load(board_many(l->o.board)) != 0) == l->store.many;
+	if ((uint64_t)floor_ms == l->floor_ms && alike)
 		return true;
 	st = sql_prepare(&l->store, "UPDATE node SET state = 3 WHERE id = ?1 AND fence = ?2");
 	if (st == NULL)
@@ -161,7 +164,7 @@ settle(struct ledger *l, int64_t node)
 {
 	if (l->o.board != NULL && (!ledger_drain(l) || l->batch->count != 0))
 		return false;
-	return progress_settle(l, node) && ledger_forget_orders(l, node) && usage_flush_of(l, node);
+	return progress_settle(l, node) && ledger_forget_orders(l, node) && usage_flush_of(l, node) && (!share_on(l) || share_return_all(l, node));
 }
 
 static bool
@@ -198,5 +201,29 @@ control_node_forget(struct ledger *l, const json_t *request)
 		return control_error("node_is_up", "node %lld was heard of less than %d s ago: stop it, or ask again when it has been silent for so long", (long long)node, LEASE_US / 1000000);
 	if (!settle(l, node))
 		return control_store_failed(l);
+	return control_node_list(l, request);
+}
+
+/* ---- node.share ---- */
+
+/* Who has the store for itself says that others may have it, too; nobody says the opposite. */
+json_t *
+control_node_share(struct ledger *l, const json_t *request)
+{
+	int64_t running = 0;
+	if (l->store.node < 0)
+		return control_error("no_nodes", "the books are in a file, which has one server: move them to PostgreSQL for several");
+	if (l->store.many)
+		return control_node_list(l, request);
+	if (l->o.board != NULL)
+		return control_error("server_runs", "a server has the store for itself: stop it, and ask again without one");
+	struct query *count = sql_prepare(&l->store, "SELECT count(*) FROM progress"), *set = sql_prepare(&l->store, "UPDATE pen SET many = 1");
+	bool ok = count != NULL && set != NULL && sql_number(&l->store, count, &running) && (running != 0 || sql_done(&l->store, set));
+	sql_free(count);
+	sql_free(set);
+	if (!ok)
+		return control_store_failed(l);
+	if (running != 0)
+		return control_error("not_settled", "a server ended and left %lld requests that are not booked: start it and stop it, or `lethe node forget` it", (long long)running);
 	return control_node_list(l, request);
 }

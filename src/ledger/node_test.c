@@ -1,5 +1,6 @@
 /* Several servers on one store: docs/decisions/0070-nodes.md. On PostgreSQL only. */
 #include "ledger/ledger_world.h"
+#include "ledger/share_priv.h"
 
 static void
 a_node_that_was_replaced_writes_no_more(void **state)
@@ -152,7 +153,7 @@ two_ledgers_take_turns_at_one_set_of_books(void **state)
 	uint64_t alice = world_account(&a, "alice", "5.00"), bob = world_account(&a, "bob", "5.00");
 	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
 	world_sql(&a, "UPDATE pen SET many = 1 RETURNING many");
-	world_kill_ledger(&a);
+	world_lose_board(&a);
 	world_open(&a, true);
 	begin_beside(&b, &a, 1);
 	for (int i = 0; i < TURNS; i++) {
@@ -196,7 +197,7 @@ no_two_have_one_number(void **state)
 	char why[256];
 	world_begin(&a);
 	world_sql(&a, "UPDATE pen SET many = 1 RETURNING many");
-	world_kill_ledger(&a);
+	world_lose_board(&a);
 	world_open(&a, true);
 	begin_beside(&b, &a, 1);
 	world_lose_board(&b);
@@ -206,6 +207,137 @@ no_two_have_one_number(void **state)
 	assert_non_null(strstr(why, "another ledger is node 0 here"));
 	assert_true(world_round(&a) >= 0);
 	world_end(&b);
+	world_end(&a);
+}
+
+static void
+verify(struct world *w)
+{
+	json_t *verified = world_must(w, "{s:s}", "op", "ledger.verify");
+	if (!json_is_true(json_object_get(verified, "sound")))
+		fail_msg("%s", json_dumps(verified, JSON_INDENT(1)));
+	json_decref(verified);
+}
+
+static uint64_t
+begin_shared(struct world *a, const char *credit)
+{
+	world_begin(a);
+	uint64_t alice = world_account(a, "alice", credit);
+	world_refused(a, "server_runs", "{s:s}", "op", "node.share");
+	world_kill_ledger(a);
+	world_open(a, false);
+	json_decref(world_must(a, "{s:s}", "op", "node.share"));
+	world_close(a);
+	world_lose_board(a);
+	world_open(a, true);
+	return alice;
+}
+
+/* As an edge: what is there; else what the ledger can get. */
+static bool
+serve_one(struct world *w, uint64_t account)
+{
+	const struct world_exchange e = {.account = account, .input = 10, .hold = 0, .cost = -1};
+	uint32_t slot;
+	if (world_exchange(w, e) != 0)
+		return true;
+	assert_int_equal(ledger_load_row(w->ledger, account, 2 * world_cost(w, &e), &slot), 0);
+	return world_exchange(w, e) != 0;
+}
+
+static void
+look(struct world *w)
+{
+	w->ledger->share_due_ms = w->ledger->count_due_ms = 0;
+	memset(w->ledger->refusals, 0, sizeof(w->ledger->refusals)); /* as a moment later */
+	ledger_share_when_due(w->ledger, clock_monotonic_ms());
+}
+
+static int64_t
+sum_of_slots(struct world *w, uint64_t account)
+{
+	uint32_t slot;
+	return board_find(w->ledger_board, account, &slot) ? board_available(w->ledger_board, slot).v : 0;
+}
+
+static void
+four_nodes_spend_an_account_to_its_end_and_no_further(void **state)
+{
+	enum { NODES = 4,
+		MOST = 400 };
+	struct world w[NODES];
+	uint64_t alice = begin_shared(&w[0], "0.001000000");
+	for (uint32_t n = 1; n < NODES; n++)
+		begin_beside(&w[n], &w[0], n);
+	int64_t cost = world_cost(&w[0], &(struct world_exchange){.input = 10}), served = 0, least = NANO_PER_DOLLAR / 1000 / cost;
+	unsigned seed = 7;
+	for (int idle = 0; idle < 100 && served < MOST; idle++) {
+		unsigned n = (seed = seed * 1103515245 + 12345) >> 16 & 3;
+		look(&w[n]);
+		for (int i = 0; i < 7 && serve_one(&w[n], alice); i++, served++)
+			idle = 0;
+		if (seed >> 20 & 1)
+			assert_true(world_round(&w[n]) >= 0);
+	}
+	for (unsigned n = 0; n < NODES; n++)
+		while (world_round(&w[n]) > 0)
+			;
+	assert_int_equal(world_sql(&w[0], "SELECT count(*) FROM ticket"), served);
+	assert_int_equal(world_balance(&w[0], alice), NANO_PER_DOLLAR / 1000 - served * cost);
+	if (served < least - 1)
+		fail_msg("%lld served, the credit is for %lld", (long long)served, (long long)least);
+	/* T1 on each board: what its slot has is its share. */
+	for (unsigned n = 0; n < NODES; n++) {
+		struct nano share;
+		assert_true(share_balance(w[n].ledger, alice, &share));
+		assert_int_equal(sum_of_slots(&w[n], alice), share.v);
+	}
+	verify(&w[1]);
+	for (unsigned n = NODES; n-- > 0;)
+		world_end(&w[n]);
+}
+
+static void
+moves_that_a_killed_ledger_began_are_booked_or_dropped(void **state)
+{
+	struct world a;
+	uint32_t index;
+	uint64_t alice = begin_shared(&a, "3.00");
+	struct nano share;
+	assert_true(serve_one(&a, alice));
+	while (world_round(&a) > 0)
+		;
+	assert_true(share_return(a.ledger, alice));
+	int64_t balance = world_balance(&a, alice);
+	assert_int_equal(sum_of_slots(&a, alice), 0);
+	/* Begun and not booked: there is so much, and then there is not. */
+	assert_true(board_credit_begin(a.ledger_board, ledger_next_id(a.ledger), alice, (struct nano){NANO_PER_DOLLAR}, &index));
+	a.ledger->store.lost = true;
+	world_kill_ledger(&a);
+	world_open(&a, true);
+	assert_int_equal(sum_of_slots(&a, alice), NANO_PER_DOLLAR);
+	assert_true(board_credit_begin(a.ledger_board, ledger_next_id(a.ledger), alice, (struct nano){4 * NANO_PER_DOLLAR}, &index));
+	a.ledger->store.lost = true;
+	world_kill_ledger(&a);
+	world_open(&a, true);
+	assert_int_equal(sum_of_slots(&a, alice), NANO_PER_DOLLAR);
+	/* Back, likewise. */
+	assert_int_equal(board_debit_begin(a.ledger_board, ledger_next_id(a.ledger), alice, (struct nano){NANO_PER_DOLLAR / 4}, &index), MOVED);
+	a.ledger->store.lost = true;
+	world_kill_ledger(&a);
+	world_open(&a, true);
+	assert_int_equal(sum_of_slots(&a, alice), NANO_PER_DOLLAR * 3 / 4);
+	assert_true(share_balance(a.ledger, alice, &share));
+	assert_int_equal(share.v, NANO_PER_DOLLAR * 3 / 4);
+	assert_int_equal(world_balance(&a, alice), balance);
+	verify(&a);
+	/* Orders: what comes is nobody's share; what goes is taken back from here. */
+	json_decref(world_must(&a, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "1.00", "reason", "more"));
+	json_decref(world_must(&a, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "-3.50", "reason", "less"));
+	world_refused(&a, "insufficient_balance", "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "-3.50", "reason", "less");
+	assert_int_equal(world_balance(&a, alice), balance - 5 * NANO_PER_DOLLAR / 2);
+	verify(&a);
 	world_end(&a);
 }
 
@@ -219,6 +351,8 @@ main(void)
 		cmocka_unit_test(what_a_forgotten_node_left_is_settled_once),
 		cmocka_unit_test(two_ledgers_take_turns_at_one_set_of_books),
 		cmocka_unit_test(no_two_have_one_number),
+		cmocka_unit_test(four_nodes_spend_an_account_to_its_end_and_no_further),
+		cmocka_unit_test(moves_that_a_killed_ledger_began_are_booked_or_dropped),
 		cmocka_unit_test(another_pepper_is_refused_while_others_run),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;

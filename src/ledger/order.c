@@ -2,6 +2,7 @@
  * Carrying out orders: docs/ticket-protocol.md section 6, docs/decisions/0021-orders-leave-an-intent.md
  */
 #include "ledger/order_priv.h"
+#include "ledger/share_priv.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -169,11 +170,14 @@ bool
 order_available(struct ledger *l, uint64_t account, int64_t *ret)
 {
 	uint32_t slot;
-	if (l->o.board != NULL && board_find(l->o.board, account, &slot)) {
+	/* Of several servers' store: what none of them has. */
+	if (share_on(l) && !share_return(l, account))
+		return false;
+	if (!share_on(l) && l->o.board != NULL && board_find(l->o.board, account, &slot)) {
 		*ret = board_available(l->o.board, slot).v;
 		return true;
 	}
-	struct query *st = store_sql(&l->store, SQL_account_balance);
+	struct query *st = store_sql(&l->store, SQL_account_free);
 	sql_bind(st, (int64_t)account);
 	return sql_number(&l->store, st, ret);
 }
@@ -257,7 +261,7 @@ book_at_once(struct ledger *l, struct order *o)
 		l->next_booking = booking;
 		return booked == ORDER_REFUSED ? refused(l, o) : control_store_failed(l);
 	}
-	if (l->o.board != NULL && o->nano != 0)
+	if (l->o.board != NULL && o->nano != 0 && !share_on(l))
 		ledger_load_account(l, o->account.id, o->account.balance_nano + o->nano);
 	o->op.subject = (uint64_t)booking;
 	return NULL;
@@ -379,6 +383,12 @@ carry_out(struct ledger *l, struct order *o)
 		return control_error("bad_request", "\"expires\" is in the past: take a date to come");
 	if (too_much(o))
 		return refused(l, o);
+	if (share_on(l)) {
+		/* What lies idle here is there to be paid from; others have it back soon. */
+		if (o->nano < 0 && ((l->o.board != NULL && !ledger_drain(l)) || !share_make_free(l, o->account.id, -o->nano)))
+			return control_store_failed(l);
+		return book_at_once(l, o);
+	}
 	if (o->nano != 0 && l->o.board != NULL && board_find(l->o.board, o->account.id, &slot))
 		return book_by_ticket(l, o);
 	return book_at_once(l, o);

@@ -166,7 +166,7 @@ postgres_turn(struct store *s)
 	if (!ok) {
 		/* The first of the two may have gone well. */
 		int code = s->code;
-		if (!s->lost && !postgres_exec(s, "ROLLBACK"))
+		if (pq.PQstatus(g->conn) == CONNECTION_OK && !postgres_exec(s, "ROLLBACK"))
 			s->lost = true;
 		s->code = code;
 		return false;

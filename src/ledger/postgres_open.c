@@ -247,6 +247,7 @@ enter(struct store *s, char ret_why[STORE_WHY_MAX])
 	bool many;
 	if (!is_many(s, &many))
 		return explain(s, "can't be read", g->trouble, ret_why);
+	s->many = many;
 	return lock(s, many, ret_why) && migrate(s, many, ret_why) && join(s, ret_why) && begin(s, ret_why);
 }
 

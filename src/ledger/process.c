@@ -1,6 +1,7 @@
 /* The ledger's process: rounds, the supervisor's orders, edges' requests for rows, the control socket. */
 #include "ledger/control_clients.h"
 #include "ledger/ledger_priv.h"
+#include "ledger/share_priv.h"
 #include "ledger/verify.h"
 #include "ledger/work.h"
 
@@ -265,7 +266,7 @@ load(struct process *p, struct edge_arrow *e, const struct message_row *m)
 	e->answer = MESSAGE_INIT(LOADED, message_row);
 	e->answer.token = m->token;
 	e->answer.row = m->row;
-	e->answer.result = ledger_load_row(p->ledger, m->row, &e->answer.slot);
+	e->answer.result = ledger_load_row(p->ledger, m->row, (int64_t)m->slot * LOAD_NEED_NANO, &e->answer.slot);
 	answer_edge(e);
 }
 
@@ -502,6 +503,7 @@ serve(struct process *p)
 		if (p->mood == SERVING) {
 			ledger_chores_when_due(p->ledger, now_ms);
 			ledger_reconcile_when_due(p->ledger, now_ms);
+			ledger_share_when_due(p->ledger, now_ms);
 			run_errands(p, now_ms);
 		}
 		if (is_over(p))
@@ -588,6 +590,9 @@ ledger_main(struct ledger_process *arg)
 	if (start(p)) {
 		serve(p);
 		booked = last_rounds(p);
+		/* No other ledger comes over this board: what lies idle is for the other nodes. */
+		if (booked && share_on(l) && p->mood == DRAINING && !anything_runs(p))
+			booked = share_return_all(l, l->store.node);
 	}
 	if (l->store.fenced)
 		say("this node may write no more: another server has begun as the same node, or `lethe node forget` was given while this one was away. When this is said again and again, "

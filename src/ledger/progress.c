@@ -155,10 +155,13 @@ bool
 progress_settle(struct ledger *l, int64_t node)
 {
 	struct batch *b = l->batch;
+	int64_t own = b->node;
 	bool ok;
+	b->node = own >= 0 ? node : -1; /* its shares pay */
 	do
 		ok = read_rows(l, b, node);
 	while (ok && b->count != 0 && (ok = batch_book(l) && settle_free_of_charge(l, b) && forget_rest(l, b)));
 	b->count = 0;
+	b->node = own;
 	return ok;
 }

@@ -2,7 +2,8 @@
 
 #include <assert.h>
 
-enum { IDLE_WAIT_MS = 500 }; /* between looks at an idle board: a belt, whoever hands in wakes us */
+enum { IDLE_WAIT_MANY_MS = 100, /* others may want something */
+	IDLE_WAIT_MS = 500 }; /* between looks at an idle board: a belt, whoever hands in wakes us */
 
 static uint32_t
 batch_window(const struct ledger *l)
@@ -68,7 +69,10 @@ give_back(struct ledger *l)
 	for (size_t i = 0; i < b->count; i++) {
 		if (b->fates[i] == FATE_REFUSED)
 			continue;
-		board_give_back(l->o.board, b->tickets[i].index);
+		if (b->fates[i] == FATE_DROPPED)
+			board_credit_drop(l->o.board, b->tickets[i].index);
+		else
+			board_give_back(l->o.board, b->tickets[i].index);
 		booked++;
 	}
 	b->count = 0;
@@ -143,7 +147,7 @@ ledger_wait_ms(const struct ledger *l, uint64_t now_monotonic_ms)
 {
 	uint64_t due_ms = l->round_due_ms;
 	if (ledger_may_sleep(l))
-		due_ms += IDLE_WAIT_MS;
+		due_ms += l->store.many ? IDLE_WAIT_MANY_MS : IDLE_WAIT_MS;
 	return now_monotonic_ms >= due_ms ? 0 : (int)(due_ms - now_monotonic_ms);
 }
 

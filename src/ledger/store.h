@@ -45,6 +45,7 @@ struct store {
 	int64_t node; /* that writes here; -1: the store has one writer only, and keeps no list of them */
 	int64_t fence; /* what each of its transactions shows (INV-17) */
 	int64_t turn; /* of all transactions that wrote, the one that this connection committed or began last */
+	bool many; /* several ledgers may be open on it, each as a node of its own */
 	bool turned; /* since the one before another node has written: what is remembered of the store is read again */
 	bool fenced; /* this node has lost its right to write: a transaction was refused, and all will be */
 	char name[512]; /* for people */

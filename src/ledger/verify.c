@@ -33,6 +33,7 @@
 	X(INV_15, "INV-15", "every account's tickets are one chain") \
 	X(INV_16, "INV-16", "what proposals give back was accepted, once, for what they say") \
 	X(INV_17, "INV-17", "every node writes with the fence that it was given last, and none is above the highest") \
+	X(INV_18, "INV-18", "what nodes may spend of an account is lent to them, and never more than its balance") \
 	X(INV_FILE, "FILE", "the file is whole")
 
 enum invariant {
@@ -621,11 +622,20 @@ check_node(struct audit *a, struct query *st)
 	expect(a, INV_17, column(st, 1) <= column(st, 2), "node %lld has fence %lld, the highest is %lld", (long long)column(st, 0), (long long)column(st, 1), (long long)column(st, 2));
 }
 
+static void
+check_lent(struct audit *a, struct query *st)
+{
+	int64_t lent = column(st, 1), shares = column(st, 2), balance = column(st, 3);
+	expect(a, INV_18, lent == shares && lent >= 0 && lent <= balance, "account %lld has %lld, lent %lld, and its shares are %lld", (long long)column(st, 0), (long long)balance, (long long)lent, (long long)shares);
+}
+
 /* Only where there can be several. */
 static bool
 check_nodes(struct audit *a)
 {
-	return a->store.node < 0 || each(a, "SELECT id, fence, (SELECT fence FROM pen) FROM node", check_node);
+	return a->store.node < 0 ||
+		(each(a, "SELECT id, fence, (SELECT fence FROM pen) FROM node", check_node) &&
+			each(a, "SELECT id, lent_nano, coalesce((SELECT sum(nano) FROM share WHERE share.account = account.id), 0), balance_nano FROM account WHERE kind = 0", check_lent));
 }
 
 static bool

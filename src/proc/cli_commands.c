@@ -758,6 +758,16 @@ const struct cli_command cli_commands[] = {
 		.empty = "The books are in a file, which has one server: `lethe status` shows it.",
 	},
 	{
+		.name = "node share",
+		.op = "node.share",
+		.summary = "let several servers have this store at once",
+		.words = "For a store in PostgreSQL, once, while no server runs; each server then needs a `node` of its own in its configuration and the same pepper, receipt.key and\n"
+				 "master.key. It is not taken back.",
+		.examples = "lethe node share\n",
+		.columns = "node,state,fence,joined,seen",
+		.empty = "No server has had this store yet.",
+	},
+	{
 		.name = "node forget",
 		.op = "node.forget",
 		.summary = "settle what a server left that will not come back",

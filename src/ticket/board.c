@@ -203,6 +203,12 @@ board_gate(struct board *b)
 	return &b->shared->gate;
 }
 
+_Atomic uint32_t *
+board_many(struct board *b)
+{
+	return &b->shared->many;
+}
+
 _Atomic uint64_t *
 board_rounds(struct board *b)
 {

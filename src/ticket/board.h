@@ -58,6 +58,8 @@ void board_detach(struct board **b);
 
 void board_size_of(const struct board *b, struct board_size *ret);
 _Atomic uint32_t *board_gate(struct board *b);
+/* The ledger: other servers have parts of the balances, too. SHORT is then only what this one has. */
+_Atomic uint32_t *board_many(struct board *b);
 /* Booking rounds completed by the ledger; a parked 402 waits for it to grow by two. */
 _Atomic uint64_t *board_rounds(struct board *b);
 /*
@@ -165,6 +167,8 @@ must_check enum moved board_debit_begin(
 	struct board *b, uint64_t id, uint64_t row, struct nano amount, uint32_t *ret_index);
 must_check enum moved board_lower_begin(
 	struct board *b, uint64_t id, uint64_t row, struct nano amount, uint32_t *ret_index);
+/* A credit that is not booked and will not be: free, with nothing given. After board_collect(), instead of board_give_back(). */
+void board_credit_drop(struct board *b, uint32_t index);
 bool board_is_ledger_ticket(const struct board *b, uint32_t index);
 
 /*

@@ -44,6 +44,7 @@ struct board_shared {
 	uint32_t fields; /* of a ticket's facts, that `layout` is of */
 	/* Written by the ledger (the gate also by the supervisor), read by all. */
 	_Atomic uint32_t gate __attribute__((aligned(64)));
+	_Atomic uint32_t many; /* in what was padding */
 	_Atomic uint64_t rounds, id_floor_ms, id_ceiling_ms, heartbeat_ms;
 	_Atomic uint64_t counter; /* sequence of tags that name no ticket */
 	/* Written by whoever hands in. */

@@ -208,6 +208,14 @@ board_give_back(struct board *b, uint32_t index)
 	l->claimed--;
 }
 
+void
+board_credit_drop(struct board *b, uint32_t index)
+{
+	assert(board_is_ledger_ticket(b, index));
+	b->ledger->claims[index].give = 0;
+	board_give_back(b, index);
+}
+
 bool
 board_held_copy(const struct board *b, uint32_t index, struct ticket_copy *ret)
 {

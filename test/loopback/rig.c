@@ -330,7 +330,7 @@ static void
 answer_load(struct rig *r, struct message_row m)
 {
 	m.head.type = MESSAGE_LOADED;
-	m.result = ledger_load_row(r->ledger, m.row, &m.slot);
+	m.result = ledger_load_row(r->ledger, m.row, 0, &m.slot);
 	bool sent = ipc_send(r->ledger_end, &m, sizeof m, -1) == IPC_OK;
 	assert(sent);
 }

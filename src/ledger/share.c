@@ -1,0 +1,357 @@
+#include "ledger/share_priv.h"
+
+#include "ledger/limit_priv.h"
+
+#include <assert.h>
+
+enum { LOOK_MS = 100, /* at what others want and have changed */
+	COUNT_MS = 1000, /* how many others there are */
+	CHANGES_AT_ONCE = 256,
+	WANTS_AT_ONCE = 64,
+	WANTED_US = 2000000, /* who is still short asks again */
+	LEASE_US = 30000000 };
+
+#define NOW_US "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+bool
+share_on(const struct ledger *l)
+{
+	return l->store.many;
+}
+
+/* ---- statements that only PostgreSQL has: for once ---- */
+
+static bool
+change(struct ledger *l, const char *text, const int64_t *values, size_t count, int *ret_changes)
+{
+	struct query *st = sql_prepare(&l->store, text);
+	if (st == NULL)
+		return false;
+	sql_bind_ints(st, 1, values, count);
+	bool ok = sql_done(&l->store, st);
+	*ret_changes = ok ? sql_changes(&l->store) : 0;
+	sql_free(st);
+	return ok;
+}
+
+#define CHANGE(l, ret, text, ...) \
+	change((l), (text), (const int64_t[]){__VA_ARGS__}, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (ret))
+
+static bool
+number(struct ledger *l, const char *text, int64_t value, int64_t *ret)
+{
+	struct query *st = sql_prepare(&l->store, text);
+	if (st == NULL)
+		return false;
+	sql_bind_int(st, 1, value);
+	bool ok = sql_number(&l->store, st, ret);
+	sql_free(st);
+	return ok;
+}
+
+static bool
+free_of(struct ledger *l, uint64_t account, int64_t *ret)
+{
+	struct query *st = store_sql(&l->store, SQL_account_free);
+	sql_bind(st, (int64_t)account);
+	return sql_number(&l->store, st, ret);
+}
+
+bool
+share_balance(struct ledger *l, uint64_t account, struct nano *ret)
+{
+	int64_t free_nano = -1, share = 0;
+	struct query *st = store_sql(&l->store, SQL_share_of);
+	sql_bind(st, (int64_t)account, l->store.node);
+	if (!sql_number(&l->store, st, &share) || !free_of(l, account, &free_nano) || free_nano < 0)
+		return false;
+	ret->v = share;
+	return true;
+}
+
+/* ---- moves ---- */
+
+/* nano > 0: from the account to the share. The statements decide, not a look before them. */
+static enum ordered
+write_move(struct ledger *l, uint64_t account, int64_t nano, uint64_t id)
+{
+	int changed;
+	if (!CHANGE(l, &changed, "UPDATE account SET lent_nano = lent_nano + ?2 WHERE id = ?1 AND kind = 0 AND lent_nano + ?2 BETWEEN 0 AND balance_nano", (int64_t)account, nano))
+		return ORDER_FAILED;
+	if (changed != 1)
+		return ORDER_REFUSED;
+	const char *share = nano > 0 ? "INSERT INTO share (account, node, nano) VALUES (?1, ?2, ?3) ON CONFLICT (account, node) DO UPDATE SET nano = share.nano + excluded.nano"
+								 : "UPDATE share SET nano = nano + ?3 WHERE account = ?1 AND node = ?2 AND nano + ?3 >= 0";
+	if (!CHANGE(l, &changed, share, (int64_t)account, l->store.node, nano))
+		return ORDER_FAILED;
+	if (changed != 1)
+		return ORDER_REFUSED;
+	if (!CHANGE(l, &changed, "UPDATE node SET moved = ?2 WHERE id = ?1 AND moved < ?2", l->store.node, (int64_t)id))
+		return ORDER_FAILED;
+	return changed == 1 ? ORDER_BOOKED : ORDER_REFUSED;
+}
+
+enum ordered
+share_book(struct ledger *l, const struct ticket_copy *t)
+{
+	int64_t moved = 0;
+	if (!number(l, "SELECT moved FROM node WHERE id = ?1", l->store.node, &moved))
+		return ORDER_FAILED;
+	if (moved >= (int64_t)t->id)
+		return ORDER_KNOWN;
+	return write_move(l, t->row[0], -t->cost.v, t->id);
+}
+
+/*
+ * What was announced on the board and is not known to be booked is for the next ledger to find out: this one ends. So there is one way to
+ * recover, and at most one move is open.
+ */
+static bool
+give_up(struct ledger *l)
+{
+	l->store.lost = true;
+	return false;
+}
+
+static uint64_t
+next_move(struct ledger *l)
+{
+	return ledger_next_id(l);
+}
+
+static int64_t
+portion(const struct ledger *l, int64_t free_nano, int64_t lacking)
+{
+	/* Alone: all of it. With others: less and less, at last what this one request needs. */
+	int64_t part = l->others == 0 ? free_nano : free_nano / (2 * (l->others + 1));
+	int64_t take = part > lacking ? part : lacking;
+	return take > 0 && take < free_nano ? take : free_nano;
+}
+
+/* Within a transaction. ORDER_REFUSED: there is not enough, and a part of it would only lie here. */
+static enum ordered
+take_some(struct ledger *l, uint64_t account, int64_t lacking, uint32_t *ret_index)
+{
+	int64_t free_nano = 0;
+	uint32_t slot;
+	if (!free_of(l, account, &free_nano))
+		return ORDER_FAILED;
+	if (free_nano <= 0 || free_nano < lacking)
+		return ORDER_REFUSED;
+	uint64_t id = next_move(l);
+	int64_t nano = portion(l, free_nano, lacking);
+	if (board_find(l->o.board, account, &slot) && !board_credit_begin(l->o.board, id, account, (struct nano){nano}, ret_index))
+		return ORDER_REFUSED;
+	return write_move(l, account, nano, id);
+}
+
+static bool
+want(struct ledger *l, uint64_t account)
+{
+	int changed;
+	if (l->others == 0)
+		return true;
+	return CHANGE(l, &changed, "INSERT INTO want (account, node, time_us) VALUES (?1, ?2, " NOW_US ") ON CONFLICT (account, node) DO UPDATE SET time_us = excluded.time_us",
+		(int64_t)account, l->store.node);
+}
+
+static struct share_refusal *
+refusal_of(struct ledger *l, uint64_t account)
+{
+	return &l->refusals[(account * 0x9e3779b97f4a7c15ULL >> 40) & (SHARE_REFUSALS - 1)];
+}
+
+static bool
+was_refused(struct ledger *l, uint64_t account)
+{
+	const struct share_refusal *r = refusal_of(l, account);
+	return r->account == account && clock_monotonic_ms() < r->until_ms;
+}
+
+static bool
+take(struct ledger *l, uint64_t account, int64_t lacking, bool *ret_took)
+{
+	uint32_t index = UINT32_MAX;
+	*ret_took = false;
+	if (!store_begin(&l->store))
+		return false;
+	enum ordered taken = take_some(l, account, lacking, &index);
+	if (taken == ORDER_REFUSED && index == UINT32_MAX) {
+		*refusal_of(l, account) = (struct share_refusal){account, clock_monotonic_ms() + LOOK_MS};
+		return store_end(&l->store, want(l, account));
+	}
+	if (taken != ORDER_BOOKED || !store_commit(&l->store)) {
+		store_rollback(&l->store);
+		return give_up(l);
+	}
+	if (index != UINT32_MAX)
+		board_give_back(l->o.board, index);
+	*ret_took = true;
+	return true;
+}
+
+bool
+share_return(struct ledger *l, uint64_t account)
+{
+	uint32_t slot, index;
+	if (l->o.board == NULL || !board_find(l->o.board, account, &slot))
+		return true;
+	int64_t idle = board_available(l->o.board, slot).v;
+	if (idle <= 0)
+		return true;
+	uint64_t id = next_move(l);
+	/* SHORT: somebody has just used it. */
+	if (board_debit_begin(l->o.board, id, account, (struct nano){idle}, &index) != MOVED)
+		return true;
+	if (!store_begin(&l->store))
+		return give_up(l);
+	if (!store_end(&l->store, write_move(l, account, -idle, id) == ORDER_BOOKED))
+		return give_up(l);
+	board_give_back(l->o.board, index);
+	return true;
+}
+
+bool
+share_make_free(struct ledger *l, uint64_t account, int64_t nano)
+{
+	int64_t free_nano = 0;
+	if (!free_of(l, account, &free_nano) || free_nano >= nano)
+		return free_nano >= nano;
+	if (!share_return(l, account) || !free_of(l, account, &free_nano))
+		return false;
+	return free_nano >= nano || want(l, account);
+}
+
+static bool
+drop_shares(struct ledger *l, int64_t node)
+{
+	int changed;
+	return CHANGE(l, &changed, "UPDATE account SET lent_nano = lent_nano - share.nano FROM share WHERE share.node = ?1 AND share.account = account.id", node) &&
+		CHANGE(l, &changed, "DELETE FROM share WHERE node = ?1", node) && CHANGE(l, &changed, "DELETE FROM want WHERE node = ?1", node);
+}
+
+bool
+share_return_all(struct ledger *l, int64_t node)
+{
+	return store_begin(&l->store) && store_end(&l->store, drop_shares(l, node));
+}
+
+/* ---- LOAD ---- */
+
+static bool
+count_others(struct ledger *l, uint64_t now_ms)
+{
+	if (now_ms < l->count_due_ms)
+		return true;
+	l->count_due_ms = now_ms + COUNT_MS;
+	return number(l, "SELECT count(*) FROM node WHERE state = 1 AND id <> ?1 AND id <> 255 AND seen_us > " NOW_US " - 30000000", l->store.node, &l->others);
+}
+
+uint32_t
+share_load(struct ledger *l, uint64_t account, int64_t need_nano, uint32_t *ret_slot)
+{
+	enum { NO_SUCH_ROW = 1,
+		NOT_NOW = 2 };
+	struct nano share;
+	int64_t there = 0;
+	uint32_t slot;
+	bool took;
+	if (board_find(l->o.board, account, ret_slot) && was_refused(l, account))
+		return 0;
+	if (!share_balance(l, account, &share))
+		return l->store.lost ? NOT_NOW : NO_SUCH_ROW;
+	/* What is settled may be enough. */
+	if (!ledger_drain(l) || !count_others(l, clock_monotonic_ms()))
+		return NOT_NOW;
+	if (board_find(l->o.board, account, &slot))
+		there = board_available(l->o.board, slot).v;
+	else
+		there = share.v;
+	if ((there < need_nano || there == 0) && !take(l, account, need_nano - there, &took))
+		return NOT_NOW;
+	if (!share_balance(l, account, &share))
+		return NOT_NOW;
+	*ret_slot = ledger_load_account(l, account, share.v);
+	return *ret_slot == UINT32_MAX ? NOT_NOW : 0;
+}
+
+/* ---- what others want and have changed ---- */
+
+bool
+share_begin(struct ledger *l)
+{
+	return number(l, "SELECT coalesce(max(number), 0) FROM change WHERE ?1 >= 0", 0, &l->change_seen);
+}
+
+static bool
+return_what_is_wanted(struct ledger *l)
+{
+	int64_t accounts[WANTS_AT_ONCE];
+	size_t count = 0;
+	struct query *st = sql_prepare(&l->store, "SELECT DISTINCT account FROM want WHERE node <> ?1 AND time_us > " NOW_US " - ?2 LIMIT 64");
+	if (st == NULL)
+		return false;
+	sql_bind(st, l->store.node, (int64_t)WANTED_US);
+	while (count < WANTS_AT_ONCE && sql_step(&l->store, st) == SQL_ROW)
+		accounts[count++] = sql_int(st, 0);
+	sql_reset(st);
+	sql_free(st);
+	bool ok = true;
+	for (size_t i = 0; ok && i < count; i++)
+		ok = share_return(l, (uint64_t)accounts[i]);
+	return ok;
+}
+
+struct changed {
+	int64_t number, what, subject;
+};
+
+static bool
+apply(struct ledger *l, const struct changed *c)
+{
+	uint64_t subject = (uint64_t)c->subject;
+	switch ((enum change_kind)c->what) {
+	case CHANGE_KEY:
+	case CHANGE_KEY_REVOKED:
+		return ledger_publish_key(l, subject);
+	case CHANGE_ACCOUNT:
+	case CHANGE_BYOK:
+		return limits_publish(l, subject, subject);
+	case CHANGE_CREDIT:
+	case CHANGE_DEBIT:
+	case CHANGE_PRICE:
+		break;
+	}
+	return true;
+}
+
+static bool
+hear_changes(struct ledger *l)
+{
+	struct changed changes[CHANGES_AT_ONCE];
+	size_t count = 0;
+	struct query *st = sql_prepare(&l->store, "SELECT number, what, subject FROM change WHERE number > ?1 ORDER BY number LIMIT 256");
+	if (st == NULL)
+		return false;
+	sql_bind(st, l->change_seen);
+	while (count < CHANGES_AT_ONCE && sql_step(&l->store, st) == SQL_ROW)
+		changes[count++] = (struct changed){sql_int(st, 0), sql_int(st, 1), sql_int(st, 2)};
+	sql_reset(st);
+	sql_free(st);
+	for (size_t i = 0; i < count; i++) {
+		if (!apply(l, &changes[i]))
+			return false;
+		l->change_seen = changes[i].number;
+	}
+	return true;
+}
+
+void
+ledger_share_when_due(struct ledger *l, uint64_t now_monotonic_ms)
+{
+	if (!share_on(l) || l->back_off_ms != 0 || now_monotonic_ms < l->share_due_ms)
+		return;
+	l->share_due_ms = now_monotonic_ms + LOOK_MS;
+	if (count_others(l, now_monotonic_ms) && l->others > 0 && !(hear_changes(l) && return_what_is_wanted(l)))
+		ledger_event(l, EVENT_STORE_FAILED, (uint64_t)l->store.code, 0);
+}
