@@ -136,6 +136,15 @@ step_user(const struct sandbox *s, struct sandbox_facts *facts)
 	return is_user(s);
 }
 
+bool
+sandbox_may_change_user(void)
+{
+	const uint64_t wanted = UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID;
+	struct capabilities have;
+
+	return capabilities_get(&have) && (have.effective & wanted) == wanted;
+}
+
 static bool
 bounding_is_empty(void)
 {

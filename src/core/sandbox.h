@@ -99,6 +99,9 @@ must_check bool sandbox_enter(const struct sandbox *s, struct sandbox_facts *ret
  */
 must_check bool sandbox_basics(void);
 
+/* Has this process the rights that `change_user` takes? */
+must_check bool sandbox_may_change_user(void);
+
 /* The Landlock ABI of the kernel, 0 when it has none. */
 unsigned sandbox_landlock_abi(void);
 

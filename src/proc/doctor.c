@@ -208,7 +208,7 @@ look_at_user(const struct doctor *d, struct fact *f)
 		return;
 	f->state = FACT_WARN;
 	doctor_advise(
-		f, "the server drops root, but needs it for nothing: User=lethe in the unit, or sudo -u lethe lethe serve …");
+		f, "nothing needs root, and its supervisor stays it: User=lethe in the unit, or sudo -u lethe lethe serve …");
 }
 
 /* ---- room ---- */

@@ -2,6 +2,7 @@
 
 #include "core/ipc.h"
 #include "proc/role_priv.h"
+#include "proc/role_user.h"
 #include "ticket/events.h"
 
 #include <string.h>
@@ -61,10 +62,12 @@ role_lock_down(void *arg)
 	const struct role *role = role_of((enum message_end)h->role);
 	struct profile profile;
 	struct sandbox_facts facts;
-	const struct profile_settings settings = {
+	struct profile_settings settings = {
 		.data_dir = h->ledger_data_dir[0] ? h->ledger_data_dir : NULL,
 		.keep_ipc_lock = h->vault_grade != VAULT_PLAIN,
 	};
+	settings.change_user = role_user(role->profile, h->instance, &settings.uid);
+	settings.gid = settings.uid;
 	profile_prepare(role->profile, &settings, &profile);
 	if (!sandbox_enter(&profile.sandbox, &facts)) {
 		complain("the process can't be locked down: ", facts.failed);

@@ -74,3 +74,13 @@ test.skipIf(!isRoot || letheGives() === "plain")("the key of a certificate is in
 		onlyTheSignerHasIt();
 	}
 });
+
+// As root each process that needs no file runs as a user of its own: none may signal, trace or read another, whatever it has become.
+test.skipIf(!isRoot)("whoever reads what strangers send, or holds a secret, is a user of its own", () => {
+	const users = (role: string): string[] => w.lethe.children(role).map((pid) => /^Uid:\s+(\d+)\s+\1\s+\1/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]!);
+	const own = ["edge", "dialer", "scribe", "signer"].flatMap(users);
+	expect(own).toHaveLength(5);
+	expect(new Set(own).size).toBe(5);
+	for (const user of own) expect(Number(user)).toBeGreaterThan(1_800_000_000);
+	expect(users("ledger")).toEqual(["0"]); // its files' owner
+});
