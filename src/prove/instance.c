@@ -412,7 +412,7 @@ all_are_up(const struct instance *i)
 	unsigned count = i->pid > 0 ? processes_of(i->pid, pids) : 0, up = 0;
 	for (unsigned n = 1; n < count; n++)
 		up += process_status(pids[n], "Seccomp", 10) == 2;
-	return up == PROCESSES - 1;
+	return up == PROCESSES - 1u + i->kind->tls; /* where there is TLS, keys have a process of their own: lethe-signer */
 }
 
 bool
