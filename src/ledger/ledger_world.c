@@ -146,6 +146,15 @@ world_kill_edge(struct world *w)
 	open_desk(w);
 }
 
+static void
+detach(struct world *w)
+{
+	if (w->ledger_board != NULL)
+		board_detach(&w->ledger_board);
+	w->ledger_board = NULL;
+	tally_detach(&w->tally);
+}
+
 bool
 world_try_open(struct world *w, bool with_board, char why[256])
 {
@@ -170,8 +179,10 @@ world_try_open(struct world *w, bool with_board, char why[256])
 		.counters = with_board ? w->counters : NULL,
 		.counters_stride = WORLD_COUNTERS,
 		.keys = with_board ? key_table_attach(w->keys_memory, key_table_bytes()) : NULL};
-	if (ledger_open(&o, &w->ledger, why) != LEDGER_OPENED)
+	if (ledger_open(&o, &w->ledger, why) != LEDGER_OPENED) {
+		detach(w);
 		return false;
+	}
 	if (fresh)
 		*tally_from(w) = tally_booking(w->tally);
 	w->now_ms = clock_monotonic_ms();
@@ -191,10 +202,7 @@ void
 world_close(struct world *w)
 {
 	ledger_close(&w->ledger);
-	if (w->ledger_board != NULL)
-		board_detach(&w->ledger_board);
-	w->ledger_board = NULL;
-	tally_detach(&w->tally);
+	detach(w);
 }
 
 /*

@@ -71,7 +71,13 @@ has(const struct key_table *t, uint64_t n)
 	hash_of(n, hash);
 	if (!key_table_find(t, hash, &f))
 		return false;
-	assert_memory_equal(&f, &want, sizeof(f));
+	assert_int_equal(f.key, want.key);
+	assert_int_equal(f.account, want.account);
+	assert_int_equal(f.expires_ms, want.expires_ms);
+	assert_int_equal(f.slot, want.slot);
+	assert_int_equal(f.state, want.state);
+	assert_int_equal(f.limits, want.limits);
+	assert_int_equal(f.scopes, want.scopes);
 	return true;
 }
 
