@@ -100,8 +100,11 @@ begin_relay(struct exchange *x, const struct http1_head *h, char *rest, size_t l
 {
 	struct edge *e = x->edge;
 	x->streamed = !object_is_plain(x) && value_begins(h, HTTP1_CONTENT_TYPE, SPAN("text/event-stream"));
-	x->meter = vault_alloc(e->vault, meter_bytes(passage_endpoint(x)));
-	if (!x->meter || !citing_begin(x)) {
+	if (x->streamed)
+		count_add(e->p->counters, streams_open, 1); /* until it ends, however */
+	if (citing_begin(x)) /* a meter that is there is read at the end */
+		x->meter = vault_alloc(e->vault, meter_bytes(passage_endpoint(x)));
+	if (!x->meter) {
 		exchange_end(x, END_OVERLOADED);
 		return;
 	}
@@ -112,8 +115,6 @@ begin_relay(struct exchange *x, const struct http1_head *h, char *rest, size_t l
 		meter_init_plain(x->meter, (enum endpoint)x->endpoint);
 	else
 		meter_init(x->meter, passage_endpoint(x), x->streamed, x->hide);
-	if (x->streamed)
-		count_add(e->p->counters, streams_open, 1);
 	if (x->passage) {
 		passage_begin(x, rest, len, eof);
 		return;
