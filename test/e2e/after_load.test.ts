@@ -1,12 +1,10 @@
 // What is left behind a load: bodies of every size and many exchanges at once, then memory as it was before. `./dev memory` is the long form.
-import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { AfterLoad, segments, total } from "../harness/after_load.ts";
-import { letheBinary } from "../harness/paths.ts";
+import { isSanitized } from "../harness/lethe.ts";
 import { until } from "../harness/until.ts";
 
-// The sanitizer keeps what was freed, so that the memory of its build tells nothing.
-const isJudged = process.getuid!() === 0 && !readFileSync(letheBinary).includes("__asan_init");
+const isJudged = process.getuid!() === 0 && !isSanitized();
 // A connection to a provider may lie in a segment for 10 s, and an empty one is kept for 30; the rest is for machines with much to do.
 const calmMs = 90_000;
 

@@ -5,7 +5,7 @@ import { connect } from "node:tls";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { patched } from "../harness/binaries.ts";
 import { certificates, trustAuthority } from "../harness/certificates.ts";
-import { Lethe, letheGives } from "../harness/lethe.ts";
+import { isSanitized, Lethe } from "../harness/lethe.ts";
 import { removeFolder, temporaryFolder } from "../harness/paths.ts";
 import { post, Raw } from "../harness/raw.ts";
 import { until } from "../harness/until.ts";
@@ -95,7 +95,7 @@ describe("the signer", () => {
 		const [pid] = w.lethe.children("signer");
 		expect(w.lethe.children("signer")).toHaveLength(1);
 		expect(await handshake(w.lethe.url)).toBeDefined();
-		if (letheGives() !== "unknown") expect(memoryOf(pid!)).toBeLessThanOrEqual(10 * mebibyte);
+		if (!isSanitized()) expect(memoryOf(pid!)).toBeLessThanOrEqual(10 * mebibyte);
 		expect(await (await fetch(`${w.lethe.url}/transparency`)).json()).toMatchObject({ tls_private_keys: "in the signer alone" });
 		const plain = await Lethe.start({ sim: w.sim, edges: 1 });
 		expect(plain.children("edge")).toHaveLength(1);
