@@ -139,7 +139,8 @@ step_user(const struct sandbox *s, struct sandbox_facts *facts)
 bool
 sandbox_may_change_user(void)
 {
-	const uint64_t wanted = UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID;
+	/* The last: whoever started this process must be able to end it then. */
+	const uint64_t wanted = UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID | UINT64_C(1) << CAP_KILL;
 	struct capabilities have;
 
 	return capabilities_get(&have) && (have.effective & wanted) == wanted;

@@ -131,7 +131,11 @@ try_once(const struct tls_key *k)
 	what.pss = EVP_PKEY_is_a(k->key, "RSA") || EVP_PKEY_is_a(k->key, "RSA-PSS");
 	if (EVP_PKEY_is_a(k->key, "ED25519") || EVP_PKEY_is_a(k->key, "ED448"))
 		what.hash = TLS_SIGN_NONE;
-	return tls_key_sign(k, &what, signature) > 0;
+	/* A key of RSA-PSS may be bound to one hash. */
+	while (tls_key_sign(k, &what, signature) == 0)
+		if (!what.pss || ++what.hash >= TLS_SIGN_HASH_COUNT)
+			return false;
+	return true;
 }
 
 struct tls_key *

@@ -549,6 +549,8 @@ remember(struct meter_state *st, const struct output *o, uint64_t end)
 	if (st->ended || st->is_once || st->has_bare || st->event_at < o->base || st->cut_count > ECHO_CUTS_MAX || o->in[end - o->base - 1] != '\n')
 		return;
 	struct span event = {o->in + (st->event_at - o->base), (size_t)(end - st->event_at)};
+	if (event.at[0] == '\xef') /* a byte order mark: nothing at the stream's begin, and a name of its own elsewhere */
+		return;
 	if (!echo_learn(&st->echo, event, st->holes, st->hole_count))
 		return;
 	struct echo_meaning *e = &st->meaning;

@@ -1,6 +1,7 @@
 #include "proc/tls_files.h"
 
 #include "core/tls.h"
+#include "core/tls_sign.h"
 #include "proc/tls_wipe.h"
 
 #include <errno.h>
@@ -201,6 +202,11 @@ check_one(const struct tls_files *f, const struct tls_file *one, char ret_why[CO
 		struct tls_server *s = tls_server_create(&id, 1, &(struct tls_server_options){.tls13_only = f->tls13_only}, why);
 		good = s != NULL;
 		tls_server_unref(&s);
+	} else if (one->kind == SECRET_CERTIFICATE_KEY) { /* as the signer will read it */
+		struct tls_key *k = tls_key_read(text);
+		good = k != NULL;
+		tls_key_free(&k);
+		snprintf(why, sizeof why, "not a private key that can sign here: RSA up to 8192 bits, ECDSA or EdDSA, without a passphrase");
 	} else if (one->kind == SECRET_TRUST || one->kind == SECRET_CLIENT_CA) {
 		struct tls_client *c = tls_client_create(text, why);
 		good = c != NULL;

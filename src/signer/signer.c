@@ -164,6 +164,7 @@ edge_open(struct signer *s, uint32_t instance, int fd)
 	p->self = END_OF_SIGNER;
 	p->peer = END_OF_EDGE;
 	p->instance = (uint16_t)instance;
+	p->turn_max = 1; /* one that asks without end has its turn like the others, which wait for theirs */
 	p->message = edge_message;
 	p->closed = edge_closed;
 	p->refused = edge_refused;

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MESSAGES_PER_TURN = 64 };
+enum { PORT_TURN = 64 };
 
 static void
 port_lost(struct port *p, void (*tell)(struct port *p))
@@ -67,12 +67,13 @@ port_ready(struct watch *w)
 {
 	struct port *p = container_of(w, struct port, watch);
 	uint32_t generation = p->generation;
+	int most = p->turn_max ? p->turn_max : PORT_TURN;
 	if (w->flags & LOOP_WRITABLE)
 		flush(p);
 	for (int n = 0; p->generation == generation; n++) {
 		if (p->paused || !(w->flags & LOOP_READABLE))
 			return;
-		if (n == MESSAGES_PER_TURN) {
+		if (n == most) {
 			loop_again(p->loop, w);
 			return;
 		}

@@ -22,6 +22,7 @@ struct port {
 	enum message_end self, peer;
 	uint16_t instance; /* of the peer */
 	uint32_t queue_max; /* messages; 0: PORT_QUEUE */
+	uint16_t turn_max; /* messages taken in one turn of the loop, before others have theirs; 0: PORT_TURN */
 	bool paused;
 	uint32_t
 		generation; /* grows with each open and close: tells a callback's caller that its port is another one now */
