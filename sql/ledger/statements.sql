@@ -178,6 +178,9 @@ INSERT INTO change (number, time_us, what, subject) VALUES ((SELECT 1 + coalesce
 -- name: ids_last
 SELECT coalesce(max(id), 0) FROM (SELECT max(id) AS id FROM account UNION ALL SELECT max(id) FROM key UNION ALL SELECT max(id) FROM intent UNION ALL SELECT max(id) FROM item
 	UNION ALL SELECT max(id) FROM proposal UNION ALL SELECT max(intent) FROM booking WHERE intent IS NOT NULL) AS ids
+-- postgres:
+SELECT coalesce(max(id), 0) FROM (SELECT max(id) AS id FROM account UNION ALL SELECT max(id) FROM key UNION ALL SELECT max(id) FROM intent UNION ALL SELECT max(id) FROM item
+	UNION ALL SELECT max(id) FROM proposal UNION ALL SELECT max(intent) FROM booking WHERE intent IS NOT NULL UNION ALL SELECT max(moved) FROM node) AS ids
 
 -- name: proposal_insert
 INSERT INTO proposal (id, account, amount_nano, day, created_us, provider, model, ref, reason, actor) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)

@@ -356,7 +356,8 @@ ledger_publish_key(struct ledger *l, uint64_t key)
 	sql_bind(st, (int64_t)key);
 	bool found = read_key(l, st, &k);
 	sql_reset(st);
-	return found && limits_publish(l, k.id, k.account) && publish(l, &k);
+	/* That a key is good no more is told even where its limits have no room. */
+	return found && (limits_publish(l, k.id, k.account) || k.revoked_us != 0 || k.quarantined_us != 0) && publish(l, &k);
 }
 
 /* ---- key.revoke ---- */

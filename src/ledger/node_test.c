@@ -341,6 +341,51 @@ moves_that_a_killed_ledger_began_are_booked_or_dropped(void **state)
 	world_end(&a);
 }
 
+/* What the clock says now is before it. */
+static void
+a_move_has_an_id_after_those_before_it(void **state)
+{
+	struct world a;
+	uint64_t alice = begin_shared(&a, "3.00");
+	int64_t later = (int64_t)ledger_next_id(a.ledger) + (3600000LL << 23);
+	struct query *st = sql_prepare(&a.ledger->store, "UPDATE node SET moved = ?1 WHERE id = 0");
+	sql_bind_int(st, 1, later);
+	assert_true(sql_done(&a.ledger->store, st));
+	sql_free(st);
+	world_lose_board(&a);
+	world_open(&a, true);
+	assert_true(serve_one(&a, alice));
+	assert_true(serve_one(&a, alice));
+	assert_int_equal(world_sql(&a, "SELECT sum(nano)::bigint FROM share"), 3 * NANO_PER_DOLLAR);
+	assert_true(world_sql(&a, "SELECT moved FROM node WHERE id = 0") > later);
+	world_end(&a);
+}
+
+/* A command without its server: as node 255 it is no other server, and yet somebody else. */
+static void
+who_is_alone_hears_what_commands_want_and_change(void **state)
+{
+	struct world a, b;
+	uint64_t alice = begin_shared(&a, "3.00");
+	assert_true(serve_one(&a, alice));
+	while (world_round(&a) > 0)
+		;
+	begin_beside(&b, &a, LEDGER_NODE_COMMANDS);
+	world_close(&b);
+	world_open(&b, false);
+	world_refused(&b, "insufficient_balance", "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "-2.00", "reason", "less");
+	look(&a);
+	assert_int_equal(sum_of_slots(&a, alice), 0);
+	json_decref(world_must(&b, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "-2.00", "reason", "less"));
+	/* One that can't be told here does not keep back those after it. */
+	world_sql(&b, "INSERT INTO change (number, time_us, what, subject) SELECT max(number) + 1, 1, 2, 12345 FROM change RETURNING number");
+	json_decref(world_must(&b, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "1.00", "reason", "more"));
+	look(&a);
+	assert_int_equal(a.ledger->change_seen, world_sql(&b, "SELECT max(number) FROM change"));
+	world_end(&b);
+	world_end(&a);
+}
+
 int
 main(void)
 {
@@ -353,6 +398,8 @@ main(void)
 		cmocka_unit_test(no_two_have_one_number),
 		cmocka_unit_test(four_nodes_spend_an_account_to_its_end_and_no_further),
 		cmocka_unit_test(moves_that_a_killed_ledger_began_are_booked_or_dropped),
+		cmocka_unit_test(a_move_has_an_id_after_those_before_it),
+		cmocka_unit_test(who_is_alone_hears_what_commands_want_and_change),
 		cmocka_unit_test(another_pepper_is_refused_while_others_run),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;

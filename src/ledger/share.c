@@ -149,8 +149,6 @@ static bool
 want(struct ledger *l, uint64_t account)
 {
 	int changed;
-	if (l->others == 0)
-		return true;
 	return CHANGE(l, &changed, "INSERT INTO want (account, node, time_us) VALUES (?1, ?2, " NOW_US ") ON CONFLICT (account, node) DO UPDATE SET time_us = excluded.time_us",
 		(int64_t)account, l->store.node);
 }
@@ -339,8 +337,13 @@ hear_changes(struct ledger *l)
 	sql_reset(st);
 	sql_free(st);
 	for (size_t i = 0; i < count; i++) {
-		if (!apply(l, &changes[i]))
-			return false;
+		l->store.code = 0;
+		if (!apply(l, &changes[i])) {
+			if (l->store.lost || l->store.code != 0)
+				return false;
+			/* No room for it: those after it are not to wait for ever. */
+			ledger_event(l, EVENT_CHANGE_UNHEARD, (uint64_t)changes[i].number, (uint64_t)changes[i].subject);
+		}
 		l->change_seen = changes[i].number;
 	}
 	return true;
@@ -352,6 +355,6 @@ ledger_share_when_due(struct ledger *l, uint64_t now_monotonic_ms)
 	if (!share_on(l) || l->back_off_ms != 0 || now_monotonic_ms < l->share_due_ms)
 		return;
 	l->share_due_ms = now_monotonic_ms + LOOK_MS;
-	if (count_others(l, now_monotonic_ms) && l->others > 0 && !(hear_changes(l) && return_what_is_wanted(l)))
+	if (count_others(l, now_monotonic_ms) && !(hear_changes(l) && return_what_is_wanted(l)))
 		ledger_event(l, EVENT_STORE_FAILED, (uint64_t)l->store.code, 0);
 }

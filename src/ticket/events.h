@@ -51,7 +51,8 @@
 	X(SIGNER_SILENT, ALARM, "edge {0} got no signature within {1} ms; new TLS handshakes fail until the signer answers again") \
 	X(KEYS_REFUSED, ALARM, "the signer can't use the renewed private keys; certificates are not renewed") \
 	X(SIGNER_TRACED, ALARM, "signer {0} is being traced; it wipes and ends") \
-	X(PROVIDER_LOW, ALARM, "our account at provider {0} has {1} cents left, less than its low_balance; `lethe provider check` found it")
+	X(PROVIDER_LOW, ALARM, "our account at provider {0} has {1} cents left, less than its low_balance; `lethe provider check` found it") \
+	X(CHANGE_UNHEARD, ALARM, "change {0}, given at another server, has no room here: keys and limits of {1} are as they were until the next start")
 
 enum event_id {
 	EVENT_NONE,
