@@ -5,6 +5,7 @@
 #include "edge/h2_up.h"
 #include "edge/route.h"
 #include "edge/upload.h"
+#include "edge/work.h"
 
 #include <unistd.h>
 
@@ -130,7 +131,7 @@ connect_upstream(struct exchange *x)
 	struct upstream *u = h2_up_stream(e, provider);
 	if (u)
 		count_add(e->p->counters, upstream_reused, 1);
-	else if (!x->route.fresh && !upload_is_coming(x)) /* one that is closed as it is used would take along what can't be sent again */
+	else if (!x->route.fresh && !upload_is_coming(x) && !work_is_begun(x)) /* one that is closed as it is used would take along what can't be sent again, or must not */
 		u = upstream_take_idle(e, provider);
 	if (u) {
 		use(x, u);

@@ -335,7 +335,7 @@ object_is_told(const struct exchange *x, struct span text)
 	const struct object *o = x->object;
 	if (o && o->opened.id_len)
 		return memmem(text.at, text.len, o->opened.id, o->opened.id_len) != NULL;
-	static const struct span prefixes[] = {SPAN_INIT("file-"), SPAN_INIT("file_"), SPAN_INIT("resp_"), SPAN_INIT("conv_")};
+	static const struct span prefixes[] = {SPAN_INIT("file-"), SPAN_INIT("file_"), SPAN_INIT("resp_"), SPAN_INIT("conv_"), SPAN_INIT("cntr_"), SPAN_INIT("cfile_")};
 	for (size_t i = 0; x->names_objects && i < ARRAY_LEN(prefixes); i++)
 		if (memmem(text.at, text.len, prefixes[i].at, prefixes[i].len))
 			return true;

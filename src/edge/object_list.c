@@ -190,7 +190,7 @@ keep(struct exchange *x, struct span body)
 	struct object_list *l = o->list;
 	size_t len = l->len + body.len + 1;
 	if (len > l->cap) {
-		size_t cap = vault_block_bytes(2 * len);
+		size_t cap = vault_block_bytes(2 * len <= VAULT_BLOCK_MAX ? 2 * len : len); /* LIST_BYTES_MAX and one more fit a block */
 		char *at = vault_alloc(v, cap);
 		if (!at)
 			return false;

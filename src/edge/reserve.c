@@ -229,7 +229,8 @@ most_of(const struct exchange *x, uint64_t input, uint64_t output)
 static bool
 take_apart(struct exchange *x, struct nano *need)
 {
-	if (x->req->scan.result.background && !x->object && !stored_begins(x, *need))
+	/* Each time anew: with the account's row on the board, or after a wait, more may go up than a moment ago. */
+	if (x->req->scan.result.background && !stored_begins(x, *need))
 		return false;
 	if (x->object)
 		need->v = 1;

@@ -139,11 +139,23 @@ work_runs(const struct exchange *x)
 	return x->object && x->object->work && x->object->work != OBJECT_WORK_TOLD;
 }
 
+bool
+work_is_begun(const struct exchange *x)
+{
+	return x->object && x->object->work == OBJECT_WORK_HELD;
+}
+
 void
 work_leave(struct exchange *x)
 {
 	struct edge *e = x->edge;
 	struct object *o = x->object;
+	if (o && o->work == OBJECT_WORK_TELLING) { /* it runs, and nobody waits for the ledger's word any more */
+		if (ask(x) != IPC_OK)
+			edge_report(e, EVENT_WORK_ORPHANED, x->id, o->opened.provider);
+		o->work = OBJECT_WORK_NONE;
+		return;
+	}
 	if (!o || (o->work != OBJECT_WORK_ASKED && o->work != OBJECT_WORK_HELD))
 		return;
 	bool asked = o->work == OBJECT_WORK_HELD && x->step >= STEP_AWAIT && (x->up_status == 0 || x->up_status < 300);

@@ -21,6 +21,8 @@ void work_is_unmeasured(struct exchange *x);
 void work_is_to_be_looked_at(struct exchange *x);
 /* It must not be given up half way because its client has. */
 bool work_runs(const struct exchange *x);
+/* Is it begun at the provider with the next bytes that go up? They must not go up twice. */
+bool work_is_begun(const struct exchange *x);
 /* The exchange ends. */
 void work_leave(struct exchange *x);
 
