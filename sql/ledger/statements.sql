@@ -128,7 +128,7 @@ DELETE FROM item WHERE id = (SELECT item FROM intent WHERE id = ?1) AND state = 
 UPDATE item SET open_nano = open_nano - ?2 WHERE id = ?1 AND state = 1 AND open_nano >= ?2
 
 -- name: item_resolve
-UPDATE item SET state = ?2, open_nano = 0, used_nano = ?3, account = coalesce(account, nullif(?4, 0)) WHERE id = ?1 AND state = 1
+UPDATE item SET state = ?2, open_nano = 0, used_nano = ?3, account = coalesce(account, nullif(?4, 0)) WHERE id = ?1 AND state = 1 AND (?5 = 0 OR open_nano = ?5)
 
 -- name: item_by_id
 SELECT id, kind, state, coalesce(account, 0), peer, amount_nano, open_nano, used_nano, created_us, expires_ms, note FROM item WHERE id = ?1

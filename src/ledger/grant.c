@@ -112,6 +112,8 @@ give(struct ledger *l, const struct item *i, enum order_kind kind, int64_t nano)
 		snprintf(what, sizeof(what), "part-%lld", (long long)i->open_nano);
 	if (!order_of_item(l, &o, what, i))
 		return false;
+	if (kind == ORDER_GRANT_EXPIRY)
+		o.open_nano = i->open_nano; /* another server may take something off it meanwhile */
 	json_t *error = order_do(l, &o);
 	json_decref(error);
 	return error == NULL;

@@ -89,7 +89,7 @@ static enum ordered
 resolve(struct ledger *l, const struct order *o, enum item_state state)
 {
 	int64_t used = state == ITEM_SETTLED ? o->second_nano : 0;
-	return RUN(l, SQL_item_resolve, (int64_t)o->item, state, used, (int64_t)o->account.id);
+	return RUN(l, SQL_item_resolve, (int64_t)o->item, state, used, (int64_t)o->account.id, o->open_nano);
 }
 
 enum ordered

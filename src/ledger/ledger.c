@@ -201,7 +201,9 @@ open_parts(struct ledger *l, char ret_why[STORE_WHY_MAX])
 	if (!read_counters(l) || !usage_recover(l) || !observe_open(l))
 		return false;
 	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be brought up to date", l->store.name);
-	return l->o.board != NULL ? attach_board(l) : settle_what_was_left(l);
+	if (l->o.board != NULL)
+		return attach_board(l);
+	return l->over = settle_what_was_left(l);
 }
 
 enum ledger_open
@@ -223,6 +225,14 @@ ledger_open(const struct ledger_options *o, struct ledger **ret, char ret_why[ST
 	return opened;
 }
 
+bool
+ledger_last(struct ledger *l)
+{
+	if (share_on(l) && !share_return_all(l, l->store.node))
+		return false;
+	return l->over = true;
+}
+
 void
 ledger_close(struct ledger **l)
 {
@@ -231,7 +241,7 @@ ledger_close(struct ledger **l)
 		return;
 	if (x->store.kind != NULL && !usage_flush(x))
 		x->stats.store_failures++; /* the sums are made again from the tickets */
-	if (x->store.kind != NULL)
+	if (x->store.kind != NULL && x->over)
 		node_leave(x);
 	store_close(&x->store);
 	price_book_free(&x->prices);

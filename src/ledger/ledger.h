@@ -90,6 +90,8 @@ must_check enum ledger_open ledger_lock_to_restore(const char *data_dir, int *re
  * interrupted.
  */
 must_check enum ledger_open ledger_open(const struct ledger_options *o, struct ledger **ret, char ret_why[256]);
+/* All is booked, and no other ledger comes over this board: what lies idle is for the other nodes, and this one leaves. False: the store failed. */
+must_check bool ledger_last(struct ledger *l);
 void ledger_close(struct ledger **l);
 
 /*

@@ -190,6 +190,7 @@ enum { SHARE_REFUSALS = 256 }; /* power of two */
 /* There was nothing more of this account a moment ago: it is not asked for again with each request that can't be paid. */
 struct share_refusal {
 	uint64_t account, until_ms;
+	int64_t lacking; /* what lacks less may be had */
 };
 
 /* ---- ledger.c ---- */
@@ -214,6 +215,7 @@ struct ledger {
 	bool idle; /* the last round found nothing */
 	bool more; /* the last round left some of what had been handed in */
 	bool breathing; /* a round runs inside a long check: not again inside that */
+	bool over; /* all is booked, and no other ledger comes over this board: this node has left when it ends */
 	uint32_t back_off_ms;
 	uint64_t round_due_ms, usage_due_ms, chores_due_ms;
 	uint64_t reconcile_due_ms; /* when to look whether it is night */

@@ -259,24 +259,35 @@ static bool
 plan_changes(struct ledger *l, uint64_t subject, const struct wish *w, struct change ret[LIMIT_KIND_COUNT])
 {
 	struct limit_amounts old;
-	int64_t number = 0;
-	if (!limits_read(l, subject, &old) || !sql_number(&l->store, store_sql(&l->store, SQL_limits_last), &number))
+	if (!limits_read(l, subject, &old))
 		return false;
 	for (int k = 1; k < LIMIT_KIND_COUNT; k++) {
 		ret[k] = (struct change){.amount = w->amount[k], .given = w->given[k] && w->amount[k] != old.amount[k]};
 		if (!ret[k].given || k < LIMIT_MONEY_FIRST || ret[k].amount == 0)
 			continue;
 		ret[k].window = limit_window((enum limit_kind)k, clock_wall_us() / 1000000);
-		ret[k].number = ++number;
 		ret[k].used = used_before(l, subject, k, &old, ret[k].window);
 	}
 	return true;
 }
 
+/* Inside the transaction: other servers give numbers, too. */
 static bool
-write_all(struct ledger *l, uint64_t subject, bool of_key, const struct wish *w, const struct change changes[LIMIT_KIND_COUNT])
+give_numbers(struct ledger *l, struct change changes[LIMIT_KIND_COUNT])
 {
-	bool ok = true;
+	int64_t number = 0;
+	if (!sql_number(&l->store, store_sql(&l->store, SQL_limits_last), &number))
+		return false;
+	for (int k = LIMIT_MONEY_FIRST; k < LIMIT_KIND_COUNT; k++)
+		if (changes[k].given && changes[k].amount != 0)
+			changes[k].number = ++number;
+	return true;
+}
+
+static bool
+write_all(struct ledger *l, uint64_t subject, bool of_key, const struct wish *w, struct change changes[LIMIT_KIND_COUNT])
+{
+	bool ok = give_numbers(l, changes);
 	for (int k = 1; ok && k < LIMIT_KIND_COUNT; k++)
 		if (changes[k].given)
 			ok = write_kind(l, subject, k, &changes[k]);

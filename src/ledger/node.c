@@ -147,24 +147,46 @@ enum forgotten { FORGOTTEN,
 
 /* From here on it writes nothing: what it left is settled without it. */
 static bool
-fence_off(struct ledger *l, int64_t node, int64_t *ret)
+fence_off(struct ledger *l, int64_t node, int64_t *ret, int64_t *ret_fence)
 {
-	struct query *st = sql_prepare(&l->store, "SELECT lethe_forget(?1, ?2)");
-	if (st == NULL)
-		return false;
-	sql_bind(st, node, (int64_t)LEASE_US);
-	bool ok = store_begin(&l->store) && store_end(&l->store, sql_number(&l->store, st, ret));
-	sql_free(st);
+	struct query *forget = sql_prepare(&l->store, "SELECT lethe_forget(?1, ?2)"), *fence = sql_prepare(&l->store, "SELECT fence FROM node WHERE id = ?1");
+	bool ok = forget != NULL && fence != NULL && store_begin(&l->store);
+	if (ok) {
+		sql_bind(forget, node, (int64_t)LEASE_US);
+		sql_bind_int(fence, 1, node);
+		ok = store_end(&l->store, sql_number(&l->store, forget, ret) && sql_number(&l->store, fence, ret_fence));
+	}
+	sql_free(forget);
+	sql_free(fence);
 	return ok;
 }
 
-/* As after a power cut there. Each part can be done again. */
+/* As after a power cut there. Each part can be done again, and is refused once the node has come back: then it does that itself. */
 static bool
-settle(struct ledger *l, int64_t node)
+settle(struct ledger *l, int64_t node, int64_t fence)
 {
 	if (l->o.board != NULL && (!ledger_drain(l) || l->batch->count != 0))
 		return false;
-	return progress_settle(l, node) && ledger_forget_orders(l, node) && usage_flush_of(l, node) && (!share_on(l) || share_return_all(l, node));
+	l->store.forgotten = node;
+	l->store.forgotten_fence = fence;
+	bool ok = progress_settle(l, node) && ledger_forget_orders(l, node) && usage_flush_of(l, node) && (!share_on(l) || share_return_all(l, node));
+	l->store.forgotten_fence = 0;
+	return ok;
+}
+
+static json_t *
+not_settled(struct ledger *l, int64_t node, int64_t fence)
+{
+	int64_t now = fence;
+	struct query *st = sql_prepare(&l->store, "SELECT fence FROM node WHERE id = ?1");
+	if (st == NULL)
+		return control_store_failed(l);
+	sql_bind_int(st, 1, node);
+	bool ok = sql_number(&l->store, st, &now);
+	sql_free(st);
+	if (!ok || now == fence)
+		return control_store_failed(l);
+	return control_error("node_came_back", "node %lld has come back while it was being forgotten, and settles the rest itself: `lethe node list` shows it", (long long)node);
 }
 
 static bool
@@ -190,17 +212,17 @@ json_t *
 control_node_forget(struct ledger *l, const json_t *request)
 {
 	json_t *error;
-	int64_t node, outcome = FORGOTTEN_NONE;
+	int64_t node, fence = 0, outcome = FORGOTTEN_NONE;
 	if (!read_node(l, request, &node, &error))
 		return error;
-	if (!fence_off(l, node, &outcome))
+	if (!fence_off(l, node, &outcome, &fence))
 		return control_store_failed(l);
 	if (outcome == FORGOTTEN_NONE)
 		return control_error("no_such_node", "there is no node %lld: `lethe node list` shows them", (long long)node);
 	if (outcome == FORGOTTEN_UP)
 		return control_error("node_is_up", "node %lld was heard of less than %d s ago: stop it, or ask again when it has been silent for so long", (long long)node, LEASE_US / 1000000);
-	if (!settle(l, node))
-		return control_store_failed(l);
+	if (!settle(l, node, fence))
+		return not_settled(l, node, fence);
 	return control_node_list(l, request);
 }
 

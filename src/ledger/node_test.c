@@ -1,5 +1,6 @@
 /* Several servers on one store: docs/decisions/0070-nodes.md. On PostgreSQL only. */
 #include "ledger/ledger_world.h"
+#include "ledger/order_priv.h"
 #include "ledger/share_priv.h"
 
 static void
@@ -386,6 +387,130 @@ who_is_alone_hears_what_commands_want_and_change(void **state)
 	world_end(&a);
 }
 
+/* Each part of settling is a transaction: the node may be back before any of them. */
+static void
+a_node_that_comes_back_settles_the_rest_itself(void **state)
+{
+	struct world a, b;
+	world_begin(&a);
+	uint64_t account = world_account(&a, "alice", "5.00");
+	struct ticket *t = world_hold(&a, &(struct world_exchange){.account = account, .input = 100, .output = 50, .cost = 20});
+	a.now_ms += PROGRESS_PERIOD_MS;
+	world_round(&a);
+	assert_non_null(t);
+	world_close(&a);
+	assert_true(a.ledger == NULL);
+	begin_beside(&b, &a, 1);
+	/* It ended, and its board may have another ledger any moment: it has not left. */
+	world_refused(&b, "node_is_up", "{s:s, s:s}", "op", "node.forget", "node", "0");
+	b.ledger->store.forgotten = 0;
+	b.ledger->store.forgotten_fence = world_sql(&b, "UPDATE node SET state = 3 WHERE id = 0 RETURNING fence");
+	world_sql(&b, "SELECT lethe_join(0)");
+	assert_false(progress_settle(b.ledger, 0));
+	assert_false(ledger_forget_orders(b.ledger, 0));
+	assert_false(share_return_all(b.ledger, 0));
+	assert_false(b.ledger->store.lost);
+	b.ledger->store.forgotten_fence = 0;
+	assert_int_equal(world_sql(&b, "SELECT count(*) FROM progress"), 1);
+	assert_int_equal(world_sql(&b, "SELECT count(*) FROM ticket"), 0);
+	assert_true(world_round(&b) >= 0);
+	/* Away once more: now for good. */
+	world_sql(&b, "UPDATE node SET seen_us = seen_us - 31000000 WHERE id = 0 RETURNING id");
+	json_decref(world_must(&b, "{s:s, s:s}", "op", "node.forget", "node", "0"));
+	assert_int_equal(world_sql(&b, "SELECT count(*) FROM progress"), 0);
+	assert_int_equal(world_sql(&b, "SELECT count(*) FROM ticket"), 1);
+	world_is_sound(&b);
+	world_end(&b);
+	world_end(&a);
+}
+
+static void
+who_has_ended_with_all_booked_has_left(void **state)
+{
+	struct world a, b;
+	uint64_t alice = begin_shared(&a, "3.00");
+	assert_true(serve_one(&a, alice));
+	while (world_round(&a) > 0)
+		;
+	begin_beside(&b, &a, 1);
+	assert_true(ledger_last(a.ledger));
+	world_close(&a);
+	assert_int_equal(world_sql(&b, "SELECT state FROM node WHERE id = 0"), NODE_LEFT);
+	assert_int_equal(world_sql(&b, "SELECT sum(lent_nano)::bigint FROM account"), 0);
+	json_decref(world_must(&b, "{s:s, s:s}", "op", "node.forget", "node", "0"));
+	world_close(&b);
+	world_lose_board(&a);
+	world_open(&a, true);
+	assert_int_equal(world_sql(&a, "SELECT state FROM node WHERE id = 1"), NODE_UP);
+	verify(&a);
+	world_end(&b);
+	world_end(&a);
+}
+
+static void
+a_share_whose_account_left_the_board_goes_back(void **state)
+{
+	struct world a;
+	uint64_t alice = begin_shared(&a, "3.00");
+	assert_true(serve_one(&a, alice));
+	while (world_round(&a) > 0)
+		;
+	assert_true(board_evict(a.ledger_board, alice));
+	assert_true(world_sql(&a, "SELECT lent_nano FROM account WHERE name = 'alice'") > 0);
+	assert_true(share_return(a.ledger, alice));
+	assert_int_equal(world_sql(&a, "SELECT lent_nano FROM account WHERE name = 'alice'"), 0);
+	assert_int_equal(world_sql(&a, "SELECT count(*) FROM share"), 0);
+	assert_true(serve_one(&a, alice));
+	verify(&a);
+	world_end(&a);
+}
+
+/* Without a moment in between. */
+static void
+who_lacks_less_than_what_was_refused_is_not_refused(void **state)
+{
+	struct world a;
+	uint32_t slot;
+	uint64_t alice = begin_shared(&a, "3.00");
+	struct share_refusal *refusals = a.ledger->refusals;
+	assert_int_equal(ledger_load_row(a.ledger, alice, 5 * NANO_PER_DOLLAR, &slot), 0);
+	assert_int_equal(sum_of_slots(&a, alice), 0);
+	for (int i = 0; i < SHARE_REFUSALS; i++)
+		refusals[i].until_ms = UINT64_MAX;
+	assert_int_equal(ledger_load_row(a.ledger, alice, NANO_PER_DOLLAR, &slot), 0);
+	assert_int_equal(sum_of_slots(&a, alice), 3 * NANO_PER_DOLLAR);
+	/* And whoever lacks as much is, until there is more. */
+	assert_int_equal(ledger_load_row(a.ledger, alice, 8 * NANO_PER_DOLLAR, &slot), 0);
+	for (int i = 0; i < SHARE_REFUSALS; i++)
+		refusals[i].until_ms = UINT64_MAX;
+	json_decref(world_must(&a, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "5.00", "reason", "more"));
+	assert_int_equal(ledger_load_row(a.ledger, alice, 8 * NANO_PER_DOLLAR, &slot), 0);
+	assert_int_equal(sum_of_slots(&a, alice), 8 * NANO_PER_DOLLAR);
+	verify(&a);
+	world_end(&a);
+}
+
+static void
+a_grant_ends_by_what_is_open_of_it_then(void **state)
+{
+	struct world a;
+	struct item i;
+	begin_shared(&a, "3.00");
+	json_decref(world_must(&a, "{s:s, s:s, s:s, s:s, s:s}", "op", "credit.grant", "account", "alice", "amount", "1.00", "expires", "2099-01-01", "reason", "free"));
+	assert_int_equal(item_find(a.ledger, (uint64_t)world_sql(&a, "SELECT id FROM item WHERE kind = 2"), &i), SQL_ROW);
+	for (int late = 1; late >= 0; late--) {
+		struct order o = {.kind = ORDER_GRANT_EXPIRY, .nano = -i.open_nano};
+		assert_true(order_of_item(a.ledger, &o, "expiry", &i));
+		o.open_nano = i.open_nano + late; /* another server has taken that off it since */
+		json_t *error = order_do(a.ledger, &o);
+		assert_int_equal(error != NULL, late);
+		json_decref(error);
+	}
+	assert_int_equal(world_sql(&a, "SELECT balance_nano FROM account WHERE name = 'alice'"), 3 * NANO_PER_DOLLAR);
+	verify(&a);
+	world_end(&a);
+}
+
 int
 main(void)
 {
@@ -400,6 +525,11 @@ main(void)
 		cmocka_unit_test(moves_that_a_killed_ledger_began_are_booked_or_dropped),
 		cmocka_unit_test(a_move_has_an_id_after_those_before_it),
 		cmocka_unit_test(who_is_alone_hears_what_commands_want_and_change),
+		cmocka_unit_test(a_node_that_comes_back_settles_the_rest_itself),
+		cmocka_unit_test(who_has_ended_with_all_booked_has_left),
+		cmocka_unit_test(a_share_whose_account_left_the_board_goes_back),
+		cmocka_unit_test(who_lacks_less_than_what_was_refused_is_not_refused),
+		cmocka_unit_test(a_grant_ends_by_what_is_open_of_it_then),
 		cmocka_unit_test(another_pepper_is_refused_while_others_run),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;

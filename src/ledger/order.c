@@ -263,6 +263,8 @@ book_at_once(struct ledger *l, struct order *o)
 	}
 	if (l->o.board != NULL && o->nano != 0 && !share_on(l))
 		ledger_load_account(l, o->account.id, o->account.balance_nano + o->nano);
+	if (o->nano > 0 && share_on(l))
+		share_credited(l, o->account.id);
 	o->op.subject = (uint64_t)booking;
 	return NULL;
 }

@@ -24,6 +24,7 @@ struct order {
 	int64_t nano; /* what it gets */
 	int64_t second_nano, third_nano; /* what these house accounts get (orders.h) */
 	uint64_t item; /* that it opens, reduces or resolves; 0: none */
+	int64_t open_nano; /* of the item that it resolves, when the amount was reckoned; 0: whatever is open */
 	const struct item *fresh; /* that it opens: to be made */
 	const char *reason, *actor;
 	char own_ref[64]; /* when the giver chose no id: the intent's */

@@ -151,6 +151,23 @@ postgres_exec(struct store *s, const char *sql)
 	return ok;
 }
 
+#define CAME_BACK "LF002"
+
+/* With the pen in hand: a node that joins takes it, too. */
+static bool
+is_forgotten_still(struct store *s)
+{
+	struct postgres *g = s->own;
+	int64_t there = 0;
+	if (!postgres_number(s, "SELECT count(*) FROM node WHERE id = $1 AND state = 3 AND fence = $2", (const int64_t[]){s->forgotten, s->forgotten_fence}, 2, &there))
+		return false;
+	if (there == 1)
+		return true;
+	s->code = code_of(CAME_BACK);
+	snprintf(g->trouble, sizeof(g->trouble), "the node that is being settled has come back");
+	return false;
+}
+
 bool
 postgres_turn(struct store *s)
 {
@@ -163,6 +180,7 @@ postgres_turn(struct store *s)
 	PGresult *r = postgres_await(s, &ok);
 	int64_t turn = ok && pq.PQntuples(r) == 1 ? strtoll(pq.PQgetvalue(r, 0, 0), NULL, 10) : 0;
 	pq.PQclear(r);
+	ok = ok && (s->forgotten_fence == 0 || is_forgotten_still(s));
 	if (!ok) {
 		/* The first of the two may have gone well. */
 		int code = s->code;

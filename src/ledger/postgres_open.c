@@ -95,7 +95,9 @@ fits(struct store *s, char ret_why[STORE_WHY_MAX])
 	if (utf8 != 1)
 		return explain(s, "the database's encoding is not UTF8", "createdb --encoding=UTF8 makes one that is", ret_why);
 	if (!postgres_exec(s, "SET timezone = 'UTC'; SET jit = off; SET default_transaction_isolation = 'read committed'; SET statement_timeout = 0; "
-						  "SET idle_in_transaction_session_timeout = '10s'; SET standard_conforming_strings = on"))
+						  "SET idle_in_transaction_session_timeout = '10s'; SET standard_conforming_strings = on; "
+						  /* A machine that is gone gives up the pen within as long, also in the middle of COPY, where the server has no such patience. */
+						  "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3"))
 		return explain(s, "can't be set up", g->trouble, ret_why);
 	/* A commit that is not on disk is none; what waits for standbys stays as the server has it. */
 	return postgres_exec(s, "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')") ||

@@ -590,9 +590,8 @@ ledger_main(struct ledger_process *arg)
 	if (start(p)) {
 		serve(p);
 		booked = last_rounds(p);
-		/* No other ledger comes over this board: what lies idle is for the other nodes. */
-		if (booked && share_on(l) && p->mood == DRAINING && !anything_runs(p))
-			booked = share_return_all(l, l->store.node);
+		if (booked && p->mood == DRAINING && !anything_runs(p))
+			booked = ledger_last(l);
 	}
 	if (l->store.fenced)
 		say("this node may write no more: another server has begun as the same node, or `lethe node forget` was given while this one was away. When this is said again and again, "

@@ -3,6 +3,7 @@
 #include "ledger/limit_priv.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum { LOOK_MS = 100, /* at what others want and have changed */
 	COUNT_MS = 1000, /* how many others there are */
@@ -160,10 +161,16 @@ refusal_of(struct ledger *l, uint64_t account)
 }
 
 static bool
-was_refused(struct ledger *l, uint64_t account)
+was_refused(struct ledger *l, uint64_t account, int64_t lacking)
 {
 	const struct share_refusal *r = refusal_of(l, account);
-	return r->account == account && clock_monotonic_ms() < r->until_ms;
+	return r->account == account && lacking >= r->lacking && clock_monotonic_ms() < r->until_ms;
+}
+
+void
+share_credited(struct ledger *l, uint64_t account)
+{
+	*refusal_of(l, account) = (struct share_refusal){0};
 }
 
 static bool
@@ -175,7 +182,7 @@ take(struct ledger *l, uint64_t account, int64_t lacking, bool *ret_took)
 		return false;
 	enum ordered taken = take_some(l, account, lacking, &index);
 	if (taken == ORDER_REFUSED && index == UINT32_MAX) {
-		*refusal_of(l, account) = (struct share_refusal){account, clock_monotonic_ms() + LOOK_MS};
+		*refusal_of(l, account) = (struct share_refusal){account, clock_monotonic_ms() + LOOK_MS, lacking};
 		return store_end(&l->store, want(l, account));
 	}
 	if (taken != ORDER_BOOKED || !store_commit(&l->store)) {
@@ -188,12 +195,34 @@ take(struct ledger *l, uint64_t account, int64_t lacking, bool *ret_took)
 	return true;
 }
 
+static bool
+drop_share(struct ledger *l, uint64_t account)
+{
+	int changed;
+	return CHANGE(l, &changed, "UPDATE account SET lent_nano = lent_nano - share.nano FROM share WHERE share.account = ?1 AND share.node = ?2 AND account.id = ?1", (int64_t)account, l->store.node) &&
+		CHANGE(l, &changed, "DELETE FROM share WHERE account = ?1 AND node = ?2", (int64_t)account, l->store.node);
+}
+
+/* It had to make room on the board for another: nothing there is of this account, held or not booked, and only a LOAD can bring it back. */
+static bool
+return_unseen(struct ledger *l, uint64_t account)
+{
+	int64_t share = 0;
+	struct query *st = store_sql(&l->store, SQL_share_of);
+	sql_bind(st, (int64_t)account, l->store.node);
+	if (!sql_number(&l->store, st, &share))
+		return false;
+	return share == 0 || l->batch->count != 0 || (store_begin(&l->store) && store_end(&l->store, drop_share(l, account)));
+}
+
 bool
 share_return(struct ledger *l, uint64_t account)
 {
 	uint32_t slot, index;
-	if (l->o.board == NULL || !board_find(l->o.board, account, &slot))
+	if (l->o.board == NULL)
 		return true;
+	if (!board_find(l->o.board, account, &slot))
+		return return_unseen(l, account);
 	int64_t idle = board_available(l->o.board, slot).v;
 	if (idle <= 0)
 		return true;
@@ -254,7 +283,7 @@ share_load(struct ledger *l, uint64_t account, int64_t need_nano, uint32_t *ret_
 	int64_t there = 0;
 	uint32_t slot;
 	bool took;
-	if (board_find(l->o.board, account, ret_slot) && was_refused(l, account))
+	if (board_find(l->o.board, account, ret_slot) && was_refused(l, account, need_nano - board_available(l->o.board, *ret_slot).v))
 		return 0;
 	if (!share_balance(l, account, &share))
 		return l->store.lost ? NOT_NOW : NO_SUCH_ROW;
@@ -315,7 +344,9 @@ apply(struct ledger *l, const struct changed *c)
 	case CHANGE_ACCOUNT:
 	case CHANGE_BYOK:
 		return limits_publish(l, subject, subject);
-	case CHANGE_CREDIT:
+	case CHANGE_CREDIT: /* of whom, its booking knows */
+		memset(l->refusals, 0, sizeof(l->refusals));
+		break;
 	case CHANGE_DEBIT:
 	case CHANGE_PRICE:
 		break;

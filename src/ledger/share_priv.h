@@ -16,6 +16,8 @@ bool share_on(const struct ledger *l);
 must_check bool share_balance(struct ledger *l, uint64_t account, struct nano *ret);
 /* LOAD of an edge that needs so much (0: not known): the account on the board, with more if there is more. As ledger_load_row(). */
 uint32_t share_load(struct ledger *l, uint64_t account, int64_t need_nano, uint32_t *ret_slot);
+/* There is more of it: who asks is not told again that there was too little. */
+void share_credited(struct ledger *l, uint64_t account);
 /* What lies idle of this account here goes back. False: the store failed. */
 must_check bool share_return(struct ledger *l, uint64_t account);
 /* So much of the account is to be nobody's share: what lies idle here goes back, and others are told. */

@@ -47,6 +47,7 @@ struct store {
 	int64_t turn; /* of all transactions that wrote, the one that this connection committed or began last */
 	bool many; /* several ledgers may be open on it, each as a node of its own */
 	bool turned; /* since the one before another node has written: what is remembered of the store is read again */
+	int64_t forgotten, forgotten_fence; /* a node that is settled now, and by which fence: each transaction asks whether it still is forgotten. 0: none */
 	bool fenced; /* this node has lost its right to write: a transaction was refused, and all will be */
 	char name[512]; /* for people */
 	void (*breathe)(void *arg);

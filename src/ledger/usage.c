@@ -194,7 +194,8 @@ usage_recover(struct ledger *l)
 	if (!read_mark(l, &l->usage.mark))
 		return false;
 	l->usage.last = l->usage.mark;
-	return tickets_after(l, l->usage.mark, take_again);
+	/* Commands have no tickets of their own, so nothing moves their mark: it would be all tickets since, each time. */
+	return l->usage.node == LEDGER_NODE_COMMANDS || tickets_after(l, l->usage.mark, take_again);
 }
 
 static void
