@@ -91,6 +91,8 @@ describe("several servers on one store", () => {
 			expect(await postgres.ask(address, "SELECT count(*), count(DISTINCT id), sum(cost_nano) FROM ticket WHERE cost_nano > 0")).toBe(`${most}|${most}|${most * price}`);
 			for (const lethe of all) expect(await lethe.stop()).toBe(0);
 			expect(await postgres.ask(address, "SELECT sum(lent_nano) FROM account")).toBe("0");
+			// All of them have left, in order.
+			expect(await postgres.ask(address, "SELECT min(state), max(state) FROM node WHERE id < 255")).toBe("2|2");
 		} finally {
 			for (const lethe of all) await lethe.finish();
 		}
