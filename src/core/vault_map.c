@@ -19,8 +19,8 @@ enum {
 	PREFAULT_PAGES = 16, /* a call of vault_tend: 0.4 ms when the memory is secret */
 	READY_MIN_BYTES = 256 << 10, /* free memory that is kept ready, */
 	READY_MAX_BYTES = 4 << 20, /* an eighth of what is mapped within these bounds */
-	LOW_MIN_BYTES = 256 << 10, /* less free memory than a quarter of what is mapped, */
-	LOW_MAX_BYTES = 2 * VAULT_SEGMENT /* within these bounds, asks for a segment */
+	LOW_MIN_BYTES = 512 << 10, /* less free memory than a quarter of what is mapped, within these bounds, asks for a segment: half of the first one is there for a crowd until it comes */
+	LOW_MAX_BYTES = 2 * VAULT_SEGMENT
 };
 
 static uint64_t
@@ -350,13 +350,13 @@ can_do_without(const struct vault *v, const struct segment *s)
 {
 	uint64_t rest = v->mapped_bytes - (s->pages << PAGE_SHIFT), low = low_bytes(rest);
 
-	return rest >= needed_bytes(v) + low + low / 2;
+	return rest >= needed_bytes(v) + low + low / 8;
 }
 
 bool
 vault_is_spread(const struct vault *v)
 {
-	return v->segment_count > 1 && VAULT_FIRST_SEGMENT >= needed_bytes(v) + LOW_MIN_BYTES + LOW_MIN_BYTES / 2;
+	return v->segment_count > 1 && VAULT_FIRST_SEGMENT >= needed_bytes(v) + LOW_MIN_BYTES + LOW_MIN_BYTES / 8;
 }
 
 static void

@@ -28,8 +28,9 @@ function memoryOf(pid: number): Memory {
 	for (const line of readFileSync(`/proc/${pid}/smaps`, "utf8").split("\n")) {
 		const mapping = /^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+\s*(.*)$/.exec(line);
 		if (mapping) kind = kinds.find(([name]) => name.test(mapping[1]!))?.[1] ?? mapping[1]!;
-		const pss = /^Pss:\s+(\d+) kB/.exec(line);
-		if (pss) add(kind, Number(pss[1]));
+		// Pages of program files are shared with whoever runs them now; only what was written into is the process's.
+		const own = (kind === "files" ? /^Private_Dirty:\s+(\d+) kB/ : /^Pss:\s+(\d+) kB/).exec(line);
+		if (own) add(kind, Number(own[1]));
 	}
 	const tables = /^VmPTE:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
 	add("page tables", Number(tables?.[1] ?? 0));
