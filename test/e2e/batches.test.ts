@@ -34,8 +34,8 @@ afterAll(async () => {
 
 const line = (custom_id: string, more: object = {}) => JSON.stringify({ custom_id, method: "POST", url: "/v1/chat/completions", body: { model: "gpt", max_tokens: 100, messages: [{ role: "user", content: "hi" }], ...more } });
 const upload = async (client: OpenAI, lines: string[]) => client.files.create({ file: await toFile(Buffer.from(lines.join("\n")), "requests.jsonl"), purpose: "batch" });
-const create = async (client: OpenAI, lines = [line("a"), line("b")]) =>
-	client.batches.create({ input_file_id: (await upload(client, lines)).id, endpoint: "/v1/chat/completions", completion_window: "24h", metadata: { of: "mine" } });
+const create = async (client: OpenAI, lines = [line("a"), line("b")], metadata: Record<string, string> = { of: "mine" }) =>
+	client.batches.create({ input_file_id: (await upload(client, lines)).id, endpoint: "/v1/chat/completions", completion_window: "24h", metadata });
 const failure = async (promise: Promise<unknown>) => promise.then(() => expect.fail("it went through"), (error) => error as InstanceType<typeof OpenAI.APIError>);
 const sound = async () => expect((await lethe.verify()).json["sound"]).toBe(true);
 const per_batch = 2 * (10 * 500 + 100 * 5_000); // two requests of 10 and 100 tokens, at half of the price
@@ -117,6 +117,16 @@ test("a list has the account's own, page by page", async () => {
 	expect(JSON.stringify(await client.batches.list())).not.toContain("SecretOfTheProvider");
 	batches.finish("failed", { input: 0, output: 0 });
 	await client.batches.list(); // sees that they have ended
+});
+
+test("a list of batches of which as much is said as may be", async () => {
+	const client = lethe.client((await lethe.account("dave", "100")).key, { maxRetries: 0 });
+	const metadata = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`${i}`.padEnd(64, "k"), "\u{1d11e}".repeat(512)]));
+	for (let i = 0; i < 15; i++) await create(client, [line("a")], metadata);
+	const listed = [];
+	for await (const batch of client.batches.list({ limit: 15 })) listed.push(batch.metadata);
+	expect(listed).toEqual(Array.from({ length: 15 }, () => metadata));
+	batches.finish("failed", { input: 0, output: 0 });
 });
 
 test("nobody else's: each way to another account's batch is a NotFoundError, and the provider is not asked", async () => {

@@ -2,7 +2,7 @@ import type { Files } from "./files.ts";
 import type { Answer, Seen } from "./provider.ts";
 import { json } from "./provider.ts";
 
-type Batch = { id: string; input_file_id: string; endpoint: string; status: string; output_file_id: string | null; total: number; done: number; usage: object | null };
+type Batch = { id: string; input_file_id: string; endpoint: string; status: string; output_file_id: string | null; total: number; done: number; usage: object | null; metadata: object | null };
 type Line = { custom_id: string; body: { model: string } };
 
 const missing = (id: string) => json({ error: { message: `No batch found with id '${id}'.`, type: "invalid_request_error", param: null, code: null } }, 404);
@@ -53,9 +53,9 @@ export class Batches {
 		const file = this.#files.kept.get(asked.input_file_id ?? "");
 		if (file?.purpose !== "batch") return json({ error: { message: `${asked.input_file_id} is no file of a batch`, type: "invalid_request_error" } }, 400);
 		const id = `batch_${(++this.#count).toString().padStart(4, "0")}SecretOfTheProvider`;
-		const batch: Batch = { id, input_file_id: file.id, endpoint: asked.endpoint!, status: "validating", output_file_id: null, total: this.#lines(file.id).length, done: 0, usage: null };
+		const batch: Batch = { id, input_file_id: file.id, endpoint: asked.endpoint!, status: "validating", output_file_id: null, total: this.#lines(file.id).length, done: 0, usage: null, metadata: asked.metadata ?? null };
 		this.kept.set(id, batch);
-		const shown = json({ ...this.#shown(batch), metadata: asked.metadata ?? null });
+		const shown = json(this.#shown(batch));
 		batch.status = "in_progress";
 		return shown;
 	}
