@@ -521,7 +521,9 @@ on_inner(struct request_facts *r, struct scan_state *st, enum json_token t, cons
 	case NODE_OBJECT:
 		return on_object_name(r, REQUEST_FILE, t, ev);
 	case NODE_OBJECT_OR_MORE:
-		return t == JSON_STRING ? on_object_name(r, REQUEST_FILE, t, ev) : REQUEST_OK;
+		return t == JSON_OBJECT || t == JSON_OBJECT_END ? REQUEST_OK : on_object_name(r, REQUEST_FILE, t, ev);
+	case NODE_OBJECTS:
+		return t == JSON_ARRAY || t == JSON_ARRAY_END || t == JSON_NULL ? REQUEST_OK : REQUEST_FOREIGN_OBJECT;
 	case NODE_CITED:
 		on_cited(r, t, ev);
 		break;
