@@ -129,7 +129,7 @@ vault_alloc(struct vault *v, size_t bytes)
 		v->starved = true;
 		return NULL;
 	}
-	if (BARE && bytes <= PAGE_BYTES) /* structs begin as zeros; who has buffers knows how full they are */
+	if (BARE && bytes <= PAGE_BYTES + PAGE_BYTES / 2) /* structs begin as zeros; who has buffers, of 8 KiB and more, knows how full they are */
 		__builtin_memset(p, 0, class_bytes(kind));
 	v->used_bytes += class_bytes(kind);
 	if (v->used_bytes > v->peak_bytes)
