@@ -489,25 +489,32 @@ on_tool_uses(struct request_facts *r, enum json_token t, const struct json_event
 		r->tool_uses = (uint32_t)v;
 }
 
+/* Where it stands has room in a struct request_object_name. */
+static bool
+is_near(const struct json_event *ev)
+{
+	return ev->end <= UINT32_MAX && ev->end - ev->at < 1u << 28;
+}
+
 /* Whose it is, the edge finds out. */
 static enum request_error
 on_object_name(struct request_facts *r, enum request_object_kind kind, enum json_token t, const struct json_event *ev)
 {
 	if (t == JSON_NULL)
 		return REQUEST_OK;
-	if (t != JSON_STRING || ev->end - ev->at > UINT32_MAX)
+	if (t != JSON_STRING || !is_near(ev))
 		return REQUEST_FOREIGN_OBJECT;
 	if (r->object_count == REQUEST_OBJECTS_MAX)
 		return REQUEST_TOO_MANY_OBJECTS;
-	r->objects[r->object_count++] = (struct request_object_name){ev->at, (uint32_t)(ev->end - ev->at), kind};
+	r->objects[r->object_count++] = (struct request_object_name){(uint32_t)ev->at, (uint32_t)(ev->end - ev->at) & 0xfffffff, kind & 0xf};
 	return REQUEST_OK;
 }
 
 static void
 on_cited(struct request_facts *r, enum json_token t, const struct json_event *ev)
 {
-	if (t == JSON_STRING && r->cited_count < REQUEST_CITED_MAX && ev->end - ev->at <= UINT32_MAX)
-		r->cited[r->cited_count++] = (struct request_object_name){ev->at, (uint32_t)(ev->end - ev->at)};
+	if (t == JSON_STRING && r->cited_count < REQUEST_CITED_MAX && is_near(ev))
+		r->cited[r->cited_count++] = (struct request_object_name){.at = (uint32_t)ev->at, .bytes = (uint32_t)(ev->end - ev->at) & 0xfffffff};
 }
 
 static enum request_error

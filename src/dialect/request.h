@@ -130,9 +130,9 @@ struct request_facts {
 	uint32_t object_count;
 	/* Ids of objects that the caller may have: strings with their quotes. */
 	struct request_object_name {
-		uint64_t at;
-		uint32_t bytes;
-		uint32_t kind; /* enum request_object_kind */
+		uint32_t at;
+		uint32_t bytes : 28;
+		uint32_t kind : 4; /* enum request_object_kind */
 	} objects[REQUEST_OBJECTS_MAX];
 	/* The same in what the provider said before: they may be anything. */
 	uint32_t cited_count;

@@ -149,6 +149,7 @@ struct request {
 	bool translates; /* it waits for memory to be translated, and not for more of the body */
 	bool lenient; /* lethe-translate */
 };
+_Static_assert(sizeof(struct request) <= 4096, "a page: blocks are powers of two");
 
 struct exchange {
 	struct timer timer;

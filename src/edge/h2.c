@@ -54,6 +54,7 @@ struct h2 {
 	struct h2_allowance idle_frames, resets;
 	uint32_t fields; /* of the head, or the trailers, that are being read */
 	uint32_t stream_count;
+	uint32_t cut_short; /* streams reset since h2_ready() began, whose memory and whose exchanges' memory come back when the turn ends */
 	uint64_t unsent; /* bytes in the boxes of all its streams */
 	uint32_t error; /* why it ends: NGHTTP2_… */
 	enum timing timing;
@@ -564,6 +565,15 @@ h2_resume(struct client *c)
 
 /* ---- nghttp2's calls ---- */
 
+/* It costs nothing of ours, and may come again (RFC 9113 8.7). */
+static int
+turn_away(struct h2 *h, int32_t id)
+{
+	if (!h2_spend(&h->resets, H2_RESETS, H2_RESETS_SECOND, now_ms(h)))
+		return enough(h);
+	return nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM) == 0 ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
 static int
 on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
@@ -571,6 +581,8 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg
 	h->fields = 0;
 	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
+	if (h->cut_short >= H2_CUT_SHORT_TURN)
+		return turn_away(h, frame->hd.stream_id);
 	struct h2_stream *s = stream_begin(h, frame->hd.stream_id);
 	if (!s)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -589,7 +601,8 @@ on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *n
 		h->error = NGHTTP2_ENHANCE_YOUR_CALM;
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	}
-	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST || h->head.refused) /* trailers mean nothing here */
+	bool ours = frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST; /* trailers mean nothing here */
+	if (!ours || h->head.refused || !h->head.of || h->head.of->id != frame->hd.stream_id)
 		return 0;
 	if (n.len && n.at[0] == ':')
 		keep_pseudo(&h->head, n, v);
@@ -654,9 +667,12 @@ on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 static int
 on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, void *arg)
 {
+	struct h2 *h = arg;
 	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
 	if (s)
 		stream_end(s);
+	if (s && h->reading)
+		h->cut_short++;
 	return 0;
 }
 
@@ -1031,6 +1047,7 @@ h2_ready(struct client *c, const char *bytes, size_t len)
 {
 	struct h2 *h = c->h2;
 	uint64_t wrote = 0;
+	h->cut_short = 0;
 	bool good = (len == 0 || feed_first(h, bytes, len)) && read_more(h);
 	good = write_all(h, &wrote) && good;
 	if (good)

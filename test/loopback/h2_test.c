@@ -1,4 +1,6 @@
 /* HTTP/2 on both sides of the edge, under a clock of the test's: windows, time-outs, and every way in which a stream or a connection can end. */
+#include "edge/edge_priv.h"
+#include "edge/h2.h"
 #include "loopback/h2_peer.h"
 
 #include <setjmp.h>
@@ -439,6 +441,34 @@ resets_behind_an_answer_are_none(void **state)
 	assert_booked(400, 400 * COST);
 }
 
+/* Of those that come and go in one turn a few cost what an exchange does, the others nothing, and are told that they may come again. */
+static void
+resets_at_once_cost_little(void **state)
+{
+	enum { HEAD = 9, PAIR = HEAD + 3 + HEAD + 4, PAIRS = 100 };
+	static char all[PAIRS * PAIR], heard[64 << 10];
+	for (uint8_t i = 0; i < PAIRS; i++) {
+		uint16_t id = (uint16_t)(2 * i + 1);
+		const char pair[PAIR] = {0, 0, 3, 1, 5, 0, 0, (char)(id >> 8), (char)id, (char)0x82, (char)0x86, (char)0x84, /* GET, http, / */
+			0, 0, 4, 3, 0, 0, 0, (char)(id >> 8), (char)id, 0, 0, 0, 8};
+		memcpy(all + i * PAIR, pair, PAIR);
+	}
+	struct vault_facts before, after;
+	vault_facts(r.edge->vault, &before);
+	peer_say_raw(&c, all, sizeof all);
+	for (int i = 0; i < 4; i++)
+		rig_turn(&r);
+	vault_facts(r.edge->vault, &after);
+	assert_in_range(after.peak_bytes - before.used_bytes, 1, 512 << 10);
+	assert_true(atomic_load(&r.counters.h2_streams) <= H2_CUT_SHORT_TURN + 1u);
+	ssize_t n = recv(c.fd, heard, sizeof heard, MSG_DONTWAIT);
+	int refused = 0;
+	for (const char *at = heard; n > 0 && (at = memmem(at, (size_t)(heard + n - at), "\0\0\4\3\0\0\0", 7)); at++)
+		refused += at[12] == NGHTTP2_REFUSED_STREAM;
+	assert_int_equal(refused, PAIRS - H2_CUT_SHORT_TURN);
+	assert_int_equal(atomic_load(&r.counters.h2_calmed), 0);
+}
+
 /* Thousands broken off in their middle, both ways; the windows are still there. */
 static void
 windows_survive_what_is_broken_off(void **state)
@@ -763,6 +793,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_request_that_was_never_sent_goes_elsewhere, opened, closed),
 		cmocka_unit_test_setup_teardown(a_stream_without_an_end_is_let_go, opened, closed),
 		cmocka_unit_test_setup_teardown(resets_behind_an_answer_are_none, opened, closed),
+		cmocka_unit_test_setup_teardown(resets_at_once_cost_little, opened, closed),
 		cmocka_unit_test_setup_teardown(windows_survive_what_is_broken_off, opened, closed),
 		cmocka_unit_test_setup_teardown(a_client_resets_at_each_point, opened, closed),
 		cmocka_unit_test_setup_teardown(a_provider_strikes_at_each_point, opened, closed),
