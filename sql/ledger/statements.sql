@@ -116,7 +116,8 @@ UPDATE account SET owed_nano = owed_nano + ?2 WHERE id = ?1 AND owed_nano BETWEE
 SELECT owed_nano FROM account WHERE id = ?1
 
 -- name: item_insert
-INSERT INTO item (id, kind, state, account, peer, amount_nano, open_nano, created_us, expires_ms, hash, note) VALUES (?1, ?2, 0, nullif(?3, 0), ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+INSERT INTO item (id, kind, state, account, peer, amount_nano, open_nano, created_us, expires_ms, hash, note, window_1, window_2, window_3)
+VALUES (?1, ?2, 0, nullif(?3, 0), ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
 
 -- name: item_open
 UPDATE item SET state = 1 WHERE id = ?1 AND state = 0
@@ -135,6 +136,9 @@ SELECT id, kind, state, coalesce(account, 0), peer, amount_nano, open_nano, used
 
 -- name: item_by_hash
 SELECT id, kind, state, coalesce(account, 0), peer, amount_nano, open_nano, used_nano, created_us, expires_ms, note FROM item WHERE hash = ?1
+
+-- name: item_windows
+SELECT window_1, window_2, window_3 FROM item WHERE id = ?1
 
 -- name: item_of_booking
 SELECT item FROM booking WHERE id = ?1
@@ -379,6 +383,12 @@ UPDATE budget SET used_nano = used_nano + ?2 WHERE id = ?1
 
 -- name: budgets_before
 SELECT id FROM budget WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 16
+
+-- name: budget_set_aside
+UPDATE budget SET used_nano = used_nano + ?2 WHERE id = ?1 AND limit_nano - used_nano >= ?2
+
+-- name: budget_come_back
+UPDATE budget SET used_nano = used_nano - ?2 WHERE id = ?1 AND used_nano >= ?2
 
 -- name: budget_delete
 DELETE FROM budget WHERE id = ?1

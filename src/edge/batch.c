@@ -181,10 +181,11 @@ count_most(struct exchange *x, const struct catalogue_target *t)
 }
 
 bool
-batch_has_money_limit(struct exchange *x)
+batch_is_uncountable(struct exchange *x)
 {
 	struct ticket_leg legs[TICKET_LEGS_MAX];
-	return x->limited.rows[0] && limit_legs(x, legs) > 0;
+	bool many = atomic_load_explicit(board_many(x->edge->p->board), memory_order_relaxed);
+	return many && x->limited.rows[0] && limit_legs(x, legs) > 0;
 }
 
 /* The file lies in an account that is not the operator's. */
@@ -203,8 +204,8 @@ may_be_paid(struct exchange *x, const struct catalogue_target *t)
 		refuse(x, NULL, SPAN("This account's own key is used at the provider, and what a batch costs there can't be told apart. Begin it at the provider, with that key."));
 		return false;
 	}
-	if (batch_has_money_limit(x)) {
-		refuse(x, NULL, SPAN("This key, or its account, is limited in money by time, which a batch can't be counted in. Use a key without such a limit."));
+	if (batch_is_uncountable(x)) {
+		refuse(x, NULL, SPAN("This key, or its account, is limited in money by time, which a batch can't be counted in where several servers share the balances. Use a key without such a limit."));
 		return false;
 	}
 	if (count_most(x, t))
@@ -297,6 +298,16 @@ batch_route_listed(struct exchange *x)
 	}
 	const struct catalogue_target *t = judge(x, (uint32_t)provider, f, "requests", &o->input.lines);
 	return t && may_be_paid(x, t) ? provider : -1;
+}
+
+bool
+batch_tokens(const struct exchange *x, uint64_t *ret_input, uint64_t *ret_output)
+{
+	if (!x->object || !x->object->nano || !x->object->input.lines.model)
+		return false;
+	*ret_input = x->object->input.lines.input;
+	*ret_output = x->object->input.lines.output;
+	return true;
 }
 
 bool

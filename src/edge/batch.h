@@ -30,6 +30,8 @@ int64_t batch_route(struct exchange *x);
 must_check bool batch_prepare(struct exchange *x);
 /* The same for requests in its body. */
 int64_t batch_route_listed(struct exchange *x);
+/* What it is expected to use, of a batch that begins. False: it is none. */
+must_check bool batch_tokens(const struct exchange *x, uint64_t *ret_input, uint64_t *ret_output);
 /* Its body, with the provider's id of the file. */
 must_check bool batch_edit(struct exchange *x);
 
@@ -38,7 +40,7 @@ void batch_passes(struct exchange *x, struct span piece, bool last);
 /* What has ended, costs. False: that can't be told. */
 must_check bool batch_cost(const struct exchange *x, const struct batch_seen *seen, uint64_t *ret_nano);
 
-/* What ends later is set aside apart from the key's windows of money, which would not see it. */
-bool batch_has_money_limit(struct exchange *x);
+/* What ends later counts in the windows of money of its key and its account by an order of the ledger's, which several servers on one store have no way to give. */
+bool batch_is_uncountable(struct exchange *x);
 
 #endif

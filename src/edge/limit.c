@@ -1,6 +1,8 @@
 #include "edge/limit.h"
 
+#include "edge/batch.h"
 #include "edge/door.h"
+#include "edge/work.h"
 
 enum limit_taken { TAKEN_MINUTE = 1,
 	TAKEN_DAY = 2,
@@ -216,11 +218,16 @@ limit_tokens(struct exchange *x)
 {
 	struct limited *l = &x->limited;
 	const struct request_facts *r = &x->req->scan.result;
+	uint64_t input, output;
 	if (l->tokens)
 		return true;
-	request_estimate(x);
-	l->input = clamp(x->input_estimate);
-	l->output = clamp(r->has_cap ? (uint64_t)r->cap * r->n : (uint64_t)OUTPUT_EXPECTED * r->n);
+	if (!batch_tokens(x, &input, &output)) {
+		request_estimate(x);
+		input = x->input_estimate;
+		output = r->has_cap ? (uint64_t)r->cap * r->n : (uint64_t)OUTPUT_EXPECTED * r->n;
+	}
+	l->input = clamp(input);
+	l->output = clamp(output);
 	unsigned n = 0;
 	while (n < TOKEN_LIMITS && take_tokens(x, n & 1, nth_kind(n)))
 		n++;
@@ -239,7 +246,7 @@ limit_end(struct exchange *x)
 		if (l->taken[of] & TAKEN_STREAM && (r = row_of(x, of)))
 			limit_stream_give(r, x->edge->p->index);
 	l->taken[0] = l->taken[1] = 0;
-	if (!l->tokens)
+	if (!l->tokens || work_runs_on(x)) /* it goes on using them: what was expected of it stays counted */
 		return;
 	const struct ticket_facts *f = &x->ticket->facts;
 	uint64_t input = (uint64_t)f->tokens_input + f->tokens_cache_write + f->tokens_cache_write_1h + f->tokens_audio_in + f->tokens_image_in + f->tokens_video_in;

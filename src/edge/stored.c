@@ -135,9 +135,9 @@ may_begin(struct exchange *x)
 	if (x->route.byok)
 		refuse(x, END_BAD_BODY, "background",
 			SPAN(": true is not available with this account's own key at the provider: what such a response costs there can't be told apart. Begin it at the provider, with that key."));
-	else if (batch_has_money_limit(x))
+	else if (batch_is_uncountable(x))
 		refuse(x, END_BAD_BODY, "background",
-			SPAN(": true is not available here: this key, or its account, is limited in money by time, which what ends later can't be counted in. Use a key without such a limit."));
+			SPAN(": true is not available here: this key, or its account, is limited in money by time, which what ends later can't be counted in where several servers share the balances. Use a key without such a limit."));
 	else
 		return true;
 	return false;

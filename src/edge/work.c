@@ -1,6 +1,7 @@
 #include "edge/work.h"
 
 #include "core/ipc.h"
+#include "edge/limit.h"
 #include "edge/stored.h"
 
 /* ---- asking the ledger ---- */
@@ -24,6 +25,7 @@ ask(const struct exchange *x)
 	m.work = looking ? o->opened.ticket : x->id;
 	m.account = x->account_row;
 	m.nano = o->nano;
+	m.key = x->key;
 	m.order = looking ? WORK_LOOK : WORK_BEGIN;
 	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
 }
@@ -145,6 +147,12 @@ work_is_begun(const struct exchange *x)
 	return x->object && x->object->work == OBJECT_WORK_HELD;
 }
 
+bool
+work_runs_on(const struct exchange *x)
+{
+	return x->object && x->object->nano && x->object->work == OBJECT_WORK_TOLD;
+}
+
 void
 work_leave(struct exchange *x)
 {
@@ -179,6 +187,10 @@ begun(struct exchange *x, enum work_result result)
 		return;
 	case WORK_SHORT:
 		o->work = OBJECT_WORK_NONE;
+		if (x->limited.rows[0] && limit_is_short(x, need)) {
+			exchange_end(x, END_LIMIT_SPENT);
+			return;
+		}
 		if (x->slot < x->edge->slots)
 			have = board_available(x->edge->p->board, x->slot);
 		answer_money_short(x, need, (struct nano){have.v < 0 ? 0 : have.v});

@@ -23,6 +23,8 @@ void work_is_to_be_looked_at(struct exchange *x);
 bool work_runs(const struct exchange *x);
 /* Is it begun at the provider with the next bytes that go up? They must not go up twice. */
 bool work_is_begun(const struct exchange *x);
+/* It goes on when the exchange has ended, and the ledger knows. */
+bool work_runs_on(const struct exchange *x);
 /* The exchange ends. */
 void work_leave(struct exchange *x);
 

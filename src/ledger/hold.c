@@ -5,9 +5,10 @@
 #include "ledger/order_priv.h"
 
 #include <stdio.h>
+#include <string.h>
 
 json_t *
-control_hold_create(struct ledger *l, const json_t *request)
+hold_create(struct ledger *l, const json_t *request, const uint64_t windows[ITEM_WINDOWS_MAX])
 {
 	json_t *error;
 	struct item i = {.kind = ITEM_HOLD};
@@ -22,8 +23,16 @@ control_hold_create(struct ledger *l, const json_t *request)
 	i.account = o.account.id;
 	i.open_nano = i.amount_nano;
 	o.nano = -i.amount_nano;
+	memcpy(i.windows, windows, sizeof i.windows);
 	order_open_item(l, &o, &i);
 	return order_answer(l, &o);
+}
+
+json_t *
+control_hold_create(struct ledger *l, const json_t *request)
+{
+	static const uint64_t none[ITEM_WINDOWS_MAX];
+	return hold_create(l, request, none);
 }
 
 static json_t *

@@ -57,6 +57,7 @@ item_write(struct ledger *l, const struct item *i)
 	else
 		sql_bind_null(st, 9);
 	sql_bind_text(st, 10, i->note);
+	sql_bind_ints(st, 11, (const int64_t *)i->windows, ITEM_WINDOWS_MAX);
 	return sql_done(&l->store, st);
 }
 

@@ -361,3 +361,23 @@ budget_legs(struct ledger *l, struct ticket_copy *t)
 	add_legs(l, t, t->facts.key);
 	add_legs(l, t, t->facts.account);
 }
+
+static bool
+add_windows(struct ledger *l, uint64_t subject, uint64_t ret[LIMIT_BUDGETS_MAX], int *count)
+{
+	struct limit_amounts a;
+	if (!limits_read(l, subject, &a))
+		return false;
+	for (int k = LIMIT_MONEY_FIRST; k < LIMIT_KIND_COUNT; k++)
+		if (a.number[k] != 0 && *count < LIMIT_BUDGETS_MAX)
+			ret[(*count)++] = limit_budget_row(a.number[k], limit_window((enum limit_kind)k, clock_wall_us() / 1000000));
+	return true;
+}
+
+int
+budget_windows(struct ledger *l, uint64_t key, uint64_t account, uint64_t ret[LIMIT_BUDGETS_MAX])
+{
+	int count = 0;
+	memset(ret, 0, LIMIT_BUDGETS_MAX * sizeof ret[0]);
+	return (key == 0 || add_windows(l, key, ret, &count)) && add_windows(l, account, ret, &count) ? count : -1;
+}

@@ -57,6 +57,8 @@ must_check bool budget_balance(struct ledger *l, uint64_t row, struct nano *ret)
 uint32_t budget_load(struct ledger *l, uint64_t row, uint32_t *ret_slot);
 /* A ticket whose board is gone: the windows that it is paid from, as its legs were. */
 void budget_legs(struct ledger *l, struct ticket_copy *t);
+/* Those in which what this key begins now counts, and its account's; how many, -1: the store failed. key 0: the account's alone. */
+int budget_windows(struct ledger *l, uint64_t key, uint64_t account, uint64_t ret[LIMIT_BUDGETS_MAX]);
 /* Used and held of a window now. */
 int64_t budget_used(struct ledger *l, uint64_t row, int64_t limit_nano);
 

@@ -106,6 +106,8 @@ book(struct ledger *l, const struct order *o, uint64_t intent)
 	entries_of(o, entries);
 	enum ordered booked = move_money(l, entries);
 	if (booked == ORDER_BOOKED)
+		booked = windows_change(l, o);
+	if (booked == ORDER_BOOKED)
 		booked = item_change(l, o, kinds[o->kind].effect);
 	if (booked != ORDER_BOOKED)
 		return booked;
@@ -308,10 +310,15 @@ static enum moved
 begin_ticket(struct ledger *l, const struct order *o, uint64_t id)
 {
 	uint32_t index;
+	struct board_rows rows;
 	struct nano amount = {o->nano > 0 ? o->nano : -o->nano};
+	if (!windows_rows(l, o, &rows))
+		return GONE;
+	if (rows.count == 0)
+		rows = (struct board_rows){.row = {o->account.id}, .count = 1};
 	if (o->nano < 0)
-		return board_debit_begin(l->o.board, id, o->account.id, amount, &index);
-	return board_credit_begin(l->o.board, id, o->account.id, amount, &index) ? MOVED : GONE;
+		return board_debit_rows(l->o.board, id, &rows, amount, &index);
+	return board_credit_rows(l->o.board, id, &rows, amount, &index) ? MOVED : GONE;
 }
 
 static json_t *
@@ -381,6 +388,7 @@ static json_t *
 carry_out(struct ledger *l, struct order *o)
 {
 	uint32_t slot;
+	struct board_rows rows = {.count = 0};
 	if (is_late(o))
 		return control_error("bad_request", "\"expires\" is in the past: take a date to come");
 	if (too_much(o))
@@ -391,7 +399,9 @@ carry_out(struct ledger *l, struct order *o)
 			return control_store_failed(l);
 		return book_at_once(l, o);
 	}
-	if (o->nano != 0 && l->o.board != NULL && board_find(l->o.board, o->account.id, &slot))
+	if (!windows_rows(l, o, &rows))
+		return control_error("busy", "there is no room on the board for what this is counted in: ask again in a moment");
+	if (o->nano != 0 && l->o.board != NULL && (rows.count != 0 || board_find(l->o.board, o->account.id, &slot)))
 		return book_by_ticket(l, o);
 	return book_at_once(l, o);
 }

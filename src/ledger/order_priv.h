@@ -7,6 +7,8 @@
 #include "ledger/ledger_priv.h"
 #include "ledger/orders.h"
 
+enum { ITEM_WINDOWS_MAX = TICKET_LEGS_MAX - 1 };
+
 struct item {
 	uint64_t id, account, peer, booking; /* booking: that an answer names */
 	enum item_kind kind;
@@ -15,6 +17,7 @@ struct item {
 	uint8_t hash[32]; /* only on the way into the store, when has_hash */
 	bool has_hash;
 	const char *note; /* likewise */
+	uint64_t windows[ITEM_WINDOWS_MAX]; /* of limits of money that it counts in (window.c), 0: none; likewise */
 };
 
 struct order {
@@ -88,6 +91,21 @@ enum house_account item_house(int kind);
 const char *item_state_word(const struct item *i);
 void item_put(struct ledger *l, json_t *o, const struct item *i);
 void item_put_id(json_t *o, const char *member, enum item_kind kind, uint64_t id);
+
+/* ---- window.c: the windows of limits of money that a standing hold counts in ---- */
+
+/* Inside the transaction that books the order: what is set aside is used there, what comes back is not; a window that is over is nobody's any more. */
+enum ordered windows_change(struct ledger *l, const struct order *o);
+/*
+ * The rows that the order moves money on, the account's last, all of them on the board. count 0: it counts in no window, or there is no board. False: there
+ * is no room on it now.
+ */
+must_check bool windows_rows(struct ledger *l, const struct order *o, struct board_rows *ret);
+
+/* ---- hold.c ---- */
+
+/* control_hold_create for work: it counts in these windows. */
+json_t *hold_create(struct ledger *l, const json_t *request, const uint64_t windows[ITEM_WINDOWS_MAX]);
 
 /* ---- grant.c ---- */
 

@@ -1,6 +1,8 @@
 #include "ledger/work.h"
 
+#include "ledger/limit_priv.h"
 #include "ledger/order_priv.h"
+#include "ledger/share_priv.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -108,14 +110,20 @@ result_of(json_t *answer)
 }
 
 static enum work_result
-set_aside(struct ledger *l, struct work *w)
+set_aside(struct ledger *l, struct work *w, uint64_t key)
 {
 	char ref[REF_MAX], amount[NANO_TEXT_MAX], account[ID_TEXT_MAX];
+	uint64_t windows[ITEM_WINDOWS_MAX];
+	int count = budget_windows(l, key, w->account, windows);
+	if (count < 0)
+		return WORK_LATER;
+	if (count > 0 && share_on(l)) /* each server's windows are its own (share.c) */
+		return WORK_REFUSED;
 	reference(w, "hold", ref);
 	nano_text((struct nano){w->nano}, amount);
 	id_text(ID_ACCOUNT, w->account, account);
 	json_t *request = json_pack("{s:s,s:s,s:s,s:s}", "account", account, "amount", amount, "id", ref, "reason", "batch or background response");
-	json_t *answer = control_hold_create(l, request);
+	json_t *answer = hold_create(l, request, windows);
 	json_decref(request);
 	const char *item = json_string_value(json_object_get(answer, "item"));
 	bool known = item != NULL && id_parse("hold_", (struct span){item, strlen(item)}, &w->hold);
@@ -175,9 +183,9 @@ pay(struct ledger *l, const struct work *w, int64_t nano)
 /* ---- what edges ask ---- */
 
 static enum work_result
-hold(struct ledger *l, struct work *w)
+hold(struct ledger *l, struct work *w, uint64_t key)
 {
-	enum work_result result = set_aside(l, w);
+	enum work_result result = set_aside(l, w, key);
 	if (result == WORK_DONE)
 		return change(l, SQL_work_held, w->id, w->hold) ? WORK_DONE : WORK_LATER;
 	if (result != WORK_LATER)
@@ -204,14 +212,14 @@ begin(struct ledger *l, const struct message_work *m)
 		return WORK_LATER;
 	if (w.account != m->account || w.nano != (int64_t)m->nano || w.state > WORK_HELD)
 		return WORK_REFUSED;
-	return w.state == WORK_HELD ? WORK_DONE : hold(l, &w);
+	return w.state == WORK_HELD ? WORK_DONE : hold(l, &w, m->key);
 }
 
 static enum work_result
 finish(struct ledger *l, struct work *w, int64_t nano)
 {
 	if (w->state == WORK_NEW) { /* was it set aside, or not? Now it is. */
-		enum work_result held = hold(l, w);
+		enum work_result held = hold(l, w, 0);
 		if (held != WORK_DONE)
 			return held == WORK_LATER ? WORK_LATER : WORK_DONE;
 	}

@@ -1,5 +1,6 @@
 /* Work that outlives its connection: set aside once, paid once, whoever dies when. */
 #include "ledger/ledger_world.h"
+#include "ledger/limit_priv.h"
 #include "ledger/work.h"
 
 #include <errno.h>
@@ -12,12 +13,13 @@
 #include <unistd.h>
 
 static struct world w;
-static uint64_t account;
+static uint64_t account, key;
 
 static int
 begin(void **state)
 {
 	world_begin(&w);
+	key = 0;
 	account = world_account(&w, "customer", "1.00");
 	return 0;
 }
@@ -37,6 +39,7 @@ ask(enum work_order order, uint64_t id, uint64_t nano)
 	m.work = id;
 	m.account = account;
 	m.nano = nano;
+	m.key = order == WORK_BEGIN ? key : 0;
 	return ledger_work(w.ledger, &m);
 }
 
@@ -121,6 +124,89 @@ nobody_ends_anothers(void **state)
 	assert_int_equal(ask(WORK_BEGIN, 13, CENT), WORK_REFUSED);
 	account = mine;
 	balance_is(99 * CENT);
+}
+
+/* ---- limits of money by time ---- */
+
+static void
+limit(const char *op, const char *who, const char *id, const char *kind, const char *dollars)
+{
+	json_decref(world_must(&w, "{s:s, s:s, s:s}", "op", op, who, id, kind, dollars));
+}
+
+/* Used of the window of today or of this month: what people see (the board, when it is there), and what the store has. */
+static void
+window_has(uint64_t subject, enum limit_kind kind, int64_t nano)
+{
+	struct limit_amounts a;
+	struct nano left;
+	assert_true(limits_read(w.ledger, subject, &a) && a.number[kind] != 0);
+	uint64_t row = limit_budget_row(a.number[kind], limit_window(kind, clock_wall_us() / 1000000));
+	assert_int_equal(budget_used(w.ledger, row, a.amount[kind]), nano);
+	assert_true(budget_balance(w.ledger, row, &left));
+	assert_int_equal(a.amount[kind] - left.v, nano);
+}
+
+static void
+what_is_set_aside_counts_in_the_windows_of_key_and_account(void **state)
+{
+	char id[ID_TEXT_MAX], hold[64];
+	json_t *made = world_must(&w, "{s:s, s:s}", "op", "key.create", "account", "customer");
+	snprintf(id, sizeof id, "%s", json_string_value(json_object_get(made, "key")));
+	assert_true(id_parse(ID_KEY, (struct span){id, strlen(id)}, &key));
+	json_decref(made);
+	limit("key.limit", "key", id, "dollars_per_day", "0.20");
+	limit("account.limit", "account", "customer", "dollars_per_month", "0.30");
+	assert_int_equal(ask(WORK_BEGIN, 7, 15 * CENT), WORK_DONE);
+	assert_int_equal(name(7, "batch_x"), WORK_DONE);
+	window_has(key, LIMIT_MONEY_DAY, 15 * CENT);
+	window_has(account, LIMIT_MONEY_MONTH, 15 * CENT);
+	assert_int_equal(ask(WORK_BEGIN, 8, 6 * CENT), WORK_SHORT); /* the key's */
+	window_has(account, LIMIT_MONEY_MONTH, 15 * CENT); /* all of them, or none */
+	uint64_t limited = key;
+	key = 0;
+	assert_int_equal(ask(WORK_BEGIN, 8, 16 * CENT), WORK_SHORT); /* the account's */
+	assert_int_equal(ask(WORK_BEGIN, 8, 14 * CENT), WORK_DONE);
+	key = limited;
+	window_has(key, LIMIT_MONEY_DAY, 15 * CENT);
+	window_has(account, LIMIT_MONEY_MONTH, 29 * CENT);
+	assert_int_equal(ask(WORK_END, 7, 4 * CENT), WORK_DONE);
+	window_has(key, LIMIT_MONEY_DAY, 4 * CENT);
+	window_has(account, LIMIT_MONEY_MONTH, 18 * CENT);
+	assert_int_equal(ask(WORK_END, 8, 0), WORK_DONE);
+	window_has(account, LIMIT_MONEY_MONTH, 4 * CENT);
+	assert_int_equal(ask(WORK_BEGIN, 9, 16 * CENT), WORK_DONE);
+	window_has(key, LIMIT_MONEY_DAY, 20 * CENT);
+	json_t *answer = world_must(&w, "{s:s, s:b}", "op", "hold.list", "open", 1);
+	snprintf(hold, sizeof hold, "%s", json_string_value(json_object_get(json_array_get(json_object_get(answer, "items"), 0), "item")));
+	json_decref(answer);
+	json_decref(world_must(&w, "{s:s,s:s,s:s,s:s}", "op", "hold.release", "hold", hold, "id", "by-hand", "reason", "x"));
+	window_has(key, LIMIT_MONEY_DAY, 4 * CENT);
+	balance_is(96 * CENT);
+}
+
+/* Neither the windows' rows nor the account's need be on the board, nor a board there at all. */
+static void
+windows_are_right_without_a_board_and_on_a_new_one(void **state)
+{
+	limit("account.limit", "account", "customer", "dollars_per_month", "0.30");
+	assert_int_equal(ask(WORK_BEGIN, 7, 15 * CENT), WORK_DONE);
+	assert_int_equal(name(7, "batch_x"), WORK_DONE);
+	world_kill_ledger(&w);
+	world_lose_board(&w);
+	world_open(&w, true);
+	window_has(account, LIMIT_MONEY_MONTH, 15 * CENT);
+	assert_int_equal(ask(WORK_BEGIN, 8, 16 * CENT), WORK_SHORT);
+	assert_int_equal(ask(WORK_END, 7, 4 * CENT), WORK_DONE);
+	window_has(account, LIMIT_MONEY_MONTH, 4 * CENT);
+	assert_int_equal(ask(WORK_BEGIN, 8, 16 * CENT), WORK_DONE);
+	assert_int_equal(name(8, "batch_y"), WORK_DONE);
+	world_close(&w);
+	world_open(&w, false);
+	assert_int_equal(ask(WORK_BEGIN, 9, 11 * CENT), WORK_SHORT);
+	assert_int_equal(ask(WORK_END, 8, 16 * CENT), WORK_DONE);
+	window_has(account, LIMIT_MONEY_MONTH, 20 * CENT);
+	balance_is(80 * CENT);
 }
 
 /* ---- what can't be paid ---- */
@@ -370,6 +456,7 @@ killed_anywhere_it_is_paid_once(void **state)
 	bool more = true;
 	for (uint64_t at = 0; more; at += stride()) {
 		begin(NULL);
+		limit("account.limit", "account", "customer", "dollars_per_month", "0.50");
 		world_kill_ledger(&w);
 		more = killed_before_call(at);
 		world_open(&w, true);
@@ -380,6 +467,7 @@ killed_anywhere_it_is_paid_once(void **state)
 		if (ask(WORK_END, 8, 0) == WORK_DONE) /* else it was never written down */
 			assert_int_equal(world_sql(&w, "SELECT count(*) FROM work WHERE id = 8 AND state < 3"), 0);
 		balance_is(97 * CENT);
+		window_has(account, LIMIT_MONEY_MONTH, 3 * CENT);
 		assert_int_equal(world_sql(&w, "SELECT count(*) FROM work WHERE state = 3 AND id = 7"), 1);
 		assert_int_equal(world_sql(&w, "SELECT count(*) FROM item WHERE state = 1"), 0);
 		assert_int_equal(world_sql(&w, "SELECT count(*) FROM intent"), 0);
@@ -396,6 +484,8 @@ main(void)
 		TEST(what_costs_nothing_comes_back),
 		TEST(nobody_pays_more_than_was_set_aside),
 		TEST(nobody_ends_anothers),
+		TEST(what_is_set_aside_counts_in_the_windows_of_key_and_account),
+		TEST(windows_are_right_without_a_board_and_on_a_new_one),
 		TEST(what_can_not_be_measured_says_so_until_somebody_settles_it),
 		TEST(what_was_not_measured_is_paid_when_it_is),
 		TEST(what_is_refused_stays_open_and_says_so),

@@ -167,6 +167,13 @@ must_check enum moved board_debit_begin(
 	struct board *b, uint64_t id, uint64_t row, struct nano amount, uint32_t *ret_index);
 must_check enum moved board_lower_begin(
 	struct board *b, uint64_t id, uint64_t row, struct nano amount, uint32_t *ret_index);
+/* The same on several rows at once, each once, by the same amount: all of them or none. */
+struct board_rows {
+	uint64_t row[TICKET_LEGS_MAX];
+	unsigned count;
+};
+must_check bool board_credit_rows(struct board *b, uint64_t id, const struct board_rows *rows, struct nano amount, uint32_t *ret_index);
+must_check enum moved board_debit_rows(struct board *b, uint64_t id, const struct board_rows *rows, struct nano amount, uint32_t *ret_index);
 /* A credit that is not booked and will not be: free, with nothing given. After board_collect(), instead of board_give_back(). */
 void board_credit_drop(struct board *b, uint32_t index);
 bool board_is_ledger_ticket(const struct board *b, uint32_t index);

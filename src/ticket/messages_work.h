@@ -29,6 +29,7 @@ enum { WORK_OBJECT_MAX = 240 };
 struct message_work {
 	struct message_head head;
 	uint64_t work, account, nano;
+	uint64_t key; /* that begins it: its limits of money hold it as well */
 	uint16_t order, result; /* enum work_order; of the answer, enum work_result */
 	uint32_t zero;
 };

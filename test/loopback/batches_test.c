@@ -491,15 +491,57 @@ what_is_wrong_is_said_before_anything_is_sent(void **state)
 }
 
 static void
-a_key_with_a_limit_of_money_begins_none(void **state)
+limit(const char *kind, const char *amount)
 {
-	char file[256];
-	json_t *a = rig_control(&r, json_pack("{s:s,s:s,s:s}", "op", "account.limit", "account", r.account, "dollars_per_month", "1"));
+	json_t *a = rig_control(&r, json_pack("{s:s,s:s,s:s}", "op", "account.limit", "account", r.account, kind, amount));
 	assert_true(json_is_true(json_object_get(a, "ok")));
 	json_decref(a);
-	upload(r.key, PURPOSE("batch") CONTENT(TWO), file);
-	assert_non_null(strstr(client_gets(ask_to_create(r.key, file), "400"), "limited in money by time"));
-	assert_int_equal(r.dials, asked);
+}
+
+/* Of dollars_per_month. */
+static void
+used_is(const char *dollars)
+{
+	rig_book(&r);
+	json_t *a = rig_control(&r, json_pack("{s:s,s:s}", "op", "account.show", "account", r.account));
+	assert_string_equal(json_string_value(json_object_get(json_object_get(a, "used"), "dollars_per_month")), dollars);
+	json_decref(a);
+}
+
+static void
+a_limit_of_money_holds_what_a_batch_can_cost_until_it_is_paid(void **state)
+{
+	char batch[256], file[256];
+	limit("dollars_per_month", "0.003");
+	create(batch, file);
+	int64_t held = set_aside();
+	assert_true(held > 1500000 && held < 3000000);
+	int dials = r.dials;
+	const char *body = client_gets(ask_to_create(r.key, file), "429");
+	assert_non_null(strstr(body, "month"));
+	assert_int_equal(r.dials, dials);
+	balance_is(DOLLAR - held);
+	look(batch, DONE);
+	balance_is(DOLLAR - COST);
+	used_is("0.000600000");
+}
+
+static void
+tokens_of_a_batch_count_in_the_minute_in_which_it_begins(void **state)
+{
+	char batch[256], file[256];
+	limit("output_tokens_per_minute", "3000");
+	create(batch, file); /* two requests of a thousand at most */
+	assert_non_null(strstr(client_gets(ask_to_create(r.key, file), "429"), "output"));
+	int c, p;
+	rig_pass(&r, 30000);
+	c = ask_to_create(r.key, file);
+	p = provider_sees("POST /v1/batches HTTP/1.1\r\n");
+	provider_says(p, "400 Bad Request", "{\"error\":{\"message\":\"no\"}}"); /* what did not begin has used none */
+	client_gets(c, "400");
+	c = ask_to_create(r.key, file);
+	provider_says(provider_sees("POST /v1/batches HTTP/1.1\r\n"), "200 OK", RUNS);
+	client_gets(c, "200");
 }
 
 int
@@ -520,7 +562,8 @@ main(void)
 		TEST(a_ledger_that_stays_away_begins_nothing),
 		TEST(another_account_and_every_altered_id_get_404),
 		TEST(what_is_wrong_is_said_before_anything_is_sent),
-		TEST(a_key_with_a_limit_of_money_begins_none),
+		TEST(a_limit_of_money_holds_what_a_batch_can_cost_until_it_is_paid),
+		TEST(tokens_of_a_batch_count_in_the_minute_in_which_it_begins),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

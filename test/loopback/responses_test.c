@@ -648,13 +648,24 @@ what_policy_forbids_to_keep_is_not_kept(void **state)
 }
 
 static void
-a_key_with_a_limit_of_money_begins_none(void **state)
+limits_of_money_and_tokens_count_what_runs_in_the_background(void **state)
 {
-	json_t *a = rig_control(&r, json_pack("{s:s,s:s,s:s}", "op", "account.limit", "account", r.account, "dollars_per_month", "1"));
+	char id[256];
+	json_t *a = rig_control(&r, json_pack("{s:s,s:s,s:s,s:s}", "op", "account.limit", "account", r.account, "dollars_per_month", "0.004", "output_tokens_per_minute", "1500"));
 	assert_true(json_is_true(json_object_get(a, "ok")));
 	json_decref(a);
-	assert_non_null(strstr(client_gets(ask(r.key, "POST /v1/responses", JSON, BACKGROUND), "400"), "limited in money by time"));
-	assert_int_equal(r.dials, asked);
+	begin(id);
+	int dials = r.dials;
+	assert_non_null(strstr(client_gets(ask(r.key, "POST /v1/responses", JSON, BACKGROUND), "429"), "output"));
+	rig_pass(&r, 60000);
+	assert_non_null(strstr(client_gets(ask(r.key, "POST /v1/responses", JSON, BACKGROUND), "429"), "month"));
+	assert_int_equal(r.dials, dials);
+	look(id, DONE);
+	balance_is(DOLLAR - COST);
+	a = rig_control(&r, json_pack("{s:s,s:s}", "op", "account.show", "account", r.account));
+	assert_string_equal(json_string_value(json_object_get(json_object_get(a, "used"), "dollars_per_month")), "0.001200000");
+	json_decref(a);
+	begin(id);
 }
 
 int
@@ -682,7 +693,7 @@ main(void)
 		TEST(another_account_and_every_altered_id_get_404),
 		TEST(what_cannot_be_kept_is_refused_and_the_field_is_named),
 		TEST(what_policy_forbids_to_keep_is_not_kept),
-		TEST(a_key_with_a_limit_of_money_begins_none),
+		TEST(limits_of_money_and_tokens_count_what_runs_in_the_background),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -227,6 +227,26 @@ run_debit_refused(void *scene)
 		abort();
 }
 
+static const struct board_rows three = {.row = {WORLD_FIRST_ROW + 2, WORLD_FIRST_ROW + 1, WORLD_FIRST_ROW}, .count = 3};
+
+static void
+run_credit_of_three(void *scene)
+{
+	struct scene *s = scene;
+	uint32_t index;
+	if (board_credit_rows(s->world.board, 5, &three, (struct nano){40}, &index))
+		world_round(&s->world);
+}
+
+static void
+run_debit_of_three(void *scene)
+{
+	struct scene *s = scene;
+	uint32_t index;
+	if (board_debit_rows(s->world.board, 6, &three, (struct nano){40}, &index) == MOVED)
+		world_round(&s->world);
+}
+
 static void
 run_lower(void *scene)
 {
@@ -276,6 +296,9 @@ static const struct operation operations[] = {
 	{"credit", prepare_nothing, run_credit, 1, true},
 	{"debit", prepare_nothing, run_debit, 1, true},
 	{"debit that is refused", prepare_nothing, run_debit_refused, 1, true},
+	{"credit of three rows", prepare_nothing, run_credit_of_three, 3, true},
+	{"debit of three rows", prepare_nothing, run_debit_of_three, 3, true},
+	{"debit of three rows, refused and undone", prepare_short, run_debit_of_three, 3, true},
 	{"budget lowered below zero", prepare_nothing, run_lower, 2, true},
 	{"evict", prepare_nothing, run_evict, 1, true},
 	{"load into a closed slot", prepare_closed, run_load, 2, true},
