@@ -31,7 +31,7 @@ void
 request_scan_init(struct request_scan *s, enum endpoint endpoint)
 {
 	struct scan_state *st = state_of(s);
-	memset(&s->result, 0, sizeof s->result);
+	memset(&s->result, 0, offsetof(struct request_facts, objects)); /* what of the lists counts, their counts say */
 	s->result.endpoint = (uint8_t)endpoint;
 	s->result.n = 1;
 	s->result.stream = endpoint == ENDPOINT_STREAM_GENERATE_CONTENT;
@@ -39,6 +39,14 @@ request_scan_init(struct request_scan *s, enum endpoint endpoint)
 	memset(st, 0, sizeof *st);
 	st->language = request_language(endpoint);
 	json_scan_init(&st->json, st->language->nodes);
+}
+
+size_t
+request_scan_used(const struct request_scan *s)
+{
+	const struct request_facts *r = &s->result;
+	bool lists = r->object_count || r->cited_count || r->model_count;
+	return lists ? sizeof *s : offsetof(struct request_scan, result) + offsetof(struct request_facts, objects);
 }
 
 static bool

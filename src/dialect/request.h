@@ -22,6 +22,7 @@ enum {
 	REQUEST_CITED_MAX = 64, /* … where an earlier answer did, as far as they are looked at */
 	REQUEST_EDITS_MAX = REQUEST_MODELS_MAX + REQUEST_OBJECTS_MAX + REQUEST_CITED_MAX + 6,
 	REQUEST_EDIT_TEXT_MAX = 640, /* room that request_edits() needs */
+	REQUEST_STATE_MAX = 464,
 };
 
 /* What an id in a body is of. */
@@ -127,27 +128,29 @@ struct request_facts {
 	} cache_key, user, safety, user_id;
 	struct request_object metadata;
 	uint64_t begins_at; /* the value of the system text, else of the turns */
-	uint32_t object_count;
-	/* Ids of objects that the caller may have: strings with their quotes. */
+	uint32_t object_count, cited_count, model_count; /* of the lists that follow */
+	/* Ids of objects that the caller may have: strings with their quotes. The lists stand last and are written one by one: most bodies leave them as they were. */
 	struct request_object_name {
 		uint32_t at;
 		uint32_t bytes : 28;
 		uint32_t kind : 4; /* enum request_object_kind */
 	} objects[REQUEST_OBJECTS_MAX];
 	/* The same in what the provider said before: they may be anything. */
-	uint32_t cited_count;
 	struct request_object_name cited[REQUEST_CITED_MAX];
-	uint32_t model_count; /* Gemini: places that repeat the path's model, each of models_bytes[i] bytes */
+	/* Gemini: places that repeat the path's model, each of models_bytes[i] bytes */
 	uint32_t models_at[REQUEST_MODELS_MAX];
 	uint16_t models_bytes[REQUEST_MODELS_MAX];
 };
 
 struct request_scan {
-	struct request_facts result;
+	/* The scanner's own state; nobody else looks at it. */
+	_Alignas(16) unsigned char state[REQUEST_STATE_MAX];
 	enum request_error error;
-	/* The scanner's own state follows; nobody else looks at it. */
-	_Alignas(16) unsigned char state[1024];
+	struct request_facts result;
 };
+
+/* What of it was written since request_scan_init(), from its first byte on: who wipes it need not wipe what is behind that. */
+size_t request_scan_used(const struct request_scan *s);
 
 void request_scan_init(struct request_scan *s, enum endpoint endpoint);
 /* False when the body is already known to be bad: s->error. */

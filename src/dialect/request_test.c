@@ -562,6 +562,35 @@ edits_change_what_was_wished_and_nothing_else(void **state)
 		assert_edited(rows[i].endpoint, rows[i].wish, rows[i].body, rows[i].expected);
 }
 
+/* Memory that was zero is zero behind it, and a wipe of what was used leaves nothing. */
+static void
+what_was_written_of_a_scan_is_known(void **state)
+{
+	static const struct {
+		enum endpoint endpoint;
+		const char *body;
+		bool all;
+	} rows[] = {
+		{ENDPOINT_CHAT_COMPLETIONS, BASE ",\"user\":\"a\",\"stream\":true}", false},
+		{ENDPOINT_CHAT_COMPLETIONS, "{\"model\":7}", false},
+		{ENDPOINT_RESPONSES, "{\"model\":\"m\",\"input\":\"x\",\"previous_response_id\":\"resp_1\"}", true},
+		{ENDPOINT_BATCH_EMBED_CONTENTS, "{\"requests\":[{\"model\":\"m\",\"content\":{}}]}", true},
+	};
+	static const struct request_scan zero;
+	static struct request_scan s;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		memset(&s, 0, sizeof s);
+		request_scan_init(&s, rows[i].endpoint);
+		bool good = request_scan_feed(&s, rows[i].body, strlen(rows[i].body));
+		size_t used = request_scan_used(&s);
+		assert_true(good == (i != 1));
+		assert_int_equal(used == sizeof s, rows[i].all);
+		assert_memory_equal((const char *)&s + used, &zero, sizeof s - used);
+		memset(&s, 0, used);
+		assert_memory_equal(&s, &zero, sizeof s);
+	}
+}
+
 int
 main(void)
 {
@@ -578,6 +607,7 @@ main(void)
 		cmocka_unit_test(old_completions_count_what_is_made),
 		cmocka_unit_test(embeddings_count_their_texts),
 		cmocka_unit_test(objects_are_found_wherever_they_are_named),
+		cmocka_unit_test(what_was_written_of_a_scan_is_known),
 		cmocka_unit_test(edits_change_what_was_wished_and_nothing_else),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

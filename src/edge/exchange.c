@@ -189,6 +189,8 @@ exchange_stop_waiting(struct exchange *x)
 	x->wait_link = NULL;
 }
 
+_Static_assert(sizeof(struct request) <= 4096, "it takes one page of the vault");
+
 struct request *
 request_begin(struct exchange *x)
 {
@@ -219,7 +221,7 @@ request_free(struct exchange *x)
 	if (r->edits_cap)
 		vault_free(e->vault, r->edits, r->edits_cap * sizeof *r->edits);
 	admit_release(x);
-	vault_free(e->vault, r, sizeof *r);
+	vault_free_dirty(e->vault, r, sizeof *r, offsetof(struct request, scan) + request_scan_used(&r->scan));
 	x->req = NULL;
 }
 

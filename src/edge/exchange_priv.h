@@ -120,7 +120,6 @@ struct limited {
 
 /* What is needed until the answer begins: the body, because it may have to be sent again. */
 struct request {
-	struct request_scan scan;
 	struct form_scan *form; /* the body is a form */
 	struct upload *upload; /* … that may go up while it comes (upload.h) */
 	struct http1_chunked chunked;
@@ -148,6 +147,7 @@ struct request {
 	bool expects; /* the client waits for 100 Continue, and we for memory */
 	bool translates; /* it waits for memory to be translated, and not for more of the body */
 	bool lenient; /* lethe-translate */
+	struct request_scan scan; /* last: its end is seldom written (request_scan_used) */
 };
 _Static_assert(sizeof(struct request) <= 4096, "a page: blocks are powers of two");
 
