@@ -169,6 +169,8 @@ struct exchange {
 	const struct catalogue_model *model;
 	struct route route;
 	const struct catalogue_price *price; /* base row */
+	const struct catalogue_price *words_by, *words_base; /* a stream's words were last counted by this row, for that base row and */
+	uint64_t words_input; /* … so many tokens of input; NULL: not yet, or not by their number alone */
 	const struct catalogue_price *bound; /* what the hold is counted by: the dearest row that may come into force */
 	char *carry; /* answer: incomplete head, undecided events, or the collected error body */
 	struct http1_chunked chunked;

@@ -280,10 +280,16 @@ session_usage(const struct exchange *x, struct usage *ret)
 	realtime_usage(x->meter, &rates, ret);
 }
 
+static bool
+is_words(const struct exchange *x)
+{
+	return !endpoint_of_audio((enum endpoint)x->endpoint) && !endpoint_of_images((enum endpoint)x->endpoint);
+}
+
 static void
 usage_now(const struct exchange *x, struct usage *ret)
 {
-	bool media = endpoint_of_audio((enum endpoint)x->endpoint) || endpoint_of_images((enum endpoint)x->endpoint);
+	bool media = !is_words(x);
 	bool reported = x->meter && x->meter->usage.flags & USAGE_REPORTED;
 	if (media && (!reported || unpriced_measure(x, &x->meter->usage))) {
 		estimate_media(x, ret);
@@ -342,17 +348,11 @@ is_billed(const struct exchange *x)
 	return endpoint_billed((enum endpoint)x->endpoint) && !(x->object && x->object->nano);
 }
 
+/* On the ticket, within its hold; what is stated is what was stated. */
 static struct nano
-state(struct exchange *x, const struct usage *u)
+state_within_hold(struct exchange *x, struct nano cost)
 {
-	bool unpriced;
-	const struct catalogue_price *row = catalogue_price_for(x->edge->p->catalogue, x->route.target, x->price, u, &unpriced);
-	struct nano cost = price_cost(row, u), hold = ticket_hold(x->ticket), legs = legs_cost(x);
-	write_usage(&x->ticket->facts, u);
-	x->ticket->facts.price = row->id;
-	x->ticket->facts.flags |= unpriced ? TICKET_TIER_UNPRICED : 0;
-	x->ticket->facts.legs_nano = (uint64_t)legs.v;
-	cost.v = legs.v > INT64_MAX - cost.v ? INT64_MAX : cost.v + legs.v;
+	struct nano hold = ticket_hold(x->ticket);
 	/* An uncapped stream may have come in fewer reads than it would have needed steps. */
 	if (cost.v > hold.v && x->extendable && ticket_extend(x->edge->desk, x->ticket, cost) == MOVED)
 		hold = cost;
@@ -362,11 +362,46 @@ state(struct exchange *x, const struct usage *u)
 	return cost;
 }
 
+static struct nano
+state(struct exchange *x, const struct usage *u)
+{
+	bool unpriced;
+	const struct catalogue_price *row = catalogue_price_for(x->edge->p->catalogue, x->route.target, x->price, u, &unpriced);
+	struct nano cost = price_cost(row, u), legs = legs_cost(x);
+	write_usage(&x->ticket->facts, u);
+	x->ticket->facts.price = row->id;
+	x->ticket->facts.flags |= unpriced ? TICKET_TIER_UNPRICED : 0;
+	x->ticket->facts.legs_nano = (uint64_t)legs.v;
+	cost.v = legs.v > INT64_MAX - cost.v ? INT64_MAX : cost.v + legs.v;
+	x->words_by = u->flags == USAGE_ESTIMATED && is_words(x) ? row : NULL;
+	x->words_base = x->price;
+	x->words_input = u->tokens[TOKEN_input];
+	return state_within_hold(x, cost);
+}
+
+/*
+ * A stream that has reported nothing yet says more and more words, and each time all that was stated stays as it is but for their number: the row that
+ * they are counted by depends on the prompt. False: that is not known, or something else has changed.
+ */
+static bool
+state_words(struct exchange *x)
+{
+	const struct meter *m = x->meter;
+	if (!x->words_by || x->words_base != x->price || x->words_input != x->input_estimate || m->usage.flags & USAGE_REPORTED)
+		return false;
+	struct ticket_facts *f = &x->ticket->facts;
+	uint64_t said = tokens_of_bytes(m->content_bytes), thought = tokens_of_bytes(m->reasoning_bytes);
+	f->tokens_output = clamp32(said);
+	f->tokens_reasoning = clamp32(thought);
+	(void)state_within_hold(x, price_words(x->words_by, x->words_input, said, thought));
+	return true;
+}
+
 void
 settle_state_cost(struct exchange *x)
 {
 	struct usage u;
-	if (!x->held || !has_output(x) || !is_billed(x))
+	if (!x->held || !has_output(x) || !is_billed(x) || state_words(x))
 		return;
 	usage_now(x, &u);
 	(void)state(x, &u);

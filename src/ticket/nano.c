@@ -3,6 +3,10 @@
 struct nano
 nano_from_pico_up(unsigned __int128 pico)
 {
+	if (likely(pico <= INT64_MAX)) { /* 9.2 million dollars: a division of 64 bits by a constant is none */
+		uint64_t small = (uint64_t)pico;
+		return (struct nano){(int64_t)(small / PICO_PER_NANO + (small % PICO_PER_NANO != 0))};
+	}
 	unsigned __int128 nano = pico / PICO_PER_NANO + (pico % PICO_PER_NANO != 0);
 	return (struct nano){nano > INT64_MAX ? INT64_MAX : (int64_t)nano};
 }

@@ -67,6 +67,14 @@ price_cost(const struct catalogue_price *p, const struct usage *u)
 }
 
 struct nano
+price_words(const struct catalogue_price *p, uint64_t input, uint64_t output, uint64_t reasoning)
+{
+	u128 said = add(times(output, p->pico[TOKEN_output]), times(reasoning, p->pico[TOKEN_reasoning]));
+	u128 asked = add(times(PICO_PER_NANO, p->request_nano), times(input, p->pico[TOKEN_input]));
+	return nano_from_pico_up(add(asked, said));
+}
+
+struct nano
 price_upper_bound(const struct catalogue_price *p, uint64_t input_tokens, uint64_t output_tokens)
 {
 	return nano_from_pico_up(upper_bound_pico(p, input_tokens, output_tokens));

@@ -12,6 +12,9 @@
 /* Exact cost, one rounding up. Saturates instead of overflowing. */
 struct nano price_cost(const struct catalogue_price *p, const struct usage *u);
 
+/* The same for an estimate, which has prompt and words alone: it is taken for each chunk of a stream. */
+struct nano price_words(const struct catalogue_price *p, uint64_t input, uint64_t output, uint64_t reasoning);
+
 /*
  * Most that `input_tokens` and `output_tokens` of the dearest kinds on each side can cost, with the per-request
  * fee.

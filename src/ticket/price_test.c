@@ -110,6 +110,23 @@ no_usage_costs_more_than_its_bound(void **state)
 }
 
 static void
+words_cost_what_their_usage_does(void **state)
+{
+	uint64_t seed = 3;
+	for (unsigned i = 0; i < 20000; i++) {
+		struct catalogue_price p = {.request_nano = (int64_t)(next_random(&seed) % 1000), .geo_us_x100 = 110};
+		struct usage u = {.flags = USAGE_ESTIMATED};
+		for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
+			p.pico[k] = (int64_t)(next_random(&seed) >> (1 + next_random(&seed) % 63)) - (i % 16 == 0);
+		u.tokens[TOKEN_input] = next_random(&seed) >> (1 + next_random(&seed) % 63);
+		u.tokens[TOKEN_output] = next_random(&seed) >> (1 + next_random(&seed) % 63);
+		u.tokens[TOKEN_reasoning] = next_random(&seed) >> (1 + next_random(&seed) % 63);
+		struct nano words = price_words(&p, u.tokens[TOKEN_input], u.tokens[TOKEN_output], u.tokens[TOKEN_reasoning]);
+		assert_int_equal(words.v, price_cost(&p, &u).v);
+	}
+}
+
+static void
 affordable_output_is_the_most_that_fits(void **state)
 {
 	uint64_t seed = 0x777;
@@ -163,6 +180,7 @@ main(void)
 		cmocka_unit_test(a_negative_price_never_becomes_a_credit),
 		cmocka_unit_test(the_bound_takes_the_dearest_kind_of_each_side),
 		cmocka_unit_test(no_usage_costs_more_than_its_bound),
+		cmocka_unit_test(words_cost_what_their_usage_does),
 		cmocka_unit_test(affordable_output_is_the_most_that_fits),
 		cmocka_unit_test(nothing_is_affordable_without_money_and_all_of_it_when_output_is_free),
 		cmocka_unit_test(inference_in_one_country_scales_tokens_and_rounds_once),
