@@ -77,6 +77,7 @@ runs_of() {
 	case $1 in
 	h2) echo 3000 ;;
 	translate_request) echo 6000 ;;
+	bpe) echo 3000 ;;
 	*) echo 15000 ;;
 	esac
 }
