@@ -861,6 +861,7 @@ const struct cli_command cli_commands[] = {
 			{"--target", "URL", "target", false, false, "instead of private instances the server of the data directory, which runs at this address of this machine: http://127.0.0.1:8080. Its providers are asked, and paid"},
 			{"--key", "KEY", "key", false, false, "with --target: a key of an account with money; '-' reads it from standard input"},
 			{"--model", "MODEL", "model", false, false, "with --target: what is asked for, a cheap one", CLI_MODEL},
+			{"--postgres", "FOLDER", "postgres", false, false, "one instance keeps its books in a PostgreSQL of its own, with the programs of this folder: /usr/lib/postgresql/15/bin", CLI_FILE},
 			{"--also", "PATH", "also", false, false, "search this file or folder as well, a log for example; may be given several times", CLI_FILE, true}},
 		.uses_data = true,
 	},

@@ -103,6 +103,7 @@ cli_prove(struct cli *cli, json_t *request)
 		.model = json_string_value(json_object_get(request, "model")),
 		.data_dir = cli->data_dir,
 		.also = json_object_get(request, "also"),
+		.postgres = json_string_value(json_object_get(request, "postgres")),
 	};
 	if ((o.target != NULL) + (o.key != NULL) + (o.model != NULL) != (o.target ? 3 : 0))
 		return cli_fail(cli, CLI_USAGE, "usage", "--target, --key and --model go together: a server on this machine, a key of it that has money, and what the key asks for");

@@ -19,13 +19,14 @@ struct planted {
 };
 
 static void
-plant(struct canaries *c, struct planted *ret)
+plant(struct canaries *c, struct planted *ret, size_t ret_begins[CANARY_FORM_COUNT])
 {
 	static const struct canary_origin origin = {"the control", "planted", "by the search itself", false};
 	ret->len = 0;
 	for (enum canary_form form = 0; form < CANARY_FORM_COUNT; form++) {
 		char mark[CANARY_BYTES + 1];
 		canary_new(c, &origin, mark);
+		ret_begins[form] = ret->len;
 		memset(ret->bytes + ret->len, 'x', 7 + form);
 		ret->len += 7 + form;
 		ret->len += canary_in_form(mark, form, ret->bytes + ret->len);
@@ -131,13 +132,57 @@ in_a_process(struct prove *p, const struct canaries *c, const struct planted *pl
 	close(told[1]);
 }
 
+/* A row for each form: what is larger than a quarter of a page would be compressed. */
+static bool
+write_rows(const struct planted *planted, const size_t *begins, char *sql, size_t cap)
+{
+	size_t len = (size_t)snprintf(sql, cap, "CREATE TABLE control (planted bytea);INSERT INTO control VALUES");
+	for (int form = 0; form < CANARY_FORM_COUNT; form++) {
+		size_t end = form + 1 < CANARY_FORM_COUNT ? begins[form + 1] : planted->len;
+		len += (size_t)snprintf(sql + len, cap - len, "%s('\\x", form ? "," : " ");
+		for (size_t at = begins[form]; at < end; at++)
+			len += (size_t)snprintf(sql + len, cap - len, "%02x", (uint8_t)planted->bytes[at]);
+		len += (size_t)snprintf(sql + len, cap - len, "')");
+	}
+	return len < cap;
+}
+
+void
+prove_control_in_postgres(struct prove *p, const struct books *g)
+{
+	enum { SQL_MAX = 4 * sizeof(struct planted) };
+	static struct planted planted;
+	static char sql[SQL_MAX];
+	const struct {
+		const char *words, *folder;
+	} looked_at[] = {{"PostgreSQL's pages", g->pages}, {"PostgreSQL's write-ahead log", g->journal}};
+	struct canaries c;
+	size_t begins[CANARY_FORM_COUNT];
+	canaries_open(&c);
+	plant(&c, &planted, begins);
+	bool said = write_rows(&planted, begins, sql, sizeof sql) && books_say(g, sql);
+	for (size_t n = 0; n < ARRAY_LEN(looked_at); n++) {
+		struct place place = {0};
+		struct search s;
+		search_open(&s, &c);
+		if (said)
+			place_folder(&s, looked_at[n].folder, 0, &place);
+		say_found(p, looked_at[n].words, forms_found(&s), CANARY_FORM_COUNT);
+		search_close(&s);
+	}
+	explicit_bzero(&planted, sizeof planted);
+	explicit_bzero(sql, sizeof sql);
+	canaries_close(&c);
+}
+
 void
 prove_control(struct prove *p)
 {
 	struct canaries c;
 	static struct planted planted;
+	size_t begins[CANARY_FORM_COUNT];
 	canaries_open(&c);
-	plant(&c, &planted);
+	plant(&c, &planted, begins);
 	in_a_file(p, &c, &planted);
 	in_a_process(p, &c, &planted, false);
 	in_a_process(p, &c, &planted, true);

@@ -66,16 +66,32 @@ configuration_changed(struct traffic *t)
 	return instance_change(t->i);
 }
 
-/* The ledger may write no byte more, as if the disk were full; what is asked meanwhile ends somehow; then it may again. */
+/* The ledger; or, where a database has its books, those that work for that: they end when they can't write, and others begin. */
+static unsigned
+writers_of_books(const struct instance *i, pid_t ledger, pid_t ret[PROCESSES_OF_MAX])
+{
+	if (i->books.pid <= 0) {
+		ret[0] = ledger;
+		return ledger > 0;
+	}
+	unsigned count = processes_of(i->books.pid, ret);
+	ret[0] = ret[count - 1]; /* but not the one that starts them */
+	return count - 1;
+}
+
+/* Who writes the books may write no byte more, as if the disk were full; what is asked meanwhile ends somehow; then it may again. */
 static bool
 disk_full(struct traffic *t)
 {
-	pid_t ledger = instance_process(t->i, "lethe-ledger", 0);
-	if (ledger <= 0 || !instance_limit_files(t->i, ledger, 0))
-		return false;
-	for (int n = 0; n < RUNNING_MAX; n++)
+	pid_t writers[PROCESSES_OF_MAX], ledger = instance_process(t->i, "lethe-ledger", 0);
+	unsigned count = writers_of_books(t->i, ledger, writers), full = 0, free_again = 0;
+	for (unsigned n = 0; n < count; n++)
+		full += instance_limit_files(t->i, writers[n], 0);
+	for (int n = 0; full && n < RUNNING_MAX; n++)
 		(void)traffic_one(t);
-	return instance_limit_files(t->i, ledger, RLIM_INFINITY);
+	for (unsigned n = 0; n < count; n++)
+		free_again += instance_limit_files(t->i, writers[n], RLIM_INFINITY);
+	return full > 0 && (free_again == full || t->i->books.pid > 0);
 }
 
 /* To the same binary, by its path; a user who may not go there can't be upgraded. */

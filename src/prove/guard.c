@@ -20,12 +20,13 @@ enum { END_MS = 20000, /* a server that was asked to end has its drain behind it
 
 /* At most PIPE_BUF bytes: whole, or not at all. */
 struct hold {
-	pid_t server;
+	pid_t server, store;
 	char folder[HOLD_PATH_MAX];
 };
 _Static_assert(sizeof(struct hold) <= PIPE_BUF, "written in one piece");
 
 static int to_guard = -1;
+static struct hold held; /* as it was last told */
 static pid_t guard;
 
 void
@@ -49,6 +50,8 @@ remove_folder(const char *path)
 static void
 end_server(int server)
 {
+	if (server < 0)
+		return;
 	struct pollfd p = {.fd = server, .events = POLLIN};
 	(void)syscall(SYS_pidfd_send_signal, server, SIGTERM, NULL, 0);
 	if (poll(&p, 1, END_MS) <= 0)
@@ -69,27 +72,34 @@ remove_until_gone(const char *folder)
 	}
 }
 
+static void
+keep_hold_of(pid_t next, pid_t last, int *fd)
+{
+	if (next == last)
+		return;
+	if (*fd >= 0)
+		close(*fd);
+	*fd = next > 0 ? (int)syscall(SYS_pidfd_open, next, 0) : -1;
+}
+
 /* Signals of the terminal are for the run itself; this one ends behind it. */
 static _Noreturn void
 be_guard(int from_run)
 {
 	struct hold hold = {0}, next;
-	int server = -1;
+	int server = -1, store = -1;
 	(void)setsid();
 	(void)prctl(PR_SET_NAME, "lethe-guard");
 	for (int s = 1; s < NSIG; s++)
 		if (s != SIGCHLD)
 			(void)signal(s, SIG_IGN);
 	while (read(from_run, &next, sizeof next) == (ssize_t)sizeof next) {
-		if (next.server != hold.server) {
-			if (server >= 0)
-				close(server);
-			server = next.server > 0 ? (int)syscall(SYS_pidfd_open, next.server, 0) : -1;
-		}
+		keep_hold_of(next.server, hold.server, &server);
+		keep_hold_of(next.store, hold.store, &store);
 		hold = next;
 	}
-	if (server >= 0)
-		end_server(server);
+	end_server(server);
+	end_server(store);
 	if (hold.folder[0] != '\0')
 		remove_until_gone(hold.folder);
 	_exit(0);
@@ -115,13 +125,27 @@ guard_open(void)
 	return false;
 }
 
+static void
+tell(void)
+{
+	if (to_guard >= 0)
+		(void)!write(to_guard, &held, sizeof held);
+}
+
 void
 guard_holds(const char *folder, pid_t server)
 {
-	struct hold hold = {.server = server};
-	snprintf(hold.folder, sizeof hold.folder, "%s", folder);
-	if (to_guard >= 0)
-		(void)!write(to_guard, &hold, sizeof hold);
+	memset(held.folder, 0, sizeof held.folder);
+	snprintf(held.folder, sizeof held.folder, "%s", folder);
+	held.server = server;
+	tell();
+}
+
+void
+guard_holds_store(pid_t store)
+{
+	held.store = store;
+	tell();
 }
 
 void

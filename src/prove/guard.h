@@ -13,6 +13,8 @@
 must_check bool guard_open(void);
 /* What is to be cleared up from now on: a folder that is removed with all in it ("": none), and the process that uses it (0: none). Copied. */
 void guard_holds(const char *folder, pid_t server);
+/* The database that the server keeps its books in (0: none): ended behind it. */
+void guard_holds_store(pid_t store);
 /* Nothing is left to be cleared up. */
 void guard_close(void);
 

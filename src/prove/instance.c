@@ -145,10 +145,11 @@ become_user(const struct instance *i)
 static _Noreturn void
 become_server(const struct instance *i, int self)
 {
-	char config[INSTANCE_PATH_MAX + 32];
+	char config[INSTANCE_PATH_MAX + 32], store[BOOKS_PATH_MAX + 64];
 	const char *environment[] = {"PATH=/usr/bin:/bin", KEY_VARIABLE "=sk-prove-0123456789abcdef", NULL};
 	snprintf(config, sizeof config, "%s/lethe.yaml", i->folder);
-	const char *words[] = {"lethe", "serve", "--config", config, "--data", i->data, NULL};
+	const char *words[] = {"lethe", "serve", "--config", config, "--data", i->data, i->books.pid ? "--store" : NULL, store, NULL};
+	books_address(&i->books, store, sizeof store);
 	int out = chdir(i->folder) == 0 ? open("serve.out", O_WRONLY | O_CREAT | O_CLOEXEC, 0644) : -1, in = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (out >= 0 && in >= 0 && dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(out, 2) == 2 && become_user(i) && prctl(PR_SET_PDEATHSIG, SIGTERM) == 0) /* who interrupts the search leaves no server behind */
 		fexecve(self, (char *const *)(uintptr_t)words, (char *const *)(uintptr_t)environment);
@@ -237,7 +238,7 @@ make_files(struct instance *i)
 }
 
 static bool
-open_all(struct instance *i, struct exchange *exchanges, uint32_t exchange_count)
+open_all(struct instance *i, const char *postgres, struct exchange *exchanges, uint32_t exchange_count)
 {
 	if (!make_files(i))
 		return false;
@@ -252,14 +253,16 @@ open_all(struct instance *i, struct exchange *exchanges, uint32_t exchange_count
 		snprintf(i->why, sizeof i->why, "no configuration can be written to %s: %s", i->folder, strerror(errno));
 		return false;
 	}
+	if (postgres && !books_open(&i->books, postgres, i->folder, i->kind->readable ? NOBODY : geteuid(), i->why))
+		return false;
 	return start(i) && instance_new_key(i, "customer", "1000", i->client.key) && instance_new_key(i, "poor", "", i->client.poor_key);
 }
 
 bool
-instance_open(struct instance *i, const struct instance_kind *kind, struct exchange *exchanges, uint32_t exchange_count)
+instance_open(struct instance *i, const struct instance_kind *kind, const char *postgres, struct exchange *exchanges, uint32_t exchange_count)
 {
 	*i = (struct instance){.kind = kind};
-	if (open_all(i, exchanges, exchange_count))
+	if (open_all(i, postgres, exchanges, exchange_count))
 		return true;
 	instance_close(i);
 	return false;
@@ -280,17 +283,18 @@ instance_change(struct instance *i)
 void
 instance_stop(struct instance *i)
 {
-	if (i->pid <= 0)
-		return;
-	kill(i->pid, SIGTERM);
-	for (int ms = 0; ms < END_MS && !has_ended(i); ms += 5)
-		pause_ms(5);
+	if (i->pid > 0) {
+		kill(i->pid, SIGTERM);
+		for (int ms = 0; ms < END_MS && !has_ended(i); ms += 5)
+			pause_ms(5);
+	}
 	if (i->pid > 0) {
 		kill(i->pid, SIGKILL);
 		waitpid(i->pid, NULL, 0);
 		i->pid = 0;
 	}
 	guard_holds(i->folder, 0);
+	books_stop(&i->books);
 }
 
 void

@@ -7,6 +7,7 @@
 
 #include "prove/client.h"
 #include "prove/places.h"
+#include "prove/books.h"
 #include "prove/provider.h"
 
 #include <jansson.h>
@@ -19,6 +20,7 @@ struct instance_kind {
 	const char *name, *words;
 	bool tls; /* on both sides */
 	bool readable; /* as a user who may lock no memory: the vault is ordinary memory, and root can search it */
+	bool in_postgres; /* its books, where there is one */
 };
 
 struct instance {
@@ -26,6 +28,7 @@ struct instance {
 	char folder[INSTANCE_PATH_MAX], data[INSTANCE_PATH_MAX + 16];
 	pid_t pid;
 	struct link_certificate certificate;
+	struct books books; /* its books, when its pid is not 0 */
 	struct provider provider;
 	struct client client;
 	uint16_t metrics_port;
@@ -33,11 +36,14 @@ struct instance {
 	char why[INSTANCE_WHY_MAX]; /* of what failed */
 };
 
-/* Started, and answering; exchanges as for provider_open(). False: why says; what was begun is ended. */
-must_check bool instance_open(struct instance *i, const struct instance_kind *kind, struct exchange *exchanges, uint32_t exchange_count);
+/*
+ * Started, and answering; exchanges as for provider_open(). postgres: folder of the programs of the PostgreSQL that has its books; NULL: SQLite has them. False:
+ * why says; what was begun is ended.
+ */
+must_check bool instance_open(struct instance *i, const struct instance_kind *kind, const char *postgres, struct exchange *exchanges, uint32_t exchange_count);
 /* A changed configuration: new edges take over. */
 must_check bool instance_change(struct instance *i);
-/* SIGTERM, and until it has ended. The folder stays. */
+/* SIGTERM, and until it has ended, and behind it its database. The folder stays. */
 void instance_stop(struct instance *i);
 /* Removes the folder as well. */
 void instance_close(struct instance *i);

@@ -54,6 +54,13 @@ look_at_processes(struct prove *p, struct instance *i, const char *when, bool ed
 		if (place.closed && geteuid() == 0)
 			prove_fact(p, i->kind->name, "every process is looked at", false, "root may not read the memory of %s: CAP_SYS_PTRACE is missing", roles[r]);
 	}
+	if (i->books.pid > 0) {
+		place = (struct place){.name = "memory of PostgreSQL"};
+		count = processes_of(i->books.pid, pids);
+		for (unsigned n = 0; n < count; n++)
+			place_process(&s, pids[n], &place);
+		prove_place(p, i->kind->name, when, &place);
+	}
 	prove_findings(p, i->kind->name, when, &s);
 	search_close(&s);
 	return in_edges;
@@ -100,6 +107,25 @@ look_at_folder(struct prove *p, struct instance *i, struct search *s, const char
 	prove_place(p, i->kind->name, "afterwards", &place);
 }
 
+/* Parts of its folder, which is searched as a whole: what is found in them has been told. */
+static void
+look_at_books(struct prove *p, struct instance *i)
+{
+	const struct {
+		const char *name, *folder;
+	} parts[] = {{"PostgreSQL's pages", i->books.pages}, {"PostgreSQL's write-ahead log", i->books.journal}};
+	for (size_t n = 0; n < ARRAY_LEN(parts) && i->books.folder[0] != '\0'; n++) {
+		struct place place = {0};
+		struct search s;
+		snprintf(place.name, sizeof place.name, "%s", parts[n].name);
+		search_open(&s, &p->canaries);
+		place_folder(&s, parts[n].folder, 0, &place);
+		prove_place(p, i->kind->name, "afterwards", &place);
+		prove_fact(p, i->kind->name, "the database of the books is searched", place.things > 0 && place.closed == 0, "%s: %u files, %u closed", parts[n].name, place.things, place.closed);
+		search_close(&s);
+	}
+}
+
 static void
 look_also(struct prove *p, struct instance *i, struct search *s)
 {
@@ -136,6 +162,7 @@ look_at_files(struct prove *p, struct instance *i, const char *when)
 	struct search s;
 	search_open(&s, &p->canaries);
 	look_at_folder(p, i, &s, i->folder, "data, log and working folder");
+	look_at_books(p, i);
 	for (size_t f = 0; f < ARRAY_LEN(folders); f++)
 		look_at_folder(p, i, &s, folders[f], folders[f]);
 	if (temporary && *temporary == '/')

@@ -58,9 +58,9 @@ prove_findings(struct prove *p, const char *instance, const char *when, const st
 /* ---- an instance ---- */
 
 static const struct instance_kind kinds[] = {
-	{"as it is", "as this machine and these limits give it, in clear text", false, false},
-	{"readable, TLS", "with content memory that root can read, TLS on both sides", true, true},
-	{"readable", "with content memory that root can read, in clear text", false, true},
+	{"as it is", "as this machine and these limits give it, in clear text", false, false, false},
+	{"readable, TLS", "with content memory that root can read, TLS on both sides", true, true, true},
+	{"readable", "with content memory that root can read, in clear text", false, true, false},
 };
 
 /* What is in flight lies in edges alone: everywhere else it would be a hit. In memory that can be read it must be found, or the search is blind. */
@@ -115,6 +115,8 @@ go_through(struct traffic *t)
 	const char *name = t->i->kind->name;
 	if (!instance_await(t->i))
 		prove_fact(p, name, "all processes start", false, "not in time");
+	if (t->i->books.pid)
+		prove_control_in_postgres(p, &t->i->books);
 	look_at_lockdown(p, t->i);
 	if (traffic_run(t)) {
 		look_after_traffic(t);
@@ -139,8 +141,9 @@ run_instance(struct prove *p, const struct instance_kind *kind, char why[600])
 	struct instance i;
 	struct traffic t = {.p = p, .i = &i, .cap = traffic_room(p->o)};
 	t.exchanges = calloc(t.cap, sizeof *t.exchanges);
+	const char *postgres = kind->in_postgres || geteuid() != 0 ? p->o->postgres : NULL; /* without root there is but one */
 	prove_step(p, kind->name);
-	if (!t.exchanges || !instance_open(&i, kind, t.exchanges, t.cap)) {
+	if (!t.exchanges || !instance_open(&i, kind, postgres, t.exchanges, t.cap)) {
 		snprintf(why, 600, "%s", t.exchanges ? i.why : "no memory");
 		free(t.exchanges);
 		return false;

@@ -23,6 +23,8 @@ struct prove_options {
 	const char *target, *key, *model, *data_dir;
 	/* Files and folders that are searched besides: a log that lies elsewhere. An array of strings, or NULL. */
 	const json_t *also;
+	/* Folder of PostgreSQL's programs: one private instance keeps its books in one. NULL: none does. */
+	const char *postgres;
 };
 
 /* Member `ok` says whether all was found to be as promised; NULL: it could not be tried, and why says so. */

@@ -27,6 +27,8 @@ void prove_findings(struct prove *p, const char *instance, const char *when, con
 
 /* What is planted is found, in every form, in a file, a name, memory and a pipe. */
 void prove_control(struct prove *p);
+/* The same in pages and write-ahead log of a database: planted by an order to it. */
+void prove_control_in_postgres(struct prove *p, const struct books *g);
 
 /* ---- traffic.c ---- */
 

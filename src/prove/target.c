@@ -4,6 +4,7 @@
 #include "prove/prove_priv.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,25 @@ send_all(struct prove *p, struct instance *i)
 		answered ? "" : ": is the model one of the server's, and has the key money?");
 }
 
+/* Not in the data directory: somebody has to say where. A folder of PostgreSQL's has PG_VERSION in it. */
+static void
+look_whether_books_are_searched(struct prove *p, const struct instance *i)
+{
+	char store[64], path[PATH_MAX];
+	const json_t *also;
+	size_t n;
+	bool searched = false;
+	read_line_of(i->data, "store", store, sizeof store);
+	json_array_foreach((json_t *)(uintptr_t)p->o->also, n, also)
+	{
+		snprintf(path, sizeof path, "%s/PG_VERSION", json_string_value(also));
+		searched = searched || access(path, F_OK) == 0;
+	}
+	if (store[0] != '\0')
+		prove_fact(p, i->kind->name, "the database of the books is searched", searched, "%s",
+			searched ? "its folder is among those asked for" : "they are in PostgreSQL: give its folder (SHOW data_directory) with --also, on the machine that has it");
+}
+
 bool
 target_run(struct prove *p, char why[600])
 {
@@ -117,6 +137,7 @@ target_run(struct prove *p, char why[600])
 		(void)look_at_processes(p, &i, "afterwards", false);
 		if (i.metrics_port)
 			look_at_metrics(p, &i);
+		look_whether_books_are_searched(p, &i);
 		look_at_files(p, &i, "afterwards");
 		SSL_CTX_free(context);
 		return true;

@@ -9,6 +9,7 @@ import { until } from "../harness/until.ts";
 import { world } from "../harness/world.ts";
 
 const isRoot = process.getuid!() === 0;
+const postgres = readdirSync("/usr/lib/postgresql").sort((a, b) => Number(a) - Number(b)).map((version) => `/usr/lib/postgresql/${version}/bin`).at(-1)!;
 
 let folder: string;
 beforeAll(() => {
@@ -32,7 +33,7 @@ describe("lethe prove", () => {
 	let report: Json;
 	beforeAll(() => {
 		page = join(folder, "proof.html");
-		({ status, report } = prove([letheBinary], "--report", page, "--data", folder));
+		({ status, report } = prove([letheBinary], "--report", page, "--data", folder, "--postgres", postgres));
 	}, 180_000);
 
 	test("finds what it plants and nothing else", () => {
@@ -42,7 +43,7 @@ describe("lethe prove", () => {
 		expect(report["grades"]["as it is"]).toBe(letheGives());
 		if (isRoot) expect(report["grades"]["readable, TLS"]).toBe("plain");
 		expect(status).toBe(0);
-		expect(rows(report, "facts").filter((row) => row["instance"] === "control")).toHaveLength(4);
+		expect(rows(report, "facts").filter((row) => row["instance"] === "control")).toHaveLength(6);
 		const soon = rows(report, "facts").filter((row) => String(row["fact"]).startsWith("right behind the last byte"));
 		expect(soon).toHaveLength(isRoot ? 1 : 0);
 		for (const row of soon) expect(row["seen"]).toMatch(/^98 answers, 48 by HTTP\/2/);
@@ -55,6 +56,10 @@ describe("lethe prove", () => {
 		const places = new Set(rows(report, "places").map((row) => row["place"]));
 		for (const role of ["edge", "super", "dialer", "ledger", "scribe"]) expect(places).toContain(`memory of lethe-${role}`);
 		for (const place of ["data, log and working folder", "metrics", "/tmp"]) expect(places).toContain(place);
+		for (const place of ["memory of PostgreSQL", "PostgreSQL's pages", "PostgreSQL's write-ahead log"]) {
+			for (const row of rows(report, "places").filter((row) => row["place"] === place)) expect(row["searched_bytes"], place).toBeGreaterThan(1_000_000);
+			expect(places).toContain(place);
+		}
 		for (const row of rows(report, "places").filter((row) => String(row["place"]).startsWith("memory") && isRoot)) {
 			expect(row["searched_bytes"], `${row["place"]}`).toBeGreaterThan(100_000);
 			expect(row["closed"]).toBe(0);
@@ -143,4 +148,6 @@ test("what --target needs is said", () => {
 	expect(said("--target", "http://127.0.0.1:1").stderr).toMatch(/--key and --model/);
 	expect(said("--target", "http://elsewhere.example:80", "--key", "k", "--model", "m").stderr).toMatch(/on this machine/);
 	expect(said("--target", "http://127.0.0.1:1", "--key", "k", "--model", "m", "--data", folder).stderr).toMatch(/--data/);
+	const without = said("--quick", "--postgres", folder);
+	expect([without.status, without.stderr]).toEqual([3, expect.stringContaining("give the folder of PostgreSQL's programs")]);
 });
