@@ -119,12 +119,13 @@ release(struct generation *g)
 	shared_close_catalogue(&g->memory);
 	if (g->tls != g->plan->tls)
 		tls_files_free(&g->tls);
+	tls_files_free(&g->tls_next);
 	if (g->plan->drop)
 		g->plan->drop((struct supervisor_plan *)g->plan);
 	g->plan = NULL;
 	g->tls = NULL;
 	g->foreign = false;
-	g->keys_awaited = 0;
+	g->keys_awaited = g->keys_tried = 0;
 	g->state = GENERATION_FREE;
 	supervisor_report(s, EVENT_RETIRED, NUMBERS(index_of(g)));
 	reload_go_on(s);

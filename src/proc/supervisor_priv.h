@@ -46,7 +46,9 @@ struct generation {
 	enum generation_state state;
 	const struct supervisor_plan *plan;
 	struct tls_files *tls; /* in force; the plan's, or what was read since */
-	uint32_t keys_awaited; /* renewals whose keys the signer does not hold yet: the edges have the certificates before */
+	struct tls_files *tls_next; /* read, and its keys not yet held by the signer: in force when they are. NULL: nothing is on its way */
+	uint32_t keys_awaited; /* answers that the signer owes about keys that it was handed */
+	uint32_t keys_tried; /* signers that were handed those of tls_next */
 	struct shared_catalogue memory;
 	int listen_fd[HANDOVER_LISTENERS_MAX]; /* -1: none; those of one address are the same in all generations */
 	struct timer limit; /* how long the state may last */

@@ -1,5 +1,6 @@
 #include "proc/tls_hand.h"
 
+#include <signal.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -133,33 +134,52 @@ renew_edges(struct generation *g)
 	}
 }
 
-/* First the keys, and when they are held the certificates: an edge never shows one that nobody can sign for. A signer that is away gets them at its start. */
 static void
-renew_all(struct generation *g)
+put_in_force(struct generation *g)
 {
-	struct child *signer = signer_of(g);
-	if (!signer || !child_is_wanted(signer)) {
-		renew_edges(g);
+	if (g->tls != g->plan->tls)
+		tls_files_free(&g->tls);
+	g->tls = g->tls_next;
+	g->tls_next = NULL;
+	renew_edges(g);
+}
+
+/* One that starts is handed what is in force, and these when it is ready. One that does not take them whole starts anew. */
+static void
+hand_keys(struct generation *g, struct child *signer)
+{
+	enum { TRIES = 2 };
+	struct message_plain m = MESSAGE_INIT(KEYS_RENEWED, message_plain);
+	if (signer->state != CHILD_UP)
 		return;
-	}
-	g->keys_awaited++;
-	if (signer->pid > 0 && send_files(signer, g->tls))
-		child_tell(signer, MESSAGE_KEYS_RENEWED);
+	if (g->keys_tried++ == TRIES) {
+		reload_note(g->s, "certificates are not renewed: ", "signers end over their keys");
+		tls_files_free(&g->tls_next);
+	} else if (send_files(signer, g->tls_next) && port_send(&signer->port, &m, sizeof m, -1) == IPC_OK)
+		g->keys_awaited++;
+	else
+		kill(signer->pid, SIGKILL);
 }
 
 void
 tls_keys_held(struct child *signer, const struct message_held *m)
 {
 	struct generation *g = signer->own;
-	if (g->keys_awaited > 0 && --g->keys_awaited == 0 && !m->refused)
-		renew_edges(g);
+	if (g->keys_awaited == 0 || --g->keys_awaited > 0 || !g->tls_next)
+		return;
+	if (m->refused) /* what it had stays in force, for its successors too */
+		tls_files_free(&g->tls_next);
+	else
+		put_in_force(g);
 }
 
 void
 tls_signer_ready(struct child *signer)
 {
-	if (signer->own->keys_awaited > 0)
-		renew_edges(signer->own);
+	struct generation *g = signer->own;
+	g->keys_awaited = 0;
+	if (g->tls_next)
+		hand_keys(g, signer);
 }
 
 bool
@@ -183,9 +203,14 @@ tls_renew(struct supervisor *s)
 	struct tls_files *fresh = read_again(s);
 	if (!fresh)
 		return false;
-	if (g->tls != g->plan->tls)
-		tls_files_free(&g->tls);
-	g->tls = fresh;
-	renew_all(g);
+	tls_files_free(&g->tls_next);
+	g->tls_next = fresh;
+	g->keys_tried = 0;
+	/* First the keys, and when they are held the certificates: an edge never shows one that nobody can sign for. */
+	struct child *signer = signer_of(g);
+	if (signer && child_is_wanted(signer))
+		hand_keys(g, signer);
+	else
+		put_in_force(g);
 	return true;
 }

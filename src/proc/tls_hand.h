@@ -13,7 +13,7 @@ bool child_is_wanted(const struct child *c);
 void tls_begin(struct supervisor *s, const struct supervisor_plan *plan);
 /* To an edge or a signer that starts, before its GO. */
 must_check bool tls_hand_over(struct child *c);
-/* The signer holds what it was handed, or has started with it: now the edges get the certificates. */
+/* The signer holds what it was handed: now the edges get the certificates. One that has started is handed what is on its way. */
 void tls_keys_held(struct child *signer, const struct message_held *m);
 void tls_signer_ready(struct child *signer);
 /* SIGHUP: what has changed on disk is handed to all that serve. False: it can't be used, and is told. */

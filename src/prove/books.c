@@ -106,10 +106,9 @@ read_end(const struct books *g, char *ret, size_t cap)
 }
 
 bool
-books_open(struct books *g, const char *programs, const char *below, uid_t user, char why[BOOKS_WHY_MAX])
+books_can_be(const char *programs, char why[BOOKS_WHY_MAX])
 {
 	static const char *const wanted[] = {"initdb", "postgres", "pg_isready", "psql"};
-	*g = (struct books){.programs = programs, .user = user};
 	for (size_t n = 0; n < ARRAY_LEN(wanted); n++) {
 		char path[BOOKS_PATH_MAX];
 		snprintf(path, sizeof path, "%s/%s", programs, wanted[n]);
@@ -118,6 +117,13 @@ books_open(struct books *g, const char *programs, const char *below, uid_t user,
 		snprintf(why, BOOKS_WHY_MAX, "%.400s: %s – give the folder of PostgreSQL's programs, for example /usr/lib/postgresql/15/bin", path, strerror(errno));
 		return false;
 	}
+	return true;
+}
+
+bool
+books_open(struct books *g, const char *programs, const char *below, uid_t user, char why[BOOKS_WHY_MAX])
+{
+	*g = (struct books){.programs = programs, .user = user};
 	if (make_folder(g, below) && make_books(g) && start(g))
 		return true;
 	size_t len = (size_t)snprintf(why, BOOKS_WHY_MAX, "PostgreSQL does not start: ");

@@ -20,6 +20,8 @@ struct books {
 	pid_t pid;
 };
 
+/* Are they there? False: why says which is not, and what to do. */
+must_check bool books_can_be(const char *programs, char why[BOOKS_WHY_MAX]);
 /* In a folder below this one, which user may enter. False: why says what to do; what was begun is ended. */
 must_check bool books_open(struct books *g, const char *programs, const char *below, uid_t user, char why[BOOKS_WHY_MAX]);
 /* As `lethe serve --store` wants it. */

@@ -67,6 +67,21 @@ nest_deep(const struct exchange *x, struct request *r)
 }
 
 static void
+add_lines(struct request *r, const char *lines)
+{
+	size_t len = strlen(r->more);
+	snprintf(r->more + len, sizeof r->more - len, "%s", lines);
+}
+
+/* Who keeps a file, and whose words errors are in, the header decides: files go to both. */
+static bool
+is_anthropic(const struct exchange *x)
+{
+	const char *path = prove_forms[x->endpoint].path;
+	return strncmp(path, "/v1/messages", 12) == 0 || (strncmp(path, "/v1/files", 9) == 0 && x->endpoint != PROVE_BATCH_FILE);
+}
+
+static void
 compress_body(struct request *r)
 {
 	char packed[SENT_MAX];
@@ -77,7 +92,7 @@ compress_body(struct request *r)
 	deflateEnd(&z);
 	memcpy(r->body, packed, z.total_out);
 	r->body_len = z.total_out;
-	snprintf(r->more, sizeof r->more, "content-encoding: gzip\r\n");
+	add_lines(r, "content-encoding: gzip\r\n");
 }
 
 static void
@@ -96,8 +111,10 @@ static void
 put_marks_into_headers(const struct exchange *x, struct request *r)
 {
 	char mark[CANARY_BYTES + 1];
+	char lines[sizeof r->more];
 	plain_mark(x, mark);
-	snprintf(r->more, sizeof r->more, "x-note: %s\r\nuser-agent: %s\r\ncookie: prompt=%s\r\nopenai-organization: %s\r\n", x->asked, mark, mark, mark);
+	snprintf(lines, sizeof lines, "x-note: %s\r\nuser-agent: %s\r\ncookie: prompt=%s\r\nopenai-organization: %s\r\n", x->asked, mark, mark, mark);
+	add_lines(r, lines);
 }
 
 /* Models of the private instance have one letter. */
@@ -117,20 +134,19 @@ name_model(const struct client *c, const struct exchange *x, struct request *r)
 	r->body_len = (size_t)(at - r->body) + (size_t)snprintf(at, sizeof r->body - (size_t)(at - r->body), "%.120s%s", c->model, rest);
 }
 
-/* The path of its form, with the names in it that an earlier answer told. */
-static void
-put_path(const struct client *c, const struct exchange *x, struct request *r)
+/* With the names in it that earlier answers told. */
+static size_t
+put_names(const struct client *c, const char *text, char *ret, size_t cap)
 {
 	const struct {
 		const char *word, *name;
-	} names[] = {{"{file}", c->file}, {"{request}", c->request}};
-	const char *path = prove_forms[x->endpoint].path;
-	snprintf(r->path, sizeof r->path, "%s", path);
+	} names[] = {{"{file}", c->file}, {"{request}", c->request}, {"{batch_file}", c->batch_file}, {"{batch}", c->batch}, {"{messages_batch}", c->messages_batch}, {"{response}", c->response}};
 	for (size_t n = 0; n < ARRAY_LEN(names); n++) {
-		const char *at = strstr(path, names[n].word);
+		const char *at = strstr(text, names[n].word);
 		if (at)
-			snprintf(r->path, sizeof r->path, "%.*s%s%s", (int)(at - path), path, names[n].name, at + strlen(names[n].word));
+			return (size_t)snprintf(ret, cap, "%.*s%s%s", (int)(at - text), text, names[n].name, at + strlen(names[n].word));
 	}
+	return (size_t)snprintf(ret, cap, "%s", text);
 }
 
 static void
@@ -138,8 +154,12 @@ put_together(const struct client *c, const struct exchange *x, struct request *r
 {
 	*r = (struct request){0};
 	snprintf(r->key, sizeof r->key, "%s", x->way->client == CLIENT_POOR ? c->poor_key : c->key);
-	put_path(c, x, r);
-	r->body_len = exchange_request(x, r->body, sizeof r->body);
+	char asked[BODY_MAX];
+	if (is_anthropic(x))
+		add_lines(r, "anthropic-version: 2023-06-01\r\n");
+	(void)put_names(c, prove_forms[x->endpoint].path, r->path, sizeof r->path);
+	(void)exchange_request(x, asked, sizeof asked);
+	r->body_len = put_names(c, asked, r->body, sizeof r->body);
 	if (c->model)
 		name_model(c, x, r);
 	switch (x->way->client) {
@@ -211,7 +231,7 @@ write_head(const struct exchange *x, const struct request *r, uint32_t number, c
 	if (bytes)
 		snprintf(length, sizeof length, "content-length: %zu\r\n", bytes);
 	int n = snprintf(ret, cap, "%s %s HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: %s\r\n"
-							   "anthropic-version: 2023-06-01\r\nauthorization: Bearer %.120s\r\n" PROVE_HEADER ": %u\r\n%s%s\r\n",
+							   "authorization: Bearer %.120s\r\n" PROVE_HEADER ": %u\r\n%s%s\r\n",
 		prove_forms[x->endpoint].method, r->path, prove_content_type(x->endpoint), r->key, number, r->more, x->way->client == CLIENT_ASKS_IN_PIECES ? "transfer-encoding: chunked\r\n" : length);
 	assert(n > 0 && (size_t)n < cap);
 	return (size_t)n;
@@ -278,6 +298,7 @@ bool
 client_begin(const struct client *c, struct exchange *x, uint32_t number, struct link *l)
 {
 	bool h2 = by_h2(c, x, number);
+	atomic_store(&x->number, number);
 	struct request *r = malloc(sizeof *r);
 	assert(r);
 	put_together(c, x, r);
@@ -408,8 +429,8 @@ name_between(const char *answer, const char *before, const char *behind, char re
 }
 
 /* By HTTP/1.1, whose head comes as text. */
-static bool
-learn(const struct client *c, struct exchange *x, uint32_t number, const char *before, const char *behind, char ret[PROVE_ID_MAX])
+bool
+client_learn_name(const struct client *c, struct exchange *x, uint32_t number, const char *before, char ret[PROVE_ID_MAX])
 {
 	struct client plain = *c;
 	struct link l;
@@ -422,13 +443,7 @@ learn(const struct client *c, struct exchange *x, uint32_t number, const char *b
 		len += n;
 	answer[len] = '\0';
 	link_close(&l);
-	return name_between(answer, before, behind, ret);
-}
-
-bool
-client_learn_names(struct client *c, struct exchange *file, uint32_t file_number, struct exchange *request, uint32_t request_number)
-{
-	return learn(c, file, file_number, "\"id\":\"", "\"", c->file) && learn(c, request, request_number, "x-request-id: ", "\r", c->request);
+	return name_between(answer, before, "\"\r", ret);
 }
 
 size_t

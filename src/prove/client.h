@@ -7,7 +7,7 @@
 #include "prove/exchange.h"
 
 enum { PROVE_KEY_MAX = 128,
-	PROVE_ID_MAX = 160,
+	PROVE_ID_MAX = 260,
 	PROVE_BODY_LIMIT = 1 << 20 /* limits.body_bytes of the private instance */ };
 
 struct client {
@@ -16,7 +16,7 @@ struct client {
 	char key[PROVE_KEY_MAX], poor_key[PROVE_KEY_MAX];
 	bool h2; /* every other exchange that can goes over HTTP/2: over TLS by ALPN, in clear text at once */
 	bool h2_alone; /* each that can */
-	char file[PROVE_ID_MAX], request[PROVE_ID_MAX]; /* what stands in paths for {file} and {request} */
+	char file[PROVE_ID_MAX], request[PROVE_ID_MAX], batch_file[PROVE_ID_MAX], batch[PROVE_ID_MAX], messages_batch[PROVE_ID_MAX], response[PROVE_ID_MAX]; /* for {file} and so on */
 	const char *model; /* asked in place of the private instance's; NULL: that */
 };
 
@@ -31,8 +31,8 @@ struct outcome {
 must_check bool client_begin(const struct client *c, struct exchange *x, uint32_t number, struct link *l);
 /* Until it has ended; closes the link. */
 struct outcome client_end(struct exchange *x, struct link *l);
-/* A file that is kept at the provider, and a request that is booked, for paths that name one. */
-must_check bool client_learn_names(struct client *c, struct exchange *file, uint32_t file_number, struct exchange *request, uint32_t request_number);
+/* What stands in the answer of an exchange behind these words, as an id. */
+must_check bool client_learn_name(const struct client *c, struct exchange *x, uint32_t number, const char *before, char ret[PROVE_ID_MAX]);
 /* Until the provider has the whole request. */
 void client_wait_until_seen(const struct exchange *x);
 /* Until the first marked words of the answer are here. */

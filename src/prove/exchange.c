@@ -14,17 +14,22 @@ const struct prove_way prove_way_running = {"running", CLIENT_ASKS, PROVIDER_GOE
 const struct prove_way prove_way_waiting = {"waiting", CLIENT_GONE_WAITING, PROVIDER_SILENT};
 
 const struct prove_form prove_forms[PROVE_ENDPOINT_COUNT] = {
-#define X(name, words, method, path, how, all) {words, #method, path, ANSWERED_##how == ANSWERED_STREAM, ANSWERED_##how == ANSWERED_DUPLEX, ANSWERED_##how == ANSWERED_HERE, all},
+#define X(name, words, method, path, how, all) {words, #method, path, ANSWERED_##how == ANSWERED_STREAM || ANSWERED_##how == ANSWERED_LONELY, ANSWERED_##how == ANSWERED_LONELY, ANSWERED_##how == ANSWERED_DUPLEX, ANSWERED_##how == ANSWERED_HERE, all},
 	PROVE_ENDPOINTS(X)
 #undef X
 };
 
 #define CHAT_USAGE "\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":9,\"total_tokens\":18}"
 #define CHAT_CHUNK "data: {\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"c\","
-#define RESPONSE "{\"id\":\"resp_1\",\"object\":\"response\",\"created_at\":1,\"status\":\"completed\",\"model\":\"r\",\"output\":[{\"id\":\"i\"," \
-				 "\"type\":\"message\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\",\"text\":\"%s\"," \
-				 "\"annotations\":[]}]}],\"usage\":{\"input_tokens\":9,\"input_tokens_details\":{\"cached_tokens\":0},\"output_tokens\":9," \
-				 "\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":18}}"
+#define RESPONSE_OF(id, more) "{\"id\":\"" id "\",\"object\":\"response\"," more "\"created_at\":1,\"status\":\"completed\",\"model\":\"r\",\"output\":[{\"id\":\"i\"," \
+							  "\"type\":\"message\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\",\"text\":\"%s\"," \
+							  "\"annotations\":[]}]}],\"usage\":{\"input_tokens\":9,\"input_tokens_details\":{\"cached_tokens\":0},\"output_tokens\":9," \
+							  "\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":18}}"
+#define RESPONSE RESPONSE_OF("resp_1", "")
+/* {number}: of its exchange (number_ids()). */
+#define KEPT_ID "resp_prove{number}"
+#define KEPT RESPONSE_OF(KEPT_ID, "\"store\":true,")
+#define BACKGROUND RESPONSE_OF(KEPT_ID, "\"background\":true,\"store\":true,")
 #define MESSAGE_HEAD "\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\","
 #define GEMINI_USAGE "\"usageMetadata\":{\"promptTokenCount\":9,\"candidatesTokenCount\":9,\"totalTokenCount\":18},"
 
@@ -39,6 +44,8 @@ struct texts {
 #define ASK_MESSAGES(model, more) "{\"model\":\"" model "\",\"max_tokens\":99," more "\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}"
 #define ASK_GEMINI "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"%s\"}]}]}"
 #define STREAM "\"stream\":true,"
+#define STORE "\"store\":true,"
+#define IN_BACKGROUND STORE "\"background\":true,"
 
 /* What a provider of each language says: whole; and how a stream begins, goes on and ends. */
 #define SAY_CHAT \
@@ -52,6 +59,22 @@ struct texts {
 		"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"item_id\":\"i\",\"output_index\":0," \
 		"\"content_index\":0,\"delta\":\"%s\"}\n\n", \
 		"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":" RESPONSE "}\n\n"
+#define SAY_STORED(response, more) \
+	response, \
+		"event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"" KEPT_ID "\",\"object\":\"response\"," more \
+		"\"status\":\"in_progress\",\"model\":\"r\",\"output\":[],\"usage\":null}}\n\n", \
+		"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":1,\"item_id\":\"i\",\"output_index\":0," \
+		"\"content_index\":0,\"delta\":\"%s\"}\n\n", \
+		"event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":2,\"response\":" response "}\n\n"
+#define SAY_BATCH \
+	"{\"id\":\"batch_prove{number}\",\"object\":\"batch\",\"endpoint\":\"/v1/chat/completions\",\"errors\":null,\"input_file_id\":\"file-prove1\"," \
+	"\"completion_window\":\"24h\",\"status\":\"completed\",\"output_file_id\":\"file-prove1\",\"error_file_id\":null,\"created_at\":1," \
+	"\"request_counts\":{\"total\":1,\"completed\":1,\"failed\":0},\"usage\":{\"input_tokens\":9,\"input_tokens_details\":{\"cached_tokens\":0}," \
+	"\"output_tokens\":9,\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":18},\"metadata\":{\"note\":\"%s\"}}"
+#define SAY_MESSAGES_BATCH \
+	"{\"id\":\"msgbatch_prove{number}\",\"type\":\"message_batch\",\"processing_status\":\"ended\",\"request_counts\":{\"processing\":0,\"succeeded\":1," \
+	"\"errored\":0,\"canceled\":0,\"expired\":0},\"created_at\":\"2026-01-01T00:00:00Z\",\"expires_at\":\"2026-01-02T00:00:00Z\",\"ended_at\":\"2026-01-01T00:01:00Z\"," \
+	"\"results_url\":\"http://127.0.0.1/v1/messages/batches/msgbatch_prove{number}/results\",\"note\":\"%s\"}"
 #define SAY_MESSAGES \
 	"{" MESSAGE_HEAD "\"content\":[{\"type\":\"text\",\"text\":\"%s\"}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null," \
 	"\"usage\":{\"input_tokens\":9,\"output_tokens\":9}}", \
@@ -135,6 +158,28 @@ static const struct texts texts[PROVE_ENDPOINT_COUNT] = {
 	[PROVE_FILE] = {NULL, "{\"id\":\"file-prove1\",\"object\":\"file\",\"bytes\":9,\"created_at\":1,\"filename\":\"%s\",\"purpose\":\"user_data\"}"},
 	[PROVE_FILE_CONTENT] = {NULL, "what was kept: %s"},
 	[PROVE_FILE_DELETED] = {NULL, "{\"id\":\"file-prove1\",\"object\":\"file\",\"deleted\":true,\"note\":\"%s\"}"},
+	[PROVE_KEPT] = {ASK_RESPONSES("k", STORE), SAY_STORED(KEPT, STORE)},
+	[PROVE_KEPT_STREAM] = {ASK_RESPONSES("k", STORE STREAM), SAY_STORED(KEPT, STORE)},
+	[PROVE_BACKGROUND] = {ASK_RESPONSES("k", IN_BACKGROUND), SAY_STORED(BACKGROUND, IN_BACKGROUND)},
+	[PROVE_BACKGROUND_STREAM] = {ASK_RESPONSES("k", IN_BACKGROUND STREAM), SAY_STORED(BACKGROUND, IN_BACKGROUND)},
+	[PROVE_KEPT_ONE] = {NULL, KEPT},
+	[PROVE_KEPT_ITEMS] = {NULL, "{\"object\":\"list\",\"data\":[{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"%s\"}]}],"
+								"\"first_id\":\"msg_1\",\"last_id\":\"msg_1\",\"has_more\":false}"},
+	[PROVE_KEPT_CANCELLED] = {NULL, KEPT},
+	[PROVE_KEPT_DELETED] = {NULL, "{\"id\":\"" KEPT_ID "\",\"object\":\"response\",\"deleted\":true,\"note\":\"%s\"}"},
+	[PROVE_BATCH_FILE] = {PART("purpose") "batch\r\n" PART("file\"; filename=\"a.jsonl") "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":" ASK_CHAT("c", "\"max_tokens\":9,") "}\r\n--" BOUNDARY "--",
+		"{\"id\":\"file-prove{number}\",\"object\":\"file\",\"bytes\":9,\"created_at\":1,\"filename\":\"%s\",\"purpose\":\"batch\"}"},
+	[PROVE_BATCH] = {"{\"input_file_id\":\"{batch_file}\",\"endpoint\":\"/v1/chat/completions\",\"completion_window\":\"24h\",\"metadata\":{\"note\":\"%s\"}}", SAY_BATCH},
+	[PROVE_BATCH_ONE] = {NULL, SAY_BATCH},
+	[PROVE_BATCH_CANCELLED] = {NULL, SAY_BATCH},
+	[PROVE_BATCH_LIST] = {NULL, SAY_BATCH},
+	[PROVE_MESSAGES_BATCH] = {"{\"requests\":[{\"custom_id\":\"a\",\"params\":" ASK_MESSAGES("m", "") "}]}", SAY_MESSAGES_BATCH},
+	[PROVE_MESSAGES_BATCH_ONE] = {NULL, SAY_MESSAGES_BATCH},
+	[PROVE_MESSAGES_BATCH_RESULTS] = {NULL, "{\"custom_id\":\"a\",\"result\":{\"type\":\"succeeded\",\"message\":{" MESSAGE_HEAD "\"content\":[{\"type\":\"text\",\"text\":\"%s\"}],"
+											"\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_tokens\":9,\"output_tokens\":9}}}}\n"},
+	[PROVE_MESSAGES_BATCH_CANCELLED] = {NULL, SAY_MESSAGES_BATCH},
+	[PROVE_MESSAGES_BATCH_DELETED] = {NULL, "{\"id\":\"msgbatch_prove{number}\",\"type\":\"message_batch_deleted\",\"note\":\"%s\"}"},
+	[PROVE_MESSAGES_BATCH_LIST] = {NULL, SAY_MESSAGES_BATCH},
 	[PROVE_QUOTE] = {ASK_CHAT("c", ""), NULL},
 };
 
@@ -168,6 +213,24 @@ prove_way_fits(enum prove_endpoint endpoint, const struct prove_way *way)
 	if (prove_forms[endpoint].here && way->provider != PROVIDER_ANSWERS)
 		return false;
 	return texts[endpoint].request || (!wants_body(way->client) && way->provider != PROVIDER_EARLY);
+}
+
+bool
+prove_stays(enum prove_endpoint endpoint)
+{
+	switch (endpoint) {
+	case PROVE_FILES:
+	case PROVE_KEPT:
+	case PROVE_KEPT_STREAM:
+	case PROVE_BACKGROUND:
+	case PROVE_BACKGROUND_STREAM:
+	case PROVE_BATCH_FILE:
+	case PROVE_BATCH:
+	case PROVE_MESSAGES_BATCH:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* Each form has a mark of its own, so that a hit says in which form it left. */
@@ -211,6 +274,18 @@ fill(const char *text, const char *words, char *ret, size_t cap)
 	return (size_t)n;
 }
 
+/* Ids of the provider's name the exchange that made them; in as many bytes. */
+static size_t
+number_ids(const struct exchange *x, char *text, size_t len)
+{
+	static const char word[] = "{number}";
+	char digits[sizeof word];
+	snprintf(digits, sizeof digits, "%08u", atomic_load(&x->number) % 100000000);
+	for (char *at = text; (at = strstr(at, word));)
+		memcpy(at, digits, sizeof word - 1);
+	return len;
+}
+
 size_t
 exchange_request(const struct exchange *x, char *ret, size_t cap)
 {
@@ -218,15 +293,21 @@ exchange_request(const struct exchange *x, char *ret, size_t cap)
 }
 
 size_t
+exchange_answer_as(const struct exchange *x, enum prove_endpoint endpoint, char *ret, size_t cap)
+{
+	return number_ids(x, ret, fill(texts[endpoint].answer, x->answered, ret, cap));
+}
+
+size_t
 exchange_answer(const struct exchange *x, char *ret, size_t cap)
 {
-	return fill(texts[x->endpoint].answer, x->answered, ret, cap);
+	return exchange_answer_as(x, x->endpoint, ret, cap);
 }
 
 size_t
 exchange_stream_begin(const struct exchange *x, char *ret, size_t cap)
 {
-	return fill(texts[x->endpoint].begin, x->answered, ret, cap);
+	return number_ids(x, ret, fill(texts[x->endpoint].begin, x->answered, ret, cap));
 }
 
 size_t
@@ -238,5 +319,5 @@ exchange_stream_piece(const struct exchange *x, char *ret, size_t cap)
 size_t
 exchange_stream_end(const struct exchange *x, char *ret, size_t cap)
 {
-	return fill(texts[x->endpoint].end, x->answered, ret, cap);
+	return number_ids(x, ret, fill(texts[x->endpoint].end, x->answered, ret, cap));
 }

@@ -12,7 +12,8 @@
 
 /*
  * X(NAME, words, method, path, how it is answered, ends in all ways)
- * In a path {file} and {request} stand for what an earlier answer named. Answered: whole as a stream of events or as a WebSocket by the provider, or by Lethe itself.
+ * In a path, and in what is asked, {file}, {request}, {batch} and so on stand for what an earlier answer named. Answered: whole, as a stream of events or as a WebSocket
+ * by the provider, or by Lethe itself. LONELY: a stream that is never left running, since Lethe would look after what runs in the background at a time of its own.
  */
 #define PROVE_ENDPOINTS(X) \
 	X(CHAT, "chat.completions", POST, "/v1/chat/completions", WHOLE, true) \
@@ -60,6 +61,25 @@
 	X(FILE, "files, one", GET, "/v1/files/{file}", WHOLE, false) \
 	X(FILE_CONTENT, "files, the content of one", GET, "/v1/files/{file}/content", WHOLE, true) \
 	X(FILE_DELETED, "files, one deleted", DELETE, "/v1/files/{file}", WHOLE, false) \
+	X(KEPT, "responses, kept", POST, "/v1/responses", WHOLE, true) \
+	X(KEPT_STREAM, "responses, kept, streamed", POST, "/v1/responses", STREAM, true) \
+	X(BACKGROUND, "responses, in the background", POST, "/v1/responses", WHOLE, false) \
+	X(BACKGROUND_STREAM, "responses, in the background, streamed", POST, "/v1/responses", LONELY, false) \
+	X(KEPT_ONE, "responses, one", GET, "/v1/responses/{response}", WHOLE, false) \
+	X(KEPT_ITEMS, "responses, what was asked in one", GET, "/v1/responses/{response}/input_items", WHOLE, false) \
+	X(KEPT_CANCELLED, "responses, one cancelled", POST, "/v1/responses/{response}/cancel", WHOLE, false) \
+	X(KEPT_DELETED, "responses, one deleted", DELETE, "/v1/responses/{response}", WHOLE, false) \
+	X(BATCH_FILE, "files, requests of a batch", POST, "/v1/files", WHOLE, true) \
+	X(BATCH, "batches", POST, "/v1/batches", WHOLE, true) \
+	X(BATCH_ONE, "batches, one", GET, "/v1/batches/{batch}", WHOLE, false) \
+	X(BATCH_CANCELLED, "batches, one cancelled", POST, "/v1/batches/{batch}/cancel", WHOLE, false) \
+	X(BATCH_LIST, "batches, a list", GET, "/v1/batches", WHOLE, false) \
+	X(MESSAGES_BATCH, "messages.batches", POST, "/v1/messages/batches", WHOLE, true) \
+	X(MESSAGES_BATCH_ONE, "messages.batches, one", GET, "/v1/messages/batches/{messages_batch}", WHOLE, false) \
+	X(MESSAGES_BATCH_RESULTS, "messages.batches, results of one", GET, "/v1/messages/batches/{messages_batch}/results", WHOLE, false) \
+	X(MESSAGES_BATCH_CANCELLED, "messages.batches, one cancelled", POST, "/v1/messages/batches/{messages_batch}/cancel", WHOLE, false) \
+	X(MESSAGES_BATCH_DELETED, "messages.batches, one deleted", DELETE, "/v1/messages/batches/{messages_batch}", WHOLE, false) \
+	X(MESSAGES_BATCH_LIST, "messages.batches, a list", GET, "/v1/messages/batches", WHOLE, false) \
 	X(QUOTE, "quote", POST, "/v1/quote", HERE, true) \
 	X(KEY, "key", GET, "/v1/key", HERE, false) \
 	X(RECEIPT, "receipts", GET, "/v1/receipts/{request}", HERE, false) \
@@ -67,6 +87,7 @@
 
 enum prove_answered { ANSWERED_WHOLE,
 	ANSWERED_STREAM,
+	ANSWERED_LONELY,
 	ANSWERED_DUPLEX,
 	ANSWERED_HERE };
 
@@ -169,13 +190,15 @@ extern const struct prove_way prove_way_running, prove_way_waiting;
 
 struct prove_form {
 	const char *words, *method, *path;
-	bool streams, duplex, here, in_all_ways;
+	bool streams, lonely, duplex, here, in_all_ways;
 };
 extern const struct prove_form prove_forms[PROVE_ENDPOINT_COUNT];
 
 const char *prove_content_type(enum prove_endpoint endpoint);
 /* Whether there is anything to do in that way: a request without a body can't end in it, and where no provider is asked none can be silent. */
 bool prove_way_fits(enum prove_endpoint endpoint, const struct prove_way *way);
+/* It leaves something at the provider, or goes on there. */
+bool prove_stays(enum prove_endpoint endpoint);
 
 enum { TEXT_MAX = 1200 };
 
@@ -184,6 +207,7 @@ struct exchange {
 	const struct prove_way *way;
 	char asked[TEXT_MAX], answered[TEXT_MAX]; /* marks in every form that text can have, fit for the inside of a JSON string */
 	char answered_mark[CANARY_BYTES + 1]; /* the one that is there as it is */
+	_Atomic uint32_t number; /* its own, or of the exchange that made what it names: stands in ids of the provider's */
 	_Atomic uint32_t seen; /* by the provider: its body is complete */
 };
 
@@ -194,6 +218,8 @@ enum { BODY_MAX = 4096 };
 /* Text written into a request's body, an answer, a piece of a stream. Each returns its length. */
 size_t exchange_request(const struct exchange *x, char *ret, size_t cap);
 size_t exchange_answer(const struct exchange *x, char *ret, size_t cap);
+/* What was made of an exchange: its words, as that endpoint answers. */
+size_t exchange_answer_as(const struct exchange *x, enum prove_endpoint endpoint, char *ret, size_t cap);
 size_t exchange_stream_begin(const struct exchange *x, char *ret, size_t cap);
 size_t exchange_stream_piece(const struct exchange *x, char *ret, size_t cap);
 size_t exchange_stream_end(const struct exchange *x, char *ret, size_t cap);

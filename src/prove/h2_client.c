@@ -83,8 +83,8 @@ submit(struct link *l, const struct h2_request *r)
 	char key[256] = "Bearer ";
 	strncat(key, r->key, sizeof key - 8);
 	nghttp2_nv fields[FIELDS_MAX] = {FIELD(":method", r->method), FIELD(":scheme", l->ssl ? "https" : "http"), FIELD(":authority", "127.0.0.1"), FIELD(":path", r->path),
-		FIELD("content-type", r->type), FIELD("anthropic-version", "2023-06-01"), FIELD("authorization", key), FIELD(PROVE_HEADER, r->number)};
-	size_t count = add_lines(r->more, fields, 8);
+		FIELD("content-type", r->type), FIELD("authorization", key), FIELD(PROVE_HEADER, r->number)};
+	size_t count = add_lines(r->more, fields, 7);
 	const nghttp2_data_provider body = {{.ptr = l->h2}, give_body};
 	return nghttp2_submit_settings(l->h2->session, NGHTTP2_FLAG_NONE, NULL, 0) == 0 && nghttp2_submit_request(l->h2->session, NULL, fields, count, r->body_len ? &body : NULL, NULL) > 0;
 }

@@ -56,6 +56,15 @@ provider_json(const struct instance *i, const char *name, const char *dialect, c
 	return p;
 }
 
+/* It keeps answers, and lets them run in the background. */
+static json_t *
+keeper_json(const struct instance *i)
+{
+	json_t *p = provider_json(i, "keeper", "openai", "/v1");
+	json_object_set_new(p, "store", json_true());
+	return p;
+}
+
 static json_t *
 model_json(const char *id, const char *provider)
 {
@@ -97,11 +106,11 @@ write_config(const struct instance *i)
 	snprintf(drain, sizeof drain, "%ums", 1000 + i->version);
 	snprintf(path, sizeof path, "%s/lethe.yaml", i->folder);
 	snprintf(log, sizeof log, "%s/lethe.log", i->folder);
-	json_t *c = json_pack("{s:i, s:{s:s, s:s}, s:{s:s}, s:{s:i, s:i}, s:{s:s, s:s, s:s, s:s, s:s}, s:[o,o,o,o], s:[o,o,o,o,o,o]}", "edges", INSTANCE_EDGES, "log", "file", log,
+	json_t *c = json_pack("{s:i, s:{s:s, s:s}, s:{s:s}, s:{s:i, s:i}, s:{s:s, s:s, s:s, s:s, s:s}, s:[o,o,o,o,o], s:[o,o,o,o,o,o,o]}", "edges", INSTANCE_EDGES, "log", "file", log,
 		"level", "info", "metrics", "listen", "127.0.0.1:0", "limits", "body_bytes", PROVE_BODY_LIMIT, "websocket_message_bytes", PROVE_BODY_LIMIT, "timeouts", "first_byte", "4s", "between_bytes", "2s",
-		"drain", drain, "websocket_idle", "2s", "websocket_close", "1s", "providers", provider_json(i, "openai", "openai", "/v1"), provider_json(i, "second", "openai", "/v1"), provider_json(i, "anthropic", "anthropic", "/v1"),
+		"drain", drain, "websocket_idle", "2s", "websocket_close", "1s", "providers", provider_json(i, "openai", "openai", "/v1"), provider_json(i, "second", "openai", "/v1"), provider_json(i, "anthropic", "anthropic", "/v1"), keeper_json(i),
 		provider_json(i, "gemini", "gemini", "/v1beta"), "models",
-		model_json("c", "openai"), model_json("r", "openai"), model_json("m", "anthropic"), model_json("g", "gemini"), flat_model_json("f", "openai"), two_targets_json("t", "openai", "second"));
+		model_json("c", "openai"), model_json("r", "openai"), model_json("k", "keeper"), model_json("m", "anthropic"), model_json("g", "gemini"), flat_model_json("f", "openai"), two_targets_json("t", "openai", "second"));
 	json_t *listen = listen_json(i);
 	bool written = c && listen && json_object_update(c, listen) == 0;
 	if (written) /* the report says which memory it was */
@@ -429,6 +438,23 @@ instance_await(const struct instance *i)
 	return false;
 }
 
+/* Something runs at the provider that Lethe will look at by itself, and read what it says of it. */
+static bool
+has_work(const struct instance *i)
+{
+	json_t *said = instance_command(i, (const char *const[]){"hold", "list", "--open", NULL}), *rows, *row;
+	const char *member;
+	size_t n;
+	bool has = false;
+	json_object_foreach(said, member, rows) json_array_foreach(rows, n, row)
+	{
+		const char *work = json_string_value(json_object_get(row, "work"));
+		has = has || (work && strcmp(work, "runs") == 0);
+	}
+	json_decref(said);
+	return has;
+}
+
 bool
 instance_await_quiet(const struct instance *i)
 {
@@ -437,7 +463,7 @@ instance_await_quiet(const struct instance *i)
 		const json_t *running = json_object_get(status, "running");
 		bool quiet = json_is_integer(running) && json_integer_value(running) == 0;
 		json_decref(status);
-		if (quiet)
+		if (quiet && !has_work(i))
 			return true;
 	}
 	return false;

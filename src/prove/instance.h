@@ -56,7 +56,7 @@ must_check bool instance_new_key(struct instance *i, const char *account, const 
 must_check bool instance_limit_files(const struct instance *i, pid_t pid, unsigned long bytes);
 /* All of its processes are there and up. Waits; false: not in time. */
 must_check bool instance_await(const struct instance *i);
-/* No exchange runs. */
+/* No exchange runs, and nothing at the provider that Lethe would ask after. */
 must_check bool instance_await_quiet(const struct instance *i);
 /* The first process of that name ("lethe-edge") but the one given; 0: there is none. */
 pid_t instance_process(const struct instance *i, const char *name, pid_t but);

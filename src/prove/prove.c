@@ -206,6 +206,8 @@ prove_run(const struct prove_options *o, char why[600])
 	struct prove p = {.o = o, .begun = time(NULL)};
 	bool tried = true;
 	signal(SIGPIPE, SIG_IGN);
+	if (o->postgres && !books_can_be(o->postgres, why)) /* before it takes its time */
+		return NULL;
 	if (!guard_open()) {
 		snprintf(why, 600, "no process can be started that clears up: %s", strerror(errno));
 		return NULL;

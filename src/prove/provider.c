@@ -279,6 +279,25 @@ answer(struct provider *p, struct link *l, const struct exchange *x)
 	return false;
 }
 
+/* The exchange that made what the path names; SIZE_MAX: it names nothing. */
+static size_t
+named(const char *head)
+{
+	static const char before[] = "_prove";
+	const char *end = strchr(head, '\r'), *at = end ? memmem(head, (size_t)(end - head), before, sizeof before - 1) : NULL;
+	return at ? strtoull(at + sizeof before - 1, NULL, 10) : SIZE_MAX;
+}
+
+/* Lethe asks by itself how far something is, or what it has become: in the words of who began it. */
+static bool
+answer_lethe(struct link *l, const struct exchange *x, const char *head)
+{
+	char body[BODY_MAX];
+	bool results = strstr(head, "/results HTTP/") != NULL;
+	size_t len = results ? exchange_answer_as(x, PROVE_MESSAGES_BATCH_RESULTS, body, sizeof body) : exchange_answer(x, body, sizeof body);
+	return say_head(l, "200 OK", "application/json", len, "") && link_write(l, body, len);
+}
+
 static bool
 serve_one(struct provider *p, struct link *l, char *head)
 {
@@ -286,10 +305,14 @@ serve_one(struct provider *p, struct link *l, char *head)
 	if (!read_whole_head(l, head, &len, &head_len))
 		return false;
 	const char *number = field(head, PROVE_HEADER);
-	size_t id = number ? strtoull(number, NULL, 10) : SIZE_MAX;
+	size_t about = named(head), id = number ? strtoull(number, NULL, 10) : about;
 	if (id >= p->exchange_count)
 		return false;
 	struct exchange *x = &p->exchanges[id];
+	if (!number)
+		return answer_lethe(l, x, head);
+	if (about < p->exchange_count)
+		atomic_store(&x->number, (uint32_t)about);
 	atomic_fetch_add(&p->requests, 1);
 	const char *session = prove_forms[x->endpoint].duplex && session_is_agreed(x->way->provider) ? field(head, "sec-websocket-key") : NULL;
 	if (session) {

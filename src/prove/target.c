@@ -68,7 +68,7 @@ run_way(struct prove *p, struct instance *i, const struct prove_way *way, unsign
 	for (enum prove_endpoint e = 0; e < PROVE_ENDPOINT_COUNT; e++) {
 		struct exchange x;
 		struct link l;
-		if (e == PROVE_FILES || strchr(prove_forms[e].path, '{') || !prove_way_fits(e, way)) /* it would stay with the provider; there is none to be named */
+		if (prove_stays(e) || strchr(prove_forms[e].path, '{') || !prove_way_fits(e, way)) /* it would stay with the provider; there is none to be named */
 			continue;
 		exchange_make(&x, &p->canaries, i->kind->name, e, way);
 		atomic_store(&x.seen, 1); /* nobody here would say when */

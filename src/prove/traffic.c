@@ -53,6 +53,14 @@ begin(struct traffic *t, const struct client *c, struct exchange *x, struct link
 	return client_begin(c, x, (uint32_t)(x - t->exchanges), l);
 }
 
+static void
+note_missed(struct traffic *t, const struct exchange *x, const struct outcome *o)
+{
+	size_t len = strlen(t->missed);
+	if (!o->passed)
+		snprintf(t->missed + len, sizeof t->missed - len, "; %s: %u", prove_forms[x->endpoint].words, o->status);
+}
+
 /* One way at several endpoints at the same time: all begin, then all end. */
 static void
 run_way(struct traffic *t, const struct client *c, const struct prove_way *way, const enum prove_endpoint *endpoints, unsigned count)
@@ -75,6 +83,7 @@ run_way(struct traffic *t, const struct client *c, const struct prove_way *way, 
 			t->passed += o.passed;
 			t->passed_h2 += o.passed && o.h2;
 			t->silent += o.silent;
+			note_missed(t, x[n], &o);
 		}
 }
 
@@ -96,6 +105,7 @@ traffic_answered(struct traffic *t, const struct client *c, enum prove_endpoint 
 	uint32_t before = t->passed;
 	for (unsigned n = 0; n < count; n++)
 		endpoints[n] = (enum prove_endpoint)(first + n);
+	t->missed[0] = '\0';
 	run_way(t, c, &answered, endpoints, count);
 	return t->passed - before;
 }
@@ -110,15 +120,37 @@ run_round(struct traffic *t)
 	}
 	prove_step(t->p, "every endpoint");
 	unsigned passed = traffic_answered(t, &t->i->client, 0, PROVE_ENDPOINT_COUNT);
-	prove_fact(t->p, t->i->kind->name, "content passes through every endpoint", passed == PROVE_ENDPOINT_COUNT, "%u of %u answers came through", passed, PROVE_ENDPOINT_COUNT);
+	prove_fact(t->p, t->i->kind->name, "content passes through every endpoint", passed == PROVE_ENDPOINT_COUNT, "%u of %u answers came through%s", passed, PROVE_ENDPOINT_COUNT, t->missed);
+}
+
+/* What is kept at the provider, and a request that is booked: for paths and requests that name one. */
+static void
+learn_names(struct traffic *t)
+{
+	struct client *c = &t->i->client;
+	const struct {
+		enum prove_endpoint endpoint;
+		const char *before;
+		char *name;
+	} names[] = {
+		{PROVE_CHAT, "x-request-id: ", c->request},
+		{PROVE_FILES, "\"id\":\"", c->file},
+		{PROVE_KEPT, "\"id\":\"", c->response},
+		{PROVE_BATCH_FILE, "\"id\":\"", c->batch_file},
+		{PROVE_BATCH, "\"id\":\"", c->batch},
+		{PROVE_MESSAGES_BATCH, "\"id\":\"", c->messages_batch},
+	};
+	for (size_t n = 0; n < ARRAY_LEN(names); n++) {
+		struct exchange *x = next_exchange(t, names[n].endpoint, &prove_ways[0]);
+		if (!client_learn_name(c, x, (uint32_t)(x - t->exchanges), names[n].before, names[n].name))
+			prove_fact(t->p, t->i->kind->name, "answers name what they have made", false, "%s: there is no id", prove_forms[names[n].endpoint].words);
+	}
 }
 
 bool
 traffic_run(struct traffic *t)
 {
-	struct exchange *file = next_exchange(t, PROVE_FILES, &prove_ways[0]), *request = next_exchange(t, PROVE_CHAT, &prove_ways[0]);
-	if (!client_learn_names(&t->i->client, file, (uint32_t)(file - t->exchanges), request, (uint32_t)(request - t->exchanges)))
-		prove_fact(t->p, t->i->kind->name, "answers name a file and a request", false, "one of them has no id");
+	learn_names(t);
 	for (uint32_t r = 0; r < traffic_rounds(t->p->o) && t->silent < SILENT_MAX; r++)
 		run_round(t);
 	if (t->silent >= SILENT_MAX)
@@ -159,7 +191,7 @@ traffic_begin_running(struct traffic *t, const char *key, const struct prove_way
 	memcpy(c.key, key, PROVE_KEY_MAX);
 	ret->count = 0;
 	for (unsigned n = 0, e = 0; n < RUNNING_MAX; e = (e + 1) % PROVE_ENDPOINT_COUNT) {
-		if (!prove_forms[e].streams && !prove_forms[e].duplex)
+		if ((!prove_forms[e].streams || prove_forms[e].lonely) && !prove_forms[e].duplex)
 			continue;
 		n++;
 		t->passed += begin_running(t, &c, (enum prove_endpoint)e, way, ret) && way == &prove_way_running;

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { LINGER_MS = 3500 }; /* after the supervisor: as long as edges may be shaking hands */
@@ -124,24 +125,6 @@ find_key(const struct signer *s, const uint8_t *name)
 /* ---- edges ---- */
 
 static void
-edge_message(struct port *p, const void *message, int pass_fd)
-{
-	struct signer *s = container_of(p->loop, struct signer, loop);
-	const struct message_sign *m = message;
-	struct message_signed answer = MESSAGE_INIT(SIGNED, message_signed);
-	const struct tls_key *key = find_key(s, m->what.key);
-	answer.token = m->token;
-	answer.signature_bytes = key ? (uint32_t)tls_key_sign(key, &m->what, answer.signature) : 0;
-	(void)!port_send(p, &answer, sizeof answer, -1); /* one that asks without waiting for answers gets none */
-}
-
-/* Anywhere else a bad message ends the receiver. Here it ends the line: others have no part in what is wrong with one edge. */
-static void
-edge_refused(struct port *p)
-{
-}
-
-static void
 end_if_alone(struct signer *s)
 {
 	for (uint32_t i = 0; i < s->p->edge_count; i++)
@@ -149,6 +132,39 @@ end_if_alone(struct signer *s)
 			return;
 	if (s->orphaned)
 		s->loop.stop = true;
+}
+
+/* An edge waits for its answer: one that has asked for more meanwhile is none of ours. */
+static bool
+asks_again(const struct port *p)
+{
+	char byte;
+	struct iovec part = {&byte, 1};
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
+	return recvmsg(p->watch.fd, &m, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+static void
+edge_message(struct port *p, const void *message, int pass_fd)
+{
+	struct signer *s = container_of(p->loop, struct signer, loop);
+	if (asks_again(p)) {
+		port_close(p);
+		end_if_alone(s);
+		return;
+	}
+	const struct message_sign *m = message;
+	struct message_signed answer = MESSAGE_INIT(SIGNED, message_signed);
+	const struct tls_key *key = find_key(s, m->what.key);
+	answer.token = m->token;
+	answer.signature_bytes = key ? (uint32_t)tls_key_sign(key, &m->what, answer.signature) : 0;
+	(void)!port_send(p, &answer, sizeof answer, -1); /* fails when the edge has gone */
+}
+
+/* Anywhere else a bad message ends the receiver. Here it ends the line: others have no part in what is wrong with one edge. */
+static void
+edge_refused(struct port *p)
+{
 }
 
 static void

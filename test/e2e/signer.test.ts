@@ -158,6 +158,22 @@ describe("no handshake fails", () => {
 		expect(w.lethe.events("CHILD_DIED")).toBe(0);
 	});
 
+	test("when the signer dies over a renewal, but its own: its successor takes the keys up, and the certificates follow", async () => {
+		const before = await handshake(w.lethe.url);
+		const [pid] = w.lethe.children("signer");
+		process.kill(pid!, "SIGSTOP"); // the keys lie before it, unread
+		use({ certificate: join(other, "server.pem"), key: join(other, "server-key.pem") });
+		w.lethe.signal("SIGHUP");
+		process.kill(pid!, "SIGKILL");
+		await until("the new certificate is shown, and signed for", async () => ![undefined, before].includes(await handshake(w.lethe.url)));
+		const [next] = w.lethe.children("signer");
+		process.kill(next!, "SIGKILL"); // what is in force now, its successor starts with
+		await until("another signer", () => w.lethe.children("signer").some((one) => one !== next));
+		await until("it signs", async () => (await handshake(w.lethe.url)) !== undefined);
+		expect(await handshake(w.lethe.url)).not.toBe(before);
+		await until("both deaths are told, and no other", () => w.lethe.events("CHILD_DIED") === 2);
+	});
+
 	test("while a generation follows another, with a signer of its own", async () => {
 		const load = new Handshakes(w.lethe.url);
 		await load.more(4);
