@@ -1,6 +1,7 @@
 /* Several servers on one store: docs/decisions/0070-nodes.md. On PostgreSQL only. */
 #include "ledger/ledger_world.h"
 #include "ledger/order_priv.h"
+#include "ledger/postgres.h"
 #include "ledger/share_priv.h"
 
 static void
@@ -511,6 +512,40 @@ a_grant_ends_by_what_is_open_of_it_then(void **state)
 	world_end(&a);
 }
 
+/* The server waits for its next row, or the rest of a message, without end. */
+static void
+who_is_stopped_with_the_pen_in_hand_loses_it(void **state)
+{
+	struct world a, b;
+	uint64_t alice = begin_shared(&a, "3.00");
+	begin_beside(&b, &a, 1);
+	struct postgres *g = b.ledger->store.own;
+	assert_int_equal(g->silent_us, 5000000);
+	g->silent_us = 1;
+	assert_true(postgres_exec(&b.ledger->store, "SET lock_timeout = 20"));
+	assert_true(serve_one(&a, alice));
+	for (int copies = 1; copies >= 0; copies--) {
+		assert_true(store_begin(&a.ledger->store));
+		assert_true(!copies || postgres_exec(&a.ledger->store, "COPY want FROM STDIN"));
+		assert_true(serve_one(&b, alice) && world_round(&b) >= 0);
+		/* As if its connection had been cut: the next ledger over its board goes on. */
+		struct postgres *stopped = a.ledger->store.own;
+		bool ok = true;
+		if (copies && pq.PQputCopyEnd(stopped->conn, NULL) == 1)
+			pq.PQclear(postgres_await(&a.ledger->store, &ok));
+		assert_true(ok == !copies && !store_commit(&a.ledger->store));
+		assert_true(a.ledger->store.lost && !a.ledger->store.fenced);
+		world_kill_ledger(&a);
+		world_open(&a, true);
+	}
+	while (world_round(&a) > 0 || world_round(&b) > 0)
+		;
+	assert_int_equal(world_sql(&a, "SELECT count(*) FROM ticket"), 3);
+	verify(&a);
+	world_end(&b);
+	world_end(&a);
+}
+
 int
 main(void)
 {
@@ -531,6 +566,7 @@ main(void)
 		cmocka_unit_test(who_lacks_less_than_what_was_refused_is_not_refused),
 		cmocka_unit_test(a_grant_ends_by_what_is_open_of_it_then),
 		cmocka_unit_test(another_pepper_is_refused_while_others_run),
+		cmocka_unit_test(who_is_stopped_with_the_pen_in_hand_loses_it),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
 }

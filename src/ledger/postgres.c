@@ -128,7 +128,8 @@ postgres_await(struct store *s, bool *ret_ok)
 		if (copy)
 			break;
 	}
-	if (s->lost || kept == NULL)
+	/* The server said why it ends the session, and then did. */
+	if (s->lost || kept == NULL || pq.PQstatus(g->conn) != CONNECTION_OK)
 		*ret_ok = postgres_failed(s, kept);
 	return kept;
 }
@@ -168,8 +169,8 @@ is_forgotten_still(struct store *s)
 	return false;
 }
 
-bool
-postgres_turn(struct store *s)
+static bool
+take_turn(struct store *s)
 {
 	struct postgres *g = s->own;
 	char sql[120];
@@ -192,6 +193,38 @@ postgres_turn(struct store *s)
 	s->turned |= turn != s->turn + 1;
 	s->turn = turn;
 	return true;
+}
+
+/*
+ * The server waits without end for the rest of a message, or for the next row of COPY, of a process that is stopped while its machine lives. Whoever
+ * waits for the pen ends such a session, after which the transaction has never been: as if its connection had been cut.
+ */
+bool
+postgres_free_pen(struct store *s)
+{
+	static const char sql[] = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database() AND "
+							  "application_name = 'lethe-ledger' AND backend_xid IS NOT NULL AND wait_event = 'ClientRead' AND "
+							  "state_change < clock_timestamp() - $1 * interval '1 microsecond'";
+	const struct postgres *g = s->own;
+	int64_t ended;
+	if (s->lost || s->code != POSTGRES_LOCK_TIMEOUT)
+		return false;
+	return postgres_number(s, sql, &g->silent_us, 1, &ended);
+}
+
+bool
+postgres_turn(struct store *s)
+{
+	enum { TRIES = 5 };
+	for (int n = 0; n < TRIES; n++) {
+		if (take_turn(s))
+			return true;
+		int code = s->code;
+		if (!postgres_free_pen(s))
+			return false;
+		s->code = code;
+	}
+	return false;
 }
 
 bool

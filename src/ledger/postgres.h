@@ -80,7 +80,10 @@ struct postgres {
 	char trouble[160]; /* what the server said last, without its details: these show rows */
 	struct postgres_bulk bulk;
 	int64_t months[2]; /* partitions that were seen last; 0: none */
+	int64_t silent_us; /* who has the pen for so long and says nothing is stopped */
 };
+
+enum { POSTGRES_LOCK_TIMEOUT = ((((5 * 36 + 5) * 36 + 25) * 36 + 0) * 36) + 3 }; /* 55P03, as store.code */
 
 /* ---- postgres.c: one round trip ---- */
 
@@ -89,6 +92,8 @@ PGresult *postgres_await(struct store *s, bool *ret_ok);
 must_check bool postgres_exec(struct store *s, const char *sql);
 /* Begin a transaction that writes, when it is this node's turn: others' are over. Refused for ever when another has taken its place (store.fenced). */
 must_check bool postgres_turn(struct store *s);
+/* A statement waited too long for the pen: the session of a process that is stopped with it in hand is ended. False: the store failed, or it was another failure. */
+must_check bool postgres_free_pen(struct store *s);
 /* A number that the statement gives; parameters are bigints. */
 must_check bool postgres_number(struct store *s, const char *sql, const int64_t *values, size_t count, int64_t *ret);
 bool postgres_failed(struct store *s, const PGresult *r);

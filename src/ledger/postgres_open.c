@@ -10,6 +10,8 @@
 enum { FIRST_MIGRATION = 7, /* the tables as SQLite's first seven migrations leave them */
 	VERSION_MIN = 150000,
 	LOCK_MS = 10000, /* a ledger that was killed is gone for the server within this */
+	PEN_MS = 2000, /* for which is waited at once */
+	SILENT_US = 5000000,
 	LOCK_NUMBER = 0x1e78e };
 
 static const char *const migrations[] = {
@@ -114,8 +116,7 @@ lock_as(struct store *s, const char *kind, int number, const char *what, const c
 	if (postgres_exec(s, sql))
 		return true;
 	const struct postgres *g = s->own;
-	enum { LOCK_NOT_AVAILABLE = ((((5 * 36 + 5) * 36 + 25) * 36 + 0) * 36) + 3 }; /* 55P03 */
-	if (s->code == LOCK_NOT_AVAILABLE)
+	if (s->code == POSTGRES_LOCK_TIMEOUT)
 		return explain(s, what, why, ret_why);
 	return explain(s, "can't be locked", g->trouble, ret_why);
 }
@@ -224,12 +225,26 @@ migrate(struct store *s, bool many, char ret_why[STORE_WHY_MAX])
 	return (ticket_sql_add_columns(s) && (!many || be_beside(s))) || explain(s, "can't be brought up to date", g->trouble, ret_why);
 }
 
+/* Nobody waits without end for what somebody else has in hand, who may be stopped. */
+static bool
+be_patient(struct store *s)
+{
+	char sql[40];
+	snprintf(sql, sizeof(sql), "SET lock_timeout = %d", PEN_MS);
+	return !s->many || postgres_exec(s, sql);
+}
+
 /* A new fence: whoever wrote as this node before writes no more. */
 static bool
 join(struct store *s, char ret_why[STORE_WHY_MAX])
 {
-	struct postgres *g = s->own;
-	return postgres_number(s, "SELECT lethe_join($1)", &s->node, 1, &s->fence) || explain(s, "can't be joined", g->trouble, ret_why);
+	enum { TRIES = 5 };
+	const struct postgres *g = s->own;
+	bool joined = false;
+	if (be_patient(s))
+		for (int n = 0; n < TRIES && !(joined = postgres_number(s, "SELECT lethe_join($1)", &s->node, 1, &s->fence)) && postgres_free_pen(s); n++)
+			s->code = 0;
+	return joined || explain(s, "can't be joined", g->trouble, ret_why);
 }
 
 static bool
@@ -263,6 +278,7 @@ postgres_open(struct store *s, const char *url, char ret_why[STORE_WHY_MAX])
 	if (g == NULL)
 		abort();
 	s->own = g;
+	g->silent_us = SILENT_US;
 	PQconninfoOption *o = pq.PQconninfoParse(url, &wrong);
 	if (o == NULL) {
 		/* What libpq says repeats the address, password and all. */
