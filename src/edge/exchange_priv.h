@@ -185,6 +185,8 @@ struct exchange {
 	uint64_t settled_seq; /* durability: strict: the ticket that was handed in */
 	struct ticket *settled;
 	struct limited limited;
+	uint64_t lacking_nano; /* of the balance here: the ledger was asked for more */
+	uint64_t lacking_ms; /* and when, by a stream that goes on */
 	uint64_t hold_input, hold_output; /* tokens that the hold covers */
 	uint64_t extend_at; /* counted output tokens at which the hold has to grow */
 	uint32_t pieces; /* n: images that were asked for */
@@ -222,7 +224,6 @@ struct exchange {
 	bool quote; /* it is told what it would cost, and goes no further */
 	bool held; /* the ticket is HELD */
 	bool loaded; /* the row was asked for once */
-	uint32_t lacking; /* and once more, for so much (LOAD_NEED_NANO) */
 	bool extendable;
 	bool up_done; /* the provider's answer is complete */
 	bool up_cut; /* its connection broke: where only the end of the connection ends the answer, it is not complete */

@@ -28,7 +28,9 @@ enum { AUDIO_BYTES_PER_SECOND_LEAST = 1000, /* 8 kbit/s: what speech is stored w
 	CAP_TOKENS = 16384,
 	STEP_TOKENS_MIN = 16,
 	TOOL_USES = 10,
-	TOOL_USES_MOST = 1000 };
+	TOOL_USES_MOST = 1000,
+	ASK_AGAIN_MS = 100,
+	LOOK_AHEAD = 8 /* requests like this one */ };
 
 static uint64_t
 min64(uint64_t a, uint64_t b)
@@ -131,7 +133,7 @@ ask_ledger(struct exchange *x)
 	struct message_row m = MESSAGE_INIT(LOAD, message_row);
 	m.token = x->id;
 	m.row = x->limited.asked ? x->limited.asked : x->account_row;
-	m.slot = x->limited.asked ? 0 : x->lacking;
+	m.need_nano = x->limited.asked ? 0 : x->lacking_nano;
 	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
 }
 
@@ -156,11 +158,43 @@ reserve_ask_again(struct edge *e)
 		(void)!ask_ledger(x);
 }
 
+/* With other servers: what is here is a part of the balance. */
+static bool
+is_shared(const struct exchange *x)
+{
+	return atomic_load_explicit(board_many(x->edge->p->board), memory_order_relaxed) != 0;
+}
+
+/*
+ * What is here of the balance will not do for long, and other servers may have more: the ledger is asked, and this exchange goes on. Nobody waits for the
+ * answer; when somebody needs it, there is more, or not.
+ */
+static void
+ask_ahead(struct exchange *x, struct nano need)
+{
+	uint64_t now_ms = x->edge->loop.now_ms;
+	if (now_ms < x->lacking_ms + ASK_AGAIN_MS || x->limited.asked)
+		return;
+	x->lacking_ms = now_ms;
+	x->lacking_nano = (uint64_t)(need.v > 0 ? need.v : 1);
+	(void)!ask_ledger(x); /* not sent: it is asked again */
+}
+
+/* Those that come next are not to wait while the ledger takes more of the balance. */
+static void
+look_ahead(struct exchange *x)
+{
+	struct nano hold = ticket_hold(x->ticket), next = {hold.v < INT64_MAX / LOOK_AHEAD ? hold.v * LOOK_AHEAD : INT64_MAX};
+	if (is_shared(x) && board_available(x->edge->p->board, x->slot).v < next.v)
+		ask_ahead(x, next);
+}
+
 static void
 reserved(struct exchange *x, uint64_t input, uint64_t output)
 {
 	const struct request_facts *r = &x->req->scan.result;
 	x->held = true;
+	look_ahead(x);
 	if (output && !r->has_cap && watchable(x)) {
 		x->extendable = true;
 		x->extend_at = output - output / 4;
@@ -188,10 +222,9 @@ available(const struct exchange *x)
 static bool
 ask_for_more(struct exchange *x, struct nano need)
 {
-	int64_t lacking = need.v / LOAD_NEED_NANO + 1;
-	if (x->lacking || !atomic_load_explicit(board_many(x->edge->p->board), memory_order_relaxed))
+	if (x->lacking_nano || !is_shared(x))
 		return false;
-	x->lacking = lacking < UINT32_MAX ? (uint32_t)lacking : UINT32_MAX;
+	x->lacking_nano = (uint64_t)need.v;
 	if (ask_ledger(x) == IPC_AGAIN)
 		return false;
 	exchange_step(x, STEP_RESERVE);
@@ -392,6 +425,8 @@ reserve_extend(struct exchange *x)
 	uint64_t affordable = price_affordable_output(x->bound, 0, have);
 	uint64_t most = (uint64_t)x->model->output_tokens * 128; /* n is at most 128 */
 	uint64_t step = min64(STEP_TOKENS, max64(affordable / 4, min64(affordable, STEP_TOKENS_MIN)));
+	if (is_shared(x) && affordable < STEP_TOKENS)
+		ask_ahead(x, price_upper_bound(x->bound, 0, step ? STEP_TOKENS : STEP_TOKENS_MIN));
 	if (!step || x->hold_output >= most)
 		return false;
 	struct nano more = price_upper_bound(x->bound, 0, step);
@@ -415,5 +450,7 @@ reserve_cover(struct exchange *x, uint64_t input, uint64_t output)
 	need.v += stated;
 	if (need.v <= have.v)
 		return true;
+	if (is_shared(x) && available(x).v - (need.v - have.v) < 4 * ahead.v)
+		ask_ahead(x, (struct nano){need.v - have.v + 4 * ahead.v});
 	return ticket_extend(e->desk, x->ticket, (struct nano){need.v + ahead.v}) == MOVED || ticket_extend(e->desk, x->ticket, need) == MOVED;
 }

@@ -266,7 +266,8 @@ load(struct process *p, struct edge_arrow *e, const struct message_row *m)
 	e->answer = MESSAGE_INIT(LOADED, message_row);
 	e->answer.token = m->token;
 	e->answer.row = m->row;
-	e->answer.result = ledger_load_row(p->ledger, m->row, (int64_t)m->slot * LOAD_NEED_NANO, &e->answer.slot);
+	int64_t need_nano = m->need_nano < INT64_MAX / 2 ? (int64_t)m->need_nano : INT64_MAX / 2;
+	e->answer.result = ledger_load_row(p->ledger, m->row, need_nano, &e->answer.slot);
 	answer_edge(e);
 }
 

@@ -274,6 +274,12 @@ count_others(struct ledger *l, uint64_t now_ms)
 	return number(l, "SELECT count(*) FROM node WHERE state = 1 AND id <> ?1 AND id <> 255 AND seen_us > " NOW_US " - 30000000", l->store.node, &l->others);
 }
 
+static bool
+is_enough(int64_t there, int64_t need_nano)
+{
+	return there > 0 && there >= need_nano;
+}
+
 uint32_t
 share_load(struct ledger *l, uint64_t account, int64_t need_nano, uint32_t *ret_slot)
 {
@@ -281,20 +287,22 @@ share_load(struct ledger *l, uint64_t account, int64_t need_nano, uint32_t *ret_
 		NOT_NOW = 2 };
 	struct nano share;
 	int64_t there = 0;
-	uint32_t slot;
-	bool took;
-	if (board_find(l->o.board, account, ret_slot) && was_refused(l, account, need_nano - board_available(l->o.board, *ret_slot).v))
+	bool on_board = board_find(l->o.board, account, ret_slot), took = true;
+	if (on_board)
+		there = board_available(l->o.board, *ret_slot).v;
+	/* As often as not it has come since, for somebody else who asked. */
+	if (on_board && (is_enough(there, need_nano) || was_refused(l, account, need_nano - there)))
 		return 0;
 	if (!share_balance(l, account, &share))
 		return l->store.lost ? NOT_NOW : NO_SUCH_ROW;
-	/* What is settled may be enough. */
-	if (!ledger_drain(l) || !count_others(l, clock_monotonic_ms()))
+	if (!count_others(l, clock_monotonic_ms()))
 		return NOT_NOW;
-	if (board_find(l->o.board, account, &slot))
-		there = board_available(l->o.board, slot).v;
-	else
+	if (!on_board)
 		there = share.v;
-	if ((there < need_nano || there == 0) && !take(l, account, need_nano - there, &took))
+	if (!is_enough(there, need_nano) && !take(l, account, need_nano - there, &took))
+		return NOT_NOW;
+	/* What is settled may be enough. */
+	if (!took && !ledger_drain(l))
 		return NOT_NOW;
 	if (!share_balance(l, account, &share))
 		return NOT_NOW;

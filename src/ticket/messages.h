@@ -181,13 +181,12 @@ struct message_connected {
 	uint32_t result; /* enum connect_result; the descriptor comes with CONNECT_OK */
 };
 
-enum { LOAD_NEED_NANO = 1000 };
-
 struct message_row {
 	struct message_head head;
 	uint64_t token;
 	uint64_t row;
-	uint32_t slot; /* LOAD: what is needed, in LOAD_NEED_NANO, rounded up; 0: not known */
+	uint64_t need_nano; /* LOAD: of a balance; 0: not known */
+	uint32_t slot; /* LOADED */
 	uint32_t result; /* 0: loaded, 1: no such row, 2: no slot is idle */
 };
 
