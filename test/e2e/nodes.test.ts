@@ -1,100 +1,69 @@
-import { copyFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Lethe, nano, sim, upstreamKey } from "../harness/lethe.ts";
+import { upstreamKey } from "../harness/lethe.ts";
+import { flatNano, nobody, Nodes, signalAll } from "../harness/nodes.ts";
 import { Postgres } from "../harness/postgres.ts";
 import { Sim } from "../harness/sim.ts";
 import { until } from "../harness/until.ts";
 
 let postgres: Postgres;
 let provider: Sim;
+let nodes: Nodes;
 beforeAll(async () => {
 	postgres = await Postgres.start();
 	provider = await Sim.start({ key: upstreamKey });
-});
+	// What was answered is on disk: whoever is killed takes nothing along.
+	nodes = await Nodes.start(postgres, provider, 3, { durability: "strict" });
+}, 60_000);
 afterAll(async () => {
+	await nodes?.end();
 	provider?.stop();
 	await postgres?.stop();
-});
+}, 60_000);
 
-const hi = [{ role: "user" as const, content: "hi" }];
-// 1 x $1.00 + 10 x $10.00 per million; what is held is a little more, and less than twice as much
-const use = sim("prompt_tokens=1,completion_tokens=10");
-const price = nano("0.000101");
+const dollars = (requests: number) => ((requests * flatNano) / 1e9).toFixed(9);
 
-// The first makes the store; the others get its secrets, as an operator copies them.
-async function servers(address: string, count: number): Promise<Lethe[]> {
-	const first = await Lethe.start({ sim: provider, edges: 1, config: { node: 0 }, environment: { LETHE_STORE: address } });
-	const all = [first];
-	try {
-		expect(await first.stop()).toBe(0);
-		await first.command("node", "share");
-		await first.up();
-		for (let node = 1; node < count; node++) {
-			const lethe = await Lethe.start({ sim: provider, edges: 1, config: { node } });
-			all.push(lethe);
-			await lethe.stop();
-			for (const name of ["ledger.db", "ledger.db-wal", "ledger.db-shm"]) rmSync(join(lethe.data, name), { force: true });
-			for (const name of ["pepper", "receipt.key", "master.key"]) copyFileSync(join(first.data, name), join(lethe.data, name));
-			writeFileSync(join(lethe.data, "store"), `${address}\n`);
-			await lethe.up();
-		}
-		return all;
-	} catch (error) {
-		for (const lethe of all) await lethe.finish();
-		throw error;
-	}
-}
-
-type Outcome = "served" | "short" | "away";
-
-async function ask(lethe: Lethe, key: string): Promise<Outcome> {
-	try {
-		await lethe.client(key).chat.completions.create({ model: "exact", messages: hi, max_tokens: 10 }, use);
-		return "served";
-	} catch (error) {
-		const status = (error as { status?: number }).status;
-		// A key that was made on another server is known here a moment later; 503: its ledger is being replaced.
-		if (status === 402) return "short";
-		if (status === 503 || status === 401) return "away";
-		throw error;
-	}
-}
-
+// The long form of both is ./dev nodes.
 describe("several servers on one store", () => {
 	test("spend a balance to its end and no further, though a ledger is killed", async () => {
-		const most = 90;
-		const address = await postgres.database();
-		const all = await servers(address, 3);
-		try {
-			const a = await all[0]!.account("alice", ((most * price + 0.9 * price) / 1e9).toFixed(9));
-			let served = 0, killed = false;
-			const work = async (at: number) => {
-				while (served < most) {
-					if ((await ask(all[at++ % all.length]!, a.key)) === "served") served++;
-					if (served > most / 3 && !killed) {
-						killed = true;
-						for (const pid of all[1]!.children("ledger")) process.kill(pid, "SIGKILL");
-					}
-				}
-			};
-			await Promise.all(Array.from({ length: 12 }, (_, i) => work(i)));
-			// Those that were under way when the last was served.
-			expect(served).toBe(most);
-			for (const lethe of all) await until("nothing is left", async () => (await ask(lethe, a.key)) === "short");
-			await until("all is booked", async () => (await all[0]!.balance(a.id)) === nano("0.000090900"));
-			for (const lethe of all) {
-				const verified = await lethe.verify();
-				expect(verified.json["invariants"]?.filter((i: { ok: boolean }) => !i.ok)).toEqual([]);
-			}
-			expect((await all[2]!.command("node", "list"))["rows"].map((row: { state: string }) => row.state)).toEqual(["up", "up", "up"]);
-			expect(await postgres.ask(address, "SELECT count(*), count(DISTINCT id), sum(cost_nano) FROM ticket WHERE cost_nano > 0")).toBe(`${most}|${most}|${most * price}`);
-			for (const lethe of all) expect(await lethe.stop()).toBe(0);
-			expect(await postgres.ask(address, "SELECT sum(lent_nano) FROM account")).toBe("0");
-			// All of them have left, in order.
-			expect(await postgres.ask(address, "SELECT min(state), max(state) FROM node WHERE id < 255")).toBe("2|2");
-		} finally {
-			for (const lethe of all) await lethe.finish();
-		}
+		const most = 150, seen = nobody();
+		const before = await nodes.provided();
+		const key = await nodes.account("alice", dollars(most));
+		const crowd = nodes.crowd(key, 2 * most, seen, () => seen.served === most);
+		await until("some are served", () => seen.served > most / 3);
+		for (const pid of nodes.all[1]!.children("ledger")) process.kill(pid, "SIGKILL");
+		await crowd;
+		await nodes.spent("alice", 20_000);
+		for (const lethe of nodes.all) await until("all say that nothing is left", async () => (await nodes.post(lethe, key)).status === 402);
+		expect(seen.served).toBe(most);
+		expect(await nodes.wrong("alice", most * flatNano, seen, (await nodes.provided()) - before)).toEqual([]);
+		expect(await nodes.left("alice")).toBe(0);
 	}, 120_000);
+
+	test("lose nothing and charge nothing twice while one is stopped, one is killed and the database falls over", async () => {
+		const most = 300, seen = nobody();
+		const before = await nodes.provided();
+		const [, stopped, killed] = nodes.all as [unknown, Nodes["all"][0], Nodes["all"][0]];
+		const key = await nodes.account("bob", dollars(most));
+		let over = false;
+		const crowd = nodes.crowd(key, 2 * most, seen, () => over);
+		await until("some are served", () => seen.served > most / 10);
+		signalAll(stopped, "SIGSTOP");
+		const then = seen.served;
+		await until("the others go on", () => seen.served > then);
+		signalAll(killed, "SIGKILL");
+		await killed.ended();
+		await postgres.restart();
+		signalAll(stopped, "SIGCONT");
+		await killed.up();
+		await nodes.spent("bob", 60_000);
+		over = true;
+		await crowd;
+		expect(await nodes.wrong("bob", most * flatNano, seen, (await nodes.provided()) - before)).toEqual([]);
+	}, 120_000);
+
+	test("have left when they have ended in order, and nothing is anybody's share", async () => {
+		for (const lethe of nodes.all) expect(await lethe.stop()).toBe(0);
+		expect(await nodes.sql("SELECT sum(lent_nano) FROM account")).toBe("0");
+		expect(await nodes.sql("SELECT min(state), max(state) FROM node WHERE id < 255")).toBe("2|2");
+	}, 60_000);
 });

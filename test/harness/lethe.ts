@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
-import { chownSync, closeSync, copyFileSync, existsSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import OpenAI, { type ClientOptions } from "openai";
 import { type Certificates, trustAuthority } from "./certificates.ts";
@@ -41,6 +41,8 @@ export type Options = {
 	upstreamTls?: boolean;
 	// Run as this user, without privileges and without the right to lock memory: content lies in plain memory then. Root only.
 	plainAs?: number;
+	// Its data folder, before it starts for the first time.
+	furnish?: (data: string) => void;
 };
 
 // The files copied, so that whoever Lethe runs as can read them.
@@ -105,6 +107,10 @@ export class Lethe {
 
 	static async start(options: Options): Promise<Lethe> {
 		const lethe = new Lethe(options);
+		if (options.furnish) {
+			mkdirSync(lethe.data, { mode: 0o700 });
+			options.furnish(lethe.data);
+		}
 		await lethe.up().catch(async (error) => {
 			await lethe.finish();
 			throw error;

@@ -1,13 +1,16 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { root } from "./paths.ts";
+import { until } from "./until.ts";
 
 // A PostgreSQL of the test's own, in a temporary folder, behind a Unix socket.
 export class Postgres {
 	readonly #child: ChildProcess;
 	readonly #address: string;
 	#databases = 0;
+	#restarted: ChildProcess | undefined;
 
 	private constructor(child: ChildProcess, address: string) {
 		this.#child = child;
@@ -43,9 +46,36 @@ export class Postgres {
 		);
 	}
 
-	stop(): Promise<unknown> {
+	// It ends at once, as in a crash, and begins again.
+	async restart(): Promise<void> {
+		const folder = new URL(this.#address.replace("@/", "@localhost/")).searchParams.get("host")!;
+		const data = join(folder, "data");
+		const pid = Number(readFileSync(join(data, "postmaster.pid"), "utf8").split("\n")[0]);
+		const [program, ...args] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
+		const { uid, gid } = statSync(data);
+		const ended = this.#restarted && new Promise((resolve) => this.#restarted!.once("exit", resolve));
+		process.kill(pid, "SIGQUIT");
+		await (ended ?? until("PostgreSQL has ended", () => hasEnded(pid)));
+		this.#restarted = spawn(program!, args, { uid, gid, cwd: folder, stdio: "ignore" });
+		await until("PostgreSQL answers", () => this.ask(this.#address, "SELECT 1").catch(() => undefined));
+	}
+
+	async stop(): Promise<unknown> {
+		const again = this.#restarted && new Promise((resolve) => this.#restarted!.once("exit", resolve));
+		this.#restarted?.kill("SIGINT");
+		await again;
 		const ended = new Promise((resolve) => this.#child.once("exit", resolve));
 		this.#child.stdin!.end();
 		return ended;
+	}
+}
+
+// The shell that started it has yet to notice.
+function hasEnded(pid: number): boolean {
+	try {
+		const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+		return stat[stat.lastIndexOf(")") + 2] === "Z";
+	} catch {
+		return true;
 	}
 }

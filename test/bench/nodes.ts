@@ -1,0 +1,135 @@
+// The long form of test/e2e/nodes.test.ts: several servers on one PostgreSQL spend a balance to its end, in peace and while all goes wrong at once, and how fast.
+//   nodes.ts [--nodes N] [--requests N] [--clients N] [--seconds N]
+import { setTimeout as wait } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { upstreamKey } from "../harness/lethe.ts";
+import { flatNano, nobody, Nodes, percentile, type Seen, signalAll } from "../harness/nodes.ts";
+import { Postgres } from "../harness/postgres.ts";
+import { Sim } from "../harness/sim.ts";
+import { until } from "../harness/until.ts";
+
+const bars = { holdMs: 20, holdsPerSecond: 500 };
+const leaseMs = 30_000;
+
+const { values } = parseArgs({
+	options: {
+		nodes: { type: "string", default: "4" },
+		requests: { type: "string", default: "1000" },
+		clients: { type: "string", default: "10000" },
+		seconds: { type: "string", default: "10" },
+		help: { type: "boolean" },
+	},
+});
+if (values.help) {
+	console.log("./dev nodes [--nodes N] [--requests N] [--clients N] [--seconds N]: N servers (4) on one PostgreSQL, credit for exactly N requests (1,000), N clients at once (10,000)");
+	process.exit(0);
+}
+const [count, most, clients, seconds] = [values.nodes, values.requests, values.clients, values.seconds].map(Number) as [number, number, number, number];
+if (!(count >= 3 && most > 0 && clients >= most && seconds > 0)) throw new Error("at least 3 nodes, and at least as many clients as requests");
+
+let failed = 0;
+function bar(good: boolean, text: string): void {
+	failed += good ? 0 : 1;
+	console.log(`${good ? "pass" : "FAIL"}  ${text}`);
+}
+
+const dollars = (requests: number) => ((requests * flatNano) / 1e9).toFixed(9);
+const said = (seen: Seen) => `${seen.served} served, ${seen.short} times 402, ${seen.away} times 503, ${seen.broken} broken off`;
+
+async function judge(nodes: Nodes, name: string, seen: Seen, before: number): Promise<void> {
+	const wrong = await nodes.wrong(name, most * flatNano, seen, (await nodes.provided()) - before);
+	for (const line of wrong) console.log(`      ${line}`);
+	bar(wrong.length === 0, `${name}: nothing lost, nothing double, nothing below zero, lethe ledger verify on each node`);
+}
+
+async function inPeace(nodes: Nodes): Promise<void> {
+	const seen = nobody(), before = await nodes.provided();
+	const key = await nodes.account("peace", dollars(most));
+	const begin = performance.now();
+	await nodes.crowd(key, clients, seen, () => seen.served >= most);
+	const took = (performance.now() - begin) / 1000;
+	await nodes.spent("peace", 60_000);
+	bar(seen.served === most && (await nodes.left("peace")) === 0, `${count} nodes, credit for ${most}, ${clients} in parallel: ${said(seen)}, ${await nodes.left("peace")} nano-dollars left, in ${took.toFixed(1)} s`);
+	await judge(nodes, "peace", seen, before);
+}
+
+// One request after the other for each of so many clients, as long as it lasts.
+async function closed(nodes: Nodes, key: string, many: number, ms: number): Promise<Seen> {
+	const seen = nobody();
+	const end = performance.now() + ms;
+	const one = async (at: number) => {
+		while (performance.now() < end) await nodes.once(key, at++, seen);
+	};
+	await Promise.all(Array.from({ length: many }, (_, i) => one(i)));
+	return seen;
+}
+
+// So many a second, whatever becomes of those before, until all are served that the credit is for.
+async function paced(nodes: Nodes, key: string, perSecond: number, requests: number): Promise<Seen> {
+	const seen = nobody(), all: Promise<void>[] = [];
+	const begin = performance.now();
+	for (let sent = 0; sent < requests; ) {
+		for (const due = ((performance.now() - begin) / 1000) * perSecond; sent < due && sent < requests; sent++) all.push(nodes.crowd(key, 1, seen, () => seen.served >= requests, sent));
+		await wait(2);
+	}
+	await Promise.all(all);
+	return seen;
+}
+
+async function speed(nodes: Nodes): Promise<void> {
+	const key = await nodes.account("rich", "100000");
+	const many = await closed(nodes, key, 64, seconds * 1000), rate = many.served / seconds;
+	bar(rate >= bars.holdsPerSecond, `one account, ${count} nodes, 64 clients: ${Math.round(rate)} holds a second, at least ${bars.holdsPerSecond}; ${said(many)}`);
+	const requests = bars.holdsPerSecond * seconds;
+	const plenty = await paced(nodes, key, bars.holdsPerSecond, requests);
+	const seen = await paced(nodes, await nodes.account("paced", dollars(requests)), bars.holdsPerSecond, requests);
+	const last = seen.times.slice(-Math.floor(requests / 10));
+	const text = (times: number[]) => `p50 ${percentile(times, 0.5).toFixed(1)}, p99 ${percentile(times, 0.99).toFixed(1)} ms`;
+	// The whole request, of which the hold is a part. The last of them find a share that is nearly empty, and go to the store.
+	bar(percentile(seen.times, 0.99) <= bars.holdMs, `${bars.holdsPerSecond} requests a second until the balance is spent: ${text(seen.times)}, at most ${bars.holdMs}; the last tenth ${text(last)}; of an account that has plenty ${text(plenty.times)}; ${said(seen)}`);
+	bar(seen.served === requests, `${seen.served} of ${requests} served`);
+}
+
+async function inTrouble(nodes: Nodes, postgres: Postgres): Promise<void> {
+	const seen = nobody(), before = await nodes.provided();
+	const [first, stopped, killed] = nodes.all as [Nodes["all"][0], Nodes["all"][0], Nodes["all"][0]];
+	const key = await nodes.account("trouble", dollars(most));
+	let over = false;
+	const crowd = nodes.crowd(key, clients, seen, () => over);
+	await until("some are served", () => seen.served > most / 10, 60_000);
+	signalAll(stopped, "SIGSTOP");
+	const since = performance.now();
+	signalAll(killed, "SIGKILL");
+	await killed.ended();
+	await postgres.restart();
+	const forget = async () => (await first.run("node", "forget", "2")).status === 0;
+	await until("who was killed can be forgotten", forget, 4 * leaseMs);
+	await until("the lease of who is stopped is over", () => performance.now() - since > leaseMs + 5000, 2 * leaseMs);
+	signalAll(stopped, "SIGCONT");
+	await nodes.spent("trouble", 120_000);
+	over = true;
+	await crowd;
+	console.log(`      one stopped for ${Math.round((performance.now() - since) / 1000)} s, one killed and forgotten, the database restarted: ${said(seen)}, ${await nodes.left("trouble")} nano-dollars left`);
+	await killed.up();
+	await judge(nodes, "trouble", seen, before);
+}
+
+const postgres = await Postgres.start();
+const sim = await Sim.start({ key: upstreamKey });
+const limits = { limits: { streams_per_account_percent: 100 } };
+async function on(config: object, what: (nodes: Nodes) => Promise<void>): Promise<void> {
+	const nodes = await Nodes.start(postgres, sim, count, { ...limits, ...config });
+	await what(nodes).finally(() => nodes.end());
+}
+try {
+	await on({}, async (nodes) => {
+		await inPeace(nodes);
+		await speed(nodes);
+	});
+	// What was answered is on disk: who is killed takes nothing along.
+	await on({ durability: "strict" }, (nodes) => inTrouble(nodes, postgres));
+} finally {
+	sim.stop();
+	await postgres.stop();
+}
+process.exitCode = failed ? 1 : 0;
