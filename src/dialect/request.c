@@ -428,11 +428,6 @@ is_stored_at_google(struct span uri, bool cut)
 	return (uri.len && !colon) || hidden || has_word(uri, SPAN("generativelanguage"));
 }
 
-static enum request_error
-on_file_uri(enum json_token t, const struct json_event *ev)
-{
-	return t == JSON_STRING && is_stored_at_google(ev->text, ev->cut) ? REQUEST_FOREIGN_OBJECT : REQUEST_OK;
-}
 
 /* Tools that the caller runs itself, and those of the provider's that make no files: by how their names begin. */
 static bool
@@ -518,6 +513,15 @@ on_object_name(struct request_facts *r, enum request_object_kind kind, enum json
 	return REQUEST_OK;
 }
 
+/* Gemini's files are named by URLs: Google's, and ours, of whatever host. Others are the caller's own pages. */
+static enum request_error
+on_file_uri(struct request_facts *r, enum json_token t, const struct json_event *ev)
+{
+	static const struct span path = SPAN_INIT("/v1beta/files/");
+	bool kept = t == JSON_STRING && (is_stored_at_google(ev->text, ev->cut) || memmem(ev->text.at, ev->text.len, path.at, path.len));
+	return kept ? on_object_name(r, REQUEST_FILE, t, ev) : REQUEST_OK;
+}
+
 static void
 on_cited(struct request_facts *r, enum json_token t, const struct json_event *ev)
 {
@@ -560,7 +564,7 @@ on_inner(struct request_facts *r, struct scan_state *st, enum json_token t, cons
 	case NODE_PART_TYPE:
 		return on_part_type(r, t, ev);
 	case NODE_FILE_URI:
-		return on_file_uri(t, ev);
+		return on_file_uri(r, t, ev);
 	case NODE_TOOL_TYPE:
 		return on_tool_type(r, t, ev);
 	case NODE_TOOL_USES:

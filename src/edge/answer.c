@@ -548,7 +548,7 @@ answer_provider_error(struct exchange *x)
 		passage_error(x, lines, body);
 		return;
 	}
-	if ((object_is_subject(x) && x->up_status == 404) || stored_is_gone(x, body)) { /* it was there once: in the words that say the same of others' */
+	if (object_is_missing(x, x->up_status) || stored_is_gone(x, body)) { /* it was there once: in the words that say the same of others' */
 		exchange_end(x, END_NO_OBJECT);
 		return;
 	}

@@ -4,7 +4,7 @@
 #include "edge/citing.h"
 #include "edge/duplex.h"
 #include "edge/route.h"
-#include "edge/object.h"
+#include "edge/object_upload.h"
 #include "edge/passage.h"
 #include "edge/stored.h"
 #include "edge/upload.h"
@@ -145,7 +145,8 @@ begin_collect(struct exchange *x, const struct http1_head *h, char *rest, size_t
 	struct text t = text_on(e->head_out, HEAD_OUT_BYTES / 4); /* beside our own lines they must fit the head of an answer */
 	add_provider_headers(&t, h);
 	x->collect = true;
-	if (t.cut || !carry_keep(x, t.at, t.len)) {
+	bool told = h->status >= 300 || object_upload_take_url(x, h, &t);
+	if (!told || t.cut || !carry_keep(x, t.at, t.len)) {
 		exchange_end(x, END_PROVIDER_MALFORMED);
 		return;
 	}
@@ -160,7 +161,7 @@ begin_collect(struct exchange *x, const struct http1_head *h, char *rest, size_t
 static bool
 refuses_us(const struct exchange *x, uint32_t status)
 {
-	return (status == 401 || status == 402 || status == 403) && !x->route.byok;
+	return (status == 401 || status == 402 || status == 403) && !x->route.byok && !object_is_missing(x, status);
 }
 
 /* Whatever it says, it is there and takes requests of ours. */

@@ -9,7 +9,7 @@ static const struct endpoint_path paths[] = {
 #undef X
 #define X(path, form, method, endpoint, dialect, operation) \
 	{{path, sizeof(path) - 1}, PATH_##form, HTTP1_##method, GOES_OBJECT, ENDPOINT_##endpoint, DIALECT_##dialect, OPERATION_##operation},
-		OBJECT_PATHS(X)
+		OBJECT_PATHS(X) OBJECT_ALIASES(X)
 #undef X
 };
 
@@ -84,13 +84,22 @@ endpoint_takes(const struct endpoint_path *r, enum http1_method method)
 	return method == r->method || (method == HTTP1_HEAD && r->method == HTTP1_GET && r->goes != GOES_OBJECT);
 }
 
+/* Gemini's things, and others', have one path under /v1. */
+static bool
+is_for(const struct endpoint_path *r, bool google)
+{
+	static const struct span shared = {"/v1/", 4};
+	bool gemini = r->dialect == DIALECT_GEMINI;
+	return r->goes != GOES_OBJECT || gemini == google || (gemini && !span_begins(r->path, shared));
+}
+
 const struct endpoint_path *
-endpoint_find(struct span path, enum http1_method method, struct span *ret_rest)
+endpoint_find(struct span path, enum http1_method method, bool google, struct span *ret_rest)
 {
 	const struct endpoint_path *found = NULL;
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
 		struct span rest = {0};
-		if ((found && !endpoint_takes(&paths[i], method)) || !path_fits(&paths[i], path, &rest))
+		if ((found && !endpoint_takes(&paths[i], method)) || !is_for(&paths[i], google) || !path_fits(&paths[i], path, &rest))
 			continue;
 		found = &paths[i];
 		*ret_rest = rest;

@@ -56,6 +56,11 @@ enum goes { GOES_BODY,
 	X("/v1/files/*", STAR, GET, FILES, OPENAI, FILE_GET) \
 	X("/v1/files/*", STAR, DELETE, FILES, OPENAI, FILE_DELETE) \
 	X("/v1/files/*/content", STAR, GET, FILES, OPENAI, FILE_CONTENT) \
+	X("/upload/v1beta/files", WHOLE, POST, FILES, GEMINI, UPLOAD_START) \
+	X("/upload/v1beta/files/*", STAR, POST, FILES, GEMINI, UPLOAD_SEND) \
+	X("/v1beta/files/*:download", STAR, GET, FILES, GEMINI, GEMINI_FILE_CONTENT) \
+	X("/v1beta/files/*", STAR, GET, FILES, GEMINI, GEMINI_FILE_GET) \
+	X("/v1beta/files/*", STAR, DELETE, FILES, GEMINI, GEMINI_FILE_DELETE) \
 	X("/v1/batches", WHOLE, POST, BATCHES, OPENAI, BATCH_CREATE) \
 	X("/v1/batches", WHOLE, GET, BATCHES, OPENAI, BATCH_LIST) \
 	X("/v1/batches/*", STAR, GET, BATCHES, OPENAI, BATCH_GET) \
@@ -70,6 +75,13 @@ enum goes { GOES_BODY,
 	X("/v1/responses/*", STAR, DELETE, RESPONSES_KEPT, OPENAI, RESPONSE_DELETE) \
 	X("/v1/responses/*/cancel", STAR, POST, RESPONSES_KEPT, OPENAI, RESPONSE_CANCEL) \
 	X("/v1/responses/*/input_items", STAR, GET, RESPONSES_KEPT, OPENAI, RESPONSE_ITEMS)
+
+/* The same by other paths: Google's SDKs call either version. Under /v1 they are told from OpenAI's by how the key comes. */
+#define OBJECT_ALIASES(X) \
+	X("/upload/v1/files", WHOLE, POST, FILES, GEMINI, UPLOAD_START) \
+	X("/v1/files/*:download", STAR, GET, FILES, GEMINI, GEMINI_FILE_CONTENT) \
+	X("/v1/files/*", STAR, GET, FILES, GEMINI, GEMINI_FILE_GET) \
+	X("/v1/files/*", STAR, DELETE, FILES, GEMINI, GEMINI_FILE_DELETE)
 
 enum object_operation {
 	OPERATION_NONE,
@@ -94,10 +106,10 @@ struct endpoint_path {
 };
 
 /*
- * NULL: there is no such path. Of several rows for it the one that takes the method, else any: see endpoint_takes(). *ret_rest: what the path names behind
+ * google: by its key it is a caller of Google's API. NULL: there is no such path. Of several rows for it the one that takes the method, else any: see endpoint_takes(). *ret_rest: what the path names behind
  * the prefix, in place of the star, or Gemini's model.
  */
-const struct endpoint_path *endpoint_find(struct span path, enum http1_method method, struct span *ret_rest);
+const struct endpoint_path *endpoint_find(struct span path, enum http1_method method, bool google, struct span *ret_rest);
 bool endpoint_takes(const struct endpoint_path *r, enum http1_method method);
 /* A bit for each enum http1_method that the path takes; of no path: that any takes. */
 uint8_t endpoint_methods(struct span path);
@@ -114,15 +126,17 @@ enum dialect endpoint_dialect(enum endpoint endpoint);
 /* What is not here, and what to do instead: where callers look for it by their provider's reference. X(path, whole or what lies under it as well, words, in Gemini's) */
 #define ELSEWHERE(X) \
 	X("/v1/files", WHOLE, ELSEWHERE_LIST, ELSEWHERE_GEMINI) \
+	X("/v1/files/", PREFIX, "", ELSEWHERE_GEMINI) \
 	X("/v1/uploads", WHOLE, ELSEWHERE_UPLOADS, ELSEWHERE_UPLOADS) \
 	X("/v1/uploads/", PREFIX, ELSEWHERE_UPLOADS, ELSEWHERE_UPLOADS) \
-	X("/v1beta/files", WHOLE, ELSEWHERE_GEMINI, ELSEWHERE_GEMINI) \
+	X("/v1beta/files", WHOLE, ELSEWHERE_LIST, ELSEWHERE_LIST) \
+	X("/v1beta/files:register", WHOLE, ELSEWHERE_GEMINI, ELSEWHERE_GEMINI) \
 	X("/v1beta/files/", PREFIX, ELSEWHERE_GEMINI, ELSEWHERE_GEMINI) \
 	X("/upload/", PREFIX, ELSEWHERE_GEMINI, ELSEWHERE_GEMINI)
 #define ELSEWHERE_LIST \
 	"There is no list of files here: whose a file is, only its id says, and the provider's list is of all customers. Keep the ids that uploads return: with them files are shown, read and deleted."
 #define ELSEWHERE_UPLOADS "There are no uploads in parts here: send the file whole to POST /v1/files. A large one goes on while it comes."
-#define ELSEWHERE_GEMINI "There are no files of Gemini's here: send the content inline (inlineData)."
+#define ELSEWHERE_GEMINI "Gemini's files go up at POST /upload/v1beta/files, and are shown and deleted at /v1beta/files/{name}; small content may stand inline (inlineData)."
 
 /* For a path, or a method of one, that is not there; empty: nothing to say. */
 struct span endpoint_advice(struct span path, enum dialect dialect);

@@ -17,9 +17,18 @@
 	X(UP, ANTHROPIC, "anthropic-version", "version of the dialect") \
 	X(UP, ANTHROPIC, "anthropic-beta", "switches features of the dialect, and what they cost") \
 	X(UP, GEMINI, "x-server-timeout", "how long the caller waits") \
+	X(UP, GEMINI, "x-goog-upload-protocol", "an upload, and nothing else: how it goes") \
+	X(UP, GEMINI, "x-goog-upload-command", "an upload: what is to be done") \
+	X(UP, GEMINI, "x-goog-upload-offset", "an upload: which bytes these are") \
+	X(UP, GEMINI, "x-goog-upload-file-name", "an upload: what the caller calls the file") \
+	X(UP, GEMINI, "x-goog-upload-header-content-length", "an upload: how long it will be") \
+	X(UP, GEMINI, "x-goog-upload-header-content-type", "an upload: what it is of") \
 	X(DOWN, ALL, "content-type", "the body's type") \
 	X(DOWN, OPENAI, "openai-processing-ms", "time at the provider") \
 	X(DOWN, OPENAI, "openai-version", "version of the dialect") \
+	X(DOWN, GEMINI, "x-goog-upload-status", "an upload: how far it is") \
+	X(DOWN, GEMINI, "x-goog-upload-size-received", "an upload: which bytes are there") \
+	X(DOWN, GEMINI, "x-goog-upload-chunk-granularity", "an upload: of what pieces it is made") \
 	X(DOWN, ALL, "retry-after", "when to try again") \
 	X(DOWN, ALL, "retry-after-ms", "when to try again") \
 	X(DOWN, ALL, "x-should-retry", "the SDK's own retry switch")

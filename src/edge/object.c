@@ -3,8 +3,11 @@
 #include "dialect/results.h"
 #include "edge/batch.h"
 #include "edge/h2.h"
+#include "edge/object_upload.h"
 #include "edge/stored.h"
 #include "edge/upload.h"
+
+enum { IDLE_BODY_MAX = 64 };
 
 static const struct operation {
 	struct span method, path, behind; /* at the provider: path, the id when there is one, what stands behind it */
@@ -14,6 +17,11 @@ static const struct operation {
 	[OPERATION_FILE_GET] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
 	[OPERATION_FILE_DELETE] = {SPAN_INIT("DELETE "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
 	[OPERATION_FILE_CONTENT] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT("/content"), false},
+	[OPERATION_UPLOAD_START] = {SPAN_INIT("POST "), SPAN_INIT(""), SPAN_INIT(""), true}, /* where: object_upload.c */
+	[OPERATION_UPLOAD_SEND] = {SPAN_INIT("POST "), SPAN_INIT(""), SPAN_INIT(""), true},
+	[OPERATION_GEMINI_FILE_GET] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
+	[OPERATION_GEMINI_FILE_DELETE] = {SPAN_INIT("DELETE "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
+	[OPERATION_GEMINI_FILE_CONTENT] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(":download?alt=media"), false},
 	[OPERATION_BATCH_CREATE] = {SPAN_INIT("POST "), SPAN_INIT("/batches"), SPAN_INIT(""), true},
 	[OPERATION_BATCH_LIST] = {SPAN_INIT("GET "), SPAN_INIT("/batches/"), SPAN_INIT(""), true}, /* one after the other */
 	[OPERATION_BATCH_GET] = {SPAN_INIT("GET "), SPAN_INIT("/batches/"), SPAN_INIT(""), true},
@@ -68,7 +76,8 @@ keep_query(struct object *o, struct span target)
 static enum object_kind
 kind_of(const struct exchange *x)
 {
-	return x->dialect == DIALECT_ANTHROPIC ? OBJECT_ANTHROPIC_FILE : OBJECT_FILE;
+	static const enum object_kind kinds[DIALECT_COUNT] = {[DIALECT_OPENAI] = OBJECT_FILE, [DIALECT_ANTHROPIC] = OBJECT_ANTHROPIC_FILE, [DIALECT_GEMINI] = OBJECT_GEMINI_FILE};
+	return kinds[x->dialect];
 }
 
 /* Of a name in a body: files, and where their sandboxes are. */
@@ -123,30 +132,52 @@ keep_base(struct exchange *x, const struct http1_head *h)
 	o->base_len = t.cut ? 0 : (uint8_t)t.len;
 }
 
+/* Google's SDKs send "{}" with it. */
+static bool
+has_idle_body(const struct exchange *x, const struct http1_head *h)
+{
+	return x->object->operation == OPERATION_GEMINI_FILE_DELETE && !h->chunked && h->content_length <= IDLE_BODY_MAX;
+}
+
+static enum end_reason
+judge(struct exchange *x, const struct http1_head *h, struct span named, struct span *ret_says)
+{
+	struct object *o = x->object;
+	bool bodiless = h->method != HTTP1_POST || (named.len && o->operation != OPERATION_UPLOAD_SEND);
+	if (bodiless && (h->chunked || (h->has_length && h->content_length)) && !has_idle_body(x, h))
+		return END_BAD_BODY;
+	if (x->endpoint == ENDPOINT_RESPONSES_KEPT && !keep_query(o, h->target))
+		return END_BAD_HTTP;
+	keep_base(x, h);
+	enum end_reason reason = object_upload_asked(x, h, named, ret_says);
+	if (reason != END_NONE || o->upload)
+		return reason;
+	if (named.len > SEAL_TEXT_MAX)
+		return END_NO_OBJECT;
+	o->text_len = (uint8_t)named.len;
+	if (named.len)
+		memcpy(o->text, named.at, named.len);
+	return END_NONE;
+}
+
 bool
 object_asked(struct exchange *x, const struct http1_head *h, enum object_operation operation, struct span named, struct span rest)
 {
-	enum end_reason reason = END_NONE;
+	enum end_reason reason = END_OVERLOADED;
+	struct span says = {0};
 	x->object = vault_alloc(x->edge->vault, sizeof *x->object);
-	if (!x->object)
-		reason = END_OVERLOADED;
-	else if (named.len > SEAL_TEXT_MAX)
-		reason = END_NO_OBJECT;
-	else if ((h->method != HTTP1_POST || named.len) && (h->chunked || (h->has_length && h->content_length)))
-		reason = END_BAD_BODY;
-	else if (x->endpoint == ENDPOINT_RESPONSES_KEPT && !keep_query(x->object, h->target))
-		reason = END_BAD_HTTP;
+	if (x->object) {
+		x->object->operation = (uint8_t)operation;
+		x->object->kind = (uint8_t)kind_asked(x);
+		reason = judge(x, h, named, &says);
+	}
 	if (reason != END_NONE) {
 		read_head_skip_body(x, h, rest.at, rest.len);
+		if (says.len)
+			answer_sentence(x, reason, NULL, says);
 		exchange_end(x, reason);
 		return false;
 	}
-	x->object->operation = (uint8_t)operation;
-	x->object->kind = (uint8_t)kind_asked(x);
-	keep_base(x, h);
-	x->object->text_len = (uint8_t)named.len;
-	if (named.len)
-		memcpy(x->object->text, named.at, named.len);
 	bool list = operation == OPERATION_BATCH_LIST || operation == OPERATION_MESSAGES_BATCH_LIST;
 	return !list || object_list_asked(x, h, rest);
 }
@@ -214,6 +245,8 @@ home_of(struct exchange *x)
 		return batch_route(x);
 	if (o->operation == OPERATION_MESSAGES_BATCH_CREATE)
 		return batch_route_listed(x);
+	if (o->upload)
+		return object_upload_route(x, keeper(x));
 	struct span text = {o->text, o->text_len};
 	bool made = text.len == 0;
 	bool opened = made || unseal(x->edge->pepper, x->account_row, (enum object_kind)o->kind, text, &o->opened);
@@ -268,6 +301,12 @@ object_add_path(struct text *t, const struct exchange *x)
 	text_add(t, x->object->query, x->object->query_len);
 }
 
+size_t
+object_name_room(const struct exchange *x)
+{
+	return SEAL_ID_MAX + 2 + (x->dialect == DIALECT_GEMINI ? CATALOGUE_HOST_MAX + CATALOGUE_PATH_MAX + 24 : 0);
+}
+
 bool
 object_is_read_whole(const struct exchange *x)
 {
@@ -299,11 +338,29 @@ copy_of_body(const struct request *r, uint64_t at, size_t len, char *to)
 	}
 }
 
+/* Gemini's files are named by URLs, of which what stands behind the last slash is looked at. */
+static bool
+open_url(const struct exchange *x, const struct request_object_name *n, struct sealed *ret)
+{
+	char text[SEAL_TEXT_MAX + 2];
+	size_t len = n->bytes < sizeof text ? n->bytes : sizeof text;
+	if (n->bytes < 2)
+		return false;
+	copy_of_body(x->req, n->at + n->bytes - len, len, text);
+	const char *slash = memrchr(text, '/', len);
+	if (!slash)
+		return false;
+	struct span id = {slash + 1, (size_t)(text + len - 1 - (slash + 1))};
+	return unseal(x->edge->pepper, x->account_row, OBJECT_GEMINI_FILE, id, ret) && object_provider_of(x, ret) >= 0;
+}
+
 /* What an id in the body stands for; its bytes are those of a JSON string, quotes included. Ids need no escapes: one that has some is not ours. */
 static bool
 open_one(const struct exchange *x, const struct request_object_name *n, struct sealed *ret)
 {
 	char text[SEAL_TEXT_MAX + 2];
+	if (x->dialect == DIALECT_GEMINI)
+		return open_url(x, n, ret);
 	if (n->bytes > sizeof text || n->bytes < 2)
 		return false;
 	copy_of_body(x->req, n->at, n->bytes, text);
@@ -331,6 +388,8 @@ object_open_first(const struct exchange *x, struct sealed *ret)
 bool
 object_edit(struct exchange *x)
 {
+	if (object_is_bodiless(x))
+		x->req->body_bytes = 0; /* what came with it says nothing, and stays here */
 	x->req->total = x->req->upload ? upload_total(x) : x->req->body_bytes; /* as it came */
 	return x->object->operation != OPERATION_BATCH_CREATE || batch_edit(x);
 }
@@ -357,6 +416,7 @@ object_free(struct exchange *x)
 	if (o->asks)
 		vault_free(v, o->asks, sizeof *o->asks);
 	object_list_free(x);
+	object_upload_free(x);
 	if (o->results)
 		vault_free(v, o->results, sizeof *o->results);
 	vault_free(v, o, sizeof *o);
@@ -385,16 +445,31 @@ open_for_target(const struct exchange *x, const struct request_object_name *n, s
 	return object_provider_of(x, ret) == x->route.target->provider ? END_NONE : END_OTHER_PROVIDER;
 }
 
+void
+object_add_url(struct text *t, const struct catalogue_provider *p)
+{
+	text_str(t, p->tls ? "https://" : "http://");
+	text_str(t, p->host);
+	if (p->port != (p->tls ? 443 : 80)) {
+		text_lit(t, ":");
+		text_u64(t, p->port);
+	}
+	text_str(t, p->base_path);
+	text_lit(t, "/files/");
+}
+
 /* As a JSON string. */
 static struct span
-put_id(char **room, const struct sealed *s)
+put_id(const struct exchange *x, char **room, const struct sealed *s)
 {
-	struct span text = {*room, s->id_len + 2u};
-	*(*room)++ = '"';
-	memcpy(*room, s->id, s->id_len);
-	*room += s->id_len;
-	*(*room)++ = '"';
-	return text;
+	struct text t = text_on(*room, object_name_room(x));
+	text_lit(&t, "\"");
+	if (s->kind == OBJECT_GEMINI_FILE)
+		object_add_url(&t, catalogue_provider(x->edge->p->catalogue, x->route.target->provider));
+	text_add(&t, s->id, s->id_len);
+	text_lit(&t, "\"");
+	*room += t.len;
+	return (struct span){t.at, t.len};
 }
 
 /* Nothing is found by what was cited, and it may be anybody's words: what is not the account's goes up as it is. */
@@ -404,7 +479,7 @@ open_cited(struct exchange *x, char *room, struct span *texts)
 	const struct request_facts *f = &x->req->scan.result;
 	for (uint32_t i = 0; i < f->cited_count; i++) {
 		struct sealed s;
-		texts[i] = open_for_target(x, &f->cited[i], &s) == END_NONE ? put_id(&room, &s) : (struct span){0};
+		texts[i] = open_for_target(x, &f->cited[i], &s) == END_NONE ? put_id(x, &room, &s) : (struct span){0};
 		x->names_objects |= texts[i].len != 0;
 	}
 }
@@ -420,7 +495,7 @@ object_open_named(struct exchange *x, char *room, struct span *texts)
 			exchange_end(x, reason);
 			return false;
 		}
-		texts[i] = put_id(&room, &s);
+		texts[i] = put_id(x, &room, &s);
 	}
 	x->names_objects = f->object_count != 0;
 	open_cited(x, room, texts + f->object_count);

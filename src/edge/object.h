@@ -35,6 +35,7 @@ enum { OBJECT_BASE_MAX = 200 };
 struct lines_scan;
 struct results_scan;
 struct object_list;
+struct object_upload;
 
 struct object {
 	uint8_t work; /* enum object_work */
@@ -48,6 +49,7 @@ struct object {
 	struct lines_scan *asks; /* requests in the body */
 	struct results_scan *results; /* in the answer */
 	struct object_list *list; /* the answer is one: of these, one after the other */
+	struct object_upload *upload; /* to Gemini (object_upload.h) */
 	bool uncounted; /* … for want of memory */
 	char base[OBJECT_BASE_MAX]; /* where the caller has found us, as URLs in answers begin */
 	uint8_t base_len;
@@ -75,9 +77,12 @@ struct span object_method(const struct exchange *x);
 void object_add_path(struct text *t, const struct exchange *x);
 /*
  * The ids of objects that the body names, opened, as JSON strings, then those that it cites (empty: as they are); `texts` has a place for each of them and `room`
- * SEAL_ID_MAX + 2 bytes. False: the exchange has ended, since one of those named is not the account's, or lies elsewhere than the model.
+ * object_name_room() bytes. False: the exchange has ended, since one of those named is not the account's, or lies elsewhere than the model.
  */
 must_check bool object_open_named(struct exchange *x, char *room, struct span *texts);
+size_t object_name_room(const struct exchange *x);
+/* Where Gemini's provider has its files, as it names them itself: an id follows. */
+void object_add_url(struct text *t, const struct catalogue_provider *p);
 /* Of which kind is that name? */
 enum object_kind object_kind_of(const struct exchange *x, struct span name);
 
@@ -128,6 +133,8 @@ bool object_is_plain(const struct exchange *x);
 void object_answer(struct exchange *x);
 /* The account's own id for one that an answer names, to stand in a string. 0: it is none. */
 size_t object_seal_name(const struct exchange *x, struct span name, char ret[SEAL_TEXT_MAX]);
+/* Is it the provider's way to say that there is no such object? */
+bool object_is_missing(const struct exchange *x, uint32_t status);
 /* Does this text say an id that only the provider and we know? */
 bool object_is_told(const struct exchange *x, struct span text);
 

@@ -2,6 +2,7 @@
 #include "edge/object.h"
 
 #include "core/json_scan.h"
+#include "edge/object_upload.h"
 #include "edge/work.h"
 
 enum { IDS_MAX = 4 }; /* of one answer */
@@ -11,6 +12,9 @@ enum node {
 	NODE_ID, /* of the object itself */
 	NODE_FILE, /* of a file that it is about */
 	NODE_URL, /* where its results are */
+	NODE_NAME, /* of Gemini's: "files/{id}" */
+	NODE_PLACE, /* … where it is */
+	NODE_WRAPPED, /* … all of it */
 	NODE_STATUS,
 	NODE_USAGE,
 	NODE_INPUT,
@@ -28,6 +32,19 @@ static const struct json_edge file_root[] = {JSON_EDGE("id", NODE_ID)};
 static const struct json_node file_nodes[NODE_COUNT] = {
 	[NODE_ROOT] = {.edges = file_root, .edge_count = ARRAY_LEN(file_root)},
 	[NODE_ID] = {.text = true},
+};
+
+static const struct json_edge gemini_root[] = {
+	JSON_EDGE("name", NODE_NAME),
+	JSON_EDGE("uri", NODE_PLACE),
+	JSON_EDGE("downloadUri", NODE_PLACE),
+	JSON_EDGE("file", NODE_WRAPPED),
+};
+static const struct json_node gemini_nodes[NODE_COUNT] = {
+	[NODE_ROOT] = {.edges = gemini_root, .edge_count = ARRAY_LEN(gemini_root)},
+	[NODE_WRAPPED] = {.edges = gemini_root, .edge_count = ARRAY_LEN(gemini_root) - 1},
+	[NODE_NAME] = {.text = true},
+	[NODE_PLACE] = {.text = true},
 };
 
 static const struct json_edge batch_root[] = {
@@ -129,10 +146,30 @@ file_id(const struct exchange *x, struct sealed *s, bool input, char ret[SEAL_TE
 	return seal(x->edge->pepper, x->account_row, s, ret);
 }
 
+/* "files/{id}" is a name for it as well. */
+static size_t
+seal_url(const struct exchange *x, struct span url, char ret[SEAL_TEXT_MAX])
+{
+	static const struct span path = SPAN_INIT("files/");
+	char room[CATALOGUE_HOST_MAX + CATALOGUE_PATH_MAX + 24], text[SEAL_TEXT_MAX];
+	struct text place = text_on(room, sizeof room), t = text_on(ret, SEAL_TEXT_MAX);
+	struct sealed s;
+	object_add_url(&place, catalogue_provider(x->edge->p->catalogue, x->route.target->provider));
+	if (url.len <= place.len || memcmp(url.at, place.at, place.len) != 0 ||
+		!take_id(x, OBJECT_GEMINI_FILE, (struct span){url.at + place.len, url.len - place.len}, &s))
+		return 0;
+	size_t len = seal(x->edge->pepper, x->account_row, &s, text);
+	text_span(&t, path);
+	text_add(&t, text, len);
+	return len && !t.cut ? t.len : 0;
+}
+
 size_t
 object_seal_name(const struct exchange *x, struct span name, char ret[SEAL_TEXT_MAX])
 {
 	struct sealed s;
+	if (x->dialect == DIALECT_GEMINI)
+		return seal_url(x, name, ret);
 	return take_id(x, object_kind_of(x, name), name, &s) ? seal(x->edge->pepper, x->account_row, &s, ret) : 0;
 }
 
@@ -180,6 +217,68 @@ put_url(struct exchange *x, struct reading *r, const struct json_event *ev)
 	return true;
 }
 
+/* ---- Gemini's, which say an id in several ways ---- */
+
+static const struct span gemini_path = SPAN_INIT("files/");
+
+/* Behind "files/", up to what is done with it. */
+static struct span
+gemini_id(struct span text)
+{
+	const char *at = memmem(text.at, text.len, gemini_path.at, gemini_path.len), *end = text.at + text.len;
+	const char *from = at ? at + gemini_path.len : end, *to = from;
+	while (to < end && *to != ':' && *to != '?')
+		to++;
+	return (struct span){from, (size_t)(to - from)};
+}
+
+/* May stand in a string as it is: ":download?alt=media". */
+static bool
+is_plain(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.at[i] <= ' ' || s.at[i] > '~' || s.at[i] == '"' || s.at[i] == '\\')
+			return false;
+	return true;
+}
+
+static void
+put_own(struct reading *r, const struct object *o, bool place, struct span own, struct span behind)
+{
+	text_lit(&r->t, "\"");
+	if (place) {
+		text_add(&r->t, o->base, o->base_len);
+		text_lit(&r->t, "/v1beta/");
+	}
+	text_span(&r->t, gemini_path);
+	text_span(&r->t, own);
+	text_span(&r->t, behind);
+	text_lit(&r->t, "\"");
+}
+
+/* Whichever comes first: all of them are of one. */
+static bool
+put_gemini(struct exchange *x, struct reading *r, const struct json_event *ev)
+{
+	bool name = ev->node == NODE_NAME;
+	struct span id = gemini_id(ev->text), behind = {id.at + id.len, ev->text.len - (size_t)(id.at + id.len - ev->text.at)};
+	struct sealed s;
+	if (ev->cut || r->raw_count == IDS_MAX || !take_id(x, OBJECT_GEMINI_FILE, id, &s) || !is_plain(behind))
+		return false;
+	if (name && (r->named || behind.len || id.at != ev->text.at + gemini_path.len))
+		return false;
+	if (r->raw_count++ ? !same_id(&s, &r->own) : (r->text_len = own_id(x, &s, r->text)) == 0)
+		return false;
+	r->own = s;
+	r->named |= name;
+	text_add(&r->t, r->from.at + r->at, (size_t)(ev->at - r->at));
+	put_own(r, x->object, !name, (struct span){r->text, r->text_len}, behind);
+	r->at = ev->end;
+	return true;
+}
+
+/* ---- what else it says ---- */
+
 static void
 take_number(const struct json_event *ev, enum json_token t, uint64_t *ret)
 {
@@ -215,6 +314,9 @@ on_event(struct exchange *x, struct reading *r, enum json_token t, const struct 
 		return t == JSON_NULL || (t == JSON_STRING && put_id(x, r, ev, is_input(r, ev)));
 	case NODE_URL:
 		return t == JSON_NULL || (t == JSON_STRING && put_url(x, r, ev));
+	case NODE_NAME:
+	case NODE_PLACE:
+		return t == JSON_NULL || (t == JSON_STRING && put_gemini(x, r, ev));
 	case NODE_STATUS:
 		seen->ended = t == JSON_STRING && has_ended(ev->text);
 		return true;
@@ -240,6 +342,7 @@ on_event(struct exchange *x, struct reading *r, enum json_token t, const struct 
 		take_number(ev, t, &seen->completed);
 		return true;
 	case NODE_ROOT:
+	case NODE_WRAPPED:
 	case NODE_INPUT_DETAILS:
 	case NODE_OUTPUT_DETAILS:
 	case NODE_COUNT:
@@ -260,8 +363,23 @@ hide_ids(struct reading *r)
 static const struct json_node *
 nodes_of(const struct exchange *x)
 {
-	return x->object->kind == OBJECT_BATCH ? batch_nodes : x->object->kind == OBJECT_MESSAGES_BATCH ? listed_nodes
-																									: file_nodes;
+	switch (x->object->kind) {
+	case OBJECT_BATCH:
+		return batch_nodes;
+	case OBJECT_MESSAGES_BATCH:
+		return listed_nodes;
+	case OBJECT_GEMINI_FILE:
+		return gemini_nodes;
+	default:
+		return file_nodes;
+	}
+}
+
+/* Gemini says nothing of what was deleted. */
+static bool
+is_nameless(const struct exchange *x)
+{
+	return x->object->operation == OPERATION_GEMINI_FILE_DELETE;
 }
 
 /* False: it is no JSON object with one id, which is the right one. */
@@ -277,7 +395,7 @@ rewrite(struct exchange *x, struct reading *r)
 	while (ok && (t = json_scan_next(&scan, &ev)) != JSON_MORE)
 		ok = t != JSON_BAD && on_event(x, r, t, &ev);
 	text_add(&r->t, r->from.at + r->at, r->from.len - (size_t)r->at);
-	ok = ok && json_scan_complete(&scan) && r->named && !r->t.cut;
+	ok = ok && json_scan_complete(&scan) && (r->named || is_nameless(x)) && !r->t.cut;
 	explicit_bzero(&scan, sizeof scan);
 	return ok;
 }
@@ -306,13 +424,24 @@ tell(struct exchange *x, struct reading *r)
 	answer_rewritten(x, (struct span){x->carry, x->collect_at}, (struct span){r->t.at, r->t.len});
 }
 
+/* Of an upload that is not whole yet the header lines say all. */
+static bool
+is_empty(const struct exchange *x)
+{
+	return x->object->operation == OPERATION_UPLOAD_START || (x->object->operation == OPERATION_UPLOAD_SEND && x->carry_len == x->collect_at);
+}
+
 void
 object_answer(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	size_t cap = x->carry_len + IDS_MAX * SEAL_TEXT_MAX + OBJECT_BASE_MAX;
+	size_t cap = x->carry_len + IDS_MAX * (SEAL_TEXT_MAX + OBJECT_BASE_MAX + 32);
 	if (!x->up_done) { /* cut, or longer than an answer about an object can be */
 		exchange_end(x, END_PROVIDER_MALFORMED);
+		return;
+	}
+	if (is_empty(x)) {
+		answer_rewritten(x, (struct span){x->carry, x->collect_at}, (struct span){0});
 		return;
 	}
 	char *memory = vault_alloc(e->vault, cap);
@@ -329,13 +458,24 @@ object_answer(struct exchange *x)
 	explicit_bzero(&r, sizeof r);
 }
 
+/* Of a file that it does not have Gemini says that one may not see it; that is no word about our key. */
+bool
+object_is_missing(const struct exchange *x, uint32_t status)
+{
+	if (x->dialect == DIALECT_GEMINI && status == 403)
+		return x->object ? x->object->opened.id_len || x->object->upload : x->names_objects;
+	return object_is_subject(x) && status == 404;
+}
+
 bool
 object_is_told(const struct exchange *x, struct span text)
 {
 	const struct object *o = x->object;
+	if (object_upload_is_told(x, text))
+		return true;
 	if (o && o->opened.id_len)
 		return memmem(text.at, text.len, o->opened.id, o->opened.id_len) != NULL;
-	static const struct span prefixes[] = {SPAN_INIT("file-"), SPAN_INIT("file_"), SPAN_INIT("resp_"), SPAN_INIT("conv_"), SPAN_INIT("cntr_"), SPAN_INIT("cfile_")};
+	static const struct span prefixes[] = {SPAN_INIT("file-"), SPAN_INIT("file_"), SPAN_INIT("resp_"), SPAN_INIT("conv_"), SPAN_INIT("cntr_"), SPAN_INIT("cfile_"), SPAN_INIT("files/")};
 	for (size_t i = 0; x->names_objects && i < ARRAY_LEN(prefixes); i++)
 		if (memmem(text.at, text.len, prefixes[i].at, prefixes[i].len))
 			return true;

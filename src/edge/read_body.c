@@ -3,7 +3,7 @@
 
 #include "edge/batch.h"
 #include "edge/h2.h"
-#include "edge/object.h"
+#include "edge/object_upload.h"
 #include "edge/passage.h"
 #include "edge/upload.h"
 
@@ -152,10 +152,19 @@ room(struct request *r)
 	return r->body_fill;
 }
 
+/* Bytes that say nothing to anybody here. */
+static bool
+is_raw(const struct exchange *x)
+{
+	return x->duplex || object_is_bodiless(x) || object_upload_is_raw(x);
+}
+
 static bool
 scan(struct exchange *x, const char *at, size_t len)
 {
 	struct request *r = x->req;
+	if (is_raw(x))
+		return true;
 	if (x->object && x->object->asks)
 		(void)lines_feed(x->object->asks, at, len); /* which of them is bad is said when it is known who may ask */
 	return r->form ? form_scan_feed(r->form, &r->scan, at, len) : request_scan_feed(&r->scan, at, len);
@@ -212,9 +221,9 @@ static void
 body_complete(struct exchange *x)
 {
 	struct request *r = x->req;
-	enum request_error error = x->duplex || object_is_bodiless(x) ? REQUEST_OK
-		: r->form                                                 ? form_scan_finish(r->form, &r->scan)
-																  : request_scan_finish(&r->scan);
+	enum request_error error = is_raw(x) ? REQUEST_OK
+		: r->form                        ? form_scan_finish(r->form, &r->scan)
+										 : request_scan_finish(&r->scan);
 	if (error != REQUEST_OK) {
 		answer_request_error(x, error);
 		exchange_end(x, END_BAD_BODY);
@@ -343,7 +352,9 @@ prepare(struct exchange *x, const struct http1_head *h, struct span named)
 		return END_BAD_HEADER;
 	if (!keep_headers(x, h) || !batch_prepare(x))
 		return END_OVERLOADED;
-	return form_endpoint((enum endpoint)x->endpoint) && !object_is_bodiless(x) ? prepare_form(x, h) : END_NONE;
+	if (x->object && x->object->operation == OPERATION_UPLOAD_SEND)
+		(void)!upload_prepare(x, h); /* without memory for it, it is held */
+	return form_endpoint((enum endpoint)x->endpoint) && !is_raw(x) ? prepare_form(x, h) : END_NONE;
 }
 
 /* It waits for memory: what came with its head is kept. */
@@ -373,7 +384,7 @@ read_body_begin(struct exchange *x, const struct http1_head *h, struct span name
 	}
 	exchange_step(x, STEP_READ_BODY);
 	x->req->expects = expects;
-	if (!x->duplex && !object_is_bodiless(x) && !admit_body(x)) {
+	if (!x->duplex && (!object_is_bodiless(x) || x->req->body_left) && !admit_body(x)) {
 		keep_waiting(x, rest);
 		return;
 	}

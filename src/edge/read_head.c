@@ -46,10 +46,8 @@ argument_is(struct span target, struct span name, struct span value)
 static enum dialect
 dialect_of(const struct endpoint_path *r, const struct http1_head *h)
 {
-	if (r && r->goes == GOES_OBJECT) /* a path that all of them have */
-		return http1_field_find(h, HTTP1_ANTHROPIC_VERSION) ? DIALECT_ANTHROPIC
-			: http1_field_find(h, HTTP1_X_GOOG_API_KEY)     ? DIALECT_GEMINI
-															: r->dialect;
+	if (r && r->goes == GOES_OBJECT && r->dialect != DIALECT_GEMINI) /* a path that all of them have */
+		return http1_field_find(h, HTTP1_ANTHROPIC_VERSION) ? DIALECT_ANTHROPIC : r->dialect;
 	bool told = r && (r->endpoint != ENDPOINT_NONE || r->dialect == DIALECT_GEMINI);
 	if (told)
 		return r->dialect;
@@ -135,7 +133,7 @@ read_head(struct client *c, const char *bytes, size_t len)
 	x->keep_client = h->keep_alive && c->pipelined < PIPELINED_MAX;
 	c->linger = c->linger || c->pipelined >= PIPELINED_MAX;
 	c->http10 = h->minor_version == 0;
-	const struct endpoint_path *r = endpoint_find(target_path(h->target), h->method, &named);
+	const struct endpoint_path *r = endpoint_find(target_path(h->target), h->method, http1_field_find(h, HTTP1_X_GOOG_API_KEY) != NULL, &named);
 	x->dialect = (uint8_t)dialect_of(r, h);
 	if (h->method == HTTP1_OPTIONS) {
 		read_head_skip_body(x, h, rest.at, rest.len);

@@ -272,7 +272,7 @@ edit_own(struct exchange *x)
 	r->edits_cap = 0;
 	r->edits = r->few;
 	if (most > EDITS_FEW) { /* opened ids lie behind the edits that put them in */
-		uint32_t cap = most + (uint32_t)(((f->object_count + f->cited_count) * (SEAL_ID_MAX + 2) + sizeof *r->edits - 1) / sizeof *r->edits);
+		uint32_t cap = most + (uint32_t)(((f->object_count + f->cited_count) * object_name_room(x) + sizeof *r->edits - 1) / sizeof *r->edits);
 		r->edits = vault_alloc(x->edge->vault, cap * sizeof *r->edits);
 		if (!r->edits)
 			return false;

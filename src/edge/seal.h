@@ -3,7 +3,8 @@
  * it belongs to, so that whose it is needs no table, and an id that was altered, made up, or given to somebody else opens nothing. Edge; pure; the
  * caller owns all memory.
  *
- *   text   prefix of its kind, then base64url of: 16 bytes synthetic nonce, ciphertext, 16 bytes tag
+ *   text   prefix of its kind, then base64url of: 16 bytes synthetic nonce, ciphertext, 16 bytes tag. Gemini's are base32: its ids have small letters and
+ *          digits only, and its SDKs cut what comes behind
  *   sealed version, kind, provider (hash of its name), ticket of the exchange that made it or 0, what a batch file asks for (version 2) or what a response
  *          that runs is charged by (version 3), the provider's id
  *   bound  the account (additional data)
@@ -26,7 +27,8 @@
 	X(MESSAGES_BATCH, 5, "msgbatch_") \
 	X(CONVERSATION, 6, "conv_") \
 	X(CONTAINER, 7, "cntr_") \
-	X(CONTAINER_FILE, 8, "cfile_")
+	X(CONTAINER_FILE, 8, "cfile_") \
+	X(GEMINI_FILE, 9, "f")
 
 enum object_kind {
 	OBJECT_NONE,
@@ -39,6 +41,8 @@ enum object_kind {
 enum {
 	SEAL_ID_MAX = 93, /* bytes of a provider's id */
 	SEAL_TEXT_MAX = 240, /* bytes of ours; no terminator */
+	SEAL_TARGET_MAX = 512, /* bytes of a place at a provider */
+	SEAL_TARGET_TEXT_MAX = 752,
 };
 
 /* What a file of requests can cost at most, counted when it was uploaded; a batch of them has it from there. */
@@ -68,5 +72,19 @@ must_check size_t seal(const uint8_t pepper[API_KEY_PEPPER_BYTES], uint64_t acco
 
 /* False: it is nothing of that kind that this account was given; *ret is untouched. */
 must_check bool unseal(const uint8_t pepper[API_KEY_PEPPER_BYTES], uint64_t account, enum object_kind kind, struct span text, struct sealed *ret);
+
+/*
+ * The same for a place at a provider (path and query) that whoever knows it may write to: an upload that has begun. It is longer than an id, and of no kind that
+ * stands in a body.
+ */
+struct sealed_target {
+	uint32_t provider;
+	uint16_t len;
+	char at[SEAL_TARGET_MAX];
+};
+
+/* Bytes written to ret. 0: it is no path, is too long, or has bytes that no target has (RFC 9112 3.2: what is printed, but blanks and #). */
+must_check size_t seal_target(const uint8_t pepper[API_KEY_PEPPER_BYTES], uint64_t account, const struct sealed_target *t, char ret[SEAL_TARGET_TEXT_MAX]);
+must_check bool unseal_target(const uint8_t pepper[API_KEY_PEPPER_BYTES], uint64_t account, struct span text, struct sealed_target *ret);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -28,6 +29,9 @@ what_is_sealed_opens_for_its_account(void **state)
 		{OBJECT_FILE, "x", "file-"},
 		{OBJECT_BATCH, "batch_67a8.b-c", "batch_"},
 		{OBJECT_MESSAGES_BATCH, "msgbatch_013Zva2CMHLNnXjNJJKqJ2EF", "msgbatch_"},
+		{OBJECT_GEMINI_FILE, "a", "f"},
+		{OBJECT_GEMINI_FILE, "mehozpxf877d", "f"},
+		{OBJECT_GEMINI_FILE, "012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012", "f"},
 		{OBJECT_RESPONSE, "resp_0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567", "resp_"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -69,6 +73,76 @@ what_its_lines_can_cost_is_sealed(void **state)
 	s.lines.output--;
 	assert_int_equal(seal(pepper, 7, &s, other), len);
 	assert_memory_not_equal(text, other, len);
+}
+
+/* Small letters and digits, each bit of which counts. */
+static void
+geminis_are_read_as_strictly(void **state)
+{
+	for (size_t n = 1; n <= 5; n++) { /* each remainder of base32 */
+		struct sealed s = object(OBJECT_GEMINI_FILE, &"abcdefgh"[8 - n]), back;
+		char text[SEAL_TEXT_MAX + 1], changed[SEAL_TEXT_MAX + 1];
+		size_t len = seal(pepper, 7, &s, text);
+		for (size_t i = 0; i < len; i++)
+			assert_non_null(memchr("abcdefghijklmnopqrstuvwxyz234567", text[i], 32));
+		for (size_t i = 0; i < len; i++)
+			for (int c = 0; c < 256; c++) {
+				memcpy(changed, text, len);
+				changed[i] = (char)c;
+				assert_int_equal(unseal(pepper, 7, OBJECT_GEMINI_FILE, (struct span){changed, len}, &back), changed[i] == text[i]);
+			}
+		for (size_t cut = 0; cut < len; cut++)
+			assert_false(unseal(pepper, 7, OBJECT_GEMINI_FILE, (struct span){text, cut}, &back));
+		for (int c = 0; c < 256; c++) {
+			text[len] = (char)c;
+			assert_false(unseal(pepper, 7, OBJECT_GEMINI_FILE, (struct span){text, len + 1}, &back));
+		}
+	}
+	struct sealed s = object(OBJECT_GEMINI_FILE, "a");
+	char text[SEAL_TEXT_MAX];
+	s.lines.model = 1;
+	assert_int_equal(seal(pepper, 7, &s, text), 0);
+}
+
+static void
+a_place_opens_for_its_account(void **state)
+{
+	static const char *const bad[] = {"", "/", "a/b", "/a b", "/a#b", "/a\r\nb", "/\xc3\xa4", "/\x7f"};
+	struct sealed_target t = {.provider = 0xdeadbeef}, back = {.len = 99};
+	char text[SEAL_TARGET_TEXT_MAX], changed[SEAL_TARGET_TEXT_MAX + 1];
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		t.len = (uint16_t)strlen(bad[i]);
+		memcpy(t.at, bad[i], t.len);
+		assert_int_equal(seal_target(pepper, 7, &t, text), 0);
+	}
+	static const uint16_t lengths[] = {2, 3, 4, 100, SEAL_TARGET_MAX};
+	for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+		t.len = lengths[i];
+		memset(t.at, '~', t.len);
+		t.at[0] = '/';
+		size_t len = seal_target(pepper, 7, &t, text);
+		assert_true(len > 0 && len < SEAL_TARGET_TEXT_MAX);
+		assert_true(unseal_target(pepper, 7, (struct span){text, len}, &back));
+		assert_int_equal(back.provider, t.provider);
+		assert_int_equal(back.len, t.len);
+		assert_memory_equal(back.at, t.at, t.len);
+		assert_false(unseal_target(pepper, 8, (struct span){text, len}, &back));
+		for (size_t bit = 0; bit < 8 * len; bit += lengths[i] < 100 ? 1 : 13) {
+			memcpy(changed, text, len);
+			changed[bit / 8] = (char)(changed[bit / 8] ^ 1 << bit % 8);
+			assert_false(unseal_target(pepper, 7, (struct span){changed, len}, &back));
+		}
+		for (size_t cut = 0; cut < len; cut++)
+			assert_false(unseal_target(pepper, 7, (struct span){text, cut}, &back));
+		/* Nor is it an id, or an id a place. */
+		struct sealed s = object(OBJECT_FILE, "file-abc");
+		snprintf(changed, sizeof changed, "file-%.*s", (int)(len < 200 ? len : 200), text);
+		assert_false(unseal(pepper, 7, OBJECT_FILE, (struct span){changed, strlen(changed)}, &s));
+		len = seal(pepper, 7, &s, changed);
+		assert_false(unseal_target(pepper, 7, (struct span){changed + 5, len - 5}, &back));
+	}
+	t.len = SEAL_TARGET_MAX + 1;
+	assert_int_equal(seal_target(pepper, 7, &t, text), 0);
 }
 
 static void
@@ -162,6 +236,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_sealed_opens_for_its_account),
 		cmocka_unit_test(what_its_lines_can_cost_is_sealed),
+		cmocka_unit_test(geminis_are_read_as_strictly),
+		cmocka_unit_test(a_place_opens_for_its_account),
 		cmocka_unit_test(what_a_response_is_charged_by_is_sealed),
 		cmocka_unit_test(ids_that_no_provider_gives_are_not_sealed),
 		cmocka_unit_test(nobody_elses_and_nothing_else_opens),

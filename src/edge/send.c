@@ -5,7 +5,7 @@
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
 #include "edge/h2_up.h"
-#include "edge/object.h"
+#include "edge/object_upload.h"
 #include "edge/passage.h"
 #include "edge/upload.h"
 
@@ -31,7 +31,7 @@ add_client_headers(struct text *t, const struct exchange *x, const struct catalo
 	while (at < end) {
 		const char *colon = memchr(at, ':', (size_t)(end - at)), *line_end = memchr(at, '\n', (size_t)(end - at));
 		struct span name = {at, (size_t)(colon - at)};
-		if (header_goes_up(p, (enum dialect)p->dialect, name) && !(x->passage && is_about_body(name)))
+		if (header_goes_up(p, (enum dialect)p->dialect, name) && object_upload_takes(x, name) && !(x->passage && is_about_body(name)))
 			text_add(t, at, (size_t)(line_end + 1 - at));
 		at = line_end + 1;
 	}
@@ -47,8 +47,10 @@ static const struct span credentials[DIALECT_COUNT] = {
 static void
 add_target(struct text *t, const struct exchange *x, const struct catalogue_provider *p)
 {
+	if (object_upload_add_target(t, x, p))
+		return;
 	text_str(t, p->base_path);
-	if (p->dialect == DIALECT_GEMINI) {
+	if (p->dialect == DIALECT_GEMINI && !object_is_subject(x)) {
 		text_lit(t, "/models/");
 		text_str(t, x->route.target->upstream_id);
 		text_lit(t, ":");

@@ -121,7 +121,7 @@ edited(const struct request *r, uint64_t at)
 uint64_t
 upload_end(const struct request *r)
 {
-	uint64_t end = r->body_bytes, settled = form_scan_settled(r->form, &r->scan);
+	uint64_t end = r->body_bytes, settled = r->form ? form_scan_settled(r->form, &r->scan) : end;
 	if (r->body_left)
 		end -= end < UPLOAD_HELD_BACK ? end : UPLOAD_HELD_BACK;
 	end = end < settled ? end : settled;
@@ -230,7 +230,7 @@ has_room(const struct exchange *x)
 static bool
 complete(struct exchange *x)
 {
-	enum request_error error = form_scan_finish(x->req->form, &x->req->scan);
+	enum request_error error = x->req->form ? form_scan_finish(x->req->form, &x->req->scan) : REQUEST_OK;
 	if (error == REQUEST_OK)
 		return reserve_confirm(x);
 	answer_request_error(x, error);

@@ -389,8 +389,6 @@ check_provider(struct check *k, uint32_t index)
 	if (!is_word(p->name))
 		problems_error(k->problems, line_of(k, node, "name"),
 			"`name`: `%s` – write small letters, digits, '-', '_' and '.' only", p->name);
-	if (p->objects && p->dialect == DIALECT_GEMINI)
-		problems_error(k->problems, line_of(k, node, "objects"), "`objects`: files of `dialect: gemini` can't be kept here yet – leave it out");
 	check_url(k, p, node);
 	check_trust(k, p, node);
 	if (p->low_balance_nano > 0 && config_balance_wire(p) == BALANCE_NONE)

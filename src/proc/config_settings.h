@@ -124,7 +124,7 @@
 		"let it keep answers: requests may say `store: true`, and responses that say nothing are kept as its API does; without it the gateway says `store: false`. " \
 		"What is kept lies in your account; with `objects`, customers can ask for responses again, and let them run in the background") \
 	X("objects", objects, FLAG, "false", 0, 1, \
-		"`openai` and `anthropic`: let customers keep files there (and responses, with `store`), under ids that only their account can use; of several such providers of one dialect the first is where files go. " \
+		"let customers keep files there (and responses, with `store`), under ids that only their account can use; of several such providers of one dialect the first is where files go. " \
 		"All of its keys must belong to one project, or a file would be missing for some of them") \
 	X("responses", responses, FLAG, "true", 0, 1, \
 		"openai: it has the Responses API; without it requests at /v1/responses are translated for its chat completions") \

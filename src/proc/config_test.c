@@ -85,7 +85,6 @@ static const struct wrong wrongs[] = {
 	/* shape */
 	{"models:", "models: [\n", 12, "flow node"},
 	{"    url:", "\turl:", 7, "spaces, not tabs"},
-	{"    url:", "    dialect: gemini\n    objects: true\n    url:", 8, "files of `dialect: gemini` can't be kept here yet"},
 	{"    aliases: [small]", "    aliases: small", 13, "aliases must be a list"},
 	{"{head: 10s}", "10s", 3, "timeouts must be a mapping"},
 	{"'127.0.0.1:8080'", "{a: b}", 1, "an entry of `listen` must be a single value"},

@@ -3,9 +3,9 @@ import Anthropic from "@anthropic-ai/sdk";
 import { GoogleGenAI } from "@google/genai";
 import OpenAI, { BadRequestError, NotFoundError, toFile } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Files } from "../harness/files.ts";
+import { Files, GeminiFiles } from "../harness/files.ts";
 import { type Account, Lethe } from "../harness/lethe.ts";
-import { type Answer, events, json, message, Provider, response, responseEvents, type Seen } from "../harness/provider.ts";
+import { type Answer, events, generated, json, message, Provider, response, responseEvents, type Seen } from "../harness/provider.ts";
 import { until } from "../harness/until.ts";
 
 // Files at a provider whose account all customers share, through the official SDK.
@@ -17,11 +17,19 @@ let mine: OpenAI;
 let theirs: OpenAI;
 const files = new Files();
 const scholarly = new Files("anthropic");
+const googles = new GeminiFiles(() => p.url);
 
 const price = { from: "2026-01-01", input: "1.00", output: "10.00" };
 const model = (id: string, provider: string) => ({ id, provider, context: 100_000, output: 4_000, prices: [price] });
 
+const gemini = (request: Seen): Answer => {
+	if (!request.url.includes(":generateContent")) return googles.answer(request);
+	const named = /"fileUri":"[^"]*\/files\/([^"]*)"/.exec(request.raw)?.[1];
+	return named && !googles.kept.has(named) ? GeminiFiles.missing(named) : json(generated("read"));
+};
+
 const asUsual = (request: Seen): Answer => {
+	if (/^(\/upload)?\/v1beta\//.test(request.url)) return gemini(request);
 	if (request.headers["anthropic-version"]) return request.url.startsWith("/v1/files") ? scholarly.answer(request) : json(message());
 	if (request.url.startsWith("/v1/files")) return files.answer(request);
 	const named = /"file_id":"(file-[^"]*)"/.exec(request.raw)?.[1];
@@ -39,8 +47,9 @@ beforeAll(async () => {
 				{ name: "elsewhere", url: `${other.url}/v1`, keys },
 				{ name: "openai", url: `${p.url}/v1`, objects: true, keys },
 				{ name: "anthropic", url: `${p.url}/v1`, dialect: "anthropic", objects: true, keys },
+				{ name: "google", url: `${p.url}/v1beta`, dialect: "gemini", objects: true, keys },
 			],
-			models: [model("gpt", "openai"), model("far", "elsewhere"), model("claude", "anthropic")],
+			models: [model("gpt", "openai"), model("far", "elsewhere"), model("claude", "anthropic"), model("gemini", "google")],
 		},
 	});
 	alice = await lethe.account("alice", "100");
@@ -91,14 +100,11 @@ describe("files through the official SDK", () => {
 });
 
 test("there are no lists and no uploads in parts; what to do instead is said at once", async () => {
-	const [claude, google] = [new Anthropic({ apiKey: alice.key, baseURL: lethe.url }), new GoogleGenAI({ apiKey: alice.key, httpOptions: { baseUrl: lethe.url } })];
+	const claude = new Anthropic({ apiKey: alice.key, baseURL: lethe.url });
 	const before = p.seen.length;
 	const said = async (promise: Promise<unknown>) => (await promise.then(() => expect.fail("it went through"), (e) => e as Error & { status: number }));
 	for (const list of [() => lethe.client(alice.key).files.list(), () => claude.beta.files.list()]) expect(await said(list())).toMatchObject({ status: 405, message: expect.stringContaining("Keep the ids that uploads return") });
 	expect(await said(mine.uploads.create({ bytes: 1, filename: "a", mime_type: "text/plain", purpose: "assistants" }))).toMatchObject({ status: 404, message: expect.stringContaining("send the file whole") });
-	for (const attempt of [() => google.files.list(), () => google.files.upload({ file: new Blob(["x"]), config: { mimeType: "text/plain" } })])
-		expect((await said(attempt())).message).toContain("inlineData");
-	expect(await said(google.files.get({ name: "files/abc" }))).toMatchObject({ status: 404 });
 	expect(p.seen.length).toBe(before);
 });
 
@@ -162,6 +168,56 @@ test("Anthropic's SDK: a file is uploaded, named in a message, read and deleted;
 		expect(error).toBeInstanceOf(Anthropic.NotFoundError);
 	}
 	expect(p.seen.length).toBe(before + 1);
+});
+
+describe("Gemini's SDK", () => {
+	const clients = async () => {
+		const other = await lethe.account(`gemini-${Math.random()}`, "100");
+		return [alice.key, other.key].map((apiKey) => new GoogleGenAI({ apiKey, httpOptions: { baseUrl: lethe.url } })) as [GoogleGenAI, GoogleGenAI];
+	};
+	const read = (client: GoogleGenAI, fileUri: string) => client.models.generateContent({ model: "gemini", contents: [{ role: "user", parts: [{ fileData: { fileUri, mimeType: "text/plain" } }, { text: "read it" }] }] });
+	const refused = async (promise: Promise<unknown>) => expect(await promise.then(() => expect.fail("it went through"), (e) => e)).toMatchObject({ status: 404 });
+
+	test("a file is uploaded, named in a request, shown and deleted", async () => {
+		const [google] = await clients();
+		const file = await google.files.upload({ file: new Blob(["words of mine"]), config: { mimeType: "text/plain", displayName: "notes" } });
+		expect(file).toMatchObject({ displayName: "notes", mimeType: "text/plain", sizeBytes: "13", state: "ACTIVE" });
+		expect(file.uri).toBe(`${lethe.url}/v1beta/${file.name}`);
+		expect(JSON.stringify(file)).not.toMatch(/secretoftheprovider|google\.example/i);
+		expect([...googles.kept.values()].at(-1)!.content.toString()).toBe("words of mine");
+		expect((await google.files.get({ name: file.name! })).uri).toBe(file.uri);
+		expect((await read(google, file.uri!)).text).toBe("read");
+		expect(p.last.raw).toContain(`${p.url}/v1beta/files/${[...googles.kept.keys()].at(-1)!}`);
+		await google.files.delete({ name: file.name! });
+		expect(googles.kept.size).toBe(0);
+		await refused(google.files.get({ name: file.name! }));
+		await refused(read(google, file.uri!));
+	});
+
+	test("20 MB go up in three pieces, and come out as they were", async () => {
+		const [google] = await clients();
+		const bytes = randomBytes(20 << 20);
+		googles.pieces.length = 0;
+		const file = await google.files.upload({ file: new Blob([bytes]), config: { mimeType: "application/pdf" } });
+		expect(file.sizeBytes).toBe(String(20 << 20));
+		expect(googles.pieces).toEqual([8 << 20, 8 << 20, 4 << 20]);
+		expect([...googles.kept.values()].at(-1)!.content.equals(bytes)).toBe(true);
+		await google.files.delete({ name: file.name! });
+	});
+
+	test("nobody else's: each way to another account's file is a 404, and the provider is not asked", async () => {
+		const [google, stranger] = await clients();
+		const file = await google.files.upload({ file: new Blob(["secret"]), config: { mimeType: "text/plain" } });
+		const provider = [...googles.kept.keys()].at(-1)!;
+		const before = p.seen.length;
+		const changed = `${file.name!.slice(0, -1)}${file.name!.endsWith("a") ? "b" : "a"}`;
+		for (const [client, name] of [[stranger, file.name!], [google, `files/${provider}`], [google, changed]] as const) {
+			await refused(client.files.get({ name }));
+			await refused(client.files.delete({ name }));
+			for (const uri of [`${lethe.url}/v1beta/${name}`, `https://generativelanguage.googleapis.com/v1beta/${name}`, name]) await refused(read(client, uri));
+		}
+		expect(p.seen.length).toBe(before);
+	});
 });
 
 describe("ids in answers", () => {

@@ -64,3 +64,63 @@ function split(body: Buffer, boundary: string): { name: string; filename: string
 	}
 	return parts;
 }
+
+type Upload = { mime: string; display?: string; pieces: Buffer[] };
+
+// Gemini's files: an upload is begun, is told a place of its own, and takes pieces there (X-Goog-Upload-*).
+export class GeminiFiles {
+	readonly kept = new Map<string, { mime: string; display?: string; content: Buffer }>();
+	readonly #uploads = new Map<string, Upload>();
+	readonly #url: () => string;
+	/** How many bytes came in each piece. */
+	readonly pieces: number[] = [];
+	#count = 0;
+
+	constructor(url: () => string) {
+		this.#url = url;
+	}
+
+	answer(request: Seen): Answer {
+		const url = new URL(request.url, this.#url());
+		if (url.pathname === "/upload/v1beta/files") return url.searchParams.has("upload_id") ? this.#take(request, url.searchParams.get("upload_id")!) : this.#begin(request);
+		const [, id, download] = /^\/v1beta\/files\/([a-z0-9-]+)(:download)?$/.exec(url.pathname) ?? [];
+		const file = id && this.kept.get(id);
+		if (!file) return GeminiFiles.missing(id ?? "");
+		if (download) return { headers: { "content-type": file.mime }, pieces: [file.content] };
+		if (request.method !== "DELETE") return json(this.#shown(id));
+		this.kept.delete(id);
+		return json({});
+	}
+
+	static missing(id: string): Answer {
+		return json({ error: { code: 403, message: `You do not have permission to access the File ${id} or it may not exist.`, status: "PERMISSION_DENIED" } }, 403);
+	}
+
+	#begin(request: Seen): Answer {
+		const asked = { protocol: request.headers["x-goog-upload-protocol"], command: request.headers["x-goog-upload-command"] };
+		if (asked.protocol !== "resumable" || asked.command !== "start") return json({ error: { code: 400, message: "no upload", status: "INVALID_ARGUMENT" } }, 400);
+		const id = `UploadSecretOfTheProvider${++this.#count}`;
+		this.#uploads.set(id, { mime: request.headers["x-goog-upload-header-content-type"]!, display: request.body["file"]?.displayName, pieces: [] });
+		const place = `https://upload.google.example/upload/v1beta/files?upload_id=${id}&upload_protocol=resumable`;
+		return { headers: { "x-goog-upload-status": "active", "x-goog-upload-url": place, "x-goog-upload-control-url": place }, pieces: [] };
+	}
+
+	#take(request: Seen, id: string): Answer {
+		const upload = this.#uploads.get(id);
+		const have = upload?.pieces.reduce((sum, piece) => sum + piece.length, 0);
+		if (!upload || Number(request.headers["x-goog-upload-offset"]) !== have) return { status: 400, headers: { "content-type": "text/plain" }, pieces: [`no upload_id=${id} at this offset`] };
+		upload.pieces.push(request.bytes);
+		this.pieces.push(request.bytes.length);
+		if (request.headers["x-goog-upload-command"] === "upload") return { headers: { "x-goog-upload-status": "active" }, pieces: [] };
+		const name = `secretoftheprovider${this.#count}`;
+		this.#uploads.delete(id);
+		this.kept.set(name, { mime: upload.mime, ...(upload.display ? { display: upload.display } : {}), content: Buffer.concat(upload.pieces) });
+		return { headers: { "content-type": "application/json", "x-goog-upload-status": "final" }, pieces: [JSON.stringify({ file: this.#shown(name) })] };
+	}
+
+	#shown(id: string): object {
+		const { mime, display, content } = this.kept.get(id)!;
+		const times = { createTime: "2026-10-01T00:00:00.000Z", updateTime: "2026-10-01T00:00:00.000Z", expirationTime: "2026-10-03T00:00:00.000Z" };
+		return { name: `files/${id}`, ...(display ? { displayName: display } : {}), mimeType: mime, sizeBytes: String(content.length), ...times, sha256Hash: "aGFzaA==", uri: `${this.#url()}/v1beta/files/${id}`, state: "ACTIVE", source: "UPLOADED" };
+	}
+}
