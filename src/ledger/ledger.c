@@ -183,7 +183,8 @@ open_store(struct ledger *l, char ret_why[STORE_WHY_MAX])
 		return false;
 	if (l->o.store == NULL && address[0] == '\0')
 		snprintf(address, sizeof(address), "%s/ledger.db", l->o.data_dir);
-	bool opened = store_open(&l->store, l->o.store != NULL ? l->o.store : address, l->o.node, ret_why);
+	const char *where = l->o.store != NULL ? l->o.store : address;
+	bool opened = l->o.terms != NULL ? store_open_on(&l->store, where, l->o.node, l->o.terms, ret_why) : store_open(&l->store, where, l->o.node, ret_why);
 	sodium_memzero(address, sizeof(address)); /* it may have a password */
 	return opened;
 }

@@ -43,6 +43,7 @@
 #include <jansson.h>
 
 struct ledger;
+struct store_terms;
 
 enum ledger_open { LEDGER_OPENED,
 	LEDGER_LOCKED,
@@ -67,6 +68,7 @@ struct ledger_options {
 	const void *counters; /* of the edges, a block each and one of the processes behind them; may be NULL */
 	size_t counters_stride;
 	const struct circuits *circuits; /* what edges know of providers; may be NULL */
+	const struct store_terms *terms; /* on which the store is opened; NULL: those of every ledger */
 	int lock_fd; /* > 0: DIR/lock, held by the caller (ledger_lock); 0: ledger_open takes it */
 };
 

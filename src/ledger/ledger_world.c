@@ -6,6 +6,7 @@
 #include "ticket/endpoints.h"
 #include "ticket/price.h"
 
+#include <dirent.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,12 +226,11 @@ world_on_postgres(void)
 	return getenv("LETHE_TEST_POSTGRES") != NULL;
 }
 
-static void
-new_schema(struct world *w)
+void
+world_schema(const char *address, char ret[256])
 {
 	static unsigned schemas;
 	char why[STORE_WHY_MAX], schema[40], sql[240];
-	const char *address = getenv("LETHE_TEST_POSTGRES");
 	const char *names[] = {"dbname", NULL}, *values[] = {address, NULL};
 	if (!postgres_load(why))
 		fail_msg("%s", why);
@@ -244,7 +244,7 @@ new_schema(struct world *w)
 		pq.PQclear(r);
 	}
 	pq.PQfinish(conn);
-	snprintf(w->store, sizeof(w->store), "%.140s&options=-csearch_path%%3D%s", address, schema);
+	snprintf(ret, 256, "%.140s&options=-csearch_path%%3D%s", address, schema);
 }
 
 /* By the table whose name its own begins with. */
@@ -297,7 +297,7 @@ world_begin_sized(struct world *w, uint32_t slots)
 	assert_non_null(mkdtemp(w->dir));
 	memset(w->pepper, 7, sizeof(w->pepper));
 	if (world_on_postgres())
-		new_schema(w);
+		world_schema(getenv("LETHE_TEST_POSTGRES"), w->store);
 	fill_catalogue(&w->catalogue);
 	assert_non_null(catalogue_attach(&w->catalogue, sizeof(w->catalogue)));
 	new_board(w);
@@ -310,10 +310,22 @@ world_begin(struct world *w)
 	world_begin_sized(w, WORLD_SLOTS);
 }
 
+/* What a move into a file put aside. */
+static void
+remove_moved(const char *dir)
+{
+	DIR *d = opendir(dir);
+	for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
+		if (strncmp(e->d_name, "ledger.db.moved-", 16) == 0)
+			unlinkat(dirfd(d), e->d_name, 0);
+	if (d != NULL)
+		closedir(d);
+}
+
 void
 world_end(struct world *w)
 {
-	const char *const names[] = {"ledger.db", "ledger.db-wal", "ledger.db-shm", "lock"};
+	const char *const names[] = {"ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.part", "ledger.db.part-wal", "ledger.db.part-shm", "store", "store.new", "lock"};
 	if (w->ledger != NULL)
 		world_close(w);
 	drop_board(w);
@@ -322,6 +334,7 @@ world_end(struct world *w)
 		snprintf(path, sizeof(path), "%s/%s", w->dir, names[i]);
 		unlink(path);
 	}
+	remove_moved(w->dir);
 	assert_int_equal(rmdir(w->dir), 0);
 }
 

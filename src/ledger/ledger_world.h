@@ -60,6 +60,8 @@ void world_open(struct world *w, bool with_board);
 must_check bool world_try_open(struct world *w, bool with_board, char why[256]);
 /* The tests run beside a PostgreSQL, whose address is in LETHE_TEST_POSTGRES (tool/with_postgres.sh): the worlds' stores are in it. */
 bool world_on_postgres(void);
+/* The address of a new schema of that database. */
+void world_schema(const char *address, char ret[256]);
 /* A statement that damages the store, as SQLite has it. */
 void world_damage(struct world *w, const char *sql);
 /* In place of its file, one of an older schema: "old" has seven dollars. The board is new. */

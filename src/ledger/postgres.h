@@ -113,5 +113,9 @@ enum sql_put postgres_bulk_put(struct store *s, const int64_t *values, size_t co
 must_check bool postgres_bulk_end(struct store *s);
 /* The partition of that time and of the month after it are there. */
 must_check bool postgres_partitions(struct store *s, uint64_t unix_ms);
+must_check bool postgres_make_room(struct store *s, int64_t first, int64_t last);
+must_check bool postgres_put_begin(struct store *s, const char *table, const char *columns, unsigned count);
+must_check bool postgres_put_row(struct store *s, const struct store_value *values, unsigned count);
+must_check bool postgres_put_end(struct store *s, bool ok);
 
 #endif

@@ -209,3 +209,97 @@ postgres_bulk_end(struct store *s)
 	b->len = 0;
 	return ok;
 }
+
+/* ---- rows as they are ---- */
+
+bool
+postgres_make_room(struct store *s, int64_t first, int64_t last)
+{
+	for (int64_t month = month_of(ticket_id_unix_ms((uint64_t)first)); month <= month_of(ticket_id_unix_ms((uint64_t)last)); month++)
+		if (!has_partition(s, month))
+			return false;
+	return true;
+}
+
+static const char copy_head[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", copy_tail[] = "\377\377";
+enum { PUT_AT_ONCE = 1 << 18 };
+
+bool
+postgres_put_begin(struct store *s, const char *table, const char *columns, unsigned count)
+{
+	struct postgres *g = s->own;
+	size_t room = 64 + strlen(table) + strlen(columns);
+	char *sql = malloc(room);
+	bool ok;
+	if (sql == NULL)
+		abort();
+	snprintf(sql, room, "COPY \"%s\" (%s) FROM STDIN (FORMAT binary)", table, columns);
+	int sent = s->lost ? 0 : pq.PQsendQuery(g->conn, sql);
+	free(sql);
+	if (!sent)
+		return postgres_failed(s, NULL);
+	pq.PQclear(postgres_await(s, &ok));
+	g->bulk.len = 0;
+	if (ok && pq.PQputCopyData(g->conn, copy_head, sizeof(copy_head) - 1) != 1)
+		return postgres_failed(s, NULL);
+	return ok;
+}
+
+static void
+add_bytes(struct postgres_bulk *b, const void *bytes, size_t len)
+{
+	if (b->len + len > b->cap) {
+		b->cap = 2 * (b->cap + len);
+		b->rows = realloc(b->rows, b->cap);
+		if (b->rows == NULL)
+			abort();
+	}
+	if (len > 0)
+		memcpy(b->rows + b->len, bytes, len);
+	b->len += len;
+}
+
+static bool
+send_rows(struct store *s)
+{
+	struct postgres *g = s->own;
+	if (g->bulk.len > 0 && pq.PQputCopyData(g->conn, g->bulk.rows, (int)g->bulk.len) != 1)
+		return postgres_failed(s, NULL);
+	g->bulk.len = 0;
+	return true;
+}
+
+bool
+postgres_put_row(struct store *s, const struct store_value *values, unsigned count)
+{
+	struct postgres *g = s->own;
+	const uint16_t fields = htons((uint16_t)count);
+	add_bytes(&g->bulk, &fields, sizeof(fields));
+	for (unsigned i = 0; i < count; i++) {
+		const struct store_value *v = &values[i];
+		char number[8];
+		postgres_put64(number, v->number);
+		const void *bytes = v->type == STORE_INTEGER ? number : v->bytes;
+		size_t len = v->null ? 0 : v->type == STORE_INTEGER ? sizeof(number)
+															: v->len;
+		const uint32_t said = htonl(v->null ? UINT32_MAX : (uint32_t)len);
+		add_bytes(&g->bulk, &said, sizeof(said));
+		add_bytes(&g->bulk, bytes, len);
+	}
+	return g->bulk.len < PUT_AT_ONCE || send_rows(s);
+}
+
+bool
+postgres_put_end(struct store *s, bool ok)
+{
+	struct postgres *g = s->own;
+	bool fine;
+	if (s->lost)
+		return false;
+	ok = ok && send_rows(s) && pq.PQputCopyData(g->conn, copy_tail, sizeof(copy_tail) - 1) == 1;
+	if (pq.PQputCopyEnd(g->conn, ok ? NULL : "not all rows came") != 1)
+		return postgres_failed(s, NULL);
+	pq.PQclear(postgres_await(s, &fine));
+	g->bulk.len = 0;
+	return ok && fine;
+}

@@ -96,7 +96,7 @@ fits(struct store *s, char ret_why[STORE_WHY_MAX])
 		return explain(s, "can't be read", g->trouble, ret_why);
 	if (utf8 != 1)
 		return explain(s, "the database's encoding is not UTF8", "createdb --encoding=UTF8 makes one that is", ret_why);
-	if (!postgres_exec(s, "SET timezone = 'UTC'; SET jit = off; SET default_transaction_isolation = 'read committed'; SET statement_timeout = 0; "
+	if (!postgres_exec(s, "SET client_min_messages = warning; SET timezone = 'UTC'; SET jit = off; SET default_transaction_isolation = 'read committed'; SET statement_timeout = 0; "
 						  "SET idle_in_transaction_session_timeout = '10s'; SET standard_conforming_strings = on; "
 						  /* A machine that is gone gives up the pen within as long, also in the middle of COPY, where the server has no such patience. */
 						  "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3"))
@@ -258,14 +258,21 @@ begin(struct store *s, char ret_why[STORE_WHY_MAX])
 }
 
 static bool
+look(struct store *s, char ret_why[STORE_WHY_MAX])
+{
+	return s->terms->look == NULL || s->terms->look(s, s->terms->arg, ret_why);
+}
+
+static bool
 enter(struct store *s, char ret_why[STORE_WHY_MAX])
 {
 	const struct postgres *g = s->own;
 	bool many;
 	if (!is_many(s, &many))
 		return explain(s, "can't be read", g->trouble, ret_why);
+	many = many && !s->terms->alone;
 	s->many = many;
-	return lock(s, many, ret_why) && migrate(s, many, ret_why) && join(s, ret_why) && begin(s, ret_why);
+	return lock(s, many, ret_why) && look(s, ret_why) && migrate(s, many, ret_why) && join(s, ret_why) && begin(s, ret_why);
 }
 
 bool

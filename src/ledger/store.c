@@ -1,5 +1,6 @@
 #include "ledger/store.h"
 #include "ledger/store_kind.h"
+#include "ledger/store_mark.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -223,6 +224,24 @@ store_leaves_close(struct store *s, struct store_leaves *x)
 	*x = (struct store_leaves){0};
 }
 
+bool
+store_put_begin(struct store *s, const char *table, const char *columns, unsigned count)
+{
+	return s->kind->put_begin(s, table, columns, count);
+}
+
+bool
+store_put_row(struct store *s, const struct store_value *values, unsigned count)
+{
+	return s->kind->put_row(s, values, count);
+}
+
+bool
+store_put_end(struct store *s, bool ok)
+{
+	return s->kind->put_end(s, ok);
+}
+
 /* ---- transactions ---- */
 
 bool
@@ -288,17 +307,25 @@ store_is_postgres(const char *address)
 }
 
 bool
-store_open(struct store *s, const char *address, uint32_t node, char ret_why[STORE_WHY_MAX])
+store_open_on(struct store *s, const char *address, uint32_t node, const struct store_terms *terms, char ret_why[STORE_WHY_MAX])
 {
 	bool shared = store_is_postgres(address);
-	*s = (struct store){.kind = shared ? &store_postgres : &store_sqlite, .node = shared ? (int64_t)node : -1};
+	*s = (struct store){.kind = shared ? &store_postgres : &store_sqlite, .node = shared ? (int64_t)node : -1, .terms = terms};
 	if (s->kind->open(s, address, ret_why)) {
+		s->terms = NULL;
 		if (prepare_all(s))
 			return true;
 		snprintf(ret_why, STORE_WHY_MAX, "%.160s: does not fit this lethe: %.60s", s->name, store_error(s));
 	}
 	store_close(s);
 	return false;
+}
+
+bool
+store_open(struct store *s, const char *address, uint32_t node, char ret_why[STORE_WHY_MAX])
+{
+	static const struct store_terms ledgers = {.look = store_mark_refuses};
+	return store_open_on(s, address, node, &ledgers, ret_why);
 }
 
 bool

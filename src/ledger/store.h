@@ -31,6 +31,15 @@ enum sql {
 struct store_kind;
 struct store;
 
+/*
+ * On which terms a store is opened: asked when it is connected and locked, before its tables are brought up to date. False: it is not opened; ret_why says why.
+ */
+struct store_terms {
+	bool (*look)(struct store *s, void *arg, char ret_why[256]); /* NULL: not asked */
+	void *arg;
+	bool alone; /* no other ledger may be open on it, whatever it says itself */
+};
+
 /* A prepared statement, its parameters, and the row that it stands on. */
 struct query {
 	struct store *store;
@@ -49,6 +58,8 @@ struct store {
 	bool turned; /* since the one before another node has written: what is remembered of the store is read again */
 	int64_t forgotten, forgotten_fence; /* a node that is settled now, and by which fence: each transaction asks whether it still is forgotten. 0: none */
 	bool fenced; /* this node has lost its right to write: a transaction was refused, and all will be */
+	const struct store_terms *terms; /* while it is opened */
+	void *put; /* the kind's: rows on their way, between store_put_begin() and store_put_end() */
 	char name[512]; /* for people */
 	void (*breathe)(void *arg);
 	void *breathe_arg;
@@ -60,6 +71,8 @@ enum { STORE_WHY_MAX = 256 };
 /* Open, create, migrate. ret_why: a sentence for the operator on failure. */
 /* address: a path, or postgres://…; node: which of the servers on it, where there can be several */
 must_check bool store_open(struct store *s, const char *address, uint32_t node, char ret_why[STORE_WHY_MAX]);
+/* On other terms than a ledger's. */
+must_check bool store_open_on(struct store *s, const char *address, uint32_t node, const struct store_terms *terms, char ret_why[STORE_WHY_MAX]);
 bool store_is_postgres(const char *address);
 /*
  * A second connection that can only read (and never checkpoints), with no statement prepared: for
@@ -139,6 +152,22 @@ enum sql_put { SQL_PUT_NEW,
 must_check bool store_bulk_begin(struct store *s, const int64_t *ids, size_t count);
 must_check enum sql_put store_bulk_put(struct store *s, const int64_t *values, size_t count);
 must_check bool store_bulk_end(struct store *s);
+
+/* Rows of any table as they are, within a transaction: how a store is filled from another one. columns: their names, quoted, with commas between. */
+enum store_type { STORE_INTEGER,
+	STORE_TEXT,
+	STORE_BLOB };
+struct store_value {
+	enum store_type type;
+	bool null;
+	int64_t number;
+	const void *bytes;
+	size_t len;
+};
+must_check bool store_put_begin(struct store *s, const char *table, const char *columns, unsigned count);
+must_check bool store_put_row(struct store *s, const struct store_value *values, unsigned count);
+/* Once after each store_put_begin() that went well. ok: all rows went. */
+must_check bool store_put_end(struct store *s, bool ok);
 
 /* One-off text without parameters. */
 must_check bool store_exec(struct store *s, const char *sql);

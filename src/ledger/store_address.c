@@ -51,9 +51,19 @@ store_address_read(const char *data_dir, char ret[STORE_ADDRESS_MAX], char ret_w
 	return fail(ret_why, "%.120s must be one line, postgres://user@host:5432/database: correct it; without it the books would begin anew", path);
 }
 
-/* Whole or not at all: a server that is killed meanwhile must not find half an address. */
 static bool
-write_file(const char *data_dir, const char *address)
+sync_dir(const char *data_dir)
+{
+	int dir = open(data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool ok = dir >= 0 && fsync(dir) == 0;
+	if (dir >= 0)
+		close(dir);
+	return ok;
+}
+
+/* Whole or not at all: a server that is killed meanwhile must not find half an address. */
+bool
+store_address_change(const char *data_dir, const char *address)
 {
 	char path[512], fresh[520];
 	snprintf(path, sizeof(path), "%s/store", data_dir);
@@ -62,12 +72,15 @@ write_file(const char *data_dir, const char *address)
 	if (fd < 0)
 		return false;
 	bool ok = dprintf(fd, "%s\n", address) == (int)strlen(address) + 1 && fsync(fd) == 0;
-	ok = close(fd) == 0 && ok && rename(fresh, path) == 0;
-	int dir = ok ? open(data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	ok = dir >= 0 && fsync(dir) == 0;
-	if (dir >= 0)
-		close(dir);
-	return ok;
+	return close(fd) == 0 && ok && rename(fresh, path) == 0 && sync_dir(data_dir);
+}
+
+bool
+store_address_forget(const char *data_dir)
+{
+	char path[512];
+	snprintf(path, sizeof(path), "%s/store", data_dir);
+	return (unlink(path) == 0 || errno == ENOENT) && sync_dir(data_dir);
 }
 
 bool
@@ -86,7 +99,7 @@ store_address_keep(const char *data_dir, const char *address, char ret_why[STORE
 	snprintf(path, sizeof(path), "%s/ledger.db", data_dir);
 	if (access(path, F_OK) == 0)
 		return fail(ret_why, "the books of %.100s are in its ledger.db, and would begin anew in PostgreSQL: give another --data, or leave --store out", data_dir);
-	return write_file(data_dir, address) || fail(ret_why, "%.120s/store can't be written: %s", data_dir, strerror(errno));
+	return store_address_change(data_dir, address) || fail(ret_why, "%.120s/store can't be written: %s", data_dir, strerror(errno));
 }
 
 bool

@@ -23,6 +23,9 @@ struct store_kind {
 	bool (*in_transaction)(const struct store *s);
 	const char *snapshot; /* begins one */
 	bool (*has_column)(struct store *s, const char *table, const char *name);
+	/* Statements about the tables that there are. has_table: ?1 → how many of that name; tables: names; columns: of ?1, in order: name, enum store_type (9: another), place in the key from 1. */
+	const char *has_table, *tables, *columns;
+	const char *references; /* whose rows refer to whose, and whether that is looked at in the end only; NULL: it can't be asked */
 
 	bool (*prepare)(struct store *s, const char *text, struct query *st);
 	void (*release)(struct query *st);
@@ -43,6 +46,11 @@ struct store_kind {
 	bool (*bulk_begin)(struct store *s, const int64_t *ids, size_t count);
 	enum sql_put (*bulk_put)(struct store *s, const int64_t *values, size_t count);
 	bool (*bulk_end)(struct store *s);
+
+	bool (*put_begin)(struct store *s, const char *table, const char *columns, unsigned count);
+	bool (*put_row)(struct store *s, const struct store_value *values, unsigned count);
+	bool (*put_end)(struct store *s, bool ok);
+	bool (*make_room)(struct store *s, int64_t first, int64_t last); /* for tickets of these ids and all between; NULL: there is */
 
 	bool (*leaf)(struct store *s, struct store_leaves *x, int64_t first, int64_t leaf, void *ret);
 	void (*leaves_close)(struct store_leaves *x);

@@ -571,7 +571,16 @@ const struct store_kind store_postgres = {
 	.exec = postgres_exec,
 	.in_transaction = in_transaction,
 	.snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+#define OURS "(SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
 	.has_column = has_column,
+	.has_table = "SELECT count(*) FROM pg_class WHERE relnamespace = " OURS " AND relkind IN ('r', 'p') AND relname = ?1",
+	.tables = "SELECT relname::text FROM pg_class WHERE relnamespace = " OURS " AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname",
+	.columns = "SELECT a.attname::text, CASE a.atttypid WHEN 'bigint'::regtype THEN 0 WHEN 'text'::regtype THEN 1 WHEN 'bytea'::regtype THEN 2 ELSE 9 END, "
+			   "coalesce(array_position(i.indkey::smallint[], a.attnum) + 1, 0) "
+			   "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary "
+			   "WHERE c.relnamespace = " OURS " AND c.relkind IN ('r', 'p') AND c.relname = ?1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+	.references = "SELECT DISTINCT c.relname::text, t.relname::text, x.condeferrable FROM pg_constraint x JOIN pg_class c ON c.oid = x.conrelid JOIN pg_class t ON t.oid = x.confrelid "
+				  "WHERE x.contype = 'f' AND c.relnamespace = " OURS " ORDER BY 1, 2",
 	.prepare = prepare,
 	.release = release,
 	.bind_ints = bind_ints,
@@ -590,6 +599,10 @@ const struct store_kind store_postgres = {
 	.bulk_begin = postgres_bulk_begin,
 	.bulk_put = postgres_bulk_put,
 	.bulk_end = postgres_bulk_end,
+	.put_begin = postgres_put_begin,
+	.put_row = postgres_put_row,
+	.put_end = postgres_put_end,
+	.make_room = postgres_make_room,
 	.leaf = leaf,
 	.leaves_close = leaves_close,
 };

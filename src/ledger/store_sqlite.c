@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char *const migrations[] = {
@@ -208,6 +210,50 @@ bulk_end(struct store *s)
 	return true;
 }
 
+/* ---- rows as they are ---- */
+
+static bool
+put_begin(struct store *s, const char *table, const char *columns, unsigned count)
+{
+	size_t room = 64 + strlen(table) + strlen(columns) + 2 * (size_t)count;
+	char *sql = malloc(room);
+	if (sql == NULL)
+		abort();
+	int len = snprintf(sql, room, "INSERT INTO \"%s\" (%s) VALUES (?", table, columns);
+	for (unsigned i = 1; i < count; i++)
+		len += snprintf(sql + len, room - (size_t)len, ",?");
+	snprintf(sql + len, room - (size_t)len, ")");
+	s->put = sql_prepare(s, sql);
+	free(sql);
+	return s->put != NULL;
+}
+
+static bool
+put_row(struct store *s, const struct store_value *values, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const struct store_value *v = &values[i];
+		sqlite3_stmt *st = ((struct query *)s->put)->own;
+		if (v->null)
+			sqlite3_bind_null(st, (int)i + 1);
+		else if (v->type == STORE_INTEGER)
+			sqlite3_bind_int64(st, (int)i + 1, v->number);
+		else if (v->type == STORE_TEXT)
+			sqlite3_bind_text64(st, (int)i + 1, v->bytes, v->len, SQLITE_STATIC, SQLITE_UTF8);
+		else
+			sqlite3_bind_blob64(st, (int)i + 1, v->len > 0 ? v->bytes : "", v->len, SQLITE_STATIC);
+	}
+	return sql_done(s, s->put);
+}
+
+static bool
+put_end(struct store *s, bool ok)
+{
+	sql_free(s->put);
+	s->put = NULL;
+	return ok;
+}
+
 static void
 month_of(const char *seconds, char *ret, size_t cap)
 {
@@ -343,6 +389,8 @@ open_writer(struct store *s, const char *path, char ret_why[STORE_WHY_MAX])
 	}
 	if (!connect_file(s, path, SQLITE_OPEN_READWRITE) || !set_up(s) || !settle_wal(s))
 		return explain(s, path, "can't be opened", ret_why);
+	if (s->terms->look != NULL && !s->terms->look(s, s->terms->arg, ret_why))
+		return false;
 	return migrate(s, path, ret_why);
 }
 
@@ -376,6 +424,9 @@ const struct store_kind store_sqlite = {
 	.rest = "PRAGMA shrink_memory",
 	.snapshot = "BEGIN",
 	.has_column = has_column,
+	.has_table = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1",
+	.tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name",
+	.columns = "SELECT name, CASE type WHEN 'INTEGER' THEN 0 WHEN 'TEXT' THEN 1 WHEN 'BLOB' THEN 2 ELSE 9 END, pk FROM pragma_table_info(?1) ORDER BY cid",
 	.prepare = prepare,
 	.release = release,
 	.bind_ints = bind_ints,
@@ -394,6 +445,9 @@ const struct store_kind store_sqlite = {
 	.bulk_begin = bulk_begin,
 	.bulk_put = bulk_put,
 	.bulk_end = bulk_end,
+	.put_begin = put_begin,
+	.put_row = put_row,
+	.put_end = put_end,
 	.leaf = leaf,
 	.leaves_close = leaves_close,
 };

@@ -658,6 +658,21 @@ const struct cli_command cli_commands[] = {
 		.uses_data = true,
 	},
 	{
+		.name = "store move",
+		.run = cli_store_move,
+		.summary = "move the books from ledger.db into PostgreSQL, or back",
+		.words =
+			"No server may run on the data directory. All tables are copied in one transaction, read again and compared, and the books are derived again as `lethe ledger\n"
+			"verify` does; only then the old place is marked, so that no server begins there by mistake, and DIR/store says where they are. What is interrupted has moved\n"
+			"nothing: give the same command again. The database must be empty. --take-back makes ledger.db the books again, as long as nothing was booked in PostgreSQL.",
+		.examples = "lethe store move --to postgres://lethe@/lethe?host=/var/run/postgresql --data /var/lib/lethe\nlethe store move --to file\nlethe store move --take-back\n",
+		.args = {{"--to", "ADDRESS", "to", false, false, "postgres://user/database (LETHE_STORE without it), or `file`: back into ledger.db"},
+			{"--take-back", NULL, "take_back", false, false, "undo a move to PostgreSQL: what is in ledger.db counts again"},
+			{"--discard", NULL, "discard", false, false, "with --take-back: give up what was booked there since, or can't be read"}},
+		.columns = "moved,to,rows,sound,tickets,bookings,accounts",
+		.uses_data = true,
+	},
+	{
 		.name = "status",
 		.op = "status",
 		.summary = "what the ledger is doing",

@@ -214,6 +214,10 @@ int cli_prove(struct cli *cli, json_t *request);
 int cli_backup(struct cli *cli, json_t *request);
 int cli_restore(struct cli *cli, json_t *request);
 
+/* ---- cli_store.c ---- */
+
+int cli_store_move(struct cli *cli, json_t *request);
+
 /* ---- cli_reconcile.c ---- */
 
 int cli_reconcile_import(struct cli *cli, json_t *request);
