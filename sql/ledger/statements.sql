@@ -338,7 +338,8 @@ ORDER BY (SELECT account FROM key WHERE id = subject) IS NOT NULL, subject
 SELECT coalesce(max(number), 0) FROM (SELECT max(number) AS number FROM limits UNION ALL SELECT max(id) >> 32 & 2147483647 FROM budget) AS numbers
 
 -- name: limits_spent
-SELECT coalesce(sum(cost_nano), 0), coalesce(sum(requests), 0) FROM usage_day WHERE day >= ?2 AND (key = ?1 OR account = ?1)
+SELECT coalesce(sum(cost_nano), 0), coalesce(sum(requests), 0) FROM (SELECT cost_nano, requests FROM usage_day WHERE day >= ?2 AND (key = ?1 OR account = ?1)
+	UNION ALL SELECT cost_nano, 0 FROM work_usage WHERE started_us >= ?2 * 86400000000 AND (key = ?1 OR account = ?1)) AS spent
 
 -- name: key_root
 WITH RECURSIVE up(id) AS (SELECT ?1 UNION SELECT key.id FROM key JOIN up ON key.replaced_by = up.id AND key.replaced_by <> 0) SELECT min(id) FROM up
@@ -442,7 +443,7 @@ SELECT account, provider, box FROM byok WHERE id = ?1 AND removed_us = 0
 SELECT id, account, provider, fallback, last4, master, created_us FROM byok WHERE removed_us = 0 AND (?1 = 0 OR account = ?1) AND id > ?2 ORDER BY id LIMIT ?3
 
 -- name: work_insert
-INSERT INTO work (id, account, state, nano, created_us, due_us) VALUES (?1, ?2, 0, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING
+INSERT INTO work (id, account, state, nano, created_us, due_us, key) VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING
 
 -- name: work_by_id
 SELECT id, account, state, nano, hold, object, looks FROM work WHERE id = ?1
@@ -481,6 +482,10 @@ SELECT count(*) FROM work JOIN item ON item.id = work.hold WHERE work.state < 3 
 
 -- name: work_ended
 UPDATE work SET state = 3, trouble = 0, due_us = ?2 WHERE id = ?1 AND state < 3 AND state > 0
+
+-- name: work_usage_insert
+INSERT INTO work_usage (id, account, key, started_us, cost_nano, model, provider, endpoint, tier, lane, requests, tokens_input, tokens_cached, tokens_cache_write, tokens_cache_write_1h, tokens_audio_in, tokens_image_in, tokens_video_in, tokens_cached_audio, tokens_cached_image, tokens_output, tokens_reasoning, tokens_audio_out, tokens_image_out, tool_calls)
+SELECT work.id, work.account, work.key, work.created_us, item.used_nano, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21 FROM work JOIN item ON item.id = work.hold WHERE work.id = ?1
 
 -- name: work_drop
 DELETE FROM work WHERE id = ?1 AND state = 0

@@ -339,12 +339,20 @@ with_fees(const struct catalogue_price *row, unsigned __int128 cost, uint64_t an
 	return cost > INT64_MAX / 2 ? INT64_MAX / 2 : (uint64_t)cost;
 }
 
+/* All but what it used. */
+static struct work_used
+used_by(const struct sealed *s, uint64_t requests)
+{
+	return (struct work_used){.requests = requests, .model = s->lines.model, .provider = s->provider, .endpoint = s->lines.endpoint, .usage = {.tier = TIER_batch}};
+}
+
 bool
-batch_cost(const struct exchange *x, const struct batch_seen *seen, uint64_t *ret_nano)
+batch_cost(const struct exchange *x, const struct batch_seen *seen, uint64_t *ret_nano, struct work_used *ret_used)
 {
 	const struct sealed *s = &x->object->opened;
 	const struct catalogue_price *row = catalogue_price_by_id(x->edge->p->catalogue, s->price);
 	*ret_nano = 0;
+	*ret_used = used_by(s, seen->completed);
 	if (!seen->has_usage)
 		return seen->has_counts && !seen->completed;
 	if (!row)
@@ -355,6 +363,7 @@ batch_cost(const struct exchange *x, const struct batch_seen *seen, uint64_t *re
 	u.tokens[TOKEN_cached] = cached;
 	u.tokens[TOKEN_output] = seen->output - reasoning;
 	u.tokens[TOKEN_reasoning] = reasoning;
+	ret_used->usage = u;
 	if (seen->input || seen->output)
 		*ret_nano = with_fees(row, (uint64_t)price_cost(row, &u).v, seen->completed, 1);
 	return true;
@@ -371,7 +380,7 @@ has_tokens(const struct usage *u)
 
 /* There is a result for each request, or they are not all. */
 static bool
-results_cost(const struct exchange *x, struct results_scan *r, uint64_t *ret_nano)
+results_cost(const struct exchange *x, struct results_scan *r, uint64_t *ret_nano, struct work_used *ret_used)
 {
 	const struct sealed *s = &x->object->opened;
 	const struct results_facts *f = &r->result;
@@ -380,9 +389,12 @@ results_cost(const struct exchange *x, struct results_scan *r, uint64_t *ret_nan
 	unsigned counted = 0;
 	if (!results_finish(r) || f->lines != s->lines.count || !row)
 		return false;
+	*ret_used = used_by(s, f->answered);
 	for (unsigned geo = 0; geo < 2; geo++) {
 		if (!has_tokens(&f->usage[geo]))
 			continue;
+		for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
+			ret_used->usage.tokens[k] += f->usage[geo].tokens[k];
 		cost += (uint64_t)price_cost(row, &f->usage[geo]).v;
 		counted++;
 	}
@@ -394,6 +406,7 @@ void
 batch_passes(struct exchange *x, struct span piece, bool last)
 {
 	struct object *o = x->object;
+	struct work_used used;
 	uint64_t nano;
 	if (o->operation != OPERATION_MESSAGES_BATCH_RESULTS || !o->opened.ticket || o->uncounted)
 		return;
@@ -405,8 +418,8 @@ batch_passes(struct exchange *x, struct span piece, bool last)
 		results_init(o->results);
 	}
 	results_feed(o->results, piece.at, piece.len);
-	if (last && results_cost(x, o->results, &nano))
-		work_costs(x, nano);
+	if (last && results_cost(x, o->results, &nano, &used))
+		work_costs(x, nano, &used);
 	else if (last)
 		work_is_unmeasured(x);
 }

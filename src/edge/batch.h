@@ -38,7 +38,8 @@ must_check bool batch_edit(struct exchange *x);
 /* A piece of an answer passes; last: no more comes, and it came whole. Of results, it says what was used. */
 void batch_passes(struct exchange *x, struct span piece, bool last);
 /* What has ended, costs. False: that can't be told. */
-must_check bool batch_cost(const struct exchange *x, const struct batch_seen *seen, uint64_t *ret_nano);
+struct work_used;
+must_check bool batch_cost(const struct exchange *x, const struct batch_seen *seen, uint64_t *ret_nano, struct work_used *ret_used);
 
 /* What ends later counts in the windows of money of its key and its account by an order of the ledger's, which several servers on one store have no way to give. */
 bool batch_is_uncountable(struct exchange *x);

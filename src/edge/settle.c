@@ -317,7 +317,7 @@ usage_now(const struct exchange *x, struct usage *ret)
 }
 
 struct nano
-settle_elsewhere(struct exchange *x, const struct catalogue_target *t, const struct catalogue_price *row, uint64_t input)
+settle_elsewhere(struct exchange *x, const struct catalogue_target *t, const struct catalogue_price *row, uint64_t input, struct usage *ret_usage)
 {
 	const struct catalogue_target *asked = x->route.target;
 	const struct catalogue_price *price = x->price;
@@ -337,6 +337,7 @@ settle_elsewhere(struct exchange *x, const struct catalogue_target *t, const str
 	struct nano cost = price_cost(price_of(x, t, row, &u), &u), legs = legs_cost(x);
 	x->route.target = asked;
 	x->price = price;
+	*ret_usage = u;
 	cost.v = legs.v > INT64_MAX / 4 - cost.v ? INT64_MAX / 4 : cost.v + legs.v;
 	return cost;
 }

@@ -51,7 +51,7 @@ void stored_free(struct exchange *x);
 /* ---- settle.c ---- */
 
 /* What the meter has read costs so much at this target and base row; input: tokens, where the provider doesn't say. */
-struct nano settle_elsewhere(struct exchange *x, const struct catalogue_target *t, const struct catalogue_price *row, uint64_t input);
+struct nano settle_elsewhere(struct exchange *x, const struct catalogue_target *t, const struct catalogue_price *row, uint64_t input, struct usage *ret_usage);
 
 /* ---- relay.c ---- */
 

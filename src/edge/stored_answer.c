@@ -180,14 +180,21 @@ static void
 pay(struct exchange *x)
 {
 	const struct sealed *s = &x->object->opened;
-	const struct catalogue_price *row = catalogue_price_by_id(x->edge->p->catalogue, s->price);
+	const struct catalogue *c = x->edge->p->catalogue;
+	const struct catalogue_price *row = catalogue_price_by_id(c, s->price);
 	const struct catalogue_target *t = row ? target_of(x, s, row) : NULL;
 	if (!t) {
 		work_is_unmeasured(x);
 		return;
 	}
-	struct nano cost = is_free(x->meter) ? (struct nano){0} : settle_elsewhere(x, t, row, s->input);
-	work_costs(x, (uint64_t)cost.v);
+	struct work_used used = {
+		.model = catalogue_model(c, t->model)->id,
+		.provider = s->provider,
+		.lane = catalogue_lane(c, t->lane)->id,
+		.endpoint = ENDPOINT_RESPONSES,
+	};
+	struct nano cost = is_free(x->meter) ? (struct nano){0} : settle_elsewhere(x, t, row, s->input, &used.usage);
+	work_costs(x, (uint64_t)cost.v, &used);
 }
 
 /* The answer is the response itself, or a stream of its events. */

@@ -105,19 +105,52 @@ void
 work_has_ended(struct exchange *x, const struct batch_seen *seen)
 {
 	const struct object *o = x->object;
+	struct work_used used;
 	uint64_t nano;
 	if (!o->opened.ticket)
 		return;
-	if (batch_cost(x, seen, &nano))
-		work_costs(x, nano);
+	if (batch_cost(x, seen, &nano, &used))
+		work_costs(x, nano, &used);
 	else
 		work_is_unmeasured(x);
 }
 
-void
-work_costs(struct exchange *x, uint64_t nano)
+/* False: the ledger's queue is full. */
+static bool
+tell_counts(struct exchange *x, const struct work_used *u)
 {
-	tell(x, WORK_END, x->object->opened.ticket, nano);
+	uint64_t values[WORK_COUNT_MAX] = {
+		[WORK_COUNT_model] = u->model,
+		[WORK_COUNT_provider] = u->provider,
+		[WORK_COUNT_endpoint] = u->endpoint,
+		[WORK_COUNT_tier] = u->usage.tier,
+		[WORK_COUNT_lane] = u->lane,
+		[WORK_COUNT_requests] = u->requests,
+#define X(name, meaning, fallback) [WORK_COUNT_tokens_##name] = u->usage.tokens[TOKEN_##name],
+		TOKEN_KINDS(X)
+#undef X
+#define X(name, piece) +u->usage.tools[TOOL_##name]
+			[WORK_COUNT_tool_calls] = SERVER_TOOLS(X),
+#undef X
+	};
+	bool told = true;
+	for (unsigned i = 0; told && i < WORK_COUNT_MAX; i++) {
+		struct message_work m = MESSAGE_INIT(WORK, message_work);
+		m.work = x->object->opened.ticket;
+		m.account = x->account_row;
+		m.order = WORK_COUNT;
+		m.of = (uint16_t)i;
+		m.nano = values[i];
+		told = !values[i] || ipc_send(x->edge->ledger.fd, &m, sizeof m, -1) == IPC_OK;
+	}
+	return told;
+}
+
+void
+work_costs(struct exchange *x, uint64_t nano, const struct work_used *used)
+{
+	if (tell_counts(x, used)) /* else an errand will see it again */
+		tell(x, WORK_END, x->object->opened.ticket, nano);
 }
 
 void

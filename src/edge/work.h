@@ -15,8 +15,15 @@ must_check bool work_is_told(struct exchange *x, const struct sealed *s);
 void work_tell(struct exchange *x, const struct sealed *s);
 /* A batch has. */
 void work_has_ended(struct exchange *x, const struct batch_seen *seen);
-/* … and costs so much; or what it costs can't be told from what came; or somebody has to look at what it has made. */
-void work_costs(struct exchange *x, uint64_t nano);
+/* … and costs so much, for what was used; or what it costs can't be told from what came; or somebody has to look at what it has made. */
+struct work_used {
+	struct usage usage;
+	uint64_t requests;
+	uint32_t model, provider; /* catalogue ids */
+	uint16_t lane; /* as tickets bear it */
+	uint8_t endpoint;
+};
+void work_costs(struct exchange *x, uint64_t nano, const struct work_used *used);
 void work_is_unmeasured(struct exchange *x);
 void work_is_to_be_looked_at(struct exchange *x);
 /* It must not be given up half way because its client has. */

@@ -13,6 +13,7 @@
 #include "ticket/events.h"
 #include "ticket/house_accounts.h"
 #include "ticket/ids.h"
+#include "ticket/messages.h"
 #include "ticket/tally.h"
 
 enum booking_kind { BOOKING_TICKETS = 1,
@@ -193,6 +194,15 @@ struct share_refusal {
 	int64_t lacking; /* what lacks less may be had */
 };
 
+/* ---- work.c ---- */
+
+enum { WORK_COUNTED = 16 };
+/* What an edge says of work that has ended, until it says what that cost. */
+struct work_counted {
+	uint64_t work;
+	int64_t values[WORK_COUNT_MAX];
+};
+
 /* ---- ledger.c ---- */
 
 struct ledger_stats {
@@ -222,6 +232,8 @@ struct ledger {
 	uint64_t share_due_ms, count_due_ms; /* share_priv.h */
 	struct share_refusal refusals[SHARE_REFUSALS];
 	int64_t others, change_seen; /* other nodes that are up; the last change that is known here */
+	struct work_counted counted[WORK_COUNTED];
+	unsigned counted_next;
 	uint64_t work_due_ms; /* some may be due (work.h); UINT64_MAX: not before an edge says something */
 	struct ledger_stats stats;
 	struct ledger_stats before; /* of the ledgers that had this board before */

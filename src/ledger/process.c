@@ -283,6 +283,14 @@ answer_work(struct edge_arrow *e, const struct message_work *m, enum work_result
 }
 
 static void
+order_work(struct process *p, struct edge_arrow *e, const struct message_work *m)
+{
+	enum work_result result = ledger_work(p->ledger, m);
+	if (m->order != WORK_COUNT)
+		answer_work(e, m, result);
+}
+
+static void
 name_work(struct process *p, struct edge_arrow *e, const struct message_work_named *m)
 {
 	const struct message_work answer = {.work = m->work, .account = m->account};
@@ -358,7 +366,7 @@ edge_ready(struct process *p, struct edge_arrow *e)
 		else if (type == MESSAGE_BYOK_WANTED)
 			give_byok(p, e, (const void *)buf);
 		else if (type == MESSAGE_WORK)
-			answer_work(e, (const void *)buf, ledger_work(p->ledger, (const void *)buf));
+			order_work(p, e, (const void *)buf);
 		else if (type == MESSAGE_WORK_LIST_WANTED)
 			list_work(p, e, (const void *)buf);
 		else if (type == MESSAGE_WORK_NAMED)

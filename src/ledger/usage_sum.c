@@ -19,9 +19,18 @@
 /* ---- groups ---- */
 
 struct table {
-	struct usage_group *rows; /* open addressing; no requests: free */
+	struct usage_group *rows; /* open addressing; no requests and no cost: free */
 	size_t size, count;
 };
+
+/* What ran in the background is a request when it began, and costs when it has ended. */
+static bool
+is_free(const struct usage_group *g)
+{
+	enum { REQUESTS,
+		COST = 2 };
+	return g->counts[REQUESTS] == 0 && g->counts[COST] == 0;
+}
 
 static struct usage_group *
 find(const struct table *t, const int64_t by[USAGE_BY_MAX])
@@ -30,7 +39,7 @@ find(const struct table *t, const int64_t by[USAGE_BY_MAX])
 	h = (h ^ (uint64_t)by[1] ^ h >> 29) * 0xbf58476d1ce4e5b9ULL;
 	for (uint64_t place = h ^ h >> 32;; place++) {
 		struct usage_group *g = &t->rows[place & (t->size - 1)];
-		if (g->counts[0] == 0 || memcmp(g->by, by, sizeof(g->by)) == 0)
+		if (is_free(g) || memcmp(g->by, by, sizeof(g->by)) == 0)
 			return g;
 	}
 }
@@ -45,7 +54,7 @@ make_room(struct table *t)
 	if (more.rows == NULL)
 		abort();
 	for (size_t i = 0; i < t->size; i++)
-		if (t->rows[i].counts[0] != 0)
+		if (!is_free(&t->rows[i]))
 			*find(&more, t->rows[i].by) = t->rows[i];
 	free(t->rows);
 	*t = more;
@@ -68,7 +77,9 @@ add_row(struct table *t, struct usage_group *total, struct query *st)
 		by[i] = sql_int(st, i);
 	make_room(t);
 	struct usage_group *g = find(t, by);
-	if (g->counts[0] == 0 && t->count++ == USAGE_ROWS_MAX)
+	if (sql_int(st, USAGE_BY_MAX) == 0 && sql_int(st, USAGE_BY_MAX + 2) == 0)
+		return true;
+	if (is_free(g) && t->count++ == USAGE_ROWS_MAX)
 		return false;
 	memcpy(g->by, by, sizeof(g->by));
 	for (int i = 0; i < USAGE_COUNTS; i++) {
@@ -107,7 +118,7 @@ put_in_order(struct table *t, const struct usage_query *q)
 {
 	size_t count = 0;
 	for (size_t i = 0; i < t->size; i++)
-		if (t->rows[i].counts[0] != 0)
+		if (!is_free(&t->rows[i]))
 			t->rows[count++] = t->rows[i];
 	if (count > 0)
 		qsort_r(t->rows, count, sizeof(*t->rows), in_order, (void *)q);
@@ -127,9 +138,12 @@ put_in_order(struct table *t, const struct usage_query *q)
 #define NO_FREE_LEG " AND (parent = 0 OR cost_nano <> 0 OR end_reason NOT IN (-1" END_REASONS(ENDS_FREE) "))"
 /* Any other leg is a request, too, without cost. */
 #define OF_TICKETS \
-	"1, end_reason <> 1, cost_nano" TOKEN_KINDS(COLUMN) ", 0" SERVER_TOOLS(TOOL) " FROM ticket" \
-																				 " WHERE id >= ?7 AND started_us >= ?1 AND started_us < ?2 AND (?6 < 0 OR provider = ?6)" \
-																				 " AND (?8 < 0 OR end_reason = ?8) AND (?9 < 0 OR status = ?9)" NO_FREE_LEG
+	"1, CASE WHEN end_reason <> 1 THEN 1 ELSE 0 END, cost_nano" TOKEN_KINDS(COLUMN) ", 0" SERVER_TOOLS(TOOL) " FROM ticket" \
+																											 " WHERE id >= ?7 AND started_us >= ?1 AND started_us < ?2 AND (?6 < 0 OR provider = ?6)" \
+																											 " AND (?8 < 0 OR end_reason = ?8) AND (?9 < 0 OR status = ?9)" NO_FREE_LEG
+/* Work that has ended: its requests are in no ticket. */
+#define OF_WORK_COLUMNS "requests, 0, cost_nano" TOKEN_KINDS(COLUMN) ", tool_calls FROM work_usage WHERE started_us >= ?1 AND started_us < ?2"
+#define OF_WORK_ALONE " AND (?6 < 0 OR provider = ?6) AND id >= ?7 AND (?8 < 0 OR end_reason = ?8) AND (?9 < 0 OR status = ?9)"
 #define OF_BOTH " AND (?3 = 0 OR account = ?3) AND (?4 = 0 OR key = ?4) AND (?5 < 0 OR model = ?5)"
 _Static_assert(END_COMPLETED == 1, "OF_TICKETS counts what failed");
 
@@ -144,22 +158,49 @@ days_are_enough(const struct usage_query *q)
 	return q->provider < 0 && q->end_reason < 0 && q->status < 0 && q->since_us % DAY_US == 0 && until_day;
 }
 
+struct made {
+	char *at;
+	size_t len, cap;
+};
+
+static void
+put(struct made *m, const char *text)
+{
+	snprintf(m->at + m->len, m->cap - m->len, "%s", text);
+	m->len += strlen(m->at + m->len);
+}
+
+/* Over the sums per day, over tickets, or over what work used. */
+enum source { OVER_DAYS,
+	OVER_TICKETS,
+	OVER_WORK };
+
+static void
+put_select(const struct store *s, const struct usage_query *q, enum source from, struct made *m)
+{
+	put(m, "SELECT ");
+	for (unsigned i = 0; i < USAGE_BY_MAX; i++) {
+		const char *column = i >= q->by_count ? "0" : from == OVER_DAYS ? q->by[i]->over_day
+																		: q->by[i]->over_ticket;
+		if (i < q->by_count && q->by[i]->by == BY_MONTH) {
+			s->kind->month_of(column, m->at + m->len, m->cap - m->len);
+			m->len += strlen(m->at + m->len);
+		} else
+			put(m, column);
+		put(m, ", ");
+	}
+}
+
 /* Only texts of these files get into the statement. */
 static void
 statement(const struct store *s, const struct usage_query *q, bool days, char *out, size_t cap)
 {
-	size_t len = (size_t)snprintf(out, cap, "SELECT ");
-	for (unsigned i = 0; i < USAGE_BY_MAX; i++) {
-		const char *column = i >= q->by_count ? "0" : days ? q->by[i]->over_day
-														   : q->by[i]->over_ticket;
-		if (i < q->by_count && q->by[i]->by == BY_MONTH)
-			s->kind->month_of(column, out + len, cap - len);
-		else
-			snprintf(out + len, cap - len, "%s", column);
-		len += strlen(out + len);
-		len += (size_t)snprintf(out + len, cap - len, ", ");
-	}
-	snprintf(out + len, cap - len, "%s%s", days ? OF_DAYS : OF_TICKETS, OF_BOTH);
+	struct made m = {.at = out, .cap = cap};
+	put_select(s, q, days ? OVER_DAYS : OVER_TICKETS, &m);
+	put(&m, days ? OF_DAYS OF_BOTH : OF_TICKETS OF_BOTH);
+	put(&m, " UNION ALL ");
+	put_select(s, q, OVER_WORK, &m);
+	put(&m, days ? OF_WORK_COLUMNS OF_BOTH : OF_WORK_COLUMNS OF_WORK_ALONE OF_BOTH);
 }
 
 static int64_t
@@ -179,7 +220,7 @@ breathe(void *arg)
 static enum usage_summed
 read_rows(struct store *s, const struct usage_query *q, struct table *t, struct usage_group *total)
 {
-	char text[2048];
+	char text[4096];
 	bool days = days_are_enough(q), fits = true;
 	statement(s, q, days, text, sizeof(text));
 	struct query *st = sql_prepare(s, text);

@@ -404,7 +404,7 @@ static const char *const triggers[] = {"posting_is_final", "posting_stays", "tic
 	"booking_stays", "booking_closes", "operation_is_final", "operation_stays", "operation_is_one", "price_is_final", "price_stays",
 	"change_is_final", "change_stays", "account_stays", "account_is_one", "item_stays", "item_is_one", "item_resolves_once",
 	"receipt_key_is_final", "receipt_key_stays", "receipt_batch_is_final", "receipt_batch_stays", "receipt_batch_follows", "receipt_node_is_final", "receipt_node_stays",
-	"reconciliation_is_final", "reconciliation_stays", "proposal_is_final", "proposal_stays", "work_ends_once", "work_stays"};
+	"reconciliation_is_final", "reconciliation_stays", "proposal_is_final", "proposal_stays", "work_ends_once", "work_stays", "work_usage_is_final", "work_usage_stays"};
 
 static bool
 check_triggers(struct audit *a)
@@ -593,13 +593,14 @@ check_work(struct audit *a, struct query *st)
 	int64_t state = column(st, 1), item = column(st, 2);
 	expect(a, INV_11, item >= ITEM_OPEN && column(st, 3) == 1 && (state != 3 || item > ITEM_OPEN), "work %lld: state %lld, its hold is in state %lld",
 		(long long)column(st, 0), (long long)state, (long long)item);
+	expect(a, INV_11, column(st, 4) == 0, "work %lld: the sums have %lld more than its hold was charged", (long long)column(st, 0), (long long)column(st, 4));
 }
 
 static bool
 check_items(struct audit *a)
 {
 	return each(a, "SELECT id, kind, state, amount_nano, open_nano, used_nano FROM item", check_item) &&
-		each(a, "SELECT work.id, work.state, coalesce(item.state, 0), CASE WHEN work.nano = item.amount_nano THEN 1 ELSE 0 END FROM work LEFT JOIN item ON item.id = work.hold AND item.account = work.account WHERE work.state > 0", check_work) &&
+		each(a, "SELECT work.id, work.state, coalesce(item.state, 0), CASE WHEN work.nano = item.amount_nano THEN 1 ELSE 0 END, coalesce((SELECT cost_nano FROM work_usage WHERE work_usage.id = work.id) - item.used_nano, 0) FROM work LEFT JOIN item ON item.id = work.hold AND item.account = work.account WHERE work.state > 0", check_work) &&
 		each(a, items_sql(), check_item_bookings) &&
 		each(a,
 			"SELECT id, amount_nano - open_nano, -(SELECT coalesce(sum(posting.amount_nano), 0) FROM booking JOIN posting ON posting.booking = "

@@ -75,6 +75,61 @@ change(struct ledger *l, enum sql name, uint64_t id, uint64_t number)
 	return store_begin(&l->store) && store_end(&l->store, sql_done(&l->store, st));
 }
 
+/* ---- what it used ---- */
+
+static struct work_counted *
+counted(struct ledger *l, uint64_t work)
+{
+	for (int i = 0; i < WORK_COUNTED; i++)
+		if (l->counted[i].work == work)
+			return &l->counted[i];
+	return NULL;
+}
+
+/* Many end at once: those that were counted the longest ago are counted anew by an errand, or stand in the sums with their cost alone. */
+static enum work_result
+count(struct ledger *l, const struct message_work *m)
+{
+	struct work_counted *c = counted(l, m->work);
+	if (m->of >= WORK_COUNT_MAX || m->nano > (uint64_t)INT64_MAX)
+		return WORK_REFUSED;
+	if (c == NULL) {
+		c = &l->counted[l->counted_next++ % WORK_COUNTED];
+		*c = (struct work_counted){.work = m->work};
+	}
+	c->values[m->of] = (int64_t)m->nano;
+	return WORK_DONE;
+}
+
+/* It has ended: what its hold was charged, and what for, into the sums. */
+static bool
+write_ended(struct ledger *l, const struct work *w)
+{
+	static const int64_t none[WORK_COUNT_MAX];
+	const struct work_counted *c = counted(l, w->id);
+	struct query *st = store_sql(&l->store, SQL_work_ended);
+	sql_bind(st, (int64_t)w->id, (int64_t)clock_wall_us());
+	if (!sql_done(&l->store, st))
+		return false;
+	if (sql_changes(&l->store) != 1 || w->state < WORK_NAMED)
+		return true;
+	st = store_sql(&l->store, SQL_work_usage_insert);
+	sql_bind(st, (int64_t)w->id);
+	sql_bind_ints(st, 2, c != NULL ? c->values : none, WORK_COUNT_MAX);
+	return sql_done(&l->store, st);
+}
+
+static bool
+write_down_end(struct ledger *l, const struct work *w)
+{
+	if (!store_begin(&l->store) || !store_end(&l->store, write_ended(l, w)))
+		return false;
+	struct work_counted *c = counted(l, w->id);
+	if (c != NULL)
+		*c = (struct work_counted){0};
+	return true;
+}
+
 static bool
 drop(struct ledger *l, uint64_t id)
 {
@@ -198,7 +253,7 @@ write_down(struct ledger *l, const struct message_work *m)
 {
 	uint64_t now_us = clock_wall_us();
 	struct query *st = store_sql(&l->store, SQL_work_insert);
-	sql_bind(st, (int64_t)m->work, (int64_t)m->account, (int64_t)m->nano, (int64_t)now_us, (int64_t)(now_us + UNNAMED_S * SECOND_US));
+	sql_bind(st, (int64_t)m->work, (int64_t)m->account, (int64_t)m->nano, (int64_t)now_us, (int64_t)(now_us + UNNAMED_S * SECOND_US), (int64_t)m->key);
 	return store_begin(&l->store) && store_end(&l->store, sql_done(&l->store, st));
 }
 
@@ -226,7 +281,7 @@ finish(struct ledger *l, struct work *w, int64_t nano)
 	enum work_result paid = pay(l, w, nano);
 	if (paid != WORK_DONE)
 		return paid;
-	return change(l, SQL_work_ended, w->id, clock_wall_us()) ? WORK_DONE : WORK_LATER;
+	return write_down_end(l, w) ? WORK_DONE : WORK_LATER;
 }
 
 static enum work_result
@@ -261,7 +316,7 @@ unmeasured(struct ledger *l, const struct message_work *m)
 static bool
 ends_by_hand(struct ledger *l, const struct work *w)
 {
-	return w->state > WORK_NEW && w->state < WORK_ENDED && is_resolved(l, w) == RESOLVED_YES && change(l, SQL_work_ended, w->id, clock_wall_us());
+	return w->state > WORK_NEW && w->state < WORK_ENDED && is_resolved(l, w) == RESOLVED_YES && write_down_end(l, w);
 }
 
 /* An edge has seen that it has ended, but not what it cost; or somebody wants it gone. Who asks again and again is not obeyed each time. */
@@ -292,6 +347,8 @@ ledger_work(struct ledger *l, const struct message_work *m)
 		return look(l, m);
 	case WORK_UNMEASURED:
 		return unmeasured(l, m);
+	case WORK_COUNT:
+		return count(l, m);
 	}
 	return WORK_REFUSED;
 }

@@ -126,6 +126,54 @@ nobody_ends_anothers(void **state)
 	balance_is(99 * CENT);
 }
 
+/* ---- what it used ---- */
+
+static void
+count(uint64_t id, enum work_count of, uint64_t value)
+{
+	struct message_work m = MESSAGE_INIT(WORK, message_work);
+	m.order = WORK_COUNT;
+	m.work = id;
+	m.account = account;
+	m.of = (uint16_t)of;
+	m.nano = value;
+	assert_int_equal(ledger_work(w.ledger, &m), WORK_DONE);
+}
+
+/* The one row of the sums, by this. */
+static void
+sums_are(const char *group, json_int_t requests, const char *cost, json_int_t input)
+{
+	json_t *a = world_must(&w, "{s:s, s:s}", "op", "usage", "group", group), *rows = json_object_get(a, "rows"), *row = json_array_get(rows, 0);
+	assert_int_equal(json_array_size(rows), 1);
+	assert_int_equal(json_integer_value(json_object_get(row, "requests")), requests);
+	assert_string_equal(json_string_value(json_object_get(row, "cost")), cost);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(row, "tokens"), "input")), input);
+	json_decref(a);
+}
+
+static void
+what_ended_stands_in_the_sums_once(void **state)
+{
+	static const char *const groups[] = {"day", "month,model", "key", "hour", "provider,endpoint", "tier", "status,end_reason", "account,lane"};
+	key = 77;
+	assert_int_equal(ask(WORK_BEGIN, 7, 10 * CENT), WORK_DONE);
+	assert_int_equal(name(7, "batch_x"), WORK_DONE);
+	for (int i = 0; i < 2; i++) {
+		count(7, WORK_COUNT_model, w.catalogue.model[0].id);
+		count(7, WORK_COUNT_requests, 12);
+		count(7, WORK_COUNT_tokens_input, 5000);
+		assert_int_equal(ask(WORK_END, 7, 3 * CENT), WORK_DONE);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+		sums_are(groups[i], 12, "0.030000000", 5000);
+	balance_is(97 * CENT);
+	world_damage(&w, world_on_postgres() ? "ALTER TABLE work_usage DISABLE TRIGGER work_usage_is_final; UPDATE work_usage SET cost_nano = cost_nano + 1" : "DROP TRIGGER work_usage_is_final; UPDATE work_usage SET cost_nano = cost_nano + 1");
+	json_t *verified = world_must(&w, "{s:s}", "op", "ledger.verify");
+	assert_false(json_is_true(json_object_get(verified, "sound")));
+	json_decref(verified);
+}
+
 /* ---- limits of money by time ---- */
 
 static void
@@ -469,6 +517,7 @@ killed_anywhere_it_is_paid_once(void **state)
 		balance_is(97 * CENT);
 		window_has(account, LIMIT_MONEY_MONTH, 3 * CENT);
 		assert_int_equal(world_sql(&w, "SELECT count(*) FROM work WHERE state = 3 AND id = 7"), 1);
+		assert_int_equal(world_sql(&w, "SELECT sum(cost_nano) FROM work_usage"), 3 * CENT);
 		assert_int_equal(world_sql(&w, "SELECT count(*) FROM item WHERE state = 1"), 0);
 		assert_int_equal(world_sql(&w, "SELECT count(*) FROM intent"), 0);
 		end(NULL);
@@ -484,6 +533,7 @@ main(void)
 		TEST(what_costs_nothing_comes_back),
 		TEST(nobody_pays_more_than_was_set_aside),
 		TEST(nobody_ends_anothers),
+		TEST(what_ended_stands_in_the_sums_once),
 		TEST(what_is_set_aside_counts_in_the_windows_of_key_and_account),
 		TEST(windows_are_right_without_a_board_and_on_a_new_one),
 		TEST(what_can_not_be_measured_says_so_until_somebody_settles_it),

@@ -6,6 +6,7 @@
 #define TICKET_MESSAGES_WORK_H
 
 #include "core/base.h"
+#include "ticket/usage.h"
 
 struct message_head {
 	uint16_t type;
@@ -16,7 +17,27 @@ struct message_head {
 enum work_order { WORK_BEGIN,
 	WORK_END,
 	WORK_LOOK, /* it may have ended: send somebody. DONE: it is paid; SHORT: not yet */
-	WORK_UNMEASURED /* it has ended, and what it cost can't be told */ };
+	WORK_UNMEASURED, /* it has ended, and what it cost can't be told */
+	WORK_COUNT /* nano of `of`: what its END, which comes next, is for. No answer */ };
+
+/* What ended work used. X(name, meaning) */
+#define WORK_COUNTS(X) \
+	X(model, "catalogue id") \
+	X(provider, "catalogue id") \
+	X(endpoint, "enum endpoint") \
+	X(tier, "enum service_tier") \
+	X(lane, "id, as tickets bear it") \
+	X(requests, "that were answered") \
+	TOKEN_KINDS(WORK_COUNT_OF_TOKENS) \
+	X(tool_calls, "of the provider's own tools")
+#define WORK_COUNT_OF_TOKENS(name, meaning, fallback) X(tokens_##name, meaning)
+
+enum work_count {
+#define X(name, meaning) WORK_COUNT_##name,
+	WORK_COUNTS(X)
+#undef X
+		WORK_COUNT_MAX
+};
 
 enum work_result { WORK_DONE,
 	WORK_SHORT, /* the balance does not cover it */
@@ -31,7 +52,7 @@ struct message_work {
 	uint64_t work, account, nano;
 	uint64_t key; /* that begins it: its limits of money hold it as well */
 	uint16_t order, result; /* enum work_order; of the answer, enum work_result */
-	uint32_t zero;
+	uint16_t of, zero; /* enum work_count */
 };
 
 /* Its id at the provider, sealed: nobody but an edge reads it, and what was not sealed by one opens nothing (edge/seal.h). */

@@ -197,6 +197,19 @@ closed(void **state)
 
 /* ---- tests ---- */
 
+/* In the operator's sums, beside the requests about it, which are free. */
+static void
+used_of_model(const char *model, json_int_t requests, const char *cost, json_int_t input, json_int_t output)
+{
+	json_t *a = rig_control(&r, json_pack("{s:s,s:s,s:s}", "op", "usage", "group", "key,model", "model", model)), *row = json_array_get(json_object_get(a, "rows"), 0);
+	assert_int_equal(json_integer_value(json_object_get(row, "requests")), requests);
+	assert_string_equal(json_string_value(json_object_get(row, "cost")), cost);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(row, "tokens"), "input")), input);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(row, "tokens"), "output")), output);
+	assert_non_null(json_string_value(json_object_get(row, "key_name")));
+	json_decref(a);
+}
+
 static void
 a_batch_is_paid_once_by_who_sees_its_end(void **state)
 {
@@ -223,6 +236,7 @@ a_batch_is_paid_once_by_who_sees_its_end(void **state)
 	client_gets(ask(other_key, line, "", NULL), "404");
 	assert_int_equal(set_aside(), 0);
 	assert_false(rig_errand(&r, 1000000));
+	used_of_model("m", 2, "0.000600000", 800, 60);
 }
 
 static void

@@ -359,7 +359,9 @@ answer_edge(struct rig *r, const void *message)
 	const struct message_head *h = message;
 	const struct message_work *work = message;
 	const struct message_work_named *named = message;
-	if (h->type == MESSAGE_WORK)
+	if (h->type == MESSAGE_WORK && work->order == WORK_COUNT)
+		(void)!ledger_work(r->ledger, work);
+	else if (h->type == MESSAGE_WORK)
 		answer_work(r, *work, ledger_work(r->ledger, work));
 	else if (h->type == MESSAGE_WORK_NAMED)
 		answer_work(r, (struct message_work){.work = named->work, .account = named->account}, ledger_work_named(r->ledger, named));
