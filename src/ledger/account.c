@@ -134,12 +134,16 @@ control_account_list(struct ledger *l, const json_t *request)
 	sql_bind(st, (int64_t)after, limit + 1);
 	struct account_row a;
 	int64_t count = 0;
-	for (; count < limit && control_read_account(l, st, &a); count++)
+	enum sql_step step = SQL_END;
+	for (; count < limit && (step = control_read_account(l, st, &a)) == SQL_ROW; count++)
 		json_array_append_new(list, account_json(l, &a));
-	bool more = count == limit && sql_step(&l->store, st) == SQL_ROW;
+	bool more = count == limit && (step = sql_step(&l->store, st)) == SQL_ROW;
 	sql_reset(st);
 	json_object_set_new(answer, "more", json_boolean(more));
-	return answer;
+	if (step != SQL_FAILED)
+		return answer;
+	json_decref(answer); /* half a list looks like a whole one */
+	return control_store_failed(l);
 }
 
 static uint64_t
@@ -158,7 +162,7 @@ control_put_limits(struct ledger *l, json_t *o, uint64_t account)
 	struct account_row a;
 	struct query *st = store_sql(&l->store, SQL_account_by_id);
 	sql_bind(st, (int64_t)account);
-	bool found = control_read_account(l, st, &a);
+	bool found = control_read_account(l, st, &a) == SQL_ROW;
 	sql_reset(st);
 	if (found) {
 		control_put_nano(o, "balance", a.balance_nano);

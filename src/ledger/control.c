@@ -222,11 +222,12 @@ control_limit(const json_t *request, int64_t *ret, json_t **ret_error)
 
 /* ---- accounts by what people write ---- */
 
-bool
+enum sql_step
 control_read_account(struct ledger *l, struct query *st, struct account_row *ret)
 {
-	if (sql_step(&l->store, st) != SQL_ROW)
-		return false;
+	enum sql_step step = sql_step(&l->store, st);
+	if (step != SQL_ROW)
+		return step;
 	*ret = (struct account_row){
 		.id = (uint64_t)sql_int(st, 0),
 		.kind = (int)sql_int(st, 1),
@@ -235,10 +236,10 @@ control_read_account(struct ledger *l, struct query *st, struct account_row *ret
 		.created_us = sql_int(st, 4),
 	};
 	snprintf(ret->name, sizeof(ret->name), "%s", sql_str(st, 5));
-	return true;
+	return SQL_ROW;
 }
 
-static bool
+static enum sql_step
 find_account(struct ledger *l, const char *text, struct account_row *ret)
 {
 	uint64_t id;
@@ -250,9 +251,9 @@ find_account(struct ledger *l, const char *text, struct account_row *ret)
 		st = store_sql(&l->store, SQL_account_by_name);
 		sql_bind_text(st, 1, text);
 	}
-	bool found = control_read_account(l, st, ret);
+	enum sql_step step = control_read_account(l, st, ret);
 	sql_reset(st);
-	return found;
+	return step;
 }
 
 bool
@@ -268,8 +269,11 @@ control_account_of(
 	const char *text;
 	if (!control_text(request, &(struct text_rule){member, 128, true}, &text, ret_error))
 		return false;
-	if (find_account(l, text, ret))
+	enum sql_step step = find_account(l, text, ret);
+	if (step == SQL_ROW)
 		return true;
+	if (step == SQL_FAILED) /* "no such account" would be an answer for good */
+		return refuse(ret_error, control_store_failed(l));
 	return refuse(ret_error,
 		control_error("no_such_account",
 			"there is no account \"%s\": `lethe account list` shows all; `lethe account create` makes one", text));

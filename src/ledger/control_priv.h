@@ -62,7 +62,7 @@ struct account_row {
 	char name[129];
 };
 /* The next row of a statement that selects accounts. */
-must_check bool control_read_account(struct ledger *l, struct query *st, struct account_row *ret);
+must_check enum sql_step control_read_account(struct ledger *l, struct query *st, struct account_row *ret);
 /* By id or by name. False with *ret_error. */
 must_check bool control_account(
 	struct ledger *l, const json_t *request, struct account_row *ret, json_t **ret_error);

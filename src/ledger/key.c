@@ -14,11 +14,12 @@ struct key_row {
 	uint8_t hash[API_KEY_HASH_BYTES];
 };
 
-static bool
+static enum sql_step
 read_key(struct ledger *l, struct query *st, struct key_row *ret)
 {
-	if (sql_step(&l->store, st) != SQL_ROW)
-		return false;
+	enum sql_step step = sql_step(&l->store, st);
+	if (step != SQL_ROW)
+		return step;
 	*ret = (struct key_row){
 		.id = (uint64_t)sql_int(st, 0),
 		.account = (uint64_t)sql_int(st, 1),
@@ -32,7 +33,7 @@ read_key(struct ledger *l, struct query *st, struct key_row *ret)
 	snprintf(ret->last4, sizeof(ret->last4), "%s", sql_str(st, 5));
 	snprintf(ret->name, sizeof(ret->name), "%s", sql_str(st, 6));
 	memcpy(ret->hash, sql_blob(st, 7), API_KEY_HASH_BYTES);
-	return true;
+	return SQL_ROW;
 }
 
 static const char *
@@ -253,7 +254,7 @@ rotate(struct ledger *l, const struct operation *op, struct key_row *old, int64_
 	return answer;
 }
 
-static bool find_key(struct ledger *l, const char *text, struct key_row *ret);
+static json_t *find_key(struct ledger *l, const char *text, struct key_row *ret);
 
 json_t *
 control_key_rotate(struct ledger *l, const json_t *request)
@@ -266,9 +267,8 @@ control_key_rotate(struct ledger *l, const json_t *request)
 	if (!control_text(request, &(struct text_rule){"key", 128, true}, &text, &error) ||
 		!control_text(request, &(struct text_rule){"id", 128, false}, &op.ref, &error) || !overlap_of(request, &overlap_ms, &error))
 		return error;
-	if (!find_key(l, text, &old))
-		return control_error(
-			"no_such_key", "there is no such key: give its id (key_…, see `lethe key list`) or the key itself");
+	if ((error = find_key(l, text, &old)) != NULL)
+		return error;
 	char id[ID_TEXT_MAX], overlap[24];
 	id_text(ID_KEY, old.id, id);
 	snprintf(overlap, sizeof(overlap), "%lld", (long long)overlap_ms);
@@ -340,12 +340,16 @@ control_key_list(struct ledger *l, const json_t *request)
 	sql_bind(st, (int64_t)after, (int64_t)account, limit + 1);
 	struct key_row k;
 	int64_t count = 0;
-	for (; count < limit && read_key(l, st, &k); count++)
+	enum sql_step step = SQL_END;
+	for (; count < limit && (step = read_key(l, st, &k)) == SQL_ROW; count++)
 		json_array_append_new(list, known_json(l, &k));
-	bool more = count == limit && sql_step(&l->store, st) == SQL_ROW;
+	bool more = count == limit && (step = sql_step(&l->store, st)) == SQL_ROW;
 	sql_reset(st);
 	json_object_set_new(answer, "more", json_boolean(more));
-	return answer;
+	if (step != SQL_FAILED)
+		return answer;
+	json_decref(answer); /* half a list looks like a whole one */
+	return control_store_failed(l);
 }
 
 bool
@@ -354,7 +358,7 @@ ledger_publish_key(struct ledger *l, uint64_t key)
 	struct key_row k;
 	struct query *st = store_sql(&l->store, SQL_key_by_id);
 	sql_bind(st, (int64_t)key);
-	bool found = read_key(l, st, &k);
+	bool found = read_key(l, st, &k) == SQL_ROW;
 	sql_reset(st);
 	/* That a key is good no more is told even where its limits have no room. */
 	return found && (limits_publish(l, k.id, k.account) || k.revoked_us != 0 || k.quarantined_us != 0) && publish(l, &k);
@@ -362,14 +366,14 @@ ledger_publish_key(struct ledger *l, uint64_t key)
 
 /* ---- key.revoke ---- */
 
-/* By id, or by the key itself: who finds a leaked one has nothing else. */
-static bool
+/* By id, or by the key itself: who finds a leaked one has nothing else. An error, the caller's, when there is none, or the store can't say. */
+static json_t *
 find_key(struct ledger *l, const char *text, struct key_row *ret)
 {
 	uint64_t id;
 	uint8_t hash[API_KEY_HASH_BYTES];
 	struct span span = {text, strlen(text)};
-	struct query *st;
+	struct query *st = NULL;
 	if (api_key_well_formed(span)) {
 		api_key_hash(l->o.pepper, span, hash);
 		st = store_sql(&l->store, SQL_key_by_hash);
@@ -377,12 +381,13 @@ find_key(struct ledger *l, const char *text, struct key_row *ret)
 	} else if (id_parse(ID_KEY, span, &id)) {
 		st = store_sql(&l->store, SQL_key_by_id);
 		sql_bind(st, (int64_t)id);
-	} else {
-		return false;
 	}
-	bool found = read_key(l, st, ret);
-	sql_reset(st);
-	return found;
+	enum sql_step step = st != NULL ? read_key(l, st, ret) : SQL_END;
+	if (st != NULL)
+		sql_reset(st);
+	if (step == SQL_FAILED)
+		return control_store_failed(l);
+	return step == SQL_ROW ? NULL : control_error("no_such_key", "there is no such key: give its id (key_…, see `lethe key list`) or the key itself");
 }
 
 static bool
@@ -401,9 +406,8 @@ control_key_revoke(struct ledger *l, const json_t *request)
 	struct key_row k;
 	if (!control_text(request, &(struct text_rule){"key", 128, true}, &text, &error))
 		return error;
-	if (!find_key(l, text, &k))
-		return control_error(
-			"no_such_key", "there is no such key: give its id (key_…, see `lethe key list`) or the key itself");
+	if ((error = find_key(l, text, &k)) != NULL)
+		return error;
 	if (k.revoked_us == 0) {
 		k.revoked_us = (int64_t)clock_wall_us();
 		/* Refused from now on, also while the store can't be written. */
@@ -438,7 +442,7 @@ ledger_quarantine_key(struct ledger *l, uint64_t key)
 	struct key_row k;
 	struct query *st = store_sql(&l->store, SQL_key_by_id);
 	sql_bind(st, (int64_t)key);
-	bool found = read_key(l, st, &k);
+	bool found = read_key(l, st, &k) == SQL_ROW;
 	sql_reset(st);
 	if (!found || k.quarantined_us != 0)
 		return;
@@ -455,9 +459,8 @@ control_key_release(struct ledger *l, const json_t *request)
 	struct key_row k;
 	if (!control_text(request, &(struct text_rule){"key", 128, true}, &text, &error))
 		return error;
-	if (!find_key(l, text, &k))
-		return control_error(
-			"no_such_key", "there is no such key: give its id (key_…, see `lethe key list`) or the key itself");
+	if ((error = find_key(l, text, &k)) != NULL)
+		return error;
 	if (k.quarantined_us != 0 && !set_quarantine(l, &k, 0))
 		return control_store_failed(l);
 	json_t *answer = control_ok(), *o = key_json(&k);
@@ -474,9 +477,8 @@ control_key_show(struct ledger *l, const json_t *request)
 	struct key_row k;
 	if (!control_text(request, &(struct text_rule){"key", 128, true}, &text, &error))
 		return error;
-	if (!find_key(l, text, &k))
-		return control_error(
-			"no_such_key", "there is no such key: give its id (key_…, see `lethe key list`) or the key itself");
+	if ((error = find_key(l, text, &k)) != NULL)
+		return error;
 	freshen(l);
 	json_t *answer = control_ok(), *o = known_json(l, &k);
 	json_object_update(answer, o);
@@ -495,14 +497,15 @@ control_key_limit(struct ledger *l, const json_t *request)
 	struct key_row k;
 	if (!control_text(request, &(struct text_rule){"key", 128, true}, &text, &error))
 		return error;
-	if (!find_key(l, text, &k))
-		return control_error(
-			"no_such_key", "there is no such key: give its id (key_…, see `lethe key list`) or the key itself");
+	if ((error = find_key(l, text, &k)) != NULL)
+		return error;
 	error = limits_set(l, request, k.id, k.account);
 	if (error != NULL)
 		return error;
 	/* Its scopes stand beside the key. */
-	if (!find_key(l, text, &k) || !publish(l, &k))
+	if ((error = find_key(l, text, &k)) != NULL)
+		return error;
+	if (!publish(l, &k))
 		return control_store_failed(l);
 	return control_key_show(l, request);
 }

@@ -320,6 +320,9 @@ ledger_load_row(struct ledger *l, uint64_t row, int64_t need_nano, uint32_t *ret
 {
 	struct nano balance;
 	*ret_slot = UINT32_MAX;
+	/* A balance that the next ledger finds to be another would be wrong on the board for good. */
+	if (!store_make_sure(&l->store))
+		return 2;
 	if (row & LIMIT_BUDGET_ROW)
 		return budget_load(l, row, ret_slot);
 	uint32_t refused = 0;

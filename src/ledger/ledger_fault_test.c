@@ -15,7 +15,8 @@
 
 enum kind { FAULT_WRITE = 1,
 	FAULT_SYNC = 2,
-	FAULT_TRUNCATE = 4 };
+	FAULT_TRUNCATE = 4,
+	FAULT_READ = 8 };
 
 static struct fault {
 	bool armed, after; /* after: the work is done, then the error is told */
@@ -65,7 +66,7 @@ f_close(sqlite3_file *f)
 static int
 f_read(sqlite3_file *f, void *to, int bytes, sqlite3_int64 at)
 {
-	return REAL(f)->xRead(real(f), to, bytes, at);
+	return fails(FAULT_READ) ? fault.code : REAL(f)->xRead(real(f), to, bytes, at);
 }
 
 static int
@@ -432,6 +433,67 @@ an_order_that_another_has_overtaken_is_refused_and_leaves_nothing_on_the_board(v
 	world_end(&w);
 }
 
+/* Closing a store in order moves its log over, by what this process has seen of it: a killed one doesn't. */
+static void
+kill_without_last_words(struct world *w)
+{
+	fault = (struct fault){.armed = true, .kinds = FAULT_SYNC, .code = SQLITE_IOERR_FSYNC, .count = INT64_MAX};
+	world_kill_ledger(w);
+	fault.armed = false;
+	world_open(w, true);
+}
+
+/*
+ * The commit of an order is on the disk and was called failed. The process does not see it, its successor would: until then nothing is put on the
+ * board, and nobody is told that the order was not carried out, by what this one sees.
+ */
+static void
+nothing_is_concluded_from_a_store_whose_last_commit_is_in_doubt(void **state)
+{
+	for (int asked_again = 0; asked_again < 2; asked_again++) {
+		struct world w;
+		uint64_t alice, bob;
+		uint32_t slot;
+		begin(&w, &alice);
+		bob = world_account(&w, "bob", "3.00");
+		json_decref(world_must(&w, "{s:s}", "op", "status"));
+		if (board_find(w.ledger_board, bob, &slot))
+			assert_true(board_evict(w.ledger_board, bob));
+		fault = (struct fault){.armed = true, .kinds = FAULT_SYNC, .code = SQLITE_IOERR_FSYNC, .count = 1, .after = true};
+		world_refused(&w, "store_failed", "{s:s, s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "bob", "amount", "-2", "reason", "r", "id", "d");
+		assert_int_equal(fault.failed, 1);
+		fault.armed = false;
+		assert_int_equal(ledger_load_row(w.ledger, bob, 0, &slot), 0);
+		if (asked_again)
+			json_decref(world_must(&w, "{s:s, s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "bob", "amount", "-2", "reason", "r", "id", "d"));
+		kill_without_last_words(&w);
+		assert_int_equal(world_balance(&w, bob), (asked_again ? 1 : 3) * NANO_PER_DOLLAR);
+		assert_int_equal(board_check(w.ledger_board, balance, &w), 0);
+		world_is_sound(&w);
+		world_end(&w);
+	}
+}
+
+static void
+while_the_store_can_t_be_read_nobody_is_told_that_there_is_no_such_account(void **state)
+{
+	struct world w;
+	uint64_t alice;
+	begin(&w, &alice);
+	json_decref(world_must(&w, "{s:s, s:s}", "op", "key.create", "account", "alice"));
+	/* Nothing is in SQLite's memory any more, so that it has to read. */
+	assert_true(store_exec(&w.ledger->store, "PRAGMA shrink_memory"));
+	fault = (struct fault){.armed = true, .kinds = FAULT_READ, .code = SQLITE_IOERR_READ, .count = INT64_MAX};
+	world_refused(&w, "store_failed", "{s:s, s:s}", "op", "account.show", "account", "alice");
+	world_refused(&w, "store_failed", "{s:s}", "op", "account.list");
+	world_refused(&w, "store_failed", "{s:s, s:s}", "op", "key.revoke", "key", "key_00000000001");
+	world_refused(&w, "store_failed", "{s:s}", "op", "key.list");
+	fault.armed = false;
+	world_refused(&w, "no_such_account", "{s:s, s:s}", "op", "account.show", "account", "nobody");
+	json_decref(world_must(&w, "{s:s, s:s}", "op", "account.show", "account", "alice"));
+	world_end(&w);
+}
+
 int
 main(void)
 {
@@ -443,6 +505,8 @@ main(void)
 		cmocka_unit_test(a_ledger_that_dies_of_doubt_is_followed_by_one_that_knows),
 		cmocka_unit_test(progress_that_could_not_be_written_is_written_later),
 		cmocka_unit_test(a_key_is_revoked_while_the_store_is_away),
+		cmocka_unit_test(nothing_is_concluded_from_a_store_whose_last_commit_is_in_doubt),
+		cmocka_unit_test(while_the_store_can_t_be_read_nobody_is_told_that_there_is_no_such_account),
 		cmocka_unit_test(an_order_that_another_has_overtaken_is_refused_and_leaves_nothing_on_the_board),
 	};
 	install();

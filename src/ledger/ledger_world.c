@@ -98,6 +98,12 @@ close_desk(struct world *w)
 	board_detach(&w->edge_board);
 }
 
+static size_t
+counters_bytes(const struct world *w)
+{
+	return (w->size.edges + 2UL) * WORLD_COUNTERS;
+}
+
 static void
 new_board(struct world *w)
 {
@@ -105,7 +111,7 @@ new_board(struct world *w)
 	board_format(w->board_memory, &w->size);
 	w->keys_memory = shared(key_table_bytes());
 	key_table_format(w->keys_memory);
-	w->counters = shared(3 * WORLD_COUNTERS);
+	w->counters = shared(counters_bytes(w));
 	w->tally_memory = shared(tally_bytes(2) + sizeof(int64_t));
 	tally_format(w->tally_memory, 2);
 	w->incarnation = 0;
@@ -125,7 +131,7 @@ drop_board(struct world *w)
 	close_desk(w);
 	munmap(w->board_memory, board_bytes(&w->size));
 	munmap(w->keys_memory, key_table_bytes());
-	munmap(w->counters, 3 * WORLD_COUNTERS);
+	munmap(w->counters, counters_bytes(w));
 	munmap(w->tally_memory, tally_bytes(2) + sizeof(int64_t));
 }
 
@@ -288,10 +294,13 @@ world_damage(struct world *w, const char *sql)
 void
 world_begin_sized(struct world *w, uint32_t slots)
 {
-	*w = (struct world){
-		.size = {.edges = 1, .tickets_per_edge = WORLD_TICKETS, .slots = slots, .limits = 8},
-		.now_ms = clock_monotonic_ms(),
-	};
+	world_begin_with(w, &(struct board_size){.edges = 1, .tickets_per_edge = WORLD_TICKETS, .slots = slots, .limits = 8});
+}
+
+void
+world_begin_with(struct world *w, const struct board_size *size)
+{
+	*w = (struct world){.size = *size, .now_ms = clock_monotonic_ms()};
 	const char *tmp = getenv("TMPDIR");
 	snprintf(w->dir, sizeof(w->dir), "%.40s/lethe-ledger-XXXXXX", tmp != NULL ? tmp : "/tmp");
 	assert_non_null(mkdtemp(w->dir));

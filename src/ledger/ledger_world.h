@@ -34,7 +34,7 @@ struct world {
 	uint8_t pepper[API_KEY_PEPPER_BYTES];
 	struct world_catalogue catalogue;
 	struct board_size size;
-	void *board_memory, *keys_memory, *desk_memory, *tally_memory, *counters; /* counters: WORLD_COUNTERS apart, of the edge and, two of them, of the processes */
+	void *board_memory, *keys_memory, *desk_memory, *tally_memory, *counters; /* counters: WORLD_COUNTERS apart, of the edges and, two of them, of the processes */
 	struct tally *tally;
 	struct circuits *circuits; /* NULL: there are none */
 	struct board *edge_board, *ledger_board;
@@ -47,6 +47,8 @@ struct world {
 /* A directory, a new board and a ledger on it. */
 void world_begin(struct world *w);
 void world_begin_sized(struct world *w, uint32_t slots);
+/* Of several edges, the world's own has the first slab. */
+void world_begin_with(struct world *w, const struct board_size *size);
 void world_end(struct world *w);
 
 /*

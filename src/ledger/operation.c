@@ -32,6 +32,8 @@ look_in(struct ledger *l, struct query *st, struct operation *op, enum operation
 enum operation_state
 operation_look_up(struct ledger *l, struct operation *op)
 {
+	if (!store_make_sure(&l->store))
+		return OPERATION_FAILED;
 	if (op->ref[0] == '\0')
 		return OPERATION_NEW;
 	enum operation_state state = look_in(l, store_sql(&l->store, SQL_operation_by_ref), op, OPERATION_DONE);

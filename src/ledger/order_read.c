@@ -92,7 +92,7 @@ order_load_account(struct ledger *l, uint64_t id, struct account_row *ret)
 {
 	struct query *st = store_sql(&l->store, SQL_account_by_id);
 	sql_bind(st, (int64_t)id);
-	bool found = control_read_account(l, st, ret);
+	bool found = control_read_account(l, st, ret) == SQL_ROW;
 	sql_reset(st);
 	return found;
 }

@@ -254,12 +254,23 @@ store_begin(struct store *s)
 bool
 store_commit(struct store *s)
 {
-	if (!s->lost && sql_done(s, store_sql(s, SQL_commit)))
+	if (!s->lost && sql_done(s, store_sql(s, SQL_commit))) {
+		s->doubtful = false;
 		return true;
+	}
 	int code = s->code;
 	store_rollback(s);
 	s->code = code;
+	s->doubtful = s->kind->settle != NULL;
 	return false;
+}
+
+bool
+store_make_sure(struct store *s)
+{
+	if (s->doubtful && !s->kind->in_transaction(s))
+		s->doubtful = !s->kind->settle(s);
+	return !s->doubtful;
 }
 
 void

@@ -50,6 +50,7 @@ struct store {
 	const struct store_kind *kind; /* NULL: closed */
 	void *own; /* the kind's connection */
 	int code; /* of the last failure, the kind's */
+	bool doubtful; /* the last commit failed, and may be found done by the next ledger (store_make_sure) */
 	bool lost; /* the connection is gone for good: nothing works until a next ledger opens the store */
 	int64_t node; /* that writes here; -1: the store has one writer only, and keeps no list of them */
 	int64_t fence; /* what each of its transactions shows (INV-17) */
@@ -96,6 +97,11 @@ must_check bool store_begin(struct store *s);
  * again by its ids.
  */
 must_check bool store_commit(struct store *s);
+/*
+ * What a commit of unknown outcome has done is nothing from here on, also for a ledger after this one. Before anything is concluded from what the store
+ * says: a balance put on the board, an answer that an order was not carried out. False: it can't be made sure now.
+ */
+must_check bool store_make_sure(struct store *s);
 void store_rollback(struct store *s);
 /* Commit what went well, else roll back. */
 must_check bool store_end(struct store *s, bool ok);

@@ -19,6 +19,11 @@ struct store_kind {
 	void (*breathe)(struct store *s); /* from now on, during long statements */
 
 	bool (*exec)(struct store *s, const char *sql);
+	/*
+	 * A commit failed, and the file may have it all the same for whoever opens it next: a write of no consequence takes its place. NULL: what the next one finds
+	 * this connection finds, too.
+	 */
+	bool (*settle)(struct store *s);
 	const char *rest; /* gives cached memory back; NULL: there is none */
 	bool (*in_transaction)(const struct store *s);
 	const char *snapshot; /* begins one */

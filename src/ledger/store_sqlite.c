@@ -46,6 +46,15 @@ exec(struct store *s, const char *sql)
 	return sqlite3_exec(s->own, sql, NULL, NULL, NULL) == SQLITE_OK || failed(s);
 }
 
+/* Its frames in the log lie where the next commit's will. */
+static bool
+settle(struct store *s)
+{
+	char version[64];
+	snprintf(version, sizeof(version), "PRAGMA user_version = %zu", ARRAY_LEN(migrations));
+	return exec(s, version);
+}
+
 static bool
 in_transaction(const struct store *s)
 {
@@ -421,6 +430,7 @@ const struct store_kind store_sqlite = {
 	.breathe = set_breathe,
 	.exec = exec,
 	.in_transaction = in_transaction,
+	.settle = settle,
 	.rest = "PRAGMA shrink_memory",
 	.snapshot = "BEGIN",
 	.has_column = has_column,
