@@ -1,0 +1,352 @@
+/* Those who give orders, and the way to the ledger: what they ask is lost, doubled, late; what is answered does not always arrive. */
+#include "simulation/sim.h"
+
+#include "ledger/order_priv.h"
+#include "ticket/nano.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { MESSAGES_MAX = 128,
+	NANO_MOST = 20000000 };
+
+struct sim_order orders[ORDERS_MAX];
+uint32_t order_count;
+
+static struct message {
+	uint32_t order, due;
+	bool other; /* with another content */
+} messages[MESSAGES_MAX];
+static uint32_t message_count;
+static bool revoked[SIM_ACCOUNTS];
+
+static const char *const form_names[] = {
+#define X(NAME) #NAME,
+	ORDER_FORMS(X)
+#undef X
+};
+
+bool
+key_must_be_revoked(int account)
+{
+	return revoked[account];
+}
+
+/* ---- on the way ---- */
+
+static void
+send_one(uint32_t order, bool other)
+{
+	if (message_count == MESSAGES_MAX)
+		return;
+	uint32_t late = below(4);
+	if (strikes(FAULT_ORDER_LATE, 6)) {
+		late = 5 + below(80);
+		met(FAULT_ORDER_LATE);
+	}
+	messages[message_count++] = (struct message){order, sim.step + late, other};
+}
+
+static void
+send(uint32_t order)
+{
+	if (strikes(FAULT_ORDER_LOST, 5)) {
+		met(FAULT_ORDER_LOST);
+		trace("order o%u gets lost", order);
+		return;
+	}
+	send_one(order, false);
+	if (!strikes(FAULT_ORDER_DOUBLED, 4))
+		return;
+	met(FAULT_ORDER_DOUBLED);
+	for (uint32_t i = 1 + below(3); i > 0; i--)
+		send_one(order, false);
+}
+
+static bool
+is_on_its_way(uint32_t order)
+{
+	for (uint32_t i = 0; i < message_count; i++)
+		if (messages[i].order == order)
+			return true;
+	return false;
+}
+
+/* ---- a new one ---- */
+
+/* One of this form that is booked, to be about. */
+static bool
+find_about(struct sim_order *o, enum order_form form)
+{
+	for (uint32_t tries = 0; tries < 8 && order_count > 0; tries++) {
+		uint32_t at = below(order_count);
+		if (orders[at].form == form && orders[at].booking != 0 && (form != FORM_VOUCHER || orders[at].code[0] != '\0')) {
+			o->about = at;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+expire_some_day(struct sim_order *o)
+{
+	o->expires_s = (int64_t)(sim.wall_us / 1000000) + 60 + below(90 * 86400);
+	time_t t = (time_t)o->expires_s;
+	struct tm tm;
+	gmtime_r(&t, &tm);
+	strftime(o->expires, sizeof(o->expires), "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static bool
+fill(struct sim_order *o)
+{
+	switch (o->form) {
+	case FORM_ADJUST:
+	case FORM_DEBIT:
+	case FORM_TOP_UP:
+		return true;
+	case FORM_GRANT:
+		expire_some_day(o);
+		return true;
+	case FORM_VOUCHER:
+	case FORM_HOLD:
+		if (one_in(2))
+			expire_some_day(o);
+		return true;
+	case FORM_TRANSFER:
+		return o->a != o->b;
+	case FORM_REFUND:
+	case FORM_DISPUTE:
+		return find_about(o, FORM_TOP_UP);
+	case FORM_REDEEM:
+	case FORM_VOUCHER_REVOKE:
+		return find_about(o, FORM_VOUCHER);
+	case FORM_HOLD_SETTLE:
+	case FORM_HOLD_RELEASE:
+		return find_about(o, FORM_HOLD);
+	case FORM_DISPUTE_WON:
+	case FORM_DISPUTE_LOST:
+		return find_about(o, FORM_DISPUTE);
+	case FORM_REVOKE:
+		return strikes(FAULT_KEY_REVOKED, 3);
+	case FORM_LIMIT:
+		return strikes(FAULT_LIMIT_CHANGED, 2);
+	}
+	return false;
+}
+
+static void
+give_new(void)
+{
+	struct sim_order *o = &orders[order_count];
+	int accounts = SIM_MALLORY;
+	*o = (struct sim_order){.form = (enum order_form)below(FORM_LIMIT + 1), .a = (int)below(accounts), .b = (int)below(accounts)};
+	if (order_count < SIM_ACCOUNTS) /* to begin with, everybody has something */
+		*o = (struct sim_order){.form = FORM_ADJUST, .a = (int)order_count};
+	o->nano = 1 + below(one_in(8) ? 50 : NANO_MOST);
+	if (!fill(o))
+		return;
+	trace("order o%u: %s, account %d, %lld, about o%u", order_count, form_names[o->form], o->a, (long long)o->nano, o->about);
+	send(order_count++);
+}
+
+void
+orders_give(void)
+{
+	if (order_count < ORDERS_MAX && (order_count < SIM_ACCOUNTS || one_in(2))) {
+		give_new();
+		return;
+	}
+	uint32_t at = below(order_count);
+	const struct sim_order *o = &orders[at];
+	if (!o->answered && !o->refused && !is_on_its_way(at))
+		send(at);
+	else if (o->booking != 0 && o->form <= FORM_TOP_UP && strikes(FAULT_OTHER_CONTENT, 3))
+		send_one(at, true);
+	else if (o->answered && strikes(FAULT_ORDER_DOUBLED, 8)) /* long after */
+		send_one(at, false);
+}
+
+/* ---- at the ledger ---- */
+
+static json_t *
+request_of(const struct sim_order *o, const char *id, const char *nano)
+{
+	const char *a = sim.account[o->a].name, *b = sim.account[o->b].name;
+	char item[ID_TEXT_MAX] = "";
+	const struct sim_order *about = &orders[o->about];
+#define ITEM(kind) (id_text(item_prefix(kind), about->item, item), item)
+	switch (o->form) {
+	case FORM_ADJUST:
+	case FORM_DEBIT:
+		return json_pack("{s:s, s:s, s:s, s:s, s:s}", "op", "credit.add", "account", a, "amount", nano, "reason", "r", "id", id);
+	case FORM_TOP_UP:
+		return json_pack("{s:s, s:s, s:s, s:s}", "op", "credit.top_up", "account", a, "amount", nano, "id", id);
+	case FORM_REFUND:
+		return json_pack("{s:s, s:s, s:s, s:s}", "op", "credit.refund", "payment", ITEM(ITEM_PAYMENT), "amount", nano, "id", id);
+	case FORM_GRANT:
+		return json_pack("{s:s, s:s, s:s, s:s, s:s}", "op", "credit.grant", "account", a, "amount", nano, "expires", o->expires, "id", id);
+	case FORM_TRANSFER:
+		return json_pack("{s:s, s:s, s:s, s:s, s:s}", "op", "credit.transfer", "account", a, "to", b, "amount", nano, "id", id);
+	case FORM_VOUCHER:
+		return json_pack("{s:s, s:s, s:s, s:s}", "op", "voucher.create", "amount", nano, "expires", o->expires, "id", id);
+	case FORM_REDEEM:
+		return json_pack("{s:s, s:s, s:s, s:s}", "op", "voucher.redeem", "account", a, "code", about->code, "id", id);
+	case FORM_VOUCHER_REVOKE:
+		return json_pack("{s:s, s:s, s:s}", "op", "voucher.revoke", "voucher", ITEM(ITEM_VOUCHER), "id", id);
+	case FORM_HOLD:
+		return json_pack("{s:s, s:s, s:s, s:s, s:s}", "op", "hold.create", "account", a, "amount", nano, "expires", o->expires, "id", id);
+	case FORM_HOLD_SETTLE:
+		return json_pack("{s:s, s:s, s:s, s:s}", "op", "hold.settle", "hold", ITEM(ITEM_HOLD), "cost", nano, "id", id);
+	case FORM_HOLD_RELEASE:
+		return json_pack("{s:s, s:s, s:s}", "op", "hold.release", "hold", ITEM(ITEM_HOLD), "id", id);
+	case FORM_DISPUTE:
+		return json_pack("{s:s, s:s, s:s, s:s}", "op", "dispute.open", "payment", ITEM(ITEM_PAYMENT), "amount", nano, "id", id);
+	case FORM_DISPUTE_WON:
+		return json_pack("{s:s, s:s, s:s}", "op", "dispute.won", "dispute", ITEM(ITEM_DISPUTE), "id", id);
+	case FORM_DISPUTE_LOST:
+		return json_pack("{s:s, s:s, s:s}", "op", "dispute.lost", "dispute", ITEM(ITEM_DISPUTE), "id", id);
+	case FORM_REVOKE:
+		return json_pack("{s:s, s:s}", "op", "key.revoke", "key", sim.account[o->a].key_text);
+	case FORM_LIMIT:
+		return json_pack("{s:s, s:s, s:s}", "op", "key.limit", "key", sim.account[o->a].key_text, "dollars_per_hour", o->nano % 5 == 0 ? "none" : nano);
+	}
+#undef ITEM
+	return NULL;
+}
+
+static json_t *
+ask(uint32_t at, bool other)
+{
+	char id[16], nano[NANO_TEXT_MAX];
+	const struct sim_order *o = &orders[at];
+	int64_t amount = o->form == FORM_DEBIT ? -o->nano : o->nano;
+	snprintf(id, sizeof(id), "o%u", at);
+	nano_text((struct nano){amount + other}, nano);
+	json_t *request = request_of(o, id, nano);
+	assert_non_null(request);
+	json_t *answer = ledger_control(sim.w.ledger, request);
+	json_decref(request);
+	return answer;
+}
+
+static const char *
+code_of(const json_t *answer)
+{
+	const char *code = json_string_value(json_object_get(json_object_get(answer, "error"), "code"));
+	return code != NULL ? code : "ok";
+}
+
+static bool
+moves_money(const struct sim_order *o)
+{
+	return o->form != FORM_REVOKE && o->form != FORM_LIMIT;
+}
+
+static void
+done(uint32_t at, const json_t *answer)
+{
+	struct sim_order *o = &orders[at];
+	uint64_t booking = 0;
+	const char *text = json_string_value(json_object_get(answer, "booking")), *code = json_string_value(json_object_get(answer, "code"));
+	if (o->form == FORM_REVOKE) {
+		revoked[o->a] = true;
+		met(FAULT_KEY_REVOKED);
+	} else if (o->form == FORM_LIMIT)
+		met(FAULT_LIMIT_CHANGED);
+	if (moves_money(o) && (text == NULL || !id_parse(ID_BOOKING, (struct span){text, strlen(text)}, &booking) || (int64_t)booking != o->booking))
+		violation("order o%u is answered with booking %s, and the store has %lld for it", at, text, (long long)o->booking);
+	if (o->refused)
+		violation("order o%u was refused for good, and is done now", at);
+	if (strikes(FAULT_ANSWER_LOST, 4)) {
+		met(FAULT_ANSWER_LOST);
+		return;
+	}
+	o->answered = true;
+	if (code != NULL)
+		snprintf(o->code, sizeof(o->code), "%s", code);
+}
+
+/* Who has enough is not told that it lacks something. */
+static void
+check_refusal(uint32_t at, const char *code)
+{
+	const struct sim_order *o = &orders[at];
+	bool takes = o->form == FORM_DEBIT || o->form == FORM_TRANSFER || o->form == FORM_HOLD;
+	if (o->answered || o->booking != 0)
+		violation("order o%u was done, and is answered now with %s", at, code);
+	if (strcmp(code, "id_conflict") == 0)
+		violation("order o%u comes with its own content, and is answered with %s", at, code);
+	if (takes && !ledger_was_held_up() && strcmp(code, "insufficient_balance") == 0 && books_surely_free(o->a) >= o->nano)
+		violation("order o%u wants %lld, and is refused where %lld are free", at, (long long)o->nano, (long long)books_surely_free(o->a));
+}
+
+static void
+arrived(uint32_t at, bool other)
+{
+	json_t *answer = ask(at, other);
+	if (ghost_walks()) { /* nobody hears it */
+		json_decref(answer);
+		return;
+	}
+	char code[40];
+	snprintf(code, sizeof(code), "%s", code_of(answer));
+	trace("order o%u%s is answered: %s", at, other ? " with another content" : "", code);
+	life_look();
+	if (strcmp(code, "store_failed") == 0 || strcmp(code, "busy") == 0) {
+		/* Not known, or not now. */
+	} else if (other) {
+		met(FAULT_OTHER_CONTENT);
+		if (strcmp(code, "id_conflict") != 0)
+			violation("order o%u came with another content, and is answered with %s", at, code);
+	} else if (strcmp(code, "ok") == 0) {
+		done(at, answer);
+	} else {
+		check_refusal(at, code);
+		orders[at].refused = !is_on_its_way(at); /* one that comes after may be done */
+	}
+	json_decref(answer);
+}
+
+bool
+orders_arrive(void)
+{
+	uint32_t from = message_count > 0 ? below(message_count) : 0;
+	for (uint32_t i = 0; i < message_count; i++) {
+		uint32_t at = (from + i) % message_count;
+		struct message m = messages[at];
+		if (m.due > sim.step)
+			continue;
+		messages[at] = messages[--message_count];
+		arrived(m.order, m.other);
+		return true;
+	}
+	return false;
+}
+
+bool
+orders_all_answered(void)
+{
+	for (uint32_t i = 0; i < order_count; i++)
+		if (!orders[i].answered && !orders[i].refused)
+			return false;
+	return true;
+}
+
+void
+orders_finish(void)
+{
+	message_count = 0;
+	for (uint32_t i = 0; i < order_count; i++)
+		if (!orders[i].answered && !orders[i].refused)
+			arrived(i, false);
+}
+
+void
+orders_begin(void)
+{
+	order_count = message_count = 0;
+	memset(revoked, 0, sizeof(revoked));
+}
