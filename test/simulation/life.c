@@ -273,7 +273,9 @@ start_ledger(void *arg)
 	char why[256];
 	bool started = world_try_open(&sim.w, true, why);
 	is_up = started && !ghost_walks();
-	trace("the ledger begins: %s", started ? "up" : why);
+	const char *told = strstr(why, "ledger.db: "); /* the folder has another name each time */
+	trace("the ledger begins: %s", started ? "up" : told != NULL ? told
+																 : why);
 	if (ghost_walks()) {
 		met(FAULT_LEDGER_KILLED_START);
 		return;
