@@ -21,6 +21,7 @@ struct h2_up {
 	uint64_t asked_ms; /* whether it is there still; 0: not since it was heard */
 	uint32_t stream_count;
 	uint32_t holding; /* streams whose client does not take what has come */
+	uint32_t wide_count; /* streams with a wide window */
 	uint32_t error; /* why it ends: NGHTTP2_… */
 	bool busy; /* within nghttp2: what is said now is written afterwards */
 	bool settled; /* the provider has said how many streams it takes; until then there is one */
@@ -45,6 +46,9 @@ struct h2_up_stream {
 	bool gone; /* closed: nghttp2 does not know it any more */
 	bool freed;
 	bool too_large; /* the head */
+	bool wide; /* its window */
+	uint32_t passed; /* bytes that the client took since */
+	uint64_t counted_ms; /* … then */
 };
 
 static struct h2_up_stream *
@@ -59,6 +63,49 @@ write_soon(struct h2_up *h)
 {
 	if (!h->busy)
 		loop_again(&h->connection->edge->loop, &h->connection->conn.watch);
+}
+
+/* ---- windows ---- */
+
+/* As long as our settings are not acknowledged, the window is another's, and is going to change by itself. */
+static bool
+windows_are_ours(const struct h2_up *h)
+{
+	return nghttp2_session_get_local_settings(h->session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE) == H2_UP_STREAM_WINDOW;
+}
+
+/* A window can't be taken back, but what is read of it isn't given again until it has become narrow. */
+static void
+set_window(struct h2_up_stream *s, bool wide)
+{
+	struct h2_up *h = s->h2;
+	if (s->wide == wide || s->gone || (wide && h->wide_count == H2_UP_WIDE_MAX) || !windows_are_ours(h))
+		return;
+	if (nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, s->id, wide ? H2_UP_WIDE_WINDOW : H2_UP_STREAM_WINDOW) != 0)
+		return;
+	s->wide = wide;
+	h->wide_count += wide ? 1 : UINT32_MAX;
+}
+
+/* Has what was taken last come as quickly as it has to for a wide window? */
+static bool
+is_quick(const struct h2_up_stream *s)
+{
+	return s->up.edge->loop.now_ms - s->counted_ms <= H2_UP_QUICK_MS;
+}
+
+/* So many bytes of its answer have found their place. */
+static void
+passed(struct h2_up_stream *s, size_t len)
+{
+	if (!s->gone)
+		(void)!nghttp2_session_consume_stream(s->h2->session, s->id, len);
+	s->passed += (uint32_t)len;
+	if (s->passed < H2_UP_QUICK_BYTES)
+		return;
+	set_window(s, is_quick(s));
+	s->counted_ms = s->up.edge->loop.now_ms;
+	s->passed = 0;
 }
 
 /* ---- streams ---- */
@@ -96,6 +143,7 @@ free_if_over(struct h2_up_stream *s)
 	if (s->freed || s->up.x || !(s->gone || s->id < 0))
 		return;
 	s->freed = true;
+	s->h2->wide_count -= s->wide;
 	timer_cancel(&e->loop, &s->up.timer);
 	head_free(s);
 	held_free(s);
@@ -276,6 +324,8 @@ hold(struct h2_up_stream *s, const char *bytes, size_t len)
 		s->held_cap = cap;
 	}
 	memcpy(s->held + s->held_len, bytes, len);
+	if (s->wide && !is_quick(s))
+		set_window(s, false);
 	s->h2->holding += s->held_len == 0 && len;
 	s->held_len += (uint32_t)len;
 	return true;
@@ -285,6 +335,15 @@ static bool
 takes_more(const struct exchange *x)
 {
 	return x->step == STEP_RELAY && !(x->client && reply_is_full(x->client)) && !stored_waits(x);
+}
+
+/* Of so many bytes: a client's box is not filled beyond its bound. */
+static size_t
+taken_at_once(const struct exchange *x, size_t len)
+{
+	size_t most = reply_read_most(x->client);
+	most = most < H2_FRAME_MAX ? most : H2_FRAME_MAX;
+	return len < most ? len : most;
 }
 
 /* The answer's end, or what is left of a stream that broke. */
@@ -307,7 +366,7 @@ h2_up_pull(struct upstream *u)
 	struct exchange *x = u->x;
 	uint32_t at = 0;
 	while (x && at < s->held_len && takes_more(x)) {
-		uint32_t len = s->held_len - at < H2_FRAME_MAX ? s->held_len - at : H2_FRAME_MAX;
+		uint32_t len = (uint32_t)taken_at_once(x, s->held_len - at);
 		relay_push_bytes(x, s->held + at, len);
 		at += len;
 		x = u->x; /* it may have ended, and with it what was kept */
@@ -316,8 +375,7 @@ h2_up_pull(struct upstream *u)
 		push_end(s);
 		return;
 	}
-	if (!s->gone)
-		(void)!nghttp2_session_consume_stream(s->h2->session, s->id, at);
+	passed(s, at);
 	if (at == s->held_len)
 		held_free(s);
 	else {
@@ -345,10 +403,15 @@ on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *byte
 	/* A client that does not read closes its own stream's window, never that of the connection. */
 	(void)!nghttp2_session_consume_connection(session, len);
 	count_add(h->connection->edge->p->counters, bytes_from_providers, len);
-	if (x && !s->held_len && takes_more(x)) {
-		relay_push_bytes(x, (const char *)bytes, len);
-		(void)!nghttp2_session_consume_stream(session, id, len);
-	} else if (x && !hold(s, (const char *)bytes, len))
+	while (x && len && !s->held_len && takes_more(x)) {
+		size_t n = taken_at_once(x, len);
+		relay_push_bytes(x, (const char *)bytes, n);
+		passed(s, n);
+		bytes += n;
+		len -= n;
+		x = s->up.x; /* it may have ended */
+	}
+	if (x && len && !hold(s, (const char *)bytes, len))
 		exchange_end(x, END_OVERLOADED);
 	return 0;
 }
@@ -410,6 +473,7 @@ head_complete(struct h2_up_stream *s)
 	memcpy(s->head + s->head_len, "\r\n", 2);
 	s->head_len += 2;
 	s->answered = s->head[9] != '1'; /* an interim answer is followed by another head */
+	s->counted_ms = s->up.edge->loop.now_ms;
 	await_answer(x, s->head, s->head_len, false);
 	head_free(s);
 }

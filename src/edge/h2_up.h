@@ -15,7 +15,11 @@ struct upstream;
 
 enum {
 	H2_UP_STREAMS_MAX = 100, /* on one connection, if the provider allows so many */
-	H2_UP_STREAM_WINDOW = 64 << 10, /* unread bytes of one answer */
+	H2_UP_STREAM_WINDOW = 16 << 10, /* unread bytes of one answer: what a client that does not read costs, beside its box */
+	H2_UP_WIDE_WINDOW = 64 << 10, /* … of one that is taken quickly, for a way on which bytes are long under way */
+	H2_UP_QUICK_BYTES = 128 << 10, /* … that is so many bytes, more than a client takes into its first window and its box, */
+	H2_UP_QUICK_MS = 5000, /* … within such a time, again and again */
+	H2_UP_WIDE_MAX = 16, /* such answers at a time on one connection */
 	H2_UP_CONNECTION_WINDOW = 4 << 20,
 	H2_UP_QUIET_MS = 30000, /* a connection with streams that has said nothing for so long is asked whether it is there */
 	H2_UP_PULSE_MS = 15000, /* … and has so long to say so */

@@ -1,6 +1,7 @@
 /* HTTP/2 on both sides of the edge, under a clock of the test's: windows, time-outs, and every way in which a stream or a connection can end. */
 #include "edge/edge_priv.h"
 #include "edge/h2.h"
+#include "edge/h2_up.h"
 #include "loopback/h2_peer.h"
 
 #include <setjmp.h>
@@ -184,6 +185,71 @@ windows_are_opened_for_what_was_sent(void **state)
 	}
 	assert_false(c.gone_away);
 	assert_true(taken >= 2 << 20);
+}
+
+static uint64_t
+vault_used(void)
+{
+	struct vault_facts facts;
+	vault_facts(r.edge->vault, &facts);
+	return facts.used_bytes;
+}
+
+/* Neither of the answers that come nor of the time that passes depends what is kept of them: a box each, and what the window lets the provider say. */
+static void
+a_client_that_reads_nothing_costs_its_box_and_a_window(void **state)
+{
+	enum { STREAMS = 6,
+		BESIDE = 4 << 10 /* for nghttp2 */ };
+	struct peer_stream *s[STREAMS], *u[STREAMS];
+	peer_close(&c);
+	peer_client(&c, &r, rig_client(&r), false);
+	for (int i = 0; i < STREAMS; i++) {
+		s[i] = peer_ask(&c, hi_stream, strlen(hi_stream), NULL, false);
+		u[i] = provider_hears();
+		peer_answer(&p, u[i], "200", EVENT, strlen(EVENT), true);
+		both_turn();
+	}
+	uint64_t before = vault_used();
+	for (int i = 0; i < STREAMS; i++)
+		peer_go_on(&p, u[i], long_answer, 1 << 20, true);
+	for (int i = 0; i < 20; i++)
+		both_turn();
+	uint64_t kept = vault_used() - before;
+	assert_true(kept >= STREAMS * (H2_STREAM_FULL / 2)); /* else nothing was tested */
+	assert_true(kept <= STREAMS * (H2_STREAM_FULL + H2_UP_STREAM_WINDOW + BESIDE));
+	for (int i = 0; i < 2000 && !s[0]->closed; i++) { /* and it goes on as if nothing had been */
+		peer_take(&c, s[0], 20000);
+		both_turn();
+		if (s[0]->bytes == strlen(EVENT) + (1 << 20) && !u[0]->say_len)
+			break;
+	}
+	assert_int_equal(s[0]->bytes, strlen(EVENT) + (1 << 20));
+	assert_memory_equal(s[0]->text, long_answer, sizeof s[0]->text - 1);
+}
+
+/* A window that the way is too long for makes large answers slow; it widens while they are taken, for some of them at a time. */
+static void
+a_large_answer_that_is_taken_has_a_wide_window(void **state)
+{
+	enum { STREAMS = H2_UP_WIDE_MAX + 2 };
+	struct peer_stream *u[STREAMS];
+	for (int i = 0; i < STREAMS; i++) {
+		(void)peer_ask(&c, hi_stream, strlen(hi_stream), NULL, false);
+		u[i] = provider_hears();
+		peer_answer(&p, u[i], "200", long_answer, 300 << 10, true);
+		for (int k = 0; k < 4; k++)
+			both_turn();
+		int32_t window = nghttp2_session_get_stream_remote_window_size(p.session, u[i]->id);
+		assert_true(i < H2_UP_WIDE_MAX ? window > H2_UP_STREAM_WINDOW : window <= H2_UP_STREAM_WINDOW);
+	}
+	peer_go_on(&p, u[0], EVENT_END, strlen(EVENT_END), false);
+	for (int k = 0; k < 4; k++)
+		both_turn();
+	peer_go_on(&p, u[STREAMS - 1], long_answer, 300 << 10, true);
+	for (int k = 0; k < 4; k++)
+		both_turn();
+	assert_true(nghttp2_session_get_stream_remote_window_size(p.session, u[STREAMS - 1]->id) > H2_UP_STREAM_WINDOW);
 }
 
 /* HEADERS without their end, and no more. */
@@ -781,6 +847,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(an_answer_passes_through_both_sides, strict, closed),
 		cmocka_unit_test_setup_teardown(a_steady_reader_may_be_slow, opened, closed),
 		cmocka_unit_test_setup_teardown(windows_are_opened_for_what_was_sent, opened, closed),
+		cmocka_unit_test_setup_teardown(a_client_that_reads_nothing_costs_its_box_and_a_window, opened, closed),
+		cmocka_unit_test_setup_teardown(a_large_answer_that_is_taken_has_a_wide_window, opened, closed),
 		cmocka_unit_test_setup_teardown(half_a_head_has_its_time, opened, closed),
 		cmocka_unit_test_setup_teardown(a_head_that_unfolds_ends_the_connection, opened, closed),
 		cmocka_unit_test_setup_teardown(half_a_frame_between_requests_has_its_time, opened, closed),
