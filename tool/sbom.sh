@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# ./dev sbom: SPDX 2.3 as JSON on standard output: lethe and every library that is linked into it or with it, by Debian's own names and versions. What only
+# ./dev sbom: SPDX 2.3 as JSON on standard output: lethe and every library that is linked into it or with it, by Debian's own names and versions, and
+# the vocabularies of tokenizers that are within it (src/dialect/tokenizers). What only
 # builds or tests it is not in there. test/e2e/evidence.test.ts checks it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -37,7 +38,7 @@ package_json() { # id, name, version, licence, purl, sha256
 }
 
 write() {
-	local version commit epoch hash all package of licence how release purl
+	local version commit epoch hash all package of licence how release purl vocabularies
 	version=$(sed -nE "s/^ *version: '([^']+)'.*/\1/p" meson.build | head -n 1)
 	commit=$(git rev-parse HEAD)
 	epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
@@ -55,11 +56,15 @@ write() {
 		purl=${of//+/%2B}
 		package_json "$package" "$package" "$of" "$licence" "pkg:deb/debian/$package@${purl//:/%3A}?distro=$release"
 	done <<<"$all"
+	vocabularies=$(sed -nE 's|.*"js-tiktoken": "([0-9.]+)".*|\1|p' test/package.json)
+	printf ',\n'
+	package_json js-tiktoken js-tiktoken "$vocabularies" MIT "pkg:npm/js-tiktoken@$vocabularies"
 	printf '\n  ],\n  "relationships": [\n    {"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": "SPDXRef-lethe"}'
 	while read -r package of licence how; do
 		printf ',\n    {"spdxElementId": "SPDXRef-lethe", "relationshipType": "%s", "relatedSpdxElement": "SPDXRef-%s"}' \
 			"$([ "$how" = static ] && echo STATIC_LINK || echo DYNAMIC_LINK)" "$package"
 	done <<<"$all"
+	printf ',\n    {"spdxElementId": "SPDXRef-lethe", "relationshipType": "CONTAINS", "relatedSpdxElement": "SPDXRef-js-tiktoken"}'
 	printf '\n  ]\n}\n'
 }
 

@@ -182,6 +182,7 @@ struct exchange {
 	uint64_t receipt_of; /* the request whose receipt is asked for */
 	uint64_t wait_rounds; /* booking round to wait for */
 	uint64_t input_estimate;
+	uint64_t input_most; /* its input by a count of ours, where by its bytes the balance was short; 0: not so */
 	uint64_t settled_seq; /* durability: strict: the ticket that was handed in */
 	struct ticket *settled;
 	struct limited limited;
@@ -222,6 +223,7 @@ struct exchange {
 	bool hide; /* include_usage was injected */
 	uint8_t scope; /* enum key_scope that it takes; 0: inference */
 	bool quote; /* it is told what it would cost, and goes no further */
+	bool counted; /* … its input, for the hold */
 	bool held; /* the ticket is HELD */
 	bool loaded; /* the row was asked for once */
 	bool extendable;

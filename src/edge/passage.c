@@ -7,6 +7,7 @@
 #include "edge/quote.h"
 #include "edge/route.h"
 #include "edge/safety.h"
+#include "edge/tokens.h"
 
 #include <assert.h>
 
@@ -134,7 +135,7 @@ passage_count(struct exchange *x)
 		text_lit(&t, "{\"totalTokens\":");
 	else
 		return false;
-	text_u64(&t, reserve_input(x->model, &x->req->scan.result));
+	text_u64(&t, tokens_input(x));
 	text_lit(&t, "}");
 	x->estimate = true;
 	answer_json(x, 200, (struct span){t.at, t.len});
@@ -346,9 +347,8 @@ wish_of(const struct exchange *x, const struct catalogue_provider *p, const char
 	};
 }
 
-/* The pieces of the body, for who looks at it by place. NULL: no memory. */
-static struct span *
-pieces_of(struct edge *e, const struct block *b, uint32_t *ret_count)
+struct span *
+passage_pieces(struct edge *e, const struct block *b, uint32_t *ret_count)
 {
 	uint32_t count = 0;
 	for (const struct block *at = b; at; at = at->next)
@@ -388,7 +388,7 @@ make(struct exchange *x, const struct translate_wish *wish, struct passage_block
 {
 	struct edge *e = x->edge;
 	uint32_t count;
-	struct span *pieces = pieces_of(e, x->req->body, &count);
+	struct span *pieces = passage_pieces(e, x->req->body, &count);
 	if (!pieces) {
 		notes->refusal = TRANSLATE_NO_MEMORY;
 		return false;

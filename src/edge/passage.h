@@ -16,6 +16,7 @@
 #include "ticket/ids.h"
 
 struct block;
+struct edge;
 struct exchange;
 struct http1_head;
 
@@ -65,9 +66,11 @@ must_check bool passage_read_wish(struct exchange *x, const struct http1_head *h
 bool passage_is_due(const struct exchange *x, const struct catalogue_provider *p);
 /* The body in its language. False: that can't be, and another target has been taken; or there is none, and the exchange has ended. */
 must_check bool passage_request(struct exchange *x, const struct catalogue_provider *p, const char *upstream_id);
+/* The pieces of a body, for who looks at it by place: room for one more than *ret_count, that the caller frees. NULL: no memory. */
+struct span *passage_pieces(struct edge *e, const struct block *b, uint32_t *ret_count);
 /* The caller's own body again: for another target. */
 void passage_undo(struct exchange *x);
-/* Tokens are counted for a model whose provider has no such endpoint: by the bytes, as they are reserved. False: it is about something else. */
+/* Tokens are counted for a model whose provider has no such endpoint (tokens.h). False: it is about something else. */
 must_check bool passage_count(struct exchange *x);
 void passage_add_headers(struct text *t, const struct exchange *x); /* of our answer */
 

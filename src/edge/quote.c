@@ -3,6 +3,7 @@
 #include "edge/answer.h"
 #include "edge/endpoints.h"
 #include "edge/limit.h"
+#include "edge/tokens.h"
 
 static const struct {
 	struct span word;
@@ -96,6 +97,8 @@ quote(struct exchange *x, uint64_t input, uint64_t output, struct nano hold)
 	text_lit(&t, "\"");
 	add_price(&t, x->bound->id);
 	add_number(&t, "input_tokens_at_most", input);
+	if (x->model->tokenizer != TOKENIZER_none)
+		add_number(&t, "input_tokens_estimated", tokens_input(x));
 	add_number(&t, "output_tokens_at_most", output_most);
 	add_money(&t, "costs_at_most", most);
 	add_number(&t, "output_tokens_held", output);

@@ -19,6 +19,7 @@
 #include "edge/object.h"
 #include "edge/quote.h"
 #include "edge/stored.h"
+#include "edge/tokens.h"
 #include "edge/upload.h"
 #include "ticket/price.h"
 
@@ -270,6 +271,35 @@ take_apart(struct exchange *x, struct nano *need)
 	return true;
 }
 
+/* By its bytes the request costs more than there is: does it by its tokens? Counted once, and only where it can be. */
+static bool
+counts_as_less(struct exchange *x, uint64_t input, uint64_t output, struct nano have)
+{
+	enum { BYTES_PER_TOKEN_MOST = 16 };
+	bool known = endpoint_billed((enum endpoint)x->endpoint) && board_has(x->edge->p->board, x->slot, x->account_row);
+	if (x->counted || !known || most_of(x, input / BYTES_PER_TOKEN_MOST, output).v > have.v)
+		return false;
+	x->counted = true;
+	x->input_most = tokens_input_most(x);
+	return x->input_most != 0;
+}
+
+static uint64_t
+input_most(const struct exchange *x)
+{
+	uint64_t by_bytes = reserve_input(x->model, &x->req->scan.result);
+	return x->input_most ? min64(x->input_most, by_bytes) : by_bytes;
+}
+
+static void
+tell_quote(struct exchange *x, uint64_t input, uint64_t output, struct nano need)
+{
+	if (x->loaded || board_has(x->edge->p->board, x->slot, x->account_row))
+		quote(x, input, output, need);
+	else
+		ask_for_row(x);
+}
+
 static void
 take(struct exchange *x)
 {
@@ -277,7 +307,7 @@ take(struct exchange *x)
 	struct nano have = available(x);
 	bool billed = endpoint_billed((enum endpoint)x->endpoint);
 	bool output_due = endpoint_has_output((enum endpoint)x->endpoint);
-	uint64_t input = reserve_input(x->model, &x->req->scan.result);
+	uint64_t input = input_most(x);
 	if (billed) {
 		x->bound = route_bound(x, input);
 		if (!x->bound) {
@@ -287,12 +317,12 @@ take(struct exchange *x)
 	}
 	uint64_t output = output_due ? max64(output_wanted(x, input, have), x->req->scan.result.n) : 0;
 	struct nano need = billed ? most_of(x, input, output) : (struct nano){1};
-	if (x->quote && (x->loaded || board_has(e->p->board, x->slot, x->account_row))) {
-		quote(x, input, output, need);
+	if (need.v > have.v && counts_as_less(x, input, output, have)) {
+		take(x);
 		return;
 	}
 	if (x->quote) {
-		ask_for_row(x);
+		tell_quote(x, input, output, need);
 		return;
 	}
 	if (!take_apart(x, &need))

@@ -254,6 +254,7 @@ fill_model(const struct config_model *m, struct catalogue_model *out)
 	out->thinking = (uint8_t)(m->thinking <= THINKING_BUDGET ? m->thinking : m->reasoning ? THINKING_EFFORT
 																						  : THINKING_NONE);
 	out->capabilities = m->capabilities;
+	out->tokenizer = (uint32_t)m->tokenizer;
 	out->bytes_per_token_x100 = (uint32_t)m->bytes_per_token_x100;
 	out->image_tokens = (uint32_t)m->image_tokens;
 	out->audio_tokens = (uint32_t)m->audio_tokens;

@@ -23,6 +23,7 @@ static const char text[] =
 	"    output: 300\n"
 	"    reasoning: true\n"
 	"    bytes_per_token: '2.5'\n"
+	"    tokenizer: cl100k_base\n"
 	"    image_tokens: 7\n"
 	"    prices:\n"
 	"      - {from: 2025-01-01, input: '1', output: '2', web_search: '0.01'}\n"
@@ -96,6 +97,7 @@ a_model_is_found_by_all_its_names(void **state)
 	assert_int_equal(b->output_tokens, 300);
 	assert_true(b->reasoning);
 	assert_int_equal(b->bytes_per_token_x100, 250);
+	assert_int_equal(b->tokenizer, TOKENIZER_cl100k_base);
 	assert_int_equal(b->image_tokens, 7);
 	assert_int_equal(b->created_s, 1735689600);
 	assert_string_equal(catalogue_first_target(c, catalogue_find_model(c, name("m-a")))->upstream_id, "m-a");
@@ -138,7 +140,7 @@ a_model_with_only_future_prices_is_compiled_with_a_warning(void **state)
 	struct catalogue *c = compile(text, in_2026, &p);
 	assert_int_equal(p.errors, 0);
 	assert_int_equal(p.warnings, 1);
-	assert_int_equal(p.row[0].line, 19);
+	assert_int_equal(p.row[0].line, 20);
 	assert_non_null(strstr(p.row[0].text, "no price of the model `m-a` is in force yet"));
 	assert_null(catalogue_price_now(c, catalogue_find_model(c, name("m-a")), in_2026));
 	free(c);

@@ -5,6 +5,7 @@
 #include "ticket/catalogue.h"
 #include "ticket/endpoints.h"
 #include "ticket/severities.h"
+#include "ticket/tokenizers.h"
 #include "ticket/usage.h"
 
 #include "ticket/nano.h"
@@ -265,6 +266,9 @@ config_number(enum setting_kind kind, struct span text, int64_t *ret)
 	case SETTING_THINKING: /* enum thinking_way, and behind it: as the model is */
 		*ret = equals(text, "budget") ? 2 : 3;
 		return equals(text, "budget") || equals(text, "auto") || choice(text, "none", "effort", ret);
+	case SETTING_TOKENIZER: /* enum tokenizer */
+		*ret = TOKENIZER_cl100k_base;
+		return equals(text, "cl100k_base") || choice(text, "none", "o200k_base", ret);
 	case SETTING_CAP_FIELD:
 		return choice(text, "max_completion_tokens", "max_tokens", ret);
 	case SETTING_FLAG:

@@ -33,6 +33,7 @@
 	X(BALANCE, uint64_t, "`auto`, `none`, `deepseek` or `openrouter`", "write auto, none, deepseek or openrouter") \
 	X(CHOICE, uint64_t, "`weight`, `load` or `speed`", "write weight, load or speed") \
 	X(THINKING, uint64_t, "`none`, `effort`, `budget` or `auto`", "write none, effort, budget or auto") \
+	X(TOKENIZER, uint64_t, "`none`, `o200k_base` or `cl100k_base`", "write none, o200k_base or cl100k_base") \
 	X(CAP_FIELD, uint64_t, "`max_completion_tokens` or `max_tokens`", "write max_completion_tokens or max_tokens")
 
 /* The values of RETENTION. Not said is 0. */

@@ -178,6 +178,9 @@
 	X("reasoning", reasoning, FLAG, "false", 0, 1, "produces output that is charged but not shown") \
 	X("thinking", thinking, THINKING, "auto", 0, 3, \
 		"how it is told to think when the request came in another API: `none`, by an `effort`, by a `budget` of tokens (older Claude, Gemini 2.5); `auto`: by an effort if it is `reasoning`") \
+	X("tokenizer", tokenizer, TOKENIZER, "none", 0, 2, \
+		"by which vocabulary its provider counts text: `o200k_base` (OpenAI since GPT-4o), `cl100k_base` (GPT-4, GPT-3.5, embeddings); with one, tokens are estimated by it where nobody has " \
+		"counted them") \
 	X("bytes_per_token", bytes_per_token_x100, RATIO, "2", 1, 10000, "fewest bytes of prompt per token; what a request may cost at most is reserved by it") \
 	X("image_tokens", image_tokens, COUNT, "4096", 0, 1000000000, "most tokens of one image in a prompt") \
 	X("audio_tokens", audio_tokens, COUNT, "32768", 0, 1000000000, "most tokens of one audio part in a prompt") \

@@ -129,6 +129,7 @@ static const struct wrong wrongs[] = {
 	{"    context: 1000", "    context: 1e3", 14, "as a whole number"},
 	{"    output: 100\n", "    output: 1001\n", 15, "`output` is larger than `context`"},
 	{"    output: 100\n", "    output: 100\n    reasoning: yes\n", 16, "`reasoning`: `yes` can't be read as true or false"},
+	{"    output: 100\n", "    output: 100\n    tokenizer: claude\n", 16, "write none, o200k_base or cl100k_base"},
 	{"    output: 100\n", "    output: 100\n    bytes_per_token: 2.5\n", 16, "put it in quotes: \"2.5\""},
 	{"    output: 100\n", "    output: 100\n    bytes_per_token: '2.555'\n", 16, "as a decimal"},
 	{"    output: 100\n", "    output: 100\n    bytes_per_token: '0'\n", 16, "write \"0.01\" to \"100\""},

@@ -285,6 +285,36 @@ write_rows(const struct added *m, uint64_t date_ms, const char *indent, const ch
 	}
 }
 
+/* By which vocabulary models of that name count, as far as it is published; NULL: none that is known. */
+static const char *
+tokenizer_of(const char *upstream)
+{
+	static const struct {
+		const char *begins, *tokenizer;
+	} rows[] = {
+		{"gpt-4o", "o200k_base"},
+		{"gpt-4.1", "o200k_base"},
+		{"gpt-4.5", "o200k_base"},
+		{"gpt-5", "o200k_base"},
+		{"gpt-oss", "o200k_base"},
+		{"chatgpt-4o", "o200k_base"},
+		{"o1", "o200k_base"},
+		{"o3", "o200k_base"},
+		{"o4", "o200k_base"},
+		{"gpt-4", "cl100k_base"},
+		{"gpt-3.5", "cl100k_base"},
+		{"text-embedding-3", "cl100k_base"},
+		{"text-embedding-ada-002", "cl100k_base"},
+	};
+	const char *slash = strrchr(upstream, '/'), *name = slash == NULL ? upstream : slash + 1;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t len = strlen(rows[i].begins);
+		if (strncmp(name, rows[i].begins, len) == 0 && strchr("-.:", name[len]) != NULL)
+			return rows[i].tokenizer;
+	}
+	return NULL;
+}
+
 static void
 write_limits(const struct added *m, const char *indent, const char *end, FILE *to)
 {
@@ -297,6 +327,9 @@ write_limits(const struct added *m, const char *indent, const char *end, FILE *t
 		t->output == 0 && t->use == IMPORT_CHAT ? " # no list says it: the window stands in" : "", end);
 	if (t->reasoning || lint_reasons_by_name(m->upstream != NULL ? m->upstream : m->offer->name))
 		fprintf(to, "%s  reasoning: true%s", indent, end);
+	const char *tokenizer = tokenizer_of(m->upstream != NULL ? m->upstream : m->offer->name);
+	if (tokenizer != NULL)
+		fprintf(to, "%s  tokenizer: %s%s", indent, tokenizer, end);
 }
 
 /* A name, in quotes where YAML would take it for something else. */

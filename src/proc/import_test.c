@@ -181,6 +181,39 @@ numbers_keep_every_digit(void **state)
 	"  - {name: claude, url: 'https://api.anthropic.com/v1', dialect: anthropic}\n"
 
 static void
+a_models_vocabulary_goes_by_its_name(void **state)
+{
+	static const struct {
+		const char *name, *tokenizer;
+	} rows[] = {
+		{"gpt-4o", "o200k_base"},
+		{"gpt-4o-mini-2024-07-18", "o200k_base"},
+		{"gpt-4.1-nano", "o200k_base"},
+		{"gpt-5.9", "o200k_base"},
+		{"o3", "o200k_base"},
+		{"gpt-4", "cl100k_base"},
+		{"gpt-4-turbo", "cl100k_base"},
+		{"gpt-3.5-turbo", "cl100k_base"},
+		{"gpt-6", NULL},
+		{"o11", NULL},
+		{"gpt-40", NULL},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char list[400], line[80];
+		snprintf(list, sizeof list,
+			"{\"sample_spec\": {\"litellm_provider\": \"one of\"}, \"%s\": {\"litellm_provider\": \"openai\", \"mode\": \"chat\", \"max_input_tokens\": 1000, \"max_output_tokens\": 100, "
+			"\"input_cost_per_token\": 2.5e-06, \"output_cost_per_token\": 1.5e-05}}\n",
+			rows[i].name);
+		struct trial t = {.config = PROVIDERS "models: []\n", .lists = {list}, .add = true};
+		import(&t);
+		snprintf(line, sizeof line, "    tokenizer: %s\n", rows[i].tokenizer ? rows[i].tokenizer : "");
+		assert_non_null(strstr(t.after, rows[i].name));
+		assert_true(rows[i].tokenizer ? strstr(t.after, line) != NULL : strstr(t.after, "tokenizer") == NULL);
+		finish(&t);
+	}
+}
+
+static void
 every_kind_and_tier_of_litellm_has_its_column(void **state)
 {
 	struct trial t = {
@@ -670,6 +703,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_keep_every_digit),
 		cmocka_unit_test(every_kind_and_tier_of_litellm_has_its_column),
+		cmocka_unit_test(a_models_vocabulary_goes_by_its_name),
 		cmocka_unit_test(steps_and_coming_prices_of_genai_have_their_rows),
 		cmocka_unit_test(a_name_with_a_date_and_one_without_are_one_model_unless_there_are_two_dates),
 		cmocka_unit_test(a_changed_price_is_a_new_row_and_no_other_line_changes),

@@ -68,7 +68,7 @@ keeper_json(const struct instance *i)
 static json_t *
 model_json(const char *id, const char *provider)
 {
-	return json_pack("{s:s, s:s, s:i, s:i, s:[{s:s, s:s, s:s}]}", "id", id, "provider", provider, "context", 100000, "output", 10000, "prices", "from",
+	return json_pack("{s:s, s:s, s:i, s:i, s:s, s:[{s:s, s:s, s:s}]}", "id", id, "provider", provider, "context", 100000, "output", 10000, "tokenizer", "o200k_base", "prices", "from",
 		"2026-01-01", "input", "1.00", "output", "2.00");
 }
 

@@ -312,7 +312,7 @@ static bool
 model_ok(const struct catalogue *c, uint32_t index)
 {
 	const struct catalogue_model *m = catalogue_model(c, index);
-	if (!bool_ok(&m->reasoning) || m->bytes_per_token_x100 == 0)
+	if (!bool_ok(&m->reasoning) || m->bytes_per_token_x100 == 0 || m->tokenizer >= TOKENIZER_COUNT)
 		return false;
 	if (m->target_count == 0 || m->target_at > c->target_count || m->target_count > c->target_count - m->target_at ||
 		m->target_count > CATALOGUE_TARGETS_MAX * CATALOGUE_LANES_MAX)

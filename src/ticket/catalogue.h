@@ -11,6 +11,7 @@
 
 #include "core/base.h"
 #include "ticket/endpoints.h"
+#include "ticket/tokenizers.h"
 #include "ticket/usage.h"
 
 enum {
@@ -120,6 +121,7 @@ struct catalogue_model {
 	uint32_t image_tokens, audio_tokens, file_tokens; /* upper bound of input tokens per such part */
 	uint32_t price_at, price_count; /* rows in prices[] */
 	uint32_t byok_owner; /* as whose the book has the fees */
+	uint32_t tokenizer; /* enum tokenizer: how its provider counts text */
 	uint64_t created_s;
 };
 

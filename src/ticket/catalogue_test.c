@@ -217,6 +217,7 @@ static const struct damage {
 	DAMAGE(model[1].price_count, 2),
 	DAMAGE(model[1].price_at, 4),
 	DAMAGE(model[0].bytes_per_token_x100, 0),
+	DAMAGE(model[0].tokenizer, TOKENIZER_COUNT),
 	DAMAGE(model[0].public_id[0], 0),
 	DAMAGE(provider[0].host[0], 0),
 	DAMAGE(provider[0].port, 0),

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Json } from "../harness/lethe.ts";
 import { type Answer, events, generated, json, type Seen } from "../harness/provider.ts";
-import { type Cost, Stand } from "../harness/stand.ts";
+import { type Cost, price, Stand } from "../harness/stand.ts";
 import * as turns from "../harness/turns.ts";
 import type { Say, Turn } from "../harness/turns.ts";
 import { anthropicMessages, type Driver, googleGenerate, openaiChat, openaiResponses, toolName, toolResult } from "./matrix/drivers.ts";
@@ -70,7 +70,9 @@ const pairs: { from: Driver; to: Language }[] = [
 ];
 
 let s: Stand;
-beforeAll(async () => (s = await Stand.start({ scheme: "http", grade: "locked" })) && undefined);
+const counted = (id: string, provider: string, tokenizer: string) => ({ id, provider, tokenizer, context: 200_000, output: 8_000, prices: [price] });
+const vocabularies = [counted("counted", "openai", "o200k_base"), counted("counted-long-ago", "anthropic", "cl100k_base")];
+beforeAll(async () => (s = await Stand.start({ scheme: "http", grade: "locked" }, {}, vocabularies)) && undefined);
 afterAll(() => s?.stop());
 beforeEach(() => s.begin());
 
@@ -179,6 +181,48 @@ describe("tokens are counted for any model", () => {
 		const { totalTokens } = await s.google().models.countTokens({ model: "claude", contents: words });
 		expect(totalTokens).toBeGreaterThan(guess);
 		expect(totalTokens).toBeLessThan(guess + 100);
+	});
+
+	const turn = 4; // around each, and 3 with which an answer begins
+	const story = "Zwölf Boxkämpfer jagen Viktor. \u{1F44B} 敏捷的棕色狐狸 int main(void)\n\t{ return 0; }\n".repeat(40);
+	const counts = { o200k: 1240, cl100k: 1600, words: 1501, brief: 3, ja: 1 }; // as js-tiktoken has them
+
+	test("by the vocabulary of its provider, where the catalogue names it", async () => {
+		const told = await s.anthropic().messages.countTokens({ model: "counted", system: "Be brief.", messages: [{ role: "user", content: story }, { role: "assistant", content: [{ type: "text", text: "ja" }] }] }).withResponse();
+		expect(told.data.input_tokens).toBe(3 * turn + 3 + counts.brief + counts.o200k + counts.ja);
+		expect(told.response.headers.get("lethe-estimate")).toBe("true");
+		const { totalTokens } = await s.google().models.countTokens({ model: "counted-long-ago", contents: story });
+		expect(totalTokens).toBe(turn + 3 + counts.cl100k);
+	});
+
+	test("of a long text by its beginning", async () => {
+		const long = story.repeat(100);
+		const data = await s.anthropic().messages.countTokens({ model: "counted", messages: [{ role: "user", content: long }] });
+		const expected = 100 * counts.o200k;
+		expect(data.input_tokens).toBeGreaterThan(expected * 0.97);
+		expect(data.input_tokens).toBeLessThan(expected * 1.03);
+	});
+
+	test("who has too little by the bytes is held by the tokens", async () => {
+		const poor = await s.lethe.account("poor-by-bytes", "0.004");
+		const ask = (path: string, model: string) =>
+			fetch(`${s.url}${path}`, {
+				method: "POST",
+				headers: { authorization: `Bearer ${poor.key}`, "content-type": "application/json" },
+				body: JSON.stringify({ model, max_tokens: 10, messages: [{ role: "user", content: words }] }),
+			});
+		const dear = (await (await ask("/v1/quote", "gpt")).json()) as Json;
+		expect(dear).toMatchObject({ affordable: false });
+		expect(dear).not.toHaveProperty("input_tokens_estimated");
+		const quoted = (await (await ask("/v1/quote", "counted")).json()) as Json;
+		expect(quoted).toMatchObject({ affordable: true, input_tokens_estimated: counts.words + turn + 3 });
+		expect(quoted["input_tokens_at_most"]).toBeLessThan(dear["input_tokens_at_most"]);
+		expect((await ask("/v1/chat/completions", "gpt")).status).toBe(402);
+		s.provider.answers(turns.chat({ text: said }, false));
+		const answer = await ask("/v1/chat/completions", "counted");
+		expect(answer.status).toBe(200);
+		await answer.arrayBuffer();
+		await s.booked([turns.costs.chat]);
 	});
 
 	test("by the provider's own count where it has one", async () => {
