@@ -63,6 +63,7 @@
 	X("provider.list", control_provider_list) \
 	X("provider.low", control_provider_low) \
 	X("node.list", control_node_list) \
+	X("node.drain", control_node_drain) \
 	X("node.forget", control_node_forget) \
 	X("node.share", control_node_share) \
 	X("status", control_status) \

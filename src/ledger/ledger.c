@@ -399,6 +399,8 @@ ledger_start(struct ledger *l)
 		return false;
 	if (!ledger_forget_orders(l, l->store.node))
 		return false;
+	if (fresh && !node_begin(l))
+		return false;
 	/* What this node had on the board before is on none now. */
 	if (share_on(l) && (!share_begin(l) || (fresh && !share_return_all(l, l->store.node))))
 		return false;

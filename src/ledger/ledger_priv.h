@@ -225,6 +225,7 @@ struct ledger {
 	bool idle; /* the last round found nothing */
 	bool more; /* the last round left some of what had been handed in */
 	bool breathing; /* a round runs inside a long check: not again inside that */
+	bool drain_wanted; /* this server is to take nothing new and to end in order (node.c) */
 	bool over; /* all is booked, and no other ledger comes over this board: this node has left when it ends */
 	uint32_t back_off_ms;
 	uint64_t round_due_ms, usage_due_ms, chores_due_ms;
@@ -250,6 +251,10 @@ enum node_state { NODE_UP = 1,
 must_check bool node_open(struct ledger *l, char ret_why[STORE_WHY_MAX]);
 /* The board is that of the node's last boot. False: the node was forgotten meanwhile, and what the board says is settled without it (store.fenced); or the store failed. */
 must_check bool node_has_board(struct ledger *l);
+/* The server begins anew: what it was told before it ended is done. False: the store failed. */
+must_check bool node_begin(struct ledger *l);
+/* Has somebody said that this server is to be emptied? Then drain_wanted. False: the store failed. */
+must_check bool node_hear(struct ledger *l);
 /* It ends in order, and everything is booked. */
 void node_leave(struct ledger *l);
 

@@ -92,14 +92,42 @@ node_has_board(struct ledger *l)
 	return false;
 }
 
+bool
+node_begin(struct ledger *l)
+{
+	if (l->store.node < 0)
+		return true;
+	struct query *st = sql_prepare(&l->store, "UPDATE node SET drain = 0 WHERE id = ?1 AND drain <> 0");
+	if (st == NULL)
+		return false;
+	sql_bind_int(st, 1, l->store.node);
+	bool ok = sql_done(&l->store, st);
+	sql_free(st);
+	return ok;
+}
+
+bool
+node_hear(struct ledger *l)
+{
+	int64_t drain = 0;
+	struct query *st = sql_prepare(&l->store, "SELECT drain FROM node WHERE id = ?1");
+	if (st == NULL)
+		return false;
+	sql_bind_int(st, 1, l->store.node);
+	bool ok = sql_number(&l->store, st, &drain);
+	sql_free(st);
+	l->drain_wanted = drain != 0;
+	return ok;
+}
+
 /* ---- node.list ---- */
 
 static const char *
-state_word(int64_t state, int64_t silent_us)
+state_word(int64_t state, int64_t silent_us, int64_t drain)
 {
 	switch ((enum node_state)state) {
 	case NODE_UP:
-		return silent_us > LEASE_US ? "away" : "up";
+		return silent_us > LEASE_US ? "away" : drain != 0 ? "draining" : "up";
 	case NODE_LEFT:
 		return "left";
 	case NODE_FORGOTTEN:
@@ -113,7 +141,7 @@ node_json(struct query *st)
 {
 	json_t *o = json_object();
 	json_object_set_new(o, "node", json_integer(sql_int(st, 0)));
-	json_object_set_new(o, "state", json_string(state_word(sql_int(st, 2), sql_int(st, 5))));
+	json_object_set_new(o, "state", json_string(state_word(sql_int(st, 2), sql_int(st, 5), sql_int(st, 6))));
 	json_object_set_new(o, "fence", json_integer(sql_int(st, 1)));
 	control_put_time(o, "joined", sql_int(st, 3));
 	control_put_time(o, "seen", sql_int(st, 4));
@@ -128,7 +156,7 @@ control_node_list(struct ledger *l, const json_t *request)
 	if (l->store.node < 0)
 		return answer;
 	struct query *st = sql_prepare(&l->store,
-		"SELECT id, fence, state, joined_us, seen_us, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - seen_us FROM node WHERE id <> 255 ORDER BY id");
+		"SELECT id, fence, state, joined_us, seen_us, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - seen_us, drain FROM node WHERE id <> 255 ORDER BY id");
 	enum sql_step step = SQL_FAILED;
 	while (st != NULL && (step = sql_step(&l->store, st)) == SQL_ROW)
 		json_array_append_new(rows, node_json(st));
@@ -189,8 +217,9 @@ not_settled(struct ledger *l, int64_t node, int64_t fence)
 	return control_error("node_came_back", "node %lld has come back while it was being forgotten, and settles the rest itself: `lethe node list` shows it", (long long)node);
 }
 
+/* Any but the server that was asked, unless `own`. */
 static bool
-read_node(const struct ledger *l, const json_t *request, int64_t *ret, json_t **ret_error)
+read_node(const struct ledger *l, const json_t *request, bool own, int64_t *ret, json_t **ret_error)
 {
 	const char *text;
 	char *end;
@@ -200,8 +229,8 @@ read_node(const struct ledger *l, const json_t *request, int64_t *ret, json_t **
 	if (end == text || *end != '\0' || *ret < 0 || *ret >= LEDGER_NODE_COMMANDS)
 		*ret_error = control_error("bad_request", "\"node\" must be the number of a node, 0 to %d: `lethe node list` shows them", LEDGER_NODE_COMMANDS - 1);
 	else if (l->store.node < 0)
-		*ret_error = control_error("no_nodes", "the books are in a file, which has one server: there is no other to forget");
-	else if (*ret == l->store.node)
+		*ret_error = control_error("no_nodes", "the books are in a file, which has one server: to end it in order, stop it");
+	else if (*ret == l->store.node && !own)
 		*ret_error = control_error("own_node", "node %lld is the server that was asked: ask another one, or stop it first", (long long)*ret);
 	else
 		return true;
@@ -213,16 +242,41 @@ control_node_forget(struct ledger *l, const json_t *request)
 {
 	json_t *error;
 	int64_t node, fence = 0, outcome = FORGOTTEN_NONE;
-	if (!read_node(l, request, &node, &error))
+	if (!read_node(l, request, false, &node, &error))
 		return error;
 	if (!fence_off(l, node, &outcome, &fence))
 		return control_store_failed(l);
 	if (outcome == FORGOTTEN_NONE)
 		return control_error("no_such_node", "there is no node %lld: `lethe node list` shows them", (long long)node);
 	if (outcome == FORGOTTEN_UP)
-		return control_error("node_is_up", "node %lld was heard of less than %d s ago: stop it, or ask again when it has been silent for so long", (long long)node, LEASE_US / 1000000);
+		return control_error("node_is_up", "node %lld was heard of less than %d s ago: stop it (`lethe node drain`), or ask again when it has been silent for so long", (long long)node, LEASE_US / 1000000);
 	if (!settle(l, node, fence))
 		return not_settled(l, node, fence);
+	return control_node_list(l, request);
+}
+
+/* ---- node.drain ---- */
+
+/* It hears of it as of all that others change; what it does then is what SIGTERM makes a server do. */
+json_t *
+control_node_drain(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	int64_t node;
+	if (!read_node(l, request, true, &node, &error))
+		return error;
+	struct query *st = sql_prepare(&l->store,
+		"UPDATE node SET drain = 1 WHERE id = ?1 AND state = 1 AND seen_us > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - ?2");
+	if (st == NULL)
+		return control_store_failed(l);
+	sql_bind(st, node, (int64_t)LEASE_US);
+	bool ok = sql_done(&l->store, st), there = ok && sql_changes(&l->store) == 1;
+	sql_free(st);
+	if (!ok)
+		return control_store_failed(l);
+	if (!there)
+		return control_error("node_is_not_up", "node %lld does not serve: `lethe node list` shows who does. What one that is `away` left is settled by `lethe node forget`", (long long)node);
+	l->drain_wanted |= node == l->store.node;
 	return control_node_list(l, request);
 }
 

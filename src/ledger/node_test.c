@@ -512,6 +512,35 @@ a_grant_ends_by_what_is_open_of_it_then(void **state)
 	world_end(&a);
 }
 
+static void
+who_is_to_be_emptied_hears_it_until_it_begins_anew(void **state)
+{
+	struct world a, b;
+	begin_shared(&a, "3.00");
+	begin_beside(&b, &a, 1);
+	json_decref(world_must(&b, "{s:s, s:s}", "op", "node.drain", "node", "0"));
+	assert_false(a.ledger->drain_wanted || b.ledger->drain_wanted);
+	look(&b);
+	look(&a);
+	assert_true(a.ledger->drain_wanted && !b.ledger->drain_wanted);
+	json_decref(world_must(&b, "{s:s, s:s}", "op", "node.drain", "node", "1"));
+	assert_true(b.ledger->drain_wanted);
+	/* The next ledger over its board hears it as well, the next server does not. */
+	world_kill_ledger(&a);
+	world_open(&a, true);
+	look(&a);
+	assert_true(a.ledger->drain_wanted);
+	world_lose_board(&a);
+	world_open(&a, true);
+	look(&a);
+	assert_false(a.ledger->drain_wanted);
+	world_refused(&b, "node_is_not_up", "{s:s, s:s}", "op", "node.drain", "node", "7");
+	world_sql(&b, "UPDATE node SET seen_us = seen_us - 31000000 WHERE id = 0 RETURNING id");
+	world_refused(&b, "node_is_not_up", "{s:s, s:s}", "op", "node.drain", "node", "0");
+	world_end(&b);
+	world_end(&a);
+}
+
 /* The server waits for its next row, or the rest of a message, without end. */
 static void
 who_is_stopped_with_the_pen_in_hand_loses_it(void **state)
@@ -566,6 +595,7 @@ main(void)
 		cmocka_unit_test(who_lacks_less_than_what_was_refused_is_not_refused),
 		cmocka_unit_test(a_grant_ends_by_what_is_open_of_it_then),
 		cmocka_unit_test(another_pepper_is_refused_while_others_run),
+		cmocka_unit_test(who_is_to_be_emptied_hears_it_until_it_begins_anew),
 		cmocka_unit_test(who_is_stopped_with_the_pen_in_hand_loses_it),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;

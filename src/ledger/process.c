@@ -501,6 +501,15 @@ is_over(const struct process *p)
 	return true;
 }
 
+/* It ends as with SIGTERM, which only the supervisor can see to. */
+static void
+tell_drain(struct process *p)
+{
+	struct message_plain m = MESSAGE_INIT(DRAIN_WANTED, message_plain);
+	if (p->ledger->drain_wanted && ipc_send(p->supervisor_fd, &m, sizeof(m), -1) == IPC_OK)
+		p->ledger->drain_wanted = false;
+}
+
 static void
 serve(struct process *p)
 {
@@ -514,6 +523,7 @@ serve(struct process *p)
 			ledger_reconcile_when_due(p->ledger, now_ms);
 			ledger_share_when_due(p->ledger, now_ms);
 			run_errands(p, now_ms);
+			tell_drain(p);
 		}
 		if (is_over(p))
 			return;

@@ -394,6 +394,6 @@ ledger_share_when_due(struct ledger *l, uint64_t now_monotonic_ms)
 	if (!share_on(l) || l->back_off_ms != 0 || now_monotonic_ms < l->share_due_ms)
 		return;
 	l->share_due_ms = now_monotonic_ms + LOOK_MS;
-	if (count_others(l, now_monotonic_ms) && !(hear_changes(l) && return_what_is_wanted(l)))
+	if (count_others(l, now_monotonic_ms) && !(hear_changes(l) && return_what_is_wanted(l) && node_hear(l)))
 		ledger_event(l, EVENT_STORE_FAILED, (uint64_t)l->store.code, 0);
 }

@@ -197,6 +197,8 @@ port_message(struct port *p, const void *message, int pass_fd)
 		tls_keys_held(c, message);
 	} else if (h->type == MESSAGE_COLLECTOR_WANTED) {
 		collector_wanted(c);
+	} else if (h->type == MESSAGE_DRAIN_WANTED) {
+		supervisor_drain(c->s);
 	} else if (h->type != MESSAGE_READY) {
 		kill(c->pid, SIGKILL);
 	}

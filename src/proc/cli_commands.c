@@ -767,7 +767,7 @@ const struct cli_command cli_commands[] = {
 		.name = "node list",
 		.op = "node.list",
 		.summary = "servers on this store",
-		.words = "`away`: nothing was heard of it for longer than its lease, 30 s. `left`: it has ended in order. A store in a file has one server, with no list.",
+		.words = "`draining`: it takes nothing new, and ends when what it has is over. `away`: nothing was heard of it for longer than its lease, 30 s. `left`: it has ended in order. A store in a file has one server, with no list.",
 		.examples = "lethe node list\n",
 		.columns = "node,state,fence,joined,seen",
 		.empty = "The books are in a file, which has one server: `lethe status` shows it.",
@@ -781,6 +781,16 @@ const struct cli_command cli_commands[] = {
 		.examples = "lethe node share\n",
 		.columns = "node,state,fence,joined,seen",
 		.empty = "No server has had this store yet.",
+	},
+	{
+		.name = "node drain",
+		.op = "node.drain",
+		.summary = "let a server end in order, from any machine of its store",
+		.words = "As SIGTERM there: it takes no new connections and requests, what runs has `timeouts.drain` to finish, all is booked, its shares of balances go back, and it ends; `lethe node\n"
+				 "list` says `left` then. It comes back when it is started again.",
+		.examples = "lethe node drain 3\nlethe node list\n",
+		.args = {{"NODE", NULL, "node", true, false, "its number"}},
+		.columns = "node,state,fence,joined,seen",
 	},
 	{
 		.name = "node forget",

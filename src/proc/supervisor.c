@@ -298,6 +298,13 @@ supervisor_child_ended(struct supervisor *s, struct child *c, int wait_status)
 
 /* ---- signals and the clock ---- */
 
+void
+supervisor_drain(struct supervisor *s)
+{
+	if (s->state <= SUPERVISOR_RUNNING)
+		drain(s);
+}
+
 static void
 stop_signal(struct supervisor *s)
 {

@@ -175,6 +175,8 @@ uint32_t supervisor_streams_per_account(const struct supervisor_plan *plan);
 void supervisor_say(const char *a, const char *b);
 /* A child became READY, or ended: goes on to the next state when it was what was waited for. */
 void supervisor_child_ready(struct supervisor *s, struct child *c);
+/* End in order, as with SIGTERM; when it is being done already, nothing. */
+void supervisor_drain(struct supervisor *s);
 /* Whether it is to be started again. */
 must_check bool supervisor_child_ended(struct supervisor *s, struct child *c, int wait_status);
 

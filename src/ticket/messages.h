@@ -53,7 +53,8 @@
 	X(SIGN, EDGE, SIGNER, message_sign, false) /* the edge waits for the answer, a moment */ \
 	X(SIGNED, SIGNER, EDGE, message_signed, false) \
 	X(WORK_LIST_WANTED, EDGE, LEDGER, message_work_list_wanted, false) /* what of an account's work, from the youngest on */ \
-	X(WORK_LISTED, LEDGER, EDGE, message_work_listed, false)
+	X(WORK_LISTED, LEDGER, EDGE, message_work_listed, false) \
+	X(DRAIN_WANTED, LEDGER, SUPERVISOR, message_plain, false) /* somebody, perhaps at another server, wants this one to end in order */
 
 enum message_type {
 	MESSAGE_NONE,

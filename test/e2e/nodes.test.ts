@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { upstreamKey } from "../harness/lethe.ts";
+import { type Json, sim, upstreamKey } from "../harness/lethe.ts";
 import { flatNano, nobody, Nodes, signalAll } from "../harness/nodes.ts";
 import { Postgres } from "../harness/postgres.ts";
 import { Sim } from "../harness/sim.ts";
@@ -60,6 +60,33 @@ describe("several servers on one store", () => {
 		await crowd;
 		expect(await nodes.wrong("bob", most * flatNano, seen, (await nodes.provided()) - before)).toEqual([]);
 	}, 120_000);
+
+	test("are emptied from any of them: what runs goes on to its end, and nothing new is taken", async () => {
+		const [first, , last] = nodes.all as [Nodes["all"][0], unknown, Nodes["all"][0]];
+		const key = await nodes.account("carol", "1.00");
+		const script = sim("chunks=40,gap_ms=50");
+		const stream = await last.client(key).chat.completions.create({ model: "exact", messages: [{ role: "user", content: "hi" }], max_tokens: 1000, stream: true }, script);
+		const stateOf = async (node: number) => (await first.command("node", "list"))["rows"].find((row: Json) => row["node"] === node)["state"];
+		let chunks = 0;
+		for await (const chunk of stream) {
+			if (chunks === 0) {
+				expect((await first.run("node", "drain", "9")).json["error"]["code"]).toBe("node_is_not_up");
+				await first.command("node", "drain", "2");
+				await until("it takes no more", async () => (await nodes.post(last, key)).status === 0);
+				// "left" on a machine that is so slow that the stream is over, and waits in a socket.
+				expect(["draining", "left"]).toContain(await stateOf(2));
+			}
+			chunks += chunk.choices[0]?.delta.content ? 1 : 0;
+		}
+		expect(chunks).toBe(40);
+		expect(await last.ended()).toBe(0);
+		expect(await stateOf(2)).toBe("left");
+		expect(await nodes.sql("SELECT count(*) FROM share WHERE node = 2 AND nano > 0")).toBe("0");
+		// It was told once: when it is started again, it serves.
+		await last.up();
+		expect(await stateOf(2)).toBe("up");
+		expect((await nodes.post(last, key)).status).toBe(200);
+	}, 60_000);
 
 	test("have left when they have ended in order, and nothing is anybody's share", async () => {
 		for (const lethe of nodes.all) expect(await lethe.stop()).toBe(0);
