@@ -248,7 +248,7 @@ answer_error(struct exchange *x, enum end_reason reason, const char *param, stru
 	char room[256];
 	struct text named = text_on(room, sizeof room);
 	e.param = param;
-	e.wait_s = reason == END_TOO_MANY_BAD_KEYS ? 60 : 0;
+	e.wait_s = reason == END_TOO_MANY_BAD_KEYS ? x->limited.wait_s : 0;
 	if (reason == END_NO_MODEL && name.len) {
 		no_model_message(&named, name);
 		e.message = (struct span){named.at, named.len};

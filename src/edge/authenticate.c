@@ -94,22 +94,33 @@ look_up(struct exchange *x, struct span key, struct key_facts *ret)
 	return END_NONE;
 }
 
-/* Guessing is bounded by who guesses: what an address may do when it has presented too many wrong keys. */
 static enum end_reason
-judged(struct exchange *x, const struct http1_head *h, enum end_reason reason, const struct key_facts *facts)
+turn_away(struct exchange *x, const struct visitor *w)
 {
 	struct edge *e = x->edge;
-	if (reason != END_NONE && reason != END_BAD_KEY && reason != END_KEY_REVOKED)
-		return reason;
-	struct visitor *w = door_visitor(x->client, h);
-	bool may = reason == END_NONE ? visitor_may_use(e->visitors, w, facts->key, e->loop.now_ms) : visitor_may_fail(e->visitors, w, e->loop.now_ms);
-	if (may)
-		return reason;
 	e->turned_away.keys++;
+	x->limited.wait_s = visitor_wait_s(e->visitors, w, e->loop.now_ms);
 	x->keep_client = false;
 	if (x->client->is_stream)
 		h2_leave(x->client);
 	return END_TOO_MANY_BAD_KEYS;
+}
+
+/* Guessing is bounded by who guesses: what an address may do when it has presented too many wrong keys, or none too often. */
+static enum end_reason
+judged(struct exchange *x, const struct http1_head *h, struct key_facts *ret)
+{
+	struct edge *e = x->edge;
+	struct visitor *w = door_visitor(x->client, h);
+	if (visitor_is_shut(e->visitors, w, e->loop.now_ms)) /* before its key is hashed */
+		return turn_away(x, w);
+	enum end_reason reason = look_up(x, presented_key(h), ret);
+	bool may = true;
+	if (reason == END_NONE)
+		may = visitor_may_use(e->visitors, w, ret->key, e->loop.now_ms);
+	else if (reason == END_BAD_KEY || reason == END_NO_KEY || reason == END_KEY_REVOKED)
+		may = visitor_may_fail(e->visitors, w, e->loop.now_ms);
+	return may ? reason : turn_away(x, w);
 }
 
 /* Which account pays; the key's id goes into the ticket that is picked next. */
@@ -117,7 +128,7 @@ static enum end_reason
 identify(struct exchange *x, const struct http1_head *h, struct key_facts *ret)
 {
 	x->step = STEP_AUTHENTICATE;
-	enum end_reason reason = judged(x, h, look_up(x, presented_key(h), ret), ret);
+	enum end_reason reason = judged(x, h, ret);
 	if (reason == END_NONE && ret->scopes && !(ret->scopes & (x->scope ? x->scope : KEY_SCOPE_INFERENCE)))
 		reason = END_SCOPE_REFUSED;
 	if (reason == END_NONE && ret->limits)

@@ -130,6 +130,21 @@ is_full(const struct visitors *v, const struct visitor *w, uint64_t now_ms)
 	return w->full_us > now_ms * 1000 + (v->limits.bad_keys - 1) * share_us;
 }
 
+bool
+visitor_is_shut(const struct visitors *v, const struct visitor *w, uint64_t now_ms)
+{
+	return w && v->limits.bad_keys && !w->key[0] && is_full(v, w, now_ms);
+}
+
+uint32_t
+visitor_wait_s(const struct visitors *v, const struct visitor *w, uint64_t now_ms)
+{
+	if (!w || !v->limits.bad_keys || !is_full(v, w, now_ms))
+		return 1;
+	uint64_t wait_us = w->full_us - now_ms * 1000 - (v->limits.bad_keys - 1) * (MINUTE_US / v->limits.bad_keys);
+	return (uint32_t)((wait_us + 999999) / 1000000);
+}
+
 static bool
 has_worked(const struct visitor *w, uint64_t key)
 {

@@ -1,5 +1,5 @@
 /*
- * Clients' addresses, for limits and for nothing else: how many connections each has open, and how often it presented a wrong key. Of an address only a
+ * Clients' addresses, for limits and for nothing else: how many connections each has open, and how often it presented a wrong key or none. Of an address only a
  * hash is kept, under a key that this process draws at its start, and only while somebody is there or for some minutes afterwards. A struct visitor is
  * opaque and holds nothing that could be told: no event, ticket or log can name one. Edge only; numbers, no content.
  *
@@ -41,7 +41,11 @@ void visitor_leave(struct visitor *w);
  * doesn't learn that one was right, and others behind the same address don't suffer for it.
  */
 must_check bool visitor_may_use(const struct visitors *v, struct visitor *w, uint64_t key, uint64_t now_ms);
-/* A wrong key. False: one too many. */
+/* No key that it could present would be taken: it has presented too many wrong ones, or none, and no right one ever. Nothing need be reckoned to refuse it. */
+must_check bool visitor_is_shut(const struct visitors *v, const struct visitor *w, uint64_t now_ms);
+/* Until one more wrong key would be heard; at least 1. */
+uint32_t visitor_wait_s(const struct visitors *v, const struct visitor *w, uint64_t now_ms);
+/* A wrong key, or none. False: one too many. */
 must_check bool visitor_may_fail(const struct visitors *v, struct visitor *w, uint64_t now_ms);
 
 #endif

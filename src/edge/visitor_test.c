@@ -72,6 +72,27 @@ wrong_keys_are_counted_by_the_minute(void **state)
 }
 
 static void
+who_never_had_a_right_key_is_shut_out_until_its_time(void **state)
+{
+	struct visitors *v = opened(0, 6);
+	struct address a = v4(1), b = v4(2);
+	struct visitor *w = visitor_of(v, &a, 5000), *good = visitor_of(v, &b, 5000);
+	assert_true(visitor_may_use(v, good, 77, 5000));
+	assert_false(visitor_is_shut(v, w, 5000));
+	assert_int_equal(visitor_wait_s(v, w, 5000), 1);
+	for (int i = 0; i < 6; i++)
+		assert_true(visitor_may_fail(v, w, 5000) && visitor_may_fail(v, good, 5000));
+	assert_true(visitor_is_shut(v, w, 5000));
+	assert_false(visitor_is_shut(v, good, 5000)); /* its key works still */
+	assert_false(visitor_is_shut(v, NULL, 5000));
+	assert_int_equal(visitor_wait_s(v, w, 5000), 10);
+	assert_int_equal(visitor_wait_s(v, w, 14001), 1);
+	assert_true(visitor_is_shut(v, w, 14999));
+	assert_false(visitor_is_shut(v, w, 15000));
+	visitors_close(&v);
+}
+
+static void
 a_key_that_has_worked_goes_on_working(void **state)
 {
 	struct visitors *v = opened(0, 1);
@@ -161,6 +182,7 @@ main(void)
 		cmocka_unit_test(an_address_has_its_number_of_connections),
 		cmocka_unit_test(a_64_is_one_visitor),
 		cmocka_unit_test(wrong_keys_are_counted_by_the_minute),
+		cmocka_unit_test(who_never_had_a_right_key_is_shut_out_until_its_time),
 		cmocka_unit_test(a_key_that_has_worked_goes_on_working),
 		cmocka_unit_test(the_table_keeps_who_matters),
 		cmocka_unit_test(a_full_table_shuts_nobody_out),

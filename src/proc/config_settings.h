@@ -53,7 +53,7 @@
 	X("connections_per_address", connections_per_address, COUNT, "2000", 0, 1000000, \
 		"open connections of one client address (of IPv6 a /64) to one edge; 0: no limit. This machine and `trusted_proxies` have none") \
 	X("bad_keys_per_minute", bad_keys_per_minute, COUNT, "60", 0, 1000000, \
-		"refused keys from one client address before it gets 429 and its connections are closed; keys that have worked from there go on working; 0: no limit") \
+		"requests without a valid key from one client address (of IPv6 a /64) to one edge before it gets 429 and its connections are closed; keys that have worked from there go on working; 0: no limit. This machine and `trusted_proxies` have none") \
 	X("websocket_message_bytes", websocket_message_bytes, BYTES, "16MiB", KIB, GIB, "largest message of a realtime session, of either side") \
 	X("websocket_frames_per_second", websocket_frames_per_second, COUNT, "1000", 1, 1000000, "frames that the client of a realtime session may send in a second") \
 	X("translation_steps", translation_steps, COUNT, "30000000", 100000, 1000000000, \

@@ -46,7 +46,7 @@
 	X(RATE_LIMITED, 38, 429, NOTE, "rate_limit_error", "rate_limit_exceeded", NONE, "Too many requests.") \
 	X(TRACED, 39, 0, ALARM, "server_error", "interrupted", REPORTED, "The gateway was interrupted.") \
 	X(BAD_HEADER, 40, 400, NOTE, "invalid_request_error", "bad_header", NONE, "A header of the request has an unknown value.") \
-	X(TOO_MANY_BAD_KEYS, 41, 429, NOTE, "rate_limit_error", "too_many_bad_keys", NONE, "Too many wrong API keys came from your address. Wait a minute, and check the keys that are used there.") \
+	X(TOO_MANY_BAD_KEYS, 41, 429, NOTE, "rate_limit_error", "too_many_bad_keys", NONE, "Too many requests without a valid API key came from your address. Wait as long as retry-after says, and check the keys that are used there.") \
 	X(REQUEST_TIMEOUT, 42, 504, NOTE, "server_error", "request_timeout", REPORTED, "The request took longer than the gateway allows.") \
 	X(KEY_QUARANTINED, 43, 503, NOTE, "server_error", "key_quarantined", NONE, "Requests with this API key are held back: gateway processes have ended while they served it. The operator has been told.") \
 	X(UPGRADE_REQUIRED, 47, 426, NOTE, "invalid_request_error", "upgrade_required", NONE, "This endpoint speaks WebSocket: connect to it by wss:// (RFC 6455, version 13).") \
