@@ -143,7 +143,6 @@ free_if_over(struct h2_up_stream *s)
 	if (s->freed || s->up.x || !(s->gone || s->id < 0))
 		return;
 	s->freed = true;
-	s->h2->wide_count -= s->wide;
 	timer_cancel(&e->loop, &s->up.timer);
 	head_free(s);
 	held_free(s);
@@ -151,6 +150,7 @@ free_if_over(struct h2_up_stream *s)
 	if (s->next)
 		s->next->link = s->link;
 	s->h2->stream_count--;
+	s->h2->wide_count -= s->wide;
 	if (s->h2->stream_count == 0)
 		upstream_arm_idle(s->h2->connection);
 	loop_defer(&e->loop, &s->deferred, stream_bury);
