@@ -529,6 +529,8 @@ translate_answer(struct translation *t, struct json_source *body, struct sink *o
 		telling_fail(g, TRANSLATE_FULL);
 	if (g->result == TRANSLATE_MORE)
 		g->result = TRANSLATE_END;
+	if (json_is_tired(body)) /* whatever was found or told, it may be a part */
+		g->result = TRANSLATE_MALFORMED;
 	return g->result;
 }
 

@@ -125,7 +125,7 @@ void translation_begin(struct translation *t, const struct translate_answer_fact
 /* Gives back what is kept. May be called at any time after begin, twice as well. */
 void translation_end(struct translation *t);
 
-/* An answer that is one JSON document and is all there. */
+/* An answer that is one JSON document and is all there: whether it is one is checked. A source that gets tired is MALFORMED. */
 must_check enum translate_result translate_answer(struct translation *t, struct json_source *body, struct sink *out);
 
 /*

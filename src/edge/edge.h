@@ -20,7 +20,7 @@ struct edge_limits {
 	uint32_t connections_per_address, bad_keys_per_minute; /* 0: no limit */
 	uint64_t websocket_message_bytes; /* one message of a session */
 	uint32_t websocket_frames_per_second; /* of a session's client */
-	uint32_t translation_steps; /* looks at a body that is translated: the loop is held so long */
+	uint32_t translation_steps; /* looks at a body, or at a plain answer, that is translated: the loop is held so long */
 	uint64_t content_bytes; /* vault budget */
 	uint64_t library_bytes; /* of the vault on top of it: connections, TLS, the edge's own structs */
 };

@@ -450,28 +450,6 @@ collect(struct exchange *x, struct span data)
 	return !k->sink.full;
 }
 
-/* One valid JSON value, which who looks at it by place relies on. */
-/* Nothing of it is looked at. */
-static const struct json_node no_nodes[JSON_NODE_ROOT + 1];
-
-static bool
-is_json(const struct block *b)
-{
-	struct json_scan s;
-	struct json_event event;
-	uint64_t at = 0;
-	json_scan_init(&s, no_nodes);
-	for (; b; b = b->next) {
-		json_scan_feed(&s, b->bytes, b->len, at);
-		enum json_token token;
-		while ((token = json_scan_next(&s, &event)) != JSON_MORE)
-			if (token == JSON_BAD)
-				return false;
-		at += b->len;
-	}
-	return json_scan_complete(&s);
-}
-
 static enum translate_result
 translate_whole(struct exchange *x, struct sink *out)
 {
@@ -480,7 +458,7 @@ translate_whole(struct exchange *x, struct sink *out)
 	uint32_t count = 0, at = 0;
 	for (const struct block *b = k->first; b; b = b->next)
 		count++;
-	if (!count || !is_json(k->first))
+	if (!count)
 		return TRANSLATE_MALFORMED;
 	struct span *pieces = vault_alloc(e->vault, count * sizeof *pieces);
 	if (!pieces)
@@ -489,6 +467,7 @@ translate_whole(struct exchange *x, struct sink *out)
 		if (b->len)
 			pieces[at++] = (struct span){b->bytes, b->len};
 	struct json_source source = json_source(pieces, at);
+	source.steps_most = e->p->limits.translation_steps; /* others wait as long as for a request at most */
 	enum translate_result result = translate_answer(x->passage->translation, &source, out);
 	vault_free(e->vault, pieces, count * sizeof *pieces);
 	return result;

@@ -57,7 +57,7 @@
 	X("websocket_message_bytes", websocket_message_bytes, BYTES, "16MiB", KIB, GIB, "largest message of a realtime session, of either side") \
 	X("websocket_frames_per_second", websocket_frames_per_second, COUNT, "1000", 1, 1000000, "frames that the client of a realtime session may send in a second") \
 	X("translation_steps", translation_steps, COUNT, "30000000", 100000, 1000000000, \
-		"values and escaped characters of a body that are looked at to translate it into another language, some of them several times; beyond it 413. An edge does nothing else meanwhile: a million are about 10 ms") \
+		"values and escaped characters of a body that are looked at to translate it into another language, some of them several times; beyond it 413, of an answer that is no stream 502. An edge does nothing else meanwhile: a million are about 10 ms") \
 	X("content_memory", content_memory_bytes, BYTES, "512MiB", 4 * MIB, 1024 * GIB, \
 		"memory of one edge for requests and answers in flight; beyond it new requests wait, then get 503") \
 	X("library_memory", library_memory_bytes, BYTES, "0", 0, 64 * GIB, \

@@ -1,4 +1,5 @@
 /* Requests that go up in another language than they came in, byte by byte and under a clock of our own; in clear text and with TLS on both sides. */
+#include "edge/edge_priv.h"
 #include "loopback/rig.h"
 
 #include <setjmp.h>
@@ -449,6 +450,31 @@ too_many_small_parts_are_refused(void **state)
 	books_after(0, 2);
 }
 
+/* An answer holds everybody up as long as a request may at most; who lets it take longer gets it. */
+static void
+an_answer_of_too_many_small_parts_is_not_told(void **state)
+{
+	static char body[900000], answer[1000000];
+	static const uint16_t status[] = {502, 200};
+	bool eof;
+	size_t n = (size_t)sprintf(body, "{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude-up\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}");
+	while (n < 800000)
+		n += (size_t)sprintf(body + n, ",{\"type\":\"text\",\"text\":\"a\"}");
+	strcpy(body + n, "],\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_tokens\":10,\"output_tokens\":5}}");
+	for (unsigned i = 0; i < ARRAY_LEN(status); i++) {
+		char line[32];
+		r.edge->p->limits.translation_steps = status[i] == 200 ? 10000000 : 100000;
+		int c = ask(hi, ""), p = rig_provider(&r, 0);
+		rig_send(&r, p, answer, (size_t)sprintf(answer, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s", strlen(body), body));
+		rig_read(&r, c, out, &eof);
+		assert_memory_equal(out, line, (size_t)sprintf(line, "HTTP/1.1 %u ", status[i]));
+		close(c);
+		rig_turn(&r);
+	}
+	assert_int_equal(r.counters.ended[END_PROVIDER_MALFORMED], 1);
+	books_after(PRICE, 2);
+}
+
 int
 main(void)
 {
@@ -466,6 +492,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_translation_waits_for_memory_in_turn, opened, closed),
 		cmocka_unit_test_setup_teardown(a_translation_without_memory_is_told_to_come_again, opened, closed),
 		cmocka_unit_test_setup_teardown(too_many_small_parts_are_refused, opened, closed),
+		cmocka_unit_test_setup_teardown(an_answer_of_too_many_small_parts_is_not_told, opened, closed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
