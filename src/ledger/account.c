@@ -42,12 +42,13 @@ account_json(struct ledger *l, const struct account_row *a)
 /* ---- account.create ---- */
 
 static bool
-insert_account(struct ledger *l, const struct operation *op, uint64_t id, const char *name)
+insert_account(struct ledger *l, const struct operation *op, uint64_t id, const char *name, const struct limit_lane *lane)
 {
 	struct query *st = store_sql(&l->store, SQL_account_insert);
 	sql_bind(st, (int64_t)id, (int64_t)clock_wall_us());
 	sql_bind_text(st, 3, name);
-	return sql_done(&l->store, st) && operation_record(l, op, id) && change_record(l, CHANGE_ACCOUNT, id);
+	return sql_done(&l->store, st) && operation_record(l, op, id) && change_record(l, CHANGE_ACCOUNT, id) &&
+		(lane->name[0] == '\0' || lane_write(l, id, lane));
 }
 
 static json_t *
@@ -62,7 +63,7 @@ show_id(struct ledger *l, uint64_t id)
 }
 
 static json_t *
-create(struct ledger *l, const struct operation *op, const char *name)
+create(struct ledger *l, const struct operation *op, const char *name, const struct limit_lane *lane)
 {
 	uint64_t id;
 	if (id_parse(ID_ACCOUNT, (struct span){name, strlen(name)}, &id))
@@ -76,8 +77,10 @@ create(struct ledger *l, const struct operation *op, const char *name)
 			"there is an account \"%s\" already: `lethe account show` shows it; take another name for a new one",
 			name);
 	id = ledger_next_id(l);
-	if (step == SQL_FAILED || !store_begin(&l->store) || !store_end(&l->store, insert_account(l, op, id, name)))
+	if (step == SQL_FAILED || !store_begin(&l->store) || !store_end(&l->store, insert_account(l, op, id, name, lane)))
 		return control_store_failed(l);
+	if (lane->name[0] != '\0' && !limits_publish(l, id, id))
+		return control_error("too_many_limits", "the account is there, but the server has no room for its lane; it holds from its next start");
 	return show_id(l, id);
 }
 
@@ -87,13 +90,14 @@ control_account_create(struct ledger *l, const json_t *request)
 	json_t *error;
 	const char *name;
 	struct operation op;
-	if (!control_text(request, &(struct text_rule){"name", 128, true}, &name, &error) ||
+	struct lane_wish lane = {0};
+	if (!control_text(request, &(struct text_rule){"name", 128, true}, &name, &error) || !lane_wanted(l, request, &lane, &error) ||
 		!control_text(request, &(struct text_rule){"id", 128, false}, &op.ref, &error))
 		return error;
-	operation_content(&op, "account.create", &name, 1);
+	operation_content(&op, "account.create", (const char *const[]){name, lane.lane.name}, lane.lane.name[0] == '\0' ? 1 : 2);
 	switch (operation_look_up(l, &op)) {
 	case OPERATION_NEW:
-		return create(l, &op, name);
+		return create(l, &op, name, &lane.lane);
 	case OPERATION_DONE:
 		return show_id(l, op.subject);
 	case OPERATION_PENDING:

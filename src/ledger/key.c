@@ -122,9 +122,9 @@ expire(struct ledger *l, const struct key_row *old)
 	return sql_done(&l->store, st) && change_record(l, CHANGE_KEY, old->id);
 }
 
-/* old: the one that it replaces, with its new end; NULL: none. */
+/* old: the one that it replaces, with its new end; NULL: none. lane: "" none of its own. */
 static bool
-insert_key(struct ledger *l, const struct operation *op, const struct key_row *k, const struct key_row *old)
+insert_key(struct ledger *l, const struct operation *op, const struct key_row *k, const struct key_row *old, const struct limit_lane *lane)
 {
 	struct query *st = store_sql(&l->store, SQL_key_insert);
 	sql_bind(st, (int64_t)k->id, (int64_t)k->account, k->created_us, k->expires_ms);
@@ -132,11 +132,11 @@ insert_key(struct ledger *l, const struct operation *op, const struct key_row *k
 	sql_bind_text(st, 6, k->last4);
 	sql_bind_text(st, 7, k->name);
 	return sql_done(&l->store, st) && operation_record(l, op, k->id) && change_record(l, CHANGE_KEY, k->id) &&
-		(!old || (expire(l, old) && limits_copy(l, old->id, k->id)));
+		(lane->name[0] == '\0' || lane_write(l, k->id, lane)) && (!old || (expire(l, old) && limits_copy(l, old->id, k->id)));
 }
 
 static json_t *
-create(struct ledger *l, const struct operation *op, struct key_row *k, struct key_row *old)
+create(struct ledger *l, const struct operation *op, struct key_row *k, struct key_row *old, const struct limit_lane *lane)
 {
 	char secret[API_KEY_BYTES + 1];
 	api_key_make(secret);
@@ -149,9 +149,9 @@ create(struct ledger *l, const struct operation *op, struct key_row *k, struct k
 		k->scopes = old->scopes;
 	}
 	json_t *answer;
-	if (!store_begin(&l->store) || !store_end(&l->store, insert_key(l, op, k, old))) {
+	if (!store_begin(&l->store) || !store_end(&l->store, insert_key(l, op, k, old, lane))) {
 		answer = control_store_failed(l);
-	} else if ((old && !limits_publish(l, k->id, k->account)) || !publish(l, k) || (old && !publish(l, old))) {
+	} else if (((old || lane->name[0] != '\0') && !limits_publish(l, k->id, k->account)) || !publish(l, k) || (old && !publish(l, old))) {
 		answer = control_error("too_many_keys", "the server has no room for another key");
 	} else {
 		answer = control_ok();
@@ -183,7 +183,8 @@ control_key_create(struct ledger *l, const json_t *request)
 	struct account_row a;
 	struct operation op;
 	struct key_row k = {0};
-	if (!control_account(l, request, &a, &error) ||
+	struct lane_wish lane = {0};
+	if (!control_account(l, request, &a, &error) || !lane_wanted(l, request, &lane, &error) ||
 		!control_text(request, &(struct text_rule){"name", 128, false}, &name, &error) ||
 		!control_text(request, &(struct text_rule){"id", 128, false}, &op.ref, &error) ||
 		!expires_of(request, &k.expires_ms, &error))
@@ -195,10 +196,10 @@ control_key_create(struct ledger *l, const json_t *request)
 	snprintf(k.name, sizeof(k.name), "%s", name);
 	char expires[24];
 	snprintf(expires, sizeof(expires), "%lld", (long long)k.expires_ms);
-	operation_content(&op, "key.create", (const char *const[]){a.name, name, expires}, 3);
+	operation_content(&op, "key.create", (const char *const[]){a.name, name, expires, lane.lane.name}, lane.lane.name[0] == '\0' ? 3 : 4);
 	switch (operation_look_up(l, &op)) {
 	case OPERATION_NEW:
-		return create(l, &op, &k, NULL);
+		return create(l, &op, &k, NULL, &lane.lane);
 	case OPERATION_DONE:
 		return already_made(&op);
 	case OPERATION_PENDING:
@@ -246,7 +247,7 @@ rotate(struct ledger *l, const struct operation *op, struct key_row *old, int64_
 	snprintf(k.name, sizeof(k.name), "%s", old->name);
 	if (old->expires_ms == 0 || old->expires_ms > end_ms)
 		old->expires_ms = end_ms;
-	json_t *answer = create(l, op, &k, old);
+	json_t *answer = create(l, op, &k, old, &(struct limit_lane){0});
 	if (json_object_get(answer, "secret") != NULL) {
 		control_put_id(answer, "replaces", ID_KEY, old->id);
 		control_put_time(answer, "replaced_expires", old->expires_ms * 1000);

@@ -228,6 +228,25 @@ a_lane_stands_on_the_board_and_in_the_store_until_it_is_taken_off(void **state)
 }
 
 static void
+a_key_and_an_account_may_have_a_lane_from_the_beginning(void **state)
+{
+	struct made m = {0};
+	world_refused(&w, "no_such_lane", "{s:s, s:s, s:s}", "op", "account.create", "name", "acme", "lane", "econom");
+	json_decref(world_must(&w, "{s:s, s:s, s:s}", "op", "account.create", "name", "acme", "lane", "direct"));
+	json_t *shown = world_must(&w, "{s:s, s:s}", "op", "account.show", "account", "acme");
+	assert_string_equal(json_string_value(json_object_get(shown, "lane")), "direct");
+	json_decref(shown);
+	json_decref(world_must(&w, "{s:s, s:s}", "op", "account.create", "name", "other"));
+	world_refused(&w, "no_such_lane", "{s:s, s:s, s:s}", "op", "key.create", "account", "other", "lane", "econom");
+	for (int i = 0; i < 2; i++) {
+		json_t *answer = world_must(&w, "{s:s, s:s, s:s}", "op", "key.create", "account", i == 0 ? "acme" : "other", i == 0 ? "name" : "lane", "direct");
+		snprintf(m.secret, sizeof m.secret, "%s", json_string_value(json_object_get(answer, "secret")));
+		json_decref(answer);
+		assert_string_equal(lane_of(&m), "direct");
+	}
+}
+
+static void
 a_rotated_key_has_the_limits_and_shares_the_windows(void **state)
 {
 	struct made m = make("acme"), next = m;
@@ -388,6 +407,7 @@ main(void)
 		TEST(what_makes_no_sense_is_refused_with_what_to_do),
 		TEST(lists_name_models_by_pattern),
 		TEST(a_lane_stands_on_the_board_and_in_the_store_until_it_is_taken_off),
+		TEST(a_key_and_an_account_may_have_a_lane_from_the_beginning),
 		TEST(a_rotated_key_has_the_limits_and_shares_the_windows),
 		TEST(a_window_has_what_the_limit_is_and_pays_what_requests_cost),
 		TEST(a_dead_edge_s_hold_comes_back_to_its_window),

@@ -25,6 +25,7 @@
 #define HOLD_ARG "HOLD", NULL, "hold", true, false, "id of the standing hold (hold_…)"
 #define DISPUTE_ARG "DISPUTE", NULL, "dispute", true, false, "id of the dispute (dsp_…)"
 
+#define LANE_ARG "--lane", "LANE", "lane", false, false, "by which lane requests go that name none; none: the first that the model has"
 #define LIMIT_ARGS \
 	{"--requests-per-minute", "N", "requests_per_minute", false, false, "so many requests a minute"}, \
 		{"--requests-per-day", "N", "requests_per_day", false, false, "so many requests a day (UTC)"}, \
@@ -37,7 +38,7 @@
 		{"--dollars-per-week", "AMOUNT", "dollars_per_week", false, false, "… a week, from Monday (UTC)"}, \
 		{"--dollars-per-month", "AMOUNT", "dollars_per_month", false, false, "… a month (UTC)"}, \
 		{"--policy", "LIST", "policy", false, false, "only to targets declared so, whatever a request says: zero-retention, region=WORD, with a comma between; none: any"}, \
-		{"--lane", "LANE", "lane", false, false, "by which lane requests go that name none; none: the first that the model has"}, \
+		{LANE_ARG}, \
 		{"--models", "LIST", "models", false, false, "only these: ids or aliases with commas between, '*' for any characters; any: all"}, \
 	{ \
 		"--addresses", "LIST", "addresses", false, false, "only from these: addresses and ranges with commas between, 10.0.0.0/8; any: all" \
@@ -96,7 +97,7 @@ const struct cli_command cli_commands[] = {
 		.words = "A new account has no money and no keys.",
 		.examples =
 			"lethe account create acme\nlethe credit add acme 25.00 --reason \"invoice 17\"\nlethe key create acme\n",
-		.args = {{"NAME", NULL, "name", true, false, "its name, unique"}, {REPEAT_ARG}},
+		.args = {{"NAME", NULL, "name", true, false, "its name, unique"}, {LANE_ARG}, {REPEAT_ARG}},
 		.show = cli_show_account,
 	},
 	{
@@ -145,11 +146,11 @@ const struct cli_command cli_commands[] = {
 		.op = "key.create",
 		.summary = "make an API key; it is shown this once",
 		.words = "Only a keyed hash of it is stored. With --json the key is the member `secret`.",
-		.examples = "lethe key create acme\nlethe key create acme --name ci --expires 2027-01-31\n",
+		.examples = "lethe key create acme\nlethe key create acme --name ci --expires 2027-01-31\nlethe key create acme --name nightly --lane economy\n",
 		.args = {{ACCOUNT_ARG}, {"--name", "TEXT", "name", false, false, "what you call it"},
 			{"--expires", "DATE", "expires", false, false,
 				"last moment, for example 2027-01-31 or 2027-01-31T12:00:00Z; never without it"},
-			{REPEAT_ARG}},
+			{LANE_ARG}, {REPEAT_ARG}},
 		.columns = "key,account,name,expires",
 	},
 	{

@@ -3,6 +3,7 @@
 
 #include "proc/config_raw.h"
 #include "proc/lint.h"
+#include "ticket/capabilities.h"
 #include "ticket/catalogue.h"
 
 #include <ctype.h>
@@ -316,6 +317,23 @@ tokenizer_of(const char *upstream)
 }
 
 static void
+write_capabilities(const struct terms *t, const char *indent, const char *end, FILE *to)
+{
+	const char *before = "[";
+	if (t->capabilities == 0)
+		return;
+	fprintf(to, "%s  capabilities: ", indent);
+#define X(NAME, bit, word, meaning) \
+	if (t->capabilities & CAPABILITY_##NAME) { \
+		fprintf(to, "%s%s", before, word); \
+		before = ", "; \
+	}
+	CAPABILITIES(X)
+#undef X
+	fprintf(to, "]%s", end);
+}
+
+static void
 write_limits(const struct added *m, const char *indent, const char *end, FILE *to)
 {
 	const struct terms *t = m->terms;
@@ -327,6 +345,7 @@ write_limits(const struct added *m, const char *indent, const char *end, FILE *t
 		t->output == 0 && t->use == IMPORT_CHAT ? " # no list says it: the window stands in" : "", end);
 	if (t->reasoning || lint_reasons_by_name(m->upstream != NULL ? m->upstream : m->offer->name))
 		fprintf(to, "%s  reasoning: true%s", indent, end);
+	write_capabilities(t, indent, end, to);
 	const char *tokenizer = tokenizer_of(m->upstream != NULL ? m->upstream : m->offer->name);
 	if (tokenizer != NULL)
 		fprintf(to, "%s  tokenizer: %s%s", indent, tokenizer, end);

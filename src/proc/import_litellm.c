@@ -4,6 +4,8 @@
  */
 #include "proc/import_source.h"
 
+#include "ticket/capabilities.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -199,6 +201,47 @@ use_of(const char *mode)
 	return strcmp(mode, "moderation") == 0 ? IMPORT_MODERATION : IMPORT_OTHER;
 }
 
+/* What it says that a model can do. X(field, word in it that says so: of a list, or `true`, capability) */
+#define LITELLM_CAPABILITIES(X) \
+	X("supports_vision", "true", IMAGES) \
+	X("supported_modalities", "image", IMAGES) \
+	X("supports_audio_input", "true", AUDIO) \
+	X("supported_modalities", "audio", AUDIO) \
+	X("supports_video_input", "true", VIDEO) \
+	X("supported_modalities", "video", VIDEO) \
+	X("supports_pdf_input", "true", FILES) \
+	X("supports_function_calling", "true", TOOLS) \
+	X("supports_response_schema", "true", JSON_SCHEMA) \
+	X("supported_output_modalities", "image", IMAGE_OUTPUT) \
+	X("supports_audio_output", "true", AUDIO_OUTPUT) \
+	X("supported_output_modalities", "audio", AUDIO_OUTPUT)
+
+static bool
+says(const struct source *s, const yaml_node_t *field, const char *word)
+{
+	const yaml_node_t *item;
+	if (field == NULL)
+		return false;
+	for (uint32_t i = 0; (item = config_yaml_item(s->y, field, i)) != NULL; i++)
+		if (strcmp(node_text(item), word) == 0)
+			return true;
+	return strcmp(node_text(field), word) == 0;
+}
+
+static uint16_t
+capabilities_of(const struct source *s, const yaml_node_t *model, enum import_use use)
+{
+	unsigned can = 0;
+	if (use == IMPORT_EMBEDDING)
+		return CAPABILITY_EMBEDDINGS;
+#define X(field, word, capability) \
+	if (says(s, config_yaml_get(s->y, model, field), word)) \
+		can |= CAPABILITY_##capability;
+	LITELLM_CAPABILITIES(X)
+#undef X
+	return use == IMPORT_CHAT ? (uint16_t)can : 0;
+}
+
 static void
 take_limits(const struct source *s, const yaml_node_t *model, struct terms *ret)
 {
@@ -209,6 +252,7 @@ take_limits(const struct source *s, const yaml_node_t *model, struct terms *ret)
 	ret->reasoning = strcmp(node_text(config_yaml_get(s->y, model, "supports_reasoning")), "true") == 0;
 	ret->use_known = true;
 	ret->use = use_of(node_text(config_yaml_get(s->y, model, "mode")));
+	ret->capabilities = capabilities_of(s, model, ret->use);
 	if (!node_day(config_yaml_get(s->y, model, "deprecation_date"), &ret->gone_ms))
 		ret->gone_ms = 0;
 }

@@ -220,7 +220,8 @@ every_kind_and_tier_of_litellm_has_its_column(void **state)
 		.config = PROVIDERS "models: []\n",
 		.lists = {"{\"sample_spec\": {\"litellm_provider\": \"one of\"},\n"
 				  "\"openai/all\": {\"litellm_provider\": \"openai\", \"mode\": \"chat\", \"max_input_tokens\": 1050000, \"max_output_tokens\": 128000.0,\n"
-				  "  \"supports_reasoning\": true, \"input_cost_per_token\": 2.5e-06, \"output_cost_per_token\": 1.5e-05,\n"
+				  "  \"supports_reasoning\": true, \"supports_vision\": true, \"supports_function_calling\": true, \"supports_pdf_input\": false,\n"
+				  "  \"supported_modalities\": [\"text\", \"image\", \"audio\"], \"supported_output_modalities\": [\"text\"], \"supports_response_schema\": true, \"input_cost_per_token\": 2.5e-06, \"output_cost_per_token\": 1.5e-05,\n"
 				  "  \"cache_read_input_token_cost\": 2.5e-07, \"cache_creation_input_token_cost\": 3.125e-06,\n"
 				  "  \"cache_creation_input_token_cost_above_1hr\": 5e-06, \"input_cost_per_audio_token\": 4e-05, \"output_cost_per_audio_token\": 8e-05,\n"
 				  "  \"input_cost_per_image_token\": 3e-06, \"output_cost_per_image_token\": 4e-05, \"cache_read_input_audio_token_cost\": 4e-07,\n"
@@ -245,6 +246,7 @@ every_kind_and_tier_of_litellm_has_its_column(void **state)
 				  "    context: 1050000\n"
 				  "    output: 128000\n"
 				  "    reasoning: true\n"
+				  "    capabilities: [images, audio, tools, json_schema]\n"
 				  "    prices:\n"
 				  "      - {from: 2026-08-01, geo_us: \"1.1\", input: \"2.50\", cached: \"0.25\", cache_write: \"3.125\", cache_write_1h: \"5.00\", audio_in: \"40.00\", "
 				  "image_in: \"3.00\", cached_audio: \"0.40\", output: \"15.00\", reasoning: \"20.00\", audio_out: \"80.00\", image_out: \"40.00\", "
