@@ -1,9 +1,10 @@
 /*
  * Every order, exchange and chore, stopped or disturbed at every system call: killed before it; the call fails with EIO or ENOSPC, once or from
- * then on, or does half of its work; an allocation fails. Then a successor is started, and killed as well where points are left over; after it
+ * then on, or does half of its work; an allocation fails. Beside a PostgreSQL (tool/with_postgres.sh) the connection is lost at every call on it instead: before the
+ * call, or after it, so that nobody knows whether it was. Then a successor is started, and killed as well where points are left over; after it
  * everything must be there that was answered, everything is given again and done once, and the books must be sound.
  *
- * LETHE_CRASH_POINTS: how many of them; the default is a share of all that fits CI. `./dev crash --points N` sets it.
+ * LETHE_CRASH_POINTS: how many of them; the default is a share of all that fits CI. `./dev crash [--store postgres] --points N` sets it.
  */
 #include "ledger/ledger_script.h"
 
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -24,6 +26,7 @@
 #include <unistd.h>
 
 enum { POINTS_DEFAULT = 150,
+	POINTS_POSTGRES = 8,
 	TICKETS_BOOKED = 2,
 	TICKETS_SETTLED = 2 };
 
@@ -183,27 +186,46 @@ static const struct scene {
 enum what { KILL,
 	FAIL,
 	SHORT_WRITE,
+	CUT, /* the connection ends, and this call says so */
+	LATE, /* the call is made, and an error is all that is heard of it */
 	ALLOCATION };
+
+enum { FILES = 1,
+	POSTGRES = 2 };
 
 static const struct fault {
 	const char *name;
 	enum what what;
 	int error;
 	bool ever;
+	unsigned stores; /* where there is such a thing */
 } faults[] = {
-	{"killed", KILL, 0, false},
-	{"EIO once", FAIL, EIO, false},
-	{"EIO from then on", FAIL, EIO, true},
-	{"ENOSPC once", FAIL, ENOSPC, false},
-	{"ENOSPC from then on", FAIL, ENOSPC, true},
-	{"half a write", SHORT_WRITE, 0, false},
-	{"no memory once", ALLOCATION, 0, false},
-	{"no memory from then on", ALLOCATION, 0, true},
+	{"killed", KILL, 0, false, FILES | POSTGRES},
+	{"EIO once", FAIL, EIO, false, FILES},
+	{"EIO from then on", FAIL, EIO, true, FILES},
+	{"ENOSPC once", FAIL, ENOSPC, false, FILES},
+	{"ENOSPC from then on", FAIL, ENOSPC, true, FILES},
+	{"half a write", SHORT_WRITE, 0, false, FILES},
+	{"cut, ECONNRESET", CUT, ECONNRESET, false, POSTGRES},
+	{"cut, EPIPE", CUT, EPIPE, false, POSTGRES},
+	{"cut, EIO", CUT, EIO, false, POSTGRES},
+	{"cut from then on", CUT, ECONNRESET, true, POSTGRES},
+	{"done, said ECONNRESET", LATE, ECONNRESET, false, POSTGRES},
+	{"done, said EIO", LATE, EIO, false, POSTGRES},
+	{"half of it", SHORT_WRITE, 0, false, POSTGRES},
+	{"no memory once", ALLOCATION, 0, false, FILES},
+	{"no memory from then on", ALLOCATION, 0, true, FILES},
 };
+
+static unsigned
+store_here(void)
+{
+	return world_on_postgres() ? POSTGRES : FILES;
+}
 
 /* Which system calls on files can fail like that. Locks don't: SQLite would wait ten seconds for each. */
 static bool
-can_fail(const struct fault *f, long number)
+file_can_fail(const struct fault *f, long number)
 {
 	switch (number) {
 	case SYS_pwrite64:
@@ -222,6 +244,25 @@ can_fail(const struct fault *f, long number)
 	default:
 		return false;
 	}
+}
+
+static bool
+can_fail(const struct fault *f, long number)
+{
+	switch (f->what) {
+	case FAIL:
+	case SHORT_WRITE:
+		return f->stores == FILES ? file_can_fail(f, number) : number == SYS_sendto || number == SYS_recvfrom;
+	case CUT:
+		return number == SYS_sendto || number == SYS_recvfrom || number == SYS_connect;
+	case LATE: /* after a send, it is a cut of the next read */
+		return number == SYS_recvfrom;
+	case KILL:
+		return true;
+	case ALLOCATION:
+		return false;
+	}
+	return false;
 }
 
 /* ---- an allocator that fails ---- */
@@ -306,9 +347,15 @@ next_stop(pid_t pid, int *status)
 static void
 disturb(pid_t pid, const struct fault *f, struct user_regs_struct *regs)
 {
+	if (f->what == LATE)
+		return;
 	if (f->what == SHORT_WRITE)
 		regs->rdx = regs->rdx > 1 ? regs->rdx / 2 : regs->rdx;
-	else
+	else if (f->what == CUT && regs->orig_rax != SYS_connect) {
+		/* In its place, on the same descriptor: the other side hears of it as well, and what is asked next finds no connection. */
+		regs->orig_rax = SYS_shutdown;
+		regs->rsi = SHUT_RDWR;
+	} else
 		regs->orig_rax = (unsigned long long)-1;
 	ptrace(PTRACE_SETREGS, pid, NULL, regs);
 }
@@ -317,11 +364,20 @@ static void
 tell(pid_t pid, const struct fault *f)
 {
 	struct user_regs_struct regs;
-	if (f->what != FAIL)
+	if (f->what != FAIL && f->what != CUT && f->what != LATE)
 		return;
 	ptrace(PTRACE_GETREGS, pid, NULL, &regs);
 	regs.rax = (unsigned long long)-(long long)f->error;
 	ptrace(PTRACE_SETREGS, pid, NULL, &regs);
+}
+
+static int64_t calls_seen[ARRAY_LEN(faults)]; /* by one life: where each fault could be */
+
+static void
+count_calls(long number)
+{
+	for (size_t i = 0; i < ARRAY_LEN(faults); i++)
+		calls_seen[i] += can_fail(&faults[i], number);
 }
 
 /* One stop before a call. False: killed. */
@@ -333,6 +389,7 @@ before_call(pid_t pid, const struct fault *f, int64_t at, struct watched *x, boo
 	ptrace(PTRACE_GETREGS, pid, NULL, &regs);
 	if (regs.orig_rax == SYS_madvise) /* an allocator's, and a sanitizer's comes by the clock */
 		return true;
+	count_calls((long)regs.orig_rax);
 	if (f->what == KILL) {
 		x->hit = x->calls++ == at;
 		return !x->hit;
@@ -410,6 +467,7 @@ static void
 end(struct sweep *s)
 {
 	munmap(s->answers, sizeof(*s->answers));
+	world_drop_schema(&s->w);
 	world_end(&s->w);
 }
 
@@ -446,14 +504,23 @@ point(const struct scene *scene, const struct fault *f, int64_t at, int64_t agai
 	return hit;
 }
 
-static int64_t
-calls_of(const struct scene *scene, const struct fault *f)
+/* One life shows for all faults that are of calls, one more for each of allocations. */
+static void
+measure(const struct scene *scene, int64_t ret[ARRAY_LEN(faults)])
 {
 	struct sweep s;
+	memset(calls_seen, 0, sizeof(calls_seen));
 	begin(&s, scene);
-	int64_t count = live(&s, scene, f, INT64_MAX).calls;
+	live(&s, scene, &faults[0], INT64_MAX);
 	end(&s);
-	return count;
+	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
+		ret[i] = calls_seen[i];
+		if (faults[i].what != ALLOCATION || !(faults[i].stores & store_here()))
+			continue;
+		begin(&s, scene);
+		ret[i] = live(&s, scene, &faults[i], INT64_MAX).calls;
+		end(&s);
+	}
 }
 
 /* ---- all of them, or an even share ---- */
@@ -498,7 +565,8 @@ points_wanted(void)
 {
 	const char *text = getenv("LETHE_CRASH_POINTS");
 	int64_t n = text != NULL ? strtoll(text, NULL, 10) : 0;
-	return n > 0 ? n : POINTS_DEFAULT;
+	return n > 0 ? n : world_on_postgres() ? POINTS_POSTGRES
+										   : POINTS_DEFAULT;
 }
 
 static void
@@ -508,15 +576,23 @@ nothing_is_lost_or_doubled_wherever_the_ledger_is_stopped(void **state)
 	int64_t all = 0, possible = 0, done = 0, wanted = points_wanted();
 	const char *seed = getenv("LETHE_CRASH_SEED");
 	size_t count = 0;
-	for (size_t s = 0; s < ARRAY_LEN(scenes); s++)
+	for (size_t s = 0; s < ARRAY_LEN(scenes); s++) {
+		int64_t calls[ARRAY_LEN(faults)];
+		measure(&scenes[s], calls);
 		for (size_t f = 0; f < ARRAY_LEN(faults); f++) {
-			rows[count] = (struct row){.scene = &scenes[s], .fault = &faults[f], .calls = calls_of(&scenes[s], &faults[f])};
+			if (!(faults[f].stores & store_here()))
+				continue;
+			rows[count] = (struct row){.scene = &scenes[s], .fault = &faults[f], .calls = calls[f]};
 			weigh(&rows[count]);
 			possible += rows[count].calls;
 			all += rows[count++].weight;
 		}
+	}
 	for (size_t i = 0; i < count; i++) {
 		int64_t share = wanted >= possible ? rows[i].calls : rows[i].weight * wanted / all;
+		/* The short form on PostgreSQL has fewer points than rows: a few of these, spread. */
+		if (share == 0 && wanted < (int64_t)count && (int64_t)i * wanted / (int64_t)count == ((int64_t)i + 1) * wanted / (int64_t)count)
+			continue;
 		sweep(&rows[i], share > 0 ? share : 1, seed != NULL ? strtoull(seed, NULL, 10) : 1);
 		done += rows[i].done;
 		assert_true(rows[i].missed <= rows[i].done / 2); /* a fault in each of them, or nearly */

@@ -232,25 +232,45 @@ world_on_postgres(void)
 	return getenv("LETHE_TEST_POSTGRES") != NULL;
 }
 
-void
-world_schema(const char *address, char ret[256])
+static void
+run_on_postgres(const char *address, const char *sql)
 {
-	static unsigned schemas;
-	char why[STORE_WHY_MAX], schema[40], sql[240];
+	char why[STORE_WHY_MAX];
 	const char *names[] = {"dbname", NULL}, *values[] = {address, NULL};
 	if (!postgres_load(why))
 		fail_msg("%s", why);
 	PGconn *conn = pq.PQconnectdbParams(names, values, 1);
-	snprintf(schema, sizeof(schema), "w%ld_%u", (long)getpid(), ++schemas);
-	snprintf(sql, sizeof(sql), "CREATE SCHEMA %s; CREATE FUNCTION %s.zeroblob(bigint) RETURNS bytea LANGUAGE sql AS $$ SELECT decode(repeat('00', $1::integer), 'hex') $$", schema, schema);
-	assert_int_equal(pq.PQsendQuery(conn, sql), 1);
 	PGresult *r;
+	assert_int_equal(pq.PQsendQuery(conn, sql), 1);
 	while ((r = pq.PQgetResult(conn)) != NULL) {
-		assert_int_equal(pq.PQresultStatus(r), PGRES_COMMAND_OK);
+		if (pq.PQresultStatus(r) != PGRES_COMMAND_OK)
+			fail_msg("%s", pq.PQerrorMessage(conn));
 		pq.PQclear(r);
 	}
 	pq.PQfinish(conn);
+}
+
+void
+world_schema(const char *address, char ret[256])
+{
+	static unsigned schemas;
+	char schema[40], sql[240];
+	snprintf(schema, sizeof(schema), "w%ld_%u", (long)getpid(), ++schemas);
+	snprintf(sql, sizeof(sql), "CREATE SCHEMA %s; CREATE FUNCTION %s.zeroblob(bigint) RETURNS bytea LANGUAGE sql AS $$ SELECT decode(repeat('00', $1::integer), 'hex') $$", schema, schema);
+	run_on_postgres(address, sql);
 	snprintf(ret, 256, "%.140s&options=-csearch_path%%3D%s", address, schema);
+}
+
+void
+world_drop_schema(struct world *w)
+{
+	if (w->store[0] == '\0')
+		return;
+	if (w->ledger != NULL)
+		world_close(w);
+	char sql[120];
+	snprintf(sql, sizeof(sql), "SET client_min_messages = warning; DROP SCHEMA %s CASCADE", strrchr(w->store, 'D') + 1);
+	run_on_postgres(w->store, sql);
 }
 
 /* By the table whose name its own begins with. */
@@ -590,6 +610,29 @@ static const char old_business[] =
 	" (2, 1000, -1000000000), (2, 3, 1000000000);"
 	"INSERT INTO operation (ref, content, subject, time_us) VALUES ('one', x'00', 1, 5)";
 
+static const char *const postgres_migrations[] = {
+#define X(text) text,
+	LEDGER_POSTGRES_MIGRATIONS(X)
+#undef X
+};
+
+static const char old_business_there[] =
+	"UPDATE store_schema SET version = 7;"
+	"INSERT INTO account (id, kind, name, created_us, balance_nano) VALUES (1000, 0, 'old', 1, 7000000000);"
+	"UPDATE account SET balance_nano = -7000000000 WHERE id = 3;"
+	"INSERT INTO posting (booking, account, amount_nano) VALUES (1, 1000, 8000000000), (1, 3, -8000000000), (2, 1000, -1000000000), (2, 3, 1000000000);"
+	"INSERT INTO booking (id, kind, time_us, intent, reason) VALUES (1, 2, 5, 77, 'one'), (2, 3, 6, 78, 'two');"
+	"INSERT INTO operation (ref, content, subject, time_us) VALUES ('one', '\\x00', 1, 5)";
+
+static void
+make_old_there(struct world *w)
+{
+	world_drop_schema(w);
+	world_schema(getenv("LETHE_TEST_POSTGRES"), w->store);
+	run_on_postgres(w->store, postgres_migrations[0]);
+	run_on_postgres(w->store, old_business_there);
+}
+
 void
 world_make_old(struct world *w)
 {
@@ -599,6 +642,10 @@ world_make_old(struct world *w)
 	if (w->ledger != NULL)
 		world_close(w);
 	world_lose_board(w);
+	if (world_on_postgres()) {
+		make_old_there(w);
+		return;
+	}
 	snprintf(path, sizeof(path), "%s/ledger.db", w->dir);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);

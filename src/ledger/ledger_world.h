@@ -64,6 +64,8 @@ must_check bool world_try_open(struct world *w, bool with_board, char why[256]);
 bool world_on_postgres(void);
 /* The address of a new schema of that database. */
 void world_schema(const char *address, char ret[256]);
+/* The world's own, before its end: thousands of them in one database would be too much for it. */
+void world_drop_schema(struct world *w);
 /* A statement that damages the store, as SQLite has it. */
 void world_damage(struct world *w, const char *sql);
 /* In place of its file, one of an older schema: "old" has seven dollars. The board is new. */

@@ -575,6 +575,40 @@ who_is_stopped_with_the_pen_in_hand_loses_it(void **state)
 	world_end(&a);
 }
 
+static int
+reads_nothing(PGconn *conn)
+{
+	return 0;
+}
+
+/* libpq takes errors that it has no name for, as EIO, for none of the connection's: what was asked stays unanswered, and the transaction open. */
+static void
+a_read_that_fails_is_a_lost_connection(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t account = world_account(&w, "alice", "5.00");
+	for (int in_transaction = 0; in_transaction < 2; in_transaction++) {
+		__typeof__(pq.PQconsumeInput) real = pq.PQconsumeInput;
+		assert_true(world_exchange(&w, (struct world_exchange){.account = account, .input = 10, .cost = -1}) != 0);
+		assert_true(!in_transaction || store_begin(&w.ledger->store));
+		pq.PQconsumeInput = reads_nothing;
+		if (in_transaction) {
+			assert_false(sql_done(&w.ledger->store, store_sql(&w.ledger->store, SQL_intents_drop)));
+			store_rollback(&w.ledger->store);
+		} else
+			assert_int_equal(world_round(&w), -1);
+		assert_true(w.ledger->store.lost);
+		assert_int_equal(world_round(&w), -1); /* nothing is begun on what is still open */
+		pq.PQconsumeInput = real;
+		world_kill_ledger(&w);
+		world_open(&w, true);
+		world_is_sound(&w);
+		assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket"), 1 + in_transaction);
+	}
+	world_end(&w);
+}
+
 int
 main(void)
 {
@@ -597,6 +631,7 @@ main(void)
 		cmocka_unit_test(another_pepper_is_refused_while_others_run),
 		cmocka_unit_test(who_is_to_be_emptied_hears_it_until_it_begins_anew),
 		cmocka_unit_test(who_is_stopped_with_the_pen_in_hand_loses_it),
+		cmocka_unit_test(a_read_that_fails_is_a_lost_connection),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
 }

@@ -64,7 +64,8 @@ postgres_failed(struct store *s, const PGresult *r)
 	struct postgres *g = s->own;
 	const char *state = r != NULL ? pq.PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
 	const char *text = r != NULL ? pq.PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
-	if (pq.PQstatus(g->conn) != CONNECTION_OK)
+	/* Without an answer nobody knows what was done, also where libpq believes that it still has a connection: as after a read that failed. */
+	if (r == NULL || pq.PQstatus(g->conn) != CONNECTION_OK)
 		s->lost = true;
 	if (state != NULL && strcmp(state, FENCED) == 0)
 		s->lost = s->fenced = true;

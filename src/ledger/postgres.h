@@ -106,6 +106,9 @@ must_check bool postgres_open(struct store *s, const char *url, char ret_why[STO
 must_check bool postgres_open_reader(struct store *s, struct store *writer, char ret_why[STORE_WHY_MAX]);
 void postgres_close(struct store *s);
 
+/* A connection as a ledger makes it, to be looked at. NULL: the address can't be read. ret_sslmode: what it says of TLS, with the default. */
+PGconn *postgres_connect(const char *url, bool *ret_far, char ret_sslmode[24]);
+
 /* ---- postgres_bulk.c ---- */
 
 must_check bool postgres_bulk_begin(struct store *s, const int64_t *ids, size_t count);

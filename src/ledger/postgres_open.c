@@ -73,6 +73,22 @@ connect_to(const char *url, bool far)
 	return pq.PQconnectdbParams(names, values, 1);
 }
 
+PGconn *
+postgres_connect(const char *url, bool *ret_far, char ret_sslmode[24])
+{
+	char *wrong = NULL;
+	PQconninfoOption *o = pq.PQconninfoParse(url, &wrong);
+	if (o == NULL) {
+		pq.PQfreemem(wrong);
+		return NULL;
+	}
+	const char *mode = option(o, "sslmode");
+	*ret_far = is_far(o);
+	snprintf(ret_sslmode, 24, "%.23s", mode[0] != '\0' ? mode : "verify-full");
+	pq.PQconninfoFree(o);
+	return connect_to(url, *ret_far);
+}
+
 static bool
 connected(struct store *s, PGconn *conn, char ret_why[STORE_WHY_MAX])
 {

@@ -51,6 +51,8 @@ static bool
 in_transaction(const struct store *s)
 {
 	const struct postgres *g = s->own;
+	if (s->lost) /* the server ends what was begun, and libpq does not know it yet */
+		return false;
 	PGTransactionStatusType status = pq.PQtransactionStatus(g->conn);
 	return status == PQTRANS_INTRANS || status == PQTRANS_INERROR || status == PQTRANS_ACTIVE;
 }

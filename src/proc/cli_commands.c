@@ -858,9 +858,10 @@ const struct cli_command cli_commands[] = {
 		.summary = "what this machine can promise, and what to change",
 		.words =
 			"Run it as the user and under the limits of the server (in the unit: ExecStartPre). With --config also the certificates are looked at, with --network\n"
-			"each provider is asked for its list of models, which costs nothing: name look-up, connection, TLS, key. Exit status 0 when nothing is bad (with\n"
-			"--strict: and nothing doubtful), 1 when something is. The same numbers are the metrics lethe_machine_state and lethe_machine_value, and are on the page\n"
-			"/transparency.",
+			"each provider is asked for its list of models, which costs nothing: name look-up, connection, TLS, key. Books in PostgreSQL are looked at as well: version,\n"
+			"settings, rights, tables, round trips, TLS, clock. Exit status 0 when nothing is bad (with\n"
+			"--strict: and nothing doubtful), 1 when something is. The machine's numbers are the metrics lethe_machine_state and lethe_machine_value as well, and\n"
+			"are on the page /transparency.",
 		.examples = "lethe doctor\nlethe doctor --config /etc/lethe/lethe.yaml --network\n"
 					"systemd-run -p User=lethe -p LimitMEMLOCK=infinity -P lethe doctor\n",
 		.args = {{"--config", "FILE", "config", false, false, "look at this configuration's certificates and providers", CLI_FILE},

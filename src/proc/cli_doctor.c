@@ -1,12 +1,15 @@
 /* lethe doctor: the machine's facts, and with a configuration its certificates and its providers. */
 #include "proc/cli_priv.h"
 
+#include "ledger/postgres_doctor.h"
+#include "ledger/store_address.h"
 #include "proc/config.h"
 #include "proc/doctor.h"
 #include "proc/probe.h"
 #include "proc/tls_files.h"
 #include "ticket/catalogue.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +20,7 @@ struct examination {
 	char why[CONFIG_WHY_MAX];
 	bool tls_failed;
 	size_t count;
-	struct fact *fact; /* of the machine, the server, each provider */
+	struct fact *fact; /* of the machine, the server, the store when it is PostgreSQL, each provider */
 };
 
 static const char *const state_name[] = {[FACT_OK] = "ok", [FACT_WARN] = "warn", [FACT_BAD] = "bad"};
@@ -29,7 +32,7 @@ facts_json(const struct examination *e)
 	for (size_t i = 0; i < e->count; i++) {
 		const struct fact *f = &e->fact[i];
 		json_t *row = json_pack("{s:s, s:s, s:s, s:s}", "fact", f->name, "state", state_name[f->state], "value", f->value, "remedy", f->remedy);
-		json_object_set_new(row, "number", i < MACHINE_FACT_COUNT ? json_integer((json_int_t)(f->number & INT64_MAX)) : json_null());
+		json_object_set_new(row, "number", i < MACHINE_FACT_COUNT || f->number != 0 ? json_integer((json_int_t)(f->number & INT64_MAX)) : json_null());
 		json_array_append_new(list, row);
 	}
 	return list;
@@ -66,6 +69,32 @@ add_server(const struct cli *cli, struct examination *e)
 	}
 	json_decref(request);
 	json_decref(answer);
+}
+
+/* Where the books are, when that is a database: with the server's own eyes, so as its user. */
+static void
+add_store(const struct cli *cli, struct examination *e)
+{
+	char address[STORE_ADDRESS_MAX] = "", why[STORE_ADDRESS_WHY_MAX];
+	struct finding found[POSTGRES_FINDING_COUNT];
+	if (!store_address_read(cli->data_dir, address, why)) {
+		struct fact *f = &e->fact[e->count++];
+		*f = (struct fact){.state = FACT_WARN, .name = "store"};
+		snprintf(f->value, sizeof f->value, "%.150s", why);
+		snprintf(f->remedy, sizeof f->remedy, "run this as the server's user: sudo -u lethe lethe doctor");
+		return;
+	}
+	size_t count = address[0] != '\0' ? postgres_examine(address, found) : 0;
+	sodium_memzero(address, sizeof address); /* it may have a password */
+	for (size_t i = 0; i < count; i++) {
+		struct fact *f = &e->fact[e->count++];
+		*f = (struct fact){.state = found[i].state == FINDING_BAD ? FACT_BAD : found[i].state == FINDING_WARN ? FACT_WARN
+																											  : FACT_OK,
+			.name = found[i].name,
+			.number = found[i].number};
+		memcpy(f->value, found[i].value, sizeof f->value);
+		memcpy(f->remedy, found[i].remedy, sizeof f->remedy);
+	}
 }
 
 /* The worst of its keys. Others are served without it, so nothing here is bad. */
@@ -107,12 +136,13 @@ examine(const struct cli *cli, const char *file, bool network, struct examinatio
 		.tls = e->tls,
 		.configured = e->config != NULL,
 		.tls_why = e->tls_failed ? e->why : NULL};
-	e->fact = calloc(MACHINE_FACT_COUNT + 1 + (e->config ? e->config->provider_count : 0), sizeof *e->fact);
+	e->fact = calloc(MACHINE_FACT_COUNT + 1 + POSTGRES_FINDING_COUNT + (e->config ? e->config->provider_count : 0), sizeof *e->fact);
 	if (!e->fact)
 		return false;
 	doctor_facts(&d, e->fact);
 	e->count = MACHINE_FACT_COUNT;
 	add_server(cli, e);
+	add_store(cli, e);
 	for (uint32_t p = 0; network && p < e->config->provider_count; p++)
 		add_provider(e, p, file);
 	return true;

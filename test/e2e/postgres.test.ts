@@ -133,4 +133,39 @@ describe("a ledger in PostgreSQL", () => {
 			await lethe.finish();
 		}
 	}, 60_000);
+
+	test("is examined by lethe doctor, with the remedy for what is not as it should be", async () => {
+		const address = await postgres.database();
+		const lethe = await serve(address);
+		const elsewhere = temporaryFolder();
+		try {
+			const examine = async (where?: string) => {
+				if (where) writeFileSync(join(elsewhere, "store"), `${where}\n`);
+				const said = (await lethe.run("doctor", ...(where ? ["--data", elsewhere] : []))).json;
+				const rows = (said["facts"] as Record<string, any>[]).filter((f) => f["fact"].startsWith("store"));
+				return Object.fromEntries(rows.map((f) => [f["fact"].replace(/^store ?/, "") || "reached", f]));
+			};
+			const here = await examine();
+			expect(Object.keys(here)).toEqual(["reached", "version", "encoding", "on disk", "rights", "tables", "latency", "connection", "clock"]);
+			for (const name of ["reached", "version", "encoding", "rights", "tables", "connection", "clock"]) expect({ name, state: here[name]!["state"] }).toEqual({ name, state: "ok" });
+			// The test's own PostgreSQL keeps nothing.
+			expect(here["on disk"]).toMatchObject({ state: "bad", value: expect.stringContaining("fsync off"), remedy: expect.stringContaining("ALTER SYSTEM SET fsync = on") });
+			expect(here["version"]!["number"]).toBeGreaterThanOrEqual(150000);
+			expect(here["latency"]!["number"]).toBeGreaterThan(0);
+			await postgres.ask(address, "UPDATE store_schema SET version = 9999");
+			expect((await examine())["tables"]).toMatchObject({ state: "bad", value: expect.stringMatching(/^of migration 9999, this lethe knows \d+$/) });
+
+			await postgres.ask(address, "CREATE ROLE poor LOGIN PASSWORD 'a-secret-of-poor'");
+			const poor = await postgres.database();
+			const rights = await examine(poor.replace("//lethe@", "//poor:a-secret-of-poor@"));
+			expect(rights["rights"]).toMatchObject({ state: "bad", value: "poor may not make tables here", remedy: expect.stringMatching(/OWNER TO "poor"/) });
+			expect(rights["tables"]).toMatchObject({ state: "ok", value: expect.stringContaining("none yet") });
+			const nobody = await examine("postgres://lethe:a-secret-of-poor@/none?host=/nowhere");
+			expect(nobody).toEqual({ reached: expect.objectContaining({ state: "bad", value: expect.stringContaining("is not reached"), remedy: expect.stringContaining("sudo -u lethe lethe doctor") }) });
+			expect(JSON.stringify([rights, nobody])).not.toContain("a-secret-of-poor");
+		} finally {
+			removeFolder(elsewhere);
+			await lethe.finish();
+		}
+	}, 60_000);
 });
