@@ -442,6 +442,21 @@ SELECT account, provider, box FROM byok WHERE id = ?1 AND removed_us = 0
 -- name: byok_list
 SELECT id, account, provider, fallback, last4, master, created_us FROM byok WHERE removed_us = 0 AND (?1 = 0 OR account = ?1) AND id > ?2 ORDER BY id LIMIT ?3
 
+-- name: quota_put
+INSERT INTO quota (account, kind, nano, due_us) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (account) DO UPDATE SET kind = excluded.kind, nano = excluded.nano, due_us = excluded.due_us
+
+-- name: quota_delete
+DELETE FROM quota WHERE account = ?1
+
+-- name: quota_of
+SELECT kind, nano FROM quota WHERE account = ?1
+
+-- name: quotas_due
+SELECT account, kind, nano, due_us FROM quota WHERE due_us <= ?1 ORDER BY due_us LIMIT ?2
+
+-- name: quota_given
+UPDATE quota SET due_us = ?3 WHERE account = ?1 AND due_us = ?2
+
 -- name: work_insert
 INSERT INTO work (id, account, state, nano, created_us, due_us, key) VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING
 

@@ -197,6 +197,7 @@ control_account_show(struct ledger *l, const json_t *request)
 		json_object_set_new(answer, "keys", json_integer(keys));
 	control_put_limits(l, answer, a.id);
 	limits_put(l, answer, a.id);
+	quota_put(l, answer, a.id);
 	return answer;
 }
 

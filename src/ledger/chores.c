@@ -60,6 +60,7 @@ ledger_chores(struct ledger *l, uint64_t now_wall_us)
 	struct query *due = store_sql(&l->store, SQL_items_due), *way = store_sql(&l->store, SQL_items_in_transit);
 	sql_bind(due, (int64_t)(now_wall_us / 1000), CHORES_AT_ONCE);
 	bool done = see_to(l, due, expire);
+	done &= quotas_give(l, now_wall_us);
 	sql_bind(way, CHORES_AT_ONCE);
 	return see_to(l, way, transfer_arrive) && done;
 }

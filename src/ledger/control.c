@@ -24,6 +24,7 @@
 	X("byok.list", control_byok_list) \
 	X("byok.remove", control_byok_remove) \
 	X("account.statement", control_account_statement) \
+	X("account.quota", control_account_quota) \
 	X("credit.add", control_credit_add) \
 	X("credit.top_up", control_credit_top_up) \
 	X("credit.refund", control_credit_refund) \

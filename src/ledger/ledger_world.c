@@ -11,7 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define AT(member) offsetof(struct world_catalogue, member)
@@ -653,4 +656,43 @@ world_make_old(struct world *w)
 		assert_int_equal(sqlite3_exec(db, migrations[i], NULL, NULL, NULL), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, old_business, NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
+}
+
+bool
+world_killed_before_call(void (*live)(void *arg), void *arg, uint64_t at)
+{
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+			_exit(3);
+		raise(SIGSTOP);
+		live(arg);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSTOPPED(status));
+	ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+	for (uint64_t calls = 0;;) {
+		ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (WIFEXITED(status)) {
+			assert_int_equal(WEXITSTATUS(status), 0);
+			return false;
+		}
+		/* Stops come in pairs, before and after a call. */
+		if (WIFSTOPPED(status) && WSTOPSIG(status) == (SIGTRAP | 0x80) && calls++ == 2 * at)
+			break;
+	}
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return true;
+}
+
+uint64_t
+world_stride(void)
+{
+	const char *text = getenv("LETHE_CRASH_STRIDE");
+	uint64_t n = text != NULL ? strtoull(text, NULL, 10) : 0;
+	return n != 0 ? n : 19;
 }

@@ -89,6 +89,12 @@ int64_t world_balance(struct world *w, uint64_t account);
 /* `ledger verify` finds nothing, and the tally is what was booked since the board began; or finds exactly this invariant broken. */
 void world_is_sound(struct world *w);
 bool world_is_broken(struct world *w, const char *inv);
+/*
+ * live() in a process of its own, killed before its at-th system call. False: it had ended before. How far apart those that are tried lie: all of them by
+ * LETHE_CRASH_STRIDE=1.
+ */
+must_check bool world_killed_before_call(void (*live)(void *arg), void *arg, uint64_t at);
+uint64_t world_stride(void);
 /* One number from the store. */
 int64_t world_sql(struct world *w, const char *sql);
 

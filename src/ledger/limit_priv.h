@@ -62,6 +62,9 @@ int budget_windows(struct ledger *l, uint64_t key, uint64_t account, uint64_t re
 /* Used and held of a window now. */
 int64_t budget_used(struct ledger *l, uint64_t row, int64_t limit_nano);
 
+/* quota.c: member `quota` */
+void quota_put(struct ledger *l, json_t *o, uint64_t account);
+
 /* ---- limit_order.c ---- */
 
 /* Members `limits`, `used`, `models`, `addresses`. */

@@ -59,6 +59,8 @@ must_check bool order_expires(const json_t *request, bool required, int64_t *ret
 void order_content(struct order *o, const char *op, const char *const *texts, size_t count);
 /* An order that the ledger gives itself about an item, once: "item:expiry:hold_…". False: the store failed. */
 must_check bool order_of_item(struct ledger *l, struct order *o, const char *what, const struct item *i);
+/* The id of an order that the ledger gives itself, which nobody else can: no longer than own_ref has room. */
+void order_own_ref(struct order *o, const char *what, const char *id, const char *which);
 /* What this account could pay now: on the board, without what is held. False: the store failed. */
 must_check bool order_available(struct ledger *l, uint64_t account, int64_t *ret);
 
@@ -113,6 +115,8 @@ json_t *hold_create(struct ledger *l, const json_t *request, const uint64_t wind
 must_check bool grants_apply(struct ledger *l, uint64_t account);
 /* What is left of a grant whose time is over goes back. False: not now. */
 must_check bool grant_expire(struct ledger *l, const struct item *i);
+/* ---- quota.c: those whose window has begun. False: not all could be given ---- */
+must_check bool quotas_give(struct ledger *l, uint64_t now_us);
 /* ---- voucher.c, hold.c, transfer.c: likewise ---- */
 must_check bool voucher_expire(struct ledger *l, const struct item *i);
 must_check bool hold_expire(struct ledger *l, const struct item *i);

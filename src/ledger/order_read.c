@@ -97,6 +97,13 @@ order_load_account(struct ledger *l, uint64_t id, struct account_row *ret)
 	return found;
 }
 
+void
+order_own_ref(struct order *o, const char *what, const char *id, const char *which)
+{
+	snprintf(o->own_ref, sizeof(o->own_ref), OWN_PREFIX "%s:%s:%s", what, id, which);
+	o->op.ref = o->own_ref;
+}
+
 bool
 order_of_item(struct ledger *l, struct order *o, const char *what, const struct item *i)
 {

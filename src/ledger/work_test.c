@@ -3,14 +3,8 @@
 #include "ledger/limit_priv.h"
 #include "ledger/work.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static struct world w;
 static uint64_t account, key;
@@ -446,7 +440,7 @@ what_never_got_a_name_comes_back(void **state)
 /* ---- the ledger killed before each system call of all this ---- */
 
 static void
-live(void)
+live(void *arg)
 {
 	world_open(&w, true);
 	(void)!ask(WORK_BEGIN, 7, 10 * CENT);
@@ -457,56 +451,16 @@ live(void)
 	world_close(&w);
 }
 
-/* False: it had ended before. */
-static bool
-killed_before_call(uint64_t at)
-{
-	int status;
-	pid_t pid = fork();
-	if (pid == 0) {
-		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
-			_exit(3);
-		raise(SIGSTOP);
-		live();
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSTOPPED(status));
-	ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
-	for (uint64_t calls = 0;;) {
-		ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		if (WIFEXITED(status)) {
-			assert_int_equal(WEXITSTATUS(status), 0);
-			return false;
-		}
-		/* Stops come in pairs, before and after a call. */
-		if (WIFSTOPPED(status) && WSTOPSIG(status) == (SIGTRAP | 0x80) && calls++ == 2 * at)
-			break;
-	}
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return true;
-}
-
-static uint64_t
-stride(void)
-{
-	const char *text = getenv("LETHE_CRASH_STRIDE");
-	uint64_t n = text != NULL ? strtoull(text, NULL, 10) : 0;
-	return n != 0 ? n : 19;
-}
-
 /* Whoever asks for the same again gets it once. */
 static void
 killed_anywhere_it_is_paid_once(void **state)
 {
 	bool more = true;
-	for (uint64_t at = 0; more; at += stride()) {
+	for (uint64_t at = 0; more; at += world_stride()) {
 		begin(NULL);
 		limit("account.limit", "account", "customer", "dollars_per_month", "0.50");
 		world_kill_ledger(&w);
-		more = killed_before_call(at);
+		more = world_killed_before_call(live, &w, at);
 		world_open(&w, true);
 		world_is_sound(&w);
 		(void)!ask(WORK_BEGIN, 7, 10 * CENT);

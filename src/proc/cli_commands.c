@@ -129,6 +129,17 @@ const struct cli_command cli_commands[] = {
 		.show = cli_show_account,
 	},
 	{
+		.name = "account quota",
+		.op = "account.quota",
+		.summary = "give an account free credit for each day, week or month",
+		.words = "It is a grant at the beginning of each (UTC) that ends with it, paid by the house account `free`: requests use it before other money, and what is left goes\n"
+				 "back. The first is given at once, another amount from the next one on. `lethe grant list` and `lethe account statement` show each.",
+		.examples = "lethe account quota acme 0.50 --each day\nlethe account quota acme none\n",
+		.args = {{ACCOUNT_ARG}, {"AMOUNT", NULL, "amount", true, false, "dollars, for example 0.50, or none: no more from the next one on"},
+			{"--each", "TIME", "each", false, false, "day, week or month; a month without it"}},
+		.show = cli_show_account,
+	},
+	{
 		.name = "account statement",
 		.op = "account.statement",
 		.summary = "every movement of an account, with the balance after it",

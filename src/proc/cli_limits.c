@@ -105,6 +105,7 @@ cli_show_account(const struct cli *cli, const json_t *answer)
 	member(cli, answer, "created", "-");
 	member(cli, answer, "keys", "-");
 	show_money(cli, answer);
+	member(cli, answer, "quota", NULL);
 	show_limits(cli, answer);
 }
 
