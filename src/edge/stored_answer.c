@@ -207,6 +207,13 @@ shows_it(const struct exchange *x)
 	return asked && own->len == o->opened.id_len && !memcmp(own->at, o->opened.id, own->len);
 }
 
+/* The answer to a cancel tells what had come by then, while more may be on its way, and not yet what it used: what it is charged, an errand finds out. */
+static bool
+is_early(const struct exchange *x)
+{
+	return x->object->operation == OPERATION_RESPONSE_CANCEL && !(x->meter->usage.flags & USAGE_REPORTED);
+}
+
 static void
 pay_when_over(struct exchange *x)
 {
@@ -214,7 +221,10 @@ pay_when_over(struct exchange *x)
 	if (s->paid || !x->object->opened.ticket || !x->meter->stored->ended || !shows_it(x))
 		return;
 	s->paid = true;
-	pay(x);
+	if (is_early(x))
+		work_is_to_be_looked_at(x);
+	else
+		pay(x);
 }
 
 /* ---- it runs: the ledger hears of it first ---- */

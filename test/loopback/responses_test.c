@@ -321,8 +321,26 @@ it_is_cancelled(void **state)
 	assert_non_null(strstr(out, "\r\ncontent-length: 0\r\n"));
 	provider_says(p, "200 OK", RESPONSE("cancelled", "null", ",\"output\":[]"));
 	assert_non_null(strstr(client_gets(c, "200"), id));
+	assert_true(set_aside() > 0); /* an errand, a second later, sees what came of it */
+	assert_true(rig_errand(&r, 1100));
+	provider_says(provider_sees("GET /v1/responses/resp_UNSEALEDr HTTP/1.1\r\n"), "200 OK", RESPONSE("cancelled", "null", ",\"output\":[]"));
 	balance_is(DOLLAR);
 	assert_int_equal(set_aside(), 0);
+	begin(id);
+	sprintf(line, "POST /v1/responses/%s/cancel", id);
+	c = ask(r.key, line, "content-length: 0\r\n", NULL);
+	provider_says(provider_sees("POST /v1/responses/resp_UNSEALEDr/cancel HTTP/1.1\r\n"), "200 OK", RESPONSE("cancelled", "null", ",\"output\":[]"));
+	client_gets(c, "200");
+	assert_true(rig_errand(&r, 1100));
+	provider_says(provider_sees("GET /v1/responses/resp_UNSEALEDr HTTP/1.1\r\n"), "200 OK", RESPONSE("cancelled", USAGE, ",\"output\":[]")); /* what had streamed by then */
+	balance_is(DOLLAR - COST);
+	begin(id);
+	sprintf(line, "POST /v1/responses/%s/cancel", id);
+	c = ask(r.key, line, "content-length: 0\r\n", NULL);
+	provider_says(provider_sees("POST /v1/responses/resp_UNSEALEDr/cancel HTTP/1.1\r\n"), "200 OK", RESPONSE("cancelled", USAGE, ",\"output\":[]"));
+	client_gets(c, "200");
+	balance_is(DOLLAR - 2 * COST);
+	assert_false(rig_errand(&r, 1100));
 }
 
 /* What is deleted can't be counted any more. */
