@@ -188,6 +188,7 @@ struct exchange {
 	struct limited limited;
 	uint64_t lacking_nano; /* of the balance here: the ledger was asked for more */
 	uint64_t lacking_ms; /* and when, by a stream that goes on */
+	uint64_t paused_ms; /* since when it waits for that (relay.h); 0: it does not */
 	uint64_t hold_input, hold_output; /* tokens that the hold covers */
 	uint64_t extend_at; /* counted output tokens at which the hold has to grow */
 	uint32_t pieces; /* n: images that were asked for */

@@ -3,6 +3,7 @@
 #include "edge/h2.h"
 #include "edge/h2_priv.h"
 #include "edge/object.h"
+#include "edge/relay.h"
 #include "edge/stored.h"
 #include "edge/upload.h"
 
@@ -334,7 +335,7 @@ hold(struct h2_up_stream *s, const char *bytes, size_t len)
 static bool
 takes_more(const struct exchange *x)
 {
-	return x->step == STEP_RELAY && !(x->client && reply_is_full(x->client)) && !stored_waits(x);
+	return x->step == STEP_RELAY && !(x->client && reply_is_full(x->client)) && !stored_waits(x) && !relay_is_paused(x);
 }
 
 /* Of so many bytes: a client's box is not filled beyond its bound. */

@@ -11,6 +11,7 @@
 #include "edge/keep_alive.h"
 #include "edge/object.h"
 #include "edge/passage.h"
+#include "edge/relay.h"
 #include "edge/stored.h"
 
 #include <assert.h>
@@ -222,6 +223,50 @@ still_paid(struct exchange *x)
 	return true;
 }
 
+bool
+relay_is_paused(const struct exchange *x)
+{
+	return x->paused_ms != 0;
+}
+
+static bool
+pause_for_more(struct exchange *x)
+{
+	if (!reserve_is_shared(x) || x->wait_link)
+		return false;
+	x->paused_ms = x->edge->loop.now_ms;
+	exchange_wait(x, &x->edge->wait_more);
+	return true;
+}
+
+static void
+read_on(struct exchange *x)
+{
+	if (x->up && x->up->is_stream)
+		h2_up_wake(x->up);
+	else if (x->up)
+		loop_again(&x->edge->loop, &x->up->conn.watch);
+}
+
+/* What lies idle with other servers is here within a fifth of a second, or there is none. */
+void
+relay_poll_paused(struct edge *e)
+{
+	enum { PAUSE_MS = 1000 };
+	for (struct exchange *x = e->wait_more, *next; x; x = next) {
+		next = x->wait_next;
+		bool paid = still_paid(x);
+		if (!paid && e->loop.now_ms < x->paused_ms + PAUSE_MS)
+			continue;
+		exchange_stop_waiting(x);
+		x->paused_ms = 0;
+		if (paid)
+			read_on(x);
+		else
+			exchange_end(x, END_BUDGET_EXHAUSTED);
+	}
+}
+
 /* An error within a 200 that tells of our account: its text reaches nobody, as with an error status. */
 static void
 end_private(struct exchange *x, struct span head)
@@ -266,7 +311,7 @@ pass_on(struct exchange *x, struct span told, bool last, struct span head)
 	if (translated)
 		passage_told(x);
 	x->deadline_ms = x->edge->loop.now_ms + x->edge->p->timeouts.between_bytes;
-	if (!still_paid(x))
+	if (!still_paid(x) && !pause_for_more(x))
 		exchange_end(x, END_BUDGET_EXHAUSTED);
 }
 
@@ -299,12 +344,8 @@ void
 relay_kept(struct exchange *x, struct span told, bool last, struct span head)
 {
 	pass_on(x, told, last, head);
-	if (x->step != STEP_RELAY || !x->up || last)
-		return;
-	if (x->up->is_stream)
-		h2_up_wake(x->up);
-	else
-		loop_again(&x->edge->loop, &x->up->conn.watch);
+	if (x->step == STEP_RELAY && !last)
+		read_on(x);
 }
 
 /* An error answer is kept until it is whole; what doesn't fit is not needed. */
@@ -409,7 +450,7 @@ relay_read(struct exchange *x)
 {
 	struct edge *e = x->edge;
 	edge_works_for(x);
-	if (!x->up || x->step < STEP_SEND || x->step > STEP_RELAY || (x->client && reply_is_full(x->client)) || stored_waits(x))
+	if (!x->up || x->step < STEP_SEND || x->step > STEP_RELAY || (x->client && reply_is_full(x->client)) || stored_waits(x) || relay_is_paused(x))
 		return;
 	if (x->duplex && x->step == STEP_RELAY) {
 		duplex_provider_ready(x);

@@ -18,6 +18,7 @@
 #include "edge/limit.h"
 #include "edge/object.h"
 #include "edge/quote.h"
+#include "edge/relay.h"
 #include "edge/stored.h"
 #include "edge/tokens.h"
 #include "edge/upload.h"
@@ -159,9 +160,8 @@ reserve_ask_again(struct edge *e)
 		(void)!ask_ledger(x);
 }
 
-/* With other servers: what is here is a part of the balance. */
-static bool
-is_shared(const struct exchange *x)
+bool
+reserve_is_shared(const struct exchange *x)
 {
 	return atomic_load_explicit(board_many(x->edge->p->board), memory_order_relaxed) != 0;
 }
@@ -186,7 +186,7 @@ static void
 look_ahead(struct exchange *x)
 {
 	struct nano hold = ticket_hold(x->ticket), next = {hold.v < INT64_MAX / LOOK_AHEAD ? hold.v * LOOK_AHEAD : INT64_MAX};
-	if (is_shared(x) && board_available(x->edge->p->board, x->slot).v < next.v)
+	if (reserve_is_shared(x) && board_available(x->edge->p->board, x->slot).v < next.v)
 		ask_ahead(x, next);
 }
 
@@ -223,7 +223,7 @@ available(const struct exchange *x)
 static bool
 ask_for_more(struct exchange *x, struct nano need)
 {
-	if (x->lacking_nano || !is_shared(x))
+	if (x->lacking_nano || !reserve_is_shared(x))
 		return false;
 	x->lacking_nano = (uint64_t)need.v;
 	if (ask_ledger(x) == IPC_AGAIN)
@@ -455,7 +455,7 @@ reserve_extend(struct exchange *x)
 	uint64_t affordable = price_affordable_output(x->bound, 0, have);
 	uint64_t most = (uint64_t)x->model->output_tokens * 128; /* n is at most 128 */
 	uint64_t step = min64(STEP_TOKENS, max64(affordable / 4, min64(affordable, STEP_TOKENS_MIN)));
-	if (is_shared(x) && affordable < STEP_TOKENS)
+	if (reserve_is_shared(x) && affordable < STEP_TOKENS)
 		ask_ahead(x, price_upper_bound(x->bound, 0, step ? STEP_TOKENS : STEP_TOKENS_MIN));
 	if (!step || x->hold_output >= most)
 		return false;
@@ -480,7 +480,7 @@ reserve_cover(struct exchange *x, uint64_t input, uint64_t output)
 	need.v += stated;
 	if (need.v <= have.v)
 		return true;
-	if (is_shared(x) && available(x).v - (need.v - have.v) < 4 * ahead.v)
+	if (reserve_is_shared(x) && available(x).v - (need.v - have.v) < 4 * ahead.v)
 		ask_ahead(x, (struct nano){need.v - have.v + 4 * ahead.v});
 	return ticket_extend(e->desk, x->ticket, (struct nano){need.v + ahead.v}) == MOVED || ticket_extend(e->desk, x->ticket, need) == MOVED;
 }

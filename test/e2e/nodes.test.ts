@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Json, sim, upstreamKey } from "../harness/lethe.ts";
+import { type Json, nano, sim, upstreamKey } from "../harness/lethe.ts";
 import { flatNano, nobody, Nodes, signalAll } from "../harness/nodes.ts";
 import { Postgres } from "../harness/postgres.ts";
 import { Sim } from "../harness/sim.ts";
@@ -20,6 +20,7 @@ afterAll(async () => {
 	await postgres?.stop();
 }, 60_000);
 
+const hi = [{ role: "user" as const, content: "hi" }];
 const dollars = (requests: number) => ((requests * flatNano) / 1e9).toFixed(9);
 
 // The long form of both is ./dev nodes.
@@ -65,7 +66,7 @@ describe("several servers on one store", () => {
 		const [first, , last] = nodes.all as [Nodes["all"][0], unknown, Nodes["all"][0]];
 		const key = await nodes.account("carol", "1.00");
 		const script = sim("chunks=40,gap_ms=50");
-		const stream = await last.client(key).chat.completions.create({ model: "exact", messages: [{ role: "user", content: "hi" }], max_tokens: 1000, stream: true }, script);
+		const stream = await last.client(key).chat.completions.create({ model: "exact", messages: hi, max_tokens: 1000, stream: true }, script);
 		const stateOf = async (node: number) => (await first.command("node", "list"))["rows"].find((row: Json) => row["node"] === node)["state"];
 		let chunks = 0;
 		for await (const chunk of stream) {
@@ -86,6 +87,21 @@ describe("several servers on one store", () => {
 		await last.up();
 		expect(await stateOf(2)).toBe("up");
 		expect((await nodes.post(last, key)).status).toBe(200);
+	}, 60_000);
+
+	test("carry a stream on with what the others have of the balance", async () => {
+		// For 12,000 tokens: two of the servers take their shares of it, the third has a stream of 9,000, at two bytes each.
+		const key = await nodes.account("dave", "0.12");
+		const [first, stream, last] = nodes.all as [Nodes["all"][0], Nodes["all"][0], Nodes["all"][0]];
+		const ask = (lethe: Nodes["all"][0]) => lethe.client(key).chat.completions.create({ model: "exact", messages: hi, max_tokens: 10 }, sim("completion_tokens=10"));
+		await Promise.all([ask(first), ask(last)]);
+		expect(Number(await nodes.sql("SELECT sum(nano) FROM share JOIN account ON account.id = account WHERE name = 'dave'"))).toBeGreaterThan(20_000_000);
+		const chunks = await stream.client(key).chat.completions.create({ model: "exact", messages: hi, stream: true }, sim("chunks=100,chunk_bytes=180,rate=100,completion_tokens=9000"));
+		let seen = 0;
+		for await (const chunk of chunks) seen += chunk.choices[0]?.delta.content ? 1 : 0;
+		expect(seen).toBe(100);
+		await until("it is paid", async () => (await nodes.left("dave")) < nano("0.03"));
+		expect(await nodes.left("dave")).toBeGreaterThan(nano("0.029"));
 	}, 60_000);
 
 	test("have left when they have ended in order, and nothing is anybody's share", async () => {
