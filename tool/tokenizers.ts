@@ -5,7 +5,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 interface Ranks {
 	pat_str: string;
@@ -16,7 +16,7 @@ interface Reference {
 	encode(text: string, allowed: string[], disallowed: string[]): number[];
 }
 
-const root = join(import.meta.dirname, '..');
+const root = join(dirname(process.argv[1]!), '..');
 const to = process.argv[2] ?? join(root, 'src/dialect/tokenizers');
 const installed = createRequire(join(root, 'test/package.json'));
 const { Tiktoken } = installed('js-tiktoken/lite') as { Tiktoken: new (ranks: Ranks) => Reference };
