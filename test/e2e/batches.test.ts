@@ -1,4 +1,4 @@
-import OpenAI, { BadRequestError, NotFoundError, toFile } from "openai";
+import OpenAI, { BadRequestError, NotFoundError, RateLimitError, toFile } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Batches } from "../harness/batches.ts";
 import { Files } from "../harness/files.ts";
@@ -104,6 +104,26 @@ describe("a batch through the official SDK", () => {
 		expect((await failure(client.batches.create({ input_file_id: file.id, endpoint: "/v1/chat/completions", completion_window: "24h" }))).status).toBe(402);
 		expect(p.seen.length).toBe(seen);
 	});
+});
+
+test("a limit of money counts it with all that it can cost until it is paid, and the operator's sums have it by key and model", async () => {
+	const erin = await lethe.account("erin", "100");
+	const client = lethe.client(erin.key, { maxRetries: 0 });
+	await lethe.command("key", "limit", erin.keyId, "--dollars-per-day", "0.002"); // one of two requests at a time
+	const used = async () => (await lethe.command("key", "show", erin.keyId))["used"].dollars_per_day as string;
+	const batch = await create(client);
+	const refused = await failure(create(client));
+	expect(refused).toBeInstanceOf(RateLimitError);
+	expect(refused.message).toContain("day");
+	expect(Number(await used())).toBeGreaterThan(0.001);
+	batches.finish("completed", { input: 10, output: 1 });
+	expect((await client.batches.retrieve(batch.id)).status).toBe("completed");
+	await until("it is corrected", async () => (await used()) === "0.000020000");
+	const usage = await lethe.command("usage", "--by", "key,model", "--account", "erin", "--model", "gpt");
+	expect(usage["rows"]).toMatchObject([{ key: erin.keyId, model: "gpt", requests: 2, cost: "0.000020000", tokens: { input: 20, output: 2 } }]);
+	await create(client);
+	batches.finish("failed", { input: 0, output: 0 });
+	await sound();
 });
 
 test("a list has the account's own, page by page", async () => {
