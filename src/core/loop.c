@@ -149,6 +149,7 @@ timer_arm(struct loop *l, struct timer *t, uint64_t at_ms, void (*fire)(struct t
 		t->next->link = &t->next;
 	l->slot[i] = t;
 	l->occupied[i / 64] |= 1ULL << (i % 64);
+	l->some |= 1ULL << (i / 64);
 	l->timers++;
 }
 
@@ -171,6 +172,8 @@ run_slot(struct loop *l, size_t i)
 	}
 	if (!l->slot[i])
 		l->occupied[i / 64] &= ~(1ULL << (i % 64));
+	if (!l->occupied[i / 64])
+		l->some &= ~(1ULL << (i / 64));
 	while ((t = due)) {
 		timer_cancel(l, t);
 		t->fire(t);
@@ -190,25 +193,36 @@ run_timers(struct loop *l)
 	}
 }
 
-/* Milliseconds to the next occupied slot, -1 when there is no timer. */
-static int
-wait_ms(const struct loop *l)
+_Static_assert(WHEEL_SLOTS == 64 * 64, "a bit for each word of 64 slots");
+
+/* Slots from `from` on to the first that is occupied, around the wheel; a revolution when none is. */
+static size_t
+slots_ahead(const struct loop *l, size_t from)
+{
+	size_t word = from / 64, bit = from % 64;
+	uint64_t here = l->occupied[word] >> bit;
+	if (here)
+		return (size_t)__builtin_ctzll(here);
+	size_t next = (word + 1) % 64;
+	uint64_t others = l->some >> next | l->some << (64 - next) % 64; /* the last of them is this word again, with the slots before `from` */
+	if (!others)
+		return WHEEL_SLOTS;
+	size_t words = (size_t)__builtin_ctzll(others);
+	return (words + 1) * 64 - bit + (size_t)__builtin_ctzll(l->occupied[(next + words) % 64]);
+}
+
+int
+loop_wait_ms(const struct loop *l)
 {
 	if (l->again)
 		return 0;
 	if (!l->timers)
 		return -1;
-	size_t from = (l->wheel_at + 1) % WHEEL_SLOTS;
-	for (size_t n = 0; n < WHEEL_SLOTS;) {
-		size_t i = (from + n) % WHEEL_SLOTS;
-		uint64_t word = l->occupied[i / 64] >> (i % 64);
-		if (word) {
-			uint64_t at_ms = (l->wheel_at + 1 + n + (uint64_t)__builtin_ctzll(word)) * WHEEL_TICK_MS;
-			return at_ms > l->now_ms ? (int)(at_ms - l->now_ms) : 0;
-		}
-		n += 64 - i % 64;
-	}
-	return WHEEL_TICK_MS;
+	size_t n = slots_ahead(l, (l->wheel_at + 1) % WHEEL_SLOTS);
+	if (n >= WHEEL_SLOTS)
+		return WHEEL_TICK_MS;
+	uint64_t at_ms = (l->wheel_at + 1 + n) * WHEEL_TICK_MS;
+	return at_ms > l->now_ms ? (int)(at_ms - l->now_ms) : 0;
 }
 
 static void
@@ -257,7 +271,7 @@ void
 loop_turn(struct loop *l, int max_wait_ms)
 {
 	struct epoll_event e[EVENTS_PER_TURN];
-	int wait = wait_ms(l);
+	int wait = loop_wait_ms(l);
 	if (max_wait_ms >= 0 && (wait < 0 || wait > max_wait_ms))
 		wait = max_wait_ms;
 	registers_wipe();

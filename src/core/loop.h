@@ -51,7 +51,7 @@ struct loop {
 	struct deferred *deferred;
 	void *deferred_arg;
 	struct timer *slot[WHEEL_SLOTS];
-	uint64_t occupied[WHEEL_SLOTS / 64];
+	uint64_t occupied[WHEEL_SLOTS / 64], some; /* a bit per slot that may hold a timer; per word of them */
 	void (*turn_end)(struct loop *l); /* after each turn, may be NULL */
 	void *turn_arg;
 };
@@ -68,6 +68,8 @@ void loop_turn(struct loop *l, int max_wait_ms);
 must_check bool loop_watch(struct loop *l, struct watch *w, int fd, void (*ready)(struct watch *w));
 /* A listener shared by several processes: level-triggered, one is woken (EPOLLEXCLUSIVE). */
 must_check bool loop_watch_listener(struct loop *l, struct watch *w, int fd, void (*ready)(struct watch *w));
+/* How long the next turn may wait for events: milliseconds, -1 for ever. */
+int loop_wait_ms(const struct loop *l);
 /* The descriptor stays the caller's. */
 void loop_forget(struct loop *l, struct watch *w);
 /* Call w->ready again in this turn, after the others. */
