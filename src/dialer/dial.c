@@ -217,7 +217,7 @@ void
 dial_start(struct dials *ds, void *asker, const struct message_connect *m)
 {
 	struct loop *l = ds->loop;
-	if (m->provider >= ds->names->count) {
+	if (m->provider >= ds->names->count || (m->provider >= ds->providers && asker != ds->own)) {
 		refuse(ds, asker, m, CONNECT_REFUSED);
 		return;
 	}

@@ -17,6 +17,8 @@ struct dials {
 	struct names *names;
 	/* The end of a dial. fd ≥ 0 with CONNECT_OK only and then the callee's. */
 	void (*answer)(struct dials *d, void *asker, const struct message_connected *m, int fd);
+	uint32_t providers; /* of the catalogue */
+	const void *own; /* only this asker may have names behind them dialled */
 	struct dial *first;
 };
 

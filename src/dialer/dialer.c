@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 enum { LINGER_MS = 3500, /* after the supervisor: as long as edges may need connections for what still runs */
+	COLLECTOR_TIMEOUT_MS = 8000, /* the scribe waits a little longer */
 	REST_MS = 10000 /* nobody is dialled for so long: memory goes back */ };
 
 struct edge_peer {
@@ -27,6 +28,7 @@ struct dialer {
 	uint32_t edge_count;
 	struct timer linger, rest;
 	bool orphaned;
+	bool dials_collector;
 };
 
 static void
@@ -65,12 +67,38 @@ edge_drained(struct port *p)
 	edge_pace(container_of(p, struct edge_peer, port));
 }
 
+/* Whoever asked once more meanwhile gets this one. */
+static void
+collector_dialled(struct dialer *d, int fd)
+{
+	struct message_plain m = MESSAGE_INIT(COLLECTOR_DIALLED, message_plain);
+	d->dials_collector = false;
+	if (port_send(&d->supervisor, &m, sizeof m, fd) != IPC_OK && fd >= 0)
+		close(fd);
+}
+
+static void
+dial_collector(struct dialer *d)
+{
+	struct message_connect m = MESSAGE_INIT(CONNECT, message_connect);
+	m.provider = d->catalogue->provider_count;
+	m.timeout_ms = COLLECTOR_TIMEOUT_MS;
+	if (d->dials_collector)
+		return;
+	d->dials_collector = true;
+	dial_start(&d->dials, d, &m);
+}
+
 static void
 edge_answer(struct dials *dials, void *asker, const struct message_connected *m, int fd)
 {
 	struct dialer *d = container_of(dials, struct dialer, dials);
 	struct edge_peer *e = asker;
 	timer_arm(&d->loop, &d->rest, d->loop.now_ms + REST_MS, rested);
+	if (asker == d) {
+		collector_dialled(d, fd);
+		return;
+	}
 	e->dialing--;
 	if (m->result == CONNECT_NAME && d->names.name[m->provider].refused_inner)
 		report(d, EVENT_ADDRESS_REFUSED, catalogue_provider(d->catalogue, m->provider)->id);
@@ -174,6 +202,9 @@ supervisor_message(struct port *p, const void *message, int pass_fd)
 	case MESSAGE_STOP:
 		d->loop.stop = true;
 		break;
+	case MESSAGE_DIAL_COLLECTOR:
+		dial_collector(d);
+		break;
 	case MESSAGE_GO:
 	case MESSAGE_DRAIN: /* edges that drain still connect */
 		break;
@@ -192,10 +223,10 @@ scribe_message(struct port *p, const void *message, int pass_fd)
 static bool
 dialer_open(struct dialer *d, const struct dialer_process *p)
 {
-	if (!loop_init(&d->loop) || !names_init(&d->names, &d->loop, p->catalogue, p->name_servers))
+	if (!loop_init(&d->loop) || !names_init(&d->names, &d->loop, p->catalogue, p->collector, p->collector_port, p->name_servers))
 		return false;
 	d->catalogue = p->catalogue;
-	d->dials = (struct dials){.loop = &d->loop, .names = &d->names, .answer = edge_answer};
+	d->dials = (struct dials){.loop = &d->loop, .names = &d->names, .answer = edge_answer, .providers = p->catalogue->provider_count, .own = d};
 	d->supervisor.self = d->scribe.self = END_OF_DIALER;
 	d->supervisor.peer = END_OF_SUPERVISOR;
 	d->supervisor.message = supervisor_message;

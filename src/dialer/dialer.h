@@ -25,6 +25,8 @@ struct dialer_process {
 	int supervisor_fd, scribe_fd;
 	const int *edge_fds; /* -1: not one of its own, or not there yet */
 	uint32_t edge_count;
+	const char *collector; /* name of its host, which is the operator's choice and may be an inner one; NULL: none */
+	uint16_t collector_port;
 	const char *name_servers; /* "address:port,…" instead of the system's; NULL: the system's */
 	void (*lock_down)(void *arg);
 	void *lock_down_arg;

@@ -143,6 +143,8 @@ struct bench {
 	int supervisor, edge, scribe;
 	pid_t pid, server;
 	char name_servers[64];
+	const char *collector;
+	uint16_t port;
 };
 
 static void
@@ -161,6 +163,8 @@ dialer_process_run(struct bench *b, int supervisor, int edge, int scribe)
 		.scribe_fd = scribe,
 		.edge_fds = &edge,
 		.edge_count = 1,
+		.collector = b->collector ? b->collector : "inner.test",
+		.collector_port = b->port,
 		.name_servers = b->name_servers,
 		.lock_down = no_lock_down};
 	_exit(dialer_main(&p));
@@ -172,6 +176,7 @@ bench_start(struct bench *b)
 	int supervisor[2], edge[2], scribe[2];
 	uint16_t port = listen_anywhere(&b->listener), shut_port = listen_anywhere(&b->shut);
 	assert_int_equal(listen(b->listener, 64), 0);
+	b->port = port;
 	b->server = name_server(b->name_servers, sizeof b->name_servers);
 	block_init(&b->block, port, shut_port);
 	assert_int_equal(ipc_pair(supervisor), 0);
@@ -271,7 +276,7 @@ assert_carries(struct bench *b, int fd)
 static void
 an_edge_gets_a_connected_socket(void **state)
 {
-	struct bench b;
+	struct bench b = {0};
 	int fd;
 	bench_ready(&b);
 	assert_int_equal(dial(&b, OPEN, &fd), CONNECT_OK);
@@ -282,10 +287,38 @@ an_edge_gets_a_connected_socket(void **state)
 	bench_stop(&b);
 }
 
+static int
+dial_collector(struct bench *b)
+{
+	struct message_plain ask = MESSAGE_INIT(DIAL_COLLECTOR, message_plain), answer;
+	assert_int_equal(ipc_send(b->supervisor, &ask, sizeof ask, -1), IPC_OK);
+	return await(b->supervisor, MESSAGE_COLLECTOR_DIALLED, &answer, sizeof answer);
+}
+
+/* Its name is the operator's: it may lead inside. Only the supervisor has it dialled. */
+static void
+the_collector_is_dialled_for_the_supervisor(void **state)
+{
+	struct bench b = {0};
+	int fd;
+	bench_ready(&b);
+	for (int n = 0; n < 2; n++) {
+		fd = dial_collector(&b);
+		assert_true(fd >= 0);
+		assert_carries(&b, fd);
+	}
+	assert_int_equal(dial(&b, OPEN + PROVIDERS, &fd), CONNECT_REFUSED);
+	bench_stop(&b);
+	b = (struct bench){.collector = "missing.test"};
+	bench_ready(&b);
+	assert_int_equal(dial_collector(&b), -1);
+	bench_stop(&b);
+}
+
 static void
 a_refused_connection_is_named(void **state)
 {
-	struct bench b;
+	struct bench b = {0};
 	int fd;
 	bench_ready(&b);
 	assert_int_equal(dial(&b, SHUT_PORT, &fd), CONNECT_REFUSED);
@@ -296,7 +329,7 @@ a_refused_connection_is_named(void **state)
 static void
 a_name_that_leads_inside_is_not_used(void **state)
 {
-	struct bench b;
+	struct bench b = {0};
 	struct message_event event;
 	int fd;
 	bench_ready(&b);
@@ -310,7 +343,7 @@ a_name_that_leads_inside_is_not_used(void **state)
 static void
 a_restarted_edge_is_served_over_its_fresh_arrow(void **state)
 {
-	struct bench b;
+	struct bench b = {0};
 	int fresh[2], fd;
 	bench_ready(&b);
 	struct message_peer peer = MESSAGE_INIT(PEER, message_peer);
@@ -329,7 +362,7 @@ static void
 many_dials_at_once_are_all_answered(void **state)
 {
 	enum { MANY = 3000 };
-	struct bench b;
+	struct bench b = {0};
 	uint32_t sent = 0, answered = 0;
 	bench_ready(&b);
 	struct message_connect ask = MESSAGE_INIT(CONNECT, message_connect);
@@ -353,7 +386,7 @@ many_dials_at_once_are_all_answered(void **state)
 static void
 it_ends_when_supervisor_and_edges_are_gone(void **state)
 {
-	struct bench b;
+	struct bench b = {0};
 	bench_ready(&b);
 	close(b.supervisor);
 	close(b.edge);
@@ -368,7 +401,7 @@ it_ends_when_supervisor_and_edges_are_gone(void **state)
 static void
 a_message_that_is_not_an_edges_ends_it(void **state)
 {
-	struct bench b;
+	struct bench b = {0};
 	bench_ready(&b);
 	struct message_plain stop = MESSAGE_INIT(STOP, message_plain);
 	assert_int_equal(ipc_send(b.edge, &stop, sizeof stop, -1), IPC_OK);
@@ -406,7 +439,7 @@ a_public_name_is_resolved_once_in_its_life(void **state)
 	block_init(&block, 443, 443);
 	strcpy(block.provider[0].host, "public.test");
 	assert_true(loop_init(&l));
-	assert_true(names_init(&n, &l, &block.head, servers));
+	assert_true(names_init(&n, &l, &block.head, NULL, 0, servers));
 	assert_int_equal(names_ask(&n, 0, &a.q), NAME_UNKNOWN);
 	uint64_t until = clock_monotonic_ms() + WAIT_MS;
 	while (!a.answered && clock_monotonic_ms() < until)
@@ -434,6 +467,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_edge_gets_a_connected_socket),
+		cmocka_unit_test(the_collector_is_dialled_for_the_supervisor),
 		cmocka_unit_test(a_refused_connection_is_named),
 		cmocka_unit_test(a_name_that_leads_inside_is_not_used),
 		cmocka_unit_test(a_restarted_edge_is_served_over_its_fresh_arrow),

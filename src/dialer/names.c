@@ -211,31 +211,35 @@ names_ask(struct names *n, uint32_t provider, struct name_question *q)
 }
 
 static void
-name_init(struct name *name, struct names *n, const struct catalogue_provider *p)
+name_init(struct name *name, struct names *n, const char *host, uint16_t port, bool inner)
 {
-	*name = (struct name){.names = n, .host = p->host, .port = p->port, .inner = p->inner};
-	bool local = strcmp(p->host, "localhost") == 0;
-	if (local && address_literal("127.0.0.1", p->port, &name->address[0]) &&
-		address_literal("::1", p->port, &name->address[1]))
+	*name = (struct name){.names = n, .host = host, .port = port, .inner = inner};
+	bool local = strcmp(host, "localhost") == 0;
+	if (local && address_literal("127.0.0.1", port, &name->address[0]) &&
+		address_literal("::1", port, &name->address[1]))
 		name->count = 2;
-	else if (address_literal(p->host, p->port, &name->address[0]))
+	else if (address_literal(host, port, &name->address[0]))
 		name->count = 1;
 	name->fixed = name->count > 0;
 	name->state = name->fixed ? NAME_KNOWN : NAME_UNKNOWN;
 }
 
 bool
-names_init(struct names *n, struct loop *l, const struct catalogue *c, const char *servers)
+names_init(struct names *n, struct loop *l, const struct catalogue *c, const char *more_host, uint16_t more_port, const char *servers)
 {
 	struct ares_options o = {
 		.timeout = TRY_MS, .tries = TRIES, .sock_state_cb = socket_wanted, .sock_state_cb_data = n};
 	int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
-	*n = (struct names){.loop = l, .count = c->provider_count};
+	*n = (struct names){.loop = l, .count = c->provider_count + (more_host != NULL)};
 	n->name = calloc(c->provider_count + 1, sizeof *n->name);
 	if (!n->name)
 		return false;
-	for (uint32_t i = 0; i < n->count; i++)
-		name_init(&n->name[i], n, catalogue_provider(c, i));
+	for (uint32_t i = 0; i < c->provider_count; i++) {
+		const struct catalogue_provider *p = catalogue_provider(c, i);
+		name_init(&n->name[i], n, p->host, p->port, p->inner);
+	}
+	if (more_host)
+		name_init(&n->name[c->provider_count], n, more_host, more_port, true);
 	int set = epoll_create1(EPOLL_CLOEXEC);
 	if (set < 0 || !loop_watch(l, &n->watch, set, sockets_ready))
 		return false;

@@ -49,8 +49,11 @@ struct names {
 	struct name *name;
 };
 
-/* Reads the system's resolver configuration: before the lock-down. */
-must_check bool names_init(struct names *n, struct loop *l, const struct catalogue *c, const char *servers);
+/*
+ * Reads the system's resolver configuration: before the lock-down. One more than the catalogue's (behind them, at its provider_count): more_host, which outlives
+ * this; NULL: none.
+ */
+must_check bool names_init(struct names *n, struct loop *l, const struct catalogue *c, const char *more_host, uint16_t more_port, const char *servers);
 void names_finish(struct names *n);
 
 /*

@@ -37,6 +37,8 @@ pem_of(struct identity *i, const struct message_secret *m)
 	case SECRET_RECEIPT:
 	case SECRET_BYOK:
 	case SECRET_TICKET_KEY:
+	case SECRET_COLLECTOR_HEADERS: /* the scribe's */
+	case SECRET_COLLECTOR_TRUST:
 		break;
 	}
 	return NULL;

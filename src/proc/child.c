@@ -109,6 +109,8 @@ send_all(struct child *c)
 		return false;
 	if ((is_edge || c->role->end == END_OF_LEDGER) && !(send_pepper(c) && send_receipt_key(c) && send_master(c)))
 		return false;
+	if (c->role->end == END_OF_SCRIBE && !collector_hand_over(c, &plan->collector))
+		return false;
 	for (uint32_t i = 0; is_edge && i < plan->key_count; i++)
 		if (!send_secret(c, SECRET_PROVIDER_KEY, &plan->keys[i]))
 			return false;
@@ -183,8 +185,12 @@ port_message(struct port *p, const void *message, int pass_fd)
 {
 	struct child *c = container_of(p, struct child, port);
 	const struct message_head *h = message;
+	if (h->type == MESSAGE_COLLECTOR_DIALLED) {
+		collector_dialled(c, pass_fd);
+		return;
+	}
 	if (pass_fd >= 0)
-		close(pass_fd); /* none of its messages carries one */
+		close(pass_fd); /* no other of its messages carries one */
 	if (h->type == MESSAGE_READY && c->state == CHILD_STARTING) {
 		c->state = CHILD_UP;
 		TELL(c, up, 1);
@@ -306,11 +312,16 @@ fill_slices(const struct child *c, struct handover *h)
 		h->vault_grade = plan->grade;
 	} else if (c->role->end == END_OF_SCRIBE) {
 		h->log_level = plan->log_level;
-		memcpy(h->otlp_host, plan->otlp_host, sizeof h->otlp_host);
-		memcpy(h->otlp_path, plan->otlp_path, sizeof h->otlp_path);
+		memcpy(h->otlp_name, plan->collector.name, sizeof h->otlp_name);
+		h->otlp_tls = plan->collector.tls;
+		memcpy(h->otlp_host, plan->collector.host, sizeof h->otlp_host);
+		memcpy(h->otlp_path, plan->collector.path, sizeof h->otlp_path);
+	} else if (c->role->end == END_OF_DIALER) {
+		memcpy(h->otlp_name, plan->collector.name, sizeof h->otlp_name);
+		h->otlp_port = plan->collector.port;
 	} else if (c->role->end == END_OF_LEDGER) {
 		h->ledger_node = plan->node;
-		h->ledger_spans = plan->otlp_on;
+		h->ledger_spans = plan->collector.on;
 		h->ledger_batch_window_ms = plan->batch_window_ms;
 		h->ledger_streams_per_account = supervisor_streams_per_account(plan);
 		memcpy(h->ledger_data_dir, plan->data_dir, sizeof h->ledger_data_dir);
@@ -404,6 +415,7 @@ child_start(struct child *c)
 {
 	assert(c->state == CHILD_DOWN && c->pid == 0);
 	c->incarnation++;
+	c->foreign = false;
 	c->started_ms = c->s->loop.now_ms;
 	c->traced = false;
 	tell_started(c);
@@ -538,6 +550,7 @@ child_reap(struct supervisor *s)
 bool
 child_adopt(struct child *c, int port_fd, int pipe_fd)
 {
+	c->foreign = true;
 	/* One whose port is closed is about to be reaped. */
 	bool heard = port_fd < 0 || port_open(&c->port, &c->s->loop, port_fd);
 	return (pipe_fd < 0 || watch_pipe(c, pipe_fd)) && heard;

@@ -175,6 +175,8 @@ bool config_speaks_tls(const struct config *c); /* at one of them */
 enum { CONFIG_SECRET_MAX = 2048,
 	CONFIG_WHY_MAX = 400 };
 
+/* What such a source holds, as it is: its bytes, or -1 and why, a sentence. */
+int config_secret(const struct config_key *key, uint8_t *buf, size_t cap, char ret_why[CONFIG_WHY_MAX]);
 /*
  * Read key k of a provider into buf (not terminated). Returns its length, or -1 with a sentence for the
  * operator in ret_why, which never holds any of the key's bytes. The caller wipes buf.

@@ -235,27 +235,26 @@ check_metrics(struct check *k)
 			"`metrics.listen`: `%s` is not an address with a port – write 127.0.0.1:9464", m->listen_text);
 }
 
-static bool
-is_literal(const char *host)
-{
-	uint8_t bytes[16];
-	return strcmp(host, "localhost") == 0 || inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
-}
-
 static void
 check_telemetry(struct check *k)
 {
-	const char *otlp = k->c->telemetry.otlp;
-	uint32_t line = line_of(k, config_yaml_get(k->y, config_yaml_root(k->y), "telemetry"), "otlp");
-	struct config_url url;
-	const char *why = otlp[0] != '\0' ? config_url((struct span){otlp, strlen(otlp)}, &url) : NULL;
-	if (otlp[0] == '\0')
-		return;
+	const struct config_telemetry *t = &k->c->telemetry;
+	const yaml_node_t *node = config_yaml_get(k->y, config_yaml_root(k->y), "telemetry");
+	uint32_t line = line_of(k, node, "otlp");
+	struct config_url url = {0};
+	const char *why = t->otlp[0] != '\0' ? config_url((struct span){t->otlp, strlen(t->otlp)}, &url) : NULL;
+	bool headers = t->headers_file[0] != '\0' || t->headers_env[0] != '\0' || t->headers_credential[0] != '\0';
+	check_file_path(k, t->ca_file, "ca_file", line_of(k, node, "ca_file"));
 	if (why != NULL)
 		problems_error(k->problems, line, "`telemetry.otlp`: %s", why);
-	else if (url.tls || !is_literal(url.host) || !config_host_is_private(url.host))
-		problems_error(k->problems, line,
-			"`telemetry.otlp`: `%s` is no http address of this machine or a private network – run a collector here that sends spans further, and write http://127.0.0.1:4318", otlp);
+	else if (t->otlp[0] == '\0' && (headers || t->ca_file[0] != '\0'))
+		problems_error(k->problems, line_of(k, node, headers ? "headers_file" : "ca_file"), "`telemetry`: there is no collector that this is for – add `otlp` with its URL");
+	else if (t->otlp[0] != '\0' && !url.tls && !config_host_is_private(url.host))
+		problems_error(k->problems, line, "`telemetry.otlp`: plain http to %s would send spans readable over the internet – use https, or an address of a private network", url.host);
+	else if (!url.tls && t->ca_file[0] != '\0')
+		problems_error(k->problems, line_of(k, node, "ca_file"), "`telemetry.ca_file`: no certificate is asked for over plain http – write https in `otlp`, or leave this out");
+	if ((t->headers_file[0] != '\0') + (t->headers_env[0] != '\0') + (t->headers_credential[0] != '\0') > 1)
+		problems_error(k->problems, line, "`telemetry`: of `headers_file`, `headers_env` and `headers_credential` only one can be – leave the others out");
 }
 
 /* What the connections of an edge can need besides content: their structs, and what TLS keeps of each (measured: 16 to 20 KiB). */

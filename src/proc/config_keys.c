@@ -100,6 +100,13 @@ key_source(const struct config_key *key)
 }
 
 int
+config_secret(const struct config_key *key, uint8_t *buf, size_t cap, char ret_why[CONFIG_WHY_MAX])
+{
+	snprintf(ret_why, CONFIG_WHY_MAX, "its path is too long");
+	return read_key(key, buf, cap, ret_why);
+}
+
+int
 config_provider_key(
 	const struct config *c, uint32_t provider, uint32_t k, uint8_t *buf, size_t cap, char ret_why[CONFIG_WHY_MAX])
 {

@@ -100,8 +100,14 @@
 
 #define CONFIG_TELEMETRY(X) \
 	X("otlp", otlp, TEXT, "", 0, 256, \
-		"where an OpenTelemetry collector takes OTLP over HTTP, for example http://127.0.0.1:4318: a span for each request that is booked; off without it. An address of " \
-		"this machine or a private network, as the spans go there in clear text; a collector sends them further, with TLS and whatever headers its service wants")
+		"where an OpenTelemetry collector takes OTLP over HTTP, as OTEL_EXPORTER_OTLP_ENDPOINT has it, for example https://otlp.example.com:4318: a span for each request that is booked, " \
+		"at `/v1/traces` below it; off without it. Plain http only to this machine or a private network") \
+	X("ca_file", ca_file, TEXT, "", 1, 4000, \
+		"https: path of a PEM file, who may have signed the collector's certificate, as OTEL_EXPORTER_OTLP_CERTIFICATE; the system's list without it. Read at the start") \
+	X("headers_file", headers_file, TEXT, "", 1, 4000, \
+		"path of a file with headers for the collector, a key for example, as OTEL_EXPORTER_OTLP_HEADERS has them: `api-key=secret,x-tenant=7`, or one on each line; mode 0600") \
+	X("headers_env", headers_env, TEXT, "", 1, 128, "instead of `headers_file`: name of an environment variable with them, for example OTEL_EXPORTER_OTLP_HEADERS; it is removed before any other process starts") \
+	X("headers_credential", headers_credential, TEXT, "", 1, 128, "instead of `headers_file`: name of a systemd credential with them (LoadCredential= in the unit)")
 
 #define CONFIG_BYOK_FEE(X) \
 	X("percent", percent_x100, RATIO, "0", 0, 100000, "of the list price: everything that the request would cost without the own key, in percent, for example '5'") \

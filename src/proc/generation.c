@@ -11,6 +11,7 @@
  */
 #include "proc/supervisor_priv.h"
 
+#include "proc/collector.h"
 #include "proc/tls_hand.h"
 
 #include <assert.h>
@@ -364,6 +365,8 @@ generation_child_ready(struct supervisor *s, struct child *c)
 {
 	if (c->role->end == END_OF_SIGNER)
 		tls_signer_ready(c);
+	if (c->role->end == END_OF_DIALER && s->collector_wanted)
+		collector_dial(s);
 	if (c->role->end == END_OF_LEDGER) {
 		s->ledger_has = child_generation(c);
 		poison_tell(s);

@@ -14,6 +14,8 @@
 enum {
 	HANDOVER_FD = 3,
 	HANDOVER_LISTENERS_MAX = 16,
+	COLLECTOR_HOST_MAX = 272,
+	COLLECTOR_PATH_MAX = 128,
 	HANDOVER_PEERS_MAX = BOARD_EDGES_MAX + 2 * GENERATIONS_MAX + 1,
 };
 
@@ -45,7 +47,10 @@ struct handover {
 	uint32_t vault_grade; /* edge, signer */
 	uint32_t durability; /* edge */
 	uint32_t log_level; /* scribe */
-	char otlp_host[64], otlp_path[128]; /* scribe; "": no spans */
+	char otlp_name[256]; /* of the collector: dialer, scribe; "": there is none */
+	uint16_t otlp_port; /* dialer */
+	bool otlp_tls; /* scribe */
+	char otlp_host[COLLECTOR_HOST_MAX], otlp_path[COLLECTOR_PATH_MAX]; /* scribe */
 	bool ledger_spans;
 	uint32_t ledger_node, ledger_batch_window_ms, ledger_streams_per_account;
 	char ledger_data_dir[PATH_MAX];

@@ -259,6 +259,7 @@ static const struct sandbox_rule scribe_rules[] = {
 	CALL(poll),
 	MEMORY,
 	LIFE,
+	REFUSED(sysinfo), /* sorting asks how much memory there is */
 	NO_FILES SANITIZER,
 };
 

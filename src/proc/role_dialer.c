@@ -14,6 +14,8 @@ role_dialer(struct handover *h)
 		.scribe_fd = handover_peer_fd(h, END_OF_SCRIBE, 0),
 		.edge_fds = edge_fds,
 		.edge_count = h->edges,
+		.collector = h->otlp_name[0] ? h->otlp_name : NULL,
+		.collector_port = h->otlp_port,
 		.lock_down = role_lock_down,
 		.lock_down_arg = h,
 	};

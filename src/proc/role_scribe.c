@@ -22,6 +22,8 @@ role_scribe(struct handover *h)
 		.supervisor_fd = h->supervisor_fd,
 		.log_fd = h->grant_fd[GRANT_LOG],
 		.log_level = (enum severity)h->log_level,
+		.otlp_name = h->otlp_name,
+		.otlp_tls = h->otlp_tls,
 		.otlp_host = h->otlp_host,
 		.otlp_path = h->otlp_path,
 		.metrics_fd = h->grant_fd[GRANT_METRICS],

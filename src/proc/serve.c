@@ -1,5 +1,6 @@
 #include "proc/serve.h"
 
+#include "proc/collector.h"
 #include "ledger/ledger.h"
 #include "proc/activation.h"
 #include "proc/catalogue_compile.h"
@@ -38,6 +39,7 @@ struct served {
 	struct catalogue *catalogue;
 	json_t *settings; /* the configuration in force; settings that wait for a restart are as they were */
 	bool own; /* the configuration is to be freed with it */
+	uint8_t *trust; /* about the collector, of OpenTelemetry; the plan's of another binary borrows it */
 };
 
 static FILE *to; /* where what is wrong is said */
@@ -381,6 +383,7 @@ served_free(struct served **served)
 		return;
 	sodium_free(v->plan.keys);
 	tls_files_free(&v->plan.tls);
+	sodium_free(v->trust);
 	json_decref(v->settings);
 	free(v->catalogue);
 	if (v->own)
@@ -422,7 +425,11 @@ served_new(struct config *c, bool own)
 	X("limits", "accounts") \
 	X("limits", "streams_per_edge") \
 	X("metrics", "listen") \
-	X("telemetry", "otlp")
+	X("telemetry", "otlp") \
+	X("telemetry", "ca_file") \
+	X("telemetry", "headers_file") \
+	X("telemetry", "headers_env") \
+	X("telemetry", "headers_credential")
 
 static json_t *
 section_of(const struct served *v, const char *section)
@@ -472,21 +479,8 @@ keep_fixed(struct served *v, const struct served *now, struct plan_report *repor
 static bool
 plan_telemetry(struct served *v)
 {
-	struct supervisor_plan *plan = &v->plan;
-	const char *otlp = json_string_value(json_object_get(section_of(v, "telemetry"), "otlp"));
-	struct config_url url;
-	struct config_address at = {0};
-	char text[sizeof url.host + 16];
-	if (!otlp || otlp[0] == '\0' || config_url((struct span){otlp, strlen(otlp)}, &url) != NULL)
-		return true;
-	bool six = strchr(url.host, ':') != NULL;
-	int len = snprintf(text, sizeof text, "%s%s%s:%u", six ? "[" : "", strcmp(url.host, "localhost") == 0 ? "127.0.0.1" : url.host, six ? "]" : "", url.port);
-	if (!config_address((struct span){text, (size_t)len}, &at))
-		return refuse("not an address: ", text);
-	plan->otlp_on = true;
-	snprintf(plan->otlp_host, sizeof plan->otlp_host, "%.60s", text);
-	snprintf(plan->otlp_path, sizeof plan->otlp_path, "%s", url.base_path);
-	return plan_address(&at, &plan->otlp);
+	char why[CONFIG_WHY_MAX];
+	return collector_plan(section_of(v, "telemetry"), &v->plan.collector, &v->trust, why) || refuse(why, "");
 }
 
 static bool
@@ -633,10 +627,7 @@ plan_like(struct served *v, struct served *now)
 	if (!plan_anew(v, now, &report))
 		return false;
 	/* Ledger and scribe are started anew by the plan that is in force until the new edges serve. */
-	now->plan.otlp_on = v->plan.otlp_on;
-	now->plan.otlp = v->plan.otlp;
-	memcpy(now->plan.otlp_host, v->plan.otlp_host, sizeof now->plan.otlp_host);
-	memcpy(now->plan.otlp_path, v->plan.otlp_path, sizeof now->plan.otlp_path);
+	now->plan.collector = v->plan.collector;
 	if (back || v->plan.grade == now->plan.grade)
 		return true;
 	return refuse("memory for content would be of another grade than it is - `lethe doctor` says why", "");

@@ -42,6 +42,18 @@ struct plan_key {
 	uint8_t secret[SECRET_BYTES_MAX];
 };
 
+/* Of OpenTelemetry. */
+struct plan_collector {
+	bool on, tls;
+	uint16_t port;
+	char name[256]; /* of its host, as its certificate has it */
+	char host[COLLECTOR_HOST_MAX], path[COLLECTOR_PATH_MAX]; /* as requests to it say */
+	uint16_t headers_bytes;
+	uint8_t headers[SECRET_BYTES_MAX]; /* more lines for requests */
+	const uint8_t *trust; /* PEM: who may have signed its certificate */
+	size_t trust_bytes;
+};
+
 struct supervisor_plan;
 
 /* What came of reading the configuration again; text: lines for the operator, cut when there are too many. */
@@ -72,9 +84,7 @@ struct supervisor_plan {
 	size_t catalogue_bytes;
 	struct plan_address listen[HANDOVER_LISTENERS_MAX];
 	uint32_t listen_count;
-	bool otlp_on;
-	struct plan_address otlp; /* the OpenTelemetry collector */
-	char otlp_host[64], otlp_path[128]; /* as requests to it say */
+	struct plan_collector collector;
 	bool metrics_on;
 	struct plan_address metrics;
 	uint8_t pepper[API_KEY_PEPPER_BYTES];

@@ -68,6 +68,7 @@ struct child {
 	uint64_t started_ms;
 	uint32_t backoff_ms;
 	bool traced;
+	bool foreign; /* started by another supervisor, and maybe of another binary */
 	/* What it writes to descriptors 1 and 2. */
 	struct watch pipe; /* fd -1: closed */
 	uint64_t said_bytes; /* not shown, not reported yet */
@@ -164,6 +165,7 @@ struct supervisor {
 	uint32_t child_count;
 	struct arrow arrow[ARROWS_MAX];
 	uint32_t arrow_count;
+	bool collector_wanted; /* by the scribe, while there is no dialer to ask */
 };
 
 /* ---- supervisor.c ---- */

@@ -121,6 +121,19 @@ read_one(struct tls_file *f, char ret_why[CONFIG_WHY_MAX])
 	return got;
 }
 
+bool
+tls_files_read_trust(const char *path, uint8_t **ret, size_t *ret_len, char ret_why[CONFIG_WHY_MAX])
+{
+	struct tls_file f = {.kind = SECRET_TRUST};
+	snprintf(f.path, sizeof f.path, "%s", path[0] != '\0' ? path : system_list());
+	bool got = read_one(&f, ret_why);
+	if (!got)
+		sodium_free(f.text);
+	*ret = got ? f.text : NULL;
+	*ret_len = f.len;
+	return got;
+}
+
 static bool
 read_all(struct tls_files *f, char ret_why[CONFIG_WHY_MAX])
 {

@@ -32,6 +32,8 @@ struct tls_files {
 must_check bool tls_files_read(const struct config *c, struct tls_files **ret, char ret_why[CONFIG_WHY_MAX]);
 /* The same files as they are now. */
 must_check bool tls_files_read_again(const struct tls_files *old, struct tls_files **ret, char ret_why[CONFIG_WHY_MAX]);
+/* One list of authorities ("": the system's), the caller's to free (sodium_free). False: ret_why says what to do. */
+must_check bool tls_files_read_trust(const char *path, uint8_t **ret, size_t *ret_len, char ret_why[CONFIG_WHY_MAX]);
 /* Can an edge use them? */
 must_check bool tls_files_check(const struct tls_files *f, char ret_why[CONFIG_WHY_MAX]);
 /* For the command line: what is wrong, or soon will be. */

@@ -5,19 +5,28 @@
 #include <string.h>
 
 static bool
-send_piece(struct child *c, const struct tls_file *f, size_t at)
+send_piece(struct child *c, enum secret_kind kind, uint16_t number, const uint8_t *text, size_t len, size_t at)
 {
 	struct message_secret m = MESSAGE_INIT(SECRET, message_secret);
-	size_t rest = f->len - at;
-	m.kind = (uint16_t)f->kind;
-	m.provider = f->number;
+	size_t rest = len - at;
+	m.kind = (uint16_t)kind;
+	m.provider = number;
 	m.key = (uint16_t)(at / SECRET_BYTES_MAX);
 	m.secret_bytes = (uint16_t)(rest < SECRET_BYTES_MAX ? rest : SECRET_BYTES_MAX);
 	m.more = m.secret_bytes < rest;
-	memcpy(m.secret, f->text + at, m.secret_bytes);
+	memcpy(m.secret, text + at, m.secret_bytes);
 	bool sent = port_send(&c->port, &m, sizeof m, -1) == IPC_OK;
 	sodium_memzero(&m, sizeof m);
 	return sent;
+}
+
+bool
+tls_send_text(struct child *c, enum secret_kind kind, uint16_t number, const uint8_t *text, size_t len)
+{
+	for (size_t at = 0; at < len; at += SECRET_BYTES_MAX)
+		if (!send_piece(c, kind, number, text, len, at))
+			return false;
+	return true;
 }
 
 /* Private keys are for the signer, all else is for edges. */
@@ -30,10 +39,11 @@ is_for(const struct child *c, const struct tls_file *f)
 static bool
 send_files(struct child *c, const struct tls_files *files)
 {
-	for (uint32_t i = 0; i < files->count; i++)
-		for (size_t at = 0; is_for(c, &files->file[i]) && at < files->file[i].len; at += SECRET_BYTES_MAX)
-			if (!send_piece(c, &files->file[i], at))
-				return false;
+	for (uint32_t i = 0; i < files->count; i++) {
+		const struct tls_file *f = &files->file[i];
+		if (is_for(c, f) && !tls_send_text(c, f->kind, f->number, f->text, f->len))
+			return false;
+	}
 	return true;
 }
 

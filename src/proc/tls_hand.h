@@ -7,6 +7,8 @@
 
 #include "proc/supervisor_priv.h"
 
+/* A PEM text, in pieces. */
+must_check bool tls_send_text(struct child *c, enum secret_kind kind, uint16_t number, const uint8_t *text, size_t len);
 /* A signer is one only where there are certificates; all others are wanted always. */
 bool child_is_wanted(const struct child *c);
 /* The first key for session tickets, once there is a listener with TLS. */

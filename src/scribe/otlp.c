@@ -3,14 +3,13 @@
 #include "core/http1.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEAD_BYTES = 1024,
+enum { HEAD_BYTES = 1024 + SECRET_BYTES_MAX,
 	REQUEST_BYTES = HEAD_BYTES + 1024 + OTLP_BATCH * OTLP_SPAN_BYTES,
 	RETRY_AFTER_MOST_S = 300 };
 
@@ -33,8 +32,10 @@ hang_up(struct otlp *o)
 	if (fd < 0)
 		return;
 	loop_forget(o->loop, &o->watch);
+	otlp_line_close(&o->line);
 	close(fd);
 	o->watch.fd = -1;
+	explicit_bzero(o->request, HEAD_BYTES); /* the headers are keys */
 }
 
 /* ---- how a request ends ---- */
@@ -127,14 +128,13 @@ read_answer(struct otlp *o)
 	struct http1_head head;
 	enum http1_error error;
 	while (o->answer_len < sizeof o->answer) {
-		ssize_t n = recv(o->watch.fd, o->answer + o->answer_len, sizeof o->answer - o->answer_len, MSG_DONTWAIT);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
+		size_t n = 0;
+		enum line_result r = otlp_line_receive(&o->line, o->answer + o->answer_len, sizeof o->answer - o->answer_len, &n);
+		if (r == LINE_AGAIN)
 			return;
-		if (n <= 0)
+		if (r == LINE_OVER)
 			break;
-		o->answer_len += (size_t)n;
+		o->answer_len += n;
 		switch (http1_response_parse(o->answer, o->answer_len, &o->scanned, HTTP1_ASKED, &head, &error)) {
 		case HTTP1_DONE:
 			judge(o, &head);
@@ -170,12 +170,15 @@ write_request(struct otlp *o)
 	text_str(&head, o->path);
 	text_lit(&head, "/v1/traces HTTP/1.1\r\nhost: ");
 	text_str(&head, o->host);
-	text_lit(&head, "\r\nuser-agent: lethe/" LETHE_VERSION "\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: ");
+	text_lit(&head, "\r\nuser-agent: lethe/" LETHE_VERSION "\r\ncontent-type: application/json\r\nconnection: close\r\n");
+	text_add(&head, o->headers, o->headers_len);
+	text_lit(&head, "content-length: ");
 	text_u64(&head, body.len);
 	text_lit(&head, "\r\n\r\n");
 	assert(!head.cut);
 	memmove(o->request + head.len, body.at, body.len);
 	memcpy(o->request, head.at, head.len);
+	explicit_bzero(memory, sizeof memory);
 	o->request_len = head.len + body.len;
 	o->sent = o->answer_len = o->scanned = 0;
 }
@@ -183,32 +186,30 @@ write_request(struct otlp *o)
 static void
 send_request(struct otlp *o)
 {
-	while (o->sent < o->request_len) {
-		ssize_t n = send(o->watch.fd, o->request + o->sent, o->request_len - o->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n <= 0) {
-			try_later(o, 0);
-			return;
-		}
-		o->sent += (size_t)n;
+	switch (otlp_line_send(&o->line, o->request, o->request_len, &o->sent)) {
+	case LINE_AGAIN:
+		return;
+	case LINE_OVER:
+		try_later(o, 0);
+		return;
+	case LINE_OK:
+		break;
 	}
 	enter(o, OTLP_READING, OTLP_TIMEOUT_MS);
 	read_answer(o);
 }
 
 static void
-look_whether_connected(struct otlp *o)
+shake_hands(struct otlp *o)
 {
-	int error = 0;
-	socklen_t len = sizeof error;
-	if (!(o->watch.flags & (LOOP_WRITABLE | LOOP_ERROR | LOOP_HANGUP)))
+	switch (otlp_line_shake(&o->line)) {
+	case LINE_AGAIN:
 		return;
-	if (getsockopt(o->watch.fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0 || o->watch.flags & (LOOP_ERROR | LOOP_HANGUP)) {
+	case LINE_OVER: /* or it is not who it should be */
 		try_later(o, 0);
 		return;
+	case LINE_OK:
+		break;
 	}
 	write_request(o);
 	enter(o, OTLP_SENDING, OTLP_TIMEOUT_MS);
@@ -220,8 +221,8 @@ socket_ready(struct watch *w)
 {
 	struct otlp *o = container_of(w, struct otlp, watch);
 	switch (o->state) {
-	case OTLP_CONNECTING:
-		look_whether_connected(o);
+	case OTLP_SHAKING:
+		shake_hands(o);
 		break;
 	case OTLP_SENDING:
 		send_request(o);
@@ -241,11 +242,54 @@ socket_ready(struct watch *w)
 void
 otlp_socket(struct otlp *o, int fd)
 {
-	if (o->state != OTLP_ASKED || !loop_watch(o->loop, &o->watch, fd, socket_ready)) {
-		close(fd); /* it came too late */
+	if (o->state != OTLP_ASKED) {
+		if (fd >= 0)
+			close(fd); /* it came too late */
 		return;
 	}
-	enter(o, OTLP_CONNECTING, OTLP_TIMEOUT_MS);
+	if (fd < 0) {
+		try_later(o, 0);
+		return;
+	}
+	if ((o->tls && !o->client) || !loop_watch(o->loop, &o->watch, fd, socket_ready)) {
+		close(fd);
+		try_later(o, 0);
+		return;
+	}
+	if (!otlp_line_open(&o->line, fd, o->client, o->name)) {
+		try_later(o, 0);
+		return;
+	}
+	enter(o, OTLP_SHAKING, OTLP_TIMEOUT_MS);
+	shake_hands(o);
+}
+
+/* The last piece: all of it is here. One that can't be read trusts nobody; the supervisor has tried it. */
+static void
+take_trust(struct otlp *o, const struct message_secret *m)
+{
+	char why[TLS_WHY_MAX];
+	assert(o->trust && o->trust_len + m->secret_bytes <= OTLP_TRUST_MAX);
+	memcpy(o->trust + o->trust_len, m->secret, m->secret_bytes);
+	o->trust_len += m->secret_bytes;
+	if (m->more)
+		return;
+	o->client = tls_client_create((struct span){o->trust, o->trust_len}, why);
+	free(o->trust);
+	o->trust = NULL;
+}
+
+void
+otlp_secret(struct otlp *o, const struct message_secret *m)
+{
+	assert(m->secret_bytes <= SECRET_BYTES_MAX);
+	if (m->kind == SECRET_COLLECTOR_TRUST) {
+		take_trust(o, m);
+		return;
+	}
+	assert(m->kind == SECRET_COLLECTOR_HEADERS);
+	memcpy(o->headers, m->secret, m->secret_bytes);
+	o->headers_len = m->secret_bytes;
 }
 
 void
@@ -253,7 +297,7 @@ otlp_add(struct otlp *o, const struct message_span *m)
 {
 	o->spans_dropped += m->lost - o->ledger_lost;
 	o->ledger_lost = m->lost;
-	if (!o->host)
+	if (!o->name)
 		return;
 	if (o->count == OTLP_RING) {
 		o->spans_dropped++;
@@ -272,15 +316,31 @@ otlp_tick(struct otlp *o)
 		enter(o, OTLP_ASKED, OTLP_TIMEOUT_MS);
 }
 
-bool
-otlp_open(struct otlp *o, struct loop *l, struct port *supervisor, const char *host, const char *path, const struct catalogue **catalogue)
+/* Not in swap, as far as the machine allows it: headers are keys. */
+static void
+lock_memory(struct otlp *o)
 {
-	*o = (struct otlp){.loop = l, .supervisor = supervisor, .host = host && host[0] ? host : NULL, .path = path, .catalogue = catalogue, .watch.fd = -1};
-	if (!o->host)
+	(void)mlock(o->headers, sizeof o->headers);
+	(void)mlock(o->request, HEAD_BYTES);
+}
+
+bool
+otlp_open(struct otlp *o, struct loop *l, struct port *supervisor, const struct otlp_collector *to, const struct catalogue **catalogue)
+{
+	*o = (struct otlp){.loop = l, .supervisor = supervisor, .catalogue = catalogue, .watch.fd = -1, .line.fd = -1};
+	if (!to->name || to->name[0] == '\0')
 		return true;
+	o->name = to->name;
+	o->host = to->host;
+	o->path = to->path;
+	o->tls = to->tls;
 	o->ring = calloc(OTLP_RING, sizeof *o->ring);
 	o->request = malloc(REQUEST_BYTES);
-	return o->ring && o->request && getrandom(&o->trace, sizeof o->trace, 0) == sizeof o->trace;
+	o->trust = o->tls ? malloc(OTLP_TRUST_MAX) : NULL;
+	if (!o->ring || !o->request || (o->tls && !o->trust) || getrandom(&o->trace, sizeof o->trace, 0) != sizeof o->trace)
+		return false;
+	lock_memory(o);
+	return true;
 }
 
 void
@@ -288,8 +348,10 @@ otlp_close(struct otlp *o)
 {
 	hang_up(o);
 	timer_cancel(o->loop, &o->limit);
+	tls_client_unref(&o->client);
 	free(o->ring);
 	free(o->request);
+	free(o->trust);
 	o->ring = NULL;
 	o->request = NULL;
 }

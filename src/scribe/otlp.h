@@ -1,6 +1,7 @@
 /*
  * Spans for OpenTelemetry: one for each ticket that was booked, in batches, as JSON over HTTP/1.1 (OTLP/HTTP). Numbers, ids and names of the catalogue only.
- * The scribe can't connect: the supervisor makes the socket and hands it over. One thread, one loop; the scribe embeds it.
+ * The scribe can't connect: it asks for a socket, which comes connected. Over it TLS is spoken here, and the collector's certificate checked. One thread, one loop; the
+ * scribe embeds it.
  *
  * What the collector can't take now waits in a ring; what does not fit there is dropped and counted. Nobody waits for it.
  */
@@ -9,6 +10,7 @@
 
 #include "core/loop.h"
 #include "core/text.h"
+#include "scribe/otlp_line.h"
 #include "ticket/catalogue.h"
 #include "ticket/messages.h"
 #include "ticket/port.h"
@@ -19,13 +21,14 @@ enum {
 	OTLP_SPAN_BYTES = 2560, /* of one as JSON, with names of the longest */
 	OTLP_ANSWER_BYTES = 8192, /* head of an answer */
 	OTLP_TIMEOUT_MS = 10000,
+	OTLP_TRUST_MAX = 2 << 20, /* of authorities, as PEM */
 	OTLP_BACKOFF_MS = 1000,
 	OTLP_BACKOFF_MOST_MS = 60000,
 };
 
 enum otlp_state { OTLP_IDLE,
 	OTLP_ASKED, /* for a socket */
-	OTLP_CONNECTING,
+	OTLP_SHAKING, /* hands, by TLS */
 	OTLP_SENDING,
 	OTLP_READING,
 	OTLP_RESTING /* until the back-off is over */ };
@@ -33,10 +36,17 @@ enum otlp_state { OTLP_IDLE,
 struct otlp {
 	struct loop *loop;
 	struct port *supervisor;
-	const char *host, *path; /* host NULL: spans are not wanted */
+	const char *name, *host, *path; /* name: of its host; NULL: spans are not wanted */
+	bool tls;
+	struct tls_client *client; /* NULL: clear text, or nobody is trusted */
+	char *trust; /* of which that is made, as far as it has come */
+	size_t trust_len;
+	char headers[SECRET_BYTES_MAX]; /* lines: keys */
+	size_t headers_len;
 	const struct catalogue **catalogue; /* may change between two spans */
 	enum otlp_state state;
 	struct watch watch; /* fd -1: none */
+	struct otlp_line line;
 	struct timer limit;
 	uint64_t backoff_ms;
 	uint64_t trace; /* first half of trace ids */
@@ -51,12 +61,20 @@ struct otlp {
 	uint64_t ledger_lost;
 };
 
-/* host NULL: it takes spans and does nothing. False: no memory. */
-must_check bool otlp_open(struct otlp *o, struct loop *l, struct port *supervisor, const char *host, const char *path, const struct catalogue **catalogue);
+struct otlp_collector {
+	const char *name; /* "": it takes spans and does nothing */
+	bool tls;
+	const char *host, *path; /* as requests say */
+};
+
+/* Before the lock-down. False: no memory. */
+must_check bool otlp_open(struct otlp *o, struct loop *l, struct port *supervisor, const struct otlp_collector *to, const struct catalogue **catalogue);
+/* Headers, and pieces of whom to trust. */
+void otlp_secret(struct otlp *o, const struct message_secret *m);
 void otlp_close(struct otlp *o);
 
 void otlp_add(struct otlp *o, const struct message_span *m);
-/* A socket that is being connected; the callee's. */
+/* A socket that is connected, the callee's; -1: there is none. */
 void otlp_socket(struct otlp *o, int fd);
 /* Every second. */
 void otlp_tick(struct otlp *o);

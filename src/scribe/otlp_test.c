@@ -51,7 +51,7 @@ what_has_no_room_is_dropped_and_counted(void **state)
 	struct port nobody = {.watch.fd = -1};
 	struct otlp o;
 	struct message_span m = MESSAGE_INIT(SPAN, message_span);
-	assert_true(otlp_open(&o, &l, &nobody, "127.0.0.1:4318", "", &of));
+	assert_true(otlp_open(&o, &l, &nobody, &(struct otlp_collector){"127.0.0.1", false, "127.0.0.1:4318", ""}, &of));
 	for (int i = 0; i < OTLP_RING + 7; i++)
 		otlp_add(&o, &m);
 	assert_int_equal(o.count, OTLP_RING);
@@ -70,7 +70,7 @@ without_a_collector_nothing_is_kept(void **state)
 {
 	struct otlp o;
 	struct message_span m = MESSAGE_INIT(SPAN, message_span);
-	assert_true(otlp_open(&o, &l, NULL, "", "", NULL));
+	assert_true(otlp_open(&o, &l, NULL, &(struct otlp_collector){0}, NULL));
 	otlp_add(&o, &m);
 	otlp_tick(&o);
 	assert_int_equal(o.count, 0);

@@ -208,8 +208,10 @@ supervisor_message(struct port *p, const void *message, int pass_fd)
 		assert(pass_fd >= 0 && s->catalogue_fd >= 0);
 		adopt(s, message, pass_fd);
 		break;
+	case MESSAGE_SECRET:
+		otlp_secret(&s->otlp, message);
+		break;
 	case MESSAGE_COLLECTOR:
-		assert(pass_fd >= 0);
 		otlp_socket(&s->otlp, pass_fd);
 		break;
 	case MESSAGE_STOP:
@@ -269,7 +271,8 @@ scribe_open(struct scribe *s, const struct scribe_process *p)
 			return false;
 	}
 	s->metrics.otlp = &s->otlp;
-	if (!otlp_open(&s->otlp, &s->loop, boss, p->otlp_host, p->otlp_path, &s->metrics.catalogue))
+	const struct otlp_collector collector = {p->otlp_name, p->otlp_tls, p->otlp_host, p->otlp_path};
+	if (!otlp_open(&s->otlp, &s->loop, boss, &collector, &s->metrics.catalogue))
 		return false;
 	return metrics_server_open(&s->server, &s->loop, &s->metrics, p->metrics_fd);
 }

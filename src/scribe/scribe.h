@@ -35,7 +35,9 @@ struct scribe_process {
 	/* Of a new generation: descriptors and sizes of catalogue and tally. And what was mapped before. */
 	bool (*map_pair)(const int fds[2], const size_t bytes[2], const struct catalogue **ret_catalogue, struct tally **ret_tally);
 	void (*unmap_pair)(const struct catalogue *c, struct tally **t);
-	const char *otlp_host, *otlp_path; /* of an OpenTelemetry collector, as a request names it; "": none */
+	const char *otlp_name; /* of an OpenTelemetry collector's host; "": none */
+	bool otlp_tls;
+	const char *otlp_host, *otlp_path; /* as a request names it */
 	void (*lock_down)(void *arg);
 	void *lock_down_arg;
 };

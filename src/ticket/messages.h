@@ -40,7 +40,7 @@
 	X(RECEIPT, LEDGER, EDGE, message_receipt, false) /* a piece of it, in order; or that there is none */ \
 	X(SPAN, LEDGER, SCRIBE, message_span, false) /* what was booked, when OpenTelemetry is wanted */ \
 	X(COLLECTOR_WANTED, SCRIBE, SUPERVISOR, message_plain, false) \
-	X(COLLECTOR, SUPERVISOR, SCRIBE, message_plain, true) /* a socket that is being connected to it */ \
+	X(COLLECTOR, SUPERVISOR, SCRIBE, message_plain, true) /* a socket that is connected to it; without one: it can't be reached */ \
 	X(BYOK_WANTED, EDGE, LEDGER, message_byok_wanted, false) /* the box of an own key at a provider (byok.h) */ \
 	X(BYOK, LEDGER, EDGE, message_byok, false) /* it, or that there is none */ \
 	X(WORK, EDGE, LEDGER, message_work, false) /* work that outlives its connection: set money aside, or pay it */ \
@@ -54,7 +54,9 @@
 	X(SIGNED, SIGNER, EDGE, message_signed, false) \
 	X(WORK_LIST_WANTED, EDGE, LEDGER, message_work_list_wanted, false) /* what of an account's work, from the youngest on */ \
 	X(WORK_LISTED, LEDGER, EDGE, message_work_listed, false) \
-	X(DRAIN_WANTED, LEDGER, SUPERVISOR, message_plain, false) /* somebody, perhaps at another server, wants this one to end in order */
+	X(DRAIN_WANTED, LEDGER, SUPERVISOR, message_plain, false) /* somebody, perhaps at another server, wants this one to end in order */ \
+	X(DIAL_COLLECTOR, SUPERVISOR, DIALER, message_plain, false) \
+	X(COLLECTOR_DIALLED, DIALER, SUPERVISOR, message_plain, true) /* as COLLECTOR */
 
 enum message_type {
 	MESSAGE_NONE,
@@ -85,6 +87,8 @@ enum secret_kind {
 	SECRET_TRUST, /* by number: who may have signed a provider's; catalogue_provider.trust */
 	SECRET_TICKET_KEY, /* TICKET_KEY_BYTES: seals session tickets from now on; in force at once */
 	SECRET_BYOK, /* BYOK_SEED_BYTES to edges, which open customers' own provider keys by it; BYOK_PUBLIC_BYTES to the ledger, which can't */
+	SECRET_COLLECTOR_HEADERS, /* lines for requests to the collector: scribe */
+	SECRET_COLLECTOR_TRUST, /* who may have signed its certificate, in pieces: scribe */
 };
 
 struct message_plain {

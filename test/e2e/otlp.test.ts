@@ -1,10 +1,13 @@
 // Spans: what a collector of OpenTelemetry gets, and what becomes of them while it is away, slow, or refuses.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { tickets } from "../harness/books.ts";
+import { certificates, trustAuthority } from "../harness/certificates.ts";
+import { removeFolder, temporaryFolder } from "../harness/paths.ts";
 import { parse } from "../harness/exposition.ts";
 import { sim } from "../harness/lethe.ts";
 import { until } from "../harness/until.ts";
@@ -31,25 +34,30 @@ class Collector {
 	#answer: Answer;
 	#server: Server;
 	#asked = 0;
+	readonly heads: IncomingMessage["headers"][] = [];
+	refused = 0;
 
-	constructor(answer: Answer) {
+	constructor(answer: Answer, tls?: { certificate: string; key: string }) {
 		this.#answer = answer;
-		this.#server = createServer((request, response) => {
+		const listener: RequestListener = (request, response) => {
+			this.heads.push(request.headers);
 			let body = "";
 			request.setEncoding("utf8").on("data", (piece) => (body += piece));
 			request.on("end", () => {
-				expect([request.method, request.url, request.headers["content-type"]]).toEqual(["POST", "/v1/traces", "application/json"]);
+				expect([request.method, request.url, request.headers["content-type"]]).toEqual(["POST", expect.stringMatching(/^(\/otel)?\/v1\/traces$/), "application/json"]);
 				this.bodies.push(body);
 				this.#answer(request, response, this.#asked++);
 			});
-		});
+		};
+		this.#server = tls ? createTlsServer({ cert: readFileSync(tls.certificate), key: readFileSync(tls.key) }, listener) : createServer(listener);
+		this.#server.on("tlsClientError", () => this.refused++);
 	}
 	get asked(): number {
 		return this.#asked;
 	}
-	async listen(): Promise<string> {
+	async listen(before = "http://127.0.0.1"): Promise<string> {
 		await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
-		return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+		return `${before}:${(this.#server.address() as AddressInfo).port}`;
 	}
 	// The fields that the protocol has, and no other.
 	take(body: string): void {
@@ -194,6 +202,54 @@ test("after an upgrade spans go on", async () => {
 	await at.lethe.command("upgrade");
 	await ask(at, "afterwards");
 	await until("its span is there", () => collector.spans.length === 1);
+});
+
+describe("over TLS", () => {
+	const secret = "a-key-of-the-operators-0123456789";
+	let folder: string;
+	beforeAll(() => {
+		folder = temporaryFolder();
+		certificates(folder);
+		writeFileSync(join(folder, "headers"), `api-key=${secret},X-Tenant = a%20b\n`, { mode: 0o600 });
+	});
+	afterAll(() => removeFolder(folder));
+
+	test("its certificate and name are checked, and requests have the headers of a file, which are nowhere else", async () => {
+		const authority = trustAuthority();
+		collector = new Collector((...all) => collector.ok(...all), authority);
+		const telemetry = { otlp: `${await collector.listen("https://localhost")}/otel/`, ca_file: authority.ca, headers_file: join(folder, "headers") };
+		expect(telemetry.otlp).toMatch(/^https:/);
+		w = await world({ config: { telemetry, metrics: { listen: "127.0.0.1:0" } } });
+		for (let i = 0; i < 3; i++) await ask(w, "go on");
+		await until("all are there", () => collector.spans.length === 3);
+		expect(collector.heads[0]).toMatchObject({ "api-key": secret, "x-tenant": "a b", host: telemetry.otlp.slice("https://".length, -"/otel/".length) });
+		await until("they are counted", async () => (await counter(w!, "lethe_otlp_spans_sent_total")) === 3);
+		expect(await counter(w, "lethe_otlp_requests_failed_total")).toBe(0);
+		for (const entry of readdirSync(w.lethe.dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()))
+			expect(readFileSync(join(entry.parentPath, entry.name)).includes(secret), entry.name).toBe(false);
+		await w.lethe.command("upgrade");
+		await ask(w, "afterwards");
+		await until("its span is there", () => collector.spans.length === 4);
+		expect(collector.heads.at(-1)).toMatchObject({ "api-key": secret });
+	});
+
+	test("one whom nobody that is trusted vouches for gets nothing", async () => {
+		collector = new Collector((...all) => collector.ok(...all), { certificate: join(folder, "server.pem"), key: join(folder, "server-key.pem") });
+		const telemetry = { otlp: await collector.listen("https://localhost"), ca_file: trustAuthority().ca, headers_file: join(folder, "headers") };
+		w = await world({ config: { telemetry, metrics: { listen: "127.0.0.1:0" } } });
+		await ask(w, "go on");
+		await until("it is refused", async () => (await counter(w!, "lethe_otlp_requests_failed_total")) > 1);
+		expect([collector.asked, collector.heads, await counter(w, "lethe_otlp_spans_sent_total")]).toEqual([0, [], 0]);
+	});
+
+	test.each([
+		["api-key", "no `name=value`"],
+		["host=elsewhere", "makes the request what it is"],
+		["a=b%0d%0ac: d", "a character in a value"],
+	])("a file with `%s` in it is refused at the start", async (content, words) => {
+		writeFileSync(join(folder, "bad"), content, { mode: 0o600 });
+		await expect(world({ config: { telemetry: { otlp: "https://localhost:1", headers_file: join(folder, "bad") } } })).rejects.toThrow(words);
+	});
 });
 
 test("one that never answers holds up nobody, and is asked again", async () => {
