@@ -162,6 +162,12 @@ tls_key_free(struct tls_key **k)
 	*k = NULL;
 }
 
+void
+tls_key_put_name(const struct tls_key *k, uint8_t ret[TLS_KEY_NAME_BYTES])
+{
+	memcpy(ret, k->name, TLS_KEY_NAME_BYTES);
+}
+
 bool
 tls_key_is(const struct tls_key *k, const uint8_t name[TLS_KEY_NAME_BYTES])
 {

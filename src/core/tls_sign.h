@@ -48,6 +48,7 @@ must_check struct tls_key *tls_key_read(struct span pem);
 /* Takes a pointer to NULL. */
 void tls_key_free(struct tls_key **k);
 bool tls_key_is(const struct tls_key *k, const uint8_t name[TLS_KEY_NAME_BYTES]);
+void tls_key_put_name(const struct tls_key *k, uint8_t ret[TLS_KEY_NAME_BYTES]);
 /* The signature's length; 0: the question is not that of a TLS server, or not for this kind of key. */
 must_check size_t tls_key_sign(const struct tls_key *k, const struct tls_sign *what, uint8_t ret[TLS_SIGNATURE_MAX]);
 /* A statement of a server: of TLS 1.3 (RFC 8446 4.4.3), or of an ephemeral key of TLS 1.2 (RFC 8422 5.4). Pure. */

@@ -95,6 +95,15 @@ send_segment(struct child *c, size_t bytes)
 	return false;
 }
 
+static bool
+send_provider_keys(struct child *c, const struct supervisor_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->key_count; i++)
+		if (!send_secret(c, SECRET_PROVIDER_KEY, &plan->keys[i]))
+			return false;
+	return true;
+}
+
 /* Memory first: the secrets go into it. */
 static bool
 send_all(struct child *c)
@@ -111,9 +120,8 @@ send_all(struct child *c)
 		return false;
 	if (c->role->end == END_OF_SCRIBE && !collector_hand_over(c, &plan->collector))
 		return false;
-	for (uint32_t i = 0; is_edge && i < plan->key_count; i++)
-		if (!send_secret(c, SECRET_PROVIDER_KEY, &plan->keys[i]))
-			return false;
+	if (is_edge && !send_provider_keys(c, plan))
+		return false;
 	child_tell(c, MESSAGE_GO);
 	return true;
 }

@@ -2,7 +2,7 @@
 #include "signer/signer.h"
 
 #include "core/ipc.h"
-#include "core/tls_sign_priv.h"
+#include "core/tls_sign.h"
 #include "ticket/messages.h"
 
 #include <openssl/ec.h>
@@ -36,7 +36,10 @@ make(const char *curve, int to)
 	BIO *b = BIO_new(BIO_s_mem());
 	PEM_write_bio_PrivateKey(b, key, NULL, NULL, 0, NULL, NULL);
 	int n = BIO_read(b, made.pem, sizeof made.pem);
-	made.len = n > 0 && tls_key_name(key, made.name) ? (size_t)n : 0;
+	struct tls_key *read = n > 0 ? tls_key_read((struct span){made.pem, (size_t)n}) : NULL;
+	if (read)
+		tls_key_put_name(read, made.name);
+	made.len = read ? (size_t)n : 0;
 	_exit(write(to, &made, sizeof made) == (ssize_t)sizeof made ? 0 : 1);
 }
 
