@@ -30,6 +30,7 @@
 #include "dialect/chat_priv.h"
 #include "dialect/echo.h"
 #include "dialect/meter_priv.h"
+#include "dialect/sample.h"
 
 #include <string.h>
 
@@ -332,6 +333,18 @@ count_words(struct meter *m, unsigned node, uint64_t bytes)
 		m->content_bytes += bytes;
 }
 
+/* Words of an event like the one before: of these a sample is taken, since nearly all are, and since they lie together. */
+static void __attribute__((noinline))
+take_sample(const struct meter *m, const struct meter_state *st, const struct span *insides)
+{
+	uint64_t said = m->content_bytes + m->reasoning_bytes;
+	for (size_t i = 0; i < st->echo.hole_count; i++)
+		if (st->meaning.kinds[i] != FILLER && sample_wants(m->sample, said)) {
+			sample_words(m->sample, insides[i], said);
+			said += insides[i].len;
+		}
+}
+
 static void
 on_words(struct meter *m, struct meter_state *st, enum json_token t, const struct json_event *ev)
 {
@@ -594,6 +607,8 @@ take_echo(struct meter *m, struct meter_state *st, struct output *o)
 	if (len == 0 || len > METER_HOLD_MAX)
 		return false;
 	uint64_t end = st->event_at + len;
+	if (m->sample && sample_wants(m->sample, m->content_bytes + m->reasoning_bytes))
+		take_sample(m, st, insides);
 	for (size_t i = 0; i < st->echo.hole_count; i++)
 		count_words(m, st->meaning.kinds[i], insides[i].len);
 	m->events += st->meaning.has_choice;

@@ -44,6 +44,8 @@ struct meter_stored {
 	bool failed;
 };
 
+struct sample;
+
 struct meter {
 	struct usage usage; /* last word on what the asked model consumed, normalised; USAGE_REPORTED says whether there was one */
 	const struct meter_leg *legs; /* within state */
@@ -61,6 +63,7 @@ struct meter {
 	uint64_t events; /* events that carried output */
 	uint32_t images; /* that came */
 	uint32_t echoes; /* events that were like the one before them (echo.h) */
+	struct sample *sample; /* chat: set by the caller behind meter_init(), it gets some of the words; else NULL */
 	const struct meter_stored *stored; /* responses: what the answer says of what is kept at the provider; within state */
 	_Alignas(16) unsigned char state[METER_STATE_MAX];
 };

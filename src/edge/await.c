@@ -7,6 +7,7 @@
 #include "edge/object_upload.h"
 #include "edge/passage.h"
 #include "edge/stored.h"
+#include "edge/tokens.h"
 #include "edge/upload.h"
 
 /* ---- what comes down ---- */
@@ -115,6 +116,7 @@ begin_relay(struct exchange *x, const struct http1_head *h, char *rest, size_t l
 		meter_init_plain(x->meter, (enum endpoint)x->endpoint);
 	else
 		meter_init(x->meter, passage_endpoint(x), x->streamed, x->hide);
+	tokens_sample(x);
 	if (x->passage) {
 		passage_begin(x, rest, len, eof);
 		return;

@@ -7,6 +7,7 @@
 #include "edge/object.h"
 #include "edge/passage.h"
 #include "edge/stored.h"
+#include "edge/tokens.h"
 #include "edge/upload.h"
 #include "edge/work.h"
 
@@ -248,6 +249,7 @@ exchange_free(struct exchange *x)
 	if (x->duplex)
 		vault_free(e->vault, x->duplex, sizeof *x->duplex);
 	x->duplex = NULL;
+	tokens_free_sample(x);
 	stored_free(x);
 	object_free(x);
 	passage_free(x);

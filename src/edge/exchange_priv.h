@@ -27,6 +27,7 @@ struct client;
 struct duplex;
 struct object;
 struct passage;
+struct sample;
 struct upload;
 struct upstream;
 struct visitor;
@@ -183,6 +184,8 @@ struct exchange {
 	uint64_t wait_rounds; /* booking round to wait for */
 	uint64_t input_estimate;
 	uint64_t input_most; /* its input by a count of ours, where by its bytes the balance was short; 0: not so */
+	struct sample *sample; /* of a stream that may never say what it used */
+	uint32_t said_tokens, said_bytes; /* … counted, when it has ended so: what so many bytes of words have; 0: not so */
 	uint64_t settled_seq; /* durability: strict: the ticket that was handed in */
 	struct ticket *settled;
 	struct limited limited;

@@ -9,6 +9,7 @@
 #include "edge/limit.h"
 #include "edge/object.h"
 #include "edge/stored.h"
+#include "edge/tokens.h"
 #include "ticket/billing.h"
 #include "ticket/price.h"
 
@@ -19,6 +20,13 @@ static uint64_t
 tokens_of_bytes(uint64_t bytes)
 {
 	return (bytes + ESTIMATE_BYTES_PER_TOKEN - 1) / ESTIMATE_BYTES_PER_TOKEN;
+}
+
+/* By what was counted of a sample, when it has come to that. */
+static uint64_t
+tokens_of_words(const struct exchange *x, uint64_t bytes)
+{
+	return x->said_bytes ? (bytes * x->said_tokens + x->said_bytes - 1) / x->said_bytes : tokens_of_bytes(bytes);
 }
 
 static uint32_t
@@ -220,10 +228,11 @@ settle_attempt(struct exchange *x, const struct ticket_facts *facts, enum end_re
  * end, and so do some of Gemini's models. What was said since is counted. Output in a report before the first word is part of what follows it.
  */
 static void
-add_unreported(const struct meter *m, struct usage *u)
+add_unreported(const struct exchange *x, struct usage *u)
 {
-	uint64_t said = tokens_of_bytes(m->content_bytes - m->content_reported);
-	uint64_t thought = tokens_of_bytes(m->reasoning_bytes - m->reasoning_reported);
+	const struct meter *m = x->meter;
+	uint64_t said = tokens_of_words(x, m->content_bytes - m->content_reported);
+	uint64_t thought = tokens_of_words(x, m->reasoning_bytes - m->reasoning_reported);
 	uint64_t ahead = m->content_reported + m->reasoning_reported == 0 ? u->tokens[TOKEN_output] : 0;
 	if (m->finished || said + thought <= ahead)
 		return;
@@ -300,7 +309,7 @@ usage_now(const struct exchange *x, struct usage *ret)
 		if (x->duplex)
 			session_usage(x, ret);
 		else
-			add_unreported(x->meter, ret);
+			add_unreported(x, ret);
 		for (unsigned i = 0; i < x->meter->leg_count; i++)
 			if (leg_target(x, &x->meter->legs[i]) == x->route.target) {
 				struct usage u = leg_usage(x, x->route.target, &x->meter->legs[i]);
@@ -311,8 +320,8 @@ usage_now(const struct exchange *x, struct usage *ret)
 	*ret = (struct usage){.flags = USAGE_ESTIMATED};
 	ret->tokens[TOKEN_input] = x->input_estimate;
 	if (x->meter) {
-		ret->tokens[TOKEN_output] = tokens_of_bytes(x->meter->content_bytes);
-		ret->tokens[TOKEN_reasoning] = tokens_of_bytes(x->meter->reasoning_bytes);
+		ret->tokens[TOKEN_output] = tokens_of_words(x, x->meter->content_bytes);
+		ret->tokens[TOKEN_reasoning] = tokens_of_words(x, x->meter->reasoning_bytes);
 	}
 }
 
@@ -416,6 +425,8 @@ charged(struct exchange *x, enum end_reason reason, struct usage *ret)
 		return false;
 	if (x->req && x->model)
 		request_estimate(x);
+	if (x->sample && !(x->meter->usage.flags & USAGE_REPORTED && x->meter->finished))
+		tokens_count_sample(x);
 	usage_now(x, ret);
 	bool failed = x->meter && x->meter->answer == ANSWER_ERROR; /* also when the client went because of it */
 	bool theirs = !failed && (reason == END_CLIENT_GONE || reason == END_COMPLETED || reason == END_CLIENT_SLOW);

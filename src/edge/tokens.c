@@ -1,8 +1,11 @@
 #include "edge/tokens.h"
 
 #include "dialect/prompt.h"
+#include "dialect/sample.h"
 #include "edge/passage.h"
 #include "edge/quote.h"
+
+#include <string.h>
 
 static bool
 look(struct exchange *x, struct prompt_count *ret)
@@ -53,4 +56,89 @@ tokens_input_most(struct exchange *x)
 		return 0;
 	uint64_t tokens = l.tokens + l.tokens / PART + LEAST + media(x);
 	return tokens < reserve_input(x->model, r) ? tokens : 0;
+}
+
+/* ---- streams ---- */
+
+static void
+copy_body(const struct block *b, uint64_t at, size_t len, char *to)
+{
+	for (; b && len; b = b->next) {
+		if (at >= b->len) {
+			at -= b->len;
+			continue;
+		}
+		size_t n = b->len - (size_t)at < len ? b->len - (size_t)at : len;
+		memcpy(to, b->bytes + at, n);
+		to += n;
+		len -= n;
+		at = 0;
+	}
+}
+
+/* Four pieces at even distances; of a short body all. */
+static void
+sample_body(struct sample *s, const struct request *r)
+{
+	enum { PIECE = SAMPLE_BODY / SAMPLE_WINDOWS };
+	const struct request_facts *f = &r->scan.result;
+	if (f->inline_media_bytes || f->object_count || r->form)
+		return;
+	s->body_text = r->body_bytes;
+	for (unsigned i = 0; i < SAMPLE_WINDOWS; i++) {
+		bool whole = r->body_bytes <= SAMPLE_BODY;
+		uint64_t at = whole ? i * PIECE : r->body_bytes * (2 * i + 1) / (2 * SAMPLE_WINDOWS) - PIECE / 2;
+		uint64_t left = at < r->body_bytes ? r->body_bytes - at : 0;
+		s->body_len[i] = (uint8_t)(left < PIECE ? left : PIECE);
+		copy_body(r->body, at, s->body_len[i], s->body[i]);
+	}
+}
+
+void
+tokens_sample(struct exchange *x)
+{
+	enum endpoint language = passage_endpoint(x);
+	if (!x->streamed || x->sample || x->model->tokenizer == TOKENIZER_none || (language != ENDPOINT_CHAT_COMPLETIONS && language != ENDPOINT_COMPLETIONS))
+		return;
+	struct sample *s = vault_alloc(x->edge->vault, sizeof *s);
+	if (!s)
+		return;
+	*s = (struct sample){.body_media = media(x)};
+	sample_body(s, x->req);
+	x->sample = x->meter->sample = s;
+}
+
+/* 0: nothing is known of it. */
+static uint64_t
+sampled_input(struct exchange *x, struct prompt *p)
+{
+	const struct sample *s = x->sample;
+	enum tokenizer by = (enum tokenizer)x->model->tokenizer;
+	struct prompt_count c;
+	struct span whole = {s->body[0], (size_t)s->body_text};
+	if (s->body_text && s->body_text <= SAMPLE_BODY && prompt_tokens(p, by, &whole, 1, &c) && c.whole)
+		return c.tokens + s->body_media;
+	uint64_t bytes, tokens = sample_tokens(s, true, &p->bpe, by, &bytes);
+	return bytes ? (tokens * s->body_text + bytes - 1) / bytes + s->body_media : 0;
+}
+
+void
+tokens_count_sample(struct exchange *x)
+{
+	struct vault *v = x->edge->vault;
+	struct prompt *p = x->sample ? vault_alloc(v, sizeof *p) : NULL;
+	if (!p)
+		return;
+	uint64_t bytes, tokens = sample_tokens(x->sample, false, &p->bpe, (enum tokenizer)x->model->tokenizer, &bytes), input = sampled_input(x, p);
+	x->said_tokens = (uint32_t)tokens;
+	x->said_bytes = (uint32_t)bytes;
+	x->input_estimate = input ? input : x->input_estimate;
+	vault_free(v, p, sizeof *p);
+}
+
+void
+tokens_free_sample(struct exchange *x)
+{
+	vault_free(x->edge->vault, x->sample, sizeof *x->sample);
+	x->sample = NULL;
 }

@@ -225,6 +225,28 @@ describe("tokens are counted for any model", () => {
 		await s.booked([turns.costs.chat]);
 	});
 
+	test("a stream that says nothing of its usage is charged by a sample of its words", async () => {
+		const said = [...story.matchAll(/.{1,5}/gsu)].map(([content]) => ({ id: "c", object: "chat.completion.chunk", created: 1, model: "m", choices: [{ index: 0, delta: { content }, finish_reason: null }] }));
+		s.provider.answers(events(said)); // it ends without a word about it
+		const stream = await s.openai().chat.completions.create({ model: "counted", stream: true, messages: [{ role: "user", content: words }] });
+		for await (const _ of stream);
+		const [row] = await s.bookings(1);
+		expect(row).toMatchObject({ estimated: true });
+		expect(Math.abs(Number(row!["output"]) - counts.o200k)).toBeLessThan(counts.o200k / 10); // by its bytes it would be a third less
+		expect(Math.abs(Number(row!["input"]) - counts.words)).toBeLessThan(counts.words / 20); // by its bytes a quarter less
+		s.charged += Number(row!["dollars"]) * 1e9;
+	});
+
+	test("a short one by all of its words", async () => {
+		const said = ["", "Hello", ",", " world", "!"].map((content) => ({ id: "c", object: "chat.completion.chunk", created: 1, model: "m", choices: [{ index: 0, delta: { content }, finish_reason: null }] }));
+		s.provider.answers(events(said)); // it ends without a word about it
+		const stream = await s.openai().chat.completions.create({ model: "counted", stream: true, messages: [{ role: "user", content: "Be brief." }] });
+		for await (const _ of stream);
+		const rows = await s.bookings(1);
+		expect(rows).toEqual([{ estimated: true, input: counts.brief + turn + 3, output: 4, dollars: expect.any(Number) }]);
+		s.charged += Number(rows[0]!["dollars"]) * 1e9;
+	});
+
 	test("by the provider's own count where it has one", async () => {
 		s.provider.answers(json({ input_tokens: 7 }));
 		const { data, response } = await s.anthropic().messages.countTokens({ model: "claude", messages: [{ role: "user", content: words }] }).withResponse();
