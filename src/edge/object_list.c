@@ -116,7 +116,8 @@ answer(struct exchange *x)
 	}
 	struct text t = text_on(memory, cap);
 	text_str(&t, x->dialect == DIALECT_OPENAI ? "{\"object\":\"list\",\"data\":[" : "{\"data\":[");
-	text_add(&t, l->data, l->len);
+	if (l->len) /* else there is no memory for it */
+		text_add(&t, l->data, l->len);
 	put_member(&t, "],\"first_id\":", l->first, l->first_len);
 	put_member(&t, ",\"last_id\":", l->last, l->last_len);
 	text_str(&t, l->found.more || l->at < l->found.count ? ",\"has_more\":true}" : ",\"has_more\":false}");
