@@ -59,7 +59,7 @@ static bool
 is_far(const PQconninfoOption *o)
 {
 	const char *host = option(o, "hostaddr")[0] != '\0' ? option(o, "hostaddr") : option(o, "host");
-	return host[0] != '\0' && host[0] != '/' && host[0] != '@' && strcmp(host, "localhost") != 0 && strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0;
+	return host[0] != '\0' && host[0] != '/' && host[0] != '@' && strcmp(host, "localhost") != 0 && (strncmp(host, "127.", 4) != 0 || host[strspn(host, "0123456789.")] != '\0') && strcmp(host, "::1") != 0;
 }
 
 static PGconn *

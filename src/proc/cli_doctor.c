@@ -73,11 +73,10 @@ add_server(const struct cli *cli, struct examination *e)
 
 /* Where the books are, when that is a database: with the server's own eyes, so as its user. */
 static void
-add_store(const struct cli *cli, struct examination *e)
+add_store(const char *address, const char *why, struct examination *e)
 {
-	char address[STORE_ADDRESS_MAX] = "", why[STORE_ADDRESS_WHY_MAX];
 	struct finding found[POSTGRES_FINDING_COUNT];
-	if (!store_address_read(cli->data_dir, address, why)) {
+	if (why[0] != '\0') {
 		struct fact *f = &e->fact[e->count++];
 		*f = (struct fact){.state = FACT_WARN, .name = "store"};
 		snprintf(f->value, sizeof f->value, "%.150s", why);
@@ -85,7 +84,6 @@ add_store(const struct cli *cli, struct examination *e)
 		return;
 	}
 	size_t count = address[0] != '\0' ? postgres_examine(address, found) : 0;
-	sodium_memzero(address, sizeof address); /* it may have a password */
 	for (size_t i = 0; i < count; i++) {
 		struct fact *f = &e->fact[e->count++];
 		*f = (struct fact){.state = found[i].state == FINDING_BAD ? FACT_BAD : found[i].state == FINDING_WARN ? FACT_WARN
@@ -131,8 +129,11 @@ read_configuration(const char *file, struct problems *p, struct examination *e)
 static bool
 examine(const struct cli *cli, const char *file, bool network, struct examination *e)
 {
+	char address[STORE_ADDRESS_MAX] = "", why[STORE_ADDRESS_WHY_MAX] = "";
+	(void)!store_address_read(cli->data_dir, address, why); /* said among the facts */
 	const struct doctor d = {.root = "",
 		.data_dir = cli->data_dir,
+		.store = address,
 		.tls = e->tls,
 		.configured = e->config != NULL,
 		.tls_why = e->tls_failed ? e->why : NULL};
@@ -142,7 +143,8 @@ examine(const struct cli *cli, const char *file, bool network, struct examinatio
 	doctor_facts(&d, e->fact);
 	e->count = MACHINE_FACT_COUNT;
 	add_server(cli, e);
-	add_store(cli, e);
+	add_store(address, why, e);
+	sodium_memzero(address, sizeof address); /* it may have a password */
 	for (uint32_t p = 0; network && p < e->config->provider_count; p++)
 		add_provider(e, p, file);
 	return true;

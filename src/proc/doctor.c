@@ -288,6 +288,7 @@ static const struct {
 	LOOK(DISK, "disk space", doctor_look_at_disk),
 	LOOK(DATA_MODE, "data directory", doctor_look_at_mode),
 	LOOK(DATA_STORE, "data on disk", doctor_look_at_store),
+	LOOK(BOOKS, "books", doctor_look_at_books),
 	LOOK(CLOCK, "clock", look_at_clock),
 	LOOK(CERTIFICATES, "certificates", doctor_look_at_certificates),
 	LOOK(PROVIDERS, "providers", doctor_look_at_providers),

@@ -21,6 +21,7 @@ struct fact {
 struct doctor {
 	const char *root; /* what the kernel tells is below it; "" but in tests */
 	const char *data_dir; /* may not exist yet */
+	const char *store; /* PostgreSQL's address, which may have a password; NULL or "": the books are in ledger.db */
 	const struct tls_files *tls; /* certificates and keys of ours; NULL: no configuration to look at, or no TLS in it */
 	bool configured; /* a configuration was looked at */
 	/* What edges know of providers; NULL: no server of ours runs here. */

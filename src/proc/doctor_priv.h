@@ -18,6 +18,9 @@ void doctor_look_at_disk(const struct doctor *d, struct fact *f);
 void doctor_look_at_mode(const struct doctor *d, struct fact *f);
 void doctor_look_at_store(const struct doctor *d, struct fact *f);
 
+/* doctor_books.c */
+void doctor_look_at_books(const struct doctor *d, struct fact *f);
+
 /* doctor_tls.c */
 void doctor_look_at_providers(const struct doctor *d, struct fact *f);
 void doctor_look_at_certificates(const struct doctor *d, struct fact *f);

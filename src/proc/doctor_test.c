@@ -104,6 +104,42 @@ the_data_directory_is_closed_to_others_and_keeps_what_it_is_given(void **state)
 	data_dir[strlen(data_dir) - strlen("/nothing")] = '\0';
 }
 
+static void
+where_the_books_are_is_told_by_a_number(void **state)
+{
+	static const struct {
+		const char *address;
+		uint64_t number;
+	} rows[] = {
+		{NULL, 0},
+		{"", 0},
+		{"postgres://lethe@/lethe?host=/var/run/postgresql", 1},
+		{"postgres://lethe@%2Fvar%2Frun/lethe", 1},
+		{"postgresql:///lethe", 1},
+		{"postgres://lethe:a@b@127.0.0.1:5432/lethe?sslmode=disable", 1},
+		{"postgres://lethe@[::1]:5432/lethe", 1},
+		{"postgres://lethe@localhost/lethe?connect_timeout=3", 1},
+		{"postgres://lethe@db.example/lethe", 2},
+		{"postgres://lethe@db.example:5433/lethe?sslmode=verify-full", 2},
+		{"postgres://lethe@/lethe?host=db.example", 2},
+		{"postgres://lethe@localhost/lethe?hostaddr=10.0.0.1&sslmode=require", 3},
+		{"postgres://lethe@db.example/lethe?sslrootcert=x&sslmode=disable", 3},
+		{"postgres://lethe@localhost,db.example/lethe?sslmode=require", 3},
+		{"postgres://lethe@127.example/lethe?sslmode=prefer", 3},
+		{"postgres://secret-word", 2},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		doctor_facts(&(struct doctor){.root = root, .data_dir = data_dir, .store = rows[i].address}, facts);
+		const struct fact *f = &facts[MACHINE_BOOKS];
+		if (f->number != rows[i].number)
+			fail_msg("%s: %llu", rows[i].address, (unsigned long long)f->number);
+		assert_int_equal(f->state, f->number == 3 ? FACT_WARN : FACT_OK);
+		assert_int_equal(f->state != FACT_OK, f->remedy[0] != '\0');
+		assert_null(strstr(f->value, "example"));
+		assert_null(strstr(f->value, "secret-word"));
+	}
+}
+
 /* ---- certificates ---- */
 
 static void
@@ -203,6 +239,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(swap_on_a_bare_disk_is_told_of_and_encrypted_swap_is_not),
 		cmocka_unit_test(who_gets_core_dumps_and_may_attach_is_told),
+		cmocka_unit_test(where_the_books_are_is_told_by_a_number),
 		cmocka_unit_test(the_data_directory_is_closed_to_others_and_keeps_what_it_is_given),
 		cmocka_unit_test(a_certificate_that_ends_soon_or_whose_key_is_open_is_told_of),
 		cmocka_unit_test(what_changes_is_looked_at_again_and_the_rest_stays),

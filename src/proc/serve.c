@@ -2,6 +2,7 @@
 
 #include "proc/collector.h"
 #include "ledger/ledger.h"
+#include "ledger/store_address.h"
 #include "proc/activation.h"
 #include "proc/catalogue_compile.h"
 #include "proc/config_print.h"
@@ -232,7 +233,10 @@ min32(uint32_t a, uint32_t b)
 static void
 look(const struct supervisor_plan *plan, const struct tls_files *tls, const struct circuits *circuits, bool again, struct machine *ret)
 {
-	doctor_look(&(struct doctor){.root = "", .data_dir = plan->data_dir, .tls = tls, .configured = true, .catalogue = plan->catalogue, .circuits = circuits}, again, ret);
+	char store[STORE_ADDRESS_MAX] = "", why[STORE_ADDRESS_WHY_MAX];
+	(void)!store_address_read(plan->data_dir, store, why); /* the ledger says so itself, and ends */
+	doctor_look(&(struct doctor){.root = "", .data_dir = plan->data_dir, .store = store, .tls = tls, .configured = true, .catalogue = plan->catalogue, .circuits = circuits}, again, ret);
+	explicit_bzero(store, sizeof store);
 }
 
 static bool

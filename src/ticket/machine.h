@@ -24,6 +24,7 @@
 	X(DISK, "disk_space", AGAIN, "bytes free for the data directory") \
 	X(DATA_MODE, "data_directory", AGAIN, "its permission bits") \
 	X(DATA_STORE, "data_store", ONCE, "microseconds that the data directory's disk takes to keep a page for good; 0: it does not keep it") \
+	X(BOOKS, "books", ONCE, "where the books are: 0 in ledger.db, 1 in PostgreSQL on this machine, 2 over a network with its server verified, 3 over a network without") \
 	X(CLOCK, "clock", AGAIN, "1: synchronised") \
 	X(CERTIFICATES, "certificates", AGAIN, "seconds until the first of our certificates expires; 0: expired, or there is none") \
 	X(PROVIDERS, "providers", AGAIN, "targets and keys of providers that fail or refuse now; 0: none")
