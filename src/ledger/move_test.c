@@ -63,14 +63,29 @@ take_back(bool discard, const char *refused)
 /* ---- a world with something in each table ---- */
 
 static void
-begin_work(uint64_t account)
+order_work(enum work_order order, uint64_t id, uint64_t account, uint64_t nano)
 {
 	struct message_work m = MESSAGE_INIT(WORK, message_work);
-	m.order = WORK_BEGIN;
-	m.work = 7;
+	m.order = order;
+	m.work = id;
 	m.account = account;
-	m.nano = 10000000;
+	m.nano = nano;
 	assert_int_equal(ledger_work(w.ledger, &m), WORK_DONE);
+}
+
+/* One that goes on, and one that was paid. */
+static void
+work_some(uint64_t account)
+{
+	struct message_work_named m = MESSAGE_INIT(WORK_NAMED, message_work_named);
+	order_work(WORK_BEGIN, 7, account, 10000000);
+	order_work(WORK_BEGIN, 8, account, 10000000);
+	m.work = 8;
+	m.account = account;
+	m.object_bytes = 7;
+	memcpy(m.object, "batch_x", 7);
+	assert_int_equal(ledger_work_named(w.ledger, &m), WORK_DONE);
+	order_work(WORK_END, 8, account, 3000000);
 }
 
 /* By statements, where an order would want a server's parts that this world has not. */
@@ -82,10 +97,11 @@ fill_by_hand(uint64_t account)
 		"INSERT INTO byok (id, account, provider, fallback, last4, master, box, created_us, removed_us) VALUES (1, %lld, 1, 0, 'abcd', x'0001020304050607', x'00ff00', 1, 0), "
 		"(2, %lld, 2, 1, '', x'ffffffffffffffff', NULL, 1, 9);"
 		"INSERT INTO policy (subject, zero_retention, region) VALUES (%lld, 1, '');"
+		"INSERT INTO quota (account, kind, nano, due_us) VALUES (%lld, 8, 5, 4102444800000000);"
 		"INSERT INTO lane (subject, name) VALUES (%lld, 'direct');"
 		"INSERT INTO allowed (subject, what, pattern) VALUES (%lld, 1, 'small'), (%lld, 1, 'S*'), (%lld, 1, 'ö');"
 		"INSERT INTO budget (id, limit_nano, used_nano) VALUES (9223372036854775807, 4000000000000000000, 0)",
-		(long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account);
+		(long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account);
 	if (!store_exec(&w.ledger->store, sql))
 		fail_msg("%s", store_error(&w.ledger->store));
 }
@@ -117,7 +133,7 @@ begin_world(unsigned tickets)
 	json_decref(world_must(&w, "{s:s, s:s, s:s}", "op", "key.create", "account", "alice", "name", ""));
 	exchange_all(zoe, tickets);
 	json_decref(world_must(&w, "{s:s}", "op", "reconcile.run"));
-	begin_work(zoe);
+	work_some(zoe);
 	fill_by_hand(zoe);
 	world_close(&w);
 }
