@@ -72,6 +72,12 @@ describe("lethe prove", () => {
 		expect(mapped.sort()).toEqual(listed.map((line) => line.split("\t")[0]).sort());
 	});
 
+	test.skipIf(!isRoot)("a debugger, and who reads memory as root does, were tried on sealed edges as well", () => {
+		const tried = new Set(rows(report, "facts").filter((row) => row["instance"] === "as it is").map((row) => row["fact"]));
+		expect(tried).toContain("an edge that is traced wipes and ends, and the log says so");
+		if (letheGives() === "sealed") expect(tried).toContain("a debugger's dump of an edge has no content");
+	});
+
 	test("signs its page", () => {
 		const key = createPublicKey(readFileSync(join(folder, "prove.pub")));
 		const signature = readFileSync(`${page}.sig`);
