@@ -337,7 +337,7 @@ limits_set(struct ledger *l, const json_t *request, uint64_t subject, uint64_t a
 		!store_end(&l->store, write_all(l, subject, subject != account, &w, changes)))
 		return control_store_failed(l);
 	if (!limits_publish(l, subject, account))
-		return control_error("too_many_limits", "the server has no room for limits of another key (%d have some); they hold from its next start", LIMIT_ROWS);
+		return limit_make(l->o.board, subject) != 0 ? control_store_failed(l) : control_error("too_many_limits", "the server has no room for limits of another key (%d have some); they hold from its next start", LIMIT_ROWS);
 	return NULL;
 }
 

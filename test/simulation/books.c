@@ -165,6 +165,12 @@ books_balance(int account)
 }
 
 int64_t
+books_owed(int account)
+{
+	return books.owed[account];
+}
+
+int64_t
 books_surely_free(int account)
 {
 	int64_t free = books.balance[account];

@@ -79,6 +79,8 @@ is_on_its_way(uint32_t order)
 static bool
 find_about(struct sim_order *o, enum order_form form)
 {
+	if (o->about != 0 && (form != FORM_VOUCHER || orders[o->about].code[0] != '\0'))
+		return true;
 	for (uint32_t tries = 0; tries < 8 && order_count > 0; tries++) {
 		uint32_t at = below(order_count);
 		if (orders[at].form == form && orders[at].booking != 0 && (form != FORM_VOUCHER || orders[at].code[0] != '\0')) {
@@ -137,15 +139,43 @@ fill(struct sim_order *o)
 	return false;
 }
 
+/* What comes of something that is there: an account that owes is paid in, a payment is disputed, a hold settled. */
+static void
+follow_up(struct sim_order *o)
+{
+	static const enum order_form next[][2] = {[FORM_TOP_UP] = {FORM_DISPUTE, FORM_REFUND},
+		[FORM_VOUCHER] = {FORM_REDEEM, FORM_VOUCHER_REVOKE},
+		[FORM_HOLD] = {FORM_HOLD_SETTLE, FORM_HOLD_RELEASE},
+		[FORM_DISPUTE] = {FORM_DISPUTE_LOST, FORM_DISPUTE_WON}};
+	uint32_t at = below(order_count);
+	enum order_form form = orders[at].form;
+	o->a = (int)below(SIM_MALLORY);
+	if (books_owed(o->a) > 0) {
+		o->form = FORM_TOP_UP;
+	} else if (form < ARRAY_LEN(next) && next[form][0] != FORM_ADJUST && orders[at].booking != 0) {
+		o->form = next[form][one_in(3)];
+		o->about = at;
+		if (o->form == FORM_DISPUTE && one_in(2))
+			o->nano = orders[at].nano;
+	} else if (one_in(3)) { /* nearly all that there is */
+		o->form = one_in(2) ? FORM_DEBIT : FORM_TRANSFER;
+		o->nano = 1 + books_balance(o->a) - (books_balance(o->a) > 0 ? below(1000) : 0);
+		o->nano = o->nano < 1 ? 1 : o->nano;
+	}
+}
+
 static void
 give_new(void)
 {
 	struct sim_order *o = &orders[order_count];
 	int accounts = SIM_MALLORY;
 	*o = (struct sim_order){.form = (enum order_form)below(FORM_LIMIT + 1), .a = (int)below(accounts), .b = (int)below(accounts)};
-	if (order_count < SIM_ACCOUNTS) /* to begin with, everybody has something */
-		*o = (struct sim_order){.form = FORM_ADJUST, .a = (int)order_count};
 	o->nano = 1 + below(one_in(8) ? 50 : NANO_MOST);
+	if (order_count < SIM_ACCOUNTS) { /* to begin with, everybody has something */
+		o->form = FORM_ADJUST;
+		o->a = (int)order_count;
+	} else if (one_in(2))
+		follow_up(o);
 	if (!fill(o))
 		return;
 	trace("order o%u: %s, account %d, %lld, about o%u", order_count, form_names[o->form], o->a, (long long)o->nano, o->about);
@@ -222,9 +252,9 @@ ask(uint32_t at, bool other)
 {
 	char id[16], nano[NANO_TEXT_MAX];
 	const struct sim_order *o = &orders[at];
-	int64_t amount = o->form == FORM_DEBIT ? -o->nano : o->nano;
+	int64_t amount = o->nano + other;
 	snprintf(id, sizeof(id), "o%u", at);
-	nano_text((struct nano){amount + other}, nano);
+	nano_text((struct nano){o->form == FORM_DEBIT ? -amount : amount}, nano);
 	json_t *request = request_of(o, id, nano);
 	assert_non_null(request);
 	json_t *answer = ledger_control(sim.w.ledger, request);

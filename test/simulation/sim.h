@@ -90,7 +90,7 @@ void books_begin(void);
 void books_look(void);
 /* Less than this is not available: the balance without all that is held, or may be. */
 int64_t books_surely_free(int account);
-int64_t books_balance(int account);
+int64_t books_balance(int account), books_owed(int account);
 
 /* Exchanges: index of a new one. */
 struct exchange_facts {
@@ -124,7 +124,8 @@ enum { ORDERS_MAX = 64 };
 #define ORDER_FORMS(X) \
 	X(ADJUST) \
 	X(DEBIT) \
-	X(TOP_UP) X(REFUND) X(GRANT) X(TRANSFER) X(VOUCHER) X(REDEEM) X(VOUCHER_REVOKE) X(HOLD) X(HOLD_SETTLE) X(HOLD_RELEASE) X(DISPUTE) \
+	X(TOP_UP) \
+	X(REFUND) X(GRANT) X(TRANSFER) X(VOUCHER) X(REDEEM) X(VOUCHER_REVOKE) X(HOLD) X(HOLD_SETTLE) X(HOLD_RELEASE) X(DISPUTE) \
 		X(DISPUTE_WON) X(DISPUTE_LOST) X(REVOKE) X(LIMIT)
 enum order_form {
 #define X(NAME) FORM_##NAME,
