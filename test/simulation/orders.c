@@ -149,15 +149,20 @@ follow_up(struct sim_order *o)
 		[FORM_DISPUTE] = {FORM_DISPUTE_LOST, FORM_DISPUTE_WON}};
 	uint32_t at = below(order_count);
 	enum order_form form = orders[at].form;
-	o->a = (int)below(SIM_MALLORY);
-	if (books_owed(o->a) > 0) {
-		o->form = FORM_TOP_UP;
-	} else if (form < ARRAY_LEN(next) && next[form][0] != FORM_ADJUST && orders[at].booking != 0) {
+	o->a = orders[at].a < SIM_MALLORY ? orders[at].a : 0;
+	for (int i = 0; i < SIM_MALLORY; i++)
+		if (books_owed(i) > 0 && one_in(2)) {
+			o->a = i;
+			o->form = FORM_TOP_UP;
+			return;
+		}
+	bool rich = form == FORM_TOP_UP && books_balance(o->a) > orders[at].nano / 2;
+	if (!rich && form < ARRAY_LEN(next) && next[form][0] != FORM_ADJUST && orders[at].booking != 0) {
 		o->form = next[form][one_in(3)];
 		o->about = at;
 		if (o->form == FORM_DISPUTE && one_in(2))
 			o->nano = orders[at].nano;
-	} else if (one_in(3)) { /* nearly all that there is */
+	} else if (rich || one_in(3)) { /* nearly all that there is: a payer who can't give it back */
 		o->form = one_in(2) ? FORM_DEBIT : FORM_TRANSFER;
 		o->nano = 1 + books_balance(o->a) - (books_balance(o->a) > 0 ? below(1000) : 0);
 		o->nano = o->nano < 1 ? 1 : o->nano;
