@@ -488,9 +488,27 @@ UPDATE work SET trouble = ?2 WHERE id = ?1 AND state < 3 AND trouble <> ?2
 SELECT id, state, trouble FROM work WHERE hold = ?1
 
 -- name: work_list
-SELECT id, object FROM work WHERE account = ?1 AND state >= 2 AND (id < ?2 OR ?2 = 0) AND substr(object, 1, ?3) = ?4 ORDER BY id DESC LIMIT ?5
+SELECT id, object FROM work WHERE account = ?1 AND state >= 2 AND (id < ?2 OR ?2 = 0) AND substr(object, 1, ?3) = ?4 AND id NOT IN (SELECT work FROM gone) ORDER BY id DESC LIMIT ?5
 -- postgres:
-SELECT id, object FROM work WHERE account = ?1 AND state >= 2 AND (id < ?2 OR ?2 = 0) AND substr(object, 1, CAST(?3 AS int)) = ?4 ORDER BY id DESC LIMIT ?5
+SELECT id, object FROM work WHERE account = ?1 AND state >= 2 AND (id < ?2 OR ?2 = 0) AND substr(object, 1, CAST(?3 AS int)) = ?4 AND id NOT IN (SELECT work FROM gone) ORDER BY id DESC LIMIT ?5
+
+-- name: work_gone
+INSERT INTO gone (work) SELECT id FROM work WHERE account = ?1 AND object = ?2 AND state >= 2 ON CONFLICT (work) DO NOTHING
+
+-- name: object_insert
+INSERT INTO object (account, name, id, kind, purpose) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING
+
+-- name: object_drop
+DELETE FROM object WHERE account = ?1 AND name = ?2
+
+-- name: object_find
+SELECT id FROM object WHERE account = ?1 AND name = ?2
+
+-- name: object_list
+SELECT id, name FROM object WHERE account = ?1 AND kind = ?2 AND (purpose = ?3 OR ?3 = 0) AND (id < ?4 OR ?4 = 0) ORDER BY id DESC LIMIT ?5
+
+-- name: object_list_up
+SELECT id, name FROM object WHERE account = ?1 AND kind = ?2 AND (purpose = ?3 OR ?3 = 0) AND id > ?4 ORDER BY id LIMIT ?5
 
 -- name: work_troubled
 SELECT count(*) FROM work JOIN item ON item.id = work.hold WHERE work.state < 3 AND trouble = ?1 AND item.state = 1

@@ -5,7 +5,7 @@
 #include "edge/endpoints.h"
 #include "edge/h2.h"
 #include "edge/limit.h"
-#include "edge/object.h"
+#include "edge/object_keep.h"
 #include "edge/passage.h"
 #include "edge/receipt.h"
 #include "edge/stored.h"
@@ -548,7 +548,10 @@ answer_provider_error(struct exchange *x)
 		passage_error(x, lines, body);
 		return;
 	}
-	if (object_is_missing(x, x->up_status) || stored_is_gone(x, body)) { /* it was there once: in the words that say the same of others' */
+	bool missing = object_is_missing(x, x->up_status);
+	if (missing)
+		object_is_gone(x);
+	if (missing || stored_is_gone(x, body)) { /* it was there once: in the words that say the same of others' */
 		exchange_end(x, END_NO_OBJECT);
 		return;
 	}

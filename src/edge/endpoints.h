@@ -53,11 +53,13 @@ enum goes { GOES_BODY,
 /* What can be done with what is kept at a provider. X(path, its form, method, endpoint, dialect, operation) */
 #define OBJECT_PATHS(X) \
 	X("/v1/files", WHOLE, POST, FILES, OPENAI, FILE_CREATE) \
+	X("/v1/files", WHOLE, GET, FILES, OPENAI, FILE_LIST) \
 	X("/v1/files/*", STAR, GET, FILES, OPENAI, FILE_GET) \
 	X("/v1/files/*", STAR, DELETE, FILES, OPENAI, FILE_DELETE) \
 	X("/v1/files/*/content", STAR, GET, FILES, OPENAI, FILE_CONTENT) \
 	X("/upload/v1beta/files", WHOLE, POST, FILES, GEMINI, UPLOAD_START) \
 	X("/upload/v1beta/files/*", STAR, POST, FILES, GEMINI, UPLOAD_SEND) \
+	X("/v1beta/files", WHOLE, GET, FILES, GEMINI, GEMINI_FILE_LIST) \
 	X("/v1beta/files/*:download", STAR, GET, FILES, GEMINI, GEMINI_FILE_CONTENT) \
 	X("/v1beta/files/*", STAR, GET, FILES, GEMINI, GEMINI_FILE_GET) \
 	X("/v1beta/files/*", STAR, DELETE, FILES, GEMINI, GEMINI_FILE_DELETE) \
@@ -79,6 +81,7 @@ enum goes { GOES_BODY,
 /* The same by other paths: Google's SDKs call either version. Under /v1 they are told from OpenAI's by how the key comes. */
 #define OBJECT_ALIASES(X) \
 	X("/upload/v1/files", WHOLE, POST, FILES, GEMINI, UPLOAD_START) \
+	X("/v1/files", WHOLE, GET, FILES, GEMINI, GEMINI_FILE_LIST) \
 	X("/v1/files/*:download", STAR, GET, FILES, GEMINI, GEMINI_FILE_CONTENT) \
 	X("/v1/files/*", STAR, GET, FILES, GEMINI, GEMINI_FILE_GET) \
 	X("/v1/files/*", STAR, DELETE, FILES, GEMINI, GEMINI_FILE_DELETE)
@@ -125,16 +128,14 @@ enum dialect endpoint_dialect(enum endpoint endpoint);
 
 /* What is not here, and what to do instead: where callers look for it by their provider's reference. X(path, whole or what lies under it as well, words, in Gemini's) */
 #define ELSEWHERE(X) \
-	X("/v1/files", WHOLE, ELSEWHERE_LIST, ELSEWHERE_GEMINI) \
+	X("/v1/files", WHOLE, "", ELSEWHERE_GEMINI) \
 	X("/v1/files/", PREFIX, "", ELSEWHERE_GEMINI) \
 	X("/v1/uploads", WHOLE, ELSEWHERE_UPLOADS, ELSEWHERE_UPLOADS) \
 	X("/v1/uploads/", PREFIX, ELSEWHERE_UPLOADS, ELSEWHERE_UPLOADS) \
-	X("/v1beta/files", WHOLE, ELSEWHERE_LIST, ELSEWHERE_LIST) \
+	X("/v1beta/files", WHOLE, ELSEWHERE_GEMINI, ELSEWHERE_GEMINI) \
 	X("/v1beta/files:register", WHOLE, ELSEWHERE_GEMINI, ELSEWHERE_GEMINI) \
 	X("/v1beta/files/", PREFIX, ELSEWHERE_GEMINI, ELSEWHERE_GEMINI) \
 	X("/upload/", PREFIX, ELSEWHERE_GEMINI, ELSEWHERE_GEMINI)
-#define ELSEWHERE_LIST \
-	"There is no list of files here: whose a file is, only its id says, and the provider's list is of all customers. Keep the ids that uploads return: with them files are shown, read and deleted."
 #define ELSEWHERE_UPLOADS "There are no uploads in parts here: send the file whole to POST /v1/files. A large one goes on while it comes."
 #define ELSEWHERE_GEMINI "Gemini's files go up at POST /upload/v1beta/files, and are shown and deleted at /v1beta/files/{name}; small content may stand inline (inlineData)."
 

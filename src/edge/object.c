@@ -17,6 +17,8 @@ static const struct operation {
 	[OPERATION_FILE_GET] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
 	[OPERATION_FILE_DELETE] = {SPAN_INIT("DELETE "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
 	[OPERATION_FILE_CONTENT] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT("/content"), false},
+	[OPERATION_FILE_LIST] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(""), true}, /* one after the other */
+	[OPERATION_GEMINI_FILE_LIST] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
 	[OPERATION_UPLOAD_START] = {SPAN_INIT("POST "), SPAN_INIT(""), SPAN_INIT(""), true}, /* where: object_upload.c */
 	[OPERATION_UPLOAD_SEND] = {SPAN_INIT("POST "), SPAN_INIT(""), SPAN_INIT(""), true},
 	[OPERATION_GEMINI_FILE_GET] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
@@ -178,8 +180,7 @@ object_asked(struct exchange *x, const struct http1_head *h, enum object_operati
 		exchange_end(x, reason);
 		return false;
 	}
-	bool list = operation == OPERATION_BATCH_LIST || operation == OPERATION_MESSAGES_BATCH_LIST;
-	return !list || object_list_asked(x, h, rest);
+	return !object_list_is(operation) || object_list_asked(x, h, rest);
 }
 
 bool

@@ -6,6 +6,9 @@
  *   object.c         on the way up: an id in the path, ids in a request's body
  *   object_answer.c  on the way down: an answer about an object is read whole, and the ids in it are sealed; content passes as it is
  *
+ *   object_upload.h  how Gemini's go up
+ *   object_keep.h    what the ledger is told, so that there are lists
+ *
  * Nothing is remembered about an object here: its id says all.
  */
 #ifndef EDGE_OBJECT_H
@@ -27,6 +30,7 @@ enum object_work { OBJECT_WORK_NONE,
 	OBJECT_WORK_HELD,
 	OBJECT_WORK_TELLING, /* it runs: the ledger hears under which id */
 	OBJECT_WORK_TOLD,
+	OBJECT_WORK_KEEPING, /* a file: the ledger writes it down */
 	OBJECT_WORK_LISTING, /* the ledger is asked for a page */
 	OBJECT_WORK_LOOKING /* it is to be deleted: has it been paid? */ };
 
@@ -55,6 +59,7 @@ struct object {
 	uint8_t base_len;
 	uint8_t operation; /* enum object_operation */
 	uint8_t kind; /* enum object_kind */
+	uint8_t purpose; /* of a file (object_keep.h) */
 	uint8_t text_len;
 	char text[SEAL_TEXT_MAX]; /* the id in the path, as the caller has it */
 	struct sealed opened; /* what it stands for, once the account is known */
@@ -93,12 +98,14 @@ void object_go_to(struct exchange *x, uint32_t provider);
 
 /* ---- object_list.c: lists are the ledger's, what stands in them is the providers' ---- */
 
+bool object_list_is(enum object_operation operation);
 must_check bool object_list_asked(struct exchange *x, const struct http1_head *h, struct span rest); /* false: it has ended */
 int64_t object_list_route(struct exchange *x, int64_t provider); /* -1: it has ended */
 must_check enum ipc_result object_list_ask(const struct exchange *x);
 void object_listed(struct edge *e, const void *message);
 /* One more is there; or is not any more. The exchange goes on by itself. */
 void object_list_add(struct exchange *x, struct span body);
+void object_list_skip(struct exchange *x);
 void object_list_free(struct exchange *x);
 
 /* ---- object_answer.c ---- */

@@ -2,6 +2,7 @@
 #include "edge/object.h"
 
 #include "core/json_scan.h"
+#include "edge/object_keep.h"
 #include "edge/object_upload.h"
 #include "edge/work.h"
 
@@ -15,6 +16,7 @@ enum node {
 	NODE_NAME, /* of Gemini's: "files/{id}" */
 	NODE_PLACE, /* … where it is */
 	NODE_WRAPPED, /* … all of it */
+	NODE_PURPOSE, /* what it is for */
 	NODE_STATUS,
 	NODE_USAGE,
 	NODE_INPUT,
@@ -28,10 +30,11 @@ enum node {
 	NODE_COUNT,
 };
 
-static const struct json_edge file_root[] = {JSON_EDGE("id", NODE_ID)};
+static const struct json_edge file_root[] = {JSON_EDGE("id", NODE_ID), JSON_EDGE("purpose", NODE_PURPOSE)};
 static const struct json_node file_nodes[NODE_COUNT] = {
 	[NODE_ROOT] = {.edges = file_root, .edge_count = ARRAY_LEN(file_root)},
 	[NODE_ID] = {.text = true},
+	[NODE_PURPOSE] = {.text = true},
 };
 
 static const struct json_edge gemini_root[] = {
@@ -95,6 +98,8 @@ struct reading {
 	struct sealed own; /* and is this */
 	char text[SEAL_TEXT_MAX]; /* … as the account knows it */
 	size_t text_len;
+	char purpose[32];
+	size_t purpose_len;
 	struct batch_seen seen;
 	struct span raw[IDS_MAX]; /* the provider's ids */
 	unsigned raw_count;
@@ -286,6 +291,13 @@ take_number(const struct json_event *ev, enum json_token t, uint64_t *ret)
 		*ret = 0;
 }
 
+static void
+take_purpose(struct reading *r, enum json_token t, const struct json_event *ev)
+{
+	r->purpose_len = t == JSON_STRING && ev->text.len <= sizeof r->purpose ? ev->text.len : 0;
+	memcpy(r->purpose, ev->text.at, r->purpose_len);
+}
+
 static bool
 has_ended(struct span status)
 {
@@ -317,6 +329,9 @@ on_event(struct exchange *x, struct reading *r, enum json_token t, const struct 
 	case NODE_NAME:
 	case NODE_PLACE:
 		return t == JSON_NULL || (t == JSON_STRING && put_gemini(x, r, ev));
+	case NODE_PURPOSE:
+		take_purpose(r, t, ev);
+		return true;
 	case NODE_STATUS:
 		seen->ended = t == JSON_STRING && has_ended(ev->text);
 		return true;
@@ -402,11 +417,22 @@ rewrite(struct exchange *x, struct reading *r)
 
 /* ---- the answer ---- */
 
+static bool
+is_deletion(const struct exchange *x)
+{
+	const enum object_operation operation = (enum object_operation)x->object->operation;
+	return operation == OPERATION_FILE_DELETE || operation == OPERATION_GEMINI_FILE_DELETE || operation == OPERATION_MESSAGES_BATCH_DELETE;
+}
+
 static void
 tell(struct exchange *x, struct reading *r)
 {
 	if (object_is_batch(x) && work_is_told(x, &r->own)) /* here again when the ledger knows it */
 		return;
+	if (object_is_new(x, &r->own, (struct span){r->purpose, r->purpose_len}))
+		return;
+	if (is_deletion(x))
+		object_is_gone(x);
 	if (x->object->kind == OBJECT_BATCH && r->seen.ended)
 		work_has_ended(x, &r->seen);
 	else if (object_is_batch(x) && r->seen.ended) /* what it used stands in its results */

@@ -152,6 +152,8 @@ object_upload_add_target(struct text *t, const struct exchange *x, const struct 
 static struct span
 behind_host(struct span url)
 {
+	if (!url.len)
+		return url;
 	const char *host = memmem(url.at, url.len, "://", 3), *end = url.at + url.len;
 	const char *path = host ? memchr(host + 3, '/', (size_t)(end - host - 3)) : NULL;
 	return path ? (struct span){path, (size_t)(end - path)} : (struct span){0};

@@ -363,8 +363,8 @@ collect_data(struct exchange *x, const char *data, size_t len, bool eof)
 		object_answer(x);
 	else if (object_is_errand(x))
 		exchange_end(x, END_PROVIDER_ERROR);
-	else if (x->object && x->object->list && x->up_status == 404) /* deleted, or expired: it is in no list */
-		object_list_add(x, (struct span){0});
+	else if (x->object && x->object->list && object_is_missing(x, x->up_status)) /* deleted, or expired: it is in no list */
+		object_list_skip(x);
 	else
 		answer_provider_error(x);
 }

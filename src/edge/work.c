@@ -1,6 +1,7 @@
 #include "edge/work.h"
 
 #include "core/ipc.h"
+#include "edge/object_keep.h"
 #include "edge/limit.h"
 #include "edge/stored.h"
 
@@ -12,6 +13,8 @@ ask(const struct exchange *x)
 	const struct object *o = x->object;
 	if (o->work == OBJECT_WORK_LISTING)
 		return object_list_ask(x);
+	if (o->work == OBJECT_WORK_KEEPING)
+		return object_keep_ask(x);
 	if (o->work == OBJECT_WORK_TELLING) {
 		struct message_work_named n = MESSAGE_INIT(WORK_NAMED, message_work_named);
 		n.work = x->id;
@@ -268,6 +271,10 @@ void
 work_answered(struct edge *e, const void *message)
 {
 	const struct message_work *m = message;
+	if (m->order == WORK_KEPT) {
+		object_kept(e, m);
+		return;
+	}
 	struct exchange *x = e->wait_work;
 	while (x && !is_answered(x, m))
 		x = x->wait_next;

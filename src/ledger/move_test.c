@@ -92,7 +92,7 @@ work_some(uint64_t account)
 static void
 fill_by_hand(uint64_t account)
 {
-	char sql[900];
+	char sql[1200];
 	snprintf(sql, sizeof(sql),
 		"INSERT INTO byok (id, account, provider, fallback, last4, master, box, created_us, removed_us) VALUES (1, %lld, 1, 0, 'abcd', x'0001020304050607', x'00ff00', 1, 0), "
 		"(2, %lld, 2, 1, '', x'ffffffffffffffff', NULL, 1, 9);"
@@ -100,6 +100,8 @@ fill_by_hand(uint64_t account)
 		"INSERT INTO quota (account, kind, nano, due_us) VALUES (%lld, 8, 5, 4102444800000000);"
 		"INSERT INTO lane (subject, name) VALUES (%lld, 'direct');"
 		"INSERT INTO allowed (subject, what, pattern) VALUES (%lld, 1, 'small'), (%lld, 1, 'S*'), (%lld, 1, 'ö');"
+		"INSERT INTO object (id, account, kind, purpose, name) VALUES (8, %lld, 1, 8, x'0066ff');"
+		"INSERT INTO gone (work) VALUES (7);"
 		"INSERT INTO budget (id, limit_nano, used_nano) VALUES (9223372036854775807, 4000000000000000000, 0)",
 		(long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account);
 	if (!store_exec(&w.ledger->store, sql))

@@ -3,6 +3,7 @@
 #include "ledger/ledger_priv.h"
 #include "ledger/share_priv.h"
 #include "ledger/verify.h"
+#include "ledger/object.h"
 #include "ledger/work.h"
 
 #include "core/ipc.h"
@@ -306,6 +307,24 @@ list_work(struct process *p, struct edge_arrow *e, const struct message_work_lis
 		replace(&e->fd, -1);
 }
 
+static void
+list_objects(struct process *p, struct edge_arrow *e, const struct message_object_list_wanted *m)
+{
+	struct message_work_listed answer;
+	ledger_object_list(p->ledger, m, &answer);
+	if (ipc_send(e->fd, &answer, sizeof(answer), -1) == IPC_CLOSED)
+		replace(&e->fd, -1);
+}
+
+static void
+keep_object(struct process *p, struct edge_arrow *e, const struct message_object *m)
+{
+	const struct message_work answer = {.work = m->token, .account = m->account, .order = WORK_KEPT};
+	enum work_result result = ledger_object(p->ledger, m);
+	if (m->order == OBJECT_KEEP)
+		answer_work(e, &answer, result);
+}
+
 /* Looking is free and may be done twice: any edge will do. */
 static bool
 send_errand(struct process *p, const struct message_errand *m)
@@ -369,6 +388,10 @@ edge_ready(struct process *p, struct edge_arrow *e)
 			order_work(p, e, (const void *)buf);
 		else if (type == MESSAGE_WORK_LIST_WANTED)
 			list_work(p, e, (const void *)buf);
+		else if (type == MESSAGE_OBJECT)
+			keep_object(p, e, (const void *)buf);
+		else if (type == MESSAGE_OBJECT_LIST_WANTED)
+			list_objects(p, e, (const void *)buf);
 		else if (type == MESSAGE_WORK_NAMED)
 			name_work(p, e, (const void *)buf);
 		else {

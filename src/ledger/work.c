@@ -349,6 +349,8 @@ ledger_work(struct ledger *l, const struct message_work *m)
 		return unmeasured(l, m);
 	case WORK_COUNT:
 		return count(l, m);
+	case WORK_KEPT:
+		break;
 	}
 	return WORK_REFUSED;
 }

@@ -1,6 +1,7 @@
 /* Work that outlives its connection: set aside once, paid once, whoever dies when. */
 #include "ledger/ledger_world.h"
 #include "ledger/limit_priv.h"
+#include "ledger/object.h"
 #include "ledger/work.h"
 
 #include <stdio.h>
@@ -390,6 +391,112 @@ an_accounts_work_of_a_kind_is_listed_from_the_youngest_on(void **state)
 	list_is("batch_", 0, 3, NULL, 0, false);
 }
 
+/* ---- what is paid nothing for ---- */
+
+static enum work_result
+object(enum object_order order, uint64_t number, const char *name, uint16_t purpose)
+{
+	struct message_object m = MESSAGE_INIT(OBJECT, message_object);
+	m.token = number;
+	m.account = account;
+	m.order = (uint16_t)order;
+	m.kind = 1;
+	m.purpose = purpose;
+	m.object_bytes = (uint16_t)strlen(name);
+	memcpy(m.object, name, m.object_bytes);
+	return ledger_object(w.ledger, &m);
+}
+
+struct page {
+	enum objects_order order;
+	const char *from;
+	uint64_t beyond;
+	uint16_t purpose, most;
+};
+
+/* ids: up to a zero. */
+static void
+objects_are(struct page p, const uint64_t *ids, bool more)
+{
+	struct message_object_list_wanted m = MESSAGE_INIT(OBJECT_LIST_WANTED, message_object_list_wanted);
+	struct message_work_listed found;
+	m.token = 5;
+	m.account = account;
+	m.beyond = p.beyond;
+	m.kind = 1;
+	m.purpose = p.purpose;
+	m.order = (uint16_t)p.order;
+	m.most = p.most;
+	m.object_bytes = (uint16_t)strlen(p.from);
+	memcpy(m.object, p.from, m.object_bytes);
+	ledger_object_list(w.ledger, &m, &found);
+	assert_int_equal(found.failed, 0);
+	assert_int_equal(found.token, 5);
+	assert_int_equal(found.more, more);
+	uint16_t count = 0;
+	for (; ids[count]; count++)
+		assert_int_equal(found.rows[count].work, ids[count]);
+	assert_int_equal(found.count, count);
+}
+
+static void
+what_an_account_keeps_is_listed_until_it_is_gone(void **state)
+{
+	char name[16];
+	for (uint64_t id = 20; id < 40; id++) {
+		snprintf(name, sizeof name, "file-%d", (int)id);
+		assert_int_equal(object(OBJECT_KEEP, id, name, (uint16_t)(id % 2)), WORK_DONE);
+		assert_int_equal(object(OBJECT_KEEP, id + 100, name, 0), WORK_DONE); /* said again */
+	}
+	objects_are((struct page){OBJECTS_DOWN, "", 0, 0, 3}, (const uint64_t[]){39, 38, 37, 0}, true);
+	objects_are((struct page){OBJECTS_DOWN, "", 0, 1, 3}, (const uint64_t[]){39, 37, 35, 0}, true);
+	objects_are((struct page){OBJECTS_DOWN, "file-22", 0, 0, 3}, (const uint64_t[]){21, 20, 0}, false);
+	objects_are((struct page){OBJECTS_DOWN, "file-22", 25, 0, 1}, (const uint64_t[]){24, 0}, true);
+	objects_are((struct page){OBJECTS_UP, "", 0, 0, 2}, (const uint64_t[]){20, 21, 0}, true);
+	objects_are((struct page){OBJECTS_UP, "file-37", 0, 0, 2}, (const uint64_t[]){38, 39, 0}, false);
+	objects_are((struct page){OBJECTS_BEFORE, "file-30", 0, 0, 3}, (const uint64_t[]){33, 32, 31, 0}, true);
+	objects_are((struct page){OBJECTS_BEFORE, "file-38", 0, 0, 3}, (const uint64_t[]){39, 0}, false);
+	assert_int_equal(object(OBJECT_DROP, 0, "file-21", 0), WORK_DONE);
+	assert_int_equal(object(OBJECT_DROP, 0, "file-21", 0), WORK_DONE);
+	objects_are((struct page){OBJECTS_DOWN, "file-22", 0, 0, 3}, (const uint64_t[]){20, 0}, false);
+	struct message_object_list_wanted m = MESSAGE_INIT(OBJECT_LIST_WANTED, message_object_list_wanted);
+	struct message_work_listed found;
+	m.account = account;
+	m.kind = 1;
+	m.most = 3;
+	m.object_bytes = 7;
+	memcpy(m.object, "file-21", 7);
+	ledger_object_list(w.ledger, &m, &found);
+	assert_int_equal(found.failed, LIST_UNKNOWN);
+	/* What an edge may say, but nobody is told of: */
+	assert_int_equal(object(OBJECT_KEEP, 50, "", 0), WORK_REFUSED);
+	assert_int_equal(object(OBJECT_KEEP, 50, "file-x", 256), WORK_REFUSED);
+	assert_int_equal(object((enum object_order)9, 50, "file-x", 0), WORK_REFUSED);
+	uint64_t own = account;
+	account = world_account(&w, "another", "1.00");
+	objects_are((struct page){OBJECTS_DOWN, "", 0, 0, 3}, (const uint64_t[]){0}, false);
+	assert_int_equal(object(OBJECT_DROP, 0, "file-39", 0), WORK_DONE);
+	account = own;
+	objects_are((struct page){OBJECTS_DOWN, "", 0, 0, 1}, (const uint64_t[]){39, 0}, true);
+	world_is_sound(&w);
+}
+
+static void
+work_that_is_gone_is_in_no_list(void **state)
+{
+	for (uint64_t id = 20; id < 23; id++) {
+		assert_int_equal(ask(WORK_BEGIN, id, CENT), WORK_DONE);
+		assert_int_equal(name(id, id == 20 ? "batch_x" : id == 21 ? "batch_y"
+																  : "batch_z"),
+			WORK_DONE);
+	}
+	assert_int_equal(ask(WORK_END, 21, CENT), WORK_DONE);
+	assert_int_equal(object(OBJECT_WORK_IS_GONE, 0, "batch_y", 0), WORK_DONE);
+	assert_int_equal(object(OBJECT_WORK_IS_GONE, 0, "batch_y", 0), WORK_DONE);
+	assert_int_equal(object(OBJECT_WORK_IS_GONE, 0, "batch_?", 0), WORK_DONE);
+	list_is("batch_", 0, 3, (const uint64_t[]){22, 20}, 2, false);
+}
+
 /* ---- errands ---- */
 
 #define SECOND UINT64_C(1000000)
@@ -494,6 +601,8 @@ main(void)
 		TEST(what_was_not_measured_is_paid_when_it_is),
 		TEST(what_is_refused_stays_open_and_says_so),
 		TEST(an_accounts_work_of_a_kind_is_listed_from_the_youngest_on),
+		TEST(what_an_account_keeps_is_listed_until_it_is_gone),
+		TEST(work_that_is_gone_is_in_no_list),
 		TEST(it_is_looked_at_less_and_less_often),
 		TEST(what_never_got_a_name_comes_back),
 		cmocka_unit_test(killed_anywhere_it_is_paid_once),

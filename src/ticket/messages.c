@@ -4,6 +4,8 @@
 #define IS_SEALED(type) _Generic((struct type *)0, struct message_work_named * \
 								 : true, struct message_errand * \
 								 : true, struct message_work_listed * \
+								 : true, struct message_object * \
+								 : true, struct message_object_list_wanted * \
 								 : true, default \
 								 : false)
 /* Goes to who can write it down nowhere, and signs it only when it is the statement of a handshake. */

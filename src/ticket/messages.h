@@ -56,7 +56,9 @@
 	X(WORK_LISTED, LEDGER, EDGE, message_work_listed, false) \
 	X(DRAIN_WANTED, LEDGER, SUPERVISOR, message_plain, false) /* somebody, perhaps at another server, wants this one to end in order */ \
 	X(DIAL_COLLECTOR, SUPERVISOR, DIALER, message_plain, false) \
-	X(COLLECTOR_DIALLED, DIALER, SUPERVISOR, message_plain, true) /* as COLLECTOR */
+	X(COLLECTOR_DIALLED, DIALER, SUPERVISOR, message_plain, true) /* as COLLECTOR */ \
+	X(OBJECT, EDGE, LEDGER, message_object, false) /* what an account keeps at a provider was made, or is gone */ \
+	X(OBJECT_LIST_WANTED, EDGE, LEDGER, message_object_list_wanted, false) /* what of it: answered by WORK_LISTED */
 
 enum message_type {
 	MESSAGE_NONE,

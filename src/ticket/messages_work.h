@@ -18,7 +18,8 @@ enum work_order { WORK_BEGIN,
 	WORK_END,
 	WORK_LOOK, /* it may have ended: send somebody. DONE: it is paid; SHORT: not yet */
 	WORK_UNMEASURED, /* it has ended, and what it cost can't be told */
-	WORK_COUNT /* nano of `of`: what its END, which comes next, is for. No answer */ };
+	WORK_COUNT, /* nano of `of`: what its END, which comes next, is for. No answer */
+	WORK_KEPT /* no order: the answer to an OBJECT */ };
 
 /* What ended work used. X(name, meaning) */
 #define WORK_COUNTS(X) \
@@ -84,6 +85,33 @@ struct message_work_listed {
 		uint8_t object[WORK_OBJECT_MAX];
 	} rows[WORK_PAGE];
 };
+
+/* What an account keeps at a provider and pays nothing for (a file): by its sealed id as well. */
+enum object_order { OBJECT_KEEP, /* it was made: answered by a WORK_ANSWER, when it is written down */
+	OBJECT_DROP, /* it is gone; nothing is answered to this and the next */
+	OBJECT_WORK_IS_GONE /* it was work */ };
+
+struct message_object {
+	struct message_head head;
+	uint64_t token, account; /* token: the request that made it */
+	uint16_t order, kind, purpose, object_bytes; /* enum object_order; numbers of the edge's */
+	uint8_t object[WORK_OBJECT_MAX];
+};
+
+enum objects_order { OBJECTS_DOWN, /* from this one, or the youngest, on to older ones */
+	OBJECTS_UP, /* to younger ones */
+	OBJECTS_BEFORE /* the same, told from the youngest on */ };
+
+struct message_object_list_wanted {
+	struct message_head head;
+	uint64_t token, account, beyond; /* beyond: what the last row of a page had as its work; else the object */
+	uint16_t kind, purpose, order, most; /* purpose: 0 any */
+	uint16_t object_bytes, zero[3];
+	uint8_t object[WORK_OBJECT_MAX];
+};
+
+enum { LIST_FAILED = 1,
+	LIST_UNKNOWN /* there is none of that id */ };
 
 struct message_errand {
 	struct message_head head;

@@ -1,5 +1,6 @@
 #include "loopback/rig.h"
 
+#include "ledger/object.h"
 #include "ledger/work.h"
 
 #include "core/ipc.h"
@@ -345,6 +346,14 @@ answer_work(struct rig *r, struct message_work m, enum work_result result)
 }
 
 static void
+answer_object(struct rig *r, const struct message_object *m)
+{
+	enum work_result result = ledger_object(r->ledger, m);
+	if (m->order == OBJECT_KEEP)
+		answer_work(r, (struct message_work){.work = m->token, .account = m->account, .order = WORK_KEPT}, result);
+}
+
+static void
 answer_byok(struct rig *r, const struct message_byok_wanted *m)
 {
 	struct message_byok answer;
@@ -365,9 +374,14 @@ answer_edge(struct rig *r, const void *message)
 		answer_work(r, *work, ledger_work(r->ledger, work));
 	else if (h->type == MESSAGE_WORK_NAMED)
 		answer_work(r, (struct message_work){.work = named->work, .account = named->account}, ledger_work_named(r->ledger, named));
-	else if (h->type == MESSAGE_WORK_LIST_WANTED) {
+	else if (h->type == MESSAGE_OBJECT)
+		answer_object(r, message);
+	else if (h->type == MESSAGE_WORK_LIST_WANTED || h->type == MESSAGE_OBJECT_LIST_WANTED) {
 		struct message_work_listed listed;
-		ledger_work_list(r->ledger, message, &listed);
+		if (h->type == MESSAGE_WORK_LIST_WANTED)
+			ledger_work_list(r->ledger, message, &listed);
+		else
+			ledger_object_list(r->ledger, message, &listed);
 		bool sent = ipc_send(r->ledger_end, &listed, sizeof listed, -1) == IPC_OK;
 		assert(sent);
 	} else if (h->type == MESSAGE_BYOK_WANTED)

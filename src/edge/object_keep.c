@@ -1,0 +1,87 @@
+#include "edge/object_keep.h"
+
+#include "core/ipc.h"
+
+static const struct {
+	struct span word;
+	uint8_t number;
+} purposes[] = {
+#define X(NAME, number, word) {{word, sizeof(word) - 1}, number},
+	OBJECT_PURPOSES(X)
+#undef X
+};
+
+uint8_t
+object_purpose(struct span word)
+{
+	for (size_t i = 0; i < ARRAY_LEN(purposes); i++)
+		if (purposes[i].word.len == word.len && !memcmp(purposes[i].word.at, word.at, word.len))
+			return purposes[i].number;
+	return 0;
+}
+
+static enum ipc_result
+tell(const struct exchange *x, enum object_order order)
+{
+	const struct object *o = x->object;
+	struct message_object m = MESSAGE_INIT(OBJECT, message_object);
+	m.token = x->id;
+	m.account = x->account_row;
+	m.order = (uint16_t)order;
+	m.kind = o->kind;
+	m.purpose = o->purpose;
+	m.object_bytes = o->text_len;
+	memcpy(m.object, o->text, o->text_len);
+	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
+}
+
+enum ipc_result
+object_keep_ask(const struct exchange *x)
+{
+	return tell(x, OBJECT_KEEP);
+}
+
+bool
+object_is_new(struct exchange *x, const struct sealed *s, struct span purpose)
+{
+	struct object *o = x->object;
+	struct upstream *u = x->up;
+	if (o->work != OBJECT_WORK_NONE || (o->operation != OPERATION_FILE_CREATE && o->operation != OPERATION_UPLOAD_SEND))
+		return false;
+	x->up = NULL;
+	upstream_release(u, x->up_done && x->keep_upstream);
+	o->opened = *s;
+	o->text_len = (uint8_t)seal(x->edge->pepper, x->account_row, s, o->text);
+	o->purpose = object_purpose(purpose);
+	o->work = OBJECT_WORK_KEEPING;
+	if (object_keep_ask(x) == IPC_AGAIN)
+		exchange_end(x, END_LEDGER_AWAY);
+	else
+		exchange_wait(x, &x->edge->wait_work);
+	return true;
+}
+
+void
+object_kept(struct edge *e, const struct message_work *m)
+{
+	struct exchange *x = e->wait_work;
+	while (x && (x->id != m->work || x->object->work != OBJECT_WORK_KEEPING))
+		x = x->wait_next;
+	if (!x)
+		return;
+	exchange_stop_waiting(x);
+	x->object->work = OBJECT_WORK_TOLD;
+	if (m->result == WORK_DONE)
+		object_answer(x);
+	else
+		exchange_end(x, END_LEDGER_AWAY);
+}
+
+/* Not said: who lists them sees it again. */
+void
+object_is_gone(struct exchange *x)
+{
+	const struct object *o = x->object;
+	if (object_is_subject(x) && o->text_len)
+		(void)!tell(x, object_is_batch(x) ? OBJECT_WORK_IS_GONE : OBJECT_DROP);
+}
