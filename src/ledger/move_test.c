@@ -103,7 +103,7 @@ fill_by_hand(uint64_t account)
 		"INSERT INTO object (id, account, kind, purpose, name) VALUES (8, %lld, 1, 8, x'0066ff');"
 		"INSERT INTO gone (work) VALUES (7);"
 		"INSERT INTO budget (id, limit_nano, used_nano) VALUES (9223372036854775807, 4000000000000000000, 0)",
-		(long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account);
+		(long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account);
 	if (!store_exec(&w.ledger->store, sql))
 		fail_msg("%s", store_error(&w.ledger->store));
 }
