@@ -125,7 +125,7 @@ refuse_moved(struct store *s, const struct store_mark *m, char ret_why[STORE_WHY
 	struct tm tm;
 	if (gmtime_r(&seconds, &tm) != NULL)
 		strftime(day, sizeof(day), "%Y-%m-%d", &tm);
-	snprintf(ret_why, STORE_WHY_MAX, "%.60s: the books that were here were moved to %.90s on %s: serve them there%s", s->name, m->whither, day,
+	snprintf(ret_why, STORE_WHY_MAX, "%.50s: the books that were here were moved to %.80s on %s: serve them there%s", s->name, m->whither, day,
 		s->node < 0 ? ", or undo it: lethe store move --take-back" : "");
 	return false;
 }
