@@ -49,7 +49,11 @@ static json_t *
 may_charge(struct ledger *l, struct order *o, const struct item *i)
 {
 	char text[NANO_TEXT_MAX];
-	if (operation_look_up(l, &o->op) != OPERATION_NEW)
+	enum operation_state state = operation_look_up(l, &o->op);
+	/* Not known whether it is new: carried out unchecked it could charge more than the hold, and no batch with it could be booked. */
+	if (state == OPERATION_FAILED)
+		return control_store_failed(l);
+	if (state != OPERATION_NEW)
 		return NULL;
 	json_t *error = item_must_be_open(i);
 	if (error != NULL || o->second_nano <= i->open_nano)
