@@ -21,7 +21,7 @@ enum { SIM_ACCOUNTS = 9, /* the last is the mad edges' */
 
 struct sim_account {
 	uint64_t id, key;
-	char name[16], key_text[ID_TEXT_MAX];
+	char name[24], key_text[ID_TEXT_MAX];
 	uint8_t hash[API_KEY_HASH_BYTES];
 };
 
