@@ -165,5 +165,6 @@ prompt_tokens(struct prompt *p, enum tokenizer tokenizer, const struct span *pie
 	}
 	ret->whole = !enough && t != JSON_BAD && json_scan_complete(&p->scan);
 	ret->tokens = p->bpe.tokens + p->tokens + (p->turns ? PROMPT_ANSWER_TOKENS : 0);
+	ret->text = p->text;
 	return ret->whole || (enough && ret->seen > 0);
 }

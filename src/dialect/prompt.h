@@ -34,6 +34,7 @@ struct prompt {
 struct prompt_count {
 	uint64_t tokens; /* of the first `seen` bytes */
 	uint64_t seen;
+	uint64_t text; /* bytes that these tokens stand for, escapes undone: what else there was may be text as well, in members that nobody documents */
 	bool whole; /* that was all */
 };
 

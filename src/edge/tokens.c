@@ -54,7 +54,8 @@ tokens_input_most(struct exchange *x)
 	struct prompt_count l;
 	if (r->object_count || !look(x, &l) || !l.whole)
 		return 0;
-	uint64_t tokens = l.tokens + l.tokens / PART + LEAST + media(x);
+	uint64_t known = l.text + r->inline_media_bytes, other = known < r->body_bytes ? r->body_bytes - known : 0;
+	uint64_t tokens = l.tokens + l.tokens / PART + LEAST + other * 100 / x->model->bytes_per_token_x100 + media(x);
 	return tokens < reserve_input(x->model, r) ? tokens : 0;
 }
 
@@ -132,7 +133,9 @@ tokens_count_sample(struct exchange *x)
 	uint64_t bytes, tokens = sample_tokens(x->sample, false, &p->bpe, (enum tokenizer)x->model->tokenizer, &bytes), input = sampled_input(x, p);
 	x->said_tokens = (uint32_t)tokens;
 	x->said_bytes = (uint32_t)bytes;
-	x->input_estimate = input ? input : x->input_estimate;
+	uint64_t least = x->input_estimate / 2; /* where the samples lie is known: who fills them with what is nearly no token saves no more */
+	if (input)
+		x->input_estimate = input > least ? input : least;
 	vault_free(v, p, sizeof *p);
 }
 

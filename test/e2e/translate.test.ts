@@ -205,11 +205,11 @@ describe("tokens are counted for any model", () => {
 
 	test("who has too little by the bytes is held by the tokens", async () => {
 		const poor = await s.lethe.account("poor-by-bytes", "0.004");
-		const ask = (path: string, model: string) =>
+		const ask = (path: string, model: string, more: object = {}) =>
 			fetch(`${s.url}${path}`, {
 				method: "POST",
 				headers: { authorization: `Bearer ${poor.key}`, "content-type": "application/json" },
-				body: JSON.stringify({ model, max_tokens: 10, messages: [{ role: "user", content: words }] }),
+				body: JSON.stringify({ model, max_tokens: 10, messages: [{ role: "user", content: words }], ...more }),
 			});
 		const dear = (await (await ask("/v1/quote", "gpt")).json()) as Json;
 		expect(dear).toMatchObject({ affordable: false });
@@ -223,6 +223,8 @@ describe("tokens are counted for any model", () => {
 		expect(answer.status).toBe(200);
 		await answer.arrayBuffer();
 		await s.booked([turns.costs.chat]);
+		// What is not known to be text may be some all the same.
+		expect((await ask("/v1/chat/completions", "counted", { prediction: { type: "content", content: story.repeat(5) } })).status).toBe(402);
 	});
 
 	test("a stream that says nothing of its usage is charged by a sample of its words", async () => {
@@ -234,6 +236,16 @@ describe("tokens are counted for any model", () => {
 		expect(row).toMatchObject({ estimated: true });
 		expect(Math.abs(Number(row!["output"]) - counts.o200k)).toBeLessThan(counts.o200k / 10); // by its bytes it would be a third less
 		expect(Math.abs(Number(row!["input"]) - counts.words)).toBeLessThan(counts.words / 20); // by its bytes a quarter less
+		s.charged += Number(row!["dollars"]) * 1e9;
+	});
+
+	test("at half of what its bytes would be at least, whatever the sample met", async () => {
+		s.provider.answers(events([{ id: "c", object: "chat.completion.chunk", created: 1, model: "m", choices: [{ index: 0, delta: { content: "Hello" }, finish_reason: null }] }]));
+		const stream = await s.openai().chat.completions.create({ model: "counted", stream: true, messages: [{ role: "user", content: " ".repeat(8000) }] });
+		for await (const _ of stream);
+		const [row] = await s.bookings(1);
+		expect(Number(row!["input"])).toBeGreaterThanOrEqual(1000);
+		expect(Number(row!["input"])).toBeLessThan(1100);
 		s.charged += Number(row!["dollars"]) * 1e9;
 	});
 
