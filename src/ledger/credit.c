@@ -48,17 +48,11 @@ too_much(const char *code, const char *of, int64_t nano)
 	return control_error(code, "%s of that is %s: take that or less", of, text);
 }
 
-/* Of a payment: done before, or a new order that asks for more than there is. */
-static bool
-asks_too_much(struct ledger *l, struct order *o, const struct item *i, int64_t nano)
-{
-	return operation_look_up(l, &o->op) == OPERATION_NEW && nano > i->open_nano;
-}
-
 json_t *
 control_credit_refund(struct ledger *l, const json_t *request)
 {
 	json_t *error;
+	bool is_new;
 	int64_t nano;
 	struct item i;
 	char amount[NANO_TEXT_MAX], id[ID_TEXT_MAX];
@@ -73,7 +67,9 @@ control_credit_refund(struct ledger *l, const json_t *request)
 	nano_text((struct nano){nano}, amount);
 	id_text(item_prefix(i.kind), i.id, id);
 	order_content(&o, "credit.refund", (const char *const[]){id, amount, o.reason}, 3);
-	if (asks_too_much(l, &o, &i, nano))
+	if (!order_is_new(l, &o, &is_new, &error))
+		return error;
+	if (is_new && nano > i.open_nano)
 		return too_much("above_payment", "what can still be refunded", i.open_nano);
 	return order_answer(l, &o);
 }

@@ -46,6 +46,7 @@ json_t *
 control_dispute_open(struct ledger *l, const json_t *request)
 {
 	json_t *error;
+	bool is_new;
 	struct item payment, i = {.kind = ITEM_DISPUTE};
 	char amount[NANO_TEXT_MAX], id[ID_TEXT_MAX];
 	struct order o = {.kind = ORDER_DISPUTE};
@@ -59,7 +60,9 @@ control_dispute_open(struct ledger *l, const json_t *request)
 	nano_text((struct nano){i.amount_nano}, amount);
 	id_text(item_prefix(payment.kind), payment.id, id);
 	order_content(&o, "dispute.open", (const char *const[]){id, amount, o.reason}, 3);
-	if (operation_look_up(l, &o.op) == OPERATION_NEW && i.amount_nano > payment.open_nano) {
+	if (!order_is_new(l, &o, &is_new, &error))
+		return error;
+	if (is_new && i.amount_nano > payment.open_nano) {
 		nano_text((struct nano){payment.open_nano}, amount);
 		return control_error("above_payment", "what is neither refunded nor disputed of that payment is %s: take that or less", amount);
 	}
@@ -70,6 +73,7 @@ static json_t *
 read_dispute(struct ledger *l, const json_t *request, const char *op, struct order *o, struct item *i)
 {
 	json_t *error;
+	bool is_new;
 	char id[ID_TEXT_MAX];
 	if (!item_read(l, request, "dispute", ITEM_DISPUTE, i, &error) || !order_read_texts(request, o, &error))
 		return error;
@@ -78,7 +82,9 @@ read_dispute(struct ledger *l, const json_t *request, const char *op, struct ord
 	o->item = i->id;
 	id_text(item_prefix(i->kind), i->id, id);
 	order_content(o, op, (const char *const[]){id, o->reason}, 2);
-	return operation_look_up(l, &o->op) == OPERATION_NEW ? item_must_be_open(i) : NULL;
+	if (!order_is_new(l, o, &is_new, &error))
+		return error;
+	return is_new ? item_must_be_open(i) : NULL;
 }
 
 json_t *

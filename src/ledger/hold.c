@@ -49,13 +49,12 @@ static json_t *
 may_charge(struct ledger *l, struct order *o, const struct item *i)
 {
 	char text[NANO_TEXT_MAX];
-	enum operation_state state = operation_look_up(l, &o->op);
+	bool is_new;
+	json_t *error = NULL;
 	/* Not known whether it is new: carried out unchecked it could charge more than the hold, and no batch with it could be booked. */
-	if (state == OPERATION_FAILED)
-		return control_store_failed(l);
-	if (state != OPERATION_NEW)
-		return NULL;
-	json_t *error = item_must_be_open(i);
+	if (!order_is_new(l, o, &is_new, &error) || !is_new)
+		return error;
+	error = item_must_be_open(i);
 	if (error != NULL || o->second_nano <= i->open_nano)
 		return error;
 	nano_text((struct nano){i->open_nano}, text);

@@ -31,6 +31,8 @@ void script_all(struct world *w, struct script_answers *a);
 void script_try_all(struct world *w, struct script_answers *a);
 /* A request of this text, filled in, must be refused with this code. */
 void script_refused(struct world *w, const struct script_answers *a, const char *code, const char *request);
+/* With this code or the other one. */
+void script_refused_or(struct world *w, const struct script_answers *a, const char *code, const char *other, const char *request);
 /* All were done, each once: balances and bookings are what they are to be. spent: what alice's requests cost besides. */
 void script_is_done(struct world *w, int64_t spent);
 

@@ -57,6 +57,8 @@ must_check bool order_amount(const json_t *request, const char *member, bool neg
 must_check bool order_expires(const json_t *request, bool required, int64_t *ret_ms, json_t **ret_error);
 /* Who gives the same order again gives these texts again. */
 void order_content(struct order *o, const char *op, const char *const *texts, size_t count);
+/* What is asked of a new order only: one that was done before is answered again. False with *ret_error: it is not known which it is, so nothing may be done. */
+must_check bool order_is_new(struct ledger *l, struct order *o, bool *ret, json_t **ret_error);
 /* An order that the ledger gives itself about an item, once: "item:expiry:hold_…". False: the store failed. */
 must_check bool order_of_item(struct ledger *l, struct order *o, const char *what, const struct item *i);
 /* The id of an order that the ledger gives itself, which nobody else can: no longer than own_ref has room. */

@@ -88,6 +88,14 @@ order_content(struct order *o, const char *op, const char *const *texts, size_t 
 }
 
 bool
+order_is_new(struct ledger *l, struct order *o, bool *ret, json_t **ret_error)
+{
+	enum operation_state state = operation_look_up(l, &o->op);
+	*ret = state == OPERATION_NEW;
+	return state != OPERATION_FAILED || refuse(ret_error, control_store_failed(l));
+}
+
+bool
 order_load_account(struct ledger *l, uint64_t id, struct account_row *ret)
 {
 	struct query *st = store_sql(&l->store, SQL_account_by_id);

@@ -1,6 +1,7 @@
 /* Orders of every kind: what they do to balances and items, done once however often they are given, refused when they must be. */
 #include "ledger/ledger_script.h"
 #include "ledger/orders.h"
+#include "ledger/store_kind.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,6 +167,68 @@ what_must_not_be_is_refused_and_moves_nothing(void **state)
 	each_world(refuse_all);
 }
 
+/* ---- likewise where one statement fails on the way, whichever: what can't be looked at is not taken for something new ---- */
+
+static struct {
+	struct store_kind kind;
+	const struct store_kind *real;
+	int64_t steps, fails; /* at this step */
+} failing;
+
+/* To roll back is what the others' failures lead to. */
+static enum sql_step
+failing_step(struct query *st)
+{
+	if (st == store_sql(st->store, SQL_rollback) || failing.steps++ != failing.fails)
+		return failing.real->step(st);
+	return SQL_FAILED;
+}
+
+/* False: it had come to its end before. */
+static bool
+refuse_at(struct world *w, struct script_answers *a, const char *code, const char *request, int64_t at)
+{
+	struct store *s = &w->ledger->store;
+	failing.kind = *s->kind;
+	failing.kind.step = failing_step;
+	failing.real = s->kind;
+	failing.steps = 0;
+	failing.fails = at;
+	s->kind = &failing.kind;
+	script_refused_or(w, a, code, "store_failed", request);
+	s->kind = failing.real;
+	return failing.steps > at;
+}
+
+/* Under an id, so that it is looked up. */
+static void
+refuse_at_each(struct world *w, struct script_answers *a, const char *const refusal[2])
+{
+	static int count;
+	char text[256];
+	int64_t at = 0;
+	if (strstr(refusal[1], "'id'") != NULL)
+		return;
+	snprintf(text, sizeof(text), "%s,'id':'refused %d'", refusal[1], count++);
+	while (refuse_at(w, a, refusal[0], text, at))
+		at++;
+}
+
+static void
+refuse_whatever_fails(struct world *w, struct script_answers *a)
+{
+	script_all(w, a);
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
+		refuse_at_each(w, a, refusals[i]);
+	script_is_done(w, 0);
+}
+
+static void
+what_must_not_be_is_refused_whatever_fails(void **state)
+{
+	each_world(refuse_whatever_fails);
+}
+
 static void
 no_account_has_more_than_it_may(void **state)
 {
@@ -294,6 +357,7 @@ main(void)
 		cmocka_unit_test(a_thousand_times_is_once),
 		cmocka_unit_test(the_same_id_with_other_content_is_an_error),
 		cmocka_unit_test(what_must_not_be_is_refused_and_moves_nothing),
+		cmocka_unit_test(what_must_not_be_is_refused_whatever_fails),
 		cmocka_unit_test(no_account_has_more_than_it_may),
 		cmocka_unit_test(what_is_not_used_in_time_goes_back_once),
 		cmocka_unit_test(a_grant_is_used_before_other_money_and_what_runs_keeps_the_rest_of_it),

@@ -212,7 +212,10 @@ control_proposal_accept(struct ledger *l, const json_t *request)
 	struct decision d;
 	if (!read_decision(l, request, "proposal.accept", &d, &error))
 		return error;
-	if (operation_look_up(l, &d.o.op) == OPERATION_OTHER)
+	enum operation_state state = operation_look_up(l, &d.o.op);
+	if (state == OPERATION_FAILED)
+		return control_store_failed(l);
+	if (state == OPERATION_OTHER)
 		return decided_otherwise(&d);
 	d.o.nano = d.p.amount_nano;
 	if (d.o.reason[0] == '\0')

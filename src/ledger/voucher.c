@@ -98,6 +98,7 @@ json_t *
 control_voucher_redeem(struct ledger *l, const json_t *request)
 {
 	json_t *error;
+	bool is_new;
 	const char *code;
 	struct item i;
 	uint8_t hash[32];
@@ -115,9 +116,9 @@ control_voucher_redeem(struct ledger *l, const json_t *request)
 	o.item = i.id;
 	o.nano = i.amount_nano;
 	bool late = i.expires_ms != 0 && i.expires_ms <= (int64_t)(clock_wall_us() / 1000);
-	if (operation_look_up(l, &o.op) == OPERATION_NEW && (error = item_must_be_open(&i)) != NULL)
+	if (!order_is_new(l, &o, &is_new, &error) || (is_new && (error = item_must_be_open(&i)) != NULL))
 		return error;
-	if (operation_look_up(l, &o.op) == OPERATION_NEW && late)
+	if (is_new && late)
 		return control_error("resolved", "the voucher %s has expired", id);
 	return order_answer(l, &o);
 }
@@ -134,6 +135,7 @@ json_t *
 control_voucher_revoke(struct ledger *l, const json_t *request)
 {
 	json_t *error;
+	bool is_new;
 	struct item i;
 	char id[ID_TEXT_MAX];
 	struct order o = {.kind = ORDER_VOUCHER_REVOKE};
@@ -142,7 +144,7 @@ control_voucher_revoke(struct ledger *l, const json_t *request)
 	id_text(item_prefix(i.kind), i.id, id);
 	order_content(&o, "voucher.revoke", (const char *const[]){id, o.reason}, 2);
 	take_back(&o, &i);
-	if (operation_look_up(l, &o.op) == OPERATION_NEW && (error = item_must_be_open(&i)) != NULL)
+	if (!order_is_new(l, &o, &is_new, &error) || (is_new && (error = item_must_be_open(&i)) != NULL))
 		return error;
 	return order_answer(l, &o);
 }
