@@ -23,6 +23,13 @@ was_short(const json_t *error)
 	return code != NULL && strcmp(code, "insufficient_balance") == 0;
 }
 
+/* An order that the board still has holds what will be gone, or is to come, once it is booked. */
+static bool
+what_there_is(struct ledger *l, uint64_t account, int64_t *ret)
+{
+	return (l->o.board == NULL || ledger_drain(l)) && order_available(l, account, ret);
+}
+
 static json_t *
 open_dispute(struct ledger *l, struct order *o, struct item *i)
 {
@@ -30,7 +37,7 @@ open_dispute(struct ledger *l, struct order *o, struct item *i)
 	for (int try = 0; try < TRIES; try++) {
 		int64_t available = 0;
 		json_decref(error);
-		if (!order_available(l, o->account.id, &available))
+		if (!what_there_is(l, o->account.id, &available))
 			return control_store_failed(l);
 		i->open_nano = try + 1 == TRIES ? 0 : smaller(i->amount_nano, available);
 		o->nano = -i->open_nano;
@@ -95,7 +102,7 @@ control_dispute_lost(struct ledger *l, const json_t *request)
 	json_t *error = read_dispute(l, request, "dispute.lost", &o, &i);
 	for (int try = 0; error == NULL && try < TRIES; try++) {
 		int64_t available = 0, missing = i.amount_nano - i.open_nano;
-		if (!order_available(l, o.account.id, &available))
+		if (!what_there_is(l, o.account.id, &available))
 			return control_store_failed(l);
 		o.nano = try + 1 == TRIES ? 0 : -smaller(missing, available);
 		o.second_nano = i.amount_nano;

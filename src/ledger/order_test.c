@@ -184,9 +184,8 @@ failing_step(struct query *st)
 	return SQL_FAILED;
 }
 
-/* False: it had come to its end before. */
-static bool
-refuse_at(struct world *w, struct script_answers *a, const char *code, const char *request, int64_t at)
+static void
+fail_at(struct world *w, int64_t at)
 {
 	struct store *s = &w->ledger->store;
 	failing.kind = *s->kind;
@@ -195,8 +194,15 @@ refuse_at(struct world *w, struct script_answers *a, const char *code, const cha
 	failing.steps = 0;
 	failing.fails = at;
 	s->kind = &failing.kind;
+}
+
+/* False: it had come to its end before. */
+static bool
+refuse_at(struct world *w, struct script_answers *a, const char *code, const char *request, int64_t at)
+{
+	fail_at(w, at);
 	script_refused_or(w, a, code, "store_failed", request);
-	s->kind = failing.real;
+	w->ledger->store.kind = failing.real;
 	return failing.steps > at;
 }
 
@@ -227,6 +233,38 @@ static void
 what_must_not_be_is_refused_whatever_fails(void **state)
 {
 	each_world(refuse_whatever_fails);
+}
+
+/* ---- what is set aside for a dispute ---- */
+
+static bool
+dispute_after_doubt(int64_t at)
+{
+	struct world w;
+	world_begin(&w);
+	world_account(&w, "alice", NULL);
+	json_t *payment = world_must(&w, "{s:s, s:s, s:s}", "op", "credit.top_up", "account", "alice", "amount", "5");
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "1", "reason", "so that it is on the board"));
+	fail_at(&w, at);
+	json_decref(world_ask(&w, "{s:s, s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "-6", "reason", "other", "id", "debit"));
+	w.ledger->store.kind = failing.real;
+	json_t *answer = world_ask(&w, "{s:s, s:O, s:s}", "op", "dispute.open", "payment", json_object_get(payment, "item"), "amount", "5");
+	if (json_is_true(json_object_get(answer, "ok")))
+		assert_int_equal(world_sql(&w, "SELECT count(*) FROM item WHERE kind = 5 AND open_nano = 0"), world_sql(&w, "SELECT count(*) FROM operation WHERE ref = 'debit'"));
+	json_decref(answer);
+	json_decref(payment);
+	world_end(&w);
+	return failing.steps > at;
+}
+
+/* Nothing, only where there is nothing: not where an order holds it of which nobody knows yet whether it will be booked. */
+static void
+what_there_is_is_set_aside(void **state)
+{
+	int64_t at = 0;
+	while (dispute_after_doubt(at))
+		at++;
+	assert_true(at > 10);
 }
 
 static void
@@ -358,6 +396,7 @@ main(void)
 		cmocka_unit_test(the_same_id_with_other_content_is_an_error),
 		cmocka_unit_test(what_must_not_be_is_refused_and_moves_nothing),
 		cmocka_unit_test(what_must_not_be_is_refused_whatever_fails),
+		cmocka_unit_test(what_there_is_is_set_aside),
 		cmocka_unit_test(no_account_has_more_than_it_may),
 		cmocka_unit_test(what_is_not_used_in_time_goes_back_once),
 		cmocka_unit_test(a_grant_is_used_before_other_money_and_what_runs_keeps_the_rest_of_it),
