@@ -156,6 +156,11 @@ SELECT id FROM item WHERE state = 1 AND kind = 6 LIMIT ?1
 -- name: grants_open
 SELECT id, open_nano FROM item WHERE account = ?1 AND kind = 2 AND state = 1 AND open_nano > 0 ORDER BY expires_ms, id
 
+-- name: grant_around
+SELECT (SELECT coalesce(sum(open_nano), 0) FROM item WHERE account = ?1 AND kind = 4 AND state = 1),
+	(SELECT coalesce(sum(open_nano), 0) FROM item WHERE account = ?1 AND kind = 2 AND state = 1 AND (expires_ms > ?2 OR (expires_ms = ?2 AND id > ?3))),
+	balance_nano FROM account WHERE id = ?1
+
 -- name: account_spent
 SELECT (SELECT coalesce(sum(amount_nano), 0) FROM posting WHERE account = ?1 AND account > 99) - balance_nano
 	+ (SELECT coalesce(sum(used_nano), 0) FROM item WHERE account = ?1 AND kind = 4), granted_nano FROM account WHERE id = ?1

@@ -119,18 +119,44 @@ give(struct ledger *l, const struct item *i, enum order_kind kind, int64_t nano)
 	return error == NULL;
 }
 
+/* What may be gone only for now. */
+struct around {
+	int64_t available, later; /* … which the account can pay with; open of grants that end after this one */
+	bool runs, stands; /* requests hold some of the balance; standing holds have left it, and what they don't use comes back */
+};
+
+static bool
+look_around(struct ledger *l, const struct item *i, struct around *ret)
+{
+	struct account_row a;
+	if (!order_load_account(l, i->account, &a) || !order_available(l, i->account, &ret->available))
+		return false;
+	struct query *st = store_sql(&l->store, SQL_grant_around);
+	sql_bind(st, (int64_t)i->account, i->expires_ms, (int64_t)i->id);
+	if (sql_step(&l->store, st) != SQL_ROW)
+		return false;
+	ret->stands = sql_int(st, 0) != 0;
+	ret->later = sql_int(st, 1);
+	/* The balance is another one: another server changes it just now. */
+	ret->runs = ret->available < a.balance_nano || sql_int(st, 2) != a.balance_nano;
+	sql_reset(st);
+	return true;
+}
+
 bool
 grant_expire(struct ledger *l, const struct item *due)
 {
 	struct item i;
-	struct account_row a;
-	int64_t available = 0;
-	if (!grants_apply(l, due->account) || item_find(l, due->id, &i) != SQL_ROW || !order_load_account(l, i.account, &a) ||
-		!order_available(l, i.account, &available))
+	struct around a;
+	if (!grants_apply(l, due->account) || item_find(l, due->id, &i) != SQL_ROW || !look_around(l, &i, &a))
 		return false;
-	bool held = available < a.balance_nano;
-	if (i.open_nano <= available || !held)
-		return give(l, &i, ORDER_GRANT_EXPIRY, i.open_nano < available ? i.open_nano : available);
-	/* Requests run on the rest: what they don't use goes back when they are done. */
-	return available > 0 && give(l, &i, ORDER_GRANT_PART, available) && false;
+	int64_t nano = a.available;
+	/* What this one gave is in a hold, and will be back: what a later one gave is not taken in its place. */
+	if (a.stands)
+		nano = nano > a.later ? nano - a.later : 0;
+	if (i.open_nano <= nano || (!a.runs && !a.stands))
+		return give(l, &i, ORDER_GRANT_EXPIRY, i.open_nano < nano ? i.open_nano : nano);
+	/* Requests or holds have the rest: what they don't use goes back when they are done. A hold may last for days: nobody hurries because of it. */
+	bool given = nano <= 0 || give(l, &i, ORDER_GRANT_PART, nano);
+	return given && !a.runs;
 }

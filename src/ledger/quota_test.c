@@ -2,6 +2,7 @@
 #include "ledger/ledger_world.h"
 #include "ticket/limit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct world w;
@@ -99,6 +100,30 @@ what_goes_beyond_it_is_the_customers(void **state)
 	has(100 * CENT - 2 * cost, cost);
 }
 
+/* What a standing hold has of it comes back after its end, and then goes back, too; what is given meanwhile stays the customer's until its own end. */
+static void
+what_a_hold_has_of_it_goes_back_when_it_is_over(void **state)
+{
+	char hold[64];
+	quota("0.50", "day");
+	has(150 * CENT, 50 * CENT);
+	json_t *made = world_must(&w, "{s:s,s:s,s:s}", "op", "hold.create", "account", "customer", "amount", "1.50");
+	snprintf(hold, sizeof hold, "%s", json_string_value(json_object_get(made, "item")));
+	json_decref(made);
+	has(0, 50 * CENT);
+	later(DAY_US);
+	has(50 * CENT, 100 * CENT);
+	later(DAY_US);
+	has(50 * CENT, 100 * CENT);
+	json_decref(world_must(&w, "{s:s,s:s}", "op", "hold.release", "hold", hold));
+	has(200 * CENT, 100 * CENT);
+	later(DAY_US);
+	has(150 * CENT, 50 * CENT);
+	quota("none", "day");
+	later(2 * DAY_US);
+	has(100 * CENT, 0);
+}
+
 static void
 what_makes_no_sense_is_refused(void **state)
 {
@@ -149,6 +174,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_free_tier_pays_what_is_used_of_it),
 		TEST(what_goes_beyond_it_is_the_customers),
+		TEST(what_a_hold_has_of_it_goes_back_when_it_is_over),
 		TEST(what_makes_no_sense_is_refused),
 		cmocka_unit_test(killed_anywhere_it_is_given_once),
 	};
