@@ -498,13 +498,13 @@ SELECT id, object FROM work WHERE account = ?1 AND state >= 2 AND (id < ?2 OR ?2
 SELECT id, object FROM work WHERE account = ?1 AND state >= 2 AND (id < ?2 OR ?2 = 0) AND substr(object, 1, CAST(?3 AS int)) = ?4 AND id NOT IN (SELECT work FROM gone) ORDER BY id DESC LIMIT ?5
 
 -- name: work_gone
-INSERT INTO gone (work) SELECT id FROM work WHERE account = ?1 AND object = ?2 AND state >= 2 ON CONFLICT (work) DO NOTHING
+INSERT INTO gone (work) SELECT id FROM work WHERE account = ?1 AND object = ?2 AND state >= 2 AND (id < ?3 OR ?3 = 0) ON CONFLICT (work) DO NOTHING
 
 -- name: object_insert
 INSERT INTO object (account, name, id, kind, purpose) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING
 
 -- name: object_drop
-DELETE FROM object WHERE account = ?1 AND name = ?2
+DELETE FROM object WHERE account = ?1 AND name = ?2 AND (id < ?3 OR ?3 = 0)
 
 -- name: object_find
 SELECT id FROM object WHERE account = ?1 AND name = ?2

@@ -519,20 +519,27 @@ answer_rewritten(struct exchange *x, struct span lines, struct span body)
 	exchange_end(x, END_COMPLETED);
 }
 
+bool
+answer_is_about_us(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	if (!x->carry || x->route.byok || !about_our_account(x, (struct span){x->carry + x->collect_at, x->carry_len - x->collect_at}))
+		return false;
+	edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, x->up_status);
+	route_fail(x, x->up_status == 429 ? ROUTE_ACCOUNT : ROUTE_WORDS, END_PROVIDER_ACCOUNT);
+	return true;
+}
+
 /* What it says is no answer for the customer, or not yet. True: another one is asked, or it has ended. */
 static bool
 asks_elsewhere(struct exchange *x, struct span lines, struct span body)
 {
-	struct edge *e = x->edge;
 	uint32_t status = x->up_status;
 	bool rate = status == 429, own = x->route.byok;
 	if (own && (status == 401 || status == 402 || status == 403)) /* their account: if nobody else may be asked, it is theirs to know */
 		return route_failed(x, ROUTE_ACCOUNT, 0);
-	if (!own && about_our_account(x, body)) {
-		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, status);
-		route_fail(x, rate ? ROUTE_ACCOUNT : ROUTE_WORDS, END_PROVIDER_ACCOUNT);
+	if (answer_is_about_us(x))
 		return true;
-	}
 	return (rate || status >= 500) && route_failed(x, rate ? ROUTE_RATE : ROUTE_BUSY, route_rest_ms(lines, body));
 }
 

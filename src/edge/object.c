@@ -315,6 +315,12 @@ object_is_read_whole(const struct exchange *x)
 }
 
 bool
+object_is_itself(const struct exchange *x)
+{
+	return x->method != HTTP1_POST && !operations[x->object->operation].behind.len;
+}
+
+bool
 object_is_plain(const struct exchange *x)
 {
 	return object_is_subject(x) && x->endpoint != ENDPOINT_RESPONSES_KEPT;

@@ -134,6 +134,8 @@ must_check bool object_confirm(struct exchange *x);
 must_check bool object_edit(struct exchange *x);
 /* Is the answer, whose status is good, read whole before any of it goes down? */
 bool object_is_read_whole(const struct exchange *x);
+/* Is the object asked for, or its deletion, and not something of it? */
+bool object_is_itself(const struct exchange *x);
 /* Content, which is anything; else its answers are read along. */
 bool object_is_plain(const struct exchange *x);
 /* It has been: carry has its header lines, then its body. */
@@ -154,5 +156,7 @@ struct exchange *exchange_of_nobody(struct edge *e);
 
 /* A provider's good answer with a body of ours: its kept header lines, then body. The exchange has ended. */
 void answer_rewritten(struct exchange *x, struct span lines, struct span body);
+/* A refusal of our account, whatever its status: the operator is told. True: another one is asked, or the exchange has ended. */
+bool answer_is_about_us(struct exchange *x);
 
 #endif

@@ -1,6 +1,7 @@
 #include "edge/object_keep.h"
 
 #include "core/ipc.h"
+#include "ticket/ticket_id.h"
 
 static const struct {
 	struct span word;
@@ -20,12 +21,13 @@ object_purpose(struct span word)
 	return 0;
 }
 
+/* token: enum object_order says which. */
 static enum ipc_result
-tell(const struct exchange *x, enum object_order order)
+tell(const struct exchange *x, enum object_order order, uint64_t token)
 {
 	const struct object *o = x->object;
 	struct message_object m = MESSAGE_INIT(OBJECT, message_object);
-	m.token = x->id;
+	m.token = token;
 	m.account = x->account_row;
 	m.order = (uint16_t)order;
 	m.kind = o->kind;
@@ -38,7 +40,7 @@ tell(const struct exchange *x, enum object_order order)
 enum ipc_result
 object_keep_ask(const struct exchange *x)
 {
-	return tell(x, OBJECT_KEEP);
+	return tell(x, OBJECT_KEEP, x->id);
 }
 
 bool
@@ -77,11 +79,21 @@ object_kept(struct edge *e, const struct message_work *m)
 		exchange_end(x, END_LEDGER_AWAY);
 }
 
-/* Not said: who lists them sees it again. */
+/*
+ * A provider may not know yet what it has just made. Gemini says 403 of what it has not, and says it in the same words when it refuses our key; but it keeps no
+ * file longer.
+ */
+enum { SETTLED_MS = 60 * 60 * 1000,
+	GEMINI_KEEPS_MS = 48 * SETTLED_MS };
+
+/* Lost on its way: who lists them sees it again. */
 void
 object_is_gone(struct exchange *x)
 {
 	const struct object *o = x->object;
-	if (object_is_subject(x) && o->text_len)
-		(void)!tell(x, object_is_batch(x) ? OBJECT_WORK_IS_GONE : OBJECT_DROP);
+	bool deleted = x->up_status < 300;
+	if (!object_is_subject(x) || !o->text_len || (!deleted && !object_is_itself(x)))
+		return;
+	uint64_t age_ms = x->up_status == 404 ? SETTLED_MS : GEMINI_KEEPS_MS, since = ticket_id_first(edge_wall_ms(x->edge) - age_ms);
+	(void)!tell(x, object_is_batch(x) ? OBJECT_WORK_IS_GONE : OBJECT_DROP, deleted ? 0 : since + !since);
 }

@@ -26,7 +26,7 @@ uint8_t object_purpose(struct span word);
 must_check bool object_is_new(struct exchange *x, const struct sealed *s, struct span purpose);
 must_check enum ipc_result object_keep_ask(const struct exchange *x);
 void object_kept(struct edge *e, const struct message_work *m);
-/* What x->object names is at its provider no more. */
+/* What x->object names is at its provider no more, as the answer says. It is in no list from now on, if that can be believed. */
 void object_is_gone(struct exchange *x);
 
 #endif

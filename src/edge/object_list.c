@@ -277,9 +277,9 @@ next(struct exchange *x)
 		answer(x);
 		return;
 	}
-	/* None of these is there any more: an empty page would be taken for the end. They are in no list from now on, so that the next attempt gets further. */
+	/* None of these is there any more: an empty page would be taken for the end. What is gone for good is in no list from now on, so that the next attempt gets further. */
 	if (l->looks >= LOOKS_MAX) {
-		answer_sentence(x, END_OVERLOADED, NULL, SPAN("Much of this list has been deleted at the provider, and was taken out of it now: ask again for the rest."));
+		answer_sentence(x, END_OVERLOADED, NULL, SPAN("Much of this list is not at the provider any more: ask again for the rest, later if this comes again."));
 		exchange_end(x, END_OVERLOADED);
 		return;
 	}

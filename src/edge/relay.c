@@ -363,9 +363,10 @@ collect_data(struct exchange *x, const char *data, size_t len, bool eof)
 		object_answer(x);
 	else if (object_is_errand(x))
 		exchange_end(x, END_PROVIDER_ERROR);
-	else if (x->object && x->object->list && object_is_missing(x, x->up_status)) /* deleted, or expired: it is in no list */
-		object_list_skip(x);
-	else
+	else if (x->object && x->object->list && object_is_missing(x, x->up_status)) { /* deleted, or expired: it is in no list */
+		if (!answer_is_about_us(x))
+			object_list_skip(x);
+	} else
 		answer_provider_error(x);
 }
 

@@ -26,6 +26,7 @@ statement(struct ledger *l, const struct message_object *m)
 	}
 	sql_bind(st, (int64_t)m->account);
 	sql_bind_blob(st, 2, m->object, m->object_bytes);
+	sql_bind_ints(st, 3, (const int64_t[]){(int64_t)m->token}, 1);
 	return st;
 }
 

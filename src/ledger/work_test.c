@@ -456,7 +456,9 @@ what_an_account_keeps_is_listed_until_it_is_gone(void **state)
 	objects_are((struct page){OBJECTS_UP, "file-37", 0, 0, 2}, (const uint64_t[]){38, 39, 0}, false);
 	objects_are((struct page){OBJECTS_BEFORE, "file-30", 0, 0, 3}, (const uint64_t[]){33, 32, 31, 0}, true);
 	objects_are((struct page){OBJECTS_BEFORE, "file-38", 0, 0, 3}, (const uint64_t[]){39, 0}, false);
-	assert_int_equal(object(OBJECT_DROP, 0, "file-21", 0), WORK_DONE);
+	assert_int_equal(object(OBJECT_DROP, 21, "file-21", 0), WORK_DONE); /* not older than that */
+	objects_are((struct page){OBJECTS_DOWN, "file-22", 0, 0, 3}, (const uint64_t[]){21, 20, 0}, false);
+	assert_int_equal(object(OBJECT_DROP, 22, "file-21", 0), WORK_DONE);
 	assert_int_equal(object(OBJECT_DROP, 0, "file-21", 0), WORK_DONE);
 	objects_are((struct page){OBJECTS_DOWN, "file-22", 0, 0, 3}, (const uint64_t[]){20, 0}, false);
 	struct message_object_list_wanted m = MESSAGE_INIT(OBJECT_LIST_WANTED, message_object_list_wanted);
@@ -491,7 +493,9 @@ work_that_is_gone_is_in_no_list(void **state)
 			WORK_DONE);
 	}
 	assert_int_equal(ask(WORK_END, 21, CENT), WORK_DONE);
-	assert_int_equal(object(OBJECT_WORK_IS_GONE, 0, "batch_y", 0), WORK_DONE);
+	assert_int_equal(object(OBJECT_WORK_IS_GONE, 21, "batch_y", 0), WORK_DONE); /* not older than that */
+	list_is("batch_", 0, 3, (const uint64_t[]){22, 21, 20}, 3, false);
+	assert_int_equal(object(OBJECT_WORK_IS_GONE, 22, "batch_y", 0), WORK_DONE);
 	assert_int_equal(object(OBJECT_WORK_IS_GONE, 0, "batch_y", 0), WORK_DONE);
 	assert_int_equal(object(OBJECT_WORK_IS_GONE, 0, "batch_?", 0), WORK_DONE);
 	list_is("batch_", 0, 3, (const uint64_t[]){22, 20}, 2, false);

@@ -88,12 +88,12 @@ struct message_work_listed {
 
 /* What an account keeps at a provider and pays nothing for (a file): by its sealed id as well. */
 enum object_order { OBJECT_KEEP, /* it was made: answered by a WORK_ANSWER, when it is written down */
-	OBJECT_DROP, /* it is gone; nothing is answered to this and the next */
+	OBJECT_DROP, /* it is gone, if it is older than token (0: however old); nothing is answered to this and the next */
 	OBJECT_WORK_IS_GONE /* it was work */ };
 
 struct message_object {
 	struct message_head head;
-	uint64_t token, account; /* token: the request that made it */
+	uint64_t token, account; /* token: the request that made it; of one that is gone: below which its own is */
 	uint16_t order, kind, purpose, object_bytes; /* enum object_order; numbers of the edge's */
 	uint8_t object[WORK_OBJECT_MAX];
 };

@@ -37,6 +37,12 @@ ticket_id_next(const struct ticket_id_range *range, uint64_t prev, uint64_t now_
 }
 
 uint64_t
+ticket_id_first(uint64_t unix_ms)
+{
+	return since_epoch(unix_ms) << MS_SHIFT;
+}
+
+uint64_t
 ticket_id_unix_ms(uint64_t id)
 {
 	return (id >> MS_SHIFT) + TICKET_ID_EPOCH_MS;

@@ -29,6 +29,9 @@ struct ticket_id_range {
  */
 uint64_t ticket_id_next(const struct ticket_id_range *range, uint64_t prev, uint64_t now_ms);
 
+/* No id of that time or later is less. */
+uint64_t ticket_id_first(uint64_t unix_ms);
+
 /* The parts again: for people and for checks. */
 uint64_t ticket_id_unix_ms(uint64_t id);
 uint32_t ticket_id_node(uint64_t id);

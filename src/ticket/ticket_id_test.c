@@ -21,6 +21,8 @@ an_id_tells_time_node_and_writer(void **state)
 	uint64_t id = ticket_id_next(&r, 0, NOW_MS);
 	assert_true(id > 0 && id <= INT64_MAX);
 	assert_int_equal(ticket_id_unix_ms(id), NOW_MS);
+	assert_true(ticket_id_first(NOW_MS) <= id && id < ticket_id_first(NOW_MS + 1));
+	assert_int_equal(ticket_id_unix_ms(ticket_id_first(NOW_MS)), NOW_MS);
 	assert_int_equal(ticket_id_node(id), 200);
 	assert_int_equal(ticket_id_writer(id), 63);
 }

@@ -1,8 +1,10 @@
 /* Lists of files: which there are, the ledger knows; what each of them is, its provider says. */
 #include "loopback/talk.h"
 
+#include "core/loop.h"
 #include "edge/object_keep.h"
 #include "ledger/object.h"
+#include "ticket/ticket_id.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -266,6 +268,65 @@ geminis_that_are_gone_are_dropped(void **state)
 	assert_string_equal(list("GET /v1beta/files", "", 0, "GET /v1beta/files/"), "{\"files\":[]}");
 }
 
+/* ---- what can't be believed ---- */
+
+static uint64_t
+of_minutes_ago(uint64_t minutes)
+{
+	return ticket_id_first(clock_wall_us() / 1000 - minutes * 60 * 1000);
+}
+
+/* A provider may not know yet what it has just made. */
+static void
+what_is_young_is_not_dropped_for_a_404(void **state)
+{
+	char id[SEAL_TEXT_MAX + 8], line[512];
+	put(OBJECT_FILE, 0, "gone-young", "", of_minutes_ago(55), id);
+	put(OBJECT_FILE, 0, "gone-old", "", of_minutes_ago(65), id);
+	for (int again = 0; again < 2; again++)
+		list("GET /v1/files", "", again ? 1 : 2, GET);
+	asked_were("gone-young gone-old gone-young ");
+	/* What is asked of it may not be there, and it is. */
+	put(OBJECT_FILE, 0, "file-old", "", of_minutes_ago(65), id);
+	snprintf(line, sizeof line, "GET /v1/files/%s/content", id);
+	int c = talk_ask(r.key, line, "", NULL);
+	bool eof;
+	rig_read(&r, provider, talk_out, &eof);
+	says("404 Not Found", "{\"error\":{\"message\":\"is not there\"}}");
+	talk_client_gets(c, "404");
+	list("GET /v1/files", "", 2, GET);
+	asked_were("gone-young file-old ");
+}
+
+/* The same words are said of a key that may do nothing any more. */
+static void
+geminis_403_drops_only_what_has_expired(void **state)
+{
+	char id[SEAL_TEXT_MAX + 8];
+	put(OBJECT_GEMINI_FILE, 2, "gone1", "", of_minutes_ago(49 * 60), id);
+	put(OBJECT_GEMINI_FILE, 2, "gone2", "", of_minutes_ago(47 * 60), id);
+	put(OBJECT_GEMINI_FILE, 2, "gone3", "", of_minutes_ago(2), id);
+	for (int again = 0; again < 2; again++)
+		assert_string_equal(list("GET /v1beta/files", "", again ? 2 : 3, "GET /v1beta/files/"), "{\"files\":[]}");
+	asked_were("gone3 gone2 gone1 gone3 gone2 ");
+}
+
+/* Words that speak of nothing but our account end the list, and the operator hears of them. */
+static void
+a_list_tells_of_a_refused_account(void **state)
+{
+	char id[SEAL_TEXT_MAX + 8];
+	bool eof;
+	put(OBJECT_GEMINI_FILE, 2, "abc1", "", 100, id);
+	(void)talk_reported(EVENT_PROVIDER_ACCOUNT);
+	int c = talk_ask(r.key, "GET /v1beta/files", "", NULL);
+	provider = rig_provider(&r, talk_asked++);
+	rig_read(&r, provider, talk_out, &eof);
+	says("403 Forbidden", "{\"error\":{\"code\":403,\"status\":\"PERMISSION_DENIED\",\"details\":[{\"reason\":\"CONSUMER_SUSPENDED\"}]}}");
+	talk_client_gets(c, "503");
+	assert_true(talk_reported(EVENT_PROVIDER_ACCOUNT));
+}
+
 static void
 what_is_wrong_is_said(void **state)
 {
@@ -305,6 +366,9 @@ main(void)
 		WITH(geminis_pages_have_tokens),
 		WITH(what_is_gone_is_dropped_and_lists_end),
 		WITH(geminis_that_are_gone_are_dropped),
+		WITH(what_is_young_is_not_dropped_for_a_404),
+		WITH(geminis_403_drops_only_what_has_expired),
+		WITH(a_list_tells_of_a_refused_account),
 		WITH(what_is_wrong_is_said),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

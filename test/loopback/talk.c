@@ -1,5 +1,7 @@
 #include "loopback/talk.h"
 
+#include "core/ipc.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -102,4 +104,16 @@ talk_member(const char *body, const char *name, char ret[1024])
 	const char *at = strstr(body, key);
 	assert_non_null(at);
 	value(at + strlen(key), "\"", ret);
+}
+
+bool
+talk_reported(enum event_id event)
+{
+	_Alignas(8) char buf[IPC_MESSAGE_MAX];
+	size_t bytes;
+	int fd;
+	bool found = false;
+	while (ipc_recv(r.scribe, buf, &bytes, &fd) == IPC_OK)
+		found |= ((struct message_event *)buf)->head.type == MESSAGE_EVENT && ((struct message_event *)buf)->event == event;
+	return found;
 }

@@ -22,5 +22,7 @@ const char *talk_client_gets(int c, const char *status);
 /* The value of the header field of talk_out, or of the string of that name wherever it first stands in a body. */
 void talk_field(const char *name, char ret[1024]);
 void talk_member(const char *body, const char *name, char ret[1024]);
+/* Has the operator been told of that, since the last look? */
+bool talk_reported(enum event_id event);
 
 #endif
