@@ -489,7 +489,7 @@ bool
 object_is_missing(const struct exchange *x, uint32_t status)
 {
 	if (x->dialect == DIALECT_GEMINI && status == 403)
-		return x->object ? x->object->opened.id_len || x->object->upload : x->names_objects;
+		return x->object ? x->object->opened.id_len || x->object->operation == OPERATION_UPLOAD_SEND : x->names_objects;
 	return object_is_subject(x) && status == 404;
 }
 

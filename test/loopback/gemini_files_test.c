@@ -306,6 +306,17 @@ a_beginning_without_a_url_is_none(void **state)
 	}
 }
 
+/* Nothing is named yet: it is our key that is refused. */
+static void
+a_refused_beginning_is_told_to_the_operator(void **state)
+{
+	(void)talk_reported(EVENT_PROVIDER_ACCOUNT);
+	int c = talk_ask(r.key, "POST /upload/v1beta/files", START, DESCRIPTION), p = talk_provider_sees("POST /upload/v1beta/files HTTP/1.1\r\n");
+	talk_provider_says(p, "403 Forbidden", JSON, "{\"error\":{\"code\":403,\"message\":\"The caller does not have permission\",\"status\":\"PERMISSION_DENIED\"}}");
+	talk_client_gets(c, "503");
+	assert_true(talk_reported(EVENT_PROVIDER_ACCOUNT));
+}
+
 /* Bytes pass as the provider takes them: a window of them is here. */
 static void
 megabytes_pass_without_being_here(void **state)
@@ -363,6 +374,7 @@ main(void)
 		WITH(nobody_elses_uri_is_named),
 		WITH(what_is_wrong_with_a_beginning_is_said),
 		WITH(a_beginning_without_a_url_is_none),
+		WITH(a_refused_beginning_is_told_to_the_operator),
 		WITH(megabytes_pass_without_being_here),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
