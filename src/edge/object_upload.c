@@ -28,6 +28,21 @@ field(const struct http1_head *h, struct span name)
 	return (struct span){0};
 }
 
+/* Which of them the provider would go by, nobody knows: it gets them all. */
+static bool
+says_twice(const struct http1_head *h)
+{
+	for (unsigned i = 0; i < h->field_count; i++) {
+		struct span a = http1_field_name(h, &h->fields[i]);
+		for (unsigned k = 0; begins(a, prefix) && k < i; k++) {
+			struct span b = http1_field_name(h, &h->fields[k]);
+			if (a.len == b.len && begins(a, b))
+				return true;
+		}
+	}
+	return false;
+}
+
 static bool
 is_one_of(struct span value, const struct span *words, size_t count)
 {
@@ -64,7 +79,9 @@ object_upload_asked(struct exchange *x, const struct http1_head *h, struct span 
 	struct object *o = x->object;
 	struct span command = field(h, SPAN("command"));
 	bool start = o->operation == OPERATION_UPLOAD_START, send = o->operation == OPERATION_UPLOAD_SEND;
-	if (start && (!is_one_of(command, starts, ARRAY_LEN(starts)) || !is_one_of(field(h, SPAN("protocol")), resumable, ARRAY_LEN(resumable))))
+	if (is_upload(x) && says_twice(h))
+		*ret_says = SPAN("Each X-Goog-Upload line is said once, and one of yours came twice: leave one of them out.");
+	else if (start && (!is_one_of(command, starts, ARRAY_LEN(starts)) || !is_one_of(field(h, SPAN("protocol")), resumable, ARRAY_LEN(resumable))))
 		*ret_says = SPAN("Files go up in the resumable way here: X-Goog-Upload-Protocol: resumable and X-Goog-Upload-Command: start begin it, and the answer's X-Goog-Upload-URL takes the bytes.");
 	else if (send && !is_one_of(command, sends, ARRAY_LEN(sends)))
 		*ret_says = SPAN("X-Goog-Upload-Command must be `upload`, `upload, finalize`, `finalize`, `query` or `cancel`.");

@@ -266,6 +266,8 @@ what_is_wrong_with_a_beginning_is_said(void **state)
 		{"POST /upload/v1beta/files", START, "{\"file\":", "400", "must be a JSON object"},
 		{"POST /upload/v1beta/files", START, "[]", "400", "must be a JSON object"},
 		{"POST /upload/v1beta/files", START "lethe-policy: zero-retention\r\n", "{}", "400", "Send the content inline"},
+		{"POST /upload/v1beta/files", START "X-Goog-Upload-Command: upload, finalize\r\n", "{}", "400", "one of yours came twice"},
+		{"POST /upload/v1beta/files/abc", WHOLE "x-goog-upload-offset: 7\r\n", "x", "400", "one of yours came twice"},
 		{"POST /upload/v1beta/files/abc", "x-goog-upload-command: burn\r\n", "x", "400", "X-Goog-Upload-Command must be"},
 		{"POST /upload/v1beta/files/abc", "", "x", "400", "X-Goog-Upload-Command must be"},
 		{"PUT /upload/v1beta/files", START, "{}", "405", "METHOD_NOT_ALLOWED"},
