@@ -153,7 +153,7 @@ begin_collect(struct exchange *x, const struct http1_head *h, char *rest, size_t
 		return;
 	}
 	x->collect_at = x->carry_len;
-	if (!route_has_more(x)) /* what it says may be a reason to ask somebody else */
+	if (!route_has_more(x) && !(x->object && x->object->list)) /* what it says may be a reason to ask somebody else; a list asks for the next */
 		request_free(x);
 	exchange_step(x, STEP_RELAY);
 	relay_body(x, rest, 0, len, eof, (struct span){0});

@@ -2,7 +2,8 @@
 #include "edge/object_keep.h"
 
 enum { LIST_BYTES_MAX = 512 << 10,
-	LOOKS_MAX = 4 * WORK_PAGE }; /* at what may be there no more, for one list */
+	LOOKS_MAX = 4 * WORK_PAGE, /* at what may be there no more, for one list */
+	IDS_MAX = 3 }; /* beside its data */
 
 struct object_list {
 	struct message_work_listed found;
@@ -233,7 +234,7 @@ answer(struct exchange *x)
 {
 	struct edge *e = x->edge;
 	struct object_list *l = x->object->list;
-	size_t cap = l->len + 2 * SEAL_TEXT_MAX + 128;
+	size_t cap = l->len + IDS_MAX * SEAL_TEXT_MAX + 128;
 	char *memory = vault_alloc(e->vault, cap);
 	if (!memory) {
 		exchange_end(x, END_OVERLOADED);
@@ -241,7 +242,10 @@ answer(struct exchange *x)
 	}
 	struct text t = text_on(memory, cap);
 	put_all(&t, x, l);
-	answer_json(x, 200, (struct span){t.at, t.len});
+	if (t.cut)
+		exchange_end(x, END_OVERLOADED);
+	else
+		answer_json(x, 200, (struct span){t.at, t.len});
 	vault_free(e->vault, memory, cap);
 }
 
@@ -343,7 +347,7 @@ keep(struct exchange *x, struct span body)
 void
 object_list_add(struct exchange *x, struct span body)
 {
-	if ((body.len && !keep(x, body)) || (!x->req && !request_begin(x))) {
+	if (body.len && !keep(x, body)) {
 		exchange_end(x, END_OVERLOADED);
 		return;
 	}

@@ -17,7 +17,7 @@ static const char catalogue[] =
 	"listen: [\"127.0.0.1:0\"]\n"
 	"providers:\n"
 	"  - {name: keeper, url: 'http://127.0.0.1:9/v1', keys: [{env: RIG_KEY}], objects: true}\n"
-	"  - {name: scholar, url: 'http://127.0.0.1:10/v1', dialect: anthropic, keys: [{env: RIG_KEY}], objects: true}\n"
+	"  - {name: scholar, url: 'http://127.0.0.1:10/v1', dialect: anthropic, keys: [{env: RIG_KEY}], pass_headers: [x-own], objects: true}\n"
 	"  - {name: google, url: 'http://127.0.0.1:11/v1beta', dialect: gemini, keys: [{env: RIG_KEY}], objects: true}\n"
 	"models:\n"
 	"  - {id: m, upstream: up-m, provider: keeper, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n";
@@ -268,6 +268,39 @@ geminis_that_are_gone_are_dropped(void **state)
 	assert_string_equal(list("GET /v1beta/files", "", 0, "GET /v1beta/files/"), "{\"files\":[]}");
 }
 
+/* Each of them is asked for with what the caller has said beside it. */
+static void
+header_lines_go_up_for_each(void **state)
+{
+	char id[SEAL_TEXT_MAX + 8], name[32];
+	for (unsigned i = 0; i < 4; i++) {
+		snprintf(name, sizeof name, i == 2 ? "gone_%u" : "file_%u", i);
+		put(OBJECT_ANTHROPIC_FILE, 1, name, "", 100 + i, id);
+	}
+	int c = talk_ask(r.key, "GET /v1/files", ANTHROPIC "anthropic-beta: files-api-2025-04-14\r\nx-own: mine\r\n", NULL);
+	for (int i = 0; i < 4; i++) {
+		serve(1, GET);
+		assert_non_null(strstr(talk_out, "\r\nanthropic-beta: files-api-2025-04-14\r\n"));
+		assert_non_null(strstr(talk_out, "\r\nx-own: mine\r\n"));
+	}
+	asked_were("file_3 gone_2 file_1 file_0 ");
+	talk_client_gets(c, "200");
+}
+
+/* Anthropic's form says three of them. */
+static void
+the_longest_ids_fit_a_page(void **state)
+{
+	char id[SEAL_TEXT_MAX + 8], name[SEAL_ID_MAX + 1], expected[1024];
+	memset(name, 'a', sizeof name);
+	name[SEAL_ID_MAX] = 0;
+	put(OBJECT_ANTHROPIC_FILE, 1, "file_older", "", 100, id);
+	put(OBJECT_ANTHROPIC_FILE, 1, name, "", 101, id);
+	const char *body = list("GET /v1/files?limit=1", ANTHROPIC, 1, GET);
+	snprintf(expected, sizeof expected, "{\"data\":[{\"id\":\"%s\",\"object\":\"file\"}],\"first_id\":\"%s\",\"last_id\":\"%s\",\"next_page\":\"%s\",\"has_more\":true}", id, id, id, id);
+	assert_string_equal(body, expected);
+}
+
 /* ---- what can't be believed ---- */
 
 static uint64_t
@@ -366,6 +399,8 @@ main(void)
 		WITH(geminis_pages_have_tokens),
 		WITH(what_is_gone_is_dropped_and_lists_end),
 		WITH(geminis_that_are_gone_are_dropped),
+		WITH(header_lines_go_up_for_each),
+		WITH(the_longest_ids_fit_a_page),
 		WITH(what_is_young_is_not_dropped_for_a_404),
 		WITH(geminis_403_drops_only_what_has_expired),
 		WITH(a_list_tells_of_a_refused_account),
