@@ -254,10 +254,9 @@ store_begin(struct store *s)
 bool
 store_commit(struct store *s)
 {
-	if (!s->lost && sql_done(s, store_sql(s, SQL_commit))) {
-		s->doubtful = false;
+	/* What was doubtful stays so: a commit that had nothing to write takes no place in the log. */
+	if (!s->lost && sql_done(s, store_sql(s, SQL_commit)))
 		return true;
-	}
 	int code = s->code;
 	store_rollback(s);
 	s->code = code;
