@@ -169,7 +169,6 @@ check_foreign(struct span in, const struct request_facts *r)
 		{ENDPOINT_MESSAGES_COUNT_TOKENS, SPAN_INIT("\"system\":[{\"source\":{\"file_id\":[]}}],")},
 		{ENDPOINT_GENERATE_CONTENT, SPAN_INIT("\"cachedContent\":\"cachedContents/1\",")},
 		{ENDPOINT_STREAM_GENERATE_CONTENT, SPAN_INIT("\"cached_content\":\"cachedContents/1\",")},
-		{ENDPOINT_STREAM_GENERATE_CONTENT, SPAN_INIT("\"systemInstruction\":{\"parts\":[{\"fileData\":{\"fileUri\":\"files/1\"}}]},")},
 		{ENDPOINT_CHAT_COMPLETIONS, SPAN_INIT("\"messages\":[{\"audio\":{\"id\":\"audio_1\"}}],")},
 		{ENDPOINT_CHAT_COMPLETIONS, SPAN_INIT("\"messages\":[{\"content\":[{\"file\":{\"file_id\":[\"file_1\"]}}]}],")},
 	};
