@@ -291,7 +291,7 @@ header_lines_go_up_for_each(void **state)
 static void
 the_longest_ids_fit_a_page(void **state)
 {
-	char id[SEAL_TEXT_MAX + 8], name[SEAL_ID_MAX + 1], expected[1024];
+	char id[SEAL_TEXT_MAX + 8], name[SEAL_ID_MAX + 1], expected[2048];
 	memset(name, 'a', sizeof name);
 	name[SEAL_ID_MAX] = 0;
 	put(OBJECT_ANTHROPIC_FILE, 1, "file_older", "", 100, id);
