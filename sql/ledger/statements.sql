@@ -148,7 +148,7 @@ SELECT id, kind, state, coalesce(account, 0), peer, amount_nano, open_nano, used
 WHERE kind = ?1 AND state <> 0 AND id > ?2 AND (?3 = 0 OR account = ?3) AND (?4 = 0 OR state = 1) ORDER BY id LIMIT ?5
 
 -- name: items_due
-SELECT id FROM item WHERE state = 1 AND expires_ms <> 0 AND expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2
+SELECT id, expires_ms FROM item WHERE state = 1 AND expires_ms <> 0 AND expires_ms <= ?1 AND (expires_ms > ?3 OR (expires_ms = ?3 AND id > ?4)) ORDER BY expires_ms, id LIMIT ?2
 
 -- name: items_in_transit
 SELECT id FROM item WHERE state = 1 AND kind = 6 LIMIT ?1

@@ -38,12 +38,10 @@ typedef bool chore(struct ledger *l, const struct item *i);
 
 /* False: some of them have to be seen to again. */
 static bool
-see_to(struct ledger *l, struct query *due, chore *run)
+see_to(struct ledger *l, const uint64_t *ids, size_t count, chore *run)
 {
-	uint64_t ids[CHORES_AT_ONCE];
 	struct item i;
-	size_t count = ids_of(l, due, ids);
-	bool done = count < CHORES_AT_ONCE;
+	bool done = true;
 	for (size_t at = 0; at < count; at++) {
 		/* What was begun and not known to be done is known now. */
 		if (l->o.board != NULL && !ledger_drain(l))
@@ -54,15 +52,37 @@ see_to(struct ledger *l, struct query *due, chore *run)
 	return done;
 }
 
+/* So many at a time, then those behind them, from the first again at last: some may have to wait for long, and the others don't wait for them. */
+static bool
+see_to_due(struct ledger *l, uint64_t now_wall_us)
+{
+	uint64_t ids[CHORES_AT_ONCE];
+	struct query *due = store_sql(&l->store, SQL_items_due);
+	sql_bind(due, (int64_t)(now_wall_us / 1000), CHORES_AT_ONCE, l->chores_at.expires_ms, l->chores_at.id);
+	size_t count = 0;
+	int64_t expires_ms = 0;
+	while (count < CHORES_AT_ONCE && sql_step(&l->store, due) == SQL_ROW) {
+		ids[count++] = (uint64_t)sql_int(due, 0);
+		expires_ms = sql_int(due, 1);
+	}
+	sql_reset(due);
+	bool again = !see_to(l, ids, count, expire) || l->chores_at.again, full = count == CHORES_AT_ONCE;
+	l->chores_at.expires_ms = full ? expires_ms : 0;
+	l->chores_at.id = full ? (int64_t)ids[count - 1] : 0;
+	l->chores_at.again = full && again;
+	return !full && !again;
+}
+
 bool
 ledger_chores(struct ledger *l, uint64_t now_wall_us)
 {
-	struct query *due = store_sql(&l->store, SQL_items_due), *way = store_sql(&l->store, SQL_items_in_transit);
-	sql_bind(due, (int64_t)(now_wall_us / 1000), CHORES_AT_ONCE);
-	bool done = see_to(l, due, expire);
+	uint64_t ids[CHORES_AT_ONCE];
+	bool done = see_to_due(l, now_wall_us);
 	done &= quotas_give(l, now_wall_us);
+	struct query *way = store_sql(&l->store, SQL_items_in_transit);
 	sql_bind(way, CHORES_AT_ONCE);
-	return see_to(l, way, transfer_arrive) && done;
+	size_t count = ids_of(l, way, ids);
+	return see_to(l, ids, count, transfer_arrive) && count < CHORES_AT_ONCE && done;
 }
 
 void

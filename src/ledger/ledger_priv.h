@@ -229,6 +229,10 @@ struct ledger {
 	bool over; /* all is booked, and no other ledger comes over this board: this node has left when it ends */
 	uint32_t back_off_ms;
 	uint64_t round_due_ms, usage_due_ms, chores_due_ms;
+	struct { /* chores.c: behind which item to look on, of those whose end has come; and was one of those before it not to be done yet? */
+		int64_t expires_ms, id;
+		bool again;
+	} chores_at;
 	uint64_t reconcile_due_ms; /* when to look whether it is night */
 	uint64_t share_due_ms, count_due_ms; /* share_priv.h */
 	struct share_refusal refusals[SHARE_REFUSALS];

@@ -124,6 +124,29 @@ what_a_hold_has_of_it_goes_back_when_it_is_over(void **state)
 	has(100 * CENT, 0);
 }
 
+/* A page full of grants that have to wait for a hold is not in the way of the others' end. */
+static void
+what_has_to_wait_keeps_nothing_else_from_its_end(void **state)
+{
+	enum { PAGE = 64 };
+	char hold[64];
+	json_t *made;
+	for (int i = 0; i < PAGE; i++)
+		json_decref(world_must(&w, "{s:s,s:s,s:s,s:s}", "op", "credit.grant", "account", "customer", "amount", "0.01", "expires", "2100-01-01"));
+	made = world_must(&w, "{s:s,s:s,s:s}", "op", "hold.create", "account", "customer", "amount", "1.64");
+	snprintf(hold, sizeof hold, "%s", json_string_value(json_object_get(made, "item")));
+	json_decref(made);
+	uint64_t other = world_account(&w, "other", "1.00");
+	json_decref(world_must(&w, "{s:s,s:s,s:s,s:s}", "op", "credit.grant", "account", "other", "amount", "0.50", "expires", "2100-01-02"));
+	later(UINT64_C(36525) * DAY_US);
+	assert_int_equal(world_balance(&w, other), 100 * CENT);
+	has(0, PAGE * CENT);
+	json_decref(world_must(&w, "{s:s,s:s}", "op", "hold.release", "hold", hold));
+	later(UINT64_C(36525) * DAY_US);
+	has(100 * CENT, 0);
+	assert_true(ledger_chores(w.ledger, clock_wall_us()));
+}
+
 static void
 what_makes_no_sense_is_refused(void **state)
 {
@@ -175,6 +198,7 @@ main(void)
 		TEST(the_free_tier_pays_what_is_used_of_it),
 		TEST(what_goes_beyond_it_is_the_customers),
 		TEST(what_a_hold_has_of_it_goes_back_when_it_is_over),
+		TEST(what_has_to_wait_keeps_nothing_else_from_its_end),
 		TEST(what_makes_no_sense_is_refused),
 		cmocka_unit_test(killed_anywhere_it_is_given_once),
 	};
