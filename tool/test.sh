@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 passed=0 failed=0 skipped=0
 node=test/node_modules/.bin/node
 out=build/test-results
+# Many tests wait for a disk or a peer rather than for a processor.
+at_once=$(($(nproc) * 2))
 mkdir -p "$out"
 
 count() {
@@ -40,7 +42,7 @@ count_meson_log() {
 suite_unit() {
 	local log=build/meson-logs/testlog.json
 	rm -f "$log"
-	meson test -C build --no-rebuild --print-errorlogs || true
+	meson test -C build --no-rebuild --print-errorlogs --num-processes "$at_once" || true
 	if [ -f "$log" ]; then
 		# shellcheck disable=SC2046
 		count $(count_meson_log "$log")
