@@ -504,16 +504,19 @@ INSERT INTO gone (work) SELECT id FROM work WHERE account = ?1 AND object = ?2 A
 INSERT INTO object (account, name, id, kind, purpose) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING
 
 -- name: object_drop
-DELETE FROM object WHERE account = ?1 AND name = ?2 AND (id < ?3 OR ?3 = 0)
+UPDATE object SET gone_us = ?4 WHERE account = ?1 AND name = ?2 AND (id < ?3 OR ?3 = 0) AND gone_us = 0
+
+-- name: object_sweep
+DELETE FROM object WHERE id IN (SELECT id FROM object WHERE gone_us > 0 AND gone_us < ?1 ORDER BY gone_us LIMIT 4)
 
 -- name: object_find
 SELECT id FROM object WHERE account = ?1 AND name = ?2
 
 -- name: object_list
-SELECT id, name FROM object WHERE account = ?1 AND kind = ?2 AND (purpose = ?3 OR ?3 = 0) AND (id < ?4 OR ?4 = 0) ORDER BY id DESC LIMIT ?5
+SELECT id, name FROM object WHERE account = ?1 AND kind = ?2 AND gone_us = 0 AND (purpose = ?3 OR ?3 = 0) AND (id < ?4 OR ?4 = 0) ORDER BY id DESC LIMIT ?5
 
 -- name: object_list_up
-SELECT id, name FROM object WHERE account = ?1 AND kind = ?2 AND (purpose = ?3 OR ?3 = 0) AND id > ?4 ORDER BY id LIMIT ?5
+SELECT id, name FROM object WHERE account = ?1 AND kind = ?2 AND gone_us = 0 AND (purpose = ?3 OR ?3 = 0) AND id > ?4 ORDER BY id LIMIT ?5
 
 -- name: work_troubled
 SELECT count(*) FROM work JOIN item ON item.id = work.hold WHERE work.state < 3 AND trouble = ?1 AND item.state = 1

@@ -100,7 +100,7 @@ fill_by_hand(uint64_t account)
 		"INSERT INTO quota (account, kind, nano, due_us) VALUES (%lld, 8, 5, 4102444800000000);"
 		"INSERT INTO lane (subject, name) VALUES (%lld, 'direct');"
 		"INSERT INTO allowed (subject, what, pattern) VALUES (%lld, 1, 'small'), (%lld, 1, 'S*'), (%lld, 1, 'ö');"
-		"INSERT INTO object (id, account, kind, purpose, name) VALUES (8, %lld, 1, 8, x'0066ff');"
+		"INSERT INTO object (id, account, kind, purpose, name, gone_us) VALUES (8, %lld, 1, 8, x'0066ff', 9);"
 		"INSERT INTO gone (work) VALUES (7);"
 		"INSERT INTO budget (id, limit_nano, used_nano) VALUES (9223372036854775807, 4000000000000000000, 0)",
 		(long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account, (long long)account);

@@ -2,10 +2,13 @@
 
 #include <string.h>
 
+/* How long a page may begin behind what is gone. */
+#define PLACE_US (3LL * 86400 * 1000000)
+
 /* ---- one of them ---- */
 
 static struct query *
-statement(struct ledger *l, const struct message_object *m)
+statement(struct ledger *l, const struct message_object *m, int64_t now_us)
 {
 	struct query *st;
 	switch ((enum object_order)m->order) {
@@ -26,18 +29,30 @@ statement(struct ledger *l, const struct message_object *m)
 	}
 	sql_bind(st, (int64_t)m->account);
 	sql_bind_blob(st, 2, m->object, m->object_bytes);
-	sql_bind_ints(st, 3, (const int64_t[]){(int64_t)m->token}, 1);
+	sql_bind_ints(st, 3, (const int64_t[]){(int64_t)m->token, now_us}, m->order == OBJECT_DROP ? 2 : 1);
 	return st;
+}
+
+/* A few of those whose time is over, each time one more is gone: no more are here than went in these days. */
+static bool
+sweep(struct ledger *l, const struct message_object *m, int64_t now_us)
+{
+	if (m->order != OBJECT_DROP)
+		return true;
+	struct query *st = store_sql(&l->store, SQL_object_sweep);
+	sql_bind(st, now_us - PLACE_US);
+	return sql_done(&l->store, st);
 }
 
 enum work_result
 ledger_object(struct ledger *l, const struct message_object *m)
 {
 	bool good = m->object_bytes != 0 && m->object_bytes <= sizeof(m->object) && m->kind != 0 && m->kind <= UINT8_MAX && m->purpose <= UINT8_MAX;
-	struct query *st = good ? statement(l, m) : NULL;
+	int64_t now_us = (int64_t)clock_wall_us();
+	struct query *st = good ? statement(l, m, now_us) : NULL;
 	if (st == NULL)
 		return WORK_REFUSED;
-	return store_begin(&l->store) && store_end(&l->store, sql_done(&l->store, st)) ? WORK_DONE : WORK_LATER;
+	return store_begin(&l->store) && store_end(&l->store, sql_done(&l->store, st) && sweep(l, m, now_us)) ? WORK_DONE : WORK_LATER;
 }
 
 /* ---- all of them ---- */

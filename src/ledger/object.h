@@ -1,6 +1,6 @@
 /*
- * Which files an account keeps at providers: written down when one was made, by its sealed id, and forgotten when it is gone. What each of them is, only its
- * provider says (docs/decisions/0072). Ledger only.
+ * Which files an account keeps at providers: written down when one was made, by its sealed id, and forgotten some days after it is gone. What each of them is,
+ * only its provider says (docs/decisions/0072). Ledger only.
  */
 #ifndef LEDGER_OBJECT_H
 #define LEDGER_OBJECT_H

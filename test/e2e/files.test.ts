@@ -245,6 +245,11 @@ describe("lists", () => {
 		const names: string[] = [];
 		for (let i = 0; i < 3; i++) names.unshift((await google.files.upload({ file: new Blob(["words"]), config: { mimeType: "text/plain" } })).name!);
 		expect((await all(await google.files.list({ config: { pageSize: 2 } }))).map(({ name }) => name)).toEqual(names);
+
+		for await (const { id } of await client.files.list({ limit: 2 })) await client.files.delete(id);
+		for await (const { id } of claude.beta.files.list({ limit: 2 })) await claude.beta.files.delete(id);
+		for await (const { name } of await google.files.list({ config: { pageSize: 2 } })) await google.files.delete({ name: name! });
+		expect([await all(await client.files.list()), await all(claude.beta.files.list()), await all(await google.files.list())]).toEqual([[], [], []]);
 	});
 });
 

@@ -301,6 +301,35 @@ the_longest_ids_fit_a_page(void **state)
 	assert_string_equal(body, expected);
 }
 
+/* As one does it who deletes all: the page after the next begins behind what is gone. */
+static void
+what_is_deleted_while_one_pages_keeps_its_place(void **state)
+{
+	char id[5][SEAL_TEXT_MAX + 8], line[512], name[32], body[64];
+	bool eof;
+	for (unsigned i = 0; i < 5; i++) {
+		snprintf(name, sizeof name, "file-%u", i);
+		put(OBJECT_FILE, 0, name, "", 100 + i, id[i]);
+	}
+	list("GET /v1/files?limit=2", "", 2, GET);
+	for (unsigned i = 4; i >= 3; i--) {
+		snprintf(line, sizeof line, "DELETE /v1/files/%s", id[i]);
+		int c = talk_ask(r.key, line, "", NULL);
+		rig_read(&r, provider, talk_out, &eof);
+		snprintf(body, sizeof body, "{\"id\":\"file-%u\",\"object\":\"file\",\"deleted\":true}", i);
+		says("200 OK", body);
+		talk_client_gets(c, "200");
+	}
+	snprintf(line, sizeof line, "GET /v1/files?limit=2&after=%s", id[3]);
+	assert_non_null(strstr(list(line, "", 2, GET), "\"has_more\":true"));
+	asked_were("file-4 file-3 file-2 file-1 ");
+	snprintf(line, sizeof line, "GET /v1/files?after=%s", id[4]);
+	assert_non_null(strstr(list(line, "", 3, GET), "\"has_more\":false"));
+	asked_were("file-2 file-1 file-0 ");
+	list("GET /v1/files?order=asc", "", 3, GET);
+	asked_were("file-0 file-1 file-2 ");
+}
+
 /* ---- what can't be believed ---- */
 
 static uint64_t
@@ -399,6 +428,7 @@ main(void)
 		WITH(geminis_pages_have_tokens),
 		WITH(what_is_gone_is_dropped_and_lists_end),
 		WITH(geminis_that_are_gone_are_dropped),
+		WITH(what_is_deleted_while_one_pages_keeps_its_place),
 		WITH(header_lines_go_up_for_each),
 		WITH(the_longest_ids_fit_a_page),
 		WITH(what_is_young_is_not_dropped_for_a_404),
