@@ -315,16 +315,6 @@ set_up(struct store *s)
 		"PRAGMA trusted_schema = OFF; PRAGMA recursive_triggers = ON;");
 }
 
-/*
- * What a predecessor left in the WAL may have been written but not been synced when it died; moving
- * it over and syncing makes what we read as committed true for a power cut as well.
- */
-static bool
-settle_wal(struct store *s)
-{
-	return sqlite3_wal_checkpoint_v2(s->own, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK || failed(s);
-}
-
 static bool
 user_version(struct store *s, int64_t *ret)
 {
@@ -332,6 +322,24 @@ user_version(struct store *s, int64_t *ret)
 	bool ok = st != NULL && sql_number(s, st, ret);
 	sql_free(st);
 	return ok;
+}
+
+/*
+ * What a predecessor left in the WAL may have been written but not been synced when it died; moving it over and syncing makes what we read as committed
+ * true for a power cut as well. That the WAL is empty is not on the disk yet: after a sync that failed some of it may never have come there, and what came
+ * would be laid over what was moved. The first frame of a new one, synced, leaves nothing of it.
+ */
+static bool
+settle_wal(struct store *s)
+{
+	int64_t version = 0;
+	char text[64];
+	if (sqlite3_wal_checkpoint_v2(s->own, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
+		return failed(s);
+	if (!user_version(s, &version))
+		return false;
+	snprintf(text, sizeof(text), "PRAGMA user_version = %lld", (long long)version);
+	return exec(s, text);
 }
 
 static bool
