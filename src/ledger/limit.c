@@ -249,18 +249,22 @@ limits_adopt(struct ledger *l)
 
 /* ---- windows of money ---- */
 
+enum sql_step
+budget_read(struct ledger *l, uint64_t row, struct nano *ret)
+{
+	struct query *st = store_sql(&l->store, SQL_budget_balance);
+	sql_bind(st, (int64_t)row);
+	enum sql_step step = sql_step(&l->store, st);
+	if (step == SQL_ROW)
+		ret->v = sql_int(st, 0);
+	sql_reset(st);
+	return step;
+}
+
 bool
 budget_balance(struct ledger *l, uint64_t row, struct nano *ret)
 {
-	struct query *st = store_sql(&l->store, SQL_budget_balance);
-	bool found = false;
-	sql_bind(st, (int64_t)row);
-	if (sql_step(&l->store, st) == SQL_ROW) {
-		ret->v = sql_int(st, 0);
-		found = true;
-	}
-	sql_reset(st);
-	return found;
+	return budget_read(l, row, ret) == SQL_ROW;
 }
 
 int64_t
@@ -327,7 +331,10 @@ uint32_t
 budget_load(struct ledger *l, uint64_t row, uint32_t *ret_slot)
 {
 	struct nano balance;
-	if (!budget_balance(l, row, &balance)) {
+	enum sql_step step = budget_read(l, row, &balance);
+	if (step == SQL_FAILED)
+		return 2;
+	if (step != SQL_ROW) {
 		uint32_t refused = begin_window(l, row);
 		if (refused != 0)
 			return refused;

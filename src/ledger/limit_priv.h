@@ -53,6 +53,7 @@ int byok_read(struct ledger *l, uint64_t account, struct limit_byok_one ret[LIMI
 int64_t limits_spent(struct ledger *l, uint64_t subject, enum limit_kind kind, uint32_t window, int64_t *ret_requests);
 
 /* Rows of windows: what the database has; onto the board. */
+must_check enum sql_step budget_read(struct ledger *l, uint64_t row, struct nano *ret);
 must_check bool budget_balance(struct ledger *l, uint64_t row, struct nano *ret);
 uint32_t budget_load(struct ledger *l, uint64_t row, uint32_t *ret_slot);
 /* A ticket whose board is gone: the windows that it is paid from, as its legs were. */

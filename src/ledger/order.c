@@ -384,6 +384,17 @@ is_late(const struct order *o)
 	return o->fresh != NULL && o->fresh->expires_ms != 0 && o->fresh->expires_ms <= (int64_t)(clock_wall_us() / 1000);
 }
 
+/* As it is now: it was read before the board was drained. */
+static bool
+read_balance(struct ledger *l, struct order *o)
+{
+	struct query *st = store_sql(&l->store, SQL_account_balance);
+	if (o->account.id == 0)
+		return true;
+	sql_bind(st, (int64_t)o->account.id);
+	return sql_number(&l->store, st, &o->account.balance_nano);
+}
+
 static json_t *
 carry_out(struct ledger *l, struct order *o)
 {
@@ -391,6 +402,8 @@ carry_out(struct ledger *l, struct order *o)
 	struct board_rows rows = {.count = 0};
 	if (is_late(o))
 		return control_error("bad_request", "\"expires\" is in the past: take a date to come");
+	if (!read_balance(l, o))
+		return control_store_failed(l);
 	if (too_much(o))
 		return refused(l, o);
 	if (share_on(l)) {

@@ -58,7 +58,11 @@ windows_rows(struct ledger *l, const struct order *o, struct board_rows *ret)
 	if (!windows_of(l, o, windows))
 		return false;
 	for (int i = 0; i < ITEM_WINDOWS_MAX; i++) {
-		if (windows[i] == 0 || (o->nano > 0 && !budget_balance(l, windows[i], &left))) /* it is long over */
+		enum sql_step step = windows[i] == 0 ? SQL_END : o->nano > 0 ? budget_read(l, windows[i], &left)
+																	 : SQL_ROW;
+		if (step == SQL_FAILED)
+			return false;
+		if (step == SQL_END) /* it is long over */
 			continue;
 		if (budget_load(l, windows[i], &slot) != 0)
 			return false;
@@ -67,5 +71,9 @@ windows_rows(struct ledger *l, const struct order *o, struct board_rows *ret)
 	if (ret->count == 0)
 		return true;
 	ret->row[ret->count++] = o->account.id;
-	return ledger_load_account(l, o->account.id, o->account.balance_nano) != UINT32_MAX;
+	/* As it is now: what was drained since the order was read may have changed it. */
+	struct query *st = store_sql(&l->store, SQL_account_balance);
+	int64_t balance = 0;
+	sql_bind(st, (int64_t)o->account.id);
+	return sql_number(&l->store, st, &balance) && ledger_load_account(l, o->account.id, balance) != UINT32_MAX;
 }
