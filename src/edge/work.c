@@ -5,6 +5,8 @@
 #include "edge/limit.h"
 #include "edge/stored.h"
 
+#include <assert.h>
+
 /* ---- asking the ledger ---- */
 
 static enum ipc_result
@@ -137,6 +139,7 @@ tell_counts(struct exchange *x, const struct work_used *u)
 #undef X
 	};
 	bool told = true;
+	static_assert(WORK_COUNT_model == 0, "it comes first, and makes the ledger forget what was said before");
 	for (unsigned i = 0; told && i < WORK_COUNT_MAX; i++) {
 		struct message_work m = MESSAGE_INIT(WORK, message_work);
 		m.work = x->object->opened.ticket;
@@ -144,7 +147,7 @@ tell_counts(struct exchange *x, const struct work_used *u)
 		m.order = WORK_COUNT;
 		m.of = (uint16_t)i;
 		m.nano = values[i];
-		told = !values[i] || ipc_send(x->edge->ledger.fd, &m, sizeof m, -1) == IPC_OK;
+		told = (!values[i] && i != WORK_COUNT_model) || ipc_send(x->edge->ledger.fd, &m, sizeof m, -1) == IPC_OK;
 	}
 	return told;
 }

@@ -114,10 +114,11 @@ count(struct ledger *l, const struct message_work *m)
 	struct work_counted *c = counted(l, m->work);
 	if (m->of >= WORK_COUNT_MAX || m->nano > (uint64_t)INT64_MAX)
 		return WORK_REFUSED;
-	if (c == NULL) {
+	if (c == NULL)
 		c = &l->counted[l->counted_next++ % WORK_COUNTED];
+	/* The first of what is said: nothing is left of an END before, which failed. Zeros are not said. */
+	if (c->work != m->work || m->of == WORK_COUNT_model)
 		*c = (struct work_counted){.work = m->work};
-	}
 	c->values[m->of] = (int64_t)m->nano;
 	return WORK_DONE;
 }

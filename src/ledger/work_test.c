@@ -169,6 +169,20 @@ what_ended_stands_in_the_sums_once(void **state)
 	json_decref(verified);
 }
 
+/* The END after it failed: what is said for the next one is all there is. */
+static void
+what_was_counted_for_an_end_that_failed_is_forgotten(void **state)
+{
+	assert_int_equal(ask(WORK_BEGIN, 7, 10 * CENT), WORK_DONE);
+	assert_int_equal(name(7, "batch_x"), WORK_DONE);
+	count(7, WORK_COUNT_model, w.catalogue.model[0].id);
+	count(7, WORK_COUNT_tokens_input, 5000);
+	count(7, WORK_COUNT_model, w.catalogue.model[0].id);
+	count(7, WORK_COUNT_requests, 12);
+	assert_int_equal(ask(WORK_END, 7, 3 * CENT), WORK_DONE);
+	sums_are("day", 12, "0.030000000", 0);
+}
+
 /* ---- limits of money by time ---- */
 
 static void
@@ -225,6 +239,21 @@ what_is_set_aside_counts_in_the_windows_of_key_and_account(void **state)
 	json_decref(answer);
 	json_decref(world_must(&w, "{s:s,s:s,s:s,s:s}", "op", "hold.release", "hold", hold, "id", "by-hand", "reason", "x"));
 	window_has(key, LIMIT_MONEY_DAY, 4 * CENT);
+	balance_is(96 * CENT);
+}
+
+/* Not known whether the window is over: nothing is begun that would leave it out. */
+static void
+a_window_that_can_not_be_read_is_not_taken_for_one_that_is_over(void **state)
+{
+	limit("account.limit", "account", "customer", "dollars_per_month", "0.30");
+	assert_int_equal(ask(WORK_BEGIN, 7, 15 * CENT), WORK_DONE);
+	assert_int_equal(name(7, "batch_x"), WORK_DONE);
+	world_damage(&w, "ALTER TABLE budget RENAME TO budget_away");
+	assert_int_equal(ask(WORK_END, 7, 4 * CENT), WORK_LATER);
+	world_damage(&w, "ALTER TABLE budget_away RENAME TO budget");
+	assert_int_equal(ask(WORK_END, 7, 4 * CENT), WORK_DONE);
+	window_has(account, LIMIT_MONEY_MONTH, 4 * CENT);
 	balance_is(96 * CENT);
 }
 
@@ -629,7 +658,9 @@ main(void)
 		TEST(nobody_pays_more_than_was_set_aside),
 		TEST(nobody_ends_anothers),
 		TEST(what_ended_stands_in_the_sums_once),
+		TEST(what_was_counted_for_an_end_that_failed_is_forgotten),
 		TEST(what_is_set_aside_counts_in_the_windows_of_key_and_account),
+		TEST(a_window_that_can_not_be_read_is_not_taken_for_one_that_is_over),
 		TEST(windows_are_right_without_a_board_and_on_a_new_one),
 		TEST(what_can_not_be_measured_says_so_until_somebody_settles_it),
 		TEST(what_was_not_measured_is_paid_when_it_is),

@@ -18,7 +18,7 @@ enum work_order { WORK_BEGIN,
 	WORK_END,
 	WORK_LOOK, /* it may have ended: send somebody. DONE: it is paid; SHORT: not yet */
 	WORK_UNMEASURED, /* it has ended, and what it cost can't be told */
-	WORK_COUNT, /* nano of `of`: what its END, which comes next, is for. No answer */
+	WORK_COUNT, /* nano of `of`: what its END, which comes next, is for; `model` first, then all others that are not 0. No answer */
 	WORK_KEPT /* no order: the answer to an OBJECT */ };
 
 /* What ended work used. X(name, meaning) */
