@@ -140,6 +140,12 @@ SELECT id, kind, state, coalesce(account, 0), peer, amount_nano, open_nano, used
 -- name: item_windows
 SELECT window_1, window_2, window_3 FROM item WHERE id = ?1
 
+-- name: item_windows_move
+UPDATE item SET window_1 = CASE WHEN window_1 = ?1 THEN ?2 ELSE window_1 END, window_2 = CASE WHEN window_2 = ?1 THEN ?2 ELSE window_2 END,
+	window_3 = CASE WHEN window_3 = ?1 THEN ?2 ELSE window_3 END
+WHERE account = ?3 AND kind = 4 AND state = 1 AND (window_1 = ?1 OR window_2 = ?1 OR window_3 = ?1)
+	AND NOT EXISTS (SELECT 1 FROM intent WHERE intent.item = item.id)
+
 -- name: item_of_booking
 SELECT item FROM booking WHERE id = ?1
 

@@ -235,13 +235,26 @@ used_before(struct ledger *l, uint64_t subject, int kind, const struct limit_amo
 
 struct change {
 	int64_t amount, number, used;
+	uint64_t old_row; /* of the limit that it takes the place of; 0: there was none */
 	uint32_t window;
 	bool given;
 };
 
+/* What is set aside counts as used in the new window: what comes back of it comes back there. Not while an order about it is on its way: its ticket names the old one. */
 static bool
-write_kind(struct ledger *l, uint64_t subject, int kind, const struct change *c)
+move_holds(struct ledger *l, uint64_t account, uint64_t from, uint64_t to)
 {
+	struct query *st = store_sql(&l->store, SQL_item_windows_move);
+	if (from == 0)
+		return true;
+	sql_bind(st, (int64_t)from, (int64_t)to, (int64_t)account);
+	return sql_done(&l->store, st);
+}
+
+static bool
+write_kind(struct ledger *l, uint64_t subject, uint64_t account, int kind, const struct change *c)
+{
+	uint64_t row = limit_budget_row((uint64_t)c->number, c->window);
 	struct query *st = store_sql(&l->store, SQL_limits_delete);
 	sql_bind(st, (int64_t)subject, kind);
 	if (!sql_done(&l->store, st) || c->amount == 0)
@@ -251,8 +264,8 @@ write_kind(struct ledger *l, uint64_t subject, int kind, const struct change *c)
 	if (!sql_done(&l->store, st) || c->number == 0)
 		return c->number == 0;
 	st = store_sql(&l->store, SQL_budget_insert);
-	sql_bind(st, (int64_t)limit_budget_row((uint64_t)c->number, c->window), c->amount, c->used);
-	return sql_done(&l->store, st);
+	sql_bind(st, (int64_t)row, c->amount, c->used);
+	return sql_done(&l->store, st) && move_holds(l, account, c->old_row, row);
 }
 
 static bool
@@ -267,6 +280,8 @@ plan_changes(struct ledger *l, uint64_t subject, const struct wish *w, struct ch
 			continue;
 		ret[k].window = limit_window((enum limit_kind)k, clock_wall_us() / 1000000);
 		ret[k].used = used_before(l, subject, k, &old, ret[k].window);
+		if (old.number[k] != 0)
+			ret[k].old_row = limit_budget_row(old.number[k], ret[k].window);
 	}
 	return true;
 }
@@ -285,12 +300,12 @@ give_numbers(struct ledger *l, struct change changes[LIMIT_KIND_COUNT])
 }
 
 static bool
-write_all(struct ledger *l, uint64_t subject, bool of_key, const struct wish *w, struct change changes[LIMIT_KIND_COUNT])
+write_all(struct ledger *l, uint64_t subject, uint64_t account, const struct wish *w, struct change changes[LIMIT_KIND_COUNT])
 {
-	bool ok = give_numbers(l, changes);
+	bool of_key = subject != account, ok = give_numbers(l, changes);
 	for (int k = 1; ok && k < LIMIT_KIND_COUNT; k++)
 		if (changes[k].given)
-			ok = write_kind(l, subject, k, &changes[k]);
+			ok = write_kind(l, subject, account, k, &changes[k]);
 	ok = ok && write_list(l, subject, LIMIT_MODELS, w->models) && write_list(l, subject, LIMIT_ADDRESSES, w->addresses);
 	if (ok && w->policy_given)
 		ok = policy_write(l, subject, &w->policy);
@@ -334,7 +349,7 @@ limits_set(struct ledger *l, const json_t *request, uint64_t subject, uint64_t a
 	if ((error = check_lists(l, &w)) != NULL || (error = check_money(l, subject, account, &w)) != NULL)
 		return error;
 	if (!plan_changes(l, subject, &w, changes) || !store_begin(&l->store) ||
-		!store_end(&l->store, write_all(l, subject, subject != account, &w, changes)))
+		!store_end(&l->store, write_all(l, subject, account, &w, changes)))
 		return control_store_failed(l);
 	if (!limits_publish(l, subject, account))
 		return limit_make(l->o.board, subject) != 0 ? control_store_failed(l) : control_error("too_many_limits", "the server has no room for limits of another key (%d have some); they hold from its next start", LIMIT_ROWS);

@@ -257,6 +257,21 @@ a_window_that_can_not_be_read_is_not_taken_for_one_that_is_over(void **state)
 	balance_is(96 * CENT);
 }
 
+/* What is set aside then moves with what was used, and comes back where it counts. */
+static void
+a_limit_that_is_changed_has_back_what_is_not_used(void **state)
+{
+	limit("account.limit", "account", "customer", "dollars_per_month", "0.30");
+	assert_int_equal(ask(WORK_BEGIN, 7, 15 * CENT), WORK_DONE);
+	assert_int_equal(name(7, "batch_x"), WORK_DONE);
+	limit("account.limit", "account", "customer", "dollars_per_month", "0.40");
+	window_has(account, LIMIT_MONEY_MONTH, 15 * CENT);
+	assert_int_equal(ask(WORK_END, 7, 4 * CENT), WORK_DONE);
+	window_has(account, LIMIT_MONEY_MONTH, 4 * CENT);
+	assert_int_equal(ask(WORK_BEGIN, 8, 37 * CENT), WORK_SHORT);
+	assert_int_equal(ask(WORK_BEGIN, 8, 36 * CENT), WORK_DONE);
+}
+
 /* Neither the windows' rows nor the account's need be on the board, nor a board there at all. */
 static void
 windows_are_right_without_a_board_and_on_a_new_one(void **state)
@@ -661,6 +676,7 @@ main(void)
 		TEST(what_was_counted_for_an_end_that_failed_is_forgotten),
 		TEST(what_is_set_aside_counts_in_the_windows_of_key_and_account),
 		TEST(a_window_that_can_not_be_read_is_not_taken_for_one_that_is_over),
+		TEST(a_limit_that_is_changed_has_back_what_is_not_used),
 		TEST(windows_are_right_without_a_board_and_on_a_new_one),
 		TEST(what_can_not_be_measured_says_so_until_somebody_settles_it),
 		TEST(what_was_not_measured_is_paid_when_it_is),
