@@ -207,14 +207,11 @@ shows_it(const struct exchange *x)
 	return asked && own->len == o->opened.id_len && !memcmp(own->at, o->opened.id, own->len);
 }
 
-/*
- * Right after a cancel, whoever looks sees what had come by then, while more may be on its way, and not yet what it used: what is charged where nothing is
- * said of it, an errand finds out, a second later. Of what failed nothing is on its way.
- */
+/* The answer to a cancel tells what had come by then, while more may be on its way, and not yet what it used: what it is charged, an errand finds out. */
 static bool
 is_early(const struct exchange *x)
 {
-	return !x->object->errand && !(x->meter->usage.flags & USAGE_REPORTED) && !x->meter->stored->failed;
+	return x->object->operation == OPERATION_RESPONSE_CANCEL && !(x->meter->usage.flags & USAGE_REPORTED);
 }
 
 static void

@@ -31,7 +31,6 @@ struct work {
 	uint64_t id, account, hold;
 	enum work_state state;
 	int64_t nano;
-	uint64_t due_us; /* odd: somebody has seen its end, and it is looked at a second later */
 	int looks;
 	uint16_t object_bytes;
 	uint8_t object[WORK_OBJECT_MAX];
@@ -55,7 +54,6 @@ read_work(struct ledger *l, struct query *st, struct work *ret)
 	if (ret->object_bytes != 0)
 		memcpy(ret->object, object, ret->object_bytes);
 	ret->looks = (int)sql_int(st, 6);
-	ret->due_us = (uint64_t)sql_int(st, 7);
 	sql_reset(st);
 	return SQL_ROW;
 }
@@ -66,25 +64,6 @@ find(struct ledger *l, uint64_t id, struct work *ret)
 	struct query *st = store_sql(&l->store, SQL_work_by_id);
 	sql_bind(st, (int64_t)id);
 	return read_work(l, st, ret);
-}
-
-/* An even one is put off until a second after the end was seen, once: who asks again and again puts nothing off. */
-static uint64_t
-due_by_itself(uint64_t us)
-{
-	return us & ~UINT64_C(1);
-}
-
-static uint64_t
-due_in_haste(uint64_t now_us)
-{
-	return (now_us + HASTE_US) | 1;
-}
-
-static bool
-is_in_haste(const struct work *w)
-{
-	return w->due_us & 1 && w->due_us > clock_wall_us();
 }
 
 /* One statement is a transaction of its own. */
@@ -317,9 +296,6 @@ end(struct ledger *l, const struct message_work *m)
 		return WORK_REFUSED;
 	if (w.state == WORK_ENDED)
 		return WORK_DONE;
-	/* Who looked before that second is over took silence for an end: what it used may not be said yet. */
-	if (w.state == WORK_NAMED && m->nano == 0 && is_in_haste(&w))
-		return WORK_REFUSED;
 	/* What goes beyond the hold is the operator's. */
 	return finish(l, &w, m->nano > (uint64_t)w.nano ? w.nano : (int64_t)m->nano);
 }
@@ -356,7 +332,7 @@ look(struct ledger *l, const struct message_work *m)
 		return WORK_REFUSED;
 	if (w.state == WORK_ENDED || ends_by_hand(l, &w))
 		return WORK_DONE;
-	return change(l, SQL_work_hasten, w.id, due_in_haste(clock_wall_us())) ? WORK_SHORT : WORK_LATER;
+	return change(l, SQL_work_hasten, w.id, clock_wall_us() + HASTE_US) ? WORK_SHORT : WORK_LATER;
 }
 
 enum work_result
@@ -395,7 +371,7 @@ ledger_work_named(struct ledger *l, const struct message_work_named *m)
 	if (w.state >= WORK_NAMED) /* asked again, since the answer was lost */
 		return w.object_bytes == m->object_bytes && memcmp(w.object, m->object, m->object_bytes) == 0 ? WORK_DONE : WORK_REFUSED;
 	struct query *st = store_sql(&l->store, SQL_work_named);
-	sql_bind(st, (int64_t)m->work, (int64_t)due_by_itself(clock_wall_us() + FIRST_LOOK_S * SECOND_US));
+	sql_bind(st, (int64_t)m->work, (int64_t)(clock_wall_us() + FIRST_LOOK_S * SECOND_US));
 	sql_bind_blob(st, 3, m->object, m->object_bytes);
 	return store_begin(&l->store) && store_end(&l->store, sql_done(&l->store, st)) ? WORK_DONE : WORK_LATER;
 }
@@ -458,7 +434,7 @@ ledger_work_due(struct ledger *l, uint64_t now_us, struct message_errand *ret, u
 				*ret_next_us = (uint64_t)next;
 			return false;
 		}
-		if (!change(l, SQL_work_looked, w.id, due_by_itself(now_us + patience_us(&w))))
+		if (!change(l, SQL_work_looked, w.id, now_us + patience_us(&w)))
 			return false;
 		if (ends_by_hand(l, &w))
 			continue;

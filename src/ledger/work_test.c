@@ -585,29 +585,6 @@ it_is_looked_at_less_and_less_often(void **state)
 	assert_int_equal(next, 0);
 }
 
-/* … neither by an errand that is due before, nor by one that is on its way; and only once. */
-static void
-whose_end_was_seen_is_looked_at_a_second_later(void **state)
-{
-	struct message_errand m;
-	uint64_t next, now = clock_wall_us();
-	assert_int_equal(ask(WORK_BEGIN, 7, CENT), WORK_DONE);
-	assert_int_equal(name(7, "resp_x"), WORK_DONE);
-	world_damage(&w, "UPDATE work SET due_us = 2");
-	assert_int_equal(ask(WORK_LOOK, 7, 0), WORK_SHORT);
-	assert_int_equal(ask(WORK_END, 7, 0), WORK_REFUSED);
-	balance_is(99 * CENT);
-	assert_false(ledger_work_due(w.ledger, now, &m, &next));
-	assert_true(next >= now + SECOND);
-	uint64_t due = next;
-	assert_int_equal(ask(WORK_LOOK, 7, 0), WORK_SHORT);
-	assert_false(ledger_work_due(w.ledger, now, &m, &next));
-	assert_int_equal(next, due);
-	assert_true(ledger_work_due(w.ledger, due, &m, &next));
-	assert_int_equal(ask(WORK_END, 7, 0), WORK_DONE);
-	balance_is(100 * CENT);
-}
-
 static void
 what_never_got_a_name_comes_back(void **state)
 {
@@ -685,7 +662,6 @@ main(void)
 		TEST(what_an_account_keeps_is_listed_until_it_is_gone),
 		TEST(work_that_is_gone_is_in_no_list),
 		TEST(it_is_looked_at_less_and_less_often),
-		TEST(whose_end_was_seen_is_looked_at_a_second_later),
 		TEST(what_never_got_a_name_comes_back),
 		cmocka_unit_test(killed_anywhere_it_is_paid_once),
 	};
