@@ -119,7 +119,7 @@ give(struct ledger *l, const struct item *i, enum order_kind kind, int64_t nano)
 	return error == NULL;
 }
 
-/* What may be gone only for now. */
+/* What else an account has, and what of it is held and may come back. */
 struct around {
 	int64_t available, later; /* … which the account can pay with; open of grants that end after this one */
 	bool runs, stands; /* requests hold some of the balance; standing holds have left it, and what they don't use comes back */

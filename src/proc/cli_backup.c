@@ -12,17 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static int
-show(const struct cli *cli, json_t *answer)
-{
-	if (cli->json)
-		cli_print_json(answer);
-	else
-		cli_show(cli, answer);
-	json_decref(answer);
-	return CLI_OK;
-}
-
 static json_t *
 time_json(int64_t us)
 {
@@ -66,7 +55,7 @@ cli_backup(struct cli *cli, json_t *request)
 		bytes += b.parts[i].bytes;
 	json_t *answer = json_pack("{s:b, s:s, s:s, s:I, s:I, s:o, s:I, s:b}", "ok", 1, "backup", folder, "time", b.time, "tickets", (json_int_t)b.facts.tickets, "bookings",
 		(json_int_t)b.facts.bookings, "last_booking", time_json(b.facts.last_us), "bytes", (json_int_t)bytes, "secrets", b.parts[BACKUP_PEPPER].there);
-	return show(cli, answer);
+	return cli_show_done(cli, answer);
 }
 
 /* Files may be root's, and what is restored the server's. */
@@ -108,7 +97,7 @@ cli_restore(struct cli *cli, json_t *request)
 	backup_close(&source);
 	json_decref(verified);
 	if (done)
-		return show(cli, answer);
+		return cli_show_done(cli, answer);
 	json_decref(answer);
 	return cli_fail(cli, CLI_REFUSED, "restore", "%s", why);
 }

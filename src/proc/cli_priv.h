@@ -165,6 +165,8 @@ void cli_print_json(const json_t *value);
 int cli_print_text(const struct cli *cli, void (*print)(const char *what, FILE *to), const char *what);
 /* An answer as a table or a list of members. */
 void cli_show(const struct cli *cli, const json_t *answer);
+/* Of what this process has done itself; takes the answer. Returns CLI_OK. */
+int cli_show_done(const struct cli *cli, json_t *answer);
 /* Its list by RFC 4180. */
 void cli_show_csv(const struct cli *cli, const json_t *answer);
 /* Rows as a table with these columns. */

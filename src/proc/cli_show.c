@@ -414,3 +414,14 @@ cli_show_csv(const struct cli *cli, const json_t *answer)
 	if (json_is_true(json_object_get(answer, "more")))
 		fprintf(stderr, "lethe: there are more rows than these: ask for a shorter time, or with --limit N\n");
 }
+
+int
+cli_show_done(const struct cli *cli, json_t *answer)
+{
+	if (cli->json)
+		cli_print_json(answer);
+	else
+		cli_show(cli, answer);
+	json_decref(answer);
+	return CLI_OK;
+}

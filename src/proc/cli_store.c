@@ -73,17 +73,6 @@ whither(const struct cli *cli, const json_t *request, const char **ret)
 	return false;
 }
 
-static int
-show(const struct cli *cli, json_t *answer)
-{
-	if (cli->json)
-		cli_print_json(answer);
-	else
-		cli_show(cli, answer);
-	json_decref(answer);
-	return CLI_OK;
-}
-
 static json_t *
 run(const struct cli *cli, const json_t *request, struct store_move *m, char why[STORE_MOVE_WHY_MAX])
 {
@@ -118,5 +107,5 @@ cli_store_move(struct cli *cli, json_t *request)
 	if (!reach(cli))
 		return CLI_REFUSED;
 	json_t *answer = run(cli, request, &m, why);
-	return answer != NULL ? show(cli, answer) : cli_fail(cli, CLI_REFUSED, "move", "%s", why);
+	return answer != NULL ? cli_show_done(cli, answer) : cli_fail(cli, CLI_REFUSED, "move", "%s", why);
 }

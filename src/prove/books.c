@@ -10,19 +10,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { START_MS = 30000,
 	END_MS = 20000,
 	WORDS_MAX = 24 };
-
-static void
-pause_ms(long ms)
-{
-	const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-	nanosleep(&pause, NULL);
-}
 
 /* One of its programs, as its user; what that says goes into the file `said`. */
 static pid_t

@@ -63,12 +63,11 @@ end_server(int server)
 static void
 remove_until_gone(const char *folder)
 {
-	const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000L};
 	for (int n = 0; n < TRIES; n++) {
 		remove_folder(folder);
 		if (access(folder, F_OK) != 0)
 			return;
-		nanosleep(&pause, NULL);
+		pause_ms(AGAIN_MS);
 	}
 }
 
@@ -156,4 +155,11 @@ guard_close(void)
 	close(to_guard);
 	to_guard = -1;
 	waitpid(guard, NULL, 0);
+}
+
+void
+pause_ms(long ms)
+{
+	const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	nanosleep(&pause, NULL);
 }

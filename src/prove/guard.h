@@ -20,5 +20,7 @@ void guard_close(void);
 
 /* With all that is in it; links are not followed. */
 void remove_folder(const char *path);
+/* Between two looks at something that tells nobody when it comes. */
+void pause_ms(long ms);
 
 #endif

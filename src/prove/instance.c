@@ -14,7 +14,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { NOBODY = 65534,
@@ -26,13 +25,6 @@ enum { NOBODY = 65534,
 	PROCESSES = INSTANCE_EDGES + 4 };
 
 #define KEY_VARIABLE "LETHE_PROVE_PROVIDER_KEY"
-
-static void
-pause_ms(long ms)
-{
-	const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-	nanosleep(&pause, NULL);
-}
 
 /* ---- its files ---- */
 
