@@ -436,7 +436,7 @@ tell(struct exchange *x, struct reading *r)
 	if (x->object->kind == OBJECT_BATCH && r->seen.ended)
 		work_has_ended(x, &r->seen);
 	else if (object_is_batch(x) && r->seen.ended) /* what it used stands in its results */
-		work_is_to_be_looked_at(x);
+		work_is_to_be_looked_at(x, false);
 	if (!x->client) {
 		exchange_end(x, END_COMPLETED);
 		return;

@@ -168,12 +168,24 @@ target_of(const struct exchange *x, const struct sealed *s, const struct catalog
 	return NULL;
 }
 
+static bool
+is_reported(const struct meter *m)
+{
+	return m->usage.flags & USAGE_REPORTED;
+}
+
+/* Right after a cancel an answer tells what had come by then, while more may be on its way, and not yet what it used. Of what failed nothing is on its way. */
+static bool
+is_silent(const struct meter *m)
+{
+	return !is_reported(m) && !m->stored->failed;
+}
+
 /* Of what failed nothing is paid, nor of what ended before it said anything; else what was used, or where that isn't said, what came. */
 static bool
 is_free(const struct meter *m)
 {
-	bool reported = m->usage.flags & USAGE_REPORTED;
-	return !reported && (m->stored->failed || (!m->content_bytes && !m->reasoning_bytes));
+	return !is_reported(m) && (m->stored->failed || (!m->content_bytes && !m->reasoning_bytes));
 }
 
 static void
@@ -192,6 +204,7 @@ pay(struct exchange *x)
 		.provider = s->provider,
 		.lane = catalogue_lane(c, t->lane)->id,
 		.endpoint = ENDPOINT_RESPONSES,
+		.silent = is_silent(x->meter),
 	};
 	struct nano cost = is_free(x->meter) ? (struct nano){0} : settle_elsewhere(x, t, row, s->input, &used.usage);
 	work_costs(x, (uint64_t)cost.v, &used);
@@ -207,13 +220,6 @@ shows_it(const struct exchange *x)
 	return asked && own->len == o->opened.id_len && !memcmp(own->at, o->opened.id, own->len);
 }
 
-/* The answer to a cancel tells what had come by then, while more may be on its way, and not yet what it used: what it is charged, an errand finds out. */
-static bool
-is_early(const struct exchange *x)
-{
-	return x->object->operation == OPERATION_RESPONSE_CANCEL && !(x->meter->usage.flags & USAGE_REPORTED);
-}
-
 static void
 pay_when_over(struct exchange *x)
 {
@@ -221,8 +227,8 @@ pay_when_over(struct exchange *x)
 	if (s->paid || !x->object->opened.ticket || !x->meter->stored->ended || !shows_it(x))
 		return;
 	s->paid = true;
-	if (is_early(x))
-		work_is_to_be_looked_at(x);
+	if (is_silent(x->meter) && !x->object->errand) /* what it is charged then, an errand finds out */
+		work_is_to_be_looked_at(x, true);
 	else
 		pay(x);
 }

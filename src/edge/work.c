@@ -37,13 +37,14 @@ ask(const struct exchange *x)
 
 /* Nobody waits for the answer. When it can't be said: an errand will see it again. */
 static void
-tell(struct exchange *x, enum work_order order, uint64_t work, uint64_t nano)
+tell(struct exchange *x, enum work_order order, uint64_t work, uint64_t nano, bool silent)
 {
 	struct message_work m = MESSAGE_INIT(WORK, message_work);
 	m.work = work;
 	m.account = x->account_row;
 	m.nano = nano;
 	m.order = (uint16_t)order;
+	m.of = silent ? WORK_SILENT : 0;
 	(void)!ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
 }
 
@@ -156,7 +157,7 @@ void
 work_costs(struct exchange *x, uint64_t nano, const struct work_used *used)
 {
 	if (tell_counts(x, used)) /* else an errand will see it again */
-		tell(x, WORK_END, x->object->opened.ticket, nano);
+		tell(x, WORK_END, x->object->opened.ticket, nano, used->silent);
 }
 
 void
@@ -164,14 +165,14 @@ work_is_unmeasured(struct exchange *x)
 {
 	const struct sealed *s = &x->object->opened;
 	edge_report(x->edge, EVENT_WORK_UNMEASURED, s->ticket, s->provider);
-	tell(x, WORK_UNMEASURED, s->ticket, 0);
+	tell(x, WORK_UNMEASURED, s->ticket, 0, false);
 }
 
 void
-work_is_to_be_looked_at(struct exchange *x)
+work_is_to_be_looked_at(struct exchange *x, bool silent)
 {
 	if (x->object->opened.ticket && !x->object->errand)
-		tell(x, WORK_LOOK, x->object->opened.ticket, 0);
+		tell(x, WORK_LOOK, x->object->opened.ticket, 0, silent);
 }
 
 bool
@@ -209,7 +210,7 @@ work_leave(struct exchange *x)
 	o->work = OBJECT_WORK_NONE;
 	if (asked)
 		edge_report(e, EVENT_WORK_ORPHANED, x->id, catalogue_provider(e->p->catalogue, x->route.target->provider)->id);
-	tell(x, WORK_END, x->id, 0);
+	tell(x, WORK_END, x->id, 0, false);
 }
 
 /* ---- its answers ---- */

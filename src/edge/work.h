@@ -22,10 +22,11 @@ struct work_used {
 	uint32_t model, provider; /* catalogue ids */
 	uint16_t lane; /* as tickets bear it */
 	uint8_t endpoint;
+	bool silent; /* its provider has not said: it may yet (WORK_SILENT) */
 };
 void work_costs(struct exchange *x, uint64_t nano, const struct work_used *used);
 void work_is_unmeasured(struct exchange *x);
-void work_is_to_be_looked_at(struct exchange *x);
+void work_is_to_be_looked_at(struct exchange *x, bool silent);
 /* It must not be given up half way because its client has. */
 bool work_runs(const struct exchange *x);
 /* Is it begun at the provider with the next bytes that go up? They must not go up twice. */

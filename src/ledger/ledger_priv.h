@@ -203,6 +203,13 @@ struct work_counted {
 	int64_t values[WORK_COUNT_MAX];
 };
 
+enum { WORK_SILENCES = 64 };
+/* That work's end was seen, and nothing of what it used. */
+struct work_silence {
+	uint64_t work, seen_us;
+	bool ripe; /* somebody was sent long enough after that */
+};
+
 /* ---- ledger.c ---- */
 
 struct ledger_stats {
@@ -239,6 +246,8 @@ struct ledger {
 	int64_t others, change_seen; /* other nodes that are up; the last change that is known here */
 	struct work_counted counted[WORK_COUNTED];
 	unsigned counted_next;
+	struct work_silence silences[WORK_SILENCES];
+	unsigned silences_next;
 	uint64_t work_due_ms; /* some may be due (work.h); UINT64_MAX: not before an edge says something */
 	struct ledger_stats stats;
 	struct ledger_stats before; /* of the ledgers that had this board before */

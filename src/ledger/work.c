@@ -102,6 +102,45 @@ count(struct ledger *l, const struct message_work *m)
 	return WORK_DONE;
 }
 
+/* ---- what is not said of it ---- */
+
+static struct work_silence *
+silence_of(struct ledger *l, uint64_t work)
+{
+	for (int i = 0; i < WORK_SILENCES; i++)
+		if (l->silences[i].work == work)
+			return &l->silences[i];
+	return NULL;
+}
+
+/*
+ * Right after a cancel a provider says what had come by then, while more may be on its way, and nothing of what it used. So silence is the last word only of an errand that
+ * was sent a second after the end was first seen. What is forgotten here (there are many, or another ledger) is looked at once more.
+ */
+static void
+hear_silence(struct ledger *l, uint64_t work)
+{
+	if (silence_of(l, work) == NULL)
+		l->silences[l->silences_next++ % WORK_SILENCES] = (struct work_silence){.work = work, .seen_us = clock_wall_us()};
+}
+
+static void
+ripen(struct ledger *l, uint64_t work, uint64_t now_us)
+{
+	struct work_silence *s = silence_of(l, work);
+	if (s != NULL)
+		s->ripe = now_us >= s->seen_us + HASTE_US;
+}
+
+static bool
+is_last_word(struct ledger *l, uint64_t work)
+{
+	const struct work_silence *s = silence_of(l, work);
+	return s != NULL && s->ripe;
+}
+
+/* ---- its end ---- */
+
 /* It has ended: what its hold was charged, and what for, into the sums. */
 static bool
 write_ended(struct ledger *l, const struct work *w)
@@ -296,6 +335,10 @@ end(struct ledger *l, const struct message_work *m)
 		return WORK_REFUSED;
 	if (w.state == WORK_ENDED)
 		return WORK_DONE;
+	if (m->of == WORK_SILENT && !is_last_word(l, w.id)) {
+		hear_silence(l, w.id);
+		return change(l, SQL_work_hasten, w.id, clock_wall_us() + HASTE_US) ? WORK_REFUSED : WORK_LATER;
+	}
 	/* What goes beyond the hold is the operator's. */
 	return finish(l, &w, m->nano > (uint64_t)w.nano ? w.nano : (int64_t)m->nano);
 }
@@ -332,6 +375,8 @@ look(struct ledger *l, const struct message_work *m)
 		return WORK_REFUSED;
 	if (w.state == WORK_ENDED || ends_by_hand(l, &w))
 		return WORK_DONE;
+	if (m->of == WORK_SILENT)
+		hear_silence(l, w.id);
 	return change(l, SQL_work_hasten, w.id, clock_wall_us() + HASTE_US) ? WORK_SHORT : WORK_LATER;
 }
 
@@ -439,6 +484,7 @@ ledger_work_due(struct ledger *l, uint64_t now_us, struct message_errand *ret, u
 		if (ends_by_hand(l, &w))
 			continue;
 		if (w.state == WORK_NAMED) {
+			ripen(l, w.id, now_us);
 			fill_errand(&w, ret);
 			return true;
 		}

@@ -38,6 +38,19 @@ ask(enum work_order order, uint64_t id, uint64_t nano)
 	return ledger_work(w.ledger, &m);
 }
 
+/* Its provider does not say what it used. */
+static enum work_result
+ask_of_silence(enum work_order order, uint64_t id, uint64_t nano)
+{
+	struct message_work m = MESSAGE_INIT(WORK, message_work);
+	m.order = order;
+	m.work = id;
+	m.account = account;
+	m.nano = nano;
+	m.of = WORK_SILENT;
+	return ledger_work(w.ledger, &m);
+}
+
 static enum work_result
 name(uint64_t id, const char *object)
 {
@@ -585,6 +598,66 @@ it_is_looked_at_less_and_less_often(void **state)
 	assert_int_equal(next, 0);
 }
 
+/* Neither who happens to look first, nor an errand that was on its way before a second was over. */
+static void
+silence_is_the_last_word_only_a_second_after_it_was_heard(void **state)
+{
+	struct message_errand m;
+	uint64_t next, now = clock_wall_us();
+	assert_int_equal(ask(WORK_BEGIN, 7, CENT), WORK_DONE);
+	assert_int_equal(name(7, "resp_x"), WORK_DONE);
+	assert_int_equal(ask_of_silence(WORK_LOOK, 7, 0), WORK_SHORT);
+	assert_int_equal(ask_of_silence(WORK_END, 7, 0), WORK_REFUSED);
+	world_damage(&w, "UPDATE work SET due_us = 2"); /* somebody was to look anyway */
+	assert_true(ledger_work_due(w.ledger, now, &m, &next));
+	assert_int_equal(ask_of_silence(WORK_END, 7, 0), WORK_REFUSED);
+	assert_int_equal(ask_of_silence(WORK_END, 7, 3 * NANO), WORK_REFUSED); /* nor what was estimated */
+	balance_is(99 * CENT);
+	assert_false(ledger_work_due(w.ledger, now, &m, &next));
+	uint64_t due = next;
+	assert_true(due >= now + SECOND && due < now + 15 * SECOND);
+	assert_int_equal(ask_of_silence(WORK_LOOK, 7, 0), WORK_SHORT); /* who asks again puts nothing off */
+	assert_false(ledger_work_due(w.ledger, now, &m, &next));
+	assert_int_equal(next, due);
+	assert_true(ledger_work_due(w.ledger, due + SECOND, &m, &next));
+	assert_int_equal(ask_of_silence(WORK_END, 7, 0), WORK_DONE);
+	balance_is(100 * CENT);
+}
+
+static void
+what_is_said_of_it_is_its_last_word_at_once(void **state)
+{
+	assert_int_equal(ask(WORK_BEGIN, 7, CENT), WORK_DONE);
+	assert_int_equal(name(7, "resp_x"), WORK_DONE);
+	assert_int_equal(ask_of_silence(WORK_LOOK, 7, 0), WORK_SHORT);
+	assert_int_equal(ask(WORK_END, 7, 3 * NANO), WORK_DONE);
+	balance_is(100 * CENT - 3 * NANO);
+	assert_int_equal(ask(WORK_BEGIN, 8, CENT), WORK_DONE);
+	assert_int_equal(name(8, "msgbatch_x"), WORK_DONE);
+	assert_int_equal(ask(WORK_LOOK, 8, 0), WORK_SHORT);
+	assert_int_equal(ask(WORK_END, 8, 0), WORK_DONE); /* of a batch nothing was done */
+	balance_is(100 * CENT - 3 * NANO);
+}
+
+/* Another ledger, or more of them than one remembers: it is looked at once more. */
+static void
+silence_that_was_forgotten_is_heard_again(void **state)
+{
+	struct message_errand m;
+	uint64_t next, now = clock_wall_us();
+	assert_int_equal(ask(WORK_BEGIN, 7, CENT), WORK_DONE);
+	assert_int_equal(name(7, "resp_x"), WORK_DONE);
+	assert_int_equal(ask_of_silence(WORK_LOOK, 7, 0), WORK_SHORT);
+	world_kill_ledger(&w);
+	world_open(&w, true);
+	assert_true(ledger_work_due(w.ledger, now + 20 * SECOND, &m, &next));
+	assert_int_equal(ask_of_silence(WORK_END, 7, 0), WORK_REFUSED);
+	balance_is(99 * CENT);
+	assert_true(ledger_work_due(w.ledger, now + 40 * SECOND, &m, &next));
+	assert_int_equal(ask_of_silence(WORK_END, 7, 0), WORK_DONE);
+	balance_is(100 * CENT);
+}
+
 static void
 what_never_got_a_name_comes_back(void **state)
 {
@@ -662,6 +735,9 @@ main(void)
 		TEST(what_an_account_keeps_is_listed_until_it_is_gone),
 		TEST(work_that_is_gone_is_in_no_list),
 		TEST(it_is_looked_at_less_and_less_often),
+		TEST(silence_is_the_last_word_only_a_second_after_it_was_heard),
+		TEST(what_is_said_of_it_is_its_last_word_at_once),
+		TEST(silence_that_was_forgotten_is_heard_again),
 		TEST(what_never_got_a_name_comes_back),
 		cmocka_unit_test(killed_anywhere_it_is_paid_once),
 	};

@@ -40,6 +40,9 @@ enum work_count {
 		WORK_COUNT_MAX
 };
 
+/* It has ended, and its provider did not say what it used: it may yet. */
+enum { WORK_SILENT = 1 };
+
 enum work_result { WORK_DONE,
 	WORK_SHORT, /* the balance does not cover it */
 	WORK_REFUSED,
@@ -53,7 +56,7 @@ struct message_work {
 	uint64_t work, account, nano;
 	uint64_t key; /* that begins it: its limits of money hold it as well */
 	uint16_t order, result; /* enum work_order; of the answer, enum work_result */
-	uint16_t of, zero; /* enum work_count */
+	uint16_t of, zero; /* enum work_count; of a LOOK or an END: WORK_SILENT, or 0 */
 };
 
 /* Its id at the provider, sealed: nobody but an edge reads it, and what was not sealed by one opens nothing (edge/seal.h). */
