@@ -33,7 +33,7 @@ plain_mark(const struct exchange *x, char ret[CANARY_BYTES + 1])
 static bool
 is_gemini(const struct exchange *x)
 {
-	return strstr(prove_forms[x->endpoint].path, ":") != NULL;
+	return strstr(prove_forms[x->endpoint].path, "/models/") != NULL;
 }
 
 static void
@@ -78,7 +78,19 @@ static bool
 is_anthropic(const struct exchange *x)
 {
 	const char *path = prove_forms[x->endpoint].path;
-	return strncmp(path, "/v1/messages", 12) == 0 || (strncmp(path, "/v1/files", 9) == 0 && x->endpoint != PROVE_BATCH_FILE);
+	bool file = strncmp(path, "/v1/files", 9) == 0 && x->endpoint != PROVE_BATCH_FILE && x->endpoint != PROVE_BATCH_FILE_LIST;
+	return file || strncmp(path, "/v1/messages", 12) == 0;
+}
+
+/* By which lines it is told what is asked. */
+static const char *
+lines_of(const struct exchange *x)
+{
+	if (x->endpoint == PROVE_UPLOAD)
+		return "x-goog-upload-protocol: resumable\r\nx-goog-upload-command: start\r\nx-goog-upload-header-content-type: text/plain\r\n";
+	if (x->endpoint == PROVE_UPLOAD_SENT)
+		return "x-goog-upload-command: upload, finalize\r\nx-goog-upload-offset: 0\r\n";
+	return is_anthropic(x) ? "anthropic-version: 2023-06-01\r\n" : "";
 }
 
 static void
@@ -140,7 +152,8 @@ put_names(const struct client *c, const char *text, char *ret, size_t cap)
 {
 	const struct {
 		const char *word, *name;
-	} names[] = {{"{file}", c->file}, {"{request}", c->request}, {"{batch_file}", c->batch_file}, {"{batch}", c->batch}, {"{messages_batch}", c->messages_batch}, {"{response}", c->response}};
+	} names[] = {{"{file}", c->file}, {"{request}", c->request}, {"{batch_file}", c->batch_file}, {"{batch}", c->batch}, {"{messages_batch}", c->messages_batch}, {"{response}", c->response}, {"{background}", c->background}, {"{upload}", c->upload},
+		{"{gemini_file}", c->gemini_file}};
 	for (size_t n = 0; n < ARRAY_LEN(names); n++) {
 		const char *at = strstr(text, names[n].word);
 		if (at)
@@ -155,8 +168,7 @@ put_together(const struct client *c, const struct exchange *x, struct request *r
 	*r = (struct request){0};
 	snprintf(r->key, sizeof r->key, "%s", x->way->client == CLIENT_POOR ? c->poor_key : c->key);
 	char asked[BODY_MAX];
-	if (is_anthropic(x))
-		add_lines(r, "anthropic-version: 2023-06-01\r\n");
+	add_lines(r, lines_of(x));
 	(void)put_names(c, prove_forms[x->endpoint].path, r->path, sizeof r->path);
 	(void)exchange_request(x, asked, sizeof asked);
 	r->body_len = put_names(c, asked, r->body, sizeof r->body);
@@ -346,11 +358,11 @@ client_sees_answer(struct exchange *x, struct link *l)
 	return sees;
 }
 
-/* What Lethe answers by itself repeats nothing. */
+/* What Lethe answers by itself repeats nothing, and of some the head is all. */
 static bool
 has_passed(const struct exchange *x, const struct outcome *o, const char *at, size_t len)
 {
-	return prove_forms[x->endpoint].here ? o->status == 200 : sees_mark(x, at, len);
+	return prove_forms[x->endpoint].here || prove_forms[x->endpoint].head_alone ? o->status == 200 : sees_mark(x, at, len);
 }
 
 static struct outcome

@@ -7,7 +7,7 @@
 #include "prove/exchange.h"
 
 enum { PROVE_KEY_MAX = 128,
-	PROVE_ID_MAX = 260,
+	PROVE_ID_MAX = 320,
 	PROVE_BODY_LIMIT = 1 << 20 /* limits.body_bytes of the private instance */ };
 
 struct client {
@@ -16,7 +16,8 @@ struct client {
 	char key[PROVE_KEY_MAX], poor_key[PROVE_KEY_MAX];
 	bool h2; /* every other exchange that can goes over HTTP/2: over TLS by ALPN, in clear text at once */
 	bool h2_alone; /* each that can */
-	char file[PROVE_ID_MAX], request[PROVE_ID_MAX], batch_file[PROVE_ID_MAX], batch[PROVE_ID_MAX], messages_batch[PROVE_ID_MAX], response[PROVE_ID_MAX]; /* for {file} and so on */
+	char file[PROVE_ID_MAX], request[PROVE_ID_MAX], batch_file[PROVE_ID_MAX], batch[PROVE_ID_MAX], messages_batch[PROVE_ID_MAX], response[PROVE_ID_MAX], background[PROVE_ID_MAX], upload[PROVE_ID_MAX],
+		gemini_file[PROVE_ID_MAX]; /* for {file} and so on */
 	const char *model; /* asked in place of the private instance's; NULL: that */
 };
 

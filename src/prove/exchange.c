@@ -14,7 +14,7 @@ const struct prove_way prove_way_running = {"running", CLIENT_ASKS, PROVIDER_GOE
 const struct prove_way prove_way_waiting = {"waiting", CLIENT_GONE_WAITING, PROVIDER_SILENT};
 
 const struct prove_form prove_forms[PROVE_ENDPOINT_COUNT] = {
-#define X(name, words, method, path, how, all) {words, #method, path, ANSWERED_##how == ANSWERED_STREAM || ANSWERED_##how == ANSWERED_LONELY, ANSWERED_##how == ANSWERED_LONELY, ANSWERED_##how == ANSWERED_DUPLEX, ANSWERED_##how == ANSWERED_HERE, all},
+#define X(name, words, method, path, how, all) {words, #method, path, ANSWERED_##how == ANSWERED_STREAM || ANSWERED_##how == ANSWERED_LONELY, ANSWERED_##how == ANSWERED_LONELY, ANSWERED_##how == ANSWERED_DUPLEX, ANSWERED_##how == ANSWERED_HEAD, ANSWERED_##how == ANSWERED_HERE, all},
 	PROVE_ENDPOINTS(X)
 #undef X
 };
@@ -92,6 +92,11 @@ struct texts {
 		"data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"\"}]},\"finishReason\":\"STOP\",\"index\":0}]," GEMINI_USAGE \
 		"\"modelVersion\":\"g\",\"responseId\":\"r\"}\n\n"
 
+/* Told apart by who made them: one that is deleted leaves the others in the lists. */
+#define SAY_FILE(purpose) "{\"id\":\"file-prove{number}\",\"object\":\"file\",\"bytes\":9,\"created_at\":1,\"filename\":\"%s\",\"purpose\":\"" purpose "\"}"
+#define SAY_GEMINI_FILE "{\"name\":\"files/prove{number}\",\"displayName\":\"%s\",\"mimeType\":\"text/plain\",\"sizeBytes\":\"9\",\"state\":\"ACTIVE\"," \
+						"\"uri\":\"http://127.0.0.1/v1beta/files/prove{number}\"}"
+
 #define BOUNDARY "proveproveprove"
 #define PART(name) "--" BOUNDARY "\r\nContent-Disposition: form-data; name=\"" name "\"\r\n\r\n"
 
@@ -154,10 +159,17 @@ static const struct texts texts[PROVE_ENDPOINT_COUNT] = {
 		"{\"created\":1,\"data\":[{\"b64_json\":\"%s\"}],\"usage\":{\"input_tokens\":9,\"output_tokens\":9,\"total_tokens\":18}}"},
 	[PROVE_VARIATIONS] = {PART("model") "c\r\n" PART("image\"; filename=\"a.png") "PNG%s\r\n--" BOUNDARY "--", "{\"created\":1,\"data\":[{\"b64_json\":\"%s\"}]}"},
 	[PROVE_FILES] = {PART("purpose") "user_data\r\n" PART("file\"; filename=\"a.txt") "%s\r\n--" BOUNDARY "--",
-		"{\"id\":\"file-prove1\",\"object\":\"file\",\"bytes\":9,\"created_at\":1,\"filename\":\"%s\",\"purpose\":\"user_data\"}"},
-	[PROVE_FILE] = {NULL, "{\"id\":\"file-prove1\",\"object\":\"file\",\"bytes\":9,\"created_at\":1,\"filename\":\"%s\",\"purpose\":\"user_data\"}"},
+		SAY_FILE("user_data")},
+	[PROVE_FILE] = {NULL, SAY_FILE("user_data")},
 	[PROVE_FILE_CONTENT] = {NULL, "what was kept: %s"},
-	[PROVE_FILE_DELETED] = {NULL, "{\"id\":\"file-prove1\",\"object\":\"file\",\"deleted\":true,\"note\":\"%s\"}"},
+	[PROVE_FILE_DELETED] = {NULL, "{\"id\":\"file-prove{number}\",\"object\":\"file\",\"deleted\":true,\"note\":\"%s\"}"},
+	[PROVE_FILE_LIST] = {NULL, SAY_FILE("user_data")}, /* each of them is asked for */
+	[PROVE_UPLOAD] = {"{\"file\":{\"displayName\":\"%s\"}}", "{\"note\":\"%s\"}"},
+	[PROVE_UPLOAD_SENT] = {"%s", "{\"file\":" SAY_GEMINI_FILE "}"},
+	[PROVE_GEMINI_FILE] = {NULL, SAY_GEMINI_FILE},
+	[PROVE_GEMINI_FILE_CONTENT] = {NULL, "what was kept: %s"},
+	[PROVE_GEMINI_FILE_LIST] = {NULL, SAY_GEMINI_FILE},
+	[PROVE_GEMINI_FILE_DELETED] = {NULL, "{\"note\":\"%s\"}"},
 	[PROVE_KEPT] = {ASK_RESPONSES("k", STORE), SAY_STORED(KEPT, STORE)},
 	[PROVE_KEPT_STREAM] = {ASK_RESPONSES("k", STORE STREAM), SAY_STORED(KEPT, STORE)},
 	[PROVE_BACKGROUND] = {ASK_RESPONSES("k", IN_BACKGROUND), SAY_STORED(BACKGROUND, IN_BACKGROUND)},
@@ -166,9 +178,11 @@ static const struct texts texts[PROVE_ENDPOINT_COUNT] = {
 	[PROVE_KEPT_ITEMS] = {NULL, "{\"object\":\"list\",\"data\":[{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"%s\"}]}],"
 								"\"first_id\":\"msg_1\",\"last_id\":\"msg_1\",\"has_more\":false}"},
 	[PROVE_KEPT_CANCELLED] = {NULL, KEPT},
+	[PROVE_BACKGROUND_CANCELLED] = {NULL, BACKGROUND},
 	[PROVE_KEPT_DELETED] = {NULL, "{\"id\":\"" KEPT_ID "\",\"object\":\"response\",\"deleted\":true,\"note\":\"%s\"}"},
 	[PROVE_BATCH_FILE] = {PART("purpose") "batch\r\n" PART("file\"; filename=\"a.jsonl") "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":" ASK_CHAT("c", "\"max_tokens\":9,") "}\r\n--" BOUNDARY "--",
-		"{\"id\":\"file-prove{number}\",\"object\":\"file\",\"bytes\":9,\"created_at\":1,\"filename\":\"%s\",\"purpose\":\"batch\"}"},
+		SAY_FILE("batch")},
+	[PROVE_BATCH_FILE_LIST] = {NULL, SAY_FILE("batch")},
 	[PROVE_BATCH] = {"{\"input_file_id\":\"{batch_file}\",\"endpoint\":\"/v1/chat/completions\",\"completion_window\":\"24h\",\"metadata\":{\"note\":\"%s\"}}", SAY_BATCH},
 	[PROVE_BATCH_ONE] = {NULL, SAY_BATCH},
 	[PROVE_BATCH_CANCELLED] = {NULL, SAY_BATCH},
@@ -220,6 +234,8 @@ prove_stays(enum prove_endpoint endpoint)
 {
 	switch (endpoint) {
 	case PROVE_FILES:
+	case PROVE_UPLOAD:
+	case PROVE_UPLOAD_SENT:
 	case PROVE_KEPT:
 	case PROVE_KEPT_STREAM:
 	case PROVE_BACKGROUND:
@@ -278,7 +294,7 @@ fill(const char *text, const char *words, char *ret, size_t cap)
 static size_t
 number_ids(const struct exchange *x, char *text, size_t len)
 {
-	static const char word[] = "{number}";
+	static const char word[] = "{number}"; /* EXCHANGE_DIGITS bytes as well */
 	char digits[sizeof word];
 	snprintf(digits, sizeof digits, "%08u", atomic_load(&x->number) % 100000000);
 	for (char *at = text; (at = strstr(at, word));)
@@ -290,6 +306,14 @@ size_t
 exchange_request(const struct exchange *x, char *ret, size_t cap)
 {
 	return fill(texts[x->endpoint].request, x->asked, ret, cap);
+}
+
+/* Where an upload's bytes go carries a mark as well: Lethe has to keep it sealed. */
+size_t
+exchange_answer_lines(const struct exchange *x, char *ret, size_t cap)
+{
+	static const char place[] = "x-goog-upload-status: active\r\nx-goog-upload-url: http://127.0.0.1/upload/v1beta/files?upload_id=prove&words=%s\r\n";
+	return fill(x->endpoint == PROVE_UPLOAD ? place : NULL, x->answered_mark, ret, cap);
 }
 
 size_t

@@ -13,7 +13,8 @@
 /*
  * X(NAME, words, method, path, how it is answered, ends in all ways)
  * In a path, and in what is asked, {file}, {request}, {batch} and so on stand for what an earlier answer named. Answered: whole, as a stream of events or as a WebSocket
- * by the provider, or by Lethe itself. LONELY: a stream that is never left running, since Lethe would look after what runs in the background at a time of its own.
+ * by the provider, by a head that says all, or by Lethe itself. LONELY: a stream that is never left running, since Lethe would look after what runs in the background
+ * at a time of its own.
  */
 #define PROVE_ENDPOINTS(X) \
 	X(CHAT, "chat.completions", POST, "/v1/chat/completions", WHOLE, true) \
@@ -61,6 +62,13 @@
 	X(FILE, "files, one", GET, "/v1/files/{file}", WHOLE, false) \
 	X(FILE_CONTENT, "files, the content of one", GET, "/v1/files/{file}/content", WHOLE, true) \
 	X(FILE_DELETED, "files, one deleted", DELETE, "/v1/files/{file}", WHOLE, false) \
+	X(FILE_LIST, "files, a list", GET, "/v1/files", WHOLE, false) \
+	X(UPLOAD, "Gemini's files, an upload that begins", POST, "/upload/v1beta/files", HEAD, true) \
+	X(UPLOAD_SENT, "Gemini's files, bytes of an upload", POST, "/upload/v1beta/files/{upload}", WHOLE, true) \
+	X(GEMINI_FILE, "Gemini's files, one", GET, "/v1beta/files/{gemini_file}", WHOLE, false) \
+	X(GEMINI_FILE_CONTENT, "Gemini's files, the content of one", GET, "/v1beta/files/{gemini_file}:download?alt=media", WHOLE, false) \
+	X(GEMINI_FILE_LIST, "Gemini's files, a list", GET, "/v1beta/files", WHOLE, false) \
+	X(GEMINI_FILE_DELETED, "Gemini's files, one deleted", DELETE, "/v1beta/files/{gemini_file}", WHOLE, false) \
 	X(KEPT, "responses, kept", POST, "/v1/responses", WHOLE, true) \
 	X(KEPT_STREAM, "responses, kept, streamed", POST, "/v1/responses", STREAM, true) \
 	X(BACKGROUND, "responses, in the background", POST, "/v1/responses", WHOLE, false) \
@@ -68,8 +76,10 @@
 	X(KEPT_ONE, "responses, one", GET, "/v1/responses/{response}", WHOLE, false) \
 	X(KEPT_ITEMS, "responses, what was asked in one", GET, "/v1/responses/{response}/input_items", WHOLE, false) \
 	X(KEPT_CANCELLED, "responses, one cancelled", POST, "/v1/responses/{response}/cancel", WHOLE, false) \
+	X(BACKGROUND_CANCELLED, "responses, one in the background cancelled", POST, "/v1/responses/{background}/cancel", WHOLE, false) \
 	X(KEPT_DELETED, "responses, one deleted", DELETE, "/v1/responses/{response}", WHOLE, false) \
 	X(BATCH_FILE, "files, requests of a batch", POST, "/v1/files", WHOLE, true) \
+	X(BATCH_FILE_LIST, "files, a list of OpenAI's", GET, "/v1/files?purpose=batch&order=asc", WHOLE, false) \
 	X(BATCH, "batches", POST, "/v1/batches", WHOLE, true) \
 	X(BATCH_ONE, "batches, one", GET, "/v1/batches/{batch}", WHOLE, false) \
 	X(BATCH_CANCELLED, "batches, one cancelled", POST, "/v1/batches/{batch}/cancel", WHOLE, false) \
@@ -89,6 +99,7 @@ enum prove_answered { ANSWERED_WHOLE,
 	ANSWERED_STREAM,
 	ANSWERED_LONELY,
 	ANSWERED_DUPLEX,
+	ANSWERED_HEAD,
 	ANSWERED_HERE };
 
 enum prove_endpoint {
@@ -190,7 +201,7 @@ extern const struct prove_way prove_way_running, prove_way_waiting;
 
 struct prove_form {
 	const char *words, *method, *path;
-	bool streams, lonely, duplex, here, in_all_ways;
+	bool streams, lonely, duplex, head_alone, here, in_all_ways;
 };
 extern const struct prove_form prove_forms[PROVE_ENDPOINT_COUNT];
 
@@ -213,11 +224,14 @@ struct exchange {
 
 void exchange_make(struct exchange *x, struct canaries *c, const char *instance, enum prove_endpoint endpoint, const struct prove_way *way);
 
-enum { BODY_MAX = 4096 };
+enum { BODY_MAX = 4096,
+	EXCHANGE_DIGITS = 8 /* of the number in an id of the provider's */ };
 
 /* Text written into a request's body, an answer, a piece of a stream. Each returns its length. */
 size_t exchange_request(const struct exchange *x, char *ret, size_t cap);
 size_t exchange_answer(const struct exchange *x, char *ret, size_t cap);
+/* Lines of a good answer's head beside the usual ones. */
+size_t exchange_answer_lines(const struct exchange *x, char *ret, size_t cap);
 /* What was made of an exchange: its words, as that endpoint answers. */
 size_t exchange_answer_as(const struct exchange *x, enum prove_endpoint endpoint, char *ret, size_t cap);
 size_t exchange_stream_begin(const struct exchange *x, char *ret, size_t cap);

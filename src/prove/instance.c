@@ -40,7 +40,7 @@ provider_json(const struct instance *i, const char *name, const char *dialect, c
 {
 	char url[100], ca[INSTANCE_PATH_MAX + 32];
 	snprintf(url, sizeof url, "%s://127.0.0.1:%u%s", i->kind->tls ? "https" : "http", i->provider.port, path);
-	json_t *p = json_pack("{s:s, s:s, s:s, s:b, s:b, s:[{s:s}], s:[s]}", "name", name, "dialect", dialect, "url", url, "objects", strcmp(dialect, "gemini") != 0, "completions", !strcmp(dialect, "openai"), "keys", "env", KEY_VARIABLE,
+	json_t *p = json_pack("{s:s, s:s, s:s, s:b, s:b, s:[{s:s}], s:[s]}", "name", name, "dialect", dialect, "url", url, "objects", true, "completions", !strcmp(dialect, "openai"), "keys", "env", KEY_VARIABLE,
 		"pass_headers", PROVE_HEADER);
 	snprintf(ca, sizeof ca, "%s/certificate.pem", i->folder);
 	if (i->kind->tls)

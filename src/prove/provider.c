@@ -90,7 +90,7 @@ say(struct link *l, const char *text)
 static bool
 say_head(struct link *l, const char *status, const char *type, size_t len, const char *more)
 {
-	char head[512], length[64] = "transfer-encoding: chunked\r\n";
+	char head[1024], length[64] = "transfer-encoding: chunked\r\n";
 	if (len != SIZE_MAX)
 		snprintf(length, sizeof length, "content-length: %zu\r\n", len);
 	snprintf(head, sizeof head, "HTTP/1.1 %s\r\ncontent-type: %s\r\n%s%s\r\n", status, type, length, more);
@@ -103,6 +103,16 @@ say_chunk(struct link *l, const char *at, size_t len)
 	char size[16];
 	snprintf(size, sizeof size, "%zx\r\n", len);
 	return len == 0 || (say(l, size) && link_write(l, at, len) && say(l, "\r\n"));
+}
+
+/* Of a good answer; more: lines beside those of its endpoint. */
+static bool
+say_good_head(struct link *l, const struct exchange *x, size_t len, const char *more)
+{
+	char lines[512];
+	size_t used = exchange_answer_lines(x, lines, sizeof lines);
+	snprintf(lines + used, sizeof lines - used, "%s", more);
+	return say_head(l, "200 OK", prove_forms[x->endpoint].streams ? "text/event-stream; charset=utf-8" : "application/json", len, lines);
 }
 
 /* The error's text repeats what was asked, as some providers do. */
@@ -124,7 +134,7 @@ say_gzip(struct link *l, const struct exchange *x)
 		return false;
 	(void)deflate(&z, Z_FINISH);
 	deflateEnd(&z);
-	return say_head(l, "200 OK", "application/json", z.total_out, "content-encoding: gzip\r\n") && link_write(l, packed, z.total_out);
+	return say_good_head(l, x, z.total_out, "content-encoding: gzip\r\n") && link_write(l, packed, z.total_out);
 }
 
 static bool
@@ -136,18 +146,12 @@ say_huge_head(struct link *l, const struct exchange *x)
 	return said && say(l, "content-length: 2\r\n\r\n{}");
 }
 
-static const char *
-type_of(const struct exchange *x)
-{
-	return prove_forms[x->endpoint].streams ? "text/event-stream; charset=utf-8" : "application/json";
-}
-
 /* The beginning of a streamed answer, or of a plain one: half of it. */
 static bool
 say_some(struct link *l, const struct exchange *x)
 {
 	char body[BODY_MAX];
-	if (!say_head(l, "200 OK", type_of(x), SIZE_MAX, ""))
+	if (!say_good_head(l, x, SIZE_MAX, ""))
 		return false;
 	if (!prove_forms[x->endpoint].streams)
 		return say_chunk(l, body, exchange_answer(x, body, sizeof body) / 2);
@@ -160,7 +164,7 @@ say_answer(struct link *l, const struct exchange *x)
 	char body[BODY_MAX];
 	if (!prove_forms[x->endpoint].streams) {
 		size_t len = exchange_answer(x, body, sizeof body);
-		return say_head(l, "200 OK", type_of(x), len, "") && link_write(l, body, len);
+		return say_good_head(l, x, len, "") && link_write(l, body, len);
 	}
 	return say_some(l, x) && say_chunk(l, body, exchange_stream_end(x, body, sizeof body)) && say(l, "0\r\n\r\n");
 }
@@ -176,7 +180,7 @@ say_in_drops(struct link *l, const struct exchange *x)
 		len += exchange_stream_end(x, body + len, BODY_MAX);
 	} else
 		len = exchange_answer(x, body, BODY_MAX);
-	bool said = say_head(l, "200 OK", type_of(x), SIZE_MAX, "");
+	bool said = say_good_head(l, x, SIZE_MAX, "");
 	for (size_t at = 0; said && at < len; at += DROP)
 		said = say_chunk(l, body + at, len - at < DROP ? len - at : DROP);
 	return said && say(l, "0\r\n\r\n");
@@ -189,7 +193,7 @@ say_broken_json(struct link *l, const struct exchange *x)
 	bool streams = prove_forms[x->endpoint].streams;
 	size_t len = streams ? exchange_stream_piece(x, body, sizeof body) : exchange_answer(x, body, sizeof body);
 	memmove(body + len - 9, streams ? "\n\n" : "[[", 2);
-	return say_head(l, "200 OK", type_of(x), SIZE_MAX, "") && say_chunk(l, body, len - 7) && say(l, "0\r\n\r\n");
+	return say_good_head(l, x, SIZE_MAX, "") && say_chunk(l, body, len - 7) && say(l, "0\r\n\r\n");
 }
 
 static bool
@@ -279,13 +283,19 @@ answer(struct provider *p, struct link *l, const struct exchange *x)
 	return false;
 }
 
-/* The exchange that made what the path names; SIZE_MAX: it names nothing. */
+/* The exchange that made what the path names, as "batch_prove00000012"; SIZE_MAX: it names nothing. */
 static size_t
 named(const char *head)
 {
-	static const char before[] = "_prove";
-	const char *end = strchr(head, '\r'), *at = end ? memmem(head, (size_t)(end - head), before, sizeof before - 1) : NULL;
-	return at ? strtoull(at + sizeof before - 1, NULL, 10) : SIZE_MAX;
+	static const char before[] = "prove";
+	const char *end = strchr(head, '\r'), *at = head;
+	while (end && (at = memmem(at, (size_t)(end - at), before, sizeof before - 1))) {
+		char *behind;
+		unsigned long number = strtoul(at += sizeof before - 1, &behind, 10);
+		if (behind - at == EXCHANGE_DIGITS)
+			return number;
+	}
+	return SIZE_MAX;
 }
 
 /* Lethe asks by itself how far something is, or what it has become: in the words of who began it. */

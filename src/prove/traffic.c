@@ -135,7 +135,10 @@ learn_names(struct traffic *t)
 	} names[] = {
 		{PROVE_CHAT, "x-request-id: ", c->request},
 		{PROVE_FILES, "\"id\":\"", c->file},
+		{PROVE_UPLOAD, "/upload/v1beta/files/", c->upload},
+		{PROVE_UPLOAD_SENT, "\"name\":\"files/", c->gemini_file},
 		{PROVE_KEPT, "\"id\":\"", c->response},
+		{PROVE_BACKGROUND, "\"id\":\"", c->background},
 		{PROVE_BATCH_FILE, "\"id\":\"", c->batch_file},
 		{PROVE_BATCH, "\"id\":\"", c->batch},
 		{PROVE_MESSAGES_BATCH, "\"id\":\"", c->messages_batch},

@@ -46,13 +46,13 @@ describe("lethe prove", () => {
 		expect(rows(report, "facts").filter((row) => row["instance"] === "control")).toHaveLength(6);
 		const soon = rows(report, "facts").filter((row) => String(row["fact"]).startsWith("right behind the last byte"));
 		expect(soon).toHaveLength(isRoot ? 1 : 0);
-		for (const row of soon) expect(row["seen"]).toMatch(/^136 answers, 67 by HTTP\/2/);
+		for (const row of soon) expect(row["seen"]).toMatch(/^154 answers, 76 by HTTP\/2/);
 	});
 
 	test("has sent marks in every way and looked everywhere", () => {
 		expect(report["marks"]).toBeGreaterThan(1000);
 		expect(report["ways"]).toBeGreaterThan(40);
-		expect(report["endpoints"]).toBe(68);
+		expect(report["endpoints"]).toBe(77);
 		const places = new Set(rows(report, "places").map((row) => row["place"]));
 		for (const role of ["edge", "super", "dialer", "ledger", "scribe"]) expect(places).toContain(`memory of lethe-${role}`);
 		for (const place of ["data, log and working folder", "metrics", "/tmp"]) expect(places).toContain(place);
