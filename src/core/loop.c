@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ loop_init(struct loop *l)
 {
 	memset(l, 0, sizeof *l);
 	l->again_tail = &l->again;
+	l->alarm.fd = -1;
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	l->clock_ms = clock_monotonic_ms;
 	l->now_ms = l->clock_ms();
@@ -50,8 +52,10 @@ loop_init(struct loop *l)
 void
 loop_finish(struct loop *l)
 {
+	if (l->alarm.fd >= 0)
+		close(l->alarm.fd);
 	close(l->epoll_fd);
-	l->epoll_fd = -1;
+	l->epoll_fd = l->alarm.fd = -1;
 }
 
 static bool
@@ -72,6 +76,26 @@ bool
 loop_watch_listener(struct loop *l, struct watch *w, int fd, void (*ready)(struct watch *w))
 {
 	return watch_add(l, w, fd, EPOLLIN | EPOLLEXCLUSIVE, ready);
+}
+
+/* That the turn has begun is all that was wanted. */
+static void
+alarm_rings(struct watch *w)
+{
+	w->flags = 0;
+}
+
+bool
+loop_keep_alarm(struct loop *l)
+{
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (loop_watch(l, &l->alarm, fd, alarm_rings)) /* by edge: each ringing is told anew, and never has to be read */
+		return true;
+	close(fd);
+	l->alarm.fd = -1;
+	return false;
 }
 
 static void
@@ -267,13 +291,36 @@ flags_of(uint32_t events)
 	return flags;
 }
 
+/* It rings at that time, or earlier and in vain: what was due then has been put off since. */
+static void
+set_alarm(struct loop *l, uint64_t at_ms)
+{
+	if (l->alarm_at_ms > l->now_ms && l->alarm_at_ms <= at_ms)
+		return;
+	struct itimerspec t = {.it_value = {.tv_sec = (time_t)(at_ms / 1000), .tv_nsec = (long)(at_ms % 1000 * 1000000)}};
+	int r = timerfd_settime(l->alarm.fd, TFD_TIMER_ABSTIME, &t, NULL);
+	assert(r == 0);
+	l->alarm_at_ms = at_ms;
+}
+
+/* How long the kernel is to wait; -1: until something comes. */
+static int
+wait_for(struct loop *l, int max_wait_ms)
+{
+	int wait = loop_wait_ms(l);
+	if (max_wait_ms >= 0)
+		return wait < 0 || wait > max_wait_ms ? max_wait_ms : wait;
+	if (wait <= 0 || l->alarm.fd < 0)
+		return wait;
+	set_alarm(l, l->now_ms + (uint64_t)wait);
+	return -1;
+}
+
 void
 loop_turn(struct loop *l, int max_wait_ms)
 {
 	struct epoll_event e[EVENTS_PER_TURN];
-	int wait = loop_wait_ms(l);
-	if (max_wait_ms >= 0 && (wait < 0 || wait > max_wait_ms))
-		wait = max_wait_ms;
+	int wait = wait_for(l, max_wait_ms);
 	registers_wipe();
 	int n = epoll_wait(l->epoll_fd, e, EVENTS_PER_TURN, wait);
 	assert(n >= 0 || errno == EINTR);

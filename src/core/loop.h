@@ -45,6 +45,8 @@ struct loop {
 	bool stop;
 	uint64_t now_ms; /* refreshed once a turn */
 	uint64_t (*clock_ms)(void); /* CLOCK_MONOTONIC, unless a test has its own */
+	struct watch alarm; /* loop_keep_alarm(); fd -1: none */
+	uint64_t alarm_at_ms; /* it rings then, if that is not over */
 	uint64_t wheel_at; /* tick that was last run */
 	uint64_t timers;
 	struct watch *again, **again_tail;
@@ -59,6 +61,12 @@ struct loop {
 /* The caller has the memory. False with errno when epoll can't be had. */
 must_check bool loop_init(struct loop *l);
 void loop_finish(struct loop *l);
+
+/*
+ * A loop that turns often and has timers that seldom are the next: the kernel is told when that one is due once, and not with each wait, which would cost 0.6
+ * to 0.9 µs where it comes to waiting. False with errno when the kernel has no descriptor for it.
+ */
+must_check bool loop_keep_alarm(struct loop *l);
 
 /* Runs until l->stop. */
 void loop_run(struct loop *l);

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -102,12 +103,89 @@ many_timers_fire_once_each_and_not_before_their_time(void **state)
 	loop_finish(&loop);
 }
 
+/* ---- by the machine's clock ---- */
+
+static void
+ignore(struct watch *w)
+{
+	w->flags = 0;
+}
+
+static struct alarm last, between, put_off;
+
+static void
+fire_last(struct timer *t)
+{
+	fire(t);
+	assert_true(between.fired == 1 && put_off.fired == 0);
+	loop.stop = true;
+}
+
+/* The alarm is set for a time that is further away than this one's. */
+static void
+fire_between(struct timer *t)
+{
+	fire(t);
+	assert_true(clock_monotonic_ms() >= t->at_ms);
+	timer_arm(&loop, &last.timer, loop.now_ms + 12, fire_last);
+}
+
+static void
+fire_first(struct timer *t)
+{
+	fire(t);
+	assert_true(clock_monotonic_ms() >= t->at_ms);
+	timer_cancel(&loop, &put_off.timer); /* it rings for it all the same, and the loop waits on */
+	timer_arm(&loop, &between.timer, loop.now_ms + 60, fire_between);
+}
+
+static void
+an_alarm_wakes_the_loop_for_each_timer(void **state)
+{
+	struct alarm first = {0}, far = {0};
+	last = between = put_off = (struct alarm){0};
+	assert_true(loop_init(&loop) && loop_keep_alarm(&loop));
+	timer_arm(&loop, &far.timer, loop.now_ms + 600000, fire);
+	timer_arm(&loop, &put_off.timer, loop.now_ms + 30, fire);
+	timer_arm(&loop, &first.timer, loop.now_ms + 9, fire_first);
+	alarm(25); /* who is not woken sleeps for ten minutes */
+	loop_run(&loop);
+	alarm(0);
+	assert_true(first.fired == 1 && last.fired == 1 && far.fired == 0);
+	loop_finish(&loop);
+}
+
+static void
+the_alarm_is_left_as_it_is_for_what_is_later(void **state)
+{
+	int pair[2];
+	assert_int_equal(pipe(pair), 0);
+	close(pair[1]); /* readable for ever */
+	struct watch w;
+	struct alarm a = {0};
+	assert_true(loop_init(&loop) && loop_keep_alarm(&loop) && loop_watch_listener(&loop, &w, pair[0], ignore));
+	for (unsigned ms = 60000; ms > 30000; ms -= 10000) { /* nearer and nearer: each time anew */
+		timer_arm(&loop, &a.timer, loop.now_ms + ms, fire);
+		uint64_t at = loop.now_ms + (uint64_t)loop_wait_ms(&loop);
+		loop_turn(&loop, -1);
+		assert_int_equal(loop.alarm_at_ms, at);
+	}
+	uint64_t set = loop.alarm_at_ms;
+	timer_arm(&loop, &a.timer, loop.now_ms + 90000, fire);
+	loop_turn(&loop, -1);
+	assert_int_equal(loop.alarm_at_ms, set);
+	close(pair[0]);
+	loop_finish(&loop);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_turn_waits_until_the_next_timer),
 		cmocka_unit_test(many_timers_fire_once_each_and_not_before_their_time),
+		cmocka_unit_test(an_alarm_wakes_the_loop_for_each_timer),
+		cmocka_unit_test(the_alarm_is_left_as_it_is_for_what_is_later),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -549,7 +549,7 @@ set_up(struct edge *e)
 	struct edge_process *p = e->p;
 	struct board_size size;
 	/* libsodium picks the processor's own instructions here, and opens what it needs before the lock-down. */
-	if (sodium_init() < 0 || p->catalogue->provider_count > PROVIDERS_MAX || !loop_init(&e->loop))
+	if (sodium_init() < 0 || p->catalogue->provider_count > PROVIDERS_MAX || !loop_init(&e->loop) || !loop_keep_alarm(&e->loop))
 		return false;
 	headers_prepare(e);
 	e->loop.turn_end = turn_end;

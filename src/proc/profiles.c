@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -107,6 +108,7 @@ static const struct sandbox_rule edge_rules[] = {
 	CALL_IF(fcntl, IS(1, F_GETFL)),
 	CALL(accept4),
 	WAITING,
+	CALL_IF(timerfd_settime, IS(1, TFD_TIMER_ABSTIME)), /* the loop's alarm; timerfd_create is missing: it exists before the lock-down */
 	MEMORY,
 	CALL_IF(mlock2, IS(2, MLOCK_ONFAULT)), /* segments of a locked vault */
 	LIFE,

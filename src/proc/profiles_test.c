@@ -27,6 +27,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -254,11 +255,14 @@ edge_works(const struct work *w)
 {
 	enum vault_grade grade = w->segment >= 0 ? VAULT_SEALED : VAULT_LOCKED;
 	struct vault *v = vault_open(grade, 64 * MIB, 0);
-	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	int epoll = epoll_create1(EPOLL_CLOEXEC), alarm = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	const struct itimerspec at = {.it_value.tv_nsec = 1};
 	uint64_t now_ms = 1;
 
-	EXPECT(v && epoll >= 0);
+	EXPECT(v && epoll >= 0 && alarm >= 0);
 	lock_down(PROFILE_EDGE, w);
+	EXPECT(timerfd_settime(alarm, TFD_TIMER_ABSTIME, &at, NULL) == 0 && wait_readable(epoll, alarm) == 1);
+	EXPECT(close(alarm) == 0);
 	no_files_here();
 	heap_works();
 	answer_one(epoll, w->listener);
@@ -434,10 +438,17 @@ edge_asks_for_zero_copy(const struct work *w)
 }
 
 static void
+edge_makes_alarm(const struct work *w)
+{
+	lock_down(PROFILE_EDGE, w);
+	(void)!timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+}
+
+static void
 what_an_edge_must_not_do_ends_it(void **state)
 {
 	static void (*const cases[])(const struct work *) = {edge_makes_socket, edge_executes,
-		edge_forks, edge_maps_code, edge_reconnects, edge_asks_for_zero_copy};
+		edge_forks, edge_maps_code, edge_reconnects, edge_asks_for_zero_copy, edge_makes_alarm};
 	struct work w = {0};
 
 	w.listener = bound_socket(SOCK_STREAM, &w.port);
