@@ -118,16 +118,25 @@ pages_alloc(struct vault *v, unsigned order, size_t bytes)
 	return vault_page_at(v, page);
 }
 
+static inline void *
+block_alloc(struct vault *v, unsigned kind, size_t bytes)
+{
+	return kind < SLAB_CLASSES ? slab_alloc(v, kind) : pages_alloc(v, kind - SLAB_CLASSES, bytes);
+}
+
 void *
 vault_alloc(struct vault *v, size_t bytes)
 {
 	assert(bytes > 0 && bytes <= VAULT_BLOCK_MAX);
 	unsigned kind = class_of(bytes);
-	void *p = kind < SLAB_CLASSES ? slab_alloc(v, kind) : pages_alloc(v, kind - SLAB_CLASSES, bytes);
+	void *p = block_alloc(v, kind, bytes);
 
 	if (unlikely(!p)) {
-		v->starved = true;
-		return NULL;
+		if (!vault_add_spare(v))
+			return NULL;
+		p = block_alloc(v, kind, bytes);
+		if (!p)
+			return NULL;
 	}
 	if (BARE && bytes <= PAGE_BYTES + PAGE_BYTES / 2) /* structs begin as zeros; who has buffers, of 8 KiB and more, knows how full they are */
 		__builtin_memset(p, 0, class_bytes(kind));
@@ -248,6 +257,7 @@ vault_facts(const struct vault *v, struct vault_facts *ret)
 		.grade = v->grade,
 		.segments = v->segment_count,
 		.mapped_bytes = v->mapped_bytes,
+		.ready_bytes = v->mapped_bytes + v->spare_bytes,
 		.used_bytes = v->used_bytes,
 		.peak_bytes = v->peak_bytes,
 		.budget_bytes = v->budget_bytes,

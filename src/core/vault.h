@@ -34,6 +34,7 @@ struct vault;
 struct vault_facts {
 	enum vault_grade grade;
 	uint64_t segments, mapped_bytes, used_bytes, peak_bytes, budget_bytes, reserve_bytes;
+	uint64_t ready_bytes; /* what is mapped, and the spare segment */
 };
 
 /*
@@ -70,15 +71,23 @@ void vault_close(struct vault **v);
 must_check bool vault_add_segment(struct vault *v, int fd, size_t bytes);
 
 /*
- * Room is low: ask the supervisor for one more segment (returns its size, or 0 when budget +
- * reserve is reached or enough is free). It keeps returning a size until that segment is added: the
- * caller remembers that it has asked.
+ * The same, of a segment that came before it is needed: the descriptor is kept, and mapped by the
+ * first allocation that finds no room, or by vault_make_room(). One is kept; the one before it, and
+ * the first of a vault, are mapped at once.
+ */
+must_check bool vault_keep_segment(struct vault *v, int fd, size_t bytes);
+
+/*
+ * There is no spare segment: ask the supervisor for one (returns its size, or 0 when budget +
+ * reserve is reached). It keeps returning a size until that segment has come: the caller remembers
+ * that it has asked.
  */
 size_t vault_wants_segment(const struct vault *v);
+
+/* Map the spare segment: when room is low, so that its pages can be made ready, or when it is not enough (`is_short`) and a second one is to come. */
+void vault_make_room(struct vault *v, bool is_short);
 /* Segments behind the first are mapped, and all that is used, with some room, would fit into that one. */
 bool vault_is_spread(const struct vault *v);
-/* One more segment would be taken: the bound is not reached. */
-bool vault_can_grow(const struct vault *v);
 
 /*
  * Unmap segments that have been empty for VAULT_IDLE_MS; pre-fault a few pages of new ones. Call

@@ -19,7 +19,7 @@ enum {
 	PREFAULT_PAGES = 16, /* a call of vault_tend: 0.4 ms when the memory is secret */
 	READY_MIN_BYTES = 256 << 10, /* free memory that is kept ready, */
 	READY_MAX_BYTES = 4 << 20, /* an eighth of what is mapped within these bounds */
-	LOW_MIN_BYTES = 512 << 10, /* less free memory than a quarter of what is mapped, within these bounds, asks for a segment: half of the first one is there for a crowd until it comes */
+	LOW_MIN_BYTES = 512 << 10, /* less free memory than a quarter of what is mapped, within these bounds, and the spare segment is mapped */
 	LOW_MAX_BYTES = 2 * VAULT_SEGMENT
 };
 
@@ -211,6 +211,8 @@ vault_close(struct vault **ret_v)
 	if (!v)
 		return;
 	*ret_v = NULL;
+	if (v->spare_bytes)
+		close(v->spare_fd);
 	if (v->base) {
 		vault_wipe_all(v);
 		munmap(v->base, v->slots << SLOT_SHIFT);
@@ -278,7 +280,6 @@ vault_add_segment(struct vault *v, int fd, size_t bytes)
 		vault_pages_add(v, slot, bytes >> PAGE_SHIFT);
 		v->segment_count++;
 		v->mapped_bytes += bytes;
-		v->starved = false;
 		vault_poison(vault_slot_at(v, slot), bytes);
 #if VAULT_ASAN
 		__lsan_register_root_region(vault_slot_at(v, slot), bytes);
@@ -293,6 +294,31 @@ vault_add_segment(struct vault *v, int fd, size_t bytes)
 	return mapped;
 }
 
+bool
+vault_add_spare(struct vault *v)
+{
+	size_t bytes = v->spare_bytes;
+
+	v->spare_bytes = 0;
+	return bytes && vault_add_segment(v, v->spare_fd, bytes);
+}
+
+bool
+vault_keep_segment(struct vault *v, int fd, size_t bytes)
+{
+	if (v->segment_count == 0)
+		return vault_add_segment(v, fd, bytes);
+	(void)!vault_add_spare(v);
+	if (v->segment_count == v->slots) {
+		close(fd);
+		errno = ENOSPC;
+		return false;
+	}
+	v->spare_fd = fd;
+	v->spare_bytes = bytes;
+	return true;
+}
+
 static uint64_t
 low_bytes(uint64_t mapped_bytes)
 {
@@ -305,21 +331,19 @@ needed_bytes(const struct vault *v)
 	return v->used_bytes > v->admitted_bytes ? v->used_bytes : v->admitted_bytes;
 }
 
-bool
-vault_can_grow(const struct vault *v)
-{
-	return v->segment_count < v->slots;
-}
-
 size_t
 vault_wants_segment(const struct vault *v)
 {
 	if (v->segment_count == 0)
 		return VAULT_FIRST_SEGMENT;
-	if (!vault_can_grow(v))
-		return 0;
-	bool low = v->mapped_bytes < needed_bytes(v) + low_bytes(v->mapped_bytes);
-	return v->starved || low ? VAULT_SEGMENT : 0;
+	return v->spare_bytes || v->segment_count == v->slots ? 0 : VAULT_SEGMENT;
+}
+
+void
+vault_make_room(struct vault *v, bool is_short)
+{
+	if (is_short || v->mapped_bytes < needed_bytes(v) + low_bytes(v->mapped_bytes))
+		(void)!vault_add_spare(v);
 }
 
 static void
@@ -436,8 +460,6 @@ vault_tend(struct vault *v, uint64_t now_ms)
 	vault_slabs_trim(v);
 	for (size_t slot = 1; slot < v->slots; slot++)
 		tend_segment(v, slot, now_ms);
-	if (v->avail_some[ORDERS - 1])
-		v->starved = false;
 	prefault(v);
 }
 

@@ -61,7 +61,8 @@ struct vault {
 	size_t slots, segment_count;
 	char *base; /* the reserved range: slots << SLOT_SHIFT bytes */
 	struct page *pages; /* SLOT_PAGES for each slot */
-	bool starved; /* an allocation failed since the last segment came */
+	int spare_fd; /* a segment that is not mapped yet, */
+	size_t spare_bytes; /* or 0: there is none */
 	struct page slabs[SLAB_CLASSES]; /* heads of rings */
 	uint64_t avail_some[ORDERS];
 	uint64_t avail[ORDERS][SLOT_WORDS]; /* segments that have a free block of the order */
@@ -75,6 +76,9 @@ void vault_pages_give(struct vault *v, struct page *page, unsigned order);
 /* All pages of a new segment become free, or those of an empty one vanish. */
 void vault_pages_add(struct vault *v, size_t slot, size_t pages);
 void vault_pages_remove(struct vault *v, size_t slot);
+
+/* Map the spare segment. False: there is none, or it can't be. */
+must_check bool vault_add_spare(struct vault *v);
 
 /* Give slabs that hold nothing back to the pages. */
 void vault_slabs_trim(struct vault *v);

@@ -262,7 +262,16 @@ nobody_can_shrink_a_segment_that_was_handed_over(void **state)
 }
 
 static void
-a_vault_asks_for_segments_while_room_is_low_and_up_to_its_bound(void **state)
+keep_segment(struct vault *v)
+{
+	int fd = vault_segment_create(VAULT_PLAIN, VAULT_SEGMENT);
+
+	assert_true(fd >= 0);
+	assert_true(vault_keep_segment(v, fd, VAULT_SEGMENT));
+}
+
+static void
+a_vault_asks_for_segments_up_to_its_bound(void **state)
 {
 	struct vault *v = vault_open(VAULT_PLAIN, VAULT_SEGMENT, VAULT_FIRST_SEGMENT);
 	void *held[(VAULT_FIRST_SEGMENT + VAULT_SEGMENT) / VAULT_BLOCK_MAX];
@@ -272,8 +281,7 @@ a_vault_asks_for_segments_while_room_is_low_and_up_to_its_bound(void **state)
 	assert_null(vault_alloc(v, 100));
 	assert_true(vault_add_segment(v, -1, VAULT_FIRST_SEGMENT));
 	for (; count < VAULT_FIRST_SEGMENT / VAULT_BLOCK_MAX; held[count++] = vault_alloc(v, VAULT_BLOCK_MAX))
-		assert_int_equal(vault_wants_segment(v), 0);
-	assert_int_equal(vault_wants_segment(v), VAULT_SEGMENT);
+		assert_int_equal(vault_wants_segment(v), VAULT_SEGMENT);
 	assert_null(vault_alloc(v, 1));
 	assert_true(vault_add_segment(v, -1, VAULT_SEGMENT));
 	while (count < ARRAY_LEN(held))
@@ -288,14 +296,48 @@ a_vault_asks_for_segments_while_room_is_low_and_up_to_its_bound(void **state)
 }
 
 static void
-admitted_content_asks_for_a_segment_before_it_arrives(void **state)
+a_spare_segment_is_there_for_who_finds_no_room(void **state)
+{
+	struct vault *v = vault_with(VAULT_PLAIN, 2 * VAULT_SEGMENT, VAULT_FIRST_SEGMENT, VAULT_FIRST_SEGMENT);
+
+	keep_segment(v);
+	assert_int_equal(vault_wants_segment(v), 0);
+	assert_int_equal(facts_of(v).segments, 1); /* costs nothing yet */
+	assert_int_equal(facts_of(v).ready_bytes, VAULT_FIRST_SEGMENT + VAULT_SEGMENT);
+	for (int i = 0; i < (VAULT_FIRST_SEGMENT + VAULT_SEGMENT) / VAULT_BLOCK_MAX; i++)
+		assert_non_null(vault_alloc(v, VAULT_BLOCK_MAX)); /* nobody came by to add it */
+	assert_null(vault_alloc(v, VAULT_BLOCK_MAX));
+	assert_int_equal(facts_of(v).segments, 2);
+	assert_int_equal(vault_wants_segment(v), VAULT_SEGMENT);
+	keep_segment(v);
+	assert_non_null(vault_alloc(v, 1));
+	assert_int_equal(vault_wants_segment(v), 0); /* the bound */
+	int fd = vault_segment_create(VAULT_PLAIN, VAULT_SEGMENT);
+	assert_false(vault_keep_segment(v, fd, VAULT_SEGMENT));
+	assert_int_equal(errno, ENOSPC);
+	vault_close(&v);
+}
+
+static void
+a_spare_segment_is_mapped_when_room_is_low(void **state)
 {
 	struct vault *v = vault_with(VAULT_PLAIN, 64 * MIB, 0, VAULT_FIRST_SEGMENT);
 
-	assert_true(vault_admit(v, 4 * MIB));
-	assert_int_equal(vault_wants_segment(v), VAULT_SEGMENT);
+	keep_segment(v);
+	vault_make_room(v, false);
+	assert_int_equal(facts_of(v).segments, 1);
+	assert_true(vault_admit(v, 4 * MIB)); /* before it arrives */
+	vault_make_room(v, false);
+	assert_int_equal(facts_of(v).segments, 2);
 	vault_release(v, 4 * MIB);
-	assert_int_equal(vault_wants_segment(v), 0);
+	keep_segment(v);
+	vault_make_room(v, false);
+	assert_int_equal(facts_of(v).segments, 2);
+	vault_make_room(v, true); /* who waits needs more than one */
+	assert_int_equal(facts_of(v).segments, 3);
+	keep_segment(v);
+	keep_segment(v); /* two that came: the first is mapped */
+	assert_int_equal(facts_of(v).segments, 4);
 	vault_close(&v);
 }
 
@@ -324,7 +366,6 @@ an_empty_segment_is_given_back_after_its_time_but_never_the_first(void **state)
 	vault_tend(v, 100000 + VAULT_IDLE_MS);
 	assert_int_equal(facts_of(v).segments, 1);
 	assert_int_equal(facts_of(v).mapped_bytes, VAULT_FIRST_SEGMENT);
-	assert_int_equal(vault_wants_segment(v), 0);
 	assert_true(ends_by(status_of(write_byte, high), SIGSEGV));
 	vault_tend(v, 100000 + 9 * VAULT_IDLE_MS);
 	assert_int_equal(facts_of(v).segments, 1);
@@ -741,8 +782,9 @@ main(void)
 		cmocka_unit_test(freed_memory_is_zero_in_the_segment_itself),
 		cmocka_unit_test(closing_the_vault_wipes_what_was_still_held),
 		cmocka_unit_test(nobody_can_shrink_a_segment_that_was_handed_over),
-		cmocka_unit_test(a_vault_asks_for_segments_while_room_is_low_and_up_to_its_bound),
-		cmocka_unit_test(admitted_content_asks_for_a_segment_before_it_arrives),
+		cmocka_unit_test(a_vault_asks_for_segments_up_to_its_bound),
+		cmocka_unit_test(a_spare_segment_is_there_for_who_finds_no_room),
+		cmocka_unit_test(a_spare_segment_is_mapped_when_room_is_low),
 		cmocka_unit_test(an_empty_segment_is_given_back_after_its_time_but_never_the_first),
 		cmocka_unit_test(a_segment_that_was_used_meanwhile_is_kept),
 		cmocka_unit_test(tending_makes_free_pages_ready_little_by_little),

@@ -53,13 +53,13 @@ in_budget(struct exchange *x, uint64_t bytes)
 	return true;
 }
 
-/* Mapped: a segment that is on its way is waited for. */
+/* Mapped, or at hand: a segment that is on its way is waited for. */
 static bool
 is_mapped_whole(const struct edge *e, uint64_t bytes)
 {
 	struct vault_facts facts;
 	vault_facts(e->vault, &facts);
-	return facts.mapped_bytes - facts.used_bytes > bytes + BLOCK_BODY_MAX + READ_BYTES; /* the last block is rounded up */
+	return facts.ready_bytes - facts.used_bytes > bytes + BLOCK_BODY_MAX + READ_BYTES; /* the last block is rounded up */
 }
 
 /* … of what comes next. */

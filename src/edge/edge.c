@@ -170,7 +170,7 @@ edge_has_room(const struct edge *e)
 {
 	struct vault_facts facts;
 	vault_facts(e->vault, &facts);
-	return facts.mapped_bytes - facts.used_bytes >= 4 * READ_BYTES;
+	return facts.ready_bytes - facts.used_bytes >= 4 * READ_BYTES;
 }
 
 bool
@@ -181,7 +181,7 @@ edge_has_room_for_tls(const struct edge *e)
 	for (const struct exchange *x = e->wait_dialer; x; x = x->wait_next)
 		handshakes++; /* soon */
 	vault_facts(e->vault, &facts);
-	return facts.mapped_bytes - facts.used_bytes >= 4 * READ_BYTES + handshakes * TLS_HANDSHAKE_BYTES;
+	return facts.ready_bytes - facts.used_bytes >= 4 * READ_BYTES + handshakes * TLS_HANDSHAKE_BYTES;
 }
 
 /* Who sends a hello and then nothing has its memory until `timeouts.head`: of them there are only so many, and the others' requests go on. */
@@ -267,11 +267,9 @@ poll_rounds(struct timer *t)
 static void
 want_memory(struct edge *e)
 {
-	size_t bytes = vault_wants_segment(e->vault);
-	bool waited_for = e->wait_room || e->short_of_room || e->short_of_segments; /* it may be had, but is not mapped */
-	if (!bytes && waited_for && vault_can_grow(e->vault))
-		bytes = VAULT_SEGMENT;
+	vault_make_room(e->vault, e->wait_room || e->short_of_room || e->short_of_segments);
 	e->short_of_room = false;
+	size_t bytes = vault_wants_segment(e->vault);
 	if (!bytes || e->loop.now_ms - e->segments_asked_ms < 100)
 		return;
 	struct message_segment m = MESSAGE_INIT(SEGMENT_WANTED, message_segment);
@@ -421,7 +419,7 @@ from_supervisor(struct edge *e, const void *message, int fd)
 	case MESSAGE_SEGMENT: {
 		const struct message_segment *m = message;
 		assert(fd >= 0);
-		(void)!vault_add_segment(e->vault, fd, m->segment_bytes); /* owns the descriptor; more than the bound is not taken */
+		(void)!vault_keep_segment(e->vault, fd, m->segment_bytes); /* owns the descriptor; more than the bound is not taken */
 		e->segments_asked_ms = 0; /* if it is not enough, ask for the next at once */
 		if (!e->identity)
 			e->identity = vault_alloc(e->vault, sizeof *e->identity);

@@ -110,11 +110,11 @@ send_all(struct child *c)
 {
 	const struct supervisor_plan *plan = child_generation(c)->plan;
 	bool is_edge = child_is_edge(c), tls = is_edge && c->own->tls && c->own->tls->count > 0;
-	if (is_edge && !send_segment(c, VAULT_FIRST_SEGMENT))
+	if (is_edge && !(send_segment(c, VAULT_FIRST_SEGMENT) && send_segment(c, VAULT_SEGMENT))) /* the second to spare */
 		return false;
 	if (c->role->end == END_OF_SIGNER && (!send_segment(c, SIGNER_SEGMENT) || !tls_hand_over(c)))
 		return false;
-	if (tls && (!send_segment(c, VAULT_SEGMENT) || !tls_hand_over(c))) /* a list of authorities is megabytes, once read */
+	if (tls && !tls_hand_over(c))
 		return false;
 	if ((is_edge || c->role->end == END_OF_LEDGER) && !(send_pepper(c) && send_receipt_key(c) && send_master(c)))
 		return false;
