@@ -4,12 +4,17 @@
  * call, or after it, so that nobody knows whether it was. Then a successor is started, and killed as well where points are left over; after it
  * everything must be there that was answered, everything is given again and done once, and the books must be sound.
  *
- * LETHE_CRASH_POINTS: how many of them; the default is a share of all that fits CI. `./dev crash [--store postgres] --points N` sets it.
+ * What a point begins from is made once for each scene and kept (ledger_kept.h); the calls of a life are seen by a filter (seccomp) that stops it once at each that
+ * matters. LETHE_CRASH_POINTS: how many of them; the default is a share of all that fits CI. LETHE_CRASH_PART=A..B: of those only the A-th to the B-th, each part an
+ * even sample. LETHE_CRASH_JOBS: so many at a time. `./dev crash [--store postgres] --points N [--part A..B] [--jobs N]` sets them.
  */
+#include "ledger/ledger_kept.h"
 #include "ledger/ledger_script.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -17,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -27,6 +33,7 @@
 
 enum { POINTS_DEFAULT = 150,
 	POINTS_POSTGRES = 8,
+	JOBS_MAX = 16,
 	TICKETS_BOOKED = 2,
 	TICKETS_SETTLED = 2 };
 
@@ -311,17 +318,42 @@ fail_allocations(const struct fault *f, int64_t at)
 enum { LIFE_DONE = 10,
 	LIFE_NOT_OPENED };
 
+static const int failing_calls[] = {SYS_pwrite64, SYS_ftruncate, SYS_fallocate, SYS_openat, SYS_pread64, SYS_fsync, SYS_fdatasync, SYS_unlink, SYS_newfstatat, SYS_fstat,
+	SYS_sendto, SYS_recvfrom, SYS_connect};
+
+/* From here on who watches is told of each call that the fault is about; of all of them, for a kill. Not of an allocator's: a sanitizer's come by the clock. */
+static void
+show_calls(const struct fault *f)
+{
+	enum { TRACE = BPF_JMP | BPF_JEQ | BPF_K };
+	struct sock_filter filter[2 * ARRAY_LEN(failing_calls) + 4] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
+	unsigned short len = 1;
+	for (size_t i = 0; f->what != KILL && i < ARRAY_LEN(failing_calls); i++)
+		if (can_fail(f, failing_calls[i])) {
+			filter[len++] = (struct sock_filter)BPF_JUMP(TRACE, (unsigned)failing_calls[i], 0, 1);
+			filter[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
+		}
+	filter[len++] = (struct sock_filter)BPF_JUMP(TRACE, SYS_madvise, 0, 1);
+	filter[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	filter[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, f->what == KILL ? SECCOMP_RET_TRACE : SECCOMP_RET_ALLOW);
+	struct sock_fprog program = {len, filter};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+		_exit(4);
+}
+
 static _Noreturn void
 life(struct sweep *s, const struct scene *scene, const struct fault *f, int64_t at)
 {
 	char why[256];
 	setenv("CMOCKA_TEST_ABORT", "1", 1);
-	if (f->what == ALLOCATION)
+	if (f->what == ALLOCATION) {
 		fail_allocations(f, at);
-	else if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
-		_exit(3);
-	else
+	} else {
+		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+			_exit(3);
 		raise(SIGSTOP);
+		show_calls(f);
+	}
 	if (!world_try_open(&s->w, scene->with_board, why))
 		_exit(LIFE_NOT_OPENED);
 	scene->live(s);
@@ -336,36 +368,39 @@ struct watched {
 };
 
 static bool
-next_stop(pid_t pid, int *status)
+next_stop(pid_t pid, bool at_return, int *status)
 {
-	ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
+	ptrace(at_return ? PTRACE_SYSCALL : PTRACE_CONT, pid, NULL, NULL);
 	assert_int_equal(waitpid(pid, status, 0), pid);
 	return WIFSTOPPED(*status);
 }
 
-/* Stopped before a call: let it do half, or nothing. */
-static void
+/* Stopped before a call: let it do half, or nothing. True: its return has to be seen, and made another one. */
+static bool
 disturb(pid_t pid, const struct fault *f, struct user_regs_struct *regs)
 {
+	bool at_return = f->what == CUT || f->what == LATE;
 	if (f->what == LATE)
-		return;
+		return true;
 	if (f->what == SHORT_WRITE)
 		regs->rdx = regs->rdx > 1 ? regs->rdx / 2 : regs->rdx;
 	else if (f->what == CUT && regs->orig_rax != SYS_connect) {
 		/* In its place, on the same descriptor: the other side hears of it as well, and what is asked next finds no connection. */
 		regs->orig_rax = SYS_shutdown;
 		regs->rsi = SHUT_RDWR;
-	} else
+	} else {
 		regs->orig_rax = (unsigned long long)-1;
+		regs->rax = (unsigned long long)-(long long)f->error;
+		at_return = false;
+	}
 	ptrace(PTRACE_SETREGS, pid, NULL, regs);
+	return at_return;
 }
 
 static void
 tell(pid_t pid, const struct fault *f)
 {
 	struct user_regs_struct regs;
-	if (f->what != FAIL && f->what != CUT && f->what != LATE)
-		return;
 	ptrace(PTRACE_GETREGS, pid, NULL, &regs);
 	regs.rax = (unsigned long long)-(long long)f->error;
 	ptrace(PTRACE_SETREGS, pid, NULL, &regs);
@@ -382,51 +417,53 @@ count_calls(long number)
 
 /* One stop before a call. False: killed. */
 static bool
-before_call(pid_t pid, const struct fault *f, int64_t at, struct watched *x, bool *ret_disturbed)
+before_call(pid_t pid, const struct fault *f, int64_t at, struct watched *x, bool *ret_at_return)
 {
 	struct user_regs_struct regs;
-	*ret_disturbed = false;
+	*ret_at_return = false;
+	if (f->what == KILL && at == INT64_MAX) {
+		ptrace(PTRACE_GETREGS, pid, NULL, &regs);
+		count_calls((long)regs.orig_rax);
+	}
+	int64_t call = x->calls++;
+	if (f->ever ? call < at : call != at)
+		return true;
+	x->hit = true;
+	if (f->what == KILL)
+		return false;
 	ptrace(PTRACE_GETREGS, pid, NULL, &regs);
-	if (regs.orig_rax == SYS_madvise) /* an allocator's, and a sanitizer's comes by the clock */
-		return true;
-	count_calls((long)regs.orig_rax);
-	if (f->what == KILL) {
-		x->hit = x->calls++ == at;
-		return !x->hit;
-	}
-	if (!can_fail(f, (long)regs.orig_rax))
-		return true;
-	bool now = f->ever ? x->calls >= at : x->calls == at;
-	x->calls++;
-	if (now) {
-		x->hit = *ret_disturbed = true;
-		disturb(pid, f, &regs);
-	}
+	*ret_at_return = disturb(pid, f, &regs);
 	return true;
+}
+
+static void
+end_life(pid_t pid, int *status)
+{
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, status, 0), pid);
 }
 
 static struct watched
 watch(pid_t pid, const struct fault *f, int64_t at)
 {
 	struct watched x = {0};
-	bool before = true, disturbed = false;
+	bool at_return = false;
 	assert_int_equal(waitpid(pid, &x.status, 0), pid);
 	assert_true(WIFSTOPPED(x.status));
-	ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
-	while (next_stop(pid, &x.status)) {
-		if (WSTOPSIG(x.status) != (SIGTRAP | 0x80)) {
-			kill(pid, SIGKILL); /* a signal: an assertion of its own */
-			assert_int_equal(waitpid(pid, &x.status, 0), pid);
+	ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL);
+	while (next_stop(pid, at_return, &x.status)) {
+		bool before = x.status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8);
+		if (!before && WSTOPSIG(x.status) != (SIGTRAP | 0x80)) {
+			end_life(pid, &x.status); /* a signal: an assertion of its own */
 			fail_msg("the ledger raised a signal");
 		}
-		if (!before && disturbed)
+		if (!before) {
 			tell(pid, f);
-		if (before && !before_call(pid, f, at, &x, &disturbed)) {
-			kill(pid, SIGKILL);
-			assert_int_equal(waitpid(pid, &x.status, 0), pid);
+			at_return = false;
+		} else if (!before_call(pid, f, at, &x, &at_return)) {
+			end_life(pid, &x.status);
 			break;
 		}
-		before = !before;
 	}
 	return x;
 }
@@ -447,29 +484,66 @@ live(struct sweep *s, const struct scene *scene, const struct fault *f, int64_t 
 	}
 	if (WIFSIGNALED(x.status) && WTERMSIG(x.status) != SIGKILL)
 		fail_msg("the ledger ended by signal %d", WTERMSIG(x.status));
+	if (WIFEXITED(x.status) && WEXITSTATUS(x.status) != LIFE_DONE && WEXITSTATUS(x.status) != LIFE_NOT_OPENED)
+		fail_msg("the ledger could not be watched: %d", WEXITSTATUS(x.status));
 	return x;
 }
 
+/* ---- what each point begins from ---- */
+
+static struct start {
+	struct sweep sweep;
+	struct world_kept *world;
+	struct script_answers answers;
+	bool own; /* of this process */
+} starts[ARRAY_LEN(scenes)];
+
+static void *
+shared_memory(size_t bytes)
+{
+	void *m = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(m, MAP_FAILED);
+	return m;
+}
+
+static void
+make_start(size_t scene)
+{
+	struct start *x = &starts[scene];
+	struct world *w = &x->sweep.w;
+	x->sweep.answers = shared_memory(sizeof(*x->sweep.answers));
+	world_begin(w);
+	scenes[scene].begin(&x->sweep);
+	if (w->ledger != NULL)
+		world_kill_ledger(w);
+	x->world = world_keep(w);
+	memcpy(&x->answers, x->sweep.answers, sizeof(x->answers));
+	world_forget(w);
+}
+
+static struct sweep *
+begin(size_t scene, unsigned job)
+{
+	struct start *x = &starts[scene];
+	if (!x->own) {
+		x->sweep.answers = shared_memory(sizeof(*x->sweep.answers));
+		world_own(&x->sweep.w, x->world, job * (unsigned)ARRAY_LEN(scenes) + (unsigned)scene);
+		x->own = true;
+	} else
+		world_put_back(&x->sweep.w, x->world);
+	memcpy(x->sweep.answers, &x->answers, sizeof(x->answers));
+	return &x->sweep;
+}
+
+static void
+end_all(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(scenes); i++)
+		if (starts[i].own)
+			world_disown(&starts[i].sweep.w);
+}
+
 /* ---- one point ---- */
-
-static void
-begin(struct sweep *s, const struct scene *scene)
-{
-	*s = (struct sweep){0};
-	s->answers = mmap(NULL, sizeof(*s->answers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	world_begin(&s->w);
-	scene->begin(s);
-	if (s->w.ledger != NULL)
-		world_kill_ledger(&s->w);
-}
-
-static void
-end(struct sweep *s)
-{
-	munmap(s->answers, sizeof(*s->answers));
-	world_drop_schema(&s->w);
-	world_end(&s->w);
-}
 
 static void
 check(struct sweep *s, const struct scene *scene)
@@ -483,53 +557,56 @@ check(struct sweep *s, const struct scene *scene)
 	if (scene->with_board)
 		assert_int_equal(board_check(w->ledger_board, balance, w), 0);
 	world_is_sound(w);
+	world_kill_ledger(w);
 }
-
-static const char *doing; /* for who looks at a failure */
 
 /* again ≥ 0: the successor is killed before that call of its own. */
 static bool
-point(const struct scene *scene, const struct fault *f, int64_t at, int64_t again)
+point(size_t scene, const struct fault *f, int64_t at, int64_t again, unsigned job)
 {
-	static char text[160];
-	struct sweep s;
-	snprintf(text, sizeof(text), "%s, %s, at %lld, again at %lld", scene->name, f->name, (long long)at, (long long)again);
-	doing = text;
-	begin(&s, scene);
-	bool hit = live(&s, scene, f, at).hit;
+	struct sweep *s = begin(scene, job);
+	bool hit = live(s, &scenes[scene], f, at).hit;
 	if (again >= 0)
-		live(&s, scene, &faults[0], again);
-	check(&s, scene);
-	end(&s);
+		live(s, &scenes[scene], &faults[0], again);
+	check(s, &scenes[scene]);
 	return hit;
 }
 
 /* One life shows for all faults that are of calls, one more for each of allocations. */
 static void
-measure(const struct scene *scene, int64_t ret[ARRAY_LEN(faults)])
+measure(size_t scene, int64_t ret[ARRAY_LEN(faults)])
 {
-	struct sweep s;
 	memset(calls_seen, 0, sizeof(calls_seen));
-	begin(&s, scene);
-	live(&s, scene, &faults[0], INT64_MAX);
-	end(&s);
+	live(begin(scene, JOBS_MAX), &scenes[scene], &faults[0], INT64_MAX);
 	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
 		ret[i] = calls_seen[i];
-		if (faults[i].what != ALLOCATION || !(faults[i].stores & store_here()))
-			continue;
-		begin(&s, scene);
-		ret[i] = live(&s, scene, &faults[i], INT64_MAX).calls;
-		end(&s);
+		if (faults[i].what == ALLOCATION && (faults[i].stores & store_here()))
+			ret[i] = live(begin(scene, JOBS_MAX), &scenes[scene], &faults[i], INT64_MAX).calls;
 	}
 }
 
 /* ---- all of them, or an even share ---- */
 
 struct row {
-	const struct scene *scene;
+	size_t scene;
 	const struct fault *fault;
-	int64_t calls, weight, done, missed;
+	int64_t calls, weight, share;
 };
+
+enum { ROWS = ARRAY_LEN(scenes) * ARRAY_LEN(faults) };
+
+static struct plan {
+	struct row rows[ROWS];
+	size_t count;
+	int64_t possible, points, step; /* step: between one point and the next, so that any part is an even sample */
+	uint64_t seed;
+} plan;
+
+/* Between the processes. */
+static struct {
+	_Atomic int64_t next, done[ROWS], missed[ROWS];
+	char doing[JOBS_MAX][160]; /* for who looks at a failure */
+} * seen;
 
 static uint64_t
 next_random(uint64_t *state)
@@ -538,88 +615,242 @@ next_random(uint64_t *state)
 	return *state >> 33;
 }
 
-static void
-sweep(struct row *r, int64_t share, uint64_t seed)
+/* The i-th of its row. Where points are left over, the successor is killed as well. */
+static bool
+point_of(const struct row *r, int64_t i, unsigned job)
 {
-	uint64_t random = seed;
-	for (int64_t i = 0; i < share; i++) {
-		bool all = i < r->calls && share >= r->calls;
-		int64_t at = all ? i : share >= r->calls ? (int64_t)(next_random(&random) % (uint64_t)r->calls)
-												 : (i * r->calls + (int64_t)(seed % 7)) / share;
-		int64_t again = all || share < r->calls ? -1 : (int64_t)(next_random(&random) % 500);
-		r->missed += !point(r->scene, r->fault, at < r->calls ? at : r->calls - 1, again);
-		r->done++;
-	}
-	print_message("%-24s %-24s %6lld calls, %6lld points\n", r->scene->name, r->fault->name, (long long)r->calls, (long long)r->done);
+	uint64_t random = plan.seed + 0x9e3779b97f4a7c15ULL * ((uint64_t)i + 1);
+	next_random(&random);
+	bool all = i < r->calls && r->share >= r->calls, fewer = r->share < r->calls;
+	int64_t at = all ? i : fewer ? (i * r->calls + (int64_t)(plan.seed % 7)) / r->share
+								 : (int64_t)(next_random(&random) % (uint64_t)r->calls);
+	int64_t again = all || fewer ? -1 : (int64_t)(next_random(&random) % 500);
+	at = at < r->calls ? at : r->calls - 1;
+	snprintf(seen->doing[job], sizeof(seen->doing[job]), "%s, %s, at %lld, again at %lld", scenes[r->scene].name, r->fault->name, (long long)at, (long long)again);
+	return point(r->scene, r->fault, at, again, job);
+}
+
+static void
+numbered_point(int64_t number, unsigned job)
+{
+	int64_t i = (int64_t)((unsigned __int128)number * (uint64_t)plan.step % (uint64_t)plan.points);
+	size_t row = 0;
+	for (; i >= plan.rows[row].share; row++)
+		i -= plan.rows[row].share;
+	atomic_fetch_add(&seen->missed[row], !point_of(&plan.rows[row], i, job));
+	atomic_fetch_add(&seen->done[row], 1);
+}
+
+static int64_t
+number_of(const char *name, int64_t fallback)
+{
+	const char *text = getenv(name);
+	int64_t n = text != NULL ? strtoll(text, NULL, 10) : 0;
+	return n > 0 ? n : fallback;
 }
 
 /* Allocations are many, and neighbours alike. */
 static void
-weigh(struct row *r)
+add_row(size_t scene, const struct fault *f, int64_t calls)
 {
-	r->weight = r->fault->what == ALLOCATION ? 1 + r->calls / 32 : r->calls;
+	struct row r = {.scene = scene, .fault = f, .calls = calls};
+	if (!(f->stores & store_here()) || calls == 0)
+		return;
+	r.weight = f->what == ALLOCATION ? 1 + calls / 32 : calls;
+	plan.rows[plan.count++] = r;
+	plan.possible += calls;
+}
+
+static bool
+have_a_divisor(int64_t a, int64_t b)
+{
+	while (b != 0) {
+		int64_t rest = a % b;
+		a = b;
+		b = rest;
+	}
+	return a > 1;
+}
+
+static void
+share_out(int64_t wanted)
+{
+	int64_t all = 0;
+	for (size_t i = 0; i < plan.count; i++)
+		all += plan.rows[i].weight;
+	for (size_t i = 0; i < plan.count; i++) {
+		struct row *r = &plan.rows[i];
+		r->share = wanted == plan.possible ? r->calls : r->weight * wanted / all;
+		/* The short form on PostgreSQL has fewer points than rows: a few of these, spread. */
+		bool left_out = wanted < (int64_t)plan.count && (int64_t)i * wanted / (int64_t)plan.count == ((int64_t)i + 1) * wanted / (int64_t)plan.count;
+		if (r->share == 0 && !left_out)
+			r->share = 1;
+		plan.points += r->share;
+	}
+	plan.step = plan.points * 618 / 1000 + 1;
+	while (have_a_divisor(plan.points, plan.step))
+		plan.step++;
+}
+
+static void
+make_plan(void)
+{
+	plan.seed = (uint64_t)number_of("LETHE_CRASH_SEED", 1);
+	for (size_t s = 0; s < ARRAY_LEN(scenes); s++) {
+		int64_t calls[ARRAY_LEN(faults)];
+		make_start(s);
+		measure(s, calls);
+		for (size_t f = 0; f < ARRAY_LEN(faults); f++)
+			add_row(s, &faults[f], calls[f]);
+	}
+	end_all();
+	share_out(number_of("LETHE_CRASH_POINTS", world_on_postgres() ? POINTS_POSTGRES : POINTS_DEFAULT));
+}
+
+/* ---- at work ---- */
+
+/* Two processes that wait for each other at each call: on one processor they don't wake another one each time. */
+static void
+stay_on(unsigned processor)
+{
+	cpu_set_t one;
+	CPU_ZERO(&one);
+	CPU_SET(processor, &one);
+	(void)sched_setaffinity(0, sizeof(one), &one);
+}
+
+static _Noreturn void
+work(unsigned job, int64_t end)
+{
+	int64_t number;
+	setenv("CMOCKA_TEST_ABORT", "1", 1);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	stay_on((unsigned)(sched_getcpu() + (int)job) % (unsigned)sysconf(_SC_NPROCESSORS_ONLN));
+	allocations = shared_memory(sizeof(*allocations));
+	for (size_t i = 0; i < ARRAY_LEN(scenes); i++)
+		starts[i].own = false;
+	while ((number = atomic_fetch_add(&seen->next, 1)) < end)
+		numbered_point(number, job);
+	end_all();
+	_exit(0);
+}
+
+static volatile sig_atomic_t enough; /* somebody wants it to end: with the points that are under way */
+
+static void
+stop(int signal)
+{
+	enough = 1;
 }
 
 static int64_t
-points_wanted(void)
+points_done(void)
 {
-	const char *text = getenv("LETHE_CRASH_POINTS");
-	int64_t n = text != NULL ? strtoll(text, NULL, 10) : 0;
-	return n > 0 ? n : world_on_postgres() ? POINTS_POSTGRES
-										   : POINTS_DEFAULT;
+	int64_t sum = 0;
+	for (size_t i = 0; i < plan.count; i++)
+		sum += atomic_load(&seen->done[i]);
+	return sum;
+}
+
+static void
+tell_progress(int64_t wanted, time_t began)
+{
+	enum { LONG_RUN = 1000,
+		EACH_S = 30 };
+	static time_t told;
+	time_t now = time(NULL);
+	if (wanted < LONG_RUN || now < told + EACH_S)
+		return;
+	told = now;
+	int64_t done = points_done();
+	fprintf(stderr, "%lld of %lld points, %.1f a second\n", (long long)done, (long long)wanted, now > began ? (double)done / (double)(now - began) : 0.0);
+}
+
+/* How many of the jobs failed. */
+static unsigned
+run_jobs(unsigned jobs, int64_t wanted, int64_t end)
+{
+	pid_t pids[JOBS_MAX];
+	unsigned failed = 0, running = jobs;
+	time_t began = time(NULL);
+	for (unsigned i = 0; i < jobs; i++) {
+		fflush(NULL);
+		pids[i] = fork();
+		if (pids[i] == 0)
+			work(i, end);
+	}
+	while (running > 0) {
+		int status;
+		pid_t pid = waitpid(-1, &status, WNOHANG);
+		tell_progress(wanted, began);
+		if (enough)
+			atomic_store(&seen->next, end);
+		if (pid <= 0) {
+			usleep(20000);
+			continue;
+		}
+		running--;
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+			continue;
+		failed++;
+		atomic_store(&seen->next, end);
+		for (unsigned i = 0; i < jobs; i++)
+			if (pids[i] == pid)
+				print_message("the point that failed: %s\n", seen->doing[i]);
+	}
+	return failed;
+}
+
+static void
+report(int64_t first, int64_t end, int64_t done)
+{
+	for (size_t i = 0; i < plan.count; i++) {
+		const struct row *r = &plan.rows[i];
+		if (seen->done[i] != 0)
+			print_message("%-24s %-24s %6lld calls, %6lld points\n", scenes[r->scene].name, r->fault->name, (long long)r->calls, (long long)seen->done[i]);
+	}
+	if (done < end - first)
+		print_message("ended early: what is left of these %lld points is about --part %lld..%lld\n", (long long)plan.points, (long long)(first + done + 1), (long long)end);
+	print_message("%lld points of %lld, nothing lost, nothing doubled\n", (long long)done, (long long)plan.possible);
 }
 
 static void
 nothing_is_lost_or_doubled_wherever_the_ledger_is_stopped(void **state)
 {
-	struct row rows[ARRAY_LEN(scenes) * ARRAY_LEN(faults)];
-	int64_t all = 0, possible = 0, done = 0, wanted = points_wanted();
-	const char *seed = getenv("LETHE_CRASH_SEED");
-	size_t count = 0;
-	for (size_t s = 0; s < ARRAY_LEN(scenes); s++) {
-		int64_t calls[ARRAY_LEN(faults)];
-		measure(&scenes[s], calls);
-		for (size_t f = 0; f < ARRAY_LEN(faults); f++) {
-			if (!(faults[f].stores & store_here()))
-				continue;
-			rows[count] = (struct row){.scene = &scenes[s], .fault = &faults[f], .calls = calls[f]};
-			weigh(&rows[count]);
-			possible += rows[count].calls;
-			all += rows[count++].weight;
-		}
+	const char *part = getenv("LETHE_CRASH_PART");
+	char *rest;
+	seen = shared_memory(sizeof(*seen));
+	make_plan();
+	int64_t first = 0, end = plan.points;
+	if (part != NULL) {
+		first = strtoll(part, &rest, 10) - 1;
+		end = strncmp(rest, "..", 2) == 0 ? strtoll(rest + 2, NULL, 10) : 0;
+		end = end < plan.points ? end : plan.points;
+		if (first < 0 || end <= first)
+			fail_msg("LETHE_CRASH_PART is A..B of 1..%lld, not %s", (long long)plan.points, part);
 	}
-	for (size_t i = 0; i < count; i++) {
-		int64_t share = wanted >= possible ? rows[i].calls : rows[i].weight * wanted / all;
-		/* The short form on PostgreSQL has fewer points than rows: a few of these, spread. */
-		if (share == 0 && wanted < (int64_t)count && (int64_t)i * wanted / (int64_t)count == ((int64_t)i + 1) * wanted / (int64_t)count)
-			continue;
-		sweep(&rows[i], share > 0 ? share : 1, seed != NULL ? strtoull(seed, NULL, 10) : 1);
-		done += rows[i].done;
-		assert_true(rows[i].missed <= rows[i].done / 2); /* a fault in each of them, or nearly */
-	}
-	print_message("%lld points of %lld, nothing lost, nothing doubled\n", (long long)done, (long long)possible);
-}
-
-static int
-say_where(void **state)
-{
-	if (doing != NULL)
-		print_message("the last point: %s\n", doing);
-	return 0;
+	atomic_store(&seen->next, first);
+	signal(SIGTERM, stop);
+	signal(SIGINT, stop);
+	int64_t jobs = number_of("LETHE_CRASH_JOBS", 1);
+	unsigned failed = run_jobs((unsigned)(jobs < JOBS_MAX ? jobs : JOBS_MAX), end - first, end);
+	for (size_t i = 0; i < plan.count; i++)
+		assert_true(seen->missed[i] <= (seen->done[i] + 1) / 2); /* a fault in each of them, or nearly */
+	report(first, end, points_done());
+	assert_int_equal(failed, 0);
+	for (size_t i = 0; i < ARRAY_LEN(scenes); i++)
+		world_kept_free(&starts[i].world);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(nothing_is_lost_or_doubled_wherever_the_ledger_is_stopped, say_where),
+		cmocka_unit_test(nothing_is_lost_or_doubled_wherever_the_ledger_is_stopped),
 	};
-	/* Two processes that wait for each other at each call: on one processor they don't wake another one each time. */
-	cpu_set_t one;
-	CPU_ZERO(&one);
-	CPU_SET((unsigned)sched_getcpu(), &one);
-	sched_setaffinity(0, sizeof(one), &one);
-	allocations = mmap(NULL, sizeof(*allocations), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	stay_on((unsigned)sched_getcpu());
+	allocations = shared_memory(sizeof(*allocations));
 	/* What was written is there after a kill, wherever it was written: memory is as good as a disk, and quicker. */
 	if (access("/dev/shm", W_OK) == 0)
 		setenv("TMPDIR", "/dev/shm", 1);

@@ -235,8 +235,8 @@ world_on_postgres(void)
 	return getenv("LETHE_TEST_POSTGRES") != NULL;
 }
 
-static void
-run_on_postgres(const char *address, const char *sql)
+void
+world_on_server(const char *address, const char *sql)
 {
 	char why[STORE_WHY_MAX];
 	const char *names[] = {"dbname", NULL}, *values[] = {address, NULL};
@@ -260,7 +260,7 @@ world_schema(const char *address, char ret[256])
 	char schema[40], sql[240];
 	snprintf(schema, sizeof(schema), "w%ld_%u", (long)getpid(), ++schemas);
 	snprintf(sql, sizeof(sql), "CREATE SCHEMA %s; CREATE FUNCTION %s.zeroblob(bigint) RETURNS bytea LANGUAGE sql AS $$ SELECT decode(repeat('00', $1::integer), 'hex') $$", schema, schema);
-	run_on_postgres(address, sql);
+	world_on_server(address, sql);
 	snprintf(ret, 256, "%.140s&options=-csearch_path%%3D%s", address, schema);
 }
 
@@ -273,7 +273,7 @@ world_drop_schema(struct world *w)
 		world_close(w);
 	char sql[120];
 	snprintf(sql, sizeof(sql), "SET client_min_messages = warning; DROP SCHEMA %s CASCADE", strrchr(w->store, 'D') + 1);
-	run_on_postgres(w->store, sql);
+	world_on_server(w->store, sql);
 }
 
 /* By the table whose name its own begins with. */
@@ -632,8 +632,8 @@ make_old_there(struct world *w)
 {
 	world_drop_schema(w);
 	world_schema(getenv("LETHE_TEST_POSTGRES"), w->store);
-	run_on_postgres(w->store, postgres_migrations[0]);
-	run_on_postgres(w->store, old_business_there);
+	world_on_server(w->store, postgres_migrations[0]);
+	world_on_server(w->store, old_business_there);
 }
 
 void

@@ -62,6 +62,7 @@ void world_open(struct world *w, bool with_board);
 must_check bool world_try_open(struct world *w, bool with_board, char why[256]);
 /* The tests run beside a PostgreSQL, whose address is in LETHE_TEST_POSTGRES (tool/with_postgres.sh): the worlds' stores are in it. */
 bool world_on_postgres(void);
+void world_on_server(const char *address, const char *sql);
 /* The address of a new schema of that database. */
 void world_schema(const char *address, char ret[256]);
 /* The world's own, before its end: thousands of them in one database would be too much for it. */

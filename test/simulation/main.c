@@ -125,6 +125,14 @@ violation(const char *format, ...)
 
 /* ---- runs ---- */
 
+static volatile sig_atomic_t enough; /* somebody wants it to end: with the seeds that are under way */
+
+static void
+stop(int signal)
+{
+	enough = 1;
+}
+
 static void
 run_one(uint64_t seed)
 {
@@ -138,6 +146,8 @@ static _Noreturn void
 work(uint32_t job)
 {
 	uint64_t seed;
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
 	life_prepare();
 	while ((seed = atomic_fetch_add(&shared->next, 1)) <= options.last) {
 		atomic_store(&shared->doing[job], seed);
@@ -179,6 +189,17 @@ tell_progress(time_t began)
 		(unsigned long long)(now > began ? done / (uint64_t)(now - began) : 0));
 }
 
+/* Those that run end with the seed that they are at. */
+static void
+hire_no_more(void)
+{
+	uint64_t next = atomic_load(&shared->next);
+	if (next > options.last)
+		return;
+	next = atomic_exchange(&shared->next, UINT64_MAX - JOBS_MAX);
+	fprintf(stderr, "ended early: what is left is --seeds %llu..%llu\n", (unsigned long long)next, (unsigned long long)options.last);
+}
+
 /* Returns how many were broken. */
 static uint32_t
 run_all(void)
@@ -193,6 +214,8 @@ run_all(void)
 		int status;
 		pid_t pid = waitpid(-1, &status, WNOHANG);
 		tell_progress(began);
+		if (enough)
+			hire_no_more();
 		if (pid <= 0) {
 			usleep(20000);
 			continue;
@@ -204,9 +227,9 @@ run_all(void)
 		broken += !good;
 		if (!good)
 			tell_broken(atomic_load(&shared->doing[job]), status);
-		if (broken >= options.broken) /* the others end with the seed that they are at */
-			atomic_store(&shared->next, options.last + 1);
-		if (!good && broken < options.broken)
+		if (broken >= options.broken)
+			hire_no_more();
+		if (!good && atomic_load(&shared->next) <= options.last)
 			pids[job] = hire(job);
 		else
 			running--;
@@ -241,7 +264,7 @@ usage(void)
 {
 	fputs("usage: simulation [--seed N [-v] | --seeds A..B [--jobs N]] [--steps N] [--broken N] [--twice] [--quiet]\n"
 		  "  --seed N      one run; -v tells all that happens in it\n"
-		  "  --seeds A..B  each of these (1..200), on N processes (1)\n"
+		  "  --seeds A..B  each of these (1..200), on N processes (1); SIGTERM ends it, and it says which are left\n"
 		  "  --steps N     so many steps each (400), before all comes to rest\n"
 		  "  --broken N    end after so many that broke something (10)\n"
 		  "  --twice       each run again: the same must happen\n"
@@ -331,7 +354,10 @@ main(int argc, char **argv)
 	json_object_seed(1);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(shared, MAP_FAILED);
-	uint64_t seeds = options.last - options.first + 1;
-	uint32_t broken = run_all(), missing = report(seeds);
+	signal(SIGTERM, stop);
+	signal(SIGINT, stop);
+	uint32_t broken = run_all();
+	uint64_t seeds = atomic_load(&shared->done);
+	uint32_t missing = report(seeds);
 	return broken > 0 || (seeds >= LONG_RUN && missing > 0);
 }
