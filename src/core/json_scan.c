@@ -6,18 +6,24 @@
 #include <string.h>
 
 enum state {
+	KEY_OR_END, /* after '{'; up to MEMBER_END: see members() */
+	MEMBER_END, /* comma, or the object's end */
 	VALUE, /* up to COMMA: between two texts, see structure() */
 	VALUE_OR_END, /* after '[' */
 	KEY,
-	KEY_OR_END, /* after '{' */
 	COLON,
-	COMMA, /* or the container's end */
+	COMMA, /* or the array's end */
 	IN_KEY,
 	IN_STRING,
 	IN_NUMBER,
 	IN_LITERAL,
 	DONE,
 	BROKEN,
+};
+
+enum {
+	MEMBER_MIN = 4, /* bytes that are there from a comma on to the key, and from the key's end into the value */
+	LITERAL_MAX = 5,
 };
 
 enum escape {
@@ -76,6 +82,12 @@ is_blank(char c)
 	return unlikely((unsigned char)c <= ' ') && (c == ' ' || c == '\n' || c == '\r' || c == '\t');
 }
 
+static inline bool
+is_digit(char c)
+{
+	return (unsigned char)(c - '0') <= 9;
+}
+
 static bool
 number_may_end(uint8_t state)
 {
@@ -86,7 +98,9 @@ void
 json_scan_init(struct json_scan *s, const struct json_node *nodes)
 {
 	memset(s, 0, offsetof(struct json_scan, open));
-	s->nodes = nodes;
+	s->nodes = s->inside = nodes;
+	s->state = VALUE;
+	s->after = DONE;
 	s->child = JSON_NODE_ROOT;
 	s->key_at = s->comma_at = JSON_NO_OFFSET;
 }
@@ -97,7 +111,7 @@ json_scan_feed(struct json_scan *s, const char *in, size_t len, uint64_t offset)
 	assert(s->p == s->end || s->state == BROKEN);
 	s->p = in;
 	s->end = len ? in + len : in;
-	s->end_at = offset + len;
+	s->turned = offset - (uint64_t)(uintptr_t)in; /* modulo 2^64 */
 }
 
 void
@@ -121,7 +135,7 @@ json_scan_open_text(const struct json_scan *s)
 static inline uint64_t
 offset_of(const struct json_scan *s, const char *p)
 {
-	return s->end_at - (uint64_t)(s->end - p);
+	return s->turned + (uint64_t)(uintptr_t)p;
 }
 
 static enum json_token
@@ -224,6 +238,12 @@ text_utf16(struct json_scan *s, uint16_t unit)
 
 /* ---- events ---- */
 
+static inline bool
+is_told(const struct json_scan *s, uint8_t node)
+{
+	return node != JSON_NODE_NONE && !s->nodes[node].silent;
+}
+
 static inline enum json_token
 report(struct json_scan *s, struct json_event *ret, enum json_token token, const char *end)
 {
@@ -242,8 +262,8 @@ static inline enum json_token
 scalar(struct json_scan *s, struct json_event *ret, enum json_token token, const char *end)
 {
 	s->p = end;
-	s->state = s->depth ? COMMA : DONE;
-	return s->child ? report(s, ret, token, end) : JSON_MORE;
+	s->state = s->after;
+	return is_told(s, s->child) ? report(s, ret, token, end) : JSON_MORE;
 }
 
 static inline enum json_token
@@ -265,25 +285,18 @@ open_container(struct json_scan *s, struct json_event *ret, bool object)
 		return broken(s, JSON_E_DEPTH);
 	uint64_t bit = UINT64_C(1) << (d & 63);
 	s->objects[d >> 6] = object ? s->objects[d >> 6] | bit : s->objects[d >> 6] & ~bit;
-	s->in_object = object;
 	s->open[d] = s->child;
 	s->depth++;
+	s->inside = &s->nodes[s->child];
+	s->after = object ? MEMBER_END : COMMA;
 	s->p++;
 	enum json_token t = JSON_MORE;
-	if (s->child)
+	if (is_told(s, s->child))
 		t = report(s, ret, object ? JSON_OBJECT : JSON_ARRAY, s->p);
 	s->state = object ? KEY_OR_END : VALUE_OR_END;
-	s->child = object ? JSON_NODE_NONE : s->nodes[s->child].element;
+	s->child = object ? JSON_NODE_NONE : s->inside->element;
 	s->comma_at = s->key_at = JSON_NO_OFFSET;
 	return t;
-}
-
-/* Of the innermost container that is open. */
-static inline bool
-is_object(const struct json_scan *s)
-{
-	unsigned d = s->depth - 1u;
-	return s->objects[d >> 6] >> (d & 63) & 1;
 }
 
 /*
@@ -293,9 +306,14 @@ is_object(const struct json_scan *s)
 static enum json_token
 close_container(struct json_scan *s, struct json_event *ret)
 {
-	bool object = s->in_object, empty = s->state != COMMA;
-	s->child = s->open[--s->depth];
-	s->in_object = s->depth && is_object(s);
+	bool object = s->after == MEMBER_END, empty = s->state != s->after;
+	unsigned d = --s->depth;
+	s->child = s->open[d];
+	s->after = DONE;
+	if (likely(d-- > 0)) {
+		s->inside = &s->nodes[s->open[d]];
+		s->after = s->objects[d >> 6] >> (d & 63) & 1 ? MEMBER_END : COMMA;
+	}
 	s->value_at = offset_of(s, s->p);
 	s->key_at = s->comma_at = JSON_NO_OFFSET;
 	enum json_token t = scalar(s, ret, object ? JSON_OBJECT_END : JSON_ARRAY_END, s->p + 1);
@@ -306,13 +324,39 @@ close_container(struct json_scan *s, struct json_event *ret)
 
 /* ---- strings and keys ---- */
 
+/* Of the same length. Two words that may overlap, without a call, for nearly all. */
+static inline bool
+is_key(const char *a, const char *b, size_t len)
+{
+	uint64_t a8, b8, a8_end, b8_end;
+	uint32_t a4, b4, a4_end, b4_end;
+	if (len > 16 || len < 4)
+		return !memcmp(a, b, len);
+	if (len >= 8) {
+		memcpy(&a8, a, 8);
+		memcpy(&b8, b, 8);
+		memcpy(&a8_end, a + len - 8, 8);
+		memcpy(&b8_end, b + len - 8, 8);
+		return a8 == b8 && a8_end == b8_end;
+	}
+	memcpy(&a4, a, 4);
+	memcpy(&b4, b, 4);
+	memcpy(&a4_end, a + len - 4, 4);
+	memcpy(&b4_end, b + len - 4, 4);
+	return a4 == b4 && a4_end == b4_end;
+}
+
 static inline uint8_t
 edge_to(const struct json_node *n, struct span key)
 {
 	const struct json_edge *e = n->edges;
 	uint16_t mark = JSON_MARK(*key.at, key.len);
-	for (unsigned left = n->edge_count; left; left--, e++)
-		if (unlikely(e->mark == mark) && e->key_len == key.len && !memcmp(e->key, key.at, key.len))
+	unsigned left = n->absent >> JSON_BIT(*key.at, key.len) & 1 ? 0 : n->edge_count;
+	for (; left >= 4; left -= 4, e += 4) /* most of the time it is none of them */
+		if (e[0].mark == mark || e[1].mark == mark || e[2].mark == mark || e[3].mark == mark)
+			break;
+	for (; left; left--, e++)
+		if (e->mark == mark && e->key_len == key.len && is_key(e->key, key.at, key.len))
 			return e->node;
 	return n->other;
 }
@@ -323,7 +367,7 @@ static enum json_token value_begin(struct json_scan *s, struct json_event *ret, 
 static inline enum json_token
 key_end(struct json_scan *s, struct json_event *ret, const char *end, struct span key)
 {
-	s->child = edge_to(&s->nodes[s->open[s->depth - 1]], key);
+	s->child = edge_to(s->inside, key);
 	s->p = end;
 	s->state = COLON;
 	if (unlikely(end == s->end || *end != ':'))
@@ -568,7 +612,7 @@ skip_blanks(const char *p, const char *end)
 static inline enum json_token
 comma(struct json_scan *s, struct json_event *ret, char c)
 {
-	bool object = s->in_object, wanted = s->want_separator;
+	bool object = s->state == MEMBER_END, wanted = s->want_separator;
 	s->want_separator = false;
 	if (c == (object ? '}' : ']'))
 		return close_container(s, ret);
@@ -576,7 +620,7 @@ comma(struct json_scan *s, struct json_event *ret, char c)
 		return broken(s, JSON_E_SYNTAX);
 	s->comma_at = offset_of(s, s->p++);
 	s->state = object ? KEY : VALUE;
-	s->child = object ? JSON_NODE_NONE : s->nodes[s->open[s->depth - 1]].element;
+	s->child = object ? JSON_NODE_NONE : s->inside->element;
 	s->key_at = JSON_NO_OFFSET;
 	if (!wanted)
 		return object && likely(s->p < s->end && *s->p == '"') ? key_begin(s, ret) : JSON_MORE;
@@ -611,6 +655,7 @@ structure(struct json_scan *s, struct json_event *ret)
 		s->p++;
 		s->state = VALUE;
 		return JSON_MORE;
+	case MEMBER_END:
 	case COMMA:
 		return comma(s, ret, c);
 	case IN_KEY:
@@ -622,6 +667,96 @@ structure(struct json_scan *s, struct json_event *ret)
 		break;
 	}
 	return broken(s, JSON_E_SYNTAX);
+}
+
+/* What begins so, if it is plain. */
+static const uint8_t plain_token[256] = {
+	['{'] = JSON_OBJECT,
+	['['] = JSON_ARRAY,
+	['"'] = JSON_STRING,
+	['0' ... '9'] = JSON_NUMBER,
+	['t'] = JSON_TRUE,
+	['f'] = JSON_FALSE,
+	['n'] = JSON_NULL,
+};
+
+/* The byte after a scalar that lies whole and plain at p. NULL: it doesn't, or this is not the place to say. */
+static inline const char *
+plain_end(const char *p, const char *end, enum json_token token)
+{
+	if (token == JSON_STRING) {
+		p = bytes_find_string_end(p + 1, end);
+		return likely(p < end && *p == '"') ? p + 1 : NULL;
+	}
+	if (token == JSON_NUMBER) {
+		bool zero = *p++ == '0';
+		while (p < end && !zero && is_digit(*p))
+			p++;
+		return p == end || number_class[(unsigned char)*p] != C_END ? NULL : p;
+	}
+	if (token < JSON_TRUE || end - p < LITERAL_MAX)
+		return NULL;
+	uint32_t word;
+	memcpy(&word, p, sizeof word);
+	if (token == JSON_FALSE)
+		return p[4] == 'e' && !memcmp(&word, "fals", 4) ? p + 5 : NULL;
+	return !memcmp(&word, token == JSON_TRUE ? "true" : "null", 4) ? p + 4 : NULL;
+}
+
+/* What somebody asks for, or what is not so plain; key and comma are known. */
+static inline enum json_token
+member_value(struct json_scan *s, struct json_event *ret, enum json_token token, const char *value, const char *after)
+{
+	s->value_at = offset_of(s, value);
+	if (after) {
+		bool shown = token == JSON_NUMBER || (token == JSON_STRING && s->nodes[s->child].text);
+		size_t quote = token == JSON_STRING;
+		return scalar_text(s, ret, token, after, (struct span){value + quote, shown ? (size_t)(after - value) - 2 * quote : 0});
+	}
+	s->p = value;
+	s->state = VALUE;
+	if (likely(token == JSON_OBJECT || token == JSON_ARRAY))
+		return open_container(s, ret, token == JSON_OBJECT);
+	return is_blank(*value) ? JSON_MORE : value_begin(s, ret, *value);
+}
+
+/*
+ * Members as nearly all of them are: compact, or with a blank behind comma and colon, and whole in the input. Those that nobody asks for are passed
+ * over without a word to the struct. What is not plainly good is left as it was found to structure(), which decides.
+ */
+static enum json_token
+members(struct json_scan *s, struct json_event *ret)
+{
+	const char *p = s->p, *const end = s->end, *comma = s->state == MEMBER_END ? p : NULL;
+	const struct json_node *n = s->inside;
+	for (;;) {
+		const char *key = p;
+		if (likely(comma)) {
+			if (unlikely(end - p < MEMBER_MIN || *p != ','))
+				break;
+			key += 1 + (p[1] == ' ');
+		}
+		if (unlikely(*key != '"'))
+			break;
+		const char *stop = bytes_find_string_end(key + 1, end);
+		if (unlikely(end - stop < MEMBER_MIN || stop[0] != '"' || stop[1] != ':'))
+			break;
+		const char *value = stop + 2 + (stop[2] == ' ');
+		uint8_t child = edge_to(n, (struct span){key + 1, (size_t)(stop - key) - 1});
+		enum json_token token = plain_token[(unsigned char)*value];
+		const char *after = plain_end(value, end, token);
+		if (likely(after) && !is_told(s, child)) {
+			p = comma = after;
+			continue;
+		}
+		s->child = child;
+		s->key_at = offset_of(s, key);
+		s->comma_at = comma ? offset_of(s, comma) : JSON_NO_OFFSET;
+		return member_value(s, ret, token, value, after);
+	}
+	s->p = p;
+	s->state = comma ? MEMBER_END : KEY_OR_END;
+	return p < end && *p == '}' ? close_container(s, ret) : structure(s, ret);
 }
 
 /* Within a text that the end of the input cut. */
@@ -640,7 +775,8 @@ json_scan_next(struct json_scan *s, struct json_event *ret)
 {
 	enum json_token t = s->state == BROKEN ? JSON_BAD : JSON_MORE;
 	while (t == JSON_MORE && s->p < s->end)
-		t = likely(s->state <= COMMA) ? structure(s, ret) : in_text(s, ret);
+		t = likely(s->state <= MEMBER_END && !s->want_separator) ? members(s, ret) : s->state <= COMMA ? structure(s, ret)
+																									   : in_text(s, ret);
 	return t;
 }
 

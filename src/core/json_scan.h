@@ -8,7 +8,7 @@
  * grammar, nesting, control bytes in strings. UTF-8 is passed through unchecked.
  *
  * The table: node 0 stands for "no interest" and must be all zero; node 1 is the outermost value, which is
- * always reported. A member's value takes the node of the edge with its key (compared unescaped), else the
+ * always reported unless it is silent. A member's value takes the node of the edge with its key (compared unescaped), else the
  * node's `other`; an array's values take its `element`. A node may name itself, which reaches any depth.
  */
 #ifndef CORE_JSON_SCAN_H
@@ -44,7 +44,21 @@ struct json_node {
 	uint8_t other; /* node of members without an edge */
 	uint8_t element; /* node of array elements */
 	bool text; /* events of its strings show their text */
+	bool silent; /* it has no events of its own: only what is inside is of interest */
+	uint64_t absent; /* bit per JSON_BIT that no key has; 0 if nobody has looked */
 };
+
+/* Tells most keys that a node doesn't know from those that it does. */
+#define JSON_BIT(first, len) (((unsigned char)(first) + 7u * (unsigned)(len)) & 63)
+
+/* A list of keys, LIST(X) with X(key, node) for each, as an array of edges; that array as a node's, with its `absent`. */
+#define JSON_EDGES_OF(LIST) \
+	{ \
+		LIST(JSON_EDGES_ONE) \
+	}
+#define JSON_EDGES(array, LIST) .edges = (array), .edge_count = ARRAY_LEN(array), .absent = ~(UINT64_C(0) LIST(JSON_EDGES_BIT))
+#define JSON_EDGES_ONE(key, node) JSON_EDGE(key, node),
+#define JSON_EDGES_BIT(key, node) | UINT64_C(1) << JSON_BIT((key)[0], sizeof(key) - 1)
 
 enum json_token {
 	JSON_MORE, /* the input is used up */
@@ -83,15 +97,15 @@ struct json_event {
 struct json_scan {
 	enum json_error error;
 	/* The scanner's own from here on. */
-	uint8_t state, number_state, escape, child; /* child: node of the value to come */
+	uint8_t state, after, number_state, escape, child; /* after: the state that a value leaves when it ends; child: node of the value to come */
 	uint8_t literal, literal_at;
 	uint8_t text_len;
-	bool capture, text_cut, want_separator, in_object;
+	bool capture, text_cut, want_separator;
 	uint16_t depth;
 	uint16_t code, high_surrogate;
-	const struct json_node *nodes;
+	const struct json_node *nodes, *inside; /* inside: of the innermost container that is open */
 	const char *p, *end;
-	uint64_t end_at; /* offset of end */
+	uint64_t turned; /* what is added to an address makes its offset */
 	uint64_t value_at, key_at, comma_at;
 	uint64_t objects[JSON_DEPTH_MAX / 64]; /* bit per open container: is it an object */
 	uint8_t open[JSON_DEPTH_MAX]; /* nodes of the open containers */

@@ -11,13 +11,16 @@ enum {
 	ROOT = JSON_NODE_ROOT,
 	A,
 	B,
+	QUIET,
 	NODES,
 };
-static const struct json_edge edges[] = {JSON_EDGE("a", A), JSON_EDGE("bb", B), JSON_EDGE("usage", A)};
+#define EDGES(X) X("a", A) X("bb", B) X("usage", A) X("q", QUIET)
+static const struct json_edge edges[] = JSON_EDGES_OF(EDGES);
 static const struct json_node nodes[NODES] = {
-	[ROOT] = {edges, 3, JSON_NODE_NONE, B, true},
-	[A] = {edges, 3, B, A, true},
-	[B] = {edges, 2, JSON_NODE_NONE, B, false},
+	[ROOT] = {JSON_EDGES(edges, EDGES), .other = JSON_NODE_NONE, .element = B, .text = true},
+	[A] = {.edges = edges, .edge_count = 3, .other = B, .element = A, .text = true},
+	[B] = {.edges = edges, .edge_count = 2, .other = JSON_NODE_NONE, .element = B},
+	[QUIET] = {JSON_EDGES(edges, EDGES), .other = QUIET, .element = A, .silent = true},
 };
 
 struct result {

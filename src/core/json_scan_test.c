@@ -129,6 +129,8 @@ what_is_no_json_is_refused(void **state)
 		SPAN("[\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789\x01 0123456789abcdef0123456789abcdef\"]"),
 		SPAN("[\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789\\q 0123456789abcdef0123456789abcdef\"]"),
 		SPAN("[\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789\\u00x 0123456789abcdef0123456789abcdef\"]"),
+		SPAN("{\"a\":01,\"b\":1}"), SPAN("{\"a\":00}"), SPAN("{\"a\":1x,\"b\":1}"), SPAN("{\"a\":nullx,\"b\":1}"), SPAN("{\"a\":falsE,\"b\":1}"), SPAN("{\"a\":True ,\"b\":1}"),
+		SPAN("{\"a\":1,,\"b\":1}"), SPAN("{\"a\":1,  ,\"b\":1}"), SPAN("{\"a\":1,\"b\" \"c\"}"), SPAN("{\"a\":\"b\"\"c\":1}"), SPAN("{\"a\":\"b\":\"c\"}"), SPAN("{\"a\":1]   "), SPAN("{\"a\":{}]   "),
 		SPAN("{\"a\":1}\x0c"), SPAN("/**/{}"), SPAN("[1]//"), SPAN(":"), SPAN("{\"a\"::1}"), SPAN("{\"a\x01\":1}"),
 	};
 	/* clang-format on */
@@ -195,6 +197,30 @@ only_paths_of_interest_are_reported(void **state)
 	assert_string_equal(l.text,
 		"{#1@0..1k-c-<> [#2@43..44k36c35<> {#3@44..45k-c-<> s#4@69..80k62c61<> }#3@80..81k-c-<> [#3@82..83k-c81<> ]#3@84..85k-c-<> "
 		"]#2@85..86k-c-<> }#1@96..97k-c-<> ");
+}
+
+/* What a silent node holds is found; keys that share a bit with those that are known, and those that don't, are others. */
+static void
+silent_nodes_have_no_events(void **state)
+{
+	enum {
+		QUIET = 2,
+		LOUD,
+	};
+#define INNER(X) X("loud", LOUD) X("quiet", QUIET)
+	static const struct json_edge inner[] = JSON_EDGES_OF(INNER);
+	static const struct json_node nodes[] = {
+		[ROOT] = {JSON_EDGES(inner, INNER)},
+		[QUIET] = {JSON_EDGES(inner, INNER), .other = QUIET, .element = QUIET, .silent = true},
+		[LOUD] = {0},
+	};
+#undef INNER
+	static const char in[] = "{\"quiet\":{\"x\":\"y\",\"loud\":1,\"quiet\":[7,{\"loud\":null},\"z\"]}, \"loua\": 2, \"qu\\u0069et\": 3, \"s\":{\"loud\":4}}";
+	struct log l;
+	assert_int_equal(nodes[ROOT].edge_count, 2);
+	assert_int_equal(__builtin_popcountll(nodes[ROOT].absent), 62);
+	assert_int_equal(scan_every_way(nodes, in, sizeof in - 1, &l), JSON_MORE);
+	assert_string_equal(l.text, "{#1@0..1k-c-<> n#3@25..26k18c17<1> null#3@46..50k39c-<> }#1@101..102k-c-<> ");
 }
 
 static void
@@ -359,6 +385,7 @@ main(void)
 		cmocka_unit_test(what_has_no_end_is_not_complete),
 		cmocka_unit_test(values_are_reported_with_their_place),
 		cmocka_unit_test(only_paths_of_interest_are_reported),
+		cmocka_unit_test(silent_nodes_have_no_events),
 		cmocka_unit_test(nesting_has_a_limit),
 		cmocka_unit_test(brackets_match_at_every_depth),
 		cmocka_unit_test(long_texts_are_cut_and_say_so),

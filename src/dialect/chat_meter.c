@@ -64,53 +64,53 @@ enum node {
 
 #define EDGE JSON_EDGE
 #define NUMBER(name) (NUMBERS + CHAT_USAGE_##name)
-static const struct json_edge root_edges[] = {
-	EDGE("choices", CHOICES),
-	EDGE("usage", USAGE),
-	EDGE("error", ERROR),
-	EDGE("x_groq", X_GROQ),
-	EDGE("service_tier", TIER),
-	EDGE("obfuscation", FILLER),
-};
+#define ROOT_EDGES(X) \
+	X("choices", CHOICES) \
+	X("usage", USAGE) \
+	X("error", ERROR) \
+	X("x_groq", X_GROQ) \
+	X("service_tier", TIER) \
+	X("obfuscation", FILLER)
+static const struct json_edge root_edges[] = JSON_EDGES_OF(ROOT_EDGES);
 static const struct json_edge x_groq_edges[] = {EDGE("usage", USAGE_INNER)};
-static const struct json_edge usage_edges[] = {
-	EDGE("prompt_tokens", NUMBER(PROMPT)),
-	EDGE("completion_tokens", NUMBER(COMPLETION)),
-	EDGE("total_tokens", NUMBER(TOTAL)),
-	EDGE("prompt_tokens_details", PROMPT_DETAILS),
-	EDGE("completion_tokens_details", COMPLETION_DETAILS),
-	EDGE("prompt_cache_hit_tokens", NUMBER(CACHED_FLAT)),
-	EDGE("cached_tokens", NUMBER(CACHED_FLAT)),
-	EDGE("server_tool_use_details", TOOL_DETAILS),
-	EDGE("num_sources_used", NUMBER(SOURCES)),
-};
-static const struct json_edge prompt_edges[] = {
-	EDGE("cached_tokens", NUMBER(CACHED)),
-	EDGE("cache_write_tokens", NUMBER(CACHE_WRITE)),
-	EDGE("audio_tokens", NUMBER(AUDIO_IN)),
-	EDGE("image_tokens", NUMBER(IMAGE_IN)),
-};
-static const struct json_edge completion_edges[] = {
-	EDGE("reasoning_tokens", NUMBER(REASONING)),
-	EDGE("audio_tokens", NUMBER(AUDIO_OUT)),
-	EDGE("image_tokens", NUMBER(IMAGE_OUT)),
-};
+#define USAGE_EDGES(X) \
+	X("prompt_tokens", NUMBER(PROMPT)) \
+	X("completion_tokens", NUMBER(COMPLETION)) \
+	X("total_tokens", NUMBER(TOTAL)) \
+	X("prompt_tokens_details", PROMPT_DETAILS) \
+	X("completion_tokens_details", COMPLETION_DETAILS) \
+	X("prompt_cache_hit_tokens", NUMBER(CACHED_FLAT)) \
+	X("cached_tokens", NUMBER(CACHED_FLAT)) \
+	X("server_tool_use_details", TOOL_DETAILS) \
+	X("num_sources_used", NUMBER(SOURCES))
+static const struct json_edge usage_edges[] = JSON_EDGES_OF(USAGE_EDGES);
+#define PROMPT_EDGES(X) \
+	X("cached_tokens", NUMBER(CACHED)) \
+	X("cache_write_tokens", NUMBER(CACHE_WRITE)) \
+	X("audio_tokens", NUMBER(AUDIO_IN)) \
+	X("image_tokens", NUMBER(IMAGE_IN))
+static const struct json_edge prompt_edges[] = JSON_EDGES_OF(PROMPT_EDGES);
+#define COMPLETION_EDGES(X) \
+	X("reasoning_tokens", NUMBER(REASONING)) \
+	X("audio_tokens", NUMBER(AUDIO_OUT)) \
+	X("image_tokens", NUMBER(IMAGE_OUT))
+static const struct json_edge completion_edges[] = JSON_EDGES_OF(COMPLETION_EDGES);
 static const struct json_edge tool_edges[] = {EDGE("web_search_requests", NUMBER(SEARCHES))};
-static const struct json_edge choice_edges[] = {
-	EDGE("delta", MESSAGE),
-	EDGE("message", MESSAGE),
-	EDGE("usage", USAGE_INNER),
-	EDGE("text", CONTENT),
-};
-static const struct json_edge message_edges[] = {
-	EDGE("content", CONTENT),
-	EDGE("tool_calls", TOOL_CALLS),
-	EDGE("refusal", CONTENT),
-	EDGE("reasoning_content", REASONING_TEXT),
-	EDGE("reasoning", REASONING_TEXT),
-	EDGE("audio", AUDIO),
-	EDGE("function_call", FUNCTION),
-};
+#define CHOICE_EDGES(X) \
+	X("delta", MESSAGE) \
+	X("message", MESSAGE) \
+	X("usage", USAGE_INNER) \
+	X("text", CONTENT)
+static const struct json_edge choice_edges[] = JSON_EDGES_OF(CHOICE_EDGES);
+#define MESSAGE_EDGES(X) \
+	X("content", CONTENT) \
+	X("tool_calls", TOOL_CALLS) \
+	X("refusal", CONTENT) \
+	X("reasoning_content", REASONING_TEXT) \
+	X("reasoning", REASONING_TEXT) \
+	X("audio", AUDIO) \
+	X("function_call", FUNCTION)
+static const struct json_edge message_edges[] = JSON_EDGES_OF(MESSAGE_EDGES);
 static const struct json_edge part_edges[] = {
 	EDGE("text", CONTENT),
 	EDGE("refusal", CONTENT),
@@ -123,22 +123,22 @@ static const struct json_edge audio_edges[] = {EDGE("transcript", CONTENT)};
 
 #define EDGES(e) .edges = (e), .edge_count = ARRAY_LEN(e)
 static const struct json_node nodes[NODES] = {
-	[ROOT] = {EDGES(root_edges)},
+	[ROOT] = {JSON_EDGES(root_edges, ROOT_EDGES)},
 	[TIER] = {.text = true},
-	[X_GROQ] = {EDGES(x_groq_edges)},
-	[USAGE] = {EDGES(usage_edges)},
-	[USAGE_INNER] = {EDGES(usage_edges)},
-	[PROMPT_DETAILS] = {EDGES(prompt_edges)},
-	[COMPLETION_DETAILS] = {EDGES(completion_edges)},
-	[TOOL_DETAILS] = {EDGES(tool_edges)},
-	[CHOICES] = {.element = CHOICE},
-	[CHOICE] = {EDGES(choice_edges)},
-	[MESSAGE] = {EDGES(message_edges)},
+	[X_GROQ] = {EDGES(x_groq_edges), .silent = true},
+	[USAGE] = {JSON_EDGES(usage_edges, USAGE_EDGES)},
+	[USAGE_INNER] = {JSON_EDGES(usage_edges, USAGE_EDGES)},
+	[PROMPT_DETAILS] = {JSON_EDGES(prompt_edges, PROMPT_EDGES), .silent = true},
+	[COMPLETION_DETAILS] = {JSON_EDGES(completion_edges, COMPLETION_EDGES), .silent = true},
+	[TOOL_DETAILS] = {EDGES(tool_edges), .silent = true},
+	[CHOICES] = {.element = CHOICE, .silent = true},
+	[CHOICE] = {JSON_EDGES(choice_edges, CHOICE_EDGES)},
+	[MESSAGE] = {JSON_EDGES(message_edges, MESSAGE_EDGES), .silent = true},
 	[CONTENT] = {.element = CONTENT_PART},
-	[CONTENT_PART] = {EDGES(part_edges)},
-	[THINKING] = {.element = THINKING_PART},
-	[THINKING_PART] = {EDGES(thinking_edges)},
-	[TOOL_CALLS] = {.element = TOOL_CALL},
+	[CONTENT_PART] = {EDGES(part_edges), .silent = true},
+	[THINKING] = {.element = THINKING_PART, .silent = true},
+	[THINKING_PART] = {EDGES(thinking_edges), .silent = true},
+	[TOOL_CALLS] = {.element = TOOL_CALL, .silent = true},
 	[TOOL_CALL] = {EDGES(tool_call_edges)},
 	[FUNCTION] = {EDGES(function_edges)},
 	[AUDIO] = {EDGES(audio_edges)},

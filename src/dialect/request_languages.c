@@ -6,33 +6,33 @@
 
 /* ---- OpenAI chat completions ---- */
 
-static const struct json_edge chat_root[] = {
-	EDGE("model", NODE_MODEL),
-	EDGE("stream", NODE_STREAM),
-	EDGE("stream_options", NODE_STREAM_OPTIONS),
-	EDGE("max_tokens", NODE_CAP),
-	EDGE("max_completion_tokens", NODE_CAP_COMPLETION),
-	EDGE("n", NODE_N),
-	EDGE("store", NODE_STORE),
-	EDGE("tools", NODE_TOOLS),
-	EDGE("reasoning_effort", NODE_EFFORT),
-	EDGE("service_tier", NODE_TIER),
-	EDGE("functions", NODE_FUNCTIONS),
-	EDGE("messages", NODE_CONTENT),
-	EDGE("web_search_options", NODE_SEARCH_OPTIONS),
-	EDGE("prompt_cache_key", NODE_CACHE_KEY),
-	EDGE("user", NODE_USER),
-	EDGE("safety_identifier", NODE_SAFETY),
-};
+#define CHAT_ROOT(X) \
+	X("model", NODE_MODEL) \
+	X("stream", NODE_STREAM) \
+	X("stream_options", NODE_STREAM_OPTIONS) \
+	X("max_tokens", NODE_CAP) \
+	X("max_completion_tokens", NODE_CAP_COMPLETION) \
+	X("n", NODE_N) \
+	X("store", NODE_STORE) \
+	X("tools", NODE_TOOLS) \
+	X("reasoning_effort", NODE_EFFORT) \
+	X("service_tier", NODE_TIER) \
+	X("functions", NODE_FUNCTIONS) \
+	X("messages", NODE_CONTENT) \
+	X("web_search_options", NODE_SEARCH_OPTIONS) \
+	X("prompt_cache_key", NODE_CACHE_KEY) \
+	X("user", NODE_USER) \
+	X("safety_identifier", NODE_SAFETY)
+static const struct json_edge chat_root[] = JSON_EDGES_OF(CHAT_ROOT);
 static const struct json_edge stream_options[] = {EDGE("include_usage", NODE_INCLUDE_USAGE)};
 /* A stored audio answer is named by a message itself; media stand in its parts. */
-static const struct json_edge chat_message[] = {
-	EDGE("image_url", NODE_IMAGE_URL),
-	EDGE("input_audio", NODE_AUDIO_PART),
-	EDGE("file", NODE_FILE_PART),
-	EDGE("audio", NODE_MESSAGE_AUDIO),
-};
-enum { CHAT_PART_EDGES = ARRAY_LEN(chat_message) - 1 };
+#define CHAT_PART(X) \
+	X("image_url", NODE_IMAGE_URL) \
+	X("input_audio", NODE_AUDIO_PART) \
+	X("file", NODE_FILE_PART)
+static const struct json_edge chat_part[] = JSON_EDGES_OF(CHAT_PART);
+#define CHAT_MESSAGE(X) CHAT_PART(X) X("audio", NODE_MESSAGE_AUDIO)
+static const struct json_edge chat_message[] = JSON_EDGES_OF(CHAT_MESSAGE);
 static const struct json_edge message_audio[] = {EDGE("id", NODE_FOREIGN)};
 static const struct json_edge image_url[] = {EDGE("url", NODE_IMAGE_DATA)};
 static const struct json_edge audio_part[] = {EDGE("data", NODE_MEDIA_DATA)};
@@ -43,13 +43,13 @@ static const struct json_node chat_nodes[NODE_COUNT] = {
 	[NODE_USER] = {.text = true},
 	[NODE_SAFETY] = {.text = true},
 	[NODE_TIER] = {.text = true},
-	[NODE_ROOT] = {EDGES(chat_root)},
+	[NODE_ROOT] = {JSON_EDGES(chat_root, CHAT_ROOT)},
 	[NODE_MODEL] = {.text = true},
 	[NODE_STREAM_OPTIONS] = {EDGES(stream_options)},
 	[NODE_CONTENT] = {.element = NODE_MESSAGE},
-	[NODE_MESSAGE] = {EDGES(chat_message), .other = NODE_PART, .element = NODE_PART},
-	[NODE_PART] = {.edges = chat_message, .edge_count = CHAT_PART_EDGES, .other = NODE_PART, .element = NODE_PART},
-	[NODE_MESSAGE_AUDIO] = {EDGES(message_audio)},
+	[NODE_MESSAGE] = {JSON_EDGES(chat_message, CHAT_MESSAGE), .other = NODE_PART, .element = NODE_PART, .silent = true},
+	[NODE_PART] = {JSON_EDGES(chat_part, CHAT_PART), .other = NODE_PART, .element = NODE_PART, .silent = true},
+	[NODE_MESSAGE_AUDIO] = {EDGES(message_audio), .silent = true},
 	[NODE_IMAGE_URL] = {EDGES(image_url), .text = true},
 	[NODE_IMAGE_DATA] = {.text = true},
 	[NODE_AUDIO_PART] = {EDGES(audio_part)},
@@ -79,25 +79,25 @@ static const struct json_node completions_nodes[NODE_COUNT] = {
 
 /* ---- OpenAI responses ---- */
 
-static const struct json_edge responses_root[] = {
-	EDGE("model", NODE_MODEL),
-	EDGE("stream", NODE_STREAM),
-	EDGE("max_output_tokens", NODE_CAP),
-	EDGE("max_tool_calls", NODE_TOOL_CALLS_MAX),
-	EDGE("store", NODE_STORE),
-	EDGE("tools", NODE_TOOLS),
-	EDGE("service_tier", NODE_TIER),
-	EDGE("reasoning", NODE_EFFORT),
-	EDGE("input", NODE_CONTENT),
-	EDGE("background", NODE_BACKGROUND),
-	EDGE("previous_response_id", NODE_PREVIOUS),
-	EDGE("conversation", NODE_CONVERSATION),
-	EDGE("prompt", NODE_FOREIGN),
-	EDGE("prompt_cache_key", NODE_CACHE_KEY),
-	EDGE("user", NODE_USER),
-	EDGE("safety_identifier", NODE_SAFETY),
-	EDGE("instructions", NODE_SYSTEM),
-};
+#define RESPONSES_ROOT(X) \
+	X("model", NODE_MODEL) \
+	X("stream", NODE_STREAM) \
+	X("max_output_tokens", NODE_CAP) \
+	X("max_tool_calls", NODE_TOOL_CALLS_MAX) \
+	X("store", NODE_STORE) \
+	X("tools", NODE_TOOLS) \
+	X("service_tier", NODE_TIER) \
+	X("reasoning", NODE_EFFORT) \
+	X("input", NODE_CONTENT) \
+	X("background", NODE_BACKGROUND) \
+	X("previous_response_id", NODE_PREVIOUS) \
+	X("conversation", NODE_CONVERSATION) \
+	X("prompt", NODE_FOREIGN) \
+	X("prompt_cache_key", NODE_CACHE_KEY) \
+	X("user", NODE_USER) \
+	X("safety_identifier", NODE_SAFETY) \
+	X("instructions", NODE_SYSTEM)
+static const struct json_edge responses_root[] = JSON_EDGES_OF(RESPONSES_ROOT);
 /* What an item of the input says, and what stands anywhere inside of it. */
 #define RESPONSES_INSIDE \
 	EDGE("image_url", NODE_IMAGE_DATA), EDGE("file_data", NODE_MEDIA_DATA), EDGE("file_id", NODE_OBJECT), EDGE("data", NODE_MEDIA_DATA), \
@@ -142,23 +142,23 @@ static const struct json_node responses_nodes[NODE_COUNT] = {
 	[NODE_USER] = {.text = true},
 	[NODE_SAFETY] = {.text = true},
 	[NODE_TIER] = {.text = true},
-	[NODE_ROOT] = {EDGES(responses_root)},
+	[NODE_ROOT] = {JSON_EDGES(responses_root, RESPONSES_ROOT)},
 	[NODE_MODEL] = {.text = true},
 	[NODE_CONTENT] = {.element = NODE_ITEM},
 	[NODE_ITEM] = {EDGES(responses_item), .other = NODE_ITEM_OTHER, .element = NODE_PART},
 	[NODE_ITEM_TYPE] = {.text = true},
 	[NODE_ITEM_CONTENT] = {EDGES(responses_part), .other = NODE_PART, .element = NODE_PART},
 	[NODE_ITEM_OTHER] = {EDGES(responses_part), .other = NODE_PART, .element = NODE_PART},
-	[NODE_PART] = {EDGES(responses_part), .other = NODE_PART, .element = NODE_PART},
+	[NODE_PART] = {EDGES(responses_part), .other = NODE_PART, .element = NODE_PART, .silent = true},
 	[NODE_PART_TYPE] = {.text = true},
 	[NODE_IMAGE_DATA] = {.text = true},
 	[NODE_TOOLS] = {.element = NODE_TOOL},
 	[NODE_TOOL] = {EDGES(responses_tool), .other = NODE_TOOL_INSIDE},
-	[NODE_TOOL_INSIDE] = {EDGES(responses_tool_inside), .other = NODE_TOOL_INSIDE, .element = NODE_TOOL_INSIDE},
+	[NODE_TOOL_INSIDE] = {EDGES(responses_tool_inside), .other = NODE_TOOL_INSIDE, .element = NODE_TOOL_INSIDE, .silent = true},
 	[NODE_OBJECT_OR_MORE] = {EDGES(responses_tool_inside), .other = NODE_TOOL_INSIDE, .element = NODE_TOOL_INSIDE},
 	[NODE_OBJECTS] = {.element = NODE_OBJECT},
-	[NODE_CITATIONS] = {.element = NODE_CITATION},
-	[NODE_CITATION] = {EDGES(responses_citation)},
+	[NODE_CITATIONS] = {.element = NODE_CITATION, .silent = true},
+	[NODE_CITATION] = {EDGES(responses_citation), .silent = true},
 	[NODE_TOOL_TYPE] = {.text = true},
 };
 
@@ -171,7 +171,7 @@ static const struct json_node embeddings_nodes[NODE_COUNT] = {
 	[NODE_MODEL] = {.text = true},
 	[NODE_CONTENT] = {.element = NODE_PROMPT},
 	[NODE_PROMPT] = {EDGES(embeddings_part), .other = NODE_PART, .element = NODE_PROMPT},
-	[NODE_PART] = {EDGES(embeddings_part), .other = NODE_PART, .element = NODE_PART},
+	[NODE_PART] = {EDGES(embeddings_part), .other = NODE_PART, .element = NODE_PART, .silent = true},
 	[NODE_IMAGE_URL] = {EDGES(image_url), .text = true},
 	[NODE_IMAGE_DATA] = {.text = true},
 };
@@ -201,20 +201,20 @@ static const struct json_node images_nodes[NODE_COUNT] = {
 
 /* ---- Anthropic messages ---- */
 
-static const struct json_edge messages_root[] = {
-	EDGE("model", NODE_MODEL),
-	EDGE("stream", NODE_STREAM),
-	EDGE("max_tokens", NODE_CAP),
-	EDGE("service_tier", NODE_TIER),
-	EDGE("thinking", NODE_EFFORT),
-	EDGE("tools", NODE_TOOLS),
-	EDGE("messages", NODE_CONTENT),
-	EDGE("system", NODE_SYSTEM),
-	EDGE("metadata", NODE_METADATA),
-	EDGE("container", NODE_FOREIGN),
-	EDGE("speed", NODE_SPEED),
-	EDGE("inference_geo", NODE_GEO),
-};
+#define MESSAGES_ROOT(X) \
+	X("model", NODE_MODEL) \
+	X("stream", NODE_STREAM) \
+	X("max_tokens", NODE_CAP) \
+	X("service_tier", NODE_TIER) \
+	X("thinking", NODE_EFFORT) \
+	X("tools", NODE_TOOLS) \
+	X("messages", NODE_CONTENT) \
+	X("system", NODE_SYSTEM) \
+	X("metadata", NODE_METADATA) \
+	X("container", NODE_FOREIGN) \
+	X("speed", NODE_SPEED) \
+	X("inference_geo", NODE_GEO)
+static const struct json_edge messages_root[] = JSON_EDGES_OF(MESSAGES_ROOT);
 static const struct json_edge messages_metadata[] = {EDGE("user_id", NODE_USER_ID)};
 static const struct json_edge messages_part[] = {
 	EDGE("type", NODE_PART_TYPE),
@@ -235,10 +235,10 @@ static const struct json_node messages_nodes[NODE_COUNT] = {
 	[NODE_SYSTEM] = {EDGES(messages_part), .other = NODE_PART, .element = NODE_PART},
 	[NODE_SPEED] = {.text = true},
 	[NODE_GEO] = {.text = true},
-	[NODE_ROOT] = {EDGES(messages_root)},
+	[NODE_ROOT] = {JSON_EDGES(messages_root, MESSAGES_ROOT)},
 	[NODE_MODEL] = {.text = true},
 	[NODE_CONTENT] = {.element = NODE_PART},
-	[NODE_PART] = {EDGES(messages_part), .other = NODE_PART, .element = NODE_PART},
+	[NODE_PART] = {EDGES(messages_part), .other = NODE_PART, .element = NODE_PART, .silent = true},
 	[NODE_PART_TYPE] = {.text = true},
 	[NODE_SOURCE] = {EDGES(source)},
 	[NODE_SOURCE_TYPE] = {.text = true},
@@ -249,23 +249,23 @@ static const struct json_node messages_nodes[NODE_COUNT] = {
 
 /* ---- Gemini; proto3 JSON takes both spellings of a name ---- */
 
-static const struct json_edge gemini_root[] = {
-	EDGE("contents", NODE_CONTENT),
-	EDGE("content", NODE_CONTENT), /* embedContent */
-	EDGE("requests", NODE_CONTENT), /* batchEmbedContents */
-	EDGE("systemInstruction", NODE_SYSTEM),
-	EDGE("system_instruction", NODE_SYSTEM),
-	EDGE("generateContentRequest", NODE_CONTENT), /* countTokens */
-	EDGE("generate_content_request", NODE_CONTENT),
-	EDGE("generationConfig", NODE_CONFIG),
-	EDGE("generation_config", NODE_CONFIG),
-	EDGE("serviceTier", NODE_TIER),
-	EDGE("service_tier", NODE_TIER),
-	EDGE("tools", NODE_TOOLS),
-	EDGE("cachedContent", NODE_FOREIGN),
-	EDGE("cached_content", NODE_FOREIGN),
-	EDGE("model", NODE_REPEATED_MODEL),
-};
+#define GEMINI_ROOT(X) \
+	X("contents", NODE_CONTENT) \
+	X("content", NODE_CONTENT) \
+	X("requests", NODE_CONTENT) \
+	X("systemInstruction", NODE_SYSTEM) \
+	X("system_instruction", NODE_SYSTEM) \
+	X("generateContentRequest", NODE_CONTENT) \
+	X("generate_content_request", NODE_CONTENT) \
+	X("generationConfig", NODE_CONFIG) \
+	X("generation_config", NODE_CONFIG) \
+	X("serviceTier", NODE_TIER) \
+	X("service_tier", NODE_TIER) \
+	X("tools", NODE_TOOLS) \
+	X("cachedContent", NODE_FOREIGN) \
+	X("cached_content", NODE_FOREIGN) \
+	X("model", NODE_REPEATED_MODEL)
+static const struct json_edge gemini_root[] = JSON_EDGES_OF(GEMINI_ROOT);
 static const struct json_edge gemini_config[] = {
 	EDGE("maxOutputTokens", NODE_CAP),
 	EDGE("max_output_tokens", NODE_CAP),
@@ -307,17 +307,17 @@ static const struct json_edge gemini_tool_files[] = {
 };
 static const struct json_node gemini_nodes[NODE_COUNT] = {
 	[NODE_TIER] = {.text = true},
-	[NODE_ROOT] = {EDGES(gemini_root)},
+	[NODE_ROOT] = {JSON_EDGES(gemini_root, GEMINI_ROOT)},
 	[NODE_SYSTEM] = {EDGES(gemini_part), .other = NODE_PART, .element = NODE_PART},
 	[NODE_CONTENT] = {EDGES(gemini_part), .other = NODE_PART, .element = NODE_PART},
-	[NODE_PART] = {EDGES(gemini_part), .other = NODE_PART, .element = NODE_PART},
+	[NODE_PART] = {EDGES(gemini_part), .other = NODE_PART, .element = NODE_PART, .silent = true},
 	[NODE_CONFIG] = {EDGES(gemini_config)},
 	[NODE_BLOB] = {EDGES(gemini_blob)},
 	[NODE_MIME] = {.text = true},
 	[NODE_FILE_URI] = {.text = true},
 	[NODE_TOOLS] = {.element = NODE_TOOL},
 	[NODE_TOOL] = {EDGES(gemini_tool)},
-	[NODE_TOOL_FILES] = {EDGES(gemini_tool_files)},
+	[NODE_TOOL_FILES] = {EDGES(gemini_tool_files), .silent = true},
 };
 
 /* ---- the table ---- */
