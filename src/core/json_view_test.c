@@ -169,12 +169,7 @@ a_sink_takes_values_in_every_form(void **state)
 			sink_escaped(&r.sink, SPAN("\x01\t\"z"));
 			sink_u64(&r.sink, 1234567890123456789ull);
 			assert_false(r.sink.full);
-			static const char expected[] = "\"x\\n\\u00e9\\\"\""
-										   "x\\n\\u00e9\\\""
-										   "x\n\xc3\xa9\""
-										   "{\\\"k\\\" : \\\"\\\\\\\\\\\"}"
-										   "\\u0001\\t\\\"z"
-										   "1234567890123456789";
+			static const char expected[] = "\"x\\n\\u00e9\\\"\"" "x\\n\\u00e9\\\"" "x\n\xc3\xa9\"" "{\\\"k\\\" : \\\"\\\\\\\\\\\"}" "\\u0001\\t\\\"z" "1234567890123456789";
 			assert_int_equal(r.used + r.sink.len, sizeof expected - 1);
 			assert_memory_equal(r.all, expected, sizeof expected - 1);
 			let_go(&s);

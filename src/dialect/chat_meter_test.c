@@ -439,13 +439,8 @@ static const struct {
 		": still here\r\n\r\n"
 		"event: x\r\ndata: {\"choices\":[{\"delta\":{\"reasoning\":\"abc\",\"content\":null}}]}\r\n\r\ndata: [DONE]\n\n"},
 	/* a byte order mark belongs to the stream's begin */
-	{"\xef\xbb\xbf"
-	 "data: {\"choices\":[{\"text\":\"a\"}]}\n\n\xef\xbb\xbf"
-	 "data: {\"choices\":[{\"text\":\"a\"}]}\n\n",
-		0, 1, 1, 0,
-		"\xef\xbb\xbf"
-		"data: {\"choices\":[{\"text\":\"a\"}]}\n\n\xef\xbb\xbf"
-		"data: {\"choices\":[{\"text\":\"a\"}]}\n\n"},
+	{"\xef\xbb\xbf" "data: {\"choices\":[{\"text\":\"a\"}]}\n\n\xef\xbb\xbf" "data: {\"choices\":[{\"text\":\"a\"}]}\n\n", 0, 1, 1, 0,
+		"\xef\xbb\xbf" "data: {\"choices\":[{\"text\":\"a\"}]}\n\n\xef\xbb\xbf" "data: {\"choices\":[{\"text\":\"a\"}]}\n\n"},
 	/* a lone CR may have an LF behind it */
 	{"data: {\"choices\":[{\"text\":\"a\"}]}\r\rdata: {\"choices\":[{\"text\":\"a\"}]}\r\r\ndata: {}\n\n", 0, 2, 2, 0,
 		"data: {\"choices\":[{\"text\":\"a\"}]}\r\rdata: {\"choices\":[{\"text\":\"a\"}]}\r\r\ndata: {}\n\n"},

@@ -108,9 +108,7 @@ enum translate_result {
 /* Anthropic's SDKs want a signature behind each thinking; where the provider gave none this stands there. It goes to no provider. */
 #define TRANSLATE_UNSIGNED "lethe-unsigned"
 
-enum { TRANSLATE_STATE_MAX = 8192,
-	TRANSLATE_KEEP_MAX = 4 << 20 /* most that one translation keeps */,
-	TRANSLATE_EVENT_MAX = 1 << 20 /* bytes of one event that are translated as a whole */ };
+enum { TRANSLATE_STATE_MAX = 8192, TRANSLATE_KEEP_MAX = 4 << 20 /* most that one translation keeps */, TRANSLATE_EVENT_MAX = 1 << 20 /* bytes of one event that are translated as a whole */ };
 
 struct translation {
 	struct translate_answer_facts facts;

@@ -50,7 +50,12 @@ static void
 settle_some(struct crash *c, int count)
 {
 	for (int i = 0; i < count; i++) {
-		struct world_exchange e = {.account = c->alice, .window = c->window, .key = 5, .model = (unsigned)i % 2, .input = 100U * (unsigned)(i + 1), .output = 7, .cost = -1};
+		struct world_exchange e = {.account = c->alice, .window = c->window,
+			.key = 5,
+			.model = (unsigned)i % 2,
+			.input = 100U * (unsigned)(i + 1),
+			.output = 7,
+			.cost = -1};
 		assert_int_not_equal(world_exchange(&c->w, e), 0);
 		c->spent += world_cost(&c->w, &e);
 	}

@@ -127,8 +127,7 @@ state_word(int64_t state, int64_t silent_us, int64_t drain)
 {
 	switch ((enum node_state)state) {
 	case NODE_UP:
-		return silent_us > LEASE_US ? "away" : drain != 0 ? "draining"
-														  : "up";
+		return silent_us > LEASE_US ? "away" : drain != 0 ? "draining" : "up";
 	case NODE_LEFT:
 		return "left";
 	case NODE_FORGOTTEN:

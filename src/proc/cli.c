@@ -57,8 +57,7 @@ say_who(const struct cli *cli, json_t *request)
 	const struct passwd *who = sudo == NULL ? getpwuid(getuid()) : NULL;
 	if (!takes(cli->command, "actor") || json_object_get(request, "actor") != NULL)
 		return;
-	json_t *name = json_string(sudo != NULL ? sudo : who != NULL ? who->pw_name
-																 : "");
+	json_t *name = json_string(sudo != NULL ? sudo : who != NULL ? who->pw_name : "");
 	if (name != NULL && json_string_length(name) <= 64)
 		json_object_set(request, "actor", name);
 	json_decref(name);

@@ -10,8 +10,7 @@
 
 #include <cmocka.h>
 
-enum { STRIDE = 4096,
-	COUNTED = STRIDE + (sizeof(struct process_counters) + STRIDE - 1) / STRIDE * STRIDE };
+enum { STRIDE = 4096, COUNTED = STRIDE + (sizeof(struct process_counters) + STRIDE - 1) / STRIDE * STRIDE };
 
 struct bench {
 	char *catalogue, *sums;

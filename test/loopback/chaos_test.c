@@ -306,9 +306,11 @@ one_step(void)
 static void
 limit_money(void)
 {
-	json_decref(rig_control(&r, json_pack("{s:s, s:s, s:s, s:s}", "op", "key.limit", "key", r.key, "dollars_per_hour", roll(2) ? "0.5" : "0.01", "streams", roll(2) ? "50" : "3")));
+	json_decref(rig_control(&r, json_pack("{s:s, s:s, s:s, s:s}", "op", "key.limit", "key", r.key, "dollars_per_hour", roll(2) ? "0.5" : "0.01",
+									 "streams", roll(2) ? "50" : "3")));
 	if (roll(2))
-		json_decref(rig_control(&r, json_pack("{s:s, s:s, s:s, s:s}", "op", "account.limit", "account", r.account, "dollars_per_day", "0.3", "dollars_per_month", roll(2) ? "0.2" : "5")));
+		json_decref(rig_control(&r, json_pack("{s:s, s:s, s:s, s:s}", "op", "account.limit", "account", r.account, "dollars_per_day", "0.3",
+										 "dollars_per_month", roll(2) ? "0.2" : "5")));
 }
 
 static void

@@ -511,9 +511,7 @@ resets_behind_an_answer_are_none(void **state)
 static void
 resets_at_once_cost_little(void **state)
 {
-	enum { HEAD = 9,
-		PAIR = HEAD + 3 + HEAD + 4,
-		PAIRS = 100 };
+	enum { HEAD = 9, PAIR = HEAD + 3 + HEAD + 4, PAIRS = 100 };
 	static char all[PAIRS * PAIR], heard[64 << 10];
 	for (uint8_t i = 0; i < PAIRS; i++) {
 		uint16_t id = (uint16_t)(2 * i + 1);

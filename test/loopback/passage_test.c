@@ -222,8 +222,7 @@ arguments_that_are_never_whole_are_given_back_once(void **state)
 	static const char body[] = "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]}],\"tools\":[{\"functionDeclarations\":[{\"name\":\"f\",\"description\":\"d\"}]}]}";
 	static const char tool[] = "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":"
 							   "{\"type\":\"tool_use\",\"id\":\"toolu_1\",\"name\":\"f\",\"input\":{}}}\n\n";
-	enum { PIECES = 24,
-		PIECE = 4000 };
+	enum { PIECES = 24, PIECE = 4000 };
 	char piece[PIECE + 256];
 	struct vault_facts before, while_kept, after;
 	vault_facts(r.edge->vault, &before);
