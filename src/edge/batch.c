@@ -39,15 +39,16 @@ target_named(const struct exchange *x, const struct catalogue_model *m, uint32_t
 	return NULL;
 }
 
-/* The row for batches, from the first token on or for a prompt of this size. NULL: the model has no price now. */
+/* The row for batches, from the first token on or for a prompt of this size. own: of the fee for an own key. NULL: the model has no price now. */
 static const struct catalogue_price *
-row_for(const struct exchange *x, const struct catalogue_target *t, uint64_t prompt)
+row_for(const struct exchange *x, const struct catalogue_target *t, uint64_t prompt, bool own)
 {
 	struct edge *e = x->edge;
 	bool unpriced;
 	const struct usage u = {.tokens = {[TOKEN_input] = prompt}, .tier = TIER_batch};
-	const struct catalogue_price *base = catalogue_target_price_now(e->p->catalogue, t, edge_wall_ms(e));
-	return base ? catalogue_price_for(e->p->catalogue, t, base, &u, &unpriced) : NULL;
+	const struct catalogue *c = e->p->catalogue;
+	const struct catalogue_price *base = own ? catalogue_target_fee_now(c, t, edge_wall_ms(e)) : catalogue_target_price_now(c, t, edge_wall_ms(e));
+	return base ? catalogue_price_for(c, t, base, &u, &unpriced) : NULL;
 }
 
 static uint64_t
@@ -86,7 +87,7 @@ judge(struct exchange *x, uint32_t provider, const struct lines_facts *f, const 
 		return NULL;
 	}
 	uint64_t largest = f->largest_bytes * 100 / m->bytes_per_token_x100 + 1 + media_tokens(m, f);
-	if (row_for(x, t, 0) != row_for(x, t, largest)) {
+	if (row_for(x, t, 0, false) != row_for(x, t, largest, false)) {
 		refuse(x, param, SPAN("A request of this batch can be so large that the model costs more from there on, which a batch is not told apart by. Send large requests by themselves."));
 		return NULL;
 	}
@@ -170,7 +171,7 @@ count_most(struct exchange *x, const struct catalogue_target *t)
 {
 	struct object *o = x->object;
 	const struct sealed_lines *l = &o->input.lines;
-	const struct catalogue_price *row = row_for(x, t, 0);
+	const struct catalogue_price *row = row_for(x, t, 0, o->own);
 	if (!row)
 		return false;
 	struct nano most = price_upper_bound(row, l->input, l->output);
@@ -188,22 +189,17 @@ batch_is_uncountable(struct exchange *x)
 	return many && x->limited.rows[0] && limit_legs(x, legs) > 0;
 }
 
-/* The file lies in an account that is not the operator's. */
-static bool
-has_own_key(struct exchange *x, int64_t provider)
-{
-	bool only;
-	return x->limited.rows[0] && byok_at(x, (uint32_t)provider, &only) != BYOK_NONE;
-}
-
 /* Its money, when it is known what it asks for. */
 static bool
 may_be_paid(struct exchange *x, const struct catalogue_target *t)
 {
-	if (has_own_key(x, t->provider)) {
-		refuse(x, NULL, SPAN("This account's own key is used at the provider, and what a batch costs there can't be told apart. Begin it at the provider, with that key."));
+	bool only;
+	enum byok_state own = byok_at(x, t->provider, &only);
+	if (own == BYOK_BROKEN && only) {
+		byok_refuse(x);
 		return false;
 	}
+	x->object->own = own == BYOK_USABLE;
 	if (batch_is_uncountable(x)) {
 		refuse(x, NULL, SPAN("This key, or its account, is limited in money by time, which a batch can't be counted in where several servers share the balances. Use a key without such a limit."));
 		return false;

@@ -1,6 +1,8 @@
 #include "edge/byok.h"
 
 #include "core/ipc.h"
+#include "edge/object.h"
+#include "edge/work.h"
 #include "ticket/limit.h"
 
 enum { KEPT_MAX = 256,
@@ -178,6 +180,19 @@ byok_take(struct exchange *x, uint32_t provider)
 }
 
 void
+byok_refuse(struct exchange *x)
+{
+	const struct span why = object_is_subject(x)
+		? SPAN("This was begun, or would be, with this workspace's own key at the provider, and no other may be used; but that key isn't there, or can't be used. Nothing was sent. "
+			   "Whoever runs this gateway can look (lethe byok list) and add the key anew.")
+		: SPAN("This workspace has its own key at a provider of this model, and no other may be used; but it can't be used for this request. Nothing was sent. "
+			   "Whoever runs this gateway can look (lethe byok list), add the key anew, or allow others beside it (--fallback).");
+	if (x->client)
+		answer_sentence(x, END_NO_TARGET, NULL, why);
+	exchange_end(x, END_NO_TARGET);
+}
+
+void
 byok_drop(struct exchange *x)
 {
 	if (x->route.byok)
@@ -202,7 +217,10 @@ wake(struct edge *e)
 	for (; waiting && e->wait_byok; waiting--) { /* who wants another one stands behind again */
 		struct exchange *x = e->wait_byok;
 		exchange_stop_waiting(x);
-		reserve(x);
+		if (object_is_errand(x))
+			work_errand_goes_on(x);
+		else
+			reserve(x);
 	}
 }
 

@@ -21,6 +21,8 @@ must_check bool byok_ready(struct exchange *x);
 enum byok_state byok_at(const struct exchange *x, uint32_t provider, bool *ret_only);
 /* It is used from here on. False: there is none, or no memory. */
 must_check bool byok_take(struct exchange *x, uint32_t provider);
+/* It has one that may not be passed by, and that can't be used: the exchange ends, and says so. */
+void byok_refuse(struct exchange *x);
 void byok_drop(struct exchange *x);
 struct secret byok_secret(struct byok_key *k);
 

@@ -2,10 +2,12 @@
 
 #include "dialect/results.h"
 #include "edge/batch.h"
+#include "edge/byok.h"
 #include "edge/h2.h"
 #include "edge/object_upload.h"
 #include "edge/stored.h"
 #include "edge/upload.h"
+#include "edge/work.h"
 
 enum { IDLE_BODY_MAX = 64 };
 
@@ -261,12 +263,33 @@ home_of(struct exchange *x)
 }
 
 bool
+object_is_work(const struct exchange *x)
+{
+	return object_is_batch(x) || x->object->opened.ticket;
+}
+
+/* What was begun with the account's own key can't be seen by any other: without it nobody can tell what it used. */
+static bool
+has_its_key(struct exchange *x, uint32_t provider)
+{
+	struct object *o = x->object;
+	bool only;
+	o->own |= o->opened.own;
+	if (!o->own || byok_at(x, provider, &only) == BYOK_USABLE)
+		return true;
+	if (o->errand)
+		work_is_unmeasured(x);
+	byok_refuse(x);
+	return false;
+}
+
+bool
 object_route(struct exchange *x)
 {
 	struct object *o = x->object;
 	bool made = o->text_len == 0 && !o->list;
 	int64_t provider = o->list ? object_list_route(x, keeper(x)) : home_of(x);
-	if (provider < 0 || (made && !may_be_made(x)))
+	if (provider < 0 || (made && !may_be_made(x)) || !has_its_key(x, (uint32_t)provider))
 		return false;
 	if (x->endpoint == ENDPOINT_RESPONSES_KEPT && !stored_named(x)) {
 		exchange_end(x, END_OVERLOADED);

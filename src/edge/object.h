@@ -44,6 +44,7 @@ struct object_upload;
 struct object {
 	uint8_t work; /* enum object_work */
 	bool errand; /* nobody waits for the answer */
+	bool own; /* work that was, or is, begun with the account's own key at the provider */
 	uint8_t query_len;
 	char query[OBJECT_QUERY_MAX]; /* what goes up of the caller's, question mark included */
 	struct stored *stored; /* the answer is about a response that is kept (stored.h) */
@@ -93,6 +94,8 @@ enum object_kind object_kind_of(const struct exchange *x, struct span name);
 
 /* Index of the provider; -1: it is gone, or keeps nothing. */
 int64_t object_provider_of(const struct exchange *x, const struct sealed *s);
+/* Is it about work, which one key looks after, from its beginning to its end? */
+bool object_is_work(const struct exchange *x);
 /* The exchange asks that one. */
 void object_go_to(struct exchange *x, uint32_t provider);
 
@@ -117,7 +120,6 @@ object_is_subject(const struct exchange *x)
 	return x->object && x->object->operation != OPERATION_NONE;
 }
 
-/* What runs at the operator's expense is looked after by the operator's key. */
 bool object_is_batch(const struct exchange *x);
 /* Does this provider keep what is asked for, in the caller's language? */
 bool object_keeps(const struct exchange *x, uint32_t provider);

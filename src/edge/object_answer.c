@@ -138,6 +138,7 @@ own_id(const struct exchange *x, struct sealed *s, char ret[SEAL_TEXT_MAX])
 		s->ticket = x->id;
 		s->price = o->input.price;
 		s->lines = o->input.lines;
+		s->own = o->own;
 	}
 	return seal(x->edge->pepper, x->account_row, s, ret);
 }

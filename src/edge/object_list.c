@@ -1,4 +1,5 @@
 /* Lists: which there are, the ledger knows by their sealed ids; what each of them is, its provider says, asked one after the other. */
+#include "edge/byok.h"
 #include "edge/object_keep.h"
 
 enum { LIST_BYTES_MAX = 512 << 10,
@@ -256,9 +257,11 @@ ask_for(struct exchange *x, const struct message_work_row *row)
 	struct object *o = x->object;
 	struct span text = {(const char *)row->object, row->object_bytes};
 	int64_t provider = -1;
+	bool only;
 	if (row->object_bytes <= SEAL_TEXT_MAX && unseal(x->edge->pepper, x->account_row, (enum object_kind)o->kind, text, &o->opened))
 		provider = object_provider_of(x, &o->opened);
-	if (provider < 0)
+	o->own = o->opened.own;
+	if (provider < 0 || (o->own && byok_at(x, (uint32_t)provider, &only) != BYOK_USABLE)) /* without its key it can't be looked at */
 		return false;
 	o->text_len = (uint8_t)text.len;
 	memcpy(o->text, text.at, text.len);

@@ -13,6 +13,7 @@
 #include "edge/passage.h"
 #include "edge/relay.h"
 #include "edge/stored.h"
+#include "edge/work.h"
 
 #include <assert.h>
 
@@ -362,7 +363,7 @@ collect_data(struct exchange *x, const char *data, size_t len, bool eof)
 	if (x->up_status < 300)
 		object_answer(x);
 	else if (object_is_errand(x))
-		exchange_end(x, END_PROVIDER_ERROR);
+		work_errand_failed(x);
 	else if (x->object && x->object->list && object_is_missing(x, x->up_status)) { /* deleted, or expired: it is in no list */
 		if (!answer_is_about_us(x))
 			object_list_skip(x);

@@ -161,10 +161,7 @@ nobody(struct exchange *x, enum route_lack lack)
 		no_target(x);
 		return;
 	case LACK_OWN_KEY:
-		answer_sentence(x, END_NO_TARGET, NULL,
-			SPAN("This workspace has its own key at a provider of this model, and no other may be used; but it can't be used for this request. Nothing was sent. "
-				 "Whoever runs this gateway can look (lethe byok list), add the key anew, or allow others beside it (--fallback)."));
-		exchange_end(x, END_NO_TARGET);
+		byok_refuse(x);
 		return;
 	case LACK_PRICE:
 	case LACK_NOTHING:

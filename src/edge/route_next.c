@@ -487,7 +487,9 @@ route_only(struct exchange *x, const struct catalogue_target *t)
 	struct ticket_facts *f = &x->ticket->facts;
 	x->route.target = t;
 	x->route.out = UINT16_MAX;
-	x->route.key = !object_is_batch(x) && !x->object->opened.ticket && byok_take(x, t->provider) ? 0 : (uint8_t)pick_key(x);
+	byok_drop(x); /* of the one before, in a list */
+	bool own = object_is_work(x) ? x->object->own : true;
+	x->route.key = own && byok_take(x, t->provider) ? 0 : (uint8_t)pick_key(x);
 	f->provider = catalogue_provider(x->edge->p->catalogue, t->provider)->id;
 	f->target = x->route.key;
 }

@@ -8,6 +8,7 @@ enum {
 	VERSION_LINES = 2, /* what is asked for stands behind the fixed part */
 	VERSION_RUNS = 3, /* … what it is charged by */
 	VERSION_TARGET = 4, /* of a place: its provider and itself */
+	OWN = 3, /* more: begun with an own key */
 	NONCE_BYTES = 16, /* what HChaCha20 takes of a nonce; the other eight bytes are zero */
 	TAG_BYTES = crypto_aead_xchacha20poly1305_ietf_ABYTES,
 	FIXED_BYTES = 2 + 4 + 8, /* version, kind, provider, ticket */
@@ -105,13 +106,20 @@ get(const uint8_t **at, unsigned bytes)
 	return number;
 }
 
+static uint8_t
+version_of(const struct sealed *s)
+{
+	uint8_t own = s->own ? OWN : 0;
+	if (s->lines.model)
+		return VERSION_LINES + own;
+	return s->target ? VERSION_RUNS + own : VERSION;
+}
+
 static size_t
 pack(const struct sealed *s, uint8_t ret[PLAIN_MAX])
 {
 	uint8_t *at = ret;
-	put(&at, s->lines.model ? VERSION_LINES : s->target ? VERSION_RUNS
-														: VERSION,
-		1);
+	put(&at, version_of(s), 1);
 	put(&at, s->kind, 1);
 	put(&at, s->provider, 4);
 	put(&at, s->ticket, 8);
@@ -134,13 +142,15 @@ pack(const struct sealed *s, uint8_t ret[PLAIN_MAX])
 static bool
 unpack(const uint8_t *plain, size_t len, enum object_kind kind, struct sealed *ret)
 {
-	bool lines = len > 0 && plain[0] == VERSION_LINES, runs = len > 0 && plain[0] == VERSION_RUNS;
+	bool own = len > 0 && plain[0] > VERSION_TARGET;
+	uint8_t version = len > 0 ? plain[0] - (own ? OWN : 0) : 0;
+	bool lines = version == VERSION_LINES, runs = version == VERSION_RUNS;
 	size_t fixed = FIXED_BYTES + (lines ? LINES_BYTES : runs ? RUNS_BYTES
 															 : 0);
 	const uint8_t *at = plain + 2;
-	if (len <= fixed || (plain[0] != VERSION && !lines && !runs) || plain[1] != kind || !is_id((const char *)plain + fixed, len - fixed))
+	if (len <= fixed || (version != VERSION && !lines && !runs) || plain[1] != kind || !is_id((const char *)plain + fixed, len - fixed))
 		return false;
-	*ret = (struct sealed){.kind = plain[1], .id_len = (uint8_t)(len - fixed)};
+	*ret = (struct sealed){.kind = plain[1], .own = own, .id_len = (uint8_t)(len - fixed)};
 	ret->provider = (uint32_t)get(&at, 4);
 	ret->ticket = get(&at, 8);
 	if (lines) {

@@ -70,6 +70,14 @@ what_its_lines_can_cost_is_sealed(void **state)
 	assert_int_equal(back.id_len, SEAL_ID_MAX);
 	assert_memory_equal(back.id, s.id, SEAL_ID_MAX);
 	assert_false(unseal(pepper, 8, OBJECT_BATCH, (struct span){text, len}, &back));
+	assert_false(back.own);
+	s.own = true;
+	assert_int_equal(seal(pepper, 7, &s, other), len);
+	assert_memory_not_equal(text, other, len);
+	assert_true(unseal(pepper, 7, OBJECT_BATCH, (struct span){other, len}, &back));
+	assert_true(back.own);
+	assert_int_equal(back.lines.input, s.lines.input);
+	s.own = false;
 	s.lines.output--;
 	assert_int_equal(seal(pepper, 7, &s, other), len);
 	assert_memory_not_equal(text, other, len);
@@ -166,6 +174,10 @@ what_a_response_is_charged_by_is_sealed(void **state)
 	assert_memory_equal(back.id, s.id, SEAL_ID_MAX);
 	assert_false(unseal(pepper, 8, OBJECT_RESPONSE, (struct span){text, len}, &back));
 	assert_false(unseal(pepper, 7, OBJECT_CONVERSATION, (struct span){text, len}, &back));
+	assert_false(back.own);
+	s.own = true;
+	len = seal(pepper, 7, &s, text);
+	assert_true(unseal(pepper, 7, OBJECT_RESPONSE, (struct span){text, len}, &back) && back.own && back.target == s.target);
 	s.input--;
 	assert_int_equal(seal(pepper, 7, &s, other), len);
 	assert_memory_not_equal(text, other, len);

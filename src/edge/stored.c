@@ -132,14 +132,10 @@ stored_may(struct exchange *x)
 static bool
 may_begin(struct exchange *x)
 {
-	if (x->route.byok)
-		refuse(x, END_BAD_BODY, "background",
-			SPAN(": true is not available with this account's own key at the provider: what such a response costs there can't be told apart. Begin it at the provider, with that key."));
-	else if (batch_is_uncountable(x))
-		refuse(x, END_BAD_BODY, "background",
-			SPAN(": true is not available here: this key, or its account, is limited in money by time, which what ends later can't be counted in where several servers share the balances. Use a key without such a limit."));
-	else
+	if (!batch_is_uncountable(x))
 		return true;
+	refuse(x, END_BAD_BODY, "background",
+		SPAN(": true is not available here: this key, or its account, is limited in money by time, which what ends later can't be counted in where several servers share the balances. Use a key without such a limit."));
 	return false;
 }
 

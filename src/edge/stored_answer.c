@@ -162,7 +162,7 @@ target_of(const struct exchange *x, const struct sealed *s, const struct catalog
 	for (uint32_t i = 0; i < c->target_count; i++) {
 		const struct catalogue_target *t = catalogue_target(c, i);
 		const struct catalogue_price *first = catalogue_price(c, t->price_at);
-		if (t->id == s->target && row >= first && row < first + t->price_count)
+		if (t->id == s->target && row >= first && row < first + (uint64_t)t->price_count * (c->byok ? 2 : 1)) /* the fees for own keys are behind */
 			return t;
 	}
 	return NULL;
@@ -288,6 +288,7 @@ tell(struct exchange *x)
 	s.ticket = x->id;
 	s.price = x->price->id;
 	s.target = x->route.target->id;
+	s.own = x->route.byok != NULL;
 	s.input = x->input_estimate > UINT32_MAX ? UINT32_MAX : (uint32_t)x->input_estimate;
 	p->text_len = (uint8_t)seal(x->edge->pepper, x->account_row, &s, p->text);
 	if (!p->text_len)

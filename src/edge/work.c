@@ -1,6 +1,7 @@
 #include "edge/work.h"
 
 #include "core/ipc.h"
+#include "edge/byok.h"
 #include "edge/object_keep.h"
 #include "edge/limit.h"
 #include "edge/stored.h"
@@ -358,7 +359,26 @@ prepare(struct exchange *x, const struct message_errand *m)
 	o->errand = true;
 	o->text_len = (uint8_t)m->object_bytes;
 	memcpy(o->text, m->object, m->object_bytes);
+	x->limited.rows[0] = e->p->catalogue->byok ? limit_find(e->p->board, m->account) : 0; /* it names the account's own keys */
 	return true;
+}
+
+void
+work_errand_goes_on(struct exchange *x)
+{
+	if (!byok_ready(x) || !object_route(x))
+		return;
+	x->route.fresh = true;
+	connect_upstream(x);
+}
+
+/* A key of the customer's that isn't taken any more: until another one is, nobody can tell what was used. */
+void
+work_errand_failed(struct exchange *x)
+{
+	if (x->route.byok && (x->up_status == 401 || x->up_status == 403))
+		work_is_unmeasured(x);
+	exchange_end(x, END_PROVIDER_ERROR);
 }
 
 void
@@ -371,8 +391,5 @@ work_errand(struct edge *e, const void *message)
 		exchange_end(x, END_OVERLOADED);
 		return;
 	}
-	if (!object_route(x))
-		return;
-	x->route.fresh = true;
-	connect_upstream(x);
+	work_errand_goes_on(x);
 }

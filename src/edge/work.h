@@ -39,6 +39,8 @@ void work_leave(struct exchange *x);
 /* WORK_ANSWER and ERRAND of the ledger; and there is another ledger: who waits asks it. */
 void work_answered(struct edge *e, const void *message);
 void work_errand(struct edge *e, const void *message);
+void work_errand_failed(struct exchange *x); /* the provider has refused it */
+void work_errand_goes_on(struct exchange *x); /* the keys that it waited for have come */
 void work_ask_again(struct edge *e);
 
 #endif

@@ -21,7 +21,7 @@
 /* X(NAME, number in the store, word, what it means) */
 #define WORK_TROUBLES(X) \
 	X(FINE, 0, "runs", "it has not ended yet, as far as anybody knows") \
-	X(UNMEASURED, 1, "unmeasured", "it has ended, and the provider does not say what it used") \
+	X(UNMEASURED, 1, "unmeasured", "what it used can't be seen: it has ended and the provider does not say, or the own key that it was begun with is not taken any more") \
 	X(REFUSED, 2, "refused", "the ledger did not take what it cost")
 
 /* Beside a hold: whose work it is for, and how far that has come. */

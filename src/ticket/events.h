@@ -46,7 +46,7 @@
 	X(KEY_BACK, INFO, "provider {0} takes its key number {1} again") \
 	X(BOOKS_RIGHT, INFO, "the books were derived again and are right: {0} tickets, {1} bookings") \
 	X(BOOKS_WRONG, ALARM, "the books are not right: {0} comparisons do not hold; `lethe ledger verify` says which") \
-	X(WORK_UNMEASURED, ALARM, "the batch or response of request {0} has ended, and provider {1} does not say what it used: settle its hold by hand, `lethe hold settle`") \
+	X(WORK_UNMEASURED, ALARM, "what the batch or response of request {0} used can't be seen at provider {1}, which does not say it, or does not take the own key that it was begun with: settle its hold by hand, `lethe hold settle`") \
 	X(WORK_ORPHANED, ALARM, "provider {1} may have begun a batch or response for request {0}, which nobody pays for: its id was not learned") \
 	X(SIGNER_SILENT, ALARM, "edge {0} got no signature within {1} ms; new TLS handshakes fail until the signer answers again") \
 	X(KEYS_REFUSED, ALARM, "the signer can't use the renewed private keys; certificates are not renewed") \

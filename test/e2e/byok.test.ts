@@ -1,8 +1,10 @@
 import Anthropic from "@anthropic-ai/sdk";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import OpenAI, { AuthenticationError, RateLimitError } from "openai";
+import OpenAI, { AuthenticationError, RateLimitError, toFile } from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Batches } from "../harness/batches.ts";
+import { Files } from "../harness/files.ts";
 import { type Account, nano } from "../harness/lethe.ts";
 import { json, Provider } from "../harness/provider.ts";
 import { until } from "../harness/until.ts";
@@ -12,6 +14,9 @@ import { world, type World } from "../harness/world.ts";
 let w: World;
 let provider: Provider;
 let claude: Provider;
+let keeper: Provider;
+const files = new Files();
+const batches = new Batches(files);
 const answer = (input: number, output: number) =>
 	json({
 		id: "c",
@@ -28,16 +33,19 @@ const shown = () => provider.last.headers["authorization"];
 beforeAll(async () => {
 	provider = await Provider.start();
 	claude = await Provider.start();
+	keeper = await Provider.start();
 	provider.answers(answer(10, 5));
 	w = await world({
 		edges: 2,
 		extra: {
 			providers: [
 				{ name: "theirs", url: `${provider.url}/v1`, keys: [{ env: "SIM_API_KEY" }] },
+				{ name: "keeper", url: `${keeper.url}/v1`, objects: true, keys: [{ env: "SIM_API_KEY" }] },
 				{ name: "claude", url: `${claude.url}/v1`, dialect: "anthropic", keys: [{ env: "SIM_API_KEY" }] },
 			],
 			models: [
 				{ id: "theirs", provider: "theirs", prices: [{ input: "1.00", output: "10.00" }] },
+				{ id: "gpt", provider: "keeper", context: 100_000, output: 4_000, prices: [{ from: "2026-01-01", input: "1.00", output: "10.00" }, { from: "2026-01-01", tier: "batch", times: "0.5" }] },
 				{ id: "claude", provider: "claude", prices: [{ input: "1.00", output: "10.00" }] },
 			],
 		},
@@ -48,6 +56,7 @@ afterAll(async () => {
 	await w?.end();
 	provider?.stop();
 	claude?.stop();
+	keeper?.stop();
 });
 
 // What all of it has cost, once so many requests are booked.
@@ -112,6 +121,27 @@ test("a refused own key is the customer's to know, in the words of their SDK, an
 	expect(await cost(a, 5)).toBe(0);
 	const log = readFileSync(join(w.lethe.dir, "lethe.log"), "utf8");
 	expect(log).not.toMatch(/PROVIDER_ACCOUNT|KEY_REFUSED|TARGET_FAILS/);
+});
+
+test("a batch is the own key's from its file to its end, and costs the fee", async () => {
+	const a = await w.lethe.account("own-batch", "1.00");
+	await lethe("byok", "add", a.id, "keeper", "sk-batches-of-a-1");
+	keeper.answers((request) =>
+		request.headers["authorization"] !== "Bearer sk-batches-of-a-1" ? json({ error: { message: "nobody's" } }, 404) : request.url.startsWith("/v1/files") ? files.answer(request) : batches.answer(request),
+	);
+	const lines = ["a", "b"].map((custom_id) => JSON.stringify({ custom_id, method: "POST", url: "/v1/chat/completions", body: { model: "gpt", max_tokens: 100, messages: hi } }));
+	const file = await client(a).files.create({ file: await toFile(Buffer.from(lines.join("\n")), "requests.jsonl"), purpose: "batch" });
+	const batch = await client(a).batches.create({ input_file_id: file.id, endpoint: "/v1/chat/completions", completion_window: "24h" });
+	batches.finish("completed", { input: 10, output: 100 });
+	expect((await client(a).batches.list()).data.map(({ id }) => id)).toEqual([batch.id]);
+	const ended = await client(a).batches.retrieve(batch.id);
+	expect((await (await client(a).files.content(ended.output_file_id!)).text()).split("\n")).toHaveLength(2);
+	const list = 2 * (10 * 500 + 100 * 5_000);
+	await until("the fee is paid", async () => 1e9 - (await w.lethe.balance(a.id)) === list / 10 + 2 * 500_000);
+	await lethe("byok", "remove", a.id, "keeper");
+	await expect(client(a).batches.retrieve(batch.id)).rejects.toThrow(/own key/);
+	expect((await client(a).batches.list()).data).toEqual([]);
+	expect((await w.lethe.verify()).json["sound"]).toBe(true);
 });
 
 test("no file and no line of the log has an own key in the clear, and it works after a restart", async () => {

@@ -25,7 +25,11 @@ static const char catalogue[] =
 	"  - {name: one, url: \"http://127.0.0.1:1/v1\", keys: [{env: RIG_KEY}]}\n"
 	"  - {name: two, url: \"http://127.0.0.1:2/v1\", keys: [{env: RIG_KEY}]}\n"
 	"  - {name: other, url: \"http://127.0.0.1:4\", dialect: anthropic, keys: [{env: RIG_KEY}]}\n"
+	"  - {name: keeper, url: \"http://127.0.0.1:9/v1\", keys: [{env: RIG_KEY}], objects: true, store: true}\n"
+	"  - {name: batcher, url: \"http://127.0.0.1:9/v1\", dialect: anthropic, keys: [{env: RIG_KEY}], objects: true}\n"
 	"models:\n"
+	"  - {id: kept, provider: keeper, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n"
+	"  - {id: claude, provider: batcher, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}, {from: 2020-01-01, tier: batch, times: \"0.5\"}]}\n"
 	"  - id: m\n" PRICES "    provider: one\n"
 	"  - id: pair\n" PRICES "    targets: [{provider: one}, {provider: two, rank: 2}]\n"
 	"  - id: crossed\n" PRICES "    provider: other\n";
@@ -386,6 +390,154 @@ the_store_never_has_it_in_the_clear(void **state)
 	drop("rig", "one");
 }
 
+/* ---- work that outlives its connection ---- */
+
+#define BACKGROUND "{\"model\":\"kept\",\"input\":\"hi\",\"background\":true,\"max_output_tokens\":1000}"
+#define RESPONSE(status, usage) "{\"id\":\"resp_UNSEALEDr\",\"object\":\"response\",\"status\":\"" status "\",\"model\":\"kept\",\"output\":[],\"usage\":" usage "}"
+#define QUEUED RESPONSE("queued", "null")
+#define DONE RESPONSE("completed", "{\"input_tokens\":1000,\"output_tokens\":100,\"total_tokens\":1100}")
+#define CLAUDE "{\"requests\":[{\"custom_id\":\"a\",\"params\":{\"model\":\"claude\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}}]}"
+#define RUNS "{\"id\":\"msgbatch_UNSEALEDb\",\"type\":\"message_batch\",\"processing_status\":\"in_progress\",\"results_url\":null}"
+#define RESULT "{\"custom_id\":\"a\",\"result\":{\"type\":\"succeeded\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude\"," \
+			   "\"content\":[{\"type\":\"text\",\"text\":\"Hello.\"}],\"usage\":{\"input_tokens\":40,\"output_tokens\":50}}}}\n"
+
+enum { RESPONSE_LIST = 1000 * 1000 + 100 * 2000,
+	RESPONSE_FEE = RESPONSE_LIST / 20 + 10000,
+	BATCH_LIST = 40 * 500 + 50 * 1000,
+	BATCH_FEE = BATCH_LIST / 20 + 10000,
+	LONG_MS = 100000000 };
+
+static int
+ask_for(const char *line, const char *body)
+{
+	int fd = rig_client(&r);
+	seen = r.dials;
+	size_t n = (size_t)sprintf(in, "%s HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\n", line, r.key);
+	n += (size_t)sprintf(in + n, body ? "content-type: application/json\r\ncontent-length: %zu\r\n\r\n%s" : "\r\n", body ? strlen(body) : 0, body);
+	rig_send(&r, fd, in, n);
+	return fd;
+}
+
+/* Its id, of work that this key begins. */
+static void
+begun(const char *path, const char *body, const char *key, const char *answer, char line[300])
+{
+	char asks[80];
+	snprintf(asks, sizeof asks, "POST %s", path);
+	int c = ask_for(asks, body), p = asked_by(key);
+	say(p, "200 OK", "", answer);
+	told(c, "HTTP/1.1 200", "\"id\":\"");
+	assert_null(strstr(out, "UNSEALED"));
+	const char *id = strstr(out, "\"id\":\"") + 6;
+	snprintf(line, 300, "GET %s/%.*s", path, (int)(strchr(id, '"') - id), id);
+	close(p);
+	rig_turn(&r);
+}
+
+static bool
+an_errand_is_answered(uint64_t later_ms, const char *key, const char *status, const char *body)
+{
+	seen = r.dials;
+	if (!rig_errand(&r, later_ms) || r.dials == seen)
+		return false;
+	int p = asked_by(key);
+	say(p, status, "", body);
+	close(p);
+	rig_turn(&r);
+	return true;
+}
+
+static void
+what_runs_goes_by_the_own_key_from_its_beginning_to_its_end(void **state)
+{
+	static const struct {
+		const char *path, *body, *begins, *ends;
+		int64_t cost;
+	} rows[] = {{"/v1/responses", BACKGROUND, QUEUED, DONE, RESPONSE_FEE}, {"/v1/messages/batches", CLAUDE, RUNS, RESULT, BATCH_FEE}};
+	add("rig", "keeper", "sk-theirs-1", false);
+	add("rig", "batcher", "sk-theirs-1", false);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char line[300];
+		rig_book(&r);
+		int64_t before = nano_of("balance");
+		begun(rows[i].path, rows[i].body, "sk-theirs-1\r", rows[i].begins, line);
+		rig_book(&r);
+		assert_in_range(before - nano_of("balance"), 10001, i ? 50000 : 200000); /* the most that it can cost is a fee */
+		int c = ask_for(line, NULL), p = asked_by("sk-theirs-1\r");
+		say(p, "200 OK", "", rows[i].begins);
+		told(c, "HTTP/1.1 200", "status\"");
+		close(p);
+		rig_turn(&r);
+		assert_true(an_errand_is_answered(LONG_MS, "sk-theirs-1\r", "200 OK", rows[i].ends));
+		rig_book(&r);
+		assert_int_equal(before - nano_of("balance"), rows[i].cost);
+		assert_false(an_errand_is_answered(2 * LONG_MS, "sk-theirs-1\r", "200 OK", rows[i].ends));
+	}
+}
+
+static void
+without_its_key_it_waits_unmeasured_until_there_is_one(void **state)
+{
+	char line[300];
+	int64_t before = nano_of("balance");
+	add("rig", "keeper", "sk-theirs-1", false);
+	begun("/v1/responses", BACKGROUND, "sk-theirs-1\r", QUEUED, line);
+	rig_book(&r);
+	int64_t held = nano_of("balance");
+	assert_true(held < before);
+	(void)reported(EVENT_WORK_UNMEASURED);
+	drop("rig", "keeper");
+	told(ask_for(line, NULL), "HTTP/1.1 4", "own key"); /* ours would see nothing of it */
+	assert_false(an_errand_is_answered(LONG_MS, ours, "200 OK", DONE));
+	assert_true(reported(EVENT_WORK_UNMEASURED));
+	add("rig", "keeper", "sk-theirs-2", false);
+	assert_true(an_errand_is_answered(2 * (uint64_t)LONG_MS, "sk-theirs-2\r", "401 Unauthorized", REFUSAL));
+	assert_true(reported(EVENT_WORK_UNMEASURED));
+	assert_false(reported(EVENT_PROVIDER_ACCOUNT));
+	rig_book(&r);
+	assert_int_equal(nano_of("balance"), held);
+	add("rig", "keeper", "sk-theirs-3", false);
+	assert_true(an_errand_is_answered(3 * (uint64_t)LONG_MS, "sk-theirs-3\r", "200 OK", DONE));
+	rig_book(&r);
+	assert_int_equal(before - nano_of("balance"), RESPONSE_FEE);
+}
+
+static void
+what_ours_has_begun_ours_looks_after(void **state)
+{
+	char line[300];
+	int64_t before = nano_of("balance");
+	begun("/v1/responses", BACKGROUND, ours, QUEUED, line);
+	add("rig", "keeper", "sk-theirs-1", false);
+	int c = ask_for(line, NULL), p = asked_by(ours);
+	say(p, "200 OK", "", QUEUED);
+	told(c, "HTTP/1.1 200", "queued");
+	close(p);
+	rig_turn(&r);
+	assert_true(an_errand_is_answered(LONG_MS, ours, "200 OK", DONE));
+	rig_book(&r);
+	assert_int_equal(before - nano_of("balance"), RESPONSE_LIST);
+}
+
+/* A batch is begun with the own key alone; one that can't be opened is said. */
+static void
+a_broken_own_key_begins_no_batch(void **state)
+{
+	static const uint8_t lost[BYOK_SEED_BYTES] = {9};
+	char line[300];
+	int64_t before = nano_of("balance");
+	add_sealed("rig", "batcher", "sk-theirs-1", false, lost);
+	told(ask_for("POST /v1/messages/batches", CLAUDE), "HTTP/1.1 4", "own key");
+	assert_int_equal(r.dials, seen);
+	rig_book(&r);
+	assert_int_equal(nano_of("balance"), before);
+	add_sealed("rig", "batcher", "sk-theirs-1", true, lost); /* ours may be used instead */
+	begun("/v1/messages/batches", CLAUDE, ours, RUNS, line);
+	assert_true(an_errand_is_answered(LONG_MS, ours, "200 OK", RESULT));
+	rig_book(&r);
+	assert_int_equal(before - nano_of("balance"), BATCH_LIST);
+}
+
 int
 main(void)
 {
@@ -402,6 +554,10 @@ main(void)
 		T(with_leave_our_key_and_other_targets_are_asked_next_at_their_price),
 		T(a_key_that_no_edge_can_open_is_said_and_nobody_is_asked),
 		T(the_store_never_has_it_in_the_clear),
+		T(what_runs_goes_by_the_own_key_from_its_beginning_to_its_end),
+		T(without_its_key_it_waits_unmeasured_until_there_is_one),
+		T(what_ours_has_begun_ours_looks_after),
+		T(a_broken_own_key_begins_no_batch),
 #undef T
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
