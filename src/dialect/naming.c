@@ -12,6 +12,10 @@ enum node {
 	INSIDE, /* anything that the provider made, at any depth */
 	ASKED, /* items that the caller has sent */
 	SAID,
+	TOOLS, /* that the caller offered, repeated */
+	TOOL,
+	BOX, /* a sandbox by its name, or what is to be in a new one */
+	OFFERED, /* anything inside of a tool */
 	NODES,
 };
 
@@ -19,9 +23,12 @@ enum node {
 #define EDGES(e) .edges = (e), .edge_count = ARRAY_LEN(e)
 
 
-/* ---- OpenAI responses: `response` repeats the request's own metadata, tools and schemas, so only its output is looked at ---- */
+/*
+ * ---- OpenAI responses: `response` repeats the request's own metadata and schemas, which are not looked at, and its tools: there a name is looked for where the request's own would
+ * be (request_languages.c), so that what comes back is what was opened, and nothing that a caller made up ----
+ */
 
-#define RESPONSES_ROOT EDGE("output", LIST)
+#define RESPONSES_ROOT EDGE("output", LIST), EDGE("tools", TOOLS)
 static const struct json_edge responses_root[] = {
 	EDGE("response", ANSWER),
 	EDGE("item", INSIDE),
@@ -39,7 +46,13 @@ static const struct json_edge responses_inside[] = {
 	EDGE("tools", JSON_NODE_NONE),
 	EDGE("action", JSON_NODE_NONE),
 };
+static const struct json_edge responses_tool[] = {EDGE("container", BOX), EDGE("parameters", JSON_NODE_NONE), EDGE("vector_store_ids", JSON_NODE_NONE)};
+static const struct json_edge responses_offered[] = {EDGE("file_id", NAME), EDGE("file_ids", NAMES), EDGE("container_id", NAME)};
+#define RESPONSES_TOOLS \
+	[TOOLS] = {.element = TOOL}, [TOOL] = {EDGES(responses_tool), .other = OFFERED}, [BOX] = {EDGES(responses_offered), .text = true, .other = OFFERED, .element = OFFERED}, \
+	[OFFERED] = {EDGES(responses_offered), .other = OFFERED, .element = OFFERED}
 static const struct json_node responses_nodes[NODES] = {
+	RESPONSES_TOOLS,
 	[ROOT] = {EDGES(responses_root)},
 	[NAME] = {.text = true},
 	[NAMES] = {.element = NAME},
@@ -72,6 +85,7 @@ static const struct json_edge kept_said[] = {
 	EDGE("action", JSON_NODE_NONE),
 };
 static const struct json_node kept_nodes[NODES] = {
+	RESPONSES_TOOLS,
 	[ROOT] = {EDGES(kept_root)},
 	[NAME] = {.text = true},
 	[NAMES] = {.element = NAME},
@@ -172,7 +186,7 @@ json_bytes(const struct looking *l, struct span bytes, uint64_t offset)
 			n->document = NAMING_OTHER;
 			return;
 		}
-		if (t != JSON_STRING || ev.node != NAME || ev.cut || ev.end - ev.at > NAMING_HOLD_MAX + 2)
+		if (t != JSON_STRING || (ev.node != NAME && ev.node != BOX) || ev.cut || ev.end - ev.at > NAMING_HOLD_MAX + 2)
 			continue;
 		const struct naming_found f = {(size_t)(ev.at - n->settled), (size_t)(ev.end - n->settled), ev.text};
 		l->found(l->owner, &f);

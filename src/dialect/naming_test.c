@@ -111,6 +111,14 @@ static const struct row {
 		"{\"output\":[{\"type\":\"code_interpreter_call\",\"container_id\":<cntr_1>,\"outputs\":[{\"files\":[{\"file_id\":<b>}]}]}]}"},
 	{ENDPOINT_RESPONSES, false, "{\"output\":[{\"file_ids\":[\"a\",\"b\"],\"file_id\":null},{\"file_id\":7},{\"file_id\":{\"file_id\":\"c\"}}]}",
 		"{\"output\":[{\"file_ids\":[<a>,<b>],\"file_id\":null},{\"file_id\":7},{\"file_id\":{\"file_id\":\"c\"}}]}"},
+	/* Tools, which are repeated: where the request names what is kept, and nowhere else. */
+	{ENDPOINT_RESPONSES, false,
+		"{\"tools\":[{\"type\":\"code_interpreter\",\"container\":\"cntr_1\"},{\"container\":{\"type\":\"auto\",\"file_ids\":[\"a\",\"b\"]}},{\"input_image_mask\":{\"file_id\":\"c\"},\"name\":\"d\"}],\"output\":[]}",
+		"{\"tools\":[{\"type\":\"code_interpreter\",\"container\":<cntr_1>},{\"container\":{\"type\":\"auto\",\"file_ids\":[<a>,<b>]}},{\"input_image_mask\":{\"file_id\":<c>},\"name\":\"d\"}],\"output\":[]}"},
+	{ENDPOINT_RESPONSES, true, "data: {\"response\":{\"tools\":[{\"environment\":{\"container_id\":\"e\"}},{\"parameters\":{\"file_id\":\"x\",\"container\":\"x\"}}]}}\n\n",
+		"data: {\"response\":{\"tools\":[{\"environment\":{\"container_id\":<e>}},{\"parameters\":{\"file_id\":\"x\",\"container\":\"x\"}}]}}\n\n"},
+	{ENDPOINT_RESPONSES_KEPT, false, "{\"tools\":[{\"container\":{\"file_ids\":[\"a\"]}}],\"container\":\"x\",\"metadata\":{\"container\":\"x\"}}",
+		"{\"tools\":[{\"container\":{\"file_ids\":[<a>]}}],\"container\":\"x\",\"metadata\":{\"container\":\"x\"}}"},
 	/* The caller's own words. */
 	{ENDPOINT_RESPONSES, false, "{\"metadata\":{\"file_id\":\"a\"},\"tools\":[{\"parameters\":{\"default\":{\"file_id\":\"a\"}}}],\"output\":[]}",
 		"{\"metadata\":{\"file_id\":\"a\"},\"tools\":[{\"parameters\":{\"default\":{\"file_id\":\"a\"}}}],\"output\":[]}"},

@@ -579,7 +579,7 @@ files_in_it_are_sealed_as_well(void **state)
 {
 	char id[256], line[400], seen[256];
 	keep(id);
-	look(id, RESPONSE("completed", USAGE, ",\"tools\":[{\"container\":{\"file_ids\":[\"file-asked\"]}}],\"output\":[{\"content\":[{\"annotations\":[{\"file_id\":\"file-UNSEALEDc\"}]}]}]"));
+	look(id, RESPONSE("completed", USAGE, ",\"tools\":[{\"container\":{\"file_ids\":[\"file-UNSEALEDt\"]}}],\"output\":[{\"content\":[{\"annotations\":[{\"file_id\":\"file-UNSEALEDc\"}]}]}]"));
 	assert_null(strstr(out, "UNSEALED"));
 	member(out, "file_id", seen);
 	sprintf(line, "GET /v1/files/%s/content", seen);
