@@ -61,6 +61,23 @@ star_fits(struct span pattern, struct span path, struct span *ret_rest)
 	return !memchr(ret_rest->at, '/', ret_rest->len);
 }
 
+/* "before*middle*behind" */
+static bool
+pair_fits(struct span pattern, struct span path, struct span *ret_rest)
+{
+	const char *star = memchr(pattern.at, '*', pattern.len), *second = memrchr(pattern.at, '*', pattern.len);
+	struct span before = {pattern.at, (size_t)(star - pattern.at)}, middle = {star + 1, (size_t)(second - star - 1)};
+	struct span behind = {second + 1, (size_t)(pattern.at + pattern.len - second - 1)};
+	if (path.len < before.len + behind.len || memcmp(path.at, before.at, before.len) != 0 || memcmp(path.at + path.len - behind.len, behind.at, behind.len) != 0)
+		return false;
+	struct span both = {path.at + before.len, path.len - before.len - behind.len};
+	const char *between = memchr(both.at, '/', both.len), *end = both.at + both.len;
+	if (!between || between == both.at || (size_t)(end - between) <= middle.len || memcmp(between, middle.at, middle.len) != 0)
+		return false;
+	*ret_rest = both;
+	return !memchr(between + middle.len, '/', (size_t)(end - between) - middle.len);
+}
+
 static bool
 path_fits(const struct endpoint_path *r, struct span path, struct span *ret_rest)
 {
@@ -69,6 +86,8 @@ path_fits(const struct endpoint_path *r, struct span path, struct span *ret_rest
 		return span_is(path, r->path);
 	case PATH_STAR:
 		return star_fits(r->path, path, ret_rest);
+	case PATH_PAIR:
+		return pair_fits(r->path, path, ret_rest);
 	case PATH_PREFIX:
 		*ret_rest = (struct span){path.at + r->path.len, path.len > r->path.len ? path.len - r->path.len : 0};
 		return span_begins(path, r->path);

@@ -1,7 +1,7 @@
 /*
  * Which request is which: paths that customers call, and where each goes at the provider. Private to src/edge.
  *
- * A path stands whole, as a prefix of one more segment, with one segment in place of its star, or, for Gemini, as "/v1beta/models/{model}:{method}".
+ * A path stands whole, as a prefix of one more segment, with one segment in place of its star, or of each of two, or, for Gemini, as "/v1beta/models/{model}:{method}".
  */
 #ifndef EDGE_ENDPOINTS_H
 #define EDGE_ENDPOINTS_H
@@ -63,6 +63,8 @@ enum goes { GOES_BODY,
 	X("/v1beta/files/*:download", STAR, GET, FILES, GEMINI, GEMINI_FILE_CONTENT) \
 	X("/v1beta/files/*", STAR, GET, FILES, GEMINI, GEMINI_FILE_GET) \
 	X("/v1beta/files/*", STAR, DELETE, FILES, GEMINI, GEMINI_FILE_DELETE) \
+	X("/v1/containers/*/files/*", PAIR, GET, FILES, OPENAI, CONTAINER_FILE_GET) \
+	X("/v1/containers/*/files/*/content", PAIR, GET, FILES, OPENAI, CONTAINER_FILE_CONTENT) \
 	X("/v1/batches", WHOLE, POST, BATCHES, OPENAI, BATCH_CREATE) \
 	X("/v1/batches", WHOLE, GET, BATCHES, OPENAI, BATCH_LIST) \
 	X("/v1/batches/*", STAR, GET, BATCHES, OPENAI, BATCH_GET) \
@@ -95,6 +97,7 @@ enum object_operation {
 
 enum path_form { PATH_WHOLE,
 	PATH_STAR,
+	PATH_PAIR, /* two stars, a segment each: what they stand for is told with what is between them */
 	PATH_PREFIX,
 	PATH_METHOD };
 
@@ -130,12 +133,18 @@ enum dialect endpoint_dialect(enum endpoint endpoint);
 #define ELSEWHERE(X) \
 	X("/v1/files", WHOLE, "", ELSEWHERE_GEMINI) \
 	X("/v1/files/", PREFIX, "", ELSEWHERE_GEMINI) \
+	X("/v1/containers", WHOLE, ELSEWHERE_CONTAINERS, ELSEWHERE_CONTAINERS) \
+	X("/v1/containers/", PREFIX, ELSEWHERE_CONTAINERS, ELSEWHERE_CONTAINERS) \
+	X("/v1/conversations", WHOLE, ELSEWHERE_CONVERSATIONS, ELSEWHERE_CONVERSATIONS) \
+	X("/v1/conversations/", PREFIX, ELSEWHERE_CONVERSATIONS, ELSEWHERE_CONVERSATIONS) \
 	X("/v1/uploads", WHOLE, ELSEWHERE_UPLOADS, ELSEWHERE_UPLOADS) \
 	X("/v1/uploads/", PREFIX, ELSEWHERE_UPLOADS, ELSEWHERE_UPLOADS) \
 	X("/v1beta/files", WHOLE, ELSEWHERE_GEMINI, ELSEWHERE_GEMINI) \
 	X("/v1beta/files:register", WHOLE, ELSEWHERE_GEMINI, ELSEWHERE_GEMINI) \
 	X("/v1beta/files/", PREFIX, ELSEWHERE_GEMINI, ELSEWHERE_GEMINI) \
 	X("/upload/", PREFIX, ELSEWHERE_GEMINI, ELSEWHERE_GEMINI)
+#define ELSEWHERE_CONTAINERS "Sandboxes are not made or listed here: {\"type\": \"auto\"} as the container of a tool makes one, and GET /v1/containers/{container_id}/files/{file_id}, and its /content, are for what a tool has made in it."
+#define ELSEWHERE_CONVERSATIONS "There are no conversations here: go on from a response with previous_response_id, or send the turns so far in input."
 #define ELSEWHERE_UPLOADS "There are no uploads in parts here: send the file whole to POST /v1/files. A large one goes on while it comes."
 #define ELSEWHERE_GEMINI "Gemini's files go up at POST /upload/v1beta/files, and are shown and deleted at /v1beta/files/{name}; small content may stand inline (inlineData)."
 

@@ -19,6 +19,8 @@ static const struct operation {
 	[OPERATION_FILE_GET] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
 	[OPERATION_FILE_DELETE] = {SPAN_INIT("DELETE "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
 	[OPERATION_FILE_CONTENT] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT("/content"), false},
+	[OPERATION_CONTAINER_FILE_GET] = {SPAN_INIT("GET "), SPAN_INIT("/containers/"), SPAN_INIT(""), true}, /* in between: object_add_path() */
+	[OPERATION_CONTAINER_FILE_CONTENT] = {SPAN_INIT("GET "), SPAN_INIT("/containers/"), SPAN_INIT("/content"), false},
 	[OPERATION_FILE_LIST] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(""), true}, /* one after the other */
 	[OPERATION_GEMINI_FILE_LIST] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
 	[OPERATION_UPLOAD_START] = {SPAN_INIT("POST "), SPAN_INIT(""), SPAN_INIT(""), true}, /* where: object_upload.c */
@@ -105,9 +107,17 @@ kind_named(const struct exchange *x, uint32_t kind, struct span name)
 	return kind == REQUEST_RESPONSE ? OBJECT_RESPONSE : OBJECT_CONVERSATION;
 }
 
+static bool
+is_in_container(const struct object *o)
+{
+	return o->operation == OPERATION_CONTAINER_FILE_GET || o->operation == OPERATION_CONTAINER_FILE_CONTENT;
+}
+
 static enum object_kind
 kind_asked(const struct exchange *x)
 {
+	if (is_in_container(x->object))
+		return OBJECT_CONTAINER_FILE;
 	switch ((enum endpoint)x->endpoint) {
 	case ENDPOINT_BATCHES:
 		return OBJECT_BATCH;
@@ -136,6 +146,22 @@ keep_base(struct exchange *x, const struct http1_head *h)
 	o->base_len = t.cut ? 0 : (uint8_t)t.len;
 }
 
+/* "{container}/files/{file}" */
+static const struct span in_between = SPAN_INIT("/files/");
+
+static bool
+keep_within(struct object *o, struct span *named)
+{
+	const char *slash = memchr(named->at, '/', named->len);
+	size_t len = (size_t)(slash - named->at); /* it is there, and what is between them: endpoints.c */
+	if (len > SEAL_TEXT_MAX)
+		return false;
+	o->within_len = (uint8_t)len;
+	memcpy(o->within, named->at, len);
+	*named = (struct span){slash + in_between.len, named->len - len - in_between.len};
+	return true;
+}
+
 /* Google's SDKs send "{}" with it. */
 static bool
 has_idle_body(const struct exchange *x, const struct http1_head *h)
@@ -156,6 +182,8 @@ judge(struct exchange *x, const struct http1_head *h, struct span named, struct 
 	enum end_reason reason = object_upload_asked(x, h, named, ret_says);
 	if (reason != END_NONE || o->upload)
 		return reason;
+	if (is_in_container(o) && !keep_within(o, &named))
+		return END_NO_OBJECT;
 	if (named.len > SEAL_TEXT_MAX)
 		return END_NO_OBJECT;
 	o->text_len = (uint8_t)named.len;
@@ -239,6 +267,15 @@ may_be_made(struct exchange *x)
 	return false;
 }
 
+/* The sandbox is the account's too, and at the same provider. */
+static bool
+open_within(struct exchange *x)
+{
+	struct object *o = x->object;
+	return unseal(x->edge->pepper, x->account_row, OBJECT_CONTAINER, (struct span){o->within, o->within_len}, &o->opened_within) &&
+		o->opened_within.provider == o->opened.provider;
+}
+
 /* Index of the provider that is asked; -1: the exchange has ended. */
 static int64_t
 home_of(struct exchange *x)
@@ -253,6 +290,7 @@ home_of(struct exchange *x)
 	struct span text = {o->text, o->text_len};
 	bool made = text.len == 0;
 	bool opened = made || unseal(x->edge->pepper, x->account_row, (enum object_kind)o->kind, text, &o->opened);
+	opened = opened && (!o->within_len || open_within(x));
 	int64_t provider = !opened ? -1 : made ? keeper(x)
 										   : object_provider_of(x, &o->opened);
 	if (provider < 0)
@@ -320,6 +358,10 @@ object_add_path(struct text *t, const struct exchange *x)
 {
 	const struct operation *p = &operations[x->object->operation];
 	text_span(t, p->path);
+	if (x->object->within_len) {
+		text_add(t, x->object->opened_within.id, x->object->opened_within.id_len);
+		text_span(t, in_between);
+	}
 	text_add(t, x->object->opened.id, x->object->opened.id_len);
 	text_span(t, p->behind);
 	text_add(t, x->object->query, x->object->query_len);

@@ -64,6 +64,9 @@ struct object {
 	uint8_t text_len;
 	char text[SEAL_TEXT_MAX]; /* the id in the path, as the caller has it */
 	struct sealed opened; /* what it stands for, once the account is known */
+	uint8_t within_len;
+	char within[SEAL_TEXT_MAX]; /* the sandbox that it lies in, as the caller has it */
+	struct sealed opened_within;
 	struct catalogue_model stand_in; /* no model is asked: */
 	struct catalogue_target stand_in_target; /* this one has the provider, and nothing else */
 };

@@ -12,6 +12,7 @@ enum node {
 	NODE_ROOT = JSON_NODE_ROOT,
 	NODE_ID, /* of the object itself */
 	NODE_FILE, /* of a file that it is about */
+	NODE_BOX, /* of the sandbox that it lies in */
 	NODE_URL, /* where its results are */
 	NODE_NAME, /* of Gemini's: "files/{id}" */
 	NODE_PLACE, /* … where it is */
@@ -30,11 +31,12 @@ enum node {
 	NODE_COUNT,
 };
 
-static const struct json_edge file_root[] = {JSON_EDGE("id", NODE_ID), JSON_EDGE("purpose", NODE_PURPOSE)};
+static const struct json_edge file_root[] = {JSON_EDGE("id", NODE_ID), JSON_EDGE("purpose", NODE_PURPOSE), JSON_EDGE("container_id", NODE_BOX)};
 static const struct json_node file_nodes[NODE_COUNT] = {
 	[NODE_ROOT] = {.edges = file_root, .edge_count = ARRAY_LEN(file_root)},
 	[NODE_ID] = {.text = true},
 	[NODE_PURPOSE] = {.text = true},
+	[NODE_BOX] = {.text = true},
 };
 
 static const struct json_edge gemini_root[] = {
@@ -205,6 +207,23 @@ put_id(struct exchange *x, struct reading *r, const struct json_event *ev, bool 
 	return len != 0;
 }
 
+/* As the caller knows it: no other was asked for. */
+static bool
+put_box(struct exchange *x, struct reading *r, const struct json_event *ev)
+{
+	const struct object *o = x->object;
+	if (!o->within_len)
+		return true;
+	if (ev->cut || ev->text.len != o->opened_within.id_len || memcmp(ev->text.at, o->opened_within.id, ev->text.len) != 0)
+		return false;
+	text_add(&r->t, r->from.at + r->at, (size_t)(ev->at - r->at));
+	text_lit(&r->t, "\"");
+	text_add(&r->t, o->within, o->within_len);
+	text_lit(&r->t, "\"");
+	r->at = ev->end;
+	return true;
+}
+
 /* The same place here. Before its id is known there is none: what has just begun has no results. */
 static bool
 put_url(struct exchange *x, struct reading *r, const struct json_event *ev)
@@ -325,6 +344,8 @@ on_event(struct exchange *x, struct reading *r, enum json_token t, const struct 
 		return t == JSON_STRING && put_id(x, r, ev, false);
 	case NODE_FILE:
 		return t == JSON_NULL || (t == JSON_STRING && put_id(x, r, ev, is_input(r, ev)));
+	case NODE_BOX:
+		return t == JSON_STRING && put_box(x, r, ev);
 	case NODE_URL:
 		return t == JSON_NULL || (t == JSON_STRING && put_url(x, r, ev));
 	case NODE_NAME:
@@ -499,6 +520,8 @@ object_is_told(const struct exchange *x, struct span text)
 {
 	const struct object *o = x->object;
 	if (object_upload_is_told(x, text))
+		return true;
+	if (o && o->within_len && memmem(text.at, text.len, o->opened_within.id, o->opened_within.id_len))
 		return true;
 	if (o && o->opened.id_len)
 		return memmem(text.at, text.len, o->opened.id, o->opened.id_len) != NULL;

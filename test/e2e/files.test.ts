@@ -288,6 +288,17 @@ describe("ids in answers", () => {
 		expect(p.seen.length).toBe(seen + 3);
 		expect(await failure(theirs.responses.create(again))).toBeInstanceOf(NotFoundError);
 		expect(p.seen.length).toBe(seen + 3);
+
+		const { file_id } = text!.annotations[0] as { file_id: string };
+		const there = "/v1/containers/cntr_SecretOfTheProvider/files/cfile_SecretOfTheProvider";
+		const about = { id: citation.file_id, object: "container.file", bytes: 6, created_at: 1, container_id: citation.container_id, path: "/mnt/data/plot.png", source: "assistant" };
+		p.answers((request) => (request.url === `${there}/content` ? { headers: { "content-type": "image/png" }, pieces: [Buffer.from("a plot")] } : request.url === there ? json(about) : json({}, 500)));
+		expect(await (await mine.containers.files.content.retrieve(file_id, { container_id: container })).text()).toBe("a plot");
+		expect(await mine.containers.files.retrieve(file_id, { container_id: container })).toEqual({ ...about, id: file_id, container_id: container });
+		expect(await failure(theirs.containers.files.content.retrieve(file_id, { container_id: container }))).toBeInstanceOf(NotFoundError);
+		expect((await failure(mine.containers.create({ name: "box" }))).message).toContain("the container of a tool makes one");
+		expect((await failure(mine.conversations.create())).message).toContain("previous_response_id");
+		expect(p.seen.length).toBe(seen + 5);
 	});
 
 	test("Anthropic's: a file that was cited is the one that was sent, one that was made can be read, and arguments stay as they are", async () => {

@@ -488,6 +488,82 @@ answers_name_files_by_the_accounts_own_ids(void **state)
 	close(p);
 }
 
+static const char *
+in_container(const char *container, const char *file, const char *behind)
+{
+	static char line[700];
+	sprintf(line, "GET /v1/containers/%s/files/%s%s", container, file, behind);
+	return line;
+}
+
+/* Two names in one path: each of them is the account's own, and both lie at one provider. */
+static void
+what_a_tool_has_made_is_read_where_it_lies(void **state)
+{
+	char container[256], file[256], changed[256];
+	int c = ask(r.key, "POST /v1/responses", JSON, "{\"model\":\"m\",\"input\":\"hi\",\"max_output_tokens\":10" SANDBOX_TOOL "}");
+	provider_says(provider_sees("POST /v1/responses HTTP/1.1\r\n"), "200 OK", "application/json", RESPONSE);
+	const char *told = client_gets(c, "200");
+	member(told, "container_id", container);
+	member(strstr(told, "container_file_citation"), "file_id", file);
+	rig_book(&r);
+	int64_t before = rig_balance(&r);
+	c = ask(r.key, in_container(container, file, "/content"), "", NULL);
+	provider_says(provider_sees("GET /v1/containers/cntr_77aa/files/cfile_88bb/content HTTP/1.1\r\n"), "200 OK", "application/json", "what cntr_77aa has plotted");
+	assert_string_equal(client_gets(c, "200"), "what cntr_77aa has plotted"); /* content, which is anything */
+	c = ask(r.key, in_container(container, file, ""), "", NULL);
+#define CONTAINER_FILE "{\"id\":\"cfile_88bb\",\"object\":\"container.file\",\"bytes\":880,\"container_id\":\"cntr_77aa\",\"path\":\"/mnt/data/plot.png\"}"
+	provider_says(provider_sees("GET /v1/containers/cntr_77aa/files/cfile_88bb HTTP/1.1\r\n"), "200 OK", "application/json", CONTAINER_FILE);
+	assert_string_equal(client_gets(c, "200"), with_ids(CONTAINER_FILE, container, file));
+	rig_book(&r);
+	assert_int_equal(rig_balance(&r), before);
+
+	/* It speaks of another sandbox; it says its own names; it has nothing of the kind any more. */
+	c = ask(r.key, in_container(container, file, ""), "", NULL);
+	provider_says(provider_sees("GET /v1/containers/cntr_77aa/files/cfile_88bb HTTP/1.1\r\n"), "200 OK", "application/json", "{\"id\":\"cfile_88bb\",\"container_id\":\"cntr_else\"}");
+	client_gets(c, "502");
+	c = ask(r.key, in_container(container, file, "/content"), "", NULL);
+	provider_says(provider_sees("GET /v1/containers/cntr_77aa/files/cfile_88bb/content HTTP/1.1\r\n"), "400 Bad Request", "application/json", "{\"error\":{\"message\":\"cntr_77aa sleeps\"}}");
+	client_gets(c, "400");
+	assert_null(strstr(out, "cntr_77aa"));
+	c = ask(r.key, in_container(container, file, "/content"), "", NULL);
+	provider_says(provider_sees("GET /v1/containers/cntr_77aa/files/cfile_88bb/content HTTP/1.1\r\n"), "404 Not Found", "application/json", "{\"error\":{\"message\":\"no cfile_88bb\"}}");
+	expect_no_object(c);
+
+	static const char *const ways[] = {"", "/content"};
+	for (size_t i = 0; i < strlen(container) + strlen(file); i++) {
+		size_t at = i < strlen(container) ? i : i - strlen(container);
+		strcpy(changed, i < strlen(container) ? container : file);
+		changed[at] = changed[at] == 'A' ? 'B' : 'A';
+		expect_no_object(ask(r.key, in_container(i < strlen(container) ? changed : container, i < strlen(container) ? file : changed, ways[i % 2]), "", NULL));
+	}
+	for (size_t w = 0; w < ARRAY_LEN(ways); w++) {
+		expect_no_object(ask(other_key, in_container(container, file, ways[w]), "", NULL));
+		expect_no_object(ask(r.key, in_container(file, container, ways[w]), "", NULL));
+		expect_no_object(ask(r.key, in_container("cntr_77aa", file, ways[w]), "", NULL));
+		expect_no_object(ask(r.key, in_container(container, "cfile_88bb", ways[w]), "", NULL));
+	}
+	memset(changed, 'a', 250);
+	changed[250] = 0;
+	expect_no_object(ask(r.key, in_container(changed, file, ""), "", NULL));
+
+	/* What isn't there says what is instead. */
+	static const struct {
+		const char *line, *says;
+	} rows[] = {
+		{"GET /v1/containers", "the container of a tool makes one"},
+		{"POST /v1/containers", "the container of a tool makes one"},
+		{"GET /v1/containers//files/x", "the container of a tool makes one"},
+		{"GET /v1/containers/x/files/", "the container of a tool makes one"},
+		{"GET /v1/containers/x/files/y/z", "the container of a tool makes one"},
+		{"POST /v1/conversations", "previous_response_id"},
+		{"GET /v1/conversations/conv_1/items", "previous_response_id"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_non_null(strstr(client_gets(ask(r.key, rows[i].line, "", NULL), "404"), rows[i].says));
+	assert_int_equal(r.dials, asked);
+}
+
 /* Where no tool can have made a file, and none was named, nothing is looked at: members of that name are the caller's, and the length stands. */
 static void
 other_answers_are_not_touched(void **state)
@@ -638,6 +714,7 @@ main(void)
 		KEPT(a_file_of_another_account_is_not_named),
 		KEPT(anthropics_files_are_another_kind),
 		KEPT(answers_name_files_by_the_accounts_own_ids),
+		KEPT(what_a_tool_has_made_is_read_where_it_lies),
 		KEPT(other_answers_are_not_touched),
 		KEPT(a_citation_names_the_file_that_was_sent),
 		KEPT(errors_about_an_object_do_not_name_it),
