@@ -82,7 +82,7 @@ const rows: Row[] = [
 	row("TLS, handshakes a CPU second, all processes, to nginx", { least: 0.9 }, "tls_handshakes", (run) =>
 		quotient(1, run.ratio("tls_handshakes", "lethe all")),
 	),
-	row("lockdown, secret memory and wiping, 1 KB request, CPU to a build without", { most: 1.03 }, "lockdown", (run) => run.between("lockdown", "lethe", "lethe-bare")),
+	row("lockdown, secret memory and wiping, 1 KB request, CPU to a build without", { most: 1.03 }, "lockdown", (run) => run.ratio("lockdown", "lethe all")),
 	row("lockdown, secret memory and wiping, 4,000 requests a second, p50 beyond a build without, µs", { most: 10 }, "lockdown_paced", (run) =>
 		difference(run.added("lockdown_paced", "lethe all", "addedP50"), run.added("lockdown_paced", "lethe-bare all", "addedP50")),
 	),

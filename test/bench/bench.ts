@@ -54,7 +54,7 @@ function cellSeconds(o: Options, cell: Cell): number {
 
 function runSeconds(o: Options): number {
 	const timed = o.cells.filter((cell) => !skips(o, cell));
-	const samples = (cell: Cell) => (there(o, cell.targets).length + (cell.alone ? 0 : 1)) * roundsOf(o, cell);
+	const samples = (cell: Cell) => (there(o, cell.targets).length + (cell.alone ? 0 : 1)) * roundsOf(o, cell) * turnsOf(o, cell);
 	const rounds = timed.reduce((sum, cell) => sum + samples(cell) * cellSeconds(o, cell), 0);
 	const memory = o.memory.reduce((sum, cell) => sum + there(o, cell.targets).length * memorySeconds(o, cell), 0) * memoryRounds(o);
 	return rounds + memory + 2 * new Set(timed.map((cell) => cell.setup)).size;
@@ -62,6 +62,10 @@ function runSeconds(o: Options): number {
 
 function roundsOf(o: Options, cell: Cell): number {
 	return Math.min(o.rounds, cell.rounds ?? o.rounds);
+}
+
+function turnsOf(o: Options, cell: Cell): number {
+	return o.effort.quick ? 1 : (cell.turns ?? 1);
 }
 
 function memoryRounds(o: Options): number {
@@ -93,8 +97,9 @@ async function runCells(o: Options, setup: Setup, cells: Cell[], provider: Provi
 	for (let round = 0; round < most; round++) {
 		await beginRound(o, setup, round, most);
 		for (const [cell, rounds] of [...results].filter(([cell]) => round < roundsOf(o, cell)))
-			for (const [name, target] of order(cell, targets, round))
-				(rounds[name] ??= []).push(await sample(o.tools, provider, target, cell, o.effort));
+			for (let turn = 0; turn < turnsOf(o, cell); turn++)
+				for (const [name, target] of order(cell, targets, round + turn))
+					(rounds[name] ??= []).push(await sample(o.tools, provider, target, cell, o.effort));
 	}
 	return [...results].map(([cell, rounds]) => reportCell(cell, rounds));
 }
