@@ -1,5 +1,6 @@
 // Checks a receipt of GET /v1/receipts/{id}, offline, with nothing but Node's crypto:
 //   node verify_receipt.mts receipt.json PUBLIC_KEY_HEX     the key is what the gateway published (`lethe receipt key`)
+// or one that came with an answer (`lethe-receipt: inline`): the header's value, the stream's last comment, or all that was answered.
 // Holds: the row is what was signed; it is in the log whose head was signed; usage × price row is at least what was charged.
 import { createHash, createPublicKey, verify } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -82,8 +83,14 @@ export function verifyReceipt(r: Receipt, publicKey: string): void {
 	must(cost <= due(r.row, r.price), "more was charged than the usage costs");
 }
 
+// A stream has it at its end, and what stands in the answer before it is anybody's words: the last counts.
+export function readReceipt(text: string): Receipt {
+	const inline = [...text.matchAll(/\.[0-9a-f]{32}\.(eyJ[\w-]+)/g)].at(-1);
+	return JSON.parse(inline ? Buffer.from(inline[1]!, "base64url").toString() : text) as Receipt;
+}
+
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-	const receipt = JSON.parse(readFileSync(process.argv[2]!, "utf8")) as Receipt;
+	const receipt = readReceipt(readFileSync(process.argv[2]!, "utf8"));
 	verifyReceipt(receipt, process.argv[3]!);
 	console.log(`holds: ${receipt.request} was booked for $${receipt.cost}`);
 }

@@ -29,6 +29,7 @@ enum { HTTP1_FIELDS_MAX = 100 };
 	X(LETHE_LANE, "lethe-lane") \
 	X(LETHE_MODEL, "lethe-model") \
 	X(LETHE_POLICY, "lethe-policy") \
+	X(LETHE_RECEIPT, "lethe-receipt") \
 	X(LETHE_TRANSLATE, "lethe-translate") \
 	X(ORIGIN, "origin") \
 	X(PROXY_CONNECTION, "proxy-connection") \

@@ -382,7 +382,7 @@ answer_cut(struct exchange *x)
 void
 answer_stream_error(struct exchange *x, enum end_reason reason)
 {
-	bool length_given = x->framing == FRAMING_LENGTH && !x->hide && !x->passage && !stored_rewrites(x);
+	bool length_given = x->framing == FRAMING_LENGTH && !x->hide && !x->passage && !stored_rewrites(x) && !x->inlined;
 	bool can_end = x->client_chunked || (x->client->http10 && !length_given);
 	if (!*reasons[reason].text || !can_end) {
 		answer_cut(x);

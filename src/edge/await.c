@@ -82,7 +82,7 @@ remember_framing(struct exchange *x, const struct http1_head *h)
 static void
 add_framing(struct exchange *x, struct text *t)
 {
-	bool length = x->framing == FRAMING_LENGTH && !x->hide && !x->citing && !stored_rewrites(x);
+	bool length = x->framing == FRAMING_LENGTH && !x->hide && !x->citing && !stored_rewrites(x) && !(x->inlined && x->streamed);
 	if (length) {
 		text_lit(t, "content-length: ");
 		text_u64(t, x->answer_left);

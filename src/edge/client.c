@@ -3,6 +3,7 @@
 #include "edge/door.h"
 #include "edge/duplex.h"
 #include "edge/h2.h"
+#include "edge/receipt_inline.h"
 #include "edge/upload.h"
 
 #include <assert.h>
@@ -215,6 +216,8 @@ client_writable(struct client *c)
 	if (c->conn.tls && !c->conn.shaken) /* it was ours of the handshake, which has no more time for that */
 		return;
 	timer_cancel(&c->edge->loop, &c->timer);
+	if (c->x)
+		receipt_inline_more(c->x);
 	if (c->x && c->x->up)
 		relay_read(c->x);
 	else if (!c->x && c->closing)

@@ -6,6 +6,7 @@
 #include "edge/citing.h"
 #include "edge/object.h"
 #include "edge/passage.h"
+#include "edge/receipt_inline.h"
 #include "edge/stored.h"
 #include "edge/tokens.h"
 #include "edge/upload.h"
@@ -254,6 +255,7 @@ exchange_free(struct exchange *x)
 	object_free(x);
 	passage_free(x);
 	citing_free(x);
+	receipt_inline_free(x);
 	*x->link = x->next;
 	if (x->next)
 		x->next->link = x->link;
@@ -285,6 +287,7 @@ exchange_end(struct exchange *x, enum end_reason reason)
 	struct edge *e = x->edge;
 	if (x->step == STEP_DONE)
 		return;
+	reason = receipt_inline_reason(x, reason);
 	work_leave(x);
 	exchange_stop_waiting(x);
 	settle(x, reason);
@@ -294,7 +297,7 @@ exchange_end(struct exchange *x, enum end_reason reason)
 	}
 	if (x->client)
 		tell_client(x, reason);
-	if (x->step == STEP_DONE) /* telling failed: the client went, and ended this exchange on its way */
+	if (x->step == STEP_DONE || receipt_inline_holds(x, reason)) /* telling failed: the client went, and ended this exchange on its way; or its receipt is to come */
 		return;
 	x->step = STEP_DONE;
 	count_add(e->p->counters, ended[reason], 1);

@@ -27,6 +27,7 @@ struct client;
 struct duplex;
 struct object;
 struct passage;
+struct receipt_inline;
 struct sample;
 struct upload;
 struct upstream;
@@ -164,6 +165,7 @@ struct exchange {
 	struct duplex *duplex; /* a WebSocket, asked for or running */
 	struct object *object; /* it is about something that is kept at a provider (object.h) */
 	struct passage *passage; /* its provider speaks another language (passage.h) */
+	struct receipt_inline *inlined; /* its receipt goes with the answer (receipt_inline.h) */
 	struct ticket *ticket;
 	struct exchange *next, **link; /* all of this edge */
 	struct exchange *wait_next, **wait_link; /* in the one list it waits in */

@@ -2,6 +2,7 @@
 
 #include "edge/duplex.h"
 #include "edge/h2_priv.h"
+#include "edge/receipt_inline.h"
 #include "edge/upload.h"
 
 #include <assert.h>
@@ -870,8 +871,11 @@ look_at_streams(struct h2 *h)
 			timer_arm(&e->loop, &s->client.timer, e->loop.now_ms + e->p->timeouts.client_write, stream_late);
 		if (x && s->held_len && upload_is_coming(x))
 			upload_resume(s);
-		else if (x && x->up && !h2_is_full(&s->client))
-			relay_read(x); /* may end x, but not s: nghttp2 closes streams, and not in here */
+		else if (x && !h2_is_full(&s->client)) {
+			receipt_inline_more(x);
+			if (s->client.x && x->up)
+				relay_read(x); /* may end x, but not s: nghttp2 closes streams, and not in here */
+		}
 	}
 }
 

@@ -5,6 +5,7 @@
 #include "edge/h2.h"
 #include "edge/object_upload.h"
 #include "edge/passage.h"
+#include "edge/receipt_inline.h"
 #include "edge/upload.h"
 
 #include <assert.h>
@@ -348,8 +349,10 @@ prepare(struct exchange *x, const struct http1_head *h, struct span named)
 	r->body_chunked = h->chunked;
 	r->body_left = h->has_length ? h->content_length : 0;
 	http1_chunked_init(&r->chunked);
-	if (!route_read_wish(x, h) || !passage_read_wish(x, h))
+	if (!route_read_wish(x, h) || !passage_read_wish(x, h) || !receipt_inline_wish(h))
 		return END_BAD_HEADER;
+	if (!receipt_inline_begin(x, h))
+		return END_OVERLOADED;
 	if (!keep_headers(x, h) || !batch_prepare(x))
 		return END_OVERLOADED;
 	if (x->object && x->object->operation == OPERATION_UPLOAD_SEND)
@@ -377,7 +380,9 @@ read_body_begin(struct exchange *x, const struct http1_head *h, struct span name
 		read_head_skip_body(x, h, rest.at, rest.len);
 		if (reason == END_BAD_BODY)
 			answer_request_error(x, x->req->scan.error);
-		if (reason == END_BAD_HEADER)
+		if (reason == END_BAD_HEADER && !receipt_inline_wish(h))
+			receipt_inline_explain(x);
+		else if (reason == END_BAD_HEADER)
 			route_explain(x, h);
 		exchange_end(x, reason);
 		return;

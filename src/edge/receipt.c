@@ -1,27 +1,33 @@
 #include "edge/receipt.h"
 
-#include "core/ipc.h"
+#include "edge/receipt_inline.h"
 #include "ticket/ids.h"
 #include "ticket/receipt.h"
 
 void
-receipt_head_line(const struct exchange *x, struct text *t)
+receipt_add_code(const struct exchange *x, struct text *t)
 {
 	static const char digits[] = "0123456789abcdef";
 	const struct receipt_ids ids = {x->id, x->account_row, x->key};
 	uint8_t code[RECEIPT_CODE_BYTES];
 	char id[ID_TEXT_MAX], hex[2 * RECEIPT_CODE_BYTES];
-	if (!x->held && !x->settled)
-		return;
 	receipt_code(x->edge->receipt_key, &ids, code);
 	for (size_t i = 0; i < sizeof code; i++) {
 		hex[2 * i] = digits[code[i] >> 4];
 		hex[2 * i + 1] = digits[code[i] & 15];
 	}
-	text_lit(t, "lethe-receipt: ");
 	text_add(t, id, id_text(ID_REQUEST, x->id, id));
 	text_lit(t, ".");
 	text_add(t, hex, sizeof hex);
+}
+
+void
+receipt_head_line(const struct exchange *x, struct text *t)
+{
+	if (!x->held && !x->settled)
+		return;
+	text_lit(t, RECEIPT_LINE);
+	receipt_add_code(x, t);
 	text_lit(t, "\r\n");
 }
 
@@ -43,8 +49,8 @@ not_yet(struct exchange *x)
 			 "\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"receipt_not_yet\"}}"));
 }
 
-static enum ipc_result
-ask(const struct exchange *x)
+enum ipc_result
+receipt_ask(const struct exchange *x)
 {
 	struct message_receipt_wanted m = MESSAGE_INIT(RECEIPT_WANTED, message_receipt_wanted);
 	m.token = x->id;
@@ -58,7 +64,7 @@ static bool
 asks_already(const struct edge *e, uint64_t account)
 {
 	for (const struct exchange *x = e->wait_receipt; x; x = x->wait_next)
-		if (x->account_row == account)
+		if (x->account_row == account && !x->inlined)
 			return true;
 	return false;
 }
@@ -75,7 +81,7 @@ receipt_asked(struct exchange *x, struct span id)
 		exchange_end(x, END_RATE_LIMITED);
 		return;
 	}
-	if (!x->id || ask(x) == IPC_AGAIN) {
+	if (!x->id || receipt_ask(x) == IPC_AGAIN) {
 		exchange_end(x, END_LEDGER_AWAY);
 		return;
 	}
@@ -95,8 +101,12 @@ void
 receipt_ask_again(struct edge *e)
 {
 	for (struct exchange *x = e->wait_receipt; x; x = x->wait_next) {
+		if (x->inlined) {
+			receipt_inline_ask_again(x);
+			continue;
+		}
 		forget(x);
-		(void)!ask(x); /* a full queue: its time-out ends it */
+		(void)!receipt_ask(x); /* a full queue: its time-out ends it */
 	}
 }
 
@@ -124,6 +134,10 @@ receipt_came(struct edge *e, const void *message)
 		x = x->wait_next;
 	if (!x)
 		return;
+	if (x->inlined) {
+		receipt_inline_came(x, m);
+		return;
+	}
 	bool more = m->result == RECEIPT_COMES && add(x, m) && x->carry_len < x->carry_cap;
 	if (more)
 		return;

@@ -5,13 +5,18 @@
 #ifndef EDGE_RECEIPT_H
 #define EDGE_RECEIPT_H
 
+#include "core/ipc.h"
 #include "edge/edge_priv.h"
 
+#define RECEIPT_LINE "lethe-receipt: "
 /* "lethe-receipt: req_….<code>" when something was or is held for this exchange. */
 void receipt_head_line(const struct exchange *x, struct text *t);
+void receipt_add_code(const struct exchange *x, struct text *t); /* what stands in it */
 
 /* id: what the path names. The exchange goes on by itself. */
 void receipt_asked(struct exchange *x, struct span id);
+/* Asks for that of x->receipt_of; x->id comes back with it. */
+must_check enum ipc_result receipt_ask(const struct exchange *x);
 /* RECEIPT of the ledger: a piece. */
 void receipt_came(struct edge *e, const void *message);
 /* There is another ledger: who waits asks it. */

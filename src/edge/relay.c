@@ -240,8 +240,8 @@ pause_for_more(struct exchange *x)
 	return true;
 }
 
-static void
-read_on(struct exchange *x)
+void
+relay_read_on(struct exchange *x)
 {
 	if (x->up && x->up->is_stream)
 		h2_up_wake(x->up);
@@ -262,7 +262,7 @@ relay_poll_paused(struct edge *e)
 		exchange_stop_waiting(x);
 		x->paused_ms = 0;
 		if (paid)
-			read_on(x);
+			relay_read_on(x);
 		else
 			exchange_end(x, END_BUDGET_EXHAUSTED);
 	}
@@ -346,7 +346,7 @@ relay_kept(struct exchange *x, struct span told, bool last, struct span head)
 {
 	pass_on(x, told, last, head);
 	if (x->step == STEP_RELAY && !last)
-		read_on(x);
+		relay_read_on(x);
 }
 
 /* An error answer is kept until it is whole; what doesn't fit is not needed. */

@@ -13,4 +13,7 @@ void relay_poll_paused(struct edge *e);
 /* reserve.c: more of this balance may be with other servers. */
 bool reserve_is_shared(const struct exchange *x);
 
+/* What has come, or comes, is read: the wait for something else is over. */
+void relay_read_on(struct exchange *x);
+
 #endif

@@ -2,10 +2,18 @@
 #include "edge/edge_priv.h"
 
 #include "edge/h2.h"
+#include "edge/receipt_inline.h"
+
+void
+reply(struct exchange *x, struct span head, const char *data, size_t len, bool last)
+{
+	if (!receipt_inline_takes(x, head, (struct span){data, len}, &last))
+		reply_now(x, head, data, len, last);
+}
 
 /* One write: head, chunk size, data, the end. */
 void
-reply(struct exchange *x, struct span head, const char *data, size_t len, bool last)
+reply_now(struct exchange *x, struct span head, const char *data, size_t len, bool last)
 {
 	char size[24];
 	struct text t = text_on(size, sizeof size);
@@ -47,6 +55,12 @@ reply_continue(struct exchange *x)
 
 bool
 reply_is_full(const struct client *c)
+{
+	return reply_is_behind(c) || (c->x && receipt_inline_waits(c->x));
+}
+
+bool
+reply_is_behind(const struct client *c)
 {
 	return c->is_stream ? h2_is_full(c) : c->conn.out.at != NULL;
 }

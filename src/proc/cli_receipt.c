@@ -23,9 +23,13 @@ load(const struct cli *cli, const char *path)
 	size_t len = fread(text, 1, sizeof text, f);
 	if (!is_stdin)
 		fclose(f);
+	char *inlined = text;
 	json_t *o = len <= RECEIPT_FILE_MAX ? json_loadb(text, len, JSON_REJECT_DUPLICATES, &error) : NULL;
+	if (!o && len <= RECEIPT_FILE_MAX && (len = receipt_file_unwrap(text, len, &inlined)) > 0)
+		o = json_loadb(inlined, len, JSON_REJECT_DUPLICATES, &error);
 	if (!o)
-		cli_fail(cli, CLI_REFUSED, "file", "%s is not JSON of at most %d bytes: save the answer of GET /v1/receipts/{id}, or of `lethe receipt show ID --json`, as it came", path,
+		cli_fail(cli, CLI_REFUSED, "file",
+			"%s is neither JSON of at most %d bytes nor what the header lethe-receipt had: save the answer of GET /v1/receipts/{id}, or of `lethe receipt show ID --json`, as it came", path,
 			RECEIPT_FILE_MAX);
 	return o;
 }

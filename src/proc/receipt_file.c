@@ -4,6 +4,7 @@
 #include "ticket/nano.h"
 #include "ticket/ticket_fields.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -225,6 +226,42 @@ check_cost(const struct fields *row, const json_t *prices, struct receipt_says *
 	struct nano due = due_of(row, &price);
 	nano_text(due, ret->due);
 	return (cost.v >= 0 && cost.v <= due.v) || no(ret_why, "more was charged than the usage costs at its price row");
+}
+
+/* ---- what came with an answer ---- */
+
+/* "req_….<code>." stands in front of it: 32 digits between two dots. */
+static bool
+is_behind_code(const char *text, const char *at)
+{
+	enum { CODE = 32 };
+	if (at - text < CODE + 1 || at[-CODE - 1] != '.')
+		return false;
+	for (const char *p = at - CODE; p < at; p++)
+		if (!strchr("0123456789abcdef", *p) || !*p)
+			return false;
+	return true;
+}
+
+/* A stream has it at its end, and what stands in the answer before it is anybody's words: the last counts. */
+size_t
+receipt_file_unwrap(char *text, size_t len, char **ret)
+{
+	static const char begins[] = ".eyJ"; /* {" */
+	char *found = NULL, *at = text;
+	while ((at = memmem(at, (size_t)(text + len - at), begins, sizeof begins - 1)) != NULL) {
+		if (is_behind_code(text, at))
+			found = at + 1;
+		at++;
+	}
+	if (!found)
+		return 0;
+	size_t run = 0, bytes = 0;
+	while (found + run < text + len && (isalnum((unsigned char)found[run]) || found[run] == '-' || found[run] == '_'))
+		run++;
+	*ret = found;
+	/* Four characters become three bytes: what is written is behind what is read. */
+	return sodium_base642bin((uint8_t *)found, run, found, run, NULL, &bytes, NULL, sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0 ? bytes : 0;
 }
 
 /* ---- the whole ---- */

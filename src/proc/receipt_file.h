@@ -21,6 +21,12 @@ struct receipt_says {
 	struct merkle_hash root;
 };
 
+/*
+ * The receipt that came with an answer (`lethe-receipt: inline`), as JSON: text may be the header's value, the stream's last comment, or all of the answer that
+ * they stand in. Decoded in place; returns its length, 0: there is none.
+ */
+size_t receipt_file_unwrap(char *text, size_t len, char **ret);
+
 /* public: the key that the gateway published; NULL: the file's own is taken, and stands in ret. False: ret_why is a sentence. merkle_ready() before. */
 must_check bool receipt_file_check(const json_t *file, const uint8_t *public, struct receipt_says *ret, char ret_why[RECEIPT_WHY_MAX]);
 

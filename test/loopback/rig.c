@@ -6,6 +6,7 @@
 #include "core/ipc.h"
 #include "edge/door.h"
 #include "ledger/limit_priv.h"
+#include "ledger/receipt_priv.h"
 #include "loopback/rig_tls.h"
 #include "proc/catalogue_compile.h"
 
@@ -363,6 +364,29 @@ answer_byok(struct rig *r, const struct message_byok_wanted *m)
 }
 
 static void
+answer_receipt(struct rig *r, const struct message_receipt_wanted *m)
+{
+	struct message_receipt piece = MESSAGE_INIT(RECEIPT, message_receipt);
+	char *text;
+	enum receipt_answer answer = ledger_receipt(r->ledger, m->request, m->account, &text);
+	piece.token = m->token;
+	piece.total = answer == RECEIPT_HERE ? (uint32_t)strlen(text) : 0;
+	piece.result = answer == RECEIPT_HERE ? RECEIPT_COMES : answer == RECEIPT_NONE ? RECEIPT_UNKNOWN
+																				   : RECEIPT_LATER;
+	do {
+		uint32_t left = piece.total - piece.at;
+		piece.text_bytes = (uint16_t)(left < RECEIPT_PIECE ? left : RECEIPT_PIECE);
+		memset(piece.text, 0, sizeof piece.text);
+		if (left)
+			memcpy(piece.text, text + piece.at, piece.text_bytes);
+		bool sent = ipc_send(r->ledger_end, &piece, sizeof piece, -1) == IPC_OK;
+		assert(sent);
+		piece.at += piece.text_bytes;
+	} while (piece.at < piece.total);
+	free(text);
+}
+
+static void
 answer_edge(struct rig *r, const void *message)
 {
 	const struct message_head *h = message;
@@ -386,6 +410,8 @@ answer_edge(struct rig *r, const void *message)
 		assert(sent);
 	} else if (h->type == MESSAGE_BYOK_WANTED)
 		answer_byok(r, message);
+	else if (h->type == MESSAGE_RECEIPT_WANTED)
+		answer_receipt(r, message);
 	else
 		answer_load(r, *(const struct message_row *)message);
 }
