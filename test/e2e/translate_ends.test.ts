@@ -1,4 +1,4 @@
-// How an answer ends, and how a model is told to think, from every caller's language to every provider's, plain and streamed: as clients without an SDK read it.
+// How an answer ends, how a model is told where to stop and how to think, and what it refuses, from every caller's language to every provider's, plain and streamed: as clients without an SDK read it.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Account, type Json, Lethe } from "../harness/lethe.ts";
 import { type Answer, Provider } from "../harness/provider.ts";
@@ -12,18 +12,19 @@ const model = (id: string) => ({ id, provider: id, context: 200_000, output: 8_0
 
 // What each provider's language calls an end, where it stands, and how it is told to think a little.
 const providers = [
-	{ name: "chat", say: turns.chat, member: "finish_reason", ends: { stop: "stop", length: "length", filter: "content_filter" }, thinks: { reasoning_effort: "low" } },
-	{ name: "messages", say: turns.messages, member: "stop_reason", ends: { stop: "end_turn", length: "max_tokens", filter: "refusal" }, thinks: { thinking: { type: "adaptive" }, output_config: { effort: "low" } } },
-	{ name: "gemini", say: turns.gemini, member: "finishReason", ends: { stop: "STOP", length: "MAX_TOKENS", filter: "SAFETY" }, thinks: { generationConfig: { thinkingConfig: { thinkingLevel: "LOW" } } } },
+	{ name: "chat", say: turns.chat, member: "finish_reason", ends: { stop: "stop", length: "length", filter: "content_filter" }, thinks: { reasoning_effort: "low" }, stops: { stop: ["END"] }, stopped: {} },
+	{ name: "messages", say: turns.messages, member: "stop_reason", ends: { stop: "end_turn", length: "max_tokens", filter: "refusal" }, thinks: { thinking: { type: "adaptive" }, output_config: { effort: "low" } }, stops: { stop_sequences: ["END"] }, stopped: { '"stop_reason":"end_turn","stop_sequence":null': '"stop_reason":"stop_sequence","stop_sequence":"END"' } },
+	{ name: "gemini", say: turns.gemini, member: "finishReason", ends: { stop: "STOP", length: "MAX_TOKENS", filter: "SAFETY" }, thinks: { generationConfig: { thinkingConfig: { thinkingLevel: "LOW" } } }, stops: { generationConfig: { stopSequences: ["END"] } }, stopped: {} },
 ] as const;
 
-type Caller = { name: string; path: (model: string, stream: boolean) => string; body: (model: string, stream: boolean) => Json; think: Json; end: (events: any[]) => unknown; text: (events: any[]) => string; ends: Record<End, unknown> };
+type Caller = { name: string; path: (model: string, stream: boolean) => string; body: (model: string, stream: boolean) => Json; think: Json; stop?: Json; end: (events: any[]) => unknown; text: (events: any[]) => string; ends: Record<End, unknown>; refuses?: unknown; refusal?: (events: any[]) => string };
 const callers: Caller[] = [
 	{
 		name: "chat",
 		path: () => "/v1/chat/completions",
 		body: (model, stream) => ({ model, stream, max_tokens: 4_000, messages: [{ role: "user", content: words }] }),
 		think: { reasoning_effort: "low" },
+		stop: { stop: ["END"] },
 		end: (events) => events.flatMap((e) => e.choices).find((c) => c.finish_reason)?.finish_reason,
 		text: (events) => events.flatMap((e) => e.choices).map((c) => (c.delta ?? c.message).content ?? "").join(""),
 		ends: { stop: "stop", length: "length", filter: "content_filter" },
@@ -38,6 +39,8 @@ const callers: Caller[] = [
 			return [last.status, last.incomplete_details?.reason ?? null];
 		},
 		text: (events) => ((events.at(-1).response ?? events.at(-1)).output as any[]).flatMap((item) => item.content ?? []).map((part) => part.text ?? "").join(""),
+		refusal: (events) => ((events.at(-1).response ?? events.at(-1)).output as any[]).flatMap((item) => item.content).map((part) => (part.type === "refusal" ? part.refusal : "")).join(""),
+		refuses: ["completed", null],
 		ends: { stop: ["completed", null], length: ["incomplete", "max_output_tokens"], filter: ["incomplete", "content_filter"] },
 	},
 	{
@@ -45,8 +48,10 @@ const callers: Caller[] = [
 		path: () => "/v1/messages",
 		body: (model, stream) => ({ model, stream, max_tokens: 4_000, messages: [{ role: "user", content: words }] }),
 		think: { thinking: { type: "enabled", budget_tokens: 1024 } },
+		stop: { stop_sequences: ["END"] },
 		end: (events) => events.map((e) => e.delta?.stop_reason ?? e.stop_reason).find(Boolean),
 		text: (events) => events.flatMap((e) => [e.delta, ...(e.content ?? [])]).map((part) => part?.text ?? "").join(""),
+		refuses: "refusal",
 		ends: { stop: "end_turn", length: "max_tokens", filter: "refusal" },
 	},
 	{
@@ -54,8 +59,10 @@ const callers: Caller[] = [
 		path: (model, stream) => `/v1beta/models/${model}:${stream ? "streamGenerateContent?alt=sse" : "generateContent"}`,
 		body: () => ({ contents: [{ role: "user", parts: [{ text: words }] }], generationConfig: { maxOutputTokens: 4_000 } }),
 		think: { generationConfig: { maxOutputTokens: 4_000, thinkingConfig: { thinkingLevel: "LOW" } } },
+		stop: { generationConfig: { maxOutputTokens: 4_000, stopSequences: ["END"] } },
 		end: (events) => events.flatMap((e) => e.candidates).map((c) => c.finishReason).find(Boolean),
 		text: (events) => events.flatMap((e) => e.candidates).flatMap((c) => c.content?.parts ?? []).map((part) => part.text ?? "").join(""),
+		refuses: "STOP",
 		ends: { stop: "STOP", length: "MAX_TOKENS", filter: "SAFETY" },
 	},
 ];
@@ -110,6 +117,25 @@ describe.each(pairs)("$from.name to $to.name", ({ from, to }) => {
 			const got = await ask(from, to.name, stream);
 			expect(from.end(got)).toEqual(from.ends[end]);
 			expect(from.text(got)).toBe(said);
+		});
+
+		if (from.stop) test("a stop sequence is asked for, and what ends at it ends as usual", async () => {
+			const whole = to.say({ text: said }, stream);
+			const changed = { ...whole, pieces: whole.pieces.map((piece) => Object.entries(to.stopped).reduce((text, [a, b]) => text.replaceAll(a, b), String(piece))) };
+			for (const b of Object.values(to.stopped)) expect(changed.pieces.join("")).toContain(b);
+			p.answers(changed);
+			const got = await ask(from, to.name, stream, from.stop);
+			expect(p.last.body).toMatchObject(to.stops);
+			expect(from.text(got)).toBe(said);
+			expect(from.end(got)).toEqual(from.ends.stop);
+		});
+
+		if (to.name === "chat") test("a refusal in words", async () => {
+			const whole = to.say({ text: said }, stream);
+			p.answers({ ...whole, pieces: whole.pieces.map((piece) => String(piece).replace(`"content":"${said}","refusal":null`, `"content":null,"refusal":"${said}"`).replace('"delta":{"content":"', '"delta":{"refusal":"')) });
+			const got = await ask(from, to.name, stream);
+			expect((from.refusal ?? from.text)(got)).toBe(said);
+			expect(from.end(got)).toEqual(from.refuses);
 		});
 
 		test("reasoning is asked for", async () => {
