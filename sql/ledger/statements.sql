@@ -282,6 +282,29 @@ ON CONFLICT (day, account, key, model) DO UPDATE SET
 	tokens_output = usage_day.tokens_output + excluded.tokens_output, tokens_reasoning = usage_day.tokens_reasoning + excluded.tokens_reasoning,
 	tokens_audio_out = usage_day.tokens_audio_out + excluded.tokens_audio_out, tokens_image_out = usage_day.tokens_image_out + excluded.tokens_image_out,
 	tool_calls = usage_day.tool_calls + excluded.tool_calls
+-- postgres:
+INSERT INTO usage_day (day, account, key, model, requests, failed, cost_nano,
+	tokens_input, tokens_cached, tokens_cache_write, tokens_cache_write_1h, tokens_audio_in, tokens_image_in,
+	tokens_video_in, tokens_cached_audio, tokens_cached_image,
+	tokens_output, tokens_reasoning, tokens_audio_out, tokens_image_out, tool_calls)
+SELECT day, account, key, model, requests, failed, cost_nano, tokens_input,
+	tokens_cached, tokens_cache_write, tokens_cache_write_1h, tokens_audio_in, tokens_image_in, tokens_video_in, tokens_cached_audio, tokens_cached_image,
+	tokens_output, tokens_reasoning, tokens_audio_out, tokens_image_out, tool_calls
+FROM unnest(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+	WITH ORDINALITY AS x(day, account, key, model, requests, failed, cost_nano, tokens_input,
+	tokens_cached, tokens_cache_write, tokens_cache_write_1h, tokens_audio_in, tokens_image_in, tokens_video_in, tokens_cached_audio, tokens_cached_image,
+	tokens_output, tokens_reasoning, tokens_audio_out, tokens_image_out, tool_calls, number)
+ON CONFLICT (day, account, key, model) DO UPDATE SET
+	requests = usage_day.requests + excluded.requests, failed = usage_day.failed + excluded.failed, cost_nano = usage_day.cost_nano + excluded.cost_nano,
+	tokens_input = usage_day.tokens_input + excluded.tokens_input, tokens_cached = usage_day.tokens_cached + excluded.tokens_cached,
+	tokens_cache_write = usage_day.tokens_cache_write + excluded.tokens_cache_write,
+	tokens_cache_write_1h = usage_day.tokens_cache_write_1h + excluded.tokens_cache_write_1h,
+	tokens_audio_in = usage_day.tokens_audio_in + excluded.tokens_audio_in, tokens_image_in = usage_day.tokens_image_in + excluded.tokens_image_in,
+	tokens_video_in = usage_day.tokens_video_in + excluded.tokens_video_in, tokens_cached_audio = usage_day.tokens_cached_audio + excluded.tokens_cached_audio,
+	tokens_cached_image = usage_day.tokens_cached_image + excluded.tokens_cached_image,
+	tokens_output = usage_day.tokens_output + excluded.tokens_output, tokens_reasoning = usage_day.tokens_reasoning + excluded.tokens_reasoning,
+	tokens_audio_out = usage_day.tokens_audio_out + excluded.tokens_audio_out, tokens_image_out = usage_day.tokens_image_out + excluded.tokens_image_out,
+	tool_calls = usage_day.tool_calls + excluded.tool_calls
 
 -- name: usage_mark
 SELECT booking FROM usage_mark WHERE ?1 < 0
@@ -301,9 +324,16 @@ SELECT amount_nano FROM posting WHERE booking = ?1 AND account = ?2
 
 -- name: account_charge
 UPDATE account SET balance_nano = balance_nano - ?2, chain_place = ?3, chain_leaf = ?4 WHERE id = ?1 AND kind = 0 AND balance_nano >= ?2
+-- postgres:
+UPDATE account SET balance_nano = balance_nano - x.nano, chain_place = x.place, chain_leaf = x.leaf
+FROM unnest(?1, ?2, ?3, ?4) WITH ORDINALITY AS x(id, nano, place, leaf, number)
+WHERE account.id = x.id AND kind = 0 AND balance_nano >= x.nano RETURNING x.number
 
 -- name: account_chain
-SELECT chain_place, chain_leaf FROM account WHERE id = ?1
+SELECT id, chain_place, chain_leaf, (SELECT max(first) FROM receipt_batch WHERE first <= chain_leaf), NULL FROM account WHERE id = ?1
+-- postgres:
+SELECT id, chain_place, chain_leaf, first, substring(leaves FROM (chain_leaf - first)::int * 32 + 1 FOR 32) FROM account
+LEFT JOIN LATERAL (SELECT first, leaves FROM receipt_batch WHERE first <= chain_leaf ORDER BY first DESC LIMIT 1) AS b ON chain_place > 0 WHERE id = ANY (?1)
 
 -- name: receipt_key_last
 SELECT id, public FROM receipt_key ORDER BY id DESC LIMIT 1
@@ -322,6 +352,9 @@ INSERT INTO receipt_batch (first, count, booking, time_us, shape, key, root, sig
 
 -- name: receipt_batch_of
 SELECT first, count, time_us, shape, key, root, signature, leaves FROM receipt_batch WHERE first <= ?1 ORDER BY first DESC LIMIT 1
+
+-- name: receipt_batches_from
+SELECT first, count, root, leaves FROM receipt_batch WHERE first >= ?1 ORDER BY first LIMIT ?2
 
 -- name: receipt_node_insert
 INSERT INTO receipt_node (level, number, hash) VALUES (?1, ?2, ?3)
@@ -392,6 +425,8 @@ INSERT INTO budget (id, limit_nano, used_nano) VALUES (?1, ?2, ?3) ON CONFLICT (
 
 -- name: budget_pay
 UPDATE budget SET used_nano = used_nano + ?2 WHERE id = ?1
+-- postgres:
+UPDATE budget SET used_nano = used_nano + x.nano FROM unnest(?1, ?2) WITH ORDINALITY AS x(id, nano, number) WHERE budget.id = x.id RETURNING x.number
 
 -- name: budgets_before
 SELECT id FROM budget WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 16
@@ -553,5 +588,8 @@ SELECT nano FROM share WHERE account = ?1 AND node = ?2
 -- name: share_charge
 SELECT ?1, ?2, ?3, ?4, ?5
 -- postgres:
-WITH own AS (UPDATE share SET nano = nano - ?2 WHERE account = ?1 AND node = ?5 AND nano >= ?2 RETURNING account)
-UPDATE account SET balance_nano = balance_nano - ?2, lent_nano = lent_nano - ?2, chain_place = ?3, chain_leaf = ?4 FROM own WHERE id = own.account AND kind = 0
+WITH own AS (
+	UPDATE share SET nano = share.nano - x.nano FROM unnest(?1, ?2, ?3, ?4, ?5) WITH ORDINALITY AS x(account, nano, place, leaf, node, number)
+	WHERE share.account = x.account AND share.node = x.node AND share.nano >= x.nano RETURNING x.account, x.nano, x.place, x.leaf, x.number)
+UPDATE account SET balance_nano = balance_nano - own.nano, lent_nano = lent_nano - own.nano, chain_place = own.place, chain_leaf = own.leaf
+FROM own WHERE id = own.account AND kind = 0 RETURNING own.number

@@ -60,7 +60,8 @@ merkle_push(struct merkle_edge *e, const struct merkle_hash *leaf, merkle_whole 
 	assert(e->size < 1ULL << (MERKLE_LEVELS - 1));
 	for (; e->size >> level & 1; level++) {
 		h = merkle_node(&e->whole[level], &h);
-		whole(arg, level + 1, e->size >> (level + 1), &h);
+		if (whole != NULL)
+			whole(arg, level + 1, e->size >> (level + 1), &h);
 	}
 	e->whole[level] = h;
 	e->size++;

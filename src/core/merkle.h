@@ -38,7 +38,7 @@ struct merkle_edge {
 	struct merkle_hash whole[MERKLE_LEVELS];
 };
 
-/* A subtree became whole. */
+/* A subtree became whole. NULL: nobody wants to know. */
 typedef void merkle_whole(void *arg, unsigned level, uint64_t number, const struct merkle_hash *hash);
 void merkle_push(struct merkle_edge *e, const struct merkle_hash *leaf, merkle_whole *whole, void *arg);
 struct merkle_hash merkle_root(const struct merkle_edge *e);

@@ -356,18 +356,22 @@ close_booking(struct ledger *l, struct batch *b)
 	return TRIED_BOOKED;
 }
 
-/* Their ids, in order: PostgreSQL asks for all of them at once which it has. */
+/* Their ids, in order, and the accounts that they are of: PostgreSQL asks for all of them at once which it has, and where their chains end. */
 static bool
-announce_tickets(struct ledger *l, const struct batch *b)
+announce_tickets(struct ledger *l, struct batch *b)
 {
-	static int64_t ids[BATCH_MAX];
+	static int64_t ids[BATCH_MAX], accounts[BATCH_MAX];
 	size_t count = 0;
 	for (size_t i = 0; i < b->count; i++) {
 		const struct ticket_copy *t = &b->tickets[b->order[i]];
-		if (b->fates[b->order[i]] != FATE_REFUSED && !is_order(l, t) && is_sound(t))
+		if (b->fates[b->order[i]] != FATE_REFUSED && !is_order(l, t) && is_sound(t)) {
 			ids[count++] = (int64_t)t->id;
+			sum_of(b, t->facts.account);
+		}
 	}
-	return count == 0 || store_bulk_begin(&l->store, ids, count);
+	for (size_t i = 0; i < b->sum_count; i++)
+		accounts[i] = (int64_t)b->sums[b->sums_used[i]].account;
+	return count == 0 || (store_bulk_begin(&l->store, ids, count) && receipts_chains(l, accounts, b->sum_count));
 }
 
 /* Orders first: each is a booking of its own, and the one booking of all tickets has the number after them. */

@@ -170,7 +170,7 @@ ledger_begin(struct ledger *l)
 		return false;
 	}
 	l->next_booking = last + 1;
-	receipts_unknown(l);
+	receipts_others(l);
 	l->store.turned = false;
 	return true;
 }

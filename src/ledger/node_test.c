@@ -192,6 +192,41 @@ two_ledgers_take_turns_at_one_set_of_books(void **state)
 	world_end(&a);
 }
 
+/* Fewer than it asks for at once, and more. */
+static void
+who_has_long_been_silent_knows_what_the_others_booked(void **state)
+{
+	struct world a, b;
+	world_begin(&a);
+	uint64_t alice = world_account(&a, "alice", "5.00"), bob = world_account(&a, "bob", "5.00");
+	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
+	world_sql(&a, "UPDATE pen SET many = 1 RETURNING many");
+	world_lose_board(&a);
+	world_open(&a, true);
+	begin_beside(&b, &a, 1);
+	static const int bookings[] = {1, 5, 63, 64, 70, 2};
+	int all = 0;
+	for (size_t k = 0; k < ARRAY_LEN(bookings); k++) {
+		for (int i = 0; i < bookings[k]; i++) {
+			/* Of two tickets now and then, so that subtrees end within bookings, too. */
+			for (int t = 0; t <= i % 3; t++, all++)
+				assert_true(world_exchange(&a, (struct world_exchange){.account = t % 2 ? bob : alice, .input = 10, .cost = -1}) != 0);
+			assert_true(world_round(&a) >= 0);
+		}
+		assert_true(world_exchange(&b, (struct world_exchange){.account = bob, .input = 10, .cost = -1}) != 0);
+		assert_true(world_round(&b) >= 0);
+		all++;
+	}
+	assert_int_equal(world_sql(&a, "SELECT count(*) FROM ticket"), all);
+	assert_int_equal(world_balance(&a, alice) + world_balance(&a, bob), 10 * NANO_PER_DOLLAR - all * cost);
+	assert_true(usage_flush(a.ledger) && usage_flush(b.ledger));
+	json_t *verified = world_must(&b, "{s:s}", "op", "ledger.verify");
+	assert_true(json_is_true(json_object_get(verified, "sound")));
+	json_decref(verified);
+	world_end(&b);
+	world_end(&a);
+}
+
 static void
 no_two_have_one_number(void **state)
 {
@@ -618,6 +653,7 @@ main(void)
 		cmocka_unit_test(the_list_says_who_is_up_away_and_gone),
 		cmocka_unit_test(what_a_forgotten_node_left_is_settled_once),
 		cmocka_unit_test(two_ledgers_take_turns_at_one_set_of_books),
+		cmocka_unit_test(who_has_long_been_silent_knows_what_the_others_booked),
 		cmocka_unit_test(no_two_have_one_number),
 		cmocka_unit_test(four_nodes_spend_an_account_to_its_end_and_no_further),
 		cmocka_unit_test(moves_that_a_killed_ledger_began_are_booked_or_dropped),

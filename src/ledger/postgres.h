@@ -111,6 +111,13 @@ PGconn *postgres_connect(const char *url, bool *ret_far, char ret_sslmode[24]);
 
 /* ---- postgres_bulk.c ---- */
 
+/* An array of bigints as the protocol has it. value: by postgres_put64(). */
+size_t postgres_array_bytes(size_t count);
+void postgres_array_head(char *array, size_t count);
+void postgres_array_put(char *array, size_t i, const char value[8]);
+/* The caller frees it. */
+char *postgres_array(const int64_t *values, size_t count, int *ret_len);
+
 must_check bool postgres_bulk_begin(struct store *s, const int64_t *ids, size_t count);
 enum sql_put postgres_bulk_put(struct store *s, const int64_t *values, size_t count);
 must_check bool postgres_bulk_end(struct store *s);

@@ -80,21 +80,42 @@ postgres_partitions(struct store *s, uint64_t unix_ms)
 
 /* ---- which are there ---- */
 
-/* An array of bigints as the protocol has it: dimensions, nulls, type, count, lower bound, then length and value of each. */
-static char *
-array_of(const int64_t *ids, size_t count, int *ret_len)
+/* Dimensions, nulls, type, count, lower bound, then length and value of each. */
+enum { ARRAY_HEAD = 20 };
+
+size_t
+postgres_array_bytes(size_t count)
 {
-	enum { HEAD = 20 };
-	const uint32_t head[] = {htonl(1), 0, htonl(POSTGRES_INT8), htonl((uint32_t)count), htonl(1)}, eight = htonl(8);
-	char *array = malloc(HEAD + count * FIELD_BYTES);
+	return ARRAY_HEAD + count * FIELD_BYTES;
+}
+
+void
+postgres_array_head(char *array, size_t count)
+{
+	const uint32_t head[] = {htonl(1), 0, htonl(POSTGRES_INT8), htonl((uint32_t)count), htonl(1)};
+	memcpy(array, head, ARRAY_HEAD);
+}
+
+void
+postgres_array_put(char *array, size_t i, const char value[8])
+{
+	const uint32_t eight = htonl(8);
+	memcpy(array + ARRAY_HEAD + i * FIELD_BYTES, &eight, sizeof(eight));
+	memcpy(array + ARRAY_HEAD + i * FIELD_BYTES + 4, value, 8);
+}
+
+char *
+postgres_array(const int64_t *ids, size_t count, int *ret_len)
+{
+	char *array = malloc(postgres_array_bytes(count)), value[8];
 	if (array == NULL)
 		abort();
-	memcpy(array, head, HEAD);
+	postgres_array_head(array, count);
 	for (size_t i = 0; i < count; i++) {
-		memcpy(array + HEAD + i * FIELD_BYTES, &eight, sizeof(eight));
-		postgres_put64(array + HEAD + i * FIELD_BYTES + 4, ids[i]);
+		postgres_put64(value, ids[i]);
+		postgres_array_put(array, i, value);
 	}
-	*ret_len = (int)(HEAD + count * FIELD_BYTES);
+	*ret_len = (int)postgres_array_bytes(count);
 	return array;
 }
 
@@ -107,7 +128,7 @@ read_known(struct store *s, const int64_t *ids, size_t count)
 	static const int binary = 1;
 	int len;
 	bool ok = true;
-	char *array = array_of(ids, count, &len);
+	char *array = postgres_array(ids, count, &len);
 	PGresult *r = NULL;
 	if (!pq.PQsendQueryParams(g->conn, "SELECT id FROM ticket WHERE id = ANY ($1) ORDER BY id", 1, &type, (const char *const *)&array, &len, &binary, 1))
 		ok = postgres_failed(s, NULL);

@@ -90,8 +90,9 @@ enum { CHAINS_KNOWN = 65536, /* power of two */
 struct receipts {
 	struct merkle_edge edge, next; /* what is committed; with what the transaction under way adds */
 	bool stale; /* a transaction's outcome is unknown: both are read again */
+	bool behind; /* another node has booked */
 	bool failed; /* a node of the transaction under way could not be written */
-	struct chain_known *chains; /* by account; a place is one account's at a time */
+	struct chain_known *chains; /* by account */
 	int64_t key; /* in the store */
 	uint8_t public[crypto_sign_PUBLICKEYBYTES], secret[crypto_sign_SECRETKEYBYTES];
 	char origin[RECEIPT_ORIGIN_MAX];
@@ -103,6 +104,8 @@ must_check bool receipts_open(struct ledger *l, char ret_why[STORE_WHY_MAX]);
 void receipts_close(struct ledger *l);
 /* In a batch's transaction: begins it, is the account's chain end, takes a ticket that was inserted, closes the booking. False: the store failed. */
 must_check bool receipts_begin(struct ledger *l);
+/* Those of so many accounts, before each is asked for: read at once, where they are not remembered. The list is the caller's no more. */
+must_check bool receipts_chains(struct ledger *l, int64_t *accounts, size_t count);
 must_check bool receipts_chain(struct ledger *l, uint64_t account, struct chain_end *ret);
 struct merkle_hash receipts_take(struct ledger *l, const struct receipt_row *r);
 must_check bool receipts_sign(struct ledger *l, const struct merkle_hash *leaves, size_t count);
@@ -110,6 +113,10 @@ must_check bool receipts_sign(struct ledger *l, const struct merkle_hash *leaves
 void receipts_known(struct ledger *l, uint64_t account, const struct chain_end *end);
 void receipts_committed(struct ledger *l);
 void receipts_unknown(struct ledger *l);
+/* Another node has had its turn. */
+void receipts_others(struct ledger *l);
+/* receipt_chain.c: no chain's end is remembered. */
+void receipts_forget(struct receipts *r);
 
 /* The log's name, by the first key it had. */
 void receipt_origin(const void *public, size_t len, char ret[RECEIPT_ORIGIN_MAX]);

@@ -133,13 +133,6 @@ read_edge(struct ledger *l)
 	return true;
 }
 
-static void
-forget_chains(struct receipts *r)
-{
-	for (size_t i = 0; i < CHAINS_KNOWN; i++)
-		r->chains[i].account = 0;
-}
-
 static bool
 insert_key(struct ledger *l)
 {
@@ -206,49 +199,56 @@ receipts_close(struct ledger *l)
 
 /* ---- a booking ---- */
 
+/* A booking of another node's, as it lies in the store: its leaves follow what is there, and end in the root that was signed. */
+static bool
+take_batch(struct merkle_edge *e, struct query *st)
+{
+	struct merkle_hash signed_root, root;
+	uint64_t count = (uint64_t)sql_int(st, 1);
+	const uint8_t *leaves = sql_blob(st, 3);
+	if ((uint64_t)sql_int(st, 0) != e->size || sql_len(st, 3) != count * MERKLE_BYTES || !read_hash(st, 2, &signed_root))
+		return false;
+	for (uint64_t i = 0; i < count; i++) {
+		struct merkle_hash leaf;
+		memcpy(leaf.at, leaves + i * MERKLE_BYTES, MERKLE_BYTES);
+		merkle_push(e, &leaf, NULL, NULL);
+	}
+	root = merkle_root(e);
+	return merkle_same(&root, &signed_root);
+}
+
+/* What others have booked since, in one question. False: it is too much, or does not fit, or the store failed. */
+static bool
+catch_up(struct ledger *l)
+{
+	enum { BATCHES_MAX = 64 };
+	struct merkle_edge e = l->receipts.edge;
+	struct query *st = store_sql(&l->store, SQL_receipt_batches_from);
+	sql_bind(st, (int64_t)e.size, (int64_t)BATCHES_MAX);
+	int batches = 0;
+	enum sql_step step;
+	while ((step = sql_step(&l->store, st)) == SQL_ROW && ++batches < BATCHES_MAX && take_batch(&e, st))
+		;
+	if (step == SQL_ROW)
+		sql_reset(st);
+	if (step != SQL_END)
+		return false;
+	l->receipts.edge = e;
+	return true;
+}
+
 bool
 receipts_begin(struct ledger *l)
 {
 	struct receipts *r = &l->receipts;
-	if (r->stale) {
-		forget_chains(r);
-		if (!read_edge(l))
+	if (r->stale || r->behind) {
+		receipts_forget(r);
+		if ((r->stale || !catch_up(l)) && !read_edge(l))
 			return false;
-		r->stale = false;
+		r->stale = r->behind = false;
 	}
 	r->next = r->edge;
 	r->failed = false;
-	return true;
-}
-
-static struct chain_known *
-place_of(struct receipts *r, uint64_t account)
-{
-	return &r->chains[(account * 0x9e3779b97f4a7c15ULL >> 40) % CHAINS_KNOWN];
-}
-
-static bool
-read_chain(struct ledger *l, uint64_t account, struct chain_end *ret)
-{
-	struct query *st = store_sql(&l->store, SQL_account_chain);
-	sql_bind(st, (int64_t)account);
-	enum sql_step step = sql_step(&l->store, st);
-	*ret = (struct chain_end){.leaf = -1};
-	if (step != SQL_ROW)
-		return step == SQL_END; /* no such account: the booking will be refused */
-	ret->place = (uint64_t)sql_int(st, 0);
-	ret->leaf = sql_int(st, 1);
-	sql_reset(st);
-	return ret->place == 0 || receipt_leaves(l, (uint64_t)ret->leaf, 1, &ret->hash);
-}
-
-bool
-receipts_chain(struct ledger *l, uint64_t account, struct chain_end *ret)
-{
-	const struct chain_known *k = place_of(&l->receipts, account);
-	if (account == 0 || k->account != account)
-		return read_chain(l, account, ret);
-	*ret = k->end;
 	return true;
 }
 
@@ -293,12 +293,6 @@ receipts_sign(struct ledger *l, const struct merkle_hash *leaves, size_t count)
 }
 
 void
-receipts_known(struct ledger *l, uint64_t account, const struct chain_end *end)
-{
-	*place_of(&l->receipts, account) = (struct chain_known){account, *end};
-}
-
-void
 receipts_committed(struct ledger *l)
 {
 	l->receipts.edge = l->receipts.next;
@@ -308,4 +302,10 @@ void
 receipts_unknown(struct ledger *l)
 {
 	l->receipts.stale = true;
+}
+
+void
+receipts_others(struct ledger *l)
+{
+	l->receipts.behind = true;
 }

@@ -193,6 +193,25 @@ sql_many(struct store *s, struct query *st, size_t count, sql_filler *fill, sql_
 }
 
 bool
+sql_rows(struct store *s, struct query *st, sql_row_taker *take, void *arg)
+{
+	enum sql_step step;
+	while ((step = sql_step(s, st)) == SQL_ROW) {
+		if (take(arg, st))
+			continue;
+		sql_reset(st);
+		return false;
+	}
+	return step == SQL_END;
+}
+
+bool
+sql_rows_of(struct store *s, struct query *st, const int64_t *numbers, size_t count, sql_row_taker *take, void *arg)
+{
+	return count == 0 || s->kind->rows_of(s, st, numbers, count, take, arg);
+}
+
+bool
 store_bulk_begin(struct store *s, const int64_t *ids, size_t count)
 {
 	return s->kind->bulk_begin(s, ids, count);

@@ -148,6 +148,10 @@ typedef void sql_filler(void *arg, size_t i, struct query *st);
 typedef void sql_taker(void *arg, size_t i, int changes);
 must_check bool sql_many(struct store *s, struct query *st, size_t count, sql_filler *fill, sql_taker *take, void *arg);
 
+/* The rows that the statement gives for each of these numbers, its one parameter, in no particular order. take: false ends it, as does a failure. */
+typedef bool sql_row_taker(void *arg, struct query *st);
+must_check bool sql_rows_of(struct store *s, struct query *st, const int64_t *numbers, size_t count, sql_row_taker *take, void *arg);
+
 /*
  * Tickets into the store, in the order of their ids, within a transaction. begin: ids of those that will follow. put: values as in ticket_insert.
  * After `end` all of them are there.

@@ -48,6 +48,7 @@ struct store_kind {
 	int (*changes)(const struct store *s);
 
 	bool (*many)(struct store *s, struct query *st, size_t count, sql_filler *fill, sql_taker *take, void *arg);
+	bool (*rows_of)(struct store *s, struct query *st, const int64_t *numbers, size_t count, sql_row_taker *take, void *arg);
 	bool (*bulk_begin)(struct store *s, const int64_t *ids, size_t count);
 	enum sql_put (*bulk_put)(struct store *s, const int64_t *values, size_t count);
 	bool (*bulk_end)(struct store *s);
@@ -60,6 +61,9 @@ struct store_kind {
 	bool (*leaf)(struct store *s, struct store_leaves *x, int64_t first, int64_t leaf, void *ret);
 	void (*leaves_close)(struct store_leaves *x);
 };
+
+/* All rows of a statement that is bound (store.c). */
+must_check bool sql_rows(struct store *s, struct query *st, sql_row_taker *take, void *arg);
 
 extern const struct store_kind store_sqlite, store_postgres;
 

@@ -23,6 +23,7 @@ struct statement {
 	char name[16]; /* the server's, once it has it; or of the open cursor */
 	int count; /* of parameters */
 	bool many; /* its rows are fetched by and by */
+	bool set; /* over arrays, an element for each of sql_many() */
 	bool prepared, open, last, own_transaction; /* open: it stands on a row, or its cursor is there; last: no more to fetch */
 	PGresult *rows;
 	int row;
@@ -96,6 +97,7 @@ prepare(struct store *s, const char *text, struct query *st)
 	const struct postgres *g = s->own;
 	translate(text, x);
 	x->many = g->lender != NULL || st == &s->statements[SQL_tickets_from];
+	x->set = strstr(x->text, "WITH ORDINALITY") != NULL;
 	st->own = x;
 	return x->count <= PARAMETERS_MAX;
 }
@@ -475,6 +477,71 @@ take_some(struct store *s, size_t from, size_t to, sql_taker *take, void *arg)
 	return ok && fine;
 }
 
+/* An array of each parameter's values: they are numbers, and none is null. */
+static char *
+arrays_of(struct query *st, size_t count, sql_filler *fill, void *arg, int *ret_len)
+{
+	struct statement *x = st->own;
+	int len = (int)postgres_array_bytes(count);
+	char *all = malloc((size_t)x->count * (size_t)len);
+	if (all == NULL)
+		abort();
+	for (int k = 0; k < x->count; k++)
+		postgres_array_head(all + (size_t)k * (size_t)len, count);
+	for (size_t i = 0; i < count; i++) {
+		fill(arg, i, st);
+		for (int k = 0; k < x->count; k++)
+			postgres_array_put(all + (size_t)k * (size_t)len, i, x->parameters[k].number);
+	}
+	*ret_len = len;
+	return all;
+}
+
+static void
+take_set(PGresult *r, size_t count, sql_taker *take, void *arg)
+{
+	bool *changed = calloc(count, sizeof(*changed));
+	if (changed == NULL)
+		abort();
+	for (int i = 0; i < pq.PQntuples(r); i++) {
+		int64_t number = postgres_get64(pq.PQgetvalue(r, i, 0));
+		if (number >= 1 && (uint64_t)number <= count)
+			changed[number - 1] = true;
+	}
+	for (size_t i = 0; i < count; i++)
+		take(arg, i, changed[i]);
+	free(changed);
+}
+
+/* One statement, so one answer is waited for, whatever their number. It gives the numbers, from 1, of those that changed a row. */
+static bool
+many_at_once(struct store *s, struct query *st, size_t count, sql_filler *fill, sql_taker *take, void *arg)
+{
+	struct postgres *g = s->own;
+	struct statement *x = st->own;
+	struct arrays a;
+	int len;
+	bool ok = true;
+	char *all = arrays_of(st, count, fill, arg, &len);
+	for (int k = 0; k < x->count; k++) {
+		a.types[k] = POSTGRES_INT8_ARRAY;
+		a.at[k] = all + (size_t)k * (size_t)len;
+		a.lengths[k] = len;
+		a.binary[k] = 1;
+	}
+	PGresult *r = NULL;
+	ok = prepare_there(s, x, &a);
+	if (ok && !pq.PQsendQueryPrepared(g->conn, x->name, x->count, a.at, a.lengths, a.binary, 1))
+		ok = postgres_failed(s, NULL);
+	else if (ok)
+		r = postgres_await(s, &ok);
+	free(all);
+	if (ok && take != NULL)
+		take_set(r, count, take, arg);
+	pq.PQclear(r);
+	return ok;
+}
+
 static bool
 many(struct store *s, struct query *st, size_t count, sql_filler *fill, sql_taker *take, void *arg)
 {
@@ -483,6 +550,8 @@ many(struct store *s, struct query *st, size_t count, sql_filler *fill, sql_take
 	struct arrays a;
 	if (count == 0)
 		return true;
+	if (x->set)
+		return !s->lost && many_at_once(s, st, count, fill, take, arg);
 	fill(arg, 0, st);
 	parameters_of(x, &a);
 	if (s->lost || !prepare_there(s, x, &a) || !pq.PQenterPipelineMode(g->conn))
@@ -493,6 +562,17 @@ many(struct store *s, struct query *st, size_t count, sql_filler *fill, sql_take
 		ok = send_some(s, st, i, to, fill, arg) && take_some(s, i, to, take, arg);
 	}
 	return (s->lost || pq.PQexitPipelineMode(g->conn)) && ok;
+}
+
+static bool
+rows_of(struct store *s, struct query *st, const int64_t *numbers, size_t count, sql_row_taker *take, void *arg)
+{
+	int len;
+	char *array = postgres_array(numbers, count, &len);
+	bind_one(st, 1, POSTGRES_INT8_ARRAY, array, len);
+	bool ok = sql_rows(s, st, take, arg);
+	free(array);
+	return ok;
 }
 
 static void
@@ -598,6 +678,7 @@ const struct store_kind store_postgres = {
 	.get_null = get_null,
 	.changes = changes,
 	.many = many,
+	.rows_of = rows_of,
 	.bulk_begin = postgres_bulk_begin,
 	.bulk_put = postgres_bulk_put,
 	.bulk_end = postgres_bulk_end,

@@ -198,6 +198,17 @@ many(struct store *s, struct query *st, size_t count, sql_filler *fill, sql_take
 }
 
 static bool
+rows_of(struct store *s, struct query *st, const int64_t *numbers, size_t count, sql_row_taker *take, void *arg)
+{
+	bool ok = true;
+	for (size_t i = 0; ok && i < count; i++) {
+		sql_bind(st, numbers[i]);
+		ok = sql_rows(s, st, take, arg);
+	}
+	return ok;
+}
+
+static bool
 bulk_begin(struct store *s, const int64_t *ids, size_t count)
 {
 	return true;
@@ -283,7 +294,7 @@ leaf(struct store *s, struct store_leaves *x, int64_t first, int64_t number, voi
 	} else if (x->first != first)
 		code = sqlite3_blob_reopen(blob, first);
 	x->first = first;
-	return code == SQLITE_OK && sqlite3_blob_read(blob, ret, LEAF_BYTES, (int)((number - first) * LEAF_BYTES)) == SQLITE_OK;
+	return (code == SQLITE_OK && sqlite3_blob_read(blob, ret, LEAF_BYTES, (int)((number - first) * LEAF_BYTES)) == SQLITE_OK) || failed(s);
 }
 
 static void
@@ -460,6 +471,7 @@ const struct store_kind store_sqlite = {
 	.get_null = get_null,
 	.changes = changes,
 	.many = many,
+	.rows_of = rows_of,
 	.bulk_begin = bulk_begin,
 	.bulk_put = bulk_put,
 	.bulk_end = bulk_end,
