@@ -580,10 +580,51 @@ SELECT balance_nano FROM account WHERE id = ?1 AND kind = 0
 -- postgres:
 SELECT balance_nano - lent_nano FROM account WHERE id = ?1 AND kind = 0
 
+-- What follows is PostgreSQL's alone: a file has one server.
 -- name: share_of
-SELECT 0 WHERE ?1 < ?2
+SELECT 0, 0 WHERE ?1 < ?2
 -- postgres:
-SELECT nano FROM share WHERE account = ?1 AND node = ?2
+SELECT coalesce((SELECT nano FROM share WHERE account = ?1 AND node = ?2), 0), balance_nano - lent_nano FROM account WHERE id = ?1 AND kind = 0
+
+-- name: share_move
+SELECT 0, 0 WHERE ?1 < ?2 AND ?3 < ?4
+-- postgres:
+WITH a AS (UPDATE account SET lent_nano = lent_nano + ?3 WHERE id = ?1 AND kind = 0 AND lent_nano + ?3 BETWEEN 0 AND balance_nano RETURNING id),
+	more AS (INSERT INTO share (account, node, nano) SELECT id, ?2, ?3 FROM a WHERE ?3 > 0
+		ON CONFLICT (account, node) DO UPDATE SET nano = share.nano + excluded.nano RETURNING account),
+	less AS (UPDATE share SET nano = nano + ?3 FROM a WHERE ?3 <= 0 AND account = a.id AND node = ?2 AND nano + ?3 >= 0 RETURNING account),
+	n AS (UPDATE node SET moved = ?4 WHERE id = ?2 AND moved < ?4 AND EXISTS (SELECT 1 FROM a) RETURNING id)
+SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM more) + (SELECT count(*) FROM less) + (SELECT count(*) FROM n)
+
+-- name: share_want
+SELECT ?1, ?2
+-- postgres:
+INSERT INTO want (account, node, time_us) VALUES (?1, ?2, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) ON CONFLICT (account, node) DO UPDATE SET time_us = excluded.time_us
+
+-- name: share_wanted
+SELECT ?1 WHERE ?1 < ?2
+-- postgres:
+SELECT DISTINCT account FROM want WHERE node <> ?1 AND time_us > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - ?2 LIMIT 64
+
+-- name: share_changes
+SELECT 0, 0, 0 WHERE ?1 < 0
+-- postgres:
+SELECT number, what, subject FROM change WHERE number > ?1 ORDER BY number LIMIT 256
+
+-- name: share_moved
+SELECT ?1
+-- postgres:
+SELECT moved FROM node WHERE id = ?1
+
+-- name: node_others
+SELECT ?1, ?2
+-- postgres:
+SELECT count(*) FROM node WHERE state = 1 AND id <> ?1 AND id <> 255 AND seen_us > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - ?2
+
+-- name: node_drain
+SELECT ?1
+-- postgres:
+SELECT drain FROM node WHERE id = ?1
 
 -- name: share_charge
 SELECT ?1, ?2, ?3, ?4, ?5

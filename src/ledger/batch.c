@@ -222,7 +222,7 @@ insert_booking(struct ledger *l, const struct batch *b)
 {
 	struct query *st = store_sql(&l->store, SQL_booking_insert);
 	sql_bind(st, l->next_booking, (int64_t)clock_wall_us(), (int64_t)b->inserted, (int64_t)b->first, (int64_t)b->last, b->paid_nano);
-	return sql_done(&l->store, st);
+	return sql_later(&l->store, st);
 }
 
 static bool
@@ -230,11 +230,11 @@ post_house(struct ledger *l, enum house_account account, int64_t nano)
 {
 	struct query *st = store_sql(&l->store, SQL_posting_insert);
 	sql_bind(st, l->next_booking, account, nano);
-	if (!sql_done(&l->store, st))
+	if (!sql_later(&l->store, st))
 		return false;
 	st = store_sql(&l->store, SQL_house_add);
 	sql_bind(st, account, nano);
-	return sql_done(&l->store, st) && sql_changes(&l->store) == 1;
+	return sql_later(&l->store, st);
 }
 
 static bool
@@ -350,7 +350,9 @@ close_booking(struct ledger *l, struct batch *b)
 	enum tried tried = pay_all(l, b);
 	if (tried != TRIED_BOOKED)
 		return tried;
-	if (!post_houses(l, b) || !insert_booking(l, b) || !receipts_sign(l, b->leaves, b->inserted))
+	bool ok = post_houses(l, b) && insert_booking(l, b) && receipts_sign(l, b->leaves, b->inserted);
+	/* Also where one of them could not even be sent. */
+	if (!sql_all_done(&l->store) || !ok)
 		return TRIED_FAILED;
 	l->next_booking++;
 	return TRIED_BOOKED;

@@ -110,12 +110,9 @@ bool
 node_hear(struct ledger *l)
 {
 	int64_t drain = 0;
-	struct query *st = sql_prepare(&l->store, "SELECT drain FROM node WHERE id = ?1");
-	if (st == NULL)
-		return false;
-	sql_bind_int(st, 1, l->store.node);
+	struct query *st = store_sql(&l->store, SQL_node_drain);
+	sql_bind(st, l->store.node);
 	bool ok = sql_number(&l->store, st, &drain);
-	sql_free(st);
 	l->drain_wanted = drain != 0;
 	return ok;
 }
@@ -127,7 +124,8 @@ state_word(int64_t state, int64_t silent_us, int64_t drain)
 {
 	switch ((enum node_state)state) {
 	case NODE_UP:
-		return silent_us > LEASE_US ? "away" : drain != 0 ? "draining" : "up";
+		return silent_us > LEASE_US ? "away" : drain != 0 ? "draining"
+														  : "up";
 	case NODE_LEFT:
 		return "left";
 	case NODE_FORGOTTEN:

@@ -124,8 +124,9 @@ postgres_await(struct store *s, bool *ret_ok)
 			kept = r;
 		} else
 			pq.PQclear(r);
+		/* What stood behind one that failed says nothing of why. */
 		if (!fine && *ret_ok)
-			*ret_ok = postgres_failed(s, kept);
+			*ret_ok = pq.PQresultStatus(kept) != PGRES_PIPELINE_ABORTED && postgres_failed(s, kept);
 		if (copy)
 			break;
 	}

@@ -77,6 +77,7 @@ struct postgres {
 	struct store *lender; /* of a reader: whose spare it is */
 	unsigned names; /* of prepared statements and cursors */
 	int changes;
+	unsigned later; /* statements that are sent and not waited for */
 	char trouble[160]; /* what the server said last, without its details: these show rows */
 	struct postgres_bulk bulk;
 	int64_t months[2]; /* partitions that were seen last; 0: none */

@@ -209,6 +209,20 @@ postgres_bulk_put(struct store *s, const int64_t *values, size_t count)
 #define NAME(name, type, unit, meaning, promise) ", \"" #name "\""
 #define COPY "COPY ticket (id, booking, cost_nano, hold_nano, difference_nano, loss, leaf, previous, place" TICKET_FIELDS(NAME) ") FROM STDIN (FORMAT binary)"
 
+/* By and by: of what the socket does not take at once libpq moves the whole rest forward, each time. */
+static bool
+send_all(struct postgres *g)
+{
+	enum { AT_ONCE = 1 << 15 };
+	const struct postgres_bulk *b = &g->bulk;
+	for (size_t at = 0; at < b->len; at += AT_ONCE) {
+		size_t len = b->len - at < AT_ONCE ? b->len - at : AT_ONCE;
+		if (pq.PQputCopyData(g->conn, b->rows + at, (int)len) != 1)
+			return false;
+	}
+	return true;
+}
+
 bool
 postgres_bulk_end(struct store *s)
 {
@@ -223,7 +237,7 @@ postgres_bulk_end(struct store *s)
 	pq.PQclear(postgres_await(s, &ok));
 	if (!ok)
 		return false;
-	if (pq.PQputCopyData(g->conn, head, sizeof(head) - 1) != 1 || pq.PQputCopyData(g->conn, b->rows, (int)b->len) != 1 ||
+	if (pq.PQputCopyData(g->conn, head, sizeof(head) - 1) != 1 || !send_all(g) ||
 		pq.PQputCopyData(g->conn, tail, sizeof(tail) - 1) != 1 || pq.PQputCopyEnd(g->conn, NULL) != 1)
 		return postgres_failed(s, NULL);
 	pq.PQclear(postgres_await(s, &ok));

@@ -289,7 +289,7 @@ receipts_sign(struct ledger *l, const struct merkle_hash *leaves, size_t count)
 	sql_bind_blob(st, 7, head.root.at, MERKLE_BYTES);
 	sql_bind_blob(st, 8, signature, sizeof(signature));
 	sql_bind_blob(st, 9, leaves, count * MERKLE_BYTES);
-	return sql_done(&l->store, st);
+	return sql_later(&l->store, st);
 }
 
 void

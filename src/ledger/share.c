@@ -12,8 +12,6 @@ enum { LOOK_MS = 100, /* at what others want and have changed */
 	WANTED_US = 2000000, /* who is still short asks again */
 	LEASE_US = 30000000 };
 
-#define NOW_US "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-
 bool
 share_on(const struct ledger *l)
 {
@@ -58,13 +56,25 @@ free_of(struct ledger *l, uint64_t account, int64_t *ret)
 	return sql_number(&l->store, st, ret);
 }
 
+/* What this node may spend of the account, and what is nobody's. False: no such account, or the store failed. */
+static bool
+share_and_free(struct ledger *l, uint64_t account, int64_t *ret_share, int64_t *ret_free)
+{
+	struct query *st = store_sql(&l->store, SQL_share_of);
+	sql_bind(st, (int64_t)account, l->store.node);
+	if (sql_step(&l->store, st) != SQL_ROW)
+		return false;
+	*ret_share = sql_int(st, 0);
+	*ret_free = sql_int(st, 1);
+	sql_reset(st);
+	return true;
+}
+
 bool
 share_balance(struct ledger *l, uint64_t account, struct nano *ret)
 {
 	int64_t free_nano = -1, share = 0;
-	struct query *st = store_sql(&l->store, SQL_share_of);
-	sql_bind(st, (int64_t)account, l->store.node);
-	if (!sql_number(&l->store, st, &share) || !free_of(l, account, &free_nano) || free_nano < 0)
+	if (!share_and_free(l, account, &share, &free_nano) || free_nano < 0)
 		return false;
 	ret->v = share;
 	return true;
@@ -72,31 +82,29 @@ share_balance(struct ledger *l, uint64_t account, struct nano *ret)
 
 /* ---- moves ---- */
 
-/* nano > 0: from the account to the share. The statements decide, not a look before them. */
+/* nano > 0: from the account to the share. The statement decides, not a look before it; in one, for others wait meanwhile. */
 static enum ordered
 write_move(struct ledger *l, uint64_t account, int64_t nano, uint64_t id)
 {
-	int changed;
-	if (!CHANGE(l, &changed, "UPDATE account SET lent_nano = lent_nano + ?2 WHERE id = ?1 AND kind = 0 AND lent_nano + ?2 BETWEEN 0 AND balance_nano", (int64_t)account, nano))
+	struct query *st = store_sql(&l->store, SQL_share_move);
+	sql_bind(st, (int64_t)account, l->store.node, nano, (int64_t)id);
+	if (sql_step(&l->store, st) != SQL_ROW)
 		return ORDER_FAILED;
-	if (changed != 1)
-		return ORDER_REFUSED;
-	const char *share = nano > 0 ? "INSERT INTO share (account, node, nano) VALUES (?1, ?2, ?3) ON CONFLICT (account, node) DO UPDATE SET nano = share.nano + excluded.nano"
-								 : "UPDATE share SET nano = nano + ?3 WHERE account = ?1 AND node = ?2 AND nano + ?3 >= 0";
-	if (!CHANGE(l, &changed, share, (int64_t)account, l->store.node, nano))
-		return ORDER_FAILED;
-	if (changed != 1)
-		return ORDER_REFUSED;
-	if (!CHANGE(l, &changed, "UPDATE node SET moved = ?2 WHERE id = ?1 AND moved < ?2", l->store.node, (int64_t)id))
-		return ORDER_FAILED;
-	return changed == 1 ? ORDER_BOOKED : ORDER_REFUSED;
+	int64_t lent = sql_int(st, 0), rest = sql_int(st, 1);
+	sql_reset(st);
+	if (lent == 1 && rest == 2)
+		return ORDER_BOOKED;
+	/* Half a move must not be committed, as a refusal may be with what comes of it. */
+	return lent == 0 || nano < 0 ? ORDER_REFUSED : ORDER_FAILED;
 }
 
 enum ordered
 share_book(struct ledger *l, const struct ticket_copy *t)
 {
 	int64_t moved = 0;
-	if (!number(l, "SELECT moved FROM node WHERE id = ?1", l->store.node, &moved))
+	struct query *st = store_sql(&l->store, SQL_share_moved);
+	sql_bind(st, l->store.node);
+	if (!sql_number(&l->store, st, &moved))
 		return ORDER_FAILED;
 	if (moved >= (int64_t)t->id)
 		return ORDER_KNOWN;
@@ -149,9 +157,9 @@ take_some(struct ledger *l, uint64_t account, int64_t lacking, uint32_t *ret_ind
 static bool
 want(struct ledger *l, uint64_t account)
 {
-	int changed;
-	return CHANGE(l, &changed, "INSERT INTO want (account, node, time_us) VALUES (?1, ?2, " NOW_US ") ON CONFLICT (account, node) DO UPDATE SET time_us = excluded.time_us",
-		(int64_t)account, l->store.node);
+	struct query *st = store_sql(&l->store, SQL_share_want);
+	sql_bind(st, (int64_t)account, l->store.node);
+	return sql_done(&l->store, st);
 }
 
 static struct share_refusal *
@@ -207,10 +215,8 @@ drop_share(struct ledger *l, uint64_t account)
 static bool
 return_unseen(struct ledger *l, uint64_t account)
 {
-	int64_t share = 0;
-	struct query *st = store_sql(&l->store, SQL_share_of);
-	sql_bind(st, (int64_t)account, l->store.node);
-	if (!sql_number(&l->store, st, &share))
+	int64_t share = 0, free_nano;
+	if (!share_and_free(l, account, &share, &free_nano))
 		return false;
 	return share == 0 || l->batch->count != 0 || (store_begin(&l->store) && store_end(&l->store, drop_share(l, account)));
 }
@@ -271,7 +277,9 @@ count_others(struct ledger *l, uint64_t now_ms)
 	if (now_ms < l->count_due_ms)
 		return true;
 	l->count_due_ms = now_ms + COUNT_MS;
-	return number(l, "SELECT count(*) FROM node WHERE state = 1 AND id <> ?1 AND id <> 255 AND seen_us > " NOW_US " - 30000000", l->store.node, &l->others);
+	struct query *st = store_sql(&l->store, SQL_node_others);
+	sql_bind(st, l->store.node, (int64_t)LEASE_US);
+	return sql_number(&l->store, st, &l->others);
 }
 
 static bool
@@ -323,14 +331,11 @@ return_what_is_wanted(struct ledger *l)
 {
 	int64_t accounts[WANTS_AT_ONCE];
 	size_t count = 0;
-	struct query *st = sql_prepare(&l->store, "SELECT DISTINCT account FROM want WHERE node <> ?1 AND time_us > " NOW_US " - ?2 LIMIT 64");
-	if (st == NULL)
-		return false;
+	struct query *st = store_sql(&l->store, SQL_share_wanted);
 	sql_bind(st, l->store.node, (int64_t)WANTED_US);
 	while (count < WANTS_AT_ONCE && sql_step(&l->store, st) == SQL_ROW)
 		accounts[count++] = sql_int(st, 0);
 	sql_reset(st);
-	sql_free(st);
 	bool ok = true;
 	for (size_t i = 0; ok && i < count; i++)
 		ok = share_return(l, (uint64_t)accounts[i]);
@@ -367,14 +372,11 @@ hear_changes(struct ledger *l)
 {
 	struct changed changes[CHANGES_AT_ONCE];
 	size_t count = 0;
-	struct query *st = sql_prepare(&l->store, "SELECT number, what, subject FROM change WHERE number > ?1 ORDER BY number LIMIT 256");
-	if (st == NULL)
-		return false;
+	struct query *st = store_sql(&l->store, SQL_share_changes);
 	sql_bind(st, l->change_seen);
 	while (count < CHANGES_AT_ONCE && sql_step(&l->store, st) == SQL_ROW)
 		changes[count++] = (struct changed){sql_int(st, 0), sql_int(st, 1), sql_int(st, 2)};
 	sql_reset(st);
-	sql_free(st);
 	for (size_t i = 0; i < count; i++) {
 		l->store.code = 0;
 		if (!apply(l, &changes[i])) {

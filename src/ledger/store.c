@@ -193,6 +193,20 @@ sql_many(struct store *s, struct query *st, size_t count, sql_filler *fill, sql_
 }
 
 bool
+sql_later(struct store *s, struct query *st)
+{
+	if (s->kind->later != NULL)
+		return s->kind->later(s, st);
+	return sql_done(s, st) && sql_changes(s) == 1;
+}
+
+bool
+sql_all_done(struct store *s)
+{
+	return s->kind->all_done == NULL || s->kind->all_done(s);
+}
+
+bool
 sql_rows(struct store *s, struct query *st, sql_row_taker *take, void *arg)
 {
 	enum sql_step step;

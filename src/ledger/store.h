@@ -148,6 +148,13 @@ typedef void sql_filler(void *arg, size_t i, struct query *st);
 typedef void sql_taker(void *arg, size_t i, int changes);
 must_check bool sql_many(struct store *s, struct query *st, size_t count, sql_filler *fill, sql_taker *take, void *arg);
 
+/*
+ * A statement that changes one row, and must: done at once or with those after it, by sql_all_done() at the latest, which says whether all were. Nothing else is
+ * asked of the store in between.
+ */
+must_check bool sql_later(struct store *s, struct query *st);
+must_check bool sql_all_done(struct store *s);
+
 /* The rows that the statement gives for each of these numbers, its one parameter, in no particular order. take: false ends it, as does a failure. */
 typedef bool sql_row_taker(void *arg, struct query *st);
 must_check bool sql_rows_of(struct store *s, struct query *st, const int64_t *numbers, size_t count, sql_row_taker *take, void *arg);

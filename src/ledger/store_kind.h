@@ -48,6 +48,9 @@ struct store_kind {
 	int (*changes)(const struct store *s);
 
 	bool (*many)(struct store *s, struct query *st, size_t count, sql_filler *fill, sql_taker *take, void *arg);
+	/* NULL: each is done at once. */
+	bool (*later)(struct store *s, struct query *st);
+	bool (*all_done)(struct store *s);
 	bool (*rows_of)(struct store *s, struct query *st, const int64_t *numbers, size_t count, sql_row_taker *take, void *arg);
 	bool (*bulk_begin)(struct store *s, const int64_t *ids, size_t count);
 	enum sql_put (*bulk_put)(struct store *s, const int64_t *values, size_t count);

@@ -477,6 +477,26 @@ take_some(struct store *s, size_t from, size_t to, sql_taker *take, void *arg)
 	return ok && fine;
 }
 
+static void
+count_changes(void *arg, size_t i, int changes)
+{
+	*(bool *)arg &= changes == 1;
+}
+
+static bool
+all_done(struct store *s)
+{
+	struct postgres *g = s->own;
+	unsigned count = g->later;
+	bool each = true, ok;
+	if (count == 0)
+		return true;
+	g->later = 0;
+	ok = !s->lost && (pq.PQpipelineSync(g->conn) || postgres_failed(s, NULL));
+	ok = ok && take_some(s, 0, count, count_changes, &each);
+	return (s->lost || pq.PQexitPipelineMode(g->conn)) && ok && each;
+}
+
 /* An array of each parameter's values: they are numbers, and none is null. */
 static char *
 arrays_of(struct query *st, size_t count, sql_filler *fill, void *arg, int *ret_len)
@@ -540,6 +560,24 @@ many_at_once(struct store *s, struct query *st, size_t count, sql_filler *fill, 
 		take_set(r, count, take, arg);
 	pq.PQclear(r);
 	return ok;
+}
+
+/* ---- later ---- */
+
+/* Sent, and not waited for: the server does one after the other and answers all with the last. */
+static bool
+later(struct store *s, struct query *st)
+{
+	struct postgres *g = s->own;
+	struct statement *x = st->own;
+	struct arrays a;
+	parameters_of(x, &a);
+	if (s->lost || (!x->prepared && !all_done(s)) || !prepare_there(s, x, &a))
+		return false;
+	if (g->later == 0 && !pq.PQenterPipelineMode(g->conn))
+		return postgres_failed(s, NULL);
+	g->later++;
+	return pq.PQsendQueryPrepared(g->conn, x->name, x->count, a.at, a.lengths, a.binary, 1) || postgres_failed(s, NULL);
 }
 
 static bool
@@ -678,6 +716,8 @@ const struct store_kind store_postgres = {
 	.get_null = get_null,
 	.changes = changes,
 	.many = many,
+	.later = later,
+	.all_done = all_done,
 	.rows_of = rows_of,
 	.bulk_begin = postgres_bulk_begin,
 	.bulk_put = postgres_bulk_put,
