@@ -3,8 +3,9 @@
  * all models that have a price, booked by the ledger's own code (batch_book), so that `lethe ledger verify` finds nothing. For the
  * bench: a store's size is part of what booking costs.
  *
- * lethe-fill DIR --book N: how fast N more are booked on a store that has tickets, as a server books them (write-ahead log, synced at each commit), in full batches. A
- * model of its own, an array of balances, takes each ticket's cost as well; at the end every balance must be the model's.
+ * lethe-fill DIR --book N: how fast N more are booked on a store that has tickets, as a server books them (SQLite: write-ahead log, synced at each commit), in full
+ * batches. A model of its own, an array of balances, takes each ticket's cost as well; at the end every balance must be the model's. What is said: a second of time,
+ * and without what this process, and the database's of this connection, waited for a processor that others had.
  *
  * The store is one that a server has had: with accounts, keys, credit and a price book, and no ticket yet. While this runs nothing is
  * safe in it (no journal, no sync): whoever calls it works on a copy.
@@ -46,7 +47,9 @@ struct fill {
 	size_t model_count;
 	uint32_t batch;
 	uint64_t span_ms; /* that the tickets are spread over */
-	double wall_s, cpu_s; /* of booking alone */
+	double wall_s, cpu_s, queued_s; /* of booking alone; queued: ready, and others had the processors */
+	int64_t server_pid; /* the database's process for this connection, on this machine; 0: the store is a file */
+	bool json;
 	struct payer *payers;
 	size_t payer_count;
 	uint64_t provider, tickets, made;
@@ -237,6 +240,31 @@ seconds(clockid_t clock)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* /proc/PID/schedstat: time on a processor, time in a queue for one, in ns. */
+static double
+queued_of(const char *pid)
+{
+	char path[64];
+	unsigned long long on = 0, queued = 0;
+	snprintf(path, sizeof path, "/proc/%s/schedstat", pid);
+	FILE *file = fopen(path, "re");
+	if (file) {
+		if (fscanf(file, "%llu %llu", &on, &queued) != 2)
+			queued = 0;
+		fclose(file);
+	}
+	return (double)queued / 1e9;
+}
+
+/* One waits while the other works, so their times add up. */
+static double
+queued(const struct fill *f)
+{
+	char pid[24];
+	snprintf(pid, sizeof pid, "%lld", (long long)f->server_pid);
+	return queued_of("self") + (f->server_pid ? queued_of(pid) : 0);
+}
+
 /* ---- all of them ---- */
 
 static void
@@ -249,10 +277,11 @@ book_one_batch(struct fill *f)
 			charge_model(f, &b->tickets[b->count]);
 		b->fates[b->count] = FATE_OPEN;
 	}
-	double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+	double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), waited = queued(f);
 	must(f, batch_book(f->l), "booking");
 	f->wall_s += seconds(CLOCK_MONOTONIC) - wall;
 	f->cpu_s += seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+	f->queued_s += queued(f) - waited;
 	b->count = 0;
 	if (f->l->stats.quarantined || f->l->stats.mismatched)
 		die("a ticket", "the ledger does not take it as it is; has each account enough credit?");
@@ -281,13 +310,26 @@ sync_file(const char *path)
 	close(fd);
 }
 
+/* No key is made here; PostgreSQL's stores know a hash of it. */
+static void
+read_pepper(const char *dir, uint8_t ret[API_KEY_PEPPER_BYTES])
+{
+	char path[512];
+	snprintf(path, sizeof path, "%s/pepper", dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, ret, API_KEY_PEPPER_BYTES) != API_KEY_PEPPER_BYTES)
+		die(path, "can't be read");
+	close(fd);
+}
+
 static void
 open_store(struct fill *f, const char *dir)
 {
-	static const uint8_t pepper[API_KEY_PEPPER_BYTES]; /* no key is made here */
+	static uint8_t pepper[API_KEY_PEPPER_BYTES];
 	static const uint8_t seed[RECEIPT_SEED_BYTES]; /* the server that runs on it next has its own: the log gets another key */
 	struct ledger_options o = {.data_dir = dir, .pepper = pepper, .receipt_seed = seed, .batch_window_ms = 50};
 	char why[STORE_WHY_MAX];
+	read_pepper(dir, pepper);
 	if (ledger_open(&o, &f->l, why) != LEDGER_OPENED)
 		die(dir, why);
 }
@@ -295,6 +337,8 @@ open_store(struct fill *f, const char *dir)
 static void
 make_history(struct fill *f, uint64_t days)
 {
+	if (f->l->store.node >= 0)
+		die("the store", "a history is made in a file, and moved to PostgreSQL by `lethe store move`");
 	must(f, store_exec(&f->l->store, "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF; PRAGMA cache_size = -262144"), "pragma");
 	if (number(f, "SELECT count(*) FROM (SELECT 1 FROM ticket LIMIT 1)"))
 		die("the store", "it has tickets already");
@@ -309,11 +353,16 @@ book_on_top(struct fill *f)
 	int64_t before = number(f, "SELECT coalesce(sum(tickets), 0) FROM booking");
 	choose_ids_on_top(f);
 	read_model(f);
+	if (f->l->store.node >= 0)
+		f->server_pid = number(f, "SELECT pg_backend_pid()");
 	f->batch = BATCH_MAX;
 	fill(f);
 	compare_model(f);
-	printf("%llu tickets on a store of %lld, of %zu accounts, in batches of %u: %.0f a second, %.2f us of processor each; the model explains all %zu balances\n", (unsigned long long)f->made,
-		(long long)before, f->payer_count, f->batch, (double)f->made / f->wall_s, f->cpu_s * 1e6 / (double)f->made, f->model_count);
+	double made = (double)f->made;
+	printf(f->json ? "{\"tickets\":%llu,\"on\":%lld,\"accounts\":%zu,\"batch\":%u,\"rate\":%.0f,\"rate_alone\":%.0f,\"cpu_us\":%.3f,\"balances\":%zu}\n"
+				   : "%llu tickets on a store of %lld, of %zu accounts, in batches of %u: %.0f a second, %.0f without the wait for processors that others had, %.2f us of processor "
+					 "each; the model explains all %zu balances\n",
+		(unsigned long long)f->made, (long long)before, f->payer_count, f->batch, made / f->wall_s, made / (f->wall_s - f->queued_s), f->cpu_s * 1e6 / made, f->model_count);
 }
 
 static uint64_t
@@ -329,19 +378,23 @@ whole(const char *text)
 int
 main(int argc, char **argv)
 {
-	static const struct option LONG[] = {{"tickets", 1, NULL, 't'}, {"days", 1, NULL, 'd'}, {"book", 1, NULL, 'b'}, {"payers", 1, NULL, 'p'}, {0}};
+	static const struct option LONG[] = {{"tickets", 1, NULL, 't'}, {"days", 1, NULL, 'd'}, {"book", 1, NULL, 'b'}, {"payers", 1, NULL, 'p'}, {"json", 0, NULL, 'j'}, {0}};
 	struct fill f = {.random = 1, .batch = BATCH};
 	bool book = false;
 	uint64_t days = 60, payers = 0;
 	for (int c; (c = getopt_long(argc, argv, "", LONG, NULL)) != -1;) {
 		if (c == '?')
 			return 2;
+		if (c == 'j') {
+			f.json = true;
+			continue;
+		}
 		*(c == 'd' ? &days : c == 'p' ? &payers
 									  : &f.tickets) = whole(optarg);
 		book |= c == 'b';
 	}
 	if (optind + 1 != argc || !f.tickets) {
-		fputs("usage: lethe-fill DIR --tickets N [--days 60] | lethe-fill DIR --book N [--payers N]\n", stderr);
+		fputs("usage: lethe-fill DIR --tickets N [--days 60] | lethe-fill DIR --book N [--payers N] [--json]\n", stderr);
 		return 2;
 	}
 	open_store(&f, argv[optind]);
@@ -353,10 +406,12 @@ main(int argc, char **argv)
 		book_on_top(&f);
 	else
 		make_history(&f, days);
-	char path[sizeof f.l->store.name];
-	memcpy(path, f.l->store.name, sizeof path);
+	char path[sizeof f.l->store.name] = "";
+	if (f.l->store.node < 0)
+		memcpy(path, f.l->store.name, sizeof path);
 	ledger_close(&f.l);
-	sync_file(path);
+	if (path[0])
+		sync_file(path);
 	free(f.payers);
 	free(f.model);
 	return 0;

@@ -102,6 +102,7 @@ export const barCells: string[] = [...new Set(rows.flatMap((one) => one.cells))]
 export const elsewhere: [string, string][] = [
 	["SDKs, isolation, errors, TLS by every client", "./dev test e2e"],
 	["hostile requests and answers, and what three back ends make of them", "./dev hostile"],
+	["tickets a second booked on 20 million, and by PostgreSQL", "./dev book"],
 	["one balance spent by several servers: to the end, under every fault, how fast", "./dev nodes"],
 	["kill -9 of every process under load", "./dev crash"],
 	["no content on disk, in logs or in readable memory", "./dev test privacy"],

@@ -114,6 +114,7 @@ async function inTrouble(nodes: Nodes, postgres: Postgres): Promise<void> {
 	await judge(nodes, "trouble", seen, before);
 }
 
+process.env["LETHE_TEST_FSYNC"] ??= "on"; // as it is shipped: a hold that goes to the store waits for the disk
 const postgres = await Postgres.start();
 const sim = await Sim.start({ key: upstreamKey });
 const limits = { limits: { streams_per_account_percent: 100 } };
