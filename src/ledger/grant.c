@@ -51,16 +51,19 @@ read_spent(struct ledger *l, uint64_t account, int64_t *ret_spent, int64_t *ret_
 	return true;
 }
 
-static size_t
-read_open(struct ledger *l, uint64_t account, struct open_grant ret[GRANTS_AT_ONCE])
+/* False: the store failed, and there may be others. Taken for all there are, what was spent would be nobody's, and go back out of the customer's own money. */
+static bool
+read_open(struct ledger *l, uint64_t account, struct open_grant ret[GRANTS_AT_ONCE], size_t *ret_count)
 {
 	size_t count = 0;
+	enum sql_step step = SQL_END;
 	struct query *st = store_sql(&l->store, SQL_grants_open);
 	sql_bind(st, (int64_t)account);
-	while (count < GRANTS_AT_ONCE && sql_step(&l->store, st) == SQL_ROW)
+	while (count < GRANTS_AT_ONCE && (step = sql_step(&l->store, st)) == SQL_ROW)
 		ret[count++] = (struct open_grant){(uint64_t)sql_int(st, 0), sql_int(st, 1)};
 	sql_reset(st);
-	return count;
+	*ret_count = count;
+	return step != SQL_FAILED;
 }
 
 static bool
@@ -76,9 +79,9 @@ apply(struct ledger *l, uint64_t account)
 {
 	struct open_grant open[GRANTS_AT_ONCE];
 	int64_t spent, applied;
-	if (!read_spent(l, account, &spent, &applied))
+	size_t count;
+	if (!read_spent(l, account, &spent, &applied) || !read_open(l, account, open, &count))
 		return false;
-	size_t count = read_open(l, account, open);
 	int64_t left = spent - applied;
 	bool ok = true;
 	for (size_t i = 0; ok && i < count && left > 0; i++) {

@@ -81,6 +81,7 @@ void
 books_forged(uint32_t at)
 {
 	books.ticket[at].state = FORGED;
+	books.ticket[at].written = false; /* nobody knows under which name */
 }
 
 void
@@ -111,6 +112,28 @@ books_round(void)
 }
 
 void
+books_round_begins(void)
+{
+	for (uint32_t i = 0; i < books.count; i++) {
+		struct book_ticket *t = &books.ticket[i];
+		t->was_held = t->state == HELD;
+		t->was_certain = t->certain;
+	}
+}
+
+void
+books_progress_written(void)
+{
+	for (uint32_t i = 0; i < books.count; i++) {
+		struct book_ticket *t = &books.ticket[i];
+		if (!t->was_held)
+			continue;
+		t->written = true;
+		t->written_at = t->was_certain;
+	}
+}
+
+void
 books_power_cut(void)
 {
 	for (uint32_t i = 0; i < books.count; i++) {
@@ -123,9 +146,14 @@ books_power_cut(void)
 void
 books_after_power_cut(void)
 {
-	for (uint32_t i = 0; i < books.count; i++)
-		if (books.ticket[i].state == CUT)
-			books.ticket[i].state = LOST;
+	for (uint32_t i = 0; i < books.count; i++) {
+		struct book_ticket *t = &books.ticket[i];
+		if (t->state != CUT)
+			continue;
+		if (t->written)
+			violation("ticket %lld was written while it was held, and is lost with the power", (long long)t->f.id);
+		t->state = LOST;
+	}
 }
 
 static bool
@@ -249,8 +277,8 @@ check_ticket(const struct book_ticket *t, const struct row *r)
 			violation("ticket %lld was never held and is booked for %lld", id, cost);
 		break;
 	case CUT:
-		if (!was_said(t, r, 0))
-			violation("after the power cut ticket %lld is booked for %lld, which its edge never said", id, cost);
+		if (!was_said(t, r, t->written ? t->written_at : 0))
+			violation("after the power cut ticket %lld is booked for %lld, which its edge never said, or not since it was written", id, cost);
 		break;
 	case LOST:
 		violation("ticket %lld was lost with the power and is booked for %lld now", id, cost);
@@ -265,13 +293,21 @@ check_ticket(const struct book_ticket *t, const struct row *r)
 		violation("ticket %lld is charged to account %lld, not %lld", id, (long long)r->account, (long long)sim.account[t->f.account].id);
 }
 
+/* Said once more than price.c does: a sum of pico-dollars, and one rounding. */
+static int64_t
+price_of(unsigned model, int64_t input, int64_t output)
+{
+	const struct catalogue_price *p = &sim.w.catalogue.price[model];
+	int64_t pico = 1000 * p->request_nano + input * p->pico[TOKEN_input] + output * p->pico[TOKEN_output];
+	return (pico + 999) / 1000;
+}
+
 /* Usage by its price is cost, or the difference is somebody's by name. */
 static void
 check_difference(const struct book_ticket *t, const struct row *r)
 {
-	struct world_exchange e = {.model = t->f.model, .input = (uint32_t)r->input, .output = (uint32_t)r->output};
 	bool used = r->input != 0 || r->output != 0;
-	int64_t should = !used && r->cost == 0 ? 0 : world_cost(&sim.w, &e) - r->cost;
+	int64_t should = !used && r->cost == 0 ? 0 : price_of(t->f.model, r->input, r->output) - r->cost;
 	if (r->difference != should)
 		violation("ticket %lld has a difference of %lld, not %lld", (long long)r->id, (long long)r->difference, (long long)should);
 	int64_t loss = r->cost == r->hold ? HOUSE_LOSS_OVERRUN : -1;
@@ -294,6 +330,7 @@ book_ticket(const struct row *r)
 	t->looked = books.looks;
 	t->more = 0;
 	books.balance[t->f.account] -= r->cost;
+	books_spent(t->f.account, r->cost);
 	books.house[HOUSE_REVENUE] += r->cost;
 	if (r->loss != 0) {
 		books.house[HOUSE_REVENUE] += r->difference;

@@ -83,6 +83,7 @@ static void
 redeem(const struct booked_order *b, const struct sim_order *o)
 {
 	struct book_item *i = open_item(b, ITEM_VOUCHER);
+	must_be(i->expires_s == 0 || o->asked_us < (uint64_t)i->expires_s * 1000000, b, "its time was over when it was asked for");
 	move_money(b, o->a, i->amount, HOUSE_VOUCHER);
 	i->state = ITEM_SETTLED;
 }
@@ -105,6 +106,7 @@ hold_settle(const struct booked_order *b, const struct sim_order *o)
 	move_money(b, i->a, i->amount - o->nano, HOUSE_STANDING);
 	books.house[HOUSE_STANDING] -= o->nano;
 	books.house[HOUSE_REVENUE] += o->nano;
+	books_spent(i->a, o->nano);
 	i->state = ITEM_SETTLED;
 }
 
@@ -176,6 +178,7 @@ ordered(const struct booked_order *b, struct sim_order *o)
 		break;
 	case FORM_GRANT:
 		move_money(b, o->a, o->nano, HOUSE_FREE);
+		books.gifts[o->a].given += o->nano;
 		make_item(b, o, ITEM_GRANT, o->nano);
 		break;
 	case FORM_TRANSFER:
@@ -224,6 +227,25 @@ must_be_over(const struct booked_order *b, const struct book_item *i)
 	must_be(i->expires_s != 0 && (uint64_t)i->expires_s * 1000000 <= sim.latest_us, b, "its time is not over");
 }
 
+void
+books_spent(int account, int64_t nano)
+{
+	struct book_gifts *g = &books.gifts[account];
+	int64_t left = g->given - g->spent - g->gone;
+	g->spent += nano < left ? nano : left;
+	g->looked = books.looks;
+}
+
+/* What goes back is what nobody has spent, or else it is the customer's own. */
+static void
+gift_back(const struct booked_order *b, int account)
+{
+	struct book_gifts *g = &books.gifts[account];
+	g->loose |= g->looked == books.looks || account_is_busy(account);
+	g->gone += -b->nano;
+	must_be(g->loose || g->given - g->spent - g->gone >= 0, b, "free credit goes back that was spent");
+}
+
 static void
 grant_back(const struct booked_order *b, bool all)
 {
@@ -231,6 +253,7 @@ grant_back(const struct booked_order *b, bool all)
 	must_be_over(b, i);
 	must_be(b->nano <= 0 && -b->nano <= i->open, b, "more free credit goes back than was given");
 	move_money(b, i->a, b->nano, HOUSE_FREE);
+	gift_back(b, i->a);
 	i->open += b->nano;
 	if (all)
 		i->state = ITEM_EXPIRED;

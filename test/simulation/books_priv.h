@@ -31,6 +31,10 @@ struct book_ticket {
 	bool reaped; /* and that is known */
 	uint32_t looked; /* the look that saw it booked */
 	uint32_t said, certain; /* how many; the last that was certainly said */
+	bool was_held; /* when the round began, and this was certain: */
+	uint32_t was_certain;
+	bool written; /* as progress: at least this one of what it has said */
+	uint32_t written_at;
 	int64_t say[SAID_MAX]; /* costs; the first: nothing */
 };
 
@@ -43,7 +47,15 @@ struct book_item {
 	uint64_t peer; /* a dispute's payment */
 };
 
+/* Free credit of an account: what is spent is taken from it, as long as there is any. */
+struct book_gifts {
+	int64_t given, spent, gone; /* gone: went back, its time was over */
+	uint32_t looked; /* the look that saw something spent last */
+	bool loose; /* it was spent from while it went back: which of the two was first, nobody can say */
+};
+
 struct books {
+	struct book_gifts gifts[SIM_ACCOUNTS];
 	int64_t balance[SIM_ACCOUNTS], owed[SIM_ACCOUNTS], house[HOUSE_COUNT];
 	int64_t last, tickets, tickets_nano; /* bookings seen */
 	struct book_ticket ticket[TICKETS_MAX];
@@ -62,6 +74,7 @@ struct booked_order {
 /* It has exchanges, or had some when it was looked at last. */
 bool account_is_busy(int account);
 struct query *look_sql(const char *text);
+void books_spent(int account, int64_t nano);
 void books_order(const struct booked_order *o);
 void books_items_at_rest(void);
 

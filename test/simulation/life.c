@@ -294,12 +294,16 @@ start_ledger(void *arg)
 static void
 round_of_ledger(void *arg)
 {
+	uint64_t due_ms = sim.w.ledger->progress.due_ms;
+	books_round_begins();
 	int booked = ledger_round(sim.w.ledger, sim.mono_us / 1000);
 	trace("round: %d", booked);
 	if (ghost_walks())
 		return;
 	if (booked >= 0 && !held_up)
 		books_round();
+	if (booked >= 0 && !held_up && sim.w.ledger->progress.due_ms != due_ms)
+		books_progress_written();
 	life_look();
 }
 
@@ -543,6 +547,8 @@ life_run(uint64_t seed, uint32_t steps)
 	sim.wall_us = sim.latest_us = 1750000000000000ULL + 1000000ULL * below(30 * 86400);
 	sim.mono_us = 1000000000 + 1000ULL * below(1000000);
 	sim.calm = true;
+	sim.story = seed % 4 == 3 ? STORY_DEBT : seed % 8 == 5 || seed % 8 == 6 ? STORY_GIFTS
+																			: STORY_ANY;
 	sim.step = 0;
 	sim.steps = steps;
 	armed.kind = FAULT_NONE;

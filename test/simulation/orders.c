@@ -94,7 +94,7 @@ find_about(struct sim_order *o, enum order_form form)
 static void
 expire_some_day(struct sim_order *o)
 {
-	o->expires_s = (int64_t)(sim.wall_us / 1000000) + 60 + below(90 * 86400);
+	o->expires_s = (int64_t)(sim.wall_us / 1000000) + (sim.story == STORY_GIFTS ? 2 + below(3600) : 60 + below(90 * 86400));
 	time_t t = (time_t)o->expires_s;
 	struct tm tm;
 	gmtime_r(&t, &tm);
@@ -169,6 +169,27 @@ follow_up(struct sim_order *o)
 	}
 }
 
+/* Who owes is disputed again, and pays in again. */
+static void
+tell_of_debt(struct sim_order *o)
+{
+	static const enum order_form forms[] = {FORM_TOP_UP, FORM_DEBIT, FORM_DISPUTE, FORM_DISPUTE, FORM_DISPUTE_LOST, FORM_DISPUTE_LOST, FORM_DISPUTE_WON, FORM_REFUND};
+	o->form = forms[below(ARRAY_LEN(forms))];
+	o->a = (int)below(2);
+	if (o->form == FORM_DEBIT)
+		o->nano = books_balance(o->a) > 1000 ? books_balance(o->a) - below(1000) : 1;
+	if (o->form == FORM_DISPUTE && find_about(o, FORM_TOP_UP))
+		o->nano = 1 + (orders[o->about].nano - 1) / (1 + below(3));
+}
+
+static void
+tell_of_gifts(struct sim_order *o)
+{
+	static const enum order_form forms[] = {FORM_GRANT, FORM_GRANT, FORM_VOUCHER, FORM_VOUCHER, FORM_REDEEM, FORM_REDEEM, FORM_HOLD, FORM_HOLD_SETTLE};
+	o->form = forms[below(ARRAY_LEN(forms))];
+	o->a = (int)below(3);
+}
+
 static void
 give_new(void)
 {
@@ -179,7 +200,11 @@ give_new(void)
 	if (order_count < SIM_ACCOUNTS) { /* to begin with, everybody has something */
 		o->form = FORM_ADJUST;
 		o->a = (int)order_count;
-	} else if (one_in(2))
+	} else if (sim.story == STORY_DEBT)
+		tell_of_debt(o);
+	else if (sim.story == STORY_GIFTS)
+		tell_of_gifts(o);
+	else if (one_in(2))
 		follow_up(o);
 	if (!fill(o))
 		return;
@@ -321,6 +346,8 @@ check_refusal(uint32_t at, const char *code)
 static void
 arrived(uint32_t at, bool other)
 {
+	if (orders[at].asked_us == 0 || sim.wall_us < orders[at].asked_us)
+		orders[at].asked_us = sim.wall_us;
 	json_t *answer = ask(at, other);
 	if (ghost_walks()) { /* nobody hears it */
 		json_decref(answer);

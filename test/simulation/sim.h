@@ -19,6 +19,11 @@ enum { SIM_ACCOUNTS = 9, /* the last is the mad edges' */
 	SIM_TICKETS = 7,
 	SIM_OPEN = 12 };
 
+/* What people do in this seed: by its number, not by dice, so that what another seed is about stays what it was. */
+enum story { STORY_ANY,
+	STORY_DEBT, /* two accounts pay in, spend, and want it back from their banks */
+	STORY_GIFTS }; /* what has a time, and is soon over */
+
 struct sim_account {
 	uint64_t id, key;
 	char name[24], key_text[ID_TEXT_MAX];
@@ -33,6 +38,7 @@ struct sim {
 	bool verbose;
 	bool calm; /* nothing goes wrong any more */
 	bool board_is_new; /* since the power went, and no ledger has begun on it */
+	enum story story;
 	bool wanted[FAULT_COUNT]; /* which kinds this seed is about */
 	uint64_t *met; /* by kind, of all seeds; shared between processes */
 	struct sim_account account[SIM_ACCOUNTS];
@@ -110,6 +116,8 @@ void books_settling(uint32_t at), books_settled(uint32_t at), books_forged(uint3
 void books_orphan(uint32_t at, uint32_t slab), books_reaped(uint32_t slab);
 /* The ledger has done a round. */
 void books_round(void);
+/* It begins one; it has written in it what those have cost that were held when it began: after a power cut they cost no less. */
+void books_round_begins(void), books_progress_written(void);
 /* The board is gone; the next ledger has begun on another. */
 void books_power_cut(void), books_after_power_cut(void);
 /* The id of one that is booked; 0: none is. */
@@ -141,6 +149,7 @@ struct sim_order {
 	uint64_t item; /* that it made, once booked */
 	int64_t booking; /* 0: not seen in the store */
 	int64_t expires_s;
+	uint64_t asked_us; /* the wall clock at its lowest when it came to the ledger; 0: it did not */
 	bool answered, refused; /* for good */
 	char code[32]; /* of a voucher */
 	char expires[24];
