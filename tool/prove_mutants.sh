@@ -36,7 +36,7 @@ caught_by() {
 		sed -n '1s/^/what must not compile: /p' "$log"
 		return
 	fi
-	build/lethe prove --quick >"$report" 2>"$log" || status=$?
+	build/lethe prove --quick --first >"$report" 2>"$log" || status=$?
 	[ "$status" = 0 ] && return
 	grep -a -m1 '^HIT' "$report" || grep -a -m1 '^BAD' "$report" || echo "nothing: it could not be tried: $(head -n1 "$log")"
 }

@@ -894,6 +894,7 @@ const struct cli_command cli_commands[] = {
 		.examples = "sudo lethe prove\nsudo lethe prove --marks 10000 --report proof.html --data /var/lib/lethe\n"
 					"openssl pkeyutl -verify -pubin -inkey /var/lib/lethe/prove.pub -rawin -in proof.html -sigfile proof.html.sig\n",
 		.args = {{"--quick", NULL, "quick", false, false, "one round, and one instance less: half a minute"},
+			{"--first", NULL, "first", false, false, "end as soon as something is found, for who has planted it"},
 			{"--marks", "N", "marks", false, true, "go on until at least so many marks were sent (2000)"},
 			{"--report", "FILE", "report", false, false, "write a page, and FILE.sig: its signature by the key prove.key in the data directory, made when there is none", CLI_FILE},
 			{"--target", "URL", "target", false, false, "instead of private instances the server of the data directory, which runs at this address of this machine: http://127.0.0.1:8080. Its providers are asked, and paid"},

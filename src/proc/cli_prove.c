@@ -94,6 +94,7 @@ cli_prove(struct cli *cli, json_t *request)
 	const struct prove_options o = {
 		.version = LETHE_VERSION,
 		.quick = quick,
+		.first = json_is_true(json_object_get(request, "first")),
 		.marks = marks ? (uint32_t)json_integer_value(marks) : quick ? QUICK_MARKS
 																	 : USUAL_MARKS,
 		.progress = isatty(STDERR_FILENO) && !cli->json ? show_progress : NULL,

@@ -108,6 +108,31 @@ look_after_traffic(struct traffic *t)
 	(void)look_at_processes(t->p, t->i, "after the traffic", false);
 }
 
+static bool
+all_ok(const json_t *rows)
+{
+	size_t i;
+	json_t *row;
+	json_array_foreach(rows, i, row) if (!json_is_true(json_object_get(row, "ok"))) return false;
+	return true;
+}
+
+static bool
+is_enough(const struct prove *p)
+{
+	return p->o->first && (json_array_size(p->findings) > 0 || !all_ok(p->facts));
+}
+
+/* What comes behind is for what this would not show. */
+static bool
+is_enough_after_traffic(struct traffic *t)
+{
+	look_after_traffic(t);
+	if (t->p->o->first)
+		look_at_files(t->p, t->i, "after the traffic");
+	return is_enough(t->p);
+}
+
 static void
 go_through(struct traffic *t)
 {
@@ -119,8 +144,11 @@ go_through(struct traffic *t)
 		prove_control_in_postgres(p, &t->i->books);
 	look_at_lockdown(p, t->i);
 	if (traffic_run(t)) {
-		look_after_traffic(t);
+		if (is_enough_after_traffic(t))
+			return;
 		soon_run(t);
+		if (is_enough(p))
+			return;
 		events_run(t);
 		if (!t->i->kind->readable)
 			attack_edges(p, t->i);
@@ -159,15 +187,6 @@ run_instance(struct prove *p, const struct instance_kind *kind, char why[600])
 
 /* ---- all ---- */
 
-static bool
-all_ok(const json_t *rows)
-{
-	size_t i;
-	json_t *row;
-	json_array_foreach(rows, i, row) if (!json_is_true(json_object_get(row, "ok"))) return false;
-	return true;
-}
-
 static json_t *
 begin_report(const struct prove_options *o)
 {
@@ -200,11 +219,23 @@ is_run(const struct prove_options *o, size_t kind)
 	return !kinds[kind].readable || (geteuid() == 0 && !(o->quick && kind == 2));
 }
 
+static bool
+run_instances(struct prove *p, char why[600])
+{
+	bool tried = true;
+	for (size_t n = 0; tried && n < ARRAY_LEN(kinds) && !is_enough(p); n++) {
+		size_t k = p->o->first ? (n + 1) % ARRAY_LEN(kinds) : n;
+		if (is_run(p->o, k))
+			tried = run_instance(p, &kinds[k], why);
+	}
+	return tried;
+}
+
 json_t *
 prove_run(const struct prove_options *o, char why[600])
 {
 	struct prove p = {.o = o, .begun = time(NULL)};
-	bool tried = true;
+	bool tried;
 	signal(SIGPIPE, SIG_IGN);
 	if (o->postgres && !books_can_be(o->postgres, why)) /* before it takes its time */
 		return NULL;
@@ -223,10 +254,8 @@ prove_run(const struct prove_options *o, char why[600])
 	if (o->target) {
 		p.steps = (uint32_t)prove_way_count;
 		tried = target_run(&p, why);
-	}
-	for (size_t k = 0; tried && !o->target && k < ARRAY_LEN(kinds); k++)
-		if (is_run(o, k))
-			tried = run_instance(&p, &kinds[k], why);
+	} else
+		tried = run_instances(&p, why);
 	end_report(&p);
 	canaries_close(&p.canaries);
 	guard_close();

@@ -15,6 +15,7 @@
 struct prove_options {
 	const char *version;
 	bool quick; /* one private instance less */
+	bool first; /* the first that is not as promised ends it; memory that can be read comes first, where most would show */
 	uint32_t marks; /* rounds go on until so many were sent */
 	/* Told as it goes on; may be NULL. */
 	void (*progress)(void *arg, const char *what, unsigned done, unsigned of);
