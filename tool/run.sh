@@ -55,9 +55,11 @@ start_sim() {
 	provider_text="the simulator, $provider_url"
 	export LETHE_RUN_KEY=sk-simulated
 	pass_headers='["x-sim"]'
+	objects=true
 }
 
 pass_headers='[]'
+objects=false
 if [ -n "${OPENAI_API_KEY:-}" ]; then
 	provider_url=${OPENAI_BASE_URL:-https://api.openai.com/v1}
 	provider_text=$provider_url
@@ -83,6 +85,7 @@ providers:
     url: $provider_url
     keys: [{env: LETHE_RUN_KEY}]
     pass_headers: $pass_headers
+    objects: $objects
 models:
   - id: gpt-5-mini
     provider: demo
@@ -100,7 +103,7 @@ models:
     provider: demo
     context: 128000
     output: 16384
-    prices: [{from: 2026-01-01, input: "0.15", cached: "0.075", output: "0.60"}]
+    prices: [{from: 2026-01-01, input: "0.15", cached: "0.075", output: "0.60"}, {from: 2026-01-01, tier: batch, times: "0.5"}]
 YAML
 
 "$build/lethe" serve --config "$here/lethe.yaml" --data "$here/data" &

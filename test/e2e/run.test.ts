@@ -2,7 +2,7 @@ import { execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import OpenAI from "openai";
+import OpenAI, { toFile } from "openai";
 import { expect, test } from "vitest";
 import { build, removeFolder, root, temporaryFolder } from "../harness/paths.ts";
 import { until } from "../harness/until.ts";
@@ -42,6 +42,16 @@ test("./dev run prints a URL, the data folder, a key and a curl line that works,
 	const client = new OpenAI({ apiKey: key, baseURL: url, maxRetries: 0 });
 	const answer = await client.chat.completions.create({ model: "gpt-5-mini", messages: [{ role: "user", content: "hi" }] });
 	expect(answer.choices[0]!.message.content).toBeTruthy();
+
+	const lines = ["a", "b"].map((custom_id) => JSON.stringify({ custom_id, method: "POST", url: "/v1/chat/completions", body: { model: "gpt-4o-mini", max_tokens: 20, messages: [{ role: "user", content: "hi" }] } }));
+	const file = await client.files.create({ file: await toFile(Buffer.from(lines.join("\n")), "requests.jsonl"), purpose: "batch" });
+	const batch = await client.batches.create({ input_file_id: file.id, endpoint: "/v1/chat/completions", completion_window: "24h" });
+	expect((await client.batches.retrieve(batch.id)).status).toBe("in_progress");
+	const ended = await client.batches.retrieve(batch.id);
+	expect(ended).toMatchObject({ status: "completed", request_counts: { total: 2, completed: 2, failed: 0 } });
+	const results = (await (await client.files.content(ended.output_file_id!)).text()).trim().split("\n").map((line) => JSON.parse(line));
+	expect(results.map(({ custom_id, response }) => [custom_id, response.body.object])).toEqual([["a", "chat.completion"], ["b", "chat.completion"]]);
+	expect(await client.files.delete(file.id)).toMatchObject({ id: file.id, deleted: true });
 	expect(await d.stop()).toBe(0);
 	await expect(fetch(url)).rejects.toThrow();
 });

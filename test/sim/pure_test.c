@@ -1,6 +1,7 @@
 /* The simulator's pure parts: script, scan, wheel, gzip, answers. */
 #include "answer.h"
 #include "gzip.h"
+#include "store.h"
 #include "wheel.h"
 
 #include <setjmp.h>
@@ -406,6 +407,74 @@ tool_arguments_come_back_together(void **state)
 	free(stream);
 }
 
+/* ---- what is kept ---- */
+
+static char said[1 << 16];
+
+static unsigned
+ask_store(struct sim_store *s, enum http1_method method, const char *path, const char *type, const char *body)
+{
+	const struct sim_asked a = {method, {path, strlen(path)}, {type, strlen(type)}, {body, strlen(body)}, 1, 1};
+	struct text t = {0};
+	unsigned status;
+	const char *why;
+	assert_true(sim_store_answer(s, &a, &status, &why, &t));
+	assert_true(t.len < sizeof said && !t.cut);
+	if (t.len)
+		memcpy(said, t.at, t.len);
+	said[t.len] = 0;
+	free(t.at);
+	return status;
+}
+
+#define FORM(file) "--XyZ\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--XyZ\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n" file "\r\n--XyZ--\r\n"
+#define LINE "{\"custom_id\":\"a\",\"body\":{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"}\\\"{\"}]}}"
+
+static void
+a_batch_is_completed_at_the_second_look(void **state)
+{
+	static struct sim_store s;
+	static const char *const says[] = {"in_progress", "completed", "completed"};
+	assert_int_equal(ask_store(&s, HTTP1_POST, "/v1/files", "multipart/form-data; boundary=\"XyZ\"", FORM(LINE "\n" LINE)), 200);
+	assert_non_null(strstr(said, "\"id\": \"file-sim1\""));
+	assert_int_equal(ask_store(&s, HTTP1_GET, "/v1/files/file-sim1/content", "", ""), 200);
+	assert_string_equal(said, LINE "\n" LINE);
+	assert_int_equal(ask_store(&s, HTTP1_POST, "/v1/batches", "", "{\"input_file_id\": \"file-sim1\", \"endpoint\": \"/v1/chat/completions\"}"), 200);
+	assert_non_null(strstr(said, "validating"));
+	char path[64];
+	sprintf(path, "/v1/batches/%.*s", (int)strcspn(strstr(said, "batch_sim"), "\""), strstr(said, "batch_sim"));
+	for (size_t i = 0; i < ARRAY_LEN(says); i++) {
+		assert_int_equal(ask_store(&s, HTTP1_GET, path, "", ""), 200);
+		assert_non_null(strstr(said, says[i]));
+	}
+	assert_non_null(strstr(said, "\"completed\": 2"));
+	sim_store_finish(&s);
+}
+
+static void
+what_is_no_file_or_batch_is_refused(void **state)
+{
+	static const char *const types[] = {"", "boundary=", "boundary=\"", "boundary=\"\"", "multipart/form-data; boundary=c"};
+	static const char *const bodies[] = {"", "b", "--b", "b name=\"file\" b", "b name=\"file\"\r\n\r\nb", "--XyZ\r\nname=\"file\"\r\n\r\nx"};
+	static const char *const lines[] = {"x", "{", "{\"custom_id\":\"a\",\"body\":{}}", "{\"custom_id\":\"a\",\"body\":{\"model\":\"m\"", "{\"body\":{\"model\":\"m\"}}", "{\"custom_id\":\"a\",\"body\":\"\\"};
+	static struct sim_store s;
+	static char form[512], named[96];
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		assert_int_equal(ask_store(&s, HTTP1_POST, "/v1/files", types[i], FORM("x")), 400);
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++)
+		assert_int_equal(ask_store(&s, HTTP1_POST, "/v1/files", "multipart/form-data; boundary=XyZ", bodies[i]), 400);
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		snprintf(form, sizeof form, FORM("%s"), lines[i]);
+		assert_int_equal(ask_store(&s, HTTP1_POST, "/v1/files", "multipart/form-data; boundary=XyZ", form), 200);
+		snprintf(named, sizeof named, "{\"input_file_id\":\"%.*s\"}", (int)strcspn(strstr(said, "file-sim"), "\""), strstr(said, "file-sim"));
+		assert_int_equal(ask_store(&s, HTTP1_POST, "/v1/batches", "", named), 400);
+	}
+	assert_int_equal(ask_store(&s, HTTP1_POST, "/v1/batches", "", "{\"input_file_id\":\"file-sim999\"}"), 400);
+	assert_int_equal(ask_store(&s, HTTP1_GET, "/v1/batches/batch_sim1", "", ""), 404);
+	assert_int_equal(ask_store(&s, HTTP1_GET, "/v1/files/file-sim99", "", ""), 404);
+	sim_store_finish(&s);
+}
+
 int
 main(void)
 {
@@ -426,6 +495,8 @@ main(void)
 		cmocka_unit_test(tool_arguments_come_back_together),
 		cmocka_unit_test(speech_in_events_is_what_the_script_asks),
 		cmocka_unit_test(speech_as_such_has_the_wished_size),
+		cmocka_unit_test(a_batch_is_completed_at_the_second_look),
+		cmocka_unit_test(what_is_no_file_or_batch_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -481,6 +481,24 @@ realtime(struct sim_conn *c, const struct http1_head *h, struct span query)
 		send_error(c, 400, "This is no WebSocket handshake.");
 }
 
+/* False: it is not about what is kept. */
+static bool
+kept(struct sim_conn *c, const struct http1_head *h, struct span path, struct span body)
+{
+	const struct sim_asked a = {h->method, path, field(h, HTTP1_CONTENT_TYPE), body, c->server->unix_time, c->server->now_ns};
+	struct text t = {0};
+	unsigned status;
+	const char *why;
+	if (!sim_store_answer(&c->server->store, &a, &status, &why, &t))
+		return false;
+	if (status >= 300)
+		send_error(c, status, why);
+	else
+		reply(c, (struct span){t.at, t.len});
+	free(t.at);
+	return true;
+}
+
 static bool
 get(struct sim_conn *c, struct span path, struct span query)
 {
@@ -512,6 +530,8 @@ route(struct sim_conn *c, const struct http1_head *h, struct span body)
 		answer(c, h, body, is_speech);
 	else if (is_chat)
 		send_error(c, 405, NULL);
+	else if (kept(c, h, path, body))
+		return;
 	else if (h->method != HTTP1_GET || !get(c, path, query))
 		send_error(c, 404, "Unknown request URL. Please check the URL for typos.");
 }

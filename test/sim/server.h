@@ -12,6 +12,7 @@
 #include "head.h"
 #include "link.h"
 #include "note.h"
+#include "store.h"
 #include "wheel.h"
 
 /* X(counter): all that /stats says, in this order. */
@@ -56,6 +57,7 @@ struct sim_server {
 	char date[40];
 	struct sim_wheel wheel;
 	struct sim_notes notes;
+	struct sim_store store;
 	struct sim_stats stats;
 };
 
