@@ -1,6 +1,7 @@
 // The balance ends while an answer is streamed: the hold grew in steps as long as there was money, then the stream ends with the error event of the caller's
 // dialect, which says so. What was charged is at most what there was, and the balance is less by just that, never below zero.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readReceipt, verifyReceipt } from "../../examples/verify_receipt.mts";
 import { idNumber, tickets } from "../harness/books.ts";
 import { type Json, Lethe, nano } from "../harness/lethe.ts";
 import { events, generated, message, messageEvents, Provider, response, responseEvents } from "../harness/provider.ts";
@@ -83,6 +84,17 @@ describe("the balance ends in the middle of a stream", () => {
 		expect(Number(row["hold_nano"])).toBeLessThanOrEqual(nano(dollars));
 		await until("nothing is held", async () => (await lethe.command("account", "show", account.id))["held"] === "0.000000000");
 		expect(await lethe.balance(account.id)).toBe(nano(dollars) - cost);
+	});
+
+	test.each([cases[0]!, cases[2]!])("%s: the receipt that was asked for stands behind that event", async (name, asked, stream) => {
+		const account = await lethe.account(`${name}, inline`, dollars);
+		p.answers(() => ({ ...events(streams[stream]!()), hang: true }));
+		const headers = { authorization: `Bearer ${account.key}`, "content-type": "application/json", "lethe-receipt": "inline" };
+		const text = await (await fetch(`${lethe.url}${asked.path}`, { method: "POST", headers, body: JSON.stringify(asked.body) })).text();
+		expect(text).toMatch(/balance[^\n]*\s+(: lethe-receipt |data: .*"letheReceipt":")req_[^\n]*\s+$/);
+		const r = readReceipt(text);
+		verifyReceipt(r, ((await lethe.command("receipt", "key"))["keys"] as Json[])[0]!["key"]);
+		expect(await lethe.balance(account.id)).toBe(nano(dollars) - nano(r.cost));
 	});
 
 	// A bound is held as a whole, and messages can't be asked for without one: what can't be paid to its end does not begin.

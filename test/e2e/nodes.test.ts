@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readReceipt, verifyReceipt } from "../../examples/verify_receipt.mts";
 import { type Json, nano, sim, upstreamKey } from "../harness/lethe.ts";
 import { flatNano, nobody, Nodes, signalAll } from "../harness/nodes.ts";
 import { Postgres } from "../harness/postgres.ts";
@@ -39,6 +40,23 @@ describe("several servers on one store", () => {
 		expect(await nodes.wrong("alice", most * flatNano, seen, (await nodes.provided()) - before)).toEqual([]);
 		expect(await nodes.left("alice")).toBe(0);
 	}, 120_000);
+
+	test("sign receipts as one: those that came with answers of each are one chain", async () => {
+		const key = await nodes.account("ines", dollars(1000));
+		const published = ((await nodes.all[0]!.command("receipt", "key"))["keys"] as Json[])[0]!["key"];
+		const headers = { authorization: `Bearer ${key}`, "content-type": "application/json", "lethe-receipt": "inline" };
+		let before = "00".repeat(32);
+		for (const stream of [false, true])
+			for (const lethe of nodes.all) {
+				const answer = await fetch(`${lethe.url}/v1/chat/completions`, { method: "POST", headers, body: JSON.stringify({ model: "flat", messages: hi, stream, max_tokens: 10 }) });
+				const text = await answer.text();
+				expect({ status: answer.status, text }).toMatchObject({ status: 200 });
+				const r = readReceipt(stream ? text : answer.headers.get("lethe-receipt")!);
+				verifyReceipt(r, published);
+				expect(r.row.find((f) => f[0] === "previous")![2]).toBe(before);
+				before = r.leaf.hash;
+			}
+	});
 
 	test("lose nothing and charge nothing twice while one is stopped, one is killed and the database falls over", async () => {
 		const most = 300, seen = nobody();

@@ -167,6 +167,12 @@ test("by HTTP/2 as well, many at a time", async () => {
 		});
 	s.provider.answers((asked) => says(asked.body["stream"] === true)(asked));
 	for (const stream of [false, true]) for (const { head, id, text } of await Promise.all(Array.from({ length: 12 }, () => ask(stream)))) held(stream ? text : head, id);
+	const long = turns.completion({ message: { role: "assistant", content: "x".repeat(3 << 20) }, finish_reason: "stop" }, { usage: turns.chatUsage });
+	s.provider.answers(json(long));
+	for (const { head, id, text } of await Promise.all([ask(false), ask(false)])) {
+		held(head, id);
+		expect(JSON.parse(text)).toEqual(long);
+	}
 	session.close();
 });
 
