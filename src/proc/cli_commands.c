@@ -513,7 +513,7 @@ const struct cli_command cli_commands[] = {
 		.words = "That its row is what was signed, that it is in the log whose head was signed, and that no more was charged than usage and price row give.\n"
 				 "Also what `lethe receipt consistency --json` printed. Exit status 1, and why, when it does not hold.",
 		.examples = "lethe receipt verify receipt.json --key 5f0c…\n",
-		.args = {{"FILE", NULL, "file", true, false, "the receipt; '-' reads it from standard input", CLI_FILE},
+		.args = {{"FILE", NULL, "file", true, false, "the receipt, or the answer that it came with (lethe-receipt: inline); '-' reads it from standard input", CLI_FILE},
 			{"--key", "HEX", "key", false, false, "the gateway's public key, as it published it"}},
 	},
 	{
