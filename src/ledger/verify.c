@@ -7,6 +7,7 @@
 #include "ledger/order_priv.h"
 #include "ledger/store_kind.h"
 #include "ledger/work.h"
+#include "ticket/end_reasons.h"
 #include "ticket/ticket_id.h"
 
 #include <stdarg.h>
@@ -77,6 +78,8 @@ struct audit {
 	int64_t open_nano[ITEM_KIND_COUNT]; /* of items, by kind */
 	int64_t charged_nano, booked_nano; /* by tickets; by bookings */
 	int64_t tickets, explained, unexplained; /* tickets; with a difference that a loss account bears; without */
+	int64_t interrupted; /* booked by what they had cost at their last progress */
+	uint64_t cut_short[SHOWN]; /* those of them that were read last */
 	struct receipt_audit *receipts;
 	bool unread; /* something to compare with could not be read */
 	struct check checks[INVARIANT_COUNT];
@@ -258,6 +261,8 @@ check_cost(struct audit *a, const struct ticket_copy *t, int64_t difference, int
 		(unsigned long long)t->id, (long long)t->cost.v, (long long)due.difference_nano, (long long)difference);
 	a->explained += difference != 0 && loss != HOUSE_NONE;
 	a->unexplained += difference != 0 && loss == HOUSE_NONE;
+	if (t->facts.end_reason == END_INTERRUPTED)
+		a->cut_short[a->interrupted++ % SHOWN] = t->id;
 }
 
 static void
@@ -694,6 +699,19 @@ check_json(const struct check *c, const char *const name[2])
 		(json_int_t)c->checked, "detail", text != NULL ? text : json_string("broken"), "broken", (json_int_t)c->broken, "which", list);
 }
 
+/* Some of them, by which a customer's question is answered: each lost what it did after its last progress, PROGRESS_PERIOD_MS before its end at most. */
+static json_t *
+interrupted_json(const struct audit *a)
+{
+	json_t *list = json_array();
+	for (int64_t i = 0; i < a->interrupted && i < SHOWN; i++) {
+		char text[ID_TEXT_MAX];
+		id_text(ID_REQUEST, a->cut_short[i], text);
+		json_array_append_new(list, json_string(text));
+	}
+	return list;
+}
+
 static json_t *
 answer(const struct audit *a)
 {
@@ -710,6 +728,8 @@ answer(const struct audit *a)
 	json_object_set_new(o, "accounts", json_integer((json_int_t)a->account_count));
 	json_object_set_new(o, "tickets_with_a_loss", json_integer(a->explained));
 	json_object_set_new(o, "tickets_with_an_unexplained_difference", json_integer(a->unexplained));
+	json_object_set_new(o, "tickets_interrupted", json_integer(a->interrupted));
+	json_object_set_new(o, "interrupted", interrupted_json(a));
 	return o;
 }
 

@@ -168,6 +168,42 @@ describe("kill -9 under load", () => {
 			await booksAreRight();
 		}
 	}, patience);
+
+	// In the long form only: it has to run for longer than progress is apart.
+	test.skipIf(rounds <= 3)("everything at once, streams under way: at most their last five seconds are lost, and verify names them", async () => {
+		const progressMs = 5_000, commitMs = 1_000, many = 5, gapMs = 50, runsMs = 12_000;
+		type Stream = { id: string; chunks: number[] };
+		const open = async (): Promise<Stream> => {
+			const answer = await fetch(`${w.lethe.url}/v1/chat/completions`, {
+				method: "POST",
+				headers: { authorization: `Bearer ${w.customer.key}`, "content-type": "application/json", "x-sim": `chunks=2000,gap_ms=${gapMs}` },
+				body: JSON.stringify({ model: "exact", stream: true, messages: [{ role: "user", content: "hi" }] }),
+			});
+			const stream: Stream = { id: answer.headers.get("x-request-id")!, chunks: [] };
+			const read = async () => {
+				for await (const bytes of answer.body!) for (const _ of Buffer.from(bytes).toString().matchAll(/"content":"[^"]/g)) stream.chunks.push(performance.now());
+			};
+			void read().catch(() => {});
+			return stream;
+		};
+		const streams = await Promise.all(Array.from({ length: many }, open));
+		await until("they have run for longer than progress is apart", () => streams.every((stream) => stream.chunks.length > runsMs / gapMs), 60_000);
+		const family = [w.lethe.pid, ...w.lethe.children()];
+		const then = performance.now();
+		for (const pid of family) process.kill(pid, "SIGKILL");
+		await until("all are gone", () => family.every((pid) => !readdirSync("/proc").includes(String(pid))));
+		await w.lethe.up();
+		const rows = new Map(tickets(w.lethe).map((row) => [BigInt(row["id"]!), row]));
+		for (const stream of streams) {
+			const counted = Number(rows.get(idNumber(stream.id))?.["tokens_output"] ?? -1);
+			const certain = stream.chunks.filter((at) => at < then - progressMs - commitMs).length;
+			expect(certain).toBeGreaterThan(50);
+			expect(counted, `of ${stream.chunks.length} chunks`).toBeGreaterThanOrEqual(certain);
+		}
+		const { json } = await w.lethe.verify();
+		expect(json).toMatchObject({ sound: true, tickets_interrupted: many });
+		expect([...json["interrupted"]].sort()).toEqual(streams.map((stream) => stream.id).sort());
+	}, patience);
 });
 
 describe("SIGTERM under load", () => {
