@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
+
 #define TOKEN HTTP1_CHAR_TOKEN
 #define URI (HTTP1_CHAR_PATH | HTTP1_CHAR_QUERY)
 #define HOST HTTP1_CHAR_HOST
@@ -33,7 +37,7 @@ const uint8_t http1_chars[256] = {
 
 enum {
 	KNOWN_LENGTH_MAX = 17,
-	KNOWN_PER_LENGTH = 4,
+	KNOWN_SLOTS = 64,
 };
 
 static const char known_names[HTTP1_FIELD_COUNT][KNOWN_LENGTH_MAX + 1] = {
@@ -42,22 +46,54 @@ static const char known_names[HTTP1_FIELD_COUNT][KNOWN_LENGTH_MAX + 1] = {
 #undef X
 };
 
-/* Length and first byte leave one candidate; http1_test.c holds this table against the list in the header. */
-static const uint8_t known_of_length[KNOWN_LENGTH_MAX + 1][KNOWN_PER_LENGTH] = {
-	[2] = {HTTP1_TE},
-	[4] = {HTTP1_HOST, HTTP1_DATE},
-	[5] = {HTTP1_X_SIM},
-	[6] = {HTTP1_ACCEPT, HTTP1_COOKIE, HTTP1_EXPECT, HTTP1_ORIGIN},
-	[7] = {HTTP1_TRAILER, HTTP1_UPGRADE},
-	[9] = {HTTP1_X_API_KEY},
-	[10] = {HTTP1_CONNECTION, HTTP1_USER_AGENT, HTTP1_KEEP_ALIVE, HTTP1_LETHE_LANE},
-	[11] = {HTTP1_RETRY_AFTER, HTTP1_LETHE_MODEL},
-	[12] = {HTTP1_CONTENT_TYPE, HTTP1_LETHE_POLICY},
-	[13] = {HTTP1_AUTHORIZATION, HTTP1_LETHE_RECEIPT},
-	[14] = {HTTP1_CONTENT_LENGTH, HTTP1_X_SHOULD_RETRY, HTTP1_X_GOOG_API_KEY, HTTP1_RETRY_AFTER_MS},
-	[15] = {HTTP1_ACCEPT_ENCODING, HTTP1_LETHE_TRANSLATE},
-	[16] = {HTTP1_CONTENT_ENCODING, HTTP1_PROXY_CONNECTION},
-	[17] = {HTTP1_TRANSFER_ENCODING, HTTP1_ANTHROPIC_VERSION},
+static const uint8_t known_lengths[HTTP1_FIELD_COUNT] = {
+#define X(id, name) [HTTP1_##id] = sizeof(name) - 1,
+	HTTP1_KNOWN_FIELDS(X)
+#undef X
+};
+
+/*
+ * Length, first and third byte leave one candidate. One more field may want other factors; http1_test.c holds this table against the list in the
+ * header.
+ */
+static inline unsigned
+known_slot(const char *name, size_t len)
+{
+	return ((unsigned)len + 51u * (unsigned char)(name[0] | 0x20) + 23u * (unsigned char)(name[2] | 0x20)) % KNOWN_SLOTS;
+}
+
+static const uint8_t known_at[KNOWN_SLOTS] = {
+	[2] = HTTP1_X_SIM,
+	[7] = HTTP1_ACCEPT_ENCODING,
+	[11] = HTTP1_X_SHOULD_RETRY,
+	[12] = HTTP1_AUTHORIZATION,
+	[16] = HTTP1_ANTHROPIC_VERSION,
+	[17] = HTTP1_HOST,
+	[18] = HTTP1_ORIGIN,
+	[20] = HTTP1_TE,
+	[23] = HTTP1_UPGRADE,
+	[25] = HTTP1_PROXY_CONNECTION,
+	[26] = HTTP1_TRAILER,
+	[28] = HTTP1_DATE,
+	[36] = HTTP1_TRANSFER_ENCODING,
+	[37] = HTTP1_CONNECTION,
+	[39] = HTTP1_CONTENT_TYPE,
+	[40] = HTTP1_X_API_KEY,
+	[41] = HTTP1_CONTENT_LENGTH,
+	[43] = HTTP1_CONTENT_ENCODING,
+	[44] = HTTP1_USER_AGENT,
+	[45] = HTTP1_RETRY_AFTER,
+	[46] = HTTP1_KEEP_ALIVE,
+	[48] = HTTP1_RETRY_AFTER_MS,
+	[53] = HTTP1_EXPECT,
+	[55] = HTTP1_X_GOOG_API_KEY,
+	[56] = HTTP1_COOKIE,
+	[58] = HTTP1_LETHE_LANE,
+	[59] = HTTP1_LETHE_MODEL,
+	[60] = HTTP1_LETHE_POLICY,
+	[61] = HTTP1_LETHE_RECEIPT,
+	[62] = HTTP1_ACCEPT,
+	[63] = HTTP1_LETHE_TRANSLATE,
 };
 
 /* A token and a name in lower case, letters and '-' alone: no other character of a token becomes one of these by the bit that tells cases apart. */
@@ -66,6 +102,7 @@ is_name(const char *token, const char *name, size_t len)
 {
 	static const uint64_t lower = UINT64_C(0x2020202020202020);
 	uint64_t a, b, c, d;
+	uint32_t a4, b4, c4, d4;
 	if (len >= 8) {
 		memcpy(&a, token, 8);
 		memcpy(&b, name, 8);
@@ -73,24 +110,22 @@ is_name(const char *token, const char *name, size_t len)
 		memcpy(&d, name + len - 8, 8);
 		return (a | lower) == b && (c | lower) == d && (len <= 16 || (token[8] | 0x20) == name[8]);
 	}
-	for (size_t i = 0; i < len; i++)
-		if ((token[i] | 0x20) != name[i])
-			return false;
-	return true;
+	if (len < 4) /* te */
+		return (token[0] | 0x20) == name[0] && (token[1] | 0x20) == name[1];
+	memcpy(&a4, token, 4);
+	memcpy(&b4, name, 4);
+	memcpy(&c4, token + len - 4, 4);
+	memcpy(&d4, name + len - 4, 4);
+	return (a4 | (uint32_t)lower) == b4 && (c4 | (uint32_t)lower) == d4;
 }
 _Static_assert(KNOWN_LENGTH_MAX == 17, "two words and what is between them");
 
-static enum http1_field_id
+/* Two bytes behind its first are readable, whatever its length: a line has its end. */
+static inline enum http1_field_id
 field_id(const char *name, size_t len)
 {
-	if (len > KNOWN_LENGTH_MAX)
-		return HTTP1_FIELD_OTHER;
-	for (size_t i = 0; i < KNOWN_PER_LENGTH && known_of_length[len][i]; i++) {
-		enum http1_field_id id = known_of_length[len][i];
-		if ((name[0] | 0x20) == known_names[id][0] && is_name(name, known_names[id], len))
-			return id;
-	}
-	return HTTP1_FIELD_OTHER;
+	enum http1_field_id id = known_at[known_slot(name, len)];
+	return known_lengths[id] == len && is_name(name, known_names[id], len) ? id : HTTP1_FIELD_OTHER;
 }
 
 /* LF at offset i: HTTP1_MORE when it merely ends a line. */
@@ -107,12 +142,51 @@ line_feed(const char *buf, size_t i, size_t *ret_end)
 	return HTTP1_DONE;
 }
 
+#ifdef __SSE2__
+__attribute__((target("avx2"))) static inline uint64_t
+equal_in_block(__m256i low, __m256i high, char c)
+{
+	__m256i v = _mm256_set1_epi8(c);
+	uint64_t l = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(low, v));
+	uint64_t h = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(high, v));
+	return h << 32 | l;
+}
+
+/* By whole blocks: a bit for each LF, of those that lack their CR, and of those that follow an LF and its CR. */
+__attribute__((target("avx2"))) static enum http1_result
+head_end_avx2(const char *buf, size_t len, size_t *at, size_t *ret_end)
+{
+	size_t i = *at;
+	uint64_t cr_before = i > 0 && buf[i - 1] == '\r';
+	uint64_t lf_before = (i > 1 && buf[i - 2] == '\n') | (uint64_t)(i > 0 && buf[i - 1] == '\n') << 1;
+	for (; len - i >= BYTES_BLOCK; i += BYTES_BLOCK) {
+		__m256i low = _mm256_loadu_si256((const __m256i *)(const void *)(buf + i));
+		__m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(buf + i + 32));
+		uint64_t lf = equal_in_block(low, high, '\n'), cr = equal_in_block(low, high, '\r');
+		uint64_t bare = lf & ~(cr << 1 | cr_before), last = lf & (lf << 2 | lf_before), stops = bare | last;
+		if (stops) {
+			size_t stop = (size_t)__builtin_ctzll(stops);
+			bool bad = bare >> stop & 1;
+			*ret_end = i + stop + !bad;
+			return bad ? HTTP1_BAD : HTTP1_DONE;
+		}
+		cr_before = cr >> 63;
+		lf_before = lf >> 62;
+	}
+	*at = i;
+	return HTTP1_MORE;
+}
+#endif
+
 enum http1_result
 http1_head_end(const char *buf, size_t len, size_t *scanned, size_t *ret_end)
 {
 	size_t i = *scanned;
 	enum http1_result r;
 #ifdef __SSE2__
+	if (len - i >= BYTES_BLOCK && __builtin_cpu_supports("avx2"))
+		if ((r = head_end_avx2(buf, len, &i, ret_end)) != HTTP1_MORE)
+			return r;
 	for (; len - i >= 16; i += 16) {
 		unsigned hits = (unsigned)_mm_movemask_epi8(bytes_equal(bytes_load(buf + i), '\n'));
 		for (; hits; hits &= hits - 1)
@@ -248,7 +322,7 @@ http1_fields_parse(const char *buf, size_t at, size_t end, struct http1_head *h,
 	const char *p = buf + at, *stop = buf + end - 2;
 	*seen = (struct http1_seen){0};
 	h->field_count = 0;
-	h->present = ~UINT64_C(0); /* as long as it is not known */
+	h->present = 0;
 	while (p < stop) {
 		if (unlikely(h->field_count == HTTP1_FIELDS_MAX))
 			return HTTP1_E_TOO_MANY_FIELDS;
@@ -256,22 +330,15 @@ http1_fields_parse(const char *buf, size_t at, size_t end, struct http1_head *h,
 		if (!(p = field_line(buf, p, buf + end, f)))
 			return HTTP1_E_BAD_FIELD;
 		enum http1_error e;
-		if (f->id && (e = note(seen, buf + f->value_at, f)) != HTTP1_E_OK)
+		if (!f->id)
+			continue;
+		if (!http1_has(seen, f->id))
+			h->first[f->id] = (uint8_t)(f - h->fields);
+		if ((e = note(seen, buf + f->value_at, f)) != HTTP1_E_OK)
 			return e;
 	}
 	h->present = seen->ids;
 	return HTTP1_E_OK;
-}
-
-const struct http1_field *
-http1_field_find(const struct http1_head *h, enum http1_field_id id)
-{
-	if (!(h->present >> id & 1)) /* most of those that are asked for are not there */
-		return NULL;
-	for (size_t i = 0; i < h->field_count; i++)
-		if (h->fields[i].id == id)
-			return &h->fields[i];
-	return NULL;
 }
 
 static enum http1_error

@@ -9,6 +9,8 @@
 
 #include "core/base.h"
 
+#include <string.h>
+
 enum { HTTP1_FIELDS_MAX = 100 };
 
 /* Header fields that the edge or the parser itself must know; everything else is HTTP1_FIELD_OTHER. */
@@ -110,9 +112,10 @@ struct http1_head {
 	uint64_t content_length;
 	uint32_t bytes; /* length of the whole head, final empty line included */
 	uint16_t field_count;
-	uint64_t present; /* bit per enum http1_field_id that some field may have: none of another */
+	uint64_t present; /* bit per enum http1_field_id that some field has */
 	const char *base; /* the head's first byte: field offsets count from it */
 	struct http1_field fields[HTTP1_FIELDS_MAX];
+	uint8_t first[HTTP1_FIELD_COUNT]; /* the first field of each id that is present */
 };
 
 enum http1_result { HTTP1_MORE,
@@ -142,7 +145,11 @@ must_check enum http1_result http1_response_parse(const char *buf, size_t len, s
 	enum http1_error *ret_error);
 
 /* First field with this id, or NULL. */
-const struct http1_field *http1_field_find(const struct http1_head *h, enum http1_field_id id);
+static inline const struct http1_field *
+http1_field_find(const struct http1_head *h, enum http1_field_id id)
+{
+	return h->present >> id & 1 ? &h->fields[h->first[id]] : NULL;
+}
 
 static inline struct span
 http1_field_name(const struct http1_head *h, const struct http1_field *f)
@@ -154,6 +161,30 @@ static inline struct span
 http1_field_value(const struct http1_head *h, const struct http1_field *f)
 {
 	return (struct span){h->base + f->value_at, f->value_len};
+}
+
+/*
+ * Is this name of a field `lower`, in whatever case? `lower` consists of lower-case letters, digits and '-': no other character of a token becomes one
+ * of these by the bit that tells cases apart.
+ */
+static inline bool
+http1_name_is(struct span name, const char *lower, size_t len)
+{
+	static const uint64_t bits = UINT64_C(0x2020202020202020);
+	uint64_t a, b;
+	if (name.len != len || (name.at[0] | 0x20) != lower[0])
+		return false;
+	size_t i = 0;
+	for (; len - i >= sizeof a; i += sizeof a) {
+		memcpy(&a, name.at + i, sizeof a);
+		memcpy(&b, lower + i, sizeof b);
+		if ((a | bits) != b)
+			return false;
+	}
+	for (; i < len; i++)
+		if ((name.at[i] | 0x20) != lower[i])
+			return false;
+	return true;
 }
 
 /* Chunked transfer coding (RFC 9112 7.1), any split of the input. Extensions are refused beyond 256 bytes, trailers are read and dropped (≤ 8 KiB). */

@@ -80,6 +80,12 @@ fuzz_check_head(struct span head, const struct http1_head *h, bool body_allowed)
 		for (size_t k = 0; k < name.len; k++)
 			assert(name.at[k] > 0x20 && !strchr(" \t\"(),/:;<=>?@[\\]{}", name.at[k]));
 	}
+	for (enum http1_field_id id = 1; id < HTTP1_FIELD_COUNT; id++) {
+		const struct http1_field *first = NULL;
+		for (size_t i = h->field_count; i-- > 0;)
+			first = h->fields[i].id == id ? &h->fields[i] : first;
+		assert(http1_field_find(h, id) == first);
+	}
 	unsigned lengths = fuzz_fields_named(head, "content-length", &length);
 	unsigned codings = fuzz_fields_named(head, "transfer-encoding", &coding);
 	assert(lengths + codings <= 1);

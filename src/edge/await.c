@@ -25,7 +25,7 @@ comes_down(struct span name)
 	if (name.len > 63 || !(down_lengths >> name.len & 1))
 		return false;
 #define X(direction, of, text, why) \
-	if (HEADER_##direction == HEADER_DOWN && name.len == sizeof(text) - 1 && (name.at[0] | 0x20) == (text)[0] && !strncasecmp(name.at, text, sizeof(text) - 1)) \
+	if (HEADER_##direction == HEADER_DOWN && http1_name_is(name, text, sizeof(text) - 1)) \
 		return true;
 	HEADERS(X)
 #undef X
@@ -57,7 +57,7 @@ value_begins(const struct http1_head *h, enum http1_field_id id, struct span wit
 static bool
 encoded(const struct http1_head *h)
 {
-	for (unsigned i = 0; i < h->field_count; i++) {
+	for (unsigned i = 0; i < h->field_count && http1_field_find(h, HTTP1_CONTENT_ENCODING); i++) {
 		struct span v = http1_field_value(h, &h->fields[i]);
 		if (h->fields[i].id == HTTP1_CONTENT_ENCODING && (v.len != 8 || strncasecmp(v.at, "identity", 8) != 0))
 			return true;

@@ -25,7 +25,7 @@ goes_up(const struct catalogue_provider *p, enum dialect dialect, struct span na
 {
 #define X(direction, of, text, why) \
 	if (HEADER_##direction == HEADER_UP && (HEADER_OF_##of == HEADER_OF_ALL || HEADER_OF_##of == (int)dialect) && \
-		name_is(name, text, sizeof(text) - 1)) \
+		http1_name_is(name, text, sizeof(text) - 1)) \
 		return true;
 	HEADERS(X)
 #undef X

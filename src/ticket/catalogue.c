@@ -171,9 +171,8 @@ catalogue_price_for(
 {
 	const struct catalogue_price *end = catalogue_price(c, t->price_at) + t->price_count, *standard = base, *own = NULL;
 	end += base >= end ? t->price_count : 0; /* a fee's */
-	uint64_t prompt = prompt_tokens(u);
 	for (const struct catalogue_price *p = base; p < end && p->from_ms == base->from_ms; p++) {
-		if (prompt <= p->above_tokens && p->above_tokens)
+		if (p->above_tokens && prompt_tokens(u) <= p->above_tokens)
 			continue;
 		if (p->tier == TIER_standard)
 			standard = p;
