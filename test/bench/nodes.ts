@@ -27,10 +27,12 @@ if (values.help) {
 const [count, most, clients, seconds] = [values.nodes, values.requests, values.clients, values.seconds].map(Number) as [number, number, number, number];
 if (!(count >= 3 && most > 0 && clients >= most && seconds > 0)) throw new Error("at least 3 nodes, and at least as many clients as requests");
 
-let failed = 0;
-function bar(good: boolean, text: string): void {
-	failed += good ? 0 : 1;
-	console.log(`${good ? "pass" : "FAIL"}  ${text}`);
+let failed = 0, unsure = 0;
+// doubt: why this run can't tell, if it can't.
+function bar(good: boolean, text: string, doubt?: string): void {
+	failed += good || doubt ? 0 : 1;
+	unsure += !good && doubt ? 1 : 0;
+	console.log(`${good ? "pass" : doubt ? "VOID" : "FAIL"}  ${text}${!good && doubt ? `; this run can't tell: ${doubt}` : ""}`);
 }
 
 const dollars = (requests: number) => ((requests * flatNano) / 1e9).toFixed(9);
@@ -85,8 +87,10 @@ async function speed(nodes: Nodes): Promise<void> {
 	const seen = await paced(nodes, await nodes.account("paced", dollars(requests)), bars.holdsPerSecond, requests);
 	const last = seen.times.slice(-Math.floor(requests / 10));
 	const text = (times: number[]) => `p50 ${percentile(times, 0.5).toFixed(1)}, p99 ${percentile(times, 0.99).toFixed(1)} ms`;
+	// Where no hold goes to the store, the same request says what of it is the machine's.
+	const late = percentile(plenty.times, 0.99) > bars.holdMs / 2 ? "the machine is late where no hold goes to the store, too" : undefined;
 	// The whole request, of which the hold is a part. The last of them find a share that is nearly empty, and go to the store.
-	bar(percentile(seen.times, 0.99) <= bars.holdMs, `${bars.holdsPerSecond} requests a second until the balance is spent: ${text(seen.times)}, at most ${bars.holdMs}; the last tenth ${text(last)}; of an account that has plenty ${text(plenty.times)}; ${said(seen)}`);
+	bar(percentile(seen.times, 0.99) <= bars.holdMs, `${bars.holdsPerSecond} requests a second until the balance is spent: ${text(seen.times)}, at most ${bars.holdMs}; the last tenth ${text(last)}; of an account that has plenty ${text(plenty.times)}; ${said(seen)}`, late);
 	bar(seen.served === requests, `${seen.served} of ${requests} served`);
 }
 
@@ -133,4 +137,4 @@ try {
 	sim.stop();
 	await postgres.stop();
 }
-process.exitCode = failed ? 1 : 0;
+process.exitCode = failed ? 1 : unsure ? 3 : 0;
