@@ -1,6 +1,6 @@
 import Anthropic, { BadRequestError, NotFoundError } from "@anthropic-ai/sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Account, Lethe } from "../harness/lethe.ts";
+import { type Account, Lethe, nano } from "../harness/lethe.ts";
 import { MessagesBatches } from "../harness/messages_batches.ts";
 import { json, Provider } from "../harness/provider.ts";
 import { until } from "../harness/until.ts";
@@ -103,7 +103,7 @@ describe("a batch through the official SDK", () => {
 	});
 });
 
-test("a list has the account's own, page by page", async () => {
+test("a list has the account's own, page by page", { timeout: 60_000 }, async () => {
 	const carol = await lethe.account("carol", "100");
 	const client = new Anthropic({ apiKey: carol.key, baseURL: lethe.url, maxRetries: 0 });
 	const made = [];
@@ -114,7 +114,8 @@ test("a list has the account's own, page by page", async () => {
 	expect((await client.messages.batches.list()).data.map(({ id }) => id)).toEqual(made.slice(0, 15));
 	expect((await theirs.messages.batches.list()).data).toEqual([]);
 	batches.finish("canceled", { input: 0, output: 0 });
-	await client.messages.batches.list(); // sees that they have ended
+	for await (const { processing_status } of client.messages.batches.list()) expect(processing_status).toBe("ended");
+	await until("all of it came back, so that no errand is left to come", async () => (await lethe.balance(carol.id)) === nano("100"), 40_000);
 });
 
 test("nobody else's: each way to another account's batch is a NotFoundError, and the provider is not asked", async () => {
