@@ -245,8 +245,8 @@ run_in_ledger(void (*run)(void *arg))
 	held_up = strikes(FAULT_LEDGER_HELD_UP, 5);
 	if (strikes(FAULT_LEDGER_KILLED_DISK, 25))
 		ghost_plan(1 + below(40), 0);
-	else if (strikes(FAULT_LEDGER_KILLED_BOARD, 25))
-		ghost_plan(0, 1 + below(60));
+	else if (strikes(FAULT_LEDGER_KILLED_BOARD, sim.story == STORY_LIMITS ? 6 : 25))
+		ghost_plan(0, 1 + below(sim.story == STORY_LIMITS ? 240 : 60));
 	actor_start(ledger_actor, run, NULL, held_up ? 1 + below(100) : 0);
 	if (actor_busy(ledger_actor)) {
 		met(FAULT_LEDGER_HELD_UP);
@@ -430,10 +430,11 @@ step(void)
 	trouble();
 	if (one_in(5))
 		orders_give();
-	if (one_in(3))
-		ledger_step();
-	else
+	bool of_edges = sim.story == STORY_DEBT ? one_in(3) : !one_in(3); /* what is about orders is about the ledger */
+	if (of_edges)
 		edges_step();
+	else
+		ledger_step();
 	if (one_in(4))
 		check_board();
 }
@@ -539,6 +540,13 @@ choose_faults(void)
 		sim.wanted[f] = one_in(3);
 }
 
+static enum story
+story_of(uint64_t seed)
+{
+	static const enum story stories[8] = {[3] = STORY_DEBT, [5] = STORY_LIMITS, [6] = STORY_GIFTS, [7] = STORY_DEBT};
+	return stories[seed % ARRAY_LEN(stories)];
+}
+
 uint64_t
 life_run(uint64_t seed, uint32_t steps)
 {
@@ -547,12 +555,13 @@ life_run(uint64_t seed, uint32_t steps)
 	sim.wall_us = sim.latest_us = 1750000000000000ULL + 1000000ULL * below(30 * 86400);
 	sim.mono_us = 1000000000 + 1000ULL * below(1000000);
 	sim.calm = true;
-	sim.story = seed % 4 == 3 ? STORY_DEBT : seed % 8 == 5 || seed % 8 == 6 ? STORY_GIFTS
-																			: STORY_ANY;
+	sim.story = story_of(seed);
 	sim.step = 0;
 	sim.steps = steps;
 	armed.kind = FAULT_NONE;
 	choose_faults();
+	if (sim.story == STORY_LIMITS)
+		sim.wanted[FAULT_LIMIT_CHANGED] = sim.wanted[FAULT_LEDGER_KILLED_BOARD] = true;
 	disk_recall();
 	world_begin_with(&sim.w, &size);
 	sim.keys = key_table_attach(sim.w.keys_memory, key_table_bytes());

@@ -169,17 +169,39 @@ follow_up(struct sim_order *o)
 	}
 }
 
-/* Who owes is disputed again, and pays in again. */
+/* One of this account and form that is booked, and that no other is about. */
+static bool
+find_open(struct sim_order *o, enum order_form form)
+{
+	bool told[ORDERS_MAX] = {false};
+	for (uint32_t i = 0; i < order_count; i++)
+		told[orders[i].about] = true;
+	for (uint32_t i = 0, from = below(order_count); i < order_count; i++) {
+		uint32_t at = (from + i) % order_count;
+		if (orders[at].form == form && orders[at].a == o->a && orders[at].booking != 0 && !told[at]) {
+			o->about = at;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Who has paid in several times spends it, and wants all of it back from the bank. */
 static void
 tell_of_debt(struct sim_order *o)
 {
-	static const enum order_form forms[] = {FORM_TOP_UP, FORM_DEBIT, FORM_DISPUTE, FORM_DISPUTE, FORM_DISPUTE_LOST, FORM_DISPUTE_LOST, FORM_DISPUTE_WON, FORM_REFUND};
-	o->form = forms[below(ARRAY_LEN(forms))];
-	o->a = (int)below(2);
-	if (o->form == FORM_DEBIT)
-		o->nano = books_balance(o->a) > 1000 ? books_balance(o->a) - below(1000) : 1;
-	if (o->form == FORM_DISPUTE && find_about(o, FORM_TOP_UP))
-		o->nano = 1 + (orders[o->about].nano - 1) / (1 + below(3));
+	o->a = one_in(4);
+	int64_t there = books_surely_free(o->a);
+	o->form = FORM_TOP_UP;
+	if (there > 1000 && one_in(2)) {
+		o->form = FORM_DEBIT;
+		o->nano = there - below(1000);
+	} else if (one_in(2) && find_open(o, FORM_DISPUTE)) {
+		o->form = one_in(6) ? FORM_DISPUTE_WON : FORM_DISPUTE_LOST;
+	} else if (!one_in(3) && find_open(o, FORM_TOP_UP)) {
+		o->form = FORM_DISPUTE;
+		o->nano = one_in(4) ? 1 + (orders[o->about].nano - 1) / 2 : orders[o->about].nano;
+	}
 }
 
 static void
@@ -188,6 +210,17 @@ tell_of_gifts(struct sim_order *o)
 	static const enum order_form forms[] = {FORM_GRANT, FORM_GRANT, FORM_VOUCHER, FORM_VOUCHER, FORM_REDEEM, FORM_REDEEM, FORM_HOLD, FORM_HOLD_SETTLE};
 	o->form = forms[below(ARRAY_LEN(forms))];
 	o->a = (int)below(3);
+}
+
+/* Each key has a limit of money, that seldom stops anybody: what is held is held twice. */
+static void
+tell_of_limits(struct sim_order *o)
+{
+	if (!one_in(3))
+		return;
+	o->form = FORM_LIMIT;
+	o->a = (int)below(SIM_ACCOUNTS);
+	o->nano = 1000000001 + below(1000) * 5;
 }
 
 static void
@@ -204,6 +237,8 @@ give_new(void)
 		tell_of_debt(o);
 	else if (sim.story == STORY_GIFTS)
 		tell_of_gifts(o);
+	else if (sim.story == STORY_LIMITS)
+		tell_of_limits(o);
 	else if (one_in(2))
 		follow_up(o);
 	if (!fill(o))
@@ -215,7 +250,9 @@ give_new(void)
 void
 orders_give(void)
 {
-	if (order_count < ORDERS_MAX && (order_count < SIM_ACCOUNTS || one_in(2))) {
+	enum { PATIENT = 4 };
+	bool eager = order_count < SIM_ACCOUNTS || (sim.story == STORY_DEBT && message_count < PATIENT);
+	if (order_count < ORDERS_MAX && (eager || one_in(2))) {
 		give_new();
 		return;
 	}

@@ -22,7 +22,8 @@ enum { SIM_ACCOUNTS = 9, /* the last is the mad edges' */
 /* What people do in this seed: by its number, not by dice, so that what another seed is about stays what it was. */
 enum story { STORY_ANY,
 	STORY_DEBT, /* two accounts pay in, spend, and want it back from their banks */
-	STORY_GIFTS }; /* what has a time, and is soon over */
+	STORY_GIFTS, /* what has a time, and is soon over */
+	STORY_LIMITS }; /* keys with limits of money, and a ledger that is killed between two of its moves */
 
 struct sim_account {
 	uint64_t id, key;
