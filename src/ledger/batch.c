@@ -1,3 +1,4 @@
+#include "ledger/away.h"
 #include "ledger/limit_priv.h"
 #include "ledger/share_priv.h"
 #include "ticket/end_reasons.h"
@@ -119,9 +120,8 @@ forget_progress(struct ledger *l, const struct ticket_copy *t)
 	return sql_done(&l->store, st);
 }
 
-/* Windows of limits of money, and then the account that its facts name. */
-static bool
-is_sound(const struct ticket_copy *t)
+bool
+batch_is_sound(const struct ticket_copy *t)
 {
 	for (unsigned k = 0; k + 1 < t->legs; k++)
 		if (!(t->row[k] & LIMIT_BUDGET_ROW))
@@ -155,7 +155,7 @@ static enum tried
 book_exchange(struct ledger *l, struct batch *b, uint16_t i)
 {
 	const struct ticket_copy *t = &b->tickets[i];
-	if (!is_sound(t)) {
+	if (!batch_is_sound(t)) {
 		b->fates[i] = FATE_REFUSED;
 		return TRIED_BOOKED;
 	}
@@ -366,7 +366,7 @@ announce_tickets(struct ledger *l, struct batch *b)
 	size_t count = 0;
 	for (size_t i = 0; i < b->count; i++) {
 		const struct ticket_copy *t = &b->tickets[b->order[i]];
-		if (b->fates[b->order[i]] != FATE_REFUSED && !is_order(l, t) && is_sound(t)) {
+		if (b->fates[b->order[i]] != FATE_REFUSED && !is_order(l, t) && batch_is_sound(t)) {
 			ids[count++] = (int64_t)t->id;
 			sum_of(b, t->facts.account);
 		}
@@ -460,6 +460,18 @@ take_note(struct ledger *l, struct batch *b, int64_t booking)
 	if (b->last != 0 && ticket_id_unix_ms(b->last) > l->newest_ticket_ms)
 		l->newest_ticket_ms = ticket_id_unix_ms(b->last);
 	note_losses(l, b);
+}
+
+void
+batch_keep_refused(struct batch *b)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < b->count; i++)
+		if (b->fates[i] == FATE_REFUSED) {
+			b->tickets[kept] = b->tickets[i];
+			b->fates[kept++] = FATE_OPEN;
+		}
+	b->count = kept;
 }
 
 static int

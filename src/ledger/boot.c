@@ -3,6 +3,7 @@
  * docs/decisions/0003-ticket-ids.md
  */
 #include "ledger/ledger_priv.h"
+#include "ledger/outbox.h"
 #include "ticket/ticket_id.h"
 
 enum { AHEAD_MS = 60000,
@@ -47,6 +48,16 @@ boot_begin(struct ledger *l)
 	return true;
 }
 
+static bool
+write_ceiling(struct ledger *l, int64_t ceiling_ms)
+{
+	if (l->away != NULL)
+		return outbox_raise(l->away, ceiling_ms);
+	struct query *st = store_sql(&l->store, SQL_boot_raise);
+	sql_bind(st, ceiling_ms, l->store.node);
+	return sql_done(&l->store, st);
+}
+
 bool
 boot_raise(struct ledger *l)
 {
@@ -54,9 +65,7 @@ boot_raise(struct ledger *l)
 	uint64_t used = later(later(clock_wall_us() / 1000, l->floor_ms), l->newest_ticket_ms);
 	if (used + RENEW_MS < l->ceiling_ms)
 		return true;
-	struct query *st = store_sql(&l->store, SQL_boot_raise);
-	sql_bind(st, (int64_t)(used + AHEAD_MS), l->store.node);
-	if (!sql_done(&l->store, st))
+	if (!write_ceiling(l, (int64_t)(used + AHEAD_MS)))
 		return false;
 	l->ceiling_ms = used + AHEAD_MS;
 	atomic_store(board_id_ceiling_ms(l->o.board), l->ceiling_ms);

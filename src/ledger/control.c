@@ -1,3 +1,4 @@
+#include "ledger/away.h"
 #include "ledger/ledger_priv.h"
 
 #include <stdarg.h>
@@ -90,6 +91,13 @@ unknown_op(const char *name)
 	return control_error("unknown_op", "there is no op \"%.64s\": use one of %s", name, known);
 }
 
+/* What is answered from the board and the outbox alone. */
+static bool
+works_away(control_op *run)
+{
+	return run == control_status || run == control_top || run == control_node_list;
+}
+
 json_t *
 ledger_control(struct ledger *l, const json_t *request)
 {
@@ -99,7 +107,7 @@ ledger_control(struct ledger *l, const json_t *request)
 			"bad_request", "a request is an object with a string \"op\", for example {\"op\": \"status\"}");
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++)
 		if (strcmp(ops[i].name, name) == 0)
-			return ops[i].run(l, request);
+			return l->away == NULL || works_away(ops[i].run) ? ops[i].run(l, request) : away_refuses();
 	return unknown_op(name);
 }
 

@@ -1,3 +1,4 @@
+#include "ledger/away.h"
 #include "ledger/ledger_priv.h"
 #include "ledger/limit_priv.h"
 #include "ledger/share_priv.h"
@@ -117,8 +118,8 @@ balance_of(void *arg, uint64_t row, struct nano *ret)
 	return true;
 }
 
-static bool
-attach_board(struct ledger *l)
+bool
+ledger_attach_board(struct ledger *l)
 {
 	l->progress.count = board_ticket_count(l->o.board);
 	l->progress.next = l->progress.count;
@@ -203,7 +204,7 @@ open_parts(struct ledger *l, char ret_why[STORE_WHY_MAX])
 		return false;
 	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be brought up to date", l->store.name);
 	if (l->o.board != NULL)
-		return attach_board(l);
+		return ledger_attach_board(l) && away_fits(l, ret_why);
 	return l->over = settle_what_was_left(l);
 }
 
@@ -217,7 +218,7 @@ ledger_open(const struct ledger_options *o, struct ledger **ret, char ret_why[ST
 	l->batch = calloc(1, sizeof(*l->batch));
 	assert(l->batch != NULL);
 	enum ledger_open opened = o->lock_fd > 0 ? LEDGER_OPENED : ledger_lock(o->data_dir, &l->lock_fd, ret_why);
-	if (opened == LEDGER_OPENED && !open_parts(l, ret_why))
+	if (opened == LEDGER_OPENED && !open_parts(l, ret_why) && !away_open(l, ret_why))
 		opened = LEDGER_FAILED;
 	if (opened == LEDGER_OPENED)
 		*ret = l;
@@ -245,6 +246,7 @@ ledger_close(struct ledger **l)
 	if (x->store.kind != NULL && x->over)
 		node_leave(x);
 	store_close(&x->store);
+	outbox_close(&x->away);
 	price_book_free(&x->prices);
 	free(x->usage.sums);
 	free(x->progress.places);
@@ -320,6 +322,8 @@ ledger_load_row(struct ledger *l, uint64_t row, int64_t need_nano, uint32_t *ret
 {
 	struct nano balance;
 	*ret_slot = UINT32_MAX;
+	if (l->away != NULL)
+		return away_load(l, row, need_nano, ret_slot);
 	/* A balance that the next ledger finds to be another would be wrong on the board for good. */
 	if (!store_make_sure(&l->store))
 		return 2;
@@ -384,18 +388,20 @@ take_over(struct ledger *l)
 {
 	l->floor_ms = atomic_load(board_id_floor_ms(l->o.board));
 	l->ceiling_ms = atomic_load(board_id_ceiling_ms(l->o.board));
-	return node_has_board(l) && progress_recall(l) && ledger_drain(l);
+	return node_has_board(l) && away_forward(l) && progress_recall(l) && ledger_drain(l);
 }
 
 bool
 ledger_start(struct ledger *l)
 {
 	struct board *b = l->o.board;
+	if (l->away != NULL)
+		return away_start(l);
 	atomic_store(board_heartbeat_ms(b), clock_monotonic_ms());
 	bool fresh = boot_is_new_board(l);
 	board_sweep_start(b);
 	board_set_balance(b, balance_of, l);
-	if (fresh ? !(progress_settle(l, l->store.node) && ledger_drain(l)) : !take_over(l))
+	if (fresh ? !(away_forward(l) && progress_settle(l, l->store.node) && ledger_drain(l)) : !take_over(l))
 		return false;
 	if (!ledger_forget_orders(l, l->store.node))
 		return false;

@@ -49,7 +49,8 @@ enum ledger_open { LEDGER_OPENED,
 	LEDGER_LOCKED,
 	LEDGER_FAILED };
 
-enum { LEDGER_NODE_COMMANDS = 255 };
+enum { LEDGER_NODE_COMMANDS = 255,
+	LEDGER_LOOKS_AGAIN = 3 /* exit status of a ledger whose store can't be reached: the next one looks whether it is back */ };
 
 struct ledger_options {
 	const char *data_dir;
@@ -68,6 +69,8 @@ struct ledger_options {
 	const void *counters; /* of the edges, a block each and one of the processes behind them; may be NULL */
 	size_t counters_stride;
 	const struct circuits *circuits; /* what edges know of providers; may be NULL */
+	uint64_t away_ms; /* how long shares are spent while PostgreSQL can't be reached; 0: no outbox is kept */
+	uint64_t away_requests; /* that may wait there; beyond it no new ones are taken */
 	const struct store_terms *terms; /* on which the store is opened; NULL: those of every ledger */
 	int lock_fd; /* > 0: DIR/lock, held by the caller (ledger_lock); 0: ledger_open takes it */
 };

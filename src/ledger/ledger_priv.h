@@ -219,6 +219,7 @@ struct ledger_stats {
 struct ledger {
 	struct ledger_options o;
 	struct store store;
+	struct outbox *away; /* the store can't be reached (away.h); NULL: it is open */
 	int lock_fd;
 	int scribe_fd; /* -1: nobody listens */
 	uint64_t spans_lost; /* that it had no room for */
@@ -235,7 +236,7 @@ struct ledger {
 	bool drain_wanted; /* this server is to take nothing new and to end in order (node.c) */
 	bool over; /* all is booked, and no other ledger comes over this board: this node has left when it ends */
 	uint32_t back_off_ms;
-	uint64_t round_due_ms, usage_due_ms, chores_due_ms;
+	uint64_t round_due_ms, usage_due_ms, chores_due_ms, away_until_ms;
 	struct { /* chores.c: behind which item to look on, of those whose end has come; and was one of those before it not to be done yet? */
 		int64_t expires_ms, id;
 		bool again;
@@ -249,8 +250,7 @@ struct ledger {
 	struct work_silence silences[WORK_SILENCES];
 	unsigned silences_next;
 	uint64_t work_due_ms; /* some may be due (work.h); UINT64_MAX: not before an edge says something */
-	struct ledger_stats stats;
-	struct ledger_stats before; /* of the ledgers that had this board before */
+	struct ledger_stats stats, before; /* before: of the ledgers that had this board before */
 	struct observed observed;
 	struct receipts receipts;
 };

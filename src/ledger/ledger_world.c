@@ -176,7 +176,10 @@ world_try_open(struct world *w, bool with_board, char why[256])
 		fresh = tally_booking(w->tally) < 0;
 	}
 	struct ledger_options o = {.data_dir = w->dir,
-		.store = w->store[0] != '\0' ? w->store : NULL,
+		.store = w->cut_off ? "postgres://nobody@/none?host=/nonexistent" : w->store[0] != '\0' ? w->store
+																								: NULL,
+		.away_ms = 600000,
+		.away_requests = 1000,
 		.node = w->size.node,
 		.pepper = w->pepper,
 		.receipt_seed = w->pepper,
@@ -357,7 +360,7 @@ remove_moved(const char *dir)
 void
 world_end(struct world *w)
 {
-	const char *const names[] = {"ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.part", "ledger.db.part-wal", "ledger.db.part-shm", "store", "store.new", "lock"};
+	const char *const names[] = {"ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.part", "ledger.db.part-wal", "ledger.db.part-shm", "store", "store.new", "lock", "outbox.db", "outbox.db-wal", "outbox.db-shm", "outbox.db.copy"};
 	if (w->ledger != NULL)
 		world_close(w);
 	drop_board(w);

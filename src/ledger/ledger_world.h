@@ -31,6 +31,7 @@ struct world_catalogue {
 struct world {
 	char dir[64];
 	char store[256]; /* PostgreSQL's address, with a schema of this world's own; "": the file in dir */
+	bool cut_off; /* PostgreSQL can't be reached */
 	uint8_t pepper[API_KEY_PEPPER_BYTES];
 	struct world_catalogue catalogue;
 	struct board_size size;

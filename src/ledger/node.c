@@ -1,4 +1,5 @@
 /* Which of the servers on one store this is, and which there are (docs/decisions/0070-nodes.md). A store in a file has one, and none of this. */
+#include "ledger/away.h"
 #include "ledger/ledger_priv.h"
 #include "ledger/share_priv.h"
 
@@ -88,6 +89,7 @@ node_has_board(struct ledger *l)
 	bool said = sql_done(&l->store, st);
 	sql_free(st);
 	/* No other ledger over this board will do either: it has to go. */
+	ledger_change_gate(l, BOARD_OPEN, BOARD_STALLED);
 	l->store.lost = l->store.fenced = said;
 	return false;
 }
@@ -143,6 +145,10 @@ node_json(struct query *st)
 	json_object_set_new(o, "fence", json_integer(sql_int(st, 1)));
 	control_put_time(o, "joined", sql_int(st, 3));
 	control_put_time(o, "seen", sql_int(st, 4));
+	/* Whoever is connected has nothing waiting; of another it is not known. */
+	bool own = sql_int(st, 0) == st->store->node;
+	json_object_set_new(o, "waiting_batches", own ? json_integer(0) : json_null());
+	json_object_set_new(o, "waiting_requests", own ? json_integer(0) : json_null());
 	return o;
 }
 
@@ -153,6 +159,10 @@ control_node_list(struct ledger *l, const json_t *request)
 	json_object_set_new(answer, "rows", rows);
 	if (l->store.node < 0)
 		return answer;
+	if (l->away != NULL) {
+		json_decref(answer);
+		return away_node_list(l);
+	}
 	struct query *st = sql_prepare(&l->store,
 		"SELECT id, fence, state, joined_us, seen_us, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - seen_us, drain FROM node WHERE id <> 255 ORDER BY id");
 	enum sql_step step = SQL_FAILED;
@@ -240,8 +250,11 @@ control_node_forget(struct ledger *l, const json_t *request)
 {
 	json_t *error;
 	int64_t node, fence = 0, outcome = FORGOTTEN_NONE;
+	struct outbox_facts waiting;
 	if (!read_node(l, request, false, &node, &error))
 		return error;
+	if (outbox_look(l->o.data_dir, &waiting) && waiting.node == node && waiting.requests > 0)
+		return control_error("outbox_waits", "what node %lld settled while PostgreSQL was away waits in this machine's outbox (%lld requests): start its server, which books it, and nothing is lost", (long long)node, (long long)waiting.requests);
 	if (!fence_off(l, node, &outcome, &fence))
 		return control_store_failed(l);
 	if (outcome == FORGOTTEN_NONE)

@@ -40,10 +40,11 @@ add_ticket(struct ledger *l, const struct ticket_copy *t, int64_t booking)
 	tally_add(l->o.tally, &t->facts, t->cost);
 }
 
-/* Counters of ledgers that were killed over this board go on where they were. */
-static void
-recall_stats(struct ledger *l)
+void
+observe_recall(struct ledger *l)
 {
+	if (!l->o.tally)
+		return;
 	const struct tally_ledger *s = tally_ledger(l->o.tally);
 	l->before = (struct ledger_stats){
 		.quarantined = get(&s->quarantined),
@@ -61,7 +62,7 @@ observe_open(struct ledger *l)
 	if (!t)
 		return true;
 	int64_t last = l->next_booking - 1, from = tally_booking(t);
-	recall_stats(l);
+	observe_recall(l);
 	if (from < 0) {
 		tally_begin(t, last);
 		return true;

@@ -14,6 +14,8 @@ struct observed {
 	uint32_t looked[BOARD_EDGES_MAX][BOARD_STATE_COUNT]; /* by the sweep that is under way */
 };
 
+/* Counters of ledgers that were killed over this board go on where they were. */
+void observe_recall(struct ledger *l);
 /* The tally has all that is in the store since this board began, whatever the ledger before was killed over. */
 must_check bool observe_open(struct ledger *l);
 /* l->batch is committed. */

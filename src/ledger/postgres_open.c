@@ -95,6 +95,7 @@ connected(struct store *s, PGconn *conn, char ret_why[STORE_WHY_MAX])
 	char text[160];
 	if (conn != NULL && pq.PQstatus(conn) == CONNECTION_OK)
 		return true;
+	s->unreachable = true;
 	snprintf(text, sizeof(text), "%s", conn != NULL ? pq.PQerrorMessage(conn) : "out of memory");
 	for (char *at = text; *at != '\0'; at++)
 		*at = *at == '\n' ? ' ' : *at;

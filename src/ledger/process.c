@@ -1,4 +1,5 @@
 /* The ledger's process: rounds, the supervisor's orders, edges' requests for rows, the control socket. */
+#include "ledger/away.h"
 #include "ledger/control_clients.h"
 #include "ledger/ledger_priv.h"
 #include "ledger/share_priv.h"
@@ -22,6 +23,7 @@ enum {
 	ERRANDS_AGAIN_MS = 1000,
 	STARTED_CLOSED = 1, /* exit statuses: not all is booked */
 	STARTED_NEVER = 2,
+	STARTED_AWAY = LEDGER_LOOKS_AGAIN,
 };
 
 enum mood {
@@ -504,10 +506,17 @@ anything_runs(const struct process *p)
 	return false;
 }
 
+/* Somebody is there to start the next one. */
+static bool
+looks_again(const struct process *p)
+{
+	return (p->mood == SERVING || p->mood == DRAINING) && away_is_over(p->ledger, clock_monotonic_ms()) && !clients_busy(&p->clients);
+}
+
 static bool
 is_over(const struct process *p)
 {
-	if (p->ledger->store.lost)
+	if (p->ledger->store.lost || looks_again(p))
 		return true;
 	switch (p->mood) {
 	case SERVING:
@@ -541,7 +550,7 @@ serve(struct process *p)
 		if (ledger_wait_ms(p->ledger, now_ms) == 0 && ledger_round(p->ledger, now_ms) > 0)
 			p->rest_due_ms = now_ms + REST_MS;
 		rest(p, now_ms);
-		if (p->mood == SERVING) {
+		if (p->mood == SERVING && p->ledger->away == NULL) {
 			ledger_chores_when_due(p->ledger, now_ms);
 			ledger_reconcile_when_due(p->ledger, now_ms);
 			ledger_share_when_due(p->ledger, now_ms);
@@ -573,7 +582,7 @@ start(struct process *p)
 	while (!ledger_start(p->ledger)) {
 		struct pollfd wait = {.fd = p->supervisor_fd, .events = POLLIN};
 		ledger_event(p->ledger, EVENT_STORE_FAILED, (uint64_t)p->ledger->store.code, 0);
-		if (p->ledger->store.lost) /* nobody can connect after the lock-down: the next one does */
+		if (p->ledger->store.lost || away_is_over(p->ledger, clock_monotonic_ms())) /* nobody can connect after the lock-down: the next one does */
 			return false;
 		if (poll(&wait, 1, START_AGAIN_MS) > 0)
 			supervisor_ready(p);
@@ -639,6 +648,8 @@ ledger_main(struct ledger_process *arg)
 		say("this node may write no more: another server has begun as the same node, or `lethe node forget` was given while this one was away. When this is said again and again, "
 			"stop this server and start it anew: what it had not booked by then is the house's loss");
 	clients_finish(&p->clients);
+	bool away = l->away != NULL;
 	ledger_close(&l);
-	return booked ? 0 : STARTED_CLOSED;
+	return away ? STARTED_AWAY : booked ? 0
+										: STARTED_CLOSED;
 }

@@ -1,8 +1,9 @@
+#include "ledger/away.h"
 #include "ledger/limit_priv.h"
 #include "ticket/end_reasons.h"
 
-static bool
-put(struct ledger *l, const struct ticket_copy *t)
+bool
+progress_put(struct ledger *l, const struct ticket_copy *t)
 {
 	struct query *st = store_sql(&l->store, SQL_progress_put);
 	const struct ticket_facts *f = &t->facts;
@@ -38,7 +39,7 @@ write_chunk(struct ledger *l)
 		 * will delete it.
 		 */
 		p->places[p->next] = (struct progress_place){.id = t.id, .cost = t.cost.v};
-		if (!put(l, &t))
+		if (!(l->away != NULL ? outbox_progress(l->away, &t) : progress_put(l, &t)))
 			return false;
 		written++;
 	}
@@ -66,9 +67,10 @@ progress_write(struct ledger *l, uint64_t now_ms)
 		p->due_ms = now_ms + PROGRESS_PERIOD_MS;
 		p->next = 0;
 	}
-	if (!store_begin(&l->store))
+	if (!(l->away != NULL ? outbox_begin(l->away) : store_begin(&l->store)))
 		return false;
-	if (store_end(&l->store, write_chunk(l)))
+	bool ok = write_chunk(l);
+	if (l->away != NULL ? outbox_end(l->away, ok) : store_end(&l->store, ok))
 		return true;
 	begin_again(p);
 	return false;
@@ -106,24 +108,13 @@ read_rows(struct ledger *l, struct batch *b, int64_t node)
 	return step == SQL_END;
 }
 
-static void
-keep_refused(struct batch *b)
+bool
+progress_free_of_charge(struct ledger *l, struct batch *b)
 {
-	size_t kept = 0;
-	for (size_t i = 0; i < b->count; i++)
-		if (b->fates[i] == FATE_REFUSED)
-			b->tickets[kept++] = b->tickets[i];
-	b->count = kept;
-}
-
-/* What the store refused to charge is the operator's loss. */
-static bool
-settle_free_of_charge(struct ledger *l, struct batch *b)
-{
-	keep_refused(b);
+	batch_keep_refused(b);
 	for (size_t i = 0; i < b->count; i++) {
 		b->tickets[i].cost.v = 0;
-		b->fates[i] = FATE_OPEN;
+		b->tickets[i].facts.end_reason = END_INTERRUPTED;
 	}
 	return b->count == 0 || batch_book(l);
 }
@@ -147,7 +138,7 @@ delete_rows(struct ledger *l, const struct batch *b)
 static bool
 forget_rest(struct ledger *l, struct batch *b)
 {
-	keep_refused(b);
+	batch_keep_refused(b);
 	return b->count == 0 || (store_begin(&l->store) && store_end(&l->store, delete_rows(l, b)));
 }
 
@@ -160,7 +151,7 @@ progress_settle(struct ledger *l, int64_t node)
 	b->node = own >= 0 ? node : -1; /* its shares pay */
 	do
 		ok = read_rows(l, b, node);
-	while (ok && b->count != 0 && (ok = batch_book(l) && settle_free_of_charge(l, b) && forget_rest(l, b)));
+	while (ok && b->count != 0 && (ok = batch_book(l) && progress_free_of_charge(l, b) && forget_rest(l, b)));
 	b->count = 0;
 	b->node = own;
 	return ok;

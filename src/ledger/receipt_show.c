@@ -251,7 +251,7 @@ enum receipt_answer
 ledger_receipt(struct ledger *l, uint64_t id, uint64_t account, char **ret)
 {
 	*ret = NULL;
-	if (account == 0 || l->o.board == NULL || !may_ask(&l->receipts, clock_monotonic_ms()))
+	if (account == 0 || l->o.board == NULL || l->away != NULL || !may_ask(&l->receipts, clock_monotonic_ms()))
 		return RECEIPT_BUSY;
 	json_t *o = receipt_of(l, id, account);
 	const char *code = error_code(o);

@@ -1,3 +1,4 @@
+#include "ledger/away.h"
 #include "ledger/ledger_priv.h"
 
 #include <assert.h>
@@ -11,8 +12,8 @@ batch_window(const struct ledger *l)
 	return l->o.batch_window_ms != 0 ? l->o.batch_window_ms : 50;
 }
 
-static void
-change_gate(struct ledger *l, enum board_gate from, enum board_gate to)
+void
+ledger_change_gate(struct ledger *l, enum board_gate from, enum board_gate to)
 {
 	uint32_t was = from;
 	atomic_compare_exchange_strong(board_gate(l->o.board), &was, (uint32_t)to);
@@ -25,7 +26,7 @@ stall(struct ledger *l, uint64_t now_ms)
 {
 	if (l->back_off_ms == 0)
 		ledger_event(l, EVENT_STORE_FAILED, (uint64_t)l->store.code, 0);
-	change_gate(l, BOARD_OPEN, BOARD_STALLED);
+	ledger_change_gate(l, BOARD_OPEN, BOARD_STALLED);
 	l->stats.store_failures++;
 	l->back_off_ms = l->back_off_ms == 0 ? BACK_OFF_FIRST_MS : 2 * l->back_off_ms;
 	if (l->back_off_ms > BACK_OFF_MOST_MS)
@@ -41,7 +42,7 @@ recover(struct ledger *l)
 	if (l->back_off_ms == 0)
 		return;
 	l->back_off_ms = 0;
-	change_gate(l, BOARD_STALLED, BOARD_OPEN);
+	ledger_change_gate(l, BOARD_STALLED, BOARD_OPEN);
 	ledger_event(l, EVENT_STORE_BACK, 0, 0);
 }
 
@@ -84,6 +85,8 @@ chores(struct ledger *l, uint64_t now_ms)
 {
 	if (!progress_write(l, now_ms) || (!boot_is_new_board(l) && !boot_raise(l)))
 		return false;
+	if (l->away != NULL)
+		return true;
 	if (l->usage_due_ms == 0)
 		l->usage_due_ms = now_ms + USAGE_PERIOD_MS;
 	if (l->usage.count == 0 || (now_ms < l->usage_due_ms && l->usage.count < USAGE_GROUPS_MAX))
@@ -104,12 +107,14 @@ ledger_round(struct ledger *l, uint64_t now_monotonic_ms)
 	if (!l->more)
 		collect(l);
 	l->more |= b->count == BATCH_MAX;
-	if (b->count != 0 && !batch_book(l))
+	if (b->count != 0 && !(l->away != NULL ? away_book(l) : batch_book(l)))
 		return stall(l, now_monotonic_ms);
 	int booked = give_back(l);
 	if (!chores(l, now_monotonic_ms))
 		return stall(l, now_monotonic_ms);
 	recover(l);
+	if (l->away != NULL)
+		away_gate(l);
 	atomic_fetch_add(board_rounds(l->o.board), 1);
 	observe_round(l, now_monotonic_ms);
 	l->idle = booked == 0 && l->progress.next >= l->progress.count;

@@ -1,5 +1,6 @@
 /* What is known of one request, the price book, and the ledger itself. */
 #include "ledger/ledger_priv.h"
+#include "ledger/outbox.h"
 #include "ticket/end_reasons.h"
 #include "ticket/endpoints.h"
 
@@ -217,8 +218,9 @@ control_status(struct ledger *l, const json_t *request)
 	json_t *o = control_ok();
 	json_object_set_new(o, "serving", json_boolean(l->o.board != NULL));
 	json_object_set_new(o, "node", json_integer(l->o.node));
-	json_object_set_new(o, "bookings", json_integer(l->next_booking - 1));
-	json_object_set_new(o, "store", json_string(l->back_off_ms == 0 ? "ok" : store_trouble(&l->store)));
+	json_object_set_new(o, "bookings", l->away != NULL ? json_null() : json_integer(l->next_booking - 1));
+	json_object_set_new(o, "store", json_string(l->back_off_ms == 0 && l->away == NULL ? "ok" : store_trouble(&l->store)));
+	json_object_set_new(o, "waiting", json_integer(l->away != NULL ? outbox_facts(l->away)->requests : 0));
 #define PUT(name) json_object_set_new(o, #name, json_integer((json_int_t)l->stats.name))
 	PUT(booked);
 	PUT(quarantined);

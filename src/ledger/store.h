@@ -51,6 +51,7 @@ struct store {
 	void *own; /* the kind's connection */
 	int code; /* of the last failure, the kind's */
 	bool doubtful; /* the last commit failed, and may be found done by the next ledger (store_make_sure) */
+	bool unreachable; /* no connection could be made; stays when it is not opened */
 	bool lost; /* the connection is gone for good: nothing works until a next ledger opens the store */
 	int64_t node; /* that writes here; -1: the store has one writer only, and keeps no list of them */
 	int64_t fence; /* what each of its transactions shows (INV-17) */
@@ -75,6 +76,8 @@ must_check bool store_open(struct store *s, const char *address, uint32_t node, 
 /* On other terms than a ledger's. */
 must_check bool store_open_on(struct store *s, const char *address, uint32_t node, const struct store_terms *terms, char ret_why[STORE_WHY_MAX]);
 bool store_is_postgres(const char *address);
+/* In place of one that can't be reached: all that it is asked fails (store_away.c). */
+void store_open_away(struct store *s, uint32_t node);
 /*
  * A second connection that can only read (and never checkpoints), with no statement prepared: for
  * checks of the whole. One at a time.

@@ -6,6 +6,7 @@
 
 #include "ledger/ledger_priv.h"
 #include "ledger/move_priv.h"
+#include "ledger/outbox.h"
 #include "ledger/store_address.h"
 #include "ledger/store_kind.h"
 #include "ledger/store_mark.h"
@@ -236,9 +237,24 @@ settle(struct move *x)
 	return ok;
 }
 
+/* Its requests are in neither store yet, and only a server books them. */
+static bool
+outbox_waits(struct move *x)
+{
+	struct outbox_facts waiting;
+	if (!outbox_exists(x->m->data_dir))
+		return false;
+	if (outbox_look(x->m->data_dir, &waiting) && waiting.requests == 0)
+		return false;
+	fail(x, "%.120s/outbox.db has %lld requests that are not booked yet: start the server and stop it, and ask again", x->m->data_dir, (long long)waiting.requests);
+	return true;
+}
+
 static bool
 is_at_rest(struct move *x)
 {
+	if (outbox_waits(x))
+		return false;
 	int64_t running = 0, up = 0, lent = 0;
 	bool ok = number_of(&x->from, "SELECT count(*) FROM progress", &running);
 	if (x->to_file)

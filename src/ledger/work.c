@@ -384,6 +384,8 @@ enum work_result
 ledger_work(struct ledger *l, const struct message_work *m)
 {
 	l->work_due_ms = 0;
+	if (l->away != NULL)
+		return WORK_LATER;
 	switch ((enum work_order)m->order) {
 	case WORK_BEGIN:
 		return begin(l, m);

@@ -1,6 +1,7 @@
 #include "proc/supervisor_priv.h"
 
 #include "core/text.h"
+#include "ledger/ledger.h"
 #include "proc/collector.h"
 #include "proc/machine.h"
 #include "proc/role_main.h"
@@ -331,6 +332,8 @@ fill_slices(const struct child *c, struct handover *h)
 		h->ledger_node = plan->node;
 		h->ledger_spans = plan->collector.on;
 		h->ledger_batch_window_ms = plan->batch_window_ms;
+		h->ledger_outbox_ms = plan->outbox_ms;
+		h->ledger_outbox_requests = plan->outbox_requests;
 		h->ledger_streams_per_account = supervisor_streams_per_account(plan);
 		memcpy(h->ledger_data_dir, plan->data_dir, sizeof h->ledger_data_dir);
 	}
@@ -509,11 +512,19 @@ lose(struct child *c)
 	arrows_drop(c->s, c);
 }
 
+/* A ledger whose store can't be reached ends so that the next one looks whether it is back. It has done all that it could. */
+static bool
+looks_again(const struct child *c, int wait_status)
+{
+	return c->role->end == END_OF_LEDGER && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == LEDGER_LOOKS_AGAIN;
+}
+
 static void
 child_ended(struct child *c, int wait_status)
 {
 	struct supervisor *s = c->s;
-	bool expected = c->state == CHILD_ENDING && !c->traced && wait_status == 0, starting = c->state == CHILD_STARTING;
+	bool looks = looks_again(c, wait_status);
+	bool expected = looks || (c->state == CHILD_ENDING && !c->traced && wait_status == 0), starting = c->state == CHILD_STARTING;
 	c->pid = 0;
 	c->state = CHILD_DOWN;
 	tell_ended(c);
@@ -522,7 +533,7 @@ child_ended(struct child *c, int wait_status)
 		poison_edge_died(c, wait_status);
 		bury_edge(c);
 	}
-	if (s->loop.now_ms - c->started_ms >= RESTART_HEALTHY_MS)
+	if (looks || s->loop.now_ms - c->started_ms >= RESTART_HEALTHY_MS)
 		c->backoff_ms = RESTART_MS_MIN;
 	uint32_t wait_ms = c->backoff_ms;
 	bool again = supervisor_child_ended(s, c, wait_status);

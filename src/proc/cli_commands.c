@@ -781,7 +781,7 @@ const struct cli_command cli_commands[] = {
 		.summary = "servers on this store",
 		.words = "`draining`: it takes nothing new, and ends when what it has is over. `away`: nothing was heard of it for longer than its lease, 30 s. `left`: it has ended in order. A store in a file has one server, with no list.",
 		.examples = "lethe node list\n",
-		.columns = "node,state,fence,joined,seen",
+		.columns = "node,state,fence,joined,seen,waiting_requests",
 		.empty = "The books are in a file, which has one server: `lethe status` shows it.",
 	},
 	{
@@ -791,7 +791,7 @@ const struct cli_command cli_commands[] = {
 		.words = "For a store in PostgreSQL, once, while no server runs; each server then needs a `node` of its own in its configuration and the same pepper, receipt.key and\n"
 				 "master.key. It is not taken back.",
 		.examples = "lethe node share\n",
-		.columns = "node,state,fence,joined,seen",
+		.columns = "node,state,fence,joined,seen,waiting_requests",
 		.empty = "No server has had this store yet.",
 	},
 	{
@@ -802,7 +802,7 @@ const struct cli_command cli_commands[] = {
 				 "list` says `left` then. It comes back when it is started again.",
 		.examples = "lethe node drain 3\nlethe node list\n",
 		.args = {{"NODE", NULL, "node", true, false, "its number"}},
-		.columns = "node,state,fence,joined,seen",
+		.columns = "node,state,fence,joined,seen,waiting_requests",
 	},
 	{
 		.name = "node forget",
@@ -812,7 +812,7 @@ const struct cli_command cli_commands[] = {
 				 "ended. Should its machine live after all, its server takes no requests until it is started anew, and what it had not booked is the house's loss.",
 		.examples = "lethe node forget 3\n",
 		.args = {{"NODE", NULL, "node", true, false, "its number"}},
-		.columns = "node,state,fence,joined,seen",
+		.columns = "node,state,fence,joined,seen,waiting_requests",
 	},
 	{
 		.name = "provider list",

@@ -17,7 +17,7 @@ static const char rich[] =
 	"listeners: [{at: 'unix:/run/a', proxy_protocol: true, mode: '0600'}, {at: '[::]:1', dual_stack: true, tls: true}, {at: 'systemd:web'}]\n"
 	"trusted_proxies: [unix, 10.0.0.0/8, '2001:db8::/32']\nclient_address: forwarded\n"
 	"lanes: [{name: direct}, {name: economy, times: '0.55', choice: speed}]\nexpose_route: true\n"
-	"edges: 3\nnode: 7\ndurability: strict\nbatch_window: 1ms\ncontent_memory_grade: locked\nallow_plain_memory: true\n"
+	"edges: 3\nnode: 7\ndurability: strict\nbatch_window: 1ms\noutbox_for: 2m\noutbox_requests: 12\ncontent_memory_grade: locked\nallow_plain_memory: true\n"
 	"limits: {head_bytes: 1025, body_bytes: 1MiB, streams_per_edge: 10, connections_per_edge: 1001, accounts: 17, connections_per_address: 0, bad_keys_per_minute: 7}\n"
 	"timeouts: {head: 101ms, drain: 0, first_byte: 24h, between_bytes: 90m, request: 20m}\n"
 	"tls: {listen: ['127.0.0.1:0'], certificates: [{certificate: /etc/a.pem, key: /etc/a.key}, {certificate: /etc/b.pem, key_credential: b}], min_version: '1.3', client_certificates: optional,\n"

@@ -24,6 +24,9 @@
 	X("transparency_page", transparency_page, FLAG, "true", 0, 1, \
 		"GET /transparency answers anybody: grade of memory, hash of the program, the facts of `lethe doctor` as numbers, and what is kept about a request") \
 	X("batch_window", batch_window_ms, MS, "50ms", 1, 5 * SECOND_MS, "how long the ledger collects finished requests into one commit") \
+	X("outbox_for", outbox_ms, MS, "15m", 0, 24 * HOUR_MS, \
+		"how long a server of several on one PostgreSQL goes on with its shares of the balances while that can't be reached; what it settles waits in `outbox.db`. Keys that are revoked meanwhile work there until then. 0s: not at all") \
+	X("outbox_requests", outbox_requests, COUNT, "1000000", 1, 100000000, "requests that may wait there, about 400 bytes each; beyond it no new ones are taken") \
 	X("content_memory_grade", content_memory_grade, MEMORY_GRADE, "auto", 0, 2, \
 		"memory for requests and answers: `auto` is the best that this machine gives, secret or locked; `sealed` is secret, and no start without it; `locked` is locked, even where it could be secret") \
 	X("allow_plain_memory", allow_plain_memory, FLAG, "false", 0, 1, \

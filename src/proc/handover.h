@@ -53,6 +53,7 @@ struct handover {
 	char otlp_host[COLLECTOR_HOST_MAX], otlp_path[COLLECTOR_PATH_MAX]; /* scribe */
 	bool ledger_spans;
 	uint32_t ledger_node, ledger_batch_window_ms, ledger_streams_per_account;
+	uint64_t ledger_outbox_ms, ledger_outbox_requests;
 	char ledger_data_dir[PATH_MAX];
 };
 

@@ -70,6 +70,8 @@ role_ledger(struct handover *h)
 			.node = h->ledger_node,
 			.spans = h->ledger_spans,
 			.batch_window_ms = h->ledger_batch_window_ms,
+			.away_ms = h->ledger_outbox_ms,
+			.away_requests = h->ledger_outbox_requests,
 			.streams_per_account = h->ledger_streams_per_account,
 			.catalogue = catalogue,
 			.tally = catalogue ? shared_map_tally(h->grant_fd[GRANT_TALLY], catalogue, true) : NULL,

@@ -246,6 +246,8 @@ plan_numbers(const struct config *c, struct supervisor_plan *plan)
 	plan->node = (uint32_t)c->node;
 	plan->log_level = (enum severity)c->log.level;
 	plan->batch_window_ms = (uint32_t)c->batch_window_ms;
+	plan->outbox_ms = c->outbox_ms;
+	plan->outbox_requests = c->outbox_requests;
 	plan->http2 = c->http2;
 	plan->expose_route = c->expose_route;
 	plan->transparency = c->transparency_page;

@@ -70,6 +70,7 @@ struct supervisor_plan {
 	char data_dir[PATH_MAX]; /* absolute; exists */
 	uint32_t generations; /* of edges, at the same time; 0 and 1: they can't be changed over */
 	uint32_t edges, node, tickets_per_edge, accounts, batch_window_ms;
+	uint64_t outbox_ms, outbox_requests;
 	enum durability durability;
 	enum vault_grade grade;
 	struct edge_limits limits;

@@ -167,6 +167,8 @@ plan_of_generation(const json_t *o, struct supervisor_plan *p)
 	p->limits.library_bytes = takeover_number(o, "library_bytes");
 	p->limits.tickets_per_account_percent = (uint32_t)takeover_number(o, "account_percent");
 	p->batch_window_ms = (uint32_t)takeover_number(o, "batch_window_ms");
+	p->outbox_ms = takeover_number(o, "outbox_ms");
+	p->outbox_requests = takeover_number(o, "outbox_requests");
 	p->log_level = (enum severity)takeover_number(o, "log_level");
 	json_array_foreach(json_object_get(o, "listen"), i, l)
 	{

@@ -112,6 +112,8 @@ generation_json(const struct generation *g, struct upgrade_fds *fds)
 	put_number(o, "library_bytes", p->limits.library_bytes);
 	put_number(o, "account_percent", p->limits.tickets_per_account_percent);
 	put_number(o, "batch_window_ms", p->batch_window_ms);
+	put_number(o, "outbox_ms", p->outbox_ms);
+	put_number(o, "outbox_requests", p->outbox_requests);
 	put_number(o, "log_level", p->log_level);
 	json_object_set_new(o, "listen", listeners_json(g, fds));
 	return o;

@@ -52,7 +52,11 @@
 	X(KEYS_REFUSED, ALARM, "the signer can't use the renewed private keys; certificates are not renewed") \
 	X(SIGNER_TRACED, ALARM, "signer {0} is being traced; it wipes and ends") \
 	X(PROVIDER_LOW, ALARM, "our account at provider {0} has {1} cents left, less than its low_balance; `lethe provider check` found it") \
-	X(CHANGE_UNHEARD, ALARM, "change {0}, given at another server, has no room here: keys and limits of {1} are as they were until the next start")
+	X(CHANGE_UNHEARD, ALARM, "change {0}, given at another server, has no room here: keys and limits of {1} are as they were until the next start") \
+	X(STORE_AWAY, ALARM, "PostgreSQL can't be reached; this server goes on with its shares of the balances for {0} s at most, and keeps what it settles in its outbox") \
+	X(OUTBOX_FULL, ALARM, "the outbox is full, {0} requests wait in it for PostgreSQL; new requests are refused (outbox_requests)") \
+	X(OUTBOX_OVER, ALARM, "PostgreSQL could not be reached for too long, {0} requests wait in the outbox; new requests are refused (outbox_for)") \
+	X(STORE_REACHED, INFO, "PostgreSQL is back; {0} requests that waited in the outbox are booked")
 
 enum event_id {
 	EVENT_NONE,

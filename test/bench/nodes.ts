@@ -118,6 +118,32 @@ async function inTrouble(nodes: Nodes, postgres: Postgres): Promise<void> {
 	await judge(nodes, "trouble", seen, before);
 }
 
+// The database is gone for a while, a ledger and a whole machine are killed meanwhile.
+async function withoutDatabase(nodes: Nodes, postgres: Postgres): Promise<void> {
+	const seen = nobody(), before = await nodes.provided();
+	const [first, second] = nodes.all as [Nodes["all"][0], Nodes["all"][0]];
+	const key = await nodes.account("alone", dollars(most));
+	let over = false;
+	const crowd = nodes.crowd(key, Math.min(clients, 200), seen, () => over || seen.served >= most);
+	await until("some are served", () => seen.served > most / 10, 60_000);
+	const rise = await postgres.fall();
+	const since = performance.now(), then = seen.served;
+	await until("they go on", () => seen.served > then, 60_000);
+	const after = performance.now() - since;
+	for (const pid of first.children("ledger")) process.kill(pid, "SIGKILL");
+	await wait(seconds * 1000);
+	signalAll(second, "SIGKILL");
+	await second.ended();
+	const alone = seen.served - then;
+	await rise();
+	await second.up();
+	await nodes.spent("alone", 120_000);
+	over = true;
+	await crowd;
+	bar(alone > 0, `no database for ${seconds} s: ${alone} served meanwhile, the first after ${Math.round(after)} ms, a ledger and a machine killed: ${said(seen)}, ${await nodes.left("alone")} nano-dollars left`);
+	await judge(nodes, "alone", seen, before);
+}
+
 process.env["LETHE_TEST_FSYNC"] ??= "on"; // as it is shipped: a hold that goes to the store waits for the disk
 const postgres = await Postgres.start();
 const sim = await Sim.start({ key: upstreamKey });
@@ -132,7 +158,10 @@ try {
 		await speed(nodes);
 	});
 	// What was answered is on disk: who is killed takes nothing along.
-	await on({ durability: "strict" }, (nodes) => inTrouble(nodes, postgres));
+	await on({ durability: "strict" }, async (nodes) => {
+		await withoutDatabase(nodes, postgres);
+		await inTrouble(nodes, postgres);
+	});
 } finally {
 	sim.stop();
 	await postgres.stop();

@@ -122,6 +122,36 @@ describe("several servers on one store", () => {
 		expect(await nodes.left("dave")).toBeGreaterThan(nano("0.029"));
 	}, 60_000);
 
+	test("go on with their shares while the database is gone, and book once what they served", async () => {
+		const credit = 200, each = 8, seen = nobody();
+		const before = await nodes.provided();
+		const key = await nodes.account("erin", dollars(credit));
+		const [first, second] = nodes.all as [Nodes["all"][0], Nodes["all"][0]];
+		// Each has taken its share, a good deal more than it will need.
+		for (let at = 0; at < nodes.all.length; at++) await until("it serves", () => nodes.once(key, at, seen));
+		const shares = async () => Number(await nodes.sql("SELECT count(*) FROM share JOIN account ON account.id = account WHERE name = 'erin' AND nano > 12000000"));
+		await until("each has a share", async () => (await shares()) === nodes.all.length);
+		const rise = await postgres.fall();
+		const own = async (lethe: Nodes["all"][0]) => (await lethe.run("node", "list")).json["rows"]?.[0] as Json | undefined;
+		for (const lethe of nodes.all) await until("it says that it is cut off", async () => (await own(lethe))?.["state"] === "cut off");
+		const serve = async (lethes: Nodes["all"]) => {
+			for (let n = 0; n < each; n++) await Promise.all(lethes.map((lethe) => until("it goes on", () => nodes.once(key, nodes.all.indexOf(lethe), seen))));
+		};
+		await serve(nodes.all);
+		expect((await own(first))!["waiting_requests"]).toBeGreaterThanOrEqual(each);
+		expect((await first.run("account", "create", "frank")).json["error"]["code"]).toBe("store_away");
+		// The ledger dies, and then a whole machine: what it answered is in its outbox.
+		for (const pid of first.children("ledger")) process.kill(pid, "SIGKILL");
+		await serve([first]);
+		signalAll(second, "SIGKILL");
+		await second.ended();
+		await rise();
+		await second.up();
+		const paid = async () => (await nodes.left("erin")) === (credit - seen.served) * flatNano;
+		await until("all is paid", paid, 20_000);
+		expect(await nodes.wrong("erin", credit * flatNano, seen, (await nodes.provided()) - before)).toEqual([]);
+	}, 120_000);
+
 	test("have left when they have ended in order, and nothing is anybody's share", async () => {
 		for (const lethe of nodes.all) expect(await lethe.stop()).toBe(0);
 		expect(await nodes.sql("SELECT sum(lent_nano) FROM account")).toBe("0");

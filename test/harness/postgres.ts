@@ -46,8 +46,8 @@ export class Postgres {
 		);
 	}
 
-	// It ends at once, as in a crash, and begins again.
-	async restart(): Promise<void> {
+	// It ends at once, as in a crash. The answer begins it again.
+	async fall(): Promise<() => Promise<void>> {
 		const folder = new URL(this.#address.replace("@/", "@localhost/")).searchParams.get("host")!;
 		const data = join(folder, "data");
 		const pid = Number(readFileSync(join(data, "postmaster.pid"), "utf8").split("\n")[0]);
@@ -56,8 +56,14 @@ export class Postgres {
 		const ended = this.#restarted && new Promise((resolve) => this.#restarted!.once("exit", resolve));
 		process.kill(pid, "SIGQUIT");
 		await (ended ?? until("PostgreSQL has ended", () => hasEnded(pid)));
-		this.#restarted = spawn(program!, args, { uid, gid, cwd: folder, stdio: "ignore" });
-		await until("PostgreSQL answers", () => this.ask(this.#address, "SELECT 1").catch(() => undefined));
+		return async () => {
+			this.#restarted = spawn(program!, args, { uid, gid, cwd: folder, stdio: "ignore" });
+			await until("PostgreSQL answers", () => this.ask(this.#address, "SELECT 1").catch(() => undefined));
+		};
+	}
+
+	async restart(): Promise<void> {
+		await (await this.fall())();
 	}
 
 	async stop(): Promise<unknown> {

@@ -1,0 +1,512 @@
+/* A node whose PostgreSQL can't be reached: docs/decisions/0074-outbox.md. On PostgreSQL only. */
+#include "ledger/away.h"
+#include "ledger/ledger_world.h"
+#include "ledger/share_priv.h"
+
+#include "ticket/end_reasons.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct world_exchange small = {.input = 10, .cost = -1};
+
+/* The only node of a store that several may have, with all of the account's balance on its board. */
+static uint64_t
+begin(struct world *w, const char *credit)
+{
+	uint32_t slot;
+	world_begin(w);
+	uint64_t alice = world_account(w, "alice", credit);
+	world_kill_ledger(w);
+	world_open(w, false);
+	json_decref(world_must(w, "{s:s}", "op", "node.share"));
+	world_close(w);
+	world_lose_board(w);
+	world_open(w, true);
+	assert_int_equal(ledger_load_row(w->ledger, alice, 1, &slot), 0);
+	return alice;
+}
+
+static bool
+serve(struct world *w, uint64_t account)
+{
+	struct world_exchange e = small;
+	e.account = account;
+	return world_exchange(w, e) != 0;
+}
+
+/* The ledger dies, and its next one finds the store, or doesn't. */
+static void
+open_again(struct world *w, bool cut_off)
+{
+	if (w->ledger != NULL) {
+		w->ledger->store.lost = true; /* no last words */
+		world_kill_ledger(w);
+	}
+	w->cut_off = cut_off;
+	world_open(w, true);
+	assert_true((w->ledger->away != NULL) == cut_off);
+}
+
+static void
+book_all(struct world *w)
+{
+	int booked;
+	while ((booked = world_round(w)) > 0)
+		;
+	assert_int_equal(booked, 0);
+}
+
+static int64_t
+on_board(struct world *w, uint64_t account)
+{
+	uint32_t slot;
+	assert_true(board_find(w->ledger_board, account, &slot));
+	return board_available(w->ledger_board, slot).v;
+}
+
+/* All that was handed in is in the books once, the slot has what the store says, and nothing waits. */
+static void
+is_right(struct world *w, uint64_t account, int64_t requests, int64_t left)
+{
+	struct nano share;
+	book_all(w);
+	assert_false(outbox_exists(w->dir));
+	assert_int_equal(world_sql(w, "SELECT count(*) FROM ticket"), requests);
+	assert_int_equal(world_balance(w, account), left);
+	assert_true(share_balance(w->ledger, account, &share));
+	assert_int_equal(on_board(w, account), share.v);
+	assert_int_equal(world_sql(w, "SELECT count(*) FROM progress"), 0);
+	assert_true(usage_flush(w->ledger));
+	assert_int_equal(world_sql(w, "SELECT sum(requests)::bigint FROM usage_day"), requests);
+	json_t *verified = world_must(w, "{s:s}", "op", "ledger.verify");
+	if (!json_is_true(json_object_get(verified, "sound")))
+		fail_msg("%s", json_dumps(verified, JSON_INDENT(1)));
+	json_decref(verified);
+}
+
+static int64_t
+waits(struct world *w, const char *what)
+{
+	json_t *answer = world_must(w, "{s:s}", "op", "node.list"), *row = json_array_get(json_object_get(answer, "rows"), 0);
+	int64_t n = json_integer_value(json_object_get(row, what));
+	json_decref(answer);
+	return n;
+}
+
+static void
+what_is_settled_while_the_store_is_away_is_booked_once(void **state)
+{
+	struct world w;
+	uint32_t slot;
+	uint64_t alice = begin(&w, "3.00");
+	int64_t cost = world_cost(&w, &small), all = 3 * NANO_PER_DOLLAR;
+	assert_true(serve(&w, alice));
+	book_all(&w);
+	struct ticket *runs = world_hold(&w, &(struct world_exchange){.account = alice, .input = 100, .output = 50, .cost = 20});
+	assert_true(serve(&w, alice)); /* handed in, and its ledger dies before it is booked */
+	open_again(&w, true);
+	assert_int_equal(waits(&w, "waiting_requests"), 1);
+	for (int i = 0; i < 5; i++)
+		assert_true(serve(&w, alice));
+	assert_int_equal(world_round(&w), 5);
+	assert_int_equal(waits(&w, "waiting_requests"), 6);
+	assert_int_equal(waits(&w, "waiting_batches"), 2);
+	/* What it cost is gone from the slot, and the rest of the holds is there again. */
+	assert_int_equal(on_board(&w, alice), all - 7 * cost - ticket_hold(runs).v);
+	world_refused(&w, "store_away", "{s:s, s:s}", "op", "account.create", "name", "bob");
+	world_refused(&w, "store_away", "{s:s}", "op", "ledger.verify");
+	/* What is here is given, what is not is not asked for, and nobody is told that there is none. */
+	assert_int_equal(ledger_load_row(w.ledger, alice, 1, &slot), 0);
+	assert_int_equal(ledger_load_row(w.ledger, alice, all, &slot), 2);
+	assert_int_equal(ledger_load_row(w.ledger, alice + 1, 1, &slot), 2);
+	open_again(&w, true); /* as the next process that looks */
+	assert_true(serve(&w, alice));
+	book_all(&w);
+	assert_int_equal(waits(&w, "waiting_requests"), 7);
+	open_again(&w, false);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket"), 8);
+	assert_int_equal(world_sql(&w, "SELECT cost_nano FROM progress"), 20);
+	ticket_settle(w.desk, runs);
+	is_right(&w, alice, 9, all - 8 * cost - 20);
+	world_end(&w);
+}
+
+static void
+what_ran_when_the_machine_fell_over_is_paid_by_its_last_progress(void **state)
+{
+	struct world w;
+	uint64_t alice = begin(&w, "3.00");
+	int64_t cost = world_cost(&w, &small);
+	struct ticket *t = world_hold(&w, &(struct world_exchange){.account = alice, .input = 100, .output = 50, .cost = 20});
+	w.now_ms += PROGRESS_PERIOD_MS;
+	world_round(&w); /* the store has 20 */
+	open_again(&w, true);
+	assert_true(serve(&w, alice));
+	book_all(&w);
+	ticket_state_cost(t, (struct nano){35});
+	w.now_ms += 2 * PROGRESS_PERIOD_MS;
+	book_all(&w);
+	w.ledger->store.lost = true;
+	world_lose_board(&w);
+	w.cut_off = false;
+	world_open(&w, true);
+	assert_int_equal(world_sql(&w, "SELECT sum(cost_nano)::bigint FROM ticket"), cost + 35);
+	uint32_t slot;
+	assert_int_equal(ledger_load_row(w.ledger, alice, 1, &slot), 0);
+	is_right(&w, alice, 2, 3 * NANO_PER_DOLLAR - cost - 35);
+	world_end(&w);
+}
+
+static void
+copy_file(const struct world *w, const char *from, const char *to)
+{
+	static char bytes[1 << 22];
+	char path[128];
+	snprintf(path, sizeof(path), "%s/%s", w->dir, from);
+	FILE *f = fopen(path, "re");
+	assert_non_null(f);
+	size_t len = fread(bytes, 1, sizeof(bytes), f);
+	assert_true(len > 0 && len < sizeof(bytes) && fclose(f) == 0);
+	snprintf(path, sizeof(path), "%s/%s", w->dir, to);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	assert_true(fwrite(bytes, 1, len, f) == len && fclose(f) == 0);
+}
+
+/* Killed between the store's commit and the outbox's, so that all of it is sent again. */
+static void
+what_was_booked_and_not_dropped_is_not_booked_again(void **state)
+{
+	struct world w;
+	uint64_t alice = begin(&w, "3.00");
+	int64_t cost = world_cost(&w, &small);
+	open_again(&w, true);
+	for (int i = 0; i < 3; i++)
+		assert_true(serve(&w, alice));
+	book_all(&w);
+	world_kill_ledger(&w);
+	copy_file(&w, "outbox.db", "outbox.db.copy");
+	open_again(&w, false);
+	is_right(&w, alice, 3, 3 * NANO_PER_DOLLAR - 3 * cost);
+	for (int fresh = 0; fresh < 2; fresh++) {
+		w.ledger->store.lost = true;
+		world_kill_ledger(&w);
+		copy_file(&w, "outbox.db.copy", "outbox.db");
+		if (fresh)
+			world_lose_board(&w);
+		world_open(&w, true);
+		uint32_t slot;
+		assert_int_equal(ledger_load_row(w.ledger, alice, 1, &slot), 0);
+		is_right(&w, alice, 3, 3 * NANO_PER_DOLLAR - 3 * cost);
+	}
+	world_end(&w);
+}
+
+/* Killed between the outbox's commit and what is given back on the board. */
+static void
+what_is_in_the_outbox_and_on_the_board_is_booked_once(void **state)
+{
+	for (int back = 0; back < 2; back++) {
+		struct world w;
+		uint32_t quarantined;
+		uint64_t alice = begin(&w, "3.00");
+		int64_t cost = world_cost(&w, &small);
+		open_again(&w, true);
+		for (int i = 0; i < 3; i++)
+			assert_true(serve(&w, alice));
+		struct batch *b = w.ledger->batch;
+		b->count = board_collect(w.ledger_board, b->tickets, BATCH_MAX, &quarantined);
+		assert_int_equal(b->count, 3);
+		assert_true(away_book(w.ledger));
+		assert_int_equal(b->fates[0], FATE_BOOKED);
+		assert_true(away_book(w.ledger)); /* as one whose outcome was not known */
+		assert_int_equal(b->fates[0], FATE_KNOWN);
+		open_again(&w, back == 0);
+		if (back == 0) {
+			assert_int_equal(waits(&w, "waiting_requests"), 3);
+			assert_int_equal(on_board(&w, alice), 3 * NANO_PER_DOLLAR - 3 * cost);
+			open_again(&w, false);
+		}
+		is_right(&w, alice, 3, 3 * NANO_PER_DOLLAR - 3 * cost);
+		world_end(&w);
+	}
+}
+
+/* A move between balance and share that was begun when the store went is nobody's business but the ledger's that finds it again. */
+static void
+a_move_waits_for_the_store(void **state)
+{
+	struct world w;
+	uint32_t index;
+	uint64_t alice = begin(&w, "3.00");
+	int64_t cost = world_cost(&w, &small);
+	assert_int_equal(board_debit_begin(w.ledger_board, ledger_next_id(w.ledger), alice, (struct nano){NANO_PER_DOLLAR}, &index), MOVED);
+	open_again(&w, true);
+	assert_true(serve(&w, alice));
+	book_all(&w);
+	assert_int_equal(waits(&w, "waiting_requests"), 1);
+	assert_int_equal(w.ledger->stats.quarantined, 0);
+	assert_int_equal(on_board(&w, alice), 2 * NANO_PER_DOLLAR - cost);
+	open_again(&w, false);
+	assert_int_equal(world_sql(&w, "SELECT nano FROM share"), 2 * NANO_PER_DOLLAR - cost);
+	is_right(&w, alice, 1, 3 * NANO_PER_DOLLAR - cost);
+	world_end(&w);
+}
+
+static void
+begin_beside(struct world *ret, const struct world *first)
+{
+	world_begin(ret);
+	world_lose_board(ret);
+	memcpy(ret->store, first->store, sizeof(ret->store));
+	ret->size.node = 1;
+	world_lose_board(ret);
+	world_open(ret, true);
+}
+
+/* Whoever forgets a node gives its share back; what comes from it afterwards is the house's loss, and nobody pays twice. */
+static void
+what_a_forgotten_node_sends_is_charged_to_nobody(void **state)
+{
+	struct world w, other;
+	char why[256];
+	uint64_t alice = begin(&w, "3.00");
+	open_again(&w, true);
+	for (int i = 0; i < 3; i++)
+		assert_true(serve(&w, alice));
+	book_all(&w);
+	begin_beside(&other, &w);
+	world_sql(&other, "UPDATE node SET seen_us = seen_us - 31000000 WHERE id = 0 RETURNING id");
+	json_decref(world_must(&other, "{s:s, s:s}", "op", "node.forget", "node", "0"));
+	world_kill_ledger(&w);
+	w.cut_off = false;
+	assert_false(world_try_open(&w, true, why)); /* its board is of a boot that has ended */
+	assert_true(w.ledger->store.fenced);
+	assert_int_equal(atomic_load(board_gate(w.ledger_board)), BOARD_STALLED);
+	assert_true(outbox_exists(w.dir));
+	world_lose_board(&w);
+	world_open(&w, true);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket WHERE cost_nano = 0"), 3);
+	assert_true(world_sql(&w, "SELECT balance_nano FROM account WHERE id = 5") < 0); /* loss.crash */
+	uint32_t slot;
+	assert_int_equal(ledger_load_row(w.ledger, alice, 1, &slot), 0);
+	is_right(&w, alice, 3, 3 * NANO_PER_DOLLAR);
+	world_end(&other);
+	world_end(&w);
+}
+
+static void
+a_machine_s_own_node_is_not_forgotten_while_its_outbox_waits(void **state)
+{
+	struct world w;
+	uint64_t alice = begin(&w, "3.00");
+	open_again(&w, true);
+	assert_true(serve(&w, alice));
+	book_all(&w);
+	world_lose_board(&w);
+	w.cut_off = false;
+	w.size.node = LEDGER_NODE_COMMANDS;
+	world_open(&w, false);
+	world_sql(&w, "UPDATE node SET seen_us = seen_us - 31000000 WHERE id = 0 RETURNING id");
+	world_refused(&w, "outbox_waits", "{s:s, s:s}", "op", "node.forget", "node", "0");
+	world_close(&w);
+	/* Another number would charge another node's shares. */
+	char why[256];
+	w.size.node = 3;
+	world_lose_board(&w);
+	assert_false(world_try_open(&w, true, why));
+	assert_non_null(strstr(why, "has 1 requests of node 0"));
+	w.size.node = 0;
+	world_lose_board(&w);
+	world_open(&w, true);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket"), 1);
+	world_end(&w);
+}
+
+static enum board_gate
+gate(struct world *w)
+{
+	return (enum board_gate)atomic_load(board_gate(w->ledger_board));
+}
+
+static void
+nothing_new_is_taken_when_it_is_full_or_too_long(void **state)
+{
+	struct world w;
+	uint64_t alice = begin(&w, "3.00");
+	int64_t cost = world_cost(&w, &small);
+	open_again(&w, true);
+	w.ledger->o.away_requests = 2;
+	assert_true(serve(&w, alice));
+	book_all(&w);
+	assert_int_equal(gate(&w), BOARD_OPEN);
+	struct ticket *t = world_hold(&w, &(struct world_exchange){.account = alice, .input = 10, .cost = -1});
+	assert_true(serve(&w, alice));
+	book_all(&w);
+	assert_int_equal(gate(&w), BOARD_STALLED);
+	ticket_settle(w.desk, t); /* what runs is kept all the same */
+	book_all(&w);
+	assert_int_equal(waits(&w, "waiting_requests"), 3);
+	open_again(&w, true);
+	assert_int_equal(gate(&w), BOARD_OPEN); /* there is room for a thousand now */
+	w.ledger->o.away_ms = 1;
+	do
+		book_all(&w);
+	while (gate(&w) == BOARD_OPEN);
+	assert_int_equal(gate(&w), BOARD_STALLED);
+	open_again(&w, false);
+	assert_int_equal(gate(&w), BOARD_OPEN);
+	is_right(&w, alice, 3, 3 * NANO_PER_DOLLAR - 3 * cost);
+	world_end(&w);
+}
+
+/* Ids go on, and none is given out again after a power cut. */
+static void
+ids_are_kept_in_the_outbox_before_they_are_given(void **state)
+{
+	struct world w;
+	uint64_t alice = begin(&w, "3.00");
+	open_again(&w, true);
+	uint64_t low_ms = clock_wall_us() / 1000 + 1000;
+	w.ledger->ceiling_ms = low_ms;
+	atomic_store(board_id_ceiling_ms(w.ledger_board), low_ms);
+	book_all(&w);
+	uint64_t ceiling_ms = atomic_load(board_id_ceiling_ms(w.ledger_board));
+	assert_true(ceiling_ms > low_ms && (int64_t)ceiling_ms == outbox_facts(w.ledger->away)->ceiling_ms);
+	/* So far ahead that no clock says why. */
+	assert_true(outbox_raise(w.ledger->away, (int64_t)ceiling_ms + 1000000));
+	assert_true(serve(&w, alice));
+	book_all(&w);
+	world_lose_board(&w);
+	w.cut_off = false;
+	world_open(&w, true);
+	assert_true(atomic_load(board_id_floor_ms(w.ledger_board)) > ceiling_ms + 1000000);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket"), 1);
+	world_end(&w);
+}
+
+static void
+a_window_that_was_forgotten_meanwhile_is_paid_no_more(void **state)
+{
+	struct world w;
+	uint64_t alice = begin(&w, "3.00");
+	struct world_exchange e = small;
+	json_decref(world_must(&w, "{s:s, s:s, s:s}", "op", "account.limit", "account", "alice", "dollars_per_day", "1.00"));
+	e.account = alice;
+	e.window = (uint64_t)world_sql(&w, "SELECT max(id) FROM budget");
+	assert_true(e.window != 0 && world_exchange(&w, e) != 0);
+	book_all(&w);
+	open_again(&w, true);
+	assert_true(world_exchange(&w, e) != 0 && serve(&w, alice));
+	book_all(&w);
+	world_kill_ledger(&w);
+	w.cut_off = false;
+	world_open(&w, false);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM budget WHERE used_nano > 0"), 1);
+	struct query *st = store_sql(&w.ledger->store, SQL_budget_delete);
+	sql_bind(st, (int64_t)e.window);
+	assert_true(sql_done(&w.ledger->store, st));
+	world_close(&w);
+	world_open(&w, true);
+	is_right(&w, alice, 3, 3 * NANO_PER_DOLLAR - 3 * world_cost(&w, &small));
+	world_end(&w);
+}
+
+/* Who has a balance and no share of it can lose it meanwhile to somebody else: it waits, as before. */
+static void
+who_has_the_store_alone_and_who_begins_wait_for_it(void **state)
+{
+	struct world w;
+	char why[256];
+	world_begin(&w);
+	w.ledger->store.lost = true;
+	world_kill_ledger(&w);
+	w.cut_off = true;
+	assert_false(world_try_open(&w, true, why));
+	assert_non_null(strstr(why, "no connection"));
+	w.cut_off = false;
+	world_open(&w, true);
+	world_end(&w);
+	begin(&w, "3.00");
+	world_lose_board(&w);
+	w.cut_off = true;
+	assert_false(world_try_open(&w, true, why));
+	assert_false(outbox_exists(w.dir));
+	world_end(&w);
+}
+
+/* ---- killed anywhere ---- */
+
+struct life {
+	struct world w;
+	uint64_t alice;
+};
+
+static void
+find_the_store(void *arg)
+{
+	struct life *l = arg;
+	world_open(&l->w, true);
+	book_all(&l->w);
+}
+
+static void
+do_without(void *arg)
+{
+	struct life *l = arg;
+	l->w.cut_off = true;
+	world_open(&l->w, true);
+	l->w.now_ms += 2 * PROGRESS_PERIOD_MS;
+	book_all(&l->w);
+}
+
+static void
+nothing_is_lost_or_double_wherever_a_ledger_is_killed(void **state)
+{
+	enum { APART = 12 }; /* most of what it calls is connecting */
+	struct life l;
+	l.alice = begin(&l.w, "3.00");
+	int64_t cost = world_cost(&l.w, &small), served = 0;
+	bool ended[2] = {false};
+	l.w.ledger->store.lost = true;
+	world_kill_ledger(&l.w);
+	for (uint64_t at = 0; !ended[0] || !ended[1]; at += APART * world_stride())
+		for (int away = 1; away >= 0; away--) {
+			/* Some wait in the outbox, some on the board. */
+			open_again(&l.w, true);
+			assert_true(serve(&l.w, l.alice) && serve(&l.w, l.alice));
+			book_all(&l.w);
+			assert_true(serve(&l.w, l.alice));
+			served += 3;
+			world_kill_ledger(&l.w);
+			l.w.cut_off = false;
+			ended[away] = !world_killed_before_call(away ? do_without : find_the_store, &l, at) || ended[away];
+			open_again(&l.w, false);
+			is_right(&l.w, l.alice, served, 3 * NANO_PER_DOLLAR - served * cost);
+			l.w.ledger->store.lost = true;
+			world_kill_ledger(&l.w);
+		}
+	world_end(&l.w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_settled_while_the_store_is_away_is_booked_once),
+		cmocka_unit_test(what_ran_when_the_machine_fell_over_is_paid_by_its_last_progress),
+		cmocka_unit_test(what_was_booked_and_not_dropped_is_not_booked_again),
+		cmocka_unit_test(what_is_in_the_outbox_and_on_the_board_is_booked_once),
+		cmocka_unit_test(a_move_waits_for_the_store),
+		cmocka_unit_test(what_a_forgotten_node_sends_is_charged_to_nobody),
+		cmocka_unit_test(a_machine_s_own_node_is_not_forgotten_while_its_outbox_waits),
+		cmocka_unit_test(nothing_new_is_taken_when_it_is_full_or_too_long),
+		cmocka_unit_test(ids_are_kept_in_the_outbox_before_they_are_given),
+		cmocka_unit_test(a_window_that_was_forgotten_meanwhile_is_paid_no_more),
+		cmocka_unit_test(who_has_the_store_alone_and_who_begins_wait_for_it),
+		cmocka_unit_test(nothing_is_lost_or_double_wherever_a_ledger_is_killed),
+	};
+	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
+}
