@@ -172,30 +172,48 @@ framing_byte(struct http1_chunked *x, char c)
 	return BROKEN;
 }
 
-static void
+/* Nearly every chunk begins so: a few digits and nothing behind them. Bytes of that line; 0: it is another one, or not here as a whole. */
+static size_t
+short_size(struct http1_chunked *c, const char *in, size_t len)
+{
+	enum { DIGITS_MAX = 4 };
+	size_t i = 0;
+	uint64_t left = 0;
+	for (; i < DIGITS_MAX && i < len && http1_is(in[i], HTTP1_CHAR_HEX); i++)
+		left = left << 4 | (uint64_t)hex_value(in[i]);
+	if (left == 0 || len - i < 2 || in[i] != '\r' || in[i + 1] != '\n')
+		return 0;
+	c->left = left;
+	c->state = DATA;
+	return i + 2;
+}
+
+/* Bytes used: the data, and its line end when that is here too. */
+static size_t
 data_run(struct http1_chunked *c, const char *in, size_t len, struct span *ret_data)
 {
 	size_t run = c->left < len ? (size_t)c->left : len;
 	*ret_data = (struct span){in, run};
 	c->left -= run;
-	if (c->left == 0)
-		c->state = DATA_CR;
+	if (c->left)
+		return run;
+	bool ends = len - run >= 2 && in[run] == '\r' && in[run + 1] == '\n';
+	c->state = ends ? SIZE_FIRST : DATA_CR;
+	return ends ? run + 2 : run;
 }
 
 /* DONE and BAD never come together with data, so a caller need look at the data only on MORE. */
 enum http1_result
 http1_chunked_feed(struct http1_chunked *c, const char *in, size_t len, size_t *ret_consumed, struct span *ret_data)
 {
-	size_t i = 0;
+	size_t i = c->state == SIZE_FIRST ? short_size(c, in, len) : 0;
 	*ret_data = (struct span){in, 0};
 	while (i < len && c->state != DATA && c->state < FINISHED)
 		c->state = (uint8_t)framing_byte(c, in[i++]);
 	*ret_consumed = i;
 	if (c->state >= FINISHED)
 		return c->state == FINISHED ? HTTP1_DONE : HTTP1_BAD;
-	if (c->state == DATA && i < len) {
-		data_run(c, in + i, len - i, ret_data);
-		*ret_consumed += ret_data->len;
-	}
+	if (c->state == DATA && i < len)
+		*ret_consumed += data_run(c, in + i, len - i, ret_data);
 	return HTTP1_MORE;
 }

@@ -77,6 +77,16 @@ size_t meter_bytes(enum endpoint endpoint);
  */
 void meter_init(struct meter *m, enum endpoint endpoint, bool streamed, bool hide);
 
+/* More will be fed soon: what is remembered of the stream is brought nearer meanwhile. */
+static inline void
+meter_expect(const struct meter *m)
+{
+	enum { LINE = 64,
+		NEAR = 1024 };
+	for (size_t at = LINE; at < NEAR; at += LINE) /* the first has but numbers of a report */
+		__builtin_prefetch((const char *)m + at);
+}
+
 /* The answer is to be neither JSON nor a stream, but words: transcripts as text or subtitles. Nothing is reported in it. */
 void meter_init_plain(struct meter *m, enum endpoint endpoint);
 

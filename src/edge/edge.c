@@ -293,7 +293,8 @@ static void
 turn_end(struct loop *l)
 {
 	struct edge *e = l->turn_arg;
-	conn_shake_hands(e);
+	if (e->hands[false].first || e->hands[true].first)
+		conn_shake_hands(e);
 	count_set(e->p->counters, working_key, 0);
 	if (e->in_used) { /* content of this turn */
 		memset(e->in, 0, e->in_used);
@@ -309,8 +310,10 @@ turn_end(struct loop *l)
 	wipe_text(e->head_out + HEAD_OUT_BYTES / 2, HEAD_OUT_BYTES / 2);
 	upstream_rest(e);
 	resume_listeners(e);
-	admit_turn(e);
-	connect_in_room(e);
+	if (e->wait_memory)
+		admit_turn(e);
+	if (e->wait_room)
+		connect_in_room(e);
 	want_memory(e);
 	read_the_thirsty(e);
 	if ((e->wait_booking || e->wait_booked || e->wait_more || e->wait_receipt) && !e->poll.link)

@@ -58,12 +58,13 @@ struct block { /* a piece of a request body */
 
 struct client {
 	struct conn conn;
-	struct timer timer; /* idle, head, slow reader, linger */
-	struct deferred deferred;
-	struct edge *edge;
-	struct client *next, **link;
+	struct edge *edge; /* up to is_stream: what each chunk of an answer looks at, in two lines of the cache */
 	struct exchange *x;
 	struct h2 *h2; /* it speaks HTTP/2: its streams have the exchanges */
+	bool is_stream; /* one of HTTP/2: it has no socket of its own (h2.c) */
+	struct timer timer; /* idle, head, slow reader, linger */
+	struct deferred deferred;
+	struct client *next, **link;
 	struct proxy2 *proxy; /* the header that comes first is not complete */
 	struct address address; /* the peer's, or that which a trusted proxy gave at its beginning */
 	struct visitor *visitor; /* whose connection it is; NULL: not counted */
@@ -81,19 +82,18 @@ struct client {
 	bool loopback; /* from this machine */
 	bool trusted; /* a proxy that says from whom its requests are */
 	bool tls_follows; /* it will begin with the client's first record */
-	bool is_stream; /* one of HTTP/2: it has no socket of its own (h2.c) */
 };
 
 struct upstream {
 	struct conn conn;
-	struct timer timer; /* idle */
-	struct deferred deferred;
-	struct edge *edge;
+	struct edge *edge; /* up to is_stream as in struct client */
 	struct exchange *x;
-	struct upstream *next, **link; /* in the pool */
-	uint32_t provider;
 	struct h2_up *h2; /* it speaks HTTP/2: its streams have the exchanges */
 	bool is_stream; /* one of HTTP/2: it has no socket of its own (h2_up.c) */
+	struct timer timer; /* idle */
+	struct deferred deferred;
+	struct upstream *next, **link; /* in the pool */
+	uint32_t provider;
 	bool shared; /* in the pool, for streams */
 	bool reused; /* has carried an exchange before */
 };
@@ -154,56 +154,30 @@ struct request {
 _Static_assert(sizeof(struct request) <= 4096, "a page: blocks are powers of two");
 
 struct exchange {
-	struct timer timer;
-	struct deferred deferred;
-	struct edge *edge;
+	struct edge *edge; /* up to the flags: what each chunk of a stream looks at, in few lines of the cache */
 	struct client *client; /* NULL when it has gone and the answer is drained */
 	struct upstream *up;
-	struct request *req;
 	struct meter *meter;
-	struct citing *citing; /* its answer may name what is kept at the provider (citing.h) */
-	struct duplex *duplex; /* a WebSocket, asked for or running */
-	struct object *object; /* it is about something that is kept at a provider (object.h) */
-	struct passage *passage; /* its provider speaks another language (passage.h) */
-	struct receipt_inline *inlined; /* its receipt goes with the answer (receipt_inline.h) */
 	struct ticket *ticket;
-	struct exchange *next, **link; /* all of this edge */
-	struct exchange *wait_next, **wait_link; /* in the one list it waits in */
+	struct duplex *duplex; /* a WebSocket, asked for or running */
+	struct passage *passage; /* its provider speaks another language (passage.h) */
+	struct object *object; /* it is about something that is kept at a provider (object.h) */
+	struct citing *citing; /* its answer may name what is kept at the provider (citing.h) */
+	struct receipt_inline *inlined; /* its receipt goes with the answer (receipt_inline.h) */
+	char *carry; /* answer: incomplete head, undecided events, or the collected error body */
+	struct http1_chunked chunked;
+	uint64_t paused_ms; /* since when it waits for more of the balance (relay.h); 0: it does not */
+	uint64_t deadline_ms;
+	uint64_t said_ms; /* a stream: when something last went to the client */
+	uint64_t extend_at; /* counted output tokens at which the hold has to grow */
 	const struct catalogue_model *model;
-	struct route route;
 	const struct catalogue_price *price; /* base row */
 	const struct catalogue_price *words_by, *words_base; /* a stream's words were last counted by this row, for that base row and */
 	uint64_t words_input; /* … so many tokens of input; NULL: not yet, or not by their number alone */
-	const struct catalogue_price *bound; /* what the hold is counted by: the dearest row that may come into force */
-	char *carry; /* answer: incomplete head, undecided events, or the collected error body */
-	struct http1_chunked chunked;
-	uint64_t id, deadline_ms, started_ms;
-	uint64_t answer_left;
-	uint64_t said_ms; /* a stream: when something last went to the client */
-	char tail[4]; /* … and how that ended */
-	uint64_t account_row, key;
-	uint64_t receipt_of; /* the request whose receipt is asked for */
-	uint64_t wait_rounds; /* booking round to wait for */
 	uint64_t input_estimate;
-	uint64_t input_most; /* its input by a count of ours, where by its bytes the balance was short; 0: not so */
-	struct sample *sample; /* of a stream that may never say what it used */
-	uint32_t said_tokens, said_bytes; /* … counted, when it has ended so: what so many bytes of words have; 0: not so */
-	uint64_t settled_seq; /* durability: strict: the ticket that was handed in */
-	struct ticket *settled;
-	struct limited limited;
-	uint64_t lacking_nano; /* of the balance here: the ledger was asked for more */
-	uint64_t lacking_ms; /* and when, by a stream that goes on */
-	uint64_t paused_ms; /* since when it waits for that (relay.h); 0: it does not */
-	uint64_t hold_input, hold_output; /* tokens that the hold covers */
-	uint64_t extend_at; /* counted output tokens at which the hold has to grow */
-	uint32_t pieces; /* n: images that were asked for */
-	uint32_t seconds_estimate; /* of audio in the request, by its size */
-	uint32_t slot;
+	uint64_t answer_left;
 	uint32_t carry_len, carry_cap;
-	uint32_t capped; /* value of lethe-capped, 0 when none */
-	uint32_t up_status;
-	uint32_t collect_at; /* collected error: header lines stand in front of the body */
-	size_t scanned; /* of an incomplete answer head */
+	char tail[4]; /* … how what went to the client last ended */
 	uint8_t step; /* enum exchange_step */
 	uint8_t method;
 	uint8_t endpoint; /* enum endpoint */
@@ -235,6 +209,33 @@ struct exchange {
 	bool extendable;
 	bool up_done; /* the provider's answer is complete */
 	bool up_cut; /* its connection broke: where only the end of the connection ends the answer, it is not complete */
+	struct timer timer;
+	struct deferred deferred;
+	struct request *req;
+	struct exchange *next, **link; /* all of this edge */
+	struct exchange *wait_next, **wait_link; /* in the one list it waits in */
+	struct route route;
+	const struct catalogue_price *bound; /* what the hold is counted by: the dearest row that may come into force */
+	uint64_t id, started_ms;
+	uint64_t account_row, key;
+	uint64_t receipt_of; /* the request whose receipt is asked for */
+	uint64_t wait_rounds; /* booking round to wait for */
+	uint64_t input_most; /* its input by a count of ours, where by its bytes the balance was short; 0: not so */
+	struct sample *sample; /* of a stream that may never say what it used */
+	uint32_t said_tokens, said_bytes; /* … counted, when it has ended so: what so many bytes of words have; 0: not so */
+	uint64_t settled_seq; /* durability: strict: the ticket that was handed in */
+	struct ticket *settled;
+	struct limited limited;
+	uint64_t lacking_nano; /* of the balance here: the ledger was asked for more */
+	uint64_t lacking_ms; /* and when, by a stream that goes on */
+	uint64_t hold_input, hold_output; /* tokens that the hold covers */
+	uint32_t pieces; /* n: images that were asked for */
+	uint32_t seconds_estimate; /* of audio in the request, by its size */
+	uint32_t slot;
+	uint32_t capped; /* value of lethe-capped, 0 when none */
+	uint32_t up_status;
+	uint32_t collect_at; /* collected error: header lines stand in front of the body */
+	size_t scanned; /* of an incomplete answer head */
 };
 
 #endif

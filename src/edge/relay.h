@@ -7,6 +7,11 @@
 
 #include "edge/edge_priv.h"
 
+/*
+ * reply.c: the same as reply() for bytes that nobody reads any more: those that lie in the loop's scratch, as most do, get the chunk's frame written
+ * around them, and go out from there.
+ */
+void reply_from_scratch(struct exchange *x, struct span head, const char *data, size_t len);
 bool relay_is_paused(const struct exchange *x);
 /* By and by while any is: they go on, or end for want of money. */
 void relay_poll_paused(struct edge *e);

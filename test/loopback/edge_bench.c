@@ -15,7 +15,7 @@
 #include <time.h>
 
 enum { WARM_UP = 200,
-	STREAMS = 40,
+	STREAMS = 24,
 	BODY_MAX = 64 << 10 };
 
 static struct rig r;
