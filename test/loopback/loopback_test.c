@@ -482,6 +482,38 @@ strict_keeps_the_last_bytes_until_the_ticket_is_on_disk(void **state)
 	close(c);
 }
 
+/* What came in many small chunks goes on in one, whose size may take more digits than any of theirs left room for. */
+static void
+chunks_that_come_together_go_on_as_they_were(void **state)
+{
+	enum { MOST = 300 };
+	static char want[MOST * MOST * 2], many[MOST * 16];
+	bool eof, whole;
+	int c = send_chat(hi_stream, ""), p = rig_provider(&r, 0);
+	rig_read(&r, p, out, &eof);
+	size_t n = (size_t)sprintf(in, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"), len = 0, got = 0;
+	rig_send(&r, p, in, n);
+	for (size_t count = 1; count <= MOST; count += count < 20 ? 1 : 40) {
+		n = 0;
+		for (size_t i = 0; i < count; i++) {
+			char word[4] = {':', (char)('a' + (count + i) % 26), '\n', 0};
+			n += chunk(many + n, word);
+			len += (size_t)sprintf(want + len, "%s", word);
+		}
+		rig_send(&r, p, many, n);
+		got += rig_read(&r, c, out + got, &eof);
+	}
+	len += (size_t)sprintf(want + len, "\n" EVENT_DONE);
+	n = chunk(many, "\n" EVENT_DONE);
+	n += (size_t)sprintf(many + n, "0\r\n\r\n");
+	rig_send(&r, p, many, n);
+	got += rig_read(&r, c, out + got, &eof);
+	assert_int_equal(unchunk(out, got, in, &whole), len);
+	assert_true(whole);
+	assert_string_equal(in, want);
+	close(c);
+}
+
 static void
 a_slow_reader_stops_the_provider_and_costs_one_buffer(void **state)
 {
@@ -574,6 +606,7 @@ main(void)
 		CASE(strict_keeps_the_last_bytes_until_the_ticket_is_on_disk, strict),
 		CASE(one_account_can_not_use_up_the_slab, with_dollar),
 		CASE(an_answer_that_the_provider_would_keep_is_refused, with_dollar),
+		CASE(chunks_that_come_together_go_on_as_they_were, with_dollar),
 		CASE(a_slow_reader_stops_the_provider_and_costs_one_buffer, with_dollar),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
