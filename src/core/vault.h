@@ -86,8 +86,8 @@ size_t vault_wants_segment(const struct vault *v);
 
 /* Map the spare segment: when room is low, so that its pages can be made ready, or when it is not enough (`is_short`) and a second one is to come. */
 void vault_make_room(struct vault *v, bool is_short);
-/* Segments behind the first are mapped, and all that is used, with some room, would fit into that one. */
-bool vault_is_spread(const struct vault *v);
+/* Segments behind the first are mapped, and all that is used, less so many bytes that can be given up, would fit into that one with some room. */
+bool vault_is_spread(const struct vault *v, uint64_t idle_bytes);
 
 /*
  * Unmap segments that have been empty for VAULT_IDLE_MS; pre-fault a few pages of new ones. Call

@@ -378,9 +378,11 @@ can_do_without(const struct vault *v, const struct segment *s)
 }
 
 bool
-vault_is_spread(const struct vault *v)
+vault_is_spread(const struct vault *v, uint64_t idle_bytes)
 {
-	return v->segment_count > 1 && VAULT_FIRST_SEGMENT >= needed_bytes(v) + LOW_MIN_BYTES + LOW_MIN_BYTES / 8;
+	uint64_t used = v->used_bytes > idle_bytes ? v->used_bytes - idle_bytes : 0, needed = used > v->admitted_bytes ? used : v->admitted_bytes;
+
+	return v->segment_count > 1 && VAULT_FIRST_SEGMENT >= needed + LOW_MIN_BYTES + LOW_MIN_BYTES / 8;
 }
 
 static void

@@ -183,6 +183,26 @@ upstream_rest(struct edge *e)
 	}
 }
 
+static bool
+has_rested(const struct edge *e, const struct upstream *u)
+{
+	enum { RESTED_MS = 10000 };
+	return u->timer.at_ms <= e->loop.now_ms + UPSTREAM_IDLE_MS - RESTED_MS;
+}
+
+/* They must not count as what is needed: a thousand that a crowd has left would keep each other. */
+static uint64_t
+rested_bytes(const struct edge *e)
+{
+	enum { TLS_BYTES = 16 << 10 }; /* of OpenSSL's, about */
+	uint64_t bytes = 0;
+	for (uint32_t i = 0; i < e->p->catalogue->provider_count; i++)
+		for (const struct upstream *u = e->pool[i].idle; u; u = u->next)
+			if (has_rested(e, u))
+				bytes += vault_block_bytes(sizeof *u) + (u->conn.tls ? TLS_BYTES : 0);
+	return bytes;
+}
+
 /*
  * A connection that nobody has used for a while may be all that lies in a segment: 16 MiB that can't be given back as long as it does. What is in use
  * keeps a busy edge from coming here.
@@ -190,13 +210,12 @@ upstream_rest(struct edge *e)
 void
 upstream_thin(struct edge *e)
 {
-	enum { RESTED_MS = 10000 };
-	if (!vault_is_spread(e->vault))
+	if (!vault_is_spread(e->vault, rested_bytes(e)))
 		return;
 	for (uint32_t i = 0; i < e->p->catalogue->provider_count; i++)
 		for (struct upstream *u = e->pool[i].idle, *next; u; u = next) {
 			next = u->next;
-			if (u->timer.at_ms <= e->loop.now_ms + UPSTREAM_IDLE_MS - RESTED_MS)
+			if (has_rested(e, u))
 				upstream_close(u);
 		}
 }
