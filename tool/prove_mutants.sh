@@ -38,7 +38,7 @@ caught_by() {
 	fi
 	build/lethe prove --quick --first >"$report" 2>"$log" || status=$?
 	[ "$status" = 0 ] && return
-	grep -a -m1 '^HIT' "$report" || grep -a -m1 '^BAD' "$report" || echo "nothing: it could not be tried: $(head -n1 "$log")"
+	grep -a -m1 '^HIT' "$report" || grep -a -m1 '^BAD' "$report" || echo "nothing: it could not be tried: status $status: $(head -n1 "$log")"
 }
 
 failed=0
