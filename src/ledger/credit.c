@@ -18,23 +18,29 @@ control_credit_add(struct ledger *l, const json_t *request)
 	return order_answer(l, &o);
 }
 
+bool
+top_up_reckon(struct ledger *l, struct order *o)
+{
+	int64_t owed = 0, gross = o->nano + o->second_nano;
+	struct query *st = store_sql(&l->store, SQL_account_owed);
+	sql_bind(st, (int64_t)o->account.id);
+	if (!sql_number(&l->store, st, &owed))
+		return false;
+	o->second_nano = owed < gross ? owed : gross;
+	o->nano = gross - o->second_nano;
+	return true;
+}
+
 json_t *
 control_credit_top_up(struct ledger *l, const json_t *request)
 {
 	json_t *error;
-	int64_t gross, owed = 0;
 	char amount[NANO_TEXT_MAX];
 	struct order o = {.kind = ORDER_TOP_UP};
-	if (!order_read(l, request, &o, &error) || !order_amount(request, "amount", false, &gross, &error))
+	if (!order_read(l, request, &o, &error) || !order_amount(request, "amount", false, &o.nano, &error))
 		return error;
-	struct query *st = store_sql(&l->store, SQL_account_owed);
-	sql_bind(st, (int64_t)o.account.id);
-	if (!sql_number(&l->store, st, &owed))
-		return control_store_failed(l);
-	struct item i = {.kind = ITEM_PAYMENT, .account = o.account.id, .amount_nano = gross, .open_nano = gross};
-	o.second_nano = owed < gross ? owed : gross;
-	o.nano = gross - o.second_nano;
-	nano_text((struct nano){gross}, amount);
+	struct item i = {.kind = ITEM_PAYMENT, .account = o.account.id, .amount_nano = o.nano, .open_nano = o.nano};
+	nano_text((struct nano){o.nano}, amount);
 	order_content(&o, "credit.top_up", (const char *const[]){o.account.name, amount, o.reason}, 3);
 	order_open_item(l, &o, &i);
 	return order_answer(l, &o);

@@ -252,13 +252,21 @@ write_fresh(struct ledger *l, struct order *o)
 	return o->fresh == NULL || item_write(l, o->fresh);
 }
 
+/* What it pays of a debt depends on what is owed when it is booked, not when it was asked for. */
+static bool
+reckon(struct ledger *l, struct order *o)
+{
+	return o->kind != ORDER_TOP_UP || top_up_reckon(l, o);
+}
+
 static json_t *
 book_at_once(struct ledger *l, struct order *o)
 {
 	if (!ledger_begin(l))
 		return control_store_failed(l);
 	int64_t booking = l->next_booking;
-	enum ordered booked = write_fresh(l, o) ? book(l, o, ledger_next_id(l)) : ORDER_FAILED;
+	/* Again: another server may have booked what changes what is owed. */
+	enum ordered booked = reckon(l, o) && write_fresh(l, o) ? book(l, o, ledger_next_id(l)) : ORDER_FAILED;
 	if (!store_end(&l->store, booked == ORDER_BOOKED)) {
 		l->next_booking = booking;
 		return booked == ORDER_REFUSED ? refused(l, o) : control_store_failed(l);
@@ -395,6 +403,13 @@ read_balance(struct ledger *l, struct order *o)
 	return sql_number(&l->store, st, &o->account.balance_nano);
 }
 
+/* An order whose outcome was in doubt is on the board still, and changes what is owed once it is booked. */
+static bool
+book_before(struct ledger *l, const struct order *o)
+{
+	return o->kind != ORDER_TOP_UP || l->o.board == NULL || share_on(l) || ledger_drain(l);
+}
+
 static json_t *
 carry_out(struct ledger *l, struct order *o)
 {
@@ -402,7 +417,7 @@ carry_out(struct ledger *l, struct order *o)
 	struct board_rows rows = {.count = 0};
 	if (is_late(o))
 		return control_error("bad_request", "\"expires\" is in the past: take a date to come");
-	if (!read_balance(l, o))
+	if (!book_before(l, o) || !read_balance(l, o) || !reckon(l, o))
 		return control_store_failed(l);
 	if (too_much(o))
 		return refused(l, o);

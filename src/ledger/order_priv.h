@@ -111,6 +111,11 @@ must_check bool windows_rows(struct ledger *l, const struct order *o, struct boa
 /* control_hold_create for work: it counts in these windows. */
 json_t *hold_create(struct ledger *l, const json_t *request, const uint64_t windows[ITEM_WINDOWS_MAX]);
 
+/* ---- credit.c ---- */
+
+/* What there is of a debt is paid first, out of the same amount. False: the store failed. */
+must_check bool top_up_reckon(struct ledger *l, struct order *o);
+
 /* ---- grant.c ---- */
 
 /* What was spent since the last time, off the grants that end first. False: the store failed. */

@@ -267,6 +267,46 @@ what_there_is_is_set_aside(void **state)
 	assert_true(at > 10);
 }
 
+/* ---- what is owed ---- */
+
+static bool
+top_up_after_doubt(int64_t at)
+{
+	struct world w;
+	world_begin(&w);
+	world_account(&w, "alice", NULL);
+	json_t *payment = world_must(&w, "{s:s, s:s, s:s}", "op", "credit.top_up", "account", "alice", "amount", "5");
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "-4", "reason", "spent"));
+	json_t *dispute = world_must(&w, "{s:s, s:O, s:s}", "op", "dispute.open", "payment", json_object_get(payment, "item"), "amount", "5");
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "1", "reason", "so that some of it is paid"));
+	fail_at(&w, at);
+	json_decref(world_ask(&w, "{s:s, s:O, s:s}", "op", "dispute.lost", "dispute", json_object_get(dispute, "item"), "id", "lost"));
+	w.ledger->store.kind = failing.real;
+	w.ledger->round_due_ms = 0; /* the time that it waits after a failure is over */
+	json_t *answer = world_ask(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.top_up", "account", "alice", "amount", "2", "id", "invoice");
+	if (json_is_true(json_object_get(answer, "ok"))) { /* and the dispute was lost before, or is not yet */
+		bool lost = world_sql(&w, "SELECT count(*) FROM operation WHERE ref = 'lost'") == 1;
+		assert_int_equal(world_sql(&w, "SELECT balance_nano FROM account WHERE name = 'alice'"), lost ? 0 : 3 * NANO_PER_DOLLAR);
+		assert_int_equal(world_sql(&w, "SELECT owed_nano FROM account WHERE name = 'alice'"), lost ? NANO_PER_DOLLAR : 0);
+	}
+	world_is_sound(&w);
+	json_decref(answer);
+	json_decref(dispute);
+	json_decref(payment);
+	world_end(&w);
+	return failing.steps > at;
+}
+
+/* By what is owed when it is booked: also where it became so by an order of which nobody knew yet whether it would be booked. */
+static void
+a_top_up_pays_what_is_owed(void **state)
+{
+	int64_t at = 0;
+	while (top_up_after_doubt(at))
+		at++;
+	assert_true(at > 10);
+}
+
 static void
 no_account_has_more_than_it_may(void **state)
 {
@@ -397,6 +437,7 @@ main(void)
 		cmocka_unit_test(what_must_not_be_is_refused_and_moves_nothing),
 		cmocka_unit_test(what_must_not_be_is_refused_whatever_fails),
 		cmocka_unit_test(what_there_is_is_set_aside),
+		cmocka_unit_test(a_top_up_pays_what_is_owed),
 		cmocka_unit_test(no_account_has_more_than_it_may),
 		cmocka_unit_test(what_is_not_used_in_time_goes_back_once),
 		cmocka_unit_test(a_grant_is_used_before_other_money_and_what_runs_keeps_the_rest_of_it),
