@@ -116,7 +116,7 @@ books_round_begins(void)
 {
 	for (uint32_t i = 0; i < books.count; i++) {
 		struct book_ticket *t = &books.ticket[i];
-		t->was_held = t->state == HELD;
+		t->was_held = t->state == HELD && t->more == 0; /* while it is being extended the board does not call it held */
 		t->was_certain = t->certain;
 	}
 }
