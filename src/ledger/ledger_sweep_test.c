@@ -367,11 +367,20 @@ struct watched {
 	int status;
 };
 
+/* Somebody wants the sweep to end: points that are under way are done all the same. A traced process stops even for a signal that it ignores. */
+static bool
+is_wish_to_end(int status)
+{
+	return WIFSTOPPED(status) && (WSTOPSIG(status) == SIGTERM || WSTOPSIG(status) == SIGINT);
+}
+
 static bool
 next_stop(pid_t pid, bool at_return, int *status)
 {
-	ptrace(at_return ? PTRACE_SYSCALL : PTRACE_CONT, pid, NULL, NULL);
-	assert_int_equal(waitpid(pid, status, 0), pid);
+	do {
+		ptrace(at_return ? PTRACE_SYSCALL : PTRACE_CONT, pid, NULL, NULL);
+		assert_int_equal(waitpid(pid, status, 0), pid);
+	} while (is_wish_to_end(*status));
 	return WIFSTOPPED(*status);
 }
 
@@ -449,6 +458,8 @@ watch(pid_t pid, const struct fault *f, int64_t at)
 	struct watched x = {0};
 	bool at_return = false;
 	assert_int_equal(waitpid(pid, &x.status, 0), pid);
+	if (is_wish_to_end(x.status))
+		next_stop(pid, false, &x.status);
 	assert_true(WIFSTOPPED(x.status));
 	ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL);
 	while (next_stop(pid, at_return, &x.status)) {
