@@ -29,12 +29,12 @@ said(struct ledger *l, bool ok)
 
 /* ---- while it is away ---- */
 
-/* A board that a ledger has opened its gate over, with keys, limits and shares. */
+/* A board that a ledger has opened its gate over, with keys, limits and shares that are this node's for all that it has heard. */
 static bool
 has_shares(const struct ledger *l)
 {
 	struct board *b = l->o.board;
-	return b != NULL && !boot_is_new_board(l) && atomic_load(board_many(b)) != 0 && atomic_load(board_gate(b)) != BOARD_STARTING;
+	return b != NULL && !boot_is_new_board(l) && atomic_load(board_many(b)) == BOARD_SHARES && atomic_load(board_gate(b)) != BOARD_STARTING;
 }
 
 static bool

@@ -245,6 +245,8 @@ ledger_close(struct ledger **l)
 		x->stats.store_failures++; /* the sums are made again from the tickets */
 	if (x->store.kind != NULL && x->over)
 		node_leave(x);
+	if (x->store.fenced)
+		node_lost_board(x);
 	store_close(&x->store);
 	outbox_close(&x->away);
 	price_book_free(&x->prices);
@@ -412,7 +414,7 @@ ledger_start(struct ledger *l)
 		return false;
 	if (!(share_on(l) || load_accounts(l)) || !limits_start(l) || !fill_keys(l) || !(fresh ? boot_begin(l) : boot_raise(l)))
 		return false;
-	atomic_store(board_many(b), l->store.many);
+	atomic_store(board_many(b), l->store.many ? BOARD_SHARES : BOARD_BALANCES);
 	atomic_store(board_gate(b), BOARD_OPEN);
 	return true;
 }

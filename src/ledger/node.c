@@ -68,6 +68,15 @@ node_leave(struct ledger *l)
 	sql_free(st);
 }
 
+/* Whatever becomes of the store: a ledger that finds none goes on with no board that is known to be somebody else's. */
+void
+node_lost_board(struct ledger *l)
+{
+	uint32_t shares = BOARD_SHARES;
+	if (l->o.board != NULL)
+		atomic_compare_exchange_strong(board_many(l->o.board), &shares, (uint32_t)BOARD_SHARES_LOST);
+}
+
 bool
 node_has_board(struct ledger *l)
 {
@@ -79,9 +88,10 @@ node_has_board(struct ledger *l)
 	if (!sql_number(&l->store, st, &floor_ms))
 		return false;
 	/* What its slots have is the balances, or shares of them. */
-	bool alike = (atomic_load(board_many(l->o.board)) != 0) == l->store.many;
+	bool alike = (atomic_load(board_many(l->o.board)) != BOARD_BALANCES) == l->store.many;
 	if ((uint64_t)floor_ms == l->floor_ms && alike)
 		return true;
+	node_lost_board(l);
 	st = sql_prepare(&l->store, "UPDATE node SET state = 3 WHERE id = ?1 AND fence = ?2");
 	if (st == NULL)
 		return false;

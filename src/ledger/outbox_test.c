@@ -286,6 +286,12 @@ what_a_forgotten_node_sends_is_charged_to_nobody(void **state)
 	assert_true(w.ledger->store.fenced);
 	assert_int_equal(atomic_load(board_gate(w.ledger_board)), BOARD_STALLED);
 	assert_true(outbox_exists(w.dir));
+	/* A store that goes after that opens nothing again. */
+	world_kill_ledger(&w);
+	w.cut_off = true;
+	assert_false(world_try_open(&w, true, why));
+	assert_non_null(strstr(why, "no connection"));
+	w.cut_off = false;
 	world_lose_board(&w);
 	world_open(&w, true);
 	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket WHERE cost_nano = 0"), 3);
@@ -294,6 +300,29 @@ what_a_forgotten_node_sends_is_charged_to_nobody(void **state)
 	assert_int_equal(ledger_load_row(w.ledger, alice, 1, &slot), 0);
 	is_right(&w, alice, 3, 3 * NANO_PER_DOLLAR);
 	world_end(&other);
+	world_end(&w);
+}
+
+/* That it may write no more is all that it heard before the store went, too. */
+static void
+who_was_replaced_goes_on_with_no_shares(void **state)
+{
+	struct world w;
+	char why[256];
+	uint64_t alice = begin(&w, "3.00");
+	assert_true(serve(&w, alice));
+	world_sql(&w, "SELECT lethe_join(0)");
+	assert_int_equal(world_round(&w), -1);
+	assert_true(w.ledger->store.fenced);
+	world_kill_ledger(&w);
+	w.cut_off = true;
+	assert_false(world_try_open(&w, true, why));
+	/* It was itself under another fence: the store says so, and then it may again. */
+	w.cut_off = false;
+	world_open(&w, true);
+	is_right(&w, alice, 1, 3 * NANO_PER_DOLLAR - world_cost(&w, &small));
+	open_again(&w, true);
+	open_again(&w, false);
 	world_end(&w);
 }
 
@@ -501,6 +530,7 @@ main(void)
 		cmocka_unit_test(what_is_in_the_outbox_and_on_the_board_is_booked_once),
 		cmocka_unit_test(a_move_waits_for_the_store),
 		cmocka_unit_test(what_a_forgotten_node_sends_is_charged_to_nobody),
+		cmocka_unit_test(who_was_replaced_goes_on_with_no_shares),
 		cmocka_unit_test(a_machine_s_own_node_is_not_forgotten_while_its_outbox_waits),
 		cmocka_unit_test(nothing_new_is_taken_when_it_is_full_or_too_long),
 		cmocka_unit_test(ids_are_kept_in_the_outbox_before_they_are_given),

@@ -31,6 +31,12 @@ enum board_gate { /* may edges take new holds? */
 	BOARD_DRAINING,
 };
 
+enum board_many { /* what its slots have */
+	BOARD_BALANCES,
+	BOARD_SHARES, /* other servers have parts of the balances, too */
+	BOARD_SHARES_LOST, /* the same for edges; but this node was forgotten, or another is it: others may have them by now */
+};
+
 size_t board_bytes(const struct board_size *size);
 /* Format zeroed memory of board_bytes(). */
 void board_format(void *memory, const struct board_size *size);
@@ -58,7 +64,7 @@ void board_detach(struct board **b);
 
 void board_size_of(const struct board *b, struct board_size *ret);
 _Atomic uint32_t *board_gate(struct board *b);
-/* The ledger: other servers have parts of the balances, too. SHORT is then only what this one has. */
+/* enum board_many, the ledger's. Unless they are balances, SHORT is only what this server has. */
 _Atomic uint32_t *board_many(struct board *b);
 /* Booking rounds completed by the ledger; a parked 402 waits for it to grow by two. */
 _Atomic uint64_t *board_rounds(struct board *b);
