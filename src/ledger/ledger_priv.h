@@ -248,7 +248,6 @@ struct ledger {
 	struct work_counted counted[WORK_COUNTED];
 	unsigned counted_next;
 	struct work_silence silences[WORK_SILENCES];
-	unsigned silences_next;
 	uint64_t work_due_ms; /* some may be due (work.h); UINT64_MAX: not before an edge says something */
 	struct ledger_stats stats, before; /* before: of the ledgers that had this board before */
 	struct observed observed;

@@ -24,6 +24,7 @@ enum {
 	UNNAMED_S = 3600,
 	REF_MAX = 48,
 	HASTE_US = 1000000,
+	SILENCE_STAYS_US = 60000000, /* at least, unless it ends before */
 };
 #define SECOND_US UINT64_C(1000000)
 
@@ -115,13 +116,32 @@ silence_of(struct ledger *l, uint64_t work)
 
 /*
  * Right after a cancel a provider says what had come by then, while more may be on its way, and nothing of what it used. So silence is the last word only of an errand that
- * was sent a second after the end was first seen. What is forgotten here (there are many, or another ledger) is looked at once more.
+ * was sent a second after the end was first seen. What is forgotten here (another ledger) is looked at once more.
+ *
+ * False: there are too many. Who comes then must not push out another before its second is over, or none of them would ever end: it is looked at when its turn comes.
  */
-static void
+static bool
 hear_silence(struct ledger *l, uint64_t work)
 {
-	if (silence_of(l, work) == NULL)
-		l->silences[l->silences_next++ % WORK_SILENCES] = (struct work_silence){.work = work, .seen_us = clock_wall_us()};
+	uint64_t now_us = clock_wall_us();
+	struct work_silence *oldest = l->silences;
+	if (silence_of(l, work) != NULL)
+		return true;
+	for (int i = 0; i < WORK_SILENCES; i++)
+		if (l->silences[i].seen_us < oldest->seen_us)
+			oldest = &l->silences[i];
+	if (oldest->work != 0 && now_us < oldest->seen_us + SILENCE_STAYS_US)
+		return false;
+	*oldest = (struct work_silence){.work = work, .seen_us = now_us};
+	return true;
+}
+
+static void
+forget_silence(struct ledger *l, uint64_t work)
+{
+	struct work_silence *s = silence_of(l, work);
+	if (s != NULL)
+		*s = (struct work_silence){0};
 }
 
 static void
@@ -167,6 +187,7 @@ write_down_end(struct ledger *l, const struct work *w)
 	struct work_counted *c = counted(l, w->id);
 	if (c != NULL)
 		*c = (struct work_counted){0};
+	forget_silence(l, w->id);
 	return true;
 }
 
@@ -324,6 +345,15 @@ finish(struct ledger *l, struct work *w, int64_t nano)
 	return write_down_end(l, w) ? WORK_DONE : WORK_LATER;
 }
 
+/* False: the store failed. */
+static bool
+look_soon(struct ledger *l, const struct message_work *m)
+{
+	if (m->of == WORK_SILENT && !hear_silence(l, m->work))
+		return true;
+	return change(l, SQL_work_hasten, m->work, clock_wall_us() + HASTE_US);
+}
+
 static enum work_result
 end(struct ledger *l, const struct message_work *m)
 {
@@ -335,10 +365,8 @@ end(struct ledger *l, const struct message_work *m)
 		return WORK_REFUSED;
 	if (w.state == WORK_ENDED)
 		return WORK_DONE;
-	if (m->of == WORK_SILENT && !is_last_word(l, w.id)) {
-		hear_silence(l, w.id);
-		return change(l, SQL_work_hasten, w.id, clock_wall_us() + HASTE_US) ? WORK_REFUSED : WORK_LATER;
-	}
+	if (m->of == WORK_SILENT && !is_last_word(l, w.id))
+		return look_soon(l, m) ? WORK_REFUSED : WORK_LATER;
 	/* What goes beyond the hold is the operator's. */
 	return finish(l, &w, m->nano > (uint64_t)w.nano ? w.nano : (int64_t)m->nano);
 }
@@ -375,9 +403,7 @@ look(struct ledger *l, const struct message_work *m)
 		return WORK_REFUSED;
 	if (w.state == WORK_ENDED || ends_by_hand(l, &w))
 		return WORK_DONE;
-	if (m->of == WORK_SILENT)
-		hear_silence(l, w.id);
-	return change(l, SQL_work_hasten, w.id, clock_wall_us() + HASTE_US) ? WORK_SHORT : WORK_LATER;
+	return look_soon(l, m) ? WORK_SHORT : WORK_LATER;
 }
 
 enum work_result

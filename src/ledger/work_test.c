@@ -658,6 +658,58 @@ silence_that_was_forgotten_is_heard_again(void **state)
 	balance_is(100 * CENT);
 }
 
+/* Who is sent now, and hears nothing. */
+static int
+silent_errands(uint64_t now)
+{
+	struct message_errand m;
+	uint64_t next;
+	int sent = 0;
+	while (ledger_work_due(w.ledger, now, &m, &next)) {
+		(void)ask_of_silence(WORK_END, m.work, 0);
+		assert_true(++sent < 1000);
+	}
+	return sent;
+}
+
+static void
+many_silent_ones_end_all_in_their_turn(void **state)
+{
+	enum { MANY = WORK_SILENCES + 36 };
+	uint64_t now = clock_wall_us();
+	for (uint64_t id = 1; id <= MANY; id++) {
+		assert_int_equal(ask(WORK_BEGIN, id, CENT / 2), WORK_DONE);
+		assert_int_equal(name(id, "resp_x"), WORK_DONE);
+	}
+	world_damage(&w, "UPDATE work SET due_us = due_us + 3600000000"); /* however long all this takes: none is due by itself */
+	for (int i = 0; i < 2; i++)
+		for (uint64_t id = 1; id <= MANY; id++)
+			assert_int_equal(ask_of_silence(WORK_LOOK, id, 0), WORK_SHORT);
+	for (uint64_t id = WORK_SILENCES + 1; id <= MANY; id++)
+		assert_int_equal(ask_of_silence(WORK_END, id, 0), WORK_REFUSED);
+	assert_int_equal(silent_errands(now + 600 * SECOND), WORK_SILENCES); /* nobody is sent to the others out of turn */
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM work WHERE state = 3"), WORK_SILENCES);
+	assert_int_equal(silent_errands(now + 7200 * SECOND), 2 * 36);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM work WHERE state = 3"), MANY);
+	balance_is(100 * CENT);
+}
+
+/* Those whose provider never answers the errand don't keep others waiting for ever. */
+static void
+the_oldest_silence_makes_room_after_a_while(void **state)
+{
+	for (uint64_t id = 1; id <= WORK_SILENCES + 1; id++) {
+		assert_int_equal(ask(WORK_BEGIN, id, CENT / 2), WORK_DONE);
+		assert_int_equal(name(id, "resp_x"), WORK_DONE);
+		assert_int_equal(ask_of_silence(WORK_LOOK, id, 0), WORK_SHORT);
+	}
+	for (int i = 0; i < WORK_SILENCES; i++)
+		assert_int_not_equal(w.ledger->silences[i].work, WORK_SILENCES + 1);
+	w.ledger->silences[5].seen_us -= 60 * SECOND;
+	assert_int_equal(ask_of_silence(WORK_LOOK, WORK_SILENCES + 1, 0), WORK_SHORT);
+	assert_int_equal(w.ledger->silences[5].work, WORK_SILENCES + 1);
+}
+
 static void
 what_never_got_a_name_comes_back(void **state)
 {
@@ -738,6 +790,8 @@ main(void)
 		TEST(silence_is_the_last_word_only_a_second_after_it_was_heard),
 		TEST(what_is_said_of_it_is_its_last_word_at_once),
 		TEST(silence_that_was_forgotten_is_heard_again),
+		TEST(many_silent_ones_end_all_in_their_turn),
+		TEST(the_oldest_silence_makes_room_after_a_while),
 		TEST(what_never_got_a_name_comes_back),
 		cmocka_unit_test(killed_anywhere_it_is_paid_once),
 	};
