@@ -303,7 +303,7 @@ a_top_up_pays_what_is_owed(void **state)
 {
 	int64_t at = 0;
 	while (top_up_after_doubt(at))
-		at++;
+		at += world_on_postgres() ? 5 : 1; /* where a world takes its time */
 	assert_true(at > 10);
 }
 
