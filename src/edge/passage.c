@@ -104,6 +104,13 @@ passage_read_wish(struct exchange *x, const struct http1_head *h)
 	return !f || x->req->lenient;
 }
 
+void
+passage_explain_wish(struct exchange *x)
+{
+	answer_sentence(x, END_BAD_HEADER, "lethe-translate",
+		SPAN("lethe-translate is `lenient`: what the model's provider has no word for is left out, and named in lethe-dropped. Leave the header out to have such a request refused."));
+}
+
 bool
 passage_is_due(const struct exchange *x, const struct catalogue_provider *p)
 {

@@ -62,6 +62,7 @@ enum endpoint passage_endpoint(const struct exchange *x);
 /* ---- up ---- */
 /* lethe-translate: lenient. False: it says something else. */
 must_check bool passage_read_wish(struct exchange *x, const struct http1_head *h);
+void passage_explain_wish(struct exchange *x);
 /* Another language is due between this request and that provider. */
 bool passage_is_due(const struct exchange *x, const struct catalogue_provider *p);
 /* The body in its language. False: that can't be, and another target has been taken; or there is none, and the exchange has ended. */

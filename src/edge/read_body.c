@@ -371,6 +371,17 @@ keep_waiting(struct exchange *x, struct span rest)
 		read_body_failed(x, END_OVERLOADED);
 }
 
+static void
+explain_header(struct exchange *x, const struct http1_head *h)
+{
+	if (!receipt_inline_wish(h))
+		receipt_inline_explain(x);
+	else if (!passage_read_wish(x, h))
+		passage_explain_wish(x);
+	else
+		route_explain(x, h);
+}
+
 void
 read_body_begin(struct exchange *x, const struct http1_head *h, struct span named, struct span rest)
 {
@@ -380,10 +391,8 @@ read_body_begin(struct exchange *x, const struct http1_head *h, struct span name
 		read_head_skip_body(x, h, rest.at, rest.len);
 		if (reason == END_BAD_BODY)
 			answer_request_error(x, x->req->scan.error);
-		if (reason == END_BAD_HEADER && !receipt_inline_wish(h))
-			receipt_inline_explain(x);
-		else if (reason == END_BAD_HEADER)
-			route_explain(x, h);
+		if (reason == END_BAD_HEADER)
+			explain_header(x, h);
 		exchange_end(x, reason);
 		return;
 	}

@@ -271,6 +271,7 @@ what_is_not_known_is_named(void **state)
 		{BODY("ranked"), "lethe-policy: zero-retentoin\r\n", "HTTP/1.1 400", "lethe-policy does not know `zero-retentoin`."},
 		{BODY("ranked"), "lethe-policy: as-is, region=eu, region=us\r\n", "HTTP/1.1 400", "lethe-policy does not know `region=us`."},
 		{BODY("ranked"), "lethe-policy: region=\r\n", "HTTP/1.1 400", "lethe-policy does not know `region=`."},
+		{BODY("ranked"), "lethe-translate: maybe\r\n", "HTTP/1.1 400", "lethe-translate is `lenient`: "},
 		{BODY("mixed"), "lethe-policy: zero-retention\r\n", "HTTP/1.1 400", "No provider of the model `mixed` meets what lethe-policy demands: zero-retention."},
 		{BODY("ranked"), "lethe-policy: zero-retention,region=us\r\n", "HTTP/1.1 400", "demands: zero-retention, region=us."},
 	};
