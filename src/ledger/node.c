@@ -255,16 +255,30 @@ read_node(const struct ledger *l, const json_t *request, bool own, int64_t *ret,
 	return false;
 }
 
+/* What waits in this machine's outbox would be the house's loss. One that can't be read may be this node's. */
+static json_t *
+outbox_forbids(const struct ledger *l, int64_t node)
+{
+	struct outbox_facts waiting;
+	if (!outbox_exists(l->o.data_dir))
+		return NULL;
+	if (!outbox_look(l->o.data_dir, &waiting))
+		return control_error("outbox_unreadable", "%.200s/outbox.db can't be read, and may have requests of node %lld that are not booked: start the server that has it, or ask another machine's server", l->o.data_dir, (long long)node);
+	if (waiting.node != node || waiting.requests + waiting.running == 0)
+		return NULL;
+	return control_error("outbox_waits", "what node %lld settled while PostgreSQL was away waits in this machine's outbox (%lld requests): start its server, which books it, and nothing is lost", (long long)node,
+		(long long)(waiting.requests + waiting.running));
+}
+
 json_t *
 control_node_forget(struct ledger *l, const json_t *request)
 {
 	json_t *error;
 	int64_t node, fence = 0, outcome = FORGOTTEN_NONE;
-	struct outbox_facts waiting;
 	if (!read_node(l, request, false, &node, &error))
 		return error;
-	if (outbox_look(l->o.data_dir, &waiting) && waiting.node == node && waiting.requests > 0)
-		return control_error("outbox_waits", "what node %lld settled while PostgreSQL was away waits in this machine's outbox (%lld requests): start its server, which books it, and nothing is lost", (long long)node, (long long)waiting.requests);
+	if ((error = outbox_forbids(l, node)) != NULL)
+		return error;
 	if (!fence_off(l, node, &outcome, &fence))
 		return control_store_failed(l);
 	if (outcome == FORGOTTEN_NONE)

@@ -126,11 +126,11 @@ outbox_exists(const char *data_dir)
 static bool
 read_facts(sqlite3 *db, struct outbox_facts *ret)
 {
-	int64_t state[5], counts[2];
+	int64_t state[5], counts[2], running;
 	if (!numbers(db, "SELECT node, since_us, since_boot_us, ceiling_ms, shut FROM state", state, 5) ||
-		!numbers(db, "SELECT count(*), count(DISTINCT batch) FROM settled", counts, 2))
+		!numbers(db, "SELECT count(*), count(DISTINCT batch) FROM settled", counts, 2) || !numbers(db, "SELECT count(*) FROM progress", &running, 1))
 		return false;
-	*ret = (struct outbox_facts){.node = state[0], .since_us = state[1], .since_boot_us = state[2], .ceiling_ms = state[3], .shut = state[4], .requests = counts[0], .batches = counts[1]};
+	*ret = (struct outbox_facts){.node = state[0], .since_us = state[1], .since_boot_us = state[2], .ceiling_ms = state[3], .shut = state[4], .requests = counts[0], .batches = counts[1], .running = running};
 	return true;
 }
 

@@ -19,6 +19,7 @@ enum outbox_shut { OUTBOX_TAKES, /* new requests */
 struct outbox_facts {
 	int64_t node; /* whose it is */
 	int64_t requests, batches; /* that wait */
+	int64_t running; /* of which progress waits */
 	int64_t since_us; /* by the wall; 0: nothing has begun */
 	int64_t since_boot_us; /* by CLOCK_BOOTTIME */
 	int64_t ceiling_ms; /* of the ids that this board may give out */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct world_exchange small = {.input = 10, .cost = -1};
 
@@ -354,6 +355,38 @@ a_machine_s_own_node_is_not_forgotten_while_its_outbox_waits(void **state)
 	world_end(&w);
 }
 
+/* Nor while nothing waits but what was held, or what can't be read may. */
+static void
+an_outbox_with_progress_or_one_that_can_t_be_read_counts(void **state)
+{
+	struct world w;
+	char path[128];
+	uint64_t alice = begin(&w, "3.00");
+	open_again(&w, true);
+	assert_non_null(world_hold(&w, &(struct world_exchange){.account = alice, .input = 100, .output = 50, .cost = 20}));
+	w.now_ms += 2 * PROGRESS_PERIOD_MS;
+	book_all(&w);
+	assert_int_equal(waits(&w, "waiting_requests"), 0);
+	world_lose_board(&w);
+	w.cut_off = false;
+	w.size.node = LEDGER_NODE_COMMANDS;
+	world_open(&w, false);
+	world_sql(&w, "UPDATE node SET seen_us = seen_us - 31000000 WHERE id = 0 RETURNING id");
+	world_refused(&w, "outbox_waits", "{s:s, s:s}", "op", "node.forget", "node", "0");
+	snprintf(path, sizeof(path), "%s/outbox.db", w.dir);
+	FILE *f = fopen(path, "we");
+	assert_non_null(f);
+	assert_true(fputs("no table at all, and longer than the head of a file of SQLite: 0123456789012345678901234567890123456789", f) >= 0 && fclose(f) == 0);
+	world_refused(&w, "outbox_unreadable", "{s:s, s:s}", "op", "node.forget", "node", "0");
+	assert_int_equal(unlink(path), 0);
+	json_decref(world_must(&w, "{s:s, s:s}", "op", "node.forget", "node", "0"));
+	world_close(&w);
+	w.size.node = 0;
+	world_lose_board(&w);
+	world_open(&w, true);
+	world_end(&w);
+}
+
 static enum board_gate
 gate(struct world *w)
 {
@@ -532,6 +565,7 @@ main(void)
 		cmocka_unit_test(what_a_forgotten_node_sends_is_charged_to_nobody),
 		cmocka_unit_test(who_was_replaced_goes_on_with_no_shares),
 		cmocka_unit_test(a_machine_s_own_node_is_not_forgotten_while_its_outbox_waits),
+		cmocka_unit_test(an_outbox_with_progress_or_one_that_can_t_be_read_counts),
 		cmocka_unit_test(nothing_new_is_taken_when_it_is_full_or_too_long),
 		cmocka_unit_test(ids_are_kept_in_the_outbox_before_they_are_given),
 		cmocka_unit_test(a_window_that_was_forgotten_meanwhile_is_paid_no_more),

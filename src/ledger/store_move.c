@@ -244,9 +244,9 @@ outbox_waits(struct move *x)
 	struct outbox_facts waiting;
 	if (!outbox_exists(x->m->data_dir))
 		return false;
-	if (outbox_look(x->m->data_dir, &waiting) && waiting.requests == 0)
+	if (outbox_look(x->m->data_dir, &waiting) && waiting.requests + waiting.running == 0)
 		return false;
-	fail(x, "%.120s/outbox.db has %lld requests that are not booked yet: start the server and stop it, and ask again", x->m->data_dir, (long long)waiting.requests);
+	fail(x, "%.120s/outbox.db has %lld requests that are not booked yet: start the server and stop it, and ask again", x->m->data_dir, (long long)(waiting.requests + waiting.running));
 	return true;
 }
 
