@@ -96,24 +96,34 @@ insert_ticket(struct ledger *l, const struct ticket_copy *t, const struct apprai
  * The id is in the store already: the same ticket, booked by an attempt whose outcome was unknown,
  * or somebody else's?
  */
-static enum fate
-known_or_forged(struct ledger *l, const struct ticket_copy *t)
+static enum tried
+known_or_forged(struct ledger *l, const struct ticket_copy *t, uint8_t *ret_fate)
 {
+	struct ticket_copy there;
 	struct query *st = store_sql(&l->store, SQL_ticket_by_id);
 	sql_bind(st, (int64_t)t->id);
-	enum fate fate = FATE_REFUSED;
-	if (sql_step(&l->store, st) == SQL_ROW && sql_int(st, 2) == t->cost.v &&
-		sql_int(st, 3) == t->hold.v)
-		fate = FATE_KNOWN;
+	enum sql_step step = sql_step(&l->store, st);
+	*ret_fate = FATE_REFUSED;
+	if (step == SQL_ROW) {
+		ticket_of_row(st, &there);
+		if (there.cost.v == t->cost.v && there.hold.v == t->hold.v && there.facts.account == t->facts.account)
+			*ret_fate = FATE_KNOWN;
+	}
 	sql_reset(st);
-	return fate;
+	return step == SQL_FAILED ? TRIED_FAILED : TRIED_BOOKED;
 }
 
 static bool
+is_on_board(const struct ledger *l, const struct ticket_copy *t)
+{
+	return t->index < l->progress.count;
+}
+
+/* What is not on the board is forgotten with the others of its batch: forget_others(). */
+static bool
 forget_progress(struct ledger *l, const struct ticket_copy *t)
 {
-	bool on_board = t->index < l->progress.count;
-	if (on_board && l->progress.places[t->index].id != t->id)
+	if (!is_on_board(l, t) || l->progress.places[t->index].id != t->id)
 		return true;
 	struct query *st = store_sql(&l->store, SQL_progress_delete);
 	sql_bind(st, (int64_t)t->id);
@@ -166,7 +176,9 @@ book_exchange(struct ledger *l, struct batch *b, uint16_t i)
 	enum sql_put put = insert_ticket(l, t, &b->appraisals[i], &b->chains[s->chain]);
 	if (put == SQL_PUT_FAILED)
 		return TRIED_FAILED;
-	b->fates[i] = put == SQL_PUT_NEW ? FATE_BOOKED : known_or_forged(l, t);
+	b->fates[i] = FATE_BOOKED;
+	if (put != SQL_PUT_NEW && known_or_forged(l, t, &b->fates[i]) == TRIED_FAILED)
+		return TRIED_FAILED;
 	if (b->fates[i] == FATE_BOOKED) {
 		chain(l, b, s, t);
 		sums_add(b, s, t, &b->appraisals[i]);
@@ -376,6 +388,24 @@ announce_tickets(struct ledger *l, struct batch *b)
 	return count == 0 || (store_bulk_begin(&l->store, ids, count) && receipts_chains(l, accounts, b->sum_count));
 }
 
+static void
+fill_id(void *arg, size_t i, struct query *st)
+{
+	sql_bind(st, ((const int64_t *)arg)[i]);
+}
+
+/* Out of an outbox or out of the store itself come hundreds at once, and others wait for the pen meanwhile. */
+static bool
+forget_others(struct ledger *l, const struct batch *b)
+{
+	static int64_t ids[BATCH_MAX];
+	size_t count = 0;
+	for (size_t i = 0; i < b->count; i++)
+		if ((b->fates[i] == FATE_BOOKED || b->fates[i] == FATE_KNOWN) && !is_on_board(l, &b->tickets[i]))
+			ids[count++] = (int64_t)b->tickets[i].id;
+	return sql_many(&l->store, store_sql(&l->store, SQL_progress_delete), count, fill_id, NULL, ids);
+}
+
 /* Orders first: each is a booking of its own, and the one booking of all tickets has the number after them. */
 static enum tried
 fill_transaction(struct ledger *l, struct batch *b)
@@ -385,7 +415,7 @@ fill_transaction(struct ledger *l, struct batch *b)
 		return TRIED_FAILED;
 	if (tried == TRIED_BOOKED)
 		tried = book_those(l, b, false);
-	if (tried == TRIED_BOOKED && !store_bulk_end(&l->store))
+	if (tried == TRIED_BOOKED && (!store_bulk_end(&l->store) || !forget_others(l, b)))
 		return TRIED_FAILED;
 	return tried == TRIED_BOOKED ? close_booking(l, b) : tried;
 }

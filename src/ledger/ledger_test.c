@@ -179,7 +179,7 @@ an_id_that_was_booked_with_other_content_is_not_taken_for_it(void **state)
 {
 	struct world w;
 	world_begin(&w);
-	uint64_t a = world_account(&w, "alice", "5.00");
+	uint64_t a = world_account(&w, "alice", "5.00"), bob = world_account(&w, "bob", "5.00");
 	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = -1};
 	struct batch *b = w.ledger->batch;
 	uint32_t quarantined = 0;
@@ -193,8 +193,17 @@ an_id_that_was_booked_with_other_content_is_not_taken_for_it(void **state)
 		assert_true(batch_book(w.ledger));
 		assert_int_equal(b->fates[0], more ? FATE_REFUSED : FATE_KNOWN);
 	}
-	assert_int_equal(w.ledger->stats.quarantined, 1);
+	/* Nor for the same money of somebody else's. */
+	for (int other = 1; other >= 0; other--) {
+		struct ticket_copy *t = &b->tickets[0];
+		t->facts.account = t->row[t->legs - 1] = other ? bob : a;
+		b->fates[0] = FATE_OPEN;
+		assert_true(batch_book(w.ledger));
+		assert_int_equal(b->fates[0], other ? FATE_REFUSED : FATE_KNOWN);
+	}
+	assert_int_equal(w.ledger->stats.quarantined, 2);
 	assert_int_equal(world_balance(&w, a), 5 * NANO_PER_DOLLAR - world_cost(&w, &e));
+	assert_int_equal(world_balance(&w, bob), 5 * NANO_PER_DOLLAR);
 	assert_int_equal(world_round(&w), 1);
 	assert_int_equal(board_check(w.ledger_board, balance, &w), 0);
 	world_is_sound(&w);
