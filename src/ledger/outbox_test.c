@@ -499,6 +499,27 @@ who_has_the_store_alone_and_who_begins_wait_for_it(void **state)
 	world_end(&w);
 }
 
+/* A database that answers and lets nobody in is not away: what stands in its way has to be mended, and others may go on meanwhile. */
+static void
+who_is_refused_by_the_store_has_not_lost_it(void **state)
+{
+	struct world w;
+	char why[256], right[sizeof(w.store)];
+	begin(&w, "3.00");
+	w.ledger->store.lost = true;
+	world_kill_ledger(&w);
+	memcpy(right, w.store, sizeof(right));
+	const char *at = strchr(right, '@');
+	assert_non_null(at);
+	snprintf(w.store, sizeof(w.store), "postgres://nobody-that-is-known%.200s", at);
+	assert_false(world_try_open(&w, true, why));
+	assert_non_null(strstr(why, "no connection"));
+	assert_false(outbox_exists(w.dir));
+	memcpy(w.store, right, sizeof(right));
+	world_open(&w, true);
+	world_end(&w);
+}
+
 /* ---- killed anywhere ---- */
 
 struct life {
@@ -570,6 +591,7 @@ main(void)
 		cmocka_unit_test(ids_are_kept_in_the_outbox_before_they_are_given),
 		cmocka_unit_test(a_window_that_was_forgotten_meanwhile_is_paid_no_more),
 		cmocka_unit_test(who_has_the_store_alone_and_who_begins_wait_for_it),
+		cmocka_unit_test(who_is_refused_by_the_store_has_not_lost_it),
 		cmocka_unit_test(nothing_is_lost_or_double_wherever_a_ledger_is_killed),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;

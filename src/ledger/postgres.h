@@ -29,6 +29,7 @@
 	X(PQgetvalue) \
 	X(PQisBusy) \
 	X(PQntuples) \
+	X(PQpingParams) \
 	X(PQpipelineSync) \
 	X(PQputCopyData) \
 	X(PQputCopyEnd) \

@@ -62,15 +62,36 @@ is_far(const PQconninfoOption *o)
 	return host[0] != '\0' && host[0] != '/' && host[0] != '@' && strcmp(host, "localhost") != 0 && (strncmp(host, "127.", 4) != 0 || host[strspn(host, "0123456789.")] != '\0') && strcmp(host, "::1") != 0;
 }
 
+enum { WORDS = 9 };
+
+static void
+words_of(const char *url, bool far, const char *ret_names[WORDS], const char *ret_values[WORDS])
+{
+	/* The address' own words come later, and count. */
+	const char *names[WORDS] = {far ? "sslmode" : "connect_timeout", far ? "sslrootcert" : "connect_timeout", "connect_timeout", "tcp_user_timeout", "keepalives_idle",
+		"dbname", "client_encoding", "application_name", NULL};
+	const char *values[WORDS] = {far ? "verify-full" : "5", far ? "/etc/ssl/certs/ca-certificates.crt" : "5", "5", "20000", "10",
+		url, "UTF8", "lethe-ledger", NULL};
+	memcpy(ret_names, names, sizeof(names));
+	memcpy(ret_values, values, sizeof(values));
+}
+
 static PGconn *
 connect_to(const char *url, bool far)
 {
-	/* The address' own words come later, and count. */
-	const char *names[] = {far ? "sslmode" : "connect_timeout", far ? "sslrootcert" : "connect_timeout", "connect_timeout", "tcp_user_timeout", "keepalives_idle",
-		"dbname", "client_encoding", "application_name", NULL};
-	const char *values[] = {far ? "verify-full" : "5", far ? "/etc/ssl/certs/ca-certificates.crt" : "5", "5", "20000", "10",
-		url, "UTF8", "lethe-ledger", NULL};
+	const char *names[WORDS], *values[WORDS];
+	words_of(url, far, names, values);
 	return pq.PQconnectdbParams(names, values, 1);
+}
+
+/* Nobody answers, or who does is not up yet or no more. One that answers and refuses this user or one more connection is there. */
+static bool
+is_away(const char *url, bool far)
+{
+	const char *names[WORDS], *values[WORDS];
+	words_of(url, far, names, values);
+	PGPing ping = pq.PQpingParams(names, values, 1);
+	return ping == PQPING_NO_RESPONSE || ping == PQPING_REJECT;
 }
 
 PGconn *
@@ -95,7 +116,6 @@ connected(struct store *s, PGconn *conn, char ret_why[STORE_WHY_MAX])
 	char text[160];
 	if (conn != NULL && pq.PQstatus(conn) == CONNECTION_OK)
 		return true;
-	s->unreachable = true;
 	snprintf(text, sizeof(text), "%s", conn != NULL ? pq.PQerrorMessage(conn) : "out of memory");
 	for (char *at = text; *at != '\0'; at++)
 		*at = *at == '\n' ? ' ' : *at;
@@ -314,7 +334,11 @@ postgres_open(struct store *s, const char *url, char ret_why[STORE_WHY_MAX])
 	bool far = is_far(o);
 	pq.PQconninfoFree(o);
 	g->conn = connect_to(url, far);
-	if (!connected(s, g->conn, ret_why) || !fits(s, ret_why) || !enter(s, ret_why))
+	if (!connected(s, g->conn, ret_why)) {
+		s->unreachable = is_away(url, far);
+		return false;
+	}
+	if (!fits(s, ret_why) || !enter(s, ret_why))
 		return false;
 	g->spare = connect_to(url, far);
 	return connected(s, g->spare, ret_why);

@@ -360,7 +360,7 @@ store_open_on(struct store *s, const char *address, uint32_t node, const struct 
 			return true;
 		snprintf(ret_why, STORE_WHY_MAX, "%.160s: does not fit this lethe: %.60s", s->name, store_error(s));
 	}
-	bool unreachable = s->unreachable || s->lost;
+	bool unreachable = s->unreachable || (s->lost && !s->fenced);
 	store_close(s);
 	s->unreachable = unreachable;
 	return false;

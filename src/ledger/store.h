@@ -51,7 +51,7 @@ struct store {
 	void *own; /* the kind's connection */
 	int code; /* of the last failure, the kind's */
 	bool doubtful; /* the last commit failed, and may be found done by the next ledger (store_make_sure) */
-	bool unreachable; /* no connection could be made; stays when it is not opened */
+	bool unreachable; /* nobody answered where it is; stays when it is not opened */
 	bool lost; /* the connection is gone for good: nothing works until a next ledger opens the store */
 	int64_t node; /* that writes here; -1: the store has one writer only, and keeps no list of them */
 	int64_t fence; /* what each of its transactions shows (INV-17) */
