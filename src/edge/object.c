@@ -333,18 +333,20 @@ object_route(struct exchange *x)
 		exchange_end(x, END_OVERLOADED);
 		return false;
 	}
-	object_go_to(x, (uint32_t)provider);
-	return true;
+	return object_go_to(x, (uint32_t)provider);
 }
 
-void
+bool
 object_go_to(struct exchange *x, uint32_t provider)
 {
 	struct object *o = x->object;
 	o->stand_in = (struct catalogue_model){.context_tokens = 1, .output_tokens = 1, .bytes_per_token_x100 = 100};
 	o->stand_in_target = (struct catalogue_target){.provider = provider, .weight = 1};
 	x->model = &o->stand_in;
-	route_only(x, &o->stand_in_target);
+	if (route_only(x, &o->stand_in_target))
+		return true;
+	exchange_end(x, END_OVERLOADED);
+	return false;
 }
 
 struct span

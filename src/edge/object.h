@@ -99,8 +99,8 @@ enum object_kind object_kind_of(const struct exchange *x, struct span name);
 int64_t object_provider_of(const struct exchange *x, const struct sealed *s);
 /* Is it about work, which one key looks after, from its beginning to its end? */
 bool object_is_work(const struct exchange *x);
-/* The exchange asks that one. */
-void object_go_to(struct exchange *x, uint32_t provider);
+/* The exchange asks that one. False: it has ended. */
+must_check bool object_go_to(struct exchange *x, uint32_t provider);
 
 /* ---- object_list.c: lists are the ledger's, what stands in them is the providers' ---- */
 

@@ -265,8 +265,8 @@ ask_for(struct exchange *x, const struct message_work_row *row)
 		return false;
 	o->text_len = (uint8_t)text.len;
 	memcpy(o->text, text.at, text.len);
-	object_go_to(x, (uint32_t)provider);
-	connect_upstream(x);
+	if (object_go_to(x, (uint32_t)provider))
+		connect_upstream(x);
 	return true;
 }
 

@@ -232,7 +232,10 @@ route_model(struct exchange *x)
 	if (lane < 0 || !stored_may(x) || !sort_out(x))
 		return false;
 	x->ticket->facts.lane = catalogue_lane(x->edge->p->catalogue, (uint32_t)lane)->id;
-	return route_next(x);
+	if (route_next(x))
+		return true;
+	exchange_end(x, END_OVERLOADED); /* there is one, but no memory for its key */
+	return false;
 }
 
 /* ---- edits of the body: everything else goes up byte by byte as it came ---- */

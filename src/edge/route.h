@@ -129,7 +129,7 @@ struct circuit *route_key_circuit(const struct exchange *x); /* NULL: the provid
 /* settle.c: a ticket of its own, without cost, for an attempt that failed and that the provider may charge: loss.retry. */
 void settle_attempt(struct exchange *x, const struct ticket_facts *facts, enum end_reason reason);
 
-void route_only(struct exchange *x, const struct catalogue_target *t); /* nobody else may be asked, and nothing is charged */
+must_check bool route_only(struct exchange *x, const struct catalogue_target *t); /* nobody else may be asked, and nothing is charged. False: no memory for the own key */
 void route_end(struct exchange *x); /* its load is taken off; what it holds is let go */
 
 /* answer.c: a reason's error with another sentence; param: the field that it names, or NULL. */

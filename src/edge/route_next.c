@@ -381,7 +381,7 @@ left_of(const struct exchange *x)
 	return (uint16_t)~x->route.out;
 }
 
-/* Circuits are about our own requests, and have no part in this; those that are open are only asked last. False: none of these is left. */
+/* Circuits are about our own requests, and have no part in this; those that are open are only asked last. False: none of these is left, or there is no memory for a key: then nobody is, ours is dearer. */
 static bool
 next_own(struct exchange *x, uint32_t left)
 {
@@ -398,7 +398,9 @@ next_own(struct exchange *x, uint32_t left)
 			use(x);
 			return true;
 		}
-		r->out |= r->own_only & (uint16_t)(1u << at);
+		bool only, usable = byok_at(x, r->target->provider, &only) == BYOK_USABLE;
+		r->out |= usable ? UINT16_MAX : r->own_only & (uint16_t)(1u << at);
+		left = usable ? 0 : left;
 	}
 	return false;
 }
@@ -481,17 +483,20 @@ route_has_more(const struct exchange *x)
 	return others || (keys_left(x) & ~(1u << r->key)) != 0;
 }
 
-void
+bool
 route_only(struct exchange *x, const struct catalogue_target *t)
 {
 	struct ticket_facts *f = &x->ticket->facts;
+	bool only, own = object_is_work(x) ? x->object->own : byok_at(x, t->provider, &only) == BYOK_USABLE;
 	x->route.target = t;
 	x->route.out = UINT16_MAX;
 	byok_drop(x); /* of the one before, in a list */
-	bool own = object_is_work(x) ? x->object->own : true;
-	x->route.key = own && byok_take(x, t->provider) ? 0 : (uint8_t)pick_key(x);
+	if (own && !byok_take(x, t->provider))
+		return false; /* ours is not for this */
+	x->route.key = own ? 0 : (uint8_t)pick_key(x);
 	f->provider = catalogue_provider(x->edge->p->catalogue, t->provider)->id;
 	f->target = x->route.key;
+	return true;
 }
 
 void
