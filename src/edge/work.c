@@ -372,11 +372,11 @@ work_errand_goes_on(struct exchange *x)
 	connect_upstream(x);
 }
 
-/* A key of the customer's that isn't taken any more: until another one is, nobody can tell what was used. */
+/* A key of the customer's that isn't taken any more, or is another organisation's, which has never heard of this: until another one is there, nobody can tell what was used. */
 void
 work_errand_failed(struct exchange *x)
 {
-	if (x->route.byok && (x->up_status == 401 || x->up_status == 403))
+	if (x->route.byok && (x->up_status == 401 || x->up_status == 403 || x->up_status == 404 || x->up_status == 410))
 		work_is_unmeasured(x);
 	exchange_end(x, END_PROVIDER_ERROR);
 }

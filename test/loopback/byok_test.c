@@ -502,6 +502,56 @@ without_its_key_it_waits_unmeasured_until_there_is_one(void **state)
 	assert_int_equal(before - nano_of("balance"), RESPONSE_FEE);
 }
 
+/* The key of another organisation, say. */
+static void
+what_its_key_does_not_find_is_unmeasured(void **state)
+{
+	static const char *const gone[] = {"404 Not Found", "410 Gone"};
+	char line[300];
+	int64_t before = nano_of("balance");
+	add("rig", "keeper", "sk-theirs-1", false);
+	begun("/v1/responses", BACKGROUND, "sk-theirs-1\r", QUEUED, line);
+	(void)reported(EVENT_WORK_UNMEASURED);
+	assert_true(an_errand_is_answered(LONG_MS, "sk-theirs-1\r", "500 Oops", REFUSAL));
+	assert_false(reported(EVENT_WORK_UNMEASURED));
+	for (uint64_t i = 0; i < ARRAY_LEN(gone); i++) {
+		assert_true(an_errand_is_answered((2 + i) * LONG_MS, "sk-theirs-1\r", gone[i], REFUSAL));
+		assert_true(reported(EVENT_WORK_UNMEASURED));
+	}
+	assert_true(an_errand_is_answered(4 * (uint64_t)LONG_MS, "sk-theirs-1\r", "200 OK", DONE));
+	rig_book(&r);
+	assert_int_equal(before - nano_of("balance"), RESPONSE_FEE);
+}
+
+/* All of it is taken while the key is on its way: ours is not for this. */
+static void
+without_memory_ours_is_not_used_instead(void **state)
+{
+	enum { BLOCKS = 8192 };
+	static void *taken[BLOCKS];
+	static size_t bytes[BLOCKS];
+	static const char *const asks[][2] = {{"POST /v1/responses", BACKGROUND}, {"POST /v1/messages/batches", CLAUDE}, {"POST /v1/chat/completions", BODY("m")}};
+	static const char *const at[] = {"keeper", "batcher", "one"};
+	for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
+		size_t n = 0;
+		add("rig", at[i], "sk-theirs-1", true);
+		r.deaf = true;
+		int c = ask_for(asks[i][0], asks[i][1]);
+		assert_non_null(r.edge->wait_byok);
+		for (size_t size = VAULT_BLOCK_MAX; size >= VAULT_BLOCK_MIN; size /= 2)
+			for (; n < BLOCKS && (taken[n] = vault_alloc(r.edge->vault, size)); n++)
+				bytes[n] = size;
+		assert_true(n < BLOCKS);
+		r.deaf = false;
+		rig_turn(&r);
+		while (n-- > 0)
+			vault_free(r.edge->vault, taken[n], bytes[n]);
+		rig_turn(&r);
+		assert_int_equal(r.dials, seen);
+		told(c, "HTTP/1.1 503", "at capacity");
+	}
+}
+
 static void
 what_ours_has_begun_ours_looks_after(void **state)
 {
@@ -556,6 +606,8 @@ main(void)
 		T(the_store_never_has_it_in_the_clear),
 		T(what_runs_goes_by_the_own_key_from_its_beginning_to_its_end),
 		T(without_its_key_it_waits_unmeasured_until_there_is_one),
+		T(what_its_key_does_not_find_is_unmeasured),
+		T(without_memory_ours_is_not_used_instead),
 		T(what_ours_has_begun_ours_looks_after),
 		T(a_broken_own_key_begins_no_batch),
 #undef T
