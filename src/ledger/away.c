@@ -239,6 +239,17 @@ free_of_charge(struct ledger *l, struct batch *b)
 	return ok;
 }
 
+/* The store will have none of them, also for nothing: their account is not in it, or their id is another's. */
+static bool
+put_aside(struct outbox *o, struct batch *b)
+{
+	bool ok = true;
+	batch_keep_refused(b);
+	for (size_t i = 0; ok && i < b->count; i++)
+		ok = outbox_put_aside(o, (int64_t)b->tickets[i].id);
+	return ok;
+}
+
 /* Booked by their ids, once, whatever of it was done before. What the store still refuses to charge was settled by `lethe node forget`. */
 static bool
 forward_settled(struct ledger *l, struct outbox *o)
@@ -250,7 +261,7 @@ forward_settled(struct ledger *l, struct outbox *o)
 		atomic_store(board_heartbeat_ms(l->o.board), clock_monotonic_ms());
 		b->count = (size_t)count;
 		memset(b->fates, FATE_OPEN, b->count);
-		if (!batch_book(l) || !without_windows(l, b) || !free_of_charge(l, b) || !outbox_drop_settled(o, last))
+		if (!batch_book(l) || !without_windows(l, b) || !free_of_charge(l, b) || !put_aside(o, b) || !outbox_drop_settled(o, last))
 			return false;
 		b->count = 0;
 	}
@@ -296,6 +307,7 @@ away_forward(struct ledger *l)
 	if (o == NULL)
 		return false;
 	int64_t waited = outbox_facts(o)->requests;
+	bool any = waited != 0 || outbox_facts(o)->since_us != 0;
 	bool ok = forward_settled(l, o) && forward_progress(l, o) && forward_ceiling(l, o) && outbox_drop_rest(o);
 	l->batch->count = 0;
 	if (!ok) {
@@ -303,7 +315,8 @@ away_forward(struct ledger *l)
 		return false;
 	}
 	outbox_remove(&o, l->o.data_dir);
-	ledger_event(l, EVENT_STORE_REACHED, (uint64_t)waited, 0);
+	if (any)
+		ledger_event(l, EVENT_STORE_REACHED, (uint64_t)waited, 0);
 	return true;
 }
 

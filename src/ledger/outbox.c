@@ -52,9 +52,9 @@ static const char *const texts[STATEMENTS] = {
 	[READ_PROGRESS] = "SELECT " OWN TICKET_FIELDS(NAME) " FROM progress WHERE id > ? ORDER BY id LIMIT ?",
 };
 
-static const char tables[] = TABLE("settled") TABLE("progress") "CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), node INTEGER NOT NULL, "
-																"since_us INTEGER NOT NULL DEFAULT 0, since_boot_us INTEGER NOT NULL DEFAULT 0, ceiling_ms INTEGER NOT NULL DEFAULT 0, "
-																"shut INTEGER NOT NULL DEFAULT 0) STRICT; ";
+static const char tables[] = TABLE("settled") TABLE("progress") TABLE("refused") "CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), node INTEGER NOT NULL, "
+																				 "since_us INTEGER NOT NULL DEFAULT 0, since_boot_us INTEGER NOT NULL DEFAULT 0, ceiling_ms INTEGER NOT NULL DEFAULT 0, "
+																				 "shut INTEGER NOT NULL DEFAULT 0) STRICT; ";
 
 static const char *const names[] = {
 #define X(name, type, unit, meaning, promise) #name,
@@ -149,7 +149,7 @@ add_columns(struct outbox *o, const char *table)
 static bool
 make_tables(struct outbox *o, int64_t node)
 {
-	return exec(o, "BEGIN IMMEDIATE") && exec(o, tables) && add_columns(o, "settled") && add_columns(o, "progress") &&
+	return exec(o, "BEGIN IMMEDIATE") && exec(o, tables) && add_columns(o, "settled") && add_columns(o, "progress") && add_columns(o, "refused") &&
 		exec_number(o, "INSERT INTO state (one, node) VALUES (1, ?1) ON CONFLICT (one) DO NOTHING", node) && write_version(o, VERSION) && exec(o, "COMMIT");
 }
 
@@ -259,9 +259,12 @@ void
 outbox_remove(struct outbox **o, const char *data_dir)
 {
 	char path[PATH_BYTES];
+	int64_t refused = 1;
 	path_of(data_dir, path);
+	bool none = numbers((*o)->db, "SELECT count(*) FROM refused", &refused, 1) && refused == 0;
 	outbox_close(o);
-	(void)!unlink(path); /* it stays: then it is an empty one */
+	if (none)
+		(void)!unlink(path); /* it stays: then it is an empty one */
 }
 
 const struct outbox_facts *
@@ -433,6 +436,12 @@ int
 outbox_read_progress(struct outbox *o, int64_t after, struct ticket_copy *ret, int max)
 {
 	return read_rows(o, READ_PROGRESS, after, ret, max);
+}
+
+bool
+outbox_put_aside(struct outbox *o, int64_t id)
+{
+	return alone(o, "INSERT INTO refused (" OWN TICKET_FIELDS(NAME) ") SELECT " OWN TICKET_FIELDS(NAME) " FROM settled WHERE id = ?1 ON CONFLICT (id) DO NOTHING", id);
 }
 
 bool

@@ -38,7 +38,7 @@ must_check struct outbox *outbox_open(const char *data_dir, int64_t node, char r
 /* Beside a server that has it, or without one. False: there is none, or it can't be read. */
 must_check bool outbox_look(const char *data_dir, struct outbox_facts *ret);
 void outbox_close(struct outbox **o);
-/* Nothing is in it any more: the file goes. */
+/* Nothing waits in it any more: the file goes, unless something was put aside. */
 void outbox_remove(struct outbox **o, const char *data_dir);
 const struct outbox_facts *outbox_facts(const struct outbox *o);
 int outbox_code(const struct outbox *o); /* SQLite's, of the last failure */
@@ -60,6 +60,8 @@ must_check bool outbox_say_shut(struct outbox *o, enum outbox_shut shut);
 /* Those with the lowest ids above `after`; how many, -1: failed. Settled ones belong to no place on the board. */
 int outbox_read_settled(struct outbox *o, int64_t after, struct ticket_copy *ret, int max);
 int outbox_read_progress(struct outbox *o, int64_t after, struct ticket_copy *ret, int max);
+/* One that the store will not have in any way is kept for people, in a table of its own. */
+must_check bool outbox_put_aside(struct outbox *o, int64_t id);
 must_check bool outbox_drop_settled(struct outbox *o, int64_t to);
 /* Progress, and that anything ever began. */
 must_check bool outbox_drop_rest(struct outbox *o);

@@ -5,6 +5,7 @@
 
 #include "ticket/end_reasons.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -499,6 +500,44 @@ who_has_the_store_alone_and_who_begins_wait_for_it(void **state)
 	world_end(&w);
 }
 
+/* What is in no books at all, and can be in none, is kept for people, and stops nobody. */
+static void
+what_the_store_refuses_for_nothing_too_is_put_aside(void **state)
+{
+	struct world w;
+	char path[128];
+	uint32_t quarantined;
+	int64_t aside = 0;
+	uint64_t alice = begin(&w, "3.00");
+	open_again(&w, true);
+	assert_true(serve(&w, alice) && serve(&w, alice));
+	struct batch *b = w.ledger->batch;
+	b->count = board_collect(w.ledger_board, b->tickets, BATCH_MAX, &quarantined);
+	assert_int_equal(b->count, 2);
+	b->tickets[0].facts.account = b->tickets[0].row[b->tickets[0].legs - 1] = alice + 1000;
+	assert_true(away_book(w.ledger));
+	world_lose_board(&w);
+	w.cut_off = false;
+	for (int again = 0; again < 2; again++) {
+		world_open(&w, true);
+		assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket"), 1);
+		world_kill_ledger(&w);
+		sqlite3 *db;
+		sqlite3_stmt *st;
+		snprintf(path, sizeof(path), "%s/outbox.db", w.dir);
+		assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+		assert_int_equal(sqlite3_prepare_v2(db, "SELECT account FROM refused WHERE cost_nano > 0 AND NOT EXISTS (SELECT 1 FROM settled)", -1, &st, NULL), SQLITE_OK);
+		assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+		aside = sqlite3_column_int64(st, 0);
+		sqlite3_finalize(st);
+		sqlite3_close(db);
+		assert_int_equal(aside, alice + 1000);
+	}
+	world_open(&w, true);
+	assert_int_equal(world_balance(&w, alice), 3 * NANO_PER_DOLLAR - world_cost(&w, &small));
+	world_end(&w);
+}
+
 /* A database that answers and lets nobody in is not away: what stands in its way has to be mended, and others may go on meanwhile. */
 static void
 who_is_refused_by_the_store_has_not_lost_it(void **state)
@@ -591,6 +630,7 @@ main(void)
 		cmocka_unit_test(ids_are_kept_in_the_outbox_before_they_are_given),
 		cmocka_unit_test(a_window_that_was_forgotten_meanwhile_is_paid_no_more),
 		cmocka_unit_test(who_has_the_store_alone_and_who_begins_wait_for_it),
+		cmocka_unit_test(what_the_store_refuses_for_nothing_too_is_put_aside),
 		cmocka_unit_test(who_is_refused_by_the_store_has_not_lost_it),
 		cmocka_unit_test(nothing_is_lost_or_double_wherever_a_ledger_is_killed),
 	};
