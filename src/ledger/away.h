@@ -36,6 +36,8 @@ void batch_keep_refused(struct batch *b);
 /* progress.c, of a batch that was booked: what the store refused to charge is the house's loss, as of interrupted requests. */
 must_check bool progress_free_of_charge(struct ledger *l, struct batch *b);
 must_check bool progress_put(struct ledger *l, const struct ticket_copy *t);
+/* node.c: that the shares are somebody else's is said on the board, until a ledger finds in the store that they are this node's all the same. */
+void node_lost_board(struct ledger *l);
 /* ledger.c, round.c */
 must_check bool ledger_attach_board(struct ledger *l);
 void ledger_change_gate(struct ledger *l, enum board_gate from, enum board_gate to);

@@ -263,8 +263,6 @@ enum node_state { NODE_UP = 1,
 must_check bool node_open(struct ledger *l, char ret_why[STORE_WHY_MAX]);
 /* The board is that of the node's last boot. False: the node was forgotten meanwhile, and what the board says is settled without it (store.fenced); or the store failed. */
 must_check bool node_has_board(struct ledger *l);
-/* Said on the board, until a ledger finds in the store that it is this node's all the same. */
-void node_lost_board(struct ledger *l);
 /* The server begins anew: what it was told before it ended is done. False: the store failed. */
 must_check bool node_begin(struct ledger *l);
 /* Has somebody said that this server is to be emptied? Then drain_wanted. False: the store failed. */
