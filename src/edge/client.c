@@ -216,8 +216,11 @@ client_writable(struct client *c)
 	if (c->conn.tls && !c->conn.shaken) /* it was ours of the handshake, which has no more time for that */
 		return;
 	timer_cancel(&c->edge->loop, &c->timer);
-	if (c->x)
+	if (c->x) { /* what was kept may end its exchange, which then has said how it goes on here; or the client is lost */
 		receipt_inline_more(c->x);
+		if (c->conn.watch.fd < 0 || !c->x || c->conn.out.at)
+			return;
+	}
 	if (c->x && c->x->up)
 		relay_read(c->x);
 	else if (!c->x && c->closing)

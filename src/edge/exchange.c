@@ -97,7 +97,7 @@ exchange_late(struct timer *t)
 		exchange_rearm(x);
 		return;
 	}
-	if (!over && x->client && reply_has_unsent(x->client) && x->step == STEP_RELAY) { /* the client is slow, not the provider: its own timer rules */
+	if (!over && x->client && reply_has_unsent(x->client) && x->step == STEP_RELAY && !receipt_inline_is_slow(x)) { /* the client is slow, not the provider: its own timer rules */
 		x->deadline_ms = e->loop.now_ms + step_timeout_ms(e, STEP_RELAY);
 		exchange_rearm(x);
 		return;
@@ -332,6 +332,7 @@ exchange_client_gone(struct exchange *x)
 		exchange_end(x, reason);
 		return;
 	}
+	receipt_inline_alone(x);
 	/* Read on for the usage; the steps' time-outs bound it. What came while the client was slow won't be reported again. */
 	if (x->up->is_stream)
 		h2_up_wake(x->up);

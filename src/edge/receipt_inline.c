@@ -13,7 +13,8 @@
 enum { ASK_AGAIN_MS = 50, /* it was not booked, or the ledger has enough of such questions */
 	ANSWER_LOST_MS = 1000,
 	TELL_BYTES = 64 << 10, /* at a time */
-	TELL_MS = 24 * 3600 * 1000, /* in the end; a client that takes nothing has `timeouts.client_write` */
+	TELL_BYTES_S = 16 << 10, /* as slow as a client may be: what it is told lies in memory. One that takes nothing has `timeouts.client_write` */
+	WAITERS_MAX = 512, /* in an edge: as many as the ledger can serve while they wait */
 	THIRST_MS = 2000, /* as long as memory is mapped, which is there but takes a moment */
 	SPARE_BYTES = READ_BYTES, /* room for what is read next */
 	SLACK = 2 * BLOCK_BODY_MAX /* what was read before the provider was no longer */ };
@@ -39,6 +40,7 @@ struct receipt_inline {
 	char *text; /* the receipt, as far as it has come */
 	uint32_t text_len, text_cap;
 	uint64_t thirsty_ms; /* since when it waits for memory; 0: it does not */
+	uint64_t tell_by_ms; /* once it goes out */
 	uint64_t asked_ms, ask_at_ms; /* asked_ms 0: not, or not any more */
 	bool streams; /* the receipt goes behind the answer, not in front */
 	bool ends; /* all of the answer has been said */
@@ -239,7 +241,7 @@ receipt_inline_tell(struct exchange *x)
 {
 	struct receipt_inline *n = x->inlined;
 	assert(!n->left || !x->wait_link);
-	while (x->step != STEP_DONE && n->state == TELLS && !reply_is_behind(x->client)) {
+	while (x->step != STEP_DONE && n->state == TELLS && x->client && !reply_is_behind(x->client)) {
 		struct block *b = n->kept.first;
 		struct span head = {n->head, n->head_len}, part = {0};
 		if (b) {
@@ -249,7 +251,7 @@ receipt_inline_tell(struct exchange *x)
 		bool empties = !b || ((!b->next || !b->next->len) && n->sent + part.len == b->len), last = empties && n->ends;
 		if (head.len || part.len || last)
 			reply_now(x, head, part.at, part.len, last);
-		if (x->step == STEP_DONE)
+		if (x->step == STEP_DONE || !x->client) /* it is read on for its usage: nothing of what was kept is there */
 			return;
 		vault_free(x->edge->vault, n->head, n->head_cap);
 		n->head = NULL;
@@ -262,6 +264,47 @@ receipt_inline_tell(struct exchange *x)
 	}
 }
 
+static void
+begin_telling(struct exchange *x)
+{
+	struct receipt_inline *n = x->inlined;
+	uint32_t most = x->edge->p->timeouts.request;
+	uint64_t by_size = x->edge->p->timeouts.client_write + n->kept.room * 1000 / TELL_BYTES_S;
+	n->state = TELLS;
+	n->tell_by_ms = x->edge->loop.now_ms + (most ? most : by_size);
+}
+
+bool
+receipt_inline_is_late(const struct exchange *x)
+{
+	return x->inlined->state == TELLS && x->edge->loop.now_ms >= x->inlined->tell_by_ms;
+}
+
+void
+receipt_inline_drink(struct exchange *x)
+{
+	x->inlined->thirsty_ms = 0;
+}
+
+bool
+receipt_inline_thirst(const struct exchange *x)
+{
+	return x->inlined->thirsty_ms != 0;
+}
+
+void
+receipt_inline_leave_alone(struct exchange *x)
+{
+	struct receipt_inline *n = x->inlined;
+	if (n->left)
+		return;
+	if (n->thirsty_ms)
+		exchange_stop_waiting(x);
+	n->thirsty_ms = 0;
+	n->state = OVER;
+	drop_kept(x);
+}
+
 /* ---- what the client is told ---- */
 
 /* More than may be kept, or can be: it goes out as it is, and what comes behind it too. */
@@ -269,11 +312,13 @@ static void
 give_up(struct exchange *x, struct span rest, const char *why)
 {
 	struct receipt_inline *n = x->inlined;
+	if (!x->client)
+		return;
 	say_why_not(x, why);
-	n->state = TELLS;
+	begin_telling(x);
 	n->kept.most += SLACK;
 	receipt_inline_tell(x);
-	if (x->step == STEP_DONE || !rest.len)
+	if (x->step == STEP_DONE || !x->client || !rest.len)
 		return;
 	if (n->state != TELLS) {
 		reply_now(x, (struct span){0}, rest.at, rest.len, false);
@@ -306,6 +351,15 @@ let_pass(struct exchange *x, struct span data, bool last)
 	reply_now(x, (struct span){n->head, n->head_len}, data.at, data.len, last);
 }
 
+static bool
+is_crowded(const struct edge *e)
+{
+	unsigned count = 0;
+	for (const struct exchange *w = e->wait_receipt; w && count < WAITERS_MAX; w = w->wait_next)
+		count++;
+	return count == WAITERS_MAX;
+}
+
 static void
 want_spare(struct exchange *x)
 {
@@ -314,6 +368,12 @@ want_spare(struct exchange *x)
 		return;
 	if (is_too_large(x)) {
 		give_up(x, (struct span){0}, "too-large");
+		return;
+	}
+	if (x->wait_link) /* what had been read already, behind what it waits for */
+		return;
+	if (is_crowded(x->edge)) {
+		give_up(x, (struct span){0}, "no-memory");
 		return;
 	}
 	n->thirsty_ms = x->edge->loop.now_ms;
@@ -361,7 +421,7 @@ quench(struct exchange *x)
 	if (late)
 		give_up(x, (struct span){0}, "no-memory");
 	if (x->step == STEP_RELAY && n->state != TELLS)
-		relay_read_on(x);
+		relay_go_on(x);
 }
 
 /* A stream is events as they come. What has a length is complete with it, and what is one array can't have anything behind it. */
@@ -417,14 +477,7 @@ receipt_inline_reason_of(struct exchange *x, enum end_reason reason)
 	struct receipt_inline *n = x->inlined;
 	if (n->left)
 		return n->reason;
-	if (n->state == KEEPS && !n->ends && n->head && x->client && x->step < STEP_SETTLE) {
-		drop_kept(x);
-		n->state = ASKED;
-		n->thirsty_ms = 0;
-		x->head_sent = false;
-		x->client_chunked = false;
-	}
-	return reason;
+	return receipt_inline_is_late(x) && reason == END_PROVIDER_STALLED ? END_CLIENT_SLOW : reason; /* nothing was read meanwhile */
 }
 
 static void
@@ -441,6 +494,8 @@ leave(struct exchange *x, enum end_reason reason)
 		exchange_step(x, STEP_SETTLE);
 }
 
+static void go_without(struct exchange *x, const char *why);
+
 static void
 begin_waiting(struct exchange *x)
 {
@@ -448,6 +503,10 @@ begin_waiting(struct exchange *x)
 	n->state = WAITS;
 	x->receipt_of = x->id;
 	x->answered = true;
+	if (is_crowded(x->edge)) {
+		go_without(x, "busy");
+		return;
+	}
 	x->deadline_ms = x->edge->loop.now_ms + INLINE_WAIT_MS;
 	exchange_rearm(x);
 	exchange_wait(x, &x->edge->wait_receipt);
@@ -459,8 +518,9 @@ let_go(struct exchange *x, struct span behind)
 {
 	struct receipt_inline *n = x->inlined;
 	if (!n->streams) {
-		n->state = TELLS;
-		x->deadline_ms = x->edge->loop.now_ms + TELL_MS;
+		begin_telling(x);
+		x->deadline_ms = n->tell_by_ms;
+		exchange_rearm(x);
 		receipt_inline_tell(x);
 		return;
 	}
@@ -470,20 +530,22 @@ let_go(struct exchange *x, struct span behind)
 		exchange_end(x, n->reason);
 }
 
-/* The receipt didn't come in time. */
+/* The receipt didn't come in time, or could not. */
 static void
-go_without(struct exchange *x)
+go_without(struct exchange *x, const char *why)
 {
 	char room[256];
 	struct text t = text_on(room, sizeof room);
 	struct receipt_inline *n = x->inlined;
 	exchange_stop_waiting(x);
-	say_why_not(x, "late");
+	say_why_not(x, why);
 	if (n->streams && x->endpoint != ENDPOINT_STREAM_GENERATE_CONTENT) {
 		text_str(&t, n->said == '\n' || n->said == '\r' ? "" : "\n\n");
 		text_lit(&t, ": lethe-receipt ");
 		receipt_add_code(x, &t);
-		text_lit(&t, "\n: lethe-receipt-inline late\n\n");
+		text_lit(&t, "\n: lethe-receipt-inline ");
+		text_str(&t, why);
+		text_lit(&t, "\n\n");
 	}
 	let_go(x, (struct span){t.at, t.len});
 }
@@ -495,24 +557,25 @@ receipt_inline_hold(struct exchange *x, enum end_reason reason)
 	if (!x->client)
 		return false;
 	switch (n->state) {
-	case KEEPS:
+	case KEEPS: /* one that breaks off too: as far as it has come, in the shape that it would have had */
 	case STREAMS:
-		if (!n->ends || !x->settled)
+		if ((n->state == STREAMS && !n->ends) || !x->settled)
 			return false;
 		leave(x, reason);
 		n->thirsty_ms = 0;
 		begin_waiting(x);
 		return true;
 	case WAITS: /* time is over */
-		go_without(x);
+		go_without(x, "late");
 		return true;
 	case TELLS:
-		if (n->left) { /* it has to go */
+		if (n->left || receipt_inline_is_late(x)) { /* it has to go */
 			answer_cut(x);
 			return false;
 		}
 		leave(x, reason);
-		x->deadline_ms = x->edge->loop.now_ms + TELL_MS;
+		x->deadline_ms = n->tell_by_ms;
+		exchange_rearm(x);
 		return true;
 	case ASKED:
 	case OVER:
@@ -617,7 +680,7 @@ static bool
 add(struct exchange *x, const struct message_receipt *m)
 {
 	struct receipt_inline *n = x->inlined;
-	if (m->total > RECEIPT_TEXT_MAX || m->text_bytes > sizeof m->text)
+	if (m->total == 0 || m->total > RECEIPT_TEXT_MAX || m->text_bytes > sizeof m->text)
 		return false;
 	if (m->at == 0) { /* from its beginning, maybe once more */
 		vault_free(x->edge->vault, n->text, n->text_cap);

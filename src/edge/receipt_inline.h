@@ -37,7 +37,7 @@ receipt_inline_takes(struct exchange *x, struct span head, struct span data, boo
 }
 
 enum end_reason receipt_inline_reason_of(struct exchange *x, enum end_reason reason);
-/* Why it ends, where that was settled before; and what was kept of an answer that breaks off is dropped: then an error can be said. */
+/* Why it ends, where that was settled before, or where the client was too slow for what was kept. */
 static inline enum end_reason
 receipt_inline_reason(struct exchange *x, enum end_reason reason)
 {
@@ -58,6 +58,39 @@ static inline bool
 receipt_inline_waits(const struct exchange *x)
 {
 	return x->inlined && receipt_inline_is_telling(x);
+}
+
+bool receipt_inline_is_late(const struct exchange *x);
+/* What was kept goes out for too long. */
+static inline bool
+receipt_inline_is_slow(const struct exchange *x)
+{
+	return x->inlined && receipt_inline_is_late(x);
+}
+
+bool receipt_inline_thirst(const struct exchange *x);
+static inline bool
+receipt_inline_is_thirsty(const struct exchange *x)
+{
+	return x->inlined && receipt_inline_thirst(x);
+}
+
+void receipt_inline_drink(struct exchange *x);
+/* It waits for no memory any more. */
+static inline void
+receipt_inline_drinks(struct exchange *x)
+{
+	if (x->inlined)
+		receipt_inline_drink(x);
+}
+
+void receipt_inline_leave_alone(struct exchange *x);
+/* Its client has gone, and it is read on. */
+static inline void
+receipt_inline_alone(struct exchange *x)
+{
+	if (x->inlined)
+		receipt_inline_leave_alone(x);
 }
 
 void receipt_inline_tell(struct exchange *x);

@@ -11,6 +11,7 @@
 #include "edge/keep_alive.h"
 #include "edge/object.h"
 #include "edge/passage.h"
+#include "edge/receipt_inline.h"
 #include "edge/relay.h"
 #include "edge/stored.h"
 #include "edge/work.h"
@@ -233,7 +234,11 @@ relay_is_paused(const struct exchange *x)
 static bool
 pause_for_more(struct exchange *x)
 {
-	if (!reserve_is_shared(x) || x->wait_link)
+	if (!reserve_is_shared(x))
+		return false;
+	if (receipt_inline_is_thirsty(x)) /* nothing is read meanwhile; then it is asked again */
+		return true;
+	if (x->wait_link)
 		return false;
 	x->paused_ms = x->edge->loop.now_ms;
 	exchange_wait(x, &x->edge->wait_more);
@@ -247,6 +252,23 @@ relay_read_on(struct exchange *x)
 		h2_up_wake(x->up);
 	else if (x->up)
 		loop_again(&x->edge->loop, &x->up->conn.watch);
+}
+
+void
+relay_go_on(struct exchange *x)
+{
+	if (still_paid(x))
+		relay_read_on(x);
+	else if (!pause_for_more(x))
+		exchange_end(x, END_BUDGET_EXHAUSTED);
+}
+
+void
+relay_stop_waiting(struct exchange *x)
+{
+	exchange_stop_waiting(x);
+	x->paused_ms = 0;
+	receipt_inline_drinks(x);
 }
 
 /* What lies idle with other servers is here within a fifth of a second, or there is none. */

@@ -20,5 +20,7 @@ bool reserve_is_shared(const struct exchange *x);
 
 /* What has come, or comes, is read: the wait for something else is over. */
 void relay_read_on(struct exchange *x);
+void relay_go_on(struct exchange *x); /* … if that is paid; may end x */
+void relay_stop_waiting(struct exchange *x); /* for money or memory */
 
 #endif

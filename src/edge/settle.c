@@ -8,6 +8,7 @@
 #include "edge/endpoints.h"
 #include "edge/limit.h"
 #include "edge/object.h"
+#include "edge/relay.h"
 #include "edge/stored.h"
 #include "edge/tokens.h"
 #include "ticket/billing.h"
@@ -481,6 +482,7 @@ settle_strict(struct exchange *x, enum end_reason reason, bool complete)
 {
 	struct edge *e = x->edge;
 	struct upstream *u = x->up;
+	relay_stop_waiting(x); /* for more of an answer that has ended */
 	settle(x, reason);
 	x->strict_reason = (uint8_t)reason;
 	x->strict_complete = complete;

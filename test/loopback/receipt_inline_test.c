@@ -14,6 +14,7 @@ static char in[RIG_OUT_MAX], out[RIG_OUT_MAX];
 #define INLINE "lethe-receipt: inline\r\n"
 #define PLAIN_FRONT "{\"id\":\"c\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\""
 #define PLAIN_END "\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}"
+#define BROKEN "{\"id\":\"c\",\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15},\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"Hello"
 #define EVENT "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello there, friend\"},\"finish_reason\":null}]}\n\n"
 #define STOP "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
 #define USAGE "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}\n\n"
@@ -233,22 +234,86 @@ a_client_that_goes_while_it_waits_has_paid(void **state)
 	books_after(COST);
 }
 
+/* What is charged is what was told, as far as it came: the same as without the header. */
 static void
-an_answer_that_breaks_off_is_an_error_with_a_receipt(void **state)
+an_answer_that_breaks_off_costs_and_says_what_it_does_without(void **state)
 {
-	int c = ask(hi), p = rig_provider(&r, 0);
-	size_t n = (size_t)sprintf(in, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n" PLAIN_FRONT);
-	rig_send(&r, p, in, n);
-	close(p);
-	rig_turn(&r);
-	assert_int_equal(gets(c), 0);
+	int64_t left[2];
+	for (int inlined = 0; inlined < 2; inlined++) {
+		if (inlined) {
+			closed(state);
+			batched(state);
+		}
+		int c = rig_client(&r);
+		size_t n = rig_request(&r, hi, inlined ? INLINE : "", in);
+		rig_send(&r, c, in, n);
+		int p = rig_provider(&r, 0);
+		n = (size_t)sprintf(in, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n" BROKEN);
+		rig_send(&r, p, in, n);
+		close(p);
+		r.provider[0] = -1;
+		n = gets(c);
+		assert_int_equal(n == 0, inlined);
+		if (inlined) {
+			book();
+			n = gets(c);
+		}
+		assert_memory_equal(out, "HTTP/1.1 200 ", 13);
+		assert_non_null(strstr(out, "content-length: 500\r\n"));
+		assert_string_equal(strstr(out, "\r\n\r\n") + 4, BROKEN);
+		assert_int_equal(has_receipt("\r\nlethe-receipt: req_"), inlined);
+		bool eof;
+		rig_turn(&r);
+		assert_int_equal(rig_read(&r, c, in, &eof), 0);
+		assert_true(eof);
+		rig_book(&r);
+		left[inlined] = rig_balance(&r);
+		assert_int_equal(rig_tickets(&r), 1);
+		rig_check_books(&r);
+		close(c);
+	}
+	assert_true(left[0] < 1000000000);
+	assert_int_equal(left[0], left[1]);
+}
+
+/* It lies in memory for as long as its size allows, and no longer. */
+static void
+who_takes_what_was_kept_byte_by_byte_is_cut(void **state)
+{
+	int c = ask(hi);
+	say_plain(WORDS);
+	for (int i = 0; i < 50; i++)
+		rig_pass(&r, 20);
 	book();
-	gets(c);
-	assert_memory_equal(out, "HTTP/1.1 502 ", 13);
-	assert_null(strstr(out, "assistant"));
-	assert_true(has_receipt("\r\nlethe-receipt: req_"));
-	rig_check_books(&r);
+	rig_turn(&r);
+	char some[16 << 10];
+	for (int i = 0; i < 5 && r.edge->exchanges; i++) {
+		rig_pass(&r, 20000);
+		(void)!recv(c, some, sizeof some, MSG_DONTWAIT);
+		rig_turn(&r);
+	}
+	assert_null(r.edge->exchanges);
+	books_after(COST);
 	close(c);
+}
+
+static void
+who_goes_in_the_middle_of_what_was_kept_is_gone(void **state)
+{
+	int c = ask(hi);
+	say_plain(WORDS);
+	for (int i = 0; i < 50; i++)
+		rig_pass(&r, 20);
+	book();
+	rig_turn(&r);
+	assert_non_null(r.edge->exchanges);
+	(void)!recv(c, out, 100 << 10, MSG_DONTWAIT);
+	close(c);
+	rig_turn(&r);
+	assert_null(r.edge->exchanges);
+	rig_pass(&r, 80000);
+	assert_null(r.edge->clients);
+	books_after(COST);
 }
 
 static void
@@ -279,7 +344,10 @@ main(void)
 		CASE(another_ledger_is_asked_again, batched),
 		CASE(a_client_that_goes_while_it_waits_has_paid, batched),
 		CASE(a_client_that_goes_while_it_waits_has_paid, strict),
-		CASE(an_answer_that_breaks_off_is_an_error_with_a_receipt, batched),
+		CASE(an_answer_that_breaks_off_costs_and_says_what_it_does_without, batched),
+		CASE(who_takes_what_was_kept_byte_by_byte_is_cut, batched),
+		CASE(who_goes_in_the_middle_of_what_was_kept_is_gone, batched),
+		CASE(who_goes_in_the_middle_of_what_was_kept_is_gone, strict),
 		CASE(another_word_is_refused_before_anything_is_asked, batched),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
