@@ -102,14 +102,21 @@ drop_first(struct exchange *x)
 }
 
 static void
+drop_head(struct exchange *x)
+{
+	struct receipt_inline *n = x->inlined;
+	vault_free(x->edge->vault, n->head, n->head_cap);
+	n->head = NULL;
+	n->head_len = n->head_cap = 0;
+}
+
+static void
 drop_kept(struct exchange *x)
 {
 	struct receipt_inline *n = x->inlined;
 	while (n->kept.first)
 		drop_first(x);
-	vault_free(x->edge->vault, n->head, n->head_cap);
-	n->head = NULL;
-	n->head_len = n->head_cap = 0;
+	drop_head(x);
 }
 
 void
@@ -236,6 +243,14 @@ finished(struct exchange *x)
 		exchange_end(x, n->reason);
 }
 
+static struct span
+next_piece(const struct receipt_inline *n)
+{
+	const struct block *b = n->kept.first;
+	size_t left = b ? b->len - n->sent : 0;
+	return b ? (struct span){b->bytes + n->sent, left < TELL_BYTES ? left : TELL_BYTES} : (struct span){0};
+}
+
 void
 receipt_inline_tell(struct exchange *x)
 {
@@ -243,19 +258,13 @@ receipt_inline_tell(struct exchange *x)
 	assert(!n->left || !x->wait_link);
 	while (x->step != STEP_DONE && n->state == TELLS && x->client && !reply_is_behind(x->client)) {
 		struct block *b = n->kept.first;
-		struct span head = {n->head, n->head_len}, part = {0};
-		if (b) {
-			size_t left = b->len - n->sent;
-			part = (struct span){b->bytes + n->sent, left < TELL_BYTES ? left : TELL_BYTES};
-		}
+		struct span head = {n->head, n->head_len}, part = next_piece(n);
 		bool empties = !b || ((!b->next || !b->next->len) && n->sent + part.len == b->len), last = empties && n->ends;
 		if (head.len || part.len || last)
 			reply_now(x, head, part.at, part.len, last);
 		if (x->step == STEP_DONE || !x->client) /* it is read on for its usage: nothing of what was kept is there */
 			return;
-		vault_free(x->edge->vault, n->head, n->head_cap);
-		n->head = NULL;
-		n->head_len = n->head_cap = 0;
+		drop_head(x);
 		n->sent += (uint32_t)part.len;
 		while (n->kept.first && (empties || n->sent == n->kept.first->len))
 			drop_first(x);

@@ -286,6 +286,8 @@ who_takes_what_was_kept_byte_by_byte_is_cut(void **state)
 		rig_pass(&r, 20);
 	book();
 	rig_turn(&r);
+	assert_non_null(r.edge->exchanges);
+	assert_true(r.edge->exchanges->deadline_ms <= r.edge->loop.now_ms + 30000 + 2 * WORDS / 16);
 	char some[16 << 10];
 	for (int i = 0; i < 5 && r.edge->exchanges; i++) {
 		rig_pass(&r, 20000);
@@ -314,6 +316,27 @@ who_goes_in_the_middle_of_what_was_kept_is_gone(void **state)
 	rig_pass(&r, 80000);
 	assert_null(r.edge->clients);
 	books_after(COST);
+}
+
+/* The last of it is held back until it is booked: what comes before that may not wait for memory meanwhile. */
+static void
+the_end_of_an_answer_may_come_before_memory(void **state)
+{
+	for (size_t words = 40 << 10; words < 300 << 10; words += 12 << 10) {
+		if (words > 40 << 10) {
+			closed(state);
+			strict(state);
+		}
+		int c = ask(hi);
+		say_plain(words);
+		for (int i = 0; i < 50; i++)
+			rig_pass(&r, 20);
+		book();
+		gets(c);
+		assert_string_equal(out + strlen(out) - (sizeof PLAIN_END - 1), PLAIN_END);
+		books_after(COST);
+		close(c);
+	}
 }
 
 static void
@@ -348,6 +371,7 @@ main(void)
 		CASE(who_takes_what_was_kept_byte_by_byte_is_cut, batched),
 		CASE(who_goes_in_the_middle_of_what_was_kept_is_gone, batched),
 		CASE(who_goes_in_the_middle_of_what_was_kept_is_gone, strict),
+		CASE(the_end_of_an_answer_may_come_before_memory, strict),
 		CASE(another_word_is_refused_before_anything_is_asked, batched),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
