@@ -10,8 +10,8 @@ export default defineConfig({
 		exclude: [...configDefaults.exclude, ...(isSanitized ? repetitive : [])],
 		// They wait more than they work: two processors have enough for four, each with its own gateway and simulator.
 		maxWorkers: 4,
-		testTimeout: 60_000,
-		hookTimeout: 60_000,
+		testTimeout: 240_000,
+		hookTimeout: 240_000,
 		// Nothing is tried again: a test that passes on the second try has found something.
 		retry: 0,
 	},

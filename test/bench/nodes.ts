@@ -50,7 +50,7 @@ async function inPeace(nodes: Nodes): Promise<void> {
 	const begin = performance.now();
 	await nodes.crowd(key, clients, seen, () => seen.served >= most);
 	const took = (performance.now() - begin) / 1000;
-	await nodes.spent("peace", 60_000);
+	await nodes.spent("peace");
 	bar(seen.served === most && (await nodes.left("peace")) === 0, `${count} nodes, credit for ${most}, ${clients} in parallel: ${said(seen)}, ${await nodes.left("peace")} nano-dollars left, in ${took.toFixed(1)} s`);
 	await judge(nodes, "peace", seen, before);
 }
@@ -110,7 +110,7 @@ async function inTrouble(nodes: Nodes, postgres: Postgres): Promise<void> {
 	await until("who was killed can be forgotten", forget, 4 * leaseMs);
 	await until("the lease of who is stopped is over", () => performance.now() - since > leaseMs + 5000, 2 * leaseMs);
 	signalAll(stopped, "SIGCONT");
-	await nodes.spent("trouble", 120_000);
+	await nodes.spent("trouble");
 	over = true;
 	await crowd;
 	console.log(`      one stopped for ${Math.round((performance.now() - since) / 1000)} s, one killed and forgotten, the database restarted: ${said(seen)}, ${await nodes.left("trouble")} nano-dollars left`);

@@ -11,7 +11,7 @@ const calmMs = 90_000;
 let l: AfterLoad;
 beforeAll(async () => {
 	l = await AfterLoad.start();
-}, 60_000);
+});
 afterAll(() => l?.end());
 
 test("bodies of 1 B to 64 MiB and a crowd leave two segments at most, and memory but for 10 %", async () => {

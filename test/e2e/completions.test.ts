@@ -45,7 +45,7 @@ const client = () => new OpenAI({ apiKey: a.key, baseURL: `${lethe.url}/v1`, max
 const failure = (promise: Promise<unknown>) => promise.then(() => expect.fail("it succeeded"), (error: any) => error);
 async function cost(dollars: string): Promise<void> {
 	let left = -1;
-	await until("the balance is booked", async () => (left = await lethe.balance(a.id)) === nano("100") - nano(dollars), 5_000).catch(() => expect.fail(`it cost ${(nano("100") - left) / 1e9}, not ${dollars}`));
+	await until("the balance is booked", async () => (left = await lethe.balance(a.id)) === nano("100") - nano(dollars)).catch(() => expect.fail(`it cost ${(nano("100") - left) / 1e9}, not ${dollars}`));
 }
 async function read(more: Json): Promise<{ text: string; finish: string | null | undefined; usage: unknown }> {
 	let text = "";

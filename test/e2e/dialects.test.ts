@@ -70,7 +70,7 @@ async function refusal(promise: PromiseLike<unknown>): Promise<any> {
 // Exactly this was taken, once it is booked.
 async function cost(dollars: string): Promise<void> {
 	let left = -1;
-	await until("the balance is booked", async () => (left = await lethe.balance(a.id)) === nano("100") - nano(dollars), 5_000).catch(() => {
+	await until("the balance is booked", async () => (left = await lethe.balance(a.id)) === nano("100") - nano(dollars)).catch(() => {
 		throw new Error(`it cost ${(nano("100") - left) / 1e9}, not ${dollars}`);
 	});
 }

@@ -27,16 +27,16 @@ describe("beside", () => {
 		if (attack.shows) await until("it is told apart", async () => (await d.counted(attack.shows!)) > shown);
 		if (process.env["LETHE_DRILL_FIGURES"]) console.log(`${attack.name}: ${Math.round((most - calm) / attack.connections / 1024)} KiB each, ${crowd.begun} begun, ${crowd.ended} ended`);
 		expect(most - calm).toBeLessThanOrEqual(attack.connections * attack.bytes + slack);
-		if (attack.ends) await until("they are all gone", async () => (await d.counted("lethe_connections_open")) <= 2, 15_000);
+		if (attack.ends) await until("they are all gone", async () => (await d.counted("lethe_connections_open")) <= 2);
 		crowd.stop();
 		await d.served(false, attack.busy ? 5 : 1);
-		await until("memory has come back", async () => (await d.used()) <= calm + slack, 15_000);
+		await until("memory has come back", async () => (await d.used()) <= calm + slack);
 		expect(d.world.lethe.children("edge").length).toBe(1);
 	});
 
 	test("and nothing was restarted, and the books are right", async () => {
 		expect(await d.counted("lethe_process_restarts_total")).toBe(0);
-		await until("all is booked", async () => (await d.counted("lethe_exchanges_open")) === 0, 15_000);
+		await until("all is booked", async () => (await d.counted("lethe_exchanges_open")) === 0);
 		expect((await d.world.lethe.verify()).status).toBe(0);
 	});
 });

@@ -64,7 +64,7 @@ function run(program: string, args: string[], input: string): Promise<{ status: 
 const filledIn = (code: string) => code.replaceAll("https://YOUR-LETHE", s.url).replaceAll("lethe_live_...", s.customer.key);
 
 // Several Nodes at once, each with large packages to load.
-describe("the guide", { timeout: 120_000 }, () => {
+describe("the guide", () => {
 	test("has what it is to have", () => {
 		expect(typescript.length).toBeGreaterThanOrEqual(5);
 		expect(curls.length).toBeGreaterThanOrEqual(1);

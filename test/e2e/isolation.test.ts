@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Account, sim, tag, upstreamKey } from "../harness/lethe.ts";
 import { root } from "../harness/paths.ts";
 import { post, Raw } from "../harness/raw.ts";
+import { patienceMs } from "../harness/until.ts";
 import { world, type World } from "../harness/world.ts";
 
 let w: World;
@@ -157,7 +158,7 @@ describe("two accounts", () => {
 			w.lethe.client(key).chat.completions.create({ model: "exact", messages: long, max_tokens: 10 }, sim(`prompt_tokens=${n},completion_tokens=0,delay_ms=2`));
 		await Promise.all(Array.from({ length: 60 }, (_, i) => ask(i % 2 ? a.key : b.key, i % 2 ? 1000 : 3000)));
 		const wait = async (id: string, spent: number) =>
-			expect.poll(async () => w.lethe.balance(id), { timeout: 5_000, interval: 20 }).toBe(1e9 - spent);
+			expect.poll(async () => w.lethe.balance(id), { timeout: patienceMs, interval: 20 }).toBe(1e9 - spent);
 		await wait(a.id, 30 * 1_000_000);
 		await wait(b.id, 30 * 3_000_000);
 	});

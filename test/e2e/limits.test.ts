@@ -53,17 +53,17 @@ describe("limits on two edges", () => {
 		const seen = await crowd(a, 10_000, 100);
 		expect(Object.fromEntries(seen)).toEqual({ 200: 1000, 429: 9000 });
 		expect((await lethe("account", "show", a.id))["used"]["requests_per_day"]).toBe(1000);
-	}, 240_000);
+	});
 
 	test("a day's money is never more than the limit, and comes back to nobody when edges die", async () => {
 		const a = await someone();
 		await lethe("key", "limit", a.keyId, "--dollars-per-day", "0.01");
 		const running = Promise.allSettled(Array.from({ length: 20 }, () => say(a, { stream: true, max_tokens: 500 }, { headers: { "x-sim": "delay_ms=60000" } })));
-		await until("they hold something", async () => Number((await lethe("key", "show", a.keyId))["held"]) > 0, 10_000);
+		await until("they hold something", async () => Number((await lethe("key", "show", a.keyId))["held"]) > 0);
 		expect(await refusal(say(a, { max_tokens: 900 }))).toMatchObject({ status: 429, code: "budget_exceeded" });
 		for (const pid of w.lethe.children("edge")) process.kill(pid, "SIGKILL");
 		await running;
-		await until("what they held is back", async () => Number((await lethe("key", "show", a.keyId))["used"]["dollars_per_day"]) === 0, 20_000);
+		await until("what they held is back", async () => Number((await lethe("key", "show", a.keyId))["used"]["dollars_per_day"]) === 0);
 		// Edges that died while they served it: it may be held back.
 		await until("it is served again", async () => {
 			await w.lethe.run("key", "release", a.keyId);
@@ -71,8 +71,8 @@ describe("limits on two edges", () => {
 				() => true,
 				() => false,
 			);
-		}, 20_000);
-	}, 120_000);
+		});
+	});
 
 	test("what was spent outlives a restart of everything", async () => {
 		const a = await someone();
@@ -81,14 +81,14 @@ describe("limits on two edges", () => {
 		const used = await until("it is booked", async () => {
 			const shown = await lethe("key", "show", a.keyId);
 			return shown["held"] === "0.000000000" && Number(shown["used"]["dollars_per_month"]) > 0 ? shown["used"] : undefined;
-		}, 10_000);
+		});
 		await w.lethe.stop();
 		await w.lethe.up();
 		expect((await lethe("key", "show", a.keyId))["used"]).toEqual(used);
 		await say(a);
 		await say(a);
 		expect(await refusal(say(a))).toBeInstanceOf(RateLimitError);
-	}, 60_000);
+	});
 });
 
 describe("SDKs", () => {

@@ -28,7 +28,7 @@ async function refusal(promise: PromiseLike<unknown>): Promise<APIError> {
 // Waits for the booking of what was spent.
 async function settledAt(account: Account, nanoDollars: number): Promise<void> {
 	let seen = -1;
-	await until("the balance is booked", async () => (seen = await w.lethe.balance(account.id)) === nanoDollars, 5_000).catch(() => {
+	await until("the balance is booked", async () => (seen = await w.lethe.balance(account.id)) === nanoDollars).catch(() => {
 		throw new Error(`balance is ${seen}, not ${nanoDollars}`);
 	});
 }
@@ -224,22 +224,12 @@ describe("a bound that the money sets", () => {
 });
 
 describe("keys", () => {
-	test("a revoked one is refused within a second", async () => {
+	test("a revoked one is refused as soon as that is said", async () => {
 		const a = await someone("1.00");
 		const client = w.lethe.client(a.key);
 		await client.chat.completions.create({ model: "exact", messages: hi });
 		await w.lethe.command("key", "revoke", a.keyId);
-		const since = performance.now();
-		await until(
-			"the key is refused",
-			() =>
-				client.models.list().then(
-					() => false,
-					(error: unknown) => error instanceof AuthenticationError,
-				),
-			1_000,
-		);
-		expect(performance.now() - since).toBeLessThan(1_000);
+		await expect(client.models.list()).rejects.toBeInstanceOf(AuthenticationError);
 	});
 
 	test("a new one is taken at once", async () => {

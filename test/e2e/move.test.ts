@@ -14,7 +14,7 @@ let w: World;
 let postgres: Postgres;
 beforeAll(async () => {
 	[postgres, w] = await Promise.all([Postgres.start(), world({ dollars: "10" })]);
-}, 120_000);
+});
 afterAll(async () => {
 	await w?.end();
 	await postgres?.stop();
@@ -90,4 +90,4 @@ test("into PostgreSQL, on it, and back", async () => {
 	await serve(1);
 	await isAsBefore();
 	expect(await w.lethe.stop()).toBe(0);
-}, 120_000);
+});

@@ -94,16 +94,16 @@ describe("a ledger in PostgreSQL", () => {
 			const load = Promise.all(Array.from({ length: 4 }, one));
 			for (let i = 0; i < 6; i++) {
 				const before = served;
-				await until("requests are served", () => served > before + 20, 60_000);
+				await until("requests are served", () => served > before + 20);
 				if (i % 2 === 0) await until("a connection is cut", async () => (await postgres.cut(address)) !== "0");
 				else await until("a ledger is killed", () => killed(lethe.children("ledger")));
 			}
 			const last = served;
-			await until("requests are served again", () => served > last + 20, 60_000);
+			await until("requests are served again", () => served > last + 20);
 			stop = true;
 			await load;
 			let booked = -1;
-			await until("all are booked", async () => (booked = (nano("50.00") - (await lethe.balance(a.id))) / price) === served, 30_000).catch(() => {
+			await until("all are booked", async () => (booked = (nano("50.00") - (await lethe.balance(a.id))) / price) === served).catch(() => {
 				throw new Error(`${booked} are booked of ${served}`);
 			});
 			await isSound(lethe);
@@ -112,7 +112,7 @@ describe("a ledger in PostgreSQL", () => {
 		} finally {
 			await lethe.finish();
 		}
-	}, 180_000);
+	});
 
 	test("is one server's at a time, and a data directory's for good", async () => {
 		const address = await postgres.database();
@@ -132,7 +132,7 @@ describe("a ledger in PostgreSQL", () => {
 		} finally {
 			await lethe.finish();
 		}
-	}, 60_000);
+	});
 
 	test("is examined by lethe doctor, with the remedy for what is not as it should be", async () => {
 		const address = await postgres.database();
@@ -167,5 +167,5 @@ describe("a ledger in PostgreSQL", () => {
 			removeFolder(elsewhere);
 			await lethe.finish();
 		}
-	}, 60_000);
+	});
 });

@@ -29,7 +29,7 @@ const open = (a: Account, script = "", options: Parameters<typeof Session.open>[
 async function spent(a: Account, dollars: string, of = "5.00"): Promise<void> {
 	const want = nano(of) - nano(dollars);
 	let seen = -1;
-	await until("it is booked", async () => (seen = await w.lethe.balance(a.id)) === want, 5_000).catch(() => {
+	await until("it is booked", async () => (seen = await w.lethe.balance(a.id)) === want).catch(() => {
 		throw new Error(`spent ${(nano(of) - seen) / 1e9}, not ${dollars}`);
 	});
 }

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Receipt, verifyReceipt } from "../../examples/verify_receipt.mts";
 import { letheBinary, root } from "../harness/paths.ts";
-import { until } from "../harness/until.ts";
+import { patienceMs, until } from "../harness/until.ts";
 import { world, type World } from "../harness/world.ts";
 
 let w: World;
@@ -42,7 +42,7 @@ async function receipt(id: string, key = w.customer.key): Promise<Receipt> {
 	});
 }
 const run = async (...args: string[]) =>
-	promisify(execFile)(letheBinary, args, { timeout: 30_000 }).then(
+	promisify(execFile)(letheBinary, args, { timeout: patienceMs }).then(
 		(r) => ({ status: 0, said: r.stdout + r.stderr }),
 		(e: { code: number; stdout: string; stderr: string }) => ({ status: e.code, said: e.stdout + e.stderr }),
 	);

@@ -193,7 +193,7 @@ describe("whoever dies", () => {
 	};
 	const client = () => lethe.client(alice.key, { maxRetries: 5 });
 
-	test("a response is paid once, by an errand when nobody looks", { timeout: 90_000 }, async () => {
+	test("a response is paid once, by an errand when nobody looks", async () => {
 		const before = await lethe.balance(alice.id);
 		await begin(mine);
 		await killed("ledger");
@@ -203,11 +203,11 @@ describe("whoever dies", () => {
 		expect(upgraded.json["result"], upgraded.stdout).toBe("applied");
 		await begin(client());
 		responses.finish("completed", usage);
-		await until("all three are paid", async () => before - (await lethe.balance(alice.id)) === 3 * each, 60_000);
+		await until("all three are paid", async () => before - (await lethe.balance(alice.id)) === 3 * each);
 		await sound();
 	});
 
-	test("a ledger that is killed while responses end pays each of them once", { timeout: 90_000 }, async () => {
+	test("a ledger that is killed while responses end pays each of them once", async () => {
 		const before = await lethe.balance(alice.id);
 		const made: string[] = [];
 		for (let i = 0; i < 8; i++) made.push((await begin(client())).id);
@@ -217,7 +217,7 @@ describe("whoever dies", () => {
 		for (const response of await Promise.all(looked)) expect(response.status).toBe("completed");
 		await killed("ledger");
 		for (const id of made) await client().responses.retrieve(id);
-		await until("each is paid", async () => before - (await lethe.balance(alice.id)) === 8 * each, 60_000); // what a dead ledger was told is lost: an errand tells the next
+		await until("each is paid", async () => before - (await lethe.balance(alice.id)) === 8 * each); // what a dead ledger was told is lost: an errand tells the next
 		await sound();
 	});
 });

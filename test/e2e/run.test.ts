@@ -27,7 +27,7 @@ async function demo(environment: Record<string, string>): Promise<Demo> {
 		removeFolder(folder);
 		return status;
 	};
-	await until("it is running", () => text.includes("Ctrl-C stops") || (child.exitCode !== null && Promise.reject(new Error(text))), 25_000);
+	await until("it is running", () => text.includes("Ctrl-C stops") || (child.exitCode !== null && Promise.reject(new Error(text))));
 	return { text: () => text, stop, folder };
 }
 

@@ -119,7 +119,7 @@ describe("the signer", () => {
 			expect(load.failed).toBeLessThanOrEqual(failed + 2); // those that had begun
 		}
 		await load.stop();
-		await stream.when("its end", () => stream.received.includes("[DONE]"), 30_000);
+		await stream.when("its end", () => stream.received.includes("[DONE]"));
 		stream.close();
 		expect(w.lethe.children("edge")).toEqual(edges);
 		await until("both deaths are told, and no other", () => w.lethe.events("CHILD_DIED") === 2);

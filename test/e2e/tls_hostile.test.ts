@@ -66,14 +66,14 @@ function stranger(...pieces: Buffer[]): Stranger {
 	return s;
 }
 
-const gone = (all: Stranger[]) => until("the server has closed them all", () => all.every((s) => s.closed), 30_000);
+const gone = (all: Stranger[]) => until("the server has closed them all", () => all.every((s) => s.closed));
 
 // Buffers that stay at hand once they were needed at the same time.
 const kept = 256 << 10;
 
 // No stranger is left, and what they cost is given back. The gauge is a second old.
 async function asBefore(used: number): Promise<void> {
-	await until("memory is as before", async () => (await number("lethe_vault_used_bytes")) <= used + kept, 15_000);
+	await until("memory is as before", async () => (await number("lethe_vault_used_bytes")) <= used + kept);
 	await served();
 	expect(w.lethe.children("edge")).toEqual(edges);
 }
@@ -118,18 +118,18 @@ test("noise, hellos that are cut, changed or endless", async () => {
 		await gone(cut);
 	}
 	await asBefore(used);
-}, 60_000);
+});
 
 test("handshakes by the thousand that nobody goes on with end by themselves, and others are served meanwhile", async () => {
 	const used = await number("lethe_vault_used_bytes");
 	const accepted = await number("lethe_connections_accepted_total");
 	const strangers: Stranger[] = [];
 	for (let i = 0; i < 2000; i++) strangers.push(stranger(...[[], [hello], [hello.subarray(0, 50)], [Buffer.from([22, 3, 1, 0x40, 0, 1, 2, 0, 0])]][i % 4]!));
-	await until("each had its turn", async () => (await number("lethe_connections_accepted_total")) >= accepted + strangers.length, 30_000);
+	await until("each had its turn", async () => (await number("lethe_connections_accepted_total")) >= accepted + strangers.length);
 	await served();
 	await gone(strangers);
 	await asBefore(used);
-}, 60_000);
+});
 
 test("who does not read a long answer costs a buffer, and not the answer", async () => {
 	const used = await number("lethe_vault_used_bytes");
@@ -153,10 +153,9 @@ test("who does not read a long answer costs a buffer, and not the answer", async
 			last = now;
 			return same > 50;
 		},
-		30_000,
 	);
 	expect(last - before).toBeLessThan(readers.length * 50_000_000);
 	expect(((await number("lethe_vault_used_bytes")) - used) / readers.length).toBeLessThan(256 << 10);
 	for (const socket of readers) socket.destroy();
 	await asBefore(used);
-}, 60_000);
+});

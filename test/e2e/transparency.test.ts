@@ -74,7 +74,7 @@ test("who does not answer is counted, until it does", async () => {
 	await until("it is found well again", async () => {
 		await ask("chunks=1");
 		return (await providers())!.number === 0;
-	}, 30_000);
+	});
 });
 
 test("a browser gets a page without anything to load or run", async () => {

@@ -104,7 +104,7 @@ export class AfterLoad {
 	}
 
 	quiet(): Promise<unknown> {
-		return until("all has ended", async () => (await this.world.lethe.command("status"))["running"] === 0, 15_000);
+		return until("all has ended", async () => (await this.world.lethe.command("status"))["running"] === 0);
 	}
 
 	async mapped(): Promise<number> {

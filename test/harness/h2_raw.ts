@@ -1,4 +1,5 @@
 import { Raw } from "./raw.ts";
+import { patienceMs } from "./until.ts";
 
 // HTTP/2 by hand (RFC 9113): frames as they are told, however wrong, and the least that must be understood of what comes back.
 
@@ -98,7 +99,7 @@ export class H2Raw {
 	}
 
 	// Takes in all frames that have come, and asks again with each one that comes until the answer is yes or the connection has ended.
-	async until(what: string, probe: () => boolean, withinMs = 10_000): Promise<void> {
+	async until(what: string, probe: () => boolean, withinMs = patienceMs): Promise<void> {
 		await this.raw.when(
 			what,
 			() => {

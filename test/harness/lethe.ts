@@ -5,7 +5,7 @@ import OpenAI, { type ClientOptions } from "openai";
 import { type Certificates, trustAuthority } from "./certificates.ts";
 import { letheBinary, removeFolder, temporaryFolder } from "./paths.ts";
 import type { Sim } from "./sim.ts";
-import { until } from "./until.ts";
+import { patienceMs, until } from "./until.ts";
 
 export type Json = Record<string, any>;
 export type CommandResult = { status: number; json: Json; stdout: string; stderr: string };
@@ -131,7 +131,7 @@ export class Lethe {
 		closeSync(output);
 		this.#child = child;
 		this.#ended = new Promise((resolve) => child.once("exit", resolve));
-		this.url = await until("Lethe is ready", () => this.#ready(endpoint), 20_000);
+		this.url = await until("Lethe is ready", () => this.#ready(endpoint));
 	}
 
 	#program(): string[] {
@@ -237,7 +237,7 @@ export class Lethe {
 	}
 
 	client(key: string, options: ClientOptions = {}): OpenAI {
-		return new OpenAI({ apiKey: key, baseURL: `${this.url}/v1`, maxRetries: 0, timeout: 20_000, ...options });
+		return new OpenAI({ apiKey: key, baseURL: `${this.url}/v1`, maxRetries: 0, timeout: patienceMs, ...options });
 	}
 
 	// The configuration's file, changed; `reload` applies it.
@@ -284,7 +284,7 @@ export class Lethe {
 		const child = this.#child;
 		if (child && child.exitCode === null && child.signalCode === null) {
 			child.kill("SIGTERM");
-			await Promise.race([this.#ended, until("Lethe stops", () => child.exitCode !== null, 15_000).catch(() => child.kill("SIGKILL"))]);
+			await Promise.race([this.#ended, until("Lethe stops", () => child.exitCode !== null).catch(() => child.kill("SIGKILL"))]);
 		}
 		if (process.env["LETHE_KEEP"]) console.log(`kept: ${this.dir}`);
 		else removeFolder(this.dir);

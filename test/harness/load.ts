@@ -69,7 +69,7 @@ export class Load {
 	// That many more answers, whole from the first to the last byte.
 	async flows(more = 60): Promise<void> {
 		const from = this.count("whole");
-		await until(`${more} more whole answers`, () => this.count("whole") >= from + more, 20_000);
+		await until(`${more} more whole answers`, () => this.count("whole") >= from + more);
 	}
 
 	async stop(): Promise<Result[]> {
@@ -90,7 +90,6 @@ export async function settleAccounts(lethe: Lethe, account: Account, load: Load,
 			const ids = new Map(rows.map((row) => [BigInt(row["id"]!), row]));
 			return seen.every((result) => ids.has(idNumber(result.id!))) && ids;
 		},
-		20_000,
 	);
 	const ids = new Set(seen.map((result) => result.id));
 	if (ids.size !== seen.length) throw new Error("a request id was given out twice");
@@ -100,7 +99,7 @@ export async function settleAccounts(lethe: Lethe, account: Account, load: Load,
 	}
 	if (booked.size > load.started) throw new Error(`${booked.size} tickets of ${load.started} requests`);
 	const spent = [...booked.values()].reduce((sum, row) => sum + Number(row["cost_nano"]), 0);
-	await until("the balance is what the tickets leave", async () => (await lethe.balance(account.id)) === nano(dollars) - spent, 10_000);
+	await until("the balance is what the tickets leave", async () => (await lethe.balance(account.id)) === nano(dollars) - spent);
 	return [...booked.values()];
 }
 

@@ -117,8 +117,8 @@ export class Nodes {
 	}
 
 	// Until less than a request's price is left: what is held is not.
-	async spent(name: string, withinMs: number): Promise<void> {
-		await until(`${name} has nothing left`, async () => (await this.left(name)) < flatNano, withinMs);
+	async spent(name: string): Promise<void> {
+		await until(`${name} has nothing left`, async () => (await this.left(name)) < flatNano);
 	}
 
 	async left(name: string): Promise<number> {

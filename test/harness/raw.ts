@@ -1,5 +1,6 @@
 import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
+import { patienceMs } from "./until.ts";
 
 export type Answer = { status: number; head: string; headers: Map<string, string>; body: Buffer };
 
@@ -26,7 +27,7 @@ export class Raw {
 	}
 
 	// Looks whenever something has happened to the connection.
-	async when<T>(what: string, probe: () => T | undefined | false, withinMs = 10_000): Promise<T> {
+	async when<T>(what: string, probe: () => T | undefined | false, withinMs = patienceMs): Promise<T> {
 		return new Promise<T>((resolve, reject) => {
 			const end = (settle: () => void) => {
 				clearTimeout(timer);
@@ -71,7 +72,7 @@ export class Raw {
 		await this.when(`${count} bytes`, () => this.closed || this.received.length >= count);
 	}
 
-	async ends(withinMs = 10_000): Promise<Buffer> {
+	async ends(withinMs = patienceMs): Promise<Buffer> {
 		await this.when("the server closes", () => this.closed, withinMs);
 		return this.received;
 	}

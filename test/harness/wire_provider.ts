@@ -1,4 +1,5 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { patienceMs } from "./until.ts";
 
 // A request as it came: `bytes` are all of it.
 export type WireRequest = { connection: number; head: string; body: Buffer; bytes: Buffer };
@@ -82,7 +83,7 @@ export class WireProvider {
 	}
 
 	// Every connection is closed, by whichever side.
-	async allClosed(withinMs = 10_000): Promise<void> {
+	async allClosed(withinMs = patienceMs): Promise<void> {
 		await new Promise<void>((resolve, reject) => {
 			const timer = setTimeout(() => reject(new Error(`${this.open} connections to the provider are still open`)), withinMs);
 			this.#changed = () => {

@@ -34,7 +34,7 @@ describe("lethe prove", () => {
 	beforeAll(() => {
 		page = join(folder, "proof.html");
 		({ status, report } = prove([letheBinary], "--report", page, "--data", folder, "--postgres", postgres));
-	}, 180_000);
+	});
 
 	test("finds what it plants and nothing else", () => {
 		expect(wrong(report)).toEqual([]);
@@ -107,7 +107,7 @@ test.skipIf(!isRoot)("without root it searches what it may, and says so", () => 
 	expect(report["root"]).toBe(false);
 	const memory = rows(report, "places").filter((row) => String(row["place"]).startsWith("memory"));
 	expect(memory.every((row) => row["closed"] > 0)).toBe(true);
-}, 120_000);
+});
 
 /** Command lines of processes that name a folder. */
 const namedBy = (folder: string) => readdirSync("/proc").filter((pid) => {
@@ -125,13 +125,13 @@ test.each(["SIGTERM", "SIGINT", "SIGKILL"] as const)("ended by %s it leaves neit
 	// Its output ends with the last process that has it: the one that clears up.
 	const over = new Promise((ended) => run.on("close", ended));
 	run.stdout.resume();
-	await until("its server serves", () => readdirSync(own).some((name) => existsSync(join(own, name, "data", "endpoint"))), 60_000);
+	await until("its server serves", () => readdirSync(own).some((name) => existsSync(join(own, name, "data", "endpoint"))));
 	run.kill(signal);
 	await over;
 	expect(readdirSync(own)).toEqual([]);
 	expect(namedBy(own)).toEqual([]);
 	removeFolder(own);
-}, 120_000);
+});
 
 test("a server that runs is searched as well, and goes on running", async () => {
 	const w = await world();
@@ -146,7 +146,7 @@ test("a server that runs is searched as well, and goes on running", async () => 
 	expect(usage["requests"]).toBeGreaterThan(10);
 	expect(rows(report, "places").map((row) => row["place"])).toContain(w.lethe.dir);
 	if (isRoot) expect(rows(report, "places").find((row) => row["place"] === "memory of lethe-edge")!["things"]).toBeGreaterThanOrEqual(2);
-}, 120_000);
+});
 
 test("what --target needs is said", () => {
 	const said = (...options: string[]) => spawnSync(letheBinary, ["prove", ...options], { encoding: "utf8" });
