@@ -193,13 +193,18 @@ batch_is_uncountable(struct exchange *x)
 static bool
 may_be_paid(struct exchange *x, const struct catalogue_target *t)
 {
-	bool only;
-	enum byok_state own = byok_at(x, t->provider, &only);
-	if (own == BYOK_BROKEN && only) {
-		byok_refuse(x);
+	struct object *o = x->object;
+	bool only, named = o->operation == OPERATION_BATCH_CREATE;
+	if (!named && !object_choose_key(x, t->provider))
 		return false;
+	if (named) { /* by the key that keeps its file */
+		enum byok_state state = byok_at(x, t->provider, &only);
+		o->own = o->input.own;
+		if (o->own ? state != BYOK_USABLE : only) {
+			object_refuse_key(x, o->own);
+			return false;
+		}
 	}
-	x->object->own = own == BYOK_USABLE;
 	if (batch_is_uncountable(x)) {
 		refuse(x, NULL, SPAN("This key, or its account, is limited in money by time, which a batch can't be counted in where several servers share the balances. Use a key without such a limit."));
 		return false;

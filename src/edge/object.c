@@ -300,18 +300,38 @@ home_of(struct exchange *x)
 	return provider;
 }
 
+/* By which key is it made? False: it has been answered. */
 bool
-object_is_work(const struct exchange *x)
+object_choose_key(struct exchange *x, uint32_t provider)
 {
-	return object_is_batch(x) || x->object->opened.ticket;
+	bool only;
+	enum byok_state state = byok_at(x, provider, &only);
+	x->object->own = state == BYOK_USABLE;
+	if (state != BYOK_BROKEN || !only)
+		return true;
+	byok_refuse(x);
+	return false;
 }
 
-/* What was begun with the account's own key can't be seen by any other: without it nobody can tell what it used. */
+void
+object_refuse_key(struct exchange *x, bool own)
+{
+	answer_sentence(x, END_NO_TARGET, NULL,
+		own ? SPAN("What this request names is kept at the provider by this workspace's own key, and that isn't there any more, or is not the one that is used. "
+				   "Whoever runs this gateway can add the key again (lethe byok add); else upload it again, or send its content inline.")
+			: SPAN("What this request names is kept by the key of this gateway, from before this workspace had its own at the provider, and no other than that may be used now. "
+				   "Upload it again, or send its content inline."));
+	exchange_end(x, END_NO_TARGET);
+}
+
+/* What the account's own key has made can't be seen by any other, and what ours has not by that. Without it nobody can tell what work used. */
 static bool
 has_its_key(struct exchange *x, uint32_t provider)
 {
 	struct object *o = x->object;
-	bool only;
+	bool only, is_new = o->operation == OPERATION_FILE_CREATE || o->operation == OPERATION_UPLOAD_START;
+	if (is_new && !object_choose_key(x, provider))
+		return false;
 	o->own |= o->opened.own;
 	if (!o->own || byok_at(x, provider, &only) == BYOK_USABLE)
 		return true;
@@ -504,11 +524,13 @@ object_is_errand(const struct exchange *x)
 }
 
 int64_t
-object_home(const struct exchange *x)
+object_home(const struct exchange *x, bool *ret_own)
 {
 	const struct request_facts *f = &x->req->scan.result;
-	struct sealed s;
-	return f->object_count && open_one(x, &f->objects[0], &s) ? object_provider_of(x, &s) : -1;
+	struct sealed s = {0};
+	bool opened = f->object_count && open_one(x, &f->objects[0], &s);
+	*ret_own = s.own;
+	return opened ? object_provider_of(x, &s) : -1;
 }
 
 static enum end_reason
@@ -516,7 +538,9 @@ open_for_target(const struct exchange *x, const struct request_object_name *n, s
 {
 	if (!open_one(x, n, ret))
 		return END_NO_OBJECT;
-	return object_provider_of(x, ret) == x->route.target->provider ? END_NONE : END_OTHER_PROVIDER;
+	if (object_provider_of(x, ret) != x->route.target->provider)
+		return END_OTHER_PROVIDER;
+	return ret->own == (x->route.byok != NULL) ? END_NONE : END_NO_TARGET;
 }
 
 void
@@ -565,6 +589,10 @@ object_open_named(struct exchange *x, char *room, struct span *texts)
 	for (uint32_t i = 0; i < f->object_count; i++) {
 		struct sealed s;
 		enum end_reason reason = open_for_target(x, &f->objects[i], &s);
+		if (reason == END_NO_TARGET) {
+			object_refuse_key(x, s.own);
+			return false;
+		}
 		if (reason != END_NONE) {
 			exchange_end(x, reason);
 			return false;

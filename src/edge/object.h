@@ -44,7 +44,7 @@ struct object_upload;
 struct object {
 	uint8_t work; /* enum object_work */
 	bool errand; /* nobody waits for the answer */
-	bool own; /* work that was, or is, begun with the account's own key at the provider */
+	bool own; /* it was made, or is, with the account's own key at the provider */
 	uint8_t query_len;
 	char query[OBJECT_QUERY_MAX]; /* what goes up of the caller's, question mark included */
 	struct stored *stored; /* the answer is about a response that is kept (stored.h) */
@@ -79,8 +79,12 @@ must_check bool object_asked(struct exchange *x, const struct http1_head *h, enu
 bool object_is_bodiless(const struct exchange *x);
 /* ROUTE: to whose provider? False: the exchange has ended. */
 must_check bool object_route(struct exchange *x);
-/* Index of the provider that keeps what the body names; -1: none is named, or it is not known here. */
-int64_t object_home(const struct exchange *x);
+/* Index of the provider that keeps what the body names; -1: none is named, or it is not known here. *ret_own: by the account's own key there. */
+int64_t object_home(const struct exchange *x, bool *ret_own);
+/* What is to be made there is made with the account's own key, or with ours: object->own. False: with neither, and it has ended. */
+must_check bool object_choose_key(struct exchange *x, uint32_t provider);
+/* What it names lies by another key than may be used, by the account's own or by ours: it ends, and says so. */
+void object_refuse_key(struct exchange *x, bool own);
 /* Method and path, behind the provider's base path. */
 struct span object_method(const struct exchange *x);
 void object_add_path(struct text *t, const struct exchange *x);
@@ -97,8 +101,6 @@ enum object_kind object_kind_of(const struct exchange *x, struct span name);
 
 /* Index of the provider; -1: it is gone, or keeps nothing. */
 int64_t object_provider_of(const struct exchange *x, const struct sealed *s);
-/* Is it about work, which one key looks after, from its beginning to its end? */
-bool object_is_work(const struct exchange *x);
 /* The exchange asks that one. False: it has ended. */
 must_check bool object_go_to(struct exchange *x, uint32_t provider);
 

@@ -112,7 +112,7 @@ struct reading {
 static bool
 take_id(const struct exchange *x, enum object_kind kind, struct span id, struct sealed *ret)
 {
-	*ret = (struct sealed){.kind = (uint8_t)kind, .provider = catalogue_provider(x->edge->p->catalogue, x->route.target->provider)->id};
+	*ret = (struct sealed){.kind = (uint8_t)kind, .own = x->route.byok != NULL, .provider = catalogue_provider(x->edge->p->catalogue, x->route.target->provider)->id};
 	if (!id.len || id.len > SEAL_ID_MAX)
 		return false;
 	ret->id_len = (uint8_t)id.len;

@@ -129,6 +129,7 @@ object_upload_route(struct exchange *x, int64_t keeper)
 	int64_t provider = -1;
 	if (unseal_target(x->edge->pepper, x->account_row, (struct span){u->text, u->text_len}, &u->place)) {
 		s.provider = u->place.provider;
+		x->object->own = u->place.own;
 		provider = object_provider_of(x, &s);
 	}
 	if (provider < 0)
@@ -186,7 +187,7 @@ object_upload_take_url(struct exchange *x, const struct http1_head *h, struct te
 	struct span target = behind_host(field(h, SPAN("url")));
 	if (!target.len || target.len > SEAL_TARGET_MAX)
 		return false;
-	*place = (struct sealed_target){.provider = catalogue_provider(x->edge->p->catalogue, x->route.target->provider)->id, .len = (uint16_t)target.len};
+	*place = (struct sealed_target){.own = o->own, .provider = catalogue_provider(x->edge->p->catalogue, x->route.target->provider)->id, .len = (uint16_t)target.len};
 	memcpy(place->at, target.at, target.len);
 	o->upload->text_len = (uint16_t)seal_target(x->edge->pepper, x->account_row, place, o->upload->text);
 	text_lit(t, "x-goog-upload-url: ");

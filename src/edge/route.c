@@ -163,6 +163,10 @@ nobody(struct exchange *x, enum route_lack lack)
 	case LACK_OWN_KEY:
 		byok_refuse(x);
 		return;
+	case LACK_KEY_OF_OWN:
+	case LACK_KEY_OF_OURS:
+		object_refuse_key(x, lack == LACK_KEY_OF_OWN);
+		return;
 	case LACK_PRICE:
 	case LACK_NOTHING:
 		exchange_end(x, END_NO_PRICE);
@@ -183,6 +187,21 @@ look_for_own(struct exchange *x, uint32_t i, bool *strict)
 	return state == BYOK_BROKEN && only ? LACK_OWN_KEY : LACK_NOTHING;
 }
 
+/* What the body names is seen by the key alone that keeps it. */
+static enum route_lack
+keep_to(struct exchange *x, uint32_t i, bool own)
+{
+	struct route *r = &x->route;
+	const uint16_t bit = (uint16_t)(1u << i);
+	bool only = r->own_only & bit, usable = r->own & bit;
+	if (own) {
+		r->own_only |= bit;
+		return usable ? LACK_NOTHING : LACK_KEY_OF_OWN;
+	}
+	r->own &= (uint16_t)~bit;
+	return only ? LACK_KEY_OF_OURS : LACK_NOTHING;
+}
+
 /* False: none can, and it has been said why. */
 static bool
 sort_out(struct exchange *x)
@@ -191,10 +210,13 @@ sort_out(struct exchange *x)
 	bool strict = false;
 	x->route.own = x->route.own_only = 0;
 	uint64_t wall_ms = edge_wall_ms(x->edge);
-	int64_t home = object_home(x);
+	bool home_own;
+	int64_t home = object_home(x, &home_own);
 	x->route.out = (uint16_t) ~((1u << x->route.count) - 1);
 	for (uint32_t i = 0; i < x->route.count; i++) {
 		enum route_lack lack = lack_of(x, catalogue_target(x->edge->p->catalogue, x->route.first + i), home, wall_ms), own = look_for_own(x, i, &strict);
+		if (home >= 0 && own == LACK_NOTHING)
+			own = keep_to(x, i, home_own);
 		lack = lack == LACK_NOTHING ? own : lack;
 		if (lack == LACK_NOTHING)
 			continue;
@@ -204,7 +226,7 @@ sort_out(struct exchange *x)
 	x->route.own &= (uint16_t)~x->route.out;
 	if (strict && (x->route.out | x->route.own) != UINT16_MAX) { /* who wants only the own keys doesn't want the others' targets either */
 		x->route.out |= (uint16_t)~x->route.own;
-		nearest = LACK_OWN_KEY;
+		nearest = nearest > LACK_OWN_KEY ? nearest : LACK_OWN_KEY;
 	}
 	if (x->route.out != UINT16_MAX)
 		return true;

@@ -55,7 +55,9 @@ enum route_lack { LACK_NOTHING,
 	LACK_REGION,
 	LACK_RETENTION,
 	LACK_PRICE,
-	LACK_OWN_KEY }; /* the account's own key can't be used, or this is another's, and ours may not */
+	LACK_OWN_KEY, /* the account's own key can't be used, or this is another's, and ours may not */
+	LACK_KEY_OF_OWN, /* what the body names is kept by the account's own key, which is not there */
+	LACK_KEY_OF_OURS }; /* … by ours, which may not be used */
 
 /*
  * How an attempt failed before its answer began. X(NAME, how the attempt's own ticket ends, may the provider charge for it)

@@ -487,7 +487,7 @@ bool
 route_only(struct exchange *x, const struct catalogue_target *t)
 {
 	struct ticket_facts *f = &x->ticket->facts;
-	bool only, own = object_is_work(x) ? x->object->own : byok_at(x, t->provider, &only) == BYOK_USABLE;
+	bool own = x->object->own;
 	x->route.target = t;
 	x->route.out = UINT16_MAX;
 	byok_drop(x); /* of the one before, in a list */

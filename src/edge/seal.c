@@ -8,7 +8,9 @@ enum {
 	VERSION_LINES = 2, /* what is asked for stands behind the fixed part */
 	VERSION_RUNS = 3, /* … what it is charged by */
 	VERSION_TARGET = 4, /* of a place: its provider and itself */
-	OWN = 3, /* more: begun with an own key */
+	OWN = 3, /* more, of lines and what runs: begun with an own key */
+	VERSION_OWN = 7, /* a plain one, kept by an own key */
+	VERSION_TARGET_OWN = 8,
 	NONCE_BYTES = 16, /* what HChaCha20 takes of a nonce; the other eight bytes are zero */
 	TAG_BYTES = crypto_aead_xchacha20poly1305_ietf_ABYTES,
 	FIXED_BYTES = 2 + 4 + 8, /* version, kind, provider, ticket */
@@ -112,7 +114,9 @@ version_of(const struct sealed *s)
 	uint8_t own = s->own ? OWN : 0;
 	if (s->lines.model)
 		return VERSION_LINES + own;
-	return s->target ? VERSION_RUNS + own : VERSION;
+	if (s->target)
+		return VERSION_RUNS + own;
+	return s->own ? VERSION_OWN : VERSION;
 }
 
 static size_t
@@ -139,18 +143,26 @@ pack(const struct sealed *s, uint8_t ret[PLAIN_MAX])
 	return (size_t)(at - ret) + s->id_len;
 }
 
+/* Of the same without an own key. */
+static uint8_t
+version_without(uint8_t version)
+{
+	if (version == VERSION_OWN)
+		return VERSION;
+	return version == VERSION_LINES + OWN || version == VERSION_RUNS + OWN ? version - OWN : version;
+}
+
 static bool
 unpack(const uint8_t *plain, size_t len, enum object_kind kind, struct sealed *ret)
 {
-	bool own = len > 0 && plain[0] > VERSION_TARGET;
-	uint8_t version = len > 0 ? plain[0] - (own ? OWN : 0) : 0;
+	uint8_t version = len > 0 ? version_without(plain[0]) : 0;
 	bool lines = version == VERSION_LINES, runs = version == VERSION_RUNS;
 	size_t fixed = FIXED_BYTES + (lines ? LINES_BYTES : runs ? RUNS_BYTES
 															 : 0);
 	const uint8_t *at = plain + 2;
 	if (len <= fixed || (version != VERSION && !lines && !runs) || plain[1] != kind || !is_id((const char *)plain + fixed, len - fixed))
 		return false;
-	*ret = (struct sealed){.kind = plain[1], .own = own, .id_len = (uint8_t)(len - fixed)};
+	*ret = (struct sealed){.kind = plain[1], .own = version != plain[0], .id_len = (uint8_t)(len - fixed)};
 	ret->provider = (uint32_t)get(&at, 4);
 	ret->ticket = get(&at, 8);
 	if (lines) {
@@ -316,7 +328,7 @@ seal_target(const uint8_t pepper[API_KEY_PEPPER_BYTES], uint64_t account, const 
 	uint8_t plain[TARGET_FIXED_BYTES + SEAL_TARGET_MAX], out[TARGET_SEALED_MAX], *at = plain;
 	if (!is_target(t->at, t->len))
 		return 0;
-	put(&at, VERSION_TARGET, 1);
+	put(&at, t->own ? VERSION_TARGET_OWN : VERSION_TARGET, 1);
 	put(&at, t->provider, 4);
 	memcpy(at, t->at, t->len);
 	size_t bytes = close_bytes(pepper, account, plain, TARGET_FIXED_BYTES + (size_t)t->len, out);
@@ -331,9 +343,10 @@ unseal_target(const uint8_t pepper[API_KEY_PEPPER_BYTES], uint64_t account, stru
 	const uint8_t *at = plain + 1;
 	size_t len = text.len < SEAL_TARGET_TEXT_MAX ? get_base64(text, bytes, sizeof bytes) : 0;
 	size_t plain_len = open_bytes(pepper, account, bytes, len, plain);
-	bool ok = plain_len > TARGET_FIXED_BYTES && plain[0] == VERSION_TARGET && is_target((const char *)plain + TARGET_FIXED_BYTES, plain_len - TARGET_FIXED_BYTES);
+	bool ok = plain_len > TARGET_FIXED_BYTES && (plain[0] == VERSION_TARGET || plain[0] == VERSION_TARGET_OWN) && is_target((const char *)plain + TARGET_FIXED_BYTES, plain_len - TARGET_FIXED_BYTES);
 	if (ok) {
 		ret->provider = (uint32_t)get(&at, 4);
+		ret->own = plain[0] == VERSION_TARGET_OWN;
 		ret->len = (uint16_t)(plain_len - TARGET_FIXED_BYTES);
 		memcpy(ret->at, plain + TARGET_FIXED_BYTES, ret->len);
 	}

@@ -6,7 +6,7 @@
  *   text   prefix of its kind, then base64url of: 16 bytes synthetic nonce, ciphertext, 16 bytes tag. Gemini's are base32: its ids have small letters and
  *          digits only, and its SDKs cut what comes behind
  *   sealed version, kind, provider (hash of its name), ticket of the exchange that made it or 0, what a batch file asks for (version 2) or what a response
- *          that runs is charged by (version 3), the provider's id; versions 5 and 6 are 2 and 3 by an own key
+ *          that runs is charged by (version 3), the provider's id; versions 5, 6 and 7 are 2, 3 and 1 by an own key
  *   bound  the account (additional data)
  *
  * XChaCha20-Poly1305; keys and nonce come from the pepper by BLAKE2b, the nonce from all that is sealed: the same object always has the same id, as SDKs
@@ -61,7 +61,7 @@ struct sealed {
 	struct sealed_lines lines;
 	uint32_t provider;
 	uint8_t kind; /* enum object_kind */
-	bool own; /* of work: it was begun with the account's own key at the provider */
+	bool own; /* it lies there by the account's own key at the provider, which alone finds it */
 	uint8_t id_len;
 	char id[SEAL_ID_MAX];
 };
@@ -81,6 +81,7 @@ must_check bool unseal(const uint8_t pepper[API_KEY_PEPPER_BYTES], uint64_t acco
 struct sealed_target {
 	uint32_t provider;
 	uint16_t len;
+	bool own; /* begun with the account's own key */
 	char at[SEAL_TARGET_MAX];
 };
 

@@ -47,6 +47,7 @@ seal_and_change(const uint8_t *data, size_t size)
 		s.target = 1u + data[3];
 		s.input = data[4];
 	}
+	s.own = data[2] & 0x20;
 	s.id_len = (uint8_t)(size - 8 < SEAL_ID_MAX ? size - 8 : SEAL_ID_MAX);
 	memcpy(s.id, data + 8, s.id_len);
 	if (!object_prefix((enum object_kind)s.kind).len) /* a number that no kind has */

@@ -45,6 +45,11 @@ what_is_sealed_opens_for_its_account(void **state)
 		assert_memory_equal(&s, &back, sizeof s);
 		assert_int_equal(seal(pepper, 7, &s, again), len);
 		assert_memory_equal(text, again, len); /* the same object, the same id */
+		s.own = true;
+		assert_int_equal(seal(pepper, 7, &s, again), len);
+		assert_memory_not_equal(text, again, len);
+		assert_true(unseal(pepper, 7, rows[i].kind, (struct span){again, len}, &back));
+		assert_memory_equal(&s, &back, sizeof s);
 	}
 }
 
@@ -126,6 +131,7 @@ a_place_opens_for_its_account(void **state)
 	static const uint16_t lengths[] = {2, 3, 4, 100, SEAL_TARGET_MAX};
 	for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
 		t.len = lengths[i];
+		t.own = i & 1;
 		memset(t.at, '~', t.len);
 		t.at[0] = '/';
 		size_t len = seal_target(pepper, 7, &t, text);
@@ -135,6 +141,7 @@ a_place_opens_for_its_account(void **state)
 		assert_int_equal(back.len, t.len);
 		assert_memory_equal(back.at, t.at, t.len);
 		assert_false(unseal_target(pepper, 8, (struct span){text, len}, &back));
+		assert_int_equal(back.own, i & 1);
 		for (size_t bit = 0; bit < 8 * len; bit += lengths[i] < 100 ? 1 : 13) {
 			memcpy(changed, text, len);
 			changed[bit / 8] = (char)(changed[bit / 8] ^ 1 << bit % 8);

@@ -11,7 +11,7 @@ enum { KEPT_MAX = 256 << 10, /* of an answer whose id is not known yet, or not t
 static bool
 fill(const struct exchange *x, enum object_kind kind, const struct meter_id *id, struct sealed *ret)
 {
-	*ret = (struct sealed){.kind = (uint8_t)kind, .provider = catalogue_provider(x->edge->p->catalogue, x->route.target->provider)->id};
+	*ret = (struct sealed){.kind = (uint8_t)kind, .own = x->route.byok != NULL, .provider = catalogue_provider(x->edge->p->catalogue, x->route.target->provider)->id};
 	if (!id->len || id->len > SEAL_ID_MAX)
 		return false;
 	ret->id_len = id->len;
@@ -288,7 +288,6 @@ tell(struct exchange *x)
 	s.ticket = x->id;
 	s.price = x->price->id;
 	s.target = x->route.target->id;
-	s.own = x->route.byok != NULL;
 	s.input = x->input_estimate > UINT32_MAX ? UINT32_MAX : (uint32_t)x->input_estimate;
 	p->text_len = (uint8_t)seal(x->edge->pepper, x->account_row, &s, p->text);
 	if (!p->text_len)

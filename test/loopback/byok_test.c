@@ -28,7 +28,7 @@ static const char catalogue[] =
 	"  - {name: keeper, url: \"http://127.0.0.1:9/v1\", keys: [{env: RIG_KEY}], objects: true, store: true}\n"
 	"  - {name: batcher, url: \"http://127.0.0.1:9/v1\", dialect: anthropic, keys: [{env: RIG_KEY}], objects: true}\n"
 	"models:\n"
-	"  - {id: kept, provider: keeper, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n"
+	"  - {id: kept, provider: keeper, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}, {from: 2020-01-01, tier: batch, times: \"0.5\"}]}\n"
 	"  - {id: claude, provider: batcher, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}, {from: 2020-01-01, tier: batch, times: \"0.5\"}]}\n"
 	"  - id: m\n" PRICES "    provider: one\n"
 	"  - id: pair\n" PRICES "    targets: [{provider: one}, {provider: two, rank: 2}]\n"
@@ -588,6 +588,143 @@ a_broken_own_key_begins_no_batch(void **state)
 	assert_int_equal(before - nano_of("balance"), BATCH_LIST);
 }
 
+/* ---- files: the key that keeps one is the only one that sees it ---- */
+
+#define FORM "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nuser_data\r\n" \
+			 "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nwords\r\n--b--\r\n"
+#define FILE_OBJECT "{\"id\":\"file-UNSEALEDf\",\"object\":\"file\",\"purpose\":\"user_data\"}"
+
+#define LINES_FORM "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n" \
+				   "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\n\r\n" \
+				   "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":" BODY("kept") "}\n\r\n--b--\r\n"
+#define BATCH "{\"input_file_id\":\"%s\",\"endpoint\":\"/v1/chat/completions\",\"completion_window\":\"24h\"}"
+
+static void
+uploaded_as(const char *form, const char *key, char id[256])
+{
+	int fd = rig_client(&r);
+	seen = r.dials;
+	size_t n = (size_t)sprintf(in, "POST /v1/files HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-type: multipart/form-data; boundary=b\r\ncontent-length: %zu\r\n\r\n%s", r.key, strlen(form), form);
+	rig_send(&r, fd, in, n);
+	int p = asked_by(key);
+	say(p, "200 OK", "", FILE_OBJECT);
+	told(fd, "HTTP/1.1 200", "\"id\":\"file-");
+	assert_null(strstr(out, "UNSEALED"));
+	const char *at = strstr(out, "\"id\":\"") + 6;
+	snprintf(id, 256, "%.*s", (int)(strchr(at, '"') - at), at);
+	close(p);
+	rig_turn(&r);
+}
+
+static void
+uploaded(const char *key, char id[256])
+{
+	uploaded_as(FORM, key, id);
+}
+
+/* Each thing that is done with it goes by this key. */
+static void
+seen_by(const char *id, const char *key)
+{
+	static const char *const methods[] = {"GET", "DELETE"};
+	char line[300], body[600];
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		snprintf(line, sizeof line, "%s /v1/files/%s", methods[i], id);
+		int c = ask_for(line, NULL), p = asked_by(key);
+		assert_non_null(strstr(out, "/files/file-UNSEALEDf HTTP/1.1\r\n"));
+		say(p, "200 OK", "", FILE_OBJECT);
+		told(c, "HTTP/1.1 200", id);
+		close(p);
+		rig_turn(&r);
+	}
+	snprintf(body, sizeof body, "{\"model\":\"kept\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"file\":{\"file_id\":\"%s\"}}]}]}", id);
+	int c = ask(body), p = asked_by(key);
+	assert_non_null(strstr(out, "\"file_id\":\"file-UNSEALEDf\""));
+	say(p, "200 OK", "", ANSWER);
+	told(c, "HTTP/1.1 200", "Hello.");
+	close(p);
+	rig_turn(&r);
+}
+
+static void
+seen_by_nobody(const char *id, const char *named_says, const char *asked_says)
+{
+	char text[600];
+	snprintf(text, sizeof text, "{\"model\":\"kept\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"file\":{\"file_id\":\"%s\"}}]}]}", id);
+	told(ask(text), "HTTP/1.1 400", named_says);
+	assert_int_equal(r.dials, seen);
+	snprintf(text, sizeof text, "DELETE /v1/files/%s", id);
+	if (!asked_says)
+		return;
+	told(ask_for(text, NULL), "HTTP/1.1 400", asked_says);
+	assert_int_equal(r.dials, seen);
+}
+
+static void
+a_file_is_seen_by_the_key_that_keeps_it(void **state)
+{
+	char ours_id[256], own_id[256], again[256];
+	uploaded(ours, ours_id);
+	seen_by(ours_id, ours);
+	add("rig", "keeper", "sk-theirs-1", true);
+	uploaded("sk-theirs-1\r", own_id);
+	assert_string_not_equal(ours_id, own_id);
+	seen_by(own_id, "sk-theirs-1\r");
+	seen_by(ours_id, ours); /* not by their own, though it comes first */
+	add("rig", "keeper", "sk-theirs-2", false); /* another one of their organisation, say */
+	uploaded("sk-theirs-2\r", again);
+	assert_string_equal(own_id, again);
+	seen_by(own_id, "sk-theirs-2\r");
+	seen_by_nobody(ours_id, "Upload it again", NULL); /* ours is used for no model any more; to be looked at and deleted it is */
+	drop("rig", "keeper");
+	seen_by_nobody(own_id, "lethe byok add", "own key");
+	seen_by(ours_id, ours);
+}
+
+/* Ours is not asked after it, and it is not asked for what ours keeps. */
+static void
+what_an_own_key_keeps_does_not_fall_back(void **state)
+{
+	static const uint8_t lost[BYOK_SEED_BYTES] = {9};
+	char id[256], ours_id[256], body[900];
+	uploaded(ours, ours_id);
+	add("rig", "keeper", "sk-theirs-1", true);
+	uploaded("sk-theirs-1\r", id);
+	snprintf(body, sizeof body, "{\"model\":\"kept\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"file\":{\"file_id\":\"%s\"}}]}]}", id);
+	int c = ask(body), p = asked_by("sk-theirs-1\r");
+	say(p, "401 Unauthorized", "", REFUSAL);
+	told(c, "HTTP/1.1 401", "");
+	assert_int_equal(rig_provider(&r, seen), -1);
+	close(p);
+	rig_turn(&r);
+	snprintf(body, sizeof body, "{\"model\":\"kept\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"file\":{\"file_id\":\"%s\"}},{\"type\":\"file\",\"file\":{\"file_id\":\"%s\"}}]}]}", id, ours_id);
+	told(ask(body), "HTTP/1.1 400", "Upload it again");
+	add_sealed("rig", "keeper", "sk-theirs-2", false, lost);
+	seen_by_nobody(id, "can't be used", "own key");
+}
+
+static void
+a_batch_goes_by_the_key_that_keeps_its_file(void **state)
+{
+	char id[256], ours_id[256], body[500], line[300];
+	uploaded_as(LINES_FORM, ours, ours_id);
+	add("rig", "keeper", "sk-theirs-1", false);
+	snprintf(body, sizeof body, BATCH, ours_id);
+	told(ask_for("POST /v1/batches", body), "HTTP/1.1 400", "Upload it again");
+	assert_int_equal(r.dials, seen);
+	uploaded_as(LINES_FORM, "sk-theirs-1\r", id);
+	snprintf(body, sizeof body, BATCH, id);
+	begun("/v1/batches", body, "sk-theirs-1\r", "{\"id\":\"batch_UNSEALEDb\",\"input_file_id\":\"file-UNSEALEDf\",\"status\":\"validating\"}", line);
+	assert_non_null(strstr(out, id));
+	drop("rig", "keeper");
+	told(ask_for("POST /v1/batches", body), "HTTP/1.1 400", "lethe byok add");
+	assert_int_equal(r.dials, seen);
+	add("rig", "keeper", "sk-theirs-1", true); /* ours may be used as well, for what ours keeps */
+	snprintf(body, sizeof body, BATCH, ours_id);
+	begun("/v1/batches", body, ours, "{\"id\":\"batch_UNSEALEDc\",\"input_file_id\":\"file-UNSEALEDf\",\"status\":\"validating\"}", line);
+	assert_non_null(strstr(out, ours_id));
+}
+
 int
 main(void)
 {
@@ -610,6 +747,9 @@ main(void)
 		T(without_memory_ours_is_not_used_instead),
 		T(what_ours_has_begun_ours_looks_after),
 		T(a_broken_own_key_begins_no_batch),
+		T(a_file_is_seen_by_the_key_that_keeps_it),
+		T(what_an_own_key_keeps_does_not_fall_back),
+		T(a_batch_goes_by_the_key_that_keeps_its_file),
 #undef T
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
