@@ -7,6 +7,7 @@
 #include "edge/h2.h"
 #include "edge/known_keys.h"
 #include "edge/limit.h"
+#include "edge/spare.h"
 
 static bool
 is_blank(char c)
@@ -186,16 +187,13 @@ limit(struct exchange *x, const struct http1_head *h)
 		return END_BODY_ENCODED;
 	if (!share_take(e, x->account_row))
 		return END_RATE_LIMITED;
-	x->ticket = ticket_pick(e->desk);
-	if (!x->ticket) {
+	if (!spare_pick(x)) {
 		share_give(e, x->account_row);
-		edge_report(e, EVENT_SLAB_EXHAUSTED, e->p->index, 0);
 		return END_OVERLOADED;
 	}
 	if (x->limited.rows[0] && !limit_begin(x)) {
 		share_give(e, x->account_row);
-		ticket_unpick(e->desk, x->ticket);
-		x->ticket = NULL;
+		spare_unpick(x);
 		return END_RATE_LIMITED;
 	}
 	return END_NONE;

@@ -10,6 +10,7 @@
 #include "edge/receipt.h"
 #include "edge/receipt_inline.h"
 #include "edge/relay.h"
+#include "edge/spare.h"
 #include "edge/work.h"
 #include "ticket/receipt.h"
 
@@ -261,6 +262,7 @@ poll_rounds(struct timer *t)
 		if (asleep || rounds >= x->wait_rounds)
 			reserve_retry(x);
 	}
+	spare_poll(e);
 	settle_poll_strict(e);
 	receipt_inline_poll(e);
 	relay_poll_paused(e);
@@ -316,7 +318,7 @@ turn_end(struct loop *l)
 		connect_in_room(e);
 	want_memory(e);
 	read_the_thirsty(e);
-	if ((e->wait_booking || e->wait_booked || e->wait_more || e->wait_receipt) && !e->poll.link)
+	if ((e->wait_booking || e->wait_ticket || e->wait_booked || e->wait_more || e->wait_receipt) && !e->poll.link)
 		timer_arm(l, &e->poll, l->now_ms + STRICT_POLL_MS, poll_rounds);
 	duplex_goodbye(e);
 	look_whether_done(e);

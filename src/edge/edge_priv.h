@@ -75,7 +75,7 @@ struct edge {
 	struct routes *routes;
 	struct provider_pool pool[PROVIDERS_MAX];
 	struct client *clients;
-	struct exchange *exchanges, *wait_memory, *wait_room, *wait_dialer, *wait_booking, *wait_row, *wait_booked, *wait_receipt, *wait_byok, *wait_work, *wait_more;
+	struct exchange *exchanges, *wait_memory, *wait_room, *wait_dialer, *wait_booking, *wait_row, *wait_booked, *wait_receipt, *wait_byok, *wait_work, *wait_more, *wait_ticket;
 	struct span models_json[DIALECT_COUNT];
 	uint64_t up_lengths[DIALECT_COUNT]; /* bit per length (modulo 64) that the name of a header field that may go up has */
 	struct visitors *visitors;
@@ -85,7 +85,7 @@ struct edge {
 		uint64_t connections, keys, told_ms; /* that limits by address have refused since */
 	} turned_away;
 	struct share *shares;
-	uint32_t share_mask, share_most;
+	uint32_t share_mask, share_most, spares, spares_most; /* … spare.h */
 	struct http1_head head; /* the one that is being looked at */
 	size_t in_used, together_used; /* bytes of `in` and `together` that were written in this turn: wiped at its end */
 	uint64_t segments_asked_ms, models_until_ms; /* … a price in the lists of models changes then */

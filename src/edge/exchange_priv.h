@@ -205,6 +205,7 @@ struct exchange {
 	bool quote; /* it is told what it would cost, and goes no further */
 	bool counted; /* … its input, for the hold */
 	bool held; /* the ticket is HELD */
+	bool spare; /* it is none of the board's yet (spare.h) */
 	bool loaded; /* the row was asked for once */
 	bool extendable;
 	bool up_done; /* the provider's answer is complete */

@@ -19,6 +19,7 @@
 #include "edge/object.h"
 #include "edge/quote.h"
 #include "edge/relay.h"
+#include "edge/spare.h"
 #include "edge/stored.h"
 #include "edge/tokens.h"
 #include "edge/upload.h"
@@ -383,7 +384,7 @@ void
 reserve(struct exchange *x)
 {
 	x->step = STEP_RESERVE;
-	if (byok_ready(x) && (object_is_subject(x) ? object_route(x) : route_model(x)) && format_is_billed(x))
+	if (spare_ready(x) && byok_ready(x) && (object_is_subject(x) ? object_route(x) : route_model(x)) && format_is_billed(x))
 		take(x);
 }
 

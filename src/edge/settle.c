@@ -9,6 +9,7 @@
 #include "edge/limit.h"
 #include "edge/object.h"
 #include "edge/relay.h"
+#include "edge/spare.h"
 #include "edge/stored.h"
 #include "edge/tokens.h"
 #include "ticket/billing.h"
@@ -471,8 +472,7 @@ settle(struct exchange *x, enum end_reason reason)
 		return;
 	}
 	limit_end(x);
-	ticket_unpick(x->edge->desk, x->ticket);
-	x->ticket = NULL;
+	spare_unpick(x);
 }
 
 /* ---- durability: strict ---- */

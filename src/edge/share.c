@@ -1,6 +1,7 @@
 /*
  * How many exchanges each account has open on this edge, so that one account can't use up the slab (limits.streams_per_account_percent). Open
- * addressing with linear probing; only accounts that have something open stand in it, so it never holds more than the slab has tickets.
+ * addressing with linear probing; only accounts that have something open stand in it, so it never holds more than the slab has tickets, and half as
+ * many spare ones (spare.h).
  */
 #include "edge/edge_priv.h"
 
@@ -20,6 +21,7 @@ share_open(struct edge *e, uint32_t tickets)
 	e->share_most = (uint32_t)((uint64_t)tickets * e->p->limits.tickets_per_account_percent / 100);
 	if (e->share_most == 0)
 		e->share_most = 1;
+	e->spares_most = tickets / 2;
 	e->share_mask = 63;
 	while (e->share_mask < 2 * tickets)
 		e->share_mask = e->share_mask * 2 + 1;

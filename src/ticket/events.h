@@ -16,7 +16,7 @@
 	X(TLS_RENEWED, INFO, "edge {0} uses the renewed certificates") \
 	X(TLS_REFUSED, ALARM, "edge {0} can't use the renewed certificates; it goes on with the old ones") \
 	X(ADDRESS_REFUSED, ALARM, "the name of provider {0} leads to an address that is not public; it is not used") \
-	X(SLAB_EXHAUSTED, ALARM, "edge {0} has no free ticket") \
+	X(SLAB_EXHAUSTED, ALARM, "edge {0} has no free ticket: new requests wait until the ledger has booked") \
 	X(VAULT_FULL, ALARM, "edge {0} has no content memory left, budget {1} bytes") \
 	X(QUARANTINED, ALARM, "{0} tickets failed their checks") \
 	X(STORE_FAILED, ALARM, "the store can't be written, code {0}; new requests are refused") \

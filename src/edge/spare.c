@@ -1,0 +1,77 @@
+#include "edge/spare.h"
+
+#include "ticket/board.h"
+
+static void
+put_back(struct exchange *x)
+{
+	vault_free(x->edge->vault, x->ticket, sizeof *x->ticket);
+	x->ticket = NULL;
+	x->spare = false;
+	x->edge->spares--;
+}
+
+bool
+spare_pick(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	x->ticket = e->wait_ticket ? NULL : ticket_pick(e->desk); /* not before those who wait */
+	if (x->ticket)
+		return true;
+	if (!e->spares)
+		edge_report(e, EVENT_SLAB_EXHAUSTED, e->p->index, 0);
+	if (e->spares >= e->spares_most || !(x->ticket = vault_alloc(e->vault, sizeof *x->ticket)))
+		return false;
+	x->spare = true;
+	e->spares++;
+	return true;
+}
+
+void
+spare_unpick(struct exchange *x)
+{
+	if (x->spare)
+		put_back(x);
+	else
+		ticket_unpick(x->edge->desk, x->ticket);
+	x->ticket = NULL;
+}
+
+static bool
+change(struct exchange *x)
+{
+	struct ticket *t = ticket_pick(x->edge->desk);
+	if (!t)
+		return false;
+	t->facts = x->ticket->facts;
+	put_back(x);
+	x->ticket = t;
+	return true;
+}
+
+bool
+spare_ready(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	if (!x->spare || (!e->wait_ticket && change(x)))
+		return true;
+	exchange_step(x, STEP_RESERVE);
+	exchange_wait(x, &e->wait_ticket);
+	x->deadline_ms = e->loop.now_ms + SPARE_WAIT_MS;
+	exchange_rearm(x);
+	return false;
+}
+
+void
+spare_poll(struct edge *e)
+{
+	bool open = atomic_load_explicit(board_gate(e->p->board), memory_order_acquire) == BOARD_OPEN;
+	struct exchange *x;
+	while ((x = e->wait_ticket) && (!open || change(x))) {
+		exchange_stop_waiting(x);
+		if (open)
+			reserve(x);
+		else
+			exchange_end(x, END_LEDGER_AWAY);
+	}
+}

@@ -1,0 +1,198 @@
+/* The ledger stands still, as it does while the disk does: all tickets have been handed in, none comes back. Who comes then waits. */
+#include "loopback/rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { TICKETS = 64, /* the rig's board */
+	SPARE = TICKETS / 2,
+	WAIT_MS = 8000,
+	A_MOMENT_MS = 50,
+	COST = 20000 /* 10 × $1/M + 5 × $2/M */ };
+
+static struct rig r;
+static char in[RIG_OUT_MAX], out[RIG_OUT_MAX];
+
+#define ANSWER "{\"id\":\"c\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"Hello.\"},\"finish_reason\":\"stop\"}]," \
+			   "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}"
+
+static int
+opened(void **state)
+{
+	rig_open(&r, "1.00", DURABILITY_BATCHED);
+	return 0;
+}
+
+static int
+closed(void **state)
+{
+	rig_close(&r);
+	return 0;
+}
+
+static void
+ask(int c, const char *word)
+{
+	char body[256];
+	snprintf(body, sizeof body, "{\"model\":\"m\",\"max_tokens\":10,\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}", word);
+	rig_send(&r, c, in, rig_request(&r, body, "", in));
+}
+
+/* The provider has been asked that, on its only connection, and answers. */
+static void
+answer(const char *word)
+{
+	bool eof;
+	int p = rig_provider(&r, 0);
+	rig_read(&r, p, out, &eof);
+	assert_false(eof);
+	assert_non_null(strstr(out, word));
+	size_t len = (size_t)sprintf(in, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n" ANSWER, strlen(ANSWER));
+	rig_send(&r, p, in, len);
+}
+
+static void
+expect(int c, const char *status)
+{
+	bool eof;
+	rig_read(&r, c, out, &eof);
+	assert_memory_equal(out, "HTTP/1.1 ", 9);
+	assert_memory_equal(out + 9, status, 3);
+}
+
+static void
+expect_nothing(int c)
+{
+	bool eof;
+	assert_int_equal(rig_read(&r, c, out, &eof), 0);
+	assert_false(eof);
+}
+
+/* One after the other, each answered: none is open, and none is booked. */
+static int
+use_all(void)
+{
+	int c = rig_client(&r);
+	for (int i = 0; i < TICKETS; i++) {
+		ask(c, "one of many");
+		answer("one of many");
+		expect(c, "200");
+	}
+	return c;
+}
+
+static void
+a_request_waits_for_the_ledger_and_is_answered(void **state)
+{
+	int c = use_all();
+	ask(c, "after the stall");
+	expect_nothing(c);
+	rig_pass(&r, WAIT_MS - A_MOMENT_MS);
+	expect_nothing(c);
+	rig_book(&r);
+	rig_pass(&r, A_MOMENT_MS);
+	answer("after the stall");
+	expect(c, "200");
+	rig_book(&r);
+	assert_int_equal(rig_tickets(&r), TICKETS + 1);
+	assert_int_equal(rig_balance(&r), 1000000000 - (TICKETS + 1) * COST);
+	assert_int_equal(r.edge->spares, 0);
+	rig_check_books(&r);
+	close(c);
+}
+
+static void
+who_came_first_goes_first(void **state)
+{
+	int first = use_all(), second = rig_client(&r), third = rig_client(&r);
+	ask(first, "number one");
+	ask(second, "number two");
+	assert_int_equal(ledger_round(r.ledger, r.edge->loop.now_ms + 60), TICKETS); /* the edge's time stands still */
+	ask(third, "number three"); /* there are tickets again, and others who wait for them */
+	assert_int_equal(r.edge->spares, 3);
+	rig_pass(&r, A_MOMENT_MS);
+	assert_int_equal(r.edge->spares, 0);
+	answer("number one");
+	expect(first, "200");
+	bool eof;
+	rig_read(&r, rig_provider(&r, 1), out, &eof);
+	assert_non_null(strstr(out, "number two"));
+	rig_read(&r, rig_provider(&r, 2), out, &eof);
+	assert_non_null(strstr(out, "number three"));
+	close(first);
+	close(second);
+	close(third);
+}
+
+static void
+the_wait_has_an_end(void **state)
+{
+	int c = use_all(), other = rig_client(&r);
+	ask(c, "too long");
+	int n = snprintf(in, sizeof in, "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: %s\r\ncontent-length: 74\r\n\r\n"
+									"{\"model\":\"m\",\"max_tokens\":10,\"messages\":[{\"role\":\"user\",\"content\":\"Hi.\"}]}",
+		r.key);
+	rig_send(&r, other, in, (size_t)n);
+	rig_pass(&r, WAIT_MS + A_MOMENT_MS);
+	expect(c, "503");
+	assert_non_null(strstr(out, "\r\nretry-after: 1\r\n"));
+	assert_non_null(strstr(out, "\"unavailable\""));
+	expect(other, "503");
+	assert_non_null(strstr(out, "\r\nretry-after: 1\r\n"));
+	assert_non_null(strstr(out, "{\"type\":\"error\",\"error\":{\"type\":"));
+	assert_int_equal(r.edge->spares, 0);
+	rig_book(&r);
+	ask(c, "later");
+	answer("later");
+	expect(c, "200");
+	close(c);
+	close(other);
+}
+
+static void
+no_more_wait_than_half_the_tickets(void **state)
+{
+	int first = use_all(), c[SPARE];
+	r.edge->share_most = TICKETS;
+	for (int i = 0; i < SPARE; i++)
+		ask(c[i] = rig_client(&r), "one who waits");
+	ask(first, "one too many");
+	expect(first, "503");
+	assert_non_null(strstr(out, "\"overloaded\""));
+	assert_non_null(strstr(out, "\r\nretry-after: 1\r\n"));
+	for (int i = 0; i < SPARE; i++)
+		close(c[i]); /* who goes makes room */
+	rig_turn(&r);
+	assert_int_equal(r.edge->spares, 0);
+	close(first);
+}
+
+static void
+nobody_waits_behind_a_gate_that_was_shut(void **state)
+{
+	int c = use_all();
+	ask(c, "in vain");
+	atomic_store(board_gate(r.process.board), BOARD_STALLED);
+	rig_pass(&r, A_MOMENT_MS);
+	expect(c, "503");
+	assert_non_null(strstr(out, "\"unavailable\""));
+	atomic_store(board_gate(r.process.board), BOARD_OPEN);
+	close(c);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_request_waits_for_the_ledger_and_is_answered, opened, closed),
+		cmocka_unit_test_setup_teardown(who_came_first_goes_first, opened, closed),
+		cmocka_unit_test_setup_teardown(the_wait_has_an_end, opened, closed),
+		cmocka_unit_test_setup_teardown(no_more_wait_than_half_the_tickets, opened, closed),
+		cmocka_unit_test_setup_teardown(nobody_waits_behind_a_gate_that_was_shut, opened, closed),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
