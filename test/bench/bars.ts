@@ -125,7 +125,9 @@ function reader(reports: CellReport[], memories: Memories): Run {
 		added: (cell, name, percentile) => of(cell, name)?.[percentile]?.median,
 		// That others were busy beside it does not make an answer wrong.
 		errors: (cell, target) => {
-			const rounds = reports.find((one) => one.cell === cell)?.rounds[target];
+			const report = reports.find((one) => one.cell === cell);
+			const counted = report?.rounds[target];
+			const rounds = counted && [...counted, ...report.thrown.flatMap((one) => one.samples[target] ?? [])];
 			return rounds?.some((one) => one.unmeant) ? undefined : rounds?.reduce((sum, one) => sum + one.errors, 0);
 		},
 		held: (cell, what) => {

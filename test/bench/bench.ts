@@ -9,7 +9,7 @@ import { type Cell, type MemoryCell, opensPerSecond, tlsOpensPerSecond } from ".
 import { fail, note, type Options, readOptions } from "./options.ts";
 import { page } from "./page.ts";
 import { busyMost, quiet, timeMeter } from "./processes.ts";
-import { again, cellText, machine, type Machine, memoryText, reportCell, skippedCell, type CellReport, type Memories, type Rounds } from "./report.ts";
+import { again, cellText, counting, machine, type Machine, memoryText, reportCell, skippedCell, type CellReport, type Memories, type Rounds } from "./report.ts";
 import { type Held, held, sample, settleMs } from "./sample.ts";
 import { accountsStore, type Store, ticketsStore } from "./stores.ts";
 import { crowdProcesses, kinds, type Provider, type Setup, type Start, startSim, startTarget, type Target, type TargetName, upstreamOf } from "./targets.ts";
@@ -78,6 +78,9 @@ function memorySeconds(o: Options, cell: MemoryCell): number {
 
 // ---- rounds
 
+// So many times the rounds that are asked for, until as many count (report.ts).
+const triesMost = 3;
+
 // Back and forth, so that a drift of the machine falls on all alike. The yardstick comes twice and thereby says how far to trust the round.
 function order(cell: Cell, targets: Map<TargetName, Target>, round: number): [string, Target][] {
 	const line: [string, Target][] = cell.targets.flatMap((name) => (targets.has(name) ? [[name, targets.get(name)!]] : []));
@@ -88,20 +91,22 @@ function order(cell: Cell, targets: Map<TargetName, Target>, round: number): [st
 async function beginRound(o: Options, setup: Setup, round: number, most: number): Promise<void> {
 	const busy = o.effort.quick ? 0 : await quiet();
 	const beside = busy > busyMost ? `; other processes use ${(busy * 100).toFixed(0)} % of the processors` : "";
-	note(`${setup.name}: round ${round + 1} of ${most}${beside}`);
+	note(`${setup.name}: round ${round + 1} of ${most} at most${beside}`);
 }
 
 async function runCells(o: Options, setup: Setup, cells: Cell[], provider: Provider, targets: Map<TargetName, Target>): Promise<CellReport[]> {
 	const results = new Map<Cell, Rounds>(cells.map((cell) => [cell, {}]));
-	const most = Math.max(...cells.map((cell) => roundsOf(o, cell)));
-	for (let round = 0; round < most; round++) {
-		await beginRound(o, setup, round, most);
-		for (const [cell, rounds] of [...results].filter(([cell]) => round < roundsOf(o, cell)))
+	const asked = (cell: Cell) => roundsOf(o, cell) * turnsOf(o, cell);
+	const most = (cell: Cell) => roundsOf(o, cell) * (o.effort.quick ? 1 : triesMost);
+	const missing = (round: number) => [...results].filter(([cell, rounds]) => round < most(cell) && counting(cell, rounds) < asked(cell));
+	for (let round = 0; missing(round).length; round++) {
+		await beginRound(o, setup, round, Math.max(...missing(round).map(([cell]) => most(cell))));
+		for (const [cell, rounds] of missing(round))
 			for (let turn = 0; turn < turnsOf(o, cell); turn++)
 				for (const [name, target] of order(cell, targets, round + turn))
 					(rounds[name] ??= []).push(await sample(o.tools, provider, target, cell, o.effort));
 	}
-	return [...results].map(([cell, rounds]) => reportCell(cell, rounds));
+	return [...results].map(([cell, rounds]) => reportCell(cell, rounds, asked(cell)));
 }
 
 // Cells with one set-up share their targets, which run side by side and are asked in turn.
@@ -163,7 +168,7 @@ async function measureAll(o: Options): Promise<{ reports: CellReport[]; memories
 	try {
 		const stores = await makeStores(o, provider);
 		if (o.storeOnly) return { reports: [], memories: {} };
-		note(`this takes about ${(runSeconds(o) / 60).toFixed(1)} minutes on a quiet machine`);
+		note(`this takes about ${(runSeconds(o) / 60).toFixed(1)} minutes on a quiet machine, and longer where nginx does not find itself again`);
 		const memories: Memories = {};
 		for (const cell of o.memory) memories[cell.name] = await runMemory(o, cell, provider, stores);
 		const reports: CellReport[] = [];

@@ -1,6 +1,6 @@
 // The page of a run: its figures as plots, in one file without scripts. Bars are medians, whiskers the least and the most of all rounds.
 import { barText, type Bar } from "./bars.ts";
-import type { CellReport, Memories } from "./report.ts";
+import { type CellReport, type Memories, thrownText } from "./report.ts";
 import { spread, type Spread } from "./statistics.ts";
 
 export type Run = { when: string; about: string; void: string[]; reports: CellReport[]; memories: Memories; bars: Bar[] };
@@ -80,7 +80,8 @@ function section(report: CellReport): string {
 		plot("delay p50, µs", lines(report, (row) => row.p50, true)),
 		plot("delay p99, µs", lines(report, (row) => row.p99, true)),
 	];
-	return [heading, reasons, ...plots].filter(Boolean).join("\n");
+	const thrown = report.thrown.length ? `<p>${escaped(thrownText(report))}</p>` : "";
+	return [heading, reasons, thrown, ...plots].filter(Boolean).join("\n");
 }
 
 function memorySection(cell: string, targets: Memories[string]): string {

@@ -30,8 +30,11 @@ export type CellReport = {
 	skipped?: string;
 	rows: Row[];
 	void: string[];
+	// Those that count, and those that do not.
 	rounds: Rounds;
+	thrown: Thrown[];
 };
+export type Thrown = { why: string; samples: Record<string, Sample> };
 // By cell of memory and target, one a round.
 export type Memories = Record<string, Record<string, Held[]>>;
 
@@ -48,6 +51,32 @@ export function cpu(rounds: Rounds, target: string, group = "all"): number[] {
 function yardstickCpu(rounds: Rounds, yardstick: string): number[] {
 	const second = cpu(rounds, again(yardstick));
 	return cpu(rounds, yardstick).map((value, round) => (value + second[round]!) / 2);
+}
+
+// ---- rounds
+
+// Looked at is the yardstick alone, never what is judged by it.
+function roundFault(cell: Cell, rounds: Rounds, at: number): string | undefined {
+	const ratio = cpu(rounds, cell.yardstick)[at]! / cpu(rounds, again(cell.yardstick))[at]!;
+	if (cell.alone || (ratio >= 1 - selfDifferenceMost && ratio <= 1 + selfDifferenceMost)) return undefined;
+	return `${cell.yardstick} cost ${ratio.toFixed(2)} × what it cost when measured again`;
+}
+
+// A round in which the yardstick did not find itself again says nothing about anybody.
+function sift(cell: Cell, all: Rounds): { rounds: Rounds; thrown: Thrown[] } {
+	const faults = (all[cell.yardstick] ?? []).map((_, at) => roundFault(cell, all, at));
+	const thrown = faults.flatMap((why, at) => (why ? [{ why, samples: Object.fromEntries(Object.entries(all).map(([name, samples]) => [name, samples[at]!])) }] : []));
+	const rounds = Object.fromEntries(Object.entries(all).map(([name, samples]) => [name, samples.filter((_, at) => !faults[at])]));
+	return { rounds, thrown };
+}
+
+export function counting(cell: Cell, all: Rounds): number {
+	return sift(cell, all).rounds[cell.yardstick]?.length ?? 0;
+}
+
+export function thrownText(report: { rounds: Rounds; thrown: Thrown[]; yardstick: string }): string {
+	const { rounds, thrown, yardstick } = report;
+	return `${thrown.length} of ${thrown.length + (rounds[yardstick]?.length ?? 0)} rounds do not count: ${thrown.map((one) => one.why).join("; ")}`;
 }
 
 function relayOf(rounds: Rounds): string {
@@ -90,16 +119,18 @@ function busy(rounds: Rounds): string[] {
 	return [`other processes used up to ${percent(share)} of the machine in most rounds, beside ${over.map((one) => one.target).join(", ")}`];
 }
 
-function voids(cell: Cell, rounds: Rounds): string[] {
+function voids(cell: Cell, all: Rounds, asked: number): string[] {
 	const reasons: string[] = [];
-	const self = spread(ratios(cpu(rounds, cell.yardstick), cpu(rounds, again(cell.yardstick))));
+	const { rounds, thrown } = sift(cell, all);
+	const count = rounds[cell.yardstick]?.length ?? 0;
 	const toRelay = spread(ratios(cpu(rounds, "nginx"), cpu(rounds, "relay")));
-	if (!self && !cell.alone) return [`${cell.yardstick} was not measured`];
-	if (self && Math.abs(self.median - 1) > selfDifferenceMost) reasons.push(`${cell.yardstick} differs from itself by ${percent(self.median - 1)}`);
+	if (!count && !thrown.length) return [`${cell.yardstick} was not measured`];
+	if (count < asked) reasons.push(`${cell.yardstick} differs from itself by more than ${percent(selfDifferenceMost)} in too many rounds: ${count} count, ${asked} were asked for`);
+	if (!count) return reasons;
 	if (cell.nginxMost && toRelay && toRelay.median > cell.nginxMost)
 		reasons.push(`nginx costs ${toRelay.median.toFixed(2)} × the relay, more than ${cell.nginxMost}`);
 	reasons.push(...busy(rounds));
-	for (const [target, samples] of Object.entries(rounds)) {
+	for (const [target, samples] of Object.entries(all)) { // a wrong answer is one in any round
 		const failed = samples.find((s) => s.errors > 0);
 		const unmeant = samples.find((s) => s.unmeant);
 		if (unmeant) reasons.push(`${target}: ${unmeant.unmeant}`);
@@ -108,16 +139,17 @@ function voids(cell: Cell, rounds: Rounds): string[] {
 	return reasons;
 }
 
-export function reportCell(cell: Cell, rounds: Rounds): CellReport {
+export function reportCell(cell: Cell, all: Rounds, asked = 1): CellReport {
+	const sifted = sift(cell, all), rounds = counting(cell, all) ? sifted.rounds : all; // of none that counts all are shown
 	const rows = Object.keys(rounds).flatMap((target) => {
 		const groups = Object.keys(rounds[target]![0]!.cpu);
 		return groups.map((group) => row(rounds, cell.yardstick, groups.length > 1 ? `${target} ${group}` : target, target, group));
 	});
-	return { cell: cell.name, title: cell.title, unit: cell.unit, yardstick: cell.yardstick, rows, void: voids(cell, rounds), rounds };
+	return { cell: cell.name, title: cell.title, unit: cell.unit, yardstick: cell.yardstick, rows, void: voids(cell, all, asked), ...sifted };
 }
 
 export function skippedCell(cell: Cell, why: string): CellReport {
-	return { cell: cell.name, title: cell.title, unit: cell.unit, yardstick: cell.yardstick, skipped: why, rows: [], void: [], rounds: {} };
+	return { cell: cell.name, title: cell.title, unit: cell.unit, yardstick: cell.yardstick, skipped: why, rows: [], void: [], rounds: {}, thrown: [] };
 }
 
 function percent(share: number): string {
@@ -145,7 +177,7 @@ export function cellText(report: CellReport): string {
 	});
 	const verdict = report.void.map((reason) => `VOID: ${reason}`);
 	const title = `${report.cell}: ${report.title}: median (min..max) of ${report.rounds[report.yardstick]?.length ?? 0} rounds`;
-	return [title, table([head, ...body]), besidesText(report.rounds), ...verdict].join("\n");
+	return [title, table([head, ...body]), besidesText(report.rounds), ...(report.thrown.length ? [thrownText(report)] : []), ...verdict].join("\n");
 }
 
 export function memoryText(cell: string, held: Record<string, Held[]>): string {

@@ -4,7 +4,7 @@ import { bars, barsText, barText } from "../bench/bars.ts";
 import { cells, memoryCells } from "../bench/cells.ts";
 import { readLog, readOutput } from "../bench/h2load.ts";
 import { page, plot } from "../bench/page.ts";
-import { type CellReport, cellText, reportCell, type Rounds, skippedCell } from "../bench/report.ts";
+import { type CellReport, cellText, counting, reportCell, type Rounds, skippedCell } from "../bench/report.ts";
 import type { Held, Sample } from "../bench/sample.ts";
 import { percentile, ratios, spread } from "../bench/statistics.ts";
 
@@ -65,6 +65,22 @@ test("a run is void when the yardstick differs from itself, others were busy, or
 	const wrong = rounds(usual);
 	Object.assign(wrong["lethe"]![1]!, { errors: 2, firstError: "status 503" });
 	expect(reportCell(cellOf("request_1k"), wrong).void).toEqual(["lethe: 2 errors, the first: status 503"]);
+});
+
+test("a round counts when the yardstick finds itself again in it; a wrong answer is one in any round", () => {
+	const some = rounds(usual, [1, 1, 1]);
+	some["nginx-again"]![1]!.cpu["all"] = 15 * 1.3;
+	some["lethe"]![1]!.cpu["all"] = 15;
+	const cell = cellOf("request_1k");
+	expect(counting(cell, some)).toBe(2);
+	const two = reportCell(cell, some, 2), text = cellText(two);
+	expect(two.void).toEqual([]);
+	expect(two.rows.find((one) => one.name === "lethe all")!.toYardstick).toEqual({ min: 1.2, median: 1.2, max: 1.2 });
+	expect(text).toContain("1 of 3 rounds do not count: nginx cost 0.77 × what it cost when measured again");
+	expect(page({ when: "", about: "", void: [], reports: [two], memories: {}, bars: [] })).toContain("1 of 3 rounds do not count");
+	expect(reportCell(cell, some, 3).void).toEqual(["nginx differs from itself by more than 10.0 % in too many rounds: 2 count, 3 were asked for"]);
+	Object.assign(some["lethe"]![1]!, { errors: 7, firstError: "status 503" });
+	expect(reportCell(cell, some, 2).void).toEqual(["lethe: 7 errors, the first: status 503"]);
 });
 
 test("more than a bar allows fails, what it allows passes", () => {
