@@ -56,7 +56,8 @@
 	X(FORGED_ACCOUNT, "forged-account", "a mad edge hands in a ticket that another account pays") \
 	X(FORGED_ID, "forged-id", "a mad edge hands in a ticket by the id of one that is booked") \
 	X(KEY_REVOKED, "key-revoked", "a key is revoked while requests run on it") \
-	X(LIMIT_CHANGED, "limit-changed", "a limit of money becomes another while requests run under it")
+	X(LIMIT_CHANGED, "limit-changed", "a limit of money becomes another while requests run under it") \
+	X(LEDGER_KILLED_GIVING, "ledger-killed-giving", "SIGKILL while what was held on two rows is given back")
 
 enum fault {
 	FAULT_NONE,

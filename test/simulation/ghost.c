@@ -1,11 +1,13 @@
 #include "simulation/sim.h"
 
+#include "ticket/board_priv.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 static struct {
 	bool walks;
-	uint32_t disk_calls, accesses;
+	uint32_t disk_calls, accesses, givings;
 	uint8_t *board, *tally;
 	size_t board_bytes, tally_bytes;
 } ghost;
@@ -15,6 +17,14 @@ ghost_plan(uint32_t disk_calls, uint32_t accesses)
 {
 	ghost.disk_calls = disk_calls;
 	ghost.accesses = accesses;
+	ghost.givings = 0;
+}
+
+void
+ghost_plan_giving(uint32_t accesses)
+{
+	ghost_plan(0, 0);
+	ghost.givings = accesses;
 }
 
 static void
@@ -55,13 +65,31 @@ ghost_at_disk(void)
 	ghost_begin();
 }
 
+/* Not by word_of(), which is an access itself. */
+static bool
+is_giving(void)
+{
+	const struct board *b = sim.w.ledger_board;
+	for (uint32_t i = 0; i < b->ticket_count; i++)
+		if (word_kind(atomic_load(&b->tickets[i].word)) == TICKET_GIVE && atomic_load(&b->tickets[i].legs) > 1)
+			return true;
+	return false;
+}
+
+static void
+die_of(enum fault f)
+{
+	met(f);
+	ghost_begin();
+}
+
 void
 ghost_at_access(void)
 {
-	if (ghost.accesses == 0 || --ghost.accesses > 0)
-		return;
-	met(FAULT_LEDGER_KILLED_BOARD);
-	ghost_begin();
+	if (ghost.givings > 0 && is_giving() && --ghost.givings == 0)
+		die_of(FAULT_LEDGER_KILLED_GIVING);
+	else if (ghost.accesses > 0 && --ghost.accesses == 0)
+		die_of(FAULT_LEDGER_KILLED_BOARD);
 }
 
 void

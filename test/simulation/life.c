@@ -243,7 +243,9 @@ static void
 run_in_ledger(void (*run)(void *arg))
 {
 	held_up = strikes(FAULT_LEDGER_HELD_UP, 5);
-	if (strikes(FAULT_LEDGER_KILLED_DISK, 25))
+	if (strikes(FAULT_LEDGER_KILLED_GIVING, 2))
+		ghost_plan_giving(1 + below(12));
+	else if (strikes(FAULT_LEDGER_KILLED_DISK, 25))
 		ghost_plan(1 + below(40), 0);
 	else if (strikes(FAULT_LEDGER_KILLED_BOARD, sim.story == STORY_LIMITS ? 6 : 25))
 		ghost_plan(0, 1 + below(sim.story == STORY_LIMITS ? 240 : 60));
@@ -536,8 +538,10 @@ life_prepare(void)
 static void
 choose_faults(void)
 {
-	for (int f = 1; f < FAULT_COUNT; f++)
+	/* The last by the seed's story, not by dice: it came when there were seeds to be kept. */
+	for (int f = 1; f < FAULT_LEDGER_KILLED_GIVING; f++)
 		sim.wanted[f] = one_in(3);
+	sim.wanted[FAULT_LEDGER_KILLED_GIVING] = sim.story == STORY_LIMITS;
 }
 
 static enum story

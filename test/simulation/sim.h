@@ -82,6 +82,8 @@ void actor_drop(struct actor *a);
  * as it was at the kill. Killed at this call to the disk from now, or this access to the board; 0: not.
  */
 void ghost_plan(uint32_t disk_calls, uint32_t accesses);
+/* At this access of those that are made while a ticket of several legs is being given back. */
+void ghost_plan_giving(uint32_t accesses);
 void ghost_begin(void);
 bool ghost_walks(void);
 /* At a call to the disk; at an access. */
