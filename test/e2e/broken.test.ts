@@ -25,8 +25,9 @@ beforeAll(async () => {
 				{ name: "openai", url: `${p.url}/v1`, inject_usage: true, keys },
 				{ name: "anthropic", url: `${p.url}/v1`, dialect: "anthropic", keys },
 				{ name: "google", url: `${p.url}/v1beta`, dialect: "gemini", keys },
+				{ name: "chats", url: `${p.url}/v1`, responses: false, inject_usage: true, keys },
 			],
-			models: [model("gpt", "openai"), model("claude", "anthropic"), model("gemini", "google")],
+			models: [model("gpt", "openai"), model("claude", "anthropic"), model("gemini", "google"), model("talk", "chats")],
 		},
 	});
 	a = await lethe.account("payer", "1000");
@@ -50,12 +51,13 @@ const chunk = (delta: Json, more: Json = {}) => ({ id: "c", object: "chat.comple
 const completion = (usage: Json | undefined) => ({ id: "c", object: "chat.completion", created: 1, model: "m", choices: [{ index: 0, message: { role: "assistant", content: "Hello there" }, finish_reason: "stop" }], usage });
 const chatEvents = (usage: Json | undefined) => [chunk({ role: "assistant", content: "" }), chunk({ content: "Hello " }), chunk({ content: "there" }), chunk({}, { choices: [{ index: 0, delta: {}, finish_reason: "stop" }] }), ...(usage ? [chunk({}, { choices: [], usage })] : [])];
 
-type Dialect = { path: (stream: boolean) => string; body: (stream: boolean) => Json; header: (key: string) => string; plain: (usage?: Json) => Json; stream: (usage?: Json) => (Json | string)[]; named: boolean; usage: Json; negative: Json; absurd: Json; error: Json; cost: string };
+type Dialect = { model: string; path: (stream: boolean, model: string) => string; body: (stream: boolean, model: string) => Json; header: (key: string) => string; plain: (usage?: Json) => Json; stream: (usage?: Json) => (Json | string)[]; named: boolean; usage: Json; negative: Json; absurd: Json; error: Json; cost: string };
 
 const dialects: Record<string, Dialect> = {
 	chat: {
+		model: "gpt",
 		path: () => "/v1/chat/completions",
-		body: (stream) => ({ model: "gpt", max_completion_tokens: 500, stream, messages: [{ role: "user", content: prompt }] }),
+		body: (stream, model) => ({ model, max_completion_tokens: 500, stream, messages: [{ role: "user", content: prompt }] }),
 		header: (key) => `Authorization: Bearer ${key}`,
 		plain: completion,
 		stream: (usage) => [...chatEvents(usage), "data: [DONE]\n\n"],
@@ -67,8 +69,9 @@ const dialects: Record<string, Dialect> = {
 		cost: "0.00124", // 600 x $1 + 400 x $0.10 + 60 x $10
 	},
 	responses: {
+		model: "gpt",
 		path: () => "/v1/responses",
-		body: (stream) => ({ model: "gpt", max_output_tokens: 500, stream, input: prompt }),
+		body: (stream, model) => ({ model, max_output_tokens: 500, stream, input: prompt }),
 		header: (key) => `Authorization: Bearer ${key}`,
 		plain: (usage) => response({ usage: usage ?? null }),
 		stream: (usage) => responseEvents(response({ usage: usage ?? null })),
@@ -80,8 +83,9 @@ const dialects: Record<string, Dialect> = {
 		cost: "0.00264", // 600 x $1 + 400 x $0.10 + 200 x $10
 	},
 	messages: {
+		model: "claude",
 		path: () => "/v1/messages",
-		body: (stream) => ({ model: "claude", max_tokens: 500, stream, messages: [{ role: "user", content: prompt }] }),
+		body: (stream, model) => ({ model, max_tokens: 500, stream, messages: [{ role: "user", content: prompt }] }),
 		header: (key) => `x-api-key: ${key}\r\nanthropic-version: 2023-06-01`,
 		plain: (usage) => message(usage ? { usage } : { usage: undefined }),
 		stream: (usage) =>
@@ -98,7 +102,8 @@ const dialects: Record<string, Dialect> = {
 		cost: "0.001145", // 100 x $1 + 200 x $0.10 + 100 x $1.25 + 200 x $2 + 50 x $10
 	},
 	gemini: {
-		path: (stream) => `/v1beta/models/gemini:${stream ? "streamGenerateContent?alt=sse" : "generateContent"}`,
+		model: "gemini",
+		path: (stream, model) => `/v1beta/models/${model}:${stream ? "streamGenerateContent?alt=sse" : "generateContent"}`,
 		body: () => ({ contents: [{ role: "user", parts: [{ text: prompt }] }], generationConfig: { maxOutputTokens: 500 } }),
 		header: (key) => `x-goog-api-key: ${key}`,
 		plain: (usage) => generated("Hello there", { usageMetadata: usage }),
@@ -111,6 +116,14 @@ const dialects: Record<string, Dialect> = {
 		cost: "0.000564", // 60 x $1 + 40 x $0.10 + 50 x $10
 	},
 };
+
+// Asked in one language, answered in another: the caller's request, the provider's answer and prices. All pairs with LETHE_BROKEN=all (./dev broken), else two of them.
+const spoken: [string, string][] = [["responses", "gemini"], ["messages", "chat"]];
+const others: [string, string][] = [["chat", "messages"], ["chat", "gemini"], ["responses", "messages"], ["responses", "chat"], ["messages", "gemini"], ["gemini", "chat"], ["gemini", "messages"]];
+for (const [from, to] of [...spoken, ...(process.env["LETHE_BROKEN"] === "all" ? others : [])]) {
+	const { path, body, header } = dialects[from]!;
+	dialects[`${from} to ${to}`] = { ...dialects[to]!, path, body, header, ...(to === "chat" ? { model: "talk" } : {}) };
+}
 
 const whole = (d: Dialect, stream: boolean, usage: Json | undefined): Answer => (stream ? events(d.stream(usage), { named: d.named }) : json(d.plain(usage)));
 const half = (answer: Answer): (string | Buffer)[] => {
@@ -153,8 +166,8 @@ const places: Record<string, Place> = {
 // ---- one cell
 
 function request(d: Dialect, stream: boolean): string {
-	const body = JSON.stringify(d.body(stream));
-	return `POST ${d.path(stream)} HTTP/1.1\r\nHost: lethe.test\r\n${d.header(a.key)}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`;
+	const body = JSON.stringify(d.body(stream, d.model));
+	return `POST ${d.path(stream, d.model)} HTTP/1.1\r\nHost: lethe.test\r\n${d.header(a.key)}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`;
 }
 
 async function exchange(d: Dialect, place: Place, stream: boolean): Promise<void> {
