@@ -11,7 +11,8 @@ enum node {
 	ENTRY,
 	INSIDE, /* anything that the provider made, at any depth */
 	ASKED, /* items that the caller has sent */
-	SAID,
+	SENT, /* one of them */
+	SAID, /* anything inside of it */
 	TOOLS, /* that the caller offered, repeated */
 	TOOL,
 	BOX, /* a sandbox by its name, or what is to be in a new one */
@@ -46,7 +47,7 @@ static const struct json_edge responses_inside[] = {
 	EDGE("tools", JSON_NODE_NONE),
 	EDGE("action", JSON_NODE_NONE),
 };
-static const struct json_edge responses_tool[] = {EDGE("container", BOX), EDGE("parameters", JSON_NODE_NONE), EDGE("vector_store_ids", JSON_NODE_NONE)};
+static const struct json_edge responses_tool[] = {EDGE("type", JSON_NODE_NONE), EDGE("container", BOX), EDGE("parameters", JSON_NODE_NONE), EDGE("vector_store_ids", JSON_NODE_NONE)};
 static const struct json_edge responses_offered[] = {EDGE("file_id", NAME), EDGE("file_ids", NAMES), EDGE("container_id", NAME)};
 #define RESPONSES_TOOLS \
 	[TOOLS] = {.element = TOOL}, [TOOL] = {EDGES(responses_tool), .other = OFFERED}, [BOX] = {EDGES(responses_offered), .text = true, .other = OFFERED, .element = OFFERED}, \
@@ -71,18 +72,21 @@ static const struct json_edge kept_root[] = {
 	EDGE("data", ASKED),
 	RESPONSES_ROOT,
 };
-static const struct json_edge kept_said[] = {
-	EDGE("file_id", NAME),
-	EDGE("container_id", NAME),
-	EDGE("annotations", JSON_NODE_NONE),
-	EDGE("results", JSON_NODE_NONE),
-	EDGE("result", JSON_NODE_NONE),
-	EDGE("parameters", JSON_NODE_NONE),
-	EDGE("input_schema", JSON_NODE_NONE),
-	EDGE("arguments", JSON_NODE_NONE),
-	EDGE("input", JSON_NODE_NONE),
-	EDGE("tools", JSON_NODE_NONE),
-	EDGE("action", JSON_NODE_NONE),
+#define KEPT_SAID \
+	EDGE("file_id", NAME), EDGE("container_id", NAME), EDGE("container", BOX), EDGE("type", JSON_NODE_NONE), EDGE("image_url", JSON_NODE_NONE), EDGE("file_data", JSON_NODE_NONE), \
+		EDGE("data", JSON_NODE_NONE), EDGE("vector_store_ids", JSON_NODE_NONE), EDGE("annotations", JSON_NODE_NONE), EDGE("results", JSON_NODE_NONE), EDGE("result", JSON_NODE_NONE), \
+		EDGE("parameters", JSON_NODE_NONE), EDGE("input_schema", JSON_NODE_NONE), EDGE("arguments", JSON_NODE_NONE), EDGE("input", JSON_NODE_NONE), EDGE("tools", JSON_NODE_NONE), \
+		EDGE("action", JSON_NODE_NONE)
+static const struct json_edge kept_said[] = {KEPT_SAID};
+/* What the request's own table does not look into either: an id that nobody has opened there would be sealed here, whosever it is. */
+static const struct json_edge kept_sent[] = {
+	EDGE("id", JSON_NODE_NONE),
+	EDGE("role", JSON_NODE_NONE),
+	EDGE("status", JSON_NODE_NONE),
+	EDGE("phase", JSON_NODE_NONE),
+	EDGE("summary", JSON_NODE_NONE),
+	EDGE("encrypted_content", JSON_NODE_NONE),
+	KEPT_SAID,
 };
 static const struct json_node kept_nodes[NODES] = {
 	RESPONSES_TOOLS,
@@ -92,7 +96,8 @@ static const struct json_node kept_nodes[NODES] = {
 	[ANSWER] = {EDGES(responses_answer)},
 	[LIST] = {.element = INSIDE},
 	[INSIDE] = {EDGES(responses_inside), .other = INSIDE, .element = INSIDE},
-	[ASKED] = {.element = SAID},
+	[ASKED] = {.element = SENT},
+	[SENT] = {EDGES(kept_sent), .other = SAID, .element = SAID},
 	[SAID] = {EDGES(kept_said), .other = SAID, .element = SAID},
 };
 

@@ -117,6 +117,11 @@ static const struct row {
 		"{\"tools\":[{\"type\":\"code_interpreter\",\"container\":<cntr_1>},{\"container\":{\"type\":\"auto\",\"file_ids\":[<a>,<b>]}},{\"input_image_mask\":{\"file_id\":<c>},\"name\":\"d\"}],\"output\":[]}"},
 	{ENDPOINT_RESPONSES, true, "data: {\"response\":{\"tools\":[{\"environment\":{\"container_id\":\"e\"}},{\"parameters\":{\"file_id\":\"x\",\"container\":\"x\"}}]}}\n\n",
 		"data: {\"response\":{\"tools\":[{\"environment\":{\"container_id\":<e>}},{\"parameters\":{\"file_id\":\"x\",\"container\":\"x\"}}]}}\n\n"},
+	/* A member that the request's own table does not look into is none here: what was never opened is not sealed for who wrote it. */
+	{ENDPOINT_RESPONSES, false, "{\"tools\":[{\"type\":{\"file_id\":\"a\",\"file_ids\":[\"b\"],\"x\":{\"container_id\":\"c\"}},\"filter\":{\"type\":{\"file_id\":\"d\"}}}],\"output\":[]}",
+		"{\"tools\":[{\"type\":{\"file_id\":\"a\",\"file_ids\":[\"b\"],\"x\":{\"container_id\":\"c\"}},\"filter\":{\"type\":{\"file_id\":<d>}}}],\"output\":[]}"},
+	{ENDPOINT_RESPONSES_KEPT, false, "{\"data\":[{\"type\":{\"file_id\":\"a\"},\"role\":{\"file_id\":\"a\"},\"summary\":[{\"file_id\":\"a\"}],\"container\":\"c\",\"content\":[{\"image_url\":{\"file_id\":\"a\"},\"type\":{\"file_id\":\"a\"},\"file_id\":\"b\",\"status\":{\"file_id\":\"d\"}}]}]}",
+		"{\"data\":[{\"type\":{\"file_id\":\"a\"},\"role\":{\"file_id\":\"a\"},\"summary\":[{\"file_id\":\"a\"}],\"container\":<c>,\"content\":[{\"image_url\":{\"file_id\":\"a\"},\"type\":{\"file_id\":\"a\"},\"file_id\":<b>,\"status\":{\"file_id\":<d>}}]}]}"},
 	{ENDPOINT_RESPONSES_KEPT, false, "{\"tools\":[{\"container\":{\"file_ids\":[\"a\"]}}],\"container\":\"x\",\"metadata\":{\"container\":\"x\"}}",
 		"{\"tools\":[{\"container\":{\"file_ids\":[<a>]}}],\"container\":\"x\",\"metadata\":{\"container\":\"x\"}}"},
 	/* The caller's own words. */
