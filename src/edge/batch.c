@@ -86,6 +86,11 @@ judge(struct exchange *x, uint32_t provider, const struct lines_facts *f, const 
 		no_such_model(x, f);
 		return NULL;
 	}
+	if ((t->asked_in == ASKED_IN_RESPONSES && f->endpoint == ENDPOINT_CHAT_COMPLETIONS) || (t->asked_in == ASKED_IN_CHAT && f->endpoint == ENDPOINT_RESPONSES)) {
+		refuse(x, param, SPAN("The model that the requests of this batch ask for is not served at their url, and a batch is not translated. Write its requests for /v1/responses if they are for "
+							  "/v1/chat/completions, or the other way round."));
+		return NULL;
+	}
 	uint64_t largest = f->largest_bytes * 100 / m->bytes_per_token_x100 + 1 + media_tokens(m, f);
 	if (row_for(x, t, 0, false) != row_for(x, t, largest, false)) {
 		refuse(x, param, SPAN("A request of this batch can be so large that the model costs more from there on, which a batch is not told apart by. Send large requests by themselves."));

@@ -50,7 +50,7 @@ may_ask(const struct catalogue *c, const struct viewer *w, const struct catalogu
 	for (unsigned of = 0; of < 2; of++)
 		if ((w->policy[of].zero_retention && !t->zero_retention) || (w->policy[of].region[0] && strcmp(w->policy[of].region, t->region) != 0))
 			return false;
-	return passage_reaches(catalogue_provider(c, t->provider), w->dialect) && catalogue_target_price_now(c, t, w->now_ms);
+	return passage_reaches(c, t, w->dialect) && catalogue_target_price_now(c, t, w->now_ms);
 }
 
 /* False: no request for it could be served, whatever lane it names. */

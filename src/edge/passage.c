@@ -25,15 +25,31 @@ static const bool known[LANGUAGE_ALL] = {
 	[LANGUAGE_COMPLETIONS] = true,
 };
 
-/* In which language a provider is asked what came in that one. */
 static enum language
-language_at(const struct catalogue_provider *p, enum language from)
+language_of_openai(const struct catalogue_provider *p, enum asked_in asked, enum language from)
 {
+	switch (asked) {
+	case ASKED_IN_RESPONSES:
+		return LANGUAGE_RESPONSES;
+	case ASKED_AS_CALLED:
+		if (from == LANGUAGE_RESPONSES)
+			return from;
+		break;
+	case ASKED_IN_CHAT:
+	case ASKED_COUNT:
+		break;
+	}
+	return from == LANGUAGE_COMPLETIONS && p->completions ? from : LANGUAGE_CHAT;
+}
+
+/* In which language a target is asked what came in that one. */
+static enum language
+language_at(const struct catalogue *c, const struct catalogue_target *t, enum language from)
+{
+	const struct catalogue_provider *p = catalogue_provider(c, t->provider);
 	switch ((enum dialect)p->dialect) {
 	case DIALECT_OPENAI:
-		if (from == LANGUAGE_COMPLETIONS && p->completions)
-			return LANGUAGE_COMPLETIONS;
-		return from == LANGUAGE_RESPONSES && !p->no_responses ? LANGUAGE_RESPONSES : LANGUAGE_CHAT;
+		return language_of_openai(p, (enum asked_in)t->asked_in, from);
 	case DIALECT_ANTHROPIC:
 		return LANGUAGE_MESSAGES;
 	case DIALECT_GEMINI:
@@ -45,26 +61,26 @@ language_at(const struct catalogue_provider *p, enum language from)
 }
 
 static bool
-translates(const struct catalogue_provider *p, enum language from)
+translates(const struct catalogue *c, const struct catalogue_target *t, enum language from)
 {
-	return known[from] && known[language_at(p, from)];
+	return known[from] && known[language_at(c, t, from)];
 }
 
 bool
-passage_serves(const struct catalogue_provider *p, enum endpoint endpoint)
+passage_serves(const struct catalogue *c, const struct catalogue_target *t, enum endpoint endpoint)
 {
 	enum language from = translate_language(endpoint);
-	bool same = p->dialect == endpoint_dialect(endpoint);
-	if (same && (from == LANGUAGE_NONE || language_at(p, from) == from))
+	bool same = catalogue_provider(c, t->provider)->dialect == endpoint_dialect(endpoint);
+	if (same && (from == LANGUAGE_NONE || language_at(c, t, from) == from))
 		return true;
-	return from != LANGUAGE_NONE && translates(p, from);
+	return from != LANGUAGE_NONE && translates(c, t, from);
 }
 
 bool
-passage_reaches(const struct catalogue_provider *p, enum dialect dialect)
+passage_reaches(const struct catalogue *c, const struct catalogue_target *t, enum dialect dialect)
 {
 	static const enum language main_of[DIALECT_COUNT] = {LANGUAGE_CHAT, LANGUAGE_MESSAGES, LANGUAGE_GEMINI};
-	return p->dialect == dialect || translates(p, main_of[dialect]);
+	return catalogue_provider(c, t->provider)->dialect == dialect || translates(c, t, main_of[dialect]);
 }
 
 enum endpoint
@@ -112,10 +128,10 @@ passage_explain_wish(struct exchange *x)
 }
 
 bool
-passage_is_due(const struct exchange *x, const struct catalogue_provider *p)
+passage_is_due(const struct exchange *x)
 {
 	enum language from = translate_language((enum endpoint)x->endpoint);
-	return from != LANGUAGE_NONE && language_at(p, from) != from;
+	return from != LANGUAGE_NONE && language_at(x->edge->p->catalogue, x->route.target, from) != from;
 }
 
 void
@@ -337,9 +353,11 @@ refused(struct exchange *x, struct translate_notes *n)
 }
 
 static struct translate_wish
-wish_of(const struct exchange *x, const struct catalogue_provider *p, const char *upstream_id)
+wish_of(const struct exchange *x)
 {
 	const struct request_facts *f = &x->req->scan.result;
+	const struct catalogue_provider *p = catalogue_provider(x->edge->p->catalogue, x->route.target->provider);
+	const char *upstream_id = x->route.target->upstream_id;
 	return (struct translate_wish){
 		.from = x->passage->from,
 		.to = x->passage->to,
@@ -372,7 +390,7 @@ passage_pieces(struct edge *e, const struct block *b, uint32_t *ret_count)
 
 /* What is remembered for the answer, when the request itself is gone. */
 static bool
-prepare(struct exchange *x, const struct catalogue_provider *to)
+prepare(struct exchange *x)
 {
 	const struct request_facts *f = &x->req->scan.result;
 	struct passage *p = vault_alloc(x->edge->vault, sizeof *p);
@@ -380,7 +398,7 @@ prepare(struct exchange *x, const struct catalogue_provider *to)
 		return false;
 	x->passage = p;
 	p->from = translate_language((enum endpoint)x->endpoint);
-	p->to = language_at(to, p->from);
+	p->to = language_at(x->edge->p->catalogue, x->route.target, p->from);
 	p->endpoint = (uint8_t)endpoint_of(p->to, f->stream);
 	p->include_usage = f->include_usage;
 	p->as_array = x->endpoint == ENDPOINT_STREAM_GENERATE_CONTENT && !x->sse_asked;
@@ -441,7 +459,7 @@ put_in_place(struct exchange *x, struct passage_blocks *made, const struct trans
 }
 
 bool
-passage_request(struct exchange *x, const struct catalogue_provider *to, const char *upstream_id)
+passage_request(struct exchange *x)
 {
 	struct request *r = x->req;
 	if (x->passage) /* made already, for the only one that may be asked: another of its keys, or another connection */
@@ -451,13 +469,13 @@ passage_request(struct exchange *x, const struct catalogue_provider *to, const c
 		exchange_end(x, END_BAD_BODY);
 		return false;
 	}
-	if (!prepare(x, to)) {
+	if (!prepare(x)) {
 		admit_translation(x);
 		return false;
 	}
 	struct passage_blocks made = {.sink = {.grow = grow_request}, .x = x, .admitted = &r->admitted, .most = 2 * r->body_bytes + BODY_EXTRA};
 	struct translate_notes notes = {0};
-	struct translate_wish wish = wish_of(x, to, upstream_id);
+	struct translate_wish wish = wish_of(x);
 	char user[SAFETY_TEXT_BYTES + 1];
 	wish.user = safety_identifier(x, user);
 	if (make(x, &wish, &made, &notes)) {

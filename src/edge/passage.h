@@ -52,10 +52,10 @@ struct passage {
 };
 
 /* ---- who can be asked ---- */
-/* Does this provider serve that endpoint, in its own language or by way of another? */
-bool passage_serves(const struct catalogue_provider *p, enum endpoint endpoint);
-/* Are its models to be had by who speaks this dialect? */
-bool passage_reaches(const struct catalogue_provider *p, enum dialect dialect);
+/* Does this target serve that endpoint, in its own language or by way of another? */
+bool passage_serves(const struct catalogue *c, const struct catalogue_target *t, enum endpoint endpoint);
+/* Is it to be had by who speaks this dialect? */
+bool passage_reaches(const struct catalogue *c, const struct catalogue_target *t, enum dialect dialect);
 /* The endpoint that is asked at the provider. */
 enum endpoint passage_endpoint(const struct exchange *x);
 
@@ -63,10 +63,10 @@ enum endpoint passage_endpoint(const struct exchange *x);
 /* lethe-translate: lenient. False: it says something else. */
 must_check bool passage_read_wish(struct exchange *x, const struct http1_head *h);
 void passage_explain_wish(struct exchange *x);
-/* Another language is due between this request and that provider. */
-bool passage_is_due(const struct exchange *x, const struct catalogue_provider *p);
+/* Another language is due between this request and its target. */
+bool passage_is_due(const struct exchange *x);
 /* The body in its language. False: that can't be, and another target has been taken; or there is none, and the exchange has ended. */
-must_check bool passage_request(struct exchange *x, const struct catalogue_provider *p, const char *upstream_id);
+must_check bool passage_request(struct exchange *x);
 /* The pieces of a body, for who looks at it by place: room for one more than *ret_count, that the caller frees. NULL: no memory. */
 struct span *passage_pieces(struct edge *e, const struct block *b, uint32_t *ret_count);
 /* The caller's own body again: for another target. */

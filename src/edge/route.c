@@ -93,7 +93,7 @@ route_lane(struct exchange *x, struct span suffix)
 bool
 route_target_serves(const struct edge *e, const struct catalogue_target *t, const struct exchange *x)
 {
-	return passage_serves(catalogue_provider(e->p->catalogue, t->provider), (enum endpoint)x->endpoint);
+	return passage_serves(e->p->catalogue, t, (enum endpoint)x->endpoint);
 }
 
 static enum route_lack
@@ -103,7 +103,7 @@ lack_of(const struct exchange *x, const struct catalogue_target *t, int64_t home
 	const struct route_wish *w = &x->req->wish;
 	if (!route_target_serves(x->edge, t, x))
 		return LACK_ENDPOINT;
-	if (stored_lacks(x, catalogue_provider(c, t->provider))) /* what is kept there would be nobody's: it can't be named again from here */
+	if (stored_lacks(x, t)) /* what is kept there would be nobody's: it can't be named again from here */
 		return LACK_STORE;
 	if (home >= 0 && t->provider != home)
 		return LACK_OBJECT;
@@ -320,8 +320,8 @@ bool
 route_edit(struct exchange *x)
 {
 	passage_undo(x);
-	while (passage_is_due(x, provider_of(x))) {
-		if (passage_request(x, provider_of(x), x->route.target->upstream_id))
+	while (passage_is_due(x)) {
+		if (passage_request(x))
 			return true;
 		if (x->step == STEP_DONE || x->wait_link)
 			return false;

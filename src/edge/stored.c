@@ -50,10 +50,11 @@ named(const struct request_facts *f)
 }
 
 bool
-stored_lacks(const struct exchange *x, const struct catalogue_provider *p)
+stored_lacks(const struct exchange *x, const struct catalogue_target *t)
 {
 	const struct request_facts *f = &x->req->scan.result;
-	return (f->store && !p->store) || ((f->background || named(f)) && !stored_keeps(p));
+	const struct catalogue_provider *p = catalogue_provider(x->edge->p->catalogue, t->provider);
+	return (f->store && !p->store) || ((f->background || named(f)) && (!stored_keeps(p) || t->asked_in == ASKED_IN_CHAT));
 }
 
 /* ---- what is refused ---- */

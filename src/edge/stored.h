@@ -19,8 +19,8 @@ struct stored;
 bool stored_keeps(const struct catalogue_provider *p);
 /* Will that one keep the answer to this request? */
 bool stored_is_kept(const struct exchange *x, const struct catalogue_provider *p);
-/* The request wants something kept, or names what is, and this provider has nothing of the kind. */
-bool stored_lacks(const struct exchange *x, const struct catalogue_provider *p);
+/* The request wants something kept, or names what is, and this target has nothing of the kind. */
+bool stored_lacks(const struct exchange *x, const struct catalogue_target *t);
 /* May it be, by its policy, and is all that it names the account's? False: it has been answered, and has ended. */
 must_check bool stored_may(struct exchange *x);
 /* No target has what it wants, or it is kept elsewhere: the answer names the field. */

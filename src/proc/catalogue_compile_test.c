@@ -355,6 +355,39 @@ targets_stand_by_lane_and_rank_with_what_they_cost_there(void **state)
 	free(c);
 }
 
+/* The target's word, else the model's, else the provider's; and none where there is no such choice. */
+static void
+a_target_is_asked_in_the_language_that_the_nearest_says(void **state)
+{
+	static const char yaml[] =
+		"listen: ['127.0.0.1:0']\n"
+		"providers: [{name: a, url: 'http://127.0.0.1:1'}, {name: b, url: 'http://127.0.0.1:2', responses: false}, {name: c, url: 'http://127.0.0.1:3', language: responses},\n"
+		"  {name: d, url: 'http://127.0.0.1:4', dialect: anthropic}]\n"
+		"models:\n"
+		"  - {id: m, context: 10, output: 5, prices: [{from: 2020-01-01, input: '3', output: '5'}], targets: [{provider: a}, {provider: a, upstream: x, language: responses}, {provider: b},\n"
+		"      {provider: c}, {provider: c, upstream: y, language: both}, {provider: d}]}\n"
+		"  - {id: n, context: 10, output: 5, prices: [{from: 2020-01-01, input: '3', output: '5'}], language: chat, targets: [{provider: a}, {provider: c}, {provider: d},\n"
+		"      {provider: c, upstream: z, language: responses}]}\n"
+		"  - {id: o, provider: a, language: responses, context: 10, output: 5, prices: [{from: 2020-01-01, input: '3', output: '5'}]}\n";
+	static const uint8_t m[] = {ASKED_AS_CALLED, ASKED_IN_RESPONSES, ASKED_IN_CHAT, ASKED_IN_RESPONSES, ASKED_AS_CALLED, ASKED_AS_CALLED},
+						 n[] = {ASKED_IN_CHAT, ASKED_IN_CHAT, ASKED_AS_CALLED, ASKED_IN_RESPONSES}, o[] = {ASKED_IN_RESPONSES};
+	static const struct {
+		const char *id;
+		const uint8_t *asked;
+		uint32_t count;
+	} want[] = {{"m", m, ARRAY_LEN(m)}, {"n", n, ARRAY_LEN(n)}, {"o", o, ARRAY_LEN(o)}};
+	struct problems p;
+	struct catalogue *c = compile(yaml, in_2026, &p);
+	assert_non_null(c);
+	for (uint32_t i = 0; i < ARRAY_LEN(want); i++) {
+		const struct catalogue_model *of = catalogue_find_model(c, name(want[i].id));
+		assert_int_equal(of->target_count, want[i].count);
+		for (uint32_t k = 0; k < want[i].count; k++)
+			assert_int_equal(catalogue_target(c, of->target_at + k)->asked_in, want[i].asked[k]);
+	}
+	free(c);
+}
+
 static void
 behind_each_list_stand_the_fees_of_own_keys(void **state)
 {
@@ -409,6 +442,7 @@ main(void)
 		cmocka_unit_test(the_examples_compile),
 		cmocka_unit_test(behind_each_list_stand_the_fees_of_own_keys),
 		cmocka_unit_test(targets_stand_by_lane_and_rank_with_what_they_cost_there),
+		cmocka_unit_test(a_target_is_asked_in_the_language_that_the_nearest_says),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

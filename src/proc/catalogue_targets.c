@@ -79,6 +79,13 @@ add_list(struct filling *f, const struct config_price *rows, uint32_t count, uin
 	f->price_at += catalogue_list_rows(f->c, count);
 }
 
+static uint8_t
+asked_in(const struct config_provider *p, const struct config_target *t)
+{
+	uint64_t said = t->language ? t->language - 1 : ASKED_AS_CALLED;
+	return (uint8_t)(said == ASKED_AS_CALLED && !p->responses ? ASKED_IN_CHAT : said);
+}
+
 static void
 fill_target(struct filling *f, uint32_t model, uint32_t lane, uint32_t number, const struct catalogue_target *shared)
 {
@@ -93,6 +100,7 @@ fill_target(struct filling *f, uint32_t model, uint32_t lane, uint32_t number, c
 	t->weight = (uint16_t)from->weight;
 	t->number = (uint16_t)number;
 	t->zero_retention = from->retention == RETENTION_ZERO;
+	t->asked_in = asked_in(&f->c->providers[from->provider_index], from);
 	t->own_prices = from->price_count > 0;
 	catalogue_copy_text(t->region, sizeof t->region, from->region);
 	catalogue_copy_text(t->upstream_id, sizeof t->upstream_id, from->upstream);

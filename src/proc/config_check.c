@@ -297,6 +297,15 @@ check_region(struct check *k, const char *region, uint32_t line)
 }
 
 static void
+check_provider_language(struct check *k, const struct config_provider *p, uint32_t line)
+{
+	if (p->language && p->dialect != DIALECT_OPENAI)
+		problems_error(k->problems, line, "`language` chooses among OpenAI's APIs, and this provider speaks another dialect – remove it");
+	else if (p->language && !p->responses && p->language != 1 + ASKED_IN_CHAT)
+		problems_error(k->problems, line, "`language` has the provider asked by the Responses API, of which `responses: false` says that it has none – write chat, or remove one of the two");
+}
+
+static void
 check_url(struct check *k, struct config_provider *p, const yaml_node_t *node)
 {
 	uint32_t line = line_of(k, node, "url");
@@ -393,6 +402,7 @@ check_provider(struct check *k, uint32_t index)
 	if (p->low_balance_nano > 0 && config_balance_wire(p) == BALANCE_NONE)
 		problems_error(k->problems, line_of(k, node, "low_balance"), "`low_balance`: this provider is not asked what its account has left – say how with `balance`, or leave it out");
 	check_region(k, p->region, line_of(k, node, "region"));
+	check_provider_language(k, p, line_of(k, node, "language"));
 	check_key_sources(k, p);
 	for (uint32_t i = 0; i < p->pass_header_count; i++)
 		check_pass_header(k, p->pass_headers[i], config_yaml_line(config_yaml_item(k->y, headers, i)));
@@ -623,6 +633,23 @@ check_prices(struct check *k, struct config_model *m)
 		m->created_ms = first_ms;
 }
 
+/* The target's word, else the model's, else the provider's: of OpenAI's languages, so other dialects have none. */
+static void
+check_language(struct check *k, const struct config_model *m, const struct config_provider *p, struct config_target *t, uint32_t line)
+{
+	bool said = t->language || (m->short_form && m->language);
+	if (p->dialect != DIALECT_OPENAI) {
+		if (said)
+			problems_error(k->problems, line, "`language` chooses among OpenAI's APIs, and `%s` speaks another dialect – remove it", p->name);
+		t->language = 0;
+		return;
+	}
+	uint64_t chosen = t->language ? t->language : m->language;
+	t->language = chosen ? chosen : p->language;
+	if (chosen && !p->responses && chosen != 1 + ASKED_IN_CHAT)
+		problems_error(k->problems, line, "`language` has `%s` asked by the Responses API, of which its `responses: false` says that it has none – write chat, or remove one of the two", p->name);
+}
+
 /* What it does not say is the provider's word. */
 static void
 check_target(struct check *k, const struct config_model *m, struct config_target *t, const yaml_node_t *node)
@@ -644,6 +671,7 @@ check_target(struct check *k, const struct config_model *m, struct config_target
 	if (k->c->provider_count == 0)
 		return;
 	p = &k->c->providers[t->provider_index];
+	check_language(k, m, p, t, m->short_form ? m->line : t->line);
 	t->retention = t->retention ? t->retention : p->retention;
 	t->region = t->region[0] != '\0' ? t->region : p->region;
 }

@@ -27,7 +27,7 @@ static const char rich[] =
 	"providers:\n"
 	"  - {name: a, url: 'https://api.example.com/v1', ca_file: /etc/own.pem, dialect: anthropic, cap_field: max_tokens, inject_usage: false, on_client_gone: drain,\n"
 	"     optional: true, retention: zero, region: eu, keys: [{env: SOME_KEY}, {file: /etc/key}, {credential: 'yes'}], pass_headers: [X-One, x-two]}\n"
-	"  - {name: '123', url: 'http://127.0.0.1:1'}\n"
+	"  - {name: '123', url: 'http://127.0.0.1:1', language: responses}\n"
 	"models:\n"
 	"  - {id: 'true', upstream: 'org/model:free', provider: a, context: 1000, output: 100, reasoning: true, bytes_per_token: '0.01',\n"
 	"     image_tokens: 0, created: 2026-01-31T12:00:01Z, aliases: ['1e5', 'a@b', '0x10'], capabilities: [tools, images], prices: [\n"
@@ -35,9 +35,9 @@ static const char rich[] =
 	"      {from: 2020-01-01, above: 500, input: '3', output: '4', reasoning: '5', audio_in: '7'},\n"
 	"      {from: 2020-01-01, tier: flex, times: '0.33'}, {from: 2020-01-01, tier: batch, input: '1', output: '1'},\n"
 	"      {from: 2030-01-01T00:00:01Z, input: '1', output: '1', cache_write: '2', file_search: '0.5', code_session: '0.25'}]}\n"
-	"  - {id: m, provider: '123', context: 10, output: 10, prices: [{from: 2020-01-01, input: '0', output: '0'}]}\n"
+	"  - {id: m, provider: '123', language: chat, context: 10, output: 10, prices: [{from: 2020-01-01, input: '0', output: '0'}]}\n"
 	"  - {id: several, context: 10, output: 10, prices: [{from: 2020-01-01, input: '3', output: '7'}], targets: [\n"
-	"      {provider: a, upstream: x, rank: 2, weight: 30, lanes: [economy]}, {provider: '123', retention: zero, region: us,\n"
+	"      {provider: a, upstream: x, rank: 2, weight: 30, lanes: [economy]}, {provider: '123', language: both, retention: zero, region: us,\n"
 	"       prices: [{from: 2020-01-01, input: '1', output: '2'}, {from: 2020-01-01, tier: flex, times: '0.5'}]}]}\n";
 
 static struct config *

@@ -254,6 +254,10 @@ config_number(enum setting_kind kind, struct span text, int64_t *ret)
 	case SETTING_RETENTION: /* enum retention */
 		*ret = RETENTION_ZERO;
 		return equals(text, "zero") || (*ret = RETENTION_KEPT, equals(text, "kept"));
+	case SETTING_LANGUAGE: /* enum asked_in and 1: not said is 0 */
+		*ret = 1 + (equals(text, "chat") ? ASKED_IN_CHAT : equals(text, "responses") ? ASKED_IN_RESPONSES
+																					 : ASKED_AS_CALLED);
+		return *ret > 1 + ASKED_AS_CALLED || equals(text, "both");
 	case SETTING_STICKY: /* enum sticky */
 		*ret = STICKY_NONE;
 		return equals(text, "none") || choice(text, "cache", "key", ret);

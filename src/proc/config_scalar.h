@@ -29,6 +29,7 @@
 	X(FILE_MODE, uint64_t, "a file mode", "write three octal digits in quotes, for example \"660\"") \
 	X(CLIENT_ADDRESS, uint64_t, "`x-forwarded-for`, `forwarded` or `cf-connecting-ip`", "write x-forwarded-for, forwarded or cf-connecting-ip") \
 	X(RETENTION, uint64_t, "`kept` or `zero`", "write kept or zero") \
+	X(LANGUAGE, uint64_t, "`both`, `chat` or `responses`", "write both, chat or responses") \
 	X(STICKY, uint64_t, "`cache`, `key` or `none`", "write cache, key or none") \
 	X(BALANCE, uint64_t, "`auto`, `none`, `deepseek` or `openrouter`", "write auto, none, deepseek or openrouter") \
 	X(CHOICE, uint64_t, "`weight`, `load` or `speed`", "write weight, load or speed") \

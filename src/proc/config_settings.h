@@ -137,6 +137,9 @@
 		"All of its keys must belong to one project, or a file would be missing for some of them") \
 	X("responses", responses, FLAG, "true", 0, 1, \
 		"openai: it has the Responses API; without it requests at /v1/responses are translated for its chat completions") \
+	X("language", language, LANGUAGE, "", 0, 3, \
+		"openai: which API its models are asked by, whatever API the request came in: `responses` for models that the Responses API alone reaches, `chat` for those that chat completions alone " \
+		"reach, `both`: responses for requests at /v1/responses, chat completions for all others. Without it `both`, or `chat` where `responses` is false") \
 	X("completions", completions, FLAG, "false", 0, 1, \
 		"openai: it has the old completions for its models; without it requests at /v1/completions are translated for its chat completions") \
 	X("safety_identifier", safety_identifier, FLAG, "false", 0, 1, \
@@ -175,6 +178,7 @@
 	X("upstream", upstream, TEXT, "", 1, 127, "the provider's name for the model; the model's `upstream` without it") \
 	X("rank", rank, COUNT, "1", 1, 1000, "who comes first: targets of a higher number are asked when none of a lower one is left") \
 	X("weight", weight, COUNT, "1", 1, 1000, "share of the requests among targets of one rank") \
+	X("language", language, LANGUAGE, "", 0, 3, "openai: `chat`, `responses` or `both`, where it differs from the model's or the provider's") \
 	X("retention", retention, RETENTION, "", 0, 2, "`kept` or `zero`, where it differs from the provider's") \
 	X("region", region, TEXT, "", 1, 15, "where it differs from the provider's")
 
@@ -182,6 +186,8 @@
 	X("id", id, TEXT, NULL, 1, 127, "the name that clients use") \
 	X("upstream", upstream, TEXT, "", 1, 127, "the provider's name for it; same as id without it") \
 	X("provider", provider, TEXT, "", 1, 64, "name of one of the providers; required without `targets`, of which it and `upstream` are the short form for one") \
+	X("language", language, LANGUAGE, "", 0, 3, \
+		"openai: which API it is asked by, where it differs from its provider's `language`: `responses` for the models that OpenAI serves by the Responses API alone (its pro and codex models)") \
 	X("context", context_tokens, COUNT, NULL, 1, 1000000000, "context window in tokens") \
 	X("output", output_tokens, COUNT, NULL, 1, 1000000000, "most tokens of one answer, hidden reasoning included") \
 	X("reasoning", reasoning, FLAG, "false", 0, 1, "produces output that is charged but not shown") \

@@ -340,6 +340,8 @@ write_limits(const struct added *m, const char *indent, const char *end, FILE *t
 	uint64_t output = t->output;
 	if (output == 0)
 		output = t->use == IMPORT_CHAT ? t->context : 1;
+	if (t->responses_alone)
+		fprintf(to, "%s  language: responses%s", indent, end);
 	fprintf(to, "%s  context: %llu%s", indent, (unsigned long long)(output > t->context ? output : t->context), end);
 	fprintf(to, "%s  output: %llu%s%s", indent, (unsigned long long)output,
 		t->output == 0 && t->use == IMPORT_CHAT ? " # no list says it: the window stands in" : "", end);

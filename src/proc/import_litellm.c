@@ -250,6 +250,9 @@ take_limits(const struct source *s, const yaml_node_t *model, struct terms *ret)
 	if (ret->context == 0)
 		ret->context = node_whole(config_yaml_get(s->y, model, "max_tokens"));
 	ret->reasoning = strcmp(node_text(config_yaml_get(s->y, model, "supports_reasoning")), "true") == 0;
+	ret->responses_alone = strcmp(node_text(config_yaml_get(s->y, model, "litellm_provider")), "openai") == 0 &&
+		strcmp(node_text(config_yaml_get(s->y, model, "mode")), "responses") == 0 &&
+		!says(s, config_yaml_get(s->y, model, "supported_endpoints"), "/v1/chat/completions");
 	ret->use_known = true;
 	ret->use = use_of(node_text(config_yaml_get(s->y, model, "mode")));
 	ret->capabilities = capabilities_of(s, model, ret->use);

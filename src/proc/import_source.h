@@ -50,6 +50,7 @@ struct terms {
 	uint64_t context, output; /* 0: not stated */
 	uint64_t gone_ms; /* no longer served from then on; 0: not stated, 1: already */
 	bool reasoning;
+	bool responses_alone; /* OpenAI serves it by the Responses API, and not by chat completions */
 	uint16_t capabilities; /* bits of enum capability, as far as the list says */
 	enum import_use use;
 	bool use_known; /* the list says so; else it is a guess from its prices */

@@ -77,6 +77,7 @@ merge(struct differing *d, struct terms *to, const struct terms *more)
 	to->context = more->context > to->context ? more->context : to->context;
 	to->output = to->output == 0 ? more->output : to->output;
 	to->reasoning = to->reasoning || more->reasoning;
+	to->responses_alone = to->responses_alone || more->responses_alone;
 	to->capabilities |= more->capabilities;
 	to->gone_ms = to->gone_ms == 0 ? more->gone_ms : to->gone_ms;
 	to->use = more->use_known && !to->use_known ? more->use : to->use;

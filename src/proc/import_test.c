@@ -213,6 +213,29 @@ a_models_vocabulary_goes_by_its_name(void **state)
 	}
 }
 
+/* OpenAI's alone: what other providers' entries say of it is about theirs. */
+static void
+a_model_of_the_responses_api_alone_is_asked_in_it(void **state)
+{
+#define TERMS(mode, ways) "\"mode\": \"" mode "\", \"supported_endpoints\": [" ways "], \"max_input_tokens\": 1000, \"max_output_tokens\": 100, \"input_cost_per_token\": 1e-06, \"output_cost_per_token\": 2e-06}"
+	struct trial t = {
+		.config = PROVIDERS "models: []\n",
+		.lists = {"{\"alone\": {\"litellm_provider\": \"openai\", " TERMS("responses", "\"/v1/responses\", \"/v1/batch\"") ",\n"
+																														   "\"both\": {\"litellm_provider\": \"openai\", " TERMS("responses", "\"/v1/responses\", \"/v1/chat/completions\"") ",\n"
+																																																											 "\"chat\": {\"litellm_provider\": \"openai\", " TERMS("chat", "") ",\n"
+																																																																											   "\"claude-1\": {\"litellm_provider\": \"anthropic\", " TERMS("responses", "") "}\n"},
+		.add = true,
+	};
+#undef TERMS
+	import(&t);
+	expect_ok(&t);
+	const char *alone = strstr(t.after, "  - id: alone\n    provider: open\n    language: responses\n    context: 1000\n");
+	assert_non_null(alone);
+	assert_non_null(strstr(t.after, "  - id: both\n"));
+	assert_non_null(strstr(t.after, "  - id: claude-1\n"));
+	assert_null(strstr(strstr(alone, "language: ") + 1, "language: ")); /* nobody else is */
+}
+
 static void
 every_kind_and_tier_of_litellm_has_its_column(void **state)
 {
@@ -704,6 +727,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_keep_every_digit),
+		cmocka_unit_test(a_model_of_the_responses_api_alone_is_asked_in_it),
 		cmocka_unit_test(every_kind_and_tier_of_litellm_has_its_column),
 		cmocka_unit_test(a_models_vocabulary_goes_by_its_name),
 		cmocka_unit_test(steps_and_coming_prices_of_genai_have_their_rows),

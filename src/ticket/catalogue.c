@@ -288,7 +288,7 @@ lane_ok(const struct catalogue_lane *l)
 static bool
 target_ok(const struct catalogue *c, const struct catalogue_target *t)
 {
-	if (t->model >= c->model_count || t->provider >= c->provider_count || t->lane >= c->lane_count || t->weight == 0 || !bool_ok(&t->zero_retention) ||
+	if (t->model >= c->model_count || t->provider >= c->provider_count || t->lane >= c->lane_count || t->weight == 0 || t->asked_in >= ASKED_COUNT || !bool_ok(&t->zero_retention) ||
 		!bool_ok(&t->own_prices))
 		return false;
 	return list_ok(c, t->price_at, t->price_count) && text_ok(t->upstream_id, sizeof t->upstream_id) &&

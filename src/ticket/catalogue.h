@@ -90,6 +90,12 @@ struct catalogue_lane {
 	uint8_t choice; /* enum choice_rule */
 };
 
+/* Which of OpenAI's two languages a target is asked in. */
+enum asked_in { ASKED_AS_CALLED, /* responses by callers of those, chat completions by all others */
+	ASKED_IN_CHAT,
+	ASKED_IN_RESPONSES,
+	ASKED_COUNT };
+
 /*
  * Where a model is served in one lane. A model's targets stand together, by lane, then by rank; those of one rank share the requests by weight, and
  * the next rank is for when none of them is left.
@@ -105,6 +111,7 @@ struct catalogue_target {
 	uint32_t byok_owner; /* own rows: as whose the book has the fees */
 	uint16_t number; /* among the model's, in the order of the file */
 	bool zero_retention; /* it is declared to keep nothing */
+	uint8_t asked_in; /* enum asked_in; of no meaning for other dialects than OpenAI's */
 	char region[CATALOGUE_REGION_MAX]; /* as declared; may be empty */
 	char upstream_id[CATALOGUE_NAME_MAX];
 };

@@ -29,7 +29,7 @@ beforeAll(async () => {
 				{ name: "anthropic", url: `${p.url}/v1`, dialect: "anthropic", ...key },
 				{ name: "google", url: `${p.url}/v1beta`, dialect: "gemini", ...key },
 			],
-			models: [model("davinci", "old"), model("gpt", "openai"), model("claude", "anthropic"), model("gemini", "google")],
+			models: [model("davinci", "old"), model("gpt", "openai"), { ...model("codex", "openai"), language: "responses" }, model("claude", "anthropic"), model("gemini", "google")],
 		},
 	});
 });
@@ -83,6 +83,7 @@ describe("a provider that has them", () => {
 
 describe.each([
 	{ of: "gpt", path: "/v1/chat/completions", say: turns.chat, costs: turns.costs.chat },
+	{ of: "codex", path: "/v1/responses", say: turns.responses, costs: turns.costs.responses },
 	{ of: "claude", path: "/v1/messages", say: turns.messages, costs: turns.costs.messages },
 	{ of: "gemini", path: "/v1beta/models/gemini-upstream:", say: turns.gemini, costs: turns.costs.gemini },
 ])("$of, which has only chats", ({ of, path, say, costs }) => {

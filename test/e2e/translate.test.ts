@@ -1,7 +1,7 @@
 // Every SDK asks models of every provider's language, plain and streamed: what the SDK makes of the answer, what went up, and the booking.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Json } from "../harness/lethe.ts";
-import { type Answer, events, generated, json, type Seen } from "../harness/provider.ts";
+import { type Answer, events, generated, json, response, type Seen } from "../harness/provider.ts";
 import { type Cost, price, Stand } from "../harness/stand.ts";
 import * as turns from "../harness/turns.ts";
 import type { Say, Turn } from "../harness/turns.ts";
@@ -57,10 +57,35 @@ const gemini: Language = {
 	half: events([generated("so far", { candidates: [{ content: { role: "model", parts: [{ text: "so far" }] }, index: 0 }] })], { crlf: true }),
 };
 
+const codex: Language = {
+	name: "responses",
+	model: "codex",
+	path: "/v1/responses",
+	say: turns.responses,
+	costs: turns.costs.responses,
+	inside: (message) => events([...spoken(), { type: "error", code: "server_error", message, param: null }], { named: true }),
+	error: chat.error,
+	half: { headers: { "content-type": "text/event-stream" }, pieces: [] },
+};
+codex.half = events(spoken(), { named: true });
+
+function spoken(): Json[] {
+	const at = { item_id: "msg_1", output_index: 0 };
+	return [
+		{ type: "response.created", response: response({ status: "in_progress", output: [], usage: null }) },
+		{ type: "response.output_item.added", output_index: 0, item: { type: "message", id: "msg_1", status: "in_progress", role: "assistant", content: [] } },
+		{ type: "response.content_part.added", ...at, content_index: 0, part: { type: "output_text", text: "", annotations: [] } },
+		{ type: "response.output_text.delta", ...at, content_index: 0, delta: "so far", logprobs: [] },
+	];
+}
+
 const pairs: { from: Driver; to: Language }[] = [
 	{ from: openaiResponses, to: { ...chat, model: "chatty" } },
 	{ from: openaiResponses, to: messages },
 	{ from: openaiResponses, to: gemini },
+	{ from: openaiChat, to: codex },
+	{ from: anthropicMessages, to: codex },
+	{ from: googleGenerate, to: codex },
 	{ from: openaiChat, to: messages },
 	{ from: openaiChat, to: gemini },
 	{ from: anthropicMessages, to: chat },

@@ -15,6 +15,7 @@ const providers = [
 	{ name: "chat", say: turns.chat, member: "finish_reason", ends: { stop: "stop", length: "length", filter: "content_filter" }, thinks: { reasoning_effort: "low" }, stops: { stop: ["END"] }, stopped: {} },
 	{ name: "messages", say: turns.messages, member: "stop_reason", ends: { stop: "end_turn", length: "max_tokens", filter: "refusal" }, thinks: { thinking: { type: "adaptive" }, output_config: { effort: "low" } }, stops: { stop_sequences: ["END"] }, stopped: { '"stop_reason":"end_turn","stop_sequence":null': '"stop_reason":"stop_sequence","stop_sequence":"END"' } },
 	{ name: "gemini", say: turns.gemini, member: "finishReason", ends: { stop: "STOP", length: "MAX_TOKENS", filter: "SAFETY" }, thinks: { generationConfig: { thinkingConfig: { thinkingLevel: "LOW" } } }, stops: { generationConfig: { stopSequences: ["END"] } }, stopped: {} },
+	{ name: "responses", say: turns.responses, member: "status", ends: { stop: "completed", length: "incomplete", filter: "incomplete" }, thinks: { reasoning: { effort: "low" }, store: false }, stops: undefined, stopped: {} },
 ] as const;
 
 type Caller = { name: string; path: (model: string, stream: boolean) => string; body: (model: string, stream: boolean) => Json; think: Json; stop?: Json; end: (events: any[]) => unknown; text: (events: any[]) => string; ends: Record<End, unknown>; refuses?: unknown; refusal?: (events: any[]) => string };
@@ -27,6 +28,8 @@ const callers: Caller[] = [
 		stop: { stop: ["END"] },
 		end: (events) => events.flatMap((e) => e.choices).find((c) => c.finish_reason)?.finish_reason,
 		text: (events) => events.flatMap((e) => e.choices).map((c) => (c.delta ?? c.message).content ?? "").join(""),
+		refusal: (events) => events.flatMap((e) => e.choices).map((c) => (c.delta ?? c.message).refusal ?? "").join(""),
+		refuses: "stop",
 		ends: { stop: "stop", length: "length", filter: "content_filter" },
 	},
 	{
@@ -77,10 +80,11 @@ beforeAll(async () => {
 		config: {
 			providers: [
 				{ name: "chat", url: `${p.url}/v1`, responses: false, ...key },
+				{ name: "responses", url: `${p.url}/v1`, language: "responses", ...key },
 				{ name: "messages", url: `${p.url}/v1`, dialect: "anthropic", ...key },
 				{ name: "gemini", url: `${p.url}/v1beta`, dialect: "gemini", ...key },
 			],
-			models: ["chat", "messages", "gemini"].map(model),
+			models: [...["chat", "messages", "gemini"].map(model), { ...model("responses"), provider: "responses" }],
 		},
 	});
 	a = await lethe.account("person", "100");
@@ -90,12 +94,15 @@ afterAll(async () => {
 	p?.stop();
 });
 
-async function ask(from: Caller, to: string, stream: boolean, more: Json = {}): Promise<any[]> {
-	const answer = await fetch(`${lethe.url}${from.path(to, stream)}`, {
+const send = (from: Caller, to: string, stream: boolean, more: Json = {}) =>
+	fetch(`${lethe.url}${from.path(to, stream)}`, {
 		method: "POST",
 		headers: { authorization: `Bearer ${a.key}`, "content-type": "application/json" },
 		body: JSON.stringify({ ...from.body(to, stream), ...more }),
 	});
+
+async function ask(from: Caller, to: string, stream: boolean, more: Json = {}): Promise<any[]> {
+	const answer = await send(from, to, stream, more);
 	const text = await answer.text();
 	expect(answer.status, text).toBe(200);
 	return stream ? [...text.matchAll(/^data: ?(\{.*\})\r?$/gm)].map((match) => JSON.parse(match[1]!)) : [JSON.parse(text)];
@@ -103,7 +110,11 @@ async function ask(from: Caller, to: string, stream: boolean, more: Json = {}): 
 
 function ending(of: (typeof providers)[number], end: End, stream: boolean): Answer {
 	const whole = of.say({ text: said }, stream);
-	const changed = { ...whole, pieces: whole.pieces.map((piece) => String(piece).replaceAll(`"${of.member}":"${of.ends.stop}"`, `"${of.member}":"${of.ends[end]}"`)) };
+	// Responses say it of the whole answer, with the reason beside it, and in the name of the last event.
+	const ended = { length: "max_output_tokens", filter: "content_filter" };
+	const incomplete = (text: string) => (end === "stop" ? text : text.replaceAll("response.completed", "response.incomplete").replaceAll('"status":"completed","error":null,"incomplete_details":null', `"status":"incomplete","error":null,"incomplete_details":{"reason":"${ended[end]}"}`));
+	const change = (text: string) => (of.name === "responses" ? incomplete(text) : text.replaceAll(`"${of.member}":"${of.ends.stop}"`, `"${of.member}":"${of.ends[end]}"`));
+	const changed = { ...whole, pieces: whole.pieces.map((piece) => change(String(piece))) };
 	if (end !== "stop") expect(changed.pieces.join("")).toContain(of.ends[end]);
 	return changed;
 }
@@ -119,15 +130,31 @@ describe.each(pairs)("$from.name to $to.name", ({ from, to }) => {
 			expect(from.text(got)).toBe(said);
 		});
 
-		if (from.stop) test("a stop sequence is asked for, and what ends at it ends as usual", async () => {
+		if (from.stop && !to.stops) test("a stop sequence is refused, for there is no such word", async () => {
+			const before = p.seen.length;
+			const answer = await send(from, to.name, stream, from.stop);
+			expect(answer.status).toBe(400);
+			expect(await answer.text()).toContain("takes none: leave it out");
+			expect(p.seen.length).toBe(before);
+		});
+		else if (from.stop) test("a stop sequence is asked for, and what ends at it ends as usual", async () => {
 			const whole = to.say({ text: said }, stream);
 			const changed = { ...whole, pieces: whole.pieces.map((piece) => Object.entries(to.stopped).reduce((text, [a, b]) => text.replaceAll(a, b), String(piece))) };
 			for (const b of Object.values(to.stopped)) expect(changed.pieces.join("")).toContain(b);
 			p.answers(changed);
 			const got = await ask(from, to.name, stream, from.stop);
-			expect(p.last.body).toMatchObject(to.stops);
+			expect(p.last.body).toMatchObject(to.stops!);
 			expect(from.text(got)).toBe(said);
 			expect(from.end(got)).toEqual(from.ends.stop);
+		});
+
+		if (to.name === "responses") test("a refusal in words", async () => {
+			const whole = to.say({ text: said }, stream);
+			const words = (text: string) => text.replaceAll(/"type":"output_text","text":("[^"]*"),"annotations":\[\],"logprobs":\[\]/g, '"type":"refusal","refusal":$1').replaceAll("response.output_text.", "response.refusal.").replaceAll(`"text":"${said}","logprobs":[]`, `"refusal":"${said}"`);
+			p.answers({ ...whole, pieces: whole.pieces.map((piece) => words(String(piece))) });
+			const got = await ask(from, to.name, stream);
+			expect((from.refusal ?? from.text)(got)).toBe(said);
+			expect(from.end(got)).toEqual(from.refuses);
 		});
 
 		if (to.name === "chat") test("a refusal in words", async () => {

@@ -43,6 +43,7 @@ export function catalogue(url: string): { providers: Json[]; models: Json[] } {
 			model("grok", "xai"),
 			model("deepseek-chat", "deepseek"),
 			model("chatty", "chat-only", { upstream: "chatty-upstream" }),
+			model("codex", "openai", { upstream: "codex-upstream", language: "responses" }),
 			model("gone-gpt", "nobody"),
 			model("gone-claude", "nobody-anthropic"),
 			model("gone-gemini", "nobody-google"),

@@ -19,6 +19,7 @@ static const char catalogue[] =
 	"models:\n"
 	"  - {id: m, provider: keeper, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}, {from: 2020-01-01, tier: batch, times: \"0.5\"}]}\n"
 	"  - {id: renamed, upstream: up-m, provider: keeper, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n"
+	"  - {id: respond, provider: keeper, language: responses, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n"
 	"  - {id: long, provider: keeper, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}, {from: 2020-01-01, above: 10, input: \"2\", output: \"4\"}]}\n";
 
 /* ---- asking and answering ---- */
@@ -481,6 +482,7 @@ what_is_wrong_is_said_before_anything_is_sent(void **state)
 		{PURPOSE("batch") CONTENT(LINE_OF("renamed")), "has no model of that name"},
 		{PURPOSE("batch") CONTENT(LINE_OF("up-m")), "has no model of that name"},
 		{PURPOSE("batch") CONTENT(LINE_OF("nobody")), "the model `nobody`"},
+		{PURPOSE("batch") CONTENT(LINE_OF("respond")), "is not served at their url"},
 		{PURPOSE("batch") CONTENT(LINE_OF("long")), "costs more from there on"},
 	};
 	char file[256], plain[256], body[1024];
