@@ -62,6 +62,7 @@ struct store {
 	bool fenced; /* this node has lost its right to write: a transaction was refused, and all will be */
 	const struct store_terms *terms; /* while it is opened */
 	void *put; /* the kind's: rows on their way, between store_put_begin() and store_put_end() */
+	void *bound; /* the kind's: parameters of ticket_insert */
 	char name[512]; /* for people */
 	void (*breathe)(void *arg);
 	void *breathe_arg;
