@@ -2,7 +2,6 @@
 #include "ticket/move.h"
 
 #include <assert.h>
-#include <string.h>
 
 /* ---- row → slot ---- */
 
@@ -60,13 +59,11 @@ row_remove(struct board_ledger *l, uint64_t row)
 	}
 }
 
+/* The tables are new, and zero: what isn't written takes no memory. */
 void
 rows_find_again(struct board *b)
 {
 	struct board_ledger *l = b->ledger;
-	memset(l->index, 0, ((size_t)l->index_mask + 1) * sizeof(*l->index));
-	memset(l->row_of, 0, b->size.slots * sizeof(*l->row_of));
-	l->closed_count = 0;
 	for (uint32_t i = b->size.slots; i-- > 0;) {
 		uint64_t row = slot_row(&b->slots[i]);
 		uint32_t twin;
