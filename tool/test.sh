@@ -42,7 +42,7 @@ count_meson_log() {
 suite_unit() {
 	local log=build/meson-logs/testlog.json
 	rm -f "$log"
-	meson test -C build --no-rebuild --print-errorlogs --num-processes "$at_once" || true
+	meson test -C build --no-rebuild --print-errorlogs --timeout-multiplier 10 --num-processes "$at_once" || true
 	if [ -f "$log" ]; then
 		# shellcheck disable=SC2046
 		count $(count_meson_log "$log")

@@ -26,7 +26,7 @@ enum {
 	BY_NAME,
 	INNER_NAME,
 	NO_NAME,
-	WAIT_MS = 10000,
+	WAIT_MS = 60000,
 };
 
 /* ---- a catalogue, and the two peers ---- */

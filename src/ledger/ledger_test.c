@@ -619,7 +619,7 @@ progress_that_can_not_be_booked_does_not_stop_the_start(void **state)
 	if (!store_exec(&w.ledger->store, sql))
 		fail_msg("%s", store_error(&w.ledger->store));
 	world_lose_board(&w);
-	alarm(20);
+	alarm(120);
 	world_open(&w, true);
 	alarm(0);
 	assert_int_equal(world_sql(&w, "SELECT count(*) FROM progress"), 0);

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 5000 };
+enum { PATIENCE_MS = 60000 };
 
 struct server {
 	struct world w;
@@ -113,7 +113,7 @@ static int
 ended(struct server *s)
 {
 	int status;
-	alarm(20);
+	alarm(PATIENCE_MS / 1000);
 	assert_int_equal(waitpid(s->pid, &status, 0), s->pid);
 	alarm(0);
 	s->pid = 0;
@@ -212,7 +212,7 @@ connect_client(struct server *s)
 	memcpy(a.sun_path, s->socket_path, sizeof(a.sun_path));
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	struct timeval patience = {.tv_sec = 10};
+	struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	return fd;
 }
@@ -251,15 +251,19 @@ a_hand_in_wakes_the_sleeping_ledger(void **state)
 {
 	struct server s;
 	begin(&s);
-	for (int i = 0; i < 5; i++) {
+	/* Far below the time after which an idle ledger looks by itself. A machine that stops now and then makes some slow, and none quick. */
+	int quick = 0;
+	for (int i = 0; i < 20 && quick < 5; i++) {
 		struct ticket *t = hold(&s, &some);
 		uint64_t seq = ticket_seq(t), until = clock_monotonic_ms() + PATIENCE_MS;
 		while (atomic_load(board_sleeping(s.w.edge_board)) == 0 && clock_monotonic_ms() < until)
 			sched_yield();
 		ticket_settle(s.w.desk, t);
-		/* Far below the time after which an idle ledger looks by itself. */
-		assert_true(booked_within(&s, t, seq, 300));
+		bool soon = booked_within(&s, t, seq, 300);
+		assert_true(soon || booked_within(&s, t, seq, PATIENCE_MS));
+		quick += soon;
 	}
+	assert_int_equal(quick, 5);
 	tell(&s, MESSAGE_DRAIN);
 	close(s.edge);
 	assert_int_equal(ended(&s), 0);

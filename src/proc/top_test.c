@@ -23,7 +23,7 @@
 
 #include <cmocka.h>
 
-enum { WAIT_MS = 20000 };
+enum { WAIT_MS = 60000 };
 
 int
 serve_main(struct config *config, const char *data_dir)

@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 enum {
-	WAIT_MS = 10000,
+	WAIT_MS = 60000,
 	EDGES = 2,
 };
 

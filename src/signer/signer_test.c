@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 enum { EDGES = 2,
-	WAIT_MS = 20000 };
+	WAIT_MS = 60000 };
 
 /* ---- keys ---- */
 

@@ -23,7 +23,7 @@
 
 enum {
 	REPLY_MOST = 1 << 20,
-	PATIENCE_MS = 10000,
+	PATIENCE_MS = 60000,
 };
 
 /* How a connection ended: as meant, by TLS without saying that it is meant, or in clear text with an errno. */
