@@ -45,7 +45,7 @@ beforeAll(async () => {
 				{ ...model("from-words", "words"), targets: [{ provider: "words", upstream: "claude" }, { provider: "first", upstream: "gpt", rank: 2 }] },
 			],
 		},
-		config: { expose_route: true, timeouts: { target: "300ms" }, metrics: { listen: "127.0.0.1:0" } },
+		config: { expose_route: true, timeouts: { target: "3s" }, metrics: { listen: "127.0.0.1:0" } },
 	});
 });
 afterAll(async () => {

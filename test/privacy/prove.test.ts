@@ -2,7 +2,7 @@ import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createPublicKey, verify } from "node:crypto";
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type Json, letheGives } from "../harness/lethe.ts";
 import { letheBinary, removeFolder, root, temporaryFolder } from "../harness/paths.ts";
 import { until } from "../harness/until.ts";
@@ -10,6 +10,9 @@ import { world } from "../harness/world.ts";
 
 const isRoot = process.getuid!() === 0;
 const postgres = readdirSync("/usr/lib/postgresql").sort((a, b) => Number(a) - Number(b)).map((version) => `/usr/lib/postgresql/${version}/bin`).at(-1)!;
+
+// A proof is minutes of work, and many where others work as well.
+vi.setConfig({ testTimeout: 900_000, hookTimeout: 900_000 });
 
 let folder: string;
 beforeAll(() => {
