@@ -43,7 +43,7 @@ struct object_upload;
 
 struct object {
 	uint8_t work; /* enum object_work */
-	bool errand; /* nobody waits for the answer */
+	uint32_t errand; /* its number: nobody waits for the answer; 0: it is a caller's */
 	bool own; /* it was made, or is, with the account's own key at the provider */
 	uint8_t query_len;
 	char query[OBJECT_QUERY_MAX]; /* what goes up of the caller's, question mark included */

@@ -46,6 +46,7 @@ tell(struct exchange *x, enum work_order order, uint64_t work, uint64_t nano, bo
 	m.nano = nano;
 	m.order = (uint16_t)order;
 	m.of = silent ? WORK_SILENT : 0;
+	m.errand = x->object->errand;
 	(void)!ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
 }
 
@@ -356,7 +357,7 @@ prepare(struct exchange *x, const struct message_errand *m)
 	x->ticket->facts = (struct ticket_facts){.account = m->account, .endpoint = x->endpoint};
 	o->operation = (uint8_t)how->operation;
 	o->kind = (uint8_t)how->kind;
-	o->errand = true;
+	o->errand = m->number;
 	o->text_len = (uint8_t)m->object_bytes;
 	memcpy(o->text, m->object, m->object_bytes);
 	x->limited.rows[0] = e->p->catalogue->byok ? limit_find(e->p->board, m->account) : 0; /* it names the account's own keys */

@@ -42,7 +42,7 @@ begin(struct ledger *l)
 {
 	if (outbox_facts(l->away)->since_us != 0)
 		return true;
-	if (!outbox_begun(l->away, (int64_t)clock_wall_us(), boot_us()))
+	if (!outbox_begun(l->away, (int64_t)clock_wall_us(), boot_us(), (int64_t)(l->ceiling_ms + l->o.away_ms)))
 		return false;
 	ledger_event(l, EVENT_STORE_AWAY, l->o.away_ms / 1000, 0);
 	return true;
@@ -60,7 +60,7 @@ away_open(struct ledger *l, char why[STORE_WHY_MAX])
 {
 	if (!l->store.unreachable || l->o.away_ms == 0 || !has_shares(l))
 		return false;
-	l->away = outbox_open(l->o.data_dir, l->o.node, why);
+	l->away = outbox_open(l->o.data_dir, l->o.node, (int64_t)atomic_load(board_store(l->o.board)), why);
 	if (l->away == NULL)
 		return false;
 	store_open_away(&l->store, l->o.node);
@@ -303,7 +303,7 @@ away_forward(struct ledger *l)
 	char why[STORE_WHY_MAX];
 	if (l->store.node < 0 || !outbox_exists(l->o.data_dir))
 		return true;
-	struct outbox *o = outbox_open(l->o.data_dir, l->store.node, why);
+	struct outbox *o = outbox_open(l->o.data_dir, l->store.node, l->store.identity, why);
 	if (o == NULL)
 		return false;
 	int64_t waited = outbox_facts(o)->requests;
@@ -320,12 +320,30 @@ away_forward(struct ledger *l)
 	return true;
 }
 
+/* Books in a file have no outbox: what waits there is PostgreSQL's. */
+static bool
+nothing_waits(const struct ledger *l, char ret_why[STORE_WHY_MAX])
+{
+	struct outbox_facts f;
+	bool read = outbox_look(l->o.data_dir, &f);
+	if (read && f.requests + f.running == 0)
+		return true;
+	if (read)
+		snprintf(ret_why, STORE_WHY_MAX, "%.90s/outbox.db has %lld requests that are not booked yet, and they belong to PostgreSQL's books: start it with the `--store` that it had (if that is gone for good, put the file elsewhere)", l->o.data_dir,
+			(long long)(f.requests + f.running));
+	else
+		snprintf(ret_why, STORE_WHY_MAX, "%.120s/outbox.db can't be read, and may have requests that are not booked: see what it is, and put it elsewhere", l->o.data_dir);
+	return false;
+}
+
 bool
 away_fits(const struct ledger *l, char ret_why[STORE_WHY_MAX])
 {
-	if (l->o.board == NULL || l->store.node < 0 || !outbox_exists(l->o.data_dir))
+	if (l->o.board == NULL || !outbox_exists(l->o.data_dir))
 		return true;
-	struct outbox *o = outbox_open(l->o.data_dir, l->store.node, ret_why);
+	if (l->store.node < 0)
+		return nothing_waits(l, ret_why);
+	struct outbox *o = outbox_open(l->o.data_dir, l->store.node, l->store.identity, ret_why);
 	bool fits = o != NULL;
 	outbox_close(&o);
 	return fits;

@@ -65,9 +65,15 @@ boot_raise(struct ledger *l)
 	uint64_t used = later(later(clock_wall_us() / 1000, l->floor_ms), l->newest_ticket_ms);
 	if (used + RENEW_MS < l->ceiling_ms)
 		return true;
-	if (!write_ceiling(l, (int64_t)(used + AHEAD_MS)))
+	uint64_t ceiling_ms = used + AHEAD_MS;
+	/* Without the store no further than where another server would begin that takes over this node's number. */
+	if (l->away != NULL && outbox_facts(l->away)->limit_ms != 0 && ceiling_ms > (uint64_t)outbox_facts(l->away)->limit_ms)
+		ceiling_ms = (uint64_t)outbox_facts(l->away)->limit_ms;
+	if (ceiling_ms <= l->ceiling_ms)
+		return true;
+	if (!write_ceiling(l, (int64_t)ceiling_ms))
 		return false;
-	l->ceiling_ms = used + AHEAD_MS;
+	l->ceiling_ms = ceiling_ms;
 	atomic_store(board_id_ceiling_ms(l->o.board), l->ceiling_ms);
 	return true;
 }

@@ -1,8 +1,10 @@
 #include "ledger/away.h"
 #include "ledger/ledger_priv.h"
+#include "ledger/home.h"
 #include "ledger/limit_priv.h"
 #include "ledger/share_priv.h"
 #include "ledger/store_address.h"
+#include "ledger/store_mark.h"
 
 #include "core/ipc.h"
 #include "ticket/messages.h"
@@ -185,7 +187,13 @@ open_store(struct ledger *l, char ret_why[STORE_WHY_MAX])
 	if (l->o.store == NULL && address[0] == '\0')
 		snprintf(address, sizeof(address), "%s/ledger.db", l->o.data_dir);
 	const char *where = l->o.store != NULL ? l->o.store : address;
-	bool opened = l->o.terms != NULL ? store_open_on(&l->store, where, l->o.node, l->o.terms, ret_why) : store_open(&l->store, where, l->o.node, ret_why);
+	struct store_terms terms = {.look = store_mark_refuses};
+	if (l->o.terms != NULL)
+		terms = *l->o.terms;
+	bool serves = l->o.board != NULL && store_is_postgres(where);
+	bool opened = (!serves || home_read(l->o.data_dir, &terms.home, ret_why));
+	terms.away_ms = serves ? (int64_t)l->o.away_ms : 0;
+	opened = opened && store_open_on(&l->store, where, l->o.node, &terms, ret_why);
 	sodium_memzero(address, sizeof(address)); /* it may have a password */
 	return opened;
 }
@@ -247,6 +255,8 @@ ledger_close(struct ledger **l)
 		node_leave(x);
 	if (x->store.fenced)
 		node_lost_board(x);
+	if (x->store.fenced && x->o.board != NULL)
+		ledger_change_gate(x, BOARD_OPEN, BOARD_STALLED);
 	store_close(&x->store);
 	outbox_close(&x->away);
 	price_book_free(&x->prices);
@@ -414,6 +424,7 @@ ledger_start(struct ledger *l)
 		return false;
 	if (!(share_on(l) || load_accounts(l)) || !limits_start(l) || !fill_keys(l) || !(fresh ? boot_begin(l) : boot_raise(l)))
 		return false;
+	atomic_store(board_store(b), (uint64_t)l->store.identity);
 	atomic_store(board_many(b), l->store.many ? BOARD_SHARES : BOARD_BALANCES);
 	atomic_store(board_gate(b), BOARD_OPEN);
 	return true;

@@ -207,7 +207,7 @@ enum { WORK_SILENCES = 64 };
 /* That work's end was seen, and nothing of what it used. */
 struct work_silence {
 	uint64_t work, seen_us;
-	bool ripe; /* somebody was sent long enough after that */
+	uint32_t errand; /* the last one that was sent long enough after that; 0: none yet */
 };
 
 /* ---- ledger.c ---- */
@@ -245,6 +245,7 @@ struct ledger {
 	uint64_t share_due_ms, count_due_ms; /* share_priv.h */
 	struct share_refusal refusals[SHARE_REFUSALS];
 	int64_t others, change_seen; /* other nodes that are up; the last change that is known here */
+	uint32_t errand; /* the last one's number */
 	struct work_counted counted[WORK_COUNTED];
 	unsigned counted_next;
 	struct work_silence silences[WORK_SILENCES];

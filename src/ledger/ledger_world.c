@@ -360,7 +360,7 @@ remove_moved(const char *dir)
 void
 world_end(struct world *w)
 {
-	const char *const names[] = {"ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.part", "ledger.db.part-wal", "ledger.db.part-shm", "store", "store.new", "lock", "outbox.db", "outbox.db-wal", "outbox.db-shm", "outbox.db.copy"};
+	const char *const names[] = {"ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.part", "ledger.db.part-wal", "ledger.db.part-shm", "store", "store.new", "lock", "outbox.db", "outbox.db-wal", "outbox.db-shm", "outbox.db.copy", "home", "home.new"};
 	if (w->ledger != NULL)
 		world_close(w);
 	drop_board(w);

@@ -51,6 +51,11 @@ node_open(struct ledger *l, char ret_why[STORE_WHY_MAX])
 	snprintf(ret_why, STORE_WHY_MAX, "%.160s can't be joined", l->store.name);
 	if (!put_mark(l, mark) || !same_mark(l, mark, &same))
 		return false;
+	struct query *st = sql_prepare(&l->store, "SELECT identity FROM pen");
+	bool known = st != NULL && sql_number(&l->store, st, &l->store.identity);
+	sql_free(st);
+	if (!known)
+		return false;
 	snprintf(ret_why, STORE_WHY_MAX, "%.90s was made with another pepper, and no API key would work here: copy pepper, receipt.key and master.key from the store's first server", l->store.name);
 	return same;
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { VERSION = 1,
+enum { VERSION = 2, /* an older one would forward it anywhere */
 	PATH_BYTES = 512,
 	OWN_COLUMNS = 10 };
 
@@ -126,11 +126,12 @@ outbox_exists(const char *data_dir)
 static bool
 read_facts(sqlite3 *db, struct outbox_facts *ret)
 {
-	int64_t state[5], counts[2], running;
-	if (!numbers(db, "SELECT node, since_us, since_boot_us, ceiling_ms, shut FROM state", state, 5) ||
+	int64_t state[5], counts[2], running, more[2] = {0, 0};
+	bool first = sqlite3_table_column_metadata(db, NULL, "state", "store", NULL, NULL, NULL, NULL, NULL) != SQLITE_OK; /* as an older lethe made it */
+	if (!numbers(db, "SELECT node, since_us, since_boot_us, ceiling_ms, shut FROM state", state, 5) || (!first && !numbers(db, "SELECT store, limit_ms FROM state", more, 2)) ||
 		!numbers(db, "SELECT count(*), count(DISTINCT batch) FROM settled", counts, 2) || !numbers(db, "SELECT count(*) FROM progress", &running, 1))
 		return false;
-	*ret = (struct outbox_facts){.node = state[0], .since_us = state[1], .since_boot_us = state[2], .ceiling_ms = state[3], .shut = state[4], .requests = counts[0], .batches = counts[1], .running = running};
+	*ret = (struct outbox_facts){.node = state[0], .store = more[0], .limit_ms = more[1], .since_us = state[1], .since_boot_us = state[2], .ceiling_ms = state[3], .shut = state[4], .requests = counts[0], .batches = counts[1], .running = running};
 	return true;
 }
 
@@ -147,10 +148,19 @@ add_columns(struct outbox *o, const char *table)
 }
 
 static bool
-make_tables(struct outbox *o, int64_t node)
+add_state(struct outbox *o)
 {
-	return exec(o, "BEGIN IMMEDIATE") && exec(o, tables) && add_columns(o, "settled") && add_columns(o, "progress") && add_columns(o, "refused") &&
-		exec_number(o, "INSERT INTO state (one, node) VALUES (1, ?1) ON CONFLICT (one) DO NOTHING", node) && write_version(o, VERSION) && exec(o, "COMMIT");
+	return sqlite3_table_column_metadata(o->db, NULL, "state", "store", NULL, NULL, NULL, NULL, NULL) == SQLITE_OK ||
+		exec(o, "ALTER TABLE state ADD COLUMN store INTEGER NOT NULL DEFAULT 0; ALTER TABLE state ADD COLUMN limit_ms INTEGER NOT NULL DEFAULT 0");
+}
+
+/* One in which nothing waits is anybody's. */
+static bool
+make_tables(struct outbox *o, int64_t node, int64_t store)
+{
+	return exec(o, "BEGIN IMMEDIATE") && exec(o, tables) && add_state(o) && add_columns(o, "settled") && add_columns(o, "progress") && add_columns(o, "refused") &&
+		exec_number(o, "INSERT INTO state (one, node) VALUES (1, ?1) ON CONFLICT (one) DO NOTHING", node) &&
+		exec_number(o, "UPDATE state SET store = ?1 WHERE store = 0 OR (since_us = 0 AND NOT EXISTS (SELECT 1 FROM settled) AND NOT EXISTS (SELECT 1 FROM progress))", store) && write_version(o, VERSION) && exec(o, "COMMIT");
 }
 
 /*
@@ -183,17 +193,22 @@ explain(const struct outbox *o, const char *what, char ret_why[STORE_WHY_MAX])
 }
 
 static bool
-is_ours(const struct outbox *o, int64_t node, char ret_why[STORE_WHY_MAX])
+is_ours(const struct outbox *o, int64_t node, int64_t store, char ret_why[STORE_WHY_MAX])
 {
-	if (o->facts.node == node)
+	if (o->facts.node == node && (o->facts.store == store || store == 0)) /* 0: the board was made by an older lethe */
 		return true;
+	if (o->facts.node == node) {
+		snprintf(ret_why, STORE_WHY_MAX, "%.90s has %lld requests that are not booked yet, for another store than this one: start it with the `--store` that it had, which books them (if that is gone for good, put the file elsewhere)", o->path,
+			(long long)(o->facts.requests + o->facts.running));
+		return false;
+	}
 	snprintf(ret_why, STORE_WHY_MAX, "%.100s has %lld requests of node %lld, which are not booked yet: start it with `node: %lld` again", o->path, (long long)o->facts.requests,
 		(long long)o->facts.node, (long long)o->facts.node);
 	return false;
 }
 
 static bool
-open_file(struct outbox *o, int64_t node, char ret_why[STORE_WHY_MAX])
+open_file(struct outbox *o, int64_t node, int64_t store, char ret_why[STORE_WHY_MAX])
 {
 	int64_t version = 0;
 	int fd = open(o->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -210,19 +225,19 @@ open_file(struct outbox *o, int64_t node, char ret_why[STORE_WHY_MAX])
 		snprintf(ret_why, STORE_WHY_MAX, "%.200s was written by a newer lethe: run that one", o->path);
 		return false;
 	}
-	if (!make_tables(o, node) || !prepare_all(o) || !read_facts(o->db, &o->facts))
+	if (!make_tables(o, node, store) || !prepare_all(o) || !read_facts(o->db, &o->facts))
 		return explain(o, "can't be brought up to date", ret_why);
-	return is_ours(o, node, ret_why);
+	return is_ours(o, node, store, ret_why);
 }
 
 struct outbox *
-outbox_open(const char *data_dir, int64_t node, char ret_why[STORE_WHY_MAX])
+outbox_open(const char *data_dir, int64_t node, int64_t store, char ret_why[STORE_WHY_MAX])
 {
 	struct outbox *o = calloc(1, sizeof(*o));
 	if (o == NULL)
 		abort();
 	path_of(data_dir, o->path);
-	if (!open_file(o, node, ret_why))
+	if (!open_file(o, node, store, ret_why))
 		outbox_close(&o);
 	return o;
 }
@@ -365,12 +380,13 @@ alone(struct outbox *o, const char *sql, int64_t value)
 }
 
 bool
-outbox_begun(struct outbox *o, int64_t wall_us, int64_t boot_us)
+outbox_begun(struct outbox *o, int64_t wall_us, int64_t boot_us, int64_t limit_ms)
 {
-	if (!outbox_begin(o) || !outbox_end(o, exec_number(o, "UPDATE state SET since_us = ?1", wall_us) && exec_number(o, "UPDATE state SET since_boot_us = ?1", boot_us)))
+	if (!outbox_begin(o) || !outbox_end(o, exec_number(o, "UPDATE state SET since_us = ?1", wall_us) && exec_number(o, "UPDATE state SET since_boot_us = ?1", boot_us) && exec_number(o, "UPDATE state SET limit_ms = ?1", limit_ms)))
 		return false;
 	o->facts.since_us = wall_us;
 	o->facts.since_boot_us = boot_us;
+	o->facts.limit_ms = limit_ms;
 	return true;
 }
 
@@ -453,5 +469,5 @@ outbox_drop_settled(struct outbox *o, int64_t to)
 bool
 outbox_drop_rest(struct outbox *o)
 {
-	return outbox_begin(o) && outbox_end(o, exec(o, "DELETE FROM progress; UPDATE state SET since_us = 0, since_boot_us = 0, shut = 0")) && read_facts(o->db, &o->facts);
+	return outbox_begin(o) && outbox_end(o, exec(o, "DELETE FROM progress; UPDATE state SET since_us = 0, since_boot_us = 0, limit_ms = 0, shut = 0")) && read_facts(o->db, &o->facts);
 }

@@ -18,11 +18,13 @@ enum outbox_shut { OUTBOX_TAKES, /* new requests */
 
 struct outbox_facts {
 	int64_t node; /* whose it is */
+	int64_t store; /* for which store (store.identity); 0: an older lethe has not said */
 	int64_t requests, batches; /* that wait */
 	int64_t running; /* of which progress waits */
 	int64_t since_us; /* by the wall; 0: nothing has begun */
 	int64_t since_boot_us; /* by CLOCK_BOOTTIME */
 	int64_t ceiling_ms; /* of the ids that this board may give out */
+	int64_t limit_ms; /* above which that is never raised: another may have them; 0: not known */
 	int64_t shut; /* enum outbox_shut, as it was said last */
 };
 
@@ -33,8 +35,8 @@ enum outbox_put { OUTBOX_PUT,
 struct outbox;
 
 bool outbox_exists(const char *data_dir);
-/* NULL: ret_why says why. Made if it is not there, for this node; one of another node is refused. */
-must_check struct outbox *outbox_open(const char *data_dir, int64_t node, char ret_why[STORE_WHY_MAX]);
+/* NULL: ret_why says why. Made if it is not there, for this node and store; one of another node or another store is refused. */
+must_check struct outbox *outbox_open(const char *data_dir, int64_t node, int64_t store, char ret_why[STORE_WHY_MAX]);
 /* Beside a server that has it, or without one. False: there is none, or it can't be read. */
 must_check bool outbox_look(const char *data_dir, struct outbox_facts *ret);
 void outbox_close(struct outbox **o);
@@ -53,7 +55,7 @@ must_check bool outbox_end(struct outbox *o, bool ok);
 must_check bool outbox_settle(struct outbox *o, const struct ticket_copy *t, enum outbox_put *ret);
 must_check bool outbox_progress(struct outbox *o, const struct ticket_copy *t);
 /* Each a transaction of its own. */
-must_check bool outbox_begun(struct outbox *o, int64_t wall_us, int64_t boot_us);
+must_check bool outbox_begun(struct outbox *o, int64_t wall_us, int64_t boot_us, int64_t limit_ms);
 must_check bool outbox_raise(struct outbox *o, int64_t ceiling_ms);
 must_check bool outbox_say_shut(struct outbox *o, enum outbox_shut shut);
 

@@ -258,13 +258,19 @@ a_move_waits_for_the_store(void **state)
 }
 
 static void
-begin_beside(struct world *ret, const struct world *first)
+stand_beside(struct world *ret, const struct world *first, uint32_t node)
 {
 	world_begin(ret);
 	world_lose_board(ret);
 	memcpy(ret->store, first->store, sizeof(ret->store));
-	ret->size.node = 1;
+	ret->size.node = node;
 	world_lose_board(ret);
+}
+
+static void
+begin_beside(struct world *ret, const struct world *first)
+{
+	stand_beside(ret, first, 1);
 	world_open(ret, true);
 }
 
@@ -385,6 +391,104 @@ an_outbox_with_progress_or_one_that_can_t_be_read_counts(void **state)
 	w.size.node = 0;
 	world_lose_board(&w);
 	world_open(&w, true);
+	world_end(&w);
+}
+
+/* Neither another PostgreSQL nor books in a file get what waits for these. */
+static void
+what_waits_goes_to_no_other_store(void **state)
+{
+	struct world w;
+	char why[256], right[sizeof(w.store)];
+	uint64_t alice = begin(&w, "3.00");
+	memcpy(right, w.store, sizeof(right));
+	open_again(&w, true);
+	assert_true(serve(&w, alice) && serve(&w, alice));
+	book_all(&w);
+	world_lose_board(&w);
+	w.cut_off = false;
+	world_schema(getenv("LETHE_TEST_POSTGRES"), w.store);
+	assert_false(world_try_open(&w, true, why));
+	assert_non_null(strstr(why, "has 2 requests that are not booked yet, for another store"));
+	world_lose_board(&w);
+	world_open(&w, false);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket"), 0);
+	world_drop_schema(&w);
+	w.store[0] = '\0';
+	assert_false(world_try_open(&w, true, why));
+	assert_non_null(strstr(why, "has 2 requests that are not booked yet, and they belong to PostgreSQL"));
+	memcpy(w.store, right, sizeof(right));
+	world_lose_board(&w);
+	world_open(&w, true);
+	uint32_t slot;
+	assert_int_equal(ledger_load_row(w.ledger, alice, 1, &slot), 0);
+	is_right(&w, alice, 2, 3 * NANO_PER_DOLLAR - 2 * world_cost(&w, &small));
+	/* Empty, it is in nobody's way. */
+	world_close(&w);
+	struct outbox *o = outbox_open(w.dir, 0, 77, why);
+	assert_non_null(o);
+	outbox_close(&o);
+	o = outbox_open(w.dir, 0, 78, why);
+	assert_non_null(o);
+	outbox_close(&o);
+	world_lose_board(&w);
+	world_open(&w, true);
+	world_end(&w);
+}
+
+/* A node's number is one machine's: another has it only when no id that it gives out can be one that the first gives out without the store. */
+static void
+a_number_is_another_s_only_when_ids_can_t_meet(void **state)
+{
+	struct world w, other, third;
+	char why[256];
+	uint32_t slot;
+	uint64_t alice = begin(&w, "3.00");
+	int64_t cost = world_cost(&w, &small);
+	stand_beside(&third, &w, 0);
+	assert_false(world_try_open(&third, true, why)); /* it is up */
+	assert_non_null(strstr(why, "another server"));
+	assert_true(serve(&w, alice)); /* and nobody has taken its fence */
+	book_all(&w);
+	assert_false(w.ledger->store.fenced);
+	open_again(&w, true);
+	assert_true(serve(&w, alice) && serve(&w, alice));
+	book_all(&w);
+	begin_beside(&other, &w);
+	world_sql(&other, "UPDATE node SET seen_us = seen_us - 31000000 WHERE id = 0 RETURNING id");
+	json_decref(world_must(&other, "{s:s, s:s}", "op", "node.forget", "node", "0"));
+	assert_false(world_try_open(&third, true, why)); /* it may go on for ten minutes */
+	assert_non_null(strstr(why, "another server"));
+	world_sql(&other, "UPDATE node SET seen_us = seen_us - 600000000 WHERE id = 0 RETURNING id");
+	world_lose_board(&third);
+	world_open(&third, true);
+	/* However its clock goes: */
+	w.ledger->newest_ticket_ms = clock_wall_us() / 1000 + 100000000;
+	book_all(&w);
+	assert_true(atomic_load(board_id_floor_ms(third.ledger_board)) > atomic_load(board_id_ceiling_ms(w.ledger_board)));
+	assert_int_equal(ledger_load_row(third.ledger, alice, NANO_PER_DOLLAR, &slot), 0);
+	assert_true(serve(&third, alice));
+	book_all(&third);
+	/* The first finds the store again, and takes nothing from who has its number now. */
+	world_kill_ledger(&w);
+	w.cut_off = false;
+	assert_false(world_try_open(&w, true, why));
+	assert_non_null(strstr(why, "another server"));
+	w.cut_off = true;
+	assert_false(world_try_open(&w, true, why));
+	assert_true(serve(&third, alice));
+	book_all(&third);
+	assert_false(third.ledger->store.fenced);
+	assert_true(ledger_last(third.ledger));
+	world_close(&third);
+	w.cut_off = false;
+	world_lose_board(&w);
+	world_open(&w, true);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket WHERE cost_nano = 0"), 2);
+	assert_int_equal(ledger_load_row(w.ledger, alice, 1, &slot), 0);
+	is_right(&w, alice, 5, 3 * NANO_PER_DOLLAR - 3 * cost);
+	world_end(&third);
+	world_end(&other);
 	world_end(&w);
 }
 
@@ -626,6 +730,8 @@ main(void)
 		cmocka_unit_test(who_was_replaced_goes_on_with_no_shares),
 		cmocka_unit_test(a_machine_s_own_node_is_not_forgotten_while_its_outbox_waits),
 		cmocka_unit_test(an_outbox_with_progress_or_one_that_can_t_be_read_counts),
+		cmocka_unit_test(what_waits_goes_to_no_other_store),
+		cmocka_unit_test(a_number_is_another_s_only_when_ids_can_t_meet),
 		cmocka_unit_test(nothing_new_is_taken_when_it_is_full_or_too_long),
 		cmocka_unit_test(ids_are_kept_in_the_outbox_before_they_are_given),
 		cmocka_unit_test(a_window_that_was_forgotten_meanwhile_is_paid_no_more),

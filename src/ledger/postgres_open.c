@@ -12,6 +12,7 @@ enum { FIRST_MIGRATION = 7, /* the tables as SQLite's first seven migrations lea
 	LOCK_MS = 10000, /* a ledger that was killed is gone for the server within this */
 	PEN_MS = 2000, /* for which is waited at once */
 	SILENT_US = 5000000,
+	LEASE_US = 30000000,
 	LOCK_NUMBER = 0x1e78e };
 
 static const char *const migrations[] = {
@@ -158,6 +159,31 @@ lock_as(struct store *s, const char *kind, int number, const char *what, const c
 	return explain(s, "can't be locked", g->trouble, ret_why);
 }
 
+/* Ids of the two could meet, and each would spend the other's shares. What this one's board has is not its own any more. */
+static bool
+refuse_number(struct store *s, char ret_why[STORE_WHY_MAX])
+{
+	s->fenced = true;
+	snprintf(ret_why, STORE_WHY_MAX, "%.60s: node %lld is another server's, and no two may have one number: give another `node`; or `lethe node drain %lld`, and if it is gone `lethe node forget %lld` and wait for its `outbox_for`", s->name, (long long)s->node,
+		(long long)s->node, (long long)s->node);
+	return false;
+}
+
+/* Known before its lock is waited for; lethe_join_as() asks again, and asks more. */
+static bool
+is_nobody_else_s(struct store *s, char ret_why[STORE_WHY_MAX])
+{
+	int64_t there = 0, others = 0;
+	const int64_t who[] = {s->node, s->home};
+	const struct postgres *g = s->own;
+	if (s->home == 0)
+		return true;
+	if (!postgres_number(s, "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('node') AND attname = 'home'", NULL, 0, &there) ||
+		(there != 0 && !postgres_number(s, "SELECT count(*) FROM node WHERE id = $1 AND state = 1 AND home NOT IN (0, $2)", who, ARRAY_LEN(who), &others)))
+		return explain(s, "can't be read", g->trouble, ret_why);
+	return others == 0 || refuse_number(s, ret_why);
+}
+
 /*
  * The locks belong to the session: they are free when the server has ended what a predecessor's last statement began, so that whether that was
  * committed can be read from then on. Where several may be open, each is alone as its node; and no one is where one is that wants to be alone.
@@ -169,7 +195,7 @@ lock(struct store *s, bool many, char ret_why[STORE_WHY_MAX])
 	char what[64];
 	snprintf(what, sizeof(what), "another ledger is node %lld here", (long long)s->node);
 	return lock_as(s, alone, LOCK_NUMBER, "another ledger has this store", "a server that runs on it, here or elsewhere: stop that first, or give another database", ret_why) &&
-		(!many || lock_as(s, "pg_advisory_lock", LOCK_NUMBER + 1 + (int)s->node, what, "no two servers may have one number: give another `node`", ret_why));
+		(!many || is_nobody_else_s(s, ret_why)) && (!many || lock_as(s, "pg_advisory_lock", LOCK_NUMBER + 1 + (int)s->node, what, "no two servers may have one number: give another `node`", ret_why));
 }
 
 /* ---- its tables ---- */
@@ -277,11 +303,14 @@ join(struct store *s, char ret_why[STORE_WHY_MAX])
 {
 	enum { TRIES = 5 };
 	const struct postgres *g = s->own;
+	const int64_t who[] = {s->node, s->home, s->away_ms, LEASE_US};
 	bool joined = false;
 	if (be_patient(s))
-		for (int n = 0; n < TRIES && !(joined = postgres_number(s, "SELECT lethe_join($1)", &s->node, 1, &s->fence)) && postgres_free_pen(s); n++)
+		for (int n = 0; n < TRIES && !(joined = postgres_number(s, "SELECT lethe_join_as($1, $2, $3, $4)", who, ARRAY_LEN(who), &s->fence)) && postgres_free_pen(s); n++)
 			s->code = 0;
-	return joined || explain(s, "can't be joined", g->trouble, ret_why);
+	if (!joined)
+		return explain(s, "can't be joined", g->trouble, ret_why);
+	return s->fence != 0 || refuse_number(s, ret_why);
 }
 
 static bool

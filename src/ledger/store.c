@@ -353,16 +353,17 @@ bool
 store_open_on(struct store *s, const char *address, uint32_t node, const struct store_terms *terms, char ret_why[STORE_WHY_MAX])
 {
 	bool shared = store_is_postgres(address);
-	*s = (struct store){.kind = shared ? &store_postgres : &store_sqlite, .node = shared ? (int64_t)node : -1, .terms = terms};
+	*s = (struct store){.kind = shared ? &store_postgres : &store_sqlite, .node = shared ? (int64_t)node : -1, .home = terms->home, .away_ms = terms->away_ms, .terms = terms};
 	if (s->kind->open(s, address, ret_why)) {
 		s->terms = NULL;
 		if (prepare_all(s))
 			return true;
 		snprintf(ret_why, STORE_WHY_MAX, "%.160s: does not fit this lethe: %.60s", s->name, store_error(s));
 	}
-	bool unreachable = s->unreachable || (s->lost && !s->fenced);
+	bool unreachable = s->unreachable || (s->lost && !s->fenced), fenced = s->fenced;
 	store_close(s);
 	s->unreachable = unreachable;
+	s->fenced = fenced;
 	return false;
 }
 

@@ -38,6 +38,7 @@ struct store_terms {
 	bool (*look)(struct store *s, void *arg, char ret_why[256]); /* NULL: not asked */
 	void *arg;
 	bool alone; /* no other ledger may be open on it, whatever it says itself */
+	int64_t home, away_ms; /* the server that opens it (store.home); 0: none */
 };
 
 /* A prepared statement, its parameters, and the row that it stands on. */
@@ -55,6 +56,8 @@ struct store {
 	bool lost; /* the connection is gone for good: nothing works until a next ledger opens the store */
 	int64_t node; /* that writes here; -1: the store has one writer only, and keeps no list of them */
 	int64_t fence; /* what each of its transactions shows (INV-17) */
+	int64_t identity; /* of a store that several may have: which it is; 0: not known */
+	int64_t home, away_ms; /* whose number `node` is, and for how long that server goes on when it can't reach the store; 0: a command's */
 	int64_t turn; /* of all transactions that wrote, the one that this connection committed or began last */
 	bool many; /* several ledgers may be open on it, each as a node of its own */
 	bool turned; /* since the one before another node has written: what is remembered of the store is read again */

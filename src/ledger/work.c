@@ -149,14 +149,15 @@ ripen(struct ledger *l, uint64_t work, uint64_t now_us)
 {
 	struct work_silence *s = silence_of(l, work);
 	if (s != NULL)
-		s->ripe = now_us >= s->seen_us + HASTE_US;
+		s->errand = now_us >= s->seen_us + HASTE_US ? l->errand : 0;
 }
 
+/* Of that errand, not of one that was sent before it and is late, nor of a caller. */
 static bool
-is_last_word(struct ledger *l, uint64_t work)
+is_last_word(struct ledger *l, const struct message_work *m)
 {
-	const struct work_silence *s = silence_of(l, work);
-	return s != NULL && s->ripe;
+	const struct work_silence *s = silence_of(l, m->work);
+	return s != NULL && m->errand != 0 && s->errand == m->errand;
 }
 
 /* ---- its end ---- */
@@ -365,7 +366,7 @@ end(struct ledger *l, const struct message_work *m)
 		return WORK_REFUSED;
 	if (w.state == WORK_ENDED)
 		return WORK_DONE;
-	if (m->of == WORK_SILENT && !is_last_word(l, w.id))
+	if (m->of == WORK_SILENT && !is_last_word(l, m))
 		return look_soon(l, m) ? WORK_REFUSED : WORK_LATER;
 	/* What goes beyond the hold is the operator's. */
 	return finish(l, &w, m->nano > (uint64_t)w.nano ? w.nano : (int64_t)m->nano);
@@ -482,13 +483,22 @@ patience_us(const struct work *w)
 }
 
 static void
-fill_errand(const struct work *w, struct message_errand *ret)
+fill_errand(const struct ledger *l, const struct work *w, struct message_errand *ret)
 {
 	*ret = MESSAGE_INIT(ERRAND, message_errand);
+	ret->number = l->errand;
 	ret->work = w->id;
 	ret->account = w->account;
 	ret->object_bytes = w->object_bytes;
 	memcpy(ret->object, w->object, w->object_bytes);
+}
+
+/* Not as those of a ledger before this one, whose errands may still be on their way. */
+static void
+number_errand(struct ledger *l, uint64_t now_us)
+{
+	l->errand = l->errand == 0 ? (uint32_t)now_us : l->errand + 1;
+	l->errand += l->errand == 0;
 }
 
 bool
@@ -512,8 +522,9 @@ ledger_work_due(struct ledger *l, uint64_t now_us, struct message_errand *ret, u
 		if (ends_by_hand(l, &w))
 			continue;
 		if (w.state == WORK_NAMED) {
+			number_errand(l, now_us);
 			ripen(l, w.id, now_us);
-			fill_errand(&w, ret);
+			fill_errand(l, &w, ret);
 			return true;
 		}
 		(void)!finish(l, &w, 0);

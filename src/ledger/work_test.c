@@ -38,6 +38,17 @@ ask(enum work_order order, uint64_t id, uint64_t nano)
 	return ledger_work(w.ledger, &m);
 }
 
+static uint64_t errand; /* that was sent last, or whose word is said next */
+
+static bool
+is_due(uint64_t now_us, struct message_errand *ret, uint64_t *ret_next_us)
+{
+	bool due = ledger_work_due(w.ledger, now_us, ret, ret_next_us);
+	if (due)
+		errand = ret->number;
+	return due;
+}
+
 /* Its provider does not say what it used. */
 static enum work_result
 ask_of_silence(enum work_order order, uint64_t id, uint64_t nano)
@@ -48,6 +59,7 @@ ask_of_silence(enum work_order order, uint64_t id, uint64_t nano)
 	m.account = account;
 	m.nano = nano;
 	m.of = WORK_SILENT;
+	m.errand = errand;
 	return ledger_work(w.ledger, &m);
 }
 
@@ -357,7 +369,7 @@ what_can_not_be_measured_says_so_until_somebody_settles_it(void **state)
 	json_decref(world_must(&w, "{s:s,s:s,s:s,s:s,s:s}", "op", "hold.settle", "hold", hold, "cost", "0.04", "id", "by-hand", "reason", "the provider's bill"));
 	troubles_are(0, 0);
 	balance_is(96 * CENT);
-	assert_false(ledger_work_due(w.ledger, clock_wall_us() + 10000000000, &m, &next)); /* nobody is sent any more */
+	assert_false(is_due(clock_wall_us() + 10000000000, &m, &next)); /* nobody is sent any more */
 	assert_int_equal(next, 0);
 	hold_is("settled", "paid", hold);
 	assert_int_equal(ask(WORK_LOOK, 7, 0), WORK_DONE);
@@ -397,7 +409,7 @@ what_is_refused_stays_open_and_says_so(void **state)
 		troubles_are(0, 1);
 		balance_is(91 * CENT);
 	}
-	assert_true(ledger_work_due(w.ledger, clock_wall_us() + 16000000, &m, &next)); /* somebody looks still */
+	assert_true(is_due(clock_wall_us() + 16000000, &m, &next)); /* somebody looks still */
 	json_decref(world_must(&w, "{s:s,s:s,s:s,s:s}", "op", "hold.release", "hold", hold, "id", "by-hand", "reason", "x"));
 	assert_int_equal(ask(WORK_END, 7, 3 * CENT), WORK_DONE);
 	hold_is("released", "paid", hold);
@@ -574,27 +586,27 @@ it_is_looked_at_less_and_less_often(void **state)
 {
 	struct message_errand m;
 	uint64_t next, now = clock_wall_us(), last = 0;
-	assert_false(ledger_work_due(w.ledger, now, &m, &next));
+	assert_false(is_due(now, &m, &next));
 	assert_int_equal(next, 0);
 	assert_int_equal(ask(WORK_BEGIN, 7, CENT), WORK_DONE);
 	assert_int_equal(name(7, "batch_x"), WORK_DONE);
-	assert_false(ledger_work_due(w.ledger, now, &m, &next));
+	assert_false(is_due(now, &m, &next));
 	for (int i = 0; i < 10; i++) {
 		assert_true(next > now);
 		if (i > 1) /* the first is by the clock that it was named by */
 			assert_true(next - now >= last);
 		last = next - now;
 		now = next;
-		assert_true(ledger_work_due(w.ledger, now, &m, &next));
+		assert_true(is_due(now, &m, &next));
 		assert_int_equal(m.work, 7);
 		assert_int_equal(m.account, account);
 		assert_int_equal(m.object_bytes, 7);
 		assert_memory_equal(m.object, "batch_x", 7);
-		assert_false(ledger_work_due(w.ledger, now, &m, &next));
+		assert_false(is_due(now, &m, &next));
 	}
 	assert_int_equal(last, 960 * SECOND);
 	assert_int_equal(ask(WORK_END, 7, CENT), WORK_DONE);
-	assert_false(ledger_work_due(w.ledger, next, &m, &next));
+	assert_false(is_due(next, &m, &next));
 	assert_int_equal(next, 0);
 }
 
@@ -609,17 +621,40 @@ silence_is_the_last_word_only_a_second_after_it_was_heard(void **state)
 	assert_int_equal(ask_of_silence(WORK_LOOK, 7, 0), WORK_SHORT);
 	assert_int_equal(ask_of_silence(WORK_END, 7, 0), WORK_REFUSED);
 	world_damage(&w, "UPDATE work SET due_us = 2"); /* somebody was to look anyway */
-	assert_true(ledger_work_due(w.ledger, now, &m, &next));
+	assert_true(is_due(now, &m, &next));
 	assert_int_equal(ask_of_silence(WORK_END, 7, 0), WORK_REFUSED);
 	assert_int_equal(ask_of_silence(WORK_END, 7, 3 * NANO), WORK_REFUSED); /* nor what was estimated */
 	balance_is(99 * CENT);
-	assert_false(ledger_work_due(w.ledger, now, &m, &next));
+	assert_false(is_due(now, &m, &next));
 	uint64_t due = next;
 	assert_true(due >= now + SECOND && due < now + 15 * SECOND);
 	assert_int_equal(ask_of_silence(WORK_LOOK, 7, 0), WORK_SHORT); /* who asks again puts nothing off */
-	assert_false(ledger_work_due(w.ledger, now, &m, &next));
+	assert_false(is_due(now, &m, &next));
 	assert_int_equal(next, due);
-	assert_true(ledger_work_due(w.ledger, due + SECOND, &m, &next));
+	assert_true(is_due(due + SECOND, &m, &next));
+	assert_int_equal(ask_of_silence(WORK_END, 7, 0), WORK_DONE);
+	balance_is(100 * CENT);
+}
+
+/* One that was sent before the silence was a second old, and whose answer comes after another was sent, has heard nothing that is new; nor has a caller. */
+static void
+an_older_errand_s_silence_is_not_the_last_word(void **state)
+{
+	struct message_errand early, late;
+	uint64_t next, now = clock_wall_us();
+	assert_int_equal(ask(WORK_BEGIN, 7, CENT), WORK_DONE);
+	assert_int_equal(name(7, "resp_x"), WORK_DONE);
+	assert_int_equal(ask_of_silence(WORK_LOOK, 7, 0), WORK_SHORT);
+	world_damage(&w, "UPDATE work SET due_us = 2");
+	assert_true(is_due(now, &early, &next));
+	assert_true(is_due(now + 40 * SECOND, &late, &next));
+	assert_true(early.number != 0 && late.number != early.number);
+	errand = early.number;
+	assert_int_equal(ask_of_silence(WORK_END, 7, 3 * NANO), WORK_REFUSED);
+	errand = 0;
+	assert_int_equal(ask_of_silence(WORK_END, 7, 3 * NANO), WORK_REFUSED);
+	balance_is(99 * CENT);
+	errand = late.number;
 	assert_int_equal(ask_of_silence(WORK_END, 7, 0), WORK_DONE);
 	balance_is(100 * CENT);
 }
@@ -650,10 +685,10 @@ silence_that_was_forgotten_is_heard_again(void **state)
 	assert_int_equal(ask_of_silence(WORK_LOOK, 7, 0), WORK_SHORT);
 	world_kill_ledger(&w);
 	world_open(&w, true);
-	assert_true(ledger_work_due(w.ledger, now + 20 * SECOND, &m, &next));
+	assert_true(is_due(now + 20 * SECOND, &m, &next));
 	assert_int_equal(ask_of_silence(WORK_END, 7, 0), WORK_REFUSED);
 	balance_is(99 * CENT);
-	assert_true(ledger_work_due(w.ledger, now + 40 * SECOND, &m, &next));
+	assert_true(is_due(now + 40 * SECOND, &m, &next));
 	assert_int_equal(ask_of_silence(WORK_END, 7, 0), WORK_DONE);
 	balance_is(100 * CENT);
 }
@@ -665,7 +700,7 @@ silent_errands(uint64_t now)
 	struct message_errand m;
 	uint64_t next;
 	int sent = 0;
-	while (ledger_work_due(w.ledger, now, &m, &next)) {
+	while (is_due(now, &m, &next)) {
 		(void)ask_of_silence(WORK_END, m.work, 0);
 		assert_true(++sent < 1000);
 	}
@@ -717,9 +752,9 @@ what_never_got_a_name_comes_back(void **state)
 	uint64_t next, now = clock_wall_us();
 	assert_int_equal(ask(WORK_BEGIN, 7, CENT), WORK_DONE);
 	world_kill_edge(&w);
-	assert_false(ledger_work_due(w.ledger, now + 3500 * SECOND, &m, &next));
+	assert_false(is_due(now + 3500 * SECOND, &m, &next));
 	balance_is(99 * CENT);
-	assert_false(ledger_work_due(w.ledger, now + 3700 * SECOND, &m, &next));
+	assert_false(is_due(now + 3700 * SECOND, &m, &next));
 	balance_is(100 * CENT);
 	assert_int_equal(name(7, "batch_x"), WORK_REFUSED + 0 * (int)next);
 }
@@ -788,6 +823,7 @@ main(void)
 		TEST(work_that_is_gone_is_in_no_list),
 		TEST(it_is_looked_at_less_and_less_often),
 		TEST(silence_is_the_last_word_only_a_second_after_it_was_heard),
+		TEST(an_older_errand_s_silence_is_not_the_last_word),
 		TEST(what_is_said_of_it_is_its_last_word_at_once),
 		TEST(silence_that_was_forgotten_is_heard_again),
 		TEST(many_silent_ones_end_all_in_their_turn),

@@ -210,6 +210,12 @@ board_many(struct board *b)
 }
 
 _Atomic uint64_t *
+board_store(struct board *b)
+{
+	return &b->shared->store;
+}
+
+_Atomic uint64_t *
 board_rounds(struct board *b)
 {
 	return &b->shared->rounds;

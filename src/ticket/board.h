@@ -66,6 +66,8 @@ void board_size_of(const struct board *b, struct board_size *ret);
 _Atomic uint32_t *board_gate(struct board *b);
 /* enum board_many, the ledger's. Unless they are balances, SHORT is only what this server has. */
 _Atomic uint32_t *board_many(struct board *b);
+/* Of which store they are, the ledger's; 0: there is none but this server's. */
+_Atomic uint64_t *board_store(struct board *b);
 /* Booking rounds completed by the ledger; a parked 402 waits for it to grow by two. */
 _Atomic uint64_t *board_rounds(struct board *b);
 /*

@@ -54,7 +54,10 @@ enum { WORK_OBJECT_MAX = 240 };
 struct message_work {
 	struct message_head head;
 	uint64_t work, account, nano;
-	uint64_t key; /* that begins it: its limits of money hold it as well */
+	union {
+		uint64_t key; /* of a BEGIN: its limits of money hold it as well */
+		uint64_t errand; /* of a LOOK or an END: whose word this is (message_errand.number); 0: a caller's */
+	};
 	uint16_t order, result; /* enum work_order; of the answer, enum work_result */
 	uint16_t of, zero; /* enum work_count; of a LOOK or an END: WORK_SILENT, or 0 */
 };
@@ -119,7 +122,8 @@ enum { LIST_FAILED = 1,
 struct message_errand {
 	struct message_head head;
 	uint64_t work, account;
-	uint16_t object_bytes, zero[3];
+	uint16_t object_bytes, zero;
+	uint32_t number; /* comes back with what it tells; never 0 */
 	uint8_t object[WORK_OBJECT_MAX];
 };
 
