@@ -108,6 +108,7 @@ function besides(rounds: Rounds): { target: string; share: number }[] {
 
 function besidesText(rounds: Rounds): string {
 	const all = Object.values(rounds).flatMap((samples) => samples.map((s) => s.foreign));
+	if (!all.length) return "no round counts: the figures are of those that do not";
 	return `other processes used ${percent(median(all))} of the machine (${percent(Math.min(...all))}..${percent(Math.max(...all))})`;
 }
 
@@ -126,10 +127,9 @@ function voids(cell: Cell, all: Rounds, asked: number): string[] {
 	const toRelay = spread(ratios(cpu(rounds, "nginx"), cpu(rounds, "relay")));
 	if (!count && !thrown.length) return [`${cell.yardstick} was not measured`];
 	if (count < asked) reasons.push(`${cell.yardstick} differs from itself by more than ${percent(selfDifferenceMost)} in too many rounds: ${count} count, ${asked} were asked for`);
-	if (!count) return reasons;
-	if (cell.nginxMost && toRelay && toRelay.median > cell.nginxMost)
+	if (count && cell.nginxMost && toRelay && toRelay.median > cell.nginxMost)
 		reasons.push(`nginx costs ${toRelay.median.toFixed(2)} × the relay, more than ${cell.nginxMost}`);
-	reasons.push(...busy(rounds));
+	if (count) reasons.push(...busy(rounds));
 	for (const [target, samples] of Object.entries(all)) { // a wrong answer is one in any round
 		const failed = samples.find((s) => s.errors > 0);
 		const unmeant = samples.find((s) => s.unmeant);

@@ -81,6 +81,9 @@ test("a round counts when the yardstick finds itself again in it; a wrong answer
 	expect(reportCell(cell, some, 3).void).toEqual(["nginx differs from itself by more than 10.0 % in too many rounds: 2 count, 3 were asked for"]);
 	Object.assign(some["lethe"]![1]!, { errors: 7, firstError: "status 503" });
 	expect(reportCell(cell, some, 2).void).toEqual(["lethe: 7 errors, the first: status 503"]);
+	for (const one of some["nginx-again"]!) one.cpu["all"] = 20;
+	expect(reportCell(cell, some, 1).void).toEqual([expect.stringContaining("0 count, 1 were asked for"), "lethe: 7 errors, the first: status 503"]);
+	expect(cellText(reportCell(cell, some, 1))).toContain("no round counts");
 });
 
 test("more than a bar allows fails, what it allows passes", () => {
