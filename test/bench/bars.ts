@@ -65,6 +65,9 @@ const rows: Row[] = [
 	row("32 KB request, edge alone, CPU to nginx", { most: 0.8 }, "request_32k", (run) => run.ratio("request_32k", "lethe edge")),
 	row("chunk, 1,000 streams, all processes, CPU to nginx", { most: 0.95 }, "stream", (run) => run.ratio("stream", "lethe all")),
 	row("chunk, 1,000 streams, added delay p50, µs", { most: 20 }, "stream", (run) => run.added("stream", "lethe all", "addedP50"), unsure("stream", "addedP50", 20)),
+	row("translated chunk, CPU to one passed through", { most: 3 }, ["stream_translated", "stream"], (run) =>
+		quotient(run.cpu("stream_translated", "lethe all"), run.cpu("stream", "lethe all")),
+	),
 	row("4,000 requests a second, added delay p50, to nginx's", { most: 1 }, "request_paced", addedTo("request_paced", "addedP50"), unsure("request_paced", "addedP50")),
 	row("4,000 requests a second, added delay p99, to nginx's", { most: 1.2 }, "request_paced", addedTo("request_paced", "addedP99"), unsure("request_paced", "addedP99")),
 	row("first streamed byte, added delay p99, µs", { most: 200 }, "first_byte", (run) => run.added("first_byte", "lethe all", "addedP99"), unsure("first_byte", "addedP99", 200)),

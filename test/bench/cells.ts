@@ -131,6 +131,10 @@ const http1: Cell[] = [
 	]),
 	cell("request_paced", "1 KB bodies and answers, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...time(longer(e), 0.5)], { targets: delayTargets }),
 	cell("stream", "1,000 streams of 20 chunks a second", "chunk", (e) => [...streams(1000, 20), ...time(e, 1)], { nginxMost: 1.6, opening: () => 0.6 }),
+	// The simulator speaks chat completions alone, so that nobody else can be asked this.
+	cell("stream_translated", "1,000 streams of 20 chunks a second, messages towards clients, chat completions towards the provider", "chunk", (e) => [
+		...streams(1000, 20), "--path", "/v1/messages", "--max-tokens", "100000", ...time(e, 1),
+	], { targets: ["lethe"], yardstick: "lethe", opening: () => 0.6 }),
 	cell("stream_short", `streams of ${shortChunks} chunks, 10 ms apart, 256 at a time, each over a connection of its own`, "stream", (e) => [
 		...requests(1024, 256), "--once", "--stream", "--sim", `chunks=${shortChunks},gap_ms=10`, ...time(e, 0.5),
 	]),

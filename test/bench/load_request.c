@@ -24,13 +24,23 @@ static const char SDK_FIELDS[] = "accept: application/json\r\n"
 								 "x-stainless-retry-count: 0\r\n"
 								 "x-stainless-read-timeout: 600\r\n";
 
+/* Whoever asks in Anthropic's language says what the system is beside the messages, and is told of usage unasked. */
+static bool
+is_messages(const struct load_options *o)
+{
+	return strcmp(o->path, "/v1/messages") == 0;
+}
+
 static void
 body_begin(const struct load_options *o, struct text *t)
 {
 	text_lit(t, "{\"model\":\"");
 	text_str(t, o->model);
-	text_lit(t, "\",\"messages\":[{\"role\":\"system\",\"content\":\"You are a helpful assistant.\"},"
-				"{\"role\":\"user\",\"content\":\"");
+	if (is_messages(o))
+		text_lit(t, "\",\"system\":\"You are a helpful assistant.\",\"messages\":[");
+	else
+		text_lit(t, "\",\"messages\":[{\"role\":\"system\",\"content\":\"You are a helpful assistant.\"},");
+	text_lit(t, "{\"role\":\"user\",\"content\":\"");
 }
 
 static void
@@ -42,7 +52,9 @@ body_end(const struct load_options *o, struct text *t)
 		text_u64(t, (uint64_t)o->max_tokens);
 	}
 	if (o->mode != LOAD_REQUESTS || o->stream)
-		text_lit(t, ",\"stream\":true,\"stream_options\":{\"include_usage\":true}");
+		text_lit(t, ",\"stream\":true");
+	if ((o->mode != LOAD_REQUESTS || o->stream) && !is_messages(o))
+		text_lit(t, ",\"stream_options\":{\"include_usage\":true}");
 	text_lit(t, "}");
 }
 
