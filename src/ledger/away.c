@@ -329,7 +329,7 @@ nothing_waits(const struct ledger *l, char ret_why[STORE_WHY_MAX])
 	if (read && f.requests + f.running == 0)
 		return true;
 	if (read)
-		snprintf(ret_why, STORE_WHY_MAX, "%.90s/outbox.db has %lld requests that are not booked yet, and they belong to PostgreSQL's books: start it with the `--store` that it had (if that is gone for good, put the file elsewhere)", l->o.data_dir,
+		snprintf(ret_why, STORE_WHY_MAX, "%.90s/outbox.db has %lld requests that are not booked yet, and they belong to PostgreSQL: start it with its `--store` (is that gone, put the file elsewhere)", l->o.data_dir,
 			(long long)(f.requests + f.running));
 	else
 		snprintf(ret_why, STORE_WHY_MAX, "%.120s/outbox.db can't be read, and may have requests that are not booked: see what it is, and put it elsewhere", l->o.data_dir);

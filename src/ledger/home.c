@@ -54,7 +54,7 @@ home_read(const char *data_dir, int64_t *ret, char ret_why[STORE_WHY_MAX])
 	if (*ret > 0)
 		return true;
 	if (*ret < 0) {
-		snprintf(ret_why, STORE_WHY_MAX, "%.180s can't be read: put it back from a copy, or remove it and set another `node`", path);
+		snprintf(ret_why, STORE_WHY_MAX, "%.170s can't be read: put it back from a copy, or remove it and set another `node`", path);
 		return false;
 	}
 	randombytes_buf(ret, sizeof(*ret));

@@ -198,7 +198,7 @@ is_ours(const struct outbox *o, int64_t node, int64_t store, char ret_why[STORE_
 	if (o->facts.node == node && (o->facts.store == store || store == 0)) /* 0: the board was made by an older lethe */
 		return true;
 	if (o->facts.node == node) {
-		snprintf(ret_why, STORE_WHY_MAX, "%.90s has %lld requests that are not booked yet, for another store than this one: start it with the `--store` that it had, which books them (if that is gone for good, put the file elsewhere)", o->path,
+		snprintf(ret_why, STORE_WHY_MAX, "%.90s has %lld requests that are not booked yet, for another store: start it with the `--store` that it had (is that gone, put the file elsewhere)", o->path,
 			(long long)(o->facts.requests + o->facts.running));
 		return false;
 	}
