@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef PR_SET_MDWE
@@ -60,13 +61,14 @@ limit(int what, rlim_t value)
 }
 
 /*
+ * Who may write to no file and does so all the same is ended by the kernel (SIGXFSZ): a filter can't tell a file from a socket.
  * A core limit of 0 is ignored when core_pattern is a pipe; 1 is the value that such a kernel
  * obeys.
  */
 static bool
 step_limits(const struct sandbox *s, struct sandbox_facts *facts)
 {
-	if (s->fsize_zero && (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || !limit(RLIMIT_FSIZE, 0)))
+	if (s->fsize_zero && (signal(SIGXFSZ, SIG_DFL) == SIG_ERR || !limit(RLIMIT_FSIZE, 0)))
 		return false;
 	if (s->nproc_zero && !limit(RLIMIT_NPROC, 0))
 		return false;
@@ -182,6 +184,18 @@ step_undumpable(const struct sandbox *s, struct sandbox_facts *facts)
 	return facts->undumpable;
 }
 
+/*
+ * What libraries look up in files at its first use, and keep: the time zone (gmtime_r(), which OpenSSL asks for the dates of certificates). Later nobody may open a file.
+ */
+static bool
+step_libraries(const struct sandbox *s, struct sandbox_facts *facts)
+{
+	const time_t then = 0;
+	struct tm tm;
+
+	return gmtime_r(&then, &tm) != NULL;
+}
+
 /* Since Linux 6.3. The filter forbids executable mappings as well. */
 static bool
 step_no_exec_gain(const struct sandbox *s, struct sandbox_facts *facts)
@@ -283,6 +297,7 @@ sandbox_enter(const struct sandbox *s, struct sandbox_facts *ret_facts)
 		{"capabilities", step_capabilities},
 		{"undumpable", step_undumpable},
 		{"no_exec_gain", step_no_exec_gain},
+		{"libraries", step_libraries},
 		{"landlock", sandbox_landlock},
 		{"seccomp", step_seccomp}, /* the last: it forbids what the others need */
 	};

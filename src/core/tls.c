@@ -130,6 +130,14 @@ tls_context_create(bool server, bool tls13_only)
 	return NULL;
 }
 
+bool
+tls_prepare(void)
+{
+	SSL_CTX *ctx = tls_context_create(false, false);
+	SSL_CTX_free(ctx);
+	return ctx != NULL;
+}
+
 struct tls *
 tls_create(SSL_CTX *ctx, int fd)
 {

@@ -102,6 +102,12 @@ must_check bool tls_certificate_ends(struct span pem, int64_t *ret_s);
 
 /* ---- clients ---- */
 
+/*
+ * The library looks for files at its first use: who creates what it has to after its lock-down calls this before. False: not enough
+ * memory, or our bug.
+ */
+must_check bool tls_prepare(void);
+
 /* Trusts what is in ca_pem, and checks host names against it. NULL: ret_why. */
 must_check struct tls_client *tls_client_create(struct span ca_pem, char ret_why[TLS_WHY_MAX]);
 void tls_client_unref(struct tls_client **c);

@@ -261,8 +261,7 @@ static const struct sandbox_rule scribe_rules[] = {
 	CALL(poll),
 	MEMORY,
 	LIFE,
-	REFUSED(sysinfo), /* sorting asks how much memory there is */
-	NO_FILES SANITIZER,
+	REFUSED(sysinfo) /* sorting asks how much memory there is */ SANITIZER,
 };
 
 /* Questions in, signatures out. It has the keys: nothing else is in its reach. */
@@ -273,8 +272,7 @@ static const struct sandbox_rule signer_rules[] = {
 	CALL(close),
 	WAITING,
 	MEMORY,
-	LIFE,
-	NO_FILES SANITIZER,
+	LIFE SANITIZER,
 };
 
 /*

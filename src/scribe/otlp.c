@@ -337,7 +337,7 @@ otlp_open(struct otlp *o, struct loop *l, struct port *supervisor, const struct 
 	o->ring = calloc(OTLP_RING, sizeof *o->ring);
 	o->request = malloc(REQUEST_BYTES);
 	o->trust = o->tls ? malloc(OTLP_TRUST_MAX) : NULL;
-	if (!o->ring || !o->request || (o->tls && !o->trust) || getrandom(&o->trace, sizeof o->trace, 0) != sizeof o->trace)
+	if (!o->ring || !o->request || (o->tls && !o->trust) || getrandom(&o->trace, sizeof o->trace, 0) != sizeof o->trace || (o->tls && !tls_prepare()))
 		return false;
 	lock_memory(o);
 	return true;
