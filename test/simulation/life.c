@@ -269,6 +269,17 @@ ledger_goes_on(void)
 	after_operation();
 }
 
+/* Where it was ordered is no board any more, or all that was on it is booked. Who asks again drops an intent as well: later it would not be seen. */
+static void
+look_for_intents(void)
+{
+	disk_look(true);
+	int64_t intents = world_sql(&sim.w, "SELECT count(*) FROM intent");
+	disk_look(false);
+	if (intents != 0)
+		violation("the ledger has begun, and %lld orders from before are intents still", (long long)intents);
+}
+
 static void
 start_ledger(void *arg)
 {
@@ -287,6 +298,7 @@ start_ledger(void *arg)
 			world_kill_ledger(&sim.w);
 		return;
 	}
+	look_for_intents();
 	life_look();
 	if (sim.board_is_new)
 		books_after_power_cut();
