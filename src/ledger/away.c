@@ -288,12 +288,12 @@ forward_progress(struct ledger *l, struct outbox *o)
 	return count == 0;
 }
 
-/* No later boot gives out an id that this one may have. */
+/* No later boot gives out an id that this one may have; its node's number may be another by now. */
 static bool
 forward_ceiling(struct ledger *l, const struct outbox *o)
 {
 	struct query *st = store_sql(&l->store, SQL_boot_raise);
-	sql_bind(st, outbox_facts(o)->ceiling_ms, l->store.node);
+	sql_bind(st, outbox_facts(o)->ceiling_ms, outbox_facts(o)->node);
 	return outbox_facts(o)->ceiling_ms == 0 || sql_done(&l->store, st);
 }
 

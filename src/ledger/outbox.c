@@ -154,13 +154,15 @@ add_state(struct outbox *o)
 		exec(o, "ALTER TABLE state ADD COLUMN store INTEGER NOT NULL DEFAULT 0; ALTER TABLE state ADD COLUMN limit_ms INTEGER NOT NULL DEFAULT 0");
 }
 
+#define IS_EMPTY "since_us = 0 AND NOT EXISTS (SELECT 1 FROM settled) AND NOT EXISTS (SELECT 1 FROM progress)"
+
 /* One in which nothing waits is anybody's. */
 static bool
 make_tables(struct outbox *o, int64_t node, int64_t store)
 {
 	return exec(o, "BEGIN IMMEDIATE") && exec(o, tables) && add_state(o) && add_columns(o, "settled") && add_columns(o, "progress") && add_columns(o, "refused") &&
 		exec_number(o, "INSERT INTO state (one, node) VALUES (1, ?1) ON CONFLICT (one) DO NOTHING", node) &&
-		exec_number(o, "UPDATE state SET store = ?1 WHERE store = 0 OR (since_us = 0 AND NOT EXISTS (SELECT 1 FROM settled) AND NOT EXISTS (SELECT 1 FROM progress))", store) && write_version(o, VERSION) && exec(o, "COMMIT");
+		exec_number(o, "UPDATE state SET node = ?1 WHERE " IS_EMPTY, node) && exec_number(o, "UPDATE state SET store = ?1 WHERE " IS_EMPTY, store) && write_version(o, VERSION) && exec(o, "COMMIT");
 }
 
 /*
@@ -195,16 +197,27 @@ explain(const struct outbox *o, const char *what, char ret_why[STORE_WHY_MAX])
 static bool
 is_ours(const struct outbox *o, int64_t node, int64_t store, char ret_why[STORE_WHY_MAX])
 {
-	if (o->facts.node == node && (o->facts.store == store || store == 0)) /* 0: the board was made by an older lethe */
+	int64_t waiting = o->facts.requests + o->facts.running;
+	if (waiting == 0 || (o->facts.node == node && (o->facts.store == store || o->facts.store == 0 || store == 0))) /* 0: it, or the board, was made by an older lethe */
 		return true;
 	if (o->facts.node == node) {
 		snprintf(ret_why, STORE_WHY_MAX, "%.90s has %lld requests that are not booked yet, for another store: start it with the `--store` that it had (is that gone, put the file elsewhere)", o->path,
-			(long long)(o->facts.requests + o->facts.running));
+			(long long)waiting);
 		return false;
 	}
-	snprintf(ret_why, STORE_WHY_MAX, "%.100s has %lld requests of node %lld, which are not booked yet: start it with `node: %lld` again", o->path, (long long)o->facts.requests,
+	snprintf(ret_why, STORE_WHY_MAX, "%.100s has %lld requests of node %lld, which are not booked yet: start it with `node: %lld` again", o->path, (long long)waiting,
 		(long long)o->facts.node, (long long)o->facts.node);
 	return false;
+}
+
+/* As an older lethe made it: from now on it is this store's. */
+static bool
+take_store(struct outbox *o, int64_t store)
+{
+	if (o->facts.store != 0 || store == 0)
+		return true;
+	o->facts.store = store;
+	return exec_number(o, "UPDATE state SET store = ?1", store);
 }
 
 static bool
@@ -227,7 +240,7 @@ open_file(struct outbox *o, int64_t node, int64_t store, char ret_why[STORE_WHY_
 	}
 	if (!make_tables(o, node, store) || !prepare_all(o) || !read_facts(o->db, &o->facts))
 		return explain(o, "can't be brought up to date", ret_why);
-	return is_ours(o, node, store, ret_why);
+	return is_ours(o, node, store, ret_why) && (take_store(o, store) || explain(o, "can't be brought up to date", ret_why));
 }
 
 struct outbox *

@@ -639,6 +639,72 @@ what_the_store_refuses_for_nothing_too_is_put_aside(void **state)
 	}
 	world_open(&w, true);
 	assert_int_equal(world_balance(&w, alice), 3 * NANO_PER_DOLLAR - world_cost(&w, &small));
+	/* Nor one that has another number from now on. */
+	assert_true(ledger_last(w.ledger));
+	world_close(&w);
+	w.size.node = 1;
+	world_lose_board(&w);
+	world_open(&w, true);
+	world_end(&w);
+}
+
+static int64_t
+ceiling_of(struct world *w, int node)
+{
+	char sql[96];
+	snprintf(sql, sizeof(sql), "SELECT max(ceiling_ms) FROM boot WHERE node = %d", node);
+	return world_sql(w, sql);
+}
+
+/* Its number may be somebody else's meanwhile, and it is told to take another. */
+static void
+who_has_nothing_that_waits_comes_back_as_any_node(void **state)
+{
+	struct world w;
+	begin(&w, "3.00");
+	int64_t before = ceiling_of(&w, 0);
+	open_again(&w, true);
+	w.ledger->newest_ticket_ms = clock_wall_us() / 1000 + 100000;
+	book_all(&w);
+	int64_t given = (int64_t)atomic_load(board_id_ceiling_ms(w.ledger_board));
+	assert_true(given > before);
+	world_kill_ledger(&w);
+	w.cut_off = false;
+	w.size.node = 1;
+	world_lose_board(&w);
+	world_open(&w, true);
+	assert_false(outbox_exists(w.dir));
+	assert_int_equal(ceiling_of(&w, 0), given); /* who is node 0 next gives out none of those ids */
+	world_end(&w);
+}
+
+/* Of which store it was an older lethe has not said: whoever may not have it does not say so for it. */
+static void
+an_older_outbox_is_not_bound_by_who_may_not_have_it(void **state)
+{
+	struct world w;
+	char path[128], why[256];
+	sqlite3 *db;
+	uint64_t alice = begin(&w, "3.00");
+	int64_t right = w.ledger->store.identity;
+	open_again(&w, true);
+	assert_true(serve(&w, alice));
+	book_all(&w);
+	world_kill_ledger(&w);
+	snprintf(path, sizeof(path), "%s/outbox.db", w.dir);
+	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "UPDATE state SET store = 0", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	assert_null(outbox_open(w.dir, 5, right + 1, why));
+	assert_non_null(strstr(why, "has 1 requests of node 0"));
+	struct outbox *o = outbox_open(w.dir, 0, right, why);
+	assert_non_null(o);
+	assert_int_equal(outbox_facts(o)->store, right);
+	outbox_close(&o);
+	assert_null(outbox_open(w.dir, 0, right + 1, why));
+	w.cut_off = false;
+	world_open(&w, true);
+	is_right(&w, alice, 1, 3 * NANO_PER_DOLLAR - world_cost(&w, &small));
 	world_end(&w);
 }
 
@@ -737,6 +803,8 @@ main(void)
 		cmocka_unit_test(a_window_that_was_forgotten_meanwhile_is_paid_no_more),
 		cmocka_unit_test(who_has_the_store_alone_and_who_begins_wait_for_it),
 		cmocka_unit_test(what_the_store_refuses_for_nothing_too_is_put_aside),
+		cmocka_unit_test(who_has_nothing_that_waits_comes_back_as_any_node),
+		cmocka_unit_test(an_older_outbox_is_not_bound_by_who_may_not_have_it),
 		cmocka_unit_test(who_is_refused_by_the_store_has_not_lost_it),
 		cmocka_unit_test(nothing_is_lost_or_double_wherever_a_ledger_is_killed),
 	};
