@@ -75,7 +75,7 @@ struct edge {
 	struct routes *routes;
 	struct provider_pool pool[PROVIDERS_MAX];
 	struct client *clients;
-	struct exchange *exchanges, *wait_memory, *wait_room, *wait_dialer, *wait_booking, *wait_row, *wait_booked, *wait_receipt, *wait_byok, *wait_work, *wait_more, *wait_ticket;
+	struct exchange *exchanges, *wait_memory, *wait_room, *wait_dialer, *wait_booking, *wait_row, *wait_booked, *wait_receipt, *wait_byok, *wait_work, *wait_more, *wait_ticket, **wait_ticket_end;
 	struct span models_json[DIALECT_COUNT];
 	uint64_t up_lengths[DIALECT_COUNT]; /* bit per length (modulo 64) that the name of a header field that may go up has */
 	struct visitors *visitors;

@@ -171,13 +171,19 @@ exchange_begin(struct client *c)
 void
 exchange_wait(struct exchange *x, struct exchange **list)
 {
+	struct edge *e = x->edge;
 	assert(!x->wait_link);
-	/* At the end: first come, first served. The lists are short. */
+	/* At the end: first come, first served. The lists are short, but for this one. */
+	bool may_be_long = list == &e->wait_ticket;
+	if (may_be_long && e->wait_ticket_end)
+		list = e->wait_ticket_end;
 	while (*list)
 		list = &(*list)->wait_next;
 	*list = x;
 	x->wait_next = NULL;
 	x->wait_link = list;
+	if (may_be_long)
+		e->wait_ticket_end = &x->wait_next;
 }
 
 void
@@ -188,6 +194,8 @@ exchange_stop_waiting(struct exchange *x)
 	*x->wait_link = x->wait_next;
 	if (x->wait_next)
 		x->wait_next->wait_link = x->wait_link;
+	if (x->edge->wait_ticket_end == &x->wait_next)
+		x->edge->wait_ticket_end = x->wait_link;
 	x->wait_link = NULL;
 }
 

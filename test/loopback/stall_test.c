@@ -184,6 +184,80 @@ nobody_waits_behind_a_gate_that_was_shut(void **state)
 	close(c);
 }
 
+/* Nobody waits on behalf of a client that went, and what it had is there for the next. */
+static void
+who_goes_leaves_the_queue(void **state)
+{
+	int c[4] = {use_all(), rig_client(&r), rig_client(&r), rig_client(&r)};
+	for (int i = 0; i < 3; i++)
+		ask(c[i], i == 1 ? "who stays" : "who goes");
+	assert_int_equal(r.edge->spares, 3);
+	for (int i = 0; i < 3; i += 2) { /* the first, and the last */
+		close(c[i]);
+		rig_turn(&r);
+	}
+	assert_int_equal(r.edge->spares, 1);
+	ask(c[3], "who comes");
+	assert_int_equal(r.edge->spares, 2);
+	rig_book(&r);
+	rig_pass(&r, A_MOMENT_MS);
+	assert_int_equal(r.edge->spares, 0);
+	answer("who stays");
+	expect(c[1], "200");
+	bool eof;
+	rig_read(&r, rig_provider(&r, 1), out, &eof);
+	assert_non_null(strstr(out, "who comes"));
+	rig_book(&r);
+	assert_int_equal(rig_tickets(&r), TICKETS + 1);
+	rig_check_books(&r);
+	close(c[1]);
+	close(c[3]);
+}
+
+/* Two on one connection, one behind the other: each has its turn, and its own charge. */
+static void
+what_is_behind_on_the_same_connection_waits_as_well(void **state)
+{
+	static const char body[] = "{\"model\":\"m\",\"max_tokens\":10,\"messages\":[{\"role\":\"user\",\"content\":\"one of two\"}]}";
+	int c = use_all();
+	size_t n = rig_request(&r, body, "", in);
+	n += rig_request(&r, body, "", in + n);
+	rig_send(&r, c, in, n);
+	expect_nothing(c);
+	assert_int_equal(r.edge->spares, 1);
+	rig_book(&r);
+	rig_pass(&r, A_MOMENT_MS);
+	for (int i = 0; i < 2; i++) {
+		answer("one of two");
+		expect(c, "200");
+	}
+	rig_book(&r);
+	assert_int_equal(rig_tickets(&r), TICKETS + 2);
+	assert_int_equal(rig_balance(&r), 1000000000 - (TICKETS + 2) * COST);
+	rig_check_books(&r);
+	close(c);
+}
+
+/* An edge that is to end serves those who wait, and no others. */
+static void
+who_waits_is_served_before_the_edge_ends(void **state)
+{
+	int c = use_all();
+	ask(c, "the last one");
+	rig_tell(&r, MESSAGE_DRAIN);
+	expect_nothing(c);
+	rig_book(&r);
+	rig_pass(&r, A_MOMENT_MS);
+	answer("the last one");
+	expect(c, "200");
+	assert_int_equal(r.edge->spares, 0);
+	assert_null(r.edge->exchanges);
+	rig_book(&r);
+	assert_int_equal(rig_tickets(&r), TICKETS + 1);
+	rig_check_books(&r);
+	close(c);
+}
+
 int
 main(void)
 {
@@ -193,6 +267,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(the_wait_has_an_end, opened, closed),
 		cmocka_unit_test_setup_teardown(no_more_wait_than_half_the_tickets, opened, closed),
 		cmocka_unit_test_setup_teardown(nobody_waits_behind_a_gate_that_was_shut, opened, closed),
+		cmocka_unit_test_setup_teardown(who_goes_leaves_the_queue, opened, closed),
+		cmocka_unit_test_setup_teardown(what_is_behind_on_the_same_connection_waits_as_well, opened, closed),
+		cmocka_unit_test_setup_teardown(who_waits_is_served_before_the_edge_ends, opened, closed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

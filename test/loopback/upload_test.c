@@ -536,6 +536,43 @@ what_is_gone_is_not(void **state)
 	books_after(0, ARRAY_LEN(rows));
 }
 
+/* While the ledger stands still: what has not been held for is not read on, nor sent. */
+static void
+it_waits_for_a_ticket(void **state)
+{
+	enum { MOST = 256,
+		WAIT_MS = 8000 };
+	struct ticket *all[MOST];
+	size_t count = 0;
+	while (count < MOST && (all[count] = ticket_pick(r.edge->desk)))
+		count++;
+	assert_in_range(count, 1, MOST - 1);
+	for (int late = 0; late < 2; late++) {
+		struct form f = form("file", FIELD("model", "seconds"), LARGE, "", FIELD("model", "whisper-1"), "");
+		begin(&f, TRANSCRIPTIONS, "");
+		say(&f, LARGE);
+		assert_int_equal(r.dials, 0);
+		assert_true(f.most < (r.tls ? 768 << 10 : 512 << 10));
+		assert_int_equal(r.edge->spares, 1);
+		if (late) {
+			while (count)
+				ticket_unpick(r.edge->desk, all[--count]);
+			rig_pass(&r, 50);
+			pass(&f, LARGE);
+			assert_int_equal(f.heard, f.expected_len);
+			answer(&f, "200 OK", SAID);
+			expect(&f, "200", SAID);
+		} else {
+			rig_pass(&r, WAIT_MS + 50);
+			expect(&f, "503", "\"unavailable\"");
+			assert_non_null(strstr(out, "connection: close\r\n"));
+		}
+		assert_int_equal(r.edge->spares, 0);
+		form_free(&f);
+	}
+	books_after(COST, 1);
+}
+
 int
 main(void)
 {
@@ -554,6 +591,7 @@ main(void)
 		T(a_refused_connection_fails_over),
 		T(what_is_all_here_is_sent_again),
 		T(what_is_gone_is_not),
+		T(it_waits_for_a_ticket),
 #undef T
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
