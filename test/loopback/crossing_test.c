@@ -17,25 +17,32 @@ static char in[RIG_OUT_MAX], out[RIG_OUT_MAX];
 #define AT_CHAT(rank) "{provider: chat, upstream: at-chat, rank: " rank ", prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}"
 #define AT_WORDS(rank) "{provider: words, upstream: at-words, rank: " rank ", prices: [{from: 2020-01-01, input: \"3\", output: \"4\"}]}"
 #define AT_GEMINI(rank) "{provider: gemini, upstream: at-gemini, rank: " rank ", prices: [{from: 2020-01-01, input: \"5\", output: \"6\"}]}"
+#define AT_ANSWERS(rank) "{provider: answers, upstream: at-answers, rank: " rank ", prices: [{from: 2020-01-01, input: \"7\", output: \"8\"}]}"
 
 static const char catalogue[] =
 	"listen: [\"127.0.0.1:0\"]\n"
 	"expose_route: true\n"
 	"timeouts: {target: 20s}\n"
 	"providers:\n"
-	"  - {name: chat, url: \"http://127.0.0.1:1/v1\", keys: [{env: RIG_KEY}], inject_usage: true}\n"
+	"  - {name: chat, url: \"http://127.0.0.1:1/v1\", keys: [{env: RIG_KEY}], inject_usage: true, language: chat}\n"
 	"  - {name: words, url: \"http://127.0.0.1:2/v1\", keys: [{env: RIG_KEY}], dialect: anthropic}\n"
 	"  - {name: gemini, url: \"http://127.0.0.1:3/v1beta\", keys: [{env: RIG_KEY}], dialect: gemini}\n"
+	"  - {name: answers, url: \"http://127.0.0.1:4/v1\", keys: [{env: RIG_KEY}], language: responses, objects: true, store: true}\n"
 	"models:\n" MODEL("chat-words", AT_CHAT("1"), AT_WORDS("2")) MODEL("words-chat", AT_WORDS("1"), AT_CHAT("2"))
 		MODEL("words-gemini", AT_WORDS("1"), AT_GEMINI("2")) MODEL("gemini-words", AT_GEMINI("1"), AT_WORDS("2"))
-			MODEL("chat-gemini", AT_CHAT("1"), AT_GEMINI("2")) MODEL("gemini-chat", AT_GEMINI("1"), AT_CHAT("2"));
+			MODEL("chat-gemini", AT_CHAT("1"), AT_GEMINI("2")) MODEL("gemini-chat", AT_GEMINI("1"), AT_CHAT("2"))
+				MODEL("chat-answers", AT_CHAT("1"), AT_ANSWERS("2")) MODEL("answers-chat", AT_ANSWERS("1"), AT_CHAT("2"));
 
 enum speaks { CHAT,
 	WORDS,
-	GEMINI };
+	GEMINI,
+	ANSWERS };
 
 #define SAID "{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"Hello.\"}]},\"finishReason\":\"STOP\",\"index\":0}]," \
 			 "\"usageMetadata\":{\"promptTokenCount\":10,\"candidatesTokenCount\":5,\"totalTokenCount\":15},\"responseId\":\"g\",\"modelVersion\":\"at-gemini\"}"
+#define RESPONDED(text, status, usage) "{\"id\":\"resp_1\",\"object\":\"response\",\"created_at\":1,\"status\":\"" status "\",\"model\":\"at-answers\",\"output\":[" text "],\"usage\":" usage "}"
+#define MESSAGE "{\"type\":\"message\",\"id\":\"msg_1\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\",\"text\":\"Hello.\",\"annotations\":[]}]}"
+#define RESPONDED_WHOLE RESPONDED(MESSAGE, "completed", "{\"input_tokens\":10,\"output_tokens\":5,\"total_tokens\":15}")
 
 static const struct target {
 	const char *name, *host, *path, *stream_path, *credential, *model; /* where and how it is asked */
@@ -88,6 +95,27 @@ static const struct target {
 		"data: " SAID "\r\n\r\n",
 		10 * 5000 + 5 * 6000,
 	},
+	[ANSWERS] = {
+		"answers",
+		"host: 127.0.0.1:4\r\n",
+		"POST /v1/responses HTTP",
+		"POST /v1/responses HTTP",
+		"\r\nauthorization: Bearer sk-rig-3",
+		"\"model\":\"at-answers\"",
+		RESPONDED_WHOLE,
+		"event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":" RESPONDED("", "in_progress", "null") "}\n\n"
+																																				 "event: response.output_item.added\ndata: {\"type\":\"response.output_item.added\",\"sequence_number\":1,\"output_index\":0,\"item\":"
+																																				 "{\"type\":\"message\",\"id\":\"msg_1\",\"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]}}\n\n"
+																																				 "event: response.content_part.added\ndata: {\"type\":\"response.content_part.added\",\"sequence_number\":2,\"item_id\":\"msg_1\",\"output_index\":0,"
+																																				 "\"content_index\":0,\"part\":{\"type\":\"output_text\",\"text\":\"\",\"annotations\":[]}}\n\n"
+																																				 "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":3,\"item_id\":\"msg_1\",\"output_index\":0,"
+																																				 "\"content_index\":0,\"delta\":\"Hello.\"}\n\n"
+																																				 "event: response.output_text.done\ndata: {\"type\":\"response.output_text.done\",\"sequence_number\":4,\"item_id\":\"msg_1\",\"output_index\":0,"
+																																				 "\"content_index\":0,\"text\":\"Hello.\"}\n\n"
+																																				 "event: response.output_item.done\ndata: {\"type\":\"response.output_item.done\",\"sequence_number\":5,\"output_index\":0,\"item\":" MESSAGE "}\n\n"
+																																				 "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":6,\"response\":" RESPONDED_WHOLE "}\n\n",
+		10 * 7000 + 5 * 8000,
+	},
 };
 
 /* Who asks: how, and what an answer of its language has in it. */
@@ -96,6 +124,7 @@ static const struct caller {
 } callers[] = {
 	[CHAT] = {"/v1/chat/completions", "", "", "\"chat.completion\"", "\"chat.completion.chunk\"", "data: [DONE]"},
 	[WORDS] = {"/v1/messages", "anthropic-version: 2023-06-01\r\n", "", "\"type\":\"message\"", "event: message_start", "event: message_stop"},
+	[ANSWERS] = {"/v1/responses", "", "", "\"response\"", "event: response.created", "event: response.completed"},
 };
 
 static const struct way {
@@ -108,6 +137,10 @@ static const struct way {
 	{"gemini-words", GEMINI, WORDS},
 	{"chat-gemini", CHAT, GEMINI},
 	{"gemini-chat", GEMINI, CHAT},
+};
+static const struct way within_openai[] = {
+	{"chat-answers", CHAT, ANSWERS},
+	{"answers-chat", ANSWERS, CHAT},
 };
 
 static const struct fault {
@@ -146,9 +179,13 @@ send_from(enum speaks caller, const char *headers, const char *body)
 }
 
 static void
-body_of(char *to, const char *model, bool stream, const char *more)
+body_of(char *to, enum speaks caller, const char *model, bool stream, const char *more)
 {
-	sprintf(to, "{\"model\":\"%s\",%s\"max_tokens\":9,%s\"messages\":[{\"role\":\"user\",\"content\":\"caf\\u00e9  \"}]}", model, stream ? "\"stream\":true," : "", more);
+	if (caller == ANSWERS) {
+		sprintf(to, "{\"model\":\"%s\",%s\"max_output_tokens\":99,%s\"input\":[{\"role\":\"user\",\"content\":\"caf\\u00e9  \"}]}", model, stream ? "\"stream\":true," : "", more);
+		return;
+	}
+	sprintf(to, "{\"model\":\"%s\",%s\"max_tokens\":99,%s\"messages\":[{\"role\":\"user\",\"content\":\"caf\\u00e9  \"}]}", model, stream ? "\"stream\":true," : "", more);
 }
 
 static void
@@ -175,7 +212,9 @@ asked(int n, enum speaks caller, enum speaks at, bool stream)
 		wants(i == at, targets[i].credential, t->name);
 	wants(at == WORDS, "anthropic-version: ", t->name);
 	wants(at == CHAT && stream, "\"include_usage\":true", t->name);
-	body_of(own, at == CHAT ? "at-chat" : "at-words", stream, "");
+	body_of(own, caller, at == CHAT ? "at-chat" : at == WORDS ? "at-words"
+															  : "at-answers",
+		stream, "");
 	if (at == caller && !(at == CHAT && stream)) /* byte by byte but for the model's name */
 		wants(true, own, t->name);
 	wants(true, "\"caf\\u00e9  \"", t->name);
@@ -236,7 +275,7 @@ one_way(enum speaks caller, const struct way *w, const struct fault *f, bool str
 	char body[512];
 	rig_open_with(&r, catalogue, "1.00", DURABILITY_BATCHED);
 	r.refuse = f->text ? 0 : 1u << w->first;
-	body_of(body, w->model, stream, "");
+	body_of(body, caller, w->model, stream, "");
 	int c = send_from(caller, "", body), n = 0;
 	if (f->text)
 		fail_so(f, asked(n++, caller, w->first, stream));
@@ -263,13 +302,24 @@ who_fails_is_followed_by_one_of_another_language(void **state)
 					one_way(caller, &ways[w], &faults[f], stream);
 }
 
+/* Two providers of one dialect: the one has chat completions alone, the other responses, which it keeps for who asks for them. */
+static void
+who_fails_is_followed_by_one_of_openais_other_language(void **state)
+{
+	static const enum speaks who[] = {CHAT, WORDS, ANSWERS};
+	for (size_t caller = 0; caller < ARRAY_LEN(who); caller++)
+		for (size_t w = 0; w < ARRAY_LEN(within_openai); w++)
+			for (int stream = 0; stream < 2; stream++)
+				one_way(who[caller], &within_openai[w], &faults[1], stream);
+}
+
 /* What the first can't be told the second is asked, and nobody is told that anything was wrong. */
 static void
 what_one_cant_be_told_another_is_asked(void **state)
 {
 	char body[512];
 	for (int lenient = 0; lenient < 2; lenient++) {
-		body_of(body, "words-chat", false, "\"logit_bias\":{\"5\":1},");
+		body_of(body, CHAT, "words-chat", false, "\"logit_bias\":{\"5\":1},");
 		int c = send_from(CHAT, lenient ? "lethe-translate: lenient\r\n" : "", body), p = rig_provider(&r, lenient);
 		enum speaks by = lenient ? WORDS : CHAT; /* who may leave it out goes to the first */
 		bool eof;
@@ -295,7 +345,7 @@ the_only_one_that_takes_it_fails(void **state)
 {
 	char body[512];
 	bool eof;
-	body_of(body, "words-chat", false, "\"logit_bias\":{\"5\":1},");
+	body_of(body, CHAT, "words-chat", false, "\"logit_bias\":{\"5\":1},");
 	int c = send_from(CHAT, "", body);
 	shutdown(rig_provider(&r, 0), SHUT_RDWR);
 	rig_turn(&r);
@@ -312,7 +362,7 @@ what_nobody_can_be_told_is_refused(void **state)
 {
 	char body[512];
 	bool eof;
-	body_of(body, "words-gemini", false, "\"logit_bias\":{\"5\":1},");
+	body_of(body, CHAT, "words-gemini", false, "\"logit_bias\":{\"5\":1},");
 	int c = send_from(CHAT, "", body);
 	rig_read(&r, c, out, &eof);
 	wants(true, "HTTP/1.1 400 ", "answer");
@@ -330,6 +380,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_fails_is_followed_by_one_of_another_language),
+		cmocka_unit_test(who_fails_is_followed_by_one_of_openais_other_language),
 		cmocka_unit_test_setup_teardown(what_one_cant_be_told_another_is_asked, begin, end),
 		cmocka_unit_test_setup_teardown(the_only_one_that_takes_it_fails, begin, end),
 		cmocka_unit_test_setup_teardown(what_nobody_can_be_told_is_refused, begin, end),
