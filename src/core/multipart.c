@@ -33,6 +33,13 @@ multipart_init(struct multipart *m, struct span boundary)
 }
 
 void
+multipart_related_init(struct multipart *m, struct span boundary)
+{
+	multipart_init(m, boundary);
+	m->related = true;
+}
+
+void
 multipart_feed(struct multipart *m, const char *bytes, size_t len)
 {
 	m->p = bytes;

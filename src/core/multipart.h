@@ -3,6 +3,8 @@
  * after us finds the same fields in it. No preamble, no padding behind a boundary, nothing but a line's end behind the last one; CRLF alone ends lines;
  * a part has one name; the boundary stands nowhere but between parts.
  *
+ * Or multipart/related (RFC 2387), as Google's uploads are: a part has no name, what it is of is told in its place.
+ *
  * Pure and resumable at any byte; no allocation: the caller embeds the struct in vault memory. Run by the edge.
  */
 #ifndef CORE_MULTIPART_H
@@ -46,7 +48,7 @@ enum multipart_token {
 };
 
 struct multipart_event {
-	struct span name; /* valid until the part ends */
+	struct span name; /* valid until the part ends; of multipart/related: its Content-Type, or empty */
 	bool file; /* it names a file */
 	struct span data; /* valid until the next call */
 	uint64_t at; /* bytes from the body's start */
@@ -56,7 +58,7 @@ struct multipart {
 	enum multipart_error error;
 	/* Its own state follows; nobody else looks at it. */
 	uint8_t state;
-	bool file;
+	bool file, related;
 	uint8_t needle_len, held_len, held_sent;
 	uint16_t head_len, name_at, name_len;
 	uint32_t parts;
@@ -70,7 +72,11 @@ struct multipart {
 /* The value of Content-Type: its boundary, or false when it is not multipart/form-data with a good one. */
 must_check bool multipart_boundary(struct span content_type, struct span *ret);
 
+/* The same of multipart/related. */
+must_check bool multipart_related_boundary(struct span content_type, struct span *ret);
+
 void multipart_init(struct multipart *m, struct span boundary);
+void multipart_related_init(struct multipart *m, struct span boundary);
 /* The next bytes of the body, which live until MULTIPART_MORE. */
 void multipart_feed(struct multipart *m, const char *bytes, size_t len);
 must_check enum multipart_token multipart_next(struct multipart *m, struct multipart_event *ret);

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,12 +51,12 @@ note(struct outcome *o, enum multipart_token t, const struct multipart_event *ev
 
 /* Pieces are copies, so that a read behind one is seen. */
 static void
-parse(struct span boundary, const char *in, size_t len, size_t step, struct outcome *o)
+parse(struct span boundary, bool related, const char *in, size_t len, size_t step, struct outcome *o)
 {
 	struct multipart m;
 	struct multipart_event ev = {0};
 	memset(o, 0, sizeof *o);
-	multipart_init(&m, boundary);
+	(related ? multipart_related_init : multipart_init)(&m, boundary);
 	for (size_t at = 0; at < len && !o->error; at += step) {
 		size_t n = len - at < step ? len - at : step;
 		char *piece = malloc(n);
@@ -124,14 +125,39 @@ check_equal(const struct outcome *a, const struct outcome *b)
 
 /* A name as it stands between "name=" and what ends it, wherever that is: in the head there must not be another. */
 static void
-check_names(const char *in, const struct outcome *o)
+check_names(const struct outcome *o)
 {
 	for (unsigned i = 0; i < o->count && i < PARTS; i++) {
 		const struct part *p = &o->parts[i];
 		size_t n = p->name_len < sizeof p->name ? p->name_len : sizeof p->name;
 		assert(!memchr(p->name, '\\', n) && !memchr(p->name, '"', n) && !memchr(p->name, '\n', n) && !memchr(p->name, '\r', n));
 	}
-	(void)in;
+}
+
+/* The value of the one line that tells a part's type, found by looking for no more than that; each part of multipart/related that was accepted has its own or none. */
+static void
+check_types(struct span boundary, const char *in, size_t len, const struct outcome *o)
+{
+	static const char line[] = "\r\ncontent-type";
+	enum { LINE = sizeof line - 1 };
+	for (unsigned i = 0; i < o->count && i < PARTS && o->count <= PARTS; i++) {
+		const struct part *p = &o->parts[i];
+		const char *at = in + (i ? o->parts[i - 1].to + 4 + boundary.len : 2 + boundary.len), *end = in + p->from - 2, *found = NULL;
+		assert(end <= in + len && !p->file);
+		for (; at + LINE < end; at++)
+			if (!strncasecmp(at, line, LINE) && at[LINE] == ':') {
+				assert(!found);
+				found = at + LINE + 1;
+			}
+		assert(!found == !p->name_len);
+		if (!found)
+			continue;
+		found += strspn(found, " \t");
+		assert(!memcmp(found, p->name, p->name_len < sizeof p->name ? p->name_len : sizeof p->name));
+		found += p->name_len;
+		found += strspn(found, " \t");
+		assert(!memcmp(found, "\r\n", 2));
+	}
 }
 
 int
@@ -144,7 +170,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	char *type = malloc((size_t)(line - (const char *)data));
 	memcpy(type, data + 1, (size_t)(line - (const char *)data) - 1);
-	bool good = multipart_boundary((struct span){type, (size_t)(line - (const char *)data) - 1}, &boundary);
+	struct span told = {type, (size_t)(line - (const char *)data) - 1};
+	bool related = multipart_related_boundary(told, &boundary), good = related || multipart_boundary(told, &boundary);
 	if (!good) { /* no header: the usual one */
 		static const char usual[] = "multipart/form-data; boundary=x";
 		good = multipart_boundary(SPAN(usual), &boundary);
@@ -153,12 +180,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(boundary.len >= 1 && boundary.len <= MULTIPART_BOUNDARY_MAX && !memchr(boundary.at, ' ', boundary.len) && !memchr(boundary.at, '"', boundary.len));
 	const char *body = line + 1;
 	size_t len = size - (size_t)(body - (const char *)data);
-	parse(boundary, body, len, len + 1, &whole);
-	parse(boundary, body, len, 1u + data[0] % 32, &pieces);
+	parse(boundary, related, body, len, len + 1, &whole);
+	parse(boundary, related, body, len, 1u + data[0] % 32, &pieces);
 	check_equal(&whole, &pieces);
 	if (whole.complete)
 		check(boundary, body, len, &whole);
-	check_names(body, &whole);
+	if (whole.complete && related)
+		check_types(boundary, body, len, &whole);
+	if (!related)
+		check_names(&whole);
 	free(type);
 	return 0;
 }

@@ -96,10 +96,10 @@ is_boundary(struct span s)
 	return true;
 }
 
-bool
-multipart_boundary(struct span content_type, struct span *ret)
+/* `only`: there is nothing else but "type". */
+static bool
+boundary_of(struct span type, bool only, struct span content_type, struct span *ret)
 {
-	static const struct span type = SPAN_INIT("multipart/form-data");
 	struct span boundary = {0};
 	struct parameter p;
 	int more;
@@ -108,6 +108,8 @@ multipart_boundary(struct span content_type, struct span *ret)
 	content_type.at += type.len;
 	content_type.len -= type.len;
 	while ((more = take_parameter(&content_type, &p)) > 0) {
+		if (only && !same(p.name, SPAN("boundary")) && !same(p.name, SPAN("type")))
+			return false;
 		if (!same(p.name, SPAN("boundary")))
 			continue;
 		if (boundary.len)
@@ -120,6 +122,19 @@ multipart_boundary(struct span content_type, struct span *ret)
 		return false;
 	*ret = boundary;
 	return true;
+}
+
+bool
+multipart_boundary(struct span content_type, struct span *ret)
+{
+	return boundary_of(SPAN("multipart/form-data"), false, content_type, ret);
+}
+
+/* "start" would say which part is the first. */
+bool
+multipart_related_boundary(struct span content_type, struct span *ret)
+{
+	return boundary_of(SPAN("multipart/related"), true, content_type, ret);
 }
 
 static bool
@@ -175,13 +190,24 @@ is_text(struct span v)
 	return true;
 }
 
+/* What a part without a name is of: said once. */
+static bool
+take_type(struct multipart *m, struct span value)
+{
+	if (!value.len || m->name_len)
+		return false;
+	m->name_at = (uint16_t)(value.at - m->head);
+	m->name_len = (uint16_t)value.len;
+	return true;
+}
+
 static enum multipart_error
 field(struct multipart *m, struct span name, struct span value, bool *disposed)
 {
 	static const struct span nested = SPAN_INIT("multipart/");
-	if (!is_text(value))
+	if (!is_text(value) || (m->related && same(name, SPAN("content-type")) && !take_type(m, value)))
 		return MULTIPART_E_HEAD;
-	if (same(name, SPAN("content-disposition"))) {
+	if (!m->related && same(name, SPAN("content-disposition"))) {
 		if (*disposed || !disposition(m, value))
 			return MULTIPART_E_DISPOSITION;
 		*disposed = true;
@@ -211,7 +237,8 @@ enum multipart_error
 multipart_head(struct multipart *m)
 {
 	const char *at = m->head, *end = m->head + m->head_len - 2; /* the last line's end is that of the empty line */
-	bool disposed = false;
+	bool disposed = m->related;
+	m->name_len = 0;
 	while (at < end) {
 		const char *lf = memchr(at, '\n', (size_t)(end - at));
 		if (!lf || lf == at || lf[-1] != '\r')

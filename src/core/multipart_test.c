@@ -13,12 +13,12 @@
 
 /* What a form says, in one line: "name=content" or "name@content" for a file, "!" and the error. */
 static void
-say(const char *body, size_t len, size_t step, char *to)
+say_of(void (*init)(struct multipart *, struct span), const char *body, size_t len, size_t step, char *to)
 {
 	struct multipart m;
 	struct multipart_event ev = {0};
 	char *out = to;
-	multipart_init(&m, SPAN("bnd"));
+	init(&m, SPAN("bnd"));
 	for (size_t at = 0; at < len; at += step) {
 		size_t n = len - at < step ? len - at : step;
 		char *piece = malloc(n);
@@ -48,6 +48,12 @@ say(const char *body, size_t len, size_t step, char *to)
 		free(piece);
 	}
 	strcpy(out, multipart_complete(&m) ? "" : "?");
+}
+
+static void
+say(const char *body, size_t len, size_t step, char *to)
+{
+	say_of(multipart_init, body, len, step, to);
 }
 
 static void
@@ -164,6 +170,62 @@ everything_has_a_bound(void **state)
 	assert_string_equal(out, want);
 }
 
+/* A part is told by its type; that of the one before is not its own. */
+static void
+parts_without_names_are_read_as_strictly(void **state)
+{
+	static const struct {
+		const char *body, *says;
+	} rows[] = {
+		{B "\r\nContent-Type:  application/json \r\n\r\n{}\r\n" B "\r\ncontent-disposition: attachment; name*=x\r\ncontent-type: a/b\r\n\r\n\r\n" B "--\r\n", "application/json={};a/b=;."},
+		{B "\r\ncontent-type: a/b\r\n\r\n1\r\n" B "\r\n\r\n2\r\n" B "\r\ncontent-typ: c/d\r\n\r\n3\r\n" B "--", "a/b=1;=2;=3;."},
+		{B "\r\ncontent-type: a/b\r\nContent-Type: a/b\r\n\r\n1\r\n" B "--", "!5"},
+		{B "\r\ncontent-type:\r\n\r\n1\r\n" B "--", "!5"},
+		{B "\r\ncontent-type: a/b\r\n c/d\r\n\r\n1\r\n" B "--", "!5"},
+		{B "\r\ncontent-type : a/b\r\n\r\n1\r\n" B "--", "!5"},
+		{B "\r\ncontent-type: multipart/related; boundary=x\r\n\r\n1\r\n" B "--", "!8"},
+		{B "\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n1\r\n" B "--", "!7"},
+		{"\r\n" B "\r\n\r\n1\r\n" B "--", "!1"},
+		{B "\r\n\r\n1\n" B "--", "!3"},
+	};
+	char out[4096];
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (size_t step = 1; step < 90; step++) {
+			say_of(multipart_related_init, rows[i].body, strlen(rows[i].body), step, out);
+			assert_string_equal(out, rows[i].says);
+		}
+}
+
+static void
+the_boundary_of_parts_without_names_is_all_that_their_header_says(void **state)
+{
+	static const struct {
+		const char *type;
+		bool good;
+	} rows[] = {
+		{"multipart/related; boundary=abc", true},
+		{"Multipart/Related;type=\"application/json\"; BOUNDARY=\"abc\"", true},
+		{"multipart/related", false},
+		{"multipart/related; type=a", false},
+		{"multipart/related; boundary=abc; boundary=abc", false},
+		{"multipart/related; boundary=abc; start=\"<b>\"", false},
+		{"multipart/related; START=b; boundary=abc", false},
+		{"multipart/related; boundary=abc; start-info=x", false},
+		{"multipart/related; boundary=abc; boundary*=utf-8''b", false},
+		{"multipart/related; boundary*0=b; boundary=abc", false},
+		{"multipart/form-data; boundary=abc", false},
+		{"multipart/relatedx; boundary=abc", false},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct span got = {0};
+		bool found = multipart_related_boundary((struct span){rows[i].type, strlen(rows[i].type)}, &got);
+		if (found != rows[i].good)
+			print_error("row %zu\n", i);
+		assert_int_equal(found, rows[i].good);
+		assert_true(!found || (got.len == 3 && !memcmp(got.at, "abc", 3)));
+	}
+}
+
 static void
 a_boundary_is_found_in_its_header_or_refused(void **state)
 {
@@ -206,6 +268,8 @@ main(void)
 		cmocka_unit_test(a_form_is_read_in_any_pieces),
 		cmocka_unit_test(what_can_be_read_in_two_ways_is_refused),
 		cmocka_unit_test(everything_has_a_bound),
+		cmocka_unit_test(parts_without_names_are_read_as_strictly),
+		cmocka_unit_test(the_boundary_of_parts_without_names_is_all_that_their_header_says),
 		cmocka_unit_test(a_boundary_is_found_in_its_header_or_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,6 +93,7 @@ enum object_operation {
 #define X(path, form, method, endpoint, dialect, operation) OPERATION_##operation,
 	OBJECT_PATHS(X)
 #undef X
+		OPERATION_UPLOAD_WHOLE, /* where one begins in parts, too (object_upload.h) */
 };
 
 enum path_form { PATH_WHOLE,

@@ -25,6 +25,7 @@ static const struct operation {
 	[OPERATION_GEMINI_FILE_LIST] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
 	[OPERATION_UPLOAD_START] = {SPAN_INIT("POST "), SPAN_INIT(""), SPAN_INIT(""), true}, /* where: object_upload.c */
 	[OPERATION_UPLOAD_SEND] = {SPAN_INIT("POST "), SPAN_INIT(""), SPAN_INIT(""), true},
+	[OPERATION_UPLOAD_WHOLE] = {SPAN_INIT("POST "), SPAN_INIT(""), SPAN_INIT(""), true},
 	[OPERATION_GEMINI_FILE_GET] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
 	[OPERATION_GEMINI_FILE_DELETE] = {SPAN_INIT("DELETE "), SPAN_INIT("/files/"), SPAN_INIT(""), true},
 	[OPERATION_GEMINI_FILE_CONTENT] = {SPAN_INIT("GET "), SPAN_INIT("/files/"), SPAN_INIT(":download?alt=media"), false},
@@ -329,7 +330,7 @@ static bool
 has_its_key(struct exchange *x, uint32_t provider)
 {
 	struct object *o = x->object;
-	bool only, is_new = o->operation == OPERATION_FILE_CREATE || o->operation == OPERATION_UPLOAD_START;
+	bool only, is_new = o->operation == OPERATION_FILE_CREATE || o->operation == OPERATION_UPLOAD_START || o->operation == OPERATION_UPLOAD_WHOLE;
 	if (is_new && !object_choose_key(x, provider))
 		return false;
 	o->own |= o->opened.own;

@@ -48,7 +48,7 @@ object_is_new(struct exchange *x, const struct sealed *s, struct span purpose)
 {
 	struct object *o = x->object;
 	struct upstream *u = x->up;
-	if (o->work != OBJECT_WORK_NONE || (o->operation != OPERATION_FILE_CREATE && o->operation != OPERATION_UPLOAD_SEND))
+	if (o->work != OBJECT_WORK_NONE || (o->operation != OPERATION_FILE_CREATE && o->operation != OPERATION_UPLOAD_SEND && o->operation != OPERATION_UPLOAD_WHOLE))
 		return false;
 	x->up = NULL;
 	upstream_release(u, x->up_done && x->keep_upstream);

@@ -2,16 +2,22 @@
  * Files that go up to Gemini: one request begins an upload and is told a URL, others bring the bytes to it (X-Goog-Upload-*, the resumable protocol of Google's). The
  * URL that the provider gives is good for anybody who has it; customers get one of ours, with the place at the provider sealed into it. Private to
  * src/edge; struct object_upload lies in the vault.
+ *
+ * Or one request has all of it (multipart/related: a JSON object about the file, then its bytes). It is held until it has been looked at: the object might choose the
+ * file's name.
  */
 #ifndef EDGE_OBJECT_UPLOAD_H
 #define EDGE_OBJECT_UPLOAD_H
 
+#include "core/multipart.h"
 #include "edge/object.h"
 
 struct object_upload {
 	uint16_t text_len;
 	char text[SEAL_TARGET_TEXT_MAX]; /* as the caller names it */
 	struct sealed_target place; /* … once the account is known */
+	uint8_t boundary_len;
+	char boundary[MULTIPART_BOUNDARY_MAX]; /* of one that is whole */
 };
 
 /* May it be done? `named`: which upload, of one that has begun. Else how the exchange is to end, *ret_says in which words, if in others than usual. */

@@ -192,6 +192,17 @@ describe("Gemini's SDK", () => {
 		await refused(read(google, file.uri!));
 	});
 
+	test("a file goes up in one request as well, without an SDK", async () => {
+		const apiKey = alice.key;
+		const bytes = randomBytes(1 << 20);
+		const body = Buffer.concat([Buffer.from('--bnd\r\nContent-Type: application/json\r\n\r\n{"file":{"displayName":"notes"}}\r\n--bnd\r\nContent-Type: application/pdf\r\n\r\n'), bytes, Buffer.from("\r\n--bnd--\r\n")]);
+		const answer = await fetch(`${lethe.url}/upload/v1beta/files?uploadType=multipart`, { method: "POST", headers: { "x-goog-api-key": apiKey, "content-type": "multipart/related; boundary=bnd" }, body });
+		const { file } = (await answer.json()) as { file: { name: string; uri: string } };
+		expect(file).toMatchObject({ displayName: "notes", mimeType: "application/pdf", sizeBytes: String(1 << 20), uri: `${lethe.url}/v1beta/${file.name}` });
+		expect([...googles.kept.values()].at(-1)!.content.equals(bytes)).toBe(true);
+		await fetch(file.uri, { method: "DELETE", headers: { "x-goog-api-key": apiKey } });
+	});
+
 	test("20 MB go up in three pieces, and come out as they were", async () => {
 		const [google] = await clients();
 		const bytes = randomBytes(20 << 20);

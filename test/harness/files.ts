@@ -82,7 +82,7 @@ export class GeminiFiles {
 
 	answer(request: Seen): Answer {
 		const url = new URL(request.url, this.#url());
-		if (url.pathname === "/upload/v1beta/files") return url.searchParams.has("upload_id") ? this.#take(request, url.searchParams.get("upload_id")!) : this.#begin(request);
+		if (url.pathname === "/upload/v1beta/files") return url.searchParams.has("upload_id") ? this.#take(request, url.searchParams.get("upload_id")!) : url.searchParams.get("uploadType") === "multipart" ? this.#whole(request) : this.#begin(request);
 		const [, id, download] = /^\/v1beta\/files\/([a-z0-9-]+)(:download)?$/.exec(url.pathname) ?? [];
 		const file = id && this.kept.get(id);
 		if (!file) return GeminiFiles.missing(id ?? "");
@@ -103,6 +103,16 @@ export class GeminiFiles {
 		this.#uploads.set(id, { mime: request.headers["x-goog-upload-header-content-type"]!, display: request.body["file"]?.displayName, pieces: [] });
 		const place = `https://upload.google.example/upload/v1beta/files?upload_id=${id}&upload_protocol=resumable`;
 		return { headers: { "x-goog-upload-status": "active", "x-goog-upload-url": place, "x-goog-upload-control-url": place }, pieces: [] };
+	}
+
+	/* RFC 2387: a JSON object about the file, then its bytes. */
+	#whole(request: Seen): Answer {
+		const boundary = /^multipart\/related; ?boundary=([\w-]+)$/.exec(String(request.headers["content-type"]))?.[1];
+		const [, about, mime, content] = new RegExp(`^--${boundary}\r\n[^]*?\r\n\r\n([^]*?)\r\n--${boundary}\r\nContent-Type: (.*)\r\n\r\n([^]*)\r\n--${boundary}--\r\n$`).exec(request.bytes.toString("latin1")) ?? [];
+		if (about === undefined) return json({ error: { code: 400, message: "no upload", status: "INVALID_ARGUMENT" } }, 400);
+		const name = `secretoftheprovider${++this.#count}`, display = JSON.parse(about).file?.displayName;
+		this.kept.set(name, { mime: mime!, ...(display ? { display } : {}), content: Buffer.from(content!, "latin1") });
+		return json({ file: this.#shown(name) });
 	}
 
 	#take(request: Seen, id: string): Answer {

@@ -98,6 +98,66 @@ upload(const char *key, char name[1024], char uri[1024])
 	assert_int_equal(strspn(name + 6, "abcdefghijklmnopqrstuvwxyz234567"), strlen(name) - 6); /* as SDKs read it out of a URI */
 }
 
+#define RELATED "content-type: multipart/related; boundary=bnd\r\n"
+#define ABOUT "--bnd\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n" DESCRIPTION "\r\n"
+#define FILE_BYTES "--bnd\r\nContent-Type: text/plain\r\n\r\n{\"file\":{\"name\":\"files/of-words\"}}\r\n--bnd--\r\n"
+
+/* All in one request, as either says it; the file that it becomes is like any other. */
+static void
+a_file_goes_up_in_one_request(void **state)
+{
+	static const char *const asks[][2] = {{"POST /upload/v1beta/files?uploadType=multipart", RELATED}, {"POST /upload/v1beta/files", RELATED "x-goog-upload-protocol: multipart\r\n"}};
+	char first[1024] = "", name[1024], line[1100];
+	for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
+		int c = talk_ask(r.key, asks[i][0], asks[i][1], ABOUT FILE_BYTES), p = talk_provider_sees("POST /upload/v1beta/files?uploadType=multipart HTTP/1.1\r\n");
+		assert_non_null(strstr(talk_out, RELATED));
+		assert_null(strstr(talk_out, "x-goog-upload"));
+		assert_non_null(strstr(talk_out, "\r\n\r\n" ABOUT FILE_BYTES));
+		talk_provider_says(p, "200 OK", JSON, "{\"file\":{" GEMINI_FILE("abc-123") "}}");
+		const char *body = talk_client_gets(c, "200");
+		assert_null(strstr(talk_out, "abc-123"));
+		assert_null(strstr(talk_out, "127.0.0.1"));
+		const char *at = strstr(body, "\"name\": \"") + 9;
+		snprintf(name, sizeof name, "%.*s", (int)strcspn(at, "\""), at);
+		assert_true(i == 0 || !strcmp(first, name));
+		snprintf(first, sizeof first, "%s", name);
+	}
+	snprintf(line, sizeof line, "DELETE /v1beta/%s", name);
+	int c = talk_ask(r.key, line, "", NULL), p = talk_provider_sees("DELETE /v1beta/files/abc-123 HTTP/1.1\r\n");
+	talk_provider_says(p, "200 OK", JSON, "{}");
+	(void)talk_client_gets(c, "200");
+	assert_non_null(strstr(talk_client_gets(talk_ask(talk_other_key, line, "", NULL), "404"), "There is nothing with this id"));
+}
+
+/* What chooses a name, and what another may read in another way. */
+static void
+a_request_that_is_not_quite_that_goes_nowhere(void **state)
+{
+	static const char *const bodies[][2] = {
+		{"--bnd\r\nContent-Type: application/json\r\n\r\n{\"file\":{\"name\":\"files/another\"}}\r\n" FILE_BYTES, "leave file.name out"},
+		{"--bnd\r\nContent-Type: application/json\r\n\r\n{\"file\":{\"n\\u0061me\":\"files/another\"}}\r\n" FILE_BYTES, "leave file.name out"},
+		{"--bnd\r\nContent-Type: application/json\r\n\r\n[]\r\n" FILE_BYTES, "must be a JSON object"},
+		{"--bnd\r\nContent-Type: application/json\r\n\r\n{\"file\":\r\n" FILE_BYTES, "must be a JSON object"},
+		{"--bnd\r\nContent-Type: application/jsonp\r\n\r\n" DESCRIPTION "\r\n" FILE_BYTES, "two parts"},
+		{"--bnd\r\nContent-Type: application/json; charset=utf-7\r\n\r\n{\"file\":{\"+AG4-ame\":\"files/another\"}}\r\n" FILE_BYTES, "two parts"},
+		{"--bnd\r\n\r\n" DESCRIPTION "\r\n" FILE_BYTES, "two parts"},
+		{"--bnd\r\nContent-Type: text/plain\r\nContent-Type: application/json\r\n\r\n" DESCRIPTION "\r\n" FILE_BYTES, "two parts"},
+		{"--bnd\r\nContent-Type: application/json\r\nContent-Transfer-Encoding: base64\r\n\r\n" DESCRIPTION "\r\n" FILE_BYTES, "two parts"},
+		{"preamble\r\n" ABOUT FILE_BYTES, "two parts"},
+		{ABOUT ABOUT FILE_BYTES, "two parts"},
+		{ABOUT "--bnd--\r\n", "two parts"},
+		{ABOUT "--bnd\r\n\r\nwords", "two parts"},
+		{"", "two parts"},
+	};
+	static const char *const heads[] = {JSON, "", "content-type: multipart/form-data; boundary=bnd\r\n", "content-type: multipart/related\r\n", "content-type: multipart/related; boundary=bnd; start=\"<b>\"\r\n",
+		"content-type: multipart/related; boundary=bnd; boundary*=utf-8''b\r\n", RELATED "x-goog-upload-command: start\r\n"};
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++)
+		assert_non_null(strstr(talk_client_gets(talk_ask(r.key, "POST /upload/v1beta/files?uploadType=multipart", RELATED, bodies[i][0]), "400"), bodies[i][1]));
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
+		assert_non_null(strstr(talk_client_gets(talk_ask(r.key, "POST /upload/v1beta/files?uploadType=multipart", heads[i], ABOUT FILE_BYTES), "400"), "multipart/related"));
+	assert_int_equal(r.dials, talk_asked);
+}
+
 static void
 expect_nothing(int c)
 {
@@ -257,7 +317,7 @@ what_is_wrong_with_a_beginning_is_said(void **state)
 		const char *line, *headers, *body, *status, *says;
 	} rows[] = {
 		{"POST /upload/v1beta/files", JSON, "{}", "400", "X-Goog-Upload-Protocol: resumable"},
-		{"POST /upload/v1beta/files", "content-type: multipart/related; boundary=b\r\nx-goog-upload-protocol: multipart\r\n", "--b--", "400", "X-Goog-Upload-Protocol: resumable"},
+		{"POST /upload/v1beta/files", "content-type: text/plain\r\nx-goog-upload-protocol: raw\r\n", "words", "400", "X-Goog-Upload-Protocol: resumable"},
 		{"POST /upload/v1beta/files", "x-goog-upload-protocol: resumable\r\nx-goog-upload-command: start, upload, finalize\r\n", "{}", "400", "X-Goog-Upload-Protocol: resumable"},
 		{"POST /upload/v1beta/files", START, "{\"file\":{\"name\":\"files/mine\"}}", "400", "leave file.name out"},
 		{"POST /upload/v1beta/files", START, "{\"file\":{\"n\\u0061me\":\"files/mine\"},\"x\":1}", "400", "leave file.name out"},
@@ -371,6 +431,8 @@ main(void)
 #define WITH(test) cmocka_unit_test_setup_teardown(test, opened, closed)
 	const struct CMUnitTest tests[] = {
 		WITH(a_file_goes_up_is_shown_and_deleted),
+		WITH(a_file_goes_up_in_one_request),
+		WITH(a_request_that_is_not_quite_that_goes_nowhere),
 		WITH(an_upload_is_its_accounts),
 		WITH(a_request_names_a_file_by_its_uri),
 		WITH(nobody_elses_uri_is_named),
