@@ -465,6 +465,11 @@ a_number_is_another_s_only_when_ids_can_t_meet(void **state)
 	/* However its clock goes: */
 	w.ledger->newest_ticket_ms = clock_wall_us() / 1000 + 100000000;
 	book_all(&w);
+	/* Its ids are above what the store had last heard of, as after a time. */
+	assert_true(atomic_load(board_id_ceiling_ms(w.edge_board)) > atomic_load(board_id_floor_ms(w.edge_board)) + 120000);
+	atomic_store(board_id_floor_ms(w.edge_board), atomic_load(board_id_ceiling_ms(w.edge_board)) - 1000);
+	assert_true(serve(&w, alice));
+	book_all(&w);
 	assert_true(atomic_load(board_id_floor_ms(third.ledger_board)) > atomic_load(board_id_ceiling_ms(w.ledger_board)));
 	assert_int_equal(ledger_load_row(third.ledger, alice, NANO_PER_DOLLAR, &slot), 0);
 	assert_true(serve(&third, alice));
@@ -484,9 +489,9 @@ a_number_is_another_s_only_when_ids_can_t_meet(void **state)
 	w.cut_off = false;
 	world_lose_board(&w);
 	world_open(&w, true);
-	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket WHERE cost_nano = 0"), 2);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket WHERE cost_nano = 0"), 3);
 	assert_int_equal(ledger_load_row(w.ledger, alice, 1, &slot), 0);
-	is_right(&w, alice, 5, 3 * NANO_PER_DOLLAR - 3 * cost);
+	is_right(&w, alice, 6, 3 * NANO_PER_DOLLAR - 3 * cost);
 	world_end(&third);
 	world_end(&other);
 	world_end(&w);

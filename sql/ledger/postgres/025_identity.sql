@@ -17,9 +17,10 @@ BEGIN
 		IF x.state = 1 OR (x.state = 3 AND x.seen_us + x.away_ms * 1000 + lease_us > now_us) THEN
 			RETURN 0;
 		END IF;
-		-- Above all ids that it can have given out meanwhile: boot.c raises its ceiling no further than that.
+		-- Above all ids that it can have given out meanwhile (boot.c raises its ceiling no further than that), which are its boot's still.
+		UPDATE boot SET ceiling_ms = ceiling_ms + x.away_ms + 60000 WHERE number = (SELECT max(number) FROM boot WHERE node = n);
 		INSERT INTO boot (number, node, started_us, floor_ms, ceiling_ms)
-		SELECT (SELECT max(number) FROM boot) + 1, n, now_us, max(ceiling_ms) + x.away_ms + 60000, max(ceiling_ms) + x.away_ms + 60000 FROM boot WHERE node = n HAVING count(*) > 0;
+		SELECT (SELECT max(number) FROM boot) + 1, n, now_us, max(ceiling_ms) + 1, max(ceiling_ms) + 1 FROM boot WHERE node = n HAVING count(*) > 0;
 	END IF;
 	f := lethe_join(n);
 	IF h <> 0 THEN
