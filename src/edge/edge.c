@@ -2,6 +2,7 @@
 #include "edge/upstream.h"
 
 #include "core/ipc.h"
+#include "core/merkle.h"
 #include "edge/door.h"
 #include "edge/duplex.h"
 #include "edge/h2.h"
@@ -366,6 +367,8 @@ go(struct edge *e)
 	e->together = vault_alloc(e->vault, TOGETHER_MAX);
 	e->listeners = calloc(p->listen_count, sizeof *e->listeners);
 	if (!e->in || !e->head_out || !e->together || !e->pepper || !e->receipt_key || !e->byok_seed || !e->identity || !e->listeners || !models_prepare(e) || !identity_use(e))
+		return false;
+	if (!merkle_ready()) /* else its first digest, of a WebSocket's key perhaps, would open a configuration file, and end the process */
 		return false;
 	tick(&e->tick);
 	p->lock_down(p->lock_down_arg);

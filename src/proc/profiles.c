@@ -70,12 +70,9 @@
 		CALL(exit_group), CALL_IF(tgkill, {0, SANDBOX_INT, SANDBOX_SELF})
 
 /* What libraries try and can do without. Without a rule the process would end. */
-#define NO_OPEN REFUSED(open), REFUSED(openat)
-#define NO_STAT REFUSED(stat), REFUSED(lstat), REFUSED(fstat), REFUSED(newfstatat), REFUSED(statx)
 #define NO_LOOK \
 	REFUSED(access), REFUSED(faccessat), REFUSED(faccessat2), REFUSED(readlink), \
 		REFUSED(readlinkat), REFUSED(getdents64)
-#define NO_FILES NO_OPEN, NO_STAT, NO_LOOK, REFUSED(lseek)
 
 #define OPTION(level, name) CALL_IF(setsockopt, IS(1, level), IS(2, name))
 #define OPTIONS_OF_STREAMS \
@@ -111,8 +108,7 @@ static const struct sandbox_rule edge_rules[] = {
 	CALL_IF(timerfd_settime, IS(1, TFD_TIMER_ABSTIME)), /* the loop's alarm; timerfd_create is missing: it exists before the lock-down */
 	MEMORY,
 	CALL_IF(mlock2, IS(2, MLOCK_ONFAULT)), /* segments of a locked vault */
-	LIFE,
-	NO_FILES SANITIZER,
+	LIFE SANITIZER,
 };
 
 #define WRITES (O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | __O_TMPFILE)
