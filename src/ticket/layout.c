@@ -127,11 +127,79 @@ layout_extends(enum layout_part part, struct layout other)
 	return other.rows > 0 && other.hash != 0 && hash_of(part, other.rows) == other.hash;
 }
 
+/* Where each member stands: one that fills a hole moves others, and leaves the size as it was. */
+#define AT(row, member) offsetof(struct catalogue_##row, member)
+static const uint64_t places[] = {
+	CATALOGUE_MAGIC,
+	sizeof(struct catalogue),
+	sizeof(struct catalogue_provider),
+	sizeof(struct catalogue_model),
+	sizeof(struct catalogue_name),
+	sizeof(struct catalogue_price),
+	sizeof(struct catalogue_price_ref),
+	sizeof(struct catalogue_lane),
+	sizeof(struct catalogue_target),
+	AT(provider, name),
+	AT(provider, host),
+	AT(provider, port),
+	AT(provider, tls),
+	AT(provider, inner),
+	AT(provider, inject_usage),
+	AT(provider, old_cap),
+	AT(provider, cancel),
+	AT(provider, store),
+	AT(provider, objects),
+	AT(provider, no_responses),
+	AT(provider, safety),
+	AT(provider, completions),
+	AT(provider, http2),
+	AT(provider, trust),
+	AT(provider, dialect),
+	AT(provider, base_path),
+	AT(provider, pass_header_count),
+	AT(provider, pass_header),
+	AT(model, public_id),
+	AT(model, context_tokens),
+	AT(model, reasoning),
+	AT(model, thinking),
+	AT(model, capabilities),
+	AT(model, bytes_per_token_x100),
+	AT(model, image_tokens),
+	AT(model, price_at),
+	AT(model, byok_owner),
+	AT(model, tokenizer),
+	AT(model, created_s),
+	AT(name, name_len),
+	AT(name, model),
+	AT(name, alias),
+	AT(price, pico),
+	AT(price, request_nano),
+	AT(price, tool_nano),
+	AT(price, above_tokens),
+	AT(price, geo_us_x100),
+	AT(price, tier),
+	AT(lane, id),
+	AT(lane, sticky),
+	AT(lane, choice),
+	AT(target, price_at),
+	AT(target, price_owner),
+	AT(target, lane),
+	AT(target, rank),
+	AT(target, weight),
+	AT(target, own_prices),
+	AT(target, byok_owner),
+	AT(target, number),
+	AT(target, zero_retention),
+	AT(target, asked_in),
+	AT(target, region),
+	AT(target, upstream_id),
+	sizeof(struct tally_block),
+	sizeof(struct tally_ledger),
+};
+#undef AT
+
 uint64_t
 layout_of_catalogue(void)
 {
-	const uint64_t places[] = {CATALOGUE_MAGIC, sizeof(struct catalogue), sizeof(struct catalogue_provider), sizeof(struct catalogue_model),
-		sizeof(struct catalogue_name), sizeof(struct catalogue_price), sizeof(struct catalogue_price_ref), sizeof(struct catalogue_lane), sizeof(struct catalogue_target), offsetof(struct catalogue_model, price_at),
-		offsetof(struct catalogue_price, pico), offsetof(struct catalogue_price, tool_nano), sizeof(struct tally_block), sizeof(struct tally_ledger)};
 	return fold(BEGIN, places, sizeof places);
 }
