@@ -55,10 +55,22 @@ away_for_ms(const struct ledger *l)
 	return since_us != 0 && us > 0 ? (uint64_t)us / 1000 : 0;
 }
 
+/* Not for longer than the store was told, whatever the configuration says since: then another may have this node's number. */
+static void
+keep_to_what_was_told(struct ledger *l)
+{
+	uint64_t told = atomic_load(board_away(l->o.board));
+	if (told != 0 && told - 1 < l->o.away_ms)
+		l->o.away_ms = told - 1;
+}
+
 bool
 away_open(struct ledger *l, char why[STORE_WHY_MAX])
 {
-	if (!l->store.unreachable || l->o.away_ms == 0 || !has_shares(l))
+	if (!l->store.unreachable || !has_shares(l))
+		return false;
+	keep_to_what_was_told(l);
+	if (l->o.away_ms == 0)
 		return false;
 	l->away = outbox_open(l->o.data_dir, l->o.node, (int64_t)atomic_load(board_store(l->o.board)), why);
 	if (l->away == NULL)

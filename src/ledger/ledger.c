@@ -425,6 +425,7 @@ ledger_start(struct ledger *l)
 	if (!(share_on(l) || load_accounts(l)) || !limits_start(l) || !fill_keys(l) || !(fresh ? boot_begin(l) : boot_raise(l)))
 		return false;
 	atomic_store(board_store(b), (uint64_t)l->store.identity);
+	atomic_store(board_away(b), (uint64_t)l->store.away_ms + 1);
 	atomic_store(board_many(b), l->store.many ? BOARD_SHARES : BOARD_BALANCES);
 	atomic_store(board_gate(b), BOARD_OPEN);
 	return true;

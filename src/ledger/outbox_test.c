@@ -534,6 +534,30 @@ nothing_new_is_taken_when_it_is_full_or_too_long(void **state)
 	world_end(&w);
 }
 
+/* Its number may be another's after that. */
+static void
+nobody_goes_on_for_longer_than_the_store_was_told(void **state)
+{
+	enum { LESS = 300000 };
+	struct world w;
+	char why[256];
+	begin(&w, "3.00");
+	assert_int_equal(atomic_load(board_away(w.edge_board)), w.ledger->o.away_ms + 1);
+	atomic_store(board_away(w.edge_board), LESS + 1); /* the configuration has more since */
+	int64_t ceiling = (int64_t)atomic_load(board_id_ceiling_ms(w.edge_board));
+	open_again(&w, true);
+	assert_int_equal(w.ledger->o.away_ms, LESS);
+	assert_int_equal(outbox_facts(w.ledger->away)->limit_ms, ceiling + LESS);
+	open_again(&w, false);
+	atomic_store(board_away(w.edge_board), 1);
+	world_kill_ledger(&w);
+	w.cut_off = true;
+	assert_false(world_try_open(&w, true, why));
+	w.cut_off = false;
+	world_open(&w, true);
+	world_end(&w);
+}
+
 /* Ids go on, and none is given out again after a power cut. */
 static void
 ids_are_kept_in_the_outbox_before_they_are_given(void **state)
@@ -804,6 +828,7 @@ main(void)
 		cmocka_unit_test(what_waits_goes_to_no_other_store),
 		cmocka_unit_test(a_number_is_another_s_only_when_ids_can_t_meet),
 		cmocka_unit_test(nothing_new_is_taken_when_it_is_full_or_too_long),
+		cmocka_unit_test(nobody_goes_on_for_longer_than_the_store_was_told),
 		cmocka_unit_test(ids_are_kept_in_the_outbox_before_they_are_given),
 		cmocka_unit_test(a_window_that_was_forgotten_meanwhile_is_paid_no_more),
 		cmocka_unit_test(who_has_the_store_alone_and_who_begins_wait_for_it),

@@ -216,6 +216,12 @@ board_store(struct board *b)
 }
 
 _Atomic uint64_t *
+board_away(struct board *b)
+{
+	return &b->shared->away;
+}
+
+_Atomic uint64_t *
 board_rounds(struct board *b)
 {
 	return &b->shared->rounds;

@@ -68,6 +68,8 @@ _Atomic uint32_t *board_gate(struct board *b);
 _Atomic uint32_t *board_many(struct board *b);
 /* Of which store they are, the ledger's; 0: there is none but this server's. */
 _Atomic uint64_t *board_store(struct board *b);
+/* For how many ms, and one, that store knows that this server may go on without it; 0: not known. */
+_Atomic uint64_t *board_away(struct board *b);
 /* Booking rounds completed by the ledger; a parked 402 waits for it to grow by two. */
 _Atomic uint64_t *board_rounds(struct board *b);
 /*

@@ -47,7 +47,7 @@ struct board_shared {
 	_Atomic uint32_t many; /* in what was padding */
 	_Atomic uint64_t rounds, id_floor_ms, id_ceiling_ms, heartbeat_ms;
 	_Atomic uint64_t counter; /* sequence of tags that name no ticket */
-	_Atomic uint64_t store; /* in what was padding */
+	_Atomic uint64_t store, away; /* in what was padding */
 	/* Written by whoever hands in. */
 	_Atomic uint32_t sleeping __attribute__((aligned(64)));
 };
