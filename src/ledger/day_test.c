@@ -26,7 +26,7 @@ enum { PAYERS = 48,
 
 struct payer {
 	uint64_t id;
-	char name[16];
+	char name[24];
 	int64_t balance, owed, held;
 };
 
