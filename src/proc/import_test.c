@@ -218,12 +218,14 @@ static void
 a_model_of_the_responses_api_alone_is_asked_in_it(void **state)
 {
 #define TERMS(mode, ways) "\"mode\": \"" mode "\", \"supported_endpoints\": [" ways "], \"max_input_tokens\": 1000, \"max_output_tokens\": 100, \"input_cost_per_token\": 1e-06, \"output_cost_per_token\": 2e-06}"
+	static const char list[] =
+		"{\"alone\": {\"litellm_provider\": \"openai\", " TERMS("responses", "\"/v1/responses\", \"/v1/batch\"") ",\n"
+		"\"both\": {\"litellm_provider\": \"openai\", " TERMS("responses", "\"/v1/responses\", \"/v1/chat/completions\"") ",\n"
+		"\"chat\": {\"litellm_provider\": \"openai\", " TERMS("chat", "") ",\n"
+		"\"claude-1\": {\"litellm_provider\": \"anthropic\", " TERMS("responses", "") "}\n";
 	struct trial t = {
 		.config = PROVIDERS "models: []\n",
-		.lists = {"{\"alone\": {\"litellm_provider\": \"openai\", " TERMS("responses", "\"/v1/responses\", \"/v1/batch\"") ",\n"
-																														   "\"both\": {\"litellm_provider\": \"openai\", " TERMS("responses", "\"/v1/responses\", \"/v1/chat/completions\"") ",\n"
-																																																											 "\"chat\": {\"litellm_provider\": \"openai\", " TERMS("chat", "") ",\n"
-																																																																											   "\"claude-1\": {\"litellm_provider\": \"anthropic\", " TERMS("responses", "") "}\n"},
+		.lists = {list},
 		.add = true,
 	};
 #undef TERMS
@@ -234,6 +236,7 @@ a_model_of_the_responses_api_alone_is_asked_in_it(void **state)
 	assert_non_null(strstr(t.after, "  - id: both\n"));
 	assert_non_null(strstr(t.after, "  - id: claude-1\n"));
 	assert_null(strstr(strstr(alone, "language: ") + 1, "language: ")); /* nobody else is */
+	finish(&t);
 }
 
 static void
