@@ -55,11 +55,11 @@ start_sim() {
 	provider_text="the simulator, $provider_url"
 	export LETHE_RUN_KEY=sk-simulated
 	pass_headers='["x-sim"]'
-	objects=true
+	objects=true language=chat
 }
 
 pass_headers='[]'
-objects=false
+objects=false language=both
 if [ -n "${OPENAI_API_KEY:-}" ]; then
 	provider_url=${OPENAI_BASE_URL:-https://api.openai.com/v1}
 	provider_text=$provider_url
@@ -86,6 +86,7 @@ providers:
     keys: [{env: LETHE_RUN_KEY}]
     pass_headers: $pass_headers
     objects: $objects
+    language: $language
 models:
   - id: gpt-5-mini
     provider: demo
