@@ -11,6 +11,7 @@
 #include "edge/exchange_steps.h"
 #include "edge/headers.h"
 #include "edge/identity.h"
+#include "edge/settle.h"
 #include "edge/visitor.h"
 #include "ticket/counters.h"
 #include "ticket/end_reasons.h"
@@ -242,11 +243,6 @@ void relay_push_end(struct exchange *x, bool cut);
 must_check bool carry_keep(struct exchange *x, const char *bytes, size_t len);
 void relay_body(struct exchange *x, char *base, size_t have, size_t raw, bool eof, struct span head);
 void relay_finish_strict(struct exchange *x);
-void settle(struct exchange *x, enum end_reason reason);
-void settle_state_cost(struct exchange *x);
-uint64_t settle_counted_output(const struct exchange *x); /* output tokens, counted high: what the hold must cover */
-void settle_strict(struct exchange *x, enum end_reason reason, bool complete);
-void settle_poll_strict(struct edge *e);
 void request_estimate(struct exchange *x); /* remember the input's size before the request is let go */
 
 /* ---- admit.c: content memory ---- */

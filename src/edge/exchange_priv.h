@@ -187,6 +187,7 @@ struct exchange {
 	uint8_t attempts, interim;
 	uint8_t strict_reason; /* durability: strict, while the ticket is being booked */
 	bool strict_complete;
+	bool completed_stated; /* the ticket says already what it costs that the exchange is completed */
 	bool streamed; /* the answer is SSE */
 	bool keep_client; /* the connection may carry another request */
 	bool keep_upstream;

@@ -189,6 +189,8 @@ finish(struct exchange *x, struct span head, const char *data, size_t len)
 		finish_strict(x, head, data, len, complete);
 		return;
 	}
+	if (complete && reason == END_COMPLETED)
+		settle_state_completed(x);
 	reply(x, head, data, len, complete);
 	if (x->step == STEP_DONE)
 		return;

@@ -436,18 +436,33 @@ charged(struct exchange *x, enum end_reason reason, struct usage *ret)
 }
 
 static void
+state_end(struct exchange *x, enum end_reason reason)
+{
+	struct usage u = {0};
+	if (charged(x, reason, &u)) {
+		(void)state(x, &u);
+		return;
+	}
+	write_usage(&x->ticket->facts, &u);
+	ticket_state_cost(x->ticket, (struct nano){0});
+}
+
+void
+settle_state_completed(struct exchange *x)
+{
+	if (!x->ticket || !x->held)
+		return;
+	state_end(x, END_COMPLETED);
+	x->completed_stated = true;
+}
+
+static void
 hand_in(struct exchange *x, enum end_reason reason)
 {
 	struct edge *e = x->edge;
 	struct ticket_facts *f = &x->ticket->facts;
-	struct usage u = {0};
-	struct nano cost = {0};
-	if (charged(x, reason, &u))
-		cost = state(x, &u);
-	else {
-		write_usage(f, &(struct usage){0});
-		ticket_state_cost(x->ticket, cost);
-	}
+	if (reason != END_COMPLETED || !x->completed_stated)
+		state_end(x, reason);
 	f->duration_ms = clamp32(e->loop.now_ms - x->started_ms);
 	f->end_reason = (uint8_t)reason;
 	f->attempts = x->attempts;

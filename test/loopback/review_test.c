@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -114,6 +115,32 @@ expect_status(const char *answer, const char *status)
 {
 	assert_int_equal(memcmp(answer, "HTTP/1.1 ", 9), 0);
 	assert_int_equal(memcmp(answer + 9, status, 3), 0);
+}
+
+/* What an exchange's ticket says of its cost at each moment when the edge sends: if it were killed just behind that, this is what would be booked. */
+static int64_t stated;
+
+static void
+look_at_tickets(void)
+{
+	if (r.edge)
+		for (struct exchange *x = r.edge->exchanges; x; x = x->next)
+			if (x->ticket)
+				stated = atomic_load(&x->ticket->cost);
+}
+
+ssize_t
+send(int fd, const void *bytes, size_t len, int flags)
+{
+	look_at_tickets();
+	return sendto(fd, bytes, len, flags, NULL, 0);
+}
+
+ssize_t
+sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	look_at_tickets();
+	return syscall(SYS_sendmsg, fd, message, flags);
 }
 
 /* ---- heads ---- */
@@ -778,6 +805,26 @@ a_large_last_read_is_acknowledged_only_when_booked(void **state)
 	close(c);
 }
 
+static void
+an_answer_s_cost_is_stated_before_its_last_bytes_are_sent(void **state)
+{
+	if (r.tls) /* OpenSSL does the sending */
+		return;
+	int c = send_chat(hi, "");
+	rig_send(&r, rig_provider(&r, 0), in, plain_answer(in));
+	assert_int_equal(stated, COST);
+	c = send_chat(hi_stream, "");
+	size_t n = (size_t)sprintf(in, STREAM_HEAD);
+	n += chunk(in + n, EVENT);
+	n += chunk(in + n, EVENT_USAGE EVENT_DONE);
+	n += (size_t)sprintf(in + n, "0\r\n\r\n");
+	stated = -1;
+	rig_send(&r, rig_provider(&r, 0), in, n); /* the kept connection */
+	assert_int_equal(stated, COST);
+	close(c);
+	rig_check_books(&r);
+}
+
 #define CASE(f, setup) cmocka_unit_test_setup_teardown(f, setup, closed)
 
 int
@@ -815,6 +862,7 @@ main(void)
 		CASE(what_is_kept_back_is_not_followed_by_an_error, strict),
 		CASE(a_large_last_read_is_acknowledged_only_when_booked, strict),
 		CASE(an_uncapped_stream_that_comes_at_once_is_paid_as_reported, with_dollar),
+		CASE(an_answer_s_cost_is_stated_before_its_last_bytes_are_sent, with_dollar),
 		CASE(the_hold_of_a_fast_stream_follows_what_was_counted, with_dollar),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
