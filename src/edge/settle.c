@@ -443,7 +443,7 @@ state_end(struct exchange *x, enum end_reason reason)
 		(void)state(x, &u);
 		return;
 	}
-	write_usage(&x->ticket->facts, &u);
+	write_usage(&x->ticket->facts, &(struct usage){0}); /* what was counted is not charged, and not shown as if it were */
 	ticket_state_cost(x->ticket, (struct nano){0});
 }
 
