@@ -809,7 +809,7 @@ static void
 an_answer_s_cost_is_stated_before_its_last_bytes_are_sent(void **state)
 {
 	if (r.tls) /* OpenSSL does the sending */
-		return;
+		skip();
 	int c = send_chat(hi, "");
 	rig_send(&r, rig_provider(&r, 0), in, plain_answer(in));
 	assert_int_equal(stated, COST);
