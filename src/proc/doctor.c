@@ -163,11 +163,12 @@ look_at_landlock(const struct doctor *d, struct fact *f)
 	}
 	if (abi >= 1) {
 		doctor_say(f, FACT_WARN, "ABI %u: files only; the network is closed by the system call filter alone", abi);
-		doctor_advise(f, "kernel 6.7 or later closes the network as well");
+		doctor_advise(f, "kernel 6.7 or later closes the network as well: apt-get install linux-image-amd64, or a newer release of the system");
 		return;
 	}
 	doctor_say(f, FACT_WARN, "not available; the system call filter holds alone");
-	doctor_advise(f, "kernel 5.13 or later with lsm=…,landlock on its command line (cat /sys/kernel/security/lsm)");
+	doctor_advise(f,
+		"kernel 5.13 or later with lsm=…,landlock on its command line, behind what cat /sys/kernel/security/lsm tells (GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot)");
 }
 
 static void
@@ -194,8 +195,12 @@ look_at_ptrace(const struct doctor *d, struct fact *f)
 		doctor_say(f, FACT_OK, "restricted (yama.ptrace_scope %s)", scope);
 		return;
 	}
-	doctor_say(f, FACT_WARN, scope[0] == '\0' ? "not restricted (no Yama)" : "not restricted (yama.ptrace_scope 0)");
-	doctor_advise(f, "an attached debugger ends an edge, but can be kept out: sysctl -w kernel.yama.ptrace_scope=2");
+	bool yama = scope[0] != '\0';
+	doctor_say(f, FACT_WARN, yama ? "not restricted (yama.ptrace_scope 0)" : "not restricted (no Yama)");
+	/* Without Yama there is no such setting, and nothing to set. */
+	doctor_advise(f, "an attached debugger ends an edge, but can be kept out: %s",
+		yama ? "sysctl -w kernel.yama.ptrace_scope=2"
+			 : "lsm=…,yama on the kernel's command line, behind what cat /sys/kernel/security/lsm tells (GRUB_CMDLINE_LINUX in /etc/default/grub, update-grub, reboot), then sysctl -w kernel.yama.ptrace_scope=2");
 }
 
 static void

@@ -86,14 +86,25 @@ doctor_look_at_swap(const struct doctor *d, struct fact *f)
 
 /* ---- room ---- */
 
+/* By errno: it is not there, or this user may not look. */
+static void
+say_no_folder(const struct doctor *d, struct fact *f)
+{
+	int error = errno;
+	doctor_say(f, FACT_WARN, "%.80s: %s", d->data_dir, strerror(error));
+	if (error == EACCES || error == EPERM)
+		doctor_advise(f, "run this as the server's user: sudo -u lethe lethe doctor --data %.160s", d->data_dir);
+	else
+		doctor_advise(f, "mkdir -m 700 %.160s, or give another with --data or LETHE_DATA", d->data_dir);
+}
+
 void
 doctor_look_at_disk(const struct doctor *d, struct fact *f)
 {
 	struct statvfs v;
 	char room[DOCTOR_BYTES_MAX];
 	if (statvfs(d->data_dir, &v) != 0) {
-		doctor_say(f, FACT_WARN, "%.80s: %s", d->data_dir, strerror(errno));
-		doctor_advise(f, "mkdir -m 700 %.160s, or give another with --data or LETHE_DATA", d->data_dir);
+		say_no_folder(d, f);
 		return;
 	}
 	f->number = (uint64_t)v.f_bavail * v.f_frsize;
@@ -110,7 +121,7 @@ doctor_look_at_mode(const struct doctor *d, struct fact *f)
 {
 	struct stat st;
 	if (stat(d->data_dir, &st) != 0) {
-		doctor_say(f, FACT_WARN, "%.80s: %s", d->data_dir, strerror(errno));
+		say_no_folder(d, f);
 		return;
 	}
 	bool others = (st.st_mode & 0077) != 0, mine = st.st_uid == geteuid() || geteuid() == 0;
@@ -172,7 +183,7 @@ look_at_file_system(const struct doctor *d, struct fact *f)
 {
 	struct statfs s;
 	if (statfs(d->data_dir, &s) != 0) {
-		doctor_say(f, FACT_WARN, "%.80s: %s", d->data_dir, strerror(errno));
+		say_no_folder(d, f);
 		return false;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(file_systems); i++)

@@ -81,8 +81,10 @@ who_gets_core_dumps_and_may_attach_is_told(void **state)
 	make("/proc/sys/kernel/core_pattern", "|/usr/lib/systemd/systemd-coredump %P\n");
 	assert_fact(MACHINE_CORE_DUMPS, FACT_WARN, 1, "systemd-coredump");
 	assert_fact(MACHINE_DEBUGGERS, FACT_WARN, 0, "no Yama");
+	assert_non_null(strstr(facts[MACHINE_DEBUGGERS].remedy, "lsm=")); /* there is no such setting yet */
 	make("/proc/sys/kernel/yama/ptrace_scope", "0\n");
 	assert_fact(MACHINE_DEBUGGERS, FACT_WARN, 0, "ptrace_scope 0");
+	assert_null(strstr(facts[MACHINE_DEBUGGERS].remedy, "lsm="));
 	make("/proc/sys/kernel/yama/ptrace_scope", "2\n");
 	assert_fact(MACHINE_DEBUGGERS, FACT_OK, 2, "restricted");
 }
@@ -99,8 +101,12 @@ the_data_directory_is_closed_to_others_and_keeps_what_it_is_given(void **state)
 	assert_true(kept->value[0] != '\0');
 	assert_true(kept->number > 0 || kept->remedy[0] != '\0' || strstr(kept->value, "not tried"));
 	strcat(data_dir, "/nothing");
-	assert_int_equal(look(MACHINE_DISK)->state, FACT_WARN);
-	assert_non_null(strstr(look(MACHINE_DISK)->remedy, "mkdir -m 700"));
+	(void)look(MACHINE_DISK);
+	static const enum machine_fact of_folder[] = {MACHINE_DISK, MACHINE_DATA_MODE, MACHINE_DATA_STORE};
+	for (size_t i = 0; i < sizeof of_folder / sizeof *of_folder; i++) {
+		assert_int_equal(facts[of_folder[i]].state, FACT_WARN);
+		assert_non_null(strstr(facts[of_folder[i]].remedy, "mkdir -m 700"));
+	}
 	data_dir[strlen(data_dir) - strlen("/nothing")] = '\0';
 }
 
@@ -138,6 +144,23 @@ where_the_books_are_is_told_by_a_number(void **state)
 		assert_null(strstr(f->value, "example"));
 		assert_null(strstr(f->value, "secret-word"));
 	}
+}
+
+/* Whatever this machine is, on one without a folder, with bare swap, no Yama and a program for its dumps. */
+static void
+what_is_not_well_comes_with_what_mends_it(void **state)
+{
+	make("/proc/swaps", HEADING "/dev/sda2 partition 1048576 0 -2\n");
+	make("/proc/sys/kernel/core_pattern", "|/usr/share/apport/apport %p\n");
+	const struct doctor d = {.root = root, .data_dir = "/nowhere/lethe", .store = "postgres://lethe@db.example/lethe?sslmode=disable", .configured = true, .tls_why = "x.pem: no such file"};
+	unsigned unwell = 0;
+	doctor_facts(&d, facts);
+	for (size_t i = 0; i < MACHINE_FACT_COUNT; i++) {
+		if ((facts[i].state == FACT_OK) != (facts[i].remedy[0] == '\0'))
+			fail_msg("%s: state %d, `%s`, remedy `%s`", facts[i].name, facts[i].state, facts[i].value, facts[i].remedy);
+		unwell += facts[i].state != FACT_OK;
+	}
+	assert_in_range(unwell, 7, MACHINE_FACT_COUNT);
 }
 
 /* ---- certificates ---- */
@@ -240,6 +263,7 @@ main(void)
 		cmocka_unit_test(swap_on_a_bare_disk_is_told_of_and_encrypted_swap_is_not),
 		cmocka_unit_test(who_gets_core_dumps_and_may_attach_is_told),
 		cmocka_unit_test(where_the_books_are_is_told_by_a_number),
+		cmocka_unit_test(what_is_not_well_comes_with_what_mends_it),
 		cmocka_unit_test(the_data_directory_is_closed_to_others_and_keeps_what_it_is_given),
 		cmocka_unit_test(a_certificate_that_ends_soon_or_whose_key_is_open_is_told_of),
 		cmocka_unit_test(what_changes_is_looked_at_again_and_the_rest_stays),
