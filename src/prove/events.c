@@ -165,6 +165,8 @@ run_event(struct traffic *t, size_t e)
 	unsigned ran = r.count;
 	bool happened = events[e].happens(t), back = instance_await(t->i);
 	traffic_end_running(&r);
+	if (ran && happened)
+		prove_tried(t->p->ways, events[e].words);
 	prove_fact(t->p, t->i->kind->name, events[e].words, ran > 0 && happened && back, "%u streams ran%s%s%s", ran, lacks, happened ? "" : "; it could not be made to happen",
 		back ? "" : "; the server did not recover");
 }

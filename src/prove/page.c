@@ -48,6 +48,14 @@ put_value(FILE *to, const json_t *value)
 		fputs(json_is_true(value) ? "<b class=good>yes</b>" : "<b class=bad>no</b>", to);
 }
 
+/* Of a row or a column: a member's name in words. */
+static void
+put_title(FILE *to, const char *name)
+{
+	for (; *name; name++)
+		putc(*name == '_' ? ' ' : *name, to);
+}
+
 static void
 put_table(FILE *to, const char *title, const json_t *rows)
 {
@@ -63,8 +71,7 @@ put_table(FILE *to, const char *title, const json_t *rows)
 	json_object_foreach(json_array_get(rows, 0), name, value)
 	{
 		fputs("<th>", to);
-		for (const char *at = name; *at; at++)
-			putc(*at == '_' ? ' ' : *at, to);
+		put_title(to, name);
 	}
 	json_array_foreach(rows, i, row)
 	{
@@ -84,9 +91,15 @@ put_list(FILE *to, const char *name, const json_t *value)
 	const char *member;
 	json_t *one;
 	size_t i;
-	fprintf(to, "<tr><th>%s<td>", name);
+	fputs("<tr><th>", to);
+	put_title(to, name);
+	fputs("<td>", to);
 	put_value(to, value);
-	json_array_foreach(value, i, one) fprintf(to, "%s%s", i ? ", " : "", json_string_value(one));
+	json_array_foreach(value, i, one)
+	{
+		fputs(i ? "; " : "", to);
+		put_value(to, one);
+	}
 	if (json_is_object(value))
 		json_object_foreach((json_t *)value, member, one) fprintf(to, "%s: %s<br>", member, json_string_value(one));
 	putc('\n', to);
@@ -115,7 +128,7 @@ put_verification(FILE *to, const char *path, const char *public_key)
 static void
 put_page(FILE *to, const json_t *r, const char *path, const char *public_key)
 {
-	static const char *const lists[] = {"version", "time", "kernel", "root", "grades", "libraries_of_an_edge", "marks", "endpoints", "ways"};
+	static const char *const lists[] = {"version", "time", "kernel", "root", "grades", "libraries_of_an_edge", "marks", "endpoints", "names_of_endpoints", "ways", "names_of_ways"};
 	bool ok = json_is_true(json_object_get(r, "ok"));
 	fprintf(to, "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport content=\"width=device-width\">\n<title>lethe prove</title>\n<style>%s</style>\n", style);
 	fprintf(to, "<h1>lethe prove: <span class=%s>%s</span></h1>\n", ok ? "good" : "bad",

@@ -36,6 +36,15 @@ prove_fact(struct prove *p, const char *instance, const char *fact, bool ok, con
 }
 
 void
+prove_tried(json_t *list, const char *words)
+{
+	size_t i;
+	json_t *one;
+	json_array_foreach(list, i, one) if (strcmp(json_string_value(one), words) == 0) return;
+	json_array_append_new(list, json_string(words));
+}
+
+void
 prove_place(struct prove *p, const char *instance, const char *when, const struct place *place)
 {
 	json_array_append_new(p->places,
@@ -198,8 +207,8 @@ begin_report(const struct prove_options *o)
 	gmtime_r(&now, &day);
 	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &day);
 	snprintf(kernel, sizeof kernel, "%.60s %.60s %.60s", u.sysname, u.release, u.machine);
-	return json_pack("{s:b, s:s, s:s, s:s, s:b, s:{}, s:[], s:[], s:[]}", "ok", 0, "version", o->version, "time", when, "kernel", kernel, "root", geteuid() == 0,
-		"grades", "facts", "places", "findings");
+	return json_pack("{s:b, s:s, s:s, s:s, s:b, s:{}, s:[], s:[], s:[], s:[], s:[]}", "ok", 0, "version", o->version, "time", when, "kernel", kernel, "root",
+		geteuid() == 0, "grades", "facts", "places", "findings", "names_of_endpoints", "names_of_ways");
 }
 
 static void
@@ -207,8 +216,8 @@ end_report(struct prove *p)
 {
 	bool found = json_array_size(p->findings) > 0, ok = all_ok(p->facts);
 	json_object_set_new(p->report, "marks", json_integer(p->canaries.count));
-	json_object_set_new(p->report, "ways", json_integer((json_int_t)prove_way_count + events_count()));
-	json_object_set_new(p->report, "endpoints", json_integer(PROVE_ENDPOINT_COUNT));
+	json_object_set_new(p->report, "ways", json_integer((json_int_t)json_array_size(p->ways)));
+	json_object_set_new(p->report, "endpoints", json_integer((json_int_t)json_array_size(p->endpoints)));
 	json_object_set_new(p->report, "ok", json_boolean(!found && ok));
 }
 
@@ -247,6 +256,8 @@ prove_run(const struct prove_options *o, char why[600])
 	p.facts = json_object_get(p.report, "facts");
 	p.places = json_object_get(p.report, "places");
 	p.findings = json_object_get(p.report, "findings");
+	p.endpoints = json_object_get(p.report, "names_of_endpoints");
+	p.ways = json_object_get(p.report, "names_of_ways");
 	for (size_t k = 0; k < ARRAY_LEN(kinds) && !o->target; k++)
 		p.steps += is_run(o, k) ? traffic_steps(o) + 8 : 0;
 	prove_control(&p);

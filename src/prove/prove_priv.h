@@ -10,6 +10,7 @@ struct prove {
 	const struct prove_options *o;
 	struct canaries canaries;
 	json_t *report, *places, *findings, *facts;
+	json_t *ways, *endpoints; /* those that were gone through, by their words */
 	uint32_t steps, steps_done;
 	time_t begun;
 };
@@ -19,6 +20,8 @@ struct prove {
 void prove_step(struct prove *p, const char *what);
 /* A row of `facts`: what was tried or looked at, whether it is as promised, and what was seen. */
 void prove_fact(struct prove *p, const char *instance, const char *fact, bool ok, const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* A way to end, or an endpoint, that was gone through: the report counts and names these alone. */
+void prove_tried(json_t *list, const char *words);
 /* A row of `places`, and the findings of the search so far that are not there yet. when: "in flight", "afterwards". */
 void prove_place(struct prove *p, const char *instance, const char *when, const struct place *place);
 void prove_findings(struct prove *p, const char *instance, const char *when, const struct search *s);

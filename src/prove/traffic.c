@@ -80,6 +80,8 @@ run_way(struct traffic *t, const struct client *c, const struct prove_way *way, 
 			link_close(&l[n]);
 		} else if (begun[n]) {
 			struct outcome o = client_end(x[n], &l[n]);
+			prove_tried(t->p->endpoints, prove_forms[endpoints[n]].words);
+			prove_tried(t->p->ways, way->words);
 			t->passed += o.passed;
 			t->passed_h2 += o.passed && o.h2;
 			t->silent += o.silent;

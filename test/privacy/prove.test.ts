@@ -56,6 +56,10 @@ describe("lethe prove", () => {
 		expect(report["marks"]).toBeGreaterThan(1000);
 		expect(report["ways"]).toBeGreaterThan(40);
 		expect(report["endpoints"]).toBe(77);
+		expect([new Set(report["names_of_endpoints"] as string[]).size, new Set(report["names_of_ways"] as string[]).size]).toEqual([report["endpoints"], report["ways"]]);
+		for (const way of ["client gone in the body", "provider falls silent", "edge faults", "ledger killed", "disk full", "upgraded"]) expect(report["names_of_ways"]).toContain(way);
+		const shown = readFileSync(page, "utf8");
+		for (const name of [...(report["names_of_endpoints"] as string[]), ...(report["names_of_ways"] as string[])]) expect(shown).toContain(name);
 		const places = new Set(rows(report, "places").map((row) => row["place"]));
 		for (const role of ["edge", "super", "dialer", "ledger", "scribe"]) expect(places).toContain(`memory of lethe-${role}`);
 		for (const place of ["data, log and working folder", "metrics", "/tmp"]) expect(places).toContain(place);
@@ -146,6 +150,13 @@ test("a server that runs is searched as well, and goes on running", async () => 
 	expect(rows(report, "findings")).toEqual([]);
 	expect(status).toBe(0);
 	expect(running).toBe(5);
+	expect(report["grades"]).toEqual({ target: letheGives() });
+	// What a customer can do, and no more than was done.
+	expect(report["ways"]).toBe((report["names_of_ways"] as string[]).length);
+	expect(report["names_of_ways"]).toContain("client gone in the body");
+	for (const way of ["no money", "provider silent", "edge killed", "disk full"]) expect(report["names_of_ways"]).not.toContain(way);
+	expect(report["names_of_endpoints"]).toContain("chat.completions, streamed");
+	expect(report["names_of_endpoints"]).not.toContain("files, one deleted");
 	expect(usage["requests"]).toBeGreaterThan(10);
 	expect(rows(report, "places").map((row) => row["place"])).toContain(w.lethe.dir);
 	if (isRoot) expect(rows(report, "places").find((row) => row["place"] === "memory of lethe-edge")!["things"]).toBeGreaterThanOrEqual(2);
