@@ -2,6 +2,7 @@
 
 #include "core/ipc.h"
 #include "edge/object.h"
+#include "edge/spare.h"
 #include "edge/work.h"
 #include "ticket/limit.h"
 
@@ -15,10 +16,12 @@ struct kept {
 	uint32_t row; /* of limits, that names it */
 	uint32_t len; /* 0: it can't be opened */
 	bool asked; /* the ledger's answer is on its way */
+	bool unsaid; /* … and the question not yet: its arrow is full */
 	char secret[BYOK_SECRET_MAX];
 };
 
 struct byok_keys {
+	bool unsaid; /* some may be */
 	struct kept kept[KEPT_MAX];
 };
 
@@ -97,12 +100,17 @@ make_place(struct edge *e)
 	return oldest;
 }
 
-static enum ipc_result
-ask(const struct edge *e, uint64_t id)
+/* Also when the ledger is gone: its successor is asked again. */
+static void
+ask(struct edge *e, struct kept *k)
 {
 	struct message_byok_wanted m = MESSAGE_INIT(BYOK_WANTED, message_byok_wanted);
-	m.id = id;
-	return ipc_send(e->ledger.fd, &m, sizeof m, -1);
+	m.id = k->id;
+	k->unsaid = ipc_send(e->ledger.fd, &m, sizeof m, -1) == IPC_AGAIN;
+	if (!k->unsaid)
+		return;
+	e->byok->unsaid = true;
+	edge_poll(e);
 }
 
 static bool
@@ -116,13 +124,9 @@ wait_for(struct exchange *x, uint64_t id, uint32_t row)
 		return false;
 	}
 	*k = asked ? *k : (struct kept){.id = id, .row = row, .asked = true};
-	if (!asked && ask(e, id) == IPC_AGAIN) { /* also when it is gone: its successor is asked again */
-		forget(k);
-		exchange_end(x, END_LEDGER_AWAY);
-		return false;
-	}
-	exchange_step(x, STEP_RESERVE);
-	exchange_wait(x, &e->wait_byok);
+	if (!asked)
+		ask(e, k);
+	spare_wait(x, &e->wait_byok);
 	return false;
 }
 
@@ -245,7 +249,18 @@ byok_ask_again(struct edge *e)
 {
 	for (int i = 0; e->byok && i < KEPT_MAX; i++)
 		if (e->byok->kept[i].asked)
-			(void)!ask(e, e->byok->kept[i].id); /* a full queue: the time-out of those who wait ends them */
+			ask(e, &e->byok->kept[i]);
+}
+
+void
+byok_ask_late(struct edge *e)
+{
+	if (!e->byok || !e->byok->unsaid)
+		return;
+	e->byok->unsaid = false;
+	for (int i = 0; i < KEPT_MAX && !e->byok->unsaid; i++)
+		if (e->byok->kept[i].unsaid)
+			ask(e, &e->byok->kept[i]);
 }
 
 /* What could not be had may be there the next time. */

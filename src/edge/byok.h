@@ -28,6 +28,7 @@ struct secret byok_secret(struct byok_key *k);
 
 void byok_came(struct edge *e, const void *message);
 void byok_ask_again(struct edge *e); /* the ledger was started anew */
+void byok_ask_late(struct edge *e); /* what did not fit the ledger's arrow maybe does now */
 void byok_tend(struct edge *e); /* about once a second: those that are named no more are wiped */
 void byok_close(struct edge *e);
 

@@ -264,9 +264,18 @@ poll_rounds(struct timer *t)
 			reserve_retry(x);
 	}
 	spare_poll(e);
+	byok_ask_late(e);
+	reserve_ask(e);
 	settle_poll_strict(e);
 	receipt_inline_poll(e);
 	relay_poll_paused(e);
+}
+
+void
+edge_poll(struct edge *e)
+{
+	if (!e->poll.link)
+		timer_arm(&e->loop, &e->poll, e->loop.now_ms + STRICT_POLL_MS, poll_rounds);
 }
 
 static void
@@ -320,7 +329,7 @@ turn_end(struct loop *l)
 	want_memory(e);
 	read_the_thirsty(e);
 	if ((e->wait_booking || e->wait_ticket || e->wait_booked || e->wait_more || e->wait_receipt) && !e->poll.link)
-		timer_arm(l, &e->poll, l->now_ms + STRICT_POLL_MS, poll_rounds);
+		edge_poll(e);
 	duplex_goodbye(e);
 	look_whether_done(e);
 }

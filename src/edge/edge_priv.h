@@ -77,6 +77,7 @@ struct edge {
 	struct provider_pool pool[PROVIDERS_MAX];
 	struct client *clients;
 	struct exchange *exchanges, *wait_memory, *wait_room, *wait_dialer, *wait_booking, *wait_row, *wait_booked, *wait_receipt, *wait_byok, *wait_work, *wait_more, *wait_ticket, **wait_ticket_end;
+	struct exchange **wait_row_end, *row_unasked; /* those in wait_row from it on have not been told the ledger yet: its arrow is full */
 	struct span models_json[DIALECT_COUNT];
 	uint64_t up_lengths[DIALECT_COUNT]; /* bit per length (modulo 64) that the name of a header field that may go up has */
 	struct visitors *visitors;
@@ -121,6 +122,7 @@ void edge_report(struct edge *e, enum event_id event, uint64_t a, uint64_t b);
 void edge_report_three(struct edge *e, enum event_id event, uint64_t a, uint64_t b, uint64_t c);
 uint64_t edge_wall_ms(const struct edge *e);
 void edge_stop(struct edge *e);
+void edge_poll(struct edge *e); /* in a moment: what the ledger has done since, and whether it hears more */
 void edge_pause_listeners(struct edge *e, uint64_t ms); /* they are level-triggered: nobody accepts, so nobody may ask */
 bool edge_has_room(const struct edge *e); /* for what one read may make us keep */
 bool edge_has_room_for_tls(const struct edge *e); /* for one more handshake beside those in progress */
@@ -221,6 +223,7 @@ void read_body_push(struct exchange *x, const char *bytes, size_t len, bool end)
 void read_body_failed(struct exchange *x, enum end_reason reason);
 void reserve(struct exchange *x);
 void reserve_retry(struct exchange *x);
+void reserve_ask(struct edge *e); /* for rows, as far as the ledger's arrow has room: in the order of coming */
 void reserve_ask_again(struct edge *e); /* the ledger was started anew */
 void reserve_row_loaded(struct edge *e, const struct message_row *m);
 must_check bool reserve_extend(struct exchange *x);

@@ -173,17 +173,17 @@ exchange_wait(struct exchange *x, struct exchange **list)
 {
 	struct edge *e = x->edge;
 	assert(!x->wait_link);
-	/* At the end: first come, first served. The lists are short, but for this one. */
-	bool may_be_long = list == &e->wait_ticket;
-	if (may_be_long && e->wait_ticket_end)
-		list = e->wait_ticket_end;
+	/* At the end: first come, first served. The lists are short, but for two. */
+	struct exchange ***end = list == &e->wait_ticket ? &e->wait_ticket_end : list == &e->wait_row ? &e->wait_row_end : NULL;
+	if (end && *end)
+		list = *end;
 	while (*list)
 		list = &(*list)->wait_next;
 	*list = x;
 	x->wait_next = NULL;
 	x->wait_link = list;
-	if (may_be_long)
-		e->wait_ticket_end = &x->wait_next;
+	if (end)
+		*end = &x->wait_next;
 }
 
 void
@@ -194,8 +194,13 @@ exchange_stop_waiting(struct exchange *x)
 	*x->wait_link = x->wait_next;
 	if (x->wait_next)
 		x->wait_next->wait_link = x->wait_link;
-	if (x->edge->wait_ticket_end == &x->wait_next)
-		x->edge->wait_ticket_end = x->wait_link;
+	struct edge *e = x->edge;
+	struct exchange ***ends[] = {&e->wait_ticket_end, &e->wait_row_end};
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		if (*ends[i] == &x->wait_next)
+			*ends[i] = x->wait_link;
+	if (e->row_unasked == x)
+		e->row_unasked = x->wait_next;
 	x->wait_link = NULL;
 }
 

@@ -17,7 +17,7 @@
 	X(AUTHENTICATE, "nothing: the key table is complete", none, BAD_KEY, CLIENT_GONE_EARLY) \
 	X(LIMIT, "nothing: a free ticket, the gate, the size, limits of key and account", none, OVERLOADED, CLIENT_GONE_EARLY) \
 	X(READ_BODY, "the request body and content memory for it", body, BODY_TIMEOUT, CLIENT_GONE_EARLY) \
-	X(RESERVE, "a row to be loaded, a ticket to be booked, or one booking round before a 402", connect, LEDGER_AWAY, CLIENT_GONE_EARLY) \
+	X(RESERVE, "a row to be loaded, a ticket to be booked, or one booking round before a 402 (8 s: spare.h)", connect, LEDGER_AWAY, CLIENT_GONE_EARLY) \
 	X(ROUTE, "nothing: the catalogue", none, NO_MODEL, CLIENT_GONE_EARLY) \
 	X(CONNECT, "the dialer", connect, PROVIDER_TIMEOUT, CLIENT_GONE_EARLY) \
 	X(SEND, "the provider to take the request", between_bytes, PROVIDER_TIMEOUT, CLIENT_GONE_EARLY) \

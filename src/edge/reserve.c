@@ -125,8 +125,7 @@ wait_for_round(struct exchange *x)
 	if (x->wait_rounds || atomic_load(board_sleeping(e->p->board)))
 		return false;
 	x->wait_rounds = atomic_load(board_rounds(e->p->board)) + 2;
-	exchange_step(x, STEP_RESERVE);
-	exchange_wait(x, &e->wait_booking);
+	spare_wait(x, &e->wait_booking);
 	return true;
 }
 
@@ -140,25 +139,44 @@ ask_ledger(struct exchange *x)
 	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
 }
 
+/* The arrow takes some hundred questions. While the ledger reads none, those that came later wait for room in it. */
+void
+reserve_ask(struct edge *e)
+{
+	while (e->row_unasked && ask_ledger(e->row_unasked) == IPC_OK)
+		e->row_unasked = e->row_unasked->wait_next;
+	if (e->row_unasked)
+		edge_poll(e);
+}
+
+static void
+wait_for_row(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	spare_wait(x, &e->wait_row);
+	if (e->row_unasked)
+		return;
+	e->row_unasked = x;
+	reserve_ask(e);
+}
+
 static void
 ask_for_row(struct exchange *x)
 {
-	struct edge *e = x->edge;
 	bool again = limit_wants_row(x) ? x->limited.loads++ == LIMIT_LOADS_MOST : x->loaded;
-	if (again || ask_ledger(x) == IPC_AGAIN) {
+	if (again) {
 		exchange_end(x, END_LEDGER_AWAY);
 		return;
 	}
 	x->loaded |= !x->limited.asked;
-	exchange_step(x, STEP_RESERVE);
-	exchange_wait(x, &e->wait_row);
+	wait_for_row(x);
 }
 
 void
 reserve_ask_again(struct edge *e)
 {
-	for (struct exchange *x = e->wait_row; x; x = x->wait_next)
-		(void)!ask_ledger(x);
+	e->row_unasked = e->wait_row;
+	reserve_ask(e);
 }
 
 bool
@@ -227,10 +245,7 @@ ask_for_more(struct exchange *x, struct nano need)
 	if (x->lacking_nano || !reserve_is_shared(x))
 		return false;
 	x->lacking_nano = (uint64_t)need.v;
-	if (ask_ledger(x) == IPC_AGAIN)
-		return false;
-	exchange_step(x, STEP_RESERVE);
-	exchange_wait(x, &x->edge->wait_row);
+	wait_for_row(x);
 	return true;
 }
 
@@ -428,9 +443,9 @@ void
 reserve_row_loaded(struct edge *e, const struct message_row *m)
 {
 	struct exchange *x = e->wait_row;
-	while (x && x->id != m->token)
+	while (x && x != e->row_unasked && x->id != m->token)
 		x = x->wait_next;
-	if (!x)
+	if (!x || x == e->row_unasked)
 		return;
 	exchange_stop_waiting(x);
 	if (m->result != 0) {

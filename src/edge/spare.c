@@ -49,16 +49,24 @@ change(struct exchange *x)
 	return true;
 }
 
+void
+spare_wait(struct exchange *x, struct exchange **list)
+{
+	if (!x->patience_ms)
+		x->patience_ms = x->edge->loop.now_ms + SPARE_WAIT_MS;
+	exchange_step(x, STEP_RESERVE);
+	exchange_wait(x, list);
+	x->deadline_ms = x->patience_ms;
+	exchange_rearm(x);
+}
+
 bool
 spare_ready(struct exchange *x)
 {
 	struct edge *e = x->edge;
 	if (!x->spare || (!e->wait_ticket && change(x)))
 		return true;
-	exchange_step(x, STEP_RESERVE);
-	exchange_wait(x, &e->wait_ticket);
-	x->deadline_ms = e->loop.now_ms + SPARE_WAIT_MS;
-	exchange_rearm(x);
+	spare_wait(x, &e->wait_ticket);
 	return false;
 }
 

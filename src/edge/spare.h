@@ -11,6 +11,12 @@
 
 enum { SPARE_WAIT_MS = 8000 };
 
+/*
+ * RESERVE: x waits in this list for something of the ledger's, a ticket, a row of the board, a key, or its next round. So long altogether, whatever it waits for in turn,
+ * and not by the time-out for connections to providers: that says nothing of how long our own disk may take.
+ */
+void spare_wait(struct exchange *x, struct exchange **list);
+
 /* A ticket for this exchange, or a spare one. False: there are none of those left either. */
 must_check bool spare_pick(struct exchange *x);
 /* Put back what was picked and not taken. */

@@ -258,6 +258,165 @@ who_waits_is_served_before_the_edge_ends(void **state)
 	close(c);
 }
 
+/* ---- rows ---- */
+
+enum { STRANGERS = 40, /* requests, */
+	AWAY = 8, /* of so many accounts, whose slots others have got since: */
+	ACCOUNTS = AWAY + 16 /* the rig's slots */ };
+static char stranger[ACCOUNTS][API_KEY_BYTES + 1];
+
+static json_t *
+done(json_t *request)
+{
+	json_t *answer = rig_control(&r, request);
+	assert_true(json_is_true(json_object_get(answer, "ok")));
+	return answer;
+}
+
+/* Accounts that are not on the board, of a ledger that hears nothing, whose arrow is soon full. */
+static void
+stall_before_strangers(void)
+{
+	for (int i = 0; i < ACCOUNTS; i++) {
+		char name[32];
+		sprintf(name, "stranger%d", i);
+		json_decref(done(json_pack("{s:s,s:s}", "op", "account.create", "name", name)));
+		json_decref(done(json_pack("{s:s,s:s,s:s,s:s}", "op", "credit.add", "account", name, "amount", "1.00", "reason", name)));
+		json_t *k = done(json_pack("{s:s,s:s}", "op", "key.create", "account", name));
+		strcpy(stranger[i], json_string_value(json_object_get(k, "secret")));
+		json_decref(k);
+	}
+	const int least = 1;
+	assert_return_code(setsockopt(r.edge->ledger.fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof least), 0);
+	r.deaf = true;
+}
+
+static int
+come(int i)
+{
+	int c = rig_client(&r);
+	char own[sizeof r.key], word[32];
+	strcpy(own, r.key);
+	strcpy(r.key, stranger[i % AWAY]);
+	sprintf(word, "stranger %d.", i);
+	ask(c, word);
+	strcpy(r.key, own);
+	return c;
+}
+
+static int
+waiting(void)
+{
+	int n = 0;
+	for (const struct exchange *x = r.edge->wait_row; x; x = x->wait_next)
+		n++;
+	return n;
+}
+
+static int
+untold(void)
+{
+	int n = 0;
+	for (const struct exchange *x = r.edge->row_unasked; x; x = x->wait_next)
+		n++;
+	return n;
+}
+
+static void
+answers_in_order(const int c[], int from, int count)
+{
+	bool eof;
+	for (int i = from; i < count; i++) {
+		char word[32];
+		int p = rig_provider(&r, i - from);
+		rig_read(&r, p, out, &eof);
+		sprintf(word, "stranger %d.", i);
+		assert_non_null(strstr(out, word));
+		size_t len = (size_t)sprintf(in, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n" ANSWER, strlen(ANSWER));
+		rig_send(&r, p, in, len);
+		expect(c[i], "200");
+	}
+}
+
+static void
+who_needs_a_row_waits_until_the_ledger_can_be_asked(void **state)
+{
+	int c[STRANGERS];
+	stall_before_strangers();
+	for (int i = 0; i < STRANGERS; i++)
+		c[i] = come(i);
+	assert_int_equal(waiting(), STRANGERS);
+	assert_in_range(untold(), 2, STRANGERS - 1);
+	rig_pass(&r, WAIT_MS - A_MOMENT_MS);
+	for (int i = 0; i < STRANGERS; i++)
+		expect_nothing(c[i]);
+	r.deaf = false;
+	for (int i = 0; i < STRANGERS && waiting(); i++)
+		rig_pass(&r, 1);
+	assert_int_equal(waiting(), 0);
+	rig_pass(&r, A_MOMENT_MS);
+	answers_in_order(c, 0, STRANGERS);
+	rig_book(&r);
+	assert_int_equal(rig_tickets(&r), STRANGERS);
+	rig_check_books(&r);
+	for (int i = 0; i < STRANGERS; i++)
+		close(c[i]);
+}
+
+static void
+the_wait_for_a_row_has_an_end(void **state)
+{
+	int c[STRANGERS];
+	stall_before_strangers();
+	r.edge->p->timeouts.connect = 100; /* is about providers */
+	for (int i = 0; i < STRANGERS; i++)
+		c[i] = come(i);
+	rig_pass(&r, WAIT_MS - A_MOMENT_MS);
+	expect_nothing(c[0]);
+	rig_pass(&r, 2 * A_MOMENT_MS);
+	for (int i = 0; i < STRANGERS; i++) {
+		expect(c[i], "503");
+		assert_non_null(strstr(out, "\r\nretry-after: 1\r\n"));
+		close(c[i]);
+	}
+	assert_int_equal(waiting(), 0);
+	assert_null(r.edge->row_unasked);
+	r.deaf = false;
+	rig_turn(&r); /* answers to nobody */
+	rig_check_books(&r);
+}
+
+/* The first that was not asked for goes, and the last; a ledger that was started anew is asked for all of them again, in the same order. */
+static void
+who_waits_for_a_row_may_go_and_a_new_ledger_is_asked_anew(void **state)
+{
+	int c[STRANGERS];
+	stall_before_strangers();
+	for (int i = 0; i < STRANGERS; i++)
+		c[i] = come(i);
+	int first = STRANGERS - untold();
+	close(c[first]);
+	rig_turn(&r);
+	assert_int_equal(untold(), STRANGERS - first - 1);
+	close(c[STRANGERS - 1]);
+	rig_turn(&r);
+	assert_int_equal(waiting(), STRANGERS - 2);
+	c[STRANGERS - 1] = come(STRANGERS - 1);
+	c[first] = come(first);
+	assert_int_equal(untold(), STRANGERS - first);
+	r.deaf = false;
+	rig_renew(&r, END_OF_LEDGER);
+	rig_turn(&r);
+	rig_pass(&r, A_MOMENT_MS);
+	assert_int_equal(waiting(), 0);
+	answers_in_order(c, 0, first);
+	rig_book(&r);
+	assert_int_equal(rig_tickets(&r), first);
+	rig_check_books(&r);
+	for (int i = 0; i < STRANGERS; i++)
+		close(c[i]);
+}
+
 int
 main(void)
 {
@@ -270,6 +429,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(who_goes_leaves_the_queue, opened, closed),
 		cmocka_unit_test_setup_teardown(what_is_behind_on_the_same_connection_waits_as_well, opened, closed),
 		cmocka_unit_test_setup_teardown(who_waits_is_served_before_the_edge_ends, opened, closed),
+		cmocka_unit_test_setup_teardown(who_needs_a_row_waits_until_the_ledger_can_be_asked, opened, closed),
+		cmocka_unit_test_setup_teardown(the_wait_for_a_row_has_an_end, opened, closed),
+		cmocka_unit_test_setup_teardown(who_waits_for_a_row_may_go_and_a_new_ledger_is_asked_anew, opened, closed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
