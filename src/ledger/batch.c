@@ -1,6 +1,7 @@
 #include "ledger/away.h"
 #include "ledger/limit_priv.h"
 #include "ledger/share_priv.h"
+#include "ledger/ticket_same.h"
 #include "ticket/end_reasons.h"
 #include "ticket/ticket_id.h"
 
@@ -106,7 +107,7 @@ known_or_forged(struct ledger *l, const struct ticket_copy *t, uint8_t *ret_fate
 	*ret_fate = FATE_REFUSED;
 	if (step == SQL_ROW) {
 		ticket_of_row(st, &there);
-		if (there.cost.v == t->cost.v && there.hold.v == t->hold.v && there.facts.account == t->facts.account)
+		if (ticket_same(&there, t))
 			*ret_fate = FATE_KNOWN;
 	}
 	sql_reset(st);

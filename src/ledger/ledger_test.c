@@ -201,12 +201,57 @@ an_id_that_was_booked_with_other_content_is_not_taken_for_it(void **state)
 		assert_true(batch_book(w.ledger));
 		assert_int_equal(b->fates[0], other ? FATE_REFUSED : FATE_KNOWN);
 	}
-	assert_int_equal(w.ledger->stats.quarantined, 2);
+	/* Nor for the same money of the same account with any other field. */
+	uint64_t refused = 2;
+#define X(name, type, unit, meaning, promise) \
+	for (int other = 1; other >= 0; other--) { \
+		b->tickets[0].facts.name ^= 1; \
+		b->tickets[0].row[0] = b->tickets[0].facts.account; \
+		b->fates[0] = FATE_OPEN; \
+		assert_true(batch_book(w.ledger)); \
+		assert_int_equal(b->fates[0], other ? FATE_REFUSED : FATE_KNOWN); \
+		refused += (uint64_t)other; \
+	}
+	TICKET_FIELDS(X)
+#undef X
+	assert_int_equal(w.ledger->stats.quarantined, refused);
 	assert_int_equal(world_balance(&w, a), 5 * NANO_PER_DOLLAR - world_cost(&w, &e));
 	assert_int_equal(world_balance(&w, bob), 5 * NANO_PER_DOLLAR);
 	assert_int_equal(world_round(&w), 1);
 	assert_int_equal(board_check(w.ledger_board, balance, &w), 0);
 	world_is_sound(&w);
+	world_end(&w);
+}
+
+/* The ledger wrote both ends, and may have heard less or more the second time; but not of another's money. */
+static void
+what_was_cut_short_is_known_by_what_it_was_about(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	struct world_exchange e = {.account = world_account(&w, "alice", "5.00"), .input = 100, .output = 50, .cost = 30};
+	struct batch *b = w.ledger->batch;
+	uint32_t quarantined = 0;
+	assert_non_null(world_hold(&w, &e));
+	world_kill_edge(&w);
+	board_sweep_start(w.ledger_board);
+	b->count = board_collect(w.ledger_board, b->tickets, BATCH_MAX, &quarantined);
+	assert_int_equal(b->count, 1);
+	assert_true(batch_book(w.ledger));
+	struct ticket_facts *f = &b->tickets[0].facts;
+	f->duration_ms += 1000;
+	f->tokens_output += 7;
+	assert_true(batch_book(w.ledger));
+	assert_int_equal(b->fates[0], FATE_KNOWN);
+	f->key ^= 1;
+	assert_true(batch_book(w.ledger));
+	assert_int_equal(b->fates[0], FATE_REFUSED);
+	f->key ^= 1;
+	f->end_reason = END_COMPLETED;
+	b->fates[0] = FATE_OPEN;
+	assert_true(batch_book(w.ledger));
+	assert_int_equal(b->fates[0], FATE_REFUSED);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket"), 1);
 	world_end(&w);
 }
 
@@ -671,6 +716,7 @@ main(void)
 		cmocka_unit_test(an_account_that_the_store_says_is_poorer_stops_its_own_tickets_only),
 		cmocka_unit_test(a_new_ledger_books_what_the_dead_one_left),
 		cmocka_unit_test(an_id_that_was_booked_with_other_content_is_not_taken_for_it),
+		cmocka_unit_test(what_was_cut_short_is_known_by_what_it_was_about),
 		cmocka_unit_test(booked_but_not_given_back_is_not_booked_again),
 		cmocka_unit_test(an_exchange_of_a_dead_edge_is_booked_as_interrupted),
 		cmocka_unit_test(after_a_power_cut_held_exchanges_are_booked_from_their_progress),

@@ -1,5 +1,6 @@
 #include "ledger/outbox.h"
 
+#include "ledger/ticket_same.h"
 #include "ticket/ticket_fields.h"
 
 #include <fcntl.h>
@@ -45,7 +46,7 @@ _Static_assert(TICKET_LEGS_MAX == 4, "the columns row_0 to row_3");
 
 static const char *const texts[STATEMENTS] = {
 	[PUT] = "INSERT INTO settled" VALUES "NOTHING",
-	[FIND] = "SELECT cost_nano, hold_nano FROM settled WHERE id = ?",
+	[FIND] = "SELECT " OWN TICKET_FIELDS(NAME) " FROM settled WHERE id = ?",
 	[PUT_PROGRESS] = "INSERT INTO progress" VALUES "UPDATE SET board_index = excluded.board_index, cost_nano = excluded.cost_nano, hold_nano = excluded.hold_nano" TICKET_FIELDS(OVERWRITE),
 	[DROP_PROGRESS] = "DELETE FROM progress WHERE id = ?",
 	[READ] = "SELECT " OWN TICKET_FIELDS(NAME) " FROM settled WHERE id > ? ORDER BY id LIMIT ?",
@@ -352,15 +353,42 @@ put(struct outbox *o, enum statement which, const struct ticket_copy *t, int64_t
 	return run(o, which);
 }
 
+static void
+take_row(sqlite3_stmt *st, struct ticket_copy *ret)
+{
+	*ret = (struct ticket_copy){.id = (uint64_t)sqlite3_column_int64(st, 0), .index = (uint32_t)sqlite3_column_int64(st, 2), .legs = (uint8_t)sqlite3_column_int64(st, 5)};
+	ret->cost.v = sqlite3_column_int64(st, 3);
+	ret->hold.v = sqlite3_column_int64(st, 4);
+	for (int k = 0; k < TICKET_LEGS_MAX; k++)
+		ret->row[k] = (uint64_t)sqlite3_column_int64(st, 6 + k);
+	int at = OWN_COLUMNS;
+#define X(name, type, unit, meaning, promise) ret->facts.name = (type)sqlite3_column_int64(st, at++);
+	TICKET_FIELDS(X)
+#undef X
+}
+
+/* From which windows it is paid is kept here, and nowhere else. */
+static bool
+same_legs(const struct ticket_copy *a, const struct ticket_copy *b)
+{
+	bool same = a->legs == b->legs;
+	for (unsigned k = 0; same && k < a->legs; k++)
+		same = a->row[k] == b->row[k];
+	return same;
+}
+
 static bool
 compare(struct outbox *o, const struct ticket_copy *t, enum outbox_put *ret)
 {
+	struct ticket_copy kept;
 	sqlite3_stmt *st = o->st[FIND];
 	sqlite3_bind_int64(st, 1, (int64_t)t->id);
 	bool there = sqlite3_step(st) == SQLITE_ROW;
-	if (!there)
+	if (there) {
+		take_row(st, &kept);
+		*ret = ticket_same(&kept, t) && same_legs(&kept, t) ? OUTBOX_THERE : OUTBOX_OTHER;
+	} else
 		failed(o);
-	*ret = there && sqlite3_column_int64(st, 0) == t->cost.v && sqlite3_column_int64(st, 1) == t->hold.v ? OUTBOX_THERE : OUTBOX_OTHER;
 	sqlite3_reset(st);
 	return there;
 }
@@ -422,20 +450,6 @@ outbox_say_shut(struct outbox *o, enum outbox_shut shut)
 }
 
 /* ---- what waits ---- */
-
-static void
-take_row(sqlite3_stmt *st, struct ticket_copy *ret)
-{
-	*ret = (struct ticket_copy){.id = (uint64_t)sqlite3_column_int64(st, 0), .index = (uint32_t)sqlite3_column_int64(st, 2), .legs = (uint8_t)sqlite3_column_int64(st, 5)};
-	ret->cost.v = sqlite3_column_int64(st, 3);
-	ret->hold.v = sqlite3_column_int64(st, 4);
-	for (int k = 0; k < TICKET_LEGS_MAX; k++)
-		ret->row[k] = (uint64_t)sqlite3_column_int64(st, 6 + k);
-	int at = OWN_COLUMNS;
-#define X(name, type, unit, meaning, promise) ret->facts.name = (type)sqlite3_column_int64(st, at++);
-	TICKET_FIELDS(X)
-#undef X
-}
 
 static int
 read_rows(struct outbox *o, enum statement which, int64_t after, struct ticket_copy *ret, int max)

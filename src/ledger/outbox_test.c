@@ -225,6 +225,9 @@ what_is_in_the_outbox_and_on_the_board_is_booked_once(void **state)
 		assert_int_equal(b->fates[0], FATE_BOOKED);
 		assert_true(away_book(w.ledger)); /* as one whose outcome was not known */
 		assert_int_equal(b->fates[0], FATE_KNOWN);
+		b->tickets[0].facts.tokens_input++; /* the same id with other content is none of those */
+		assert_true(away_book(w.ledger));
+		assert_true(b->fates[0] == FATE_REFUSED && b->fates[1] == FATE_KNOWN);
 		open_again(&w, back == 0);
 		if (back == 0) {
 			assert_int_equal(waits(&w, "waiting_requests"), 3);
