@@ -341,7 +341,8 @@ ledger_load_row(struct ledger *l, uint64_t row, int64_t need_nano, uint32_t *ret
 		return 2;
 	if (row & LIMIT_BUDGET_ROW)
 		return budget_load(l, row, ret_slot);
-	uint32_t refused = 0;
+	uint32_t refused = 0, was;
+	bool there = share_on(l) && board_find(l->o.board, row, &was);
 	if (row == 0 || (!share_on(l) && !balance_of(l, row, &balance)))
 		return 1;
 	if (share_on(l))
@@ -350,8 +351,8 @@ ledger_load_row(struct ledger *l, uint64_t row, int64_t need_nano, uint32_t *ret
 		*ret_slot = ledger_load_account(l, row, balance.v);
 	if (refused != 0)
 		return refused;
-	/* Also when it was on the board already: the asker's hint was stale. */
-	if (*ret_slot != UINT32_MAX)
+	/* Also when it was on the board already: the asker's hint was stale. Who says what it needs of a share has found the slot. */
+	if (*ret_slot != UINT32_MAX && (need_nano == 0 || !there))
 		hint_keys(l, row, *ret_slot);
 	return *ret_slot == UINT32_MAX ? 2 : 0;
 }

@@ -526,6 +526,65 @@ who_lacks_less_than_what_was_refused_is_not_refused(void **state)
 	world_end(&a);
 }
 
+static int (*real_prepared)(PGconn *, const char *, int, const char *const *, const int *, const int *, int);
+static int (*real_query)(PGconn *, const char *);
+static int asked, turns;
+
+static int
+count_prepared(PGconn *conn, const char *name, int count, const char *const *values, const int *lengths, const int *formats, int format)
+{
+	asked++;
+	return real_prepared(conn, name, count, values, lengths, formats, format);
+}
+
+static int
+count_query(PGconn *conn, const char *sql)
+{
+	asked++;
+	turns += strncmp(sql, "BEGIN", 5) == 0;
+	return real_query(conn, sql);
+}
+
+/* Whoever waits for a share waits for this; and while another books, it need not wait for the pen. */
+static void
+a_share_is_taken_and_given_in_few_questions_and_without_the_pen(void **state)
+{
+	struct world a, b;
+	uint32_t slot;
+	uint64_t alice = begin_shared(&a, "3.00");
+	begin_beside(&b, &a, 1);
+	assert_true(serve_one(&a, alice));
+	assert_true(share_return(a.ledger, alice)); /* all that is prepared once is */
+	real_prepared = pq.PQsendQueryPrepared;
+	real_query = pq.PQsendQuery;
+	pq.PQsendQueryPrepared = count_prepared;
+	pq.PQsendQuery = count_query;
+	int64_t turn = world_sql(&a, "SELECT turn FROM pen");
+	assert_true(store_begin(&b.ledger->store)); /* it has the pen throughout */
+	asked = turns = 0;
+	assert_int_equal(ledger_load_row(a.ledger, alice, NANO_PER_DOLLAR, &slot), 0);
+	assert_int_equal(asked, 2);
+	assert_true(sum_of_slots(&a, alice) >= NANO_PER_DOLLAR);
+	assert_true(share_return(a.ledger, alice));
+	assert_int_equal(asked, 3);
+	assert_int_equal(turns, 0);
+	store_rollback(&b.ledger->store);
+	pq.PQsendQueryPrepared = real_prepared;
+	pq.PQsendQuery = real_query;
+	assert_int_equal(world_sql(&a, "SELECT turn FROM pen"), turn);
+	/* Who may write no more takes nothing this way either. */
+	world_sql(&b, "SELECT lethe_join(0)");
+	int64_t lent = world_sql(&b, "SELECT sum(lent_nano)::bigint FROM account");
+	assert_int_equal(ledger_load_row(a.ledger, alice, NANO_PER_DOLLAR, &slot), 2);
+	assert_true(a.ledger->store.lost && a.ledger->store.fenced);
+	assert_int_equal(world_sql(&b, "SELECT sum(lent_nano)::bigint FROM account"), lent);
+	world_kill_ledger(&a);
+	world_open(&a, true);
+	verify(&b);
+	world_end(&b);
+	world_end(&a);
+}
+
 static void
 a_grant_ends_by_what_is_open_of_it_then(void **state)
 {
@@ -663,6 +722,7 @@ main(void)
 		cmocka_unit_test(who_has_ended_with_all_booked_has_left),
 		cmocka_unit_test(a_share_whose_account_left_the_board_goes_back),
 		cmocka_unit_test(who_lacks_less_than_what_was_refused_is_not_refused),
+		cmocka_unit_test(a_share_is_taken_and_given_in_few_questions_and_without_the_pen),
 		cmocka_unit_test(a_grant_ends_by_what_is_open_of_it_then),
 		cmocka_unit_test(another_pepper_is_refused_while_others_run),
 		cmocka_unit_test(who_is_to_be_emptied_hears_it_until_it_begins_anew),

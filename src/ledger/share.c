@@ -82,20 +82,23 @@ share_balance(struct ledger *l, uint64_t account, struct nano *ret)
 
 /* ---- moves ---- */
 
-/* nano > 0: from the account to the share. The statement decides, not a look before it; in one, for others wait meanwhile. */
+/*
+ * nano > 0: from the account to the share. The statement decides, not a look before it; by itself it is a transaction that needs no pen, for what it
+ * writes is this node's and a sum that each statement changes under its own condition. REFUSED: nothing was written.
+ */
 static enum ordered
 write_move(struct ledger *l, uint64_t account, int64_t nano, uint64_t id)
 {
 	struct query *st = store_sql(&l->store, SQL_share_move);
-	sql_bind(st, (int64_t)account, l->store.node, nano, (int64_t)id);
+	sql_bind(st, (int64_t)account, l->store.node, nano, (int64_t)id, l->store.fence);
 	if (sql_step(&l->store, st) != SQL_ROW)
 		return ORDER_FAILED;
-	int64_t lent = sql_int(st, 0), rest = sql_int(st, 1);
+	int64_t may = sql_int(st, 0), lent = sql_int(st, 1), rest = sql_int(st, 2);
 	sql_reset(st);
-	if (lent == 1 && rest == 2)
+	assert(lent == 0 ? rest == 0 : lent == 1 && rest == 2); /* half a move breaks INV-18 */
+	if (lent == 1)
 		return ORDER_BOOKED;
-	/* Half a move must not be committed, as a refusal may be with what comes of it. */
-	return lent == 0 || nano < 0 ? ORDER_REFUSED : ORDER_FAILED;
+	return may == 1 ? ORDER_REFUSED : ORDER_FAILED;
 }
 
 enum ordered
@@ -118,6 +121,9 @@ share_book(struct ledger *l, const struct ticket_copy *t)
 static bool
 give_up(struct ledger *l)
 {
+	/* Was it that this node writes no more? The pen says so, and there is nothing to be written with it. */
+	if (!l->store.lost && store_begin(&l->store))
+		store_rollback(&l->store);
 	l->store.lost = true;
 	return false;
 }
@@ -135,23 +141,6 @@ portion(const struct ledger *l, int64_t free_nano, int64_t lacking)
 	int64_t part = l->others == 0 ? free_nano : free_nano / (2 * (l->others + 1));
 	int64_t take = part > lacking ? part : lacking;
 	return take > 0 && take < free_nano ? take : free_nano;
-}
-
-/* Within a transaction. ORDER_REFUSED: there is not enough, and a part of it would only lie here. */
-static enum ordered
-take_some(struct ledger *l, uint64_t account, int64_t lacking, uint32_t *ret_index)
-{
-	int64_t free_nano = 0;
-	uint32_t slot;
-	if (!free_of(l, account, &free_nano))
-		return ORDER_FAILED;
-	if (free_nano <= 0 || free_nano < lacking)
-		return ORDER_REFUSED;
-	uint64_t id = next_move(l);
-	int64_t nano = portion(l, free_nano, lacking);
-	if (board_find(l->o.board, account, &slot) && !board_credit_begin(l->o.board, id, account, (struct nano){nano}, ret_index))
-		return ORDER_REFUSED;
-	return write_move(l, account, nano, id);
 }
 
 static bool
@@ -181,26 +170,51 @@ share_credited(struct ledger *l, uint64_t account)
 	*refusal_of(l, account) = (struct share_refusal){0};
 }
 
-static bool
-take(struct ledger *l, uint64_t account, int64_t lacking, bool *ret_took)
+/* Of what was nobody's a moment ago. REFUSED: somebody was first, or there is no room on the board. */
+static enum ordered
+take_some(struct ledger *l, uint64_t account, int64_t nano)
 {
-	uint32_t index = UINT32_MAX;
-	*ret_took = false;
-	if (!store_begin(&l->store))
-		return false;
-	enum ordered taken = take_some(l, account, lacking, &index);
-	if (taken == ORDER_REFUSED && index == UINT32_MAX) {
-		*refusal_of(l, account) = (struct share_refusal){account, clock_monotonic_ms() + LOOK_MS, lacking};
-		return store_end(&l->store, want(l, account));
-	}
-	if (taken != ORDER_BOOKED || !store_commit(&l->store)) {
-		store_rollback(&l->store);
-		return give_up(l);
-	}
-	if (index != UINT32_MAX)
+	uint32_t slot, index = UINT32_MAX;
+	uint64_t id = next_move(l);
+	if (board_find(l->o.board, account, &slot) && !board_credit_begin(l->o.board, id, account, (struct nano){nano}, &index))
+		return ORDER_REFUSED;
+	enum ordered moved = write_move(l, account, nano, id);
+	if (moved == ORDER_REFUSED && index != UINT32_MAX)
+		board_credit_drop(l->o.board, index);
+	if (moved == ORDER_BOOKED && index != UINT32_MAX)
 		board_give_back(l->o.board, index);
-	*ret_took = true;
-	return true;
+	return moved;
+}
+
+static bool
+refuse(struct ledger *l, uint64_t account, int64_t lacking)
+{
+	*refusal_of(l, account) = (struct share_refusal){account, clock_monotonic_ms() + LOOK_MS, lacking};
+	return want(l, account);
+}
+
+/* What this node has of it may have become more; *ret_took 0: there is not enough, and a part of it would only lie here. */
+static bool
+take(struct ledger *l, uint64_t account, int64_t lacking, int64_t free_nano, int64_t *ret_took)
+{
+	enum { TRIES = 8 }; /* each time somebody else was first */
+	int64_t share;
+	*ret_took = 0;
+	for (int n = 0; n < TRIES; n++) {
+		if (free_nano <= 0 || free_nano < lacking)
+			break;
+		int64_t nano = portion(l, free_nano, lacking);
+		enum ordered moved = take_some(l, account, nano);
+		if (moved == ORDER_BOOKED)
+			*ret_took = nano;
+		if (moved == ORDER_BOOKED)
+			return true;
+		if (moved != ORDER_REFUSED)
+			return give_up(l);
+		if (!share_and_free(l, account, &share, &free_nano))
+			return false;
+	}
+	return refuse(l, account, lacking);
 }
 
 static bool
@@ -236,9 +250,7 @@ share_return(struct ledger *l, uint64_t account)
 	/* SHORT: somebody has just used it. */
 	if (board_debit_begin(l->o.board, id, account, (struct nano){idle}, &index) != MOVED)
 		return true;
-	if (!store_begin(&l->store))
-		return give_up(l);
-	if (!store_end(&l->store, write_move(l, account, -idle, id) == ORDER_BOOKED))
+	if (write_move(l, account, -idle, id) != ORDER_BOOKED)
 		return give_up(l);
 	board_give_back(l->o.board, index);
 	return true;
@@ -288,33 +300,45 @@ is_enough(int64_t there, int64_t need_nano)
 	return there > 0 && there >= need_nano;
 }
 
+/* What was settled meanwhile may be enough. */
+static bool
+settle_first(struct ledger *l, uint64_t account, int64_t *ret_share)
+{
+	struct nano share;
+	if (!ledger_drain(l) || !share_balance(l, account, &share))
+		return false;
+	*ret_share = share.v;
+	return true;
+}
+
 uint32_t
 share_load(struct ledger *l, uint64_t account, int64_t need_nano, uint32_t *ret_slot)
 {
 	enum { NO_SUCH_ROW = 1,
 		NOT_NOW = 2 };
-	struct nano share;
-	int64_t there = 0;
-	bool on_board = board_find(l->o.board, account, ret_slot), took = true;
+	int64_t there = 0, share = 0, free_nano = -1, took = 0;
+	bool on_board = board_find(l->o.board, account, ret_slot);
 	if (on_board)
 		there = board_available(l->o.board, *ret_slot).v;
 	/* As often as not it has come since, for somebody else who asked. */
 	if (on_board && (is_enough(there, need_nano) || was_refused(l, account, need_nano - there)))
 		return 0;
-	if (!share_balance(l, account, &share))
+	if (!share_and_free(l, account, &share, &free_nano) || free_nano < 0)
 		return l->store.lost ? NOT_NOW : NO_SUCH_ROW;
 	if (!count_others(l, clock_monotonic_ms()))
 		return NOT_NOW;
 	if (!on_board)
-		there = share.v;
-	if (!is_enough(there, need_nano) && !take(l, account, need_nano - there, &took))
-		return NOT_NOW;
-	/* What is settled may be enough. */
-	if (!took && !ledger_drain(l))
-		return NOT_NOW;
-	if (!share_balance(l, account, &share))
-		return NOT_NOW;
-	*ret_slot = ledger_load_account(l, account, share.v);
+		there = share;
+	if (!is_enough(there, need_nano)) {
+		if (!take(l, account, need_nano - there, free_nano, &took))
+			return NOT_NOW;
+		share += took;
+		if (took == 0 && !settle_first(l, account, &share))
+			return NOT_NOW;
+	}
+	/* A slot that was there has got it by the move. */
+	if (!on_board)
+		*ret_slot = ledger_load_account(l, account, share);
 	return *ret_slot == UINT32_MAX ? NOT_NOW : 0;
 }
 

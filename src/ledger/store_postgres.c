@@ -233,6 +233,22 @@ run_in_turn(struct store *s, struct statement *x)
 	return false;
 }
 
+/* A transaction of its own without the pen may wait for a row of one who has it and is stopped: nothing was done, and it is done again. */
+static bool
+run_alone(struct store *s, struct statement *x)
+{
+	enum { TRIES = 5 };
+	for (int n = 0; n < TRIES; n++) {
+		if (run_prepared(s, x))
+			return true;
+		int code = s->code;
+		if (!postgres_free_pen(s))
+			return false;
+		s->code = code;
+	}
+	return false;
+}
+
 static bool
 run(struct store *s, struct statement *x)
 {
@@ -243,9 +259,9 @@ run(struct store *s, struct statement *x)
 	if (begins_with(x, "COMMIT") || begins_with(x, "ROLLBACK"))
 		return x->open = x->last = postgres_exec(s, x->text);
 	bool writes = begins_with(x, "INSERT") || begins_with(x, "UPDATE") || begins_with(x, "DELETE");
-	if (writes && g->lender == NULL && !in_transaction(s))
-		return run_in_turn(s, x);
-	return run_prepared(s, x);
+	if (g->lender != NULL || in_transaction(s))
+		return run_prepared(s, x);
+	return writes ? run_in_turn(s, x) : run_alone(s, x);
 }
 
 /* ---- rows by and by ---- */
