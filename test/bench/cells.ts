@@ -17,6 +17,8 @@ export type Cell = {
 	alone?: true;
 	// Most that are taken, where each takes long.
 	rounds?: number;
+	// Judged by delay alone, at a fixed pace: so is whether a round counts, and the processors are kept awake.
+	delay?: true;
 	// In each round all targets are asked so often, one after the other, each time in a shorter while.
 	turns?: number;
 	// What the load generator is told; for HTTP/2 that is h2load, which has no choice.
@@ -71,6 +73,9 @@ const streams = (count: number, rate: number) => ["streams", "--connections", St
 export const opensPerSecond = 1987;
 // Streams with TLS begin more slowly, also by a prime: what is measured is streams, not a rush of handshakes.
 export const tlsOpensPerSecond = (quick: boolean) => (quick ? opensPerSecond : 487);
+
+// A processor that is halted between two requests is woken later than any proxy answers, and how late is its host's affair.
+const awake = ["--awake"];
 
 const shortChunks = 10;
 // Half of the usual pace, and prime for each of the two load generators: new connections cost far more than chunks.
@@ -129,7 +134,7 @@ const http1: Cell[] = [
 	cell("request_1m", "1 MB bodies and answers, 16 connections, closed loop", "request", (e) => [
 		...requests(1 << 20, 16), "--sim", `body_bytes=${1 << 20}`, ...time(e, 0.5),
 	]),
-	cell("request_paced", "1 KB bodies and answers, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...time(longer(e), 0.5)], { targets: delayTargets }),
+	cell("request_paced", "1 KB bodies and answers, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...awake, ...time(longer(e), 0.5)], { targets: delayTargets, delay: true }),
 	cell("stream", "1,000 streams of 20 chunks a second", "chunk", (e) => [...streams(1000, 20), ...time(e, 1)], { nginxMost: 1.6, opening: () => 0.6 }),
 	// The simulator speaks chat completions alone, so that nobody else can be asked this.
 	cell("stream_translated", "1,000 streams of 20 chunks a second, messages towards clients, chat completions towards the provider", "chunk", (e) => [
@@ -140,8 +145,8 @@ const http1: Cell[] = [
 	]),
 	cell("first_byte", "1,000 streams of three chunks begin in a second, delay until the first byte of the answer's body", "stream", (e) => [
 		// Few chunks: what follows the first only keeps the simulator and the load generator from looking at the next one's first.
-		...requests(1024), "--rate", "1000", "--stream", "--first-byte", "--sim", "chunks=3,gap_ms=10", ...time(longer(e), 0.5),
-	], { targets: delayTargets }),
+		...requests(1024), "--rate", "1000", "--stream", "--first-byte", "--sim", "chunks=3,gap_ms=10", ...awake, ...time(longer(e), 0.5),
+	], { targets: delayTargets, delay: true }),
 ];
 
 const shares: Cell[] = [
@@ -194,8 +199,8 @@ const lockdown: Cell[] = [
 	cell("lockdown", "with lockdown, secret memory and wiping, and without: 1 KB, 64 connections, closed loop", "request", (e) => [...requests(1024), ...time(shorter(e), 0.25)], {
 		targets: bareTargets, yardstick: "lethe-bare", turns: 6,
 	}),
-	cell("lockdown_paced", "the same, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...time(e, 0.5)], {
-		targets: ["direct", ...bareTargets], yardstick: "lethe-bare",
+	cell("lockdown_paced", "the same, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...awake, ...time(e, 0.5)], {
+		targets: ["direct", ...bareTargets], yardstick: "lethe-bare", delay: true,
 	}),
 ];
 

@@ -72,6 +72,7 @@ load_init(struct load *l, const struct load_options *o)
 	l->idle = calloc(o->connections, sizeof(struct load_conn *));
 	if (l->epoll < 0 || !l->conns || !l->idle)
 		abort();
+	l->drawn = o->process; /* several do not keep step */
 	bool resumes = o->client && o->mode == LOAD_REQUESTS && o->handshakes != LOAD_FULL;
 	for (unsigned i = 0; resumes && i < o->connections; i++)
 		if (!(l->conns[i].sessions = tls_sessions_create()))
@@ -241,15 +242,29 @@ next_request(struct load *l, struct load_conn *c)
 		send_request(l, c, is_kept(l) ? net_now_ns() : c->connected_ns);
 }
 
+/*
+ * When the next one is due: somewhere in its own step. At even times whatever else has a period (a kernel's tick, the simulator's timers, a stream's gap) would
+ * meet every request of a run, or none. Whoever is measured meets the same times.
+ */
+static uint64_t
+draw_due(struct load *l)
+{
+	uint64_t step_ns = 1000000000u / l->options->rate;
+	l->drawn = l->drawn * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return l->step_ns + (l->drawn >> 33) % step_ns;
+}
+
 static void
 send_due(struct load *l, uint64_t now_ns)
 {
-	uint64_t step_ns = 1000000000u / l->options->rate;
-	if (!l->due_ns)
-		l->due_ns = now_ns;
+	if (!l->step_ns) {
+		l->step_ns = now_ns;
+		l->due_ns = draw_due(l);
+	}
 	while (l->idle_count && l->due_ns <= now_ns) {
 		send_request(l, l->idle[--l->idle_count], l->due_ns);
-		l->due_ns += step_ns;
+		l->step_ns += 1000000000u / l->options->rate;
+		l->due_ns = draw_due(l);
 	}
 }
 

@@ -45,6 +45,7 @@ struct load_options {
 	bool stream; /* requests whose answers are streams */
 	bool print; /* the request, and end */
 	bool first_byte; /* latency counts until an answer's first byte of body */
+	bool awake; /* processors that have nothing to do are not halted */
 	struct load_keys keys; /* count 0: all requests are alike */
 	struct net_address to[LOAD_PROCESSES_MAX]; /* connections of process i go to the i-th, modulo tos */
 	size_t tos;
@@ -85,7 +86,8 @@ struct load {
 	struct load_conn *conns;
 	struct load_conn **idle; /* fixed rate: stack of connections without a request */
 	size_t idle_count;
-	uint64_t due_ns; /* fixed rate: when the next request should leave */
+	uint64_t step_ns, due_ns; /* fixed rate: when the next request's step begins, and when in it the request should leave */
+	uint64_t drawn; /* fixed rate: the last of a series, which is the same in every run of a process */
 	unsigned opened, streaming, alive;
 	unsigned resumed_now; /* of those in other processes: open, and resumed a session */
 	char first_error[512]; /* what went wrong first, for the report */

@@ -1,5 +1,6 @@
 #include "load.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +56,20 @@ print(const struct load_options *o)
 	return !good;
 }
 
+/*
+ * Who is halted is woken by an interrupt, on a virtual machine by way of its host, which takes longer than a proxy takes for a request, and sometimes ten times as
+ * long. Asks the kernel for no latency at all (its Documentation/power/pm_qos_interface.rst), until this process ends. Where it may not, all that is measured here is
+ * late alike.
+ */
+static void
+keep_awake(void)
+{
+	const int32_t latency_us = 0;
+	int fd = open("/dev/cpu_dma_latency", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, &latency_us, sizeof latency_us) != sizeof latency_us)
+		perror("lethe-load: the processors are not kept awake: /dev/cpu_dma_latency");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -64,6 +79,8 @@ main(int argc, char **argv)
 		return print(&o);
 	net_raise_descriptor_limit();
 	prctl(PR_SET_TIMERSLACK, 1ul);
+	if (o.awake)
+		keep_awake();
 	if (o.tls)
 		o.client = link_client_of(o.ca_file);
 	if (o.processes > 1)

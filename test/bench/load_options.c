@@ -9,7 +9,7 @@ static const char USAGE[] =
 	"usage: lethe-load requests|streams|hold --connect ADDRESS [options]\n"
 	"\n"
 	"  requests  --connections N requests at a time, the next when one is answered; with --rate R per second\n"
-	"            instead, latency counted from when a request was due\n"
+	"            instead, each due somewhere in its own step, latency counted from then\n"
 	"  streams   --connections N streams of --rate R chunks a second, or of one per --gap-ms, time from the simulator's\n"
 	"            write to here\n"
 	"  hold      opens --connections N streams of a chunk per --gap-ms, says so, and holds them until its input ends\n"
@@ -29,6 +29,7 @@ static const char USAGE[] =
 	"                             has the first\n"
 	"  --processes N              share the connections between that many processes, up to 16\n"
 	"  --print                    print the request and end\n"
+	"  --awake                    processors that have nothing to do wait without being halted, while this runs (root)\n"
 	"  --warmup S --seconds S     what is counted begins after the warm-up\n"
 	"  --opens N                  streams opened per second\n"
 	"  --cpu label=PID,PID,...    report these processes' CPU time, up to 8 times\n"
@@ -132,6 +133,9 @@ set_kind(struct load_options *o, int c, char *value)
 		break;
 	case 'F':
 		o->first_byte = true;
+		break;
+	case 'W':
+		o->awake = true;
 		break;
 	case 'K':
 		o->keys = read_keys(value);
@@ -288,6 +292,7 @@ load_options_parse(int argc, char **argv)
 		{"once", 0, NULL, '1'},
 		{"stream", 0, NULL, 'S'},
 		{"first-byte", 0, NULL, 'F'},
+		{"awake", 0, NULL, 'W'},
 		{"keys", 1, NULL, 'K'},
 		{"processes", 1, NULL, 'P'},
 		{"print", 0, NULL, 'R'},

@@ -222,6 +222,26 @@ the_first_byte_is_timed_when_it_comes(void **state)
 	assert_true(histogram_percentile(&l.latency, 0) < whole_ns);
 }
 
+static void
+at_a_fixed_rate_each_request_is_due_somewhere_in_its_own_step(void **state)
+{
+	enum { LOOKS = 40 };
+	const uint64_t step_ns = UINT64_C(1000000);
+	struct load_options o = in_clear_text(LOAD_REQUESTS);
+	size_t early = 0;
+	o.rate = 1000;
+	begin(&o);
+	run_until(&l.counts.requests, 1);
+	uint64_t first_ns = l.step_ns;
+	for (size_t i = 0; i < LOOKS; i++) {
+		run_until(&l.counts.requests, l.counts.requests + 1); /* a turn may have sent many */
+		assert_true(l.due_ns >= l.step_ns && l.due_ns < l.step_ns + step_ns);
+		assert_int_equal((l.step_ns - first_ns) % step_ns, 0);
+		early += l.due_ns - l.step_ns < step_ns / 2;
+	}
+	assert_in_range(early, 1, LOOKS - 1);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -234,6 +254,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(requests_take_turns_with_the_keys, start, stop),
 		cmocka_unit_test_setup_teardown(streams_that_end_are_requests_each_over_its_own_connection, start, stop),
 		cmocka_unit_test_setup_teardown(the_first_byte_is_timed_when_it_comes, start, stop),
+		cmocka_unit_test_setup_teardown(at_a_fixed_rate_each_request_is_due_somewhere_in_its_own_step, start, stop),
 		cmocka_unit_test_setup_teardown(bodies_larger_than_a_socket_takes_arrive, start, stop),
 		cmocka_unit_test_setup_teardown(a_certificate_for_another_name_is_an_error, start, stop),
 	};

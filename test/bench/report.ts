@@ -57,9 +57,12 @@ function yardstickCpu(rounds: Rounds, yardstick: string): number[] {
 
 // Looked at is the yardstick alone, never what is judged by it.
 function roundFault(cell: Cell, rounds: Rounds, at: number): string | undefined {
-	const ratio = cpu(rounds, cell.yardstick)[at]! / cpu(rounds, again(cell.yardstick))[at]!;
+	const names = [cell.yardstick, again(cell.yardstick)];
+	const [once, second] = names.map((name) => (cell.delay ? rounds[name]![at]!.p50 : cpu(rounds, name)[at]!)) as [number, number];
+	const ratio = once / second;
 	if (cell.alone || (ratio >= 1 - selfDifferenceMost && ratio <= 1 + selfDifferenceMost)) return undefined;
-	return `${cell.yardstick} cost ${ratio.toFixed(2)} × what it cost when measured again`;
+	const what = cell.delay ? "took at the median" : "cost";
+	return `${cell.yardstick} ${what} ${ratio.toFixed(2)} × what it ${what} when measured again`;
 }
 
 // A round in which the yardstick did not find itself again says nothing about anybody.

@@ -86,6 +86,17 @@ test("a round counts when the yardstick finds itself again in it; a wrong answer
 	expect(cellText(reportCell(cell, some, 1))).toContain("no round counts");
 });
 
+test("at a fixed pace a round counts when the yardstick takes as long at the median again, whatever either cost and whatever others add", () => {
+	const cell = cellOf("request_paced"), some = rounds({ direct: { all: 1 }, ...usual });
+	for (const one of some["nginx-again"]!) one.cpu["all"] = 90;
+	delays(some, { direct: [50, 90], nginx: [110, 500], "nginx-again": [115, 900], lethe: [400, 9000] });
+	expect(counting(cell, some)).toBe(3);
+	some["nginx"]![1]!.p50 = 102;
+	some["nginx-again"]![2]!.p50 = 123;
+	expect(counting(cell, some)).toBe(1);
+	expect(cellText(reportCell(cell, some, 1))).toContain("2 of 3 rounds do not count: nginx took at the median 0.89 × what it took at the median when measured again; ");
+});
+
 test("more than a bar allows fails, what it allows passes", () => {
 	const all = "1 KB request, all processes, CPU to nginx";
 	expect(verdict([report("request_1k")], {}, all)).toBe("pass : 1.20, at most 1.3");
@@ -122,7 +133,7 @@ test("a delay is not judged where nginx does not find itself again, or the bare 
 	const paced = rounds({ direct: { all: 1 }, ...usual });
 	const [p50, p99] = ["p50", "p99"].map((which) => `4,000 requests a second, added delay ${which}, to nginx's`) as [string, string];
 	const of = (name: string) => [reportCell(cellOf(name), paced)];
-	delays(paced, { direct: [50, 90], nginx: [80, 140], "nginx-again": [87, 152], lethe: [70, 140] });
+	delays(paced, { direct: [50, 90], nginx: [80, 140], "nginx-again": [82, 152], lethe: [70, 140] });
 	expect(verdict(of("request_paced"), {}, p99)).toBe("pass : 0.89, at most 1.2");
 	delays(paced, { "nginx-again": [81, 153] });
 	expect(verdict(of("request_paced"), {}, p50)).toBe("pass : 0.66, at most 1");
@@ -232,6 +243,6 @@ test("what lockdown costs is taken from rounds with a build without it", () => {
 	expect(of(21)).toMatch(/^FAIL .*1\.05/);
 	const delay = "lockdown, secret memory and wiping, 4,000 requests a second, p50 beyond a build without, µs";
 	const paced = rounds({ direct: { all: 5 }, lethe: { all: 20, edge: 15 }, "lethe-bare": { all: 20, edge: 15 }, "lethe-bare-again": { all: 20, edge: 15 } });
-	for (const one of paced["lethe"]!) one.p50 = 112;
+	delays(paced, { direct: [50, 90], "lethe-bare": [100, 200], "lethe-bare-again": [100, 200], lethe: [112, 200] });
 	expect(verdict([reportCell(cellOf("lockdown_paced"), paced)], {}, delay)).toMatch(/^FAIL .*12\.00/);
 });
