@@ -182,7 +182,7 @@ free_wiped(struct vault *v, char *p, size_t bytes, size_t dirty_bytes)
 
 	vault_unpoison(p, class_bytes(kind));
 	vault_wipe(p, dirty_bytes);
-	if (VAULT_ASAN)
+	if (SANITIZED)
 		check_clean(p, p + class_bytes(kind));
 	vault_poison(p, class_bytes(kind));
 	v->used_bytes -= class_bytes(kind);

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if VAULT_ASAN
+#if SANITIZED
 #include <sanitizer/lsan_interface.h>
 #endif
 
@@ -281,7 +281,7 @@ vault_add_segment(struct vault *v, int fd, size_t bytes)
 		v->segment_count++;
 		v->mapped_bytes += bytes;
 		vault_poison(vault_slot_at(v, slot), bytes);
-#if VAULT_ASAN
+#if SANITIZED
 		__lsan_register_root_region(vault_slot_at(v, slot), bytes);
 #endif
 	} else if (slot < v->slots) {
@@ -357,7 +357,7 @@ give_back(struct vault *v, size_t slot)
 	v->segment_count--;
 	v->mapped_bytes -= bytes;
 	vault_unpoison(at, bytes);
-#if VAULT_ASAN
+#if SANITIZED
 	__lsan_unregister_root_region(at, bytes);
 #endif
 	bool unmapped = reserve_addresses(at, bytes, &at);

@@ -13,6 +13,7 @@
 #ifndef CORE_VAULT_PRIV_H
 #define CORE_VAULT_PRIV_H
 
+#include "core/sanitized.h"
 #include "core/vault.h"
 
 enum {
@@ -95,20 +96,11 @@ vault_slot_at(const struct vault *v, size_t slot)
 	return v->base + (slot << SLOT_SHIFT);
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define VAULT_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define VAULT_ASAN 1
-#endif
-#endif
-
-#ifdef VAULT_ASAN
+#if SANITIZED
 #include <sanitizer/asan_interface.h>
 #define vault_poison(at, bytes) ASAN_POISON_MEMORY_REGION((at), (bytes))
 #define vault_unpoison(at, bytes) ASAN_UNPOISON_MEMORY_REGION((at), (bytes))
 #else
-#define VAULT_ASAN 0
 #define vault_poison(at, bytes) ((void)(at), (void)(bytes))
 #define vault_unpoison(at, bytes) ((void)(at), (void)(bytes))
 #endif

@@ -554,11 +554,11 @@ address_sanitizer_sees_overflow_and_use_after_free(void **state)
 		overflow_small, overflow_large, use_after_free, unclean_behind_dirty};
 	struct vault *v = vault_with(VAULT_PLAIN, 2 * MIB, 0, VAULT_FIRST_SEGMENT);
 
-	for (size_t i = 0; i < ARRAY_LEN(cases) && VAULT_ASAN; i++)
+	for (size_t i = 0; i < ARRAY_LEN(cases) && SANITIZED; i++)
 		if (status_of(cases[i], v) == 0)
 			fail_msg("case %zu was not noticed", i);
 	vault_close(&v);
-	if (!VAULT_ASAN)
+	if (!SANITIZED)
 		skip();
 }
 

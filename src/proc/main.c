@@ -1,4 +1,5 @@
 /* `lethe`: a child of the supervisor when it was started as one, else the command line. */
+#include "core/sanitized.h"
 #include "proc/cli.h"
 #include "proc/role_main.h"
 #include "proc/takeover.h"
@@ -9,7 +10,7 @@
  * A locked-down process can't be looked at by the second process that searches for leaks, and has no
  * environment that could say so.
  */
-#if defined(__SANITIZE_ADDRESS__)
+#if SANITIZED
 const char *__asan_default_options(void);
 
 const char *

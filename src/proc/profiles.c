@@ -1,5 +1,7 @@
 #include "proc/profiles.h"
 
+#include "core/sanitized.h"
+
 #include <assert.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -11,17 +13,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 /* clang-format off */
 #define CALL(name) {SYS_##name}

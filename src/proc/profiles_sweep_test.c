@@ -4,6 +4,8 @@
  */
 #include "proc/profiles.h"
 
+#include "core/sanitized.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -23,18 +25,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-/* Sanitizers need more; such builds are not shipped. */
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 enum {
 	NUMBERS = 512,

@@ -1,5 +1,6 @@
 #include "proc/supervisor_priv.h"
 
+#include "core/sanitized.h"
 #include "core/text.h"
 #include "scribe/line.h"
 
@@ -13,14 +14,9 @@
  * edge) is counted and not shown. Builds for developers show it: sanitizers and the system call trap report
  * that way.
  */
-#if defined(__SANITIZE_ADDRESS__) || defined(SANDBOX_MAY_TRAP)
+#if SANITIZED || defined(SANDBOX_MAY_TRAP)
 #define SHOW_ALL 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SHOW_ALL 1
-#endif
-#endif
-#ifndef SHOW_ALL
+#else
 #define SHOW_ALL 0
 #endif
 
