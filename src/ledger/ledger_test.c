@@ -223,7 +223,7 @@ an_id_that_was_booked_with_other_content_is_not_taken_for_it(void **state)
 	world_end(&w);
 }
 
-/* The ledger wrote both ends, and may have heard less or more the second time; but not of another's money. */
+/* What is told later may be more, how it did end included; but not of another's money, nor of other money. */
 static void
 what_was_cut_short_is_known_by_what_it_was_about(void **state)
 {
@@ -248,6 +248,11 @@ what_was_cut_short_is_known_by_what_it_was_about(void **state)
 	assert_int_equal(b->fates[0], FATE_REFUSED);
 	f->key ^= 1;
 	f->end_reason = END_COMPLETED;
+	f->price ^= 1;
+	b->fates[0] = FATE_OPEN;
+	assert_true(batch_book(w.ledger));
+	assert_int_equal(b->fates[0], FATE_KNOWN);
+	b->tickets[0].cost.v++;
 	b->fates[0] = FATE_OPEN;
 	assert_true(batch_book(w.ledger));
 	assert_int_equal(b->fates[0], FATE_REFUSED);

@@ -12,15 +12,14 @@ facts_same(const struct ticket_facts *a, const struct ticket_facts *b)
 }
 
 static bool
-cut_short_both_times(const struct ticket_facts *a, const struct ticket_facts *b)
+was_cut_short(const struct ticket_facts *there, const struct ticket_facts *again)
 {
-	return a->end_reason == END_INTERRUPTED && b->end_reason == END_INTERRUPTED && a->started_us == b->started_us && a->key == b->key && a->account == b->account &&
-		a->price == b->price && a->parent == b->parent && a->model == b->model && a->endpoint == b->endpoint;
+	return there->end_reason == END_INTERRUPTED && there->started_us == again->started_us && there->key == again->key && there->account == again->account;
 }
 
 bool
 ticket_same(const struct ticket_copy *there, const struct ticket_copy *again)
 {
 	const struct ticket_facts *a = &there->facts, *b = &again->facts;
-	return there->id == again->id && there->cost.v == again->cost.v && there->hold.v == again->hold.v && (facts_same(a, b) || cut_short_both_times(a, b));
+	return there->id == again->id && there->cost.v == again->cost.v && there->hold.v == again->hold.v && (facts_same(a, b) || was_cut_short(a, b));
 }

@@ -8,8 +8,8 @@
 #include "ticket/board.h"
 
 /*
- * Of an exchange that was cut short both times the ledger wrote the end, from what it had last heard: how long it had run and how far it had come may
- * have been heard at another time. Whose it is, its price, its cost and its hold may not differ.
+ * `there` is what is kept. Where that was cut short, the end was written from what had been heard last: what is told later may be more, how it did end
+ * included. Whose it is, when it began, its cost and its hold may not differ.
  */
 bool ticket_same(const struct ticket_copy *there, const struct ticket_copy *again);
 
