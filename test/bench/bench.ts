@@ -82,7 +82,7 @@ function memorySeconds(o: Options, cell: MemoryCell): number {
 const triesMost = 3;
 
 // Back and forth, so that a drift of the machine falls on all alike. The yardstick comes twice and thereby says how far to trust the round.
-function order(cell: Cell, targets: Map<TargetName, Target>, round: number): [string, Target][] {
+function order(cell: Cell, targets: Targets, round: number): [string, Target][] {
 	const line: [string, Target][] = cell.targets.flatMap((name) => (targets.has(name) ? [[name, targets.get(name)!]] : []));
 	if (!cell.alone) line.push([again(cell.yardstick), targets.get(cell.yardstick)!]);
 	return round % 2 ? line.reverse() : line;
@@ -94,12 +94,27 @@ async function beginRound(o: Options, setup: Setup, round: number, most: number)
 	note(`${setup.name}: round ${round + 1} of ${most} at most${beside}`);
 }
 
-async function runCells(o: Options, setup: Setup, cells: Cell[], provider: Provider, targets: Map<TargetName, Target>): Promise<CellReport[]> {
+// Those of a set-up, beside the direct path: they run side by side and are asked in turn.
+type Targets = Map<TargetName, Target>;
+
+async function startTargets(options: Start, names: TargetName[], targets: Targets): Promise<void> {
+	targets.set("direct", options.upstream);
+	for (const name of names) if (name !== "direct") targets.set(name, await startTarget(options, name));
+}
+
+async function endTargets(targets: Targets): Promise<void> {
+	const started = [...targets].filter(([name]) => name !== "direct");
+	targets.clear();
+	for (const [, target] of started) await target.end();
+}
+
+async function runCells(o: Options, setup: Setup, cells: Cell[], provider: Provider, targets: Targets, restart: () => Promise<void>): Promise<CellReport[]> {
 	const results = new Map<Cell, Rounds>(cells.map((cell) => [cell, {}]));
 	const asked = (cell: Cell) => roundsOf(o, cell) * turnsOf(o, cell);
 	const most = (cell: Cell) => roundsOf(o, cell) * (o.effort.quick ? 1 : triesMost);
 	const missing = (round: number) => [...results].filter(([cell, rounds]) => round < most(cell) && counting(cell, rounds) < asked(cell));
 	for (let round = 0; missing(round).length; round++) {
+		if (setup.fresh && round > 0) await restart();
 		await beginRound(o, setup, round, Math.max(...missing(round).map(([cell]) => most(cell))));
 		for (const [cell, rounds] of missing(round))
 			for (let turn = 0; turn < turnsOf(o, cell); turn++)
@@ -109,19 +124,22 @@ async function runCells(o: Options, setup: Setup, cells: Cell[], provider: Provi
 	return [...results].map(([cell, rounds]) => reportCell(cell, rounds, asked(cell)));
 }
 
-// Cells with one set-up share their targets, which run side by side and are asked in turn.
+// Cells with one set-up share their targets.
 async function runSetup(o: Options, setup: Setup, provider: Provider, stores: Stores): Promise<CellReport[]> {
 	const mine = o.cells.filter((cell) => cell.setup === setup);
 	const able = mine.filter((cell) => !skips(o, cell));
 	const names = there(o, [...new Set(able.flatMap((cell) => cell.targets))]);
-	const options = startOptions(o, setup, provider, stores);
-	const targets = new Map<TargetName, Target>([["direct", options.upstream]]);
+	const options = startOptions(o, setup, provider, stores), targets: Targets = new Map();
+	const restart = async () => {
+		await endTargets(targets);
+		await startTargets(options, names, targets);
+	};
 	try {
-		for (const name of names) if (name !== "direct") targets.set(name, await startTarget(options, name));
-		const reports = able.length ? await runCells(o, setup, able, provider, targets) : [];
+		await startTargets(options, names, targets);
+		const reports = able.length ? await runCells(o, setup, able, provider, targets, restart) : [];
 		return mine.map((cell) => reports.find((one) => one.cell === cell.name) ?? skippedCell(cell, skips(o, cell)!));
 	} finally {
-		for (const [name, target] of targets) if (name !== "direct") await target.end();
+		await endTargets(targets);
 	}
 }
 

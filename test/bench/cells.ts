@@ -46,6 +46,7 @@ export const crowdStreams = 100_000;
 const plain: Setup = { name: "clear text", tlsIn: false, tlsOut: false, h2In: false, h2Out: false, accounts: 1 };
 const many: Setup = { ...plain, name: "10,000 accounts", accounts: 10_000 };
 const slow: Setup = { ...plain, name: "many streams" };
+const fresh: Setup = { ...plain, name: "started anew in each round", fresh: true };
 const tls: Setup = { ...plain, name: "TLS on both sides", tlsIn: true, tlsOut: true };
 const h2c: Setup = { ...plain, name: "HTTP/2 in clear text", h2In: true };
 const h2: Setup = { ...plain, name: "HTTP/2 by TLS", h2In: true, tlsIn: true };
@@ -197,10 +198,10 @@ const byTls: Cell[] = [
 const bareTargets: TargetName[] = ["lethe-bare", "lethe"];
 const lockdown: Cell[] = [
 	cell("lockdown", "with lockdown, secret memory and wiping, and without: 1 KB, 64 connections, closed loop", "request", (e) => [...requests(1024), ...time(shorter(e), 0.25)], {
-		targets: bareTargets, yardstick: "lethe-bare", turns: 6,
+		setup: fresh, targets: bareTargets, yardstick: "lethe-bare", turns: 6,
 	}),
 	cell("lockdown_paced", "the same, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...awake, ...time(e, 0.5)], {
-		targets: ["direct", ...bareTargets], yardstick: "lethe-bare", delay: true,
+		setup: fresh, targets: ["direct", ...bareTargets], yardstick: "lethe-bare", delay: true,
 	}),
 ];
 

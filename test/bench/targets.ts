@@ -39,7 +39,8 @@ export type Tools = {
 
 // How the targets of a cell are set up. Cells with one set-up share their targets.
 // crowd: so many streams that no process could open all of them, wherever on their way.
-export type Setup = { name: string; tlsIn: boolean; tlsOut: boolean; h2In: boolean; h2Out: boolean; accounts: number; h2Only?: true; crowd?: true };
+// fresh: two starts of one program differ by more than what is looked for, so that each round has its own.
+export type Setup = { name: string; tlsIn: boolean; tlsOut: boolean; h2In: boolean; h2Out: boolean; accounts: number; h2Only?: true; crowd?: true; fresh?: true };
 
 // Simulators, processes of what is in front of them, and addresses that clients are shared out between, where there is a crowd.
 export const crowdProcesses = 8;
