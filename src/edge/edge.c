@@ -328,7 +328,7 @@ turn_end(struct loop *l)
 		connect_in_room(e);
 	want_memory(e);
 	read_the_thirsty(e);
-	if ((e->wait_booking || e->wait_ticket || e->wait_booked || e->wait_more || e->wait_receipt) && !e->poll.link)
+	if (e->wait_booking || e->wait_ticket || e->wait_booked || e->wait_more || e->wait_receipt)
 		edge_poll(e);
 	duplex_goodbye(e);
 	look_whether_done(e);

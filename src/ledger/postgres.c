@@ -201,8 +201,8 @@ take_turn(struct store *s)
  * The server waits without end for the rest of a message, or for the next row of COPY, of a process that is stopped while its machine lives. Whoever
  * waits for the pen ends such a session, after which the transaction has never been: as if its connection had been cut.
  */
-bool
-postgres_free_pen(struct store *s)
+static bool
+free_pen(struct store *s)
 {
 	static const char sql[] = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database() AND "
 							  "application_name = 'lethe-ledger' AND backend_xid IS NOT NULL AND wait_event = 'ClientRead' AND "
@@ -215,18 +215,23 @@ postgres_free_pen(struct store *s)
 }
 
 bool
-postgres_turn(struct store *s)
+postgres_try_again(struct store *s, int tried)
 {
 	enum { TRIES = 5 };
-	for (int n = 0; n < TRIES; n++) {
-		if (take_turn(s))
-			return true;
-		int code = s->code;
-		if (!postgres_free_pen(s))
+	int code = s->code;
+	if (!free_pen(s))
+		return false;
+	s->code = code;
+	return tried < TRIES;
+}
+
+bool
+postgres_turn(struct store *s)
+{
+	for (int n = 1; !take_turn(s); n++)
+		if (!postgres_try_again(s, n))
 			return false;
-		s->code = code;
-	}
-	return false;
+	return true;
 }
 
 bool

@@ -94,8 +94,11 @@ PGresult *postgres_await(struct store *s, bool *ret_ok);
 must_check bool postgres_exec(struct store *s, const char *sql);
 /* Begin a transaction that writes, when it is this node's turn: others' are over. Refused for ever when another has taken its place (store.fenced). */
 must_check bool postgres_turn(struct store *s);
-/* A statement waited too long for the pen: the session of a process that is stopped with it in hand is ended. False: the store failed, or it was another failure. */
-must_check bool postgres_free_pen(struct store *s);
+/*
+ * A statement waited too long for a lock: the session of a process that is stopped with the pen in hand is ended, and it may be tried again. False: the
+ * store failed, it was another failure, or it has been tried often enough; store.code is that of the statement.
+ */
+must_check bool postgres_try_again(struct store *s, int tried);
 /* A number that the statement gives; parameters are bigints. */
 must_check bool postgres_number(struct store *s, const char *sql, const int64_t *values, size_t count, int64_t *ret);
 bool postgres_failed(struct store *s, const PGresult *r);

@@ -301,12 +301,11 @@ be_patient(struct store *s)
 static bool
 join(struct store *s, char ret_why[STORE_WHY_MAX])
 {
-	enum { TRIES = 5 };
 	const struct postgres *g = s->own;
 	const int64_t who[] = {s->node, s->home, s->away_ms, LEASE_US};
 	bool joined = false;
 	if (be_patient(s))
-		for (int n = 0; n < TRIES && !(joined = postgres_number(s, "SELECT lethe_join_as($1, $2, $3, $4)", who, ARRAY_LEN(who), &s->fence)) && postgres_free_pen(s); n++)
+		for (int n = 1; !(joined = postgres_number(s, "SELECT lethe_join_as($1, $2, $3, $4)", who, ARRAY_LEN(who), &s->fence)) && postgres_try_again(s, n); n++)
 			s->code = 0;
 	if (!joined)
 		return explain(s, "can't be joined", g->trouble, ret_why);

@@ -237,16 +237,10 @@ run_in_turn(struct store *s, struct statement *x)
 static bool
 run_alone(struct store *s, struct statement *x)
 {
-	enum { TRIES = 5 };
-	for (int n = 0; n < TRIES; n++) {
-		if (run_prepared(s, x))
-			return true;
-		int code = s->code;
-		if (!postgres_free_pen(s))
+	for (int n = 1; !run_prepared(s, x); n++)
+		if (!postgres_try_again(s, n))
 			return false;
-		s->code = code;
-	}
-	return false;
+	return true;
 }
 
 static bool
