@@ -450,6 +450,16 @@ default_data_dir(const struct cli_command *command)
 	return installed ? CLI_DATA_INSTALLED : CLI_DATA_HERE;
 }
 
+/* `key --help`: what `help key` says. */
+static bool
+asks_for_help(const struct words *w)
+{
+	for (int i = 1; i < w->left; i++)
+		if (strcmp(w->at[i], "--help") == 0 || strcmp(w->at[i], "-h") == 0)
+			return true;
+	return false;
+}
+
 int
 cli_parse(int argc, char **argv, struct cli *cli, json_t **ret, bool *ret_help)
 {
@@ -466,6 +476,11 @@ cli_parse(int argc, char **argv, struct cli *cli, json_t **ret, bool *ret_help)
 		return cli_fail(cli, CLI_USAGE, "usage", "a command is missing – `lethe help` lists them");
 	const char *second = w.left > 1 && w.at[1][0] != '-' ? w.at[1] : NULL;
 	cli->command = cli_find_command(w.at[0], second, &used);
+	if (cli->command == NULL && second == NULL && is_group(w.at[0]) && asks_for_help(&w)) {
+		cli->command = cli_find_command("help", NULL, &used);
+		*ret = json_pack("{s:s}", "command", w.at[0]);
+		return CLI_OK;
+	}
 	if (cli->command == NULL)
 		return unknown_command(cli, w.at[0], second);
 	w.at += used;

@@ -504,7 +504,7 @@ const struct cli_command cli_commands[] = {
 		.words = "With --json it is what `lethe receipt verify` takes, and what the account's keys get at GET /v1/receipts/REQUEST.",
 		.examples = "lethe receipt show req_0123456789A --json >receipt.json\n",
 		.args = {{"REQUEST", NULL, "id", true, false, "id of the request (req_…)"}},
-		.columns = "request,account,model,cost,started,end_reason,means",
+		.show = cli_show_members,
 	},
 	{
 		.name = "receipt verify",

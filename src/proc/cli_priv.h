@@ -56,8 +56,8 @@ struct cli_command {
 	const char *examples; /* lines */
 	struct cli_arg args[CLI_ARGS_MAX];
 	/*
-	 * Of a list, or members to show first; what an answer has besides is not shown in tables. "tokens.cached?": shown
-	 * only when a row has other than 0.
+	 * Of a list; what an answer has besides is not shown in tables. "tokens.cached?": shown only when a row has other
+	 * than 0.
 	 */
 	const char *columns;
 	const char *empty; /* instead of a list without rows */
@@ -169,6 +169,8 @@ void cli_show(const struct cli *cli, const json_t *answer);
 int cli_show_done(const struct cli *cli, json_t *answer);
 /* Its list by RFC 4180. */
 void cli_show_csv(const struct cli *cli, const json_t *answer);
+/* An answer's own members and those of its members: of one thing, whatever lists it has. */
+void cli_show_members(const struct cli *cli, const json_t *answer);
 /* Rows as a table with these columns. */
 void cli_show_table(const struct cli *cli, const json_t *rows, const char *columns);
 

@@ -295,8 +295,8 @@ is_nothing(const json_t *v)
  * Members of members follow, unless one of the same name was shown: a ticket's raw ids stand behind its readable
  * ones. What is 0 there says nothing.
  */
-static void
-show_members(const struct cli *cli, const json_t *answer)
+void
+cli_show_members(const struct cli *cli, const json_t *answer)
 {
 	const char *name, *inner;
 	json_t *v, *w;
@@ -345,7 +345,7 @@ cli_show(const struct cli *cli, const json_t *answer)
 	else if (rows != NULL)
 		show_list(cli, answer, rows);
 	else
-		show_members(cli, answer);
+		cli_show_members(cli, answer);
 }
 
 /* ---- CSV ---- */

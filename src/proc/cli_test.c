@@ -166,6 +166,19 @@ an_account_goes_through_its_life(void **state)
 }
 
 static void
+the_words_that_begin_commands_have_help_of_their_own(void **state)
+{
+	assert_int_equal(LETHE("help", "receipt"), CLI_OK);
+	char *help = strdup(out);
+	assert_non_null(help);
+	assert_int_equal(LETHE("receipt", "--help"), CLI_OK);
+	assert_string_equal(out, help);
+	assert_int_equal(LETHE("receipt", "-h"), CLI_OK);
+	assert_string_equal(out, help);
+	free(help);
+}
+
+static void
 a_leaked_key_is_revoked_from_standard_input(void **state)
 {
 	char secret[128];
@@ -860,6 +873,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_account_goes_through_its_life),
+		TEST(the_words_that_begin_commands_have_help_of_their_own),
 		TEST(a_leaked_key_is_revoked_from_standard_input),
 		TEST(an_order_with_an_id_is_done_once),
 		TEST(what_the_ledger_refuses_ends_with_one_and_a_sentence),

@@ -52,6 +52,12 @@ function saved(name: string, value: unknown): string {
 	return file;
 }
 
+test("the first receipt of a log, whose proof is an empty list, is shown like any other", async () => {
+	const { id } = await made();
+	expect((await receipt(id)).proof).toEqual([]);
+	expect(await run("receipt", "show", id, "--data", w.lethe.data)).toMatchObject({ status: 0, said: expect.stringContaining(id) });
+});
+
 test("plain answers and streams carry a code that is ours, and each of another request", async () => {
 	for (const stream of [false, true]) {
 		const { id, code } = await made(stream);
