@@ -23,11 +23,12 @@ write_amount(const char *s, char *out, size_t cap)
 	snprintf(out, cap, "%s$%.*s", s[0] == '-' ? "-" : "", (int)(len - (s[0] == '-')), s + (s[0] == '-'));
 }
 
-/* "2026-01-31T12:00:00.000Z" → "2026-01-31 12:00:00". */
+/* "2026-01-31T12:00:00.000Z", or without its fraction → "2026-01-31 12:00:00". */
 static bool
 write_time(const char *s, char *out, size_t cap)
 {
-	if (strlen(s) != 24 || s[10] != 'T' || s[19] != '.' || s[23] != 'Z')
+	bool whole = strlen(s) == 20 && s[19] == 'Z', parts = strlen(s) == 24 && s[19] == '.' && s[23] == 'Z';
+	if ((!whole && !parts) || s[10] != 'T')
 		return false;
 	snprintf(out, cap, "%.10s %.8s", s, s + 11);
 	return true;

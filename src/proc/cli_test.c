@@ -367,6 +367,19 @@ a_running_server_is_asked(void **state)
 }
 
 static void
+times_are_shown_alike_whether_in_milliseconds_or_in_seconds(void **state)
+{
+	pid_t server = start_server(
+		"{\"ok\": true, \"accounts\": [{\"account\": \"acc_1\", \"created\": \"2026-01-31T12:00:00.000Z\"},"
+		" {\"account\": \"acc_2\", \"created\": \"2026-01-31T12:00:01Z\"}]}\n");
+	assert_int_equal(LETHE("account", "list"), CLI_OK);
+	assert_string_equal(out, "account  created\n"
+							 "acc_1    2026-01-31 12:00:00\n"
+							 "acc_2    2026-01-31 12:00:01\n");
+	stop_server(server);
+}
+
+static void
 usage_has_its_sums_as_the_last_row(void **state)
 {
 	pid_t server = start_server(
@@ -881,6 +894,7 @@ main(void)
 		TEST(without_a_data_directory_it_ends_with_three),
 		TEST(a_ledger_that_somebody_holds_ends_with_three),
 		TEST(a_running_server_is_asked),
+		TEST(times_are_shown_alike_whether_in_milliseconds_or_in_seconds),
 		TEST(usage_has_its_sums_as_the_last_row),
 		TEST(usage_as_csv_has_a_header_and_plain_decimals),
 		TEST(a_ticket_is_shown_without_what_is_zero),
