@@ -681,7 +681,7 @@ const struct cli_command cli_commands[] = {
 		.args = {{"--to", "ADDRESS", "to", false, false, "postgres://user/database (LETHE_STORE without it), or `file`: back into ledger.db"},
 			{"--take-back", NULL, "take_back", false, false, "undo a move to PostgreSQL: what is in ledger.db counts again"},
 			{"--discard", NULL, "discard", false, false, "with --take-back: give up what was booked there since, or can't be read"}},
-		.columns = "moved,to,rows,sound,tickets,bookings,accounts",
+		.show = cli_show_members,
 		.uses_data = true,
 	},
 	{

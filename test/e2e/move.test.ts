@@ -51,6 +51,22 @@ async function keep(name: string, id: string): Promise<string> {
 }
 const offline = (...args: string[]) => promisify(execFile)(letheBinary, args);
 
+test("what was moved is said in numbers, and the database says nothing", async () => {
+	const mine = await postgres.database();
+	await postgres.ask(mine, "CREATE ROLE mover LOGIN");
+	await postgres.ask(mine, `ALTER DATABASE ${/\/(\w+)\?/.exec(mine)![1]} OWNER TO mover`);
+	const address = mine.replace(/\/\/\w+@/, "//mover@");
+	const other = await world();
+	try {
+		expect(await other.lethe.stop()).toBe(0);
+		const { stdout, stderr } = await offline("store", "move", "--to", address, "--data", other.lethe.data);
+		expect(stdout).toMatch(/^moved +.*\/ledger\.db$[^]*^rows +\d+$[^]*^sound +yes$/m);
+		expect(stderr).toBe("");
+	} finally {
+		await other.end();
+	}
+});
+
 test("into PostgreSQL, on it, and back", async () => {
 	const address = await postgres.database();
 	const first = await serve(3);
