@@ -311,6 +311,18 @@ a_move_is_taken_back_as_long_as_nothing_was_written(void **state)
 }
 
 static void
+books_that_are_not_right_are_not_moved_and_what_is_broken_is_said(void **state)
+{
+	begin_world(3);
+	world_open(&w, false);
+	if (!store_exec(&w.ledger->store, "UPDATE usage_day SET requests = requests + 1"))
+		fail_msg("%s", store_error(&w.ledger->store));
+	world_close(&w);
+	must_not_move(address, "nothing was changed here: INV-10, ");
+	world_end(&w);
+}
+
+static void
 what_is_not_possible_is_refused_and_changes_nothing(void **state)
 {
 	struct content before, after;
@@ -449,6 +461,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_row_of_every_table_is_moved_and_comes_back),
 		cmocka_unit_test(a_move_is_taken_back_as_long_as_nothing_was_written),
+		cmocka_unit_test(books_that_are_not_right_are_not_moved_and_what_is_broken_is_said),
 		cmocka_unit_test(what_is_not_possible_is_refused_and_changes_nothing),
 		cmocka_unit_test(killed_at_any_step_nothing_is_moved_or_all_of_it),
 	};

@@ -354,6 +354,21 @@ match(struct move *x)
 	return ok;
 }
 
+/* The first invariant that is broken there, by what `lethe ledger verify` answers. */
+static bool
+not_sound(struct move *x, const json_t *answer)
+{
+	size_t i;
+	json_t *row;
+	json_array_foreach(json_object_get(answer, "invariants"), i, row)
+	{
+		if (!json_is_true(json_object_get(row, "ok")))
+			return fail(x, "the books are not right where they came to, so nothing was changed here: %s, %.100s: `lethe ledger verify` says whether they are here",
+				json_string_value(json_object_get(row, "inv")), json_string_value(json_object_get(row, "detail")));
+	}
+	return fail(x, "the books can't be read where they came to, so nothing was changed here");
+}
+
 /* What `lethe ledger verify` says of the new books. */
 static bool
 verify(struct move *x, json_t **ret)
@@ -369,11 +384,13 @@ verify(struct move *x, json_t **ret)
 	json_decref(request);
 	ledger_close(&l);
 	bool sound = json_is_true(json_object_get(answer, "sound"));
-	if (sound)
+	if (sound) {
 		*ret = answer;
-	else
-		json_decref(answer);
-	return sound || fail(x, "the books are not right where they came to, so nothing was changed here: `lethe ledger verify` says whether they are here");
+		return true;
+	}
+	not_sound(x, answer);
+	json_decref(answer);
+	return false;
 }
 
 /* ---- its end ---- */

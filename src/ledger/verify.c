@@ -176,7 +176,7 @@ read_booking(struct audit *a, struct query *st)
 static void
 read_boot(struct audit *a, struct query *st)
 {
-	struct audit_boot boot = {a->store.node < 0 ? -1 : column(st, 3), (uint64_t)column(st, 1), (uint64_t)column(st, 2)};
+	struct audit_boot boot = {column(st, 3), (uint64_t)column(st, 1), (uint64_t)column(st, 2)};
 	const struct audit_boot *before = a->boot_count != 0 ? &a->boots[a->boot_count - 1] : NULL;
 	expect(a, INV_7, before == NULL || before->node != boot.node || boot.floor_ms > before->ceiling_ms,
 		"boot %lld begins below its predecessor's ceiling", (long long)column(st, 0));
@@ -191,7 +191,7 @@ in_a_boot(const struct audit *a, uint64_t id)
 {
 	uint64_t ms = ticket_id_unix_ms(id);
 	for (size_t i = a->boot_count; i-- > 0;)
-		if (ms >= a->boots[i].floor_ms && (a->boots[i].node < 0 || a->boots[i].node == ticket_id_node(id)))
+		if (ms >= a->boots[i].floor_ms && a->boots[i].node == ticket_id_node(id))
 			return ms <= a->boots[i].ceiling_ms;
 	return false;
 }
@@ -478,7 +478,7 @@ read_all(struct audit *a)
 {
 	return each(a, "SELECT id, kind, balance_nano, owed_nano FROM account ORDER BY id", read_account) &&
 		each(a, "SELECT id FROM booking ORDER BY id", read_booking) &&
-		each(a, a->store.node < 0 ? "SELECT number, floor_ms, ceiling_ms FROM boot ORDER BY number" : "SELECT number, floor_ms, ceiling_ms, node FROM boot ORDER BY node, number", read_boot) &&
+		each(a, "SELECT number, floor_ms, ceiling_ms, node FROM boot ORDER BY node, number", read_boot) &&
 		each(a, a->store.node < 0 ? "SELECT 0, booking FROM usage_mark" : "SELECT node, booking FROM usage_node", read_mark) && price_book_load(&a->store, &a->prices) &&
 		read_tickets(a) && each(a, "SELECT booking, account, amount_nano FROM posting", read_posting);
 }

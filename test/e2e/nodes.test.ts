@@ -158,4 +158,17 @@ describe("several servers on one store", () => {
 		expect(await nodes.sql("SELECT sum(lent_nano) FROM account")).toBe("0");
 		expect(await nodes.sql("SELECT min(state), max(state) FROM node WHERE id < 255")).toBe("2|2");
 	});
+
+	// Ids of several servers overlap in time; they are told apart by the server's number.
+	test("leave books that one server takes along into a file, and goes on with", async () => {
+		const [, last] = nodes.all as [unknown, Nodes["all"][0]];
+		const moved = await last.command("store", "move", "--to", "file");
+		expect(moved).toMatchObject({ sound: true, tickets: Number(await nodes.sql("SELECT count(*) FROM ticket")) });
+		expect((await last.command("ledger", "verify"))["sound"]).toBe(true);
+		await last.up();
+		const { key } = await last.account("grace", dollars(1));
+		expect((await nodes.post(last, key)).status).toBe(200);
+		await until("it is booked", async () => (await last.command("account", "show", "grace"))["balance"] === "0.000000000");
+		expect((await last.command("ledger", "verify"))["sound"]).toBe(true);
+	});
 });
