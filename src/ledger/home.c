@@ -36,8 +36,8 @@ synced(int fd, bool ok)
 static bool
 write_one(const char *data_dir, const char *path, int64_t number)
 {
-	char part[PATH_BYTES], text[DIGITS + 2];
-	snprintf(part, sizeof(part), "%.480s/home.new", data_dir);
+	char part[PATH_BYTES + 8], text[DIGITS + 2];
+	snprintf(part, sizeof(part), "%s.new", path);
 	int len = snprintf(text, sizeof(text), "%0*llx\n", DIGITS, (unsigned long long)number);
 	int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (!synced(fd, fd >= 0 && write(fd, text, (size_t)len) == len) || rename(part, path) != 0)
@@ -63,4 +63,35 @@ home_read(const char *data_dir, int64_t *ret, char ret_why[STORE_WHY_MAX])
 		return true;
 	snprintf(ret_why, STORE_WHY_MAX, "%.200s can't be made: %m", path);
 	return false;
+}
+
+bool
+home_books(const char *data_dir, int64_t *ret, char ret_why[STORE_WHY_MAX])
+{
+	char path[PATH_BYTES];
+	snprintf(path, sizeof(path), "%.480s/books", data_dir);
+	*ret = read_one(path);
+	if (*ret >= 0)
+		return true;
+	snprintf(ret_why, STORE_WHY_MAX, "%.140s, which says which books are this directory's, can't be read: put it back from a copy, or remove it", path);
+	return false;
+}
+
+bool
+home_keep_books(const char *data_dir, int64_t identity, char ret_why[STORE_WHY_MAX])
+{
+	char path[PATH_BYTES];
+	snprintf(path, sizeof(path), "%.480s/books", data_dir);
+	if (read_one(path) == identity || write_one(data_dir, path, identity))
+		return true;
+	snprintf(ret_why, STORE_WHY_MAX, "%.200s can't be made: %m", path);
+	return false;
+}
+
+bool
+home_forget_books(const char *data_dir)
+{
+	char path[PATH_BYTES];
+	snprintf(path, sizeof(path), "%.480s/books", data_dir);
+	return unlink(path) == 0 || errno == ENOENT;
 }

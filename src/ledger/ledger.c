@@ -190,8 +190,8 @@ open_store(struct ledger *l, char ret_why[STORE_WHY_MAX])
 	struct store_terms terms = {.look = store_mark_refuses};
 	if (l->o.terms != NULL)
 		terms = *l->o.terms;
-	bool serves = l->o.board != NULL && store_is_postgres(where);
-	bool opened = (!serves || home_read(l->o.data_dir, &terms.home, ret_why));
+	bool shared = store_is_postgres(where), serves = l->o.board != NULL && shared;
+	bool opened = (!serves || home_read(l->o.data_dir, &terms.home, ret_why)) && (!shared || l->o.terms != NULL || home_books(l->o.data_dir, &terms.books, ret_why));
 	terms.away_ms = serves ? (int64_t)l->o.away_ms : 0;
 	opened = opened && store_open_on(&l->store, where, l->o.node, &terms, ret_why);
 	sodium_memzero(address, sizeof(address)); /* it may have a password */

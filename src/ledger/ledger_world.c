@@ -1,4 +1,6 @@
 #include "ledger/ledger_world.h"
+
+#include "ledger/home.h"
 #include "ledger/postgres.h"
 
 #include "ticket/limit.h"
@@ -268,6 +270,12 @@ world_schema(const char *address, char ret[256])
 }
 
 void
+world_forget_books(const struct world *w)
+{
+	assert_true(home_forget_books(w->dir));
+}
+
+void
 world_drop_schema(struct world *w)
 {
 	if (w->store[0] == '\0')
@@ -360,7 +368,7 @@ remove_moved(const char *dir)
 void
 world_end(struct world *w)
 {
-	const char *const names[] = {"ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.part", "ledger.db.part-wal", "ledger.db.part-shm", "store", "store.new", "lock", "outbox.db", "outbox.db-wal", "outbox.db-shm", "outbox.db.copy", "home", "home.new"};
+	const char *const names[] = {"ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.part", "ledger.db.part-wal", "ledger.db.part-shm", "store", "store.new", "lock", "outbox.db", "outbox.db-wal", "outbox.db-shm", "outbox.db.copy", "home", "home.new", "books", "books.new"};
 	if (w->ledger != NULL)
 		world_close(w);
 	drop_board(w);

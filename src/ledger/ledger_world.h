@@ -68,6 +68,8 @@ void world_on_server(const char *address, const char *sql);
 void world_schema(const char *address, char ret[256]);
 /* The world's own, before its end: thousands of them in one database would be too much for it. */
 void world_drop_schema(struct world *w);
+/* Its directory has had no books in PostgreSQL: other ones may be opened as its own. */
+void world_forget_books(const struct world *w);
 /* A statement that damages the store, as SQLite has it. */
 void world_damage(struct world *w, const char *sql);
 /* In place of its file, one of an older schema: "old" has seven dollars. The board is new. */

@@ -341,6 +341,7 @@ what_is_not_possible_is_refused_and_changes_nothing(void **state)
 	snprintf(w.store, sizeof(w.store), "%s", address);
 	world_open(&w, false);
 	world_close(&w);
+	world_forget_books(&w);
 	w.store[0] = '\0';
 	must_not_move(address, "is not empty");
 	w = other;

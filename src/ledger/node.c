@@ -1,5 +1,6 @@
 /* Which of the servers on one store this is, and which there are (docs/decisions/0070-nodes.md). A store in a file has one, and none of this. */
 #include "ledger/away.h"
+#include "ledger/home.h"
 #include "ledger/ledger_priv.h"
 #include "ledger/share_priv.h"
 
@@ -55,6 +56,8 @@ node_open(struct ledger *l, char ret_why[STORE_WHY_MAX])
 	bool known = st != NULL && sql_number(&l->store, st, &l->store.identity);
 	sql_free(st);
 	if (!known)
+		return false;
+	if (same && l->o.terms == NULL && !home_keep_books(l->o.data_dir, l->store.identity, ret_why))
 		return false;
 	snprintf(ret_why, STORE_WHY_MAX, "%.90s was made with another pepper, and no API key would work here: copy pepper, receipt.key and master.key from the store's first server", l->store.name);
 	return same;

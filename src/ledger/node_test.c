@@ -86,6 +86,45 @@ another_pepper_is_refused_while_others_run(void **state)
 	world_end(&w);
 }
 
+/* With the same secrets, as after a slip in its address, or in a restoration. */
+static void
+another_database_than_the_one_with_its_books_is_refused(void **state)
+{
+	struct world w;
+	char why[256], right[sizeof(w.store)], others[sizeof(w.store)];
+	world_begin(&w);
+	world_account(&w, "alice", "5.00");
+	memcpy(right, w.store, sizeof(right));
+	world_close(&w);
+	world_schema(getenv("LETHE_TEST_POSTGRES"), w.store);
+	memcpy(others, w.store, sizeof(others));
+	for (int served = 0; served < 2; served++) {
+		assert_false(world_try_open(&w, served, why));
+		assert_non_null(strstr(why, "there are no books"));
+		world_on_server(w.store, "DO $$ BEGIN IF EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = current_schema()::regnamespace) THEN RAISE 'tables were made'; END IF; END $$");
+	}
+	world_forget_books(&w);
+	world_open(&w, false);
+	world_close(&w);
+	memcpy(w.store, right, sizeof(right));
+	assert_false(world_try_open(&w, false, why));
+	assert_non_null(strstr(why, "these are other books"));
+	world_forget_books(&w);
+	world_open(&w, false);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM account WHERE name = 'alice'"), 1);
+	/* A copy of the books is the books. */
+	char sql[160];
+	int64_t identity = w.ledger->store.identity;
+	world_close(&w);
+	snprintf(sql, sizeof(sql), "UPDATE pen SET identity = %lld", (long long)identity);
+	world_on_server(others, sql);
+	memcpy(w.store, others, sizeof(others));
+	world_open(&w, false);
+	world_drop_schema(&w);
+	memcpy(w.store, right, sizeof(right));
+	world_end(&w);
+}
+
 /* One more server on the store of another, which is not open now: a ledger at a time has it. */
 static void
 begin_beside(struct world *ret, const struct world *first, uint32_t node)
@@ -93,6 +132,7 @@ begin_beside(struct world *ret, const struct world *first, uint32_t node)
 	world_begin(ret);
 	world_lose_board(ret);
 	memcpy(ret->store, first->store, sizeof(ret->store));
+	world_forget_books(ret);
 	ret->size.node = node;
 	world_lose_board(ret);
 	world_open(ret, true);
@@ -725,6 +765,7 @@ main(void)
 		cmocka_unit_test(a_share_is_taken_and_given_in_few_questions_and_without_the_pen),
 		cmocka_unit_test(a_grant_ends_by_what_is_open_of_it_then),
 		cmocka_unit_test(another_pepper_is_refused_while_others_run),
+		cmocka_unit_test(another_database_than_the_one_with_its_books_is_refused),
 		cmocka_unit_test(who_is_to_be_emptied_hears_it_until_it_begins_anew),
 		cmocka_unit_test(who_is_stopped_with_the_pen_in_hand_loses_it),
 		cmocka_unit_test(a_read_that_fails_is_a_lost_connection),

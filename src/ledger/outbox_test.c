@@ -266,6 +266,7 @@ stand_beside(struct world *ret, const struct world *first, uint32_t node)
 	world_begin(ret);
 	world_lose_board(ret);
 	memcpy(ret->store, first->store, sizeof(ret->store));
+	world_forget_books(ret);
 	ret->size.node = node;
 	world_lose_board(ret);
 }
@@ -411,9 +412,11 @@ what_waits_goes_to_no_other_store(void **state)
 	world_lose_board(&w);
 	w.cut_off = false;
 	world_schema(getenv("LETHE_TEST_POSTGRES"), w.store);
+	world_forget_books(&w);
 	assert_false(world_try_open(&w, true, why));
 	assert_non_null(strstr(why, "has 2 requests that are not booked yet, for another store"));
 	world_lose_board(&w);
+	world_forget_books(&w);
 	world_open(&w, false);
 	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket"), 0);
 	world_drop_schema(&w);
@@ -421,6 +424,7 @@ what_waits_goes_to_no_other_store(void **state)
 	assert_false(world_try_open(&w, true, why));
 	assert_non_null(strstr(why, "has 2 requests that are not booked yet, and they belong to PostgreSQL"));
 	memcpy(w.store, right, sizeof(right));
+	world_forget_books(&w);
 	world_lose_board(&w);
 	world_open(&w, true);
 	uint32_t slot;

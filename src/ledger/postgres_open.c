@@ -328,6 +328,25 @@ look(struct store *s, char ret_why[STORE_WHY_MAX])
 	return s->terms->look == NULL || s->terms->look(s, s->terms->arg, ret_why);
 }
 
+/* Whoever has had books is not to begin anew where there are none, or to go on with others'. */
+static bool
+are_the_books(struct store *s, char ret_why[STORE_WHY_MAX])
+{
+	static const char remedy[] = "correct the address in `store`, or restore them there; to begin with these, remove `books` in the data directory";
+	int64_t there = 0, known = 0, identity = 0;
+	const struct postgres *g = s->own;
+	if (s->terms->books == 0)
+		return true;
+	if (!postgres_number(s, "SELECT count(*) FROM pg_class WHERE oid = to_regclass('store_schema')", NULL, 0, &there) ||
+		!postgres_number(s, "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('pen') AND attname = 'identity'", NULL, 0, &known) ||
+		(known != 0 && !postgres_number(s, "SELECT identity FROM pen", NULL, 0, &identity)))
+		return explain(s, "can't be read", g->trouble, ret_why);
+	if (there == 0)
+		return explain(s, "there are no books", remedy, ret_why);
+	/* A copy from before they had one. */
+	return known == 0 || identity == s->terms->books || explain(s, "these are other books", remedy, ret_why);
+}
+
 static bool
 enter(struct store *s, char ret_why[STORE_WHY_MAX])
 {
@@ -337,7 +356,7 @@ enter(struct store *s, char ret_why[STORE_WHY_MAX])
 		return explain(s, "can't be read", g->trouble, ret_why);
 	many = many && !s->terms->alone;
 	s->many = many;
-	return lock(s, many, ret_why) && look(s, ret_why) && migrate(s, many, ret_why) && join(s, ret_why) && begin(s, ret_why);
+	return lock(s, many, ret_why) && look(s, ret_why) && are_the_books(s, ret_why) && migrate(s, many, ret_why) && join(s, ret_why) && begin(s, ret_why);
 }
 
 bool

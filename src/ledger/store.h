@@ -39,6 +39,7 @@ struct store_terms {
 	void *arg;
 	bool alone; /* no other ledger may be open on it, whatever it says itself */
 	int64_t home, away_ms; /* the server that opens it (store.home); 0: none */
+	int64_t books; /* the identity that it must have (store.identity); 0: any, and it is made when there is none */
 };
 
 /* A prepared statement, its parameters, and the row that it stands on. */

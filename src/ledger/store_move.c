@@ -4,6 +4,7 @@
  */
 #include "ledger/store_move.h"
 
+#include "ledger/home.h"
 #include "ledger/ledger_priv.h"
 #include "ledger/move_priv.h"
 #include "ledger/outbox.h"
@@ -451,13 +452,13 @@ end_in_file(struct move *x)
 	if (access(x->part, F_OK) == 0 && !(part_is_whole(x) && put_aside(x) && (rename(x->part, x->file) == 0 || fail(x, "%.200s can't be renamed: %s", x->part, strerror(errno)))))
 		return false;
 	say(x, "open");
-	return sync_dir(x) && (store_address_forget(x->m->data_dir) || fail(x, "%.200s/store can't be removed: %s", x->m->data_dir, strerror(errno)));
+	return sync_dir(x) && ((home_forget_books(x->m->data_dir) && store_address_forget(x->m->data_dir)) || fail(x, "%.200s/store can't be removed: %s", x->m->data_dir, strerror(errno)));
 }
 
 static bool
 end_in_postgres(struct move *x)
 {
-	return store_address_change(x->m->data_dir, x->address) ? open_for_all(x) : fail(x, "%.200s/store can't be written: %s", x->m->data_dir, strerror(errno));
+	return home_forget_books(x->m->data_dir) && store_address_change(x->m->data_dir, x->address) ? open_for_all(x) : fail(x, "%.200s/store can't be written: %s", x->m->data_dir, strerror(errno));
 }
 
 static bool
@@ -685,6 +686,8 @@ leave_postgres(struct move *x, const struct store_mark *mark)
 	if (!open_any(x, &x->to, x->address, &l))
 		return x->m->discard;
 	bool ok = store_extent_read(&x->to, &now) || unreadable(x, &x->to);
+	if (ok && !x->m->discard && now.bookings < mark->at.bookings)
+		ok = fail(x, "%.120s has not the books that were moved there: correct the address in `store`, or --discard gives up what was booked there", x->to.name);
 	if (ok && !x->m->discard && memcmp(&now, &mark->at, sizeof(now)) != 0)
 		ok = fail(x, "%.120s has been written since (%lld bookings): `lethe store move --to file` brings all of it here, --discard gives it up", x->to.name, (long long)(now.bookings - mark->at.bookings));
 	snprintf(back.whither, sizeof(back.whither), "%.150s", x->file);
@@ -720,7 +723,7 @@ take_back(struct move *x, struct store_mark *ret)
 	else
 		ok = (x->address[0] == '\0' || leave_postgres(x, &l.moved)) && (store_mark_drop(&x->from, STORE_MOVED) || unreadable(x, &x->from));
 	store_close(&x->from);
-	return ok && (store_address_forget(x->m->data_dir) || fail(x, "%.200s/store can't be removed: %s", x->m->data_dir, strerror(errno)));
+	return ok && ((home_forget_books(x->m->data_dir) && store_address_forget(x->m->data_dir)) || fail(x, "%.200s/store can't be removed: %s", x->m->data_dir, strerror(errno)));
 }
 
 json_t *
