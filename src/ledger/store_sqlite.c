@@ -395,6 +395,26 @@ migrate_one(struct store *s, int64_t number)
 }
 
 static bool
+migrate_to(struct store *s, int64_t version, int64_t to)
+{
+	for (; version < to; version++)
+		if (!migrate_one(s, version))
+			return false;
+	return true;
+}
+
+/*
+ * SQLite reads its whole schema anew for each column that is added: so the columns come as soon as their tables are there, when there is little else. No later
+ * migration makes these tables anew.
+ */
+static bool
+bring_up(struct store *s, int64_t version)
+{
+	int64_t there = version > 1 ? version : 1; /* 001_ledger.sql has the tables */
+	return migrate_to(s, version, there) && ticket_sql_add_columns(s) && migrate_to(s, there, ARRAY_LEN(migrations));
+}
+
+static bool
 migrate(struct store *s, const char *path, char ret_why[STORE_WHY_MAX])
 {
 	int64_t version = 0;
@@ -409,10 +429,7 @@ migrate(struct store *s, const char *path, char ret_why[STORE_WHY_MAX])
 	/* A table that is made anew is dropped while others refer to it; verify looks at all references. */
 	if (version < (int64_t)ARRAY_LEN(migrations) && !exec(s, "PRAGMA foreign_keys = OFF"))
 		return explain(s, path, "can't be brought up to date", ret_why);
-	for (; version < (int64_t)ARRAY_LEN(migrations); version++)
-		if (!migrate_one(s, version))
-			return explain(s, path, "can't be brought up to date", ret_why);
-	return (ticket_sql_add_columns(s) && exec(s, "PRAGMA foreign_keys = ON")) || explain(s, path, "can't be brought up to date", ret_why);
+	return (bring_up(s, version) && exec(s, "PRAGMA foreign_keys = ON")) || explain(s, path, "can't be brought up to date", ret_why);
 }
 
 /* SQLite gives its other files the mode of this one. */
