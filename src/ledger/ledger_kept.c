@@ -1,6 +1,7 @@
 #include "ledger/ledger_kept.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct area {
 	size_t bytes;
 	struct page *pages;
 	size_t count;
+	int fd; /* of who made it his own: it knows which pages were touched */
 };
 
 struct kept_file {
@@ -103,10 +105,64 @@ put_back_area(const struct area *a)
 }
 
 static void
-own_area(const struct area *a)
+own_area(struct area *a)
 {
-	void *m = mmap(a->memory, a->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	a->fd = memfd_create("area", MFD_CLOEXEC);
+	assert_true(a->fd >= 0 && ftruncate(a->fd, (off_t)a->bytes) == 0);
+	void *m = mmap(a->memory, a->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, a->fd, 0);
 	assert_ptr_equal(m, a->memory);
+}
+
+/* ---- sums ---- */
+
+static uint64_t
+mix(uint64_t sum, uint64_t x)
+{
+	sum = (sum ^ x) * 0x9e3779b97f4a7c15ULL;
+	return sum ^ sum >> 29;
+}
+
+void
+world_digest_add(struct world_digest *d, const void *bytes, size_t len)
+{
+	const uint8_t *at = bytes;
+	for (size_t rest = len; rest > 0;) {
+		uint64_t x = 0;
+		size_t n = rest < sizeof(x) ? rest : sizeof(x);
+		memcpy(&x, at, n);
+		d->a = mix(d->a, x);
+		d->b = mix(d->b, ~x);
+		at += n;
+		rest -= n;
+	}
+	d->a = mix(d->a, len);
+	d->b = mix(d->b, len);
+}
+
+/* A page of nothing but zeros is as good as one that was never touched. */
+static void
+add_page(struct world_digest *d, const struct area *a, size_t at)
+{
+	const uint8_t *page = (const uint8_t *)a->memory + at;
+	size_t len = page_len(a, at);
+	if (is_zero(page, len))
+		return;
+	world_digest_add(d, &at, sizeof(at));
+	world_digest_add(d, page, len);
+}
+
+static void
+add_area(struct world_digest *d, const struct area *a)
+{
+	off_t from = 0, to;
+	while ((from = lseek(a->fd, from, SEEK_DATA)) >= 0) {
+		to = lseek(a->fd, from, SEEK_HOLE);
+		assert_true(to > from);
+		for (; from < to; from += (off_t)page_bytes())
+			add_page(d, a, (size_t)from);
+	}
+	assert_int_equal(errno, ENXIO);
+	world_digest_add(d, &a->bytes, sizeof(a->bytes));
 }
 
 /* ---- files ---- */
@@ -115,6 +171,13 @@ static bool
 is_kept(const char *name)
 {
 	return name[0] != '.' && strcmp(name, "ledger.db-shm") != 0;
+}
+
+/* In the lock is the number of a process that is no more. */
+static bool
+is_summed(const char *name)
+{
+	return is_kept(name) && strcmp(name, "lock") != 0;
 }
 
 static void
@@ -186,6 +249,34 @@ put_back_files(struct world *w, const struct world_kept *k)
 		assert_int_equal(write(fd, k->files[i].bytes, k->files[i].len), k->files[i].len);
 		close(fd);
 	}
+}
+
+struct summing {
+	struct world_digest sum;
+	const struct world *w;
+};
+
+/* Sums of files are added up: a directory has no order. */
+static void
+add_visited(void *arg, const char *name)
+{
+	struct summing *x = arg;
+	struct world_digest d = {1, 2};
+	char path[128];
+	uint8_t bytes[16384];
+	ssize_t n;
+	if (!is_summed(name))
+		return;
+	path_of(x->w, name, path);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	world_digest_add(&d, name, strlen(name));
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+		world_digest_add(&d, bytes, (size_t)n);
+	assert_int_equal(n, 0);
+	close(fd);
+	x->sum.a += d.a;
+	x->sum.b += d.b;
 }
 
 /* ---- PostgreSQL: a database of its own, copied from one that nobody uses ---- */
@@ -314,7 +405,7 @@ world_put_back(struct world *w, const struct world_kept *k)
 }
 
 void
-world_own(struct world *w, const struct world_kept *k, unsigned number)
+world_own(struct world *w, struct world_kept *k, unsigned number)
 {
 	const char *tmp = getenv("TMPDIR");
 	char own[64];
@@ -328,6 +419,17 @@ world_own(struct world *w, const struct world_kept *k, unsigned number)
 	snprintf(own, sizeof(own), "own_%u", number);
 	move_to(w, own);
 	copy_database(getenv("LETHE_TEST_POSTGRES"), k->template, own);
+}
+
+struct world_digest
+world_digest(const struct world *w, const struct world_kept *k)
+{
+	struct summing x = {.w = w};
+	assert_int_equal(w->store[0], '\0');
+	each_file(w, add_visited, &x);
+	for (int i = 0; i < AREAS; i++)
+		add_area(&x.sum, &k->areas[i]);
+	return x.sum;
 }
 
 static void

@@ -4,8 +4,9 @@
  * call, or after it, so that nobody knows whether it was. Then a successor is started, and killed as well where points are left over; after it
  * everything must be there that was answered, everything is given again and done once, and the books must be sound.
  *
- * What a point begins from is made once for each scene and kept (ledger_kept.h); the calls of a life are seen by a filter (seccomp) that stops it once at each that
- * matters. LETHE_CRASH_POINTS: how many of them; the default is a share of all that fits CI. LETHE_CRASH_PART=A..B: of those only the A-th to the B-th, each part an
+ * What a point begins from is made once for each scene and kept (ledger_kept.h); the calls of a life are caught by a filter (seccomp) and made, or not, by a handler
+ * in the life itself. On a file clock and dice are the test's, so that a life is the same each time up to its fault; of faults that left the very same behind, on the
+ * disk and in shared memory, the first is looked at. LETHE_CRASH_POINTS: how many of them; the default is a share of all that fits CI. LETHE_CRASH_PART=A..B: of those only the A-th to the B-th, each part an
  * even sample. LETHE_CRASH_JOBS: so many at a time. `./dev crash [--store postgres] --points N [--part A..B] [--jobs N]` sets them.
  */
 #include "ledger/ledger_kept.h"
@@ -15,20 +16,21 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
+#include <sodium.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 enum { POINTS_DEFAULT = 150,
@@ -38,6 +40,69 @@ enum { POINTS_DEFAULT = 150,
 	TICKETS_SETTLED = 2 };
 
 #define LATER_US 4102531200000000ULL /* 2100-01-02 */
+
+/* ---- clock and dice: on a file each life is the same up to its fault, so that two which left the same behind can be told ---- */
+
+static uint64_t seed, wall_us = 1790000000000000ULL, dice;
+
+uint64_t __wrap_clock_monotonic_ms(void), __wrap_clock_monotonic_us(void), __wrap_clock_wall_us(void);
+uint64_t __real_clock_monotonic_us(void), __real_clock_wall_us(void);
+
+uint64_t
+__wrap_clock_wall_us(void)
+{
+	return world_on_postgres() ? __real_clock_wall_us() : ++wall_us;
+}
+
+uint64_t
+__wrap_clock_monotonic_us(void)
+{
+	return world_on_postgres() ? __real_clock_monotonic_us() : ++wall_us / 2;
+}
+
+uint64_t
+__wrap_clock_monotonic_ms(void)
+{
+	return __wrap_clock_monotonic_us() / 1000;
+}
+
+static uint64_t
+next_random(uint64_t *state)
+{
+	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return *state >> 33;
+}
+
+static void
+throw_many(void *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		((uint8_t *)bytes)[i] = (uint8_t)next_random(&dice);
+}
+
+static uint32_t
+throw_one(void)
+{
+	return (uint32_t)(next_random(&dice) << 8 ^ next_random(&dice));
+}
+
+static const char *
+dice_name(void)
+{
+	return "dice";
+}
+
+static void
+set_dice(uint64_t to)
+{
+	static struct randombytes_implementation ours = {.implementation_name = dice_name, .random = throw_one, .buf = throw_many};
+	if (world_on_postgres())
+		return;
+	dice = to;
+	randombytes_set_implementation(&ours);
+	sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)to, NULL);
+	sqlite3_randomness(0, NULL); /* the next asks for the seed */
+}
 
 /* ---- worlds: what goes on when it happens, and what must be true in the end ---- */
 
@@ -313,7 +378,7 @@ fail_allocations(const struct fault *f, int64_t at)
 	sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
 }
 
-/* ---- a ledger's life, watched ---- */
+/* ---- a ledger's life, and its system calls ---- */
 
 enum { LIFE_DONE = 10,
 	LIFE_NOT_OPENED };
@@ -321,39 +386,128 @@ enum { LIFE_DONE = 10,
 static const int failing_calls[] = {SYS_pwrite64, SYS_ftruncate, SYS_fallocate, SYS_openat, SYS_pread64, SYS_fsync, SYS_fdatasync, SYS_unlink, SYS_newfstatat, SYS_fstat,
 	SYS_sendto, SYS_recvfrom, SYS_connect};
 
-/* From here on who watches is told of each call that the fault is about; of all of them, for a kill. Not of an allocator's: a sanitizer's come by the clock. */
+/* Of one life; shared with who waits for its end. */
+static struct watched {
+	int64_t calls; /* that could be disturbed */
+	int64_t each[ARRAY_LEN(faults)]; /* where each fault could be, when nothing is */
+	bool hit;
+} *watched;
+
+static const struct fault *fault; /* of this life, and where */
+static int64_t fault_at;
+
+/* The one place from which a call goes through. */
+long call_through(long number, const greg_t args[6]);
+extern const char call_returns[];
+__asm__(".text\n"
+		"call_through: mov %rdi, %rax\n"
+		"mov %rsi, %r11\n"
+		"mov (%r11), %rdi\n"
+		"mov 8(%r11), %rsi\n"
+		"mov 16(%r11), %rdx\n"
+		"mov 24(%r11), %r10\n"
+		"mov 32(%r11), %r8\n"
+		"mov 40(%r11), %r9\n"
+		"syscall\n"
+		"call_returns: ret\n");
+
 static void
-show_calls(const struct fault *f)
+die(void)
 {
-	enum { TRACE = BPF_JMP | BPF_JEQ | BPF_K };
-	struct sock_filter filter[2 * ARRAY_LEN(failing_calls) + 4] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
-	unsigned short len = 1;
-	for (size_t i = 0; f->what != KILL && i < ARRAY_LEN(failing_calls); i++)
-		if (can_fail(f, failing_calls[i])) {
-			filter[len++] = (struct sock_filter)BPF_JUMP(TRACE, (unsigned)failing_calls[i], 0, 1);
-			filter[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
+	long pid = call_through(SYS_getpid, (greg_t[6]){0});
+	call_through(SYS_kill, (greg_t[6]){pid, SIGKILL});
+}
+
+static long
+disturbed(long number, greg_t args[6])
+{
+	switch (fault->what) {
+	case KILL:
+		die();
+		break;
+	case CUT:
+		/* In its place, on the same descriptor: the other side hears of it as well, and what is asked next finds no connection. */
+		if (number != SYS_connect)
+			call_through(SYS_shutdown, (greg_t[6]){args[0], SHUT_RDWR});
+		break;
+	case LATE:
+		call_through(number, args);
+		break;
+	case SHORT_WRITE:
+		args[2] = args[2] > 1 ? args[2] / 2 : args[2];
+		return call_through(number, args);
+	case FAIL:
+	case ALLOCATION:
+		break;
+	}
+	return -fault->error;
+}
+
+static void
+count_call(long number)
+{
+	for (size_t i = 0; i < ARRAY_LEN(faults); i++)
+		watched->each[i] += can_fail(&faults[i], number);
+}
+
+/* In place of a call that the filter catches: what it returns is made here. */
+static void
+on_call(int signal, siginfo_t *info, void *context)
+{
+	greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
+	greg_t args[6] = {r[REG_RDI], r[REG_RSI], r[REG_RDX], r[REG_R10], r[REG_R8], r[REG_R9]};
+	long number = info->si_syscall;
+	int64_t call = watched->calls++;
+	if (fault_at == INT64_MAX)
+		count_call(number);
+	if (fault->ever ? call < fault_at : call != fault_at) {
+		r[REG_RAX] = call_through(number, args);
+		return;
+	}
+	watched->hit = true;
+	r[REG_RAX] = disturbed(number, args);
+}
+
+#define LOAD(member) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
+#define UPPER_IP BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4)
+#define UNLESS(value, skipped) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)(value), 0, skipped)
+#define PASSES BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define IS_CAUGHT BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP)
+
+/*
+ * From here on each call that the fault is about is caught; all of them, for a kill. Not an allocator's: a sanitizer's come by the clock. A tracer would see them as
+ * well, for two changes of process at each.
+ */
+static void
+catch_calls(void)
+{
+	uintptr_t through = (uintptr_t)call_returns;
+	struct sock_filter filter[2 * ARRAY_LEN(failing_calls) + 12] = {
+		LOAD(instruction_pointer), UNLESS(through, 3), UPPER_IP, UNLESS(through >> 32, 1), PASSES,
+		LOAD(nr), UNLESS(SYS_rt_sigreturn, 1), PASSES, UNLESS(SYS_madvise, 1), PASSES};
+	unsigned short len = 10;
+	for (size_t i = 0; fault->what != KILL && i < ARRAY_LEN(failing_calls); i++)
+		if (can_fail(fault, failing_calls[i])) {
+			filter[len++] = (struct sock_filter)UNLESS(failing_calls[i], 1);
+			filter[len++] = (struct sock_filter)IS_CAUGHT;
 		}
-	filter[len++] = (struct sock_filter)BPF_JUMP(TRACE, SYS_madvise, 0, 1);
-	filter[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	filter[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, f->what == KILL ? SECCOMP_RET_TRACE : SECCOMP_RET_ALLOW);
+	filter[len++] = fault->what == KILL ? (struct sock_filter)IS_CAUGHT : (struct sock_filter)PASSES;
 	struct sock_fprog program = {len, filter};
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+	struct sigaction action = {.sa_sigaction = on_call, .sa_flags = SA_SIGINFO};
+	if (sigaction(SIGSYS, &action, NULL) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
 		_exit(4);
 }
 
 static _Noreturn void
-life(struct sweep *s, const struct scene *scene, const struct fault *f, int64_t at)
+life(struct sweep *s, const struct scene *scene)
 {
 	char why[256];
 	setenv("CMOCKA_TEST_ABORT", "1", 1);
-	if (f->what == ALLOCATION) {
-		fail_allocations(f, at);
-	} else {
-		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
-			_exit(3);
-		raise(SIGSTOP);
-		show_calls(f);
-	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (fault->what == ALLOCATION)
+		fail_allocations(fault, fault_at);
+	else
+		catch_calls();
 	if (!world_try_open(&s->w, scene->with_board, why))
 		_exit(LIFE_NOT_OPENED);
 	scene->live(s);
@@ -361,143 +515,26 @@ life(struct sweep *s, const struct scene *scene, const struct fault *f, int64_t 
 	_exit(LIFE_DONE);
 }
 
-struct watched {
-	int64_t calls; /* that could be disturbed */
-	bool hit;
-	int status;
-};
-
-/* Somebody wants the sweep to end: points that are under way are done all the same. A traced process stops even for a signal that it ignores. */
-static bool
-is_wish_to_end(int status)
-{
-	return WIFSTOPPED(status) && (WSTOPSIG(status) == SIGTERM || WSTOPSIG(status) == SIGINT);
-}
-
-static bool
-next_stop(pid_t pid, bool at_return, int *status)
-{
-	do {
-		ptrace(at_return ? PTRACE_SYSCALL : PTRACE_CONT, pid, NULL, NULL);
-		assert_int_equal(waitpid(pid, status, 0), pid);
-	} while (is_wish_to_end(*status));
-	return WIFSTOPPED(*status);
-}
-
-/* Stopped before a call: let it do half, or nothing. True: its return has to be seen, and made another one. */
-static bool
-disturb(pid_t pid, const struct fault *f, struct user_regs_struct *regs)
-{
-	bool at_return = f->what == CUT || f->what == LATE;
-	if (f->what == LATE)
-		return true;
-	if (f->what == SHORT_WRITE)
-		regs->rdx = regs->rdx > 1 ? regs->rdx / 2 : regs->rdx;
-	else if (f->what == CUT && regs->orig_rax != SYS_connect) {
-		/* In its place, on the same descriptor: the other side hears of it as well, and what is asked next finds no connection. */
-		regs->orig_rax = SYS_shutdown;
-		regs->rsi = SHUT_RDWR;
-	} else {
-		regs->orig_rax = (unsigned long long)-1;
-		regs->rax = (unsigned long long)-(long long)f->error;
-		at_return = false;
-	}
-	ptrace(PTRACE_SETREGS, pid, NULL, regs);
-	return at_return;
-}
-
 static void
-tell(pid_t pid, const struct fault *f)
-{
-	struct user_regs_struct regs;
-	ptrace(PTRACE_GETREGS, pid, NULL, &regs);
-	regs.rax = (unsigned long long)-(long long)f->error;
-	ptrace(PTRACE_SETREGS, pid, NULL, &regs);
-}
-
-static int64_t calls_seen[ARRAY_LEN(faults)]; /* by one life: where each fault could be */
-
-static void
-count_calls(long number)
-{
-	for (size_t i = 0; i < ARRAY_LEN(faults); i++)
-		calls_seen[i] += can_fail(&faults[i], number);
-}
-
-/* One stop before a call. False: killed. */
-static bool
-before_call(pid_t pid, const struct fault *f, int64_t at, struct watched *x, bool *ret_at_return)
-{
-	struct user_regs_struct regs;
-	*ret_at_return = false;
-	if (f->what == KILL && at == INT64_MAX) {
-		ptrace(PTRACE_GETREGS, pid, NULL, &regs);
-		count_calls((long)regs.orig_rax);
-	}
-	int64_t call = x->calls++;
-	if (f->ever ? call < at : call != at)
-		return true;
-	x->hit = true;
-	if (f->what == KILL)
-		return false;
-	ptrace(PTRACE_GETREGS, pid, NULL, &regs);
-	*ret_at_return = disturb(pid, f, &regs);
-	return true;
-}
-
-static void
-end_life(pid_t pid, int *status)
-{
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, status, 0), pid);
-}
-
-static struct watched
-watch(pid_t pid, const struct fault *f, int64_t at)
-{
-	struct watched x = {0};
-	bool at_return = false;
-	assert_int_equal(waitpid(pid, &x.status, 0), pid);
-	if (is_wish_to_end(x.status))
-		next_stop(pid, false, &x.status);
-	assert_true(WIFSTOPPED(x.status));
-	ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL);
-	while (next_stop(pid, at_return, &x.status)) {
-		bool before = x.status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8);
-		if (!before && WSTOPSIG(x.status) != (SIGTRAP | 0x80)) {
-			end_life(pid, &x.status); /* a signal: an assertion of its own */
-			fail_msg("the ledger raised a signal");
-		}
-		if (!before) {
-			tell(pid, f);
-			at_return = false;
-		} else if (!before_call(pid, f, at, &x, &at_return)) {
-			end_life(pid, &x.status);
-			break;
-		}
-	}
-	return x;
-}
-
-static struct watched
 live(struct sweep *s, const struct scene *scene, const struct fault *f, int64_t at)
 {
-	struct watched x = {0};
+	int status;
+	fault = f;
+	fault_at = at;
+	*watched = (struct watched){0};
+	*allocations = 0;
 	pid_t pid = fork();
 	if (pid == 0)
-		life(s, scene, f, at);
-	if (f->what != ALLOCATION) {
-		x = watch(pid, f, at);
-	} else {
-		assert_int_equal(waitpid(pid, &x.status, 0), pid);
-		x.calls = *allocations;
-		x.hit = x.calls > at;
+		life(s, scene);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (f->what == ALLOCATION) {
+		watched->calls = *allocations;
+		watched->hit = watched->calls > at;
 	}
-	if (WIFSIGNALED(x.status) && WTERMSIG(x.status) != SIGKILL)
-		fail_msg("the ledger ended by signal %d", WTERMSIG(x.status));
-	if (WIFEXITED(x.status) && WEXITSTATUS(x.status) != LIFE_DONE && WEXITSTATUS(x.status) != LIFE_NOT_OPENED)
-		fail_msg("the ledger could not be watched: %d", WEXITSTATUS(x.status));
-	return x;
+	if (WIFSIGNALED(status) && (WTERMSIG(status) != SIGKILL || f->what != KILL || !watched->hit))
+		fail_msg("the ledger ended by signal %d", WTERMSIG(status));
+	if (WIFEXITED(status) && WEXITSTATUS(status) != LIFE_DONE && WEXITSTATUS(status) != LIFE_NOT_OPENED)
+		fail_msg("the ledger could not be watched: %d", WEXITSTATUS(status));
 }
 
 /* ---- what each point begins from ---- */
@@ -506,6 +543,7 @@ static struct start {
 	struct sweep sweep;
 	struct world_kept *world;
 	struct script_answers answers;
+	uint64_t wall_us;
 	bool own; /* of this process */
 } starts[ARRAY_LEN(scenes)];
 
@@ -523,27 +561,38 @@ make_start(size_t scene)
 	struct start *x = &starts[scene];
 	struct world *w = &x->sweep.w;
 	x->sweep.answers = shared_memory(sizeof(*x->sweep.answers));
+	set_dice(seed);
 	world_begin(w);
 	scenes[scene].begin(&x->sweep);
 	if (w->ledger != NULL)
 		world_kill_ledger(w);
 	x->world = world_keep(w);
 	memcpy(&x->answers, x->sweep.answers, sizeof(x->answers));
+	x->wall_us = wall_us;
 	world_forget(w);
 }
 
 static struct sweep *
-begin(size_t scene, unsigned job)
+begin(size_t scene, unsigned name)
 {
 	struct start *x = &starts[scene];
 	if (!x->own) {
 		x->sweep.answers = shared_memory(sizeof(*x->sweep.answers));
-		world_own(&x->sweep.w, x->world, job * (unsigned)ARRAY_LEN(scenes) + (unsigned)scene);
+		world_own(&x->sweep.w, x->world, name * (unsigned)ARRAY_LEN(scenes) + (unsigned)scene);
 		x->own = true;
 	} else
 		world_put_back(&x->sweep.w, x->world);
 	memcpy(x->sweep.answers, &x->answers, sizeof(x->answers));
 	return &x->sweep;
+}
+
+/* The time of the first life, of the second, and of who looks: the same each time, however far one came. */
+static void
+be_at(size_t scene, unsigned stage)
+{
+	enum { STAGE_US = 300000000 };
+	wall_us = starts[scene].wall_us + (uint64_t)stage * STAGE_US;
+	set_dice(seed + stage);
 }
 
 static void
@@ -552,6 +601,53 @@ end_all(void)
 	for (size_t i = 0; i < ARRAY_LEN(scenes); i++)
 		if (starts[i].own)
 			world_disown(&starts[i].sweep.w);
+}
+
+/* ---- what was looked at already ---- */
+
+enum { KNOWN_MAX = 1 << 20 };
+
+/* States in which a successor found the books sound: it would do the same on the same again. Between the processes. */
+static struct {
+	_Atomic int64_t count;
+	struct {
+		_Atomic uint64_t a, b;
+	} digest[KNOWN_MAX];
+} * known;
+
+static struct world_digest
+digest_of(const struct sweep *s, size_t scene)
+{
+	struct world_digest d = world_digest(&s->w, starts[scene].world);
+	world_digest_add(&d, s->answers, sizeof(*s->answers));
+	world_digest_add(&d, &scene, sizeof(scene));
+	return d;
+}
+
+static bool
+is_known(const struct world_digest *d)
+{
+	for (uint64_t i = d->a;; i++) {
+		uint64_t a = atomic_load(&known->digest[i % KNOWN_MAX].a);
+		if (a == 0)
+			return false;
+		if (a == d->a && atomic_load(&known->digest[i % KNOWN_MAX].b) == d->b)
+			return true;
+	}
+}
+
+static void
+remember(const struct world_digest *d)
+{
+	if (atomic_fetch_add(&known->count, 1) >= KNOWN_MAX / 2)
+		return;
+	for (uint64_t i = d->a;; i++) {
+		uint64_t none = 0;
+		if (atomic_compare_exchange_strong(&known->digest[i % KNOWN_MAX].a, &none, d->a)) {
+			atomic_store(&known->digest[i % KNOWN_MAX].b, d->b);
+			return;
+		}
+	}
 }
 
 /* ---- one point ---- */
@@ -571,29 +667,58 @@ check(struct sweep *s, const struct scene *scene)
 	world_kill_ledger(w);
 }
 
+static void
+check_unless_known(struct sweep *s, size_t scene)
+{
+	be_at(scene, 2);
+	if (world_on_postgres()) {
+		check(s, &scenes[scene]);
+		return;
+	}
+	struct world_digest d = digest_of(s, scene);
+	if (is_known(&d))
+		return;
+	check(s, &scenes[scene]);
+	remember(&d);
+}
+
 /* again ≥ 0: the successor is killed before that call of its own. */
 static bool
-point(size_t scene, const struct fault *f, int64_t at, int64_t again, unsigned job)
+point(size_t scene, const struct fault *f, int64_t at, int64_t again, unsigned name)
 {
-	struct sweep *s = begin(scene, job);
-	bool hit = live(s, &scenes[scene], f, at).hit;
-	if (again >= 0)
+	struct sweep *s = begin(scene, name);
+	be_at(scene, 0);
+	live(s, &scenes[scene], f, at);
+	bool hit = watched->hit;
+	if (again >= 0) {
+		be_at(scene, 1);
 		live(s, &scenes[scene], &faults[0], again);
-	check(s, &scenes[scene]);
+	}
+	check_unless_known(s, scene);
 	return hit;
 }
 
-/* One life shows for all faults that are of calls, one more for each of allocations. */
+static struct world_digest
+live_undisturbed(size_t scene, const struct fault *f)
+{
+	struct sweep *s = begin(scene, JOBS_MAX);
+	be_at(scene, 0);
+	live(s, &scenes[scene], f, INT64_MAX);
+	return world_on_postgres() ? (struct world_digest){0} : digest_of(s, scene);
+}
+
+/* One life shows for all faults that are of calls, one more for each of allocations; each leaves the same behind. */
 static void
 measure(size_t scene, int64_t ret[ARRAY_LEN(faults)])
 {
-	memset(calls_seen, 0, sizeof(calls_seen));
-	live(begin(scene, JOBS_MAX), &scenes[scene], &faults[0], INT64_MAX);
-	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
-		ret[i] = calls_seen[i];
-		if (faults[i].what == ALLOCATION && (faults[i].stores & store_here()))
-			ret[i] = live(begin(scene, JOBS_MAX), &scenes[scene], &faults[i], INT64_MAX).calls;
-	}
+	struct world_digest d = live_undisturbed(scene, &faults[0]);
+	memcpy(ret, watched->each, sizeof(watched->each));
+	for (size_t i = 0; i < ARRAY_LEN(faults); i++)
+		if (faults[i].what == ALLOCATION && (faults[i].stores & store_here())) {
+			struct world_digest other = live_undisturbed(scene, &faults[i]);
+			assert_memory_equal(&other, &d, sizeof(d));
+			ret[i] = watched->calls;
+		}
 }
 
 /* ---- all of them, or an even share ---- */
@@ -610,45 +735,38 @@ static struct plan {
 	struct row rows[ROWS];
 	size_t count;
 	int64_t possible, points, step; /* step: between one point and the next, so that any part is an even sample */
-	uint64_t seed;
 } plan;
 
 /* Between the processes. */
 static struct {
 	_Atomic int64_t next, done[ROWS], missed[ROWS];
+	_Atomic int64_t number[JOBS_MAX]; /* of the point that each is at */
 	char doing[JOBS_MAX][160]; /* for who looks at a failure */
 } * seen;
 
-static uint64_t
-next_random(uint64_t *state)
-{
-	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
-	return *state >> 33;
-}
-
 /* The i-th of its row. Where points are left over, the successor is killed as well. */
 static bool
-point_of(const struct row *r, int64_t i, unsigned job)
+point_of(const struct row *r, int64_t i, unsigned job, unsigned name)
 {
-	uint64_t random = plan.seed + 0x9e3779b97f4a7c15ULL * ((uint64_t)i + 1);
+	uint64_t random = seed + 0x9e3779b97f4a7c15ULL * ((uint64_t)i + 1);
 	next_random(&random);
 	bool all = i < r->calls && r->share >= r->calls, fewer = r->share < r->calls;
-	int64_t at = all ? i : fewer ? (i * r->calls + (int64_t)(plan.seed % 7)) / r->share
+	int64_t at = all ? i : fewer ? (i * r->calls + (int64_t)(seed % 7)) / r->share
 								 : (int64_t)(next_random(&random) % (uint64_t)r->calls);
 	int64_t again = all || fewer ? -1 : (int64_t)(next_random(&random) % 500);
 	at = at < r->calls ? at : r->calls - 1;
 	snprintf(seen->doing[job], sizeof(seen->doing[job]), "%s, %s, at %lld, again at %lld", scenes[r->scene].name, r->fault->name, (long long)at, (long long)again);
-	return point(r->scene, r->fault, at, again, job);
+	return point(r->scene, r->fault, at, again, name);
 }
 
 static void
-numbered_point(int64_t number, unsigned job)
+numbered_point(int64_t number, unsigned job, unsigned name)
 {
 	int64_t i = (int64_t)((unsigned __int128)number * (uint64_t)plan.step % (uint64_t)plan.points);
 	size_t row = 0;
 	for (; i >= plan.rows[row].share; row++)
 		i -= plan.rows[row].share;
-	atomic_fetch_add(&seen->missed[row], !point_of(&plan.rows[row], i, job));
+	atomic_fetch_add(&seen->missed[row], !point_of(&plan.rows[row], i, job, name));
 	atomic_fetch_add(&seen->done[row], 1);
 }
 
@@ -706,7 +824,7 @@ share_out(int64_t wanted)
 static void
 make_plan(void)
 {
-	plan.seed = (uint64_t)number_of("LETHE_CRASH_SEED", 1);
+	seed = (uint64_t)number_of("LETHE_CRASH_SEED", 1);
 	for (size_t s = 0; s < ARRAY_LEN(scenes); s++) {
 		int64_t calls[ARRAY_LEN(faults)];
 		make_start(s);
@@ -730,8 +848,18 @@ stay_on(unsigned processor)
 	(void)sched_setaffinity(0, sizeof(one), &one);
 }
 
+enum { FAILED_MAX = 20 };
+
+struct run {
+	int64_t first, end;
+	time_t began;
+	pid_t pids[JOBS_MAX];
+	unsigned jobs, running, failed;
+};
+
+/* name: no other one of this run has it */
 static _Noreturn void
-work(unsigned job, int64_t end)
+work(unsigned job, unsigned name, int64_t end)
 {
 	int64_t number;
 	setenv("CMOCKA_TEST_ABORT", "1", 1);
@@ -739,10 +867,14 @@ work(unsigned job, int64_t end)
 	signal(SIGINT, SIG_IGN);
 	stay_on((unsigned)(sched_getcpu() + (int)job) % (unsigned)sysconf(_SC_NPROCESSORS_ONLN));
 	allocations = shared_memory(sizeof(*allocations));
+	watched = shared_memory(sizeof(*watched));
 	for (size_t i = 0; i < ARRAY_LEN(scenes); i++)
 		starts[i].own = false;
-	while ((number = atomic_fetch_add(&seen->next, 1)) < end)
-		numbered_point(number, job);
+	while ((number = atomic_fetch_add(&seen->next, 1)) < end) {
+		atomic_store(&seen->number[job], number);
+		numbered_point(number, job, name);
+	}
+	atomic_store(&seen->number[job], end);
 	end_all();
 	_exit(0);
 }
@@ -764,57 +896,81 @@ points_done(void)
 	return sum;
 }
 
+/* All before it were done: where another run could go on. */
+static int64_t
+first_under_way(unsigned jobs, int64_t end)
+{
+	int64_t first = end;
+	for (unsigned i = 0; i < jobs; i++) {
+		int64_t number = atomic_load(&seen->number[i]);
+		first = number < first ? number : first;
+	}
+	return first;
+}
+
 static void
-tell_progress(int64_t wanted, time_t began)
+tell_progress(const struct run *r)
 {
 	enum { LONG_RUN = 1000,
 		EACH_S = 30 };
 	static time_t told;
 	time_t now = time(NULL);
+	int64_t wanted = r->end - r->first, done = points_done();
 	if (wanted < LONG_RUN || now < told + EACH_S)
 		return;
 	told = now;
-	int64_t done = points_done();
-	fprintf(stderr, "%lld of %lld points, %.1f a second\n", (long long)done, (long long)wanted, now > began ? (double)done / (double)(now - began) : 0.0);
+	fprintf(stderr, "%lld of %lld points, %.1f a second, %u violations; to go on from here: --part %lld..%lld\n", (long long)done, (long long)wanted,
+		now > r->began ? (double)done / (double)(now - r->began) : 0.0, r->failed, (long long)first_under_way(r->jobs, r->end) + 1, (long long)r->end);
 }
 
-/* How many of the jobs failed. */
-static unsigned
-run_jobs(unsigned jobs, int64_t wanted, int64_t end)
+static void
+start_job(struct run *r, unsigned i, unsigned name)
 {
-	pid_t pids[JOBS_MAX];
-	unsigned failed = 0, running = jobs;
-	time_t began = time(NULL);
-	for (unsigned i = 0; i < jobs; i++) {
-		fflush(NULL);
-		pids[i] = fork();
-		if (pids[i] == 0)
-			work(i, end);
-	}
-	while (running > 0) {
+	atomic_store(&seen->number[i], r->first);
+	fflush(NULL);
+	r->pids[i] = fork();
+	if (r->pids[i] == 0)
+		work(i, name, r->end);
+	r->running++;
+}
+
+/* One that failed is said, and the next points are looked at all the same: not for ever. */
+static void
+job_ended(struct run *r, unsigned i, int status)
+{
+	r->running--;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return;
+	print_message("the point that failed: %s\n", seen->doing[i]);
+	if (++r->failed < FAILED_MAX)
+		start_job(r, i, JOBS_MAX + r->failed);
+	else
+		enough = 1;
+}
+
+static void
+run_jobs(struct run *r)
+{
+	for (unsigned i = 0; i < r->jobs; i++)
+		start_job(r, i, i);
+	while (r->running > 0) {
 		int status;
 		pid_t pid = waitpid(-1, &status, WNOHANG);
-		tell_progress(wanted, began);
+		tell_progress(r);
 		if (enough)
-			atomic_store(&seen->next, end);
+			atomic_store(&seen->next, r->end);
 		if (pid <= 0) {
 			usleep(20000);
 			continue;
 		}
-		running--;
-		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-			continue;
-		failed++;
-		atomic_store(&seen->next, end);
-		for (unsigned i = 0; i < jobs; i++)
-			if (pids[i] == pid)
-				print_message("the point that failed: %s\n", seen->doing[i]);
+		for (unsigned i = 0; i < r->jobs; i++)
+			if (r->pids[i] == pid)
+				job_ended(r, i, status);
 	}
-	return failed;
 }
 
 static void
-report(int64_t first, int64_t end, int64_t done)
+report(int64_t first, int64_t end, int64_t done, unsigned failed)
 {
 	for (size_t i = 0; i < plan.count; i++) {
 		const struct row *r = &plan.rows[i];
@@ -823,7 +979,9 @@ report(int64_t first, int64_t end, int64_t done)
 	}
 	if (done < end - first)
 		print_message("ended early: what is left of these %lld points is about --part %lld..%lld\n", (long long)plan.points, (long long)(first + done + 1), (long long)end);
-	print_message("%lld points of %lld, nothing lost, nothing doubled\n", (long long)done, (long long)plan.possible);
+	if (known->count != 0)
+		print_message("%lld different states were left behind, each looked at once\n", (long long)known->count);
+	print_message(failed == 0 ? "%lld points of %lld, nothing lost, nothing doubled\n" : "%lld points of %lld, %u violations\n", (long long)done, (long long)plan.possible, failed);
 }
 
 static void
@@ -845,11 +1003,12 @@ nothing_is_lost_or_doubled_wherever_the_ledger_is_stopped(void **state)
 	signal(SIGTERM, stop);
 	signal(SIGINT, stop);
 	int64_t jobs = number_of("LETHE_CRASH_JOBS", 1);
-	unsigned failed = run_jobs((unsigned)(jobs < JOBS_MAX ? jobs : JOBS_MAX), end - first, end);
+	struct run r = {.first = first, .end = end, .began = time(NULL), .jobs = (unsigned)(jobs < JOBS_MAX ? jobs : JOBS_MAX)};
+	run_jobs(&r);
+	report(first, end, points_done(), r.failed);
+	assert_int_equal(r.failed, 0);
 	for (size_t i = 0; i < plan.count; i++)
 		assert_true(seen->missed[i] <= (seen->done[i] + 1) / 2); /* a fault in each of them, or nearly */
-	report(first, end, points_done());
-	assert_int_equal(failed, 0);
 	for (size_t i = 0; i < ARRAY_LEN(scenes); i++)
 		world_kept_free(&starts[i].world);
 }
@@ -861,7 +1020,11 @@ main(void)
 		cmocka_unit_test(nothing_is_lost_or_doubled_wherever_the_ledger_is_stopped),
 	};
 	stay_on((unsigned)sched_getcpu());
+	/* As long as it moves, large pieces come from what was freed before, and are cleared and copied for nothing. */
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	allocations = shared_memory(sizeof(*allocations));
+	watched = shared_memory(sizeof(*watched));
+	known = shared_memory(sizeof(*known));
 	/* What was written is there after a kill, wherever it was written: memory is as good as a disk, and quicker. */
 	if (access("/dev/shm", W_OK) == 0)
 		setenv("TMPDIR", "/dev/shm", 1);
