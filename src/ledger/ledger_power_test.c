@@ -3,7 +3,7 @@
  * any combination. The board is gone with it. Every order that was answered and every ticket that was booked must be in the file, as it was
  * answered, and the books sound; the rest can be given again.
  *
- * LETHE_POWER_POINTS: how many of them.
+ * LETHE_POWER_POINTS: how many of them. LETHE_POWER_PART=A..B: of those only the A-th to the B-th. `./dev crash --power N [--part A..B]` sets them.
  */
 #include "ledger/ledger_script.h"
 
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { POINTS_DEFAULT = 600,
@@ -317,6 +318,41 @@ check(struct life *l, size_t cut, bool redo)
 }
 
 static size_t doing;
+static struct part {
+	uint64_t points, first, end; /* of so many, those from `first`, before `end` */
+} part;
+static uint64_t at;
+
+static void
+read_part(void)
+{
+	const char *points = getenv("LETHE_POWER_POINTS"), *text = getenv("LETHE_POWER_PART");
+	char *rest;
+	part.points = points != NULL ? strtoull(points, NULL, 10) : 0;
+	part.points = part.points > 0 ? part.points : POINTS_DEFAULT;
+	part.end = part.points;
+	if (text == NULL)
+		return;
+	part.first = strtoull(text, &rest, 10) - 1;
+	part.end = strncmp(rest, "..", 2) == 0 ? strtoull(rest + 2, NULL, 10) : 0;
+	if (part.first >= part.end || part.end > part.points)
+		fail_msg("LETHE_POWER_PART is A..B of 1..%llu, not %s", (unsigned long long)part.points, text);
+}
+
+/* The first point that is wrong ends it: so far there was none. */
+static void
+tell_progress(time_t began)
+{
+	enum { EACH_S = 30 };
+	static time_t told;
+	time_t now = time(NULL);
+	uint64_t done = at - part.first;
+	if (now < (told != 0 ? told : began) + EACH_S)
+		return;
+	told = now;
+	fprintf(stderr, "%llu of %llu points, %.1f a second, nothing lost; to go on from here: --part %llu..%llu\n", (unsigned long long)done,
+		(unsigned long long)(part.end - part.first), (double)done / (double)(now - began), (unsigned long long)at + 1, (unsigned long long)part.end);
+}
 
 /* Nobody was answered anything before the first order. */
 static size_t
@@ -332,18 +368,19 @@ static void
 nothing_that_was_answered_is_lost_when_the_power_goes(void **state)
 {
 	static struct life l;
-	const char *text = getenv("LETHE_POWER_POINTS");
-	uint64_t points = text != NULL ? strtoull(text, NULL, 10) : 0, seed = 1;
-	points = points > 0 ? points : POINTS_DEFAULT;
+	uint64_t seed = 1;
+	read_part();
 	live(&l);
 	size_t first = first_cut(), span = entry_count - first;
-	for (uint64_t p = 0; p < points; p++) {
+	time_t began = time(NULL);
+	for (at = part.first; at < part.end; at++) {
 		/* Evenly over all, each time in another fashion. */
-		size_t cut = doing = first + 1 + (points < span ? p * span / points : p % span) % span;
-		put_disk(&l.w, cut, seed + p + p / span);
-		check(&l, cut, p % REDONE_EACH == 0);
+		size_t cut = doing = first + 1 + (part.points < span ? at * span / part.points : at % span) % span;
+		put_disk(&l.w, cut, seed + at + at / span);
+		check(&l, cut, at % REDONE_EACH == 0);
+		tell_progress(began);
 	}
-	print_message("%llu points in %zu writes, syncs and truncations: nothing lost\n", (unsigned long long)points, span);
+	print_message("%llu points in %zu writes, syncs and truncations: nothing lost\n", (unsigned long long)(part.end - part.first), span);
 	world_open(&l.w, false);
 	world_end(&l.w);
 }
@@ -351,7 +388,7 @@ nothing_that_was_answered_is_lost_when_the_power_goes(void **state)
 static int
 say_where(void **state)
 {
-	print_message("the last cut: %zu of %zu\n", doing, entry_count);
+	print_message("the last cut: %zu of %zu, point %llu of %llu\n", doing, entry_count, (unsigned long long)(at < part.end ? at + 1 : part.end), (unsigned long long)part.points);
 	return 0;
 }
 
