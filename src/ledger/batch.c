@@ -11,7 +11,8 @@
 
 enum tried { TRIED_BOOKED,
 	TRIED_AGAIN,
-	TRIED_FAILED }; /* AGAIN: a ticket was refused, roll back and book the others */
+	TRIED_WAITED,
+	TRIED_FAILED }; /* AGAIN: a ticket was refused, roll back and book the others; WAITED: rolled back, another has a row of it in hand */
 
 /* ---- sums ---- */
 
@@ -429,6 +430,7 @@ book_once(struct ledger *l, struct batch *b)
 		b->fates[i] = b->fates[i] == FATE_REFUSED || b->fates[i] == FATE_DROPPED ? b->fates[i] : FATE_OPEN;
 	if (!ledger_begin(l))
 		return TRIED_FAILED;
+	l->store.code = 0;
 	int64_t booking = l->next_booking;
 	enum tried tried = receipts_begin(l) ? fill_transaction(l, b) : TRIED_FAILED;
 	if (tried == TRIED_BOOKED && store_commit(&l->store))
@@ -440,7 +442,7 @@ book_once(struct ledger *l, struct batch *b)
 	store_rollback(&l->store);
 	l->store.code = code;
 	l->next_booking = booking;
-	return tried;
+	return tried == TRIED_FAILED && store_waited(&l->store) ? TRIED_WAITED : tried;
 }
 
 /* ---- after the commit ---- */
@@ -522,9 +524,11 @@ batch_book(struct ledger *l)
 	qsort_r(b->order, b->count, sizeof(b->order[0]), by_ticket_id, b);
 	uint64_t begin_us = clock_monotonic_us();
 	enum tried tried;
+	int waited = 0;
+	/* Who has such a row has it for one statement, or is stopped: a stall would be for longer than either. */
 	do
 		tried = book_once(l, b);
-	while (tried == TRIED_AGAIN);
+	while (tried == TRIED_AGAIN || (tried == TRIED_WAITED && store_try_again(&l->store, ++waited)));
 	if (tried == TRIED_BOOKED) {
 		observe_batch(l, l->next_booking - 1, clock_monotonic_us() - begin_us);
 		take_note(l, b, l->next_booking - 1);

@@ -709,6 +709,63 @@ who_is_stopped_with_the_pen_in_hand_loses_it(void **state)
 	world_end(&a);
 }
 
+/* Another session has a row in hand, and lets it go when who waits for it has rolled back so often. */
+static struct {
+	PGconn *waits;
+	struct store *has;
+	int times, seen;
+} held_row;
+
+static int
+let_go_in_time(PGconn *conn, const char *sql)
+{
+	if (conn == held_row.waits && strncmp(sql, "ROLLBACK", 8) == 0 && ++held_row.seen == held_row.times) {
+		pq.PQsendQuery = real_query;
+		assert_true(postgres_exec(held_row.has, "COMMIT"));
+		pq.PQsendQuery = let_go_in_time;
+	}
+	return real_query(conn, sql);
+}
+
+static void
+hold_row(struct world *a, struct world *b, const char *sql, int times)
+{
+	const struct postgres *g = a->ledger->store.own;
+	held_row = (__typeof__(held_row)){.waits = g->conn, .has = &b->ledger->store, .times = times};
+	assert_true(postgres_exec(held_row.has, "BEGIN") && postgres_exec(held_row.has, sql));
+	assert_true(postgres_exec(&a->ledger->store, "SET lock_timeout = 20"));
+	real_query = pq.PQsendQuery;
+	pq.PQsendQuery = let_go_in_time;
+}
+
+/* The pen is anybody's meanwhile, and the requests of this node wait for nothing else. */
+static void
+a_booking_that_meets_a_row_in_hand_is_tried_again_at_once(void **state)
+{
+	enum { TRIES = 5 };
+	static const struct {
+		int let_go, tries, booked;
+	} cases[] = {{1, 1, 1}, {TRIES - 1, TRIES - 1, 1}, {TRIES + 1, TRIES, -1}};
+	struct world a, b;
+	uint64_t alice = begin_shared(&a, "3.00");
+	begin_beside(&b, &a, 1);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_true(serve_one(&a, alice));
+		hold_row(&a, &b, "SELECT 1 FROM account WHERE name = 'alice' FOR UPDATE", cases[i].let_go);
+		assert_int_equal(world_round(&a), cases[i].booked);
+		pq.PQsendQuery = real_query;
+		assert_int_equal(held_row.seen, cases[i].tries);
+		assert_false(a.ledger->store.lost);
+		assert_true(held_row.seen >= held_row.times || postgres_exec(held_row.has, "COMMIT"));
+	}
+	a.now_ms += 10000; /* as when its back-off is over */
+	assert_int_equal(world_round(&a), 1);
+	assert_int_equal(world_sql(&a, "SELECT count(*) FROM ticket"), ARRAY_LEN(cases));
+	verify(&a);
+	world_end(&b);
+	world_end(&a);
+}
+
 static int
 reads_nothing(PGconn *conn)
 {
@@ -768,6 +825,7 @@ main(void)
 		cmocka_unit_test(another_database_than_the_one_with_its_books_is_refused),
 		cmocka_unit_test(who_is_to_be_emptied_hears_it_until_it_begins_anew),
 		cmocka_unit_test(who_is_stopped_with_the_pen_in_hand_loses_it),
+		cmocka_unit_test(a_booking_that_meets_a_row_in_hand_is_tried_again_at_once),
 		cmocka_unit_test(a_read_that_fails_is_a_lost_connection),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;

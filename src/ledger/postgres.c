@@ -197,6 +197,12 @@ take_turn(struct store *s)
 	return true;
 }
 
+bool
+postgres_waited(const struct store *s)
+{
+	return !s->lost && s->code == POSTGRES_LOCK_TIMEOUT;
+}
+
 /*
  * The server waits without end for the rest of a message, or for the next row of COPY, of a process that is stopped while its machine lives. Whoever
  * waits for the pen ends such a session, after which the transaction has never been: as if its connection had been cut.
@@ -209,9 +215,7 @@ free_pen(struct store *s)
 							  "state_change < clock_timestamp() - $1 * interval '1 microsecond'";
 	const struct postgres *g = s->own;
 	int64_t ended;
-	if (s->lost || s->code != POSTGRES_LOCK_TIMEOUT)
-		return false;
-	return postgres_number(s, sql, &g->silent_us, 1, &ended);
+	return postgres_waited(s) && postgres_number(s, sql, &g->silent_us, 1, &ended);
 }
 
 bool

@@ -94,6 +94,7 @@ PGresult *postgres_await(struct store *s, bool *ret_ok);
 must_check bool postgres_exec(struct store *s, const char *sql);
 /* Begin a transaction that writes, when it is this node's turn: others' are over. Refused for ever when another has taken its place (store.fenced). */
 must_check bool postgres_turn(struct store *s);
+bool postgres_waited(const struct store *s);
 /*
  * A statement waited too long for a lock: the session of a process that is stopped with the pen in hand is ended, and it may be tried again. False: the
  * store failed, it was another failure, or it has been tried often enough; store.code is that of the statement.

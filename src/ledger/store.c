@@ -325,6 +325,18 @@ store_end(struct store *s, bool ok)
 }
 
 bool
+store_waited(const struct store *s)
+{
+	return s->kind->waited != NULL && s->kind->waited(s);
+}
+
+bool
+store_try_again(struct store *s, int tried)
+{
+	return store_waited(s) && s->kind->try_again(s, tried);
+}
+
+bool
 store_snapshot(struct store *s)
 {
 	return store_exec(s, s->kind->snapshot);

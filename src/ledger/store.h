@@ -113,6 +113,10 @@ must_check bool store_make_sure(struct store *s);
 void store_rollback(struct store *s);
 /* Commit what went well, else roll back. */
 must_check bool store_end(struct store *s, bool ok);
+/* What failed last waited too long for what another server has in hand. Nothing of its transaction was done, and nothing of it will be. */
+bool store_waited(const struct store *s);
+/* Then, in no transaction: it may be done again at once. tried: how often it was. False: that was another failure, or often enough. */
+must_check bool store_try_again(struct store *s, int tried);
 /* A reader's: all that it reads from here on is of one moment. */
 must_check bool store_snapshot(struct store *s);
 

@@ -24,6 +24,9 @@ struct store_kind {
 	 * this connection finds, too.
 	 */
 	bool (*settle)(struct store *s);
+	/* The last failure was another's lock that was waited for too long; as store_try_again(). NULL: nobody else has any. */
+	bool (*waited)(const struct store *s);
+	bool (*try_again)(struct store *s, int tried);
 	const char *rest; /* gives cached memory back; NULL: there is none */
 	bool (*in_transaction)(const struct store *s);
 	const char *snapshot; /* begins one */
