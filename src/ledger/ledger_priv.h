@@ -233,7 +233,7 @@ struct ledger {
 	bool idle; /* the last round found nothing */
 	bool more; /* the last round left some of what had been handed in */
 	bool breathing; /* a round runs inside a long check: not again inside that */
-	bool drain_wanted; /* this server is to take nothing new and to end in order (node.c) */
+	bool drain_wanted, move_waits; /* this server is to take nothing new and to end in order (node.c); a move of a share back is announced, and the next round books it */
 	bool over; /* all is booked, and no other ledger comes over this board: this node has left when it ends */
 	uint32_t back_off_ms;
 	uint64_t round_due_ms, usage_due_ms, chores_due_ms, away_until_ms;

@@ -709,7 +709,7 @@ who_is_stopped_with_the_pen_in_hand_loses_it(void **state)
 	world_end(&a);
 }
 
-/* Another session has a row in hand, and lets it go when who waits for it has rolled back so often. */
+/* Another session has a row in hand, and lets it go when who waits for it has rolled back so often; 0: by itself never. */
 static struct {
 	PGconn *waits;
 	struct store *has;
@@ -735,7 +735,8 @@ hold_row(struct world *a, struct world *b, const char *sql, int times)
 	assert_true(postgres_exec(held_row.has, "BEGIN") && postgres_exec(held_row.has, sql));
 	assert_true(postgres_exec(&a->ledger->store, "SET lock_timeout = 20"));
 	real_query = pq.PQsendQuery;
-	pq.PQsendQuery = let_go_in_time;
+	if (times != 0)
+		pq.PQsendQuery = let_go_in_time;
 }
 
 /* The pen is anybody's meanwhile, and the requests of this node wait for nothing else. */
@@ -761,6 +762,50 @@ a_booking_that_meets_a_row_in_hand_is_tried_again_at_once(void **state)
 	a.now_ms += 10000; /* as when its back-off is over */
 	assert_int_equal(world_round(&a), 1);
 	assert_int_equal(world_sql(&a, "SELECT count(*) FROM ticket"), ARRAY_LEN(cases));
+	verify(&a);
+	world_end(&b);
+	world_end(&a);
+}
+
+/* 503, and the ledger serves on: a credit is dropped, a debit, which the board has made already, is booked before the next move. */
+static void
+a_move_that_waits_too_long_for_a_row_is_for_later(void **state)
+{
+	struct world a, b;
+	uint32_t slot;
+	uint64_t alice = begin_shared(&a, "3.00");
+	begin_beside(&b, &a, 1);
+	assert_true(serve_one(&a, alice) && world_round(&a) == 1);
+	int64_t share = sum_of_slots(&a, alice), lent = world_sql(&a, "SELECT lent_nano FROM account WHERE name = 'alice'");
+	assert_true(share > 0 && share == lent);
+	hold_row(&a, &b, "SELECT 1 FROM account WHERE name = 'alice' FOR UPDATE", 0);
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(ledger_load_row(a.ledger, alice, 2 * share, &slot), 2);
+		assert_false(a.ledger->store.lost);
+		assert_int_equal(sum_of_slots(&a, alice), share);
+	}
+	assert_int_equal(world_round(&a), 0);
+	assert_false(share_return(a.ledger, alice));
+	assert_false(a.ledger->store.lost);
+	assert_int_equal(sum_of_slots(&a, alice), 0);
+	/* Not before that one is booked; and what becomes of a round that waits as well is its own affair. */
+	assert_int_equal(ledger_load_row(a.ledger, alice, share, &slot), 2);
+	assert_false(a.ledger->store.lost);
+	assert_true(postgres_exec(held_row.has, "COMMIT"));
+	assert_int_equal(world_sql(&a, "SELECT lent_nano FROM account WHERE name = 'alice'"), lent);
+	a.now_ms = clock_monotonic_ms() + 10000;
+	assert_int_equal(world_round(&a), 1);
+	assert_int_equal(world_sql(&a, "SELECT lent_nano FROM account WHERE name = 'alice'"), 0);
+	assert_int_equal(ledger_load_row(a.ledger, alice, share, &slot), 0);
+	assert_true(sum_of_slots(&a, alice) >= share);
+	/* And when the row is free at once, the next move books the one before. */
+	share = sum_of_slots(&a, alice);
+	hold_row(&a, &b, "SELECT 1 FROM account WHERE name = 'alice' FOR UPDATE", 0);
+	assert_false(share_return(a.ledger, alice));
+	assert_true(postgres_exec(held_row.has, "COMMIT"));
+	assert_int_equal(ledger_load_row(a.ledger, alice, share, &slot), 0);
+	assert_true(sum_of_slots(&a, alice) >= share);
+	assert_int_equal(sum_of_slots(&a, alice), world_sql(&a, "SELECT lent_nano FROM account WHERE name = 'alice'"));
 	verify(&a);
 	world_end(&b);
 	world_end(&a);
@@ -826,6 +871,7 @@ main(void)
 		cmocka_unit_test(who_is_to_be_emptied_hears_it_until_it_begins_anew),
 		cmocka_unit_test(who_is_stopped_with_the_pen_in_hand_loses_it),
 		cmocka_unit_test(a_booking_that_meets_a_row_in_hand_is_tried_again_at_once),
+		cmocka_unit_test(a_move_that_waits_too_long_for_a_row_is_for_later),
 		cmocka_unit_test(a_read_that_fails_is_a_lost_connection),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;

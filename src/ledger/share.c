@@ -90,6 +90,7 @@ static enum ordered
 write_move(struct ledger *l, uint64_t account, int64_t nano, uint64_t id)
 {
 	struct query *st = store_sql(&l->store, SQL_share_move);
+	l->store.code = 0; /* of this one, if it has one */
 	sql_bind(st, (int64_t)account, l->store.node, nano, (int64_t)id, l->store.fence);
 	if (sql_step(&l->store, st) != SQL_ROW)
 		return ORDER_FAILED;
@@ -116,7 +117,7 @@ share_book(struct ledger *l, const struct ticket_copy *t)
 
 /*
  * What was announced on the board and is not known to be booked is for the next ledger to find out: this one ends. So there is one way to
- * recover, and at most one move is open.
+ * recover, and at most one move is open. Of one that has waited too long it is known: not booked.
  */
 static bool
 give_up(struct ledger *l)
@@ -126,6 +127,23 @@ give_up(struct ledger *l)
 		store_rollback(&l->store);
 	l->store.lost = true;
 	return false;
+}
+
+/* Somebody else has a row in hand for too long, the account's: the statement is undone, and it may be asked for again. */
+static bool
+has_waited(const struct ledger *l, enum ordered moved)
+{
+	return moved == ORDER_FAILED && store_waited(&l->store);
+}
+
+/* One that had waited too long when it was announced already is booked by a round: before the next, whose id is after its own. */
+static bool
+none_is_open(struct ledger *l)
+{
+	if (l->move_waits && !ledger_drain(l))
+		return false;
+	l->move_waits = false;
+	return true;
 }
 
 static uint64_t
@@ -179,7 +197,7 @@ take_some(struct ledger *l, uint64_t account, int64_t nano)
 	if (board_find(l->o.board, account, &slot) && !board_credit_begin(l->o.board, id, account, (struct nano){nano}, &index))
 		return ORDER_REFUSED;
 	enum ordered moved = write_move(l, account, nano, id);
-	if (moved == ORDER_REFUSED && index != UINT32_MAX)
+	if ((moved == ORDER_REFUSED || has_waited(l, moved)) && index != UINT32_MAX)
 		board_credit_drop(l->o.board, index);
 	if (moved == ORDER_BOOKED && index != UINT32_MAX)
 		board_give_back(l->o.board, index);
@@ -200,6 +218,8 @@ take(struct ledger *l, uint64_t account, int64_t lacking, int64_t free_nano, int
 	enum { TRIES = 8 }; /* each time somebody else was first */
 	int64_t share;
 	*ret_took = 0;
+	if (!none_is_open(l))
+		return false;
 	for (int n = 0; n < TRIES; n++) {
 		if (free_nano <= 0 || free_nano < lacking)
 			break;
@@ -209,6 +229,8 @@ take(struct ledger *l, uint64_t account, int64_t lacking, int64_t free_nano, int
 			*ret_took = nano;
 		if (moved == ORDER_BOOKED)
 			return true;
+		if (has_waited(l, moved))
+			return false;
 		if (moved != ORDER_REFUSED)
 			return give_up(l);
 		if (!share_and_free(l, account, &share, &free_nano))
@@ -243,6 +265,8 @@ share_return(struct ledger *l, uint64_t account)
 		return true;
 	if (!board_find(l->o.board, account, &slot))
 		return return_unseen(l, account);
+	if (!none_is_open(l))
+		return false;
 	int64_t idle = board_available(l->o.board, slot).v;
 	if (idle <= 0)
 		return true;
@@ -250,7 +274,11 @@ share_return(struct ledger *l, uint64_t account)
 	/* SHORT: somebody has just used it. */
 	if (board_debit_begin(l->o.board, id, account, (struct nano){idle}, &index) != MOVED)
 		return true;
-	if (write_move(l, account, -idle, id) != ORDER_BOOKED)
+	enum ordered moved = write_move(l, account, -idle, id);
+	l->move_waits = has_waited(l, moved);
+	if (l->move_waits)
+		return false;
+	if (moved != ORDER_BOOKED)
 		return give_up(l);
 	board_give_back(l->o.board, index);
 	return true;
