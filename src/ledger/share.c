@@ -165,6 +165,7 @@ static bool
 want(struct ledger *l, uint64_t account)
 {
 	struct query *st = store_sql(&l->store, SQL_share_want);
+	assert(!store_in_transaction(&l->store)); /* one that is open would not wait for the disk either when it commits */
 	sql_bind(st, (int64_t)account, l->store.node);
 	return sql_done(&l->store, st);
 }

@@ -325,6 +325,12 @@ store_end(struct store *s, bool ok)
 }
 
 bool
+store_in_transaction(const struct store *s)
+{
+	return s->kind->in_transaction(s);
+}
+
+bool
 store_waited(const struct store *s)
 {
 	return s->kind->waited != NULL && s->kind->waited(s);

@@ -113,6 +113,7 @@ must_check bool store_make_sure(struct store *s);
 void store_rollback(struct store *s);
 /* Commit what went well, else roll back. */
 must_check bool store_end(struct store *s, bool ok);
+bool store_in_transaction(const struct store *s);
 /* What failed last waited too long for what another server has in hand. Nothing of its transaction was done, and nothing of it will be. */
 bool store_waited(const struct store *s);
 /* Then, in no transaction: it may be done again at once. tried: how often it was. False: that was another failure, or often enough. */
