@@ -811,6 +811,29 @@ a_move_that_waits_too_long_for_a_row_is_for_later(void **state)
 	world_end(&a);
 }
 
+/* As often as it looks there is enough, and when it takes it somebody else was first. */
+static void
+who_is_never_first_is_not_refused(void **state)
+{
+	struct world a;
+	uint32_t slot;
+	uint64_t alice = begin_shared(&a, "3.00");
+	struct store *s = &a.ledger->store;
+	assert_true(postgres_exec(s, "CREATE FUNCTION never_first() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; "
+								 "CREATE TRIGGER never_first BEFORE UPDATE OF lent_nano ON account FOR EACH ROW EXECUTE FUNCTION never_first()"));
+	assert_int_equal(ledger_load_row(a.ledger, alice, NANO_PER_DOLLAR, &slot), 2);
+	assert_false(s->lost);
+	assert_int_equal(world_sql(&a, "SELECT count(*) FROM want"), 0);
+	assert_true(postgres_exec(s, "DROP TRIGGER never_first ON account"));
+	assert_int_equal(ledger_load_row(a.ledger, alice, NANO_PER_DOLLAR, &slot), 0);
+	assert_true(sum_of_slots(&a, alice) >= NANO_PER_DOLLAR);
+	/* Too little stays a refusal. */
+	assert_int_equal(ledger_load_row(a.ledger, alice, 4 * NANO_PER_DOLLAR, &slot), 0);
+	assert_int_equal(world_sql(&a, "SELECT count(*) FROM want"), 1);
+	verify(&a);
+	world_end(&a);
+}
+
 static int
 reads_nothing(PGconn *conn)
 {
@@ -872,6 +895,7 @@ main(void)
 		cmocka_unit_test(who_is_stopped_with_the_pen_in_hand_loses_it),
 		cmocka_unit_test(a_booking_that_meets_a_row_in_hand_is_tried_again_at_once),
 		cmocka_unit_test(a_move_that_waits_too_long_for_a_row_is_for_later),
+		cmocka_unit_test(who_is_never_first_is_not_refused),
 		cmocka_unit_test(a_read_that_fails_is_a_lost_connection),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;

@@ -212,18 +212,21 @@ refuse(struct ledger *l, uint64_t account, int64_t lacking)
 	return want(l, account);
 }
 
-/* What this node has of it may have become more; *ret_took 0: there is not enough, and a part of it would only lie here. */
+/*
+ * What this node has of it may have become more; *ret_took 0: there is not enough, and a part of it would only lie here. False: not now, as when there is
+ * enough and somebody else is first each time. That is no refusal, which would be a 402 for whoever asks within LOOK_MS.
+ */
 static bool
 take(struct ledger *l, uint64_t account, int64_t lacking, int64_t free_nano, int64_t *ret_took)
 {
-	enum { TRIES = 8 }; /* each time somebody else was first */
+	enum { TRIES = 8 };
 	int64_t share;
 	*ret_took = 0;
 	if (!none_is_open(l))
 		return false;
-	for (int n = 0; n < TRIES; n++) {
-		if (free_nano <= 0 || free_nano < lacking)
-			break;
+	for (int n = 0; free_nano > 0 && free_nano >= lacking; n++) {
+		if (n == TRIES)
+			return false;
 		int64_t nano = portion(l, free_nano, lacking);
 		enum ordered moved = take_some(l, account, nano);
 		if (moved == ORDER_BOOKED)
