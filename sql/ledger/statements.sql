@@ -587,7 +587,7 @@ SELECT 0, 0 WHERE ?1 < ?2
 SELECT coalesce((SELECT nano FROM share WHERE account = ?1 AND node = ?2), 0), balance_nano - lent_nano FROM account WHERE id = ?1 AND kind = 0
 
 -- name: share_move
-SELECT 0, 0, 0 WHERE ?1 < ?2 AND ?3 < ?4 + ?5
+SELECT 0, 0 WHERE ?1 < ?2 AND ?3 < ?4 + ?5
 -- postgres:
 WITH n AS (SELECT id FROM node WHERE id = ?2 AND fence = ?5 AND state = 1 AND moved < ?4 FOR UPDATE),
 	a AS (UPDATE account SET lent_nano = lent_nano + ?3 FROM n WHERE account.id = ?1 AND kind = 0 AND lent_nano + ?3 BETWEEN 0 AND balance_nano
@@ -596,7 +596,7 @@ WITH n AS (SELECT id FROM node WHERE id = ?2 AND fence = ?5 AND state = 1 AND mo
 		ON CONFLICT (account, node) DO UPDATE SET nano = share.nano + excluded.nano RETURNING account),
 	less AS (UPDATE share SET nano = nano + ?3 FROM a WHERE ?3 <= 0 AND account = a.id AND node = ?2 RETURNING account),
 	m AS (UPDATE node SET moved = ?4, seen_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint WHERE id = ?2 AND EXISTS (SELECT 1 FROM a) RETURNING id)
-SELECT (SELECT count(*) FROM n), (SELECT count(*) FROM a), (SELECT count(*) FROM more) + (SELECT count(*) FROM less) + (SELECT count(*) FROM m)
+SELECT (SELECT count(*) FROM n), lethe_whole_move((SELECT count(*) FROM a), (SELECT count(*) FROM more) + (SELECT count(*) FROM less) + (SELECT count(*) FROM m))
 
 -- name: share_want
 SELECT ?1, ?2

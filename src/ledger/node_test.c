@@ -4,6 +4,8 @@
 #include "ledger/postgres.h"
 #include "ledger/share_priv.h"
 
+#include <poll.h>
+
 static void
 a_node_that_was_replaced_writes_no_more(void **state)
 {
@@ -834,6 +836,80 @@ who_is_never_first_is_not_refused(void **state)
 	world_end(&a);
 }
 
+static void
+half_a_move_is_none(void **state)
+{
+	struct world a;
+	uint32_t slot;
+	uint64_t alice = begin_shared(&a, "3.00");
+	struct store *s = &a.ledger->store;
+	int64_t moved = world_sql(&a, "SELECT moved FROM node WHERE id = 0");
+	assert_true(postgres_exec(s, "CREATE FUNCTION no_share() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; "
+								 "CREATE TRIGGER no_share BEFORE INSERT OR UPDATE ON share FOR EACH ROW EXECUTE FUNCTION no_share()"));
+	assert_int_equal(ledger_load_row(a.ledger, alice, NANO_PER_DOLLAR, &slot), 2);
+	assert_true(s->lost); /* nothing is known of such a store */
+	world_kill_ledger(&a);
+	world_open(&a, true);
+	assert_int_equal(world_sql(&a, "SELECT lent_nano FROM account WHERE name = 'alice'"), 0);
+	assert_int_equal(world_sql(&a, "SELECT moved FROM node WHERE id = 0"), moved);
+	assert_true(postgres_exec(&a.ledger->store, "DROP TRIGGER no_share ON share"));
+	assert_true(serve_one(&a, alice));
+	verify(&a);
+	world_end(&a);
+}
+
+/* Somebody waits for a row: the one who has it lets it go. */
+static bool
+somebody_waits(struct store *s)
+{
+	int64_t waiting = 0;
+	assert_true(postgres_number(s, "SELECT count(*) FROM pg_locks WHERE NOT granted", NULL, 0, &waiting));
+	return waiting != 0;
+}
+
+static int (*real_busy)(PGconn *);
+
+static int
+commit_when_waited_for(PGconn *conn)
+{
+	if (conn != held_row.waits || held_row.seen != 0 || !real_busy(conn))
+		return real_busy(conn);
+	pq.PQisBusy = real_busy;
+	struct pollfd answered = {.fd = pq.PQsocket(conn), .events = POLLIN};
+	bool waits = false;
+	while (poll(&answered, 1, 0) == 0 && !(waits = somebody_waits(held_row.has)))
+		;
+	if (waits) {
+		held_row.seen = 1;
+		assert_true(postgres_exec(held_row.has, "COMMIT"));
+	}
+	pq.PQisBusy = commit_when_waited_for;
+	return real_busy(conn);
+}
+
+/* Its move is not committed yet when another forgets it, and is before it is forgotten. */
+static void
+who_moves_while_it_is_being_forgotten_was_heard_of(void **state)
+{
+	struct world a, b;
+	begin_shared(&a, "3.00");
+	begin_beside(&b, &a, 1);
+	struct postgres *g = b.ledger->store.own;
+	world_sql(&b, "UPDATE node SET seen_us = seen_us - 31000000 WHERE id = 0 RETURNING id");
+	held_row = (__typeof__(held_row)){.waits = g->conn, .has = &a.ledger->store};
+	assert_true(postgres_exec(held_row.has, "BEGIN; UPDATE node SET seen_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint WHERE id = 0"));
+	real_busy = pq.PQisBusy;
+	pq.PQisBusy = commit_when_waited_for;
+	world_refused(&b, "node_is_up", "{s:s, s:s}", "op", "node.forget", "node", "0");
+	pq.PQisBusy = real_busy;
+	assert_int_equal(held_row.seen, 1);
+	assert_int_equal(world_sql(&b, "SELECT state FROM node WHERE id = 0"), NODE_UP);
+	assert_true(world_round(&a) >= 0);
+	verify(&a);
+	world_end(&b);
+	world_end(&a);
+}
+
 static int
 reads_nothing(PGconn *conn)
 {
@@ -896,6 +972,8 @@ main(void)
 		cmocka_unit_test(a_booking_that_meets_a_row_in_hand_is_tried_again_at_once),
 		cmocka_unit_test(a_move_that_waits_too_long_for_a_row_is_for_later),
 		cmocka_unit_test(who_is_never_first_is_not_refused),
+		cmocka_unit_test(half_a_move_is_none),
+		cmocka_unit_test(who_moves_while_it_is_being_forgotten_was_heard_of),
 		cmocka_unit_test(a_read_that_fails_is_a_lost_connection),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;

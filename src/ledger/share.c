@@ -84,7 +84,8 @@ share_balance(struct ledger *l, uint64_t account, struct nano *ret)
 
 /*
  * nano > 0: from the account to the share. The statement decides, not a look before it; by itself it is a transaction that needs no pen, for what it
- * writes is this node's and a sum that each statement changes under its own condition. REFUSED: nothing was written.
+ * writes is this node's and a sum that each statement changes under its own condition. Half a move would break INV-18: the statement fails of it. REFUSED:
+ * nothing was written.
  */
 static enum ordered
 write_move(struct ledger *l, uint64_t account, int64_t nano, uint64_t id)
@@ -94,9 +95,8 @@ write_move(struct ledger *l, uint64_t account, int64_t nano, uint64_t id)
 	sql_bind(st, (int64_t)account, l->store.node, nano, (int64_t)id, l->store.fence);
 	if (sql_step(&l->store, st) != SQL_ROW)
 		return ORDER_FAILED;
-	int64_t may = sql_int(st, 0), lent = sql_int(st, 1), rest = sql_int(st, 2);
+	int64_t may = sql_int(st, 0), lent = sql_int(st, 1);
 	sql_reset(st);
-	assert(lent == 0 ? rest == 0 : lent == 1 && rest == 2); /* half a move breaks INV-18 */
 	if (lent == 1)
 		return ORDER_BOOKED;
 	return may == 1 ? ORDER_REFUSED : ORDER_FAILED;
