@@ -132,6 +132,28 @@ export function timeMeter(): () => { stolen: number; busy: number } {
 	};
 }
 
+// Ticks that a process has used, and those of its children that it has waited for; 0: it has ended, and whoever waited for it has them.
+function ticksOf(pid: number): number {
+	try {
+		const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
+		return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+	} catch {
+		return 0;
+	}
+}
+
+// Share of the machine's time since the call that neither this process nor any that descends from it had, and that was not idle: what was stolen is others', too.
+export function foreignMeter(): () => number {
+	const own = () => family(process.pid).reduce((sum, pid) => sum + ticksOf(pid), 0);
+	const before = ticks(), ownBefore = own();
+	return () => {
+		const ours = own() - ownBefore;
+		const spent = ticks().map((value, i) => value - before[i]!);
+		const all = spent.reduce((a, b) => a + b, 0);
+		return Math.max(0, all - spent[3]! - spent[4]! - ours) / Math.max(1, all);
+	};
+}
+
 // Waits, for at most 30 s, until what runs beside the bench leaves the processors alone; returns how busy they were last. To be called
 // while the bench itself rests.
 export async function quiet(): Promise<number> {
