@@ -144,6 +144,7 @@ type Place = {
 	tickets?: number;
 };
 
+const nothingOf = (usage: Json): Json => JSON.parse(JSON.stringify(usage), (_, value: unknown) => (typeof value === "number" ? 0 : value)) as Json;
 const hang = (answer: Answer): Answer => ({ ...answer, hang: true });
 const status = (code: number) => (d: Dialect): Answer => ({ status: code, pieces: [JSON.stringify({ ...d.error, usage: d.usage, usageMetadata: d.usage })] });
 
@@ -159,6 +160,7 @@ const places: Record<string, Place> = {
 	"the provider says 200, and an error inside": { answer: (d, s) => (s ? events([...d.stream(undefined).slice(0, 2), d.error], { named: d.named }) : json(d.error)), charge: { plain: "policy", stream: "policy" } },
 	"the provider says what is no JSON": { answer: (d, s) => (s ? events([...d.stream(undefined).slice(0, 2), "data: {nonsense\n\n"], { named: d.named }) : { pieces: ["{nonsense"] }), charge: { plain: "policy", stream: "policy" } },
 	"the provider reports no usage": { answer: (d, s) => whole(d, s, undefined), charge: { plain: "something", stream: "something" } },
+	"the provider reports that nothing was used": { answer: (d, s) => whole(d, s, nothingOf(d.usage)), charge: { plain: "nothing", stream: "nothing" } },
 	"the provider reports less than nothing": { answer: (d, s) => whole(d, s, d.negative), charge: { plain: "policy", stream: "policy" } },
 	"the provider reports more than there can be": { answer: (d, s) => whole(d, s, d.absurd), charge: { plain: "something", stream: "something" } },
 };
