@@ -446,6 +446,13 @@ SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = ?1 AND sql 
 SELECT count(*) FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
 WHERE tgname = ?1 AND NOT tgisinternal AND tgenabled IN ('O', 'A') AND tgparentid = 0 AND pg_class.relnamespace = current_schema()::regnamespace
 
+-- name: tables_unguarded
+SELECT '' WHERE 0
+-- postgres:
+SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace
+	AND EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = pg_class.oid AND tgtype & 8 <> 0 AND tgfoid = 'lethe_refuse'::regproc)
+	AND NOT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = pg_class.oid AND tgtype & 32 <> 0 AND tgfoid = 'lethe_refuse'::regproc AND tgenabled IN ('O', 'A'))
+
 -- name: policy_of
 SELECT zero_retention, region FROM policy WHERE subject = ?1
 

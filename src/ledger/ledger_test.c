@@ -520,6 +520,7 @@ static const struct {
 	{"INV-1", "PRAGMA foreign_keys = OFF; INSERT INTO posting (booking, account, amount_nano) VALUES (999, 3, 7)"},
 	{"INV-1", "DROP TRIGGER ticket_stays; DELETE FROM ticket WHERE id = (SELECT min(id) FROM ticket)"},
 	{"INV-1", "DROP TRIGGER booking_is_final; UPDATE booking SET tickets = tickets + 1 WHERE kind = 1"},
+	{"INV-2", "PRAGMA ignore_check_constraints = ON; UPDATE account SET balance_nano = -1 WHERE name = 'bob'"},
 	{"INV-3", "UPDATE account SET balance_nano = balance_nano + 1 WHERE name = 'alice'"},
 	{"INV-3", "UPDATE account SET balance_nano = balance_nano + 1 WHERE name = 'revenue'"},
 	{"INV-4",

@@ -568,6 +568,61 @@ who_lacks_less_than_what_was_refused_is_not_refused(void **state)
 	world_end(&a);
 }
 
+/* What the database would not let happen, once its guards are taken away. */
+static void
+every_damage_to_nodes_and_shares_is_found(void **state)
+{
+	static const struct {
+		const char *inv, *sql;
+	} damages[] = {
+		{"INV-17", "DROP TRIGGER node_fence ON node; UPDATE node SET fence = fence + 1"},
+		{"INV-18", "UPDATE share SET nano = nano + 1"},
+		{"INV-18", "UPDATE account SET lent_nano = lent_nano - 1 WHERE name = 'alice'"},
+		{"INV-18", "DELETE FROM share"},
+		{"INV-18", "ALTER TABLE account DROP CONSTRAINT lent_is_there; UPDATE account SET lent_nano = balance_nano + 1 WHERE name = 'alice'; "
+				   "UPDATE share SET nano = (SELECT lent_nano FROM account WHERE name = 'alice')"},
+		{"INV-5", "DROP TRIGGER pen_whole ON pen"},
+		{"INV-5", "ALTER TABLE posting DISABLE TRIGGER posting_whole"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
+		struct world a;
+		uint64_t alice = begin_shared(&a, "3.00");
+		assert_true(serve_one(&a, alice));
+		while (world_round(&a) > 0)
+			;
+		verify(&a);
+		assert_true(postgres_exec(&a.ledger->store, damages[i].sql));
+		if (!world_is_broken(&a, damages[i].inv))
+			fail_msg("not found: %s", damages[i].sql);
+		world_end(&a);
+	}
+}
+
+static void
+no_table_whose_rows_stay_can_be_emptied(void **state)
+{
+	static const char *const tables[] = {"posting", "ticket", "booking", "operation", "price", "account", "item", "change", "receipt_key", "receipt_batch", "receipt_node", "reconciliation",
+		"proposal", "work", "work_usage", "node", "pen"};
+	struct world w;
+	char sql[120];
+	world_begin(&w);
+	assert_true(world_exchange(&w, (struct world_exchange){.account = world_account(&w, "alice", "5.00"), .input = 10, .cost = -1}) != 0);
+	assert_true(world_round(&w) >= 0);
+	struct store *s = &w.ledger->store;
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		snprintf(sql, sizeof(sql), "TRUNCATE %s CASCADE", tables[i]);
+		if (postgres_exec(s, sql))
+			fail_msg("allowed: %s", sql);
+		const struct postgres *g = s->own;
+		if (strstr(g->trouble, "deleted") == NULL)
+			fail_msg("%s: %s", sql, g->trouble);
+	}
+	assert_false(postgres_exec(s, "DO $$ BEGIN EXECUTE (SELECT 'TRUNCATE ' || min(inhrelid)::regclass FROM pg_inherits WHERE inhparent = 'ticket'::regclass); END $$"));
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket"), 1);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
 static int (*real_prepared)(PGconn *, const char *, int, const char *const *, const int *, const int *, int);
 static int (*real_query)(PGconn *, const char *);
 static int asked, turns;
@@ -974,6 +1029,8 @@ main(void)
 		cmocka_unit_test(who_is_never_first_is_not_refused),
 		cmocka_unit_test(half_a_move_is_none),
 		cmocka_unit_test(who_moves_while_it_is_being_forgotten_was_heard_of),
+		cmocka_unit_test(every_damage_to_nodes_and_shares_is_found),
+		cmocka_unit_test(no_table_whose_rows_stay_can_be_emptied),
 		cmocka_unit_test(a_read_that_fails_is_a_lost_connection),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;

@@ -411,6 +411,12 @@ static const char *const triggers[] = {"posting_is_final", "posting_stays", "tic
 	"receipt_key_is_final", "receipt_key_stays", "receipt_batch_is_final", "receipt_batch_stays", "receipt_batch_follows", "receipt_node_is_final", "receipt_node_stays",
 	"reconciliation_is_final", "reconciliation_stays", "proposal_is_final", "proposal_stays", "work_ends_once", "work_stays", "work_usage_is_final", "work_usage_stays"};
 
+static void
+check_unguarded(struct audit *a, struct query *st)
+{
+	expect(a, INV_5, false, "%.60s can be emptied: its trigger before TRUNCATE is missing", sql_str(st, 0));
+}
+
 static bool
 check_triggers(struct audit *a)
 {
@@ -423,7 +429,7 @@ check_triggers(struct audit *a)
 		expect(a, INV_5, there == 1, "the trigger %s is missing", triggers[i]);
 	}
 	sql_free(st);
-	return ok;
+	return ok && each(a, sql_text(&a->store, SQL_tables_unguarded), check_unguarded);
 }
 
 static void
