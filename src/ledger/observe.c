@@ -1,6 +1,7 @@
 #include "ledger/ledger_priv.h"
 
 #include "core/ipc.h"
+#include "ledger/outbox.h"
 #include "ticket/messages.h"
 
 #include <string.h>
@@ -196,6 +197,16 @@ publish_balances(struct ledger *l, struct tally_ledger *s, uint64_t now_ms)
 		atomic_store_explicit(&s->house_nano[i], house[i], memory_order_relaxed);
 }
 
+/* Who finds the store again books all that waits before its first round. */
+static void
+publish_outbox(const struct ledger *l, struct tally_ledger *s)
+{
+	static const struct outbox_facts none;
+	const struct outbox_facts *f = l->away != NULL ? outbox_facts(l->away) : &none;
+	set(&s->outbox_waiting, (uint64_t)f->requests);
+	set(&s->outbox_oldest_s, outbox_age_s(f, clock_wall_us()));
+}
+
 void
 observe_round(struct ledger *l, uint64_t now_ms)
 {
@@ -216,6 +227,7 @@ observe_round(struct ledger *l, uint64_t now_ms)
 	set(&s->slots, size.slots);
 	set(&s->slots_used, board_slots_used(l->o.board));
 	set(&s->keys, key_table_count(l->o.keys));
+	publish_outbox(l, s);
 	publish_balances(l, s, now_ms);
 }
 

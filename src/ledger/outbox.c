@@ -127,12 +127,12 @@ outbox_exists(const char *data_dir)
 static bool
 read_facts(sqlite3 *db, struct outbox_facts *ret)
 {
-	int64_t state[5], counts[2], running, more[2] = {0, 0};
+	int64_t state[5], counts[3], running, more[2] = {0, 0};
 	bool first = sqlite3_table_column_metadata(db, NULL, "state", "store", NULL, NULL, NULL, NULL, NULL) != SQLITE_OK; /* as an older lethe made it */
 	if (!numbers(db, "SELECT node, since_us, since_boot_us, ceiling_ms, shut FROM state", state, 5) || (!first && !numbers(db, "SELECT store, limit_ms FROM state", more, 2)) ||
-		!numbers(db, "SELECT count(*), count(DISTINCT batch) FROM settled", counts, 2) || !numbers(db, "SELECT count(*) FROM progress", &running, 1))
+		!numbers(db, "SELECT count(*), count(DISTINCT batch), coalesce(min(started_us), 0) FROM settled", counts, 3) || !numbers(db, "SELECT count(*) FROM progress", &running, 1))
 		return false;
-	*ret = (struct outbox_facts){.node = state[0], .store = more[0], .limit_ms = more[1], .since_us = state[1], .since_boot_us = state[2], .ceiling_ms = state[3], .shut = state[4], .requests = counts[0], .batches = counts[1], .running = running};
+	*ret = (struct outbox_facts){.node = state[0], .store = more[0], .limit_ms = more[1], .since_us = state[1], .since_boot_us = state[2], .ceiling_ms = state[3], .shut = state[4], .requests = counts[0], .batches = counts[1], .oldest_us = counts[2], .running = running};
 	return true;
 }
 
@@ -302,6 +302,13 @@ outbox_facts(const struct outbox *o)
 	return &o->facts;
 }
 
+uint64_t
+outbox_age_s(const struct outbox_facts *f, uint64_t now_us)
+{
+	uint64_t since_us = (uint64_t)f->oldest_us;
+	return f->oldest_us > 0 && now_us > since_us ? (now_us - since_us) / 1000000 : 0;
+}
+
 int
 outbox_code(const struct outbox *o)
 {
@@ -401,6 +408,8 @@ outbox_settle(struct outbox *o, const struct ticket_copy *t, enum outbox_put *re
 		return false;
 	if (sqlite3_changes(o->db) == 0)
 		return compare(o, t, ret);
+	int64_t began_us = (int64_t)t->facts.started_us;
+	o->facts.oldest_us = o->facts.requests == 0 || began_us < o->facts.oldest_us ? began_us : o->facts.oldest_us;
 	o->facts.requests++;
 	o->facts.batches += !o->any;
 	o->any = true;

@@ -20,6 +20,7 @@ struct outbox_facts {
 	int64_t node; /* whose it is */
 	int64_t store; /* for which store (store.identity); 0: an older lethe has not said */
 	int64_t requests, batches; /* that wait */
+	int64_t oldest_us; /* when the first of them began, by the wall; 0: none waits */
 	int64_t running; /* of which progress waits */
 	int64_t since_us; /* by the wall; 0: nothing has begun */
 	int64_t since_boot_us; /* by CLOCK_BOOTTIME */
@@ -43,6 +44,8 @@ void outbox_close(struct outbox **o);
 /* Nothing waits in it any more: the file goes, unless something was put aside. */
 void outbox_remove(struct outbox **o, const char *data_dir);
 const struct outbox_facts *outbox_facts(const struct outbox *o);
+/* How long the oldest request has waited by this time of the wall, which may have been set back; 0: none waits. */
+uint64_t outbox_age_s(const struct outbox_facts *f, uint64_t now_us);
 int outbox_code(const struct outbox *o); /* SQLite's, of the last failure */
 
 /*

@@ -136,6 +136,41 @@ what_is_settled_while_the_store_is_away_is_booked_once(void **state)
 }
 
 static void
+how_much_waits_and_for_how_long_is_in_the_metrics(void **state)
+{
+	enum { AGO_S = 3600 };
+	struct world w;
+	uint64_t alice = begin(&w, "3.00");
+	const struct tally_ledger *s = tally_ledger(w.tally);
+	assert_true(serve(&w, alice));
+	book_all(&w);
+	assert_true(s->outbox_waiting == 0 && s->outbox_oldest_s == 0);
+	open_again(&w, true);
+	struct ticket *t = world_hold(&w, &(struct world_exchange){.account = alice, .input = 10, .cost = -1});
+	assert_true(serve(&w, alice));
+	book_all(&w);
+	assert_int_equal(s->outbox_waiting, 1);
+	t->facts.started_us -= AGO_S * 1000000ULL;
+	int64_t began_us = (int64_t)t->facts.started_us;
+	ticket_settle(w.desk, t);
+	book_all(&w);
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(s->outbox_waiting, 2);
+		assert_true(s->outbox_oldest_s >= AGO_S && s->outbox_oldest_s < 2 * AGO_S);
+		assert_int_equal(outbox_facts(w.ledger->away)->oldest_us, began_us);
+		open_again(&w, true); /* it is read from the file */
+		book_all(&w);
+	}
+	open_again(&w, false);
+	is_right(&w, alice, 3, 3 * NANO_PER_DOLLAR - 3 * world_cost(&w, &small));
+	assert_true(s->outbox_waiting == 0 && s->outbox_oldest_s == 0);
+	/* A clock that was set back. */
+	assert_int_equal(outbox_age_s(&(struct outbox_facts){.oldest_us = began_us}, (uint64_t)began_us - 1), 0);
+	assert_int_equal(outbox_age_s(&(struct outbox_facts){.oldest_us = began_us}, (uint64_t)began_us + 2999999), 2);
+	world_end(&w);
+}
+
+static void
 what_ran_when_the_machine_fell_over_is_paid_by_its_last_progress(void **state)
 {
 	struct world w;
@@ -824,6 +859,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_settled_while_the_store_is_away_is_booked_once),
+		cmocka_unit_test(how_much_waits_and_for_how_long_is_in_the_metrics),
 		cmocka_unit_test(what_ran_when_the_machine_fell_over_is_paid_by_its_last_progress),
 		cmocka_unit_test(what_was_booked_and_not_dropped_is_not_booked_again),
 		cmocka_unit_test(what_is_in_the_outbox_and_on_the_board_is_booked_once),

@@ -70,7 +70,9 @@
 	X(slots, gauge, "board_slots", 0, "Accounts that the board has room for.") \
 	X(slots_used, gauge, "board_slots_used", 0, "Accounts that are on the board.") \
 	X(keys, gauge, "api_keys", 0, "API keys that edges know, revoked ones included.") \
-	X(customers_nano, gauge, "customer_balance_dollars", 9, "What all customers' accounts hold together.")
+	X(customers_nano, gauge, "customer_balance_dollars", 9, "What all customers' accounts hold together.") \
+	X(outbox_waiting, gauge, "outbox_waiting_tickets", 0, "Tickets that were settled while PostgreSQL could not be reached, and are not in it yet.") \
+	X(outbox_oldest_s, gauge, "outbox_oldest_seconds", 0, "Since the request began that waits there for the longest; 0: none waits.")
 
 /*
  * What a ticket on the board is doing. X(name, label, meaning)
