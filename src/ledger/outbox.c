@@ -4,6 +4,7 @@
 #include "ticket/ticket_fields.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,9 @@
 
 enum { VERSION = 2, /* an older one would forward it anywhere */
 	PATH_BYTES = 512,
+	READING_BYTES = 4096,
+	WAIT_MS = 5,
+	WAITS = 400,
 	OWN_COLUMNS = 10 };
 
 enum statement { PUT,
@@ -94,6 +98,14 @@ exec_number(struct outbox *o, const char *sql, int64_t value)
 	return ok;
 }
 
+/* For who reads beside who writes. SQLite's own way to wait is a system call that the ledger has not. */
+static int
+wait_a_little(void *arg, int times)
+{
+	(void)!poll(NULL, 0, WAIT_MS);
+	return times < WAITS;
+}
+
 static bool
 write_version(struct outbox *o, int64_t version)
 {
@@ -125,14 +137,37 @@ outbox_exists(const char *data_dir)
 }
 
 static bool
+has_column(sqlite3 *db, const char *table, const char *column)
+{
+	return sqlite3_table_column_metadata(db, NULL, table, column, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+/* By its number, or by facts of tickets that are not known here and would be lost. */
+static bool
+is_newer(sqlite3 *db, int64_t version)
+{
+	static const char *const counts[] = {"SELECT count(*) FROM pragma_table_info('settled')", "SELECT count(*) FROM pragma_table_info('progress')", "SELECT count(*) FROM pragma_table_info('refused')"};
+	static const char *const of[] = {"settled", "progress", "refused"};
+	bool newer = version > VERSION;
+	for (size_t t = 0; !newer && t < ARRAY_LEN(of); t++) {
+		int64_t columns = 0, known = OWN_COLUMNS;
+		for (size_t i = 0; i < ARRAY_LEN(names); i++)
+			known += has_column(db, of[t], names[i]);
+		newer = numbers(db, counts[t], &columns, 1) && columns > known;
+	}
+	return newer;
+}
+
+static bool
 read_facts(sqlite3 *db, struct outbox_facts *ret)
 {
-	int64_t state[5], counts[3], running, more[2] = {0, 0};
-	bool first = sqlite3_table_column_metadata(db, NULL, "state", "store", NULL, NULL, NULL, NULL, NULL) != SQLITE_OK; /* as an older lethe made it */
+	int64_t state[5], counts[3], running, refused = 0, more[2] = {0, 0};
+	bool first = !has_column(db, "state", "store"), refuses = has_column(db, "refused", "id"); /* an older lethe made it */
 	if (!numbers(db, "SELECT node, since_us, since_boot_us, ceiling_ms, shut FROM state", state, 5) || (!first && !numbers(db, "SELECT store, limit_ms FROM state", more, 2)) ||
-		!numbers(db, "SELECT count(*), count(DISTINCT batch), coalesce(min(started_us), 0) FROM settled", counts, 3) || !numbers(db, "SELECT count(*) FROM progress", &running, 1))
+		!numbers(db, "SELECT count(*), count(DISTINCT batch), coalesce(min(started_us), 0) FROM settled", counts, 3) || !numbers(db, "SELECT count(*) FROM progress", &running, 1) ||
+		(refuses && !numbers(db, "SELECT count(*) FROM refused", &refused, 1)))
 		return false;
-	*ret = (struct outbox_facts){.node = state[0], .store = more[0], .limit_ms = more[1], .since_us = state[1], .since_boot_us = state[2], .ceiling_ms = state[3], .shut = state[4], .requests = counts[0], .batches = counts[1], .oldest_us = counts[2], .running = running};
+	*ret = (struct outbox_facts){.node = state[0], .store = more[0], .limit_ms = more[1], .since_us = state[1], .since_boot_us = state[2], .ceiling_ms = state[3], .shut = state[4], .requests = counts[0], .batches = counts[1], .oldest_us = counts[2], .running = running, .refused = refused};
 	return true;
 }
 
@@ -143,7 +178,7 @@ add_columns(struct outbox *o, const char *table)
 	for (size_t i = 0; ok && i < ARRAY_LEN(names); i++) {
 		char sql[160];
 		snprintf(sql, sizeof(sql), "ALTER TABLE %s ADD COLUMN \"%s\" INTEGER NOT NULL DEFAULT 0", table, names[i]);
-		ok = sqlite3_table_column_metadata(o->db, NULL, table, names[i], NULL, NULL, NULL, NULL, NULL) == SQLITE_OK || exec(o, sql);
+		ok = has_column(o->db, table, names[i]) || exec(o, sql);
 	}
 	return ok;
 }
@@ -151,7 +186,7 @@ add_columns(struct outbox *o, const char *table)
 static bool
 add_state(struct outbox *o)
 {
-	return sqlite3_table_column_metadata(o->db, NULL, "state", "store", NULL, NULL, NULL, NULL, NULL) == SQLITE_OK ||
+	return has_column(o->db, "state", "store") ||
 		exec(o, "ALTER TABLE state ADD COLUMN store INTEGER NOT NULL DEFAULT 0; ALTER TABLE state ADD COLUMN limit_ms INTEGER NOT NULL DEFAULT 0");
 }
 
@@ -230,13 +265,13 @@ open_file(struct outbox *o, int64_t node, int64_t store, char ret_why[STORE_WHY_
 		snprintf(ret_why, STORE_WHY_MAX, "%.200s can't be made: %m", o->path);
 		return false;
 	}
-	if (sqlite3_open_v2(o->path, &o->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK ||
+	if (sqlite3_open_v2(o->path, &o->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK || sqlite3_busy_handler(o->db, wait_a_little, NULL) != SQLITE_OK ||
 		!exec(o, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF") || !settle_wal(o))
 		return explain(o, "can't be opened", ret_why);
 	if (!numbers(o->db, "PRAGMA user_version", &version, 1))
 		return explain(o, "can't be read", ret_why);
-	if (version > VERSION) {
-		snprintf(ret_why, STORE_WHY_MAX, "%.200s was written by a newer lethe: run that one", o->path);
+	if (is_newer(o->db, version)) {
+		snprintf(ret_why, STORE_WHY_MAX, "%.150s was written by a newer lethe (%s): run that one", o->path, version > VERSION ? "its layout is not known here" : "it keeps facts of a ticket that are not known here");
 		return false;
 	}
 	if (!make_tables(o, node, store) || !prepare_all(o) || !read_facts(o->db, &o->facts))
@@ -256,19 +291,58 @@ outbox_open(const char *data_dir, int64_t node, int64_t store, char ret_why[STOR
 	return o;
 }
 
+/* As texts[], with 0 for each fact that an older lethe did not keep. */
+static bool
+prepare_reading(struct outbox *o, enum statement which, const char *table)
+{
+	static char sql[READING_BYTES];
+	size_t len = (size_t)snprintf(sql, sizeof(sql), "SELECT " OWN);
+	for (size_t i = 0; i < ARRAY_LEN(names) && len < sizeof(sql); i++)
+		len += (size_t)snprintf(sql + len, sizeof(sql) - len, has_column(o->db, table, names[i]) ? ", \"%s\"" : ", 0", names[i]);
+	if (len < sizeof(sql))
+		len += (size_t)snprintf(sql + len, sizeof(sql) - len, " FROM %s WHERE id > ? ORDER BY id LIMIT ?", table);
+	return len < sizeof(sql) && sqlite3_prepare_v3(o->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &o->st[which], NULL) == SQLITE_OK;
+}
+
+/* Who can only read moves nothing from the log into the file under the one that writes. */
+static enum outbox_seen
+read_file(struct outbox *o)
+{
+	int64_t version = 0;
+	if (sqlite3_open_v2(o->path, &o->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK || sqlite3_busy_handler(o->db, wait_a_little, NULL) != SQLITE_OK ||
+		!numbers(o->db, "PRAGMA user_version", &version, 1))
+		return OUTBOX_UNREADABLE;
+	if (is_newer(o->db, version))
+		return OUTBOX_NEWER;
+	bool read = read_facts(o->db, &o->facts) && prepare_reading(o, READ, "settled") && prepare_reading(o, READ_PROGRESS, "progress");
+	return read ? OUTBOX_SEEN : OUTBOX_UNREADABLE;
+}
+
+enum outbox_seen
+outbox_open_reader(const char *data_dir, struct outbox **ret)
+{
+	if (!outbox_exists(data_dir))
+		return OUTBOX_ABSENT;
+	struct outbox *o = calloc(1, sizeof(*o));
+	if (o == NULL)
+		abort();
+	path_of(data_dir, o->path);
+	enum outbox_seen seen = read_file(o);
+	if (seen == OUTBOX_SEEN)
+		*ret = o;
+	else
+		outbox_close(&o);
+	return seen;
+}
+
 bool
 outbox_look(const char *data_dir, struct outbox_facts *ret)
 {
-	char path[PATH_BYTES];
-	sqlite3 *db = NULL;
-	path_of(data_dir, path);
-	*ret = (struct outbox_facts){0};
-	if (access(path, F_OK) != 0)
-		return false;
-	/* Who can only read moves nothing from the log into the file under the one that writes. */
-	bool ok = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK && sqlite3_busy_timeout(db, 2000) == SQLITE_OK && read_facts(db, ret);
-	sqlite3_close(db);
-	return ok;
+	struct outbox *o = NULL;
+	bool read = outbox_open_reader(data_dir, &o) == OUTBOX_SEEN;
+	*ret = read ? o->facts : (struct outbox_facts){0};
+	outbox_close(&o);
+	return read;
 }
 
 void

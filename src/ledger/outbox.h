@@ -22,6 +22,7 @@ struct outbox_facts {
 	int64_t requests, batches; /* that wait */
 	int64_t oldest_us; /* when the first of them began, by the wall; 0: none waits */
 	int64_t running; /* of which progress waits */
+	int64_t refused; /* that the store would not have */
 	int64_t since_us; /* by the wall; 0: nothing has begun */
 	int64_t since_boot_us; /* by CLOCK_BOOTTIME */
 	int64_t ceiling_ms; /* of the ids that this board may give out */
@@ -38,7 +39,17 @@ struct outbox;
 bool outbox_exists(const char *data_dir);
 /* NULL: ret_why says why. Made if it is not there, for this node and store; one of another node or another store is refused. */
 must_check struct outbox *outbox_open(const char *data_dir, int64_t node, int64_t store, char ret_why[STORE_WHY_MAX]);
-/* Beside a server that has it, or without one. False: there is none, or it can't be read. */
+
+enum outbox_seen { OUTBOX_ABSENT,
+	OUTBOX_SEEN,
+	OUTBOX_NEWER, /* its layout is not known here, and nothing was read */
+	OUTBOX_UNREADABLE };
+/*
+ * Beside a server that has it, or without one: nothing can be written, and between two calls nothing is locked. What an older lethe did not keep is 0. Of the
+ * rest of this header it may be asked for facts and for what waits. *ret is set when it was SEEN; the caller closes it.
+ */
+must_check enum outbox_seen outbox_open_reader(const char *data_dir, struct outbox **ret);
+/* The same for the facts alone. False: not SEEN. */
 must_check bool outbox_look(const char *data_dir, struct outbox_facts *ret);
 void outbox_close(struct outbox **o);
 /* Nothing waits in it any more: the file goes, unless something was put aside. */

@@ -170,6 +170,199 @@ how_much_waits_and_for_how_long_is_in_the_metrics(void **state)
 	world_end(&w);
 }
 
+/* The row OUTBOX of `ledger verify`, as a command has it: where it says something of these numbers, or nothing. */
+static void
+verify_says(struct world *w, const char *what, int64_t waits_there, int64_t aside)
+{
+	json_t *verified = world_must(w, "{s:s}", "op", "ledger.verify"), *check, *row = NULL;
+	size_t i;
+	json_array_foreach(json_object_get(verified, "invariants"), i, check)
+	{
+		if (strcmp(json_string_value(json_object_get(check, "inv")), "OUTBOX") == 0)
+			row = check;
+		else
+			assert_true(json_is_true(json_object_get(check, "ok")));
+	}
+	assert_non_null(row);
+	if (what != NULL ? strstr(json_string_value(json_object_get(row, "detail")), what) == NULL : !json_is_true(json_object_get(verified, "sound")))
+		fail_msg("not `%s`: %s", what, json_dumps(row, 0));
+	assert_int_equal(json_integer_value(json_object_get(verified, "tickets_in_outbox")), waits_there);
+	assert_int_equal(json_integer_value(json_object_get(verified, "tickets_put_aside")), aside);
+	json_decref(verified);
+}
+
+static void
+change_outbox(const struct world *w, const char *sql)
+{
+	char path[128];
+	sqlite3 *db;
+	snprintf(path, sizeof(path), "%s/outbox.db", w->dir);
+	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* The store is there again, and its server is not: a command looks at both. */
+static void
+only_a_command(struct world *w)
+{
+	world_kill_ledger(w);
+	world_lose_board(w);
+	w->cut_off = false;
+	w->size.node = LEDGER_NODE_COMMANDS;
+	world_open(w, false);
+}
+
+static void
+server_again(struct world *w)
+{
+	world_close(w);
+	w->size.node = 0;
+	world_lose_board(w);
+	world_open(w, true);
+}
+
+static void copy_file(const struct world *w, const char *from, const char *to);
+
+static void
+verify_looks_at_what_waits(void **state)
+{
+	static const struct {
+		const char *damage, *mend, *says;
+	} rows[] = {
+		{"UPDATE settled SET cost_nano = hold_nano + 1 WHERE id = (SELECT min(id) FROM settled)", "UPDATE settled SET cost_nano = hold_nano WHERE cost_nano > hold_nano", "and can't be booked"},
+		{"UPDATE settled SET account = account + 1 WHERE id = (SELECT max(id) FROM settled)", "UPDATE settled SET account = row_0", "and can't be booked"},
+		{"UPDATE state SET node = 3", "UPDATE state SET node = 0", "is node 0's, and waits in node 3's outbox"},
+		{"UPDATE state SET store = store + 2", "UPDATE state SET store = store - 2", "2 requests wait for store "},
+		{"PRAGMA user_version = 3", "PRAGMA user_version = 2", "was written by a newer lethe"},
+		{"ALTER TABLE settled ADD COLUMN tokens_of_tomorrow INTEGER NOT NULL DEFAULT 1", "ALTER TABLE settled DROP COLUMN tokens_of_tomorrow", "was written by a newer lethe"},
+		{"ALTER TABLE settled RENAME TO other", "ALTER TABLE other RENAME TO settled", "can't be read"},
+	};
+	struct world w;
+	uint64_t alice = begin(&w, "3.00");
+	assert_true(serve(&w, alice));
+	book_all(&w);
+	verify_says(&w, NULL, 0, 0);
+	open_again(&w, true);
+	assert_true(serve(&w, alice) && serve(&w, alice));
+	book_all(&w);
+	only_a_command(&w);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		verify_says(&w, NULL, 2, 0);
+		change_outbox(&w, rows[i].damage);
+		bool read = strstr(rows[i].says, "newer") == NULL && strstr(rows[i].says, "can't be read") == NULL;
+		verify_says(&w, rows[i].says, read ? 2 : 0, 0);
+		change_outbox(&w, rows[i].mend);
+	}
+	verify_says(&w, NULL, 2, 0);
+	server_again(&w);
+	verify_says(&w, NULL, 0, 0);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket"), 3);
+	world_end(&w);
+}
+
+/* Killed between the store's commit and the outbox's: what is in both is the same, or has been altered in one. */
+static void
+verify_compares_what_waits_with_what_is_booked(void **state)
+{
+	struct world w;
+	uint64_t alice = begin(&w, "3.00");
+	open_again(&w, true);
+	for (int i = 0; i < 3; i++)
+		assert_true(serve(&w, alice));
+	book_all(&w);
+	world_kill_ledger(&w);
+	copy_file(&w, "outbox.db", "outbox.db.copy");
+	open_again(&w, false);
+	w.ledger->store.lost = true;
+	only_a_command(&w);
+	copy_file(&w, "outbox.db.copy", "outbox.db");
+	verify_says(&w, NULL, 3, 0);
+	change_outbox(&w, "UPDATE settled SET tokens_input = tokens_input + 1 WHERE id = (SELECT max(id) FROM settled)");
+	verify_says(&w, "1 broken, the first: ticket ", 3, 0);
+	change_outbox(&w, "UPDATE settled SET tokens_input = tokens_input - 1, cost_nano = cost_nano - 1 WHERE id = (SELECT max(id) FROM settled)");
+	verify_says(&w, "waits, and is booked with other contents", 3, 0);
+	change_outbox(&w, "UPDATE settled SET cost_nano = cost_nano + 1 WHERE id = (SELECT max(id) FROM settled)");
+	change_outbox(&w, "INSERT INTO refused SELECT * FROM settled WHERE id = (SELECT max(id) FROM settled); DELETE FROM settled WHERE id = (SELECT max(id) FROM settled)");
+	verify_says(&w, NULL, 2, 1);
+	server_again(&w);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket"), 3);
+	verify_says(&w, NULL, 0, 1); /* it stays for people */
+	world_end(&w);
+}
+
+/* What another lethe wrote is not guessed at: the server does not start, says why, and all is there for the one that knows it. */
+static void
+an_outbox_of_a_layout_that_is_not_known_is_refused_and_left_alone(void **state)
+{
+	static const struct {
+		const char *change, *back, *says;
+	} rows[] = {
+		{"PRAGMA user_version = 3", "PRAGMA user_version = 2", "was written by a newer lethe (its layout is not known here): run that one"},
+		{"ALTER TABLE settled ADD COLUMN tokens_of_tomorrow INTEGER NOT NULL DEFAULT 1", "ALTER TABLE settled DROP COLUMN tokens_of_tomorrow", "was written by a newer lethe (it keeps facts of a ticket that are not known here): run that one"},
+		{"ALTER TABLE progress ADD COLUMN tokens_of_tomorrow INTEGER NOT NULL DEFAULT 1", "ALTER TABLE progress DROP COLUMN tokens_of_tomorrow", "was written by a newer lethe (it keeps facts of a ticket that are not known here): run that one"},
+	};
+	struct world w;
+	struct outbox_facts f;
+	char why[STORE_WHY_MAX];
+	uint64_t alice = begin(&w, "3.00");
+	open_again(&w, true);
+	assert_true(serve(&w, alice) && serve(&w, alice));
+	book_all(&w);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (int cut_off = 0; cut_off < 2; cut_off++) {
+			world_kill_ledger(&w);
+			change_outbox(&w, rows[i].change);
+			w.cut_off = cut_off != 0;
+			assert_false(world_try_open(&w, true, why));
+			assert_non_null(strstr(why, rows[i].says));
+			assert_false(outbox_look(w.dir, &f));
+			if (w.ledger != NULL)
+				world_kill_ledger(&w);
+			change_outbox(&w, rows[i].back);
+			w.cut_off = true;
+			world_open(&w, true);
+			assert_int_equal(waits(&w, "waiting_requests"), 2);
+		}
+	open_again(&w, false);
+	is_right(&w, alice, 2, 3 * NANO_PER_DOLLAR - 2 * world_cost(&w, &small));
+	world_end(&w);
+}
+
+/* Whoever only reads stands in nobody's way, between two of its calls. */
+static void
+who_reads_an_outbox_holds_up_nobody_who_writes(void **state)
+{
+	struct world w;
+	struct outbox *reader = NULL;
+	struct ticket_copy t[3];
+	char path[128];
+	sqlite3 *db;
+	uint64_t alice = begin(&w, "3.00");
+	assert_int_equal(outbox_open_reader(w.dir, &reader), OUTBOX_ABSENT);
+	open_again(&w, true);
+	assert_true(serve(&w, alice) && serve(&w, alice));
+	book_all(&w);
+	assert_int_equal(outbox_open_reader(w.dir, &reader), OUTBOX_SEEN);
+	assert_int_equal(outbox_facts(reader)->requests, 2);
+	assert_int_equal(outbox_read_settled(reader, 0, t, 1), 1);
+	assert_true(serve(&w, alice));
+	book_all(&w);
+	assert_int_equal(waits(&w, "waiting_requests"), 3);
+	/* As the next ledger does before anything else: it needs all who read to be away. */
+	snprintf(path, sizeof(path), "%s/outbox.db", w.dir);
+	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	assert_int_equal(outbox_read_settled(reader, (int64_t)t[0].id, t, 3), 2);
+	assert_false(outbox_drop_settled(reader, INT64_MAX));
+	outbox_close(&reader);
+	open_again(&w, false);
+	is_right(&w, alice, 3, 3 * NANO_PER_DOLLAR - 3 * world_cost(&w, &small));
+	world_end(&w);
+}
+
 static void
 what_ran_when_the_machine_fell_over_is_paid_by_its_last_progress(void **state)
 {
@@ -860,6 +1053,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_settled_while_the_store_is_away_is_booked_once),
 		cmocka_unit_test(how_much_waits_and_for_how_long_is_in_the_metrics),
+		cmocka_unit_test(verify_looks_at_what_waits),
+		cmocka_unit_test(verify_compares_what_waits_with_what_is_booked),
+		cmocka_unit_test(an_outbox_of_a_layout_that_is_not_known_is_refused_and_left_alone),
+		cmocka_unit_test(who_reads_an_outbox_holds_up_nobody_who_writes),
 		cmocka_unit_test(what_ran_when_the_machine_fell_over_is_paid_by_its_last_progress),
 		cmocka_unit_test(what_was_booked_and_not_dropped_is_not_booked_again),
 		cmocka_unit_test(what_is_in_the_outbox_and_on_the_board_is_booked_once),

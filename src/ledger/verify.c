@@ -4,8 +4,10 @@
  */
 #include "ledger/verify.h"
 
+#include "ledger/away.h"
 #include "ledger/order_priv.h"
 #include "ledger/store_kind.h"
+#include "ledger/ticket_same.h"
 #include "ledger/work.h"
 #include "ticket/end_reasons.h"
 #include "ticket/ticket_id.h"
@@ -35,6 +37,7 @@
 	X(INV_16, "INV-16", "what proposals give back was accepted, once, for what they say") \
 	X(INV_17, "INV-17", "every node writes with the fence that it was given last, and none is above the highest") \
 	X(INV_18, "INV-18", "what nodes may spend of an account is lent to them, and never more than its balance") \
+	X(INV_OUTBOX, "OUTBOX", "what waits beside the store is this node's and this store's, and what is booked of it already is the same") \
 	X(INV_FILE, "FILE", "the file is whole")
 
 enum invariant {
@@ -80,6 +83,7 @@ struct audit {
 	int64_t tickets, explained, unexplained; /* tickets; with a difference that a loss account bears; without */
 	int64_t interrupted; /* booked by what they had cost at their last progress */
 	uint64_t cut_short[SHOWN]; /* those of them that were read last */
+	struct outbox_facts outbox; /* what waits beside the store */
 	struct receipt_audit *receipts;
 	bool unread; /* something to compare with could not be read */
 	struct check checks[INVARIANT_COUNT];
@@ -650,6 +654,103 @@ check_nodes(struct audit *a)
 			each(a, "SELECT id, lent_nano, coalesce((SELECT sum(nano) FROM share WHERE share.account = account.id), 0), balance_nano FROM account WHERE kind = 0", check_lent));
 }
 
+/* ---- what waits beside the store (outbox.h) ---- */
+
+enum { OUTBOX_CHUNK = 256 };
+
+/* As it would be booked, or as what is left by `lethe node forget`. */
+static bool
+is_kept_as(const struct ticket_copy *there, const struct ticket_copy *waits)
+{
+	struct ticket_copy free_of_charge = *waits;
+	free_of_charge.cost.v = 0;
+	free_of_charge.facts.end_reason = END_INTERRUPTED;
+	return ticket_same(there, waits) || ticket_same(there, &free_of_charge);
+}
+
+static bool
+check_booked(struct audit *a, struct query *by_id, const struct ticket_copy *t)
+{
+	struct ticket_copy there;
+	sql_bind(by_id, (int64_t)t->id);
+	enum sql_step step = sql_step(&a->store, by_id);
+	if (step == SQL_ROW) {
+		ticket_of_row(by_id, &there);
+		expect(a, INV_OUTBOX, is_kept_as(&there, t), "ticket %llu waits, and is booked with other contents", (unsigned long long)t->id);
+		sql_reset(by_id);
+	}
+	return step != SQL_FAILED;
+}
+
+/* What only ran may be settled in the store already, by what it had cost before: its node was forgotten. */
+static bool
+check_progress(struct audit *a, struct query *by_id, const struct ticket_copy *t)
+{
+	expect(a, INV_OUTBOX, ticket_id_node(t->id) == a->outbox.node, "ticket %llu is node %lld's, and waits in node %lld's outbox", (unsigned long long)t->id, (long long)ticket_id_node(t->id),
+		(long long)a->outbox.node);
+	return true;
+}
+
+static bool
+check_settled(struct audit *a, struct query *by_id, const struct ticket_copy *t)
+{
+	(void)check_progress(a, by_id, t);
+	expect(a, INV_OUTBOX, batch_is_sound(t), "ticket %llu waits, with a cost of %lld and a hold of %lld, and can't be booked", (unsigned long long)t->id, (long long)t->cost.v, (long long)t->hold.v);
+	return check_booked(a, by_id, t);
+}
+
+static const struct {
+	int (*read)(struct outbox *o, int64_t after, struct ticket_copy *ret, int max);
+	bool (*check)(struct audit *a, struct query *by_id, const struct ticket_copy *t);
+} waiting[] = {{outbox_read_settled, check_settled}, {outbox_read_progress, check_progress}};
+
+static bool
+each_waiting(struct audit *a, struct outbox *o, size_t which, struct query *by_id)
+{
+	static struct ticket_copy tickets[OUTBOX_CHUNK];
+	int64_t after = 0;
+	int count;
+	bool ok = true;
+	while (ok && (count = waiting[which].read(o, after, tickets, OUTBOX_CHUNK)) > 0) {
+		for (int i = 0; ok && i < count; i++)
+			ok = waiting[which].check(a, by_id, &tickets[i]);
+		after = (int64_t)tickets[count - 1].id;
+	}
+	expect(a, INV_OUTBOX, !ok || count == 0, "the outbox can't be read behind ticket %lld: SQLite says %d", (long long)after, outbox_code(o));
+	return ok;
+}
+
+/* Books in a file have none, and who came with a command has no number of its own. */
+static void
+check_whose(struct ledger *l, struct audit *a)
+{
+	const struct outbox_facts *f = &a->outbox;
+	if (f->requests + f->running == 0)
+		return;
+	expect(a, INV_OUTBOX, l->store.node >= 0 && (f->store == 0 || f->store == l->store.identity), "%lld requests wait for store %lld, this is %lld", (long long)(f->requests + f->running),
+		(long long)f->store, (long long)l->store.identity);
+	expect(a, INV_OUTBOX, l->store.node < 0 || l->store.node == LEDGER_NODE_COMMANDS || l->store.node == f->node, "%lld requests wait for node %lld, this is %lld",
+		(long long)(f->requests + f->running), (long long)f->node, (long long)l->store.node);
+}
+
+static bool
+check_outbox(struct ledger *l, struct audit *a)
+{
+	struct outbox *o = NULL;
+	enum outbox_seen seen = outbox_open_reader(l->o.data_dir, &o);
+	expect(a, INV_OUTBOX, seen != OUTBOX_NEWER, "the outbox was written by a newer lethe");
+	expect(a, INV_OUTBOX, seen != OUTBOX_UNREADABLE, "the outbox can't be read");
+	if (seen != OUTBOX_SEEN)
+		return true;
+	a->outbox = *outbox_facts(o);
+	check_whose(l, a);
+	struct query *by_id = sql_prepare(&a->store, sql_text(&a->store, SQL_ticket_by_id));
+	bool ok = by_id != NULL && each_waiting(a, o, 0, by_id) && each_waiting(a, o, 1, by_id);
+	sql_free(by_id);
+	outbox_close(&o);
+	return ok;
+}
+
 static bool
 audit(struct ledger *l, struct audit *a, char why[STORE_WHY_MAX])
 {
@@ -658,7 +759,7 @@ audit(struct ledger *l, struct audit *a, char why[STORE_WHY_MAX])
 	store_breathe(&a->store, breathe, l);
 	bool ok = store_snapshot(&a->store) && read_all(a) &&
 		each(a, "SELECT id, kind, tickets, first_ticket, last_ticket, tickets_nano FROM booking", check_booking) &&
-		check_usage(a) && check_triggers(a) && check_orders(a) && check_items(a) && check_proposals(a) && check_nodes(a) && check_whole_file(l, a);
+		check_usage(a) && check_triggers(a) && check_orders(a) && check_items(a) && check_proposals(a) && check_nodes(a) && check_outbox(l, a) && check_whole_file(l, a);
 	if (ok) {
 		check_balances(a);
 		check_houses(a);
@@ -736,6 +837,8 @@ answer(const struct audit *a)
 	json_object_set_new(o, "tickets_with_an_unexplained_difference", json_integer(a->unexplained));
 	json_object_set_new(o, "tickets_interrupted", json_integer(a->interrupted));
 	json_object_set_new(o, "interrupted", interrupted_json(a));
+	json_object_set_new(o, "tickets_in_outbox", json_integer(a->outbox.requests));
+	json_object_set_new(o, "tickets_put_aside", json_integer(a->outbox.refused));
 	return o;
 }
 
