@@ -100,6 +100,24 @@ read_facts(struct patient *p)
 	return r != NULL;
 }
 
+/* One number; 0 when there is none. */
+static int64_t
+ask_number(struct patient *p, const char *sql)
+{
+	PGresult *r = ask(p, sql);
+	int64_t n = r != NULL ? strtoll(pq.PQgetvalue(r, 0, 0), NULL, 10) : 0;
+	pq.PQclear(r);
+	return n;
+}
+
+/* Books that an older lethe left have none yet. */
+static int64_t
+read_identity(struct patient *p)
+{
+	bool has = ask_number(p, "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('pen') AND attname = 'identity'") != 0;
+	return has ? ask_number(p, "SELECT identity FROM pen") : 0;
+}
+
 static bool
 is(const struct patient *p, enum fact_of which, const char *what)
 {
@@ -261,7 +279,7 @@ not_reached(struct patient *p, const char *why)
 }
 
 size_t
-postgres_examine(const char *address, struct finding out[POSTGRES_FINDING_COUNT])
+postgres_examine(const char *address, struct finding out[POSTGRES_FINDING_COUNT], int64_t *ret_identity)
 {
 	static const char *const names[] = {
 #define X(NAME, name) name,
@@ -269,6 +287,7 @@ postgres_examine(const char *address, struct finding out[POSTGRES_FINDING_COUNT]
 #undef X
 	};
 	char why[STORE_WHY_MAX], sslmode[24] = "";
+	*ret_identity = 0;
 	struct patient p = {.out = out, .sslmode = sslmode};
 	for (int i = 0; i < POSTGRES_FINDING_COUNT; i++)
 		out[i] = (struct finding){.name = names[i]};
@@ -290,6 +309,7 @@ postgres_examine(const char *address, struct finding out[POSTGRES_FINDING_COUNT]
 		look_at_schema(&p);
 		look_at_time(&p);
 		look_at_tls(&p);
+		*ret_identity = read_identity(&p);
 	}
 	if (p.conn != NULL)
 		pq.PQfinish(p.conn);

@@ -37,7 +37,7 @@ struct finding {
 	char remedy[400]; /* empty when there is nothing to do */
 };
 
-/* How many there are: all, or the first alone when it can't be reached. */
-size_t postgres_examine(const char *address, struct finding out[POSTGRES_FINDING_COUNT]);
+/* How many there are: all, or the first alone when it can't be reached. *ret_identity: which store it is (store.identity); 0: not known. */
+size_t postgres_examine(const char *address, struct finding out[POSTGRES_FINDING_COUNT], int64_t *ret_identity);
 
 #endif

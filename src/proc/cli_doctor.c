@@ -1,6 +1,8 @@
 /* lethe doctor: the machine's facts, and with a configuration its certificates and its providers. */
 #include "proc/cli_priv.h"
 
+#include "core/loop.h"
+#include "ledger/outbox.h"
 #include "ledger/postgres_doctor.h"
 #include "ledger/store_address.h"
 #include "proc/config.h"
@@ -20,7 +22,7 @@ struct examination {
 	char why[CONFIG_WHY_MAX];
 	bool tls_failed;
 	size_t count;
-	struct fact *fact; /* of the machine, the server, the store when it is PostgreSQL, each provider */
+	struct fact *fact; /* of the machine, the server, the store and the outbox when it is PostgreSQL, each provider */
 };
 
 static const char *const state_name[] = {[FACT_OK] = "ok", [FACT_WARN] = "warn", [FACT_BAD] = "bad"};
@@ -73,7 +75,7 @@ add_server(const struct cli *cli, struct examination *e)
 
 /* Where the books are, when that is a database: with the server's own eyes, so as its user. */
 static void
-add_store(const char *address, const char *why, struct examination *e)
+add_store(const char *address, const char *why, struct examination *e, int64_t *ret_identity)
 {
 	struct finding found[POSTGRES_FINDING_COUNT];
 	if (why[0] != '\0') {
@@ -83,7 +85,7 @@ add_store(const char *address, const char *why, struct examination *e)
 		snprintf(f->remedy, sizeof f->remedy, "run this as the server's user: sudo -u lethe lethe doctor");
 		return;
 	}
-	size_t count = address[0] != '\0' ? postgres_examine(address, found) : 0;
+	size_t count = address[0] != '\0' ? postgres_examine(address, found, ret_identity) : 0;
 	for (size_t i = 0; i < count; i++) {
 		struct fact *f = &e->fact[e->count++];
 		*f = (struct fact){.state = found[i].state == FINDING_BAD ? FACT_BAD : found[i].state == FINDING_WARN ? FACT_WARN
@@ -93,6 +95,66 @@ add_store(const char *address, const char *why, struct examination *e)
 		memcpy(f->value, found[i].value, sizeof f->value);
 		memcpy(f->remedy, found[i].remedy, sizeof f->remedy);
 	}
+}
+
+static void
+say_age(uint64_t seconds, char *ret, size_t cap)
+{
+	bool hours = seconds >= 7200, minutes = seconds >= 120;
+	snprintf(ret, cap, "%llu %s", (unsigned long long)(hours ? seconds / 3600 : minutes ? seconds / 60 : seconds), hours ? "h" : minutes ? "min" : "s");
+}
+
+/* What it has, and for whom. identity: of the store that was reached; 0: none was. */
+static void
+judge_outbox(const struct cli *cli, const struct outbox_facts *o, int64_t identity, struct fact *f)
+{
+	int64_t all = o->requests + o->running;
+	char age[32], aside[48] = "";
+	bool other = identity != 0 && o->store != 0 && o->store != identity;
+	say_age(outbox_age_s(o, clock_wall_us()), age, sizeof age);
+	f->number = (uint64_t)o->requests;
+	if (o->refused != 0)
+		snprintf(aside, sizeof aside, ", %lld were put aside", (long long)o->refused);
+	if (all == 0) {
+		f->state = o->refused != 0 ? FACT_WARN : FACT_OK;
+		snprintf(f->value, sizeof f->value, "nothing waits%s", aside);
+	} else {
+		f->state = other ? FACT_BAD : FACT_WARN;
+		snprintf(f->value, sizeof f->value, "%lld requests wait, the oldest for %s%s, of node %lld, %s", (long long)all, age, aside, (long long)o->node,
+			other ? "for another store" : identity != 0 ? "for this store" : "and the store is not reached");
+	}
+	if (other)
+		snprintf(f->remedy, sizeof f->remedy, "lethe serve --config FILE --data %.150s --store postgres://… # the one that it had: what waits is booked there alone", cli->data_dir);
+	else if (all != 0)
+		snprintf(f->remedy, sizeof f->remedy, "%s # the server books it, once, when it reaches PostgreSQL; keep %.150s until then", identity != 0 ? "systemctl start lethe" : "systemctl start postgresql", cli->data_dir);
+	else if (o->refused != 0)
+		snprintf(f->remedy, sizeof f->remedy, "sqlite3 -readonly %.150s/outbox.db 'SELECT id, account, cost_nano FROM refused' # in no books: the store would not have them", cli->data_dir);
+}
+
+/* Beside a server that runs, or without one. Books in a file have none. */
+static void
+add_outbox(const struct cli *cli, int64_t identity, struct examination *e)
+{
+	struct outbox *o = NULL;
+	static const struct outbox_facts none;
+	enum outbox_seen seen = outbox_open_reader(cli->data_dir, &o);
+	struct fact *f = &e->fact[e->count++];
+	*f = (struct fact){.state = FACT_BAD, .name = "outbox"};
+	switch (seen) {
+	case OUTBOX_ABSENT:
+	case OUTBOX_SEEN:
+		judge_outbox(cli, o != NULL ? outbox_facts(o) : &none, identity, f);
+		break;
+	case OUTBOX_NEWER:
+		snprintf(f->value, sizeof f->value, "was written by a newer lethe, and may have requests that are not booked");
+		snprintf(f->remedy, sizeof f->remedy, "lethe --version # start the server with the one that ran last");
+		break;
+	case OUTBOX_UNREADABLE:
+		snprintf(f->value, sizeof f->value, "can't be read, and may have requests that are not booked");
+		snprintf(f->remedy, sizeof f->remedy, "run this as the server's user: sudo -u lethe lethe doctor; sqlite3 -readonly %.150s/outbox.db 'PRAGMA integrity_check'", cli->data_dir);
+		break;
+	}
+	outbox_close(&o);
 }
 
 /* The worst of its keys. Others are served without it, so nothing here is bad. */
@@ -137,13 +199,16 @@ examine(const struct cli *cli, const char *file, bool network, struct examinatio
 		.tls = e->tls,
 		.configured = e->config != NULL,
 		.tls_why = e->tls_failed ? e->why : NULL};
-	e->fact = calloc(MACHINE_FACT_COUNT + 1 + POSTGRES_FINDING_COUNT + (e->config ? e->config->provider_count : 0), sizeof *e->fact);
+	e->fact = calloc(MACHINE_FACT_COUNT + 2 + POSTGRES_FINDING_COUNT + (e->config ? e->config->provider_count : 0), sizeof *e->fact);
 	if (!e->fact)
 		return false;
 	doctor_facts(&d, e->fact);
 	e->count = MACHINE_FACT_COUNT;
 	add_server(cli, e);
-	add_store(address, why, e);
+	int64_t identity = 0;
+	add_store(address, why, e, &identity);
+	if (address[0] != '\0')
+		add_outbox(cli, identity, e);
 	sodium_memzero(address, sizeof address); /* it may have a password */
 	for (uint32_t p = 0; network && p < e->config->provider_count; p++)
 		add_provider(e, p, file);
