@@ -30,6 +30,16 @@ const own = async () => (await lethe.run("node", "list")).json["rows"]?.[0] as J
 const waits = async () => ((await own())?.["waiting_requests"] as number | undefined) ?? 0;
 const outbox = async () => ((await lethe.run("doctor")).json["facts"] as Json[]).find((fact) => fact["fact"] === "outbox");
 
+// The new binary wants its prices in the book: the one that runs is carried on with, over the same board and outbox.
+async function upgradeInVain(): Promise<void> {
+	const result = await lethe.upgrade();
+	expect({ status: result.status, said: (result.json["said"] as string[]).join("\n") }).toEqual({ status: 1, said: expect.stringMatching(/is the store writable\?[^]*the server goes on as it is/) });
+}
+
+async function upgrade(): Promise<void> {
+	await until("it is upgraded", async () => (await lethe.upgrade()).json["result"] === "applied");
+}
+
 async function fall(): Promise<void> {
 	signalAll(lethe, "SIGKILL");
 	await lethe.ended();
@@ -37,6 +47,7 @@ async function fall(): Promise<void> {
 
 describe("a server whose outbox is not empty", () => {
 	test.each([
+		{ what: "is upgraded, in vain before that", name: "upgraded", during: upgradeInVain, after: upgrade, goesOn: true },
 		{ what: "is killed with all its processes", name: "killed", during: fall, after: () => lethe.up(), goesOn: false },
 	])("$what: each request is booked once when the database is back", async ({ name, during, after, goesOn }) => {
 		const seen = nobody(), before = await nodes.provided();
