@@ -93,7 +93,7 @@ join(struct exchange *x, uint64_t bytes)
 		read_body_failed(x, END_OVERLOADED);
 		return false;
 	}
-	if (!e->wait_memory)
+	if (!e->wait_memory.first)
 		edge_report(e, EVENT_VAULT_FULL, e->p->index, e->p->limits.content_bytes);
 	if (!r->wait_until_ms)
 		r->wait_until_ms = e->loop.now_ms + MEMORY_WAIT_MS;
@@ -135,7 +135,7 @@ admit_body(struct exchange *x)
 	uint64_t bytes = r->upload ? window : r->body_chunked ? PIECE_LEAST
 														  : r->body_left;
 	r->piecewise = r->body_chunked || r->upload;
-	if (!x->edge->wait_memory && is_mapped(x->edge, bytes) && in_budget(x, bytes))
+	if (!x->edge->wait_memory.first && is_mapped(x->edge, bytes) && in_budget(x, bytes))
 		return true;
 	return wait(x, bytes); /* behind those who came before, whose turn may come at the end of this one */
 }
@@ -182,7 +182,7 @@ choose(struct edge *e)
 	e->admit_round++;
 	e->short_of_segments = false;
 	e->waiting_memory = 0;
-	for (struct exchange *x = e->wait_memory; x; x = x->wait_next) {
+	for (struct exchange *x = e->wait_memory.first; x; x = x->wait_next) {
 		uint64_t has;
 		e->waiting_memory++;
 		if (!share_may_look(e, x->account_row, e->admit_round, &has) || (best && has >= least))
@@ -202,7 +202,7 @@ void
 admit_turn(struct edge *e)
 {
 	struct exchange *x;
-	while (e->wait_memory && (x = choose(e)) && (x->req->translates || in_budget(x, x->req->wants))) {
+	while (e->wait_memory.first && (x = choose(e)) && (x->req->translates || in_budget(x, x->req->wants))) {
 		exchange_stop_waiting(x);
 		e->waiting_memory--;
 		if (x->req->translates) {
@@ -221,7 +221,7 @@ admit_turn(struct edge *e)
 void
 admit_tick(struct edge *e)
 {
-	for (struct exchange *x = e->wait_memory ? e->exchanges : NULL; x; x = x->next) {
+	for (struct exchange *x = e->wait_memory.first ? e->exchanges : NULL; x; x = x->next) {
 		struct request *r = x->req;
 		if (x->step != STEP_READ_BODY || x->wait_link || !r)
 			continue;

@@ -2,6 +2,7 @@
 
 #include "core/ipc.h"
 #include "edge/object.h"
+#include "edge/question.h"
 #include "edge/spare.h"
 #include "edge/work.h"
 #include "ticket/limit.h"
@@ -16,12 +17,11 @@ struct kept {
 	uint32_t row; /* of limits, that names it */
 	uint32_t len; /* 0: it can't be opened */
 	bool asked; /* the ledger's answer is on its way */
-	bool unsaid; /* … and the question not yet: its arrow is full */
+	struct line waiting; /* … by these, who need it next */
 	char secret[BYOK_SECRET_MAX];
 };
 
 struct byok_keys {
-	bool unsaid; /* some may be */
 	struct kept kept[KEPT_MAX];
 };
 
@@ -81,7 +81,7 @@ forget(struct kept *k)
 	explicit_bzero(k, sizeof *k);
 }
 
-/* An empty place, or that of who was used the longest ago. NULL: no memory, or all of them are on their way. */
+/* An empty place, or that of who was used the longest ago. NULL: no memory, or all of them are on their way, or about to be used. */
 static struct kept *
 make_place(struct edge *e)
 {
@@ -92,7 +92,7 @@ make_place(struct edge *e)
 		struct kept *k = &e->byok->kept[i];
 		if (!k->id)
 			return k;
-		if (!k->asked && (!oldest || k->used_ms < oldest->used_ms))
+		if (!k->asked && !k->waiting.first && (!oldest || k->used_ms < oldest->used_ms))
 			oldest = k;
 	}
 	if (oldest)
@@ -100,52 +100,67 @@ make_place(struct edge *e)
 	return oldest;
 }
 
-/* Also when the ledger is gone: its successor is asked again. */
-static void
-ask(struct edge *e, struct kept *k)
-{
-	struct message_byok_wanted m = MESSAGE_INIT(BYOK_WANTED, message_byok_wanted);
-	m.id = k->id;
-	k->unsaid = ipc_send(e->ledger.fd, &m, sizeof m, -1) == IPC_AGAIN;
-	if (!k->unsaid)
-		return;
-	e->byok->unsaid = true;
-	edge_poll(e);
-}
-
+/* Its first own key that is not here. False: all are. *ret: NULL when it was not asked for either. */
 static bool
-wait_for(struct exchange *x, uint64_t id, uint32_t row)
+wants(const struct exchange *x, struct limit_byok_one *ret_one, struct kept **ret)
 {
 	struct edge *e = x->edge;
-	struct kept *k = find(e, id);
-	bool asked = k != NULL;
-	if (x->route.byok_asks++ == ASKS_MAX || (!k && !(k = make_place(e)))) {
-		exchange_end(x, END_OVERLOADED);
-		return false;
+	uint32_t row = x->limited.rows[0] && e->p->catalogue->byok ? account_row(x) : 0;
+	const struct limit_row *r = row ? limit_row(e->p->board, row) : NULL;
+	for (unsigned n = 0; r && n < LIMIT_BYOK_MAX; n++) {
+		if (!limit_byok_at(r, n, ret_one))
+			continue;
+		struct kept *k = find(e, ret_one->id);
+		*ret = k;
+		if (!k || k->asked)
+			return true;
+		k->used_ms = e->loop.now_ms;
 	}
-	*k = asked ? *k : (struct kept){.id = id, .row = row, .asked = true};
-	if (!asked)
-		ask(e, k);
-	spare_wait(x, &e->wait_byok);
 	return false;
+}
+
+enum ipc_result
+byok_ask(struct exchange *x, struct line **ret)
+{
+	struct edge *e = x->edge;
+	struct limit_byok_one one;
+	struct kept *k;
+	*ret = NULL;
+	if (!wants(x, &one, &k) || (!k && !(k = make_place(e)))) /* no place: it hears of that when it goes on */
+		return IPC_OK;
+	struct message_byok_wanted m = MESSAGE_INIT(BYOK_WANTED, message_byok_wanted);
+	m.id = one.id;
+	if (!k->asked && ipc_send(e->ledger.fd, &m, sizeof m, -1) == IPC_AGAIN)
+		return IPC_AGAIN;
+	if (!k->asked)
+		*k = (struct kept){.id = one.id, .row = account_row(x), .asked = true};
+	*ret = &k->waiting;
+	return IPC_OK;
 }
 
 bool
 byok_ready(struct exchange *x)
 {
-	struct edge *e = x->edge;
-	uint32_t row = x->limited.rows[0] && e->p->catalogue->byok ? account_row(x) : 0;
-	const struct limit_row *r = row ? limit_row(e->p->board, row) : NULL;
 	struct limit_byok_one one;
-	for (unsigned n = 0; r && n < LIMIT_BYOK_MAX; n++) {
-		if (!limit_byok_at(r, n, &one))
-			continue;
-		struct kept *k = find(e, one.id);
-		if (!k || k->asked)
-			return wait_for(x, one.id, row);
-		k->used_ms = e->loop.now_ms;
-	}
-	return true;
+	struct kept *k;
+	if (!wants(x, &one, &k))
+		return true;
+	if (x->route.byok_asks++ == ASKS_MAX || (!k && !make_place(x->edge)))
+		exchange_end(x, END_OVERLOADED);
+	else if (k)
+		(void)!spare_wait(x, &k->waiting); /* else it has ended */
+	else
+		question_ask(x, QUESTION_KEY);
+	return false;
+}
+
+void
+byok_go_on(struct exchange *x)
+{
+	if (object_is_errand(x))
+		work_errand_goes_on(x);
+	else
+		reserve(x);
 }
 
 static const struct kept *
@@ -212,22 +227,6 @@ byok_secret(struct byok_key *k)
 
 /* ---- from the ledger, and in time ---- */
 
-static void
-wake(struct edge *e)
-{
-	unsigned waiting = 0;
-	for (const struct exchange *x = e->wait_byok; x; x = x->wait_next)
-		waiting++;
-	for (; waiting && e->wait_byok; waiting--) { /* who wants another one stands behind again */
-		struct exchange *x = e->wait_byok;
-		exchange_stop_waiting(x);
-		if (object_is_errand(x))
-			work_errand_goes_on(x);
-		else
-			reserve(x);
-	}
-}
-
 void
 byok_came(struct edge *e, const void *message)
 {
@@ -241,26 +240,23 @@ byok_came(struct edge *e, const void *message)
 	k->provider = m->provider;
 	k->used_ms = e->loop.now_ms;
 	k->len = m->result == 0 ? (uint32_t)byok_open(e->byok_seed, &owner, m->box, k->secret) : 0;
-	wake(e);
+	struct exchange *x;
+	while (!k->asked && (x = k->waiting.first)) { /* else the last of them has got the place for another key */
+		exchange_stop_waiting(x);
+		byok_go_on(x);
+	}
 }
 
 void
-byok_ask_again(struct edge *e)
+byok_put_back(struct edge *e)
 {
-	for (int i = 0; e->byok && i < KEPT_MAX; i++)
-		if (e->byok->kept[i].asked)
-			ask(e, &e->byok->kept[i]);
-}
-
-void
-byok_ask_late(struct edge *e)
-{
-	if (!e->byok || !e->byok->unsaid)
-		return;
-	e->byok->unsaid = false;
-	for (int i = 0; i < KEPT_MAX && !e->byok->unsaid; i++)
-		if (e->byok->kept[i].unsaid)
-			ask(e, &e->byok->kept[i]);
+	for (int i = 0; e->byok && i < KEPT_MAX; i++) {
+		struct kept *k = &e->byok->kept[i];
+		if (!k->asked)
+			continue;
+		question_put_back(e, &k->waiting);
+		forget(k);
+	}
 }
 
 /* What could not be had may be there the next time. */
@@ -269,7 +265,7 @@ byok_tend(struct edge *e)
 {
 	for (int i = 0; e->byok && i < KEPT_MAX; i++) {
 		struct kept *k = &e->byok->kept[i];
-		bool late = k->asked && !e->wait_byok;
+		bool late = k->asked && !k->waiting.first;
 		if (k->id && (late || (!k->asked && (!k->len || !names(limit_row(e->p->board, k->row), k->id)))))
 			forget(k);
 	}

@@ -27,8 +27,10 @@ void byok_drop(struct exchange *x);
 struct secret byok_secret(struct byok_key *k);
 
 void byok_came(struct edge *e, const void *message);
-void byok_ask_again(struct edge *e); /* the ledger was started anew */
-void byok_ask_late(struct edge *e); /* what did not fit the ledger's arrow maybe does now */
+/* In its turn (question.h): for the first key that is not here. *ret: where it is waited for, or NULL: x goes on. */
+must_check enum ipc_result byok_ask(struct exchange *x, struct line **ret);
+void byok_go_on(struct exchange *x);
+void byok_put_back(struct edge *e); /* the ledger was started anew */
 void byok_tend(struct edge *e); /* about once a second: those that are named no more are wiped */
 void byok_close(struct edge *e);
 

@@ -24,7 +24,7 @@ use(struct exchange *x, struct upstream *u)
 void
 connect_in_streams(struct edge *e, uint32_t provider)
 {
-	for (struct exchange *x = e->wait_dialer, *next; x; x = next) {
+	for (struct exchange *x = e->wait_dialer.first, *next; x; x = next) {
 		next = x->wait_next;
 		struct upstream *s = x->route.target->provider == provider && !x->duplex ? h2_up_stream(e, provider) : NULL;
 		if (!s)
@@ -110,7 +110,7 @@ void
 connect_in_room(struct edge *e)
 {
 	struct exchange *x;
-	while ((x = e->wait_room) && edge_has_room_for_tls(e)) {
+	while ((x = e->wait_room.first) && edge_has_room_for_tls(e)) {
 		exchange_stop_waiting(x);
 		want_connection(x);
 	}
@@ -143,7 +143,7 @@ connect_upstream(struct exchange *x)
 void
 connect_ask_again(struct edge *e)
 {
-	for (struct exchange *x = e->wait_dialer; x; x = x->wait_next)
+	for (struct exchange *x = e->wait_dialer.first; x; x = x->wait_next)
 		(void)!ask_dialer(x); /* what a full queue loses ends by its time-out */
 }
 
@@ -151,7 +151,7 @@ connect_ask_again(struct edge *e)
 static struct exchange *
 waiting(struct edge *e, uint64_t token, uint32_t provider)
 {
-	struct exchange *x = e->wait_dialer;
+	struct exchange *x = e->wait_dialer.first;
 	while (x && (x->id != token || x->route.target->provider != provider))
 		x = x->wait_next;
 	return x;

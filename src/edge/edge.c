@@ -8,6 +8,7 @@
 #include "edge/h2.h"
 #include "edge/byok.h"
 #include "edge/known_keys.h"
+#include "edge/question.h"
 #include "edge/receipt.h"
 #include "edge/receipt_inline.h"
 #include "edge/relay.h"
@@ -181,7 +182,7 @@ edge_has_room_for_tls(const struct edge *e)
 {
 	struct vault_facts facts;
 	uint64_t handshakes = e->hands[false].shaking + e->hands[true].shaking + 1;
-	for (const struct exchange *x = e->wait_dialer; x; x = x->wait_next)
+	for (const struct exchange *x = e->wait_dialer.first; x; x = x->wait_next)
 		handshakes++; /* soon */
 	vault_facts(e->vault, &facts);
 	return facts.ready_bytes - facts.used_bytes >= 4 * READ_BYTES + handshakes * TLS_HANDSHAKE_BYTES;
@@ -258,14 +259,11 @@ poll_rounds(struct timer *t)
 	struct edge *e = container_of(t, struct edge, poll);
 	uint64_t rounds = atomic_load(board_rounds(e->p->board));
 	bool asleep = atomic_load(board_sleeping(e->p->board));
-	for (struct exchange *x = e->wait_booking, *next; x; x = next) {
-		next = x->wait_next;
-		if (asleep || rounds >= x->wait_rounds)
-			reserve_retry(x);
-	}
+	struct exchange *x;
+	while ((x = e->wait_booking.first) && (asleep || rounds >= x->wait_rounds)) /* who came later waits for no earlier round */
+		reserve_retry(x);
 	spare_poll(e);
-	byok_ask_late(e);
-	reserve_ask(e);
+	question_go_on(e);
 	settle_poll_strict(e);
 	receipt_inline_poll(e);
 	relay_poll_paused(e);
@@ -281,7 +279,7 @@ edge_poll(struct edge *e)
 static void
 want_memory(struct edge *e)
 {
-	vault_make_room(e->vault, e->wait_room || e->short_of_room || e->short_of_segments);
+	vault_make_room(e->vault, e->wait_room.first || e->short_of_room || e->short_of_segments);
 	e->short_of_room = false;
 	size_t bytes = vault_wants_segment(e->vault);
 	if (!bytes || e->loop.now_ms - e->segments_asked_ms < 100)
@@ -322,13 +320,13 @@ turn_end(struct loop *l)
 	wipe_text(e->head_out + HEAD_OUT_BYTES / 2, HEAD_OUT_BYTES / 2);
 	upstream_rest(e);
 	resume_listeners(e);
-	if (e->wait_memory)
+	if (e->wait_memory.first)
 		admit_turn(e);
-	if (e->wait_room)
+	if (e->wait_room.first)
 		connect_in_room(e);
 	want_memory(e);
 	read_the_thirsty(e);
-	if (e->wait_booking || e->wait_ticket || e->wait_booked || e->wait_more || e->wait_receipt)
+	if (e->wait_booking.first || e->wait_ticket.first || e->wait_booked.first || e->wait_more.first || e->wait_receipt.first)
 		edge_poll(e);
 	duplex_goodbye(e);
 	look_whether_done(e);
@@ -423,10 +421,8 @@ new_peer(struct edge *e, const struct message_peer *m, int fd)
 	if (m->role == END_OF_DIALER)
 		connect_ask_again(e);
 	else {
-		reserve_ask_again(e);
+		question_ask_again(e);
 		receipt_ask_again(e);
-		byok_ask_again(e);
-		work_ask_again(e);
 	}
 }
 

@@ -76,8 +76,8 @@ struct edge {
 	struct routes *routes;
 	struct provider_pool pool[PROVIDERS_MAX];
 	struct client *clients;
-	struct exchange *exchanges, *wait_memory, *wait_room, *wait_dialer, *wait_booking, *wait_row, *wait_booked, *wait_receipt, *wait_byok, *wait_work, *wait_more, *wait_ticket, **wait_ticket_end;
-	struct exchange **wait_row_end, *row_unasked; /* those in wait_row from it on have not been told the ledger yet: its arrow is full */
+	struct exchange *exchanges;
+	struct line wait_memory, wait_room, wait_dialer, wait_booking, wait_question, wait_row, wait_booked, wait_receipt, wait_work, wait_more, wait_ticket;
 	struct span models_json[DIALECT_COUNT];
 	uint64_t up_lengths[DIALECT_COUNT]; /* bit per length (modulo 64) that the name of a header field that may go up has */
 	struct visitors *visitors;
@@ -87,7 +87,7 @@ struct edge {
 		uint64_t connections, keys, told_ms; /* that limits by address have refused since */
 	} turned_away;
 	struct share *shares;
-	uint32_t share_mask, share_most, spares, spares_most; /* … spare.h */
+	uint32_t share_mask, share_most, spares, spares_most, patient, patient_most, share_patient_most; /* … spare.h */
 	struct http1_head head; /* the one that is being looked at */
 	size_t in_used, together_used; /* bytes of `in` and `together` that were written in this turn: wiped at its end */
 	uint64_t segments_asked_ms, models_until_ms; /* … a price in the lists of models changes then */
@@ -205,7 +205,7 @@ void exchange_rearm(struct exchange *x); /* x->deadline_ms came nearer */
 /* The end of every exchange. Answers the client if no byte went out yet, settles or frees the ticket, lets go of everything. */
 void exchange_end(struct exchange *x, enum end_reason reason);
 void exchange_client_gone(struct exchange *x);
-void exchange_wait(struct exchange *x, struct exchange **list);
+void exchange_wait(struct exchange *x, struct line *l); /* at its end: first come, first served */
 void exchange_stop_waiting(struct exchange *x);
 struct request *request_begin(struct exchange *x);
 void request_free(struct exchange *x);
@@ -223,8 +223,6 @@ void read_body_push(struct exchange *x, const char *bytes, size_t len, bool end)
 void read_body_failed(struct exchange *x, enum end_reason reason);
 void reserve(struct exchange *x);
 void reserve_retry(struct exchange *x);
-void reserve_ask(struct edge *e); /* for rows, as far as the ledger's arrow has room: in the order of coming */
-void reserve_ask_again(struct edge *e); /* the ledger was started anew */
 void reserve_row_loaded(struct edge *e, const struct message_row *m);
 must_check bool reserve_extend(struct exchange *x);
 void headers_prepare(struct edge *e);
@@ -287,6 +285,8 @@ uint16_t reason_status(enum end_reason reason);
 must_check bool share_open(struct edge *e, uint32_t tickets);
 must_check bool share_take(struct edge *e, uint64_t account); /* false: the account has its share */
 void share_give(struct edge *e, uint64_t account);
+must_check bool share_waits(struct edge *e, uint64_t account); /* one more of those, for the ledger (spare.h). False: as many do as may */
+void share_waited(struct edge *e, uint64_t account);
 void share_content(struct edge *e, uint64_t account, int64_t bytes); /* so much more content memory */
 /* Is the account's place in this round open? *ret_content: what it has. */
 must_check bool share_may_look(const struct edge *e, uint64_t account, uint64_t round, uint64_t *ret_content);

@@ -6,7 +6,9 @@
 #include "edge/citing.h"
 #include "edge/object.h"
 #include "edge/passage.h"
+#include "edge/question.h"
 #include "edge/receipt_inline.h"
+#include "edge/spare.h"
 #include "edge/stored.h"
 #include "edge/tokens.h"
 #include "edge/upload.h"
@@ -44,10 +46,7 @@ step_timeout_ms(const struct edge *e, enum exchange_step step)
 static bool
 waits_for_our_memory(const struct exchange *x)
 {
-	const struct exchange *w = x->edge->wait_room;
-	while (w && w != x)
-		w = w->wait_next;
-	return w || (x->wait_link && (x->step == STEP_READ_BODY || (x->req && x->req->translates)));
+	return x->wait_link && (x->wait_line == &x->edge->wait_room || x->step == STEP_READ_BODY || (x->req && x->req->translates));
 }
 
 /* When it must be over, whatever it waits for. */
@@ -78,6 +77,8 @@ reason_of_late(const struct exchange *x, bool over)
 		return END_OVERLOADED;
 	if (upload_waits(x) && !over)
 		return END_BODY_TIMEOUT;
+	if (question_waits(x) && !over)
+		return END_LEDGER_AWAY;
 	return over && x->step == STEP_RELAY ? END_REQUEST_TIMEOUT : (enum end_reason)steps[x->step].late;
 }
 
@@ -102,7 +103,7 @@ exchange_late(struct timer *t)
 		exchange_rearm(x);
 		return;
 	}
-	bool ours = waits_for_our_memory(x) || upload_waits(x);
+	bool ours = waits_for_our_memory(x) || upload_waits(x) || question_waits(x);
 	if (x->duplex && x->step == STEP_RELAY && !over)
 		duplex_late(x);
 	else if (over || ours || !awaits_provider(x) || !route_failed(x, ROUTE_TIMEOUT, 0))
@@ -169,21 +170,14 @@ exchange_begin(struct client *c)
 }
 
 void
-exchange_wait(struct exchange *x, struct exchange **list)
+exchange_wait(struct exchange *x, struct line *l)
 {
-	struct edge *e = x->edge;
 	assert(!x->wait_link);
-	/* At the end: first come, first served. The lists are short, but for two. */
-	struct exchange ***end = list == &e->wait_ticket ? &e->wait_ticket_end : list == &e->wait_row ? &e->wait_row_end : NULL;
-	if (end && *end)
-		list = *end;
-	while (*list)
-		list = &(*list)->wait_next;
-	*list = x;
+	x->wait_line = l;
+	x->wait_link = l->end ? l->end : &l->first;
 	x->wait_next = NULL;
-	x->wait_link = list;
-	if (end)
-		*end = &x->wait_next;
+	*x->wait_link = x;
+	l->end = &x->wait_next;
 }
 
 void
@@ -192,16 +186,10 @@ exchange_stop_waiting(struct exchange *x)
 	if (!x->wait_link)
 		return;
 	*x->wait_link = x->wait_next;
-	if (x->wait_next)
-		x->wait_next->wait_link = x->wait_link;
-	struct edge *e = x->edge;
-	struct exchange ***ends[] = {&e->wait_ticket_end, &e->wait_row_end};
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
-		if (*ends[i] == &x->wait_next)
-			*ends[i] = x->wait_link;
-	if (e->row_unasked == x)
-		e->row_unasked = x->wait_next;
+	*(x->wait_next ? &x->wait_next->wait_link : &x->wait_line->end) = x->wait_link;
 	x->wait_link = NULL;
+	if (x->patient)
+		spare_waited(x);
 }
 
 _Static_assert(sizeof(struct request) <= 4096, "it takes one page of the vault");
@@ -335,6 +323,8 @@ exchange_client_gone(struct exchange *x)
 	enum end_reason reason = (enum end_reason)steps[x->step].gone;
 	x->client->x = NULL;
 	x->client = NULL;
+	if (work_is_untold(x))
+		return;
 	bool running = x->up && (x->step == STEP_AWAIT || x->step == STEP_RELAY);
 	if (x->duplex && x->step == STEP_RELAY) {
 		running = duplex_may_drain(x);

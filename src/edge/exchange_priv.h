@@ -33,6 +33,11 @@ struct upload;
 struct upstream;
 struct visitor;
 
+/* Who waits for the same, in the order of coming. All zero: nobody. */
+struct line {
+	struct exchange *first, **end;
+};
+
 /* Bytes that a socket did not take at once: one vault block. */
 struct outbox {
 	char *at;
@@ -207,6 +212,8 @@ struct exchange {
 	bool counted; /* … its input, for the hold */
 	bool held; /* the ticket is HELD */
 	bool spare; /* it is none of the board's yet (spare.h) */
+	bool patient; /* … and while it waits with one, it counts among those */
+	uint8_t question; /* enum question, what it asks the ledger */
 	bool loaded; /* the row was asked for once */
 	bool extendable;
 	bool up_done; /* the provider's answer is complete */
@@ -215,7 +222,8 @@ struct exchange {
 	struct deferred deferred;
 	struct request *req;
 	struct exchange *next, **link; /* all of this edge */
-	struct exchange *wait_next, **wait_link; /* in the one list it waits in */
+	struct exchange *wait_next, **wait_link; /* in the one line it waits in */
+	struct line *wait_line;
 	struct route route;
 	const struct catalogue_price *bound; /* what the hold is counted by: the dearest row that may come into force */
 	uint64_t id, started_ms;

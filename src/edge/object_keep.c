@@ -1,6 +1,7 @@
 #include "edge/object_keep.h"
 
 #include "core/ipc.h"
+#include "edge/question.h"
 #include "ticket/ticket_id.h"
 
 static const struct {
@@ -56,17 +57,14 @@ object_is_new(struct exchange *x, const struct sealed *s, struct span purpose)
 	o->text_len = (uint8_t)seal(x->edge->pepper, x->account_row, s, o->text);
 	o->purpose = object_purpose(purpose);
 	o->work = OBJECT_WORK_KEEPING;
-	if (object_keep_ask(x) == IPC_AGAIN)
-		exchange_end(x, END_LEDGER_AWAY);
-	else
-		exchange_wait(x, &x->edge->wait_work);
+	question_ask(x, QUESTION_WORK);
 	return true;
 }
 
 void
 object_kept(struct edge *e, const struct message_work *m)
 {
-	struct exchange *x = e->wait_work;
+	struct exchange *x = e->wait_work.first;
 	while (x && (x->id != m->work || x->object->work != OBJECT_WORK_KEEPING))
 		x = x->wait_next;
 	if (!x)

@@ -1,6 +1,7 @@
 /* Lists: which there are, the ledger knows by their sealed ids; what each of them is, its provider says, asked one after the other. */
 #include "edge/byok.h"
 #include "edge/object_keep.h"
+#include "edge/question.h"
 
 enum { LIST_BYTES_MAX = 512 << 10,
 	LOOKS_MAX = 4 * WORK_PAGE, /* at what may be there no more, for one list */
@@ -292,17 +293,14 @@ next(struct exchange *x)
 	}
 	l->beyond = l->found.rows[l->order == OBJECTS_BEFORE ? 0 : l->found.count - 1].work;
 	x->object->work = OBJECT_WORK_LISTING;
-	if (object_list_ask(x) == IPC_AGAIN)
-		exchange_end(x, END_LEDGER_AWAY);
-	else
-		exchange_wait(x, &x->edge->wait_work);
+	question_ask(x, QUESTION_WORK);
 }
 
 void
 object_listed(struct edge *e, const void *message)
 {
 	const struct message_work_listed *m = message;
-	struct exchange *x = e->wait_work;
+	struct exchange *x = e->wait_work.first;
 	while (x && (x->id != m->token || x->object->work != OBJECT_WORK_LISTING))
 		x = x->wait_next;
 	if (!x)

@@ -63,7 +63,7 @@ receipt_ask(const struct exchange *x)
 static bool
 asks_already(const struct edge *e, uint64_t account)
 {
-	for (const struct exchange *x = e->wait_receipt; x; x = x->wait_next)
+	for (const struct exchange *x = e->wait_receipt.first; x; x = x->wait_next)
 		if (x->account_row == account && !x->inlined)
 			return true;
 	return false;
@@ -100,7 +100,7 @@ forget(struct exchange *x)
 void
 receipt_ask_again(struct edge *e)
 {
-	for (struct exchange *x = e->wait_receipt; x; x = x->wait_next) {
+	for (struct exchange *x = e->wait_receipt.first; x; x = x->wait_next) {
 		if (x->inlined) {
 			receipt_inline_ask_again(x);
 			continue;
@@ -129,7 +129,7 @@ void
 receipt_came(struct edge *e, const void *message)
 {
 	const struct message_receipt *m = message;
-	struct exchange *x = e->wait_receipt;
+	struct exchange *x = e->wait_receipt.first;
 	while (x && x->id != m->token)
 		x = x->wait_next;
 	if (!x)

@@ -364,7 +364,7 @@ static bool
 is_crowded(const struct edge *e)
 {
 	unsigned count = 0;
-	for (const struct exchange *w = e->wait_receipt; w && count < WAITERS_MAX; w = w->wait_next)
+	for (const struct exchange *w = e->wait_receipt.first; w && count < WAITERS_MAX; w = w->wait_next)
 		count++;
 	return count == WAITERS_MAX;
 }
@@ -599,7 +599,7 @@ receipt_inline_hold(struct exchange *x, enum end_reason reason)
 static bool
 is_asked(const struct edge *e, uint64_t account)
 {
-	for (const struct exchange *x = e->wait_receipt; x; x = x->wait_next)
+	for (const struct exchange *x = e->wait_receipt.first; x; x = x->wait_next)
 		if (x->account_row == account && x->inlined && x->inlined->asked_ms)
 			return true;
 	return false;
@@ -624,7 +624,7 @@ may_ask(struct exchange *x)
 void
 receipt_inline_poll(struct edge *e)
 {
-	for (struct exchange *x = e->wait_receipt, *next; x; x = next) {
+	for (struct exchange *x = e->wait_receipt.first, *next; x; x = next) {
 		next = x->wait_next;
 		if (x->inlined && x->inlined->thirsty_ms)
 			quench(x);

@@ -278,7 +278,7 @@ void
 relay_poll_paused(struct edge *e)
 {
 	enum { PAUSE_MS = 1000 };
-	for (struct exchange *x = e->wait_more, *next; x; x = next) {
+	for (struct exchange *x = e->wait_more.first, *next; x; x = next) {
 		next = x->wait_next;
 		bool paid = still_paid(x);
 		if (!paid && e->loop.now_ms < x->paused_ms + PAUSE_MS)

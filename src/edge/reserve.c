@@ -17,6 +17,7 @@
 #include "edge/endpoints.h"
 #include "edge/limit.h"
 #include "edge/object.h"
+#include "edge/question.h"
 #include "edge/quote.h"
 #include "edge/relay.h"
 #include "edge/spare.h"
@@ -125,39 +126,18 @@ wait_for_round(struct exchange *x)
 	if (x->wait_rounds || atomic_load(board_sleeping(e->p->board)))
 		return false;
 	x->wait_rounds = atomic_load(board_rounds(e->p->board)) + 2;
-	spare_wait(x, &e->wait_booking);
+	(void)!spare_wait(x, &e->wait_booking); /* else it has ended */
 	return true;
 }
 
-static enum ipc_result
-ask_ledger(struct exchange *x)
+enum ipc_result
+reserve_ask(const struct exchange *x)
 {
 	struct message_row m = MESSAGE_INIT(LOAD, message_row);
 	m.token = x->id;
 	m.row = x->limited.asked ? x->limited.asked : x->account_row;
 	m.need_nano = x->limited.asked ? 0 : x->lacking_nano;
 	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
-}
-
-/* The arrow takes some hundred questions. While the ledger reads none, those that came later wait for room in it. */
-void
-reserve_ask(struct edge *e)
-{
-	while (e->row_unasked && ask_ledger(e->row_unasked) == IPC_OK)
-		e->row_unasked = e->row_unasked->wait_next;
-	if (e->row_unasked)
-		edge_poll(e);
-}
-
-static void
-wait_for_row(struct exchange *x)
-{
-	struct edge *e = x->edge;
-	spare_wait(x, &e->wait_row);
-	if (e->row_unasked)
-		return;
-	e->row_unasked = x;
-	reserve_ask(e);
 }
 
 static void
@@ -169,14 +149,7 @@ ask_for_row(struct exchange *x)
 		return;
 	}
 	x->loaded |= !x->limited.asked;
-	wait_for_row(x);
-}
-
-void
-reserve_ask_again(struct edge *e)
-{
-	e->row_unasked = e->wait_row;
-	reserve_ask(e);
+	question_ask(x, QUESTION_ROW);
 }
 
 bool
@@ -193,11 +166,11 @@ static void
 ask_ahead(struct exchange *x, struct nano need)
 {
 	uint64_t now_ms = x->edge->loop.now_ms;
-	if (now_ms < x->lacking_ms + ASK_AGAIN_MS || x->limited.asked)
+	if (now_ms < x->lacking_ms + ASK_AGAIN_MS || x->limited.asked || x->edge->wait_question.first)
 		return;
 	x->lacking_ms = now_ms;
 	x->lacking_nano = (uint64_t)(need.v > 0 ? need.v : 1);
-	(void)!ask_ledger(x); /* not sent: it is asked again */
+	(void)!reserve_ask(x); /* not sent: it is asked again */
 }
 
 /* Those that come next are not to wait while the ledger takes more of the balance. */
@@ -245,7 +218,7 @@ ask_for_more(struct exchange *x, struct nano need)
 	if (x->lacking_nano || !reserve_is_shared(x))
 		return false;
 	x->lacking_nano = (uint64_t)need.v;
-	wait_for_row(x);
+	question_ask(x, QUESTION_ROW);
 	return true;
 }
 
@@ -442,10 +415,10 @@ reserve_retry(struct exchange *x)
 void
 reserve_row_loaded(struct edge *e, const struct message_row *m)
 {
-	struct exchange *x = e->wait_row;
-	while (x && x != e->row_unasked && x->id != m->token)
+	struct exchange *x = e->wait_row.first;
+	while (x && x->id != m->token)
 		x = x->wait_next;
-	if (!x || x == e->row_unasked)
+	if (!x)
 		return;
 	exchange_stop_waiting(x);
 	if (m->result != 0) {

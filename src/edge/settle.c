@@ -510,7 +510,7 @@ settle_strict(struct exchange *x, enum end_reason reason, bool complete)
 void
 settle_poll_strict(struct edge *e)
 {
-	struct exchange *x = e->wait_booked, *next;
+	struct exchange *x = e->wait_booked.first, *next;
 	for (; x; x = next) {
 		next = x->wait_next;
 		if (ticket_booked(x->settled, x->settled_seq))

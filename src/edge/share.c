@@ -11,6 +11,7 @@
 struct share {
 	uint64_t account; /* 0: empty */
 	uint32_t open;
+	uint32_t waiting; /* … of which so many wait for the ledger */
 	uint64_t content; /* memory of bodies; of those that are settled and not yet gone it may know nothing */
 	uint64_t stuck; /* in this round of admission its first one did not fit */
 };
@@ -22,6 +23,8 @@ share_open(struct edge *e, uint32_t tickets)
 	if (e->share_most == 0)
 		e->share_most = 1;
 	e->spares_most = tickets / 2;
+	e->patient_most = tickets - tickets / 4;
+	e->share_patient_most = e->share_most - e->share_most / 2;
 	e->share_mask = 63;
 	while (e->share_mask < 2 * tickets)
 		e->share_mask = e->share_mask * 2 + 1;
@@ -76,6 +79,25 @@ share_give(struct edge *e, uint64_t account)
 	assert(e->shares[i].open);
 	if (--e->shares[i].open == 0)
 		close_hole(e, i);
+}
+
+bool
+share_waits(struct edge *e, uint64_t account)
+{
+	struct share *s = &e->shares[place(e, account)];
+	assert(s->open);
+	if (s->waiting >= e->share_patient_most)
+		return false;
+	s->waiting++;
+	return true;
+}
+
+void
+share_waited(struct edge *e, uint64_t account)
+{
+	struct share *s = &e->shares[place(e, account)];
+	assert(s->waiting);
+	s->waiting--;
 }
 
 void

@@ -15,7 +15,7 @@ bool
 spare_pick(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	x->ticket = e->wait_ticket ? NULL : ticket_pick(e->desk); /* not before those who wait */
+	x->ticket = e->wait_ticket.first ? NULL : ticket_pick(e->desk); /* not before those who wait */
 	if (x->ticket)
 		return true;
 	if (!e->spares)
@@ -49,24 +49,49 @@ change(struct exchange *x)
 	return true;
 }
 
+/* With a ticket of the board. */
+static bool
+may_wait(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	if (e->patient >= e->patient_most || !share_waits(e, x->account_row))
+		return false;
+	e->patient++;
+	x->patient = true;
+	return true;
+}
+
 void
-spare_wait(struct exchange *x, struct exchange **list)
+spare_waited(struct exchange *x)
+{
+	share_waited(x->edge, x->account_row);
+	x->edge->patient--;
+	x->patient = false;
+}
+
+bool
+spare_wait(struct exchange *x, struct line *l)
 {
 	if (!x->patience_ms)
 		x->patience_ms = x->edge->loop.now_ms + SPARE_WAIT_MS;
 	exchange_step(x, STEP_RESERVE);
-	exchange_wait(x, list);
+	if (!x->spare && !may_wait(x)) {
+		exchange_end(x, END_OVERLOADED);
+		return false;
+	}
+	exchange_wait(x, l);
 	x->deadline_ms = x->patience_ms;
 	exchange_rearm(x);
+	return true;
 }
 
 bool
 spare_ready(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	if (!x->spare || (!e->wait_ticket && change(x)))
+	if (!x->spare || (!e->wait_ticket.first && change(x)))
 		return true;
-	spare_wait(x, &e->wait_ticket);
+	(void)!spare_wait(x, &e->wait_ticket); /* it has its spare one: the bound is theirs */
 	return false;
 }
 
@@ -75,7 +100,7 @@ spare_poll(struct edge *e)
 {
 	bool open = atomic_load_explicit(board_gate(e->p->board), memory_order_acquire) == BOARD_OPEN;
 	struct exchange *x;
-	while ((x = e->wait_ticket) && (!open || change(x))) {
+	while ((x = e->wait_ticket.first) && (!open || change(x))) {
 		exchange_stop_waiting(x);
 		if (open)
 			reserve(x);

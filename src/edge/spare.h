@@ -14,8 +14,13 @@ enum { SPARE_WAIT_MS = 8000 };
 /*
  * RESERVE: x waits in this list for something of the ledger's, a ticket, a row of the board, a key, or its next round. So long altogether, whatever it waits for in turn,
  * and not by the time-out for connections to providers: that says nothing of how long our own disk may take.
+ *
+ * Who waits so with a ticket of the board keeps it from others, who need nothing of the ledger's: a quarter of the tickets is for them alone, and an account's
+ * requests wait with half of its share. False: there are as many already, and it has ended.
  */
-void spare_wait(struct exchange *x, struct exchange **list);
+must_check bool spare_wait(struct exchange *x, struct line *l);
+/* It waits no more (exchange_stop_waiting). */
+void spare_waited(struct exchange *x);
 
 /* A ticket for this exchange, or a spare one. False: there are none of those left either. */
 must_check bool spare_pick(struct exchange *x);

@@ -4,14 +4,15 @@
 #include "edge/byok.h"
 #include "edge/object_keep.h"
 #include "edge/limit.h"
+#include "edge/question.h"
 #include "edge/stored.h"
 
 #include <assert.h>
 
 /* ---- asking the ledger ---- */
 
-static enum ipc_result
-ask(const struct exchange *x)
+enum ipc_result
+work_ask(const struct exchange *x)
 {
 	const struct object *o = x->object;
 	if (o->work == OBJECT_WORK_LISTING)
@@ -65,13 +66,7 @@ work_begins(struct exchange *x)
 		return false;
 	o->work = o->nano ? OBJECT_WORK_ASKED : o->list ? OBJECT_WORK_LISTING
 													: OBJECT_WORK_LOOKING;
-	if (ask(x) == IPC_AGAIN) {
-		o->work = OBJECT_WORK_NONE;
-		exchange_end(x, END_LEDGER_AWAY);
-		return true;
-	}
-	exchange_step(x, STEP_RESERVE);
-	exchange_wait(x, &x->edge->wait_work);
+	question_ask(x, QUESTION_WORK);
 	return true;
 }
 
@@ -82,12 +77,7 @@ work_tell(struct exchange *x, const struct sealed *s)
 	o->opened = *s;
 	o->text_len = (uint8_t)seal(x->edge->pepper, x->account_row, s, o->text);
 	o->work = OBJECT_WORK_TELLING;
-	if (ask(x) == IPC_AGAIN) {
-		o->work = OBJECT_WORK_HELD;
-		exchange_end(x, END_LEDGER_AWAY);
-		return;
-	}
-	exchange_wait(x, &x->edge->wait_work);
+	question_ask(x, QUESTION_WORK);
 }
 
 bool
@@ -100,13 +90,6 @@ work_is_told(struct exchange *x, const struct sealed *s)
 	upstream_release(u, x->up_done && x->keep_upstream);
 	work_tell(x, s);
 	return true;
-}
-
-void
-work_ask_again(struct edge *e)
-{
-	for (struct exchange *x = e->wait_work; x; x = x->wait_next)
-		(void)!ask(x); /* a full queue: its time-out ends it */
 }
 
 void
@@ -184,6 +167,12 @@ work_runs(const struct exchange *x)
 }
 
 bool
+work_is_untold(const struct exchange *x)
+{
+	return x->object && x->object->work == OBJECT_WORK_TELLING && x->wait_link && x->wait_line == &x->edge->wait_question;
+}
+
+bool
 work_is_begun(const struct exchange *x)
 {
 	return x->object && x->object->work == OBJECT_WORK_HELD;
@@ -201,7 +190,7 @@ work_leave(struct exchange *x)
 	struct edge *e = x->edge;
 	struct object *o = x->object;
 	if (o && o->work == OBJECT_WORK_TELLING) { /* it runs, and nobody waits for the ledger's word any more */
-		if (ask(x) != IPC_OK)
+		if (work_ask(x) != IPC_OK)
 			edge_report(e, EVENT_WORK_ORPHANED, x->id, o->opened.provider);
 		o->work = OBJECT_WORK_NONE;
 		return;
@@ -281,7 +270,7 @@ work_answered(struct edge *e, const void *message)
 		object_kept(e, m);
 		return;
 	}
-	struct exchange *x = e->wait_work;
+	struct exchange *x = e->wait_work.first;
 	while (x && !is_answered(x, m))
 		x = x->wait_next;
 	if (!x)
@@ -298,6 +287,7 @@ work_answered(struct edge *e, const void *message)
 		begun(x, (enum work_result)m->result);
 		return;
 	}
+	exchange_step(x, (enum exchange_step)x->step); /* what it waits for now has its own time */
 	if (m->result == WORK_DONE) {
 		x->object->work = OBJECT_WORK_TOLD;
 		if (x->object->stored)

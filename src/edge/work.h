@@ -29,6 +29,8 @@ void work_is_unmeasured(struct exchange *x);
 void work_is_to_be_looked_at(struct exchange *x, bool silent);
 /* It must not be given up half way because its client has. */
 bool work_runs(const struct exchange *x);
+/* It runs, and nobody has heard yet under which id: the exchange stands in line until the ledger has, with a client or without. */
+bool work_is_untold(const struct exchange *x);
 /* Is it begun at the provider with the next bytes that go up? They must not go up twice. */
 bool work_is_begun(const struct exchange *x);
 /* It goes on when the exchange has ended, and the ledger knows. */
@@ -36,11 +38,12 @@ bool work_runs_on(const struct exchange *x);
 /* The exchange ends. */
 void work_leave(struct exchange *x);
 
-/* WORK_ANSWER and ERRAND of the ledger; and there is another ledger: who waits asks it. */
+/* Whatever x->object wants the ledger to do or to say, in its turn (question.h). */
+must_check enum ipc_result work_ask(const struct exchange *x);
+/* WORK_ANSWER and ERRAND of the ledger. */
 void work_answered(struct edge *e, const void *message);
 void work_errand(struct edge *e, const void *message);
 void work_errand_failed(struct exchange *x); /* the provider has refused it */
 void work_errand_goes_on(struct exchange *x); /* the keys that it waited for have come */
-void work_ask_again(struct edge *e);
 
 #endif

@@ -460,12 +460,12 @@ a_slow_sender_gives_back_what_it_does_not_use(void **state)
 	assert_true(given);
 	/* it goes on piece by piece, and waits for what is not there, until the other one turns out to be slow as well */
 	memset(in, ' ', 100000);
-	for (int i = 0; i < 100 && !r.edge->wait_memory; i++)
+	for (int i = 0; i < 100 && !r.edge->wait_memory.first; i++)
 		rig_send(&r, slow, in, 20000);
-	assert_non_null(r.edge->wait_memory);
-	for (int i = 0; i < 7 && r.edge->wait_memory; i++)
+	assert_non_null(r.edge->wait_memory.first);
+	for (int i = 0; i < 7 && r.edge->wait_memory.first; i++)
 		rig_pass(&r, 500);
-	assert_null(r.edge->wait_memory);
+	assert_null(r.edge->wait_memory.first);
 	rig_read(&r, slow, out, &eof);
 	assert_false(eof);
 	rig_pass(&r, 21000);
@@ -502,7 +502,7 @@ a_body_of_unknown_length_waits_in_its_middle_and_arrives_whole(void **state)
 		rig_send(&r, c, in, n + 10002);
 	}
 	rig_send(&r, c, "0\r\n\r\n", 5);
-	assert_non_null(r.edge->wait_memory);
+	assert_non_null(r.edge->wait_memory.first);
 	assert_int_equal(r.dials, 0);
 	vault_release(r.edge->vault, BUDGET - 100000);
 	rig_turn(&r);
@@ -550,19 +550,19 @@ who_finds_taken_what_was_free_waits_again(void **state)
 			size_t n = (size_t)sprintf(in, "host: x\r\nauthorization: Bearer %s\r\n%s{\"model\":\"m\",", r.key, framing[f]);
 			rig_send(&r, c[i], in, n);
 		}
-		assert_non_null(r.edge->wait_memory);
+		assert_non_null(r.edge->wait_memory.first);
 		for (int i = 0; i < SOME; i++) /* each sees that there is enough for one of them */
 			vault_free(r.edge->vault, taken[--have], 32 << 10);
 		rig_turn(&r);
 		memset(in, ' ', BODY);
 		for (int i = 0; i < CLIENTS; i++)
 			rig_send(&r, c[i], in, BODY - 13);
-		assert_non_null(r.edge->wait_memory);
+		assert_non_null(r.edge->wait_memory.first);
 		while (have)
 			vault_free(r.edge->vault, taken[--have], 32 << 10);
 		for (int i = 0; i < 3; i++)
 			rig_turn(&r);
-		assert_null(r.edge->wait_memory);
+		assert_null(r.edge->wait_memory.first);
 		for (int i = 0; i < CLIENTS; i++) { /* none was refused, each has all of its body to say */
 			size_t n = rig_read(&r, c[i], out, &eof);
 			if (!f)

@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sodium.h>
 #include <sqlite3.h>
 #include <unistd.h>
 
@@ -69,27 +68,10 @@ told_ok(json_t *answer)
 	return answer;
 }
 
-/* As `lethe byok add` does it. */
-static void
-add_sealed(const char *account, const char *provider, const char *secret, bool fallback, const uint8_t *master)
-{
-	uint8_t box[BYOK_BOX_BYTES], public_key[BYOK_PUBLIC_BYTES];
-	char hex[BYOK_BOX_TEXT + 1];
-	json_t *a = told_ok(rig_control(&r, json_pack("{s:s, s:s, s:s}", "op", "byok.public", "account", account, "provider", provider)));
-	struct byok_owner owner = {strtoull(json_string_value(json_object_get(a, "account_number")), NULL, 10), (uint32_t)json_integer_value(json_object_get(a, "provider_number"))};
-	assert_int_equal(sodium_hex2bin(public_key, sizeof public_key, json_string_value(json_object_get(a, "public")), BYOK_PUBLIC_TEXT, NULL, NULL, NULL), 0);
-	json_decref(a);
-	if (master)
-		byok_public(master, public_key);
-	assert_true(byok_seal(public_key, &owner, (struct span){secret, strlen(secret)}, box));
-	sodium_bin2hex(hex, sizeof hex, box, sizeof box);
-	json_decref(told_ok(rig_control(&r, json_pack("{s:s, s:s, s:s, s:s, s:b}", "op", "byok.add", "account", account, "provider", provider, "box", hex, "fallback", fallback))));
-}
-
 static void
 add(const char *account, const char *provider, const char *secret, bool fallback)
 {
-	add_sealed(account, provider, secret, fallback, NULL);
+	rig_own_key(&r, account, provider, secret, fallback, NULL);
 }
 
 static void
@@ -360,11 +342,11 @@ static void
 a_key_that_no_edge_can_open_is_said_and_nobody_is_asked(void **state)
 {
 	static const uint8_t lost[BYOK_SEED_BYTES] = {9};
-	add_sealed("rig", "one", "sk-theirs-1", false, lost);
+	rig_own_key(&r, "rig", "one", "sk-theirs-1", false, lost);
 	int c = ask(BODY("pair"));
 	told(c, "HTTP/1.1 4", "own key");
 	assert_int_equal(r.dials, seen);
-	add_sealed("rig", "one", "sk-theirs-1", true, lost);
+	rig_own_key(&r, "rig", "one", "sk-theirs-1", true, lost);
 	answered(BODY("pair"), ours, LIST);
 }
 
@@ -537,7 +519,7 @@ without_memory_ours_is_not_used_instead(void **state)
 		add("rig", at[i], "sk-theirs-1", true);
 		r.deaf = true;
 		int c = ask_for(asks[i][0], asks[i][1]);
-		assert_non_null(r.edge->wait_byok);
+		assert_int_equal(r.edge->patient, 1);
 		for (size_t size = VAULT_BLOCK_MAX; size >= VAULT_BLOCK_MIN; size /= 2)
 			for (; n < BLOCKS && (taken[n] = vault_alloc(r.edge->vault, size)); n++)
 				bytes[n] = size;
@@ -576,12 +558,12 @@ a_broken_own_key_begins_no_batch(void **state)
 	static const uint8_t lost[BYOK_SEED_BYTES] = {9};
 	char line[300];
 	int64_t before = nano_of("balance");
-	add_sealed("rig", "batcher", "sk-theirs-1", false, lost);
+	rig_own_key(&r, "rig", "batcher", "sk-theirs-1", false, lost);
 	told(ask_for("POST /v1/messages/batches", CLAUDE), "HTTP/1.1 4", "own key");
 	assert_int_equal(r.dials, seen);
 	rig_book(&r);
 	assert_int_equal(nano_of("balance"), before);
-	add_sealed("rig", "batcher", "sk-theirs-1", true, lost); /* ours may be used instead */
+	rig_own_key(&r, "rig", "batcher", "sk-theirs-1", true, lost); /* ours may be used instead */
 	begun("/v1/messages/batches", CLAUDE, ours, RUNS, line);
 	assert_true(an_errand_is_answered(LONG_MS, ours, "200 OK", RESULT));
 	rig_book(&r);
@@ -699,7 +681,7 @@ what_an_own_key_keeps_does_not_fall_back(void **state)
 	rig_turn(&r);
 	snprintf(body, sizeof body, "{\"model\":\"kept\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"file\":{\"file_id\":\"%s\"}},{\"type\":\"file\",\"file\":{\"file_id\":\"%s\"}}]}]}", id, ours_id);
 	told(ask(body), "HTTP/1.1 400", "Upload it again");
-	add_sealed("rig", "keeper", "sk-theirs-2", false, lost);
+	rig_own_key(&r, "rig", "keeper", "sk-theirs-2", false, lost);
 	seen_by_nobody(id, "can't be used", "own key");
 }
 

@@ -383,13 +383,13 @@ a_translation_waits_for_memory_in_turn(void **state)
 	size_t taken = take_budget(250000);
 	int c = ask(body, "");
 	assert_int_equal(r.dials, 0);
-	assert_non_null(r.edge->wait_memory);
+	assert_non_null(r.edge->wait_memory.first);
 	int other = ask(hi, ""); /* behind it, of the same account */
 	assert_int_equal(r.dials, 0);
 	vault_release(r.edge->vault, taken);
 	int p = rig_provider(&r, 0);
 	assert_true(p >= 0);
-	assert_null(r.edge->wait_memory);
+	assert_null(r.edge->wait_memory.first);
 	rig_read(&r, p, out, &eof);
 	assert_non_null(strstr(out, "xxxx\"}]"));
 	say_plain(p, plain);

@@ -630,3 +630,28 @@ rig_check_books(struct rig *r)
 	uint32_t wrong = board_check(r->ledger_board, balance_of, r);
 	assert(wrong == 0);
 }
+
+static json_t *
+done(json_t *answer)
+{
+	assert(json_is_true(json_object_get(answer, "ok")));
+	return answer;
+}
+
+void
+rig_own_key(struct rig *r, const char *account, const char *provider, const char *secret, bool fallback, const uint8_t *master)
+{
+	uint8_t box[BYOK_BOX_BYTES], public_key[BYOK_PUBLIC_BYTES];
+	char hex[BYOK_BOX_TEXT + 1];
+	json_t *a = done(rig_control(r, json_pack("{s:s, s:s, s:s}", "op", "byok.public", "account", account, "provider", provider)));
+	struct byok_owner owner = {strtoull(json_string_value(json_object_get(a, "account_number")), NULL, 10), (uint32_t)json_integer_value(json_object_get(a, "provider_number"))};
+	int read = sodium_hex2bin(public_key, sizeof public_key, json_string_value(json_object_get(a, "public")), BYOK_PUBLIC_TEXT, NULL, NULL, NULL);
+	assert(read == 0);
+	json_decref(a);
+	if (master)
+		byok_public(master, public_key);
+	bool sealed = byok_seal(public_key, &owner, (struct span){secret, strlen(secret)}, box);
+	assert(sealed);
+	sodium_bin2hex(hex, sizeof hex, box, sizeof box);
+	json_decref(done(rig_control(r, json_pack("{s:s, s:s, s:s, s:s, s:b}", "op", "byok.add", "account", account, "provider", provider, "box", hex, "fallback", fallback))));
+}

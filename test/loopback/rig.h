@@ -80,5 +80,7 @@ int64_t rig_balance(struct rig *r);
 long rig_tickets(struct rig *r);
 void rig_check_books(struct rig *r);
 json_t *rig_control(struct rig *r, json_t *request); /* takes the request */
+/* As `lethe byok add` does it. master: NULL, or another one than ours. */
+void rig_own_key(struct rig *r, const char *account, const char *provider, const char *secret, bool fallback, const uint8_t *master);
 
 #endif

@@ -305,21 +305,21 @@ come(int i)
 }
 
 static int
-waiting(void)
+untold(void)
 {
 	int n = 0;
-	for (const struct exchange *x = r.edge->wait_row; x; x = x->wait_next)
+	for (const struct exchange *x = r.edge->wait_question.first; x; x = x->wait_next)
 		n++;
 	return n;
 }
 
 static int
-untold(void)
+waiting(void)
 {
 	int n = 0;
-	for (const struct exchange *x = r.edge->row_unasked; x; x = x->wait_next)
+	for (const struct exchange *x = r.edge->wait_row.first; x; x = x->wait_next)
 		n++;
-	return n;
+	return n + untold();
 }
 
 static void
@@ -380,7 +380,8 @@ the_wait_for_a_row_has_an_end(void **state)
 		close(c[i]);
 	}
 	assert_int_equal(waiting(), 0);
-	assert_null(r.edge->row_unasked);
+	assert_null(r.edge->wait_question.first);
+	assert_int_equal(r.edge->patient, 0);
 	r.deaf = false;
 	rig_turn(&r); /* answers to nobody */
 	rig_check_books(&r);

@@ -552,7 +552,7 @@ who_finds_no_room_for_a_handshake_is_told_of_our_load(void **state)
 	say(&c, in, n);
 	rig_turn(&r);
 	assert_int_equal(r.dials, 0);
-	assert_non_null(r.edge->wait_room);
+	assert_non_null(r.edge->wait_room.first);
 	rig_pass(&r, 6000);
 	(void)hear(&c, out, &len);
 	assert_memory_equal(out, "HTTP/1.1 503", 12);

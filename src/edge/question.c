@@ -1,0 +1,105 @@
+#include "edge/question.h"
+
+#include "edge/byok.h"
+#include "edge/spare.h"
+#include "edge/work.h"
+
+/* Where it waits for the answer. NULL: there is nothing to wait for. IPC_AGAIN: the arrow is full, nothing was asked. */
+static enum ipc_result
+put(struct exchange *x, struct line **ret)
+{
+	struct edge *e = x->edge;
+	enum ipc_result result = IPC_OK;
+	switch ((enum question)x->question) {
+	case QUESTION_ROW:
+		*ret = &e->wait_row;
+		result = reserve_ask(x);
+		break;
+	case QUESTION_KEY:
+		result = byok_ask(x, ret);
+		break;
+	case QUESTION_WORK:
+		*ret = &e->wait_work;
+		result = work_ask(x);
+		break;
+	}
+	return result;
+}
+
+/* It counts as waiting from one line to the next. */
+static void
+move(struct exchange *x, struct line *to)
+{
+	bool patient = x->patient;
+	x->patient = false;
+	exchange_stop_waiting(x);
+	exchange_wait(x, to);
+	x->patient = patient;
+}
+
+void
+question_go_on(struct edge *e)
+{
+	struct exchange *x;
+	while ((x = e->wait_question.first)) {
+		struct line *to;
+		if (put(x, &to) == IPC_AGAIN) { /* when the ledger is gone, its successor is asked again */
+			edge_poll(e);
+			return;
+		}
+		if (to) {
+			move(x, to);
+			continue;
+		}
+		exchange_stop_waiting(x);
+		byok_go_on(x);
+	}
+}
+
+void
+question_ask(struct exchange *x, enum question what)
+{
+	struct edge *e = x->edge;
+	bool others = e->wait_question.first;
+	x->question = (uint8_t)what;
+	if (x->step > STEP_RESERVE) {
+		exchange_wait(x, &e->wait_question);
+		x->deadline_ms = e->loop.now_ms + SPARE_WAIT_MS;
+		exchange_rearm(x);
+	} else if (!spare_wait(x, &e->wait_question))
+		return;
+	if (!others) /* else it is not its turn, and whoever has called may be going along the line */
+		question_go_on(e);
+}
+
+void
+question_put_back(struct edge *e, struct line *unanswered)
+{
+	struct line waiting = e->wait_question;
+	if (!unanswered->first)
+		return;
+	e->wait_question = (struct line){0};
+	while (unanswered->first)
+		move(unanswered->first, &e->wait_question);
+	if (!waiting.first)
+		return;
+	waiting.first->wait_link = e->wait_question.end;
+	*e->wait_question.end = waiting.first;
+	e->wait_question.end = waiting.end;
+}
+
+void
+question_ask_again(struct edge *e)
+{
+	byok_put_back(e);
+	question_put_back(e, &e->wait_work);
+	question_put_back(e, &e->wait_row);
+	question_go_on(e);
+}
+
+bool
+question_waits(const struct exchange *x)
+{
+	const struct edge *e = x->edge;
+	return x->wait_link && x->step > STEP_RESERVE && (x->wait_line == &e->wait_question || x->wait_line == &e->wait_work);
+}

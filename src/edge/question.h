@@ -1,0 +1,30 @@
+/*
+ * What an exchange needs of the ledger's and can't see: a row of the board, an own key, its word on work and lists. The arrow to the ledger takes some hundred
+ * questions. While the ledger reads none, who comes later waits for room in it: all of them in one line, whatever they ask, first come, first served, for as long
+ * as a ledger may be silent (spare.h). Nobody asks past those who wait.
+ */
+#ifndef EDGE_QUESTION_H
+#define EDGE_QUESTION_H
+
+#include "edge/edge_priv.h"
+
+#include "core/ipc.h"
+
+enum question { QUESTION_ROW,
+	QUESTION_KEY,
+	QUESTION_WORK };
+
+/* x waits for its turn and then for the answer, or has ended. What it has of a provider's already is not given up because others wait as well. */
+void question_ask(struct exchange *x, enum question what);
+/* What x asks for a row (reserve.c). */
+must_check enum ipc_result reserve_ask(const struct exchange *x);
+/* As far as the arrow has room. */
+void question_go_on(struct edge *e);
+/* The ledger was started anew: what was asked its predecessor comes before what was not asked yet. */
+void question_ask_again(struct edge *e);
+/* These have not been answered: they come first in the line, in their order. */
+void question_put_back(struct edge *e, struct line *unanswered);
+/* Behind RESERVE, for the ledger's word: the provider is not late. */
+must_check bool question_waits(const struct exchange *x);
+
+#endif
