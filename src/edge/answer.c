@@ -103,7 +103,7 @@ answer_head(struct exchange *x, struct text *t, uint16_t status)
 	}
 	if (x->limited.rows[0])
 		limit_headers(x, t);
-	receipt_head_line(x, t);
+	receipt_head_line(x, text, t);
 	if (e->p->expose_route && x->route.target && x->route.count) {
 		text_lit(t, "lethe-provider: ");
 		text_str(t, catalogue_provider(e->p->catalogue, x->route.target->provider)->name);

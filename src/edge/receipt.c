@@ -4,30 +4,38 @@
 #include "ticket/ids.h"
 #include "ticket/receipt.h"
 
-void
-receipt_add_code(const struct exchange *x, struct text *t)
+/* Behind the request's id. */
+static void
+add_code_of(const struct exchange *x, struct span id, struct text *t)
 {
 	static const char digits[] = "0123456789abcdef";
 	const struct receipt_ids ids = {x->id, x->account_row, x->key};
 	uint8_t code[RECEIPT_CODE_BYTES];
-	char id[ID_TEXT_MAX], hex[2 * RECEIPT_CODE_BYTES];
+	char hex[2 * RECEIPT_CODE_BYTES];
 	receipt_code(x->edge->receipt_key, &ids, code);
 	for (size_t i = 0; i < sizeof code; i++) {
 		hex[2 * i] = digits[code[i] >> 4];
 		hex[2 * i + 1] = digits[code[i] & 15];
 	}
-	text_add(t, id, id_text(ID_REQUEST, x->id, id));
+	text_span(t, id);
 	text_lit(t, ".");
 	text_add(t, hex, sizeof hex);
 }
 
 void
-receipt_head_line(const struct exchange *x, struct text *t)
+receipt_add_code(const struct exchange *x, struct text *t)
+{
+	char id[ID_TEXT_MAX];
+	add_code_of(x, (struct span){id, id_text(ID_REQUEST, x->id, id)}, t);
+}
+
+void
+receipt_head_line(const struct exchange *x, struct span id, struct text *t)
 {
 	if (!x->held && !x->settled)
 		return;
 	text_lit(t, RECEIPT_LINE);
-	receipt_add_code(x, t);
+	add_code_of(x, id, t);
 	text_lit(t, "\r\n");
 }
 

@@ -10,7 +10,7 @@
 
 #define RECEIPT_LINE "lethe-receipt: "
 /* "lethe-receipt: req_….<code>" when something was or is held for this exchange. */
-void receipt_head_line(const struct exchange *x, struct text *t);
+void receipt_head_line(const struct exchange *x, struct span id, struct text *t); /* id: x's own, as text */
 void receipt_add_code(const struct exchange *x, struct text *t); /* what stands in it */
 
 /* id: what the path names. The exchange goes on by itself. */
