@@ -23,6 +23,7 @@ static const char catalogue[] =
 	"  - {id: m, upstream: up-m, provider: keeper, context: 10000, output: 4000, reasoning: true, prices: [{from: 2020-01-01, input: \"1\", cached: \"0.5\", output: \"2\", per_request: \"0.000100\"}, {from: 2020-01-01, tier: flex, times: \"0.5\"}]}\n"
 	"  - {id: elsewhere, provider: other, context: 10000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n"
 	"  - {id: plain, provider: plain, context: 10000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n"
+	"  - {id: twice, targets: [{provider: keeper}, {provider: other, rank: 2}], context: 10000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n"
 	"  - {id: chat, provider: chat, context: 10000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n";
 
 /* ---- asking and answering ---- */
@@ -426,6 +427,19 @@ a_ledger_that_is_started_anew_is_asked_again(void **state)
 	balance_is(DOLLAR - COST);
 }
 
+/* It is the ledger that is late: the provider has begun it, and no other is asked to. */
+static void
+what_runs_is_begun_nowhere_else_while_the_ledger_is_late(void **state)
+{
+	int c = ask(r.key, "POST /v1/responses", JSON, "{\"model\":\"twice\",\"input\":\"hi\",\"background\":true,\"max_output_tokens\":1000}");
+	int p = provider_sees("POST /v1/responses HTTP/1.1\r\n");
+	r.deaf = true;
+	provider_says(p, "200 OK", QUEUED);
+	rig_pass(&r, 8100);
+	client_gets(c, "503");
+	assert_int_equal(r.dials, asked);
+}
+
 static void
 a_ledger_that_stays_away_begins_nothing(void **state)
 {
@@ -725,6 +739,7 @@ main(void)
 		TEST(what_the_provider_does_not_begin_comes_back),
 		TEST(a_client_that_goes_leaves_one_that_is_paid),
 		TEST(a_ledger_that_is_started_anew_is_asked_again),
+		TEST(what_runs_is_begun_nowhere_else_while_the_ledger_is_late),
 		TEST(a_ledger_that_stays_away_begins_nothing),
 		TEST(a_stream_of_it_is_relayed_and_paid),
 		TEST(a_stream_whose_client_goes_is_paid_by_an_errand),
