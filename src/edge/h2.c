@@ -31,7 +31,7 @@ struct h2_head {
 	struct h2_stream *of; /* whose head is not complete yet */
 	char *at; /* FRONT, then the fields as "name: value\r\n" */
 	uint32_t len, cap; /* of the fields */
-	uint32_t fields;
+	uint32_t fields, decoded; /* that came, also those that are not kept, and their bytes */
 	struct span pseudo[PSEUDO_MAX]; /* in front of the fields, see keep_pseudo() */
 	uint32_t pseudo_len;
 	struct {
@@ -215,7 +215,7 @@ head_room(struct h2_stream *s)
 	d->cap = most;
 	if (!d->at)
 		d->at = vault_alloc(e->vault, FRONT + most + 64);
-	d->len = d->fields = d->pseudo_len = 0;
+	d->len = d->fields = d->decoded = d->pseudo_len = 0;
 	memset(d->pseudo, 0, sizeof d->pseudo);
 	d->refused = 0;
 	d->has_host = d->has_length = false;
@@ -289,10 +289,11 @@ same(struct span a, const char *b)
 static void
 keep_field(struct h2_head *d, struct span name, struct span value)
 {
-	if (++d->fields > HTTP1_FIELDS_MAX - 2 || d->len + name.len + value.len + 4 > d->cap) {
+	if (++d->fields > HTTP1_FIELDS_MAX - 2 || d->decoded + name.len + value.len + 4 > d->cap) {
 		d->refused = 431;
 		return;
 	}
+	d->decoded += (uint32_t)(name.len + value.len + 4);
 	if (same(name, "cookie")) /* counted, never passed on */
 		return;
 	d->has_length = d->has_length || same(name, "content-length");
@@ -686,6 +687,16 @@ on_invalid(nghttp2_session *session, const nghttp2_frame *frame, int error, void
 	return 0;
 }
 
+/* Of a type that nobody knows: passed over (RFC 9113 5.5), but not for ever. */
+static int
+on_unknown(nghttp2_session *session, void **payload, const nghttp2_frame_hd *frame, void *arg)
+{
+	struct h2 *h = arg;
+	if (!h2_spend(&h->idle_frames, H2_IDLE_FRAMES, H2_IDLE_FRAMES_SECOND, now_ms(h)))
+		(void)enough(h);
+	return NGHTTP2_ERR_CANCEL;
+}
+
 /* ---- answers ---- */
 
 /* How much of the box goes into the next frame: from there it is taken by write_body() at once, or when there is room to write again. */
@@ -911,6 +922,7 @@ callbacks(void)
 	nghttp2_session_callbacks_set_on_frame_send_callback(all, on_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(all, on_stream_close);
 	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(all, on_invalid);
+	nghttp2_session_callbacks_set_unpack_extension_callback(all, on_unknown);
 	return all;
 }
 
@@ -926,6 +938,7 @@ options(void)
 	nghttp2_option_set_max_settings(all, 32);
 	nghttp2_option_set_stream_reset_rate_limit(all, UINT32_MAX, UINT32_MAX); /* may_reset() knows more of them */
 	nghttp2_option_set_max_reserved_remote_streams(all, 0);
+	h2_count_unknown(all);
 	return all;
 }
 

@@ -84,8 +84,8 @@ bool
 h2_moves_nothing(const nghttp2_frame *frame)
 {
 	switch (frame->hd.type) {
-	case NGHTTP2_DATA:
-		return frame->hd.length == 0 && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
+	case NGHTTP2_DATA: /* padding is none of the body, the byte that says how much there is included */
+		return frame->hd.length <= frame->data.padlen && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
 	case NGHTTP2_PING:
 	case NGHTTP2_SETTINGS:
 	case NGHTTP2_PRIORITY:
@@ -94,6 +94,13 @@ h2_moves_nothing(const nghttp2_frame *frame)
 	default:
 		return false;
 	}
+}
+
+void
+h2_count_unknown(nghttp2_option *o)
+{
+	for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
+		nghttp2_option_set_user_recv_extension_type(o, (uint8_t)type);
 }
 
 /* ---- writing ---- */

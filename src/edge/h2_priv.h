@@ -19,6 +19,8 @@ must_check bool h2_spend(struct h2_allowance *a, uint32_t most, uint32_t each_se
 void h2_earn(struct h2_allowance *a, uint32_t count, uint32_t most);
 /* Frames that a peer needs few of. */
 bool h2_moves_nothing(const nghttp2_frame *frame);
+/* Frames of types that nobody knows reach the session's unpack_extension callback, so that they count as well. */
+void h2_count_unknown(nghttp2_option *o);
 
 /* Scratch for reading and writing. False: no memory. */
 must_check bool h2_prepare(struct edge *e);

@@ -513,6 +513,16 @@ on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 	return 0;
 }
 
+/* Of a type that nobody knows: passed over (RFC 9113 5.5), but not for ever. */
+static int
+on_unknown(nghttp2_session *session, void **payload, const nghttp2_frame_hd *frame, void *arg)
+{
+	struct h2_up *h = arg;
+	if (!h2_spend(&h->idle_frames, H2_IDLE_FRAMES, H2_IDLE_FRAMES_SECOND, h->connection->edge->loop.now_ms))
+		(void)enough(h);
+	return NGHTTP2_ERR_CANCEL;
+}
+
 /* It was never looked at (RFC 9113 8.7): whoever asks again asks the first time. */
 static bool
 ask_again(struct h2_up_stream *s, uint32_t error)
@@ -596,6 +606,7 @@ callbacks(void)
 	nghttp2_session_callbacks_set_send_data_callback(all, write_request);
 	nghttp2_session_callbacks_set_on_frame_send_callback(all, on_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(all, on_stream_close);
+	nghttp2_session_callbacks_set_unpack_extension_callback(all, on_unknown);
 	return all;
 }
 
@@ -610,6 +621,7 @@ options(void)
 	nghttp2_option_set_max_outbound_ack(all, 100);
 	nghttp2_option_set_max_settings(all, 32);
 	nghttp2_option_set_peer_max_concurrent_streams(all, H2_UP_STREAMS_MAX);
+	h2_count_unknown(all);
 	return all;
 }
 
