@@ -8,7 +8,7 @@ packages_clang="clang-14 llvm-14 libclang-rt-14-dev clang=clang llvm=llvm-cov pa
 packages_node="nodejs=node npm=npm ca-certificates"
 packages_lint="pmccabe clang-format=clang-format binutils=nm"
 packages_bench="nginx-light=nginx haproxy=haproxy nghttp2-client=h2load util-linux=taskset"
-packages_backends="nginx-light=nginx haproxy=haproxy"
+packages_backends="nginx-light=nginx haproxy=haproxy python3-h11"
 packages_tls_audit="testssl.sh=testssl"
 packages_package="debhelper dpkg-dev=dpkg-buildpackage"
 packages_package_test="debootstrap=debootstrap systemd-container=systemd-nspawn"

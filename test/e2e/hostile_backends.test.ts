@@ -59,7 +59,7 @@ describe.skipIf(!haveBackends)("back ends of different make", () => {
 		provider?.stop();
 	});
 
-	test.each(["node", "nginx", "haproxy"])(
+	test.each(["node", "nginx", "haproxy", "h11"])(
 		"%s reads as many requests, and the same, as were meant",
 		async (name) => {
 			expect(provider.strange).toEqual([]);

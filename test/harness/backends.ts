@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
@@ -6,13 +6,15 @@ import { join } from "node:path";
 import { removeFolder, temporaryFolder } from "./paths.ts";
 import { until } from "./until.ts";
 
-// Who reads what Lethe has written: Node's own server, and the same behind nginx and behind HAProxy, which read it first and write it anew.
+// Who reads what Lethe has written: Node's own server, the same behind nginx and behind HAProxy, which read it first and write it anew, and Python's h11.
 
 export type Read = { method: string; url: string; type: string; body: string };
 
 const nginxBinary = "/usr/sbin/nginx";
 const haproxyBinary = "/usr/sbin/haproxy";
-export const haveBackends = [nginxBinary, haproxyBinary].every((path) => spawnSync(path, ["-v"]).status === 0);
+const python = "/usr/bin/python3"; // Debian's, which has Debian's h11
+export const haveBackends =
+	[nginxBinary, haproxyBinary].every((path) => spawnSync(path, ["-v"]).status === 0) && spawnSync(python, ["-c", "import h11"]).status === 0;
 
 // A server that notes what it reads.
 class Reader {
@@ -83,6 +85,14 @@ backend b
 `;
 }
 
+function h11Reads(bytes: Buffer): Read[] {
+	const lines = execFileSync(python, [join(import.meta.dirname, "h11_reader.py")], { input: bytes, encoding: "utf8", maxBuffer: 1 << 30 });
+	return lines
+		.split("\n")
+		.filter((line) => line)
+		.map((line) => JSON.parse(line) as Read);
+}
+
 export class Backends {
 	readonly #reader: Reader;
 	readonly #folder: string;
@@ -121,10 +131,9 @@ export class Backends {
 		);
 	}
 
-	readonly names = ["node", "nginx", "haproxy"];
-
 	// What the back end makes of these bytes on one connection, which it closes after the last request: that must say so.
 	async reads(name: string, bytes: Buffer): Promise<Read[]> {
+		if (name === "h11") return h11Reads(bytes);
 		this.#reader.read = [];
 		const socket = name === "node" ? connect(this.#reader.port, "127.0.0.1") : connect(join(this.#folder, `${name}.sock`));
 		await new Promise<void>((resolve, reject) => {
