@@ -35,12 +35,9 @@ const uint8_t http1_chars[256] = {
 
 #undef HOST
 
-enum {
-	KNOWN_LENGTH_MAX = 17,
-	KNOWN_SLOTS = 64,
-};
+enum { KNOWN_SLOTS = 64 };
 
-static const char known_names[HTTP1_FIELD_COUNT][KNOWN_LENGTH_MAX + 1] = {
+static const char known_names[HTTP1_FIELD_COUNT][HTTP1_KNOWN_LENGTH_MAX + 1] = {
 #define X(id, name) [HTTP1_##id] = name,
 	HTTP1_KNOWN_FIELDS(X)
 #undef X
@@ -118,7 +115,7 @@ is_name(const char *token, const char *name, size_t len)
 	memcpy(&d4, name + len - 4, 4);
 	return (a4 | (uint32_t)lower) == b4 && (c4 | (uint32_t)lower) == d4;
 }
-_Static_assert(KNOWN_LENGTH_MAX == 17, "two words and what is between them");
+_Static_assert(HTTP1_KNOWN_LENGTH_MAX == 17, "two words and what is between them");
 
 /* Two bytes behind its first are readable, whatever its length: a line has its end. */
 static inline enum http1_field_id
@@ -126,6 +123,17 @@ field_id(const char *name, size_t len)
 {
 	enum http1_field_id id = known_at[known_slot(name, len)];
 	return known_lengths[id] == len && is_name(name, known_names[id], len) ? id : HTTP1_FIELD_OTHER;
+}
+
+bool
+http1_is_known(const char *name, size_t len)
+{
+	char at[HTTP1_KNOWN_LENGTH_MAX + 2] = {0};
+	if (len == 0 || len > HTTP1_KNOWN_LENGTH_MAX)
+		return false;
+	memcpy(at, name, len);
+	at[len] = ':'; /* as in a head: te is told by it */
+	return field_id(at, len) != HTTP1_FIELD_OTHER;
 }
 
 /* LF at offset i: HTTP1_MORE when it merely ends a line. */

@@ -187,11 +187,19 @@ http1_name_is(struct span name, const char *lower, size_t len)
 	return true;
 }
 
+/* Is it one of HTTP1_KNOWN_FIELDS? What means something in a head may not come in the trailers of a request (RFC 9110 6.5.1). */
+bool http1_is_known(const char *name, size_t len);
+
+enum { HTTP1_KNOWN_LENGTH_MAX = 17 };
+
 /* Chunked transfer coding (RFC 9112 7.1), any split of the input. Extensions are refused beyond 256 bytes, trailers are read and dropped (≤ 8 KiB). */
 struct http1_chunked {
 	uint64_t left; /* data bytes of the current chunk still to come */
 	uint32_t line_bytes;
 	uint8_t state;
+	bool of_request; /* set behind http1_chunked_init(): a trailer with a known name is refused */
+	uint8_t name_len; /* of the trailer that is being read; more than what is kept of it: it is not known */
+	char name[HTTP1_KNOWN_LENGTH_MAX];
 };
 
 void http1_chunked_init(struct http1_chunked *c);

@@ -34,7 +34,7 @@ enum chunked_state {
 void
 http1_chunked_init(struct http1_chunked *c)
 {
-	*c = (struct http1_chunked){0, 0, SIZE_FIRST};
+	*c = (struct http1_chunked){.state = SIZE_FIRST};
 }
 
 static int
@@ -106,6 +106,19 @@ size_line_end(struct http1_chunked *x, char c)
 	return x->left ? DATA : TRAILER_START;
 }
 
+static enum chunked_state
+trailer_name_byte(struct http1_chunked *x, char c)
+{
+	if (c == ':')
+		return x->of_request && http1_is_known(x->name, x->name_len) ? BROKEN : TRAILER_VALUE;
+	if (!http1_is(c, HTTP1_CHAR_TOKEN))
+		return BROKEN;
+	if (x->name_len < sizeof x->name)
+		x->name[x->name_len] = c;
+	x->name_len += x->name_len <= sizeof x->name;
+	return TRAILER_NAME;
+}
+
 /* Trailers are checked like fields and dropped, so that none of them can pass for a header field later. */
 static enum chunked_state
 trailer_byte(struct http1_chunked *x, char c)
@@ -117,10 +130,10 @@ trailer_byte(struct http1_chunked *x, char c)
 	case TRAILER_START:
 		if (c == '\r')
 			return END_LF;
-		return http1_is(c, HTTP1_CHAR_TOKEN) ? TRAILER_NAME : BROKEN;
+		x->name_len = 0;
+		return c == ':' ? BROKEN : trailer_name_byte(x, c);
 	case TRAILER_NAME:
-		return c == ':' ? TRAILER_VALUE : http1_is(c, HTTP1_CHAR_TOKEN) ? TRAILER_NAME
-																		: BROKEN;
+		return trailer_name_byte(x, c);
 	case TRAILER_VALUE:
 		return c == '\r' ? TRAILER_LF : bytes_ends_value((unsigned char)c) ? BROKEN
 																		   : TRAILER_VALUE;

@@ -14,11 +14,12 @@ struct body {
 };
 
 static struct body
-decode(const char *in, size_t len, size_t step)
+decode(const char *in, size_t len, size_t step, bool of_request)
 {
 	struct body b = {HTTP1_MORE, 0, 0, malloc(len ? len : 1)};
 	struct http1_chunked c;
 	http1_chunked_init(&c);
+	c.of_request = of_request;
 	while (b.result == HTTP1_MORE && b.consumed < len) {
 		size_t n = len - b.consumed < step ? len - b.consumed : step, took;
 		struct span run;
@@ -59,11 +60,12 @@ check_size_line(const char *p, const char *eol)
 }
 
 static void
-check_trailers(const char *p, const char *end)
+check_trailers(const char *p, const char *end, bool of_request)
 {
 	for (const char *eol; (eol = memmem(p, (size_t)(end - p), "\r\n", 2)) && eol > p; p = eol + 2) {
 		const char *colon = memchr(p, ':', (size_t)(eol - p));
 		assert(colon && colon > p && !isblank((unsigned char)*p) && !isblank((unsigned char)colon[-1]));
+		assert(!of_request || !http1_is_known(p, (size_t)(colon - p)));
 		check_no_control(p, eol);
 	}
 	assert(end - p == 2);
@@ -71,7 +73,7 @@ check_trailers(const char *p, const char *end)
 
 /* A second opinion on complete bodies, with the whole input at hand. */
 static void
-check_done(const char *in, const struct body *b)
+check_done(const char *in, const struct body *b, bool of_request)
 {
 	const char *p = in, *end = in + b->consumed;
 	size_t out = 0;
@@ -88,7 +90,7 @@ check_done(const char *in, const struct body *b)
 		p += 2;
 	}
 	assert(out == b->len);
-	check_trailers(p, end);
+	check_trailers(p, end, of_request);
 }
 
 /* Cut the input into chunks as its own bytes say, and read it back. */
@@ -106,7 +108,7 @@ round_trip(const char *in, size_t len)
 		n = (size_t)((char *)mempcpy(mempcpy(mempcpy(wire + n, "\r\n", 2), in + at, size), "\r\n", 2) - wire);
 	}
 	memcpy(wire + n, "0\r\n\r\n!", 6);
-	struct body b = decode(wire, n + 6, 7);
+	struct body b = decode(wire, n + 6, 7, true);
 	assert(b.result == HTTP1_DONE && b.consumed == n + 5 && b.len == len && !memcmp(b.data, in, len));
 	free(b.data);
 	free(wire);
@@ -119,13 +121,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	const char *in = (const char *)data + 1;
 	size_t len = size - 1;
-	struct body whole = decode(in, len, len ? len : 1), pieces = decode(in, len, 1u + data[0] % 16);
+	bool of_request = data[0] & 0x80;
+	struct body whole = decode(in, len, len ? len : 1, of_request), pieces = decode(in, len, 1u + data[0] % 16, of_request);
 	assert(whole.result == pieces.result && whole.consumed == pieces.consumed && whole.len == pieces.len);
 	assert(!memcmp(whole.data, pieces.data, whole.len));
 	if (whole.result == HTTP1_DONE) {
 		char *text = calloc(1, len + 1); /* ended, for strtoull */
 		memcpy(text, in, len);
-		check_done(text, &whole);
+		check_done(text, &whole, of_request);
 		free(text);
 	}
 	free(whole.data);

@@ -613,6 +613,37 @@ extensions_and_trailers_have_limits(void **state)
 }
 
 static void
+what_means_something_in_a_head_is_no_trailer_of_a_request(void **state)
+{
+	static const struct {
+		const char *in;
+		enum http1_result request;
+	} rows[] = {
+		{"0\r\nContent-Length: 5\r\n\r\n", HTTP1_BAD},
+		{"0\r\ntransfer-encoding:chunked\r\n\r\n", HTTP1_BAD},
+		{"0\r\nX-More: 1\r\nHOST: b\r\n\r\n", HTTP1_BAD},
+		{"0\r\nte: trailers\r\n\r\n", HTTP1_BAD},
+		{"0\r\nt: x\r\n\r\n", HTTP1_DONE},
+		{"0\r\nHosts: b\r\nHos: b\r\n\r\n", HTTP1_DONE},
+		{"0\r\nTransfer-Encodings: chunked\r\n\r\n", HTTP1_DONE},
+		{"0\r\nX-A-Name-That-Is-Longer-Than-All-That-Are-Known: host\r\n\r\n", HTTP1_DONE},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (size_t step = 1; step <= strlen(rows[i].in); step++)
+			for (int of_request = 0; of_request < 2; of_request++) {
+				enum http1_result result = HTTP1_MORE;
+				struct http1_chunked c;
+				struct span data;
+				size_t len = strlen(rows[i].in), took;
+				http1_chunked_init(&c);
+				c.of_request = of_request;
+				for (size_t at = 0; at < len && result == HTTP1_MORE; at += took)
+					result = http1_chunked_feed(&c, rows[i].in + at, len - at < step ? len - at : step, &took, &data);
+				assert_int_equal(result, of_request ? rows[i].request : HTTP1_DONE);
+			}
+}
+
+static void
 an_ended_body_takes_nothing_more(void **state)
 {
 	struct http1_chunked c;
@@ -677,6 +708,7 @@ main(void)
 		cmocka_unit_test(chunks_are_joined),
 		cmocka_unit_test(malformed_chunks_are_refused),
 		cmocka_unit_test(extensions_and_trailers_have_limits),
+		cmocka_unit_test(what_means_something_in_a_head_is_no_trailer_of_a_request),
 		cmocka_unit_test(an_ended_body_takes_nothing_more),
 		cmocka_unit_test(a_websocket_is_asked_for_and_agreed_to),
 	};

@@ -592,6 +592,16 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg
 	return head_room(s) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
+/* What means something in a head does not come behind the body (RFC 9110 6.5.1): the stream is reset before its request is complete. */
+static int
+refuse_trailer(struct h2 *h, int32_t id)
+{
+	if (!h2_spend(&h->resets, H2_RESETS, H2_RESETS_SECOND, now_ms(h)))
+		return enough(h);
+	(void)!nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_PROTOCOL_ERROR); /* without memory it is another error */
+	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
 static int
 on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name, nghttp2_rcbuf *value, uint8_t flags, void *arg)
 {
@@ -604,6 +614,8 @@ on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *n
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	}
 	bool ours = frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST; /* trailers mean nothing here */
+	if (!ours && http1_is_known(n.at, n.len))
+		return refuse_trailer(h, frame->hd.stream_id);
 	if (!ours || h->head.refused || !h->head.of || h->head.of->id != frame->hd.stream_id)
 		return 0;
 	if (n.len && n.at[0] == ':')

@@ -349,6 +349,7 @@ prepare(struct exchange *x, const struct http1_head *h, struct span named)
 	r->body_chunked = h->chunked;
 	r->body_left = h->has_length ? h->content_length : 0;
 	http1_chunked_init(&r->chunked);
+	r->chunked.of_request = true;
 	if (!route_read_wish(x, h) || !passage_read_wish(x, h) || !receipt_inline_wish(h))
 		return END_BAD_HEADER;
 	if (!receipt_inline_begin(x, h))

@@ -203,14 +203,20 @@ describe("requests", () => {
 		expect((await w.lethe.usage(customer.id))["requests"]).toBe(0);
 	});
 
-	test("trailers of a request mean nothing", async () => {
+	test.each([
+		["mean nothing", { "x-more": "1" }, { status: 200, code: 0 }],
+		["that say who asks are an error of the stream, and nothing goes up", { "x-more": "1", authorization: "Bearer x" }, { status: 0, code: constants.NGHTTP2_PROTOCOL_ERROR }],
+	])("trailers of a request %s", async (_, trailers, end) => {
+		const customer = await w.lethe.account(tag("trailers"), "1");
 		const stream = session.request(
-			{ ":method": "POST", ":path": "/v1/chat/completions", authorization: `Bearer ${w.customer.key}` },
+			{ ":method": "POST", ":path": "/v1/chat/completions", authorization: `Bearer ${customer.key}` },
 			{ waitForTrailers: true } as object,
 		);
-		stream.on("wantTrailers", () => stream.sendTrailers({ authorization: "Bearer x", "x-more": "1" }));
+		stream.on("wantTrailers", () => stream.sendTrailers(trailers));
 		stream.end(exact());
-		expect((await answered(stream)).status).toBe(200);
+		expect(await answered(stream)).toMatchObject(end);
+		const paid = () => w.lethe.usage(customer.id).then((usage) => usage["requests"] === (end.status ? 1 : 0));
+		await until("it is paid for once, or not at all", paid);
 	});
 
 	test("an answer to an unfinished request stops the rest of it", async () => {

@@ -106,6 +106,7 @@ begin_body(struct receiver *r, const struct http1_head *h)
 	r->keep_alive = h->keep_alive;
 	r->left = h->has_length ? h->content_length : 0;
 	http1_chunked_init(&r->chunked);
+	r->chunked.of_request = r->c->kind == CASE_REQUEST;
 	r->phase = h->chunked ? BODY_CHUNKED : h->until_close ? BODY_CLOSE
 														  : BODY_LENGTH;
 	r->o->ending = WAITS;
