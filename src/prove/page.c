@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SIGNATURE_BYTES = 64 };
+enum { SIGNATURE_BYTES = 64,
+	PUBLIC_MAX = 1024 };
 
 /* ---- the page ---- */
 
@@ -161,38 +162,17 @@ new_file(const char *path, mode_t mode)
 }
 
 static EVP_PKEY *
-make_key(const char *path, const char *public_path)
+make_key(const char *path)
 {
 	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-	FILE *secret = key ? new_file(path, 0600) : NULL, *open = secret ? new_file(public_path, 0644) : NULL;
-	bool written = open && PEM_write_PrivateKey(secret, key, NULL, NULL, 0, NULL, NULL) == 1 && PEM_write_PUBKEY(open, key) == 1;
+	FILE *secret = key ? new_file(path, 0600) : NULL;
+	bool written = secret && PEM_write_PrivateKey(secret, key, NULL, NULL, 0, NULL, NULL) == 1;
 	if (secret)
 		written = fclose(secret) == 0 && written;
-	if (open)
-		written = fclose(open) == 0 && written;
 	if (written)
 		return key;
 	EVP_PKEY_free(key);
 	return NULL;
-}
-
-static EVP_PKEY *
-load_key(const char *folder, char why[600])
-{
-	char path[PATH_MAX], public_path[PATH_MAX];
-	snprintf(path, sizeof path, "%s/prove.key", folder);
-	snprintf(public_path, sizeof public_path, "%s/prove.pub", folder);
-	FILE *file = fopen(path, "re");
-	EVP_PKEY *key = file ? PEM_read_PrivateKey(file, NULL, NULL, NULL) : NULL;
-	if (file)
-		fclose(file);
-	if (!file && errno == ENOENT) {
-		unlink(public_path);
-		key = make_key(path, public_path);
-	}
-	if (!key)
-		(void)fail(why, "no key to sign the report with – give the installation's data directory with --data, as a user who may write there;", path);
-	return key;
 }
 
 static char *
@@ -206,6 +186,54 @@ public_text(EVP_PKEY *key)
 	}
 	BIO_free(memory);
 	return text;
+}
+
+static bool
+says(const char *path, const char *text)
+{
+	char there[PUBLIC_MAX];
+	FILE *file = fopen(path, "re");
+	size_t len = file ? fread(there, 1, sizeof there, file) : 0;
+	if (file)
+		fclose(file);
+	return len == strlen(text) && memcmp(there, text, len) == 0;
+}
+
+/* It is of this key: one that was removed, or that is another's, is written anew. */
+static bool
+keep_public(EVP_PKEY *key, const char *path)
+{
+	char *text = public_text(key);
+	bool kept = text && says(path, text);
+	FILE *file = NULL;
+	if (text && !kept && (unlink(path) == 0 || errno == ENOENT) && (file = new_file(path, 0644)) != NULL) {
+		kept = fputs(text, file) >= 0;
+		kept = fclose(file) == 0 && kept;
+	}
+	free(text);
+	return kept;
+}
+
+static EVP_PKEY *
+load_key(const char *folder, char why[600])
+{
+	char path[PATH_MAX], public_path[PATH_MAX];
+	snprintf(path, sizeof path, "%s/prove.key", folder);
+	snprintf(public_path, sizeof public_path, "%s/prove.pub", folder);
+	FILE *file = fopen(path, "re");
+	EVP_PKEY *key = file ? PEM_read_PrivateKey(file, NULL, NULL, NULL) : NULL;
+	if (file)
+		fclose(file);
+	if (!file && errno == ENOENT)
+		key = make_key(path);
+	if (!key)
+		(void)fail(why, "no key to sign the report with – give the installation's data directory with --data, as a user who may write there;", path);
+	else if (!keep_public(key, public_path)) {
+		(void)fail(why, "the public key that the report is checked with can't be kept in", public_path);
+		EVP_PKEY_free(key);
+		key = NULL;
+	}
+	return key;
 }
 
 static bool

@@ -357,34 +357,57 @@ search_device(struct search *s, const char *path, struct place *p)
 {
 	char *piece = malloc(PIECE + SEARCH_OVERLAP);
 	int fd = piece ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	p->things++;
-	p->closed += fd < 0;
-	for (off_t at = 0; fd >= 0; at += PIECE) {
-		ssize_t n = pread(fd, piece, PIECE + SEARCH_OVERLAP, at);
-		if (n <= 0)
-			break;
-		search_bytes(s, piece, (size_t)n, path);
-		p->searched_bytes += (uint64_t)n;
+	ssize_t n = fd < 0 ? -1 : 1;
+	for (off_t at = 0; n > 0; at += PIECE) {
+		n = pread(fd, piece, PIECE + SEARCH_OVERLAP, at);
+		if (n > 0) {
+			search_bytes(s, piece, (size_t)n, path);
+			p->searched_bytes += (uint64_t)n;
+		}
 	}
+	p->things++;
+	p->closed += n < 0; /* or read to a part of it only */
 	if (fd >= 0)
 		close(fd);
 	free(piece);
 }
 
-unsigned
-place_swap(struct search *s, struct place *p)
+/* The kernel writes blanks and backslashes of a path in octal. */
+static void
+plain_path(char *path)
+{
+	char *to = path;
+	for (const char *from = path; *from; to++) {
+		bool octal = from[0] == '\\' && strspn(from + 1, "01234567") >= 3;
+		*to = octal ? (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0')) : *from;
+		from += octal ? 4 : 1;
+	}
+	*to = '\0';
+}
+
+void
+place_swap(struct search *s, const char *list, struct place *p)
 {
 	char line[512], path[256];
-	unsigned found = 0;
-	FILE *swaps = fopen("/proc/swaps", "re");
+	FILE *swaps = fopen(list, "re");
 	while (swaps && fgets(line, sizeof line, swaps))
 		if (sscanf(line, "%255s", path) == 1 && path[0] == '/') {
-			found++;
+			plain_path(path);
 			search_device(s, path, p);
 		}
 	if (swaps)
 		fclose(swaps);
-	return found;
+}
+
+void
+place_swap_words(const struct place *p, char ret[160])
+{
+	if (p->things == 0)
+		snprintf(ret, 160, "there is none");
+	else if (p->closed == 0)
+		snprintf(ret, 160, "%u of it, all searched", p->things);
+	else
+		snprintf(ret, 160, "NOT SEARCHED: %u of %u can't be read here (a container has the machine's list, not its devices)", p->closed, p->things);
 }
 
 /* ---- processes ---- */

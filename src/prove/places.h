@@ -26,8 +26,10 @@ void place_one_file(struct search *s, const char *path, struct place *p);
 /* Memory, command line, environment, status; then what lies in its pipes and memory files. */
 void place_process(struct search *s, pid_t pid, struct place *p);
 
-/* Devices and files of swap; 0 when there is none. */
-unsigned place_swap(struct search *s, struct place *p);
+/* Devices and files of swap. list: /proc/swaps, but in tests. */
+void place_swap(struct search *s, const char *list, struct place *p);
+/* What became of that, for the report. */
+void place_swap_words(const struct place *p, char ret[160]);
 
 /* The words of /proc/PID/comm, "" when it is gone. */
 void process_name(pid_t pid, char ret[32]);

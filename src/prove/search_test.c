@@ -1,10 +1,11 @@
-#include "prove/search.h"
+#include "prove/places.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -139,6 +140,47 @@ each_mark_of_a_long_escaped_text_is_found(void **state)
 	canaries_close(&c);
 }
 
+/* The kernel's list has the path of a file with blanks in octal, and devices that a container does not have. */
+static void
+swap_is_searched_and_what_can_t_be_read_is_said(void **state)
+{
+	char folder[] = "/tmp/lethe-swap-XXXXXX", list[64], swap[64], words[160];
+	struct canaries c;
+	struct search s;
+	struct place place = {.name = "swap"};
+	make(&c, 1);
+	assert_non_null(mkdtemp(folder));
+	snprintf(list, sizeof list, "%s/list", folder);
+	snprintf(swap, sizeof swap, "%s/a swap", folder);
+	search_open(&s, &c);
+	place_swap(&s, list, &place);
+	place_swap_words(&place, words);
+	assert_string_equal(words, "there is none");
+	FILE *file = fopen(swap, "we");
+	fprintf(file, "%0*d%s", 5 << 20, 0, c.all[0].text);
+	fclose(file);
+	file = fopen(list, "we");
+	fprintf(file, "Filename\tType\tSize\tUsed\tPriority\n%s/a\\040swap file 1 0 -2\n", folder);
+	fclose(file);
+	place_swap(&s, list, &place);
+	place_swap_words(&place, words);
+	assert_string_equal(words, "1 of it, all searched");
+	assert_true(s.finding_count > 0);
+	file = fopen(list, "ae");
+	fprintf(file, "%s/not-there partition 1 0 -2\n%s partition 1 0 -2\n", folder, folder); /* a folder opens, and can't be read */
+	fclose(file);
+	place = (struct place){.name = "swap"};
+	place_swap(&s, list, &place);
+	place_swap_words(&place, words);
+	assert_int_equal(place.closed, 2);
+	assert_non_null(strstr(words, "NOT SEARCHED: 2 of 3"));
+	search_close(&s);
+	canaries_close(&c);
+	unlink(list);
+	unlink(swap);
+	rmdir(folder);
+}
+
 int
 main(void)
 {
@@ -148,6 +190,7 @@ main(void)
 		cmocka_unit_test(a_mark_at_the_edges_of_the_bytes_is_found),
 		cmocka_unit_test(noise_and_other_marks_are_no_hit),
 		cmocka_unit_test(each_mark_of_a_long_escaped_text_is_found),
+		cmocka_unit_test(swap_is_searched_and_what_can_t_be_read_is_said),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,6 +94,18 @@ describe("lethe prove", () => {
 		expect(verify(null, Buffer.concat([bytes, Buffer.from(" ")]), key, signature)).toBe(false);
 	});
 
+	test("its public key is made anew from the key when it is gone, or another's, and tells of swap", () => {
+		const file = join(folder, "prove.pub"), right = readFileSync(file, "utf8");
+		expect(rows(report, "facts").filter((row) => row["fact"] === "swap").length).toBe(Object.keys(report["grades"] as object).length);
+		for (const wrongOne of [undefined, "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n"]) {
+			removeFolder(file);
+			if (wrongOne) writeFileSync(file, wrongOne);
+			// The key is looked at before anything else: what is asked for here can't be done.
+			spawnSync(letheBinary, ["prove", "--report", page, "--data", folder, "--target", "http://127.0.0.1:1", "--key", "none", "--model", "none"], { encoding: "utf8" });
+			expect(readFileSync(file, "utf8")).toBe(right);
+		}
+	});
+
 	test("a page that can't be signed is refused with what to do", () => {
 		const { status, stderr } = spawnSync(letheBinary, ["prove", "--report", page, "--data", join(folder, "nowhere")], { encoding: "utf8" });
 		expect(status).toBe(1);
