@@ -2,11 +2,14 @@
 
 #include "core/ipc.h"
 #include "ledger/outbox.h"
+#include "ledger/postgres_doctor.h"
+#include "ledger/store_kind.h"
 #include "ticket/messages.h"
 
 #include <string.h>
 
-enum { BALANCES_PERIOD_MS = 1000 };
+enum { BALANCES_PERIOD_MS = 1000,
+	STORE_PERIOD_MS = 60000 };
 
 static void
 set(_Atomic uint64_t *word, uint64_t value)
@@ -229,6 +232,25 @@ observe_round(struct ledger *l, uint64_t now_ms)
 	set(&s->keys, key_table_count(l->o.keys));
 	publish_outbox(l, s);
 	publish_balances(l, s, now_ms);
+}
+
+_Static_assert(FINDING_OK == (int)FACT_OK && FINDING_WARN == (int)FACT_WARN && FINDING_BAD == (int)FACT_BAD, "states are one");
+
+void
+observe_store(struct ledger *l, uint64_t now_ms)
+{
+	struct store_finding found[POSTGRES_FINDING_COUNT] = {[POSTGRES_REACHED] = {.state = FINDING_BAD}};
+	bool reached = l->away == NULL && !l->store.lost;
+	if (!l->o.tally || (reached && now_ms < l->observed.store_due_ms))
+		return;
+	l->observed.store_due_ms = reached ? now_ms + STORE_PERIOD_MS : 0;
+	size_t count = reached ? store_examine(&l->store, found) : 1;
+	struct tally_ledger *s = tally_ledger(l->o.tally);
+	for (size_t i = 0; i < count; i++) {
+		set(&s->store[i].state, found[i].state);
+		set(&s->store[i].number, found[i].number);
+	}
+	set(&s->store_facts, count);
 }
 
 const struct process_counters *

@@ -11,6 +11,7 @@ struct ledger;
 
 struct observed {
 	uint64_t due_ms; /* balances are read again */
+	uint64_t store_due_ms; /* the store is examined again */
 	uint32_t looked[BOARD_EDGES_MAX][BOARD_STATE_COUNT]; /* by the sweep that is under way */
 };
 
@@ -25,6 +26,8 @@ void observe_ticket(struct ledger *l, uint32_t index);
 void observe_swept(struct ledger *l);
 /* Counts and gauges, at the end of each round. */
 void observe_round(struct ledger *l, uint64_t now_ms);
+/* What PostgreSQL says of itself, every minute; that it is not reached, at once. Between rounds. */
+void observe_store(struct ledger *l, uint64_t now_ms);
 /* House accounts' balances; *ret_customers: of all others together. False: the store failed. */
 must_check bool observe_balances(struct ledger *l, int64_t ret_house[HOUSE_COUNT], int64_t *ret_customers);
 /* As the supervisor tells; NULL: none does. */

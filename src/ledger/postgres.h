@@ -74,6 +74,8 @@ struct postgres_bulk {
 
 struct postgres {
 	PGconn *conn;
+	bool far; /* not this machine */
+	char sslmode[24]; /* as the address has it, or by default */
 	PGconn *spare; /* the reader's: made before the lock-down, after which nobody can connect */
 	struct store *lender; /* of a reader: whose spare it is */
 	unsigned names; /* of prepared statements and cursors */

@@ -42,16 +42,17 @@ enum fact_of {
 
 struct patient {
 	PGconn *conn;
+	struct store *store; /* whose connection it is; NULL: one for this alone */
 	bool far;
 	const char *sslmode;
 	char fact[FACTS_COUNT][80];
-	struct finding *out;
+	struct store_finding *out;
 };
 
-static struct finding *__attribute__((format(printf, 4, 5)))
+static struct store_finding *__attribute__((format(printf, 4, 5)))
 say(struct patient *p, enum postgres_finding which, enum finding_state state, const char *format, ...)
 {
-	struct finding *f = &p->out[which];
+	struct store_finding *f = &p->out[which];
 	va_list args;
 	f->state = state;
 	va_start(args, format);
@@ -61,7 +62,7 @@ say(struct patient *p, enum postgres_finding which, enum finding_state state, co
 }
 
 static void __attribute__((format(printf, 2, 3)))
-advise(struct finding *f, const char *format, ...)
+advise(struct store_finding *f, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
@@ -74,9 +75,12 @@ static PGresult *
 ask(struct patient *p, const char *sql)
 {
 	PGresult *last = NULL, *r;
+	bool ok;
 	if (!pq.PQsendQuery(p->conn, sql))
 		return NULL;
-	while ((r = pq.PQgetResult(p->conn)) != NULL) {
+	if (p->store != NULL)
+		last = postgres_await(p->store, &ok);
+	while (p->store == NULL && (r = pq.PQgetResult(p->conn)) != NULL) {
 		pq.PQclear(last);
 		last = r;
 	}
@@ -131,7 +135,7 @@ look_at_version(struct patient *p)
 {
 	int version = pq.PQserverVersion(p->conn);
 	bool fine = version >= VERSION_WANTED;
-	struct finding *f = say(p, POSTGRES_VERSION, fine ? FINDING_OK : FINDING_BAD, "PostgreSQL %d.%d", version / VERSION_MAJOR, version % VERSION_MAJOR);
+	struct store_finding *f = say(p, POSTGRES_VERSION, fine ? FINDING_OK : FINDING_BAD, "PostgreSQL %d.%d", version / VERSION_MAJOR, version % VERSION_MAJOR);
 	f->number = (uint64_t)version;
 	if (!fine)
 		advise(f, "15 or later is needed: apt-get install postgresql-15, then pg_upgradecluster");
@@ -141,7 +145,7 @@ static void
 look_at_encoding(struct patient *p)
 {
 	bool fine = is(p, FACT_OF_ENCODING, "UTF8");
-	struct finding *f = say(p, POSTGRES_ENCODING, fine ? FINDING_OK : FINDING_BAD, "%.40s", p->fact[FACT_OF_ENCODING]);
+	struct store_finding *f = say(p, POSTGRES_ENCODING, fine ? FINDING_OK : FINDING_BAD, "%.40s", p->fact[FACT_OF_ENCODING]);
 	if (!fine)
 		advise(f, "createdb --encoding=UTF8 --template=template0 NAME makes one that is UTF8");
 }
@@ -150,7 +154,7 @@ static void
 look_at_disk(struct patient *p)
 {
 	bool fsync = is(p, FACT_OF_FSYNC, "on"), whole = is(p, FACT_OF_WHOLE_PAGES, "on");
-	struct finding *f = say(p, POSTGRES_KEPT, !fsync ? FINDING_BAD : !whole ? FINDING_WARN
+	struct store_finding *f = say(p, POSTGRES_KEPT, !fsync ? FINDING_BAD : !whole ? FINDING_WARN
 																			: FINDING_OK,
 		"fsync %.10s, full_page_writes %.10s, synchronous_commit %.20s%s", p->fact[FACT_OF_FSYNC], p->fact[FACT_OF_WHOLE_PAGES], p->fact[FACT_OF_COMMITS],
 		is(p, FACT_OF_COMMITS, "off") || is(p, FACT_OF_COMMITS, "local") ? " (on for the ledger)" : "");
@@ -164,7 +168,7 @@ static void
 look_at_rights(struct patient *p)
 {
 	const char *role = p->fact[FACT_OF_ROLE], *database = p->fact[FACT_OF_DATABASE];
-	struct finding *f;
+	struct store_finding *f;
 	if (is(p, FACT_OF_READ_ONLY, "true")) {
 		f = say(p, POSTGRES_RIGHTS, FINDING_BAD, "nothing can be written: a standby, or default_transaction_read_only");
 		advise(f, "give the address of the primary: ?target_session_attrs=read-write with all hosts, or psql -c 'ALTER ROLE \"%.60s\" RESET default_transaction_read_only'", role);
@@ -190,7 +194,7 @@ schema_version(struct patient *p)
 static void
 look_at_schema(struct patient *p)
 {
-	struct finding *f;
+	struct store_finding *f;
 	int64_t version, known = store_schema();
 	if (is(p, FACT_OF_MOVED, "true") || is(p, FACT_OF_ARRIVING, "true")) {
 		bool left = is(p, FACT_OF_MOVED, "true");
@@ -239,7 +243,7 @@ look_at_time(struct patient *p)
 		return;
 	}
 	uint64_t by = (uint64_t)llabs(apart);
-	struct finding *f = say(p, POSTGRES_LATENCY, least > SLOW_US ? FINDING_WARN : FINDING_OK, "%llu.%03llu ms a round trip", (unsigned long long)least / 1000, (unsigned long long)least % 1000);
+	struct store_finding *f = say(p, POSTGRES_LATENCY, least > SLOW_US ? FINDING_WARN : FINDING_OK, "%llu.%03llu ms a round trip", (unsigned long long)least / 1000, (unsigned long long)least % 1000);
 	f->number = least;
 	if (f->state != FINDING_OK)
 		advise(f, "a booking takes a dozen of them: a database that is nearer, in the same zone; ping its host shows what the network takes");
@@ -255,7 +259,7 @@ look_at_tls(struct patient *p)
 {
 	const char *version = p->fact[FACT_OF_TLS];
 	bool strict = strcmp(p->sslmode, "verify-full") == 0;
-	struct finding *f;
+	struct store_finding *f;
 	if (!p->far)
 		say(p, POSTGRES_TLS, FINDING_OK, "on this machine%s%.20s", version[0] != '\0' ? ", " : "", version);
 	else if (version[0] == '\0') {
@@ -274,44 +278,68 @@ not_reached(struct patient *p, const char *why)
 	char text[120];
 	snprintf(text, sizeof(text), "%s", why);
 	text[strcspn(text, "\n")] = '\0';
-	struct finding *f = say(p, POSTGRES_REACHED, FINDING_BAD, "PostgreSQL is not reached: %s", text);
+	struct store_finding *f = say(p, POSTGRES_REACHED, FINDING_BAD, "PostgreSQL is not reached: %s", text);
 	advise(f, "is it running (pg_lsclusters), does it let this role in (pg_hba.conf), and is this the server's user: sudo -u lethe lethe doctor; DIR/store has the address, psql \"$(sudo cat DIR/store)\" tries it");
 }
 
-size_t
-postgres_examine(const char *address, struct finding out[POSTGRES_FINDING_COUNT], int64_t *ret_identity)
+static void
+name_all(struct patient *p)
 {
 	static const char *const names[] = {
-#define X(NAME, name) name,
-		POSTGRES_FINDINGS(X)
+#define X(NAME, label, name, number) name,
+		STORE_FACTS(X)
 #undef X
 	};
+	for (int i = 0; i < POSTGRES_FINDING_COUNT; i++)
+		p->out[i] = (struct store_finding){.name = names[i]};
+}
+
+static size_t
+look_at_all(struct patient *p)
+{
+	if (pq.PQstatus(p->conn) != CONNECTION_OK || !read_facts(p)) {
+		not_reached(p, pq.PQerrorMessage(p->conn));
+		return 1;
+	}
+	say(p, POSTGRES_REACHED, FINDING_OK, "PostgreSQL, reached");
+	look_at_version(p);
+	look_at_encoding(p);
+	look_at_disk(p);
+	look_at_rights(p);
+	look_at_schema(p);
+	look_at_time(p);
+	look_at_tls(p);
+	return POSTGRES_FINDING_COUNT;
+}
+
+size_t
+postgres_examine(const char *address, struct store_finding out[POSTGRES_FINDING_COUNT], int64_t *ret_identity)
+{
 	char why[STORE_WHY_MAX], sslmode[24] = "";
 	*ret_identity = 0;
 	struct patient p = {.out = out, .sslmode = sslmode};
-	for (int i = 0; i < POSTGRES_FINDING_COUNT; i++)
-		out[i] = (struct finding){.name = names[i]};
+	name_all(&p);
 	if (!postgres_load(why)) {
 		advise(say(&p, POSTGRES_REACHED, FINDING_BAD, "%.150s", why), "apt-get install libpq5");
 		return 1;
 	}
 	p.conn = postgres_connect(address, &p.far, sslmode);
-	if (p.conn == NULL)
+	if (p.conn == NULL) {
 		not_reached(&p, "its address can't be read: it is like postgres://user@host:5432/database");
-	else if (pq.PQstatus(p.conn) != CONNECTION_OK || !read_facts(&p))
-		not_reached(&p, pq.PQerrorMessage(p.conn));
-	else {
-		say(&p, POSTGRES_REACHED, FINDING_OK, "PostgreSQL, reached");
-		look_at_version(&p);
-		look_at_encoding(&p);
-		look_at_disk(&p);
-		look_at_rights(&p);
-		look_at_schema(&p);
-		look_at_time(&p);
-		look_at_tls(&p);
-		*ret_identity = read_identity(&p);
+		return 1;
 	}
-	if (p.conn != NULL)
-		pq.PQfinish(p.conn);
-	return out[POSTGRES_REACHED].state == FINDING_OK ? POSTGRES_FINDING_COUNT : 1;
+	size_t count = look_at_all(&p);
+	if (count == POSTGRES_FINDING_COUNT)
+		*ret_identity = read_identity(&p);
+	pq.PQfinish(p.conn);
+	return count;
+}
+
+size_t
+postgres_examine_own(struct store *s, struct store_finding out[POSTGRES_FINDING_COUNT])
+{
+	const struct postgres *g = s->own;
+	struct patient p = {.conn = g->conn, .store = s, .far = g->far, .sslmode = g->sslmode, .out = out};
+	name_all(&p);
+	return look_at_all(&p);
 }

@@ -95,6 +95,14 @@ is_away(const char *url, bool far)
 	return ping == PQPING_NO_RESPONSE || ping == PQPING_REJECT;
 }
 
+static void
+how_far(PQconninfoOption *o, bool *ret_far, char ret_sslmode[24])
+{
+	const char *mode = option(o, "sslmode");
+	*ret_far = is_far(o);
+	snprintf(ret_sslmode, 24, "%.23s", mode[0] != '\0' ? mode : "verify-full");
+}
+
 PGconn *
 postgres_connect(const char *url, bool *ret_far, char ret_sslmode[24])
 {
@@ -104,9 +112,7 @@ postgres_connect(const char *url, bool *ret_far, char ret_sslmode[24])
 		pq.PQfreemem(wrong);
 		return NULL;
 	}
-	const char *mode = option(o, "sslmode");
-	*ret_far = is_far(o);
-	snprintf(ret_sslmode, 24, "%.23s", mode[0] != '\0' ? mode : "verify-full");
+	how_far(o, ret_far, ret_sslmode);
 	pq.PQconninfoFree(o);
 	return connect_to(url, *ret_far);
 }
@@ -378,16 +384,16 @@ postgres_open(struct store *s, const char *url, char ret_why[STORE_WHY_MAX])
 		return false;
 	}
 	name_it(s, o);
-	bool far = is_far(o);
+	how_far(o, &g->far, g->sslmode);
 	pq.PQconninfoFree(o);
-	g->conn = connect_to(url, far);
+	g->conn = connect_to(url, g->far);
 	if (!connected(s, g->conn, ret_why)) {
-		s->unreachable = is_away(url, far);
+		s->unreachable = is_away(url, g->far);
 		return false;
 	}
 	if (!fits(s, ret_why) || !enter(s, ret_why))
 		return false;
-	g->spare = connect_to(url, far);
+	g->spare = connect_to(url, g->far);
 	return connected(s, g->spare, ret_why);
 }
 

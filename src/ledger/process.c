@@ -557,6 +557,7 @@ serve(struct process *p)
 			run_errands(p, now_ms);
 			tell_drain(p);
 		}
+		observe_store(p->ledger, now_ms);
 		if (is_over(p))
 			return;
 		wait_for_something(p);

@@ -52,6 +52,13 @@ store_rest(struct store *s)
 		(void)!s->kind->exec(s, s->kind->rest);
 }
 
+size_t
+store_examine(struct store *s, struct store_finding *out)
+{
+	bool can = s->kind != NULL && s->kind->examine != NULL && !s->lost && !s->kind->in_transaction(s);
+	return can ? s->kind->examine(s, out) : 0;
+}
+
 void
 store_breathe(struct store *s, void (*breathe)(void *arg), void *arg)
 {

@@ -95,6 +95,10 @@ const char *store_error(const struct store *s);
 /* Called every now and then while a statement of this connection takes long. */
 void store_breathe(struct store *s, void (*breathe)(void *arg), void *arg);
 
+/* What there is to know of the database, between transactions; 0: it is a file. out: POSTGRES_FINDING_COUNT of them (postgres_doctor.h). */
+struct store_finding;
+size_t store_examine(struct store *s, struct store_finding *out);
+
 /* Between transactions, when nothing is to be done for a while: what is cached goes back to malloc. */
 void store_rest(struct store *s);
 

@@ -4,6 +4,8 @@
 
 #include "ledger/store.h"
 
+struct store_finding;
+
 struct store_kind {
 	const char *const *texts; /* by name, where it says a thing differently; NULL: nowhere */
 	const char *integer; /* a column's type: 64 bits */
@@ -28,6 +30,7 @@ struct store_kind {
 	bool (*waited)(const struct store *s);
 	bool (*try_again)(struct store *s, int tried);
 	const char *rest; /* gives cached memory back; NULL: there is none */
+	size_t (*examine)(struct store *s, struct store_finding *out); /* all of postgres_doctor.h; NULL: there is nothing to ask */
 	bool (*in_transaction)(const struct store *s);
 	const char *snapshot; /* begins one */
 	bool (*has_column)(struct store *s, const char *table, const char *name);

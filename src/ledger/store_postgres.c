@@ -1,5 +1,6 @@
 /* PostgreSQL as a kind of store: statements and rows. docs/decisions/0029-postgres.md */
 #include "ledger/postgres.h"
+#include "ledger/postgres_doctor.h"
 
 #include <ctype.h>
 #include <endian.h>
@@ -699,6 +700,7 @@ const struct store_kind store_postgres = {
 	.error = error,
 	.breathe = set_breathe,
 	.exec = postgres_exec,
+	.examine = postgres_examine_own,
 	.in_transaction = in_transaction,
 	.waited = postgres_waited,
 	.try_again = postgres_try_again,

@@ -77,7 +77,7 @@ add_server(const struct cli *cli, struct examination *e)
 static void
 add_store(const char *address, const char *why, struct examination *e, int64_t *ret_identity)
 {
-	struct finding found[POSTGRES_FINDING_COUNT];
+	struct store_finding found[POSTGRES_FINDING_COUNT];
 	if (why[0] != '\0') {
 		struct fact *f = &e->fact[e->count++];
 		*f = (struct fact){.state = FACT_WARN, .name = "store"};

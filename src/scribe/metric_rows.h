@@ -39,6 +39,9 @@
 	X(process_restarts, "process_restarts_total", COUNTER, "role, instance", "Times that the process died and was started again.") \
 	X(machine_state, "machine_state", GAUGE, "fact", "What `lethe doctor` says of the machine: 0 well, 1 doubtful, 2 bad; looked at every minute.") \
 	X(machine_value, "machine_value", GAUGE, "fact", "The number that it goes by; see the facts below.") \
+	X(store_state, "store_state", GAUGE, "fact", \
+		"What `lethe doctor` says of PostgreSQL, when the books are in it: 0 well, 1 doubtful, 2 bad; looked at every minute. When it is not reached `reached` alone is told.") \
+	X(store_value, "store_value", GAUGE, "fact", "The number that it goes by; see the facts of a store below.") \
 	X(events, "events_total", COUNTER, "role, event, severity", "Events by the role that reported them.") \
 	X(spans_sent, "otlp_spans_sent_total", COUNTER, "", "Spans that the OpenTelemetry collector took.") \
 	X(spans_dropped, "otlp_spans_dropped_total", COUNTER, "", "Spans that it refused, or that there was no room for while it was away.") \

@@ -528,6 +528,35 @@ show_machine_value(const struct metrics *m, struct exposition *x)
 	show_machine(m, true, x);
 }
 
+static const char *const store_labels[] = {
+#define X(NAME, label, name, number) label,
+	STORE_FACTS(X)
+#undef X
+};
+
+static void
+show_store(const struct metrics *m, bool number, struct exposition *x)
+{
+	const struct tally_ledger *l = tally_ledger(m->tally);
+	for (size_t i = 0; i < STORE_FACT_COUNT && i < get(&l->store_facts); i++) {
+		expose_begin(x, "");
+		expose_label(x, "fact", store_labels[i]);
+		expose_u64(x, get(number ? &l->store[i].number : &l->store[i].state));
+	}
+}
+
+static void
+show_store_state(const struct metrics *m, struct exposition *x)
+{
+	show_store(m, false, x);
+}
+
+static void
+show_store_value(const struct metrics *m, struct exposition *x)
+{
+	show_store(m, true, x);
+}
+
 /* Events that never came are not shown: a table of zeros for every role would bury the rest. */
 static void
 show_events(const struct metrics *m, struct exposition *x)

@@ -84,6 +84,9 @@ write_labels(FILE *to)
 #define X(NAME, label, when, number) fprintf(to, "| fact | `%s` | %s |\n", label, number);
 	MACHINE_FACTS(X)
 #undef X
+#define X(NAME, label, name, number) fprintf(to, "| fact of a store | `%s` | %s |\n", label, number);
+	STORE_FACTS(X)
+#undef X
 }
 
 static void

@@ -30,6 +30,13 @@ enum board_state {
 		BOARD_STATE_COUNT
 };
 
+enum store_fact {
+#define X(NAME, label, name, number) STORE_FACT_##NAME,
+	STORE_FACTS(X)
+#undef X
+		STORE_FACT_COUNT
+};
+
 #define X(bound) +1
 enum {
 	TALLY_TIME_COUNT = 0 TALLY_TIMES(X),
@@ -70,6 +77,11 @@ struct tally_ledger {
 	TALLY_HISTOGRAM(TALLY_HAND_IN_COUNT)
 	hand_in; /* ms */
 	_Atomic uint64_t tickets[BOARD_EDGES_MAX][BOARD_STATE_COUNT];
+	_Atomic uint64_t store_facts; /* so many of them are told: none when the books are in ledger.db */
+	struct {
+		_Atomic uint64_t state; /* enum fact_state */
+		_Atomic uint64_t number;
+	} store[STORE_FACT_COUNT];
 };
 
 struct tally; /* a process' private handle */

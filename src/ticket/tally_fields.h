@@ -75,6 +75,21 @@
 	X(outbox_oldest_s, gauge, "outbox_oldest_seconds", 0, "Since the request began that waits there for the longest; 0: none waits.")
 
 /*
+ * What there is to know of PostgreSQL when the books are in it: what `lethe doctor` asks, and the ledger every minute.
+ * X(NAME, label, its name in the doctor, what the number is)
+ */
+#define STORE_FACTS(X) \
+	X(REACHED, "reached", "store", "0; 2 as its state: no connection, and nothing else is told") \
+	X(VERSION, "version", "store version", "of the server, major times 10000 plus minor") \
+	X(ENCODING, "encoding", "store encoding", "0") \
+	X(KEPT, "on_disk", "store on disk", "0; its state: what was acknowledged outlives a power cut") \
+	X(RIGHTS, "rights", "store rights", "0; its state: the role may write what it needs") \
+	X(SCHEMA, "tables", "store tables", "the migration that its tables are of") \
+	X(LATENCY, "latency", "store latency", "microseconds of a round trip, the shortest of five") \
+	X(TLS, "connection", "store connection", "0; its state: over a network by TLS, to a server that was verified") \
+	X(CLOCK, "clock_apart", "store clock", "microseconds between its clock and this machine's")
+
+/*
  * What a ticket on the board is doing. X(name, label, meaning)
  */
 #define BOARD_STATES(X) \

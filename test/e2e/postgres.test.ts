@@ -2,6 +2,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Lethe, nano, sim, upstreamKey } from "../harness/lethe.ts";
+import { get } from "../harness/metrics.ts";
 import { Postgres } from "../harness/postgres.ts";
 import { removeFolder, temporaryFolder } from "../harness/paths.ts";
 import { Sim } from "../harness/sim.ts";
@@ -129,6 +130,36 @@ describe("a ledger in PostgreSQL", () => {
 			expect(other.json["error"]?.message).toContain("at another address");
 			const seen = await lethe.run("serve", "--config", join(lethe.dir, "lethe.yaml"), "--store", "postgres://lethe:secret@127.0.0.1/lethe");
 			expect(seen.json["error"]?.message).toContain("LETHE_STORE");
+		} finally {
+			await lethe.finish();
+		}
+	});
+
+	test("tells of itself in the metrics what the doctor says, and when it is not reached that alone", async () => {
+		const address = await postgres.database();
+		const lethe = await Lethe.start({ sim: provider, environment: { LETHE_STORE: address }, config: { metrics: { listen: "127.0.0.1:0" } } });
+		try {
+			const url = readFileSync(join(lethe.data, "endpoint.metrics"), "utf8").trim();
+			const told = async (what: string) =>
+				Object.fromEntries(((await get(url)).get(`lethe_store_${what}`)?.samples ?? []).map((s) => [s.labels["fact"]!, Number(s.value)]));
+			const state = await until("the ledger has looked", async () => {
+				const all = await told("state");
+				return "clock_apart" in all ? all : undefined;
+			});
+			const value = await told("value");
+			const facts = (await lethe.run("doctor")).json["facts"] as Record<string, any>[];
+			const doctor = facts.filter((f) => f["fact"].startsWith("store"));
+			// How long an answer takes, and how far the clocks seem to be apart by it, is another thing at each look on a machine that has other work.
+			const steady = (_: unknown, i: number) => !["latency", "clock_apart"].includes(Object.keys(state)[i]!);
+			expect(doctor.map((f) => ["ok", "warn", "bad"].indexOf(f["state"])).filter(steady)).toEqual(Object.values(state).filter(steady));
+			expect(value["version"]).toBe(doctor.find((f) => f["fact"] === "store version")!["number"]);
+			expect(value["tables"]).toBe(doctor.find((f) => f["fact"] === "store tables")!["number"]);
+			expect(value["latency"]).toBeGreaterThan(0);
+			expect(state["on_disk"]).toBe(2); // the test's own PostgreSQL keeps nothing
+			const rise = await postgres.fall();
+			await until("it is told", async () => JSON.stringify(await told("state")) === JSON.stringify({ reached: 2 }));
+			await rise();
+			await until("it is back", async () => (await told("state"))["reached"] === 0);
 		} finally {
 			await lethe.finish();
 		}
