@@ -6,13 +6,13 @@ cd "$(dirname "$0")/.."
 build=${1:-build}
 
 # What code beside content must not name, and why. NAME: regular expression of symbols: why.
-print_names='(f|s|sn|d|as|vf|vs|vsn|vd|vas|v|f?w|vf?w|sw|vsw)?printf|f?puts(_unlocked)?|f?putc(_unlocked)?|putchar(_unlocked)?|fwrite(_unlocked)?|fread|fopen(64)?|fopencookie|open_memstream|fdopen|freopen(64)?|perror|psignal|v?warnx?|v?errx?|error|stdout|stderr|tmpfile(64)?|strfmon|backtrace_symbols_fd|malloc_info|malloc_stats'
+print_names='(f|s|sn|d|as|vf|vs|vsn|vd|vas|v|f?w|vf?w|sw|vsw)?printf|f?putw?s(_unlocked)?|f?putw?c(_unlocked)?|putw?char(_unlocked)?|putw|fwrite(_unlocked)?|fread|fopen(64)?|fopencookie|open_memstream|fdopen|freopen(64)?|perror|psignal|psiginfo|v?warnx?|v?errx?|error(_at_line)?|stdout|stderr|tmpfile(64)?|strfmon|backtrace_symbols_fd|malloc_info|malloc_stats'
 print_why="a format string or a stream can carry content into text: report by event id and numbers (ticket/events.h)"
 log_names='openlog|v?syslog|setlogmask|sd_journal_[a-z_]*|wall'
 log_why="a log takes text: report by event id and numbers (ticket/events.h)"
 file_names='open(64)?|openat(64)?|open_by_handle_at|creat(64)?|mk[do]?s?temps?(64)?|mkdtemp|tmpnam|tempnam|opendir|unlink(at)?|rename(at2?)?|link(at)?|symlink(at)?|mkfifo(at)?|mknod(at)?|truncate(64)?|f?setxattr|shm_open|sem_open|mq_open|dlopen|dlmopen'
 file_why="content is never in a file, nor in the name of one"
-descriptor_names='write|writev|p?writev?(64)?(v2)?|sendfile(64)?|splice|vmsplice|tee|copy_file_range|memfd_create|ftruncate(64)?|fallocate(64)?|pipe2?|eventfd|dup[23]?|mmap(64)?|shmget|shmat|msgget|msgsnd'
+descriptor_names='write|writev|p?writev?(64)?(v2)?|sendfile(64)?|splice|vmsplice|aio_write(64)?|lio_listio(64)?|tee|copy_file_range|memfd_create|ftruncate(64)?|fallocate(64)?|pipe2?|eventfd|dup[23]?|mmap(64)?|shmget|shmat|msgget|msgsnd'
 descriptor_why="content leaves by recv() and sendmsg() on sockets that were handed over, and lies in the vault"
 network_names='socket|socketpair|connect|bind|listen|getaddrinfo|gethostby[a-z_]*|res_n?(init|query|search|send)'
 network_why="sockets are handed over, connected"
