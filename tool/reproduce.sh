@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # ./dev reproduce: builds lethe twice, in folders of other names and depths, at another time of day, in another zone, language and order of files, without a
-# cache; the two must be equal to the last bit. With --paths only looks whether the build that is there names the folder it was made in, or a time.
+# cache; the two must be equal to the last bit. With --beside the first of the two is build/lethe as it is. With --paths only looks whether the build that is
+# there names the folder it was made in, or a time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -42,12 +43,16 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 first=$work/a
 second=$work/a-longer-name/and/deeper
-copy_sources "$first"
 copy_sources "$second"
 find "$second" -type f -exec touch -d '2001-02-03 04:05:06' {} +
-build "$first" TZ=UTC LC_ALL=C
-build "$second" TZ=Pacific/Auckland LC_ALL=C.UTF-8 HOME=/nonexistent USER=somebody
 one=$first/build/src/proc/lethe
+if [ "${1:-}" = --beside ]; then
+	one=build/src/proc/lethe
+else
+	copy_sources "$first"
+	build "$first" TZ=UTC LC_ALL=C
+fi
+build "$second" TZ=Pacific/Auckland LC_ALL=C.UTF-8 HOME=/nonexistent USER=somebody
 two=$second/build/src/proc/lethe
 if ! cmp -s "$one" "$two"; then
 	printf 'reproduce: the two builds differ; sections that do:\n' >&2
