@@ -397,7 +397,7 @@ SELECT CASE WHEN ?1 = ?2 THEN coalesce((SELECT max(n) FROM (SELECT count(*) AS n
 	ELSE (SELECT count(*) FROM limits WHERE subject = ?2 AND kind >= ?3) END
 
 -- name: limit_by_number
-SELECT kind, amount FROM limits WHERE number = ?1 AND number <> 0
+SELECT kind FROM limits WHERE number = ?1 AND number <> 0
 
 -- name: allowed_of
 SELECT what, pattern FROM allowed WHERE subject = ?1 ORDER BY what, pattern
@@ -419,9 +419,18 @@ UPDATE key SET scopes = (SELECT scopes FROM key WHERE id = ?1) WHERE id = ?2
 
 -- name: budget_balance
 SELECT limit_nano - used_nano FROM budget WHERE id = ?1
+-- postgres:
+SELECT limit_nano - used_nano - lent_nano FROM budget WHERE id = ?1
+
+-- A window that begins, by what its limit is now.
+-- name: budget_begin
+INSERT INTO budget (id, limit_nano, used_nano) SELECT ?1, max(amount), 0 FROM limits WHERE number = ?2 AND number <> 0 HAVING count(*) > 0 ON CONFLICT (id) DO NOTHING
 
 -- name: budget_insert
 INSERT INTO budget (id, limit_nano, used_nano) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING
+
+-- name: budget_used
+SELECT used_nano FROM budget WHERE id = ?1
 
 -- name: budget_pay
 UPDATE budget SET used_nano = used_nano + ?2 WHERE id = ?1
@@ -433,12 +442,17 @@ SELECT id FROM budget WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 16
 
 -- name: budget_set_aside
 UPDATE budget SET used_nano = used_nano + ?2 WHERE id = ?1 AND limit_nano - used_nano >= ?2
+-- postgres:
+UPDATE budget SET used_nano = used_nano + ?2 WHERE id = ?1 AND limit_nano - used_nano - lent_nano >= ?2
 
 -- name: budget_come_back
 UPDATE budget SET used_nano = used_nano - ?2 WHERE id = ?1 AND used_nano >= ?2
 
 -- name: budget_delete
 DELETE FROM budget WHERE id = ?1
+-- postgres:
+WITH gone AS (DELETE FROM budget WHERE id = ?1 AND lent_nano = 0 RETURNING id), shares AS (DELETE FROM budget_share USING gone WHERE budget = gone.id)
+DELETE FROM want USING gone WHERE account = gone.id
 
 -- name: trigger_there
 SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = ?1 AND sql LIKE '%raise(ABORT%'
@@ -605,6 +619,24 @@ WITH n AS (SELECT id FROM node WHERE id = ?2 AND fence = ?5 AND state = 1 AND mo
 	m AS (UPDATE node SET moved = ?4, seen_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint WHERE id = ?2 AND EXISTS (SELECT 1 FROM a) RETURNING id)
 SELECT (SELECT count(*) FROM n), lethe_whole_move((SELECT count(*) FROM a), (SELECT count(*) FROM more) + (SELECT count(*) FROM less) + (SELECT count(*) FROM m))
 
+-- name: budget_share_of
+SELECT 0, 0 WHERE ?1 < ?2
+-- postgres:
+SELECT coalesce((SELECT nano FROM budget_share WHERE budget = ?1 AND node = ?2), 0), limit_nano - used_nano - lent_nano FROM budget WHERE id = ?1
+
+-- As share_move. What a limit was lowered by may be lent still: it can be given back, and nothing is taken.
+-- name: budget_share_move
+SELECT 0, 0 WHERE ?1 < ?2 AND ?3 < ?4 + ?5
+-- postgres:
+WITH n AS (SELECT id FROM node WHERE id = ?2 AND fence = ?5 AND state = 1 AND moved < ?4 FOR UPDATE),
+	a AS (UPDATE budget SET lent_nano = lent_nano + ?3 FROM n WHERE budget.id = ?1 AND lent_nano + ?3 >= 0 AND (?3 <= 0 OR lent_nano + ?3 <= limit_nano - used_nano)
+		AND (?3 > 0 OR EXISTS (SELECT 1 FROM budget_share WHERE budget = ?1 AND node = ?2 AND nano + ?3 >= 0)) RETURNING budget.id),
+	more AS (INSERT INTO budget_share (budget, node, nano) SELECT id, ?2, ?3 FROM a WHERE ?3 > 0
+		ON CONFLICT (budget, node) DO UPDATE SET nano = budget_share.nano + excluded.nano RETURNING budget),
+	less AS (UPDATE budget_share SET nano = nano + ?3 FROM a WHERE ?3 <= 0 AND budget = a.id AND node = ?2 RETURNING budget),
+	m AS (UPDATE node SET moved = ?4, seen_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint WHERE id = ?2 AND EXISTS (SELECT 1 FROM a) RETURNING id)
+SELECT (SELECT count(*) FROM n), lethe_whole_move((SELECT count(*) FROM a), (SELECT count(*) FROM more) + (SELECT count(*) FROM less) + (SELECT count(*) FROM m))
+
 -- name: share_want
 SELECT ?1, ?2
 -- postgres:
@@ -635,6 +667,15 @@ SELECT count(*) FROM node WHERE state = 1 AND id <> ?1 AND id <> 255 AND seen_us
 SELECT ?1
 -- postgres:
 SELECT drain FROM node WHERE id = ?1
+
+-- Of a ticket that is settled without its board it is guessed in which windows it was: what this node has no share of counts as used all the same.
+-- name: budget_share_pay
+SELECT ?1, ?2, ?3
+-- postgres:
+WITH x AS (SELECT p.budget, p.nano, least(p.nano, coalesce(budget_share.nano, 0)) AS lent, p.node, p.number
+		FROM unnest(?1, ?2, ?3) WITH ORDINALITY AS p(budget, nano, node, number) LEFT JOIN budget_share ON budget_share.budget = p.budget AND budget_share.node = p.node),
+	own AS (UPDATE budget_share SET nano = budget_share.nano - x.lent FROM x WHERE budget_share.budget = x.budget AND budget_share.node = x.node)
+UPDATE budget SET used_nano = used_nano + x.nano, lent_nano = lent_nano - x.lent FROM x WHERE budget.id = x.budget RETURNING x.number
 
 -- name: share_charge
 SELECT ?1, ?2, ?3, ?4, ?5

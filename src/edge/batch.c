@@ -186,14 +186,6 @@ count_most(struct exchange *x, const struct catalogue_target *t)
 	return true;
 }
 
-bool
-batch_is_uncountable(struct exchange *x)
-{
-	struct ticket_leg legs[TICKET_LEGS_MAX];
-	bool many = atomic_load_explicit(board_many(x->edge->p->board), memory_order_relaxed);
-	return many && x->limited.rows[0] && limit_legs(x, legs) > 0;
-}
-
 /* Its money, when it is known what it asks for. */
 static bool
 may_be_paid(struct exchange *x, const struct catalogue_target *t)
@@ -209,10 +201,6 @@ may_be_paid(struct exchange *x, const struct catalogue_target *t)
 			object_refuse_key(x, o->own);
 			return false;
 		}
-	}
-	if (batch_is_uncountable(x)) {
-		refuse(x, NULL, SPAN("This key, or its account, is limited in money by time, which a batch can't be counted in where several servers share the balances. Use a key without such a limit."));
-		return false;
 	}
 	if (count_most(x, t))
 		return true;

@@ -41,7 +41,4 @@ void batch_passes(struct exchange *x, struct span piece, bool last);
 struct work_used;
 must_check bool batch_cost(const struct exchange *x, const struct batch_seen *seen, uint64_t *ret_nano, struct work_used *ret_used);
 
-/* What ends later counts in the windows of money of its key and its account by an order of the ledger's, which several servers on one store have no way to give. */
-bool batch_is_uncountable(struct exchange *x);
-
 #endif

@@ -114,6 +114,7 @@ enum { EDITS_FEW = 6 };
 /* What its key and account are limited in (limit.h). */
 struct limited {
 	uint64_t asked; /* a window's row that the ledger is to load; 0: the account's */
+	uint64_t lacking_nano; /* of it; 0: not known */
 	uint64_t left_nano; /* of money, when that refuses it */
 	uint64_t need_nano;
 	uint32_t rows[2]; /* of the key and of its account, 0: none */
@@ -122,6 +123,7 @@ struct limited {
 	uint8_t taken[2]; /* enum limit_taken */
 	uint8_t refused, refused_by; /* enum limit_kind, index of rows */
 	uint8_t loads;
+	uint8_t more; /* windows of which the ledger was asked for more (limit_lacks()) */
 	bool tokens;
 };
 

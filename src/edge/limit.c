@@ -335,11 +335,28 @@ limit_is_short(struct exchange *x, struct nano need)
 }
 
 bool
+limit_lacks(struct exchange *x, struct nano need, uint8_t *seen)
+{
+	struct window w[LIMIT_BUDGETS_MAX];
+	unsigned count = x->limited.rows[0] ? windows_of(x, w) : 0;
+	for (unsigned i = 0; i < count; i++) {
+		uint8_t bit = (uint8_t)(1u << i);
+		if (*seen & bit || w[i].slot == UINT32_MAX || board_available(x->edge->p->board, w[i].slot).v >= need.v)
+			continue;
+		*seen |= bit;
+		x->limited.asked = w[i].id;
+		x->limited.lacking_nano = (uint64_t)need.v;
+		return true;
+	}
+	return false;
+}
+
+bool
 limit_wants_row(struct exchange *x)
 {
 	struct window w[LIMIT_BUDGETS_MAX];
 	unsigned count = x->limited.rows[0] ? windows_of(x, w) : 0;
-	x->limited.asked = 0;
+	x->limited.asked = x->limited.lacking_nano = 0;
 	for (unsigned i = 0; i < count && !x->limited.asked; i++)
 		if (w[i].slot == UINT32_MAX)
 			x->limited.asked = w[i].id;

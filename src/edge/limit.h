@@ -34,6 +34,8 @@ unsigned limit_legs(struct exchange *x, struct ticket_leg ret[LIMIT_BUDGETS_MAX]
 struct nano limit_left(const struct exchange *x, struct nano account);
 /* One of them has not so much. */
 must_check bool limit_is_short(struct exchange *x, struct nano need);
+/* A window that has not so much here, the next after those of *seen, whose bits are their places: limited.asked is which, and how much more. False: none. */
+must_check bool limit_lacks(struct exchange *x, struct nano need, uint8_t *seen);
 /* A window is not on the board, or no longer where it was: limited.asked is which. False: it is the account. */
 must_check bool limit_wants_row(struct exchange *x);
 void limit_row_loaded(struct exchange *x, uint32_t slot);

@@ -136,7 +136,7 @@ reserve_ask(const struct exchange *x)
 	struct message_row m = MESSAGE_INIT(LOAD, message_row);
 	m.token = x->id;
 	m.row = x->limited.asked ? x->limited.asked : x->account_row;
-	m.need_nano = x->limited.asked ? 0 : x->lacking_nano;
+	m.need_nano = x->limited.asked ? x->limited.lacking_nano : x->lacking_nano;
 	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
 }
 
@@ -159,18 +159,22 @@ reserve_is_shared(const struct exchange *x)
 }
 
 /*
- * What is here of the balance will not do for long, and other servers may have more: the ledger is asked, and this exchange goes on. Nobody waits for the
- * answer; when somebody needs it, there is more, or not.
+ * What is here of the balance, or of a limit's window, will not do for long, and other servers may have more: the ledger is asked, and this exchange goes on.
+ * Nobody waits for the answer; when somebody needs it, there is more, or not.
  */
 static void
 ask_ahead(struct exchange *x, struct nano need)
 {
+	uint8_t seen = 0;
 	uint64_t now_ms = x->edge->loop.now_ms;
 	if (now_ms < x->lacking_ms + ASK_AGAIN_MS || x->limited.asked || x->edge->wait_question.first)
 		return;
 	x->lacking_ms = now_ms;
 	x->lacking_nano = (uint64_t)(need.v > 0 ? need.v : 1);
-	(void)!reserve_ask(x); /* not sent: it is asked again */
+	while (limit_lacks(x, need, &seen))
+		(void)!reserve_ask(x); /* not sent: it is asked again */
+	x->limited.asked = 0;
+	(void)!reserve_ask(x);
 }
 
 /* Those that come next are not to wait while the ledger takes more of the balance. */
@@ -211,13 +215,20 @@ available(const struct exchange *x)
 	return have.v < 0 ? (struct nano){0} : have; /* closed, or a hint that is out of date: only the move decides */
 }
 
-/* What this server has of the balance is used up: other servers may have some of it that they don't need. Once; where there are none the answer is at once the same. */
+/*
+ * What this server has of the balance, or of a window, is used up: other servers may have some of it that they don't need. Once for each; where there are none
+ * the answer is at once the same.
+ */
 static bool
 ask_for_more(struct exchange *x, struct nano need)
 {
-	if (x->lacking_nano || !reserve_is_shared(x))
+	if (!reserve_is_shared(x))
 		return false;
-	x->lacking_nano = (uint64_t)need.v;
+	if (!limit_lacks(x, need, &x->limited.more)) {
+		if (x->lacking_nano)
+			return false;
+		x->lacking_nano = (uint64_t)need.v;
+	}
 	question_ask(x, QUESTION_ROW);
 	return true;
 }
@@ -418,7 +429,8 @@ reserve_row_loaded(struct edge *e, const struct message_row *m)
 	struct exchange *x = e->wait_row.first;
 	while (x && x->id != m->token)
 		x = x->wait_next;
-	if (!x)
+	/* What it asked ahead for may be answered while it waits for another. */
+	if (!x || m->row != (x->limited.asked ? x->limited.asked : x->account_row))
 		return;
 	exchange_stop_waiting(x);
 	if (m->result != 0) {

@@ -130,21 +130,9 @@ stored_may(struct exchange *x)
 
 /* ---- in the background ---- */
 
-static bool
-may_begin(struct exchange *x)
-{
-	if (!batch_is_uncountable(x))
-		return true;
-	refuse(x, END_BAD_BODY, "background",
-		SPAN(": true is not available here: this key, or its account, is limited in money by time, which what ends later can't be counted in where several servers share the balances. Use a key without such a limit."));
-	return false;
-}
-
 bool
 stored_begins(struct exchange *x, struct nano need)
 {
-	if (!may_begin(x))
-		return false;
 	if (!x->object)
 		x->object = vault_alloc(x->edge->vault, sizeof *x->object);
 	if (!x->object) {

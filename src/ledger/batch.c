@@ -330,6 +330,8 @@ fill_budget(void *arg, size_t i, struct query *st)
 	const struct batch *b = ((struct paying *)arg)->b;
 	const struct budget_sum *s = &b->budgets[b->budgets_used[i]];
 	sql_bind(st, (int64_t)s->row, s->nano);
+	if (b->node >= 0)
+		sql_bind_int(st, 3, b->node);
 }
 
 static void
@@ -351,7 +353,7 @@ pay_all(struct ledger *l, struct batch *b)
 	qsort_r(b->sums_used, b->sum_count, sizeof(b->sums_used[0]), by_account, b);
 	if (!sql_many(&l->store, store_sql(&l->store, b->node >= 0 ? SQL_share_charge : SQL_account_charge), b->sum_count, fill_charge, take_charge, &p))
 		return TRIED_FAILED;
-	if (!p.refused && !sql_many(&l->store, store_sql(&l->store, SQL_budget_pay), b->budget_count, fill_budget, take_budget, &p))
+	if (!p.refused && !sql_many(&l->store, store_sql(&l->store, b->node >= 0 ? SQL_budget_share_pay : SQL_budget_pay), b->budget_count, fill_budget, take_budget, &p))
 		return TRIED_FAILED;
 	return p.refused ? TRIED_AGAIN : TRIED_BOOKED;
 }

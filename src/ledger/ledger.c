@@ -107,10 +107,10 @@ static bool
 balance_of(void *arg, uint64_t row, struct nano *ret)
 {
 	struct ledger *l = arg;
-	if (row & LIMIT_BUDGET_ROW)
-		return budget_balance(l, row, ret);
 	if (share_on(l))
 		return share_balance(l, row, ret);
+	if (row & LIMIT_BUDGET_ROW)
+		return budget_balance(l, row, ret);
 	struct query *st = store_sql(&l->store, SQL_account_balance);
 	sql_bind(st, (int64_t)row);
 	int64_t nano = -1;
@@ -340,7 +340,7 @@ ledger_load_row(struct ledger *l, uint64_t row, int64_t need_nano, uint32_t *ret
 	if (!store_make_sure(&l->store))
 		return 2;
 	if (row & LIMIT_BUDGET_ROW)
-		return budget_load(l, row, ret_slot);
+		return budget_load(l, row, need_nano, ret_slot);
 	uint32_t refused = 0, was;
 	bool there = share_on(l) && board_find(l->o.board, row, &was);
 	if (row == 0 || (!share_on(l) && !balance_of(l, row, &balance)))

@@ -29,7 +29,8 @@
  *          the one before; the account names the last
  *   INV-16 what a proposal gives back is booked once, for what it says, or rejected; nothing else gives back so
  *   INV-17 a node writes only with the fence that it was given last, and while its node is there: each transaction that writes begins by showing it
- *   INV-18 on a store of several servers a slot has the node's share of the account; the shares are what is lent of it, and that is never more than its balance
+ *   INV-18 on a store of several servers a slot has the node's share of the account; the shares are what is lent of it, and that is never more than its balance;
+ *          of a window of a limit of money likewise, and none is taken beyond what is left of the limit
  * A ticket is its customer's posting of −cost (docs/decisions/0020-one-row-a-ticket.md).
  */
 #ifndef LEDGER_LEDGER_H

@@ -1,4 +1,5 @@
 #include "ledger/limit_priv.h"
+#include "ledger/share_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -267,11 +268,29 @@ budget_balance(struct ledger *l, uint64_t row, struct nano *ret)
 	return budget_read(l, row, ret) == SQL_ROW;
 }
 
+/* Booked, and what runs here. */
+static int64_t
+used_here(struct ledger *l, uint64_t row)
+{
+	int64_t used = 0;
+	uint32_t slot;
+	struct nano share = {0};
+	struct query *st = store_sql(&l->store, SQL_budget_used);
+	sql_bind(st, (int64_t)row);
+	if (!sql_number(&l->store, st, &used))
+		return 0;
+	if (l->o.board == NULL || !board_find(l->o.board, row, &slot) || !share_balance(l, row, &share))
+		return used;
+	return used + share.v - board_available(l->o.board, slot).v;
+}
+
 int64_t
 budget_used(struct ledger *l, uint64_t row, int64_t limit_nano)
 {
 	uint32_t slot;
 	struct nano left;
+	if (share_on(l))
+		return used_here(l, row);
 	if (l->o.board != NULL && board_find(l->o.board, row, &slot))
 		return limit_nano - board_available(l->o.board, slot).v;
 	return budget_balance(l, row, &left) ? limit_nano - left.v : 0;
@@ -292,7 +311,10 @@ forget_windows(struct ledger *l, uint64_t number, uint32_t window)
 	sql_reset(st);
 	for (size_t i = 0; ok && i < count; i++) {
 		uint32_t slot;
-		if (board_find(l->o.board, rows[i], &slot) && !board_evict(l->o.board, rows[i]))
+		/* What others have of it they give back, and the next time it goes. */
+		if (share_on(l) && !share_make_free(l, rows[i], INT64_MAX))
+			return false;
+		if (l->o.board != NULL && board_find(l->o.board, rows[i], &slot) && !board_evict(l->o.board, rows[i]))
 			continue;
 		st = store_sql(&l->store, SQL_budget_delete);
 		sql_bind(st, (int64_t)rows[i]);
@@ -301,19 +323,17 @@ forget_windows(struct ledger *l, uint64_t number, uint32_t window)
 	return ok;
 }
 
-/* The window begins, if it does by this clock as well: a day's may be asked for a moment before. */
+/* If it does by this clock as well: a day's may be asked for a moment before. */
 static uint32_t
 begin_window(struct ledger *l, uint64_t row)
 {
 	uint64_t number = row >> 32 & INT32_MAX;
 	uint32_t window = (uint32_t)row;
-	int64_t kind = 0, amount = 0;
+	int64_t kind = 0;
 	struct query *st = store_sql(&l->store, SQL_limit_by_number);
 	sql_bind(st, (int64_t)number);
-	if (sql_step(&l->store, st) == SQL_ROW) {
+	if (sql_step(&l->store, st) == SQL_ROW)
 		kind = sql_int(st, 0);
-		amount = sql_int(st, 1);
-	}
 	sql_reset(st);
 	if (kind < LIMIT_MONEY_FIRST || kind >= LIMIT_KIND_COUNT)
 		return 1;
@@ -322,25 +342,42 @@ begin_window(struct ledger *l, uint64_t row)
 		return 1;
 	if (!forget_windows(l, number, window))
 		return 2;
-	st = store_sql(&l->store, SQL_budget_insert);
-	sql_bind(st, (int64_t)row, amount, 0);
+	st = store_sql(&l->store, SQL_budget_begin);
+	sql_bind(st, (int64_t)row, (int64_t)number);
 	return sql_done(&l->store, st) ? 0 : 2;
 }
 
 uint32_t
-budget_load(struct ledger *l, uint64_t row, uint32_t *ret_slot)
+budget_begin(struct ledger *l, uint64_t row)
 {
 	struct nano balance;
 	enum sql_step step = budget_read(l, row, &balance);
-	if (step == SQL_FAILED)
+	return step == SQL_ROW ? 0 : step == SQL_END ? begin_window(l, row)
+												 : 2;
+}
+
+/* As often as not it has begun. */
+static uint32_t
+load_share(struct ledger *l, uint64_t row, int64_t need_nano, uint32_t *ret_slot)
+{
+	enum { NO_SUCH_ROW = 1 };
+	uint32_t refused = share_load(l, row, need_nano, ret_slot);
+	if (refused == NO_SUCH_ROW && (refused = begin_window(l, row)) == 0)
+		refused = share_load(l, row, need_nano, ret_slot);
+	return refused;
+}
+
+uint32_t
+budget_load(struct ledger *l, uint64_t row, int64_t need_nano, uint32_t *ret_slot)
+{
+	struct nano balance;
+	if (share_on(l))
+		return load_share(l, row, need_nano, ret_slot);
+	uint32_t refused = budget_begin(l, row);
+	if (refused != 0)
+		return refused;
+	if (!budget_balance(l, row, &balance))
 		return 2;
-	if (step != SQL_ROW) {
-		uint32_t refused = begin_window(l, row);
-		if (refused != 0)
-			return refused;
-		if (!budget_balance(l, row, &balance))
-			return 2;
-	}
 	return board_load(l->o.board, row, balance, ret_slot) ? 0 : 2;
 }
 

@@ -1,6 +1,7 @@
 /* Orders about limits, and how they are shown. */
 #include "ledger/limit_priv.h"
 #include "ledger/orders.h"
+#include "ledger/share_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -238,6 +239,7 @@ struct change {
 	uint64_t old_row; /* of the limit that it takes the place of; 0: there was none */
 	uint32_t window;
 	bool given;
+	bool amends; /* of several servers' store: the same limit, of another amount */
 };
 
 /* What is set aside counts as used in the new window: what comes back of it comes back there. Not while an order about it is on its way: its ticket names the old one. */
@@ -255,6 +257,8 @@ static bool
 write_kind(struct ledger *l, uint64_t subject, uint64_t account, int kind, const struct change *c)
 {
 	uint64_t row = limit_budget_row((uint64_t)c->number, c->window);
+	if (c->amends)
+		return share_amend(l, (uint64_t)c->number, c->amount);
 	struct query *st = store_sql(&l->store, SQL_limits_delete);
 	sql_bind(st, (int64_t)subject, kind);
 	if (!sql_done(&l->store, st) || c->amount == 0)
@@ -278,6 +282,11 @@ plan_changes(struct ledger *l, uint64_t subject, const struct wish *w, struct ch
 		ret[k] = (struct change){.amount = w->amount[k], .given = w->given[k] && w->amount[k] != old.amount[k]};
 		if (!ret[k].given || k < LIMIT_MONEY_FIRST || ret[k].amount == 0)
 			continue;
+		if (share_on(l) && old.number[k] != 0) {
+			ret[k].number = (int64_t)old.number[k];
+			ret[k].amends = true;
+			continue;
+		}
 		ret[k].window = limit_window((enum limit_kind)k, clock_wall_us() / 1000000);
 		ret[k].used = used_before(l, subject, k, &old, ret[k].window);
 		if (old.number[k] != 0)
@@ -294,7 +303,7 @@ give_numbers(struct ledger *l, struct change changes[LIMIT_KIND_COUNT])
 	if (!sql_number(&l->store, store_sql(&l->store, SQL_limits_last), &number))
 		return false;
 	for (int k = LIMIT_MONEY_FIRST; k < LIMIT_KIND_COUNT; k++)
-		if (changes[k].given && changes[k].amount != 0)
+		if (changes[k].given && changes[k].amount != 0 && !changes[k].amends)
 			changes[k].number = ++number;
 	return true;
 }
@@ -349,7 +358,7 @@ limits_set(struct ledger *l, const json_t *request, uint64_t subject, uint64_t a
 	if ((error = check_lists(l, &w)) != NULL || (error = check_money(l, subject, account, &w)) != NULL)
 		return error;
 	if (!plan_changes(l, subject, &w, changes) || !store_begin(&l->store) ||
-		!store_end(&l->store, write_all(l, subject, account, &w, changes)))
+		!store_end(&l->store, write_all(l, subject, account, &w, changes)) || !share_return_excess(l, subject))
 		return control_store_failed(l);
 	if (!limits_publish(l, subject, account))
 		return limit_make(l->o.board, subject) != 0 ? control_store_failed(l) : control_error("too_many_limits", "the server has no room for limits of another key (%d have some); they hold from its next start", LIMIT_ROWS);

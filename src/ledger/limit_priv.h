@@ -3,7 +3,8 @@
  *
  * A limit of money has a number, and each window of it a row in `budget` and, while somebody spends, on the board: a leg of the tickets that are taken
  * in that window. What a request costs counts in the window in which it began. Another amount is another number; what the old one had used or
- * held in its window, the new one begins with.
+ * held in its window, the new one begins with. Where several servers have the store, each has a share of a window (share_priv.h), and another amount is the same
+ * number: so what they have of it stays theirs, and nobody has to know how much of that is held.
  */
 #ifndef LEDGER_LIMIT_PRIV_H
 #define LEDGER_LIMIT_PRIV_H
@@ -52,15 +53,17 @@ int byok_read(struct ledger *l, uint64_t account, struct limit_byok_one ret[LIMI
 /* Spent in this window by a key or account, as far as days are summed up. */
 int64_t limits_spent(struct ledger *l, uint64_t subject, enum limit_kind kind, uint32_t window, int64_t *ret_requests);
 
-/* Rows of windows: what the database has; onto the board. */
+/* Rows of windows: what the database has, and no server of several has a share of; onto the board. */
 must_check enum sql_step budget_read(struct ledger *l, uint64_t row, struct nano *ret);
 must_check bool budget_balance(struct ledger *l, uint64_t row, struct nano *ret);
-uint32_t budget_load(struct ledger *l, uint64_t row, uint32_t *ret_slot);
+uint32_t budget_load(struct ledger *l, uint64_t row, int64_t need_nano, uint32_t *ret_slot);
+/* In the store at least. As ledger_load_row(). */
+uint32_t budget_begin(struct ledger *l, uint64_t row);
 /* A ticket whose board is gone: the windows that it is paid from, as its legs were. */
 void budget_legs(struct ledger *l, struct ticket_copy *t);
 /* Those in which what this key begins now counts, and its account's; how many, -1: the store failed. key 0: the account's alone. */
 int budget_windows(struct ledger *l, uint64_t key, uint64_t account, uint64_t ret[LIMIT_BUDGETS_MAX]);
-/* Used and held of a window now. */
+/* Used and held of a window now; where several servers have the store, what is held on others is not known. */
 int64_t budget_used(struct ledger *l, uint64_t row, int64_t limit_nano);
 
 /* quota.c: member `quota` */

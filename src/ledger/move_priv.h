@@ -41,12 +41,15 @@ struct move_tables {
 	X(pen, POSTGRES, "who writes: nobody, for nothing runs") \
 	X(node, POSTGRES, "servers: none may be up, and each joins anew") \
 	X(share, POSTGRES, "what servers have of balances: nothing, when none is up") \
+	X(budget_share, POSTGRES, "the same of windows of limits of money") \
 	X(want, POSTGRES, "what they ask each other for: nothing") \
 	X(store_moved, ANY, "where books went that had been here") \
 	X(store_arriving, ANY, "that this is a move")
 
 /* X(table, column): of a table that is moved, in PostgreSQL only, and the default there once nothing runs. */
-#define MOVE_OWN_COLUMNS(X) X(account, lent_nano)
+#define MOVE_OWN_COLUMNS(X) \
+	X(account, lent_nano) \
+	X(budget, lent_nano)
 
 bool move_is_own(const char *table);
 

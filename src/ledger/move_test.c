@@ -160,7 +160,7 @@ in_file(void)
 static bool
 is_exempt(const char *name)
 {
-	static const char *const own[] = {"usage_mark", "usage_node", "store_schema", "pen", "node", "share", "want", STORE_MOVED, STORE_ARRIVING};
+	static const char *const own[] = {"usage_mark", "usage_node", "store_schema", "pen", "node", "share", "budget_share", "want", STORE_MOVED, STORE_ARRIVING};
 	for (size_t i = 0; i < ARRAY_LEN(own); i++)
 		if (strcmp(own[i], name) == 0)
 			return true;

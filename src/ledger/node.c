@@ -96,7 +96,8 @@ node_has_board(struct ledger *l)
 	if (!sql_number(&l->store, st, &floor_ms))
 		return false;
 	/* What its slots have is the balances, or shares of them. */
-	bool alike = (atomic_load(board_many(l->o.board)) != BOARD_BALANCES) == l->store.many;
+	uint32_t many = atomic_load(board_many(l->o.board));
+	bool alike = l->store.many ? many == BOARD_SHARES || many == BOARD_SHARES_LOST : many == BOARD_BALANCES;
 	if ((uint64_t)floor_ms == l->floor_ms && alike)
 		return true;
 	node_lost_board(l);

@@ -423,7 +423,7 @@ carry_out(struct ledger *l, struct order *o)
 		return refused(l, o);
 	if (share_on(l)) {
 		/* What lies idle here is there to be paid from; others have it back soon. */
-		if (o->nano < 0 && ((l->o.board != NULL && !ledger_drain(l)) || !share_make_free(l, o->account.id, -o->nano)))
+		if (o->nano < 0 && ((l->o.board != NULL && !ledger_drain(l)) || !share_make_free(l, o->account.id, -o->nano) || !windows_make_free(l, o)))
 			return control_store_failed(l);
 		return book_at_once(l, o);
 	}

@@ -105,6 +105,8 @@ enum ordered windows_change(struct ledger *l, const struct order *o);
  * is no room on it now.
  */
 must_check bool windows_rows(struct ledger *l, const struct order *o, struct board_rows *ret);
+/* Several servers have the store: what the order sets aside is to be nobody's share in its windows, as far as it can be had. False: the store failed. */
+must_check bool windows_make_free(struct ledger *l, const struct order *o);
 
 /* ---- hold.c ---- */
 

@@ -48,35 +48,53 @@ number(struct ledger *l, const char *text, int64_t value, int64_t *ret)
 	return ok;
 }
 
+/* A window of a limit of money; else an account. */
 static bool
-free_of(struct ledger *l, uint64_t account, int64_t *ret)
+is_window(uint64_t row)
 {
-	struct query *st = store_sql(&l->store, SQL_account_free);
-	sql_bind(st, (int64_t)account);
+	return row & LIMIT_BUDGET_ROW;
+}
+
+static bool
+free_of(struct ledger *l, uint64_t row, int64_t *ret)
+{
+	struct query *st = store_sql(&l->store, is_window(row) ? SQL_budget_balance : SQL_account_free);
+	sql_bind(st, (int64_t)row);
 	return sql_number(&l->store, st, ret);
 }
 
-/* What this node may spend of the account, and what is nobody's. False: no such account, or the store failed. */
-static bool
-share_and_free(struct ledger *l, uint64_t account, int64_t *ret_share, int64_t *ret_free)
+/* What this node may spend of the row, and what is nobody's. END: no such row. */
+static enum sql_step
+look_at(struct ledger *l, uint64_t row, int64_t *ret_share, int64_t *ret_free)
 {
-	struct query *st = store_sql(&l->store, SQL_share_of);
-	sql_bind(st, (int64_t)account, l->store.node);
-	if (sql_step(&l->store, st) != SQL_ROW)
-		return false;
-	*ret_share = sql_int(st, 0);
-	*ret_free = sql_int(st, 1);
+	struct query *st = store_sql(&l->store, is_window(row) ? SQL_budget_share_of : SQL_share_of);
+	sql_bind(st, (int64_t)row, l->store.node);
+	enum sql_step step = sql_step(&l->store, st);
+	if (step == SQL_ROW) {
+		*ret_share = sql_int(st, 0);
+		*ret_free = sql_int(st, 1);
+	}
 	sql_reset(st);
-	return true;
+	return step;
+}
+
+static bool
+share_and_free(struct ledger *l, uint64_t row, int64_t *ret_share, int64_t *ret_free)
+{
+	return look_at(l, row, ret_share, ret_free) == SQL_ROW;
 }
 
 bool
-share_balance(struct ledger *l, uint64_t account, struct nano *ret)
+share_balance(struct ledger *l, uint64_t row, struct nano *ret)
 {
-	int64_t free_nano = -1, share = 0;
-	if (!share_and_free(l, account, &share, &free_nano) || free_nano < 0)
+	int64_t free_nano, share = 0;
+	enum sql_step step = look_at(l, row, &share, &free_nano);
+	if (step == SQL_ROW)
+		ret->v = share;
+	else if (step == SQL_END && is_window(row)) /* long over, and forgotten by another: nothing of it was lent any more */
+		ret->v = 0;
+	else
 		return false;
-	ret->v = share;
 	return true;
 }
 
@@ -90,7 +108,7 @@ share_balance(struct ledger *l, uint64_t account, struct nano *ret)
 static enum ordered
 write_move(struct ledger *l, uint64_t account, int64_t nano, uint64_t id)
 {
-	struct query *st = store_sql(&l->store, SQL_share_move);
+	struct query *st = store_sql(&l->store, is_window(account) ? SQL_budget_share_move : SQL_share_move);
 	l->store.code = 0; /* of this one, if it has one */
 	sql_bind(st, (int64_t)account, l->store.node, nano, (int64_t)id, l->store.fence);
 	if (sql_step(&l->store, st) != SQL_ROW)
@@ -247,6 +265,9 @@ static bool
 drop_share(struct ledger *l, uint64_t account)
 {
 	int changed;
+	if (is_window(account))
+		return CHANGE(l, &changed, "UPDATE budget SET lent_nano = lent_nano - s.nano FROM budget_share AS s WHERE s.budget = ?1 AND s.node = ?2 AND budget.id = ?1", (int64_t)account, l->store.node) &&
+			CHANGE(l, &changed, "DELETE FROM budget_share WHERE budget = ?1 AND node = ?2", (int64_t)account, l->store.node);
 	return CHANGE(l, &changed, "UPDATE account SET lent_nano = lent_nano - share.nano FROM share WHERE share.account = ?1 AND share.node = ?2 AND account.id = ?1", (int64_t)account, l->store.node) &&
 		CHANGE(l, &changed, "DELETE FROM share WHERE account = ?1 AND node = ?2", (int64_t)account, l->store.node);
 }
@@ -255,10 +276,10 @@ drop_share(struct ledger *l, uint64_t account)
 static bool
 return_unseen(struct ledger *l, uint64_t account)
 {
-	int64_t share = 0, free_nano;
-	if (!share_and_free(l, account, &share, &free_nano))
+	struct nano share;
+	if (!share_balance(l, account, &share))
 		return false;
-	return share == 0 || l->batch->count != 0 || (store_begin(&l->store) && store_end(&l->store, drop_share(l, account)));
+	return share.v == 0 || l->batch->count != 0 || (store_begin(&l->store) && store_end(&l->store, drop_share(l, account)));
 }
 
 bool
@@ -288,6 +309,33 @@ share_return(struct ledger *l, uint64_t account)
 	return true;
 }
 
+/* Whoever hears of the change gives back as well. The sum is changed with the limit, by whoever has the pen: no share is taken beyond it from here on. */
+bool
+share_amend(struct ledger *l, uint64_t number, int64_t amount)
+{
+	int changed;
+	return CHANGE(l, &changed, "UPDATE limits SET amount = ?2 WHERE number = ?1", (int64_t)number, amount) &&
+		CHANGE(l, &changed, "UPDATE budget SET limit_nano = ?3 WHERE id BETWEEN ?1 AND ?2", (int64_t)limit_budget_row(number, 0), (int64_t)limit_budget_row(number, UINT32_MAX), amount);
+}
+
+bool
+share_return_excess(struct ledger *l, uint64_t subject)
+{
+	struct limit_amounts a;
+	if (!share_on(l) || l->o.board == NULL)
+		return true;
+	if (!limits_read(l, subject, &a))
+		return false;
+	for (int k = LIMIT_MONEY_FIRST; k < LIMIT_KIND_COUNT; k++) {
+		uint64_t row = limit_budget_row(a.number[k], limit_window((enum limit_kind)k, clock_wall_us() / 1000000));
+		struct nano left;
+		enum sql_step step = a.number[k] == 0 ? SQL_END : budget_read(l, row, &left);
+		if (step == SQL_FAILED || (step == SQL_ROW && left.v < 0 && !share_return(l, row)))
+			return false;
+	}
+	return true;
+}
+
 bool
 share_make_free(struct ledger *l, uint64_t account, int64_t nano)
 {
@@ -304,7 +352,9 @@ drop_shares(struct ledger *l, int64_t node)
 {
 	int changed;
 	return CHANGE(l, &changed, "UPDATE account SET lent_nano = lent_nano - share.nano FROM share WHERE share.node = ?1 AND share.account = account.id", node) &&
-		CHANGE(l, &changed, "DELETE FROM share WHERE node = ?1", node) && CHANGE(l, &changed, "DELETE FROM want WHERE node = ?1", node);
+		CHANGE(l, &changed, "DELETE FROM share WHERE node = ?1", node) &&
+		CHANGE(l, &changed, "UPDATE budget SET lent_nano = lent_nano - s.nano FROM budget_share AS s WHERE s.node = ?1 AND s.budget = budget.id", node) &&
+		CHANGE(l, &changed, "DELETE FROM budget_share WHERE node = ?1", node) && CHANGE(l, &changed, "DELETE FROM want WHERE node = ?1", node);
 }
 
 bool
@@ -355,8 +405,9 @@ share_load(struct ledger *l, uint64_t account, int64_t need_nano, uint32_t *ret_
 	/* As often as not it has come since, for somebody else who asked. */
 	if (on_board && (is_enough(there, need_nano) || was_refused(l, account, need_nano - there)))
 		return 0;
-	if (!share_and_free(l, account, &share, &free_nano) || free_nano < 0)
-		return l->store.lost ? NOT_NOW : NO_SUCH_ROW;
+	enum sql_step step = look_at(l, account, &share, &free_nano);
+	if (step != SQL_ROW)
+		return step == SQL_FAILED ? NOT_NOW : NO_SUCH_ROW;
 	if (!count_others(l, clock_monotonic_ms()))
 		return NOT_NOW;
 	if (!on_board)
@@ -369,6 +420,8 @@ share_load(struct ledger *l, uint64_t account, int64_t need_nano, uint32_t *ret_
 			return NOT_NOW;
 	}
 	/* A slot that was there has got it by the move. */
+	if (!on_board && is_window(account))
+		return board_load(l->o.board, account, (struct nano){share}, ret_slot) ? 0 : NOT_NOW;
 	if (!on_board)
 		*ret_slot = ledger_load_account(l, account, share);
 	return *ret_slot == UINT32_MAX ? NOT_NOW : 0;
@@ -409,10 +462,10 @@ apply(struct ledger *l, const struct changed *c)
 	switch ((enum change_kind)c->what) {
 	case CHANGE_KEY:
 	case CHANGE_KEY_REVOKED:
-		return ledger_publish_key(l, subject);
+		return share_return_excess(l, subject) && ledger_publish_key(l, subject);
 	case CHANGE_ACCOUNT:
 	case CHANGE_BYOK:
-		return limits_publish(l, subject, subject);
+		return share_return_excess(l, subject) && limits_publish(l, subject, subject);
 	case CHANGE_CREDIT: /* of whom, its booking knows */
 		memset(l->refusals, 0, sizeof(l->refusals));
 		break;

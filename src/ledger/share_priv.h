@@ -2,7 +2,7 @@
  * Shares: what this node may spend of an account on a store that several servers have open at once (docs/decisions/0070-nodes.md). Where one has it
  * alone, none of this is called. Ledger only.
  *
- * What a slot of the board has is the node's share, not the balance: INV-18. A move between the two is a ticket of the ledger's own, booked by one transaction that
+ * A row is an account, or a window of a limit of money (limit_budget_row()). What a slot of the board has is the node's share, not the balance: INV-18. A move between the two is a ticket of the ledger's own, booked by one transaction that
  * writes its id down as the node's last move; so whoever finds the ticket later knows whether it is booked.
  */
 #ifndef LEDGER_SHARE_PRIV_H
@@ -13,15 +13,19 @@
 /* Several servers have this store. */
 bool share_on(const struct ledger *l);
 /* What the store says that this node may spend. False: no such account, or the store failed. */
-must_check bool share_balance(struct ledger *l, uint64_t account, struct nano *ret);
-/* LOAD of an edge that needs so much (0: not known): the account on the board, with more if there is more. As ledger_load_row(). */
+must_check bool share_balance(struct ledger *l, uint64_t row, struct nano *ret);
+/* LOAD of an edge that needs so much (0: not known): the row on the board, with more if there is more. As ledger_load_row(). */
 uint32_t share_load(struct ledger *l, uint64_t account, int64_t need_nano, uint32_t *ret_slot);
 /* There is more of it: who asks is not told again that there was too little. */
 void share_credited(struct ledger *l, uint64_t account);
-/* What lies idle of this account here goes back. False: the store failed. */
+/* What lies idle of this row here goes back. False: the store failed. */
 must_check bool share_return(struct ledger *l, uint64_t account);
 /* So much of the account is to be nobody's share: what lies idle here goes back, and others are told. */
 must_check bool share_make_free(struct ledger *l, uint64_t account, int64_t nano);
+/* The limit of money of this number is to be another, in all of its windows; what its nodes have of it stays theirs. Inside a transaction. */
+must_check bool share_amend(struct ledger *l, uint64_t number, int64_t amount);
+/* A limit of this key or account was lowered below what is used and lent of it: what lies idle here goes back. */
+must_check bool share_return_excess(struct ledger *l, uint64_t subject);
 /* All that a node has goes back: of one that has no board. */
 must_check bool share_return_all(struct ledger *l, int64_t node);
 /* A move that a ledger before this one began. Inside the transaction of a batch. REFUSED: it is not booked and can't be, the ticket is to be dropped. */

@@ -259,7 +259,7 @@ is_at_rest(struct move *x)
 	int64_t running = 0, up = 0, lent = 0;
 	bool ok = number_of(&x->from, "SELECT count(*) FROM progress", &running);
 	if (x->to_file)
-		ok = ok && number_of(&x->from, "SELECT count(*) FROM node WHERE state = 1 AND id <> 255", &up) && number_of(&x->from, "SELECT coalesce(sum(nano), 0)::bigint FROM share", &lent);
+		ok = ok && number_of(&x->from, "SELECT count(*) FROM node WHERE state = 1 AND id <> 255", &up) && number_of(&x->from, "SELECT (coalesce((SELECT sum(nano) FROM share), 0) + coalesce((SELECT sum(nano) FROM budget_share), 0))::bigint", &lent);
 	if (!ok)
 		return unreadable(x, &x->from);
 	if (running == 0 && up == 0 && lent == 0)

@@ -36,7 +36,7 @@
 	X(INV_15, "INV-15", "every account's tickets are one chain") \
 	X(INV_16, "INV-16", "what proposals give back was accepted, once, for what they say") \
 	X(INV_17, "INV-17", "every node writes with the fence that it was given last, and none is above the highest") \
-	X(INV_18, "INV-18", "what nodes may spend of an account is lent to them, and never more than its balance") \
+	X(INV_18, "INV-18", "what nodes may spend of an account or of a limit of money is lent to them, and of an account never more than its balance") \
 	X(INV_OUTBOX, "OUTBOX", "what waits beside the store is this node's and this store's, and what is booked of it already is the same") \
 	X(INV_FILE, "FILE", "the file is whole")
 
@@ -645,13 +645,23 @@ check_lent(struct audit *a, struct query *st)
 	expect(a, INV_18, lent == shares && lent >= 0 && lent <= balance, "account %lld has %lld, lent %lld, and its shares are %lld", (long long)column(st, 0), (long long)balance, (long long)lent, (long long)shares);
 }
 
+/* What a limit was lowered by may be used and lent already. */
+static void
+check_window(struct audit *a, struct query *st)
+{
+	int64_t lent = column(st, 1), shares = column(st, 2);
+	uint64_t row = (uint64_t)column(st, 0);
+	expect(a, INV_18, lent == shares && lent >= 0, "window %lld of limit %lld: lent %lld, and its shares are %lld", (long long)(uint32_t)row, (long long)(row >> 32 & INT32_MAX), (long long)lent, (long long)shares);
+}
+
 /* Only where there can be several. */
 static bool
 check_nodes(struct audit *a)
 {
 	return a->store.node < 0 ||
 		(each(a, "SELECT id, fence, (SELECT fence FROM pen) FROM node", check_node) &&
-			each(a, "SELECT id, lent_nano, coalesce((SELECT sum(nano) FROM share WHERE share.account = account.id), 0), balance_nano FROM account WHERE kind = 0", check_lent));
+			each(a, "SELECT id, lent_nano, coalesce((SELECT sum(nano) FROM share WHERE share.account = account.id), 0), balance_nano FROM account WHERE kind = 0", check_lent) &&
+			each(a, "SELECT id, lent_nano, coalesce((SELECT sum(nano) FROM budget_share WHERE budget_share.budget = budget.id), 0) FROM budget", check_window));
 }
 
 /* ---- what waits beside the store (outbox.h) ---- */

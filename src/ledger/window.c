@@ -4,6 +4,7 @@
  */
 #include "ledger/limit_priv.h"
 #include "ledger/order_priv.h"
+#include "ledger/share_priv.h"
 
 #include <string.h>
 
@@ -47,6 +48,18 @@ windows_change(struct ledger *l, const struct order *o)
 }
 
 bool
+windows_make_free(struct ledger *l, const struct order *o)
+{
+	uint64_t windows[ITEM_WINDOWS_MAX];
+	if (!windows_of(l, o, windows))
+		return false;
+	for (int i = 0; i < ITEM_WINDOWS_MAX; i++)
+		if (windows[i] != 0 && (budget_begin(l, windows[i]) != 0 || !share_make_free(l, windows[i], -o->nano)))
+			return false;
+	return true;
+}
+
+bool
 windows_rows(struct ledger *l, const struct order *o, struct board_rows *ret)
 {
 	uint64_t windows[ITEM_WINDOWS_MAX];
@@ -64,7 +77,7 @@ windows_rows(struct ledger *l, const struct order *o, struct board_rows *ret)
 			return false;
 		if (step == SQL_END) /* it is long over */
 			continue;
-		if (budget_load(l, windows[i], &slot) != 0)
+		if (budget_load(l, windows[i], 0, &slot) != 0)
 			return false;
 		ret->row[ret->count++] = windows[i];
 	}

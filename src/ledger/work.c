@@ -234,8 +234,6 @@ set_aside(struct ledger *l, struct work *w, uint64_t key)
 	int count = budget_windows(l, key, w->account, windows);
 	if (count < 0)
 		return WORK_LATER;
-	if (count > 0 && share_on(l)) /* each server's windows are its own (share.c) */
-		return WORK_REFUSED;
 	reference(w, "hold", ref);
 	nano_text((struct nano){w->nano}, amount);
 	id_text(ID_ACCOUNT, w->account, account);

@@ -33,7 +33,7 @@ enum board_gate { /* may edges take new holds? */
 
 enum board_many { /* what its slots have */
 	BOARD_BALANCES,
-	BOARD_SHARES, /* other servers have parts of the balances, too */
+	BOARD_SHARES = 3, /* other servers have parts of the balances and of the windows of limits, too; 1 and 2: of the balances alone, as it was once */
 	BOARD_SHARES_LOST, /* the same for edges; but this node was forgotten, or another is it: others may have them by now */
 };
 

@@ -41,6 +41,30 @@ describe("several servers on one store", () => {
 		expect(await nodes.left("alice")).toBe(0);
 	});
 
+	// As a balance: a limit for so many requests, in this day (UTC).
+	test("spend a limit of money to its end and no further, though a ledger is killed", async () => {
+		const most = 120, credit = 1000, seen = nobody();
+		const key = await nodes.account("gina", dollars(credit));
+		const before = await nodes.provided();
+		await nodes.limit("gina", key, dollars(most));
+		const crowd = nodes.crowd(key, 2 * most, seen, () => seen.served >= most);
+		await until("some are served", () => seen.served > most / 3);
+		for (const pid of nodes.all[2]!.children("ledger")) process.kill(pid, "SIGKILL");
+		await crowd;
+		const paid = async () => credit * flatNano - (await nodes.left("gina"));
+		await until("all is booked", async () => (await paid()) >= most * flatNano);
+		for (const lethe of nodes.all) await until("all say that the limit is used up", async () => (await nodes.post(lethe, key)).status === 429);
+		expect(seen.served).toBe(most);
+		expect(await paid()).toBe(most * flatNano);
+		expect(await nodes.wrong("gina", credit * flatNano, seen, (await nodes.provided()) - before)).toEqual([]);
+		// A higher one is heard by all, and spent to its end as well.
+		await nodes.limit("gina", key, dollars(most + 30));
+		await nodes.crowd(key, 60, seen, () => seen.served >= most + 30, 1);
+		await until("all is booked", async () => (await paid()) >= (most + 30) * flatNano);
+		expect(seen.served).toBe(most + 30);
+		expect(await nodes.wrong("gina", credit * flatNano, seen, (await nodes.provided()) - before)).toEqual([]);
+	});
+
 	test("sign receipts as one: those that came with answers of each are one chain", async () => {
 		const key = await nodes.account("ines", dollars(1000));
 		const published = ((await nodes.all[0]!.command("receipt", "key"))["keys"] as Json[])[0]!["key"];
@@ -156,6 +180,7 @@ describe("several servers on one store", () => {
 	test("have left when they have ended in order, and nothing is anybody's share", async () => {
 		for (const lethe of nodes.all) expect(await lethe.stop()).toBe(0);
 		expect(await nodes.sql("SELECT sum(lent_nano) FROM account")).toBe("0");
+		expect(await nodes.sql("SELECT sum(lent_nano) FROM budget")).toBe("0");
 		expect(await nodes.sql("SELECT min(state), max(state) FROM node WHERE id < 255")).toBe("2|2");
 	});
 

@@ -2,7 +2,7 @@ import { copyFileSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { Lethe } from "./lethe.ts";
+import { type Json, Lethe } from "./lethe.ts";
 import { Postgres } from "./postgres.ts";
 import { Sim } from "./sim.ts";
 import { until } from "./until.ts";
@@ -72,6 +72,16 @@ export class Nodes {
 		const headers = { authorization: `Bearer ${key}` };
 		for (const lethe of this.all) await until("the key is known", async () => (await fetch(`${lethe.url}/v1/models`, { headers })).ok);
 		return key;
+	}
+
+	// Of a day, on the account; each server knows it then.
+	async limit(name: string, key: string, dollars: string): Promise<void> {
+		await this.all[0]!.command("account", "limit", name, "--dollars-per-day", dollars);
+		const known = async (lethe: Lethe) => {
+			const answer = (await (await fetch(`${lethe.url}/v1/key`, { headers: { authorization: `Bearer ${key}` } })).json()) as Json;
+			return answer["limits"]?.some((limit: Json) => Number(limit["amount"]) === Number(dollars));
+		};
+		for (const lethe of this.all) await until("the limit is known", () => known(lethe));
 	}
 
 	// What came to the provider.
