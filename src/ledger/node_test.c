@@ -643,6 +643,18 @@ count_query(PGconn *conn, const char *sql)
 	return real_query(conn, sql);
 }
 
+static void
+count_questions(bool on)
+{
+	if (on) {
+		real_prepared = pq.PQsendQueryPrepared;
+		real_query = pq.PQsendQuery;
+		asked = turns = 0;
+	}
+	pq.PQsendQueryPrepared = on ? count_prepared : real_prepared;
+	pq.PQsendQuery = on ? count_query : real_query;
+}
+
 /* Whoever waits for a share waits for this; and while another books, it need not wait for the pen. */
 static void
 a_share_is_taken_and_given_in_few_questions_and_without_the_pen(void **state)
@@ -653,22 +665,18 @@ a_share_is_taken_and_given_in_few_questions_and_without_the_pen(void **state)
 	begin_beside(&b, &a, 1);
 	assert_true(serve_one(&a, alice));
 	assert_true(share_return(a.ledger, alice)); /* all that is prepared once is */
-	real_prepared = pq.PQsendQueryPrepared;
-	real_query = pq.PQsendQuery;
-	pq.PQsendQueryPrepared = count_prepared;
-	pq.PQsendQuery = count_query;
 	int64_t turn = world_sql(&a, "SELECT turn FROM pen");
+	a.ledger->count_due_ms = UINT64_MAX; /* how many others there are is asked once a second */
 	assert_true(store_begin(&b.ledger->store)); /* it has the pen throughout */
-	asked = turns = 0;
+	count_questions(true);
 	assert_int_equal(ledger_load_row(a.ledger, alice, NANO_PER_DOLLAR, &slot), 0);
 	assert_int_equal(asked, 2);
 	assert_true(sum_of_slots(&a, alice) >= NANO_PER_DOLLAR);
 	assert_true(share_return(a.ledger, alice));
 	assert_int_equal(asked, 3);
 	assert_int_equal(turns, 0);
+	count_questions(false);
 	store_rollback(&b.ledger->store);
-	pq.PQsendQueryPrepared = real_prepared;
-	pq.PQsendQuery = real_query;
 	assert_int_equal(world_sql(&a, "SELECT turn FROM pen"), turn);
 	/* Who may write no more takes nothing this way either. */
 	world_sql(&b, "SELECT lethe_join(0)");
@@ -1102,6 +1110,31 @@ two_nodes_spend_a_limit_of_money_to_its_end_and_no_further(void **state)
 }
 
 static void
+a_share_of_a_window_costs_two_questions_as_well(void **state)
+{
+	struct world a, b;
+	uint32_t slot;
+	uint64_t alice = begin_shared(&a, "3.00");
+	limit(&a, NANO_PER_DOLLAR);
+	uint64_t window = window_of(&a, alice, 0);
+	begin_beside(&b, &a, 1);
+	assert_true(serve_limited(&a, alice, window));
+	assert_true(share_return(a.ledger, window)); /* all that is prepared once is */
+	a.ledger->count_due_ms = UINT64_MAX; /* how many others there are is asked once a second */
+	assert_true(store_begin(&b.ledger->store)); /* it has the pen throughout */
+	count_questions(true);
+	assert_int_equal(ledger_load_row(a.ledger, window, NANO_PER_DOLLAR / 2, &slot), 0);
+	assert_int_equal(asked, 2);
+	assert_true(share_return(a.ledger, window));
+	assert_int_equal(asked, 3);
+	assert_int_equal(turns, 0);
+	count_questions(false);
+	store_rollback(&b.ledger->store);
+	world_end(&b);
+	world_end(&a);
+}
+
+static void
 another_amount_of_a_limit_holds_for_what_nodes_have_of_it(void **state)
 {
 	struct world a, b, *const both[] = {&a, &b};
@@ -1337,6 +1370,7 @@ main(void)
 		cmocka_unit_test(no_table_whose_rows_stay_can_be_emptied),
 		cmocka_unit_test(a_read_that_fails_is_a_lost_connection),
 		cmocka_unit_test(two_nodes_spend_a_limit_of_money_to_its_end_and_no_further),
+		cmocka_unit_test(a_share_of_a_window_costs_two_questions_as_well),
 		cmocka_unit_test(another_amount_of_a_limit_holds_for_what_nodes_have_of_it),
 		cmocka_unit_test(a_window_that_is_over_goes_when_nobody_has_any_of_it),
 		cmocka_unit_test(moves_of_windows_that_a_killed_ledger_began_are_booked_or_dropped),
