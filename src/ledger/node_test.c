@@ -1,5 +1,5 @@
 /* Several servers on one store: docs/decisions/0070-nodes.md. On PostgreSQL only. */
-#include "ledger/ledger_world.h"
+#include "ledger/node_world.h"
 #include "ledger/limit_priv.h"
 #include "ledger/order_priv.h"
 #include "ledger/postgres.h"
@@ -128,19 +128,6 @@ another_database_than_the_one_with_its_books_is_refused(void **state)
 	world_end(&w);
 }
 
-/* One more server on the store of another, which is not open now: a ledger at a time has it. */
-static void
-begin_beside(struct world *ret, const struct world *first, uint32_t node)
-{
-	world_begin(ret);
-	world_lose_board(ret);
-	memcpy(ret->store, first->store, sizeof(ret->store));
-	world_forget_books(ret);
-	ret->size.node = node;
-	world_lose_board(ret);
-	world_open(ret, true);
-}
-
 static void
 what_a_forgotten_node_left_is_settled_once(void **state)
 {
@@ -155,7 +142,7 @@ what_a_forgotten_node_left_is_settled_once(void **state)
 	int64_t balance = world_balance(&a, account);
 	a.ledger->store.lost = true; /* no last words */
 	world_kill_ledger(&a); /* it had booked one, and its sums of usage are not in the store */
-	begin_beside(&b, &a, 1);
+	node_begin_beside(&b, &a, 1);
 	assert_int_equal(world_sql(&b, "SELECT count(*) FROM progress"), 1); /* it may come back */
 	world_refused(&b, "node_is_up", "{s:s, s:s}", "op", "node.forget", "node", "0");
 	world_refused(&b, "own_node", "{s:s, s:s}", "op", "node.forget", "node", "1");
@@ -200,7 +187,7 @@ two_ledgers_take_turns_at_one_set_of_books(void **state)
 	world_sql(&a, "UPDATE pen SET many = 1 RETURNING many");
 	world_lose_board(&a);
 	world_open(&a, true);
-	begin_beside(&b, &a, 1);
+	node_begin_beside(&b, &a, 1);
 	for (int i = 0; i < TURNS; i++) {
 		assert_true(world_exchange(&a, (struct world_exchange){.account = alice, .input = 10, .cost = -1}) != 0);
 		assert_true(world_exchange(&b, (struct world_exchange){.account = bob, .input = 10, .cost = -1}) != 0);
@@ -246,7 +233,7 @@ who_has_long_been_silent_knows_what_the_others_booked(void **state)
 	world_sql(&a, "UPDATE pen SET many = 1 RETURNING many");
 	world_lose_board(&a);
 	world_open(&a, true);
-	begin_beside(&b, &a, 1);
+	node_begin_beside(&b, &a, 1);
 	static const int bookings[] = {1, 5, 63, 64, 70, 2};
 	int all = 0;
 	for (size_t k = 0; k < ARRAY_LEN(bookings); k++) {
@@ -279,7 +266,7 @@ no_two_have_one_number(void **state)
 	world_sql(&a, "UPDATE pen SET many = 1 RETURNING many");
 	world_lose_board(&a);
 	world_open(&a, true);
-	begin_beside(&b, &a, 1);
+	node_begin_beside(&b, &a, 1);
 	world_lose_board(&b);
 	b.size.node = 0;
 	world_lose_board(&b);
@@ -291,71 +278,20 @@ no_two_have_one_number(void **state)
 }
 
 static void
-verify(struct world *w)
-{
-	json_t *verified = world_must(w, "{s:s}", "op", "ledger.verify");
-	if (!json_is_true(json_object_get(verified, "sound")))
-		fail_msg("%s", json_dumps(verified, JSON_INDENT(1)));
-	json_decref(verified);
-}
-
-static uint64_t
-begin_shared(struct world *a, const char *credit)
-{
-	world_begin(a);
-	uint64_t alice = world_account(a, "alice", credit);
-	world_refused(a, "server_runs", "{s:s}", "op", "node.share");
-	world_kill_ledger(a);
-	world_open(a, false);
-	json_decref(world_must(a, "{s:s}", "op", "node.share"));
-	world_close(a);
-	world_lose_board(a);
-	world_open(a, true);
-	return alice;
-}
-
-/* As an edge: what is there; else what the ledger can get. */
-static bool
-serve_one(struct world *w, uint64_t account)
-{
-	const struct world_exchange e = {.account = account, .input = 10, .hold = 0, .cost = -1};
-	uint32_t slot;
-	if (world_exchange(w, e) != 0)
-		return true;
-	assert_int_equal(ledger_load_row(w->ledger, account, 2 * world_cost(w, &e), &slot), 0);
-	return world_exchange(w, e) != 0;
-}
-
-static void
-look(struct world *w)
-{
-	w->ledger->share_due_ms = w->ledger->count_due_ms = 0;
-	memset(w->ledger->refusals, 0, sizeof(w->ledger->refusals)); /* as a moment later */
-	ledger_share_when_due(w->ledger, clock_monotonic_ms());
-}
-
-static int64_t
-sum_of_slots(struct world *w, uint64_t account)
-{
-	uint32_t slot;
-	return board_find(w->ledger_board, account, &slot) ? board_available(w->ledger_board, slot).v : 0;
-}
-
-static void
 four_nodes_spend_an_account_to_its_end_and_no_further(void **state)
 {
 	enum { NODES = 4,
 		MOST = 400 };
 	struct world w[NODES];
-	uint64_t alice = begin_shared(&w[0], "0.001000000");
+	uint64_t alice = node_begin_shared(&w[0], "0.001000000");
 	for (uint32_t n = 1; n < NODES; n++)
-		begin_beside(&w[n], &w[0], n);
+		node_begin_beside(&w[n], &w[0], n);
 	int64_t cost = world_cost(&w[0], &(struct world_exchange){.input = 10}), served = 0, least = NANO_PER_DOLLAR / 1000 / cost;
 	unsigned seed = 7;
 	for (int idle = 0; idle < 100 && served < MOST; idle++) {
 		unsigned n = (seed = seed * 1103515245 + 12345) >> 16 & 3;
-		look(&w[n]);
-		for (int i = 0; i < 7 && serve_one(&w[n], alice); i++, served++)
+		node_look(&w[n]);
+		for (int i = 0; i < 7 && node_serve(&w[n], alice); i++, served++)
 			idle = 0;
 		if (seed >> 20 & 1)
 			assert_true(world_round(&w[n]) >= 0);
@@ -371,9 +307,9 @@ four_nodes_spend_an_account_to_its_end_and_no_further(void **state)
 	for (unsigned n = 0; n < NODES; n++) {
 		struct nano share;
 		assert_true(share_balance(w[n].ledger, alice, &share));
-		assert_int_equal(sum_of_slots(&w[n], alice), share.v);
+		assert_int_equal(node_has(&w[n], alice), share.v);
 	}
-	verify(&w[1]);
+	node_verify(&w[1]);
 	for (unsigned n = NODES; n-- > 0;)
 		world_end(&w[n]);
 }
@@ -383,41 +319,41 @@ moves_that_a_killed_ledger_began_are_booked_or_dropped(void **state)
 {
 	struct world a;
 	uint32_t index;
-	uint64_t alice = begin_shared(&a, "3.00");
+	uint64_t alice = node_begin_shared(&a, "3.00");
 	struct nano share;
-	assert_true(serve_one(&a, alice));
+	assert_true(node_serve(&a, alice));
 	while (world_round(&a) > 0)
 		;
 	assert_true(share_return(a.ledger, alice));
 	int64_t balance = world_balance(&a, alice);
-	assert_int_equal(sum_of_slots(&a, alice), 0);
+	assert_int_equal(node_has(&a, alice), 0);
 	/* Begun and not booked: there is so much, and then there is not. */
 	assert_true(board_credit_begin(a.ledger_board, ledger_next_id(a.ledger), alice, (struct nano){NANO_PER_DOLLAR}, &index));
 	a.ledger->store.lost = true;
 	world_kill_ledger(&a);
 	world_open(&a, true);
-	assert_int_equal(sum_of_slots(&a, alice), NANO_PER_DOLLAR);
+	assert_int_equal(node_has(&a, alice), NANO_PER_DOLLAR);
 	assert_true(board_credit_begin(a.ledger_board, ledger_next_id(a.ledger), alice, (struct nano){4 * NANO_PER_DOLLAR}, &index));
 	a.ledger->store.lost = true;
 	world_kill_ledger(&a);
 	world_open(&a, true);
-	assert_int_equal(sum_of_slots(&a, alice), NANO_PER_DOLLAR);
+	assert_int_equal(node_has(&a, alice), NANO_PER_DOLLAR);
 	/* Back, likewise. */
 	assert_int_equal(board_debit_begin(a.ledger_board, ledger_next_id(a.ledger), alice, (struct nano){NANO_PER_DOLLAR / 4}, &index), MOVED);
 	a.ledger->store.lost = true;
 	world_kill_ledger(&a);
 	world_open(&a, true);
-	assert_int_equal(sum_of_slots(&a, alice), NANO_PER_DOLLAR * 3 / 4);
+	assert_int_equal(node_has(&a, alice), NANO_PER_DOLLAR * 3 / 4);
 	assert_true(share_balance(a.ledger, alice, &share));
 	assert_int_equal(share.v, NANO_PER_DOLLAR * 3 / 4);
 	assert_int_equal(world_balance(&a, alice), balance);
-	verify(&a);
+	node_verify(&a);
 	/* Orders: what comes is nobody's share; what goes is taken back from here. */
 	json_decref(world_must(&a, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "1.00", "reason", "more"));
 	json_decref(world_must(&a, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "-3.50", "reason", "less"));
 	world_refused(&a, "insufficient_balance", "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "-3.50", "reason", "less");
 	assert_int_equal(world_balance(&a, alice), balance - 5 * NANO_PER_DOLLAR / 2);
-	verify(&a);
+	node_verify(&a);
 	world_end(&a);
 }
 
@@ -426,7 +362,7 @@ static void
 a_move_has_an_id_after_those_before_it(void **state)
 {
 	struct world a;
-	uint64_t alice = begin_shared(&a, "3.00");
+	uint64_t alice = node_begin_shared(&a, "3.00");
 	int64_t later = (int64_t)ledger_next_id(a.ledger) + (3600000LL << 23);
 	struct query *st = sql_prepare(&a.ledger->store, "UPDATE node SET moved = ?1 WHERE id = 0");
 	sql_bind_int(st, 1, later);
@@ -434,8 +370,8 @@ a_move_has_an_id_after_those_before_it(void **state)
 	sql_free(st);
 	world_lose_board(&a);
 	world_open(&a, true);
-	assert_true(serve_one(&a, alice));
-	assert_true(serve_one(&a, alice));
+	assert_true(node_serve(&a, alice));
+	assert_true(node_serve(&a, alice));
 	assert_int_equal(world_sql(&a, "SELECT sum(nano)::bigint FROM share"), 3 * NANO_PER_DOLLAR);
 	assert_true(world_sql(&a, "SELECT moved FROM node WHERE id = 0") > later);
 	world_end(&a);
@@ -446,21 +382,21 @@ static void
 who_is_alone_hears_what_commands_want_and_change(void **state)
 {
 	struct world a, b;
-	uint64_t alice = begin_shared(&a, "3.00");
-	assert_true(serve_one(&a, alice));
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	assert_true(node_serve(&a, alice));
 	while (world_round(&a) > 0)
 		;
-	begin_beside(&b, &a, LEDGER_NODE_COMMANDS);
+	node_begin_beside(&b, &a, LEDGER_NODE_COMMANDS);
 	world_close(&b);
 	world_open(&b, false);
 	world_refused(&b, "insufficient_balance", "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "-2.00", "reason", "less");
-	look(&a);
-	assert_int_equal(sum_of_slots(&a, alice), 0);
+	node_look(&a);
+	assert_int_equal(node_has(&a, alice), 0);
 	json_decref(world_must(&b, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "-2.00", "reason", "less"));
 	/* One that can't be told here does not keep back those after it. */
 	world_sql(&b, "INSERT INTO change (number, time_us, what, subject) SELECT max(number) + 1, 1, 2, 12345 FROM change RETURNING number");
 	json_decref(world_must(&b, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "1.00", "reason", "more"));
-	look(&a);
+	node_look(&a);
 	assert_int_equal(a.ledger->change_seen, world_sql(&b, "SELECT max(number) FROM change"));
 	world_end(&b);
 	world_end(&a);
@@ -479,7 +415,7 @@ a_node_that_comes_back_settles_the_rest_itself(void **state)
 	assert_non_null(t);
 	world_close(&a);
 	assert_true(a.ledger == NULL);
-	begin_beside(&b, &a, 1);
+	node_begin_beside(&b, &a, 1);
 	/* It ended, and its board may have another ledger any moment: it has not left. */
 	world_refused(&b, "node_is_up", "{s:s, s:s}", "op", "node.forget", "node", "0");
 	b.ledger->store.forgotten = 0;
@@ -507,11 +443,11 @@ static void
 who_has_ended_with_all_booked_has_left(void **state)
 {
 	struct world a, b;
-	uint64_t alice = begin_shared(&a, "3.00");
-	assert_true(serve_one(&a, alice));
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	assert_true(node_serve(&a, alice));
 	while (world_round(&a) > 0)
 		;
-	begin_beside(&b, &a, 1);
+	node_begin_beside(&b, &a, 1);
 	assert_true(ledger_last(a.ledger));
 	world_close(&a);
 	assert_int_equal(world_sql(&b, "SELECT state FROM node WHERE id = 0"), NODE_LEFT);
@@ -521,7 +457,7 @@ who_has_ended_with_all_booked_has_left(void **state)
 	world_lose_board(&a);
 	world_open(&a, true);
 	assert_int_equal(world_sql(&a, "SELECT state FROM node WHERE id = 1"), NODE_UP);
-	verify(&a);
+	node_verify(&a);
 	world_end(&b);
 	world_end(&a);
 }
@@ -530,8 +466,8 @@ static void
 a_share_whose_account_left_the_board_goes_back(void **state)
 {
 	struct world a;
-	uint64_t alice = begin_shared(&a, "3.00");
-	assert_true(serve_one(&a, alice));
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	assert_true(node_serve(&a, alice));
 	while (world_round(&a) > 0)
 		;
 	assert_true(board_evict(a.ledger_board, alice));
@@ -539,8 +475,8 @@ a_share_whose_account_left_the_board_goes_back(void **state)
 	assert_true(share_return(a.ledger, alice));
 	assert_int_equal(world_sql(&a, "SELECT lent_nano FROM account WHERE name = 'alice'"), 0);
 	assert_int_equal(world_sql(&a, "SELECT count(*) FROM share"), 0);
-	assert_true(serve_one(&a, alice));
-	verify(&a);
+	assert_true(node_serve(&a, alice));
+	node_verify(&a);
 	world_end(&a);
 }
 
@@ -550,22 +486,22 @@ who_lacks_less_than_what_was_refused_is_not_refused(void **state)
 {
 	struct world a;
 	uint32_t slot;
-	uint64_t alice = begin_shared(&a, "3.00");
+	uint64_t alice = node_begin_shared(&a, "3.00");
 	struct share_refusal *refusals = a.ledger->refusals;
 	assert_int_equal(ledger_load_row(a.ledger, alice, 5 * NANO_PER_DOLLAR, &slot), 0);
-	assert_int_equal(sum_of_slots(&a, alice), 0);
+	assert_int_equal(node_has(&a, alice), 0);
 	for (int i = 0; i < SHARE_REFUSALS; i++)
 		refusals[i].until_ms = UINT64_MAX;
 	assert_int_equal(ledger_load_row(a.ledger, alice, NANO_PER_DOLLAR, &slot), 0);
-	assert_int_equal(sum_of_slots(&a, alice), 3 * NANO_PER_DOLLAR);
+	assert_int_equal(node_has(&a, alice), 3 * NANO_PER_DOLLAR);
 	/* And whoever lacks as much is, until there is more. */
 	assert_int_equal(ledger_load_row(a.ledger, alice, 8 * NANO_PER_DOLLAR, &slot), 0);
 	for (int i = 0; i < SHARE_REFUSALS; i++)
 		refusals[i].until_ms = UINT64_MAX;
 	json_decref(world_must(&a, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "5.00", "reason", "more"));
 	assert_int_equal(ledger_load_row(a.ledger, alice, 8 * NANO_PER_DOLLAR, &slot), 0);
-	assert_int_equal(sum_of_slots(&a, alice), 8 * NANO_PER_DOLLAR);
-	verify(&a);
+	assert_int_equal(node_has(&a, alice), 8 * NANO_PER_DOLLAR);
+	node_verify(&a);
 	world_end(&a);
 }
 
@@ -587,11 +523,11 @@ every_damage_to_nodes_and_shares_is_found(void **state)
 	};
 	for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
 		struct world a;
-		uint64_t alice = begin_shared(&a, "3.00");
-		assert_true(serve_one(&a, alice));
+		uint64_t alice = node_begin_shared(&a, "3.00");
+		assert_true(node_serve(&a, alice));
 		while (world_round(&a) > 0)
 			;
-		verify(&a);
+		node_verify(&a);
 		assert_true(postgres_exec(&a.ledger->store, damages[i].sql));
 		if (!world_is_broken(&a, damages[i].inv))
 			fail_msg("not found: %s", damages[i].sql);
@@ -624,58 +560,27 @@ no_table_whose_rows_stay_can_be_emptied(void **state)
 	world_end(&w);
 }
 
-static int (*real_prepared)(PGconn *, const char *, int, const char *const *, const int *, const int *, int);
-static int (*real_query)(PGconn *, const char *);
-static int asked, turns;
-
-static int
-count_prepared(PGconn *conn, const char *name, int count, const char *const *values, const int *lengths, const int *formats, int format)
-{
-	asked++;
-	return real_prepared(conn, name, count, values, lengths, formats, format);
-}
-
-static int
-count_query(PGconn *conn, const char *sql)
-{
-	asked++;
-	turns += strncmp(sql, "BEGIN", 5) == 0;
-	return real_query(conn, sql);
-}
-
-static void
-count_questions(bool on)
-{
-	if (on) {
-		real_prepared = pq.PQsendQueryPrepared;
-		real_query = pq.PQsendQuery;
-		asked = turns = 0;
-	}
-	pq.PQsendQueryPrepared = on ? count_prepared : real_prepared;
-	pq.PQsendQuery = on ? count_query : real_query;
-}
-
 /* Whoever waits for a share waits for this; and while another books, it need not wait for the pen. */
 static void
 a_share_is_taken_and_given_in_few_questions_and_without_the_pen(void **state)
 {
 	struct world a, b;
 	uint32_t slot;
-	uint64_t alice = begin_shared(&a, "3.00");
-	begin_beside(&b, &a, 1);
-	assert_true(serve_one(&a, alice));
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	node_begin_beside(&b, &a, 1);
+	assert_true(node_serve(&a, alice));
 	assert_true(share_return(a.ledger, alice)); /* all that is prepared once is */
 	int64_t turn = world_sql(&a, "SELECT turn FROM pen");
 	a.ledger->count_due_ms = UINT64_MAX; /* how many others there are is asked once a second */
 	assert_true(store_begin(&b.ledger->store)); /* it has the pen throughout */
-	count_questions(true);
+	node_count_questions(true);
 	assert_int_equal(ledger_load_row(a.ledger, alice, NANO_PER_DOLLAR, &slot), 0);
-	assert_int_equal(asked, 2);
-	assert_true(sum_of_slots(&a, alice) >= NANO_PER_DOLLAR);
+	assert_int_equal(node_asked, 2);
+	assert_true(node_has(&a, alice) >= NANO_PER_DOLLAR);
 	assert_true(share_return(a.ledger, alice));
-	assert_int_equal(asked, 3);
-	assert_int_equal(turns, 0);
-	count_questions(false);
+	assert_int_equal(node_asked, 3);
+	assert_int_equal(node_turns, 0);
+	node_count_questions(false);
 	store_rollback(&b.ledger->store);
 	assert_int_equal(world_sql(&a, "SELECT turn FROM pen"), turn);
 	/* Who may write no more takes nothing this way either. */
@@ -686,7 +591,7 @@ a_share_is_taken_and_given_in_few_questions_and_without_the_pen(void **state)
 	assert_int_equal(world_sql(&b, "SELECT sum(lent_nano)::bigint FROM account"), lent);
 	world_kill_ledger(&a);
 	world_open(&a, true);
-	verify(&b);
+	node_verify(&b);
 	world_end(&b);
 	world_end(&a);
 }
@@ -696,7 +601,7 @@ a_grant_ends_by_what_is_open_of_it_then(void **state)
 {
 	struct world a;
 	struct item i;
-	begin_shared(&a, "3.00");
+	node_begin_shared(&a, "3.00");
 	json_decref(world_must(&a, "{s:s, s:s, s:s, s:s, s:s}", "op", "credit.grant", "account", "alice", "amount", "1.00", "expires", "2099-01-01", "reason", "free"));
 	assert_int_equal(item_find(a.ledger, (uint64_t)world_sql(&a, "SELECT id FROM item WHERE kind = 2"), &i), SQL_ROW);
 	for (int late = 1; late >= 0; late--) {
@@ -708,7 +613,7 @@ a_grant_ends_by_what_is_open_of_it_then(void **state)
 		json_decref(error);
 	}
 	assert_int_equal(world_sql(&a, "SELECT balance_nano FROM account WHERE name = 'alice'"), 3 * NANO_PER_DOLLAR);
-	verify(&a);
+	node_verify(&a);
 	world_end(&a);
 }
 
@@ -716,23 +621,23 @@ static void
 who_is_to_be_emptied_hears_it_until_it_begins_anew(void **state)
 {
 	struct world a, b;
-	begin_shared(&a, "3.00");
-	begin_beside(&b, &a, 1);
+	node_begin_shared(&a, "3.00");
+	node_begin_beside(&b, &a, 1);
 	json_decref(world_must(&b, "{s:s, s:s}", "op", "node.drain", "node", "0"));
 	assert_false(a.ledger->drain_wanted || b.ledger->drain_wanted);
-	look(&b);
-	look(&a);
+	node_look(&b);
+	node_look(&a);
 	assert_true(a.ledger->drain_wanted && !b.ledger->drain_wanted);
 	json_decref(world_must(&b, "{s:s, s:s}", "op", "node.drain", "node", "1"));
 	assert_true(b.ledger->drain_wanted);
 	/* The next ledger over its board hears it as well, the next server does not. */
 	world_kill_ledger(&a);
 	world_open(&a, true);
-	look(&a);
+	node_look(&a);
 	assert_true(a.ledger->drain_wanted);
 	world_lose_board(&a);
 	world_open(&a, true);
-	look(&a);
+	node_look(&a);
 	assert_false(a.ledger->drain_wanted);
 	world_refused(&b, "node_is_not_up", "{s:s, s:s}", "op", "node.drain", "node", "7");
 	world_sql(&b, "UPDATE node SET seen_us = seen_us - 31000000 WHERE id = 0 RETURNING id");
@@ -746,17 +651,17 @@ static void
 who_is_stopped_with_the_pen_in_hand_loses_it(void **state)
 {
 	struct world a, b;
-	uint64_t alice = begin_shared(&a, "3.00");
-	begin_beside(&b, &a, 1);
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	node_begin_beside(&b, &a, 1);
 	struct postgres *g = b.ledger->store.own;
 	assert_int_equal(g->silent_us, 5000000);
 	g->silent_us = 1;
 	assert_true(postgres_exec(&b.ledger->store, "SET lock_timeout = 20"));
-	assert_true(serve_one(&a, alice));
+	assert_true(node_serve(&a, alice));
 	for (int copies = 1; copies >= 0; copies--) {
 		assert_true(store_begin(&a.ledger->store));
 		assert_true(!copies || postgres_exec(&a.ledger->store, "COPY want FROM STDIN"));
-		assert_true(serve_one(&b, alice) && world_round(&b) >= 0);
+		assert_true(node_serve(&b, alice) && world_round(&b) >= 0);
 		/* As if its connection had been cut: the next ledger over its board goes on. */
 		struct postgres *stopped = a.ledger->store.own;
 		bool ok = true;
@@ -770,12 +675,13 @@ who_is_stopped_with_the_pen_in_hand_loses_it(void **state)
 	while (world_round(&a) > 0 || world_round(&b) > 0)
 		;
 	assert_int_equal(world_sql(&a, "SELECT count(*) FROM ticket"), 3);
-	verify(&a);
+	node_verify(&a);
 	world_end(&b);
 	world_end(&a);
 }
 
 /* Another session has a row in hand, and lets it go when who waits for it has rolled back so often; 0: by itself never. */
+static int (*real_query)(PGconn *, const char *);
 static struct {
 	PGconn *waits;
 	struct store *has;
@@ -814,10 +720,10 @@ a_booking_that_meets_a_row_in_hand_is_tried_again_at_once(void **state)
 		int let_go, tries, booked;
 	} cases[] = {{1, 1, 1}, {TRIES - 1, TRIES - 1, 1}, {TRIES + 1, TRIES, -1}};
 	struct world a, b;
-	uint64_t alice = begin_shared(&a, "3.00");
-	begin_beside(&b, &a, 1);
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	node_begin_beside(&b, &a, 1);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		assert_true(serve_one(&a, alice));
+		assert_true(node_serve(&a, alice));
 		hold_row(&a, &b, "SELECT 1 FROM account WHERE name = 'alice' FOR UPDATE", cases[i].let_go);
 		assert_int_equal(world_round(&a), cases[i].booked);
 		pq.PQsendQuery = real_query;
@@ -828,7 +734,7 @@ a_booking_that_meets_a_row_in_hand_is_tried_again_at_once(void **state)
 	a.now_ms += 10000; /* as when its back-off is over */
 	assert_int_equal(world_round(&a), 1);
 	assert_int_equal(world_sql(&a, "SELECT count(*) FROM ticket"), ARRAY_LEN(cases));
-	verify(&a);
+	node_verify(&a);
 	world_end(&b);
 	world_end(&a);
 }
@@ -839,21 +745,21 @@ a_move_that_waits_too_long_for_a_row_is_for_later(void **state)
 {
 	struct world a, b;
 	uint32_t slot;
-	uint64_t alice = begin_shared(&a, "3.00");
-	begin_beside(&b, &a, 1);
-	assert_true(serve_one(&a, alice) && world_round(&a) == 1);
-	int64_t share = sum_of_slots(&a, alice), lent = world_sql(&a, "SELECT lent_nano FROM account WHERE name = 'alice'");
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	node_begin_beside(&b, &a, 1);
+	assert_true(node_serve(&a, alice) && world_round(&a) == 1);
+	int64_t share = node_has(&a, alice), lent = world_sql(&a, "SELECT lent_nano FROM account WHERE name = 'alice'");
 	assert_true(share > 0 && share == lent);
 	hold_row(&a, &b, "SELECT 1 FROM account WHERE name = 'alice' FOR UPDATE", 0);
 	for (int again = 0; again < 2; again++) {
 		assert_int_equal(ledger_load_row(a.ledger, alice, 2 * share, &slot), 2);
 		assert_false(a.ledger->store.lost);
-		assert_int_equal(sum_of_slots(&a, alice), share);
+		assert_int_equal(node_has(&a, alice), share);
 	}
 	assert_int_equal(world_round(&a), 0);
 	assert_false(share_return(a.ledger, alice));
 	assert_false(a.ledger->store.lost);
-	assert_int_equal(sum_of_slots(&a, alice), 0);
+	assert_int_equal(node_has(&a, alice), 0);
 	/* Not before that one is booked; and what becomes of a round that waits as well is its own affair. */
 	assert_int_equal(ledger_load_row(a.ledger, alice, share, &slot), 2);
 	assert_false(a.ledger->store.lost);
@@ -863,16 +769,16 @@ a_move_that_waits_too_long_for_a_row_is_for_later(void **state)
 	assert_int_equal(world_round(&a), 1);
 	assert_int_equal(world_sql(&a, "SELECT lent_nano FROM account WHERE name = 'alice'"), 0);
 	assert_int_equal(ledger_load_row(a.ledger, alice, share, &slot), 0);
-	assert_true(sum_of_slots(&a, alice) >= share);
+	assert_true(node_has(&a, alice) >= share);
 	/* And when the row is free at once, the next move books the one before. */
-	share = sum_of_slots(&a, alice);
+	share = node_has(&a, alice);
 	hold_row(&a, &b, "SELECT 1 FROM account WHERE name = 'alice' FOR UPDATE", 0);
 	assert_false(share_return(a.ledger, alice));
 	assert_true(postgres_exec(held_row.has, "COMMIT"));
 	assert_int_equal(ledger_load_row(a.ledger, alice, share, &slot), 0);
-	assert_true(sum_of_slots(&a, alice) >= share);
-	assert_int_equal(sum_of_slots(&a, alice), world_sql(&a, "SELECT lent_nano FROM account WHERE name = 'alice'"));
-	verify(&a);
+	assert_true(node_has(&a, alice) >= share);
+	assert_int_equal(node_has(&a, alice), world_sql(&a, "SELECT lent_nano FROM account WHERE name = 'alice'"));
+	node_verify(&a);
 	world_end(&b);
 	world_end(&a);
 }
@@ -883,7 +789,7 @@ who_is_never_first_is_not_refused(void **state)
 {
 	struct world a;
 	uint32_t slot;
-	uint64_t alice = begin_shared(&a, "3.00");
+	uint64_t alice = node_begin_shared(&a, "3.00");
 	struct store *s = &a.ledger->store;
 	assert_true(postgres_exec(s, "CREATE FUNCTION never_first() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; "
 								 "CREATE TRIGGER never_first BEFORE UPDATE OF lent_nano ON account FOR EACH ROW EXECUTE FUNCTION never_first()"));
@@ -892,11 +798,11 @@ who_is_never_first_is_not_refused(void **state)
 	assert_int_equal(world_sql(&a, "SELECT count(*) FROM want"), 0);
 	assert_true(postgres_exec(s, "DROP TRIGGER never_first ON account"));
 	assert_int_equal(ledger_load_row(a.ledger, alice, NANO_PER_DOLLAR, &slot), 0);
-	assert_true(sum_of_slots(&a, alice) >= NANO_PER_DOLLAR);
+	assert_true(node_has(&a, alice) >= NANO_PER_DOLLAR);
 	/* Too little stays a refusal. */
 	assert_int_equal(ledger_load_row(a.ledger, alice, 4 * NANO_PER_DOLLAR, &slot), 0);
 	assert_int_equal(world_sql(&a, "SELECT count(*) FROM want"), 1);
-	verify(&a);
+	node_verify(&a);
 	world_end(&a);
 }
 
@@ -905,7 +811,7 @@ half_a_move_is_none(void **state)
 {
 	struct world a;
 	uint32_t slot;
-	uint64_t alice = begin_shared(&a, "3.00");
+	uint64_t alice = node_begin_shared(&a, "3.00");
 	struct store *s = &a.ledger->store;
 	int64_t moved = world_sql(&a, "SELECT moved FROM node WHERE id = 0");
 	assert_true(postgres_exec(s, "CREATE FUNCTION no_share() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; "
@@ -917,8 +823,8 @@ half_a_move_is_none(void **state)
 	assert_int_equal(world_sql(&a, "SELECT lent_nano FROM account WHERE name = 'alice'"), 0);
 	assert_int_equal(world_sql(&a, "SELECT moved FROM node WHERE id = 0"), moved);
 	assert_true(postgres_exec(&a.ledger->store, "DROP TRIGGER no_share ON share"));
-	assert_true(serve_one(&a, alice));
-	verify(&a);
+	assert_true(node_serve(&a, alice));
+	node_verify(&a);
 	world_end(&a);
 }
 
@@ -956,8 +862,8 @@ static void
 who_moves_while_it_is_being_forgotten_was_heard_of(void **state)
 {
 	struct world a, b;
-	begin_shared(&a, "3.00");
-	begin_beside(&b, &a, 1);
+	node_begin_shared(&a, "3.00");
+	node_begin_beside(&b, &a, 1);
 	struct postgres *g = b.ledger->store.own;
 	world_sql(&b, "UPDATE node SET seen_us = seen_us - 31000000 WHERE id = 0 RETURNING id");
 	held_row = (__typeof__(held_row)){.waits = g->conn, .has = &a.ledger->store};
@@ -969,7 +875,7 @@ who_moves_while_it_is_being_forgotten_was_heard_of(void **state)
 	assert_int_equal(held_row.seen, 1);
 	assert_int_equal(world_sql(&b, "SELECT state FROM node WHERE id = 0"), NODE_UP);
 	assert_true(world_round(&a) >= 0);
-	verify(&a);
+	node_verify(&a);
 	world_end(&b);
 	world_end(&a);
 }
@@ -1008,334 +914,6 @@ a_read_that_fails_is_a_lost_connection(void **state)
 	world_end(&w);
 }
 
-/* ---- limits of money ---- */
-
-/* Of a day, on the account. */
-static void
-limit(struct world *w, int64_t nano)
-{
-	char dollars[NANO_TEXT_MAX];
-	if (nano > 0)
-		nano_text((struct nano){nano}, dollars);
-	json_decref(world_must(w, "{s:s, s:s, s:s}", "op", "account.limit", "account", "alice", "dollars_per_day", nano > 0 ? dollars : "none"));
-}
-
-/* Its window, so many days from now. */
-static uint64_t
-window_of(struct world *w, uint64_t account, int days)
-{
-	struct limit_amounts a;
-	assert_true(limits_read(w->ledger, account, &a) && a.number[LIMIT_MONEY_DAY] != 0);
-	return limit_budget_row(a.number[LIMIT_MONEY_DAY], (uint32_t)((int)limit_window(LIMIT_MONEY_DAY, clock_wall_us() / 1000000) + days));
-}
-
-/* -1: it is not there. */
-static int64_t
-window_has(struct world *w, uint64_t window, const char *what)
-{
-	char sql[160];
-	snprintf(sql, sizeof(sql), "SELECT coalesce((SELECT %s FROM budget WHERE id = %lld), -1)", what, (long long)window);
-	return world_sql(w, sql);
-}
-
-/* As an edge: what is here of both; else what the ledger can get of either. */
-static struct ticket *
-hold_limited(struct world *w, uint64_t account, uint64_t window, int64_t nano)
-{
-	const struct world_exchange e = {.account = account, .window = window, .input = 10, .hold = nano, .cost = -1};
-	uint32_t slot;
-	struct ticket *t = world_hold(w, &e);
-	if (t != NULL)
-		return t;
-	assert_int_equal(ledger_load_row(w->ledger, window, nano, &slot), 0);
-	assert_int_equal(ledger_load_row(w->ledger, account, nano, &slot), 0);
-	return world_hold(w, &e);
-}
-
-/* The hold is the price. */
-static bool
-serve_limited(struct world *w, uint64_t account, uint64_t window)
-{
-	struct ticket *t = hold_limited(w, account, window, world_cost(w, &(struct world_exchange){.input = 10}));
-	if (t != NULL)
-		ticket_settle(w->desk, t);
-	return t != NULL;
-}
-
-static void
-book_all(struct world *const nodes[], unsigned count)
-{
-	for (unsigned n = 0; n < count; n++)
-		while (world_round(nodes[n]) > 0)
-			;
-}
-
-/* Now one, now the other, until for long nobody gets any more. */
-static int64_t
-serve_all(struct world *const nodes[], unsigned count, uint64_t account, uint64_t window)
-{
-	int64_t served = 0;
-	unsigned seed = 7;
-	for (int idle = 0; idle < 40; idle++) {
-		struct world *w = nodes[((seed = seed * 1103515245 + 12345) >> 16) % count];
-		look(w);
-		for (int i = 0; i < 7 && serve_limited(w, account, window); i++, served++)
-			idle = 0;
-		if (seed >> 20 & 1)
-			assert_true(world_round(w) >= 0);
-	}
-	book_all(nodes, count);
-	return served;
-}
-
-static void
-two_nodes_spend_a_limit_of_money_to_its_end_and_no_further(void **state)
-{
-	enum { MOST = 150 };
-	struct world a, b, *const both[] = {&a, &b};
-	uint64_t alice = begin_shared(&a, "3.00");
-	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
-	limit(&a, MOST * cost);
-	begin_beside(&b, &a, 1);
-	uint64_t window = window_of(&a, alice, 0);
-	assert_int_equal(serve_all(both, 2, alice, window), MOST);
-	assert_int_equal(world_sql(&a, "SELECT count(*) FROM ticket"), MOST);
-	assert_int_equal(world_sql(&a, "SELECT count(*) FROM budget_share"), 2);
-	assert_int_equal(window_has(&a, window, "used_nano"), MOST * cost);
-	assert_int_equal(window_has(&a, window, "lent_nano"), 0);
-	assert_int_equal(world_balance(&a, alice), 3 * NANO_PER_DOLLAR - MOST * cost);
-	verify(&b);
-	world_end(&b);
-	world_end(&a);
-}
-
-static void
-a_share_of_a_window_costs_two_questions_as_well(void **state)
-{
-	struct world a, b;
-	uint32_t slot;
-	uint64_t alice = begin_shared(&a, "3.00");
-	limit(&a, NANO_PER_DOLLAR);
-	uint64_t window = window_of(&a, alice, 0);
-	begin_beside(&b, &a, 1);
-	assert_true(serve_limited(&a, alice, window));
-	assert_true(share_return(a.ledger, window)); /* all that is prepared once is */
-	a.ledger->count_due_ms = UINT64_MAX; /* how many others there are is asked once a second */
-	assert_true(store_begin(&b.ledger->store)); /* it has the pen throughout */
-	count_questions(true);
-	assert_int_equal(ledger_load_row(a.ledger, window, NANO_PER_DOLLAR / 2, &slot), 0);
-	assert_int_equal(asked, 2);
-	assert_true(share_return(a.ledger, window));
-	assert_int_equal(asked, 3);
-	assert_int_equal(turns, 0);
-	count_questions(false);
-	store_rollback(&b.ledger->store);
-	world_end(&b);
-	world_end(&a);
-}
-
-static void
-another_amount_of_a_limit_holds_for_what_nodes_have_of_it(void **state)
-{
-	struct world a, b, *const both[] = {&a, &b};
-	uint64_t alice = begin_shared(&a, "3.00");
-	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
-	limit(&a, NANO_PER_DOLLAR / 2);
-	begin_beside(&b, &a, 1);
-	uint64_t window = window_of(&a, alice, 0);
-	assert_true(serve_limited(&a, alice, window) && serve_limited(&b, alice, window));
-	struct ticket *runs = hold_limited(&b, alice, window, 10 * cost);
-	assert_non_null(runs);
-	assert_true(sum_of_slots(&a, window) > 40 * cost && sum_of_slots(&b, window) > 40 * cost);
-	/* Less: what lies idle here goes back with the order, elsewhere when it is heard; what runs counts. */
-	limit(&a, 30 * cost);
-	assert_int_equal(window_of(&a, alice, 0), window);
-	assert_int_equal(sum_of_slots(&a, window), 0);
-	look(&b);
-	assert_int_equal(sum_of_slots(&b, window), 0);
-	assert_int_equal(serve_all(both, 2, alice, window), 18);
-	ticket_settle(b.desk, runs);
-	assert_int_equal(serve_all(both, 2, alice, window), 9); /* it cost one, and nine come back */
-	/* Below what is used, then above. */
-	limit(&b, 5 * cost);
-	look(&a);
-	assert_int_equal(serve_all(both, 2, alice, window), 0);
-	limit(&b, 70 * cost);
-	assert_int_equal(serve_all(both, 2, alice, window), 40);
-	verify(&a);
-	/* None, while one runs; and one again, which knows what was spent. */
-	limit(&b, 80 * cost);
-	runs = hold_limited(&b, alice, window, cost);
-	assert_non_null(runs);
-	limit(&a, 0);
-	ticket_settle(b.desk, runs);
-	book_all(both, 2);
-	assert_int_equal(world_sql(&a, "SELECT count(*) FROM ticket"), 71);
-	assert_true(usage_flush(a.ledger) && usage_flush(b.ledger));
-	limit(&a, 80 * cost);
-	assert_int_not_equal(window_of(&a, alice, 0), window);
-	assert_int_equal(serve_all(both, 2, alice, window_of(&a, alice, 0)), 9);
-	verify(&b);
-	world_end(&b);
-	world_end(&a);
-}
-
-static void
-a_window_that_is_over_goes_when_nobody_has_any_of_it(void **state)
-{
-	struct world a, b, *const both[] = {&a, &b};
-	uint32_t slot;
-	char sql[160];
-	uint64_t alice = begin_shared(&a, "3.00");
-	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
-	limit(&a, NANO_PER_DOLLAR / 2);
-	begin_beside(&b, &a, 1);
-	uint64_t old = window_of(&a, alice, -4), today = window_of(&a, alice, 0), next = window_of(&a, alice, 1);
-	snprintf(sql, sizeof(sql), "INSERT INTO budget (id, limit_nano, used_nano) VALUES (%lld, 500000000, 0) RETURNING id", (long long)old);
-	world_sql(&a, sql);
-	/* What begins in one window counts there, whatever the clock says when it ends. */
-	struct ticket *runs = hold_limited(&a, alice, today, 10 * cost);
-	assert_non_null(runs);
-	assert_true(serve_limited(&a, alice, old) && serve_limited(&b, alice, old));
-	book_all(both, 2);
-	assert_int_equal(ledger_load_row(a.ledger, window_of(&a, alice, -1), cost, &slot), 0);
-	assert_int_equal(window_has(&a, old, "lent_nano"), sum_of_slots(&b, old)); /* the other's */
-	look(&b);
-	assert_int_equal(window_has(&a, old, "lent_nano"), 0);
-	assert_true(serve_limited(&a, alice, next));
-	assert_int_equal(window_has(&a, old, "used_nano"), -1);
-	ticket_settle(a.desk, runs);
-	book_all(both, 2);
-	assert_int_equal(window_has(&a, today, "used_nano"), cost);
-	assert_int_equal(window_has(&a, next, "used_nano"), cost);
-	/* Whoever had a share makes room on its board, and asks for it in vain. */
-	assert_true(board_evict(b.ledger_board, old));
-	assert_true(share_return(b.ledger, old));
-	assert_int_equal(ledger_load_row(b.ledger, old, cost, &slot), 1);
-	verify(&b);
-	world_end(&b);
-	world_end(&a);
-}
-
-static void
-moves_of_windows_that_a_killed_ledger_began_are_booked_or_dropped(void **state)
-{
-	struct world a, b;
-	uint32_t index;
-	uint64_t alice = begin_shared(&a, "3.00");
-	limit(&a, NANO_PER_DOLLAR);
-	begin_beside(&b, &a, 1);
-	uint64_t window = window_of(&a, alice, 0);
-	assert_true(serve_limited(&a, alice, window));
-	while (world_round(&a) > 0)
-		;
-	assert_true(share_return(a.ledger, window));
-	int64_t used = window_has(&a, window, "used_nano");
-	assert_true(used > 0 && sum_of_slots(&a, window) == 0);
-	static const int64_t credits[] = {NANO_PER_DOLLAR / 2, NANO_PER_DOLLAR}; /* there is so much, and then there is not */
-	for (size_t i = 0; i < ARRAY_LEN(credits); i++) {
-		assert_true(board_credit_begin(a.ledger_board, ledger_next_id(a.ledger), window, (struct nano){credits[i]}, &index));
-		a.ledger->store.lost = true;
-		world_kill_ledger(&a);
-		world_open(&a, true);
-		assert_int_equal(sum_of_slots(&a, window), NANO_PER_DOLLAR / 2);
-		assert_int_equal(window_has(&a, window, "lent_nano"), NANO_PER_DOLLAR / 2);
-	}
-	assert_int_equal(board_debit_begin(a.ledger_board, ledger_next_id(a.ledger), window, (struct nano){NANO_PER_DOLLAR / 8}, &index), MOVED);
-	a.ledger->store.lost = true;
-	world_kill_ledger(&a);
-	world_open(&a, true);
-	assert_int_equal(sum_of_slots(&a, window), NANO_PER_DOLLAR * 3 / 8);
-	assert_int_equal(window_has(&a, window, "lent_nano"), NANO_PER_DOLLAR * 3 / 8);
-	assert_int_equal(window_has(&a, window, "used_nano"), used);
-	verify(&a);
-	/* Who may write no more takes nothing of it; the next ledger over its board does what that had begun. */
-	world_sql(&b, "SELECT lethe_join(0)");
-	assert_int_equal(ledger_load_row(a.ledger, window, NANO_PER_DOLLAR / 2, &index), 2);
-	assert_true(a.ledger->store.lost && a.ledger->store.fenced);
-	assert_int_equal(window_has(&b, window, "lent_nano"), NANO_PER_DOLLAR * 3 / 8);
-	world_kill_ledger(&a);
-	world_open(&a, true);
-	assert_true(sum_of_slots(&a, window) >= NANO_PER_DOLLAR / 2);
-	assert_int_equal(window_has(&b, window, "lent_nano"), sum_of_slots(&a, window));
-	verify(&b);
-	world_end(&b);
-	world_end(&a);
-}
-
-static void
-what_a_dead_node_had_of_a_limit_comes_back_when_it_is_forgotten(void **state)
-{
-	struct world a, b, *const one[] = {&b};
-	uint64_t alice = begin_shared(&a, "3.00");
-	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
-	limit(&a, 100 * cost);
-	uint64_t window = window_of(&a, alice, 0);
-	begin_beside(&b, &a, 1);
-	assert_non_null(hold_limited(&a, alice, window, 20 * cost)); /* it has cost one by its last word */
-	assert_true(share_return(a.ledger, window));
-	a.now_ms += PROGRESS_PERIOD_MS;
-	world_round(&a);
-	a.ledger->store.lost = true;
-	world_kill_ledger(&a);
-	world_sql(&b, "UPDATE node SET seen_us = seen_us - 31000000 WHERE id = 0 RETURNING id");
-	assert_int_equal(serve_all(one, 1, alice, window), 80);
-	for (int again = 0; again < 2; again++) {
-		json_decref(world_must(&b, "{s:s, s:s}", "op", "node.forget", "node", "0"));
-		assert_int_equal(window_has(&b, window, "used_nano"), 81 * cost);
-		assert_int_equal(window_has(&b, window, "lent_nano"), 0);
-	}
-	assert_int_equal(serve_all(one, 1, alice, window), 19);
-	verify(&b);
-	world_end(&b);
-	world_end(&a);
-}
-
-static json_t *
-set_aside(struct world *w, int64_t nano, uint64_t window)
-{
-	const uint64_t windows[ITEM_WINDOWS_MAX] = {window};
-	char dollars[NANO_TEXT_MAX];
-	nano_text((struct nano){nano}, dollars);
-	json_t *request = json_pack("{s:s, s:s, s:s}", "account", "alice", "amount", dollars, "reason", "batch");
-	json_t *answer = hold_create(w->ledger, request, windows);
-	json_decref(request);
-	return answer;
-}
-
-static void
-what_is_set_aside_counts_in_a_window_that_nodes_share(void **state)
-{
-	struct world a, b, *const both[] = {&a, &b};
-	uint64_t alice = begin_shared(&a, "3.00");
-	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
-	limit(&a, 100 * cost);
-	begin_beside(&b, &a, 1);
-	uint64_t window = window_of(&a, alice, 0);
-	assert_true(serve_limited(&a, alice, window) && serve_limited(&b, alice, window));
-	book_all(both, 2);
-	/* What lies idle here is there at once, the other's when it has heard of it. */
-	json_t *answer = set_aside(&a, 95 * cost, window);
-	assert_string_equal(json_string_value(json_object_get(json_object_get(answer, "error"), "code")), "insufficient_balance");
-	json_decref(answer);
-	look(&b);
-	answer = set_aside(&a, 95 * cost, window);
-	const char *item = json_string_value(json_object_get(answer, "item"));
-	assert_non_null(item);
-	assert_int_equal(window_has(&a, window, "used_nano"), 97 * cost);
-	assert_int_equal(serve_all(both, 2, alice, window), 3);
-	/* The other server's errand ends it; what it did not cost comes back there. */
-	char charged[NANO_TEXT_MAX];
-	nano_text((struct nano){15 * cost}, charged);
-	json_decref(world_must(&b, "{s:s, s:s, s:s, s:s}", "op", "hold.settle", "hold", item, "cost", charged, "reason", "done"));
-	json_decref(answer);
-	assert_int_equal(window_has(&a, window, "used_nano"), 20 * cost);
-	assert_int_equal(serve_all(both, 2, alice, window), 80);
-	verify(&a);
-	world_end(&b);
-	world_end(&a);
-}
-
 int
 main(void)
 {
@@ -1369,13 +947,6 @@ main(void)
 		cmocka_unit_test(every_damage_to_nodes_and_shares_is_found),
 		cmocka_unit_test(no_table_whose_rows_stay_can_be_emptied),
 		cmocka_unit_test(a_read_that_fails_is_a_lost_connection),
-		cmocka_unit_test(two_nodes_spend_a_limit_of_money_to_its_end_and_no_further),
-		cmocka_unit_test(a_share_of_a_window_costs_two_questions_as_well),
-		cmocka_unit_test(another_amount_of_a_limit_holds_for_what_nodes_have_of_it),
-		cmocka_unit_test(a_window_that_is_over_goes_when_nobody_has_any_of_it),
-		cmocka_unit_test(moves_of_windows_that_a_killed_ledger_began_are_booked_or_dropped),
-		cmocka_unit_test(what_a_dead_node_had_of_a_limit_comes_back_when_it_is_forgotten),
-		cmocka_unit_test(what_is_set_aside_counts_in_a_window_that_nodes_share),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
 }

@@ -329,6 +329,7 @@ share_return_excess(struct ledger *l, uint64_t subject)
 	for (int k = LIMIT_MONEY_FIRST; k < LIMIT_KIND_COUNT; k++) {
 		uint64_t row = limit_budget_row(a.number[k], limit_window((enum limit_kind)k, clock_wall_us() / 1000000));
 		struct nano left;
+		share_credited(l, row); /* there may be more of it now */
 		enum sql_step step = a.number[k] == 0 ? SQL_END : budget_read(l, row, &left);
 		if (step == SQL_FAILED || (step == SQL_ROW && left.v < 0 && !share_return(l, row)))
 			return false;

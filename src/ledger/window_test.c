@@ -1,0 +1,347 @@
+/* Limits of money that several servers on one PostgreSQL share. */
+#include "ledger/limit_priv.h"
+#include "ledger/node_world.h"
+#include "ledger/order_priv.h"
+#include "ledger/postgres.h"
+#include "ledger/share_priv.h"
+
+/* Of a day, on the account. */
+static void
+limit(struct world *w, int64_t nano)
+{
+	char dollars[NANO_TEXT_MAX];
+	if (nano > 0)
+		nano_text((struct nano){nano}, dollars);
+	json_decref(world_must(w, "{s:s, s:s, s:s}", "op", "account.limit", "account", "alice", "dollars_per_day", nano > 0 ? dollars : "none"));
+}
+
+/* Its window, so many days from now. */
+static uint64_t
+window_of(struct world *w, uint64_t account, int days)
+{
+	struct limit_amounts a;
+	assert_true(limits_read(w->ledger, account, &a) && a.number[LIMIT_MONEY_DAY] != 0);
+	return limit_budget_row(a.number[LIMIT_MONEY_DAY], (uint32_t)((int)limit_window(LIMIT_MONEY_DAY, clock_wall_us() / 1000000) + days));
+}
+
+/* -1: it is not there. */
+static int64_t
+window_has(struct world *w, uint64_t window, const char *what)
+{
+	char sql[160];
+	snprintf(sql, sizeof(sql), "SELECT coalesce((SELECT %s FROM budget WHERE id = %lld), -1)", what, (long long)window);
+	return world_sql(w, sql);
+}
+
+/* As an edge: what is here of both; else what the ledger can get of either. */
+static struct ticket *
+hold_limited(struct world *w, uint64_t account, uint64_t window, int64_t nano)
+{
+	const struct world_exchange e = {.account = account, .window = window, .input = 10, .hold = nano, .cost = -1};
+	uint32_t slot;
+	struct ticket *t = world_hold(w, &e);
+	if (t != NULL)
+		return t;
+	assert_int_equal(ledger_load_row(w->ledger, window, nano, &slot), 0);
+	assert_int_equal(ledger_load_row(w->ledger, account, nano, &slot), 0);
+	return world_hold(w, &e);
+}
+
+/* The hold is the price. */
+static bool
+serve_limited(struct world *w, uint64_t account, uint64_t window)
+{
+	struct ticket *t = hold_limited(w, account, window, world_cost(w, &(struct world_exchange){.input = 10}));
+	if (t != NULL)
+		ticket_settle(w->desk, t);
+	return t != NULL;
+}
+
+static void
+book_all(struct world *const nodes[], unsigned count)
+{
+	for (unsigned n = 0; n < count; n++)
+		while (world_round(nodes[n]) > 0)
+			;
+}
+
+/* Now one, now the other, until for long nobody gets any more. */
+static int64_t
+serve_all(struct world *const nodes[], unsigned count, uint64_t account, uint64_t window)
+{
+	int64_t served = 0;
+	unsigned seed = 7;
+	for (int idle = 0; idle < 40; idle++) {
+		struct world *w = nodes[((seed = seed * 1103515245 + 12345) >> 16) % count];
+		node_look(w);
+		for (int i = 0; i < 7 && serve_limited(w, account, window); i++, served++)
+			idle = 0;
+		if (seed >> 20 & 1)
+			assert_true(world_round(w) >= 0);
+	}
+	book_all(nodes, count);
+	return served;
+}
+
+static void
+two_nodes_spend_a_limit_of_money_to_its_end_and_no_further(void **state)
+{
+	enum { MOST = 150 };
+	struct world a, b, *const both[] = {&a, &b};
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
+	limit(&a, MOST * cost);
+	node_begin_beside(&b, &a, 1);
+	uint64_t window = window_of(&a, alice, 0);
+	assert_int_equal(serve_all(both, 2, alice, window), MOST);
+	assert_int_equal(world_sql(&a, "SELECT count(*) FROM ticket"), MOST);
+	assert_int_equal(world_sql(&a, "SELECT count(*) FROM budget_share"), 2);
+	assert_int_equal(window_has(&a, window, "used_nano"), MOST * cost);
+	assert_int_equal(window_has(&a, window, "lent_nano"), 0);
+	assert_int_equal(world_balance(&a, alice), 3 * NANO_PER_DOLLAR - MOST * cost);
+	node_verify(&b);
+	world_end(&b);
+	world_end(&a);
+}
+
+static void
+a_share_of_a_window_costs_two_questions_as_well(void **state)
+{
+	struct world a, b;
+	uint32_t slot;
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	limit(&a, NANO_PER_DOLLAR);
+	uint64_t window = window_of(&a, alice, 0);
+	node_begin_beside(&b, &a, 1);
+	assert_true(serve_limited(&a, alice, window));
+	assert_true(share_return(a.ledger, window)); /* all that is prepared once is */
+	a.ledger->count_due_ms = UINT64_MAX; /* how many others there are is asked once a second */
+	assert_true(store_begin(&b.ledger->store)); /* it has the pen throughout */
+	node_count_questions(true);
+	assert_int_equal(ledger_load_row(a.ledger, window, NANO_PER_DOLLAR / 2, &slot), 0);
+	assert_int_equal(node_asked, 2);
+	assert_true(share_return(a.ledger, window));
+	assert_int_equal(node_asked, 3);
+	assert_int_equal(node_turns, 0);
+	node_count_questions(false);
+	store_rollback(&b.ledger->store);
+	world_end(&b);
+	world_end(&a);
+}
+
+static void
+another_amount_of_a_limit_holds_for_what_nodes_have_of_it(void **state)
+{
+	struct world a, b, *const both[] = {&a, &b};
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
+	limit(&a, NANO_PER_DOLLAR / 2);
+	node_begin_beside(&b, &a, 1);
+	uint64_t window = window_of(&a, alice, 0);
+	assert_true(serve_limited(&a, alice, window) && serve_limited(&b, alice, window));
+	struct ticket *runs = hold_limited(&b, alice, window, 10 * cost);
+	assert_non_null(runs);
+	assert_true(node_has(&a, window) > 40 * cost && node_has(&b, window) > 40 * cost);
+	/* Less: what lies idle here goes back with the order, elsewhere when it is heard; what runs counts. */
+	limit(&a, 30 * cost);
+	assert_int_equal(window_of(&a, alice, 0), window);
+	assert_int_equal(node_has(&a, window), 0);
+	node_look(&b);
+	assert_int_equal(node_has(&b, window), 0);
+	assert_int_equal(serve_all(both, 2, alice, window), 18);
+	ticket_settle(b.desk, runs);
+	assert_int_equal(serve_all(both, 2, alice, window), 9); /* it cost one, and nine come back */
+	/* Below what is used, then above. */
+	limit(&b, 5 * cost);
+	node_look(&a);
+	assert_int_equal(serve_all(both, 2, alice, window), 0);
+	limit(&b, 70 * cost);
+	assert_int_equal(serve_all(both, 2, alice, window), 40);
+	node_verify(&a);
+	/* None, while one runs; and one again, which knows what was spent. */
+	limit(&b, 80 * cost);
+	runs = hold_limited(&b, alice, window, cost);
+	assert_non_null(runs);
+	limit(&a, 0);
+	ticket_settle(b.desk, runs);
+	book_all(both, 2);
+	assert_int_equal(world_sql(&a, "SELECT count(*) FROM ticket"), 71);
+	assert_true(usage_flush(a.ledger) && usage_flush(b.ledger));
+	limit(&a, 80 * cost);
+	assert_int_not_equal(window_of(&a, alice, 0), window);
+	assert_int_equal(serve_all(both, 2, alice, window_of(&a, alice, 0)), 9);
+	node_verify(&b);
+	world_end(&b);
+	world_end(&a);
+}
+
+static void
+a_window_that_is_over_goes_when_nobody_has_any_of_it(void **state)
+{
+	struct world a, b, *const both[] = {&a, &b};
+	uint32_t slot;
+	char sql[160];
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
+	limit(&a, NANO_PER_DOLLAR / 2);
+	node_begin_beside(&b, &a, 1);
+	uint64_t old = window_of(&a, alice, -4), today = window_of(&a, alice, 0), next = window_of(&a, alice, 1);
+	snprintf(sql, sizeof(sql), "INSERT INTO budget (id, limit_nano, used_nano) VALUES (%lld, 500000000, 0) RETURNING id", (long long)old);
+	world_sql(&a, sql);
+	/* What begins in one window counts there, whatever the clock says when it ends. */
+	struct ticket *runs = hold_limited(&a, alice, today, 10 * cost);
+	assert_non_null(runs);
+	assert_true(serve_limited(&a, alice, old) && serve_limited(&b, alice, old));
+	book_all(both, 2);
+	assert_int_equal(ledger_load_row(a.ledger, window_of(&a, alice, -1), cost, &slot), 0);
+	assert_int_equal(window_has(&a, old, "lent_nano"), node_has(&b, old)); /* the other's */
+	node_look(&b);
+	assert_int_equal(window_has(&a, old, "lent_nano"), 0);
+	assert_true(serve_limited(&a, alice, next));
+	assert_int_equal(window_has(&a, old, "used_nano"), -1);
+	ticket_settle(a.desk, runs);
+	book_all(both, 2);
+	assert_int_equal(window_has(&a, today, "used_nano"), cost);
+	assert_int_equal(window_has(&a, next, "used_nano"), cost);
+	/* Whoever had a share makes room on its board, and asks for it in vain. */
+	assert_true(board_evict(b.ledger_board, old));
+	assert_true(share_return(b.ledger, old));
+	assert_int_equal(ledger_load_row(b.ledger, old, cost, &slot), 1);
+	node_verify(&b);
+	world_end(&b);
+	world_end(&a);
+}
+
+static void
+moves_of_windows_that_a_killed_ledger_began_are_booked_or_dropped(void **state)
+{
+	struct world a, b;
+	uint32_t index;
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	limit(&a, NANO_PER_DOLLAR);
+	node_begin_beside(&b, &a, 1);
+	uint64_t window = window_of(&a, alice, 0);
+	assert_true(serve_limited(&a, alice, window));
+	while (world_round(&a) > 0)
+		;
+	assert_true(share_return(a.ledger, window));
+	int64_t used = window_has(&a, window, "used_nano");
+	assert_true(used > 0 && node_has(&a, window) == 0);
+	static const int64_t credits[] = {NANO_PER_DOLLAR / 2, NANO_PER_DOLLAR}; /* there is so much, and then there is not */
+	for (size_t i = 0; i < ARRAY_LEN(credits); i++) {
+		assert_true(board_credit_begin(a.ledger_board, ledger_next_id(a.ledger), window, (struct nano){credits[i]}, &index));
+		a.ledger->store.lost = true;
+		world_kill_ledger(&a);
+		world_open(&a, true);
+		assert_int_equal(node_has(&a, window), NANO_PER_DOLLAR / 2);
+		assert_int_equal(window_has(&a, window, "lent_nano"), NANO_PER_DOLLAR / 2);
+	}
+	assert_int_equal(board_debit_begin(a.ledger_board, ledger_next_id(a.ledger), window, (struct nano){NANO_PER_DOLLAR / 8}, &index), MOVED);
+	a.ledger->store.lost = true;
+	world_kill_ledger(&a);
+	world_open(&a, true);
+	assert_int_equal(node_has(&a, window), NANO_PER_DOLLAR * 3 / 8);
+	assert_int_equal(window_has(&a, window, "lent_nano"), NANO_PER_DOLLAR * 3 / 8);
+	assert_int_equal(window_has(&a, window, "used_nano"), used);
+	node_verify(&a);
+	/* Who may write no more takes nothing of it; the next ledger over its board does what that had begun. */
+	world_sql(&b, "SELECT lethe_join(0)");
+	assert_int_equal(ledger_load_row(a.ledger, window, NANO_PER_DOLLAR / 2, &index), 2);
+	assert_true(a.ledger->store.lost && a.ledger->store.fenced);
+	assert_int_equal(window_has(&b, window, "lent_nano"), NANO_PER_DOLLAR * 3 / 8);
+	world_kill_ledger(&a);
+	world_open(&a, true);
+	assert_true(node_has(&a, window) >= NANO_PER_DOLLAR / 2);
+	assert_int_equal(window_has(&b, window, "lent_nano"), node_has(&a, window));
+	node_verify(&b);
+	world_end(&b);
+	world_end(&a);
+}
+
+static void
+what_a_dead_node_had_of_a_limit_comes_back_when_it_is_forgotten(void **state)
+{
+	struct world a, b, *const one[] = {&b};
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
+	limit(&a, 100 * cost);
+	uint64_t window = window_of(&a, alice, 0);
+	node_begin_beside(&b, &a, 1);
+	assert_non_null(hold_limited(&a, alice, window, 20 * cost)); /* it has cost one by its last word */
+	assert_true(share_return(a.ledger, window));
+	a.now_ms += PROGRESS_PERIOD_MS;
+	world_round(&a);
+	a.ledger->store.lost = true;
+	world_kill_ledger(&a);
+	world_sql(&b, "UPDATE node SET seen_us = seen_us - 31000000 WHERE id = 0 RETURNING id");
+	assert_int_equal(serve_all(one, 1, alice, window), 80);
+	for (int again = 0; again < 2; again++) {
+		json_decref(world_must(&b, "{s:s, s:s}", "op", "node.forget", "node", "0"));
+		assert_int_equal(window_has(&b, window, "used_nano"), 81 * cost);
+		assert_int_equal(window_has(&b, window, "lent_nano"), 0);
+	}
+	assert_int_equal(serve_all(one, 1, alice, window), 19);
+	node_verify(&b);
+	world_end(&b);
+	world_end(&a);
+}
+
+static json_t *
+set_aside(struct world *w, int64_t nano, uint64_t window)
+{
+	const uint64_t windows[ITEM_WINDOWS_MAX] = {window};
+	char dollars[NANO_TEXT_MAX];
+	nano_text((struct nano){nano}, dollars);
+	json_t *request = json_pack("{s:s, s:s, s:s}", "account", "alice", "amount", dollars, "reason", "batch");
+	json_t *answer = hold_create(w->ledger, request, windows);
+	json_decref(request);
+	return answer;
+}
+
+static void
+what_is_set_aside_counts_in_a_window_that_nodes_share(void **state)
+{
+	struct world a, b, *const both[] = {&a, &b};
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
+	limit(&a, 100 * cost);
+	node_begin_beside(&b, &a, 1);
+	uint64_t window = window_of(&a, alice, 0);
+	assert_true(serve_limited(&a, alice, window) && serve_limited(&b, alice, window));
+	book_all(both, 2);
+	/* What lies idle here is there at once, the other's when it has heard of it. */
+	json_t *answer = set_aside(&a, 95 * cost, window);
+	assert_string_equal(json_string_value(json_object_get(json_object_get(answer, "error"), "code")), "insufficient_balance");
+	json_decref(answer);
+	node_look(&b);
+	answer = set_aside(&a, 95 * cost, window);
+	const char *item = json_string_value(json_object_get(answer, "item"));
+	assert_non_null(item);
+	assert_int_equal(window_has(&a, window, "used_nano"), 97 * cost);
+	assert_int_equal(serve_all(both, 2, alice, window), 3);
+	/* The other server's errand ends it; what it did not cost comes back there. */
+	char charged[NANO_TEXT_MAX];
+	nano_text((struct nano){15 * cost}, charged);
+	json_decref(world_must(&b, "{s:s, s:s, s:s, s:s}", "op", "hold.settle", "hold", item, "cost", charged, "reason", "done"));
+	json_decref(answer);
+	assert_int_equal(window_has(&a, window, "used_nano"), 20 * cost);
+	assert_int_equal(serve_all(both, 2, alice, window), 80);
+	node_verify(&a);
+	world_end(&b);
+	world_end(&a);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(two_nodes_spend_a_limit_of_money_to_its_end_and_no_further),
+		cmocka_unit_test(a_share_of_a_window_costs_two_questions_as_well),
+		cmocka_unit_test(another_amount_of_a_limit_holds_for_what_nodes_have_of_it),
+		cmocka_unit_test(a_window_that_is_over_goes_when_nobody_has_any_of_it),
+		cmocka_unit_test(moves_of_windows_that_a_killed_ledger_began_are_booked_or_dropped),
+		cmocka_unit_test(what_a_dead_node_had_of_a_limit_comes_back_when_it_is_forgotten),
+		cmocka_unit_test(what_is_set_aside_counts_in_a_window_that_nodes_share),
+	};
+	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
+}
