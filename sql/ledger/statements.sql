@@ -624,6 +624,11 @@ SELECT 0, 0 WHERE ?1 < ?2
 -- postgres:
 SELECT coalesce((SELECT nano FROM budget_share WHERE budget = ?1 AND node = ?2), 0), limit_nano - used_nano - lent_nano FROM budget WHERE id = ?1
 
+-- name: budget_excess
+SELECT ?1 WHERE ?1 < 0
+-- postgres:
+SELECT budget FROM budget_share JOIN budget ON budget.id = budget WHERE node = ?1 AND nano > 0 AND lent_nano > 0 AND used_nano + lent_nano > limit_nano LIMIT 64
+
 -- As share_move. What a limit was lowered by may be lent still: it can be given back, and nothing is taken.
 -- name: budget_share_move
 SELECT 0, 0 WHERE ?1 < ?2 AND ?3 < ?4 + ?5
@@ -644,9 +649,9 @@ WITH now AS (SELECT set_config('synchronous_commit', 'off', true), (extract(epoc
 INSERT INTO want (account, node, time_us) SELECT ?1, ?2, us FROM now ON CONFLICT (account, node) DO UPDATE SET time_us = excluded.time_us
 
 -- name: share_wanted
-SELECT ?1 WHERE ?1 < ?2
+SELECT ?1 WHERE ?1 < ?2 AND ?1 > ?3
 -- postgres:
-SELECT DISTINCT account FROM want WHERE node <> ?1 AND time_us > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - ?2 LIMIT 64
+SELECT DISTINCT account FROM want WHERE node <> ?1 AND time_us > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - ?2 AND account > ?3 ORDER BY account LIMIT 64
 
 -- name: share_changes
 SELECT 0, 0, 0 WHERE ?1 < 0

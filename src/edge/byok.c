@@ -147,9 +147,10 @@ byok_ready(struct exchange *x)
 		return true;
 	if (x->route.byok_asks++ == ASKS_MAX || (!k && !make_place(x->edge)))
 		exchange_end(x, END_OVERLOADED);
-	else if (k)
+	else if (k) {
+		x->question = QUESTION_KEY; /* somebody else has asked; it asks itself when the ledger is a new one */
 		(void)!spare_wait(x, &k->waiting); /* else it has ended */
-	else
+	} else
 		question_ask(x, QUESTION_KEY);
 	return false;
 }

@@ -130,14 +130,20 @@ wait_for_round(struct exchange *x)
 	return true;
 }
 
-enum ipc_result
-reserve_ask(const struct exchange *x)
+static enum ipc_result
+load(const struct exchange *x, uint64_t row, uint64_t need_nano)
 {
 	struct message_row m = MESSAGE_INIT(LOAD, message_row);
 	m.token = x->id;
-	m.row = x->limited.asked ? x->limited.asked : x->account_row;
-	m.need_nano = x->limited.asked ? x->limited.lacking_nano : x->lacking_nano;
+	m.row = row;
+	m.need_nano = need_nano;
 	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
+}
+
+enum ipc_result
+reserve_ask(const struct exchange *x)
+{
+	return x->limited.asked ? load(x, x->limited.asked, x->limited.lacking_nano) : load(x, x->account_row, x->lacking_nano);
 }
 
 static void
@@ -158,6 +164,20 @@ reserve_is_shared(const struct exchange *x)
 	return atomic_load_explicit(board_many(x->edge->p->board), memory_order_relaxed) != 0;
 }
 
+/* The least that is left of what its ticket holds of: the windows are those in which it began. */
+static struct nano
+left_of_legs(const struct exchange *x)
+{
+	struct nano least = {INT64_MAX};
+	for (int i = 0; i < TICKET_LEGS_MAX; i++) {
+		if (!atomic_load_explicit(&x->ticket->row[i], memory_order_relaxed))
+			continue;
+		struct nano left = board_available(x->edge->p->board, atomic_load_explicit(&x->ticket->slot[i], memory_order_relaxed));
+		least = left.v < least.v ? left : least;
+	}
+	return least.v < 0 ? (struct nano){0} : least; /* a hint that is out of date: only the move decides */
+}
+
 /*
  * What is here of the balance, or of a limit's window, will not do for long, and other servers may have more: the ledger is asked, and this exchange goes on.
  * Nobody waits for the answer; when somebody needs it, there is more, or not.
@@ -165,24 +185,23 @@ reserve_is_shared(const struct exchange *x)
 static void
 ask_ahead(struct exchange *x, struct nano need)
 {
-	uint8_t seen = 0;
 	uint64_t now_ms = x->edge->loop.now_ms;
-	if (now_ms < x->lacking_ms + ASK_AGAIN_MS || x->limited.asked || x->edge->wait_question.first)
+	if (now_ms < x->lacking_ms + ASK_AGAIN_MS || x->edge->wait_question.first)
 		return;
 	x->lacking_ms = now_ms;
-	x->lacking_nano = (uint64_t)(need.v > 0 ? need.v : 1);
-	while (limit_lacks(x, need, &seen))
-		(void)!reserve_ask(x); /* not sent: it is asked again */
-	x->limited.asked = 0;
-	(void)!reserve_ask(x);
+	for (int i = 0; i < TICKET_LEGS_MAX; i++) {
+		uint64_t row = atomic_load_explicit(&x->ticket->row[i], memory_order_relaxed);
+		if (row && board_available(x->edge->p->board, atomic_load_explicit(&x->ticket->slot[i], memory_order_relaxed)).v < need.v)
+			(void)!load(x, row, (uint64_t)(need.v > 0 ? need.v : 1)); /* not sent: it is asked again */
+	}
 }
 
-/* Those that come next are not to wait while the ledger takes more of the balance. */
+/* Those that come next are not to wait while the ledger takes more of the balance, nor to be cut to what is left here of a window. */
 static void
 look_ahead(struct exchange *x)
 {
 	struct nano hold = ticket_hold(x->ticket), next = {hold.v < INT64_MAX / LOOK_AHEAD ? hold.v * LOOK_AHEAD : INT64_MAX};
-	if (reserve_is_shared(x) && board_available(x->edge->p->board, x->slot).v < next.v)
+	if (reserve_is_shared(x) && left_of_legs(x).v < next.v)
 		ask_ahead(x, next);
 }
 
@@ -451,7 +470,7 @@ bool
 reserve_extend(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	struct nano have = available(x);
+	struct nano have = left_of_legs(x);
 	struct nano old = ticket_hold(x->ticket);
 	uint64_t affordable = price_affordable_output(x->bound, 0, have);
 	uint64_t most = (uint64_t)x->model->output_tokens * 128; /* n is at most 128 */
@@ -481,7 +500,7 @@ reserve_cover(struct exchange *x, uint64_t input, uint64_t output)
 	need.v += stated;
 	if (need.v <= have.v)
 		return true;
-	if (reserve_is_shared(x) && available(x).v - (need.v - have.v) < 4 * ahead.v)
+	if (reserve_is_shared(x) && left_of_legs(x).v - (need.v - have.v) < 4 * ahead.v)
 		ask_ahead(x, (struct nano){need.v - have.v + 4 * ahead.v});
 	return ticket_extend(e->desk, x->ticket, (struct nano){need.v + ahead.v}) == MOVED || ticket_extend(e->desk, x->ticket, need) == MOVED;
 }

@@ -230,10 +230,10 @@ struct ledger {
 	struct usage_sums usage;
 	struct progress progress;
 	struct batch *batch; /* count > 0 between rounds: its outcome is unknown */
-	bool idle; /* the last round found nothing */
-	bool more; /* the last round left some of what had been handed in */
+	bool idle, more; /* the last round found nothing; left some of what had been handed in */
 	bool breathing; /* a round runs inside a long check: not again inside that */
-	bool drain_wanted, move_waits; /* this server is to take nothing new and to end in order (node.c); a move of a share back is announced, and the next round books it */
+	/* This server is to take nothing new and to end in order (node.c); a move of a share back is announced, and the next round books it; more of a window may be here than its limit is now. */
+	bool drain_wanted, move_waits, excess;
 	bool over; /* all is booked, and no other ledger comes over this board: this node has left when it ends */
 	uint32_t back_off_ms;
 	uint64_t round_due_ms, usage_due_ms, chores_due_ms, away_until_ms;
@@ -244,7 +244,7 @@ struct ledger {
 	uint64_t reconcile_due_ms; /* when to look whether it is night */
 	uint64_t share_due_ms, count_due_ms; /* share_priv.h */
 	struct share_refusal refusals[SHARE_REFUSALS];
-	int64_t others, change_seen; /* other nodes that are up; the last change that is known here */
+	int64_t others, change_seen, wanted_after; /* other nodes that are up; the last change that is known here; the last want that was looked at */
 	uint32_t errand; /* the last one's number */
 	struct work_counted counted[WORK_COUNTED];
 	unsigned counted_next;

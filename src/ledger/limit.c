@@ -297,6 +297,17 @@ budget_used(struct ledger *l, uint64_t row, int64_t limit_nano)
 }
 
 /* Windows that are long over: off the board, when nothing of them runs, and out of the store. */
+/* In turn: what is booked meanwhile may be paid from it. */
+static bool
+delete_window(struct ledger *l, uint64_t row)
+{
+	if (!store_begin(&l->store))
+		return false;
+	struct query *st = store_sql(&l->store, SQL_budget_delete);
+	sql_bind(st, (int64_t)row);
+	return store_end(&l->store, sql_done(&l->store, st));
+}
+
 static bool
 forget_windows(struct ledger *l, uint64_t number, uint32_t window)
 {
@@ -316,9 +327,7 @@ forget_windows(struct ledger *l, uint64_t number, uint32_t window)
 			return false;
 		if (l->o.board != NULL && board_find(l->o.board, rows[i], &slot) && !board_evict(l->o.board, rows[i]))
 			continue;
-		st = store_sql(&l->store, SQL_budget_delete);
-		sql_bind(st, (int64_t)rows[i]);
-		ok = sql_done(&l->store, st);
+		ok = delete_window(l, rows[i]);
 	}
 	return ok;
 }

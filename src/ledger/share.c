@@ -226,7 +226,8 @@ take_some(struct ledger *l, uint64_t account, int64_t nano)
 static bool
 refuse(struct ledger *l, uint64_t account, int64_t lacking)
 {
-	*refusal_of(l, account) = (struct share_refusal){account, clock_monotonic_ms() + LOOK_MS, lacking};
+	if (lacking > 0) /* else nothing was asked for, and who asks for something is not to hear of it */
+		*refusal_of(l, account) = (struct share_refusal){account, clock_monotonic_ms() + LOOK_MS, lacking};
 	return want(l, account);
 }
 
@@ -314,8 +315,30 @@ bool
 share_amend(struct ledger *l, uint64_t number, int64_t amount)
 {
 	int changed;
-	return CHANGE(l, &changed, "UPDATE limits SET amount = ?2 WHERE number = ?1", (int64_t)number, amount) &&
+	/* None: somebody has just taken it off. */
+	return CHANGE(l, &changed, "UPDATE limits SET amount = ?2 WHERE number = ?1", (int64_t)number, amount) && changed > 0 &&
 		CHANGE(l, &changed, "UPDATE budget SET limit_nano = ?3 WHERE id BETWEEN ?1 AND ?2", (int64_t)limit_budget_row(number, 0), (int64_t)limit_budget_row(number, UINT32_MAX), amount);
+}
+
+/* Windows of which more is used and lent than their limit is now: what runs is held still, and comes back by and by. */
+static bool
+return_excess(struct ledger *l)
+{
+	int64_t rows[WANTS_AT_ONCE];
+	size_t count = 0;
+	if (!l->excess)
+		return true;
+	struct query *st = store_sql(&l->store, SQL_budget_excess);
+	sql_bind(st, l->store.node);
+	enum sql_step step = SQL_END;
+	while (count < WANTS_AT_ONCE && (step = sql_step(&l->store, st)) == SQL_ROW)
+		rows[count++] = sql_int(st, 0);
+	sql_reset(st);
+	bool ok = step != SQL_FAILED;
+	for (size_t i = 0; ok && i < count; i++)
+		ok = share_return(l, (uint64_t)rows[i]);
+	l->excess = !ok || count > 0;
+	return ok;
 }
 
 bool
@@ -324,6 +347,7 @@ share_return_excess(struct ledger *l, uint64_t subject)
 	struct limit_amounts a;
 	if (!share_on(l) || l->o.board == NULL)
 		return true;
+	l->excess = true;
 	if (!limits_read(l, subject, &a))
 		return false;
 	for (int k = LIMIT_MONEY_FIRST; k < LIMIT_KIND_COUNT; k++) {
@@ -433,6 +457,8 @@ share_load(struct ledger *l, uint64_t account, int64_t need_nano, uint32_t *ret_
 bool
 share_begin(struct ledger *l)
 {
+	l->excess = true; /* nobody here knows whether there is any */
+	l->wanted_after = INT64_MIN;
 	return number(l, "SELECT coalesce(max(number), 0) FROM change WHERE ?1 >= 0", 0, &l->change_seen);
 }
 
@@ -442,10 +468,12 @@ return_what_is_wanted(struct ledger *l)
 	int64_t accounts[WANTS_AT_ONCE];
 	size_t count = 0;
 	struct query *st = store_sql(&l->store, SQL_share_wanted);
-	sql_bind(st, l->store.node, (int64_t)WANTED_US);
+	sql_bind(st, l->store.node, (int64_t)WANTED_US, l->wanted_after);
 	while (count < WANTS_AT_ONCE && sql_step(&l->store, st) == SQL_ROW)
 		accounts[count++] = sql_int(st, 0);
 	sql_reset(st);
+	/* What nobody has any of is wanted for as long as somebody asks: the others have their turn at the next look. */
+	l->wanted_after = count == WANTS_AT_ONCE ? accounts[count - 1] : INT64_MIN;
 	bool ok = true;
 	for (size_t i = 0; ok && i < count; i++)
 		ok = share_return(l, (uint64_t)accounts[i]);
@@ -506,6 +534,6 @@ ledger_share_when_due(struct ledger *l, uint64_t now_monotonic_ms)
 	if (!share_on(l) || l->back_off_ms != 0 || now_monotonic_ms < l->share_due_ms)
 		return;
 	l->share_due_ms = now_monotonic_ms + LOOK_MS;
-	if (count_others(l, now_monotonic_ms) && !(hear_changes(l) && return_what_is_wanted(l) && node_hear(l)))
+	if (count_others(l, now_monotonic_ms) && !(hear_changes(l) && return_what_is_wanted(l) && return_excess(l) && node_hear(l)))
 		ledger_event(l, EVENT_STORE_FAILED, (uint64_t)l->store.code, 0);
 }

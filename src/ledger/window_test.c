@@ -175,6 +175,31 @@ another_amount_of_a_limit_holds_for_what_nodes_have_of_it(void **state)
 	world_end(&a);
 }
 
+/* What is held while a limit is lowered below it can't come back then. */
+static void
+what_a_lowered_limit_has_lent_comes_back_when_it_is_free(void **state)
+{
+	struct world a, b, *const both[] = {&a, &b};
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
+	limit(&a, 100 * cost);
+	node_begin_beside(&b, &a, 1);
+	uint64_t window = window_of(&a, alice, 0);
+	struct ticket *runs = hold_limited(&b, alice, window, 20 * cost);
+	assert_non_null(runs);
+	limit(&a, 3 * cost);
+	node_look(&b);
+	ticket_settle(b.desk, runs);
+	book_all(both, 2);
+	node_look(&b);
+	assert_int_equal(node_has(&b, window), 0);
+	assert_int_equal(window_has(&a, window, "lent_nano"), 0);
+	assert_int_equal(serve_all(both, 2, alice, window), 2);
+	node_verify(&a);
+	world_end(&b);
+	world_end(&a);
+}
+
 static void
 a_window_that_is_over_goes_when_nobody_has_any_of_it(void **state)
 {
@@ -286,6 +311,26 @@ what_a_dead_node_had_of_a_limit_comes_back_when_it_is_forgotten(void **state)
 	world_end(&a);
 }
 
+/* As of keys whose clients go on asking when their limit is used up. */
+static void
+many_wants_of_what_nobody_has_are_in_nobody_s_way(void **state)
+{
+	struct world a, b;
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	node_begin_beside(&b, &a, 1);
+	assert_true(node_serve(&a, alice));
+	assert_int_equal(world_round(&a), 1);
+	assert_true(node_has(&a, alice) > 0);
+	world_sql(&b, "INSERT INTO want (account, node, time_us) SELECT -n, 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM generate_series(1, 100) AS n RETURNING 1");
+	world_sql(&b, "INSERT INTO want (account, node, time_us) SELECT id, 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM account WHERE name = 'alice' RETURNING 1");
+	node_look(&a);
+	node_look(&a);
+	assert_int_equal(node_has(&a, alice), 0);
+	node_verify(&b);
+	world_end(&b);
+	world_end(&a);
+}
+
 static json_t *
 set_aside(struct world *w, int64_t nano, uint64_t window)
 {
@@ -338,6 +383,8 @@ main(void)
 		cmocka_unit_test(two_nodes_spend_a_limit_of_money_to_its_end_and_no_further),
 		cmocka_unit_test(a_share_of_a_window_costs_two_questions_as_well),
 		cmocka_unit_test(another_amount_of_a_limit_holds_for_what_nodes_have_of_it),
+		cmocka_unit_test(what_a_lowered_limit_has_lent_comes_back_when_it_is_free),
+		cmocka_unit_test(many_wants_of_what_nobody_has_are_in_nobody_s_way),
 		cmocka_unit_test(a_window_that_is_over_goes_when_nobody_has_any_of_it),
 		cmocka_unit_test(moves_of_windows_that_a_killed_ledger_began_are_booked_or_dropped),
 		cmocka_unit_test(what_a_dead_node_had_of_a_limit_comes_back_when_it_is_forgotten),

@@ -445,6 +445,25 @@ what_a_ledger_was_asked_when_it_was_killed_is_asked_again(void **state)
 	mixed_are_served(1, c);
 }
 
+/* The second has not asked: the first has. */
+static void
+who_joined_the_line_for_a_key_asks_the_next_ledger_for_it(void **state)
+{
+	static int (*const both[])(void) = {asks_key, asks_key};
+	int c[2];
+	r.deaf = true;
+	for (int i = 0; i < 2; i++) {
+		c[i] = both[i]();
+		waits(c[i]);
+	}
+	rig_renew(&r, END_OF_LEDGER);
+	rig_turn(&r);
+	hear();
+	all_are_served(both, c, 2);
+	all_is_free();
+	rig_check_books(&r);
+}
+
 /* It serves them, and nobody else. */
 static void
 an_edge_that_is_to_end_serves_those_in_line(void **state)
@@ -575,6 +594,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(all_questions_stand_in_one_line, opened, closed),
 		cmocka_unit_test_setup_teardown(a_ledger_that_was_killed_while_they_waited_is_asked_anew, opened, closed),
 		cmocka_unit_test_setup_teardown(what_a_ledger_was_asked_when_it_was_killed_is_asked_again, opened, closed),
+		cmocka_unit_test_setup_teardown(who_joined_the_line_for_a_key_asks_the_next_ledger_for_it, opened, closed),
 		cmocka_unit_test_setup_teardown(an_edge_that_is_to_end_serves_those_in_line, opened, closed),
 		cmocka_unit_test_setup_teardown(what_runs_is_told_when_its_turn_comes, opened, closed),
 		cmocka_unit_test_setup_teardown(what_runs_is_told_also_when_its_client_went, opened, closed),
