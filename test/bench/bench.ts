@@ -8,9 +8,9 @@ import { bars, barsText } from "./bars.ts";
 import { type Cell, type MemoryCell, opensPerSecond, tlsOpensPerSecond } from "./cells.ts";
 import { fail, note, type Options, readOptions } from "./options.ts";
 import { page } from "./page.ts";
-import { busyMost, quiet, timeMeter } from "./processes.ts";
+import { busyMost, foreignMeter, quiet, timeMeter } from "./processes.ts";
 import { again, cellText, counting, machine, type Machine, memoryText, reportCell, skippedCell, type CellReport, type Memories, type Rounds } from "./report.ts";
-import { type Held, held, sample, settleMs } from "./sample.ts";
+import { type Held, held, type Sample, sample, settleMs } from "./sample.ts";
 import { accountsStore, type Store, ticketsStore } from "./stores.ts";
 import { crowdProcesses, kinds, type Provider, type Setup, type Start, startSim, startTarget, type Target, type TargetName, upstreamOf } from "./targets.ts";
 
@@ -54,7 +54,8 @@ function cellSeconds(o: Options, cell: Cell): number {
 
 function runSeconds(o: Options): number {
 	const timed = o.cells.filter((cell) => !skips(o, cell));
-	const samples = (cell: Cell) => (there(o, cell.targets).length + (cell.alone ? 0 : 1)) * roundsOf(o, cell) * turnsOf(o, cell);
+	const atATime = (cell: Cell) => (cell.beside ? 1 : there(o, cell.targets).length + (cell.alone ? 0 : 1));
+	const samples = (cell: Cell) => atATime(cell) * roundsOf(o, cell) * turnsOf(o, cell);
 	const rounds = timed.reduce((sum, cell) => sum + samples(cell) * cellSeconds(o, cell), 0);
 	const memory = o.memory.reduce((sum, cell) => sum + there(o, cell.targets).length * memorySeconds(o, cell), 0) * memoryRounds(o);
 	return rounds + memory + 2 * new Set(timed.map((cell) => cell.setup)).size;
@@ -84,7 +85,7 @@ const triesMost = 3;
 // Back and forth, so that a drift of the machine falls on all alike. The yardstick comes twice and thereby says how far to trust the round.
 function order(cell: Cell, targets: Targets, round: number): [string, Target][] {
 	const line: [string, Target][] = cell.targets.flatMap((name) => (targets.has(name) ? [[name, targets.get(name)!]] : []));
-	if (!cell.alone) line.push([again(cell.yardstick), targets.get(cell.yardstick)!]);
+	if (!cell.alone) line.push([again(cell.yardstick), targets.get(again(cell.yardstick)) ?? targets.get(cell.yardstick)!]);
 	return round % 2 ? line.reverse() : line;
 }
 
@@ -94,12 +95,27 @@ async function beginRound(o: Options, setup: Setup, round: number, most: number)
 	note(`${setup.name}: round ${round + 1} of ${most} at most${beside}`);
 }
 
-// Those of a set-up, beside the direct path: they run side by side and are asked in turn.
-type Targets = Map<TargetName, Target>;
+// Those of a set-up, beside the direct path: they run side by side and are asked in turn, or at once: then the yardstick is there twice.
+type Targets = Map<string, Target>;
 
-async function startTargets(options: Start, names: TargetName[], targets: Targets): Promise<void> {
+async function startTargets(options: Start, cells: Cell[], names: TargetName[], targets: Targets): Promise<void> {
 	targets.set("direct", options.upstream);
 	for (const name of names) if (name !== "direct") targets.set(name, await startTarget(options, name));
+	for (const { yardstick } of cells.filter((cell) => cell.beside)) if (yardstick !== "direct") targets.set(again(yardstick), await startTarget(options, yardstick));
+}
+
+// All on one processor: whatever the machine does meanwhile, it does to each of them.
+async function sampleBeside(o: Options, provider: Provider, line: [string, Target][], cell: Cell): Promise<[string, Sample][]> {
+	const meter = foreignMeter();
+	const samples = await Promise.all(line.map(async ([name, target]): Promise<[string, Sample]> => [name, await sample(o.tools, provider, target, cell, o.effort)]));
+	const foreign = meter();
+	return samples.map(([name, one]) => [name, { ...one, foreign }]);
+}
+
+async function sampleInTurn(o: Options, provider: Provider, line: [string, Target][], cell: Cell): Promise<[string, Sample][]> {
+	const samples: [string, Sample][] = [];
+	for (const [name, target] of line) samples.push([name, await sample(o.tools, provider, target, cell, o.effort)]);
+	return samples;
 }
 
 async function endTargets(targets: Targets): Promise<void> {
@@ -118,8 +134,7 @@ async function runCells(o: Options, setup: Setup, cells: Cell[], provider: Provi
 		await beginRound(o, setup, round, Math.max(...missing(round).map(([cell]) => most(cell))));
 		for (const [cell, rounds] of missing(round))
 			for (let turn = 0; turn < turnsOf(o, cell); turn++)
-				for (const [name, target] of order(cell, targets, round + turn))
-					(rounds[name] ??= []).push(await sample(o.tools, provider, target, cell, o.effort));
+				for (const [name, one] of await (cell.beside ? sampleBeside : sampleInTurn)(o, provider, order(cell, targets, round + turn), cell)) (rounds[name] ??= []).push(one);
 	}
 	return [...results].map(([cell, rounds]) => reportCell(cell, rounds, asked(cell)));
 }
@@ -132,10 +147,10 @@ async function runSetup(o: Options, setup: Setup, provider: Provider, stores: St
 	const options = startOptions(o, setup, provider, stores), targets: Targets = new Map();
 	const restart = async () => {
 		await endTargets(targets);
-		await startTargets(options, names, targets);
+		await startTargets(options, able, names, targets);
 	};
 	try {
-		await startTargets(options, names, targets);
+		await startTargets(options, able, names, targets);
 		const reports = able.length ? await runCells(o, setup, able, provider, targets, restart) : [];
 		return mine.map((cell) => reports.find((one) => one.cell === cell.name) ?? skippedCell(cell, skips(o, cell)!));
 	} finally {

@@ -19,6 +19,8 @@ export type Cell = {
 	rounds?: number;
 	// Judged by delay alone, at a fixed pace: so is whether a round counts, and the processors are kept awake.
 	delay?: true;
+	// All targets at once, and the yardstick as two.
+	beside?: true;
 	// In each round all targets are asked so often, one after the other, each time in a shorter while.
 	turns?: number;
 	// What the load generator is told; for HTTP/2 that is h2load, which has no choice.
@@ -67,8 +69,6 @@ const requests = (bytes: number, count = connections) => ["requests", "--connect
 const time = (e: Effort, warmup: number) => ["--seconds", String(e.seconds), "--warmup", String(warmup * e.warmup)];
 // Where the 99th percentile is looked at: of two seconds it is the mood of the machine.
 const longer = (e: Effort): Effort => (e.quick ? e : { ...e, seconds: 4 * e.seconds });
-// Where a difference of three per cent is looked for: the machine changes by more from one second to the next, and less in between.
-const shorter = (e: Effort): Effort => (e.quick ? e : { ...e, seconds: e.seconds / 2 });
 const streams = (count: number, rate: number) => ["streams", "--connections", String(count), "--rate", String(rate)];
 // As many streams begin in a second: a prime, so that they do not write together for ever.
 export const opensPerSecond = 1987;
@@ -194,11 +194,11 @@ const byTls: Cell[] = [
 	}),
 ];
 
-// What lockdown, secret memory and wiping cost: beside a build without them, which is measured before and after: the mean of both is of the same moment.
+// What lockdown, secret memory and wiping cost: beside a build without them.
 const bareTargets: TargetName[] = ["lethe-bare", "lethe"];
 const lockdown: Cell[] = [
-	cell("lockdown", "with lockdown, secret memory and wiping, and without: 1 KB, 64 connections, closed loop", "request", (e) => [...requests(1024), ...time(shorter(e), 0.25)], {
-		setup: fresh, targets: bareTargets, yardstick: "lethe-bare", turns: 6,
+	cell("lockdown", "with lockdown, secret memory and wiping, and without: 1 KB, 64 connections, closed loop", "request", (e) => [...requests(1024), ...time(e, 0.5)], {
+		setup: fresh, targets: bareTargets, yardstick: "lethe-bare", beside: true, turns: 4,
 	}),
 	cell("lockdown_paced", "the same, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...awake, ...time(e, 0.5)], {
 		setup: fresh, targets: ["direct", ...bareTargets], yardstick: "lethe-bare", delay: true,
