@@ -40,13 +40,14 @@
 #define WAITING CALL(epoll_wait), CALL(epoll_pwait), CALL(epoll_pwait2), CALL(epoll_ctl)
 
 /*
- * No executable memory. Advice: what the vault and malloc give. FUTEX: wait and wake, private or
- * shared, nothing with an owner.
+ * No executable memory. No mremap: a shared mapping that grows has what lies behind it, another
+ * edge's counters; realloc() copies instead. Advice: what the vault and malloc give. FUTEX: wait and
+ * wake, private or shared, nothing with an owner.
  */
 #define FUTEX_IF(op) CALL_IF(futex, IS_BUT_FOR(1, FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME, op))
 #define ADVICE(advice) CALL_IF(madvise, IS(2, advice))
 #define MEMORY \
-	CALL_IF(mmap, WITHOUT(2, PROT_EXEC)), CALL(munmap), CALL(mremap), CALL(brk), \
+	CALL_IF(mmap, WITHOUT(2, PROT_EXEC)), CALL(munmap), REFUSED(mremap), CALL(brk), \
 		ADVICE(MADV_DONTNEED), ADVICE(MADV_FREE), ADVICE(MADV_DONTDUMP), ADVICE(MADV_DONTFORK), \
 		ADVICE(MADV_WIPEONFORK), FUTEX_IF(FUTEX_WAIT), FUTEX_IF(FUTEX_WAKE), \
 		FUTEX_IF(FUTEX_WAIT_BITSET), FUTEX_IF(FUTEX_WAKE_BITSET)

@@ -747,6 +747,35 @@ scribe_works(const struct work *w)
 	EXPECT(write(w->file, "{\"event\":1}\n", 12) == 12 && fdatasync(w->file) == 0);
 }
 
+/* What lies behind what it was given of shared memory is others'. */
+static void
+edge_grows(const struct work *w)
+{
+	int fd = memfd_create("shared", MFD_CLOEXEC);
+	EXPECT(fd >= 0 && ftruncate(fd, 2 * 4096) == 0);
+	void *own = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	EXPECT(own != MAP_FAILED);
+	close(fd);
+	char *large = malloc(1 << 20);
+	EXPECT(large != NULL);
+	memset(large, 7, 1 << 20);
+	lock_down((enum profile_role)w->role, w);
+	EXPECT(mremap(own, 4096, 2 * 4096, MREMAP_MAYMOVE) == MAP_FAILED && errno == EACCES);
+	large = realloc(large, 4 << 20); /* which does that where it may */
+	EXPECT(large != NULL && large[0] == 7 && large[(1 << 20) - 1] == 7);
+	free(large);
+}
+
+static void
+shared_memory_does_not_grow_for_who_has_a_part_of_it(void **state)
+{
+	static const enum profile_role roles[] = {PROFILE_EDGE, PROFILE_DIALER, PROFILE_SCRIBE, PROFILE_SIGNER};
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+		struct work w = {.change_user = geteuid() == 0, .role = roles[i]};
+		assert_int_equal(status_of(start(edge_grows, &w)), 0);
+	}
+}
+
 static void
 a_scribe_writes_its_log_and_answers_on_its_listener(void **state)
 {
@@ -794,6 +823,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_edge_relays_and_maps_sealed_segments_that_it_is_handed),
 		cmocka_unit_test(an_edge_maps_locked_memory_of_its_own),
+		cmocka_unit_test(shared_memory_does_not_grow_for_who_has_a_part_of_it),
 		cmocka_unit_test(our_own_bugs_end_an_edge_by_sigabrt),
 		cmocka_unit_test(what_an_edge_must_not_do_ends_it),
 		cmocka_unit_test(who_has_no_files_ends_by_asking_for_one),
