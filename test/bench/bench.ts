@@ -1,4 +1,4 @@
-// ./dev bench: Lethe beside nginx, HAProxy, bare relays and the direct path, alternating in one run. test/bench/README.md says how to
+// ./dev bench: Lethe beside nginx, HAProxy, bare relays and the direct path, at once or in turn, in one run. test/bench/README.md says how to
 // read it. Exit status: 0 measured (with --bars: all passed), 1 a bar failed, 3 the run is void.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -10,6 +10,7 @@ import { fail, note, type Options, readOptions } from "./options.ts";
 import { page } from "./page.ts";
 import { busyMost, foreignMeter, quiet, timeMeter } from "./processes.ts";
 import { again, cellText, counting, machine, type Machine, memoryText, reportCell, skippedCell, type CellReport, type Memories, type Rounds } from "./report.ts";
+import { Meeting } from "./meeting.ts";
 import { type Held, held, type Sample, sample, settleMs } from "./sample.ts";
 import { accountsStore, type Store, ticketsStore } from "./stores.ts";
 import { crowdProcesses, kinds, type Provider, type Setup, type Start, startSim, startTarget, type Target, type TargetName, upstreamOf } from "./targets.ts";
@@ -58,7 +59,8 @@ function runSeconds(o: Options): number {
 	const samples = (cell: Cell) => atATime(cell) * roundsOf(o, cell) * turnsOf(o, cell);
 	const rounds = timed.reduce((sum, cell) => sum + samples(cell) * cellSeconds(o, cell), 0);
 	const memory = o.memory.reduce((sum, cell) => sum + there(o, cell.targets).length * memorySeconds(o, cell), 0) * memoryRounds(o);
-	return rounds + memory + 2 * new Set(timed.map((cell) => cell.setup)).size;
+	const starts = [...new Set(timed.map((cell) => cell.setup))].map((setup) => (setup.fresh ? Math.max(...timed.filter((cell) => cell.setup === setup).map((cell) => roundsOf(o, cell))) : 1));
+	return rounds + memory + 2 * starts.reduce((sum, one) => sum + one, 0);
 }
 
 function roundsOf(o: Options, cell: Cell): number {
@@ -98,16 +100,17 @@ async function beginRound(o: Options, setup: Setup, round: number, most: number)
 // Those of a set-up, beside the direct path: they run side by side and are asked in turn, or at once: then the yardstick is there twice.
 type Targets = Map<string, Target>;
 
-async function startTargets(options: Start, cells: Cell[], names: TargetName[], targets: Targets): Promise<void> {
+// Back and forth, round by round: who is started first may find a better place in memory.
+async function startTargets(options: Start, cells: Cell[], names: TargetName[], targets: Targets, round: number): Promise<void> {
+	const line = new Map<string, TargetName>([...names.map((name): [string, TargetName] => [name, name]), ...cells.flatMap(({ beside, yardstick }): [string, TargetName][] => (beside ? [[again(yardstick), yardstick]] : []))]);
 	targets.set("direct", options.upstream);
-	for (const name of names) if (name !== "direct") targets.set(name, await startTarget(options, name));
-	for (const { yardstick } of cells.filter((cell) => cell.beside)) if (yardstick !== "direct") targets.set(again(yardstick), await startTarget(options, yardstick));
+	for (const [as, name] of round % 2 ? [...line].reverse() : line) if (name !== "direct") targets.set(as, await startTarget(options, name));
 }
 
 // All on one processor: whatever the machine does meanwhile, it does to each of them.
 async function sampleBeside(o: Options, provider: Provider, line: [string, Target][], cell: Cell): Promise<[string, Sample][]> {
-	const meter = foreignMeter();
-	const samples = await Promise.all(line.map(async ([name, target]): Promise<[string, Sample]> => [name, await sample(o.tools, provider, target, cell, o.effort)]));
+	const meter = foreignMeter(), meeting = new Meeting(line.length);
+	const samples = await Promise.all(line.map(async ([name, target]): Promise<[string, Sample]> => [name, await sample(o.tools, provider, target, cell, o.effort, meeting)]));
 	const foreign = meter();
 	return samples.map(([name, one]) => [name, { ...one, foreign }]);
 }
@@ -124,13 +127,13 @@ async function endTargets(targets: Targets): Promise<void> {
 	for (const [, target] of started) await target.end();
 }
 
-async function runCells(o: Options, setup: Setup, cells: Cell[], provider: Provider, targets: Targets, restart: () => Promise<void>): Promise<CellReport[]> {
+async function runCells(o: Options, setup: Setup, cells: Cell[], provider: Provider, targets: Targets, restart: (round: number) => Promise<void>): Promise<CellReport[]> {
 	const results = new Map<Cell, Rounds>(cells.map((cell) => [cell, {}]));
 	const asked = (cell: Cell) => roundsOf(o, cell) * turnsOf(o, cell);
 	const most = (cell: Cell) => roundsOf(o, cell) * (o.effort.quick ? 1 : triesMost);
 	const missing = (round: number) => [...results].filter(([cell, rounds]) => round < most(cell) && counting(cell, rounds) < asked(cell));
 	for (let round = 0; missing(round).length; round++) {
-		if (setup.fresh && round > 0) await restart();
+		if (setup.fresh && round > 0) await restart(round);
 		await beginRound(o, setup, round, Math.max(...missing(round).map(([cell]) => most(cell))));
 		for (const [cell, rounds] of missing(round))
 			for (let turn = 0; turn < turnsOf(o, cell); turn++)
@@ -145,12 +148,12 @@ async function runSetup(o: Options, setup: Setup, provider: Provider, stores: St
 	const able = mine.filter((cell) => !skips(o, cell));
 	const names = there(o, [...new Set(able.flatMap((cell) => cell.targets))]);
 	const options = startOptions(o, setup, provider, stores), targets: Targets = new Map();
-	const restart = async () => {
+	const restart = async (round: number) => {
 		await endTargets(targets);
-		await startTargets(options, able, names, targets);
+		await startTargets(options, able, names, targets, round);
 	};
 	try {
-		await startTargets(options, able, names, targets);
+		await startTargets(options, able, names, targets, 0);
 		const reports = able.length ? await runCells(o, setup, able, provider, targets, restart) : [];
 		return mine.map((cell) => reports.find((one) => one.cell === cell.name) ?? skippedCell(cell, skips(o, cell)!));
 	} finally {

@@ -23,8 +23,8 @@ export type Cell = {
 	beside?: true;
 	// In each round all targets are asked so often, one after the other, each time in a shorter while.
 	turns?: number;
-	// What the load generator is told; for HTTP/2 that is h2load, which has no choice.
-	args: (effort: Effort) => string[];
+	// What the load generator is told; for HTTP/2 that is h2load, which has no choice. Who is asked makes a difference in one cell.
+	args: (effort: Effort, target?: string) => string[];
 	// For the time that a run takes: seconds beyond those of measuring.
 	opening?: (effort: Effort) => number;
 	// Why what was measured is not what was meant.
@@ -48,18 +48,19 @@ export const crowdStreams = 100_000;
 const plain: Setup = { name: "clear text", tlsIn: false, tlsOut: false, h2In: false, h2Out: false, accounts: 1 };
 const many: Setup = { ...plain, name: "10,000 accounts", accounts: 10_000 };
 const slow: Setup = { ...plain, name: "many streams" };
-const fresh: Setup = { ...plain, name: "started anew in each round", fresh: true };
-const tls: Setup = { ...plain, name: "TLS on both sides", tlsIn: true, tlsOut: true };
-const h2c: Setup = { ...plain, name: "HTTP/2 in clear text", h2In: true };
-const h2: Setup = { ...plain, name: "HTTP/2 by TLS", h2In: true, tlsIn: true };
-const h2Out: Setup = { ...plain, name: "HTTP/2 by TLS to the provider", h2Out: true, tlsOut: true };
+const fresh: Setup = { ...plain, name: "clear text, all at once", fresh: true };
+const builds: Setup = { ...fresh, name: "both builds" };
+const pair: Setup = { ...fresh, name: "both dialects" };
+const tls: Setup = { ...fresh, name: "TLS on both sides", tlsIn: true, tlsOut: true };
+const h2c: Setup = { ...fresh, name: "HTTP/2 in clear text", h2In: true };
+const h2: Setup = { ...fresh, name: "HTTP/2 by TLS", h2In: true, tlsIn: true };
+const h2Out: Setup = { ...fresh, name: "HTTP/2 by TLS to the provider", h2Out: true, tlsOut: true };
 const crowd: Setup = { ...h2Out, name: "a crowd of streams", crowd: true };
 const h2OutTls: Setup = { ...h2Out, name: "TLS on both sides, HTTP/2 to the provider", tlsIn: true };
 
-const all: TargetName[] = ["direct", "relay", "nginx", "haproxy", "lethe"];
+const all: TargetName[] = ["relay", "nginx", "haproxy", "lethe"];
 const delayTargets: TargetName[] = ["direct", "relay", "nginx", "lethe"];
-const tlsTargets: TargetName[] = ["direct", "nginx", "haproxy", "lethe"];
-const h2Targets: TargetName[] = ["nginx", "haproxy", "lethe"];
+const proxies: TargetName[] = ["nginx", "haproxy", "lethe"];
 const edgesTargets: TargetName[] = ["nginx", "nginx-2", "lethe", "lethe-2"];
 const uringTargets: TargetName[] = ["relay", "relay-uring", "nginx"];
 
@@ -67,13 +68,23 @@ const uringTargets: TargetName[] = ["relay", "relay-uring", "nginx"];
 
 const requests = (bytes: number, count = connections) => ["requests", "--connections", String(count), "--body-bytes", String(bytes)];
 const time = (e: Effort, warmup: number) => ["--seconds", String(e.seconds), "--warmup", String(warmup * e.warmup)];
-// Where the 99th percentile is looked at: of two seconds it is the mood of the machine.
+// Where the 99th percentile is looked at: of two seconds it is the mood of the machine; and where in two seconds each of several at once does too little to be counted.
 const longer = (e: Effort): Effort => (e.quick ? e : { ...e, seconds: 4 * e.seconds });
 const streams = (count: number, rate: number) => ["streams", "--connections", String(count), "--rate", String(rate)];
 // As many streams begin in a second: a prime, so that they do not write together for ever.
 export const opensPerSecond = 1987;
 // Streams with TLS begin more slowly, also by a prime: what is measured is streams, not a rush of handshakes.
 export const tlsOpensPerSecond = (quick: boolean) => (quick ? opensPerSecond : 487);
+
+// Several targets at once, for what a unit costs: the load generators of all have as many connections, or streams. Turns are short where in a few of them each has the processor for a second.
+const atOnce: Partial<Cell> = { setup: fresh, beside: true };
+const inTurns: Partial<Cell> = { ...atOnce, turns: 3 };
+// Together they begin as many streams in a second as one does alone.
+const opensAtOnce = (e: Effort) => ["--opens", String(e.quick ? opensPerSecond : 397)];
+const tlsOpensAtOnce = (e: Effort) => ["--opens", String(e.quick ? opensPerSecond : 127)];
+const openingAtOnce = (e: Effort) => 1000 / Number(opensAtOnce(e)[1]);
+// A quarter of what one alone is asked: a processor that is full finds several chunks of a stream at once, which cost less than each by itself.
+const atOnceRate = 5;
 
 // A processor that is halted between two requests is woken later than any proxy answers, and how late is its host's affair.
 const awake = ["--awake"];
@@ -129,21 +140,27 @@ const cell = (name: string, title: string, unit: Cell["unit"], args: Cell["args"
 });
 
 const http1: Cell[] = [
-	cell("request_1k", "1 KB bodies and answers, 64 connections, closed loop", "request", (e) => [...requests(1024), ...time(e, 0.5)], { nginxMost: 1.6 }),
-	cell("request_32k", "32 KB bodies, 64 connections, closed loop", "request", (e) => [...requests(32768), ...time(e, 0.5)]),
-	cell("answer_32k", "1 KB bodies, 32 KB answers, 64 connections, closed loop", "request", (e) => [...requests(1024), "--sim", "body_bytes=32768", ...time(e, 0.5)]),
+	cell("request_1k", "1 KB bodies and answers, 64 connections, closed loop", "request", (e) => [...requests(1024), ...time(e, 0.5)], { ...inTurns, nginxMost: 1.6 }),
+	cell("request_32k", "32 KB bodies, 64 connections, closed loop", "request", (e) => [...requests(32768), ...time(e, 0.5)], inTurns),
+	cell("answer_32k", "1 KB bodies, 32 KB answers, 64 connections, closed loop", "request", (e) => [...requests(1024), "--sim", "body_bytes=32768", ...time(e, 0.5)], inTurns),
+	// Of so few requests what is under way at the ends counts.
 	cell("request_1m", "1 MB bodies and answers, 16 connections, closed loop", "request", (e) => [
-		...requests(1 << 20, 16), "--sim", `body_bytes=${1 << 20}`, ...time(e, 0.5),
-	]),
+		...requests(1 << 20, 16), "--sim", `body_bytes=${1 << 20}`, ...time(longer(e), 0.5),
+	], atOnce),
 	cell("request_paced", "1 KB bodies and answers, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...awake, ...time(longer(e), 0.5)], { targets: delayTargets, delay: true }),
-	cell("stream", "1,000 streams of 20 chunks a second", "chunk", (e) => [...streams(1000, 20), ...time(e, 1)], { nginxMost: 1.6, opening: () => 0.6 }),
+	cell("stream", `1,000 streams of ${atOnceRate} chunks a second`, "chunk", (e) => [...streams(1000, atOnceRate), ...opensAtOnce(e), ...time(longer(e), 1)], {
+		...atOnce, nginxMost: 1.6, opening: openingAtOnce,
+	}),
+	cell("chunk_delay", "1,000 streams of 20 chunks a second, each target by itself: how late a chunk comes", "chunk", (e) => [...streams(1000, 20), ...time(e, 1)], {
+		targets: delayTargets, delay: true, opening: () => 0.6,
+	}),
 	// The simulator speaks chat completions alone, so that nobody else can be asked this.
-	cell("stream_translated", "1,000 streams of 20 chunks a second, messages towards clients, chat completions towards the provider", "chunk", (e) => [
-		...streams(1000, 20), "--path", "/v1/messages", "--max-tokens", "100000", ...time(e, 1),
-	], { targets: ["lethe"], yardstick: "lethe", opening: () => 0.6 }),
+	cell("stream_translated", `1,000 streams of ${atOnceRate} chunks a second passed through, and messages towards clients of chat completions from the provider`, "chunk", (e, target) => [
+		...streams(1000, atOnceRate), ...(target === "lethe-translates" ? ["--path", "/v1/messages", "--max-tokens", "100000"] : []), ...opensAtOnce(e), ...time(longer(e), 1),
+	], { ...atOnce, setup: pair, targets: ["lethe", "lethe-translates"], yardstick: "lethe", opening: openingAtOnce }),
 	cell("stream_short", `streams of ${shortChunks} chunks, 10 ms apart, 256 at a time, each over a connection of its own`, "stream", (e) => [
 		...requests(1024, 256), "--once", "--stream", "--sim", `chunks=${shortChunks},gap_ms=10`, ...time(e, 0.5),
-	]),
+	], inTurns),
 	cell("first_byte", "1,000 streams of three chunks begin in a second, delay until the first byte of the answer's body", "stream", (e) => [
 		// Few chunks: what follows the first only keeps the simulator and the load generator from looking at the next one's first.
 		...requests(1024), "--rate", "1000", "--stream", "--first-byte", "--sim", "chunks=3,gap_ms=10", ...awake, ...time(longer(e), 0.5),
@@ -170,8 +187,9 @@ const shares: Cell[] = [
 
 const byTls: Cell[] = [
 	cell("tls_request_1k", "TLS on both sides, 1 KB, 64 kept connections that resumed a session", "request", (e) => [...requests(1024), ...time(e, 1)], {
+		...inTurns,
 		setup: tls,
-		targets: tlsTargets,
+		targets: proxies,
 		unmeant: ({ handshakes, resumed_now }) => {
 			if (handshakes) return `${handshakes} handshakes, where connections were to be kept`;
 			return resumed_now === connections ? undefined : `${resumed_now} of ${connections} connections had resumed a session`;
@@ -179,18 +197,19 @@ const byTls: Cell[] = [
 	}),
 	cell(
 		"tls_handshakes", "TLS on both sides, a full handshake and one 1 KB request on each connection, the provider's side kept", "handshake",
-		(e) => [...requests(1024), "--handshakes", "full", "--sim", "chunks=1", ...time(e, 0.5)],
+		(e) => [...requests(1024), "--handshakes", "full", "--sim", "chunks=1", ...time(longer(e), 0.5)],
 		{
+			...atOnce,
 			setup: tls,
-			targets: tlsTargets,
+			targets: proxies,
 			unmeant: ({ handshakes, resumed, requests: answered }) => {
 				if (resumed) return `${resumed} of ${handshakes} handshakes were resumed, where full ones were to be measured`;
 				return Math.abs(handshakes - answered) <= 2 * connections ? undefined : `${handshakes} handshakes for ${answered} requests`;
 			},
 		},
 	),
-	cell("tls_stream", "TLS on both sides, 1,000 streams of 20 chunks a second", "chunk", (e) => [...streams(1000, 20), "--opens", String(tlsOpensPerSecond(e.quick)), ...time(e, 1)], {
-		setup: tls, targets: tlsTargets, opening: (e) => 1000 / tlsOpensPerSecond(e.quick),
+	cell("tls_stream", `TLS on both sides, 1,000 streams of ${atOnceRate} chunks a second`, "chunk", (e) => [...streams(1000, atOnceRate), ...tlsOpensAtOnce(e), ...time(longer(e), 1)], {
+		...atOnce, setup: tls, targets: proxies, opening: (e) => 1000 / Number(tlsOpensAtOnce(e)[1]),
 	}),
 ];
 
@@ -198,10 +217,10 @@ const byTls: Cell[] = [
 const bareTargets: TargetName[] = ["lethe-bare", "lethe"];
 const lockdown: Cell[] = [
 	cell("lockdown", "with lockdown, secret memory and wiping, and without: 1 KB, 64 connections, closed loop", "request", (e) => [...requests(1024), ...time(e, 0.5)], {
-		setup: fresh, targets: bareTargets, yardstick: "lethe-bare", beside: true, turns: 4,
+		...atOnce, setup: builds, targets: bareTargets, yardstick: "lethe-bare", turns: 4,
 	}),
 	cell("lockdown_paced", "the same, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...awake, ...time(e, 0.5)], {
-		setup: fresh, targets: ["direct", ...bareTargets], yardstick: "lethe-bare", delay: true,
+		setup: builds, targets: ["direct", ...bareTargets], yardstick: "lethe-bare", delay: true,
 	}),
 ];
 
@@ -209,17 +228,17 @@ const noH2load = (tools: Tools) => (tools.h2load ? undefined : "h2load is not in
 
 const http2: Cell[] = [
 	cell("h2_request_1k", "HTTP/2 in clear text towards clients, 4 connections of 16 streams, 1 KB, closed loop", "request", () => [], {
-		setup: h2c, targets: h2Targets, skip: noH2load,
+		...inTurns, setup: h2c, targets: proxies, skip: noH2load,
 	}),
 	cell("h2_tls_request_1k", "HTTP/2 by TLS towards clients, 4 connections of 16 streams, 1 KB, closed loop", "request", () => [], {
-		setup: h2, targets: h2Targets, skip: noH2load,
+		...inTurns, setup: h2, targets: proxies, skip: noH2load,
 	}),
 	// nginx asks by HTTP/1.1 alone.
 	cell("h2_out_request_1k", "HTTP/2 by TLS towards the provider, HTTP/1.1 in clear text towards clients, 1 KB, 64 connections", "request", (e) => [...requests(1024), ...time(e, 1)], {
-		setup: h2Out, targets: ["haproxy", "lethe"], yardstick: "haproxy",
+		...inTurns, setup: h2Out, targets: ["haproxy", "lethe"], yardstick: "haproxy",
 	}),
-	cell("h2_out_stream", "HTTP/2 by TLS towards the provider, 1,000 streams of 20 chunks a second", "chunk", (e) => [...streams(1000, 20), ...time(e, 1)], {
-		setup: h2Out, targets: ["haproxy", "lethe"], yardstick: "haproxy", opening: () => 0.6,
+	cell("h2_out_stream", `HTTP/2 by TLS towards the provider, 1,000 streams of ${atOnceRate} chunks a second`, "chunk", (e) => [...streams(1000, atOnceRate), ...opensAtOnce(e), ...time(longer(e), 1)], {
+		...atOnce, setup: h2Out, targets: ["haproxy", "lethe"], yardstick: "haproxy", opening: openingAtOnce,
 	}),
 	cell("stream_100k", "100,000 streams of a chunk every 10 s, HTTP/2 towards the provider, seven edges", "chunk", crowdArgs, {
 		setup: crowd, targets: ["lethe-7"], yardstick: "lethe-7", alone: true, rounds: 1,
@@ -229,7 +248,7 @@ const http2: Cell[] = [
 ];
 
 // docs/decisions/0032: the relay by epoll and by io_uring.
-const uring = [http1[0]!, http1[1]!, http1[5]!].map(
+const uring = http1.filter(({ name }) => ["request_1k", "request_32k", "stream"].includes(name)).map(
 	(of): Cell => ({ ...of, name: `uring_${of.name}`, title: `epoll and io_uring: ${of.title}`, targets: uringTargets, yardstick: "relay", extra: true }),
 );
 

@@ -1,11 +1,12 @@
-// HTTP/2 by h2load (nghttp2): as many requests as fit into the time, over 4 connections of 16 streams. CPU time is read before the first and after the
-// last, so that the four handshakes are in it: less than a hundredth of it.
+// HTTP/2 by h2load (nghttp2): as many requests as fit into the time, over 4 connections of 16 streams, against several targets at the same time. CPU time is read before the
+// first and after the last, so that the four handshakes are in it, and the up to 64 requests that nobody waits for at the end: less than a hundredth of it.
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Effort } from "./cells.ts";
 import type { Measured } from "./load.ts";
+import type { Meeting } from "./meeting.ts";
 import { cpuTime, driverProcessor, machineTime } from "./processes.ts";
 import { percentile } from "./statistics.ts";
 import type { Target, Tools } from "./targets.ts";
@@ -29,10 +30,11 @@ function request(tools: Tools, target: Target): Request {
 export type Finished = { seconds: number; good: number; errors: number; firstError: string; selfNs: number };
 
 // What h2load prints, and after it what `times` says of it. It falls back to HTTP/1.1 where that is all that a server speaks: not what was meant.
-export function readOutput(text: string, wanted: number): Finished {
+export function readOutput(text: string): Finished {
 	const number = (pattern: RegExp) => Number(pattern.exec(text)?.[1] ?? Number.NaN);
 	const unit = { us: 1e-6, ms: 1e-3, s: 1 }[/finished in [\d.]+(us|ms|s)\b/.exec(text)?.[1] ?? "s"]!;
 	const protocol = /^Application protocol: (.*)$/m.exec(text)?.[1] ?? "none";
+	const wanted = number(/^requests: (\d+) total/m);
 	const good = /^h2c?$/.test(protocol) ? number(/status codes: (\d+) 2xx/) || 0 : 0;
 	const times = [...text.matchAll(/(\d+)m([\d.]+)s/g)].slice(-2).map(([, minutes, seconds]) => Number(minutes) * 60 + Number(seconds));
 	const said = /^(requests: .*|status codes: .*)$/gm;
@@ -55,32 +57,32 @@ export function readLog(text: string): number[] {
 		.sort((a, b) => a - b);
 }
 
-async function run(tools: Tools, target: Target, what: Request, folder: string, count: number): Promise<Finished> {
+async function run(tools: Tools, target: Target, what: Request, folder: string, seconds: number): Promise<Finished> {
 	const body = join(folder, "body");
 	writeFileSync(body, what.body);
 	rmSync(join(folder, "log"), { force: true });
 	const scheme = target.certificates ? "https" : "http";
 	const [, port] = target.addresses[0]!.split(":");
-	const args = ["-n", String(count), "-c", String(connections), "-m", String(streams), "-t", "1", "-d", body, "--log-file", join(folder, "log")];
+	const args = ["-D", `${Math.round(seconds * 1000)}ms`, "-c", String(connections), "-m", String(streams), "-t", "1", "-d", body, "--log-file", join(folder, "log")];
 	const headers = what.headers.flatMap((header) => ["-H", header]);
 	const url = `${scheme}://localhost:${port}${what.path}`;
 	const command = [tools.h2load!, ...args, "--connect-to", target.addresses[0]!, ...headers, url];
 	const child = spawn("taskset", ["-c", driverProcessor, "sh", "-c", '"$@" 2>&1; times', "sh", ...command], { stdio: ["ignore", "pipe", "inherit"] });
 	let text = "";
 	for await (const bytes of child.stdout) text += String(bytes);
-	return readOutput(text, count);
+	return readOutput(text);
 }
 
-export async function measureH2(tools: Tools, target: Target, effort: Effort): Promise<Measured> {
+export async function measureH2(tools: Tools, target: Target, effort: Effort, meeting: Meeting): Promise<Measured> {
 	const folder = mkdtempSync(join(tmpdir(), "lethe-bench-"));
 	try {
 		const what = request(tools, target);
-		const warm = await run(tools, target, what, folder, effort.quick ? 500 : 4000);
-		const rate = warm.good ? warm.good / warm.seconds : 1000;
-		const count = Math.max(1000, Math.round(rate * effort.seconds));
+		await run(tools, target, what, folder, effort.warmup / 2);
+		await meeting.arrive();
 		const before = { at: performance.now(), machine: machineTime(), groups: cpuTimes(target) };
-		const finished = await run(tools, target, what, folder, count);
+		const finished = await run(tools, target, what, folder, effort.seconds);
 		const after = { at: performance.now(), machine: machineTime(), groups: cpuTimes(target) };
+		await meeting.arrive();
 		const latencies = finished.good ? readLog(readFileSync(join(folder, "log"), "utf8")) : [];
 		return {
 			event: "end", seconds: finished.seconds, streaming: 0, chunks: 0, resumed: 0, resumed_now: 0,
@@ -89,6 +91,9 @@ export async function measureH2(tools: Tools, target: Target, effort: Effort): P
 			cpu_ns: Object.fromEntries(Object.entries(after.groups).map(([label, ns]) => [label, ns - before.groups[label]!])),
 			wall_seconds: (after.at - before.at) / 1000, machine_ns: after.machine - before.machine, self_ns: finished.selfNs,
 		};
+	} catch (error) {
+		meeting.fail(error as Error);
+		throw error;
 	} finally {
 		rmSync(folder, { recursive: true, force: true });
 	}

@@ -46,6 +46,7 @@ struct load_options {
 	bool print; /* the request, and end */
 	bool first_byte; /* latency counts until an answer's first byte of body */
 	bool awake; /* processors that have nothing to do are not halted */
+	bool beside; /* others count at the same time: begins, and ends, when it is told to */
 	struct load_keys keys; /* count 0: all requests are alike */
 	struct net_address to[LOAD_PROCESSES_MAX]; /* connections of process i go to the i-th, modulo tos */
 	size_t tos;

@@ -1,6 +1,7 @@
 // Runs the load generator against one target and reads what it measured.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import type { Meeting } from "./meeting.ts";
 import { driverProcessor } from "./processes.ts";
 import type { Target, Tools } from "./targets.ts";
 
@@ -34,12 +35,26 @@ function spawnLoad(tools: Tools, target: Target, args: string[]) {
 	return spawn("taskset", ["-c", driverProcessor, tools.load, ...all], { stdio: ["pipe", "pipe", "inherit"] });
 }
 
-export async function measure(tools: Tools, target: Target, args: string[]): Promise<Measured> {
-	const child = spawnLoad(tools, target, args);
+// With a meeting others are measured at the same time: it counts between the same two instants as they do, and its load is there as long as any of them counts.
+export async function measure(tools: Tools, target: Target, args: string[], meeting?: Meeting): Promise<Measured> {
+	const child = spawnLoad(tools, target, meeting ? [...args, "--beside"] : args);
+	child.stdin.on("error", () => {}); // it ended: then so did its output
 	let last: Measured | undefined;
-	for await (const line of createInterface({ input: child.stdout })) last = JSON.parse(line) as Measured;
-	if (last?.event !== "end") throw new Error(`the load generator did not finish against ${target.name}`);
-	return last;
+	try {
+		for await (const line of createInterface({ input: child.stdout })) {
+			last = JSON.parse(line) as Measured;
+			await meeting?.arrive();
+			child.stdin.write("\n");
+		}
+		if (last?.event !== "end") throw new Error(`the load generator did not finish against ${target.name}`);
+		return last;
+	} catch (error) {
+		meeting?.fail(error as Error);
+		child.kill();
+		throw error;
+	} finally {
+		child.stdin.end();
+	}
 }
 
 // Holds streams open while `look` looks.

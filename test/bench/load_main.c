@@ -13,26 +13,46 @@ in_seconds(double s)
 	return net_now_ns() + (uint64_t)(s * 1e9);
 }
 
-static void
-measure(struct load *l)
-{
-	load_run(l, in_seconds(l->options->warmup));
-	uint64_t opening_errors = l->counts.errors;
-	load_reset_counts(l);
-	l->counts.errors = opening_errors;
-	struct load_reading before = load_read_cpu(l->options, NULL);
-	uint64_t begin_ns = net_now_ns();
-	load_run(l, in_seconds(l->options->seconds));
-	struct load_reading spent = load_since(&before, load_read_cpu(l->options, NULL));
-	load_report(l, "end", (double)(net_now_ns() - begin_ns) / 1e9, &spent);
-}
-
+/* A line came, or the input ended. */
 static bool
-input_ended(void)
+told(void)
 {
 	char bytes[256];
 	struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
-	return poll(&p, 1, 0) > 0 && read(STDIN_FILENO, bytes, sizeof bytes) <= 0;
+	if (poll(&p, 1, 0) <= 0)
+		return false;
+	ssize_t taken = read(STDIN_FILENO, bytes, sizeof bytes);
+	(void)taken; /* that something came says it all */
+	return true;
+}
+
+static void
+run_until_told(struct load *l)
+{
+	while (!told())
+		load_run(l, in_seconds(0.01));
+}
+
+static void
+measure(struct load *l)
+{
+	const struct load_options *o = l->options;
+	struct load_reading none = {0};
+	load_run(l, in_seconds(o->warmup));
+	uint64_t opening_errors = l->counts.errors;
+	if (o->beside) {
+		load_report(l, "ready", 0, &none);
+		run_until_told(l);
+	}
+	load_reset_counts(l);
+	l->counts.errors = opening_errors;
+	struct load_reading before = load_read_cpu(o, NULL);
+	uint64_t begin_ns = net_now_ns();
+	load_run(l, in_seconds(o->seconds));
+	struct load_reading spent = load_since(&before, load_read_cpu(o, NULL));
+	load_report(l, "end", (double)(net_now_ns() - begin_ns) / 1e9, &spent);
+	if (o->beside)
+		run_until_told(l); /* others may count still: what they share a processor with must not change */
 }
 
 static void
@@ -40,8 +60,7 @@ hold(struct load *l)
 {
 	struct load_reading none = {0};
 	load_report(l, "held", 0, &none);
-	while (!input_ended())
-		load_run(l, in_seconds(0.05));
+	run_until_told(l);
 	load_report(l, "end", 0, &none);
 }
 

@@ -30,6 +30,8 @@ static const char USAGE[] =
 	"  --processes N              share the connections between that many processes, up to 16\n"
 	"  --print                    print the request and end\n"
 	"  --awake                    processors that have nothing to do wait without being halted, while this runs (root)\n"
+	"  --beside                   requests, streams: others are measured at the same time. Says that it is ready, counts after a\n"
+	"                             line of input, and goes on as before until another one, or the input's end\n"
 	"  --warmup S --seconds S     what is counted begins after the warm-up\n"
 	"  --opens N                  streams opened per second\n"
 	"  --cpu label=PID,PID,...    report these processes' CPU time, up to 8 times\n"
@@ -136,6 +138,9 @@ set_kind(struct load_options *o, int c, char *value)
 		break;
 	case 'W':
 		o->awake = true;
+		break;
+	case 'B':
+		o->beside = true;
 		break;
 	case 'K':
 		o->keys = read_keys(value);
@@ -254,6 +259,8 @@ check_processes(const struct load_options *o)
 																				   : LOAD_PROCESSES_MAX;
 	if (!o->processes || o->processes > most)
 		misuse("--processes wants 1 to 16, not more than --connections, and does not go with hold");
+	if (o->beside && (o->processes > 1 || o->mode == LOAD_HOLD))
+		misuse("--beside goes with neither --processes nor hold");
 }
 
 static void
@@ -293,6 +300,7 @@ load_options_parse(int argc, char **argv)
 		{"stream", 0, NULL, 'S'},
 		{"first-byte", 0, NULL, 'F'},
 		{"awake", 0, NULL, 'W'},
+		{"beside", 0, NULL, 'B'},
 		{"keys", 1, NULL, 'K'},
 		{"processes", 1, NULL, 'P'},
 		{"print", 0, NULL, 'R'},

@@ -1,6 +1,6 @@
 // The page of a run: its figures as plots, in one file without scripts. Bars are medians, whiskers the least and the most of all rounds.
 import { barText, type Bar } from "./bars.ts";
-import { type CellReport, type Memories, thrownText } from "./report.ts";
+import { type CellReport, isWhole, type Memories, thrownText } from "./report.ts";
 import { spread, type Spread } from "./statistics.ts";
 
 export type Run = { when: string; about: string; void: string[]; reports: CellReport[]; memories: Memories; bars: Bar[] };
@@ -64,7 +64,7 @@ ${marks}
 
 function lines(report: CellReport, take: (row: CellReport["rows"][number]) => Spread | undefined, whole: boolean): Line[] {
 	return report.rows
-		.filter((row) => !whole || !row.name.includes(" ") || row.name.endsWith(" all"))
+		.filter((row) => !whole || isWhole(row))
 		.flatMap((row) => {
 			const value = take(row);
 			return value ? [{ name: row.name, value }] : [];
@@ -77,8 +77,11 @@ function section(report: CellReport): string {
 	const reasons = report.void.map((reason) => `<p class="void">void: ${escaped(reason)}</p>`).join("\n");
 	const plots = [
 		plot(`CPU time, µs a ${report.unit}`, lines(report, (row) => row.cpu, false)),
-		plot("delay p50, µs", lines(report, (row) => row.p50, true)),
-		plot("delay p99, µs", lines(report, (row) => row.p99, true)),
+		// Of several at once the delays are those of the others' turns.
+		...(report.beside ? [plot(`${report.unit}s a second`, lines(report, (row) => row.perSecond, true))] : [
+			plot("delay p50, µs", lines(report, (row) => row.p50, true)),
+			plot("delay p99, µs", lines(report, (row) => row.p99, true)),
+		]),
 	];
 	const thrown = report.thrown.length ? `<p>${escaped(thrownText(report))}</p>` : "";
 	return [heading, reasons, thrown, ...plots].filter(Boolean).join("\n");

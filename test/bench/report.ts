@@ -16,6 +16,8 @@ export type Row = {
 	toYardstick: Spread | undefined;
 	toRelay: Spread | undefined;
 	perSecond: Spread | undefined;
+	// To the yardstick's.
+	rate: Spread | undefined;
 	p50: Spread | undefined;
 	p99: Spread | undefined;
 	addedP50: Spread | undefined;
@@ -26,6 +28,8 @@ export type CellReport = {
 	title: string;
 	unit: string;
 	yardstick: string;
+	// All targets at once, so many times a round.
+	beside?: { turns: number };
 	// Why this machine, or this Lethe, can't: nothing was measured.
 	skipped?: string;
 	rows: Row[];
@@ -42,15 +46,19 @@ export type Memories = Record<string, Record<string, Held[]>>;
 export const again = (yardstick: string): string => `${yardstick}-again`;
 
 const selfDifferenceMost = 0.1;
+// Chunks of several targets at once that come later are worked off many at a time, for a fraction of what each costs by itself: the processors were full.
+const lateMostUs = 2000;
 
 export function cpu(rounds: Rounds, target: string, group = "all"): number[] {
 	return (rounds[target] ?? []).map((one) => one.cpu[group] ?? Number.NaN);
 }
 
-// It was measured twice in every round; the mean of both is what others are compared with.
-function yardstickCpu(rounds: Rounds, yardstick: string): number[] {
-	const second = cpu(rounds, again(yardstick));
-	return cpu(rounds, yardstick).map((value, round) => (value + second[round]!) / 2);
+const perSecond = (rounds: Rounds, target: string): number[] => (rounds[target] ?? []).map((one) => one.perSecond);
+
+// The yardstick was measured twice in every round; the mean of both is what others are compared with.
+function ofYardstick(rounds: Rounds, yardstick: string, take: (rounds: Rounds, target: string) => number[]): number[] {
+	const second = take(rounds, again(yardstick));
+	return take(rounds, yardstick).map((value, round) => (value + second[round]!) / 2);
 }
 
 // ---- rounds
@@ -58,6 +66,8 @@ function yardstickCpu(rounds: Rounds, yardstick: string): number[] {
 // Looked at is the yardstick alone, never what is judged by it.
 function roundFault(cell: Cell, rounds: Rounds, at: number): string | undefined {
 	const names = [cell.yardstick, again(cell.yardstick)];
+	const late = cell.beside && cell.unit === "chunk" ? Math.max(...names.map((name) => rounds[name]![at]!.p50)) : 0;
+	if (late > lateMostUs) return `chunks of ${cell.yardstick} came ${(late / 1000).toFixed(1)} ms late at the median`;
 	const [once, second] = names.map((name) => (cell.delay ? rounds[name]![at]!.p50 : cpu(rounds, name)[at]!)) as [number, number];
 	const ratio = once / second;
 	if (cell.alone || (ratio >= 1 - selfDifferenceMost && ratio <= 1 + selfDifferenceMost)) return undefined;
@@ -77,9 +87,13 @@ export function counting(cell: Cell, all: Rounds): number {
 	return sift(cell, all).rounds[cell.yardstick]?.length ?? 0;
 }
 
-export function thrownText(report: { rounds: Rounds; thrown: Thrown[]; yardstick: string }): string {
+const besideOf = (cell: Cell): Pick<CellReport, "beside"> => (cell.beside ? { beside: { turns: cell.turns ?? 1 } } : {});
+// What was measured once of each target, or of all at once.
+const counted = ({ beside }: Pick<CellReport, "beside">) => (beside && beside.turns > 1 ? "turns" : "rounds");
+
+export function thrownText(report: Pick<CellReport, "rounds" | "thrown" | "yardstick" | "beside">): string {
 	const { rounds, thrown, yardstick } = report;
-	return `${thrown.length} of ${thrown.length + (rounds[yardstick]?.length ?? 0)} rounds do not count: ${thrown.map((one) => one.why).join("; ")}`;
+	return `${thrown.length} of ${thrown.length + (rounds[yardstick]?.length ?? 0)} ${counted(report)} do not count: ${thrown.map((one) => one.why).join("; ")}`;
 }
 
 function relayOf(rounds: Rounds): string {
@@ -94,9 +108,10 @@ function row(rounds: Rounds, yardstick: string, name: string, target: string, gr
 	return {
 		name,
 		cpu: spread(own),
-		toYardstick: spread(ratios(own, yardstickCpu(rounds, yardstick))),
+		toYardstick: spread(ratios(own, ofYardstick(rounds, yardstick, cpu))),
 		toRelay: spread(ratios(own, cpu(rounds, relayOf(rounds)))),
-		perSecond: spread(take((s) => s.perSecond)),
+		perSecond: spread(perSecond(rounds, target)),
+		rate: spread(ratios(perSecond(rounds, target), ofYardstick(rounds, yardstick, perSecond))),
 		p50: spread(take((s) => s.p50)),
 		p99: spread(take((s) => s.p99)),
 		addedP50: added((s) => s.p50),
@@ -129,7 +144,7 @@ function voids(cell: Cell, all: Rounds, asked: number): string[] {
 	const count = rounds[cell.yardstick]?.length ?? 0;
 	const toRelay = spread(ratios(cpu(rounds, "nginx"), cpu(rounds, "relay")));
 	if (!count && !thrown.length) return [`${cell.yardstick} was not measured`];
-	if (count < asked) reasons.push(`${cell.yardstick} differs from itself by more than ${percent(selfDifferenceMost)} in too many rounds: ${count} count, ${asked} were asked for`);
+	if (count < asked) reasons.push(`${cell.yardstick} differs from itself by more than ${percent(selfDifferenceMost)}, or is late, in too many ${counted(besideOf(cell))}: ${count} count, ${asked} were asked for`);
 	if (count && cell.nginxMost && toRelay && toRelay.median > cell.nginxMost)
 		reasons.push(`nginx costs ${toRelay.median.toFixed(2)} × the relay, more than ${cell.nginxMost}`);
 	if (count) reasons.push(...busy(rounds));
@@ -148,7 +163,7 @@ export function reportCell(cell: Cell, all: Rounds, asked = 1): CellReport {
 		const groups = Object.keys(rounds[target]![0]!.cpu);
 		return groups.map((group) => row(rounds, cell.yardstick, groups.length > 1 ? `${target} ${group}` : target, target, group));
 	});
-	return { cell: cell.name, title: cell.title, unit: cell.unit, yardstick: cell.yardstick, rows, void: voids(cell, all, asked), ...sifted };
+	return { cell: cell.name, title: cell.title, unit: cell.unit, yardstick: cell.yardstick, ...besideOf(cell), rows, void: voids(cell, all, asked), ...sifted };
 }
 
 export function skippedCell(cell: Cell, why: string): CellReport {
@@ -157,6 +172,11 @@ export function skippedCell(cell: Cell, why: string): CellReport {
 
 function percent(share: number): string {
 	return `${(share * 100).toFixed(1)} %`;
+}
+
+// Of all processes of a target.
+export function isWhole(row: { name: string }): boolean {
+	return !row.name.includes(" ") || row.name.endsWith(" all");
 }
 
 function range(s: Spread | undefined, digits: number): string {
@@ -169,18 +189,25 @@ function table(lines: string[][]): string {
 	return lines.map((line) => line.map((text, column) => text.padEnd(widths[column]!)).join("  ").trimEnd()).join("\n");
 }
 
+// As many connections each do not make as many requests.
+function besideText(report: CellReport): string[] {
+	if (!report.beside) return [];
+	const rates = report.rows.filter((r) => isWhole(r)).map((r) => `${r.name} ${range(r.rate, 2)}`);
+	return [`all at once on one processor; rates to ${report.yardstick}'s: ${rates.join(", ")}`];
+}
+
 export function cellText(report: CellReport): string {
 	if (report.skipped) return `${report.cell}: skipped: ${report.skipped}`;
 	const head = ["", `CPU µs a ${report.unit}`, `to ${report.yardstick}`, "to relay", "a second", "p50 µs", "p99 µs", "added p50", "added p99"];
 	const body = report.rows.map((r) => {
-		const whole = r.name.includes(" ") && !r.name.endsWith(" all") ? [] : [r.perSecond, r.p50, r.p99];
+		const whole = !isWhole(r) ? [] : report.beside ? [r.perSecond] : [r.perSecond, r.p50, r.p99];
 		const added = r.name === "direct" || !whole.length ? [] : [r.addedP50, r.addedP99];
 		const rest = [0, 1, 2].map((i) => (whole[i] ? whole[i]!.median.toFixed(0) : ""));
 		return [r.name, range(r.cpu, 2), range(r.toYardstick, 2), range(r.toRelay, 2), ...rest, range(added[0], 0), range(added[1], 0)];
 	});
 	const verdict = report.void.map((reason) => `VOID: ${reason}`);
-	const title = `${report.cell}: ${report.title}: median (min..max) of ${report.rounds[report.yardstick]?.length ?? 0} rounds`;
-	return [title, table([head, ...body]), besidesText(report.rounds), ...(report.thrown.length ? [thrownText(report)] : []), ...verdict].join("\n");
+	const title = `${report.cell}: ${report.title}: median (min..max) of ${report.rounds[report.yardstick]?.length ?? 0} ${counted(report)}`;
+	return [title, table([head, ...body]), ...besideText(report), besidesText(report.rounds), ...(report.thrown.length ? [thrownText(report)] : []), ...verdict].join("\n");
 }
 
 export function memoryText(cell: string, held: Record<string, Held[]>): string {

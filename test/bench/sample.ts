@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Cell, connections, type Effort, type MemoryCell, tlsOpensPerSecond } from "./cells.ts";
 import { measureH2 } from "./h2load.ts";
 import { hold, type Measured, measure } from "./load.ts";
+import { Meeting } from "./meeting.ts";
 import { memory } from "./processes.ts";
 import { type Provider, type Target, type Tools, upstreamOf } from "./targets.ts";
 
@@ -25,10 +26,10 @@ function foreign(measured: Measured, simIsTarget: boolean): number {
 	return Math.max(0, measured.machine_ns - ours) / 1e9 / (measured.wall_seconds ?? measured.seconds) / cpus().length;
 }
 
-// With TLS the provider's side is to be kept in every cell: each of the connections may open one there, and while it is busy another.
-async function upstreamUnmeant(cell: Cell, provider: Provider, before: number): Promise<string | undefined> {
+// With TLS the provider's side is to be kept in every cell: each of the connections may open one there, and while it is busy another. The provider is the same for all targets.
+async function upstreamUnmeant(cell: Cell, provider: Provider, before: number, targets: number): Promise<string | undefined> {
 	const made = (await provider.stats()).handshakes - before;
-	return made <= 2 * connections || cell.unit === "chunk" ? undefined : `${made} handshakes with the provider, where connections were to be kept`;
+	return made <= 2 * connections * targets || cell.unit === "chunk" ? undefined : `${made} handshakes with the provider, where connections were to be kept`;
 }
 
 // Streams that their reader left have ended on the provider's side too.
@@ -36,13 +37,14 @@ async function idle(provider: Provider): Promise<void> {
 	for (let tries = 0; tries < 300 && (await provider.stats()).open_exchanges; tries++) await sleep(100);
 }
 
-export async function sample(tools: Tools, provider: Provider, target: Target, cell: Cell, effort: Effort): Promise<Sample> {
+// With a meeting others are measured at the same time.
+export async function sample(tools: Tools, provider: Provider, target: Target, cell: Cell, effort: Effort, meeting?: Meeting): Promise<Sample> {
 	const sim = upstreamOf(cell.setup, provider);
 	const simIsTarget = sim === target;
 	const watched = simIsTarget ? target : { ...target, groups: { ...target.groups, sim: sim.groups["all"]! } };
 	const before = (await provider.stats()).handshakes;
-	const measured = await (cell.setup.h2In ? measureH2(tools, watched, effort) : measure(tools, watched, cell.args(effort)));
-	const unmeant = cell.unmeant?.(measured, effort) ?? (simIsTarget ? undefined : await upstreamUnmeant(cell, provider, before));
+	const measured = await (cell.setup.h2In ? measureH2(tools, watched, effort, meeting ?? new Meeting(1)) : measure(tools, watched, cell.args(effort, target.name), meeting));
+	const unmeant = cell.unmeant?.(measured, effort) ?? (simIsTarget ? undefined : await upstreamUnmeant(cell, provider, before, meeting?.count ?? 1));
 	const units = cell.unit === "chunk" ? measured.chunks : measured.requests;
 	const cpu = Object.fromEntries(Object.keys(target.groups).map((label) => [label, measured.cpu_ns[label]! / 1000 / units]));
 	// What a target has still to close or to write down must not run in the next one's time.

@@ -281,6 +281,7 @@ export const kinds = {
 	lethe: lethe(1),
 	"lethe-2": lethe(2),
 	"lethe-7": lethe(7),
+	"lethe-translates": lethe(1),
 	"lethe-bare": bare,
 } satisfies Record<string, Kind>;
 

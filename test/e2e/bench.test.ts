@@ -1,12 +1,18 @@
 // What ./dev bench makes of figures: statistics, reasons to be void, bars, the page.
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { bars, barsText, barText } from "../bench/bars.ts";
 import { cells, memoryCells } from "../bench/cells.ts";
 import { readLog, readOutput } from "../bench/h2load.ts";
+import { measure } from "../bench/load.ts";
+import { Meeting } from "../bench/meeting.ts";
 import { page, plot } from "../bench/page.ts";
 import { type CellReport, cellText, counting, reportCell, type Rounds, skippedCell } from "../bench/report.ts";
 import type { Held, Sample } from "../bench/sample.ts";
 import { percentile, ratios, spread } from "../bench/statistics.ts";
+import type { Target, Tools } from "../bench/targets.ts";
+import { build } from "../harness/paths.ts";
+import { Sim } from "../harness/sim.ts";
 
 const cellOf = (name: string) => cells.find((cell) => cell.name === name)!;
 
@@ -76,9 +82,9 @@ test("a round counts when the yardstick finds itself again in it; a wrong answer
 	const two = reportCell(cell, some, 2), text = cellText(two);
 	expect(two.void).toEqual([]);
 	expect(two.rows.find((one) => one.name === "lethe all")!.toYardstick).toEqual({ min: 1.2, median: 1.2, max: 1.2 });
-	expect(text).toContain("1 of 3 rounds do not count: nginx cost 0.77 × what it cost when measured again");
-	expect(page({ when: "", about: "", void: [], reports: [two], memories: {}, bars: [] })).toContain("1 of 3 rounds do not count");
-	expect(reportCell(cell, some, 3).void).toEqual(["nginx differs from itself by more than 10.0 % in too many rounds: 2 count, 3 were asked for"]);
+	expect(text).toContain("1 of 3 turns do not count: nginx cost 0.77 × what it cost when measured again");
+	expect(page({ when: "", about: "", void: [], reports: [two], memories: {}, bars: [] })).toContain("1 of 3 turns do not count");
+	expect(reportCell(cell, some, 3).void).toEqual(["nginx differs from itself by more than 10.0 %, or is late, in too many turns: 2 count, 3 were asked for"]);
 	Object.assign(some["lethe"]![1]!, { errors: 7, firstError: "status 503" });
 	expect(reportCell(cell, some, 2).void).toEqual(["lethe: 7 errors, the first: status 503"]);
 	for (const one of some["nginx-again"]!) one.cpu["all"] = 20;
@@ -102,7 +108,7 @@ test("more than a bar allows fails, what it allows passes", () => {
 	expect(verdict([report("request_1k")], {}, all)).toBe("pass : 1.20, at most 1.3");
 	expect(verdict([report("request_1k", { ...usual, lethe: { all: 19.65, edge: 15 } })], {}, all)).toBe("FAIL : 1.31, at most 1.3");
 	expect(verdict([report("tls_request_1k", { ...usual, lethe: { all: 16.65 } })], {}, "TLS, 1 KB request, all processes, CPU to nginx")).toContain("FAIL");
-	expect(verdict([report("request_1k")], {}, "1 KB request, ledger, µs a ticket")).toBe("FAIL : 4.00, at most 3");
+	expect(verdict([report("edges_1k")], {}, "1 KB request, ledger, µs a ticket")).toBe("FAIL : 4.00, at most 3");
 });
 
 test("handshakes that cost more CPU time are fewer in a second of it", () => {
@@ -117,8 +123,93 @@ test("bars between targets and between cells", () => {
 	expect(verdict([report("h2_tls_request_1k", usual)], {}, "HTTP/2 by TLS, 1 KB request, all processes, CPU to HAProxy")).toBe("FAIL : 1.50, at most 1.2");
 	const slow = report("stream_slow", { "nginx-2": { all: 15 }, "nginx-2-again": { all: 15 }, "lethe-2": { all: 19, edge: 19 } });
 	const name = "18,000 slow streams, CPU a chunk to that of 1,000 streams";
-	expect(verdict([slow, report("stream")], {}, name)).toBe("pass : 1.06, at most 1.15");
+	expect(verdict([slow, report("chunk_delay")], {}, name)).toBe("pass : 1.06, at most 1.15");
 	expect(verdict([slow], {}, name)).toContain("----");
+});
+
+test("of what is measured at once the rates are told beside the costs, and no delays", () => {
+	const some = rounds(usual);
+	for (const one of some["lethe"]!) one.perSecond = 900;
+	for (const one of some["nginx-again"]!) one.perSecond = 1400;
+	const of = reportCell(cellOf("request_1k"), some), text = cellText(of);
+	expect(of.rows.find((one) => one.name === "lethe all")!.rate).toEqual({ min: 0.75, median: 0.75, max: 0.75 });
+	expect(text).toContain("all at once on one processor; rates to nginx's: relay 0.83 (0.83..0.83), nginx 0.83 (0.83..0.83), nginx-again 1.17 (1.17..1.17), haproxy 0.83 (0.83..0.83), lethe all 0.75 (0.75..0.75)\n");
+	expect(text).toContain("of 3 turns");
+	expect(text.split("\n").find((line) => line.startsWith("nginx "))).toMatch(/ 1000$/);
+	expect(page({ when: "", about: "", void: [], reports: [of], memories: {}, bars: [] })).toMatch(/requests a second(?!.*delay p50)/s);
+	const inTurn = cellText(reportCell(cellOf("edges_1k"), rounds(usual)));
+	expect(inTurn).not.toContain("at once");
+	expect(inTurn.split("\n").find((line) => line.startsWith("nginx "))).toMatch(/ 1000 +100 +200$/);
+});
+
+test("a turn of streams does not count where the yardstick's chunks are late: many at a time cost less", () => {
+	const some = rounds(usual, [1, 1, 1]);
+	some["nginx"]![0]!.p50 = 2001;
+	some["nginx-again"]![1]!.p50 = 16_000;
+	for (const one of some["lethe"]!) one.p50 = 50_000;
+	expect(cellText(reportCell(cellOf("stream"), some, 1))).toContain("2 of 3 rounds do not count: chunks of nginx came 2.0 ms late at the median; chunks of nginx came 16.0 ms late at the median");
+	expect([counting(cellOf("stream"), some), counting(cellOf("request_1k"), some), counting(cellOf("stream_slow"), { "nginx-2": some["nginx"]!, "nginx-2-again": some["nginx-again"]! })]).toEqual([1, 3, 3]);
+});
+
+test("what costs are judged by is measured at once, of processes of each round's own, and the direct path, which is the simulator of all, is not in it; delays are measured in turn", () => {
+	for (const one of cells.filter((cell) => cell.beside)) expect([one.name, one.targets.includes("direct"), one.setup.fresh]).toEqual([one.name, false, true]);
+	const of = (...names: string[]) => names.map((name) => [name, !!cellOf(name).beside]);
+	const costs = ["request_1k", "request_32k", "request_1m", "stream", "stream_translated", "tls_request_1k", "tls_handshakes", "tls_stream", "h2_request_1k", "h2_tls_request_1k", "h2_out_request_1k", "h2_out_stream"];
+	expect(of(...costs)).toEqual(costs.map((name) => [name, true]));
+	expect(of("request_paced", "first_byte", "chunk_delay", "lockdown_paced")).toEqual([["request_paced", false], ["first_byte", false], ["chunk_delay", false], ["lockdown_paced", false]]);
+});
+
+test("a translated chunk is compared with one that passes through at the same time", () => {
+	const name = "translated chunk, CPU to one passed through", passed = { all: 10, edge: 10 };
+	const of = (all: number) => verdict([report("stream_translated", { lethe: passed, "lethe-again": passed, "lethe-translates": { all, edge: all } })], {}, name);
+	expect([of(29), of(31)]).toEqual(["pass : 2.90, at most 3", "FAIL : 3.10, at most 3"]);
+	const { args } = cellOf("stream_translated"), effort = { seconds: 2, warmup: 1, quick: false };
+	expect(args(effort, "lethe-translates")).toEqual(expect.arrayContaining(args(effort, "lethe")));
+	expect(args(effort, "lethe")).not.toContain("--path");
+	expect(args(effort, "lethe-translates")).toContain("/v1/messages");
+});
+
+test("those who are measured at once wait for all, again and again; when one does not come, nobody waits", async () => {
+	const meeting = new Meeting(2), seen: string[] = [];
+	const one = async (name: string) => {
+		await meeting.arrive();
+		seen.push(name);
+	};
+	const first = one("a");
+	await Promise.resolve();
+	expect(seen).toEqual([]);
+	await Promise.all([first, one("b")]);
+	expect(seen).toEqual(["a", "b"]);
+	const alone = meeting.arrive();
+	meeting.fail(new Error("gone"));
+	meeting.fail(new Error("later"));
+	await expect(alone).rejects.toThrow("gone");
+	await expect(meeting.arrive()).rejects.toThrow("gone");
+});
+
+test("load generators count when all are ready, and give up when one can't", async () => {
+	const arrivals: string[] = [];
+	class Watched extends Meeting {
+		override arrive(): Promise<void> {
+			arrivals.push("");
+			return super.arrive();
+		}
+	}
+	const sim = await Sim.start();
+	try {
+		const target = { name: "sim", addresses: [new URL(sim.url).host], certificates: undefined, headers: [], groups: { all: [sim.pid] }, end: async () => {} } satisfies Target;
+		const tools = { load: join(build, "test/bench/lethe-load") } as Tools;
+		const asked = (warmup: string, meeting: Meeting, ...more: string[]) => measure(tools, target, ["requests", "--connections", "4", "--seconds", "0.1", "--warmup", warmup, ...more], meeting);
+		const together = new Watched(2);
+		const both = await Promise.all([asked("0", together), asked("0.1", together)]);
+		expect(both.map(({ event, errors, requests }) => [event, errors, requests > 0])).toEqual([["end", 0, true], ["end", 0, true]]);
+		expect(arrivals).toHaveLength(4);
+		const broken = new Meeting(2);
+		const ends = await Promise.allSettled([asked("0", broken), asked("0", broken, "--processes", "2")]);
+		expect(ends.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+	} finally {
+		await sim.stop();
+	}
 });
 
 test("added delay is measured against the direct path and nginx's", () => {
@@ -142,10 +233,10 @@ test("a delay is not judged where nginx does not find itself again, or the bare 
 
 	const chunk = "chunk, 1,000 streams, added delay p50, µs";
 	delays(paced, { relay: [67, 240], nginx: [80, 140], "nginx-again": [80, 140], lethe: [74, 200] });
-	expect(verdict(of("stream"), {}, chunk)).toBe("FAIL : 24.00, at most 20");
+	expect(verdict(of("chunk_delay"), {}, chunk)).toBe("FAIL : 24.00, at most 20");
 	expect(verdict(of("first_byte"), {}, "first streamed byte, added delay p99, µs")).toBe("pass : 110.00, at most 200");
 	delays(paced, { relay: [71, 1114] });
-	expect(verdict(of("stream"), {}, chunk)).toBe("VOID : 24.00, at most 20; this run can't tell: the bare relay alone adds 21 µs");
+	expect(verdict(of("chunk_delay"), {}, chunk)).toBe("VOID : 24.00, at most 20; this run can't tell: the bare relay alone adds 21 µs");
 	expect(verdict(of("first_byte"), {}, "first streamed byte, added delay p99, µs")).toContain("VOID : 110.00, at most 200; this run can't tell: the bare relay alone adds 1024 µs");
 });
 
@@ -211,10 +302,10 @@ status codes: ${good} 2xx, 0 3xx, 0 4xx, ${20000 - good} 5xx
 `;
 
 test("what h2load says is read; HTTP/1.1 in its place is an error", () => {
-	expect(readOutput(h2load("h2", 20000), 20000)).toEqual({ seconds: 0.8125, good: 20000, errors: 0, firstError: "", selfNs: 0.43e9 });
-	expect(readOutput(h2load("h2c", 19990), 20000)).toMatchObject({ good: 19990, errors: 10 });
-	expect(readOutput(h2load("http/1.1", 20000), 20000)).toMatchObject({ good: 0, errors: 20000 });
-	expect(readOutput(h2load("http/1.1", 20000), 20000).firstError).toContain("application protocol: http/1.1");
+	expect(readOutput(h2load("h2", 20000))).toEqual({ seconds: 0.8125, good: 20000, errors: 0, firstError: "", selfNs: 0.43e9 });
+	expect(readOutput(h2load("h2c", 19990))).toMatchObject({ good: 19990, errors: 10 });
+	expect(readOutput(h2load("http/1.1", 20000))).toMatchObject({ good: 0, errors: 20000 });
+	expect(readOutput(h2load("http/1.1", 20000)).firstError).toContain("application protocol: http/1.1");
 	expect(readLog("1\t200\t40\n2\t200\t10\n3\t502\t5\n")).toEqual([10, 40]);
 });
 
