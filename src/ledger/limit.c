@@ -23,23 +23,24 @@ limits_read(struct ledger *l, uint64_t subject, struct limit_amounts *ret)
 	return step == SQL_END;
 }
 
-int64_t
-limits_spent(struct ledger *l, uint64_t subject, enum limit_kind kind, uint32_t window, int64_t *ret_requests)
+bool
+limits_spent(struct ledger *l, uint64_t subject, enum limit_kind kind, uint32_t window, struct limit_spent *ret)
 {
-	int64_t spent = 0;
-	*ret_requests = 0;
-	if (kind != LIMIT_REQUESTS_DAY && kind < LIMIT_MONEY_DAY) /* usage is summed up by day */
-		return 0;
-	if (!usage_flush(l))
+	if (kind != LIMIT_REQUESTS_DAY && kind < LIMIT_MONEY_DAY) { /* usage is summed up by day */
+		*ret = (struct limit_spent){0};
+		return true;
+	}
+	if (!usage_flush(l)) {
 		l->usage_due_ms = 0;
+		return false;
+	}
 	struct query *st = store_sql(&l->store, SQL_limits_spent);
 	sql_bind(st, (int64_t)subject, (int64_t)(limit_window_begin_s(kind, window) / 86400));
-	if (sql_step(&l->store, st) == SQL_ROW) {
-		spent = sql_int(st, 0);
-		*ret_requests = sql_int(st, 1);
-	}
+	bool known = sql_step(&l->store, st) == SQL_ROW;
+	if (known)
+		*ret = (struct limit_spent){sql_int(st, 0), sql_int(st, 1)};
 	sql_reset(st);
-	return spent;
+	return known;
 }
 
 /* ---- lists ---- */
@@ -269,31 +270,42 @@ budget_balance(struct ledger *l, uint64_t row, struct nano *ret)
 }
 
 /* Booked, and what runs here. */
-static int64_t
-used_here(struct ledger *l, uint64_t row)
+static bool
+used_here(struct ledger *l, uint64_t row, int64_t *ret)
 {
-	int64_t used = 0;
 	uint32_t slot;
 	struct nano share = {0};
 	struct query *st = store_sql(&l->store, SQL_budget_used);
 	sql_bind(st, (int64_t)row);
-	if (!sql_number(&l->store, st, &used))
-		return 0;
-	if (l->o.board == NULL || !board_find(l->o.board, row, &slot) || !share_balance(l, row, &share))
-		return used;
-	return used + share.v - board_available(l->o.board, slot).v;
+	enum sql_step step = sql_step(&l->store, st);
+	int64_t used = step == SQL_ROW ? sql_int(st, 0) : 0;
+	sql_reset(st);
+	if (step == SQL_FAILED)
+		return false;
+	if (l->o.board != NULL && board_find(l->o.board, row, &slot)) {
+		if (!share_balance(l, row, &share))
+			return false;
+		used += share.v - board_available(l->o.board, slot).v;
+	}
+	*ret = used;
+	return true;
 }
 
-int64_t
-budget_used(struct ledger *l, uint64_t row, int64_t limit_nano)
+bool
+budget_used(struct ledger *l, uint64_t row, int64_t limit_nano, int64_t *ret)
 {
 	uint32_t slot;
 	struct nano left;
 	if (share_on(l))
-		return used_here(l, row);
-	if (l->o.board != NULL && board_find(l->o.board, row, &slot))
-		return limit_nano - board_available(l->o.board, slot).v;
-	return budget_balance(l, row, &left) ? limit_nano - left.v : 0;
+		return used_here(l, row, ret);
+	if (l->o.board != NULL && board_find(l->o.board, row, &slot)) {
+		*ret = limit_nano - board_available(l->o.board, slot).v;
+		return true;
+	}
+	enum sql_step step = budget_read(l, row, &left);
+	if (step != SQL_FAILED)
+		*ret = step == SQL_ROW ? limit_nano - left.v : 0; /* not begun */
+	return step != SQL_FAILED;
 }
 
 /* Windows that are long over: off the board, when nothing of them runs, and out of the store. */

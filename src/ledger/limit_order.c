@@ -222,16 +222,19 @@ write_list(struct ledger *l, uint64_t subject, enum limit_named what, const char
 
 /* ---- writing ---- */
 
-/* What the limit that it takes the place of had used and held, or what was spent without one. */
-static int64_t
-used_before(struct ledger *l, uint64_t subject, int kind, const struct limit_amounts *old, uint32_t window)
+/* What the limit that it takes the place of had used and held, or what was spent without one. False: the store failed; one that began with less would let more through. */
+static bool
+used_before(struct ledger *l, uint64_t subject, int kind, const struct limit_amounts *old, uint32_t window, int64_t *ret)
 {
-	int64_t requests, used;
-	if (old->number[kind] != 0)
-		used = budget_used(l, limit_budget_row(old->number[kind], window), old->amount[kind]);
-	else
-		used = limits_spent(l, subject, (enum limit_kind)kind, window, &requests);
-	return used < 0 ? 0 : used;
+	struct limit_spent spent;
+	if (old->number[kind] == 0) {
+		if (!limits_spent(l, subject, (enum limit_kind)kind, window, &spent))
+			return false;
+		*ret = spent.nano;
+	} else if (!budget_used(l, limit_budget_row(old->number[kind], window), old->amount[kind], ret))
+		return false;
+	*ret = *ret < 0 ? 0 : *ret;
+	return true;
 }
 
 struct change {
@@ -288,7 +291,8 @@ plan_changes(struct ledger *l, uint64_t subject, const struct wish *w, struct ch
 			continue;
 		}
 		ret[k].window = limit_window((enum limit_kind)k, clock_wall_us() / 1000000);
-		ret[k].used = used_before(l, subject, k, &old, ret[k].window);
+		if (!used_before(l, subject, k, &old, ret[k].window, &ret[k].used))
+			return false;
 		if (old.number[k] != 0)
 			ret[k].old_row = limit_budget_row(old.number[k], ret[k].window);
 	}
@@ -413,13 +417,15 @@ put_used(struct ledger *l, json_t *o, uint64_t subject, int kind, const struct l
 {
 	uint32_t window = limit_window((enum limit_kind)kind, clock_wall_us() / 1000000);
 	struct limit_row *r = l->o.board != NULL ? limit_row(l->o.board, limit_find(l->o.board, subject)) : NULL;
-	int64_t requests = 0;
-	if (kind >= LIMIT_MONEY_FIRST)
-		control_put_nano(o, kinds[kind].member, budget_used(l, limit_budget_row(a->number[kind], window), a->amount[kind]));
-	else if (kind == LIMIT_REQUESTS_DAY) {
+	struct limit_spent spent = {0};
+	int64_t used = 0;
+	if (kind >= LIMIT_MONEY_FIRST) {
+		(void)!budget_used(l, limit_budget_row(a->number[kind], window), a->amount[kind], &used);
+		control_put_nano(o, kinds[kind].member, used);
+	} else if (kind == LIMIT_REQUESTS_DAY) {
 		if (r == NULL)
-			(void)limits_spent(l, subject, LIMIT_REQUESTS_DAY, window, &requests);
-		json_object_set_new(o, kinds[kind].member, json_integer(r != NULL ? (json_int_t)limit_day_count(&limit_counting(l->o.board, r)->day, window) : requests));
+			(void)!limits_spent(l, subject, LIMIT_REQUESTS_DAY, window, &spent);
+		json_object_set_new(o, kinds[kind].member, json_integer(r != NULL ? (json_int_t)limit_day_count(&limit_counting(l->o.board, r)->day, window) : spent.requests));
 	} else if (kind == LIMIT_STREAMS)
 		json_object_set_new(o, kinds[kind].member, json_integer(r != NULL ? limit_streams(r) : 0));
 }

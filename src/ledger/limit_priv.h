@@ -50,8 +50,11 @@ void lane_put(struct ledger *l, json_t *o, uint64_t subject);
 
 /* byok.c: an account's own keys at providers, for its row. How many; -1: the store failed. */
 int byok_read(struct ledger *l, uint64_t account, struct limit_byok_one ret[LIMIT_BYOK_MAX]);
-/* Spent in this window by a key or account, as far as days are summed up. */
-int64_t limits_spent(struct ledger *l, uint64_t subject, enum limit_kind kind, uint32_t window, int64_t *ret_requests);
+/* In this window by a key or account, as far as days are summed up. False: the store failed, and nobody knows. */
+struct limit_spent {
+	int64_t nano, requests;
+};
+must_check bool limits_spent(struct ledger *l, uint64_t subject, enum limit_kind kind, uint32_t window, struct limit_spent *ret);
 
 /* Rows of windows: what the database has, and no server of several has a share of; onto the board. */
 must_check enum sql_step budget_read(struct ledger *l, uint64_t row, struct nano *ret);
@@ -63,8 +66,8 @@ uint32_t budget_begin(struct ledger *l, uint64_t row);
 void budget_legs(struct ledger *l, struct ticket_copy *t);
 /* Those in which what this key begins now counts, and its account's; how many, -1: the store failed. key 0: the account's alone. */
 int budget_windows(struct ledger *l, uint64_t key, uint64_t account, uint64_t ret[LIMIT_BUDGETS_MAX]);
-/* Used and held of a window now; where several servers have the store, what is held on others is not known. */
-int64_t budget_used(struct ledger *l, uint64_t row, int64_t limit_nano);
+/* Used and held of a window now; where several servers have the store, what is held on others is not known. False: the store failed. */
+must_check bool budget_used(struct ledger *l, uint64_t row, int64_t limit_nano, int64_t *ret);
 
 /* quota.c: member `quota` */
 void quota_put(struct ledger *l, json_t *o, uint64_t account);

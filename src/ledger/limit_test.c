@@ -367,6 +367,21 @@ a_new_limit_knows_what_was_spent_today(void **state)
 	assert_int_equal(limit_day_count(&row_of(&m)->day, (uint32_t)(clock_wall_us() / 86400000000)), 1);
 }
 
+/* One that began with nothing would let all of it through again. */
+static void
+a_limit_does_not_begin_while_nobody_knows_what_was_spent(void **state)
+{
+	struct made m = make("acme");
+	assert_int_not_equal(world_exchange(&w, (struct world_exchange){.account = m.account, .key = m.key, .input = 1000, .cost = -1}), 0);
+	world_round(&w);
+	world_damage(&w, "ALTER TABLE usage_day RENAME TO usage_away");
+	world_refused(&w, "store_failed", "{s:s, s:s, s:s}", "op", "key.limit", "key", m.key_text, "dollars_per_day", "1.00");
+	world_damage(&w, "ALTER TABLE usage_away RENAME TO usage_day");
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM limits"), 0);
+	set("key.limit", m.key_text, "dollars_per_day", "1.00");
+	assert_int_equal(left(window_row(row_of(&m), LIMIT_MONEY_DAY)), DOLLAR - world_cost(&w, &(struct world_exchange){.input = 1000}));
+}
+
 static void
 windows_of_other_times_and_numbers_are_not_opened(void **state)
 {
@@ -415,6 +430,7 @@ main(void)
 		TEST(after_a_power_cut_what_ran_is_paid_from_its_windows_too),
 		TEST(another_amount_begins_with_what_was_used_and_is_held),
 		TEST(a_new_limit_knows_what_was_spent_today),
+		TEST(a_limit_does_not_begin_while_nobody_knows_what_was_spent),
 		TEST(windows_of_other_times_and_numbers_are_not_opened),
 		TEST(windows_that_are_over_are_forgotten),
 	};
