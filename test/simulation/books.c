@@ -27,6 +27,7 @@ void
 books_held(uint32_t at)
 {
 	books.ticket[at].state = HELD;
+	windows_took(&books.ticket[at]);
 }
 
 void
@@ -44,8 +45,12 @@ books_extending(uint32_t at, int64_t hold)
 void
 books_extended(uint32_t at, int64_t hold)
 {
-	books.ticket[at].f.hold = hold;
-	books.ticket[at].more = 0;
+	struct book_ticket *t = &books.ticket[at];
+	bool took = hold > t->f.hold;
+	t->f.hold = hold;
+	t->more = 0;
+	if (took && t->state == HELD)
+		windows_took(t);
 }
 
 bool
@@ -138,8 +143,10 @@ books_power_cut(void)
 {
 	for (uint32_t i = 0; i < books.count; i++) {
 		enum ticket_fate *s = &books.ticket[i].state;
-		if (*s != NOTHING && *s != BOOKED && *s != LOST)
-			*s = CUT;
+		if (*s == NOTHING || *s == BOOKED || *s == CUT || *s == LOST)
+			continue;
+		books.ticket[i].was_orphan = *s == ORPHAN;
+		*s = CUT;
 	}
 }
 
@@ -156,8 +163,8 @@ books_after_power_cut(void)
 	}
 }
 
-static bool
-keeps(const struct book_ticket *t)
+bool
+ticket_keeps(const struct book_ticket *t)
 {
 	switch (t->state) {
 	case RESERVING:
@@ -181,7 +188,7 @@ bool
 account_is_busy(int account)
 {
 	for (uint32_t i = 0; i < books.count; i++)
-		if (books.ticket[i].f.account == account && (keeps(&books.ticket[i]) || books.ticket[i].looked == books.looks))
+		if (books.ticket[i].f.account == account && (ticket_keeps(&books.ticket[i]) || books.ticket[i].state == CUT || books.ticket[i].looked == books.looks))
 			return true;
 	return false;
 }
@@ -204,7 +211,7 @@ books_surely_free(int account)
 	int64_t free = books.balance[account];
 	for (uint32_t i = 0; i < books.count; i++) {
 		const struct book_ticket *t = &books.ticket[i];
-		if (t->f.account == account && keeps(t))
+		if (t->f.account == account && ticket_keeps(t))
 			free -= t->more > t->f.hold ? t->more : t->f.hold;
 	}
 	return free;
@@ -325,6 +332,7 @@ book_ticket(const struct row *r)
 	struct book_ticket *t = ticket_of(r);
 	check_ticket(t, r);
 	check_difference(t, r);
+	windows_paid(t, r->cost, r->reason == END_INTERRUPTED);
 	t->state = BOOKED;
 	t->booked = r->cost;
 	t->looked = books.looks;
@@ -441,7 +449,11 @@ books_look(void)
 {
 	books.looks++;
 	check_past();
+	if (windows_on())
+		windows_look_at_limits();
 	take_new();
+	if (windows_on())
+		windows_look();
 	check_balances();
 }
 
@@ -449,6 +461,7 @@ void
 books_begin(void)
 {
 	memset(&books, 0, sizeof(books));
+	windows_begin();
 }
 
 void

@@ -29,6 +29,7 @@ struct book_ticket {
 	int64_t booked;
 	uint32_t slab; /* of its edge, which is dead; 0: it is not */
 	bool reaped; /* and that is known */
+	bool was_orphan; /* before the power went */
 	uint32_t looked; /* the look that saw it booked */
 	uint32_t said, certain; /* how many; the last that was certainly said */
 	bool was_held; /* when the round began, and this was certain: */
@@ -71,11 +72,24 @@ struct booked_order {
 	char ref[80];
 };
 
-/* It has exchanges, or had some when it was looked at last. */
+/* It has exchanges, or had some when it was looked at last, or before the power went. */
 bool account_is_busy(int account);
+/* Something of it may be held. */
+bool ticket_keeps(const struct book_ticket *t);
 struct query *look_sql(const char *text);
 void books_spent(int account, int64_t nano);
 void books_order(const struct booked_order *o);
 void books_items_at_rest(void);
+
+/* ---- books_windows.c: limits of money; in the stories that are about them ---- */
+
+bool windows_on(void);
+void windows_begin(void);
+/* It has taken something: is there so much of its windows? */
+void windows_took(const struct book_ticket *t);
+/* It is booked; its state is the one before. */
+void windows_paid(const struct book_ticket *t, int64_t cost, bool interrupted);
+/* Of a look: before its bookings, and after them. */
+void windows_look_at_limits(void), windows_look(void);
 
 #endif

@@ -29,7 +29,8 @@ struct exchange {
 	int account;
 	unsigned model;
 	uint32_t input, output;
-	struct ticket_leg legs[2];
+	struct ticket_leg legs[TICKET_LEGS_MAX];
+	uint64_t windows[LIMIT_BUDGETS_MAX]; /* those of its legs */
 	unsigned leg_count;
 };
 
@@ -87,6 +88,9 @@ want_row(struct edge *e, uint64_t row)
 		met(FAULT_LOAD_LOST);
 		return;
 	}
+	for (uint32_t i = 0; sim.story == STORY_WINDOWS && i < load_count; i++)
+		if (loads[i].row == row && loads[i].edge == e->slab && loads[i].incarnation == e->incarnation)
+			return;
 	if (load_count < LOADS_MAX)
 		loads[load_count++] = (struct load){e->slab, e->incarnation, sim.step, row};
 }
@@ -101,6 +105,8 @@ loads_arrive(void)
 	uint32_t slot = UINT32_MAX, refused = ledger_load_row(sim.w.ledger, l.row, 0, &slot);
 	trace("edge %u gets row %llx: %u, slot %u", l.edge, (unsigned long long)l.row, refused, slot);
 	struct edge *e = &edges[l.edge];
+	if (!ghost_walks() && (l.row & LIMIT_BUDGET_ROW) && sim.story == STORY_WINDOWS)
+		life_look();
 	if (ghost_walks() || e->incarnation != l.incarnation || e->state == EDGE_OFF)
 		return true;
 	if (refused == 2)
@@ -149,7 +155,9 @@ take(void *arg)
 	ticket_unpick(e->desk, x->t);
 	if (m == GONE)
 		look_for_rows(e, x);
-	else if (e->surely && !e->was_held_up)
+	else if (x->leg_count > 1 && books_surely_free(x->account) >= e->amount)
+		met(FAULT_WINDOW_FULL);
+	if (m == SHORT && e->surely && !e->was_held_up)
 		violation("account %d has enough for %lld, and edge %u is told that it has %lld", x->account, (long long)e->amount, e->slab, (long long)available.v);
 }
 
@@ -239,17 +247,24 @@ authenticate(int account, struct key_facts *ret)
 	return open && found && ret->state == KEY_ACTIVE;
 }
 
-/* The window of the key's limit, and then the account. */
+/* The windows of the key's limits, those of the account's, and then the account. */
 static void
 find_legs(struct edge *e, struct exchange *x, const struct key_facts *f)
 {
-	const struct limit_row *r = limit_row(sim.w.edge_board, f->limits);
-	uint64_t number = r != NULL ? atomic_load(&r->number[LIMIT_MONEY_HOUR]) : 0;
 	x->leg_count = 0;
-	if (number != 0 && atomic_load(&r->amount[LIMIT_MONEY_HOUR]) != 0) {
-		uint64_t row = limit_budget_row(number, limit_window(LIMIT_MONEY_HOUR, sim.wall_us / 1000000));
-		x->legs[x->leg_count++] = (struct ticket_leg){row, hint_of(e, row)};
+	for (uint32_t at = f->limits, rows = 0; at != 0 && rows < 2; rows++) {
+		const struct limit_row *r = limit_row(sim.w.edge_board, at);
+		for (int k = LIMIT_MONEY_FIRST; k < LIMIT_KIND_COUNT && x->leg_count < LIMIT_BUDGETS_MAX; k++) {
+			uint64_t number = atomic_load(&r->number[k]), row = limit_budget_row(number, limit_window((enum limit_kind)k, sim.wall_us / 1000000));
+			if (number == 0 || atomic_load(&r->amount[k]) == 0)
+				continue;
+			x->windows[x->leg_count] = row;
+			x->legs[x->leg_count++] = (struct ticket_leg){row, hint_of(e, row)};
+		}
+		at = atomic_load(&r->parent);
 	}
+	if (life_quiet())
+		windows_check_legs(x->account, x->windows);
 	x->legs[x->leg_count++] = (struct ticket_leg){f->account, hint_of(e, f->account)};
 }
 
@@ -277,6 +292,8 @@ begin_exchange(struct edge *e)
 {
 	struct key_facts f;
 	struct exchange x = {.account = (int)below(SIM_ACCOUNTS), .model = below(2)};
+	if (sim.story == STORY_WINDOWS && x.account < SIM_MALLORY)
+		x.account %= 3;
 	if (e->count == SIM_OPEN || !authenticate(x.account, &f))
 		return;
 	find_legs(e, &x, &f);
@@ -292,8 +309,10 @@ begin_exchange(struct edge *e)
 	}
 	write_facts(&x, &f);
 	e->amount = 1 + below(one_in(4) ? 30000000 : 3000000);
-	e->surely = life_quiet() && x.leg_count == 1 && books_surely_free(x.account) >= e->amount;
-	x.at = books_reserve(&(struct exchange_facts){x.id, x.account, x.legs[0].row, x.model, e->amount});
+	e->surely = life_quiet() && books_surely_free(x.account) >= e->amount && windows_surely_free(x.windows) >= e->amount;
+	struct exchange_facts facts = {.id = x.id, .account = x.account, .started_us = sim.wall_us, .model = x.model, .hold = e->amount};
+	memcpy(facts.windows, x.windows, sizeof(facts.windows));
+	x.at = books_reserve(&facts);
 	e->x = x;
 	begin_op(e, OP_TAKE);
 }
@@ -323,7 +342,7 @@ extend_some(struct edge *e)
 {
 	int64_t hold = ticket_hold(e->x.t).v, more = 1 + below(2000000);
 	e->amount = hold + more;
-	e->surely = life_quiet() && e->x.leg_count == 1 && books_surely_free(e->x.account) >= more;
+	e->surely = life_quiet() && books_surely_free(e->x.account) >= more && windows_surely_free(e->x.windows) >= more;
 	books_extending(e->x.at, e->amount);
 	begin_op(e, OP_EXTEND);
 }
@@ -364,6 +383,8 @@ hand_in(struct edge *e)
 	bool room = reckon(e, true);
 	assert_true(room);
 	e->x.t->facts.end_reason = END_COMPLETED;
+	if (window_is_over(e->x.windows[0]))
+		met(FAULT_WINDOW_OVER);
 	books_settling(e->x.at);
 	begin_op(e, OP_SETTLE);
 }

@@ -57,7 +57,11 @@
 	X(FORGED_ID, "forged-id", "a mad edge hands in a ticket by the id of one that is booked") \
 	X(KEY_REVOKED, "key-revoked", "a key is revoked while requests run on it") \
 	X(LIMIT_CHANGED, "limit-changed", "a limit of money becomes another while requests run under it") \
-	X(LEDGER_KILLED_GIVING, "ledger-killed-giving", "SIGKILL while what was held on two rows is given back")
+	X(LEDGER_KILLED_GIVING, "ledger-killed-giving", "SIGKILL while what was held on two rows is given back") \
+	X(WINDOW_FULL, "window-full", "a limit of money has nothing left for who has enough on the account") \
+	X(WINDOW_OVER, "window-over", "a window of a limit of money ends while requests run in it") \
+	X(LIMIT_LOWERED, "limit-lowered", "a limit of money becomes less than what is used and held of it") \
+	X(LIMIT_REMOVED, "limit-removed", "a limit of money is taken off")
 
 enum fault {
 	FAULT_NONE,

@@ -333,6 +333,11 @@ chores_of_ledger(void *arg)
 static void
 something_arrives(void *arg)
 {
+	/* An exchange needs all of its rows. */
+	for (int i = 0; sim.story == STORY_WINDOWS && i < TICKET_LEGS_MAX && !ghost_walks() && loads_arrive(); i++)
+		;
+	if (ghost_walks())
+		return;
 	if (one_in(2) ? !orders_arrive() : !loads_arrive())
 		if (!loads_arrive() && !orders_arrive())
 			round_of_ledger(arg);
@@ -512,7 +517,12 @@ finish(void)
 
 /* ---- a world ---- */
 
-static const struct board_size size = {.edges = SIM_SLABS, .tickets_per_edge = SIM_TICKETS, .slots = SIM_SLOTS, .limits = 2 * SIM_ACCOUNTS};
+/* Each exchange under three limits has four rows. */
+static struct board_size
+size_in(enum story story)
+{
+	return (struct board_size){.edges = SIM_SLABS, .tickets_per_edge = SIM_TICKETS, .slots = story == STORY_WINDOWS ? 2 * SIM_SLOTS : SIM_SLOTS, .limits = 2 * SIM_ACCOUNTS};
+}
 
 static void
 make_accounts(void)
@@ -525,6 +535,8 @@ make_accounts(void)
 		const char *secret = json_string_value(json_object_get(answer, "secret"));
 		snprintf(a->key_text, sizeof(a->key_text), "%s", json_string_value(json_object_get(answer, "key")));
 		api_key_hash(sim.w.pepper, (struct span){secret, strlen(secret)}, a->hash);
+		bool good = id_parse(ID_KEY, (struct span){a->key_text, strlen(a->key_text)}, &a->key);
+		assert_true(good);
 		json_decref(answer);
 	}
 }
@@ -539,6 +551,7 @@ life_prepare(void)
 	sim.random = 1;
 	sim.wall_us = sim.latest_us = 1750000000000000ULL;
 	sim.mono_us = 1000000000;
+	struct board_size size = size_in(STORY_ANY);
 	disk_clear();
 	world_begin_with(&sim.w, &size);
 	make_accounts();
@@ -553,13 +566,13 @@ choose_faults(void)
 	/* The last by the seed's story, not by dice: it came when there were seeds to be kept. */
 	for (int f = 1; f < FAULT_LEDGER_KILLED_GIVING; f++)
 		sim.wanted[f] = one_in(3);
-	sim.wanted[FAULT_LEDGER_KILLED_GIVING] = sim.story == STORY_LIMITS;
+	sim.wanted[FAULT_LEDGER_KILLED_GIVING] = sim.story == STORY_LIMITS || sim.story == STORY_WINDOWS;
 }
 
 static enum story
 story_of(uint64_t seed)
 {
-	static const enum story stories[8] = {[3] = STORY_DEBT, [5] = STORY_LIMITS, [6] = STORY_GIFTS, [7] = STORY_DEBT};
+	static const enum story stories[16] = {[2] = STORY_WINDOWS, [3] = STORY_DEBT, [5] = STORY_LIMITS, [6] = STORY_GIFTS, [7] = STORY_DEBT, [9] = STORY_WINDOWS, [11] = STORY_DEBT, [13] = STORY_LIMITS, [14] = STORY_GIFTS, [15] = STORY_DEBT};
 	return stories[seed % ARRAY_LEN(stories)];
 }
 
@@ -578,7 +591,10 @@ life_run(uint64_t seed, uint32_t steps)
 	choose_faults();
 	if (sim.story == STORY_LIMITS)
 		sim.wanted[FAULT_LIMIT_CHANGED] = sim.wanted[FAULT_LEDGER_KILLED_BOARD] = true;
+	if (sim.story == STORY_WINDOWS)
+		sim.wanted[FAULT_LIMIT_CHANGED] = sim.wanted[FAULT_CLOCK_AHEAD] = true;
 	disk_recall();
+	struct board_size size = size_in(sim.story);
 	world_begin_with(&sim.w, &size);
 	sim.keys = key_table_attach(sim.w.keys_memory, key_table_bytes());
 	is_up = true;

@@ -27,6 +27,12 @@ static const char *const form_names[] = {
 #undef X
 };
 
+static const char *const limit_members[LIMIT_KIND_COUNT] = {
+#define X(NAME, number, member, unit, window, meaning) [number] = (member),
+	LIMIT_KINDS(X)
+#undef X
+};
+
 bool
 key_must_be_revoked(int account)
 {
@@ -223,6 +229,22 @@ tell_of_limits(struct sim_order *o)
 	o->nano = 1000000001 + below(1000) * 5;
 }
 
+/* Limits of every kind on three accounts and their keys: set, raised, lowered below what is used, taken off. */
+static void
+tell_of_windows(struct sim_order *o)
+{
+	if (one_in(3)) {
+		follow_up(o);
+		return;
+	}
+	o->form = FORM_LIMIT;
+	o->a = (int)below(3);
+	o->of_account = one_in(3);
+	o->kind = LIMIT_MONEY_FIRST + (int)below(LIMIT_KIND_COUNT - LIMIT_MONEY_FIRST);
+	o->nano = 1 + below(one_in(4) ? 2000000 : one_in(2) ? NANO_MOST
+														: 3 * NANO_MOST);
+}
+
 static void
 give_new(void)
 {
@@ -230,15 +252,19 @@ give_new(void)
 	int accounts = SIM_MALLORY;
 	*o = (struct sim_order){.form = (enum order_form)below(FORM_LIMIT + 1), .a = (int)below(accounts), .b = (int)below(accounts)};
 	o->nano = 1 + below(one_in(8) ? 50 : NANO_MOST);
+	o->kind = LIMIT_MONEY_HOUR;
 	if (order_count < SIM_ACCOUNTS) { /* to begin with, everybody has something */
 		o->form = FORM_ADJUST;
 		o->a = (int)order_count;
+		o->nano *= sim.story == STORY_WINDOWS ? 8 : 1; /* there is more than the limits let through */
 	} else if (sim.story == STORY_DEBT)
 		tell_of_debt(o);
 	else if (sim.story == STORY_GIFTS)
 		tell_of_gifts(o);
 	else if (sim.story == STORY_LIMITS)
 		tell_of_limits(o);
+	else if (sim.story == STORY_WINDOWS)
+		tell_of_windows(o);
 	else if (one_in(2))
 		follow_up(o);
 	if (!fill(o))
@@ -308,7 +334,8 @@ request_of(const struct sim_order *o, const char *id, const char *nano)
 	case FORM_REVOKE:
 		return json_pack("{s:s, s:s}", "op", "key.revoke", "key", sim.account[o->a].key_text);
 	case FORM_LIMIT:
-		return json_pack("{s:s, s:s, s:s}", "op", "key.limit", "key", sim.account[o->a].key_text, "dollars_per_hour", o->nano % 5 == 0 ? "none" : nano);
+		return json_pack("{s:s, s:s, s:s}", "op", o->of_account ? "account.limit" : "key.limit", o->of_account ? "account" : "key",
+			o->of_account ? a : sim.account[o->a].key_text, limit_members[o->kind], o->nano % 5 == 0 ? "none" : nano);
 	}
 #undef ITEM
 	return NULL;
@@ -351,8 +378,10 @@ done(uint32_t at, const json_t *answer)
 	if (o->form == FORM_REVOKE) {
 		revoked[o->a] = true;
 		met(FAULT_KEY_REVOKED);
-	} else if (o->form == FORM_LIMIT)
+	} else if (o->form == FORM_LIMIT) {
 		met(FAULT_LIMIT_CHANGED);
+		limit_done(o);
+	}
 	if (moves_money(o) && (text == NULL || !id_parse(ID_BOOKING, (struct span){text, strlen(text)}, &booking) || (int64_t)booking != o->booking))
 		violation("order o%u is answered with booking %s, and the store has %lld for it", at, text, (long long)o->booking);
 	if (o->refused)
@@ -372,7 +401,8 @@ check_refusal(uint32_t at, const char *code)
 {
 	const struct sim_order *o = &orders[at];
 	bool takes = o->form == FORM_DEBIT || o->form == FORM_TRANSFER || o->form == FORM_HOLD;
-	if (o->answered || o->booking != 0)
+	/* One more of a key's may be too many by now. */
+	if (o->form != FORM_LIMIT && (o->answered || o->booking != 0))
 		violation("order o%u was done, and is answered now with %s", at, code);
 	if (strcmp(code, "id_conflict") == 0)
 		violation("order o%u comes with its own content, and is answered with %s", at, code);
@@ -385,6 +415,9 @@ arrived(uint32_t at, bool other)
 {
 	if (orders[at].asked_us == 0 || sim.wall_us < orders[at].asked_us)
 		orders[at].asked_us = sim.wall_us;
+	bool was_pending = orders[at].pending;
+	if (orders[at].form == FORM_LIMIT)
+		limit_asked(&orders[at]);
 	json_t *answer = ask(at, other);
 	if (ghost_walks()) { /* nobody hears it */
 		json_decref(answer);
@@ -404,6 +437,7 @@ arrived(uint32_t at, bool other)
 		done(at, answer);
 	} else {
 		check_refusal(at, code);
+		orders[at].pending = was_pending;
 		orders[at].refused = !is_on_its_way(at); /* one that comes after may be done */
 	}
 	json_decref(answer);

@@ -11,6 +11,7 @@
 #include "ledger/ledger_world.h"
 #include "simulation/disk.h"
 #include "simulation/faults.h"
+#include "ticket/limit.h"
 
 enum { SIM_ACCOUNTS = 9, /* the last is the mad edges' */
 	SIM_MALLORY = SIM_ACCOUNTS - 1,
@@ -23,7 +24,8 @@ enum { SIM_ACCOUNTS = 9, /* the last is the mad edges' */
 enum story { STORY_ANY,
 	STORY_DEBT, /* two accounts pay in, spend, and want it back from their banks */
 	STORY_GIFTS, /* what has a time, and is soon over */
-	STORY_LIMITS }; /* keys with limits of money, and a ledger that is killed between two of its moves */
+	STORY_LIMITS, /* keys with limits of money, and a ledger that is killed between two of its moves */
+	STORY_WINDOWS }; /* keys and accounts with limits that stop them, and that are over, changed and taken off */
 
 struct sim_account {
 	uint64_t id, key;
@@ -101,11 +103,18 @@ void books_look(void);
 int64_t books_surely_free(int account);
 int64_t books_balance(int account), books_owed(int account);
 
+/* The same of the least of these windows; 0 also where nobody knows it. */
+int64_t windows_surely_free(const uint64_t windows[LIMIT_BUDGETS_MAX]);
+/* It has ended by the clock. */
+bool window_is_over(uint64_t row);
+/* These are all that an exchange of this account's key is under; in the middle of nothing. */
+void windows_check_legs(int account, const uint64_t windows[LIMIT_BUDGETS_MAX]);
+
 /* Exchanges: index of a new one. */
 struct exchange_facts {
 	uint64_t id;
 	int account;
-	uint64_t window; /* of a limit of money; 0: none */
+	uint64_t started_us, windows[LIMIT_BUDGETS_MAX]; /* of limits of money; 0: none */
 	unsigned model;
 	int64_t hold;
 };
@@ -154,6 +163,12 @@ struct sim_order {
 	int64_t expires_s;
 	uint64_t asked_us; /* the wall clock at its lowest when it came to the ledger; 0: it did not */
 	bool answered, refused; /* for good */
+	/* Of a limit: what of, and what a window that it begins has to begin with. */
+	int kind;
+	bool of_account;
+	bool pending; /* it was asked for, and may be done */
+	uint32_t window;
+	int64_t least, most;
 	char code[32]; /* of a voucher */
 	char expires[24];
 };
@@ -169,6 +184,8 @@ bool orders_all_answered(void);
 /* Ask each that was not answered, in calm; inside the ledger's actor. */
 void orders_finish(void);
 bool key_must_be_revoked(int account);
+/* A limit is to be changed; is changed, as the ledger says. */
+void limit_asked(struct sim_order *o), limit_done(struct sim_order *o);
 
 /* ---- edges.c ---- */
 
