@@ -166,13 +166,6 @@ page_of(struct vault *v, const char *p, unsigned kind)
 	return page;
 }
 
-static void
-check_clean(const char *at, const char *end)
-{
-	for (; at < end; at++)
-		assert(*at == 0);
-}
-
 static inline void
 free_wiped(struct vault *v, char *p, size_t bytes, size_t dirty_bytes)
 {
@@ -182,8 +175,7 @@ free_wiped(struct vault *v, char *p, size_t bytes, size_t dirty_bytes)
 
 	vault_unpoison(p, class_bytes(kind));
 	vault_wipe(p, dirty_bytes);
-	if (SANITIZED)
-		check_clean(p, p + class_bytes(kind));
+	assert(!SANITIZED || vault_is_clean(p, class_bytes(kind)));
 	vault_poison(p, class_bytes(kind));
 	v->used_bytes -= class_bytes(kind);
 	if (kind < SLAB_CLASSES)
