@@ -126,7 +126,8 @@ make_ledger(struct rig *r, const char *dollars)
 {
 	char why[256] = "";
 	byok_public(r->pepper, r->byok_public);
-	strcpy(r->dir, "/tmp/lethe-rig-XXXXXX");
+	const char *tmp = getenv("TMPDIR");
+	snprintf(r->dir, sizeof r->dir, "%.40s/lethe-rig-XXXXXX", tmp ? tmp : "/tmp");
 	char *made = mkdtemp(r->dir);
 	assert(made);
 	r->ledger_board = board_attach(r->board_memory, board_bytes(&rig_board));
