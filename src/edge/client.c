@@ -414,6 +414,28 @@ client_next(struct client *c, bool keep)
 		loop_again(&e->loop, &c->conn.watch);
 }
 
+/*
+ * Its time to be idle is over: does a request lie in the socket, one that came after the events of this turn were seen? Closed over it the socket would answer with a
+ * reset, and its sender could not tell whether it was served (RFC 9112 9.5). Of a handshake, or of what a proxy says first, that is no question.
+ */
+static bool
+has_come(struct client *c)
+{
+	char byte;
+	if (c->h2 || c->proxy || c->closing || c->lingering || c->tls_follows || (c->conn.tls && !c->conn.shaken))
+		return false;
+	return recv(c->conn.watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* Read in the next turn, and given a head's time. */
+static void
+client_look(struct client *c)
+{
+	c->conn.watch.flags |= LOOP_READABLE;
+	client_arm_head(c);
+	loop_again(&c->edge->loop, &c->conn.watch);
+}
+
 static void
 client_late(struct timer *t)
 {
@@ -429,7 +451,9 @@ client_late(struct timer *t)
 	} else if (!c->x && c->pending_len && !c->closing) {
 		count_add(c->edge->p->counters, ended[END_HEAD_TIMEOUT], 1);
 		answer_text(c, 408, "request_timeout", "The request's head did not arrive in time.");
-	} else if (!c->x)
+	} else if (!c->x && has_come(c))
+		client_look(c);
+	else if (!c->x)
 		client_close(c);
 }
 

@@ -1,0 +1,147 @@
+/* How a connection ends on which a request comes, or from which one is still coming: its sender reads an answer. */
+#include "loopback/rig.h"
+#include "loopback/rig_tls.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct rig r;
+static char out[RIG_OUT_MAX];
+
+#define HEALTH "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+
+static int
+opened(void **state)
+{
+	rig_open(&r, "1.00", DURABILITY_BATCHED);
+	return 0;
+}
+
+static int
+closed(void **state)
+{
+	rig_close(&r);
+	return 0;
+}
+
+static void
+expect_status(const char *status)
+{
+	char head[32];
+	int n = sprintf(head, "HTTP/1.1 %s ", status);
+	assert_memory_equal(out, head, (size_t)n);
+}
+
+static int
+served_once(void)
+{
+	bool eof;
+	int c = rig_client(&r);
+	rig_send(&r, c, HEALTH, strlen(HEALTH));
+	rig_read(&r, c, out, &eof);
+	expect_status("200");
+	assert_false(eof);
+	return c;
+}
+
+/* ---- an idle connection ---- */
+
+/* Bytes that a client sends when this turn's events have been seen already, and timers run. */
+static struct late_bytes {
+	struct timer timer;
+	int fd;
+	const char *bytes;
+} late;
+
+static void
+send_late(struct timer *t)
+{
+	ssize_t n = send(late.fd, late.bytes, strlen(late.bytes), MSG_NOSIGNAL);
+	assert_int_equal(n, strlen(late.bytes));
+	while (r.tls && rig_tls_move())
+		;
+}
+
+/* In the turn in which its connection's time is over, just before. */
+static void
+sends_at_the_last_moment(int c, const char *bytes)
+{
+	uint64_t over_ms = r.edge->clients->timer.at_ms;
+	late = (struct late_bytes){.fd = c, .bytes = bytes};
+	timer_arm(&r.edge->loop, &late.timer, over_ms - 2 * WHEEL_TICK_MS, send_late);
+	rig_pass(&r, over_ms - r.edge->loop.now_ms - 500);
+	assert_non_null(late.timer.link);
+	rig_pass(&r, 1000);
+	assert_null(late.timer.link);
+}
+
+static void
+a_request_that_comes_when_the_time_of_idle_connections_is_over_is_served(void **state)
+{
+	bool eof;
+	int c = served_once();
+	sends_at_the_last_moment(c, HEALTH);
+	rig_read(&r, c, out, &eof);
+	expect_status("200");
+	assert_false(eof);
+	close(c);
+}
+
+/* The reload's own limit for them is the same moment, earlier. */
+static void
+a_request_that_comes_when_a_retired_edge_closes_is_served(void **state)
+{
+	bool eof;
+	int c = served_once();
+	rig_tell(&r, MESSAGE_RETIRE);
+	rig_turn(&r);
+	sends_at_the_last_moment(c, HEALTH);
+	rig_read(&r, c, out, &eof);
+	expect_status("200");
+	assert_non_null(strstr(out, "connection: close"));
+	close(c);
+}
+
+/* It has a head's time from there, and no more. */
+static void
+a_piece_of_a_request_that_comes_so_late_is_not_waited_for_long(void **state)
+{
+	bool eof;
+	int c = served_once();
+	sends_at_the_last_moment(c, "GET /healthz HT");
+	rig_read(&r, c, out, &eof);
+	assert_string_equal(out, "");
+	assert_false(eof);
+	rig_pass(&r, 11000);
+	rig_read(&r, c, out, &eof);
+	expect_status("408");
+	close(c);
+}
+
+static void
+who_says_nothing_is_left(void **state)
+{
+	bool eof;
+	int c = served_once();
+	rig_pass(&r, 76000);
+	assert_int_equal(rig_read(&r, c, out, &eof), 0);
+	assert_true(eof);
+	close(c);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, opened, closed)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(a_request_that_comes_when_the_time_of_idle_connections_is_over_is_served),
+		CASE(a_request_that_comes_when_a_retired_edge_closes_is_served),
+		CASE(a_piece_of_a_request_that_comes_so_late_is_not_waited_for_long),
+		CASE(who_says_nothing_is_left),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
