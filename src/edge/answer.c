@@ -347,17 +347,18 @@ answer_money_short(struct exchange *x, struct nano need, struct nano have)
 	answer_send_error(x, &e);
 }
 
-/* Before there is an exchange: the head could not be read. The connection ends. */
-void
-answer_text(struct client *c, uint16_t status, const char *code, const char *message)
+static void
+send_text(struct client *c, enum dialect dialect, const struct error_says *error)
 {
 	struct edge *e = c->edge;
 	struct text body = body_room(e), t = text_on(e->head_out, HEAD_OUT_BYTES / 2);
-	const struct error_says error = {.status = status, .message = {message, strlen(message)}, .code = code, .type = status < 500 ? "invalid_request_error" : "server_error"};
-	error_write(&body, DIALECT_OPENAI, &error);
-	status_line(&t, status);
+	error_write(&body, dialect, error);
+	status_line(&t, error->status);
 	text_add(&t, e->date, e->date_len);
-	text_lit(&t, OURS "connection: close\r\ncontent-length: ");
+	text_lit(&t, OURS "connection: close\r\n");
+	if (error->status == 503)
+		text_lit(&t, "retry-after: 1\r\n");
+	text_lit(&t, "content-length: ");
 	text_u64(&t, body.len);
 	text_lit(&t, "\r\n\r\n");
 	struct iovec parts[2] = {{t.at, t.len}, {body.at, body.len}};
@@ -369,6 +370,21 @@ answer_text(struct client *c, uint16_t status, const char *code, const char *mes
 	client_send(c, parts, 2);
 	if (c->conn.watch.fd >= 0)
 		client_next(c, false);
+}
+
+/* The head could not be read. */
+void
+answer_text(struct client *c, uint16_t status, const char *code, const char *message)
+{
+	send_text(c, DIALECT_OPENAI, &(struct error_says){.status = status, .message = {message, strlen(message)}, .code = code, .type = "invalid_request_error"});
+}
+
+void
+answer_overloaded(struct client *c, enum dialect dialect)
+{
+	struct error_says e = answer_says(END_OVERLOADED);
+	count_add(c->edge->p->counters, ended[END_OVERLOADED], 1);
+	send_text(c, dialect, &e);
 }
 
 void

@@ -259,7 +259,7 @@ client_keep_rest(struct client *c, const char *bytes, size_t len)
 	c->pending = vault_alloc(e->vault, c->pending_cap);
 	if (!c->pending) {
 		c->pending_cap = 0;
-		c->closing = true; /* no memory: after this exchange the connection ends */
+		c->closing = c->linger = true; /* no memory: after this exchange the connection ends */
 		return;
 	}
 	memcpy(c->pending, bytes, len);
@@ -279,7 +279,7 @@ wait_for_rest(struct client *c, const char *bytes, size_t len)
 	client_keep_rest(c, bytes, len);
 	c->incomplete = true;
 	if (c->closing) /* no memory to wait with */
-		client_close(c);
+		answer_overloaded(c, DIALECT_OPENAI);
 	else if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP)) /* what has been reported already won't be again */
 		loop_again(&c->edge->loop, &c->conn.watch);
 }
@@ -436,6 +436,22 @@ client_look(struct client *c)
 	loop_again(&c->edge->loop, &c->conn.watch);
 }
 
+/* It waits for nothing of anybody's. */
+static void
+idle_too_long(struct client *c)
+{
+	bool come = has_come(c), unread = come || (c->pending_len && !c->incomplete && !c->closing);
+	if (unread && !edge_has_room(c->edge)) /* in all this time */
+		answer_overloaded(c, DIALECT_OPENAI);
+	else if (c->pending_len && !c->closing) {
+		count_add(c->edge->p->counters, ended[END_HEAD_TIMEOUT], 1);
+		answer_text(c, 408, "request_timeout", "The request's head did not arrive in time.");
+	} else if (come)
+		client_look(c);
+	else
+		client_close(c);
+}
+
 static void
 client_late(struct timer *t)
 {
@@ -448,13 +464,8 @@ client_late(struct timer *t)
 			exchange_end(x, END_CLIENT_SLOW);
 		}
 		client_close(c);
-	} else if (!c->x && c->pending_len && !c->closing) {
-		count_add(c->edge->p->counters, ended[END_HEAD_TIMEOUT], 1);
-		answer_text(c, 408, "request_timeout", "The request's head did not arrive in time.");
-	} else if (!c->x && has_come(c))
-		client_look(c);
-	else if (!c->x)
-		client_close(c);
+	} else if (!c->x)
+		idle_too_long(c);
 }
 
 /*

@@ -100,7 +100,7 @@ edge_pause_listeners(struct edge *e, uint64_t ms)
 static void
 resume_listeners(struct edge *e)
 {
-	if (!e->accept_at_ms || e->draining || e->retiring || e->loop.now_ms < e->accept_at_ms || e->connections + 2 > e->p->limits.connections)
+	if (!e->accept_at_ms || e->draining || e->retiring || e->loop.now_ms < e->accept_at_ms || e->connections + 2 > e->p->limits.connections || !edge_has_room(e))
 		return;
 	e->accept_at_ms = 0;
 	for (uint32_t i = 0; i < e->p->listen_count; i++)

@@ -92,7 +92,7 @@ struct edge {
 	size_t in_used, together_used; /* bytes of `in` and `together` that were written in this turn: wiped at its end */
 	uint64_t segments_asked_ms, models_until_ms; /* … a price in the lists of models changes then */
 	uint64_t stop_at_ms; /* 0: running */
-	uint64_t accept_at_ms; /* listeners are paused until then and until there is room; 0: not paused */
+	uint64_t accept_at_ms; /* listeners are paused until then, and until there is room and memory; 0: not paused */
 	uint64_t wall_offset_ms; /* wall clock − monotonic, refreshed by the tick */
 	char date[40]; /* "date: …\r\n", refreshed by the tick */
 	uint32_t date_len;
@@ -274,7 +274,8 @@ void answer_stream_error(struct exchange *x, enum end_reason reason);
 void answer_cut(struct exchange *x); /* a truncated answer must be seen as one: no last chunk, no goodbye */
 void answer_allow(struct text *t, uint8_t methods); /* the allow line; a bit for each method */
 void answer_json(struct exchange *x, uint16_t status, struct span body);
-void answer_text(struct client *c, uint16_t status, const char *code, const char *message); /* before there is an exchange */
+void answer_text(struct client *c, uint16_t status, const char *code, const char *message); /* before there is an exchange; the connection ends */
+void answer_overloaded(struct client *c, enum dialect dialect); /* the same for want of memory */
 void answer_head(struct exchange *x, struct text *t, uint16_t status); /* status line and our own fields, without the final empty line */
 void answer_money_short(struct exchange *x, struct nano need, struct nano have);
 void answer_provider_error(struct exchange *x);

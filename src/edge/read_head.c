@@ -123,9 +123,10 @@ read_head(struct client *c, const char *bytes, size_t len)
 {
 	const struct http1_head *h = &c->edge->head;
 	struct span rest = {bytes + h->bytes, len - h->bytes}, named = {0};
+	const struct endpoint_path *r = endpoint_find(target_path(h->target), h->method, http1_field_find(h, HTTP1_X_GOOG_API_KEY) != NULL, &named);
 	struct exchange *x = exchange_begin(c);
 	if (!x) {
-		answer_text(c, 503, "overloaded", "The gateway is at capacity; try again in a moment.");
+		answer_overloaded(c, dialect_of(r, h));
 		return;
 	}
 	x->method = (uint8_t)h->method;
@@ -133,7 +134,6 @@ read_head(struct client *c, const char *bytes, size_t len)
 	x->keep_client = h->keep_alive && c->pipelined < PIPELINED_MAX;
 	c->linger = c->linger || c->pipelined >= PIPELINED_MAX;
 	c->http10 = h->minor_version == 0;
-	const struct endpoint_path *r = endpoint_find(target_path(h->target), h->method, http1_field_find(h, HTTP1_X_GOOG_API_KEY) != NULL, &named);
 	x->dialect = (uint8_t)dialect_of(r, h);
 	if (h->method == HTTP1_OPTIONS) {
 		read_head_skip_body(x, h, rest.at, rest.len);

@@ -132,6 +132,72 @@ who_says_nothing_is_left(void **state)
 	close(c);
 }
 
+/* ---- no memory ---- */
+
+static void
+refused_for_want_of_memory(int c)
+{
+	bool eof;
+	rig_read(&r, c, out, &eof);
+	expect_status("503");
+	assert_non_null(strstr(out, "\r\nretry-after: 1\r\n"));
+	assert_non_null(strstr(out, "\r\nconnection: close\r\n"));
+	assert_non_null(strstr(out, "\"code\":\"overloaded\""));
+	assert_true(eof);
+	close(c);
+}
+
+/* Much is free, but no block that takes what has come of a head. */
+static void
+a_piece_of_a_head_that_finds_no_block_is_a_503(void **state)
+{
+	enum { PIECE = 20000 };
+	static char piece[PIECE];
+	int c = served_once();
+	rig_hoard(&r, 4096, 4096);
+	rig_give_back(&r, 4096, 2);
+	assert_true(edge_has_room(r.edge));
+	memset(piece, 'a', sizeof piece);
+	memcpy(piece, "GET /healthz HTTP/1.1\r\nx: ", 26);
+	rig_send(&r, c, piece, sizeof piece);
+	refused_for_want_of_memory(c);
+	rig_give_back(&r, 0, 1);
+	assert_int_equal(r.counters.ended[END_OVERLOADED], 1);
+}
+
+static void
+who_could_not_be_read_for_want_of_memory_is_told(void **state)
+{
+	int c = served_once();
+	rig_hoard(&r, VAULT_BLOCK_MAX, 8192);
+	assert_false(edge_has_room(r.edge));
+	rig_send(&r, c, HEALTH, strlen(HEALTH));
+	rig_pass(&r, 74000);
+	assert_int_equal(r.counters.ended[END_OVERLOADED], 0);
+	rig_pass(&r, 2000);
+	refused_for_want_of_memory(c);
+	rig_give_back(&r, 0, 1);
+}
+
+/* A connection that the edge could not keep is left in the listener's queue, not closed. */
+static void
+who_connects_while_there_is_no_memory_is_served_when_there_is_some(void **state)
+{
+	bool eof;
+	rig_hoard(&r, VAULT_BLOCK_MAX, VAULT_BLOCK_MIN);
+	int c = rig_connect(&r);
+	rig_turn(&r);
+	assert_int_equal(r.counters.connections_open, 0);
+	rig_send(&r, c, HEALTH, strlen(HEALTH));
+	assert_int_equal(rig_read(&r, c, out, &eof), 0);
+	assert_false(eof);
+	rig_give_back(&r, 0, 1);
+	rig_turn(&r);
+	rig_read(&r, c, out, &eof);
+	expect_status("200");
+	close(c);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, opened, closed)
 
 int
@@ -142,6 +208,9 @@ main(void)
 		CASE(a_request_that_comes_when_a_retired_edge_closes_is_served),
 		CASE(a_piece_of_a_request_that_comes_so_late_is_not_waited_for_long),
 		CASE(who_says_nothing_is_left),
+		CASE(a_piece_of_a_head_that_finds_no_block_is_a_503),
+		CASE(who_could_not_be_read_for_want_of_memory_is_told),
+		CASE(who_connects_while_there_is_no_memory_is_served_when_there_is_some),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -694,35 +694,6 @@ a_full_edge_does_not_spin_on_who_waits_outside(void **state)
 
 /* ---- no memory ---- */
 
-enum { HOARD_MAX = 4096 };
-static struct {
-	void *at;
-	size_t bytes;
-} hoard[HOARD_MAX];
-static size_t hoarded;
-
-static void
-hoard_all(void)
-{
-	for (size_t bytes = VAULT_BLOCK_MAX; bytes >= VAULT_BLOCK_MIN; bytes /= 2)
-		while (hoarded < HOARD_MAX && (hoard[hoarded].at = vault_alloc(r.edge->vault, bytes)))
-			hoard[hoarded++].bytes = bytes;
-	assert_true(hoarded < HOARD_MAX);
-}
-
-/* All blocks of that size, or with 0 all. */
-static void
-hoard_give_back(size_t bytes)
-{
-	for (size_t i = 0; i < hoarded; i++)
-		if (hoard[i].at && (!bytes || hoard[i].bytes == bytes)) {
-			vault_free(r.edge->vault, hoard[i].at, hoard[i].bytes);
-			hoard[i].at = NULL;
-		}
-	if (!bytes)
-		hoarded = 0;
-}
-
 /* First there is none for the meter, then none for the half event that has to wait. */
 static void
 an_answer_that_finds_no_memory_is_a_503(void **state)
@@ -731,14 +702,14 @@ an_answer_that_finds_no_memory_is_a_503(void **state)
 	for (int round = 0; round < 2; round++) {
 		r.dials = 0;
 		int c = send_chat(hi_stream, ""), p = rig_provider(&r, 0);
-		hoard_all();
+		rig_hoard(&r, VAULT_BLOCK_MAX, VAULT_BLOCK_MIN);
 		if (round)
-			hoard_give_back(vault_block_bytes(sizeof(struct meter)));
+			rig_give_back(&r, vault_block_bytes(sizeof(struct meter)), 1);
 		size_t n = (size_t)sprintf(in, STREAM_HEAD "8000\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"");
 		memset(in + n, 'x', 20000); /* more than the request gives back */
 		send(p, in, n + 20000, 0);
 		rig_turn(&r);
-		hoard_give_back(0);
+		rig_give_back(&r, 0, 1);
 		rig_read(&r, c, out, &eof);
 		expect_status(out, "503");
 		assert_int_equal(atomic_load(&r.counters.exchanges_open), 0);

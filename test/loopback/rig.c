@@ -578,6 +578,36 @@ rig_request(const struct rig *r, const char *body, const char *headers, char *ou
 		r->key, headers, strlen(body), body);
 }
 
+/* ---- memory ---- */
+
+enum { HOARD_MAX = 8192 };
+static struct {
+	void *at;
+	size_t bytes;
+} hoard[HOARD_MAX];
+static size_t hoarded;
+
+void
+rig_hoard(struct rig *r, size_t most, size_t least)
+{
+	for (size_t bytes = most; bytes >= least; bytes /= 2)
+		while (hoarded < HOARD_MAX && (hoard[hoarded].at = vault_alloc(r->edge->vault, bytes)))
+			hoard[hoarded++].bytes = bytes;
+	assert(hoarded < HOARD_MAX);
+}
+
+void
+rig_give_back(struct rig *r, size_t bytes, size_t nth)
+{
+	size_t seen = 0, kept = 0;
+	for (size_t i = 0; i < hoarded; i++)
+		if ((!bytes || hoard[i].bytes == bytes) && seen++ % nth == 0)
+			vault_free(r->edge->vault, hoard[i].at, hoard[i].bytes);
+		else
+			hoard[kept++] = hoard[i];
+	hoarded = kept;
+}
+
 /* ---- money ---- */
 
 static int64_t

@@ -75,6 +75,10 @@ size_t rig_read(struct rig *r, int fd, char *out, bool *ret_eof);
 /* A chat request with this body, our key, and extra header lines ("a: b\r\n"). Returns its length. */
 size_t rig_request(const struct rig *r, const char *body, const char *headers, char *out);
 
+/* Take all free memory of the edge's in blocks of these sizes; give back every n-th block of a size, or with 0 of all sizes. */
+void rig_hoard(struct rig *r, size_t most, size_t least);
+void rig_give_back(struct rig *r, size_t bytes, size_t nth);
+
 /* Money: booked so far, in nano; and the books as a whole (verify, board). */
 int64_t rig_balance(struct rig *r);
 long rig_tickets(struct rig *r);
