@@ -132,7 +132,7 @@ release(struct generation *g)
 	reload_go_on(s);
 }
 
-/* One that does not accept yet has nothing to finish. */
+/* One that is not READY here may accept already, and have requests: its word is on the way. If it has nothing, it ends at once. */
 static void
 tell_all(struct generation *g, bool edges, enum message_type what)
 {
@@ -147,7 +147,7 @@ tell_all(struct generation *g, bool edges, enum message_type what)
 			c->state = CHILD_UNUSED;
 			continue;
 		}
-		child_tell(c, what == MESSAGE_RETIRE && c->state != CHILD_UP ? MESSAGE_STOP : what);
+		child_tell(c, what);
 		c->state = CHILD_ENDING;
 	}
 }

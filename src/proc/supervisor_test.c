@@ -54,6 +54,7 @@ enum {
 	SAYS_SCRIBE_NEW,
 	SAYS_LEDGER_UP,
 	SAYS_ADOPTED,
+	SAYS_TOLD_TO_RETIRE,
 };
 
 /* How children are asked to misbehave, by values of their slices. */
@@ -61,6 +62,7 @@ enum {
 	HEAD_HANGS = 1001,
 	HEAD_BAD_MESSAGE,
 	HEAD_DIES,
+	HEAD_ONE_DIES, /* the first; the others don't come to say that they are ready */
 	WINDOW_REFUSED = 4000, /* a ledger that is to adopt this does not */
 	NODE_FAILS = 250,
 	NODE_FAILS_LATER,
@@ -158,13 +160,16 @@ edge_is_told(struct port *p, const void *message, int fd)
 		fake.secrets++;
 		break;
 	case MESSAGE_GO:
-		fake_ready();
+		if (fake.h->edge_limits.head_bytes != HEAD_ONE_DIES)
+			fake_ready();
 		break;
 	case MESSAGE_PEER:
 		fake_new_peer(message, fd);
 		break;
 	case MESSAGE_DRAIN:
 	case MESSAGE_RETIRE:
+		if (h->type == MESSAGE_RETIRE)
+			says(SAYS_TOLD_TO_RETIRE, fake.h->instance, 0, 0);
 		fake.loop.stop = fake.h->edge_limits.head_bytes != HEAD_HANGS;
 		break;
 	default:
@@ -217,7 +222,7 @@ role_edge(struct handover *h)
 	if (!shared_map_keys(h->grant_fd[GRANT_KEYS], false) ||
 		!shared_map_counters(h->grant_fd[GRANT_COUNTERS], h->instance))
 		return 4;
-	if (h->edge_limits.head_bytes == HEAD_DIES)
+	if (h->edge_limits.head_bytes == HEAD_DIES || (h->edge_limits.head_bytes == HEAD_ONE_DIES && h->instance % EDGES == 0))
 		return 6;
 	if (write(STDERR_FILENO, whisper, strlen(whisper)) < 0 || !loop_init(&fake.loop))
 		return 5;
@@ -914,6 +919,22 @@ a_generation_whose_edges_die_is_given_up(void **state)
 	server_stop(s);
 }
 
+/* Its READY may be on the way, and then it has requests. */
+static void
+an_edge_that_has_not_said_that_it_is_ready_may_finish_what_it_has(void **state)
+{
+	struct server *s = server_new();
+	can_change(s);
+	changed.limits.head_bytes = HEAD_ONE_DIES;
+	server_run(s);
+	await_all_ready(s);
+	kill(s->pid, SIGHUP);
+	await_any(s, "\"event\":\"RELOAD_REFUSED\"");
+	await_any(s, SAID(7, 3, 0, 0));
+	await_any(s, "\"event\":\"RETIRED\",\"numbers\":[1,0,0,0]");
+	server_stop(s);
+}
+
 static void
 a_generation_that_the_ledger_refuses_is_given_up(void **state)
 {
@@ -1107,6 +1128,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(a_log_that_can_not_be_opened_anew_is_told_in_the_old_one),
 		cmocka_unit_test(a_changed_configuration_is_a_new_generation_of_edges),
 		cmocka_unit_test(a_generation_whose_edges_die_is_given_up),
+		cmocka_unit_test(an_edge_that_has_not_said_that_it_is_ready_may_finish_what_it_has),
 		cmocka_unit_test(a_generation_that_the_ledger_refuses_is_given_up),
 		cmocka_unit_test(a_generation_that_does_not_end_is_ended),
 		cmocka_unit_test(a_stop_ends_all_generations),
