@@ -7,6 +7,7 @@
 #include "core/loop.h"
 #include "ledger/control_priv.h"
 #include "ledger/ledger.h"
+#include "ledger/loss_bounds.h"
 #include "ledger/observe_priv.h"
 #include "ledger/receipt_priv.h"
 #include "ledger/store.h"
@@ -27,12 +28,9 @@ enum {
 	BATCH_SUMS = 2 * BATCH_MAX, /* power of two */
 	BATCH_BUDGETS_MAX = (TICKET_LEGS_MAX - 1) * BATCH_MAX,
 	BATCH_BUDGETS = 4 * BATCH_MAX, /* likewise */
-	PROGRESS_PERIOD_MS = 5000,
-	PROGRESS_CHUNK = 2048,
+	PROGRESS_PERIOD_MS = LOSS_RUNNING_MS - 1000, /* the rest is for the sweep and its commit */
 	USAGE_PERIOD_MS = 60000,
 	USAGE_GROUPS_MAX = 32768, /* then they are written before their time */
-	BACK_OFF_FIRST_MS = 50,
-	BACK_OFF_MOST_MS = 2000,
 };
 
 /* ---- price_book.c: every price row there ever was ---- */
@@ -172,6 +170,7 @@ struct progress {
 
 /* Write what HELD tickets cost by now, a chunk at a time. False: the store failed. */
 must_check bool progress_write(struct ledger *l, uint64_t now_ms);
+uint64_t progress_due_ms(const struct ledger *l, uint64_t now_ms); /* when it has to be called again at the latest */
 /* Board survived: which rows there are. */
 must_check bool progress_recall(struct ledger *l);
 /* Board gone: what was held of this node is booked as interrupted. */

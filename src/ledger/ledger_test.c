@@ -445,6 +445,30 @@ rounds_go_by_twice_before_the_ledger_sleeps(void **state)
 	world_end(&w);
 }
 
+/* Called when it says that it wants to be, as by its process. */
+static void
+progress_waits_for_no_window_and_no_sleep(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00");
+	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = 20};
+	struct ticket *t = world_hold(&w, &e);
+	uint64_t written_ms = 0;
+	w.ledger->o.batch_window_ms = 5000;
+	world_round(&w);
+	for (int64_t cost = 21, writes = 0; writes < 4; cost++) {
+		ticket_state_cost(t, (struct nano){cost});
+		w.now_ms += (uint64_t)ledger_wait_ms(w.ledger, w.now_ms);
+		assert_int_equal(ledger_round(w.ledger, w.now_ms), 0);
+		if (world_sql(&w, "SELECT cost_nano FROM progress") != cost)
+			continue;
+		assert_true(writes++ == 0 || w.now_ms - written_ms == PROGRESS_PERIOD_MS);
+		written_ms = w.now_ms;
+	}
+	world_end(&w);
+}
+
 static void
 a_row_that_is_not_there_or_finds_no_room_is_not_loaded(void **state)
 {
@@ -732,6 +756,7 @@ main(void)
 		cmocka_unit_test(ids_of_a_new_board_are_above_all_of_the_old_one),
 		cmocka_unit_test(a_second_ledger_is_told_who_holds_the_lock),
 		cmocka_unit_test(rounds_go_by_twice_before_the_ledger_sleeps),
+		cmocka_unit_test(progress_waits_for_no_window_and_no_sleep),
 		cmocka_unit_test(a_row_that_is_not_there_or_finds_no_room_is_not_loaded),
 		cmocka_unit_test(every_damage_to_the_books_is_found),
 		cmocka_unit_test(the_store_itself_refuses_what_must_not_happen),

@@ -2,6 +2,9 @@
 #include "ledger/limit_priv.h"
 #include "ticket/end_reasons.h"
 
+enum { CHUNK = 2048,
+	PACE_MS = 50 /* between the chunks of a sweep */ };
+
 bool
 progress_put(struct ledger *l, const struct ticket_copy *t)
 {
@@ -29,7 +32,7 @@ static bool
 write_chunk(struct ledger *l)
 {
 	struct progress *p = &l->progress;
-	for (uint32_t written = 0; p->next < p->count && written < PROGRESS_CHUNK; p->next++) {
+	for (uint32_t written = 0; p->next < p->count && written < CHUNK; p->next++) {
 		struct ticket_copy t;
 		observe_ticket(l, p->next);
 		if (!has_news(l, p->next, &t))
@@ -74,6 +77,13 @@ progress_write(struct ledger *l, uint64_t now_ms)
 		return true;
 	begin_again(p);
 	return false;
+}
+
+uint64_t
+progress_due_ms(const struct ledger *l, uint64_t now_ms)
+{
+	const struct progress *p = &l->progress;
+	return p->next < p->count ? now_ms + PACE_MS : p->due_ms;
 }
 
 bool

@@ -4,6 +4,8 @@
 #include <assert.h>
 
 enum { IDLE_WAIT_MANY_MS = 100, /* others may want something */
+	BACK_OFF_FIRST_MS = 50,
+	BACK_OFF_MOST_MS = 2000,
 	IDLE_WAIT_MS = 500 }; /* between looks at an idle board: a belt, whoever hands in wakes us */
 
 static uint32_t
@@ -95,6 +97,13 @@ chores(struct ledger *l, uint64_t now_ms)
 	return usage_flush(l);
 }
 
+/* Progress waits neither for a window that is longer, nor for an idle ledger to wake. */
+static uint64_t
+soonest(uint64_t due_ms, uint64_t progress_ms)
+{
+	return due_ms < progress_ms ? due_ms : progress_ms;
+}
+
 int
 ledger_round(struct ledger *l, uint64_t now_monotonic_ms)
 {
@@ -118,7 +127,7 @@ ledger_round(struct ledger *l, uint64_t now_monotonic_ms)
 	atomic_fetch_add(board_rounds(l->o.board), 1);
 	observe_round(l, now_monotonic_ms);
 	l->idle = booked == 0 && l->progress.next >= l->progress.count;
-	l->round_due_ms = now_monotonic_ms + (l->more ? 0 : batch_window(l));
+	l->round_due_ms = l->more ? now_monotonic_ms : soonest(now_monotonic_ms + batch_window(l), progress_due_ms(l, now_monotonic_ms));
 	return booked;
 }
 
@@ -152,7 +161,7 @@ ledger_wait_ms(const struct ledger *l, uint64_t now_monotonic_ms)
 {
 	uint64_t due_ms = l->round_due_ms;
 	if (ledger_may_sleep(l))
-		due_ms += l->store.many ? IDLE_WAIT_MANY_MS : IDLE_WAIT_MS;
+		due_ms = soonest(due_ms + (l->store.many ? IDLE_WAIT_MANY_MS : IDLE_WAIT_MS), progress_due_ms(l, now_monotonic_ms));
 	return now_monotonic_ms >= due_ms ? 0 : (int)(due_ms - now_monotonic_ms);
 }
 

@@ -1,3 +1,4 @@
+#include "ledger/loss_bounds.h"
 #include "proc/config_priv.h"
 #include "proc/config_raw.h"
 #include "proc/roff.h"
@@ -113,6 +114,29 @@ print_part(const struct part *part, FILE *to)
 			part->lists[i].meaning);
 }
 
+static const char loss_title[] = "What may be lost when everything ends at once";
+static const char loss_words[] = "When all processes are killed, or the power is cut: what was delivered and is never charged, at most, on a disk that takes writes. Nothing is charged twice or above its hold, and\n"
+								 "no booked entry is lost. A store that can't be reached takes no progress: while PostgreSQL is away from a server that has it alone, what runs may be lost from then on.\n";
+static const struct {
+	const char *durability, *lost, *why;
+	int64_t most_ms;
+} losses[] = {
+#define X(NAME, durability, lost, most_ms, why) {durability, lost, why, most_ms},
+	LOSS_BOUNDS(X)
+#undef X
+};
+
+static void
+print_losses(FILE *to)
+{
+	char most[32];
+	fprintf(to, "\n## %s\n\n%s\n| `durability` | of | at most the last | what |\n|---|---|---|---|\n", loss_title, loss_words);
+	for (size_t i = 0; i < ARRAY_LEN(losses); i++) {
+		config_value_text(SETTING_MS, losses[i].most_ms, most, sizeof most);
+		fprintf(to, "| %s | %s | %s | %s |\n", losses[i].durability, losses[i].lost, most, losses[i].why);
+	}
+}
+
 static void
 man_row(const char *key, const char *kind, const char *fallback, const char *meaning, FILE *to)
 {
@@ -153,6 +177,18 @@ man_part(const struct part *part, FILE *to)
 		man_row(part->lists[i].key, part->lists[i].kind, part->lists[i].fallback, part->lists[i].meaning, to);
 }
 
+static void
+man_losses(FILE *to)
+{
+	char most[32];
+	fprintf(to, ".SH LOSSES\n");
+	roff_text(loss_words, to);
+	for (size_t i = 0; i < ARRAY_LEN(losses); i++) {
+		config_value_text(SETTING_MS, losses[i].most_ms, most, sizeof most);
+		man_row(losses[i].lost, losses[i].durability, most, losses[i].why, to);
+	}
+}
+
 void
 config_man(const char *version, FILE *to)
 {
@@ -165,6 +201,7 @@ config_man(const char *version, FILE *to)
 	fprintf(to, ".SH SETTINGS\n");
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		man_part(&parts[i], to);
+	man_losses(to);
 	fprintf(to, ".SH SEE ALSO\n.BR lethe (1)\n");
 }
 
@@ -177,4 +214,5 @@ config_reference(FILE *to)
 				"are errors. Examples: `examples/`.\n");
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		print_part(&parts[i], to);
+	print_losses(to);
 }

@@ -189,7 +189,7 @@ void board_credit_drop(struct board *b, uint32_t index);
 bool board_is_ledger_ticket(const struct board *b, uint32_t index);
 
 /*
- * Tickets that are HELD now: progress every 5 s. Returns false when index is not HELD; facts are a
+ * Tickets that are HELD now: progress is written of them. Returns false when index is not HELD; facts are a
  * racy but untorn-by-word copy.
  */
 bool board_held_copy(const struct board *b, uint32_t index, struct ticket_copy *ret);
