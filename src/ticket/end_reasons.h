@@ -36,7 +36,6 @@
 	X(NO_MODEL, 28, 404, NOTE, "invalid_request_error", "model_not_found", NONE, "The model does not exist or you do not have access to it.") \
 	X(NO_PRICE, 29, 503, ALARM, "server_error", "model_unpriced", NONE, "This model has no price in force.") \
 	X(NO_MONEY, 30, 402, NOTE, "insufficient_quota", "insufficient_quota", NONE, "The balance does not cover this request.") \
-	X(TOO_LONG_FOR_MODEL, 31, 400, NOTE, "invalid_request_error", "context_length_exceeded", NONE, "The request is larger than the model's context window.") \
 	X(OVERLOADED, 32, 503, ALARM, "server_error", "overloaded", NONE, "The gateway is at capacity; try again in a moment.") \
 	X(LEDGER_AWAY, 33, 503, ALARM, "server_error", "unavailable", NONE, "The gateway cannot take requests right now; try again in a moment.") \
 	X(HEAD_TIMEOUT, 34, 408, NOTE, "invalid_request_error", "request_timeout", NONE, "The request's head did not arrive in time.") \
