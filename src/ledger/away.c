@@ -1,6 +1,7 @@
 #include "ledger/away.h"
 
 #include "ledger/limit_priv.h"
+#include "ticket/end_reasons.h"
 #include "ticket/ticket_id.h"
 
 #include <stdio.h>
@@ -246,7 +247,7 @@ free_of_charge(struct ledger *l, struct batch *b)
 {
 	int64_t own = b->node;
 	b->node = -1;
-	bool ok = progress_free_of_charge(l, b);
+	bool ok = progress_free_of_charge(l, b, END_NODE_FORGOTTEN);
 	b->node = own;
 	return ok;
 }

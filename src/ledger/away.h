@@ -7,6 +7,7 @@
 
 #include "ledger/ledger_priv.h"
 #include "ledger/outbox.h"
+#include "ticket/end_reasons.h"
 
 /* The store could not be reached, and the board has shares to go on with: l->away. False: neither; why stays, or says what is wrong with the outbox. */
 must_check bool away_open(struct ledger *l, char why[STORE_WHY_MAX]);
@@ -33,8 +34,8 @@ must_check bool away_fits(const struct ledger *l, char ret_why[STORE_WHY_MAX]);
 bool batch_is_sound(const struct ticket_copy *t);
 /* Only those are left whose fate is FATE_REFUSED, to be booked in another way. */
 void batch_keep_refused(struct batch *b);
-/* progress.c, of a batch that was booked: what the store refused to charge is the house's loss, as of interrupted requests. */
-must_check bool progress_free_of_charge(struct ledger *l, struct batch *b);
+/* progress.c, of a batch that was booked: what the store refused to charge is the house's loss, by how it ended. */
+must_check bool progress_free_of_charge(struct ledger *l, struct batch *b, enum end_reason end);
 must_check bool progress_put(struct ledger *l, const struct ticket_copy *t);
 /* node.c: that the shares are somebody else's is said on the board, until a ledger finds in the store that they are this node's all the same. */
 void node_lost_board(struct ledger *l);

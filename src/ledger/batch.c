@@ -2,6 +2,7 @@
 #include "ledger/limit_priv.h"
 #include "ledger/share_priv.h"
 #include "ledger/ticket_same.h"
+#include "ticket/billing.h"
 #include "ticket/end_reasons.h"
 #include "ticket/ticket_id.h"
 
@@ -78,7 +79,7 @@ sums_add(struct batch *b, struct account_sum *s, const struct ticket_copy *t, co
 	b->inserted++;
 	b->mismatched += a->difference_nano != 0 && a->loss == HOUSE_NONE;
 	b->mismatched += !a->priced && t->cost.v != 0;
-	b->interrupted += t->facts.end_reason == END_INTERRUPTED;
+	b->interrupted += billing_cut_short(t->facts.end_reason);
 }
 
 /* ---- one ticket ---- */

@@ -135,7 +135,8 @@ what_a_forgotten_node_left_is_settled_once(void **state)
 	char why[256];
 	world_begin(&a);
 	uint64_t account = world_account(&a, "alice", "5.00");
-	struct ticket *t = world_hold(&a, &(struct world_exchange){.account = account, .input = 100, .output = 50, .cost = 20});
+	struct world_exchange e = {.account = account, .input = 100, .output = 50, .cost = 20};
+	struct ticket *t = world_hold(&a, &e);
 	uint64_t booked = world_exchange(&a, (struct world_exchange){.account = account, .input = 10, .cost = -1});
 	a.now_ms += PROGRESS_PERIOD_MS;
 	world_round(&a);
@@ -153,6 +154,10 @@ what_a_forgotten_node_left_is_settled_once(void **state)
 		json_decref(world_must(&b, "{s:s, s:s}", "op", "node.forget", "node", "0"));
 		assert_int_equal(world_balance(&b, account), balance - 20);
 		assert_int_equal(world_sql(&b, "SELECT count(*) FROM ticket"), 2);
+		/* What it had used, and nobody can be charged for, has a name. */
+		assert_int_equal(world_balance(&b, HOUSE_LOSS_NODE), -(world_cost(&b, &e) - 20));
+		assert_int_equal(world_balance(&b, HOUSE_LOSS_CRASH), 0);
+		assert_int_equal(world_sql(&b, "SELECT end_reason FROM ticket WHERE cost_nano = 20"), END_NODE_FORGOTTEN);
 		assert_int_equal(world_sql(&b, "SELECT sum(cost_nano)::bigint FROM usage_day"), 5 * NANO_PER_DOLLAR - balance + 20);
 		world_is_sound(&b);
 	}

@@ -535,7 +535,9 @@ what_a_forgotten_node_sends_is_charged_to_nobody(void **state)
 	world_lose_board(&w);
 	world_open(&w, true);
 	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket WHERE cost_nano = 0"), 3);
-	assert_true(world_sql(&w, "SELECT balance_nano FROM account WHERE id = 5") < 0); /* loss.crash */
+	assert_int_equal(world_balance(&w, HOUSE_LOSS_NODE), -3 * world_cost(&w, &small));
+	assert_int_equal(world_balance(&w, HOUSE_LOSS_CRASH), 0);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket WHERE end_reason = 53 AND loss = 9"), 3); /* NODE_FORGOTTEN, loss.node */
 	uint32_t slot;
 	assert_int_equal(ledger_load_row(w.ledger, alice, 1, &slot), 0);
 	is_right(&w, alice, 3, 3 * NANO_PER_DOLLAR);

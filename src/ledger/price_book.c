@@ -218,6 +218,13 @@ usage_of(const struct ticket_facts *f, struct usage *ret)
 	return any != 0;
 }
 
+/* Whose loss it is that no way was left to charge it; NONE: it ended in another way. */
+static const enum house_account losses[UINT8_MAX + 1] = {
+	[END_INTERRUPTED] = HOUSE_LOSS_CRASH,
+	[END_TRACED] = HOUSE_LOSS_CRASH,
+	[END_NODE_FORGOTTEN] = HOUSE_LOSS_NODE,
+};
+
 static enum house_account
 loss_of(const struct ticket_copy *t, int64_t difference_nano)
 {
@@ -225,8 +232,8 @@ loss_of(const struct ticket_copy *t, int64_t difference_nano)
 		return HOUSE_NONE;
 	if (billing_of(t->facts.end_reason) == BILLING_NONE)
 		return HOUSE_LOSS_RETRY;
-	if (t->facts.end_reason == END_INTERRUPTED || t->facts.end_reason == END_TRACED)
-		return HOUSE_LOSS_CRASH;
+	if (losses[t->facts.end_reason] != HOUSE_NONE)
+		return losses[t->facts.end_reason];
 	if (t->cost.v != t->hold.v)
 		return HOUSE_NONE;
 	return t->facts.flags & TICKET_ABSURD ? HOUSE_LOSS_ABSURD : HOUSE_LOSS_OVERRUN;

@@ -102,7 +102,7 @@ progress_recall(struct ledger *l)
 }
 
 static bool
-read_rows(struct ledger *l, struct batch *b, int64_t node)
+read_rows(struct ledger *l, struct batch *b, int64_t node, enum end_reason end)
 {
 	struct query *st = store_sql(&l->store, SQL_progress_all);
 	sql_bind(st, BATCH_MAX, node);
@@ -111,7 +111,7 @@ read_rows(struct ledger *l, struct batch *b, int64_t node)
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
 		struct ticket_copy *t = &b->tickets[b->count];
 		ticket_of_row(st, t);
-		t->facts.end_reason = END_INTERRUPTED;
+		t->facts.end_reason = (uint8_t)end;
 		budget_legs(l, t);
 		b->fates[b->count++] = FATE_OPEN;
 	}
@@ -119,12 +119,12 @@ read_rows(struct ledger *l, struct batch *b, int64_t node)
 }
 
 bool
-progress_free_of_charge(struct ledger *l, struct batch *b)
+progress_free_of_charge(struct ledger *l, struct batch *b, enum end_reason end)
 {
 	batch_keep_refused(b);
 	for (size_t i = 0; i < b->count; i++) {
 		b->tickets[i].cost.v = 0;
-		b->tickets[i].facts.end_reason = END_INTERRUPTED;
+		b->tickets[i].facts.end_reason = (uint8_t)end;
 	}
 	return b->count == 0 || batch_book(l);
 }
@@ -157,11 +157,13 @@ progress_settle(struct ledger *l, int64_t node)
 {
 	struct batch *b = l->batch;
 	int64_t own = b->node;
+	/* Another's are settled here only when it was forgotten. */
+	enum end_reason end = node == l->store.node ? END_INTERRUPTED : END_NODE_FORGOTTEN;
 	bool ok;
 	b->node = own >= 0 ? node : -1; /* its shares pay */
 	do
-		ok = read_rows(l, b, node);
-	while (ok && b->count != 0 && (ok = batch_book(l) && progress_free_of_charge(l, b) && forget_rest(l, b)));
+		ok = read_rows(l, b, node, end);
+	while (ok && b->count != 0 && (ok = batch_book(l) && progress_free_of_charge(l, b, end) && forget_rest(l, b)));
 	b->count = 0;
 	b->node = own;
 	return ok;

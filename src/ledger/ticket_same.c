@@ -1,6 +1,6 @@
 #include "ledger/ticket_same.h"
 
-#include "ticket/end_reasons.h"
+#include "ticket/billing.h"
 #include "ticket/ticket_fields.h"
 
 static bool
@@ -14,7 +14,7 @@ facts_same(const struct ticket_facts *a, const struct ticket_facts *b)
 static bool
 was_cut_short(const struct ticket_facts *there, const struct ticket_facts *again)
 {
-	return there->end_reason == END_INTERRUPTED && there->started_us == again->started_us && there->key == again->key && there->account == again->account;
+	return billing_cut_short(there->end_reason) && there->started_us == again->started_us && there->key == again->key && there->account == again->account;
 }
 
 bool

@@ -9,6 +9,7 @@
 #include "ledger/store_kind.h"
 #include "ledger/ticket_same.h"
 #include "ledger/work.h"
+#include "ticket/billing.h"
 #include "ticket/end_reasons.h"
 #include "ticket/ticket_id.h"
 
@@ -265,7 +266,7 @@ check_cost(struct audit *a, const struct ticket_copy *t, int64_t difference, int
 		(unsigned long long)t->id, (long long)t->cost.v, (long long)due.difference_nano, (long long)difference);
 	a->explained += difference != 0 && loss != HOUSE_NONE;
 	a->unexplained += difference != 0 && loss == HOUSE_NONE;
-	if (t->facts.end_reason == END_INTERRUPTED)
+	if (billing_cut_short(t->facts.end_reason))
 		a->cut_short[a->interrupted++ % SHOWN] = t->id;
 }
 
@@ -674,7 +675,7 @@ is_kept_as(const struct ticket_copy *there, const struct ticket_copy *waits)
 {
 	struct ticket_copy free_of_charge = *waits;
 	free_of_charge.cost.v = 0;
-	free_of_charge.facts.end_reason = END_INTERRUPTED;
+	free_of_charge.facts.end_reason = END_NODE_FORGOTTEN;
 	return ticket_same(there, waits) || ticket_same(there, &free_of_charge);
 }
 

@@ -17,6 +17,12 @@ billing_of(uint8_t end_reason)
 }
 
 bool
+billing_cut_short(uint8_t end_reason)
+{
+	return end_reason == END_INTERRUPTED || end_reason == END_NODE_FORGOTTEN;
+}
+
+bool
 billing_free_leg(const struct ticket_facts *f, struct nano cost)
 {
 	return f->parent != 0 && cost.v == 0 && billing_of(f->end_reason) == BILLING_NONE;

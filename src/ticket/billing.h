@@ -13,6 +13,9 @@ enum billing { BILLING_NONE,
 /* A reason that this build doesn't know is a newer edge's: its cost is looked at. */
 enum billing billing_of(uint8_t end_reason);
 
+/* No edge ended it: the ledger did, by what had been counted until then. */
+bool billing_cut_short(uint8_t end_reason);
+
 /*
  * A leg that nobody is charged for: an attempt that failed, and was followed by another. Its usage is the operator's estimate of what the provider
  * may ask for it (loss.retry), and in no sum of what customers used.

@@ -43,6 +43,7 @@
 	X(DRAINING, 36, 503, INFO, "server_error", "draining", NONE, "The gateway is shutting down; try again.") \
 	X(CLIENT_SLOW, 37, 0, NOTE, "", "", REPORTED, "") \
 	X(RATE_LIMITED, 38, 429, NOTE, "rate_limit_error", "rate_limit_exceeded", NONE, "Too many requests.") \
+	X(NODE_FORGOTTEN, 53, 0, ALARM, "server_error", "interrupted", REPORTED, "The gateway was interrupted.") \
 	X(TRACED, 39, 0, ALARM, "server_error", "interrupted", REPORTED, "The gateway was interrupted.") \
 	X(BAD_HEADER, 40, 400, NOTE, "invalid_request_error", "bad_header", NONE, "A header of the request has an unknown value.") \
 	X(TOO_MANY_BAD_KEYS, 41, 429, NOTE, "rate_limit_error", "too_many_bad_keys", NONE, "Too many requests without a valid API key came from your address. Wait as long as retry-after says, and check the keys that are used there.") \

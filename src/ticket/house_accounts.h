@@ -16,7 +16,7 @@
 	X(LOSS_OVERRUN, 6, "loss.overrun", "used beyond the hold") \
 	X(LOSS_RETRY, 7, "loss.retry", "used by attempts that are free to the customer") \
 	X(LOSS_ESTIMATE, 8, "loss.estimate", "estimated too low") \
-	X(LOSS_NODE, 9, "loss.node", "open leases of machines that were given up") \
+	X(LOSS_NODE, 9, "loss.node", "used on a machine that was given up, but not charged") \
 	X(STANDING, 10, "standing", "held for work that outlives its connection") \
 	X(VOUCHER, 11, "voucher", "vouchers that nobody has redeemed yet") \
 	X(DISPUTE, 12, "dispute", "set aside while a payment is disputed") \
