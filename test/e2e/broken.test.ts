@@ -10,8 +10,10 @@ import { Raw } from "../harness/raw.ts";
 import { until } from "../harness/until.ts";
 
 let p: Provider;
-let lethe: Lethe;
-let a: Account;
+// Where no time-out is near, and one world for each that is: there it alone can be over.
+const timeouts = { patient: {}, silent: { first_byte: "200ms" }, stalled: { between_bytes: "200ms" }, slow: { request: "1s" } };
+type World = { lethe: Lethe; a: Account };
+const worlds = {} as Record<keyof typeof timeouts, World>;
 
 const price = { from: "2026-01-01", input: "1.00", cached: "0.10", cache_write: "1.25", cache_write_1h: "2.00", output: "10.00" };
 
@@ -19,21 +21,22 @@ beforeAll(async () => {
 	p = await Provider.start();
 	const keys = [{ env: "SIM_API_KEY" }];
 	const model = (id: string, provider: string) => ({ id, provider, context: 200_000, output: 8_000, prices: [price] });
-	lethe = await Lethe.start({
-		config: {
-			providers: [
-				{ name: "openai", url: `${p.url}/v1`, inject_usage: true, keys },
-				{ name: "anthropic", url: `${p.url}/v1`, dialect: "anthropic", keys },
-				{ name: "google", url: `${p.url}/v1beta`, dialect: "gemini", keys },
-				{ name: "chats", url: `${p.url}/v1`, responses: false, inject_usage: true, keys },
-			],
-			models: [model("gpt", "openai"), model("claude", "anthropic"), model("gemini", "google"), model("talk", "chats")],
-		},
-	});
-	a = await lethe.account("payer", "1000");
+	const config = {
+		providers: [
+			{ name: "openai", url: `${p.url}/v1`, inject_usage: true, keys },
+			{ name: "anthropic", url: `${p.url}/v1`, dialect: "anthropic", keys },
+			{ name: "google", url: `${p.url}/v1beta`, dialect: "gemini", keys },
+			{ name: "chats", url: `${p.url}/v1`, responses: false, inject_usage: true, keys },
+		],
+		models: [model("gpt", "openai"), model("claude", "anthropic"), model("gemini", "google"), model("talk", "chats")],
+	};
+	for (const name of Object.keys(timeouts) as (keyof typeof timeouts)[]) {
+		const lethe = await Lethe.start({ config: { ...config, timeouts: timeouts[name] } });
+		worlds[name] = { lethe, a: await lethe.account("payer", "1000") };
+	}
 });
 afterAll(async () => {
-	await lethe?.finish();
+	for (const { lethe } of Object.values(worlds)) await lethe.finish();
 	p?.stop();
 });
 
@@ -141,11 +144,14 @@ type Place = {
 	// Of the client: leaves with part of the body unsent, when the provider has the request, or when this much of the answer is there.
 	leaves?: "unsent" | "asked" | "answered";
 	cutAtOnce?: boolean;
+	world?: keyof typeof timeouts;
 	tickets?: number;
 };
 
 const nothingOf = (usage: Json): Json => JSON.parse(JSON.stringify(usage), (_, value: unknown) => (typeof value === "number" ? 0 : value)) as Json;
 const hang = (answer: Answer): Answer => ({ ...answer, hang: true });
+// With the head, so that no other time-out can be meant than that for more of it.
+const halfAtOnce = (d: Dialect, stream: boolean): Answer => hang({ ...whole(d, stream, d.usage), pieces: [half(whole(d, stream, d.usage)).join("")] });
 const status = (code: number) => (d: Dialect): Answer => ({ status: code, pieces: [JSON.stringify({ ...d.error, usage: d.usage, usageMetadata: d.usage })] });
 
 const places: Record<string, Place> = {
@@ -157,6 +163,9 @@ const places: Record<string, Place> = {
 	"the provider answers 429, with usage": { answer: status(429), charge: { plain: "nothing", stream: "nothing" } },
 	"the provider cuts before its head": { answer: () => ({ silent: true, pieces: [] }), cutAtOnce: true, charge: { plain: "nothing", stream: "nothing" } },
 	"the provider cuts in the middle of its answer": { answer: (d, s) => ({ ...whole(d, s, d.usage), pieces: half(whole(d, s, d.usage)), cut: true }), charge: { plain: "policy", stream: "something" } },
+	"the provider is silent for too long before its head": { world: "silent", answer: () => ({ silent: true, pieces: [] }), charge: { plain: "nothing", stream: "nothing" } },
+	"the provider is silent for too long in the middle of its answer": { world: "stalled", answer: halfAtOnce, charge: { plain: "policy", stream: "something" } },
+	"the whole takes too long": { world: "slow", answer: halfAtOnce, charge: { plain: "policy", stream: "policy" } },
 	"the provider says 200, and an error inside": { answer: (d, s) => (s ? events([...d.stream(undefined).slice(0, 2), d.error], { named: d.named }) : json(d.error)), charge: { plain: "policy", stream: "policy" } },
 	"the provider says what is no JSON": { answer: (d, s) => (s ? events([...d.stream(undefined).slice(0, 2), "data: {nonsense\n\n"], { named: d.named }) : { pieces: ["{nonsense"] }), charge: { plain: "policy", stream: "policy" } },
 	"the provider reports no usage": { answer: (d, s) => whole(d, s, undefined), charge: { plain: "something", stream: "something" } },
@@ -167,13 +176,13 @@ const places: Record<string, Place> = {
 
 // ---- one cell
 
-function request(d: Dialect, stream: boolean): string {
+function request(d: Dialect, stream: boolean, a: Account): string {
 	const body = JSON.stringify(d.body(stream, d.model));
 	return `POST ${d.path(stream, d.model)} HTTP/1.1\r\nHost: lethe.test\r\n${d.header(a.key)}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`;
 }
 
-async function exchange(d: Dialect, place: Place, stream: boolean): Promise<void> {
-	const text = request(d, stream);
+async function exchange({ lethe, a }: World, d: Dialect, place: Place, stream: boolean): Promise<void> {
+	const text = request(d, stream, a);
 	const before = p.seen.length;
 	p.answers((_) => {
 		if (place.cutAtOnce) setImmediate(() => p.letGo());
@@ -187,7 +196,7 @@ async function exchange(d: Dialect, place: Place, stream: boolean): Promise<void
 	if (place.leaves) raw.socket.resetAndDestroy();
 }
 
-const mine = () => tickets(lethe).filter((row) => row["account"] === idNumber(a.id));
+const mine = ({ lethe, a }: World) => tickets(lethe).filter((row) => row["account"] === idNumber(a.id));
 
 // What the row's usage costs by the prices above, rounded up once. All in nano-dollars: a dollar per million is a thousand a token.
 function priced(row: TicketRow): number {
@@ -210,16 +219,18 @@ function check(row: TicketRow, d: Dialect, charge: Charge): void {
 describe.each(Object.entries(dialects))("%s", (_, d) => {
 	describe.each([["plain", false], ["streamed", true]] as const)("%s", (_how, stream) => {
 		test.each(Object.entries(places))("%s", async (_what, place) => {
-			const rows = mine().length;
+			const world = worlds[place.world ?? "patient"];
+			const { lethe, a } = world;
+			const rows = mine(world).length;
 			const balance = await lethe.balance(a.id);
-			await exchange(d, place, stream);
+			await exchange(world, d, place, stream);
 			const wanted = place.tickets ?? 1;
 			// One that must not be there would have to be booked before the whole one that follows.
-			if (wanted === 0) await exchange(d, places["nowhere: the whole answer"]!, stream);
+			if (wanted === 0) await exchange(world, d, places["nowhere: the whole answer"]!, stream);
 			// A leg may be booked before the request it belongs to.
-			await until("it is booked", () => mine().slice(rows).some((row) => Number(row["parent"]) === 0));
+			await until("it is booked", () => mine(world).slice(rows).some((row) => Number(row["parent"]) === 0));
 			await until("nothing runs", async () => (await lethe.command("account", "show", a.id))["held"] === "0.000000000");
-			const all = mine().slice(rows);
+			const all = mine(world).slice(rows);
 			// What a kept connection took along as it closed goes up once more: the first attempt is a leg that costs the customer nothing.
 			const legs = all.filter((row) => Number(row["parent"]) !== 0);
 			expect(all.length - legs.length, "tickets").toBe(Math.max(wanted, 1));
@@ -233,11 +244,15 @@ describe.each(Object.entries(dialects))("%s", (_, d) => {
 
 test("what was absurd is the operator's loss, by name, and the books are right", async () => {
 	expect(policy.size).toBeGreaterThan(30);
-	expect(new Set(mine().map((row) => policy.get(Number(row["end_reason"]))!.name)).size, "ways to end").toBeGreaterThan(5);
-	const verified = await lethe.verify();
-	expect(verified.stdout).not.toMatch(/"ok":\s*false/);
-	expect(verified.status).toBe(0);
-	const absurd = tickets(lethe).filter((row) => Number(row["flags"]) & 8 && Number(row["cost_nano"]) === Number(row["hold_nano"]));
+	const ends = new Set(Object.values(worlds).flatMap((world) => mine(world).map((row) => policy.get(Number(row["end_reason"]))!.name)));
+	expect(ends.size, "ways to end").toBeGreaterThan(8);
+	for (const late of ["PROVIDER_TIMEOUT", "PROVIDER_STALLED", "REQUEST_TIMEOUT"]) expect(ends).toContain(late);
+	for (const { lethe } of Object.values(worlds)) {
+		const verified = await lethe.verify();
+		expect(verified.stdout).not.toMatch(/"ok":\s*false/);
+		expect(verified.status).toBe(0);
+	}
+	const absurd = tickets(worlds.patient.lethe).filter((row) => Number(row["flags"]) & 8 && Number(row["cost_nano"]) === Number(row["hold_nano"]));
 	expect(absurd.length).toBeGreaterThan(0);
 	for (const row of absurd) expect(Number(row["loss"])).toBe(15); // loss.absurd
 });
