@@ -371,6 +371,13 @@ INSERT INTO limits (subject, kind, amount, number) VALUES (?1, ?2, ?3, ?4)
 -- name: limits_delete
 DELETE FROM limits WHERE subject = ?1 AND kind = ?2
 
+-- Whoever shares it: keys that took each other's place.
+-- name: limits_renumber
+UPDATE limits SET amount = ?2, number = ?3 WHERE number = ?1 AND number <> 0
+
+-- name: limits_remove
+DELETE FROM limits WHERE number = ?1 AND number <> 0
+
 -- name: limits_copy
 INSERT INTO limits (subject, kind, amount, number) SELECT ?2, kind, amount, number FROM limits WHERE subject = ?1
 
@@ -387,6 +394,10 @@ SELECT coalesce(sum(cost_nano), 0), coalesce(sum(requests), 0) FROM (SELECT cost
 
 -- name: key_root
 WITH RECURSIVE up(id) AS (SELECT ?1 UNION SELECT key.id FROM key JOIN up ON key.replaced_by = up.id AND key.replaced_by <> 0) SELECT min(id) FROM up
+
+-- name: key_kin
+WITH RECURSIVE down(id) AS (SELECT ?1 UNION SELECT key.replaced_by FROM key JOIN down ON key.id = down.id WHERE key.replaced_by <> 0)
+SELECT id FROM down WHERE id > ?2 ORDER BY id
 
 -- name: limits_requests
 WITH RECURSIVE down(id) AS (SELECT ?1 UNION SELECT key.replaced_by FROM key JOIN down ON key.id = down.id WHERE key.replaced_by <> 0)

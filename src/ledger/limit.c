@@ -208,12 +208,38 @@ tell_keys(struct ledger *l, uint64_t account)
 	return step == SQL_END;
 }
 
+/* What keys that took each other's place share was changed for all of them: first is the one that came first. */
+static bool
+publish_kin(struct ledger *l, uint64_t first, uint64_t account)
+{
+	enum { AT_ONCE = 64 };
+	uint64_t kin[AT_ONCE];
+	int64_t after = 0;
+	size_t count;
+	do {
+		struct query *st = store_sql(&l->store, SQL_key_kin);
+		enum sql_step step = SQL_END;
+		sql_bind(st, (int64_t)first, after);
+		for (count = 0; count < AT_ONCE && (step = sql_step(&l->store, st)) == SQL_ROW; count++)
+			kin[count] = (uint64_t)sql_int(st, 0);
+		sql_reset(st);
+		for (size_t i = 0; i < count; i++)
+			if (!publish_row(l, kin[i], account))
+				return false;
+		if (step == SQL_FAILED)
+			return false;
+		after = count != 0 ? (int64_t)kin[count - 1] : after;
+	} while (count == AT_ONCE);
+	return true;
+}
+
 bool
 limits_publish(struct ledger *l, uint64_t subject, uint64_t account)
 {
 	if (l->o.board == NULL)
 		return true;
-	return publish_row(l, subject, account) && tell_keys(l, account);
+	bool ok = subject == account ? publish_row(l, subject, account) : publish_kin(l, first_of(l, subject), account);
+	return ok && tell_keys(l, account);
 }
 
 /* Accounts first: their keys' rows name them. */

@@ -239,6 +239,7 @@ used_before(struct ledger *l, uint64_t subject, int kind, const struct limit_amo
 
 struct change {
 	int64_t amount, number, used;
+	int64_t old_number; /* 0: there was none, or it is not one of money */
 	uint64_t old_row; /* of the limit that it takes the place of; 0: there was none */
 	uint32_t window;
 	bool given;
@@ -256,21 +257,40 @@ move_holds(struct ledger *l, uint64_t account, uint64_t from, uint64_t to)
 	return sql_done(&l->store, st);
 }
 
+/* A limit of money that another key has, too, for one took the other's place, is one limit: else each would have all of it. */
 static bool
-write_kind(struct ledger *l, uint64_t subject, uint64_t account, int kind, const struct change *c)
+write_shared(struct ledger *l, const struct change *c)
 {
-	uint64_t row = limit_budget_row((uint64_t)c->number, c->window);
-	if (c->amends)
-		return share_amend(l, (uint64_t)c->number, c->amount);
+	struct query *st = store_sql(&l->store, c->amount == 0 ? SQL_limits_remove : SQL_limits_renumber);
+	sql_bind(st, c->old_number);
+	if (c->amount != 0)
+		sql_bind_ints(st, 2, (const int64_t[]){c->amount, c->number}, 2);
+	return sql_done(&l->store, st);
+}
+
+static bool
+write_own(struct ledger *l, uint64_t subject, int kind, const struct change *c)
+{
 	struct query *st = store_sql(&l->store, SQL_limits_delete);
 	sql_bind(st, (int64_t)subject, kind);
 	if (!sql_done(&l->store, st) || c->amount == 0)
 		return c->amount == 0;
 	st = store_sql(&l->store, SQL_limits_insert);
 	sql_bind(st, (int64_t)subject, kind, c->amount, c->number);
-	if (!sql_done(&l->store, st) || c->number == 0)
-		return c->number == 0;
-	st = store_sql(&l->store, SQL_budget_insert);
+	return sql_done(&l->store, st);
+}
+
+static bool
+write_kind(struct ledger *l, uint64_t subject, uint64_t account, int kind, const struct change *c)
+{
+	uint64_t row = limit_budget_row((uint64_t)c->number, c->window);
+	if (c->amends)
+		return share_amend(l, (uint64_t)c->number, c->amount);
+	if (!(c->old_number != 0 ? write_shared(l, c) : write_own(l, subject, kind, c)))
+		return false;
+	if (c->number == 0)
+		return true;
+	struct query *st = store_sql(&l->store, SQL_budget_insert);
 	sql_bind(st, (int64_t)row, c->amount, c->used);
 	return sql_done(&l->store, st) && move_holds(l, account, c->old_row, row);
 }
@@ -283,7 +303,10 @@ plan_changes(struct ledger *l, uint64_t subject, const struct wish *w, struct ch
 		return false;
 	for (int k = 1; k < LIMIT_KIND_COUNT; k++) {
 		ret[k] = (struct change){.amount = w->amount[k], .given = w->given[k] && w->amount[k] != old.amount[k]};
-		if (!ret[k].given || k < LIMIT_MONEY_FIRST || ret[k].amount == 0)
+		if (!ret[k].given || k < LIMIT_MONEY_FIRST)
+			continue;
+		ret[k].old_number = (int64_t)old.number[k];
+		if (ret[k].amount == 0)
 			continue;
 		if (share_on(l) && old.number[k] != 0) {
 			ret[k].number = (int64_t)old.number[k];

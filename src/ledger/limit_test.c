@@ -260,6 +260,37 @@ a_rotated_key_has_the_limits_and_shares_the_windows(void **state)
 	assert_int_equal(facts_of(&next).scopes, KEY_SCOPE_INFERENCE);
 }
 
+/* Else each of the two would have all of it. */
+static void
+a_changed_limit_of_money_is_changed_for_all_keys_that_share_it(void **state)
+{
+	struct made m = make("acme"), next = m;
+	set("key.limit", m.key_text, "dollars_per_day", "5");
+	json_t *answer = world_must(&w, "{s:s, s:s}", "op", "key.rotate", "key", m.key_text);
+	snprintf(next.secret, sizeof next.secret, "%s", json_string_value(json_object_get(answer, "secret")));
+	snprintf(next.key_text, sizeof next.key_text, "%s", json_string_value(json_object_get(answer, "key")));
+	json_decref(answer);
+	const struct made *const asked[] = {&m, &next};
+	for (int i = 0; i < 2; i++) {
+		set("key.limit", asked[i]->key_text, "dollars_per_day", i == 0 ? "3" : "4");
+		for (int again = 0; again < 2; again++) { /* now, and by the store */
+			uint64_t row = window_row(row_of(&m), LIMIT_MONEY_DAY);
+			assert_int_equal(row_of(&m)->amount[LIMIT_MONEY_DAY], (3 + i) * DOLLAR);
+			assert_int_equal(row_of(&next)->amount[LIMIT_MONEY_DAY], (3 + i) * DOLLAR);
+			assert_int_equal(window_row(row_of(&next), LIMIT_MONEY_DAY), row);
+			assert_int_equal(left(row), (3 + i) * DOLLAR);
+			world_kill_ledger(&w);
+			world_lose_board(&w);
+			world_open(&w, true);
+		}
+	}
+	set("key.limit", m.key_text, "dollars_per_day", "none");
+	assert_int_equal(row_of(&m)->number[LIMIT_MONEY_DAY], 0);
+	assert_int_equal(row_of(&next)->amount[LIMIT_MONEY_DAY], 0);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM limits"), 0);
+	world_is_sound(&w);
+}
+
 /* ---- money ---- */
 
 static void
@@ -424,6 +455,7 @@ main(void)
 		TEST(a_lane_stands_on_the_board_and_in_the_store_until_it_is_taken_off),
 		TEST(a_key_and_an_account_may_have_a_lane_from_the_beginning),
 		TEST(a_rotated_key_has_the_limits_and_shares_the_windows),
+		TEST(a_changed_limit_of_money_is_changed_for_all_keys_that_share_it),
 		TEST(a_window_has_what_the_limit_is_and_pays_what_requests_cost),
 		TEST(a_dead_edge_s_hold_comes_back_to_its_window),
 		TEST(what_was_spent_outlives_ledger_and_board),

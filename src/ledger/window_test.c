@@ -376,6 +376,45 @@ what_is_set_aside_counts_in_a_window_that_nodes_share(void **state)
 	world_end(&a);
 }
 
+static int64_t
+day_limit(struct world *w, const char *key)
+{
+	uint64_t id;
+	assert_true(id_parse(ID_KEY, (struct span){key, strlen(key)}, &id));
+	struct limit_row *r = limit_row(w->ledger_board, limit_find(w->ledger_board, id));
+	return r != NULL ? atomic_load(&r->amount[LIMIT_MONEY_DAY]) : -1;
+}
+
+/* Which one is named, and where, is all the same. */
+static void
+keys_that_share_a_limit_are_told_of_another_amount_on_every_node(void **state)
+{
+	struct world a, b, *const both[] = {&a, &b};
+	(void)node_begin_shared(&a, "3.00");
+	json_t *old = world_must(&a, "{s:s, s:s}", "op", "key.create", "account", "alice");
+	const char *old_key = json_string_value(json_object_get(old, "key"));
+	json_decref(world_must(&a, "{s:s, s:s, s:s}", "op", "key.limit", "key", old_key, "dollars_per_day", "0.50"));
+	node_begin_beside(&b, &a, 1);
+	json_t *next = world_must(&a, "{s:s, s:s}", "op", "key.rotate", "key", old_key);
+	const char *keys[] = {old_key, json_string_value(json_object_get(next, "key"))};
+	static const char *const amounts[] = {"0.40", "0.60", "none"};
+	static const int64_t nano[] = {NANO_PER_DOLLAR * 2 / 5, NANO_PER_DOLLAR * 3 / 5, 0};
+	for (size_t i = 0; i < ARRAY_LEN(amounts); i++) {
+		json_decref(world_must(both[i % 2], "{s:s, s:s, s:s}", "op", "key.limit", "key", keys[i % 2], "dollars_per_day", amounts[i]));
+		node_look(&a);
+		node_look(&b);
+		for (int k = 0; k < 2; k++) {
+			assert_int_equal(day_limit(&a, keys[k]), nano[i]);
+			assert_int_equal(day_limit(&b, keys[k]), nano[i]);
+		}
+	}
+	json_decref(old);
+	json_decref(next);
+	node_verify(&a);
+	world_end(&b);
+	world_end(&a);
+}
+
 int
 main(void)
 {
@@ -388,6 +427,7 @@ main(void)
 		cmocka_unit_test(a_window_that_is_over_goes_when_nobody_has_any_of_it),
 		cmocka_unit_test(moves_of_windows_that_a_killed_ledger_began_are_booked_or_dropped),
 		cmocka_unit_test(what_a_dead_node_had_of_a_limit_comes_back_when_it_is_forgotten),
+		cmocka_unit_test(keys_that_share_a_limit_are_told_of_another_amount_on_every_node),
 		cmocka_unit_test(what_is_set_aside_counts_in_a_window_that_nodes_share),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
