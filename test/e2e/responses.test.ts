@@ -1,5 +1,6 @@
 import OpenAI, { BadRequestError, NotFoundError } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { idNumber, tickets } from "../harness/books.ts";
 import { type Account, Lethe } from "../harness/lethe.ts";
 import { json, Provider } from "../harness/provider.ts";
 import { Responses } from "../harness/responses.ts";
@@ -41,6 +42,7 @@ afterAll(async () => {
 
 const failure = async (promise: Promise<unknown>) => promise.then(() => expect.fail("it went through"), (error) => error as InstanceType<typeof OpenAI.APIError>);
 const sound = async () => expect((await lethe.verify()).json["sound"]).toBe(true);
+const of = (account: Account) => tickets(lethe).filter((row) => row["account"] === idNumber(account.id));
 const secret = (shown: unknown) => expect(JSON.stringify(shown)).not.toContain("SecretOfTheProvider");
 const begin = (client: OpenAI) => client.responses.create({ model: "gpt", input: "hi", background: true, max_output_tokens: 1_000 });
 const usage = { input: 10, output: 100 };
@@ -134,6 +136,33 @@ describe("kept", () => {
 		await mine.responses.delete(first.id);
 		expect(await failure(mine.responses.retrieve(first.id))).toBeInstanceOf(NotFoundError);
 		expect(await failure(mine.responses.create({ model: "gpt", input: "and?", previous_response_id: first.id }))).toBeInstanceOf(NotFoundError);
+		await sound();
+	});
+
+	// Each look at it reports its usage again, under its id.
+	test("a response is paid once, plain or streamed, however often and at once it is looked at", async () => {
+		const before = await lethe.balance(alice.id);
+		const rows = of(alice).length;
+		const plain = await mine.responses.create({ model: "gpt", input: "hi" });
+		const ids = new Set([plain.id]);
+		for await (const event of await mine.responses.create({ model: "gpt", input: "hi", stream: true })) if ("response" in event) ids.add(event.response.id);
+		expect(ids.size).toBe(2);
+		const look = async (id: string, i: number) => {
+			if (i % 4 === 3) return failure(mine.responses.cancel(id));
+			if (i % 2 === 0) return expect((await mine.responses.retrieve(id)).usage).toMatchObject({ input_tokens: 10, output_tokens: 5 });
+			const said: string[] = [];
+			for await (const event of await mine.responses.retrieve(id, { stream: true })) said.push(event.type);
+			expect(said.at(-1)).toBe("response.completed");
+		};
+		await Promise.all([...ids].flatMap((id) => Array.from({ length: 20 }, (_, i) => look(id, i))));
+		// What a look cost would be booked before the request that follows.
+		const last = await lethe.client(alice.key).responses.create({ model: "gpt", input: "hi" });
+		expect(ids).not.toContain(last.id);
+		await until("all is booked", () => of(alice).slice(rows).filter((row) => Number(row["cost_nano"]) !== 0).length >= 3);
+		await until("nothing runs", async () => (await lethe.command("account", "show", alice.id))["held"] === "0.000000000");
+		const costs = of(alice).slice(rows).map((row) => Number(row["cost_nano"]));
+		expect(costs.filter((cost) => cost !== 0)).toEqual([asked, asked, asked]);
+		expect(before - (await lethe.balance(alice.id))).toBe(3 * asked);
 		await sound();
 	});
 
