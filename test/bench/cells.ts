@@ -186,7 +186,8 @@ const shares: Cell[] = [
 ];
 
 const byTls: Cell[] = [
-	cell("tls_request_1k", "TLS on both sides, 1 KB, 64 kept connections that resumed a session", "request", (e) => [...requests(1024), ...time(e, 1)], {
+	// Warm when all have shaken hands twice, the provider's side beside it.
+	cell("tls_request_1k", "TLS on both sides, 1 KB, 64 kept connections that resumed a session", "request", (e) => [...requests(1024), ...time(e, 3)], {
 		...inTurns,
 		setup: tls,
 		targets: proxies,
