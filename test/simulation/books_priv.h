@@ -8,7 +8,8 @@
 
 enum { TICKETS_MAX = 1024,
 	SAID_MAX = 24U,
-	ITEMS_MAX = 128 };
+	ITEMS_MAX = 128,
+	LOOKS_MAX = 16 };
 
 enum ticket_fate { NOTHING, /* it was never held */
 	RESERVING,
@@ -76,6 +77,7 @@ struct booked_order {
 bool account_is_busy(int account);
 /* Something of it may be held. */
 bool ticket_keeps(const struct book_ticket *t);
+/* A literal. The statement is to be reset, and is books.c's. */
 struct query *look_sql(const char *text);
 void books_spent(int account, int64_t nano);
 void books_order(const struct booked_order *o);

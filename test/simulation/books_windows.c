@@ -199,7 +199,7 @@ is_in_store(uint64_t row)
 	struct query *st = look_sql("SELECT 1 FROM budget WHERE id = ?");
 	sql_bind(st, (int64_t)row);
 	bool there = sql_step(&sim.w.ledger->store, st) == SQL_ROW;
-	sql_free(st);
+	sql_reset(st);
 	return there;
 }
 
@@ -333,7 +333,7 @@ windows_look_at_limits(void)
 	struct query *st = look_sql("SELECT subject, kind, amount, number FROM limits");
 	while (sql_step(&sim.w.ledger->store, st) == SQL_ROW)
 		now[subject_of(sql_int(st, 0))][sql_int(st, 1)] = (struct limit){sql_int(st, 2), (uint64_t)sql_int(st, 3)};
-	sql_free(st);
+	sql_reset(st);
 	for (int s = 0; s < SUBJECTS; s++)
 		for (int k = LIMIT_MONEY_FIRST; k < LIMIT_KIND_COUNT; k++)
 			limit_is(s, k, now[s][k]);
@@ -457,7 +457,7 @@ windows_look(void)
 		window_is((uint64_t)sql_int(st, 0), sql_int(st, 1), sql_int(st, 2));
 		found[window_of((uint64_t)sql_int(st, 0)) - m.windows] = true;
 	}
-	sql_free(st);
+	sql_reset(st);
 	for (uint32_t i = 0; i < m.window_count; i++)
 		if (m.windows[i].is_there && !found[i])
 			window_is_gone(&m.windows[i]);

@@ -208,6 +208,7 @@ life_look(void)
 static void
 bury(void)
 {
+	books_close();
 	if (sim.w.ledger != NULL)
 		world_kill_ledger(&sim.w);
 	ghost_end();
@@ -395,6 +396,7 @@ upgrade(void)
 	trace("upgrade");
 	if (!is_up || actor_busy(ledger_actor))
 		return;
+	books_close();
 	world_close(&sim.w);
 	is_up = false;
 }
@@ -607,6 +609,7 @@ life_run(uint64_t seed, uint32_t steps)
 	for (; sim.step < steps; sim.step++)
 		step();
 	finish();
+	books_close();
 	world_end(&sim.w);
 	return sim.trace;
 }

@@ -99,6 +99,8 @@ void ghost_end(void);
 void books_begin(void);
 /* What the store has now, against the model: nothing that was seen before is gone, all that is new is explained, all balances are right. */
 void books_look(void);
+/* The ledger that was looked at is to be closed. */
+void books_close(void);
 /* Less than this is not available: the balance without all that is held, or may be. */
 int64_t books_surely_free(int account);
 int64_t books_balance(int account), books_owed(int account);
