@@ -1,6 +1,7 @@
 #include "ledger/ledger_world.h"
 
 #include "ledger/home.h"
+#include "ledger/ledger_fresh.h"
 #include "ledger/postgres.h"
 
 #include "ticket/limit.h"
@@ -344,6 +345,8 @@ world_begin_with(struct world *w, const struct board_size *size)
 	memset(w->pepper, 7, sizeof(w->pepper));
 	if (world_on_postgres())
 		world_schema(getenv("LETHE_TEST_POSTGRES"), w->store);
+	else
+		ledger_fresh(w->dir);
 	fill_catalogue(&w->catalogue);
 	assert_non_null(catalogue_attach(&w->catalogue, sizeof(w->catalogue)));
 	new_board(w);

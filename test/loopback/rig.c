@@ -5,6 +5,7 @@
 
 #include "core/ipc.h"
 #include "edge/door.h"
+#include "ledger/ledger_fresh.h"
 #include "ledger/limit_priv.h"
 #include "ledger/receipt_priv.h"
 #include "loopback/rig_tls.h"
@@ -130,6 +131,7 @@ make_ledger(struct rig *r, const char *dollars)
 	snprintf(r->dir, sizeof r->dir, "%.40s/lethe-rig-XXXXXX", tmp ? tmp : "/tmp");
 	char *made = mkdtemp(r->dir);
 	assert(made);
+	ledger_fresh(r->dir);
 	r->ledger_board = board_attach(r->board_memory, board_bytes(&rig_board));
 	const struct ledger_options o = {
 		.data_dir = r->dir,
