@@ -104,11 +104,20 @@ client_lost(struct client *c)
 	client_close(c);
 }
 
+/* Each byte that it still sends gives it time for the next one, up to the whole time. */
+static void
+arm_linger(struct client *c)
+{
+	uint64_t at_ms = c->edge->loop.now_ms + LINGER_SILENT_MS;
+	timer_arm(&c->edge->loop, &c->timer, at_ms < c->linger_until_ms ? at_ms : c->linger_until_ms, client_late);
+}
+
 /* What a refused client still sends: read and dropped, a bounded piece a turn, so that nobody else waits for it. */
 static void
 discard(struct client *c)
 {
 	struct edge *e = c->edge;
+	uint64_t left = c->linger_left;
 	ssize_t n = 1;
 	for (int i = 0; i < LINGER_READS && n > 0; i++) {
 		n = recv(c->conn.watch.fd, e->in, READ_BYTES, MSG_DONTWAIT);
@@ -120,6 +129,8 @@ discard(struct client *c)
 		else
 			c->linger_left -= (uint64_t)n;
 	}
+	if (c->linger_left < left)
+		arm_linger(c);
 	if (n > 0)
 		loop_again(&e->loop, &c->conn.watch);
 	else if (n < 0 && errno == EAGAIN)
@@ -141,7 +152,8 @@ client_finish(struct client *c)
 	c->linger_left = LINGER_BYTES;
 	conn_end(e, &c->conn);
 	shutdown(c->conn.watch.fd, SHUT_WR);
-	timer_arm(&e->loop, &c->timer, e->loop.now_ms + LINGER_MS, client_late);
+	c->linger_until_ms = e->loop.now_ms + LINGER_MS;
+	arm_linger(c);
 	if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP))
 		discard(c);
 }

@@ -28,7 +28,8 @@ enum {
 	TOGETHER_MAX = 4 << 10, /* messages up to here are sent from one place */
 	ERROR_BODY_MAX = 64 << 10, /* a provider's error text is read up to here */
 	BLOCK_BODY_MAX = 256 << 10, /* a body's block */
-	LINGER_MS = 2000, /* a refused client may finish sending for so long */
+	LINGER_SILENT_MS = 2000, /* a refused client may finish sending, without a longer pause than this */
+	LINGER_MS = 30000, /* … for so long */
 	LINGER_BYTES = 64 << 20, /* … and so much */
 	LINGER_READS = 16, /* a turn */
 	PIPELINED_MAX = 100, /* requests in a row that didn't wait for an answer; then the connection ends, told by "connection: close" */

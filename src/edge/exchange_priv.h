@@ -77,7 +77,7 @@ struct client {
 	uint32_t pending_len, pending_cap;
 	size_t scanned;
 	bool incomplete; /* what is kept was looked at: more is needed */
-	uint64_t linger_left;
+	uint64_t linger_left, linger_until_ms;
 	uint32_t pipelined; /* requests that had come before the answer to the one before them */
 	bool closing; /* close when the outbox is empty */
 	bool linger; /* … and let the peer finish sending first */

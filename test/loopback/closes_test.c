@@ -132,6 +132,59 @@ who_says_nothing_is_left(void **state)
 	close(c);
 }
 
+/* ---- an answer before the request has ended ---- */
+
+static const char piece[] = "not looked at";
+
+/* The answer to an upload that is too large is there while most of it is still to come. */
+static int
+refused_upload(void)
+{
+	bool eof;
+	int c = rig_client(&r);
+	size_t n = (size_t)sprintf(out, "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-length: 100000000\r\n\r\n", r.key);
+	rig_send(&r, c, out, n);
+	rig_read(&r, c, out, &eof);
+	expect_status("413");
+	assert_non_null(strstr(out, "\r\nconnection: close\r\n"));
+	return c;
+}
+
+static void
+sends_on(int c, unsigned ms)
+{
+	rig_pass(&r, ms);
+	send(c, piece, sizeof piece, MSG_NOSIGNAL);
+	rig_turn(&r);
+}
+
+/* Closed while it sends, a reset could take the answer from it (RFC 9112 9.6). */
+static void
+who_sends_on_after_an_answer_is_read_for_as_long_as_that_takes(void **state)
+{
+	int c = refused_upload();
+	for (unsigned ms = 0; ms < 28500; ms += 1500) {
+		sends_on(c, 1500);
+		assert_int_equal(r.counters.connections_open, 1);
+	}
+	sends_on(c, 1000); /* there is an end to it */
+	rig_pass(&r, 1000);
+	assert_int_equal(r.counters.connections_open, 0);
+	close(c);
+}
+
+static void
+who_pauses_after_an_answer_is_left(void **state)
+{
+	int c = refused_upload();
+	sends_on(c, 1500);
+	rig_pass(&r, 1500);
+	assert_int_equal(r.counters.connections_open, 1);
+	rig_pass(&r, 1000);
+	assert_int_equal(r.counters.connections_open, 0);
+	close(c);
+}
+
 /* ---- no memory ---- */
 
 static void
@@ -152,14 +205,14 @@ static void
 a_piece_of_a_head_that_finds_no_block_is_a_503(void **state)
 {
 	enum { PIECE = 20000 };
-	static char piece[PIECE];
+	static char head[PIECE];
 	int c = served_once();
 	rig_hoard(&r, 4096, 4096);
 	rig_give_back(&r, 4096, 2);
 	assert_true(edge_has_room(r.edge));
-	memset(piece, 'a', sizeof piece);
-	memcpy(piece, "GET /healthz HTTP/1.1\r\nx: ", 26);
-	rig_send(&r, c, piece, sizeof piece);
+	memset(head, 'a', sizeof head);
+	memcpy(head, "GET /healthz HTTP/1.1\r\nx: ", 26);
+	rig_send(&r, c, head, sizeof head);
 	refused_for_want_of_memory(c);
 	rig_give_back(&r, 0, 1);
 	assert_int_equal(r.counters.ended[END_OVERLOADED], 1);
@@ -208,6 +261,8 @@ main(void)
 		CASE(a_request_that_comes_when_a_retired_edge_closes_is_served),
 		CASE(a_piece_of_a_request_that_comes_so_late_is_not_waited_for_long),
 		CASE(who_says_nothing_is_left),
+		CASE(who_sends_on_after_an_answer_is_read_for_as_long_as_that_takes),
+		CASE(who_pauses_after_an_answer_is_left),
 		CASE(a_piece_of_a_head_that_finds_no_block_is_a_503),
 		CASE(who_could_not_be_read_for_want_of_memory_is_told),
 		CASE(who_connects_while_there_is_no_memory_is_served_when_there_is_some),
