@@ -32,7 +32,8 @@ enum object_work { OBJECT_WORK_NONE,
 	OBJECT_WORK_TOLD,
 	OBJECT_WORK_KEEPING, /* a file: the ledger writes it down */
 	OBJECT_WORK_LISTING, /* the ledger is asked for a page */
-	OBJECT_WORK_LOOKING /* it is to be deleted: has it been paid? */ };
+	OBJECT_WORK_LOOKING, /* it is to be deleted: has it been paid? */
+	OBJECT_WORK_ENDING /* who had begun it has gone: the ledger hears so */ };
 
 enum { OBJECT_BASE_MAX = 200 };
 
@@ -43,6 +44,7 @@ struct object_upload;
 
 struct object {
 	uint8_t work; /* enum object_work */
+	bool begin_said; /* the ledger was sent WORK_BEGIN, and keeps a hold or will */
 	uint32_t errand; /* its number: nobody waits for the answer; 0: it is a caller's */
 	bool own; /* it was made, or is, with the account's own key at the provider */
 	uint8_t query_len;

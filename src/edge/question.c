@@ -19,7 +19,7 @@ put(struct exchange *x, struct line **ret)
 		result = byok_ask(x, ret);
 		break;
 	case QUESTION_WORK:
-		*ret = &e->wait_work;
+		*ret = x->object->work == OBJECT_WORK_ENDING ? NULL : &e->wait_work;
 		result = work_ask(x);
 		break;
 	}
@@ -52,7 +52,10 @@ question_go_on(struct edge *e)
 			continue;
 		}
 		exchange_stop_waiting(x);
-		byok_go_on(x);
+		if (x->question == QUESTION_KEY)
+			byok_go_on(x);
+		else
+			exchange_end(x, END_COMPLETED); /* it was here to say this */
 	}
 }
 
@@ -70,6 +73,14 @@ question_ask(struct exchange *x, enum question what)
 		return;
 	if (!others) /* else it is not its turn, and whoever has called may be going along the line */
 		question_go_on(e);
+}
+
+void
+question_line_up(struct exchange *x, enum question what)
+{
+	x->question = (uint8_t)what;
+	exchange_wait(x, &x->edge->wait_question);
+	edge_poll(x->edge);
 }
 
 void

@@ -16,6 +16,8 @@ enum question { QUESTION_ROW,
 
 /* x waits for its turn and then for the answer, or has ended. What it has of a provider's already is not given up because others wait as well. */
 void question_ask(struct exchange *x, enum question what);
+/* The same for an exchange of nobody's: in a moment, and however long that takes. */
+void question_line_up(struct exchange *x, enum question what);
 /* What x asks for a row (reserve.c). */
 must_check enum ipc_result reserve_ask(const struct exchange *x);
 /* As far as the arrow has room. */

@@ -11,10 +11,23 @@
 
 /* ---- asking the ledger ---- */
 
+static enum ipc_result
+say(const struct exchange *x, enum work_order order, uint64_t work, uint64_t nano, bool silent)
+{
+	struct message_work m = MESSAGE_INIT(WORK, message_work);
+	m.work = work;
+	m.account = x->account_row;
+	m.nano = nano;
+	m.order = (uint16_t)order;
+	m.of = silent ? WORK_SILENT : 0;
+	m.errand = x->object->errand;
+	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
+}
+
 enum ipc_result
 work_ask(const struct exchange *x)
 {
-	const struct object *o = x->object;
+	struct object *o = x->object;
 	if (o->work == OBJECT_WORK_LISTING)
 		return object_list_ask(x);
 	if (o->work == OBJECT_WORK_KEEPING)
@@ -27,6 +40,8 @@ work_ask(const struct exchange *x)
 		memcpy(n.object, o->text, o->text_len);
 		return ipc_send(x->edge->ledger.fd, &n, sizeof n, -1);
 	}
+	if (o->work == OBJECT_WORK_ENDING)
+		return say(x, WORK_END, o->opened.ticket, 0, false) == IPC_OK ? IPC_OK : IPC_AGAIN; /* also when the ledger has gone: the next one is told */
 	bool looking = o->work == OBJECT_WORK_LOOKING;
 	struct message_work m = MESSAGE_INIT(WORK, message_work);
 	m.work = looking ? o->opened.ticket : x->id;
@@ -34,21 +49,16 @@ work_ask(const struct exchange *x)
 	m.nano = o->nano;
 	m.key = x->key;
 	m.order = looking ? WORK_LOOK : WORK_BEGIN;
-	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
+	enum ipc_result result = ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
+	o->begin_said |= !looking && result == IPC_OK;
+	return result;
 }
 
 /* Nobody waits for the answer. When it can't be said: an errand will see it again. */
 static void
 tell(struct exchange *x, enum work_order order, uint64_t work, uint64_t nano, bool silent)
 {
-	struct message_work m = MESSAGE_INIT(WORK, message_work);
-	m.work = work;
-	m.account = x->account_row;
-	m.nano = nano;
-	m.order = (uint16_t)order;
-	m.of = silent ? WORK_SILENT : 0;
-	m.errand = x->object->errand;
-	(void)!ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
+	(void)!say(x, order, work, nano, silent);
 }
 
 /* What was not paid yet could never be counted when its results are gone. */
@@ -184,6 +194,27 @@ work_runs_on(const struct exchange *x)
 	return x->object && x->object->nano && x->object->work == OBJECT_WORK_TOLD;
 }
 
+/* Who has begun this goes, and no errand will come of it: what was set aside is given back. When the ledger's queue is full, somebody stays in line to say so, and has no time-out. */
+static void
+end_unseen(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	if (say(x, WORK_END, x->id, 0, false) == IPC_OK)
+		return;
+	struct exchange *n = exchange_of_nobody(e);
+	if (!n)
+		return;
+	n->object = vault_alloc(e->vault, sizeof *n->object);
+	if (!n->object) {
+		exchange_end(n, END_OVERLOADED);
+		return;
+	}
+	n->account_row = x->account_row;
+	n->object->opened.ticket = x->id;
+	n->object->work = OBJECT_WORK_ENDING;
+	question_line_up(n, QUESTION_WORK);
+}
+
 void
 work_leave(struct exchange *x)
 {
@@ -201,7 +232,8 @@ work_leave(struct exchange *x)
 	o->work = OBJECT_WORK_NONE;
 	if (asked)
 		edge_report(e, EVENT_WORK_ORPHANED, x->id, catalogue_provider(e->p->catalogue, x->route.target->provider)->id);
-	tell(x, WORK_END, x->id, 0, false);
+	if (o->begin_said)
+		end_unseen(x);
 }
 
 /* ---- its answers ---- */

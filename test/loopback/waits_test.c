@@ -530,6 +530,32 @@ what_runs_is_told_also_when_its_client_went(void **state)
 	assert_int_equal(rig_balance(&r), 1000000000 - (int64_t)(begun + 1) * BATCH_COST);
 }
 
+/* Nothing was asked of the provider yet: what was set aside is given back, whenever the ledger can hear of it, and whichever does. */
+static void
+who_goes_before_it_runs_is_told_of_when_there_is_room(void **state)
+{
+	for (int anew = 0; anew < 2; anew++) {
+		struct standing then = standing();
+		r.leave = ~0u;
+		int c = asks_batch();
+		rig_turn(&r);
+		assert_int_equal(holds(), then.holds + 1);
+		fill();
+		close(c);
+		rig_turn(&r);
+		assert_null(r.edge->clients);
+		rig_pass(&r, 2 * WAIT_MS);
+		assert_int_equal(open_exchanges(), 1);
+		if (anew)
+			rig_renew(&r, END_OF_LEDGER);
+		hear();
+		make_arrow(1 << 16);
+		rig_pass(&r, 100);
+		all_is_free();
+		stands_as(&then);
+	}
+}
+
 /* It is the ledger that is late, and not the provider, and somebody hears of what nobody will pay. */
 static void
 what_could_not_be_told_is_an_alarm(void **state)
@@ -598,6 +624,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(an_edge_that_is_to_end_serves_those_in_line, opened, closed),
 		cmocka_unit_test_setup_teardown(what_runs_is_told_when_its_turn_comes, opened, closed),
 		cmocka_unit_test_setup_teardown(what_runs_is_told_also_when_its_client_went, opened, closed),
+		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_is_told_of_when_there_is_room, opened, closed),
 		cmocka_unit_test_setup_teardown(what_could_not_be_told_is_an_alarm, opened, closed),
 		cmocka_unit_test_setup_teardown(who_waits_leaves_tickets_to_those_who_need_not, opened, closed),
 	};
