@@ -209,26 +209,33 @@ read_the_thirsty(struct edge *e)
 
 /* ---- what is looked at regularly ---- */
 
+void
+edge_date(struct text *t, uint64_t unix_s)
+{
+	static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	time_t at = (time_t)unix_s;
+	struct tm tm;
+	gmtime_r(&at, &tm);
+	text_add(t, days + tm.tm_wday * 3, 3);
+	text_lit(t, ", ");
+	char two[] = {(char)('0' + tm.tm_mday / 10), (char)('0' + tm.tm_mday % 10), ' '};
+	text_add(t, two, 3);
+	text_add(t, months + tm.tm_mon * 3, 3);
+	text_lit(t, " ");
+	text_u64(t, (uint64_t)tm.tm_year + 1900);
+	char clock[] = {' ', (char)('0' + tm.tm_hour / 10), (char)('0' + tm.tm_hour % 10), ':', (char)('0' + tm.tm_min / 10),
+		(char)('0' + tm.tm_min % 10), ':', (char)('0' + tm.tm_sec / 10), (char)('0' + tm.tm_sec % 10)};
+	text_add(t, clock, sizeof clock);
+	text_lit(t, " GMT");
+}
+
 static void
 refresh_date(struct edge *e)
 {
-	static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	time_t now = (time_t)(edge_wall_ms(e) / 1000);
-	struct tm tm;
-	gmtime_r(&now, &tm);
 	struct text t = text_on(e->date, sizeof e->date);
 	text_lit(&t, "date: ");
-	text_add(&t, days + tm.tm_wday * 3, 3);
-	text_lit(&t, ", ");
-	char two[] = {(char)('0' + tm.tm_mday / 10), (char)('0' + tm.tm_mday % 10), ' '};
-	text_add(&t, two, 3);
-	text_add(&t, months + tm.tm_mon * 3, 3);
-	text_lit(&t, " ");
-	text_u64(&t, (uint64_t)tm.tm_year + 1900);
-	char clock[] = {' ', (char)('0' + tm.tm_hour / 10), (char)('0' + tm.tm_hour % 10), ':', (char)('0' + tm.tm_min / 10),
-		(char)('0' + tm.tm_min % 10), ':', (char)('0' + tm.tm_sec / 10), (char)('0' + tm.tm_sec % 10)};
-	text_add(&t, clock, sizeof clock);
-	text_lit(&t, " GMT\r\n");
+	edge_date(&t, edge_wall_ms(e) / 1000);
+	text_lit(&t, "\r\n");
 	assert(!t.cut);
 	e->date_len = (uint32_t)t.len;
 }

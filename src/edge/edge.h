@@ -9,8 +9,8 @@
 #include "core/vault.h"
 #include "ticket/board.h"
 #include "ticket/catalogue.h"
+#include "ticket/counters.h"
 #include "ticket/key_table.h"
-#include "ticket/machine.h"
 
 struct edge_limits {
 	uint32_t head_bytes; /* request head */
@@ -65,7 +65,7 @@ struct edge_process {
 	struct edge_proxies proxies;
 	bool http2; /* for clients that want it */
 	bool transparency; /* the page is shown */
-	struct machine machine; /* what it says */
+	const struct process_counters *processes; /* the supervisor's, read-only: the page's facts are there; NULL: no page is shown */
 	uint8_t binary[EDGE_BINARY_BYTES]; /* SHA-256 of the program */
 	struct board *board;
 	const struct catalogue *catalogue;

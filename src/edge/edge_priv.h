@@ -122,6 +122,7 @@ void edge_close(struct edge **e);
 void edge_report(struct edge *e, enum event_id event, uint64_t a, uint64_t b);
 void edge_report_three(struct edge *e, enum event_id event, uint64_t a, uint64_t b, uint64_t c);
 uint64_t edge_wall_ms(const struct edge *e);
+void edge_date(struct text *t, uint64_t unix_s); /* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7) */
 void edge_stop(struct edge *e);
 void edge_poll(struct edge *e); /* in a moment: what the ledger has done since, and whether it hears more */
 void edge_pause_listeners(struct edge *e, uint64_t ms); /* they are level-triggered: nobody accepts, so nobody may ask */

@@ -5,10 +5,21 @@
 
 #include <assert.h>
 
-static const char *const labels[] = {
-#define X(NAME, label, when, number) label,
+enum { ONCE,
+	AGAIN };
+
+static const struct {
+	const char *label, *means;
+	bool again;
+} rows[] = {
+#define X(NAME, label_, when, number) {label_, number, when},
 	MACHINE_FACTS(X)
 #undef X
+};
+
+/* As the page tells it. */
+struct told_fact {
+	uint64_t state, number, looked_s;
 };
 
 static const char *const kept[] = {
@@ -30,18 +41,40 @@ add_binary(struct text *t, const uint8_t *hash)
 	}
 }
 
+/* ---- as of when ---- */
+
+/*
+ * The supervisor looks, an edge may not: what it tells now, and when it looked. Only of its providers an edge knows more, as of this moment.
+ */
+static struct told_fact
+told_fact(const struct edge *e, enum machine_fact which)
+{
+	const struct process_counters *p = e->p->processes;
+	if (which == MACHINE_PROVIDERS && e->p->circuits) {
+		uint64_t troubled = circuits_troubled(e->p->circuits, e->p->catalogue, e->loop.now_ms);
+		return (struct told_fact){troubled ? FACT_WARN : FACT_OK, troubled, edge_wall_ms(e) / 1000};
+	}
+	/* A state that is none would be the supervisor's mistake, and is no state to show. */
+	uint64_t state = atomic_load(&p->machine[which].state), at_ms = atomic_load(rows[which].again ? &p->machine_looked_ms : &p->started_ms);
+	assert(state <= FACT_BAD);
+	return (struct told_fact){state, atomic_load(&p->machine[which].number), at_ms / 1000};
+}
+
 /* ---- JSON ---- */
 
 static void
-json_facts(struct text *t, const struct machine *m)
+json_facts(struct text *t, const struct edge *e)
 {
 	for (size_t i = 0; i < MACHINE_FACT_COUNT; i++) {
+		struct told_fact f = told_fact(e, (enum machine_fact)i);
 		text_str(t, i ? ",{\"fact\":\"" : "{\"fact\":\"");
-		text_str(t, labels[i]);
+		text_str(t, rows[i].label);
 		text_lit(t, "\",\"state\":\"");
-		text_str(t, states[m->fact[i].state]);
+		text_str(t, states[f.state]);
 		text_lit(t, "\",\"number\":");
-		text_u64(t, m->fact[i].number);
+		text_u64(t, f.number);
+		text_lit(t, ",\"looked_at\":");
+		text_u64(t, f.looked_s);
 		text_lit(t, "}");
 	}
 }
@@ -50,8 +83,9 @@ json_facts(struct text *t, const struct machine *m)
 static const char *const key_places[] = {"none", "in the signer alone"};
 
 static void
-write_json(struct text *t, const struct edge_process *p)
+write_json(struct text *t, const struct edge *e)
 {
+	const struct edge_process *p = e->p;
 	text_lit(t, "{\"version\":\"" LETHE_VERSION "\",\"content_memory\":\"");
 	text_str(t, grades[p->grade]);
 	text_lit(t, "\",\"binary_sha256\":\"");
@@ -59,9 +93,9 @@ write_json(struct text *t, const struct edge_process *p)
 	text_lit(t, "\",\"tls_private_keys\":\"");
 	text_str(t, key_places[p->tls.listeners != 0]);
 	text_lit(t, "\",\"looked_at\":");
-	text_u64(t, p->machine.looked_ms / 1000);
+	text_u64(t, atomic_load(&p->processes->machine_looked_ms) / 1000);
 	text_lit(t, ",\"facts\":[");
-	json_facts(t, &p->machine);
+	json_facts(t, e);
 	text_lit(t, "],\"kept_per_request\":[");
 	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
 		text_str(t, i ? ",\"" : "\"");
@@ -73,34 +107,38 @@ write_json(struct text *t, const struct edge_process *p)
 
 /* ---- HTML ---- */
 
-#define STYLE "body{font:16px/1.5 system-ui,sans-serif;max-width:44em;margin:2em auto;padding:0 1em}td{padding:0 1em 0 0}"
+#define STYLE "body{font:16px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}td,th{padding:0 1em 0 0;text-align:left;vertical-align:top}"
 
 static void
-html_row(struct text *t, const char *name, const char *state, uint64_t number)
+html_row(struct text *t, const struct edge *e, enum machine_fact which)
 {
+	struct told_fact f = told_fact(e, which);
 	text_lit(t, "<tr><td>");
-	text_str(t, name);
+	text_str(t, rows[which].label);
 	text_lit(t, "<td>");
-	text_str(t, state);
+	text_str(t, states[f.state]);
 	text_lit(t, "<td>");
-	text_u64(t, number);
+	text_u64(t, f.number);
+	text_lit(t, "<td>");
+	text_str(t, rows[which].means);
+	text_lit(t, "<td>");
+	edge_date(t, f.looked_s);
 }
 
 static void
-write_html(struct text *t, const struct edge_process *p)
+write_html(struct text *t, const struct edge *e)
 {
+	const struct edge_process *p = e->p;
 	text_lit(t, "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>Transparency</title><style>" STYLE "</style><h1>Transparency</h1><p>Lethe " LETHE_VERSION ". Memory for requests and answers: <b>");
 	text_str(t, grades[p->grade]);
 	text_lit(t, "</b>. What passes through it is kept nowhere.<p>SHA-256 of the program: <code>");
 	add_binary(t, p->binary);
 	text_lit(t, "</code><p>Private keys of TLS: <b>");
 	text_str(t, key_places[p->tls.listeners != 0]);
-	text_lit(t, "</b>.<h2>This machine</h2><table>");
+	text_lit(t, "</b>.<h2>This machine</h2><p>What can change is looked at every minute, the rest as the server starts.<table><tr><th>fact<th>state<th>number<th>what the number is<th>looked at");
 	for (size_t i = 0; i < MACHINE_FACT_COUNT; i++)
-		html_row(t, labels[i], states[p->machine.fact[i].state], p->machine.fact[i].number);
-	text_lit(t, "</table><p>Looked at: ");
-	text_u64(t, p->machine.looked_ms / 1000);
-	text_lit(t, " (Unix time).<h2>Kept about a request</h2><p>These numbers, and nothing else:<p><code>");
+		html_row(t, e, (enum machine_fact)i);
+	text_lit(t, "</table><h2>Kept about a request</h2><p>These numbers, and nothing else:<p><code>");
 	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
 		text_str(t, i ? ", " : "");
 		text_str(t, kept[i]);
@@ -124,21 +162,15 @@ transparency_answer(struct exchange *x, const struct http1_head *h)
 {
 	const struct edge_process *p = x->edge->p;
 	bool html = wants_html(h);
-	if (!p->transparency) {
+	if (!p->transparency || !p->processes) {
 		exchange_end(x, END_NOT_FOUND);
 		return;
 	}
-	/* The machine is as it was when this process began; who answers changes, and is known here. */
-	struct edge_process now = *p;
-	if (p->circuits) {
-		now.machine.fact[MACHINE_PROVIDERS].number = circuits_troubled(p->circuits, p->catalogue, x->edge->loop.now_ms);
-		now.machine.fact[MACHINE_PROVIDERS].state = now.machine.fact[MACHINE_PROVIDERS].number ? FACT_WARN : FACT_OK;
-	}
 	struct text body = text_on(x->edge->head_out + HEAD_OUT_BYTES / 2, HEAD_OUT_BYTES / 2);
 	if (html)
-		write_html(&body, &now);
+		write_html(&body, x->edge);
 	else
-		write_json(&body, &now);
+		write_json(&body, x->edge);
 	assert(!body.cut);
 	answer_page(x, html ? SPAN("content-type: text/html; charset=utf-8\r\ncontent-security-policy: default-src 'none'; style-src 'unsafe-inline'\r\n") : SPAN("content-type: application/json\r\n"),
 		(struct span){body.at, body.len});

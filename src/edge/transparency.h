@@ -1,6 +1,6 @@
 /*
  * GET /transparency: what this machine and this process give, and the list of what is kept about a request, for anybody. Numbers and words of ours, as
- * HTML or JSON by the request's `accept`. Written anew for each who asks, from what the edge was given. Private to src/edge.
+ * HTML or JSON by the request's `accept`. Written anew for each who asks, with the time at which each fact was looked at. Private to src/edge.
  */
 #ifndef EDGE_TRANSPARENCY_H
 #define EDGE_TRANSPARENCY_H

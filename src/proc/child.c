@@ -314,7 +314,7 @@ fill_slices(const struct child *c, struct handover *h)
 		h->http2 = plan->http2;
 		h->expose_route = plan->expose_route;
 		h->transparency = plan->transparency;
-		machine_hand_over(c->s, h);
+		machine_hand_over(h);
 		h->vault_grade = plan->grade;
 		h->durability = plan->durability;
 	} else if (c->role->end == END_OF_SIGNER) {

@@ -42,8 +42,7 @@ struct handover {
 	struct edge_tls edge_tls;
 	struct edge_proxies edge_proxies;
 	bool http2, transparency, expose_route;
-	struct machine machine; /* edge */
-	uint8_t binary[EDGE_BINARY_BYTES];
+	uint8_t binary[EDGE_BINARY_BYTES]; /* edge */
 	uint32_t vault_grade; /* edge, signer */
 	uint32_t durability; /* edge */
 	uint32_t log_level; /* scribe */

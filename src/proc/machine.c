@@ -68,9 +68,8 @@ machine_watch(struct supervisor *s)
 }
 
 void
-machine_hand_over(const struct supervisor *s, struct handover *h)
+machine_hand_over(struct handover *h)
 {
-	read_told(supervisor_processes(s), &h->machine);
 	if (h->transparency)
 		memcpy(h->binary, binary_hash(), sizeof h->binary);
 }

@@ -7,6 +7,7 @@ int
 role_edge(struct handover *h)
 {
 	struct circuits *circuits = shared_map_circuits(h->grant_fd[GRANT_COUNTERS], h->edges); /* before the descriptor is closed */
+	const struct process_counters *processes = shared_map_processes(h->grant_fd[GRANT_COUNTERS_READ], h->edges);
 	struct edge_process p = {
 		.index = h->instance,
 		.incarnation = h->incarnation,
@@ -19,7 +20,7 @@ role_edge(struct handover *h)
 		.http2 = h->http2,
 		.expose_route = h->expose_route,
 		.transparency = h->transparency,
-		.machine = h->machine,
+		.processes = processes,
 		.board = shared_map_board(h->grant_fd[GRANT_BOARD]),
 		.catalogue = shared_map_catalogue(h->grant_fd[GRANT_CATALOGUE]),
 		.keys = shared_map_keys(h->grant_fd[GRANT_KEYS], false),
@@ -37,7 +38,7 @@ role_edge(struct handover *h)
 		.lock_down_arg = h,
 	};
 	memcpy(p.binary, h->binary, sizeof p.binary);
-	if (!p.board || !p.catalogue || !p.keys || !p.counters)
+	if (!p.board || !p.catalogue || !p.keys || !p.counters || !p.processes)
 		return role_fail("shared memory");
 	return edge_main(&p);
 }

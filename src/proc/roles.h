@@ -23,7 +23,7 @@
 	X(KEYS_WRITE, "the key table, read and write") \
 	X(CATALOGUE, "providers, models and prices, sealed") \
 	X(COUNTERS, "counters, read and write; an edge maps its own page and closes it") \
-	X(COUNTERS_READ, "counters, read-only") \
+	X(COUNTERS_READ, "counters, read-only; an edge maps what the supervisor tells and closes it") \
 	X(TALLY, "sums over booked tickets, read and write") \
 	X(TALLY_READ, "sums over booked tickets, read-only") \
 	X(WAKE, "eventfd by which a hand-in wakes the ledger") \
@@ -51,7 +51,7 @@ enum grant {
 	X(SCRIBE, scribe, 1, false, GRANTED(CATALOGUE) | GRANTED(COUNTERS_READ) | GRANTED(TALLY_READ) | GRANTED(LOG) | GRANTED(METRICS)) \
 	X(LEDGER, ledger, 1, false, GRANTED(BOARD) | GRANTED(KEYS_WRITE) | GRANTED(CATALOGUE) | GRANTED(COUNTERS_READ) | GRANTED(TALLY) | GRANTED(WAKE) | GRANTED(CONTROL) | GRANTED(LOCK) | GRANTED(PREDECESSOR)) \
 	X(DIALER, dialer, ROLE_PER_GENERATION, false, GRANTED(CATALOGUE)) \
-	X(EDGE, edge, ROLE_PER_EDGE, true, GRANTED(BOARD) | GRANTED(KEYS) | GRANTED(CATALOGUE) | GRANTED(COUNTERS) | GRANTED(WAKE)) \
+	X(EDGE, edge, ROLE_PER_EDGE, true, GRANTED(BOARD) | GRANTED(KEYS) | GRANTED(CATALOGUE) | GRANTED(COUNTERS) | GRANTED(COUNTERS_READ) | GRANTED(WAKE)) \
 	X(SIGNER, signer, ROLE_PER_GENERATION, false, 0)
 
 /* X(ROLE, ROLE): a socket pair between each instance of the one and each of the other; those of a generation know its own only. */

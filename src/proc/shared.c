@@ -85,12 +85,13 @@ create_keys(struct shared *s)
 	return s->keys_read_fd >= 0;
 }
 
+enum { PROCESSES_PAGES = (sizeof(struct process_counters) + COUNTERS_STRIDE - 1) / COUNTERS_STRIDE };
+
 /* Counters alone: what an older build had. */
 static size_t
 circuits_at(uint32_t edges)
 {
-	size_t processes = (sizeof(struct process_counters) + COUNTERS_STRIDE - 1) / COUNTERS_STRIDE;
-	return (edges + processes) * COUNTERS_STRIDE;
+	return (edges + PROCESSES_PAGES) * COUNTERS_STRIDE;
 }
 
 static size_t
@@ -269,6 +270,14 @@ shared_map_all_counters(int fd, uint32_t edges, const struct circuits **ret_circ
 	void *map = map_all(fd, PROT_READ, &bytes);
 	*ret_circuits = map && bytes == counters_bytes(edges) ? (const void *)((char *)map + circuits_at(edges)) : NULL;
 	return bytes == counters_bytes(edges) || bytes == circuits_at(edges) ? map : NULL;
+}
+
+const struct process_counters *
+shared_map_processes(int fd, uint32_t edges)
+{
+	void *map = mmap(NULL, PROCESSES_PAGES * COUNTERS_STRIDE, PROT_READ, MAP_SHARED, fd, (off_t)edges * COUNTERS_STRIDE);
+	close(fd);
+	return map == MAP_FAILED ? NULL : map;
 }
 
 struct circuits *

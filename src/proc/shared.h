@@ -48,6 +48,8 @@ must_check const struct catalogue *shared_map_catalogue(int fd);
 must_check struct counters *shared_map_counters(int fd, uint32_t edge);
 /* *ret_circuits: what lies behind them, or NULL: an older build made the memory, which had none. */
 must_check const void *shared_map_all_counters(int fd, uint32_t edges, const struct circuits **ret_circuits);
+/* For an edge: what the supervisor tells of processes and machine, and nothing of other edges. */
+must_check const struct process_counters *shared_map_processes(int fd, uint32_t edges);
 /* For an edge; before shared_map_counters(), which closes the descriptor. NULL: there are none. */
 struct circuits *shared_map_circuits(int fd, uint32_t edges);
 must_check struct tally *shared_map_tally(int fd, const struct catalogue *c, bool write);

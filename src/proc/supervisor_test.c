@@ -222,6 +222,12 @@ role_edge(struct handover *h)
 	if (!shared_map_keys(h->grant_fd[GRANT_KEYS], false) ||
 		!shared_map_counters(h->grant_fd[GRANT_COUNTERS], h->instance))
 		return 4;
+	/* What the supervisor tells can be read, and through this descriptor not be written. */
+	if (mmap(NULL, COUNTERS_STRIDE, PROT_READ | PROT_WRITE, MAP_SHARED, h->grant_fd[GRANT_COUNTERS_READ], 0) != MAP_FAILED)
+		return 7;
+	const struct process_counters *told = shared_map_processes(h->grant_fd[GRANT_COUNTERS_READ], h->edges);
+	if (!told || !atomic_load(&told->started_ms))
+		return 8;
 	if (h->edge_limits.head_bytes == HEAD_DIES || (h->edge_limits.head_bytes == HEAD_ONE_DIES && h->instance % EDGES == 0))
 		return 6;
 	if (write(STDERR_FILENO, whisper, strlen(whisper)) < 0 || !loop_init(&fake.loop))
@@ -554,11 +560,11 @@ children_get_what_their_row_says(void **state)
 	struct server *s = server_start();
 	char want[128];
 	/*
-	 * 0 to 2, supervisor, board, keys, catalogue, counters, wake, two listeners, three arrows (the handover is
+	 * 0 to 2, supervisor, board, keys, catalogue, counters twice, wake, two listeners, three arrows (the handover is
 	 * closed); pepper, receipts' and master key, and keys.
 	 */
 	snprintf(want, sizeof want, "\"event\":\"LOSS\",\"numbers\":[%d,%d,%d,0]", SAYS_READY, KEYS + 3,
-		3 + 1 + 5 + 2 + 3);
+		3 + 1 + 6 + 2 + 3);
 	await(s, want);
 	await(s, want);
 	static const char *const comms[] = {"lethe-edge", "lethe-dialer", "lethe-ledger", "lethe-scribe"};

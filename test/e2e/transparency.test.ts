@@ -15,7 +15,7 @@ type Page = {
 	tls_private_keys: string;
 	binary_sha256: string;
 	looked_at: number;
-	facts: { fact: string; state: string; number: number }[];
+	facts: { fact: string; state: string; number: number; looked_at: number }[];
 	kept_per_request: string[];
 };
 
@@ -54,6 +54,13 @@ test("its facts are the doctor's numbers and those of the metrics", async () => 
 		expect(metric("lethe_machine_value", f.fact)).toBe(String(f.number));
 		expect(metric("lethe_machine_state", f.fact)).toBe(String(["ok", "warn", "bad"].indexOf(f.state)));
 	}
+	// The last look at what can change; the start for what can't; this moment for providers.
+	const at = (fact: string) => told.facts.find((f) => f.fact === fact)!.looked_at;
+	const seconds = Date.now() / 1000;
+	expect(at("swap")).toBe(told.looked_at);
+	expect(at("kernel")).toBeLessThanOrEqual(at("swap"));
+	expect(at("kernel")).toBeGreaterThan(seconds - 600);
+	expect(at("providers")).toBeGreaterThanOrEqual(at("swap"));
 	const doctor = await w.lethe.command("doctor");
 	const numbers = new Map((doctor["facts"] as { fact: string; number: number }[]).map((f) => [f.fact, f.number]));
 	expect(numbers.get("Landlock")).toBe(told.facts.find((f) => f.fact === "landlock")!.number);
@@ -68,9 +75,9 @@ test("who does not answer is counted, until it does", async () => {
 			body: JSON.stringify({ model: "exact", messages: [{ role: "user", content: "hi" }] }),
 		}).then((answer) => answer.text());
 	const providers = async () => ((await (await page()).json()) as Page).facts.find((f) => f.fact === "providers");
-	expect(await providers()).toEqual({ fact: "providers", state: "ok", number: 0 });
+	expect(await providers()).toMatchObject({ state: "ok", number: 0 });
 	for (let i = 0; i < 3; i++) await ask("status=500");
-	expect(await providers()).toEqual({ fact: "providers", state: "warn", number: 1 });
+	expect(await providers()).toMatchObject({ state: "warn", number: 1 });
 	await until("it is found well again", async () => {
 		await ask("chunks=1");
 		return (await providers())!.number === 0;
@@ -83,6 +90,7 @@ test("a browser gets a page without anything to load or run", async () => {
 	expect(answer.headers.get("content-security-policy")).toContain("default-src 'none'");
 	const text = await answer.text();
 	expect(text).toContain("tokens_input");
+	expect(text).toMatch(/<td>bytes free for the data directory<td>\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT/);
 	expect(text).not.toMatch(/<script|<img|<link|src=|href=/);
 });
 

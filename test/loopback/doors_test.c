@@ -73,6 +73,61 @@ answer_begins(int provider)
 	rig_send(&r, provider, in, n);
 }
 
+/* ---- the page about the machine ---- */
+
+static const char *
+page(const char *accept)
+{
+	bool eof;
+	int c = rig_client(&r);
+	size_t n = (size_t)sprintf(in, "GET /transparency HTTP/1.1\r\nhost: a\r\naccept: %s\r\n\r\n", accept);
+	rig_send(&r, c, in, n);
+	out[rig_read(&r, c, out, &eof)] = '\0';
+	close(c);
+	rig_turn(&r);
+	assert_non_null(strstr(out, "HTTP/1.1 200"));
+	return out;
+}
+
+static void
+the_page_tells_what_was_seen_last_and_when(void **state)
+{
+	static struct process_counters told;
+	told.started_ms = 1000000000000;
+	told.machine_looked_ms = 1500000000000;
+	told.machine[MACHINE_SWAP].number = 7;
+	told.machine[MACHINE_KERNEL].number = 6001;
+	r.process.transparency = true;
+	r.process.processes = &told;
+	assert_non_null(strstr(page("*/*"), "{\"fact\":\"swap\",\"state\":\"ok\",\"number\":7,\"looked_at\":1500000000}"));
+	assert_non_null(strstr(out, "{\"fact\":\"kernel\",\"state\":\"ok\",\"number\":6001,\"looked_at\":1000000000}"));
+	/* The supervisor looks again: the same edge tells it. */
+	told.machine_looked_ms = 1500000060000;
+	told.machine[MACHINE_SWAP].state = FACT_WARN;
+	told.machine[MACHINE_SWAP].number = 8;
+	assert_non_null(strstr(page("*/*"), "{\"fact\":\"swap\",\"state\":\"warn\",\"number\":8,\"looked_at\":1500000060}"));
+	assert_non_null(strstr(out, "\"number\":6001,\"looked_at\":1000000000}"));
+	assert_non_null(strstr(page("text/html"), "<tr><td>swap<td>warn<td>8<td>bytes of swap on disk that are not encrypted<td>Fri, 14 Jul 2017 02:41:00 GMT"));
+	assert_non_null(strstr(out, "<td>Sun, 09 Sep 2001 01:46:40 GMT"));
+}
+
+static void
+the_page_has_room_for_the_largest_numbers(void **state)
+{
+	static struct process_counters told;
+	told.started_ms = told.machine_looked_ms = 253402300799000; /* the last second of the year 9999 */
+	for (size_t i = 0; i < MACHINE_FACT_COUNT; i++) {
+		told.machine[i].state = FACT_WARN;
+		told.machine[i].number = UINT64_MAX;
+	}
+	r.process.transparency = true;
+	r.process.processes = &told;
+	r.process.tls.listeners = 1;
+	assert_non_null(strstr(page("text/html"), "</html>"));
+	assert_non_null(strstr(page("*/*"), "]}"));
+	r.process.tls.listeners = 0;
+}
+
 /* ---- half-closed connections ---- */
 
 static void
@@ -319,6 +374,8 @@ main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, opened, closed)
 	const struct CMUnitTest tests[] = {
+		TEST(the_page_tells_what_was_seen_last_and_when),
+		TEST(the_page_has_room_for_the_largest_numbers),
 		TEST(who_ends_its_side_is_asked_and_answered),
 		TEST(it_is_asked_once),
 		TEST(who_has_gone_is_found_out),
