@@ -3,7 +3,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 bad=0
-for part in layers symbols refused headers generated mutants; do
+for part in layers symbols refused headers generated mutants promises; do
 	"tool/$part.sh" || bad=1
 done
 tool/reproduce.sh --paths || bad=1
