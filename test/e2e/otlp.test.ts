@@ -55,8 +55,8 @@ class Collector {
 	get asked(): number {
 		return this.#asked;
 	}
-	async listen(before = "http://127.0.0.1"): Promise<string> {
-		await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
+	async listen(before = "http://127.0.0.1", at = "127.0.0.1"): Promise<string> {
+		await new Promise<void>((resolve) => this.#server.listen(0, at, resolve));
 		return `${before}:${(this.#server.address() as AddressInfo).port}`;
 	}
 	// The fields that the protocol has, and no other.
@@ -240,6 +240,17 @@ describe("over TLS", () => {
 		await ask(w, "go on");
 		await until("it is refused", async () => (await counter(w!, "lethe_otlp_requests_failed_total")) > 1);
 		expect([collector.asked, collector.heads, await counter(w, "lethe_otlp_spans_sent_total")]).toEqual([0, [], 0]);
+	});
+
+	test("one whose certificate is good, but of another name, gets nothing", async () => {
+		const authority = trustAuthority();
+		collector = new Collector((...all) => collector.ok(...all), authority);
+		const telemetry = { otlp: await collector.listen("https://127.0.0.2", "127.0.0.2"), ca_file: authority.ca, headers_file: join(folder, "headers") };
+		w = await world({ config: { telemetry, metrics: { listen: "127.0.0.1:0" } } });
+		await ask(w, "go on");
+		await until("it is refused", async () => (await counter(w!, "lethe_otlp_requests_failed_total")) > 1);
+		expect([collector.asked, collector.heads, await counter(w, "lethe_otlp_spans_sent_total")]).toEqual([0, [], 0]);
+		expect(collector.refused).toBeGreaterThan(0);
 	});
 
 	test.each([
