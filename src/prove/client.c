@@ -86,6 +86,8 @@ is_anthropic(const struct exchange *x)
 static const char *
 lines_of(const struct exchange *x)
 {
+	if (x->endpoint == PROVE_CHAT_RECEIPT || x->endpoint == PROVE_CHAT_RECEIPT_STREAM)
+		return "lethe-receipt: inline\r\n";
 	if (x->endpoint == PROVE_UPLOAD)
 		return "x-goog-upload-protocol: resumable\r\nx-goog-upload-command: start\r\nx-goog-upload-header-content-type: text/plain\r\n";
 	if (x->endpoint == PROVE_UPLOAD_SENT)

@@ -104,6 +104,8 @@ static const struct texts texts[PROVE_ENDPOINT_COUNT] = {
 	[PROVE_CHAT] = {ASK_CHAT("c", ""), SAY_CHAT},
 	[PROVE_CHAT_STREAM] = {ASK_CHAT("c", STREAM), SAY_CHAT},
 	[PROVE_CHAT_TARGETS] = {ASK_CHAT("t", ""), SAY_CHAT},
+	[PROVE_CHAT_RECEIPT] = {ASK_CHAT("c", ""), SAY_CHAT},
+	[PROVE_CHAT_RECEIPT_STREAM] = {ASK_CHAT("c", STREAM), SAY_CHAT},
 	[PROVE_COMPLETIONS] = {"{\"model\":\"c\",\"prompt\":\"%s\"}",
 		"{\"id\":\"x\",\"object\":\"text_completion\",\"created\":1,\"model\":\"c\",\"choices\":[{\"text\":\"%s\",\"index\":0,\"finish_reason\":\"stop\"}]," CHAT_USAGE "}"},
 	[PROVE_COMPLETIONS_MESSAGES_STREAM] = {"{\"model\":\"m\"," STREAM "\"prompt\":\"%s\"}", SAY_MESSAGES},

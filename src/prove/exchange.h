@@ -20,6 +20,8 @@
 	X(CHAT, "chat.completions", POST, "/v1/chat/completions", WHOLE, true) \
 	X(CHAT_STREAM, "chat.completions, streamed", POST, "/v1/chat/completions", STREAM, true) \
 	X(CHAT_TARGETS, "chat.completions, of a model with two targets", POST, "/v1/chat/completions", WHOLE, true) \
+	X(CHAT_RECEIPT, "chat.completions, with its receipt", POST, "/v1/chat/completions", WHOLE, true) \
+	X(CHAT_RECEIPT_STREAM, "chat.completions, streamed, with its receipt", POST, "/v1/chat/completions", STREAM, true) \
 	X(COMPLETIONS, "completions", POST, "/v1/completions", WHOLE, true) \
 	X(COMPLETIONS_MESSAGES_STREAM, "completions, translated into messages, streamed", POST, "/v1/completions", STREAM, true) \
 	X(RESPONSES, "responses", POST, "/v1/responses", WHOLE, true) \

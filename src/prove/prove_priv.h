@@ -52,7 +52,7 @@ unsigned traffic_steps(const struct prove_options *o);
 /* False: the server does not answer, and it was given up. */
 must_check bool traffic_run(struct traffic *t);
 
-enum { RUNNING_MAX = 16,
+enum { RUNNING_MAX = 17,
 	TRAFFIC_TRIES = 4 /* to have so many run */ };
 
 struct running {

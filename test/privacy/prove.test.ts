@@ -55,7 +55,7 @@ describe("lethe prove", () => {
 	test("has sent marks in every way and looked everywhere", () => {
 		expect(report["marks"]).toBeGreaterThan(1000);
 		expect(report["ways"]).toBeGreaterThan(40);
-		expect(report["endpoints"]).toBe(77);
+		expect(report["endpoints"]).toBe(79);
 		expect([new Set(report["names_of_endpoints"] as string[]).size, new Set(report["names_of_ways"] as string[]).size]).toEqual([report["endpoints"], report["ways"]]);
 		for (const way of ["client gone in the body", "provider falls silent", "edge faults", "ledger killed", "disk full", "upgraded"]) expect(report["names_of_ways"]).toContain(way);
 		const shown = readFileSync(page, "utf8");
