@@ -67,8 +67,7 @@ live(struct crash *c)
 {
 	struct world *w = &c->w;
 	world_open(w, true);
-	w->now_ms += PROGRESS_PERIOD_MS;
-	world_round(w);
+	world_progress(w);
 	if (order(c, "2", "credit-1"))
 		atomic_store(&c->answered->credit, 1);
 	if (order(c, "-0.5", "debit-1"))

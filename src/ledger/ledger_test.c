@@ -309,12 +309,10 @@ after_a_power_cut_held_exchanges_are_booked_from_their_progress(void **state)
 	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = 20};
 	struct ticket *t = world_hold(&w, &e);
 	uint64_t id = t->id;
-	w.now_ms += PROGRESS_PERIOD_MS;
-	world_round(&w);
+	world_progress(&w);
 	assert_int_equal(world_sql(&w, "SELECT cost_nano FROM progress"), 20);
 	ticket_state_cost(t, (struct nano){25});
-	w.now_ms += PROGRESS_PERIOD_MS;
-	world_round(&w);
+	world_progress(&w);
 	assert_int_equal(world_sql(&w, "SELECT cost_nano FROM progress"), 25);
 	world_lose_board(&w);
 	world_open(&w, true);
@@ -334,8 +332,7 @@ the_command_line_books_them_as_well(void **state)
 	uint64_t a = world_account(&w, "alice", "5.00");
 	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = 20};
 	assert_non_null(world_hold(&w, &e));
-	w.now_ms += PROGRESS_PERIOD_MS;
-	world_round(&w);
+	world_progress(&w);
 	world_kill_ledger(&w);
 	world_open(&w, false);
 	assert_int_equal(world_balance(&w, a), 5 * NANO_PER_DOLLAR - 20);
@@ -351,8 +348,7 @@ a_booked_exchange_leaves_no_progress(void **state)
 	uint64_t a = world_account(&w, "alice", "5.00");
 	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = -1};
 	struct ticket *early = world_hold(&w, &e), *late = world_hold(&w, &e);
-	w.now_ms += PROGRESS_PERIOD_MS;
-	world_round(&w);
+	world_progress(&w);
 	assert_int_equal(world_sql(&w, "SELECT count(*) FROM progress"), 2);
 	ticket_settle(w.desk, early);
 	assert_int_equal(world_round(&w), 1);
@@ -374,8 +370,7 @@ a_live_exchange_survives_the_ledgers_death(void **state)
 	uint64_t a = world_account(&w, "alice", "5.00");
 	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = -1};
 	struct ticket *t = world_hold(&w, &e);
-	w.now_ms += PROGRESS_PERIOD_MS;
-	world_round(&w);
+	world_progress(&w);
 	world_kill_ledger(&w);
 	world_open(&w, true);
 	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket"), 0);

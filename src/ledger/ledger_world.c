@@ -394,6 +394,18 @@ world_round(struct world *w)
 	return ledger_round(w->ledger, w->now_ms);
 }
 
+/*
+ * Starting and orders make rounds too, by the machine's clock: where that takes long, progress was written later than this world's clock says, and is due so much
+ * later.
+ */
+int
+world_progress(struct world *w)
+{
+	uint64_t due_ms = w->ledger->progress.due_ms;
+	w->now_ms = due_ms > w->now_ms ? due_ms : w->now_ms;
+	return world_round(w);
+}
+
 /* ---- asking ---- */
 
 static json_t *

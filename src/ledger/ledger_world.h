@@ -79,6 +79,8 @@ void world_lose_board(struct world *w);
 /* The edge died and was reaped; the next one takes its slab. */
 void world_kill_edge(struct world *w);
 
+/* The round in which progress is due next, whatever time has gone by on the ledger's own clock since it was last written. */
+int world_progress(struct world *w);
 /* One round, 50 ms later. */
 int world_round(struct world *w);
 

@@ -66,8 +66,7 @@ the_list_says_who_is_up_away_and_gone(void **state)
 	assert_string_equal(state_of(&w), "up");
 	world_sql(&w, "UPDATE node SET seen_us = seen_us - 31000000 RETURNING id");
 	assert_string_equal(state_of(&w), "away");
-	w.now_ms += PROGRESS_PERIOD_MS;
-	world_round(&w); /* an idle one is heard of as well */
+	world_progress(&w); /* an idle one is heard of as well */
 	assert_string_equal(state_of(&w), "up");
 	world_end(&w);
 }
@@ -138,8 +137,7 @@ what_a_forgotten_node_left_is_settled_once(void **state)
 	struct world_exchange e = {.account = account, .input = 100, .output = 50, .cost = 20};
 	struct ticket *t = world_hold(&a, &e);
 	uint64_t booked = world_exchange(&a, (struct world_exchange){.account = account, .input = 10, .cost = -1});
-	a.now_ms += PROGRESS_PERIOD_MS;
-	world_round(&a);
+	world_progress(&a);
 	int64_t balance = world_balance(&a, account);
 	a.ledger->store.lost = true; /* no last words */
 	world_kill_ledger(&a); /* it had booked one, and its sums of usage are not in the store */
@@ -202,8 +200,7 @@ two_ledgers_take_turns_at_one_set_of_books(void **state)
 		if (i % 4 == 2)
 			json_decref(world_must(&b, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "bob", "amount", "1.00", "reason", "more"));
 		if (i % 5 == 3) {
-			b.now_ms += PROGRESS_PERIOD_MS;
-			assert_true(world_round(&b) >= 0);
+			assert_true(world_progress(&b) >= 0);
 		}
 	}
 	while (world_round(&a) > 0 || world_round(&b) > 0)
@@ -415,8 +412,7 @@ a_node_that_comes_back_settles_the_rest_itself(void **state)
 	world_begin(&a);
 	uint64_t account = world_account(&a, "alice", "5.00");
 	struct ticket *t = world_hold(&a, &(struct world_exchange){.account = account, .input = 100, .output = 50, .cost = 20});
-	a.now_ms += PROGRESS_PERIOD_MS;
-	world_round(&a);
+	world_progress(&a);
 	assert_non_null(t);
 	world_close(&a);
 	assert_true(a.ledger == NULL);

@@ -370,8 +370,7 @@ what_ran_when_the_machine_fell_over_is_paid_by_its_last_progress(void **state)
 	uint64_t alice = begin(&w, "3.00");
 	int64_t cost = world_cost(&w, &small);
 	struct ticket *t = world_hold(&w, &(struct world_exchange){.account = alice, .input = 100, .output = 50, .cost = 20});
-	w.now_ms += PROGRESS_PERIOD_MS;
-	world_round(&w); /* the store has 20 */
+	world_progress(&w); /* the store has 20 */
 	open_again(&w, true);
 	assert_true(serve(&w, alice));
 	book_all(&w);

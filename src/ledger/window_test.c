@@ -294,8 +294,7 @@ what_a_dead_node_had_of_a_limit_comes_back_when_it_is_forgotten(void **state)
 	node_begin_beside(&b, &a, 1);
 	assert_non_null(hold_limited(&a, alice, window, 20 * cost)); /* it has cost one by its last word */
 	assert_true(share_return(a.ledger, window));
-	a.now_ms += PROGRESS_PERIOD_MS;
-	world_round(&a);
+	world_progress(&a);
 	a.ledger->store.lost = true;
 	world_kill_ledger(&a);
 	world_sql(&b, "UPDATE node SET seen_us = seen_us - 31000000 WHERE id = 0 RETURNING id");
