@@ -159,6 +159,8 @@ struct request {
 	struct request_scan scan; /* last: its end is seldom written (request_scan_used) */
 };
 _Static_assert(sizeof(struct request) <= 4096, "a page: blocks are powers of two");
+/* What of it is written of every request, nearly: of the scan's result all but the lists. */
+enum { REQUEST_USUAL_BYTES = offsetof(struct request, scan) + offsetof(struct request_scan, result) + offsetof(struct request_facts, objects) };
 
 struct exchange {
 	struct edge *edge; /* up to the flags: what each chunk of a stream looks at, in few lines of the cache */

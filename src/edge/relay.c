@@ -487,6 +487,24 @@ relay_push_end(struct exchange *x, bool cut)
 	push(x, NULL, 0, true);
 }
 
+/*
+ * Others had the processor since the request was sent, and its memory has left the cache. When the answer begins it is read a last time, wiped and given back: it comes while the kernel
+ * copies, and the body, whose place stands in it, after that.
+ */
+static void
+fetch_request(const struct exchange *x)
+{
+	vault_fetch(x, sizeof *x);
+	vault_fetch(x->req, REQUEST_USUAL_BYTES);
+}
+
+static void
+fetch_body(const struct request *r)
+{
+	if (r->body)
+		vault_fetch(r->body, r->body_bytes < VAULT_FETCH_MOST ? sizeof *r->body + r->body_bytes : VAULT_FETCH_MOST);
+}
+
 void
 relay_read(struct exchange *x)
 {
@@ -506,9 +524,13 @@ relay_read(struct exchange *x)
 		return;
 	size_t have = x->collect ? 0 : x->carry_len;
 	bool eof = false;
+	if (x->req)
+		fetch_request(x);
 	ssize_t n = read_some(x, e->in + have, &eof);
 	if (n < 0)
 		return;
+	if (x->req)
+		fetch_body(x->req);
 	edge_in_used(e, have + (size_t)n);
 	if (have) {
 		memcpy(e->in, x->carry, have);
