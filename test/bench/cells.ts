@@ -52,9 +52,11 @@ const fresh: Setup = { ...plain, name: "clear text, all at once", fresh: true };
 const builds: Setup = { ...fresh, name: "both builds" };
 const pair: Setup = { ...fresh, name: "both dialects" };
 const tls: Setup = { ...fresh, name: "TLS on both sides", tlsIn: true, tlsOut: true };
+const tlsStreams: Setup = { ...tls, name: "streams, TLS on both sides", fresh: undefined };
 const h2c: Setup = { ...fresh, name: "HTTP/2 in clear text", h2In: true };
 const h2: Setup = { ...fresh, name: "HTTP/2 by TLS", h2In: true, tlsIn: true };
 const h2Out: Setup = { ...fresh, name: "HTTP/2 by TLS to the provider", h2Out: true, tlsOut: true };
+const h2OutStreams: Setup = { ...h2Out, name: "streams, HTTP/2 by TLS to the provider", fresh: undefined };
 const crowd: Setup = { ...h2Out, name: "a crowd of streams", crowd: true };
 const h2OutTls: Setup = { ...h2Out, name: "TLS on both sides, HTTP/2 to the provider", tlsIn: true };
 
@@ -81,7 +83,6 @@ const atOnce: Partial<Cell> = { setup: fresh, beside: true };
 const inTurns: Partial<Cell> = { ...atOnce, turns: 3 };
 // Together they begin as many streams in a second as one does alone.
 const opensAtOnce = (e: Effort) => ["--opens", String(e.quick ? opensPerSecond : 397)];
-const tlsOpensAtOnce = (e: Effort) => ["--opens", String(e.quick ? opensPerSecond : 127)];
 const openingAtOnce = (e: Effort) => 1000 / Number(opensAtOnce(e)[1]);
 // A quarter of what one alone is asked: a processor that is full finds several chunks of a stream at once, which cost less than each by itself.
 const atOnceRate = 5;
@@ -148,11 +149,8 @@ const http1: Cell[] = [
 		...requests(1 << 20, 16), "--sim", `body_bytes=${1 << 20}`, ...time(longer(e), 0.5),
 	], atOnce),
 	cell("request_paced", "1 KB bodies and answers, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...awake, ...time(longer(e), 0.5)], { targets: delayTargets, delay: true }),
-	cell("stream", `1,000 streams of ${atOnceRate} chunks a second`, "chunk", (e) => [...streams(1000, atOnceRate), ...opensAtOnce(e), ...time(longer(e), 1)], {
-		...atOnce, nginxMost: 1.6, opening: openingAtOnce,
-	}),
-	cell("chunk_delay", "1,000 streams of 20 chunks a second, each target by itself: how late a chunk comes", "chunk", (e) => [...streams(1000, 20), ...time(e, 1)], {
-		targets: delayTargets, delay: true, opening: () => 0.6,
+	cell("stream", "1,000 streams of 20 chunks a second", "chunk", (e) => [...streams(1000, 20), ...time(e, 1)], {
+		targets: ["direct", ...all], nginxMost: 1.6, opening: () => 0.6,
 	}),
 	// The simulator speaks chat completions alone, so that nobody else can be asked this.
 	cell("stream_translated", `1,000 streams of ${atOnceRate} chunks a second passed through, and messages towards clients of chat completions from the provider`, "chunk", (e, target) => [
@@ -209,8 +207,8 @@ const byTls: Cell[] = [
 			},
 		},
 	),
-	cell("tls_stream", `TLS on both sides, 1,000 streams of ${atOnceRate} chunks a second`, "chunk", (e) => [...streams(1000, atOnceRate), ...tlsOpensAtOnce(e), ...time(longer(e), 1)], {
-		...atOnce, setup: tls, targets: proxies, opening: (e) => 1000 / Number(tlsOpensAtOnce(e)[1]),
+	cell("tls_stream", "TLS on both sides, 1,000 streams of 20 chunks a second", "chunk", (e) => [...streams(1000, 20), "--opens", String(tlsOpensPerSecond(e.quick)), ...time(e, 1)], {
+		setup: tlsStreams, targets: ["direct", ...proxies], opening: (e) => 1000 / tlsOpensPerSecond(e.quick),
 	}),
 ];
 
@@ -238,8 +236,8 @@ const http2: Cell[] = [
 	cell("h2_out_request_1k", "HTTP/2 by TLS towards the provider, HTTP/1.1 in clear text towards clients, 1 KB, 64 connections", "request", (e) => [...requests(1024), ...time(e, 1)], {
 		...inTurns, setup: h2Out, targets: ["haproxy", "lethe"], yardstick: "haproxy",
 	}),
-	cell("h2_out_stream", `HTTP/2 by TLS towards the provider, 1,000 streams of ${atOnceRate} chunks a second`, "chunk", (e) => [...streams(1000, atOnceRate), ...opensAtOnce(e), ...time(longer(e), 1)], {
-		...atOnce, setup: h2Out, targets: ["haproxy", "lethe"], yardstick: "haproxy", opening: openingAtOnce,
+	cell("h2_out_stream", "HTTP/2 by TLS towards the provider, 1,000 streams of 20 chunks a second", "chunk", (e) => [...streams(1000, 20), ...time(e, 1)], {
+		setup: h2OutStreams, targets: ["haproxy", "lethe"], yardstick: "haproxy", opening: () => 0.6,
 	}),
 	cell("stream_100k", "100,000 streams of a chunk every 10 s, HTTP/2 towards the provider, seven edges", "chunk", crowdArgs, {
 		setup: crowd, targets: ["lethe-7"], yardstick: "lethe-7", alone: true, rounds: 1,
