@@ -241,17 +241,6 @@ without_windows(struct ledger *l, struct batch *b)
 	return b->count == 0 || batch_book(l);
 }
 
-/* For nothing, no share is needed: there is none any more. */
-static bool
-free_of_charge(struct ledger *l, struct batch *b)
-{
-	int64_t own = b->node;
-	b->node = -1;
-	bool ok = progress_free_of_charge(l, b, END_NODE_FORGOTTEN);
-	b->node = own;
-	return ok;
-}
-
 /* The store will have none of them, also for nothing: their account is not in it, or their id is another's. */
 static bool
 put_aside(struct outbox *o, struct batch *b)
@@ -274,7 +263,7 @@ forward_settled(struct ledger *l, struct outbox *o)
 		atomic_store(board_heartbeat_ms(l->o.board), clock_monotonic_ms());
 		b->count = (size_t)count;
 		memset(b->fates, FATE_OPEN, b->count);
-		if (!batch_book(l) || !without_windows(l, b) || !free_of_charge(l, b) || !put_aside(o, b) || !outbox_drop_settled(o, last))
+		if (!batch_book(l) || !without_windows(l, b) || !progress_free_of_charge(l, b, END_NODE_FORGOTTEN) || !put_aside(o, b) || !outbox_drop_settled(o, last))
 			return false;
 		b->count = 0;
 	}

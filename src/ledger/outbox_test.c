@@ -544,6 +544,40 @@ what_a_forgotten_node_sends_is_charged_to_nobody(void **state)
 	world_end(&w);
 }
 
+static void
+is_forgotten_by(struct world *other)
+{
+	world_sql(other, "UPDATE node SET seen_us = seen_us - 31000000 WHERE id = 0 RETURNING id");
+	json_decref(world_must(other, "{s:s, s:s}", "op", "node.forget", "node", "0"));
+}
+
+/* What it had begun while the store was away the store had never heard of when its share was given back. */
+static void
+what_ran_on_a_forgotten_node_is_charged_to_nobody(void **state)
+{
+	struct world w, other;
+	uint32_t slot;
+	uint64_t alice = begin(&w, "3.00");
+	const struct world_exchange e = {.account = alice, .input = 100, .output = 50, .cost = 20};
+	open_again(&w, true);
+	assert_non_null(world_hold(&w, &e));
+	w.now_ms += 2 * PROGRESS_PERIOD_MS;
+	book_all(&w);
+	begin_beside(&other, &w);
+	is_forgotten_by(&other);
+	world_kill_ledger(&w);
+	world_lose_board(&w);
+	w.cut_off = false;
+	world_open(&w, true);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket WHERE cost_nano = 0 AND end_reason = 53 AND loss = 9"), 1); /* NODE_FORGOTTEN, loss.node */
+	assert_int_equal(world_balance(&w, HOUSE_LOSS_NODE), -world_cost(&w, &e));
+	assert_int_equal(world_balance(&w, HOUSE_LOSS_CRASH), 0);
+	assert_int_equal(ledger_load_row(w.ledger, alice, 1, &slot), 0);
+	is_right(&w, alice, 1, 3 * NANO_PER_DOLLAR);
+	world_end(&other);
+	world_end(&w);
+}
+
 /* That it may write no more is all that it heard before the store went, too. */
 static void
 who_was_replaced_goes_on_with_no_shares(void **state)
@@ -1063,6 +1097,7 @@ main(void)
 		cmocka_unit_test(what_is_in_the_outbox_and_on_the_board_is_booked_once),
 		cmocka_unit_test(a_move_waits_for_the_store),
 		cmocka_unit_test(what_a_forgotten_node_sends_is_charged_to_nobody),
+		cmocka_unit_test(what_ran_on_a_forgotten_node_is_charged_to_nobody),
 		cmocka_unit_test(who_was_replaced_goes_on_with_no_shares),
 		cmocka_unit_test(a_machine_s_own_node_is_not_forgotten_while_its_outbox_waits),
 		cmocka_unit_test(an_outbox_with_progress_or_one_that_can_t_be_read_counts),

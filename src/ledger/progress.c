@@ -118,15 +118,20 @@ read_rows(struct ledger *l, struct batch *b, int64_t node, enum end_reason end)
 	return step == SQL_END;
 }
 
+/* For nothing, no share is needed: there may be none any more. */
 bool
 progress_free_of_charge(struct ledger *l, struct batch *b, enum end_reason end)
 {
+	int64_t paying = b->node;
 	batch_keep_refused(b);
 	for (size_t i = 0; i < b->count; i++) {
 		b->tickets[i].cost.v = 0;
 		b->tickets[i].facts.end_reason = (uint8_t)end;
 	}
-	return b->count == 0 || batch_book(l);
+	b->node = -1;
+	bool ok = b->count == 0 || batch_book(l);
+	b->node = paying;
+	return ok;
 }
 
 static bool
@@ -157,13 +162,14 @@ progress_settle(struct ledger *l, int64_t node)
 {
 	struct batch *b = l->batch;
 	int64_t own = b->node;
-	/* Another's are settled here only when it was forgotten. */
+	/* Another's are settled here only when it was forgotten; and whose share would not pay has none, for it was forgotten. */
 	enum end_reason end = node == l->store.node ? END_INTERRUPTED : END_NODE_FORGOTTEN;
+	enum end_reason unpaid = own >= 0 ? END_NODE_FORGOTTEN : end;
 	bool ok;
 	b->node = own >= 0 ? node : -1; /* its shares pay */
 	do
 		ok = read_rows(l, b, node, end);
-	while (ok && b->count != 0 && (ok = batch_book(l) && progress_free_of_charge(l, b, end) && forget_rest(l, b)));
+	while (ok && b->count != 0 && (ok = batch_book(l) && progress_free_of_charge(l, b, unpaid) && forget_rest(l, b)));
 	b->count = 0;
 	b->node = own;
 	return ok;
