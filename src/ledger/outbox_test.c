@@ -578,6 +578,34 @@ what_ran_on_a_forgotten_node_is_charged_to_nobody(void **state)
 	world_end(&w);
 }
 
+/* An attempt that failed was nobody's to pay before its node was forgotten, and what the provider may ask for it has an account of its own. */
+static void
+what_failed_on_a_forgotten_node_stays_what_it_was(void **state)
+{
+	struct world w, other;
+	uint64_t alice = begin(&w, "3.00");
+	struct world_exchange e = small;
+	e.account = alice;
+	open_again(&w, true);
+	e.parent = world_exchange(&w, e);
+	e.cost = 0;
+	e.end_reason = END_PROVIDER_TIMEOUT;
+	assert_true(e.parent != 0 && world_exchange(&w, e) != 0);
+	book_all(&w);
+	begin_beside(&other, &w);
+	is_forgotten_by(&other);
+	world_kill_ledger(&w);
+	world_lose_board(&w);
+	w.cut_off = false;
+	world_open(&w, true);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket WHERE cost_nano = 0 AND end_reason = 9 AND loss = 7"), 1); /* PROVIDER_TIMEOUT, loss.retry */
+	assert_int_equal(world_balance(&w, HOUSE_LOSS_RETRY), -world_cost(&w, &small));
+	assert_int_equal(world_balance(&w, HOUSE_LOSS_NODE), -world_cost(&w, &small));
+	verify_says(&w, NULL, 0, 0);
+	world_end(&other);
+	world_end(&w);
+}
+
 /* That it may write no more is all that it heard before the store went, too. */
 static void
 who_was_replaced_goes_on_with_no_shares(void **state)
@@ -1098,6 +1126,7 @@ main(void)
 		cmocka_unit_test(a_move_waits_for_the_store),
 		cmocka_unit_test(what_a_forgotten_node_sends_is_charged_to_nobody),
 		cmocka_unit_test(what_ran_on_a_forgotten_node_is_charged_to_nobody),
+		cmocka_unit_test(what_failed_on_a_forgotten_node_stays_what_it_was),
 		cmocka_unit_test(who_was_replaced_goes_on_with_no_shares),
 		cmocka_unit_test(a_machine_s_own_node_is_not_forgotten_while_its_outbox_waits),
 		cmocka_unit_test(an_outbox_with_progress_or_one_that_can_t_be_read_counts),

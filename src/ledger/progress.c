@@ -1,5 +1,6 @@
 #include "ledger/away.h"
 #include "ledger/limit_priv.h"
+#include "ticket/billing.h"
 #include "ticket/end_reasons.h"
 
 enum { CHUNK = 2048,
@@ -118,15 +119,17 @@ read_rows(struct ledger *l, struct batch *b, int64_t node, enum end_reason end)
 	return step == SQL_END;
 }
 
-/* For nothing, no share is needed: there may be none any more. */
+/* For nothing, no share is needed: there may be none any more. What nobody was to pay ended as it did, and is the loss that it was (loss.retry). */
 bool
 progress_free_of_charge(struct ledger *l, struct batch *b, enum end_reason end)
 {
 	int64_t paying = b->node;
 	batch_keep_refused(b);
 	for (size_t i = 0; i < b->count; i++) {
-		b->tickets[i].cost.v = 0;
-		b->tickets[i].facts.end_reason = (uint8_t)end;
+		struct ticket_copy *t = &b->tickets[i];
+		t->cost.v = 0;
+		if (billing_of(t->facts.end_reason) != BILLING_NONE)
+			t->facts.end_reason = (uint8_t)end;
 	}
 	b->node = -1;
 	bool ok = b->count == 0 || batch_book(l);
