@@ -263,7 +263,7 @@ forward_settled(struct ledger *l, struct outbox *o)
 		atomic_store(board_heartbeat_ms(l->o.board), clock_monotonic_ms());
 		b->count = (size_t)count;
 		memset(b->fates, FATE_OPEN, b->count);
-		if (!batch_book(l) || !without_windows(l, b) || !progress_free_of_charge(l, b, END_NODE_FORGOTTEN) || !put_aside(o, b) || !outbox_drop_settled(o, last))
+		if (!batch_book(l) || !late_settle(l, b) || !without_windows(l, b) || !progress_free_of_charge(l, b, END_NODE_FORGOTTEN) || !put_aside(o, b) || !outbox_drop_settled(o, last))
 			return false;
 		b->count = 0;
 	}

@@ -36,6 +36,11 @@ bool batch_is_sound(const struct ticket_copy *t);
 void batch_keep_refused(struct batch *b);
 /* progress.c, of a batch that was booked: what the store refused to charge is the house's loss, by how it ended. */
 must_check bool progress_free_of_charge(struct ledger *l, struct batch *b, enum end_reason end);
+/*
+ * late.c, of a batch that was booked: what `lethe node forget` had settled by less than is known now. What the customer was charged stays; what was used beyond
+ * what that row says is the house's loss (loss.node), once. Those are FATE_KNOWN afterwards. False: the store failed.
+ */
+must_check bool late_settle(struct ledger *l, struct batch *b);
 must_check bool progress_put(struct ledger *l, const struct ticket_copy *t);
 /* node.c: that the shares are somebody else's is said on the board, until a ledger finds in the store that they are this node's all the same. */
 void node_lost_board(struct ledger *l);

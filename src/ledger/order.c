@@ -60,6 +60,8 @@ insert_booking(struct ledger *l, const struct order *o, uint64_t intent)
 	struct query *st = store_sql(&l->store, SQL_booking_insert_order);
 	sql_bind(st, l->next_booking, o->nano < 0 ? BOOKING_DEBIT : BOOKING_CREDIT, (int64_t)clock_wall_us(), (int64_t)intent,
 		o->kind, (int64_t)o->item);
+	if (intent == 0)
+		sql_bind_null(st, 4);
 	sql_bind_text(st, 7, o->reason);
 	sql_bind_text(st, 8, o->actor);
 	return sql_done(&l->store, st);
@@ -117,6 +119,13 @@ book(struct ledger *l, const struct order *o, uint64_t intent)
 		return ORDER_FAILED;
 	l->next_booking++;
 	return ORDER_BOOKED;
+}
+
+enum ordered
+order_book_houses(struct ledger *l, const struct order *o)
+{
+	assert(o->account.id == 0 && o->item == 0);
+	return book(l, o, 0);
 }
 
 static enum ordered

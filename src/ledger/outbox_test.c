@@ -606,6 +606,54 @@ what_failed_on_a_forgotten_node_stays_what_it_was(void **state)
 	world_end(&w);
 }
 
+/* What `node forget` booked by its last progress is the customer's last word; what the node did after that is known once it comes back, and is the house's. */
+static void
+what_a_forgotten_node_did_after_its_last_progress_is_a_loss_once(void **state)
+{
+	for (int ended = 0; ended < 2; ended++) {
+		struct world w, other;
+		uint32_t slot;
+		uint64_t alice = begin(&w, "3.00");
+		struct world_exchange e = {.account = alice, .input = 100, .output = 50, .cost = 20};
+		struct ticket *t = world_hold(&w, &e);
+		world_progress(&w); /* the store has 20 */
+		open_again(&w, true);
+		e.output = 70;
+		t->facts.tokens_output = e.output;
+		ticket_state_cost(t, (struct nano){35});
+		if (ended)
+			ticket_settle(w.desk, t);
+		w.now_ms += 2 * PROGRESS_PERIOD_MS;
+		book_all(&w);
+		assert_int_equal(waits(&w, "waiting_requests"), ended);
+		begin_beside(&other, &w);
+		is_forgotten_by(&other);
+		assert_int_equal(world_sql(&other, "SELECT cost_nano FROM ticket WHERE end_reason = 53"), 20); /* NODE_FORGOTTEN */
+		world_kill_ledger(&w);
+		copy_file(&w, "outbox.db", "outbox.db.copy");
+		world_open(&w, true);
+		only_a_command(&w);
+		verify_says(&w, NULL, ended, 0);
+		world_close(&w);
+		w.size.node = 0;
+		/* Killed between the store's commit and the outbox's, it comes again. */
+		for (int again = 0; again < 2; again++) {
+			copy_file(&w, "outbox.db.copy", "outbox.db");
+			world_lose_board(&w);
+			world_open(&w, true);
+			assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket WHERE cost_nano = 20 AND tokens_output = 50"), 1);
+			assert_int_equal(world_balance(&w, HOUSE_LOSS_NODE), -(world_cost(&w, &e) - 20));
+			assert_int_equal(world_sql(&w, "SELECT count(*) FROM booking WHERE what = 20"), 1);
+			assert_int_equal(ledger_load_row(w.ledger, alice, 1, &slot), 0);
+			is_right(&w, alice, 1, 3 * NANO_PER_DOLLAR - 20);
+			world_kill_ledger(&w);
+		}
+		world_open(&w, true);
+		world_end(&other);
+		world_end(&w);
+	}
+}
+
 /* That it may write no more is all that it heard before the store went, too. */
 static void
 who_was_replaced_goes_on_with_no_shares(void **state)
@@ -1127,6 +1175,7 @@ main(void)
 		cmocka_unit_test(what_a_forgotten_node_sends_is_charged_to_nobody),
 		cmocka_unit_test(what_ran_on_a_forgotten_node_is_charged_to_nobody),
 		cmocka_unit_test(what_failed_on_a_forgotten_node_stays_what_it_was),
+		cmocka_unit_test(what_a_forgotten_node_did_after_its_last_progress_is_a_loss_once),
 		cmocka_unit_test(who_was_replaced_goes_on_with_no_shares),
 		cmocka_unit_test(a_machine_s_own_node_is_not_forgotten_while_its_outbox_waits),
 		cmocka_unit_test(an_outbox_with_progress_or_one_that_can_t_be_read_counts),

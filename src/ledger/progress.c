@@ -172,7 +172,7 @@ progress_settle(struct ledger *l, int64_t node)
 	b->node = own >= 0 ? node : -1; /* its shares pay */
 	do
 		ok = read_rows(l, b, node, end);
-	while (ok && b->count != 0 && (ok = batch_book(l) && progress_free_of_charge(l, b, unpaid) && forget_rest(l, b)));
+	while (ok && b->count != 0 && (ok = batch_book(l) && late_settle(l, b) && progress_free_of_charge(l, b, unpaid) && forget_rest(l, b)));
 	b->count = 0;
 	b->node = own;
 	return ok;

@@ -669,16 +669,6 @@ check_nodes(struct audit *a)
 
 enum { OUTBOX_CHUNK = 256 };
 
-/* As it would be booked, or as what is left by `lethe node forget`. */
-static bool
-is_kept_as(const struct ticket_copy *there, const struct ticket_copy *waits)
-{
-	struct ticket_copy free_of_charge = *waits;
-	free_of_charge.cost.v = 0;
-	free_of_charge.facts.end_reason = END_NODE_FORGOTTEN;
-	return ticket_same(there, waits) || ticket_same(there, &free_of_charge);
-}
-
 static bool
 check_booked(struct audit *a, struct query *by_id, const struct ticket_copy *t)
 {
@@ -687,7 +677,7 @@ check_booked(struct audit *a, struct query *by_id, const struct ticket_copy *t)
 	enum sql_step step = sql_step(&a->store, by_id);
 	if (step == SQL_ROW) {
 		ticket_of_row(by_id, &there);
-		expect(a, INV_OUTBOX, is_kept_as(&there, t), "ticket %llu waits, and is booked with other contents", (unsigned long long)t->id);
+		expect(a, INV_OUTBOX, ticket_same(&there, t) || ticket_was_forgotten(&there, t), "ticket %llu waits, and is booked with other contents", (unsigned long long)t->id);
 		sql_reset(by_id);
 	}
 	return step != SQL_FAILED;

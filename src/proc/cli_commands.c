@@ -809,7 +809,7 @@ const struct cli_command cli_commands[] = {
 		.op = "node.forget",
 		.summary = "settle what a server left that will not come back",
 		.words = "What its requests had cost by the last word of it, at most 5 s before its end, is booked (NODE_FORGOTTEN), and what they had used beyond it is on loss.node; from then on it can write nothing. For one that was silent for 30 s or has\n"
-				 "ended. Should its machine live after all, its server takes no requests until it is started anew, and what it had not booked is the house's loss.",
+				 "ended. Should its machine live after all, its server takes no requests until it is started anew; what its outbox.db brings then is nobody's bill, and is on loss.node as well.",
 		.examples = "lethe node forget 3\n",
 		.args = {{"NODE", NULL, "node", true, false, "its number"}},
 		.columns = "node,state,fence,joined,seen,waiting_requests",
