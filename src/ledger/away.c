@@ -278,12 +278,7 @@ forward_progress(struct ledger *l, struct outbox *o)
 	int64_t after = 0;
 	int count;
 	while ((count = outbox_read_progress(o, after, b->tickets, BATCH_MAX)) > 0) {
-		bool ok = store_begin(&l->store);
-		if (!ok)
-			return false;
-		for (int i = 0; ok && i < count; i++)
-			ok = progress_put(l, &b->tickets[i]);
-		if (!store_end(&l->store, ok))
+		if (!store_begin(&l->store) || !store_end(&l->store, progress_put(l, b->tickets, (size_t)count)))
 			return false;
 		after = (int64_t)b->tickets[count - 1].id;
 	}

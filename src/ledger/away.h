@@ -41,7 +41,7 @@ must_check bool progress_free_of_charge(struct ledger *l, struct batch *b, enum 
  * what that row says is the house's loss (loss.node), once. Those are FATE_KNOWN afterwards. False: the store failed.
  */
 must_check bool late_settle(struct ledger *l, struct batch *b);
-must_check bool progress_put(struct ledger *l, const struct ticket_copy *t);
+must_check bool progress_put(struct ledger *l, struct ticket_copy *tickets, size_t count);
 /* node.c: that the shares are somebody else's is said on the board, until a ledger finds in the store that they are this node's all the same. */
 void node_lost_board(struct ledger *l);
 /* ledger.c, round.c */

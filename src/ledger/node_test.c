@@ -561,6 +561,40 @@ no_table_whose_rows_stay_can_be_emptied(void **state)
 	world_end(&w);
 }
 
+/* As many as a second has room for, not as many as answers can be waited for in it. */
+static void
+what_runs_is_written_in_few_questions_however_many_there_are(void **state)
+{
+	enum { STREAMS = 300 };
+	struct world w;
+	static struct ticket *t[STREAMS];
+	uint64_t alice = node_begin_shared(&w, "3.00");
+	assert_true(node_serve(&w, alice));
+	while (world_round(&w) > 0)
+		;
+	world_progress(&w); /* all that is prepared once is */
+	for (int i = 0; i < STREAMS; i++)
+		assert_non_null(t[i] = world_hold(&w, &(struct world_exchange){.account = alice, .input = 10, .cost = 1}));
+	for (int more = 0; more < 2; more++) {
+		node_count_questions(true);
+		world_progress(&w);
+		node_count_questions(false);
+		if (node_asked > 40)
+			fail_msg("%d questions for %d streams", node_asked, STREAMS);
+		assert_int_equal(world_sql(&w, "SELECT count(*) FROM progress"), STREAMS);
+		assert_int_equal(world_sql(&w, "SELECT sum(cost_nano)::bigint FROM progress"), more == 0 ? STREAMS : 2 * STREAMS);
+		for (int i = 0; i < STREAMS; i++)
+			ticket_state_cost(t[i], (struct nano){2});
+	}
+	for (int i = 0; i < STREAMS; i++)
+		ticket_settle(w.desk, t[i]);
+	while (world_round(&w) > 0)
+		;
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM progress"), 0);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
 /* Whoever waits for a share waits for this; and while another books, it need not wait for the pen. */
 static void
 a_share_is_taken_and_given_in_few_questions_and_without_the_pen(void **state)
@@ -934,6 +968,7 @@ main(void)
 		cmocka_unit_test(who_has_ended_with_all_booked_has_left),
 		cmocka_unit_test(a_share_whose_account_left_the_board_goes_back),
 		cmocka_unit_test(who_lacks_less_than_what_was_refused_is_not_refused),
+		cmocka_unit_test(what_runs_is_written_in_few_questions_however_many_there_are),
 		cmocka_unit_test(a_share_is_taken_and_given_in_few_questions_and_without_the_pen),
 		cmocka_unit_test(a_grant_ends_by_what_is_open_of_it_then),
 		cmocka_unit_test(another_pepper_is_refused_while_others_run),

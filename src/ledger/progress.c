@@ -6,17 +6,33 @@
 enum { CHUNK = 2048,
 	PACE_MS = 50 /* between the chunks of a sweep */ };
 
-bool
-progress_put(struct ledger *l, const struct ticket_copy *t)
+static void
+fill_row(void *arg, size_t i, struct query *st)
 {
-	struct query *st = store_sql(&l->store, SQL_progress_put);
+	const struct ticket_copy *t = (const struct ticket_copy *)arg + i;
 	const struct ticket_facts *f = &t->facts;
 	/* Read while the edge runs: a cost from after an extension may stand beside the hold from before it. */
 	int64_t cost = t->cost.v < t->hold.v ? t->cost.v : t->hold.v;
 #define X(name, type, unit, meaning, promise) (int64_t) f->name,
 	sql_bind(st, (int64_t)t->id, t->index, cost, t->hold.v, TICKET_FIELDS(X));
 #undef X
-	return sql_done(&l->store, st);
+}
+
+bool
+progress_put(struct ledger *l, struct ticket_copy *tickets, size_t count)
+{
+	return sql_many(&l->store, store_sql(&l->store, SQL_progress_put), count, fill_row, NULL, tickets);
+}
+
+static bool
+put(struct ledger *l, struct ticket_copy *tickets, uint32_t count)
+{
+	if (l->away == NULL)
+		return progress_put(l, tickets, count);
+	for (uint32_t i = 0; i < count; i++)
+		if (!outbox_progress(l->away, &tickets[i]))
+			return false;
+	return true;
 }
 
 /* Is it held, and has it cost more than what is written? */
@@ -32,21 +48,23 @@ has_news(const struct ledger *l, uint32_t index, struct ticket_copy *ret)
 static bool
 write_chunk(struct ledger *l)
 {
+	static struct ticket_copy some[CHUNK];
 	struct progress *p = &l->progress;
-	for (uint32_t written = 0; p->next < p->count && written < CHUNK; p->next++) {
-		struct ticket_copy t;
+	uint32_t count = 0;
+	for (; p->next < p->count && count < CHUNK; p->next++) {
+		struct ticket_copy *t = &some[count];
 		observe_ticket(l, p->next);
-		if (!has_news(l, p->next, &t))
+		if (!has_news(l, p->next, t))
 			continue;
 		/*
 		 * Noted before the commit: where its outcome is unknown there may be a row, and booking
 		 * will delete it.
 		 */
-		p->places[p->next] = (struct progress_place){.id = t.id, .cost = t.cost.v};
-		if (!(l->away != NULL ? outbox_progress(l->away, &t) : progress_put(l, &t)))
-			return false;
-		written++;
+		p->places[p->next] = (struct progress_place){.id = t->id, .cost = t->cost.v};
+		count++;
 	}
+	if (!put(l, some, count))
+		return false;
 	if (p->next == p->count)
 		observe_swept(l);
 	return true;

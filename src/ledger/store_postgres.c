@@ -1,6 +1,7 @@
 /* PostgreSQL as a kind of store: statements and rows. docs/decisions/0029-postgres.md */
 #include "ledger/postgres.h"
 #include "ledger/postgres_doctor.h"
+#include "ticket/ticket_fields.h"
 
 #include <ctype.h>
 #include <endian.h>
@@ -683,7 +684,15 @@ leaves_close(struct store_leaves *x)
 
 /* ---- the kind ---- */
 
+/* A sweep has thousands of rows, and its bound (loss_bounds.h) no time for as many answers. */
+#define NAME(name, type, unit, meaning, promise) ", \"" #name "\""
+#define PARAMETER(name, type, unit, meaning, promise) ", ?"
+#define OVERWRITE(name, type, unit, meaning, promise) ", \"" #name "\" = excluded.\"" #name "\""
+#define OF_PROGRESS "id, board_index, cost_nano, hold_nano" TICKET_FIELDS(NAME)
+
 static const char *const texts[SQL_COUNT] = {
+	[SQL_progress_put] = "INSERT INTO progress (" OF_PROGRESS ") SELECT " OF_PROGRESS " FROM unnest(?, ?, ?, ?" TICKET_FIELDS(PARAMETER) ") WITH ORDINALITY AS x(" OF_PROGRESS ", number) "
+						 "ON CONFLICT (id) DO UPDATE SET cost_nano = excluded.cost_nano, hold_nano = excluded.hold_nano" TICKET_FIELDS(OVERWRITE),
 #define X(name, text) [SQL_##name] = text,
 	LEDGER_POSTGRES_SQL(X)
 #undef X
