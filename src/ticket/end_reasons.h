@@ -2,6 +2,9 @@
  * Every way in which an exchange can end: one row each. The edge picks it, the ledger books by it, the scribe counts it, the
  * documentation lists it.
  *
+ * A new row is the last one, and none is taken out: an upgrade in place takes over from a build whose rows are the first of these (layout.h). Of one in which
+ * nothing ends any more its name and number stay, GONE(NAME, number), and nothing else has them.
+ *
  * X(NAME, number kept in the store for ever, HTTP status or 0 when a head may already be out, severity, error type, error code, billing, sentence for the caller)
  * severity: INFO (somebody's wish), NOTE (caller's fault), WARN (provider's), ALARM (ours)
  * billing:  NONE (no charge), REPORTED (measured usage if reported, else the counted estimate, never above the hold)
@@ -9,7 +12,7 @@
 #ifndef TICKET_END_REASONS_H
 #define TICKET_END_REASONS_H
 
-#define END_REASONS(X) \
+#define END_ROWS(X, GONE) \
 	X(NONE, 0, 0, INFO, "", "", NONE, "") \
 	X(COMPLETED, 1, 200, INFO, "", "", REPORTED, "") \
 	X(CLIENT_GONE, 2, 499, INFO, "", "", REPORTED, "") \
@@ -36,6 +39,7 @@
 	X(NO_MODEL, 28, 404, NOTE, "invalid_request_error", "model_not_found", NONE, "The model does not exist or you do not have access to it.") \
 	X(NO_PRICE, 29, 503, ALARM, "server_error", "model_unpriced", NONE, "This model has no price in force.") \
 	X(NO_MONEY, 30, 402, NOTE, "insufficient_quota", "insufficient_quota", NONE, "The balance does not cover this request.") \
+	GONE(TOO_LONG_FOR_MODEL, 31) \
 	X(OVERLOADED, 32, 503, ALARM, "server_error", "overloaded", NONE, "The gateway is at capacity; try again in a moment.") \
 	X(LEDGER_AWAY, 33, 503, ALARM, "server_error", "unavailable", NONE, "The gateway cannot take requests right now; try again in a moment.") \
 	X(HEAD_TIMEOUT, 34, 408, NOTE, "invalid_request_error", "request_timeout", NONE, "The request's head did not arrive in time.") \
@@ -43,7 +47,6 @@
 	X(DRAINING, 36, 503, INFO, "server_error", "draining", NONE, "The gateway is shutting down; try again.") \
 	X(CLIENT_SLOW, 37, 0, NOTE, "", "", REPORTED, "") \
 	X(RATE_LIMITED, 38, 429, NOTE, "rate_limit_error", "rate_limit_exceeded", NONE, "Too many requests.") \
-	X(NODE_FORGOTTEN, 53, 0, ALARM, "server_error", "interrupted", REPORTED, "The gateway was interrupted.") \
 	X(TRACED, 39, 0, ALARM, "server_error", "interrupted", REPORTED, "The gateway was interrupted.") \
 	X(BAD_HEADER, 40, 400, NOTE, "invalid_request_error", "bad_header", NONE, "A header of the request has an unknown value.") \
 	X(TOO_MANY_BAD_KEYS, 41, 429, NOTE, "rate_limit_error", "too_many_bad_keys", NONE, "Too many requests without a valid API key came from your address. Wait as long as retry-after says, and check the keys that are used there.") \
@@ -61,7 +64,12 @@
 	X(NO_OBJECT, 45, 404, NOTE, "invalid_request_error", "not_found", NONE, "There is nothing with this id: it was deleted, has expired, or was not made with a key of this account.") \
 	X(OTHER_PROVIDER, 46, 400, NOTE, "invalid_request_error", "bad_request", NONE, "The file that this request names is kept at another provider than the one that serves this model. Upload it again with a model of its provider, or send its content inline.") \
 	X(BAD_LANE, 19, 400, NOTE, "invalid_request_error", "unknown_lane", NONE, "There is no such lane for this model.") \
-	X(NO_TARGET, 48, 400, NOTE, "invalid_request_error", "policy_not_met", NONE, "No provider of this model meets the policy that the request demands.")
+	X(NO_TARGET, 48, 400, NOTE, "invalid_request_error", "policy_not_met", NONE, "No provider of this model meets the policy that the request demands.") \
+	X(NODE_FORGOTTEN, 53, 0, ALARM, "server_error", "interrupted", REPORTED, "The gateway was interrupted.")
+
+/* Those in which an exchange can end. */
+#define END_NO_ROW(NAME, number)
+#define END_REASONS(X) END_ROWS(X, END_NO_ROW)
 
 enum end_reason {
 #define X(name, number, status, severity, type, code, billing, text) END_##name = number,

@@ -41,7 +41,9 @@ static const struct row events[] = {
 
 static const struct row ends[] = {
 #define X(NAME, number, status, severity, type, code, billing, text) {#NAME, number, 0},
-	END_REASONS(X)
+#define GONE(NAME, number) {#NAME, number, 0},
+	END_ROWS(X, GONE)
+#undef GONE
 #undef X
 };
 

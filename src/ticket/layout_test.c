@@ -1,6 +1,7 @@
 #include "ticket/layout.h"
 
 #include "ticket/board.h"
+#include "ticket/end_reasons.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,6 +41,35 @@ a_list_that_has_grown_takes_over(void **state)
 	assert_false(layout_extends(LAYOUT_BOARD, (struct layout){fields, board_layout(fields - 1)}));
 }
 
+/* Rows are appended: so those of a build before stay the first ones. */
+static void
+the_end_reasons_of_an_older_build_are_taken_over(void **state)
+{
+	const struct layout older = {52, 0xde5ba37350954642ULL}; /* up to NO_TARGET, with TOO_LONG_FOR_MODEL among them */
+	assert_true(layout_extends(LAYOUT_ENDS, older));
+	assert_true(layout_of(LAYOUT_ENDS).rows > older.rows);
+}
+
+static void
+a_number_of_an_end_reason_is_not_given_again(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned number;
+	} rows[] = {
+#define X(NAME, number, status, severity, type, code, billing, text) {#NAME, number},
+#define GONE(NAME, number) {#NAME, number},
+		END_ROWS(X, GONE)
+#undef GONE
+#undef X
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (size_t j = 0; j < i; j++) {
+			assert_int_not_equal(rows[i].number, rows[j].number);
+			assert_string_not_equal(rows[i].name, rows[j].name);
+		}
+}
+
 static void
 parts_are_told_apart(void **state)
 {
@@ -57,6 +87,8 @@ main(void)
 		cmocka_unit_test(a_build_takes_over_from_itself),
 		cmocka_unit_test(other_rows_and_more_of_them_are_refused),
 		cmocka_unit_test(a_list_that_has_grown_takes_over),
+		cmocka_unit_test(the_end_reasons_of_an_older_build_are_taken_over),
+		cmocka_unit_test(a_number_of_an_end_reason_is_not_given_again),
 		cmocka_unit_test(parts_are_told_apart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
