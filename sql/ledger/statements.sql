@@ -392,12 +392,14 @@ SELECT coalesce(max(number), 0) FROM (SELECT max(number) AS number FROM limits U
 SELECT coalesce(sum(cost_nano), 0), coalesce(sum(requests), 0) FROM (SELECT cost_nano, requests FROM usage_day WHERE day >= ?2 AND (key = ?1 OR account = ?1)
 	UNION ALL SELECT cost_nano, 0 FROM work_usage WHERE started_us >= ?2 * 86400000000 AND (key = ?1 OR account = ?1)) AS spent
 
+-- The one that took nobody's place: ids of several servers are not in the order of time.
 -- name: key_root
-WITH RECURSIVE up(id) AS (SELECT ?1 UNION SELECT key.id FROM key JOIN up ON key.replaced_by = up.id AND key.replaced_by <> 0) SELECT min(id) FROM up
+WITH RECURSIVE up(id) AS (SELECT ?1 UNION SELECT key.id FROM key JOIN up ON key.replaced_by = up.id AND key.replaced_by <> 0) SELECT id FROM up WHERE NOT EXISTS (SELECT 1 FROM key WHERE key.replaced_by = up.id AND key.replaced_by <> 0)
 
+-- Those that still work.
 -- name: key_kin
 WITH RECURSIVE down(id) AS (SELECT ?1 UNION SELECT key.replaced_by FROM key JOIN down ON key.id = down.id WHERE key.replaced_by <> 0)
-SELECT id FROM down WHERE id > ?2 ORDER BY id
+SELECT down.id FROM down JOIN key ON key.id = down.id WHERE down.id > ?2 AND revoked_us = 0 AND (expires_ms = 0 OR expires_ms > ?3) ORDER BY down.id
 
 -- name: limits_requests
 WITH RECURSIVE down(id) AS (SELECT ?1 UNION SELECT key.replaced_by FROM key JOIN down ON key.id = down.id WHERE key.replaced_by <> 0)

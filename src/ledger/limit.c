@@ -127,14 +127,17 @@ limits_row_of(const struct ledger *l, uint64_t key, uint64_t account)
 	return row != 0 ? row : limit_find(l->o.board, account);
 }
 
-/* Of the keys that took each other's place the one that came first; ids are in the order of time. */
-static uint64_t
-first_of(struct ledger *l, uint64_t key)
+/* Of the keys that took each other's place the one that took nobody's. False: the store failed. */
+static must_check bool
+first_of(struct ledger *l, uint64_t key, uint64_t *ret)
 {
 	int64_t first = (int64_t)key;
 	struct query *st = store_sql(&l->store, SQL_key_root);
 	sql_bind(st, (int64_t)key);
-	return sql_number(&l->store, st, &first) ? (uint64_t)first : key;
+	if (!sql_number(&l->store, st, &first))
+		return false;
+	*ret = (uint64_t)first;
+	return true;
 }
 
 /* What was booked today, on a board on which nobody has counted yet. */
@@ -153,8 +156,9 @@ recall_day(struct ledger *l, uint64_t first, struct limit_row *r)
 		limit_day_recall(&r->day, today, (uint64_t)requests);
 }
 
+/* first: of the keys that took each other's place; what counts requests is its row. An account's is itself. */
 static bool
-publish_row(struct ledger *l, uint64_t subject, uint64_t account)
+publish_row(struct ledger *l, uint64_t subject, uint64_t account, uint64_t first)
 {
 	struct limit_amounts a;
 	struct limit_lists lists;
@@ -172,7 +176,6 @@ publish_row(struct ledger *l, uint64_t subject, uint64_t account)
 	struct limit_row *r = limit_row(l->o.board, limit_make(l->o.board, subject));
 	if (r == NULL)
 		return false;
-	uint64_t first = subject == account ? subject : first_of(l, subject);
 	if (first != subject)
 		atomic_store(&r->counts, limit_make(l->o.board, first)); /* no room: it counts by itself */
 	if (a.amount[LIMIT_REQUESTS_DAY] != 0)
@@ -208,29 +211,40 @@ tell_keys(struct ledger *l, uint64_t account)
 	return step == SQL_END;
 }
 
-/* What keys that took each other's place share was changed for all of them: first is the one that came first. */
+/* Those of its kin that still work. */
 static bool
-publish_kin(struct ledger *l, uint64_t first, uint64_t account)
+publish_others(struct ledger *l, uint64_t key, uint64_t account, uint64_t first)
 {
 	enum { AT_ONCE = 64 };
 	uint64_t kin[AT_ONCE];
 	int64_t after = 0;
 	size_t count;
+	bool ok = true;
 	do {
 		struct query *st = store_sql(&l->store, SQL_key_kin);
 		enum sql_step step = SQL_END;
-		sql_bind(st, (int64_t)first, after);
+		sql_bind(st, (int64_t)first, after, (int64_t)(clock_wall_us() / 1000));
 		for (count = 0; count < AT_ONCE && (step = sql_step(&l->store, st)) == SQL_ROW; count++)
 			kin[count] = (uint64_t)sql_int(st, 0);
 		sql_reset(st);
 		for (size_t i = 0; i < count; i++)
-			if (!publish_row(l, kin[i], account))
-				return false;
+			ok = (kin[i] == key || publish_row(l, kin[i], account, first)) && ok;
 		if (step == SQL_FAILED)
 			return false;
 		after = count != 0 ? (int64_t)kin[count - 1] : after;
 	} while (count == AT_ONCE);
-	return true;
+	return ok;
+}
+
+/* What keys that took each other's place share was changed for all of them; where there is no room for all, this one comes first. */
+static bool
+publish_key(struct ledger *l, uint64_t key, uint64_t account)
+{
+	uint64_t first;
+	if (!first_of(l, key, &first))
+		return false;
+	bool ok = publish_row(l, key, account, first);
+	return publish_others(l, key, account, first) && ok;
 }
 
 bool
@@ -238,8 +252,8 @@ limits_publish(struct ledger *l, uint64_t subject, uint64_t account)
 {
 	if (l->o.board == NULL)
 		return true;
-	bool ok = subject == account ? publish_row(l, subject, account) : publish_kin(l, first_of(l, subject), account);
-	return ok && tell_keys(l, account);
+	bool ok = subject == account ? publish_row(l, subject, account, subject) : publish_key(l, subject, account);
+	return tell_keys(l, account) && ok;
 }
 
 /* Accounts first: their keys' rows name them. */
@@ -256,8 +270,10 @@ publish_all(struct ledger *l)
 	while (ok && count < LIMIT_ROWS && (step = sql_step(&l->store, st)) == SQL_ROW)
 		subjects[count++] = (struct subject){(uint64_t)sql_int(st, 0), (uint64_t)sql_int(st, 1)};
 	sql_reset(st);
-	for (size_t i = 0; ok && i < count; i++)
-		ok = publish_row(l, subjects[i].id, subjects[i].account);
+	for (size_t i = 0; ok && i < count; i++) {
+		uint64_t first = subjects[i].id;
+		ok = (first == subjects[i].account || first_of(l, first, &first)) && publish_row(l, subjects[i].id, subjects[i].account, first);
+	}
 	free(subjects);
 	return ok && step != SQL_FAILED;
 }

@@ -387,8 +387,9 @@ limits_set(struct ledger *l, const json_t *request, uint64_t subject, uint64_t a
 	if (!plan_changes(l, subject, &w, changes) || !store_begin(&l->store) ||
 		!store_end(&l->store, write_all(l, subject, account, &w, changes)) || !share_return_excess(l, subject))
 		return control_store_failed(l);
+	l->store.code = 0; /* of this, if it has one */
 	if (!limits_publish(l, subject, account))
-		return limit_make(l->o.board, subject) != 0 ? control_store_failed(l) : control_error("too_many_limits", "the server has no room for limits of another key (%d have some); they hold from its next start", LIMIT_ROWS);
+		return l->store.lost || l->store.code != 0 ? control_store_failed(l) : control_error("too_many_limits", "the server has no room for limits of another key (%d have some); they hold from its next start", LIMIT_ROWS);
 	return NULL;
 }
 

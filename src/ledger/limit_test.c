@@ -41,6 +41,18 @@ make(const char *name)
 	return m;
 }
 
+static struct made
+rotate(const struct made *m, const char *overlap)
+{
+	struct made next = *m;
+	json_t *answer = world_must(&w, "{s:s, s:s, s:s}", "op", "key.rotate", "key", m->key_text, "overlap", overlap);
+	snprintf(next.secret, sizeof next.secret, "%s", json_string_value(json_object_get(answer, "secret")));
+	snprintf(next.key_text, sizeof next.key_text, "%s", json_string_value(json_object_get(answer, "key")));
+	assert_true(id_parse(ID_KEY, (struct span){next.key_text, strlen(next.key_text)}, &next.key));
+	json_decref(answer);
+	return next;
+}
+
 static struct key_facts
 facts_of(const struct made *m)
 {
@@ -196,7 +208,7 @@ lane_of(const struct made *m)
 static void
 a_lane_stands_on_the_board_and_in_the_store_until_it_is_taken_off(void **state)
 {
-	struct made m = make("acme"), other = make("other"), next = m;
+	struct made m = make("acme"), other = make("other"), next;
 	world_refused(&w, "no_such_lane", "{s:s, s:s, s:s}", "op", "key.limit", "key", m.key_text, "lane", "econom");
 	world_refused(&w, "bad_request", "{s:s, s:s, s:s}", "op", "key.limit", "key", m.key_text, "lane", "a-name-that-is-longer-than-any-lane");
 	assert_int_equal(facts_of(&m).limits, 0);
@@ -216,9 +228,7 @@ a_lane_stands_on_the_board_and_in_the_store_until_it_is_taken_off(void **state)
 	assert_string_equal(lane_of(&m), "direct");
 	assert_int_equal(row_of(&m)->parent, 0);
 	assert_int_equal(facts_of(&other).limits, 0);
-	json_t *answer = world_must(&w, "{s:s, s:s}", "op", "key.rotate", "key", m.key_text);
-	snprintf(next.secret, sizeof next.secret, "%s", json_string_value(json_object_get(answer, "secret")));
-	json_decref(answer);
+	next = rotate(&m, "24h");
 	assert_string_equal(lane_of(&next), "direct");
 	set("key.limit", m.key_text, "requests_per_minute", "5"); /* what is not named stays as it is */
 	assert_string_equal(lane_of(&m), "direct");
@@ -249,12 +259,10 @@ a_key_and_an_account_may_have_a_lane_from_the_beginning(void **state)
 static void
 a_rotated_key_has_the_limits_and_shares_the_windows(void **state)
 {
-	struct made m = make("acme"), next = m;
+	struct made m = make("acme"), next;
 	set("key.limit", m.key_text, "dollars_per_day", "5");
 	set("key.limit", m.key_text, "scopes", "inference");
-	json_t *answer = world_must(&w, "{s:s, s:s}", "op", "key.rotate", "key", m.key_text);
-	snprintf(next.secret, sizeof next.secret, "%s", json_string_value(json_object_get(answer, "secret")));
-	json_decref(answer);
+	next = rotate(&m, "24h");
 	assert_int_equal(row_of(&next)->amount[LIMIT_MONEY_DAY], 5 * DOLLAR);
 	assert_int_equal(window_row(row_of(&next), LIMIT_MONEY_DAY), window_row(row_of(&m), LIMIT_MONEY_DAY));
 	assert_int_equal(facts_of(&next).scopes, KEY_SCOPE_INFERENCE);
@@ -264,12 +272,9 @@ a_rotated_key_has_the_limits_and_shares_the_windows(void **state)
 static void
 a_changed_limit_of_money_is_changed_for_all_keys_that_share_it(void **state)
 {
-	struct made m = make("acme"), next = m;
+	struct made m = make("acme"), next;
 	set("key.limit", m.key_text, "dollars_per_day", "5");
-	json_t *answer = world_must(&w, "{s:s, s:s}", "op", "key.rotate", "key", m.key_text);
-	snprintf(next.secret, sizeof next.secret, "%s", json_string_value(json_object_get(answer, "secret")));
-	snprintf(next.key_text, sizeof next.key_text, "%s", json_string_value(json_object_get(answer, "key")));
-	json_decref(answer);
+	next = rotate(&m, "24h");
 	const struct made *const asked[] = {&m, &next};
 	for (int i = 0; i < 2; i++) {
 		set("key.limit", asked[i]->key_text, "dollars_per_day", i == 0 ? "3" : "4");
@@ -289,6 +294,94 @@ a_changed_limit_of_money_is_changed_for_all_keys_that_share_it(void **state)
 	assert_int_equal(row_of(&next)->amount[LIMIT_MONEY_DAY], 0);
 	assert_int_equal(world_sql(&w, "SELECT count(*) FROM limits"), 0);
 	world_is_sound(&w);
+}
+
+/* From here on the store fails at this statement alone, until it has what it had. */
+static struct query
+fail_at(enum sql name, struct query **ret_failing)
+{
+	struct query *st = store_sql(&w.ledger->store, name), whole = *st;
+	*ret_failing = sql_prepare(&w.ledger->store, "SELECT abs(-9223372036854775807 - 1) WHERE ?1 <> 0");
+	assert_non_null(*ret_failing);
+	*st = **ret_failing;
+	return whole;
+}
+
+static void
+who_shares_a_limit_is_not_guessed_while_the_store_fails(void **state)
+{
+	struct made m = make("acme");
+	set("key.limit", m.key_text, "dollars_per_day", "5");
+	struct made next = rotate(&m, "24h");
+	struct query *failing, whole = fail_at(SQL_key_root, &failing);
+	world_refused(&w, "store_failed", "{s:s, s:s, s:s}", "op", "key.limit", "key", next.key_text, "dollars_per_day", "3");
+	*store_sql(&w.ledger->store, SQL_key_root) = whole;
+	sql_free(failing);
+	set("key.limit", next.key_text, "dollars_per_day", "3");
+	assert_int_equal(row_of(&m)->amount[LIMIT_MONEY_DAY], 3 * DOLLAR);
+	assert_int_equal(row_of(&next)->amount[LIMIT_MONEY_DAY], 3 * DOLLAR);
+	assert_int_equal(window_row(row_of(&next), LIMIT_MONEY_DAY), window_row(row_of(&m), LIMIT_MONEY_DAY));
+}
+
+/* Each server gives ids by its own clock: a key may have a smaller one than that whose place it took. */
+static void
+the_first_of_kin_is_who_took_nobody_s_place_whatever_its_id_is(void **state)
+{
+	char sql[160];
+	struct made later = make("acme");
+	set("key.limit", later.key_text, "dollars_per_day", "5");
+	set("key.limit", later.key_text, "requests_per_day", "10");
+	struct made first = rotate(&later, "24h");
+	snprintf(sql, sizeof sql, "UPDATE key SET replaced_by = CASE WHEN id = %lld THEN %lld ELSE 0 END", (long long)first.key, (long long)later.key);
+	world_damage(&w, sql);
+	world_kill_ledger(&w);
+	world_lose_board(&w);
+	world_open(&w, true);
+	assert_int_equal(row_of(&later)->counts, limit_find(w.ledger_board, first.key));
+	assert_int_equal(row_of(&first)->counts, 0);
+	set("key.limit", later.key_text, "dollars_per_day", "3");
+	assert_int_equal(row_of(&later)->amount[LIMIT_MONEY_DAY], 3 * DOLLAR);
+	assert_int_equal(row_of(&first)->amount[LIMIT_MONEY_DAY], 3 * DOLLAR);
+	assert_int_equal(window_row(row_of(&later), LIMIT_MONEY_DAY), window_row(row_of(&first), LIMIT_MONEY_DAY));
+}
+
+/* Rows that nobody needs, until so many are left. */
+static void
+fill_board(uint32_t left_over)
+{
+	for (uint64_t n = 1; w.size.limits - limit_count(w.ledger_board) > left_over; n++)
+		assert_int_not_equal(limit_make(w.ledger_board, UINT64_MAX - n), 0);
+}
+
+/* Two of its kin work no more, and so many rows are left. */
+static struct made
+last_of_three(uint32_t left_over)
+{
+	char sql[200];
+	struct made gone = make("acme"), revoked = rotate(&gone, "0"), live = rotate(&revoked, "24h");
+	json_decref(world_must(&w, "{s:s, s:s}", "op", "key.revoke", "key", revoked.key_text));
+	snprintf(sql, sizeof sql, "INSERT INTO limits (subject, kind, amount, number) VALUES (%lld, %d, 5, 0), (%lld, %d, 5, 0), (%lld, %d, 5, 0)", (long long)gone.key, LIMIT_REQUESTS_MINUTE,
+		(long long)revoked.key, LIMIT_REQUESTS_MINUTE, (long long)live.key, LIMIT_REQUESTS_MINUTE);
+	world_damage(&w, sql);
+	fill_board(left_over);
+	return live;
+}
+
+static void
+keys_that_work_no_more_take_no_room_from_those_that_took_their_place(void **state)
+{
+	struct made live = last_of_three(2), other = make("other"); /* its own, and that which counts for all of them */
+	set("key.limit", live.key_text, "requests_per_minute", "7");
+	assert_int_equal(row_of(&live)->amount[LIMIT_REQUESTS_MINUTE], 7);
+	world_refused(&w, "too_many_limits", "{s:s, s:s, s:s}", "op", "key.limit", "key", other.key_text, "requests_per_minute", "7");
+}
+
+static void
+a_key_is_rotated_though_there_is_no_room_for_those_before_it(void **state)
+{
+	struct made live = last_of_three(3), next = rotate(&live, "24h");
+	assert_int_equal(row_of(&next)->amount[LIMIT_REQUESTS_MINUTE], 5);
+	assert_int_equal(row_of(&live)->amount[LIMIT_REQUESTS_MINUTE], 5);
 }
 
 /* ---- money ---- */
@@ -456,6 +549,10 @@ main(void)
 		TEST(a_key_and_an_account_may_have_a_lane_from_the_beginning),
 		TEST(a_rotated_key_has_the_limits_and_shares_the_windows),
 		TEST(a_changed_limit_of_money_is_changed_for_all_keys_that_share_it),
+		TEST(who_shares_a_limit_is_not_guessed_while_the_store_fails),
+		TEST(the_first_of_kin_is_who_took_nobody_s_place_whatever_its_id_is),
+		TEST(keys_that_work_no_more_take_no_room_from_those_that_took_their_place),
+		TEST(a_key_is_rotated_though_there_is_no_room_for_those_before_it),
 		TEST(a_window_has_what_the_limit_is_and_pays_what_requests_cost),
 		TEST(a_dead_edge_s_hold_comes_back_to_its_window),
 		TEST(what_was_spent_outlives_ledger_and_board),
