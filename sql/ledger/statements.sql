@@ -388,9 +388,17 @@ ORDER BY (SELECT account FROM key WHERE id = subject) IS NOT NULL, subject
 -- name: limits_last
 SELECT coalesce(max(number), 0) FROM (SELECT max(number) AS number FROM limits UNION ALL SELECT max(id) >> 32 & 2147483647 FROM budget) AS numbers
 
+-- Sums per day are each node's own, and up to a minute young: what its bookings after its mark cost is still in tickets alone. ?3: no ticket of that time has a smaller id.
 -- name: limits_spent
 SELECT coalesce(sum(cost_nano), 0), coalesce(sum(requests), 0) FROM (SELECT cost_nano, requests FROM usage_day WHERE day >= ?2 AND (key = ?1 OR account = ?1)
 	UNION ALL SELECT cost_nano, 0 FROM work_usage WHERE started_us >= ?2 * 86400000000 AND (key = ?1 OR account = ?1)) AS spent
+-- postgres:
+WITH behind AS (SELECT usage_node.node, booking FROM usage_node JOIN node ON node.id = usage_node.node WHERE state = 1 AND node.id <> 255),
+	oldest AS (SELECT min(first_ticket) AS id FROM booking WHERE kind = 1 AND id > (SELECT min(booking) FROM behind))
+SELECT coalesce(sum(cost_nano), 0), coalesce(sum(requests), 0) FROM (SELECT cost_nano, requests FROM usage_day WHERE day >= ?2 AND (key = ?1 OR account = ?1)
+	UNION ALL SELECT cost_nano, 0 FROM work_usage WHERE started_us >= ?2 * 86400000000 AND (key = ?1 OR account = ?1)
+	UNION ALL SELECT cost_nano, 0 FROM ticket JOIN behind ON behind.node = (ticket.id >> 7 & 255) AND ticket.booking > behind.booking
+		WHERE ticket.id >= ?3 AND ticket.id >= (SELECT id FROM oldest) AND started_us >= ?2 * 86400000000 AND (key = ?1 OR account = ?1)) AS spent
 
 -- The one that took nobody's place: ids of several servers are not in the order of time.
 -- name: key_root

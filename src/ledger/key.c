@@ -296,8 +296,7 @@ control_key_rotate(struct ledger *l, const json_t *request)
 static void
 freshen(struct ledger *l)
 {
-	if (!usage_flush(l))
-		l->usage_due_ms = 0;
+	(void)!limits_freshen(l);
 }
 
 /* The day of the last request, null for none: usage is summed up by day. */

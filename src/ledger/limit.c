@@ -1,5 +1,6 @@
 #include "ledger/limit_priv.h"
 #include "ledger/share_priv.h"
+#include "ticket/ticket_id.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,18 +25,24 @@ limits_read(struct ledger *l, uint64_t subject, struct limit_amounts *ret)
 }
 
 bool
+limits_freshen(struct ledger *l)
+{
+	if (usage_flush(l))
+		return true;
+	l->usage_due_ms = 0;
+	return false;
+}
+
+bool
 limits_spent(struct ledger *l, uint64_t subject, enum limit_kind kind, uint32_t window, struct limit_spent *ret)
 {
 	if (kind != LIMIT_REQUESTS_DAY && kind < LIMIT_MONEY_DAY) { /* usage is summed up by day */
 		*ret = (struct limit_spent){0};
 		return true;
 	}
-	if (!usage_flush(l)) {
-		l->usage_due_ms = 0;
-		return false;
-	}
+	int64_t day = limit_window_begin_s(kind, window) / 86400;
 	struct query *st = store_sql(&l->store, SQL_limits_spent);
-	sql_bind(st, (int64_t)subject, (int64_t)(limit_window_begin_s(kind, window) / 86400));
+	sql_bind(st, (int64_t)subject, day, (int64_t)ticket_id_first((uint64_t)(day - 1) * 86400000)); /* the clock may have been set back between start and id */
 	bool known = sql_step(&l->store, st) == SQL_ROW;
 	if (known)
 		*ret = (struct limit_spent){sql_int(st, 0), sql_int(st, 1)};
@@ -148,8 +155,7 @@ recall_day(struct ledger *l, uint64_t first, struct limit_row *r)
 	uint32_t today = (uint32_t)(clock_wall_us() / 1000000 / 86400);
 	if (atomic_load(&r->day) != 0)
 		return;
-	if (!usage_flush(l))
-		l->usage_due_ms = 0;
+	(void)!limits_freshen(l);
 	struct query *st = store_sql(&l->store, SQL_limits_requests);
 	sql_bind(st, (int64_t)first, today);
 	if (sql_number(&l->store, st, &requests))

@@ -374,18 +374,39 @@ check_money(struct ledger *l, uint64_t subject, uint64_t account, const struct w
 		"a request can be under %d limits of money at most, its key's and its account's together: take one off first (none)", LIMIT_BUDGETS_MAX);
 }
 
+/* A new limit of money begins with what was spent. */
+static bool
+wants_money(const struct wish *w)
+{
+	bool any = false;
+	for (int k = LIMIT_MONEY_FIRST; k < LIMIT_KIND_COUNT; k++)
+		any |= w->given[k] && w->amount[k] != 0;
+	return any;
+}
+
+/* In one transaction with what it goes by: other servers change limits, too. */
+static json_t *
+change_limits(struct ledger *l, uint64_t subject, uint64_t account, const struct wish *w)
+{
+	struct change changes[LIMIT_KIND_COUNT];
+	if ((wants_money(w) && !limits_freshen(l)) || !store_begin(&l->store))
+		return control_store_failed(l);
+	json_t *error = check_money(l, subject, account, w);
+	if (error == NULL && (!plan_changes(l, subject, w, changes) || !write_all(l, subject, account, w, changes)))
+		error = control_store_failed(l);
+	return store_end(&l->store, error == NULL) || error != NULL ? error : control_store_failed(l);
+}
+
 json_t *
 limits_set(struct ledger *l, const json_t *request, uint64_t subject, uint64_t account)
 {
 	struct wish w;
-	struct change changes[LIMIT_KIND_COUNT];
 	json_t *error;
 	if (!read_wish(l, request, &w, &error))
 		return error;
-	if ((error = check_lists(l, &w)) != NULL || (error = check_money(l, subject, account, &w)) != NULL)
+	if ((error = check_lists(l, &w)) != NULL || (error = change_limits(l, subject, account, &w)) != NULL)
 		return error;
-	if (!plan_changes(l, subject, &w, changes) || !store_begin(&l->store) ||
-		!store_end(&l->store, write_all(l, subject, account, &w, changes)) || !share_return_excess(l, subject))
+	if (!share_return_excess(l, subject))
 		return control_store_failed(l);
 	l->store.code = 0; /* of this, if it has one */
 	if (!limits_publish(l, subject, account))
@@ -447,7 +468,7 @@ put_used(struct ledger *l, json_t *o, uint64_t subject, int kind, const struct l
 		(void)!budget_used(l, limit_budget_row(a->number[kind], window), a->amount[kind], &used);
 		control_put_nano(o, kinds[kind].member, used);
 	} else if (kind == LIMIT_REQUESTS_DAY) {
-		if (r == NULL)
+		if (r == NULL && limits_freshen(l))
 			(void)!limits_spent(l, subject, LIMIT_REQUESTS_DAY, window, &spent);
 		json_object_set_new(o, kinds[kind].member, json_integer(r != NULL ? (json_int_t)limit_day_count(&limit_counting(l->o.board, r)->day, window) : spent.requests));
 	} else if (kind == LIMIT_STREAMS)

@@ -50,7 +50,12 @@ void lane_put(struct ledger *l, json_t *o, uint64_t subject);
 
 /* byok.c: an account's own keys at providers, for its row. How many; -1: the store failed. */
 int byok_read(struct ledger *l, uint64_t account, struct limit_byok_one ret[LIMIT_BYOK_MAX]);
-/* In this window by a key or account, as far as days are summed up. False: the store failed, and nobody knows. */
+/* What is booked here is summed up by day. Between transactions. False: the store failed; it is tried again in the next round. */
+must_check bool limits_freshen(struct ledger *l);
+/*
+ * In this window by a key or account, after limits_freshen(), by whoever has the store: money as it is booked, requests as far as days are summed up, which of other
+ * servers may be a minute ago. False: the store failed, and nobody knows.
+ */
 struct limit_spent {
 	int64_t nano, requests;
 };

@@ -166,11 +166,35 @@ another_amount_of_a_limit_holds_for_what_nodes_have_of_it(void **state)
 	ticket_settle(b.desk, runs);
 	book_all(both, 2);
 	assert_int_equal(world_sql(&a, "SELECT count(*) FROM ticket"), 71);
-	assert_true(usage_flush(a.ledger) && usage_flush(b.ledger));
 	limit(&a, 80 * cost);
 	assert_int_not_equal(window_of(&a, alice, 0), window);
 	assert_int_equal(serve_all(both, 2, alice, window_of(&a, alice, 0)), 9);
 	node_verify(&b);
+	world_end(&b);
+	world_end(&a);
+}
+
+/* Their sums of usage may be a minute young. */
+static void
+a_new_limit_knows_what_other_nodes_have_booked_and_not_summed_up(void **state)
+{
+	struct world a, b, *const both[] = {&a, &b};
+	uint64_t alice = node_begin_shared(&a, "3.00"), bob = world_account(&a, "bob", "1.00");
+	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
+	node_begin_beside(&b, &a, 1);
+	assert_true(node_serve(&b, alice) && node_serve(&b, alice) && node_serve(&b, bob) && node_serve(&a, alice));
+	book_all(both, 2);
+	assert_int_equal(world_sql(&a, "SELECT count(*) FROM usage_day"), 0);
+	limit(&a, 100 * cost);
+	assert_int_equal(window_has(&a, window_of(&a, alice, 0), "used_nano"), 3 * cost);
+	/* Once: what is summed up is not counted by its tickets as well, here or there. */
+	for (int i = 0; i < 2; i++) {
+		limit(&a, 0);
+		assert_true(usage_flush(both[i]->ledger));
+		limit(both[i], 100 * cost);
+		assert_int_equal(window_has(&a, window_of(&a, alice, 0), "used_nano"), 3 * cost);
+	}
+	node_verify(&a);
 	world_end(&b);
 	world_end(&a);
 }
@@ -414,6 +438,64 @@ keys_that_share_a_limit_are_told_of_another_amount_on_every_node(void **state)
 	world_end(&a);
 }
 
+static struct {
+	struct world *by;
+	const char *key, *amounts[2];
+} meanwhile;
+static int (*asked_before)(PGconn *, const char *);
+
+/* Another server is first, once. */
+static int
+let_another_begin(PGconn *conn, const char *sql)
+{
+	struct world *by = meanwhile.by;
+	if (strncmp(sql, "BEGIN", 5) == 0 && by != NULL) {
+		meanwhile.by = NULL;
+		for (size_t i = 0; i < ARRAY_LEN(meanwhile.amounts); i++)
+			json_decref(world_must(by, "{s:s, s:s, s:s}", "op", "key.limit", "key", meanwhile.key, "dollars_per_day", meanwhile.amounts[i]));
+	}
+	return asked_before(conn, sql);
+}
+
+/* What an order finds is what it changes, whoever was first. */
+static void
+orders_of_two_nodes_about_one_limit_are_done_one_after_the_other(void **state)
+{
+	static const struct {
+		const char *first[2], *then;
+		int64_t left;
+	} rows[] = {
+		{{"none", "0.60"}, "none", 0},
+		{{"0.30", "none"}, "0.40", NANO_PER_DOLLAR * 2 / 5},
+		{{"none", "0.60"}, "0.70", NANO_PER_DOLLAR * 7 / 10},
+	};
+	struct world a, b;
+	(void)node_begin_shared(&a, "3.00");
+	json_t *old = world_must(&a, "{s:s, s:s}", "op", "key.create", "account", "alice");
+	const char *key = json_string_value(json_object_get(old, "key"));
+	node_begin_beside(&b, &a, 1);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		json_decref(world_must(&a, "{s:s, s:s, s:s}", "op", "key.limit", "key", key, "dollars_per_day", "0.50"));
+		meanwhile.by = &b;
+		meanwhile.key = key;
+		memcpy(meanwhile.amounts, rows[i].first, sizeof meanwhile.amounts);
+		asked_before = pq.PQsendQuery;
+		pq.PQsendQuery = let_another_begin;
+		json_decref(world_must(&a, "{s:s, s:s, s:s}", "op", "key.limit", "key", key, "dollars_per_day", rows[i].then));
+		pq.PQsendQuery = asked_before;
+		assert_null(meanwhile.by);
+		node_look(&a);
+		node_look(&b);
+		assert_int_equal(world_sql(&a, "SELECT coalesce(sum(amount), 0) FROM limits"), rows[i].left);
+		assert_int_equal(day_limit(&a, key), rows[i].left);
+		assert_int_equal(day_limit(&b, key), rows[i].left);
+	}
+	json_decref(old);
+	node_verify(&a);
+	world_end(&b);
+	world_end(&a);
+}
+
 int
 main(void)
 {
@@ -421,12 +503,14 @@ main(void)
 		cmocka_unit_test(two_nodes_spend_a_limit_of_money_to_its_end_and_no_further),
 		cmocka_unit_test(a_share_of_a_window_costs_two_questions_as_well),
 		cmocka_unit_test(another_amount_of_a_limit_holds_for_what_nodes_have_of_it),
+		cmocka_unit_test(a_new_limit_knows_what_other_nodes_have_booked_and_not_summed_up),
 		cmocka_unit_test(what_a_lowered_limit_has_lent_comes_back_when_it_is_free),
 		cmocka_unit_test(many_wants_of_what_nobody_has_are_in_nobody_s_way),
 		cmocka_unit_test(a_window_that_is_over_goes_when_nobody_has_any_of_it),
 		cmocka_unit_test(moves_of_windows_that_a_killed_ledger_began_are_booked_or_dropped),
 		cmocka_unit_test(what_a_dead_node_had_of_a_limit_comes_back_when_it_is_forgotten),
 		cmocka_unit_test(keys_that_share_a_limit_are_told_of_another_amount_on_every_node),
+		cmocka_unit_test(orders_of_two_nodes_about_one_limit_are_done_one_after_the_other),
 		cmocka_unit_test(what_is_set_aside_counts_in_a_window_that_nodes_share),
 	};
 	return world_on_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
