@@ -141,6 +141,7 @@ void usage_add(struct usage_sums *u, const struct ticket_copy *t, int64_t bookin
 const struct usage_sum *usage_find(const struct usage_sums *u, const struct usage_sum *group);
 /* Into the store. False: failed, they stay here. */
 must_check bool usage_flush(struct ledger *l);
+must_check bool usage_follow(struct ledger *l, uint64_t now_ms); /* of several servers: once a minute, while this one has nothing to sum up, its mark goes with the others' bookings */
 /* Of a node that has gone: what it had not written. */
 must_check bool usage_flush_of(struct ledger *l, int64_t node);
 /* A ticket of this node: not one that another left, which is in its sums. */
@@ -235,7 +236,7 @@ struct ledger {
 	bool drain_wanted, move_waits, excess;
 	bool over; /* all is booked, and no other ledger comes over this board: this node has left when it ends */
 	uint32_t back_off_ms;
-	uint64_t round_due_ms, usage_due_ms, chores_due_ms, away_until_ms;
+	uint64_t round_due_ms, usage_due_ms, follow_due_ms, chores_due_ms, away_until_ms;
 	struct { /* chores.c: behind which item to look on, of those whose end has come; and was one of those before it not to be done yet? */
 		int64_t expires_ms, id;
 		bool again;

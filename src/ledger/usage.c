@@ -275,3 +275,32 @@ usage_flush(struct ledger *l)
 	forget_all(&l->usage);
 	return true;
 }
+
+/* By what the store has, not by what is remembered: none of this node's tickets is in a booking after the mark. */
+static bool
+move_idle_mark(struct ledger *l, int64_t *ret_mark)
+{
+	struct query *st = sql_prepare(&l->store,
+		"UPDATE usage_node SET booking = last.id FROM (SELECT max(id) AS id FROM booking) AS last WHERE node = ?1 AND booking = ?2 AND last.id > ?2 AND NOT EXISTS (SELECT 1 FROM ticket"
+		" WHERE (ticket.id >> 7 & 255) = ?1 AND ticket.booking > ?2 AND ticket.id >= (SELECT min(first_ticket) FROM booking WHERE kind = 1 AND id > ?2)) RETURNING booking");
+	if (st == NULL)
+		return false;
+	sql_bind(st, l->usage.node, l->usage.mark);
+	bool ok = sql_number(&l->store, st, ret_mark);
+	sql_free(st);
+	return ok;
+}
+
+bool
+usage_follow(struct ledger *l, uint64_t now_ms)
+{
+	int64_t mark = l->usage.mark;
+	if (!l->store.many || l->usage.count != 0 || now_ms < l->follow_due_ms)
+		return true;
+	l->follow_due_ms = now_ms + USAGE_PERIOD_MS;
+	if (!store_begin(&l->store) || !store_end(&l->store, move_idle_mark(l, &mark)))
+		return false;
+	if (mark > l->usage.mark)
+		l->usage.mark = l->usage.last = mark;
+	return true;
+}

@@ -199,6 +199,47 @@ a_new_limit_knows_what_other_nodes_have_booked_and_not_summed_up(void **state)
 	world_end(&a);
 }
 
+/* How far the sums of the second node are behind what is booked. */
+static int64_t
+behind_its_mark(struct world *w)
+{
+	return world_sql(w, "SELECT (SELECT max(id) FROM booking) - booking FROM usage_node WHERE node = 1");
+}
+
+/* A new limit looks for what nodes have not summed up behind their marks: not among all that others booked in a month. */
+static void
+the_mark_of_a_node_that_books_nothing_goes_with_the_others_bookings(void **state)
+{
+	struct world a, b, *const both[] = {&a, &b};
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
+	node_begin_beside(&b, &a, 1);
+	assert_true(node_serve(&a, alice));
+	book_all(both, 2);
+	assert_true(usage_flush(a.ledger));
+	assert_true(behind_its_mark(&a) > 0);
+	b.ledger->follow_due_ms = 0;
+	assert_int_equal(world_round(&b), 0);
+	assert_int_equal(behind_its_mark(&a), 0);
+	/* Of one that has booked it stays, whatever that one remembers, and moves with its sums. */
+	assert_true(node_serve(&b, alice));
+	book_all(both, 2);
+	int64_t behind = behind_its_mark(&a);
+	assert_true(behind > 0);
+	struct usage_sums own = b.ledger->usage;
+	b.ledger->usage = (struct usage_sums){.node = own.node, .mark = own.mark, .last = own.mark};
+	assert_true(usage_follow(b.ledger, UINT64_MAX / 2));
+	assert_int_equal(behind_its_mark(&a), behind);
+	b.ledger->usage = own;
+	limit(&a, 100 * cost);
+	assert_int_equal(window_has(&a, window_of(&a, alice, 0), "used_nano"), 2 * cost);
+	assert_true(usage_flush(b.ledger));
+	assert_int_equal(world_sql(&a, "SELECT sum(requests) FROM usage_day"), 2);
+	node_verify(&a);
+	world_end(&b);
+	world_end(&a);
+}
+
 /* What is held while a limit is lowered below it can't come back then. */
 static void
 what_a_lowered_limit_has_lent_comes_back_when_it_is_free(void **state)
@@ -504,6 +545,7 @@ main(void)
 		cmocka_unit_test(a_share_of_a_window_costs_two_questions_as_well),
 		cmocka_unit_test(another_amount_of_a_limit_holds_for_what_nodes_have_of_it),
 		cmocka_unit_test(a_new_limit_knows_what_other_nodes_have_booked_and_not_summed_up),
+		cmocka_unit_test(the_mark_of_a_node_that_books_nothing_goes_with_the_others_bookings),
 		cmocka_unit_test(what_a_lowered_limit_has_lent_comes_back_when_it_is_free),
 		cmocka_unit_test(many_wants_of_what_nobody_has_are_in_nobody_s_way),
 		cmocka_unit_test(a_window_that_is_over_goes_when_nobody_has_any_of_it),
