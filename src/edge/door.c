@@ -58,12 +58,8 @@ void
 door_accept(struct edge *e, int listener, const struct door *d)
 {
 	static const int on = 1;
-	if (!edge_has_room(e)) { /* whom nobody could read yet waits outside, or goes to another edge */
-		edge_pause_listeners(e, 0);
-		return;
-	}
 	for (int i = 0; i < 64; i++) { /* a bounded turn: the listener is level-triggered and reports the rest again */
-		if (e->connections + 2 > e->p->limits.connections) {
+		if (!edge_may_accept(e)) { /* whom nobody could read yet waits outside, or goes to another edge */
 			edge_pause_listeners(e, 0);
 			return;
 		}

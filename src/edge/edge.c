@@ -54,19 +54,38 @@ edge_wall_ms(const struct edge *e)
 	return e->loop.now_ms + e->wall_offset_ms;
 }
 
+static void listener_ready(struct watch *w);
+
+static void
+watch_anew(struct edge *e, struct watch *w)
+{
+	int fd = w->fd;
+	loop_forget(&e->loop, w);
+	if (!loop_watch_listener(&e->loop, w, fd, listener_ready))
+		edge_pause_listeners(e, TICK_MS);
+}
+
 static void
 listener_ready(struct watch *w)
 {
 	struct listener *l = container_of(w, struct listener, watch);
 	struct edge *e = l->edge;
-	int fd = w->fd;
-	door_accept(e, fd, &l->door);
-	if (!e->several || w->fd < 0)
-		return;
+	door_accept(e, w->fd, &l->door);
 	/* Of the edges that rest, the kernel wakes the one that has watched longest. Whoever has accepted goes to the end of the line, or one would get all. */
-	loop_forget(&e->loop, w);
-	if (!loop_watch_listener(&e->loop, w, fd, listener_ready))
-		edge_pause_listeners(e, TICK_MS);
+	if (e->several && w->fd >= 0)
+		watch_anew(e, w);
+}
+
+/*
+ * Of a connection the kernel tells one edge that rests. If that one does not take it, as its memory ran out in the turn that this woke it for, the others are not told. Who
+ * begins to watch sees what waits: they do so again each tick.
+ */
+static void
+look_outside(struct edge *e)
+{
+	for (uint32_t i = 0; e->several && e->go && i < e->p->listen_count && !e->accept_at_ms; i++)
+		if (e->listeners[i].watch.fd >= 0)
+			watch_anew(e, &e->listeners[i].watch);
 }
 
 /* ---- ending ---- */
@@ -97,10 +116,22 @@ edge_pause_listeners(struct edge *e, uint64_t ms)
 	e->accept_at_ms = e->loop.now_ms + ms;
 }
 
-static void
-resume_listeners(struct edge *e)
+bool
+edge_may_accept(const struct edge *e)
 {
-	if (!e->accept_at_ms || e->draining || e->retiring || e->loop.now_ms < e->accept_at_ms || e->connections + 2 > e->p->limits.connections || !edge_has_room(e))
+	return e->connections + 2 <= e->p->limits.connections && edge_has_room(e);
+}
+
+/* Paused before it rests: the kernel would wake this one for a connection, and tell none of those that could take it. */
+static void
+tend_listeners(struct edge *e)
+{
+	if (e->draining || e->retiring)
+		return;
+	bool may = edge_may_accept(e);
+	if (!may && !e->accept_at_ms)
+		edge_pause_listeners(e, 0);
+	if (!may || !e->accept_at_ms || e->loop.now_ms < e->accept_at_ms)
 		return;
 	e->accept_at_ms = 0;
 	for (uint32_t i = 0; i < e->p->listen_count; i++)
@@ -252,6 +283,7 @@ tick(struct timer *t)
 	byok_tend(e);
 	admit_tick(e);
 	door_tell(e);
+	look_outside(e);
 	upstream_thin(e);
 	vault_facts(e->vault, &facts);
 	count_set(e->p->counters, vault_used_bytes, facts.used_bytes);
@@ -326,7 +358,7 @@ turn_end(struct loop *l)
 	wipe_text(e->head_out, HEAD_OUT_BYTES / 2);
 	wipe_text(e->head_out + HEAD_OUT_BYTES / 2, HEAD_OUT_BYTES / 2);
 	upstream_rest(e);
-	resume_listeners(e);
+	tend_listeners(e);
 	if (e->wait_memory.first)
 		admit_turn(e);
 	if (e->wait_room.first)

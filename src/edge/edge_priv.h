@@ -126,6 +126,7 @@ void edge_date(struct text *t, uint64_t unix_s); /* "Sun, 06 Nov 1994 08:49:37 G
 void edge_stop(struct edge *e);
 void edge_poll(struct edge *e); /* in a moment: what the ledger has done since, and whether it hears more */
 void edge_pause_listeners(struct edge *e, uint64_t ms); /* they are level-triggered: nobody accepts, so nobody may ask */
+bool edge_may_accept(const struct edge *e);
 bool edge_has_room(const struct edge *e); /* for what one read may make us keep */
 bool edge_has_room_for_tls(const struct edge *e); /* for one more handshake beside those in progress */
 bool edge_has_room_for_hello(const struct edge *e); /* … with a client */

@@ -2,8 +2,14 @@
 #include "loopback/rig.h"
 #include "loopback/rig_tls.h"
 
+#include <assert.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -251,6 +257,80 @@ who_connects_while_there_is_no_memory_is_served_when_there_is_some(void **state)
 	close(c);
 }
 
+/* It would be woken for who comes next, and no other edge be told. */
+static void
+who_has_no_memory_asks_for_nobody(void **state)
+{
+	assert_int_equal(r.edge->accept_at_ms, 0);
+	rig_hoard(&r, VAULT_BLOCK_MAX, VAULT_BLOCK_MIN);
+	rig_turn(&r);
+	assert_int_not_equal(r.edge->accept_at_ms, 0);
+	rig_give_back(&r, 0, 1);
+	rig_turn(&r);
+	assert_int_equal(r.edge->accept_at_ms, 0);
+}
+
+/* Another edge, in its sleep. It is woken for the first connection, and takes none. */
+static struct sleeper {
+	pthread_t thread;
+	int epoll_fd;
+	_Atomic pid_t tid;
+} sleeper;
+
+static void *
+sleeps(void *arg)
+{
+	struct sleeper *s = arg;
+	struct epoll_event e;
+	atomic_store(&s->tid, (pid_t)syscall(SYS_gettid));
+	int n = epoll_wait(s->epoll_fd, &e, 1, -1);
+	assert(n == 1);
+	return NULL;
+}
+
+static char
+state_of(pid_t tid)
+{
+	char path[64], text[256] = "";
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, sizeof text - 1);
+	close(fd);
+	const char *end = n > 0 ? strrchr(text, ')') : NULL;
+	return end ? end[2] : 0;
+}
+
+static void
+fall_asleep(struct sleeper *s)
+{
+	struct epoll_event e = {.events = EPOLLIN | EPOLLEXCLUSIVE};
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	assert_int_equal(epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, r.listener, &e), 0);
+	close(rig_connect(&r)); /* who has accepted goes behind it */
+	rig_turn(&r);
+	atomic_store(&s->tid, 0);
+	assert_int_equal(pthread_create(&s->thread, NULL, sleeps, s), 0);
+	while (!atomic_load(&s->tid) || state_of(atomic_load(&s->tid)) != 'S')
+		sched_yield();
+}
+
+static void
+whom_another_edge_did_not_take_is_served(void **state)
+{
+	bool eof;
+	r.edge->several = true;
+	fall_asleep(&sleeper);
+	int c = rig_connect(&r);
+	pthread_join(sleeper.thread, NULL);
+	rig_send(&r, c, HEALTH, strlen(HEALTH));
+	assert_int_equal(rig_read(&r, c, out, &eof), 0);
+	rig_pass(&r, TICK_MS + 1000);
+	rig_read(&r, c, out, &eof);
+	expect_status("200");
+	close(c);
+	close(sleeper.epoll_fd);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, opened, closed)
 
 int
@@ -266,6 +346,8 @@ main(void)
 		CASE(a_piece_of_a_head_that_finds_no_block_is_a_503),
 		CASE(who_could_not_be_read_for_want_of_memory_is_told),
 		CASE(who_connects_while_there_is_no_memory_is_served_when_there_is_some),
+		CASE(who_has_no_memory_asks_for_nobody),
+		CASE(whom_another_edge_did_not_take_is_served),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
