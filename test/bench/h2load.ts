@@ -34,15 +34,15 @@ export function readOutput(text: string): Finished {
 	const number = (pattern: RegExp) => Number(pattern.exec(text)?.[1] ?? Number.NaN);
 	const unit = { us: 1e-6, ms: 1e-3, s: 1 }[/finished in [\d.]+(us|ms|s)\b/.exec(text)?.[1] ?? "s"]!;
 	const protocol = /^Application protocol: (.*)$/m.exec(text)?.[1] ?? "none";
-	const wanted = number(/^requests: (\d+) total/m);
+	const wanted = number(/^requests: (\d+) total/m) || 0; // none: nobody was there, or it died, and that is an error too
 	const good = /^h2c?$/.test(protocol) ? number(/status codes: (\d+) 2xx/) || 0 : 0;
 	const times = [...text.matchAll(/(\d+)m([\d.]+)s/g)].slice(-2).map(([, minutes, seconds]) => Number(minutes) * 60 + Number(seconds));
 	const said = /^(requests: .*|status codes: .*)$/gm;
 	return {
 		seconds: number(/finished in ([\d.]+)/) * unit,
 		good,
-		errors: wanted - good,
-		firstError: good === wanted ? "" : [`application protocol: ${protocol}`, ...[...text.matchAll(said)].map(([line]) => line)].join("; "),
+		errors: wanted > 0 ? wanted - good : 1,
+		firstError: wanted > 0 && good === wanted ? "" : [`application protocol: ${protocol}`, ...[...text.matchAll(said)].map(([line]) => line)].join("; "),
 		selfNs: times.reduce((sum, one) => sum + one, 0) * 1e9,
 	};
 }

@@ -308,6 +308,10 @@ test("what h2load says is read; HTTP/1.1 in its place is an error", () => {
 	expect(readOutput(h2load("h2c", 19990))).toMatchObject({ good: 19990, errors: 10 });
 	expect(readOutput(h2load("http/1.1", 20000))).toMatchObject({ good: 0, errors: 20000 });
 	expect(readOutput(h2load("http/1.1", 20000)).firstError).toContain("application protocol: http/1.1");
+	for (const nobody of [h2load("h2", 0).replace("20000 total", "0 total"), h2load("none", 0).replace("20000 total", "0 total"), ""]) {
+		expect(readOutput(nobody)).toMatchObject({ good: 0, errors: 1 });
+		expect(readOutput(nobody).firstError).toContain("application protocol: ");
+	}
 	expect(readLog("1\t200\t40\n2\t200\t10\n3\t502\t5\n")).toEqual([10, 40]);
 });
 
