@@ -376,7 +376,7 @@ begin_h2(struct client *c, const char *bytes, size_t len)
 	if (h2_begin(c))
 		h2_ready(c, bytes, len);
 	else
-		client_close(c);
+		h2_refuse(c);
 }
 
 /* By ALPN, or from this machine by prior knowledge (RFC 9113 3.2, 3.3). The preface may come in pieces. */
@@ -460,6 +460,8 @@ idle_too_long(struct client *c)
 		answer_text(c, 408, "request_timeout", "The request's head did not arrive in time.");
 	} else if (come)
 		client_look(c);
+	else if (c->h2)
+		client_part(c); /* what it sent meanwhile is in no stream that the GOAWAY names: it may ask elsewhere, and is not reset over it */
 	else
 		client_close(c);
 }

@@ -982,10 +982,27 @@ h2_begin(struct client *c)
 	h->idle_frames = (struct h2_allowance){H2_IDLE_FRAMES, e->loop.now_ms};
 	h->resets = (struct h2_allowance){H2_RESETS, e->loop.now_ms};
 	h->timing = TIMING_IDLE;
+	if (!open_session(h)) {
+		nghttp2_session_del(h->session);
+		vault_free(e->vault, h, sizeof *h);
+		return false;
+	}
 	c->h2 = h;
 	count_add(e->p->counters, h2_connections, 1);
 	client_arm_idle(c);
-	return open_session(h);
+	return true;
+}
+
+void
+h2_refuse(struct client *c)
+{
+	/* What a server says first, and that none of its streams was looked at (RFC 9113 3.4, 6.8). */
+	static const uint8_t words[] = {0, 0, 0, NGHTTP2_SETTINGS, 0, 0, 0, 0, 0, 0, 0, 8, NGHTTP2_GOAWAY, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NGHTTP2_NO_ERROR};
+	struct iovec part = {(void *)words, sizeof words};
+	count_add(c->edge->p->counters, ended[END_OVERLOADED], 1);
+	client_send(c, &part, 1);
+	if (c->conn.watch.fd >= 0)
+		client_part(c);
 }
 
 static bool

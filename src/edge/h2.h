@@ -35,8 +35,9 @@ enum {
 /* The bytes that every connection of HTTP/2 begins with. */
 bool h2_is_preface(const char *bytes, size_t len); /* also the beginning of it */
 
-/* From now on the connection speaks HTTP/2. False: no memory; the caller closes it. */
+/* From now on the connection speaks HTTP/2. False: no memory. */
 must_check bool h2_begin(struct client *c);
+void h2_refuse(struct client *c); /* then: it is told to ask elsewhere, and ends */
 /* Bytes have come, those in `bytes` first; or there may be room to write. The client may be closed afterwards. */
 void h2_ready(struct client *c, const char *bytes, size_t len);
 /* The connection ends, its streams with it; what can be written at once is. Called by client_close(). */

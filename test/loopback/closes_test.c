@@ -3,6 +3,7 @@
 #include "loopback/rig_tls.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -60,28 +61,35 @@ static struct late_bytes {
 	struct timer timer;
 	int fd;
 	const char *bytes;
+	size_t len;
 } late;
 
 static void
 send_late(struct timer *t)
 {
-	ssize_t n = send(late.fd, late.bytes, strlen(late.bytes), MSG_NOSIGNAL);
-	assert_int_equal(n, strlen(late.bytes));
+	ssize_t n = send(late.fd, late.bytes, late.len, MSG_NOSIGNAL);
+	assert_int_equal(n, late.len);
 	while (r.tls && rig_tls_move())
 		;
 }
 
 /* In the turn in which its connection's time is over, just before. */
 static void
-sends_at_the_last_moment(int c, const char *bytes)
+sends_so_late(int c, const char *bytes, size_t len)
 {
 	uint64_t over_ms = r.edge->clients->timer.at_ms;
-	late = (struct late_bytes){.fd = c, .bytes = bytes};
+	late = (struct late_bytes){.fd = c, .bytes = bytes, .len = len};
 	timer_arm(&r.edge->loop, &late.timer, over_ms - 2 * WHEEL_TICK_MS, send_late);
 	rig_pass(&r, over_ms - r.edge->loop.now_ms - 500);
 	assert_non_null(late.timer.link);
 	rig_pass(&r, 1000);
 	assert_null(late.timer.link);
+}
+
+static void
+sends_at_the_last_moment(int c, const char *bytes)
+{
+	sends_so_late(c, bytes, strlen(bytes));
 }
 
 static void
@@ -136,6 +144,77 @@ who_says_nothing_is_left(void **state)
 	assert_int_equal(rig_read(&r, c, out, &eof), 0);
 	assert_true(eof);
 	close(c);
+}
+
+/* ---- the same by HTTP/2 ---- */
+
+enum { FRAME_HEAD = 9,
+	SETTINGS = 4,
+	PING = 6,
+	GOAWAY = 7 };
+static const char hello[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", ping[] = "\0\0\10\6\0\0\0\0\0pingpong";
+
+/* Frames alone, SETTINGS first, GOAWAY last, which looked at no stream and finds no fault; then the end, and no reset. */
+static void
+expect_goaway(int c, bool first)
+{
+	size_t at = 0, n = 0;
+	ssize_t got;
+	for (int i = 0; i < 8; i++) {
+		rig_turn(&r);
+		got = recv(c, out + n, sizeof out - n, 0);
+		assert_true(got >= 0 || errno == EAGAIN);
+		n += got > 0 ? (size_t)got : 0;
+	}
+	assert_int_equal(got, 0);
+	const uint8_t *frame = (const uint8_t *)out;
+	assert_true(n >= FRAME_HEAD);
+	assert_true(!first || frame[3] == SETTINGS);
+	for (size_t len; at < n; at += FRAME_HEAD + len) {
+		frame = (const uint8_t *)out + at;
+		len = (size_t)frame[0] << 16 | (size_t)frame[1] << 8 | frame[2];
+		assert_true(at + FRAME_HEAD + len <= n);
+	}
+	assert_int_equal(frame[3], GOAWAY);
+	assert_memory_equal(frame + FRAME_HEAD, "\0\0\0\0\0\0\0\0", 8);
+	close(c);
+}
+
+/* By prior knowledge, which is for clear text. */
+static void
+who_sends_by_http2_when_its_time_is_over_is_told_to_go_and_not_reset(void **state)
+{
+	bool eof;
+	int c = rig_client(&r);
+	if (r.tls) {
+		close(c);
+		return;
+	}
+	rig_send(&r, c, hello, sizeof hello - 1);
+	rig_read(&r, c, out, &eof);
+	assert_int_equal(out[3], SETTINGS);
+	sends_so_late(c, ping, sizeof ping - 1);
+	expect_goaway(c, false);
+	rig_pass(&r, 3000);
+	assert_int_equal(r.counters.connections_open, 0);
+}
+
+static void
+who_finds_no_memory_by_http2_is_told_to_go(void **state)
+{
+	int c = rig_client(&r);
+	if (r.tls) {
+		close(c);
+		return;
+	}
+	rig_hoard(&r, 4096, 4096);
+	rig_give_back(&r, 4096, 2);
+	assert_true(edge_has_room(r.edge));
+	rig_send(&r, c, hello, sizeof hello - 1);
+	expect_goaway(c, true);
+	rig_give_back(&r, 0, 1);
+	rig_pass(&r, 3000);
+	assert_int_equal(r.counters.connections_open, 0);
 }
 
 /* ---- an answer before the request has ended ---- */
@@ -341,6 +420,8 @@ main(void)
 		CASE(a_request_that_comes_when_a_retired_edge_closes_is_served),
 		CASE(a_piece_of_a_request_that_comes_so_late_is_not_waited_for_long),
 		CASE(who_says_nothing_is_left),
+		CASE(who_sends_by_http2_when_its_time_is_over_is_told_to_go_and_not_reset),
+		CASE(who_finds_no_memory_by_http2_is_told_to_go),
 		CASE(who_sends_on_after_an_answer_is_read_for_as_long_as_that_takes),
 		CASE(who_pauses_after_an_answer_is_left),
 		CASE(a_piece_of_a_head_that_finds_no_block_is_a_503),
