@@ -314,6 +314,7 @@ client_input(struct client *c, const char *bytes, size_t len)
 		return;
 	case HTTP1_DONE:
 		c->scanned = 0;
+		c->late = false;
 		timer_cancel(&e->loop, &c->timer);
 		if (e->head.bytes > head_limit(e))
 			head_refused(c, HTTP1_E_HEAD_TOO_LARGE);
@@ -439,12 +440,16 @@ has_come(struct client *c)
 	return recv(c->conn.watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-/* Read in the next turn, and given a head's time. */
+/* Read in the next turn, and given a head's time; one that has had that hears then that it was too slow, unless that was the rest. */
 static void
 client_look(struct client *c)
 {
 	c->conn.watch.flags |= LOOP_READABLE;
-	client_arm_head(c);
+	c->late = c->incomplete;
+	if (c->late)
+		timer_arm(&c->edge->loop, &c->timer, c->edge->loop.now_ms + 1, client_late);
+	else
+		client_arm_head(c);
 	loop_again(&c->edge->loop, &c->conn.watch);
 }
 
@@ -455,12 +460,12 @@ idle_too_long(struct client *c)
 	bool come = has_come(c), unread = come || (c->pending_len && !c->incomplete && !c->closing);
 	if (unread && !edge_has_room(c->edge)) /* in all this time */
 		answer_overloaded(c, DIALECT_OPENAI);
+	else if (unread && !c->late)
+		client_look(c);
 	else if (c->pending_len && !c->closing) {
 		count_add(c->edge->p->counters, ended[END_HEAD_TIMEOUT], 1);
 		answer_text(c, 408, "request_timeout", "The request's head did not arrive in time.");
-	} else if (come)
-		client_look(c);
-	else if (c->h2)
+	} else if (c->h2)
 		client_part(c); /* what it sent meanwhile is in no stream that the GOAWAY names: it may ask elsewhere, and is not reset over it */
 	else
 		client_close(c);

@@ -135,6 +135,41 @@ a_piece_of_a_request_that_comes_so_late_is_not_waited_for_long(void **state)
 	close(c);
 }
 
+static int
+half_a_head(void)
+{
+	bool eof;
+	int c = served_once();
+	rig_send(&r, c, "GET /healthz HTTP/1.1\r\nhost", 27);
+	assert_int_equal(rig_read(&r, c, out, &eof), 0);
+	return c;
+}
+
+static void
+the_rest_of_a_head_that_comes_when_its_time_is_over_is_read(void **state)
+{
+	bool eof;
+	int c = half_a_head();
+	sends_at_the_last_moment(c, ": x\r\n\r\n");
+	rig_read(&r, c, out, &eof);
+	expect_status("200");
+	assert_false(eof);
+	close(c);
+}
+
+/* Else it would have another moment for each byte. */
+static void
+a_head_that_is_late_a_second_time_is_a_408(void **state)
+{
+	bool eof;
+	int c = half_a_head();
+	sends_at_the_last_moment(c, ": ");
+	rig_pass(&r, 1000);
+	rig_read(&r, c, out, &eof);
+	expect_status("408");
+	close(c);
+}
+
 static void
 who_says_nothing_is_left(void **state)
 {
@@ -317,6 +352,42 @@ who_could_not_be_read_for_want_of_memory_is_told(void **state)
 	rig_give_back(&r, 0, 1);
 }
 
+static void
+give_back(struct timer *t)
+{
+	rig_give_back(&r, 0, 1);
+}
+
+/* A request that has come whole behind another one, and lay there: it is not late. */
+static void
+a_request_that_lay_there_for_want_of_memory_is_served_when_there_is_some(void **state)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+	static struct timer timer;
+	bool eof;
+	int c = rig_client(&r);
+	size_t n = rig_request(&r, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", "", out);
+	memcpy(out + n, HEALTH, strlen(HEALTH));
+	rig_send(&r, c, out, n + strlen(HEALTH));
+	int p = rig_provider(&r, 0);
+	rig_hoard(&r, VAULT_BLOCK_MAX, 8192);
+	rig_send(&r, p, answer, sizeof answer - 1);
+	rig_read(&r, c, out, &eof);
+	expect_status("200");
+	assert_null(strstr(out + 1, "HTTP/1.1"));
+	assert_false(eof);
+	uint64_t over_ms = r.edge->clients->timer.at_ms;
+	timer_arm(&r.edge->loop, &timer, over_ms - 2 * WHEEL_TICK_MS, give_back);
+	rig_pass(&r, over_ms - r.edge->loop.now_ms - 500);
+	assert_non_null(timer.link);
+	rig_pass(&r, 1000);
+	rig_read(&r, c, out, &eof);
+	expect_status("200");
+	assert_null(strstr(out + 1, "HTTP/1.1"));
+	assert_false(eof);
+	close(c);
+}
+
 /* A connection that the edge could not keep is left in the listener's queue, not closed. */
 static void
 who_connects_while_there_is_no_memory_is_served_when_there_is_some(void **state)
@@ -419,6 +490,8 @@ main(void)
 		CASE(a_request_that_comes_when_the_time_of_idle_connections_is_over_is_served),
 		CASE(a_request_that_comes_when_a_retired_edge_closes_is_served),
 		CASE(a_piece_of_a_request_that_comes_so_late_is_not_waited_for_long),
+		CASE(the_rest_of_a_head_that_comes_when_its_time_is_over_is_read),
+		CASE(a_head_that_is_late_a_second_time_is_a_408),
 		CASE(who_says_nothing_is_left),
 		CASE(who_sends_by_http2_when_its_time_is_over_is_told_to_go_and_not_reset),
 		CASE(who_finds_no_memory_by_http2_is_told_to_go),
@@ -426,6 +499,7 @@ main(void)
 		CASE(who_pauses_after_an_answer_is_left),
 		CASE(a_piece_of_a_head_that_finds_no_block_is_a_503),
 		CASE(who_could_not_be_read_for_want_of_memory_is_told),
+		CASE(a_request_that_lay_there_for_want_of_memory_is_served_when_there_is_some),
 		CASE(who_connects_while_there_is_no_memory_is_served_when_there_is_some),
 		CASE(who_has_no_memory_asks_for_nobody),
 		CASE(whom_another_edge_did_not_take_is_served),
