@@ -104,12 +104,20 @@ client_lost(struct client *c)
 	client_close(c);
 }
 
+/* Others wait for the connection's place, or the edge for its end. */
+static bool
+is_crowded(const struct edge *e)
+{
+	return e->retiring || e->connections > e->p->limits.connections / 4 * 3;
+}
+
 /* Each byte that it still sends gives it time for the next one, up to the whole time. */
 static void
 arm_linger(struct client *c)
 {
-	uint64_t at_ms = c->edge->loop.now_ms + LINGER_SILENT_MS;
-	timer_arm(&c->edge->loop, &c->timer, at_ms < c->linger_until_ms ? at_ms : c->linger_until_ms, client_late);
+	struct edge *e = c->edge;
+	uint64_t at_ms = e->loop.now_ms + LINGER_SILENT_MS, until_ms = c->linger_began_ms + (is_crowded(e) ? LINGER_SILENT_MS : LINGER_MS);
+	timer_arm(&e->loop, &c->timer, at_ms < until_ms ? at_ms : until_ms, client_late);
 }
 
 /* What a refused client still sends: read and dropped, a bounded piece a turn, so that nobody else waits for it. */
@@ -152,7 +160,7 @@ client_finish(struct client *c)
 	c->linger_left = LINGER_BYTES;
 	conn_end(e, &c->conn);
 	shutdown(c->conn.watch.fd, SHUT_WR);
-	c->linger_until_ms = e->loop.now_ms + LINGER_MS;
+	c->linger_began_ms = e->loop.now_ms;
 	arm_linger(c);
 	if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP))
 		discard(c);

@@ -29,7 +29,7 @@ enum {
 	ERROR_BODY_MAX = 64 << 10, /* a provider's error text is read up to here */
 	BLOCK_BODY_MAX = 256 << 10, /* a body's block */
 	LINGER_SILENT_MS = 2000, /* a refused client may finish sending, without a longer pause than this */
-	LINGER_MS = 30000, /* … for so long */
+	LINGER_MS = 30000, /* … for so long, and not beyond that first time when places are few or the edge retires */
 	LINGER_BYTES = 64 << 20, /* … and so much */
 	LINGER_READS = 16, /* a turn */
 	PIPELINED_MAX = 100, /* requests in a row that didn't wait for an answer; then the connection ends, told by "connection: close" */

@@ -78,7 +78,7 @@ struct client {
 	size_t scanned;
 	bool incomplete; /* what is kept was looked at: more is needed */
 	bool late; /* … its time was over with more of it in the socket: that was read, and nothing beyond */
-	uint64_t linger_left, linger_until_ms;
+	uint64_t linger_left, linger_began_ms;
 	uint32_t pipelined; /* requests that had come before the answer to the one before them */
 	bool closing; /* close when the outbox is empty */
 	bool linger; /* … and let the peer finish sending first */

@@ -294,6 +294,39 @@ who_sends_on_after_an_answer_is_read_for_as_long_as_that_takes(void **state)
 }
 
 static void
+is_left_after_two_seconds(int c)
+{
+	sends_on(c, 1500);
+	assert_int_equal(r.counters.connections_open, 1);
+	sends_on(c, 1000);
+	rig_pass(&r, 1000);
+	assert_int_equal(r.counters.connections_open, 0);
+	close(c);
+}
+
+static void
+who_sends_on_is_left_soon_when_places_are_few(void **state)
+{
+	r.process.limits.connections = 5;
+	int c = refused_upload();
+	sends_on(c, 1500);
+	sends_on(c, 1500);
+	assert_int_equal(r.counters.connections_open, 1);
+	close(c);
+	rig_turn(&r);
+	r.process.limits.connections = 3;
+	is_left_after_two_seconds(refused_upload());
+}
+
+static void
+who_sends_on_is_left_soon_when_the_edge_retires(void **state)
+{
+	int c = refused_upload();
+	rig_tell(&r, MESSAGE_RETIRE);
+	is_left_after_two_seconds(c);
+}
+
+static void
 who_pauses_after_an_answer_is_left(void **state)
 {
 	int c = refused_upload();
@@ -496,6 +529,8 @@ main(void)
 		CASE(who_sends_by_http2_when_its_time_is_over_is_told_to_go_and_not_reset),
 		CASE(who_finds_no_memory_by_http2_is_told_to_go),
 		CASE(who_sends_on_after_an_answer_is_read_for_as_long_as_that_takes),
+		CASE(who_sends_on_is_left_soon_when_places_are_few),
+		CASE(who_sends_on_is_left_soon_when_the_edge_retires),
 		CASE(who_pauses_after_an_answer_is_left),
 		CASE(a_piece_of_a_head_that_finds_no_block_is_a_503),
 		CASE(who_could_not_be_read_for_want_of_memory_is_told),
