@@ -54,10 +54,9 @@ told_fact(const struct edge *e, enum machine_fact which)
 		uint64_t troubled = circuits_troubled(e->p->circuits, e->p->catalogue, e->loop.now_ms);
 		return (struct told_fact){troubled ? FACT_WARN : FACT_OK, troubled, edge_wall_ms(e) / 1000};
 	}
-	/* A state that is none would be the supervisor's mistake, and is no state to show. */
+	/* Another process writes these: a state that is none must not end this one, and is shown as the worst. */
 	uint64_t state = atomic_load(&p->machine[which].state), at_ms = atomic_load(rows[which].again ? &p->machine_looked_ms : &p->started_ms);
-	assert(state <= FACT_BAD);
-	return (struct told_fact){state, atomic_load(&p->machine[which].number), at_ms / 1000};
+	return (struct told_fact){state <= FACT_BAD ? state : FACT_BAD, atomic_load(&p->machine[which].number), at_ms / 1000};
 }
 
 /* ---- JSON ---- */

@@ -111,6 +111,23 @@ the_page_tells_what_was_seen_last_and_when(void **state)
 	assert_non_null(strstr(out, "<td>Sun, 09 Sep 2001 01:46:40 GMT"));
 }
 
+/* Another process writes them. */
+static void
+states_that_are_none_are_shown_as_the_worst(void **state)
+{
+	static struct process_counters told;
+	told.started_ms = told.machine_looked_ms = UINT64_MAX;
+	for (size_t i = 0; i < MACHINE_FACT_COUNT; i++) {
+		told.machine[i].state = i ? UINT64_MAX : FACT_BAD + 1;
+		told.machine[i].number = UINT64_MAX;
+	}
+	r.process.transparency = true;
+	r.process.processes = &told;
+	assert_non_null(strstr(page("*/*"), "{\"fact\":\"swap\",\"state\":\"bad\""));
+	assert_non_null(strstr(out, "{\"fact\":\"kernel\",\"state\":\"bad\""));
+	assert_non_null(strstr(page("text/html"), "<tr><td>swap<td>bad<td>"));
+}
+
 static void
 the_page_has_room_for_the_largest_numbers(void **state)
 {
@@ -375,6 +392,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, opened, closed)
 	const struct CMUnitTest tests[] = {
 		TEST(the_page_tells_what_was_seen_last_and_when),
+		TEST(states_that_are_none_are_shown_as_the_worst),
 		TEST(the_page_has_room_for_the_largest_numbers),
 		TEST(who_ends_its_side_is_asked_and_answered),
 		TEST(it_is_asked_once),
