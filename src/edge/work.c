@@ -194,25 +194,31 @@ work_runs_on(const struct exchange *x)
 	return x->object && x->object->nano && x->object->work == OBJECT_WORK_TOLD;
 }
 
-/* Who has begun this goes, and no errand will come of it: what was set aside is given back. When the ledger's queue is full, somebody stays in line to say so, and has no time-out. */
-static void
-end_unseen(struct exchange *x)
+/* Stays in line to say it, and has no time-out. False: no memory. */
+must_check static bool
+end_later(const struct exchange *x)
 {
-	struct edge *e = x->edge;
-	if (say(x, WORK_END, x->id, 0, false) == IPC_OK)
-		return;
-	struct exchange *n = exchange_of_nobody(e);
+	struct exchange *n = exchange_of_nobody(x->edge);
 	if (!n)
-		return;
-	n->object = vault_alloc(e->vault, sizeof *n->object);
+		return false;
+	n->object = vault_alloc(x->edge->vault, sizeof *n->object);
 	if (!n->object) {
 		exchange_end(n, END_OVERLOADED);
-		return;
+		return false;
 	}
 	n->account_row = x->account_row;
 	n->object->opened.ticket = x->id;
 	n->object->work = OBJECT_WORK_ENDING;
 	question_line_up(n, QUESTION_WORK);
+	return true;
+}
+
+/* Who has begun this goes, and no errand will come of it: what was set aside is given back, by the ledger itself when it was never told what it was for. */
+static void
+end_unseen(const struct exchange *x)
+{
+	if (say(x, WORK_END, x->id, 0, false) != IPC_OK && !end_later(x))
+		edge_report(x->edge, EVENT_WORK_UNSAID, x->id, x->edge->p->index);
 }
 
 void

@@ -556,6 +556,30 @@ who_goes_before_it_runs_is_told_of_when_there_is_room(void **state)
 	}
 }
 
+/* The ledger finds it by itself, but later. */
+static void
+who_goes_before_it_runs_and_leaves_no_memory_is_told_of(void **state)
+{
+	r.leave = ~0u;
+	for (int object = 0; object < 2; object++) {
+		int c = asks_batch();
+		rig_turn(&r);
+		fill();
+		close(c);
+		rig_hoard(&r, VAULT_BLOCK_MAX, VAULT_BLOCK_MIN);
+		if (object) /* there is memory for one who waits, and none for what it is to say */
+			rig_give_back(&r, vault_block_bytes(sizeof(struct exchange)), 1000);
+		assert_false(talk_reported(EVENT_WORK_UNSAID));
+		rig_turn(&r);
+		assert_true(talk_reported(EVENT_WORK_UNSAID));
+		assert_null(r.edge->exchanges);
+		rig_give_back(&r, 0, 1);
+		hear();
+		make_arrow(1 << 16);
+		rig_pass(&r, 100);
+	}
+}
+
 /* It is the ledger that is late, and not the provider, and somebody hears of what nobody will pay. */
 static void
 what_could_not_be_told_is_an_alarm(void **state)
@@ -625,6 +649,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_runs_is_told_when_its_turn_comes, opened, closed),
 		cmocka_unit_test_setup_teardown(what_runs_is_told_also_when_its_client_went, opened, closed),
 		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_is_told_of_when_there_is_room, opened, closed),
+		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_and_leaves_no_memory_is_told_of, opened, closed),
 		cmocka_unit_test_setup_teardown(what_could_not_be_told_is_an_alarm, opened, closed),
 		cmocka_unit_test_setup_teardown(who_waits_leaves_tickets_to_those_who_need_not, opened, closed),
 	};
