@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -19,7 +20,7 @@ read_made(const char *path)
 {
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC), status = fstat(fd, &st);
-	assert(status == 0);
+	assert(status == 0 && st.st_size > 0); /* else who looks here sees another disk than the store wrote to: ledger_fresh_none() */
 	made.len = (size_t)st.st_size;
 	made.bytes = malloc(made.len);
 	ssize_t n = made.bytes ? read(fd, made.bytes, made.len) : -1;
@@ -48,13 +49,21 @@ put(const char *path)
 	close(fd);
 }
 
+static bool none;
+
+void
+ledger_fresh_none(void)
+{
+	none = true;
+}
+
 void
 ledger_fresh(const char *dir)
 {
 	static unsigned worlds;
 	char path[128];
 	snprintf(path, sizeof(path), "%s/ledger.db", dir);
-	if (worlds++ == 0)
+	if (none || worlds++ == 0)
 		return;
 	if (made.bytes == NULL)
 		make(path);

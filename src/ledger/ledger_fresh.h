@@ -7,5 +7,7 @@
  * operator's does. Each further one gets a ledger.db as the migrations leave it.
  */
 void ledger_fresh(const char *dir);
+/* For a process whose ledgers write to a disk of its own making, where no file can be put: all of them make their tables. */
+void ledger_fresh_none(void);
 
 #endif

@@ -1,6 +1,7 @@
 /* One seed: what happens, step by step, and what must be true then. */
 #include "simulation/sim.h"
 
+#include "ledger/ledger_fresh.h"
 #include "ledger/limit_priv.h"
 
 #include <sqlite3.h>
@@ -547,6 +548,7 @@ make_accounts(void)
 void
 life_prepare(void)
 {
+	ledger_fresh_none();
 	disk_install(at_disk, draw, disk_now_ms);
 	ledger_actor = actor_create(true);
 	sim.calm = true;
