@@ -41,17 +41,23 @@ count_meson_log() {
 	END { print passed + 0, failed + 0, skipped + 0 }' "$1"
 }
 
-# Stores of tests are many, and each lives for a moment: where memory has room for them nobody waits for a disk.
+# Stores of tests are many, and each lives for a moment: where memory has room for them nobody waits for a disk. What a test that dies leaves there goes with
+# the run. The tests cut the path of TMPDIR at 40 characters.
 in_memory() {
 	local room_mib
 	room_mib=$(df --block-size=1M --output=avail /dev/shm 2>/dev/null | tail -n 1) || return 0
-	[ -n "${TMPDIR:-}" ] || [ ! -w /dev/shm ] || [ "$room_mib" -lt 4096 ] || export TMPDIR=/dev/shm
+	[ -n "${TMPDIR:-}" ] || [ ! -w /dev/shm ] || [ "$room_mib" -lt 4096 ] && return
+	TMPDIR=$(mktemp -d /dev/shm/lethe-unit-XXXXXX) || exit 1
+	chmod 1777 "$TMPDIR" # as /tmp: some tests are several users
+	export TMPDIR LETHE_TEST_MEMORY=$TMPDIR
+	trap 'rm -rf "$LETHE_TEST_MEMORY"' EXIT
+	trap 'exit 143' TERM INT
 }
 
 suite_unit() {
 	local log=$build/meson-logs/testlog.json
 	rm -f "$log"
-	(in_memory && exec meson test -C "$build" --no-rebuild --print-errorlogs --timeout-multiplier 10 --num-processes "$at_once") || true
+	(in_memory && meson test -C "$build" --no-rebuild --print-errorlogs --timeout-multiplier 10 --num-processes "$at_once") || true
 	if [ -f "$log" ]; then
 		# shellcheck disable=SC2046
 		count $(count_meson_log "$log")

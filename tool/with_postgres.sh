@@ -5,7 +5,10 @@ set -euo pipefail
 # shellcheck disable=SC2012
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 [ -n "$bin" ] || { echo "with_postgres: no PostgreSQL: apt-get install --no-install-recommends postgresql-15" >&2 && exit 1; }
-folder=$(mktemp -d "${TMPDIR:-/tmp}/lethe-postgres-XXXXXX")
+# Not where the stores of tests lie in memory: a database's log alone would fill that.
+base=${TMPDIR:-/tmp}
+[ "$base" != "${LETHE_TEST_MEMORY:-}" ] || base=/tmp
+folder=$(mktemp -d "$base/lethe-postgres-XXXXXX")
 as=()
 if [ "$(id -u)" = 0 ]; then
 	as=(setpriv --reuid=nobody --regid=nogroup --clear-groups)
