@@ -28,4 +28,8 @@ struct visitor *door_visitor(const struct client *c, const struct http1_head *h)
 struct address door_address(const struct client *c, const struct http1_head *h); /* likewise, for keys that work from some only */
 void door_tell(struct edge *e); /* each tick */
 
+/* ---- edge.c ---- */
+must_check bool edge_may_accept(const struct edge *e);
+void edge_pause_listeners(struct edge *e, uint64_t ms); /* they are level-triggered: nobody accepts, so nobody may ask */
+
 #endif

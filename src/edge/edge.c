@@ -8,6 +8,7 @@
 #include "edge/h2.h"
 #include "edge/byok.h"
 #include "edge/known_keys.h"
+#include "edge/models.h"
 #include "edge/question.h"
 #include "edge/receipt.h"
 #include "edge/receipt_inline.h"

@@ -125,8 +125,6 @@ uint64_t edge_wall_ms(const struct edge *e);
 void edge_date(struct text *t, uint64_t unix_s); /* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7) */
 void edge_stop(struct edge *e);
 void edge_poll(struct edge *e); /* in a moment: what the ledger has done since, and whether it hears more */
-void edge_pause_listeners(struct edge *e, uint64_t ms); /* they are level-triggered: nobody accepts, so nobody may ask */
-bool edge_may_accept(const struct edge *e);
 bool edge_has_room(const struct edge *e); /* for what one read may make us keep */
 bool edge_has_room_for_tls(const struct edge *e); /* for one more handshake beside those in progress */
 bool edge_has_room_for_hello(const struct edge *e); /* … with a client */
@@ -295,9 +293,5 @@ void share_content(struct edge *e, uint64_t account, int64_t bytes); /* so much 
 /* Is the account's place in this round open? *ret_content: what it has. */
 must_check bool share_may_look(const struct edge *e, uint64_t account, uint64_t round, uint64_t *ret_content);
 void share_is_stuck(struct edge *e, uint64_t account, uint64_t round);
-
-/* ---- models.c ---- */
-must_check bool models_prepare(struct edge *e);
-void models_answer(struct exchange *x, struct span path);
 
 #endif

@@ -7,6 +7,9 @@
 #include "core/text.h"
 #include "ticket/catalogue.h"
 
+struct edge;
+struct exchange;
+
 /* One model, as whoever asks may use it. */
 struct model_view {
 	const struct catalogue *catalogue;
@@ -17,6 +20,9 @@ struct model_view {
 	/* By lane, the first target that may be asked now; NULL: there is none. */
 	const struct catalogue_target *first[CATALOGUE_LANES_MAX];
 };
+
+must_check bool models_prepare(struct edge *e);
+void models_answer(struct exchange *x, struct span path);
 
 /* The most that one takes whose name has so many bytes. */
 size_t models_shape_most(const struct catalogue *c, size_t id_len);

@@ -4,6 +4,7 @@
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
 #include "edge/limit.h"
+#include "edge/models.h"
 #include "edge/object.h"
 #include "edge/quote.h"
 #include "edge/receipt.h"
