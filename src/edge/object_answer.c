@@ -105,6 +105,10 @@ struct reading {
 	struct batch_seen seen;
 	struct span raw[IDS_MAX]; /* the provider's ids */
 	unsigned raw_count;
+	struct place {
+		size_t at, end; /* of t */
+	} ours[IDS_MAX + 1]; /* what stands there instead of them, and of where they are read */
+	unsigned our_count;
 };
 
 /* ---- ids ---- */
@@ -183,21 +187,36 @@ object_seal_name(const struct exchange *x, struct span name, char ret[SEAL_TEXT_
 
 /* ---- one reading ---- */
 
+/* What stands before this value is told as it is, and ours comes instead of it. */
+static void
+begin_ours(struct reading *r, const struct json_event *ev)
+{
+	text_add(&r->t, r->from.at + r->at, (size_t)(ev->at - r->at));
+	r->ours[r->our_count].at = r->t.len;
+	text_lit(&r->t, "\"");
+}
+
+static void
+end_ours(struct reading *r, const struct json_event *ev)
+{
+	text_lit(&r->t, "\"");
+	r->ours[r->our_count++].end = r->t.len;
+	r->at = ev->end;
+}
+
 static bool
 put_id(struct exchange *x, struct reading *r, const struct json_event *ev, bool input)
 {
 	char text[SEAL_TEXT_MAX];
 	bool own = ev->node == NODE_ID;
 	struct sealed s;
-	if (ev->cut || (own && r->named) || r->raw_count == IDS_MAX || !take_id(x, own ? (enum object_kind)x->object->kind : OBJECT_FILE, ev->text, &s))
+	if (ev->cut || (own && r->named) || r->raw_count == IDS_MAX || r->our_count == ARRAY_LEN(r->ours) || !take_id(x, own ? (enum object_kind)x->object->kind : OBJECT_FILE, ev->text, &s))
 		return false;
 	size_t len = own ? own_id(x, &s, text) : file_id(x, &s, input, text);
 	r->raw[r->raw_count++] = (struct span){r->from.at + ev->at + 1, s.id_len};
-	text_add(&r->t, r->from.at + r->at, (size_t)(ev->at - r->at));
-	text_lit(&r->t, "\"");
+	begin_ours(r, ev);
 	text_add(&r->t, text, len);
-	text_lit(&r->t, "\"");
-	r->at = ev->end;
+	end_ours(r, ev);
 	if (own) {
 		r->own = s;
 		r->named = true;
@@ -230,15 +249,14 @@ put_url(struct exchange *x, struct reading *r, const struct json_event *ev)
 {
 	const struct object *o = x->object;
 	struct span own = o->text_len ? (struct span){o->text, o->text_len} : (struct span){r->text, r->text_len};
-	if (!own.len)
+	if (!own.len || r->our_count == ARRAY_LEN(r->ours))
 		return false;
-	text_add(&r->t, r->from.at + r->at, (size_t)(ev->at - r->at));
-	text_lit(&r->t, "\"");
+	begin_ours(r, ev);
 	text_add(&r->t, o->base, o->base_len);
 	text_lit(&r->t, "/v1/messages/batches/");
 	text_span(&r->t, own);
-	text_lit(&r->t, "/results\"");
-	r->at = ev->end;
+	text_lit(&r->t, "/results");
+	end_ours(r, ev);
 	return true;
 }
 
@@ -388,13 +406,34 @@ on_event(struct exchange *x, struct reading *r, enum json_token t, const struct 
 	return true;
 }
 
-/* What else it says in words may name them as well. */
+/* Where what is ours ends, when these bytes are some of it; else 0. */
+static size_t
+end_of_ours(const struct reading *r, size_t at, size_t len)
+{
+	for (unsigned i = 0; i < r->our_count; i++)
+		if (at < r->ours[i].end && at + len > r->ours[i].at)
+			return r->ours[i].end;
+	return 0;
+}
+
+/* What else it says in words may name them as well. Ours may read like a short one by chance, and stays. */
+static void
+hide_id(struct reading *r, struct span raw)
+{
+	char *found, *text = (char *)r->t.at;
+	for (size_t at = 0; (found = memmem(text + at, r->t.len - at, raw.at, raw.len));) {
+		size_t ours = end_of_ours(r, (size_t)(found - text), raw.len);
+		if (!ours)
+			memset(found, 'x', raw.len);
+		at = ours ? ours : (size_t)(found - text) + raw.len;
+	}
+}
+
 static void
 hide_ids(struct reading *r)
 {
 	for (unsigned i = 0; i < r->raw_count; i++)
-		for (char *at = (char *)r->t.at; (at = memmem(at, r->t.len - (size_t)(at - r->t.at), r->raw[i].at, r->raw[i].len)); at += r->raw[i].len)
-			memset(at, 'x', r->raw[i].len);
+		hide_id(r, r->raw[i]);
 }
 
 static const struct json_node *

@@ -546,6 +546,26 @@ what_is_wrong_is_said_before_anything_is_sent(void **state)
 	assert_int_equal(set_aside(), 0);
 }
 
+/* The provider's are short: what is hidden of it in words is part of ours by chance, and here always. */
+static void
+a_short_id_is_hidden_in_words_and_not_in_ours(void **state)
+{
+	char batch[256], line[400], whole[512];
+	int c = ask(r.key, "POST /v1/messages/batches", JSON, TWO), p = provider_sees("POST /v1/messages/batches HTTP/1.1\r\n");
+	provider_says(p, "200 OK", "{\"note\":\"of msgbatch_\",\"id\":\"msgbatch_\",\"processing_status\":\"in_progress\",\"results_url\":\"https://provider/msgbatch_\"}");
+	const char *body = client_gets(c, "200");
+	id_of(body, batch);
+	assert_memory_equal(batch, "msgbatch_", 9);
+	assert_non_null(strstr(body, "{\"note\":\"of xxxxxxxxx\",\"id\":\"msgbatch_"));
+	sprintf(line, "/v1/messages/batches/%s/results\"", batch);
+	assert_non_null(strstr(body, line));
+	c = ask_about(r.key, "GET", batch, "");
+	p = provider_sees("GET /v1/messages/batches/msgbatch_ HTTP/1.1\r\n");
+	provider_says(p, "200 OK", "{\"id\":\"msgbatch_\",\"processing_status\":\"in_progress\",\"results_url\":null}");
+	sprintf(whole, "{\"id\":\"%s\",\"processing_status\":\"in_progress\",\"results_url\":null}", batch);
+	assert_string_equal(client_gets(c, "200"), whole);
+}
+
 int
 main(void)
 {
@@ -566,6 +586,7 @@ main(void)
 		TEST(a_list_that_fails_half_way_is_an_error),
 		TEST(a_list_is_asked_for_over_one_connection),
 		TEST(what_is_wrong_is_said_before_anything_is_sent),
+		TEST(a_short_id_is_hidden_in_words_and_not_in_ours),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
