@@ -595,6 +595,30 @@ what_runs_is_written_in_few_questions_however_many_there_are(void **state)
 	world_end(&w);
 }
 
+/* An edge that does what it likes may write another ticket's id into one of its own: that costs it its own, and nobody else the ledger. */
+static void
+two_that_say_they_are_one_stop_nobody(void **state)
+{
+	struct world w;
+	struct ticket *t[2];
+	uint64_t alice = node_begin_shared(&w, "3.00");
+	assert_true(node_serve(&w, alice));
+	for (int i = 0; i < 2; i++)
+		assert_non_null(t[i] = world_hold(&w, &(struct world_exchange){.account = alice, .input = 10, .cost = 1}));
+	uint64_t own = t[1]->id;
+	t[1]->id = t[0]->id;
+	ticket_state_cost(t[1], (struct nano){3});
+	assert_true(world_progress(&w) >= 0);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM progress"), 1);
+	t[1]->id = own;
+	for (int i = 0; i < 2; i++)
+		ticket_settle(w.desk, t[i]);
+	while (world_round(&w) > 0)
+		;
+	world_is_sound(&w);
+	world_end(&w);
+}
+
 /* Whoever waits for a share waits for this; and while another books, it need not wait for the pen. */
 static void
 a_share_is_taken_and_given_in_few_questions_and_without_the_pen(void **state)
@@ -969,6 +993,7 @@ main(void)
 		cmocka_unit_test(a_share_whose_account_left_the_board_goes_back),
 		cmocka_unit_test(who_lacks_less_than_what_was_refused_is_not_refused),
 		cmocka_unit_test(what_runs_is_written_in_few_questions_however_many_there_are),
+		cmocka_unit_test(two_that_say_they_are_one_stop_nobody),
 		cmocka_unit_test(a_share_is_taken_and_given_in_few_questions_and_without_the_pen),
 		cmocka_unit_test(a_grant_ends_by_what_is_open_of_it_then),
 		cmocka_unit_test(another_pepper_is_refused_while_others_run),

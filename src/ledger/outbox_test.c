@@ -610,7 +610,8 @@ what_failed_on_a_forgotten_node_stays_what_it_was(void **state)
 static void
 what_a_forgotten_node_did_after_its_last_progress_is_a_loss_once(void **state)
 {
-	for (int ended = 0; ended < 2; ended++) {
+	for (int way = 0; way < 3; way++) { /* it ran; it had ended; it had, and the provider counted less than we had reckoned */
+		bool ended = way > 0, less = way == 2;
 		struct world w, other;
 		uint32_t slot;
 		uint64_t alice = begin(&w, "3.00");
@@ -618,9 +619,8 @@ what_a_forgotten_node_did_after_its_last_progress_is_a_loss_once(void **state)
 		struct ticket *t = world_hold(&w, &e);
 		world_progress(&w); /* the store has 20 */
 		open_again(&w, true);
-		e.output = 70;
-		t->facts.tokens_output = e.output;
-		ticket_state_cost(t, (struct nano){35});
+		t->facts.tokens_output = less ? 30 : 70;
+		ticket_state_cost(t, (struct nano){less ? 15 : 35});
 		if (ended)
 			ticket_settle(w.desk, t);
 		w.now_ms += 2 * PROGRESS_PERIOD_MS;
@@ -636,6 +636,7 @@ what_a_forgotten_node_did_after_its_last_progress_is_a_loss_once(void **state)
 		verify_says(&w, NULL, ended, 0);
 		world_close(&w);
 		w.size.node = 0;
+		e.output = less ? 50 : 70;
 		/* Killed between the store's commit and the outbox's, it comes again. */
 		for (int again = 0; again < 2; again++) {
 			copy_file(&w, "outbox.db.copy", "outbox.db");
@@ -643,7 +644,7 @@ what_a_forgotten_node_did_after_its_last_progress_is_a_loss_once(void **state)
 			world_open(&w, true);
 			assert_int_equal(world_sql(&w, "SELECT count(*) FROM ticket WHERE cost_nano = 20 AND tokens_output = 50"), 1);
 			assert_int_equal(world_balance(&w, HOUSE_LOSS_NODE), -(world_cost(&w, &e) - 20));
-			assert_int_equal(world_sql(&w, "SELECT count(*) FROM booking WHERE what = 20"), 1);
+			assert_int_equal(world_sql(&w, "SELECT count(*) FROM booking WHERE what = 20"), !less);
 			assert_int_equal(ledger_load_row(w.ledger, alice, 1, &slot), 0);
 			is_right(&w, alice, 1, 3 * NANO_PER_DOLLAR - 20);
 			world_kill_ledger(&w);

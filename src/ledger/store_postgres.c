@@ -691,7 +691,9 @@ leaves_close(struct store_leaves *x)
 #define OF_PROGRESS "id, board_index, cost_nano, hold_nano" TICKET_FIELDS(NAME)
 
 static const char *const texts[SQL_COUNT] = {
-	[SQL_progress_put] = "INSERT INTO progress (" OF_PROGRESS ") SELECT " OF_PROGRESS " FROM unnest(?, ?, ?, ?" TICKET_FIELDS(PARAMETER) ") WITH ORDINALITY AS x(" OF_PROGRESS ", number) "
+	/* Of two that say they are one, which an edge that does what it likes can write, the last is taken: both in one statement would fail it. */
+	[SQL_progress_put] = "INSERT INTO progress (" OF_PROGRESS ") SELECT DISTINCT ON (id) " OF_PROGRESS " FROM unnest(?, ?, ?, ?" TICKET_FIELDS(PARAMETER) ") WITH ORDINALITY AS x(" OF_PROGRESS ", number) "
+						 "ORDER BY id, number DESC "
 						 "ON CONFLICT (id) DO UPDATE SET cost_nano = excluded.cost_nano, hold_nano = excluded.hold_nano" TICKET_FIELDS(OVERWRITE),
 #define X(name, text) [SQL_##name] = text,
 	LEDGER_POSTGRES_SQL(X)

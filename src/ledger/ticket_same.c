@@ -34,5 +34,5 @@ ticket_same(const struct ticket_copy *there, const struct ticket_copy *again)
 bool
 ticket_was_forgotten(const struct ticket_copy *there, const struct ticket_copy *again)
 {
-	return there->id == again->id && there->facts.end_reason == END_NODE_FORGOTTEN && begin_same(&there->facts, &again->facts) && there->cost.v <= again->cost.v;
+	return there->id == again->id && there->facts.end_reason == END_NODE_FORGOTTEN && begin_same(&there->facts, &again->facts);
 }

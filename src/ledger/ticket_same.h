@@ -13,7 +13,7 @@
  */
 bool ticket_same(const struct ticket_copy *there, const struct ticket_copy *again);
 
-/* Is `there` what `lethe node forget` left of it, by what it had cost then? `again` is its node's own word, and is no less. */
+/* Is `there` what `lethe node forget` left of it, by what it had cost then? `again` is its node's own word, which is less where the provider counted less than had been reckoned until then. */
 bool ticket_was_forgotten(const struct ticket_copy *there, const struct ticket_copy *again);
 
 #endif
