@@ -110,7 +110,8 @@ async function startTargets(options: Start, cells: Cell[], names: TargetName[], 
 // All on one processor: whatever the machine does meanwhile, it does to each of them.
 async function sampleBeside(o: Options, provider: Provider, line: [string, Target][], cell: Cell): Promise<[string, Sample][]> {
 	const meter = foreignMeter(), meeting = new Meeting(line.length);
-	const samples = await Promise.all(line.map(async ([name, target]): Promise<[string, Sample]> => [name, await sample(o.tools, provider, target, cell, o.effort, meeting)]));
+	const slice = (at: number) => (cell.slices ? { ...cell, args: (effort: Options["effort"], of?: string) => [...cell.args(effort, of), "--slice", `${at}/${line.length}`] } : cell);
+	const samples = await Promise.all(line.map(async ([name, target], at): Promise<[string, Sample]> => [name, await sample(o.tools, provider, target, slice(at), o.effort, meeting)]));
 	const foreign = meter();
 	return samples.map(([name, one]) => [name, { ...one, foreign }]);
 }

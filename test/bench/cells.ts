@@ -21,6 +21,8 @@ export type Cell = {
 	delay?: true;
 	// All targets at once, and the yardstick as two.
 	beside?: true;
+	// Beside one another, but asked in turn, each for a quarter of a second: what the machine does for a second, or for a minute, it does to all.
+	slices?: true;
 	// In each round all targets are asked so often, one after the other, each time in a shorter while.
 	turns?: number;
 	// What the load generator is told; for HTTP/2 that is h2load, which has no choice. Who is asked makes a difference in one cell.
@@ -29,7 +31,7 @@ export type Cell = {
 	opening?: (effort: Effort) => number;
 	// Why what was measured is not what was meant.
 	unmeant?: (measured: Measured, effort: Effort) => string | undefined;
-	// Most that nginx may cost in units of the relay for the cell to count; it varies too much with 32 KB bodies to say.
+	// Most that nginx is taken for, in units of the relay; it varies too much with 32 KB bodies to say.
 	nginxMost?: number;
 	// Why this machine, or this Lethe, can't.
 	skip?: (tools: Tools) => string | undefined;
@@ -46,9 +48,9 @@ export const crowdStreams = 100_000;
 // ---- set-ups
 
 const plain: Setup = { name: "clear text", tlsIn: false, tlsOut: false, h2In: false, h2Out: false, accounts: 1 };
-const many: Setup = { ...plain, name: "10,000 accounts", accounts: 10_000 };
 const slow: Setup = { ...plain, name: "many streams" };
 const fresh: Setup = { ...plain, name: "clear text, all at once", fresh: true };
+const many: Setup = { ...fresh, name: "10,000 accounts", accounts: 10_000 };
 const builds: Setup = { ...fresh, name: "both builds" };
 const pair: Setup = { ...fresh, name: "both dialects" };
 const tls: Setup = { ...fresh, name: "TLS on both sides", tlsIn: true, tlsOut: true };
@@ -86,6 +88,10 @@ const opensAtOnce = (e: Effort) => ["--opens", String(e.quick ? opensPerSecond :
 const openingAtOnce = (e: Effort) => 1000 / Number(opensAtOnce(e)[1]);
 // A quarter of what one alone is asked: a processor that is full finds several chunks of a stream at once, which cost less than each by itself.
 const atOnceRate = 5;
+
+// A delay of the machine's own is rarer than a request and commoner than a round: in turn by rounds it meets one target and not the next.
+const inSlices: Partial<Cell> = { ...atOnce, slices: true };
+const sliced = (e: Effort, targets: TargetName[], warmup: number) => time({ ...e, seconds: (targets.length + 1) * e.seconds }, warmup);
 
 // A processor that is halted between two requests is woken later than any proxy answers, and how late is its host's affair.
 const awake = ["--awake"];
@@ -148,7 +154,9 @@ const http1: Cell[] = [
 	cell("request_1m", "1 MB bodies and answers, 16 connections, closed loop", "request", (e) => [
 		...requests(1 << 20, 16), "--sim", `body_bytes=${1 << 20}`, ...time(longer(e), 0.5),
 	], atOnce),
-	cell("request_paced", "1 KB bodies and answers, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...awake, ...time(longer(e), 0.5)], { targets: delayTargets, delay: true }),
+	cell("request_paced", "1 KB bodies and answers, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...awake, ...sliced(longer(e), delayTargets, 0.5)], {
+		...inSlices, delay: true, targets: delayTargets,
+	}),
 	cell("stream", "1,000 streams of 20 chunks a second", "chunk", (e) => [...streams(1000, 20), ...time(e, 1)], {
 		targets: ["direct", ...all], nginxMost: 1.6, opening: () => 0.6,
 	}),
@@ -161,16 +169,17 @@ const http1: Cell[] = [
 	], inTurns),
 	cell("first_byte", "1,000 streams of three chunks begin in a second, delay until the first byte of the answer's body", "stream", (e) => [
 		// Few chunks: what follows the first only keeps the simulator and the load generator from looking at the next one's first.
-		...requests(1024), "--rate", "1000", "--stream", "--first-byte", "--sim", "chunks=3,gap_ms=10", ...awake, ...time(longer(e), 0.5),
-	], { targets: delayTargets, delay: true }),
+		...requests(1024), "--rate", "1000", "--stream", "--first-byte", "--sim", "chunks=3,gap_ms=10", ...awake, ...sliced(longer(e), delayTargets, 0.5),
+	], { ...inSlices, delay: true, targets: delayTargets }),
 ];
 
 const shares: Cell[] = [
-	cell("edges_1k", "one account, one process and two: 1 KB, 64 connections, closed loop", "request", (e) => [...requests(1024), ...time(e, 0.5)], {
-		targets: edgesTargets,
+	// Two processes at once would be given twice the processor that one is.
+	cell("edges_1k", "one account, one process and two: 1 KB, 64 connections, closed loop", "request", (e) => [...requests(1024), ...sliced(e, edgesTargets, 0.5)], {
+		...inSlices, targets: edgesTargets,
 	}),
-	cell("accounts_1k", "10,000 accounts in turn, one process and two: 1 KB, 64 connections, closed loop", "request", (e) => [...requests(1024), ...time(e, 0.5)], {
-		setup: many, targets: edgesTargets,
+	cell("accounts_1k", "10,000 accounts in turn, one process and two: 1 KB, 64 connections, closed loop", "request", (e) => [...requests(1024), ...sliced(e, edgesTargets, 0.5)], {
+		...inSlices, setup: many, targets: edgesTargets,
 	}),
 	cell("stream_slow", "18,000 streams of a chunk a second, two processes of each", "chunk", slowArgs, {
 		setup: slow,
@@ -198,7 +207,6 @@ const byTls: Cell[] = [
 		"tls_handshakes", "TLS on both sides, a full handshake and one 1 KB request on each connection, the provider's side kept", "handshake",
 		(e) => [...requests(1024), "--handshakes", "full", "--sim", "chunks=1", ...time(longer(e), 0.5)],
 		{
-			...atOnce,
 			setup: tls,
 			targets: proxies,
 			unmeant: ({ handshakes, resumed, requests: answered }) => {
@@ -214,12 +222,13 @@ const byTls: Cell[] = [
 
 // What lockdown, secret memory and wiping cost: beside a build without them.
 const bareTargets: TargetName[] = ["lethe-bare", "lethe"];
+const pacedTargets: TargetName[] = ["direct", ...bareTargets];
 const lockdown: Cell[] = [
 	cell("lockdown", "with lockdown, secret memory and wiping, and without: 1 KB, 64 connections, closed loop", "request", (e) => [...requests(1024), ...time(e, 0.5)], {
 		...atOnce, setup: builds, targets: bareTargets, yardstick: "lethe-bare", turns: 4,
 	}),
-	cell("lockdown_paced", "the same, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...awake, ...time(e, 0.5)], {
-		setup: builds, targets: ["direct", ...bareTargets], yardstick: "lethe-bare", delay: true,
+	cell("lockdown_paced", "the same, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...awake, ...sliced(longer(e), pacedTargets, 0.5)], {
+		...inSlices, delay: true, setup: builds, targets: pacedTargets, yardstick: "lethe-bare",
 	}),
 ];
 

@@ -220,10 +220,12 @@ send_request(struct load *l, struct load_conn *c, uint64_t began_ns)
 	send_rest(l, c);
 }
 
+/* Until its next request is due, or others have had their turns; one without a connection too. */
 static void
 rest(struct load *l, struct load_conn *c)
 {
-	c->state = LOAD_IDLE;
+	if (c->state != LOAD_UNUSED)
+		c->state = LOAD_IDLE;
 	l->idle[l->idle_count++] = c;
 }
 
@@ -233,10 +235,32 @@ is_kept(const struct load *l)
 	return l->options->handshakes == LOAD_KEPT && !l->options->once;
 }
 
+/* When the slice of this one begins that has at_ns in it, or is the next one. All who take turns read the same clock. */
+static uint64_t
+slice_of(const struct load *l, uint64_t at_ns)
+{
+	uint64_t slice_ns = LOAD_SLICE_MS * UINT64_C(1000000), all_ns = l->options->slices * slice_ns;
+	uint64_t begin_ns = at_ns - at_ns % all_ns + l->options->slice * slice_ns;
+	return at_ns < begin_ns + slice_ns ? begin_ns : begin_ns + all_ns;
+}
+
+static bool
+is_its_turn(const struct load *l)
+{
+	uint64_t now_ns = net_now_ns();
+	return !l->options->slices || slice_of(l, now_ns) <= now_ns;
+}
+
+static bool
+is_paced(const struct load *l)
+{
+	return l->options->mode == LOAD_REQUESTS && l->options->rate;
+}
+
 static void
 next_request(struct load *l, struct load_conn *c)
 {
-	if (l->options->mode == LOAD_REQUESTS && l->options->rate)
+	if (is_paced(l) || !is_its_turn(l))
 		rest(l, c);
 	else
 		send_request(l, c, is_kept(l) ? net_now_ns() : c->connected_ns);
@@ -254,17 +278,44 @@ draw_due(struct load *l)
 	return l->step_ns + (l->drawn >> 33) % step_ns;
 }
 
+static uint64_t
+step_from(const struct load *l, uint64_t at_ns)
+{
+	uint64_t begin_ns = l->options->slices ? slice_of(l, at_ns) : 0;
+	return at_ns > begin_ns ? at_ns : begin_ns;
+}
+
+static void
+count_latency(struct load *l, uint64_t began_ns)
+{
+	if (!l->options->slices || began_ns - slice_of(l, began_ns) >= LOAD_SLICE_SETTLES_MS * UINT64_C(1000000))
+		histogram_add(&l->latency, net_now_ns() - began_ns);
+}
+
 static void
 send_due(struct load *l, uint64_t now_ns)
 {
 	if (!l->step_ns) {
-		l->step_ns = now_ns;
+		l->step_ns = step_from(l, now_ns);
 		l->due_ns = draw_due(l);
 	}
 	while (l->idle_count && l->due_ns <= now_ns) {
 		send_request(l, l->idle[--l->idle_count], l->due_ns);
-		l->step_ns += 1000000000u / l->options->rate;
+		l->step_ns = step_from(l, l->step_ns + 1000000000u / l->options->rate);
 		l->due_ns = draw_due(l);
+	}
+}
+
+/* A closed loop's turn has come. */
+static void
+wake_all(struct load *l)
+{
+	while (l->idle_count && is_its_turn(l)) {
+		struct load_conn *c = l->idle[--l->idle_count];
+		if (c->state == LOAD_UNUSED)
+			connect_one(l, c);
+		else
+			next_request(l, c);
 	}
 }
 
@@ -283,7 +334,7 @@ static void
 take_time(struct load *l, struct load_conn *c)
 {
 	if (!c->timed && !c->failed)
-		histogram_add(&l->latency, net_now_ns() - c->began_ns);
+		count_latency(l, c->began_ns);
 	c->timed = true;
 }
 
@@ -298,7 +349,10 @@ reply_done(struct load *l, struct load_conn *c)
 	}
 	link_end(&c->link);
 	drop(l, c);
-	connect_one(l, c);
+	if (is_its_turn(l))
+		connect_one(l, c);
+	else
+		rest(l, c);
 }
 
 static bool
@@ -545,10 +599,12 @@ load_resumed_now(const struct load *l)
 /* ---- the loop ---- */
 
 static uint64_t
-next_wake(const struct load *l, uint64_t until_ns)
+next_wake(const struct load *l, uint64_t now_ns, uint64_t until_ns)
 {
-	bool paced = l->options->mode == LOAD_REQUESTS && l->options->rate && l->idle_count;
-	return paced && l->due_ns < until_ns ? l->due_ns : until_ns;
+	if (!l->idle_count)
+		return until_ns;
+	uint64_t due_ns = is_paced(l) ? l->due_ns : slice_of(l, now_ns);
+	return due_ns < until_ns ? due_ns : until_ns;
 }
 
 void
@@ -556,9 +612,11 @@ load_run(struct load *l, uint64_t until_ns)
 {
 	static struct epoll_event events[EVENTS_A_TURN];
 	for (uint64_t now_ns; (now_ns = net_now_ns()) < until_ns;) {
-		if (l->options->mode == LOAD_REQUESTS && l->options->rate)
+		if (is_paced(l))
 			send_due(l, now_ns);
-		uint64_t wake_ns = next_wake(l, until_ns), wait_ns = wake_ns > now_ns ? wake_ns - now_ns : 0;
+		else
+			wake_all(l);
+		uint64_t wake_ns = next_wake(l, now_ns, until_ns), wait_ns = wake_ns > now_ns ? wake_ns - now_ns : 0;
 		struct timespec t = {(time_t)(wait_ns / 1000000000u), (long)(wait_ns % 1000000000u)};
 		int n = epoll_pwait2(l->epoll, events, EVENTS_A_TURN, &t, NULL);
 		for (int i = 0; i < n; i++)

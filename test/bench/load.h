@@ -26,7 +26,11 @@ enum load_handshakes { LOAD_KEPT,
 	LOAD_FULL,
 	LOAD_RESUMED };
 
-enum { LOAD_PROCESSES_MAX = 16 };
+enum { LOAD_PROCESSES_MAX = 16,
+	LOAD_SLICES_MAX = 16,
+	/* Of a slice the first part is not counted as delay: what others have left is done then, and caches are filled. */
+	LOAD_SLICE_MS = 250,
+	LOAD_SLICE_SETTLES_MS = 50 };
 
 /* Credentials that requests take turns with, all of one length. */
 struct load_keys {
@@ -47,6 +51,7 @@ struct load_options {
 	bool first_byte; /* latency counts until an answer's first byte of body */
 	bool awake; /* processors that have nothing to do are not halted */
 	bool beside; /* others count at the same time: begins, and ends, when it is told to */
+	unsigned slices, slice; /* requests: how many take turns in slices of time, 0: nobody, and whose turns are this one's */
 	struct load_keys keys; /* count 0: all requests are alike */
 	struct net_address to[LOAD_PROCESSES_MAX]; /* connections of process i go to the i-th, modulo tos */
 	size_t tos;

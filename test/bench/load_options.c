@@ -32,6 +32,8 @@ static const char USAGE[] =
 	"  --awake                    processors that have nothing to do wait without being halted, while this runs (root)\n"
 	"  --beside                   requests, streams: others are measured at the same time. Says that it is ready, counts after a\n"
 	"                             line of input, and goes on as before until another one, or the input's end\n"
+	"  --slice K/N                requests: of every N slices of 250 ms only the K-th, from 0, sends any, so that N load\n"
+	"                             generators take turns; delays are counted from 50 ms after its beginning\n"
 	"  --warmup S --seconds S     what is counted begins after the warm-up\n"
 	"  --opens N                  streams opened per second\n"
 	"  --cpu label=PID,PID,...    report these processes' CPU time, up to 8 times\n"
@@ -124,6 +126,14 @@ add_address(struct load_options *o, const char *text)
 }
 
 static void
+set_slice(struct load_options *o, const char *text)
+{
+	char end;
+	if (sscanf(text, "%u/%u%c", &o->slice, &o->slices, &end) != 2 || o->slices > LOAD_SLICES_MAX || o->slice >= o->slices)
+		misuse("--slice wants K/N, K from 0 and less than N, N at most 16");
+}
+
+static void
 set_kind(struct load_options *o, int c, char *value)
 {
 	switch (c) {
@@ -150,6 +160,9 @@ set_kind(struct load_options *o, int c, char *value)
 		break;
 	case 'R':
 		o->print = true;
+		break;
+	case 'I':
+		set_slice(o, value);
 		break;
 	default:
 		misuse("an option is not known");
@@ -248,6 +261,8 @@ check_kind(const struct load_options *o)
 		misuse("--handshakes is for requests by TLS without --rate");
 	if ((o->once || o->stream || o->first_byte) && !requests)
 		misuse("--once, --stream and --first-byte are for requests");
+	if (o->slices && !requests)
+		misuse("--slice is for requests");
 	if (o->once && (o->tls || o->rate))
 		misuse("--once is for clear text without --rate");
 }
@@ -304,6 +319,7 @@ load_options_parse(int argc, char **argv)
 		{"keys", 1, NULL, 'K'},
 		{"processes", 1, NULL, 'P'},
 		{"print", 0, NULL, 'R'},
+		{"slice", 1, NULL, 'I'},
 		{0},
 	};
 	struct load_options o = {

@@ -242,6 +242,35 @@ at_a_fixed_rate_each_request_is_due_somewhere_in_its_own_step(void **state)
 	assert_in_range(early, 1, LOOKS - 1);
 }
 
+static void
+who_takes_turns_asks_in_slices_of_its_own(void **state)
+{
+	enum { LOOKS = 40,
+		SLICES = 2 };
+	const uint64_t slice_ns = LOAD_SLICE_MS * UINT64_C(1000000), settles_ns = LOAD_SLICE_SETTLES_MS * UINT64_C(1000000);
+	struct load_options o = in_clear_text(LOAD_REQUESTS);
+	o.rate = 1000;
+	o.slices = SLICES;
+	o.slice = SLICES - 1;
+	begin(&o);
+	for (size_t i = 0; i < LOOKS; i++) {
+		run_until(&l.counts.requests, l.counts.requests + 1);
+		assert_int_equal(l.step_ns / slice_ns % SLICES, SLICES - 1);
+	}
+	/* All that was due in the first part of a slice is answered and not timed; what was due later is both. */
+	uint64_t from_ns = l.step_ns - l.step_ns % slice_ns + SLICES * slice_ns;
+	while (l.step_ns < from_ns)
+		load_run(&l, net_now_ns() + SLICE_NS);
+	load_reset_counts(&l);
+	run_until(&l.counts.requests, 1);
+	bool early = net_now_ns() < from_ns + settles_ns;
+	assert_true(!early || histogram_percentile(&l.latency, 0.5) == 0);
+	while (l.due_ns < from_ns + settles_ns)
+		load_run(&l, net_now_ns() + SLICE_NS);
+	run_until(&l.counts.requests, l.counts.requests + 2 * o.connections);
+	assert_true(histogram_percentile(&l.latency, 0.5) > 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -255,6 +284,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(streams_that_end_are_requests_each_over_its_own_connection, start, stop),
 		cmocka_unit_test_setup_teardown(the_first_byte_is_timed_when_it_comes, start, stop),
 		cmocka_unit_test_setup_teardown(at_a_fixed_rate_each_request_is_due_somewhere_in_its_own_step, start, stop),
+		cmocka_unit_test_setup_teardown(who_takes_turns_asks_in_slices_of_its_own, start, stop),
 		cmocka_unit_test_setup_teardown(bodies_larger_than_a_socket_takes_arrive, start, stop),
 		cmocka_unit_test_setup_teardown(a_certificate_for_another_name_is_an_error, start, stop),
 	};

@@ -1,6 +1,6 @@
 // The page of a run: its figures as plots, in one file without scripts. Bars are medians, whiskers the least and the most of all rounds.
 import { barText, type Bar } from "./bars.ts";
-import { type CellReport, isWhole, type Memories, thrownText } from "./report.ts";
+import { cappedText, type CellReport, isWhole, type Memories, thrownText } from "./report.ts";
 import { spread, type Spread } from "./statistics.ts";
 
 export type Run = { when: string; about: string; void: string[]; reports: CellReport[]; memories: Memories; bars: Bar[] };
@@ -78,13 +78,14 @@ function section(report: CellReport): string {
 	const plots = [
 		plot(`CPU time, µs a ${report.unit}`, lines(report, (row) => row.cpu, false)),
 		// Of several at once the delays are those of the others' turns.
-		...(report.beside ? [plot(`${report.unit}s a second`, lines(report, (row) => row.perSecond, true))] : [
+		...(report.beside && !report.slices ? [plot(`${report.unit}s a second`, lines(report, (row) => row.perSecond, true))] : [
 			plot("delay p50, µs", lines(report, (row) => row.p50, true)),
 			plot("delay p99, µs", lines(report, (row) => row.p99, true)),
 		]),
 	];
 	const thrown = report.thrown.length ? `<p>${escaped(thrownText(report))}</p>` : "";
-	return [heading, reasons, thrown, ...plots].filter(Boolean).join("\n");
+	const capped = cappedText(report).map((text) => `<p>${escaped(text)}</p>`);
+	return [heading, reasons, ...capped, thrown, ...plots].filter(Boolean).join("\n");
 }
 
 function memorySection(cell: string, targets: Memories[string]): string {

@@ -30,6 +30,10 @@ export type CellReport = {
 	yardstick: string;
 	// All targets at once, so many times a round.
 	beside?: { turns: number };
+	// And those take turns by slices of time.
+	slices?: true;
+	// In how many rounds the yardstick was taken for less than it cost, because it cost so many times the relay at the median.
+	capped?: { rounds: number; cost: number; most: number };
 	// Why this machine, or this Lethe, can't: nothing was measured.
 	skipped?: string;
 	rows: Row[];
@@ -87,7 +91,7 @@ export function counting(cell: Cell, all: Rounds): number {
 	return sift(cell, all).rounds[cell.yardstick]?.length ?? 0;
 }
 
-const besideOf = (cell: Cell): Pick<CellReport, "beside"> => (cell.beside ? { beside: { turns: cell.turns ?? 1 } } : {});
+const besideOf = (cell: Cell): Pick<CellReport, "beside" | "slices"> => (cell.beside ? { beside: { turns: cell.turns ?? 1 }, ...(cell.slices && { slices: true }) } : {});
 // What was measured once of each target, or of all at once.
 const counted = ({ beside }: Pick<CellReport, "beside">) => (beside && beside.turns > 1 ? "turns" : "rounds");
 
@@ -100,15 +104,27 @@ function relayOf(rounds: Rounds): string {
 	return ["relay", "relay-2"].find((name) => name in rounds) ?? "relay";
 }
 
-function row(rounds: Rounds, yardstick: string, name: string, target: string, group: string): Row {
-	const own = cpu(rounds, target, group);
+// Beside a proxy that is slower than it has to be anything is fast.
+function yardstickCpu({ yardstick, nginxMost }: Cell, rounds: Rounds): number[] {
+	const relay = cpu(rounds, "relay");
+	return ofYardstick(rounds, yardstick, cpu).map((value, round) => (nginxMost ? Math.min(value, nginxMost * relay[round]!) : value));
+}
+
+function cappedOf(cell: Cell, rounds: Rounds): Pick<CellReport, "capped"> {
+	const costs = ratios(ofYardstick(rounds, cell.yardstick, cpu), cpu(rounds, "relay"));
+	const over = cell.nginxMost ? costs.filter((cost) => cost > cell.nginxMost!).length : 0;
+	return over ? { capped: { rounds: over, cost: median(costs), most: cell.nginxMost! } } : {};
+}
+
+function row(cell: Cell, rounds: Rounds, name: string, target: string, group: string): Row {
+	const { yardstick } = cell, own = cpu(rounds, target, group);
 	const take = (what: (s: Sample) => number, of = target) => rounds[of]!.map(what);
 	const direct = rounds["direct"];
 	const added = (what: (s: Sample) => number) => direct && spread(take(what).map((value, round) => value - what(direct[round]!)));
 	return {
 		name,
 		cpu: spread(own),
-		toYardstick: spread(ratios(own, ofYardstick(rounds, yardstick, cpu))),
+		toYardstick: spread(ratios(own, yardstickCpu(cell, rounds))),
 		toRelay: spread(ratios(own, cpu(rounds, relayOf(rounds)))),
 		perSecond: spread(perSecond(rounds, target)),
 		rate: spread(ratios(perSecond(rounds, target), ofYardstick(rounds, yardstick, perSecond))),
@@ -142,11 +158,8 @@ function voids(cell: Cell, all: Rounds, asked: number): string[] {
 	const reasons: string[] = [];
 	const { rounds, thrown } = sift(cell, all);
 	const count = rounds[cell.yardstick]?.length ?? 0;
-	const toRelay = spread(ratios(cpu(rounds, "nginx"), cpu(rounds, "relay")));
 	if (!count && !thrown.length) return [`${cell.yardstick} was not measured`];
 	if (count < asked) reasons.push(`${cell.yardstick} differs from itself by more than ${percent(selfDifferenceMost)}, or is late, in too many ${counted(besideOf(cell))}: ${count} count, ${asked} were asked for`);
-	if (count && cell.nginxMost && toRelay && toRelay.median > cell.nginxMost)
-		reasons.push(`nginx costs ${toRelay.median.toFixed(2)} × the relay, more than ${cell.nginxMost}`);
 	if (count) reasons.push(...busy(rounds));
 	for (const [target, samples] of Object.entries(all)) { // a wrong answer is one in any round
 		const failed = samples.find((s) => s.errors > 0);
@@ -161,9 +174,9 @@ export function reportCell(cell: Cell, all: Rounds, asked = 1): CellReport {
 	const sifted = sift(cell, all), rounds = counting(cell, all) ? sifted.rounds : all; // of none that counts all are shown
 	const rows = Object.keys(rounds).flatMap((target) => {
 		const groups = Object.keys(rounds[target]![0]!.cpu);
-		return groups.map((group) => row(rounds, cell.yardstick, groups.length > 1 ? `${target} ${group}` : target, target, group));
+		return groups.map((group) => row(cell, rounds, groups.length > 1 ? `${target} ${group}` : target, target, group));
 	});
-	return { cell: cell.name, title: cell.title, unit: cell.unit, yardstick: cell.yardstick, ...besideOf(cell), rows, void: voids(cell, all, asked), ...sifted };
+	return { cell: cell.name, title: cell.title, unit: cell.unit, yardstick: cell.yardstick, ...besideOf(cell), ...cappedOf(cell, rounds), rows, void: voids(cell, all, asked), ...sifted };
 }
 
 export function skippedCell(cell: Cell, why: string): CellReport {
@@ -191,6 +204,7 @@ function table(lines: string[][]): string {
 
 // As many connections each do not make as many requests.
 function besideText(report: CellReport): string[] {
+	if (report.slices) return [`in turn on one processor, a quarter of a second each`];
 	if (!report.beside) return [];
 	const rates = report.rows.filter((r) => isWhole(r)).map((r) => `${r.name} ${range(r.rate, 2)}`);
 	return [`all at once on one processor; rates to ${report.yardstick}'s: ${rates.join(", ")}`];
@@ -200,14 +214,20 @@ export function cellText(report: CellReport): string {
 	if (report.skipped) return `${report.cell}: skipped: ${report.skipped}`;
 	const head = ["", `CPU µs a ${report.unit}`, `to ${report.yardstick}`, "to relay", "a second", "p50 µs", "p99 µs", "added p50", "added p99"];
 	const body = report.rows.map((r) => {
-		const whole = !isWhole(r) ? [] : report.beside ? [r.perSecond] : [r.perSecond, r.p50, r.p99];
+		const whole = !isWhole(r) ? [] : report.beside && !report.slices ? [r.perSecond] : [r.perSecond, r.p50, r.p99];
 		const added = r.name === "direct" || !whole.length ? [] : [r.addedP50, r.addedP99];
 		const rest = [0, 1, 2].map((i) => (whole[i] ? whole[i]!.median.toFixed(0) : ""));
 		return [r.name, range(r.cpu, 2), range(r.toYardstick, 2), range(r.toRelay, 2), ...rest, range(added[0], 0), range(added[1], 0)];
 	});
 	const verdict = report.void.map((reason) => `VOID: ${reason}`);
 	const title = `${report.cell}: ${report.title}: median (min..max) of ${report.rounds[report.yardstick]?.length ?? 0} ${counted(report)}`;
-	return [title, table([head, ...body]), ...besideText(report), besidesText(report.rounds), ...(report.thrown.length ? [thrownText(report)] : []), ...verdict].join("\n");
+	return [title, table([head, ...body]), ...besideText(report), ...cappedText(report), besidesText(report.rounds), ...(report.thrown.length ? [thrownText(report)] : []), ...verdict].join("\n");
+}
+
+export function cappedText({ yardstick, unit, rounds, capped }: CellReport): string[] {
+	if (!capped) return [];
+	const { cost, most } = capped, all = rounds[yardstick]?.length ?? 0;
+	return [`${yardstick} cost ${cost.toFixed(2)} × the relay a ${unit}; where it cost more than ${most} ×, in ${capped.rounds} of ${all}, it is taken for that`];
 }
 
 export function memoryText(cell: string, held: Record<string, Held[]>): string {

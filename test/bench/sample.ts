@@ -46,13 +46,15 @@ export async function sample(tools: Tools, provider: Provider, target: Target, c
 	const measured = await (cell.setup.h2In ? measureH2(tools, watched, effort, meeting ?? new Meeting(1)) : measure(tools, watched, cell.args(effort, target.name), meeting));
 	const unmeant = cell.unmeant?.(measured, effort) ?? (simIsTarget ? undefined : await upstreamUnmeant(cell, provider, before, meeting?.count ?? 1));
 	const units = cell.unit === "chunk" ? measured.chunks : measured.requests;
-	const cpu = Object.fromEntries(Object.keys(target.groups).map((label) => [label, measured.cpu_ns[label]! / 1000 / units]));
+	// The simulator beside others works for them as well.
+	const known = !simIsTarget || !meeting;
+	const cpu = Object.fromEntries(Object.keys(target.groups).map((label) => [label, known ? measured.cpu_ns[label]! / 1000 / units : NaN]));
 	// What a target has still to close or to write down must not run in the next one's time.
 	await sleep(effort.quick ? 100 : 300);
 	await idle(provider);
 	return {
 		cpu,
-		perSecond: units / measured.seconds,
+		perSecond: (units / measured.seconds) * (cell.slices ? meeting!.count : 1),
 		p50: measured.p50_us,
 		p99: measured.p99_us,
 		foreign: foreign(measured, simIsTarget),

@@ -64,7 +64,6 @@ test("a percentile is one of the values", () => {
 test("a run is void when the yardstick differs from itself, others were busy, or an answer was wrong", () => {
 	expect(report("request_1k").void).toEqual([]);
 	expect(report("request_1k", { ...usual, "nginx-again": { all: 18 } }).void[0]).toContain("nginx differs from itself");
-	expect(report("request_1k", { ...usual, relay: { all: 5 } }).void[0]).toContain("nginx costs 3.00 × the relay");
 	const busy = rounds(usual);
 	for (const one of busy["haproxy"]!) one.foreign = 0.3;
 	expect(reportCell(cellOf("request_1k"), busy).void).toEqual(["other processes used up to 30.0 % of the machine in most rounds, beside haproxy"]);
@@ -127,6 +126,26 @@ test("bars between targets and between cells", () => {
 	expect(verdict([slow], {}, name)).toContain("----");
 });
 
+test("beside a proxy that is slower than it has to be nobody is fast: nginx is taken for so many times the relay at most", () => {
+	const slow = report("request_1k", { ...usual, relay: { all: 9 }, nginx: { all: 18 }, "nginx-again": { all: 18 } });
+	expect(slow.void).toEqual([]);
+	expect(slow.rows.find((one) => one.name === "lethe edge")!.toYardstick!.median).toBeCloseTo(14.25 / (1.6 * 9));
+	expect(cellText(slow)).toContain("nginx cost 2.00 × the relay a request; where it cost more than 1.6 ×, in 3 of 3, it is taken for that");
+	expect(page({ when: "", about: "", void: [], reports: [slow], memories: {}, bars: [] })).toContain("nginx cost 2.00 × the relay");
+	expect(cellText(report("request_1k"))).not.toContain("taken for");
+	const large = report("request_32k", { ...usual, relay: { all: 5 } });
+	expect(large.rows.find((one) => one.name === "lethe edge")!.toYardstick!.median).toBeCloseTo(0.95);
+});
+
+test("who is asked in slices has its delays told, and the simulator's work for all is nobody's", () => {
+	const some = rounds({ direct: { all: Number.NaN }, relay: { all: 10 }, nginx: { all: 15 }, "nginx-again": { all: 15 }, lethe: { all: 18 } });
+	delays(some, { direct: [50, 90] });
+	const text = cellText(reportCell(cellOf("request_paced"), some, 1));
+	expect(text).toContain("in turn on one processor, a quarter of a second each");
+	expect(text.split("\n").find((line) => line.startsWith("direct "))).toMatch(/^direct +1000 +50 +90$/);
+	expect(text.split("\n").find((line) => line.startsWith("nginx "))).toMatch(/ 1000 +100 +200 +50 \(50..50\) +110 \(110..110\)$/);
+});
+
 test("of what is measured at once the rates are told beside the costs, and no delays", () => {
 	const some = rounds(usual);
 	for (const one of some["lethe"]!) one.perSecond = 900;
@@ -151,13 +170,14 @@ test("a turn of streams does not count where the yardstick's chunks are late: ma
 	expect([counting(cellOf("stream_translated"), some), counting(cellOf("request_1k"), some), counting(cellOf("stream"), some)]).toEqual([1, 3, 3]);
 });
 
-test("what costs are judged by is measured at once, of processes of each round's own, and the direct path, which is the simulator of all, is not in it; delays are measured in turn", () => {
-	for (const one of cells.filter((cell) => cell.beside)) expect([one.name, one.targets.includes("direct"), one.setup.fresh]).toEqual([one.name, false, true]);
-	const of = (...names: string[]) => names.map((name) => [name, !!cellOf(name).beside]);
-	const costs = ["request_1k", "request_32k", "request_1m", "stream_translated", "tls_request_1k", "tls_handshakes", "h2_request_1k", "h2_tls_request_1k", "h2_out_request_1k"];
-	expect(of(...costs)).toEqual(costs.map((name) => [name, true]));
-	const inTurn = ["request_paced", "first_byte", "stream", "tls_stream", "h2_out_stream", "lockdown_paced"];
-	expect(of(...inTurn)).toEqual(inTurn.map((name) => [name, false]));
+test("what costs are judged by is measured at once, of processes of each round's own, and the direct path, which is the simulator of all, is not in it; delays at a fixed pace are measured in slices, those of streams in turn", () => {
+	for (const one of cells.filter((cell) => cell.beside)) expect([one.name, one.targets.includes("direct") && !one.slices, one.setup.fresh]).toEqual([one.name, false, true]);
+	const how = (name: string) => { const { beside, slices } = cellOf(name); return slices ? "in slices" : beside ? "at once" : "in turn"; };
+	const all = (names: string[], as: string) => expect(names.map((name) => [name, how(name)])).toEqual(names.map((name) => [name, as]));
+	const costs = ["request_1k", "request_32k", "request_1m", "stream_translated", "lockdown", "tls_request_1k", "h2_request_1k", "h2_tls_request_1k", "h2_out_request_1k"];
+	all(costs, "at once");
+	all(["request_paced", "first_byte", "lockdown_paced", "edges_1k", "accounts_1k"], "in slices");
+	all(["stream", "tls_stream", "h2_out_stream", "tls_handshakes"], "in turn");
 });
 
 test("a translated chunk is compared with one that passes through at the same time", () => {
@@ -242,13 +262,13 @@ test("a delay is not judged where nginx does not find itself again, or the bare 
 	expect(verdict(of("first_byte"), {}, "first streamed byte, added delay p99, µs")).toContain("VOID : 110.00, at most 200; this run can't tell: the bare relay alone adds 1024 µs");
 });
 
-test("what a 99th percentile is taken from lasts four times as long", () => {
+test("what a 99th percentile is taken from lasts four times as long, for each of those that take turns in it", () => {
 	const seconds = (name: string, quick: boolean) => {
 		const args = cellOf(name).args({ seconds: 2, warmup: 1, quick });
 		return args[args.indexOf("--seconds") + 1];
 	};
-	expect(["request_1k", "request_paced", "first_byte"].map((name) => seconds(name, false))).toEqual(["2", "8", "8"]);
-	expect(["request_paced", "first_byte"].map((name) => seconds(name, true))).toEqual(["2", "2"]);
+	expect(["request_1k", "request_paced", "first_byte"].map((name) => seconds(name, false))).toEqual(["2", "40", "40"]);
+	expect(["request_paced", "first_byte"].map((name) => seconds(name, true))).toEqual(["10", "10"]);
 });
 
 test("memory is judged with as many streams as were agreed", () => {
