@@ -110,6 +110,7 @@ export const elsewhere: [string, string][] = [
 	["kill -9 of every process under load", "./dev crash"],
 	["no content on disk, in logs or in readable memory", "./dev test privacy"],
 	["fuzzers reach their parsers' lines and find planted bugs", "./dev fuzz --coverage --mutants"],
+	["lines of the cache that one edge writes and another touches for a chunk", "./dev test unit (loopback's lines)"],
 	["interleavings of the ticket protocol", "./dev check model"],
 	["the package in a clean Debian", "./dev package-test"],
 ];

@@ -51,7 +51,11 @@ static const char yaml[] =
 	"    output: 100000\n"
 	"    prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]\n";
 
-static const struct board_size rig_board = {.edges = 1, .tickets_per_edge = 64, .slots = 16, .limits = 8};
+static struct board_size
+size_of(const struct rig *r)
+{
+	return (struct board_size){.edges = r->edges, .tickets_per_edge = 64, .slots = 16, .limits = 8};
+}
 
 static uint64_t fake_ms;
 
@@ -87,10 +91,11 @@ make_catalogue(struct rig *r, const char *from)
 static void
 make_board(struct rig *r)
 {
-	size_t bytes = board_bytes(&rig_board);
+	struct board_size size = size_of(r);
+	size_t bytes = board_bytes(&size);
 	r->board_memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	r->key_memory = mmap(NULL, key_table_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	board_format(r->board_memory, &rig_board);
+	board_format(r->board_memory, &size);
 	key_table_format(r->key_memory);
 	r->process.board = board_attach(r->board_memory, bytes);
 	r->process.keys = key_table_attach(r->key_memory, key_table_bytes());
@@ -132,7 +137,8 @@ make_ledger(struct rig *r, const char *dollars)
 	char *made = mkdtemp(r->dir);
 	assert(made);
 	ledger_fresh(r->dir);
-	r->ledger_board = board_attach(r->board_memory, board_bytes(&rig_board));
+	struct board_size size = size_of(r);
+	r->ledger_board = board_attach(r->board_memory, board_bytes(&size));
 	const struct ledger_options o = {
 		.data_dir = r->dir,
 		.pepper = r->pepper,
@@ -214,16 +220,9 @@ arrow(int *ret_ours)
 	return pair[1];
 }
 
-void
-rig_open(struct rig *r, const char *dollars, enum durability durability)
+static void
+open_rest(struct rig *r, const char *catalogue, const char *dollars, enum durability durability)
 {
-	rig_open_with(r, yaml, dollars, durability);
-}
-
-void
-rig_open_with(struct rig *r, const char *catalogue, const char *dollars, enum durability durability)
-{
-	memset(r, 0, sizeof *r);
 	r->tls = rig_tls_wanted();
 	int sodium = sodium_init();
 	assert(sodium >= 0);
@@ -233,6 +232,8 @@ rig_open_with(struct rig *r, const char *catalogue, const char *dollars, enum du
 	make_ledger(r, dollars);
 	r->listener = make_listener(r);
 	r->process = (struct edge_process){
+		.index = r->process.index,
+		.circuits = r->process.circuits,
 		.incarnation = 1,
 		.grade = VAULT_PLAIN,
 		.durability = durability,
@@ -264,6 +265,30 @@ rig_open_with(struct rig *r, const char *catalogue, const char *dollars, enum du
 	assert(r->edge->go);
 }
 
+void
+rig_open(struct rig *r, const char *dollars, enum durability durability)
+{
+	rig_open_with(r, yaml, dollars, durability);
+}
+
+void
+rig_open_with(struct rig *r, const char *catalogue, const char *dollars, enum durability durability)
+{
+	memset(r, 0, sizeof *r);
+	r->edges = 1;
+	open_rest(r, catalogue, dollars, durability);
+}
+
+void
+rig_open_among(struct rig *r, uint32_t index, uint32_t edges, struct circuits *circuits)
+{
+	memset(r, 0, sizeof *r);
+	r->edges = edges;
+	r->process.index = index;
+	r->process.circuits = circuits;
+	open_rest(r, yaml, "1.00", DURABILITY_BATCHED);
+}
+
 static int
 remove_entry(const char *path, const struct stat *s, int type, struct FTW *f)
 {
@@ -287,7 +312,8 @@ rig_close(struct rig *r)
 	ledger_close(&r->ledger);
 	board_detach(&r->process.board);
 	board_detach(&r->ledger_board);
-	munmap(r->board_memory, board_bytes(&rig_board));
+	struct board_size size = size_of(r);
+	munmap(r->board_memory, board_bytes(&size));
 	/* An edge that drained has closed its listener. */
 	const int fds[] = {r->supervisor, r->dialer, r->scribe, r->ledger_end, r->process.signer_fd, r->process.listen_count ? r->listener : -1};
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)

@@ -34,6 +34,7 @@ struct rig {
 	int supervisor, dialer, scribe, ledger_end; /* our ends */
 	int provider[RIG_DIALS_MAX]; /* connections that the edge has asked for, in order */
 	int dials;
+	uint32_t edges; /* that the board has room for */
 	bool deaf; /* the ledger hears nothing of edges */
 	bool refuse_dials;
 	uint32_t refuse, leave; /* a bit for each provider: its connections are refused, or nobody answers */
@@ -47,6 +48,8 @@ struct rig {
 /* With the usual catalogue, or another configuration. dollars: what the account has. */
 void rig_open(struct rig *r, const char *dollars, enum durability durability);
 void rig_open_with(struct rig *r, const char *catalogue, const char *dollars, enum durability durability);
+/* One edge of several, with circuits that they have in common. */
+void rig_open_among(struct rig *r, uint32_t index, uint32_t edges, struct circuits *circuits);
 void rig_close(struct rig *r);
 
 /* Turn until nothing moves: edge, dialer and (book) ledger. */
