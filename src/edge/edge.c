@@ -366,7 +366,7 @@ turn_end(struct loop *l)
 		connect_in_room(e);
 	want_memory(e);
 	read_the_thirsty(e);
-	if (e->wait_booking.first || e->wait_ticket.first || e->wait_booked.first || e->wait_more.first || e->wait_receipt.first)
+	if (e->wait_booking.first || e->wait_ticket.first || e->wait_booked.first || e->wait_more.first || e->wait_inlined.first)
 		edge_poll(e);
 	duplex_goodbye(e);
 	look_whether_done(e);
@@ -462,7 +462,7 @@ new_peer(struct edge *e, const struct message_peer *m, int fd)
 		connect_ask_again(e);
 	else {
 		question_ask_again(e);
-		receipt_ask_again(e);
+		receipt_inline_ask_again(e);
 	}
 }
 

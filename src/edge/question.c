@@ -1,6 +1,7 @@
 #include "edge/question.h"
 
 #include "edge/byok.h"
+#include "edge/receipt.h"
 #include "edge/spare.h"
 #include "edge/work.h"
 
@@ -21,6 +22,10 @@ put(struct exchange *x, struct line **ret)
 	case QUESTION_WORK:
 		*ret = x->object->work == OBJECT_WORK_ENDING ? NULL : &e->wait_work;
 		result = work_ask(x);
+		break;
+	case QUESTION_RECEIPT:
+		*ret = &e->wait_receipt;
+		result = receipt_ask(x);
 		break;
 	}
 	return result;
@@ -103,6 +108,7 @@ void
 question_ask_again(struct edge *e)
 {
 	byok_put_back(e);
+	receipt_put_back(e);
 	question_put_back(e, &e->wait_work);
 	question_put_back(e, &e->wait_row);
 	question_go_on(e);

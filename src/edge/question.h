@@ -1,5 +1,5 @@
 /*
- * What an exchange needs of the ledger's and can't see: a row of the board, an own key, its word on work and lists. The arrow to the ledger takes some hundred
+ * What an exchange needs of the ledger's and can't see: a row of the board, an own key, its word on work and lists, a receipt. The arrow to the ledger takes some hundred
  * questions. While the ledger reads none, who comes later waits for room in it: all of them in one line, whatever they ask, first come, first served, for as long
  * as a ledger may be silent (spare.h). Nobody asks past those who wait.
  */
@@ -12,7 +12,8 @@
 
 enum question { QUESTION_ROW,
 	QUESTION_KEY,
-	QUESTION_WORK };
+	QUESTION_WORK,
+	QUESTION_RECEIPT };
 
 /* x waits for its turn and then for the answer, or has ended. What it has of a provider's already is not given up because others wait as well. */
 void question_ask(struct exchange *x, enum question what);

@@ -1,5 +1,6 @@
 #include "edge/receipt.h"
 
+#include "edge/question.h"
 #include "edge/receipt_inline.h"
 #include "ticket/ids.h"
 #include "ticket/receipt.h"
@@ -67,14 +68,20 @@ receipt_ask(const struct exchange *x)
 	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
 }
 
-/* One at a time: nobody's questions keep others' waiting. */
+static bool
+asks_in(const struct line *l, uint64_t account)
+{
+	for (const struct exchange *x = l->first; x; x = x->wait_next)
+		if (x->account_row == account && x->question == QUESTION_RECEIPT)
+			return true;
+	return false;
+}
+
+/* One at a time: nobody's questions keep others' waiting, and no more stand in line than there are accounts. */
 static bool
 asks_already(const struct edge *e, uint64_t account)
 {
-	for (const struct exchange *x = e->wait_receipt.first; x; x = x->wait_next)
-		if (x->account_row == account && !x->inlined)
-			return true;
-	return false;
+	return asks_in(&e->wait_question, account) || asks_in(&e->wait_receipt, account);
 }
 
 void
@@ -89,12 +96,10 @@ receipt_asked(struct exchange *x, struct span id)
 		exchange_end(x, END_RATE_LIMITED);
 		return;
 	}
-	if (!x->id || receipt_ask(x) == IPC_AGAIN) {
+	if (!x->id)
 		exchange_end(x, END_LEDGER_AWAY);
-		return;
-	}
-	exchange_step(x, STEP_RESERVE);
-	exchange_wait(x, &e->wait_receipt);
+	else
+		question_ask(x, QUESTION_RECEIPT);
 }
 
 static void
@@ -106,16 +111,11 @@ forget(struct exchange *x)
 }
 
 void
-receipt_ask_again(struct edge *e)
+receipt_put_back(struct edge *e)
 {
-	for (struct exchange *x = e->wait_receipt.first; x; x = x->wait_next) {
-		if (x->inlined) {
-			receipt_inline_ask_again(x);
-			continue;
-		}
+	for (struct exchange *x = e->wait_receipt.first; x; x = x->wait_next)
 		forget(x);
-		(void)!receipt_ask(x); /* a full queue: its time-out ends it */
-	}
+	question_put_back(e, &e->wait_receipt);
 }
 
 /* False: no memory, or not what follows what is there. */
@@ -133,19 +133,24 @@ add(struct exchange *x, const struct message_receipt *m)
 	return true;
 }
 
+static struct exchange *
+find(const struct line *l, uint64_t token)
+{
+	struct exchange *x = l->first;
+	while (x && x->id != token)
+		x = x->wait_next;
+	return x;
+}
+
 void
 receipt_came(struct edge *e, const void *message)
 {
 	const struct message_receipt *m = message;
-	struct exchange *x = e->wait_receipt.first;
-	while (x && x->id != m->token)
-		x = x->wait_next;
+	struct exchange *x = find(&e->wait_receipt, m->token), *inlined = x ? NULL : find(&e->wait_inlined, m->token);
+	if (inlined)
+		receipt_inline_came(inlined, m);
 	if (!x)
 		return;
-	if (x->inlined) {
-		receipt_inline_came(x, m);
-		return;
-	}
 	bool more = m->result == RECEIPT_COMES && add(x, m) && x->carry_len < x->carry_cap;
 	if (more)
 		return;

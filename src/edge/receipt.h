@@ -19,7 +19,7 @@ void receipt_asked(struct exchange *x, struct span id);
 must_check enum ipc_result receipt_ask(const struct exchange *x);
 /* RECEIPT of the ledger: a piece. */
 void receipt_came(struct edge *e, const void *message);
-/* There is another ledger: who waits asks it. */
-void receipt_ask_again(struct edge *e);
+/* There is another ledger: who waits forgets what came of its predecessor's, and comes first in the line of questions. */
+void receipt_put_back(struct edge *e);
 
 #endif

@@ -364,7 +364,7 @@ static bool
 is_crowded(const struct edge *e)
 {
 	unsigned count = 0;
-	for (const struct exchange *w = e->wait_receipt.first; w && count < WAITERS_MAX; w = w->wait_next)
+	for (const struct exchange *w = e->wait_inlined.first; w && count < WAITERS_MAX; w = w->wait_next)
 		count++;
 	return count == WAITERS_MAX;
 }
@@ -386,7 +386,7 @@ want_spare(struct exchange *x)
 		return;
 	}
 	n->thirsty_ms = x->edge->loop.now_ms;
-	exchange_wait(x, &x->edge->wait_receipt);
+	exchange_wait(x, &x->edge->wait_inlined);
 }
 
 static void
@@ -518,7 +518,7 @@ begin_waiting(struct exchange *x)
 	}
 	x->deadline_ms = x->edge->loop.now_ms + INLINE_WAIT_MS;
 	exchange_rearm(x);
-	exchange_wait(x, &x->edge->wait_receipt);
+	exchange_wait(x, &x->edge->wait_inlined);
 }
 
 /* Its end, behind what a stream has said; or in front of what was kept. */
@@ -599,8 +599,8 @@ receipt_inline_hold(struct exchange *x, enum end_reason reason)
 static bool
 is_asked(const struct edge *e, uint64_t account)
 {
-	for (const struct exchange *x = e->wait_receipt.first; x; x = x->wait_next)
-		if (x->account_row == account && x->inlined && x->inlined->asked_ms)
+	for (const struct exchange *x = e->wait_inlined.first; x; x = x->wait_next)
+		if (x->account_row == account && x->inlined->asked_ms)
 			return true;
 	return false;
 }
@@ -615,7 +615,7 @@ may_ask(struct exchange *x)
 	if (n->asked_ms || now_ms < n->ask_at_ms || !ticket_booked(x->settled, x->settled_seq) || is_asked(x->edge, x->account_row))
 		return;
 	n->text_len = 0;
-	if (receipt_ask(x) == IPC_OK)
+	if (!x->edge->wait_question.first && receipt_ask(x) == IPC_OK) /* not past those who wait in line */
 		n->asked_ms = now_ms;
 	else
 		n->ask_at_ms = now_ms + ASK_AGAIN_MS;
@@ -624,19 +624,20 @@ may_ask(struct exchange *x)
 void
 receipt_inline_poll(struct edge *e)
 {
-	for (struct exchange *x = e->wait_receipt.first, *next; x; x = next) {
+	for (struct exchange *x = e->wait_inlined.first, *next; x; x = next) {
 		next = x->wait_next;
-		if (x->inlined && x->inlined->thirsty_ms)
+		if (x->inlined->thirsty_ms)
 			quench(x);
-		else if (x->inlined)
+		else
 			may_ask(x);
 	}
 }
 
 void
-receipt_inline_ask_again(struct exchange *x)
+receipt_inline_ask_again(struct edge *e)
 {
-	x->inlined->asked_ms = 0;
+	for (struct exchange *x = e->wait_inlined.first; x; x = x->wait_next)
+		x->inlined->asked_ms = 0;
 }
 
 /* "req_….<code>.<receipt>", the last in the base64 of URLs without padding. Empty: no memory, or more than a head may have. */

@@ -105,6 +105,6 @@ receipt_inline_more(struct exchange *x)
 /* ---- the ledger's word ---- */
 void receipt_inline_poll(struct edge *e);
 void receipt_inline_came(struct exchange *x, const struct message_receipt *m);
-void receipt_inline_ask_again(struct exchange *x); /* of another ledger */
+void receipt_inline_ask_again(struct edge *e); /* of another ledger */
 
 #endif

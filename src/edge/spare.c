@@ -75,7 +75,7 @@ spare_wait(struct exchange *x, struct line *l)
 	if (!x->patience_ms)
 		x->patience_ms = x->edge->loop.now_ms + SPARE_WAIT_MS;
 	exchange_step(x, STEP_RESERVE);
-	if (!x->spare && !may_wait(x)) {
+	if (x->ticket && !x->spare && !may_wait(x)) {
 		exchange_end(x, END_OVERLOADED);
 		return false;
 	}

@@ -16,7 +16,7 @@ enum { SPARE_WAIT_MS = 8000 };
  * and not by the time-out for connections to providers: that says nothing of how long our own disk may take.
  *
  * Who waits so with a ticket of the board keeps it from others, who need nothing of the ledger's: a quarter of the tickets is for them alone, and an account's
- * requests wait with half of its share. False: there are as many already, and it has ended.
+ * requests wait with half of its share; who has no ticket keeps none from anybody. False: there are as many already, and it has ended.
  */
 must_check bool spare_wait(struct exchange *x, struct line *l);
 /* It waits no more (exchange_stop_waiting). */

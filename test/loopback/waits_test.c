@@ -1,4 +1,4 @@
-/* The ledger stands still, and requests need something of it: a row, an own key, a round of booking, money set aside for a batch, a list, its leave to delete. All of them stand in one line. */
+/* The ledger stands still, and requests need something of it: a row, an own key, a round of booking, money set aside for a batch, a list, its leave to delete, a receipt. All of them stand in one line. */
 #include "loopback/talk.h"
 
 #include "core/ipc.h"
@@ -42,7 +42,7 @@ enum { BATCH_COST = 400 * 500 + 50 * 1000 };
 
 /* ---- who asks, and what for ---- */
 
-static char away[ACCOUNTS][API_KEY_BYTES + 1], owner[API_KEY_BYTES + 1], poor[API_KEY_BYTES + 1], batch[1024];
+static char away[ACCOUNTS][API_KEY_BYTES + 1], owner[API_KEY_BYTES + 1], poor[API_KEY_BYTES + 1], batch[1024], paid[1024];
 static int next; /* of those that are away: who was asked for is here */
 
 static json_t *
@@ -141,7 +141,16 @@ asks_deletion(void)
 	return talk_ask(r.key, line, "", NULL);
 }
 
-enum { ROUND = 4 };
+static int
+asks_receipt(void)
+{
+	char line[1100];
+	sprintf(line, "GET /v1/receipts/%s", paid);
+	return talk_ask(talk_other_key, line, "", NULL);
+}
+
+enum { ROUND = 4,
+	RECEIPT = 8 };
 static const struct kind {
 	int (*ask)(void);
 	const char *says; /* when it has waited in vain */
@@ -154,6 +163,7 @@ static const struct kind {
 	{asks_batch, "{\"type\":\"error\",\"error\":{\"type\":"},
 	{asks_list, "{\"type\":\"error\",\"error\":{\"type\":"},
 	{asks_deletion, "{\"type\":\"error\",\"error\":{\"type\":"},
+	[RECEIPT] = {asks_receipt, "{\"error\":{\"message\":"}, /* it has no ticket that it could keep from others */
 };
 
 /* ---- fixtures ---- */
@@ -174,6 +184,8 @@ opened(void **state)
 	talk_member(talk_client_gets(c, "200"), "id", batch);
 	talk_client_gets(list(owner), "200");
 	talk_client_gets(list(poor), "200");
+	answer_chat(chat(talk_other_key));
+	talk_field("x-request-id", paid);
 	rig_own_key(&r, "owner", "one", "sk-theirs-1", false, NULL);
 	rig_book(&r);
 	next = 0;
@@ -306,7 +318,7 @@ who_goes_while_it_waits_leaves_nothing(void **state)
 				stall();
 			int c = kinds[i].ask();
 			waits(c);
-			assert_int_equal(r.edge->patient, 1);
+			assert_int_equal(r.edge->patient, i != RECEIPT);
 			assert_int_equal(in_line(), full && i != ROUND);
 			close(c);
 			rig_turn(&r);
@@ -373,16 +385,19 @@ all_are_served(int (*const ask[])(void), const int c[], size_t count)
 			talk_client_gets(c[i], "200");
 		} else if (ask[i] == asks_deletion) /* it runs */
 			assert_non_null(strstr(talk_client_gets(c[i], "400"), "has not been paid for yet"));
+		else if (ask[i] == asks_receipt)
+			assert_non_null(strstr(talk_client_gets(c[i], "200"), paid));
 		else
 			answer_chat(c[i]);
 	}
 }
 
 /* In the second order a ledger is asked that was started anew. */
-enum { MIXED = 7 };
+enum { MIXED = 8,
+	MIXED_TICKETS = MIXED - 1 };
 static int (*const mixed[2][MIXED])(void) = {
-	{asks_list, asks_key, asks_row, asks_batch, asks_deletion, asks_list, asks_row},
-	{asks_row, asks_row, asks_list, asks_batch, asks_deletion, asks_list, asks_key},
+	{asks_list, asks_key, asks_receipt, asks_row, asks_batch, asks_deletion, asks_list, asks_row},
+	{asks_row, asks_row, asks_list, asks_batch, asks_receipt, asks_deletion, asks_list, asks_key},
 };
 
 static struct standing before;
@@ -404,7 +419,7 @@ mixed_are_served(int order, const int c[MIXED])
 	all_are_served(mixed[order], c, MIXED);
 	all_is_free();
 	struct standing now = standing();
-	assert_int_equal(now.tickets - before.tickets, MIXED);
+	assert_int_equal(now.tickets - before.tickets, MIXED_TICKETS);
 	assert_int_equal(now.holds, before.holds + 1);
 	rig_check_books(&r);
 }
@@ -462,6 +477,24 @@ who_joined_the_line_for_a_key_asks_the_next_ledger_for_it(void **state)
 	all_are_served(both, c, 2);
 	all_is_free();
 	rig_check_books(&r);
+}
+
+/* One of an account at a time, wherever it waits. */
+static void
+a_second_question_for_a_receipt_is_refused(void **state)
+{
+	for (int full = 0; full < 2; full++) {
+		if (full)
+			fill();
+		else
+			stall();
+		int c = asks_receipt();
+		talk_client_gets(asks_receipt(), "429");
+		waits(c);
+		assert_int_equal(in_line(), full);
+		hear();
+		assert_non_null(strstr(talk_client_gets(c, "200"), paid));
+	}
 }
 
 /* It serves them, and nobody else. */
@@ -645,6 +678,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_ledger_that_was_killed_while_they_waited_is_asked_anew, opened, closed),
 		cmocka_unit_test_setup_teardown(what_a_ledger_was_asked_when_it_was_killed_is_asked_again, opened, closed),
 		cmocka_unit_test_setup_teardown(who_joined_the_line_for_a_key_asks_the_next_ledger_for_it, opened, closed),
+		cmocka_unit_test_setup_teardown(a_second_question_for_a_receipt_is_refused, opened, closed),
 		cmocka_unit_test_setup_teardown(an_edge_that_is_to_end_serves_those_in_line, opened, closed),
 		cmocka_unit_test_setup_teardown(what_runs_is_told_when_its_turn_comes, opened, closed),
 		cmocka_unit_test_setup_teardown(what_runs_is_told_also_when_its_client_went, opened, closed),
