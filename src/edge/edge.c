@@ -366,7 +366,7 @@ turn_end(struct loop *l)
 		connect_in_room(e);
 	want_memory(e);
 	read_the_thirsty(e);
-	if (e->wait_booking.first || e->wait_ticket.first || e->wait_booked.first || e->wait_more.first || e->wait_inlined.first)
+	if (e->wait_booking.first || e->wait_ticket.first || e->wait_booked.first || e->wait_later.first || e->wait_more.first || e->wait_inlined.first)
 		edge_poll(e);
 	duplex_goodbye(e);
 	look_whether_done(e);

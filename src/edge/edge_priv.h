@@ -78,7 +78,7 @@ struct edge {
 	struct provider_pool pool[PROVIDERS_MAX];
 	struct client *clients;
 	struct exchange *exchanges;
-	struct line wait_memory, wait_room, wait_dialer, wait_booking, wait_question, wait_row, wait_booked, wait_receipt, wait_inlined, wait_work, wait_more, wait_ticket;
+	struct line wait_memory, wait_room, wait_dialer, wait_booking, wait_question, wait_later, wait_row, wait_booked, wait_receipt, wait_inlined, wait_work, wait_more, wait_ticket;
 	struct span models_json[DIALECT_COUNT];
 	uint64_t up_lengths[DIALECT_COUNT]; /* bit per length (modulo 64) that the name of a header field that may go up has */
 	struct visitors *visitors;

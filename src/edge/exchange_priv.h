@@ -236,6 +236,7 @@ struct exchange {
 	uint64_t receipt_of; /* the request whose receipt is asked for */
 	uint64_t wait_rounds; /* booking round to wait for */
 	uint64_t patience_ms; /* RESERVE: until when it waits for the ledger, whatever for (spare.h); 0: it has not yet */
+	uint64_t ask_at_ms; /* the ledger could not say: when it stands in line again (question.h); 0: it was not so */
 	uint64_t input_most; /* its input by a count of ours, where by its bytes the balance was short; 0: not so */
 	struct sample *sample; /* of a stream that may never say what it used */
 	uint32_t said_tokens, said_bytes; /* … counted, when it has ended so: what so many bytes of words have; 0: not so */

@@ -69,6 +69,10 @@ object_kept(struct edge *e, const struct message_work *m)
 		x = x->wait_next;
 	if (!x)
 		return;
+	if (m->result == WORK_LATER) {
+		question_ask_later(x);
+		return;
+	}
 	exchange_stop_waiting(x);
 	x->object->work = OBJECT_WORK_TOLD;
 	if (m->result == WORK_DONE)

@@ -5,6 +5,8 @@
 #include "edge/spare.h"
 #include "edge/work.h"
 
+enum { ASK_AGAIN_MS = 100 };
+
 /* Where it waits for the answer. NULL: there is nothing to wait for. IPC_AGAIN: the arrow is full, nothing was asked. */
 static enum ipc_result
 put(struct exchange *x, struct line **ret)
@@ -42,10 +44,26 @@ move(struct exchange *x, struct line *to)
 	x->patient = patient;
 }
 
+static void
+line_up_again(struct edge *e)
+{
+	struct exchange *x;
+	while ((x = e->wait_later.first) && e->loop.now_ms >= x->ask_at_ms) /* who came later is not due earlier */
+		move(x, &e->wait_question);
+}
+
+void
+question_ask_later(struct exchange *x)
+{
+	x->ask_at_ms = x->edge->loop.now_ms + ASK_AGAIN_MS;
+	move(x, &x->edge->wait_later);
+}
+
 void
 question_go_on(struct edge *e)
 {
 	struct exchange *x;
+	line_up_again(e);
 	while ((x = e->wait_question.first)) {
 		struct line *to;
 		if (put(x, &to) == IPC_AGAIN) { /* when the ledger is gone, its successor is asked again */
@@ -70,6 +88,7 @@ question_ask(struct exchange *x, enum question what)
 	struct edge *e = x->edge;
 	bool others = e->wait_question.first;
 	x->question = (uint8_t)what;
+	x->ask_at_ms = 0;
 	if (x->step > STEP_RESERVE) {
 		exchange_wait(x, &e->wait_question);
 		x->deadline_ms = e->loop.now_ms + SPARE_WAIT_MS;
@@ -115,8 +134,15 @@ question_ask_again(struct edge *e)
 }
 
 bool
+question_is_put_off(const struct exchange *x)
+{
+	return x->ask_at_ms;
+}
+
+bool
 question_waits(const struct exchange *x)
 {
 	const struct edge *e = x->edge;
-	return x->wait_link && x->step > STEP_RESERVE && (x->wait_line == &e->wait_question || x->wait_line == &e->wait_work);
+	bool in_line = x->wait_line == &e->wait_question || x->wait_line == &e->wait_later || x->wait_line == &e->wait_work;
+	return x->wait_link && x->step > STEP_RESERVE && in_line;
 }

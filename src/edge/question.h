@@ -19,6 +19,8 @@ enum question { QUESTION_ROW,
 void question_ask(struct exchange *x, enum question what);
 /* The same for an exchange of nobody's: in a moment, and however long that takes. */
 void question_line_up(struct exchange *x, enum question what);
+/* The ledger can't say now. x, which waits for its word, is asked for again in a while, at the end of the line; how long it waits altogether stays as it is. */
+void question_ask_later(struct exchange *x);
 /* What x asks for a row (reserve.c). */
 must_check enum ipc_result reserve_ask(const struct exchange *x);
 /* As far as the arrow has room. */
@@ -27,6 +29,8 @@ void question_go_on(struct edge *e);
 void question_ask_again(struct edge *e);
 /* These have not been answered: they come first in the line, in their order. */
 void question_put_back(struct edge *e, struct line *unanswered);
+/* … so it was, at least once, and has had no better word since. */
+must_check bool question_is_put_off(const struct exchange *x);
 /* Behind RESERVE, for the ledger's word: the provider is not late. */
 must_check bool question_waits(const struct exchange *x);
 

@@ -179,7 +179,7 @@ work_runs(const struct exchange *x)
 bool
 work_is_untold(const struct exchange *x)
 {
-	return x->object && x->object->work == OBJECT_WORK_TELLING && x->wait_link && x->wait_line == &x->edge->wait_question;
+	return x->object && x->object->work == OBJECT_WORK_TELLING && question_waits(x);
 }
 
 bool
@@ -227,7 +227,7 @@ work_leave(struct exchange *x)
 	struct edge *e = x->edge;
 	struct object *o = x->object;
 	if (o && o->work == OBJECT_WORK_TELLING) { /* it runs, and nobody waits for the ledger's word any more */
-		if (work_ask(x) != IPC_OK)
+		if (work_ask(x) != IPC_OK || question_is_put_off(x)) /* nobody knows whether it is written down */
 			edge_report(e, EVENT_WORK_ORPHANED, x->id, o->opened.provider);
 		o->work = OBJECT_WORK_NONE;
 		return;
@@ -266,9 +266,8 @@ begun(struct exchange *x, enum work_result result)
 		exchange_end(x, END_NO_MONEY);
 		return;
 	case WORK_REFUSED:
+	case WORK_LATER: /* it is asked again */
 		o->work = OBJECT_WORK_NONE;
-		break;
-	case WORK_LATER:
 		break;
 	}
 	exchange_end(x, END_LEDGER_AWAY);
@@ -313,13 +312,17 @@ work_answered(struct edge *e, const void *message)
 		x = x->wait_next;
 	if (!x)
 		return;
+	bool told = x->object->work == OBJECT_WORK_TELLING;
+	if (told && m->order == WORK_BEGIN && m->nano) /* of before the ledger was started anew */
+		return;
+	if (m->result == WORK_LATER) {
+		question_ask_later(x);
+		return;
+	}
 	if (m->order == WORK_LOOK) {
 		looked(x, (enum work_result)m->result);
 		return;
 	}
-	bool told = x->object->work == OBJECT_WORK_TELLING;
-	if (told && m->order == WORK_BEGIN && m->nano) /* of before the ledger was started anew */
-		return;
 	exchange_stop_waiting(x);
 	if (!told) {
 		begun(x, (enum work_result)m->result);

@@ -415,12 +415,35 @@ answer_receipt(struct rig *r, const struct message_receipt_wanted *m)
 	free(text);
 }
 
+/* As a ledger does whose store fails for a while. */
+static bool
+puts_off(struct rig *r, const struct message_head *h)
+{
+	const struct message_work *work = (const void *)h;
+	const struct message_work_named *named = (const void *)h;
+	const struct message_object *object = (const void *)h;
+	bool ordered = h->type == MESSAGE_WORK && (work->order == WORK_BEGIN || work->order == WORK_LOOK), kept = h->type == MESSAGE_OBJECT && object->order == OBJECT_KEEP;
+	if (!r->puts_off || (!ordered && !kept && h->type != MESSAGE_WORK_NAMED))
+		return false;
+	r->puts_off--;
+	r->put_off++;
+	if (ordered)
+		answer_work(r, *work, WORK_LATER);
+	else if (kept)
+		answer_work(r, (struct message_work){.work = object->token, .account = object->account, .order = WORK_KEPT}, WORK_LATER);
+	else
+		answer_work(r, (struct message_work){.work = named->work, .account = named->account}, WORK_LATER);
+	return true;
+}
+
 static void
 answer_edge(struct rig *r, const void *message)
 {
 	const struct message_head *h = message;
 	const struct message_work *work = message;
 	const struct message_work_named *named = message;
+	if (puts_off(r, h))
+		return;
 	if (h->type == MESSAGE_WORK && work->order == WORK_COUNT)
 		(void)!ledger_work(r->ledger, work);
 	else if (h->type == MESSAGE_WORK)

@@ -629,6 +629,122 @@ what_could_not_be_told_is_an_alarm(void **state)
 	}
 }
 
+/* ---- the ledger can't say now ---- */
+
+enum { ASKED_MOST = WAIT_MS / 100 };
+
+static void
+pass_by_moments(int ms)
+{
+	for (int i = 0; i < ms; i += A_MOMENT_MS)
+		rig_pass(&r, A_MOMENT_MS);
+}
+
+static void
+what_the_ledger_cannot_do_now_is_asked_again(void **state)
+{
+	static int (*const asks[])(void) = {asks_batch, asks_deletion};
+	for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
+		r.puts_off = 3;
+		r.put_off = 0;
+		int c = asks[i]();
+		for (int n = 1; n <= 3; n++) { /* not at once */
+			rig_pass(&r, A_MOMENT_MS);
+			waits(c);
+			assert_int_equal(r.put_off, n);
+			rig_pass(&r, 2 * A_MOMENT_MS);
+		}
+		all_are_served(&asks[i], &c, 1);
+		all_is_free();
+	}
+	rig_check_books(&r);
+}
+
+/* Who can be asked about is not kept waiting by who is put off. */
+static void
+who_is_put_off_stands_in_nobodys_way(void **state)
+{
+	r.puts_off = 1;
+	int late = asks_batch(), c = asks_list();
+	talk_provider_says(talk_provider_sees("GET /v1/messages/batches/msgbatch_b HTTP/1.1\r\n"), "200 OK", JSON, RUNS);
+	talk_client_gets(c, "200");
+	waits(late);
+	rig_pass(&r, 3 * A_MOMENT_MS);
+	all_are_served((int (*const[])(void)){asks_batch}, &late, 1);
+	all_is_free();
+}
+
+static void
+the_ledger_is_asked_again_so_long_and_so_often(void **state)
+{
+	static int (*const asks[])(void) = {asks_batch, asks_deletion};
+	struct standing then = standing();
+	for (size_t i = 0; i < ARRAY_LEN(asks); i++)
+		for (int goes = 0; goes < 2; goes++) {
+			r.puts_off = 1000;
+			r.put_off = 0;
+			int c = asks[i]();
+			pass_by_moments(WAIT_MS - A_MOMENT_MS);
+			waits(c);
+			assert_in_range(r.put_off, ASKED_MOST / 2, ASKED_MOST + 1);
+			if (goes)
+				close(c);
+			rig_pass(&r, 2 * A_MOMENT_MS);
+			if (!goes)
+				talk_client_gets(c, "503");
+			r.puts_off = 0;
+			rig_pass(&r, A_MOMENT_MS);
+			all_is_free();
+			stands_as(&then);
+		}
+}
+
+/* It runs at the provider: what the ledger can't write down now it writes down later, whether its client is there or not. */
+static void
+what_runs_and_cannot_be_written_down_now_is_told_again(void **state)
+{
+	for (int goes = 0; goes < 2; goes++) {
+		size_t begun = holds();
+		int c = asks_batch(), p = talk_provider_sees("POST /v1/messages/batches HTTP/1.1\r\n");
+		r.puts_off = 3;
+		talk_provider_says(p, "200 OK", JSON, RUNS);
+		rig_turn(&r);
+		waits(c);
+		if (goes)
+			close(c);
+		pass_by_moments(8 * A_MOMENT_MS);
+		if (!goes)
+			talk_client_gets(c, "200");
+		assert_int_equal(r.puts_off, 0);
+		assert_false(talk_reported(EVENT_WORK_ORPHANED));
+		all_is_free();
+		assert_int_equal(holds(), begun + 1);
+	}
+	for (int i = 0; i < 3; i++) { /* with the one that ran before */
+		assert_true(rig_errand(&r, 16000));
+		talk_provider_says(talk_provider_sees("GET /v1/messages/batches/msgbatch_b/results HTTP/1.1\r\n"), "200 OK", JSON, RESULTS);
+		rig_turn(&r);
+	}
+	rig_book(&r);
+	assert_int_equal(holds(), 0);
+	rig_check_books(&r);
+}
+
+static void
+what_was_never_written_down_is_an_alarm(void **state)
+{
+	int c = asks_batch(), p = talk_provider_sees("POST /v1/messages/batches HTTP/1.1\r\n");
+	r.puts_off = 1000;
+	talk_provider_says(p, "200 OK", JSON, RUNS);
+	pass_by_moments(WAIT_MS - A_MOMENT_MS);
+	waits(c);
+	assert_false(talk_reported(EVENT_WORK_ORPHANED));
+	rig_pass(&r, 2 * A_MOMENT_MS);
+	talk_client_gets(c, "503");
+	assert_true(talk_reported(EVENT_WORK_ORPHANED));
+	all_is_free();
+}
+
 /* ---- how many ---- */
 
 static void
@@ -685,6 +801,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_is_told_of_when_there_is_room, opened, closed),
 		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_and_leaves_no_memory_is_told_of, opened, closed),
 		cmocka_unit_test_setup_teardown(what_could_not_be_told_is_an_alarm, opened, closed),
+		cmocka_unit_test_setup_teardown(what_the_ledger_cannot_do_now_is_asked_again, opened, closed),
+		cmocka_unit_test_setup_teardown(who_is_put_off_stands_in_nobodys_way, opened, closed),
+		cmocka_unit_test_setup_teardown(the_ledger_is_asked_again_so_long_and_so_often, opened, closed),
+		cmocka_unit_test_setup_teardown(what_runs_and_cannot_be_written_down_now_is_told_again, opened, closed),
+		cmocka_unit_test_setup_teardown(what_was_never_written_down_is_an_alarm, opened, closed),
 		cmocka_unit_test_setup_teardown(who_waits_leaves_tickets_to_those_who_need_not, opened, closed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
