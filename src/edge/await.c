@@ -71,6 +71,7 @@ static void
 remember_framing(struct exchange *x, const struct http1_head *h)
 {
 	x->up_status = h->status;
+	x->up_encoded = encoded(h);
 	x->framing = h->chunked ? FRAMING_CHUNKED : h->until_close ? FRAMING_CLOSE
 															   : FRAMING_LENGTH;
 	x->answer_left = h->has_length ? h->content_length : 0;
@@ -191,7 +192,7 @@ begin(struct exchange *x, const struct http1_head *h, char *rest, size_t len, bo
 	else if (refuses_us(x, h->status)) {
 		edge_report(e, EVENT_PROVIDER_ACCOUNT, catalogue_provider(e->p->catalogue, x->route.target->provider)->id, h->status);
 		route_fail(x, h->status == 403 ? ROUTE_FORBIDDEN : ROUTE_ACCOUNT, END_PROVIDER_ACCOUNT);
-	} else if (encoded(h))
+	} else if (x->up_encoded && h->status < 400) /* it could not be counted; of an error the status says enough */
 		exchange_end(x, END_PROVIDER_ENCODED);
 	else if (h->status >= 400 || object_is_read_whole(x))
 		begin_collect(x, h, rest, len, eof);

@@ -222,6 +222,7 @@ struct exchange {
 	bool loaded; /* the row was asked for once */
 	bool extendable;
 	bool up_done; /* the provider's answer is complete */
+	bool up_encoded; /* … is compressed, though it was not to be: its bytes say nothing to us */
 	bool up_cut; /* its connection broke: where only the end of the connection ends the answer, it is not complete */
 	struct timer timer;
 	struct deferred deferred;

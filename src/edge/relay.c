@@ -373,6 +373,16 @@ relay_kept(struct exchange *x, struct span told, bool last, struct span head)
 		relay_read_on(x);
 }
 
+/* As if it had come without a body. */
+static void
+forget_unreadable(struct exchange *x)
+{
+	if (!x->up_encoded || !x->carry)
+		return;
+	explicit_bzero(x->carry + x->collect_at, x->carry_len - x->collect_at);
+	x->carry_len = x->collect_at;
+}
+
 /* An error answer is kept until it is whole; what doesn't fit is not needed. */
 static void
 collect_data(struct exchange *x, const char *data, size_t len, bool eof)
@@ -384,6 +394,7 @@ collect_data(struct exchange *x, const char *data, size_t len, bool eof)
 	}
 	if (!x->up_done && !eof && len < room)
 		return;
+	forget_unreadable(x);
 	if (x->up_status < 300)
 		object_answer(x);
 	else if (object_is_errand(x))

@@ -518,6 +518,7 @@ the_hold_covers_the_dearest_target(void **state)
 #define ERROR(status, kind, more, body) "HTTP/1.1 " status "\r\ncontent-type: application/json\r\n" more "content-length: %zu\r\n\r\n" body, body
 #define OVERLOADED "{\"error\":{\"message\":\"no\",\"type\":\"server_error\"}}"
 #define NO_QUOTA "{\"error\":{\"message\":\"You exceeded your current quota\",\"type\":\"insufficient_quota\",\"code\":\"insufficient_quota\"}}"
+#define PACKED "{\x8b\x08 not what it looks like"
 
 enum how { REFUSES,
 	HANGS_AT_CONNECT,
@@ -561,6 +562,8 @@ static const struct fault {
 	{SAYS, ERROR("502 Bad", "server_error", "", "<html>")},
 	{SAYS, ERROR("429 Slow down", "rate_limit", "retry-after-ms: 1500\r\n", OVERLOADED), true, false},
 	{SAYS, ERROR("429 Slow down", "insufficient_quota", "", NO_QUOTA), true, false},
+	{SAYS, ERROR("500 Oops", "server_error", "content-encoding: gzip\r\n", PACKED)},
+	{SAYS, ERROR("429 Slow down", "rate_limit", "retry-after-ms: 1500\r\ncontent-encoding: br\r\n", PACKED), true, false},
 	{SAYS, ERROR("401 Who", "invalid", "", OVERLOADED), true, false},
 	{SAYS, ERROR("403 No", "invalid", "", OVERLOADED), true, false},
 	{.how = CUTS, .text = "HTTP/1.1 500 Oops\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{\"err"},
@@ -644,6 +647,52 @@ when_nobody_is_left_the_last_one_speaks(void **state)
 	shutdown(asked("at-two"), SHUT_RDWR);
 	rig_turn(&r);
 	told(c, "HTTP/1.1 502", "upstream_unreachable");
+	assert_int_equal(cost_of(1000000000), 0);
+	close(c);
+}
+
+/* Nobody can read what it says; what it is stands in its head. Of a good answer nobody could say what it costs. */
+static void
+what_came_compressed_says_its_status_alone(void **state)
+{
+	static const struct {
+		const char *model, *status, *told, *has;
+	} rows[] = {
+		{BODY("dear"), "400 Bad", "HTTP/1.1 400", "The provider refused this request."},
+		{BODY("mixed"), "400 Bad", "HTTP/1.1 400", "\"error\":{"},
+		{BODY("dear"), "404 Gone", "HTTP/1.1 404", "The provider refused this request."},
+		{BODY("dear"), "200 OK", "HTTP/1.1 502", "upstream_malformed"},
+		{BODY("mixed"), "200 OK", "HTTP/1.1 502", "upstream_malformed"},
+	};
+	char text[512];
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int c = ask(rows[i].model, ""), p = rig_provider(&r, seen);
+		snprintf(text, sizeof text, "HTTP/1.1 %s\r\ncontent-encoding: gzip\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n" PACKED, rows[i].status, strlen(PACKED));
+		say(p, text);
+		told(c, rows[i].told, rows[i].has);
+		assert_null(strstr(out, "looks like"));
+		assert_null(strstr(out, "content-encoding"));
+		close(c);
+		rig_turn(&r);
+	}
+	assert_int_equal(cost_of(1000000000), 0);
+}
+
+static void
+who_is_told_to_come_later_by_all_of_them_is_told_when(void **state)
+{
+	char text[512];
+	bool eof;
+	int c = ask(BODY("ranked"), ""), p = asked("at-one");
+	snprintf(text, sizeof text, "HTTP/1.1 429 Slow\r\nretry-after: 9\r\ncontent-encoding: gzip\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n" PACKED, strlen(PACKED));
+	say(p, text);
+	rig_read(&r, p, out, &eof); /* with its other key */
+	say(p, text);
+	say(asked("at-two"), text);
+	told(c, "HTTP/1.1 429", "\r\nretry-after: 9\r\n");
+	assert_non_null(strstr(out, "\"code\":\"rate_limit_exceeded\""));
+	assert_null(strstr(out, "content-encoding"));
+	assert_null(strstr(out, "looks like"));
 	assert_int_equal(cost_of(1000000000), 0);
 	close(c);
 }
@@ -868,6 +917,8 @@ main(void)
 		cmocka_unit_test(whoever_fails_before_the_first_byte_is_not_noticed),
 		TEST(what_the_caller_did_wrong_is_told_by_the_first),
 		TEST(when_nobody_is_left_the_last_one_speaks),
+		TEST(what_came_compressed_says_its_status_alone),
+		TEST(who_is_told_to_come_later_by_all_of_them_is_told_when),
 		TEST(a_cut_behind_the_first_byte_is_a_cut),
 		TEST(what_had_gone_up_whole_may_be_charged_twice),
 		TEST(forbidden_once_is_no_refused_account),
