@@ -526,9 +526,11 @@ exchange_ready(struct client *c)
 	else if (c->x->step == STEP_READ_BODY) {
 		if (c->pending_len || c->x->req->expects || flags & (LOOP_READABLE | LOOP_HANGUP))
 			read_body_more(c->x);
-	} else if (upload_is_coming(c->x)) { /* that it has gone shows where its bytes end */
+	} else if (upload_is_coming(c->x)) { /* that it has gone shows where its bytes end; while there is no room for them, they may never be read that far */
 		if (flags & (LOOP_READABLE | LOOP_HANGUP))
 			upload_client_ready(c->x);
+		if (c->x && c->conn.watch.flags & LOOP_HANGUP && upload_is_full(c->x) && !listens_still(c))
+			client_lost(c);
 	} else if (flags & LOOP_HANGUP && (c->x->duplex || !listens_still(c)))
 		client_lost(c);
 }

@@ -224,6 +224,12 @@ has_room(const struct exchange *x)
 	return not_full(r) || blocks_of(r) * (uint64_t)UPLOAD_BLOCK < UPLOAD_WINDOW || r->upload->dropped + r->body->len <= gone(x);
 }
 
+bool
+upload_is_full(const struct exchange *x)
+{
+	return x->step == STEP_SEND && upload_is_coming(x) && !has_room(x);
+}
+
 /* ---- on its way ---- */
 
 /* Of what was announced all has come: the rules for the whole apply now. */

@@ -433,6 +433,55 @@ a_client_that_leaves_takes_the_request_along(void **state)
 	books_after(0, ARRAY_LEN(places));
 }
 
+/* The window is full, and bytes wait in the socket: their end may never be read. By TLS it is the rig that speaks to the edge, and ends only behind all that it was given. */
+static void
+a_client_that_leaves_behind_a_provider_that_takes_nothing_is_the_one_that_left(void **state)
+{
+	struct form f = form("file", FIELD("model", "seconds"), LARGE, "", FIELD("model", "whisper-1"), "");
+	begin(&f, TRANSCRIPTIONS, "");
+	say(&f, LARGE);
+	assert_true(f.went < f.len);
+	assert_true(upload_is_full(r.edge->exchanges));
+	close(f.c);
+	f.c = -1;
+	rig_turn(&r);
+	if (!r.tls) {
+		assert_null(r.edge->exchanges);
+		assert_int_equal(atomic_load(&r.counters.ended[END_CLIENT_GONE_EARLY]), 1);
+	}
+	assert_true(provider_was_left(&f));
+	form_free(&f);
+	books_after(0, 1);
+}
+
+/* Who has only said all that it will say is still there: it is asked. By TLS an end is one. */
+static void
+a_client_that_has_said_all_is_not_taken_for_one_that_left(void **state)
+{
+	struct form f = form("file", FIELD("model", "seconds"), LARGE, "", FIELD("model", "whisper-1"), "");
+	bool eof;
+	if (r.tls) {
+		form_free(&f);
+		return;
+	}
+	begin(&f, TRANSCRIPTIONS, "");
+	size_t room = say(&f, LARGE); /* of all that lies between them */
+	send_up_to(&f, f.len - room + MEGA / 16);
+	say(&f, LARGE);
+	assert_int_equal(f.went, f.len);
+	assert_true(upload_is_full(r.edge->exchanges));
+	shutdown(f.c, SHUT_WR);
+	rig_turn(&r);
+	assert_non_null(r.edge->exchanges);
+	pass(&f, LARGE);
+	answer(&f, "200 OK", SAID);
+	rig_read(&r, f.c, out, &eof);
+	assert_memory_equal(out, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200", 37);
+	assert_non_null(strstr(out, SAID));
+	form_free(&f);
+	books_after(COST, 1);
+}
+
 static void
 a_client_that_stalls_is_told_so(void **state)
 {
@@ -586,6 +635,8 @@ main(void)
 		T(the_hold_grows_with_what_stands_behind),
 		T(the_last_bytes_wait_for_the_end),
 		T(a_client_that_leaves_takes_the_request_along),
+		T(a_client_that_leaves_behind_a_provider_that_takes_nothing_is_the_one_that_left),
+		T(a_client_that_has_said_all_is_not_taken_for_one_that_left),
 		T(a_client_that_stalls_is_told_so),
 		T(a_provider_that_stalls_is_left),
 		T(a_refused_connection_fails_over),
