@@ -578,18 +578,37 @@ dispute_lost(struct day *d)
 
 /* Proposed and accepted, or rejected. */
 static bool
+is_accepted(struct day *d, const char *account, int64_t nano)
+{
+	bool accepted = below(d, 3) != 0;
+	json_t *made = give(d, true, "{s:s, s:s, s:s, s:s, s:s, s:s}", "op", "proposal.create", "account", account, "amount", dollars(nano), "day", "2025-12-31", "provider", "sim", "model", "small");
+	const char *id = json_string_value(json_object_get(made, "item"));
+	json_decref(give(d, true, "{s:s, s:s}", "op", accepted ? "proposal.accept" : "proposal.reject", "proposal", id));
+	json_decref(made);
+	return accepted;
+}
+
+static bool
 correction(struct day *d)
 {
 	struct payer *p = any_payer(d);
 	int64_t nano = 1 + (int64_t)below(d, 1000000);
-	bool accepted = below(d, 3) != 0;
-	json_t *made = give(d, true, "{s:s, s:s, s:s, s:s, s:s, s:s}", "op", "proposal.create", "account", p->name, "amount", dollars(nano), "day", "2025-12-31", "provider", "sim", "model", "small");
-	const char *id = json_string_value(json_object_get(made, "item"));
-	json_decref(give(d, true, "{s:s, s:s}", "op", accepted ? "proposal.accept" : "proposal.reject", "proposal", id));
-	json_decref(made);
+	bool accepted = is_accepted(d, p->name, nano);
 	if (accepted)
 		move_money(d, p, nano, HOUSE_REVENUE);
 	return accepted;
+}
+
+/* No customer has less by it. */
+static bool
+undercount(struct day *d)
+{
+	int64_t nano = 1 + (int64_t)below(d, 1000000);
+	if (!is_accepted(d, "loss.estimate", nano))
+		return false;
+	d->house[HOUSE_LOSS_ESTIMATE] -= nano;
+	d->house[HOUSE_REVENUE] += nano;
+	return true;
 }
 
 #define FORMS(X) \
@@ -608,7 +627,8 @@ correction(struct day *d)
 	X(dispute) \
 	X(dispute_won) \
 	X(dispute_lost) \
-	X(correction)
+	X(correction) \
+	X(undercount)
 
 static const struct {
 	const char *name;

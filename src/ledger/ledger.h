@@ -27,7 +27,8 @@
  *          booking's head is that of the tree at that size, signed by a key of the log
  *   INV-15 the tickets of an account are one chain: places from 1 without a gap, each with the hash of
  *          the one before; the account names the last
- *   INV-16 what a proposal gives back is booked once, for what it says, or rejected; nothing else gives back so
+ *   INV-16 what a proposal says is booked once, for what it says, or rejected: given back to its customer, or borne by `loss.estimate`, when it is of that
+ *          account; nothing else is booked so
  *   INV-17 a node writes only with the fence that it was given last, and while its node is there: each transaction that writes begins by showing it
  *   INV-18 on a store of several servers a slot has the node's share of the account; the shares are what is lent of it, and that is never more than its balance;
  *          of a window of a limit of money likewise, and none is taken beyond what is left of the limit

@@ -42,6 +42,10 @@ enum { FILLED_MAX = 512 };
 	X(accept, "'op':'proposal.accept','proposal':'$proposal'") \
 	X(proposal_two, "'op':'proposal.create','account':'bob','amount':'0.1','day':'2026-01-31','provider':'sim','model':'m'") \
 	X(reject, "'op':'proposal.reject','proposal':'$proposal_two'") \
+	X(undercount, "'op':'proposal.create','account':'loss.estimate','amount':'0.45','day':'2026-01-31','provider':'sim','model':'m','reason':'counted more'") \
+	X(bear, "'op':'proposal.accept','proposal':'$undercount'") \
+	X(undercount_two, "'op':'proposal.create','account':'loss.estimate','amount':'0.2','day':'2026-02-01','provider':'sim','model':'m'") \
+	X(reject_loss, "'op':'proposal.reject','proposal':'$undercount_two'") \
 	X(account, "'op':'account.create','name':'dora'")
 
 static const char *const requests[] = {
@@ -185,7 +189,9 @@ static const struct {
 	/* 6.25 + 4 − 0.25 + 30 − 34 = 6; the dispute takes all of it, 22 are owed, and paid by the next top-up: 7; 0.3 are given back */
 	{"bob", 730},
 	{"carl", 100},
-	{"revenue", 145},
+	/* 1.5 + 0.25 − 0.3, and 0.45 that the house bears */
+	{"revenue", 190},
+	{"loss.estimate", -45},
 	/* −20 + 3 + 10 − 30 + 28 − 29 */
 	{"clearing", -3800},
 	/* −50 − 7 + 0.5 − 4 − 9 + 9 − 1 */
@@ -208,8 +214,8 @@ script_is_done(struct world *w, int64_t spent)
 		if (balance_of(w, balances[i].name) != nano)
 			fail_msg("%s has %lld, not %lld", balances[i].name, (long long)balance_of(w, balances[i].name), (long long)nano);
 	}
-	/* The first credit, each step but the account, two proposals and one that is rejected, and three arrivals. */
-	assert_int_equal(world_sql(w, "SELECT count(*) FROM booking WHERE kind <> 1"), 1 + script_steps - 4 + 3);
+	/* The first credit, each step but the account, four proposals and two that are rejected, and three arrivals. */
+	assert_int_equal(world_sql(w, "SELECT count(*) FROM booking WHERE kind <> 1"), 1 + script_steps - 7 + 3);
 	assert_int_equal(world_sql(w, "SELECT count(*) FROM operation"), script_steps + 3);
 	assert_int_equal(world_sql(w, "SELECT count(*) FROM intent"), 0);
 	assert_int_equal(world_sql(w, "SELECT count(*) FROM item WHERE state = 0"), 0);

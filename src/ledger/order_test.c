@@ -92,6 +92,8 @@ static const char *const others[] = {
 	"'op':'dispute.lost','dispute':'$dispute','id':'lost'",
 	"'op':'proposal.create','account':'bob','amount':'0.31','day':'2026-01-31','provider':'sim','model':'m','id':'proposal'",
 	"'op':'proposal.create','account':'bob','amount':'0.3','day':'2026-02-01','provider':'sim','model':'m','id':'proposal'",
+	"'op':'proposal.create','account':'loss.estimate','amount':'0.46','day':'2026-01-31','provider':'sim','model':'m','id':'undercount'",
+	"'op':'proposal.create','account':'bob','amount':'0.45','day':'2026-01-31','provider':'sim','model':'m','id':'undercount'",
 };
 
 static void
@@ -121,11 +123,16 @@ static const char *const refusals[][2] = {
 	{"resolved", "'op':'dispute.lost','dispute':'$dispute'"},
 	{"resolved", "'op':'proposal.reject','proposal':'$proposal'"},
 	{"resolved", "'op':'proposal.accept','proposal':'$proposal_two'"},
+	{"resolved", "'op':'proposal.reject','proposal':'$undercount'"},
+	{"resolved", "'op':'proposal.accept','proposal':'$undercount_two'"},
 	{"no_such_item", "'op':'proposal.accept','proposal':'prp_00000000000'"},
 	{"bad_request", "'op':'proposal.create','account':'bob','amount':'-1','day':'2026-01-31','provider':'sim','model':'m'"},
 	{"bad_request", "'op':'proposal.create','account':'bob','amount':'1','day':'yesterday','provider':'sim','model':'m'"},
 	{"bad_request", "'op':'proposal.create','account':'bob','amount':'1','day':'2026-01-31','provider':'sim','model':''"},
 	{"bad_request", "'op':'credit.top_up','account':'bob','amount':'1','id':'item:decision:prp_00000000000'"},
+	{"not_a_customer", "'op':'proposal.create','account':'loss.retry','amount':'1','day':'2026-01-31','provider':'sim','model':'m'"},
+	{"bad_request", "'op':'proposal.create','account':'loss.estimate','amount':'-1','day':'2026-01-31','provider':'sim','model':'m'"},
+	{"not_a_customer", "'op':'credit.add','account':'loss.estimate','amount':'1','reason':'r'"},
 	{"not_a_customer", "'op':'proposal.create','account':'revenue','amount':'1','day':'2026-01-31','provider':'sim','model':'m'"},
 	{"no_such_voucher", "'op':'voucher.redeem','account':'alice','code':'00000-00000-00000-00000'"},
 	{"no_such_voucher", "'op':'voucher.redeem','account':'alice','code':'abc'"},

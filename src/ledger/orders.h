@@ -32,7 +32,8 @@
 	X(TRANSFER, 17, "transfer", TRANSIT, NONE, NONE, OPEN, "on its way to another account") \
 	X(TRANSFER_ARRIVAL, 18, "transfer-arrival", TRANSIT, NONE, NONE, SETTLE, "come from another account") \
 	X(CORRECTION, 19, "correction", REVENUE, NONE, NONE, NONE, "charged beyond what the provider counted, and given back") \
-	X(LATE_USE, 20, "late-use", REVENUE, LOSS_NODE, NONE, NONE, "a forgotten node was heard of again: what its request had used beyond what was booked of it")
+	X(LATE_USE, 20, "late-use", REVENUE, LOSS_NODE, NONE, NONE, "a forgotten node was heard of again: what its request had used beyond what was booked of it") \
+	X(UNDERCOUNT, 21, "undercount", REVENUE, LOSS_ESTIMATE, NONE, NONE, "a provider counted more than we did: the house bears it")
 
 enum order_kind {
 #define X(name, number, word, first, second, third, effect, meaning) ORDER_##name = number,

@@ -1,6 +1,7 @@
 /*
- * Proposals: what may be given back because a provider counted less than was charged. One is an order that nobody has given yet: an operator accepts it, and it is
- * booked, or rejects it; either once, and for ever. Decided by an operation under the proposal's own id, so that of two decisions the database takes one.
+ * Proposals: what may be given back because a provider counted less than was charged; and, of the account loss.estimate, what the house may bear because one counted more.
+ * One is an order that nobody has given yet: an operator accepts it, and it is booked, or rejects it; either once, and for ever. Decided by an operation under the
+ * proposal's own id, so that of two decisions the database takes one.
  */
 #include "ledger/moment.h"
 #include "ledger/order_priv.h"
@@ -19,6 +20,19 @@ struct proposal {
 	int64_t amount_nano, day, created_us;
 	char provider[NAME_MAX_BYTES + 1], model[NAME_MAX_BYTES + 1], reason[257], actor[65];
 };
+
+static bool
+is_loss(const struct proposal *p)
+{
+	return p->account == HOUSE_LOSS_ESTIMATE;
+}
+
+/* The subject of a decision that nothing came of. Numbers of bookings begin at 1, as those of the house's accounts do: such a one would be taken for a booking. */
+static uint64_t
+rejection(const struct proposal *p)
+{
+	return is_loss(p) ? p->id : p->account;
+}
 
 static void
 text_of(uint64_t id, char ret_id[ID_TEXT_MAX], char ret_ref[REF_MAX])
@@ -72,8 +86,8 @@ proposal_json(struct ledger *l, const struct proposal *p)
 	if (!sql_number(&l->store, st, &subject))
 		subject = 0;
 	json_object_set_new(o, "item", json_string(id));
-	json_object_set_new(o, "state", json_string(subject == 0 ? "open" : (uint64_t)subject == p->account ? "rejected"
-																										: "accepted"));
+	json_object_set_new(o, "state", json_string(subject == 0 ? "open" : (uint64_t)subject == rejection(p) ? "rejected"
+																										  : "accepted"));
 	control_put_id(o, "account", ID_ACCOUNT, p->account);
 	control_put_name(l, o, "account_name", SQL_account_name, (int64_t)p->account);
 	control_put_nano(o, "worth", p->amount_nano);
@@ -83,8 +97,8 @@ proposal_json(struct ledger *l, const struct proposal *p)
 	json_object_set_new(o, "reason", json_string(p->reason));
 	json_object_set_new(o, "actor", json_string(p->actor));
 	control_put_time(o, "created", p->created_us);
-	if (subject != 0 && (uint64_t)subject != p->account)
-		control_put_id(o, "given_back_by", ID_BOOKING, (uint64_t)subject);
+	if (subject != 0 && (uint64_t)subject != rejection(p))
+		control_put_id(o, is_loss(p) ? "booked_by" : "given_back_by", ID_BOOKING, (uint64_t)subject);
 	return o;
 }
 
@@ -136,6 +150,15 @@ read_about(const json_t *request, struct proposal *p, json_t **ret_error)
 	return true;
 }
 
+/* A customer, or the one account of the house's that this is about. */
+static bool
+read_whose(struct ledger *l, const json_t *request, struct order *o, json_t **ret_error)
+{
+	if (!control_account_of(l, request, "account", &o->account, ret_error))
+		return false;
+	return o->account.id == HOUSE_LOSS_ESTIMATE ? order_read_texts(request, o, ret_error) : order_read(l, request, o, ret_error);
+}
+
 json_t *
 control_proposal_create(struct ledger *l, const json_t *request)
 {
@@ -143,7 +166,7 @@ control_proposal_create(struct ledger *l, const json_t *request)
 	char amount[NANO_TEXT_MAX], day[24];
 	struct order o = {0};
 	struct proposal p = {0};
-	if (!order_read(l, request, &o, &error) || !order_amount(request, "amount", false, &p.amount_nano, &error) || !read_about(request, &p, &error))
+	if (!read_whose(l, request, &o, &error) || !order_amount(request, "amount", false, &p.amount_nano, &error) || !read_about(request, &p, &error))
 		return error;
 	nano_text((struct nano){p.amount_nano}, amount);
 	snprintf(day, sizeof(day), "%lld", (long long)p.day);
@@ -180,7 +203,7 @@ read_decision(struct ledger *l, const json_t *request, const char *what, struct 
 {
 	const char *text;
 	uint64_t id;
-	*d = (struct decision){.o = {.kind = ORDER_CORRECTION}};
+	*d = (struct decision){0};
 	if (!control_text(request, &(struct text_rule){"proposal", 64, true}, &text, ret_error) || !order_read_texts(request, &d->o, ret_error))
 		return false;
 	enum sql_step step = SQL_END;
@@ -188,7 +211,7 @@ read_decision(struct ledger *l, const json_t *request, const char *what, struct 
 		step = find(l, id, &d->p);
 	if (step == SQL_END)
 		*ret_error = control_error("no_such_item", "there is no proposal \"%s\": `lethe reconcile proposals` shows all", text);
-	else if (step == SQL_FAILED || !order_load_account(l, d->p.account, &d->o.account))
+	else if (step == SQL_FAILED || (!is_loss(&d->p) && !order_load_account(l, d->p.account, &d->o.account)))
 		*ret_error = control_store_failed(l);
 	else {
 		text_of(id, d->id, d->ref);
@@ -205,6 +228,19 @@ decided_otherwise(const struct decision *d)
 	return control_error("resolved", "%s is decided already: it can be accepted or rejected only once", d->id);
 }
 
+/* No customer's money moves for what the house bears. */
+static void
+fill_in(struct decision *d)
+{
+	d->o.kind = is_loss(&d->p) ? ORDER_UNDERCOUNT : ORDER_CORRECTION;
+	if (is_loss(&d->p))
+		d->o.second_nano = -d->p.amount_nano;
+	else
+		d->o.nano = d->p.amount_nano;
+	if (d->o.reason[0] == '\0')
+		d->o.reason = d->p.reason;
+}
+
 json_t *
 control_proposal_accept(struct ledger *l, const json_t *request)
 {
@@ -217,11 +253,11 @@ control_proposal_accept(struct ledger *l, const json_t *request)
 		return control_store_failed(l);
 	if (state == OPERATION_OTHER)
 		return decided_otherwise(&d);
-	d.o.nano = d.p.amount_nano;
-	if (d.o.reason[0] == '\0')
-		d.o.reason = d.p.reason;
+	fill_in(&d);
 	json_t *answer = order_answer(l, &d.o);
 	if (json_is_true(json_object_get(answer, "ok"))) {
+		if (state == OPERATION_NEW && is_loss(&d.p))
+			ledger_event(l, EVENT_LOSS, HOUSE_LOSS_ESTIMATE, (uint64_t)d.p.amount_nano);
 		json_t *o = proposal_json(l, &d.p);
 		json_object_update(answer, o);
 		json_decref(o);
@@ -247,7 +283,7 @@ control_proposal_reject(struct ledger *l, const json_t *request)
 	case OPERATION_FAILED:
 		return control_store_failed(l);
 	}
-	if (!store_begin(&l->store) || !store_end(&l->store, operation_record(l, &d.o.op, d.p.account)))
+	if (!store_begin(&l->store) || !store_end(&l->store, operation_record(l, &d.o.op, rejection(&d.p))))
 		return control_store_failed(l);
 	return show(l, d.p.id);
 }

@@ -38,6 +38,9 @@ static const char *const mistakes[][2] = {
 	{"DROP TRIGGER proposal_stays; DELETE FROM proposal WHERE amount_nano = 300000000", "INV-16"},
 	{"DROP TRIGGER proposal_is_final; UPDATE proposal SET amount_nano = 1", "INV-16"},
 	{"DROP TRIGGER proposal_is_final; UPDATE proposal SET account = (SELECT id FROM account WHERE name = 'alice')", "INV-16"},
+	{"DROP TRIGGER proposal_is_final; UPDATE proposal SET amount_nano = 450000001 WHERE amount_nano = 450000000", "INV-16"},
+	{"DROP TRIGGER proposal_is_final; UPDATE proposal SET account = 7 WHERE amount_nano = 200000000", "INV-16"},
+	{"DROP TRIGGER proposal_stays; DELETE FROM proposal WHERE amount_nano = 450000000", "INV-16"},
 };
 
 static void

@@ -75,6 +75,8 @@ test("a thousand times at once is once", async () => {
 	const [won, lost] = [(await lethe("dispute", "open", paid, "6"))["item"], (await lethe("dispute", "open", paid, "7"))["item"]];
 	const proposal = { op: "proposal.create", account: "crowd", day: "2026-01-31", provider: "sim", model: "exact" };
 	const [accepted, rejected] = (await ask([{ ...proposal, amount: "0.3" }, { ...proposal, amount: "0.2" }])).map((answer) => answer["item"] as string);
+	const undercount = { ...proposal, account: "loss.estimate" };
+	const [borne, denied] = (await ask([{ ...undercount, amount: "0.6" }, { ...undercount, amount: "0.5" }])).map((answer) => answer["item"] as string);
 	const orders: Json[] = [
 		{ op: "credit.add", account: "crowd", amount: "1", reason: "r" },
 		{ op: "credit.add", account: "crowd", amount: "-0.5", reason: "r" },
@@ -94,6 +96,9 @@ test("a thousand times at once is once", async () => {
 		{ op: "proposal.create", account: "crowd", amount: "0.4", day: "2026-01-31", provider: "sim", model: "exact" },
 		{ op: "proposal.accept", proposal: accepted },
 		{ op: "proposal.reject", proposal: rejected },
+		{ op: "proposal.create", account: "loss.estimate", amount: "0.7", day: "2026-01-31", provider: "sim", model: "exact" },
+		{ op: "proposal.accept", proposal: borne },
+		{ op: "proposal.reject", proposal: denied },
 		{ op: "account.create", name: "made at once" },
 	].map((order, i) => ({ ...order, id: `crowd-${i}` }));
 	const connections = 10;
@@ -118,5 +123,6 @@ test("a thousand times at once is once", async () => {
 	// 100 − 2 + 1 − 0.5 + 10 − 4 + 2 − 5 + 3 − 8 + 0.75 − 9 + 0.3, and the 7 of the dispute that was lost
 	expect((await lethe("account", "show", "crowd"))["balance"]).toBe("81.550000000");
 	expect((await lethe("account", "show", "other"))["balance"]).toBe("5.000000000");
+	expect((await lethe("account", "show", "loss.estimate"))["balance"]).toBe("-0.600000000");
 	expect((await lethe("ledger", "verify"))["sound"]).toBe(true);
 });
