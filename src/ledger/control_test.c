@@ -431,17 +431,25 @@ usage_adds_up_by_model_key_account_and_day(void **state)
 	world_end(&w);
 }
 
-/* One request that was answered at the second attempt: by the sums per day, by the tickets, before and after they are flushed. */
+/* One request that was answered at the second attempt. Returned is the one that failed. */
+static struct world_exchange
+second_attempt(struct world *w)
+{
+	uint64_t a = world_account(w, "alice", "100");
+	struct world_exchange e = {.account = a, .key = 11, .input = 100, .output = 10, .cost = -1};
+	struct world_exchange failed = {.account = a, .key = 11, .model = 1, .input = 70, .cost = 0, .end_reason = END_PROVIDER_UNREACHABLE};
+	failed.parent = world_exchange(w, e);
+	assert_int_not_equal(world_exchange(w, failed), 0);
+	return failed;
+}
+
+/* By the sums per day, by the tickets, before and after they are flushed. */
 static void
 usage_is_without_attempts_that_are_free(void **state)
 {
 	struct world w;
 	world_begin(&w);
-	uint64_t a = world_account(&w, "alice", "100");
-	struct world_exchange e = {.account = a, .key = 11, .input = 100, .output = 10, .cost = -1};
-	struct world_exchange failed = {.account = a, .key = 11, .model = 1, .input = 70, .cost = 0, .end_reason = END_PROVIDER_UNREACHABLE};
-	failed.parent = world_exchange(&w, e);
-	assert_int_not_equal(world_exchange(&w, failed), 0);
+	struct world_exchange failed = second_attempt(&w);
 	world_round(&w);
 	static const char *const groups[] = {"model", "provider", "end_reason"};
 	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
@@ -460,6 +468,37 @@ usage_is_without_attempts_that_are_free(void **state)
 	json_t *again = world_must(&w, "{s:s}", "op", "usage");
 	assert_int_equal(requests(json_object_get(again, "total")), 1);
 	json_decref(again);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+static void
+sums_are(struct world *w, const char *member, json_int_t count, json_int_t input)
+{
+	static const char *const groups[] = {"day", "provider"};
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+		json_t *all = world_must(w, "{s:s, s:s, s:b}", "op", "usage", "group", groups[i], member, 1), *total = json_object_get(all, "total");
+		assert_int_equal(requests(total), count);
+		assert_int_equal(json_integer_value(json_object_get(json_object_get(total, "tokens"), "input")), input);
+		json_decref(all);
+	}
+}
+
+/* What a provider may have counted of us: failed attempts too, and nothing by a customer's own key. */
+static void
+usage_can_be_asked_for_as_a_provider_has_it(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	struct world_exchange e = {.account = second_attempt(&w).account, .key = 11, .input = 1000, .cost = -1};
+	struct ticket *own = world_hold(&w, &e);
+	assert_non_null(own);
+	own->facts.flags |= TICKET_OWN_KEY;
+	ticket_settle(w.desk, own);
+	world_round(&w);
+	sums_are(&w, "neither", 2, 1100);
+	sums_are(&w, "free_attempts", 3, 1170);
+	sums_are(&w, "no_own_keys", 1, 100);
 	world_is_sound(&w);
 	world_end(&w);
 }
@@ -980,6 +1019,7 @@ main(void)
 		cmocka_unit_test(an_order_that_never_reached_the_board_is_forgotten),
 		cmocka_unit_test(usage_adds_up_by_model_key_account_and_day),
 		cmocka_unit_test(usage_is_without_attempts_that_are_free),
+		cmocka_unit_test(usage_can_be_asked_for_as_a_provider_has_it),
 		cmocka_unit_test(a_key_shows_the_limits_that_hold_for_it),
 		cmocka_unit_test(a_price_is_shown_as_it_was_at_a_moment),
 		cmocka_unit_test(usage_is_summed_up_by_two_dimensions),

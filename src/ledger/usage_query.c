@@ -310,6 +310,8 @@ answer_of(struct ledger *l, const struct usage_query *q, const struct usage_grou
 static bool
 query_of(struct ledger *l, const json_t *request, struct usage_query *q, json_t **ret_error)
 {
+	q->free_attempts = json_is_true(json_object_get(request, "free_attempts"));
+	q->no_own_keys = json_is_true(json_object_get(request, "no_own_keys"));
 	return control_account_filter(l, request, &q->account, ret_error) && key_of(request, &q->key, ret_error) &&
 		model_of(l, request, &q->model, ret_error) && provider_of(l, request, &q->provider, ret_error) &&
 		end_of(request, q, ret_error) && range_of(request, q, ret_error) && group_of(request, q, ret_error) &&

@@ -41,6 +41,8 @@ struct usage_query {
 	int64_t model, provider, end_reason, status; /* -1: any */
 	int64_t since_us, until_us; /* from, and before */
 	int64_t limit;
+	bool free_attempts; /* with those that failed and that nobody is charged for: what a provider may have counted of us (billing_free_leg) */
+	bool no_own_keys; /* without what went by customers' own keys at the provider: no account of the house's there has it */
 	const struct usage_dimension *by[USAGE_BY_MAX];
 	unsigned by_count;
 };

@@ -140,12 +140,14 @@ put_in_order(struct table *t, const struct usage_query *q)
 #define OF_TICKETS \
 	"1, CASE WHEN end_reason <> 1 THEN 1 ELSE 0 END, cost_nano" TOKEN_KINDS(COLUMN) ", 0" SERVER_TOOLS(TOOL) " FROM ticket" \
 																											 " WHERE id >= ?7 AND started_us >= ?1 AND started_us < ?2 AND (?6 < 0 OR provider = ?6)" \
-																											 " AND (?8 < 0 OR end_reason = ?8) AND (?9 < 0 OR status = ?9)" NO_FREE_LEG
+																											 " AND (?8 < 0 OR end_reason = ?8) AND (?9 < 0 OR status = ?9)"
+#define NO_OWN_KEY " AND (flags & 64) = 0"
 /* Work that has ended: its requests are in no ticket. */
 #define OF_WORK_COLUMNS "requests, 0, cost_nano" TOKEN_KINDS(COLUMN) ", tool_calls FROM work_usage WHERE started_us >= ?1 AND started_us < ?2"
 #define OF_WORK_ALONE " AND (?6 < 0 OR provider = ?6) AND id >= ?7 AND (?8 < 0 OR end_reason = ?8) AND (?9 < 0 OR status = ?9)"
 #define OF_BOTH " AND (?3 = 0 OR account = ?3) AND (?4 = 0 OR key = ?4) AND (?5 < 0 OR model = ?5)"
 _Static_assert(END_COMPLETED == 1, "OF_TICKETS counts what failed");
+_Static_assert(TICKET_OWN_KEY == 64, "NO_OWN_KEY asks for it");
 
 /* The sums per day are a hundredth or less of the tickets: taken whenever they know enough. */
 static bool
@@ -155,7 +157,7 @@ days_are_enough(const struct usage_query *q)
 		if (q->by[i]->over_day == NULL)
 			return false;
 	bool until_day = q->until_us == INT64_MAX || q->until_us % DAY_US == 0;
-	return q->provider < 0 && q->end_reason < 0 && q->status < 0 && q->since_us % DAY_US == 0 && until_day;
+	return !q->free_attempts && !q->no_own_keys && q->provider < 0 && q->end_reason < 0 && q->status < 0 && q->since_us % DAY_US == 0 && until_day;
 }
 
 struct made {
@@ -198,6 +200,10 @@ statement(const struct store *s, const struct usage_query *q, bool days, char *o
 	struct made m = {.at = out, .cap = cap};
 	put_select(s, q, days ? OVER_DAYS : OVER_TICKETS, &m);
 	put(&m, days ? OF_DAYS OF_BOTH : OF_TICKETS OF_BOTH);
+	if (!days && !q->free_attempts)
+		put(&m, NO_FREE_LEG);
+	if (!days && q->no_own_keys)
+		put(&m, NO_OWN_KEY);
 	put(&m, " UNION ALL ");
 	put_select(s, q, OVER_WORK, &m);
 	put(&m, days ? OF_WORK_COLUMNS OF_BOTH : OF_WORK_COLUMNS OF_WORK_ALONE OF_BOTH);
