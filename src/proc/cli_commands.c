@@ -603,40 +603,45 @@ const struct cli_command cli_commands[] = {
 		.summary = "compare a provider's account of what was used with ours, by day and model",
 		.words =
 			"FILE is what OpenAI's usage page exports (CSV), or the answer of its usage or costs API, or of Anthropic's usage report (JSON), by day and model. `drift_percent`\n"
-			"is by how much we counted more than they; below 0 they counted more, which is the house's loss. `over` is what was charged beyond their count, at the\n"
-			"model's standard price of that day. With --propose that becomes proposals, to each account by what it paid; the same file given again proposes nothing\n"
-			"anew. Requests around midnight may be of another day there: that is what --tolerance is for.",
+			"is by how much we counted more than they; below 0 they counted more. `over` is what was charged beyond their count, at the model's standard price of that\n"
+			"day. With --propose that becomes proposals, to each account by what it paid; the same file given again proposes nothing anew. `under` is what they counted\n"
+			"beyond ours and `free_attempts`: tokens of attempts that no customer pays for, which they may have counted and `loss.retry` has. That is the house's loss,\n"
+			"customers are never charged afterwards: with --propose-losses it becomes proposals of the house's account `loss.estimate`. Propose them only from an\n"
+			"export that has no requests of other keys than Lethe's. Requests by customers' own keys are not compared. Requests around midnight may\n"
+			"be of another day there: that is what --tolerance is for.",
 		.examples = "lethe reconcile import usage.csv --provider openai\nlethe reconcile import report.json --provider anthropic --tolerance 0.5 --propose\n",
 		.args = {{"FILE", NULL, "file", true, false, "the export; '-' reads it from standard input", CLI_FILE},
 			{"--provider", "NAME", "provider", true, false, "whose it is, by its name in the catalogue"},
 			{"--tolerance", "PERCENT", "tolerance", false, false, "so much more may be counted here (1)"},
-			{"--propose", NULL, "propose", false, false, "propose to give back what was charged beyond their count"}},
-		.columns = "day,model,requests,provider_requests,prompt,provider_prompt,cached?,provider_cached?,output,provider_output,drift_percent,charged,provider_charged,over",
+			{"--propose", NULL, "propose", false, false, "propose to give back what was charged beyond their count"},
+			{"--propose-losses", NULL, "propose_losses", false, false, "propose that the house bears what they counted beyond ours"}},
+		.columns = "day,model,requests,provider_requests,prompt,provider_prompt,cached?,provider_cached?,output,provider_output,free_attempts?,drift_percent,charged,provider_charged,over,under?",
 		.uses_data = true,
 	},
 	{
 		.name = "reconcile proposals",
 		.op = "proposal.list",
-		.summary = "what is proposed to be given back, and what was decided",
-		.words = "",
+		.summary = "what is proposed to be given back or borne, and what was decided",
+		.words = "Those of the account `loss.estimate` are the house's own: what it is to bear because a provider counted more.",
 		.examples = "lethe reconcile proposals --open\n",
 		.args = {{ACCOUNT_FILTER}, {OPEN_ARG}, {LIMIT_ARG}, {AFTER_ARG}},
-		.columns = "item,state,account_name,worth,day,provider,model,reason,created,given_back_by",
+		.columns = "item,state,account_name,worth,day,provider,model,reason,created,given_back_by,booked_by",
 		.empty = "No proposals: lethe reconcile import FILE --provider NAME --propose",
 	},
 	{
 		.name = "reconcile accept",
 		.op = "proposal.accept",
-		.summary = "give back what a proposal says",
-		.words = "From the house account `revenue`. A proposal is decided once: accepted again, it is answered again and nothing is booked.",
+		.summary = "book what a proposal says: given back, or borne by the house",
+		.words = "It is given back from the house account `revenue`. One of the account `loss.estimate` is booked from there to `revenue`, and no customer's money moves.\n"
+				 "A proposal is decided once: accepted again, it is answered again and nothing is booked.",
 		.examples = "lethe reconcile accept prp_0123456789A\n",
 		.args = {{"PROPOSAL", NULL, "proposal", true, false, "id of the proposal (prp_…)"}, {REASON_ARG}, {ACTOR_ARG}},
-		.columns = "item,state,booking,account,amount,balance",
+		.columns = "item,state,booking,account,account_name,worth,amount,balance",
 	},
 	{
 		.name = "reconcile reject",
 		.op = "proposal.reject",
-		.summary = "don't give it back",
+		.summary = "book nothing of what a proposal says",
 		.words = "A proposal is decided once.",
 		.examples = "lethe reconcile reject prp_0123456789A\n",
 		.args = {{"PROPOSAL", NULL, "proposal", true, false, "id of the proposal (prp_…)"}, {REASON_ARG}, {ACTOR_ARG}},

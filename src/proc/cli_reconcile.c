@@ -1,6 +1,7 @@
 /*
  * lethe reconcile import: a provider's own count beside ours, by day and model. Where more was charged than it counted, what would be given back to whom; with --propose
- * that is proposed to the ledger, where an operator accepts or rejects it.
+ * that is proposed to the ledger, where an operator accepts or rejects it. Where it counted more than all that we know of, attempts free to customers among it, what the
+ * house would bear; with --propose-losses that is proposed likewise.
  */
 #include "proc/cli_priv.h"
 
@@ -28,9 +29,11 @@ struct pair {
 	int64_t day;
 	char model[EXPORT_MODEL_MAX + 1];
 	struct export_row ours, theirs;
+	struct export_row all; /* ours, and attempts that are free to customers: theirs may have these, and `loss.retry` has them already */
 	const char *dearest; /* of our models that are this one of theirs, the one that cost most; of `usage` */
 	int64_t dearest_nano;
 	int64_t over_nano; /* charged beyond their count */
+	int64_t under_nano; /* counted by them beyond all of ours */
 };
 
 struct reconciler {
@@ -160,12 +163,21 @@ canonical_of_ours(const struct reconciler *r, const char *model)
 
 /* Without a catalogue a snapshot is the model of ours that has the name without the date, if there is one. */
 static struct pair *
-pair_of(struct reconciler *r, int64_t day, const char *model)
+find_pair(const struct reconciler *r, int64_t day, const char *model)
 {
 	for (size_t i = r->pair_count; i-- > 0;)
 		if (r->pairs[i].day == day && (strcmp(r->pairs[i].model, model) == 0 || is_name(r->pairs[i].model, model, without_date(model))))
 			return &r->pairs[i];
-	struct pair *p = &r->pairs[r->pair_count++];
+	return NULL;
+}
+
+static struct pair *
+pair_of(struct reconciler *r, int64_t day, const char *model)
+{
+	struct pair *p = find_pair(r, day, model);
+	if (p != NULL)
+		return p;
+	p = &r->pairs[r->pair_count++];
 	*p = (struct pair){.day = day, .dearest_nano = -1};
 	snprintf(p->model, sizeof p->model, "%s", model);
 	return p;
@@ -195,21 +207,48 @@ day_of(const char *text)
 	return strptime(text, "%Y-%m-%d", &tm) != NULL ? (int64_t)(timegm(&tm) / DAY_S) : -1;
 }
 
+/* Of the export's days, without what customers' own keys used: the export has none of it. The caller's; NULL: said why not. */
+static json_t *
+ask_usage(struct reconciler *r, bool free_attempts)
+{
+	char since[16], until[16];
+	day_text(r->export.rows[0].day, since);
+	day_text(r->export.rows[r->export.count - 1].day, until);
+	json_t *usage = ask(r, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:b}", "op", "usage", "group", "day,model", "provider", r->provider, "since", since, "until", until, "limit", ROWS_MAX, "free_attempts", free_attempts, "no_own_keys", true));
+	if (usage == NULL || !json_is_true(json_object_get(usage, "more")))
+		return usage;
+	json_decref(usage);
+	cli_fail(r->cli, CLI_REFUSED, "too_many", "that are more than %d days and models of ours: give an export of fewer days", ROWS_MAX);
+	return NULL;
+}
+
+/* What only attempts have used is compared with nothing: it is nobody's loss twice. */
+static bool
+read_attempts(struct reconciler *r)
+{
+	const json_t *row;
+	size_t i;
+	json_t *usage = ask_usage(r, true);
+	if (usage == NULL)
+		return false;
+	json_array_foreach(json_object_get(usage, "rows"), i, row)
+	{
+		struct pair *p = find_pair(r, day_of(text_of(row, "day")), canonical_of_ours(r, text_of(row, "model")));
+		if (p != NULL)
+			add_tokens(r, json_object_get(row, "tokens"), &p->all);
+	}
+	json_decref(usage);
+	return true;
+}
+
 static bool
 read_usage(struct reconciler *r)
 {
-	char since[16], until[16];
 	const json_t *row;
 	size_t i;
-	day_text(r->export.rows[0].day, since);
-	day_text(r->export.rows[r->export.count - 1].day, until);
-	r->usage = ask(r, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "op", "usage", "group", "day,model", "provider", r->provider, "since", since, "until", until, "limit", ROWS_MAX));
+	r->usage = ask_usage(r, false);
 	if (r->usage == NULL)
 		return false;
-	if (json_is_true(json_object_get(r->usage, "more"))) {
-		cli_fail(r->cli, CLI_REFUSED, "too_many", "that are more than %d days and models of ours: give an export of fewer days", ROWS_MAX);
-		return false;
-	}
 	const json_t *rows = json_object_get(r->usage, "rows");
 	r->pairs = calloc(r->export.count + json_array_size(rows) + 1, sizeof *r->pairs);
 	if (r->pairs == NULL)
@@ -227,7 +266,7 @@ read_usage(struct reconciler *r)
 			p->dearest_nano = cost;
 		}
 	}
-	return true;
+	return read_attempts(r);
 }
 
 static void
@@ -243,7 +282,7 @@ take_theirs(struct reconciler *r)
 	}
 }
 
-/* ---- what was charged beyond their count ---- */
+/* ---- what was charged beyond their count, and what they counted beyond ours ---- */
 
 static int64_t
 sum(const struct export_row *row)
@@ -275,22 +314,39 @@ read_price(struct reconciler *r, const struct pair *p, int64_t ret[EXPORT_KIND_C
 	return true;
 }
 
-/* More than was charged is not given back, and what may be the clock's fault is not taken for a mistake. */
+/* What one has beyond the other, at these prices: not below zero, and not above `most`. */
+static int64_t
+worth(const struct export_row *more, const struct export_row *less, const int64_t pico[EXPORT_KIND_COUNT], int64_t most)
+{
+	__int128 nano = 0;
+	for (int k = 0; k < EXPORT_KIND_COUNT; k++)
+		nano += (__int128)(more->tokens[k] - less->tokens[k]) * pico[k];
+	nano /= 1000;
+	return nano < 0 ? 0 : nano > most ? most
+									  : (int64_t)nano;
+}
+
+/* What may be the clock's fault is not taken for a mistake. */
+static bool
+is_beyond(const struct reconciler *r, const struct pair *p, int64_t more, int64_t less)
+{
+	return more > less && (__int128)(more - less) * 100000 > (__int128)sum(&p->theirs) * r->tolerance;
+}
+
+/* More than was charged is not given back. A model that nobody used here that day is another key's affair. */
 static bool
 judge(struct reconciler *r, struct pair *p)
 {
-	int64_t pico[EXPORT_KIND_COUNT], ours = sum(&p->ours), theirs = sum(&p->theirs);
-	__int128 over = 0;
-	if (!r->export.counts || p->dearest == NULL || ours <= theirs || (__int128)(ours - theirs) * 100000 <= (__int128)theirs * r->tolerance)
+	int64_t pico[EXPORT_KIND_COUNT];
+	bool over = is_beyond(r, p, sum(&p->ours), sum(&p->theirs)), under = is_beyond(r, p, sum(&p->theirs), sum(&p->all));
+	if (!r->export.counts || p->dearest == NULL || (!over && !under))
 		return true;
 	if (!read_price(r, p, pico))
 		return false;
-	for (int k = 0; k < EXPORT_KIND_COUNT; k++)
-		over += (__int128)(p->ours.tokens[k] - p->theirs.tokens[k]) * pico[k];
-	over /= 1000;
-	if (over > p->ours.cost_nano)
-		over = p->ours.cost_nano;
-	p->over_nano = over > 0 ? (int64_t)over : 0;
+	if (over)
+		p->over_nano = worth(&p->ours, &p->theirs, pico, p->ours.cost_nano);
+	else
+		p->under_nano = worth(&p->theirs, &p->all, pico, INT64_MAX);
 	return true;
 }
 
@@ -326,6 +382,8 @@ put_row(struct reconciler *r, const struct pair *p)
 		json_object_set_new(o, "provider_output", json_integer(b[EXPORT_output]));
 		json_object_set_new(o, "drift_percent", drift_of(p));
 		put_nano(o, "over", p->over_nano);
+		json_object_set_new(o, "free_attempts", json_integer(sum(&p->all) - sum(&p->ours)));
+		put_nano(o, "under", p->under_nano);
 	}
 	json_array_append_new(r->rows, o);
 }
@@ -345,14 +403,14 @@ own_id(const struct reconciler *r, const struct pair *p, const char *account, ch
 }
 
 static bool
-propose_one(struct reconciler *r, const struct pair *p, const json_t *payer, int64_t nano)
+propose_one(struct reconciler *r, const struct pair *p, const char *account, int64_t nano)
 {
 	char day[16], amount[NANO_TEXT_MAX], id[2 * ID_BYTES + 16], reason[256];
-	const char *account = text_of(payer, "account");
+	bool loss = p->under_nano > 0;
 	day_text(p->day, day);
 	nano_text((struct nano){nano}, amount);
 	own_id(r, p, account, id);
-	snprintf(reason, sizeof reason, "%s counted %lld tokens, %lld were charged", r->provider, (long long)sum(&p->theirs), (long long)sum(&p->ours));
+	snprintf(reason, sizeof reason, "%s counted %lld tokens, %lld were %s", r->provider, (long long)sum(&p->theirs), (long long)sum(loss ? &p->all : &p->ours), loss ? "counted here" : "charged");
 	json_t *o = ask(r, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "op", "proposal.create", "account", account, "amount", amount, "day", day, "provider", r->provider, "model", p->model, "reason", reason, "id", id));
 	if (o == NULL)
 		return false;
@@ -374,7 +432,7 @@ read_payers(struct reconciler *r, const struct pair *p, json_t *payers)
 		const char *model = text_of(row, "model");
 		if (day_of(text_of(row, "day")) != p->day || strcmp(canonical_of_ours(r, model), p->model) != 0)
 			continue;
-		json_t *o = ask(r, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "op", "usage", "group", "account", "model", model, "provider", r->provider, "since", day, "until", day, "limit", ROWS_MAX));
+		json_t *o = ask(r, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:b}", "op", "usage", "group", "account", "model", model, "provider", r->provider, "since", day, "until", day, "limit", ROWS_MAX, "no_own_keys", true));
 		if (o == NULL)
 			return false;
 		json_array_foreach(json_object_get(o, "rows"), k, payer) json_array_append(payers, (json_t *)payer);
@@ -404,7 +462,7 @@ propose(struct reconciler *r, const struct pair *p)
 		const char *account = text_of(payer, "account");
 		int64_t nano = all > 0 ? (int64_t)((__int128)p->over_nano * number(shares, account) / all) : 0;
 		if (ok && nano > 0)
-			ok = propose_one(r, p, payer, nano);
+			ok = propose_one(r, p, account, nano);
 		json_object_del(shares, account);
 	}
 	json_decref(payers);
@@ -450,7 +508,7 @@ read_tolerance(struct reconciler *r, const json_t *request)
 }
 
 static bool
-reconcile(struct reconciler *r, bool proposing)
+reconcile(struct reconciler *r, bool proposing, bool losses)
 {
 	bool ok = read_names(r) && read_usage(r);
 	if (ok)
@@ -459,6 +517,8 @@ reconcile(struct reconciler *r, bool proposing)
 		ok = judge(r, &r->pairs[i]);
 		if (ok && proposing && r->pairs[i].over_nano > 0)
 			ok = propose(r, &r->pairs[i]);
+		if (ok && losses && r->pairs[i].under_nano > 0)
+			ok = propose_one(r, &r->pairs[i], "loss.estimate", r->pairs[i].under_nano);
 		if (ok)
 			put_row(r, &r->pairs[i]);
 	}
@@ -484,7 +544,7 @@ cli_reconcile_import(struct cli *cli, json_t *request)
 	if (r == NULL)
 		abort();
 	*r = (struct reconciler){.cli = cli, .provider = text_of(request, "provider"), .rows = json_array(), .proposals = json_array()};
-	bool ok = read_tolerance(r, request) && read_file(r, text_of(request, "file")) && reconcile(r, json_is_true(json_object_get(request, "propose")));
+	bool ok = read_tolerance(r, request) && read_file(r, text_of(request, "file")) && reconcile(r, json_is_true(json_object_get(request, "propose")), json_is_true(json_object_get(request, "propose_losses")));
 	if (ok) {
 		json_t *answer = json_pack("{s:b, s:s, s:O, s:O}", "ok", 1, "provider", r->provider, "rows", r->rows, "proposals", r->proposals);
 		if (cli->json) {
