@@ -402,16 +402,14 @@ SELECT coalesce(sum(cost_nano), 0), coalesce(sum(requests), 0) FROM (SELECT cost
 
 -- The one that took nobody's place: ids of several servers are not in the order of time.
 -- name: key_root
-WITH RECURSIVE up(id) AS (SELECT ?1 UNION SELECT key.id FROM key JOIN up ON key.replaced_by = up.id AND key.replaced_by <> 0) SELECT id FROM up WHERE NOT EXISTS (SELECT 1 FROM key WHERE key.replaced_by = up.id AND key.replaced_by <> 0)
+SELECT coalesce((SELECT kin FROM key WHERE id = ?1 AND kin <> 0), ?1)
 
 -- Those that still work.
 -- name: key_kin
-WITH RECURSIVE down(id) AS (SELECT ?1 UNION SELECT key.replaced_by FROM key JOIN down ON key.id = down.id WHERE key.replaced_by <> 0)
-SELECT down.id FROM down JOIN key ON key.id = down.id WHERE down.id > ?2 AND revoked_us = 0 AND (expires_ms = 0 OR expires_ms > ?3) ORDER BY down.id
+SELECT id FROM key WHERE (id = ?1 OR (kin = ?1 AND kin <> 0)) AND id > ?2 AND revoked_us = 0 AND (expires_ms = 0 OR expires_ms > ?3) ORDER BY id
 
 -- name: limits_requests
-WITH RECURSIVE down(id) AS (SELECT ?1 UNION SELECT key.replaced_by FROM key JOIN down ON key.id = down.id WHERE key.replaced_by <> 0)
-SELECT coalesce(sum(requests), 0) FROM usage_day WHERE day >= ?2 AND (account = ?1 OR key IN (SELECT id FROM down))
+SELECT coalesce(sum(requests), 0) FROM usage_day WHERE day >= ?2 AND (account = ?1 OR key = ?1 OR key IN (SELECT id FROM key WHERE kin = ?1 AND kin <> 0))
 
 -- name: limits_money_around
 SELECT CASE WHEN ?1 = ?2 THEN coalesce((SELECT max(n) FROM (SELECT count(*) AS n FROM limits JOIN key ON key.id = subject WHERE account = ?2 AND kind >= ?3 AND revoked_us = 0 GROUP BY subject) AS counts), 0)
@@ -437,6 +435,9 @@ UPDATE key SET scopes = ?2 WHERE id = ?1
 
 -- name: key_scopes_copy
 UPDATE key SET scopes = (SELECT scopes FROM key WHERE id = ?1) WHERE id = ?2
+
+-- name: key_kin_copy
+UPDATE key SET kin = (SELECT CASE kin WHEN 0 THEN id ELSE kin END FROM key WHERE id = ?1) WHERE id = ?2
 
 -- name: budget_balance
 SELECT limit_nano - used_nano FROM budget WHERE id = ?1

@@ -417,7 +417,7 @@ limits_set(struct ledger *l, const json_t *request, uint64_t subject, uint64_t a
 bool
 limits_copy(struct ledger *l, uint64_t from, uint64_t to)
 {
-	static const enum sql copies[] = {SQL_limits_copy, SQL_allowed_copy, SQL_key_scopes_copy, SQL_policy_copy, SQL_lane_copy};
+	static const enum sql copies[] = {SQL_limits_copy, SQL_allowed_copy, SQL_key_scopes_copy, SQL_key_kin_copy, SQL_policy_copy, SQL_lane_copy};
 	bool ok = true;
 	for (size_t i = 0; ok && i < ARRAY_LEN(copies); i++) {
 		struct query *st = store_sql(&l->store, copies[i]);

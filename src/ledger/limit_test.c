@@ -332,7 +332,7 @@ the_first_of_kin_is_who_took_nobody_s_place_whatever_its_id_is(void **state)
 	set("key.limit", later.key_text, "dollars_per_day", "5");
 	set("key.limit", later.key_text, "requests_per_day", "10");
 	struct made first = rotate(&later, "24h");
-	snprintf(sql, sizeof sql, "UPDATE key SET replaced_by = CASE WHEN id = %lld THEN %lld ELSE 0 END", (long long)first.key, (long long)later.key);
+	snprintf(sql, sizeof sql, "UPDATE key SET kin = CASE WHEN id = %lld THEN %lld ELSE 0 END", (long long)later.key, (long long)first.key);
 	world_damage(&w, sql);
 	world_kill_ledger(&w);
 	world_lose_board(&w);
@@ -343,6 +343,39 @@ the_first_of_kin_is_who_took_nobody_s_place_whatever_its_id_is(void **state)
 	assert_int_equal(row_of(&later)->amount[LIMIT_MONEY_DAY], 3 * DOLLAR);
 	assert_int_equal(row_of(&first)->amount[LIMIT_MONEY_DAY], 3 * DOLLAR);
 	assert_int_equal(window_row(row_of(&later), LIMIT_MONEY_DAY), window_row(row_of(&first), LIMIT_MONEY_DAY));
+}
+
+static void
+count_together(const struct made *const kin[], size_t count)
+{
+	uint64_t row = window_row(row_of(kin[0]), LIMIT_MONEY_DAY);
+	assert_int_equal(row_of(kin[0])->counts, 0);
+	for (size_t i = 1; i < count; i++) {
+		assert_int_equal(row_of(kin[i])->counts, facts_of(kin[0]).limits);
+		assert_int_equal(window_row(row_of(kin[i]), LIMIT_MONEY_DAY), row);
+	}
+}
+
+/* Whoever lost the second one's secret makes a third in the place of the first: what names its heir can name one. */
+static void
+keys_count_together_however_often_each_of_them_is_rotated(void **state)
+{
+	struct made a = make("acme");
+	set("key.limit", a.key_text, "dollars_per_day", "5");
+	set("key.limit", a.key_text, "requests_per_day", "10");
+	struct made b = rotate(&a, "24h"), c = rotate(&a, "24h"), d = rotate(&b, "24h");
+	const struct made *const kin[] = {&a, &b, &c, &d};
+	count_together(kin, ARRAY_LEN(kin));
+	assert_int_not_equal(world_exchange(&w, (struct world_exchange){.account = b.account, .key = b.key, .input = 1000, .cost = -1}), 0);
+	world_round(&w);
+	set("key.limit", c.key_text, "dollars_per_day", "3");
+	for (size_t i = 0; i < ARRAY_LEN(kin); i++)
+		assert_int_equal(row_of(kin[i])->amount[LIMIT_MONEY_DAY], 3 * DOLLAR);
+	world_kill_ledger(&w);
+	world_lose_board(&w);
+	world_open(&w, true);
+	count_together(kin, ARRAY_LEN(kin));
+	assert_int_equal(limit_day_count(&row_of(&a)->day, (uint32_t)(clock_wall_us() / 86400000000)), 1);
 }
 
 /* Rows that nobody needs, until so many are left. */
@@ -551,6 +584,7 @@ main(void)
 		TEST(a_changed_limit_of_money_is_changed_for_all_keys_that_share_it),
 		TEST(who_shares_a_limit_is_not_guessed_while_the_store_fails),
 		TEST(the_first_of_kin_is_who_took_nobody_s_place_whatever_its_id_is),
+		TEST(keys_count_together_however_often_each_of_them_is_rotated),
 		TEST(keys_that_work_no_more_take_no_room_from_those_that_took_their_place),
 		TEST(a_key_is_rotated_though_there_is_no_room_for_those_before_it),
 		TEST(a_window_has_what_the_limit_is_and_pays_what_requests_cost),
