@@ -381,6 +381,9 @@ DELETE FROM limits WHERE number = ?1 AND number <> 0
 -- name: limits_copy
 INSERT INTO limits (subject, kind, amount, number) SELECT ?2, kind, amount, number FROM limits WHERE subject = ?1
 
+-- name: limits_any
+SELECT (SELECT count(*) FROM limits WHERE subject = ?1) + (SELECT count(*) FROM allowed WHERE subject = ?1) + (SELECT count(*) FROM policy WHERE subject = ?1) + (SELECT count(*) FROM lane WHERE subject = ?1)
+
 -- name: limits_subjects
 SELECT subject, coalesce((SELECT account FROM key WHERE id = subject), subject) FROM (SELECT subject FROM limits UNION SELECT subject FROM allowed UNION SELECT account FROM byok WHERE removed_us = 0 UNION SELECT subject FROM policy UNION SELECT subject FROM lane) AS limited
 ORDER BY (SELECT account FROM key WHERE id = subject) IS NOT NULL, subject

@@ -135,6 +135,28 @@ insert_key(struct ledger *l, const struct operation *op, const struct key_row *k
 		(lane->name[0] == '\0' || lane_write(l, k->id, lane)) && (!old || (expire(l, old) && limits_copy(l, old->id, k->id)));
 }
 
+/* Asked before anything is written: what is committed and has no room here would be a key whose secret nobody was shown. An error, the caller's, when there is none. */
+static json_t *
+check_room(struct ledger *l, const struct key_row *old, const struct limit_lane *lane)
+{
+	bool fits = l->o.keys == NULL || key_table_has_room(l->o.keys);
+	if (fits && l->o.board != NULL && lane->name[0] != '\0')
+		fits = limit_has_room(l->o.board);
+	if (fits && l->o.board != NULL && old != NULL && !limits_fit(l, old->id, &fits))
+		return control_store_failed(l);
+	return fits ? NULL : control_error("too_many_keys", "the server has no room for another key");
+}
+
+/* It is in the store. False: this server could not read what it has to make known. Kin for which there is no room had none before. */
+static bool
+make_known(struct ledger *l, const struct key_row *k, const struct key_row *old, bool limited)
+{
+	l->store.code = 0; /* of this, if it has one */
+	if (limited && !limits_publish(l, k->id, k->account) && (l->store.lost || l->store.code != 0))
+		return false;
+	return publish(l, k) && (old == NULL || publish(l, old));
+}
+
 static json_t *
 create(struct ledger *l, const struct operation *op, struct key_row *k, struct key_row *old, const struct limit_lane *lane)
 {
@@ -148,11 +170,11 @@ create(struct ledger *l, const struct operation *op, struct key_row *k, struct k
 		old->replaced_by = k->id;
 		k->scopes = old->scopes;
 	}
-	json_t *answer;
-	if (!store_begin(&l->store) || !store_end(&l->store, insert_key(l, op, k, old, lane))) {
+	json_t *answer = check_room(l, old, lane);
+	if (answer != NULL) {
+		/* as it was */
+	} else if (!store_begin(&l->store) || !store_end(&l->store, insert_key(l, op, k, old, lane)) || !make_known(l, k, old, old != NULL || lane->name[0] != '\0')) {
 		answer = control_store_failed(l);
-	} else if (((old || lane->name[0] != '\0') && !limits_publish(l, k->id, k->account)) || !publish(l, k) || (old && !publish(l, old))) {
-		answer = control_error("too_many_keys", "the server has no room for another key");
 	} else {
 		answer = control_ok();
 		json_t *o = key_json(k);

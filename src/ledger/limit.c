@@ -262,6 +262,18 @@ limits_publish(struct ledger *l, uint64_t subject, uint64_t account)
 	return tell_keys(l, account) && ok;
 }
 
+bool
+limits_fit(struct ledger *l, uint64_t key, bool *ret)
+{
+	int64_t any = 0;
+	struct query *st = store_sql(&l->store, SQL_limits_any);
+	sql_bind(st, (int64_t)key);
+	if (!sql_number(&l->store, st, &any))
+		return false;
+	*ret = any == 0 || limit_has_room(l->o.board);
+	return true;
+}
+
 /* Accounts first: their keys' rows name them. */
 static bool
 publish_all(struct ledger *l)

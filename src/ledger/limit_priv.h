@@ -20,6 +20,8 @@ must_check bool limits_start(struct ledger *l);
 void limits_adopt(struct ledger *l);
 /* What the store says of this key or account, onto the board, and to its keys. False: the store failed, or there is no room. */
 must_check bool limits_publish(struct ledger *l, uint64_t subject, uint64_t account);
+/* Is there room on the board for what a key in this one's place would have? False: the store failed. */
+must_check bool limits_fit(struct ledger *l, uint64_t key, bool *ret);
 /* The row that a key is told of. */
 uint32_t limits_row_of(const struct ledger *l, uint64_t key, uint64_t account);
 /* Models that a pattern names, appended; false: too many. */

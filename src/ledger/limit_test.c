@@ -417,6 +417,27 @@ a_key_is_rotated_though_there_is_no_room_for_those_before_it(void **state)
 	assert_int_equal(row_of(&live)->amount[LIMIT_REQUESTS_MINUTE], 5);
 }
 
+/* What was committed before that was a key whose secret nobody knows, and its id was used up. */
+static void
+a_key_for_which_there_is_no_room_is_not_made(void **state)
+{
+	struct made m = make("acme");
+	set("key.limit", m.key_text, "requests_per_day", "10");
+	fill_board(0);
+	world_refused(&w, "too_many_keys", "{s:s, s:s, s:s}", "op", "key.rotate", "key", m.key_text, "id", "again");
+	world_refused(&w, "too_many_keys", "{s:s, s:s, s:s, s:s}", "op", "key.create", "account", "acme", "id", "another", "lane", "direct");
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM key"), 1);
+	assert_int_equal(facts_of(&m).expires_ms, 0);
+	json_decref(world_must(&w, "{s:s, s:s}", "op", "key.create", "account", "acme")); /* it needs none */
+	world_kill_ledger(&w);
+	world_lose_board(&w);
+	world_open(&w, true);
+	json_t *made = world_must(&w, "{s:s, s:s, s:s}", "op", "key.rotate", "key", m.key_text, "id", "again");
+	assert_non_null(json_object_get(made, "secret"));
+	json_decref(made);
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "key.create", "account", "acme", "id", "another", "lane", "direct"));
+}
+
 /* ---- money ---- */
 
 static void
@@ -587,6 +608,7 @@ main(void)
 		TEST(keys_count_together_however_often_each_of_them_is_rotated),
 		TEST(keys_that_work_no_more_take_no_room_from_those_that_took_their_place),
 		TEST(a_key_is_rotated_though_there_is_no_room_for_those_before_it),
+		TEST(a_key_for_which_there_is_no_room_is_not_made),
 		TEST(a_window_has_what_the_limit_is_and_pays_what_requests_cost),
 		TEST(a_dead_edge_s_hold_comes_back_to_its_window),
 		TEST(what_was_spent_outlives_ledger_and_board),

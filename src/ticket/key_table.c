@@ -187,6 +187,19 @@ row_replace(struct row *r, const struct key_facts *f)
 	return true;
 }
 
+/* Half full is full. */
+static bool
+holds_another(const struct key_table *t, uint32_t log2)
+{
+	return 2 * (atomic_load(&t->count) + 1) <= (uint64_t)1 << log2;
+}
+
+bool
+key_table_has_room(const struct key_table *t)
+{
+	return holds_another(t, LOG2_LAST);
+}
+
 bool
 key_table_put(struct key_table *t, const uint8_t hash[API_KEY_HASH_BYTES], const struct key_facts *facts)
 {
@@ -196,7 +209,7 @@ key_table_put(struct key_table *t, const uint8_t hash[API_KEY_HASH_BYTES], const
 	if (r != NULL && state != KEY_NONE)
 		return row_replace(r, facts);
 	/* Counted before it is written: killed in between, the table is taken for one key fuller than it is. */
-	if (2 * (atomic_load(&t->count) + 1) > (uint64_t)1 << log2) {
+	if (!holds_another(t, log2)) {
 		if (!grow(t, log2))
 			return false;
 		log2++;

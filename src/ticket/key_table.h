@@ -77,6 +77,8 @@ must_check bool key_table_put(
 void key_table_hint(struct key_table *t, const uint8_t hash[API_KEY_HASH_BYTES], uint32_t slot);
 /* Ledger: its limits are in this row now. Unknown hash: nothing. */
 void key_table_limits(struct key_table *t, const uint8_t hash[API_KEY_HASH_BYTES], uint32_t limits);
+/* Ledger: a key that is not in it can be put there. */
+bool key_table_has_room(const struct key_table *t);
 uint64_t key_table_count(const struct key_table *t);
 
 #endif

@@ -92,6 +92,7 @@ every_key_is_found_through_all_growth_and_no_other(void **state)
 				assert_true(has(t, k));
 	}
 	assert_int_equal(key_table_count(t), 100000);
+	assert_true(key_table_has_room(t));
 	for (uint64_t n = 0; n < 100000; n++)
 		assert_true(has(t, n));
 	for (uint64_t n = 100000; n < 200000; n++)

@@ -45,13 +45,19 @@ limit_find(const struct board *b, uint64_t subject)
 	return 0;
 }
 
+bool
+limit_has_room(const struct board *b)
+{
+	return board_limits(b) && limit_count(b) < board_limit_rows(b);
+}
+
 /* Killed before it is counted, the row is as it was: empty, for the next subject. */
 uint32_t
 limit_make(struct board *b, uint64_t subject)
 {
 	struct limit_table *t = board_limits(b);
 	uint32_t found = limit_find(b, subject), count = limit_count(b);
-	if (found || !t || count == board_limit_rows(b))
+	if (found || !limit_has_room(b))
 		return found;
 	atomic_store(&limit_row(b, count + 1)->subject, subject);
 	atomic_store(&t->subjects[count], subject);

@@ -90,6 +90,7 @@ struct limit_row *limit_counting(const struct board *b, struct limit_row *r);
 uint32_t limit_find(const struct board *b, uint64_t subject);
 must_check uint32_t limit_make(struct board *b, uint64_t subject);
 uint32_t limit_count(const struct board *b);
+bool limit_has_room(const struct board *b); /* for the row of another subject */
 /* Supervisor: nothing of this edge runs any more. */
 void limit_forget_edge(const struct board *b, uint32_t edge);
 

@@ -51,9 +51,11 @@ each_subject_has_a_row_of_its_own_until_there_is_no_room(void **state)
 	assert_null(limit_row(board, 0));
 	assert_int_equal(limit_make(board, 11), 1);
 	assert_int_equal(limit_make(board, 12), 2);
+	assert_true(limit_has_room(board));
 	assert_int_equal(limit_make(board, 11), 1);
 	assert_int_equal(limit_make(board, 13), 3);
 	assert_int_equal(limit_make(board, 14), 0);
+	assert_false(limit_has_room(board));
 	assert_int_equal(limit_find(board, 12), 2);
 	assert_int_equal(limit_count(board), 3);
 	assert_null(limit_row(board, 4));
