@@ -411,6 +411,9 @@ SELECT coalesce((SELECT kin FROM key WHERE id = ?1 AND kin <> 0), ?1)
 -- name: key_kin
 SELECT id FROM key WHERE (id = ?1 OR (kin = ?1 AND kin <> 0)) AND id > ?2 AND revoked_us = 0 AND (expires_ms = 0 OR expires_ms > ?3) ORDER BY id
 
+-- name: key_kin_all
+SELECT id FROM key WHERE id = ?1 OR (kin = ?1 AND kin <> 0)
+
 -- name: limits_requests
 SELECT coalesce(sum(requests), 0) FROM usage_day WHERE day >= ?2 AND (account = ?1 OR key = ?1 OR key IN (SELECT id FROM key WHERE kin = ?1 AND kin <> 0))
 

@@ -147,19 +147,50 @@ first_of(struct ledger *l, uint64_t key, uint64_t *ret)
 	return true;
 }
 
-/* What was booked today, on a board on which nobody has counted yet. */
-static void
-recall_day(struct ledger *l, uint64_t first, struct limit_row *r)
+/* What the sums here have of a key and its kin, or an account, when the store did not take them. */
+static must_check bool
+count_unwritten(struct ledger *l, uint64_t first, bool of_account, int64_t day, int64_t *requests)
+{
+	if (!usage_known_once(l))
+		return false;
+	if (of_account)
+		*requests += usage_requests(&l->usage, day, first);
+	if (of_account || l->usage.count == 0)
+		return true;
+	struct query *st = store_sql(&l->store, SQL_key_kin_all);
+	enum sql_step step;
+	sql_bind(st, (int64_t)first);
+	while ((step = sql_step(&l->store, st)) == SQL_ROW)
+		*requests += usage_requests(&l->usage, day, (uint64_t)sql_int(st, 0));
+	return step == SQL_END;
+}
+
+/*
+ * What was booked today, where nobody has counted yet: on a new board, or before the limit was there. The sums are written down if they can be: the store's alone would
+ * be old ones, and let so much more through. False: the store failed.
+ */
+static must_check bool
+recall_day(struct ledger *l, uint64_t first, bool of_account, struct limit_row *r)
 {
 	int64_t requests = 0;
 	uint32_t today = (uint32_t)(clock_wall_us() / 1000000 / 86400);
-	if (atomic_load(&r->day) != 0)
-		return;
 	(void)!limits_freshen(l);
+	if (!count_unwritten(l, first, of_account, today, &requests))
+		return false;
+	int64_t written = 0;
 	struct query *st = store_sql(&l->store, SQL_limits_requests);
 	sql_bind(st, (int64_t)first, today);
-	if (sql_number(&l->store, st, &requests))
-		limit_day_recall(&r->day, today, (uint64_t)requests);
+	if (!sql_number(&l->store, st, &written))
+		return false;
+	limit_day_recall(&r->day, today, (uint64_t)(requests + written));
+	return true;
+}
+
+static must_check bool
+begin_day(struct ledger *l, uint64_t first, bool of_account, const struct limit_amounts *a, struct limit_row *r)
+{
+	bool begins = a->amount[LIMIT_REQUESTS_DAY] != 0 && atomic_load(&r->amount[LIMIT_REQUESTS_DAY]) == 0;
+	return !begins || recall_day(l, first, of_account, limit_counting(l->o.board, r));
 }
 
 /* first: of the keys that took each other's place; what counts requests is its row. An account's is itself. */
@@ -184,8 +215,8 @@ publish_row(struct ledger *l, uint64_t subject, uint64_t account, uint64_t first
 		return false;
 	if (first != subject)
 		atomic_store(&r->counts, limit_make(l->o.board, first)); /* no room: it counts by itself */
-	if (a.amount[LIMIT_REQUESTS_DAY] != 0)
-		recall_day(l, first, limit_counting(l->o.board, r));
+	if (!begin_day(l, first, subject == account, &a, r))
+		return false;
 	limit_set_lists(r, &lists);
 	for (int k = 1; k < LIMIT_KIND_COUNT; k++) {
 		atomic_store(&r->number[k], a.number[k]);

@@ -63,6 +63,13 @@ struct limit_spent {
 };
 must_check bool limits_spent(struct ledger *l, uint64_t subject, enum limit_kind kind, uint32_t window, struct limit_spent *ret);
 
+/* ---- usage.c ---- */
+
+/* What is in the sums here is in none of the store's: also after a flush whose outcome was unknown. Nothing is written. False: the store failed. */
+must_check bool usage_known_once(struct ledger *l);
+/* Requests of this key, or account, on this day or later that are in the sums here. */
+int64_t usage_requests(const struct usage_sums *u, int64_t day, uint64_t subject);
+
 /* Rows of windows: what the database has, and no server of several has a share of; onto the board. */
 must_check enum sql_step budget_read(struct ledger *l, uint64_t row, struct nano *ret);
 must_check bool budget_balance(struct ledger *l, uint64_t row, struct nano *ret);

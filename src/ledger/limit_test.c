@@ -545,6 +545,79 @@ a_new_limit_knows_what_was_spent_today(void **state)
 	assert_int_equal(limit_day_count(&row_of(&m)->day, (uint32_t)(clock_wall_us() / 86400000000)), 1);
 }
 
+static uint64_t
+day_count(const struct made *m)
+{
+	return limit_day_count(&row_of(m)->day, (uint32_t)(clock_wall_us() / 86400000000));
+}
+
+static void
+serve_one(const struct made *m)
+{
+	assert_int_not_equal(world_exchange(&w, (struct world_exchange){.account = m->account, .key = m->key, .input = 1000, .cost = -1}), 0);
+	world_round(&w);
+}
+
+/* The store's sums are up to a minute old: a board that began with them let through again what came since. */
+static void
+a_new_board_knows_what_was_served_today_though_its_sums_can_t_be_written(void **state)
+{
+	if (world_on_postgres())
+		skip(); /* a trigger of another language */
+	struct made m = make("acme");
+	set("key.limit", m.key_text, "requests_per_day", "10");
+	set("account.limit", "acme", "requests_per_day", "10");
+	struct made next = rotate(&m, "24h"), other = make("other");
+	serve_one(&m);
+	assert_true(usage_flush(w.ledger));
+	for (int i = 0; i < 2; i++)
+		serve_one(&next);
+	serve_one(&other);
+	world_damage(&w, "CREATE TRIGGER no_sums BEFORE UPDATE ON usage_mark BEGIN SELECT RAISE(ABORT, 'no'); END");
+	world_kill_ledger(&w);
+	world_lose_board(&w);
+	world_open(&w, true);
+	assert_int_equal(day_count(&m), 3);
+	assert_int_equal(limit_day_count(&limit_row(w.edge_board, row_of(&m)->parent)->day, (uint32_t)(clock_wall_us() / 86400000000)), 3);
+	assert_int_equal(world_sql(&w, "SELECT sum(requests) FROM usage_day"), 1);
+	world_damage(&w, "DROP TRIGGER no_sums");
+	world_kill_ledger(&w);
+	world_lose_board(&w);
+	world_open(&w, true);
+	assert_int_equal(day_count(&m), 3);
+}
+
+/* It counts on from what is booked, not from what was counted while it was there. */
+static void
+a_day_s_limit_that_comes_back_knows_what_was_served_without_it(void **state)
+{
+	struct made m = make("acme");
+	set("key.limit", m.key_text, "requests_per_day", "10");
+	assert_true(limit_day_take(&row_of(&m)->day, 10, (uint32_t)(clock_wall_us() / 86400000000)));
+	serve_one(&m);
+	set("key.limit", m.key_text, "requests_per_day", "none");
+	serve_one(&m);
+	serve_one(&m);
+	set("key.limit", m.key_text, "requests_per_day", "10");
+	assert_int_equal(day_count(&m), 3);
+	set("key.limit", m.key_text, "requests_per_day", "9");
+	assert_int_equal(day_count(&m), 3);
+}
+
+/* Nor is the whole of it let through where nobody can read how much was used. */
+static void
+a_day_s_limit_does_not_begin_while_nobody_knows_what_was_served(void **state)
+{
+	struct made m = make("acme");
+	struct query *failing, whole = fail_at(SQL_limits_requests, &failing);
+	world_refused(&w, "store_failed", "{s:s, s:s, s:s}", "op", "key.limit", "key", m.key_text, "requests_per_day", "3");
+	assert_int_equal(row_of(&m) != NULL ? row_of(&m)->amount[LIMIT_REQUESTS_DAY] : 0, 0);
+	*store_sql(&w.ledger->store, SQL_limits_requests) = whole;
+	sql_free(failing);
+	set("key.limit", m.key_text, "requests_per_day", "3");
+	assert_int_equal(row_of(&m)->amount[LIMIT_REQUESTS_DAY], 3);
+}
+
 /* One that began with nothing would let all of it through again. */
 static void
 a_limit_does_not_begin_while_nobody_knows_what_was_spent(void **state)
@@ -615,6 +688,9 @@ main(void)
 		TEST(after_a_power_cut_what_ran_is_paid_from_its_windows_too),
 		TEST(another_amount_begins_with_what_was_used_and_is_held),
 		TEST(a_new_limit_knows_what_was_spent_today),
+		TEST(a_new_board_knows_what_was_served_today_though_its_sums_can_t_be_written),
+		TEST(a_day_s_limit_that_comes_back_knows_what_was_served_without_it),
+		TEST(a_day_s_limit_does_not_begin_while_nobody_knows_what_was_served),
 		TEST(a_limit_does_not_begin_while_nobody_knows_what_was_spent),
 		TEST(windows_of_other_times_and_numbers_are_not_opened),
 		TEST(windows_that_are_over_are_forgotten),

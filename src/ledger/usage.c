@@ -1,4 +1,5 @@
 #include "ledger/ledger_priv.h"
+#include "ledger/limit_priv.h"
 #include "ticket/billing.h"
 #include "ticket/end_reasons.h"
 #include "ticket/ticket_id.h"
@@ -274,6 +275,25 @@ usage_flush(struct ledger *l)
 	l->usage.mark = l->usage.last;
 	forget_all(&l->usage);
 	return true;
+}
+
+bool
+usage_known_once(struct ledger *l)
+{
+	int64_t mark;
+	return l->usage.count == 0 || (read_mark(l, &mark) && (mark == l->usage.mark || usage_recover(l)));
+}
+
+int64_t
+usage_requests(const struct usage_sums *u, int64_t day, uint64_t subject)
+{
+	int64_t requests = 0;
+	for (size_t i = 0; i < u->size; i++) {
+		const struct usage_sum *s = &u->sums[i];
+		if (s->day >= day && (s->account == (int64_t)subject || s->key == (int64_t)subject))
+			requests += s->counts[COUNT_REQUESTS];
+	}
+	return requests;
 }
 
 /* By what the store has, not by what is remembered: none of this node's tickets is in a booking after the mark. */

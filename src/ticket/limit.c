@@ -149,8 +149,9 @@ limit_day_count(const _Atomic uint64_t *word, uint32_t day)
 void
 limit_day_recall(_Atomic uint64_t *word, uint32_t day, uint64_t count)
 {
-	uint64_t none = 0;
-	atomic_compare_exchange_strong(word, &none, (uint64_t)day << DAY_SHIFT | (count & ((1ULL << DAY_SHIFT) - 1)));
+	uint64_t was = atomic_load(word), is = (uint64_t)day << DAY_SHIFT | (count & ((1ULL << DAY_SHIFT) - 1));
+	while (was < is && !atomic_compare_exchange_weak(word, &was, is))
+		;
 }
 
 /* ---- at a time ---- */

@@ -108,7 +108,7 @@ void limit_rate_look(const _Atomic uint64_t *rate, int64_t amount, uint64_t now_
 must_check bool limit_day_take(_Atomic uint64_t *word, int64_t amount, uint32_t day);
 void limit_day_give(_Atomic uint64_t *word, uint32_t day);
 uint64_t limit_day_count(const _Atomic uint64_t *word, uint32_t day);
-/* Ledger, before anybody counts on this board: what was counted on the one before. */
+/* Ledger, before anybody counts: so many at least were there today. */
 void limit_day_recall(_Atomic uint64_t *word, uint32_t day, uint64_t count);
 
 /* ---- at a time ---- */
