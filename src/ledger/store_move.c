@@ -91,13 +91,27 @@ number_of(struct store *s, const char *sql, int64_t *ret)
 
 struct look {
 	struct move *x;
+	bool for_books; /* they were moved there: a database without any is refused, and stays without a table */
 	struct store_mark moved, arriving;
 };
+
+static bool
+has_books(struct store *s, char why[STORE_WHY_MAX])
+{
+	bool there = false;
+	if (!store_has_table(s, "booking", &there))
+		snprintf(why, STORE_WHY_MAX, "%.90s: can't be read: %.120s", s->name, store_error(s));
+	else if (!there)
+		snprintf(why, STORE_WHY_MAX, "%.90s has not the books that were moved there: correct the address in `store`, or --discard gives up what was booked there", s->name);
+	return there;
+}
 
 static bool
 look_at_marks(struct store *s, void *arg, char why[STORE_WHY_MAX])
 {
 	struct look *l = arg;
+	if (l->for_books && !has_books(s, why))
+		return false;
 	if (store_mark_read(s, STORE_MOVED, &l->moved) && store_mark_read(s, STORE_ARRIVING, &l->arriving))
 		return true;
 	snprintf(why, STORE_WHY_MAX, "%.90s: can't be read: %.120s", s->name, store_error(s));
@@ -680,7 +694,7 @@ store_move(const struct store_move *m, char ret_why[STORE_MOVE_WHY_MAX])
 static bool
 leave_postgres(struct move *x, const struct store_mark *mark)
 {
-	struct look l = {.x = x};
+	struct look l = {.x = x, .for_books = true};
 	struct store_extent now;
 	struct store_mark back = {.move = mark->move, .time_us = (int64_t)clock_wall_us()};
 	if (!open_any(x, &x->to, x->address, &l))
@@ -701,7 +715,7 @@ leave_postgres(struct move *x, const struct store_mark *mark)
 static bool
 was_left(struct move *x)
 {
-	struct look l = {.x = x};
+	struct look l = {.x = x, .for_books = true};
 	if (!open_any(x, &x->to, x->address, &l))
 		return false;
 	store_close(&x->to);
