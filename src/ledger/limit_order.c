@@ -406,7 +406,7 @@ limits_set(struct ledger *l, const json_t *request, uint64_t subject, uint64_t a
 		return error;
 	if ((error = check_lists(l, &w)) != NULL || (error = change_limits(l, subject, account, &w)) != NULL)
 		return error;
-	if (!share_return_excess(l, subject))
+	if (!share_limits_changed(l, subject) || !share_return_excess(l))
 		return control_store_failed(l);
 	l->store.code = 0; /* of this, if it has one */
 	if (!limits_publish(l, subject, account))

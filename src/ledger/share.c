@@ -321,12 +321,12 @@ share_amend(struct ledger *l, uint64_t number, int64_t amount)
 }
 
 /* Windows of which more is used and lent than their limit is now: what runs is held still, and comes back by and by. */
-static bool
-return_excess(struct ledger *l)
+bool
+share_return_excess(struct ledger *l)
 {
 	int64_t rows[WANTS_AT_ONCE];
 	size_t count = 0;
-	if (!l->excess)
+	if (!l->excess || l->o.board == NULL)
 		return true;
 	struct query *st = store_sql(&l->store, SQL_budget_excess);
 	sql_bind(st, l->store.node);
@@ -342,22 +342,17 @@ return_excess(struct ledger *l)
 }
 
 bool
-share_return_excess(struct ledger *l, uint64_t subject)
+share_limits_changed(struct ledger *l, uint64_t subject)
 {
 	struct limit_amounts a;
-	if (!share_on(l) || l->o.board == NULL)
+	if (!share_on(l))
 		return true;
 	l->excess = true;
 	if (!limits_read(l, subject, &a))
 		return false;
-	for (int k = LIMIT_MONEY_FIRST; k < LIMIT_KIND_COUNT; k++) {
-		uint64_t row = limit_budget_row(a.number[k], limit_window((enum limit_kind)k, clock_wall_us() / 1000000));
-		struct nano left;
-		share_credited(l, row); /* there may be more of it now */
-		enum sql_step step = a.number[k] == 0 ? SQL_END : budget_read(l, row, &left);
-		if (step == SQL_FAILED || (step == SQL_ROW && left.v < 0 && !share_return(l, row)))
-			return false;
-	}
+	for (int k = LIMIT_MONEY_FIRST; k < LIMIT_KIND_COUNT; k++)
+		if (a.number[k] != 0)
+			share_credited(l, limit_budget_row(a.number[k], limit_window((enum limit_kind)k, clock_wall_us() / 1000000)));
 	return true;
 }
 
@@ -491,10 +486,10 @@ apply(struct ledger *l, const struct changed *c)
 	switch ((enum change_kind)c->what) {
 	case CHANGE_KEY:
 	case CHANGE_KEY_REVOKED:
-		return share_return_excess(l, subject) && ledger_publish_key(l, subject);
+		return share_limits_changed(l, subject) && ledger_publish_key(l, subject);
 	case CHANGE_ACCOUNT:
 	case CHANGE_BYOK:
-		return share_return_excess(l, subject) && limits_publish(l, subject, subject);
+		return share_limits_changed(l, subject) && limits_publish(l, subject, subject);
 	case CHANGE_CREDIT: /* of whom, its booking knows */
 		memset(l->refusals, 0, sizeof(l->refusals));
 		break;
@@ -534,6 +529,6 @@ ledger_share_when_due(struct ledger *l, uint64_t now_monotonic_ms)
 	if (!share_on(l) || l->back_off_ms != 0 || now_monotonic_ms < l->share_due_ms)
 		return;
 	l->share_due_ms = now_monotonic_ms + LOOK_MS;
-	if (count_others(l, now_monotonic_ms) && !(hear_changes(l) && return_what_is_wanted(l) && return_excess(l) && node_hear(l)))
+	if (count_others(l, now_monotonic_ms) && !(hear_changes(l) && return_what_is_wanted(l) && share_return_excess(l) && node_hear(l)))
 		ledger_event(l, EVENT_STORE_FAILED, (uint64_t)l->store.code, 0);
 }

@@ -24,8 +24,10 @@ must_check bool share_return(struct ledger *l, uint64_t account);
 must_check bool share_make_free(struct ledger *l, uint64_t account, int64_t nano);
 /* The limit of money of this number is to be another, in all of its windows; what its nodes have of it stays theirs. Inside a transaction. */
 must_check bool share_amend(struct ledger *l, uint64_t number, int64_t amount);
-/* A limit of this key or account was lowered below what is used and lent of it: what lies idle here goes back. */
-must_check bool share_return_excess(struct ledger *l, uint64_t subject);
+/* Limits of this key or account were changed: there may be more of their windows now, and who asks is not told again that there was too little; or too much is here. */
+must_check bool share_limits_changed(struct ledger *l, uint64_t subject);
+/* Windows of which more is used and lent than their limit is: what lies idle of them here goes back. False: the store failed. */
+must_check bool share_return_excess(struct ledger *l);
 /* All that a node has goes back: of one that has no board. */
 must_check bool share_return_all(struct ledger *l, int64_t node);
 /* A move that a ledger before this one began. Inside the transaction of a batch. REFUSED: it is not booked and can't be, the ticket is to be dropped. */

@@ -240,6 +240,43 @@ the_mark_of_a_node_that_books_nothing_goes_with_the_others_bookings(void **state
 	world_end(&a);
 }
 
+static void
+remember_refusals_for_ever(struct world *w)
+{
+	for (int i = 0; i < SHARE_REFUSALS; i++)
+		w->ledger->refusals[i].until_ms = UINT64_MAX;
+}
+
+/* Who was told that there was no more is not told so again; and what is too much goes back before the order is answered. */
+static void
+a_changed_limit_is_felt_at_once_by_who_had_none_and_who_has_too_much(void **state)
+{
+	struct world a, b, *const both[] = {&a, &b};
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
+	limit(&a, 4 * cost);
+	node_begin_beside(&b, &a, 1);
+	uint64_t window = window_of(&a, alice, 0);
+	assert_int_equal(serve_all(both, 2, alice, window), 4);
+	for (int n = 0; n < 2; n++) {
+		assert_false(serve_limited(both[n], alice, window));
+		remember_refusals_for_ever(both[n]);
+	}
+	limit(&a, 100 * cost);
+	node_look(&b);
+	for (int n = 0; n < 2; n++)
+		assert_true(serve_limited(both[n], alice, window));
+	book_all(both, 2);
+	assert_true(node_has(&a, window) > 0 && node_has(&b, window) > 0);
+	limit(&a, 2 * cost);
+	assert_int_equal(node_has(&a, window), 0);
+	node_look(&b);
+	assert_int_equal(window_has(&a, window, "lent_nano"), 0);
+	node_verify(&a);
+	world_end(&b);
+	world_end(&a);
+}
+
 /* What is held while a limit is lowered below it can't come back then. */
 static void
 what_a_lowered_limit_has_lent_comes_back_when_it_is_free(void **state)
@@ -546,6 +583,7 @@ main(void)
 		cmocka_unit_test(another_amount_of_a_limit_holds_for_what_nodes_have_of_it),
 		cmocka_unit_test(a_new_limit_knows_what_other_nodes_have_booked_and_not_summed_up),
 		cmocka_unit_test(the_mark_of_a_node_that_books_nothing_goes_with_the_others_bookings),
+		cmocka_unit_test(a_changed_limit_is_felt_at_once_by_who_had_none_and_who_has_too_much),
 		cmocka_unit_test(what_a_lowered_limit_has_lent_comes_back_when_it_is_free),
 		cmocka_unit_test(many_wants_of_what_nobody_has_are_in_nobody_s_way),
 		cmocka_unit_test(a_window_that_is_over_goes_when_nobody_has_any_of_it),
