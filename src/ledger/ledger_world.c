@@ -588,7 +588,7 @@ write_facts(const struct world *w, struct ticket *t, const struct world_exchange
 }
 
 struct ticket *
-world_hold(struct world *w, const struct world_exchange *e)
+world_hold_on(struct world *w, const struct world_exchange *e, const struct ticket_leg *legs, unsigned count)
 {
 	int64_t cost = world_cost(w, e);
 	struct ticket *t = ticket_pick(w->desk);
@@ -596,22 +596,27 @@ world_hold(struct world *w, const struct world_exchange *e)
 	write_facts(w, t, e);
 	uint64_t id = ticket_next_id(w->desk, clock_wall_us() / 1000);
 	assert_true(id != 0);
-	struct ticket_leg legs[2];
-	unsigned count = 0;
-	struct nano available;
-	if (e->window != 0)
-		legs[count++].row = e->window;
-	legs[count++].row = e->account;
-	for (unsigned k = 0; k < count; k++)
-		if (!board_find(w->ledger_board, legs[k].row, &legs[k].slot))
-			assert_int_equal(ledger_load_row(w->ledger, legs[k].row, 0, &legs[k].slot), 0);
-	struct nano hold = {e->hold != 0 ? e->hold : cost + 1000};
+	struct nano available, hold = {e->hold != 0 ? e->hold : cost + 1000};
 	if (ticket_take(w->desk, t, id, legs, count, hold, &available) != MOVED) {
 		ticket_unpick(w->desk, t);
 		return NULL;
 	}
 	ticket_state_cost(t, (struct nano){e->cost >= 0 ? e->cost : cost});
 	return t;
+}
+
+struct ticket *
+world_hold(struct world *w, const struct world_exchange *e)
+{
+	struct ticket_leg legs[2];
+	unsigned count = 0;
+	if (e->window != 0)
+		legs[count++].row = e->window;
+	legs[count++].row = e->account;
+	for (unsigned k = 0; k < count; k++)
+		if (!board_find(w->ledger_board, legs[k].row, &legs[k].slot))
+			assert_int_equal(ledger_load_row(w->ledger, legs[k].row, 0, &legs[k].slot), 0);
+	return world_hold_on(w, e, legs, count);
 }
 
 uint64_t

@@ -116,6 +116,8 @@ struct world_exchange {
 };
 /* Held, and its cost stated; NULL when SHORT. */
 struct ticket *world_hold(struct world *w, const struct world_exchange *e);
+/* On slots that the edge knows: there may be no ledger. */
+struct ticket *world_hold_on(struct world *w, const struct world_exchange *e, const struct ticket_leg *legs, unsigned count);
 /* Held and handed in: its id; 0 when SHORT. */
 uint64_t world_exchange(struct world *w, struct world_exchange e);
 int64_t world_cost(const struct world *w, const struct world_exchange *e);

@@ -269,6 +269,7 @@ usage(void)
 		  "  --broken N    end after so many that broke something (10)\n"
 		  "  --twice       each run again: the same must happen\n"
 		  "  --quiet       no progress, no list of faults\n"
+		  "./dev sim --nodes N ...: several servers on one PostgreSQL; --nodes alone says how.\n"
 		  "A run of 1,000 seeds or more fails also when a kind of fault was never met.\n",
 		stderr);
 	return 2;
