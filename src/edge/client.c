@@ -526,7 +526,7 @@ exchange_ready(struct client *c)
 	else if (c->x->step == STEP_READ_BODY) {
 		if (c->pending_len || c->x->req->expects || flags & (LOOP_READABLE | LOOP_HANGUP))
 			read_body_more(c->x);
-	} else if (upload_is_coming(c->x)) { /* that it has gone shows where its bytes end; while there is no room for them, they may never be read that far */
+	} else if (upload_is_coming(c->x)) { /* that it has gone shows where its bytes end, which may never be read that far while there is no room for them; its end shows by itself once it has come to our socket */
 		if (flags & (LOOP_READABLE | LOOP_HANGUP))
 			upload_client_ready(c->x);
 		if (c->x && c->conn.watch.flags & LOOP_HANGUP && upload_is_full(c->x) && !listens_still(c))

@@ -626,9 +626,9 @@ receipt_inline_poll(struct edge *e)
 {
 	for (struct exchange *x = e->wait_inlined.first, *next; x; x = next) {
 		next = x->wait_next;
-		if (x->inlined->thirsty_ms)
+		if (x->inlined && x->inlined->thirsty_ms) /* one before it may have ended it */
 			quench(x);
-		else
+		else if (x->inlined)
 			may_ask(x);
 	}
 }

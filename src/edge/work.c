@@ -179,7 +179,7 @@ work_runs(const struct exchange *x)
 bool
 work_is_untold(const struct exchange *x)
 {
-	return x->object && x->object->work == OBJECT_WORK_TELLING && question_waits(x);
+	return x->object && (x->object->work == OBJECT_WORK_TELLING || x->object->work == OBJECT_WORK_KEEPING) && question_waits(x);
 }
 
 bool
