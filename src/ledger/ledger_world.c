@@ -639,7 +639,6 @@ static const char *const migrations[] = {
 };
 
 static const char old_business[] =
-	"PRAGMA user_version = 4;"
 	"INSERT INTO account (id, kind, name, created_us, balance_nano) VALUES (1000, 0, 'old', 1, 7000000000);"
 	"UPDATE account SET balance_nano = -7000000000 WHERE id = 3;"
 	"INSERT INTO booking (id, kind, time_us, intent, reason) VALUES (1, 2, 5, 77, 'one'), (2, 3, 6, 78, 'two');"
@@ -654,42 +653,62 @@ static const char *const postgres_migrations[] = {
 };
 
 static const char old_business_there[] =
-	"UPDATE store_schema SET version = 7;"
 	"INSERT INTO account (id, kind, name, created_us, balance_nano) VALUES (1000, 0, 'old', 1, 7000000000);"
 	"UPDATE account SET balance_nano = -7000000000 WHERE id = 3;"
 	"INSERT INTO posting (booking, account, amount_nano) VALUES (1, 1000, 8000000000), (1, 3, -8000000000), (2, 1000, -1000000000), (2, 3, 1000000000);"
 	"INSERT INTO booking (id, kind, time_us, intent, reason) VALUES (1, 2, 5, 77, 'one'), (2, 3, 6, 78, 'two');"
 	"INSERT INTO operation (ref, content, subject, time_us) VALUES ('one', '\\x00', 1, 5)";
 
+/* PostgreSQL's first has what SQLite's first seven have. */
 static void
-make_old_there(struct world *w)
+make_older_there(struct world *w, int64_t schema, const char *business)
 {
+	char version[64];
 	world_drop_schema(w);
+	world_forget_books(w);
 	world_schema(getenv("LETHE_TEST_POSTGRES"), w->store);
-	world_on_server(w->store, postgres_migrations[0]);
-	world_on_server(w->store, old_business_there);
+	for (int64_t i = 0; i <= schema - WORLD_POSTGRES_FIRST; i++)
+		world_on_server(w->store, postgres_migrations[i]);
+	snprintf(version, sizeof(version), "UPDATE store_schema SET version = %lld", (long long)schema);
+	world_on_server(w->store, version);
+	world_on_server(w->store, business);
+}
+
+static void
+make_older_here(const struct world *w, int64_t schema, const char *business)
+{
+	char path[128], version[64];
+	sqlite3 *db;
+	snprintf(path, sizeof(path), "%s/ledger.db", w->dir);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	for (int64_t i = 0; i < schema; i++)
+		assert_int_equal(sqlite3_exec(db, migrations[i], NULL, NULL, NULL), SQLITE_OK);
+	snprintf(version, sizeof(version), "PRAGMA user_version = %lld", (long long)schema);
+	assert_int_equal(sqlite3_exec(db, version, NULL, NULL, NULL), SQLITE_OK);
+	if (sqlite3_exec(db, business, NULL, NULL, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", business, sqlite3_errmsg(db));
+	sqlite3_close(db);
+}
+
+void
+world_make_older(struct world *w, int64_t schema, const char *business)
+{
+	if (w->ledger != NULL)
+		world_close(w);
+	world_lose_board(w);
+	if (world_on_postgres())
+		make_older_there(w, schema, business);
+	else
+		make_older_here(w, schema, business);
 }
 
 void
 world_make_old(struct world *w)
 {
 	enum { OLD = 4 }; /* before 005_orders.sql */
-	char path[128];
-	sqlite3 *db;
-	if (w->ledger != NULL)
-		world_close(w);
-	world_lose_board(w);
-	if (world_on_postgres()) {
-		make_old_there(w);
-		return;
-	}
-	snprintf(path, sizeof(path), "%s/ledger.db", w->dir);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	for (int i = 0; i < OLD; i++)
-		assert_int_equal(sqlite3_exec(db, migrations[i], NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, old_business, NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
+	bool there = world_on_postgres();
+	world_make_older(w, there ? WORLD_POSTGRES_FIRST : OLD, there ? old_business_there : old_business);
 }
 
 bool

@@ -15,7 +15,8 @@
 
 enum { WORLD_SLOTS = 64,
 	WORLD_TICKETS = 4096,
-	WORLD_COUNTERS = 4096 };
+	WORLD_COUNTERS = 4096,
+	WORLD_POSTGRES_FIRST = 7 /* the schema of the first that PostgreSQL had */ };
 
 struct world_catalogue {
 	struct catalogue head;
@@ -72,6 +73,8 @@ void world_drop_schema(struct world *w);
 void world_forget_books(const struct world *w);
 /* A statement that damages the store, as SQLite has it. */
 void world_damage(struct world *w, const char *sql);
+/* In place of its store, one as so many migrations leave it, at least PostgreSQL's first, with what this SQL puts there. The board is new. */
+void world_make_older(struct world *w, int64_t schema, const char *business);
 /* In place of its file, one of an older schema: "old" has seven dollars. The board is new. */
 void world_make_old(struct world *w);
 /* The board is lost, as by a power cut; the next one is new. */

@@ -378,6 +378,35 @@ keys_count_together_however_often_each_of_them_is_rotated(void **state)
 	assert_int_equal(limit_day_count(&row_of(&a)->day, (uint32_t)(clock_wall_us() / 86400000000)), 1);
 }
 
+/* Before 029_kin.sql a key named its heir, and nothing else said who shares a limit. */
+static void
+keys_of_an_older_store_count_together_with_those_that_took_their_place(void **state)
+{
+	enum { BEFORE_KIN = 28,
+		ACCOUNT = 1000 };
+	/* Ids are not in the order of the rotations. One names only the last that took its place, so that the one between is nobody's kin. */
+	static const struct {
+		int64_t id, replaced_by, kin;
+	} rows[] = {{30, 10, 0}, {10, 20, 30}, {20, 0, 30}, {40, 0, 0}, {50, 52, 0}, {51, 0, 0}, {52, 0, 50}};
+	char business[2048], sql[80];
+	size_t n = (size_t)snprintf(business, sizeof business, "INSERT INTO account (id, kind, name, created_us) VALUES (%d, 0, 'old', 1);", ACCOUNT);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		n += (size_t)snprintf(business + n, sizeof business - n,
+			"INSERT INTO key (id, account, created_us, hash, last4, name, replaced_by) VALUES (%lld, %d, 1, %s%048lld', 'last', '', %lld);"
+			"INSERT INTO limits (subject, kind, amount, number) VALUES (%lld, %d, 5, 0);",
+			(long long)rows[i].id, ACCOUNT, world_on_postgres() ? "'\\x" : "x'", (long long)rows[i].id, (long long)rows[i].replaced_by, (long long)rows[i].id, LIMIT_REQUESTS_MINUTE);
+	assert_true(n < sizeof business);
+	world_make_older(&w, BEFORE_KIN, business);
+	world_open(&w, true);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		snprintf(sql, sizeof sql, "SELECT kin FROM key WHERE id = %lld", (long long)rows[i].id);
+		assert_int_equal(world_sql(&w, sql), rows[i].kin);
+		uint32_t row = limit_find(w.ledger_board, (uint64_t)rows[i].id);
+		assert_int_not_equal(row, 0);
+		assert_int_equal(limit_row(w.edge_board, row)->counts, rows[i].kin != 0 ? limit_find(w.ledger_board, (uint64_t)rows[i].kin) : 0);
+	}
+}
+
 /* Rows that nobody needs, until so many are left. */
 static void
 fill_board(uint32_t left_over)
@@ -679,6 +708,7 @@ main(void)
 		TEST(who_shares_a_limit_is_not_guessed_while_the_store_fails),
 		TEST(the_first_of_kin_is_who_took_nobody_s_place_whatever_its_id_is),
 		TEST(keys_count_together_however_often_each_of_them_is_rotated),
+		TEST(keys_of_an_older_store_count_together_with_those_that_took_their_place),
 		TEST(keys_that_work_no_more_take_no_room_from_those_that_took_their_place),
 		TEST(a_key_is_rotated_though_there_is_no_room_for_those_before_it),
 		TEST(a_key_for_which_there_is_no_room_is_not_made),
