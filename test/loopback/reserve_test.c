@@ -1,0 +1,269 @@
+/*
+ * What an edge asks the ledger ahead for, where other servers may have more of a balance or of a limit's window (docs/decisions/0070-nodes.md): here the test is the
+ * ledger, and reads what it is asked.
+ */
+#include "loopback/rig.h"
+
+#include "core/ipc.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PLAIN_BODY "{\"id\":\"c\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"Hello.\"},\"finish_reason\":\"stop\"}]," \
+				   "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}"
+
+enum { COST = 20000, /* nano, of an answer like that */
+	LOOK_AHEAD = 8, /* requests */
+	STEP_NANO = 4096 * 2000, /* of a stream */
+	ASK_AGAIN_MS = 100,
+	DAY_MS = 86400000,
+	ASKED_MOST = 16 };
+
+static struct rig r;
+static char in[RIG_OUT_MAX], out[RIG_OUT_MAX];
+
+static const char hi[] = "{\"model\":\"m\",\"max_tokens\":100,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
+
+static int
+opened(void **state)
+{
+	rig_open(&r, "1.00", DURABILITY_BATCHED);
+	return 0;
+}
+
+static int
+closed(void **state)
+{
+	r.deaf = false;
+	atomic_store(board_many(r.ledger_board), (uint32_t)BOARD_BALANCES);
+	rig_close(&r);
+	return 0;
+}
+
+static void
+limit_of(const char *op, const char *member, int64_t nano)
+{
+	char value[32];
+	bool key = strcmp(op, "key.limit") == 0;
+	snprintf(value, sizeof value, "%lld.%09lld", (long long)(nano / 1000000000), (long long)(nano % 1000000000));
+	json_t *answer = rig_control(&r, json_pack("{s:s, s:s, s:s}", "op", op, key ? "key" : "account", key ? r.key : r.account, member, value));
+	assert_true(json_is_true(json_object_get(answer, "ok")));
+	json_decref(answer);
+}
+
+/* It holds, and its provider is asked, whatever the ledger was asked meanwhile. */
+static struct exchange *
+begin(int *ret_client)
+{
+	int dials = r.dials;
+	*ret_client = rig_client(&r);
+	rig_send(&r, *ret_client, in, rig_request(&r, hi, "", in));
+	rig_turn(&r);
+	assert_int_equal(r.dials, dials + 1);
+	assert_non_null(r.edge->exchanges);
+	return r.edge->exchanges;
+}
+
+static void
+finish(int client)
+{
+	bool eof;
+	int n = r.dials - 1, p = rig_provider(&r, n);
+	rig_read(&r, p, out, &eof);
+	size_t len = (size_t)sprintf(in, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %zu\r\n\r\n" PLAIN_BODY, strlen(PLAIN_BODY));
+	rig_send(&r, p, in, len);
+	close(p);
+	r.provider[n] = -1;
+	rig_turn(&r);
+	rig_read(&r, client, out, &eof);
+	assert_int_equal(strncmp(out, "HTTP/1.1 200", 12), 0);
+	close(client);
+	rig_turn(&r);
+	rig_book(&r);
+}
+
+/* Its rows are on the board; what one like it holds. */
+static int64_t
+one_before(void)
+{
+	int c;
+	int64_t hold = ticket_hold(begin(&c)->ticket).v;
+	finish(c);
+	return hold;
+}
+
+/* From here on others may have more, and who is asked is the test. */
+static void
+share(void)
+{
+	atomic_store(board_many(r.ledger_board), (uint32_t)BOARD_SHARES);
+	r.deaf = true;
+}
+
+static unsigned
+asked(struct message_row ret[ASKED_MOST])
+{
+	_Alignas(8) char buf[IPC_MESSAGE_MAX];
+	size_t bytes;
+	int fd;
+	unsigned n = 0;
+	while (ipc_recv(r.ledger_end, buf, &bytes, &fd) == IPC_OK) {
+		const struct message_row *m = (const void *)buf;
+		assert_int_equal(m->head.type, MESSAGE_LOAD);
+		assert_true(n < ASKED_MOST);
+		ret[n++] = *m;
+	}
+	return n;
+}
+
+static void
+is_asked_for(const struct message_row *m, const struct exchange *x, unsigned leg, int64_t need)
+{
+	assert_int_equal(m->token, x->id);
+	assert_int_equal(m->row, atomic_load(&x->ticket->row[leg]));
+	assert_int_equal(m->need_nano, need);
+}
+
+static int64_t
+left_of(const struct exchange *x, unsigned leg)
+{
+	return board_available(r.process.board, atomic_load(&x->ticket->slot[leg])).v;
+}
+
+/* ---- what begins ---- */
+
+static void
+a_balance_that_does_for_eight_more_is_not_asked_for(void **state)
+{
+	struct message_row m[ASKED_MOST];
+	int c;
+	int64_t hold = one_before();
+	for (int less = 0; less < 2; less++) {
+		char dollars[32];
+		closed(state);
+		snprintf(dollars, sizeof dollars, "0.%09lld", (long long)(COST + (1 + LOOK_AHEAD) * hold - less));
+		rig_open(&r, dollars, DURABILITY_BATCHED);
+		assert_int_equal(one_before(), hold);
+		share();
+		const struct exchange *x = begin(&c);
+		assert_int_equal(left_of(x, 0), LOOK_AHEAD * hold - less);
+		assert_int_equal(asked(m), less);
+		if (less) {
+			assert_int_equal(m[0].row, x->account_row);
+			is_asked_for(&m[0], x, 0, LOOK_AHEAD * hold);
+		}
+		finish(c);
+	}
+}
+
+static void
+who_has_all_of_a_balance_asks_for_none_of_it_ahead(void **state)
+{
+	struct message_row m[ASKED_MOST];
+	int c;
+	limit_of("key.limit", "dollars_per_day", COST + 2 * one_before());
+	one_before();
+	r.deaf = true;
+	begin(&c);
+	assert_int_equal(asked(m), 0);
+	finish(c);
+}
+
+/* Of each window that will not do, and of nothing else. */
+static void
+more_is_asked_for_of_each_window_that_runs_out(void **state)
+{
+	struct message_row m[ASKED_MOST];
+	int c;
+	int64_t hold = one_before(), little = 4 * hold;
+	limit_of("key.limit", "dollars_per_day", little);
+	limit_of("key.limit", "dollars_per_month", 100 * hold);
+	limit_of("account.limit", "dollars_per_week", little);
+	one_before();
+	share();
+	const struct exchange *x = begin(&c);
+	unsigned legs = 0, lacking = 0, n = asked(m);
+	while (legs < TICKET_LEGS_MAX && atomic_load(&x->ticket->row[legs]))
+		legs++;
+	assert_int_equal(legs, 4);
+	assert_int_equal(n, 2);
+	for (unsigned i = 0; i < legs; i++)
+		if (left_of(x, i) < LOOK_AHEAD * hold) {
+			assert_int_not_equal(atomic_load(&x->ticket->row[i]), x->account_row);
+			assert_true(lacking < n);
+			is_asked_for(&m[lacking++], x, i, LOOK_AHEAD * hold);
+		}
+	assert_int_equal(lacking, n);
+	finish(c);
+}
+
+/* ---- what goes on ---- */
+
+/* One whose day has enough for those that begin, and not for another step of a stream. */
+static struct exchange *
+begin_with_half_a_step(int *ret_client)
+{
+	struct message_row m[ASKED_MOST];
+	limit_of("key.limit", "dollars_per_day", STEP_NANO / 2);
+	one_before();
+	share();
+	struct exchange *x = begin(ret_client);
+	assert_int_equal(asked(m), 0);
+	return x;
+}
+
+static void
+what_goes_on_after_midnight_is_paid_from_the_day_in_which_it_began(void **state)
+{
+	struct message_row m[ASKED_MOST];
+	int c;
+	struct exchange *x = begin_with_half_a_step(&c);
+	int64_t window = left_of(x, 0), account = left_of(x, 1), hold = ticket_hold(x->ticket).v;
+	r.edge->wall_offset_ms += DAY_MS;
+	assert_true(reserve_extend(x));
+	assert_int_equal(asked(m), 1);
+	is_asked_for(&m[0], x, 0, STEP_NANO);
+	/* A quarter of what is left of it, and not a step of what the account has. */
+	int64_t step = window / 2000 / 4 * 2000;
+	assert_int_equal(ticket_hold(x->ticket).v - hold, step);
+	assert_int_equal(window - left_of(x, 0), step);
+	assert_int_equal(account - left_of(x, 1), step);
+	r.edge->wall_offset_ms -= DAY_MS;
+	finish(c);
+}
+
+static void
+the_ledger_is_asked_ahead_so_often_and_no_oftener(void **state)
+{
+	struct message_row m[ASKED_MOST];
+	int c;
+	struct exchange *x = begin_with_half_a_step(&c);
+	assert_true(reserve_extend(x));
+	assert_int_equal(asked(m), 1);
+	rig_pass(&r, ASK_AGAIN_MS - 1);
+	assert_true(reserve_extend(x));
+	assert_int_equal(asked(m), 0);
+	rig_pass(&r, 1);
+	assert_true(reserve_extend(x));
+	assert_int_equal(asked(m), 1);
+	is_asked_for(&m[0], x, 0, STEP_NANO);
+	finish(c);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, opened, closed)
+	const struct CMUnitTest tests[] = {
+		TEST(a_balance_that_does_for_eight_more_is_not_asked_for),
+		TEST(who_has_all_of_a_balance_asks_for_none_of_it_ahead),
+		TEST(more_is_asked_for_of_each_window_that_runs_out),
+		TEST(what_goes_on_after_midnight_is_paid_from_the_day_in_which_it_began),
+		TEST(the_ledger_is_asked_ahead_so_often_and_no_oftener),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
