@@ -65,7 +65,7 @@ check_usage(const struct usage *u, struct span in)
 {
 	for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
 		assert(u->tokens[k] <= (uint64_t)in.len << 40);
-	assert(!(u->flags & ~(uint32_t)(USAGE_REPORTED | USAGE_ABSURD | USAGE_GEO_US)) && u->tier < TIER_COUNT);
+	assert(!(u->flags & ~(uint32_t)(USAGE_REPORTED | USAGE_ABSURD | USAGE_GEO_US | USAGE_PIECES)) && u->tier < TIER_COUNT);
 	assert(u->flags & USAGE_REPORTED || is_nothing(u));
 }
 

@@ -177,7 +177,7 @@ take_usage(struct meter *m, const struct state *st)
 	if (counts_given(c, INPUT) || counts_given(c, OUTPUT) || counts_given(c, TOTAL))
 		m->usage = of_tokens(m, c);
 	else if (st->has_seconds || st->has_duration) {
-		m->usage = (struct usage){.flags = USAGE_REPORTED | (st->absurd ? USAGE_ABSURD : 0)};
+		m->usage = (struct usage){.flags = USAGE_REPORTED | USAGE_PIECES | (st->absurd ? USAGE_ABSURD : 0)};
 		m->usage.tools[TOOL_audio_second] = counts_clamp32(st->has_seconds ? st->seconds : st->duration);
 	}
 }

@@ -244,6 +244,14 @@ add_unreported(const struct exchange *x, struct usage *u)
 	u->flags |= USAGE_ESTIMATED;
 }
 
+/* By the second of audio, or by the image: what this endpoint's answers may be charged by where there are no tokens. */
+static bool
+prices_pieces(const struct exchange *x)
+{
+	enum tool_kind piece = endpoint_of_images((enum endpoint)x->endpoint) ? TOOL_image : TOOL_audio_second;
+	return x->price->tool_nano[piece] > 0;
+}
+
 /*
  * Audio and images of which the answer doesn't say what they cost: by the piece where the model has a price for it, else by tokens as they were held. What
  * did not come is not counted.
@@ -253,11 +261,11 @@ estimate_media(const struct exchange *x, struct usage *ret)
 {
 	uint64_t made = x->meter ? x->meter->images : 0;
 	*ret = (struct usage){.flags = USAGE_ESTIMATED};
-	if (endpoint_of_audio((enum endpoint)x->endpoint) && x->price->tool_nano[TOOL_audio_second])
+	if (endpoint_of_audio((enum endpoint)x->endpoint) && prices_pieces(x))
 		ret->tools[TOOL_audio_second] = x->seconds_estimate;
 	else
 		ret->tokens[TOKEN_input] = x->input_estimate;
-	if (endpoint_of_images((enum endpoint)x->endpoint) && x->price->tool_nano[TOOL_image]) {
+	if (endpoint_of_images((enum endpoint)x->endpoint) && prices_pieces(x)) {
 		*ret = (struct usage){.flags = USAGE_REPORTED}; /* they were counted */
 		ret->tools[TOOL_image] = clamp32(made);
 	} else if (made && x->pieces)
@@ -277,11 +285,19 @@ is_nothing(const struct usage *u)
 	return sum == 0;
 }
 
-/* Reported in a measure that the model has no price for (seconds where tokens are charged): as if nothing had been reported. */
+/*
+ * Reported in a measure that the row has no price for (tokens where seconds are charged), while it has one for the other: as if nothing had been reported.
+ * What each request costs besides doesn't make up for it, and a zero in the wrong measure is not one in the right one.
+ */
 static bool
 unpriced_measure(const struct exchange *x, const struct usage *u)
 {
-	return !is_nothing(u) && price_cost(x->price, u).v == 0;
+	struct catalogue_price measured = *x->price;
+	measured.request_nano = 0;
+	bool tokens = price_upper_bound(&measured, 1, 1).v > 0, pieces = prices_pieces(x);
+	if (!(u->flags & USAGE_PIECES ? pieces : tokens))
+		return tokens || pieces;
+	return !is_nothing(u) && price_cost(&measured, u).v == 0;
 }
 
 static void

@@ -69,6 +69,7 @@ enum usage_flag {
 	USAGE_ESTIMATED = 2, /* counted by us */
 	USAGE_ABSURD = 4, /* the provider reported a negative, impossible or overflowing number: clamped */
 	USAGE_GEO_US = 8, /* Anthropic: inference_geo: us */
+	USAGE_PIECES = 16, /* the report is in pieces (MEASURES) and says nothing about tokens; else it is the other way round */
 };
 
 struct usage {

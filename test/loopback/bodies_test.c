@@ -16,6 +16,7 @@ static const char hi_stream[] = "{\"model\":\"m\",\"stream\":true,\"messages\":[
 
 static const char catalogue[] =
 	"listen: [\"127.0.0.1:0\"]\n"
+	"byok_fee: {percent: '50', per_request: '0.00003'}\n"
 	"providers:\n"
 	"  - name: sim\n"
 	"    url: http://127.0.0.1:9/v1\n"
@@ -28,6 +29,10 @@ static const char catalogue[] =
 	"  - {id: draws, upstream: gpt-image-1, provider: sim, context: 100000, output: 6000, image_tokens: 5000,\n"
 	"     prices: [{from: 2020-01-01, input: \"5\", image_in: \"10\", output: \"40\"}]}\n"
 	"  - {id: pictures, upstream: dall-e-2, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", image: \"0.02\"}]}\n"
+	/* and so much for each request besides */
+	"  - {id: words-and-fee, upstream: gpt-4o-transcribe, provider: sim, context: 16000, output: 2000, audio_tokens: 100, prices: [{from: 2020-01-01, input: \"2\", output: \"10\", per_request: \"0.001\"}]}\n"
+	"  - {id: seconds-and-fee, upstream: whisper-1, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", audio_second: \"0.0001\", per_request: \"0.001\"}]}\n"
+	"  - {id: pictures-and-fee, upstream: dall-e-2, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", image: \"0.02\", per_request: \"0.001\"}]}\n"
 	"  - {id: m, provider: sim, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n";
 
 static int
@@ -241,6 +246,83 @@ a_form_is_charged_by_what_its_answer_says(void **state)
 		rig_turn(&r);
 	}
 	books_after(sum, ARRAY_LEN(rows));
+}
+
+static bool
+is_estimated(const char *answer)
+{
+	char request[16] = "";
+	const char *at = strstr(answer, "lethe-receipt: req_");
+	assert_non_null(at);
+	memcpy(request, at + 15, 15);
+	json_t *t = rig_control(&r, json_pack("{s:s, s:s}", "op", "ticket.show", "id", request));
+	bool estimated = json_is_true(json_object_get(t, "estimated"));
+	assert_true(json_is_true(json_object_get(t, "ok")));
+	json_decref(t);
+	return estimated;
+}
+
+#define TOLD(usage) "{\"text\":\"hi\",\"usage\":" usage "}"
+#define CHAT_USAGE "{\"prompt_tokens\":14,\"completion_tokens\":5,\"total_tokens\":19}"
+#define TOKENS_USAGE "{\"input_tokens\":14,\"output_tokens\":5,\"total_tokens\":19}"
+#define ZERO_USAGE "{\"input_tokens\":0,\"output_tokens\":0,\"total_tokens\":0}"
+#define SECONDS_USAGE(n) "{\"type\":\"duration\",\"seconds\":" n "}"
+#define TWO_PICTURES(usage) "{\"created\":1,\"data\":[{\"url\":\"a\"},{\"url\":\"b\"}],\"usage\":" usage "}"
+
+/* Whatever is taken for each request besides, by the model's price or for the use of an own key: a report in the wrong measure is none, and one in the right is one. */
+static void
+what_each_request_costs_hides_no_measure(void **state)
+{
+	enum { EACH = 1000000,
+		OWN = 30000,
+		SECOND = 100000,
+		PICTURE = 20000000 };
+	static const char words[] = AUDIO("ID3") FIELD("model", "words-and-fee") END;
+	const int64_t prompt = (sizeof words - 1 - strlen("ID3") + 3) / 4 + 100; /* by its size, and what a file is taken for */
+	const struct {
+		const char *path, *form, *answer;
+		int64_t nano; /* without what each request costs */
+		bool estimated, only_own; /* only_own: the model has no price by the request */
+	} rows[] = {
+		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "seconds-and-fee") END, TOLD(CHAT_USAGE), SECOND, true, false},
+		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "seconds-and-fee") END, TOLD(TOKENS_USAGE), SECOND, true, false},
+		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "seconds-and-fee") END, TOLD(ZERO_USAGE), SECOND, true, false},
+		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "seconds-and-fee") END, TOLD(SECONDS_USAGE("7")), 7 * SECOND, false, false},
+		{"/v1/audio/translations", AUDIO("ID3") FIELD("model", "seconds-and-fee") END, TOLD(SECONDS_USAGE("0")), 0, false, false},
+		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "seconds") END, TOLD(CHAT_USAGE), SECOND, true, true},
+		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "seconds") END, TOLD(ZERO_USAGE), SECOND, true, true},
+		{"/v1/audio/transcriptions", words, TOLD(SECONDS_USAGE("7")), prompt * 2000 + 10000, true, false},
+		{"/v1/audio/transcriptions", words, TOLD(TOKENS_USAGE), 14 * 2000 + 5 * 10000, false, false},
+		{"/v1/audio/transcriptions", words, TOLD(ZERO_USAGE), 0, false, false},
+		{"/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "pictures-and-fee") END, TWO_PICTURES(TOKENS_USAGE), 2 * PICTURE, false, false},
+		{"/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "pictures") END, TWO_PICTURES(ZERO_USAGE), 2 * PICTURE, false, true},
+		/* nothing but the request costs: there is nothing to estimate */
+		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "flat") END, TOLD(TOKENS_USAGE), 10 * EACH, false, true},
+	};
+	bool eof;
+	int64_t sum = 0;
+	for (size_t i = 0; i < 2 * ARRAY_LEN(rows); i++) {
+		size_t at = i % ARRAY_LEN(rows);
+		bool own = i >= ARRAY_LEN(rows);
+		if (i == ARRAY_LEN(rows))
+			rig_own_key(&r, "rig", "sim", "sk-theirs", false, NULL);
+		int c = send_form(rows[at].path, rows[at].form), p = rig_provider(&r, (int)i);
+		assert_true(p >= 0);
+		rig_read(&r, p, out, &eof);
+		assert_true(own == (strstr(out, "sk-theirs") != NULL));
+		answer(p, JSON, rows[at].answer);
+		rig_read(&r, c, out, &eof);
+		expect_status(out, "200");
+		int64_t nano = rows[at].nano + (rows[at].only_own ? 0 : EACH);
+		sum += own ? nano / 2 + OWN : nano;
+		rig_book(&r);
+		if (rig_balance(&r) != 1000000000 - sum || is_estimated(out) != rows[at].estimated)
+			fail_msg("row %zu%s: %lld too much, or marked wrongly", at, own ? ", own key" : "", (long long)(1000000000 - sum - rig_balance(&r)));
+		close(c);
+		close(p);
+		rig_turn(&r);
+	}
+	books_after(sum, 2 * ARRAY_LEN(rows));
 }
 
 /* In front of the file or behind it, in whatever pieces: the model's name is written over, all else arrives byte by byte. */
@@ -592,6 +674,7 @@ main(void)
 		CASE(who_finds_taken_what_was_free_waits_again),
 		CASE(a_body_of_unknown_length_waits_in_its_middle_and_arrives_whole),
 		MEDIA(a_form_is_charged_by_what_its_answer_says),
+		MEDIA(what_each_request_costs_hides_no_measure),
 		MEDIA(a_form_goes_up_as_it_came),
 		MEDIA(a_form_is_charged_when_its_answer_is_whole),
 		MEDIA(an_answer_before_the_request_is_sent_is_passed_on),
