@@ -266,7 +266,7 @@ estimate_media(const struct exchange *x, struct usage *ret)
 	else
 		ret->tokens[TOKEN_input] = x->input_estimate;
 	if (endpoint_of_images((enum endpoint)x->endpoint) && prices_pieces(x)) {
-		*ret = (struct usage){.flags = USAGE_REPORTED}; /* they were counted */
+		*ret = (struct usage){.flags = made ? USAGE_REPORTED : USAGE_ESTIMATED}; /* they were counted; where none came, the provider has reported nothing */
 		ret->tools[TOOL_image] = clamp32(made);
 	} else if (made && x->pieces)
 		ret->tokens[TOKEN_image_out] = x->hold_output / x->pieces * (made < x->pieces ? made : x->pieces);

@@ -325,6 +325,24 @@ what_each_request_costs_hides_no_measure(void **state)
 	books_after(sum, 2 * ARRAY_LEN(rows));
 }
 
+/* Not even what each request costs: neither is a picture that did not come. */
+static void
+a_provider_that_fails_before_the_first_picture_is_not_paid_for(void **state)
+{
+	static const char begun[] = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"created\":1,\"da";
+	bool eof;
+	int c = send_form("/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "pictures-and-fee") END), p = rig_provider(&r, 0);
+	assert_true(p >= 0);
+	rig_read(&r, p, out, &eof);
+	rig_send(&r, p, begun, sizeof begun - 1);
+	close(p);
+	rig_turn(&r);
+	rig_read(&r, c, out, &eof);
+	assert_true(eof);
+	books_after(0, 1);
+	close(c);
+}
+
 /* In front of the file or behind it, in whatever pieces: the model's name is written over, all else arrives byte by byte. */
 static void
 a_form_goes_up_as_it_came(void **state)
@@ -675,6 +693,7 @@ main(void)
 		CASE(a_body_of_unknown_length_waits_in_its_middle_and_arrives_whole),
 		MEDIA(a_form_is_charged_by_what_its_answer_says),
 		MEDIA(what_each_request_costs_hides_no_measure),
+		MEDIA(a_provider_that_fails_before_the_first_picture_is_not_paid_for),
 		MEDIA(a_form_goes_up_as_it_came),
 		MEDIA(a_form_is_charged_when_its_answer_is_whole),
 		MEDIA(an_answer_before_the_request_is_sent_is_passed_on),
