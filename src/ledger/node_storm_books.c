@@ -238,7 +238,7 @@ static void
 check_forgotten(void)
 {
 	for (unsigned i = 0; i < storm.nodes; i++) {
-		char sql[240];
+		char sql[320];
 		snprintf(sql, sizeof(sql), "SELECT (SELECT count(*) FROM share AS s JOIN node AS n ON n.id = s.node WHERE n.id = %u AND state = 3 AND nano <> 0) + "
 								   "(SELECT count(*) FROM budget_share AS s JOIN node AS n ON n.id = s.node WHERE n.id = %u AND state = 3 AND nano <> 0)",
 			i, i);
