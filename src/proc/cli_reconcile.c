@@ -161,26 +161,34 @@ canonical_of_ours(const struct reconciler *r, const char *model)
 	return model;
 }
 
-/* Without a catalogue a snapshot is the model of ours that has the name without the date, if there is one. */
 static struct pair *
-find_pair(const struct reconciler *r, int64_t day, const char *model)
+find_pair(const struct reconciler *r, int64_t day, const char *model, size_t len)
 {
-	for (size_t i = r->pair_count; i-- > 0;)
-		if (r->pairs[i].day == day && (strcmp(r->pairs[i].model, model) == 0 || is_name(r->pairs[i].model, model, without_date(model))))
+	for (size_t i = 0; i < r->pair_count; i++)
+		if (r->pairs[i].day == day && is_name(r->pairs[i].model, model, len))
 			return &r->pairs[i];
 	return NULL;
 }
 
+/* Ours, by its own name alone: a model and a snapshot of it that were both used are two. */
 static struct pair *
-pair_of(struct reconciler *r, int64_t day, const char *model)
+pair_of_ours(struct reconciler *r, int64_t day, const char *model)
 {
-	struct pair *p = find_pair(r, day, model);
+	struct pair *p = find_pair(r, day, model, strlen(model));
 	if (p != NULL)
 		return p;
 	p = &r->pairs[r->pair_count++];
 	*p = (struct pair){.day = day, .dearest_nano = -1};
 	snprintf(p->model, sizeof p->model, "%s", model);
 	return p;
+}
+
+/* A snapshot that was not used here by its own name is the model that has the name without the date, if that was; NULL: neither was. */
+static struct pair *
+pair_of_snapshot(const struct reconciler *r, int64_t day, const char *model)
+{
+	struct pair *p = find_pair(r, day, model, strlen(model));
+	return p != NULL ? p : find_pair(r, day, model, without_date(model));
 }
 
 /* ---- both counts ---- */
@@ -233,7 +241,7 @@ read_attempts(struct reconciler *r)
 		return false;
 	json_array_foreach(json_object_get(usage, "rows"), i, row)
 	{
-		struct pair *p = find_pair(r, day_of(text_of(row, "day")), canonical_of_ours(r, text_of(row, "model")));
+		struct pair *p = pair_of_snapshot(r, day_of(text_of(row, "day")), canonical_of_ours(r, text_of(row, "model")));
 		if (p != NULL)
 			add_tokens(r, json_object_get(row, "tokens"), &p->all);
 	}
@@ -256,7 +264,7 @@ read_usage(struct reconciler *r)
 	json_array_foreach(rows, i, row)
 	{
 		const char *model = text_of(row, "model");
-		struct pair *p = pair_of(r, day_of(text_of(row, "day")), canonical_of_ours(r, model));
+		struct pair *p = pair_of_ours(r, day_of(text_of(row, "day")), canonical_of_ours(r, model));
 		int64_t cost = nano_of(row, "cost");
 		p->ours.requests += number(row, "requests") - number(row, "failed");
 		p->ours.cost_nano += cost;
@@ -274,7 +282,10 @@ take_theirs(struct reconciler *r)
 {
 	for (size_t i = 0; i < r->export.count; i++) {
 		const struct export_row *row = &r->export.rows[i];
-		struct pair *p = pair_of(r, row->day, canonical(r, row->model));
+		const char *model = canonical(r, row->model);
+		struct pair *p = pair_of_snapshot(r, row->day, model);
+		if (p == NULL)
+			p = pair_of_ours(r, row->day, model);
 		p->theirs.requests += row->requests;
 		p->theirs.cost_nano += row->cost_nano;
 		for (int k = 0; k < EXPORT_KIND_COUNT; k++)
