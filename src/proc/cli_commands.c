@@ -608,14 +608,15 @@ const struct cli_command cli_commands[] = {
 			"beyond ours and `free_attempts`: tokens of attempts that no customer pays for, which they may have counted and `loss.retry` has. That is the house's loss,\n"
 			"customers are never charged afterwards: with --propose-losses it becomes proposals of the house's account `loss.estimate`. Propose them only from an\n"
 			"export that has no requests of other keys than Lethe's. Requests by customers' own keys are not compared. Requests around midnight may\n"
-			"be of another day there: that is what --tolerance is for.",
+			"be of another day there: that is what --tolerance is for. An export whose amount is another than what was proposed for that account, model and day before\n"
+			"proposes nothing there (`not_proposed`), but all the rest, and exit status is 1.",
 		.examples = "lethe reconcile import usage.csv --provider openai\nlethe reconcile import report.json --provider anthropic --tolerance 0.5 --propose\n",
 		.args = {{"FILE", NULL, "file", true, false, "the export; '-' reads it from standard input", CLI_FILE},
 			{"--provider", "NAME", "provider", true, false, "whose it is, by its name in the catalogue"},
 			{"--tolerance", "PERCENT", "tolerance", false, false, "so much more may be counted here (1)"},
 			{"--propose", NULL, "propose", false, false, "propose to give back what was charged beyond their count"},
 			{"--propose-losses", NULL, "propose_losses", false, false, "propose that the house bears what they counted beyond ours"}},
-		.columns = "day,model,requests,provider_requests,prompt,provider_prompt,cached?,provider_cached?,output,provider_output,free_attempts?,drift_percent,charged,provider_charged,over,under?",
+		.columns = "day,model,requests,provider_requests,prompt,provider_prompt,cached?,provider_cached?,output,provider_output,free_attempts?,drift_percent,charged,provider_charged,over,under?,not_proposed?",
 		.uses_data = true,
 	},
 	{

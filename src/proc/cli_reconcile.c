@@ -20,6 +20,8 @@ enum { DAY_S = 86400,
 	ROWS_MAX = 10000, /* of one answer of the ledger's */
 	ID_BYTES = 16 };
 
+#define LOSSES "loss.estimate" /* the house's account of what a provider counted beyond ours */
+
 struct name {
 	const char *upstream, *model; /* of `names` */
 };
@@ -34,6 +36,7 @@ struct pair {
 	int64_t dearest_nano;
 	int64_t over_nano; /* charged beyond their count */
 	int64_t under_nano; /* counted by them beyond all of ours */
+	int64_t not_proposed; /* shares of it, as another amount was proposed before */
 };
 
 struct reconciler {
@@ -46,7 +49,7 @@ struct reconciler {
 	size_t name_count;
 	struct pair *pairs;
 	size_t pair_count;
-	json_t *rows, *proposals;
+	json_t *rows, *proposals, *not_proposed;
 };
 
 static int64_t
@@ -86,17 +89,30 @@ day_text(int64_t day, char ret[16])
 	strftime(ret, 16, "%Y-%m-%d", gmtime_r(&s, &tm));
 }
 
-/* An answer that is ok, the caller's; NULL: said why not. request is given away. */
+static bool
+is_ok(const json_t *answer)
+{
+	return json_is_true(json_object_get(answer, "ok"));
+}
+
+/* An answer that is ok, or refused with this code (NULL: none), the caller's; NULL: said why not. request is given away. */
+static json_t *
+ask_but_for(struct reconciler *r, json_t *request, const char *code)
+{
+	json_t *answer = cli_ask(r->cli, request);
+	const json_t *error = json_object_get(answer, "error");
+	json_decref(request);
+	if (answer == NULL || is_ok(answer) || (code != NULL && strcmp(text_of(error, "code"), code) == 0))
+		return answer;
+	cli_fail(r->cli, CLI_REFUSED, "refused", "%s", text_of(error, "message"));
+	json_decref(answer);
+	return NULL;
+}
+
 static json_t *
 ask(struct reconciler *r, json_t *request)
 {
-	json_t *answer = cli_ask(r->cli, request);
-	json_decref(request);
-	if (answer == NULL || json_is_true(json_object_get(answer, "ok")))
-		return answer;
-	cli_fail(r->cli, CLI_REFUSED, "refused", "%s", text_of(json_object_get(answer, "error"), "message"));
-	json_decref(answer);
-	return NULL;
+	return ask_but_for(r, request, NULL);
 }
 
 /* ---- names: ours and theirs ---- */
@@ -395,6 +411,7 @@ put_row(struct reconciler *r, const struct pair *p)
 		put_nano(o, "over", p->over_nano);
 		json_object_set_new(o, "free_attempts", json_integer(sum(&p->all) - sum(&p->ours)));
 		put_nano(o, "under", p->under_nano);
+		json_object_set_new(o, "not_proposed", json_integer(p->not_proposed));
 	}
 	json_array_append_new(r->rows, o);
 }
@@ -413,8 +430,16 @@ own_id(const struct reconciler *r, const struct pair *p, const char *account, ch
 	snprintf(ret, 2 * ID_BYTES + 16, "reconcile:%s", hex);
 }
 
+/* A day's count that was not whole yet, or was corrected since: what stands can't be made another amount, and other days wait for none of it. */
+static void
+note_conflict(struct reconciler *r, struct pair *p, const char *account, const char *name, const char *day, const char *amount)
+{
+	p->not_proposed++;
+	json_array_append_new(r->not_proposed, json_pack("{s:s, s:s, s:s, s:s, s:s}", "day", day, "model", p->model, "account", account, "account_name", name, "worth", amount));
+}
+
 static bool
-propose_one(struct reconciler *r, const struct pair *p, const char *account, int64_t nano)
+propose_one(struct reconciler *r, struct pair *p, const char *account, const char *name, int64_t nano)
 {
 	char day[16], amount[NANO_TEXT_MAX], id[2 * ID_BYTES + 16], reason[256];
 	bool loss = p->under_nano > 0;
@@ -422,11 +447,16 @@ propose_one(struct reconciler *r, const struct pair *p, const char *account, int
 	nano_text((struct nano){nano}, amount);
 	own_id(r, p, account, id);
 	snprintf(reason, sizeof reason, "%s counted %lld tokens, %lld were %s", r->provider, (long long)sum(&p->theirs), (long long)sum(loss ? &p->all : &p->ours), loss ? "counted here" : "charged");
-	json_t *o = ask(r, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "op", "proposal.create", "account", account, "amount", amount, "day", day, "provider", r->provider, "model", p->model, "reason", reason, "id", id));
+	json_t *o = ask_but_for(r, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "op", "proposal.create", "account", account, "amount", amount, "day", day, "provider", r->provider, "model", p->model, "reason", reason, "id", id), "id_conflict");
 	if (o == NULL)
 		return false;
-	json_object_del(o, "ok");
-	json_array_append_new(r->proposals, o);
+	if (is_ok(o)) {
+		json_object_del(o, "ok");
+		json_array_append(r->proposals, o);
+	} else {
+		note_conflict(r, p, account, name, day, amount);
+	}
+	json_decref(o);
 	return true;
 }
 
@@ -454,7 +484,7 @@ read_payers(struct reconciler *r, const struct pair *p, json_t *payers)
 
 /* By what each paid; what division leaves goes to nobody: less than a nano-dollar each. */
 static bool
-propose(struct reconciler *r, const struct pair *p)
+propose(struct reconciler *r, struct pair *p)
 {
 	json_t *payers = json_array(), *shares = json_object();
 	const json_t *payer;
@@ -473,7 +503,7 @@ propose(struct reconciler *r, const struct pair *p)
 		const char *account = text_of(payer, "account");
 		int64_t nano = all > 0 ? (int64_t)((__int128)p->over_nano * number(shares, account) / all) : 0;
 		if (ok && nano > 0)
-			ok = propose_one(r, p, account, nano);
+			ok = propose_one(r, p, account, text_of(payer, "account_name"), nano);
 		json_object_del(shares, account);
 	}
 	json_decref(payers);
@@ -529,7 +559,7 @@ reconcile(struct reconciler *r, bool proposing, bool losses)
 		if (ok && proposing && r->pairs[i].over_nano > 0)
 			ok = propose(r, &r->pairs[i]);
 		if (ok && losses && r->pairs[i].under_nano > 0)
-			ok = propose_one(r, &r->pairs[i], "loss.estimate", r->pairs[i].under_nano);
+			ok = propose_one(r, &r->pairs[i], LOSSES, LOSSES, r->pairs[i].under_nano);
 		if (ok)
 			put_row(r, &r->pairs[i]);
 	}
@@ -544,8 +574,22 @@ finish(struct reconciler *r)
 	json_decref(r->usage);
 	json_decref(r->rows);
 	json_decref(r->proposals);
+	json_decref(r->not_proposed);
 	free(r->pairs);
 	free(r);
+}
+
+static void
+show(const struct reconciler *r, const json_t *answer)
+{
+	size_t count = json_array_size(r->not_proposed);
+	cli_show(r->cli, answer);
+	if (json_array_size(r->proposals) > 0)
+		printf("\n%zu proposed: lethe reconcile proposals\n", json_array_size(r->proposals));
+	if (count == 0)
+		return;
+	printf("\n%zu not proposed, as other amounts were before: decide about those (`lethe reconcile proposals`), and give a customer what they lack of these with `lethe credit add`:\n", count);
+	cli_show_table(r->cli, r->not_proposed, "day,model,account_name,worth");
 }
 
 int
@@ -554,18 +598,16 @@ cli_reconcile_import(struct cli *cli, json_t *request)
 	struct reconciler *r = calloc(1, sizeof *r);
 	if (r == NULL)
 		abort();
-	*r = (struct reconciler){.cli = cli, .provider = text_of(request, "provider"), .rows = json_array(), .proposals = json_array()};
+	*r = (struct reconciler){.cli = cli, .provider = text_of(request, "provider"), .rows = json_array(), .proposals = json_array(), .not_proposed = json_array()};
 	bool ok = read_tolerance(r, request) && read_file(r, text_of(request, "file")) && reconcile(r, json_is_true(json_object_get(request, "propose")), json_is_true(json_object_get(request, "propose_losses")));
 	if (ok) {
-		json_t *answer = json_pack("{s:b, s:s, s:O, s:O}", "ok", 1, "provider", r->provider, "rows", r->rows, "proposals", r->proposals);
-		if (cli->json) {
+		json_t *answer = json_pack("{s:b, s:s, s:O, s:O, s:O}", "ok", 1, "provider", r->provider, "rows", r->rows, "proposals", r->proposals, "not_proposed", r->not_proposed);
+		if (cli->json)
 			cli_print_json(answer);
-		} else {
-			cli_show(cli, answer);
-			if (json_array_size(r->proposals) > 0)
-				printf("\n%zu proposed: lethe reconcile proposals\n", json_array_size(r->proposals));
-		}
+		else
+			show(r, answer);
 		json_decref(answer);
+		ok = json_array_size(r->not_proposed) == 0;
 	}
 	finish(r);
 	return ok ? CLI_OK : CLI_REFUSED;
