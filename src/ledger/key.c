@@ -152,9 +152,11 @@ static bool
 make_known(struct ledger *l, const struct key_row *k, const struct key_row *old, bool limited)
 {
 	l->store.code = 0; /* of this, if it has one */
-	if (limited && !limits_publish(l, k->id, k->account) && (l->store.lost || l->store.code != 0))
-		return false;
-	return publish(l, k) && (old == NULL || publish(l, old));
+	bool known = !limited || limits_publish(l, k->id, k->account) || (!l->store.lost && l->store.code == 0);
+	/* It is in the table: its end needs no room there, and waits for nothing that can't be read. */
+	if (old != NULL && !publish(l, old))
+		known = false;
+	return known && publish(l, k);
 }
 
 static json_t *

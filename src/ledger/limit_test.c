@@ -467,6 +467,22 @@ a_key_for_which_there_is_no_room_is_not_made(void **state)
 	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "key.create", "account", "acme", "id", "another", "lane", "direct"));
 }
 
+/* What is committed is not undone: the old key's end holds, whoever learns of the new one. */
+static void
+a_key_that_was_replaced_ends_though_who_replaced_it_can_t_be_made_known(void **state)
+{
+	struct made m = make("acme");
+	set("key.limit", m.key_text, "requests_per_day", "10");
+	assert_int_equal(facts_of(&m).expires_ms, 0);
+	struct query *failing, whole = fail_at(SQL_key_root, &failing);
+	world_refused(&w, "store_failed", "{s:s, s:s, s:s}", "op", "key.rotate", "key", m.key_text, "overlap", "1h");
+	*store_sql(&w.ledger->store, SQL_key_root) = whole;
+	sql_free(failing);
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM key"), 2);
+	assert_true(facts_of(&m).expires_ms != 0);
+	assert_int_equal(facts_of(&m).expires_ms, world_sql(&w, "SELECT max(expires_ms) FROM key"));
+}
+
 /* ---- money ---- */
 
 static void
@@ -712,6 +728,7 @@ main(void)
 		TEST(keys_that_work_no_more_take_no_room_from_those_that_took_their_place),
 		TEST(a_key_is_rotated_though_there_is_no_room_for_those_before_it),
 		TEST(a_key_for_which_there_is_no_room_is_not_made),
+		TEST(a_key_that_was_replaced_ends_though_who_replaced_it_can_t_be_made_known),
 		TEST(a_window_has_what_the_limit_is_and_pays_what_requests_cost),
 		TEST(a_dead_edge_s_hold_comes_back_to_its_window),
 		TEST(what_was_spent_outlives_ledger_and_board),
