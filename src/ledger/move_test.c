@@ -317,21 +317,47 @@ has_no_table(const char *database)
 	world_on_server(database, "DO $$ BEGIN IF EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = current_schema()::regnamespace) THEN RAISE 'tables were made'; END IF; END $$");
 }
 
+/* DIR/store names an empty database in place of that with the books. */
+static int64_t
+begin_moved_and_misdirected(struct content *before, char empty[256])
+{
+	begin_world(3);
+	int64_t sum = look(before);
+	must_move(address);
+	world_schema(server, empty);
+	assert_true(store_address_change(w.dir, empty));
+	return sum;
+}
+
 /* It is only looked at: whoever made it for something else finds it as it was. */
 static void
 an_empty_database_is_left_as_it_is_when_a_move_is_taken_back(void **state)
 {
 	struct content before, after;
 	char empty[256];
-	begin_world(3);
-	int64_t sum = look(&before);
-	must_move(address);
-	world_schema(server, empty);
-	assert_true(store_address_change(w.dir, empty));
+	int64_t sum = begin_moved_and_misdirected(&before, empty);
 	take_back(false, "has not the books");
 	has_no_table(empty);
 	take_back(true, NULL);
 	has_no_table(empty);
+	assert_true(look(&after) == sum);
+	are_equal(&before, &after);
+	world_end(&w);
+}
+
+/* A take-back that ended before DIR/store went, with an address that is not that of the books. */
+static void
+where_nothing_is_to_take_back_the_way_out_is_one_that_works(void **state)
+{
+	struct content before, after;
+	char empty[256];
+	int64_t sum = begin_moved_and_misdirected(&before, empty);
+	take_back(true, NULL);
+	assert_true(store_address_change(w.dir, empty));
+	take_back(false, "nothing to take back. Correct the address in `store`, or remove `store`");
+	take_back(true, "nothing to take back. Correct the address in `store`, or remove `store`");
+	has_no_table(empty);
+	assert_true(store_address_forget(w.dir));
 	assert_true(look(&after) == sum);
 	are_equal(&before, &after);
 	world_end(&w);
@@ -490,6 +516,7 @@ main(void)
 		cmocka_unit_test(every_row_of_every_table_is_moved_and_comes_back),
 		cmocka_unit_test(a_move_is_taken_back_as_long_as_nothing_was_written),
 		cmocka_unit_test(an_empty_database_is_left_as_it_is_when_a_move_is_taken_back),
+		cmocka_unit_test(where_nothing_is_to_take_back_the_way_out_is_one_that_works),
 		cmocka_unit_test(books_that_are_not_right_are_not_moved_and_what_is_broken_is_said),
 		cmocka_unit_test(what_is_not_possible_is_refused_and_changes_nothing),
 		cmocka_unit_test(killed_at_any_step_nothing_is_moved_or_all_of_it),

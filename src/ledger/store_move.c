@@ -91,18 +91,18 @@ number_of(struct store *s, const char *sql, int64_t *ret)
 
 struct look {
 	struct move *x;
-	bool for_books; /* they were moved there: a database without any is refused, and stays without a table */
+	const char *no_books; /* said of a database without any, which is refused and stays without a table; NULL: it may be without */
 	struct store_mark moved, arriving;
 };
 
 static bool
-has_books(struct store *s, char why[STORE_WHY_MAX])
+has_books(struct store *s, const char *no_books, char why[STORE_WHY_MAX])
 {
 	bool there = false;
 	if (!store_has_table(s, "booking", &there))
 		snprintf(why, STORE_WHY_MAX, "%.90s: can't be read: %.120s", s->name, store_error(s));
 	else if (!there)
-		snprintf(why, STORE_WHY_MAX, "%.90s has not the books that were moved there: correct the address in `store`, or --discard gives up what was booked there", s->name);
+		snprintf(why, STORE_WHY_MAX, "%.90s %.160s", s->name, no_books);
 	return there;
 }
 
@@ -110,7 +110,7 @@ static bool
 look_at_marks(struct store *s, void *arg, char why[STORE_WHY_MAX])
 {
 	struct look *l = arg;
-	if (l->for_books && !has_books(s, why))
+	if (l->no_books != NULL && !has_books(s, l->no_books, why))
 		return false;
 	if (store_mark_read(s, STORE_MOVED, &l->moved) && store_mark_read(s, STORE_ARRIVING, &l->arriving))
 		return true;
@@ -690,18 +690,20 @@ store_move(const struct store_move *m, char ret_why[STORE_MOVE_WHY_MAX])
 
 /* ---- back ---- */
 
+#define NOT_THOSE "has not the books that were moved there: correct the address in `store`, or --discard gives up what was booked there"
+
 /* What is there has not been written since, or may be given up. Then nobody goes on there. */
 static bool
 leave_postgres(struct move *x, const struct store_mark *mark)
 {
-	struct look l = {.x = x, .for_books = true};
+	struct look l = {.x = x, .no_books = NOT_THOSE};
 	struct store_extent now;
 	struct store_mark back = {.move = mark->move, .time_us = (int64_t)clock_wall_us()};
 	if (!open_any(x, &x->to, x->address, &l))
 		return x->m->discard;
 	bool ok = store_extent_read(&x->to, &now) || unreadable(x, &x->to);
 	if (ok && !x->m->discard && now.bookings < mark->at.bookings)
-		ok = fail(x, "%.120s has not the books that were moved there: correct the address in `store`, or --discard gives up what was booked there", x->to.name);
+		ok = fail(x, "%.120s " NOT_THOSE, x->to.name);
 	if (ok && !x->m->discard && memcmp(&now, &mark->at, sizeof(now)) != 0)
 		ok = fail(x, "%.120s has been written since (%lld bookings): `lethe store move --to file` brings all of it here, --discard gives it up", x->to.name, (long long)(now.bookings - mark->at.bookings));
 	snprintf(back.whither, sizeof(back.whither), "%.150s", x->file);
@@ -711,11 +713,11 @@ leave_postgres(struct move *x, const struct store_mark *mark)
 	return ok;
 }
 
-/* Again, when that was interrupted: the file's mark had gone, and PostgreSQL's is there. */
+/* Again, when that was interrupted: the file's mark had gone, and PostgreSQL's is there. Nothing is to be given up in a database that has no books. */
 static bool
 was_left(struct move *x)
 {
-	struct look l = {.x = x, .for_books = true};
+	struct look l = {.x = x, .no_books = "has no books and ledger.db was not moved: there is nothing to take back. Correct the address in `store`, or remove `store` if the books are in ledger.db"};
 	if (!open_any(x, &x->to, x->address, &l))
 		return false;
 	store_close(&x->to);
