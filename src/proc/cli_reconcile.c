@@ -36,6 +36,8 @@ struct pair {
 	int64_t dearest_nano;
 	int64_t over_nano; /* charged beyond their count */
 	int64_t under_nano; /* counted by them beyond all of ours */
+	bool counted; /* they have a row of it */
+	bool family, joined; /* its snapshots are in it; it is in another one's */
 	int64_t not_proposed; /* shares of it, as another amount was proposed before */
 };
 
@@ -294,6 +296,15 @@ read_usage(struct reconciler *r)
 }
 
 static void
+add_row(struct export_row *to, const struct export_row *row)
+{
+	to->requests += row->requests;
+	to->cost_nano += row->cost_nano;
+	for (int k = 0; k < EXPORT_KIND_COUNT; k++)
+		to->tokens[k] += row->tokens[k];
+}
+
+static void
 take_theirs(struct reconciler *r)
 {
 	for (size_t i = 0; i < r->export.count; i++) {
@@ -302,10 +313,54 @@ take_theirs(struct reconciler *r)
 		struct pair *p = pair_of_snapshot(r, row->day, model);
 		if (p == NULL)
 			p = pair_of_ours(r, row->day, model);
-		p->theirs.requests += row->requests;
-		p->theirs.cost_nano += row->cost_nano;
-		for (int k = 0; k < EXPORT_KIND_COUNT; k++)
-			p->theirs.tokens[k] += row->tokens[k];
+		p->counted = true;
+		add_row(&p->theirs, row);
+	}
+}
+
+/* This model, or a snapshot of it. */
+static bool
+is_family(const struct pair *p, const char *model)
+{
+	return strcmp(p->model, model) == 0 || is_name(p->model, model, without_date(model));
+}
+
+static void
+join(struct pair *p, struct pair *snapshot)
+{
+	add_row(&p->ours, &snapshot->ours);
+	add_row(&p->theirs, &snapshot->theirs);
+	add_row(&p->all, &snapshot->all);
+	if (snapshot->dearest_nano > p->dearest_nano) {
+		p->dearest = snapshot->dearest;
+		p->dearest_nano = snapshot->dearest_nano;
+	}
+	p->family = snapshot->joined = true;
+}
+
+static bool
+has_counted_snapshot(const struct reconciler *r, const struct pair *p)
+{
+	for (size_t k = 0; k < r->pair_count; k++)
+		if (r->pairs[k].day == p->day && r->pairs[k].counted && is_family(p, r->pairs[k].model))
+			return true;
+	return false;
+}
+
+/*
+ * A provider may count what was asked by a model's name under the snapshot that answered: it has no row of the model then, but of a snapshot. How much of that was
+ * asked by either name nobody can tell, so the model and its snapshots are compared as one; by itself all of the model would be given back.
+ */
+static void
+join_snapshots(struct reconciler *r)
+{
+	for (size_t i = 0; i < r->pair_count; i++) {
+		struct pair *p = &r->pairs[i];
+		if (p->dearest == NULL || p->counted || !has_counted_snapshot(r, p))
+			continue;
+		for (size_t k = 0; k < r->pair_count; k++)
+			if (k != i && r->pairs[k].day == p->day && is_family(p, r->pairs[k].model))
+				join(p, &r->pairs[k]);
 	}
 }
 
@@ -470,8 +525,8 @@ read_payers(struct reconciler *r, const struct pair *p, json_t *payers)
 	day_text(p->day, day);
 	json_array_foreach(json_object_get(r->usage, "rows"), i, row)
 	{
-		const char *model = text_of(row, "model");
-		if (day_of(text_of(row, "day")) != p->day || strcmp(canonical_of_ours(r, model), p->model) != 0)
+		const char *model = text_of(row, "model"), *name = canonical_of_ours(r, model);
+		if (day_of(text_of(row, "day")) != p->day || !(p->family ? is_family(p, name) : strcmp(name, p->model) == 0))
 			continue;
 		json_t *o = ask(r, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:b}", "op", "usage", "group", "account", "model", model, "provider", r->provider, "since", day, "until", day, "limit", ROWS_MAX, "no_own_keys", true));
 		if (o == NULL)
@@ -552,9 +607,13 @@ static bool
 reconcile(struct reconciler *r, bool proposing, bool losses)
 {
 	bool ok = read_names(r) && read_usage(r);
-	if (ok)
+	if (ok) {
 		take_theirs(r);
+		join_snapshots(r);
+	}
 	for (size_t i = 0; ok && i < r->pair_count; i++) {
+		if (r->pairs[i].joined)
+			continue;
 		ok = judge(r, &r->pairs[i]);
 		if (ok && proposing && r->pairs[i].over_nano > 0)
 			ok = propose(r, &r->pairs[i]);

@@ -39,32 +39,48 @@ afterAll(async () => {
 	first?.stop();
 });
 
-// As we counted, and so many tokens less of snapshots.
-function exported(less: number): string {
+// As we counted, and so many tokens less of snapshots; by the names that the provider has for them.
+function exported(less: number, named = (id: string) => id): string {
 	const data = used.map((row) => {
 		const { input, cached, output, reasoning } = row["tokens"];
 		const fewer = row["model"].endsWith("06") ? less : 0;
-		const result = { model: row["model"], input_tokens: input + cached, input_cached_tokens: cached, output_tokens: output + reasoning - fewer, num_model_requests: row["requests"] };
+		const result = { model: named(row["model"]), input_tokens: input + cached, input_cached_tokens: cached, output_tokens: output + reasoning - fewer, num_model_requests: row["requests"] };
 		return { start_time: Date.parse(row["day"]) / 1000, results: [result] };
 	});
 	const file = join(w.lethe.dir, "usage.json");
 	writeFileSync(file, JSON.stringify({ data, has_more: false }));
 	return file;
 }
-const imported = (less: number, ...more: string[]) => w.lethe.command("reconcile", "import", exported(less), "--provider", "first", "--tolerance", "0", ...more);
+const imported = (file: string, ...more: string[]) => w.lethe.command("reconcile", "import", file, "--provider", "first", "--tolerance", "0", ...more);
 const attempted = (answer: Json) => answer["rows"].filter((row: Json) => row["free_attempts"] > 0).map((row: Json) => row["model"]);
 
 async function each_has_its_own() {
-	const same = await imported(0, "--propose", "--propose-losses");
+	const same = await imported(exported(0), "--propose", "--propose-losses");
 	expect(Object.fromEntries(same["rows"].map((row: Json) => [row["model"], row["drift_percent"]]))).toEqual(Object.fromEntries(names.map((id) => [id, "+0.00"])));
 	expect(attempted(same).sort()).toEqual([snapshot("base-more"), snapshot("snapshot-more")]);
 	expect(same["proposals"]).toEqual([]);
-	const proposed = (await imported(4, "--propose"))["proposals"].map((p: Json) => [p["model"], p["account_name"], p["worth"]]);
+	const proposed = (await imported(exported(4), "--propose"))["proposals"].map((p: Json) => [p["model"], p["account_name"], p["worth"]]);
 	// Four tokens at 10 dollars a million.
 	expect(proposed.sort()).toEqual([snapshot("base-more"), snapshot("snapshot-more")].map((id) => [id, "other", "0.000040000"]));
 }
 
 test("by the catalogue's names", each_has_its_own);
+
+test("a provider that counts a model under its snapshot's name is compared with both", async () => {
+	const answered = (id: string) => (id.endsWith("06") ? id : snapshot(id));
+	const same = await imported(exported(0, answered), "--propose", "--propose-losses");
+	expect(Object.fromEntries(same["rows"].map((row: Json) => [row["model"], row["drift_percent"]]))).toEqual({ "base-more": "+0.00", "snapshot-more": "+0.00" });
+	expect(same["rows"].map((row: Json) => row["requests"])).toEqual([3, 3]);
+	expect(same["proposals"]).toEqual([]);
+	// Three tokens less, to both who paid, by what they paid.
+	const proposed = (await imported(exported(3, answered), "--propose"))["proposals"].map((p: Json) => [p["model"], p["account_name"], p["worth"]]);
+	expect(proposed.sort()).toEqual([
+		["base-more", "customer", "0.000020000"],
+		["base-more", "other", "0.000010000"],
+		["snapshot-more", "customer", "0.000010000"],
+		["snapshot-more", "other", "0.000020000"],
+	]);
+});
 
 test("without a server, by the names of what was used", async () => {
 	await w.lethe.stop();
