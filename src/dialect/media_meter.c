@@ -174,11 +174,15 @@ static void
 take_usage(struct meter *m, const struct state *st)
 {
 	const struct counts *c = &st->counts;
+	if (st->has_seconds || st->has_duration) {
+		m->seconds = counts_clamp32(st->has_seconds ? st->seconds : st->duration);
+		m->has_seconds = true;
+	}
 	if (counts_given(c, INPUT) || counts_given(c, OUTPUT) || counts_given(c, TOTAL))
 		m->usage = of_tokens(m, c);
 	else if (st->has_seconds || st->has_duration) {
 		m->usage = (struct usage){.flags = USAGE_REPORTED | USAGE_PIECES | (st->absurd ? USAGE_ABSURD : 0)};
-		m->usage.tools[TOOL_audio_second] = counts_clamp32(st->has_seconds ? st->seconds : st->duration);
+		m->usage.tools[TOOL_audio_second] = m->seconds;
 	}
 }
 
@@ -255,7 +259,7 @@ on_event(struct meter *m, enum json_token t, const struct json_event *ev)
 		m->content_bytes += t == JSON_OBJECT && of_images(m); /* so that one which is broken off in its middle has been seen */
 		break;
 	case SECONDS:
-		if (t != JSON_NULL)
+		if (t != JSON_NULL && !of_images(m))
 			st->absurd |= !(st->has_seconds = take_seconds(t, ev, &st->seconds));
 		break;
 	case DURATION:

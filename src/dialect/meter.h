@@ -55,6 +55,7 @@ struct meter {
 	bool finished; /* the proper end was seen: [DONE], message_stop, a terminal response event, the outer object closed, …; for a Gemini stream the
 	                  stream's own end after a finishReason or blockReason */
 	bool begun, plain;
+	bool has_seconds;
 	bool packed; /* by its first bytes it is compressed, whether it says so or not */
 	bool malformed; /* not JSON / not SSE where it had to be: metering is by estimate */
 	uint64_t content_bytes; /* bytes of visible output text, tool arguments, refusals (JSON-escaped length) */
@@ -62,6 +63,7 @@ struct meter {
 	uint64_t content_reported, reasoning_reported; /* those of them that came before `usage` last counted such output */
 	uint64_t events; /* events that carried output */
 	uint32_t images; /* that came */
+	uint32_t seconds; /* has_seconds: of audio, told; beside tokens too */
 	uint32_t echoes; /* events that were like the one before them (echo.h) */
 	struct sample *sample; /* chat: set by the caller behind meter_init(), it gets some of the words; else NULL */
 	const struct meter_stored *stored; /* responses: what the answer says of what is kept at the provider; within state */

@@ -261,7 +261,13 @@ estimate_media(const struct exchange *x, struct usage *ret)
 {
 	uint64_t made = x->meter ? x->meter->images : 0;
 	*ret = (struct usage){.flags = USAGE_ESTIMATED};
-	if (endpoint_of_audio((enum endpoint)x->endpoint) && prices_pieces(x))
+	bool by_seconds = endpoint_of_audio((enum endpoint)x->endpoint) && prices_pieces(x);
+	if (by_seconds && x->meter && x->meter->has_seconds) { /* told beside tokens */
+		*ret = (struct usage){.flags = USAGE_REPORTED};
+		ret->tools[TOOL_audio_second] = x->meter->seconds;
+		return;
+	}
+	if (by_seconds)
 		ret->tools[TOOL_audio_second] = x->seconds_estimate;
 	else
 		ret->tokens[TOKEN_input] = x->input_estimate;
@@ -297,7 +303,7 @@ unpriced_measure(const struct exchange *x, const struct usage *u)
 	bool tokens = price_upper_bound(&measured, 1, 1).v > 0, pieces = prices_pieces(x);
 	if (!(u->flags & USAGE_PIECES ? pieces : tokens))
 		return tokens || pieces;
-	return !is_nothing(u) && price_cost(&measured, u).v == 0;
+	return pieces && price_cost(&measured, u).v == 0 && !(u->flags & USAGE_PIECES && is_nothing(u));
 }
 
 static void

@@ -33,6 +33,8 @@ static const char catalogue[] =
 	"  - {id: words-and-fee, upstream: gpt-4o-transcribe, provider: sim, context: 16000, output: 2000, audio_tokens: 100, prices: [{from: 2020-01-01, input: \"2\", output: \"10\", per_request: \"0.001\"}]}\n"
 	"  - {id: seconds-and-fee, upstream: whisper-1, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", audio_second: \"0.0001\", per_request: \"0.001\"}]}\n"
 	"  - {id: pictures-and-fee, upstream: dall-e-2, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", image: \"0.02\", per_request: \"0.001\"}]}\n"
+	"  - {id: tokens-out-and-fee, upstream: gpt-image-1, provider: sim, context: 100000, output: 6000, image_tokens: 5000, prices: [{from: 2020-01-01, input: \"0\", output: \"40\", per_request: \"0.001\"}]}\n"
+	"  - {id: both-and-fee, upstream: dall-e-2, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"5\", output: \"0\", image: \"0.02\", per_request: \"0.001\"}]}\n"
 	"  - {id: m, provider: sim, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n";
 
 static int
@@ -296,6 +298,11 @@ what_each_request_costs_hides_no_measure(void **state)
 		{"/v1/audio/transcriptions", words, TOLD(ZERO_USAGE), 0, false, false},
 		{"/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "pictures-and-fee") END, TWO_PICTURES(TOKENS_USAGE), 2 * PICTURE, false, false},
 		{"/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "pictures") END, TWO_PICTURES(ZERO_USAGE), 2 * PICTURE, false, true},
+		/* both told: what the row has a price for counts; a zero in a measure of the row's is one; seconds are none of a picture's */
+		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "seconds-and-fee") END, "{\"text\":\"hi\",\"duration\":8,\"usage\":" CHAT_USAGE "}", 8 * SECOND, false, false},
+		{"/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "tokens-out-and-fee") END, TWO_PICTURES("{\"input_tokens\":14,\"output_tokens\":0,\"total_tokens\":14}"), 0, false, false},
+		{"/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "both-and-fee") END, TWO_PICTURES(ZERO_USAGE), 2 * PICTURE, false, false},
+		{"/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "pictures") END, TWO_PICTURES("{\"seconds\":0}"), 2 * PICTURE, false, true},
 		/* nothing but the request costs: there is nothing to estimate */
 		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "flat") END, TOLD(TOKENS_USAGE), 10 * EACH, false, true},
 	};
