@@ -167,13 +167,15 @@ count_unwritten(struct ledger *l, uint64_t first, bool of_account, int64_t day, 
 
 /*
  * What was booked today, where nobody has counted yet: on a new board, or before the limit was there. The sums are written down if they can be: the store's alone would
- * be old ones, and let so much more through. False: the store failed.
+ * be old ones, and let so much more through. Sums do not know which of several servers served, and each counts for itself: what this one has counted today stands. False: the store failed.
  */
 static must_check bool
 recall_day(struct ledger *l, uint64_t first, bool of_account, struct limit_row *r)
 {
 	int64_t requests = 0;
 	uint32_t today = (uint32_t)(clock_wall_us() / 1000000 / 86400);
+	if (share_on(l) && limit_day_count(&r->day, today) != 0)
+		return true;
 	(void)!limits_freshen(l);
 	if (!count_unwritten(l, first, of_account, today, &requests))
 		return false;
@@ -186,11 +188,13 @@ recall_day(struct ledger *l, uint64_t first, bool of_account, struct limit_row *
 	return true;
 }
 
-static must_check bool
-begin_day(struct ledger *l, uint64_t first, bool of_account, const struct limit_amounts *a, struct limit_row *r)
+/* A key that is new here, and took the place of one whose limit is in force, goes on with what that one counted: the sums have another number, of several servers, and of each attempt that cost something. */
+static bool
+day_begins(const struct ledger *l, struct limit_row *r, bool is_new, const struct limit_amounts *a)
 {
-	bool begins = a->amount[LIMIT_REQUESTS_DAY] != 0 && atomic_load(&r->amount[LIMIT_REQUESTS_DAY]) == 0;
-	return !begins || recall_day(l, first, of_account, limit_counting(l->o.board, r));
+	const struct limit_row *counting = limit_counting(l->o.board, r);
+	bool goes_on = is_new && counting != r && atomic_load(&counting->amount[LIMIT_REQUESTS_DAY]) != 0;
+	return a->amount[LIMIT_REQUESTS_DAY] != 0 && atomic_load(&r->amount[LIMIT_REQUESTS_DAY]) == 0 && !goes_on;
 }
 
 /* first: of the keys that took each other's place; what counts requests is its row. An account's is itself. */
@@ -208,14 +212,15 @@ publish_row(struct ledger *l, uint64_t subject, uint64_t account, uint64_t first
 	bool any = lists.named != 0 || own_count > 0 || policy.zero_retention || policy.region[0] != '\0' || lane.name[0] != '\0';
 	for (int k = 1; k < LIMIT_KIND_COUNT; k++)
 		any |= a.amount[k] != 0;
-	if (!any && limit_find(l->o.board, subject) == 0)
+	bool is_new = limit_find(l->o.board, subject) == 0;
+	if (!any && is_new)
 		return true;
 	struct limit_row *r = limit_row(l->o.board, limit_make(l->o.board, subject));
 	if (r == NULL)
 		return false;
 	if (first != subject)
 		atomic_store(&r->counts, limit_make(l->o.board, first)); /* no room: it counts by itself */
-	if (!begin_day(l, first, subject == account, &a, r))
+	if (day_begins(l, r, is_new, &a) && !recall_day(l, first, subject == account, limit_counting(l->o.board, r)))
 		return false;
 	limit_set_lists(r, &lists);
 	for (int k = 1; k < LIMIT_KIND_COUNT; k++) {

@@ -4,6 +4,9 @@
 #include "ledger/order_priv.h"
 #include "ledger/postgres.h"
 #include "ledger/share_priv.h"
+#include "ticket/ids.h"
+
+#include <string.h>
 
 /* Of a day, on the account. */
 static void
@@ -236,6 +239,75 @@ the_mark_of_a_node_that_books_nothing_goes_with_the_others_bookings(void **state
 	assert_true(usage_flush(b.ledger));
 	assert_int_equal(world_sql(&a, "SELECT sum(requests) FROM usage_day"), 2);
 	node_verify(&a);
+	world_end(&b);
+	world_end(&a);
+}
+
+/* The key whose text this is, on this server: how many of its day's requests are counted here. */
+static uint64_t
+counted_today(struct world *w, const char *key_text)
+{
+	uint64_t key;
+	assert_true(id_parse(ID_KEY, (struct span){key_text, strlen(key_text)}, &key));
+	struct limit_row *r = limit_row(w->edge_board, limit_find(w->edge_board, key));
+	assert_non_null(r);
+	assert_int_equal(r->amount[LIMIT_REQUESTS_DAY], 5);
+	return limit_day_count(&limit_counting(w->edge_board, r)->day, limit_window(LIMIT_REQUESTS_DAY, clock_wall_us() / 1000000));
+}
+
+/* As an edge, of a key with such a limit; all of it is booked and summed up. */
+static void
+serve_counted(struct world *w, uint64_t account, const char *key_text, int times)
+{
+	uint64_t key;
+	uint32_t slot;
+	assert_true(id_parse(ID_KEY, (struct span){key_text, strlen(key_text)}, &key));
+	struct limit_row *r = limit_row(w->edge_board, limit_find(w->edge_board, key));
+	const struct world_exchange e = {.account = account, .key = key, .input = 10, .cost = -1};
+	for (int i = 0; i < times; i++) {
+		assert_true(limit_day_take(&limit_counting(w->edge_board, r)->day, 5, limit_window(LIMIT_REQUESTS_DAY, clock_wall_us() / 1000000)));
+		assert_int_equal(ledger_load_row(w->ledger, account, 2 * world_cost(w, &e), &slot), 0);
+		assert_int_not_equal(world_exchange(w, e), 0);
+	}
+	book_all(&w, 1);
+	assert_true(usage_flush(w->ledger));
+}
+
+static void
+requests_a_day(struct world *w, const char *key_text, const char *amount)
+{
+	json_decref(world_must(w, "{s:s, s:s, s:s}", "op", "key.limit", "key", key_text, "requests_per_day", amount));
+}
+
+/* The sums are of all of them: one that took theirs for its own would refuse what it never served. */
+static void
+each_node_counts_requests_a_day_for_itself_whatever_becomes_of_the_key_and_its_limit(void **state)
+{
+	struct world a, b, c;
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	json_t *made = world_must(&a, "{s:s, s:s}", "op", "key.create", "account", "alice");
+	const char *key = json_string_value(json_object_get(made, "key"));
+	requests_a_day(&a, key, "5");
+	node_begin_beside(&b, &a, 1);
+	serve_counted(&a, alice, key, 3);
+	json_t *second = world_must(&a, "{s:s, s:s, s:s}", "op", "key.rotate", "key", key, "overlap", "24h");
+	const char *next = json_string_value(json_object_get(second, "key"));
+	node_look(&b);
+	assert_int_equal(counted_today(&a, next), 3);
+	assert_int_equal(counted_today(&b, next), 0);
+	serve_counted(&b, alice, next, 2);
+	requests_a_day(&a, next, "none");
+	node_look(&b);
+	requests_a_day(&a, next, "5");
+	node_look(&b);
+	assert_int_equal(counted_today(&a, next), 3);
+	assert_int_equal(counted_today(&b, next), 2);
+	/* Who has counted nothing today begins with what all have served. */
+	node_begin_beside(&c, &a, 2);
+	assert_int_equal(counted_today(&c, next), 5);
+	json_decref(second);
+	json_decref(made);
+	world_end(&c);
 	world_end(&b);
 	world_end(&a);
 }
@@ -583,6 +655,7 @@ main(void)
 		cmocka_unit_test(another_amount_of_a_limit_holds_for_what_nodes_have_of_it),
 		cmocka_unit_test(a_new_limit_knows_what_other_nodes_have_booked_and_not_summed_up),
 		cmocka_unit_test(the_mark_of_a_node_that_books_nothing_goes_with_the_others_bookings),
+		cmocka_unit_test(each_node_counts_requests_a_day_for_itself_whatever_becomes_of_the_key_and_its_limit),
 		cmocka_unit_test(a_changed_limit_is_felt_at_once_by_who_had_none_and_who_has_too_much),
 		cmocka_unit_test(what_a_lowered_limit_has_lent_comes_back_when_it_is_free),
 		cmocka_unit_test(many_wants_of_what_nobody_has_are_in_nobody_s_way),
