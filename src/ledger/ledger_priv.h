@@ -118,7 +118,7 @@ must_check bool batch_book(struct ledger *l);
 
 /* ---- usage.c: sums per day, account, key, model ---- */
 
-enum { USAGE_COUNTS = 3 + TOKEN_KIND_COUNT + 1 }; /* requests, failed, cost; tokens; tool calls */
+enum { USAGE_MARK_UNKNOWN = -1, USAGE_COUNTS = 3 + TOKEN_KIND_COUNT + 1 }; /* requests, failed, cost; tokens; tool calls */
 
 struct usage_sum {
 	int64_t day, account, key, model;
@@ -128,19 +128,19 @@ struct usage_sum {
 struct usage_sums {
 	struct usage_sum *sums; /* open addressing; requests == 0: free */
 	size_t size, count;
-	int64_t mark; /* bookings up to here are in the store's sums */
+	int64_t mark; /* bookings up to here are in the store's sums; USAGE_MARK_UNKNOWN: what is here is not all, and is to be summed up from the tickets */
 	int64_t last; /* booking that was last added here */
 	int64_t node; /* whose tickets; -1: all */
 };
 
-/* Sums of what was booked after the mark, from the tickets. */
+/* Sums of what was booked after the mark, from the tickets. False: the store failed, and the next flush begins with it. */
 must_check bool usage_recover(struct ledger *l);
 /* What billing_free_leg() says is in no sum. */
 void usage_add(struct usage_sums *u, const struct ticket_copy *t, int64_t booking);
 /* The sum of this group; one with no requests, or NULL, when there is none. */
 const struct usage_sum *usage_find(const struct usage_sums *u, const struct usage_sum *group);
-/* Into the store. False: failed, they stay here. */
-must_check bool usage_flush(struct ledger *l);
+bool usage_waits(const struct usage_sums *u); /* there is something to flush */
+must_check bool usage_flush(struct ledger *l); /* into the store; false: failed, they stay here */
 must_check bool usage_follow(struct ledger *l, uint64_t now_ms); /* of several servers: once a minute, while this one has nothing to sum up, its mark goes with the others' bookings */
 /* Of a node that has gone: what it had not written. */
 must_check bool usage_flush_of(struct ledger *l, int64_t node);

@@ -1,6 +1,7 @@
 /* What is booked: once, at its cost, whatever dies; and that `ledger verify` sees it when it was not. */
 #include "ledger/ledger_script.h"
 
+#include "ledger/limit_priv.h"
 #include "ticket/end_reasons.h"
 #include "ticket/ticket_id.h"
 
@@ -486,6 +487,71 @@ a_row_that_is_not_there_or_finds_no_room_is_not_loaded(void **state)
 	world_end(&w);
 }
 
+/* The store fails at the last ticket of those that are summed up anew, until it has back what it had. */
+static struct query
+fail_amid_tickets(struct world *w, struct query **ret_failing)
+{
+	char text[4000];
+	struct store *s = &w->ledger->store;
+	struct query *st = store_sql(s, SQL_tickets_from), whole = *st;
+	snprintf(text, sizeof(text), "SELECT * FROM (%s) AS tickets WHERE CASE id WHEN (SELECT max(id) FROM ticket) THEN abs(-9223372036854775807 - 1 + id - id) ELSE 1 END <> 0", sql_text(s, SQL_tickets_from));
+	*ret_failing = sql_prepare(s, text);
+	assert_non_null(*ret_failing);
+	*st = **ret_failing;
+	return whole;
+}
+
+/* A part of them, written with the mark of all, would be all that usage ever has. */
+static void
+sums_that_could_be_read_in_part_are_read_again_before_they_are_written(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t alice = world_account(&w, "alice", "5.00");
+	const struct world_exchange e = {.account = alice, .input = 10, .output = 10, .cost = -1};
+	for (int i = 0; i < 3; i++)
+		assert_int_not_equal(world_exchange(&w, e), 0);
+	assert_int_equal(world_round(&w), 3);
+	struct query *failing, whole = fail_amid_tickets(&w, &failing);
+	assert_false(usage_recover(w.ledger));
+	assert_false(usage_flush(w.ledger));
+	assert_false(usage_known_once(w.ledger));
+	assert_int_equal(world_sql(&w, "SELECT count(*) FROM usage_day"), 0);
+	assert_int_not_equal(world_exchange(&w, e), 0);
+	assert_int_equal(world_round(&w), 1);
+	assert_false(usage_flush(w.ledger));
+	*store_sql(&w.ledger->store, SQL_tickets_from) = whole;
+	sql_free(failing);
+	assert_true(usage_known_once(w.ledger));
+	assert_int_equal(usage_requests(&w.ledger->usage, 0, alice), 4);
+	assert_true(usage_flush(w.ledger));
+	assert_int_equal(world_sql(&w, "SELECT sum(requests) FROM usage_day"), 4);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
+/* Nobody asks for usage: a round that has nothing to sum up does it when it is time. */
+static void
+a_round_reads_again_what_could_be_read_in_part(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t alice = world_account(&w, "alice", "5.00");
+	for (int i = 0; i < 2; i++)
+		assert_int_not_equal(world_exchange(&w, (struct world_exchange){.account = alice, .input = 10, .output = 10, .cost = -1}), 0);
+	assert_int_equal(world_round(&w), 2);
+	struct query *failing, whole = fail_amid_tickets(&w, &failing);
+	assert_false(usage_recover(w.ledger));
+	*store_sql(&w.ledger->store, SQL_tickets_from) = whole;
+	sql_free(failing);
+	w.now_ms += 2 * USAGE_PERIOD_MS;
+	(void)!world_round(&w);
+	w.now_ms += 2 * USAGE_PERIOD_MS;
+	(void)!world_round(&w);
+	assert_int_equal(world_sql(&w, "SELECT coalesce(sum(requests), 0) FROM usage_day"), 2);
+	world_end(&w);
+}
+
 /* ---- verify sees it ---- */
 
 /* A store of the first schema that was released, with some business in it. */
@@ -731,6 +797,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sums_that_could_be_read_in_part_are_read_again_before_they_are_written),
+		cmocka_unit_test(a_round_reads_again_what_could_be_read_in_part),
 		cmocka_unit_test(an_older_store_is_brought_up_to_date),
 		cmocka_unit_test(an_exchange_costs_its_account_what_it_used),
 		cmocka_unit_test(many_exchanges_of_many_accounts_are_one_booking),

@@ -91,7 +91,7 @@ chores(struct ledger *l, uint64_t now_ms)
 		return true;
 	if (l->usage_due_ms == 0)
 		l->usage_due_ms = now_ms + USAGE_PERIOD_MS;
-	if (l->usage.count == 0)
+	if (!usage_waits(&l->usage))
 		return usage_follow(l, now_ms);
 	if (now_ms < l->usage_due_ms && l->usage.count < USAGE_GROUPS_MAX)
 		return true;

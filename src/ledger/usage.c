@@ -188,15 +188,32 @@ take_again(struct ledger *l, const struct ticket_copy *t, int64_t booking)
 	l->usage.last = booking > last ? booking : last;
 }
 
-bool
-usage_recover(struct ledger *l)
+static bool
+sum_up_anew(struct ledger *l)
 {
-	forget_all(&l->usage);
 	if (!read_mark(l, &l->usage.mark))
 		return false;
 	l->usage.last = l->usage.mark;
 	/* Commands have no tickets of their own, so nothing moves their mark: it would be all tickets since, each time. */
 	return l->usage.node == LEDGER_NODE_COMMANDS || tickets_after(l, l->usage.mark, take_again);
+}
+
+/* A part of them would be written, and the mark moved over the rest (INV-10). */
+bool
+usage_recover(struct ledger *l)
+{
+	forget_all(&l->usage);
+	if (sum_up_anew(l))
+		return true;
+	forget_all(&l->usage);
+	l->usage.mark = USAGE_MARK_UNKNOWN;
+	return false;
+}
+
+bool
+usage_waits(const struct usage_sums *u)
+{
+	return u->count != 0 || u->mark == USAGE_MARK_UNKNOWN;
 }
 
 static void
@@ -264,6 +281,8 @@ bool
 usage_flush(struct ledger *l)
 {
 	bool moved = false;
+	if (l->usage.mark == USAGE_MARK_UNKNOWN && !usage_recover(l))
+		return false;
 	if (l->usage.count == 0)
 		return true;
 	if (!store_begin(&l->store))
@@ -281,7 +300,7 @@ bool
 usage_known_once(struct ledger *l)
 {
 	int64_t mark;
-	return l->usage.count == 0 || (read_mark(l, &mark) && (mark == l->usage.mark || usage_recover(l)));
+	return !usage_waits(&l->usage) || (read_mark(l, &mark) && (mark == l->usage.mark || usage_recover(l)));
 }
 
 int64_t
@@ -315,7 +334,7 @@ bool
 usage_follow(struct ledger *l, uint64_t now_ms)
 {
 	int64_t mark = l->usage.mark;
-	if (!l->store.many || l->usage.count != 0 || now_ms < l->follow_due_ms)
+	if (!l->store.many || usage_waits(&l->usage) || now_ms < l->follow_due_ms)
 		return true;
 	l->follow_due_ms = now_ms + USAGE_PERIOD_MS;
 	if (!store_begin(&l->store) || !store_end(&l->store, move_idle_mark(l, &mark)))
