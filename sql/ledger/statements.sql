@@ -653,9 +653,9 @@ SELECT 0, 0 WHERE ?1 < ?2
 SELECT coalesce((SELECT nano FROM budget_share WHERE budget = ?1 AND node = ?2), 0), limit_nano - used_nano - lent_nano FROM budget WHERE id = ?1
 
 -- name: budget_excess
-SELECT ?1 WHERE ?1 < 0
+SELECT ?1 WHERE ?1 < 0 AND ?2 < 0
 -- postgres:
-SELECT budget FROM budget_share JOIN budget ON budget.id = budget WHERE node = ?1 AND nano > 0 AND lent_nano > 0 AND used_nano + lent_nano > limit_nano LIMIT 64
+SELECT budget FROM budget_share JOIN budget ON budget.id = budget WHERE node = ?1 AND budget > ?2 AND nano > 0 AND lent_nano > 0 AND used_nano + lent_nano > limit_nano ORDER BY budget LIMIT 64
 
 -- As share_move. What a limit was lowered by may be lent still: it can be given back, and nothing is taken.
 -- name: budget_share_move

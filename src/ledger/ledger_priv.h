@@ -244,7 +244,7 @@ struct ledger {
 	uint64_t reconcile_due_ms; /* when to look whether it is night */
 	uint64_t share_due_ms, count_due_ms; /* share_priv.h */
 	struct share_refusal refusals[SHARE_REFUSALS];
-	int64_t others, change_seen, wanted_after; /* other nodes that are up; the last change that is known here; the last want that was looked at */
+	int64_t others, change_seen, wanted_after, excess_after; /* other nodes that are up; the last change that is known here; the last want, and window of which there is too much, that was looked at */
 	uint32_t errand; /* the last one's number */
 	struct work_counted counted[WORK_COUNTED];
 	unsigned counted_next;

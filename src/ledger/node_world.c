@@ -16,7 +16,13 @@ node_verify(struct world *w)
 uint64_t
 node_begin_shared(struct world *a, const char *credit)
 {
-	world_begin(a);
+	return node_begin_shared_sized(a, credit, WORLD_SLOTS);
+}
+
+uint64_t
+node_begin_shared_sized(struct world *a, const char *credit, uint32_t slots)
+{
+	world_begin_sized(a, slots);
 	uint64_t alice = world_account(a, "alice", credit);
 	world_refused(a, "server_runs", "{s:s}", "op", "node.share");
 	world_kill_ledger(a);

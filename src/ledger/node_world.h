@@ -6,6 +6,7 @@
 
 /* The first server of a store that several may have, with an account alice. */
 uint64_t node_begin_shared(struct world *a, const char *credit);
+uint64_t node_begin_shared_sized(struct world *a, const char *credit, uint32_t slots);
 /* One more server on the store of another, which is not open now: a ledger at a time has it. */
 void node_begin_beside(struct world *ret, const struct world *first, uint32_t node);
 /* The books are sound. */

@@ -320,24 +320,28 @@ share_amend(struct ledger *l, uint64_t number, int64_t amount)
 		CHANGE(l, &changed, "UPDATE budget SET limit_nano = ?3 WHERE id BETWEEN ?1 AND ?2", (int64_t)limit_budget_row(number, 0), (int64_t)limit_budget_row(number, UINT32_MAX), amount);
 }
 
-/* Windows of which more is used and lent than their limit is now: what runs is held still, and comes back by and by. */
+/* Windows of which more is used and lent than their limit is now: what runs is held still, and comes back by and by. Those that can't go back now are in nobody's way: the others have their turn at the next look. */
 bool
 share_return_excess(struct ledger *l)
 {
-	int64_t rows[WANTS_AT_ONCE];
+	int64_t rows[WANTS_AT_ONCE], after = l->excess_after;
 	size_t count = 0;
 	if (!l->excess || l->o.board == NULL)
 		return true;
 	struct query *st = store_sql(&l->store, SQL_budget_excess);
-	sql_bind(st, l->store.node);
+	sql_bind(st, l->store.node, after);
 	enum sql_step step = SQL_END;
 	while (count < WANTS_AT_ONCE && (step = sql_step(&l->store, st)) == SQL_ROW)
 		rows[count++] = sql_int(st, 0);
 	sql_reset(st);
 	bool ok = step != SQL_FAILED;
-	for (size_t i = 0; ok && i < count; i++)
+	for (size_t i = 0; ok && i < count; i++) {
 		ok = share_return(l, (uint64_t)rows[i]);
-	l->excess = !ok || count > 0;
+		l->excess_after = rows[i];
+	}
+	if (ok && count < WANTS_AT_ONCE)
+		l->excess_after = INT64_MIN;
+	l->excess = !ok || count > 0 || after != INT64_MIN;
 	return ok;
 }
 
@@ -453,7 +457,7 @@ bool
 share_begin(struct ledger *l)
 {
 	l->excess = true; /* nobody here knows whether there is any */
-	l->wanted_after = INT64_MIN;
+	l->wanted_after = l->excess_after = INT64_MIN;
 	return number(l, "SELECT coalesce(max(number), 0) FROM change WHERE ?1 >= 0", 0, &l->change_seen);
 }
 

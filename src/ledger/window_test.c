@@ -349,6 +349,65 @@ a_changed_limit_is_felt_at_once_by_who_had_none_and_who_has_too_much(void **stat
 	world_end(&a);
 }
 
+/* The order is carried out: what another has in hand, and is of another limit, goes back later. */
+static void
+a_limit_is_changed_and_felt_while_somebody_has_a_window_of_which_there_is_too_much_in_hand(void **state)
+{
+	struct world a, b, *const both[] = {&a, &b};
+	char sql[120];
+	uint64_t alice = node_begin_shared(&a, "3.00"), bob = world_account(&a, "bob", "3.00");
+	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
+	limit(&a, 100 * cost);
+	node_begin_beside(&b, &a, 1);
+	uint64_t window = window_of(&a, alice, 0);
+	assert_true(serve_limited(&a, alice, window));
+	book_all(both, 2);
+	limit(&b, 2 * cost);
+	assert_true(node_has(&a, window) > 2 * cost);
+	snprintf(sql, sizeof(sql), "SELECT 1 FROM budget WHERE id = %lld FOR UPDATE", (long long)window);
+	assert_true(postgres_exec(&b.ledger->store, "BEGIN") && postgres_exec(&b.ledger->store, sql));
+	assert_true(postgres_exec(&a.ledger->store, "SET lock_timeout = 20"));
+	json_decref(world_must(&a, "{s:s, s:s, s:s}", "op", "account.limit", "account", "bob", "requests_per_minute", "7"));
+	const struct limit_row *r = limit_row(a.edge_board, limit_find(a.edge_board, bob));
+	assert_non_null(r);
+	assert_int_equal(r->amount[LIMIT_REQUESTS_MINUTE], 7);
+	assert_false(a.ledger->store.lost);
+	assert_true(window_has(&a, window, "lent_nano") > 2 * cost);
+	assert_true(postgres_exec(&b.ledger->store, "COMMIT"));
+	for (int n = 0; n < 2; n++)
+		node_look(&a);
+	assert_int_equal(window_has(&a, window, "lent_nano"), 0);
+	node_verify(&a);
+	world_end(&b);
+	world_end(&a);
+}
+
+/* As many as are looked at in one go, all of them held: those behind them have their turn. */
+static void
+many_windows_of_which_too_much_is_held_are_in_nobody_s_way(void **state)
+{
+	enum { HELD = 70 };
+	struct world a;
+	uint32_t slot;
+	uint64_t alice = node_begin_shared_sized(&a, "3.00", 4 * HELD);
+	int64_t cost = world_cost(&a, &(struct world_exchange){.input = 10});
+	world_sql(&a, "INSERT INTO budget (id, limit_nano, used_nano, lent_nano) SELECT -9223372036854775807 + n, 1, 5, 10 FROM generate_series(1, 70) AS n RETURNING 1");
+	world_sql(&a, "INSERT INTO budget_share (budget, node, nano) SELECT -9223372036854775807 + n, min(node.id), 10 FROM generate_series(1, 70) AS n, node WHERE node.id < 255 GROUP BY n RETURNING 1");
+	for (int n = 1; n <= HELD; n++)
+		assert_true(board_load(a.ledger_board, limit_budget_row(0, (uint32_t)n + 1), (struct nano){0}, &slot));
+	limit(&a, 100 * cost);
+	uint64_t window = window_of(&a, alice, 0);
+	assert_true(serve_limited(&a, alice, window));
+	assert_int_equal(world_round(&a), 1);
+	limit(&a, 2 * cost);
+	node_look(&a);
+	assert_int_equal(node_has(&a, window), 0);
+	assert_int_equal(window_has(&a, window, "lent_nano"), 0);
+	assert_int_equal(world_sql(&a, "SELECT count(*) FROM budget WHERE lent_nano = 10"), HELD);
+	assert_true(a.ledger->excess);
+	world_end(&a);
+}
+
 /* What is held while a limit is lowered below it can't come back then. */
 static void
 what_a_lowered_limit_has_lent_comes_back_when_it_is_free(void **state)
@@ -657,6 +716,8 @@ main(void)
 		cmocka_unit_test(the_mark_of_a_node_that_books_nothing_goes_with_the_others_bookings),
 		cmocka_unit_test(each_node_counts_requests_a_day_for_itself_whatever_becomes_of_the_key_and_its_limit),
 		cmocka_unit_test(a_changed_limit_is_felt_at_once_by_who_had_none_and_who_has_too_much),
+		cmocka_unit_test(a_limit_is_changed_and_felt_while_somebody_has_a_window_of_which_there_is_too_much_in_hand),
+		cmocka_unit_test(many_windows_of_which_too_much_is_held_are_in_nobody_s_way),
 		cmocka_unit_test(what_a_lowered_limit_has_lent_comes_back_when_it_is_free),
 		cmocka_unit_test(many_wants_of_what_nobody_has_are_in_nobody_s_way),
 		cmocka_unit_test(a_window_that_is_over_goes_when_nobody_has_any_of_it),
