@@ -166,8 +166,7 @@ count_unwritten(struct ledger *l, uint64_t first, bool of_account, int64_t day, 
 }
 
 /*
- * What was booked today, where nobody has counted yet: on a new board, or before the limit was there. The sums are written down if they can be: the store's alone would
- * be old ones, and let so much more through. Sums do not know which of several servers served, and each counts for itself: what this one has counted today stands. False: the store failed.
+ * What was booked today, where nobody has counted yet: on a new board, or before the limit was there: the store's sums, and what is not written down yet. Sums do not know which of several servers served, and each counts for itself: what this one has counted today stands. False: the store failed.
  */
 static must_check bool
 recall_day(struct ledger *l, uint64_t first, bool of_account, struct limit_row *r)
@@ -176,7 +175,6 @@ recall_day(struct ledger *l, uint64_t first, bool of_account, struct limit_row *
 	uint32_t today = (uint32_t)(clock_wall_us() / 1000000 / 86400);
 	if (share_on(l) && limit_day_count(&r->day, today) != 0)
 		return true;
-	(void)!limits_freshen(l);
 	if (!count_unwritten(l, first, of_account, today, &requests))
 		return false;
 	int64_t written = 0;
@@ -324,6 +322,7 @@ publish_all(struct ledger *l)
 	while (ok && count < LIMIT_ROWS && (step = sql_step(&l->store, st)) == SQL_ROW)
 		subjects[count++] = (struct subject){(uint64_t)sql_int(st, 0), (uint64_t)sql_int(st, 1)};
 	sql_reset(st);
+	(void)!limits_freshen(l); /* once: what could not be written is looked through for each limit that begins */
 	for (size_t i = 0; ok && i < count; i++) {
 		uint64_t first = subjects[i].id;
 		ok = (first == subjects[i].account || first_of(l, first, &first)) && publish_row(l, subjects[i].id, subjects[i].account, first);

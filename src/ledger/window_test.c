@@ -312,6 +312,36 @@ each_node_counts_requests_a_day_for_itself_whatever_becomes_of_the_key_and_its_l
 	world_end(&a);
 }
 
+/* A disk that is full fails once, and not for each. */
+static void
+many_limits_that_begin_try_once_to_write_the_sums(void **state)
+{
+	enum { LIMITS = 4 };
+	struct world a;
+	json_t *made[LIMITS];
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	for (int i = 0; i < LIMITS; i++) {
+		made[i] = world_must(&a, "{s:s, s:s}", "op", "key.create", "account", "alice");
+		requests_a_day(&a, json_string_value(json_object_get(made[i], "key")), "5");
+	}
+	assert_true(node_serve(&a, alice) && world_round(&a) == 1);
+	assert_true(postgres_exec(&a.ledger->store, "CREATE FUNCTION no_sums() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$; "
+												"CREATE TRIGGER no_sums BEFORE UPDATE ON usage_node FOR EACH ROW EXECUTE FUNCTION no_sums()"));
+	for (uint32_t i = 1; i <= limit_count(a.ledger_board); i++)
+		atomic_store(&limit_row(a.ledger_board, i)->amount[LIMIT_REQUESTS_DAY], 0);
+	node_count_questions(true);
+	limits_adopt(a.ledger);
+	assert_int_equal(node_turns, 1);
+	node_count_questions(false);
+	for (int i = 0; i < LIMITS; i++) {
+		assert_int_equal(counted_today(&a, json_string_value(json_object_get(made[i], "key"))), 0);
+		json_decref(made[i]);
+	}
+	assert_true(postgres_exec(&a.ledger->store, "DROP TRIGGER no_sums ON usage_node"));
+	node_verify(&a);
+	world_end(&a);
+}
+
 static void
 remember_refusals_for_ever(struct world *w)
 {
@@ -715,6 +745,7 @@ main(void)
 		cmocka_unit_test(a_new_limit_knows_what_other_nodes_have_booked_and_not_summed_up),
 		cmocka_unit_test(the_mark_of_a_node_that_books_nothing_goes_with_the_others_bookings),
 		cmocka_unit_test(each_node_counts_requests_a_day_for_itself_whatever_becomes_of_the_key_and_its_limit),
+		cmocka_unit_test(many_limits_that_begin_try_once_to_write_the_sums),
 		cmocka_unit_test(a_changed_limit_is_felt_at_once_by_who_had_none_and_who_has_too_much),
 		cmocka_unit_test(a_limit_is_changed_and_felt_while_somebody_has_a_window_of_which_there_is_too_much_in_hand),
 		cmocka_unit_test(many_windows_of_which_too_much_is_held_are_in_nobody_s_way),
