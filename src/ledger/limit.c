@@ -186,12 +186,15 @@ recall_day(struct ledger *l, uint64_t first, bool of_account, struct limit_row *
 	return true;
 }
 
-/* A key that is new here, and took the place of one whose limit is in force, goes on with what that one counted: the sums have another number, of several servers, and of each attempt that cost something. */
+/*
+ * Of several servers, a key that is new here, and took the place of one whose limit is in force, goes on with what that one counted: the sums have what others served.
+ * A server that is alone asks the sums: one of its kin may have served without a limit.
+ */
 static bool
 day_begins(const struct ledger *l, struct limit_row *r, bool is_new, const struct limit_amounts *a)
 {
 	const struct limit_row *counting = limit_counting(l->o.board, r);
-	bool goes_on = is_new && counting != r && atomic_load(&counting->amount[LIMIT_REQUESTS_DAY]) != 0;
+	bool goes_on = share_on(l) && is_new && counting != r && atomic_load(&counting->amount[LIMIT_REQUESTS_DAY]) != 0;
 	return a->amount[LIMIT_REQUESTS_DAY] != 0 && atomic_load(&r->amount[LIMIT_REQUESTS_DAY]) == 0 && !goes_on;
 }
 

@@ -649,19 +649,19 @@ a_day_s_limit_that_comes_back_knows_what_was_served_without_it(void **state)
 	assert_int_equal(day_count(&m), 3);
 }
 
-/* Sums count each attempt that cost something, the limit a request: what it counted goes on. */
+/* Of its kin one may have served without a limit, while an older one that is not used any more has one. */
 static void
-a_key_that_takes_another_s_place_counts_on_from_what_that_one_counted(void **state)
+a_limit_that_comes_back_after_two_rotations_knows_what_was_served_without_it(void **state)
 {
 	struct made m = make("acme");
 	set("key.limit", m.key_text, "requests_per_day", "10");
-	assert_true(limit_day_take(&row_of(&m)->day, 10, (uint32_t)(clock_wall_us() / 86400000000)));
+	struct made next = rotate(&m, "24h");
+	set("key.limit", next.key_text, "requests_per_day", "none");
+	struct made later = rotate(&next, "24h");
 	for (int i = 0; i < 3; i++)
-		serve_one(&m);
-	struct made next = rotate(&m, "0"), later = rotate(&next, "24h");
-	assert_int_equal(row_of(&later)->amount[LIMIT_REQUESTS_DAY], 10);
-	assert_ptr_equal(limit_counting(w.edge_board, row_of(&later)), limit_row(w.edge_board, limit_find(w.edge_board, m.key)));
-	assert_int_equal(limit_day_count(&limit_counting(w.edge_board, row_of(&later))->day, (uint32_t)(clock_wall_us() / 86400000000)), 1);
+		serve_one(&later);
+	set("key.limit", later.key_text, "requests_per_day", "5");
+	assert_int_equal(limit_day_count(&limit_counting(w.edge_board, row_of(&later))->day, (uint32_t)(clock_wall_us() / 86400000000)), 3);
 }
 
 /* Nor is the whole of it let through where nobody can read how much was used. */
@@ -752,7 +752,7 @@ main(void)
 		TEST(a_new_limit_knows_what_was_spent_today),
 		TEST(a_new_board_knows_what_was_served_today_though_its_sums_can_t_be_written),
 		TEST(a_day_s_limit_that_comes_back_knows_what_was_served_without_it),
-		TEST(a_key_that_takes_another_s_place_counts_on_from_what_that_one_counted),
+		TEST(a_limit_that_comes_back_after_two_rotations_knows_what_was_served_without_it),
 		TEST(a_day_s_limit_does_not_begin_while_nobody_knows_what_was_served),
 		TEST(a_limit_does_not_begin_while_nobody_knows_what_was_spent),
 		TEST(windows_of_other_times_and_numbers_are_not_opened),
