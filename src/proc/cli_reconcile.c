@@ -36,8 +36,7 @@ struct pair {
 	int64_t dearest_nano;
 	int64_t over_nano; /* charged beyond their count */
 	int64_t under_nano; /* counted by them beyond all of ours */
-	bool counted; /* they have a row of it */
-	bool family, joined; /* its snapshots are in it; it is in another one's */
+	bool unclear; /* a model and its snapshot, of which they have too little of one and too much of the other: nothing of either is proposed */
 	int64_t not_proposed; /* shares of it, as another amount was proposed before */
 };
 
@@ -313,7 +312,6 @@ take_theirs(struct reconciler *r)
 		struct pair *p = pair_of_snapshot(r, row->day, model);
 		if (p == NULL)
 			p = pair_of_ours(r, row->day, model);
-		p->counted = true;
 		add_row(&p->theirs, row);
 	}
 }
@@ -323,45 +321,6 @@ static bool
 is_family(const struct pair *p, const char *model)
 {
 	return strcmp(p->model, model) == 0 || is_name(p->model, model, without_date(model));
-}
-
-static void
-join(struct pair *p, struct pair *snapshot)
-{
-	add_row(&p->ours, &snapshot->ours);
-	add_row(&p->theirs, &snapshot->theirs);
-	add_row(&p->all, &snapshot->all);
-	if (snapshot->dearest_nano > p->dearest_nano) {
-		p->dearest = snapshot->dearest;
-		p->dearest_nano = snapshot->dearest_nano;
-	}
-	p->family = snapshot->joined = true;
-}
-
-static bool
-has_counted_snapshot(const struct reconciler *r, const struct pair *p)
-{
-	for (size_t k = 0; k < r->pair_count; k++)
-		if (r->pairs[k].day == p->day && r->pairs[k].counted && is_family(p, r->pairs[k].model))
-			return true;
-	return false;
-}
-
-/*
- * A provider may count what was asked by a model's name under the snapshot that answered: it has no row of the model then, but of a snapshot. How much of that was
- * asked by either name nobody can tell, so the model and its snapshots are compared as one; by itself all of the model would be given back.
- */
-static void
-join_snapshots(struct reconciler *r)
-{
-	for (size_t i = 0; i < r->pair_count; i++) {
-		struct pair *p = &r->pairs[i];
-		if (p->dearest == NULL || p->counted || !has_counted_snapshot(r, p))
-			continue;
-		for (size_t k = 0; k < r->pair_count; k++)
-			if (k != i && r->pairs[k].day == p->day && is_family(p, r->pairs[k].model))
-				join(p, &r->pairs[k]);
-	}
 }
 
 /* ---- what was charged beyond their count, and what they counted beyond ours ---- */
@@ -432,6 +391,21 @@ judge(struct reconciler *r, struct pair *p)
 	return true;
 }
 
+/*
+ * A provider may count what was asked by a model's name under the snapshot that answered, in part or all of it. Where it has less of one than we have, and more of the
+ * other, nobody can tell what was asked by which: by itself the one would be given back, though it was counted.
+ */
+static void
+doubt(struct reconciler *r, struct pair *p)
+{
+	for (size_t i = 0; p->over_nano > 0 && i < r->pair_count; i++) {
+		struct pair *other = &r->pairs[i];
+		bool family = is_family(p, other->model) || is_family(other, p->model);
+		if (other != p && other->day == p->day && family && sum(&other->theirs) > sum(&other->ours))
+			p->unclear = other->unclear = true;
+	}
+}
+
 /* "+1.25", of theirs. */
 static json_t *
 drift_of(const struct pair *p)
@@ -466,6 +440,7 @@ put_row(struct reconciler *r, const struct pair *p)
 		put_nano(o, "over", p->over_nano);
 		json_object_set_new(o, "free_attempts", json_integer(sum(&p->all) - sum(&p->ours)));
 		put_nano(o, "under", p->under_nano);
+		json_object_set_new(o, "unclear", json_boolean(p->unclear));
 		json_object_set_new(o, "not_proposed", json_integer(p->not_proposed));
 	}
 	json_array_append_new(r->rows, o);
@@ -525,8 +500,8 @@ read_payers(struct reconciler *r, const struct pair *p, json_t *payers)
 	day_text(p->day, day);
 	json_array_foreach(json_object_get(r->usage, "rows"), i, row)
 	{
-		const char *model = text_of(row, "model"), *name = canonical_of_ours(r, model);
-		if (day_of(text_of(row, "day")) != p->day || !(p->family ? is_family(p, name) : strcmp(name, p->model) == 0))
+		const char *model = text_of(row, "model");
+		if (day_of(text_of(row, "day")) != p->day || strcmp(canonical_of_ours(r, model), p->model) != 0)
 			continue;
 		json_t *o = ask(r, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:b}", "op", "usage", "group", "account", "model", model, "provider", r->provider, "since", day, "until", day, "limit", ROWS_MAX, "no_own_keys", true));
 		if (o == NULL)
@@ -607,20 +582,20 @@ static bool
 reconcile(struct reconciler *r, bool proposing, bool losses)
 {
 	bool ok = read_names(r) && read_usage(r);
-	if (ok) {
+	if (ok)
 		take_theirs(r);
-		join_snapshots(r);
-	}
-	for (size_t i = 0; ok && i < r->pair_count; i++) {
-		if (r->pairs[i].joined)
-			continue;
+	for (size_t i = 0; ok && i < r->pair_count; i++)
 		ok = judge(r, &r->pairs[i]);
-		if (ok && proposing && r->pairs[i].over_nano > 0)
-			ok = propose(r, &r->pairs[i]);
-		if (ok && losses && r->pairs[i].under_nano > 0)
-			ok = propose_one(r, &r->pairs[i], LOSSES, LOSSES, r->pairs[i].under_nano);
+	for (size_t i = 0; ok && i < r->pair_count; i++)
+		doubt(r, &r->pairs[i]);
+	for (size_t i = 0; ok && i < r->pair_count; i++) {
+		struct pair *p = &r->pairs[i];
+		if (proposing && p->over_nano > 0 && !p->unclear)
+			ok = propose(r, p);
+		if (ok && losses && p->under_nano > 0 && !p->unclear)
+			ok = propose_one(r, p, LOSSES, LOSSES, p->under_nano);
 		if (ok)
-			put_row(r, &r->pairs[i]);
+			put_row(r, p);
 	}
 	return ok;
 }
