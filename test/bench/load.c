@@ -349,7 +349,7 @@ reply_done(struct load *l, struct load_conn *c)
 	}
 	link_end(&c->link);
 	drop(l, c);
-	if (is_its_turn(l))
+	if (is_paced(l) || is_its_turn(l))
 		connect_one(l, c);
 	else
 		rest(l, c);
@@ -546,11 +546,25 @@ connected(struct load *l, struct load_conn *c)
 		shake(l, c);
 }
 
+/* Who lets a connection rest may have it closed: nothing of it is lost. */
+static void
+renew(struct load *l, struct load_conn *c)
+{
+	unsigned at = 0;
+	while (l->idle[at] != c)
+		at++;
+	l->idle[at] = l->idle[--l->idle_count];
+	drop(l, c);
+	connect_one(l, c);
+}
+
 /* The connection ended, or will not be heard of again. */
 static void
 ended(struct load *l, struct load_conn *c)
 {
-	if (c->state == LOAD_BODY && c->until_close && l->options->mode == LOAD_REQUESTS)
+	if (c->state == LOAD_IDLE)
+		renew(l, c);
+	else if (c->state == LOAD_BODY && c->until_close && l->options->mode == LOAD_REQUESTS)
 		reply_done(l, c);
 	else
 		lost(l, c, "the connection was closed");

@@ -243,6 +243,46 @@ at_a_fixed_rate_each_request_is_due_somewhere_in_its_own_step(void **state)
 }
 
 static void
+run_until_all_rest(void)
+{
+	for (uint64_t give_up_ns = net_now_ns() + PATIENCE_NS; l.idle_count < l.options->connections && !l.counts.errors;) {
+		assert_true(net_now_ns() < give_up_ns);
+		load_run(&l, net_now_ns() + SLICE_NS / 8);
+	}
+}
+
+/* As if the other side did. */
+static void
+close_all_connections(void)
+{
+	struct sockaddr_storage to;
+	for (int fd = 0; fd < 1024; fd++) {
+		socklen_t len = sizeof to;
+		if (getpeername(fd, (struct sockaddr *)&to, &len) == 0)
+			shutdown(fd, SHUT_RDWR);
+	}
+}
+
+/* A connection that is closed while it rests is there once again, and not twice. */
+static void
+connections_that_rest_may_be_closed(void **state)
+{
+	struct load_options o = in_clear_text(LOAD_REQUESTS);
+	o.rate = 100;
+	begin(&o);
+	run_until(&l.counts.requests, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		run_until_all_rest();
+		close_all_connections();
+		load_run(&l, net_now_ns() + SLICE_NS);
+	}
+	run_until(&l.counts.requests, l.counts.requests + 2 * o.connections);
+	run_until_all_rest();
+	assert_int_equal(l.counts.errors, 0);
+	assert_int_equal(l.alive, o.connections);
+}
+
+static void
 who_takes_turns_asks_in_slices_of_its_own(void **state)
 {
 	enum { LOOKS = 40,
@@ -284,6 +324,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(streams_that_end_are_requests_each_over_its_own_connection, start, stop),
 		cmocka_unit_test_setup_teardown(the_first_byte_is_timed_when_it_comes, start, stop),
 		cmocka_unit_test_setup_teardown(at_a_fixed_rate_each_request_is_due_somewhere_in_its_own_step, start, stop),
+		cmocka_unit_test_setup_teardown(connections_that_rest_may_be_closed, start, stop),
 		cmocka_unit_test_setup_teardown(who_takes_turns_asks_in_slices_of_its_own, start, stop),
 		cmocka_unit_test_setup_teardown(bodies_larger_than_a_socket_takes_arrive, start, stop),
 		cmocka_unit_test_setup_teardown(a_certificate_for_another_name_is_an_error, start, stop),
