@@ -82,8 +82,8 @@ test("a round counts when the yardstick finds itself again in it; a wrong answer
 	expect(two.void).toEqual([]);
 	expect(two.rows.find((one) => one.name === "lethe all")!.toYardstick).toEqual({ min: 1.2, median: 1.2, max: 1.2 });
 	expect(text).toContain("1 of 3 rounds do not count: nginx cost 0.77 × what it cost when measured again");
-	expect(page({ when: "", about: "", void: [], reports: [two], memories: {}, bars: [] })).toContain("1 of 3 turns do not count");
-	expect(reportCell(cell, some, 3).void).toEqual(["nginx differs from itself by more than 10.0 %, or is late, in too many turns: 2 count, 3 were asked for"]);
+	expect(page({ when: "", about: "", void: [], reports: [two], memories: {}, bars: [] })).toContain("1 of 3 rounds do not count");
+	expect(reportCell(cell, some, 3).void).toEqual(["nginx differs from itself by more than 10.0 %, or is late, in too many rounds: 2 count, 3 were asked for"]);
 	Object.assign(some["lethe"]![1]!, { errors: 7, firstError: "status 503" });
 	expect(reportCell(cell, some, 2).void).toEqual(["lethe: 7 errors, the first: status 503"]);
 	for (const one of some["nginx-again"]!) one.cpu["all"] = 20;
