@@ -39,8 +39,8 @@ function bar(good: boolean, text: string, doubt?: string): void {
 const dollars = (requests: number) => ((requests * flatNano) / 1e9).toFixed(9);
 const said = (seen: Seen) => `${seen.served} served, ${seen.short} times 402, ${seen.away} times 503, ${seen.broken} broken off`;
 
-async function judge(nodes: Nodes, name: string, seen: Seen, before: number): Promise<void> {
-	const wrong = await nodes.wrong(name, most * flatNano, seen, (await nodes.provided()) - before);
+async function judge(nodes: Nodes, name: string, seen: Seen, before: number, credit = most): Promise<void> {
+	const wrong = await nodes.wrong(name, credit * flatNano, seen, (await nodes.provided()) - before);
 	for (const line of wrong) console.log(`      ${line}`);
 	bar(wrong.length === 0, `${name}: nothing lost, nothing double, nothing below zero, lethe ledger verify on each node`);
 }
@@ -130,9 +130,10 @@ async function inTrouble(nodes: Nodes, postgres: Postgres): Promise<void> {
 async function withoutDatabase(nodes: Nodes, postgres: Postgres): Promise<void> {
 	const seen = nobody(), before = await nodes.provided();
 	const [first, second] = nodes.all as [Nodes["all"][0], Nodes["all"][0]];
-	const key = await nodes.account("alone", dollars(most));
+	const credit = 20 * most; // so much that it is not spent before the database is gone
+	const key = await nodes.account("alone", dollars(credit));
 	let over = false;
-	const crowd = nodes.crowd(key, Math.min(clients, 2 * most), seen, () => over || seen.served >= most);
+	const crowd = nodes.crowd(key, Math.min(clients, 2 * most), seen, () => over || seen.served >= credit);
 	await until("some are served", () => seen.served > most / 10, 60_000);
 	const rise = await postgres.fall();
 	const since = performance.now(), then = seen.served;
@@ -147,9 +148,9 @@ async function withoutDatabase(nodes: Nodes, postgres: Postgres): Promise<void> 
 	await second.up();
 	over = true;
 	await crowd;
-	await until("all is paid", async () => (await nodes.left("alone")) <= (most - seen.served) * flatNano, 60_000);
+	await until("all is paid", async () => (await nodes.left("alone")) <= (credit - seen.served) * flatNano, 60_000);
 	bar(alone > 0, `no database for ${seconds} s: ${alone} served meanwhile, the first after ${Math.round(after)} ms, a ledger and a machine killed: ${said(seen)}, ${await nodes.left("alone")} nano-dollars left`);
-	await judge(nodes, "alone", seen, before);
+	await judge(nodes, "alone", seen, before, credit);
 }
 
 process.env["LETHE_TEST_FSYNC"] ??= "on"; // as it is shipped: a hold that goes to the store waits for the disk
