@@ -133,9 +133,12 @@ async function withoutDatabase(nodes: Nodes, postgres: Postgres): Promise<void> 
 	const credit = 20 * most; // so much that it is not spent before the database is gone
 	const key = await nodes.account("alone", dollars(credit));
 	let over = false;
-	const crowd = nodes.crowd(key, Math.min(clients, 2 * most), seen, () => over || seen.served >= credit);
-	await until("some are served", () => seen.served > most / 10, 60_000);
+	// Each has a share then, however fast the first ones were served: without the database there is no other way to one.
+	const shares = `SELECT count(*) FROM share WHERE nano >= ${most * flatNano} AND account = (SELECT id FROM account WHERE name = 'alone')`;
+	const some = async () => (await nodes.crowd(key, 4 * count, seen, () => false), Number(await nodes.sql(shares)) === count);
+	await until("each has a share", some, 60_000);
 	const rise = await postgres.fall();
+	const crowd = nodes.crowd(key, Math.min(clients, 2 * most), seen, () => over || seen.served >= credit);
 	const since = performance.now(), then = seen.served;
 	await until("they go on", () => seen.served > then, 60_000);
 	const after = performance.now() - since;
@@ -149,6 +152,7 @@ async function withoutDatabase(nodes: Nodes, postgres: Postgres): Promise<void> 
 	over = true;
 	await crowd;
 	await until("all is paid", async () => (await nodes.left("alone")) <= (credit - seen.served) * flatNano, 60_000);
+	for (const node of nodes.all) await until("each has the database again", async () => (await node.verify()).json["error"]?.code !== "store_away", 60_000);
 	bar(alone > 0, `no database for ${seconds} s: ${alone} served meanwhile, the first after ${Math.round(after)} ms, a ledger and a machine killed: ${said(seen)}, ${await nodes.left("alone")} nano-dollars left`);
 	await judge(nodes, "alone", seen, before, credit);
 }
