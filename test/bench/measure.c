@@ -7,13 +7,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Up to 64 a bucket each; then 64 buckets for every doubling. */
+/* Up to HISTOGRAM_FINE a bucket each; then as many buckets for every doubling. */
 static size_t
 bucket_of(uint64_t ns)
 {
 	if (ns < HISTOGRAM_FINE)
 		return ns;
-	unsigned shift = 63u - (unsigned)__builtin_clzll(ns) - 6u;
+	unsigned shift = 63u - (unsigned)__builtin_clzll(ns) - HISTOGRAM_FINE_BITS;
 	size_t at = (shift + 1) * HISTOGRAM_FINE + (ns >> shift) % HISTOGRAM_FINE;
 	size_t most = HISTOGRAM_OCTAVES * HISTOGRAM_FINE - 1;
 	return at < most ? at : most;
