@@ -16,6 +16,7 @@ type Run = {
 	between: (cell: string, target: string, to: string, group?: string) => number | undefined;
 	cpu: (cell: string, row: string) => number | undefined;
 	added: (cell: string, row: string, percentile: "addedP50" | "addedP99") => number | undefined;
+	disturbed: (cell: string, row: string) => number | undefined;
 	errors: (cell: string, target: string) => number | undefined;
 	held: (cell: string, what: (held: Held) => number) => number | undefined;
 };
@@ -40,10 +41,21 @@ const row = (name: string, limit: Limit, cells: string | string[], take: Row["ta
 
 type Percentile = "addedP50" | "addedP99";
 const addedSelfDifferenceMost = 0.25;
+// Of what is due, because the machine stood still (witness.h): beyond this little is left to judge by. And of Lethe's as much as of the others', or it would be Lethe that keeps the kernel from whoever wants to run.
+const disturbedMost = 0.25;
+const disturbedDifferenceMost = 0.25;
 const addedTo = (cell: string, percentile: Percentile) => (run: Run) => {
 	const [once, again] = [run.added(cell, "nginx", percentile), run.added(cell, "nginx-again", percentile)];
 	return once === undefined || again === undefined ? undefined : quotient(run.added(cell, "lethe all", percentile), (once + again) / 2);
 };
+
+function stoodStill(run: Run, cell: string): string | undefined {
+	const [lethe, ...others] = ["lethe all", "relay", "nginx", "nginx-again"].map((name) => run.disturbed(cell, name) ?? 0) as [number, ...number[]];
+	const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
+	if (Math.max(lethe, ...others) > disturbedMost) return `the machine stood still for ${percent(Math.max(lethe, ...others))} of what was due`;
+	const most = Math.max(...others) * (1 + disturbedDifferenceMost) + 0.005;
+	return lethe > most ? `the machine stood still for ${percent(lethe)} of what was due, of the others' for ${percent(Math.max(...others))} at most` : undefined;
+}
 
 // The same program twice, and the least that any proxy adds, say how much of a figure is the machine's.
 function unsure(cell: string, percentile: Percentile, relay: { most?: number; mostOfNginx?: number }): Doubt {
@@ -52,7 +64,8 @@ function unsure(cell: string, percentile: Percentile, relay: { most?: number; mo
 		if (once === undefined || again === undefined) return undefined;
 		const [less, more] = [Math.min(once, again), Math.max(once, again)];
 		if (less <= 0 || more / less - 1 > addedSelfDifferenceMost) return `nginx adds ${once.toFixed(0)} µs, and when measured again ${again.toFixed(0)}`;
-		if (bare === undefined) return undefined;
+		const still = stoodStill(run, cell);
+		if (still || bare === undefined) return still;
 		if (bare > (relay.most ?? Infinity)) return `the bare relay alone adds ${bare.toFixed(0)} µs`;
 		// It does a part of what nginx does: where it is later than the bar lets anybody be, that is not the target's doing.
 		const nginx = (once + again) / 2;
@@ -131,6 +144,7 @@ function reader(reports: CellReport[], memories: Memories): Run {
 		},
 		cpu: (cell, name) => of(cell, name)?.cpu?.median,
 		added: (cell, name, percentile) => of(cell, name)?.[percentile]?.median,
+		disturbed: (cell, name) => of(cell, name)?.disturbed?.median,
 		// That others were busy beside it does not make an answer wrong.
 		errors: (cell, target) => {
 			const report = reports.find((one) => one.cell === cell);

@@ -95,6 +95,8 @@ const sliced = (e: Effort, targets: TargetName[], warmup: number) => time({ ...e
 
 // A processor that is halted between two requests is woken later than any proxy answers, and how late is its host's affair.
 const awake = ["--awake"];
+// Where the slowest hundredth is looked at: a host that takes a processor away for so long makes it, whoever is asked.
+const witnessed = [...awake, "--witness"];
 
 const shortChunks = 10;
 // Half of the usual pace, and prime for each of the two load generators: new connections cost far more than chunks.
@@ -154,7 +156,7 @@ const http1: Cell[] = [
 	cell("request_1m", "1 MB bodies and answers, 16 connections, closed loop", "request", (e) => [
 		...requests(1 << 20, 16), "--sim", `body_bytes=${1 << 20}`, ...time(longer(e), 0.5),
 	], atOnce),
-	cell("request_paced", "1 KB bodies and answers, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...awake, ...sliced(longer(e), delayTargets, 0.5)], {
+	cell("request_paced", "1 KB bodies and answers, 4,000 requests a second", "request", (e) => [...requests(1024), "--rate", "4000", ...witnessed, ...sliced(longer(e), delayTargets, 0.5)], {
 		...inSlices, delay: true, targets: delayTargets,
 	}),
 	cell("stream", "1,000 streams of 20 chunks a second", "chunk", (e) => [...streams(1000, 20), ...time(e, 1)], {
@@ -169,7 +171,7 @@ const http1: Cell[] = [
 	], inTurns),
 	cell("first_byte", "1,000 streams of three chunks begin in a second, delay until the first byte of the answer's body", "stream", (e) => [
 		// Few chunks: what follows the first only keeps the simulator and the load generator from looking at the next one's first.
-		...requests(1024), "--rate", "1000", "--stream", "--first-byte", "--sim", "chunks=3,gap_ms=10", ...awake, ...sliced(longer(e), delayTargets, 0.5),
+		...requests(1024), "--rate", "1000", "--stream", "--first-byte", "--sim", "chunks=3,gap_ms=10", ...witnessed, ...sliced(longer(e), delayTargets, 0.5),
 	], { ...inSlices, delay: true, targets: delayTargets }),
 ];
 

@@ -87,6 +87,7 @@ export async function measureH2(tools: Tools, target: Target, effort: Effort, me
 		return {
 			event: "end", seconds: finished.seconds, streaming: 0, chunks: 0, resumed: 0, resumed_now: 0,
 			requests: finished.good, errors: finished.errors, first_error: finished.firstError, handshakes: target.certificates ? connections : 0,
+			timed: latencies.length, disturbed: 0,
 			p50_us: percentile(latencies, 0.5), p99_us: percentile(latencies, 0.99),
 			cpu_ns: Object.fromEntries(Object.entries(after.groups).map(([label, ns]) => [label, ns - before.groups[label]!])),
 			wall_seconds: (after.at - before.at) / 1000, machine_ns: after.machine - before.machine, self_ns: finished.selfNs,

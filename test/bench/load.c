@@ -70,7 +70,9 @@ load_init(struct load *l, const struct load_options *o)
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	l->conns = calloc(o->connections, sizeof *l->conns);
 	l->idle = calloc(o->connections, sizeof(struct load_conn *));
-	if (l->epoll < 0 || !l->conns || !l->idle)
+	l->delay_room = o->witness ? (size_t)(o->rate * (o->seconds + 1)) : 0;
+	l->delays = o->witness ? calloc(l->delay_room, sizeof *l->delays) : NULL;
+	if (l->epoll < 0 || !l->conns || !l->idle || (o->witness && !l->delays))
 		abort();
 	l->drawn = o->process; /* several do not keep step */
 	bool resumes = o->client && o->mode == LOAD_REQUESTS && o->handshakes != LOAD_FULL;
@@ -86,6 +88,7 @@ load_reset_counts(struct load *l)
 {
 	memset(&l->counts, 0, sizeof l->counts);
 	memset(&l->latency, 0, sizeof l->latency);
+	l->delay_count = 0;
 }
 
 /* ---- life of a connection ---- */
@@ -145,6 +148,7 @@ load_finish(struct load *l)
 	close(l->epoll);
 	free(l->conns);
 	free(l->idle);
+	free(l->delays);
 	free(l->request);
 }
 
@@ -237,18 +241,26 @@ is_kept(const struct load *l)
 
 /* When the slice of this one begins that has at_ns in it, or is the next one. All who take turns read the same clock. */
 static uint64_t
-slice_of(const struct load *l, uint64_t at_ns)
+slice_of(const struct load_options *o, uint64_t at_ns)
 {
-	uint64_t slice_ns = LOAD_SLICE_MS * UINT64_C(1000000), all_ns = l->options->slices * slice_ns;
-	uint64_t begin_ns = at_ns - at_ns % all_ns + l->options->slice * slice_ns;
+	uint64_t slice_ns = LOAD_SLICE_MS * UINT64_C(1000000), all_ns = o->slices * slice_ns;
+	uint64_t begin_ns = at_ns - at_ns % all_ns + o->slice * slice_ns;
 	return at_ns < begin_ns + slice_ns ? begin_ns : begin_ns + all_ns;
+}
+
+uint64_t
+load_turn(const void *options, uint64_t at_ns)
+{
+	const struct load_options *o = options;
+	uint64_t begin_ns = o->slices ? slice_of(o, at_ns) : 0;
+	return at_ns > begin_ns ? at_ns : begin_ns;
 }
 
 static bool
 is_its_turn(const struct load *l)
 {
 	uint64_t now_ns = net_now_ns();
-	return !l->options->slices || slice_of(l, now_ns) <= now_ns;
+	return load_turn(l->options, now_ns) <= now_ns;
 }
 
 static bool
@@ -279,30 +291,40 @@ draw_due(struct load *l)
 	return l->step_ns + (l->drawn >> 33) % step_ns;
 }
 
-static uint64_t
-step_from(const struct load *l, uint64_t at_ns)
-{
-	uint64_t begin_ns = l->options->slices ? slice_of(l, at_ns) : 0;
-	return at_ns > begin_ns ? at_ns : begin_ns;
-}
-
 static void
 count_latency(struct load *l, uint64_t began_ns)
 {
-	if (!l->options->slices || began_ns - slice_of(l, began_ns) >= LOAD_SLICE_SETTLES_MS * UINT64_C(1000000))
-		histogram_add(&l->latency, net_now_ns() - began_ns);
+	uint64_t delay_ns = net_now_ns() - began_ns;
+	if (l->options->slices && began_ns - slice_of(l->options, began_ns) < LOAD_SLICE_SETTLES_MS * UINT64_C(1000000))
+		return;
+	if (!l->delays)
+		histogram_add(&l->latency, delay_ns);
+	else if (l->delay_count < l->delay_room) /* else it is after the end, while others count */
+		l->delays[l->delay_count++] = (struct load_delay){began_ns, delay_ns};
+}
+
+void
+load_sift(struct load *l, const struct standstill *s, size_t count)
+{
+	for (size_t i = 0; i < l->delay_count; i++) {
+		bool disturbed = standstills_have(s, count, l->delays[i].due_ns);
+		l->counts.disturbed += disturbed;
+		if (!disturbed)
+			histogram_add(&l->latency, l->delays[i].delay_ns);
+	}
+	l->delay_count = 0;
 }
 
 static void
 send_due(struct load *l, uint64_t now_ns)
 {
 	if (!l->step_ns) {
-		l->step_ns = step_from(l, now_ns);
+		l->step_ns = load_turn(l->options, now_ns);
 		l->due_ns = draw_due(l);
 	}
 	while (l->idle_count && l->due_ns <= now_ns) {
 		send_request(l, l->idle[--l->idle_count], l->due_ns);
-		l->step_ns = step_from(l, l->step_ns + 1000000000u / l->options->rate);
+		l->step_ns = load_turn(l->options, l->step_ns + 1000000000u / l->options->rate);
 		l->due_ns = draw_due(l);
 	}
 }
@@ -618,7 +640,7 @@ next_wake(const struct load *l, uint64_t now_ns, uint64_t until_ns)
 {
 	if (!l->idle_count)
 		return until_ns;
-	uint64_t due_ns = is_paced(l) ? l->due_ns : slice_of(l, now_ns);
+	uint64_t due_ns = is_paced(l) ? l->due_ns : load_turn(l->options, now_ns);
 	return due_ns < until_ns ? due_ns : until_ns;
 }
 

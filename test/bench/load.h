@@ -4,7 +4,7 @@
  *
  * load_options.c reads the command line, load.c keeps connections and their replies, load_open.c
  * opens them, load_main.c drives the phases, load_many.c does so in several processes,
- * load_report.c says what was counted.
+ * load_report.c says what was counted; witness.c sees when the machine itself stood still.
  */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
@@ -13,6 +13,7 @@
 #include "link.h"
 #include "measure.h"
 #include "net.h"
+#include "witness.h"
 
 enum load_mode { LOAD_REQUESTS,
 	LOAD_STREAMS,
@@ -51,6 +52,7 @@ struct load_options {
 	bool first_byte; /* latency counts until an answer's first byte of body */
 	bool awake; /* processors that have nothing to do are not halted */
 	bool beside; /* others count at the same time: begins, and ends, when it is told to */
+	bool witness; /* requests at a fixed rate: what is due while the machine stands still is answered and not timed */
 	unsigned slices, slice; /* requests: how many take turns in slices of time, 0: nobody, and whose turns are this one's */
 	struct load_keys keys; /* count 0: all requests are alike */
 	struct net_address to[LOAD_PROCESSES_MAX]; /* connections of process i go to the i-th, modulo tos */
@@ -71,7 +73,7 @@ struct load_options {
 };
 
 /* X(counter) */
-#define LOAD_COUNTERS(X) X(requests) X(chunks) X(bytes) X(errors) X(handshakes) X(resumed)
+#define LOAD_COUNTERS(X) X(requests) X(chunks) X(bytes) X(errors) X(handshakes) X(resumed) X(disturbed)
 
 struct load_counts {
 #define X(name) uint64_t name;
@@ -81,6 +83,11 @@ struct load_counts {
 
 struct load_conn;
 
+/* Beside a witness, whose word comes afterwards. */
+struct load_delay {
+	uint64_t due_ns, delay_ns;
+};
+
 struct load {
 	const struct load_options *options;
 	int epoll;
@@ -89,6 +96,8 @@ struct load {
 	size_t key_at, next_key; /* where the credential stands in the request; the next one to be used */
 	struct load_counts counts;
 	struct histogram latency;
+	struct load_delay *delays; /* NULL: there is no witness */
+	size_t delay_count, delay_room;
 	struct load_conn *conns;
 	struct load_conn **idle; /* fixed rate: stack of connections without a request */
 	size_t idle_count;
@@ -113,6 +122,12 @@ void load_run(struct load *l, uint64_t until_ns);
 
 /* Connections that are open now and resumed a session. */
 must_check unsigned load_resumed_now(const struct load *l);
+
+/* The first instant at or after this one that is in a slice of whoever has these options (struct load_options). */
+must_check uint64_t load_turn(const void *options, uint64_t at_ns);
+
+/* What was due within these, settled, is counted as disturbed; all else is timed. */
+void load_sift(struct load *l, const struct standstill *s, size_t count);
 
 /* Nothing counted so far is part of what is measured. */
 void load_reset_counts(struct load *l);

@@ -16,6 +16,9 @@ export type Measured = {
 	handshakes: number;
 	resumed: number;
 	resumed_now: number;
+	// How many delays the percentiles are of; beside a witness not of those that were due while the machine stood still.
+	timed: number;
+	disturbed: number;
 	p50_us: number;
 	p99_us: number;
 	cpu_ns: Record<string, number>;

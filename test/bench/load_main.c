@@ -33,6 +33,17 @@ run_until_told(struct load *l)
 		load_run(l, in_seconds(0.01));
 }
 
+/* Where nobody may watch all is timed, and what the machine did is in it. */
+static void
+sift(struct load *l, struct witness *w)
+{
+	struct standstill *seen;
+	size_t count = witness_end(w, &seen);
+	count = standstills_settle(seen, count);
+	load_sift(l, seen, count);
+	free(seen);
+}
+
 static void
 measure(struct load *l)
 {
@@ -46,11 +57,17 @@ measure(struct load *l)
 	}
 	load_reset_counts(l);
 	l->counts.errors = opening_errors;
+	struct witness *w = o->witness ? witness_start(load_turn, o) : NULL;
+	if (o->witness && !w)
+		fputs("lethe-load: nobody sees whether the machine stands still: that wants real-time priority\n", stderr);
 	struct load_reading before = load_read_cpu(o, NULL);
 	uint64_t begin_ns = net_now_ns();
 	load_run(l, in_seconds(o->seconds));
 	struct load_reading spent = load_since(&before, load_read_cpu(o, NULL));
-	load_report(l, "end", (double)(net_now_ns() - begin_ns) / 1e9, &spent);
+	double seconds = (double)(net_now_ns() - begin_ns) / 1e9;
+	if (o->witness)
+		sift(l, w);
+	load_report(l, "end", seconds, &spent);
 	if (o->beside)
 		run_until_told(l); /* others may count still: what they share a processor with must not change */
 }

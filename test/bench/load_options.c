@@ -34,6 +34,8 @@ static const char USAGE[] =
 	"                             line of input, and goes on as before until another one, or the input's end\n"
 	"  --slice K/N                requests: of every N slices of 250 ms only the K-th, from 0, sends any, so that N load\n"
 	"                             generators take turns; delays are counted from 50 ms after its beginning\n"
+	"  --witness                  with --rate: a thread of real-time priority on each processor (root) sees when the machine itself\n"
+	"                             stands still; what is due then is answered, counted as disturbed, and not timed\n"
 	"  --warmup S --seconds S     what is counted begins after the warm-up\n"
 	"  --opens N                  streams opened per second\n"
 	"  --cpu label=PID,PID,...    report these processes' CPU time, up to 8 times\n"
@@ -164,6 +166,9 @@ set_kind(struct load_options *o, int c, char *value)
 	case 'I':
 		set_slice(o, value);
 		break;
+	case 'Y':
+		o->witness = true;
+		break;
 	default:
 		misuse("an option is not known");
 	}
@@ -263,6 +268,8 @@ check_kind(const struct load_options *o)
 		misuse("--once, --stream and --first-byte are for requests");
 	if (o->slices && !requests)
 		misuse("--slice is for requests");
+	if (o->witness && (!requests || !o->rate || o->processes > 1))
+		misuse("--witness is for requests with --rate, in one process");
 	if (o->once && (o->tls || o->rate))
 		misuse("--once is for clear text without --rate");
 }
@@ -320,6 +327,7 @@ load_options_parse(int argc, char **argv)
 		{"processes", 1, NULL, 'P'},
 		{"print", 0, NULL, 'R'},
 		{"slice", 1, NULL, 'I'},
+		{"witness", 0, NULL, 'Y'},
 		{0},
 	};
 	struct load_options o = {

@@ -58,6 +58,7 @@ load_report(const struct load *l, const char *event, double seconds, const struc
 #define X(name) printf(",\"" #name "\":%llu", (unsigned long long)l->counts.name);
 	LOAD_COUNTERS(X)
 #undef X
+	printf(",\"timed\":%llu", (unsigned long long)l->latency.count);
 	printf(",\"p50_us\":%.1f,\"p99_us\":%.1f", (double)histogram_percentile(&l->latency, 0.5) / 1e3,
 		(double)histogram_percentile(&l->latency, 0.99) / 1e3);
 	printf(",\"machine_ns\":%llu", (unsigned long long)cpu->machine_ns);

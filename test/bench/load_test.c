@@ -311,6 +311,26 @@ who_takes_turns_asks_in_slices_of_its_own(void **state)
 	assert_true(histogram_percentile(&l.latency, 0.5) > 0);
 }
 
+static void
+what_is_due_while_the_machine_stands_still_is_answered_and_not_timed(void **state)
+{
+	struct load_options o = in_clear_text(LOAD_REQUESTS);
+	o.rate = 1000;
+	o.witness = true;
+	begin(&o);
+	run_until(&l.counts.requests, 2 * o.connections);
+	load_reset_counts(&l);
+	run_until(&l.counts.requests, 20);
+	size_t all = l.delay_count;
+	struct standstill first = {l.delays[0].due_ns, l.delays[0].due_ns};
+	assert_true(all > 1);
+	assert_int_equal(l.latency.count, 0);
+	load_sift(&l, &first, 1);
+	assert_int_equal(l.counts.disturbed, 1);
+	assert_int_equal(l.latency.count, all - 1);
+	assert_int_equal(l.counts.errors, 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -326,6 +346,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(at_a_fixed_rate_each_request_is_due_somewhere_in_its_own_step, start, stop),
 		cmocka_unit_test_setup_teardown(connections_that_rest_may_be_closed, start, stop),
 		cmocka_unit_test_setup_teardown(who_takes_turns_asks_in_slices_of_its_own, start, stop),
+		cmocka_unit_test_setup_teardown(what_is_due_while_the_machine_stands_still_is_answered_and_not_timed, start, stop),
 		cmocka_unit_test_setup_teardown(bodies_larger_than_a_socket_takes_arrive, start, stop),
 		cmocka_unit_test_setup_teardown(a_certificate_for_another_name_is_an_error, start, stop),
 	};

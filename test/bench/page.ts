@@ -1,6 +1,6 @@
 // The page of a run: its figures as plots, in one file without scripts. Bars are medians, whiskers the least and the most of all rounds.
 import { barText, type Bar } from "./bars.ts";
-import { cappedText, type CellReport, isWhole, type Memories, thrownText } from "./report.ts";
+import { cappedText, type CellReport, disturbedText, isWhole, type Memories, thrownText } from "./report.ts";
 import { spread, type Spread } from "./statistics.ts";
 
 export type Run = { when: string; about: string; void: string[]; reports: CellReport[]; memories: Memories; bars: Bar[] };
@@ -84,7 +84,7 @@ function section(report: CellReport): string {
 		]),
 	];
 	const thrown = report.thrown.length ? `<p>${escaped(thrownText(report))}</p>` : "";
-	const capped = cappedText(report).map((text) => `<p>${escaped(text)}</p>`);
+	const capped = [...disturbedText(report), ...cappedText(report)].map((text) => `<p>${escaped(text)}</p>`);
 	return [heading, reasons, ...capped, thrown, ...plots].filter(Boolean).join("\n");
 }
 

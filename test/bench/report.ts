@@ -22,6 +22,7 @@ export type Row = {
 	p99: Spread | undefined;
 	addedP50: Spread | undefined;
 	addedP99: Spread | undefined;
+	disturbed: Spread | undefined;
 };
 export type CellReport = {
 	cell: string;
@@ -132,6 +133,7 @@ function row(cell: Cell, rounds: Rounds, name: string, target: string, group: st
 		p99: spread(take((s) => s.p99)),
 		addedP50: added((s) => s.p50),
 		addedP99: added((s) => s.p99),
+		disturbed: spread(take((s) => s.disturbed ?? Number.NaN)),
 	};
 }
 
@@ -210,6 +212,12 @@ function besideText(report: CellReport): string[] {
 	return [`all at once on one processor; rates to ${report.yardstick}'s: ${rates.join(", ")}`];
 }
 
+// Of what was due then nothing is in the delays.
+export function disturbedText(report: CellReport): string[] {
+	const shares = report.rows.filter((r) => isWhole(r) && r.disturbed).map((r) => `${r.name} ${percent(r.disturbed!.median)}`);
+	return shares.length ? [`due while the machine stood still, and in no delay: ${shares.join(", ")}`] : [];
+}
+
 export function cellText(report: CellReport): string {
 	if (report.skipped) return `${report.cell}: skipped: ${report.skipped}`;
 	const head = ["", `CPU µs a ${report.unit}`, `to ${report.yardstick}`, "to relay", "a second", "p50 µs", "p99 µs", "added p50", "added p99"];
@@ -221,7 +229,7 @@ export function cellText(report: CellReport): string {
 	});
 	const verdict = report.void.map((reason) => `VOID: ${reason}`);
 	const title = `${report.cell}: ${report.title}: median (min..max) of ${report.rounds[report.yardstick]?.length ?? 0} ${counted(report)}`;
-	return [title, table([head, ...body]), ...besideText(report), ...cappedText(report), besidesText(report.rounds), ...(report.thrown.length ? [thrownText(report)] : []), ...verdict].join("\n");
+	return [title, table([head, ...body]), ...besideText(report), ...disturbedText(report), ...cappedText(report), besidesText(report.rounds), ...(report.thrown.length ? [thrownText(report)] : []), ...verdict].join("\n");
 }
 
 export function cappedText({ yardstick, unit, rounds, capped }: CellReport): string[] {

@@ -14,6 +14,8 @@ export type Sample = {
 	perSecond: number;
 	p50: number;
 	p99: number;
+	// Share of the delays that do not count, because the machine stood still when they were due; undefined where nobody looked.
+	disturbed?: number;
 	// Share of the machine that was used by what is no part of the bench.
 	foreign: number;
 	errors: number;
@@ -41,9 +43,10 @@ async function idle(provider: Provider): Promise<void> {
 export async function sample(tools: Tools, provider: Provider, target: Target, cell: Cell, effort: Effort, meeting?: Meeting): Promise<Sample> {
 	const sim = upstreamOf(cell.setup, provider);
 	const simIsTarget = sim === target;
+	const args = cell.args(effort, target.name);
 	const watched = simIsTarget ? target : { ...target, groups: { ...target.groups, sim: sim.groups["all"]! } };
 	const before = (await provider.stats()).handshakes;
-	const measured = await (cell.setup.h2In ? measureH2(tools, watched, effort, meeting ?? new Meeting(1)) : measure(tools, watched, cell.args(effort, target.name), meeting));
+	const measured = await (cell.setup.h2In ? measureH2(tools, watched, effort, meeting ?? new Meeting(1)) : measure(tools, watched, args, meeting));
 	const unmeant = cell.unmeant?.(measured, effort) ?? (simIsTarget ? undefined : await upstreamUnmeant(cell, provider, before, meeting?.count ?? 1));
 	const units = cell.unit === "chunk" ? measured.chunks : measured.requests;
 	// The simulator beside others works for them as well.
@@ -57,6 +60,7 @@ export async function sample(tools: Tools, provider: Provider, target: Target, c
 		perSecond: (units / measured.seconds) * (cell.slices ? meeting!.count : 1),
 		p50: measured.p50_us,
 		p99: measured.p99_us,
+		...(args.includes("--witness") && { disturbed: measured.disturbed / (measured.disturbed + measured.timed) }),
 		foreign: foreign(measured, simIsTarget),
 		errors: measured.errors,
 		firstError: measured.first_error,

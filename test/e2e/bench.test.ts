@@ -268,6 +268,22 @@ test("a delay is not judged where nginx does not find itself again, or the bare 
 	expect(verdict(of("first_byte"), {}, "first streamed byte, added delay p99, µs")).toContain("VOID : 110.00, at most 200; this run can't tell: the bare relay alone adds 1024 µs");
 });
 
+test("what was due while the machine stood still is said, and a delay is not judged where that was too much or more of Lethe's than of the others'", () => {
+	const paced = rounds({ direct: { all: 1 }, ...usual });
+	const p99 = "4,000 requests a second, added delay p99, to nginx's";
+	const still = (all: Record<string, number>) => {
+		for (const [target, disturbed] of Object.entries(all)) for (const one of paced[target]!) Object.assign(one, { disturbed });
+		return [reportCell(cellOf("request_paced"), paced)];
+	};
+	delays(paced, { direct: [50, 90], relay: [65, 110], nginx: [80, 140], "nginx-again": [80, 140], lethe: [74, 150] });
+	expect(cellText(reportCell(cellOf("request_paced"), paced))).not.toContain("stood still");
+	const even = still({ direct: 0.04, relay: 0.05, nginx: 0.04, "nginx-again": 0.04, lethe: 0.065 });
+	expect(cellText(even[0]!)).toContain("due while the machine stood still, and in no delay: direct 4.0 %, relay 5.0 %, nginx 4.0 %, nginx-again 4.0 %, lethe all 6.5 %");
+	expect(verdict(even, {}, p99)).toBe("pass : 1.20, at most 1.2");
+	expect(verdict(still({ lethe: 0.07 }), {}, p99)).toBe("VOID : 1.20, at most 1.2; this run can't tell: the machine stood still for 7.0 % of what was due, of the others' for 5.0 % at most");
+	expect(verdict(still({ lethe: 0.04, relay: 0.26 }), {}, p99)).toContain("VOID : 1.20, at most 1.2; this run can't tell: the machine stood still for 26.0 % of what was due");
+});
+
 test("what a 99th percentile is taken from lasts four times as long, for each of those that take turns in it", () => {
 	const seconds = (name: string, quick: boolean) => {
 		const args = cellOf(name).args({ seconds: 2, warmup: 1, quick });
