@@ -162,6 +162,9 @@ const http1: Cell[] = [
 	cell("stream", "1,000 streams of 20 chunks a second", "chunk", (e) => [...streams(1000, 20), ...time(e, 1)], {
 		targets: ["direct", ...all], nginxMost: 1.6, opening: () => 0.6,
 	}),
+	cell("stream_paced", "1,000 streams of 20 chunks a second, for their delay", "chunk", (e) => [...streams(1000, 20), ...awake, ...time(e, 1)], {
+		targets: delayTargets, delay: true, opening: () => 0.6,
+	}),
 	// The simulator speaks chat completions alone, so that nobody else can be asked this.
 	cell("stream_translated", `1,000 streams of ${atOnceRate} chunks a second passed through, and messages towards clients of chat completions from the provider`, "chunk", (e, target) => [
 		...streams(1000, atOnceRate), ...(target === "lethe-translates" ? ["--path", "/v1/messages", "--max-tokens", "100000"] : []), ...opensAtOnce(e), ...time(longer(e), 1),

@@ -177,7 +177,7 @@ test("what costs are judged by is measured at once, of processes of each round's
 	const costs = ["request_32k", "request_1m", "stream_translated", "lockdown", "tls_request_1k", "h2_request_1k", "h2_tls_request_1k", "h2_out_request_1k"];
 	all(costs, "at once");
 	all(["request_1k", "request_paced", "first_byte", "lockdown_paced", "edges_1k", "accounts_1k"], "in slices");
-	all(["stream", "tls_stream", "h2_out_stream", "tls_handshakes"], "in turn");
+	all(["stream", "stream_paced", "tls_stream", "h2_out_stream", "tls_handshakes"], "in turn");
 });
 
 test("a translated chunk is compared with one that passes through at the same time", () => {
@@ -261,10 +261,10 @@ test("a delay is not judged where nginx does not find itself again, or the bare 
 
 	const chunk = "chunk, 1,000 streams, added delay p50, µs";
 	delays(paced, { relay: [67, 240], nginx: [80, 140], "nginx-again": [80, 140], lethe: [74, 200] });
-	expect(verdict(of("stream"), {}, chunk)).toBe("FAIL : 24.00, at most 20");
+	expect(verdict(of("stream_paced"), {}, chunk)).toBe("FAIL : 24.00, at most 20");
 	expect(verdict(of("first_byte"), {}, "first streamed byte, added delay p99, µs")).toBe("pass : 110.00, at most 200");
 	delays(paced, { relay: [71, 1114] });
-	expect(verdict(of("stream"), {}, chunk)).toBe("VOID : 24.00, at most 20; this run can't tell: the bare relay alone adds 21 µs");
+	expect(verdict(of("stream_paced"), {}, chunk)).toBe("VOID : 24.00, at most 20; this run can't tell: the bare relay alone adds 21 µs");
 	expect(verdict(of("first_byte"), {}, "first streamed byte, added delay p99, µs")).toContain("VOID : 110.00, at most 200; this run can't tell: the bare relay alone adds 1024 µs");
 });
 
