@@ -516,6 +516,36 @@ listens_still(struct client *c)
 	return true;
 }
 
+/*
+ * It sends nothing more, and of the body that it announced less stands in the socket than is missing: that will never be whole. Where a chunked one ends is
+ * not known, but it does not end here when nothing of it is left. The bytes are counted where they are, by TCP without a copy of them (MSG_TRUNC), all in one
+ * place of the scratch.
+ */
+static bool
+ended_short(struct client *c)
+{
+	enum { PIECES = 128 }; /* 8 MiB: more than a socket holds */
+	struct edge *e = c->edge;
+	const struct request *r = c->x->req;
+	uint64_t whole = r->body_chunked ? 1 : r->body_left, missing = whole < c->pending_len ? 0 : whole - c->pending_len;
+	struct iovec pieces[PIECES];
+	size_t count = missing / READ_BYTES < PIECES ? (size_t)(missing / READ_BYTES + 1) : PIECES;
+	for (size_t i = 0; i < count; i++)
+		pieces[i] = (struct iovec){e->in, READ_BYTES};
+	struct msghdr m = {.msg_iov = pieces, .msg_iovlen = count};
+	ssize_t n = recvmsg(c->conn.watch.fd, &m, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+	if (n < 0)
+		return errno != EAGAIN;
+	edge_in_used(e, (size_t)n < READ_BYTES ? (size_t)n : READ_BYTES);
+	return (uint64_t)n < missing && (size_t)n < count * READ_BYTES;
+}
+
+bool
+client_left_its_body(struct client *c)
+{
+	return c->conn.watch.flags & LOOP_HANGUP && (c->conn.tls || ended_short(c) || !listens_still(c));
+}
+
 /* Something may have come for the exchange: its body, or the client's end. */
 static void
 exchange_ready(struct client *c)
@@ -526,10 +556,10 @@ exchange_ready(struct client *c)
 	else if (c->x->step == STEP_READ_BODY) {
 		if (c->pending_len || c->x->req->expects || flags & (LOOP_READABLE | LOOP_HANGUP))
 			read_body_more(c->x);
-	} else if (upload_is_coming(c->x)) { /* that it has gone shows where its bytes end, which may never be read that far while there is no room for them; its end shows by itself once it has come to our socket */
+	} else if (upload_is_coming(c->x)) { /* that it has gone shows where its bytes end, which may never be read that far while there is no room for them */
 		if (flags & (LOOP_READABLE | LOOP_HANGUP))
 			upload_client_ready(c->x);
-		if (c->x && c->conn.watch.flags & LOOP_HANGUP && upload_is_full(c->x) && !listens_still(c))
+		if (c->x && upload_is_unread(c->x) && client_left_its_body(c))
 			client_lost(c);
 	} else if (flags & LOOP_HANGUP && (c->x->duplex || !listens_still(c)))
 		client_lost(c);

@@ -181,6 +181,7 @@ must_check enum tls_result conn_handshake(struct edge *e, struct conn *c);
 /* ---- client.c ---- */
 void client_send(struct client *c, struct iovec *parts, int count); /* may end the client, then c->x is gone as well: look at the exchange's step */
 void client_next(struct client *c, bool keep); /* its exchange is over */
+bool client_left_its_body(struct client *c); /* while nothing of it is read: it has ended, and the body won't be whole, or it does not listen */
 void client_close(struct client *c);
 /* The same when all is said: the peer, which may be in the middle of sending, gets to read it first. */
 void client_part(struct client *c);

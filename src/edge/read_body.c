@@ -525,8 +525,8 @@ read_body_more(struct exchange *x)
 {
 	edge_works_for(x);
 	if (x->wait_link) { /* for memory: nothing is read; but a client that goes is let go */
-		if (x->client->conn.watch.flags & LOOP_HANGUP) {
-			struct client *c = x->client;
+		struct client *c = x->client;
+		if (client_left_its_body(c)) {
 			exchange_client_gone(x);
 			client_close(c);
 		}

@@ -225,9 +225,9 @@ has_room(const struct exchange *x)
 }
 
 bool
-upload_is_full(const struct exchange *x)
+upload_is_unread(const struct exchange *x)
 {
-	return x->step == STEP_SEND && upload_is_coming(x) && !has_room(x);
+	return upload_is_coming(x) && (x->step < STEP_SEND || (x->step == STEP_SEND && !has_room(x)));
 }
 
 /* ---- on its way ---- */

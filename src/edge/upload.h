@@ -50,7 +50,7 @@ bool upload_has_left(const struct exchange *x);
 bool upload_waits(const struct exchange *x);
 
 /* ---- the client's side ---- */
-bool upload_is_full(const struct exchange *x); /* nothing is read until the provider has taken some */
+bool upload_is_unread(const struct exchange *x); /* nothing of it is read before its way is known, or the provider has taken some */
 void upload_client_ready(struct exchange *x); /* a connection of HTTP/1.1 may have bytes */
 /* Bytes that somebody brings; how many were taken. The exchange may end, then all are. */
 must_check size_t upload_push(struct exchange *x, const char *bytes, size_t len);

@@ -266,6 +266,82 @@ half_a_request_is_none(void **state)
 	close(c);
 }
 
+static uint64_t
+take_all_memory(void)
+{
+	uint64_t taken = 0;
+	for (uint64_t piece = UINT64_C(1) << 40; piece; piece /= 2)
+		while (vault_admit(r.edge->vault, piece))
+			taken += piece;
+	return taken;
+}
+
+/* Of the body: "all", "some" and the "rest" of it, or all as a "chunk"; else nothing. */
+static size_t
+part(char *at, const char *what)
+{
+	size_t all = strlen(hi), some = 10;
+	if (!strcmp(what, "chunk"))
+		return (size_t)sprintf(at, "%zx\r\n%s\r\n0\r\n\r\n", all, hi);
+	size_t from = strcmp(what, "rest") ? 0 : some, to = !strcmp(what, "some") ? some : *what ? all
+																							 : 0;
+	memcpy(at, hi + from, to - from);
+	return to - from;
+}
+
+/* Nobody reads it meanwhile: who has said all of it is asked, like anybody; who has not won't, and is let go. */
+static void
+who_ends_its_side_while_its_body_waits_for_memory_has_said_it_or_not(void **state)
+{
+	static const struct {
+		const char *version, *framing, *with_head, *behind;
+		bool whole;
+	} rows[] = {
+		{"1.1", "", "all", "", true},
+		{"1.1", "", "some", "rest", true},
+		{"1.1", "", "", "all", true},
+		{"1.1", "expect: 100-continue", "", "all", true},
+		{"1.1", "transfer-encoding: chunked", "", "chunk", true},
+		{"1.1", "", "some", "", false},
+		{"1.1", "", "", "some", false},
+		{"1.1", "expect: 100-continue", "", "", false},
+		{"1.1", "transfer-encoding: chunked", "", "", false},
+		{"1.0", "", "", "all", false}, /* it can't be asked */
+	};
+	int gone = 0, asked = 0;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		bool eof;
+		uint64_t taken = take_all_memory();
+		int c = rig_client(&r);
+		size_t n = (size_t)sprintf(in, "POST /v1/chat/completions HTTP/%s\r\nhost: x\r\nauthorization: Bearer %s\r\n", rows[i].version, r.key);
+		n += *rows[i].framing ? (size_t)sprintf(in + n, "%s\r\n", rows[i].framing) : 0;
+		n += strstr(rows[i].framing, "chunked") ? 0 : (size_t)sprintf(in + n, "content-length: %zu\r\n", strlen(hi));
+		n += (size_t)sprintf(in + n, "\r\n");
+		n += part(in + n, rows[i].with_head);
+		rig_send(&r, c, in, n);
+		assert_non_null(r.edge->wait_memory.first);
+		rig_send(&r, c, in, part(in, rows[i].behind));
+		shutdown(c, SHUT_WR);
+		rig_turn(&r);
+		rig_read(&r, c, out, &eof);
+		assert_int_equal(eof, !rows[i].whole);
+		assert_string_equal(out, rows[i].whole ? CONTINUE : "");
+		vault_release(r.edge->vault, taken);
+		rig_turn(&r);
+		if (rows[i].whole) {
+			answer_plain(rig_provider(&r, 0));
+			asked++;
+			rig_read(&r, c, out, &eof);
+			assert_non_null(strstr(out, "HTTP/1.1 200 OK\r\n"));
+		}
+		gone += !rows[i].whole;
+		assert_int_equal(ended(END_CLIENT_GONE_EARLY), gone);
+		assert_int_equal(ended(END_COMPLETED), asked);
+		close(c);
+		rig_turn(&r);
+	}
+}
+
 /* The answer waits for its booking: nothing more is asked of a client that went on listening. */
 static void
 half_closed_while_the_ticket_is_booked(void **state)
@@ -402,6 +478,7 @@ main(void)
 		TEST(a_stream_ends_with_its_reader),
 		TEST(old_clients_are_not_asked),
 		TEST(half_a_request_is_none),
+		TEST(who_ends_its_side_while_its_body_waits_for_memory_has_said_it_or_not),
 		cmocka_unit_test_setup_teardown(half_closed_while_the_ticket_is_booked, opened_strict, closed),
 		TEST(pipelining_has_an_end),
 		TEST(who_waits_for_answers_may_ask_for_ever),

@@ -441,7 +441,7 @@ a_client_that_leaves_behind_a_provider_that_takes_nothing_is_the_one_that_left(v
 	begin(&f, TRANSCRIPTIONS, "");
 	say(&f, LARGE);
 	assert_true(f.went < f.len);
-	assert_true(upload_is_full(r.edge->exchanges));
+	assert_true(upload_is_unread(r.edge->exchanges));
 	close(f.c);
 	f.c = -1;
 	rig_turn(&r);
@@ -469,7 +469,7 @@ a_client_that_has_said_all_is_not_taken_for_one_that_left(void **state)
 	send_up_to(&f, f.len - room + MEGA / 16);
 	say(&f, LARGE);
 	assert_int_equal(f.went, f.len);
-	assert_true(upload_is_full(r.edge->exchanges));
+	assert_true(upload_is_unread(r.edge->exchanges));
 	shutdown(f.c, SHUT_WR);
 	rig_turn(&r);
 	assert_non_null(r.edge->exchanges);
@@ -480,6 +480,62 @@ a_client_that_has_said_all_is_not_taken_for_one_that_left(void **state)
 	assert_non_null(strstr(out, SAID));
 	form_free(&f);
 	books_after(COST, 1);
+}
+
+/* Of what it announced less stands in its socket than is missing: whatever the provider takes, that can't become whole. Nobody has to be asked. */
+static void
+a_client_that_ends_its_side_too_early_has_left(void **state)
+{
+	struct form f = form("file", FIELD("model", "seconds"), LARGE, "", FIELD("model", "whisper-1"), "");
+	bool eof;
+	if (r.tls) { /* its end is one, wherever it stands */
+		form_free(&f);
+		return;
+	}
+	begin(&f, TRANSCRIPTIONS, "");
+	size_t room = say(&f, LARGE);
+	send_up_to(&f, f.len - room + MEGA / 16);
+	say(&f, f.len - f.went - 1);
+	assert_int_equal(f.went, f.len - 1);
+	assert_true(upload_is_unread(r.edge->exchanges));
+	shutdown(f.c, SHUT_WR);
+	rig_turn(&r);
+	assert_null(r.edge->exchanges);
+	assert_int_equal(atomic_load(&r.counters.ended[END_CLIENT_GONE_EARLY]), 1);
+	rig_read(&r, f.c, out, &eof);
+	assert_string_equal(out, "");
+	assert_true(eof);
+	assert_true(provider_was_left(&f));
+	form_free(&f);
+	books_after(0, 1);
+}
+
+/* Its way is not known yet, so that nothing of it is read. */
+static void
+a_client_that_leaves_before_its_form_has_a_way_is_let_go(void **state)
+{
+	enum { MOST = 256 };
+	struct ticket *all[MOST];
+	size_t count = 0;
+	while (count < MOST && (all[count] = ticket_pick(r.edge->desk)))
+		count++;
+	struct form f = form("file", FIELD("model", "seconds"), LARGE, "", FIELD("model", "whisper-1"), "");
+	begin(&f, TRANSCRIPTIONS, "");
+	say(&f, LARGE);
+	assert_int_equal(r.edge->spares, 1);
+	close(f.c);
+	f.c = -1;
+	rig_turn(&r);
+	if (!r.tls) {
+		assert_null(r.edge->exchanges);
+		assert_int_equal(atomic_load(&r.counters.ended[END_CLIENT_GONE_EARLY]), 1);
+		assert_int_equal(r.edge->spares, 0);
+	}
+	while (count)
+		ticket_unpick(r.edge->desk, all[--count]);
+	rig_pass(&r, 50);
+	form_free(&f);
+	books_after(0, r.tls);
 }
 
 static void
@@ -637,6 +693,8 @@ main(void)
 		T(a_client_that_leaves_takes_the_request_along),
 		T(a_client_that_leaves_behind_a_provider_that_takes_nothing_is_the_one_that_left),
 		T(a_client_that_has_said_all_is_not_taken_for_one_that_left),
+		T(a_client_that_ends_its_side_too_early_has_left),
+		T(a_client_that_leaves_before_its_form_has_a_way_is_let_go),
 		T(a_client_that_stalls_is_told_so),
 		T(a_provider_that_stalls_is_left),
 		T(a_refused_connection_fails_over),
