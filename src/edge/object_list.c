@@ -305,12 +305,16 @@ object_listed(struct edge *e, const void *message)
 		x = x->wait_next;
 	if (!x)
 		return;
+	if (m->failed == LIST_FAILED) {
+		question_ask_later(x);
+		return;
+	}
 	exchange_stop_waiting(x);
 	x->object->work = OBJECT_WORK_NONE;
 	x->object->list->at = 0;
 	x->object->list->found = *m;
-	if (m->failed)
-		exchange_end(x, m->failed == LIST_UNKNOWN ? END_NO_OBJECT : END_LEDGER_AWAY);
+	if (m->failed == LIST_UNKNOWN)
+		exchange_end(x, END_NO_OBJECT);
 	else
 		next(x);
 }

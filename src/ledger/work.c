@@ -467,7 +467,7 @@ ledger_work_list(struct ledger *l, const struct message_work_list_wanted *m, str
 		memcpy(row->object, object, row->object_bytes);
 	}
 	ret->more = step == SQL_ROW;
-	ret->failed = step == SQL_FAILED;
+	ret->failed = step == SQL_FAILED ? LIST_FAILED : 0;
 	sql_reset(st);
 }
 

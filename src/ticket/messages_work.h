@@ -116,7 +116,7 @@ struct message_object_list_wanted {
 	uint8_t object[WORK_OBJECT_MAX];
 };
 
-enum { LIST_FAILED = 1,
+enum { LIST_FAILED = 1, /* to be asked again */
 	LIST_UNKNOWN /* there is none of that id */ };
 
 struct message_errand {

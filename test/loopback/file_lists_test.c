@@ -255,6 +255,40 @@ what_is_gone_is_dropped_and_lists_end(void **state)
 	asked_were("file-old ");
 }
 
+/* Until so many have been, and the next one has not. */
+static void
+pass_put_off(int count)
+{
+	for (int i = 0; i < 5; i++)
+		rig_pass(&r, 150);
+	assert_int_equal(r.put_off, count);
+	assert_int_equal(r.puts_off, 0);
+}
+
+/* Where the first page was all gone the ledger is asked for more: when it can't say, it is asked again for that, and what was seen is not asked for twice. */
+static void
+a_page_that_the_ledger_cannot_say_now_is_asked_for_again(void **state)
+{
+	char id[SEAL_TEXT_MAX + 8], name[32];
+	put(OBJECT_FILE, 0, "file-old", "", 100, id);
+	for (unsigned i = 0; i < 15; i++) {
+		snprintf(name, sizeof name, "gone-%02u", i);
+		put(OBJECT_FILE, 0, name, "", 200 + i, id);
+	}
+	r.puts_off = 2;
+	int c = talk_ask(r.key, "GET /v1/files", "", NULL);
+	pass_put_off(2);
+	serve(14, GET);
+	r.puts_off = 2;
+	serve(1, GET);
+	pass_put_off(4);
+	asked_for[0] = 0;
+	serve(1, GET);
+	asked_were("file-old ");
+	assert_non_null(strstr(talk_client_gets(c, "200"), "\"has_more\":false"));
+	rig_check_books(&r);
+}
+
 /* Gemini's 403 is its word for that, and the provider stays well. */
 static void
 geminis_that_are_gone_are_dropped(void **state)
@@ -427,6 +461,7 @@ main(void)
 		WITH(anthropics_pages_go_before_and_after),
 		WITH(geminis_pages_have_tokens),
 		WITH(what_is_gone_is_dropped_and_lists_end),
+		WITH(a_page_that_the_ledger_cannot_say_now_is_asked_for_again),
 		WITH(geminis_that_are_gone_are_dropped),
 		WITH(what_is_deleted_while_one_pages_keeps_its_place),
 		WITH(header_lines_go_up_for_each),

@@ -415,6 +415,30 @@ answer_receipt(struct rig *r, const struct message_receipt_wanted *m)
 	free(text);
 }
 
+static void
+answer_list(struct rig *r, const struct message_work_listed *m)
+{
+	bool sent = ipc_send(r->ledger_end, m, sizeof *m, -1) == IPC_OK;
+	assert(sent);
+}
+
+static bool
+is_list(const struct message_head *h)
+{
+	return h->type == MESSAGE_WORK_LIST_WANTED || h->type == MESSAGE_OBJECT_LIST_WANTED;
+}
+
+static void
+answer_list_failed(struct rig *r, const struct message_head *h)
+{
+	const struct message_work_list_wanted *of_work = (const void *)h;
+	const struct message_object_list_wanted *of_objects = (const void *)h;
+	struct message_work_listed failed = MESSAGE_INIT(WORK_LISTED, message_work_listed);
+	failed.token = h->type == MESSAGE_WORK_LIST_WANTED ? of_work->token : of_objects->token;
+	failed.failed = LIST_FAILED;
+	answer_list(r, &failed);
+}
+
 /* As a ledger does whose store fails for a while. */
 static bool
 puts_off(struct rig *r, const struct message_head *h)
@@ -423,12 +447,14 @@ puts_off(struct rig *r, const struct message_head *h)
 	const struct message_work_named *named = (const void *)h;
 	const struct message_object *object = (const void *)h;
 	bool ordered = h->type == MESSAGE_WORK && (work->order == WORK_BEGIN || work->order == WORK_LOOK), kept = h->type == MESSAGE_OBJECT && object->order == OBJECT_KEEP;
-	if (!r->puts_off || (!ordered && !kept && h->type != MESSAGE_WORK_NAMED))
+	if (!r->puts_off || (!ordered && !kept && !is_list(h) && h->type != MESSAGE_WORK_NAMED))
 		return false;
 	r->puts_off--;
 	r->put_off++;
 	if (ordered)
 		answer_work(r, *work, WORK_LATER);
+	else if (is_list(h))
+		answer_list_failed(r, h);
 	else if (kept)
 		answer_work(r, (struct message_work){.work = object->token, .account = object->account, .order = WORK_KEPT}, WORK_LATER);
 	else
@@ -452,14 +478,13 @@ answer_edge(struct rig *r, const void *message)
 		answer_work(r, (struct message_work){.work = named->work, .account = named->account}, ledger_work_named(r->ledger, named));
 	else if (h->type == MESSAGE_OBJECT)
 		answer_object(r, message);
-	else if (h->type == MESSAGE_WORK_LIST_WANTED || h->type == MESSAGE_OBJECT_LIST_WANTED) {
+	else if (is_list(h)) {
 		struct message_work_listed listed;
 		if (h->type == MESSAGE_WORK_LIST_WANTED)
 			ledger_work_list(r->ledger, message, &listed);
 		else
 			ledger_object_list(r->ledger, message, &listed);
-		bool sent = ipc_send(r->ledger_end, &listed, sizeof listed, -1) == IPC_OK;
-		assert(sent);
+		answer_list(r, &listed);
 	} else if (h->type == MESSAGE_BYOK_WANTED)
 		answer_byok(r, message);
 	else if (h->type == MESSAGE_RECEIPT_WANTED)

@@ -643,7 +643,7 @@ pass_by_moments(int ms)
 static void
 what_the_ledger_cannot_do_now_is_asked_again(void **state)
 {
-	static int (*const asks[])(void) = {asks_batch, asks_deletion};
+	static int (*const asks[])(void) = {asks_list, asks_batch, asks_deletion};
 	for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
 		r.puts_off = 3;
 		r.put_off = 0;
@@ -677,7 +677,7 @@ who_is_put_off_stands_in_nobodys_way(void **state)
 static void
 the_ledger_is_asked_again_so_long_and_so_often(void **state)
 {
-	static int (*const asks[])(void) = {asks_batch, asks_deletion};
+	static int (*const asks[])(void) = {asks_list, asks_batch, asks_deletion};
 	struct standing then = standing();
 	for (size_t i = 0; i < ARRAY_LEN(asks); i++)
 		for (int goes = 0; goes < 2; goes++) {
