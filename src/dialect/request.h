@@ -75,6 +75,7 @@ enum request_object_kind { REQUEST_FILE,
 	X(UNBILLED_SPEECH, \
 		"Audio as such does not say what it costs, which this model is billed by: use stream_format: sse.", \
 		"stream_format") \
+	X(SPEECH_BY_SECONDS, "This model is billed by the second of audio, and speech does not say how long it is. Ask for another model.", "model") \
 	X(STORE, "store: true would keep the answer at the provider, under an account that is not yours; leave it out.", "store")
 
 enum request_error {

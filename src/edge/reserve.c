@@ -383,17 +383,33 @@ is_flat(const struct catalogue_price *p)
 	return price_upper_bound(p, 1000, 1000).v == p->request_nano;
 }
 
+/* Of speech tokens are told, in events, or nothing; never seconds. */
+static enum request_error
+speech_unbilled(const struct exchange *x)
+{
+	if (!is_flat(x->price))
+		return x->plain_answer ? REQUEST_UNBILLED_SPEECH : REQUEST_OK;
+	return x->price->tool_nano[TOOL_audio_second] ? REQUEST_SPEECH_BY_SECONDS : REQUEST_OK;
+}
+
+static enum request_error
+format_unbilled(const struct exchange *x)
+{
+	if (x->endpoint == ENDPOINT_AUDIO_SPEECH)
+		return speech_unbilled(x);
+	bool tells = !x->plain_answer || !endpoint_of_audio((enum endpoint)x->endpoint);
+	return tells || x->price->request_nano || is_free(x->price) ? REQUEST_OK : REQUEST_UNBILLED_FORMAT;
+}
+
 /* Can an answer of the format that is asked for be charged? False: the exchange has ended. */
 static bool
 format_is_billed(struct exchange *x)
 {
-	bool speech = x->endpoint == ENDPOINT_AUDIO_SPEECH;
 	x->plain_answer = x->req->scan.result.plain_answer;
-	if (!x->plain_answer || !(speech || endpoint_of_audio((enum endpoint)x->endpoint)))
+	enum request_error error = format_unbilled(x);
+	if (error == REQUEST_OK)
 		return true;
-	if (speech ? is_flat(x->price) : x->price->request_nano || is_free(x->price))
-		return true;
-	answer_request_error(x, speech ? REQUEST_UNBILLED_SPEECH : REQUEST_UNBILLED_FORMAT);
+	answer_request_error(x, error);
 	exchange_end(x, END_BAD_BODY);
 	return false;
 }

@@ -25,6 +25,7 @@ static const char catalogue[] =
 	"  - {id: words, upstream: gpt-4o-transcribe, provider: sim, context: 16000, output: 2000, audio_tokens: 8000,\n"
 	"     prices: [{from: 2020-01-01, input: \"2.5\", audio_in: \"6\", output: \"10\"}]}\n"
 	"  - {id: seconds, upstream: whisper-1, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", audio_second: \"0.0001\"}]}\n"
+	"  - {id: words-and-seconds, upstream: gpt-4o-mini-tts, provider: sim, context: 16000, output: 2000, prices: [{from: 2020-01-01, input: \"2\", output: \"10\", audio_second: \"0.0001\"}]}\n"
 	"  - {id: flat, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", per_request: \"0.01\"}]}\n"
 	"  - {id: draws, upstream: gpt-image-1, provider: sim, context: 100000, output: 6000, image_tokens: 5000,\n"
 	"     prices: [{from: 2020-01-01, input: \"5\", image_in: \"10\", output: \"40\"}]}\n"
@@ -248,6 +249,43 @@ a_form_is_charged_by_what_its_answer_says(void **state)
 		rig_turn(&r);
 	}
 	books_after(sum, ARRAY_LEN(rows));
+}
+
+/* Nobody tells how long speech is: a price by the second charges nothing of it, in events no more than as such, whatever each request costs besides. */
+static void
+speech_by_the_second_is_refused(void **state)
+{
+	static const struct {
+		const char *model, *format, *says; /* says: NULL: it goes up */
+	} rows[] = {
+		{"seconds", "audio", "billed by the second"},
+		{"seconds", "sse", "billed by the second"},
+		{"seconds-and-fee", "audio", "billed by the second"},
+		{"seconds-and-fee", "sse", "billed by the second"},
+		{"words", "audio", "use stream_format: sse"},
+		{"words", "sse", NULL},
+		{"words-and-seconds", "audio", "use stream_format: sse"},
+		{"words-and-seconds", "sse", NULL},
+		{"flat", "audio", NULL},
+		{"flat", "sse", NULL},
+	};
+	char body[256];
+	bool eof;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int asked = r.dials, c = rig_client(&r);
+		int len = sprintf(body, "{\"model\":\"%s\",\"voice\":\"a\",\"input\":\"hi\",\"stream_format\":\"%s\"}", rows[i].model, rows[i].format);
+		size_t n = (size_t)sprintf(in, "POST /v1/audio/speech HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-type: " JSON "\r\ncontent-length: %d\r\n\r\n%s", r.key, len, body);
+		rig_send(&r, c, in, n);
+		rig_read(&r, c, out, &eof);
+		assert_int_equal(r.dials - asked, rows[i].says == NULL);
+		if (rows[i].says) {
+			expect_status(out, "400");
+			assert_non_null(strstr(out, rows[i].says));
+		} else
+			close(rig_provider(&r, asked));
+		close(c);
+		rig_turn(&r);
+	}
 }
 
 static bool
@@ -699,6 +737,7 @@ main(void)
 		CASE(who_finds_taken_what_was_free_waits_again),
 		CASE(a_body_of_unknown_length_waits_in_its_middle_and_arrives_whole),
 		MEDIA(a_form_is_charged_by_what_its_answer_says),
+		MEDIA(speech_by_the_second_is_refused),
 		MEDIA(what_each_request_costs_hides_no_measure),
 		MEDIA(a_provider_that_fails_before_the_first_picture_is_not_paid_for),
 		MEDIA(a_form_goes_up_as_it_came),
