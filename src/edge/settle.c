@@ -129,16 +129,35 @@ leg_price(const struct exchange *x, const struct catalogue_target *t, const stru
 	return p ? price_of(x, t, p, u) : price_of(x, x->route.target, x->price, u); /* an unknown model is not free: it costs what the asked one does */
 }
 
-/* Seconds of audio cost what audio tokens do where the row has no price for them: nothing is free by mistake. */
+static bool
+prices_tokens(const struct catalogue_price *p)
+{
+	struct catalogue_price measured = *p;
+	measured.request_nano = 0;
+	return price_upper_bound(&measured, 1, 1).v > 0;
+}
+
+/* Tokens of what was listened to; without a word about which they are, all of the prompt. */
+static uint64_t
+heard(const struct usage *u)
+{
+	uint64_t audio = u->tokens[TOKEN_audio_in] + u->tokens[TOKEN_cached_audio];
+	return audio ? audio : u->tokens[TOKEN_input] + u->tokens[TOKEN_cached];
+}
+
+/* Seconds of audio cost what audio tokens do where the row has no price for them, and the other way round: nothing is free by mistake. */
 static struct usage
 leg_usage(const struct exchange *x, const struct catalogue_target *m, const struct meter_leg *l)
 {
 	enum { TOKENS_A_SECOND = 10 };
 	struct usage u = l->usage;
-	if (u.tools[TOOL_audio_second] && !leg_price(x, m, &u)->tool_nano[TOOL_audio_second]) {
+	const struct catalogue_price *row = leg_price(x, m, &u);
+	bool by_seconds = row->tool_nano[TOOL_audio_second] > 0, told = u.tools[TOOL_audio_second];
+	if (told && !by_seconds) {
 		u.tokens[TOKEN_audio_in] += (uint64_t)u.tools[TOOL_audio_second] * TOKENS_A_SECOND;
 		u.tools[TOOL_audio_second] = 0;
-	}
+	} else if (!told && by_seconds && !prices_tokens(row))
+		u.tools[TOOL_audio_second] = clamp32((heard(&u) + TOKENS_A_SECOND - 1) / TOKENS_A_SECOND);
 	return u;
 }
 
@@ -300,7 +319,7 @@ unpriced_measure(const struct exchange *x, const struct usage *u)
 {
 	struct catalogue_price measured = *x->price;
 	measured.request_nano = 0;
-	bool tokens = price_upper_bound(&measured, 1, 1).v > 0, pieces = prices_pieces(x);
+	bool tokens = prices_tokens(x->price), pieces = prices_pieces(x);
 	if (!(u->flags & USAGE_PIECES ? pieces : tokens))
 		return tokens || pieces;
 	return pieces && price_cost(&measured, u).v == 0 && !(u->flags & USAGE_PIECES && is_nothing(u));

@@ -27,6 +27,22 @@ opened(void **state)
 	return 0;
 }
 
+static const char transcribers[] =
+	"listen: [\"127.0.0.1:0\"]\n"
+	"providers: [{name: sim, url: 'http://127.0.0.1:9/v1', keys: [{env: RIG_KEY}]}]\n"
+	"models:\n"
+	"  - {id: m, provider: sim, context: 1000, output: 100, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n"
+	"  - {id: by-second, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", audio_second: \"0.0001\"}]}\n"
+	"  - {id: by-token, provider: sim, context: 1000, output: 100, prices: [{from: 2020-01-01, input: \"2\", audio_in: \"6\", output: \"10\"}]}\n"
+	"  - {id: by-both, provider: sim, context: 1000, output: 100, prices: [{from: 2020-01-01, input: \"2\", audio_in: \"6\", output: \"10\", audio_second: \"0.0001\"}]}\n";
+
+static int
+opened_to_transcribe(void **state)
+{
+	rig_open_with(&r, transcribers, "1.00", DURABILITY_BATCHED);
+	return 0;
+}
+
 static int
 closed(void **state)
 {
@@ -144,6 +160,44 @@ a_session_costs_what_it_reports(void **state)
 	assert_int_equal(rig_balance(&r), 1000000000 - PRICE);
 	assert_int_equal(ended(END_COMPLETED), 1);
 	leave(s);
+}
+
+/* Whichever it tells, and whichever its row has a price for: ten tokens are a second. */
+static void
+a_transcription_is_charged_in_the_measure_of_its_models_row(void **state)
+{
+	enum { SECOND = 100000 };
+	static const struct {
+		const char *model, *usage;
+		int64_t nano;
+	} rows[] = {
+		{"by-second", "{\"type\":\"duration\",\"seconds\":3}", 3 * SECOND},
+		{"by-second", "{\"type\":\"tokens\",\"total_tokens\":22,\"input_tokens\":13,\"input_token_details\":{\"text_tokens\":2,\"audio_tokens\":11},\"output_tokens\":9}", 2 * SECOND},
+		{"by-second", "{\"type\":\"tokens\",\"total_tokens\":39,\"input_tokens\":30,\"output_tokens\":9}", 3 * SECOND},
+		{"by-second", "{\"type\":\"tokens\",\"total_tokens\":0,\"input_tokens\":0,\"output_tokens\":0}", 0},
+		{"by-token", "{\"type\":\"duration\",\"seconds\":3}", 3 * 10 * 6000},
+		{"by-token", "{\"type\":\"tokens\",\"total_tokens\":22,\"input_tokens\":13,\"input_token_details\":{\"text_tokens\":2,\"audio_tokens\":11},\"output_tokens\":9}", 2 * 2000 + 11 * 6000 + 9 * 10000},
+		{"by-both", "{\"type\":\"duration\",\"seconds\":3}", 3 * SECOND},
+		{"by-both", "{\"type\":\"tokens\",\"total_tokens\":22,\"input_tokens\":13,\"input_token_details\":{\"text_tokens\":2,\"audio_tokens\":11},\"output_tokens\":9}", 2 * 2000 + 11 * 6000 + 9 * 10000},
+	};
+	char message[512];
+	int64_t spent = 0;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		bool eof;
+		struct session s = open_session("m");
+		sprintf(message, "{\"type\":\"session.updated\",\"session\":{\"audio\":{\"input\":{\"transcription\":{\"model\":\"%s\"}}}}}", rows[i].model);
+		say(s.provider, 0x81, message, false);
+		sprintf(message, "{\"type\":\"conversation.item.input_audio_transcription.completed\",\"usage\":%s}", rows[i].usage);
+		say(s.provider, 0x81, message, false);
+		say(s.client, 0x88, "\x03\xe8", true);
+		say(s.provider, 0x88, "\x03\xe8", false);
+		code_heard(s.client, &eof);
+		assert_true(eof);
+		leave(s);
+		spent += rows[i].nano;
+		if (rig_balance(&r) != 1000000000 - spent)
+			fail_msg("row %zu: %lld too much", i, (long long)(1000000000 - spent - rig_balance(&r)));
+	}
 }
 
 /* Each byte of the provider's side is once its last. What was reported whole is paid, and nothing is paid that was not said. */
@@ -418,6 +472,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, opened, closed)
 	const struct CMUnitTest tests[] = {
 		TEST(a_session_costs_what_it_reports),
+		cmocka_unit_test_setup_teardown(a_transcription_is_charged_in_the_measure_of_its_models_row, opened_to_transcribe, closed),
 		TEST(a_provider_cut_at_every_byte),
 		TEST(a_client_cut_at_every_byte),
 		TEST(a_client_that_goes_pays_for_the_response_under_way),
