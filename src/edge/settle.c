@@ -338,6 +338,19 @@ is_words(const struct exchange *x)
 	return !endpoint_of_audio((enum endpoint)x->endpoint) && !endpoint_of_images((enum endpoint)x->endpoint);
 }
 
+/*
+ * A provider bills tokens or pieces, and who tells tokens is charged by those: a row with prices for both has one price in two ways. Where it has none for
+ * tokens that are made, it has one for the picture alone.
+ */
+static void
+add_images(const struct exchange *x, struct usage *ret)
+{
+	const struct catalogue_price *p = x->price;
+	bool told = p->pico[TOKEN_output] > 0 || p->pico[TOKEN_image_out] > 0;
+	if (endpoint_of_images((enum endpoint)x->endpoint) && prices_pieces(x) && !told)
+		ret->tools[TOOL_image] = clamp32(x->meter->images);
+}
+
 static void
 usage_now(const struct exchange *x, struct usage *ret)
 {
@@ -353,6 +366,7 @@ usage_now(const struct exchange *x, struct usage *ret)
 			session_usage(x, ret);
 		else
 			add_unreported(x, ret);
+		add_images(x, ret);
 		for (unsigned i = 0; i < x->meter->leg_count; i++)
 			if (leg_target(x, &x->meter->legs[i]) == x->route.target) {
 				struct usage u = leg_usage(x, x->route.target, &x->meter->legs[i]);
