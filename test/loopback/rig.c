@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <netinet/in.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -591,6 +592,23 @@ rig_client(struct rig *r)
 	bool adopted = client_adopt(r->edge, pair[1], &(struct arrival){.tls = r->tls, .loopback = true});
 	assert(adopted);
 	return r->tls && !r->bare ? rig_tls_bridge(BRIDGE_CLIENT, pair[0]) : pair[0];
+}
+
+int
+rig_tcp_client(struct rig *r)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t bytes = sizeof address;
+	int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool listens = !bind(l, (struct sockaddr *)&address, bytes) && !listen(l, 1) && !getsockname(l, (struct sockaddr *)&address, &bytes);
+	assert(listens);
+	bool connected = !connect(c, (struct sockaddr *)&address, bytes) && !fcntl(c, F_SETFL, O_NONBLOCK);
+	assert(connected);
+	int accepted = accept4(l, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	close(l);
+	bool adopted = client_adopt(r->edge, accepted, &(struct arrival){.loopback = true});
+	assert(adopted);
+	return c;
 }
 
 int

@@ -67,6 +67,8 @@ must_check bool rig_errand(struct rig *r, uint64_t later_ms);
 
 /* A new client connection: our end, non-blocking. */
 int rig_client(struct rig *r);
+/* The same over TCP, in clear text: unlike a Unix socket's, its end comes behind what it has sent, and not before there is room for that. */
+int rig_tcp_client(struct rig *r);
 /* The same by way of the listener; it waits there until the edge accepts. */
 int rig_connect(struct rig *r);
 /* The n-th connection to a provider, after turning. -1: none. */

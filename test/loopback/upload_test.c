@@ -112,14 +112,20 @@ form_free(struct form *f)
 }
 
 static void
-begin(struct form *f, const char *path, const char *headers)
+begin_as(struct form *f, int c, const char *path, const char *headers)
 {
 	char head[512];
 	f->before = used();
-	f->c = rig_client(&r);
+	f->c = c;
 	int n = sprintf(head, "POST %s HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-type: multipart/form-data; boundary=bnd\r\n%scontent-length: %zu\r\n\r\n",
 		path, r.key, headers, f->len);
 	rig_send(&r, f->c, head, (size_t)n);
+}
+
+static void
+begin(struct form *f, const char *path, const char *headers)
+{
+	begin_as(f, rig_client(&r), path, headers);
 }
 
 static void
@@ -538,6 +544,32 @@ a_client_that_leaves_before_its_form_has_a_way_is_let_go(void **state)
 	books_after(0, r.tls);
 }
 
+/* Its end stands behind bytes for which our socket has no room, and can't be known: it is let go with the provider, whose time is over, and costs nothing. */
+static void
+a_client_whose_end_cannot_come_goes_with_the_provider_that_takes_nothing(void **state)
+{
+	struct form f = form("file", FIELD("model", "seconds"), 4 * LARGE, "", FIELD("model", "whisper-1"), "");
+	if (r.tls) {
+		form_free(&f);
+		return;
+	}
+	begin_as(&f, rig_tcp_client(&r), TRANSCRIPTIONS, "");
+	say(&f, f.len);
+	assert_true(f.went < f.len);
+	close(f.c);
+	f.c = -1;
+	rig_turn(&r);
+	assert_non_null(r.edge->exchanges);
+	assert_true(upload_is_unread(r.edge->exchanges));
+	rig_pass(&r, r.process.timeouts.between_bytes + 3000);
+	assert_null(r.edge->exchanges);
+	assert_int_equal(atomic_load(&r.counters.ended[END_PROVIDER_TIMEOUT]), 1);
+	assert_true(provider_was_left(&f));
+	assert_true(f.heard < f.expected_len);
+	form_free(&f);
+	books_after(0, 1);
+}
+
 static void
 a_client_that_stalls_is_told_so(void **state)
 {
@@ -694,6 +726,7 @@ main(void)
 		T(a_client_that_leaves_behind_a_provider_that_takes_nothing_is_the_one_that_left),
 		T(a_client_that_has_said_all_is_not_taken_for_one_that_left),
 		T(a_client_that_ends_its_side_too_early_has_left),
+		T(a_client_whose_end_cannot_come_goes_with_the_provider_that_takes_nothing),
 		T(a_client_that_leaves_before_its_form_has_a_way_is_let_go),
 		T(a_client_that_stalls_is_told_so),
 		T(a_provider_that_stalls_is_left),
