@@ -14,14 +14,18 @@ planted_words ledger "${only:+^Red:.*\\b$only\\b}" "$@"
 
 # The tests that are asked for, until one fails: who is in `by`. That it can't be told is in `why`.
 until_red() {
-	local test program
+	local test program command
 	for test in "$@"; do
 		program=src/ledger/${test}_ledger_test
 		[ "$test" = simulation ] && program=test/simulation/simulation
 		# The header first: not each program says that it needs it.
 		ninja -C "$build" --quiet src/ledger/ledger_sql.h "$program" >"$folder/log" 2>&1 || { why="it does not build: $(grep -m 1 error "$folder/log")" && return; }
-		[ "$test" = simulation ] && set -- --seeds "${SEEDS:-1..3000}" --jobs "$(nproc)" --broken 1 --quiet || set --
-		timeout -k 1 "${PATIENCE:-600}" "$build/$program" "$@" >"$folder/log" 2>&1
+		command=("$build/$program")
+		case $test in
+		simulation) command+=(--seeds "${SEEDS:-1..3000}" --jobs "$(nproc)" --broken 1 --quiet) ;;
+		node*) command=("$tree/tool/with_postgres.sh" "${command[@]}") ;; # without one they skip
+		esac
+		timeout -k 1 "${PATIENCE:-600}" "${command[@]}" >"$folder/log" 2>&1
 		case $? in
 		0) ;;
 		# So many seeds may take so long on a busy machine; a test that comes to no end has failed.

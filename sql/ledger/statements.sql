@@ -635,6 +635,7 @@ SELECT 0, 0 WHERE ?1 < ?2
 -- postgres:
 SELECT coalesce((SELECT nano FROM share WHERE account = ?1 AND node = ?2), 0), balance_nano - lent_nano FROM account WHERE id = ?1 AND kind = 0
 
+-- `moved < ?4` is the second to say that no move goes twice: whose id may be old looks first (share_book()), for here one that is known would have failed, and not be known.
 -- name: share_move
 SELECT 0, 0 WHERE ?1 < ?2 AND ?3 < ?4 + ?5
 -- postgres:

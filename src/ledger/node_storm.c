@@ -5,9 +5,11 @@
 #include "ledger/postgres.h"
 #include "ledger/share_priv.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { RUNNING_MOST = 12, /* at a server */
@@ -208,8 +210,7 @@ count_running(const struct storm_node *n)
 static unsigned
 place_of(uint64_t row)
 {
-	return row == storm.window ? STORM_ACCOUNTS : row == storm.account[0] ? 0
-																		  : 1;
+	return row == storm.window ? STORM_ACCOUNTS : row != storm.account[0];
 }
 
 /* On the board, with so much if the ledger can get it. Without a ledger, what edges know of it. */
@@ -446,6 +447,18 @@ do_limit(struct storm_node *n, const struct dice *d)
 	storm_tell("node %u: the limit is to be %s", number_of(n), dollars);
 }
 
+/* All that its board has of the row is too little for somebody: nothing but a move gets more, and that is no business of the pen's. */
+static void
+want_more(struct storm_node *n, uint64_t row)
+{
+	uint32_t slot;
+	if (!reaches_store(n))
+		return;
+	bool there = board_find(n->w.ledger_board, row, &slot);
+	bool got = load(n, row, there ? board_available(n->w.ledger_board, slot).v + 1 : 1);
+	storm_tell("node %u: %s more", number_of(n), got ? "has" : "does not get");
+}
+
 /* ---- what goes wrong ---- */
 
 static void
@@ -511,6 +524,30 @@ do_die(struct storm_node *n, const struct dice *d)
 	storm_tell("node %u: a ledger is killed %s system call %llu", number_of(n), killed ? "before its" : "after less than", (unsigned long long)at);
 }
 
+/* The move is in the store, and nobody has heard of it: whoever comes next finds it on the board. */
+static void
+do_die_in_move(struct storm_node *n, const struct dice *d)
+{
+	int status;
+	kill_ledger(n);
+	fflush(NULL);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		storm.verbose = false;
+		storm_dies_in_move = try_open(n);
+		if (d->b & 1)
+			want_more(n, row_of(d));
+		else if (reaches_store(n))
+			(void)!share_return(n->w.ledger, row_of(d));
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+	hear(n);
+	storm_tell("node %u: a ledger is killed %s a move", number_of(n), status == 0 ? "without" : "after");
+}
+
 static void
 do_power_cut(struct storm_node *n, const struct dice *d)
 {
@@ -535,7 +572,7 @@ do_stop(struct storm_node *n, const struct dice *d)
 	storm_tell("node %u: is stopped for 31 s", number_of(n));
 }
 
-/* And goes on after that, if it lives. */
+/* And goes on after that, if it lives; one in two wants more before it has tried to write anything, and so before anything has told it. */
 static void
 do_forget(struct storm_node *n, const struct dice *d)
 {
@@ -552,6 +589,10 @@ do_forget(struct storm_node *n, const struct dice *d)
 	storm_tell("node %u: is stopped for 31 s, and node %u forgets it: %s", number_of(n), number_of(d->other), code != NULL ? code : "done");
 	json_decref(answer);
 	settle_down(d->other);
+	if (n->settled && d->b & 1) {
+		want_more(n, row_of(d));
+		storm_check();
+	}
 }
 
 static void
@@ -651,6 +692,7 @@ static const struct {
 	{do_limit, 2},
 	{do_kill, 2},
 	{do_die, 3},
+	{do_die_in_move, 2},
 	{do_kill_edge, 1},
 	{do_power_cut, 1},
 	{do_stop, 2},

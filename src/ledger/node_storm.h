@@ -65,6 +65,8 @@ void storm_look_end(void);
 /* A statement by a session that is none of the servers'. */
 void storm_say(const char *sql);
 int64_t storm_number(const char *sql);
+/* This process is killed as soon as a move of a share is in the store. */
+extern bool storm_dies_in_move;
 /* The database ends without a word, as by a power cut of its machine, and comes back. */
 void storm_restart_database(void);
 /* What clients were told is true, each booking is of a request or an order, none comes twice, and each balance is what came without what was charged. */

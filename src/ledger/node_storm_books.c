@@ -30,6 +30,22 @@ connect_quietly(const char *const *names, const char *const *values, int expand)
 	return conn;
 }
 
+/* ---- and a ledger is killed when its move is in the store: its answer is sent behind its commit ---- */
+
+bool storm_dies_in_move;
+static PGresult *(*real_result)(PGconn *conn);
+static __typeof__(PQfname) *name_of;
+
+static PGresult *
+result_or_death(PGconn *conn)
+{
+	PGresult *r = real_result(conn);
+	const char *name = storm_dies_in_move && r != NULL ? name_of(r, 1) : NULL;
+	if (name != NULL && strcmp(name, "lethe_whole_move") == 0)
+		raise(SIGKILL);
+	return r;
+}
+
 bool __wrap_postgres_load(char ret_why[STORE_WHY_MAX]), __real_postgres_load(char ret_why[STORE_WHY_MAX]);
 
 bool
@@ -37,9 +53,13 @@ __wrap_postgres_load(char ret_why[STORE_WHY_MAX])
 {
 	if (!__real_postgres_load(ret_why))
 		return false;
-	set_notices = (__typeof__(set_notices))dlsym(dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL), "PQsetNoticeProcessor");
+	void *libpq = dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL);
+	set_notices = (__typeof__(set_notices))dlsym(libpq, "PQsetNoticeProcessor");
+	name_of = (__typeof__(name_of))dlsym(libpq, "PQfname");
 	real_connect = pq.PQconnectdbParams;
 	pq.PQconnectdbParams = connect_quietly;
+	real_result = pq.PQgetResult;
+	pq.PQgetResult = result_or_death;
 	return true;
 }
 
