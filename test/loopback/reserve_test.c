@@ -20,6 +20,7 @@ enum { COST = 20000, /* nano, of an answer like that */
 	LOOK_AHEAD = 8, /* requests */
 	STEP_NANO = 4096 * 2000, /* of a stream */
 	ASK_AGAIN_MS = 100,
+	A_MOMENT_MS = ASK_AGAIN_MS / 2,
 	DAY_MS = 86400000,
 	ASKED_MOST = 16 };
 
@@ -254,6 +255,55 @@ the_ledger_is_asked_ahead_so_often_and_no_oftener(void **state)
 	finish(c);
 }
 
+/* The request of a customer whose account was never on the board: the ledger has to be asked for it, and its arrow is full. */
+static int
+stranger_waits(void)
+{
+	const struct message_row m = MESSAGE_INIT(LOAD, message_row);
+	char own[sizeof r.key];
+	while (ipc_send(r.edge->ledger.fd, &m, sizeof m, -1) == IPC_OK)
+		;
+	memcpy(own, r.key, sizeof own);
+	json_t *answer = rig_control(&r, json_pack("{s:s, s:s}", "op", "key.create", "account", "stranger"));
+	strcpy(r.key, json_string_value(json_object_get(answer, "secret")));
+	json_decref(answer);
+	int c = rig_client(&r);
+	rig_send(&r, c, in, rig_request(&r, hi, "", in));
+	memcpy(r.key, own, sizeof own);
+	assert_non_null(r.edge->wait_question.first);
+	return c;
+}
+
+static void
+nobody_asks_ahead_before_those_who_wait_to_ask(void **state)
+{
+	struct message_row m[ASKED_MOST];
+	_Alignas(8) char buf[IPC_MESSAGE_MAX];
+	size_t bytes;
+	int c, fd;
+	json_decref(rig_control(&r, json_pack("{s:s, s:s}", "op", "account.create", "name", "stranger")));
+	struct exchange *x = begin_with_half_a_step(&c);
+	int stranger = stranger_waits();
+	const struct exchange *waits = r.edge->wait_question.first;
+	/* There is room again, and whoever waits has not been told. */
+	while (ipc_recv(r.ledger_end, buf, &bytes, &fd) == IPC_OK)
+		;
+	assert_true(reserve_extend(x));
+	assert_int_equal(asked(m), 0);
+	rig_pass(&r, A_MOMENT_MS);
+	assert_null(r.edge->wait_question.first);
+	assert_int_equal(asked(m), 1);
+	assert_int_equal(m[0].token, waits->id);
+	assert_int_equal(m[0].row, waits->account_row);
+	/* It has not asked, and so need not wait until it may ask again. */
+	assert_true(reserve_extend(x));
+	assert_int_equal(asked(m), 1);
+	is_asked_for(&m[0], x, 0, STEP_NANO);
+	close(stranger);
+	rig_turn(&r);
+	finish(c);
+}
+
 int
 main(void)
 {
@@ -264,6 +314,7 @@ main(void)
 		TEST(more_is_asked_for_of_each_window_that_runs_out),
 		TEST(what_goes_on_after_midnight_is_paid_from_the_day_in_which_it_began),
 		TEST(the_ledger_is_asked_ahead_so_often_and_no_oftener),
+		TEST(nobody_asks_ahead_before_those_who_wait_to_ask),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
