@@ -198,6 +198,36 @@ a_rotated_key_holds_until_the_overlap_ends(void **state)
 	world_end(&w);
 }
 
+/* The answer with its secret was lost: asked again, it says which key nobody can use, and how to get one. */
+static void
+a_key_whose_secret_was_lost_is_named_and_replaced(void **state)
+{
+	static const char *const overlaps[] = {"2h", "0"}, *const again[] = {"rotate the old one once more with another id", "`lethe key create`"};
+	struct world w;
+	struct key_facts f;
+	world_begin(&w);
+	world_account(&w, "alice", NULL);
+	for (int ended = 0; ended < 2; ended++) {
+		const char *id = ended ? "r2" : "r1";
+		json_t *old = world_must(&w, "{s:s, s:s}", "op", "key.create", "account", "alice");
+		json_t *lost = world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "key.rotate", "key", text(old, "key"), "overlap", overlaps[ended], "id", id);
+		json_t *told = world_ask(&w, "{s:s, s:s, s:s, s:s}", "op", "key.rotate", "key", text(old, "key"), "overlap", overlaps[ended], "id", id);
+		assert_string_equal(text(json_object_get(told, "error"), "code"), "key_exists");
+		assert_string_equal(text(told, "key"), text(lost, "key"));
+		assert_null(json_object_get(told, "secret"));
+		assert_non_null(strstr(text(json_object_get(told, "error"), "message"), again[ended]));
+		is_ok(world_ask(&w, "{s:s, s:s}", "op", "key.revoke", "key", text(told, "key")));
+		json_t *other = world_must(&w, "{s:s, s:s, s:s}", "op", ended ? "key.create" : "key.rotate", ended ? "account" : "key", ended ? "alice" : text(old, "key"), "id", ended ? "c3" : "r3");
+		assert_true(find_key(&w, text(other, "secret"), &f));
+		assert_int_equal(f.state, KEY_ACTIVE);
+		json_decref(other);
+		json_decref(told);
+		json_decref(lost);
+		json_decref(old);
+	}
+	world_end(&w);
+}
+
 static void
 keys_survive_the_board(void **state)
 {
@@ -1008,6 +1038,7 @@ main(void)
 		cmocka_unit_test(a_key_works_at_once_is_shown_once_and_is_refused_at_once),
 		cmocka_unit_test(a_leaked_key_is_revoked_by_itself),
 		cmocka_unit_test(a_rotated_key_holds_until_the_overlap_ends),
+		cmocka_unit_test(a_key_whose_secret_was_lost_is_named_and_replaced),
 		cmocka_unit_test(keys_survive_the_board),
 		cmocka_unit_test(no_file_holds_a_key),
 		cmocka_unit_test(credit_is_spendable_at_once),

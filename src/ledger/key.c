@@ -188,15 +188,18 @@ create(struct ledger *l, const struct operation *op, struct key_row *k, struct k
 	return answer;
 }
 
+/* again: how to get one whose secret somebody knows. The id stands by itself as well, for whoever never had it. */
 static json_t *
-already_made(const struct operation *op)
+already_made(const struct operation *op, const char *again)
 {
 	char text[ID_TEXT_MAX];
 	id_text(ID_KEY, op->subject, text);
-	return control_error("key_exists",
-		"the key of id \"%s\" was made before (%s) and is shown only once: revoke it and make "
-		"another one with another id if it is lost",
-		op->ref, text);
+	json_t *error = control_error("key_exists",
+		"the key of id \"%s\" was made before (%s) and is shown only once: if it is lost, revoke it with "
+		"`lethe key revoke %s` and %s",
+		op->ref, text, text, again);
+	json_object_set_new(error, "key", json_string(text));
+	return error;
 }
 
 json_t *
@@ -225,7 +228,7 @@ control_key_create(struct ledger *l, const json_t *request)
 	case OPERATION_NEW:
 		return create(l, &op, &k, NULL, &lane.lane);
 	case OPERATION_DONE:
-		return already_made(&op);
+		return already_made(&op, "make another one with another id");
 	case OPERATION_PENDING:
 	case OPERATION_OTHER:
 		return operation_conflict(&op);
@@ -289,6 +292,7 @@ control_key_rotate(struct ledger *l, const json_t *request)
 	struct operation op;
 	struct key_row old;
 	int64_t overlap_ms;
+	bool ended;
 	if (!control_text(request, &(struct text_rule){"key", 128, true}, &text, &error) ||
 		!control_text(request, &(struct text_rule){"id", 128, false}, &op.ref, &error) || !overlap_of(request, &overlap_ms, &error))
 		return error;
@@ -298,13 +302,14 @@ control_key_rotate(struct ledger *l, const json_t *request)
 	id_text(ID_KEY, old.id, id);
 	snprintf(overlap, sizeof(overlap), "%lld", (long long)overlap_ms);
 	operation_content(&op, "key.rotate", (const char *const[]){id, overlap}, 2);
+	ended = strcmp(state_name(&old), "active") != 0;
 	switch (operation_look_up(l, &op)) {
 	case OPERATION_NEW:
-		if (strcmp(state_name(&old), "active") != 0)
+		if (ended)
 			return control_error("key_ended", "this key is %s: make a new one with `lethe key create`", state_name(&old));
 		return rotate(l, &op, &old, overlap_ms);
 	case OPERATION_DONE:
-		return already_made(&op);
+		return already_made(&op, ended ? "make another one with `lethe key create`, for the old one works no more" : "rotate the old one once more with another id");
 	case OPERATION_PENDING:
 	case OPERATION_OTHER:
 		return operation_conflict(&op);

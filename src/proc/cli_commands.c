@@ -168,8 +168,8 @@ const struct cli_command cli_commands[] = {
 		.name = "key list",
 		.op = "key.list",
 		.summary = "API keys, of one account or all",
-		.words = "Keys are told apart by id, name and their last four characters. `last_used` is the day (UTC) of the last request that was counted. A key with\n"
-				 "`replaced_by` was rotated and holds until `expires`.",
+		.words = "Keys are told apart by id, name and their last four characters. `last_used` is the day (UTC) of the last request that was counted, - of a key\n"
+				 "that was never used. A key with `replaced_by` was rotated and holds until `expires`.",
 		.examples = "lethe key list\nlethe key list acme\n",
 		.args = {{"ACCOUNT", NULL, "account", false, false, "name or id (acc_…) of the account; all without it", CLI_ACCOUNT},
 			{LIMIT_ARG}, {AFTER_ARG}},
