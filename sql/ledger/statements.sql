@@ -40,8 +40,12 @@ UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind = 0 A
 -- name: house_balances
 SELECT id, balance_nano FROM account WHERE id BETWEEN 1 AND ?1
 
+-- Of tickets, which can't be refused for it: what they move is what customers have, and that came from the house by orders.
 -- name: house_add
 UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind <> 0
+
+-- name: house_order
+UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind <> 0 AND balance_nano BETWEEN -4000000000000000000 - ?2 AND 4000000000000000000 - ?2
 
 -- name: key_insert
 INSERT INTO key (id, account, created_us, expires_ms, hash, last4, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)

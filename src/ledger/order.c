@@ -18,6 +18,12 @@ static const struct {
 #undef X
 };
 
+static const char *const house_names[] = {
+#define X(NAME, number, name, meaning) [HOUSE_##NAME] = name,
+	HOUSE_ACCOUNTS(X)
+#undef X
+};
+
 const char *
 order_word(int64_t kind)
 {
@@ -87,7 +93,7 @@ move_money(struct ledger *l, const struct entry entries[ENTRIES])
 		if (e->nano == 0)
 			continue;
 		if (i > 0)
-			moved = one_row(l, SQL_house_add, e->account, e->nano);
+			moved = one_row(l, SQL_house_order, e->account, e->nano);
 		else if (e->nano > 0)
 			moved = one_row(l, SQL_account_credit, e->account, e->nano);
 		else
@@ -370,6 +376,39 @@ too_much(const struct order *o)
 	return o->nano > 0 && o->account.balance_nano > ORDER_NANO_MAX - o->nano;
 }
 
+/*
+ * INV-13, of the house's sides: each customer has four billion dollars at most, all of them together may have come to more than a balance can say. The
+ * statement decides (house_order); by then one whose ticket is on the board would stay there for ever. HOUSE_NONE: none is beyond it. False: the store failed.
+ */
+static bool
+house_beyond(struct ledger *l, const struct order *o, uint64_t *ret_house)
+{
+	struct entry entries[ENTRIES];
+	int64_t house[HOUSE_COUNT], customers, after;
+	if (!observe_balances(l, house, &customers))
+		return false;
+	entries_of(o, entries);
+	*ret_house = HOUSE_NONE;
+	for (int i = 1; i < ENTRIES; i++) {
+		const struct entry *e = &entries[i];
+		if (e->nano != 0 && (__builtin_add_overflow(house[e->account], e->nano, &after) || after > ORDER_NANO_MAX || after < -ORDER_NANO_MAX))
+			*ret_house = e->account;
+	}
+	return true;
+}
+
+/* An error, the caller's, when an account would have more than it may. */
+static json_t *
+beyond_bounds(struct ledger *l, const struct order *o)
+{
+	uint64_t house;
+	if (!house_beyond(l, o, &house))
+		return control_store_failed(l);
+	if (too_much(o))
+		return refused(l, o);
+	return house == HOUSE_NONE ? NULL : control_error("refused", "that can't be booked: the operator's account \"%s\" would be beyond four billion dollars", house_names[house]);
+}
+
 static json_t *
 book_by_ticket(struct ledger *l, struct order *o)
 {
@@ -428,8 +467,9 @@ carry_out(struct ledger *l, struct order *o)
 		return control_error("bad_request", "\"expires\" is in the past: take a date to come");
 	if (!book_before(l, o) || !read_balance(l, o) || !reckon(l, o))
 		return control_store_failed(l);
-	if (too_much(o))
-		return refused(l, o);
+	json_t *error = beyond_bounds(l, o);
+	if (error != NULL)
+		return error;
 	if (share_on(l)) {
 		/* What lies idle here is there to be paid from; others have it back soon. */
 		if (o->nano < 0 && ((l->o.board != NULL && !ledger_drain(l)) || !share_make_free(l, o->account.id, -o->nano) || !windows_make_free(l, o)))

@@ -338,6 +338,45 @@ no_account_has_more_than_it_may(void **state)
 	world_end(&w);
 }
 
+/* Each customer has less than it may; what all of them paid is the other side of one account. */
+static void
+no_account_of_the_house_has_more_than_it_may(void **state)
+{
+	static const char *const names[] = {"alice", "bob"};
+	struct world w;
+	uint64_t account[2];
+	json_t *answer = NULL;
+	int64_t paid = 0;
+	world_begin(&w);
+	for (int i = 0; i < 2; i++)
+		account[i] = world_account(&w, names[i], NULL);
+	for (int i = 0; i < 2; i++)
+		json_decref(world_must(&w, "{s:s, s:s, s:s}", "op", "credit.top_up", "account", names[i], "amount", "1"));
+	for (int times = 0; times < 1000; times++) {
+		answer = world_ask(&w, "{s:s, s:s, s:s}", "op", "credit.top_up", "account", names[times & 1], "amount", "9000000");
+		if (!json_is_true(json_object_get(answer, "ok")))
+			break;
+		json_decref(answer);
+	}
+	const json_t *error = json_object_get(answer, "error");
+	assert_string_equal(json_string_value(json_object_get(error, "code")), "refused");
+	assert_non_null(strstr(json_string_value(json_object_get(error, "message")), "clearing"));
+	json_decref(answer);
+	for (int i = 0; i < 2; i++)
+		paid += world_balance(&w, account[i]);
+	assert_true(paid <= ORDER_NANO_MAX && paid > ORDER_NANO_MAX - 9000000 * NANO_PER_DOLLAR);
+	assert_int_equal(world_sql(&w, "SELECT balance_nano FROM account WHERE name = 'clearing'"), -paid);
+	/* What fits does, to the last nano-dollar; another account's other side is another; and all goes on. */
+	char rest[NANO_TEXT_MAX];
+	nano_text((struct nano){ORDER_NANO_MAX - paid}, rest);
+	json_decref(world_must(&w, "{s:s, s:s, s:s}", "op", "credit.top_up", "account", "bob", "amount", rest));
+	world_refused(&w, "refused", "{s:s, s:s, s:s}", "op", "credit.top_up", "account", "bob", "amount", "0.000000001");
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "bob", "amount", "1", "reason", "more"));
+	assert_int_equal(w.ledger->stats.quarantined, 0);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
 /* ---- what time brings ---- */
 
 #define LATER_US 4102531200000000ULL /* 2100-01-02 */
@@ -447,6 +486,7 @@ main(void)
 		cmocka_unit_test(what_there_is_is_set_aside),
 		cmocka_unit_test(a_top_up_pays_what_is_owed),
 		cmocka_unit_test(no_account_has_more_than_it_may),
+		cmocka_unit_test(no_account_of_the_house_has_more_than_it_may),
 		cmocka_unit_test(what_is_not_used_in_time_goes_back_once),
 		cmocka_unit_test(a_grant_is_used_before_other_money_and_what_runs_keeps_the_rest_of_it),
 		cmocka_unit_test(a_statement_adds_up_to_the_balance),
