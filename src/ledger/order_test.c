@@ -125,6 +125,8 @@ static const char *const refusals[][2] = {
 	{"resolved", "'op':'proposal.accept','proposal':'$proposal_two'"},
 	{"resolved", "'op':'proposal.reject','proposal':'$undercount'"},
 	{"resolved", "'op':'proposal.accept','proposal':'$undercount_two'"},
+	{"rejected", "'op':'proposal.create','account':'bob','amount':'0.11','day':'2026-01-31','provider':'sim','model':'m','id':'proposal_two'"},
+	{"rejected", "'op':'proposal.create','account':'loss.estimate','amount':'0.21','day':'2026-02-01','provider':'sim','model':'m','id':'undercount_two'"},
 	{"no_such_item", "'op':'proposal.accept','proposal':'prp_00000000000'"},
 	{"bad_request", "'op':'proposal.create','account':'bob','amount':'-1','day':'2026-01-31','provider':'sim','model':'m'"},
 	{"bad_request", "'op':'proposal.create','account':'bob','amount':'1','day':'yesterday','provider':'sim','model':'m'"},

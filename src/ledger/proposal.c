@@ -72,18 +72,28 @@ find(struct ledger *l, uint64_t id, struct proposal *ret)
 	return step;
 }
 
+/* What came of it; 0: nothing yet. */
+static bool
+decision_of(struct ledger *l, const struct proposal *p, int64_t *ret_subject)
+{
+	char id[ID_TEXT_MAX], ref[REF_MAX];
+	struct query *st = store_sql(&l->store, SQL_operation_by_ref);
+	*ret_subject = 0;
+	text_of(p->id, id, ref);
+	sql_bind_text(st, 1, ref);
+	return sql_number(&l->store, st, ret_subject);
+}
+
 /* ---- answers ---- */
 
 static json_t *
 proposal_json(struct ledger *l, const struct proposal *p)
 {
 	char id[ID_TEXT_MAX], ref[REF_MAX];
-	int64_t subject = 0;
+	int64_t subject;
 	json_t *o = json_object();
-	struct query *st = store_sql(&l->store, SQL_operation_by_ref);
 	text_of(p->id, id, ref);
-	sql_bind_text(st, 1, ref);
-	if (!sql_number(&l->store, st, &subject))
+	if (!decision_of(l, p, &subject))
 		subject = 0;
 	json_object_set_new(o, "item", json_string(id));
 	json_object_set_new(o, "state", json_string(subject == 0 ? "open" : (uint64_t)subject == rejection(p) ? "rejected"
@@ -159,6 +169,20 @@ read_whose(struct ledger *l, const json_t *request, struct order *o, json_t **re
 	return o->account.id == HOUSE_LOSS_ESTIMATE ? order_read_texts(request, o, ret_error) : order_read(l, request, o, ret_error);
 }
 
+/* Whoever gave the id may propose another amount under another one when this was rejected, and not before: no two of one matter are open. */
+static json_t *
+id_is_taken(struct ledger *l, const struct operation *op)
+{
+	struct proposal p;
+	int64_t subject;
+	enum sql_step step = find(l, op->subject, &p);
+	if (step == SQL_FAILED || (step == SQL_ROW && !decision_of(l, &p, &subject)))
+		return control_store_failed(l);
+	if (step != SQL_ROW || (uint64_t)subject != rejection(&p))
+		return operation_conflict(op);
+	return control_error("rejected", "the proposal of id \"%s\" was of another amount, and was rejected: take another id", op->ref);
+}
+
 json_t *
 control_proposal_create(struct ledger *l, const json_t *request)
 {
@@ -177,8 +201,9 @@ control_proposal_create(struct ledger *l, const json_t *request)
 	case OPERATION_DONE:
 		return show(l, o.op.subject);
 	case OPERATION_PENDING:
-	case OPERATION_OTHER:
 		return operation_conflict(&o.op);
+	case OPERATION_OTHER:
+		return id_is_taken(l, &o.op);
 	case OPERATION_FAILED:
 		return control_store_failed(l);
 	}

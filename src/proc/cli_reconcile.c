@@ -96,15 +96,24 @@ is_ok(const json_t *answer)
 	return json_is_true(json_object_get(answer, "ok"));
 }
 
-/* An answer that is ok, or refused with this code (NULL: none), the caller's; NULL: said why not. request is given away. */
+static bool
+is_refused_with(const json_t *answer, const char *code)
+{
+	return !is_ok(answer) && strcmp(text_of(json_object_get(answer, "error"), "code"), code) == 0;
+}
+
+/* An answer that is ok, or refused with one of these codes, which end with NULL, the caller's; NULL: said why not. request is given away. */
 static json_t *
-ask_but_for(struct reconciler *r, json_t *request, const char *code)
+ask_but_for(struct reconciler *r, json_t *request, const char *const *codes)
 {
 	json_t *answer = cli_ask(r->cli, request);
 	const json_t *error = json_object_get(answer, "error");
 	json_decref(request);
-	if (answer == NULL || is_ok(answer) || (code != NULL && strcmp(text_of(error, "code"), code) == 0))
+	if (answer == NULL || is_ok(answer))
 		return answer;
+	for (; *codes != NULL; codes++)
+		if (is_refused_with(answer, *codes))
+			return answer;
 	cli_fail(r->cli, CLI_REFUSED, "refused", "%s", text_of(error, "message"));
 	json_decref(answer);
 	return NULL;
@@ -113,7 +122,7 @@ ask_but_for(struct reconciler *r, json_t *request, const char *code)
 static json_t *
 ask(struct reconciler *r, json_t *request)
 {
-	return ask_but_for(r, request, NULL);
+	return ask_but_for(r, request, &(const char *){NULL});
 }
 
 /* ---- names: ours and theirs ---- */
@@ -448,16 +457,21 @@ put_row(struct reconciler *r, const struct pair *p)
 
 /* ---- proposed ---- */
 
-/* The same export, given again, proposes nothing anew. */
+enum { ID_TEXT = 2 * ID_BYTES + 32 };
+
+/* The same export, given again, proposes nothing anew. Another amount has the next revision, once what has this one was rejected: so one is open at a time. */
 static void
-own_id(const struct reconciler *r, const struct pair *p, const char *account, char ret[2 * ID_BYTES + 16])
+own_id(const struct reconciler *r, const struct pair *p, const char *account, unsigned revision, char ret[ID_TEXT])
 {
 	char text[600], hex[2 * ID_BYTES + 1];
 	unsigned char hash[ID_BYTES];
 	snprintf(text, sizeof text, "%s\n%lld\n%s\n%s", r->provider, (long long)p->day, p->model, account);
 	crypto_generichash(hash, sizeof hash, (const unsigned char *)text, strlen(text), NULL, 0);
 	sodium_bin2hex(hex, sizeof hex, hash, sizeof hash);
-	snprintf(ret, 2 * ID_BYTES + 16, "reconcile:%s", hex);
+	if (revision == 1)
+		snprintf(ret, ID_TEXT, "reconcile:%s", hex);
+	else
+		snprintf(ret, ID_TEXT, "reconcile:%s:%u", hex, revision);
 }
 
 /* A day's count that was not whole yet, or was corrected since: what stands can't be made another amount, and other days wait for none of it. */
@@ -471,13 +485,19 @@ note_conflict(struct reconciler *r, struct pair *p, const char *account, const c
 static bool
 propose_one(struct reconciler *r, struct pair *p, const char *account, const char *name, int64_t nano)
 {
-	char day[16], amount[NANO_TEXT_MAX], id[2 * ID_BYTES + 16], reason[256];
+	char day[16], amount[NANO_TEXT_MAX], id[ID_TEXT], reason[256];
 	bool loss = p->under_nano > 0;
+	unsigned revision = 1;
+	json_t *o = NULL;
 	day_text(p->day, day);
 	nano_text((struct nano){nano}, amount);
-	own_id(r, p, account, id);
 	snprintf(reason, sizeof reason, "%s counted %lld tokens, %lld were %s", r->provider, (long long)sum(&p->theirs), (long long)sum(loss ? &p->all : &p->ours), loss ? "counted here" : "charged");
-	json_t *o = ask_but_for(r, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "op", "proposal.create", "account", account, "amount", amount, "day", day, "provider", r->provider, "model", p->model, "reason", reason, "id", id), "id_conflict");
+	do {
+		json_decref(o);
+		own_id(r, p, account, revision++, id);
+		o = ask_but_for(r, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "op", "proposal.create", "account", account, "amount", amount, "day", day, "provider", r->provider, "model", p->model, "reason", reason, "id", id),
+			(const char *const[]){"id_conflict", "rejected", NULL});
+	} while (o != NULL && is_refused_with(o, "rejected"));
 	if (o == NULL)
 		return false;
 	if (is_ok(o)) {
@@ -622,7 +642,7 @@ show(const struct reconciler *r, const json_t *answer)
 		printf("\n%zu proposed: lethe reconcile proposals\n", json_array_size(r->proposals));
 	if (count == 0)
 		return;
-	printf("\n%zu not proposed, as other amounts were before: decide about those (`lethe reconcile proposals`), and give a customer what they lack of these with `lethe credit add`:\n", count);
+	printf("\n%zu not proposed, as other amounts were before: look at those (`lethe reconcile proposals`). Reject one that is open and wrong, and import this again; what one that is accepted lacks, a customer is given with `lethe credit add`:\n", count);
 	cli_show_table(r->cli, r->not_proposed, "day,model,account_name,worth");
 }
 

@@ -96,20 +96,47 @@ test("what was charged beyond their count is proposed to who paid, once; accepte
 	const statement = (await lethe("account", "statement", "customer"))["rows"] as Json[];
 	expect(statement.find((row) => row["what"] === "correction")).toMatchObject({ amount: "0.000030000", actor: "ann" });
 	expect((await lethe("ledger", "verify"))["sound"]).toBe(true);
-	// Another count of the same day is another proposal under the same id: it is not made beside the first. What else is in the export is proposed all the same.
+	// Another count of the same day is no second proposal beside one that was accepted. Where the first was rejected it takes its place; what else is in the export is proposed all the same.
 	const less = exported((row) => (row["output_tokens"] -= row["model"] === upstream["exact"] ? 8 : 3));
 	const again = await w.lethe.run("reconcile", "import", less, "--provider", "sim", "--propose", "--tolerance", "0");
 	expect(again.status).toBe(1);
-	const left = again.json["not_proposed"] as Json[];
-	expect(Object.fromEntries(left.map((p) => [p["account_name"], p["worth"]]))).toEqual({ customer: "0.000060000", other: "0.000020000" });
-	expect(left.every((p) => p["model"] === "exact" && p["day"] === used[0]!["day"])).toBe(true);
-	expect(Object.fromEntries(again.json["rows"].map((row: Json) => [row["model"], row["not_proposed"]]))).toEqual({ exact: 2, "provider-name-2026-01-01": 0 });
-	expect(again.json["proposals"]).toMatchObject([{ model: "provider-name-2026-01-01", worth: "0.000030000", state: "open" }]);
-	expect((await lethe("reconcile", "proposals"))["items"].length).toBe(3);
+	expect(again.json["not_proposed"]).toMatchObject([{ account_name: "customer", worth: "0.000060000", model: "exact", day: used[0]!["day"] }]);
+	expect(Object.fromEntries(again.json["rows"].map((row: Json) => [row["model"], row["not_proposed"]]))).toEqual({ exact: 1, "provider-name-2026-01-01": 0 });
+	const anew = Object.fromEntries(again.json["proposals"].map((p: Json) => [`${p["model"]} ${p["account_name"]}`, p]));
+	expect(anew).toMatchObject({ "exact other": { worth: "0.000020000", state: "open" }, "provider-name-2026-01-01 customer": { worth: "0.000030000", state: "open" } });
+	expect(Object.keys(anew).length).toBe(2);
+	expect((await lethe("reconcile", "proposals"))["items"].length).toBe(4);
 	const text = spawnSync(letheBinary, ["reconcile", "import", less, "--provider", "sim", "--propose", "--tolerance", "0", "--data", w.lethe.data], { encoding: "utf8" });
 	expect(text.status).toBe(1);
-	expect(text.stdout).toMatch(/2 not proposed, as other amounts were before/);
+	expect(text.stdout).toMatch(/1 not proposed, as other amounts were before/);
 	expect(text.stdout).toMatch(/exact +customer +\$0.00006\b/);
+});
+
+test("after a rejected proposal another amount is proposed, one at a time, and the same amounts are not", async () => {
+	const exact = (tokens: number) => exported((row) => (row["output_tokens"] -= row["model"] === upstream["exact"] ? tokens : 0));
+	const given = async (tokens: number, file = exact(tokens)) => {
+		const answer = await w.lethe.run("reconcile", "import", file, "--provider", "sim", "--propose", "--tolerance", "0");
+		return { status: answer.status, other: (answer.json["proposals"] as Json[]).find((p) => p["account_name"] === "other"), left: (answer.json["not_proposed"] as Json[]).map((p) => p["account_name"]).sort() };
+	};
+	const all = async () => ((await lethe("reconcile", "proposals"))["items"] as Json[]).filter((p) => p["account_name"] === "other" && p["model"] === "exact");
+	const second = (await given(8)).other!;
+	expect(second).toMatchObject({ worth: "0.000020000", state: "open" });
+	// One is open: neither a third amount is proposed beside it, nor the first once more.
+	expect(await given(6)).toMatchObject({ status: 1, other: undefined, left: ["customer", "other"] });
+	expect((await given(4)).other).toMatchObject({ worth: "0.000010000", state: "rejected" });
+	expect((await all()).length).toBe(2);
+	await lethe("reconcile", "reject", second["item"]);
+	const file = exact(6);
+	const thirds = await Promise.all(Array.from({ length: 4 }, () => given(6, file)));
+	expect(new Set(thirds.map((one) => one.other!["item"])).size).toBe(1);
+	expect(thirds[0]!.other).toMatchObject({ worth: "0.000015000", state: "open" });
+	expect((await given(8)).other).toMatchObject({ item: second["item"], state: "rejected" });
+	expect((await all()).map((p) => p["state"]).sort()).toEqual(["open", "rejected", "rejected"]);
+	// Accepted, it is the last word.
+	await lethe("reconcile", "accept", thirds[0]!.other!["item"]);
+	expect(await given(7)).toMatchObject({ status: 1, left: ["customer", "other"] });
+	expect((await all()).length).toBe(3);
+	expect((await lethe("ledger", "verify"))["sound"]).toBe(true);
 });
 
 test("accepted and rejected at once, one of the two holds", async () => {
