@@ -635,9 +635,9 @@ SELECT balance_nano - lent_nano FROM account WHERE id = ?1 AND kind = 0
 
 -- What follows is PostgreSQL's alone: a file has one server.
 -- name: share_of
-SELECT 0, 0 WHERE ?1 < ?2
+SELECT 0, 0, 0 WHERE ?1 < ?2
 -- postgres:
-SELECT coalesce((SELECT nano FROM share WHERE account = ?1 AND node = ?2), 0), balance_nano - lent_nano FROM account WHERE id = ?1 AND kind = 0
+SELECT coalesce((SELECT nano FROM share WHERE account = ?1 AND node = ?2), 0), balance_nano - lent_nano, lent_nano FROM account WHERE id = ?1 AND kind = 0
 
 -- `moved < ?4` is the second to say that no move goes twice: whose id may be old looks first (share_book()), for here one that is known would have failed, and not be known.
 -- name: share_move
@@ -653,9 +653,9 @@ WITH n AS (SELECT id FROM node WHERE id = ?2 AND fence = ?5 AND state = 1 AND mo
 SELECT (SELECT count(*) FROM n), lethe_whole_move((SELECT count(*) FROM a), (SELECT count(*) FROM more) + (SELECT count(*) FROM less) + (SELECT count(*) FROM m))
 
 -- name: budget_share_of
-SELECT 0, 0 WHERE ?1 < ?2
+SELECT 0, 0, 0 WHERE ?1 < ?2
 -- postgres:
-SELECT coalesce((SELECT nano FROM budget_share WHERE budget = ?1 AND node = ?2), 0), limit_nano - used_nano - lent_nano FROM budget WHERE id = ?1
+SELECT coalesce((SELECT nano FROM budget_share WHERE budget = ?1 AND node = ?2), 0), limit_nano - used_nano - lent_nano, lent_nano FROM budget WHERE id = ?1
 
 -- name: budget_excess
 SELECT ?1 WHERE ?1 < 0 AND ?2 < 0

@@ -250,6 +250,7 @@ struct exchange {
 	uint32_t pieces; /* n: images that were asked for */
 	uint32_t seconds_estimate; /* of audio in the request, by its size */
 	uint32_t slot;
+	uint32_t put_off; /* times that other servers were asked for what they have of it, or of a window, and it waited */
 	uint32_t capped; /* value of lethe-capped, 0 when none */
 	uint32_t up_status;
 	uint32_t collect_at; /* collected error: header lines stand in front of the body */

@@ -34,6 +34,7 @@ enum { AUDIO_BYTES_PER_SECOND_LEAST = 1000, /* 8 kbit/s: what speech is stored w
 	TOOL_USES = 10,
 	TOOL_USES_MOST = 1000,
 	ASK_AGAIN_MS = 100,
+	PUT_OFF_MOST = 3, /* other servers look every 100 ms at what is wanted of them */
 	LOOK_AHEAD = 8 /* requests like this one */ };
 
 static uint64_t
@@ -234,20 +235,39 @@ available(const struct exchange *x)
 	return have.v < 0 ? (struct nano){0} : have; /* closed, or a hint that is out of date: only the move decides */
 }
 
+/* Each window that has too little, then the balance; each once. */
+static bool
+pick_lacking(struct exchange *x, struct nano need)
+{
+	if (limit_lacks(x, need, &x->limited.more))
+		return true;
+	if (x->lacking_nano)
+		return false;
+	x->lacking_nano = (uint64_t)need.v;
+	return true;
+}
+
+/* What came for it after a while, somebody else here has taken: it has that while still to ask in. */
+static bool
+was_overtaken(struct exchange *x)
+{
+	if (!x->put_off || x->put_off >= PUT_OFF_MOST)
+		return false;
+	x->put_off++;
+	x->limited.more = 0;
+	x->lacking_nano = 0;
+	return true;
+}
+
 /*
- * What this server has of the balance, or of a window, is used up: other servers may have some of it that they don't need. Once for each; where there are none
- * the answer is at once the same.
+ * What this server has of the balance, or of a window, is used up: other servers may have some of it that they don't need. Where there are none the answer is
+ * at once the same.
  */
 static bool
 ask_for_more(struct exchange *x, struct nano need)
 {
-	if (!reserve_is_shared(x))
+	if (!reserve_is_shared(x) || !(pick_lacking(x, need) || (was_overtaken(x) && pick_lacking(x, need))))
 		return false;
-	if (!limit_lacks(x, need, &x->limited.more)) {
-		if (x->lacking_nano)
-			return false;
-		x->lacking_nano = (uint64_t)need.v;
-	}
 	question_ask(x, QUESTION_ROW);
 	return true;
 }
@@ -467,9 +487,15 @@ reserve_row_loaded(struct edge *e, const struct message_row *m)
 	/* What it asked ahead for may be answered while it waits for another. */
 	if (!x || m->row != (x->limited.asked ? x->limited.asked : x->account_row))
 		return;
+	/* Others have it, and are to have the time to give it back: SDKs take a 402 as final. */
+	if (m->result == ROW_LATER && x->put_off < PUT_OFF_MOST) {
+		x->put_off++;
+		question_ask_later(x);
+		return;
+	}
 	exchange_stop_waiting(x);
-	if (m->result != 0) {
-		exchange_end(x, m->result == 1 && !x->limited.asked ? END_BAD_KEY : END_LEDGER_AWAY);
+	if (m->result != ROW_LOADED && m->result != ROW_LATER) {
+		exchange_end(x, m->result == ROW_UNKNOWN && !x->limited.asked ? END_BAD_KEY : END_LEDGER_AWAY);
 		return;
 	}
 	if (x->limited.asked)

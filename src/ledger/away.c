@@ -179,11 +179,10 @@ away_gate(struct ledger *l)
 uint32_t
 away_load(struct ledger *l, uint64_t row, int64_t need_nano, uint32_t *ret_slot)
 {
-	enum { NOT_NOW = 2 };
 	if (row == 0 || !board_find(l->o.board, row, ret_slot))
-		return NOT_NOW;
+		return ROW_NOT_NOW;
 	int64_t there = board_available(l->o.board, *ret_slot).v;
-	return there > 0 && there >= need_nano ? 0 : NOT_NOW;
+	return there > 0 && there >= need_nano ? ROW_LOADED : ROW_NOT_NOW;
 }
 
 /* ---- who asks at the control socket ---- */

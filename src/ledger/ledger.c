@@ -338,23 +338,23 @@ ledger_load_row(struct ledger *l, uint64_t row, int64_t need_nano, uint32_t *ret
 		return away_load(l, row, need_nano, ret_slot);
 	/* A balance that the next ledger finds to be another would be wrong on the board for good. */
 	if (!store_make_sure(&l->store))
-		return 2;
+		return ROW_NOT_NOW;
 	if (row & LIMIT_BUDGET_ROW)
 		return budget_load(l, row, need_nano, ret_slot);
-	uint32_t refused = 0, was;
+	uint32_t result = ROW_LOADED, was;
 	bool there = share_on(l) && board_find(l->o.board, row, &was);
 	if (row == 0 || (!share_on(l) && !balance_of(l, row, &balance)))
-		return 1;
+		return ROW_UNKNOWN;
 	if (share_on(l))
-		refused = share_load(l, row, need_nano, ret_slot);
+		result = share_load(l, row, need_nano, ret_slot);
 	else
 		*ret_slot = ledger_load_account(l, row, balance.v);
-	if (refused != 0)
-		return refused;
+	if (result != ROW_LOADED && result != ROW_LATER)
+		return result;
 	/* Also when it was on the board already: the asker's hint was stale. Who says what it needs of a share has found the slot. */
 	if (*ret_slot != UINT32_MAX && (need_nano == 0 || !there))
 		hint_keys(l, row, *ret_slot);
-	return *ret_slot == UINT32_MAX ? 2 : 0;
+	return *ret_slot == UINT32_MAX ? ROW_NOT_NOW : result;
 }
 
 static bool

@@ -191,7 +191,7 @@ enum { SHARE_REFUSALS = 256 }; /* power of two */
 /* There was nothing more of this account a moment ago: it is not asked for again with each request that can't be paid. */
 struct share_refusal {
 	uint64_t account, until_ms;
-	int64_t lacking; /* what lacks less may be had */
+	int64_t lacking, within; /* what lacks less may be had; so much may be once the others give back what they have */
 };
 
 /* ---- work.c ---- */

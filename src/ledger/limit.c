@@ -479,11 +479,10 @@ budget_begin(struct ledger *l, uint64_t row)
 static uint32_t
 load_share(struct ledger *l, uint64_t row, int64_t need_nano, uint32_t *ret_slot)
 {
-	enum { NO_SUCH_ROW = 1 };
-	uint32_t refused = share_load(l, row, need_nano, ret_slot);
-	if (refused == NO_SUCH_ROW && (refused = begin_window(l, row)) == 0)
-		refused = share_load(l, row, need_nano, ret_slot);
-	return refused;
+	uint32_t result = share_load(l, row, need_nano, ret_slot);
+	if (result == ROW_UNKNOWN && (result = begin_window(l, row)) == ROW_LOADED)
+		result = share_load(l, row, need_nano, ret_slot);
+	return result;
 }
 
 uint32_t

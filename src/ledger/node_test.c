@@ -506,6 +506,46 @@ who_lacks_less_than_what_was_refused_is_not_refused(void **state)
 	world_end(&a);
 }
 
+/* Refused is who lacks more than all have together; whoever lacks less hears that it may come, at no more cost than a refusal. */
+static void
+who_lacks_what_others_have_is_to_ask_again(void **state)
+{
+	struct world a, b;
+	uint32_t slot;
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	node_begin_beside(&b, &a, 1);
+	assert_int_equal(ledger_load_row(a.ledger, alice, 3 * NANO_PER_DOLLAR, &slot), ROW_LOADED);
+	assert_int_equal(node_has(&a, alice), 3 * NANO_PER_DOLLAR);
+	/* Of its own money nobody has any. */
+	assert_int_equal(ledger_load_row(a.ledger, alice, 4 * NANO_PER_DOLLAR, &slot), ROW_LOADED);
+	/* An edge that does not know yet what it needs gets the row. */
+	assert_int_equal(ledger_load_row(b.ledger, alice, 0, &slot), ROW_LOADED);
+	slot = UINT32_MAX;
+	assert_int_equal(ledger_load_row(b.ledger, alice, NANO_PER_DOLLAR, &slot), ROW_LATER);
+	assert_true(slot != UINT32_MAX && node_has(&b, alice) == 0);
+	struct share_refusal *refusals = b.ledger->refusals;
+	for (int i = 0; i < SHARE_REFUSALS; i++) {
+		/* Nobody who asks again after an edge's while meets this one. */
+		assert_true(refusals[i].until_ms <= clock_monotonic_ms() + 50);
+		refusals[i].until_ms = refusals[i].account == alice ? UINT64_MAX : 0;
+	}
+	node_count_questions(true);
+	assert_int_equal(ledger_load_row(b.ledger, alice, NANO_PER_DOLLAR, &slot), ROW_LATER);
+	assert_int_equal(ledger_load_row(b.ledger, alice, 3 * NANO_PER_DOLLAR, &slot), ROW_LATER);
+	assert_int_equal(ledger_load_row(b.ledger, alice, 3 * NANO_PER_DOLLAR + 1, &slot), ROW_LOADED);
+	assert_int_equal(node_asked, 0);
+	node_count_questions(false);
+	node_look(&a);
+	node_look(&b);
+	assert_int_equal(ledger_load_row(b.ledger, alice, 2 * NANO_PER_DOLLAR, &slot), ROW_LOADED);
+	assert_true(node_has(&b, alice) >= 2 * NANO_PER_DOLLAR);
+	/* What is held there may not come back, and counts all the same: the edge asks only so often. */
+	assert_int_equal(ledger_load_row(a.ledger, alice, 3 * NANO_PER_DOLLAR, &slot), ROW_LATER);
+	node_verify(&b);
+	world_end(&b);
+	world_end(&a);
+}
+
 /* What the database would not let happen, once its guards are taken away. */
 static void
 every_damage_to_nodes_and_shares_is_found(void **state)
@@ -992,6 +1032,7 @@ main(void)
 		cmocka_unit_test(who_has_ended_with_all_booked_has_left),
 		cmocka_unit_test(a_share_whose_account_left_the_board_goes_back),
 		cmocka_unit_test(who_lacks_less_than_what_was_refused_is_not_refused),
+		cmocka_unit_test(who_lacks_what_others_have_is_to_ask_again),
 		cmocka_unit_test(what_runs_is_written_in_few_questions_however_many_there_are),
 		cmocka_unit_test(two_that_say_they_are_one_stop_nobody),
 		cmocka_unit_test(a_share_is_taken_and_given_in_few_questions_and_without_the_pen),

@@ -11,6 +11,8 @@ uint64_t node_begin_shared_sized(struct world *a, const char *credit, uint32_t s
 void node_begin_beside(struct world *ret, const struct world *first, uint32_t node);
 /* The books are sound. */
 void node_verify(struct world *w);
+/* As an edge that needs so much: it gets the row, whether there is so much or not. */
+void node_ask(struct world *w, uint64_t row, int64_t nano);
 /* One small request, as an edge does it: by what is there, else by what the ledger can get. False: there is too little. */
 bool node_serve(struct world *w, uint64_t account);
 /* What others want is looked at now. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { LOOK_MS = 100, /* at what others want and have changed */
+	ASKED_MS = 50, /* that others were asked; whoever asks again after an edge's 100 ms (question.c) is not to meet it still */
 	COUNT_MS = 1000, /* how many others there are */
 	CHANGES_AT_ONCE = 256,
 	WANTS_AT_ONCE = 64,
@@ -63,34 +64,31 @@ free_of(struct ledger *l, uint64_t row, int64_t *ret)
 	return sql_number(&l->store, st, ret);
 }
 
-/* What this node may spend of the row, and what is nobody's. END: no such row. */
+/* What this node may spend of a row, what is nobody's, and what the other nodes have of it. */
+struct parts {
+	int64_t share, free_nano, others;
+};
+
+/* END: no such row. */
 static enum sql_step
-look_at(struct ledger *l, uint64_t row, int64_t *ret_share, int64_t *ret_free)
+look_at(struct ledger *l, uint64_t row, struct parts *ret)
 {
 	struct query *st = store_sql(&l->store, is_window(row) ? SQL_budget_share_of : SQL_share_of);
 	sql_bind(st, (int64_t)row, l->store.node);
 	enum sql_step step = sql_step(&l->store, st);
-	if (step == SQL_ROW) {
-		*ret_share = sql_int(st, 0);
-		*ret_free = sql_int(st, 1);
-	}
+	if (step == SQL_ROW)
+		*ret = (struct parts){sql_int(st, 0), sql_int(st, 1), sql_int(st, 2) - sql_int(st, 0)};
 	sql_reset(st);
 	return step;
-}
-
-static bool
-share_and_free(struct ledger *l, uint64_t row, int64_t *ret_share, int64_t *ret_free)
-{
-	return look_at(l, row, ret_share, ret_free) == SQL_ROW;
 }
 
 bool
 share_balance(struct ledger *l, uint64_t row, struct nano *ret)
 {
-	int64_t free_nano, share = 0;
-	enum sql_step step = look_at(l, row, &share, &free_nano);
+	struct parts p;
+	enum sql_step step = look_at(l, row, &p);
 	if (step == SQL_ROW)
-		ret->v = share;
+		ret->v = p.share;
 	else if (step == SQL_END && is_window(row)) /* long over, and forgotten by another: nothing of it was lent any more */
 		ret->v = 0;
 	else
@@ -194,11 +192,18 @@ refusal_of(struct ledger *l, uint64_t account)
 	return &l->refusals[(account * 0x9e3779b97f4a7c15ULL >> 40) & (SHARE_REFUSALS - 1)];
 }
 
-static bool
+static const struct share_refusal *
 was_refused(struct ledger *l, uint64_t account, int64_t lacking)
 {
 	const struct share_refusal *r = refusal_of(l, account);
-	return r->account == account && lacking >= r->lacking && clock_monotonic_ms() < r->until_ms;
+	return r->account == account && lacking >= r->lacking && clock_monotonic_ms() < r->until_ms ? r : NULL;
+}
+
+/* LATER: with what the others have it would be enough. Who does not know what it needs has got what there is. */
+static uint32_t
+too_little(int64_t need_nano, int64_t lacking, int64_t within)
+{
+	return need_nano > 0 && lacking <= within ? ROW_LATER : ROW_LOADED;
 }
 
 void
@@ -224,10 +229,11 @@ take_some(struct ledger *l, uint64_t account, int64_t nano)
 }
 
 static bool
-refuse(struct ledger *l, uint64_t account, int64_t lacking)
+refuse(struct ledger *l, uint64_t account, int64_t lacking, const struct parts *p)
 {
+	int64_t within = p->free_nano + p->others;
 	if (lacking > 0) /* else nothing was asked for, and who asks for something is not to hear of it */
-		*refusal_of(l, account) = (struct share_refusal){account, clock_monotonic_ms() + LOOK_MS, lacking};
+		*refusal_of(l, account) = (struct share_refusal){account, clock_monotonic_ms() + (lacking <= within ? ASKED_MS : LOOK_MS), lacking, within};
 	return want(l, account);
 }
 
@@ -236,17 +242,16 @@ refuse(struct ledger *l, uint64_t account, int64_t lacking)
  * enough and somebody else is first each time. That is no refusal, which would be a 402 for whoever asks within LOOK_MS.
  */
 static bool
-take(struct ledger *l, uint64_t account, int64_t lacking, int64_t free_nano, int64_t *ret_took)
+take(struct ledger *l, uint64_t account, int64_t lacking, struct parts *p, int64_t *ret_took)
 {
 	enum { TRIES = 8 };
-	int64_t share;
 	*ret_took = 0;
 	if (!none_is_open(l))
 		return false;
-	for (int n = 0; free_nano > 0 && free_nano >= lacking; n++) {
+	for (int n = 0; p->free_nano > 0 && p->free_nano >= lacking; n++) {
 		if (n == TRIES)
 			return false;
-		int64_t nano = portion(l, free_nano, lacking);
+		int64_t nano = portion(l, p->free_nano, lacking);
 		enum ordered moved = take_some(l, account, nano);
 		if (moved == ORDER_BOOKED)
 			*ret_took = nano;
@@ -256,10 +261,10 @@ take(struct ledger *l, uint64_t account, int64_t lacking, int64_t free_nano, int
 			return false;
 		if (moved != ORDER_REFUSED)
 			return give_up(l);
-		if (!share_and_free(l, account, &share, &free_nano))
+		if (look_at(l, account, p) != SQL_ROW)
 			return false;
 	}
-	return refuse(l, account, lacking);
+	return refuse(l, account, lacking, p);
 }
 
 static bool
@@ -406,7 +411,6 @@ is_enough(int64_t there, int64_t need_nano)
 	return there > 0 && there >= need_nano;
 }
 
-/* What was settled meanwhile may be enough. */
 static bool
 settle_first(struct ledger *l, uint64_t account, int64_t *ret_share)
 {
@@ -417,38 +421,57 @@ settle_first(struct ledger *l, uint64_t account, int64_t *ret_share)
 	return true;
 }
 
+/* p->share is then what this node has. LATER: it is too little still. */
+static uint32_t
+get_more(struct ledger *l, uint64_t account, int64_t need_nano, int64_t lacking, struct parts *p)
+{
+	int64_t took = 0;
+	if (!take(l, account, lacking, p, &took))
+		return ROW_NOT_NOW;
+	p->share += took;
+	if (took != 0)
+		return ROW_LOADED;
+	return settle_first(l, account, &p->share) ? too_little(need_nano, lacking, p->free_nano + p->others) : ROW_NOT_NOW;
+}
+
+static bool
+bring(struct ledger *l, uint64_t row, int64_t share, uint32_t *ret_slot)
+{
+	if (is_window(row))
+		return board_load(l->o.board, row, (struct nano){share}, ret_slot);
+	*ret_slot = ledger_load_account(l, row, share);
+	return *ret_slot != UINT32_MAX;
+}
+
 uint32_t
 share_load(struct ledger *l, uint64_t account, int64_t need_nano, uint32_t *ret_slot)
 {
-	enum { NO_SUCH_ROW = 1,
-		NOT_NOW = 2 };
-	int64_t there = 0, share = 0, free_nano = -1, took = 0;
+	int64_t there = 0;
+	struct parts p;
+	uint32_t result = ROW_LOADED;
+	const struct share_refusal *refused;
 	bool on_board = board_find(l->o.board, account, ret_slot);
 	if (on_board)
 		there = board_available(l->o.board, *ret_slot).v;
 	/* As often as not it has come since, for somebody else who asked. */
-	if (on_board && (is_enough(there, need_nano) || was_refused(l, account, need_nano - there)))
-		return 0;
-	enum sql_step step = look_at(l, account, &share, &free_nano);
+	if (on_board && is_enough(there, need_nano))
+		return ROW_LOADED;
+	if (on_board && (refused = was_refused(l, account, need_nano - there)))
+		return too_little(need_nano, need_nano - there, refused->within);
+	enum sql_step step = look_at(l, account, &p);
 	if (step != SQL_ROW)
-		return step == SQL_FAILED ? NOT_NOW : NO_SUCH_ROW;
+		return step == SQL_FAILED ? ROW_NOT_NOW : ROW_UNKNOWN;
 	if (!count_others(l, clock_monotonic_ms()))
-		return NOT_NOW;
+		return ROW_NOT_NOW;
 	if (!on_board)
-		there = share;
-	if (!is_enough(there, need_nano)) {
-		if (!take(l, account, need_nano - there, free_nano, &took))
-			return NOT_NOW;
-		share += took;
-		if (took == 0 && !settle_first(l, account, &share))
-			return NOT_NOW;
-	}
+		there = p.share;
+	if (!is_enough(there, need_nano))
+		result = get_more(l, account, need_nano, need_nano - there, &p);
 	/* A slot that was there has got it by the move. */
-	if (!on_board && is_window(account))
-		return board_load(l->o.board, account, (struct nano){share}, ret_slot) ? 0 : NOT_NOW;
-	if (!on_board)
-		*ret_slot = ledger_load_account(l, account, share);
-	return *ret_slot == UINT32_MAX ? NOT_NOW : 0;
+	if (result != ROW_NOT_NOW && !on_board && !bring(l, account, p.share, ret_slot))
+		return ROW_NOT_NOW;
+	/* What was settled meanwhile may be enough. */
+	return result == ROW_LATER && board_available(l->o.board, *ret_slot).v >= need_nano ? ROW_LOADED : result;
 }
 
 /* ---- what others want and have changed ---- */

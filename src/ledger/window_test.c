@@ -41,12 +41,11 @@ static struct ticket *
 hold_limited(struct world *w, uint64_t account, uint64_t window, int64_t nano)
 {
 	const struct world_exchange e = {.account = account, .window = window, .input = 10, .hold = nano, .cost = -1};
-	uint32_t slot;
 	struct ticket *t = world_hold(w, &e);
 	if (t != NULL)
 		return t;
-	assert_int_equal(ledger_load_row(w->ledger, window, nano, &slot), 0);
-	assert_int_equal(ledger_load_row(w->ledger, account, nano, &slot), 0);
+	node_ask(w, window, nano);
+	node_ask(w, account, nano);
 	return world_hold(w, &e);
 }
 
@@ -102,6 +101,28 @@ two_nodes_spend_a_limit_of_money_to_its_end_and_no_further(void **state)
 	assert_int_equal(window_has(&a, window, "used_nano"), MOST * cost);
 	assert_int_equal(window_has(&a, window, "lent_nano"), 0);
 	assert_int_equal(world_balance(&a, alice), 3 * NANO_PER_DOLLAR - MOST * cost);
+	node_verify(&b);
+	world_end(&b);
+	world_end(&a);
+}
+
+static void
+who_lacks_what_others_have_of_a_window_is_to_ask_again(void **state)
+{
+	struct world a, b;
+	uint32_t slot;
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	limit(&a, NANO_PER_DOLLAR);
+	uint64_t window = window_of(&a, alice, 0);
+	node_begin_beside(&b, &a, 1);
+	assert_int_equal(ledger_load_row(a.ledger, window, NANO_PER_DOLLAR, &slot), ROW_LOADED);
+	assert_int_equal(node_has(&a, window), NANO_PER_DOLLAR);
+	assert_int_equal(ledger_load_row(b.ledger, window, NANO_PER_DOLLAR / 2, &slot), ROW_LATER);
+	assert_int_equal(ledger_load_row(b.ledger, window, 2 * NANO_PER_DOLLAR, &slot), ROW_LOADED); /* the limit is not so high */
+	node_look(&a);
+	node_look(&b);
+	assert_int_equal(ledger_load_row(b.ledger, window, NANO_PER_DOLLAR / 2, &slot), ROW_LOADED);
+	assert_true(node_has(&b, window) >= NANO_PER_DOLLAR / 2);
 	node_verify(&b);
 	world_end(&b);
 	world_end(&a);
@@ -740,6 +761,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_nodes_spend_a_limit_of_money_to_its_end_and_no_further),
+		cmocka_unit_test(who_lacks_what_others_have_of_a_window_is_to_ask_again),
 		cmocka_unit_test(a_share_of_a_window_costs_two_questions_as_well),
 		cmocka_unit_test(another_amount_of_a_limit_holds_for_what_nodes_have_of_it),
 		cmocka_unit_test(a_new_limit_knows_what_other_nodes_have_booked_and_not_summed_up),

@@ -188,13 +188,18 @@ struct message_connected {
 	uint32_t result; /* enum connect_result; the descriptor comes with CONNECT_OK */
 };
 
+enum row_result { ROW_LOADED, /* LOAD said what it needs: that, or nobody else has it */
+	ROW_UNKNOWN,
+	ROW_NOT_NOW, /* no slot is idle, or the store failed */
+	ROW_LATER /* loaded, with too little; other servers have it, and were asked for what they don't need */ };
+
 struct message_row {
 	struct message_head head;
 	uint64_t token;
 	uint64_t row;
 	uint64_t need_nano; /* LOAD: of a balance; 0: not known */
 	uint32_t slot; /* LOADED */
-	uint32_t result; /* 0: loaded, 1: no such row, 2: no slot is idle */
+	uint32_t result; /* enum row_result */
 };
 
 struct message_receipt_wanted {

@@ -21,6 +21,7 @@ enum { COST = 20000, /* nano, of an answer like that */
 	STEP_NANO = 4096 * 2000, /* of a stream */
 	ASK_AGAIN_MS = 100,
 	A_MOMENT_MS = ASK_AGAIN_MS / 2,
+	TURNS_MS = 10,
 	DAY_MS = 86400000,
 	ASKED_MOST = 16 };
 
@@ -304,6 +305,231 @@ nobody_asks_ahead_before_those_who_wait_to_ask(void **state)
 	finish(c);
 }
 
+/* ---- what others have ---- */
+
+static void
+answer(const struct message_row *m, enum row_result result)
+{
+	struct message_row a = *m;
+	a.head = MESSAGE_INIT(LOADED, message_row).head;
+	a.result = result;
+	bool there = board_find(r.ledger_board, m->row, &a.slot);
+	assert_true(there && ipc_send(r.ledger_end, &a, sizeof a, -1) == IPC_OK);
+	rig_turn(&r);
+}
+
+/* The account has one nano too little here for one request like this; it is asked for, and waits. */
+static int64_t
+come_short(int *ret_client, struct message_row *ret_asked)
+{
+	struct message_row m[ASKED_MOST];
+	char dollars[32];
+	int64_t hold = one_before();
+	closed(NULL);
+	snprintf(dollars, sizeof dollars, "0.%09lld", (long long)(COST + hold - 1));
+	rig_open(&r, dollars, DURABILITY_BATCHED);
+	one_before();
+	share();
+	*ret_client = rig_client(&r);
+	rig_send(&r, *ret_client, in, rig_request(&r, hi, "", in));
+	rig_turn(&r);
+	assert_int_equal(asked(m), 1);
+	assert_int_equal(m[0].need_nano, hold);
+	*ret_asked = m[0];
+	return hold;
+}
+
+/* Not before its time, and then for the same. */
+static void
+asks_again(const struct message_row *before)
+{
+	struct message_row m[ASKED_MOST];
+	assert_int_equal(asked(m), 0);
+	assert_int_equal(r.edge->patient, 1);
+	rig_pass(&r, ASK_AGAIN_MS - 1);
+	assert_int_equal(asked(m), 0);
+	rig_pass(&r, 1 + TURNS_MS);
+	assert_int_equal(asked(m), 1);
+	assert_int_equal(m[0].token, before->token);
+	assert_int_equal(m[0].row, before->row);
+	assert_int_equal(m[0].need_nano, before->need_nano);
+}
+
+static void
+is_put_off_three_times(const struct message_row *m)
+{
+	for (int late = 0; late < 3; late++) {
+		answer(m, ROW_LATER);
+		asks_again(m);
+	}
+}
+
+static void
+has_nothing_held(void)
+{
+	struct message_row m[ASKED_MOST];
+	assert_null(r.edge->exchanges);
+	assert_int_equal(r.edge->patient, 0);
+	assert_null(r.edge->wait_later.first);
+	rig_pass(&r, 10 * ASK_AGAIN_MS);
+	assert_int_equal(asked(m), 0);
+}
+
+static void
+is_refused(int client, const char *status)
+{
+	bool eof;
+	rig_book(&r); /* what has been settled here might have been enough */
+	rig_book(&r);
+	rig_pass(&r, TURNS_MS);
+	rig_read(&r, client, out, &eof);
+	assert_int_equal(strncmp(out, "HTTP/1.1 ", 9), 0);
+	assert_int_equal(strncmp(out + 9, status, 3), 0);
+	close(client);
+	rig_turn(&r);
+	has_nothing_held();
+}
+
+static void
+credit(const char *dollars)
+{
+	json_t *given = rig_control(&r, json_pack("{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", r.account, "amount", dollars, "reason", "it came back"));
+	assert_true(json_is_true(json_object_get(given, "ok")));
+	json_decref(given);
+}
+
+static void
+what_others_have_is_asked_for_again_and_served_when_it_has_come(void **state)
+{
+	struct message_row m;
+	int c;
+	int64_t hold = come_short(&c, &m);
+	is_put_off_three_times(&m);
+	credit("1.00");
+	assert_int_equal(r.dials, 1);
+	answer(&m, ROW_LOADED);
+	assert_int_equal(r.dials, 2);
+	assert_int_equal(r.edge->patient, 0);
+	assert_int_equal(ticket_hold(r.edge->exchanges->ticket).v, hold);
+	finish(c);
+	assert_int_equal(rig_balance(&r), hold - 1 + 1000000000 - COST);
+	rig_check_books(&r);
+}
+
+static void
+what_others_need_themselves_is_asked_for_three_times_more(void **state)
+{
+	struct message_row m;
+	int c;
+	int64_t hold = come_short(&c, &m);
+	is_put_off_three_times(&m);
+	answer(&m, ROW_LATER);
+	is_refused(c, "402");
+	assert_int_equal(rig_balance(&r), hold - 1);
+	rig_check_books(&r);
+}
+
+static void
+what_nobody_has_is_refused_at_once(void **state)
+{
+	struct message_row m;
+	int c;
+	come_short(&c, &m);
+	answer(&m, ROW_LOADED);
+	is_refused(c, "402");
+	rig_check_books(&r);
+}
+
+/* It had come, and somebody else here was faster: more may come. */
+static void
+who_was_overtaken_asks_again_at_once(void **state)
+{
+	struct message_row m, again[ASKED_MOST];
+	int c;
+	for (int comes = 0; comes < 2; comes++) {
+		come_short(&c, &m);
+		answer(&m, ROW_LATER);
+		asks_again(&m);
+		for (int taken = 0; taken < 2; taken++) {
+			answer(&m, ROW_LOADED);
+			assert_int_equal(asked(again), 1);
+			assert_int_equal(again[0].need_nano, m.need_nano);
+		}
+		if (comes)
+			credit("1.00");
+		answer(&m, ROW_LOADED);
+		if (comes)
+			finish(c);
+		else
+			is_refused(c, "402");
+		rig_check_books(&r);
+		closed(state);
+		opened(state);
+	}
+}
+
+/* In the line until it is asked for again, and while it is asked for. */
+static void
+who_goes_while_others_are_asked_has_nothing_held(void **state)
+{
+	struct message_row m;
+	int c;
+	for (int is_asked = 0; is_asked < 2; is_asked++) {
+		int64_t hold = come_short(&c, &m);
+		answer(&m, ROW_LATER);
+		if (is_asked)
+			asks_again(&m);
+		else
+			assert_non_null(r.edge->wait_later.first);
+		close(c);
+		rig_turn(&r);
+		has_nothing_held();
+		answer(&m, ROW_LOADED); /* to nobody */
+		rig_book(&r);
+		assert_int_equal(rig_balance(&r), hold - 1);
+		rig_check_books(&r);
+		closed(state);
+		opened(state);
+	}
+}
+
+static void
+a_window_that_others_have_is_asked_for_again_before_the_limit_refuses(void **state)
+{
+	struct message_row m[ASKED_MOST];
+	for (int comes = 0; comes < 2; comes++) {
+		int64_t limit = 2 * COST + one_before() - 1; /* what was used of the day counts */
+		limit_of("key.limit", "dollars_per_day", limit);
+		one_before();
+		share();
+		int c = rig_client(&r), dials = r.dials;
+		rig_send(&r, c, in, rig_request(&r, hi, "", in));
+		rig_turn(&r);
+		assert_int_equal(asked(m), 1);
+		assert_int_not_equal(m[0].row, r.edge->exchanges->account_row);
+		is_put_off_three_times(&m[0]);
+		if (comes) {
+			uint32_t slot, back;
+			uint64_t id = m[0].token + 1; /* of nobody */
+			assert_true(board_find(r.ledger_board, m[0].row, &slot) && board_credit_begin(r.ledger_board, id, m[0].row, (struct nano){COST}, &back));
+			board_give_back(r.ledger_board, back);
+			answer(&m[0], ROW_LOADED);
+			assert_int_equal(r.dials, dials + 1);
+			finish(c);
+		} else {
+			answer(&m[0], ROW_LATER);
+			/* And the balance, which has enough here. */
+			assert_int_equal(asked(m), 1);
+			assert_int_equal(m[0].row, r.edge->exchanges->account_row);
+			answer(&m[0], ROW_LOADED);
+			is_refused(c, "429");
+			rig_check_books(&r);
+			closed(state);
+			opened(state);
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -315,6 +541,12 @@ main(void)
 		TEST(what_goes_on_after_midnight_is_paid_from_the_day_in_which_it_began),
 		TEST(the_ledger_is_asked_ahead_so_often_and_no_oftener),
 		TEST(nobody_asks_ahead_before_those_who_wait_to_ask),
+		TEST(what_others_have_is_asked_for_again_and_served_when_it_has_come),
+		TEST(what_others_need_themselves_is_asked_for_three_times_more),
+		TEST(what_nobody_has_is_refused_at_once),
+		TEST(who_was_overtaken_asks_again_at_once),
+		TEST(who_goes_while_others_are_asked_has_nothing_held),
+		TEST(a_window_that_others_have_is_asked_for_again_before_the_limit_refuses),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
