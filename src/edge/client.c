@@ -639,6 +639,6 @@ client_ready(struct watch *w)
 		exchange_ready(c);
 	else if (!c->closing && !c->conn.out.at && (c->pending_len || w->flags & (LOOP_READABLE | LOOP_HANGUP)))
 		client_read(c);
-	if (c->x && w->flags & LOOP_HANGUP && !c->half_closed && !upload_is_coming(c->x)) /* who sent the last byte and went at once is reported only once */
+	if (c->x && w->flags & LOOP_HANGUP && !c->half_closed && (!upload_is_coming(c->x) || upload_is_unread(c->x))) /* who sent the last byte and went at once is reported only once */
 		loop_again(&c->edge->loop, w);
 }

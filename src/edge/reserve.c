@@ -405,30 +405,38 @@ is_flat(const struct catalogue_price *p)
 
 /* Of speech tokens are told, in events, or nothing; never seconds. */
 static enum request_error
-speech_unbilled(const struct exchange *x)
+speech_unbilled(const struct exchange *x, const struct catalogue_price *p)
 {
-	if (!is_flat(x->price))
+	if (!is_flat(p))
 		return x->plain_answer ? REQUEST_UNBILLED_SPEECH : REQUEST_OK;
-	return x->price->tool_nano[TOOL_audio_second] ? REQUEST_SPEECH_BY_SECONDS : REQUEST_OK;
+	return p->tool_nano[TOOL_audio_second] ? REQUEST_SPEECH_BY_SECONDS : REQUEST_OK;
 }
 
 static enum request_error
-format_unbilled(const struct exchange *x)
+format_unbilled(const struct exchange *x, const struct catalogue_price *p)
 {
 	if (x->endpoint == ENDPOINT_AUDIO_SPEECH)
-		return speech_unbilled(x);
+		return speech_unbilled(x, p);
 	bool tells = !x->plain_answer || !endpoint_of_audio((enum endpoint)x->endpoint);
-	return tells || x->price->request_nano || is_free(x->price) ? REQUEST_OK : REQUEST_UNBILLED_FORMAT;
+	return tells || p->request_nano || is_free(p) ? REQUEST_OK : REQUEST_UNBILLED_FORMAT;
 }
 
-/* Can an answer of the format that is asked for be charged? False: the exchange has ended. */
+static bool
+bills_format(const struct exchange *x, const struct catalogue_price *p)
+{
+	return format_unbilled(x, p) == REQUEST_OK;
+}
+
+/* Can an answer of the format that is asked for be charged, by whoever answers? False: the exchange has ended. */
 static bool
 format_is_billed(struct exchange *x)
 {
 	x->plain_answer = x->req->scan.result.plain_answer;
-	enum request_error error = format_unbilled(x);
-	if (error == REQUEST_OK)
+	enum request_error error = format_unbilled(x, x->price);
+	if (error == REQUEST_OK) {
+		route_keep(x, bills_format);
 		return true;
+	}
 	answer_request_error(x, error);
 	exchange_end(x, END_BAD_BODY);
 	return false;

@@ -88,6 +88,8 @@ int route_lane(struct exchange *x, struct span suffix);
 bool route_target_serves(const struct edge *e, const struct catalogue_target *t, const struct exchange *x);
 /* The row of the price book by which the hold is counted for so many tokens of input. NULL: no memory. */
 const struct catalogue_price *route_bound(struct exchange *x, uint64_t input);
+/* Of the candidates, and of own keys and ours at each, those whose row can't charge this are not asked. Not for the one that was taken, which can. */
+void route_keep(struct exchange *x, bool (*can)(const struct exchange *x, const struct catalogue_price *p));
 /* Take the next candidate that is left. False: there is none. */
 must_check bool route_next(struct exchange *x);
 /* This target can't be told the request: the next one is taken, and nothing is held against this one. False: there is none. */

@@ -508,7 +508,25 @@ route_end(struct exchange *x)
 	x->route.dearest = NULL;
 }
 
-/* ---- the most that it can cost ---- */
+/* ---- what it can cost ---- */
+
+void
+route_keep(struct exchange *x, bool (*can)(const struct exchange *x, const struct catalogue_price *p))
+{
+	struct route *r = &x->route;
+	for (uint32_t left = left_of(x); left; left &= left - 1) {
+		const uint16_t bit = (uint16_t)(left & -left);
+		const struct catalogue_target *t = catalogue_target(x->edge->p->catalogue, r->first + (uint32_t)__builtin_ctz(left));
+		bool own = r->own & bit || (r->byok && t == r->target);
+		bool own_can = own && can(x, price_of(x, t, true)), ours_can = !(r->own_only & bit) && can(x, price_of(x, t, false));
+		if (!own_can)
+			r->own &= (uint16_t)~bit;
+		if (!ours_can && own_can)
+			r->own_only |= bit;
+		else if (!ours_can)
+			r->out |= bit;
+	}
+}
 
 /* Of the standard tier and the one that was asked, the dearer at this size of request. */
 static const struct catalogue_price *

@@ -340,13 +340,12 @@ is_words(const struct exchange *x)
 
 /*
  * A provider bills tokens or pieces, and who tells tokens is charged by those: a row with prices for both has one price in two ways. Where it has none for
- * tokens that are made, it has one for the picture alone.
+ * tokens of images, which those of such an answer are unless it says text, it has one for the picture alone.
  */
 static void
 add_images(const struct exchange *x, struct usage *ret)
 {
-	const struct catalogue_price *p = x->price;
-	bool told = p->pico[TOKEN_output] > 0 || p->pico[TOKEN_image_out] > 0;
+	bool told = x->price->pico[TOKEN_image_out] > 0;
 	if (endpoint_of_images((enum endpoint)x->endpoint) && prices_pieces(x) && !told)
 		ret->tools[TOOL_image] = clamp32(x->meter->images);
 }

@@ -36,6 +36,7 @@ static const char catalogue[] =
 	"  - {id: pictures-and-fee, upstream: dall-e-2, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", image: \"0.02\", per_request: \"0.001\"}]}\n"
 	"  - {id: tokens-out-and-fee, upstream: gpt-image-1, provider: sim, context: 100000, output: 6000, image_tokens: 5000, prices: [{from: 2020-01-01, input: \"0\", output: \"40\", per_request: \"0.001\"}]}\n"
 	"  - {id: both-and-fee, upstream: dall-e-2, provider: sim, context: 1000, output: 1, prices: [{from: 2020-01-01, input: \"5\", output: \"0\", image: \"0.02\", per_request: \"0.001\"}]}\n"
+	"  - {id: pictures-by-piece, upstream: gpt-image-1, provider: sim, context: 1000, output: 1, prices: [{from: 2020-01-01, input: \"5\", output: \"40\", image_out: \"0\", image: \"0.02\", per_request: \"0.001\"}]}\n"
 	"  - {id: two-ways, upstream: gpt-image-1, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"5\", output: \"40\", image: \"0.02\", per_request: \"0.001\"}]}\n"
 	"  - {id: words-or-seconds, provider: sim, context: 1, output: 1, audio_tokens: 100, prices: [{from: 2020-01-01, input: \"2\", output: \"10\", audio_second: \"0.0001\", per_request: \"0.001\"}]}\n"
 	"  - {id: m, provider: sim, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n";
@@ -343,10 +344,11 @@ what_each_request_costs_hides_no_measure(void **state)
 		{"/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "tokens-out-and-fee") END, TWO_PICTURES("{\"input_tokens\":14,\"output_tokens\":0,\"total_tokens\":14}"), 0, false, false},
 		{"/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "both-and-fee") END, TWO_PICTURES(ZERO_USAGE), 2 * PICTURE, false, false},
 		{"/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "pictures") END, TWO_PICTURES("{\"seconds\":0}"), 2 * PICTURE, false, true},
-		/* prices of both kinds: tokens that are told are charged alone; but what is made has no price by tokens in the second row */
+		/* prices of both kinds: tokens that are told are charged alone; but what is made has no price by tokens in the third and fourth row */
 		{"/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "two-ways") END, TWO_PICTURES(TOKENS_USAGE), 14 * 5000 + 5 * 40000, false, false},
 		{"/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "two-ways") END, TWO_PICTURES(ZERO_USAGE), 2 * PICTURE, false, false},
 		{"/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "both-and-fee") END, TWO_PICTURES(TOKENS_USAGE), 14 * 5000 + 2 * PICTURE, false, false},
+		{"/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "pictures-by-piece") END, TWO_PICTURES(TOKENS_USAGE), 14 * 5000 + 2 * PICTURE, false, false},
 		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "words-or-seconds") END, "{\"text\":\"hi\",\"duration\":8,\"usage\":" TOKENS_USAGE "}", 14 * 2000 + 5 * 10000, false, false},
 		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "words-or-seconds") END, TOLD(SECONDS_USAGE("7")), 7 * SECOND, false, false},
 		/* nothing but the request costs: there is nothing to estimate */

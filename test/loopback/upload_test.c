@@ -31,6 +31,12 @@ static const char catalogue[] =
 	"  - {id: seconds, upstream: whisper-1, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", audio_second: \"0.000001\"}]}\n"
 	"  - {id: flat, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", per_request: \"0.01\"}]}\n"
 	"  - {id: pictures, upstream: dall-e-2, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", image: \"0.02\"}]}\n"
+	"  - id: speaks\n"
+	"    context: 1\n"
+	"    output: 1\n"
+	"    targets: [{provider: sim, upstream: first}, {provider: other, upstream: by-seconds, rank: 2, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", audio_second: \"0.0001\"}]},\n"
+	"      {provider: other, upstream: third, rank: 3, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", per_request: \"0.02\"}]}]\n"
+	"    prices: [{from: 2020-01-01, input: \"0\", output: \"0\", per_request: \"0.01\"}]\n"
 	"  - id: either\n"
 	"    context: 1\n"
 	"    output: 1\n"
@@ -111,15 +117,20 @@ form_free(struct form *f)
 	rig_turn(&r);
 }
 
+static size_t
+put_head(const struct form *f, const char *path, const char *headers, char *to)
+{
+	return (size_t)sprintf(to, "POST %s HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-type: multipart/form-data; boundary=bnd\r\n%scontent-length: %zu\r\n\r\n",
+		path, r.key, headers, f->len);
+}
+
 static void
 begin_as(struct form *f, int c, const char *path, const char *headers)
 {
 	char head[512];
 	f->before = used();
 	f->c = c;
-	int n = sprintf(head, "POST %s HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-type: multipart/form-data; boundary=bnd\r\n%scontent-length: %zu\r\n\r\n",
-		path, r.key, headers, f->len);
-	rig_send(&r, f->c, head, (size_t)n);
+	rig_send(&r, f->c, head, put_head(f, path, headers, head));
 }
 
 static void
@@ -517,18 +528,28 @@ a_client_that_ends_its_side_too_early_has_left(void **state)
 }
 
 /* Its way is not known yet, so that nothing of it is read. */
+/* at_once: head, the beginning of the form and the end come together. */
 static void
-a_client_that_leaves_before_its_form_has_a_way_is_let_go(void **state)
+leave_before_there_is_a_way(bool at_once)
 {
-	enum { MOST = 256 };
+	enum { MOST = 256,
+		SOME = 30000 };
 	struct ticket *all[MOST];
 	size_t count = 0;
 	while (count < MOST && (all[count] = ticket_pick(r.edge->desk)))
 		count++;
 	struct form f = form("file", FIELD("model", "seconds"), LARGE, "", FIELD("model", "whisper-1"), "");
-	begin(&f, TRANSCRIPTIONS, "");
-	say(&f, LARGE);
-	assert_int_equal(r.edge->spares, 1);
+	if (at_once) {
+		char head[512];
+		f.c = rig_client(&r);
+		size_t len = put_head(&f, TRANSCRIPTIONS, "", head);
+		assert_int_equal(send(f.c, head, len, MSG_NOSIGNAL), len);
+		assert_int_equal(send(f.c, f.at, SOME, MSG_NOSIGNAL), SOME);
+	} else {
+		begin(&f, TRANSCRIPTIONS, "");
+		say(&f, LARGE);
+		assert_int_equal(r.edge->spares, 1);
+	}
 	close(f.c);
 	f.c = -1;
 	rig_turn(&r);
@@ -541,7 +562,21 @@ a_client_that_leaves_before_its_form_has_a_way_is_let_go(void **state)
 		ticket_unpick(r.edge->desk, all[--count]);
 	rig_pass(&r, 50);
 	form_free(&f);
+	assert_true(r.tls || r.dials == 0);
 	books_after(0, r.tls);
+}
+
+static void
+a_client_that_leaves_before_its_form_has_a_way_is_let_go(void **state)
+{
+	leave_before_there_is_a_way(false);
+}
+
+static void
+a_client_whose_end_comes_with_the_beginning_of_its_form_is_let_go(void **state)
+{
+	if (!r.tls)
+		leave_before_there_is_a_way(true);
 }
 
 /* Its end stands behind bytes for which our socket has no room, and can't be known: it is let go with the provider, whose time is over, and costs nothing. */
@@ -613,6 +648,30 @@ a_refused_connection_fails_over(void **state)
 	expect(&f, "200", SAID);
 	form_free(&f);
 	books_after(COST, 1);
+}
+
+/* Of three that could speak the second is billed by what speech does not tell. */
+static void
+who_can_not_charge_an_answer_is_not_asked_for_it(void **state)
+{
+	static const char body[] = "{\"model\":\"speaks\",\"voice\":\"a\",\"input\":\"hi\",\"stream_format\":\"audio\"}";
+	static const char spoken[] = "HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: 3\r\n\r\nID3";
+	static char text[8192];
+	bool eof;
+	int c = rig_client(&r);
+	int n = sprintf(text, "POST /v1/audio/speech HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s", r.key, strlen(body), body);
+	r.refuse = 1;
+	rig_send(&r, c, text, (size_t)n);
+	rig_turn(&r);
+	int p = rig_provider(&r, r.dials - 1);
+	rig_read(&r, p, text, &eof);
+	assert_non_null(strstr(text, "\"third\""));
+	rig_send(&r, p, spoken, strlen(spoken));
+	rig_read(&r, c, text, &eof);
+	assert_non_null(strstr(text, "200 OK"));
+	close(c);
+	rig_turn(&r);
+	books_after(20000000, 1);
 }
 
 static void
@@ -728,9 +787,11 @@ main(void)
 		T(a_client_that_ends_its_side_too_early_has_left),
 		T(a_client_whose_end_cannot_come_goes_with_the_provider_that_takes_nothing),
 		T(a_client_that_leaves_before_its_form_has_a_way_is_let_go),
+		T(a_client_whose_end_comes_with_the_beginning_of_its_form_is_let_go),
 		T(a_client_that_stalls_is_told_so),
 		T(a_provider_that_stalls_is_left),
 		T(a_refused_connection_fails_over),
+		T(who_can_not_charge_an_answer_is_not_asked_for_it),
 		T(what_is_all_here_is_sent_again),
 		T(what_is_gone_is_not),
 		T(it_waits_for_a_ticket),
