@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -24,6 +25,7 @@ struct witness {
 	witness_turn *turn;
 	const void *arg;
 	size_t count;
+	atomic_bool over;
 	struct watch watch[];
 };
 
@@ -32,7 +34,7 @@ look(void *arg)
 {
 	struct watch *w = arg;
 	prctl(PR_SET_TIMERSLACK, 1ul); /* of this thread */
-	for (uint64_t due_ns = net_now_ns();;) {
+	for (uint64_t due_ns = net_now_ns(); !atomic_load(&w->of->over);) {
 		due_ns = w->of->turn(w->of->arg, due_ns + WITNESS_PERIOD_NS);
 		struct timespec t = {(time_t)(due_ns / 1000000000u), (long)(due_ns % 1000000000u)};
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
@@ -96,8 +98,8 @@ witness_end(struct witness *w, struct standstill **ret)
 	*ret = NULL;
 	if (!w)
 		return 0;
+	atomic_store(&w->over, true);
 	for (size_t i = 0; i < w->count; i++) {
-		pthread_cancel(w->watch[i].thread);
 		pthread_join(w->watch[i].thread, NULL);
 		count += w->watch[i].count;
 	}

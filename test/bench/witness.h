@@ -24,7 +24,7 @@ typedef uint64_t witness_turn(const void *arg, uint64_t at_ns);
 /* NULL: this process may not have the priority (root). All processors of the machine are watched; turn and arg are used by the threads until the end. */
 must_check struct witness *witness_start(witness_turn *turn, const void *arg);
 
-/* What was seen until now, on all processors; the caller frees *ret. NULL may be ended too, and has seen nothing. */
+/* What was seen until now, on all processors; the caller frees *ret. Returns when all have woken once more. NULL may be ended too, and has seen nothing. */
 must_check size_t witness_end(struct witness *w, struct standstill **ret);
 
 /*
