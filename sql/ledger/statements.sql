@@ -40,12 +40,12 @@ UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind = 0 A
 -- name: house_balances
 SELECT id, balance_nano FROM account WHERE id BETWEEN 1 AND ?1
 
--- Of tickets, which can't be refused for it: what they move is what customers have, and that came from the house by orders.
+-- Of tickets, and of what was used but not charged: nobody can refuse it. It has no bound but the integer's; what is used in a century is far from that.
 -- name: house_add
 UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind <> 0
 
 -- name: house_order
-UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind <> 0 AND balance_nano BETWEEN -4000000000000000000 - ?2 AND 4000000000000000000 - ?2
+UPDATE account SET balance_nano = balance_nano + ?2 WHERE id = ?1 AND kind <> 0 AND (?2 < 0 OR balance_nano <= 4000000000000000000 - ?2) AND (?2 > 0 OR balance_nano >= -4000000000000000000 - ?2)
 
 -- name: key_insert
 INSERT INTO key (id, account, created_us, expires_ms, hash, last4, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)

@@ -84,8 +84,9 @@ one_row(struct ledger *l, enum sql name, uint64_t id, int64_t nano)
 	return sql_changes(&l->store) == 1 ? ORDER_BOOKED : ORDER_REFUSED;
 }
 
+/* house: how an account of the house's is changed, with a bound or without. */
 static enum ordered
-move_money(struct ledger *l, const struct entry entries[ENTRIES])
+move_money(struct ledger *l, const struct entry entries[ENTRIES], enum sql house)
 {
 	enum ordered moved = ORDER_BOOKED;
 	for (int i = 0; i < ENTRIES && moved == ORDER_BOOKED; i++) {
@@ -93,7 +94,7 @@ move_money(struct ledger *l, const struct entry entries[ENTRIES])
 		if (e->nano == 0)
 			continue;
 		if (i > 0)
-			moved = one_row(l, SQL_house_order, e->account, e->nano);
+			moved = one_row(l, house, e->account, e->nano);
 		else if (e->nano > 0)
 			moved = one_row(l, SQL_account_credit, e->account, e->nano);
 		else
@@ -108,11 +109,11 @@ move_money(struct ledger *l, const struct entry entries[ENTRIES])
 }
 
 static enum ordered
-book(struct ledger *l, const struct order *o, uint64_t intent)
+book(struct ledger *l, const struct order *o, uint64_t intent, enum sql house)
 {
 	struct entry entries[ENTRIES];
 	entries_of(o, entries);
-	enum ordered booked = move_money(l, entries);
+	enum ordered booked = move_money(l, entries, house);
 	if (booked == ORDER_BOOKED)
 		booked = windows_change(l, o);
 	if (booked == ORDER_BOOKED)
@@ -131,7 +132,7 @@ enum ordered
 order_book_houses(struct ledger *l, const struct order *o)
 {
 	assert(o->account.id == 0 && o->item == 0);
-	return book(l, o, 0);
+	return book(l, o, 0, SQL_house_add); /* what was used: nobody can refuse it, as little as a ticket */
 }
 
 static enum ordered
@@ -172,7 +173,7 @@ order_book(struct ledger *l, uint64_t intent)
 	enum sql_step step = sql_step(&l->store, st);
 	if (step != SQL_ROW)
 		return step == SQL_END ? already_booked(l, intent) : ORDER_FAILED;
-	enum ordered booked = order_of_intent(st, &o) ? book(l, &o, intent) : ORDER_REFUSED;
+	enum ordered booked = order_of_intent(st, &o) ? book(l, &o, intent, SQL_house_order) : ORDER_REFUSED;
 	sql_reset(st);
 	if (booked != ORDER_BOOKED)
 		return booked;
@@ -281,7 +282,7 @@ book_at_once(struct ledger *l, struct order *o)
 		return control_store_failed(l);
 	int64_t booking = l->next_booking;
 	/* Again: another server may have booked what changes what is owed. */
-	enum ordered booked = reckon(l, o) && write_fresh(l, o) ? book(l, o, ledger_next_id(l)) : ORDER_FAILED;
+	enum ordered booked = reckon(l, o) && write_fresh(l, o) ? book(l, o, ledger_next_id(l), SQL_house_order) : ORDER_FAILED;
 	if (!store_end(&l->store, booked == ORDER_BOOKED)) {
 		l->next_booking = booking;
 		return booked == ORDER_REFUSED ? refused(l, o) : control_store_failed(l);
@@ -391,7 +392,8 @@ house_beyond(struct ledger *l, const struct order *o, uint64_t *ret_house)
 	*ret_house = HOUSE_NONE;
 	for (int i = 1; i < ENTRIES; i++) {
 		const struct entry *e = &entries[i];
-		if (e->nano != 0 && (__builtin_add_overflow(house[e->account], e->nano, &after) || after > ORDER_NANO_MAX || after < -ORDER_NANO_MAX))
+		bool over = __builtin_add_overflow(house[e->account], e->nano, &after);
+		if (over || (e->nano > 0 && after > ORDER_NANO_MAX) || (e->nano < 0 && after < -ORDER_NANO_MAX)) /* back from there it may always come */
 			*ret_house = e->account;
 	}
 	return true;
@@ -451,11 +453,11 @@ read_balance(struct ledger *l, struct order *o)
 	return sql_number(&l->store, st, &o->account.balance_nano);
 }
 
-/* An order whose outcome was in doubt is on the board still, and changes what is owed once it is booked. */
+/* An order whose outcome was in doubt is on the board still: once it is booked more may be owed, or an account be nearer to its bound. */
 static bool
-book_before(struct ledger *l, const struct order *o)
+book_before(struct ledger *l)
 {
-	return o->kind != ORDER_TOP_UP || l->o.board == NULL || share_on(l) || ledger_drain(l);
+	return l->o.board == NULL || share_on(l) || ledger_drain(l);
 }
 
 static json_t *
@@ -465,7 +467,7 @@ carry_out(struct ledger *l, struct order *o)
 	struct board_rows rows = {.count = 0};
 	if (is_late(o))
 		return control_error("bad_request", "\"expires\" is in the past: take a date to come");
-	if (!book_before(l, o) || !read_balance(l, o) || !reckon(l, o))
+	if (!book_before(l) || !read_balance(l, o) || !reckon(l, o))
 		return control_store_failed(l);
 	json_t *error = beyond_bounds(l, o);
 	if (error != NULL)

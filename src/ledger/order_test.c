@@ -379,6 +379,57 @@ no_account_of_the_house_has_more_than_it_may(void **state)
 	world_end(&w);
 }
 
+/* The house's account for corrections has room for one of two orders, and nobody knows yet whether the first was booked. */
+static bool
+bound_after_doubt(int64_t at)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t alice = world_account(&w, "alice", NULL), bob = world_account(&w, "bob", NULL);
+	for (int i = 0; i < 2; i++)
+		json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", i ? "bob" : "alice", "amount", "1", "reason", "so that it is on the board"));
+	assert_true(store_exec(&w.ledger->store, "UPDATE account SET balance_nano = -3996000000000000000 WHERE name = 'adjustment'"));
+	fail_at(&w, at);
+	json_decref(world_ask(&w, "{s:s, s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "3000000", "reason", "large", "id", "first"));
+	w.ledger->store.kind = failing.real;
+	w.ledger->round_due_ms = 0; /* the time that it waits after a failure is over */
+	json_t *answer = world_ask(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "bob", "amount", "3000000", "reason", "large");
+	bool booked = json_is_true(json_object_get(answer, "ok")), first = world_sql(&w, "SELECT count(*) FROM operation WHERE ref = 'first'") == 1;
+	assert_int_equal(booked, !first);
+	if (!booked)
+		assert_string_equal(json_string_value(json_object_get(json_object_get(answer, "error"), "code")), "refused");
+	assert_int_equal(world_balance(&w, alice) + world_balance(&w, bob), 3000002 * NANO_PER_DOLLAR);
+	assert_int_equal(w.ledger->stats.quarantined, 0);
+	/* Back from there it may always come. */
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", booked ? "bob" : "alice", "amount", "-2000000", "reason", "less"));
+	json_decref(answer);
+	world_end(&w);
+	return failing.steps > at;
+}
+
+static void
+no_order_stays_on_the_board_for_what_the_house_may_not_have(void **state)
+{
+	int64_t at = 0;
+	while (bound_after_doubt(at))
+		at++;
+	assert_true(at > 10);
+}
+
+/* However far it has come without an order: what brings it back is booked. */
+static void
+the_house_may_always_come_back(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	world_account(&w, "alice", NULL);
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "5", "reason", "a present"));
+	assert_true(store_exec(&w.ledger->store, "UPDATE account SET balance_nano = -4500000000000000000 WHERE name = 'adjustment'"));
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "-2", "reason", "less"));
+	world_refused(&w, "refused", "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "1", "reason", "more");
+	world_end(&w);
+}
+
 /* ---- what time brings ---- */
 
 #define LATER_US 4102531200000000ULL /* 2100-01-02 */
@@ -489,6 +540,8 @@ main(void)
 		cmocka_unit_test(a_top_up_pays_what_is_owed),
 		cmocka_unit_test(no_account_has_more_than_it_may),
 		cmocka_unit_test(no_account_of_the_house_has_more_than_it_may),
+		cmocka_unit_test(no_order_stays_on_the_board_for_what_the_house_may_not_have),
+		cmocka_unit_test(the_house_may_always_come_back),
 		cmocka_unit_test(what_is_not_used_in_time_goes_back_once),
 		cmocka_unit_test(a_grant_is_used_before_other_money_and_what_runs_keeps_the_rest_of_it),
 		cmocka_unit_test(a_statement_adds_up_to_the_balance),

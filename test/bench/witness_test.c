@@ -51,7 +51,7 @@ stand_still(uint64_t *ret_from_ns)
 static void
 a_processor_that_runs_nobody_is_seen(void **state)
 {
-	uint64_t from_ns;
+	uint64_t from_ns = 0;
 	struct standstill *seen;
 	struct witness *w = witness_start(always, NULL);
 	bool may = w && stand_still(&from_ns);
