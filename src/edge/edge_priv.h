@@ -290,6 +290,7 @@ must_check bool share_take(struct edge *e, uint64_t account); /* false: the acco
 void share_give(struct edge *e, uint64_t account);
 must_check bool share_waits(struct edge *e, uint64_t account); /* one more of those, for the ledger (spare.h). False: as many do as may */
 void share_waited(struct edge *e, uint64_t account);
+must_check bool share_is_crowded(const struct edge *e, uint64_t account); /* so many wait that who need not is to go */
 void share_content(struct edge *e, uint64_t account, int64_t bytes); /* so much more content memory */
 /* Is the account's place in this round open? *ret_content: what it has. */
 must_check bool share_may_look(const struct edge *e, uint64_t account, uint64_t round, uint64_t *ret_content);

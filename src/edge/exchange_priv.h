@@ -220,6 +220,7 @@ struct exchange {
 	bool patient; /* … and while it waits with one, it counts among those */
 	uint8_t question; /* enum question, what it asks the ledger */
 	bool loaded; /* the row was asked for once */
+	bool refused; /* the ledger has said of it, or of a window, that there will be no more */
 	bool extendable;
 	bool up_done; /* the provider's answer is complete */
 	bool up_encoded; /* … is compressed, though it was not to be: its bytes say nothing to us */
@@ -251,6 +252,7 @@ struct exchange {
 	uint32_t seconds_estimate; /* of audio in the request, by its size */
 	uint32_t slot;
 	uint32_t put_off; /* times that other servers were asked for what they have of it, or of a window, and it waited */
+	uint32_t overtaken; /* times that what had come for it went to somebody else */
 	uint32_t capped; /* value of lethe-capped, 0 when none */
 	uint32_t up_status;
 	uint32_t collect_at; /* collected error: header lines stand in front of the body */

@@ -363,6 +363,17 @@ limit_wants_row(struct exchange *x)
 	return x->limited.asked != 0;
 }
 
+bool
+limit_row_is_over(const struct exchange *x)
+{
+	struct window w[LIMIT_BUDGETS_MAX];
+	unsigned count = x->limited.asked ? windows_of(x, w) : 0;
+	for (unsigned i = 0; i < count; i++)
+		if (w[i].id == x->limited.asked)
+			return false;
+	return x->limited.asked != 0;
+}
+
 void
 limit_row_loaded(struct exchange *x, uint32_t slot)
 {

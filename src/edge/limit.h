@@ -38,6 +38,8 @@ must_check bool limit_is_short(struct exchange *x, struct nano need);
 must_check bool limit_lacks(struct exchange *x, struct nano need, uint8_t *seen);
 /* A window is not on the board, or no longer where it was: limited.asked is which. False: it is the account. */
 must_check bool limit_wants_row(struct exchange *x);
+/* The window that the ledger was asked for is not one of its own any more: another day has begun. */
+must_check bool limit_row_is_over(const struct exchange *x);
 void limit_row_loaded(struct exchange *x, uint32_t slot);
 void limit_end(struct exchange *x);
 

@@ -60,6 +60,14 @@ question_ask_later(struct exchange *x)
 }
 
 void
+question_put_off(struct exchange *x, enum question what)
+{
+	x->question = (uint8_t)what;
+	x->ask_at_ms = x->edge->loop.now_ms + ASK_AGAIN_MS;
+	(void)!spare_wait(x, &x->edge->wait_later); /* else it has ended */
+}
+
+void
 question_go_on(struct edge *e)
 {
 	struct exchange *x;

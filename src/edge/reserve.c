@@ -35,6 +35,7 @@ enum { AUDIO_BYTES_PER_SECOND_LEAST = 1000, /* 8 kbit/s: what speech is stored w
 	TOOL_USES_MOST = 1000,
 	ASK_AGAIN_MS = 100,
 	PUT_OFF_MOST = 3, /* other servers look every 100 ms at what is wanted of them */
+	AT_ONCE_MOST = 16, /* times that it asks again at once when it was overtaken; a portion is for many requests, but for the last few */
 	LOOK_AHEAD = 8 /* requests like this one */ };
 
 static uint64_t
@@ -138,6 +139,7 @@ load(const struct exchange *x, uint64_t row, uint64_t need_nano)
 	m.token = x->id;
 	m.row = row;
 	m.need_nano = need_nano;
+	m.result = ROW_SHORT;
 	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
 }
 
@@ -247,16 +249,22 @@ pick_lacking(struct exchange *x, struct nano need)
 	return true;
 }
 
-/* What came for it after a while, somebody else here has taken: it has that while still to ask in. */
-static bool
-was_overtaken(struct exchange *x)
+/*
+ * There was enough of all of it, says the ledger, and then somebody else here was first: it asks again, and by itself that ends, for each time somebody is served.
+ * After so many times it asks no oftener than others look, until its patience ends.
+ */
+static void
+ask_overtaken(struct exchange *x, struct nano need)
 {
-	if (!x->put_off || x->put_off >= PUT_OFF_MOST)
-		return false;
-	x->put_off++;
 	x->limited.more = 0;
 	x->lacking_nano = 0;
-	return true;
+	x->loaded = false;
+	x->limited.loads = 0;
+	(void)!pick_lacking(x, need); /* the balance at least */
+	if (x->overtaken++ < AT_ONCE_MOST)
+		question_ask(x, QUESTION_ROW);
+	else
+		question_put_off(x, QUESTION_ROW);
 }
 
 /*
@@ -266,9 +274,15 @@ was_overtaken(struct exchange *x)
 static bool
 ask_for_more(struct exchange *x, struct nano need)
 {
-	if (!reserve_is_shared(x) || !(pick_lacking(x, need) || (was_overtaken(x) && pick_lacking(x, need))))
+	if (!reserve_is_shared(x))
 		return false;
-	question_ask(x, QUESTION_ROW);
+	if (pick_lacking(x, need)) {
+		question_ask(x, QUESTION_ROW);
+		return true;
+	}
+	if (x->refused)
+		return false;
+	ask_overtaken(x, need);
 	return true;
 }
 
@@ -486,6 +500,37 @@ reserve_retry(struct exchange *x)
 	take(x);
 }
 
+/*
+ * Others have it, and are to have the time to give it back: SDKs take a 402 as final. But each that waits has a place that others may need more, who are not
+ * to hear for that that we are at capacity.
+ */
+static bool
+may_be_put_off(const struct exchange *x)
+{
+	return x->put_off < PUT_OFF_MOST && !x->refused && !share_is_crowded(x->edge, x->account_row);
+}
+
+/* Meanwhile its other rows may leave the board: they are asked for again. */
+static void
+put_off(struct exchange *x)
+{
+	x->put_off++;
+	x->loaded = false;
+	x->limited.loads = 0;
+	question_ask_later(x);
+}
+
+/* Midnight came while it waited: nothing that was said of the window before matters. */
+static void
+begin_anew(struct exchange *x)
+{
+	exchange_stop_waiting(x);
+	x->limited.asked = 0;
+	x->limited.more = 0;
+	x->refused = false;
+	take(x);
+}
+
 void
 reserve_row_loaded(struct edge *e, const struct message_row *m)
 {
@@ -495,14 +540,16 @@ reserve_row_loaded(struct edge *e, const struct message_row *m)
 	/* What it asked ahead for may be answered while it waits for another. */
 	if (!x || m->row != (x->limited.asked ? x->limited.asked : x->account_row))
 		return;
-	/* Others have it, and are to have the time to give it back: SDKs take a 402 as final. */
-	if (m->result == ROW_LATER && x->put_off < PUT_OFF_MOST) {
-		x->put_off++;
-		question_ask_later(x);
+	if (limit_row_is_over(x)) {
+		begin_anew(x);
+		return;
+	}
+	if (m->result == ROW_LATER && may_be_put_off(x)) {
+		put_off(x);
 		return;
 	}
 	exchange_stop_waiting(x);
-	if (m->result != ROW_LOADED && m->result != ROW_LATER) {
+	if (!row_is_there(m->result)) {
 		exchange_end(x, m->result == ROW_UNKNOWN && !x->limited.asked ? END_BAD_KEY : END_LEDGER_AWAY);
 		return;
 	}
@@ -510,6 +557,7 @@ reserve_row_loaded(struct edge *e, const struct message_row *m)
 		limit_row_loaded(x, m->slot);
 	else
 		x->slot = m->slot;
+	x->refused |= m->result != ROW_LOADED;
 	take(x);
 }
 

@@ -92,6 +92,14 @@ share_waits(struct edge *e, uint64_t account)
 	return true;
 }
 
+/* Half of those of its own, or of all, that may. */
+bool
+share_is_crowded(const struct edge *e, uint64_t account)
+{
+	const struct share *s = &e->shares[place(e, account)];
+	return 2 * s->waiting > e->share_patient_most + 1 || 2 * e->patient > e->patient_most + 1;
+}
+
 void
 share_waited(struct edge *e, uint64_t account)
 {

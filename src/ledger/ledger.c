@@ -349,7 +349,7 @@ ledger_load_row(struct ledger *l, uint64_t row, int64_t need_nano, uint32_t *ret
 		result = share_load(l, row, need_nano, ret_slot);
 	else
 		*ret_slot = ledger_load_account(l, row, balance.v);
-	if (result != ROW_LOADED && result != ROW_LATER)
+	if (!row_is_there(result))
 		return result;
 	/* Also when it was on the board already: the asker's hint was stale. Who says what it needs of a share has found the slot. */
 	if (*ret_slot != UINT32_MAX && (need_nano == 0 || !there))

@@ -116,7 +116,7 @@ int ledger_round(struct ledger *l, uint64_t now_monotonic_ms);
 int ledger_wait_ms(const struct ledger *l, uint64_t now_monotonic_ms);
 bool ledger_may_sleep(const struct ledger *l);
 
-/* LOAD of an edge that needs so much; 0: not known. enum row_result; the slot is known when it is LOADED or LATER. */
+/* LOAD of an edge that needs so much; 0: not known. enum row_result; the slot is known when row_is_there(). */
 uint32_t ledger_load_row(struct ledger *l, uint64_t row, int64_t need_nano, uint32_t *ret_slot);
 struct message_byok;
 /* BYOK_WANTED of an edge: the box of an own key, as it is kept, or that there is none. */

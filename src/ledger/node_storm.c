@@ -223,7 +223,7 @@ load(struct storm_node *n, uint64_t row, int64_t need)
 		return known->row != 0;
 	bool there = board_find(n->w.ledger_board, row, &slot) && board_available(n->w.ledger_board, slot).v >= need;
 	if (!there) {
-		there = ledger_load_row(n->w.ledger, row, need, &slot) == 0;
+		there = row_is_there(ledger_load_row(n->w.ledger, row, need, &slot)); /* an edge tries then, whatever was said of how much */
 		settle_down(n);
 	}
 	if (there)

@@ -489,14 +489,14 @@ who_lacks_less_than_what_was_refused_is_not_refused(void **state)
 	uint32_t slot;
 	uint64_t alice = node_begin_shared(&a, "3.00");
 	struct share_refusal *refusals = a.ledger->refusals;
-	assert_int_equal(ledger_load_row(a.ledger, alice, 5 * NANO_PER_DOLLAR, &slot), 0);
+	assert_int_equal(ledger_load_row(a.ledger, alice, 5 * NANO_PER_DOLLAR, &slot), ROW_SHORT);
 	assert_int_equal(node_has(&a, alice), 0);
 	for (int i = 0; i < SHARE_REFUSALS; i++)
 		refusals[i].until_ms = UINT64_MAX;
 	assert_int_equal(ledger_load_row(a.ledger, alice, NANO_PER_DOLLAR, &slot), 0);
 	assert_int_equal(node_has(&a, alice), 3 * NANO_PER_DOLLAR);
 	/* And whoever lacks as much is, until there is more. */
-	assert_int_equal(ledger_load_row(a.ledger, alice, 8 * NANO_PER_DOLLAR, &slot), 0);
+	assert_int_equal(ledger_load_row(a.ledger, alice, 8 * NANO_PER_DOLLAR, &slot), ROW_SHORT);
 	for (int i = 0; i < SHARE_REFUSALS; i++)
 		refusals[i].until_ms = UINT64_MAX;
 	json_decref(world_must(&a, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "5.00", "reason", "more"));
@@ -517,7 +517,7 @@ who_lacks_what_others_have_is_to_ask_again(void **state)
 	assert_int_equal(ledger_load_row(a.ledger, alice, 3 * NANO_PER_DOLLAR, &slot), ROW_LOADED);
 	assert_int_equal(node_has(&a, alice), 3 * NANO_PER_DOLLAR);
 	/* Of its own money nobody has any. */
-	assert_int_equal(ledger_load_row(a.ledger, alice, 4 * NANO_PER_DOLLAR, &slot), ROW_LOADED);
+	assert_int_equal(ledger_load_row(a.ledger, alice, 4 * NANO_PER_DOLLAR, &slot), ROW_SHORT);
 	/* An edge that does not know yet what it needs gets the row. */
 	assert_int_equal(ledger_load_row(b.ledger, alice, 0, &slot), ROW_LOADED);
 	slot = UINT32_MAX;
@@ -532,7 +532,7 @@ who_lacks_what_others_have_is_to_ask_again(void **state)
 	node_count_questions(true);
 	assert_int_equal(ledger_load_row(b.ledger, alice, NANO_PER_DOLLAR, &slot), ROW_LATER);
 	assert_int_equal(ledger_load_row(b.ledger, alice, 3 * NANO_PER_DOLLAR, &slot), ROW_LATER);
-	assert_int_equal(ledger_load_row(b.ledger, alice, 3 * NANO_PER_DOLLAR + 1, &slot), ROW_LOADED);
+	assert_int_equal(ledger_load_row(b.ledger, alice, 3 * NANO_PER_DOLLAR + 1, &slot), ROW_SHORT);
 	assert_int_equal(node_asked, 0);
 	node_count_questions(false);
 	node_look(&a);
@@ -541,6 +541,33 @@ who_lacks_what_others_have_is_to_ask_again(void **state)
 	assert_true(node_has(&b, alice) >= 2 * NANO_PER_DOLLAR);
 	/* What is held there may not come back, and counts all the same: the edge asks only so often. */
 	assert_int_equal(ledger_load_row(a.ledger, alice, 3 * NANO_PER_DOLLAR, &slot), ROW_LATER);
+	node_verify(&b);
+	world_end(&b);
+	world_end(&a);
+}
+
+/* A portion is for whoever takes it first: each is told that it is there, and who finds it gone asks again, until nobody has enough. */
+static void
+who_is_too_late_for_a_portion_gets_the_next(void **state)
+{
+	enum { ASKERS = 6,
+		SERVED = 5 };
+	struct world a, b;
+	uint32_t slot;
+	int64_t need = 3 * NANO_PER_DOLLAR;
+	uint64_t alice = node_begin_shared(&a, "16.00");
+	const struct world_exchange e = {.account = alice, .input = 10, .hold = need, .cost = -1};
+	node_begin_beside(&b, &a, 1);
+	for (int i = 0; i < ASKERS; i++)
+		assert_int_equal(ledger_load_row(b.ledger, alice, need, &slot), ROW_LOADED);
+	assert_true(node_has(&b, alice) >= need && node_has(&b, alice) < 2 * need); /* of one */
+	for (int served = 0; served < SERVED; served++) {
+		for (int i = served; i < ASKERS; i++)
+			assert_int_equal(ledger_load_row(b.ledger, alice, need, &slot), ROW_LOADED);
+		assert_non_null(world_hold(&b, &e));
+	}
+	assert_int_equal(ledger_load_row(b.ledger, alice, need, &slot), ROW_SHORT);
+	assert_null(world_hold(&b, &e));
 	node_verify(&b);
 	world_end(&b);
 	world_end(&a);
@@ -899,7 +926,7 @@ who_is_never_first_is_not_refused(void **state)
 	assert_int_equal(ledger_load_row(a.ledger, alice, NANO_PER_DOLLAR, &slot), 0);
 	assert_true(node_has(&a, alice) >= NANO_PER_DOLLAR);
 	/* Too little stays a refusal. */
-	assert_int_equal(ledger_load_row(a.ledger, alice, 4 * NANO_PER_DOLLAR, &slot), 0);
+	assert_int_equal(ledger_load_row(a.ledger, alice, 4 * NANO_PER_DOLLAR, &slot), ROW_SHORT);
 	assert_int_equal(world_sql(&a, "SELECT count(*) FROM want"), 1);
 	node_verify(&a);
 	world_end(&a);
@@ -1033,6 +1060,7 @@ main(void)
 		cmocka_unit_test(a_share_whose_account_left_the_board_goes_back),
 		cmocka_unit_test(who_lacks_less_than_what_was_refused_is_not_refused),
 		cmocka_unit_test(who_lacks_what_others_have_is_to_ask_again),
+		cmocka_unit_test(who_is_too_late_for_a_portion_gets_the_next),
 		cmocka_unit_test(what_runs_is_written_in_few_questions_however_many_there_are),
 		cmocka_unit_test(two_that_say_they_are_one_stop_nobody),
 		cmocka_unit_test(a_share_is_taken_and_given_in_few_questions_and_without_the_pen),

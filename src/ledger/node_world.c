@@ -38,7 +38,7 @@ void
 node_ask(struct world *w, uint64_t row, int64_t nano)
 {
 	uint32_t slot, result = ledger_load_row(w->ledger, row, nano, &slot);
-	assert_true(result == ROW_LOADED || result == ROW_LATER);
+	assert_true(row_is_there(result));
 }
 
 /* As an edge: what is there; else what the ledger can get. */

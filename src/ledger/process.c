@@ -270,7 +270,7 @@ load(struct process *p, struct edge_arrow *e, const struct message_row *m)
 	e->answer.token = m->token;
 	e->answer.row = m->row;
 	int64_t need_nano = m->need_nano < INT64_MAX / 2 ? (int64_t)m->need_nano : INT64_MAX / 2;
-	e->answer.result = ledger_load_row(p->ledger, m->row, need_nano, &e->answer.slot);
+	e->answer.result = row_result_for(m->result, ledger_load_row(p->ledger, m->row, need_nano, &e->answer.slot));
 	answer_edge(e);
 }
 

@@ -199,11 +199,13 @@ was_refused(struct ledger *l, uint64_t account, int64_t lacking)
 	return r->account == account && lacking >= r->lacking && clock_monotonic_ms() < r->until_ms ? r : NULL;
 }
 
-/* LATER: with what the others have it would be enough. Who does not know what it needs has got what there is. */
+/* LATER: with what the others have it would be enough. LOADED: who does not know what it needs has got what there is. */
 static uint32_t
 too_little(int64_t need_nano, int64_t lacking, int64_t within)
 {
-	return need_nano > 0 && lacking <= within ? ROW_LATER : ROW_LOADED;
+	if (need_nano <= 0)
+		return ROW_LOADED;
+	return lacking <= within ? ROW_LATER : ROW_SHORT;
 }
 
 void
@@ -421,7 +423,7 @@ settle_first(struct ledger *l, uint64_t account, int64_t *ret_share)
 	return true;
 }
 
-/* p->share is then what this node has. LATER: it is too little still. */
+/* p->share is then what this node has. LATER, SHORT: it is too little still. */
 static uint32_t
 get_more(struct ledger *l, uint64_t account, int64_t need_nano, int64_t lacking, struct parts *p)
 {
@@ -471,7 +473,8 @@ share_load(struct ledger *l, uint64_t account, int64_t need_nano, uint32_t *ret_
 	if (result != ROW_NOT_NOW && !on_board && !bring(l, account, p.share, ret_slot))
 		return ROW_NOT_NOW;
 	/* What was settled meanwhile may be enough. */
-	return result == ROW_LATER && board_available(l->o.board, *ret_slot).v >= need_nano ? ROW_LOADED : result;
+	bool lacks = result == ROW_LATER || result == ROW_SHORT;
+	return lacks && board_available(l->o.board, *ret_slot).v >= need_nano ? ROW_LOADED : result;
 }
 
 /* ---- what others want and have changed ---- */

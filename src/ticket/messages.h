@@ -188,10 +188,25 @@ struct message_connected {
 	uint32_t result; /* enum connect_result; the descriptor comes with CONNECT_OK */
 };
 
-enum row_result { ROW_LOADED, /* LOAD said what it needs: that, or nobody else has it */
+enum row_result { ROW_LOADED, /* LOAD said what it needs: with so much, until somebody takes of it */
 	ROW_UNKNOWN,
 	ROW_NOT_NOW, /* no slot is idle, or the store failed */
-	ROW_LATER /* loaded, with too little; other servers have it, and were asked for what they don't need */ };
+	ROW_LATER, /* loaded, with too little; other servers have it, and were asked for what they don't need */
+	ROW_SHORT /* loaded, with too little, and nobody else has it */ };
+
+/* … and its slot is known. */
+must_check static inline bool
+row_is_there(uint32_t result)
+{
+	return result == ROW_LOADED || result == ROW_LATER || result == ROW_SHORT;
+}
+
+/* For an edge that knows results up to this one. Where a ledger was replaced before its edges, these know of no other row that is there than LOADED. */
+must_check static inline uint32_t
+row_result_for(uint32_t known, uint32_t result)
+{
+	return row_is_there(result) && result > known ? (uint32_t)ROW_LOADED : result;
+}
 
 struct message_row {
 	struct message_head head;
@@ -199,7 +214,7 @@ struct message_row {
 	uint64_t row;
 	uint64_t need_nano; /* LOAD: of a balance; 0: not known */
 	uint32_t slot; /* LOADED */
-	uint32_t result; /* enum row_result */
+	uint32_t result; /* enum row_result; LOAD: the last one that the edge knows (0 of before there was more than one of a row that is there) */
 };
 
 struct message_receipt_wanted {

@@ -5,6 +5,7 @@
 #include "loopback/rig.h"
 
 #include "core/ipc.h"
+#include "edge/spare.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +22,7 @@ enum { COST = 20000, /* nano, of an answer like that */
 	STEP_NANO = 4096 * 2000, /* of a stream */
 	ASK_AGAIN_MS = 100,
 	A_MOMENT_MS = ASK_AGAIN_MS / 2,
+	AT_ONCE_MOST = 16,
 	TURNS_MS = 10,
 	DAY_MS = 86400000,
 	ASKED_MOST = 16 };
@@ -435,33 +437,151 @@ what_nobody_has_is_refused_at_once(void **state)
 	struct message_row m;
 	int c;
 	come_short(&c, &m);
-	answer(&m, ROW_LOADED);
+	answer(&m, ROW_SHORT);
 	is_refused(c, "402");
 	rig_check_books(&r);
 }
 
-/* It had come, and somebody else here was faster: more may come. */
+/* It had come, and somebody else here was faster: more may come, and that is none of the times that others are waited for. */
 static void
 who_was_overtaken_asks_again_at_once(void **state)
 {
 	struct message_row m, again[ASKED_MOST];
 	int c;
+	for (int comes = 0; comes < 2; comes++)
+		for (int waits = 0; waits < 2; waits++) {
+			come_short(&c, &m);
+			if (waits)
+				is_put_off_three_times(&m);
+			for (int taken = 0; taken < AT_ONCE_MOST; taken++) {
+				answer(&m, ROW_LOADED);
+				assert_int_equal(asked(again), 1);
+				assert_int_equal(again[0].token, m.token);
+				assert_int_equal(again[0].need_nano, m.need_nano);
+			}
+			if (!waits)
+				is_put_off_three_times(&m);
+			if (comes)
+				credit("1.00");
+			answer(&m, comes ? ROW_LOADED : ROW_SHORT);
+			if (comes)
+				finish(c);
+			else
+				is_refused(c, "402");
+			rig_check_books(&r);
+			closed(state);
+			opened(state);
+		}
+}
+
+/* It may stay so for as long as its patience, and asks no oftener than others look. */
+static void
+who_is_overtaken_again_and_again_asks_in_a_while(void **state)
+{
+	struct message_row m, again[ASKED_MOST];
+	bool eof;
+	int c;
+	come_short(&c, &m);
+	for (int taken = 0; taken < AT_ONCE_MOST; taken++) {
+		answer(&m, ROW_LOADED);
+		assert_int_equal(asked(again), 1);
+	}
+	for (int later = 0; later < 2 * AT_ONCE_MOST; later++) {
+		answer(&m, ROW_LOADED);
+		asks_again(&m);
+	}
+	rig_pass(&r, SPARE_WAIT_MS);
+	rig_read(&r, c, out, &eof);
+	assert_int_equal(strncmp(out, "HTTP/1.1 503", 12), 0);
+	close(c);
+	rig_turn(&r);
+	has_nothing_held();
+	rig_check_books(&r);
+}
+
+static int
+another_asks(struct message_row *ret_asked)
+{
+	struct message_row m[ASKED_MOST];
+	int c = rig_client(&r);
+	rig_send(&r, c, in, rig_request(&r, hi, "", in));
+	rig_turn(&r);
+	assert_int_equal(asked(m), 1);
+	*ret_asked = m[0];
+	return c;
+}
+
+/* To each of two it is said that there is enough, for one. */
+static void
+who_finds_that_another_took_the_portion_asks_for_the_next(void **state)
+{
+	struct message_row m, other, again[ASKED_MOST];
+	int c, d;
 	for (int comes = 0; comes < 2; comes++) {
 		come_short(&c, &m);
-		answer(&m, ROW_LATER);
-		asks_again(&m);
-		for (int taken = 0; taken < 2; taken++) {
-			answer(&m, ROW_LOADED);
-			assert_int_equal(asked(again), 1);
-			assert_int_equal(again[0].need_nano, m.need_nano);
-		}
+		d = another_asks(&other);
+		credit("0.000000001");
+		answer(&m, ROW_LOADED);
+		assert_int_equal(r.dials, 2);
+		assert_int_equal(asked(again), 1); /* ahead, for those that come next */
+		assert_int_equal(again[0].token, m.token);
+		answer(&other, ROW_LOADED);
+		assert_int_equal(r.dials, 2);
+		assert_int_equal(asked(again), 1);
+		assert_int_equal(again[0].token, other.token);
+		assert_int_equal(again[0].need_nano, other.need_nano);
 		if (comes)
 			credit("1.00");
-		answer(&m, ROW_LOADED);
-		if (comes)
+		answer(&other, comes ? ROW_LOADED : ROW_SHORT);
+		assert_int_equal(r.dials, comes ? 3 : 2);
+		if (comes) {
+			finish(d);
+			r.dials--; /* the first one's provider */
 			finish(c);
-		else
-			is_refused(c, "402");
+			r.dials++;
+		} else {
+			bool eof;
+			rig_book(&r);
+			rig_book(&r);
+			rig_pass(&r, TURNS_MS);
+			rig_read(&r, d, out, &eof);
+			assert_int_equal(strncmp(out, "HTTP/1.1 402", 12), 0);
+			close(d);
+			finish(c);
+		}
+		has_nothing_held();
+		rig_check_books(&r);
+		closed(state);
+		opened(state);
+	}
+}
+
+/* Of one account's, or of all, half of those wait that may: the others are to have a place, and not to hear that we are at capacity. */
+static void
+nobody_waits_for_others_in_a_crowd(void **state)
+{
+	struct message_row m, other, again[ASKED_MOST];
+	bool eof;
+	int c, d;
+	for (int all = 0; all < 2; all++) {
+		come_short(&c, &m);
+		d = another_asks(&other);
+		*(all ? &r.edge->patient_most : &r.edge->share_patient_most) = 2;
+		assert_int_equal(r.edge->patient, 2);
+		answer(&m, ROW_LATER);
+		assert_int_equal(asked(again), 0);
+		rig_book(&r);
+		rig_book(&r);
+		rig_pass(&r, TURNS_MS);
+		rig_read(&r, c, out, &eof);
+		assert_int_equal(strncmp(out, "HTTP/1.1 402", 12), 0);
+		close(c);
+		rig_turn(&r);
+		/* There is room again. */
+		answer(&other, ROW_LATER);
+		asks_again(&other);
+		answer(&other, ROW_SHORT);
+		is_refused(d, "402");
 		rig_check_books(&r);
 		closed(state);
 		opened(state);
@@ -530,6 +650,79 @@ a_window_that_others_have_is_asked_for_again_before_the_limit_refuses(void **sta
 	}
 }
 
+/* The key's day has one nano too little here for one more like this, and is waited for. */
+static int
+come_short_of_a_day(struct message_row *ret_asked)
+{
+	limit_of("key.limit", "dollars_per_day", 2 * COST + one_before() - 1);
+	one_before();
+	share();
+	int c = another_asks(ret_asked);
+	assert_int_not_equal(ret_asked->row, r.edge->exchanges->account_row);
+	return c;
+}
+
+static void
+nothing_is_waited_for_of_a_day_that_is_over(void **state)
+{
+	struct message_row m, next[ASKED_MOST];
+	static const enum row_result last[] = {ROW_LATER, ROW_SHORT, ROW_UNKNOWN};
+	for (size_t i = 0; i < ARRAY_LEN(last); i++) {
+		uint32_t slot;
+		int c = come_short_of_a_day(&m), dials = r.dials;
+		answer(&m, ROW_LATER);
+		r.edge->wall_offset_ms += DAY_MS;
+		asks_again(&m);
+		answer(&m, last[i]);
+		assert_int_equal(asked(next), 1);
+		assert_int_equal(next[0].token, m.token);
+		assert_int_equal(next[0].row, m.row + 1);
+		assert_int_equal(ledger_load_row(r.ledger, next[0].row, 0, &slot), ROW_LOADED);
+		answer(&next[0], ROW_LOADED);
+		assert_int_equal(r.dials, dials + 1);
+		finish(c);
+		r.edge->wall_offset_ms -= DAY_MS;
+		closed(state);
+		opened(state);
+	}
+}
+
+/* While it waits for a window the account may have to make room for others. */
+static void
+a_row_that_left_the_board_meanwhile_is_asked_for_again(void **state)
+{
+	struct message_row m, next[ASKED_MOST];
+	uint32_t slot, back;
+	int c = come_short_of_a_day(&m), dials = r.dials;
+	r.edge->exchanges->loaded = true;
+	r.edge->exchanges->slot = r.edge->slots;
+	answer(&m, ROW_LATER);
+	asks_again(&m);
+	assert_true(board_find(r.ledger_board, m.row, &slot) && board_credit_begin(r.ledger_board, m.token + 1, m.row, (struct nano){COST}, &back));
+	board_give_back(r.ledger_board, back);
+	answer(&m, ROW_LOADED);
+	assert_int_equal(asked(next), 1);
+	assert_int_equal(next[0].row, r.edge->exchanges->account_row);
+	answer(&next[0], ROW_LOADED);
+	assert_int_equal(r.dials, dials + 1);
+	finish(c);
+}
+
+/* The ledger is replaced before its edges; for an older one nothing is new. */
+static void
+an_edge_hears_what_it_knows(void **state)
+{
+	struct message_row m;
+	int c;
+	come_short(&c, &m);
+	for (enum row_result result = ROW_LOADED; result <= ROW_SHORT; result++) {
+		assert_int_equal(row_result_for(m.result, result), result);
+		assert_int_equal(row_result_for(0, result), row_is_there(result) ? ROW_LOADED : result);
+	}
+	answer(&m, (enum row_result)(ROW_SHORT + 1)); /* of a newer ledger */
+	is_refused(c, "503");
+}
+
 int
 main(void)
 {
@@ -545,8 +738,14 @@ main(void)
 		TEST(what_others_need_themselves_is_asked_for_three_times_more),
 		TEST(what_nobody_has_is_refused_at_once),
 		TEST(who_was_overtaken_asks_again_at_once),
+		TEST(who_is_overtaken_again_and_again_asks_in_a_while),
+		TEST(who_finds_that_another_took_the_portion_asks_for_the_next),
+		TEST(nobody_waits_for_others_in_a_crowd),
 		TEST(who_goes_while_others_are_asked_has_nothing_held),
 		TEST(a_window_that_others_have_is_asked_for_again_before_the_limit_refuses),
+		TEST(nothing_is_waited_for_of_a_day_that_is_over),
+		TEST(a_row_that_left_the_board_meanwhile_is_asked_for_again),
+		TEST(an_edge_hears_what_it_knows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
