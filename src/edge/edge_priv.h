@@ -88,7 +88,7 @@ struct edge {
 		uint64_t connections, keys, told_ms; /* that limits by address have refused since */
 	} turned_away;
 	struct share *shares;
-	uint32_t share_mask, share_most, spares, spares_most, patient, patient_most, share_patient_most; /* … spare.h */
+	uint32_t share_mask, share_most, spares, spares_most, patient, put_off, patient_most, share_patient_most; /* … spare.h */
 	struct http1_head head; /* the one that is being looked at */
 	size_t in_used, together_used; /* bytes of `in` and `together` that were written in this turn: wiped at its end */
 	uint64_t segments_asked_ms, models_until_ms; /* … a price in the lists of models changes then */
@@ -290,7 +290,9 @@ must_check bool share_take(struct edge *e, uint64_t account); /* false: the acco
 void share_give(struct edge *e, uint64_t account);
 must_check bool share_waits(struct edge *e, uint64_t account); /* one more of those, for the ledger (spare.h). False: as many do as may */
 void share_waited(struct edge *e, uint64_t account);
-must_check bool share_is_crowded(const struct edge *e, uint64_t account); /* so many wait that who need not is to go */
+/* For what other servers have half of those wait that may, of one account or of all: others are to have a place too. */
+must_check bool share_is_crowded(const struct edge *e, uint64_t account);
+void share_put_off(struct edge *e, uint64_t account, int more); /* one more of those, or one less */
 void share_content(struct edge *e, uint64_t account, int64_t bytes); /* so much more content memory */
 /* Is the account's place in this round open? *ret_content: what it has. */
 must_check bool share_may_look(const struct edge *e, uint64_t account, uint64_t round, uint64_t *ret_content);

@@ -59,12 +59,12 @@ question_ask_later(struct exchange *x)
 	move(x, &x->edge->wait_later);
 }
 
-void
+bool
 question_put_off(struct exchange *x, enum question what)
 {
 	x->question = (uint8_t)what;
 	x->ask_at_ms = x->edge->loop.now_ms + ASK_AGAIN_MS;
-	(void)!spare_wait(x, &x->edge->wait_later); /* else it has ended */
+	return spare_wait(x, &x->edge->wait_later);
 }
 
 void

@@ -21,8 +21,8 @@ void question_ask(struct exchange *x, enum question what);
 void question_line_up(struct exchange *x, enum question what);
 /* The ledger can't say now. x, which waits for its word, is asked for again in a while, at the end of the line; how long it waits altogether stays as it is. */
 void question_ask_later(struct exchange *x);
-/* x, which waits for nothing, is to ask in a while. */
-void question_put_off(struct exchange *x, enum question what);
+/* x, which waits for nothing, is to ask in a while. False: it has ended, for want of room. */
+must_check bool question_put_off(struct exchange *x, enum question what);
 /* What x asks for a row (reserve.c). */
 must_check enum ipc_result reserve_ask(const struct exchange *x);
 /* As far as the arrow has room. */

@@ -158,6 +158,10 @@ ask_for_row(struct exchange *x)
 		return;
 	}
 	x->loaded |= !x->limited.asked;
+	if (x->limited.asked) { /* another day's, maybe: what was said of the windows before is not about this one */
+		x->limited.more = 0;
+		x->refused = false;
+	}
 	question_ask(x, QUESTION_ROW);
 }
 
@@ -249,6 +253,16 @@ pick_lacking(struct exchange *x, struct nano need)
 	return true;
 }
 
+/* It waits, and will for a while: for what others have. */
+static void
+count_put_off(struct exchange *x)
+{
+	if (x->put_off_now || !x->patient)
+		return;
+	x->put_off_now = true;
+	share_put_off(x->edge, x->account_row, 1);
+}
+
 /*
  * There was enough of all of it, says the ledger, and then somebody else here was first: it asks again, and by itself that ends, for each time somebody is served.
  * After so many times it asks no oftener than others look, until its patience ends.
@@ -263,8 +277,10 @@ ask_overtaken(struct exchange *x, struct nano need)
 	(void)!pick_lacking(x, need); /* the balance at least */
 	if (x->overtaken++ < AT_ONCE_MOST)
 		question_ask(x, QUESTION_ROW);
-	else
-		question_put_off(x, QUESTION_ROW);
+	else if (share_is_crowded(x->edge, x->account_row))
+		exchange_end(x, END_OVERLOADED);
+	else if (question_put_off(x, QUESTION_ROW))
+		count_put_off(x);
 }
 
 /*
@@ -507,7 +523,7 @@ reserve_retry(struct exchange *x)
 static bool
 may_be_put_off(const struct exchange *x)
 {
-	return x->put_off < PUT_OFF_MOST && !x->refused && !share_is_crowded(x->edge, x->account_row);
+	return x->put_off < PUT_OFF_MOST && !x->refused && (x->put_off_now || !share_is_crowded(x->edge, x->account_row));
 }
 
 /* Meanwhile its other rows may leave the board: they are asked for again. */
@@ -515,6 +531,7 @@ static void
 put_off(struct exchange *x)
 {
 	x->put_off++;
+	count_put_off(x);
 	x->loaded = false;
 	x->limited.loads = 0;
 	question_ask_later(x);

@@ -12,6 +12,7 @@ struct share {
 	uint64_t account; /* 0: empty */
 	uint32_t open;
 	uint32_t waiting; /* … of which so many wait for the ledger */
+	uint32_t put_off; /* … of which so many for what other servers have */
 	uint64_t content; /* memory of bodies; of those that are settled and not yet gone it may know nothing */
 	uint64_t stuck; /* in this round of admission its first one did not fit */
 };
@@ -92,12 +93,19 @@ share_waits(struct edge *e, uint64_t account)
 	return true;
 }
 
-/* Half of those of its own, or of all, that may. */
 bool
 share_is_crowded(const struct edge *e, uint64_t account)
 {
-	const struct share *s = &e->shares[place(e, account)];
-	return 2 * s->waiting > e->share_patient_most + 1 || 2 * e->patient > e->patient_most + 1;
+	return 2 * e->shares[place(e, account)].put_off >= e->share_patient_most || 2 * e->put_off >= e->patient_most;
+}
+
+void
+share_put_off(struct edge *e, uint64_t account, int more)
+{
+	struct share *s = &e->shares[place(e, account)];
+	assert(s->open);
+	s->put_off += (uint32_t)more;
+	e->put_off += (uint32_t)more;
 }
 
 void

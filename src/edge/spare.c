@@ -64,6 +64,9 @@ may_wait(struct exchange *x)
 void
 spare_waited(struct exchange *x)
 {
+	if (x->put_off_now)
+		share_put_off(x->edge, x->account_row, -1);
+	x->put_off_now = false;
 	share_waited(x->edge, x->account_row);
 	x->edge->patient--;
 	x->patient = false;

@@ -171,7 +171,8 @@ observe_balances(struct ledger *l, int64_t ret_house[HOUSE_COUNT], int64_t *ret_
 {
 	struct query *st = store_sql(&l->store, SQL_house_balances);
 	sql_bind(st, HOUSE_COUNT - 1);
-	int64_t house[HOUSE_COUNT] = {0}, sum = 0;
+	int64_t house[HOUSE_COUNT] = {0};
+	__int128 sum = 0; /* each is within four billion dollars, more or less: three of them together are more than 64 bits */
 	enum sql_step step;
 	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
 		int64_t nano = sql_int(st, 1);
@@ -181,7 +182,7 @@ observe_balances(struct ledger *l, int64_t ret_house[HOUSE_COUNT], int64_t *ret_
 	if (step != SQL_END)
 		return false;
 	memcpy(ret_house, house, sizeof house);
-	*ret_customers = -sum; /* INV-9: all postings together are zero */
+	*ret_customers = -sum > INT64_MAX ? INT64_MAX : (int64_t)-sum; /* INV-9: all postings together are zero */
 	return true;
 }
 

@@ -248,8 +248,6 @@ take(struct ledger *l, uint64_t account, int64_t lacking, struct parts *p, int64
 {
 	enum { TRIES = 8 };
 	*ret_took = 0;
-	if (!none_is_open(l))
-		return false;
 	for (int n = 0; p->free_nano > 0 && p->free_nano >= lacking; n++) {
 		if (n == TRIES)
 			return false;
@@ -460,6 +458,8 @@ share_load(struct ledger *l, uint64_t account, int64_t need_nano, uint32_t *ret_
 		return ROW_LOADED;
 	if (on_board && (refused = was_refused(l, account, need_nano - there)))
 		return too_little(need_nano, need_nano - there, refused->within);
+	if (!none_is_open(l)) /* it may be one of this row */
+		return ROW_NOT_NOW;
 	enum sql_step step = look_at(l, account, &p);
 	if (step != SQL_ROW)
 		return step == SQL_FAILED ? ROW_NOT_NOW : ROW_UNKNOWN;

@@ -568,20 +568,24 @@ nobody_waits_for_others_in_a_crowd(void **state)
 		d = another_asks(&other);
 		*(all ? &r.edge->patient_most : &r.edge->share_patient_most) = 2;
 		assert_int_equal(r.edge->patient, 2);
-		answer(&m, ROW_LATER);
+		answer(&m, ROW_LATER); /* one of the two has a place, whoever else asks */
+		answer(&other, ROW_LATER);
+		assert_int_equal(r.edge->put_off, 1);
 		assert_int_equal(asked(again), 0);
 		rig_book(&r);
 		rig_book(&r);
 		rig_pass(&r, TURNS_MS);
-		rig_read(&r, c, out, &eof);
+		rig_read(&r, d, out, &eof);
 		assert_int_equal(strncmp(out, "HTTP/1.1 402", 12), 0);
-		close(c);
-		rig_turn(&r);
-		/* There is room again. */
-		answer(&other, ROW_LATER);
-		asks_again(&other);
-		answer(&other, ROW_SHORT);
-		is_refused(d, "402");
+		close(d);
+		rig_pass(&r, ASK_AGAIN_MS);
+		assert_int_equal(asked(again), 1);
+		assert_int_equal(again[0].token, m.token);
+		answer(&m, ROW_LATER); /* it has its place still */
+		asks_again(&m);
+		answer(&m, ROW_SHORT);
+		is_refused(c, "402");
+		assert_int_equal(r.edge->put_off, 0);
 		rig_check_books(&r);
 		closed(state);
 		opened(state);
