@@ -290,8 +290,7 @@ must_check bool share_take(struct edge *e, uint64_t account); /* false: the acco
 void share_give(struct edge *e, uint64_t account);
 must_check bool share_waits(struct edge *e, uint64_t account); /* one more of those, for the ledger (spare.h). False: as many do as may */
 void share_waited(struct edge *e, uint64_t account);
-/* For what other servers have half of those wait that may, of one account or of all: others are to have a place too. */
-must_check bool share_is_crowded(const struct edge *e, uint64_t account);
+must_check bool share_is_crowded(const struct edge *e, uint64_t account); /* half of those that may wait do, for what other servers have: others are to have a place too */
 void share_put_off(struct edge *e, uint64_t account, int more); /* one more of those, or one less */
 void share_content(struct edge *e, uint64_t account, int64_t bytes); /* so much more content memory */
 /* Is the account's place in this round open? *ret_content: what it has. */

@@ -635,7 +635,8 @@ a_window_that_others_have_is_asked_for_again_before_the_limit_refuses(void **sta
 		if (comes) {
 			uint32_t slot, back;
 			uint64_t id = m[0].token + 1; /* of nobody */
-			assert_true(board_find(r.ledger_board, m[0].row, &slot) && board_credit_begin(r.ledger_board, id, m[0].row, (struct nano){COST}, &back));
+			assert_true(board_find(r.ledger_board, m[0].row, &slot));
+			assert_true(board_credit_begin(r.ledger_board, id, m[0].row, (struct nano){COST}, &back));
 			board_give_back(r.ledger_board, back);
 			answer(&m[0], ROW_LOADED);
 			assert_int_equal(r.dials, dials + 1);
@@ -702,7 +703,8 @@ a_row_that_left_the_board_meanwhile_is_asked_for_again(void **state)
 	r.edge->exchanges->slot = r.edge->slots;
 	answer(&m, ROW_LATER);
 	asks_again(&m);
-	assert_true(board_find(r.ledger_board, m.row, &slot) && board_credit_begin(r.ledger_board, m.token + 1, m.row, (struct nano){COST}, &back));
+	assert_true(board_find(r.ledger_board, m.row, &slot));
+	assert_true(board_credit_begin(r.ledger_board, m.token + 1, m.row, (struct nano){COST}, &back));
 	board_give_back(r.ledger_board, back);
 	answer(&m, ROW_LOADED);
 	assert_int_equal(asked(next), 1);
