@@ -150,7 +150,7 @@ const cell = (name: string, title: string, unit: Cell["unit"], args: Cell["args"
 
 const http1: Cell[] = [
 	cell("request_1k", "1 KB bodies and answers, 64 connections, closed loop", "request", (e) => [...requests(1024), ...sliced(e, all, 0.5)], { ...inSlices, nginxMost: 1.6 }),
-	cell("request_32k", "32 KB bodies, 64 connections, closed loop", "request", (e) => [...requests(32768), ...time(e, 0.5)], inTurns),
+	cell("request_32k", "32 KB bodies, 64 connections, closed loop", "request", (e) => [...requests(32768), ...sliced(e, all, 0.5)], inSlices),
 	cell("answer_32k", "1 KB bodies, 32 KB answers, 64 connections, closed loop", "request", (e) => [...requests(1024), "--sim", "body_bytes=32768", ...time(e, 0.5)], inTurns),
 	// Of so few requests what is under way at the ends counts.
 	cell("request_1m", "1 MB bodies and answers, 16 connections, closed loop", "request", (e) => [

@@ -150,7 +150,7 @@ test("of what is measured at once the rates are told beside the costs, and no de
 	const some = rounds(usual);
 	for (const one of some["lethe"]!) one.perSecond = 900;
 	for (const one of some["nginx-again"]!) one.perSecond = 1400;
-	const of = reportCell(cellOf("request_32k"), some), text = cellText(of);
+	const of = reportCell(cellOf("answer_32k"), some), text = cellText(of);
 	expect(of.rows.find((one) => one.name === "lethe all")!.rate).toEqual({ min: 0.75, median: 0.75, max: 0.75 });
 	expect(text).toContain("all at once on one processor; rates to nginx's: relay 0.83 (0.83..0.83), nginx 0.83 (0.83..0.83), nginx-again 1.17 (1.17..1.17), haproxy 0.83 (0.83..0.83), lethe all 0.75 (0.75..0.75)\n");
 	expect(text).toContain("of 3 turns");
@@ -174,9 +174,9 @@ test("what costs are judged by is measured at once, of processes of each round's
 	for (const one of cells.filter((cell) => cell.beside)) expect([one.name, one.targets.includes("direct") && !one.slices, one.setup.fresh]).toEqual([one.name, false, true]);
 	const how = (name: string) => { const { beside, slices } = cellOf(name); return slices ? "in slices" : beside ? "at once" : "in turn"; };
 	const all = (names: string[], as: string) => expect(names.map((name) => [name, how(name)])).toEqual(names.map((name) => [name, as]));
-	const costs = ["request_32k", "request_1m", "stream_translated", "lockdown", "tls_request_1k", "h2_request_1k", "h2_tls_request_1k", "h2_out_request_1k"];
+	const costs = ["answer_32k", "request_1m", "stream_translated", "lockdown", "tls_request_1k", "h2_request_1k", "h2_tls_request_1k", "h2_out_request_1k"];
 	all(costs, "at once");
-	all(["request_1k", "request_paced", "first_byte", "lockdown_paced", "edges_1k", "accounts_1k"], "in slices");
+	all(["request_1k", "request_32k", "request_paced", "first_byte", "lockdown_paced", "edges_1k", "accounts_1k"], "in slices");
 	all(["stream", "stream_paced", "tls_stream", "h2_out_stream", "tls_handshakes"], "in turn");
 });
 

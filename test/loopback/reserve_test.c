@@ -499,6 +499,26 @@ who_is_overtaken_again_and_again_asks_in_a_while(void **state)
 	rig_check_books(&r);
 }
 
+/* Not even that, when half of those wait that may. */
+static void
+who_is_overtaken_in_a_crowd_goes(void **state)
+{
+	struct message_row m, again[ASKED_MOST];
+	int c;
+	come_short(&c, &m);
+	for (int taken = 0; taken < AT_ONCE_MOST; taken++) {
+		answer(&m, ROW_LOADED);
+		assert_int_equal(asked(again), 1);
+	}
+	r.edge->put_off = r.edge->patient_most / 2 + 1; /* by others */
+	answer(&m, ROW_LOADED);
+	assert_int_equal(asked(again), 0);
+	is_refused(c, "503");
+	r.edge->put_off = 0;
+	has_nothing_held();
+	rig_check_books(&r);
+}
+
 static int
 another_asks(struct message_row *ret_asked)
 {
@@ -745,6 +765,7 @@ main(void)
 		TEST(what_nobody_has_is_refused_at_once),
 		TEST(who_was_overtaken_asks_again_at_once),
 		TEST(who_is_overtaken_again_and_again_asks_in_a_while),
+		TEST(who_is_overtaken_in_a_crowd_goes),
 		TEST(who_finds_that_another_took_the_portion_asks_for_the_next),
 		TEST(nobody_waits_for_others_in_a_crowd),
 		TEST(who_goes_while_others_are_asked_has_nothing_held),
