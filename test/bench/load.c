@@ -173,6 +173,14 @@ lost(struct load *l, struct load_conn *c, const char *why)
 		connect_one(l, c);
 }
 
+/* Who lets a connection rest may have it closed: nothing of it is lost, and its next request goes over another one. */
+static void
+ask_anew(struct load *l, struct load_conn *c)
+{
+	drop(l, c);
+	connect_one(l, c);
+}
+
 /* ---- sending ---- */
 
 /* Connections share the request's bytes: those of a credential are put in before each write. */
@@ -201,6 +209,10 @@ send_rest(struct load *l, struct load_conn *c)
 {
 	put_key(l, c);
 	ssize_t n = link_send(&c->link, l->request + c->sent, l->request_len - c->sent);
+	if (n < 0 && c->state == LOAD_IDLE) {
+		ask_anew(l, c); /* it was closed before its end was read here */
+		return;
+	}
 	if (n < 0) {
 		lost(l, c, "the connection was closed while the request was sent");
 		return;
@@ -569,7 +581,6 @@ connected(struct load *l, struct load_conn *c)
 		shake(l, c);
 }
 
-/* Who lets a connection rest may have it closed: nothing of it is lost. */
 static void
 renew(struct load *l, struct load_conn *c)
 {
@@ -577,8 +588,7 @@ renew(struct load *l, struct load_conn *c)
 	while (l->idle[at] != c)
 		at++;
 	l->idle[at] = l->idle[--l->idle_count];
-	drop(l, c);
-	connect_one(l, c);
+	ask_anew(l, c);
 }
 
 /* The connection ended, or will not be heard of again. */

@@ -283,6 +283,23 @@ connections_that_rest_may_be_closed(void **state)
 }
 
 static void
+a_request_that_is_due_on_a_closed_connection_is_asked_over_another(void **state)
+{
+	struct load_options o = in_clear_text(LOAD_REQUESTS);
+	o.rate = 100;
+	begin(&o);
+	run_until(&l.counts.requests, 1);
+	run_until_all_rest();
+	close_all_connections();
+	while (net_now_ns() < l.due_ns)
+		continue; /* it is sent before the end of its connection is read */
+	load_run(&l, net_now_ns() + SLICE_NS);
+	run_until(&l.counts.requests, l.counts.requests + 2 * o.connections);
+	run_until_all_rest();
+	assert_int_equal(l.alive, o.connections);
+}
+
+static void
 who_takes_turns_asks_in_slices_of_its_own(void **state)
 {
 	enum { LOOKS = 40,
@@ -345,6 +362,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(the_first_byte_is_timed_when_it_comes, start, stop),
 		cmocka_unit_test_setup_teardown(at_a_fixed_rate_each_request_is_due_somewhere_in_its_own_step, start, stop),
 		cmocka_unit_test_setup_teardown(connections_that_rest_may_be_closed, start, stop),
+		cmocka_unit_test_setup_teardown(a_request_that_is_due_on_a_closed_connection_is_asked_over_another, start, stop),
 		cmocka_unit_test_setup_teardown(who_takes_turns_asks_in_slices_of_its_own, start, stop),
 		cmocka_unit_test_setup_teardown(what_is_due_while_the_machine_stands_still_is_answered_and_not_timed, start, stop),
 		cmocka_unit_test_setup_teardown(bodies_larger_than_a_socket_takes_arrive, start, stop),
