@@ -1,9 +1,11 @@
 #include "ledger/away.h"
+#include "ledger/give_way.h"
 #include "ledger/ledger_priv.h"
 
 #include <assert.h>
 
-enum { IDLE_WAIT_MANY_MS = 100, /* others may want something */
+enum { COPIED_A_TURN = 64, /* of BATCH_MAX */
+	IDLE_WAIT_MANY_MS = 100, /* others may want something */
 	BACK_OFF_FIRST_MS = 50,
 	BACK_OFF_MOST_MS = 2000,
 	IDLE_WAIT_MS = 500 }; /* between looks at an idle board: a belt, whoever hands in wakes us */
@@ -55,7 +57,14 @@ collect(struct ledger *l)
 {
 	struct batch *b = l->batch;
 	uint32_t quarantined = 0;
-	b->count = board_collect(l->o.board, b->tickets, BATCH_MAX, &quarantined);
+	b->count = 0;
+	for (size_t before = 0, got = COPIED_A_TURN; got == COPIED_A_TURN && b->count < BATCH_MAX; before = b->count) {
+		uint32_t more;
+		got = board_collect(l->o.board, b->tickets + before, COPIED_A_TURN, &more);
+		b->count += got;
+		quarantined += more;
+		give_way();
+	}
 	for (size_t i = 0; i < b->count; i++)
 		b->fates[i] = FATE_OPEN;
 	if (quarantined == 0)
@@ -121,6 +130,7 @@ ledger_round(struct ledger *l, uint64_t now_monotonic_ms)
 	if (b->count != 0 && !(l->away != NULL ? away_book(l) : batch_book(l)))
 		return stall(l, now_monotonic_ms);
 	int booked = give_back(l);
+	give_way();
 	if (!chores(l, now_monotonic_ms))
 		return stall(l, now_monotonic_ms);
 	recover(l);

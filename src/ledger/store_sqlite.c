@@ -1,6 +1,7 @@
 /* SQLite: ledger.db, by docs/decisions/0022-the-store-file.md. */
 #include "ledger/store_kind.h"
 #include "ledger/store_schema.h"
+#include "ledger/store_sqlite_file.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -453,7 +454,10 @@ connect_file(struct store *s, const char *path, int flags)
 {
 	sqlite3 *db = NULL;
 	set_up_library();
-	int code = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+	const char *files = store_sqlite_file();
+	if (files == NULL)
+		return false;
+	int code = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, files);
 	s->own = db;
 	return code == SQLITE_OK;
 }
