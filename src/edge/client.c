@@ -347,31 +347,35 @@ client_ended(struct client *c)
 }
 
 /*
- * What was kept and, when that is known to be no whole request, what the socket has, together at the start of the scratch. 0: nothing to look at. So
+ * What was kept and, when that is known to be no whole request, what the socket has, together at *ret_at. 0: nothing to look at. So
  * what was pipelined is answered before its sender's end is seen, and doesn't grow by a read with each request that is taken away.
  */
 static size_t
-client_gather(struct client *c)
+client_gather(struct client *c, char **ret_at)
 {
 	struct edge *e = c->edge;
 	size_t have = c->pending_len, scanned = c->scanned;
+	char *at = *ret_at = have ? e->in : e->read->bytes;
 	if (!edge_has_room(e)) { /* read when a segment has come: turn_end looks */
 		e->thirsty = true;
 		return 0;
 	}
 	if (have)
-		memcpy(e->in, c->pending, have);
+		memcpy(at, c->pending, have);
 	edge_in_used(e, have);
 	ssize_t n = 0;
 	if ((!have || c->incomplete) && have < head_limit(e) && c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP)) {
-		n = conn_read(e, &c->conn, e->in + have, READ_BYTES);
+		n = conn_read(e, &c->conn, at + have, have ? READ_BYTES : BLOCK_READ);
 		if (n < 0) {
 			client_ended(c);
 			return 0;
 		}
 		count_add(e->p->counters, bytes_from_clients, n);
 	}
-	edge_in_used(e, have + (size_t)n);
+	if (have)
+		edge_in_used(e, have + (size_t)n);
+	else if (n > e->read->len)
+		e->read->len = (uint32_t)n;
 	client_drop_pending(c);
 	c->scanned = scanned;
 	if (scanned == 0 && have + (size_t)n > 0) /* the first byte of a head, maybe one that was pipelined: from now on it has its time */
@@ -400,8 +404,8 @@ speaks_h2(const struct client *c, const char *bytes, size_t len)
 static void
 client_read(struct client *c)
 {
-	size_t len = client_gather(c);
-	const char *bytes = c->edge->in;
+	char *bytes;
+	size_t len = client_gather(c, &bytes);
 	if (c->conn.watch.fd < 0)
 		return;
 	if (speaks_h2(c, bytes, len))

@@ -350,6 +350,10 @@ turn_end(struct loop *l)
 		memset(e->in, 0, e->in_used);
 		e->in_used = 0;
 	}
+	if (e->read && e->read->len) {
+		memset(e->read->bytes, 0, e->read->len);
+		e->read->len = 0;
+	}
 	if (e->together_used) {
 		memset(e->together, 0, e->together_used);
 		e->together_used = 0;
@@ -410,10 +414,11 @@ go(struct edge *e)
 {
 	struct edge_process *p = e->p;
 	e->in = vault_alloc(e->vault, CARRY_MAX + READ_BYTES);
+	e->read = block_new(e, BLOCK_READ);
 	e->head_out = vault_alloc(e->vault, HEAD_OUT_BYTES);
 	e->together = vault_alloc(e->vault, TOGETHER_MAX);
 	e->listeners = calloc(p->listen_count, sizeof *e->listeners);
-	if (!e->in || !e->head_out || !e->together || !e->pepper || !e->receipt_key || !e->byok_seed || !e->identity || !e->listeners || !models_prepare(e) || !identity_use(e))
+	if (!e->in || !e->read || !e->head_out || !e->together || !e->pepper || !e->receipt_key || !e->byok_seed || !e->identity || !e->listeners || !models_prepare(e) || !identity_use(e))
 		return false;
 	if (!merkle_ready()) /* else its first digest, of a WebSocket's key perhaps, would open a configuration file, and end the process */
 		return false;

@@ -212,7 +212,7 @@ request_free(struct exchange *x)
 		return;
 	for (struct block *b = r->body, *next; b; b = next) {
 		next = b->next;
-		vault_free_dirty(e->vault, b, sizeof *b + b->cap, sizeof *b + b->len);
+		block_free(e, b);
 	}
 	passage_free_original(x);
 	if (r->form && r->form->lines)

@@ -15,6 +15,7 @@
 #include "dialect/form.h"
 #include "dialect/meter.h"
 #include "dialect/request.h"
+#include "edge/block.h"
 #include "edge/route.h"
 #include "ticket/catalogue.h"
 #include "ticket/endpoints.h"
@@ -53,12 +54,6 @@ struct conn {
 	bool upstream;
 	bool shaken; /* the handshake is done, and counted */
 	bool cut; /* what was said is not all of it: no goodbye, which would say that it is (RFC 8446 6.1) */
-};
-
-struct block { /* a piece of a request body */
-	struct block *next;
-	uint32_t len, cap;
-	char bytes[];
 };
 
 struct client {

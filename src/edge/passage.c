@@ -172,7 +172,7 @@ free_blocks(struct edge *e, struct block *b)
 {
 	for (struct block *next; b; b = next) {
 		next = b->next;
-		vault_free_dirty(e->vault, b, sizeof *b + b->cap, sizeof *b + b->len);
+		block_free(e, b);
 	}
 }
 
@@ -186,14 +186,13 @@ passage_add_block(struct passage_blocks *k, uint64_t want)
 	size_t cap = vault_block_bytes((size_t)want) - sizeof(struct block);
 	if (k->room + cap > k->most || !vault_admit(e->vault, cap))
 		return false;
-	struct block *b = vault_alloc(e->vault, sizeof *b + cap);
+	struct block *b = block_new(e, cap);
 	if (!b) {
 		vault_release(e->vault, cap);
 		return false;
 	}
 	share_content(e, x->account_row, (int64_t)cap);
 	*k->admitted += cap;
-	b->cap = (uint32_t)cap;
 	if (k->last) {
 		k->last->len = (uint32_t)k->sink.len;
 		k->bytes += k->sink.len;

@@ -100,6 +100,16 @@ keep_headers(struct exchange *x, const struct http1_head *h)
 
 /* ---- bytes ---- */
 
+static void
+append(struct request *r, struct block *b)
+{
+	if (r->body_last)
+		r->body_last->next = b;
+	else
+		r->body = r->body_fill = b;
+	r->body_last = b;
+}
+
 /* One more behind the last. `ahead`: bytes for which there is room already. */
 static struct block *
 add_block(struct exchange *x, uint64_t ahead)
@@ -110,15 +120,9 @@ add_block(struct exchange *x, uint64_t ahead)
 	uint64_t most = (r->upload ? UPLOAD_BLOCK : BLOCK_BODY_MAX) - sizeof(struct block);
 	if (want > most)
 		want = most;
-	struct block *b = vault_alloc(x->edge->vault, sizeof *b + want);
-	if (!b)
-		return NULL;
-	b->cap = (uint32_t)want;
-	if (r->body_last)
-		r->body_last->next = b;
-	else
-		r->body = r->body_fill = b;
-	r->body_last = b;
+	struct block *b = block_new(x->edge, want);
+	if (b)
+		append(r, b);
 	return b;
 }
 
@@ -275,6 +279,17 @@ take_chunked(struct exchange *x, const char *bytes, size_t len)
 	}
 }
 
+/* The block that its beginning was read into with the head, if it may stay there. Not of a large form, which has blocks in turn. */
+static struct block *
+keep_block(struct exchange *x, const char *bytes, size_t len)
+{
+	struct request *r = x->req;
+	struct block *b = r->body || r->upload || !admit_now(x, len) ? NULL : block_keep(x->edge, bytes, len, r->body_left);
+	if (b)
+		append(r, b);
+	return b;
+}
+
 /* True: the body is complete. False: more is needed, or the exchange has ended. */
 static bool
 take_input(struct exchange *x, const char *bytes, size_t len)
@@ -283,11 +298,14 @@ take_input(struct exchange *x, const char *bytes, size_t len)
 	if (r->body_chunked)
 		return take_chunked(x, bytes, len);
 	size_t body = len < r->body_left ? len : (size_t)r->body_left;
-	if (!make_room(x, body)) {
+	struct block *stays = body == len ? keep_block(x, bytes, len) : NULL;
+	if (!stays && !make_room(x, body)) {
 		wait_with(x, bytes, len);
 		return false;
 	}
-	enum end_reason reason = take_data(x, bytes, body);
+	enum end_reason reason = !stays ? take_data(x, bytes, body)
+		: body_grew(x, stays, len)  ? END_NONE
+									: END_BAD_BODY;
 	if (reason != END_NONE) {
 		read_body_failed(x, reason);
 		return false;

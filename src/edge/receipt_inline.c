@@ -98,7 +98,7 @@ drop_first(struct exchange *x)
 	n->sent = 0;
 	vault_release(x->edge->vault, b->cap);
 	share_content(x->edge, x->account_row, -(int64_t)b->cap);
-	vault_free_dirty(x->edge->vault, b, sizeof *b + b->cap, sizeof *b + b->len);
+	block_free(x->edge, b);
 }
 
 static void

@@ -731,6 +731,95 @@ who_finds_taken_what_was_free_waits_again(void **state)
 	books_after(0, 0);
 }
 
+/* ---- where they lie ---- */
+
+enum { LARGE = 40000 };
+
+/* A request in one piece, `bytes` of body. Returns its length. */
+static size_t
+long_request(char *to, const char *path, size_t bytes, char letter)
+{
+	static const char begins[] = "{\"model\":\"m\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"", ends[] = "\"}]}";
+	int head = sprintf(to, "POST %s HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-length: %zu\r\n\r\n%s", path, r.key, bytes, begins);
+	size_t n = (size_t)head, words = bytes - strlen(begins) - strlen(ends);
+	memset(to + n, letter, words);
+	memcpy(to + n + words, ends, strlen(ends));
+	return n + words + strlen(ends);
+}
+
+static void
+expect_body(int p, const char *body, size_t bytes)
+{
+	bool eof;
+	assert_true(p >= 0);
+	size_t n = rig_read(&r, p, out, &eof);
+	assert_true(n > bytes);
+	assert_memory_equal(out + n - bytes, body, bytes);
+}
+
+/* One large enough to need such a block keeps the one that it was read into, whether all of it has come with its head or not. */
+static void
+a_large_body_stays_where_it_was_read(void **state)
+{
+	static const struct {
+		size_t bytes, first;
+		bool stays;
+	} rows[] = {
+		{1000, SIZE_MAX, false},
+		{30000, SIZE_MAX, false},
+		{LARGE, SIZE_MAX, true},
+		{LARGE, 10000, true},
+		{LARGE, 0, true}, /* nothing of it with its head */
+		{200000, SIZE_MAX, true},
+		{200000, 1, true},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct block *before = r.edge->read;
+		int c = rig_client(&r);
+		size_t n = long_request(in, "/v1/chat/completions", rows[i].bytes, 'a'), head = n - rows[i].bytes;
+		size_t first = rows[i].first < rows[i].bytes ? head + rows[i].first : n;
+		rig_send(&r, c, in, first);
+		assert_int_equal(r.edge->read != before, rows[i].stays);
+		rig_send(&r, c, in + first, n - first);
+		expect_body(rig_provider(&r, r.dials - 1), in + head, rows[i].bytes);
+		close(c);
+		rig_turn(&r);
+		close(rig_provider(&r, r.dials - 1));
+	}
+}
+
+static void
+no_memory_is_given_out_dirty(void)
+{
+	enum { BLOCKS = 8,
+		BYTES = 64 << 10 };
+	static const char zero[BYTES];
+	char *at[BLOCKS];
+	for (size_t i = 0; i < BLOCKS; i++)
+		if ((at[i] = vault_alloc(r.edge->vault, BYTES)))
+			assert_memory_equal(at[i], zero, BYTES);
+	for (size_t i = 0; i < BLOCKS; i++)
+		vault_free(r.edge->vault, at[i], BYTES);
+}
+
+/* Two are read in one turn into one block, and what the second does not write over is the first one's. */
+static void
+what_another_sent_in_the_same_turn_is_wiped_with_a_body_that_stays(void **state)
+{
+	int one = rig_client(&r), two = rig_client(&r);
+	size_t n = long_request(in, "/v1/nothing", 60000, 'a');
+	assert_int_equal(send(one, in, n, 0), n);
+	n = long_request(in, "/v1/chat/completions", LARGE, 'b');
+	assert_int_equal(send(two, in, n, 0), n);
+	expect_body(rig_provider(&r, 0), in + n - LARGE, LARGE);
+	close(one);
+	close(two);
+	close(rig_provider(&r, 0));
+	rig_turn(&r);
+	assert_null(r.edge->exchanges);
+	no_memory_is_given_out_dirty();
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, with_dollar, closed)
 #define MEDIA(f) cmocka_unit_test_setup_teardown(f, with_media, closed)
 
@@ -746,6 +835,8 @@ main(void)
 		CASE(a_slow_sender_gives_back_what_it_does_not_use),
 		CASE(who_finds_taken_what_was_free_waits_again),
 		CASE(a_body_of_unknown_length_waits_in_its_middle_and_arrives_whole),
+		CASE(a_large_body_stays_where_it_was_read),
+		CASE(what_another_sent_in_the_same_turn_is_wiped_with_a_body_that_stays),
 		MEDIA(a_form_is_charged_by_what_its_answer_says),
 		MEDIA(speech_by_the_second_is_refused),
 		MEDIA(what_each_request_costs_hides_no_measure),
