@@ -26,6 +26,15 @@ block_free(struct edge *e, struct block *b)
 		vault_free_dirty(e->vault, b, whole(b), whole(b) - b->cap + b->len);
 }
 
+void
+blocks_free(struct edge *e, struct block *b)
+{
+	for (struct block *next; b; b = next) {
+		next = b->next;
+		block_free(e, b);
+	}
+}
+
 struct block *
 block_keep(struct edge *e, const char *at, size_t len, uint64_t body)
 {

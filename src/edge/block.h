@@ -21,8 +21,9 @@ enum { BLOCK_READ = (64 << 10) - sizeof(struct block) }; /* that a request is re
 
 /* NULL: no memory. */
 must_check struct block *block_new(struct edge *e, size_t cap);
-/* Wiped as far as it was written. Takes NULL. */
+/* Wiped as far as they were written; one, or it and all behind it. Both take NULL. */
 void block_free(struct edge *e, struct block *b);
+void blocks_free(struct edge *e, struct block *b);
 
 /*
  * The `len` bytes at `at` were the last that were read, and are the first of a body of `body` bytes: e->read itself, empty yet, whose next bytes they are; it is

@@ -210,10 +210,7 @@ request_free(struct exchange *x)
 	struct edge *e = x->edge;
 	if (!r)
 		return;
-	for (struct block *b = r->body, *next; b; b = next) {
-		next = b->next;
-		block_free(e, b);
-	}
+	blocks_free(e, r->body);
 	passage_free_original(x);
 	if (r->form && r->form->lines)
 		vault_free(e->vault, r->form->lines, sizeof *r->form->lines);

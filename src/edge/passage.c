@@ -167,15 +167,6 @@ passage_count(struct exchange *x)
 
 /* ---- the body ---- */
 
-static void
-free_blocks(struct edge *e, struct block *b)
-{
-	for (struct block *next; b; b = next) {
-		next = b->next;
-		block_free(e, b);
-	}
-}
-
 bool
 passage_add_block(struct passage_blocks *k, uint64_t want)
 {
@@ -249,7 +240,7 @@ passage_free_original(struct exchange *x)
 	struct passage *p = x->passage;
 	if (!p || !p->original)
 		return;
-	free_blocks(x->edge, p->original);
+	blocks_free(x->edge, p->original);
 	if (x->req)
 		give_back(x, p->original_bytes);
 	p->original = p->original_last = NULL;
@@ -264,7 +255,7 @@ passage_undo(struct exchange *x)
 	if (!p || !p->original)
 		return;
 	uint64_t room = room_of(r->body);
-	free_blocks(x->edge, r->body);
+	blocks_free(x->edge, r->body);
 	give_back(x, room);
 	r->body = p->original;
 	r->body_last = p->original_last;
@@ -481,7 +472,7 @@ passage_request(struct exchange *x)
 		put_in_place(x, &made, &notes);
 		return true;
 	}
-	free_blocks(x->edge, made.first);
+	blocks_free(x->edge, made.first);
 	give_back(x, made.room);
 	refused(x, &notes);
 	return false;
@@ -494,8 +485,8 @@ passage_free(struct exchange *x)
 	struct passage *p = x->passage;
 	if (!p)
 		return;
-	free_blocks(e, p->original);
-	free_blocks(e, p->answer.first);
+	blocks_free(e, p->original);
+	blocks_free(e, p->answer.first);
 	if (p->translation) {
 		translation_end(p->translation); /* gives back what it kept */
 		vault_free(e->vault, p->translation, sizeof *p->translation);

@@ -4,19 +4,23 @@
 
 #include <sched.h>
 
+bool
+given_may(struct given *g, uint64_t now_us)
+{
+	enum { SPAN_US = 100000,
+		MOST_US = SPAN_US / 10 };
+	if (now_us - g->span_us >= SPAN_US)
+		*g = (struct given){.span_us = now_us};
+	return g->given_us < MOST_US;
+}
+
 void
 give_way(void)
 {
-	enum { SPAN_US = 100000,
-		GIVEN_MOST_US = SPAN_US / 10 };
-	static uint64_t span_us, given_us;
+	static struct given given;
 	uint64_t before_us = clock_monotonic_us();
-	if (before_us - span_us >= SPAN_US) {
-		span_us = before_us;
-		given_us = 0;
-	}
-	if (given_us >= GIVEN_MOST_US)
+	if (!given_may(&given, before_us))
 		return;
 	(void)sched_yield();
-	given_us += clock_monotonic_us() - before_us;
+	given.given_us += clock_monotonic_us() - before_us;
 }

@@ -1,16 +1,25 @@
 /*
  * The ledger gives way: whoever waits for the processor that it shares with an edge gets it now.
  *
- * Linux looks whether somebody who woke should run instead when he wakes, and not again before its next tick (4 ms at 250 Hz). Who wakes in the first 0.1 ms
+ * Linux looks whether somebody who wakes should run instead when he wakes, and not again before its next tick (4 ms at 250 Hz). Who wakes in the first 0.1 ms
  * of a commit, while the ledger's turn is young, would wait for the end of it. Decision 0039.
  */
 #ifndef LEDGER_GIVE_WAY_H
 #define LEDGER_GIVE_WAY_H
+
+#include "core/base.h"
 
 /*
  * One system call, or nothing: no more than a tenth of the ledger's time is given away, for behind an edge that never rests each turn takes a tick, and bookings
  * must not starve. Called between two pieces of work of some 50 µs. For the one thread of a ledger.
  */
 void give_way(void);
+
+/* How much was given away in this tenth of a second; the function says whether there may be more. */
+struct given {
+	uint64_t span_us, given_us;
+};
+
+must_check bool given_may(struct given *g, uint64_t now_us);
 
 #endif

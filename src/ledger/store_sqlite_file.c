@@ -1,68 +1,44 @@
 #include "ledger/store_sqlite_file.h"
 
-#include "core/base.h"
 #include "ledger/give_way.h"
 
 #include <sqlite3.h>
 
 enum { WRITES_A_TURN = 12 }; /* of a log: six pages, each with its checksum, some 40 µs */
 
-/* The kinds of file that are written page after page: the same methods as the library's for them, but for writing. */
-static struct kind {
-	int flag;
-	int (*write)(sqlite3_file *, const void *, int, sqlite3_int64);
-	int (*own)(sqlite3_file *, const void *, int, sqlite3_int64);
-	sqlite3_io_methods methods;
-} kinds[];
-
 static sqlite3_vfs *below;
+static int (*below_write)(sqlite3_file *, const void *, int, sqlite3_int64);
+static sqlite3_io_methods log_methods, main_methods; /* the library's for such a file, but for writing */
 static unsigned writes;
 
-static void
-count_write(void)
+static int
+write_and_give_way(sqlite3_file *f, const void *bytes, int count, sqlite3_int64 at)
 {
 	if (++writes % WRITES_A_TURN == 0)
 		give_way();
+	return below_write(f, bytes, count, at);
 }
 
-static int
-write_log(sqlite3_file *f, const void *bytes, int count, sqlite3_int64 at)
-{
-	count_write();
-	return kinds[0].write(f, bytes, count, at);
-}
-
-static int
-write_main(sqlite3_file *f, const void *bytes, int count, sqlite3_int64 at)
-{
-	count_write();
-	return kinds[1].write(f, bytes, count, at);
-}
-
-static struct kind kinds[] = {
-	{.flag = SQLITE_OPEN_WAL, .own = write_log},
-	{.flag = SQLITE_OPEN_MAIN_DB, .own = write_main},
-};
-
-/* One whose methods are others than those of the first of its kind stays as it is: only tests have such. */
+/* Only tests know two ways of writing in one process: there, files of the second stay as they are. */
 static void
-take_over(struct kind *k, sqlite3_file *f)
+take_over(sqlite3_file *f, sqlite3_io_methods *own)
 {
-	if (k->write != NULL && k->write != f->pMethods->xWrite)
+	if (below_write != NULL && below_write != f->pMethods->xWrite)
 		return;
-	k->methods = *f->pMethods;
-	k->write = k->methods.xWrite;
-	k->methods.xWrite = k->own;
-	f->pMethods = &k->methods;
+	below_write = f->pMethods->xWrite;
+	*own = *f->pMethods;
+	own->xWrite = write_and_give_way;
+	f->pMethods = own;
 }
 
 static int
 open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *ret_flags)
 {
 	int code = below->xOpen(below, name, f, flags, ret_flags);
-	for (size_t i = 0; code == SQLITE_OK && i < ARRAY_LEN(kinds); i++)
-		if (flags & kinds[i].flag)
-			take_over(&kinds[i], f);
+	if (code == SQLITE_OK && flags & SQLITE_OPEN_WAL)
+		take_over(f, &log_methods);
+	if (code == SQLITE_OK && flags & SQLITE_OPEN_MAIN_DB)
+		take_over(f, &main_methods);
 	return code;
 }
 
