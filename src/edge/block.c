@@ -40,19 +40,31 @@ block_keep(struct edge *e, const char *at, size_t len, uint64_t body)
 {
 	struct block *b = e->read;
 	uintptr_t first = (uintptr_t)b->bytes, from = (uintptr_t)at;
-	if (!body || from < first || from >= first + b->cap)
+	if (!len || from < first || from >= first + b->cap)
 		return NULL;
 	uint32_t before = (uint32_t)(from - first), room = b->cap - before, end = before + (uint32_t)len;
-	if (before + (body < room ? body : room) <= BLOCK_READ / 2)
+	if (room <= BLOCK_READ / 2 || body <= BLOCK_READ / 2)
 		return NULL;
 	struct block *other = block_new(e, BLOCK_READ);
 	if (!other)
 		return NULL;
 	if (b->len > end) /* of somebody else, who was read in this turn before */
 		memset(b->bytes + end, 0, b->len - end);
+	memset(b->bytes, 0, before); /* the head, with the caller's key in it: the body may stay for minutes */
 	e->read = other;
 	b->bytes += before;
 	b->cap = room;
 	b->len = 0;
 	return b;
+}
+
+void
+block_settle(struct edge *e)
+{
+	struct block *b = e->read->len ? NULL : block_new(e, BLOCK_READ), *old = e->read;
+	if (b && b < old) { /* segments lie in one range, the first one first */
+		e->read = b;
+		b = old;
+	}
+	block_free(e, b);
 }

@@ -27,8 +27,12 @@ void blocks_free(struct edge *e, struct block *b);
 
 /*
  * The `len` bytes at `at` were the last that were read, and are the first of a body of `body` bytes: e->read itself, empty yet, whose next bytes they are; it is
- * another one from now on. NULL: they stand elsewhere, or a smaller block would do, or there is no memory for another; then they are copied.
+ * another one from now on, and what stood before them is wiped. NULL: there are none, they stand elsewhere, or a smaller block would do, or there is no memory for
+ * another; then they are copied.
  */
 must_check struct block *block_keep(struct edge *e, const char *at, size_t len, uint64_t body);
+
+/* Once a second: what is left in e->read of a time with more segments goes back to where an idle edge has its memory. */
+void block_settle(struct edge *e);
 
 #endif

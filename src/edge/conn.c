@@ -217,8 +217,11 @@ read_sealed(struct edge *e, struct conn *c, char *at, size_t cap)
 	do
 		r = tls_read(c->tls, at, cap, &len);
 	while (end_is_near(c, r));
-	if (write_wire(e, c, &bytes) == WROTE_BROKEN)
+	if (write_wire(e, c, &bytes) == WROTE_BROKEN) {
+		if (r == TLS_OK)
+			explicit_bzero(at, len); /* nobody hears of it, and so nobody would wipe it */
 		return CONN_CUT;
+	}
 	if (!c->shaken && tls_is_ready(c->tls))
 		count_handshake(e, c);
 	switch (r) {

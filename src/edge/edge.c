@@ -279,6 +279,7 @@ tick(struct timer *t)
 	struct vault_facts facts;
 	e->wall_offset_ms = clock_wall_us() / 1000 - e->loop.now_ms;
 	refresh_date(e);
+	block_settle(e);
 	vault_tend(e->vault, e->loop.now_ms);
 	visitors_tend(e->visitors, e->loop.now_ms);
 	byok_tend(e);

@@ -66,10 +66,10 @@ struct edge {
 	struct listener *listeners;
 	struct watch supervisor, dialer, ledger;
 	struct timer tick, poll;
-	struct block *read; /* what a client sends first lands here; used as far as `len`, and wiped at the turn's end (block.h) */
+	struct block *read; /* what a client sends first lands here, used as far as `len` and wiped at the turn's end (block.h); and what comes over HTTP/2, wiped at once */
 	char *in; /* CARRY_MAX + READ_BYTES: every other read lands here first */
 	char *head_out, *together; /* … TOGETHER_MAX: parts of a short message, one behind the other */
-	char *h2_in, *h2_out; /* the same for connections of HTTP/2, once there is one */
+	char *h2_out; /* once there is a connection of HTTP/2 */
 	uint32_t h2_out_len; /* gathered there */
 	uint8_t *pepper, *receipt_key, *byok_seed; /* … key of the code in lethe-receipt; what opens own keys (byok.h) */
 	struct identity *identity;

@@ -1040,16 +1040,17 @@ read_more(struct h2 *h)
 	enum { READS_A_TURN = 4 };
 	struct client *c = h->connection;
 	struct edge *e = c->edge;
+	char *in = e->read->bytes;
 	for (int i = 0; i < READS_A_TURN && c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP); i++) {
 		if (!edge_has_room(e)) {
 			e->thirsty = true;
 			return true;
 		}
-		ssize_t n = conn_read(e, &c->conn, e->h2_in, READ_BYTES);
+		ssize_t n = conn_read(e, &c->conn, in, BLOCK_READ);
 		if (n < 0)
 			return false;
-		bool fed = n == 0 || feed(h, e->h2_in, (size_t)n);
-		explicit_bzero(e->h2_in, (size_t)n);
+		bool fed = n == 0 || feed(h, in, (size_t)n);
+		explicit_bzero(in, (size_t)n);
 		if (!fed)
 			return false;
 		if (n == 0)

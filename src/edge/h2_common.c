@@ -52,9 +52,7 @@ h2_prepare(struct edge *e)
 {
 	if (!e->h2_out)
 		e->h2_out = vault_alloc(e->vault, GATHER_BYTES);
-	if (!e->h2_in)
-		e->h2_in = vault_alloc(e->vault, READ_BYTES);
-	return e->h2_out && e->h2_in;
+	return e->h2_out;
 }
 
 /* ---- what a peer may do for nothing ---- */

@@ -656,17 +656,18 @@ read_more(struct h2_up *h)
 	enum { READS_A_TURN = 4 };
 	struct upstream *c = h->connection;
 	struct edge *e = c->edge;
+	char *in = e->read->bytes;
 	for (int i = 0; i < READS_A_TURN && c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP | LOOP_ERROR); i++) {
-		ssize_t n = conn_read(e, &c->conn, e->h2_in, READ_BYTES);
+		ssize_t n = conn_read(e, &c->conn, in, BLOCK_READ);
 		if (n == CONN_NOTHING)
 			return true;
 		if (n < 0)
 			return false;
 		heard(h);
 		h->busy = true;
-		ssize_t fed = nghttp2_session_mem_recv(h->session, (const uint8_t *)e->h2_in, (size_t)n);
+		ssize_t fed = nghttp2_session_mem_recv(h->session, (const uint8_t *)in, (size_t)n);
 		h->busy = false;
-		explicit_bzero(e->h2_in, (size_t)n);
+		explicit_bzero(in, (size_t)n);
 		if (fed != n) {
 			h->error = fed == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR;
 			return false;

@@ -1,4 +1,5 @@
 /* Bodies: of requests, however they come and however large, and answers that can't be read. */
+#include "core/ipc.h"
 #include "loopback/rig.h"
 
 #include <setjmp.h>
@@ -769,7 +770,7 @@ a_large_body_stays_where_it_was_read(void **state)
 		{30000, SIZE_MAX, false},
 		{LARGE, SIZE_MAX, true},
 		{LARGE, 10000, true},
-		{LARGE, 0, true}, /* nothing of it with its head */
+		{LARGE, 0, false}, /* nothing of it with its head */
 		{200000, SIZE_MAX, true},
 		{200000, 1, true},
 	};
@@ -820,6 +821,65 @@ what_another_sent_in_the_same_turn_is_wiped_with_a_body_that_stays(void **state)
 	no_memory_is_given_out_dirty();
 }
 
+/* A head of some 32 KB makes no body large. */
+static void
+a_small_body_behind_a_long_head_is_copied(void **state)
+{
+	enum { HEAD = 32000,
+		BODY = 40 };
+	const struct block *before = r.edge->read;
+	int c = rig_client(&r);
+	size_t n = (size_t)sprintf(in, "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-length: %d\r\n", r.key, BODY);
+	while (n < HEAD)
+		n += (size_t)sprintf(in + n, "x-a: %0700d\r\n", 0);
+	n += (size_t)sprintf(in + n, "\r\n{");
+	rig_send(&r, c, in, n);
+	assert_ptr_equal(r.edge->read, before);
+	assert_non_null(r.edge->exchanges);
+	close(c);
+}
+
+static uint64_t
+segments(void)
+{
+	struct vault_facts f;
+	vault_facts(r.edge->vault, &f);
+	return f.segments;
+}
+
+/* What came in a crowd is all given back: the block that the last of it left the edge with as well. */
+static void
+an_idle_edge_reads_into_its_first_segment(void **state)
+{
+	enum { BYTES = 32 << 10,
+		MORE = 20 };
+	static void *crowd[1024];
+	size_t count = 0;
+	int fd = vault_segment_create(VAULT_PLAIN, VAULT_SEGMENT);
+	struct message_segment m = MESSAGE_INIT(SEGMENT, message_segment);
+	m.segment_bytes = VAULT_SEGMENT;
+	assert_int_equal(ipc_send(r.supervisor, &m, sizeof m, fd), IPC_OK);
+	close(fd);
+	rig_turn(&r);
+	assert_int_equal(segments(), 1);
+	for (size_t left = SIZE_MAX; left; left = segments() > 1 && left > MORE ? MORE : left - 1) {
+		assert_true(count < ARRAY_LEN(crowd));
+		assert_non_null(crowd[count++] = vault_alloc(r.edge->vault, BYTES));
+	}
+	int c = rig_client(&r);
+	size_t n = long_request(in, "/v1/chat/completions", LARGE, 'a');
+	rig_send(&r, c, in, n);
+	close(c);
+	rig_turn(&r);
+	close(rig_provider(&r, 0));
+	while (count)
+		vault_free(r.edge->vault, crowd[--count], BYTES);
+	rig_turn(&r);
+	assert_int_equal(segments(), 2);
+	rig_pass(&r, 4 * VAULT_IDLE_MS);
+	assert_int_equal(segments(), 1);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, with_dollar, closed)
 #define MEDIA(f) cmocka_unit_test_setup_teardown(f, with_media, closed)
 
@@ -837,6 +897,8 @@ main(void)
 		CASE(a_body_of_unknown_length_waits_in_its_middle_and_arrives_whole),
 		CASE(a_large_body_stays_where_it_was_read),
 		CASE(what_another_sent_in_the_same_turn_is_wiped_with_a_body_that_stays),
+		CASE(a_small_body_behind_a_long_head_is_copied),
+		CASE(an_idle_edge_reads_into_its_first_segment),
 		MEDIA(a_form_is_charged_by_what_its_answer_says),
 		MEDIA(speech_by_the_second_is_refused),
 		MEDIA(what_each_request_costs_hides_no_measure),

@@ -729,6 +729,41 @@ a_signature_that_is_refused_or_wrong_ends_its_handshake_only(void **state)
 	}
 }
 
+static void
+take_bytes(char *to, size_t *len)
+{
+	struct span wire = tls_wire();
+	memcpy(to + *len, wire.at, wire.len);
+	*len += wire.len;
+	tls_wire_taken();
+}
+
+/* Its last words of the handshake and its request come at once, and it has gone before it can be told what it resumes by: nobody reads that request. */
+static void
+what_came_as_the_connection_broke_is_wiped(void **state)
+{
+	struct message_secret m = MESSAGE_INIT(SECRET, message_secret);
+	m.kind = SECRET_TICKET_KEY;
+	m.secret_bytes = TICKET_KEY_BYTES;
+	memset(m.secret, 7, TICKET_KEY_BYTES);
+	assert_int_equal(ipc_send(r.supervisor, &m, sizeof m, -1), IPC_OK);
+	rig_turn(&r);
+	struct end e = greeting_client();
+	static char both[RIG_OUT_MAX];
+	static const char zero[BLOCK_READ];
+	size_t len = 0, taken;
+	rig_turn(&r);
+	assert_int_equal(tls_handshake(e.tls), TLS_OK);
+	take_bytes(both, &len);
+	struct iovec request = {in, rig_request(&r, hi, "", in)};
+	assert_int_equal(tls_write(e.tls, &request, 1, &taken), TLS_OK);
+	take_bytes(both, &len);
+	assert_int_equal(send(e.fd, both, len, 0), len);
+	leave(&e);
+	assert_null(r.edge->clients);
+	assert_memory_equal(r.edge->read->bytes, zero, BLOCK_READ);
+}
+
 int
 main(void)
 {
@@ -740,6 +775,7 @@ main(void)
 		T(a_refused_upload_gets_its_answer),
 		T(who_says_goodbye_and_stays_is_answered),
 		T(who_ends_the_connection_has_gone),
+		T(what_came_as_the_connection_broke_is_wiped),
 		T(a_flood_of_key_updates_ends_and_the_request_behind_it_is_answered),
 		T(half_a_handshake_has_the_time_of_a_head_and_no_more),
 		T(a_handshake_that_waited_for_room_has_no_more_time_either),
