@@ -9,8 +9,12 @@ given_may(struct given *g, uint64_t now_us)
 {
 	enum { SPAN_US = 100000,
 		MOST_US = SPAN_US / 10 };
-	if (now_us - g->span_us >= SPAN_US)
-		*g = (struct given){.span_us = now_us};
+	uint64_t passed_us = now_us - g->span_us;
+	if (passed_us >= SPAN_US) { /* a turn that took more than its span's share is paid back in those that follow */
+		uint64_t share_us = passed_us / 10;
+		g->given_us -= share_us < g->given_us ? share_us : g->given_us;
+		g->span_us = now_us;
+	}
 	return g->given_us < MOST_US;
 }
 

@@ -9,13 +9,15 @@
 
 #include "core/base.h"
 
+enum { BOOKED_A_TURN = 16 }; /* tickets: some 40 µs */
+
 /*
  * One system call, or nothing: no more than a tenth of the ledger's time is given away, for behind an edge that never rests each turn takes a tick, and bookings
  * must not starve. Called between two pieces of work of some 50 µs. For the one thread of a ledger.
  */
 void give_way(void);
 
-/* How much was given away in this tenth of a second; the function says whether there may be more. */
+/* How much was given away of late, beyond its share of the time before span_us; the function says whether there may be more. */
 struct given {
 	uint64_t span_us, given_us;
 };

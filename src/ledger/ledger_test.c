@@ -129,6 +129,31 @@ a_ticket_that_names_another_account_is_not_booked(void **state)
 	world_end(&w);
 }
 
+/* They are copied from the board in pieces. */
+static void
+of_many_tickets_one_that_is_none_is_counted_wherever_it_stands(void **state)
+{
+	enum { MANY = 150 };
+	static const int none[] = {3, 100, MANY - 1};
+	for (size_t k = 0; k < ARRAY_LEN(none); k++) {
+		struct world w;
+		world_begin(&w);
+		uint64_t a = world_account(&w, "alice", "1.00");
+		struct world_exchange e = {.account = a, .input = 10, .output = 10, .cost = -1};
+		for (int i = 0; i < MANY; i++) {
+			struct ticket *t = world_hold(&w, &e);
+			if (i == none[k])
+				t->id = 0;
+			ticket_settle(w.desk, t);
+		}
+		assert_int_equal(world_round(&w), MANY - 1);
+		assert_int_equal(w.ledger->stats.quarantined, 1);
+		assert_int_equal(world_balance(&w, a), NANO_PER_DOLLAR - (MANY - 1) * world_cost(&w, &e));
+		world_is_sound(&w);
+		world_end(&w);
+	}
+}
+
 static void
 an_account_that_the_store_says_is_poorer_stops_its_own_tickets_only(void **state)
 {
@@ -806,6 +831,7 @@ main(void)
 		cmocka_unit_test(used_by_an_attempt_that_is_free_is_the_operators_loss),
 		cmocka_unit_test(a_stated_cost_that_fits_no_rule_is_charged_as_stated_and_counted),
 		cmocka_unit_test(a_ticket_that_names_another_account_is_not_booked),
+		cmocka_unit_test(of_many_tickets_one_that_is_none_is_counted_wherever_it_stands),
 		cmocka_unit_test(an_account_that_the_store_says_is_poorer_stops_its_own_tickets_only),
 		cmocka_unit_test(a_new_ledger_books_what_the_dead_one_left),
 		cmocka_unit_test(an_id_that_was_booked_with_other_content_is_not_taken_for_it),

@@ -419,10 +419,7 @@ book_by_ticket(struct ledger *l, struct order *o)
 		id_text("order_", id, o->own_ref);
 		o->op.ref = o->own_ref;
 	}
-	/* What is settled already makes room for a debit, and frees the ledger's own tickets. */
-	if (!ledger_drain(l))
-		return control_store_failed(l);
-	/* What is booked by now may have changed what this order is about. */
+	/* What was booked before may have changed what this order is about. */
 	if (!item_allows(l, o, kinds[o->kind].effect))
 		return refused(l, o);
 	if (!write_intent(l, o, id))
@@ -453,7 +450,10 @@ read_balance(struct ledger *l, struct order *o)
 	return sql_number(&l->store, st, &o->account.balance_nano);
 }
 
-/* An order whose outcome was in doubt is on the board still: once it is booked more may be owed, or an account be nearer to its bound. */
+/*
+ * What is settled already makes room for a debit, and frees the ledger's own tickets. And an order whose outcome was in doubt is on the board still: once it is
+ * booked more may be owed, or an account be nearer to its bound.
+ */
 static bool
 book_before(struct ledger *l)
 {

@@ -1,5 +1,6 @@
 #include "ledger/outbox.h"
 
+#include "ledger/store_sqlite_file.h"
 #include "ledger/ticket_same.h"
 #include "ticket/ticket_fields.h"
 
@@ -265,7 +266,7 @@ open_file(struct outbox *o, int64_t node, int64_t store, char ret_why[STORE_WHY_
 		snprintf(ret_why, STORE_WHY_MAX, "%.200s can't be made: %m", o->path);
 		return false;
 	}
-	if (sqlite3_open_v2(o->path, &o->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK || sqlite3_busy_handler(o->db, wait_a_little, NULL) != SQLITE_OK ||
+	if (sqlite3_open_v2(o->path, &o->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, store_sqlite_file()) != SQLITE_OK || sqlite3_busy_handler(o->db, wait_a_little, NULL) != SQLITE_OK ||
 		!exec(o, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF") || !settle_wal(o))
 		return explain(o, "can't be opened", ret_why);
 	if (!numbers(o->db, "PRAGMA user_version", &version, 1))

@@ -55,6 +55,7 @@ recover(struct ledger *l)
 static void
 collect(struct ledger *l)
 {
+	static_assert(BATCH_MAX % COPIED_A_TURN == 0, "a piece fits as long as there is room");
 	struct batch *b = l->batch;
 	uint32_t quarantined = 0;
 	b->count = 0;

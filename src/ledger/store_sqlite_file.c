@@ -50,6 +50,7 @@ store_sqlite_file(void)
 	if (now == NULL)
 		return NULL;
 	if (now != below) {
+		sqlite3_vfs_unregister(&own); /* it is in the library's list by what it is about to lose */
 		below = now;
 		own = *now;
 		own.zName = "giving way";
