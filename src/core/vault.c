@@ -237,6 +237,16 @@ vault_release(struct vault *v, size_t bytes)
 	v->admitted_bytes -= bytes;
 }
 
+bool
+vault_has_lower(struct vault *v, const void *p, size_t bytes)
+{
+	unsigned kind = class_of(bytes);
+	const struct page *page = page_of(v, p, kind);
+
+	assert(kind >= SLAB_CLASSES);
+	return vault_pages_lower(v, kind - SLAB_CLASSES, (size_t)(page - v->pages) / SLOT_PAGES);
+}
+
 size_t
 vault_block_bytes(size_t bytes)
 {

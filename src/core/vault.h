@@ -147,6 +147,12 @@ void vault_facts(const struct vault *v, struct vault_facts *ret);
  */
 size_t vault_bytes_of(struct vault *v, void *p);
 
+/*
+ * Whether the next block of that size, of a page and more, comes from a segment before the one that p lies in, which
+ * is one of that size. Nothing is taken or touched.
+ */
+must_check bool vault_has_lower(struct vault *v, const void *p, size_t bytes);
+
 /* The usable size of a block asked for with `bytes`. */
 size_t vault_block_bytes(size_t bytes);
 

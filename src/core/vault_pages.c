@@ -75,6 +75,15 @@ find_run(const struct vault *v, unsigned order, size_t *ret_slot, unsigned *ret_
 	return best != SIZE_MAX;
 }
 
+bool
+vault_pages_lower(const struct vault *v, unsigned order, size_t slot)
+{
+	size_t lowest;
+	unsigned o;
+
+	return find_run(v, order, &lowest, &o) && lowest < slot;
+}
+
 struct page *
 vault_pages_take(struct vault *v, unsigned order)
 {

@@ -75,6 +75,8 @@ struct vault {
 /* The first page of a run of 1 << order pages, marked as a block; NULL when no segment has one. */
 struct page *vault_pages_take(struct vault *v, unsigned order);
 void vault_pages_give(struct vault *v, struct page *page, unsigned order);
+/* A segment below the slot has such a run. */
+bool vault_pages_lower(const struct vault *v, unsigned order, size_t slot);
 
 /* All pages of a new segment become free, or those of an empty one vanish. */
 void vault_pages_add(struct vault *v, size_t slot, size_t pages);

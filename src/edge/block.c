@@ -14,8 +14,7 @@ block_new(struct edge *e, size_t cap)
 	struct block *b = vault_alloc(e->vault, sizeof *b + cap);
 	if (!b)
 		return NULL;
-	b->cap = (uint32_t)cap;
-	b->bytes = (char *)(b + 1);
+	*b = (struct block){.cap = (uint32_t)cap, .bytes = (char *)(b + 1)};
 	return b;
 }
 
@@ -61,10 +60,12 @@ block_keep(struct edge *e, const char *at, size_t len, uint64_t body)
 void
 block_settle(struct edge *e)
 {
-	struct block *b = e->read->len ? NULL : block_new(e, BLOCK_READ), *old = e->read;
-	if (b && b < old) { /* segments lie in one range, the first one first */
-		e->read = b;
-		b = old;
-	}
-	block_free(e, b);
+	struct block *old = e->read;
+	if (old->len || !vault_has_lower(e->vault, old, whole(old)))
+		return;
+	struct block *b = block_new(e, BLOCK_READ);
+	if (!b)
+		return;
+	e->read = b;
+	block_free(e, old);
 }

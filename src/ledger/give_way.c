@@ -19,6 +19,13 @@ given_may(struct given *g, uint64_t now_us)
 }
 
 void
+given_add(struct given *g, uint64_t us)
+{
+	enum { DEBT_MOST_US = 1000000 }; /* a process that was stopped meanwhile gave nothing to an edge */
+	g->given_us = us < DEBT_MOST_US - g->given_us ? g->given_us + us : DEBT_MOST_US;
+}
+
+void
 give_way(void)
 {
 	static struct given given;
@@ -26,5 +33,5 @@ give_way(void)
 	if (!given_may(&given, before_us))
 		return;
 	(void)sched_yield();
-	given.given_us += clock_monotonic_us() - before_us;
+	given_add(&given, clock_monotonic_us() - before_us);
 }

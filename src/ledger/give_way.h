@@ -17,11 +17,13 @@ enum { BOOKED_A_TURN = 16 }; /* tickets: some 40 µs */
  */
 void give_way(void);
 
-/* How much was given away of late, beyond its share of the time before span_us; the function says whether there may be more. */
+/* How much was given away of late, beyond its share of the time before span_us. */
 struct given {
 	uint64_t span_us, given_us;
 };
 
+/* Whether there may be more; and how long it took. */
 must_check bool given_may(struct given *g, uint64_t now_us);
+void given_add(struct given *g, uint64_t us);
 
 #endif

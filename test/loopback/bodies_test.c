@@ -758,6 +758,14 @@ expect_body(int p, const char *body, size_t bytes)
 	assert_memory_equal(out + n - bytes, body, bytes);
 }
 
+/* It has the caller's key in it. */
+static void
+expect_no_head_before(const struct block *b)
+{
+	for (const char *at = (const char *)(b + 1); at < b->bytes; at++)
+		assert_int_equal(*at, 0);
+}
+
 /* One large enough to need such a block keeps the one that it was read into, whether all of it has come with its head or not. */
 static void
 a_large_body_stays_where_it_was_read(void **state)
@@ -781,6 +789,8 @@ a_large_body_stays_where_it_was_read(void **state)
 		size_t first = rows[i].first < rows[i].bytes ? head + rows[i].first : n;
 		rig_send(&r, c, in, first);
 		assert_int_equal(r.edge->read != before, rows[i].stays);
+		if (rows[i].stays)
+			expect_no_head_before(r.edge->exchanges->req->body);
 		rig_send(&r, c, in + first, n - first);
 		expect_body(rig_provider(&r, r.dials - 1), in + head, rows[i].bytes);
 		close(c);
@@ -880,6 +890,31 @@ an_idle_edge_reads_into_its_first_segment(void **state)
 	assert_int_equal(segments(), 1);
 }
 
+/* Nor does it ask for another one where its own is full, and it lies there already. */
+static void
+an_idle_edge_with_little_room_asks_for_none(void **state)
+{
+	enum { BYTES = 32 << 10,
+		MOST = (16 << 20) / BYTES };
+	static void *all[MOST];
+	size_t count = 0;
+	struct vault_facts f;
+	for (vault_facts(r.edge->vault, &f); count < MOST && f.mapped_bytes - f.used_bytes > 2 * BYTES; vault_facts(r.edge->vault, &f)) {
+		void *at = vault_alloc(r.edge->vault, BYTES);
+		if (!at)
+			break;
+		all[count++] = at;
+	}
+	int fd = vault_segment_create(VAULT_PLAIN, VAULT_SEGMENT);
+	const struct block *before = r.edge->read;
+	assert_true(fd >= 0 && vault_keep_segment(r.edge->vault, fd, VAULT_SEGMENT));
+	block_settle(r.edge);
+	assert_int_equal(segments(), 1);
+	assert_ptr_equal(r.edge->read, before);
+	while (count)
+		vault_free(r.edge->vault, all[--count], BYTES);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, with_dollar, closed)
 #define MEDIA(f) cmocka_unit_test_setup_teardown(f, with_media, closed)
 
@@ -899,6 +934,7 @@ main(void)
 		CASE(what_another_sent_in_the_same_turn_is_wiped_with_a_body_that_stays),
 		CASE(a_small_body_behind_a_long_head_is_copied),
 		CASE(an_idle_edge_reads_into_its_first_segment),
+		CASE(an_idle_edge_with_little_room_asks_for_none),
 		MEDIA(a_form_is_charged_by_what_its_answer_says),
 		MEDIA(speech_by_the_second_is_refused),
 		MEDIA(what_each_request_costs_hides_no_measure),
