@@ -219,11 +219,12 @@ is_order(const struct ledger *l, const struct ticket_copy *t)
 	return t->index < l->progress.count && board_is_ledger_ticket(l->o.board, t->index);
 }
 
-/* Not where other servers wait for the same pen; there each look at the database is a rest. */
+/* Not where other servers wait for the same pen; there each look at the database is a rest. Nor with so many that edges hardly rest either. */
 static void
 give_way_within(const struct ledger *l)
 {
-	if (!l->store.many)
+	enum { FEW = 512 };
+	if (!l->store.many && l->batch->count <= FEW)
 		give_way();
 }
 

@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-enum { COPIED_A_TURN = 64, /* of BATCH_MAX */
+enum { COPIED_FIRST = 64,
 	IDLE_WAIT_MANY_MS = 100, /* others may want something */
 	BACK_OFF_FIRST_MS = 50,
 	BACK_OFF_MOST_MS = 2000,
@@ -55,13 +55,13 @@ recover(struct ledger *l)
 static void
 collect(struct ledger *l)
 {
-	static_assert(BATCH_MAX % COPIED_A_TURN == 0, "a piece fits as long as there is room");
 	struct batch *b = l->batch;
 	uint32_t quarantined = 0;
 	b->count = 0;
-	for (size_t before = 0, got = COPIED_A_TURN; got == COPIED_A_TURN && b->count < BATCH_MAX; before = b->count) {
+	/* The first few, and where those were not all, the rest: who has thousands to copy has no time to look at the board for each few. */
+	for (size_t most = COPIED_FIRST, got = most; got == most && b->count < BATCH_MAX; most = BATCH_MAX - b->count) {
 		uint32_t more;
-		got = board_collect(l->o.board, b->tickets + before, COPIED_A_TURN, &more);
+		got = board_collect(l->o.board, b->tickets + b->count, most, &more);
 		b->count += got;
 		quarantined += more;
 		give_way();
