@@ -59,10 +59,10 @@ collect(struct ledger *l)
 	uint32_t quarantined = 0;
 	b->count = 0;
 	/* The first few, and where those were not all, the rest: who has thousands to copy has no time to look at the board for each few. */
-	for (size_t most = COPIED_FIRST, got = most; got == most && b->count < BATCH_MAX; most = BATCH_MAX - b->count) {
+	static const size_t upto[] = {COPIED_FIRST, BATCH_MAX};
+	for (size_t i = 0; i < ARRAY_LEN(upto) && (i == 0 || b->count == upto[i - 1]); i++) {
 		uint32_t more;
-		got = board_collect(l->o.board, b->tickets + b->count, most, &more);
-		b->count += got;
+		b->count += board_collect(l->o.board, b->tickets + b->count, upto[i] - b->count, &more);
 		quarantined += more;
 		give_way();
 	}
