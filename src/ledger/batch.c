@@ -219,15 +219,6 @@ is_order(const struct ledger *l, const struct ticket_copy *t)
 	return t->index < l->progress.count && board_is_ledger_ticket(l->o.board, t->index);
 }
 
-/* Not where other servers wait for the same pen; there each look at the database is a rest. Nor with so many that edges hardly rest either. */
-static void
-give_way_within(const struct ledger *l)
-{
-	enum { FEW = 512 };
-	if (!l->store.many && l->batch->count <= FEW)
-		give_way();
-}
-
 static enum tried
 book_those(struct ledger *l, struct batch *b, bool orders)
 {
@@ -235,7 +226,7 @@ book_those(struct ledger *l, struct batch *b, bool orders)
 	for (size_t i = 0; i < b->count && tried == TRIED_BOOKED; i++) {
 		uint16_t at = b->order[i];
 		if (!orders && i % BOOKED_A_TURN == 0)
-			give_way_within(l);
+			give_way();
 		if (b->fates[at] != FATE_REFUSED && b->fates[at] != FATE_DROPPED && is_order(l, &b->tickets[at]) == orders)
 			tried = orders ? book_order(l, b, at) : book_exchange(l, b, at);
 	}
@@ -380,9 +371,9 @@ close_booking(struct ledger *l, struct batch *b)
 	if (tried != TRIED_BOOKED)
 		return tried;
 	bool ok = post_houses(l, b) && insert_booking(l, b);
-	give_way_within(l);
+	give_way();
 	ok = ok && receipts_sign(l, b->leaves, b->inserted);
-	give_way_within(l);
+	give_way();
 	/* Also where one of them could not even be sent. */
 	if (!sql_all_done(&l->store) || !ok)
 		return TRIED_FAILED;
@@ -437,7 +428,7 @@ fill_transaction(struct ledger *l, struct batch *b)
 		tried = book_those(l, b, false);
 	if (tried == TRIED_BOOKED && (!store_bulk_end(&l->store) || !forget_others(l, b)))
 		return TRIED_FAILED;
-	give_way_within(l);
+	give_way();
 	return tried == TRIED_BOOKED ? close_booking(l, b) : tried;
 }
 

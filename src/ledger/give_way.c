@@ -25,10 +25,20 @@ given_add(struct given *g, uint64_t us)
 	g->given_us = us < DEBT_MOST_US - g->given_us ? g->given_us + us : DEBT_MOST_US;
 }
 
+static bool is_withheld;
+
+void
+give_way_withhold(bool withheld)
+{
+	is_withheld = withheld;
+}
+
 void
 give_way(void)
 {
 	static struct given given;
+	if (is_withheld)
+		return;
 	uint64_t before_us = clock_monotonic_us();
 	if (!given_may(&given, before_us))
 		return;

@@ -17,6 +17,9 @@ enum { BOOKED_A_TURN = 16 }; /* tickets: some 40 µs */
  */
 void give_way(void);
 
+/* From now on it does nothing, or again what it says. */
+void give_way_withhold(bool withheld);
+
 /* How much was given away of late, beyond its share of the time before span_us. */
 struct given {
 	uint64_t span_us, given_us;

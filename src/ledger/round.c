@@ -74,6 +74,14 @@ collect(struct ledger *l)
 	ledger_event(l, EVENT_QUARANTINED, quarantined, 0);
 }
 
+/* Not with so many tickets that edges hardly rest either; nor where other servers wait for the same pen: there each look at the database is a rest. */
+static bool
+may_give_way(const struct ledger *l)
+{
+	enum { FEW = 512 };
+	return l->batch->count <= FEW && (!l->store.many || l->away != NULL);
+}
+
 static int
 give_back(struct ledger *l)
 {
@@ -128,6 +136,7 @@ ledger_round(struct ledger *l, uint64_t now_monotonic_ms)
 	if (!l->more)
 		collect(l);
 	l->more |= b->count == BATCH_MAX;
+	give_way_withhold(!may_give_way(l));
 	if (b->count != 0 && !(l->away != NULL ? away_book(l) : batch_book(l)))
 		return stall(l, now_monotonic_ms);
 	int booked = give_back(l);

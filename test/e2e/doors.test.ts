@@ -19,7 +19,6 @@ const hi = JSON.stringify({ model: "exact", messages: [{ role: "user", content: 
 const tls = (files = trustAuthority()) => ({ certificates: [{ certificate: files.certificate, key: files.key }] });
 
 // The URL or path of each listener, in the order of the configuration.
-const endpoints = (lethe: Lethe) => readFileSync(join(lethe.data, "endpoint"), "utf8").trim().split("\n");
 
 describe("listeners", () => {
 	let w: World;
@@ -43,7 +42,7 @@ describe("listeners", () => {
 	};
 
 	const allAnswer = async () => {
-		const urls = endpoints(w.lethe);
+		const urls = w.lethe.endpoints();
 		expect(await answered(await Raw.open(urls[0]!))).toBe(200);
 		expect(await answered(await Raw.over(local(socket)))).toBe(200);
 		expect(await answered(await Raw.open(urls[2]!))).toBe(200);
@@ -52,7 +51,7 @@ describe("listeners", () => {
 	};
 
 	test("all of them answer: IPv4, IPv6, Unix sockets, with TLS and without", async () => {
-		const urls = endpoints(w.lethe);
+		const urls = w.lethe.endpoints();
 		expect(urls.map((url) => url.replace(/\d+$/, "PORT"))).toEqual([
 			"http://127.0.0.1:PORT",
 			`unix:${socket}`,
@@ -66,18 +65,18 @@ describe("listeners", () => {
 	});
 
 	test("all of them go on when the server becomes another binary", async () => {
-		const before = endpoints(w.lethe), running = await Raw.open(before[2]!);
+		const before = w.lethe.endpoints(), running = await Raw.open(before[2]!);
 		running.say(post(w.customer.key, JSON.stringify({ ...JSON.parse(hi), stream: true }), { "x-sim": "chunks=20,gap_ms=50" }));
 		await until("it runs", () => running.received.includes("data:"));
 		for (let round = 0; round < 2; round++) expect((await w.lethe.upgrade()).status).toBe(0);
-		expect(endpoints(w.lethe)).toEqual(before);
+		expect(w.lethe.endpoints()).toEqual(before);
 		await allAnswer();
 		expect((await running.answer()).body.toString()).toContain("[DONE]");
 		expect(existsSync(strict)).toBe(true);
 	});
 
 	test("[::] takes IPv4 only where it is told to", async () => {
-		const urls = endpoints(w.lethe);
+		const urls = w.lethe.endpoints();
 		expect(await answered(await Raw.open(urls[5]!.replace("[::]", "127.0.0.1")))).toBe(200);
 		await expect(Raw.open(urls[6]!.replace("[::]", "127.0.0.1"))).rejects.toThrow("refused");
 	});
@@ -284,7 +283,7 @@ describe("the PROXY protocol", () => {
 				limits: { connections_per_address: 3, bad_keys_per_minute: 2 },
 			},
 		});
-		[, clear, secure] = endpoints(w.lethe) as [string, string, string];
+		[, clear, secure] = w.lethe.endpoints() as [string, string, string];
 		metrics = readFileSync(join(w.lethe.data, "endpoint.metrics"), "utf8").trim();
 	});
 	afterAll(() => w?.end());
@@ -361,7 +360,7 @@ describe("the PROXY protocol", () => {
 
 	test("who is not trusted may not connect there", async () => {
 		const own = await Lethe.start({ sim: w.sim, config: { listen: ["127.0.0.1:0"], listeners: [{ at: "127.0.0.1:0", proxy_protocol: true }], trusted_proxies: ["192.0.2.1"] } });
-		expect(await turnedAway(await proxied(endpoints(own)[1]!, ProxyHeader.tcp4("203.0.113.1")))).toBe(true);
+		expect(await turnedAway(await proxied(own.endpoints()[1]!, ProxyHeader.tcp4("203.0.113.1")))).toBe(true);
 		await own.finish();
 	});
 });
@@ -374,7 +373,7 @@ describe("a changed configuration", () => {
 	afterAll(() => w?.end());
 
 	test("who is trusted, where a proxy speaks first and how many connections an address has", async () => {
-		const door = () => endpoints(w.lethe).find((url) => url.includes("[::1]"))!.replace("[::1]", "localhost");
+		const door = () => w.lethe.endpoints().find((url) => url.includes("[::1]"))!.replace("[::1]", "localhost");
 		const open = (header: Buffer) =>
 			new Promise<Socket>((resolve) => {
 				const socket = connect(Number(new URL(door()).port), "::1");

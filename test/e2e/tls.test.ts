@@ -166,7 +166,7 @@ describe("clients", () => {
 				},
 			},
 		});
-		const url = readFileSync(join(mutual.lethe.data, "endpoint"), "utf8").split("\n")[1]!;
+		const url = mutual.lethe.endpoints()[1]!;
 		const models = (options: object) =>
 			new Promise<number>((resolve, reject) => {
 				const agent = new Agent({ ...options, ca: readFileSync(files.ca) });
@@ -200,7 +200,7 @@ describe("renewal", () => {
 			},
 		};
 		const lethe = await Lethe.start({ sim: w.sim, edges: 1, config });
-		const url = readFileSync(join(lethe.data, "endpoint"), "utf8").split("\n")[1]!;
+		const url = lethe.endpoints()[1]!;
 		const shown = { cert: readFileSync(files.certificate), key: readFileSync(files.key) };
 		const session = (await handshake(url, shown)).session;
 		expect((await handshake(url, { ...shown, session })).resumed).toBe(true);

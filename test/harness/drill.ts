@@ -31,7 +31,7 @@ export class Drill {
 	private constructor(w: World, honest: Account, attacker: Account) {
 		this.world = w;
 		this.#honest = honest;
-		const [clear, secure, proxied] = readFileSync(join(w.lethe.data, "endpoint"), "utf8").split("\n") as [string, string, string];
+		const [clear, secure, proxied] = w.lethe.endpoints() as [string, string, string];
 		this.#metrics = readFileSync(join(w.lethe.data, "endpoint.metrics"), "utf8").trim();
 		this.target = { clear, secure, proxied, key: attacker.key, bodyBytes };
 	}

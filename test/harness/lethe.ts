@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import OpenAI, { type ClientOptions } from "openai";
 import { type Certificates, trustAuthority } from "./certificates.ts";
 import { letheBinary, removeFolder, temporaryFolder } from "./paths.ts";
+import { isRefusedByFetch } from "./ports.ts";
 import type { Sim } from "./sim.ts";
 import { patienceMs, until } from "./until.ts";
 
@@ -119,8 +120,28 @@ export class Lethe {
 	}
 
 	async up(): Promise<void> {
-		const endpoint = join(this.data, "endpoint");
-		rmSync(endpoint, { force: true });
+		do {
+			await this.stop();
+			this.#spawn();
+			await this.#until("listens", () => this.#listens());
+		} while ([...this.endpoints(), ...this.#metricsEndpoint()].some(isRefusedByFetch));
+		this.url = this.endpoints()[0]!;
+		await this.#until("answers", () => this.#answers());
+	}
+
+	async #until(does: string, probe: () => boolean | Promise<boolean>): Promise<void> {
+		const tried = () => {
+			if (this.#child!.exitCode !== null) throw new Error("lethe serve ended");
+			return probe();
+		};
+		await until(`Lethe ${does}`, tried).catch((error: Error) => {
+			throw new Error(`${error.message}; it listens on ${this.url || "nothing"}, and said: ${this.output()}`);
+		});
+	}
+
+	#spawn(): void {
+		for (const file of [this.#endpointFile, this.#metricsFile]) rmSync(file, { force: true });
+		this.url = "";
 		const [program, ...before] = this.#program();
 		// Straight into the file: what it said is there as soon as it has ended.
 		const output = openSync(join(this.dir, "serve.out"), "a");
@@ -131,7 +152,6 @@ export class Lethe {
 		closeSync(output);
 		this.#child = child;
 		this.#ended = new Promise((resolve) => child.once("exit", resolve));
-		this.url = await until("Lethe is ready", () => this.#ready(endpoint));
 	}
 
 	#program(): string[] {
@@ -145,14 +165,14 @@ export class Lethe {
 		return ["prlimit", "--memlock=65536:65536", ...asUser, binary];
 	}
 
-	async #ready(endpoint: string): Promise<string | undefined> {
-		if (this.#child!.exitCode !== null) throw new Error(`lethe serve ended: ${this.output()}`);
-		if (!existsSync(endpoint)) return undefined;
-		const url = readFileSync(endpoint, "utf8").split("\n")[0];
-		if (!url) return undefined;
-		return fetch(`${url}/v1/models`).then(
-			() => url,
-			() => undefined,
+	#listens(): boolean {
+		return existsSync(this.#endpointFile) && readFileSync(this.#endpointFile, "utf8").endsWith("\n");
+	}
+
+	#answers(): Promise<boolean> {
+		return fetch(`${this.url}/v1/models`).then(
+			() => true,
+			() => false,
 		);
 	}
 
@@ -258,7 +278,19 @@ export class Lethe {
 
 	// Where clients come in now: a URL per listener.
 	endpoints(): string[] {
-		return readFileSync(join(this.data, "endpoint"), "utf8").trim().split("\n");
+		return readFileSync(this.#endpointFile, "utf8").trim().split("\n");
+	}
+
+	get #endpointFile(): string {
+		return join(this.data, "endpoint");
+	}
+
+	get #metricsFile(): string {
+		return `${this.#endpointFile}.metrics`;
+	}
+
+	#metricsEndpoint(): string[] {
+		return existsSync(this.#metricsFile) ? [readFileSync(this.#metricsFile, "utf8").trim()] : [];
 	}
 
 	// How often the log has this event.

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { certificates } from "./certificates.ts";
 import { removeFolder, simBinary, temporaryFolder } from "./paths.ts";
+import { isRefusedByFetch } from "./ports.ts";
 import { until } from "./until.ts";
 
 export type SimStats = Record<string, number>;
@@ -33,6 +34,14 @@ export class Sim {
 	}
 
 	static async start(options: { key?: string; tls?: boolean } = {}): Promise<Sim> {
+		for (;;) {
+			const sim = await Sim.#begin(options);
+			if (![sim.url, sim.tlsUrl].some(isRefusedByFetch)) return sim;
+			sim.stop();
+		}
+	}
+
+	static async #begin(options: { key?: string; tls?: boolean }): Promise<Sim> {
 		const folder = temporaryFolder();
 		const portFile = join(folder, "port");
 		const args = ["--listen", "127.0.0.1:0", "--port-file", portFile, "--quiet"];
