@@ -135,13 +135,13 @@ export class Lethe {
 			return probe();
 		};
 		await until(`Lethe ${does}`, tried).catch((error: Error) => {
-			throw new Error(`${error.message}; it listens on ${this.url || "nothing"}, and said: ${this.output()}`);
+			const where = existsSync(this.#endpointFile) ? this.endpoints().join(", ") : "nothing";
+			throw new Error(`${error.message}; it listens on ${where}, and said: ${this.output()}`);
 		});
 	}
 
 	#spawn(): void {
 		for (const file of [this.#endpointFile, this.#metricsFile]) rmSync(file, { force: true });
-		this.url = "";
 		const [program, ...before] = this.#program();
 		// Straight into the file: what it said is there as soon as it has ended.
 		const output = openSync(join(this.dir, "serve.out"), "a");
