@@ -1,5 +1,4 @@
 #include "ledger/away.h"
-#include "ledger/give_way.h"
 
 #include "ledger/limit_priv.h"
 #include "ticket/end_reasons.h"
@@ -153,11 +152,8 @@ away_book(struct ledger *l)
 {
 	struct batch *b = l->batch;
 	bool ok = outbox_begin(l->away);
-	for (size_t i = 0; ok && i < b->count; i++) {
-		if (i % BOOKED_A_TURN == 0)
-			give_way();
+	for (size_t i = 0; ok && i < b->count; i++)
 		ok = settle_one(l, b, i);
-	}
 	if (!said(l, outbox_end(l->away, ok)))
 		return false;
 	take_note(l, b);

@@ -225,8 +225,6 @@ book_those(struct ledger *l, struct batch *b, bool orders)
 	enum tried tried = TRIED_BOOKED;
 	for (size_t i = 0; i < b->count && tried == TRIED_BOOKED; i++) {
 		uint16_t at = b->order[i];
-		if (!orders && i % BOOKED_A_TURN == 0)
-			give_way();
 		if (b->fates[at] != FATE_REFUSED && b->fates[at] != FATE_DROPPED && is_order(l, &b->tickets[at]) == orders)
 			tried = orders ? book_order(l, b, at) : book_exchange(l, b, at);
 	}
@@ -532,6 +530,7 @@ batch_book(struct ledger *l)
 	for (size_t i = 0; i < b->count; i++)
 		b->order[i] = (uint16_t)i;
 	qsort_r(b->order, b->count, sizeof(b->order[0]), by_ticket_id, b);
+	give_way();
 	uint64_t begin_us = clock_monotonic_us();
 	enum tried tried;
 	int waited = 0;
@@ -539,6 +538,7 @@ batch_book(struct ledger *l)
 	do
 		tried = book_once(l, b);
 	while (tried == TRIED_AGAIN || (tried == TRIED_WAITED && store_try_again(&l->store, ++waited)));
+	give_way();
 	if (tried == TRIED_BOOKED) {
 		observe_batch(l, l->next_booking - 1, clock_monotonic_us() - begin_us);
 		take_note(l, b, l->next_booking - 1);

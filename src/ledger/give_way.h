@@ -9,24 +9,22 @@
 
 #include "core/base.h"
 
-enum { BOOKED_A_TURN = 16 }; /* tickets: some 40 µs */
-
 /*
- * One system call, or nothing: no more than a tenth of the ledger's time is given away, for behind an edge that never rests each turn takes a tick, and bookings
- * must not starve. Called between two pieces of work of some 50 µs. For the one thread of a ledger.
+ * A look at the clock, and a system call where it has not done so for 20 µs: so it may be called before each statement and each page. No more than a tenth of
+ * the ledger's time is given away, for behind an edge that never rests each turn takes a tick, and bookings must not starve. For the one thread of a ledger.
  */
 void give_way(void);
 
 /* From now on it does nothing, or again what it says. */
 void give_way_withhold(bool withheld);
 
-/* How much was given away of late, beyond its share of the time before span_us. */
+/* When it was last, and how much was given away of late, beyond its share of the time before span_us. */
 struct given {
-	uint64_t span_us, given_us;
+	uint64_t last_us, span_us, given_us;
 };
 
-/* Whether there may be more; and how long it took. */
+/* Whether there may be more; and that it was until now, so long. */
 must_check bool given_may(struct given *g, uint64_t now_us);
-void given_add(struct given *g, uint64_t us);
+void given_add(struct given *g, uint64_t now_us, uint64_t us);
 
 #endif

@@ -27,9 +27,9 @@ behind_who_never_rests_a_tenth_is_given_and_one_turn_more(void **state)
 		uint64_t given_us = 0;
 		for (uint64_t now_us = 0; now_us < SECONDS * SECOND_US; now_us += WORK_US)
 			if (given_may(&g, now_us)) {
-				given_add(&g, turns_us[i]);
 				given_us += turns_us[i];
 				now_us += turns_us[i];
+				given_add(&g, now_us, turns_us[i]);
 			}
 		assert_in_range(given_us, SECONDS * SECOND_US / 11, SECONDS * SECOND_US * 11 / 100 + turns_us[i]);
 	}
@@ -39,10 +39,23 @@ static void
 turns_that_nobody_wants_are_always_given(void **state)
 {
 	struct given g = {0};
-	for (uint64_t now_us = 0; now_us < SECOND_US; now_us += 50) {
+	for (uint64_t now_us = SECOND_US; now_us < 2 * SECOND_US; now_us += 50) {
 		assert_true(given_may(&g, now_us));
-		given_add(&g, 1);
+		given_add(&g, now_us + 1, 1);
 	}
+}
+
+static void
+a_piece_of_work_is_20_us_however_often_it_is_asked(void **state)
+{
+	struct given g = {0};
+	uint64_t turns = 0;
+	for (uint64_t now_us = SECOND_US; now_us < SECOND_US + 3000; now_us++)
+		if (given_may(&g, now_us)) {
+			given_add(&g, now_us, 0);
+			turns++;
+		}
+	assert_int_equal(turns, 150);
 }
 
 static void
@@ -50,8 +63,8 @@ a_ledger_that_was_stopped_in_a_turn_gives_way_again_soon(void **state)
 {
 	struct given g = {0};
 	assert_true(given_may(&g, SECOND_US));
-	given_add(&g, UINT64_C(600) * SECOND_US);
-	given_add(&g, UINT64_MAX);
+	given_add(&g, SECOND_US, UINT64_C(600) * SECOND_US);
+	given_add(&g, SECOND_US, UINT64_MAX);
 	assert_false(given_may(&g, 5 * SECOND_US));
 	assert_true(given_may(&g, 12 * SECOND_US));
 }
@@ -91,6 +104,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(behind_who_never_rests_a_tenth_is_given_and_one_turn_more),
+		cmocka_unit_test(a_piece_of_work_is_20_us_however_often_it_is_asked),
 		cmocka_unit_test(turns_that_nobody_wants_are_always_given),
 		cmocka_unit_test(a_ledger_that_was_stopped_in_a_turn_gives_way_again_soon),
 		cmocka_unit_test(the_files_of_a_store_give_way_while_they_are_written),

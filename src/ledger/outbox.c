@@ -1,5 +1,6 @@
 #include "ledger/outbox.h"
 
+#include "ledger/give_way.h"
 #include "ledger/store_sqlite_file.h"
 #include "ledger/ticket_same.h"
 #include "ticket/ticket_fields.h"
@@ -416,6 +417,7 @@ outbox_end(struct outbox *o, bool ok)
 static bool
 run(struct outbox *o, enum statement which)
 {
+	give_way();
 	bool ok = sqlite3_step(o->st[which]) == SQLITE_DONE;
 	if (!ok)
 		failed(o);

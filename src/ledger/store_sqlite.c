@@ -1,4 +1,5 @@
 /* SQLite: ledger.db, by docs/decisions/0022-the-store-file.md. */
+#include "ledger/give_way.h"
 #include "ledger/store_kind.h"
 #include "ledger/store_schema.h"
 #include "ledger/store_sqlite_file.h"
@@ -133,6 +134,7 @@ bind_blob(struct query *st, int at, const void *bytes, size_t len)
 static enum sql_step
 step(struct query *st)
 {
+	give_way();
 	int rc = sqlite3_step(st->own);
 	if (rc == SQLITE_ROW)
 		return SQL_ROW;

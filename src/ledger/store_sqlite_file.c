@@ -4,18 +4,14 @@
 
 #include <sqlite3.h>
 
-enum { WRITES_A_TURN = 12 }; /* of a log: six pages, each with its checksum, some 40 µs */
-
 static sqlite3_vfs *below;
 static int (*below_write)(sqlite3_file *, const void *, int, sqlite3_int64);
 static sqlite3_io_methods log_methods, main_methods; /* the library's for such a file, but for writing */
-static unsigned writes;
 
 static int
 write_and_give_way(sqlite3_file *f, const void *bytes, int count, sqlite3_int64 at)
 {
-	if (++writes % WRITES_A_TURN == 0)
-		give_way();
+	give_way();
 	return below_write(f, bytes, count, at);
 }
 
