@@ -29,19 +29,19 @@ given_add(struct given *g, uint64_t now_us, uint64_t us)
 	g->given_us = us < DEBT_MOST_US - g->given_us ? g->given_us + us : DEBT_MOST_US;
 }
 
-static bool is_withheld;
+static bool is_allowed;
 
 void
-give_way_withhold(bool withheld)
+give_way_allow(bool allowed)
 {
-	is_withheld = withheld;
+	is_allowed = allowed;
 }
 
 void
 give_way(void)
 {
 	static struct given given;
-	if (is_withheld)
+	if (!is_allowed)
 		return;
 	uint64_t before_us = clock_monotonic_us();
 	if (!given_may(&given, before_us))

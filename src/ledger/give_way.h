@@ -15,8 +15,8 @@
  */
 void give_way(void);
 
-/* From now on it does nothing, or again what it says. */
-void give_way_withhold(bool withheld);
+/* From now on it does what it says, or nothing: which is how it begins, for a command that reads a store shares it with no edge. */
+void give_way_allow(bool allowed);
 
 /* When it was last, and how much was given away of late, beyond its share of the time before span_us. */
 struct given {

@@ -136,7 +136,7 @@ ledger_round(struct ledger *l, uint64_t now_monotonic_ms)
 	if (!l->more)
 		collect(l);
 	l->more |= b->count == BATCH_MAX;
-	give_way_withhold(!may_give_way(l));
+	give_way_allow(may_give_way(l));
 	if (b->count != 0 && !(l->away != NULL ? away_book(l) : batch_book(l)))
 		return stall(l, now_monotonic_ms);
 	int booked = give_back(l);

@@ -18,8 +18,6 @@ afterAll(() => removeFolder(folder));
 const hi = JSON.stringify({ model: "exact", messages: [{ role: "user", content: "hi" }] });
 const tls = (files = trustAuthority()) => ({ certificates: [{ certificate: files.certificate, key: files.key }] });
 
-// The URL or path of each listener, in the order of the configuration.
-
 describe("listeners", () => {
 	let w: World;
 	const socket = join(folder, "lethe.sock"), strict = join(folder, "strict.sock");

@@ -131,7 +131,7 @@ export class Lethe {
 
 	async #until(does: string, probe: () => boolean | Promise<boolean>): Promise<void> {
 		const tried = () => {
-			if (this.#child!.exitCode !== null) throw new Error("lethe serve ended");
+			if (this.#child!.exitCode !== null || this.#child!.signalCode !== null) throw new Error("lethe serve ended");
 			return probe();
 		};
 		await until(`Lethe ${does}`, tried).catch((error: Error) => {
@@ -276,7 +276,7 @@ export class Lethe {
 		return this.run("upgrade", ...(binary ? ["--binary", binary] : []));
 	}
 
-	// Where clients come in now: a URL per listener.
+	// Where clients come in now: the URL or path of each listener, in the order of the configuration.
 	endpoints(): string[] {
 		return readFileSync(this.#endpointFile, "utf8").trim().split("\n");
 	}
