@@ -4,6 +4,7 @@
 #include "ledger/order_priv.h"
 #include "ledger/postgres.h"
 #include "ledger/share_priv.h"
+#include "ledger/work.h"
 
 #include <poll.h>
 
@@ -546,6 +547,48 @@ who_lacks_what_others_have_is_to_ask_again(void **state)
 	world_end(&a);
 }
 
+static enum work_result
+begin_work(struct world *w, uint64_t id, uint64_t account, int64_t nano)
+{
+	struct message_work m = MESSAGE_INIT(WORK, message_work);
+	m.order = WORK_BEGIN;
+	m.work = id;
+	m.account = account;
+	m.nano = (uint64_t)nano;
+	return ledger_work(w->ledger, &m);
+}
+
+/* As a request does, and no longer than one that asks three times. */
+static void
+work_waits_for_what_lies_idle_on_others(void **state)
+{
+	struct world a, b;
+	uint32_t slot;
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	node_begin_beside(&b, &a, 1);
+	assert_int_equal(ledger_load_row(a.ledger, alice, 3 * NANO_PER_DOLLAR, &slot), ROW_LOADED);
+	assert_int_equal(begin_work(&b, 7, alice, 4 * NANO_PER_DOLLAR), WORK_SHORT); /* all together have not so much */
+	assert_int_equal(begin_work(&b, 8, alice, 2 * NANO_PER_DOLLAR), WORK_LATER);
+	assert_int_equal(begin_work(&b, 8, alice, 2 * NANO_PER_DOLLAR), WORK_LATER);
+	node_look(&a);
+	assert_int_equal(begin_work(&b, 8, alice, 2 * NANO_PER_DOLLAR), WORK_DONE);
+	assert_int_equal(begin_work(&b, 8, alice, 2 * NANO_PER_DOLLAR), WORK_DONE);
+	assert_int_equal(world_sql(&b, "SELECT count(*) FROM work WHERE hold <> 0"), 1);
+	/* What is held there does not come. */
+	const struct world_exchange e = {.account = alice, .input = 10, .hold = NANO_PER_DOLLAR / 2, .cost = -1};
+	node_ask(&a, alice, NANO_PER_DOLLAR);
+	assert_non_null(world_hold(&a, &e));
+	assert_int_equal(begin_work(&b, 9, alice, NANO_PER_DOLLAR), WORK_LATER);
+	node_look(&a);
+	assert_int_equal(begin_work(&b, 9, alice, NANO_PER_DOLLAR), WORK_LATER);
+	assert_true(postgres_exec(&b.ledger->store, "UPDATE work SET created_us = created_us - 300000"));
+	assert_int_equal(begin_work(&b, 9, alice, NANO_PER_DOLLAR), WORK_SHORT);
+	assert_int_equal(world_sql(&b, "SELECT count(*) FROM work"), 1);
+	node_verify(&b);
+	world_end(&b);
+	world_end(&a);
+}
+
 /* A portion is for whoever takes it first: each is told that it is there, and who finds it gone asks again, until nobody has enough. */
 static void
 who_is_too_late_for_a_portion_gets_the_next(void **state)
@@ -1060,6 +1103,7 @@ main(void)
 		cmocka_unit_test(a_share_whose_account_left_the_board_goes_back),
 		cmocka_unit_test(who_lacks_less_than_what_was_refused_is_not_refused),
 		cmocka_unit_test(who_lacks_what_others_have_is_to_ask_again),
+		cmocka_unit_test(work_waits_for_what_lies_idle_on_others),
 		cmocka_unit_test(who_is_too_late_for_a_portion_gets_the_next),
 		cmocka_unit_test(what_runs_is_written_in_few_questions_however_many_there_are),
 		cmocka_unit_test(two_that_say_they_are_one_stop_nobody),

@@ -376,6 +376,14 @@ share_make_free(struct ledger *l, uint64_t account, int64_t nano)
 	return free_nano >= nano || want(l, account);
 }
 
+bool
+share_may_come(struct ledger *l, uint64_t account, int64_t nano)
+{
+	struct parts p;
+	enum sql_step step = look_at(l, account, &p);
+	return step == SQL_FAILED || (step == SQL_ROW && nano <= p.free_nano + p.others);
+}
+
 static bool
 drop_shares(struct ledger *l, int64_t node)
 {

@@ -22,6 +22,8 @@ void share_credited(struct ledger *l, uint64_t account);
 must_check bool share_return(struct ledger *l, uint64_t account);
 /* So much of the account is to be nobody's share: what lies idle here goes back, and others are told. */
 must_check bool share_make_free(struct ledger *l, uint64_t account, int64_t nano);
+/* It was too little a moment ago, and those who have more of it were asked: with what they have it would be enough, or the store does not say. */
+must_check bool share_may_come(struct ledger *l, uint64_t account, int64_t nano);
 /* The limit of money of this number is to be another, in all of its windows; what its nodes have of it stays theirs. Inside a transaction. */
 must_check bool share_amend(struct ledger *l, uint64_t number, int64_t amount);
 /* Limits of this key or account were changed: there may be more of their windows now, and who asks is not told again that there was too little; or too much is here. */

@@ -25,6 +25,7 @@ enum {
 	REF_MAX = 48,
 	HASTE_US = 1000000,
 	SILENCE_STAYS_US = 60000000, /* at least, unless it ends before */
+	OTHERS_HAVE_US = 300000, /* other servers look each 100 ms for what is wanted of theirs */
 };
 #define SECOND_US UINT64_C(1000000)
 
@@ -32,6 +33,7 @@ struct work {
 	uint64_t id, account, hold;
 	enum work_state state;
 	int64_t nano;
+	uint64_t created_us;
 	int looks;
 	uint16_t object_bytes;
 	uint8_t object[WORK_OBJECT_MAX];
@@ -55,6 +57,7 @@ read_work(struct ledger *l, struct query *st, struct work *ret)
 	if (ret->object_bytes != 0)
 		memcpy(ret->object, object, ret->object_bytes);
 	ret->looks = (int)sql_int(st, 6);
+	ret->created_us = (uint64_t)sql_int(st, 7);
 	sql_reset(st);
 	return SQL_ROW;
 }
@@ -297,12 +300,27 @@ pay(struct ledger *l, const struct work *w, int64_t nano)
 
 /* ---- what edges ask ---- */
 
+/* Other servers have it, and were asked for what lies idle with them. */
+static bool
+may_come(struct ledger *l, const struct work *w, uint64_t key)
+{
+	uint64_t windows[ITEM_WINDOWS_MAX];
+	if (budget_windows(l, key, w->account, windows) < 0)
+		return true;
+	bool may = share_may_come(l, w->account, w->nano);
+	for (int i = 0; may && i < ITEM_WINDOWS_MAX; i++)
+		may = windows[i] == 0 || share_may_come(l, windows[i], w->nano);
+	return may;
+}
+
 static enum work_result
-hold(struct ledger *l, struct work *w, uint64_t key)
+hold(struct ledger *l, struct work *w, uint64_t key, bool waits)
 {
 	enum work_result result = set_aside(l, w, key);
 	if (result == WORK_DONE)
 		return change(l, SQL_work_held, w->id, w->hold) ? WORK_DONE : WORK_LATER;
+	if (result == WORK_SHORT && waits && share_on(l) && clock_wall_us() - w->created_us < OTHERS_HAVE_US && may_come(l, w, key))
+		return WORK_LATER;
 	if (result != WORK_LATER)
 		(void)!drop(l, w->id); /* else it goes with those that were never begun */
 	return result;
@@ -327,14 +345,14 @@ begin(struct ledger *l, const struct message_work *m)
 		return WORK_LATER;
 	if (w.account != m->account || w.nano != (int64_t)m->nano || w.state > WORK_HELD)
 		return WORK_REFUSED;
-	return w.state == WORK_HELD ? WORK_DONE : hold(l, &w, m->key);
+	return w.state == WORK_HELD ? WORK_DONE : hold(l, &w, m->key, true);
 }
 
 static enum work_result
 finish(struct ledger *l, struct work *w, int64_t nano)
 {
 	if (w->state == WORK_NEW) { /* was it set aside, or not? Now it is. */
-		enum work_result held = hold(l, w, 0);
+		enum work_result held = hold(l, w, 0, false);
 		if (held != WORK_DONE)
 			return held == WORK_LATER ? WORK_LATER : WORK_DONE;
 	}
