@@ -560,10 +560,10 @@ UPDATE quota SET due_us = ?3 WHERE account = ?1 AND due_us = ?2
 INSERT INTO work (id, account, state, nano, created_us, due_us, key) VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING
 
 -- name: work_by_id
-SELECT id, account, state, nano, hold, object, looks, created_us FROM work WHERE id = ?1
+SELECT id, account, state, nano, hold, object, looks, created_us, due_us FROM work WHERE id = ?1
 
 -- name: work_due
-SELECT id, account, state, nano, hold, object, looks, created_us FROM work WHERE state < 3 AND due_us <= ?1 ORDER BY due_us LIMIT 1
+SELECT id, account, state, nano, hold, object, looks, created_us, due_us FROM work WHERE state < 3 AND due_us <= ?1 ORDER BY due_us LIMIT 1
 
 -- name: work_next
 SELECT coalesce(min(due_us), 0) FROM work WHERE state < 3
@@ -575,7 +575,7 @@ UPDATE work SET state = 1, hold = ?2 WHERE id = ?1 AND state = 0
 UPDATE work SET state = 2, due_us = ?2, object = ?3 WHERE id = ?1 AND state = 1
 
 -- name: work_looked
-UPDATE work SET due_us = ?2, looks = looks + 1 WHERE id = ?1 AND state < 3
+UPDATE work SET due_us = ?2, looks = looks + 1 WHERE id = ?1 AND state < 3 AND due_us = ?3
 
 -- name: work_hasten
 UPDATE work SET due_us = ?2 WHERE id = ?1 AND state = 2 AND trouble = 0 AND due_us > ?2

@@ -213,18 +213,28 @@ nth_kind(unsigned n)
 	return n < 2 ? LIMIT_INPUT_MINUTE : LIMIT_OUTPUT_MINUTE;
 }
 
+/* A caller's bound counts as he sets it, as far as the model could answer. */
+static uint64_t
+output_expected(const struct exchange *x)
+{
+	const struct request_facts *r = &x->req->scan.result;
+	if (!endpoint_has_output((enum endpoint)x->endpoint))
+		return 0;
+	uint64_t each = r->has_cap ? r->cap : OUTPUT_EXPECTED, most = x->model->output_tokens;
+	return (r->has_cap && each > most ? most : each) * r->n;
+}
+
 bool
 limit_tokens(struct exchange *x)
 {
 	struct limited *l = &x->limited;
-	const struct request_facts *r = &x->req->scan.result;
 	uint64_t input, output;
 	if (l->tokens)
 		return true;
 	if (!batch_tokens(x, &input, &output)) {
 		request_estimate(x);
 		input = x->input_estimate;
-		output = r->has_cap ? (uint64_t)r->cap * r->n : (uint64_t)OUTPUT_EXPECTED * r->n;
+		output = output_expected(x);
 	}
 	l->input = clamp(input);
 	l->output = clamp(output);

@@ -480,6 +480,21 @@ reserve(struct exchange *x)
 		take(x);
 }
 
+/* What it holds is its own, and counts as left. */
+static void
+end_dearer(struct exchange *x, struct nano need, struct nano held)
+{
+	struct nano more = {need.v - held.v};
+	if (x->limited.rows[0] && limit_is_short(x, more)) {
+		x->limited.left_nano += (uint64_t)held.v;
+		x->limited.need_nano = (uint64_t)need.v;
+		exchange_end(x, END_LIMIT_SPENT);
+		return;
+	}
+	answer_money_short(x, need, (struct nano){available(x).v + held.v});
+	exchange_end(x, END_NO_MONEY);
+}
+
 /* By the same rules as before, which for a form know no cap. */
 bool
 reserve_confirm(struct exchange *x)
@@ -498,8 +513,7 @@ reserve_confirm(struct exchange *x)
 	struct nano have = ticket_hold(x->ticket), need = price_upper_bound(x->bound, input, output);
 	need.v = need.v > INT64_MAX / 2 ? need.v : need.v + tool_fees(x);
 	if (need.v > have.v && ticket_extend(x->edge->desk, x->ticket, need) != MOVED) {
-		answer_money_short(x, need, available(x));
-		exchange_end(x, END_NO_MONEY);
+		end_dearer(x, need, have);
 		return false;
 	}
 	x->hold_input = input;

@@ -583,7 +583,43 @@ work_waits_for_what_lies_idle_on_others(void **state)
 	assert_int_equal(begin_work(&b, 9, alice, NANO_PER_DOLLAR), WORK_LATER);
 	assert_true(postgres_exec(&b.ledger->store, "UPDATE work SET created_us = created_us - 300000"));
 	assert_int_equal(begin_work(&b, 9, alice, NANO_PER_DOLLAR), WORK_SHORT);
+	/* However long the first question took: nobody had heard of it. */
+	assert_int_equal(begin_work(&b, 10, alice, NANO_PER_DOLLAR), WORK_LATER);
+	/* Who goes without having been given it takes nothing, though it has come meanwhile. */
+	json_decref(world_must(&b, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "5.00", "reason", "more"));
+	struct message_work m = MESSAGE_INIT(WORK, message_work);
+	m.order = WORK_END;
+	m.work = 10;
+	m.account = alice;
+	int64_t items = world_sql(&b, "SELECT count(*) FROM item");
+	assert_int_equal(ledger_work(b.ledger, &m), WORK_DONE);
+	assert_int_equal(world_sql(&b, "SELECT count(*) FROM item"), items);
 	assert_int_equal(world_sql(&b, "SELECT count(*) FROM work"), 1);
+	node_verify(&b);
+	world_end(&b);
+	world_end(&a);
+}
+
+/* A server that is gone for good has nobody but the others to look at what it has begun. */
+static void
+work_of_one_server_is_looked_at_by_the_others(void **state)
+{
+	enum { HOUR_S = 3600 };
+	struct world a, b;
+	struct message_errand e;
+	uint64_t next_us, now_us = clock_wall_us();
+	uint64_t alice = node_begin_shared(&a, "3.00");
+	node_begin_beside(&b, &a, 1);
+	assert_false(ledger_work_due(b.ledger, now_us, &e, &next_us));
+	assert_in_range(next_us, now_us + 1, now_us + UINT64_C(60000000));
+	assert_int_equal(begin_work(&a, 7, alice, NANO_PER_DOLLAR), WORK_DONE);
+	assert_false(ledger_work_due(b.ledger, now_us, &e, &next_us));
+	assert_in_range(next_us, now_us + 1, now_us + UINT64_C(60000000));
+	world_kill_ledger(&a);
+	/* It was never named: what was set aside comes back. */
+	assert_int_equal(world_sql(&b, "SELECT count(*) FROM item WHERE state = 1"), 1);
+	assert_false(ledger_work_due(b.ledger, now_us + 2 * UINT64_C(1000000) * HOUR_S, &e, &next_us));
+	assert_int_equal(world_sql(&b, "SELECT count(*) FROM item WHERE state = 1"), 0);
 	node_verify(&b);
 	world_end(&b);
 	world_end(&a);
@@ -1104,6 +1140,7 @@ main(void)
 		cmocka_unit_test(who_lacks_less_than_what_was_refused_is_not_refused),
 		cmocka_unit_test(who_lacks_what_others_have_is_to_ask_again),
 		cmocka_unit_test(work_waits_for_what_lies_idle_on_others),
+		cmocka_unit_test(work_of_one_server_is_looked_at_by_the_others),
 		cmocka_unit_test(who_is_too_late_for_a_portion_gets_the_next),
 		cmocka_unit_test(what_runs_is_written_in_few_questions_however_many_there_are),
 		cmocka_unit_test(two_that_say_they_are_one_stop_nobody),

@@ -381,7 +381,9 @@ share_may_come(struct ledger *l, uint64_t account, int64_t nano)
 {
 	struct parts p;
 	enum sql_step step = look_at(l, account, &p);
-	return step == SQL_FAILED || (step == SQL_ROW && nano <= p.free_nano + p.others);
+	if (step == SQL_END) /* a window that has begun since has all that its limit lets it */
+		return is_window(account);
+	return step == SQL_FAILED || nano <= p.free_nano + p.others;
 }
 
 static bool

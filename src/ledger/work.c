@@ -26,6 +26,8 @@ enum {
 	HASTE_US = 1000000,
 	SILENCE_STAYS_US = 60000000, /* at least, unless it ends before */
 	OTHERS_HAVE_US = 300000, /* other servers look each 100 ms for what is wanted of theirs */
+	OTHERS_WORK_US = 60000000, /* what other servers have begun is looked for so often: they may be gone when it is due */
+	AT_ONCE_MOST = 16, /* of what was never named: rounds and requests wait meanwhile */
 };
 #define SECOND_US UINT64_C(1000000)
 
@@ -33,7 +35,7 @@ struct work {
 	uint64_t id, account, hold;
 	enum work_state state;
 	int64_t nano;
-	uint64_t created_us;
+	uint64_t created_us, due_us;
 	int looks;
 	uint16_t object_bytes;
 	uint8_t object[WORK_OBJECT_MAX];
@@ -58,6 +60,7 @@ read_work(struct ledger *l, struct query *st, struct work *ret)
 		memcpy(ret->object, object, ret->object_bytes);
 	ret->looks = (int)sql_int(st, 6);
 	ret->created_us = (uint64_t)sql_int(st, 7);
+	ret->due_us = (uint64_t)sql_int(st, 8);
 	sql_reset(st);
 	return SQL_ROW;
 }
@@ -72,11 +75,22 @@ find(struct ledger *l, uint64_t id, struct work *ret)
 
 /* One statement is a transaction of its own. */
 static bool
+done(struct ledger *l, struct query *st, int *ret_rows)
+{
+	if (!store_begin(&l->store))
+		return false;
+	bool ok = sql_done(&l->store, st);
+	*ret_rows = ok ? sql_changes(&l->store) : 0;
+	return store_end(&l->store, ok);
+}
+
+static bool
 change(struct ledger *l, enum sql name, uint64_t id, uint64_t number)
 {
+	int rows;
 	struct query *st = store_sql(&l->store, name);
 	sql_bind(st, (int64_t)id, (int64_t)number);
-	return store_begin(&l->store) && store_end(&l->store, sql_done(&l->store, st));
+	return done(l, st, &rows);
 }
 
 /* ---- what it used ---- */
@@ -313,13 +327,23 @@ may_come(struct ledger *l, const struct work *w, uint64_t key)
 	return may;
 }
 
+/* Another server may have dropped it meanwhile: what was set aside is found again when it is asked again. */
+static bool
+write_held(struct ledger *l, const struct work *w)
+{
+	int rows;
+	struct query *st = store_sql(&l->store, SQL_work_held);
+	sql_bind(st, (int64_t)w->id, (int64_t)w->hold);
+	return done(l, st, &rows) && rows == 1;
+}
+
 static enum work_result
 hold(struct ledger *l, struct work *w, uint64_t key, bool waits)
 {
 	enum work_result result = set_aside(l, w, key);
 	if (result == WORK_DONE)
-		return change(l, SQL_work_held, w->id, w->hold) ? WORK_DONE : WORK_LATER;
-	if (result == WORK_SHORT && waits && share_on(l) && clock_wall_us() - w->created_us < OTHERS_HAVE_US && may_come(l, w, key))
+		return write_held(l, w) ? WORK_DONE : WORK_LATER;
+	if (result == WORK_SHORT && waits && share_on(l) && may_come(l, w, key))
 		return WORK_LATER;
 	if (result != WORK_LATER)
 		(void)!drop(l, w->id); /* else it goes with those that were never begun */
@@ -341,18 +365,45 @@ begin(struct ledger *l, const struct message_work *m)
 	struct work w;
 	if (m->nano == 0 || m->nano > (uint64_t)ORDER_NANO_MAX)
 		return WORK_REFUSED;
-	if (!write_down(l, m) || find(l, m->work, &w) != SQL_ROW)
+	enum sql_step step = find(l, m->work, &w);
+	bool first = step == SQL_END;
+	if (first && write_down(l, m))
+		step = find(l, m->work, &w);
+	if (step != SQL_ROW)
 		return WORK_LATER;
 	if (w.account != m->account || w.nano != (int64_t)m->nano || w.state > WORK_HELD)
 		return WORK_REFUSED;
-	return w.state == WORK_HELD ? WORK_DONE : hold(l, &w, m->key, true);
+	/* The first question is what tells the others, however long it took. */
+	return w.state == WORK_HELD ? WORK_DONE : hold(l, &w, m->key, first || clock_wall_us() - w.created_us < OTHERS_HAVE_US);
+}
+
+/* Whether it was set aside, though that is not written in its row: by its order's own id. */
+static enum resolved
+is_set_aside(struct ledger *l, const struct work *w)
+{
+	char ref[REF_MAX];
+	struct operation op = {.ref = ref};
+	reference(w, "hold", ref);
+	switch (operation_look_up(l, &op)) {
+	case OPERATION_NEW:
+		return RESOLVED_NO;
+	case OPERATION_FAILED:
+		return RESOLVED_UNCERTAIN;
+	default:
+		return RESOLVED_YES;
+	}
 }
 
 static enum work_result
 finish(struct ledger *l, struct work *w, int64_t nano)
 {
-	if (w->state == WORK_NEW) { /* was it set aside, or not? Now it is. */
-		enum work_result held = hold(l, w, 0, false);
+	if (w->state == WORK_NEW) {
+		enum resolved set = is_set_aside(l, w);
+		if (set == RESOLVED_UNCERTAIN)
+			return WORK_LATER;
+		if (set == RESOLVED_NO)
+			return drop(l, w->id) ? WORK_DONE : WORK_LATER;
+		enum work_result held = hold(l, w, 0, false); /* for its row: it is known by its id */
 		if (held != WORK_DONE)
 			return held == WORK_LATER ? WORK_LATER : WORK_DONE;
 	}
@@ -517,25 +568,50 @@ number_errand(struct ledger *l, uint64_t now_us)
 	l->errand += l->errand == 0;
 }
 
+/* Of several servers one has it. */
+static bool
+take_turn(struct ledger *l, const struct work *w, uint64_t now_us, bool *ret_mine)
+{
+	int rows;
+	struct query *st = store_sql(&l->store, SQL_work_looked);
+	sql_bind(st, (int64_t)w->id, (int64_t)(now_us + patience_us(w)), (int64_t)w->due_us);
+	bool ok = done(l, st, &rows);
+	*ret_mine = rows == 1;
+	return ok;
+}
+
+/* 0: nothing is open, and nobody else begins any. False: the store failed. */
+static bool
+next_due(struct ledger *l, uint64_t now_us, uint64_t *ret)
+{
+	int64_t next = 0;
+	if (!sql_number(&l->store, store_sql(&l->store, SQL_work_next), &next))
+		return false;
+	*ret = (uint64_t)next;
+	if (l->store.many && (next == 0 || *ret > now_us + OTHERS_WORK_US))
+		*ret = now_us + OTHERS_WORK_US;
+	return true;
+}
+
 bool
 ledger_work_due(struct ledger *l, uint64_t now_us, struct message_errand *ret, uint64_t *ret_next_us)
 {
 	struct work w;
-	*ret_next_us = now_us + SECOND_US; /* the store failed */
-	for (;;) {
+	*ret_next_us = now_us + SECOND_US; /* the store failed, or there are too many at once */
+	for (int n = 0; n < AT_ONCE_MOST; n++) {
+		bool mine = false;
 		struct query *st = store_sql(&l->store, SQL_work_due);
 		sql_bind(st, (int64_t)now_us);
 		enum sql_step step = read_work(l, st, &w);
 		if (step != SQL_ROW) {
-			int64_t next = 0;
-			st = store_sql(&l->store, SQL_work_next);
-			if (step == SQL_END && sql_number(&l->store, st, &next))
-				*ret_next_us = (uint64_t)next;
+			uint64_t next_us;
+			if (step == SQL_END && next_due(l, now_us, &next_us))
+				*ret_next_us = next_us;
 			return false;
 		}
-		if (!change(l, SQL_work_looked, w.id, now_us + patience_us(&w)))
+		if (!take_turn(l, &w, now_us, &mine))
 			return false;
-		if (ends_by_hand(l, &w))
+		if (!mine || ends_by_hand(l, &w))
 			continue;
 		if (w.state == WORK_NAMED) {
 			number_errand(l, now_us);
@@ -543,8 +619,10 @@ ledger_work_due(struct ledger *l, uint64_t now_us, struct message_errand *ret, u
 			fill_errand(l, &w, ret);
 			return true;
 		}
-		(void)!finish(l, &w, 0);
+		if (finish(l, &w, 0) == WORK_LATER)
+			return false;
 	}
+	return false;
 }
 
 /* ---- what people see ---- */

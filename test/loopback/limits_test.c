@@ -278,6 +278,29 @@ tokens_are_taken_by_estimate_and_corrected(void **state)
 	assert_int_equal(exchange(hi), 200);
 }
 
+/* Nothing is taken for an answer that can't come. */
+static void
+who_has_no_tokens_of_an_answer_takes_none(void **state)
+{
+	bool eof;
+	limit_of("key.limit", "output_tokens_per_minute", "1000");
+	for (int i = 0; i < 3; i++) {
+		int c = rig_client(&r);
+		static const char body[] = "{\"model\":\"m\",\"input\":\"hi\"}";
+		rig_send(&r, c, in, (size_t)sprintf(in, "POST /v1/embeddings HTTP/1.1\r\nhost: h\r\nauthorization: Bearer %s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s", r.key, strlen(body), body));
+		rig_turn(&r);
+		assert_int_equal(r.dials, i + 1);
+		assert_false(rig_read(&r, c, out, &eof));
+	}
+	/* Nor for more than its model could say. */
+	limit_of("key.limit", "output_tokens_per_minute", "100000");
+	int before = r.dials;
+	for (int i = 0; i < 3; i++)
+		ask("{\"model\":\"m\",\"max_tokens\":1000000,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+	rig_turn(&r);
+	assert_int_equal(r.dials, before + 3);
+}
+
 static void
 what_is_refused_for_its_tokens_holds_nothing(void **state)
 {
@@ -478,6 +501,7 @@ main(void)
 		TEST(so_many_run_at_the_same_time),
 		TEST(a_refusal_has_each_dialect_s_shape),
 		TEST(tokens_are_taken_by_estimate_and_corrected),
+		TEST(who_has_no_tokens_of_an_answer_takes_none),
 		TEST(what_is_refused_for_its_tokens_holds_nothing),
 		TEST(a_day_s_money_ends_and_says_when_it_begins_anew),
 		TEST(three_windows_are_paid_from_at_once),

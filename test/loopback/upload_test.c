@@ -397,6 +397,22 @@ what_stands_behind_is_looked_at_before_the_end_goes_up(void **state)
 	books_after(0, ARRAY_LEN(rows));
 }
 
+/* Adding credit would not help. */
+static void
+a_limit_of_money_that_is_short_behind_the_file_is_named(void **state)
+{
+	struct form f = form("image", FIELD("model", "pictures"), LARGE, FIELD("n", "40"), FIELD("model", "dall-e-2"), FIELD("n", "40"));
+	json_t *a = rig_control(&r, json_pack("{s:s, s:s, s:s}", "op", "key.limit", "key", r.key, "dollars_per_day", "0.50"));
+	assert_true(json_is_true(json_object_get(a, "ok")));
+	json_decref(a);
+	begin(&f, EDITS, "");
+	pass(&f, LARGE);
+	expect(&f, "429", "limited to $0.50 a day; $0.50 is left, and this request can cost up to $0.80.");
+	assert_true(provider_was_left(&f));
+	form_free(&f);
+	books_after(0, 1);
+}
+
 /* What the hold does not cover yet is held when it is known. */
 static void
 the_hold_grows_with_what_stands_behind(void **state)
@@ -779,6 +795,7 @@ main(void)
 		T(a_file_in_front_of_the_model_is_held_until_it_is_known),
 		T(a_file_to_keep_needs_no_model),
 		T(what_stands_behind_is_looked_at_before_the_end_goes_up),
+		T(a_limit_of_money_that_is_short_behind_the_file_is_named),
 		T(the_hold_grows_with_what_stands_behind),
 		T(the_last_bytes_wait_for_the_end),
 		T(a_client_that_leaves_takes_the_request_along),
