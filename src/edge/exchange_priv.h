@@ -213,6 +213,7 @@ struct exchange {
 	bool held; /* the ticket is HELD */
 	bool spare; /* it is none of the board's yet (spare.h) */
 	bool patient; /* … and while it waits with one, it counts among those */
+	bool more_answered; /* since it is paused the ledger has looked for more */
 	bool put_off_now; /* … and among those who wait for what other servers have */
 	uint8_t question; /* enum question, what it asks the ledger */
 	bool loaded; /* the row was asked for once */

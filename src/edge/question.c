@@ -5,8 +5,6 @@
 #include "edge/spare.h"
 #include "edge/work.h"
 
-enum { ASK_AGAIN_MS = 100 };
-
 /* Where it waits for the answer. NULL: there is nothing to wait for. IPC_AGAIN: the arrow is full, nothing was asked. */
 static enum ipc_result
 put(struct exchange *x, struct line **ret)
@@ -55,7 +53,7 @@ line_up_again(struct edge *e)
 void
 question_ask_later(struct exchange *x)
 {
-	x->ask_at_ms = x->edge->loop.now_ms + ASK_AGAIN_MS;
+	x->ask_at_ms = x->edge->loop.now_ms + QUESTION_AGAIN_MS;
 	move(x, &x->edge->wait_later);
 }
 
@@ -63,7 +61,7 @@ bool
 question_put_off(struct exchange *x, enum question what)
 {
 	x->question = (uint8_t)what;
-	x->ask_at_ms = x->edge->loop.now_ms + ASK_AGAIN_MS;
+	x->ask_at_ms = x->edge->loop.now_ms + QUESTION_AGAIN_MS;
 	return spare_wait(x, &x->edge->wait_later);
 }
 
@@ -108,10 +106,11 @@ question_ask(struct exchange *x, enum question what)
 }
 
 void
-question_line_up(struct exchange *x, enum question what)
+question_line_up(struct exchange *x, enum question what, uint64_t in_ms)
 {
 	x->question = (uint8_t)what;
-	exchange_wait(x, &x->edge->wait_question);
+	x->ask_at_ms = in_ms ? x->edge->loop.now_ms + in_ms : 0;
+	exchange_wait(x, in_ms ? &x->edge->wait_later : &x->edge->wait_question);
 	edge_poll(x->edge);
 }
 

@@ -10,6 +10,8 @@
 
 #include "core/ipc.h"
 
+enum { QUESTION_AGAIN_MS = 100 }; /* when the ledger could not say */
+
 enum question { QUESTION_ROW,
 	QUESTION_KEY,
 	QUESTION_WORK,
@@ -17,8 +19,8 @@ enum question { QUESTION_ROW,
 
 /* x waits for its turn and then for the answer, or has ended. What it has of a provider's already is not given up because others wait as well. */
 void question_ask(struct exchange *x, enum question what);
-/* The same for an exchange of nobody's: in a moment, and however long that takes. */
-void question_line_up(struct exchange *x, enum question what);
+/* The same for an exchange of nobody's, however long that takes. in_ms: QUESTION_AGAIN_MS, or 0: in a moment. */
+void question_line_up(struct exchange *x, enum question what, uint64_t in_ms);
 /* The ledger can't say now. x, which waits for its word, is asked for again in a while, at the end of the line; how long it waits altogether stays as it is. */
 void question_ask_later(struct exchange *x);
 /* x, which waits for nothing, is to ask in a while. False: it has ended, for want of room. */

@@ -11,9 +11,12 @@
 #include "edge/keep_alive.h"
 #include "edge/object.h"
 #include "edge/passage.h"
+#include "edge/question.h"
 #include "edge/receipt_inline.h"
 #include "edge/relay.h"
+#include "edge/spare.h"
 #include "edge/stored.h"
+#include "edge/upload.h"
 #include "edge/work.h"
 
 #include <assert.h>
@@ -233,6 +236,17 @@ relay_is_paused(const struct exchange *x)
 	return x->paused_ms != 0;
 }
 
+bool
+relay_pause(struct exchange *x)
+{
+	if (x->wait_link) /* already: what a connection that is gone had sent before */
+		return relay_is_paused(x);
+	x->paused_ms = x->edge->loop.now_ms;
+	x->more_answered = false;
+	exchange_wait(x, &x->edge->wait_more);
+	return true;
+}
+
 static bool
 pause_for_more(struct exchange *x)
 {
@@ -240,11 +254,7 @@ pause_for_more(struct exchange *x)
 		return false;
 	if (receipt_inline_is_thirsty(x)) /* nothing is read meanwhile; then it is asked again */
 		return true;
-	if (x->wait_link)
-		return false;
-	x->paused_ms = x->edge->loop.now_ms;
-	exchange_wait(x, &x->edge->wait_more);
-	return true;
+	return relay_pause(x);
 }
 
 void
@@ -273,22 +283,59 @@ relay_stop_waiting(struct exchange *x)
 	receipt_inline_drinks(x);
 }
 
-/* What lies idle with other servers is here within a fifth of a second, or there is none. */
+void
+relay_more_answered(struct edge *e, const struct message_row *m)
+{
+	struct exchange *x = e->wait_more.first;
+	while (x && x->id != m->token)
+		x = x->wait_next;
+	if (!x || x->more_answered || !row_is_there(m->result))
+		return;
+	x->more_answered = true;
+	x->paused_ms = e->loop.now_ms;
+}
+
+/* The ledger was asked, or is to be as soon as it takes questions, and has not said a word since. */
+static bool
+is_unanswered(const struct exchange *x)
+{
+	return !x->more_answered && (x->edge->wait_question.first || x->lacking_ms + QUESTION_AGAIN_MS > x->paused_ms);
+}
+
+enum pause
+relay_pause_of(const struct exchange *x)
+{
+	enum { PAUSE_MS = 1000 }; /* what lies idle with other servers is here within a fifth of it, or there is none */
+	bool unanswered = is_unanswered(x);
+	if (x->edge->loop.now_ms < x->paused_ms + (unanswered ? SPARE_WAIT_MS : PAUSE_MS))
+		return PAUSE_LASTS;
+	return unanswered ? PAUSE_UNANSWERED : PAUSE_IN_VAIN;
+}
+
+static void
+poll_paused(struct exchange *x)
+{
+	bool paid = still_paid(x);
+	enum pause pause = relay_pause_of(x);
+	if (!paid && pause == PAUSE_LASTS)
+		return;
+	exchange_stop_waiting(x);
+	x->paused_ms = 0;
+	if (paid)
+		relay_read_on(x);
+	else
+		exchange_end(x, pause == PAUSE_UNANSWERED ? END_INTERRUPTED : END_BUDGET_EXHAUSTED);
+}
+
 void
 relay_poll_paused(struct edge *e)
 {
-	enum { PAUSE_MS = 1000 };
 	for (struct exchange *x = e->wait_more.first, *next; x; x = next) {
 		next = x->wait_next;
-		bool paid = still_paid(x);
-		if (!paid && e->loop.now_ms < x->paused_ms + PAUSE_MS)
-			continue;
-		exchange_stop_waiting(x);
-		x->paused_ms = 0;
-		if (paid)
-			relay_read_on(x);
+		if (upload_is_unsure(x))
+			upload_poll(x);
 		else
-			exchange_end(x, END_BUDGET_EXHAUSTED);
+			poll_paused(x);
 	}
 }
 

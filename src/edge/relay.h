@@ -13,8 +13,16 @@
  */
 void reply_from_scratch(struct exchange *x, struct span head, const char *data, size_t len);
 bool relay_is_paused(const struct exchange *x);
-/* By and by while any is: they go on, or end for want of money. */
+/* False: it waits for something else. */
+must_check bool relay_pause(struct exchange *x);
+enum pause { PAUSE_LASTS,
+	PAUSE_IN_VAIN, /* the ledger has looked, and nothing came */
+	PAUSE_UNANSWERED };
+enum pause relay_pause_of(const struct exchange *x);
+/* By and by while any is: they go on, or end for want of money, or of the ledger's word. */
 void relay_poll_paused(struct edge *e);
+/* LOADED that nobody in line has asked for. */
+void relay_more_answered(struct edge *e, const struct message_row *m);
 /* reserve.c: more of this balance may be with other servers. */
 bool reserve_is_shared(const struct exchange *x);
 

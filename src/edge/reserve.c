@@ -33,7 +33,6 @@ enum { AUDIO_BYTES_PER_SECOND_LEAST = 1000, /* 8 kbit/s: what speech is stored w
 	STEP_TOKENS_MIN = 16,
 	TOOL_USES = 10,
 	TOOL_USES_MOST = 1000,
-	ASK_AGAIN_MS = 100,
 	PUT_OFF_MOST = 3, /* other servers look every 100 ms at what is wanted of them */
 	AT_ONCE_MOST = 16, /* times that it asks again at once when it was overtaken; a portion is for many requests, but for the last few */
 	LOOK_AHEAD = 8 /* requests like this one */ };
@@ -193,7 +192,7 @@ static void
 ask_ahead(struct exchange *x, struct nano need)
 {
 	uint64_t now_ms = x->edge->loop.now_ms;
-	if (now_ms < x->lacking_ms + ASK_AGAIN_MS || x->edge->wait_question.first)
+	if (now_ms < x->lacking_ms + QUESTION_AGAIN_MS || x->edge->wait_question.first)
 		return;
 	x->lacking_ms = now_ms;
 	for (int i = 0; i < TICKET_LEGS_MAX; i++) {
@@ -363,10 +362,12 @@ input_most(const struct exchange *x)
 static void
 tell_quote(struct exchange *x, uint64_t input, uint64_t output, struct nano need)
 {
-	if (x->loaded || board_has(x->edge->p->board, x->slot, x->account_row))
-		quote(x, input, output, need);
-	else
+	if (!x->loaded && !board_has(x->edge->p->board, x->slot, x->account_row))
 		ask_for_row(x);
+	else if (need.v > available(x).v && reserve_is_shared(x) && pick_lacking(x, need)) /* others may have it */
+		question_ask(x, QUESTION_ROW);
+	else
+		quote(x, input, output, need);
 }
 
 static void
@@ -495,9 +496,37 @@ end_dearer(struct exchange *x, struct nano need, struct nano held)
 	exchange_end(x, END_NO_MONEY);
 }
 
+bool
+reserve_round_is_over(const struct exchange *x)
+{
+	struct board *b = x->edge->p->board;
+	return atomic_load(board_rounds(b)) >= x->wait_rounds || atomic_load(board_sleeping(b));
+}
+
+/* For what others have, or for what has been settled and is not given back yet. False: there is nothing to wait for. */
+static bool
+wait_for_dearer(struct exchange *x, struct nano more)
+{
+	struct edge *e = x->edge;
+	struct upload *u = x->req->upload;
+	if (!relay_is_paused(x)) {
+		if (!reserve_is_shared(x) && atomic_load(board_sleeping(e->p->board)))
+			return false;
+		x->wait_rounds = atomic_load(board_rounds(e->p->board)) + 2;
+		if (!relay_pause(x))
+			return false;
+		x->deadline_ms = e->loop.now_ms + 2 * SPARE_WAIT_MS; /* the provider is not late */
+		exchange_rearm(x);
+	}
+	if (reserve_is_shared(x))
+		ask_ahead(x, more);
+	u->unsure = true;
+	return true;
+}
+
 /* By the same rules as before, which for a form know no cap. */
 bool
-reserve_confirm(struct exchange *x)
+reserve_confirm(struct exchange *x, bool last)
 {
 	const struct request_facts *r = &x->req->scan.result;
 	if (object_is_subject(x))
@@ -513,6 +542,8 @@ reserve_confirm(struct exchange *x)
 	struct nano have = ticket_hold(x->ticket), need = price_upper_bound(x->bound, input, output);
 	need.v = need.v > INT64_MAX / 2 ? need.v : need.v + tool_fees(x);
 	if (need.v > have.v && ticket_extend(x->edge->desk, x->ticket, need) != MOVED) {
+		if (!last && wait_for_dearer(x, (struct nano){need.v - have.v}))
+			return true;
 		end_dearer(x, need, have);
 		return false;
 	}
@@ -568,6 +599,8 @@ reserve_row_loaded(struct edge *e, const struct message_row *m)
 	struct exchange *x = e->wait_row.first;
 	while (x && x->id != m->token)
 		x = x->wait_next;
+	if (!x)
+		relay_more_answered(e, m);
 	/* What it asked ahead for may be answered while it waits for another. */
 	if (!x || m->row != (x->limited.asked ? x->limited.asked : x->account_row))
 		return;
@@ -629,7 +662,11 @@ reserve_cover(struct exchange *x, uint64_t input, uint64_t output)
 	need.v += stated;
 	if (need.v <= have.v)
 		return true;
-	if (reserve_is_shared(x) && left_of_legs(x).v - (need.v - have.v) < 4 * ahead.v)
-		ask_ahead(x, (struct nano){need.v - have.v + 4 * ahead.v});
+	if (reserve_is_shared(x)) { /* what comes next may be a whole conversation, said again as one prompt */
+		struct nano next = price_upper_bound(x->bound, x->model->context_tokens, 4 * COVER_TOKENS);
+		next.v = next.v < INT64_MAX / 4 ? next.v : INT64_MAX / 4;
+		if (left_of_legs(x).v - (need.v - have.v) < next.v)
+			ask_ahead(x, (struct nano){need.v - have.v + next.v});
+	}
 	return ticket_extend(e->desk, x->ticket, (struct nano){need.v + ahead.v}) == MOVED || ticket_extend(e->desk, x->ticket, need) == MOVED;
 }

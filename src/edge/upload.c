@@ -6,6 +6,7 @@
 #include "edge/h2.h"
 #include "edge/h2_up.h"
 #include "edge/object.h"
+#include "edge/relay.h"
 
 #include <assert.h>
 
@@ -95,9 +96,15 @@ upload_is_coming(const struct exchange *x)
 }
 
 bool
+upload_is_unsure(const struct exchange *x)
+{
+	return x->req && x->req->upload && x->req->upload->unsure;
+}
+
+bool
 upload_has_left(const struct exchange *x)
 {
-	return x->req && x->req->upload && x->req->upload->dropped;
+	return x->req && x->req->upload && (x->req->upload->dropped || x->req->upload->unsure);
 }
 
 bool
@@ -122,7 +129,7 @@ uint64_t
 upload_end(const struct request *r)
 {
 	uint64_t end = r->body_bytes, settled = r->form ? form_scan_settled(r->form, &r->scan) : end;
-	if (r->body_left)
+	if (r->body_left || r->upload->unsure)
 		end -= end < UPLOAD_HELD_BACK ? end : UPLOAD_HELD_BACK;
 	end = end < settled ? end : settled;
 	for (uint32_t i = 0; i < r->edit_count; i++)
@@ -238,7 +245,7 @@ complete(struct exchange *x)
 {
 	enum request_error error = x->req->form ? form_scan_finish(x->req->form, &x->req->scan) : REQUEST_OK;
 	if (error == REQUEST_OK)
-		return reserve_confirm(x);
+		return reserve_confirm(x, false);
 	answer_request_error(x, error);
 	exchange_end(x, END_BAD_BODY);
 	return false;
@@ -253,6 +260,33 @@ send_more(struct exchange *x)
 	}
 	h2_up_more(x);
 	upload_went(x);
+}
+
+static void
+stop_waiting(struct exchange *x)
+{
+	exchange_stop_waiting(x);
+	x->paused_ms = 0;
+}
+
+void
+upload_poll(struct exchange *x)
+{
+	struct edge *e = x->edge;
+	enum pause pause = relay_pause_of(x);
+	bool others = reserve_is_shared(x);
+	assert(x->step == STEP_SEND);
+	x->req->upload->unsure = false;
+	if (!reserve_confirm(x, others ? pause == PAUSE_IN_VAIN : pause != PAUSE_LASTS || reserve_round_is_over(x)))
+		return;
+	if (!x->req->upload->unsure) {
+		stop_waiting(x);
+		relay_read_on(x); /* nothing was, meanwhile */
+		x->deadline_ms = e->loop.now_ms + e->p->timeouts.between_bytes;
+		exchange_rearm(x);
+		send_more(x);
+	} else if (others && pause == PAUSE_UNANSWERED)
+		exchange_end(x, END_LEDGER_AWAY);
 }
 
 /* `len` new bytes stand at the end of b. False: the exchange has ended. */
@@ -341,6 +375,10 @@ upload_went(struct exchange *x)
 bool
 upload_may_be_answered(struct exchange *x, uint32_t status)
 {
+	if (upload_is_unsure(x)) {
+		stop_waiting(x);
+		return status >= 300;
+	}
 	if (!upload_is_coming(x))
 		return true;
 	x->keep_client = false;

@@ -34,6 +34,7 @@ struct upload {
 	bool ahead_media; /* … and so is a file that has not begun */
 	bool begun;
 	bool waits; /* all that is here has gone up: for the client */
+	bool unsure; /* all of it has come, and costs more than is held: its last bytes stay here until more is (relay_pause) */
 };
 
 /* Before the body is read: may it go up in this way? False: the header lethe-model has no model's name. */
@@ -46,6 +47,9 @@ void upload_begin(struct exchange *x);
 bool upload_is_coming(const struct exchange *x);
 /* What has gone up can't be sent again. */
 bool upload_has_left(const struct exchange *x);
+bool upload_is_unsure(const struct exchange *x);
+/* By and by while it is. */
+void upload_poll(struct exchange *x);
 /* It can't go on before the client sends more. */
 bool upload_waits(const struct exchange *x);
 
@@ -70,8 +74,10 @@ must_check struct block *body_add_block(struct exchange *x);
 must_check bool body_grew(struct exchange *x, struct block *b, size_t len);
 
 /* ---- reserve.c ---- */
-/* All of the request is known now: does the hold cover it? It grows, or the exchange ends: false. */
-must_check bool reserve_confirm(struct exchange *x);
+/* All of the request is known now: does the hold cover it? It grows; or upload.unsure, not if this is the `last` time; or the exchange ends: false. */
+must_check bool reserve_confirm(struct exchange *x, bool last);
+/* Is what was settled meanwhile given back? */
+must_check bool reserve_round_is_over(const struct exchange *x);
 
 /* ---- h2.c ---- */
 void h2_upload_room(struct client *stream); /* what it keeps may be pushed */

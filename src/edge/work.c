@@ -12,14 +12,14 @@
 /* ---- asking the ledger ---- */
 
 static enum ipc_result
-say(const struct exchange *x, enum work_order order, uint64_t work, uint64_t nano, bool silent)
+say(const struct exchange *x, enum work_order order, uint64_t work, uint64_t nano, uint16_t of)
 {
 	struct message_work m = MESSAGE_INIT(WORK, message_work);
 	m.work = work;
 	m.account = x->account_row;
 	m.nano = nano;
 	m.order = (uint16_t)order;
-	m.of = silent ? WORK_SILENT : 0;
+	m.of = of;
 	m.errand = x->object->errand;
 	return ipc_send(x->edge->ledger.fd, &m, sizeof m, -1);
 }
@@ -41,7 +41,7 @@ work_ask(const struct exchange *x)
 		return ipc_send(x->edge->ledger.fd, &n, sizeof n, -1);
 	}
 	if (o->work == OBJECT_WORK_ENDING)
-		return say(x, WORK_END, o->opened.ticket, 0, false) == IPC_OK ? IPC_OK : IPC_AGAIN; /* also when the ledger has gone: the next one is told */
+		return say(x, WORK_END, o->opened.ticket, 0, WORK_UNSEEN) == IPC_OK ? IPC_OK : IPC_AGAIN; /* also when the ledger has gone: the next one is told */
 	bool looking = o->work == OBJECT_WORK_LOOKING;
 	struct message_work m = MESSAGE_INIT(WORK, message_work);
 	m.work = looking ? o->opened.ticket : x->id;
@@ -58,7 +58,7 @@ work_ask(const struct exchange *x)
 static void
 tell(struct exchange *x, enum work_order order, uint64_t work, uint64_t nano, bool silent)
 {
-	(void)!say(x, order, work, nano, silent);
+	(void)!say(x, order, work, nano, silent ? WORK_SILENT : 0);
 }
 
 /* What was not paid yet could never be counted when its results are gone. */
@@ -194,31 +194,30 @@ work_runs_on(const struct exchange *x)
 	return x->object && x->object->nano && x->object->work == OBJECT_WORK_TOLD;
 }
 
-/* Stays in line to say it, and has no time-out. False: no memory. */
-must_check static bool
-end_later(const struct exchange *x)
+/* An exchange of nobody's stays in line to say it, and has no time-out. When there is none: the ledger gives it back after an hour. */
+static void
+end_later(struct edge *e, uint64_t work, uint64_t account, uint64_t in_ms)
 {
-	struct exchange *n = exchange_of_nobody(x->edge);
-	if (!n)
-		return false;
-	n->object = vault_alloc(x->edge->vault, sizeof *n->object);
-	if (!n->object) {
-		exchange_end(n, END_OVERLOADED);
-		return false;
+	struct exchange *n = exchange_of_nobody(e);
+	struct object *o = n ? n->object = vault_alloc(e->vault, sizeof *n->object) : NULL;
+	if (!o) {
+		edge_report(e, EVENT_WORK_UNSAID, work, e->p->index);
+		if (n)
+			exchange_end(n, END_OVERLOADED);
+		return;
 	}
-	n->account_row = x->account_row;
-	n->object->opened.ticket = x->id;
-	n->object->work = OBJECT_WORK_ENDING;
-	question_line_up(n, QUESTION_WORK);
-	return true;
+	n->account_row = account;
+	o->opened.ticket = work;
+	o->work = OBJECT_WORK_ENDING;
+	question_line_up(n, QUESTION_WORK, in_ms);
 }
 
 /* Who has begun this goes, and no errand will come of it: what was set aside is given back, by the ledger itself when it was never told what it was for. */
 static void
 end_unseen(const struct exchange *x)
 {
-	if (say(x, WORK_END, x->id, 0, false) != IPC_OK && !end_later(x))
-		edge_report(x->edge, EVENT_WORK_UNSAID, x->id, x->edge->p->index);
+	if (say(x, WORK_END, x->id, 0, WORK_UNSEEN) != IPC_OK)
+		end_later(x->edge, x->id, x->account_row, 0);
 }
 
 void
@@ -299,12 +298,28 @@ looked(struct exchange *x, enum work_result result)
 	exchange_end(x, END_BAD_BODY);
 }
 
+/* Nobody waits for it. */
+static void
+end_answered(struct edge *e, const struct message_work *m)
+{
+	if (m->result != WORK_LATER || m->of != WORK_UNSEEN)
+		return;
+	if (e->draining || e->retiring) /* it does not live for this alone */
+		edge_report(e, EVENT_WORK_UNSAID, m->work, e->p->index);
+	else
+		end_later(e, m->work, m->account, QUESTION_AGAIN_MS);
+}
+
 void
 work_answered(struct edge *e, const void *message)
 {
 	const struct message_work *m = message;
 	if (m->order == WORK_KEPT) {
 		object_kept(e, m);
+		return;
+	}
+	if (m->order == WORK_END) {
+		end_answered(e, m);
 		return;
 	}
 	struct exchange *x = e->wait_work.first;

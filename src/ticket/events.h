@@ -57,7 +57,7 @@
 	X(OUTBOX_FULL, ALARM, "the outbox is full, {0} requests wait in it for PostgreSQL; new requests are refused (outbox_requests)") \
 	X(OUTBOX_OVER, ALARM, "PostgreSQL could not be reached for too long, {0} requests wait in the outbox; new requests are refused (outbox_for)") \
 	X(STORE_REACHED, INFO, "PostgreSQL is back; {0} requests that waited in the outbox are booked") \
-	X(WORK_UNSAID, WARN, "edge {1} has no memory to wait until the ledger hears that the batch or response of request {0} has ended before it began; what was set aside for it comes back within an hour and some minutes")
+	X(WORK_UNSAID, WARN, "edge {1} has no memory, or no time, to wait until the ledger hears that the batch or response of request {0} has ended before it began; what was set aside for it comes back within an hour and some minutes")
 
 enum event_id {
 	EVENT_NONE,

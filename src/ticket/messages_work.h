@@ -40,8 +40,10 @@ enum work_count {
 		WORK_COUNT_MAX
 };
 
-/* It has ended, and its provider did not say what it used: it may yet. */
-enum { WORK_SILENT = 1 };
+enum work_of {
+	WORK_SILENT = 1, /* it has ended, and its provider did not say what it used: it may yet */
+	WORK_UNSEEN = 2 /* who began it has gone, and nobody has a name for it: no errand will say this again */
+};
 
 enum work_result { WORK_DONE,
 	WORK_SHORT, /* the balance does not cover it */
@@ -59,7 +61,7 @@ struct message_work {
 		uint64_t errand; /* of a LOOK or an END: whose word this is (message_errand.number); 0: a caller's */
 	};
 	uint16_t order, result; /* enum work_order; of the answer, enum work_result */
-	uint16_t of, zero; /* enum work_count; of a LOOK or an END: WORK_SILENT, or 0 */
+	uint16_t of, zero; /* enum work_count; of a LOOK or an END: enum work_of, or 0 */
 };
 
 /* Its id at the provider, sealed: nobody but an edge reads it, and what was not sealed by one opens nothing (edge/seal.h). */

@@ -187,6 +187,38 @@ windows_are_opened_for_what_was_sent(void **state)
 	assert_true(taken >= 2 << 20);
 }
 
+/* What it had said before lies here, within its window, and is all there is: paid by what is held. */
+static void
+a_provider_that_has_said_all_and_goes_while_its_stream_waits_for_money_cuts_nothing(void **state)
+{
+	json_decref(rig_control(&r, json_pack("{s:s, s:s, s:s}", "op", "key.limit", "key", r.key, "dollars_per_day", "0.01")));
+	peer_ask(&c, hi, strlen(hi), NULL, false); /* for its rows */
+	peer_answer(&p, provider_hears(), "200", PLAIN_BODY, strlen(PLAIN_BODY), false);
+	both_turn();
+	atomic_store(board_many(r.ledger_board), (uint32_t)BOARD_SHARES);
+	struct peer_stream *s = peer_ask(&c, hi_stream, strlen(hi_stream), NULL, false), *u = provider_hears();
+	peer_answer(&p, u, "200", long_answer, 40000, true);
+	for (int i = 0; i < 200 && !r.edge->wait_more.first; i++)
+		peer_go_on(&p, u, long_answer, strlen(EVENT) * 100, true), both_turn();
+	assert_non_null(r.edge->wait_more.first);
+	size_t before = s->bytes;
+	peer_go_on(&p, u, EVENT EVENT_END, strlen(EVENT EVENT_END), false);
+	peer_turn(&p);
+	assert_int_equal(s->bytes, before);
+	for (int i = 0; i < r.dials; i++)
+		if (r.provider[i] == p.fd)
+			r.provider[i] = -1;
+	peer_close(&p);
+	rig_turn(&r);
+	peer_turn(&c);
+	assert_true(s->ended && s->closed && s->error == 0);
+	assert_int_equal(s->bytes, before + strlen(EVENT EVENT_END));
+	assert_null(r.edge->exchanges);
+	atomic_store(board_many(r.ledger_board), (uint32_t)BOARD_BALANCES);
+	rig_book(&r);
+	rig_check_books(&r);
+}
+
 static uint64_t
 vault_used(void)
 {
@@ -855,6 +887,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(an_early_answer_is_read_whole, opened, closed),
 		cmocka_unit_test_setup_teardown(bodies_that_waited_give_their_window_back, opened, closed),
 		cmocka_unit_test_setup_teardown(who_waits_for_100_gets_it_with_the_memory, opened, closed),
+		cmocka_unit_test_setup_teardown(a_provider_that_has_said_all_and_goes_while_its_stream_waits_for_money_cuts_nothing, opened, closed),
 		cmocka_unit_test_setup_teardown(a_cut_behind_each_byte_of_the_provider, opened, closed),
 		cmocka_unit_test_setup_teardown(a_cut_behind_each_byte_of_the_provider, strict, closed),
 		cmocka_unit_test_setup_teardown(a_cut_behind_each_byte_of_the_client, opened, closed),

@@ -5,6 +5,7 @@
 #include "loopback/rig.h"
 
 #include "core/ipc.h"
+#include "edge/duplex.h"
 #include "edge/spare.h"
 
 #include <setjmp.h>
@@ -255,6 +256,31 @@ the_ledger_is_asked_ahead_so_often_and_no_oftener(void **state)
 	assert_true(reserve_extend(x));
 	assert_int_equal(asked(m), 1);
 	is_asked_for(&m[0], x, 0, STEP_NANO);
+	finish(c);
+}
+
+/* A session does not pause: what its next response may cost is here before it is needed, all that was said as its prompt. */
+static void
+a_session_asks_ahead_by_a_whole_conversation(void **state)
+{
+	enum { MORE = 1000,
+		AHEAD_TOKENS = 4 * 1024 };
+	struct message_row m[ASKED_MOST];
+	int c;
+	closed(state);
+	rig_open(&r, "0.10", DURABILITY_BATCHED);
+	one_before();
+	share();
+	struct exchange *x = begin(&c);
+	(void)!asked(m);
+	int64_t hold = ticket_hold(x->ticket).v;
+	uint64_t output = (uint64_t)hold / 2000 + MORE;
+	rig_pass(&r, ASK_AGAIN_MS);
+	assert_true(reserve_cover(x, 0, output));
+	assert_int_equal(asked(m), 1);
+	is_asked_for(&m[0], x, 0, (int64_t)output * 2000 - hold + (int64_t)x->model->context_tokens * 1000 + AHEAD_TOKENS * 2000);
+	assert_true(reserve_cover(x, 0, output)); /* it is held */
+	assert_int_equal(asked(m), 0);
 	finish(c);
 }
 
@@ -734,6 +760,157 @@ a_row_that_left_the_board_meanwhile_is_asked_for_again(void **state)
 	finish(c);
 }
 
+/* As the request itself would be. */
+static void
+a_quote_knows_what_others_have(void **state)
+{
+	static const bool affordable[] = {true, false};
+	for (int i = 0; i < 2; i++) {
+		struct message_row m[ASKED_MOST];
+		bool eof;
+		int64_t hold = one_before();
+		char dollars[32];
+		closed(NULL);
+		snprintf(dollars, sizeof dollars, "0.%09lld", (long long)(COST + hold - 1));
+		rig_open(&r, dollars, DURABILITY_BATCHED);
+		one_before();
+		share();
+		int c = rig_client(&r);
+		size_t n = (size_t)sprintf(in, "POST /v1/quote HTTP/1.1\r\nhost: h\r\nauthorization: Bearer %s\r\ncontent-length: %zu\r\n\r\n%s", r.key, strlen(hi), hi);
+		rig_send(&r, c, in, n);
+		rig_turn(&r);
+		assert_int_equal(asked(m), 1);
+		assert_int_equal(m[0].need_nano, hold);
+		answer(&m[0], ROW_LATER);
+		asks_again(&m[0]);
+		if (affordable[i])
+			credit("1.00");
+		answer(&m[0], affordable[i] ? ROW_LOADED : ROW_SHORT);
+		rig_read(&r, c, out, &eof);
+		assert_int_equal(strncmp(out, "HTTP/1.1 200", 12), 0);
+		assert_non_null(strstr(out, affordable[i] ? "\"affordable\":true" : "\"affordable\":false"));
+		close(c);
+		rig_turn(&r);
+		has_nothing_held();
+	}
+}
+
+/* ---- a stream whose hold is used up ---- */
+
+enum { PAUSE_MS = 1000,
+	PART_WORDS = 400 };
+
+static void
+provider_streams(const char *bytes)
+{
+	size_t len = strlen(bytes);
+	char chunk[32];
+	rig_send(&r, rig_provider(&r, r.dials - 1), chunk, (size_t)snprintf(chunk, sizeof chunk, "%zx\r\n", len));
+	rig_send(&r, rig_provider(&r, r.dials - 1), bytes, len);
+	rig_send(&r, rig_provider(&r, r.dials - 1), "\r\n", 2);
+	rig_turn(&r);
+}
+
+static void
+provider_streams_words(void)
+{
+	static char event[PART_WORDS * 6 + 256];
+	int n = sprintf(event, "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"");
+	for (int i = 0; i < PART_WORDS; i++)
+		n += sprintf(event + n, "word ");
+	sprintf(event + n, "\"}}]}\n\n");
+	provider_streams(event);
+}
+
+/* The balance has less than 500 tokens, and so many come. The ledger's answer to what was asked meanwhile is *ret_asked's. */
+static struct exchange *
+pause_stream(int *ret_client, struct message_row *ret_asked)
+{
+	static const char hello[] = "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
+	static const char head[] = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+	struct message_row m[ASKED_MOST];
+	closed(NULL);
+	rig_open(&r, "0.001", DURABILITY_BATCHED);
+	one_before();
+	share();
+	*ret_client = rig_client(&r);
+	rig_send(&r, *ret_client, in, rig_request(&r, hello, "", in));
+	rig_turn(&r);
+	rig_read(&r, rig_provider(&r, r.dials - 1), out, &(bool){false});
+	rig_send(&r, rig_provider(&r, r.dials - 1), head, strlen(head));
+	struct exchange *x = r.edge->exchanges;
+	for (int i = 0; i < 4 && !x->paused_ms; i++)
+		provider_streams_words();
+	assert_ptr_equal(r.edge->wait_more.first, x);
+	assert_true(asked(m) > 0);
+	*ret_asked = m[0];
+	return x;
+}
+
+static void
+stream_says(int client, const char *said, bool whole)
+{
+	bool eof;
+	rig_read(&r, client, out, &eof);
+	assert_non_null(strstr(out, said));
+	assert_int_equal(strstr(out, "[DONE]") != NULL, whole);
+	close(client);
+	rig_turn(&r);
+	r.deaf = false;
+	rig_book(&r);
+	rig_pass(&r, TURNS_MS);
+	rig_check_books(&r);
+}
+
+/* Others are asked for the time that they need, from the ledger's word on. */
+static void
+a_stream_waits_for_what_others_have_until_the_ledger_has_looked(void **state)
+{
+	struct message_row m;
+	int c;
+	pause_stream(&c, &m);
+	rig_pass(&r, 4 * PAUSE_MS);
+	assert_non_null(r.edge->wait_more.first);
+	answer(&m, ROW_LATER);
+	rig_pass(&r, PAUSE_MS - TURNS_MS);
+	answer(&m, ROW_LATER); /* it is asked again meanwhile, and that makes it no longer */
+	assert_non_null(r.edge->wait_more.first);
+	rig_pass(&r, 2 * TURNS_MS);
+	stream_says(c, "budget_exhausted", false);
+}
+
+static void
+a_stream_goes_on_as_soon_as_there_is_more(void **state)
+{
+	struct message_row m;
+	int c;
+	struct exchange *x = pause_stream(&c, &m);
+	rig_pass(&r, 4 * PAUSE_MS);
+	answer(&m, ROW_LATER);
+	rig_pass(&r, PAUSE_MS / 2);
+	credit("1.00");
+	rig_pass(&r, TURNS_MS);
+	assert_null(r.edge->wait_more.first);
+	assert_int_equal(x->paused_ms, 0);
+	provider_streams("data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
+	rig_send(&r, rig_provider(&r, r.dials - 1), "0\r\n\r\n", 5);
+	rig_turn(&r);
+	stream_says(c, "finish_reason", true);
+}
+
+/* Nobody knows what the balance has. */
+static void
+a_stream_that_the_ledger_never_answers_is_interrupted(void **state)
+{
+	struct message_row m;
+	int c;
+	pause_stream(&c, &m);
+	rig_pass(&r, SPARE_WAIT_MS - TURNS_MS);
+	assert_non_null(r.edge->wait_more.first);
+	rig_pass(&r, 2 * TURNS_MS);
+	stream_says(c, "interrupted", false);
+}
+
 /* The ledger is replaced before its edges; for an older one nothing is new. */
 static void
 an_edge_hears_what_it_knows(void **state)
@@ -759,6 +936,7 @@ main(void)
 		TEST(more_is_asked_for_of_each_window_that_runs_out),
 		TEST(what_goes_on_after_midnight_is_paid_from_the_day_in_which_it_began),
 		TEST(the_ledger_is_asked_ahead_so_often_and_no_oftener),
+		TEST(a_session_asks_ahead_by_a_whole_conversation),
 		TEST(nobody_asks_ahead_before_those_who_wait_to_ask),
 		TEST(what_others_have_is_asked_for_again_and_served_when_it_has_come),
 		TEST(what_others_need_themselves_is_asked_for_three_times_more),
@@ -772,6 +950,10 @@ main(void)
 		TEST(a_window_that_others_have_is_asked_for_again_before_the_limit_refuses),
 		TEST(nothing_is_waited_for_of_a_day_that_is_over),
 		TEST(a_row_that_left_the_board_meanwhile_is_asked_for_again),
+		TEST(a_quote_knows_what_others_have),
+		TEST(a_stream_waits_for_what_others_have_until_the_ledger_has_looked),
+		TEST(a_stream_goes_on_as_soon_as_there_is_more),
+		TEST(a_stream_that_the_ledger_never_answers_is_interrupted),
 		TEST(an_edge_hears_what_it_knows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

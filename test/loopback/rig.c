@@ -447,7 +447,8 @@ puts_off(struct rig *r, const struct message_head *h)
 	const struct message_work *work = (const void *)h;
 	const struct message_work_named *named = (const void *)h;
 	const struct message_object *object = (const void *)h;
-	bool ordered = h->type == MESSAGE_WORK && (work->order == WORK_BEGIN || work->order == WORK_LOOK), kept = h->type == MESSAGE_OBJECT && object->order == OBJECT_KEEP;
+	bool ordered = h->type == MESSAGE_WORK && (work->order == WORK_BEGIN || work->order == WORK_LOOK || (work->order == WORK_END && work->of == WORK_UNSEEN));
+	bool kept = h->type == MESSAGE_OBJECT && object->order == OBJECT_KEEP;
 	if (!r->puts_off || (!ordered && !kept && !is_list(h) && h->type != MESSAGE_WORK_NAMED))
 		return false;
 	r->puts_off--;

@@ -32,6 +32,7 @@ static const char catalogue[] =
 	"    keys: [{env: RIG_KEY}]\n"
 	"models:\n"
 	"  - {id: seconds, upstream: whisper-1, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", audio_second: \"0.000001\"}]}\n"
+	"  - {id: pictures, upstream: dall-e-2, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", image: \"0.02\"}]}\n"
 	"  - {id: m, provider: sim, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n";
 
 static uint64_t
@@ -174,6 +175,42 @@ a_provider_that_resets_it_costs_nothing(void **state)
 	assert_booked(1, 0);
 }
 
+/* All of it has come, and costs more than is here: while more is waited for its last bytes are not at the provider, whose answer can only be a refusal. */
+static void
+a_provider_may_refuse_it_while_it_waits_for_money(void **state)
+{
+	enum { DEAR = 2 * MEGA };
+	static const struct {
+		const char *status, *gets;
+	} rows[] = {{"413", "413"}, {"200", "502"}};
+	char *dear = malloc(DEAR + 4096);
+	size_t n = (size_t)sprintf(dear, FIELD("model", "pictures") "--bnd\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\n");
+	memset(dear + n, 'x', DEAR);
+	n += DEAR;
+	n += (size_t)sprintf(dear + n, "\r\n" FIELD("n", "60") "--bnd--\r\n");
+	for (int i = 0; i < 2; i++) {
+		struct peer_stream *s = peer_ask_form(&c, "/v1/images/edits", dear, n), *u;
+		peer_turn(&c);
+		if (!p.session)
+			peer_provider(&p, &r, rig_provider(&r, 0), true, 65535);
+		for (int turns = 0; turns < 1000 && !r.edge->wait_more.first; turns++)
+			provider_hears(true);
+		assert_non_null(r.edge->wait_more.first);
+		u = provider_hears(true);
+		assert_false(u->ended);
+		peer_answer(&p, u, rows[i].status, "{\"error\":{\"message\":\"no\"}}", 26, false);
+		provider_hears(true);
+		rig_pass(&r, 10);
+		provider_hears(true);
+		assert_string_equal(s->status, rows[i].gets);
+		assert_true(s->closed);
+		assert_null(r.edge->exchanges);
+		assert_null(r.edge->wait_more.first);
+	}
+	free(dear);
+	assert_booked(2, 0);
+}
+
 int
 main(void)
 {
@@ -181,6 +218,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_window_of_it_is_here, opened, closed),
 		cmocka_unit_test_setup_teardown(a_client_that_resets_it_leaves_the_connections_to_others, opened, closed),
 		cmocka_unit_test_setup_teardown(a_provider_that_resets_it_costs_nothing, opened, closed),
+		cmocka_unit_test_setup_teardown(a_provider_may_refuse_it_while_it_waits_for_money, opened, closed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

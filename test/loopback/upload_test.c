@@ -1,4 +1,6 @@
 /* Large forms that go up while they come: a window of them is here, the provider gets every byte, and money follows what was whole. */
+#include "core/ipc.h"
+#include "edge/spare.h"
 #include "edge/upload.h"
 #include "loopback/rig.h"
 
@@ -353,6 +355,15 @@ a_file_to_keep_needs_no_model(void **state)
 
 /* ---- it is not whole ---- */
 
+/* Whoever has too little waits for that. */
+static void
+give_back_what_is_settled(void)
+{
+	rig_book(&r);
+	rig_book(&r);
+	rig_pass(&r, 10);
+}
+
 /* Without its end nobody has a form: what would be refused is known before that goes up. */
 static void
 what_stands_behind_is_looked_at_before_the_end_goes_up(void **state)
@@ -389,9 +400,10 @@ what_stands_behind_is_looked_at_before_the_end_goes_up(void **state)
 		if (r.dials != (int)i + 1)
 			print_error("row %zu\n", i);
 		assert_int_equal(r.dials, i + 1);
+		give_back_what_is_settled();
 		expect(&f, rows[i].status, rows[i].says);
 		assert_true(provider_was_left(&f));
-		assert_true(f.heard < f.expected_len - strlen("--\r\n"));
+		assert_true(f.heard <= f.expected_len - strlen("--\r\n"));
 		form_free(&f);
 	}
 	books_after(0, ARRAY_LEN(rows));
@@ -407,9 +419,138 @@ a_limit_of_money_that_is_short_behind_the_file_is_named(void **state)
 	json_decref(a);
 	begin(&f, EDITS, "");
 	pass(&f, LARGE);
+	give_back_what_is_settled();
 	expect(&f, "429", "limited to $0.50 a day; $0.50 is left, and this request can cost up to $0.80.");
 	assert_true(provider_was_left(&f));
 	form_free(&f);
+	books_after(0, 1);
+}
+
+/* All of it has come, but for its last bytes it is at the provider, and costs more than is here. */
+static struct form
+come_short(bool shared)
+{
+	struct form f = form("image", FIELD("model", "pictures"), LARGE, FIELD("n", "60"), FIELD("model", "dall-e-2"), FIELD("n", "60"));
+	begin(&f, EDITS, "");
+	say(&f, MEGA);
+	if (shared) {
+		atomic_store(board_many(r.ledger_board), (uint32_t)BOARD_SHARES);
+		r.deaf = true;
+	}
+	pass(&f, LARGE);
+	assert_int_equal(f.went, f.len);
+	assert_true(f.heard < f.expected_len && f.heard > LARGE);
+	assert_non_null(r.edge->wait_more.first);
+	return f;
+}
+
+static void
+more_is_asked_for(struct message_row *ret)
+{
+	_Alignas(8) char buf[IPC_MESSAGE_MAX];
+	size_t bytes;
+	int fd;
+	assert_int_equal(ipc_recv(r.ledger_end, buf, &bytes, &fd), IPC_OK);
+	memcpy(ret, buf, sizeof *ret);
+	assert_int_equal(ret->head.type, MESSAGE_LOAD);
+	assert_int_equal(ret->row, r.edge->exchanges->account_row);
+	assert_int_equal(ret->need_nano, 1200000000 - 20000000);
+}
+
+static void
+ledger_says(struct message_row m, enum row_result result)
+{
+	m.head = MESSAGE_INIT(LOADED, message_row).head;
+	m.result = result;
+	assert_int_equal(ipc_send(r.ledger_end, &m, sizeof m, -1), IPC_OK);
+	rig_turn(&r);
+}
+
+static void
+credit(const char *dollars)
+{
+	json_t *a = rig_control(&r, json_pack("{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", r.account, "amount", dollars, "reason", "it came"));
+	assert_true(json_is_true(json_object_get(a, "ok")));
+	json_decref(a);
+}
+
+static void
+is_served(struct form *f)
+{
+	pass(f, LARGE);
+	assert_int_equal(f->heard, f->expected_len);
+	answer(f, "200 OK", "{\"created\":1,\"data\":[{\"url\":\"a\"},{\"url\":\"b\"}]}");
+	expect(f, "200", "\"url\"");
+}
+
+static void
+alone_again(void)
+{
+	atomic_store(board_many(r.ledger_board), (uint32_t)BOARD_BALANCES);
+	r.deaf = false;
+	rig_turn(&r);
+}
+
+/* As a request does that is held before it goes up. */
+static void
+what_stands_behind_waits_for_what_is_given_back_and_for_what_others_have(void **state)
+{
+	struct message_row m;
+	for (int shared = 0; shared < 2; shared++) {
+		struct form f = come_short(shared);
+		if (shared) {
+			more_is_asked_for(&m);
+			ledger_says(m, ROW_LATER);
+			rig_pass(&r, 500);
+		}
+		assert_non_null(r.edge->wait_more.first);
+		credit("1.00");
+		if (!shared)
+			give_back_what_is_settled();
+		rig_pass(&r, 10);
+		assert_null(r.edge->wait_more.first);
+		assert_int_equal(ticket_hold(r.edge->exchanges->ticket).v, 1200000000);
+		is_served(&f);
+		form_free(&f);
+		alone_again();
+		rig_book(&r);
+		assert_int_equal(rig_tickets(&r), 1 + shared);
+		rig_check_books(&r);
+		credit("-0.96");
+	}
+}
+
+static void
+what_stands_behind_waits_so_long(void **state)
+{
+	struct message_row m;
+	for (int answered = 0; answered < 2; answered++) {
+		struct form f = come_short(true);
+		more_is_asked_for(&m);
+		if (answered)
+			ledger_says(m, ROW_SHORT);
+		rig_pass(&r, (answered ? 1000 : SPARE_WAIT_MS) - 10);
+		assert_non_null(r.edge->wait_more.first);
+		rig_pass(&r, 20);
+		expect(&f, answered ? "402" : "503", answered ? "insufficient_quota" : "unavailable");
+		assert_true(provider_was_left(&f));
+		form_free(&f);
+		alone_again();
+	}
+	books_after(0, 2);
+}
+
+static void
+who_goes_while_what_stands_behind_waits_leaves_nothing(void **state)
+{
+	struct form f = come_short(true);
+	close(f.c);
+	f.c = -1;
+	rig_turn(&r);
+	assert_null(r.edge->exchanges);
+	assert_true(provider_was_left(&f));
+	form_free(&f);
+	alone_again();
 	books_after(0, 1);
 }
 
@@ -796,6 +937,9 @@ main(void)
 		T(a_file_to_keep_needs_no_model),
 		T(what_stands_behind_is_looked_at_before_the_end_goes_up),
 		T(a_limit_of_money_that_is_short_behind_the_file_is_named),
+		T(what_stands_behind_waits_for_what_is_given_back_and_for_what_others_have),
+		T(what_stands_behind_waits_so_long),
+		T(who_goes_while_what_stands_behind_waits_leaves_nothing),
 		T(the_hold_grows_with_what_stands_behind),
 		T(the_last_bytes_wait_for_the_end),
 		T(a_client_that_leaves_takes_the_request_along),

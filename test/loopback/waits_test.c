@@ -589,6 +589,47 @@ who_goes_before_it_runs_is_told_of_when_there_is_room(void **state)
 	}
 }
 
+static void
+pass_by_moments(int ms)
+{
+	for (int i = 0; i < ms; i += A_MOMENT_MS)
+		rig_pass(&r, A_MOMENT_MS);
+}
+
+/* Its store is away just then; an edge that is to end does not live for that. */
+static void
+who_goes_before_it_runs_is_told_of_until_the_ledger_can(void **state)
+{
+	struct standing then = standing();
+	r.leave = ~0u;
+	for (int ends = 0; ends < 2; ends++) {
+		int c = asks_batch();
+		rig_turn(&r);
+		assert_int_equal(holds(), then.holds + 1);
+		r.puts_off = 4;
+		r.put_off = 0;
+		close(c);
+		rig_turn(&r);
+		assert_int_equal(r.put_off, 1);
+		assert_int_equal(open_exchanges(), 1);
+		pass_by_moments(2 * A_MOMENT_MS);
+		assert_int_equal(r.put_off, 2);
+		assert_false(talk_reported(EVENT_WORK_UNSAID));
+		if (ends) {
+			rig_tell(&r, MESSAGE_DRAIN);
+			pass_by_moments(3 * A_MOMENT_MS);
+			assert_true(talk_reported(EVENT_WORK_UNSAID));
+			assert_int_equal(r.put_off, 3);
+			assert_null(r.edge->exchanges);
+			return;
+		}
+		pass_by_moments(8 * A_MOMENT_MS);
+		assert_int_equal(r.puts_off, 0);
+		all_is_free();
+		stands_as(&then);
+	}
+}
+
 /* The ledger finds it by itself, but later. */
 static void
 who_goes_before_it_runs_and_leaves_no_memory_is_told_of(void **state)
@@ -632,13 +673,6 @@ what_could_not_be_told_is_an_alarm(void **state)
 /* ---- the ledger can't say now ---- */
 
 enum { ASKED_MOST = WAIT_MS / 100 };
-
-static void
-pass_by_moments(int ms)
-{
-	for (int i = 0; i < ms; i += A_MOMENT_MS)
-		rig_pass(&r, A_MOMENT_MS);
-}
 
 static void
 what_the_ledger_cannot_do_now_is_asked_again(void **state)
@@ -693,7 +727,7 @@ the_ledger_is_asked_again_so_long_and_so_often(void **state)
 			if (!goes)
 				talk_client_gets(c, "503");
 			r.puts_off = 0;
-			rig_pass(&r, A_MOMENT_MS);
+			rig_pass(&r, 3 * A_MOMENT_MS); /* also for the word that it has gone */
 			all_is_free();
 			stands_as(&then);
 		}
@@ -799,6 +833,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_runs_is_told_when_its_turn_comes, opened, closed),
 		cmocka_unit_test_setup_teardown(what_runs_is_told_also_when_its_client_went, opened, closed),
 		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_is_told_of_when_there_is_room, opened, closed),
+		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_is_told_of_until_the_ledger_can, opened, closed),
 		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_and_leaves_no_memory_is_told_of, opened, closed),
 		cmocka_unit_test_setup_teardown(what_could_not_be_told_is_an_alarm, opened, closed),
 		cmocka_unit_test_setup_teardown(what_the_ledger_cannot_do_now_is_asked_again, opened, closed),
