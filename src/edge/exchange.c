@@ -8,6 +8,7 @@
 #include "edge/passage.h"
 #include "edge/question.h"
 #include "edge/receipt_inline.h"
+#include "edge/relay.h"
 #include "edge/spare.h"
 #include "edge/stored.h"
 #include "edge/tokens.h"
@@ -95,6 +96,11 @@ exchange_late(struct timer *t)
 			return;
 	}
 	if (!over && e->loop.now_ms < x->deadline_ms) {
+		exchange_rearm(x);
+		return;
+	}
+	if (!over && relay_waits_for_money(x)) { /* that has its own time */
+		x->deadline_ms = e->loop.now_ms + step_timeout_ms(e, (enum exchange_step)x->step);
 		exchange_rearm(x);
 		return;
 	}
@@ -298,7 +304,8 @@ exchange_end(struct exchange *x, enum end_reason reason)
 	if (x->step == STEP_DONE || receipt_inline_holds(x, reason)) /* telling failed: the client went, and ended this exchange on its way; or its receipt is to come */
 		return;
 	x->step = STEP_DONE;
-	count_add(e->p->counters, ended[reason], 1);
+	if (!work_is_only_told(x))
+		count_add(e->p->counters, ended[reason], 1);
 	if (x->streamed)
 		count_add(e->p->counters, streams_open, -1);
 	struct upstream *u = x->up;

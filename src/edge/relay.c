@@ -237,6 +237,12 @@ relay_is_paused(const struct exchange *x)
 }
 
 bool
+relay_waits_for_money(const struct exchange *x)
+{
+	return x->wait_link && x->wait_line == &x->edge->wait_more;
+}
+
+bool
 relay_pause(struct exchange *x)
 {
 	if (x->wait_link) /* already: what a connection that is gone had sent before */
@@ -299,7 +305,7 @@ relay_more_answered(struct edge *e, const struct message_row *m)
 static bool
 is_unanswered(const struct exchange *x)
 {
-	return !x->more_answered && (x->edge->wait_question.first || x->lacking_ms + QUESTION_AGAIN_MS > x->paused_ms);
+	return reserve_is_shared(x) && !x->more_answered && (x->edge->wait_question.first || x->lacking_ms + QUESTION_AGAIN_MS > x->paused_ms);
 }
 
 enum pause
@@ -321,6 +327,7 @@ poll_paused(struct exchange *x)
 		return;
 	exchange_stop_waiting(x);
 	x->paused_ms = 0;
+	x->deadline_ms = x->edge->loop.now_ms + x->edge->p->timeouts.between_bytes;
 	if (paid)
 		relay_read_on(x);
 	else

@@ -13,6 +13,7 @@
  */
 void reply_from_scratch(struct exchange *x, struct span head, const char *data, size_t len);
 bool relay_is_paused(const struct exchange *x);
+bool relay_waits_for_money(const struct exchange *x); /* … and has not ended since */
 /* False: it waits for something else. */
 must_check bool relay_pause(struct exchange *x);
 enum pause { PAUSE_LASTS,

@@ -515,8 +515,6 @@ wait_for_dearer(struct exchange *x, struct nano more)
 		x->wait_rounds = atomic_load(board_rounds(e->p->board)) + 2;
 		if (!relay_pause(x))
 			return false;
-		x->deadline_ms = e->loop.now_ms + 2 * SPARE_WAIT_MS; /* the provider is not late */
-		exchange_rearm(x);
 	}
 	if (reserve_is_shared(x))
 		ask_ahead(x, more);
@@ -613,6 +611,11 @@ reserve_row_loaded(struct edge *e, const struct message_row *m)
 		return;
 	}
 	exchange_stop_waiting(x);
+	if (!row_is_there(m->result) && x->quote && board_has(e->p->board, x->slot, x->account_row)) { /* then it says what is here */
+		x->limited.asked = 0;
+		take(x);
+		return;
+	}
 	if (!row_is_there(m->result)) {
 		exchange_end(x, m->result == ROW_UNKNOWN && !x->limited.asked ? END_BAD_KEY : END_LEDGER_AWAY);
 		return;

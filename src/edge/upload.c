@@ -7,6 +7,7 @@
 #include "edge/h2_up.h"
 #include "edge/object.h"
 #include "edge/relay.h"
+#include "edge/spare.h"
 
 #include <assert.h>
 
@@ -274,10 +275,11 @@ upload_poll(struct exchange *x)
 {
 	struct edge *e = x->edge;
 	enum pause pause = relay_pause_of(x);
-	bool others = reserve_is_shared(x);
+	bool others = reserve_is_shared(x), last = others ? pause == PAUSE_IN_VAIN : reserve_round_is_over(x);
+	bool unanswered = others ? pause == PAUSE_UNANSWERED : e->loop.now_ms >= x->paused_ms + SPARE_WAIT_MS;
 	assert(x->step == STEP_SEND);
 	x->req->upload->unsure = false;
-	if (!reserve_confirm(x, others ? pause == PAUSE_IN_VAIN : pause != PAUSE_LASTS || reserve_round_is_over(x)))
+	if (!reserve_confirm(x, last))
 		return;
 	if (!x->req->upload->unsure) {
 		stop_waiting(x);
@@ -285,7 +287,7 @@ upload_poll(struct exchange *x)
 		x->deadline_ms = e->loop.now_ms + e->p->timeouts.between_bytes;
 		exchange_rearm(x);
 		send_more(x);
-	} else if (others && pause == PAUSE_UNANSWERED)
+	} else if (unanswered)
 		exchange_end(x, END_LEDGER_AWAY);
 }
 

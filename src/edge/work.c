@@ -189,6 +189,12 @@ work_is_begun(const struct exchange *x)
 }
 
 bool
+work_is_only_told(const struct exchange *x)
+{
+	return x->object && x->object->work == OBJECT_WORK_ENDING;
+}
+
+bool
 work_runs_on(const struct exchange *x)
 {
 	return x->object && x->object->nano && x->object->work == OBJECT_WORK_TOLD;
@@ -231,6 +237,8 @@ work_leave(struct exchange *x)
 		o->work = OBJECT_WORK_NONE;
 		return;
 	}
+	if (work_is_only_told(x) && x->wait_link)
+		edge_report(e, EVENT_WORK_UNSAID, o->opened.ticket, e->p->index);
 	if (!o || (o->work != OBJECT_WORK_ASKED && o->work != OBJECT_WORK_HELD))
 		return;
 	bool asked = o->work == OBJECT_WORK_HELD && x->step >= STEP_AWAIT && (x->up_status == 0 || x->up_status < 300);
@@ -304,7 +312,7 @@ end_answered(struct edge *e, const struct message_work *m)
 {
 	if (m->result != WORK_LATER || m->of != WORK_UNSEEN)
 		return;
-	if (e->draining || e->retiring) /* it does not live for this alone */
+	if (e->draining || (e->retiring && !e->clients)) /* it does not live for this alone */
 		edge_report(e, EVENT_WORK_UNSAID, m->work, e->p->index);
 	else
 		end_later(e, m->work, m->account, QUESTION_AGAIN_MS);

@@ -35,6 +35,8 @@ bool work_is_untold(const struct exchange *x);
 bool work_is_begun(const struct exchange *x);
 /* It goes on when the exchange has ended, and the ledger knows. */
 bool work_runs_on(const struct exchange *x);
+/* It is here to say that another has ended, and counts as none. */
+bool work_is_only_told(const struct exchange *x);
 /* The exchange ends. */
 void work_leave(struct exchange *x);
 

@@ -764,13 +764,15 @@ a_row_that_left_the_board_meanwhile_is_asked_for_again(void **state)
 static void
 a_quote_knows_what_others_have(void **state)
 {
-	static const bool affordable[] = {true, false};
-	for (int i = 0; i < 2; i++) {
+	static const bool affordable[] = {true, false, false};
+	for (size_t i = 0; i < ARRAY_LEN(affordable); i++) {
 		struct message_row m[ASKED_MOST];
 		bool eof;
-		int64_t hold = one_before();
 		char dollars[32];
-		closed(NULL);
+		closed(state);
+		opened(state);
+		int64_t hold = one_before();
+		closed(state);
 		snprintf(dollars, sizeof dollars, "0.%09lld", (long long)(COST + hold - 1));
 		rig_open(&r, dollars, DURABILITY_BATCHED);
 		one_before();
@@ -785,7 +787,7 @@ a_quote_knows_what_others_have(void **state)
 		asks_again(&m[0]);
 		if (affordable[i])
 			credit("1.00");
-		answer(&m[0], affordable[i] ? ROW_LOADED : ROW_SHORT);
+		answer(&m[0], affordable[i] ? ROW_LOADED : i == 1 ? ROW_SHORT : ROW_NOT_NOW);
 		rig_read(&r, c, out, &eof);
 		assert_int_equal(strncmp(out, "HTTP/1.1 200", 12), 0);
 		assert_non_null(strstr(out, affordable[i] ? "\"affordable\":true" : "\"affordable\":false"));
@@ -831,6 +833,7 @@ pause_stream(int *ret_client, struct message_row *ret_asked)
 	struct message_row m[ASKED_MOST];
 	closed(NULL);
 	rig_open(&r, "0.001", DURABILITY_BATCHED);
+	r.process.timeouts.between_bytes = 2 * PAUSE_MS; /* which is not its time */
 	one_before();
 	share();
 	*ret_client = rig_client(&r);

@@ -596,38 +596,57 @@ pass_by_moments(int ms)
 		rig_pass(&r, A_MOMENT_MS);
 }
 
-/* Its store is away just then; an edge that is to end does not live for that. */
+/* A batch that was not begun at the provider; the ledger's store is away just then, and it was told twice by now. */
+static void
+go_before_it_runs(void)
+{
+	r.leave = ~0u;
+	size_t before_it = holds();
+	int c = asks_batch();
+	rig_turn(&r);
+	assert_int_equal(holds(), before_it + 1);
+	r.puts_off = 4;
+	close(c);
+	rig_turn(&r);
+	assert_int_equal(r.put_off, 1);
+	assert_int_equal(open_exchanges(), 1);
+	pass_by_moments(2 * A_MOMENT_MS);
+	assert_int_equal(r.put_off, 2);
+	assert_false(talk_reported(EVENT_WORK_UNSAID));
+}
+
 static void
 who_goes_before_it_runs_is_told_of_until_the_ledger_can(void **state)
 {
 	struct standing then = standing();
-	r.leave = ~0u;
-	for (int ends = 0; ends < 2; ends++) {
-		int c = asks_batch();
-		rig_turn(&r);
-		assert_int_equal(holds(), then.holds + 1);
-		r.puts_off = 4;
-		r.put_off = 0;
-		close(c);
-		rig_turn(&r);
-		assert_int_equal(r.put_off, 1);
-		assert_int_equal(open_exchanges(), 1);
-		pass_by_moments(2 * A_MOMENT_MS);
-		assert_int_equal(r.put_off, 2);
-		assert_false(talk_reported(EVENT_WORK_UNSAID));
-		if (ends) {
-			rig_tell(&r, MESSAGE_DRAIN);
-			pass_by_moments(3 * A_MOMENT_MS);
-			assert_true(talk_reported(EVENT_WORK_UNSAID));
-			assert_int_equal(r.put_off, 3);
-			assert_null(r.edge->exchanges);
-			return;
-		}
-		pass_by_moments(8 * A_MOMENT_MS);
-		assert_int_equal(r.puts_off, 0);
-		all_is_free();
-		stands_as(&then);
-	}
+	uint64_t ended = r.counters.ended[END_COMPLETED];
+	go_before_it_runs();
+	pass_by_moments(8 * A_MOMENT_MS);
+	assert_int_equal(r.puts_off, 0);
+	assert_int_equal(r.counters.ended[END_COMPLETED], ended); /* saying so is no request */
+	all_is_free();
+	stands_as(&then);
+}
+
+/* An edge that is to end does not live for that. */
+static void
+who_goes_before_it_runs_is_told_of_by_no_edge_that_is_to_end(void **state)
+{
+	go_before_it_runs();
+	rig_tell(&r, MESSAGE_DRAIN);
+	pass_by_moments(3 * A_MOMENT_MS);
+	assert_true(talk_reported(EVENT_WORK_UNSAID));
+	assert_int_equal(r.put_off, 3);
+	assert_null(r.edge->exchanges);
+}
+
+static void
+what_stands_in_line_to_be_told_is_a_warning_when_the_edge_ends(void **state)
+{
+	go_before_it_runs();
+	edge_stop(r.edge);
+	assert_true(talk_reported(EVENT_WORK_UNSAID));
+	assert_null(r.edge->exchanges);
 }
 
 /* The ledger finds it by itself, but later. */
@@ -834,6 +853,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_runs_is_told_also_when_its_client_went, opened, closed),
 		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_is_told_of_when_there_is_room, opened, closed),
 		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_is_told_of_until_the_ledger_can, opened, closed),
+		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_is_told_of_by_no_edge_that_is_to_end, opened, closed),
+		cmocka_unit_test_setup_teardown(what_stands_in_line_to_be_told_is_a_warning_when_the_edge_ends, opened, closed),
 		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_and_leaves_no_memory_is_told_of, opened, closed),
 		cmocka_unit_test_setup_teardown(what_could_not_be_told_is_an_alarm, opened, closed),
 		cmocka_unit_test_setup_teardown(what_the_ledger_cannot_do_now_is_asked_again, opened, closed),
