@@ -78,7 +78,7 @@ reason_of_late(const struct exchange *x, bool over)
 		return END_OVERLOADED;
 	if (upload_waits(x) && !over)
 		return END_BODY_TIMEOUT;
-	if (question_waits(x) && !over)
+	if ((question_waits(x) && !over) || (relay_waits_for_money(x) && x->step == STEP_SEND))
 		return END_LEDGER_AWAY;
 	return over && x->step == STEP_RELAY ? END_REQUEST_TIMEOUT : (enum end_reason)steps[x->step].late;
 }
@@ -109,7 +109,7 @@ exchange_late(struct timer *t)
 		exchange_rearm(x);
 		return;
 	}
-	bool ours = waits_for_our_memory(x) || upload_waits(x) || question_waits(x);
+	bool ours = waits_for_our_memory(x) || upload_waits(x) || question_waits(x) || relay_waits_for_money(x);
 	if (x->duplex && x->step == STEP_RELAY && !over)
 		duplex_late(x);
 	else if (over || ours || !awaits_provider(x) || !route_failed(x, ROUTE_TIMEOUT, 0))

@@ -45,6 +45,7 @@ struct object_upload;
 struct object {
 	uint8_t work; /* enum object_work */
 	bool begin_said; /* the ledger was sent WORK_BEGIN, and keeps a hold or will */
+	bool end_insists; /* OBJECT_WORK_ENDING: it does keep one; it is told until it can give it back */
 	uint32_t errand; /* its number: nobody waits for the answer; 0: it is a caller's */
 	bool own; /* it was made, or is, with the account's own key at the provider */
 	uint8_t query_len;

@@ -362,12 +362,10 @@ input_most(const struct exchange *x)
 static void
 tell_quote(struct exchange *x, uint64_t input, uint64_t output, struct nano need)
 {
-	if (!x->loaded && !board_has(x->edge->p->board, x->slot, x->account_row))
-		ask_for_row(x);
-	else if (need.v > available(x).v && reserve_is_shared(x) && pick_lacking(x, need)) /* others may have it */
-		question_ask(x, QUESTION_ROW);
-	else
+	if (x->loaded || board_has(x->edge->p->board, x->slot, x->account_row))
 		quote(x, input, output, need);
+	else
+		ask_for_row(x);
 }
 
 static void
@@ -611,11 +609,6 @@ reserve_row_loaded(struct edge *e, const struct message_row *m)
 		return;
 	}
 	exchange_stop_waiting(x);
-	if (!row_is_there(m->result) && x->quote && board_has(e->p->board, x->slot, x->account_row)) { /* then it says what is here */
-		x->limited.asked = 0;
-		take(x);
-		return;
-	}
 	if (!row_is_there(m->result)) {
 		exchange_end(x, m->result == ROW_UNKNOWN && !x->limited.asked ? END_BAD_KEY : END_LEDGER_AWAY);
 		return;
@@ -665,11 +658,7 @@ reserve_cover(struct exchange *x, uint64_t input, uint64_t output)
 	need.v += stated;
 	if (need.v <= have.v)
 		return true;
-	if (reserve_is_shared(x)) { /* what comes next may be a whole conversation, said again as one prompt */
-		struct nano next = price_upper_bound(x->bound, x->model->context_tokens, 4 * COVER_TOKENS);
-		next.v = next.v < INT64_MAX / 4 ? next.v : INT64_MAX / 4;
-		if (left_of_legs(x).v - (need.v - have.v) < next.v)
-			ask_ahead(x, (struct nano){need.v - have.v + next.v});
-	}
+	if (reserve_is_shared(x) && left_of_legs(x).v - (need.v - have.v) < 4 * ahead.v)
+		ask_ahead(x, (struct nano){need.v - have.v + 4 * ahead.v});
 	return ticket_extend(e->desk, x->ticket, (struct nano){need.v + ahead.v}) == MOVED || ticket_extend(e->desk, x->ticket, need) == MOVED;
 }

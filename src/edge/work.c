@@ -41,7 +41,7 @@ work_ask(const struct exchange *x)
 		return ipc_send(x->edge->ledger.fd, &n, sizeof n, -1);
 	}
 	if (o->work == OBJECT_WORK_ENDING)
-		return say(x, WORK_END, o->opened.ticket, 0, WORK_UNSEEN) == IPC_OK ? IPC_OK : IPC_AGAIN; /* also when the ledger has gone: the next one is told */
+		return say(x, WORK_END, o->opened.ticket, 0, o->end_insists ? WORK_UNSEEN : 0) == IPC_OK ? IPC_OK : IPC_AGAIN; /* also when the ledger has gone: the next one is told */
 	bool looking = o->work == OBJECT_WORK_LOOKING;
 	struct message_work m = MESSAGE_INIT(WORK, message_work);
 	m.work = looking ? o->opened.ticket : x->id;
@@ -202,7 +202,7 @@ work_runs_on(const struct exchange *x)
 
 /* An exchange of nobody's stays in line to say it, and has no time-out. When there is none: the ledger gives it back after an hour. */
 static void
-end_later(struct edge *e, uint64_t work, uint64_t account, uint64_t in_ms)
+end_later(struct edge *e, uint64_t work, uint64_t account, bool held, uint64_t in_ms)
 {
 	struct exchange *n = exchange_of_nobody(e);
 	struct object *o = n ? n->object = vault_alloc(e->vault, sizeof *n->object) : NULL;
@@ -215,15 +215,19 @@ end_later(struct edge *e, uint64_t work, uint64_t account, uint64_t in_ms)
 	n->account_row = account;
 	o->opened.ticket = work;
 	o->work = OBJECT_WORK_ENDING;
+	o->end_insists = held;
 	question_line_up(n, QUESTION_WORK, in_ms);
 }
 
-/* Who has begun this goes, and no errand will come of it: what was set aside is given back, by the ledger itself when it was never told what it was for. */
+/*
+ * Who has begun this goes, and no errand will come of it: what was set aside is given back, by the ledger itself when it was never told what it was for. Where it is
+ * not known to be set aside, that is said once: while the ledger's store is away each that asks and goes would stay to say it.
+ */
 static void
-end_unseen(const struct exchange *x)
+end_unseen(const struct exchange *x, bool held)
 {
-	if (say(x, WORK_END, x->id, 0, WORK_UNSEEN) != IPC_OK)
-		end_later(x->edge, x->id, x->account_row, 0);
+	if (say(x, WORK_END, x->id, 0, held ? WORK_UNSEEN : 0) != IPC_OK)
+		end_later(x->edge, x->id, x->account_row, held, 0);
 }
 
 void
@@ -241,12 +245,12 @@ work_leave(struct exchange *x)
 		edge_report(e, EVENT_WORK_UNSAID, o->opened.ticket, e->p->index);
 	if (!o || (o->work != OBJECT_WORK_ASKED && o->work != OBJECT_WORK_HELD))
 		return;
-	bool asked = o->work == OBJECT_WORK_HELD && x->step >= STEP_AWAIT && (x->up_status == 0 || x->up_status < 300);
+	bool held = o->work == OBJECT_WORK_HELD, asked = held && x->step >= STEP_AWAIT && (x->up_status == 0 || x->up_status < 300);
 	o->work = OBJECT_WORK_NONE;
 	if (asked)
 		edge_report(e, EVENT_WORK_ORPHANED, x->id, catalogue_provider(e->p->catalogue, x->route.target->provider)->id);
 	if (o->begin_said)
-		end_unseen(x);
+		end_unseen(x, held);
 }
 
 /* ---- its answers ---- */
@@ -315,7 +319,7 @@ end_answered(struct edge *e, const struct message_work *m)
 	if (e->draining || (e->retiring && !e->clients)) /* it does not live for this alone */
 		edge_report(e, EVENT_WORK_UNSAID, m->work, e->p->index);
 	else
-		end_later(e, m->work, m->account, QUESTION_AGAIN_MS);
+		end_later(e, m->work, m->account, true, QUESTION_AGAIN_MS);
 }
 
 void

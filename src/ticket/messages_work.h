@@ -42,7 +42,7 @@ enum work_count {
 
 enum work_of {
 	WORK_SILENT = 1, /* it has ended, and its provider did not say what it used: it may yet */
-	WORK_UNSEEN = 2 /* who began it has gone, and nobody has a name for it: no errand will say this again */
+	WORK_UNSEEN = 2 /* its money was set aside, and who began it has gone, and nobody has a name for it: no errand will say this again */
 };
 
 enum work_result { WORK_DONE,

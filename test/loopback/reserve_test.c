@@ -5,7 +5,6 @@
 #include "loopback/rig.h"
 
 #include "core/ipc.h"
-#include "edge/duplex.h"
 #include "edge/spare.h"
 
 #include <setjmp.h>
@@ -256,31 +255,6 @@ the_ledger_is_asked_ahead_so_often_and_no_oftener(void **state)
 	assert_true(reserve_extend(x));
 	assert_int_equal(asked(m), 1);
 	is_asked_for(&m[0], x, 0, STEP_NANO);
-	finish(c);
-}
-
-/* A session does not pause: what its next response may cost is here before it is needed, all that was said as its prompt. */
-static void
-a_session_asks_ahead_by_a_whole_conversation(void **state)
-{
-	enum { MORE = 1000,
-		AHEAD_TOKENS = 4 * 1024 };
-	struct message_row m[ASKED_MOST];
-	int c;
-	closed(state);
-	rig_open(&r, "0.10", DURABILITY_BATCHED);
-	one_before();
-	share();
-	struct exchange *x = begin(&c);
-	(void)!asked(m);
-	int64_t hold = ticket_hold(x->ticket).v;
-	uint64_t output = (uint64_t)hold / 2000 + MORE;
-	rig_pass(&r, ASK_AGAIN_MS);
-	assert_true(reserve_cover(x, 0, output));
-	assert_int_equal(asked(m), 1);
-	is_asked_for(&m[0], x, 0, (int64_t)output * 2000 - hold + (int64_t)x->model->context_tokens * 1000 + AHEAD_TOKENS * 2000);
-	assert_true(reserve_cover(x, 0, output)); /* it is held */
-	assert_int_equal(asked(m), 0);
 	finish(c);
 }
 
@@ -760,43 +734,6 @@ a_row_that_left_the_board_meanwhile_is_asked_for_again(void **state)
 	finish(c);
 }
 
-/* As the request itself would be. */
-static void
-a_quote_knows_what_others_have(void **state)
-{
-	static const bool affordable[] = {true, false, false};
-	for (size_t i = 0; i < ARRAY_LEN(affordable); i++) {
-		struct message_row m[ASKED_MOST];
-		bool eof;
-		char dollars[32];
-		closed(state);
-		opened(state);
-		int64_t hold = one_before();
-		closed(state);
-		snprintf(dollars, sizeof dollars, "0.%09lld", (long long)(COST + hold - 1));
-		rig_open(&r, dollars, DURABILITY_BATCHED);
-		one_before();
-		share();
-		int c = rig_client(&r);
-		size_t n = (size_t)sprintf(in, "POST /v1/quote HTTP/1.1\r\nhost: h\r\nauthorization: Bearer %s\r\ncontent-length: %zu\r\n\r\n%s", r.key, strlen(hi), hi);
-		rig_send(&r, c, in, n);
-		rig_turn(&r);
-		assert_int_equal(asked(m), 1);
-		assert_int_equal(m[0].need_nano, hold);
-		answer(&m[0], ROW_LATER);
-		asks_again(&m[0]);
-		if (affordable[i])
-			credit("1.00");
-		answer(&m[0], affordable[i] ? ROW_LOADED : i == 1 ? ROW_SHORT : ROW_NOT_NOW);
-		rig_read(&r, c, out, &eof);
-		assert_int_equal(strncmp(out, "HTTP/1.1 200", 12), 0);
-		assert_non_null(strstr(out, affordable[i] ? "\"affordable\":true" : "\"affordable\":false"));
-		close(c);
-		rig_turn(&r);
-		has_nothing_held();
-	}
-}
-
 /* ---- a stream whose hold is used up ---- */
 
 enum { PAUSE_MS = 1000,
@@ -939,7 +876,6 @@ main(void)
 		TEST(more_is_asked_for_of_each_window_that_runs_out),
 		TEST(what_goes_on_after_midnight_is_paid_from_the_day_in_which_it_began),
 		TEST(the_ledger_is_asked_ahead_so_often_and_no_oftener),
-		TEST(a_session_asks_ahead_by_a_whole_conversation),
 		TEST(nobody_asks_ahead_before_those_who_wait_to_ask),
 		TEST(what_others_have_is_asked_for_again_and_served_when_it_has_come),
 		TEST(what_others_need_themselves_is_asked_for_three_times_more),
@@ -953,7 +889,6 @@ main(void)
 		TEST(a_window_that_others_have_is_asked_for_again_before_the_limit_refuses),
 		TEST(nothing_is_waited_for_of_a_day_that_is_over),
 		TEST(a_row_that_left_the_board_meanwhile_is_asked_for_again),
-		TEST(a_quote_knows_what_others_have),
 		TEST(a_stream_waits_for_what_others_have_until_the_ledger_has_looked),
 		TEST(a_stream_goes_on_as_soon_as_there_is_more),
 		TEST(a_stream_that_the_ledger_never_answers_is_interrupted),

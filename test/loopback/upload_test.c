@@ -3,6 +3,7 @@
 #include "edge/spare.h"
 #include "edge/upload.h"
 #include "loopback/rig.h"
+#include "ticket/circuit.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -541,6 +542,22 @@ what_stands_behind_waits_so_long(void **state)
 	books_after(0, 2);
 }
 
+/* Nor is the provider late. */
+static void
+what_stands_behind_waits_no_longer_than_a_request_may_take(void **state)
+{
+	r.process.timeouts.request = 5000;
+	for (int i = 0; i < CIRCUIT_FAILURES; i++) {
+		struct form f = come_short(true);
+		rig_pass(&r, 6000);
+		expect(&f, "503", "unavailable");
+		form_free(&f);
+		alone_again();
+	}
+	assert_int_equal(r.counters.circuits_opened, 0);
+	books_after(0, CIRCUIT_FAILURES);
+}
+
 static void
 who_goes_while_what_stands_behind_waits_leaves_nothing(void **state)
 {
@@ -940,6 +957,7 @@ main(void)
 		T(a_limit_of_money_that_is_short_behind_the_file_is_named),
 		T(what_stands_behind_waits_for_what_is_given_back_and_for_what_others_have),
 		T(what_stands_behind_waits_so_long),
+		T(what_stands_behind_waits_no_longer_than_a_request_may_take),
 		T(who_goes_while_what_stands_behind_waits_leaves_nothing),
 		T(the_hold_grows_with_what_stands_behind),
 		T(the_last_bytes_wait_for_the_end),

@@ -628,6 +628,24 @@ who_goes_before_it_runs_is_told_of_until_the_ledger_can(void **state)
 	stands_as(&then);
 }
 
+/* Nothing is known to be set aside: while the store is away each that asks and goes would stay here to say that it has. */
+static void
+who_goes_before_anything_is_set_aside_says_so_once(void **state)
+{
+	struct standing then = standing();
+	r.puts_off = 10;
+	int c = asks_batch();
+	assert_int_equal(r.put_off, 1);
+	close(c);
+	rig_turn(&r);
+	assert_null(r.edge->exchanges);
+	pass_by_moments(8 * A_MOMENT_MS);
+	assert_int_equal(r.put_off, 1);
+	r.puts_off = 0;
+	all_is_free();
+	stands_as(&then);
+}
+
 /* An edge that is to end does not live for that. */
 static void
 who_goes_before_it_runs_is_told_of_by_no_edge_that_is_to_end(void **state)
@@ -853,6 +871,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_runs_is_told_also_when_its_client_went, opened, closed),
 		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_is_told_of_when_there_is_room, opened, closed),
 		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_is_told_of_until_the_ledger_can, opened, closed),
+		cmocka_unit_test_setup_teardown(who_goes_before_anything_is_set_aside_says_so_once, opened, closed),
 		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_is_told_of_by_no_edge_that_is_to_end, opened, closed),
 		cmocka_unit_test_setup_teardown(what_stands_in_line_to_be_told_is_a_warning_when_the_edge_ends, opened, closed),
 		cmocka_unit_test_setup_teardown(who_goes_before_it_runs_and_leaves_no_memory_is_told_of, opened, closed),
