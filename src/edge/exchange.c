@@ -71,6 +71,13 @@ awaits_provider(const struct exchange *x)
 	return (x->step >= STEP_CONNECT && x->step <= STEP_AWAIT) || (x->step == STEP_RELAY && x->collect);
 }
 
+/* The delay. */
+static bool
+is_providers(const struct exchange *x)
+{
+	return awaits_provider(x) && !waits_for_our_memory(x) && !upload_waits(x) && !question_waits(x) && !relay_waits_for_money(x);
+}
+
 static enum end_reason
 reason_of_late(const struct exchange *x, bool over)
 {
@@ -81,6 +88,13 @@ reason_of_late(const struct exchange *x, bool over)
 	if ((question_waits(x) && !over) || (relay_waits_for_money(x) && x->step == STEP_SEND))
 		return END_LEDGER_AWAY;
 	return over && x->step == STEP_RELAY ? END_REQUEST_TIMEOUT : (enum end_reason)steps[x->step].late;
+}
+
+/* For money, or for a client that is slow. */
+static bool
+has_another_timer(const struct exchange *x)
+{
+	return relay_waits_for_money(x) || (x->client && reply_has_unsent(x->client) && x->step == STEP_RELAY && !receipt_inline_is_slow(x));
 }
 
 /* The timer isn't moved for each byte: the deadline is, and the timer looks at it when it fires. */
@@ -99,20 +113,14 @@ exchange_late(struct timer *t)
 		exchange_rearm(x);
 		return;
 	}
-	if (!over && relay_waits_for_money(x)) { /* that has its own time */
+	if (!over && has_another_timer(x)) {
 		x->deadline_ms = e->loop.now_ms + step_timeout_ms(e, (enum exchange_step)x->step);
 		exchange_rearm(x);
 		return;
 	}
-	if (!over && x->client && reply_has_unsent(x->client) && x->step == STEP_RELAY && !receipt_inline_is_slow(x)) { /* the client is slow, not the provider: its own timer rules */
-		x->deadline_ms = e->loop.now_ms + step_timeout_ms(e, STEP_RELAY);
-		exchange_rearm(x);
-		return;
-	}
-	bool ours = waits_for_our_memory(x) || upload_waits(x) || question_waits(x) || relay_waits_for_money(x);
 	if (x->duplex && x->step == STEP_RELAY && !over)
 		duplex_late(x);
-	else if (over || ours || !awaits_provider(x) || !route_failed(x, ROUTE_TIMEOUT, 0))
+	else if (over || !is_providers(x) || !route_failed(x, ROUTE_TIMEOUT, 0))
 		exchange_end(x, reason_of_late(x, over));
 }
 
