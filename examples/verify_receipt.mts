@@ -1,5 +1,5 @@
 // Checks a receipt of GET /v1/receipts/{id}, offline, with nothing but Node's crypto:
-//   node verify_receipt.mts receipt.json PUBLIC_KEY_HEX     the key is what the gateway published (`lethe receipt key`)
+//   node verify_receipt.mts receipt.json PUBLIC_KEY_HEX     the key is what the gateway published (`lethe receipt key`); Node 22.18 or later
 // or one that came with an answer (`lethe-receipt: inline`): the header's value, the stream's last comment, or all that was answered.
 // Holds: the row is what was signed; it is in the log whose head was signed; usage × price row is at least what was charged.
 import { createHash, createPublicKey, verify } from "node:crypto";

@@ -15,13 +15,13 @@ ROLLBACK
 INSERT INTO account (id, kind, created_us, name) VALUES (?1, 0, ?2, ?3)
 
 -- name: account_by_id
-SELECT id, kind, balance_nano, state, created_us, name FROM account WHERE id = ?1
+SELECT id, kind, balance_nano, state, created_us, name, owed_nano FROM account WHERE id = ?1
 
 -- name: account_by_name
-SELECT id, kind, balance_nano, state, created_us, name FROM account WHERE name = ?1
+SELECT id, kind, balance_nano, state, created_us, name, owed_nano FROM account WHERE name = ?1
 
 -- name: account_list
-SELECT id, kind, balance_nano, state, created_us, name FROM account WHERE id > ?1 AND kind = 0 ORDER BY id LIMIT ?2
+SELECT id, kind, balance_nano, state, created_us, name, owed_nano FROM account WHERE id > ?1 AND kind = 0 ORDER BY id LIMIT ?2
 
 -- name: account_balance
 SELECT balance_nano FROM account WHERE id = ?1 AND kind = 0
@@ -166,10 +166,11 @@ SELECT id FROM item WHERE state = 1 AND kind = 6 LIMIT ?1
 -- name: grants_open
 SELECT id, open_nano FROM item WHERE account = ?1 AND kind = 2 AND state = 1 AND open_nano > 0 ORDER BY expires_ms, id
 
+-- name: grants_sum
+SELECT coalesce(sum(open_nano), 0) FROM item WHERE account = ?1 AND kind = 2 AND state = 1
+
 -- name: grant_around
-SELECT (SELECT coalesce(sum(open_nano), 0) FROM item WHERE account = ?1 AND kind = 4 AND state = 1),
-	(SELECT coalesce(sum(open_nano), 0) FROM item WHERE account = ?1 AND kind = 2 AND state = 1 AND (expires_ms > ?2 OR (expires_ms = ?2 AND id > ?3))),
-	balance_nano FROM account WHERE id = ?1
+SELECT (SELECT coalesce(sum(open_nano), 0) FROM item WHERE account = ?1 AND kind = 4 AND state = 1 AND id > ?3 AND created_us < ?2 * 1000), balance_nano FROM account WHERE id = ?1
 
 -- name: account_spent
 SELECT (SELECT coalesce(sum(amount_nano), 0) FROM posting WHERE account = ?1 AND account > 99) - balance_nano

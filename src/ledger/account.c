@@ -35,6 +35,7 @@ account_json(struct ledger *l, const struct account_row *a)
 	control_put_nano(o, "balance", a->balance_nano);
 	control_put_nano(o, "available", available_of(l, a));
 	control_put_nano(o, "held", a->balance_nano - available_of(l, a));
+	control_put_nano(o, "owed", a->owed_nano);
 	control_put_time(o, "created", a->created_us);
 	return o;
 }

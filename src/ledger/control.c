@@ -244,6 +244,7 @@ control_read_account(struct ledger *l, struct query *st, struct account_row *ret
 		.balance_nano = sql_int(st, 2),
 		.state = (int)sql_int(st, 3),
 		.created_us = sql_int(st, 4),
+		.owed_nano = sql_int(st, 6),
 	};
 	snprintf(ret->name, sizeof(ret->name), "%s", sql_str(st, 5));
 	return SQL_ROW;

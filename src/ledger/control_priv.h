@@ -58,7 +58,7 @@ must_check bool control_limit(const json_t *request, int64_t *ret, json_t **ret_
 struct account_row {
 	uint64_t id;
 	int kind, state;
-	int64_t balance_nano, created_us;
+	int64_t balance_nano, created_us, owed_nano;
 	char name[129];
 };
 /* The next row of a statement that selects accounts. */

@@ -191,6 +191,17 @@ spend_gifts(struct day *d, int payer, int64_t nano)
 	}
 }
 
+/* What is left of them. */
+static int64_t
+gifts_of(const struct day *d, int payer)
+{
+	const struct list *l = &d->open[ITEM_GRANT];
+	int64_t sum = 0;
+	for (size_t i = 0; i < l->count; i++)
+		sum += d->things[l->at[i]].payer == payer ? d->things[l->at[i]].open : 0;
+	return sum;
+}
+
 static void
 book_pending(struct day *d)
 {
@@ -411,7 +422,8 @@ transfer(struct day *d)
 {
 	struct payer *from = any_payer(d), *to = any_payer(d);
 	int64_t nano = part_of(d, available(from));
-	bool should = from != to && can_pay(d, from, nano);
+	book_pending(d);
+	bool should = from != to && can_pay(d, from, nano) && nano <= from->balance - gifts_of(d, number_of(d, from));
 	json_decref(give(d, should, "{s:s, s:s, s:s, s:s}", "op", "credit.transfer", "account", from->name, "to", to->name, "amount", dollars(nano)));
 	if (!should)
 		return false;

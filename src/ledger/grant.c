@@ -103,6 +103,19 @@ grants_apply(struct ledger *l, uint64_t account)
 	return store_begin(&l->store) && store_end(&l->store, apply(l, account));
 }
 
+bool
+grants_leave(struct ledger *l, const struct account_row *a, int64_t *ret_own)
+{
+	struct account_row now;
+	int64_t open = 0;
+	struct query *st = store_sql(&l->store, SQL_grants_sum);
+	sql_bind(st, (int64_t)a->id);
+	if (!grants_apply(l, a->id) || !sql_number(&l->store, st, &open) || !order_load_account(l, a->id, &now))
+		return false;
+	*ret_own = now.balance_nano > open ? now.balance_nano - open : 0;
+	return true;
+}
+
 /* ---- the end ---- */
 
 static bool
@@ -122,10 +135,10 @@ give(struct ledger *l, const struct item *i, enum order_kind kind, int64_t nano)
 	return error == NULL;
 }
 
-/* What else an account has, and what of it is held and may come back. */
+/* What else an account has. */
 struct around {
-	int64_t available, later; /* … which the account can pay with; open of grants that end after this one */
-	bool runs, stands; /* requests hold some of the balance; standing holds have left it, and what they don't use comes back */
+	int64_t available, stands; /* it can pay with; standing holds that were made in this grant's time have, which has left the balance and may yet be charged */
+	bool runs; /* requests hold some of the balance */
 };
 
 static bool
@@ -138,10 +151,9 @@ look_around(struct ledger *l, const struct item *i, struct around *ret)
 	sql_bind(st, (int64_t)i->account, i->expires_ms, (int64_t)i->id);
 	if (sql_step(&l->store, st) != SQL_ROW)
 		return false;
-	ret->stands = sql_int(st, 0) != 0;
-	ret->later = sql_int(st, 1);
+	ret->stands = sql_int(st, 0);
 	/* The balance is another one: another server changes it just now. */
-	ret->runs = ret->available < a.balance_nano || sql_int(st, 2) != a.balance_nano;
+	ret->runs = ret->available < a.balance_nano || sql_int(st, 1) != a.balance_nano;
 	sql_reset(st);
 	return true;
 }
@@ -153,13 +165,12 @@ grant_expire(struct ledger *l, const struct item *due)
 	struct around a;
 	if (!grants_apply(l, due->account) || item_find(l, due->id, &i) != SQL_ROW || !look_around(l, &i, &a))
 		return false;
-	int64_t nano = a.available;
-	/* What this one gave is in a hold, and will be back: what a later one gave is not taken in its place. */
-	if (a.stands)
-		nano = nano > a.later ? nano - a.later : 0;
-	if (i.open_nano <= nano || (!a.runs && !a.stands))
-		return give(l, &i, ORDER_GRANT_EXPIRY, i.open_nano < nano ? i.open_nano : nano);
+	/* What it gave may be in those holds: nothing else is taken in its place, and what they are charged is taken off it. */
+	int64_t unheld = i.open_nano > a.stands ? i.open_nano - a.stands : 0, nano = unheld < a.available ? unheld : a.available;
+	bool all = nano == unheld || !a.runs;
+	if (all && unheld == i.open_nano)
+		return give(l, &i, ORDER_GRANT_EXPIRY, nano);
 	/* Requests or holds have the rest: what they don't use goes back when they are done. A hold may last for days: nobody hurries because of it. */
 	bool given = nano <= 0 || give(l, &i, ORDER_GRANT_PART, nano);
-	return given && !a.runs;
+	return given && all;
 }

@@ -200,6 +200,8 @@ begin_late(struct sweep *s)
 	json_decref(world_must(w, "{s:s, s:s, s:s}", "op", "voucher.create", "amount", "5", "expires", "2100-01-01"));
 	json_decref(world_must(
 		w, "{s:s, s:s, s:s, s:s}", "op", "hold.create", "account", "alice", "amount", "4", "expires", "2100-01-01"));
+	/* That of alice waits for a hold without an end. */
+	json_decref(world_must(w, "{s:s, s:s, s:s, s:s}", "op", "credit.grant", "account", "bob", "amount", "1", "expires", "2100-01-01"));
 }
 
 static void
@@ -217,8 +219,8 @@ check_late(struct sweep *s)
 	assert_int_equal(world_sql(w, "SELECT count(*) FROM item WHERE state = 4"), 3);
 	assert_int_equal(world_balance(w, HOUSE_STANDING), 750000000);
 	assert_int_equal(world_balance(w, HOUSE_VOUCHER), 1000000000);
-	assert_int_equal(world_balance(w, HOUSE_FREE), -1500000000);
-	assert_int_equal(world_sql(w, "SELECT balance_nano FROM account WHERE name = 'alice'"), 89500000000);
+	assert_int_equal(world_balance(w, HOUSE_FREE), -2000000000);
+	assert_int_equal(world_sql(w, "SELECT balance_nano FROM account WHERE name = 'alice'"), 90000000000);
 	script_all(w, s->answers);
 }
 

@@ -210,9 +210,8 @@ short_of(struct ledger *l, const struct order *o)
 	nano_text((struct nano){-o->nano}, wanted);
 	nano_text(available, there);
 	return control_error("insufficient_balance",
-		"account \"%s\" has %s available, %s was asked for: running requests hold the rest; debit "
-		"less, or when they are done",
-		o->account.name, there, wanted);
+		"account \"%s\" has %s available, %s was asked for: take less, or come again when what runs is done%s",
+		o->account.name, there, wanted, share_on(l) ? " and other servers have given back what they don't use (`available` is what this one can have)" : "");
 }
 
 static json_t *

@@ -27,7 +27,7 @@ order_amount(const json_t *request, const char *member, bool negative, int64_t *
 		amount.v < (negative ? -most : 1))
 		return refuse(ret_error,
 			control_error("bad_request",
-				"\"%s\" must be dollars as a decimal string, not 0%s (at most nine digits after the point)", member,
+				"\"%s\" must be dollars as a decimal string, not 0%s (at most nine digits after the point, and nine million dollars)", member,
 				negative ? ", like \"5.00\" or \"-1.25\"" : " and not below, like \"5.00\""));
 	*ret = amount.v;
 	return true;

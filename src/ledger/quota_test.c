@@ -124,6 +124,36 @@ what_a_hold_has_of_it_goes_back_when_it_is_over(void **state)
 	has(100 * CENT, 0);
 }
 
+/* Money that comes meanwhile is not taken in its place: what the hold is charged was free, whenever that is known. */
+static void
+what_a_hold_is_charged_after_the_end_was_free(void **state)
+{
+	static const struct {
+		const char *settled;
+		int64_t free;
+	} rows[] = {{"0.50", 50 * CENT}, {"0.30", 30 * CENT}, {NULL, 0}};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char hold[64];
+		end(NULL);
+		begin(NULL);
+		json_decref(world_must(&w, "{s:s,s:s,s:s}", "op", "hold.create", "account", "customer", "amount", "0.20")); /* before it: of the customer's own */
+		json_decref(world_must(&w, "{s:s,s:s,s:s,s:s}", "op", "credit.grant", "account", "customer", "amount", "0.50", "expires", "2100-01-01"));
+		json_t *made = world_must(&w, "{s:s,s:s,s:s}", "op", "hold.create", "account", "customer", "amount", "1.30");
+		snprintf(hold, sizeof hold, "%s", json_string_value(json_object_get(made, "item")));
+		json_decref(made);
+		json_decref(world_must(&w, "{s:s,s:s,s:s,s:s}", "op", "credit.add", "account", "customer", "amount", "8", "reason", "paid"));
+		has(INT64_C(800) * CENT, 50 * CENT);
+		later(UINT64_C(36525) * DAY_US);
+		has(INT64_C(800) * CENT, 50 * CENT);
+		if (rows[i].settled)
+			json_decref(world_must(&w, "{s:s,s:s,s:s}", "op", "hold.settle", "hold", hold, "cost", rows[i].settled));
+		else
+			json_decref(world_must(&w, "{s:s,s:s}", "op", "hold.release", "hold", hold));
+		later(UINT64_C(36525) * DAY_US);
+		has(INT64_C(880) * CENT, rows[i].free);
+	}
+}
+
 /* A page full of grants that have to wait for a hold is not in the way of the others' end. */
 static void
 what_has_to_wait_keeps_nothing_else_from_its_end(void **state)
@@ -198,6 +228,7 @@ main(void)
 		TEST(the_free_tier_pays_what_is_used_of_it),
 		TEST(what_goes_beyond_it_is_the_customers),
 		TEST(what_a_hold_has_of_it_goes_back_when_it_is_over),
+		TEST(what_a_hold_is_charged_after_the_end_was_free),
 		TEST(what_has_to_wait_keeps_nothing_else_from_its_end),
 		TEST(what_makes_no_sense_is_refused),
 		cmocka_unit_test(killed_anywhere_it_is_given_once),

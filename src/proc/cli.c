@@ -8,13 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
-/* An answer that is understood can still say no: the books don't balance. */
+/* An answer that is understood can still say no: the books don't balance, a code is not ours. */
 static bool
-has_broken_row(const json_t *answer)
+is_wrong(const json_t *answer)
 {
 	const char *name;
 	json_t *list, *row;
 	size_t i;
+	if (json_is_false(json_object_get(answer, "ours")))
+		return true;
 	json_object_foreach((json_t *)answer, name, list)
 		json_array_foreach(list, i, row) if (json_is_false(json_object_get(row, "ok"))) return true;
 	return false;
@@ -35,7 +37,7 @@ cli_show_answer(const struct cli *cli, const json_t *answer)
 		return cli_fail(cli, CLI_REFUSED, "", "%s", message);
 	else
 		cli_show(cli, answer);
-	return json_is_true(json_object_get(answer, "ok")) && !has_broken_row(answer) ? CLI_OK : CLI_REFUSED;
+	return json_is_true(json_object_get(answer, "ok")) && !is_wrong(answer) ? CLI_OK : CLI_REFUSED;
 }
 
 enum { CSV_LIMIT = 10000 };

@@ -261,7 +261,8 @@ set(const struct cli *cli, json_t *request, const struct cli_arg *arg, const cha
 {
 	char line[512];
 	int status = CLI_OK;
-	if (!arg->number && !arg->many && cli_by_position(arg) && strcmp(value, "-") == 0) {
+	bool is_file = arg->words != NULL && strcmp(arg->words, CLI_FILE) == 0; /* whoever opens it knows what "-" is */
+	if (!arg->number && !arg->many && !is_file && cli_by_position(arg) && strcmp(value, "-") == 0) {
 		status = read_line(cli, line, sizeof line);
 		value = line;
 	}

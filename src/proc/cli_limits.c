@@ -47,6 +47,9 @@ show_money(const struct cli *cli, const json_t *answer)
 	member(cli, answer, "balance", "-");
 	member(cli, answer, "held", "-");
 	member(cli, answer, "available", "-");
+	const char *owed = json_string_value(json_object_get(answer, "owed"));
+	if (owed != NULL && strcmp(owed, "0.000000000") != 0)
+		line(cli, "owed", owed);
 	show_streams(cli, answer);
 }
 

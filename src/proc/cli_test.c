@@ -450,6 +450,19 @@ books_that_do_not_balance_end_with_one(void **state)
 }
 
 static void
+a_code_that_is_not_ours_ends_with_one(void **state)
+{
+	static const char *const ours[] = {"false", "true"};
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+		char answer[64];
+		snprintf(answer, sizeof answer, "{\"ok\": true, \"ours\": %s}\n", ours[i]);
+		pid_t server = start_server(answer);
+		assert_int_equal(LETHE("receipt", "code", "req_0123456789A.00112233445566778899aabbccddeeff"), i == 0 ? CLI_REFUSED : CLI_OK);
+		stop_server(server);
+	}
+}
+
+static void
 a_server_that_says_nothing_leaves_the_outcome_open(void **state)
 {
 	static const char *const answers[] = {"", "{\"ok\": tr", "nonsense\n"};
@@ -479,6 +492,16 @@ write_config(const char *text)
 	fputs(text, f);
 	fclose(f);
 	return path;
+}
+
+/* A file, not a name that is piped in. */
+static void
+a_file_is_read_from_standard_input(void **state)
+{
+	assert_int_equal(lethe_with_input("{\"receipt\": 1}", (const char *const[]){"lethe", "receipt", "verify", "-", NULL}), CLI_REFUSED);
+	assert_null(strstr(err, "can't be read"));
+	assert_int_equal(lethe_with_input("no export", (const char *const[]){"lethe", "reconcile", "import", "-", "--provider", "openai", "--data", dir, NULL}), CLI_REFUSED);
+	assert_null(strstr(err, "can't be read"));
 }
 
 static void
@@ -899,7 +922,9 @@ main(void)
 		TEST(usage_as_csv_has_a_header_and_plain_decimals),
 		TEST(a_ticket_is_shown_without_what_is_zero),
 		TEST(books_that_do_not_balance_end_with_one),
+		TEST(a_code_that_is_not_ours_ends_with_one),
 		TEST(a_server_that_says_nothing_leaves_the_outcome_open),
+		TEST(a_file_is_read_from_standard_input),
 		TEST(a_configuration_is_checked_in_words_and_in_json),
 		TEST(a_catalogue_shows_the_prices_in_force),
 		TEST(a_price_is_shown_by_tier_and_size_of_prompt),

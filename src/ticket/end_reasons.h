@@ -27,7 +27,7 @@
 	X(PROVIDER_ACCOUNT, 11, 503, ALARM, "server_error", "upstream_unavailable", NONE, "This model is not available at the moment.") \
 	X(PROVIDER_ENCODED, 12, 502, WARN, "server_error", "upstream_malformed", NONE, "The provider sent a compressed answer that was not asked for.") \
 	X(INTERRUPTED, 13, 0, ALARM, "server_error", "interrupted", REPORTED, "The gateway was interrupted.") \
-	X(BUDGET_EXHAUSTED, 14, 0, NOTE, "insufficient_quota", "budget_exhausted", REPORTED, "The balance, or a limit of money of this API key or its account, was used up while the answer was streamed.") \
+	X(BUDGET_EXHAUSTED, 14, 402, NOTE, "insufficient_quota", "budget_exhausted", REPORTED, "The balance, or a limit of money of this API key or its account, does not cover any more of this answer.") \
 	X(BAD_HTTP, 20, 400, NOTE, "invalid_request_error", "bad_http", NONE, "The request is not valid HTTP/1.1.") \
 	X(BAD_BODY, 21, 400, NOTE, "invalid_request_error", "bad_request", NONE, "The request body is not valid.") \
 	X(BODY_TOO_LARGE, 22, 413, NOTE, "invalid_request_error", "request_too_large", NONE, "The request body is too large.") \
