@@ -513,6 +513,7 @@ const struct cli_command cli_commands[] = {
 		.run = cli_receipt_verify,
 		.summary = "check a receipt, offline",
 		.words = "That its row is what was signed, that it is in the log whose head was signed, and that no more was charged than usage and price row give.\n"
+				 "The names that stand in front of it in the file (model, provider, how it ended) are for reading: nobody signed them, the row has their numbers.\n"
 				 "Also what `lethe receipt consistency --json` printed. Exit status 1, and why, when it does not hold.",
 		.examples = "lethe receipt verify receipt.json --key 5f0c…\n",
 		.args = {{"FILE", NULL, "file", true, false, "the receipt, or the answer that it came with (lethe-receipt: inline); '-' reads it from standard input", CLI_FILE},
@@ -611,14 +612,15 @@ const struct cli_command cli_commands[] = {
 			"customers are never charged afterwards: with --propose-losses it becomes proposals of the house's account `loss.estimate`. Propose them only from an\n"
 			"export that has no requests of other keys than Lethe's. Requests by customers' own keys are not compared. Requests around midnight may\n"
 			"be of another day there: that is what --tolerance is for. An export whose amount is another than what was proposed for that account, model and day before\n"
-			"proposes nothing there (`not_proposed`), but all the rest, and exit status is 1.",
+			"proposes nothing there (`not_proposed`), but all the rest, and exit status is 1. A row that is `unclear` is proposed nothing of: they have none of that\n"
+			"model that day, or may have counted it under another of its names.",
 		.examples = "lethe reconcile import usage.csv --provider openai\nlethe reconcile import report.json --provider anthropic --tolerance 0.5 --propose\n",
 		.args = {{"FILE", NULL, "file", true, false, "the export; '-' reads it from standard input", CLI_FILE},
 			{"--provider", "NAME", "provider", true, false, "whose it is, by its name in the catalogue"},
 			{"--tolerance", "PERCENT", "tolerance", false, false, "so much more may be counted here (1)"},
 			{"--propose", NULL, "propose", false, false, "propose to give back what was charged beyond their count"},
 			{"--propose-losses", NULL, "propose_losses", false, false, "propose that the house bears what they counted beyond ours"}},
-		.columns = "day,model,requests,provider_requests,prompt,provider_prompt,cached?,provider_cached?,output,provider_output,free_attempts?,drift_percent,charged,provider_charged,over,under?,not_proposed?",
+		.columns = "day,model,requests,provider_requests,prompt,provider_prompt,cached?,provider_cached?,output,provider_output,free_attempts?,drift_percent,charged,provider_charged,over,under?,unclear?,not_proposed?",
 		.uses_data = true,
 	},
 	{

@@ -36,7 +36,7 @@ struct pair {
 	int64_t dearest_nano;
 	int64_t over_nano; /* charged beyond their count */
 	int64_t under_nano; /* counted by them beyond all of ours */
-	bool unclear; /* a model and its snapshot, of which they have too little of one and too much of the other: nothing of either is proposed */
+	bool unclear; /* they have nothing of it, or too little of a model and too much of its snapshot: nothing of it is proposed */
 	int64_t not_proposed; /* shares of it, as another amount was proposed before */
 };
 
@@ -402,11 +402,12 @@ judge(struct reconciler *r, struct pair *p)
 
 /*
  * A provider may count what was asked by a model's name under the snapshot that answered, in part or all of it. Where it has less of one than we have, and more of the
- * other, nobody can tell what was asked by which: by itself the one would be given back, though it was counted.
+ * other, nobody can tell what was asked by which: by itself the one would be given back, though it was counted. And an export without a model that was used is rather a part of one.
  */
 static void
 doubt(struct reconciler *r, struct pair *p)
 {
+	p->unclear |= p->over_nano > 0 && sum(&p->theirs) == 0;
 	for (size_t i = 0; p->over_nano > 0 && i < r->pair_count; i++) {
 		struct pair *other = &r->pairs[i];
 		bool family = is_family(p, other->model) || is_family(other, p->model);

@@ -62,6 +62,13 @@ test("a provider that counted the same has no drift, under its own names of mode
 	expect(answer["proposals"]).toEqual([]);
 });
 
+test("a model that is not in the export at all is unclear, and nothing of it is proposed", async () => {
+	const part = exported((row) => Object.assign(row, row["model"] === upstream["exact"] ? { input_tokens: 0, input_cached_tokens: 0, output_tokens: 0, num_model_requests: 0 } : {}));
+	const answer = await lethe("reconcile", "import", part, "--provider", "sim", "--propose", "--tolerance", "0");
+	expect(Object.fromEntries(answer["rows"].map((row: Json) => [row["model"], row["unclear"]]))).toEqual({ exact: true, "provider-name-2026-01-01": false });
+	expect(answer["proposals"]).toEqual([]);
+});
+
 test("one that counted more is the house's loss, and less within the tolerance is nobody's", async () => {
 	const more = await lethe("reconcile", "import", exported((row) => (row["output_tokens"] *= 2)), "--provider", "sim", "--propose");
 	expect(more["rows"].every((row: Json) => row["drift_percent"].startsWith("-"))).toBe(true);
