@@ -61,7 +61,6 @@ dial_end(struct dial *d, int keep_fd)
 	*d->link = d->next;
 	if (d->next)
 		d->next->link = d->link;
-	d->dials->names->name[d->provider].dials--;
 	loop_defer(l, &d->gone, dial_free);
 }
 
@@ -199,7 +198,6 @@ dial_create(struct dials *ds, void *asker, const struct message_connect *m)
 		d->next->link = &d->next;
 	ds->first = d;
 	d->link = &ds->first;
-	ds->names->name[m->provider].dials++;
 	return d;
 }
 
@@ -219,10 +217,6 @@ dial_start(struct dials *ds, void *asker, const struct message_connect *m)
 	struct loop *l = ds->loop;
 	if (m->provider >= ds->names->count || (m->provider >= ds->providers && asker != ds->own)) {
 		refuse(ds, asker, m, CONNECT_REFUSED);
-		return;
-	}
-	if (ds->names->name[m->provider].dials >= DIALS_PER_PROVIDER) {
-		refuse(ds, asker, m, CONNECT_LIMIT);
 		return;
 	}
 	struct dial *d = dial_create(ds, asker, m);

@@ -9,8 +9,6 @@
 #include "ticket/catalogue.h"
 
 enum {
-	DIALS_PER_PROVIDER =
-		512, /* at the same time; beyond it: CONNECT_LIMIT, so that one silent provider can't take everybody's turn */
 	DIALS_PER_EDGE =
 		1024, /* under way or answered and not taken; beyond it the edge's requests wait in its socket */
 	DIAL_STAGGER_MS = 250, /* RFC 8305's connection attempt delay */

@@ -34,7 +34,6 @@ struct name {
 	sa_family_t last_family; /* of the connection that last came about */
 	enum name_state state;
 	uint32_t count;
-	uint32_t dials; /* under way with it */
 	uint64_t until_ms, good_ms; /* ask again from here; last good answer */
 	struct name_question *waiting;
 	struct address address[NAME_ADDRESSES_MAX];

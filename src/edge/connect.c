@@ -20,11 +20,10 @@ use(struct exchange *x, struct upstream *u)
 		send_request(x);
 }
 
-/* Those that wait for connections of their own to this provider need none any more. What the dialer still brings is closed. */
-void
-connect_in_streams(struct edge *e, uint32_t provider)
+static void
+use_streams(struct edge *e, const struct line *l, uint32_t provider)
 {
-	for (struct exchange *x = e->wait_dialer.first, *next; x; x = next) {
+	for (struct exchange *x = l->first, *next; x; x = next) {
 		next = x->wait_next;
 		struct upstream *s = x->route.target->provider == provider && !x->duplex ? h2_up_stream(e, provider) : NULL;
 		if (!s)
@@ -32,6 +31,14 @@ connect_in_streams(struct edge *e, uint32_t provider)
 		exchange_stop_waiting(x);
 		use(x, s);
 	}
+}
+
+/* Those that wait for connections of their own to this provider need none any more. What the dialer still brings is closed. */
+void
+connect_in_streams(struct edge *e, uint32_t provider)
+{
+	use_streams(e, &e->wait_dialer, provider);
+	use_streams(e, &e->wait_dial, provider);
 }
 
 /* The connection speaks HTTP/2: it belongs to all from now on, and the exchange that made it takes its first stream. */
@@ -83,27 +90,76 @@ connect_handshake(struct exchange *x)
 	}
 }
 
+static void
+move(struct exchange *x, struct line *to)
+{
+	exchange_stop_waiting(x);
+	exchange_wait(x, to);
+}
+
+static struct provider_pool *
+pool_of(const struct exchange *x)
+{
+	return &x->edge->pool[x->route.target->provider];
+}
+
+/* It waits for the answer. IPC_AGAIN: the arrow is full. Whom a dialer that has gone does not hear its successor is asked for. */
 static enum ipc_result
 ask_dialer(struct exchange *x)
 {
+	struct edge *e = x->edge;
 	struct message_connect m = MESSAGE_INIT(CONNECT, message_connect);
 	m.token = x->id;
 	m.provider = x->route.target->provider;
-	m.timeout_ms = x->edge->p->timeouts.connect;
-	return ipc_send(x->edge->dialer.fd, &m, sizeof m, -1);
+	m.timeout_ms = e->p->timeouts.connect;
+	enum ipc_result result = ipc_send(e->dialer.fd, &m, sizeof m, -1);
+	if (result == IPC_AGAIN)
+		return result;
+	pool_of(x)->dials++;
+	move(x, &e->wait_dialer);
+	return result;
 }
 
-/* A connection from the dialer. One that will speak TLS is only asked for when there is memory to speak it. */
+/* One that will speak TLS is only asked for when there is memory to speak it. */
+static bool
+has_memory(const struct exchange *x)
+{
+	return !catalogue_provider(x->edge->p->catalogue, x->route.target->provider)->tls || edge_has_room_for_tls(x->edge);
+}
+
+static bool
+may_dial(const struct exchange *x)
+{
+	return pool_of(x)->dials < x->edge->dials_most;
+}
+
+/* A connection from the dialer. Of one provider's only so many are made at a time, and a crowd fills the arrow: the others wait until some have been answered. */
 static void
 want_connection(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	if (catalogue_provider(e->p->catalogue, x->route.target->provider)->tls && !edge_has_room_for_tls(e))
+	if (!has_memory(x))
 		exchange_wait(x, &e->wait_room);
-	else if (e->connections >= e->p->limits.connections || ask_dialer(x) == IPC_AGAIN)
+	else if (e->connections >= e->p->limits.connections)
 		exchange_end(x, END_OVERLOADED);
-	else /* also when it is gone: its successor is asked again */
-		exchange_wait(x, &e->wait_dialer);
+	else if (!may_dial(x) || ask_dialer(x) == IPC_AGAIN)
+		exchange_wait(x, &e->wait_dial);
+}
+
+/* One was answered, of this provider: there is a place for another of its own, and one in the arrow. */
+static void
+dial_next(struct edge *e, uint32_t provider)
+{
+	for (struct exchange *x = e->wait_dial.first, *next; x; x = next) {
+		next = x->wait_next;
+		bool own = x->route.target->provider == provider;
+		if (!may_dial(x))
+			continue;
+		if (!has_memory(x))
+			move(x, &e->wait_room);
+		else if (ask_dialer(x) == IPC_AGAIN || own)
+			return;
+	}
 }
 
 void
@@ -140,11 +196,19 @@ connect_upstream(struct exchange *x)
 	want_connection(x);
 }
 
+/* Those for whom it had been asked come first. */
 void
 connect_ask_again(struct edge *e)
 {
-	for (struct exchange *x = e->wait_dialer.first; x; x = x->wait_next)
-		(void)!ask_dialer(x); /* what a full queue loses ends by its time-out */
+	uint32_t count = e->p->catalogue->provider_count;
+	struct exchange *x;
+	while ((x = e->wait_dial.first))
+		move(x, &e->wait_dialer);
+	while ((x = e->wait_dialer.first))
+		move(x, &e->wait_dial);
+	for (uint32_t i = 0; i < count; i++)
+		e->pool[i].dials = 0;
+	dial_next(e, count);
 }
 
 /* Who waits for that; what was asked for an attempt that is given up serves somebody else. */
@@ -161,6 +225,8 @@ void
 connect_done(struct edge *e, const struct message_connected *m, int fd)
 {
 	struct exchange *x = waiting(e, m->token, m->provider);
+	e->pool[m->provider].dials--;
+	dial_next(e, m->provider);
 	struct upstream *u = fd >= 0 ? upstream_adopt(e, m->provider, fd, !x || !x->duplex) : NULL;
 	if (fd >= 0 && !u)
 		close(fd);

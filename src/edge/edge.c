@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { DIALS_PER_PROVIDER = 512 }; /* at a time: one that is silent doesn't take the others' turns at the dialer, which has twice as many of an edge */
+
 struct listener {
 	struct watch watch;
 	struct edge *edge;
@@ -621,6 +623,7 @@ set_up(struct edge *e)
 	board_set_wake_fd(e->desk, p->wake_fd);
 	board_size_of(p->board, &size);
 	e->slots = size.slots;
+	e->dials_most = DIALS_PER_PROVIDER;
 	e->several = size.edges > 1;
 	const struct visitors_limits by_address = {p->limits.connections_per_address, p->limits.bad_keys_per_minute};
 	e->visitors = visitors_open(p->limits.connections, &by_address);

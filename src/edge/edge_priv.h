@@ -49,7 +49,7 @@ struct provider_pool {
 	struct upstream *idle;
 	struct upstream *fresh; /* idle as well, since this turn */
 	struct upstream *h2; /* connections that carry streams */
-	uint32_t idle_count;
+	uint32_t idle_count, dials; /* … that the dialer was asked for and has not answered */
 };
 
 struct secret {
@@ -78,7 +78,7 @@ struct edge {
 	struct provider_pool pool[PROVIDERS_MAX];
 	struct client *clients;
 	struct exchange *exchanges;
-	struct line wait_memory, wait_room, wait_dialer, wait_booking, wait_question, wait_later, wait_row, wait_booked, wait_receipt, wait_inlined, wait_work, wait_more, wait_ticket;
+	struct line wait_memory, wait_room, wait_dial, wait_dialer, wait_booking, wait_question, wait_later, wait_row, wait_booked, wait_receipt, wait_inlined, wait_work, wait_more, wait_ticket;
 	struct span models_json[DIALECT_COUNT];
 	uint64_t up_lengths[DIALECT_COUNT]; /* bit per length (modulo 64) that the name of a header field that may go up has */
 	struct visitors *visitors;
@@ -97,7 +97,7 @@ struct edge {
 	uint64_t wall_offset_ms; /* wall clock − monotonic, refreshed by the tick */
 	char date[40]; /* "date: …\r\n", refreshed by the tick */
 	uint32_t date_len;
-	uint32_t connections, slots;
+	uint32_t connections, slots, dials_most; /* … of one provider's at a time */
 	bool go, draining;
 	bool several; /* there may be other edges, which listen at the same sockets */
 	bool retiring; /* others accept: those who are here are served, and told that the connection ends */

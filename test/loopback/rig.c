@@ -336,7 +336,7 @@ answer_dialer(struct rig *r)
 	_Alignas(8) char buf[IPC_MESSAGE_MAX];
 	size_t bytes;
 	int fd;
-	while (ipc_recv(r->dialer, buf, &bytes, &fd) == IPC_OK) {
+	while (!r->dialer_rests && ipc_recv(r->dialer, buf, &bytes, &fd) == IPC_OK) {
 		const struct message_connect *ask = (void *)buf;
 		struct message_connected m = MESSAGE_INIT(CONNECTED, message_connected);
 		int pair[2] = {-1, -1};

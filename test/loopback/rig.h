@@ -37,7 +37,7 @@ struct rig {
 	uint32_t edges; /* that the board has room for */
 	bool deaf; /* the ledger hears nothing of edges */
 	int puts_off, put_off; /* orders about work of edges, and lists, that it answers by WORK_LATER or LIST_FAILED; and has */
-	bool refuse_dials;
+	bool refuse_dials, dialer_rests; /* … or it reads nothing */
 	uint32_t refuse, leave; /* a bit for each provider: its connections are refused, or nobody answers */
 	bool tls; /* on both sides of the edge (rig_tls.h) */
 	bool bare; /* tls: the test speaks it itself */
