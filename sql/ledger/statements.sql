@@ -166,8 +166,9 @@ SELECT id FROM item WHERE state = 1 AND kind = 6 LIMIT ?1
 -- name: grants_open
 SELECT id, open_nano FROM item WHERE account = ?1 AND kind = 2 AND state = 1 AND open_nano > 0 ORDER BY expires_ms, id
 
--- name: grants_sum
-SELECT coalesce(sum(open_nano), 0) FROM item WHERE account = ?1 AND kind = 2 AND state = 1
+-- name: grants_held
+SELECT open_nano, (SELECT coalesce(sum(hold.open_nano), 0) FROM item AS hold WHERE hold.account = ?1 AND hold.kind = 4 AND hold.state = 1 AND hold.id > item.id
+	AND hold.created_us < item.expires_ms * 1000) FROM item WHERE account = ?1 AND kind = 2 AND state = 1 AND open_nano > 0 ORDER BY id DESC
 
 -- name: grant_around
 SELECT (SELECT coalesce(sum(open_nano), 0) FROM item WHERE account = ?1 AND kind = 4 AND state = 1 AND id > ?3 AND created_us < ?2 * 1000), balance_nano FROM account WHERE id = ?1

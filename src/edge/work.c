@@ -204,14 +204,14 @@ work_runs_on(const struct exchange *x)
 static void
 end_later(struct edge *e, uint64_t work, uint64_t account, bool held, uint64_t in_ms)
 {
-	struct exchange *n = exchange_of_nobody(e);
-	struct object *o = n ? n->object = vault_alloc(e->vault, sizeof *n->object) : NULL;
-	if (!o) {
+	struct object *o = vault_alloc(e->vault, sizeof *o);
+	struct exchange *n = o ? exchange_of_nobody(e) : NULL;
+	if (!n) {
 		edge_report(e, EVENT_WORK_UNSAID, work, e->p->index);
-		if (n)
-			exchange_end(n, END_OVERLOADED);
+		vault_free(e->vault, o, sizeof *o);
 		return;
 	}
+	n->object = o;
 	n->account_row = account;
 	o->opened.ticket = work;
 	o->work = OBJECT_WORK_ENDING;

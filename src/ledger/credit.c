@@ -118,24 +118,6 @@ transfer(struct ledger *l, struct order *o, struct item *i)
 	return order_done(l, o);
 }
 
-/* Moved, free credit would have no end. NULL: there is enough besides, or too little of all. */
-static json_t *
-is_free_credit(struct ledger *l, const struct order *o, int64_t nano)
-{
-	int64_t own;
-	char text[NANO_TEXT_MAX];
-	for (int i = 0; i < 2; i++) {
-		if (!grants_leave(l, &o->account, &own))
-			return control_store_failed(l);
-		if (nano <= own || nano > o->account.balance_nano)
-			return NULL;
-		if (i == 0 && l->o.board != NULL && !ledger_drain(l)) /* what is handed in may have spent some of it */
-			return control_store_failed(l);
-	}
-	nano_text((struct nano){own}, text);
-	return control_error("free_credit", "account \"%s\" has %s of its own, the rest is free credit with an end (`lethe grant list`): that can't be moved", o->account.name, text);
-}
-
 json_t *
 control_credit_transfer(struct ledger *l, const json_t *request)
 {
@@ -157,7 +139,7 @@ control_credit_transfer(struct ledger *l, const json_t *request)
 	o.nano = -nano;
 	nano_text((struct nano){nano}, amount);
 	order_content(&o, "credit.transfer", (const char *const[]){o.account.name, to.name, amount, o.reason}, 4);
-	if (!order_is_new(l, &o, &is_new, &error) || (is_new && (error = is_free_credit(l, &o, nano)) != NULL))
+	if (!order_is_new(l, &o, &is_new, &error) || (is_new && (error = grants_refuse(l, &o.account, nano)) != NULL))
 		return error;
 	return transfer(l, &o, &i);
 }

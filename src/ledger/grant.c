@@ -103,17 +103,65 @@ grants_apply(struct ledger *l, uint64_t account)
 	return store_begin(&l->store) && store_end(&l->store, apply(l, account));
 }
 
-bool
-grants_leave(struct ledger *l, const struct account_row *a, int64_t *ret_own)
+/* ---- what is not theirs ---- */
+
+/*
+ * What grants gave and nobody has spent lies in the balance, but for what standing holds have that were made since: that is taken to come from them as well, and
+ * nothing of a hold from two. The youngest grant comes first: what was held since was held since the older ones, too.
+ */
+static bool
+read_unheld(struct ledger *l, uint64_t account, int64_t *ret)
 {
-	struct account_row now;
-	int64_t open = 0;
-	struct query *st = store_sql(&l->store, SQL_grants_sum);
-	sql_bind(st, (int64_t)a->id);
-	if (!grants_apply(l, a->id) || !sql_number(&l->store, st, &open) || !order_load_account(l, a->id, &now))
+	int64_t held = 0;
+	enum sql_step step;
+	struct query *st = store_sql(&l->store, SQL_grants_held);
+	sql_bind(st, (int64_t)account);
+	*ret = 0;
+	while ((step = sql_step(&l->store, st)) == SQL_ROW) {
+		int64_t open = sql_int(st, 0), since = sql_int(st, 1) - held, in_holds = since <= 0 ? 0 : since < open ? since : open;
+		held += in_holds;
+		*ret += open - in_holds;
+	}
+	sql_reset(st);
+	return step == SQL_END;
+}
+
+static bool
+read_own(struct ledger *l, uint64_t account, int64_t *ret_own)
+{
+	int64_t balance = 0, granted;
+	struct query *st = store_sql(&l->store, SQL_account_balance);
+	sql_bind(st, (int64_t)account);
+	if (!apply(l, account) || !read_unheld(l, account, &granted) || !sql_number(&l->store, st, &balance))
 		return false;
-	*ret_own = now.balance_nano > open ? now.balance_nano - open : 0;
+	*ret_own = balance - granted;
 	return true;
+}
+
+json_t *
+grants_refuse(struct ledger *l, const struct account_row *a, int64_t nano)
+{
+	int64_t own;
+	char text[NANO_TEXT_MAX];
+	for (int i = 0; i < 2; i++) {
+		if (!store_begin(&l->store) || !store_end(&l->store, read_own(l, a->id, &own)))
+			return control_store_failed(l);
+		if (nano <= own || nano > a->balance_nano)
+			return NULL;
+		if (i == 0 && l->o.board != NULL && !ledger_drain(l)) /* what is handed in may have spent some of it */
+			return control_store_failed(l);
+	}
+	nano_text((struct nano){own > 0 ? own : 0}, text);
+	return control_error("free_credit", "of what account \"%s\" has %s can be moved: the rest is free credit with an end (`lethe grant list`)", a->name, text);
+}
+
+enum ordered
+grants_stay(struct ledger *l, uint64_t account)
+{
+	int64_t own;
+	if (!read_own(l, account, &own))
+		return ORDER_FAILED;
+	return own >= 0 ? ORDER_BOOKED : ORDER_REFUSED;
 }
 
 /* ---- the end ---- */

@@ -282,6 +282,8 @@ book_at_once(struct ledger *l, struct order *o)
 	int64_t booking = l->next_booking;
 	/* Again: another server may have booked what changes what is owed. */
 	enum ordered booked = reckon(l, o) && write_fresh(l, o) ? book(l, o, ledger_next_id(l), SQL_house_order) : ORDER_FAILED;
+	if (booked == ORDER_BOOKED && o->kind == ORDER_TRANSFER)
+		booked = grants_stay(l, o->account.id);
 	if (!store_end(&l->store, booked == ORDER_BOOKED)) {
 		l->next_booking = booking;
 		return booked == ORDER_REFUSED ? refused(l, o) : control_store_failed(l);

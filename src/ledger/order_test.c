@@ -522,6 +522,40 @@ free_credit_is_not_moved(void **state)
 	world_end(&w);
 }
 
+/* No more than that, and that. */
+static void
+move_all_of(struct world *w, const char *own, const char *more)
+{
+	world_refused(w, "free_credit", "{s:s, s:s, s:s, s:s}", "op", "credit.transfer", "account", "alice", "to", "bob", "amount", more);
+	json_decref(world_must(w, "{s:s, s:s, s:s, s:s}", "op", "credit.transfer", "account", "alice", "to", "bob", "amount", own));
+}
+
+/* It has left the balance: what came in since is all the account's own. */
+static void
+what_holds_have_of_grants_is_not_kept_twice(void **state)
+{
+	static const char *const grant = "{s:s, s:s, s:s, s:s}";
+	struct world w;
+	world_begin(&w);
+	uint64_t alice = world_account(&w, "alice", NULL), bob = world_account(&w, "bob", NULL);
+	json_decref(world_must(&w, grant, "op", "credit.grant", "account", "alice", "amount", "5", "expires", "2100-01-01"));
+	json_t *hold = world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "hold.create", "account", "alice", "amount", "4", "expires", "2100-01-01");
+	json_decref(world_must(&w, "{s:s, s:s, s:s}", "op", "credit.top_up", "account", "alice", "amount", "9"));
+	move_all_of(&w, "8", "9.000000001"); /* 1 of the grant is in the balance */
+	json_decref(world_must(&w, grant, "op", "credit.grant", "account", "alice", "amount", "10", "expires", "2090-01-01"));
+	move_all_of(&w, "1", "1.000000001"); /* none of the later grant is in that hold */
+	json_decref(world_must(&w, "{s:s, s:s, s:s}", "op", "credit.top_up", "account", "alice", "amount", "12"));
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "hold.create", "account", "alice", "amount", "10", "expires", "2100-01-01"));
+	move_all_of(&w, "12", "12.000000001"); /* the two have 14 of the grants' 15 */
+	json_decref(world_must(&w, "{s:s, s:O}", "op", "hold.release", "hold", json_object_get(hold, "item")));
+	json_decref(hold);
+	world_round(&w);
+	assert_int_equal(world_balance(&w, bob), 21 * NANO_PER_DOLLAR);
+	assert_int_equal(world_balance(&w, alice), 5 * NANO_PER_DOLLAR);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
 /* The statement adds up to the balance, whatever happened. */
 static void
 read_statement(struct world *w, struct script_answers *a)
@@ -575,6 +609,7 @@ main(void)
 		cmocka_unit_test(what_is_not_used_in_time_goes_back_once),
 		cmocka_unit_test(a_grant_is_used_before_other_money_and_what_runs_keeps_the_rest_of_it),
 		cmocka_unit_test(free_credit_is_not_moved),
+		cmocka_unit_test(what_holds_have_of_grants_is_not_kept_twice),
 		cmocka_unit_test(a_statement_adds_up_to_the_balance),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
