@@ -181,8 +181,12 @@ SELECT (SELECT coalesce(sum(amount_nano), 0) FROM posting WHERE account = ?1 AND
 UPDATE account SET granted_nano = ?2 WHERE id = ?1
 
 -- name: statement
-SELECT booking.id, time_us, what, item, amount_nano, reason, actor FROM posting JOIN booking ON booking.id = posting.booking
-WHERE posting.account = ?1 AND posting.account > 99 AND booking.time_us >= ?2 AND booking.time_us < ?3 ORDER BY booking.id
+SELECT booking.id, time_us, what, booking.item, coalesce(own.amount_nano, 0), reason, actor, coalesce(-owed.amount_nano, 0) FROM (
+	SELECT booking AS id FROM posting WHERE account = ?1 AND account > 99
+	UNION SELECT about.id FROM item JOIN booking AS about ON about.item = item.id AND about.item <> 0 WHERE item.account = ?1 AND about.what NOT IN (6, 18)) AS concerns
+JOIN booking ON booking.id = concerns.id LEFT JOIN posting AS own ON own.booking = booking.id AND own.account = ?1
+LEFT JOIN posting AS owed ON owed.booking = booking.id AND owed.account = 13
+WHERE booking.time_us >= ?2 AND booking.time_us < ?3 ORDER BY booking.id
 
 -- name: statement_usage
 SELECT day, sum(requests), sum(cost_nano) FROM usage_day WHERE account = ?1 AND day >= ?2 AND day < ?3 GROUP BY day ORDER BY day

@@ -1,4 +1,4 @@
-/* An account's statement: every order, what requests cost by day, and the balance after each. */
+/* An account's statement: every order, also one that leaves the balance as it is, what requests cost by day, and the balance and what is owed after each. */
 #include "ledger/moment.h"
 #include "ledger/order_priv.h"
 
@@ -10,6 +10,8 @@ struct statement {
 	json_t *lines;
 	int64_t account, from_day, to_day; /* lines of these days only; what is before is in the balance */
 	__int128 balance;
+	int64_t owed;
+	bool has_owed; /* from then on each line says it */
 };
 
 static void
@@ -24,6 +26,8 @@ put_line(struct statement *s, int64_t time_us, const char *what, int64_t nano, j
 	json_object_set_new(line, "what", json_string(what));
 	control_put_nano(line, "amount", nano);
 	control_put_nano(line, "balance", (int64_t)s->balance);
+	if (s->has_owed)
+		control_put_nano(line, "owed", s->owed);
 	json_array_append_new(s->lines, line);
 }
 
@@ -38,6 +42,8 @@ put_order(struct ledger *l, struct statement *s, struct query *st)
 		item_put_id(line, "item", i.kind, i.id);
 	json_object_set_new(line, "reason", json_string(sql_str(st, 5)));
 	json_object_set_new(line, "actor", json_string(sql_str(st, 6)));
+	s->owed += sql_int(st, 7);
+	s->has_owed |= s->owed != 0;
 	put_line(s, sql_int(st, 1), order_word(sql_int(st, 2)), sql_int(st, 4), line);
 }
 

@@ -143,7 +143,9 @@ const struct cli_command cli_commands[] = {
 		.name = "account statement",
 		.op = "account.statement",
 		.summary = "every movement of an account, with the balance after it",
-		.words = "Orders one by one, requests summed up by day, at the day's end (UTC); `lethe usage` has them apart. What was before --since is in the first balance.",
+		.words = "Orders one by one, requests summed up by day, at the day's end (UTC); `lethe usage` has them apart. What was before --since is in the first balance.\n"
+				 "An order of 0 stands there as well: a hold that was charged whole, a dispute that was lost, a payment that went into what is owed; where there was\n"
+				 "a debt, each line says what is owed after it.",
 		.examples = "lethe account statement acme\nlethe account statement acme --since 2026-01-01 --until 2026-01-31 --csv > january.csv\n",
 		.args = {{ACCOUNT_ARG}, {"--since", "DATE", "since", false, false, "from this day on"},
 			{"--until", "DATE", "until", false, false, "up to and with this day"},
@@ -577,7 +579,7 @@ const struct cli_command cli_commands[] = {
 		.words = "Exit status 1 when an invariant is broken.",
 		.examples = "lethe ledger verify\n",
 		.columns = "inv,ok,checked,detail",
-		.empty = "Nothing to check.",
+		.show = cli_show_books,
 	},
 	{
 		.name = "reconcile run",
@@ -587,7 +589,7 @@ const struct cli_command cli_commands[] = {
 				 "the log. Exit status 1 when something is not right.",
 		.examples = "lethe reconcile run\n",
 		.columns = "inv,ok,checked,detail",
-		.empty = "Nothing to check.",
+		.show = cli_show_books,
 	},
 	{
 		.name = "reconcile list",

@@ -184,6 +184,10 @@ int cli_completion(struct cli *cli, json_t *request);
 void cli_show_account(const struct cli *cli, const json_t *answer);
 void cli_show_key(const struct cli *cli, const json_t *answer);
 
+/* ---- cli_books.c ---- */
+
+void cli_show_books(const struct cli *cli, const json_t *answer);
+
 /* ---- cli_price.c ---- */
 
 int cli_price_show(struct cli *cli, json_t *request);

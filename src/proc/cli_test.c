@@ -445,6 +445,7 @@ books_that_do_not_balance_end_with_one(void **state)
 		" {\"inv\": \"INV-3\", \"ok\": false, \"checked\": 5, \"detail\": \"acc_1\"}]}\n");
 	assert_int_equal(LETHE("ledger", "verify"), CLI_REFUSED);
 	assert_says(out, "INV-3  no");
+	assert_says(out, "\nThe books are WRONG: INV-3. ");
 	assert_int_equal(LETHE("ledger", "verify", "--json"), CLI_REFUSED);
 	stop_server(server);
 }

@@ -33,7 +33,7 @@ enum {
 void
 supervisor_say(const char *a, const char *b)
 {
-	char memory[1024];
+	char memory[PATH_MAX + 512];
 	struct text t = text_on(memory, sizeof memory);
 	text_lit(&t, "lethe: ");
 	text_str(&t, a);
@@ -247,7 +247,10 @@ supervisor_child_ready(struct supervisor *s, struct child *c)
 static void
 start_failed(struct supervisor *s, const struct child *c)
 {
-	supervisor_say("the server does not start; its log says why. First to end: ", c->role->comm);
+	char why[PATH_MAX + 80];
+	const char *file = s->plan->log_file;
+	snprintf(why, sizeof why, "the server does not start; its log says why (%s). First to end: ", file[0] ? file : "standard error");
+	supervisor_say(why, c->role->comm);
 	s->status = 1;
 	/* Nothing was accepted, so nothing is to be drained or booked. */
 	for (uint32_t i = 0; i < s->child_count; i++)

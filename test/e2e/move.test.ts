@@ -95,7 +95,7 @@ test("into PostgreSQL, on it, and back", async () => {
 	// A server that is told of the file again, because the line about PostgreSQL was lost, says where the books went, and ends.
 	const line = join(w.lethe.data, "store");
 	renameSync(line, `${line}.lost`);
-	await expect(w.lethe.up()).rejects.toThrow(/does not start; its log says why/);
+	await expect(w.lethe.up()).rejects.toThrow(/does not start; its log says why \(.+\)/);
 	expect(w.lethe.log()).toMatch(/were moved to postgres:\/\/.*store move --take-back/);
 	renameSync(`${line}.lost`, line);
 	expect(message(await w.lethe.run("store", "move", "--take-back"))).toMatch(/has been written since \(\d+ bookings\)/);

@@ -57,11 +57,34 @@ test("each order is a command, and the statement has all of them", async () => {
 		expect((await lethe(list, "list"))["items"].length, list).toBeGreaterThan(0);
 	const statement = await lethe("account", "statement", "acme");
 	expect(statement["rows"].map((row: Json) => row["what"])).toEqual([
-		"top-up", "refund", "grant", "transfer", "hold", "hold-settle", "hold", "hold-release", "dispute", "dispute-won", "dispute",
+		"top-up", "refund", "grant", "transfer", "hold", "hold-settle", "hold", "hold-release", "dispute", "dispute-won", "dispute", "dispute-lost",
 	]);
 	expect(statement["rows"][3]["actor"]).toBe("ann");
 	expect(statement["balance"]).toBe("9.000000000");
+	expect((await lethe("account", "statement", "lab"))["rows"].map((row: Json) => row["what"])).toEqual(["transfer-arrival", "voucher-redeem"]);
 	expect((await lethe("ledger", "verify"))["sound"]).toBe(true);
+});
+
+test("what leaves a balance as it is stands in the statement as well", async () => {
+	await lethe("account", "create", "debtor");
+	const paid = await lethe("credit", "top-up", "debtor", "5");
+	const hold = await lethe("hold", "create", "debtor", "5");
+	await lethe("hold", "settle", hold["item"], "5");
+	const dispute = await lethe("dispute", "open", paid["item"], "5");
+	await lethe("dispute", "lost", dispute["item"], "--actor", "ann", "--reason", "the bank says so");
+	await lethe("credit", "top-up", "debtor", "2");
+	await lethe("credit", "top-up", "debtor", "4");
+	const rows = (await lethe("account", "statement", "debtor"))["rows"] as Json[];
+	expect(rows.map((row) => [row["what"], row["amount"], row["balance"], row["owed"]])).toEqual([
+		["top-up", "5.000000000", "5.000000000", undefined],
+		["hold", "-5.000000000", "0.000000000", undefined],
+		["hold-settle", "0.000000000", "0.000000000", undefined],
+		["dispute", "0.000000000", "0.000000000", undefined],
+		["dispute-lost", "0.000000000", "0.000000000", "5.000000000"],
+		["top-up", "0.000000000", "0.000000000", "3.000000000"],
+		["top-up", "1.000000000", "1.000000000", "0.000000000"],
+	]);
+	expect(rows[4]).toMatchObject({ actor: "ann", reason: "the bank says so" });
 });
 
 test("a thousand times at once is once", async () => {
