@@ -268,6 +268,21 @@ after_of(const json_t *request, enum item_kind kind, uint64_t *ret, json_t **ret
 	return false;
 }
 
+/* Of the newest order about it. False: the store failed. */
+static bool
+put_said(struct ledger *l, json_t *o, uint64_t item)
+{
+	struct query *st = store_sql(&l->store, SQL_item_said);
+	sql_bind(st, (int64_t)item);
+	enum sql_step step = sql_step(&l->store, st);
+	if (step == SQL_ROW) {
+		json_object_set_new(o, "reason", json_string(sql_str(st, 0)));
+		json_object_set_new(o, "actor", json_string(sql_str(st, 1)));
+	}
+	sql_reset(st);
+	return step != SQL_FAILED;
+}
+
 static json_t *
 list(struct ledger *l, const json_t *request, enum item_kind kind)
 {
@@ -283,15 +298,17 @@ list(struct ledger *l, const json_t *request, enum item_kind kind)
 	sql_bind(st, kind, (int64_t)after, (int64_t)account, json_is_true(json_object_get(request, "open")), limit + 1);
 	struct item i;
 	enum sql_step step = SQL_END;
-	for (; count < limit && (step = read_item(l, st, &i)) == SQL_ROW; count++) {
+	bool said = true;
+	for (; said && count < limit && (step = read_item(l, st, &i)) == SQL_ROW; count++) {
 		json_t *o = json_object();
 		item_put(l, o, &i);
 		json_array_append_new(items, o);
+		said = put_said(l, o, i.id);
 	}
-	bool more = count == limit && (step = read_item(l, st, &i)) == SQL_ROW;
+	bool more = said && count == limit && (step = read_item(l, st, &i)) == SQL_ROW;
 	sql_reset(st);
 	json_object_set_new(answer, "more", json_boolean(more));
-	if (step != SQL_FAILED)
+	if (said && step != SQL_FAILED)
 		return answer;
 	json_decref(answer);
 	return control_store_failed(l);

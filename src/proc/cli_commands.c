@@ -385,7 +385,7 @@ const struct cli_command cli_commands[] = {
 		.words = "",
 		.examples = "lethe voucher list --open\n",
 		.args = {{ACCOUNT_FILTER}, {OPEN_ARG}, {LIMIT_ARG}, {AFTER_ARG}},
-		.columns = "item,state,worth,account_name,created,expires",
+		.columns = "item,state,worth,account_name,created,expires,actor,reason",
 		.empty = "No vouchers yet. Issue one: lethe voucher create AMOUNT",
 	},
 	{
@@ -461,7 +461,7 @@ const struct cli_command cli_commands[] = {
 		.words = "",
 		.examples = "lethe dispute list --open\n",
 		.args = {{ACCOUNT_FILTER}, {OPEN_ARG}, {LIMIT_ARG}, {AFTER_ARG}},
-		.columns = "item,account_name,payment,state,worth,open,created",
+		.columns = "item,account_name,payment,state,worth,open,created,actor,reason",
 		.empty = "No disputes.",
 	},
 	{

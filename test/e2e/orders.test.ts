@@ -53,6 +53,8 @@ test("each order is a command, and the statement has all of them", async () => {
 	await lethe("dispute", "won", won["item"]);
 	const lost = await lethe("dispute", "open", paid["item"], "20");
 	expect((await lethe("dispute", "lost", lost["item"]))["balance"]).toBe("9.000000000");
+	await lethe("voucher", "create", "1", "--actor", "ann", "--reason", "for the fair");
+	expect((await lethe("voucher", "list"))["items"].at(-1)).toMatchObject({ actor: "ann", reason: "for the fair" });
 	for (const list of ["payment", "grant", "transfer", "voucher", "hold", "dispute"])
 		expect((await lethe(list, "list"))["items"].length, list).toBeGreaterThan(0);
 	const statement = await lethe("account", "statement", "acme");
