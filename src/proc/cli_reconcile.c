@@ -635,12 +635,23 @@ finish(struct reconciler *r)
 }
 
 static void
+show_proposed(const json_t *proposals)
+{
+	size_t i, open = 0, all = json_array_size(proposals);
+	json_t *o;
+	json_array_foreach(proposals, i, o) open += strcmp(json_string_value(json_object_get(o, "state")), "open") == 0;
+	if (open > 0)
+		printf("\n%zu proposed: lethe reconcile proposals --open\n", open);
+	if (all > open)
+		printf("\n%zu accepted or rejected before: lethe reconcile proposals\n", all - open);
+}
+
+static void
 show(const struct reconciler *r, const json_t *answer)
 {
 	size_t count = json_array_size(r->not_proposed);
 	cli_show(r->cli, answer);
-	if (json_array_size(r->proposals) > 0)
-		printf("\n%zu proposed: lethe reconcile proposals\n", json_array_size(r->proposals));
+	show_proposed(r->proposals);
 	if (count == 0)
 		return;
 	printf("\n%zu not proposed, as other amounts were before: look at those (`lethe reconcile proposals`). Reject one that is open and wrong, and import this again; what one that is accepted lacks, a customer is given with `lethe credit add`:\n", count);

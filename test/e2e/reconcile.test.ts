@@ -103,6 +103,10 @@ test("what was charged beyond their count is proposed to who paid, once; accepte
 	const statement = (await lethe("account", "statement", "customer"))["rows"] as Json[];
 	expect(statement.find((row) => row["what"] === "correction")).toMatchObject({ amount: "0.000030000", actor: "ann" });
 	expect((await lethe("ledger", "verify"))["sound"]).toBe(true);
+	const said = (path: string) => spawnSync(letheBinary, ["reconcile", "import", path, "--provider", "sim", "--propose", "--tolerance", "0", "--data", w.lethe.data], { encoding: "utf8" });
+	const decided = said(file);
+	expect(decided.stdout).toMatch(/\n2 accepted or rejected before: /);
+	expect(decided.stdout).not.toMatch(/\d proposed: /);
 	// Another count of the same day is no second proposal beside one that was accepted. Where the first was rejected it takes its place; what else is in the export is proposed all the same.
 	const less = exported((row) => (row["output_tokens"] -= row["model"] === upstream["exact"] ? 8 : 3));
 	const again = await w.lethe.run("reconcile", "import", less, "--provider", "sim", "--propose", "--tolerance", "0");
@@ -113,7 +117,7 @@ test("what was charged beyond their count is proposed to who paid, once; accepte
 	expect(anew).toMatchObject({ "exact other": { worth: "0.000020000", state: "open" }, "provider-name-2026-01-01 customer": { worth: "0.000030000", state: "open" } });
 	expect(Object.keys(anew).length).toBe(2);
 	expect((await lethe("reconcile", "proposals"))["items"].length).toBe(4);
-	const text = spawnSync(letheBinary, ["reconcile", "import", less, "--provider", "sim", "--propose", "--tolerance", "0", "--data", w.lethe.data], { encoding: "utf8" });
+	const text = said(less);
 	expect(text.status).toBe(1);
 	expect(text.stdout).toMatch(/1 not proposed, as other amounts were before/);
 	expect(text.stdout).toMatch(/exact +customer +\$0.00006\b/);
