@@ -2,6 +2,7 @@
 #include "edge/edge_priv.h"
 
 #include "edge/citing.h"
+#include "edge/connect.h"
 #include "edge/duplex.h"
 #include "edge/route.h"
 #include "edge/object_upload.h"

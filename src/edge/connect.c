@@ -1,5 +1,4 @@
-/* CONNECT: a kept connection of the provider's pool, or a new one from the dialer. */
-#include "edge/edge_priv.h"
+#include "edge/connect.h"
 
 #include "core/ipc.h"
 #include "edge/h2_up.h"
@@ -38,7 +37,7 @@ void
 connect_in_streams(struct edge *e, uint32_t provider)
 {
 	use_streams(e, &e->wait_dialer, provider);
-	use_streams(e, &e->wait_dial, provider);
+	use_streams(e, &e->pool[provider].wait, provider);
 }
 
 /* The connection speaks HTTP/2: it belongs to all from now on, and the exchange that made it takes its first stream. */
@@ -103,21 +102,23 @@ pool_of(const struct exchange *x)
 	return &x->edge->pool[x->route.target->provider];
 }
 
-/* It waits for the answer. IPC_AGAIN: the arrow is full. Whom a dialer that has gone does not hear its successor is asked for. */
-static enum ipc_result
+/* It waits for the answer. False: the arrow is full. Whom a dialer that has gone does not hear its successor is asked for. */
+static bool
 ask_dialer(struct exchange *x)
 {
 	struct edge *e = x->edge;
+	uint32_t most = e->p->timeouts.connect;
 	struct message_connect m = MESSAGE_INIT(CONNECT, message_connect);
 	m.token = x->id;
 	m.provider = x->route.target->provider;
-	m.timeout_ms = e->p->timeouts.connect;
-	enum ipc_result result = ipc_send(e->dialer.fd, &m, sizeof m, -1);
-	if (result == IPC_AGAIN)
-		return result;
+	m.timeout_ms = x->deadline_ms > e->loop.now_ms && x->deadline_ms - e->loop.now_ms < most ? (uint32_t)(x->deadline_ms - e->loop.now_ms) : most; /* it may have waited for its turn */
+	if (ipc_send(e->dialer.fd, &m, sizeof m, -1) == IPC_AGAIN) {
+		e->dialer_is_full = true;
+		return false;
+	}
 	pool_of(x)->dials++;
 	move(x, &e->wait_dialer);
-	return result;
+	return true;
 }
 
 /* One that will speak TLS is only asked for when there is memory to speak it. */
@@ -127,49 +128,62 @@ has_memory(const struct exchange *x)
 	return !catalogue_provider(x->edge->p->catalogue, x->route.target->provider)->tls || edge_has_room_for_tls(x->edge);
 }
 
-static bool
-may_dial(const struct exchange *x)
-{
-	return pool_of(x)->dials < x->edge->dials_most;
-}
-
-/* A connection from the dialer. Of one provider's only so many are made at a time, and a crowd fills the arrow: the others wait until some have been answered. */
+/* Those that wait for their turn with this provider, as far as they may be dialled for. */
 static void
-want_connection(struct exchange *x)
+dial(struct edge *e, uint32_t provider)
 {
-	struct edge *e = x->edge;
-	if (!has_memory(x))
-		exchange_wait(x, &e->wait_room);
-	else if (e->connections >= e->p->limits.connections)
-		exchange_end(x, END_OVERLOADED);
-	else if (!may_dial(x) || ask_dialer(x) == IPC_AGAIN)
-		exchange_wait(x, &e->wait_dial);
-}
-
-/* One was answered, of this provider: there is a place for another of its own, and one in the arrow. */
-static void
-dial_next(struct edge *e, uint32_t provider)
-{
-	for (struct exchange *x = e->wait_dial.first, *next; x; x = next) {
-		next = x->wait_next;
-		bool own = x->route.target->provider == provider;
-		if (!may_dial(x))
-			continue;
+	struct provider_pool *p = &e->pool[provider];
+	struct exchange *x;
+	while ((x = p->wait.first) && p->dials < e->dials_most) {
 		if (!has_memory(x))
 			move(x, &e->wait_room);
-		else if (ask_dialer(x) == IPC_AGAIN || own)
+		else if (e->connections >= e->p->limits.connections)
+			exchange_end(x, END_OVERLOADED);
+		else if (!ask_dialer(x))
 			return;
 	}
 }
 
+/*
+ * A connection from the dialer. Of one provider's only so many are made at a time, and a crowd fills the arrow: the others wait, first come, first served. An answer
+ * makes room for the next of that provider; a full arrow is tried again each turn.
+ */
+static void
+want_connection(struct exchange *x)
+{
+	struct provider_pool *p = pool_of(x);
+	bool others = p->wait.first;
+	exchange_wait(x, &p->wait);
+	if (!others && !x->edge->dialer_is_full)
+		dial(x->edge, x->route.target->provider);
+}
+
+/* The arrow was full. With whom it begins moves on, or a crowd of one provider's would have all of it each time. */
+static void
+fill_arrow(struct edge *e)
+{
+	uint32_t count = e->p->catalogue->provider_count;
+	e->dialer_is_full = false;
+	for (uint32_t i = 0; i < count && !e->dialer_is_full; i++)
+		dial(e, e->dial_turn++ % count);
+}
+
 void
-connect_in_room(struct edge *e)
+connect_go_on(struct edge *e)
 {
 	struct exchange *x;
 	while ((x = e->wait_room.first) && edge_has_room_for_tls(e)) {
 		exchange_stop_waiting(x);
 		want_connection(x);
 	}
+	if (e->dialer_is_full)
+		fill_arrow(e);
+}
+
+bool
+connect_waits_for_us(const struct exchange *x)
+{
+	return x->wait_line == &x->edge->wait_room || (x->step == STEP_CONNECT && x->wait_line == &pool_of(x)->wait && pool_of(x)->dials < x->edge->dials_most);
 }
 
 void
@@ -202,31 +216,30 @@ connect_ask_again(struct edge *e)
 {
 	uint32_t count = e->p->catalogue->provider_count;
 	struct exchange *x;
-	while ((x = e->wait_dial.first))
-		move(x, &e->wait_dialer);
-	while ((x = e->wait_dialer.first))
-		move(x, &e->wait_dial);
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
+		while ((x = e->pool[i].wait.first))
+			move(x, &e->wait_dialer);
 		e->pool[i].dials = 0;
-	dial_next(e, count);
+	}
+	while ((x = e->wait_dialer.first))
+		move(x, &pool_of(x)->wait);
+	fill_arrow(e);
 }
 
-/* Who waits for that; what was asked for an attempt that is given up serves somebody else. */
+/* Who waits for that. What was asked for an attempt that is given up serves somebody else. */
 static struct exchange *
-waiting(struct edge *e, uint64_t token, uint32_t provider)
+waiting(struct edge *e, uint64_t token, uint32_t provider, bool connected)
 {
 	struct exchange *x = e->wait_dialer.first;
 	while (x && (x->id != token || x->route.target->provider != provider))
 		x = x->wait_next;
-	return x;
+	return x || !connected ? x : e->pool[provider].wait.first;
 }
 
-void
-connect_done(struct edge *e, const struct message_connected *m, int fd)
+static void
+take_answer(struct edge *e, const struct message_connected *m, int fd)
 {
-	struct exchange *x = waiting(e, m->token, m->provider);
-	e->pool[m->provider].dials--;
-	dial_next(e, m->provider);
+	struct exchange *x = waiting(e, m->token, m->provider, fd >= 0);
 	struct upstream *u = fd >= 0 ? upstream_adopt(e, m->provider, fd, !x || !x->duplex) : NULL;
 	if (fd >= 0 && !u)
 		close(fd);
@@ -248,4 +261,13 @@ connect_done(struct edge *e, const struct message_connected *m, int fd)
 		route_fail(x, ROUTE_UNREACHABLE, END_PROVIDER_TIMEOUT);
 	else
 		route_fail(x, ROUTE_UNREACHABLE, END_PROVIDER_UNREACHABLE);
+}
+
+void
+connect_done(struct edge *e, const struct message_connected *m, int fd)
+{
+	e->pool[m->provider].dials--;
+	take_answer(e, m, fd);
+	if (!e->dialer_is_full)
+		dial(e, m->provider);
 }

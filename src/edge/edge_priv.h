@@ -49,6 +49,7 @@ struct provider_pool {
 	struct upstream *idle;
 	struct upstream *fresh; /* idle as well, since this turn */
 	struct upstream *h2; /* connections that carry streams */
+	struct line wait; /* for their turn at the dialer */
 	uint32_t idle_count, dials; /* … that the dialer was asked for and has not answered */
 };
 
@@ -78,7 +79,7 @@ struct edge {
 	struct provider_pool pool[PROVIDERS_MAX];
 	struct client *clients;
 	struct exchange *exchanges;
-	struct line wait_memory, wait_room, wait_dial, wait_dialer, wait_booking, wait_question, wait_later, wait_row, wait_booked, wait_receipt, wait_inlined, wait_work, wait_more, wait_ticket;
+	struct line wait_memory, wait_room, wait_dialer, wait_booking, wait_question, wait_later, wait_row, wait_booked, wait_receipt, wait_inlined, wait_work, wait_more, wait_ticket;
 	struct span models_json[DIALECT_COUNT];
 	uint64_t up_lengths[DIALECT_COUNT]; /* bit per length (modulo 64) that the name of a header field that may go up has */
 	struct visitors *visitors;
@@ -97,8 +98,8 @@ struct edge {
 	uint64_t wall_offset_ms; /* wall clock − monotonic, refreshed by the tick */
 	char date[40]; /* "date: …\r\n", refreshed by the tick */
 	uint32_t date_len;
-	uint32_t connections, slots, dials_most; /* … of one provider's at a time */
-	bool go, draining;
+	uint32_t connections, slots, dials_most, dial_turn; /* … of one provider's at a time; with whom the arrow is filled next */
+	bool go, draining, dialer_is_full; /* … its arrow: somebody waits for room in it */
 	bool several; /* there may be other edges, which listen at the same sockets */
 	bool retiring; /* others accept: those who are here are served, and told that the connection ends */
 	struct hands {
@@ -231,12 +232,6 @@ void headers_prepare(struct edge *e);
 bool header_goes_up(const struct catalogue_provider *p, enum dialect dialect, struct span name);
 bool route_model(struct exchange *x);
 must_check bool route_edit(struct exchange *x); /* maybe for another target; false: no memory, or it waits for some, or the exchange has ended */
-void connect_upstream(struct exchange *x);
-void connect_handshake(struct exchange *x); /* one step of it; then the request is sent */
-void connect_in_room(struct edge *e); /* those that waited for memory for TLS, as far as there is some */
-void connect_in_streams(struct edge *e, uint32_t provider); /* a connection carries streams: who waits for one of their own may have one of these */
-void connect_ask_again(struct edge *e); /* the dialer was started anew */
-void connect_done(struct edge *e, const struct message_connected *m, int fd);
 void send_request(struct exchange *x);
 void send_copy(struct exchange *x, char *to, size_t len); /* the next bytes of the edited body, of which so many are left; counts them as sent */
 void await_answer(struct exchange *x, char *bytes, size_t len, bool eof);

@@ -1,5 +1,6 @@
 #include "edge/edge_priv.h"
 
+#include "edge/connect.h"
 #include "edge/duplex.h"
 #include "edge/h2_up.h"
 #include "edge/keep_alive.h"
@@ -45,9 +46,9 @@ step_timeout_ms(const struct edge *e, enum exchange_step step)
 }
 
 static bool
-waits_for_our_memory(const struct exchange *x)
+waits_for_us(const struct exchange *x)
 {
-	return x->wait_link && (x->wait_line == &x->edge->wait_room || x->step == STEP_READ_BODY || (x->req && x->req->translates));
+	return x->wait_link && (connect_waits_for_us(x) || x->step == STEP_READ_BODY || (x->req && x->req->translates));
 }
 
 /* When it must be over, whatever it waits for. */
@@ -75,13 +76,13 @@ awaits_provider(const struct exchange *x)
 static bool
 is_providers(const struct exchange *x)
 {
-	return awaits_provider(x) && !waits_for_our_memory(x) && !upload_waits(x) && !question_waits(x) && !relay_waits_for_money(x);
+	return awaits_provider(x) && !waits_for_us(x) && !upload_waits(x) && !question_waits(x) && !relay_waits_for_money(x);
 }
 
 static enum end_reason
 reason_of_late(const struct exchange *x, bool over)
 {
-	if (waits_for_our_memory(x))
+	if (waits_for_us(x))
 		return END_OVERLOADED;
 	if (upload_waits(x) && !over)
 		return END_BODY_TIMEOUT;

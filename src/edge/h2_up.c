@@ -1,5 +1,6 @@
 #include "edge/h2_up.h"
 
+#include "edge/connect.h"
 #include "edge/h2.h"
 #include "edge/h2_priv.h"
 #include "edge/object.h"

@@ -1,5 +1,6 @@
 /* Lists: which there are, the ledger knows by their sealed ids; what each of them is, its provider says, asked one after the other. */
 #include "edge/byok.h"
+#include "edge/connect.h"
 #include "edge/object_keep.h"
 #include "edge/question.h"
 

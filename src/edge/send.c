@@ -2,6 +2,7 @@
 #include "edge/edge_priv.h"
 
 #include "edge/byok.h"
+#include "edge/connect.h"
 #include "edge/duplex.h"
 #include "edge/endpoints.h"
 #include "edge/h2_up.h"

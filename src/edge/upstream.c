@@ -1,4 +1,5 @@
 #include "edge/edge_priv.h"
+#include "edge/connect.h"
 #include "edge/upstream.h"
 
 #include "edge/duplex.h"

@@ -2,6 +2,7 @@
 
 #include "core/ipc.h"
 #include "edge/byok.h"
+#include "edge/connect.h"
 #include "edge/object_keep.h"
 #include "edge/limit.h"
 #include "edge/question.h"

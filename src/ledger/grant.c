@@ -139,29 +139,28 @@ read_own(struct ledger *l, uint64_t account, int64_t *ret_own)
 }
 
 json_t *
-grants_refuse(struct ledger *l, const struct account_row *a, int64_t nano)
+grants_error(const struct account_row *a, int64_t own)
 {
-	int64_t own;
 	char text[NANO_TEXT_MAX];
-	for (int i = 0; i < 2; i++) {
-		if (!store_begin(&l->store) || !store_end(&l->store, read_own(l, a->id, &own)))
-			return control_store_failed(l);
-		if (nano <= own || nano > a->balance_nano)
-			return NULL;
-		if (i == 0 && l->o.board != NULL && !ledger_drain(l)) /* what is handed in may have spent some of it */
-			return control_store_failed(l);
-	}
 	nano_text((struct nano){own > 0 ? own : 0}, text);
 	return control_error("free_credit", "of what account \"%s\" has %s can be moved: the rest is free credit with an end (`lethe grant list`)", a->name, text);
 }
 
-enum ordered
-grants_stay(struct ledger *l, uint64_t account)
+json_t *
+grants_refuse(struct ledger *l, const struct account_row *a, int64_t nano)
 {
 	int64_t own;
-	if (!read_own(l, account, &own))
+	if (!store_begin(&l->store) || !store_end(&l->store, read_own(l, a->id, &own)))
+		return control_store_failed(l);
+	return nano <= own || nano > a->balance_nano ? NULL : grants_error(a, own);
+}
+
+enum ordered
+grants_stay(struct ledger *l, uint64_t account, int64_t *ret_own)
+{
+	if (!read_own(l, account, ret_own))
 		return ORDER_FAILED;
-	return own >= 0 ? ORDER_BOOKED : ORDER_REFUSED;
+	return *ret_own >= 0 ? ORDER_BOOKED : ORDER_REFUSED;
 }
 
 /* ---- the end ---- */

@@ -282,11 +282,14 @@ book_at_once(struct ledger *l, struct order *o)
 	int64_t booking = l->next_booking;
 	/* Again: another server may have booked what changes what is owed. */
 	enum ordered booked = reckon(l, o) && write_fresh(l, o) ? book(l, o, ledger_next_id(l), SQL_house_order) : ORDER_FAILED;
+	int64_t own = 0;
 	if (booked == ORDER_BOOKED && o->kind == ORDER_TRANSFER)
-		booked = grants_stay(l, o->account.id);
+		booked = grants_stay(l, o->account.id, &own);
 	if (!store_end(&l->store, booked == ORDER_BOOKED)) {
 		l->next_booking = booking;
-		return booked == ORDER_REFUSED ? refused(l, o) : control_store_failed(l);
+		if (booked != ORDER_REFUSED)
+			return control_store_failed(l);
+		return own < 0 ? grants_error(&o->account, own - o->nano) : refused(l, o);
 	}
 	if (l->o.board != NULL && o->nano != 0 && !share_on(l))
 		ledger_load_account(l, o->account.id, o->account.balance_nano + o->nano);
@@ -423,6 +426,9 @@ book_by_ticket(struct ledger *l, struct order *o)
 	/* What was booked before may have changed what this order is about. */
 	if (!item_allows(l, o, kinds[o->kind].effect))
 		return refused(l, o);
+	json_t *error = o->kind == ORDER_TRANSFER ? grants_refuse(l, &o->account, -o->nano) : NULL;
+	if (error != NULL)
+		return error;
 	if (!write_intent(l, o, id))
 		return control_store_failed(l);
 	enum moved moved = begin_ticket(l, o, id);

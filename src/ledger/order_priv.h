@@ -125,10 +125,11 @@ must_check bool top_up_reckon(struct ledger *l, struct order *o);
 
 /* What was spent since the last time, off the grants that end first. False: the store failed. */
 must_check bool grants_apply(struct ledger *l, uint64_t account);
-/* Moved to another account, free credit would have no end. NULL: there is enough besides, or too little of all. */
+/* Moved to another account, free credit would have no end. NULL: there is enough besides, or too little of all. By a balance that was read when all was booked, which nobody changes meanwhile. */
 json_t *grants_refuse(struct ledger *l, const struct account_row *a, int64_t nano);
-/* The same within the transaction that has moved it: another server may have booked since. */
-enum ordered grants_stay(struct ledger *l, uint64_t account);
+/* The same within the transaction that moves it, where other servers book as well. What is its own after it, below 0 when it was refused. */
+enum ordered grants_stay(struct ledger *l, uint64_t account, int64_t *ret_own);
+json_t *grants_error(const struct account_row *a, int64_t own);
 /* What is left of a grant whose time is over goes back. False: not now. */
 must_check bool grant_expire(struct ledger *l, const struct item *i);
 /* ---- quota.c: those whose window has begun. False: not all could be given ---- */

@@ -118,10 +118,10 @@ a_full_arrow_is_waited_for(void **state)
 {
 	narrow();
 	crowd_asks();
-	assert_non_null(r.edge->wait_dial.first);
+	assert_non_null(r.edge->pool[0].wait.first);
 	r.dialer_rests = false;
 	crowd_is_served();
-	assert_null(r.edge->wait_dial.first);
+	assert_null(r.edge->pool[0].wait.first);
 }
 
 static void
@@ -148,9 +148,82 @@ one_provider_has_only_so_many_at_a_time_and_others_are_not_held_up(void **state)
 		expect(client[i], "504");
 		close(client[i]);
 	}
-	assert_null(r.edge->wait_dial.first);
+	assert_null(r.edge->pool[0].wait.first);
 	rig_book(&r);
 	assert_int_equal(rig_balance(&r), 1000000000 - COST);
+}
+
+static void
+an_arrow_that_a_silent_providers_crowd_has_filled_is_tried_again_for_others(void **state)
+{
+	int other[4];
+	narrow();
+	crowd_asks();
+	for (int i = 0; i < 4; i++)
+		other[i] = ask("of-two");
+	assert_int_equal(r.edge->pool[1].dials, 0);
+	r.leave = 1;
+	r.dialer_rests = false;
+	for (int i = 0; i < CROWD; i++) {
+		rig_turn(&r);
+		rig_pass(&r, 4); /* nobody answers, so that only the clock makes a turn */
+	}
+	assert_int_equal(r.edge->pool[0].dials, CROWD);
+	assert_int_equal(r.dials, 4);
+	for (int i = 0; i < 4; i++) {
+		answer(i);
+		expect(other[i], "200");
+		close(other[i]);
+	}
+	for (int i = 0; i < CROWD; i++)
+		close(client[i]);
+	rig_turn(&r);
+	rig_book(&r);
+}
+
+static void
+who_was_never_dialled_for_hears_that_we_are_at_capacity_and_no_provider_is_blamed(void **state)
+{
+	narrow();
+	crowd_asks();
+	int other = ask("of-two");
+	rig_pass(&r, CONNECT_MS);
+	expect(other, "503");
+	expect(client[CROWD - 1], "503");
+	expect(client[0], "504");
+	for (int i = 0; i < CROWD; i++)
+		close(client[i]);
+	close(other);
+	r.dialer_rests = false;
+	rig_turn(&r);
+	other = ask("of-two");
+	rig_turn(&r);
+	answer(r.dials - 1);
+	expect(other, "200");
+	close(other);
+	rig_book(&r);
+	assert_int_equal(rig_balance(&r), 1000000000 - COST);
+}
+
+static void
+a_connection_whose_client_has_gone_is_the_next_ones(void **state)
+{
+	r.edge->dials_most = 1;
+	r.dialer_rests = true;
+	crowd_asks();
+	close(client[0]);
+	rig_turn(&r);
+	r.dialer_rests = false;
+	for (int i = 0; i < CROWD; i++)
+		rig_turn(&r);
+	assert_int_equal(r.dials, CROWD - 1); /* what the first had asked for is used */
+	for (int i = 1; i < CROWD; i++) {
+		answer(i - 1);
+		expect(client[i], "200");
+		close(client[i]);
+	}
+	rig_book(&r);
+	assert_int_equal(rig_balance(&r), 1000000000 - (CROWD - 1) * COST);
 }
 
 static void
@@ -172,7 +245,7 @@ who_goes_meanwhile_is_not_dialled_for(void **state)
 	for (int i = AT_A_TIME; i < CROWD; i++)
 		close(client[i]);
 	rig_turn(&r);
-	assert_null(r.edge->wait_dial.first);
+	assert_null(r.edge->pool[0].wait.first);
 	r.dialer_rests = false;
 	rig_turn(&r);
 	assert_int_equal(r.dials, AT_A_TIME);
@@ -221,6 +294,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_full_arrow_is_waited_for),
 		T(one_provider_has_only_so_many_at_a_time_and_others_are_not_held_up),
+		T(an_arrow_that_a_silent_providers_crowd_has_filled_is_tried_again_for_others),
+		T(who_was_never_dialled_for_hears_that_we_are_at_capacity_and_no_provider_is_blamed),
+		T(a_connection_whose_client_has_gone_is_the_next_ones),
 		T(who_came_first_is_dialled_for_first),
 		T(who_goes_meanwhile_is_not_dialled_for),
 		T(a_new_dialer_is_asked_for_all),
