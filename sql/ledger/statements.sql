@@ -164,7 +164,7 @@ SELECT id, expires_ms FROM item WHERE state = 1 AND expires_ms <> 0 AND expires_
 SELECT id FROM item WHERE state = 1 AND kind = 6 LIMIT ?1
 
 -- name: item_said
-SELECT reason, actor FROM booking WHERE item = ?1 AND item <> 0 ORDER BY id DESC LIMIT 1
+SELECT reason, actor FROM booking WHERE item = ?1 AND item <> 0 ORDER BY actor = 'ledger', id DESC LIMIT 1
 
 -- name: grants_open
 SELECT id, open_nano FROM item WHERE account = ?1 AND kind = 2 AND state = 1 AND open_nano > 0 ORDER BY expires_ms, id

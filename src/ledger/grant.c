@@ -74,8 +74,9 @@ reduce(struct ledger *l, const struct open_grant *g, int64_t nano)
 	return sql_done(&l->store, st) && sql_changes(&l->store) == 1;
 }
 
+/* ret_more: there are more of them than are looked at in one go, and something is left for those. */
 static bool
-apply(struct ledger *l, uint64_t account)
+apply(struct ledger *l, uint64_t account, bool *ret_more)
 {
 	struct open_grant open[GRANTS_AT_ONCE];
 	int64_t spent, applied;
@@ -89,8 +90,8 @@ apply(struct ledger *l, uint64_t account)
 		ok = reduce(l, &open[i], nano);
 		left -= nano;
 	}
-	/* More of them than are looked at in one go: the rest of what was spent is theirs. */
-	if (count < GRANTS_AT_ONCE)
+	*ret_more = count == GRANTS_AT_ONCE && left > 0;
+	if (!*ret_more)
 		left = 0;
 	struct query *st = store_sql(&l->store, SQL_account_granted);
 	sql_bind(st, (int64_t)account, spent - left);
@@ -100,7 +101,8 @@ apply(struct ledger *l, uint64_t account)
 bool
 grants_apply(struct ledger *l, uint64_t account)
 {
-	return store_begin(&l->store) && store_end(&l->store, apply(l, account));
+	bool more;
+	return store_begin(&l->store) && store_end(&l->store, apply(l, account, &more));
 }
 
 /* ---- what is not theirs ---- */
@@ -130,9 +132,14 @@ static bool
 read_own(struct ledger *l, uint64_t account, int64_t *ret_own)
 {
 	int64_t balance = 0, granted;
+	bool more = true;
 	struct query *st = store_sql(&l->store, SQL_account_balance);
 	sql_bind(st, (int64_t)account);
-	if (!apply(l, account) || !read_unheld(l, account, &granted) || !sql_number(&l->store, st, &balance))
+	while (more) {
+		if (!apply(l, account, &more))
+			return false;
+	}
+	if (!read_unheld(l, account, &granted) || !sql_number(&l->store, st, &balance))
 		return false;
 	*ret_own = balance - granted;
 	return true;

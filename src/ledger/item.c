@@ -268,7 +268,7 @@ after_of(const json_t *request, enum item_kind kind, uint64_t *ret, json_t **ret
 	return false;
 }
 
-/* Of the newest order about it. False: the store failed. */
+/* Of the newest order about it that the ledger did not give itself. False: the store failed. */
 static bool
 put_said(struct ledger *l, json_t *o, uint64_t item)
 {

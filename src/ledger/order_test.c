@@ -556,6 +556,28 @@ what_holds_have_of_grants_is_not_kept_twice(void **state)
 	world_end(&w);
 }
 
+/* However many there are: what was spent is off all of them before anybody says what is left. */
+static void
+spent_grants_without_number_keep_nothing_back(void **state)
+{
+	enum { GRANTS = 150 };
+	struct world w;
+	world_begin(&w);
+	uint64_t alice = world_account(&w, "alice", NULL);
+	world_account(&w, "bob", NULL);
+	struct world_exchange spends = {.account = alice, .key = 4, .input = 1000, .output = 10, .cost = -1};
+	char each[NANO_TEXT_MAX];
+	int64_t cost = world_cost(&w, &spends), grant = (cost + GRANTS - 1) / GRANTS;
+	nano_text((struct nano){grant}, each);
+	for (int i = 0; i < GRANTS; i++)
+		json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.grant", "account", "alice", "amount", each, "expires", "2100-01-01"));
+	json_decref(world_must(&w, "{s:s, s:s, s:s}", "op", "credit.top_up", "account", "alice", "amount", "1"));
+	assert_int_not_equal(world_exchange(&w, spends), 0);
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.transfer", "account", "alice", "to", "bob", "amount", "1"));
+	world_is_sound(&w);
+	world_end(&w);
+}
+
 /* The statement adds up to the balance, whatever happened. */
 static void
 read_statement(struct world *w, struct script_answers *a)
@@ -610,6 +632,7 @@ main(void)
 		cmocka_unit_test(a_grant_is_used_before_other_money_and_what_runs_keeps_the_rest_of_it),
 		cmocka_unit_test(free_credit_is_not_moved),
 		cmocka_unit_test(what_holds_have_of_grants_is_not_kept_twice),
+		cmocka_unit_test(spent_grants_without_number_keep_nothing_back),
 		cmocka_unit_test(a_statement_adds_up_to_the_balance),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
