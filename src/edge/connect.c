@@ -107,17 +107,15 @@ static bool
 ask_dialer(struct exchange *x)
 {
 	struct edge *e = x->edge;
-	uint32_t most = e->p->timeouts.connect;
 	struct message_connect m = MESSAGE_INIT(CONNECT, message_connect);
 	m.token = x->id;
 	m.provider = x->route.target->provider;
-	m.timeout_ms = x->deadline_ms > e->loop.now_ms && x->deadline_ms - e->loop.now_ms < most ? (uint32_t)(x->deadline_ms - e->loop.now_ms) : most; /* it may have waited for its turn */
-	if (ipc_send(e->dialer.fd, &m, sizeof m, -1) == IPC_AGAIN) {
-		e->dialer_is_full = true;
+	m.timeout_ms = e->p->timeouts.connect;
+	if (ipc_send(e->dialer.fd, &m, sizeof m, -1) == IPC_AGAIN)
 		return false;
-	}
 	pool_of(x)->dials++;
 	move(x, &e->wait_dialer);
+	x->deadline_ms = e->loop.now_ms + m.timeout_ms; /* the provider's time begins: it is not blamed for what went by before */
 	return true;
 }
 
@@ -126,6 +124,12 @@ static bool
 has_memory(const struct exchange *x)
 {
 	return !catalogue_provider(x->edge->p->catalogue, x->route.target->provider)->tls || edge_has_room_for_tls(x->edge);
+}
+
+static bool
+has_place(const struct edge *e)
+{
+	return e->connections < e->p->limits.connections;
 }
 
 /* Those that wait for their turn with this provider, as far as they may be dialled for. */
@@ -137,34 +141,39 @@ dial(struct edge *e, uint32_t provider)
 	while ((x = p->wait.first) && p->dials < e->dials_most) {
 		if (!has_memory(x))
 			move(x, &e->wait_room);
-		else if (e->connections >= e->p->limits.connections)
-			exchange_end(x, END_OVERLOADED);
-		else if (!ask_dialer(x))
+		else if (!has_place(e) || !ask_dialer(x)) {
+			e->dial_again = true;
 			return;
+		}
 	}
 }
 
 /*
  * A connection from the dialer. Of one provider's only so many are made at a time, and a crowd fills the arrow: the others wait, first come, first served. An answer
- * makes room for the next of that provider; a full arrow is tried again each turn.
+ * makes room for the next of that provider; for room in the arrow each turn looks again.
  */
 static void
 want_connection(struct exchange *x)
 {
+	struct edge *e = x->edge;
 	struct provider_pool *p = pool_of(x);
 	bool others = p->wait.first;
+	if (!has_place(e)) {
+		exchange_end(x, END_OVERLOADED);
+		return;
+	}
 	exchange_wait(x, &p->wait);
-	if (!others && !x->edge->dialer_is_full)
-		dial(x->edge, x->route.target->provider);
+	if (!others && !e->dial_again)
+		dial(e, x->route.target->provider);
 }
 
-/* The arrow was full. With whom it begins moves on, or a crowd of one provider's would have all of it each time. */
+/* With whom it begins moves on, or a crowd of one provider's would have all of the arrow each time. */
 static void
 fill_arrow(struct edge *e)
 {
 	uint32_t count = e->p->catalogue->provider_count;
-	e->dialer_is_full = false;
-	for (uint32_t i = 0; i < count && !e->dialer_is_full; i++)
+	e->dial_again = false;
+	for (uint32_t i = 0; i < count && !e->dial_again; i++)
 		dial(e, e->dial_turn++ % count);
 }
 
@@ -176,7 +185,7 @@ connect_go_on(struct edge *e)
 		exchange_stop_waiting(x);
 		want_connection(x);
 	}
-	if (e->dialer_is_full)
+	if (e->dial_again)
 		fill_arrow(e);
 }
 
@@ -226,24 +235,33 @@ connect_ask_again(struct edge *e)
 	fill_arrow(e);
 }
 
-/* Who waits for that. What was asked for an attempt that is given up serves somebody else. */
+/* Who waits for that. */
 static struct exchange *
-waiting(struct edge *e, uint64_t token, uint32_t provider, bool connected)
+asker(struct edge *e, uint64_t token, uint32_t provider)
 {
 	struct exchange *x = e->wait_dialer.first;
 	while (x && (x->id != token || x->route.target->provider != provider))
 		x = x->wait_next;
-	return x || !connected ? x : e->pool[provider].wait.first;
+	return x;
+}
+
+/* What was asked for an attempt that was given up serves the next. */
+static struct exchange *
+heir(struct edge *e, uint32_t provider)
+{
+	struct exchange *x = e->pool[provider].wait.first;
+	return x && has_memory(x) ? x : NULL;
 }
 
 static void
 take_answer(struct edge *e, const struct message_connected *m, int fd)
 {
-	struct exchange *x = waiting(e, m->token, m->provider, fd >= 0);
+	struct exchange *x = asker(e, m->token, m->provider);
+	bool inherits = !x && fd >= 0 && (x = heir(e, m->provider));
 	struct upstream *u = fd >= 0 ? upstream_adopt(e, m->provider, fd, !x || !x->duplex) : NULL;
 	if (fd >= 0 && !u)
 		close(fd);
-	if (!x) { /* its client has gone meanwhile: the connection serves the next */
+	if (!x || (inherits && !u)) { /* nobody waits: the connection rests */
 		if (u)
 			upstream_release(u, !u->conn.tls); /* without a handshake it is of no use to others */
 		return;
@@ -268,6 +286,6 @@ connect_done(struct edge *e, const struct message_connected *m, int fd)
 {
 	e->pool[m->provider].dials--;
 	take_answer(e, m, fd);
-	if (!e->dialer_is_full)
+	if (!e->dial_again)
 		dial(e, m->provider);
 }

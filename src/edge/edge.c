@@ -24,8 +24,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* At a time, of all edges of two generations: one that is silent takes neither the others' turns at the dialer (DIALS_PER_EDGE) nor all of its descriptors. */
+/* At a time, of all edges: one that is silent takes neither the others' turns at the dialer, which has twice DIALS_MOST of each, nor all of its descriptors. */
 enum { DIALS_PER_PROVIDER = 1024,
+	DIALS_MOST = 512, /* of one edge's */
 	DIALS_LEAST = 64 };
 
 struct listener {
@@ -372,11 +373,11 @@ turn_end(struct loop *l)
 	tend_listeners(e);
 	if (e->wait_memory.first)
 		admit_turn(e);
-	if (e->wait_room.first || e->dialer_is_full)
+	if (e->wait_room.first || e->dial_again)
 		connect_go_on(e);
 	want_memory(e);
 	read_the_thirsty(e);
-	if (e->wait_booking.first || e->wait_ticket.first || e->wait_booked.first || e->wait_later.first || e->wait_more.first || e->wait_inlined.first || e->dialer_is_full)
+	if (e->wait_booking.first || e->wait_ticket.first || e->wait_booked.first || e->wait_later.first || e->wait_more.first || e->wait_inlined.first || e->dial_again)
 		edge_poll(e);
 	duplex_goodbye(e);
 	look_whether_done(e);
@@ -626,7 +627,8 @@ set_up(struct edge *e)
 	board_set_wake_fd(e->desk, p->wake_fd);
 	board_size_of(p->board, &size);
 	e->slots = size.slots;
-	e->dials_most = DIALS_PER_PROVIDER / size.edges < DIALS_LEAST ? DIALS_LEAST : DIALS_PER_PROVIDER / size.edges;
+	uint32_t share = DIALS_PER_PROVIDER / size.edges;
+	e->dials_most = share < DIALS_LEAST ? DIALS_LEAST : share > DIALS_MOST ? DIALS_MOST : share;
 	e->several = size.edges > 1;
 	const struct visitors_limits by_address = {p->limits.connections_per_address, p->limits.bad_keys_per_minute};
 	e->visitors = visitors_open(p->limits.connections, &by_address);

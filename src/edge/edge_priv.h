@@ -99,7 +99,7 @@ struct edge {
 	char date[40]; /* "date: …\r\n", refreshed by the tick */
 	uint32_t date_len;
 	uint32_t connections, slots, dials_most, dial_turn; /* … of one provider's at a time; with whom the arrow is filled next */
-	bool go, draining, dialer_is_full; /* … its arrow: somebody waits for room in it */
+	bool go, draining, dial_again; /* … somebody waits for room in the dialer's arrow, or for a place: each turn looks */
 	bool several; /* there may be other edges, which listen at the same sockets */
 	bool retiring; /* others accept: those who are here are served, and told that the connection ends */
 	struct hands {

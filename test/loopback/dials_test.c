@@ -227,6 +227,28 @@ a_connection_whose_client_has_gone_is_the_next_ones(void **state)
 }
 
 static void
+who_waits_is_not_refused_for_want_of_a_place(void **state)
+{
+	r.dialer_rests = true;
+	r.edge->dials_most = AT_A_TIME;
+	crowd_asks();
+	r.process.limits.connections = CROWD + 1; /* one beside those of the clients */
+	r.dialer_rests = false;
+	for (int i = 0; i < CROWD; i++) {
+		rig_turn(&r);
+		rig_pass(&r, 4);
+		assert_in_range(r.dials, i + 1, i + AT_A_TIME); /* those that were asked for before come all the same */
+		answer(i);
+		expect(client[i], "200");
+	}
+	for (int i = 0; i < CROWD; i++)
+		close(client[i]);
+	rig_turn(&r);
+	rig_book(&r);
+	assert_int_equal(rig_balance(&r), 1000000000 - CROWD * COST);
+}
+
+static void
 who_came_first_is_dialled_for_first(void **state)
 {
 	r.edge->dials_most = 1;
@@ -297,6 +319,7 @@ main(void)
 		T(an_arrow_that_a_silent_providers_crowd_has_filled_is_tried_again_for_others),
 		T(who_was_never_dialled_for_hears_that_we_are_at_capacity_and_no_provider_is_blamed),
 		T(a_connection_whose_client_has_gone_is_the_next_ones),
+		T(who_waits_is_not_refused_for_want_of_a_place),
 		T(who_came_first_is_dialled_for_first),
 		T(who_goes_meanwhile_is_not_dialled_for),
 		T(a_new_dialer_is_asked_for_all),
