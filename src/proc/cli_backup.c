@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -60,9 +61,9 @@ cli_backup(struct cli *cli, json_t *request)
 
 /* Files may be root's, and what is restored the server's. */
 static bool
-reach(const struct cli *cli)
+reach(const struct cli *cli, bool *ret_made)
 {
-	bool made = mkdir(cli->data_dir, 0700) == 0;
+	bool made = *ret_made = mkdir(cli->data_dir, 0700) == 0;
 	int dir = made || errno == EEXIST ? open(cli->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (dir < 0) {
 		cli_fail(cli, CLI_REFUSED, "data_dir", "the data directory %s can't be opened: %s – give it with --data DIR or LETHE_DATA", cli->data_dir, strerror(errno));
@@ -71,6 +72,16 @@ reach(const struct cli *cli)
 	bool ok = cli_become_owner(cli, dir);
 	close(dir);
 	return ok;
+}
+
+/* It was made to look whether a backup would do there, which changes nothing. */
+static void
+unmake(const char *dir)
+{
+	char lock[PATH_MAX];
+	if ((size_t)snprintf(lock, sizeof lock, "%s/lock", dir) < sizeof lock)
+		(void)unlink(lock);
+	(void)rmdir(dir);
 }
 
 int
@@ -86,11 +97,14 @@ cli_restore(struct cli *cli, json_t *request)
 		return CLI_REFUSED;
 	if (!backup_open(folder, &source, why))
 		return cli_fail(cli, CLI_REFUSED, "backup", "%s", why);
-	if (!reach(cli)) {
+	bool made;
+	if (!reach(cli, &made)) {
 		backup_close(&source);
 		return CLI_REFUSED;
 	}
 	bool done = restore(&source, &o, &verified, kept, why);
+	if (made && o.check_only)
+		unmake(o.data);
 	json_t *answer = json_pack("{s:b, s:o, s:s, s:s, s:O*, s:O*, s:O*, s:O*, s:o}", "ok", 1, "restored", o.check_only ? json_null() : json_string(o.data), "from", folder, "time",
 		source.backup.time, "sound", json_object_get(verified, "sound"), "tickets", json_object_get(verified, "tickets"), "bookings", json_object_get(verified, "bookings"), "accounts",
 		json_object_get(verified, "accounts"), "kept", kept[0] != '\0' ? json_string(kept) : json_null());

@@ -115,6 +115,8 @@ test("without secrets, those of the data directory are wanted", async () => {
 	expect(made["secrets"]).toBe(false);
 	expect(Object.keys(modes(at("bare")))).toEqual(["backup.json", "ledger.db"]);
 	expect(message(await on(at("empty"), "restore", at("bare")))).toMatch(/there is no pepper in/);
+	expect(await on(at("looked"), "restore", at("monday"), "--check")).toMatchObject({ status: 0, json: { sound: true } });
+	expect(existsSync(at("looked"))).toBe(false);
 	mkdirSync(at("given"), { mode: 0o700 });
 	copyFileSync(join(w.lethe.data, "pepper"), join(at("given"), "pepper"));
 	expect(await on(at("given"), "restore", at("bare"))).toMatchObject({ status: 0, json: { sound: true } });
