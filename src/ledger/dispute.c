@@ -20,14 +20,18 @@ static bool
 was_short(const json_t *error)
 {
 	const char *code = json_string_value(json_object_get(json_object_get(error, "error"), "code"));
-	return code != NULL && strcmp(code, "insufficient_balance") == 0;
+	return code != NULL && (strcmp(code, "insufficient_balance") == 0 || strcmp(code, "free_credit") == 0);
 }
 
-/* An order that the board still has holds what will be gone, or is to come, once it is booked. */
+/* Free credit is not what was paid. An order that the board still has holds what will be gone, or is to come, once it is booked. */
 static bool
 what_there_is(struct ledger *l, uint64_t account, int64_t *ret)
 {
-	return (l->o.board == NULL || ledger_drain(l)) && order_available(l, account, ret);
+	int64_t own;
+	if ((l->o.board != NULL && !ledger_drain(l)) || !order_available(l, account, ret) || !grants_own(l, account, &own))
+		return false;
+	*ret = smaller(*ret, own > 0 ? own : 0);
+	return true;
 }
 
 static json_t *

@@ -105,6 +105,17 @@ grants_apply(struct ledger *l, uint64_t account)
 	return store_begin(&l->store) && store_end(&l->store, apply(l, account, &more));
 }
 
+bool
+grants_apply_to(struct ledger *l, const uint64_t *accounts, size_t count)
+{
+	bool more, ok = store_begin(&l->store);
+	if (!ok)
+		return false;
+	for (size_t i = 0; ok && i < count; i++)
+		ok = apply(l, accounts[i], &more);
+	return store_end(&l->store, ok);
+}
+
 /* ---- what is not theirs ---- */
 
 /*
@@ -150,14 +161,20 @@ grants_error(const struct account_row *a, int64_t own)
 {
 	char text[NANO_TEXT_MAX];
 	nano_text((struct nano){own > 0 ? own : 0}, text);
-	return control_error("free_credit", "of what account \"%s\" has %s can be moved: the rest is free credit with an end (`lethe grant list`)", a->name, text);
+	return control_error("free_credit", "of what account \"%s\" has %s can be taken: the rest is free credit with an end (`lethe grant list`)", a->name, text);
+}
+
+bool
+grants_own(struct ledger *l, uint64_t account, int64_t *ret_own)
+{
+	return store_begin(&l->store) && store_end(&l->store, read_own(l, account, ret_own));
 }
 
 json_t *
 grants_refuse(struct ledger *l, const struct account_row *a, int64_t nano)
 {
 	int64_t own;
-	if (!store_begin(&l->store) || !store_end(&l->store, read_own(l, a->id, &own)))
+	if (!grants_own(l, a->id, &own))
 		return control_store_failed(l);
 	return nano <= own || nano > a->balance_nano ? NULL : grants_error(a, own);
 }

@@ -259,6 +259,13 @@ order_done(struct ledger *l, const struct order *o)
 	return answer;
 }
 
+/* What goes elsewhere, or back to who paid, is none of what grants gave: that would leave an account that owes it when the grant ends. */
+static bool
+takes_own(const struct order *o)
+{
+	return o->nano < 0 && (o->kind == ORDER_TRANSFER || o->kind == ORDER_REFUND || o->kind == ORDER_DISPUTE || o->kind == ORDER_DISPUTE_LOST);
+}
+
 /* ---- not on the board: the transaction is all ---- */
 
 static bool
@@ -283,7 +290,7 @@ book_at_once(struct ledger *l, struct order *o)
 	/* Again: another server may have booked what changes what is owed. */
 	enum ordered booked = reckon(l, o) && write_fresh(l, o) ? book(l, o, ledger_next_id(l), SQL_house_order) : ORDER_FAILED;
 	int64_t own = 0;
-	if (booked == ORDER_BOOKED && o->kind == ORDER_TRANSFER)
+	if (booked == ORDER_BOOKED && takes_own(o))
 		booked = grants_stay(l, o->account.id, &own);
 	if (!store_end(&l->store, booked == ORDER_BOOKED)) {
 		l->next_booking = booking;
@@ -426,7 +433,7 @@ book_by_ticket(struct ledger *l, struct order *o)
 	/* What was booked before may have changed what this order is about. */
 	if (!item_allows(l, o, kinds[o->kind].effect))
 		return refused(l, o);
-	json_t *error = o->kind == ORDER_TRANSFER ? grants_refuse(l, &o->account, -o->nano) : NULL;
+	json_t *error = takes_own(o) ? grants_refuse(l, &o->account, -o->nano) : NULL;
 	if (error != NULL)
 		return error;
 	if (!write_intent(l, o, id))

@@ -556,6 +556,55 @@ what_holds_have_of_grants_is_not_kept_twice(void **state)
 	world_end(&w);
 }
 
+/* Neither to who paid, nor to a bank: what is missing is owed, as where there is nothing. */
+static void
+free_credit_is_not_paid_out(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t alice = world_account(&w, "alice", NULL);
+	world_account(&w, "bob", NULL);
+	json_t *payment = world_must(&w, "{s:s, s:s, s:s}", "op", "credit.top_up", "account", "alice", "amount", "20");
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.grant", "account", "alice", "amount", "10", "expires", "2100-01-01"));
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.transfer", "account", "alice", "to", "bob", "amount", "14"));
+	world_refused(&w, "free_credit", "{s:s, s:O, s:s}", "op", "credit.refund", "payment", json_object_get(payment, "item"), "amount", "6.000000001");
+	json_decref(world_must(&w, "{s:s, s:O, s:s}", "op", "credit.refund", "payment", json_object_get(payment, "item"), "amount", "2"));
+	json_t *dispute = world_must(&w, "{s:s, s:O, s:s}", "op", "dispute.open", "payment", json_object_get(payment, "item"), "amount", "9");
+	assert_string_equal(json_string_value(json_object_get(dispute, "amount")), "-4.000000000");
+	json_decref(world_must(&w, "{s:s, s:s, s:s}", "op", "credit.top_up", "account", "alice", "amount", "1"));
+	json_decref(world_must(&w, "{s:s, s:O}", "op", "dispute.lost", "dispute", json_object_get(dispute, "item")));
+	assert_int_equal(world_balance(&w, alice), 10 * NANO_PER_DOLLAR);
+	assert_int_equal(world_sql(&w, "SELECT owed_nano FROM account WHERE name = 'alice'"), 4 * NANO_PER_DOLLAR);
+	assert_true(ledger_chores(w.ledger, LATER_US));
+	assert_int_equal(world_balance(&w, alice), 0);
+	assert_int_equal(house(&w, HOUSE_FREE), 0);
+	world_is_sound(&w);
+	json_decref(dispute);
+	json_decref(payment);
+	world_end(&w);
+}
+
+/* A list says it, though nothing else has looked since. */
+static void
+what_was_spent_of_a_grant_is_not_shown_as_open(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t alice = world_account(&w, "alice", NULL);
+	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.grant", "account", "alice", "amount", "1", "expires", "2100-01-01"));
+	struct world_exchange spends = {.account = alice, .key = 4, .input = 1000, .output = 10, .cost = -1};
+	int64_t left = NANO_PER_DOLLAR - world_cost(&w, &spends);
+	char text[NANO_TEXT_MAX];
+	nano_text((struct nano){left}, text);
+	assert_int_not_equal(world_exchange(&w, spends), 0);
+	world_round(&w);
+	json_t *list = world_must(&w, "{s:s}", "op", "grant.list");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(list, "items"), 0), "open")), text);
+	json_decref(list);
+	world_is_sound(&w);
+	world_end(&w);
+}
+
 /* However many there are: what was spent is off all of them before anybody says what is left. */
 static void
 spent_grants_without_number_keep_nothing_back(void **state)
@@ -632,6 +681,8 @@ main(void)
 		cmocka_unit_test(a_grant_is_used_before_other_money_and_what_runs_keeps_the_rest_of_it),
 		cmocka_unit_test(free_credit_is_not_moved),
 		cmocka_unit_test(what_holds_have_of_grants_is_not_kept_twice),
+		cmocka_unit_test(free_credit_is_not_paid_out),
+		cmocka_unit_test(what_was_spent_of_a_grant_is_not_shown_as_open),
 		cmocka_unit_test(spent_grants_without_number_keep_nothing_back),
 		cmocka_unit_test(a_statement_adds_up_to_the_balance),
 	};

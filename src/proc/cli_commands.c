@@ -150,7 +150,7 @@ const struct cli_command cli_commands[] = {
 		.args = {{ACCOUNT_ARG}, {"--since", "DATE", "since", false, false, "from this day on"},
 			{"--until", "DATE", "until", false, false, "up to and with this day"},
 			{"--csv", NULL, "csv", false, false, "as CSV (RFC 4180)"}},
-		.columns = "time,what,amount,balance,requests?,item,booking,reason,actor",
+		.columns = "time,what,amount,balance,owed?,requests?,item,booking,reason,actor",
 		.csv = "what,amount,balance,requests,item,booking,reason,actor",
 		.empty = "Nothing yet.",
 	},
@@ -475,7 +475,7 @@ const struct cli_command cli_commands[] = {
 		.examples = "lethe usage --since 30d --by model\nlethe usage --account acme --by day,model\nlethe usage --since 24h --by hour --provider openai\n"
 					"lethe usage --since yesterday --until yesterday --by end_reason\nlethe usage --by month,account --csv > usage.csv\n",
 		.args = {{"--by", "WHAT", "group", false, false, "one row for each month, day, hour, account, key, model, provider, endpoint, tier, lane, end_reason or status; two with a comma between",
-					 "month,day,hour,account,key,model,provider,endpoint,tier,end_reason,status"},
+					 "month,day,hour,account,key,model,provider,endpoint,tier,lane,end_reason,status"},
 			{"--since", "DATE", "since", false, false, "from this day or time on"},
 			{"--until", "DATE", "until", false, false, "up to and with this day, or before this time"},
 			{"--account", "ACCOUNT", "account", false, false, "of this account only", CLI_ACCOUNT},
@@ -487,7 +487,7 @@ const struct cli_command cli_commands[] = {
 			{LIMIT_ARG},
 			{"--csv", NULL, "csv", false, false, "as CSV (RFC 4180): a header, all kinds of tokens, dollars as plain decimals"}},
 		.columns =
-			"month,day,hour,account,account_name,key,key_name,model,provider,endpoint,tier,end_reason,status,requests,failed,tokens.input,"
+			"month,day,hour,account,account_name,key,key_name,model,provider,endpoint,tier,lane,end_reason,status,requests,failed,tokens.input,"
 			"tokens.cached?,tokens.cache_write?,tokens.cache_write_1h?,tokens.audio_in?,tokens.image_in?,tokens.video_in?,tokens.cached_audio?,"
 			"tokens.cached_image?,tokens.output,tokens.reasoning?,tokens.audio_out?,tokens.image_out?,tool_calls?,cost",
 		.csv = "requests,failed" TOKEN_KINDS(TOKEN_COLUMN) ",tool_calls,cost",
@@ -651,7 +651,7 @@ const struct cli_command cli_commands[] = {
 		.summary = "book nothing of what a proposal says",
 		.words = "A proposal is decided once.",
 		.examples = "lethe reconcile reject prp_0123456789A\n",
-		.args = {{"PROPOSAL", NULL, "proposal", true, false, "id of the proposal (prp_…)"}, {REASON_ARG}, {ACTOR_ARG}},
+		.args = {{"PROPOSAL", NULL, "proposal", true, false, "id of the proposal (prp_…)"}},
 		.columns = "item,state,account,worth,day,model",
 	},
 	{

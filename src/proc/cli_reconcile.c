@@ -364,16 +364,36 @@ read_price(struct reconciler *r, const struct pair *p, int64_t ret[EXPORT_KIND_C
 	return true;
 }
 
-/* What one has beyond the other, at these prices: not below zero, and not above `most`. */
-static int64_t
-worth(const struct export_row *more, const struct export_row *less, const int64_t pico[EXPORT_KIND_COUNT], int64_t most)
+static __int128
+worth(const struct export_row *row, const int64_t pico[EXPORT_KIND_COUNT])
 {
-	__int128 nano = 0;
+	__int128 sum = 0;
 	for (int k = 0; k < EXPORT_KIND_COUNT; k++)
-		nano += (__int128)(more->tokens[k] - less->tokens[k]) * pico[k];
-	nano /= 1000;
-	return nano < 0 ? 0 : nano > most ? most
-									  : (int64_t)nano;
+		sum += (__int128)row->tokens[k] * pico[k];
+	return sum / 1000;
+}
+
+/*
+ * What was charged beyond their count: the share of it by which theirs is worth less. Lanes and tiers below the standard price, and holds that were the bound, charge less
+ * than that price comes to; more than it is never given back, nor more than was charged.
+ */
+static int64_t
+charged_beyond(const struct pair *p, const int64_t pico[EXPORT_KIND_COUNT])
+{
+	__int128 ours = worth(&p->ours, pico), more = ours - worth(&p->theirs, pico), charged = p->ours.cost_nano;
+	if (more <= 0)
+		return 0;
+	if (ours > charged)
+		more = more * charged / ours;
+	return (int64_t)(more < charged ? more : charged);
+}
+
+static int64_t
+counted_beyond(const struct pair *p, const int64_t pico[EXPORT_KIND_COUNT])
+{
+	__int128 more = worth(&p->theirs, pico) - worth(&p->all, pico);
+	return more <= 0 ? 0 : more > INT64_MAX ? INT64_MAX
+											: (int64_t)more;
 }
 
 /* What may be the clock's fault is not taken for a mistake. */
@@ -394,9 +414,9 @@ judge(struct reconciler *r, struct pair *p)
 	if (!read_price(r, p, pico))
 		return false;
 	if (over)
-		p->over_nano = worth(&p->ours, &p->theirs, pico, p->ours.cost_nano);
+		p->over_nano = charged_beyond(p, pico);
 	else
-		p->under_nano = worth(&p->theirs, &p->all, pico, INT64_MAX);
+		p->under_nano = counted_beyond(p, pico);
 	return true;
 }
 

@@ -118,7 +118,14 @@ hold_back(const struct booked_order *b, enum item_state state)
 	i->state = state;
 }
 
-/* What there is of it, less only where requests hold the rest. */
+static int64_t
+gifts_left(int account)
+{
+	const struct book_gifts *g = &books.gifts[account];
+	return g->given - g->spent - g->gone;
+}
+
+/* What there is of it, less only where requests hold the rest, or free credit is it. */
 static void
 dispute(const struct booked_order *b, struct sim_order *o)
 {
@@ -126,7 +133,8 @@ dispute(const struct booked_order *b, struct sim_order *o)
 	must_be(payment->open >= o->nano, b, "more is disputed than was paid");
 	int64_t most = books.balance[payment->a] < o->nano ? books.balance[payment->a] : o->nano;
 	must_be(b->nano <= 0 && -b->nano <= most, b, "more is set aside than there is, or is disputed");
-	must_be(-b->nano == most || account_is_busy(payment->a), b, "less is set aside than there is");
+	int64_t paid = books.balance[payment->a] - gifts_left(payment->a), least = paid < 0 ? 0 : paid < most ? paid : most;
+	must_be(-b->nano >= least || account_is_busy(payment->a), b, "less is set aside than there is");
 	payment->open -= o->nano;
 	o->a = payment->a;
 	move_money(b, payment->a, b->nano, HOUSE_DISPUTE);
@@ -231,7 +239,7 @@ void
 books_spent(int account, int64_t nano)
 {
 	struct book_gifts *g = &books.gifts[account];
-	int64_t left = g->given - g->spent - g->gone;
+	int64_t left = gifts_left(account);
 	g->spent += nano < left ? nano : left;
 	g->looked = books.looks;
 }
