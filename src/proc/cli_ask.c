@@ -154,6 +154,18 @@ be_the_ledger(const struct cli *cli, const json_t *request)
 	return answer;
 }
 
+/* Whoever names another directory by mistake is to hear it, and not to begin books there: that a server does, or the first account. */
+static bool
+has_begun(int dir)
+{
+	static const char *const files[] = {"pepper", "ledger.db", "store", LEDGER_RESTORE_READY};
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		if (faccessat(dir, files[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+			return true;
+	}
+	return false;
+}
+
 /* What reads all tickets there are takes its time. */
 static int
 patience(const char *op)
@@ -205,6 +217,8 @@ cli_ask(const struct cli *cli, const json_t *request)
 	} else if (errno != ENOENT && errno != ECONNREFUSED)
 		cli_fail(cli, CLI_UNREACHABLE, "control_socket",
 			"%s/control.sock: %s – run this command as the server's user or as root", cli->data_dir, strerror(errno));
+	else if (!has_begun(dir) && strcmp(cli->command->op, "account.create") != 0)
+		cli_fail(cli, CLI_UNREACHABLE, "no_books", "there are no books in %s – give their directory with --data or LETHE_DATA; `lethe serve` or `lethe account create` begins some", cli->data_dir);
 	else if (cli_become_owner(cli, dir))
 		answer = be_the_ledger(cli, request);
 	if (fd >= 0)
