@@ -151,7 +151,7 @@ const struct cli_command cli_commands[] = {
 			{"--until", "DATE", "until", false, false, "up to and with this day"},
 			{"--csv", NULL, "csv", false, false, "as CSV (RFC 4180)"}},
 		.columns = "time,what,amount,balance,owed?,requests?,item,booking,reason,actor",
-		.csv = "what,amount,balance,requests,item,booking,reason,actor",
+		.csv = "what,amount,balance,owed,requests,item,booking,reason,actor",
 		.empty = "Nothing yet.",
 	},
 	{

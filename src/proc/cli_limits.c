@@ -49,7 +49,7 @@ show_money(const struct cli *cli, const json_t *answer)
 	member(cli, answer, "available", "-");
 	const char *owed = json_string_value(json_object_get(answer, "owed"));
 	if (owed != NULL && strcmp(owed, "0.000000000") != 0)
-		line(cli, "owed", owed);
+		member(cli, answer, "owed", NULL);
 	show_streams(cli, answer);
 }
 

@@ -1,8 +1,10 @@
 // Every order from the command line, against a running server; and the same orders a thousand times at once, over many connections: one entry each.
+import { spawnSync } from "node:child_process";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Json } from "../harness/lethe.ts";
+import { letheBinary } from "../harness/paths.ts";
 import { world, type World } from "../harness/world.ts";
 
 let w: World;
@@ -87,6 +89,9 @@ test("what leaves a balance as it is stands in the statement as well", async () 
 		["top-up", "1.000000000", "1.000000000", "0.000000000"],
 	]);
 	expect(rows[4]).toMatchObject({ actor: "ann", reason: "the bank says so" });
+	const table = (...options: string[]) => spawnSync(letheBinary, ["account", "statement", "debtor", "--data", w.lethe.data, ...options], { encoding: "utf8" }).stdout;
+	expect(table()).toMatch(/top-up +\$0.00 +\$0.00 +\$3.00/);
+	expect(table("--csv")).toMatch(/,top-up,0.000000000,0.000000000,3.000000000,/);
 });
 
 test("a thousand times at once is once", async () => {
