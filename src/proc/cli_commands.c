@@ -515,7 +515,8 @@ const struct cli_command cli_commands[] = {
 		.run = cli_receipt_verify,
 		.summary = "check a receipt, offline",
 		.words = "That its row is what was signed, that it is in the log whose head was signed, and that no more was charged than usage and price row give.\n"
-				 "The names that stand in front of it in the file (model, provider, how it ended) are for reading: nobody signed them, the row has their numbers.\n"
+				 "What stands in front of it in the file (request, account, cost, when it began, how it ended) must be what the row says. Not checked are the names of\n"
+				 "model and provider: they are for reading, nobody signed them, the row has their numbers. All of an answer may have 64 MiB.\n"
 				 "Also what `lethe receipt consistency --json` printed. Exit status 1, and why, when it does not hold.",
 		.examples = "lethe receipt verify receipt.json --key 5f0c…\n",
 		.args = {{"FILE", NULL, "file", true, false, "the receipt, or the answer that it came with (lethe-receipt: inline); '-' reads it from standard input", CLI_FILE},

@@ -9,48 +9,87 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FILE_MAX = RECEIPT_FILE_MAX_MIB << 20 };
+
+/* All of it, of a pipe too, and a byte more than it may have. NULL: errno says why. The caller frees it. */
+static char *
+read_all(FILE *f, size_t *ret_len)
+{
+	size_t cap = 1 << 16, len = 0, got;
+	char *text = malloc(cap);
+	while (text && len <= FILE_MAX && (got = fread(text + len, 1, cap - len, f)) > 0) {
+		len += got;
+		char *more = len == cap ? realloc(text, cap *= 2) : text;
+		if (!more)
+			free(text);
+		text = more;
+	}
+	if (text && ferror(f)) {
+		free(text);
+		return NULL;
+	}
+	*ret_len = len;
+	return text;
+}
+
+static char *
+read_file(const char *path, size_t *ret_len)
+{
+	bool is_stdin = strcmp(path, "-") == 0;
+	FILE *f = is_stdin ? stdin : fopen(path, "re");
+	char *text = f ? read_all(f, ret_len) : NULL;
+	int why = errno;
+	if (f && !is_stdin)
+		fclose(f);
+	errno = why;
+	return text;
+}
+
 static json_t *
 load(const struct cli *cli, const char *path)
 {
-	static char text[RECEIPT_FILE_MAX + 1];
 	json_error_t error;
-	bool is_stdin = strcmp(path, "-") == 0;
-	FILE *f = is_stdin ? stdin : fopen(path, "re");
-	if (!f) {
+	size_t len;
+	char *text = read_file(path, &len), *inlined;
+	if (!text) {
 		cli_fail(cli, CLI_REFUSED, "file", "%s can't be read: %s", path, strerror(errno));
 		return NULL;
 	}
-	size_t len = fread(text, 1, sizeof text, f);
-	if (!is_stdin)
-		fclose(f);
-	char *inlined = text;
-	json_t *o = len <= RECEIPT_FILE_MAX ? json_loadb(text, len, JSON_REJECT_DUPLICATES, &error) : NULL;
-	if (!o && len <= RECEIPT_FILE_MAX && (len = receipt_file_unwrap(text, len, &inlined)) > 0)
+	if (len > FILE_MAX) {
+		free(text);
+		cli_fail(cli, CLI_REFUSED, "file", "%s has more than %d MiB: give the receipt alone, which is what the header lethe-receipt had, or a stream's last comment", path,
+			RECEIPT_FILE_MAX_MIB);
+		return NULL;
+	}
+	json_t *o = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+	if (!o && (len = receipt_file_unwrap(text, len, &inlined)) > 0)
 		o = json_loadb(inlined, len, JSON_REJECT_DUPLICATES, &error);
+	free(text);
 	if (!o)
 		cli_fail(cli, CLI_REFUSED, "file",
-			"%s is neither JSON of at most %d bytes nor what the header lethe-receipt had: save the answer of GET /v1/receipts/{id}, or of `lethe receipt show ID --json`, as it came", path,
-			RECEIPT_FILE_MAX);
+			"there is no receipt in %s, neither as JSON nor as the header lethe-receipt had it: save the answer of GET /v1/receipts/{id}, or of `lethe receipt show ID --json`, as it came", path);
 	return o;
 }
 
 static void
-show_says(const struct cli *cli, const struct receipt_says *s, bool given)
+show_says(const struct cli *cli, const struct receipt_says *s, const char *whose)
 {
 	if (s->from_size) {
 		printf("%sholds%s: the log of %" PRIu64 " receipts contains that of %" PRIu64 " unchanged (%s, %s)\n", cli_on(cli, stdout, CLI_GOOD), cli_off(cli, stdout, CLI_GOOD),
 			s->size, s->from_size, s->origin, s->time);
 	} else {
 		printf("%sholds%s: request %s of %s was booked for $%s\n", cli_on(cli, stdout, CLI_GOOD), cli_off(cli, stdout, CLI_GOOD), s->request, s->account, s->cost);
+		printf("  request  begun %s, ended as %s\n", *s->started ? s->started : "never", s->end_reason);
 		printf("  price    usage × price row = $%s: not more was charged\n", s->due);
 		printf("  place    number %" PRIu64 " of this account's requests, leaf %" PRIu64 " of %" PRIu64 "\n", s->place, s->leaf, s->size);
 		printf("  head     %s, signed %s\n", s->origin, s->time);
 	}
-	printf("  key      %s%s\n", s->key, given ? "" : " (as the file says: compare it with the one that the gateway published, or give that with --key)");
+	printf("  key      %s%s\n", s->key, whose);
 }
 
+/* whose: said of the key that signed, to people. */
 static int
-judge(const struct cli *cli, const json_t *o, const uint8_t *public, struct receipt_says *ret)
+judge(const struct cli *cli, const json_t *o, const uint8_t *public, const char *whose, struct receipt_says *ret)
 {
 	char why[RECEIPT_WHY_MAX] = "";
 	if (!merkle_ready() || sodium_init() < 0)
@@ -58,11 +97,13 @@ judge(const struct cli *cli, const json_t *o, const uint8_t *public, struct rece
 	if (!receipt_file_check(o, public, ret, why))
 		return cli_fail(cli, CLI_REFUSED, "not_valid", "%s", why);
 	if (!cli->json) {
-		show_says(cli, ret, public != NULL);
+		show_says(cli, ret, whose);
 		return CLI_OK;
 	}
 	json_t *answer = json_pack("{s:b, s:s, s:s, s:s, s:s, s:I, s:s}", "ok", 1, "request", ret->request, "cost", ret->cost, "key", ret->key, "origin", ret->origin, "size",
 		(json_int_t)ret->size, "time", ret->time);
+	if (!ret->from_size)
+		json_object_update_new(answer, json_pack("{s:s, s:s, s:s}", "account", ret->account, "started", ret->started, "end_reason", ret->end_reason));
 	cli_print_json(answer);
 	json_decref(answer);
 	return CLI_OK;
@@ -89,7 +130,8 @@ cli_receipt_verify(struct cli *cli, json_t *request)
 	if (!read_key(cli, request, key, &given))
 		return CLI_REFUSED;
 	json_t *o = load(cli, json_string_value(json_object_get(request, "file")));
-	int status = o ? judge(cli, o, given ? key : NULL, &says) : CLI_REFUSED;
+	const char *whose = given ? "" : " (as the file says: compare it with the one that the gateway published, or give that with --key)";
+	int status = o ? judge(cli, o, given ? key : NULL, whose, &says) : CLI_REFUSED;
 	json_decref(o);
 	return status;
 }
@@ -145,7 +187,7 @@ cli_receipt_consistency(struct cli *cli, json_t *request)
 		cli_print_json(answer);
 		status = CLI_OK;
 	} else
-		status = judge(cli, answer, NULL, &says);
+		status = judge(cli, answer, NULL, " (as the ledger says: compare it with the one that the gateway published)", &says);
 	json_decref(answer);
 	return status;
 }

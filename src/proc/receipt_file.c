@@ -1,5 +1,6 @@
 #include "proc/receipt_file.h"
 
+#include "ticket/end_reasons.h"
 #include "ticket/ids.h"
 #include "ticket/nano.h"
 #include "ticket/ticket_fields.h"
@@ -9,6 +10,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 enum { FIELDS_MAX = 256,
 	NAME_MAX_BYTES = 40 };
@@ -122,6 +124,47 @@ read_proof(const json_t *list, struct merkle_proof *ret)
 	return true;
 }
 
+/* ---- for people ---- */
+
+enum { TIME_BYTES = 40 };
+
+/* As the ledger writes it (control_put_time); empty: never. */
+static void
+time_text(int64_t us, char ret[TIME_BYTES])
+{
+	time_t seconds = (time_t)(us / 1000000);
+	struct tm tm;
+	ret[0] = '\0';
+	if (us == 0 || gmtime_r(&seconds, &tm) == NULL)
+		return;
+	size_t len = strftime(ret, TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(ret + len, TIME_BYTES - len, ".%03dZ", (int)(us / 1000 % 1000));
+}
+
+/* Also of a number that no exchange has any more: the gateway writes UNKNOWN then. */
+static const char *
+end_reason_text(uint64_t number)
+{
+	switch (number) {
+#define X(name, number, status, severity, type, code, billing, text) \
+	case number: \
+		return #name;
+		END_REASONS(X)
+#undef X
+	default:
+		return "UNKNOWN";
+	}
+}
+
+/* Is it this text? Of none: null. */
+static bool
+says(const json_t *o, const char *member, const char *text)
+{
+	const json_t *v = json_object_get(o, member);
+	const char *said = json_string_value(v);
+	return *text ? said && strcmp(said, text) == 0 : json_is_null(v);
+}
+
 /* ---- hashing ---- */
 
 /* Behind one byte of room: the hash of names and widths, then the values. Returns the length with that byte. */
@@ -151,7 +194,7 @@ encode(const struct fields *f, uint8_t bytes[1 + MERKLE_BYTES * (FIELDS_MAX + 1)
 static bool
 check_head(const json_t *o, const uint8_t *public, struct receipt_says *ret, struct merkle_head *head, char *ret_why)
 {
-	const char *origin = json_string_value(json_object_get(o, "origin")), *time = json_string_value(json_object_get(o, "time"));
+	const char *origin = json_string_value(json_object_get(o, "origin"));
 	json_int_t size = json_integer_value(json_object_get(o, "size")), time_us = json_integer_value(json_object_get(o, "time_us"));
 	uint8_t key[RECEIPT_PUBLIC_BYTES], signature[crypto_sign_BYTES];
 	char text[256], root[sodium_base64_ENCODED_LEN(MERKLE_BYTES, sodium_base64_VARIANT_ORIGINAL)];
@@ -165,11 +208,11 @@ check_head(const json_t *o, const uint8_t *public, struct receipt_says *ret, str
 	if (crypto_sign_verify_detached(signature, (const uint8_t *)text, (size_t)len, public ? public : key) != 0)
 		return no(ret_why, public ? "the head's signature is not by the key that was given" : "the head's signature does not fit its key");
 	snprintf(ret->origin, sizeof ret->origin, "%s", origin);
-	snprintf(ret->time, sizeof ret->time, "%s", time ? time : "");
+	time_text(time_us, ret->time);
 	sodium_bin2hex(ret->key, sizeof ret->key, public ? public : key, sizeof key);
 	ret->size = head->size;
 	ret->root = head->root;
-	return true;
+	return (says(o, "time", ret->time) && says(o, "text", text)) || no(ret_why, "the head's text or time is not what was signed");
 }
 
 /* ---- the cost ---- */
@@ -268,16 +311,24 @@ receipt_file_unwrap(char *text, size_t len, char **ret)
 
 /* What stands in front for people must be what was signed. */
 static bool
-check_words(const json_t *o, const struct fields *row, struct receipt_says *ret)
+check_words(const json_t *o, const struct fields *row, struct receipt_says *ret, char *ret_why)
 {
 	struct nano cost = {(int64_t)number(row, "cost_nano")};
-	const char *request = json_string_value(json_object_get(o, "request")), *account = json_string_value(json_object_get(o, "account")),
-			   *said = json_string_value(json_object_get(o, "cost"));
 	id_text(ID_REQUEST, number(row, "id"), ret->request);
 	id_text(ID_ACCOUNT, number(row, "account"), ret->account);
 	nano_text(cost, ret->cost);
+	time_text((int64_t)number(row, "started_us"), ret->started);
+	ret->end_reason = end_reason_text(number(row, "end_reason"));
 	ret->place = number(row, "place");
-	return request && account && said && strcmp(request, ret->request) == 0 && strcmp(account, ret->account) == 0 && strcmp(said, ret->cost) == 0;
+	const struct {
+		const char *name, *text;
+	} words[] = {{"request", ret->request}, {"account", ret->account}, {"cost", ret->cost}, {"started", ret->started}, {"end_reason", ret->end_reason}};
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (!says(o, words[i].name, words[i].text)) {
+			snprintf(ret_why, RECEIPT_WHY_MAX, "%s in front is not that of the row, which has %s", words[i].name, *words[i].text ? words[i].text : "null");
+			return false;
+		}
+	return true;
 }
 
 static bool
@@ -292,8 +343,8 @@ check_receipt(const json_t *o, const uint8_t *public, struct receipt_says *ret, 
 	json_int_t at = json_integer_value(json_object_get(leaf, "number"));
 	if (!read_fields(json_object_get(o, "row"), &row))
 		return no(ret_why, "its row is not a list of names, bytes and values");
-	if (!check_words(o, &row, ret))
-		return no(ret_why, "request, account or cost in front are not those of the row that was signed");
+	if (!check_words(o, &row, ret, ret_why))
+		return false;
 	struct merkle_hash h = merkle_leaf(bytes, encode(&row, bytes));
 	if (!read_hex(json_object_get(leaf, "hash"), said.at, MERKLE_BYTES) || !json_is_integer(json_object_get(leaf, "number")) || at < 0 || !merkle_same(&h, &said))
 		return no(ret_why, "its row is not what its leaf says: something in it was altered");

@@ -73,6 +73,29 @@ each_altered_value_is_refused(void **state)
 	json_decref(o);
 }
 
+/* In front of the row, and beside the head, for people: another one, none, and what is no text. */
+static void
+each_altered_word_is_refused(void **state)
+{
+	static const char *const words[] = {"request", "account", "started", "cost", "end_reason"}, *const beside[] = {"time", "text"};
+	json_t *o = load("third.json"), *head = json_object_get(o, "head");
+	for (size_t i = 0; i < ARRAY_LEN(words) + ARRAY_LEN(beside); i++) {
+		bool front = i < ARRAY_LEN(words);
+		const char *word = front ? words[i] : beside[i - ARRAY_LEN(words)];
+		json_t *where = front ? o : head, *was = json_incref(json_object_get(where, word)), *others[] = {json_string("req_2AzwEh6SBc9"), json_string(""), json_null(), json_integer(1)};
+		assert_true(json_is_string(was));
+		for (size_t k = 0; k < ARRAY_LEN(others); k++) {
+			json_object_set_new(where, word, others[k]);
+			assert_false(holds(o));
+		}
+		json_object_del(where, word);
+		assert_false(holds(o));
+		json_object_set_new(where, word, was);
+	}
+	assert_true(holds(o));
+	json_decref(o);
+}
+
 static void
 too_many_fields_are_refused(void **state)
 {
@@ -92,6 +115,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(real_ones_hold),
 		cmocka_unit_test(each_altered_value_is_refused),
+		cmocka_unit_test(each_altered_word_is_refused),
 		cmocka_unit_test(too_many_fields_are_refused),
 	};
 	folder = argc > 1 ? argv[1] : "test/corpus/receipt";

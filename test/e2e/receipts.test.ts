@@ -1,10 +1,10 @@
 // Receipts: a code in every answer's head, a signed receipt on demand, checked by `lethe receipt verify` and by the example that anybody can read.
 import { execFile } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Receipt, verifyReceipt } from "../../examples/verify_receipt.mts";
+import { endReasons, type Receipt, verifyReceipt } from "../../examples/verify_receipt.mts";
 import { letheBinary, root } from "../harness/paths.ts";
 import { patienceMs, until } from "../harness/until.ts";
 import { world, type World } from "../harness/world.ts";
@@ -41,11 +41,13 @@ async function receipt(id: string, key = w.customer.key): Promise<Receipt> {
 		return undefined;
 	});
 }
-const run = async (...args: string[]) =>
-	promisify(execFile)(letheBinary, args, { timeout: patienceMs }).then(
+const execute = async (program: string, ...args: string[]) =>
+	promisify(execFile)(program, args, { timeout: patienceMs }).then(
 		(r) => ({ status: 0, said: r.stdout + r.stderr }),
 		(e: { code: number; stdout: string; stderr: string }) => ({ status: e.code, said: e.stdout + e.stderr }),
 	);
+const run = (...args: string[]) => execute(letheBinary, ...args);
+const example = (file: string) => execute(process.execPath, join(root, "examples/verify_receipt.mts"), file, publicKey);
 function saved(name: string, value: unknown): string {
 	const file = join(w.lethe.data, name);
 	writeFileSync(file, JSON.stringify(value));
@@ -85,8 +87,7 @@ test("a receipt holds by the example and by lethe receipt verify, with the publi
 	expect(() => verifyReceipt(r, other)).toThrow();
 	expect((await run("receipt", "verify", file, "--key", other)).status).toBe(1);
 	// the example as a program
-	const node = await promisify(execFile)(process.execPath, [join(root, "examples/verify_receipt.mts"), file, publicKey]);
-	expect(node.stdout).toContain(`holds: ${id}`);
+	expect(await example(file)).toMatchObject({ status: 0, said: expect.stringContaining(`holds: ${id}`) });
 	// what the command line shows is the same
 	const { ok, ...shown } = await w.lethe.command("receipt", "show", id);
 	expect(ok).toBe(true);
@@ -99,6 +100,12 @@ test("whatever is altered, it does not hold", async () => {
 	const alterations: [string, (r: Receipt) => void][] = [
 		["cost", (x) => (x.row[at(x.row, "cost_nano")]![2] = "1")],
 		["cost in front", (x) => (x.cost = "0.000000001")],
+		["request in front", (x) => (x.request = "req_00000000001")],
+		["account in front", (x) => (x.account = "acc_00000000001")],
+		["started in front", (x) => (x.started = "2020-01-01T00:00:00.000Z")],
+		["no start in front", (x) => (x.started = null)],
+		["how it ended, in front", (x) => (x.end_reason = "CLIENT_GONE_EARLY")],
+		["an end that nobody knows, in front", (x) => (x.end_reason = "UNKNOWN")],
 		["tokens", (x) => (x.row[at(x.row, "tokens_output")]![2] = "7777")],
 		["the key", (x) => (x.row[at(x.row, "key")]![2] = "7")],
 		["names exchanged", (x) => ([x.row[at(x.row, "tokens_output")]![0], x.row[at(x.row, "tokens_input")]![0]] = ["tokens_input", "tokens_output"])],
@@ -113,6 +120,8 @@ test("whatever is altered, it does not hold", async () => {
 		["head's root", (x) => (x.head.root = "00".repeat(32))],
 		["head's size", (x) => x.head.size++],
 		["head's time", (x) => x.head.time_us++],
+		["head's time, for reading", (x) => (x.head.time = "2020-01-01T00:00:00.000Z")],
+		["head's text, for reading", (x) => (x.head.text += "x")],
 		["origin", (x) => (x.head.origin += "x")],
 		["signature", (x) => (x.head.signature = x.head.signature.replace(/^../, x.head.signature.startsWith("00") ? "01" : "00"))],
 	];
@@ -122,6 +131,24 @@ test("whatever is altered, it does not hold", async () => {
 		expect(() => verifyReceipt(x, publicKey), what).toThrow();
 		expect((await run("receipt", "verify", saved("altered.json", x), "--key", publicKey)).status, what).toBe(1);
 	}
+});
+
+// The row has their numbers alone: user.md says so.
+test("names of model and provider are nobody's word: neither verifier refuses others, or says them", async () => {
+	const r = { ...(await receipt((await made()).id)), model: "grand", provider: "elsewhere" };
+	const file = saved("renamed.json", r);
+	for (const { status, said } of [await run("receipt", "verify", file, "--key", publicKey), await run("receipt", "verify", file, "--key", publicKey, "--json"), await example(file)]) {
+		expect(status).toBe(0);
+		expect(said).not.toMatch(/grand|elsewhere/);
+	}
+});
+
+test("the example has the numbers of end_reasons.h", () => {
+	const rows = [...readFileSync(join(root, "src/ticket/end_reasons.h"), "utf8").matchAll(/^\tX\((\w+), (\d+),/gm)];
+	expect(rows.length).toBeGreaterThan(50);
+	const due = Array.from({ length: endReasons.length }, () => "UNKNOWN");
+	for (const [, name, number] of rows) due[Number(number)] = name!;
+	expect(endReasons).toEqual(due);
 });
 
 test("others have no receipt of it, and nobody one of what never was", async () => {
@@ -150,7 +177,9 @@ test("an account's receipts are one chain, and the log between two of them only 
 	expect(value(all[2]!, "previous")).toBe(all[1]!.leaf.hash);
 	const files = [saved("a.json", all[0]), saved("b.json", all[2])] as const;
 	const args = ["receipt", "consistency", ...files, "--data", w.lethe.data];
-	expect(await run(...args)).toMatchObject({ status: 0, said: expect.stringContaining("unchanged") });
+	const { status, said } = await run(...args);
+	expect({ status, said }).toMatchObject({ status: 0, said: expect.stringContaining("unchanged") });
+	expect(said).not.toContain("--key"); // it has no such option
 	const growth = JSON.parse((await run(...args, "--json")).said) as { proof: string[] };
 	expect((await run("receipt", "verify", saved("growth.json", growth), "--key", publicKey)).status).toBe(0);
 	growth.proof[0] = "00".repeat(32);

@@ -89,6 +89,33 @@ test("the command reads what came with an answer: the header's value, and a whol
 	expect(await s.lethe.command("receipt", "code", head.split(".").slice(0, 2).join("."))).toMatchObject({ ours: true });
 });
 
+const verified = (file: string) =>
+	promisify(execFile)(letheBinary, ["receipt", "verify", file, "--key", publicKey]).then(
+		(r) => r.stdout,
+		(e: { stdout: string; stderr: string }) => e.stdout + e.stderr,
+	);
+
+test("the command reads all of a long stream and of a large answer, and says beyond what size it does not", async () => {
+	const file = join(s.lethe.data, "long.txt");
+	const word = { text: "word ".repeat(60) };
+	const [first, ...rest] = turns.chatEvents(word, undefined);
+	s.provider.answers(events([first!, ...Array.from({ length: 8000 }, () => rest[0]!), ...rest]));
+	const stream = await (await post("/v1/chat/completions", chat({ stream: true }), inline)).text();
+	const large = turns.completion({ message: { role: "assistant", content: "x".repeat(7 << 20) }, finish_reason: "stop" }, { usage: turns.chatUsage });
+	s.provider.answers(json(large));
+	const plain = await post("/v1/chat/completions", chat(), inline);
+	const head = plain.headers.get("lethe-receipt")!;
+	for (const text of [stream, `HTTP/1.1 200 OK\r\nlethe-receipt: ${head}\r\n\r\n${await plain.text()}`]) {
+		expect(text.length).toBeGreaterThan(1 << 20);
+		writeFileSync(file, text);
+		expect(await verified(file)).toContain(`holds: request ${readReceipt(text).request}`);
+	}
+	writeFileSync(file, Buffer.concat([Buffer.alloc(64 << 20, "\n"), Buffer.from(head)]));
+	expect(await verified(file)).toContain("has more than 64 MiB");
+	writeFileSync(file, Buffer.concat([Buffer.alloc((64 << 20) - head.length, "\n"), Buffer.from(head)]));
+	expect(await verified(file)).toContain(`holds: request ${readReceipt(head).request}`);
+});
+
 test("it is the receipt that can be fetched, and each account's are one chain", async () => {
 	s.provider.answers(says(false));
 	const receipts: Receipt[] = [];
