@@ -46,7 +46,7 @@ read_usage(struct telling *g, struct json_source *s, struct json_value object)
 		telling_count(&c, places[i], s, v[i]);
 	read_details(s, v[5], &c, true);
 	read_details(s, v[6], &c, false);
-	if (chat_usage_normalise(&c, &u))
+	if (chat_usage_normalise(&c, &u) && u.flags & USAGE_REPORTED)
 		telling_usage(g, &u);
 }
 

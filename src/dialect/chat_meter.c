@@ -10,8 +10,9 @@
  *  3. Output is completion_tokens, unless total_tokens is more than prompt and completion together: then it is
  *     total - prompt (reasoning or thoughts were left out of completion_tokens). Reasoning, audio and image
  *     are parts of it, output is the rest.
- *  4. Negative, fractional, above 2^40, not a number, or parts larger than their whole: the nearest possible
- *     count, and USAGE_ABSURD. An explicit zero is a report like any other.
+ *  4. Fractional, above 2^40, or parts larger than their whole: the nearest possible count, and USAGE_ABSURD.
+ *     A prompt or completion that is negative or no number tells nothing: USAGE_ABSURD without USAGE_REPORTED,
+ *     whatever stands beside it or came before. An explicit zero is a report like any other.
  *  5. A truthy top-level `error` makes the answer ANSWER_ERROR, for good, whatever comes around it; usage
  *     beside it counts.
  *  6. The proper end is `data: [DONE]`, or the close of the outer object. The stream's end alone is not.
@@ -268,10 +269,12 @@ cut_member(struct meter_state *st, uint64_t key_at, uint64_t comma_at, uint64_t 
 static void
 usage_end(struct meter *m, struct meter_state *st, const struct json_event *ev)
 {
-	struct usage u;
+	struct usage u = {0};
 	if (chat_usage_normalise(&st->raw, &u)) {
 		m->usage = u;
 		m->usage.tier = st->tier;
+	}
+	if (u.flags & USAGE_REPORTED) {
 		m->content_reported = m->content_bytes;
 		m->reasoning_reported = m->reasoning_bytes;
 	}

@@ -129,12 +129,11 @@ static const struct {
 	{"\"prompt_tokens\":1,\"prompt_tokens\":2", {.input = 2}, false},
 	{"\"prompt_tokens\":1,\"x\":{\"prompt_tokens\":9},\"y\":[{\"prompt_tokens\":9}]", {.input = 1}, false},
 	/* what can't be */
-	{"\"prompt_tokens\":-5,\"completion_tokens\":5", {.output = 5}, true},
-	{"\"prompt_tokens\":5,\"completion_tokens\":-5,\"total_tokens\":-9", {.input = 5}, true},
+	{"\"prompt_tokens\":5,\"completion_tokens\":2,\"total_tokens\":-9", {.input = 5, .output = 2}, true},
+	{"\"prompt_tokens\":5,\"total_tokens\":\"9\"", {.input = 5}, true},
+	{"\"prompt_tokens\":-1,\"prompt_tokens\":2,\"completion_tokens\":1", {.input = 2, .output = 1}, true},
 	{"\"prompt_tokens\":2.5", {.input = 2}, true},
 	{"\"prompt_tokens\":1e3", {.input = 1}, true},
-	{"\"prompt_tokens\":\"12\"", {0}, true},
-	{"\"prompt_tokens\":{}", {0}, true},
 	{"\"prompt_tokens\":1099511627777", {.input = T40}, true},
 	{"\"prompt_tokens\":99999999999999999999999999999999999999,\"completion_tokens\":99999999999999999999", {.input = T40, .output = T40}, true},
 	{"\"prompt_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":9}", {.cached = 5}, true},
@@ -171,6 +170,50 @@ usage_is_taken_apart_into_disjoint_kinds(void **state)
 			assert_false(r->meter.malformed);
 			free(r);
 		}
+}
+
+/* Nothing may be made of it: a negative count would be a credit, and none at all would be free. */
+static void
+usage_that_tells_nothing_is_none_and_absurd(void **state)
+{
+	static const char *const rows[] = {
+		"\"prompt_tokens\":-5,\"completion_tokens\":5",
+		"\"prompt_tokens\":5,\"completion_tokens\":-5,\"total_tokens\":-9",
+		"\"prompt_tokens\":-8,\"completion_tokens\":-9,\"total_tokens\":-16,\"prompt_tokens_details\":{\"cached_tokens\":0}",
+		"\"prompt_tokens\":\"12\"",
+		"\"prompt_tokens\":\"7\",\"completion_tokens\":\"8\",\"total_tokens\":\"15\",\"completion_tokens_details\":{\"reasoning_tokens\":3}",
+		"\"prompt_tokens\":{}",
+		"\"prompt_tokens\":4,\"completion_tokens\":[1]",
+		"\"prompt_tokens\":true",
+		"\"prompt_tokens\":2,\"prompt_tokens\":-1",
+		"\"total_tokens\":-1",
+		"\"total_tokens\":\"15\",\"prompt_tokens_details\":{\"cached_tokens\":3}",
+	};
+	static const struct {
+		const char *before, *after;
+		bool streamed;
+	} places[] = {
+		{"{\"choices\":[],\"usage\":{", "}}", false},
+		{"data: {\"choices\":[],\"usage\":{", "}}\n\ndata: [DONE]\n\n", true},
+		{"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":77}}\n\ndata: {\"x_groq\":{\"usage\":{", "}}}\n\ndata: {\"usage\":{}}\n\n", true},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (size_t p = 0; p < ARRAY_LEN(places); p++) {
+			char in[1024] = "";
+			strcat(strcat(strcat(in, places[p].before), rows[i]), places[p].after);
+			struct run *r = run_every_way((struct span){in, strlen(in)}, places[p].streamed, false);
+			if (r->meter.usage.flags != USAGE_ABSURD)
+				print_error("row %zu, place %zu\n", i, p);
+			assert_int_equal(r->meter.usage.flags, USAGE_ABSURD);
+			for (unsigned k = 0; k < TOKEN_KIND_COUNT; k++)
+				assert_int_equal(r->meter.usage.tokens[k], 0);
+			assert_int_equal(r->meter.content_reported, 0);
+			free(r);
+		}
+	static const char late[] = "data: {\"usage\":{\"prompt_tokens\":-1}}\n\ndata: {\"usage\":{\"prompt_tokens\":3}}\n\n";
+	struct run *r = run_every_way(SPAN(late), true, false);
+	assert_kinds(&r->meter.usage, &(struct kinds){.input = 3}, false);
+	free(r);
 }
 
 static void
@@ -477,6 +520,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(usage_is_taken_apart_into_disjoint_kinds),
+		cmocka_unit_test(usage_that_tells_nothing_is_none_and_absurd),
 		cmocka_unit_test(no_usage_is_none),
 		cmocka_unit_test(server_tools_are_counted),
 		cmocka_unit_test(the_kind_of_answer_is_seen),

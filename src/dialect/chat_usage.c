@@ -33,6 +33,10 @@ chat_usage_normalise(const struct counts *raw, struct usage *ret)
 {
 	if (!counts_given(raw, CHAT_USAGE_PROMPT) && !counts_given(raw, CHAT_USAGE_COMPLETION) && !counts_given(raw, CHAT_USAGE_TOTAL))
 		return false;
+	if (counts_unusable(raw, 1u << CHAT_USAGE_PROMPT | 1u << CHAT_USAGE_COMPLETION, 1u << CHAT_USAGE_TOTAL)) {
+		*ret = (struct usage){.flags = USAGE_ABSURD};
+		return true;
+	}
 	struct usage u = {.flags = USAGE_REPORTED};
 	bool absurd = raw->absurd;
 	split_prompt(raw, &u, &absurd);

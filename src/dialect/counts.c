@@ -27,10 +27,12 @@ counts_take(struct counts *c, unsigned which, enum json_token t, const struct js
 	if (t == JSON_NULL || t == JSON_OBJECT_END || t == JSON_ARRAY_END)
 		return;
 	uint64_t n = 0;
-	if ((t != JSON_NUMBER && t != JSON_STRING) || ev->cut || !plain_count(ev->text, &n))
+	bool read = (t == JSON_NUMBER || t == JSON_STRING) && !ev->cut && ev->text.len > 0 && ev->text.at[0] >= '0' && ev->text.at[0] <= '9';
+	if (!read || !plain_count(ev->text, &n))
 		c->absurd = true;
 	c->value[which] = n;
 	c->given |= 1u << which;
+	c->unread = (c->unread & ~(1u << which)) | (uint32_t)!read << which;
 }
 
 enum service_tier

@@ -12,6 +12,7 @@ enum { COUNTS_MAX = 20 };
 struct counts {
 	uint64_t value[COUNTS_MAX];
 	uint32_t given; /* bit per number that was there and not null */
+	uint32_t unread; /* those of them that are below zero or no number: they tell nothing */
 	bool absurd;
 };
 
@@ -25,6 +26,16 @@ static inline bool
 counts_given(const struct counts *c, unsigned which)
 {
 	return c->given >> which & 1;
+}
+
+/*
+ * Do these numbers tell nothing? So it is when one of the main ones, those that a bill is the sum of, can't be read, or when there is none of them but a
+ * total that can't. What is too large to be true is read: it tells that there was much.
+ */
+static inline bool
+counts_unusable(const struct counts *c, uint32_t main, uint32_t total)
+{
+	return c->unread & main || (c->unread & total && !(c->given & main));
 }
 
 /* Move at most what is left from *rest to *kind. */

@@ -82,7 +82,7 @@ read_usage(struct telling *g, struct json_source *s, struct json_value object)
 	json_members(s, object, names, ARRAY_LEN(names), v, NULL);
 	for (unsigned i = 0; i < NUMBERS; i++)
 		telling_count(&t.c, i, s, v[i]);
-	if (!t.c.given) /* Vertex: its trafficType alone */
+	if (!t.c.given || counts_unusable(&t.c, 1u << PROMPT | 1u << CANDIDATES | 1u << THOUGHTS | 1u << TOOL_PROMPT, 0)) /* Vertex: its trafficType alone */
 		return;
 	read_modalities(s, v[5], t.prompt);
 	read_modalities(s, v[6], t.cached);

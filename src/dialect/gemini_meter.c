@@ -10,7 +10,8 @@
  *  6. Searches: groundingMetadata.webSearchQueries; each object repeats those before it, so the longest list counts.
  *  7. A prompt that was blocked has no candidates and is an answer with its usage. `error`, in the stream or as a bare line, makes it an error.
  *  8. There is no end mark: a stream is whole once a candidate has its finishReason, or the prompt its blockReason.
- *  9. countTokens is free.
+ *  9. A count of the prompt, the candidates or thoughts that is negative or no number tells nothing: the object is absurd, and no report.
+ * 10. countTokens is free.
  */
 #include "dialect/counts.h"
 #include "dialect/reader.h"
@@ -223,6 +224,21 @@ counts_anything(const struct counts *c)
 }
 
 static void
+take_usage(struct meter *m, const struct counts *c)
+{
+	if (counts_unusable(c, 1u << PROMPT | 1u << CANDIDATES | 1u << THOUGHTS | 1u << TOOL_PROMPT, 1u << TOTAL)) {
+		m->usage = (struct usage){.flags = USAGE_ABSURD};
+		return;
+	}
+	m->usage = normalise(c);
+	/* Some models count nothing but the prompt until the last chunk. */
+	if (counts_given(c, CANDIDATES))
+		m->content_reported = m->content_bytes;
+	if (counts_given(c, THOUGHTS))
+		m->reasoning_reported = m->reasoning_bytes;
+}
+
+static void
 on_document(struct meter *m)
 {
 	struct state *st = state_of(m);
@@ -236,14 +252,8 @@ on_document(struct meter *m)
 		st->tier = st->tier_here;
 	if (st->queries > st->searches)
 		st->searches = st->queries;
-	if (counts_anything(&st->counts) && m->endpoint != ENDPOINT_COUNT_TOKENS) {
-		m->usage = normalise(&st->counts);
-		/* Some models count nothing but the prompt until the last chunk. */
-		if (counts_given(&st->counts, CANDIDATES))
-			m->content_reported = m->content_bytes;
-		if (counts_given(&st->counts, THOUGHTS))
-			m->reasoning_reported = m->reasoning_bytes;
-	}
+	if (counts_anything(&st->counts) && m->endpoint != ENDPOINT_COUNT_TOKENS)
+		take_usage(m, &st->counts);
 	m->usage.tier = st->tier;
 	m->usage.tools[TOOL_web_search] = st->searches;
 	if (st->has_error)

@@ -113,7 +113,20 @@ anthropic_counts_by_its_rules(void **state)
 		/* A half event does not count. */
 		{ENDPOINT_MESSAGES, true, START("\"input_tokens\":9,\"output_tokens\":3") BLOCK "event: message_delta\ndata: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":400}",
 			"reported input=9 output=3"},
-		{ENDPOINT_MESSAGES, false, "{\"type\":\"message\",\"content\":[{}],\"usage\":{\"input_tokens\":-3,\"output_tokens\":5}}", "reported output=5 absurd finished"},
+		{ENDPOINT_MESSAGES, false, "{\"type\":\"message\",\"content\":[{}],\"usage\":{\"input_tokens\":-3,\"output_tokens\":5}}", "none absurd finished"},
+		{ENDPOINT_MESSAGES, false, "{\"type\":\"message\",\"content\":[{}],\"usage\":{\"input_tokens\":\"3\",\"output_tokens\":\"5\"}}", "reported input=3 output=5 finished"},
+		{ENDPOINT_MESSAGES, false, "{\"type\":\"message\",\"content\":[{}],\"usage\":{\"input_tokens\":\"x\",\"output_tokens\":5}}", "none absurd finished"},
+		{ENDPOINT_MESSAGES, false, "{\"type\":\"message\",\"content\":[{}],\"usage\":{\"input_tokens\":3,\"cache_read_input_tokens\":-9,\"output_tokens\":5}}", "none absurd finished"},
+		{ENDPOINT_MESSAGES, false, "{\"type\":\"message\",\"content\":[{}],\"usage\":{\"input_tokens\":3,\"output_tokens\":5,\"output_tokens_details\":{\"thinking_tokens\":-1}}}", "reported input=3 output=5 absurd finished"},
+		{ENDPOINT_MESSAGES, false, "{\"type\":\"message\",\"content\":[{}],\"usage\":{\"input_tokens\":4000000000000000,\"output_tokens\":5}}", "reported input=1099511627776 output=5 absurd finished"},
+		/* A good number takes a bad one's place, and a bad one a good one's. */
+		{ENDPOINT_MESSAGES, true, START("\"input_tokens\":9,\"output_tokens\":1") BLOCK DELTA("\"output_tokens\":-40") STOP, "none absurd finished"},
+		{ENDPOINT_MESSAGES, true, START("\"input_tokens\":9,\"output_tokens\":-1") BLOCK DELTA("\"output_tokens\":40") STOP, "reported input=9 output=40 absurd finished"},
+		{ENDPOINT_MESSAGES, false,
+			"{\"type\":\"message\",\"content\":[{}],\"usage\":{\"input_tokens\":5,\"output_tokens\":6,\"iterations\":["
+			"{\"type\":\"advisor_message\",\"model\":\"opus\",\"input_tokens\":-5,\"output_tokens\":1},{\"type\":\"message\",\"input_tokens\":5,\"output_tokens\":6}]}}",
+			"none absurd finished"},
+		{ENDPOINT_MESSAGES, false, "{\"type\":\"message\",\"content\":[],\"stop_reason\":\"refusal\",\"usage\":{\"input_tokens\":-3,\"output_tokens\":5}}", "reported finished"},
 		{ENDPOINT_MESSAGES_COUNT_TOKENS, false, "{\"input_tokens\":12}", "none finished"},
 	};
 	check(rows, ARRAY_LEN(rows));
@@ -149,6 +162,13 @@ gemini_counts_by_its_rules(void **state)
 		{ENDPOINT_GENERATE_CONTENT, false,
 			"{\"candidates\":[{\"groundingMetadata\":{\"webSearchQueries\":[\"a\",\"b\"]}}],\"usage_metadata\":{\"prompt_token_count\":8,\"candidates_token_count\":2}}",
 			"reported input=8 output=2 web_search=2 finished"},
+		/* Below zero, or no number: as if it had told nothing, and marked; quotes are its own way of writing. */
+		{ENDPOINT_GENERATE_CONTENT, false, "{\"usageMetadata\":{\"promptTokenCount\":-8,\"candidatesTokenCount\":3}}", "none absurd finished"},
+		{ENDPOINT_GENERATE_CONTENT, false, "{\"usageMetadata\":{\"promptTokenCount\":8,\"candidatesTokenCount\":\"x\"}}", "none absurd finished"},
+		{ENDPOINT_GENERATE_CONTENT, false, "{\"usageMetadata\":{\"totalTokenCount\":-11}}", "none absurd finished"},
+		{ENDPOINT_STREAM_GENERATE_CONTENT, true,
+			"data: {\"usageMetadata\":{\"promptTokenCount\":-8}}\r\n\r\ndata: {\"candidates\":[{\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":8,\"candidatesTokenCount\":1}}\r\n\r\n",
+			"reported input=8 output=1 finished"},
 		{ENDPOINT_COUNT_TOKENS, false, "{\"totalTokens\":31,\"promptTokensDetails\":[{\"modality\":\"TEXT\",\"tokenCount\":31}]}", "none finished"},
 		{ENDPOINT_EMBED_CONTENT, false, "{\"embedding\":{\"values\":[0.1,-2e-5]},\"usageMetadata\":{\"promptTokenCount\":6,\"promptTokenDetails\":[{\"modality\":\"TEXT\",\"tokenCount\":6}]}}",
 			"reported input=6 finished"},
@@ -196,6 +216,12 @@ responses_count_by_their_rules(void **state)
 			"{\"tool_usage\":{\"image_gen\":{\"input_tokens\":10,\"input_tokens_details\":{\"image_tokens\":4,\"text_tokens\":6},\"output_tokens\":100}}," USAGE "}",
 			"reported input=15 cached=5 output=20 reasoning=10 + gpt-image-1 reported input=6 image_in=4 image_out=100 finished"},
 		{ENDPOINT_RESPONSES, true, "event: keepalive\ndata: {\"type\":\"keepalive\",\"sequence_number\":4}\n\n", "none"},
+		/* Below zero, or no number: as if it had told nothing, and marked. */
+		{ENDPOINT_RESPONSES, false, "{\"usage\":{\"input_tokens\":12,\"output_tokens\":-2,\"total_tokens\":354}}", "none absurd finished"},
+		{ENDPOINT_RESPONSES, false, "{\"usage\":{\"input_tokens\":\"12\",\"output_tokens\":2}}", "none absurd finished"},
+		{ENDPOINT_RESPONSES, false, "{\"usage\":{\"total_tokens\":-3}}", "none absurd finished"},
+		{ENDPOINT_RESPONSES, false, "{\"tool_usage\":{\"image_gen\":{\"input_tokens\":10,\"output_tokens\":100}},\"usage\":{\"input_tokens\":-12,\"output_tokens\":2}}", "none absurd finished"},
+		{ENDPOINT_EMBEDDINGS, false, "{\"object\":\"list\",\"data\":[],\"usage\":{\"prompt_tokens\":-7,\"total_tokens\":-7}}", "none absurd finished"},
 		{ENDPOINT_EMBEDDINGS, false, "{\"object\":\"list\",\"data\":[{\"embedding\":[0.5,1]}],\"usage\":{\"prompt_tokens\":7,\"total_tokens\":7}}", "reported input=7 finished"},
 		{ENDPOINT_MODERATIONS, false, "{\"id\":\"modr-1\",\"results\":[{\"flagged\":false}]}", "none finished"},
 	};
@@ -216,7 +242,9 @@ audio_and_images_say_what_they_cost(void **state)
 		{ENDPOINT_AUDIO_TRANSCRIPTIONS, false, "{\"text\":\"hi\",\"usage\":{\"type\":\"duration\",\"seconds\":61}}", "reported audio_second=61 finished"},
 		{ENDPOINT_AUDIO_TRANSLATIONS, false, "{\"duration\":8.470000267,\"text\":\"hi\"}", "reported audio_second=9 finished"},
 		{ENDPOINT_AUDIO_TRANSLATIONS, false, "{\"duration\":\"8.00\",\"text\":\"hi\"}", "reported audio_second=8 finished"},
-		{ENDPOINT_AUDIO_TRANSLATIONS, false, "{\"duration\":-8}", "none finished"},
+		{ENDPOINT_AUDIO_TRANSLATIONS, false, "{\"duration\":-8}", "none absurd finished"},
+		{ENDPOINT_AUDIO_TRANSCRIPTIONS, false, "{\"text\":\"hi\",\"usage\":{\"input_tokens\":-14,\"output_tokens\":5,\"total_tokens\":19}}", "none absurd finished"},
+		{ENDPOINT_IMAGES_EDITS, false, "{\"data\":[{\"b64_json\":\"A\"}],\"usage\":{\"input_tokens\":\"x\",\"output_tokens\":7}}", "none absurd finished"},
 		{ENDPOINT_AUDIO_TRANSLATIONS, false, "{\"duration\":7,\"usage\":{\"seconds\":8}}", "reported audio_second=8 finished"},
 		{ENDPOINT_AUDIO_TRANSLATIONS, false, "{\"text\":\"hi\"}", "none finished"},
 		{ENDPOINT_AUDIO_TRANSLATIONS, false, "{\"error\":{\"message\":\"no\"}}", "none error finished"},

@@ -179,11 +179,12 @@ take_usage(struct meter *m, const struct state *st)
 		m->has_seconds = true;
 	}
 	if (counts_given(c, INPUT) || counts_given(c, OUTPUT) || counts_given(c, TOTAL))
-		m->usage = of_tokens(m, c);
+		m->usage = counts_unusable(c, 1u << INPUT | 1u << OUTPUT, 1u << TOTAL) ? (struct usage){.flags = USAGE_ABSURD} : of_tokens(m, c);
 	else if (st->has_seconds || st->has_duration) {
 		m->usage = (struct usage){.flags = USAGE_REPORTED | USAGE_PIECES | (st->absurd ? USAGE_ABSURD : 0)};
 		m->usage.tools[TOOL_audio_second] = m->seconds;
-	}
+	} else if (st->absurd)
+		m->usage.flags |= USAGE_ABSURD;
 }
 
 /* ---- documents ---- */

@@ -32,6 +32,8 @@ read_usage(struct telling *g, struct json_source *s, struct json_value object)
 		telling_count(&c, i, s, v[i]);
 	telling_count(&c, WRITE_1H, s, telling_member(s, v[4], SPAN("ephemeral_1h_input_tokens")));
 	telling_count(&c, THINKING, s, telling_member(s, v[5], SPAN("thinking_tokens")));
+	if (counts_unusable(&c, 1u << INPUT | 1u << OUTPUT | 1u << READ | 1u << WRITE, 0))
+		return;
 	uint64_t writes = counts_given(&c, WRITE) ? c.value[WRITE] : telling_tokens_written(&u);
 	uint64_t hour = counts_given(&c, WRITE_1H) ? c.value[WRITE_1H] : u.tokens[TOKEN_cache_write_1h];
 	uint64_t output = counts_given(&c, OUTPUT) ? c.value[OUTPUT] : telling_tokens_out(&u);

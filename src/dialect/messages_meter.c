@@ -11,7 +11,8 @@
  *  6. Tier: speed fast, else service_tier. inference_geo us is marked.
  *  7. Searches are billed by the piece: server_tool_use.web_search_requests.
  *  8. The proper end is message_stop, or the close of a plain body. An `error` event, or a body of type error, makes the answer an error.
- *  9. Numbers of a half event don't count: an event's numbers are taken when its object closes.
+ *  9. A count of input, cache or output that is negative or no number tells nothing: while it stands the answer has reported nothing, and is marked absurd.
+ * 10. Numbers of a half event don't count: an event's numbers are taken when its object closes.
  */
 #include "dialect/counts.h"
 #include "dialect/reader.h"
@@ -167,7 +168,7 @@ struct state {
 	/* The current document. */
 	struct counts counts;
 	enum type type;
-	bool has_usage, has_iterations, has_error, refused_here, tier_given;
+	bool has_usage, has_iterations, unusable, has_error, refused_here, tier_given;
 	uint8_t tier_here;
 	bool fast_here, geo_here;
 	struct usage sum; /* of the iterations without a model of their own */
@@ -215,6 +216,13 @@ normalise(const struct counts *c)
 	return u;
 }
 
+/* Each of these is a part of the bill of its own. */
+static bool
+is_unusable(const struct counts *c)
+{
+	return counts_unusable(c, 1u << INPUT | 1u << OUTPUT | 1u << READ | 1u << WRITE, 0);
+}
+
 static void
 add_usage(struct usage *to, const struct usage *u)
 {
@@ -229,6 +237,7 @@ static void
 bill_iteration(struct state *st, const struct iteration *i)
 {
 	struct usage u = normalise(&i->counts);
+	st->unusable |= is_unusable(&i->counts);
 	if (!i->model_len) {
 		add_usage(&st->sum, &u);
 		return;
@@ -297,6 +306,7 @@ merge(struct state *st)
 		if (counts_given(&st->counts, k)) {
 			st->total.value[k] = st->counts.value[k];
 			st->total.given |= 1u << k;
+			st->total.unread = (st->total.unread & ~(1u << k)) | (st->counts.unread & 1u << k);
 		}
 	st->total.absurd |= st->counts.absurd;
 	if (st->tier_given)
@@ -309,19 +319,26 @@ static void
 take_usage(struct meter *m, struct state *st)
 {
 	merge(st);
+	bool unusable = is_unusable(&st->total);
 	m->usage = normalise(&st->total);
-	m->content_reported = m->content_bytes;
-	m->reasoning_reported = m->reasoning_bytes;
 	m->leg_count = 0;
 	if (st->has_iterations) {
 		if (st->waiting)
 			bill_iteration(st, &st->held);
+		unusable = st->unusable;
 		st->sum.tools[TOOL_web_search] = m->usage.tools[TOOL_web_search];
 		st->sum.flags |= m->usage.flags;
 		m->usage = st->sum;
 		m->leg_count = st->leg_count;
 		memcpy(st->billed, st->legs, sizeof st->billed);
 		m->legs = st->billed;
+	}
+	if (unusable) {
+		m->usage = (struct usage){.flags = USAGE_ABSURD};
+		m->leg_count = 0;
+	} else {
+		m->content_reported = m->content_bytes;
+		m->reasoning_reported = m->reasoning_bytes;
 	}
 	uint8_t tier = st->fast ? TIER_fast : st->tier;
 	uint32_t geo = st->geo_us ? USAGE_GEO_US : 0;
@@ -355,7 +372,7 @@ on_document(struct meter *m)
 	if (billed && st->has_usage && st->counts.given)
 		take_usage(m, st);
 	st->refused |= st->refused_here;
-	if (st->refused && !st->has_content && m->usage.flags & USAGE_REPORTED)
+	if (st->refused && !st->has_content && m->usage.flags & (USAGE_REPORTED | USAGE_ABSURD))
 		free_of_charge(m);
 	if (st->has_error || st->type == TYPE_ERROR)
 		m->answer = ANSWER_ERROR;

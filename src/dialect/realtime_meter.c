@@ -422,6 +422,10 @@ response_ends(struct meter *m, struct state *st)
 		st->under_way--;
 	if (!st->has_usage || !counts_anything(&st->counts)) /* what was counted of it stays counted */
 		return;
+	if (counts_unusable(&st->counts, 1u << INPUT | 1u << OUTPUT, 1u << TOTAL)) {
+		m->usage.flags |= USAGE_ABSURD; /* and stays counted likewise */
+		return;
+	}
 	struct usage u = normalise(&st->counts);
 	add(&m->usage, &u);
 	remember(st, &u);

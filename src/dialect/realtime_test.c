@@ -93,10 +93,23 @@ static void
 a_usage_that_contradicts_itself_is_clamped(void **state)
 {
 	struct meter *m = session();
-	hears(m, DONE("\"input_tokens\":10,\"output_tokens\":-5,\"input_token_details\":{\"audio_tokens\":90,\"cached_tokens\":400}"));
+	hears(m, DONE("\"input_tokens\":10,\"output_tokens\":5,\"total_tokens\":-1,\"input_token_details\":{\"audio_tokens\":90,\"cached_tokens\":400}"));
 	assert_int_equal(tokens(m, TOKEN_audio_in), 10);
-	assert_int_equal(tokens(m, TOKEN_output), 0);
+	assert_int_equal(tokens(m, TOKEN_output), 5);
 	assert_true(m->usage.flags & USAGE_ABSURD);
+}
+
+static void
+a_response_whose_usage_tells_nothing_stays_counted(void **state)
+{
+	struct meter *m = session();
+	struct usage u;
+	hears(m, CREATED);
+	hears(m, "{\"type\":\"response.output_text.delta\",\"delta\":\"1234567890\"}");
+	hears(m, DONE("\"input_tokens\":10,\"output_tokens\":-5"));
+	realtime_usage(m, &rates, &u);
+	assert_int_equal(u.tokens[TOKEN_output], 3);
+	assert_int_equal(u.flags, USAGE_REPORTED | USAGE_ESTIMATED | USAGE_ABSURD);
 }
 
 static void
@@ -265,6 +278,7 @@ main(void)
 		cmocka_unit_test(each_kind_has_its_price),
 		cmocka_unit_test(responses_add_up_and_a_cancelled_one_counts),
 		cmocka_unit_test(a_usage_that_contradicts_itself_is_clamped),
+		cmocka_unit_test(a_response_whose_usage_tells_nothing_stays_counted),
 		cmocka_unit_test(what_is_not_reported_is_counted_and_marked),
 		cmocka_unit_test(a_response_without_usage_stays_counted),
 		cmocka_unit_test(a_bound_covers_the_conversation_and_one_more_response),

@@ -28,7 +28,7 @@ read_usage(struct telling *g, struct json_source *s, struct json_value object)
 	json_members(s, object, names, ARRAY_LEN(names), v, NULL);
 	for (unsigned i = INPUT; i <= TOTAL; i++)
 		telling_count(&c, i, s, v[i]);
-	if (!c.given)
+	if (!c.given || counts_unusable(&c, 1u << INPUT | 1u << OUTPUT, 1u << TOTAL))
 		return;
 	telling_count(&c, CACHED, s, telling_member(s, v[3], SPAN("cached_tokens")));
 	telling_count(&c, WRITTEN, s, telling_member(s, v[3], SPAN("cache_write_tokens")));

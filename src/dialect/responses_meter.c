@@ -3,7 +3,7 @@
  * silent):
  *
  *  1. usage stands in the response object: the plain body, or `response` of an event. The last one that is not null counts; events in between
- *     carry null.
+ *     carry null. One whose input or output is negative or no number tells nothing: it is absurd, and no report.
  *  2. cached_tokens and cache_write_tokens are parts of input_tokens, reasoning_tokens of output_tokens. If total_tokens is more than both
  *     together, the output is total - input.
  *  3. Searches: tool_usage.web_search.num_requests where it is given, else the web_search_call items whose action is a search; those of the
@@ -313,6 +313,11 @@ take_drawn(struct meter *m, struct state *st)
 static void
 take_usage(struct meter *m, struct state *st)
 {
+	if (counts_unusable(&st->counts, 1u << INPUT | 1u << OUTPUT, 1u << TOTAL)) {
+		m->usage = (struct usage){.flags = USAGE_ABSURD};
+		m->leg_count = 0;
+		return;
+	}
 	const struct pieces *p = st->has_list ? &st->listed : &st->done;
 	uint64_t searches = counts_given(&st->counts, SEARCHES) ? st->counts.value[SEARCHES] : p->searches;
 	m->usage = normalise(&st->counts);

@@ -1,6 +1,7 @@
 /*
- * SETTLE: usage × price row → cost, exactly once. What the provider reported is charged, an explicit zero included; when it reported nothing the
- * counted estimate is, marked, and never more than the hold. Which ends are charged at all stands in end_reasons.h.
+ * SETTLE: usage × price row → cost, exactly once. What the provider reported is charged, an explicit zero included; when it reported nothing, or what
+ * tells nothing (numbers below zero, or none), the counted estimate is, marked, and never more than the hold. Which ends are charged at all stands
+ * in end_reasons.h.
  */
 #include "edge/edge_priv.h"
 
@@ -350,6 +351,13 @@ add_images(const struct exchange *x, struct usage *ret)
 		ret->tools[TOOL_image] = clamp32(x->meter->images);
 }
 
+/* There was a report, and it told nothing: an estimate says that as well. */
+static uint32_t
+unusable_report(const struct exchange *x)
+{
+	return x->meter && !(x->meter->usage.flags & USAGE_REPORTED) ? x->meter->usage.flags & USAGE_ABSURD : 0;
+}
+
 static void
 usage_now(const struct exchange *x, struct usage *ret)
 {
@@ -357,6 +365,7 @@ usage_now(const struct exchange *x, struct usage *ret)
 	bool reported = x->meter && x->meter->usage.flags & USAGE_REPORTED;
 	if (media && (!reported || unpriced_measure(x, &x->meter->usage))) {
 		estimate_media(x, ret);
+		ret->flags |= unusable_report(x);
 		return;
 	}
 	if (x->meter && x->meter->usage.flags & USAGE_REPORTED) {
@@ -373,7 +382,7 @@ usage_now(const struct exchange *x, struct usage *ret)
 			}
 		return;
 	}
-	*ret = (struct usage){.flags = USAGE_ESTIMATED};
+	*ret = (struct usage){.flags = USAGE_ESTIMATED | unusable_report(x)};
 	ret->tokens[TOKEN_input] = x->input_estimate;
 	if (x->meter) {
 		ret->tokens[TOKEN_output] = tokens_of_words(x, x->meter->content_bytes);

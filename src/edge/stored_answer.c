@@ -178,7 +178,7 @@ is_reported(const struct meter *m)
 static bool
 is_silent(const struct meter *m)
 {
-	return !is_reported(m) && !m->stored->failed;
+	return !(m->usage.flags & (USAGE_REPORTED | USAGE_ABSURD)) && !m->stored->failed;
 }
 
 /* Of what failed nothing is paid, nor of what ended before it said anything; else what was used, or where that isn't said, what came. */

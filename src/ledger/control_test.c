@@ -749,6 +749,7 @@ a_request_is_shown_while_it_runs_and_when_it_is_booked(void **state)
 	uint64_t a = world_account(&w, "alice", "5");
 	struct world_exchange e = {.account = a, .key = 77, .model = 1, .input = 100, .output = 10, .cost = -1};
 	struct ticket *t = world_hold(&w, &e);
+	t->facts.flags |= TICKET_ABSURD;
 	id_text(ID_REQUEST, t->id, id);
 	json_t *runs = world_must(&w, "{s:s, s:s}", "op", "ticket.show", "id", id);
 	assert_string_equal(text(runs, "state"), "running");
@@ -759,6 +760,8 @@ a_request_is_shown_while_it_runs_and_when_it_is_booked(void **state)
 	assert_string_equal(text(booked, "end_reason"), "COMPLETED");
 	assert_string_equal(text(booked, "endpoint"), "chat.completions");
 	assert_string_equal(text(booked, "tier"), "standard");
+	assert_true(json_is_false(json_object_get(booked, "estimated")));
+	assert_true(json_is_true(json_object_get(booked, "absurd")));
 	assert_string_equal(text(booked, "price"), "0000000000000003"); /* as price.list shows it */
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(booked, "facts"), "tokens_input")), 100);
 	world_refused(&w, "no_such_request", "{s:s, s:s}", "op", "ticket.show", "id", "req_00000000001");

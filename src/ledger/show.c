@@ -97,6 +97,7 @@ put_facts(struct ledger *l, json_t *o, const struct ticket_facts *f)
 	json_object_set_new(o, "end_reason", json_string(control_reason_name(f->end_reason)));
 	json_object_set_new(o, "streamed", json_boolean(f->flags & TICKET_STREAMED));
 	json_object_set_new(o, "estimated", json_boolean(f->flags & TICKET_ESTIMATED));
+	json_object_set_new(o, "absurd", json_boolean(f->flags & TICKET_ABSURD));
 	json_object_set_new(o, "own_key", json_boolean(f->flags & TICKET_OWN_KEY));
 }
 

@@ -497,7 +497,9 @@ const struct cli_command cli_commands[] = {
 		.name = "ticket show",
 		.op = "ticket.show",
 		.summary = "all that is kept about one request",
-		.words = "The id is the answer's x-request-id header. There is no content in it: content is not kept.",
+		.words = "The id is the answer's x-request-id header. There is no content in it: content is not kept.\n"
+				 "`estimated`: the provider reported nothing, or what tells nothing, so that its tokens were counted here. `absurd`: it reported numbers that can't be; the customer\n"
+				 "pays at most what was held, and `difference`, what they come to beyond it, is the house account `loss.absurd`'s.",
 		.examples = "lethe ticket show req_0123456789\n",
 		.args = {{"REQUEST", NULL, "id", true, false, "id of the request (req_…)"}},
 	},

@@ -67,7 +67,7 @@ enum service_tier {
 enum usage_flag {
 	USAGE_REPORTED = 1, /* the provider said so */
 	USAGE_ESTIMATED = 2, /* counted by us */
-	USAGE_ABSURD = 4, /* the provider reported a negative, impossible or overflowing number: clamped */
+	USAGE_ABSURD = 4, /* the provider reported an impossible or overflowing number: clamped; without USAGE_REPORTED: what it reported tells nothing */
 	USAGE_GEO_US = 8, /* Anthropic: inference_geo: us */
 	USAGE_PIECES = 16, /* the report is in pieces (MEASURES) and says nothing about tokens; else it is the other way round */
 };

@@ -147,6 +147,7 @@ type Place = {
 	world?: keyof typeof timeouts;
 	end?: string; // of end_reasons.h, where there are others that could be meant
 	tickets?: number;
+	marks?: number; // enum ticket_flag: 2 estimated, 8 absurd
 };
 
 const nothingOf = (usage: Json): Json => JSON.parse(JSON.stringify(usage), (_, value: unknown) => (typeof value === "number" ? 0 : value)) as Json;
@@ -169,10 +170,10 @@ const places: Record<string, Place> = {
 	"the whole takes too long": { world: "slow", end: "REQUEST_TIMEOUT", answer: halfAtOnce, charge: { plain: "policy", stream: "policy" } },
 	"the provider says 200, and an error inside": { answer: (d, s) => (s ? events([...d.stream(undefined).slice(0, 2), d.error], { named: d.named }) : json(d.error)), charge: { plain: "policy", stream: "policy" } },
 	"the provider says what is no JSON": { answer: (d, s) => (s ? events([...d.stream(undefined).slice(0, 2), "data: {nonsense\n\n"], { named: d.named }) : { pieces: ["{nonsense"] }), charge: { plain: "policy", stream: "policy" } },
-	"the provider reports no usage": { answer: (d, s) => whole(d, s, undefined), charge: { plain: "something", stream: "something" } },
+	"the provider reports no usage": { answer: (d, s) => whole(d, s, undefined), marks: 2, charge: { plain: "something", stream: "something" } },
 	"the provider reports that nothing was used": { answer: (d, s) => whole(d, s, nothingOf(d.usage)), charge: { plain: "nothing", stream: "nothing" } },
-	"the provider reports less than nothing": { answer: (d, s) => whole(d, s, d.negative), charge: { plain: "policy", stream: "policy" } },
-	"the provider reports more than there can be": { answer: (d, s) => whole(d, s, d.absurd), charge: { plain: "something", stream: "something" } },
+	"the provider reports less than nothing": { answer: (d, s) => whole(d, s, d.negative), marks: 2 | 8, charge: { plain: "something", stream: "something" } },
+	"the provider reports more than there can be": { answer: (d, s) => whole(d, s, d.absurd), marks: 8, charge: { plain: "something", stream: "something" } },
 };
 
 // ---- one cell
@@ -237,6 +238,7 @@ describe.each(Object.entries(dialects))("%s", (_, d) => {
 			expect(all.length - legs.length, "tickets").toBe(Math.max(wanted, 1));
 			expect(legs.length).toBeLessThanOrEqual(place.cutAtOnce ? 1 : 0);
 			expect(legs.every((row) => Number(row["cost_nano"]) === 0)).toBe(true);
+			if (place.marks !== undefined) expect(all.map((row) => Number(row["flags"]) & (2 | 8)), "marked").toEqual([place.marks]);
 			if (place.end) expect(all.map((row) => policy.get(Number(row["end_reason"]))!.name)).toEqual([place.end]);
 			for (const row of all) check(row, d, wanted === 0 ? "whole" : place.charge[stream ? "stream" : "plain"]);
 			expect(balance - (await lethe.balance(a.id)), "the balance").toBe(all.reduce((sum, row) => sum + Number(row["cost_nano"]), 0));

@@ -167,6 +167,35 @@ describe("usage that the provider gets wrong", () => {
 	});
 });
 
+describe("what a ticket says of usage that the provider gets wrong", () => {
+	test.each([
+		["each", { estimated: false, absurd: false }],
+		["zero", { estimated: false, absurd: false }],
+		["none", { estimated: true, absurd: false }],
+		["negative", { estimated: true, absurd: true }],
+		["string", { estimated: true, absurd: true }],
+		["huge", { estimated: false, absurd: true }],
+		["overflow", { estimated: false, absurd: true }],
+	])("%s", async (usage, says) => {
+		for (const stream of [false, true]) {
+			const a = await someone("1.00");
+			const body = { model: "exact", messages: hi, max_completion_tokens: 1000, stream } as OpenAI.ChatCompletionCreateParams;
+			const { data, response } = await w.lethe.client(a.key).chat.completions.create(body, sim(`usage=${usage}`)).withResponse();
+			if (stream) for await (const _ of data as AsyncIterable<unknown>);
+			const id = response.headers.get("x-request-id")!;
+			const ticket = await until("it is booked", async () => {
+				const t = await w.lethe.command("ticket", "show", id);
+				return t["state"] === "booked" ? t : undefined;
+			});
+			expect(ticket).toMatchObject(says);
+			if (usage === "zero") expect(nano(ticket["cost"] as string)).toBe(0);
+			else expect(nano(ticket["cost"] as string), usage).toBeGreaterThan(0);
+			if (usage === "huge" || usage === "overflow") expect(ticket["cost"]).toBe(ticket["hold"]);
+			else expect(nano(ticket["cost"] as string), usage).toBeLessThan(nano("0.001"));
+		}
+	});
+});
+
 describe("a client that goes", () => {
 	test("in mid-stream pays once, for what had come", async () => {
 		const a = await someone("1.00");

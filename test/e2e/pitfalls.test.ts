@@ -246,9 +246,20 @@ describe("prices and caches", () => {
 	});
 
 	test("more cached than there was makes nothing negative (new-api 3259, 3503, 4291, 2110; octopus 234)", async () => {
+		p.answers(json(completion({ prompt_tokens: 100, completion_tokens: 5, total_tokens: 50, prompt_tokens_details: { cached_tokens: 900 } })));
+		await openai().chat.completions.create({ model: "gpt", messages });
+		await cost("0.00006"); // 100 x $0.10 + 5 x $10
+	});
+
+	test("an output below zero is neither a credit nor free: it is estimated, like the one of a provider that reports nothing (new-api 3259)", async () => {
+		p.answers(json(completion(undefined)));
+		await openai().chat.completions.create({ model: "gpt", messages });
+		const silent = (await booked()).cost;
+		a = await lethe.account(`person-${++people}`, "100");
 		p.answers(json(completion({ prompt_tokens: 100, completion_tokens: -50, total_tokens: 50, prompt_tokens_details: { cached_tokens: 900 } })));
 		await openai().chat.completions.create({ model: "gpt", messages });
-		await cost("0.00001"); // 100 x $0.10
+		expect((await booked()).cost).toBe(silent);
+		expect(silent).toBeGreaterThan(0);
 	});
 
 	test("a message_start of 0 and 0 is only the beginning (vercel/ai 17326)", async () => {

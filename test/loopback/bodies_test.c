@@ -336,6 +336,7 @@ what_each_request_costs_hides_no_measure(void **state)
 		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "seconds") END, TOLD(CHAT_USAGE), SECOND, true, true},
 		{"/v1/audio/transcriptions", AUDIO("ID3") FIELD("model", "seconds") END, TOLD(ZERO_USAGE), SECOND, true, true},
 		{"/v1/audio/transcriptions", words, TOLD(SECONDS_USAGE("7")), prompt * 2000 + 10000, true, false},
+		{"/v1/audio/transcriptions", words, TOLD("{\"input_tokens\":-14,\"output_tokens\":5,\"total_tokens\":19}"), prompt * 2000 + 10000, true, false},
 		{"/v1/audio/transcriptions", words, TOLD(TOKENS_USAGE), 14 * 2000 + 5 * 10000, false, false},
 		{"/v1/audio/transcriptions", words, TOLD(ZERO_USAGE), 0, false, false},
 		{"/v1/images/variations", IMAGE("image") FIELD("n", "2") FIELD("model", "pictures-and-fee") END, TWO_PICTURES(TOKENS_USAGE), 2 * PICTURE, false, false},
