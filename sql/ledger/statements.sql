@@ -169,6 +169,9 @@ SELECT reason, actor FROM booking WHERE item = ?1 AND item <> 0 ORDER BY actor =
 -- name: grants_open
 SELECT id, open_nano FROM item WHERE account = ?1 AND kind = 2 AND state = 1 AND open_nano > 0 ORDER BY expires_ms, id
 
+-- name: grants_before
+SELECT coalesce(sum(open_nano), 0) FROM item WHERE account = ?1 AND kind = 2 AND state = 1 AND (expires_ms < ?2 OR (expires_ms = ?2 AND id < ?3))
+
 -- name: grants_held
 SELECT open_nano, (SELECT coalesce(sum(hold.open_nano), 0) FROM item AS hold WHERE hold.account = ?1 AND hold.kind = 4 AND hold.state = 1 AND hold.id > item.id
 	AND hold.created_us < item.expires_ms * 1000) FROM item WHERE account = ?1 AND kind = 2 AND state = 1 AND open_nano > 0 ORDER BY id DESC

@@ -101,19 +101,23 @@ apply(struct ledger *l, uint64_t account, bool *ret_more)
 bool
 grants_apply(struct ledger *l, uint64_t account)
 {
-	bool more;
-	return store_begin(&l->store) && store_end(&l->store, apply(l, account, &more));
+	bool more = true, ok = true;
+	while (ok && more)
+		ok = store_begin(&l->store) && store_end(&l->store, apply(l, account, &more));
+	return ok;
 }
 
 bool
-grants_apply_to(struct ledger *l, const uint64_t *accounts, size_t count)
+grant_open_now(struct ledger *l, const struct item *i, int64_t *ret)
 {
-	bool more, ok = store_begin(&l->store);
-	if (!ok)
+	int64_t spent, applied, before = 0;
+	struct query *st = store_sql(&l->store, SQL_grants_before);
+	sql_bind(st, (int64_t)i->account, i->expires_ms, (int64_t)i->id);
+	if (!read_spent(l, i->account, &spent, &applied) || !sql_number(&l->store, st, &before))
 		return false;
-	for (size_t i = 0; ok && i < count; i++)
-		ok = apply(l, accounts[i], &more);
-	return store_end(&l->store, ok);
+	int64_t left = spent - applied - before, gone = left <= 0 ? 0 : left < i->open_nano ? left : i->open_nano;
+	*ret = i->open_nano - gone;
+	return true;
 }
 
 /* ---- what is not theirs ---- */

@@ -3,7 +3,6 @@
 #include "ledger/work.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -284,32 +283,6 @@ put_said(struct ledger *l, json_t *o, uint64_t item)
 	return step != SQL_FAILED;
 }
 
-/* What was spent is taken off grants when it matters: before they are shown as well. */
-static bool
-renew_grants(struct ledger *l, struct query *st, int64_t limit)
-{
-	uint64_t *accounts = calloc((size_t)limit, sizeof *accounts);
-	size_t count = 0;
-	struct item i;
-	enum sql_step step = accounts != NULL ? SQL_ROW : SQL_FAILED;
-	for (int64_t rows = 0; rows < limit && step == SQL_ROW && (step = read_item(l, st, &i)) == SQL_ROW; rows++) {
-		if (i.state == ITEM_OPEN && (count == 0 || accounts[count - 1] != i.account))
-			accounts[count++] = i.account;
-	}
-	sql_reset(st);
-	bool ok = step != SQL_FAILED && (count == 0 || grants_apply_to(l, accounts, count));
-	free(accounts);
-	return ok;
-}
-
-static struct query *
-ask_list(struct ledger *l, enum item_kind kind, const json_t *request, uint64_t after, uint64_t account, int64_t limit)
-{
-	struct query *st = store_sql(&l->store, SQL_items_list);
-	sql_bind(st, kind, (int64_t)after, (int64_t)account, json_is_true(json_object_get(request, "open")), limit + 1);
-	return st;
-}
-
 static json_t *
 list(struct ledger *l, const json_t *request, enum item_kind kind)
 {
@@ -319,19 +292,19 @@ list(struct ledger *l, const json_t *request, enum item_kind kind)
 	if (!control_limit(request, &limit, &error) || !after_of(request, kind, &after, &error) ||
 		!control_account_filter(l, request, &account, &error))
 		return error;
-	if (kind == ITEM_GRANT && !renew_grants(l, ask_list(l, kind, request, after, account, limit), limit))
-		return control_store_failed(l);
 	json_t *answer = control_ok(), *items = json_array();
 	json_object_set_new(answer, "items", items);
-	struct query *st = ask_list(l, kind, request, after, account, limit);
+	struct query *st = store_sql(&l->store, SQL_items_list);
+	sql_bind(st, kind, (int64_t)after, (int64_t)account, json_is_true(json_object_get(request, "open")), limit + 1);
 	struct item i;
 	enum sql_step step = SQL_END;
 	bool said = true;
 	for (; said && count < limit && (step = read_item(l, st, &i)) == SQL_ROW; count++) {
 		json_t *o = json_object();
+		said = kind != ITEM_GRANT || i.state != ITEM_OPEN || grant_open_now(l, &i, &i.open_nano);
 		item_put(l, o, &i);
 		json_array_append_new(items, o);
-		said = put_said(l, o, i.id);
+		said = said && put_said(l, o, i.id);
 	}
 	bool more = said && count == limit && (step = read_item(l, st, &i)) == SQL_ROW;
 	sql_reset(st);
