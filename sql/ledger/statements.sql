@@ -181,9 +181,7 @@ SELECT (SELECT coalesce(sum(open_nano), 0) FROM item WHERE account = ?1 AND kind
 
 -- name: account_spent
 SELECT (SELECT coalesce(sum(amount_nano), 0) FROM posting WHERE account = ?1 AND account > 99) - balance_nano
-	+ (SELECT coalesce(sum(used_nano), 0) FROM item WHERE account = ?1 AND kind = 4)
-	- (SELECT coalesce(sum(amount_nano), 0) FROM posting JOIN booking ON booking.id = posting.booking WHERE posting.account = ?1 AND posting.account > 99
-		AND amount_nano < 0 AND booking.what = 0 AND booking.kind = 3), granted_nano FROM account WHERE id = ?1
+	+ (SELECT coalesce(sum(used_nano), 0) FROM item WHERE account = ?1 AND kind = 4), granted_nano FROM account WHERE id = ?1
 
 -- name: account_granted
 UPDATE account SET granted_nano = ?2 WHERE id = ?1

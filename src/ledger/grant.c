@@ -1,6 +1,6 @@
 /*
- * Free credit with an end. It is the account's money like any other; what was spent since it was given, or taken by hand, is taken to have come from the
- * grants, those first that end first, and what is left at the end goes back.
+ * Free credit with an end. It is the account's money like any other; what was spent since it was given is taken to have come from the grants,
+ * those first that end first, and what is left at the end goes back.
  */
 #include "ledger/order_priv.h"
 

@@ -584,27 +584,6 @@ free_credit_is_not_paid_out(void **state)
 	world_end(&w);
 }
 
-/* As an operator takes back what was given by mistake. */
-static void
-what_is_taken_by_hand_is_off_free_credit_first(void **state)
-{
-	struct world w;
-	world_begin(&w);
-	uint64_t alice = world_account(&w, "alice", NULL);
-	json_t *payment = world_must(&w, "{s:s, s:s, s:s}", "op", "credit.top_up", "account", "alice", "amount", "20");
-	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.grant", "account", "alice", "amount", "10", "expires", "2100-01-01"));
-	json_decref(world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.add", "account", "alice", "amount", "-7", "reason", "given by mistake"));
-	world_refused(&w, "above_payment", "{s:s, s:O, s:s}", "op", "credit.refund", "payment", json_object_get(payment, "item"), "amount", "20.000000001");
-	json_decref(world_must(&w, "{s:s, s:O, s:s}", "op", "credit.refund", "payment", json_object_get(payment, "item"), "amount", "20"));
-	assert_int_equal(world_balance(&w, alice), 3 * NANO_PER_DOLLAR);
-	assert_true(ledger_chores(w.ledger, LATER_US));
-	assert_int_equal(world_balance(&w, alice), 0);
-	assert_int_equal(house(&w, HOUSE_FREE), -7 * NANO_PER_DOLLAR);
-	world_is_sound(&w);
-	json_decref(payment);
-	world_end(&w);
-}
-
 /* A list says it, though nothing else has looked since. */
 static void
 what_was_spent_of_a_grant_is_not_shown_as_open(void **state)
@@ -703,7 +682,6 @@ main(void)
 		cmocka_unit_test(free_credit_is_not_moved),
 		cmocka_unit_test(what_holds_have_of_grants_is_not_kept_twice),
 		cmocka_unit_test(free_credit_is_not_paid_out),
-		cmocka_unit_test(what_is_taken_by_hand_is_off_free_credit_first),
 		cmocka_unit_test(what_was_spent_of_a_grant_is_not_shown_as_open),
 		cmocka_unit_test(spent_grants_without_number_keep_nothing_back),
 		cmocka_unit_test(a_statement_adds_up_to_the_balance),

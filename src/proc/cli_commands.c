@@ -271,7 +271,7 @@ const struct cli_command cli_commands[] = {
 		.summary = "put money on an account, or take it off",
 		.words =
 			"An adjustment by hand, against the house account of that name; payments are `credit top-up`. A negative amount is taken from what running requests have not reserved;\n"
-			"more than that is refused. It comes off free credit first, so that what a grant gave by mistake can be taken back.",
+			"more than that is refused.",
 		.examples =
 			"lethe credit add acme 25.00 --reason \"invoice 17\" --id invoice-17\nlethe credit add acme -5 --reason \"refund\"\n",
 		.args = {{ACCOUNT_ARG}, {"AMOUNT", NULL, "amount", true, false, "dollars, for example 25.00 or -5"},

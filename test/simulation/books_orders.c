@@ -177,7 +177,6 @@ ordered(const struct booked_order *b, struct sim_order *o)
 		break;
 	case FORM_DEBIT:
 		move_money(b, o->a, -o->nano, HOUSE_ADJUSTMENT);
-		books_spent(o->a, o->nano);
 		break;
 	case FORM_TOP_UP:
 		top_up(b, o);
