@@ -10,7 +10,7 @@
  *  6. Searches: groundingMetadata.webSearchQueries; each object repeats those before it, so the longest list counts.
  *  7. A prompt that was blocked has no candidates and is an answer with its usage. `error`, in the stream or as a bare line, makes it an error.
  *  8. There is no end mark: a stream is whole once a candidate has its finishReason, or the prompt its blockReason.
- *  9. A count of the prompt, the candidates or thoughts that is negative or no number tells nothing: the object is absurd, and no report; beside searches, which are to be paid, it counts as none.
+ *  9. A count of the prompt, the candidates or thoughts that is negative or no number tells nothing: the object is absurd, and no report.
  * 10. countTokens is free.
  */
 #include "dialect/counts.h"
@@ -224,9 +224,9 @@ counts_anything(const struct counts *c)
 }
 
 static void
-take_usage(struct meter *m, const struct counts *c, bool searched)
+take_usage(struct meter *m, const struct counts *c)
 {
-	if (!searched && counts_unusable(c, 1u << PROMPT | 1u << CANDIDATES | 1u << THOUGHTS | 1u << TOOL_PROMPT, 1u << TOTAL)) {
+	if (counts_unusable(c, 1u << PROMPT | 1u << CANDIDATES | 1u << THOUGHTS | 1u << TOOL_PROMPT, 1u << TOTAL)) {
 		m->usage = (struct usage){.flags = USAGE_ABSURD};
 		return;
 	}
@@ -253,7 +253,7 @@ on_document(struct meter *m)
 	if (st->queries > st->searches)
 		st->searches = st->queries;
 	if (counts_anything(&st->counts) && m->endpoint != ENDPOINT_COUNT_TOKENS)
-		take_usage(m, &st->counts, st->searches);
+		take_usage(m, &st->counts);
 	m->usage.tier = st->tier;
 	m->usage.tools[TOOL_web_search] = st->searches;
 	if (st->has_error)

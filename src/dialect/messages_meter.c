@@ -11,7 +11,7 @@
  *  6. Tier: speed fast, else service_tier. inference_geo us is marked.
  *  7. Searches are billed by the piece: server_tool_use.web_search_requests.
  *  8. The proper end is message_stop, or the close of a plain body. An `error` event, or a body of type error, makes the answer an error.
- *  9. A count of input, cache or output that is negative or no number tells nothing: while it stands the answer has reported nothing, and is marked absurd; beside searches or another model's part, which are to be paid, it counts as none.
+ *  9. A count of input, cache or output that is negative or no number tells nothing: while it stands the answer has reported nothing, and is marked absurd.
  * 10. Numbers of a half event don't count: an event's numbers are taken when its object closes.
  */
 #include "dialect/counts.h"
@@ -333,9 +333,10 @@ take_usage(struct meter *m, struct state *st)
 		memcpy(st->billed, st->legs, sizeof st->billed);
 		m->legs = st->billed;
 	}
-	if (unusable && !meter_has_more(m))
+	if (unusable) {
 		m->usage = (struct usage){.flags = USAGE_ABSURD};
-	else {
+		m->leg_count = 0;
+	} else {
 		m->content_reported = m->content_bytes;
 		m->reasoning_reported = m->reasoning_bytes;
 	}

@@ -70,16 +70,6 @@ struct meter {
 	_Alignas(16) unsigned char state[METER_STATE_MAX];
 };
 
-/* Is there something to be paid for besides the asked model's tokens: a call of a tool, another model's part? */
-static inline bool
-meter_has_more(const struct meter *m)
-{
-	uint64_t calls = 0;
-	for (unsigned i = 0; i < TOOL_KIND_COUNT; i++)
-		calls += m->usage.tools[i];
-	return calls || m->leg_count;
-}
-
 /* What a meter of that endpoint takes: state is as long as its language needs. */
 size_t meter_bytes(enum endpoint endpoint);
 

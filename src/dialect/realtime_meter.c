@@ -415,35 +415,6 @@ counts_anything(const struct counts *c)
 	return counts_given(c, INPUT) || counts_given(c, OUTPUT) || counts_given(c, TOTAL);
 }
 
-/* What is not reported, but for its images, of which only the model knows how many tokens they are. */
-static struct usage
-estimate(const struct state *st)
-{
-	struct usage u = st->before;
-	u.flags = USAGE_ESTIMATED;
-	u.tokens[TOKEN_input] = parts(st->earlier.text_bytes, CHARGED_BYTES_PER_TOKEN);
-	u.tokens[TOKEN_audio_in] = parts(st->earlier.audio_chars, st->narrow_in ? G711_CHARS_IN : PCM_CHARS_IN);
-	u.tokens[TOKEN_image_in] = 0;
-	u.tokens[TOKEN_output] = parts(st->out_text_bytes, CHARGED_BYTES_PER_TOKEN);
-	u.tokens[TOKEN_audio_out] = parts(st->out_audio_chars, st->narrow_out ? G711_CHARS_OUT : PCM_CHARS_OUT);
-	return u;
-}
-
-/* It tells nothing: it is estimated now, before a good report of the next one says that all before it is counted. While others are under way nobody knows whose words are whose. */
-static void
-take_unusable(struct meter *m, struct state *st)
-{
-	m->usage.flags |= USAGE_ABSURD;
-	if (st->under_way || (!st->out_text_bytes && !st->out_audio_chars))
-		return;
-	struct usage u = estimate(st);
-	m->usage.flags |= USAGE_REPORTED;
-	add(&m->usage, &u);
-	st->earlier = (struct heap){.images = st->earlier.images};
-	st->out_text_bytes = st->out_audio_chars = 0;
-	m->content_reported = m->content_bytes;
-}
-
 static void
 response_ends(struct meter *m, struct state *st)
 {
@@ -452,7 +423,7 @@ response_ends(struct meter *m, struct state *st)
 	if (!st->has_usage || !counts_anything(&st->counts)) /* what was counted of it stays counted */
 		return;
 	if (counts_unusable(&st->counts, 1u << INPUT | 1u << OUTPUT, 1u << TOTAL)) {
-		take_unusable(m, st);
+		m->usage.flags |= USAGE_ABSURD; /* and stays counted likewise */
 		return;
 	}
 	struct usage u = normalise(&st->counts);
@@ -663,7 +634,12 @@ realtime_usage(const struct meter *m, const struct realtime_rates *r, struct usa
 	*ret = m->usage;
 	if (!st->under_way && !st->out_text_bytes && !st->out_audio_chars)
 		return;
-	struct usage u = estimate(st);
+	struct usage u = st->before;
+	u.flags = USAGE_ESTIMATED;
+	u.tokens[TOKEN_input] = parts(st->earlier.text_bytes, CHARGED_BYTES_PER_TOKEN);
+	u.tokens[TOKEN_audio_in] = parts(st->earlier.audio_chars, st->narrow_in ? G711_CHARS_IN : PCM_CHARS_IN);
 	u.tokens[TOKEN_image_in] = st->earlier.images * r->image_tokens;
+	u.tokens[TOKEN_output] = parts(st->out_text_bytes, CHARGED_BYTES_PER_TOKEN);
+	u.tokens[TOKEN_audio_out] = parts(st->out_audio_chars, st->narrow_out ? G711_CHARS_OUT : PCM_CHARS_OUT);
 	add(ret, &u);
 }

@@ -313,6 +313,11 @@ take_drawn(struct meter *m, struct state *st)
 static void
 take_usage(struct meter *m, struct state *st)
 {
+	if (counts_unusable(&st->counts, 1u << INPUT | 1u << OUTPUT, 1u << TOTAL)) {
+		m->usage = (struct usage){.flags = USAGE_ABSURD};
+		m->leg_count = 0;
+		return;
+	}
 	const struct pieces *p = st->has_list ? &st->listed : &st->done;
 	uint64_t searches = counts_given(&st->counts, SEARCHES) ? st->counts.value[SEARCHES] : p->searches;
 	m->usage = normalise(&st->counts);
@@ -320,8 +325,6 @@ take_usage(struct meter *m, struct state *st)
 	m->usage.tools[TOOL_file_search] = p->file_searches;
 	m->usage.tools[TOOL_code_session] = p->sandboxes;
 	take_drawn(m, st);
-	if (counts_unusable(&st->counts, 1u << INPUT | 1u << OUTPUT, 1u << TOTAL) && !meter_has_more(m))
-		m->usage = (struct usage){.flags = USAGE_ABSURD};
 }
 
 /* ---- documents ---- */
