@@ -108,14 +108,20 @@ grants_apply(struct ledger *l, uint64_t account)
 }
 
 bool
-grant_open_now(struct ledger *l, const struct item *i, int64_t *ret)
+grant_open_now(struct ledger *l, const struct item *i, struct grant_spent *known, int64_t *ret)
 {
-	int64_t spent, applied, before = 0;
+	int64_t applied, before = 0;
 	struct query *st = store_sql(&l->store, SQL_grants_before);
 	sql_bind(st, (int64_t)i->account, i->expires_ms, (int64_t)i->id);
-	if (!read_spent(l, i->account, &spent, &applied) || !sql_number(&l->store, st, &before))
+	if (!sql_number(&l->store, st, &before))
 		return false;
-	int64_t left = spent - applied - before, gone = left <= 0 ? 0 : left < i->open_nano ? left : i->open_nano;
+	if (known->account != i->account) {
+		if (!read_spent(l, i->account, &known->nano, &applied))
+			return false;
+		known->nano -= applied;
+		known->account = i->account;
+	}
+	int64_t left = known->nano - before, gone = left <= 0 ? 0 : left < i->open_nano ? left : i->open_nano;
 	*ret = i->open_nano - gone;
 	return true;
 }

@@ -297,11 +297,12 @@ list(struct ledger *l, const json_t *request, enum item_kind kind)
 	struct query *st = store_sql(&l->store, SQL_items_list);
 	sql_bind(st, kind, (int64_t)after, (int64_t)account, json_is_true(json_object_get(request, "open")), limit + 1);
 	struct item i;
+	struct grant_spent spent = {0};
 	enum sql_step step = SQL_END;
 	bool said = true;
 	for (; said && count < limit && (step = read_item(l, st, &i)) == SQL_ROW; count++) {
 		json_t *o = json_object();
-		said = kind != ITEM_GRANT || i.state != ITEM_OPEN || grant_open_now(l, &i, &i.open_nano);
+		said = kind != ITEM_GRANT || i.state != ITEM_OPEN || grant_open_now(l, &i, &spent, &i.open_nano);
 		item_put(l, o, &i);
 		json_array_append_new(items, o);
 		said = said && put_said(l, o, i.id);

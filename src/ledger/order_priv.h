@@ -126,7 +126,11 @@ must_check bool top_up_reckon(struct ledger *l, struct order *o);
 /* What was spent since the last time, off the grants that end first. False: the store failed. */
 must_check bool grants_apply(struct ledger *l, uint64_t account);
 /* What is open of it when what was spent since the last time is taken off: for showing, nothing is written. False: the store failed. */
-must_check bool grant_open_now(struct ledger *l, const struct item *i, int64_t *ret);
+struct grant_spent {
+	uint64_t account;
+	int64_t nano;
+}; /* by the account that was asked about last: to begin with 0 */
+must_check bool grant_open_now(struct ledger *l, const struct item *i, struct grant_spent *known, int64_t *ret);
 /* What an account has besides free credit: below 0 where more was taken by hand. False: the store failed. */
 must_check bool grants_own(struct ledger *l, uint64_t account, int64_t *ret_own);
 /* Free credit is not moved to another account, where it would have no end, nor paid out. NULL: there is enough besides, or too little of all. By a balance that was read when all was booked, which nobody changes meanwhile. */
