@@ -96,7 +96,8 @@ member(const char *body, const char *name, char ret[256])
 #define QUEUED RESPONSE("queued", "null", ",\"previous_response_id\":null,\"output\":[]")
 #define DONE RESPONSE("completed", USAGE, ",\"background\":true,\"output\":[{\"type\":\"message\",\"id\":\"msg_1\",\"content\":[{\"type\":\"output_text\",\"text\":\"hi there\"}]}]")
 #define BACKGROUND "{\"model\":\"m\",\"input\":\"hi\",\"background\":true,\"max_output_tokens\":1000}"
-enum { DOLLAR = 1000000000,
+enum { ASKED_AGAIN = 3,
+	DOLLAR = 1000000000,
 	COST = 800 * 1000 + 200 * 500 + 100 * 2000 + 100000 }; /* at $1, $0.5 and $2 a million, and the fee of a request */
 
 static int64_t
@@ -359,10 +360,17 @@ it_is_deleted_when_it_is_paid(void **state)
 	char id[256], line[300];
 	begin(id);
 	sprintf(line, "DELETE /v1/responses/%s", id);
-	assert_non_null(strstr(client_gets(ask(r.key, line, "", NULL), "400"), "has not been counted yet"));
+	int c = ask(r.key, line, "", NULL);
+	for (int i = 0; i < ASKED_AGAIN; i++) { /* what another edge has seen a moment ago may come behind it */
+		bool eof;
+		assert_int_equal(rig_read(&r, c, in, &eof), 0);
+		rig_pass(&r, 100);
+	}
+	assert_non_null(strstr(client_gets(c, "400"), "has not been counted yet"));
 	assert_int_equal(r.dials, asked);
 	look(id, DONE);
-	int c = ask(r.key, line, "", NULL), p = provider_sees("DELETE /v1/responses/resp_UNSEALEDr HTTP/1.1\r\n");
+	c = ask(r.key, line, "", NULL);
+	int p = provider_sees("DELETE /v1/responses/resp_UNSEALEDr HTTP/1.1\r\n");
 	provider_says(p, "200 OK", "{\"id\":\"resp_UNSEALEDr\",\"object\":\"response\",\"deleted\":true}");
 	assert_non_null(strstr(client_gets(c, "200"), id));
 	assert_null(strstr(out, "UNSEALED"));
