@@ -325,11 +325,11 @@ end_answered(struct edge *e, const struct message_work *m)
 
 /* Its end was seen by another edge a moment ago, which has told its caller and the ledger: that may come behind this question. */
 static bool
-is_perhaps_counted(struct exchange *x, const struct message_work *m)
+may_be_counted_soon(const struct exchange *x, const struct message_work *m)
 {
 	enum { AGAIN_MOST = 3 };
 	bool is_time = x->edge->loop.now_ms + AGAIN_MOST * QUESTION_AGAIN_MS < x->patience_ms;
-	return m->order == WORK_LOOK && m->result == WORK_SHORT && is_time && x->put_off++ < AGAIN_MOST;
+	return m->order == WORK_LOOK && m->result == WORK_SHORT && is_time && x->put_off < AGAIN_MOST;
 }
 
 void
@@ -352,7 +352,10 @@ work_answered(struct edge *e, const void *message)
 	bool told = x->object->work == OBJECT_WORK_TELLING;
 	if (told && m->order == WORK_BEGIN && m->nano) /* of before the ledger was started anew */
 		return;
-	if (m->result == WORK_LATER || is_perhaps_counted(x, m)) {
+	bool again = may_be_counted_soon(x, m);
+	if (again)
+		x->put_off++;
+	if (again || m->result == WORK_LATER) {
 		question_ask_later(x);
 		return;
 	}

@@ -41,7 +41,6 @@ void control_put_day(json_t *o, const char *name, int64_t day);
 /* The word for it; its number when there is none. */
 void control_put_endpoint(json_t *o, int64_t endpoint);
 void control_put_tier(json_t *o, int64_t tier);
-const char *control_reason_name(uint8_t reason);
 /* The name in any case. */
 must_check bool control_reason_parse(const char *text, int64_t *ret);
 

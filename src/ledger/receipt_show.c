@@ -163,7 +163,7 @@ receipt_json(struct ledger *l, struct found *f)
 	control_put_name(l, o, "provider", SQL_provider_by_id, t->provider);
 	control_put_time(o, "started", (int64_t)t->started_us);
 	control_put_nano(o, "cost", f->ticket.cost.v);
-	json_object_set_new(o, "end_reason", json_string(control_reason_name(t->end_reason)));
+	json_object_set_new(o, "end_reason", json_string(end_reason_name(t->end_reason)));
 	json_object_set_new(o, "means", json_string(MEANS));
 	put_price(l, o, f);
 	if (put_proof(l, o, f))

@@ -10,25 +10,11 @@
 
 /* ---- ticket.show ---- */
 
-const char *
-control_reason_name(uint8_t reason)
-{
-	switch (reason) {
-#define X(name, number, status, severity, type, code, billing, text) \
-	case number: \
-		return #name;
-		END_REASONS(X)
-#undef X
-	default:
-		return "UNKNOWN";
-	}
-}
-
 bool
 control_reason_parse(const char *text, int64_t *ret)
 {
 	for (int number = 0; number <= UINT8_MAX; number++)
-		if (strcasecmp(control_reason_name((uint8_t)number), text) == 0 && strcasecmp(text, "unknown") != 0) {
+		if (strcasecmp(end_reason_name((uint64_t)number), text) == 0 && strcasecmp(text, "unknown") != 0) {
 			*ret = number;
 			return true;
 		}
@@ -94,7 +80,7 @@ put_facts(struct ledger *l, json_t *o, const struct ticket_facts *f)
 	control_put_endpoint(o, f->endpoint);
 	control_put_tier(o, f->tier);
 	control_put_time(o, "started", (int64_t)f->started_us);
-	json_object_set_new(o, "end_reason", json_string(control_reason_name(f->end_reason)));
+	json_object_set_new(o, "end_reason", json_string(end_reason_name(f->end_reason)));
 	json_object_set_new(o, "streamed", json_boolean(f->flags & TICKET_STREAMED));
 	json_object_set_new(o, "estimated", json_boolean(f->flags & TICKET_ESTIMATED));
 	json_object_set_new(o, "absurd", json_boolean(f->flags & TICKET_ABSURD));

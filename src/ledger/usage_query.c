@@ -244,7 +244,7 @@ put_dimension(struct ledger *l, json_t *o, const struct usage_dimension *d, int6
 		put_lane(l, o, (uint16_t)value);
 		break;
 	case BY_END_REASON:
-		json_object_set_new(o, "end_reason", json_string(control_reason_name((uint8_t)value)));
+		json_object_set_new(o, "end_reason", json_string(end_reason_name((uint64_t)value)));
 		break;
 	case BY_STATUS:
 		json_object_set_new(o, "status", json_integer(value));

@@ -141,21 +141,6 @@ time_text(int64_t us, char ret[TIME_BYTES])
 	snprintf(ret + len, TIME_BYTES - len, ".%03dZ", (int)(us / 1000 % 1000));
 }
 
-/* Also of a number that no exchange has any more: the gateway writes UNKNOWN then. */
-static const char *
-end_reason_text(uint64_t number)
-{
-	switch (number) {
-#define X(name, number, status, severity, type, code, billing, text) \
-	case number: \
-		return #name;
-		END_REASONS(X)
-#undef X
-	default:
-		return "UNKNOWN";
-	}
-}
-
 /* Is it this text? Of none: null. */
 static bool
 says(const json_t *o, const char *member, const char *text)
@@ -318,7 +303,7 @@ check_words(const json_t *o, const struct fields *row, struct receipt_says *ret,
 	id_text(ID_ACCOUNT, number(row, "account"), ret->account);
 	nano_text(cost, ret->cost);
 	time_text((int64_t)number(row, "started_us"), ret->started);
-	ret->end_reason = end_reason_text(number(row, "end_reason"));
+	ret->end_reason = end_reason_name(number(row, "end_reason"));
 	ret->place = number(row, "place");
 	const struct {
 		const char *name, *text;

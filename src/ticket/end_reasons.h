@@ -12,6 +12,8 @@
 #ifndef TICKET_END_REASONS_H
 #define TICKET_END_REASONS_H
 
+#include <stdint.h>
+
 #define END_ROWS(X, GONE) \
 	X(NONE, 0, 0, INFO, "", "", NONE, "") \
 	X(COMPLETED, 1, 200, INFO, "", "", REPORTED, "") \
@@ -76,5 +78,20 @@ enum end_reason {
 	END_REASONS(X)
 #undef X
 };
+
+/* As tickets and receipts say it, also of a number that no exchange has. */
+static inline const char *
+end_reason_name(uint64_t number)
+{
+	switch (number) {
+#define X(name, number, status, severity, type, code, billing, text) \
+	case number: \
+		return #name;
+		END_REASONS(X)
+#undef X
+	default:
+		return "UNKNOWN";
+	}
+}
 
 #endif
