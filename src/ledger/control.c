@@ -37,6 +37,7 @@
 	X("voucher.create", control_voucher_create) \
 	X("voucher.redeem", control_voucher_redeem) \
 	X("voucher.revoke", control_voucher_revoke) \
+	X("grant.revoke", control_grant_revoke) \
 	X("voucher.list", control_voucher_list) \
 	X("hold.create", control_hold_create) \
 	X("hold.settle", control_hold_settle) \

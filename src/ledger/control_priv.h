@@ -19,7 +19,7 @@ enum change_kind { CHANGE_ACCOUNT = 1,
 typedef json_t *control_op(struct ledger *l, const json_t *request);
 control_op control_account_create, control_account_list, control_account_show, control_account_limit, control_key_limit, control_key_create, control_key_list,
 	control_key_show, control_key_rotate, control_key_revoke, control_key_release, control_credit_add, control_credit_top_up, control_credit_refund, control_credit_grant, control_credit_transfer, control_account_statement,
-	control_payment_list, control_grant_list, control_transfer_list, control_voucher_create, control_voucher_redeem, control_voucher_revoke, control_voucher_list,
+	control_payment_list, control_grant_list, control_grant_revoke, control_transfer_list, control_voucher_create, control_voucher_redeem, control_voucher_revoke, control_voucher_list,
 	control_hold_create, control_account_quota, control_hold_settle, control_hold_release, control_hold_list, control_dispute_open, control_dispute_lost, control_dispute_won, control_dispute_list, control_usage, control_ticket_show, control_receipt_show, control_receipt_keys, control_receipt_growth, control_receipt_code, control_ledger_verify,
 	control_reconcile_run, control_reconcile_list, control_reconcile_names, control_proposal_create, control_proposal_accept, control_proposal_reject, control_proposal_list,
 	control_price_list, control_price_show, control_provider_list, control_provider_low, control_node_list, control_node_drain, control_node_forget, control_node_share, control_status, control_top, control_byok_public, control_byok_add, control_byok_list, control_byok_remove;

@@ -418,6 +418,26 @@ grant(struct day *d)
 }
 
 static bool
+grant_revoke(struct day *d)
+{
+	size_t at;
+	struct thing *t = any_open(d, ITEM_GRANT, &at);
+	if (t == NULL)
+		return false;
+	book_pending(d);
+	struct payer *p = &d->payer[t->payer];
+	int64_t back = smaller(t->open, p->balance);
+	json_decref(give(d, back > 0, "{s:s, s:s}", "op", "grant.revoke", "grant", t->id));
+	if (back <= 0)
+		return false;
+	move_money(d, p, -back, HOUSE_FREE);
+	t->open -= back;
+	if (t->open == 0)
+		close_thing(d, ITEM_GRANT, at);
+	return true;
+}
+
+static bool
 transfer(struct day *d)
 {
 	struct payer *from = any_payer(d), *to = any_payer(d);
@@ -633,6 +653,7 @@ undercount(struct day *d)
 	X(voucher) \
 	X(redeem) \
 	X(voucher_revoke) \
+	X(grant_revoke) \
 	X(hold) \
 	X(hold_settle) \
 	X(hold_release) \

@@ -5,7 +5,6 @@
 #include "ledger/order_priv.h"
 
 #include <stdio.h>
-#include <string.h>
 
 enum { TRIES = 4 };
 
@@ -13,14 +12,6 @@ static int64_t
 smaller(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
-}
-
-/* What there is can be held by a request in the moment after it was looked at. */
-static bool
-was_short(const json_t *error)
-{
-	const char *code = json_string_value(json_object_get(json_object_get(error, "error"), "code"));
-	return code != NULL && (strcmp(code, "insufficient_balance") == 0 || strcmp(code, "free_credit") == 0);
 }
 
 /* Free credit is not what was paid. An order that the board still has holds what will be gone, or is to come, once it is booked. */
@@ -47,7 +38,7 @@ open_dispute(struct ledger *l, struct order *o, struct item *i)
 		o->nano = -i->open_nano;
 		order_open_item(l, o, i);
 		error = order_do(l, o);
-		if (!was_short(error))
+		if (!order_was_overtaken(error))
 			break;
 	}
 	return error != NULL ? error : order_done(l, o);
@@ -114,7 +105,7 @@ control_dispute_lost(struct ledger *l, const json_t *request)
 		error = order_do(l, &o);
 		if (error == NULL)
 			return order_done(l, &o);
-		if (was_short(error) && try + 1 < TRIES) {
+		if (order_was_overtaken(error) && try + 1 < TRIES) {
 			json_decref(error);
 			error = NULL;
 		}

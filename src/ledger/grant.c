@@ -3,8 +3,16 @@
  * those first that end first, and what is left at the end goes back.
  */
 #include "ledger/order_priv.h"
+#include "ledger/share_priv.h"
 
 #include <stdio.h>
+
+/* A part of a grant that is on its way back was reckoned by what was open: it is booked before less is. */
+static bool
+book_what_waits(struct ledger *l)
+{
+	return l->o.board == NULL || ledger_drain(l);
+}
 
 json_t *
 control_credit_grant(struct ledger *l, const json_t *request)
@@ -20,12 +28,18 @@ control_credit_grant(struct ledger *l, const json_t *request)
 	snprintf(expires, sizeof(expires), "%lld", (long long)i.expires_ms);
 	order_content(&o, "credit.grant", (const char *const[]){o.account.name, amount, expires, o.reason}, 4);
 	/* What was spent before is not this one's. */
-	if (!grants_apply(l, o.account.id))
+	if (!book_what_waits(l) || !grants_apply(l, o.account.id))
 		return control_store_failed(l);
 	i.account = o.account.id;
 	i.amount_nano = i.open_nano = o.nano;
 	order_open_item(l, &o, &i);
 	return order_answer(l, &o);
+}
+
+static int64_t
+smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
 }
 
 /* ---- what was spent, off the grants ---- */
@@ -86,7 +100,7 @@ apply(struct ledger *l, uint64_t account, bool *ret_more)
 	int64_t left = spent - applied;
 	bool ok = true;
 	for (size_t i = 0; ok && i < count && left > 0; i++) {
-		int64_t nano = left < open[i].open_nano ? left : open[i].open_nano;
+		int64_t nano = smaller(left, open[i].open_nano);
 		ok = reduce(l, &open[i], nano);
 		left -= nano;
 	}
@@ -239,19 +253,94 @@ look_around(struct ledger *l, const struct item *i, struct around *ret)
 	return true;
 }
 
+/* As it is now. */
+static bool
+look(struct ledger *l, const struct item *grant, struct item *ret, struct around *ret_around)
+{
+	return grants_apply(l, grant->account) && item_find(l, grant->id, ret) == SQL_ROW && look_around(l, ret, ret_around);
+}
+
+/* What it gave may be in those holds: nothing else is taken in its place, and what they are charged is taken off it. */
+static int64_t
+unheld_of(const struct item *i, const struct around *a)
+{
+	return i->open_nano > a->stands ? i->open_nano - a->stands : 0;
+}
+
 bool
 grant_expire(struct ledger *l, const struct item *due)
 {
 	struct item i;
 	struct around a;
-	if (!grants_apply(l, due->account) || item_find(l, due->id, &i) != SQL_ROW || !look_around(l, &i, &a))
+	if (!look(l, due, &i, &a))
 		return false;
-	/* What it gave may be in those holds: nothing else is taken in its place, and what they are charged is taken off it. */
-	int64_t unheld = i.open_nano > a.stands ? i.open_nano - a.stands : 0, nano = unheld < a.available ? unheld : a.available;
+	int64_t unheld = unheld_of(&i, &a), nano = smaller(unheld, a.available);
 	bool all = nano == unheld || !a.runs;
 	if (all && unheld == i.open_nano)
 		return give(l, &i, ORDER_GRANT_EXPIRY, nano);
 	/* Requests or holds have the rest: what they don't use goes back when they are done. A hold may last for days: nobody hurries because of it. */
 	bool given = nano <= 0 || give(l, &i, ORDER_GRANT_PART, nano);
 	return given && all;
+}
+
+/* ---- taken back before that ---- */
+
+enum { TRIES = 4 };
+
+static json_t *
+nothing_to_take(const struct item *i)
+{
+	char id[ID_TEXT_MAX], open[NANO_TEXT_MAX];
+	json_t *error = item_must_be_open(i);
+	if (error != NULL)
+		return error;
+	id_text(item_prefix(i->kind), i->id, id);
+	nano_text((struct nano){i->open_nano}, open);
+	return i->open_nano == 0 ? control_error("resolved", "nothing is left of %s to take back: all that it gave is used", id)
+							 : control_error("insufficient_balance", "what is open of %s (%s) is held by running requests or standing holds, or is no longer there: come again when they are done", id, open);
+}
+
+/* What nobody has used or holds of it. *ret_done: not to be tried again. */
+static json_t *
+take_back(struct ledger *l, struct order *o, const struct item *grant, bool *ret_done)
+{
+	bool is_new;
+	json_t *error;
+	struct item i;
+	struct around a;
+	*ret_done = true;
+	if (!book_what_waits(l) || (share_on(l) && !share_make_free(l, grant->account, grant->amount_nano)) || !look(l, grant, &i, &a))
+		return control_store_failed(l);
+	int64_t nano = smaller(unheld_of(&i, &a), a.available);
+	if (!order_is_new(l, o, &is_new, &error) || (is_new && nano <= 0 && (error = nothing_to_take(&i)) != NULL))
+		return error;
+	o->kind = nano == i.open_nano ? ORDER_GRANT_REVOKE : ORDER_GRANT_REVOKE_PART;
+	o->nano = -nano;
+	o->open_nano = o->kind == ORDER_GRANT_REVOKE ? i.open_nano : 0;
+	error = order_do(l, o);
+	*ret_done = error == NULL || !order_was_overtaken(error);
+	return error;
+}
+
+json_t *
+control_grant_revoke(struct ledger *l, const json_t *request)
+{
+	json_t *error;
+	struct item i;
+	char id[ID_TEXT_MAX];
+	struct order o = {.kind = ORDER_GRANT_REVOKE};
+	if (!item_read(l, request, "grant", ITEM_GRANT, &i, &error) || !order_read_texts(request, &o, &error))
+		return error;
+	if (!order_load_account(l, i.account, &o.account))
+		return control_store_failed(l);
+	o.item = i.id;
+	id_text(item_prefix(i.kind), i.id, id);
+	order_content(&o, "grant.revoke", (const char *const[]){id, o.reason}, 2);
+	bool done = false;
+	error = NULL;
+	for (int try = 0; !done && try < TRIES; try++) {
+		json_decref(error);
+		error = take_back(l, &o, &i, &done);
+	}
+	return error != NULL ? error : order_done(l, &o);
 }

@@ -214,6 +214,17 @@ short_of(struct ledger *l, const struct order *o)
 		o->account.name, there, wanted, share_on(l) ? " and other servers have given back what they don't use (`available` is what this one can have)" : "");
 }
 
+bool
+order_was_overtaken(const json_t *error)
+{
+	static const char *const codes[] = {"insufficient_balance", "free_credit", "refused"};
+	const char *code = json_string_value(json_object_get(json_object_get(error, "error"), "code"));
+	for (size_t i = 0; code != NULL && i < ARRAY_LEN(codes); i++)
+		if (strcmp(code, codes[i]) == 0)
+			return true;
+	return false;
+}
+
 static json_t *
 refused(struct ledger *l, const struct order *o)
 {

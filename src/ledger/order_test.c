@@ -79,6 +79,8 @@ static const char *const others[] = {
 	"'op':'credit.top_up','account':'alice','amount':'21','reason':'invoice 17','id':'top_up'",
 	"'op':'credit.refund','payment':'$top_up','amount':'2','reason':'asked for','id':'refund'",
 	"'op':'credit.grant','account':'alice','amount':'2','expires':'2101-01-01','id':'grant'",
+	"'op':'grant.revoke','grant':'$grant_two','reason':'other','id':'grant_back'",
+	"'op':'grant.revoke','grant':'$grant','reason':'too much','id':'grant_back'",
 	"'op':'credit.transfer','account':'alice','to':'carl','amount':'6.25','reason':'team','id':'transfer'",
 	"'op':'voucher.create','amount':'5','expires':'2100-01-01','reason':'fair','id':'voucher'",
 	"'op':'voucher.redeem','account':'alice','code':'%voucher','id':'redeem'",
@@ -530,6 +532,48 @@ move_all_of(struct world *w, const char *own, const char *more)
 	json_decref(world_must(w, "{s:s, s:s, s:s, s:s}", "op", "credit.transfer", "account", "alice", "to", "bob", "amount", own));
 }
 
+/* What was used stays used, and what a request or a standing hold has is not taken. */
+static void
+a_grant_is_taken_back_but_for_what_is_used_or_held(void **state)
+{
+	static const char *const revoke = "{s:s, s:s, s:s}";
+	struct world w;
+	world_begin(&w);
+	uint64_t alice = world_account(&w, "alice", "3");
+	json_t *grant = world_must(&w, "{s:s, s:s, s:s, s:s}", "op", "credit.grant", "account", "alice", "amount", "5", "expires", "2100-01-01");
+	const char *id = json_string_value(json_object_get(grant, "item"));
+	struct world_exchange spends = {.account = alice, .key = 4, .input = 1000, .output = 10, .cost = -1},
+						  runs = {.account = alice, .key = 4, .input = 10, .output = 10, .hold = 7 * NANO_PER_DOLLAR, .cost = -1};
+	int64_t cost = world_cost(&w, &spends), later = world_cost(&w, &runs);
+	assert_int_not_equal(world_exchange(&w, spends), 0);
+	struct ticket *held = world_hold(&w, &runs);
+	for (int again = 0; again < 2; again++) {
+		json_t *part = world_must(&w, revoke, "op", "grant.revoke", "grant", id, "id", "part");
+		assert_string_equal(json_string_value(json_object_get(part, "state")), "open");
+		json_decref(part);
+	}
+	assert_int_equal(world_balance(&w, alice), 7 * NANO_PER_DOLLAR);
+	world_refused(&w, "insufficient_balance", revoke, "op", "grant.revoke", "grant", id, "id", "rest");
+	ticket_settle(w.desk, held);
+	world_round(&w);
+	json_t *hold = world_must(&w, "{s:s, s:s, s:s}", "op", "hold.create", "account", "alice", "amount", "1");
+	json_decref(world_must(&w, revoke, "op", "grant.revoke", "grant", id, "id", "rest"));
+	assert_int_equal(world_balance(&w, alice), 3 * NANO_PER_DOLLAR);
+	json_decref(world_must(&w, "{s:s, s:s}", "op", "hold.release", "hold", json_string_value(json_object_get(hold, "item"))));
+	json_t *rest = world_must(&w, revoke, "op", "grant.revoke", "grant", id, "id", "last");
+	assert_string_equal(json_string_value(json_object_get(rest, "state")), "revoked");
+	assert_int_equal(world_balance(&w, alice), 3 * NANO_PER_DOLLAR);
+	assert_int_equal(house(&w, HOUSE_FREE), -(cost + later));
+	world_refused(&w, "resolved", revoke, "op", "grant.revoke", "grant", id, "id", "none");
+	assert_true(ledger_chores(w.ledger, LATER_US));
+	assert_int_equal(world_balance(&w, alice), 3 * NANO_PER_DOLLAR);
+	world_is_sound(&w);
+	json_decref(rest);
+	json_decref(hold);
+	json_decref(grant);
+	world_end(&w);
+}
+
 /* It has left the balance: what came in since is all the account's own. */
 static void
 what_holds_have_of_grants_is_not_kept_twice(void **state)
@@ -681,6 +725,7 @@ main(void)
 		cmocka_unit_test(a_grant_is_used_before_other_money_and_what_runs_keeps_the_rest_of_it),
 		cmocka_unit_test(free_credit_is_not_moved),
 		cmocka_unit_test(what_holds_have_of_grants_is_not_kept_twice),
+		cmocka_unit_test(a_grant_is_taken_back_but_for_what_is_used_or_held),
 		cmocka_unit_test(free_credit_is_not_paid_out),
 		cmocka_unit_test(what_was_spent_of_a_grant_is_not_shown_as_open),
 		cmocka_unit_test(spent_grants_without_number_keep_nothing_back),

@@ -33,7 +33,9 @@
 	X(TRANSFER_ARRIVAL, 18, "transfer-arrival", TRANSIT, NONE, NONE, SETTLE, "come from another account") \
 	X(CORRECTION, 19, "correction", REVENUE, NONE, NONE, NONE, "charged beyond what the provider counted, and given back") \
 	X(LATE_USE, 20, "late-use", REVENUE, LOSS_NODE, NONE, NONE, "a forgotten node was heard of again: what its request had used beyond what was booked of it") \
-	X(UNDERCOUNT, 21, "undercount", REVENUE, LOSS_ESTIMATE, NONE, NONE, "a provider counted more than we did: the house bears it")
+	X(UNDERCOUNT, 21, "undercount", REVENUE, LOSS_ESTIMATE, NONE, NONE, "a provider counted more than we did: the house bears it") \
+	X(GRANT_REVOKE, 22, "grant-revoke", FREE, NONE, NONE, RELEASE, "free credit was taken back: all that was left of it") \
+	X(GRANT_REVOKE_PART, 23, "grant-revoke", FREE, NONE, NONE, REDUCE, "free credit was taken back: what running requests and holds don't have")
 
 enum order_kind {
 #define X(name, number, word, first, second, third, effect, meaning) ORDER_##name = number,
@@ -46,7 +48,7 @@ enum order_kind {
  */
 #define ITEM_KINDS(X) \
 	X(PAYMENT, 1, "pay_", NONE, "settled", "released", "a payment; open: what can still be refunded") \
-	X(GRANT, 2, "grant_", NONE, "used", "used", "free credit; open: what was not used yet") \
+	X(GRANT, 2, "grant_", NONE, "used", "revoked", "free credit; open: what was not used yet") \
 	X(VOUCHER, 3, "vch_", VOUCHER, "redeemed", "revoked", "a code that is worth credit") \
 	X(HOLD, 4, "hold_", STANDING, "settled", "released", "a standing hold") \
 	X(DISPUTE, 5, "dsp_", DISPUTE, "lost", "won", "a disputed payment; open: what was set aside for it") \

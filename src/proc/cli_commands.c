@@ -271,7 +271,7 @@ const struct cli_command cli_commands[] = {
 		.summary = "put money on an account, or take it off",
 		.words =
 			"An adjustment by hand, against the house account of that name; payments are `credit top-up`. A negative amount is taken from what running requests have not reserved;\n"
-			"more than that is refused.",
+			"more than that is refused. Free credit that was given by mistake is taken back with `lethe grant revoke`: it would end besides.",
 		.examples =
 			"lethe credit add acme 25.00 --reason \"invoice 17\" --id invoice-17\nlethe credit add acme -5 --reason \"refund\"\n",
 		.args = {{ACCOUNT_ARG}, {"AMOUNT", NULL, "amount", true, false, "dollars, for example 25.00 or -5"},
@@ -339,6 +339,16 @@ const struct cli_command cli_commands[] = {
 		.args = {{ACCOUNT_FILTER}, {OPEN_ARG}, {LIMIT_ARG}, {AFTER_ARG}},
 		.columns = "item,account_name,state,worth,open,created,expires",
 		.empty = "No free credit.",
+	},
+	{
+		.name = "grant revoke",
+		.op = "grant.revoke",
+		.summary = "take back what nobody has used of free credit",
+		.words = "What was spent stays spent. What running requests have reserved, or standing holds may yet be charged, is not taken: `open` says how much that is; give the\n"
+				 "order again when they are done, or let it end on its day. Of a daily or monthly quota (`lethe account quota`) the next one comes nevertheless.",
+		.examples = "lethe grant list --open\nlethe grant revoke grant_0123456789A --reason \"5.00 was meant\" --id oops-17\n",
+		.args = {{"GRANT", NULL, "grant", true, false, "id of the grant (grant_…)"}, {REASON_ARG}, {REPEAT_ARG}, {ACTOR_ARG}},
+		.columns = "item,state,booking,account,amount,open,balance",
 	},
 	{
 		.name = "transfer list",

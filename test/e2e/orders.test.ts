@@ -101,6 +101,7 @@ test("a thousand times at once is once", async () => {
 	const code = (await lethe("voucher", "create", "3"))["code"];
 	const held = (await lethe("hold", "create", "crowd", "2"))["item"];
 	const spare = (await lethe("voucher", "create", "1"))["item"];
+	const gift = (await lethe("credit", "grant", "crowd", "3.5", "--expires", "2100-01-01"))["item"];
 	const freed = (await lethe("hold", "create", "crowd", "2.5"))["item"];
 	const [won, lost] = [(await lethe("dispute", "open", paid, "6"))["item"], (await lethe("dispute", "open", paid, "7"))["item"]];
 	const proposal = { op: "proposal.create", account: "crowd", day: "2026-01-31", provider: "sim", model: "exact" };
@@ -120,6 +121,7 @@ test("a thousand times at once is once", async () => {
 		{ op: "hold.settle", hold: held, cost: "1.25" },
 		{ op: "dispute.open", payment: paid, amount: "9" },
 		{ op: "voucher.revoke", voucher: spare },
+		{ op: "grant.revoke", grant: gift },
 		{ op: "hold.release", hold: freed },
 		{ op: "dispute.won", dispute: won },
 		{ op: "dispute.lost", dispute: lost },

@@ -165,6 +165,28 @@ dispute_lost(const struct booked_order *b)
 	i->state = ITEM_SETTLED;
 }
 
+/* What goes back is what nobody has spent, or else it is the customer's own. */
+static void
+gift_back(const struct booked_order *b, int account)
+{
+	struct book_gifts *g = &books.gifts[account];
+	g->loose |= g->looked == books.looks || account_is_busy(account);
+	g->gone += -b->nano;
+	must_be(g->loose || g->given - g->spent - g->gone >= 0, b, "free credit goes back that was spent");
+}
+
+static void
+grant_back(const struct booked_order *b, bool all, enum item_state state)
+{
+	struct book_item *i = open_item(b, ITEM_GRANT);
+	must_be(b->nano <= 0 && -b->nano <= i->open, b, "more free credit goes back than was given");
+	move_money(b, i->a, b->nano, HOUSE_FREE);
+	gift_back(b, i->a);
+	i->open += b->nano;
+	if (all)
+		i->state = state;
+}
+
 static void
 ordered(const struct booked_order *b, struct sim_order *o)
 {
@@ -201,6 +223,9 @@ ordered(const struct booked_order *b, struct sim_order *o)
 		break;
 	case FORM_VOUCHER_REVOKE:
 		voucher_back(b, ITEM_RELEASED);
+		break;
+	case FORM_GRANT_REVOKE:
+		grant_back(b, b->what == ORDER_GRANT_REVOKE, ITEM_RELEASED);
 		break;
 	case FORM_HOLD:
 		move_money(b, o->a, -o->nano, HOUSE_STANDING);
@@ -244,29 +269,6 @@ books_spent(int account, int64_t nano)
 	g->looked = books.looks;
 }
 
-/* What goes back is what nobody has spent, or else it is the customer's own. */
-static void
-gift_back(const struct booked_order *b, int account)
-{
-	struct book_gifts *g = &books.gifts[account];
-	g->loose |= g->looked == books.looks || account_is_busy(account);
-	g->gone += -b->nano;
-	must_be(g->loose || g->given - g->spent - g->gone >= 0, b, "free credit goes back that was spent");
-}
-
-static void
-grant_back(const struct booked_order *b, bool all)
-{
-	struct book_item *i = open_item(b, ITEM_GRANT);
-	must_be_over(b, i);
-	must_be(b->nano <= 0 && -b->nano <= i->open, b, "more free credit goes back than was given");
-	move_money(b, i->a, b->nano, HOUSE_FREE);
-	gift_back(b, i->a);
-	i->open += b->nano;
-	if (all)
-		i->state = ITEM_EXPIRED;
-}
-
 static void
 arrival(const struct booked_order *b)
 {
@@ -281,7 +283,8 @@ by_itself(const struct booked_order *b)
 	switch (b->what) {
 	case ORDER_GRANT_PART:
 	case ORDER_GRANT_EXPIRY:
-		grant_back(b, b->what == ORDER_GRANT_EXPIRY);
+		must_be_over(b, item_of(b->item));
+		grant_back(b, b->what == ORDER_GRANT_EXPIRY, ITEM_EXPIRED);
 		break;
 	case ORDER_VOUCHER_EXPIRY:
 		must_be_over(b, item_of(b->item));

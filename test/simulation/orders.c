@@ -131,6 +131,8 @@ fill(struct sim_order *o)
 	case FORM_REDEEM:
 	case FORM_VOUCHER_REVOKE:
 		return find_about(o, FORM_VOUCHER);
+	case FORM_GRANT_REVOKE:
+		return find_about(o, FORM_GRANT);
 	case FORM_HOLD_SETTLE:
 	case FORM_HOLD_RELEASE:
 		return find_about(o, FORM_HOLD);
@@ -213,7 +215,7 @@ tell_of_debt(struct sim_order *o)
 static void
 tell_of_gifts(struct sim_order *o)
 {
-	static const enum order_form forms[] = {FORM_GRANT, FORM_GRANT, FORM_VOUCHER, FORM_VOUCHER, FORM_REDEEM, FORM_REDEEM, FORM_HOLD, FORM_HOLD_SETTLE};
+	static const enum order_form forms[] = {FORM_GRANT, FORM_GRANT, FORM_VOUCHER, FORM_VOUCHER, FORM_REDEEM, FORM_REDEEM, FORM_HOLD, FORM_HOLD_SETTLE, FORM_GRANT_REVOKE};
 	o->form = forms[below(ARRAY_LEN(forms))];
 	o->a = (int)below(3);
 }
@@ -319,6 +321,8 @@ request_of(const struct sim_order *o, const char *id, const char *nano)
 		return json_pack("{s:s, s:s, s:s, s:s}", "op", "voucher.redeem", "account", a, "code", about->code, "id", id);
 	case FORM_VOUCHER_REVOKE:
 		return json_pack("{s:s, s:s, s:s}", "op", "voucher.revoke", "voucher", ITEM(ITEM_VOUCHER), "id", id);
+	case FORM_GRANT_REVOKE:
+		return json_pack("{s:s, s:s, s:s}", "op", "grant.revoke", "grant", ITEM(ITEM_GRANT), "id", id);
 	case FORM_HOLD:
 		return json_pack("{s:s, s:s, s:s, s:s, s:s}", "op", "hold.create", "account", a, "amount", nano, "expires", o->expires, "id", id);
 	case FORM_HOLD_SETTLE:
