@@ -120,6 +120,13 @@ control_ok(void)
 	return json_pack("{s:b}", "ok", 1);
 }
 
+bool
+control_error_is(const json_t *error, const char *code)
+{
+	const char *is = json_string_value(json_object_get(json_object_get(error, "error"), "code"));
+	return is != NULL && strcmp(is, code) == 0;
+}
+
 json_t *
 control_error(const char *code, const char *format, ...)
 {

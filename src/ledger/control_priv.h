@@ -28,6 +28,7 @@ control_op control_account_create, control_account_list, control_account_show, c
 void control_put_server(const struct ledger *l, json_t *o);
 const char *control_gate(const struct ledger *l);
 
+bool control_error_is(const json_t *error, const char *code);
 json_t *control_error(const char *code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 json_t *control_store_failed(struct ledger *l);
 /* {"ok": true} to be filled. */

@@ -38,7 +38,7 @@ open_dispute(struct ledger *l, struct order *o, struct item *i)
 		o->nano = -i->open_nano;
 		order_open_item(l, o, i);
 		error = order_do(l, o);
-		if (!order_was_overtaken(error))
+		if (!order_was_short(error))
 			break;
 	}
 	return error != NULL ? error : order_done(l, o);
@@ -105,7 +105,7 @@ control_dispute_lost(struct ledger *l, const json_t *request)
 		error = order_do(l, &o);
 		if (error == NULL)
 			return order_done(l, &o);
-		if (order_was_overtaken(error) && try + 1 < TRIES) {
+		if (order_was_short(error) && try + 1 < TRIES) {
 			json_decref(error);
 			error = NULL;
 		}

@@ -7,13 +7,6 @@
 
 #include <stdio.h>
 
-/* A part of a grant that is on its way back was reckoned by what was open: it is booked before less is. */
-static bool
-book_what_waits(struct ledger *l)
-{
-	return l->o.board == NULL || ledger_drain(l);
-}
-
 json_t *
 control_credit_grant(struct ledger *l, const json_t *request)
 {
@@ -28,7 +21,7 @@ control_credit_grant(struct ledger *l, const json_t *request)
 	snprintf(expires, sizeof(expires), "%lld", (long long)i.expires_ms);
 	order_content(&o, "credit.grant", (const char *const[]){o.account.name, amount, expires, o.reason}, 4);
 	/* What was spent before is not this one's. */
-	if (!book_what_waits(l) || !grants_apply(l, o.account.id))
+	if (!grants_apply(l, o.account.id))
 		return control_store_failed(l);
 	i.account = o.account.id;
 	i.amount_nano = i.open_nano = o.nano;
@@ -112,10 +105,11 @@ apply(struct ledger *l, uint64_t account, bool *ret_more)
 	return ok && sql_done(&l->store, st);
 }
 
+/* A part of a grant that is on its way back was reckoned by what was open: it is booked before less is, else its ticket could never be. */
 bool
 grants_apply(struct ledger *l, uint64_t account)
 {
-	bool more = true, ok = true;
+	bool more = true, ok = l->o.board == NULL || ledger_drain(l);
 	while (ok && more)
 		ok = store_begin(&l->store) && store_end(&l->store, apply(l, account, &more));
 	return ok;
@@ -233,7 +227,8 @@ give(struct ledger *l, const struct item *i, enum order_kind kind, int64_t nano)
 /* What else an account has. */
 struct around {
 	int64_t available, stands; /* it can pay with; standing holds that were made in this grant's time have, which has left the balance and may yet be charged */
-	bool runs; /* requests hold some of the balance */
+	int64_t held; /* of the balance, by requests and other servers */
+	bool runs;
 };
 
 static bool
@@ -247,6 +242,7 @@ look_around(struct ledger *l, const struct item *i, struct around *ret)
 	if (sql_step(&l->store, st) != SQL_ROW)
 		return false;
 	ret->stands = sql_int(st, 0);
+	ret->held = sql_int(st, 1) - ret->available;
 	/* The balance is another one: another server changes it just now. */
 	ret->runs = ret->available < a.balance_nano || sql_int(st, 1) != a.balance_nano;
 	sql_reset(st);
@@ -296,29 +292,37 @@ nothing_to_take(const struct item *i)
 		return error;
 	id_text(item_prefix(i->kind), i->id, id);
 	nano_text((struct nano){i->open_nano}, open);
-	return i->open_nano == 0 ? control_error("resolved", "nothing is left of %s to take back: all that it gave is used", id)
-							 : control_error("insufficient_balance", "what is open of %s (%s) is held by running requests or standing holds, or is no longer there: come again when they are done", id, open);
+	if (i->open_nano == 0)
+		return control_error("resolved", "nothing is left of %s to take back: all that it gave is used", id);
+	return control_error("insufficient_balance", "what is open of %s (%s) is held by running requests, standing holds or other servers, or is no longer there: come again when they are done and have given back what they don't use", id, open);
 }
 
-/* What nobody has used or holds of it. *ret_done: not to be tried again. */
-static json_t *
-take_back(struct ledger *l, struct order *o, const struct item *grant, bool *ret_done)
+/* What is held comes from the grant, as what is spent does: what a request costs later is not to fall on what was paid in. */
+static int64_t
+free_of(const struct item *i, const struct around *a)
 {
-	bool is_new;
-	json_t *error;
+	int64_t unheld = unheld_of(i, a) - (a->held > 0 ? a->held : 0);
+	return smaller(unheld > 0 ? unheld : 0, a->available);
+}
+
+/* *ret_again: what it was reckoned by has changed meanwhile. */
+static json_t *
+take_back(struct ledger *l, struct order *o, const struct item *grant, bool *ret_again)
+{
 	struct item i;
 	struct around a;
-	*ret_done = true;
-	if (!book_what_waits(l) || (share_on(l) && !share_make_free(l, grant->account, grant->amount_nano)) || !look(l, grant, &i, &a))
+	*ret_again = false;
+	if ((share_on(l) && !share_make_free(l, grant->account, grant->amount_nano)) || !look(l, grant, &i, &a))
 		return control_store_failed(l);
-	int64_t nano = smaller(unheld_of(&i, &a), a.available);
-	if (!order_is_new(l, o, &is_new, &error) || (is_new && nano <= 0 && (error = nothing_to_take(&i)) != NULL))
-		return error;
+	int64_t nano = free_of(&i, &a);
+	enum operation_state state = operation_look_up(l, &o->op);
+	if (nano <= 0 && (state == OPERATION_NEW || state == OPERATION_PENDING))
+		return nothing_to_take(&i);
 	o->kind = nano == i.open_nano ? ORDER_GRANT_REVOKE : ORDER_GRANT_REVOKE_PART;
 	o->nano = -nano;
 	o->open_nano = o->kind == ORDER_GRANT_REVOKE ? i.open_nano : 0;
-	error = order_do(l, o);
-	*ret_done = error == NULL || !order_was_overtaken(error);
+	json_t *error = order_do(l, o);
+	*ret_again = error != NULL && (order_was_short(error) || control_error_is(error, "refused"));
 	return error;
 }
 
@@ -336,11 +340,11 @@ control_grant_revoke(struct ledger *l, const json_t *request)
 	o.item = i.id;
 	id_text(item_prefix(i.kind), i.id, id);
 	order_content(&o, "grant.revoke", (const char *const[]){id, o.reason}, 2);
-	bool done = false;
+	bool again = true;
 	error = NULL;
-	for (int try = 0; !done && try < TRIES; try++) {
+	for (int try = 0; again && try < TRIES; try++) {
 		json_decref(error);
-		error = take_back(l, &o, &i, &done);
+		error = take_back(l, &o, &i, &again);
 	}
 	return error != NULL ? error : order_done(l, &o);
 }

@@ -15,7 +15,7 @@ enum { FILLED_MAX = 512 };
 	X(top_up, "'op':'credit.top_up','account':'alice','amount':'20','reason':'invoice 17'") \
 	X(refund, "'op':'credit.refund','payment':'$top_up','amount':'3','reason':'asked for'") \
 	X(grant, "'op':'credit.grant','account':'alice','amount':'2','expires':'2100-01-01'") \
-	X(grant_two, "'op':'credit.grant','account':'alice','amount':'4','expires':'2100-02-01'") \
+	X(grant_two, "'op':'credit.grant','account':'bob','amount':'4','expires':'2100-02-01'") \
 	X(grant_back, "'op':'grant.revoke','grant':'$grant_two','reason':'too much'") \
 	X(transfer, "'op':'credit.transfer','account':'alice','to':'bob','amount':'6.25','reason':'team'") \
 	X(transfer_cold, "'op':'credit.transfer','account':'alice','to':'carl','amount':'1'") \

@@ -215,14 +215,9 @@ short_of(struct ledger *l, const struct order *o)
 }
 
 bool
-order_was_overtaken(const json_t *error)
+order_was_short(const json_t *error)
 {
-	static const char *const codes[] = {"insufficient_balance", "free_credit", "refused"};
-	const char *code = json_string_value(json_object_get(json_object_get(error, "error"), "code"));
-	for (size_t i = 0; code != NULL && i < ARRAY_LEN(codes); i++)
-		if (strcmp(code, codes[i]) == 0)
-			return true;
-	return false;
+	return control_error_is(error, "insufficient_balance") || control_error_is(error, "free_credit");
 }
 
 static json_t *

@@ -46,8 +46,8 @@ json_t *order_answer(struct ledger *l, struct order *o);
 /* Inside the caller's transaction, one of no customer, which nobody's ticket or intent stands for. */
 enum ordered order_book_houses(struct ledger *l, const struct order *o);
 
-/* What it was reckoned by can have changed in the moment after it was looked at: reckoned anew, it may go well. */
-bool order_was_overtaken(const json_t *error);
+/* What there is can be held by a request in the moment after it was looked at: reckoned anew, it may go well. */
+bool order_was_short(const json_t *error);
 
 /* Members `account`, `reason`, `id`, `actor` of a request; not `account` for orders without one. False with *ret_error. */
 must_check bool order_read(struct ledger *l, const json_t *request, struct order *o, json_t **ret_error);

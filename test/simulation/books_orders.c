@@ -225,6 +225,7 @@ ordered(const struct booked_order *b, struct sim_order *o)
 		voucher_back(b, ITEM_RELEASED);
 		break;
 	case FORM_GRANT_REVOKE:
+		must_be(b->nano < 0, b, "nothing is taken back");
 		grant_back(b, b->what == ORDER_GRANT_REVOKE, ITEM_RELEASED);
 		break;
 	case FORM_HOLD:
