@@ -148,6 +148,17 @@ describe("several servers on one store", () => {
 		expect(await nodes.left("dave")).toBeGreaterThan(nano("0.029"));
 	});
 
+	test("take free credit back, but for what was spent of it, once the others have given back what they don't use", async () => {
+		const own = 10, spent = 6;
+		const key = await nodes.account("gifted", dollars(own));
+		const grant = (await nodes.all[0]!.command("credit", "grant", "gifted", dollars(20), "--expires", "2100-01-01"))["item"] as string;
+		for (let i = 0; i < spent; i++) expect((await nodes.post(nodes.all[i % nodes.all.length]!, key)).status).toBe(200);
+		const revoke = async () => (await nodes.all[1]!.command("grant", "revoke", grant).catch(() => ({}) as Json))["state"];
+		await until("all of it is back", async () => (await revoke()) === "revoked");
+		expect(await nodes.left("gifted")).toBe(own * flatNano);
+		await expect(nodes.all[2]!.command("grant", "revoke", grant)).rejects.toThrow("revoked already");
+	});
+
 	test("do not refuse what lies idle with another, all of it", async () => {
 		const [first, second] = nodes.all as [Nodes["all"][0], Nodes["all"][0]];
 		const statuses: number[] = [];
