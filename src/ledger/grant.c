@@ -316,6 +316,8 @@ take_back(struct ledger *l, struct order *o, const struct item *grant, bool *ret
 		return control_store_failed(l);
 	int64_t nano = free_of(&i, &a);
 	enum operation_state state = operation_look_up(l, &o->op);
+	if (state == OPERATION_FAILED)
+		return control_store_failed(l);
 	if (nano <= 0 && (state == OPERATION_NEW || state == OPERATION_PENDING))
 		return nothing_to_take(&i);
 	o->kind = nano == i.open_nano ? ORDER_GRANT_REVOKE : ORDER_GRANT_REVOKE_PART;
