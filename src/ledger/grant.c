@@ -302,7 +302,7 @@ static int64_t
 free_of(const struct item *i, const struct around *a)
 {
 	int64_t unheld = unheld_of(i, a) - (a->held > 0 ? a->held : 0);
-	return smaller(unheld > 0 ? unheld : 0, a->available);
+	return smaller(unheld > 0 ? unheld : 0, a->available > 0 ? a->available : 0);
 }
 
 /* *ret_again: what it was reckoned by has changed meanwhile. */
@@ -315,15 +315,14 @@ take_back(struct ledger *l, struct order *o, const struct item *grant, bool *ret
 	if ((share_on(l) && !share_make_free(l, grant->account, grant->amount_nano)) || !look(l, grant, &i, &a))
 		return control_store_failed(l);
 	int64_t nano = free_of(&i, &a);
-	enum operation_state state = operation_look_up(l, &o->op);
-	if (state == OPERATION_FAILED)
-		return control_store_failed(l);
-	if (nano <= 0 && (state == OPERATION_NEW || state == OPERATION_PENDING))
-		return nothing_to_take(&i);
 	o->kind = nano == i.open_nano ? ORDER_GRANT_REVOKE : ORDER_GRANT_REVOKE_PART;
 	o->nano = -nano;
 	o->open_nano = o->kind == ORDER_GRANT_REVOKE ? i.open_nano : 0;
 	json_t *error = order_do(l, o);
+	if (nano == 0 && control_error_is(error, "refused")) { /* one that was done before is answered again */
+		json_decref(error);
+		return nothing_to_take(&i);
+	}
 	*ret_again = error != NULL && (order_was_short(error) || control_error_is(error, "refused"));
 	return error;
 }

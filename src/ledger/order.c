@@ -459,6 +459,13 @@ is_late(const struct order *o)
 	return o->fresh != NULL && o->fresh->expires_ms != 0 && o->fresh->expires_ms <= (int64_t)(clock_wall_us() / 1000);
 }
 
+/* Reckoned by what there is: of nothing there is no booking. */
+static bool
+takes_nothing(const struct order *o)
+{
+	return o->nano == 0 && (o->kind == ORDER_GRANT_REVOKE || o->kind == ORDER_GRANT_REVOKE_PART);
+}
+
 /* As it is now: it was read before the board was drained. */
 static bool
 read_balance(struct ledger *l, struct order *o)
@@ -489,6 +496,8 @@ carry_out(struct ledger *l, struct order *o)
 		return control_error("bad_request", "\"expires\" is in the past: take a date to come");
 	if (!book_before(l) || !read_balance(l, o) || !reckon(l, o))
 		return control_store_failed(l);
+	if (takes_nothing(o))
+		return refused(l, o);
 	json_t *error = beyond_bounds(l, o);
 	if (error != NULL)
 		return error;
