@@ -202,6 +202,14 @@ gifts_of(const struct day *d, int payer)
 	return sum;
 }
 
+/* What it has besides them, which alone goes elsewhere, or back to who paid. */
+static int64_t
+own_of(const struct day *d, const struct payer *p)
+{
+	int64_t own = p->balance - gifts_of(d, number_of(d, p));
+	return own > 0 ? own : 0;
+}
+
 static void
 book_pending(struct day *d)
 {
@@ -392,7 +400,8 @@ refund(struct day *d)
 		return false;
 	struct payer *p = &d->payer[t->payer];
 	int64_t nano = part_of(d, smaller(t->open, available(p)));
-	bool should = nano <= t->open && can_pay(d, p, nano);
+	book_pending(d);
+	bool should = nano <= t->open && can_pay(d, p, nano) && nano <= own_of(d, p);
 	json_decref(give(d, should, "{s:s, s:s, s:s}", "op", "credit.refund", "payment", t->id, "amount", dollars(nano)));
 	if (!should)
 		return false;
@@ -443,7 +452,7 @@ transfer(struct day *d)
 	struct payer *from = any_payer(d), *to = any_payer(d);
 	int64_t nano = part_of(d, available(from));
 	book_pending(d);
-	bool should = from != to && can_pay(d, from, nano) && nano <= from->balance - gifts_of(d, number_of(d, from));
+	bool should = from != to && can_pay(d, from, nano) && nano <= own_of(d, from);
 	json_decref(give(d, should, "{s:s, s:s, s:s, s:s}", "op", "credit.transfer", "account", from->name, "to", to->name, "amount", dollars(nano)));
 	if (!should)
 		return false;
@@ -565,7 +574,7 @@ dispute(struct day *d)
 	json_t *answer = give(d, should, "{s:s, s:s, s:s}", "op", "dispute.open", "payment", payment->id, "amount", dollars(t.amount));
 	if (answer == NULL)
 		return false;
-	t.open = smaller(t.amount, p->balance);
+	t.open = smaller(t.amount, own_of(d, p));
 	payment->open -= t.amount;
 	move_money(d, p, -t.open, HOUSE_DISPUTE);
 	add_thing(d, &t, answer);
@@ -598,7 +607,7 @@ dispute_lost(struct day *d)
 	book_pending(d);
 	json_decref(give(d, true, "{s:s, s:s}", "op", "dispute.lost", "dispute", t->id));
 	struct payer *p = &d->payer[t->payer];
-	int64_t missing = t->amount - t->open, pays = smaller(missing, p->balance);
+	int64_t missing = t->amount - t->open, pays = smaller(missing, own_of(d, p));
 	p->balance -= pays;
 	p->owed += missing - pays;
 	d->house[HOUSE_OWED] -= missing - pays;
