@@ -288,7 +288,7 @@ start_ledger(void *arg)
 	char why[256];
 	bool started = world_try_open(&sim.w, true, why);
 	is_up = started && !ghost_walks();
-	const char *told = strstr(why, "ledger.db: "); /* the folder has another name each time */
+	const char *told = strstr(why, "ledger.db"); /* the folder has another name each time */
 	trace("the ledger begins: %s", started ? "up" : told != NULL ? told
 																 : why);
 	if (ghost_walks()) {
