@@ -114,12 +114,6 @@ available(const struct payer *p)
 	return p->balance - p->held;
 }
 
-static int64_t
-smaller(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* ---- things ---- */
 
 static void

@@ -6,14 +6,6 @@
 
 #include <stdio.h>
 
-enum { TRIES = 4 };
-
-static int64_t
-smaller(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* Free credit is not what was paid. An order that the board still has holds what will be gone, or is to come, once it is booked. */
 static bool
 what_there_is(struct ledger *l, uint64_t account, int64_t *ret)
@@ -29,12 +21,12 @@ static json_t *
 open_dispute(struct ledger *l, struct order *o, struct item *i)
 {
 	json_t *error = NULL;
-	for (int try = 0; try < TRIES; try++) {
+	for (int try = 0; try < ORDER_TRIES; try++) {
 		int64_t available = 0;
 		json_decref(error);
 		if (!what_there_is(l, o->account.id, &available))
 			return control_store_failed(l);
-		i->open_nano = try + 1 == TRIES ? 0 : smaller(i->amount_nano, available);
+		i->open_nano = try + 1 == ORDER_TRIES ? 0 : smaller(i->amount_nano, available);
 		o->nano = -i->open_nano;
 		order_open_item(l, o, i);
 		error = order_do(l, o);
@@ -95,17 +87,17 @@ control_dispute_lost(struct ledger *l, const json_t *request)
 	struct item i;
 	struct order o = {.kind = ORDER_DISPUTE_LOST};
 	json_t *error = read_dispute(l, request, "dispute.lost", &o, &i);
-	for (int try = 0; error == NULL && try < TRIES; try++) {
+	for (int try = 0; error == NULL && try < ORDER_TRIES; try++) {
 		int64_t available = 0, missing = i.amount_nano - i.open_nano;
 		if (!what_there_is(l, o.account.id, &available))
 			return control_store_failed(l);
-		o.nano = try + 1 == TRIES ? 0 : -smaller(missing, available);
+		o.nano = try + 1 == ORDER_TRIES ? 0 : -smaller(missing, available);
 		o.second_nano = i.amount_nano;
 		o.third_nano = -(missing + o.nano);
 		error = order_do(l, &o);
 		if (error == NULL)
 			return order_done(l, &o);
-		if (order_was_short(error) && try + 1 < TRIES) {
+		if (order_was_short(error) && try + 1 < ORDER_TRIES) {
 			json_decref(error);
 			error = NULL;
 		}

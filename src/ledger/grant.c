@@ -29,12 +29,6 @@ control_credit_grant(struct ledger *l, const json_t *request)
 	return order_answer(l, &o);
 }
 
-static int64_t
-smaller(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* ---- what was spent, off the grants ---- */
 
 enum { GRANTS_AT_ONCE = 64 };
@@ -281,8 +275,6 @@ grant_expire(struct ledger *l, const struct item *due)
 
 /* ---- taken back before that ---- */
 
-enum { TRIES = 4 };
-
 static json_t *
 nothing_to_take(const struct item *i)
 {
@@ -343,7 +335,7 @@ control_grant_revoke(struct ledger *l, const json_t *request)
 	order_content(&o, "grant.revoke", (const char *const[]){id, o.reason}, 2);
 	bool again = true;
 	error = NULL;
-	for (int try = 0; again && try < TRIES; try++) {
+	for (int try = 0; again && try < ORDER_TRIES; try++) {
 		json_decref(error);
 		error = take_back(l, &o, &i, &again);
 	}

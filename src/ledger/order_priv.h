@@ -7,7 +7,8 @@
 #include "ledger/ledger_priv.h"
 #include "ledger/orders.h"
 
-enum { ITEM_WINDOWS_MAX = TICKET_LEGS_MAX - 1 };
+enum { ITEM_WINDOWS_MAX = TICKET_LEGS_MAX - 1,
+	ORDER_TRIES = 4 }; /* of one that is reckoned by what there is */
 
 struct item {
 	uint64_t id, account, peer, booking; /* booking: that an answer names */
@@ -19,6 +20,12 @@ struct item {
 	const char *note; /* likewise */
 	uint64_t windows[ITEM_WINDOWS_MAX]; /* of limits of money that it counts in (window.c), 0: none; likewise */
 };
+
+static inline int64_t
+smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
 
 struct order {
 	struct operation op;

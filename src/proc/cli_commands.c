@@ -345,7 +345,7 @@ const struct cli_command cli_commands[] = {
 		.op = "grant.revoke",
 		.summary = "take back what nobody has used of free credit",
 		.words = "What was spent stays spent. What running requests have reserved, or standing holds may yet be charged, comes from the grant first and is not taken, nor what\n"
-				 "other servers have of the balance: `open` says how much is left. Give the order again when they are done, or let it end on its day. Of a daily or monthly quota (`lethe account quota`) the next one comes nevertheless.",
+				 "other servers have of the balance: `open` says how much is left. Give the order again when they are done, or let it end on its day. Of a quota (`lethe account quota`) the next one comes nevertheless.",
 		.examples = "lethe grant list --open\nlethe grant revoke grant_0123456789A --reason \"5.00 was meant\" --id oops-17\n",
 		.args = {{"GRANT", NULL, "grant", true, false, "id of the grant (grant_…)"}, {REASON_ARG}, {REPEAT_ARG}, {ACTOR_ARG}},
 		.columns = "item,state,booking,account,amount,open,balance",
