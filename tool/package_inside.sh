@@ -125,6 +125,7 @@ processes() {
 		[ -z "$limits" ] || grep -qE "^CapBnd:\s0000000000000(400|000)$" "$answer" || fail "$name has more rights"
 		[ -z "$limits" ] || [ "$name" = lethe-super ] || grep -qE "^CapEff:\s0000000000000000$" "$answer" || fail "$name has a right"
 		[ -z "$limits" ] || grep -qE "locked memory +unlimited +unlimited" "$dir/limits" || fail "$name may not lock memory"
+		case $name in lethe-ledger | lethe-scribe) chrt -p "${dir#/proc/}" | grep -q SCHED_BATCH || fail "$name does not work in the background" ;; esac
 	done
 	[ "$count" -ge 5 ] || fail "only $count processes"
 	ok "$count processes run as lethe, without privileges"

@@ -51,7 +51,8 @@ enum ledger_open { LEDGER_OPENED,
 	LEDGER_LOCKED,
 	LEDGER_FAILED };
 
-enum { LEDGER_NODE_COMMANDS = 255,
+enum { LEDGER_BATCH_WINDOW_MS = 250,
+	LEDGER_NODE_COMMANDS = 255,
 	LEDGER_LOOKS_AGAIN = 3 /* exit status of a ledger whose store can't be reached: the next one looks whether it is back */ };
 
 struct ledger_options {
@@ -61,7 +62,7 @@ struct ledger_options {
 	const uint8_t *receipt_seed; /* RECEIPT_SEED_BYTES: what receipts are signed by comes from it */
 	const uint8_t *byok_public; /* BYOK_PUBLIC_BYTES: what own keys at providers are sealed for; NULL: none can be added */
 	uint32_t node; /* of a store that several servers share; LEDGER_NODE_COMMANDS: a command without a server */
-	uint32_t batch_window_ms; /* 50 */
+	uint32_t batch_window_ms; /* 0: LEDGER_BATCH_WINDOW_MS */
 	bool spans; /* each ticket that is booked is told to the scribe */
 	uint32_t streams_per_account; /* that one account may have open on each edge: shown, not enforced here */
 	const struct catalogue *catalogue; /* may be NULL: command line without a configuration */

@@ -236,7 +236,7 @@ struct ledger {
 	bool drain_wanted, move_waits, excess;
 	bool over; /* all is booked, and no other ledger comes over this board: this node has left when it ends */
 	uint32_t back_off_ms;
-	uint64_t round_due_ms, usage_due_ms, follow_due_ms, chores_due_ms, away_until_ms;
+	uint64_t round_ms, round_due_ms, usage_due_ms, follow_due_ms, chores_due_ms, away_until_ms;
 	struct { /* chores.c: behind which item to look on, of those whose end has come; and was one of those before it not to be done yet? */
 		int64_t expires_ms, id;
 		bool again;

@@ -491,6 +491,47 @@ progress_waits_for_no_window_and_no_sleep(void **state)
 }
 
 static void
+who_waits_for_a_round_does_not_wait_for_the_window_s_end(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00");
+	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = 20};
+	w.ledger->o.batch_window_ms = 5000;
+	for (unsigned i = 0; i < 2; i++) { /* the round that was wanted is the only one */
+		ticket_settle(w.desk, world_hold(&w, &e));
+		assert_int_equal(world_round(&w), 1);
+		assert_in_range(ledger_wait_ms(w.ledger, w.now_ms), 1000, 5000);
+		board_want_round(w.desk);
+		assert_in_range(ledger_wait_ms(w.ledger, w.now_ms), 1, 25);
+	}
+	w.ledger->back_off_ms = 400; /* the store has failed: nobody hurries it */
+	w.ledger->round_due_ms = w.now_ms + 400;
+	assert_int_equal(ledger_wait_ms(w.ledger, w.now_ms), 400);
+	world_end(&w);
+}
+
+static void
+many_tickets_do_not_wait_for_the_window_s_end(void **state)
+{
+	struct world w;
+	world_begin(&w);
+	uint64_t a = world_account(&w, "alice", "5.00");
+	struct world_exchange e = {.account = a, .input = 100, .output = 50, .cost = 20};
+	w.ledger->o.batch_window_ms = 5000;
+	for (unsigned i = 0; i < 2; i++) { /* those that have come back don't count */
+		for (unsigned n = 1; n < TICKETS_COLLECTED; n++)
+			ticket_settle(w.desk, world_hold(&w, &e));
+		assert_in_range(ledger_wait_ms(w.ledger, w.now_ms), 100, 5000); /* progress may be due before */
+		ticket_settle(w.desk, world_hold(&w, &e));
+		ledger_woken(w.ledger); /* as its process does */
+		assert_in_range(ledger_wait_ms(w.ledger, w.now_ms), 0, 25);
+		assert_int_equal(world_round(&w), TICKETS_COLLECTED);
+	}
+	world_end(&w);
+}
+
+static void
 a_row_that_is_not_there_or_finds_no_room_is_not_loaded(void **state)
 {
 	struct world w;
@@ -846,6 +887,8 @@ main(void)
 		cmocka_unit_test(a_second_ledger_is_told_who_holds_the_lock),
 		cmocka_unit_test(rounds_go_by_twice_before_the_ledger_sleeps),
 		cmocka_unit_test(progress_waits_for_no_window_and_no_sleep),
+		cmocka_unit_test(who_waits_for_a_round_does_not_wait_for_the_window_s_end),
+		cmocka_unit_test(many_tickets_do_not_wait_for_the_window_s_end),
 		cmocka_unit_test(a_row_that_is_not_there_or_finds_no_room_is_not_loaded),
 		cmocka_unit_test(every_damage_to_the_books_is_found),
 		cmocka_unit_test(the_store_itself_refuses_what_must_not_happen),

@@ -5,7 +5,8 @@
 #include <assert.h>
 
 enum { COPIED_FIRST = 64,
-	IDLE_WAIT_MANY_MS = 100, /* others may want something */
+	LOOK_MANY_MS = 100, /* at what other servers want: its process does so whenever it does not wait */
+	WANTED_MS = 25, /* from one round to the next, where somebody waits for it */
 	BACK_OFF_FIRST_MS = 50,
 	BACK_OFF_MOST_MS = 2000,
 	IDLE_WAIT_MS = 500 }; /* between looks at an idle board: a belt, whoever hands in wakes us */
@@ -13,7 +14,7 @@ enum { COPIED_FIRST = 64,
 static uint32_t
 batch_window(const struct ledger *l)
 {
-	return l->o.batch_window_ms != 0 ? l->o.batch_window_ms : 50;
+	return l->o.batch_window_ms != 0 ? l->o.batch_window_ms : LEDGER_BATCH_WINDOW_MS;
 }
 
 void
@@ -74,12 +75,13 @@ collect(struct ledger *l)
 	ledger_event(l, EVENT_QUARANTINED, quarantined, 0);
 }
 
-/* Not with so many tickets that edges hardly rest either; nor where other servers wait for the same pen: there each look at the database is a rest. */
+/* Not where so many tickets come in a millisecond that edges hardly rest either; nor where other servers wait for the same pen: there each look at the database is a rest. */
 static bool
-may_give_way(const struct ledger *l)
+may_give_way(const struct ledger *l, uint64_t since_ms)
 {
-	enum { FEW = 512 };
-	return l->batch->count <= FEW && (!l->store.many || l->away != NULL);
+	enum { FEW = 512,
+		FEW_A_MS = 10 };
+	return (l->batch->count <= FEW || l->batch->count <= FEW_A_MS * since_ms) && (!l->store.many || l->away != NULL);
 }
 
 static int
@@ -124,6 +126,15 @@ soonest(uint64_t due_ms, uint64_t progress_ms)
 	return due_ms < progress_ms ? due_ms : progress_ms;
 }
 
+/* Who waits for a round doesn't wait for the window's end; nobody shortens a back-off. */
+static uint64_t
+due_ms(const struct ledger *l)
+{
+	if (l->back_off_ms != 0 || !atomic_load(board_wanted(l->o.board)))
+		return l->round_due_ms;
+	return soonest(l->round_due_ms, l->round_ms + WANTED_MS);
+}
+
 int
 ledger_round(struct ledger *l, uint64_t now_monotonic_ms)
 {
@@ -131,12 +142,15 @@ ledger_round(struct ledger *l, uint64_t now_monotonic_ms)
 	atomic_store(board_heartbeat_ms(l->o.board), now_monotonic_ms);
 	if (l->back_off_ms != 0 && now_monotonic_ms < l->round_due_ms)
 		return -1;
+	uint64_t since_ms = now_monotonic_ms - l->round_ms;
+	l->round_ms = now_monotonic_ms;
+	atomic_store(board_wanted(l->o.board), 0); /* before it looks: who wants one from now on may be too late for this one */
 	/* A batch whose outcome is unknown is booked again as it is, before anything else is looked at. */
 	l->more = b->count != 0;
 	if (!l->more)
 		collect(l);
 	l->more |= b->count == BATCH_MAX;
-	give_way_allow(may_give_way(l));
+	give_way_allow(may_give_way(l, since_ms));
 	if (b->count != 0 && !(l->away != NULL ? away_book(l) : batch_book(l)))
 		return stall(l, now_monotonic_ms);
 	int booked = give_back(l);
@@ -173,7 +187,7 @@ ledger_breathe(struct ledger *l)
 	l->breathing = true;
 	uint64_t now_ms = clock_monotonic_ms();
 	atomic_store(board_heartbeat_ms(l->o.board), now_ms);
-	if (now_ms >= l->round_due_ms)
+	if (now_ms >= due_ms(l))
 		ledger_round(l, now_ms);
 	l->breathing = false;
 }
@@ -181,10 +195,12 @@ ledger_breathe(struct ledger *l)
 int
 ledger_wait_ms(const struct ledger *l, uint64_t now_monotonic_ms)
 {
-	uint64_t due_ms = l->round_due_ms;
+	uint64_t at_ms = due_ms(l);
 	if (ledger_may_sleep(l))
-		due_ms = soonest(due_ms + (l->store.many ? IDLE_WAIT_MANY_MS : IDLE_WAIT_MS), progress_due_ms(l, now_monotonic_ms));
-	return now_monotonic_ms >= due_ms ? 0 : (int)(due_ms - now_monotonic_ms);
+		at_ms = soonest(at_ms + (l->store.many ? LOOK_MANY_MS : IDLE_WAIT_MS), progress_due_ms(l, now_monotonic_ms));
+	if (l->store.many)
+		at_ms = soonest(at_ms, now_monotonic_ms + LOOK_MANY_MS);
+	return now_monotonic_ms >= at_ms ? 0 : (int)(at_ms - now_monotonic_ms);
 }
 
 bool

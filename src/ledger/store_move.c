@@ -209,7 +209,6 @@ options(const struct move *x, const char *store)
 		.pepper = x->m->pepper,
 		.receipt_seed = x->m->receipt_seed,
 		.node = LEDGER_NODE_COMMANDS,
-		.batch_window_ms = 50,
 		.lock_fd = x->lock};
 }
 

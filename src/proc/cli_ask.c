@@ -142,7 +142,7 @@ be_the_ledger(const struct cli *cli, const json_t *request)
 	}
 	byok_public(master, byok);
 	sodium_memzero(master, sizeof master);
-	struct ledger_options options = {.data_dir = cli->data_dir, .pepper = pepper, .receipt_seed = seed, .byok_public = byok, .node = LEDGER_NODE_COMMANDS, .batch_window_ms = 50};
+	struct ledger_options options = {.data_dir = cli->data_dir, .pepper = pepper, .receipt_seed = seed, .byok_public = byok, .node = LEDGER_NODE_COMMANDS};
 	enum ledger_open opened = ledger_open(&options, &ledger, why);
 	if (opened == LEDGER_OPENED)
 		answer = ledger_control(ledger, request);

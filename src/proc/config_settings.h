@@ -23,7 +23,7 @@
 	X("http2", http2, FLAG, "true", 0, 1, "HTTP/2 for clients that choose it: over TLS by ALPN, in clear text from this machine only") \
 	X("transparency_page", transparency_page, FLAG, "true", 0, 1, \
 		"GET /transparency answers anybody: grade of memory, hash of the program, the facts of `lethe doctor` as numbers, and what is kept about a request") \
-	X("batch_window", batch_window_ms, MS, "50ms", 1, 5 * SECOND_MS, "how long the ledger collects finished requests into one commit") \
+	X("batch_window", batch_window_ms, MS, "250ms", 1, 5 * SECOND_MS, "how long the ledger collects finished requests into one commit") \
 	X("outbox_for", outbox_ms, MS, "15m", 0, 24 * HOUR_MS, \
 		"how long a server of several on one PostgreSQL goes on with its shares of the balances while that can't be reached; what it settles waits in `outbox.db`. Keys that are revoked meanwhile work there until then. 0s: not at all") \
 	X("outbox_requests", outbox_requests, COUNT, "1000000", 1, 100000000, "requests that may wait there, about 400 bytes each; beyond it no new ones are taken") \

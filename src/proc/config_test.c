@@ -218,7 +218,7 @@ a_right_file_is_read_with_its_defaults(void **state)
 	assert_string_equal(c->listen[0].host, "127.0.0.1");
 	assert_int_equal(c->listen[0].port, 8080);
 	assert_true(c->edges >= 1);
-	assert_int_equal(c->batch_window_ms, 50);
+	assert_int_equal(c->batch_window_ms, 250);
 	assert_int_equal(c->content_memory_grade, MEMORY_AUTO);
 	assert_false(c->allow_plain_memory);
 	assert_int_equal(c->limits.body_bytes, 1 << 20);

@@ -80,7 +80,7 @@ verify(const char *dir, char why[BACKUP_WHY_MAX])
 	uint8_t pepper[API_KEY_PEPPER_BYTES], seed[RECEIPT_SEED_BYTES];
 	struct ledger *ledger = NULL;
 	json_t *answer = NULL, *request = json_pack("{s:s}", "op", "ledger.verify");
-	struct ledger_options options = {.data_dir = dir, .pepper = pepper, .receipt_seed = seed, .batch_window_ms = 50};
+	struct ledger_options options = {.data_dir = dir, .pepper = pepper, .receipt_seed = seed};
 	if (pepper_load_or_create(dir, pepper, why) && receipt_seed_load_or_create(dir, seed, why) && ledger_open(&options, &ledger, why) == LEDGER_OPENED)
 		answer = ledger_control(ledger, request);
 	ledger_close(&ledger);

@@ -245,6 +245,12 @@ board_sleeping(struct board *b)
 	return &b->shared->sleeping;
 }
 
+_Atomic uint32_t *
+board_wanted(struct board *b)
+{
+	return &b->shared->wanted;
+}
+
 _Atomic uint64_t *
 board_heartbeat_ms(struct board *b)
 {

@@ -50,6 +50,7 @@ struct board_shared {
 	_Atomic uint64_t store, away; /* in what was padding */
 	/* Written by whoever hands in. */
 	_Atomic uint32_t sleeping __attribute__((aligned(64)));
+	_Atomic uint32_t wanted; /* in what was padding */
 };
 
 struct board_ledger; /* ledger_side_priv.h */

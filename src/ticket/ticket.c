@@ -223,6 +223,15 @@ ticket_state_cost(struct ticket *t, struct nano cost)
 	keep_order();
 }
 
+/* Full means that a wake-up is waiting already; any other failure is covered by the ledger's time-out. */
+static void
+wake_ledger(const struct ticket_desk *d)
+{
+	between();
+	if (d->wake_fd >= 0)
+		(void)!write(d->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+}
+
 /* Section 8: SETTLED, leaf, summary, sleeping, in this order. */
 static void
 hand_in(struct ticket_desk *d, uint32_t place)
@@ -237,15 +246,16 @@ hand_in(struct ticket_desk *d, uint32_t place)
 	if (!atomic_load(&b->shared->sleeping))
 		return;
 	between();
-	if (atomic_exchange(&b->shared->sleeping, 0) && d->wake_fd >= 0) {
-		between();
-		/*
-		 * Full means that a wake-up is waiting already; any other failure is covered by the
-		 * ledger's time-out.
-		 */
-		ssize_t ignored = write(d->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
-		(void)ignored;
-	}
+	if (atomic_exchange(&b->shared->sleeping, 0))
+		wake_ledger(d);
+}
+
+void
+board_want_round(struct ticket_desk *d)
+{
+	_Atomic uint32_t *wanted = &d->board->shared->wanted;
+	if (!atomic_load(wanted) && !atomic_exchange(wanted, 1))
+		wake_ledger(d);
 }
 
 void
@@ -257,6 +267,8 @@ ticket_settle(struct ticket_desk *d, struct ticket *t)
 	say_quiet(t, TICKET_SETTLED, word_p(word));
 	ring_append(d, index);
 	hand_in(d, index - d->first);
+	if (d->ring_count >= TICKETS_COLLECTED && !is_free(d, *ring_place(d, 0)))
+		board_want_round(d);
 }
 
 uint64_t

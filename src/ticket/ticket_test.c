@@ -264,6 +264,23 @@ a_hand_in_wakes_a_sleeping_ledger_once(void **state)
 	close(fd);
 }
 
+static void
+who_wants_a_round_wakes_the_ledger_once_until_it_begins_one(void **state)
+{
+	struct bench *s = *state;
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	for (unsigned i = 0; i < 2; i++)
+		board_set_wake_fd(s->desk[i], fd);
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < 4; i++)
+			board_want_round(s->desk[i % 2]);
+		assert_int_equal(atomic_load(board_wanted(s->world.board)), 1);
+		assert_int_equal(wakes(fd), 1);
+		atomic_store(board_wanted(s->world.board), 0);
+	}
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -279,6 +296,7 @@ main(void)
 		TEST(facts_of_the_exchange_before_are_not_seen_again),
 		TEST(ids_go_on_after_a_death),
 		TEST(a_hand_in_wakes_a_sleeping_ledger_once),
+		TEST(who_wants_a_round_wakes_the_ledger_once_until_it_begins_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

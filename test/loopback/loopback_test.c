@@ -472,6 +472,7 @@ strict_keeps_the_last_bytes_until_the_ticket_is_on_disk(void **state)
 	assert_int_equal(rig_read(&r, c, out, &eof), 0); /* all came in one read, so all is kept back */
 	rig_pass(&r, 20);
 	assert_int_equal(rig_read(&r, c, out, &eof), 0);
+	assert_int_equal(atomic_load(board_wanted(r.process.board)), 1);
 	rig_book(&r);
 	rig_pass(&r, 20);
 	size_t n = rig_read(&r, c, out, &eof);
@@ -479,6 +480,7 @@ strict_keeps_the_last_bytes_until_the_ticket_is_on_disk(void **state)
 	assert_true(whole);
 	assert_string_equal(in, SHOWN_1 SHOWN_2 SHOWN_3 EVENT_DONE);
 	books_after(COST, 1);
+	assert_int_equal(atomic_load(board_wanted(r.process.board)), 0); /* nobody waits any more */
 	close(c);
 }
 
