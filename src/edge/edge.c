@@ -377,10 +377,10 @@ turn_end(struct loop *l)
 		connect_go_on(e);
 	want_memory(e);
 	read_the_thirsty(e);
-	bool wants_round = e->wait_booking.first || e->wait_ticket.first || e->wait_booked.first || e->wait_later.first || e->wait_more.first || e->wait_inlined.first;
+	bool wants_round = e->wait_booking.first || e->wait_ticket.first || e->wait_booked.first || e->wait_more.first;
 	if (wants_round)
 		board_want_round(e->desk);
-	if (wants_round || e->dial_again)
+	if (wants_round || e->wait_later.first || e->wait_inlined.first || e->dial_again)
 		edge_poll(e);
 	duplex_goodbye(e);
 	look_whether_done(e);

@@ -612,7 +612,11 @@ may_ask(struct exchange *x)
 	uint64_t now_ms = x->edge->loop.now_ms;
 	if (n->asked_ms && now_ms >= n->asked_ms + ANSWER_LOST_MS)
 		n->asked_ms = 0;
-	if (n->asked_ms || now_ms < n->ask_at_ms || !ticket_booked(x->settled, x->settled_seq) || is_asked(x->edge, x->account_row))
+	if (!ticket_booked(x->settled, x->settled_seq)) {
+		board_want_round(x->edge->desk);
+		return;
+	}
+	if (n->asked_ms || now_ms < n->ask_at_ms || is_asked(x->edge, x->account_row))
 		return;
 	n->text_len = 0;
 	if (!x->edge->wait_question.first && receipt_ask(x) == IPC_OK) /* not past those who wait in line */

@@ -245,8 +245,12 @@ relay_waits_for_money(const struct exchange *x)
 bool
 relay_pause(struct exchange *x)
 {
+	struct board *b = x->edge->p->board;
 	if (x->wait_link) /* already: what a connection that is gone had sent before */
 		return relay_is_paused(x);
+	if (!reserve_is_shared(x) && atomic_load(board_sleeping(b)))
+		return false;
+	x->wait_rounds = atomic_load(board_rounds(b)) + 2;
 	x->paused_ms = x->edge->loop.now_ms;
 	x->more_answered = false;
 	exchange_wait(x, &x->edge->wait_more);
@@ -256,8 +260,6 @@ relay_pause(struct exchange *x)
 static bool
 pause_for_more(struct exchange *x)
 {
-	if (!reserve_is_shared(x))
-		return false;
 	if (receipt_inline_is_thirsty(x)) /* nothing is read meanwhile; then it is asked again */
 		return true;
 	return relay_pause(x);
@@ -305,14 +307,16 @@ relay_more_answered(struct edge *e, const struct message_row *m)
 static bool
 is_unanswered(const struct exchange *x)
 {
-	return reserve_is_shared(x) && !x->more_answered && (x->edge->wait_question.first || x->lacking_ms + QUESTION_AGAIN_MS > x->paused_ms);
+	return !x->more_answered && (x->edge->wait_question.first || x->lacking_ms + QUESTION_AGAIN_MS > x->paused_ms);
 }
 
 enum pause
 relay_pause_of(const struct exchange *x)
 {
 	enum { PAUSE_MS = 1000 }; /* what lies idle with other servers is here within a fifth of it, or there is none */
-	bool unanswered = is_unanswered(x);
+	bool shared = reserve_is_shared(x), unanswered = !shared || is_unanswered(x);
+	if (!shared && reserve_round_is_over(x))
+		return PAUSE_IN_VAIN;
 	if (x->edge->loop.now_ms < x->paused_ms + (unanswered ? SPARE_WAIT_MS : PAUSE_MS))
 		return PAUSE_LASTS;
 	return unanswered ? PAUSE_UNANSWERED : PAUSE_IN_VAIN;

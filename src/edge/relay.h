@@ -1,6 +1,6 @@
 /*
- * RELAY where several servers share a balance: a stream whose hold is used up pauses, nothing more is read of it, while the ledger gets what other
- * servers have of the balance. Edge only.
+ * RELAY of a stream whose hold is used up: it pauses, nothing more is read of it, while the ledger books what others have settled, and gets what other
+ * servers have of a balance that they share. Edge only.
  */
 #ifndef EDGE_RELAY_H
 #define EDGE_RELAY_H
@@ -14,10 +14,10 @@
 void reply_from_scratch(struct exchange *x, struct span head, const char *data, size_t len);
 bool relay_is_paused(const struct exchange *x);
 bool relay_waits_for_money(const struct exchange *x); /* … and has not ended since */
-/* False: it waits for something else. */
+/* False: it waits for something else, or there is nothing to wait for. */
 must_check bool relay_pause(struct exchange *x);
 enum pause { PAUSE_LASTS,
-	PAUSE_IN_VAIN, /* the ledger has looked, and nothing came */
+	PAUSE_IN_VAIN, /* the ledger has looked, or booked what there was, and nothing came */
 	PAUSE_UNANSWERED };
 enum pause relay_pause_of(const struct exchange *x);
 /* By and by while any is: they go on, or end for want of money, or of the ledger's word. */

@@ -505,18 +505,11 @@ reserve_round_is_over(const struct exchange *x)
 static bool
 wait_for_dearer(struct exchange *x, struct nano more)
 {
-	struct edge *e = x->edge;
-	struct upload *u = x->req->upload;
-	if (!relay_is_paused(x)) {
-		if (!reserve_is_shared(x) && atomic_load(board_sleeping(e->p->board)))
-			return false;
-		x->wait_rounds = atomic_load(board_rounds(e->p->board)) + 2;
-		if (!relay_pause(x))
-			return false;
-	}
+	if (!relay_is_paused(x) && !relay_pause(x))
+		return false;
 	if (reserve_is_shared(x))
 		ask_ahead(x, more);
-	u->unsure = true;
+	x->req->upload->unsure = true;
 	return true;
 }
 

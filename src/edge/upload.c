@@ -275,11 +275,9 @@ upload_poll(struct exchange *x)
 {
 	struct edge *e = x->edge;
 	enum pause pause = relay_pause_of(x);
-	bool others = reserve_is_shared(x), last = others ? pause == PAUSE_IN_VAIN : reserve_round_is_over(x);
-	bool unanswered = others ? pause == PAUSE_UNANSWERED : e->loop.now_ms >= x->paused_ms + SPARE_WAIT_MS;
 	assert(x->step == STEP_SEND);
 	x->req->upload->unsure = false;
-	if (!reserve_confirm(x, last))
+	if (!reserve_confirm(x, pause == PAUSE_IN_VAIN))
 		return;
 	if (!x->req->upload->unsure) {
 		stop_waiting(x);
@@ -287,7 +285,7 @@ upload_poll(struct exchange *x)
 		x->deadline_ms = e->loop.now_ms + e->p->timeouts.between_bytes;
 		exchange_rearm(x);
 		send_more(x);
-	} else if (unanswered)
+	} else if (pause == PAUSE_UNANSWERED)
 		exchange_end(x, END_LEDGER_AWAY);
 }
 

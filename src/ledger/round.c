@@ -5,7 +5,8 @@
 #include <assert.h>
 
 enum { COPIED_FIRST = 64,
-	LOOK_MANY_MS = 100, /* at what other servers want: its process does so whenever it does not wait */
+	LOOK_MANY_MS = 50, /* at what other servers want: its process does so whenever it does not wait */
+	IDLE_LOOK_MANY_MS = 100,
 	WANTED_MS = 25, /* from one round to the next, where somebody waits for it */
 	BACK_OFF_FIRST_MS = 50,
 	BACK_OFF_MOST_MS = 2000,
@@ -81,7 +82,7 @@ may_give_way(const struct ledger *l, uint64_t since_ms)
 {
 	enum { FEW = 512,
 		FEW_A_MS = 10 };
-	return (l->batch->count <= FEW || l->batch->count <= FEW_A_MS * since_ms) && (!l->store.many || l->away != NULL);
+	return (l->batch->count <= FEW || (l->batch->count < BATCH_MAX && l->batch->count <= FEW_A_MS * since_ms)) && (!l->store.many || l->away != NULL);
 }
 
 static int
@@ -197,9 +198,9 @@ ledger_wait_ms(const struct ledger *l, uint64_t now_monotonic_ms)
 {
 	uint64_t at_ms = due_ms(l);
 	if (ledger_may_sleep(l))
-		at_ms = soonest(at_ms + (l->store.many ? LOOK_MANY_MS : IDLE_WAIT_MS), progress_due_ms(l, now_monotonic_ms));
+		at_ms = soonest(at_ms + IDLE_WAIT_MS, progress_due_ms(l, now_monotonic_ms));
 	if (l->store.many)
-		at_ms = soonest(at_ms, now_monotonic_ms + LOOK_MANY_MS);
+		at_ms = soonest(at_ms, now_monotonic_ms + (ledger_may_sleep(l) ? IDLE_LOOK_MANY_MS : LOOK_MANY_MS));
 	return now_monotonic_ms >= at_ms ? 0 : (int)(at_ms - now_monotonic_ms);
 }
 

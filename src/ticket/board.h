@@ -81,7 +81,7 @@ _Atomic uint64_t *board_id_ceiling_ms(struct board *b);
 _Atomic uint64_t *board_id_floor_ms(struct board *b);
 /* The ledger sleeps: whoever hands in wakes it by its eventfd. */
 _Atomic uint32_t *board_sleeping(struct board *b);
-/* An edge has exchanges that wait for a booking round (board_want_round()); the ledger sets it back where one begins. */
+/* A booking round is wanted (board_want_round()); the ledger sets it back where one begins. */
 _Atomic uint32_t *board_wanted(struct board *b);
 /* The ledger's, monotonic; edges refuse new holds when it is older than BOARD_STALE_MS. */
 _Atomic uint64_t *board_heartbeat_ms(struct board *b);
@@ -108,9 +108,9 @@ bool board_slab_unused(const struct board *b, uint32_t edge);
 size_t board_keys_running(const struct board *b, uint32_t edge, uint32_t incarnation, uint64_t *ret_keys, size_t max);
 /* The descriptor by which a hand-in wakes the ledger; set once per process after mapping. */
 void board_set_wake_fd(struct ticket_desk *d, int fd);
-/* So many tickets of an edge that wait for their booking want a round as well: they are half a commit, and what more of them there are is cold when it comes back. */
+/* So many tickets that an edge has handed in since the last round want the next one: what more of them there are is cold when it comes back. */
 enum { TICKETS_COLLECTED = 1536 };
-/* Somebody waits for what a booking round gives: one comes before the batch window's end. A load; where it is the first since the last round, a system call. */
+/* Somebody waits for what a booking round gives: one begins before the batch window's end. A load; where it is the first since the last round, a system call. */
 void board_want_round(struct ticket_desk *d);
 
 /* ---- the ledger's side: one process, board_sweep_start() first ---- */

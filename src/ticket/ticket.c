@@ -16,6 +16,8 @@ struct ticket_desk {
 	int wake_fd;
 	uint32_t free_count; /* indexes known to be FREE: a stack, so that warm tickets are used again */
 	uint32_t ring_head, ring_count; /* handed in, oldest first, not yet seen FREE */
+	uint32_t collected; /* handed in since round number `rounds` ended */
+	uint64_t rounds;
 	uint32_t lists[]; /* stack, then ring: `count` each */
 };
 
@@ -258,6 +260,17 @@ board_want_round(struct ticket_desk *d)
 		wake_ledger(d);
 }
 
+/* Not by the ring: in it are those as well that have come back and have not been looked at. */
+static void
+count_collected(struct ticket_desk *d)
+{
+	uint64_t rounds = atomic_load_explicit(&d->board->shared->rounds, memory_order_relaxed);
+	d->collected = rounds == d->rounds ? d->collected + 1 : 1;
+	d->rounds = rounds;
+	if (d->collected >= TICKETS_COLLECTED)
+		board_want_round(d);
+}
+
 void
 ticket_settle(struct ticket_desk *d, struct ticket *t)
 {
@@ -267,8 +280,7 @@ ticket_settle(struct ticket_desk *d, struct ticket *t)
 	say_quiet(t, TICKET_SETTLED, word_p(word));
 	ring_append(d, index);
 	hand_in(d, index - d->first);
-	if (d->ring_count >= TICKETS_COLLECTED && !is_free(d, *ring_place(d, 0)))
-		board_want_round(d);
+	count_collected(d);
 }
 
 uint64_t

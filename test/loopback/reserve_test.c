@@ -73,7 +73,7 @@ begin(int *ret_client)
 }
 
 static void
-finish(int client)
+answer_plainly(int client)
 {
 	bool eof;
 	int n = r.dials - 1, p = rig_provider(&r, n);
@@ -87,6 +87,12 @@ finish(int client)
 	assert_int_equal(strncmp(out, "HTTP/1.1 200", 12), 0);
 	close(client);
 	rig_turn(&r);
+}
+
+static void
+finish(int client)
+{
+	answer_plainly(client);
 	rig_book(&r);
 }
 
@@ -761,27 +767,35 @@ provider_streams_words(void)
 	provider_streams(event);
 }
 
-/* The balance has less than 500 tokens, and so many come. The ledger's answer to what was asked meanwhile is *ret_asked's. */
+/* The balance has less than 500 tokens, and so many come. */
 static struct exchange *
-pause_stream(int *ret_client, struct message_row *ret_asked)
+use_up(int *ret_client)
 {
 	static const char hello[] = "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
 	static const char head[] = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-	struct message_row m[ASKED_MOST];
-	closed(NULL);
-	rig_open(&r, "0.001", DURABILITY_BATCHED);
-	r.process.timeouts.between_bytes = 2 * PAUSE_MS; /* which is not its time */
-	one_before();
-	share();
 	*ret_client = rig_client(&r);
 	rig_send(&r, *ret_client, in, rig_request(&r, hello, "", in));
 	rig_turn(&r);
 	rig_read(&r, rig_provider(&r, r.dials - 1), out, &(bool){false});
 	rig_send(&r, rig_provider(&r, r.dials - 1), head, strlen(head));
 	struct exchange *x = r.edge->exchanges;
-	for (int i = 0; i < 4 && !x->paused_ms; i++)
+	for (int i = 0; i < 16 && !x->paused_ms; i++)
 		provider_streams_words();
 	assert_ptr_equal(r.edge->wait_more.first, x);
+	return x;
+}
+
+/* The ledger's answer to what was asked meanwhile is *ret_asked's. */
+static struct exchange *
+pause_stream(int *ret_client, struct message_row *ret_asked)
+{
+	struct message_row m[ASKED_MOST];
+	closed(NULL);
+	rig_open(&r, "0.001", DURABILITY_BATCHED);
+	r.process.timeouts.between_bytes = 2 * PAUSE_MS; /* which is not its time */
+	one_before();
+	share();
+	struct exchange *x = use_up(ret_client);
 	assert_true(asked(m) > 0);
 	*ret_asked = m[0];
 	return x;
@@ -838,6 +852,44 @@ a_stream_goes_on_as_soon_as_there_is_more(void **state)
 	stream_says(c, "finish_reason", true);
 }
 
+/* Of a balance that no other server has: what is settled is given back when it is booked. */
+static void
+a_stream_waits_for_what_is_settled_until_it_is_booked(void **state)
+{
+	for (int settled = 0; settled < 2; settled++) {
+		int c, before;
+		char body[256];
+		closed(NULL);
+		rig_open(&r, "0.02", DURABILITY_BATCHED);
+		int64_t token = one_before() / 100;
+		snprintf(body, sizeof body, "{\"model\":\"m\",\"max_tokens\":%lld,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", (long long)((rig_balance(&r) - 1000000) / token));
+		before = rig_client(&r);
+		rig_send(&r, before, in, rig_request(&r, body, "", in));
+		rig_turn(&r);
+		if (settled)
+			answer_plainly(before);
+		struct exchange *x = use_up(&c);
+		assert_int_equal(atomic_load(board_wanted(r.ledger_board)), 1);
+		rig_pass(&r, PAUSE_MS);
+		assert_ptr_equal(r.edge->wait_more.first, x);
+		rig_book(&r);
+		rig_book(&r);
+		rig_pass(&r, TURNS_MS);
+		assert_null(r.edge->wait_more.first);
+		if (!settled) {
+			stream_says(c, "budget_exhausted", false);
+			close(before);
+			rig_turn(&r);
+			rig_book(&r);
+			continue;
+		}
+		provider_streams("data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
+		rig_send(&r, rig_provider(&r, r.dials - 1), "0\r\n\r\n", 5);
+		rig_turn(&r);
+		stream_says(c, "finish_reason", true);
+	}
+}
+
 /* Nobody knows what the balance has. */
 static void
 a_stream_that_the_ledger_never_answers_is_interrupted(void **state)
@@ -892,6 +944,7 @@ main(void)
 		TEST(a_stream_waits_for_what_others_have_until_the_ledger_has_looked),
 		TEST(a_stream_goes_on_as_soon_as_there_is_more),
 		TEST(a_stream_that_the_ledger_never_answers_is_interrupted),
+		TEST(a_stream_waits_for_what_is_settled_until_it_is_booked),
 		TEST(an_edge_hears_what_it_knows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
