@@ -325,8 +325,8 @@ relay_pause_of(const struct exchange *x)
 static void
 poll_paused(struct exchange *x)
 {
+	enum pause pause = relay_pause_of(x); /* before it is looked whether it came: else a round that ends in between gives in vain */
 	bool paid = still_paid(x);
-	enum pause pause = relay_pause_of(x);
 	if (!paid && pause == PAUSE_LASTS)
 		return;
 	exchange_stop_waiting(x);
