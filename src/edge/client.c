@@ -3,6 +3,7 @@
 #include "edge/door.h"
 #include "edge/duplex.h"
 #include "edge/h2.h"
+#include "edge/linger.h"
 #include "edge/receipt_inline.h"
 #include "edge/upload.h"
 
@@ -104,66 +105,14 @@ client_lost(struct client *c)
 	client_close(c);
 }
 
-/* Others wait for the connection's place, or the edge for its end. */
-static bool
-is_crowded(const struct edge *e)
-{
-	return e->retiring || e->connections > e->p->limits.connections / 4 * 3;
-}
-
-/* Each byte that it still sends gives it time for the next one, up to the whole time. */
-static void
-arm_linger(struct client *c)
-{
-	struct edge *e = c->edge;
-	uint64_t at_ms = e->loop.now_ms + LINGER_SILENT_MS, until_ms = c->linger_began_ms + (is_crowded(e) ? LINGER_SILENT_MS : LINGER_MS);
-	timer_arm(&e->loop, &c->timer, at_ms < until_ms ? at_ms : until_ms, client_late);
-}
-
-/* What a refused client still sends: read and dropped, a bounded piece a turn, so that nobody else waits for it. */
-static void
-discard(struct client *c)
-{
-	struct edge *e = c->edge;
-	uint64_t left = c->linger_left;
-	ssize_t n = 1;
-	for (int i = 0; i < LINGER_READS && n > 0; i++) {
-		n = recv(c->conn.watch.fd, e->in, READ_BYTES, MSG_DONTWAIT);
-		if (n <= 0)
-			break;
-		edge_in_used(e, (size_t)n);
-		if ((uint64_t)n > c->linger_left)
-			n = 0;
-		else
-			c->linger_left -= (uint64_t)n;
-	}
-	if (c->linger_left < left)
-		arm_linger(c);
-	if (n > 0)
-		loop_again(&e->loop, &c->conn.watch);
-	else if (n < 0 && errno == EAGAIN)
-		c->conn.watch.flags &= (uint16_t)~LOOP_READABLE;
-	else
-		client_close(c);
-}
-
-/* Everything is written. Close, or first let the peer finish sending, so that our answer isn't lost to a reset (RFC 9112 9.6). */
+/* Everything is written. */
 static void
 client_finish(struct client *c)
 {
-	struct edge *e = c->edge;
-	if (!c->linger) {
+	if (c->linger)
+		linger(c);
+	else
 		client_close(c);
-		return;
-	}
-	c->lingering = true;
-	c->linger_left = LINGER_BYTES;
-	conn_end(e, &c->conn);
-	shutdown(c->conn.watch.fd, SHUT_WR);
-	c->linger_began_ms = e->loop.now_ms;
-	arm_linger(c);
-	if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP))
-		discard(c);
 }
 
 void
@@ -447,7 +396,7 @@ static bool
 has_come(struct client *c)
 {
 	char byte;
-	if (c->h2 || c->proxy || c->closing || c->lingering || c->tls_follows || (c->conn.tls && !c->conn.shaken))
+	if (c->h2 || c->proxy || c->closing || c->tls_follows || (c->conn.tls && !c->conn.shaken))
 		return false;
 	return recv(c->conn.watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
@@ -487,7 +436,7 @@ static void
 client_late(struct timer *t)
 {
 	struct client *c = container_of(t, struct client, timer);
-	if (c->conn.out.at && !c->lingering) {
+	if (c->conn.out.at) {
 		struct exchange *x = c->x;
 		if (x) {
 			x->client = NULL;
@@ -604,10 +553,10 @@ shakes(struct client *c)
 	struct edge *e = c->edge;
 	if (c->conn.shaken || !(c->tls_follows || c->conn.tls) || c->lingering)
 		return true;
-	bool queued = c->conn.hand_link || e->hand == &c->conn;
+	bool queued = c->conn.turn_link || e->turn == &c->conn;
 	if (c->tls_follows && !queued && !has_greeted(c))
 		return false;
-	if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP) && !conn_may_shake(e, &c->conn))
+	if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP) && !conn_may(e, &c->conn, TURNS_CLIENT_HANDS))
 		return false;
 	if (c->tls_follows && !conn_begin_tls(e, &c->conn)) {
 		client_close(c);
@@ -615,6 +564,14 @@ shakes(struct client *c)
 	}
 	c->tls_follows = false;
 	return true;
+}
+
+/* Who sends requests without waiting for answers gets some of those in a turn, together with everybody who does. */
+static bool
+may_read(struct client *c)
+{
+	bool pipelined = c->pending_len && !c->incomplete;
+	return !pipelined || conn_may(c->edge, &c->conn, TURNS_PIPELINED);
 }
 
 static void
@@ -632,7 +589,7 @@ client_ready(struct watch *w)
 		return;
 	}
 	if (c->lingering) {
-		discard(c);
+		linger_ready(c);
 		return;
 	}
 	if (w->flags & LOOP_WRITABLE)
@@ -641,7 +598,7 @@ client_ready(struct watch *w)
 		return;
 	if (c->x)
 		exchange_ready(c);
-	else if (!c->closing && !c->conn.out.at && (c->pending_len || w->flags & (LOOP_READABLE | LOOP_HANGUP)))
+	else if (!c->closing && !c->conn.out.at && (c->pending_len || w->flags & (LOOP_READABLE | LOOP_HANGUP)) && may_read(c))
 		client_read(c);
 	if (c->x && w->flags & LOOP_HANGUP && !c->half_closed && (!upload_is_coming(c->x) || upload_is_unread(c->x))) /* who sent the last byte and went at once is reported only once */
 		loop_again(&c->edge->loop, w);

@@ -181,7 +181,7 @@ static void
 count_handshake(struct edge *e, struct conn *c)
 {
 	c->shaken = true;
-	e->hands[c->upstream].shaking--;
+	e->shaking[c->upstream]--;
 	if (c->upstream) {
 		count_add(e->p->counters, upstream_tls_handshakes, 1);
 		count_add(e->p->counters, upstream_tls_resumed, tls_was_resumed(c->tls));
@@ -260,66 +260,74 @@ conn_handshake(struct edge *e, struct conn *c)
 	return r;
 }
 
-/* ---- turns of handshakes ---- */
+/* ---- turns ---- */
 
-static void
-hand_leave(struct edge *e, struct conn *c)
+static const uint8_t most[TURNS_COUNT] = {
+	[TURNS_UPSTREAM_HANDS] = HANDSHAKES_A_TURN,
+	[TURNS_CLIENT_HANDS] = HANDSHAKES_A_TURN,
+	[TURNS_PIPELINED] = PIPELINED_A_TURN,
+	[TURNS_LINGER] = LINGER_READS_A_TURN,
+};
+
+void
+conn_leave(struct edge *e, struct conn *c)
 {
-	struct hands *h = &e->hands[c->upstream];
-	if (!c->hand_link)
+	if (!c->turn_link)
 		return;
-	*c->hand_link = c->hand_next;
-	if (c->hand_next)
-		c->hand_next->hand_link = c->hand_link;
+	*c->turn_link = c->turn_next;
+	if (c->turn_next)
+		c->turn_next->turn_link = c->turn_link;
 	else
-		h->end = c->hand_link;
-	c->hand_link = NULL;
+		e->turns[c->turns].end = c->turn_link;
+	c->turn_link = NULL;
+	e->takes_turns--;
 }
 
 bool
-conn_may_shake(struct edge *e, struct conn *c)
+conn_may(struct edge *e, struct conn *c, enum turns turns)
 {
-	struct hands *h = &e->hands[c->upstream];
-	if (e->hand == c)
+	if (e->turn == c && c->turns == turns)
 		return true;
-	if (c->hand_link)
+	if (c->turn_link)
 		return false;
-	if (!h->first)
-		h->end = &h->first;
-	c->hand_next = NULL;
-	c->hand_link = h->end;
-	*h->end = c;
-	h->end = &c->hand_next;
+	if (!e->turns[turns].first)
+		e->turns[turns].end = &e->turns[turns].first;
+	c->turns = (uint8_t)turns;
+	c->turn_next = NULL;
+	c->turn_link = e->turns[turns].end;
+	*c->turn_link = c;
+	e->turns[turns].end = &c->turn_next;
+	e->takes_turns++;
 	return false;
 }
 
-/* Those that have begun go on in any case: only so their memory comes back. */
+/* Handshakes that have begun go on in any case: only so their memory comes back. */
 static struct conn *
-next_hand(struct edge *e, bool upstream)
+next_in(struct edge *e, int turns)
 {
-	struct conn *c = e->hands[upstream].first;
-	if (!c || c->tls || edge_has_room_for_hello(e))
+	struct conn *c = e->turns[turns].first;
+	if (!c || c->tls || turns > TURNS_CLIENT_HANDS || edge_has_room_for_hello(e))
 		return c;
 	e->short_of_room = true;
 	while (c && !c->tls)
-		c = c->hand_next;
+		c = c->turn_next;
 	return c;
 }
 
 void
-conn_shake_hands(struct edge *e)
+conn_take_turns(struct edge *e)
 {
 	struct conn *c;
-	for (int upstream = 1; upstream >= 0; upstream--) {
-		for (int i = 0; i < HANDSHAKES_A_TURN && (c = next_hand(e, upstream)); i++) {
-			hand_leave(e, c);
-			e->hand = c;
+	for (int turns = 0; turns < TURNS_COUNT; turns++) {
+		for (int i = 0; i < most[turns] && (c = next_in(e, turns)); i++) {
+			conn_leave(e, c);
+			e->turn = c;
 			c->watch.ready(&c->watch);
-			e->hand = NULL;
+			e->turn = NULL;
 		}
 	}
-	for (int upstream = 0; upstream <= 1; upstream++)
-		if ((c = next_hand(e, upstream))) /* not to sleep meanwhile */
+	for (int turns = 0; turns < TURNS_COUNT; turns++)
+		if ((c = next_in(e, turns))) /* not to sleep meanwhile */
 			loop_again(&e->loop, &c->watch);
 }
 
@@ -330,7 +338,7 @@ conn_open(struct edge *e, struct conn *c, int fd, void (*ready)(struct watch *w)
 {
 	if (!loop_watch(&e->loop, &c->watch, fd, ready))
 		return false;
-	e->hands[c->upstream].shaking += c->tls != NULL;
+	e->shaking[c->upstream] += c->tls != NULL;
 	return true;
 }
 
@@ -338,7 +346,7 @@ bool
 conn_begin_tls(struct edge *e, struct conn *c)
 {
 	c->tls = tls_accept(e->identity->server, c->watch.fd);
-	e->hands[false].shaking += c->tls != NULL;
+	e->shaking[false] += c->tls != NULL;
 	return c->tls != NULL;
 }
 
@@ -356,9 +364,9 @@ void
 conn_drop_tls(struct edge *e, struct conn *c)
 {
 	if (c->tls && !c->shaken)
-		e->hands[c->upstream].shaking--;
+		e->shaking[c->upstream]--;
 	tls_free(&c->tls);
-	hand_leave(e, c);
+	conn_leave(e, c);
 }
 
 void

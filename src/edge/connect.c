@@ -65,7 +65,7 @@ connect_handshake(struct exchange *x)
 	struct edge *e = x->edge;
 	struct conn *c = &x->up->conn;
 	uint64_t bytes;
-	if (!conn_may_shake(e, c))
+	if (!conn_may(e, c, TURNS_UPSTREAM_HANDS))
 		return;
 	if (c->out.at && conn_write(e, c, NULL, 0, &bytes) == WROTE_BROKEN) {
 		route_fail(x, ROUTE_UNREACHABLE, END_PROVIDER_UNREACHABLE);

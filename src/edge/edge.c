@@ -219,7 +219,7 @@ bool
 edge_has_room_for_tls(const struct edge *e)
 {
 	struct vault_facts facts;
-	uint64_t handshakes = e->hands[false].shaking + e->hands[true].shaking + 1;
+	uint64_t handshakes = e->shaking[false] + e->shaking[true] + 1;
 	for (const struct exchange *x = e->wait_dialer.first; x; x = x->wait_next)
 		handshakes++; /* soon */
 	vault_facts(e->vault, &facts);
@@ -231,7 +231,7 @@ bool
 edge_has_room_for_hello(const struct edge *e)
 {
 	const struct edge_limits *l = &e->p->limits;
-	return (e->hands[false].shaking + 1) * (uint64_t)TLS_HANDSHAKE_BYTES <= (l->content_bytes + l->library_bytes) / HANDSHAKES_SHARE && edge_has_room_for_tls(e);
+	return (e->shaking[false] + 1) * (uint64_t)TLS_HANDSHAKE_BYTES <= (l->content_bytes + l->library_bytes) / HANDSHAKES_SHARE && edge_has_room_for_tls(e);
 }
 
 static void
@@ -350,8 +350,8 @@ static void
 turn_end(struct loop *l)
 {
 	struct edge *e = l->turn_arg;
-	if (e->hands[false].first || e->hands[true].first)
-		conn_shake_hands(e);
+	if (e->takes_turns)
+		conn_take_turns(e);
 	count_set(e->p->counters, working_key, 0);
 	if (e->in_used) { /* content of this turn */
 		memset(e->in, 0, e->in_used);

@@ -28,10 +28,6 @@ enum {
 	TOGETHER_MAX = 4 << 10, /* messages up to here are sent from one place */
 	ERROR_BODY_MAX = 64 << 10, /* a provider's error text is read up to here */
 	BLOCK_BODY_MAX = 256 << 10, /* a body's block */
-	LINGER_SILENT_MS = 2000, /* a refused client may finish sending, without a longer pause than this */
-	LINGER_MS = 30000, /* … for so long, and not beyond that first time when places are few or the edge retires */
-	LINGER_BYTES = 64 << 20, /* … and so much */
-	LINGER_READS = 16, /* a turn */
 	PIPELINED_MAX = 100, /* requests in a row that didn't wait for an answer; then the connection ends, told by "connection: close" */
 	UPSTREAM_IDLE_MS = 55000,
 	UPSTREAM_IDLE_MAX = 1024, /* per provider */
@@ -42,6 +38,8 @@ enum {
 	TLS_HANDSHAKE_BYTES = 96 << 10, /* what a handshake may take while it lasts */
 	HANDSHAKES_SHARE = 4, /* clients' handshakes may take one in so many bytes of the vault */
 	HANDSHAKES_A_TURN = 4, /* steps of handshakes, of clients and of providers each: a signature by RSA is half a millisecond for everybody */
+	PIPELINED_A_TURN = 2, /* requests that came before the answer to the one before them: 8 µs each, in a turn that takes 10 to 50 without them */
+	LINGER_READS_A_TURN = 4, /* of what nobody wants any more: 4 µs each */
 };
 
 struct listener;
@@ -102,11 +100,12 @@ struct edge {
 	bool go, draining, dial_again; /* … somebody waits for room in the dialer's arrow, or for a place: each turn looks */
 	bool several; /* there may be other edges, which listen at the same sockets */
 	bool retiring; /* others accept: those who are here are served, and told that the connection ends */
-	struct hands {
-		struct conn *first, **end;
-		uint32_t shaking; /* handshakes in progress */
-	} hands[2]; /* [conn.upstream]: whose next step of a handshake waits for its turn, first come, first served */
-	struct conn *hand; /* whose turn it is */
+	struct {
+		struct conn *first, **end; /* first come, first served */
+	} turns[TURNS_COUNT];
+	struct conn *turn; /* whose it is */
+	uint32_t takes_turns; /* so many wait for theirs */
+	uint32_t shaking[2]; /* [conn.upstream]: handshakes in progress */
 	bool short_of_room; /* a handshake has not begun yet for want of memory */
 	bool fresh; /* a pool has such connections */
 	bool short_of_segments; /* a body was admitted, and is not read yet for want of mapped memory */
@@ -157,9 +156,10 @@ enum { CONN_NOTHING = 0,
 	CONN_CUT = -2 };
 must_check bool conn_open(struct edge *e, struct conn *c, int fd, void (*ready)(struct watch *w));
 must_check bool conn_begin_tls(struct edge *e, struct conn *c); /* what follows is TLS, with a client; false: no memory */
-/* Its handshake may go a step further. False: it waits in a queue, and its watch is called when it may. */
-must_check bool conn_may_shake(struct edge *e, struct conn *c);
-void conn_shake_hands(struct edge *e); /* each turn: those that waited */
+/* Is it its turn? False: it waits for it, first come, first served, and its watch is called when it is. */
+must_check bool conn_may(struct edge *e, struct conn *c, enum turns turns);
+void conn_leave(struct edge *e, struct conn *c); /* it wants no turn any more */
+void conn_take_turns(struct edge *e); /* each turn of the loop: as many of those that wait as are not noticed by the others */
 /* Says goodbye where TLS wants it, closes the descriptor, lets go of what waits. */
 void conn_close(struct edge *e, struct conn *c);
 void conn_drop_tls(struct edge *e, struct conn *c); /* what follows is clear text */

@@ -45,12 +45,20 @@ struct outbox {
 	uint32_t len, cap, sent;
 };
 
+/* What connections take turns with: of each kind only so many in a turn of the loop, so that those with something better to do wait for none of it. */
+enum turns { TURNS_UPSTREAM_HANDS, /* a step of the handshake: with a provider */
+	TURNS_CLIENT_HANDS, /* … with a client */
+	TURNS_PIPELINED, /* a request that came before the answer to the one before it */
+	TURNS_LINGER, /* what is read only to be dropped (linger.h) */
+	TURNS_COUNT };
+
 /* A socket, in clear text or with TLS on it. */
 struct conn {
 	struct watch watch;
 	struct tls *tls; /* NULL: clear text */
 	struct outbox out;
-	struct conn *hand_next, **hand_link; /* in the queue for a step of its handshake */
+	struct conn *turn_next, **turn_link; /* in the queue for … */
+	uint8_t turns; /* enum turns */
 	bool upstream;
 	bool shaken; /* the handshake is done, and counted */
 	bool cut; /* what was said is not all of it: no goodbye, which would say that it is (RFC 8446 6.1) */

@@ -29,7 +29,7 @@ export type Measured = {
 	first_error: string;
 };
 
-function spawnLoad(tools: Tools, target: Target, args: string[]) {
+function spawnLoad(tools: Pick<Tools, "load">, target: Target, args: string[]) {
 	const groups = Object.entries(target.groups).flatMap(([label, pids]) => ["--cpu", `${label}=${pids.join(",")}`]);
 	const headers = target.headers.flatMap((header) => ["--header", header]);
 	const tls = target.certificates ? ["--tls", "--ca", target.certificates.ca] : [];
@@ -39,7 +39,7 @@ function spawnLoad(tools: Tools, target: Target, args: string[]) {
 }
 
 // With a meeting others are measured at the same time: it counts between the same two instants as they do, and its load is there as long as any of them counts.
-export async function measure(tools: Tools, target: Target, args: string[], meeting?: Meeting): Promise<Measured> {
+export async function measure(tools: Pick<Tools, "load">, target: Target, args: string[], meeting?: Meeting): Promise<Measured> {
 	const child = spawnLoad(tools, target, meeting ? [...args, "--beside"] : args);
 	child.stdin.on("error", () => {}); // it ended: then so did its output
 	let last: Measured | undefined;
@@ -61,7 +61,7 @@ export async function measure(tools: Tools, target: Target, args: string[], meet
 }
 
 // Holds streams open while `look` looks.
-export async function hold<T>(tools: Tools, target: Target, args: string[], look: (held: Measured) => Promise<T>): Promise<T> {
+export async function hold<T>(tools: Pick<Tools, "load">, target: Target, args: string[], look: (held: Measured) => Promise<T>): Promise<T> {
 	const child = spawnLoad(tools, target, ["hold", ...args]);
 	const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
 	const first = await lines.next();

@@ -24,15 +24,15 @@ export function drillConfig(): Json {
 
 export class Drill {
 	readonly world: World;
-	readonly #honest: Account;
 	readonly #metrics: string;
 	readonly target: Target;
+	readonly honest: { clear: string; key: string };
 
 	private constructor(w: World, honest: Account, attacker: Account) {
 		this.world = w;
-		this.#honest = honest;
 		const [clear, secure, proxied] = w.lethe.endpoints() as [string, string, string];
 		this.#metrics = readFileSync(join(w.lethe.data, "endpoint.metrics"), "utf8").trim();
+		this.honest = { clear, key: honest.key };
 		this.target = { clear, secure, proxied, key: attacker.key, bodyBytes };
 	}
 
@@ -56,9 +56,9 @@ export class Drill {
 	// A request as somebody makes who knows nothing of all this. tries: how often a 503 may be answered by coming again.
 	async served(stream: boolean, tries = 1): Promise<void> {
 		for (let left = tries; ; left--) {
-			const answer = await fetch(`${this.target.clear}/v1/chat/completions`, {
+			const answer = await fetch(`${this.honest.clear}/v1/chat/completions`, {
 				method: "POST",
-				headers: { authorization: `Bearer ${this.#honest.key}`, "content-type": "application/json", "x-sim": "chunks=5" },
+				headers: { authorization: `Bearer ${this.honest.key}`, "content-type": "application/json", "x-sim": "chunks=5" },
 				body: JSON.stringify({ model: "exact", stream, messages: [{ role: "user", content: "hi" }] }),
 			});
 			const text = await answer.text();

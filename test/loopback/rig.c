@@ -301,7 +301,7 @@ rig_close(struct rig *r)
 {
 	edge_stop(r->edge);
 	rig_turn(r);
-	assert(r->edge->hands[false].shaking == 0 && r->edge->hands[true].shaking == 0);
+	assert(r->edge->shaking[false] == 0 && r->edge->shaking[true] == 0);
 	const int edges[] = {r->edge->supervisor.fd, r->edge->dialer.fd, r->edge->ledger.fd, r->process.scribe_fd};
 	struct vault *vault = r->edge->vault;
 	if (r->tls)

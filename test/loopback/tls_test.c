@@ -179,7 +179,7 @@ ask_old(const char *body)
 static uint32_t
 clients_shaking(void)
 {
-	return r.edge->hands[false].shaking;
+	return r.edge->shaking[false];
 }
 
 static uint64_t
@@ -204,7 +204,7 @@ a_provider_that_goes_in_mid_handshake_is_noticed_at_once(void **state)
 	shutdown(p.fd, SHUT_WR);
 	(void)hear(&c, out, &len);
 	assert_memory_equal(out, "HTTP/1.1 502", 12);
-	assert_int_equal(r.edge->hands[true].shaking, 0);
+	assert_int_equal(r.edge->shaking[true], 0);
 	rig_book(&r);
 	rig_check_books(&r);
 	assert_int_equal(rig_balance(&r), DOLLAR);
