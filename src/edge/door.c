@@ -58,7 +58,7 @@ void
 door_accept(struct edge *e, int listener, const struct door *d)
 {
 	static const int on = 1;
-	for (int i = 0; i < 64; i++) { /* a bounded turn: the listener is level-triggered and reports the rest again */
+	for (int i = 0; i < ACCEPTS_A_TURN; i++) { /* a bounded turn: the listener is level-triggered and reports the rest again */
 		if (!edge_may_accept(e)) { /* whom nobody could read yet waits outside, or goes to another edge */
 			edge_pause_listeners(e, 0);
 			return;

@@ -37,8 +37,10 @@ enum {
 	TICK_MS = 1000,
 	TLS_HANDSHAKE_BYTES = 96 << 10, /* what a handshake may take while it lasts */
 	HANDSHAKES_SHARE = 4, /* clients' handshakes may take one in so many bytes of the vault */
-	HANDSHAKES_A_TURN = 4, /* steps of handshakes, of clients and of providers each: a signature by RSA is half a millisecond for everybody */
+	ACCEPTS_A_TURN = 8, /* of each listener */
+	HANDSHAKES_A_TURN = 1, /* steps of handshakes, of clients and of providers each: one is 0.1 to 0.3 ms for everybody, with a signature by RSA half a millisecond more */
 	PIPELINED_A_TURN = 2, /* requests that came before the answer to the one before them: 8 µs each, in a turn that takes 10 to 50 without them */
+	NOISE_A_TURN = 1, /* reads of noise over HTTP/2, some 50 µs each */
 	LINGER_READS_A_TURN = 4, /* of what nobody wants any more: 4 µs each */
 };
 

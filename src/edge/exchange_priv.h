@@ -49,6 +49,7 @@ struct outbox {
 enum turns { TURNS_UPSTREAM_HANDS, /* a step of the handshake: with a provider */
 	TURNS_CLIENT_HANDS, /* … with a client */
 	TURNS_PIPELINED, /* a request that came before the answer to the one before it */
+	TURNS_NOISE, /* frames of who sends many that move nothing (h2.h) */
 	TURNS_LINGER, /* what is read only to be dropped (linger.h) */
 	TURNS_COUNT };
 

@@ -1034,19 +1034,31 @@ feed_first(struct h2 *h, const char *bytes, size_t len)
 	return fed;
 }
 
+/* It sends much that moves nothing: maybe too much soon. */
+static bool
+is_noisy(struct h2 *h)
+{
+	uint64_t now = now_ms(h);
+	return h2_is_spent(&h->idle_frames, H2_IDLE_FRAMES, H2_IDLE_FRAMES_SECOND, now) || h2_is_spent(&h->resets, H2_RESETS, H2_RESETS_SECOND, now);
+}
+
+/* A bounded turn. A frame of a few bytes may cost as much as a request, so that a little is read first, and of who makes noise no more than that. */
 static bool
 read_more(struct h2 *h)
 {
-	enum { READS_A_TURN = 4 };
+	enum { LOOK = 2 << 10 };
 	struct client *c = h->connection;
 	struct edge *e = c->edge;
 	char *in = e->read->bytes;
-	for (int i = 0; i < READS_A_TURN && c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP); i++) {
+	size_t piece = LOOK, had = 0;
+	if (is_noisy(h) && c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP) && !conn_may(e, &c->conn, TURNS_NOISE))
+		return true;
+	while (had < BLOCK_READ && c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP) && !(had && is_noisy(h))) {
 		if (!edge_has_room(e)) {
 			e->thirsty = true;
 			return true;
 		}
-		ssize_t n = conn_read(e, &c->conn, in, BLOCK_READ);
+		ssize_t n = conn_read(e, &c->conn, in, piece < BLOCK_READ - had ? piece : BLOCK_READ - had);
 		if (n < 0)
 			return false;
 		bool fed = n == 0 || feed(h, in, (size_t)n);
@@ -1055,6 +1067,8 @@ read_more(struct h2 *h)
 			return false;
 		if (n == 0)
 			return true;
+		had += (size_t)n;
+		piece *= 4;
 	}
 	if (c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP))
 		loop_again(&e->loop, &c->conn.watch);

@@ -57,8 +57,8 @@ h2_prepare(struct edge *e)
 
 /* ---- what a peer may do for nothing ---- */
 
-bool
-h2_spend(struct h2_allowance *a, uint32_t most, uint32_t each_second, uint64_t now_ms)
+static void
+refill(struct h2_allowance *a, uint32_t most, uint32_t each_second, uint64_t now_ms)
 {
 	uint64_t passed = now_ms - a->refilled_ms;
 	if (passed >= 1000) {
@@ -66,10 +66,23 @@ h2_spend(struct h2_allowance *a, uint32_t most, uint32_t each_second, uint64_t n
 		a->left = left < most ? (uint32_t)left : most;
 		a->refilled_ms = now_ms - passed % 1000;
 	}
+}
+
+bool
+h2_spend(struct h2_allowance *a, uint32_t most, uint32_t each_second, uint64_t now_ms)
+{
+	refill(a, most, each_second, now_ms);
 	if (a->left == 0)
 		return false;
 	a->left--;
 	return true;
+}
+
+bool
+h2_is_spent(struct h2_allowance *a, uint32_t most, uint32_t each_second, uint64_t now_ms)
+{
+	refill(a, most, each_second, now_ms);
+	return a->left < most - most / 8;
 }
 
 void

@@ -15,6 +15,7 @@ struct h2_allowance {
 };
 
 must_check bool h2_spend(struct h2_allowance *a, uint32_t most, uint32_t each_second, uint64_t now_ms);
+bool h2_is_spent(struct h2_allowance *a, uint32_t most, uint32_t each_second, uint64_t now_ms); /* an eighth of it */
 /* What the peer did has earned it some more. */
 void h2_earn(struct h2_allowance *a, uint32_t count, uint32_t most);
 /* Frames that a peer needs few of. */

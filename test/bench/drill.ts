@@ -7,16 +7,15 @@ import { type Attack, attacks } from "../harness/attacks.ts";
 import { Drill } from "../harness/drill.ts";
 import { build } from "../harness/paths.ts";
 import { type Measured, measure } from "./load.ts";
-import { driverProcessor, proxyProcessors } from "./processes.ts";
+import { driverProcessor, family, proxyProcessors } from "./processes.ts";
 
 const bars = { ratio: 2, bytes: 1 << 20 };
 const rounds = 3;
-const honestConnections = 4;
 
-// The edge has a processor of its own. All others are on the first, and attackers only while nobody else wants to: what is measured is the gateway's patience,
+// As in the bench, Lethe has a processor of its own. All others are on the first, and attackers only while nobody else wants to: what is measured is the gateway's patience,
 // not the machine's. In Node an honest client would wait for its own compiler and collector longer than for the gateway.
 const load = join(build, "test/bench/lethe-load");
-const honest = `requests --stream --model exact --sim chunks=5 --connections ${honestConnections} --rate 100 --awake --witness --warmup 1 --seconds`.split(" ");
+const honest = "requests --stream --model exact --sim chunks=5 --connections 1 --rate 100 --awake --witness --warmup 1 --seconds".split(" ");
 
 function attackers(attack: Attack, d: Drill) {
 	const command = [process.execPath, new URL("drill_attackers.ts", import.meta.url).pathname, attack.name, JSON.stringify(d.target)];
@@ -44,7 +43,7 @@ async function look(d: Drill, seconds: number): Promise<Looked> {
 async function calm(d: Drill): Promise<number> {
 	for (;;) {
 		const open = await d.counted("lethe_exchanges_open");
-		if (open === 0 && (await d.counted("lethe_connections_open")) <= honestConnections) return d.used();
+		if (open === 0 && (await d.counted("lethe_connections_open")) <= 1) return d.used();
 		await wait(200);
 	}
 }
@@ -89,11 +88,10 @@ async function main(args: string[]): Promise<number> {
 	if (!(seconds > 0)) throw new Error("--seconds wants a number");
 	const chosen = attacks.filter((attack) => args.length === 0 || args.some((name) => attack.name.includes(name)));
 	if (chosen.length === 0) throw new Error(`no such attack; there are: ${attacks.map((attack) => attack.name).join(", ")}`);
-	const pin = (pid: number, processors: string) => execFileSync("taskset", ["-cp", processors, String(pid)], { stdio: "ignore" });
-	pin(process.pid, driverProcessor);
+	const pin = (pid: number, processors: string) => execFileSync("taskset", ["-acp", processors, String(pid)], { stdio: "ignore" });
 	const d = await Drill.start();
-	pin(d.world.sim.pid, driverProcessor);
-	for (const pid of d.world.lethe.children("edge")) pin(pid, proxyProcessors(1));
+	for (const pid of [process.pid, d.world.sim.pid]) pin(pid, driverProcessor);
+	for (const pid of family(d.world.lethe.pid)) pin(pid, proxyProcessors(1));
 	console.log(`${"µs, and KiB a connection".padEnd(36)} ${"p50".padStart(7)} ${"p99".padStart(7)}   ${"p50".padStart(7)} ${"p99".padStart(7)} ${"ratio".padStart(6)}   failed      KiB`);
 	let failed = 0;
 	for (const attack of chosen) failed += (await one(d, attack, seconds)) ? 0 : 1;

@@ -1,0 +1,17 @@
+import { execFileSync, spawn } from "node:child_process";
+import { Drill } from "../harness/drill.ts";
+import { attacks } from "../harness/attacks.ts";
+import { setTimeout as wait } from "node:timers/promises";
+execFileSync("taskset", ["-cp", "0", String(process.pid)]);
+const d = await Drill.start();
+for (const pid of d.world.lethe.children("edge")) execFileSync("taskset", ["-cp", "1", String(pid)], { stdio: "ignore" });
+const a = attacks.find((x) => x.name.includes(process.argv[2]!))!;
+const child = spawn("taskset", ["-c", "0", "chrt", "--idle", "0", process.execPath, "bench/drill_attackers.ts", a.name, JSON.stringify(d.target)], { stdio: "inherit" });
+await wait(2000);
+const pid = d.world.lethe.children("edge")[0]!;
+if (process.env.G) execFileSync("perf", ["record","-g","-F","9999","-o","/tmp/perf2.data","-p",String(pid),"--","sleep","3"], {stdio:"ignore"});
+else execFileSync("perf", ["record",...["epoll_wait","sendto","recvfrom","accept4","close","epoll_ctl","sendmsg","recvmsg","setsockopt","shutdown","mlock2","mmap","futex"].flatMap((n)=>["-e","syscalls:sys_enter_"+n]),"-e","syscalls:sys_exit_epoll_wait","-e","sched:sched_switch","-c","1","-o","/tmp/perf.data","-p",String(pid),"--","sleep","3"], {stdio:"ignore"});
+console.log(execFileSync("top",["-b","-n","1","-d","1"],{encoding:"utf8"}).split("\n").slice(6,14).join("\n"));
+child.kill("SIGKILL");
+await d.end();
+process.exit(0);
