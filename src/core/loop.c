@@ -325,6 +325,7 @@ loop_turn(struct loop *l, int max_wait_ms)
 	int n = epoll_wait(l->epoll_fd, e, EVENTS_PER_TURN, wait);
 	assert(n >= 0 || errno == EINTR);
 	l->now_ms = l->clock_ms();
+	l->turns++;
 	for (int i = 0; i < n; i++) { /* whoever is called knows of every other watch what has come for it */
 		struct watch *w = e[i].data.ptr;
 		w->flags |= flags_of(e[i].events);

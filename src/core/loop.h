@@ -44,6 +44,7 @@ struct loop {
 	int epoll_fd;
 	bool stop;
 	uint64_t now_ms; /* refreshed once a turn */
+	uint64_t turns; /* that have begun */
 	uint64_t (*clock_ms)(void); /* CLOCK_MONOTONIC, unless a test has its own */
 	struct watch alarm; /* loop_keep_alarm(); fd -1: none */
 	uint64_t alarm_at_ms; /* it rings then, if that is not over */

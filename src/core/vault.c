@@ -230,6 +230,12 @@ vault_admit(struct vault *v, size_t bytes)
 	return true;
 }
 
+size_t
+vault_admissible(const struct vault *v)
+{
+	return v->budget_bytes - v->admitted_bytes;
+}
+
 void
 vault_release(struct vault *v, size_t bytes)
 {

@@ -101,6 +101,7 @@ void vault_tend(struct vault *v, uint64_t now_ms);
  * Reserve content bytes against the budget before reading them. False: full, let the exchange wait.
  */
 must_check bool vault_admit(struct vault *v, size_t bytes);
+size_t vault_admissible(const struct vault *v); /* bytes that it would let in now */
 void vault_release(struct vault *v, size_t bytes);
 
 /*

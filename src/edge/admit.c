@@ -1,8 +1,9 @@
 /*
  * Content memory for request bodies (limits.content_memory). A body is let in when all that it says it is fits, so that nobody reads one half of many
  * bodies and finishes none; one that doesn't say is let in piece by piece. Who doesn't fit waits, a bounded time in a bounded queue, and is not read in
- * the meantime; then it is 503. Room goes to the account that has least of it first, so that one that fills the memory delays itself. While somebody
- * waits, a slow sender gives back what it has not used, and goes on piece by piece.
+ * the meantime; then it is 503. Room goes to the account that has least of it first, so that one that fills the memory delays itself, and the last of it is kept for
+ * accounts that have little, which do not wait behind the others. While somebody waits, a slow sender gives back what it has not used, and goes on piece
+ * by piece.
  */
 #include "edge/edge_priv.h"
 
@@ -14,7 +15,41 @@ enum { PIECE_LEAST = READ_BYTES,
 	PIECE_MOST = 1 << 20,
 	WAITING_MAX = 1024,
 	SLOW_BYTES = 64 << 10, /* a tick: who sends less is slow */
+	KEPT = 16, /* one in so many bytes of the budget is for accounts that have little */
+	LITTLE = 8, /* … which is one in so many of those */
 };
+
+void
+admit_open(struct edge *e)
+{
+	const struct edge_limits *l = &e->p->limits;
+	uint64_t spare = l->content_bytes > l->body_bytes ? l->content_bytes - l->body_bytes : 0, kept = l->content_bytes / KEPT;
+	e->kept_for_little = kept < spare ? kept : spare; /* the largest body may always fit */
+}
+
+static bool
+has_little(const struct exchange *x, uint64_t more)
+{
+	return share_content_of(x->edge, x->account_row) + more <= x->edge->kept_for_little / LITTLE;
+}
+
+/* Looked at, and not taken. */
+static bool
+is_free(const struct exchange *x, uint64_t bytes)
+{
+	struct edge *e = x->edge;
+	uint64_t free = vault_admissible(e->vault);
+	return bytes + e->kept_for_little <= free || (bytes <= free && has_little(x, bytes));
+}
+
+bool
+admit_bytes(struct exchange *x, uint64_t bytes)
+{
+	if (!is_free(x, bytes) || !vault_admit(x->edge->vault, bytes))
+		return false;
+	share_content(x->edge, x->account_row, (int64_t)bytes);
+	return true;
+}
 
 /* What is to be had at once so that `bytes` more can be kept. */
 static uint64_t
@@ -46,10 +81,9 @@ in_budget(struct exchange *x, uint64_t bytes)
 		return true;
 	bytes = at_least(r, bytes);
 	uint64_t more = piece(r, bytes) - have;
-	if (!vault_admit(x->edge->vault, more) && (more = bytes - have, !r->piecewise || !vault_admit(x->edge->vault, more)))
+	if (!admit_bytes(x, more) && (more = bytes - have, !r->piecewise || !admit_bytes(x, more)))
 		return false;
 	r->admitted += more;
-	share_content(x->edge, x->account_row, (int64_t)more);
 	return true;
 }
 
@@ -78,10 +112,7 @@ fits_budget(const struct exchange *x)
 		return true;
 	uint64_t least = r->translates ? r->wants : r->piecewise ? r->wants - have
 															 : piece(r, r->wants) - have;
-	if (!vault_admit(x->edge->vault, least))
-		return false;
-	vault_release(x->edge->vault, least);
-	return true;
+	return is_free(x, least);
 }
 
 static bool
@@ -135,7 +166,8 @@ admit_body(struct exchange *x)
 	uint64_t bytes = r->upload ? window : r->body_chunked ? PIECE_LEAST
 														  : r->body_left;
 	r->piecewise = r->body_chunked || r->upload;
-	if (!x->edge->wait_memory.first && is_mapped(x->edge, bytes) && in_budget(x, bytes))
+	bool behind = x->edge->wait_memory.first && !has_little(x, bytes);
+	if (!behind && is_mapped(x->edge, bytes) && in_budget(x, bytes))
 		return true;
 	return wait(x, bytes); /* behind those who came before, whose turn may come at the end of this one */
 }

@@ -636,6 +636,7 @@ set_up(struct edge *e)
 	const struct visitors_limits by_address = {p->limits.connections_per_address, p->limits.bad_keys_per_minute};
 	e->visitors = visitors_open(p->limits.connections, &by_address);
 	e->known_keys = known_keys_open();
+	admit_open(e);
 	if (!e->visitors || !e->known_keys || !share_open(e, size.tickets_per_edge) || !route_open(e))
 		return false;
 	e->wall_offset_ms = clock_wall_us() / 1000 - e->loop.now_ms;

@@ -112,7 +112,7 @@ struct edge {
 	bool fresh; /* a pool has such connections */
 	bool short_of_segments; /* a body was admitted, and is not read yet for want of mapped memory */
 	uint32_t waiting_memory; /* in that list */
-	uint64_t admit_round;
+	uint64_t admit_round, kept_for_little; /* … bytes of the budget (admit.c) */
 	bool thirsty; /* somebody was not read because the vault is nearly full */
 	int status;
 };
@@ -251,6 +251,8 @@ must_check bool admit_body(struct exchange *x);
 must_check bool admit_more(struct exchange *x, uint64_t bytes);
 /* The same for bytes that are here already: false: there is no room. */
 must_check bool admit_now(struct exchange *x, uint64_t bytes);
+must_check bool admit_bytes(struct exchange *x, uint64_t bytes); /* what else is kept for it */
+void admit_open(struct edge *e);
 void admit_mapping(struct exchange *x); /* admitted, but not mapped: wait for it */
 void admit_release(struct exchange *x);
 void admit_turn(struct edge *e); /* each turn: who waits goes on, as far as there is room */
@@ -290,6 +292,7 @@ void share_waited(struct edge *e, uint64_t account);
 must_check bool share_is_crowded(const struct edge *e, uint64_t account); /* half of those that may wait do, for what other servers have: others are to have a place too */
 void share_put_off(struct edge *e, uint64_t account, int more); /* one more of those, or one less */
 void share_content(struct edge *e, uint64_t account, int64_t bytes); /* so much more content memory */
+uint64_t share_content_of(const struct edge *e, uint64_t account);
 /* Is the account's place in this round open? *ret_content: what it has. */
 must_check bool share_may_look(const struct edge *e, uint64_t account, uint64_t round, uint64_t *ret_content);
 void share_is_stuck(struct edge *e, uint64_t account, uint64_t round);

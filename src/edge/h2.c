@@ -55,7 +55,8 @@ struct h2 {
 	struct h2_allowance idle_frames, resets;
 	uint32_t fields; /* of the head, or the trailers, that are being read */
 	uint32_t stream_count;
-	uint32_t cut_short; /* streams reset since h2_ready() began, whose memory and whose exchanges' memory come back when the turn ends */
+	uint32_t cut_short; /* streams reset in this turn, whose memory and whose exchanges' memory come back when it ends */
+	uint64_t turn; /* that one */
 	uint64_t unsent; /* bytes in the boxes of all its streams */
 	uint32_t error; /* why it ends: NGHTTP2_… */
 	enum timing timing;
@@ -1108,7 +1109,9 @@ h2_ready(struct client *c, const char *bytes, size_t len)
 {
 	struct h2 *h = c->h2;
 	uint64_t wrote = 0;
-	h->cut_short = 0;
+	if (h->turn != c->edge->loop.turns)
+		h->cut_short = 0;
+	h->turn = c->edge->loop.turns;
 	bool good = (len == 0 || feed_first(h, bytes, len)) && read_more(h);
 	good = write_all(h, &wrote) && good;
 	if (good)

@@ -175,14 +175,14 @@ passage_add_block(struct passage_blocks *k, uint64_t want)
 	want = want < BLOCK_FIRST ? BLOCK_FIRST : want > BLOCK_BODY_MAX ? BLOCK_BODY_MAX
 																	: want;
 	size_t cap = vault_block_bytes((size_t)want) - sizeof(struct block);
-	if (k->room + cap > k->most || !vault_admit(e->vault, cap))
+	if (k->room + cap > k->most || !admit_bytes(x, cap))
 		return false;
 	struct block *b = block_new(e, cap);
 	if (!b) {
 		vault_release(e->vault, cap);
+		share_content(e, x->account_row, -(int64_t)cap);
 		return false;
 	}
-	share_content(e, x->account_row, (int64_t)cap);
 	*k->admitted += cap;
 	if (k->last) {
 		k->last->len = (uint32_t)k->sink.len;

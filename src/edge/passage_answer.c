@@ -21,9 +21,8 @@ admit(struct exchange *x, size_t bytes)
 {
 	if (bytes <= OUT_SMALL)
 		return true;
-	if (!vault_admit(x->edge->vault, bytes))
+	if (!admit_bytes(x, bytes))
 		return false;
-	share_content(x->edge, x->account_row, (int64_t)bytes);
 	x->passage->admitted += bytes;
 	return true;
 }

@@ -124,6 +124,12 @@ share_content(struct edge *e, uint64_t account, int64_t bytes)
 		s->content = bytes < 0 && s->content < (uint64_t)-bytes ? 0 : s->content + (uint64_t)bytes;
 }
 
+uint64_t
+share_content_of(const struct edge *e, uint64_t account)
+{
+	return e->shares[place(e, account)].content;
+}
+
 bool
 share_may_look(const struct edge *e, uint64_t account, uint64_t round, uint64_t *ret_content)
 {

@@ -583,20 +583,43 @@ who_fills_the_memory_delays_itself(void **state)
 	int first = announce(r.key, 3500000), second = announce(r.key, 3500000), third = announce(r.key, 3500000);
 	assert_true(may_send(first) && may_send(second));
 	assert_false(may_send(third));
-	int theirs = announce(other, 3500000), small = announce(other, 100);
+	int theirs = announce(other, 3500000), next = announce(other, 100000);
 	assert_false(may_send(theirs));
-	assert_false(may_send(small)); /* behind its own account's */
+	assert_false(may_send(next)); /* behind its own account's */
 	close(first);
 	rig_turn(&r);
 	assert_true(may_send(theirs)); /* who has nothing goes before who came earlier and has something */
-	assert_true(may_send(small));
+	assert_true(may_send(next));
 	assert_false(may_send(third));
 	close(second);
 	rig_turn(&r);
 	assert_true(may_send(third));
 	close(third);
 	close(theirs);
+	close(next);
+}
+
+static void
+the_last_of_the_memory_is_for_who_has_little(void **state)
+{
+	const char *other = somebody_else();
+	int first = announce(r.key, 3500000), second = announce(r.key, 4400000);
+	assert_true(may_send(first) && may_send(second));
+	int third = announce(r.key, 100000), small = announce(r.key, 100);
+	assert_false(may_send(third)); /* there would be room */
+	assert_false(may_send(small)); /* its account has much */
+	int theirs = announce(other, 60000), more = announce(other, 60000);
+	assert_true(may_send(theirs)); /* nor does it wait behind them */
+	assert_false(may_send(more)); /* not little any more */
+	close(first);
+	rig_turn(&r);
+	assert_true(may_send(third) && may_send(small) && may_send(more));
+	close(second);
+	close(third);
 	close(small);
+	close(theirs);
+	close(more);
+	rig_turn(&r);
 }
 
 static void
@@ -928,6 +951,7 @@ main(void)
 		CASE(a_compressed_answer_is_refused),
 		CASE(a_compressed_answer_behind_its_head_is_cut),
 		CASE(who_fills_the_memory_delays_itself),
+		CASE(the_last_of_the_memory_is_for_who_has_little),
 		CASE(a_slow_sender_gives_back_what_it_does_not_use),
 		CASE(who_finds_taken_what_was_free_waits_again),
 		CASE(a_body_of_unknown_length_waits_in_its_middle_and_arrives_whole),

@@ -380,7 +380,7 @@ a_translation_waits_for_memory_in_turn(void **state)
 	size_t n = (size_t)sprintf(body, "{\"model\":\"c\",\"messages\":[{\"role\":\"user\",\"content\":\"");
 	memset(body + n, 'x', 200000);
 	strcpy(body + n + 200000, "\"}]}");
-	size_t taken = take_budget(250000);
+	size_t taken = take_budget(250000 + r.edge->kept_for_little);
 	int c = ask(body, "");
 	assert_int_equal(r.dials, 0);
 	assert_non_null(r.edge->wait_memory.first);
@@ -408,7 +408,7 @@ a_translation_without_memory_is_told_to_come_again(void **state)
 	size_t n = (size_t)sprintf(body, "{\"model\":\"c\",\"messages\":[{\"role\":\"user\",\"content\":\"");
 	memset(body + n, 'x', 200000);
 	strcpy(body + n + 200000, "\"}]}");
-	size_t taken = take_budget(250000);
+	size_t taken = take_budget(250000 + r.edge->kept_for_little);
 	int c = ask(body, ""), left = ask(body, "");
 	close(left); /* who goes while waiting is let go */
 	rig_turn(&r);
