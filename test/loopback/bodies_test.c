@@ -603,7 +603,7 @@ static void
 the_last_of_the_memory_is_for_who_has_little(void **state)
 {
 	const char *other = somebody_else();
-	int first = announce(r.key, 3500000), second = announce(r.key, 4400000);
+	int first = announce(r.key, 3500000), second = announce(r.key, 4350000);
 	assert_true(may_send(first) && may_send(second));
 	int third = announce(r.key, 100000), small = announce(r.key, 100);
 	assert_false(may_send(third)); /* there would be room */
