@@ -62,7 +62,7 @@
 	X("translation_steps", translation_steps, COUNT, "30000000", 100000, 1000000000, \
 		"values and escaped characters of a body that are looked at to translate it into another language, some of them several times; beyond it 413, of an answer that is no stream 502. An edge does nothing else meanwhile: a million are about 10 ms") \
 	X("content_memory", content_memory_bytes, BYTES, "512MiB", 4 * MIB, 1024 * GIB, \
-		"memory of one edge for requests and answers in flight; beyond it new requests wait, then get 503") \
+		"memory of one edge for requests and answers in flight; beyond it new requests wait, then get 503. A sixteenth of it is for accounts that have little in flight, up to an eighth of that each") \
 	X("library_memory", library_memory_bytes, BYTES, "0", 0, 64 * GIB, \
 		"memory of one edge for connections and its own structures, on top of content_memory; 0: what its connections can need, 4 KiB each and with TLS 24 KiB") \
 	X("accounts", accounts, COUNT, "65536", 16, 16777216, "accounts with requests at the same time; idle ones make room for others")
