@@ -12,7 +12,7 @@ import { driverProcessor, family, proxyProcessors } from "./processes.ts";
 const bars = { ratio: 2, bytes: 1 << 20 };
 const rounds = 3;
 
-// As in the bench, Lethe has a processor of its own. All others are on the first, and attackers only while nobody else wants to: what is measured is the gateway's patience,
+// As in the bench, Lethe has a processor of its own. All others are on the first, and attackers and their provider only while nobody else wants to: what is measured is the gateway's patience,
 // not the machine's. In Node an honest client would wait for its own compiler and collector longer than for the gateway.
 const load = join(build, "test/bench/lethe-load");
 const honest = "requests --stream --model exact --sim chunks=5 --connections 1 --rate 100 --awake --witness --warmup 1 --seconds".split(" ");
@@ -90,7 +90,8 @@ async function main(args: string[]): Promise<number> {
 	if (chosen.length === 0) throw new Error(`no such attack; there are: ${attacks.map((attack) => attack.name).join(", ")}`);
 	const pin = (pid: number, processors: string) => execFileSync("taskset", ["-acp", processors, String(pid)], { stdio: "ignore" });
 	const d = await Drill.start();
-	for (const pid of [process.pid, d.world.sim.pid]) pin(pid, driverProcessor);
+	for (const pid of [process.pid, d.world.sim.pid, d.theirs.pid]) pin(pid, driverProcessor);
+	execFileSync("chrt", ["--all-tasks", "--idle", "--pid", "0", String(d.theirs.pid)]);
 	for (const pid of family(d.world.lethe.pid)) pin(pid, proxyProcessors(1));
 	console.log(`${"µs, and KiB a connection".padEnd(36)} ${"p50".padStart(7)} ${"p99".padStart(7)}   ${"p50".padStart(7)} ${"p99".padStart(7)} ${"ratio".padStart(6)}   failed      KiB`);
 	let failed = 0;

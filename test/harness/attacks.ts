@@ -86,7 +86,9 @@ function pour(socket: Socket, piece: string | Buffer): void {
 	socket.resume();
 }
 
-const chat = (more: object = {}) => JSON.stringify({ model: "exact", messages: [{ role: "user", content: "hi" }], ...more });
+// With a provider of its own: who asks another model does not wait for what that one does.
+export const attackersModel = "theirs";
+const chat = (more: object = {}) => JSON.stringify({ model: attackersModel, messages: [{ role: "user", content: "hi" }], ...more });
 
 // ---- HTTP/2, by hand: what no library would send ----
 

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Attack, Crowd, type Target } from "./attacks.ts";
+import { type Attack, attackersModel, Crowd, type Target } from "./attacks.ts";
 import { trustAuthority } from "./certificates.ts";
-import { type Account, type Json } from "./lethe.ts";
+import { type Account, type Json, upstreamKey } from "./lethe.ts";
 import { get, type Metrics, sum } from "./metrics.ts";
+import { Sim } from "./sim.ts";
 import { world, type World } from "./world.ts";
 
 const bodyBytes = 1 << 20;
@@ -28,8 +29,12 @@ export class Drill {
 	readonly target: Target;
 	readonly honest: { clear: string; key: string };
 
-	private constructor(w: World, honest: Account, attacker: Account) {
+	// The attackers' provider.
+	readonly theirs: Sim;
+
+	private constructor(w: World, theirs: Sim, honest: Account, attacker: Account) {
 		this.world = w;
+		this.theirs = theirs;
 		const [clear, secure, proxied] = w.lethe.endpoints() as [string, string, string];
 		this.#metrics = readFileSync(join(w.lethe.data, "endpoint.metrics"), "utf8").trim();
 		this.honest = { clear, key: honest.key };
@@ -37,8 +42,14 @@ export class Drill {
 	}
 
 	static async start(): Promise<Drill> {
-		const w = await world({ edges: 1, config: drillConfig() });
-		return new Drill(w, await w.lethe.account("honest", "100000"), await w.lethe.account("attacker", "100000"));
+		const theirs = await Sim.start({ key: upstreamKey });
+		const provider = { name: "theirs", url: `${theirs.url}/v1`, keys: [{ env: "SIM_API_KEY" }], pass_headers: ["x-sim"], inject_usage: true };
+		const model = { id: attackersModel, upstream: "theirs", provider: "theirs", prices: [{ input: "1.00", output: "10.00" }] };
+		const w = await world({ edges: 1, config: drillConfig(), extra: { providers: [provider], models: [model] } }).catch((error) => {
+			theirs.stop();
+			throw error;
+		});
+		return new Drill(w, theirs, await w.lethe.account("honest", "100000"), await w.lethe.account("attacker", "100000"));
 	}
 
 	metrics(): Promise<Metrics> {
@@ -71,7 +82,8 @@ export class Drill {
 		return new Crowd(attack, this.target, size);
 	}
 
-	end(): Promise<void> {
-		return this.world.end();
+	async end(): Promise<void> {
+		await this.world.end();
+		this.theirs.stop();
 	}
 }
