@@ -17,14 +17,15 @@ enum { PIECE_LEAST = READ_BYTES,
 	SLOW_BYTES = 64 << 10, /* a tick: who sends less is slow */
 	KEPT = 16, /* one in so many bytes of the budget is for accounts that have little */
 	LITTLE = 8, /* … which is one in so many of those */
+	TRANSLATION = 2, /* one in so many of the budget may be what is made of a body */
 };
 
 void
 admit_open(struct edge *e)
 {
 	const struct edge_limits *l = &e->p->limits;
-	uint64_t spare = l->content_bytes > l->body_bytes ? l->content_bytes - l->body_bytes : 0, kept = l->content_bytes / KEPT;
-	e->kept_for_little = kept < spare ? kept : spare; /* the largest body may always fit */
+	uint64_t largest = l->body_bytes + l->content_bytes / TRANSLATION, spare = l->content_bytes > largest ? l->content_bytes - largest : 0, kept = l->content_bytes / KEPT;
+	e->kept_for_little = kept < spare ? kept : spare; /* the largest body always fits, and what is made of it */
 }
 
 static bool
@@ -43,12 +44,18 @@ is_free(const struct exchange *x, uint64_t bytes)
 }
 
 bool
-admit_bytes(struct exchange *x, uint64_t bytes)
+admit_answer(struct exchange *x, uint64_t bytes)
 {
-	if (!is_free(x, bytes) || !vault_admit(x->edge->vault, bytes))
+	if (!vault_admit(x->edge->vault, bytes))
 		return false;
 	share_content(x->edge, x->account_row, (int64_t)bytes);
 	return true;
+}
+
+bool
+admit_bytes(struct exchange *x, uint64_t bytes)
+{
+	return is_free(x, bytes) && admit_answer(x, bytes);
 }
 
 /* What is to be had at once so that `bytes` more can be kept. */
@@ -147,7 +154,7 @@ void
 admit_translation(struct exchange *x)
 {
 	struct request *r = x->req;
-	uint64_t most = x->edge->p->limits.content_bytes / 2, wants = r->tried ? 2 * r->tried : r->body_bytes + r->body_bytes / 4 + BLOCK_BODY_MAX;
+	uint64_t most = x->edge->p->limits.content_bytes / TRANSLATION, wants = r->tried ? 2 * r->tried : r->body_bytes + r->body_bytes / 4 + BLOCK_BODY_MAX;
 	bool late = r->wait_until_ms && x->edge->loop.now_ms >= r->wait_until_ms;
 	if (late || r->tried >= most) {
 		exchange_end(x, END_OVERLOADED);

@@ -295,6 +295,12 @@ client_ended(struct client *c)
 	answer_text(c, 400, "https_expected", "This port speaks TLS: write https:// instead of http://.");
 }
 
+static bool
+is_h2(const struct client *c)
+{
+	return c->conn.tls && c->conn.shaken && tls_is_h2(c->conn.tls);
+}
+
 /*
  * What was kept and, when that is known to be no whole request, what the socket has, together at *ret_at. 0: nothing to look at. So
  * what was pipelined is answered before its sender's end is seen, and doesn't grow by a read with each request that is taken away.
@@ -314,7 +320,7 @@ client_gather(struct client *c, char **ret_at)
 	edge_in_used(e, have);
 	ssize_t n = 0;
 	if ((!have || c->incomplete) && have < head_limit(e) && c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP)) {
-		n = conn_read(e, &c->conn, at + have, have ? READ_BYTES : BLOCK_READ);
+		n = conn_read(e, &c->conn, at + have, have ? READ_BYTES : is_h2(c) ? H2_LOOK : BLOCK_READ);
 		if (n < 0) {
 			client_ended(c);
 			return 0;
@@ -347,7 +353,7 @@ speaks_h2(const struct client *c, const char *bytes, size_t len)
 {
 	if (!c->edge->p->http2)
 		return false;
-	return c->conn.tls ? c->conn.shaken && tls_is_h2(c->conn.tls) : c->loopback && len >= H2_PREFACE_BYTES && h2_is_preface(bytes, len);
+	return c->conn.tls ? is_h2(c) : c->loopback && len >= H2_PREFACE_BYTES && h2_is_preface(bytes, len);
 }
 
 static void

@@ -1,6 +1,5 @@
 /*
- * The edge's own struct, and what its files ask of each other. Content and secrets lie in the vault (exchange_priv.h); struct edge, in
- * ordinary memory, holds pointers and numbers.
+ * The edge's own struct, and what its files ask of each other. Content and secrets lie in the vault (exchange_priv.h); struct edge, in ordinary memory, holds pointers and numbers.
  */
 #ifndef EDGE_EDGE_PRIV_H
 #define EDGE_EDGE_PRIV_H
@@ -89,7 +88,7 @@ struct edge {
 		uint64_t connections, keys, told_ms; /* that limits by address have refused since */
 	} turned_away;
 	struct share *shares;
-	uint32_t share_mask, share_most, spares, spares_most, patient, put_off, patient_most, share_patient_most; /* … spare.h */
+	uint32_t share_mask, share_most, shares_left, spares, spares_most, patient, put_off, patient_most, share_patient_most; /* … spare.h */
 	struct http1_head head; /* the one that is being looked at */
 	size_t in_used, together_used; /* bytes of `in` and `together` that were written in this turn: wiped at its end */
 	uint64_t segments_asked_ms, models_until_ms; /* … a price in the lists of models changes then */
@@ -246,13 +245,14 @@ void relay_finish_strict(struct exchange *x);
 void request_estimate(struct exchange *x); /* remember the input's size before the request is let go */
 
 /* ---- admit.c: content memory ---- */
+void admit_open(struct edge *e);
 /* Before the body is read, before `bytes` more of it are. False: it waits, nothing is read meanwhile, or it has ended for want of a place to wait. */
 must_check bool admit_body(struct exchange *x);
 must_check bool admit_more(struct exchange *x, uint64_t bytes);
 /* The same for bytes that are here already: false: there is no room. */
 must_check bool admit_now(struct exchange *x, uint64_t bytes);
-must_check bool admit_bytes(struct exchange *x, uint64_t bytes); /* what else is kept for it */
-void admit_open(struct edge *e);
+must_check bool admit_bytes(struct exchange *x, uint64_t bytes); /* what else a request needs */
+must_check bool admit_answer(struct exchange *x, uint64_t bytes); /* … an answer: it is being paid for, and may take the last of it */
 void admit_mapping(struct exchange *x); /* admitted, but not mapped: wait for it */
 void admit_release(struct exchange *x);
 void admit_turn(struct edge *e); /* each turn: who waits goes on, as far as there is room */

@@ -87,6 +87,7 @@ struct client {
 	bool closing; /* close when the outbox is empty */
 	bool linger; /* … and let the peer finish sending first */
 	bool lingering;
+	bool narrow; /* … with a small window */
 	bool half_closed; /* it sends nothing more, and may listen still */
 	bool http10;
 	bool loopback; /* from this machine */

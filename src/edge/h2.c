@@ -1047,11 +1047,10 @@ is_noisy(struct h2 *h)
 static bool
 read_more(struct h2 *h)
 {
-	enum { LOOK = 2 << 10 };
 	struct client *c = h->connection;
 	struct edge *e = c->edge;
 	char *in = e->read->bytes;
-	size_t piece = LOOK, had = 0;
+	size_t piece = H2_LOOK, had = 0;
 	if (is_noisy(h) && c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP) && !conn_may(e, &c->conn, TURNS_NOISE))
 		return true;
 	while (had < BLOCK_READ && c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP) && !(had && is_noisy(h))) {

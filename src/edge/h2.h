@@ -29,6 +29,7 @@ enum {
 	H2_FIELDS_END = 400, /* a head of more than HTTP1_FIELDS_MAX is refused, one of more than these ends the connection */
 	H2_RESETS = 200, /* the same for streams that the peer resets before it has an answer */
 	H2_RESETS_SECOND = 20,
+	H2_LOOK = 2 << 10, /* bytes that are read first */
 	H2_CUT_SHORT_TURN = 32, /* streams that may be reset within a turn of the loop before further ones are refused in it */
 };
 

@@ -9,7 +9,7 @@ enum {
 	SILENT_MS = 2000, /* it may finish without a longer pause than this */
 	MOST_MS = 30000, /* … for so long, and not beyond that first time when places are few or the edge retires */
 	MOST_BYTES = 64 << 20, /* … and so much */
-	WINDOW_BYTES = 128 << 10, /* … of which so much may be under way: what the kernel takes in at a time is taken from everybody else's */
+	WINDOW_BYTES = 128 << 10, /* … of which so much may be under way where several do */
 };
 
 /* Others wait for the connection's place, or the edge for its end. */
@@ -45,12 +45,27 @@ drop_some(struct client *c)
 	return n;
 }
 
+/* What an opened window lets in the kernel takes in at once, and everybody waits for that. One that is alone may send as fast as it can. */
+static void
+narrow(struct client *c)
+{
+	static const int window = WINDOW_BYTES;
+	if (!c->narrow)
+		setsockopt(c->conn.watch.fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
+	c->narrow = true;
+}
+
 void
 linger_ready(struct client *c)
 {
 	struct edge *e = c->edge;
-	if (!(c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP)) || !conn_may(e, &c->conn, TURNS_LINGER))
+	if (!(c->conn.watch.flags & (LOOP_READABLE | LOOP_HANGUP)))
 		return;
+	if (!conn_may(e, &c->conn, TURNS_LINGER)) {
+		if (e->turns[TURNS_LINGER].first != &c->conn)
+			narrow(c);
+		return;
+	}
 	ssize_t n = drop_some(c);
 	if (n < 0 && errno == EAGAIN) {
 		c->conn.watch.flags &= (uint16_t)~LOOP_READABLE;
@@ -68,14 +83,12 @@ linger_ready(struct client *c)
 void
 linger(struct client *c)
 {
-	static const int window = WINDOW_BYTES;
 	struct edge *e = c->edge;
 	c->lingering = true;
 	c->linger_left = MOST_BYTES;
 	conn_leave(e, &c->conn);
 	conn_end(e, &c->conn);
 	shutdown(c->conn.watch.fd, SHUT_WR);
-	setsockopt(c->conn.watch.fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
 	c->linger_began_ms = e->loop.now_ms;
 	arm(c);
 	linger_ready(c);

@@ -175,7 +175,8 @@ passage_add_block(struct passage_blocks *k, uint64_t want)
 	want = want < BLOCK_FIRST ? BLOCK_FIRST : want > BLOCK_BODY_MAX ? BLOCK_BODY_MAX
 																	: want;
 	size_t cap = vault_block_bytes((size_t)want) - sizeof(struct block);
-	if (k->room + cap > k->most || !admit_bytes(x, cap))
+	bool asks = x->req && k->admitted == &x->req->admitted;
+	if (k->room + cap > k->most || !(asks ? admit_bytes(x, cap) : admit_answer(x, cap)))
 		return false;
 	struct block *b = block_new(e, cap);
 	if (!b) {

@@ -21,7 +21,7 @@ admit(struct exchange *x, size_t bytes)
 {
 	if (bytes <= OUT_SMALL)
 		return true;
-	if (!admit_bytes(x, bytes))
+	if (!admit_answer(x, bytes))
 		return false;
 	x->passage->admitted += bytes;
 	return true;

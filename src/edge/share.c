@@ -1,7 +1,7 @@
 /*
  * How many exchanges each account has open on this edge, so that one account can't use up the slab (limits.streams_per_account_percent). Open
  * addressing with linear probing; only accounts that have something open stand in it, so it never holds more than the slab has tickets, and half as
- * many spare ones (spare.h).
+ * many spare ones (spare.h); and some that have content left behind what is settled.
  */
 #include "edge/edge_priv.h"
 
@@ -13,7 +13,7 @@ struct share {
 	uint32_t open;
 	uint32_t waiting; /* … of which so many wait for the ledger */
 	uint32_t put_off; /* … of which so many for what other servers have */
-	uint64_t content; /* memory of bodies; of those that are settled and not yet gone it may know nothing */
+	uint64_t content; /* memory of bodies and answers; of those that are settled and not yet gone it may know nothing where many are */
 	uint64_t stuck; /* in this round of admission its first one did not fit */
 };
 
@@ -54,6 +54,7 @@ share_take(struct edge *e, uint64_t account)
 	struct share *s = &e->shares[place(e, account)];
 	if (s->open >= e->share_most)
 		return false;
+	e->shares_left -= s->account && !s->open;
 	s->account = account;
 	s->open++;
 	return true;
@@ -78,7 +79,11 @@ share_give(struct edge *e, uint64_t account)
 {
 	uint32_t i = place(e, account);
 	assert(e->shares[i].open);
-	if (--e->shares[i].open == 0)
+	if (--e->shares[i].open > 0)
+		return;
+	if (e->shares[i].content && e->shares_left < e->spares_most / 2)
+		e->shares_left++; /* settled, and its answer not gone yet: what that has is the account's */
+	else
 		close_hole(e, i);
 }
 
@@ -119,9 +124,15 @@ share_waited(struct edge *e, uint64_t account)
 void
 share_content(struct edge *e, uint64_t account, int64_t bytes)
 {
-	struct share *s = &e->shares[place(e, account)];
-	if (s->account)
-		s->content = bytes < 0 && s->content < (uint64_t)-bytes ? 0 : s->content + (uint64_t)bytes;
+	uint32_t i = place(e, account);
+	struct share *s = &e->shares[i];
+	if (!s->account)
+		return;
+	s->content = bytes < 0 && s->content < (uint64_t)-bytes ? 0 : s->content + (uint64_t)bytes;
+	if (!s->open && !s->content) {
+		e->shares_left--;
+		close_hole(e, i);
+	}
 }
 
 uint64_t

@@ -70,7 +70,7 @@
 #define OPTIONS_OF_STREAMS \
 	OPTION(IPPROTO_TCP, TCP_NODELAY), OPTION(IPPROTO_TCP, TCP_QUICKACK), \
 		OPTION(IPPROTO_TCP, TCP_USER_TIMEOUT), OPTION(SOL_SOCKET, SO_LINGER), \
-		OPTION(SOL_SOCKET, SO_KEEPALIVE), OPTION(SOL_SOCKET, SO_RCVBUF)
+		OPTION(SOL_SOCKET, SO_KEEPALIVE)
 
 /*
  * AddressSanitizer's own needs, for builds that are never shipped. Leaks are looked for by a second
@@ -93,6 +93,7 @@
 static const struct sandbox_rule edge_rules[] = {
 	STREAMS,
 	OPTIONS_OF_STREAMS,
+	OPTION(SOL_SOCKET, SO_RCVBUF), /* of those who are refused (linger.h) */
 	CALL_IF(getsockopt, IS(1, SOL_SOCKET), IS(2, SO_ERROR)),
 	CALL_IF(fcntl, IS(1, F_GETFL)),
 	CALL(accept4),
