@@ -44,6 +44,17 @@ struct pipe {
 	char at[64 << 10];
 };
 
+/* One model of each provider, and one whose forms go through while they come. */
+static const char catalogue[] =
+	"listen: [\"127.0.0.1:0\"]\n"
+	"providers:\n"
+	"  - {name: sim, url: http://127.0.0.1:9/v1, keys: [{env: RIG_KEY}], pass_headers: [x-sim]}\n"
+	"  - {name: patient, url: http://127.0.0.1:10/v1, keys: [{env: RIG_KEY}], on_client_gone: drain}\n"
+	"models:\n"
+	"  - {id: m, provider: sim, context: 100000, output: 4000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n"
+	"  - {id: drained, provider: patient, context: 100000, output: 100000, prices: [{from: 2020-01-01, input: \"1\", output: \"2\"}]}\n"
+	"  - {id: seconds, provider: sim, context: 1, output: 1, prices: [{from: 2020-01-01, input: \"0\", output: \"0\", audio_second: \"0.000001\"}]}\n";
+
 static struct rig r;
 static struct pipe client, up;
 static bool deaf;
@@ -370,7 +381,8 @@ static void
 open_once(void)
 {
 	memset(bulk, 'x', sizeof bulk - 1);
-	rig_open(&r, "1000000.00", DURABILITY_BATCHED);
+	rig_open_with(&r, catalogue, "1000000.00", DURABILITY_BATCHED);
+	r.process.limits.body_bytes = 4 << 20; /* a form that is not held as a whole is larger than one MiB */
 	begin();
 	end();
 	begin();
