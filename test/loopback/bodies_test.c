@@ -622,6 +622,36 @@ the_last_of_the_memory_is_for_who_has_little(void **state)
 	rig_turn(&r);
 }
 
+/* What an answer has that is settled, and has not gone to its client yet, is its account's still: else each request one after another would have little. */
+static void
+an_accounts_memory_is_known_beyond_its_last_exchange(void **state)
+{
+	enum { ACCOUNT = 7777 };
+	struct edge *e = r.edge;
+	assert_true(share_take(e, ACCOUNT));
+	share_content(e, ACCOUNT, 1000);
+	share_give(e, ACCOUNT);
+	assert_int_equal(share_content_of(e, ACCOUNT), 1000);
+	assert_true(share_take(e, ACCOUNT));
+	share_content(e, ACCOUNT, 50);
+	share_content(e, ACCOUNT, -1000);
+	share_give(e, ACCOUNT);
+	assert_int_equal(share_content_of(e, ACCOUNT), 50);
+	assert_int_equal(e->shares_left, 1);
+	share_content(e, ACCOUNT, -50);
+	assert_int_equal(share_content_of(e, ACCOUNT), 0);
+	assert_int_equal(e->shares_left, 0);
+	for (uint64_t i = 0; i < 10 * (uint64_t)e->share_mask; i++) { /* of many that leave something some are forgotten, and the table never fills */
+		assert_true(share_take(e, ACCOUNT + i));
+		share_content(e, ACCOUNT + i, 1);
+		share_give(e, ACCOUNT + i);
+	}
+	assert_int_equal(e->shares_left, e->spares_most / 2);
+	for (uint64_t i = 0; i < 10 * (uint64_t)e->share_mask; i++)
+		share_content(e, ACCOUNT + i, -1);
+	assert_int_equal(e->shares_left, 0);
+}
+
 static void
 a_slow_sender_gives_back_what_it_does_not_use(void **state)
 {
@@ -952,6 +982,7 @@ main(void)
 		CASE(a_compressed_answer_behind_its_head_is_cut),
 		CASE(who_fills_the_memory_delays_itself),
 		CASE(the_last_of_the_memory_is_for_who_has_little),
+		CASE(an_accounts_memory_is_known_beyond_its_last_exchange),
 		CASE(a_slow_sender_gives_back_what_it_does_not_use),
 		CASE(who_finds_taken_what_was_free_waits_again),
 		CASE(a_body_of_unknown_length_waits_in_its_middle_and_arrives_whole),
