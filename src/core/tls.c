@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/ssl3.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -14,6 +15,7 @@ enum {
 	RECORD_PLAIN_MAX = 16384, /* RFC 8446 5.1 */
 	RECORD_MORE_MAX = 256 + 5,
 	MUTE_MAX = 32 << 10, /* bytes that one call takes besides those that are for its caller */
+	KEY_UPDATES_MAX = 32, /* in a row: each is three derivations of a key, for 27 bytes (RFC 8446 4.6.3 and 5.5: honest ones come once in millions of records) */
 	FLIGHT_MAX = 128 << 10, /* a handshake's: certificates of both sides' size */
 	MESSAGE_BLOCK_MAX = 64 << 10, /* what the peer's words may make OpenSSL ask for at once: a message of 48 KiB */
 	WIRE_BYTES = TLS_WRITE_MAX + TLS_WRITE_MAX / RECORD_PLAIN_MAX * RECORD_MORE_MAX + FLIGHT_MAX,
@@ -42,15 +44,21 @@ tls_wire_taken(void)
 
 /* ---- the socket, as OpenSSL sees it ---- */
 
+static bool
+updates_too_much(const struct tls *t)
+{
+	return t->key_updates > KEY_UPDATES_MAX;
+}
+
 static int
 socket_read(BIO *b, char *at, int cap)
 {
 	struct tls *t = BIO_get_data(b);
 	ssize_t n = -1;
 	BIO_clear_retry_flags(b);
-	if (t->ended)
+	if (t->ended || updates_too_much(t))
 		return 0;
-	if (!t->drained && t->mute >= MUTE_MAX) { /* OpenSSL would go on as long as a peer can send key updates faster than we read them */
+	if (!t->drained && t->mute >= MUTE_MAX) { /* OpenSSL would go on as long as a peer can send tickets faster than we read them */
 		t->more = true;
 		BIO_set_retry_read(b);
 		return -1;
@@ -106,6 +114,15 @@ socket_method(void)
 	return method = m;
 }
 
+/* What OpenSSL has read or is about to write: SSL_CTX_set_msg_callback(3). */
+static void
+message_seen(int written, int version, int type, const void *at, size_t len, SSL *ssl, void *unused)
+{
+	struct tls *t = SSL_get_app_data(ssl);
+	if (!written && type == SSL3_RT_HANDSHAKE && len > 0 && *(const uint8_t *)at == SSL3_MT_KEY_UPDATE && t)
+		t->key_updates++;
+}
+
 /* ---- life ---- */
 
 SSL_CTX *
@@ -123,6 +140,7 @@ tls_context_create(bool server, bool tls13_only)
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_read_ahead(ctx, 1);
+	SSL_CTX_set_msg_callback(ctx, message_seen);
 	if (SSL_CTX_set_min_proto_version(ctx, tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION) &&
 		SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20"))
 		return ctx;
@@ -208,7 +226,14 @@ failed(struct tls *t)
 static enum tls_result
 result_of(struct tls *t, int n)
 {
-	switch (SSL_get_error(t->ssl, n)) {
+	int error = SSL_get_error(t->ssl, n);
+	if (updates_too_much(t)) {
+		ERR_clear_error();
+		t->flaw = TLS_FLAW_PROTOCOL;
+		t->flaw_number = SSL_R_TOO_MANY_KEY_UPDATES;
+		return TLS_FAILED;
+	}
+	switch (error) {
 	case SSL_ERROR_WANT_READ:
 		return TLS_AGAIN;
 	case SSL_ERROR_ZERO_RETURN:
@@ -339,6 +364,8 @@ tls_read(struct tls *t, char *at, size_t cap, size_t *ret_len)
 	/* A ticket among what was read has made a buffer for an answer that there is none to. Buffers in use stay. */
 	give_buffers_back(t);
 	*ret_len = len;
+	if (len && !updates_too_much(t))
+		t->key_updates = 0;
 	if (len && r != TLS_OK && r != TLS_AGAIN)
 		t->behind = (uint8_t)r; /* first the bytes, then the end behind them */
 	return over(len ? TLS_OK : r);

@@ -136,7 +136,7 @@ const char *tls_version(const struct tls *t); /* "TLSv1.3" */
 
 /*
  * Fill at[0..cap) with as much as there is. TLS_OK: *ret_len > 0. TLS_AGAIN: the socket is empty. Others: the end, and *ret_len is 0; what came
- * before it has been returned by an earlier call.
+ * before it has been returned by an earlier call. A peer that updates its key more than 32 times in a row is TLS_FAILED.
  */
 must_check enum tls_result tls_read(struct tls *t, char *at, size_t cap, size_t *ret_len);
 /* After TLS_OK: the socket and what was read of it are used up, as far as can be known without asking the kernel. */

@@ -14,6 +14,7 @@ struct tls {
 	int fd;
 	uint32_t flaw_number;
 	uint32_t mute; /* bytes read in this call that were not for its caller, so far */
+	uint32_t key_updates; /* that have come since bytes were last read for a caller */
 	uint8_t flaw; /* enum tls_flaw */
 	uint8_t behind; /* enum tls_result: the end that stands behind bytes that were returned */
 	bool more; /* the last call stopped before the socket was empty */

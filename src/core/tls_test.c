@@ -168,6 +168,15 @@ hear(struct pair *p, int at, const char *expected)
 	assert_memory_equal(got, expected, len);
 }
 
+static void
+hear_nothing(struct pair *p, int at)
+{
+	char got[16];
+	size_t len;
+	assert_int_equal(tls_read(p->end[at], got, sizeof got, &len), TLS_AGAIN);
+	send_wire(p->fd[at]);
+}
+
 /* ---- a world: one authority, a server, a client that trusts it ---- */
 
 struct world {
@@ -352,51 +361,96 @@ an_end_behind_the_last_bytes_is_not_drained(void **state)
 	}
 }
 
-/* Key updates as fast as they can be read: one call takes a bounded piece of them, and says that there is more. */
+/* Tickets as fast as they can be read: one call takes a bounded piece of them, and says that there is more. */
 static void
-a_flood_of_key_updates_does_not_hold_up_the_turn(void **state)
+a_flood_of_tickets_does_not_hold_up_the_turn(void **state)
 {
-	enum { FLOOD = 9000,
-		BYTES = 27 };
+	enum { FLOOD = 3000,
+		AT_ONCE = 100,
+		MUTE_MOST = 64 << 10 };
 	struct world *w = *state;
 	char got[64];
 	static char much[64 << 10];
-	size_t len, calls = 0, bytes;
+	size_t len, calls = 0, bytes = 0, flooded = 0;
 	struct pair p = join(w->server, w->client, "api.example", NULL);
 	int room = 4 << 20;
-	setsockopt(p.fd[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+	setsockopt(p.fd[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
 	assert_int_equal(shake(&p), TLS_OK);
-	for (int sent = 0; sent < FLOOD;) { /* many to a segment, or the socket's own cost of each would fill it */
-		for (int i = 0; i < 1000; i++, sent++) {
-			assert_true(SSL_key_update(p.end[1]->ssl, SSL_KEY_UPDATE_NOT_REQUESTED));
-			assert_int_equal(tls_handshake(p.end[1]), TLS_OK);
+	for (int turn = 0; turn < 2; turn++) { /* a byte for its reader now and then changes nothing */
+		for (int sent = 0; sent < FLOOD; sent += AT_ONCE) {
+			for (int i = 0; i < AT_ONCE; i++) {
+				assert_true(SSL_new_session_ticket(p.end[0]->ssl));
+				assert_int_equal(tls_handshake(p.end[0]), TLS_OK);
+			}
+			flooded += tls_wire().len;
+			send_wire(p.fd[0]);
+			if (turn == 1)
+				bytes += say(&p, 0, "x", 1);
 		}
-		send_wire(p.fd[1]);
+		if (turn == 0)
+			do {
+				assert_int_equal(tls_read(p.end[1], got, sizeof got, &len), TLS_AGAIN);
+				calls++;
+			} while (tls_has_more(p.end[1]));
 	}
-	do {
-		assert_int_equal(tls_read(p.end[0], got, sizeof got, &len), TLS_AGAIN);
-		calls++;
-	} while (tls_has_more(p.end[0]));
-	assert_true(calls >= (size_t)FLOOD * BYTES / (64 << 10));
-	for (int sent = 0; sent < FLOOD;) { /* a byte for its reader now and then changes nothing */
-		for (int i = 0; i < 1000; i++, sent++) {
-			assert_true(SSL_key_update(p.end[1]->ssl, SSL_KEY_UPDATE_NOT_REQUESTED));
-			assert_int_equal(tls_handshake(p.end[1]), TLS_OK);
-		}
-		send_wire(p.fd[1]);
-		say(&p, 1, "x", 1);
-	}
-	calls = bytes = 0;
-	while (bytes < FLOOD / 1000) {
-		enum tls_result r = tls_read(p.end[0], much, sizeof much, &len);
-		assert_true(r == TLS_OK || (r == TLS_AGAIN && tls_has_more(p.end[0])));
-		bytes += len;
+	while (bytes > 0) {
+		enum tls_result r = tls_read(p.end[1], much, sizeof much, &len);
+		assert_true(r == TLS_OK || (r == TLS_AGAIN && tls_has_more(p.end[1])));
+		bytes -= len;
 		calls++;
 	}
-	assert_true(calls >= (size_t)FLOOD * BYTES / (64 << 10));
-	say(&p, 1, "after all", 9);
-	hear(&p, 0, "after all");
+	assert_true(flooded > 10 * MUTE_MOST);
+	assert_true(calls >= flooded / MUTE_MOST);
+	say(&p, 0, "after all", 9);
+	hear(&p, 1, "after all");
 	part(&p);
+}
+
+static void
+update_key(struct pair *p, int from, int times)
+{
+	for (int i = 0; i < times; i++) {
+		assert_true(SSL_key_update(p->end[from]->ssl, SSL_KEY_UPDATE_NOT_REQUESTED));
+		assert_int_equal(tls_handshake(p->end[from]), TLS_OK);
+	}
+	send_wire(p->fd[from]);
+}
+
+/* A key costs us three derivations and its peer 27 bytes. */
+static void
+keys_may_be_updated_but_not_for_their_own_sake(void **state)
+{
+	enum { OFTEN = 32 };
+	struct world *w = *state;
+	char got[64];
+	size_t len;
+	for (int from = 0; from < 2; from++) {
+		struct pair p = join(w->server, w->client, "api.example", NULL);
+		assert_int_equal(shake(&p), TLS_OK);
+		hear_nothing(&p, 1); /* the server's tickets */
+		for (int turn = 0; turn < 10; turn++) {
+			update_key(&p, from, OFTEN);
+			hear_nothing(&p, 1 - from);
+			say(&p, from, "data", 4);
+			hear(&p, 1 - from, "data");
+		}
+		update_key(&p, from, OFTEN);
+		hear_nothing(&p, 1 - from);
+		assert_true(tls_is_quiet(p.end[1 - from]));
+		update_key(&p, from, 1); /* also where they come one by one */
+		assert_int_equal(tls_read(p.end[1 - from], got, sizeof got, &len), TLS_FAILED);
+		assert_int_equal(tls_flaw(p.end[1 - from]), TLS_FLAW_PROTOCOL);
+		assert_false(tls_is_quiet(p.end[1 - from]));
+		part(&p);
+		p = join(w->server, w->client, "api.example", NULL);
+		assert_int_equal(shake(&p), TLS_OK);
+		hear_nothing(&p, 1);
+		say(&p, from, "first", 5); /* what comes before too many of them is still heard */
+		update_key(&p, from, OFTEN + 1);
+		hear(&p, 1 - from, "first");
+		assert_int_equal(tls_read(p.end[1 - from], got, sizeof got, &len), TLS_FAILED);
+		part(&p);
+	}
 }
 
 /* Nine bytes promise a ClientHello of 128 KiB, for which OpenSSL would set memory aside at once. */
@@ -858,7 +912,8 @@ main(void)
 		T(much_is_taken_piece_by_piece),
 		T(the_end_is_told_from_a_cut),
 		T(an_end_behind_the_last_bytes_is_not_drained),
-		T(a_flood_of_key_updates_does_not_hold_up_the_turn),
+		T(a_flood_of_tickets_does_not_hold_up_the_turn),
+		T(keys_may_be_updated_but_not_for_their_own_sake),
 		T(a_promise_of_a_long_hello_costs_little),
 		T(a_damaged_record_is_refused),
 		T(clear_text_is_named),

@@ -175,8 +175,7 @@ passage_add_block(struct passage_blocks *k, uint64_t want)
 	want = want < BLOCK_FIRST ? BLOCK_FIRST : want > BLOCK_BODY_MAX ? BLOCK_BODY_MAX
 																	: want;
 	size_t cap = vault_block_bytes((size_t)want) - sizeof(struct block);
-	bool asks = x->req && k->admitted == &x->req->admitted;
-	if (k->room + cap > k->most || !(asks ? admit_bytes(x, cap) : admit_answer(x, cap)))
+	if (k->room + cap > k->most || !(k->is_request ? admit_bytes(x, cap) : admit_answer(x, cap)))
 		return false;
 	struct block *b = block_new(e, cap);
 	if (!b) {
@@ -464,7 +463,7 @@ passage_request(struct exchange *x)
 		admit_translation(x);
 		return false;
 	}
-	struct passage_blocks made = {.sink = {.grow = grow_request}, .x = x, .admitted = &r->admitted, .most = 2 * r->body_bytes + BODY_EXTRA};
+	struct passage_blocks made = {.sink = {.grow = grow_request}, .x = x, .is_request = true, .admitted = &r->admitted, .most = 2 * r->body_bytes + BODY_EXTRA};
 	struct translate_notes notes = {0};
 	struct translate_wish wish = wish_of(x);
 	char user[SAFETY_TEXT_BYTES + 1];

@@ -25,6 +25,7 @@ struct passage_blocks {
 	struct sink sink; /* first: what grow() is given */
 	struct exchange *x;
 	uint64_t *admitted; /* counts what it takes of the content budget */
+	bool is_request; /* else an answer's, or what stands for one: they may take the last of the memory */
 	struct block *first, *last;
 	uint64_t bytes, room, most; /* written; room of all blocks; bound of both */
 };
