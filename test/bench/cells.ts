@@ -30,7 +30,7 @@ export type Cell = {
 	// For the time that a run takes: seconds beyond those of measuring.
 	opening?: (effort: Effort) => number;
 	// Why what was measured is not what was meant.
-	unmeant?: (measured: Measured, effort: Effort) => string | undefined;
+	unmeant?: (measured: Measured, effort: Effort, target: string) => string | undefined;
 	// Most that nginx is taken for, in units of the relay; it varies too much with 32 KB bodies to say.
 	nginxMost?: number;
 	// Why this machine, or this Lethe, can't.
@@ -103,10 +103,20 @@ const shortChunks = 10;
 const slowOpens = 2 * 499;
 const slowCount = (e: Effort) => (e.quick ? 1000 : slowStreams);
 
+// Of one process, beside those of two with 18,000: what the number of streams adds to a chunk is seen within a round.
+const fewStreams = 1000;
+const fewTarget: TargetName = "lethe";
+
 // Chunks of a slow stream come once a second: at least three of each.
-function slowArgs(e: Effort): string[] {
+function slowArgs(e: Effort, target?: string): string[] {
 	const effort = { ...e, seconds: e.quick ? e.seconds : Math.max(3, e.seconds) };
+	if (target === fewTarget) return [...streams(fewStreams, 20), ...time(effort, 1)];
 	return [...streams(slowCount(e), 1), "--processes", "2", "--opens", String(slowOpens), ...time(effort, 2)];
+}
+
+function slowUnmeant({ streaming }: Measured, target: string): string | undefined {
+	const meant = target === fewTarget ? fewStreams : slowStreams;
+	return streaming === meant ? undefined : `${streaming} streams, where ${meant} were to be held`;
 }
 
 // Every process of a target takes half of the streams, with two descriptors each; the simulator takes all of them.
@@ -186,13 +196,13 @@ const shares: Cell[] = [
 	cell("accounts_1k", "10,000 accounts in turn, one process and two: 1 KB, 64 connections, closed loop", "request", (e) => [...requests(1024), ...sliced(e, edgesTargets, 0.5)], {
 		...inSlices, setup: many, targets: edgesTargets,
 	}),
-	cell("stream_slow", "18,000 streams of a chunk a second, two processes of each", "chunk", slowArgs, {
+	cell("stream_slow", "18,000 streams of a chunk a second, two processes of each; beside them one of Lethe with 1,000 of 20", "chunk", slowArgs, {
 		setup: slow,
 		rounds: 3,
-		targets: ["direct", "relay-2", "nginx-2", "haproxy-2", "lethe-2"],
+		targets: ["direct", "relay-2", "nginx-2", "haproxy-2", fewTarget, "lethe-2"],
 		yardstick: "nginx-2",
 		skip: slowSkip,
-		unmeant: ({ streaming }) => (streaming === slowStreams ? undefined : `${streaming} streams, where ${slowStreams} were to be held`),
+		unmeant: (measured, _, target) => slowUnmeant(measured, target),
 		opening: (e) => slowCount(e) / slowOpens + (e.quick ? 0.5 : 2),
 	}),
 ];

@@ -47,7 +47,7 @@ export async function sample(tools: Tools, provider: Provider, target: Target, c
 	const watched = simIsTarget ? target : { ...target, groups: { ...target.groups, sim: sim.groups["all"]! } };
 	const before = (await provider.stats()).handshakes;
 	const measured = await (cell.setup.h2In ? measureH2(tools, watched, effort, meeting ?? new Meeting(1)) : measure(tools, watched, args, meeting));
-	const unmeant = cell.unmeant?.(measured, effort) ?? (simIsTarget ? undefined : await upstreamUnmeant(cell, provider, before, meeting?.count ?? 1));
+	const unmeant = cell.unmeant?.(measured, effort, target.name) ?? (simIsTarget ? undefined : await upstreamUnmeant(cell, provider, before, meeting?.count ?? 1));
 	const units = cell.unit === "chunk" ? measured.chunks : measured.requests;
 	// The simulator beside others works for them as well.
 	const known = !simIsTarget || !meeting;
