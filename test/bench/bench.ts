@@ -46,11 +46,16 @@ function startOptions(o: Options, setup: Setup, provider: Provider, stores: Stor
 // What comes on top of measuring: settling, and asking the simulator.
 const aroundSample = (o: Options) => (o.effort.quick ? 0.2 : 0.4);
 
+function loadSeconds(args: string[]): number {
+	const said = (name: string) => Number(args[args.indexOf(name) + 1]);
+	return said("--seconds") + said("--warmup");
+}
+
 function cellSeconds(o: Options, cell: Cell): number {
 	const args = cell.args(o.effort);
-	const said = (name: string) => Number(args[args.indexOf(name) + 1]);
-	const measuring = args.length ? said("--seconds") + said("--warmup") : o.effort.seconds + 0.5;
-	return measuring + (cell.opening?.(o.effort) ?? 0) + aroundSample(o);
+	const before = cell.first ? loadSeconds(cell.first(o.effort)) + aroundSample(o) : 0;
+	const measuring = args.length ? loadSeconds(args) : o.effort.seconds + 0.5;
+	return before + measuring + (cell.opening?.(o.effort) ?? 0) + aroundSample(o);
 }
 
 function runSeconds(o: Options): number {
@@ -122,6 +127,10 @@ async function sampleInTurn(o: Options, provider: Provider, line: [string, Targe
 	return samples;
 }
 
+function sampleCell(o: Options, provider: Provider, line: [string, Target][], cell: Cell): Promise<[string, Sample][]> {
+	return (cell.beside ? sampleBeside : sampleInTurn)(o, provider, line, cell);
+}
+
 async function endTargets(targets: Targets): Promise<void> {
 	const started = [...targets].filter(([name]) => name !== "direct");
 	targets.clear();
@@ -136,9 +145,11 @@ async function runCells(o: Options, setup: Setup, cells: Cell[], provider: Provi
 	for (let round = 0; missing(round).length; round++) {
 		if (setup.fresh && round > 0) await restart(round);
 		await beginRound(o, setup, round, Math.max(...missing(round).map(([cell]) => most(cell))));
-		for (const [cell, rounds] of missing(round))
+		for (const [cell, rounds] of missing(round)) {
+			if (cell.first && (setup.fresh || round === 0)) await sampleCell(o, provider, order(cell, targets, round), { ...cell, args: cell.first });
 			for (let turn = 0; turn < turnsOf(o, cell); turn++)
-				for (const [name, one] of await (cell.beside ? sampleBeside : sampleInTurn)(o, provider, order(cell, targets, round + turn), cell)) (rounds[name] ??= []).push(one);
+				for (const [name, one] of await sampleCell(o, provider, order(cell, targets, round + turn), cell)) (rounds[name] ??= []).push(one);
+		}
 	}
 	return [...results].map(([cell, rounds]) => reportCell(cell, rounds, asked(cell)));
 }

@@ -27,6 +27,8 @@ export type Cell = {
 	turns?: number;
 	// What the load generator is told; for HTTP/2 that is h2load, which has no choice. Who is asked makes a difference in one cell.
 	args: (effort: Effort, target?: string) => string[];
+	// Asked of all before, in each round for which they were started: what a proxy has done since then shapes its heap, and none of those in service has done only this.
+	first?: (effort: Effort) => string[];
 	// For the time that a run takes: seconds beyond those of measuring.
 	opening?: (effort: Effort) => number;
 	// Why what was measured is not what was meant.
@@ -160,7 +162,9 @@ const cell = (name: string, title: string, unit: Cell["unit"], args: Cell["args"
 
 const http1: Cell[] = [
 	cell("request_1k", "1 KB bodies and answers, 64 connections, closed loop", "request", (e) => [...requests(1024), ...sliced(e, all, 0.5)], { ...inSlices, nginxMost: 1.6 }),
-	cell("request_32k", "32 KB bodies, 64 connections, closed loop", "request", (e) => [...requests(32768), ...sliced(e, all, 0.5)], inSlices),
+	cell("request_32k", "32 KB bodies, 64 connections, closed loop", "request", (e) => [...requests(32768), ...sliced(e, all, 0.5)], {
+		...inSlices, first: (e) => [...requests(1024), ...sliced({ ...e, seconds: Math.min(e.seconds, 1) }, all, 0.5)],
+	}),
 	cell("answer_32k", "1 KB bodies, 32 KB answers, 64 connections, closed loop", "request", (e) => [...requests(1024), "--sim", "body_bytes=32768", ...time(e, 0.5)], inTurns),
 	// Of so few requests what is under way at the ends counts.
 	cell("request_1m", "1 MB bodies and answers, 16 connections, closed loop", "request", (e) => [

@@ -124,6 +124,12 @@ test("bars between targets and between cells", () => {
 	expect(verdict([slow], {}, "18,000 slow streams, CPU a chunk to that of 1,000 streams")).toBe("pass : 1.06, at most 1.15");
 });
 
+test("what a proxy did before is the same for all: small requests come before large ones", () => {
+	const effort = { seconds: 2, warmup: 1, quick: false }, bytes = (args: string[]) => args[args.indexOf("--body-bytes") + 1];
+	expect(bytes(cellOf("request_32k").first!(effort))).toBe("1024");
+	expect(bytes(cellOf("request_32k").args(effort))).toBe("32768");
+});
+
 test("beside a proxy that is slower than it has to be nobody is fast: nginx is taken for so many times the relay at most", () => {
 	const slow = report("request_1k", { ...usual, relay: { all: 9 }, nginx: { all: 18 }, "nginx-again": { all: 18 } });
 	expect(slow.void).toEqual([]);
