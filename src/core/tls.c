@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/ssl3.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -114,12 +113,13 @@ socket_method(void)
 	return method = m;
 }
 
-/* What OpenSSL has read or is about to write: SSL_CTX_set_msg_callback(3). */
+/* A message has come, or goes: which one, and not what is in it. SSL_CTX_set_info_callback(3) */
 static void
-message_seen(int written, int version, int type, const void *at, size_t len, SSL *ssl, void *unused)
+state_entered(const SSL *ssl, int where, int unused)
 {
 	struct tls *t = SSL_get_app_data(ssl);
-	if (!written && type == SSL3_RT_HANDSHAKE && len > 0 && *(const uint8_t *)at == SSL3_MT_KEY_UPDATE && t)
+	OSSL_HANDSHAKE_STATE state = SSL_get_state(ssl);
+	if ((where & SSL_CB_LOOP) && (state == TLS_ST_SR_KEY_UPDATE || state == TLS_ST_CR_KEY_UPDATE) && t)
 		t->key_updates++;
 }
 
@@ -140,7 +140,7 @@ tls_context_create(bool server, bool tls13_only)
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_read_ahead(ctx, 1);
-	SSL_CTX_set_msg_callback(ctx, message_seen);
+	SSL_CTX_set_info_callback(ctx, state_entered);
 	if (SSL_CTX_set_min_proto_version(ctx, tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION) &&
 		SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20"))
 		return ctx;
