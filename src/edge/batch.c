@@ -347,6 +347,8 @@ batch_cost(const struct exchange *x, const struct batch_seen *seen, uint64_t *re
 	const struct catalogue_price *row = catalogue_price_by_id(x->edge->p->catalogue, s->price);
 	*ret_nano = 0;
 	*ret_used = used_by(s, seen->completed);
+	if (seen->unread)
+		return false;
 	if (!seen->has_usage)
 		return seen->has_counts && !seen->completed;
 	if (!row)

@@ -18,6 +18,7 @@
 struct batch_seen {
 	uint64_t input, cached, output, reasoning, completed;
 	bool ended, has_usage, has_counts;
+	bool unread; /* tokens, or requests, in a number that can't be: it tells nothing of the cost */
 };
 
 /* For the upload's form; NULL: no memory. The request frees it. */

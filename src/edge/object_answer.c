@@ -322,11 +322,13 @@ put_gemini(struct exchange *x, struct reading *r, const struct json_event *ev)
 
 /* ---- what else it says ---- */
 
-static void
+/* False: it is no number that could be true, and taken for 0. */
+static bool
 take_number(const struct json_event *ev, enum json_token t, uint64_t *ret)
 {
-	if (t != JSON_NUMBER || !json_whole(ev, UINT64_C(1) << 48, ret))
-		*ret = 0;
+	bool ok = t == JSON_NUMBER && json_whole(ev, UINT64_C(1) << 48, ret);
+	*ret = ok ? *ret : 0;
+	return ok || t == JSON_NULL;
 }
 
 static void
@@ -382,19 +384,19 @@ on_event(struct exchange *x, struct reading *r, enum json_token t, const struct 
 		seen->has_counts |= t == JSON_OBJECT;
 		return true;
 	case NODE_INPUT:
-		take_number(ev, t, &seen->input);
+		seen->unread |= !take_number(ev, t, &seen->input);
 		return true;
 	case NODE_CACHED:
-		take_number(ev, t, &seen->cached);
+		(void)take_number(ev, t, &seen->cached);
 		return true;
 	case NODE_OUTPUT:
-		take_number(ev, t, &seen->output);
+		seen->unread |= !take_number(ev, t, &seen->output);
 		return true;
 	case NODE_REASONING:
-		take_number(ev, t, &seen->reasoning);
+		(void)take_number(ev, t, &seen->reasoning);
 		return true;
 	case NODE_COMPLETED:
-		take_number(ev, t, &seen->completed);
+		seen->unread |= !take_number(ev, t, &seen->completed);
 		return true;
 	case NODE_ROOT:
 	case NODE_WRAPPED:
