@@ -312,29 +312,71 @@ who_ends_the_connection_has_gone(void **state)
 	}
 }
 
-/* More of them than one turn takes, then a request: nothing else comes that would wake the edge. */
+/* What is in the wire goes with what is sealed next: one event. */
 static void
-a_flood_of_key_updates_ends_and_the_request_behind_it_is_answered(void **state)
+send_with(struct end *e, const char *bytes, size_t len)
+{
+	static char copy[RIG_OUT_MAX];
+	size_t all = tls_wire().len;
+	memcpy(copy, tls_wire().at, all);
+	tls_wire_taken();
+	seal(e, bytes, len);
+	memcpy(copy + all, tls_wire().at, tls_wire().len);
+	all += tls_wire().len;
+	tls_wire_taken();
+	assert_int_equal(send(e->fd, copy, all, 0), all);
+}
+
+static void
+who_updates_keys_for_their_own_sake_is_cut_off(void **state)
+{
+	static const struct {
+		int updates;
+		bool served;
+	} rows[] = {{32, true}, {33, false}, {5000, false}};
+	uint64_t before = used();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t len;
+		struct end c = shaken_client();
+		for (int n = 0; n < rows[i].updates; n++) {
+			assert_int_equal(SSL_key_update(c.tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+			assert_int_equal(tls_handshake(c.tls), TLS_OK);
+		}
+		flush(&c);
+		rig_turn(&r);
+		seal(&c, HEALTH, sizeof HEALTH - 1);
+		size_t asked = tls_wire().len;
+		memcpy(in, tls_wire().at, asked);
+		tls_wire_taken();
+		(void)!send(c.fd, in, asked, MSG_NOSIGNAL); /* it may have been cut off already */
+		enum tls_result end = hear(&c, out, &len);
+		assert_int_equal(len > 0, rows[i].served);
+		assert_int_equal(end == TLS_AGAIN, rows[i].served);
+		assert_int_equal(atomic_load(&r.counters.connections_open), rows[i].served);
+		leave(&c);
+	}
+	assert_int_equal(used(), before);
+}
+
+/* More of them than one turn takes, then an answer: nothing else comes that would wake the edge. */
+static void
+a_flood_of_tickets_ends_and_the_answer_behind_it_is_relayed(void **state)
 {
 	size_t len;
-	struct end c = shaken_client();
-	for (int i = 0; i < 5000; i++) {
-		assert_int_equal(SSL_key_update(c.tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
-		assert_int_equal(tls_handshake(c.tls), TLS_OK);
+	struct end c = ask(hi), p = provider(0);
+	shake(&p);
+	(void)hear(&p, out, &len);
+	while (tls_wire().len < 96 << 10) {
+		assert_int_equal(SSL_new_session_ticket(p.tls->ssl), 1);
+		assert_int_equal(tls_handshake(p.tls), TLS_OK);
 	}
-	size_t flood = tls_wire().len;
-	static char copy[RIG_OUT_MAX];
-	memcpy(copy, tls_wire().at, flood);
-	tls_wire_taken();
-	seal(&c, HEALTH, sizeof HEALTH - 1);
-	memcpy(copy + flood, tls_wire().at, tls_wire().len);
-	flood += tls_wire().len;
-	tls_wire_taken();
-	assert_int_equal(send(c.fd, copy, flood, 0), flood); /* one event */
+	send_with(&p, UNTIL_CLOSE PLAIN_BODY, sizeof UNTIL_CLOSE PLAIN_BODY - 1);
 	loop_turn(&r.edge->loop, 0);
 	assert_true(r.edge->loop.again != NULL); /* others have had their turn meanwhile */
+	shutdown(p.fd, SHUT_WR);
 	(void)hear(&c, out, &len);
 	assert_memory_equal(out, "HTTP/1.1 200", 12);
+	leave(&p);
 	leave(&c);
 }
 
@@ -776,7 +818,8 @@ main(void)
 		T(who_says_goodbye_and_stays_is_answered),
 		T(who_ends_the_connection_has_gone),
 		T(what_came_as_the_connection_broke_is_wiped),
-		T(a_flood_of_key_updates_ends_and_the_request_behind_it_is_answered),
+		T(who_updates_keys_for_their_own_sake_is_cut_off),
+		T(a_flood_of_tickets_ends_and_the_answer_behind_it_is_relayed),
 		T(half_a_handshake_has_the_time_of_a_head_and_no_more),
 		T(a_handshake_that_waited_for_room_has_no_more_time_either),
 		T(what_is_no_handshake_leaves_nothing_behind),
