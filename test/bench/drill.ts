@@ -20,7 +20,7 @@ const honest = "requests --stream --model exact --sim chunks=5,delay_ms=1 --conn
 
 function attackers(attack: Attack, d: Drill) {
 	const command = [process.execPath, new URL("drill_attackers.ts", import.meta.url).pathname, attack.name, JSON.stringify(d.target)];
-	const child = spawn("taskset", ["-c", driverProcessor, "chrt", "--idle", "0", ...command], { stdio: ["ignore", "ignore", "inherit"] });
+	const child = spawn("taskset", ["-c", driverProcessor, "chrt", "--idle", "0", ...command], { stdio: ["pipe", "ignore", "inherit"] });
 	const ended = new Promise<void>((resolve) => void child.once("exit", () => resolve()));
 	return async () => {
 		// Who went by itself measured nothing.

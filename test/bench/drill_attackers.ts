@@ -1,4 +1,4 @@
-// One crowd of attackers, until it is killed: drill_attackers.ts NAME TARGET (drill.ts)
+// One crowd of attackers, until it is killed or who started it has gone: drill_attackers.ts NAME TARGET (drill.ts)
 import { attacks, Crowd } from "../harness/attacks.ts";
 
 const [name, target] = process.argv.slice(2);
@@ -6,6 +6,7 @@ const attack = attacks.find((one) => one.name === name);
 if (!attack || !target) throw new Error("drill_attackers.ts NAME TARGET");
 const begin = () => new Crowd({ ...attack, ends: false }, JSON.parse(target));
 let crowd = begin();
+process.stdin.resume().on("end", () => process.exit());
 setInterval(() => {
 	if (!attack.deaf) return;
 	crowd.stop();
