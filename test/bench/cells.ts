@@ -25,7 +25,7 @@ export type Cell = {
 	slices?: true;
 	// In each round all targets are asked so often, one after the other, each time in a shorter while.
 	turns?: number;
-	// What the load generator is told; for HTTP/2 that is h2load, which has no choice. Who is asked makes a difference in one cell.
+	// What the load generator is told; for HTTP/2 that is h2load, which has no choice. In a few cells who is asked makes a difference.
 	args: (effort: Effort, target?: string) => string[];
 	// Asked of all before, in each round for which they were started: what a proxy has done since then shapes its heap, and none of those in service has done only this.
 	first?: (effort: Effort) => string[];
@@ -52,6 +52,7 @@ export const crowdStreams = 100_000;
 const plain: Setup = { name: "clear text", tlsIn: false, tlsOut: false, h2In: false, h2Out: false, accounts: 1 };
 const slow: Setup = { ...plain, name: "many streams" };
 const fresh: Setup = { ...plain, name: "clear text, all at once", fresh: true };
+const started: Setup = { ...fresh, name: "clear text, just started" };
 const many: Setup = { ...fresh, name: "10,000 accounts", accounts: 10_000 };
 const builds: Setup = { ...fresh, name: "both builds" };
 const pair: Setup = { ...fresh, name: "both dialects" };
@@ -164,6 +165,10 @@ const http1: Cell[] = [
 	cell("request_1k", "1 KB bodies and answers, 64 connections, closed loop", "request", (e) => [...requests(1024), ...sliced(e, all, 0.5)], { ...inSlices, nginxMost: 1.6 }),
 	cell("request_32k", "32 KB bodies, 64 connections, closed loop", "request", (e) => [...requests(32768), ...sliced(e, all, 0.5)], {
 		...inSlices, first: (e) => [...requests(1024), ...sliced({ ...e, seconds: Math.min(e.seconds, 1) }, all, 0.5)],
+	}),
+	// By name: beside an nginx whose heap has never been anything else's.
+	cell("request_32k_started", "32 KB bodies of proxies that were just started, 64 connections, closed loop", "request", (e) => [...requests(32768), ...sliced(e, all, 0.5)], {
+		...inSlices, setup: started, extra: true,
 	}),
 	cell("answer_32k", "1 KB bodies, 32 KB answers, 64 connections, closed loop", "request", (e) => [...requests(1024), "--sim", "body_bytes=32768", ...time(e, 0.5)], inTurns),
 	// Of so few requests what is under way at the ends counts.
